@@ -1,0 +1,26 @@
+// Package waitfor waits in tests for a condition instead of sleeping.
+package waitfor
+
+import (
+	"testing"
+	"time"
+)
+
+// NoError calls check every 20 ms until it returns nil, and fails the test with
+// check's last error when limit has passed.
+func NoError(t testing.TB, limit time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %v", limit, err)
+		}
+		<-tick.C
+	}
+}

@@ -1,0 +1,38 @@
+package manifests
+
+import (
+	"io/fs"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Node is everything the repository says about one node, with its settings
+// layered and its files listed. It holds no ciphertext and no plaintext secret.
+type Node struct {
+	Environment string
+	Name        string
+	Stack       string // the Swarm stack's name, from config.yml
+	Config      *Config
+	Dir         string // environments/<env>/nodes/<node>
+
+	// FS is the repository, confined: a path that leaves it is refused. The
+	// derived settings files (.project.tmp.env and its like) stand in Dir.
+	FS fs.FS
+
+	ComposeFiles []string // repository paths in merge order
+	SecretFiles  []string // repository paths of SOPS files: secrets.enc, secrets.override.enc, secrets/*
+
+	// Variables are the interpolation variables: node.env, the plain
+	// secrets.override.env, PROJECT_SETTINGS. TAG_ and SV_ defaults are not
+	// in it: they depend on what the compose files mention.
+	Variables map[string]Variable
+
+	// Warnings are what the author should know but what stops nothing.
+	Warnings []*fault.Error
+}
+
+// Variable is the value of an interpolation variable and where it was set.
+type Variable struct {
+	Value string
+	Place fault.Place
+}
