@@ -1,6 +1,7 @@
 package compose
 
 import (
+	composetypes "github.com/docker/cli/cli/compose/types"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 
@@ -41,7 +42,9 @@ type Stack struct {
 
 	// Warnings say where the engine cannot do what a file asks for, and what
 	// happens instead.
-	Warnings []*fault.Error
+	Warnings []*fault.Error `json:"-"`
+
+	merged *composetypes.Config // for YAML
 }
 
 // Secret is a versioned secret of the stack: its spec without data, and its

@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// EnvPrefix starts the environment variables that set the agent.
+const EnvPrefix = "COIN_AGENT_"
+
+// Settings are the agent's own configuration: flags over COIN_AGENT_* variables
+// over a YAML file. Tokens and keys are only ever named by file. The tags give
+// each setting's name (as the YAML file and, with dashes, the flags have it)
+// and its text for people.
+type Settings struct {
+	Environment string `name:"environment" help:"environment of the repository, such as sandbox"`
+	Node        string `name:"node" help:"node of the environment, such as node3"`
+
+	Repository     string `name:"repository" help:"git remote: https, ssh, git, or a local path"`
+	Branch         string `name:"branch" help:"branch to follow (default master, unless tag_pattern is set)"`
+	TagPattern     string `name:"tag_pattern" help:"follow the newest tag that matches this regular expression"`
+	GitUser        string `name:"git_user" help:"user for https (default oauth2)"`
+	GitTokenFile   string `name:"git_token_file" help:"file with the https token"`
+	SSHKeyFile     string `name:"ssh_key_file" help:"file with the ssh key"`
+	KnownHostsFile string `name:"known_hosts_file" help:"file with the ssh host keys to trust"`
+	CAFile         string `name:"ca_file" help:"file with extra certificates to trust for https"`
+	AllowRewrite   bool   `name:"allow_rewrite" help:"follow a branch whose history was rewritten"`
+
+	AgeKeyFiles       []string `name:"age_key_files" help:"files with age identities"`
+	PGPKeyFiles       []string `name:"pgp_key_files" help:"files with PGP secret keys"`
+	PGPPassphraseFile string   `name:"pgp_passphrase_file" help:"file with the passphrase of the PGP keys"`
+
+	Engine   string        `name:"engine" help:"the Docker engine's address"`
+	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
+	Socket   string        `name:"socket" help:"unix socket of the running agent"`
+	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
+	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
+
+	GitLabURL       string `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
+	GitLabProject   string `name:"gitlab_project" help:"GitLab project: path or number"`
+	GitLabTokenFile string `name:"gitlab_token_file" help:"file with GitLab's API token"`
+
+	LogLevel  string `name:"log_level" help:"debug, info, warn or error"`
+	LogFormat string `name:"log_format" help:"text or json"`
+}
+
+// DefaultSettings are the settings that nobody set.
+func DefaultSettings() Settings {
+	return Settings{
+		Engine:    "unix:///var/run/docker.sock",
+		StateDir:  "/var/lib/coin-agent",
+		Socket:    "/run/coin-agent/agent.sock",
+		Listen:    "127.0.0.1:9180",
+		Interval:  30 * time.Second,
+		LogLevel:  "info",
+		LogFormat: "text",
+	}
+}
+
+// Field is one setting, by name.
+type Field struct {
+	Name, Help string
+	value      reflect.Value
+}
+
+// Flag is the setting's name as a command line flag.
+func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
+
+// Env is the setting's environment variable.
+func (f Field) Env() string { return EnvPrefix + strings.ToUpper(f.Name) }
+
+// Default is the setting's present value as text.
+func (f Field) Default() string {
+	if list, ok := f.value.Interface().([]string); ok {
+		return strings.Join(list, ",")
+	}
+	return fmt.Sprint(f.value.Interface())
+}
+
+// Set reads text into the setting; lists are separated by commas.
+func (f Field) Set(text string) error {
+	switch target := f.value.Addr().Interface().(type) {
+	case *string:
+		*target = text
+	case *[]string:
+		*target = nil
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				*target = append(*target, item)
+			}
+		}
+	case *bool:
+		value, err := strconv.ParseBool(text)
+		if err != nil {
+			return fault.New(fault.Place{}, "write true or false", "%s: %q is neither true nor false", f.Name, text)
+		}
+		*target = value
+	case *time.Duration:
+		value, err := time.ParseDuration(text)
+		if err != nil {
+			return fault.New(fault.Place{}, "write a duration such as 30s", "%s: %q is no duration", f.Name, text)
+		}
+		*target = value
+	}
+	return nil
+}
+
+// Fields lists the settings in the order of their declaration.
+func (s *Settings) Fields() []Field {
+	value := reflect.ValueOf(s).Elem()
+	fields := make([]Field, 0, value.NumField())
+	for i := range value.NumField() {
+		tag := value.Type().Field(i).Tag
+		fields = append(fields, Field{Name: tag.Get("name"), Help: tag.Get("help"), value: value.Field(i)})
+	}
+	return fields
+}
+
+// ReadYAML takes settings from a YAML file's content; name is for messages.
+func (s *Settings) ReadYAML(name string, data []byte) error {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return fault.New(fault.Place{File: name}, "", "not valid YAML: %w", err)
+	}
+	if len(document.Content) == 0 {
+		return nil
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
+	}
+	known := map[string]Field{}
+	for _, field := range s.Fields() {
+		known[field.Name] = field
+	}
+	var faults []error
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		faults = append(faults, readSetting(name, known, root.Content[i], root.Content[i+1]))
+	}
+	return errors.Join(faults...)
+}
+
+func readSetting(name string, known map[string]Field, key, value *yaml.Node) error {
+	place := fault.Place{File: name, Line: key.Line, Column: key.Column}
+	field, ok := known[key.Value]
+	if !ok {
+		return fault.New(place, "`agent run --help` lists the settings", "unknown setting %q", key.Value)
+	}
+	text := value.Value
+	if value.Kind == yaml.SequenceNode {
+		if field.value.Kind() != reflect.Slice {
+			return fault.New(place, "write one value", "%s takes no list", key.Value)
+		}
+		items := make([]string, 0, len(value.Content))
+		for _, item := range value.Content {
+			items = append(items, item.Value)
+		}
+		text = strings.Join(items, ",")
+	} else if value.Kind != yaml.ScalarNode {
+		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
+	}
+	if err := field.Set(text); err != nil {
+		return fault.New(place, fault.Hint(err), "%w", err)
+	}
+	return nil
+}
+
+// Validate checks the settings of an agent that follows a remote.
+func (s *Settings) Validate() error {
+	var faults []error
+	require := func(value, name string) {
+		if value == "" {
+			faults = append(faults, fault.New(fault.Place{}, fmt.Sprintf("set %s in agent.yml, --%s or %s%s",
+				name, strings.ReplaceAll(name, "_", "-"), EnvPrefix, strings.ToUpper(name)), "the setting %s is missing", name))
+		}
+	}
+	require(s.Environment, "environment")
+	require(s.Node, "node")
+	require(s.Repository, "repository")
+	if s.Branch != "" && s.TagPattern != "" {
+		faults = append(faults, fault.New(fault.Place{}, "keep one of them", "branch and tag_pattern are both set"))
+	}
+	if s.Interval < time.Second {
+		faults = append(faults, fault.New(fault.Place{}, "30s is usual", "interval %s is under one second", s.Interval))
+	}
+	if s.GitLabURL != "" {
+		require(s.GitLabProject, "gitlab_project")
+		require(s.GitLabTokenFile, "gitlab_token_file")
+		if u, err := url.Parse(s.GitLabURL); err != nil || u.Host == "" {
+			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is no address"))
+		}
+	}
+	faults = append(faults, s.checkListen(), s.checkSocket())
+	return errors.Join(faults...)
+}
+
+func (s *Settings) checkListen() error {
+	if s.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(s.Listen)
+	ip := net.ParseIP(host)
+	if err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is no loopback address", s.Listen)
+}
+
+// checkSocket keeps to the 107 bytes that a unix socket's path may have.
+func (s *Settings) checkSocket() error {
+	if len(s.Socket) < 108 && filepath.IsAbs(s.Socket) {
+		return nil
+	}
+	return fault.New(fault.Place{}, "choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
+}
+
+// Owner names the node as the ownership labels do.
+func (s *Settings) Owner() string { return s.Environment + "/" + s.Node }

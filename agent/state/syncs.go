@@ -1,0 +1,145 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// keepSyncs is how many syncs the history holds; the oldest go first.
+const keepSyncs = 1000
+
+// Outcome is the state of a revision on a node (design, "One reconcile").
+type Outcome string
+
+// The outcomes of a sync. Pending, Waiting and Running are not final.
+const (
+	Pending    Outcome = "pending"
+	Waiting    Outcome = "waiting"
+	Running    Outcome = "running"
+	Succeeded  Outcome = "succeeded"
+	Failed     Outcome = "failed"
+	RolledBack Outcome = "rolled_back"
+	Superseded Outcome = "superseded"
+)
+
+// Final says whether a sync of this outcome is over.
+func (o Outcome) Final() bool {
+	switch o {
+	case Succeeded, Failed, RolledBack, Superseded:
+		return true
+	case Pending, Waiting, Running:
+	}
+	return false
+}
+
+// Sync is one attempt to bring the node to a revision.
+type Sync struct {
+	ID       uint64    `json:"id"`
+	Commit   string    `json:"commit"`
+	Ref      string    `json:"ref"`
+	Author   string    `json:"author,omitempty"`
+	Subject  string    `json:"subject,omitempty"`
+	Release  string    `json:"release,omitempty"` // TAG
+	Trigger  string    `json:"trigger"`           // commit, manual, drift, start
+	State    Outcome   `json:"state"`
+	Stage    string    `json:"stage,omitempty"` // the last stage that was entered
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"`
+
+	Unchanged bool     `json:"unchanged,omitempty"` // the commit concerns nothing that this node reads
+	Touched   bool     `json:"touched,omitempty"`   // the engine was written to
+	Summary   string   `json:"summary,omitempty"`   // what was done, for people
+	Error     string   `json:"error,omitempty"`
+	Hint      string   `json:"hint,omitempty"`
+	Warnings  []string `json:"warnings,omitempty"`
+
+	Plan       json.RawMessage `json:"plan,omitempty"`
+	PlanDigest string          `json:"plan_digest,omitempty"`
+	Services   json.RawMessage `json:"services,omitempty"` // what verify saw of each service
+
+	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
+}
+
+// SaveSync writes a sync; one without an ID gets the next.
+func (s *Store) SaveSync(sync *Sync) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(syncsBucket)
+		if sync.ID == 0 {
+			id, err := b.NextSequence()
+			if err != nil {
+				return fmt.Errorf("number sync: %w", err)
+			}
+			sync.ID = id
+			if id > keepSyncs {
+				if err := b.Delete(number(id - keepSyncs)); err != nil {
+					return fmt.Errorf("drop old sync: %w", err)
+				}
+			}
+		}
+		return putJSON(b, number(sync.ID), sync)
+	})
+}
+
+// Syncs lists up to limit syncs, the newest first.
+func (s *Store) Syncs(limit int) ([]Sync, error) {
+	syncs := []Sync{}
+	err := s.view(syncsBucket, func(b *bbolt.Bucket) error {
+		cursor := b.Cursor()
+		for key, data := cursor.Last(); key != nil && len(syncs) < limit; key, data = cursor.Prev() {
+			var sync Sync
+			if err := json.Unmarshal(data, &sync); err != nil {
+				return fmt.Errorf("read sync: %w", err)
+			}
+			syncs = append(syncs, sync)
+		}
+		return nil
+	})
+	return syncs, err
+}
+
+// LastSync gives the newest sync, or nil when there was none.
+func (s *Store) LastSync() (*Sync, error) {
+	syncs, err := s.Syncs(1)
+	if err != nil || len(syncs) == 0 {
+		return nil, err
+	}
+	return &syncs[0], nil
+}
+
+// Applied is the last revision that was applied and proven.
+type Applied struct {
+	SyncID  uint64            `json:"sync_id"`
+	Commit  string            `json:"commit"`
+	Release string            `json:"release,omitempty"`
+	At      time.Time         `json:"at"`
+	Inputs  map[string]string `json:"inputs"` // what it was made of: path to git object
+	Stack   json.RawMessage   `json:"stack"`  // the rendered stack without secret values
+	Drift   string            `json:"drift"`  // config.yml's drift: report or correct
+}
+
+// SaveApplied writes what was applied, together with the sync that did it.
+func (s *Store) SaveApplied(applied *Applied, sync *Sync) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		if err := putJSON(tx.Bucket(metaBucket), appliedKey, applied); err != nil {
+			return err
+		}
+		return putJSON(tx.Bucket(syncsBucket), number(sync.ID), sync)
+	})
+}
+
+// Applied gives what was last applied, or nil.
+func (s *Store) Applied() (*Applied, error) {
+	var applied *Applied
+	err := s.view(metaBucket, func(b *bbolt.Bucket) error {
+		data := b.Get(appliedKey)
+		if data == nil {
+			return nil
+		}
+		applied = &Applied{}
+		return json.Unmarshal(data, applied)
+	})
+	return applied, err
+}

@@ -1,0 +1,75 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/docker/cli/pkg/kvfile"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// adaptEnvironment reads the env_file lists of a service, raw as `docker stack
+// deploy` reads them, and puts them under `environment`, which wins. A bare name
+// takes its value from the interpolation variables, never from the process.
+func (r *renderer) adaptEnvironment(s *source, name string, service map[string]any) error {
+	files := list(service["env_file"])
+	delete(service, "env_file")
+	if len(files) == 0 {
+		return nil
+	}
+	environment := map[string]any{}
+	var faults []error
+	for _, item := range files {
+		lines, err := r.envFile(mapping(item))
+		if err != nil {
+			faults = append(faults, fault.New(s.place("services", name, "env_file"), fault.Hint(err), "service %s: %w", name, err))
+			continue
+		}
+		for _, line := range lines {
+			key, value, _ := strings.Cut(line, "=")
+			environment[key] = value
+		}
+	}
+	switch own := service["environment"].(type) {
+	case map[string]any:
+		for key, value := range own {
+			environment[key] = value
+		}
+	case []any:
+		for _, item := range own {
+			key, value, ok := strings.Cut(fmt.Sprint(item), "=")
+			environment[key] = value
+			if !ok {
+				environment[key] = nil
+			}
+		}
+	}
+	service["environment"] = environment
+	return errors.Join(faults...)
+}
+
+func (r *renderer) envFile(item map[string]any) ([]string, error) {
+	name := fmt.Sprint(item["path"])
+	resolved, err := r.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := fs.ReadFile(r.node.FS, resolved)
+	if errors.Is(err, fs.ErrNotExist) {
+		if required, ok := item["required"].(bool); ok && !required {
+			return nil, nil
+		}
+		return nil, fault.New(fault.Place{}, "add the file, or mark it `required: false`", "env_file %s is not there", resolved)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read env_file: %w", err)
+	}
+	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
+	if err != nil {
+		return nil, fmt.Errorf("env_file %s: %w", resolved, err)
+	}
+	return lines, nil
+}

@@ -1,0 +1,137 @@
+package compose
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	composetypes "github.com/docker/cli/cli/compose/types"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// objectNames is what Swarm takes as the name of a secret or config.
+var objectNames = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-_.]{0,62}[a-zA-Z0-9])?$`)
+
+// convertSecrets makes the stack's secrets, sorted by name. A value is looked
+// up for each; deploy alone reveals it.
+func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.SecretConfig) error {
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(defined)) {
+		object := composetypes.FileObjectConfig(defined[key])
+		name := r.objectName(key, object.Name)
+		if object.External.External {
+			stack.ExternalSecrets = append(stack.ExternalSecrets, name)
+			continue
+		}
+		place := r.placeOf("secrets", key)
+		secret := Secret{Key: key, Variable: r.versionVariable("secrets", key)}
+		secret.Spec.Annotations = r.annotations(stack, name, object.Labels)
+		secret.Spec.Driver = driver(object.Driver, object.DriverOpts)
+		secret.Spec.Templating = driver(object.TemplateDriver, nil)
+		faults = append(faults, checkName(place, "secret", name))
+		if object.Driver == "" {
+			value, ok := r.set.Lookup(key, strings.TrimPrefix(object.File, "/"))
+			if !ok {
+				faults = append(faults, r.noValue(place, key, object.File))
+			}
+			secret.Value = value
+		}
+		stack.Secrets = append(stack.Secrets, secret)
+	}
+	slices.SortFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	slices.Sort(stack.ExternalSecrets)
+	for i := 1; i < len(stack.Secrets); i++ {
+		if a, b := stack.Secrets[i-1], stack.Secrets[i]; a.Spec.Name == b.Spec.Name {
+			faults = append(faults, fault.New(r.placeOf("secrets", b.Key), "give them different names",
+				"the secrets %s and %s have one name in Swarm: %s", a.Key, b.Key, a.Spec.Name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r *renderer) noValue(place fault.Place, key, file string) error {
+	return fault.New(place, "add the key "+key+" to secrets.enc, or the file "+strings.TrimPrefix(file, "/")+".enc",
+		"the secret %s has no value in this node's SOPS files", key)
+}
+
+func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.ConfigObjConfig) error {
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(defined)) {
+		object := composetypes.FileObjectConfig(defined[key])
+		name := r.objectName(key, object.Name)
+		if object.External.External {
+			stack.ExternalConfigs = append(stack.ExternalConfigs, name)
+			continue
+		}
+		place := r.placeOf("configs", key)
+		data, err := r.configData(place, key, strings.TrimPrefix(object.File, "/"))
+		faults = append(faults, err, checkName(place, "config", name))
+		stack.Configs = append(stack.Configs, Config{
+			Key:      key,
+			Variable: r.versionVariable("configs", key),
+			Spec: swarm.ConfigSpec{
+				Annotations: r.annotations(stack, name, object.Labels),
+				Data:        data,
+				Templating:  driver(object.TemplateDriver, nil),
+			},
+		})
+	}
+	slices.SortFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	slices.Sort(stack.ExternalConfigs)
+	return errors.Join(faults...)
+}
+
+func (r *renderer) configData(place fault.Place, key, file string) ([]byte, error) {
+	if content, ok := r.contents[key]; ok {
+		return []byte(content), nil
+	}
+	data, err := fs.ReadFile(r.node.FS, file)
+	if err != nil {
+		return nil, fault.New(place, "add the file to the repository", "config %s: read %s: %w", key, file, err)
+	}
+	return data, nil
+}
+
+func (r *renderer) annotations(stack *Stack, name string, labels map[string]string) swarm.Annotations {
+	all := maps.Clone(labels)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[LabelStack] = stack.Name
+	all[LabelOwner] = stack.Owner
+	return swarm.Annotations{Name: name, Labels: all}
+}
+
+func driver(name string, options map[string]string) *swarm.Driver {
+	if name == "" {
+		return nil
+	}
+	return &swarm.Driver{Name: name, Options: options}
+}
+
+// versionVariable is the SV_ variable in an object's name, "" when it has none.
+func (r *renderer) versionVariable(section, key string) string {
+	for _, s := range slices.Backward(r.sources) {
+		_, objects := lookup(s.root, section)
+		_, body := lookup(objects, key)
+		for _, name := range variablesIn(scalarAt(body, "name")) {
+			if strings.HasPrefix(name, versionPrefix) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+func checkName(place fault.Place, kind, name string) error {
+	if objectNames.MatchString(name) {
+		return nil
+	}
+	return fault.New(place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+		"Swarm takes no %s of the name %q", kind, name)
+}

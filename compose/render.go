@@ -1,0 +1,155 @@
+// Package compose renders a node's compose files into the specs that the engine
+// takes: a manifests.Node and its secrets go in, a Stack comes out. It guarantees
+// that the specs are those `docker stack deploy` would send for the same files
+// and variables (docs/parity.md lists what differs), and that the same input
+// gives the same bytes: it knows no clock, no network and no process environment.
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker/cli/cli/compose/convert"
+	"github.com/docker/cli/cli/compose/loader"
+	composetypes "github.com/docker/cli/cli/compose/types"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Options choose how strictly Render takes what it cannot know.
+type Options struct {
+	// AllowSealed renders without keys: a version that only a key could tell
+	// counts as 0. For checking a repository, never for applying it.
+	AllowSealed bool
+}
+
+// Render makes the stack that node asks for, with secret values and versions
+// from set. All faults of the files are collected and joined, each with its
+// file and line. The stack does not share memory with node.
+func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, error) {
+	r := &renderer{
+		node:      node,
+		set:       set,
+		options:   options,
+		namespace: convert.NewNamespace(node.Stack),
+		contents:  map[string]string{},
+	}
+	if err := r.readSources(); err != nil {
+		return nil, err
+	}
+	if err := r.decideVariables(); err != nil {
+		return nil, err
+	}
+	merged, err := r.load()
+	if err != nil {
+		return nil, err
+	}
+	stack, err := r.convert(merged)
+	if err != nil {
+		return nil, err
+	}
+	stack.Warnings = append(slices.Clone(node.Warnings), r.warnings...)
+	return stack, nil
+}
+
+// renderer holds what one rendering knows; it is used once.
+type renderer struct {
+	node      *manifests.Node
+	set       *secrets.Set
+	options   Options
+	namespace convert.Namespace
+
+	sources   []*source
+	variables *variables
+	contents  map[string]string // configs with inline content, by key
+	warnings  []*fault.Error
+}
+
+// load merges the node's compose files as `docker stack deploy` merges them:
+// each is read by the Compose specification, and the docker CLI's own loader
+// puts them together.
+func (r *renderer) load() (*composetypes.Config, error) {
+	details := composetypes.ConfigDetails{
+		WorkingDir:  "/" + r.node.Dir,
+		Environment: r.variables.environment(),
+	}
+	var faults []error
+	for _, source := range r.sources {
+		dict, err := r.model(source)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: dict})
+	}
+	faults = append(r.variables.faults(r.sources), faults...)
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	r.warnings = append(r.warnings, r.variables.warnings(r.sources)...)
+	merged, err := loadMerged(details)
+	if err != nil {
+		return nil, r.blame(details, err)
+	}
+	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
+	return merged, nil
+}
+
+func loadMerged(details composetypes.ConfigDetails) (*composetypes.Config, error) {
+	return loader.Load(details, func(o *loader.Options) { o.SkipInterpolation = true }, loader.WithDiscardEnvFiles)
+}
+
+// blame finds the file that a fault of the docker CLI's loader belongs to, by
+// loading each file alone.
+func (r *renderer) blame(details composetypes.ConfigDetails, err error) error {
+	for i, file := range details.ConfigFiles {
+		alone := details
+		alone.ConfigFiles = details.ConfigFiles[i : i+1]
+		if _, one := loadMerged(alone); one != nil {
+			return fault.New(r.sources[i].placeOf(one.Error()), "", "read compose file: %s", describe(one))
+		}
+		_ = file
+	}
+	return fault.New(fault.Place{File: r.node.Dir}, "", "merge compose files: %s", describe(err))
+}
+
+// describe adds to an error of the loader what its text leaves out.
+func describe(err error) string {
+	var forbidden *loader.ForbiddenPropertiesError
+	if !errors.As(err, &forbidden) {
+		return err.Error()
+	}
+	var parts []string
+	for property, advice := range forbidden.Properties {
+		parts = append(parts, fmt.Sprintf("%s is not supported: %s", property, advice))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
+}
+
+// wireImage is the reference as the Engine API gets it: with a tag, and in its
+// familiar form (docker client, ServiceCreate).
+func wireImage(image string) (string, error) {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		if _, idErr := reference.ParseAnyReference(image); idErr == nil {
+			return image, nil
+		}
+		return "", err
+	}
+	return reference.FamiliarString(reference.TagNameOnly(named)), nil
+}
+
+// resolve gives the repository path that a compose file's relative path means.
+func (r *renderer) resolve(name string) (string, error) {
+	return manifests.Resolve(r.node.Dir, name)
+}
+
+func (r *renderer) warn(place fault.Place, hint, format string, args ...any) {
+	r.warnings = append(r.warnings, fault.New(place, hint, format, args...))
+}
