@@ -1,0 +1,84 @@
+// Command app stands in for every image of the example repository
+// examples/coin-gitops: one small static program that serves, runs jobs and
+// checks its own health, and that fails on demand.
+//
+// Its input is its arguments (the commands of the compose files) and its
+// environment; its output is JSON over HTTP, log lines and an exit code. It
+// never shows the content of a secret or the value of a setting.
+//
+//	app [/entrypoint-*.sh]   serve HTTP on LISTEN_PORTS
+//	app /job.sh NAME         run the job NAME once
+//	app health               ask the server of this container for its health
+//	sh -c "exit N"           what a CMD-SHELL health check needs, no more
+//
+// Variables: SERVICE_NAME, ENVIRONMENT, NODE_NAME and APP_RELEASE are shown;
+// LISTEN_PORTS (8080) lists the ports; SECRETS_DIR (/run/secrets) holds the
+// secrets. On demand: HEALTH_FAIL=1 is never healthy, CRASH_AFTER=3s exits with
+// 3 after that time, JOB_FAIL=NAME fails that job (1: every job), JOB_DELAY=5s
+// makes jobs slow.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	// As PID 1 a program that does not handle SIGTERM ignores it.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	code := run(ctx, os.Args, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run does what args ask for and gives the exit code.
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	if filepath.Base(args[0]) == "sh" {
+		return shell(args[1:], stderr)
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	command := "serve"
+	if len(args) > 1 {
+		command = args[1]
+	}
+	var err error
+	switch {
+	case command == "serve", strings.HasPrefix(command, "/entrypoint"):
+		err = serve(ctx, log)
+	case command == "health":
+		err = askHealth(ctx)
+	case command == "/job.sh" && len(args) == 3:
+		err = job(ctx, log, args[2])
+	default:
+		fmt.Fprintf(stderr, "app: error: unknown command %q\n", strings.Join(args[1:], " "))
+		fmt.Fprintln(stderr, "app: hint: give nothing, /entrypoint-*.sh, /job.sh NAME or health")
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "app: error: %v\n", err)
+		return exitCode(err)
+	}
+	return 0
+}
+
+// shell understands `-c "exit N"`: the image has no shell.
+func shell(args []string, stderr io.Writer) int {
+	if len(args) == 2 && args[0] == "-c" {
+		words := strings.Fields(args[1])
+		if len(words) == 2 && words[0] == "exit" {
+			if code, err := strconv.ParseUint(words[1], 10, 8); err == nil {
+				return int(code)
+			}
+		}
+	}
+	fmt.Fprintln(stderr, "sh: this image has no shell: only exit N works")
+	return 127
+}
