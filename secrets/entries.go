@@ -1,0 +1,207 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/getsops/sops/v3"
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// entry is one key of a file of keys and what stands there.
+type entry struct {
+	key     string
+	content []byte
+	state   entryState
+}
+
+type entryState int
+
+const (
+	entryOpen   entryState = iota // encrypted in the file, content known
+	entrySealed                   // encrypted in the file, content not known
+	entryPlain                    // in plaintext in the file
+	entryNested                   // a mapping or a list: no value
+)
+
+// entries lists the keys of the document, after decrypt or seal. It must not be
+// called for a sealed binary file: its keys are part of what is encrypted.
+func (d *document) entries(isSealed bool) ([]entry, error) {
+	if len(d.tree.Branches) == 0 {
+		return nil, nil
+	}
+	switch d.format {
+	case formatBinary:
+		content, err := d.content()
+		if err != nil {
+			return nil, err
+		}
+		defer clear(content)
+		return plainEntries(d.path, content, entryOpen)
+	case formatINI:
+		var all []entry
+		for _, section := range d.tree.Branches[0] {
+			if branch, ok := section.Value.(sops.TreeBranch); ok {
+				all = append(all, d.branchEntries(branch, fmt.Sprint(section.Key)+":", isSealed)...)
+			}
+		}
+		return all, nil
+	case formatYAML, formatJSON, formatDotenv, formatNone:
+	}
+	return d.branchEntries(d.tree.Branches[0], "", isSealed), nil
+}
+
+func (d *document) branchEntries(branch sops.TreeBranch, prefix string, isSealed bool) []entry {
+	var all []entry
+	for _, item := range branch {
+		key, ok := item.Key.(string)
+		if !ok { // a comment
+			continue
+		}
+		one := entry{key: strings.TrimPrefix(key, "export "), state: entryPlain}
+		text, scalar := scalarText(item.Value)
+		switch {
+		case !scalar:
+			one.state = entryNested
+		case d.encrypted[prefix+key] && isSealed:
+			one.state = entrySealed
+		case d.encrypted[prefix+key]:
+			one.state, one.content = entryOpen, text
+		default:
+			one.content = text
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// content gives the whole decrypted file in its own format, as `sops -d` does.
+func (d *document) content() ([]byte, error) {
+	content, err := d.store.EmitPlainFile(d.tree.Branches)
+	if err != nil { // its words may quote the content
+		return nil, fault.New(fault.Place{File: d.path}, hintDamaged, "the decrypted content cannot be written as %s", d.format)
+	}
+	return content, nil
+}
+
+// scalarText gives a scalar as text: what SOPS encrypted, with booleans as YAML
+// and JSON write them. It tells false for a mapping or a list.
+func scalarText(value any) ([]byte, bool) {
+	switch value := value.(type) {
+	case string:
+		return []byte(value), true
+	case []byte:
+		return value, true
+	case int:
+		return strconv.AppendInt(nil, int64(value), 10), true
+	case float64:
+		return strconv.AppendFloat(nil, value, 'f', -1, 64), true
+	case bool:
+		return strconv.AppendBool(nil, value), true
+	case time.Time:
+		return value.AppendFormat(nil, time.RFC3339Nano), true
+	case nil:
+		return []byte{}, true
+	}
+	return nil, false
+}
+
+var errUnknownText = errors.New("neither a YAML mapping, a JSON object nor NAME=value lines")
+
+var dotenvLine = regexp.MustCompile(`^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$`)
+
+// plainEntries reads the keys of plaintext: what a binary file of keys holds,
+// which is what sops makes of a file whose extension it does not know.
+func plainEntries(path string, text []byte, state entryState) ([]entry, error) {
+	all, ok := dotenvEntries(text, state)
+	if ok {
+		return all, nil
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		all, ok = jsonEntries(text, state)
+		if ok {
+			return all, nil
+		}
+	}
+	root, err := parseYAML(text)
+	if err == nil && root != nil && root.Kind == yaml.MappingNode {
+		return yamlEntries(root, state), nil
+	}
+	message := fault.New(fault.Place{File: path}, "write one NAME: value or NAME=value a line", "the decrypted content is %w", errUnknownText)
+	if err != nil && yamlLine(err) > 0 {
+		message.Message += fmt.Sprintf(" (line %d of it)", yamlLine(err))
+	}
+	return nil, message
+}
+
+// dotenvEntries reads NAME=value lines as SOPS' dotenv format does: the value
+// raw, `\n` for a line break. It tells false when another line is among them.
+func dotenvEntries(text []byte, state entryState) ([]entry, bool) {
+	var all []entry
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || trimmed[0] == '#' {
+			continue
+		}
+		found := dotenvLine.FindSubmatch(line)
+		if found == nil {
+			return nil, false
+		}
+		all = append(all, entry{key: string(found[1]), content: bytes.ReplaceAll(found[2], []byte(`\n`), []byte("\n")), state: state})
+	}
+	return all, true
+}
+
+// jsonEntries reads a JSON object, numbers as they are written.
+func jsonEntries(text []byte, state entryState) ([]entry, bool) {
+	var top map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&top) != nil || decoder.More() {
+		return nil, false
+	}
+	var all []entry
+	for key, value := range top {
+		one := entry{key: key, state: state}
+		if number, ok := value.(json.Number); ok {
+			value = number.String()
+		}
+		if content, ok := scalarText(value); ok {
+			one.content = content
+		} else {
+			one.state = entryNested
+		}
+		all = append(all, one)
+	}
+	return all, true
+}
+
+// yamlEntries reads a YAML mapping, scalars as they are written.
+func yamlEntries(root *yaml.Node, state entryState) []entry {
+	var all []entry
+	for index := 0; index+1 < len(root.Content); index += 2 {
+		key, value := root.Content[index], root.Content[index+1]
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		one := entry{key: key.Value, state: state}
+		switch {
+		case value.Kind != yaml.ScalarNode:
+			one.state = entryNested
+		case value.Tag == "!!null":
+			one.content = []byte{}
+		default:
+			one.content = []byte(value.Value)
+		}
+		all = append(all, one)
+	}
+	return all
+}

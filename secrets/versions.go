@@ -1,0 +1,168 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	versionPrefix  = "SV_"
+	versionSuffix  = "_VERSION"
+	autoVersionKey = "auto_version_key"
+	minAutoKey     = 16
+)
+
+// ErrSealed is the cause of what cannot be told without keys.
+var ErrSealed = errors.New("the content is not known: no key was given")
+
+// keyed is a file of keys: secrets.enc or secrets.override.enc.
+type keyed struct {
+	path     string
+	values   map[string]Value
+	versions map[string]string // by SV_ name; "" when encrypted and no key was given
+	refused  map[string]string // keys that Lookup does not give, and why
+	lines    map[string]int
+	opaque   bool // sealed whole: the keys cannot be seen
+}
+
+// rank orders files of keys by precedence.
+func (k *keyed) rank() int {
+	if path.Base(k.path) == baseOverride {
+		return 0
+	}
+	return 1
+}
+
+// fill sorts entries into values and versions.
+func (k *keyed) fill(data []byte, entries []entry, o Options) error {
+	k.lines = map[string]int{}
+	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	var faults []error
+	for index, one := range entries {
+		kept := false
+		place := fault.Place{File: k.path, Line: keyLine(data, one.key)}
+		k.lines[one.key] = place.Line
+		name, isVersion := versionName(one.key)
+		switch {
+		case index > 0 && entries[index-1].key == one.key:
+			faults = append(faults, fault.New(place, "keep one of them", "the key %q stands in the file twice", oneLine(one.key, 80)))
+		case isVersion:
+			faults = append(faults, k.addVersion(place, name, one))
+		case one.state == entryNested:
+			k.refused[one.key] = "holds a mapping or a list, not a text"
+		case one.state == entryPlain && !o.AllowPlaintext:
+			k.refused[one.key] = "is not encrypted in the file"
+		case one.state == entrySealed:
+			k.values[one.key] = sealed()
+		default:
+			k.values[one.key], kept = NewValue(one.content), true
+		}
+		if !kept {
+			clear(one.content)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// versionName gives the SV_ name that a key sets, in either of its spellings.
+func versionName(key string) (string, bool) {
+	if len(key) > len(versionPrefix) && strings.HasPrefix(key, versionPrefix) {
+		return key, true
+	}
+	if name := strings.TrimSuffix(key, versionSuffix); name != key && name != "" {
+		return versionPrefix + name, true
+	}
+	return "", false
+}
+
+var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+
+// addVersion takes a version. It becomes part of an object's name, so nothing
+// that does not look like one is let through, or shown: it may be a value that
+// was put under the wrong key.
+func (k *keyed) addVersion(place fault.Place, name string, one entry) error {
+	text := ""
+	if one.state != entrySealed {
+		text = string(unquote(one.content))
+		if !versionForm.MatchString(text) {
+			return fault.New(place, "write a plain version such as 3, or auto", "the version %s is not made of letters, digits, '.', '_' and '-' alone", oneLine(one.key, 80))
+		}
+	}
+	if earlier, ok := k.versions[name]; ok && earlier != text {
+		return fault.New(place, "keep one of the two spellings", "the version %s is set twice, as %s and as %s, and differently",
+			name, name, strings.TrimPrefix(name, versionPrefix)+versionSuffix)
+	}
+	k.versions[name] = text
+	return nil
+}
+
+// unquote takes off the quotes that a shell would have taken off.
+func unquote(text []byte) []byte {
+	for _, quote := range []string{`"`, `'`} {
+		if inner, ok := bytes.CutPrefix(text, []byte(quote)); ok && bytes.HasSuffix(inner, []byte(quote)) {
+			return inner[:len(inner)-1]
+		}
+	}
+	return text
+}
+
+// Versions gives the versions that the files set, by SV_ name. Those of
+// secrets.override.enc have precedence. The encrypted ones are left out when no
+// key was given: SealedVersions has their names.
+func (s *Set) Versions() map[string]string {
+	versions := s.allVersions()
+	maps.DeleteFunc(versions, func(_, version string) bool { return version == "" })
+	return versions
+}
+
+// SealedVersions lists the SV_ names whose version is encrypted and no key was
+// given, sorted.
+func (s *Set) SealedVersions() []string {
+	versions := s.allVersions()
+	maps.DeleteFunc(versions, func(_, version string) bool { return version != "" })
+	return slices.Sorted(maps.Keys(versions))
+}
+
+func (s *Set) allVersions() map[string]string {
+	versions := map[string]string{}
+	for _, keys := range slices.Backward(s.keyed) {
+		maps.Copy(versions, keys.versions)
+	}
+	return versions
+}
+
+// AutoVersion derives the version of a secret from its content, for SV_x=auto:
+// another content, another version, and nothing of it can be told from the
+// version without the key auto_version_key of the node's files. Where the
+// content is not known the error is ErrSealed.
+func (s *Set) AutoVersion(name string, v Value) (string, error) {
+	key, held, file := s.autoKey()
+	place := fault.Place{File: file}
+	if !v.Known() || held && !key.Known() {
+		return "", fault.New(place, "give the agent's keys", "the version of the secret %q is derived from its content: %w", name, ErrSealed)
+	}
+	if len(key.Reveal()) < minAutoKey {
+		return "", fault.New(place, "add "+autoVersionKey+" with a random text to "+baseSecrets+", such as the output of: openssl rand -hex 32",
+			"the version of the secret %q is auto, which needs the key %s of at least %d bytes", name, autoVersionKey, minAutoKey)
+	}
+	sum := digest(key.Reveal(), "coin-agent secret version 1", []byte(name), v.Reveal())
+	return hex.EncodeToString(sum)[:12], nil
+}
+
+func (s *Set) autoKey() (key Value, held bool, file string) {
+	for _, keys := range s.keyed {
+		if value, ok := keys.values[autoVersionKey]; ok {
+			return value, true, keys.path
+		}
+		file = keys.path
+	}
+	return Value{}, len(s.Opaque()) > 0, file
+}
