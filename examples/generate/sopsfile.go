@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/getsops/sops/v3"
+	"github.com/getsops/sops/v3/aes"
+	"github.com/getsops/sops/v3/config"
+	"github.com/getsops/sops/v3/stores/json"
+	"github.com/getsops/sops/v3/stores/yaml"
+	"github.com/getsops/sops/v3/version"
+)
+
+// unencryptedVersions leaves the versions readable in secrets.override.enc.
+const unencryptedVersions = "^SV_"
+
+// sopsFile is an encrypted file and the key that opens it. Its content is in
+// memory only.
+type sopsFile struct {
+	path        string
+	key         key
+	store       sops.Store
+	unencrypted string // unencrypted_regex, may be empty
+	branch      sops.TreeBranch
+	changed     bool
+}
+
+func yamlFile(path string, key key) *sopsFile {
+	return &sopsFile{path: path, key: key, store: yaml.NewStore(&config.YAMLStoreConfig{})}
+}
+
+func binaryFile(path string, key key) *sopsFile {
+	return &sopsFile{path: path, key: key, store: json.NewBinaryStore(&config.JSONBinaryStoreConfig{Indent: -1})}
+}
+
+// read decrypts the file; one that is not there is empty.
+func (f *sopsFile) read() error {
+	content, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tree, err := f.store.LoadEncryptedFile(content)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.path, err)
+	}
+	dataKey, err := f.key.open(tree.Metadata.KeyGroups[0])
+	if err != nil {
+		return fmt.Errorf("open %s (bring its key back, or delete it to have it made anew): %w", f.path, err)
+	}
+	cipher := aes.NewCipher()
+	mac, err := tree.Decrypt(dataKey, cipher)
+	if err != nil {
+		return fmt.Errorf("decrypt %s: %w", f.path, err)
+	}
+	stored, err := cipher.Decrypt(tree.Metadata.MessageAuthenticationCode, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
+	if err != nil || stored != mac {
+		return fmt.Errorf("check %s: its MAC does not fit its content", f.path)
+	}
+	f.branch = tree.Branches[0]
+	return nil
+}
+
+// get gives the value of a name, or nil.
+func (f *sopsFile) get(name string) any {
+	for _, item := range f.branch {
+		if item.Key == name {
+			return item.Value
+		}
+	}
+	return nil
+}
+
+// add sets a name that has no value yet.
+func (f *sopsFile) add(name string, value any) {
+	if f.get(name) != nil {
+		return
+	}
+	f.branch = append(f.branch, sops.TreeItem{Key: name, Value: value})
+	f.changed = true
+}
+
+// write encrypts the file anew if something was added to it.
+func (f *sopsFile) write() error {
+	if !f.changed {
+		return nil
+	}
+	dataKey := make([]byte, 32)
+	rand.Read(dataKey) //nolint:errcheck // never fails
+	master, err := f.key.seal(dataKey)
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", f.path, err)
+	}
+	tree := sops.Tree{Branches: sops.TreeBranches{f.branch}, Metadata: sops.Metadata{
+		KeyGroups:        []sops.KeyGroup{{master}},
+		UnencryptedRegex: f.unencrypted,
+		Version:          version.Version,
+		LastModified:     time.Now().UTC(),
+	}}
+	if f.unencrypted == "" {
+		tree.Metadata.UnencryptedSuffix = sops.DefaultUnencryptedSuffix
+	}
+	cipher := aes.NewCipher()
+	mac, err := tree.Encrypt(dataKey, cipher)
+	if err != nil {
+		return fmt.Errorf("encrypt %s: %w", f.path, err)
+	}
+	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
+	if err != nil {
+		return fmt.Errorf("encrypt %s: %w", f.path, err)
+	}
+	content, err := f.store.EmitEncryptedFile(tree)
+	if err != nil {
+		return fmt.Errorf("encrypt %s: %w", f.path, err)
+	}
+	return writeChanged(f.path, content, 0o644)
+}
