@@ -1,0 +1,42 @@
+package gitlabtest
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Secret is the token that New lets in.
+const Secret = "glpat-test-double-Secret1"
+
+// Agent is the user whose token Secret is.
+func Agent() User { return User{ID: 101, Name: "coin-agent", Access: Maintainer} }
+
+// Instance is a double that listens.
+type Instance struct {
+	*Server
+	URL       string
+	TokenFile string // holds Secret
+}
+
+// New starts a double on a port of its own, for one test. It knows the token
+// Secret and no commit.
+func New(t testing.TB) *Instance {
+	t.Helper()
+	server := NewServer(Config{})
+	server.SetToken(Secret, Token{Name: "agent", User: Agent(), Scopes: []string{"api"}})
+	listening := httptest.NewServer(server)
+	t.Cleanup(listening.Close)
+	return &Instance{Server: server, URL: listening.URL, TokenFile: TokenFile(t, Secret)}
+}
+
+// TokenFile writes a token file that only its owner can read.
+func TokenFile(t testing.TB, secret string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,271 @@
+// Package gitlabtest is a strict double of the part of GitLab that the agent
+// talks to: commit statuses, the current token, the version. In go requests and
+// faults to inject; out come GitLab's answers, its state and a log of what was
+// asked. Its guarantee: where it differs from GitLab it is the stricter one.
+//
+// Merge requests, approvals, notes and deployments are not in it; it answers
+// 404 to them.
+package gitlabtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config says what the double serves.
+type Config struct {
+	Project   string // path of the one project; coin/coin-gitops when empty
+	ProjectID int64  // its number; 7 when 0
+
+	// Branches, where set, tells of commits that AddCommit did not: the
+	// branches that contain one, and whether it exists.
+	Branches func(sha string) (branches []string, exists bool)
+}
+
+// Access is a user's role in the project.
+type Access int
+
+// The roles that matter for statuses.
+const (
+	NoMember   Access = 0
+	Reporter   Access = 20
+	Developer  Access = 30
+	Maintainer Access = 40
+)
+
+// User is somebody who posts.
+type User struct {
+	ID     int64
+	Name   string
+	Access Access
+}
+
+// Token is what a secret opens.
+type Token struct {
+	Name    string
+	User    User
+	Scopes  []string  // api for posting, read_api or api for reading
+	Expires time.Time // zero: never
+	Revoked bool
+}
+
+// Request is one request as it came, without its credentials.
+type Request struct {
+	Method   string
+	Path     string // escaped, with the query
+	Body     string
+	Answered int // status; 0 while there is no answer
+}
+
+// Server is the double. It is an http.Handler.
+type Server struct {
+	config Config
+
+	mu        sync.Mutex
+	tokens    map[string]Token
+	commits   map[string][]string // full hash to branches
+	protected map[string]bool     // branches
+	pipelines []*pipeline         // by ID
+	statuses  []*Status           // by ID
+	posts     []Post
+	faults    []*Fault
+	requests  []*Request
+}
+
+// NewServer makes a double that knows no token and no commit yet.
+func NewServer(config Config) *Server {
+	if config.Project == "" {
+		config.Project = "coin/coin-gitops"
+	}
+	if config.ProjectID == 0 {
+		config.ProjectID = 7
+	}
+	return &Server{
+		config:    config,
+		tokens:    map[string]Token{},
+		commits:   map[string][]string{},
+		protected: map[string]bool{},
+	}
+}
+
+// SetToken lets a secret in, or changes what it opens.
+func (s *Server) SetToken(secret string, token Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[secret] = token
+}
+
+// AddCommit makes a commit known, by its full hash, on branches.
+func (s *Server) AddCommit(sha string, branches ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits[sha] = branches
+}
+
+// ProtectBranch admits only Maintainers to the pipelines of a branch.
+func (s *Server) ProtectBranch(branch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.protected[branch] = true
+}
+
+// Requests gives all requests so far, in order.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Request, len(s.requests))
+	for i, request := range s.requests {
+		all[i] = *request
+	}
+	return all
+}
+
+const apiPrefix = "/api/v4/"
+
+// ServeHTTP answers the API below /api/v4/, and a page for people elsewhere.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, isAPI := strings.CutPrefix(r.URL.EscapedPath(), apiPrefix)
+	if !isAPI {
+		s.page(w, r)
+		return
+	}
+	params, body, err := readParams(r)
+	request := &Request{Method: r.Method, Path: r.URL.RequestURI(), Body: body}
+	s.mu.Lock()
+	s.requests = append(s.requests, request)
+	fault := s.nextFault(r.Method, path)
+	s.mu.Unlock()
+
+	if fault.stops(w, r, s, request) {
+		return
+	}
+	var reply answer
+	if err != nil {
+		reply = apiError(http.StatusBadRequest, "The request body is not valid: "+err.Error())
+	} else {
+		reply = s.route(r, strings.Split(path, "/"), params)
+	}
+	fault.afterwards(r)
+	s.write(w, request, reply)
+}
+
+func (s *Server) write(w http.ResponseWriter, request *Request, reply answer) {
+	s.mu.Lock()
+	request.Answered = reply.code
+	s.mu.Unlock()
+	for name, values := range reply.header {
+		w.Header()[name] = values
+	}
+	if text, ok := reply.body.(string); ok {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(reply.code)
+		fmt.Fprint(w, text) //nolint:errcheck // the client may have gone
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(reply.code)
+	json.NewEncoder(w).Encode(reply.body) //nolint:errcheck // the client may have gone
+}
+
+// answer is what a request gets. A string goes out as plain text, all else as
+// JSON.
+type answer struct {
+	code   int
+	header http.Header
+	body   any
+}
+
+// refuse is the answer of GitLab's own code.
+func refuse(code int, message any) answer {
+	return answer{code: code, body: map[string]any{"message": message}}
+}
+
+// apiError is the answer of the API layer, before GitLab's own code is asked.
+func apiError(code int, text string) answer {
+	return answer{code: code, body: map[string]any{"error": text}}
+}
+
+func (s *Server) route(r *http.Request, parts []string, params url.Values) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token, refusal := s.authenticate(r)
+	if refusal != nil {
+		return *refusal
+	}
+	at := func(method string, pattern ...string) bool {
+		return r.Method == method && slices.EqualFunc(parts, pattern, func(part, want string) bool { return want == "*" || part == want })
+	}
+	switch {
+	case at(http.MethodGet, "version"):
+		return answer{code: http.StatusOK, body: map[string]any{"version": "18.6.0-ee", "revision": "c3a61b5e1a4"}}
+	case at(http.MethodGet, "personal_access_tokens", "self"):
+		return answer{code: http.StatusOK, body: describe(token)}
+	case at(http.MethodPost, "projects", "*", "statuses", "*"):
+		return s.postStatus(token, parts[1], parts[3], params)
+	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
+		return s.listStatuses(r, token, parts[1], parts[4], params)
+	default:
+		return apiError(http.StatusNotFound, "404 Not Found")
+	}
+}
+
+// authenticate admits PRIVATE-TOKEN and Bearer, as GitLab does.
+func (s *Server) authenticate(r *http.Request) (Token, *answer) {
+	secret := r.Header.Get("PRIVATE-TOKEN")
+	if secret == "" {
+		secret, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	token, known := s.tokens[secret]
+	invalid := func(description string) *answer {
+		return &answer{code: http.StatusUnauthorized, body: map[string]any{"error": "invalid_token", "error_description": description}}
+	}
+	switch {
+	case secret == "" || !known:
+		refusal := refuse(http.StatusUnauthorized, "401 Unauthorized")
+		return Token{}, &refusal
+	case token.Revoked:
+		return Token{}, invalid("Token was revoked. You have to re-authorize from the user.")
+	case !token.Expires.IsZero() && !time.Now().Before(token.Expires):
+		return Token{}, invalid("Token is expired. You can either do re-authorization or token refresh.")
+	}
+	return token, nil
+}
+
+// admit checks the project and the token's scope and role.
+func (s *Server) admit(token Token, project string, scopes []string, least Access) *answer {
+	name, err := url.PathUnescape(project)
+	if err != nil || (name != s.config.Project && name != fmt.Sprint(s.config.ProjectID)) || token.User.Access == NoMember {
+		refusal := refuse(http.StatusNotFound, "404 Project Not Found")
+		return &refusal
+	}
+	if !slices.ContainsFunc(token.Scopes, func(scope string) bool { return slices.Contains(scopes, scope) }) {
+		return &answer{code: http.StatusForbidden, body: map[string]any{
+			"error":             "insufficient_scope",
+			"error_description": "The request requires higher privileges than provided by the access token.",
+			"scope":             strings.Join(scopes, " "),
+		}}
+	}
+	if token.User.Access < least {
+		refusal := refuse(http.StatusForbidden, "403 Forbidden")
+		return &refusal
+	}
+	return nil
+}
+
+func describe(token Token) map[string]any {
+	self := map[string]any{
+		"id": 1, "name": token.Name, "revoked": token.Revoked, "active": true,
+		"created_at": "2025-01-01T00:00:00.000Z", "last_used_at": nil, "expires_at": nil,
+		"scopes": token.Scopes, "user_id": token.User.ID,
+	}
+	if !token.Expires.IsZero() {
+		self["expires_at"] = token.Expires.Format(time.DateOnly)
+	}
+	return self
+}
