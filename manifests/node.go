@@ -1,3 +1,7 @@
+// Package manifests reads what the repository says about one node: out of an
+// fs.FS, an environment and a node's name it makes a Node. The same files give
+// the same Node, wherever it is made: neither clock, network nor the process's
+// own environment has a say in it.
 package manifests
 
 import (
@@ -20,7 +24,11 @@ type Node struct {
 	FS fs.FS
 
 	ComposeFiles []string // repository paths in merge order
-	SecretFiles  []string // repository paths of SOPS files: secrets.enc, secrets.override.enc, secrets/*
+
+	// SecretFiles are repository paths: secrets.enc, secrets.override.enc,
+	// secrets/* and, where plaintext secrets are allowed and it holds some,
+	// secrets.override.env. Whether a file is encrypted is for its reader to see.
+	SecretFiles []string
 
 	// Variables are the interpolation variables: node.env, the plain
 	// secrets.override.env, PROJECT_SETTINGS. TAG_ and SV_ defaults are not

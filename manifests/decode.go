@@ -1,0 +1,237 @@
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// decoder fills a Config from YAML, strictly, and notes where each key stands.
+type decoder struct {
+	file   string
+	faults faults
+	places map[string]fault.Place
+	merged map[*yaml.Node][]pair // mappings whose merge keys are resolved
+}
+
+// pair is one key of a mapping and its value.
+type pair struct{ key, value *yaml.Node }
+
+func decodeConfig(file string, data []byte) (*Config, faults) {
+	d := &decoder{file: file, places: map[string]fault.Place{}, merged: map[*yaml.Node][]pair{}}
+	config := &Config{file: file, places: d.places}
+	v := reflect.ValueOf(config).Elem()
+	setDefaults(v)
+	if root := d.parse(data); root != nil {
+		d.mapping(root, "", v)
+	}
+	return config, d.faults
+}
+
+// parse gives the root of the one document in data, or nil and a fault.
+func (d *decoder) parse(data []byte) *yaml.Node {
+	reader := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	switch err := reader.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		d.faults.add(fault.Place{File: d.file, Line: 1, Column: 1}, "it needs at least the keys environment and nodes", "the file is empty")
+		return nil
+	case err != nil:
+		d.syntax(err)
+		return nil
+	}
+	switch err := reader.Decode(&second); {
+	case err == nil:
+		d.faults.add(d.place(&second), "keep one document and remove the line ---", "the file holds a second YAML document")
+	case !errors.Is(err, io.EOF):
+		d.syntax(err)
+	}
+	if len(document.Content) == 0 {
+		return nil
+	}
+	return document.Content[0]
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+func (d *decoder) syntax(err error) {
+	place := fault.Place{File: d.file}
+	if match := yamlLine.FindStringSubmatch(err.Error()); match != nil && match[1] != "" {
+		place.Line, _ = strconv.Atoi(match[1]) // the pattern admits digits only
+	}
+	d.faults.add(place, "check the indentation and the quotes around this line", "malformed YAML: %s", yamlLine.ReplaceAllString(err.Error(), ""))
+}
+
+func (d *decoder) place(node *yaml.Node) fault.Place {
+	return fault.Place{File: d.file, Line: node.Line, Column: node.Column}
+}
+
+// value decodes one node into v; tag is that of the field it belongs to.
+func (d *decoder) value(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
+	node = target(node)
+	d.places[key] = d.place(node)
+	switch v.Kind() {
+	case reflect.Struct:
+		d.mapping(node, key, v)
+	case reflect.Slice:
+		d.list(node, key, v, tag)
+	case reflect.Map:
+		d.flags(node, key, v)
+	default:
+		d.scalar(node, key, v, tag)
+	}
+}
+
+func (d *decoder) mapping(node *yaml.Node, key string, v reflect.Value) {
+	node = target(node)
+	if node.Kind != yaml.MappingNode {
+		d.mismatch(node, key, "a mapping of keys and values")
+		return
+	}
+	fields, names := fieldsOf(v.Type())
+	seen := map[string]bool{}
+	for _, p := range d.pairs(node) {
+		name := p.key.Value
+		i, known := fields[name]
+		if !known {
+			d.faults.add(d.place(p.key), oneOf(name, names), "unknown key %q%s", name, within(key))
+			continue
+		}
+		seen[name] = true
+		d.value(p.value, join(key, name), v.Field(i), v.Type().Field(i).Tag)
+	}
+	for _, name := range names {
+		field := v.Type().Field(fields[name])
+		if field.Tag.Get("required") != "" && !seen[name] {
+			d.faults.add(d.place(node), fmt.Sprintf("add %s: %s", name, field.Tag.Get("doc")), "required key %q is missing%s", name, within(key))
+		}
+	}
+}
+
+func (d *decoder) list(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
+	if node.Kind != yaml.SequenceNode {
+		d.mismatch(node, key, "a list")
+		return
+	}
+	for i, item := range node.Content {
+		element := reflect.New(v.Type().Elem()).Elem()
+		if element.Kind() == reflect.Struct {
+			setDefaults(element)
+		}
+		d.value(item, fmt.Sprintf("%s[%d]", key, i), element, tag)
+		v.Set(reflect.Append(v, element))
+	}
+}
+
+// flags decodes a mapping whose keys are the author's to choose.
+func (d *decoder) flags(node *yaml.Node, key string, v reflect.Value) {
+	if node.Kind != yaml.MappingNode {
+		d.mismatch(node, key, "a mapping of names to true or false")
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, p := range d.pairs(node) {
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(p.value, join(key, p.key.Value), element, "")
+		v.SetMapIndex(reflect.ValueOf(p.key.Value), element)
+	}
+}
+
+func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
+	want := wanted(v.Type(), tag)
+	if node.Kind != yaml.ScalarNode || node.ShortTag() != want.yamlTag || !want.accepts(node.Value) {
+		hint := ""
+		if enum := tag.Get("enum"); enum != "" && node.Kind == yaml.ScalarNode {
+			hint = oneOf(node.Value, strings.Split(enum, "|"))
+		}
+		d.mismatchHint(node, key, want.text, hint)
+		return
+	}
+	set(v, node.Value)
+}
+
+func (d *decoder) mismatch(node *yaml.Node, key, want string) { d.mismatchHint(node, key, want, "") }
+
+func (d *decoder) mismatchHint(node *yaml.Node, key, want, hint string) {
+	if hint == "" {
+		hint = "write " + want
+	}
+	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" {
+		hint += ", or remove the key"
+	}
+	subject := key
+	if subject == "" {
+		subject = "the file"
+	}
+	d.faults.add(d.place(node), hint, "%s: want %s, got %s", subject, want, describe(node))
+}
+
+// want is what a scalar key takes.
+type want struct {
+	text    string
+	yamlTag string
+	accepts func(string) bool
+}
+
+func wanted(t reflect.Type, tag reflect.StructTag) want {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return want{"a duration such as 300s", "!!str", func(s string) bool {
+			duration, err := time.ParseDuration(s)
+			return err == nil && duration > 0
+		}}
+	case t.Kind() == reflect.Bool:
+		return want{"true or false", "!!bool", func(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }}
+	case t.Kind() == reflect.Int:
+		low, high := bounds(tag)
+		return want{rangeText(low, high), "!!int", func(s string) bool {
+			n, err := strconv.Atoi(s)
+			return err == nil && n >= low && n <= high
+		}}
+	case tag.Get("enum") != "":
+		values := strings.Split(tag.Get("enum"), "|")
+		return want{"one of " + strings.Join(values, ", "), "!!str", func(s string) bool { return slices.Contains(values, s) }}
+	}
+	rule := formatOf(tag.Get("format"))
+	return want{rule.want, "!!str", rule.matches}
+}
+
+// set stores a text that wanted has accepted.
+func set(v reflect.Value, text string) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		duration, _ := time.ParseDuration(text)
+		v.SetInt(int64(duration))
+	case v.Kind() == reflect.Bool:
+		v.SetBool(strings.EqualFold(text, "true"))
+	case v.Kind() == reflect.Int:
+		n, _ := strconv.Atoi(text)
+		v.SetInt(int64(n))
+	default:
+		v.SetString(text)
+	}
+}
+
+// setDefaults fills in the defaults of a struct and of the structs in it.
+func setDefaults(v reflect.Value) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if text, ok := field.Tag.Lookup("default"); ok {
+			set(v.Field(i), text)
+		}
+		if field.IsExported() && field.Type.Kind() == reflect.Struct {
+			setDefaults(v.Field(i))
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const mainCompose = "docker-compose.yml"
+
+// composeFiles lists the node's compose files in the order they are merged.
+func (l *loader) composeFiles(entry NodeConfig, key string) {
+	if len(entry.ComposeFiles) > 0 {
+		l.node.ComposeFiles = l.named(entry.ComposeFiles, key+".compose_files")
+		return
+	}
+	names := l.regularFiles(l.node.Dir)
+	if !slices.Contains(names, mainCompose) {
+		l.faults.add(fault.Place{File: path.Join(l.node.Dir, mainCompose)},
+			fmt.Sprintf("add it, or name the node's compose files in %s.compose_files of config.yml", key), "the node's compose file is missing")
+	}
+	var more []string
+	for _, name := range names {
+		extension := path.Ext(name)
+		if strings.HasPrefix(name, "docker-compose-") && (extension == ".yml" || extension == ".yaml") {
+			more = append(more, name)
+		}
+	}
+	order := []string{mainCompose}
+	if slices.Contains(names, "custom.secrets.yml") {
+		order = append(order, "custom.secrets.yml")
+	}
+	for _, name := range append(order, more...) {
+		l.node.ComposeFiles = append(l.node.ComposeFiles, path.Join(l.node.Dir, name))
+	}
+}
+
+// named resolves the files that config.yml lists under key; each must be there.
+func (l *loader) named(names []string, key string) []string {
+	var files []string
+	for i, name := range names {
+		place := l.node.Config.Place(fmt.Sprintf("%s[%d]", key, i))
+		file, err := Resolve(l.node.Dir, name, place)
+		if err != nil {
+			l.faults = append(l.faults, err)
+			continue
+		}
+		info, err := fs.Stat(l.repository, file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			l.faults.add(place, oneOf(name, l.regularFiles(l.node.Dir)), "%s is missing", file)
+		case err != nil:
+			l.unreadable(file, place, err)
+		case !info.Mode().IsRegular():
+			l.faults.add(place, "name a plain file", "%s is no plain file", file)
+		default:
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// secretFiles lists the node's SOPS files, by fixed names and below secrets/.
+func (l *loader) secretFiles() {
+	names := l.regularFiles(l.node.Dir)
+	for _, name := range []string{"secrets.enc", "secrets.override.enc"} {
+		if slices.Contains(names, name) {
+			l.node.SecretFiles = append(l.node.SecretFiles, path.Join(l.node.Dir, name))
+		}
+	}
+	dir := path.Join(l.node.Dir, "secrets")
+	for _, name := range l.regularFiles(dir) {
+		if !strings.HasPrefix(name, ".git") { // .gitkeep, .gitignore, .gitattributes
+			l.node.SecretFiles = append(l.node.SecretFiles, path.Join(dir, name))
+		}
+	}
+}
+
+// regularFiles lists the plain files of a folder, sorted; links count as what
+// they lead to.
+func (l *loader) regularFiles(dir string) []string {
+	entries, err := fs.ReadDir(l.repository, dir)
+	if err != nil {
+		l.unreadable(dir, fault.Place{File: dir}, err)
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		file, mode := path.Join(dir, entry.Name()), entry.Type()
+		if mode&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(l.repository, file)
+			if err != nil {
+				continue // whoever needs the file says what is wrong with it
+			}
+			mode = info.Mode()
+		}
+		if mode.IsRegular() {
+			names = append(names, entry.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,193 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Load reads a node of an environment. It reads on after a fault and returns
+// all that it finds, joined; errors are *fault.Error.
+func Load(fsys fs.FS, environment, node string) (*Node, error) {
+	l := &loader{repository: &repository{under: fsys}}
+	config := l.config(environment)
+	if config == nil {
+		return nil, l.faults.err()
+	}
+	entry, ok := config.Node(node)
+	if !ok {
+		if len(l.faults) == 0 { // an entry that could not be read may be the one
+			l.faults.add(config.Place("nodes"), oneOf(node, config.nodeNames()), "node %q is not one of environment %s", node, environment)
+		}
+		return nil, l.faults.err()
+	}
+	l.node = &Node{
+		Environment: environment, Name: node, Stack: entry.Stack, Config: config,
+		Dir: path.Join("environments", environment, "nodes", node), Variables: map[string]Variable{},
+	}
+	if !l.folder() {
+		return nil, l.faults.err()
+	}
+	index := slices.Index(config.nodeNames(), node)
+	key := fmt.Sprintf("nodes[%d]", index)
+	l.composeFiles(entry, key)
+	l.secretFiles()
+	l.variables()
+	l.settings(entry, key)
+	if len(l.faults) > 0 {
+		return nil, l.faults.err()
+	}
+	l.node.FS = l.repository
+	return l.node, nil
+}
+
+// LoadConfig reads and checks an environment's config.yml.
+func LoadConfig(fsys fs.FS, environment string) (*Config, error) {
+	l := &loader{repository: &repository{under: fsys}}
+	config := l.config(environment)
+	if len(l.faults) > 0 {
+		return nil, l.faults.err()
+	}
+	return config, nil
+}
+
+// Environments lists the environments of a repository, sorted.
+func Environments(fsys fs.FS) ([]string, error) {
+	l := &loader{repository: &repository{under: fsys}}
+	names, found := l.folders("environments")
+	if !found && len(l.faults) == 0 {
+		l.faults.add(fault.Place{File: "environments"}, "this is no coin-gitops repository, or not its top folder", "the folder environments is missing")
+	}
+	return names, l.faults.err()
+}
+
+// Nodes lists the nodes of an environment as config.yml orders them.
+func Nodes(fsys fs.FS, environment string) ([]string, error) {
+	config, err := LoadConfig(fsys, environment)
+	if err != nil {
+		return nil, err
+	}
+	return config.nodeNames(), nil
+}
+
+// loader fills a Node and collects what is wrong with it.
+type loader struct {
+	repository *repository
+	node       *Node
+	faults     faults
+}
+
+var plainName = regexp.MustCompile(formatOf("name").pattern)
+
+// config reads config.yml; nil says that there is none to go on with.
+func (l *loader) config(environment string) *Config {
+	file := path.Join("environments", environment, "config.yml")
+	if !plainName.MatchString(environment) {
+		l.faults.add(fault.Place{}, "name the folder below environments/, such as sandbox", "%q is no name of an environment", environment)
+		return nil
+	}
+	content, found := l.read(file, fault.Place{File: file})
+	if !found {
+		if len(l.faults) == 0 {
+			l.noConfig(environment, file)
+		}
+		return nil
+	}
+	config, decoded := decodeConfig(file, content)
+	l.faults = append(l.faults, decoded...)
+	l.faults = append(l.faults, config.validate(environment)...)
+	return config
+}
+
+func (l *loader) noConfig(environment, file string) {
+	known, found := l.folders("environments")
+	switch {
+	case !found:
+		l.faults.add(fault.Place{File: "environments"}, "this is no coin-gitops repository, or not its top folder", "the folder environments is missing")
+	case slices.Contains(known, environment):
+		l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
+	default:
+		l.faults.add(fault.Place{File: path.Dir(file)}, oneOf(environment, known), "environment %q is not in the repository", environment)
+	}
+}
+
+// folder checks that the node's folder is there.
+func (l *loader) folder() bool {
+	place := fault.Place{File: l.node.Dir}
+	info, err := fs.Stat(l.repository, l.node.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		known, _ := l.folders(path.Dir(l.node.Dir))
+		hint := "add it with a docker-compose.yml, or remove the node from config.yml"
+		if near := nearest(l.node.Name, known); near != "" {
+			hint = fmt.Sprintf("%s (the folder %s is there)", hint, near)
+		}
+		l.faults.add(place, hint, "the node's folder is missing")
+		return false
+	case err != nil:
+		l.unreadable(l.node.Dir, place, err)
+		return false
+	case !info.IsDir():
+		l.faults.add(place, "make it a folder with a docker-compose.yml", "the node's folder is a file")
+		return false
+	}
+	l.repository.dir, err = l.repository.follow(l.node.Dir)
+	return err == nil
+}
+
+// folders lists the folders in a folder, sorted, without hidden ones, and
+// reports whether the folder itself is there.
+func (l *loader) folders(dir string) (names []string, found bool) {
+	entries, err := fs.ReadDir(l.repository, dir)
+	if err != nil {
+		l.unreadable(dir, fault.Place{File: dir}, err)
+		return nil, false
+	}
+	for _, entry := range entries {
+		name := path.Join(dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		if entry.Type()&fs.ModeSymlink != 0 {
+			if info, err := fs.Stat(l.repository, name); err != nil || !info.IsDir() {
+				continue
+			}
+		} else if !entry.IsDir() {
+			continue
+		}
+		names = append(names, entry.Name())
+	}
+	slices.Sort(names)
+	return names, true
+}
+
+// read gives a file's content, and false if there is none. A file that is there
+// and cannot be read is a fault at place.
+func (l *loader) read(file string, place fault.Place) ([]byte, bool) {
+	content, err := fs.ReadFile(l.repository, file)
+	if err != nil {
+		l.unreadable(file, place, err)
+		return nil, false
+	}
+	return content, true
+}
+
+// unreadable turns a failed read into a fault, unless the file is just not there.
+func (l *loader) unreadable(file string, place fault.Place, err error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errLeaves):
+		l.faults.add(place, "put the file itself into the repository", "%s is a symbolic link that leaves the repository: %w", file, errLeaves)
+	default:
+		hint := "check that it is a plain file that can be read"
+		l.faults.add(place, hint, "read %s: %w", file, cause(err))
+	}
+}
+
+func (l *loader) lenient() bool { return l.node.Config.Interpolation == Lenient }

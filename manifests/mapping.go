@@ -1,0 +1,144 @@
+package manifests
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// pairs lists a mapping's own keys, then those that its merge keys (<<) bring.
+// Each mapping is resolved once, so that anchors within anchors stay cheap.
+func (d *decoder) pairs(node *yaml.Node) []pair {
+	if known, ok := d.merged[node]; ok {
+		return known
+	}
+	d.merged[node] = nil // an anchor that merges itself ends here
+	var own []pair
+	var merges []*yaml.Node
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := target(node.Content[i]), node.Content[i+1]
+		switch before := first[key.Value]; {
+		case key.Kind != yaml.ScalarNode:
+			d.faults.add(d.place(key), "write a plain key", "a key is %s", describe(key))
+		case key.ShortTag() == "!!merge":
+			merges = append(merges, value)
+		case before != nil:
+			d.faults.add(d.place(key), "keep one of the two", "key %q is given twice, first on line %d", key.Value, before.Line)
+		default:
+			first[key.Value] = key
+			own = append(own, pair{key, value})
+		}
+	}
+	for _, value := range merges {
+		for _, p := range d.mergedPairs(value) {
+			if first[p.key.Value] == nil {
+				first[p.key.Value] = p.key
+				own = append(own, p)
+			}
+		}
+	}
+	d.merged[node] = own
+	return own
+}
+
+// mergedPairs lists what the value of one merge key brings: a mapping's keys,
+// or those of a list of mappings, the earlier first.
+func (d *decoder) mergedPairs(value *yaml.Node) []pair {
+	value = target(value)
+	switch value.Kind {
+	case yaml.MappingNode:
+		return d.pairs(value)
+	case yaml.SequenceNode:
+		var all []pair
+		for _, item := range value.Content {
+			if item = target(item); item.Kind == yaml.MappingNode {
+				all = append(all, d.pairs(item)...)
+				continue
+			}
+			d.mismatch(item, "<<", "a mapping, such as *defaults")
+		}
+		return all
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
+	}
+	d.mismatch(value, "<<", "a mapping or a list of mappings, such as *defaults")
+	return nil
+}
+
+// target follows an alias to the node it stands for.
+func target(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode && node.Alias != nil {
+		return node.Alias
+	}
+	return node
+}
+
+// fieldsOf maps the keys of a section to its fields, and lists them in order.
+func fieldsOf(t reflect.Type) (fields map[string]int, names []string) {
+	fields = map[string]int{}
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("yaml"); name != "" {
+			fields[name] = i
+			names = append(names, name)
+		}
+	}
+	return fields, names
+}
+
+// bounds gives the least and the greatest number that a field's tags allow.
+func bounds(tag reflect.StructTag) (low, high int) {
+	low, high = 0, math.MaxInt32
+	if n, err := strconv.Atoi(tag.Get("min")); err == nil {
+		low = n
+	}
+	if n, err := strconv.Atoi(tag.Get("max")); err == nil {
+		high = n
+	}
+	return low, high
+}
+
+func rangeText(low, high int) string {
+	if high == math.MaxInt32 {
+		return fmt.Sprintf("a whole number of at least %d", low)
+	}
+	return fmt.Sprintf("a whole number from %d to %d", low, high)
+}
+
+func join(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+func within(key string) string {
+	if key == "" {
+		return ""
+	}
+	return " in " + key
+}
+
+// describe says what stands in the file, cut to a readable length.
+func describe(node *yaml.Node) string {
+	switch node.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.DocumentNode, yaml.AliasNode, yaml.ScalarNode:
+	}
+	if node.ShortTag() == "!!null" {
+		return "nothing"
+	}
+	text := []rune(node.Value)
+	if len(text) > 40 {
+		text = append(text[:40], '…')
+	}
+	if node.ShortTag() == "!!str" {
+		return strconv.Quote(string(text))
+	}
+	return string(text)
+}

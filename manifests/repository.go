@@ -1,0 +1,178 @@
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// errLeaves is the cause of a fault over a path that leads out of the repository.
+var errLeaves = errors.New("the path leads out of the repository")
+
+// maxLinks is how many symbolic links one path may lead through.
+const maxLinks = 40
+
+// Resolve joins a path that a file at place names with the folder it is
+// relative to, and refuses one that leaves the repository. The result is a path
+// for Node.FS, which refuses symbolic links that leave.
+func Resolve(dir, name string, place fault.Place) (string, error) {
+	inside := "name a file of the repository, relative to " + dir
+	switch {
+	case name == "":
+		return "", fault.New(place, inside, "a file's path is empty")
+	case path.IsAbs(name):
+		return "", fault.New(place, inside, "path %q is absolute", name)
+	case name == "~" || strings.HasPrefix(name, "~/"):
+		return "", fault.New(place, inside, "path %q is in a home directory", name)
+	}
+	joined := path.Join(dir, name)
+	if !fs.ValidPath(joined) || strings.ContainsRune(joined, 0) {
+		return "", fault.New(place, inside, "path %q leaves the repository: %w", name, errLeaves)
+	}
+	return joined, nil
+}
+
+// repository confines a file system to itself and lays the derived files over
+// one of its folders. It follows symbolic links by itself, since os.DirFS and
+// its like follow them anywhere.
+type repository struct {
+	under   fs.FS
+	dir     string            // where the derived files stand, free of links
+	derived map[string][]byte // by base name
+}
+
+// Open opens a file of the repository.
+func (r *repository) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	real, err := r.follow(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	if content, ok := r.derivedAt(real); ok {
+		return &derivedFile{derivedInfo{path.Base(real), int64(len(content))}, bytes.NewReader(content)}, nil
+	}
+	file, err := r.under.Open(real)
+	if err != nil || real != r.dir || len(r.derived) == 0 {
+		return file, err
+	}
+	return &derivedDir{File: file, repository: r}, nil
+}
+
+func (r *repository) derivedAt(name string) ([]byte, bool) {
+	if path.Dir(name) != r.dir {
+		return nil, false
+	}
+	content, ok := r.derived[path.Base(name)]
+	return content, ok
+}
+
+// follow gives the path that name stands for once all symbolic links in it are
+// resolved. A file system without links is taken at its word.
+func (r *repository) follow(name string) (string, error) {
+	under, ok := r.under.(fs.ReadLinkFS)
+	if !ok {
+		return name, nil
+	}
+	done, rest, links := ".", strings.Split(name, "/"), 0
+	for len(rest) > 0 {
+		next := path.Join(done, rest[0])
+		if next == ".." {
+			return "", errLeaves
+		}
+		rest = rest[1:]
+		if _, ok := r.derivedAt(next); ok || next == "." {
+			done = next
+			continue
+		}
+		info, err := under.Lstat(next)
+		if err != nil {
+			return "", cause(err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			done = next
+			continue
+		}
+		to, err := under.ReadLink(next)
+		if err != nil {
+			return "", cause(err)
+		}
+		if links++; path.IsAbs(to) {
+			return "", errLeaves
+		} else if links > maxLinks {
+			return "", errors.New("too many symbolic links")
+		}
+		done, rest = path.Dir(next), append(strings.Split(to, "/"), rest...)
+	}
+	return done, nil
+}
+
+// cause takes the error out of a *fs.PathError, whose path is not the one asked for.
+func cause(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}
+
+// derivedFile is an open derived file.
+type derivedFile struct {
+	info derivedInfo
+	*bytes.Reader
+}
+
+func (f *derivedFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *derivedFile) Close() error               { return nil }
+
+type derivedInfo struct {
+	name string
+	size int64
+}
+
+func (i derivedInfo) Name() string       { return i.name }
+func (i derivedInfo) Size() int64        { return i.size }
+func (i derivedInfo) Mode() fs.FileMode  { return 0o444 }
+func (i derivedInfo) ModTime() time.Time { return time.Time{} }
+func (i derivedInfo) IsDir() bool        { return false }
+func (i derivedInfo) Sys() any           { return nil }
+
+// derivedDir is the open folder that the derived files stand in.
+type derivedDir struct {
+	fs.File
+	repository *repository
+	entries    []fs.DirEntry
+	listed     bool
+}
+
+// ReadDir lists the folder's own entries and the derived files, by name.
+func (d *derivedDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if !d.listed {
+		entries, err := fs.ReadDir(d.repository.under, d.repository.dir)
+		if err != nil {
+			return nil, err
+		}
+		for name, content := range d.repository.derived {
+			entries = append(entries, fs.FileInfoToDirEntry(derivedInfo{name, int64(len(content))}))
+		}
+		slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+		d.entries, d.listed = entries, true
+	}
+	if n > 0 && len(d.entries) == 0 {
+		return nil, io.EOF
+	}
+	if n <= 0 || n > len(d.entries) {
+		n = len(d.entries)
+	}
+	some := d.entries[:n:n]
+	d.entries = d.entries[n:]
+	return some, nil
+}

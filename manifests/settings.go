@@ -1,0 +1,211 @@
+package manifests
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// The files that are made of the project settings, beside the node's own.
+const (
+	mergedSettings   = ".project.tmp.env"
+	templateFile     = "templates/project.env.template"
+	settingsVariable = "PROJECT_SETTINGS"
+)
+
+// extract is a derived file: the settings that start with Prefix, without Cut.
+type extract struct{ file, prefix, cut string }
+
+func extracts() []extract {
+	return []extract{
+		{".project.client.tmp.env", "CLIENT_API", "CLIENT_"},
+		{".project.admin.tmp.env", "ADMIN_API", "ADMIN_"},
+		{".project.i_client.tmp.env", "I_CLIENT_API", "I_CLIENT_"},
+		{".project.renderer.tmp.env", "REPORT_GENERATOR_", "REPORT_GENERATOR_"},
+	}
+}
+
+// setting is one line of an env file. Its value is raw: quotes are part of it.
+type setting struct {
+	name, value string
+	place       fault.Place
+}
+
+// settingsReader reads env files as `docker stack deploy` does.
+type settingsReader struct {
+	variables map[string]Variable // gives a bare name its value
+	lenient   bool
+	faults    *faults
+	warnings  *[]*fault.Error
+}
+
+// lines parts a file into its lines, which end as docker has them end.
+func lines(content []byte) []string {
+	content = bytes.TrimPrefix(content, []byte("\ufeff"))
+	all := strings.Split(string(content), "\n")
+	for i, line := range all {
+		all[i] = strings.TrimSuffix(line, "\r")
+	}
+	return all
+}
+
+// blank reports whether a line is empty or a comment.
+func blank(line string) bool {
+	line = strings.TrimLeftFunc(line, unicode.IsSpace)
+	return line == "" || line[0] == '#'
+}
+
+func (r *settingsReader) read(file string, content []byte) []setting {
+	return r.settings(file, lines(content))
+}
+
+func (r *settingsReader) settings(file string, all []string) []setting {
+	var found []setting
+	for i, line := range all {
+		if blank(line) {
+			continue
+		}
+		if s, ok := r.setting(line, fault.Place{File: file, Line: i + 1, Column: 1}); ok {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+func (r *settingsReader) setting(line string, place fault.Place) (setting, bool) {
+	name, value, assigned := strings.Cut(line, "=")
+	switch {
+	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
+		r.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
+	case strings.HasPrefix(strings.TrimSpace(line), "export "):
+		r.faults.add(place, "remove export: containers get these lines as they stand", "an env file has no export")
+	case name == "":
+		r.faults.add(place, "write NAME=value", "a name is missing before the =")
+	case strings.TrimLeftFunc(name, unicode.IsSpace) != name:
+		r.faults.add(place, "remove the spaces at the start of the line", "the line starts with spaces")
+	case strings.ContainsFunc(name, unicode.IsSpace):
+		r.faults.add(place, "write NAME=value, without spaces in or after the name", "the name has a space in it")
+	case assigned:
+		return setting{name, value, place}, true
+	default:
+		return r.bare(name, place)
+	}
+	return setting{}, false
+}
+
+// bare gives a line without = the value of the interpolation variable of that
+// name, since the environment that docker would look in is not ours to use.
+func (r *settingsReader) bare(name string, place fault.Place) (setting, bool) {
+	if v, ok := r.variables[name]; ok {
+		return setting{name, v.Value, place}, true
+	}
+	hint := fmt.Sprintf("write %s=value, or set %s in node.env", name, name)
+	if r.lenient {
+		*r.warnings = append(*r.warnings, fault.New(place, hint, "%s has no value and is not set in node.env: it is left out", name))
+	} else {
+		r.faults.add(place, hint, "%s has no value and is not set in node.env", name)
+	}
+	return setting{}, false
+}
+
+var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
+
+// fill puts values in the place of a template's {{NAME}}s and reads the result.
+// Swarm's own {{.Node.Hostname}} and its like stay as they are.
+func (r *settingsReader) fill(template []byte, values []setting, valuesFile string) []setting {
+	known := map[string]setting{}
+	for _, s := range values {
+		known[s.name] = s
+	}
+	used := map[string]bool{}
+	var unfilled []string
+	var first fault.Place
+	all := lines(template)
+	for i, line := range all {
+		if blank(line) {
+			continue
+		}
+		all[i] = placeholder.ReplaceAllStringFunc(line, func(match string) string {
+			name := strings.TrimSpace(match[2 : len(match)-2])
+			if strings.ContainsAny(name, ". \t\"") {
+				return match
+			}
+			value, ok := known[name]
+			if !ok {
+				if unfilled = append(unfilled, fmt.Sprintf("{{%s}} (line %d)", name, i+1)); first.File == "" {
+					first = fault.Place{File: templateFile, Line: i + 1, Column: 1 + strings.Index(line, match)}
+				}
+				return ""
+			}
+			used[name] = true
+			return value.value
+		})
+	}
+	if len(unfilled) > 0 {
+		r.faults.add(first, "set them in "+valuesFile, "nothing fills %s", strings.Join(unfilled, ", "))
+		return nil
+	}
+	r.unused(values, used)
+	return r.settings(templateFile, all)
+}
+
+// unused warns of values that reach nobody, because the template leaves them out.
+func (r *settingsReader) unused(values []setting, used map[string]bool) {
+	for _, s := range merge(values) {
+		if !used[s.name] {
+			*r.warnings = append(*r.warnings, fault.New(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
+				"%s reaches no container: %s does not mention it", s.name, templateFile))
+		}
+	}
+}
+
+// merge leaves one setting of each name: the last one written, in the place of
+// the first, so that an override does not move lines about.
+func merge(layers ...[]setting) []setting {
+	var merged []setting
+	at := map[string]int{}
+	for _, layer := range layers {
+		for _, s := range layer {
+			if i, ok := at[s.name]; ok {
+				merged[i] = s
+				continue
+			}
+			at[s.name] = len(merged)
+			merged = append(merged, s)
+		}
+	}
+	return merged
+}
+
+// derive writes the merged settings file and those drawn from it.
+func (r *settingsReader) derive(settings []setting) map[string][]byte {
+	files := map[string][]byte{mergedSettings: text(settings)}
+	for _, e := range extracts() {
+		var drawn []setting
+		for _, s := range settings {
+			if !strings.HasPrefix(s.name, e.prefix) {
+				continue
+			}
+			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
+				r.faults.add(s.place, "write more of the name", "%s leaves an empty name in %s", e.prefix, e.file)
+				continue
+			}
+			drawn = append(drawn, s)
+		}
+		files[e.file] = text(drawn)
+	}
+	return files
+}
+
+func text(settings []setting) []byte {
+	var b bytes.Buffer
+	for _, s := range settings {
+		b.WriteString(s.name + "=" + s.value + "\n")
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,215 @@
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/syntax"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// onlyAssignments is the remedy for whatever a settings script does besides
+// setting variables.
+const onlyAssignments = "write NAME=value or export NAME=value; this file is read, never run"
+
+// shellReader reads a file of shell assignments as bash would source it with an
+// empty environment. It runs nothing, and no fault of it quotes a value.
+type shellReader struct {
+	file     string
+	lenient  bool
+	outer    map[string]Variable // what earlier files have set
+	assigned map[string]Variable // what this file sets
+	faults   *faults
+	warnings *[]*fault.Error
+}
+
+func (r *shellReader) read(source []byte) {
+	if !r.readable(source) {
+		return
+	}
+	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(source), "")
+	if err != nil {
+		r.unreadable(err)
+		return
+	}
+	for _, statement := range script.Stmts {
+		r.statement(statement)
+	}
+}
+
+// readable refuses bytes that a shell would take for part of a name or value,
+// though nobody means them to be.
+func (r *shellReader) readable(source []byte) bool {
+	before := len(*r.faults)
+	if bytes.HasPrefix(source, []byte("\ufeff")) {
+		r.faults.add(r.at(1, 1), "save the file as UTF-8 without a byte order mark", "the file starts with a byte order mark")
+	}
+	for i, line := range bytes.Split(source, []byte("\n")) {
+		if at := bytes.IndexByte(line, '\r'); at >= 0 {
+			r.faults.add(r.at(i+1, at+1), "convert the file to Unix line endings (dos2unix)", "a carriage return would become part of the value")
+			break
+		}
+	}
+	for i, line := range bytes.Split(source, []byte("\n")) {
+		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
+			r.faults.add(r.at(i+1, 0), "save the file as UTF-8", "the line is not UTF-8 text")
+			break
+		}
+	}
+	return len(*r.faults) == before
+}
+
+func (r *shellReader) unreadable(err error) {
+	place, text := r.at(0, 0), err.Error()
+	var parse syntax.ParseError
+	var language syntax.LangError
+	switch {
+	case errors.As(err, &parse):
+		place, text = r.position(parse.Pos), parse.Text
+	case errors.As(err, &language):
+		place, text = r.position(language.Pos), language.Feature+" is not bash"
+	}
+	r.faults.add(place, onlyAssignments, "the file is not shell syntax: %s", text)
+}
+
+func (r *shellReader) statement(s *syntax.Stmt) {
+	if s.Negated || s.Background || s.Coprocess || s.Disown || len(s.Redirs) > 0 {
+		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are accepted here")
+		return
+	}
+	switch command := s.Cmd.(type) {
+	case *syntax.CallExpr:
+		if len(command.Args) > 0 {
+			if !exportsAll(command) {
+				r.faults.add(r.position(command.Args[0].Pos()), onlyAssignments, "a command stands here")
+			}
+			return
+		}
+		for _, assign := range command.Assigns {
+			r.assign(assign)
+		}
+	case *syntax.DeclClause:
+		if command.Variant.Value != "export" {
+			r.faults.add(r.position(s.Pos()), onlyAssignments, "%s is not accepted here", command.Variant.Value)
+			return
+		}
+		for _, assign := range command.Args {
+			r.export(assign)
+		}
+	default:
+		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are accepted here")
+	}
+}
+
+// exportsAll recognises `set -a` and `set +a`, which change nothing here.
+func exportsAll(command *syntax.CallExpr) bool {
+	if len(command.Assigns) > 0 {
+		return false
+	}
+	var words []string
+	for _, arg := range command.Args {
+		words = append(words, arg.Lit())
+	}
+	return slices.Contains([]string{"set -a", "set +a", "set -o allexport", "set +o allexport"}, strings.Join(words, " "))
+}
+
+func (r *shellReader) export(assign *syntax.Assign) {
+	switch {
+	case assign.Name == nil:
+		r.faults.add(r.position(assign.Pos()), "write export NAME=value", "export takes only names and assignments here")
+	case assign.Naked && assign.Index == nil:
+		return // every assignment counts, exported or not
+	default:
+		if at := unquotedBraces(assign.Value); at.IsValid() {
+			r.faults.add(r.position(at), "put the value in quotes", "export expands the braces here")
+			return
+		}
+		r.assign(assign)
+	}
+}
+
+// reserved are the variables that bash keeps for itself.
+var reserved = regexp.MustCompile(`^(_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECONDS|LINENO|EPOCHSECONDS|EPOCHREALTIME|FUNCNAME|DIRSTACK|HISTCMD|SHELLOPTS|BASHOPTS|BASHPID|BASH_.*|COMP_.*)$`)
+
+func (r *shellReader) assign(assign *syntax.Assign) {
+	name, place := assign.Name.Value, r.position(assign.Pos())
+	before := len(*r.faults)
+	switch {
+	case reserved.MatchString(name):
+		r.faults.add(place, "choose another name", "bash keeps the variable %s for itself", name)
+	case assign.Array != nil || assign.Index != nil:
+		r.faults.add(place, onlyAssignments, "%s is set as an array", name)
+	default:
+		checkWord(assign.Value, func(at syntax.Pos, hint, message string) {
+			r.faults.add(r.position(at), hint, "%s", message)
+		})
+	}
+	value := ""
+	if len(*r.faults) == before {
+		value = r.expand(name, assign.Value)
+	}
+	if assign.Append {
+		value = r.Get(name).Str + value
+	}
+	r.assigned[name] = Variable{Value: value, Place: place} // also after a fault, so that it is not followed by others
+}
+
+func (r *shellReader) expand(name string, word *syntax.Word) string {
+	value, err := expand.Literal(&expand.Config{Env: r, NoUnset: true}, word)
+	var unset expand.UnsetParameterError
+	if errors.As(err, &unset) {
+		used, place := unset.Node.Param.Value, r.position(unset.Node.Pos())
+		hint := fmt.Sprintf("set %s further up, or write ${%s:-} where it may be empty", used, used)
+		switch {
+		case demanded(unset.Node):
+			r.faults.add(place, "set "+used+" further up", "%s demands the variable %s, which is not set", name, used)
+			return ""
+		case !r.lenient:
+			r.faults.add(place, hint, "%s uses the variable %s, which is not set", name, used)
+			return ""
+		}
+		*r.warnings = append(*r.warnings, fault.New(place, hint, "%s uses the variable %s, which is not set: it is taken as empty", name, used))
+		value, err = expand.Literal(&expand.Config{Env: r}, word)
+	}
+	if err != nil {
+		r.faults.add(r.position(word.Pos()), "write the value out", "the value of %s cannot be read", name)
+		return ""
+	}
+	if !utf8.ValidString(value) {
+		r.faults.add(r.position(word.Pos()), "write UTF-8 text", "the value of %s is not UTF-8 text", name)
+		return ""
+	}
+	return value
+}
+
+// demanded reports whether an expansion is of the form ${NAME:?message}.
+func demanded(p *syntax.ParamExp) bool {
+	return p.Exp != nil && (p.Exp.Op == syntax.ErrorUnset || p.Exp.Op == syntax.ErrorUnsetOrNull)
+}
+
+// Get gives a variable to the expansion; nothing but the files' own is known.
+func (r *shellReader) Get(name string) expand.Variable {
+	v, ok := r.assigned[name]
+	if !ok {
+		v, ok = r.outer[name]
+	}
+	return expand.Variable{Set: ok, Kind: expand.String, Str: v.Value}
+}
+
+// Each lists nothing: no accepted expansion looks for names.
+func (r *shellReader) Each(func(string, expand.Variable) bool) {}
+
+func (r *shellReader) at(line, column int) fault.Place {
+	return fault.Place{File: r.file, Line: line, Column: column}
+}
+
+func (r *shellReader) position(p syntax.Pos) fault.Place {
+	return r.at(int(p.Line()), int(p.Col()))
+}

@@ -1,0 +1,143 @@
+package manifests
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// variables reads node.env, then the plain secrets.override.env over it.
+func (l *loader) variables() {
+	file := path.Join(l.node.Dir, "node.env")
+	if content, found := l.read(file, fault.Place{File: file}); found {
+		maps.Copy(l.node.Variables, l.shell(file, content))
+	} else if len(l.faults) == 0 {
+		l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so that no variable is set")
+	}
+	set, ok := l.node.Variables[settingsVariable]
+	if ok && path.Clean(set.Value) != mergedSettings {
+		l.faults.add(set.Place, "remove the line", "%s is set by the agent, to %s", settingsVariable, mergedSettings)
+	}
+	if !ok {
+		set.Place = fault.Place{File: path.Join(l.node.Dir, mergedSettings)}
+	}
+	l.node.Variables[settingsVariable] = Variable{Value: mergedSettings, Place: set.Place}
+	l.overrides()
+}
+
+func (l *loader) shell(file string, content []byte) map[string]Variable {
+	reader := &shellReader{
+		file: file, lenient: l.lenient(), outer: l.node.Variables, assigned: map[string]Variable{},
+		faults: &l.faults, warnings: &l.node.Warnings,
+	}
+	reader.read(content)
+	return reader.assigned
+}
+
+// overrides reads the plain secrets.override.env: secret versions, and nothing
+// else unless plaintext secrets are allowed. Values of secrets are not kept.
+func (l *loader) overrides() {
+	file := path.Join(l.node.Dir, "secrets.override.env")
+	content, found := l.read(file, fault.Place{File: file})
+	if !found {
+		return
+	}
+	assigned := l.shell(file, content)
+	if mac, encrypted := assigned["sops_mac"]; encrypted {
+		l.faults.add(mac.Place, "rename it to secrets.override.enc", "the file is encrypted with sops, but its name says that it is plain")
+		return
+	}
+	versions := map[string]Variable{}
+	plaintext := false
+	for _, key := range slices.Sorted(maps.Keys(assigned)) {
+		name, v := versionVariable(key), assigned[key]
+		before, twice := versions[name]
+		switch {
+		case name == "":
+			plaintext = true
+			l.plaintext(key, v.Place)
+		case twice && before.Value != v.Value:
+			l.faults.add(v.Place, "keep one of the two", "%s differs from the version on line %d", key, before.Place.Line)
+		default:
+			versions[name] = v
+		}
+	}
+	maps.Copy(l.node.Variables, versions)
+	if plaintext && l.node.Config.AllowPlaintextSecrets {
+		l.node.SecretFiles = append(l.node.SecretFiles, file)
+	}
+}
+
+func (l *loader) plaintext(key string, place fault.Place) {
+	const encrypt = "move it to secrets.override.enc with sops"
+	if l.node.Config.AllowPlaintextSecrets {
+		l.warn(place, encrypt, "%s is a secret in plaintext", key)
+		return
+	}
+	l.faults.add(place, encrypt+"; this file is for SV_<name> and <name>_VERSION", "%s is a secret in plaintext", key)
+}
+
+// versionVariable gives the SV_ variable that a key of an override file sets:
+// SV_x itself, or SV_x for x_VERSION, as the old rotation script wrote it. A key
+// that is no version gives "".
+func versionVariable(key string) string {
+	if strings.HasPrefix(key, "SV_") {
+		return key
+	}
+	if name, ok := strings.CutSuffix(key, "_VERSION"); ok && name != "" {
+		return "SV_" + name
+	}
+	return ""
+}
+
+func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
+	l.node.Warnings = append(l.node.Warnings, fault.New(place, hint, format, args...))
+}
+
+// settings layers the project settings and makes the derived files of them.
+func (l *loader) settings(entry NodeConfig, key string) {
+	reader := &settingsReader{
+		variables: l.node.Variables, lenient: l.lenient(), faults: &l.faults, warnings: &l.node.Warnings,
+	}
+	layers := [][]setting{l.baseSettings(reader)}
+	some := layers[0] != nil
+	files := []string{path.Join(l.node.Dir, "project.env"), path.Join(l.node.Dir, "project_"+l.node.Name+".env")}
+	if len(entry.ProjectFiles) > 0 {
+		files = l.named(entry.ProjectFiles, key+".project_files")
+	}
+	for _, file := range files {
+		if content, found := l.read(file, fault.Place{File: file}); found {
+			some = true
+			layers = append(layers, reader.read(file, content))
+		}
+	}
+	if !some {
+		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
+	}
+	derived := reader.derive(merge(layers...))
+	for _, name := range l.regularFiles(l.node.Dir) {
+		if _, ok := derived[name]; ok {
+			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
+				"the agent makes a file of this name from the project settings")
+		}
+	}
+	l.repository.derived = derived
+}
+
+// baseSettings reads common/project.env, through the template where there is one.
+func (l *loader) baseSettings(reader *settingsReader) []setting {
+	file := path.Join("environments", l.node.Environment, "common", "project.env")
+	content, found := l.read(file, fault.Place{File: file})
+	var common []setting
+	if found {
+		common = append([]setting{}, reader.read(file, content)...)
+	}
+	template, found := l.read(templateFile, fault.Place{File: templateFile})
+	if !found {
+		return common
+	}
+	return append([]setting{}, reader.fill(template, common, file)...)
+}
