@@ -35,8 +35,12 @@ const (
 // entries lists the keys of the document, after decrypt or seal. It must not be
 // called for a sealed binary file: its keys are part of what is encrypted.
 func (d *document) entries(isSealed bool) ([]entry, error) {
-	if len(d.tree.Branches) == 0 {
+	switch len(d.tree.Branches) {
+	case 0:
 		return nil, nil
+	case 1:
+	default:
+		return nil, fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys holds several YAML documents")
 	}
 	switch d.format {
 	case formatBinary:
@@ -131,9 +135,9 @@ func plainEntries(path string, text []byte, state entryState) ([]entry, error) {
 			return all, nil
 		}
 	}
-	root, err := parseYAML(text)
-	if err == nil && root != nil && root.Kind == yaml.MappingNode {
-		return yamlEntries(root, state), nil
+	roots, err := parseYAML(text)
+	if err == nil && len(roots) == 1 && roots[0].Kind == yaml.MappingNode {
+		return yamlEntries(roots[0], state), nil
 	}
 	message := fault.New(fault.Place{File: path}, "write one NAME: value or NAME=value a line", "the decrypted content is %w", errUnknownText)
 	if err != nil && yamlLine(err) > 0 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,19 +90,19 @@ func (f format) store() sops.Store {
 	return sopsjson.NewBinaryStore(&settings.JSONBinary)
 }
 
-var errAlias = errors.New("YAML anchors and several documents in one file are not what SOPS writes")
+var errAlias = errors.New("SOPS writes no YAML anchors")
 
-// precheck refuses what SOPS' readers would take without a bound (recursion
-// through anchors in a second document, depth in JSON), and finds the line of a
-// syntax error. It returns 0 where the line is not known.
+// precheck refuses what SOPS' readers would follow without a bound (anchors in
+// a later document, depth in JSON), and finds the line of a syntax error. It
+// returns 0 where the line is not known.
 func (f format) precheck(data []byte) (line int, err error) {
 	switch f {
 	case formatYAML:
-		root, err := parseYAML(data)
+		roots, err := parseYAML(data)
 		if err != nil {
 			return yamlLine(err), err
 		}
-		if hasAlias(root) {
+		if slices.ContainsFunc(roots, hasAlias) {
 			return 0, errAlias
 		}
 	case formatJSON, formatBinary:
@@ -114,41 +115,25 @@ func (f format) precheck(data []byte) (line int, err error) {
 	return 0, nil
 }
 
-// parseYAML gives the root of the only document in data; nil when it is empty.
-func parseYAML(data []byte) (*yaml.Node, error) {
+// parseYAML gives the roots of the documents in data that have one.
+func parseYAML(data []byte) ([]*yaml.Node, error) {
+	var roots []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document, second yaml.Node
-	if err := decoder.Decode(&document); err != nil {
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
-			return nil, nil //nolint:nilnil // an empty file is a document without a root
+			return roots, nil
 		}
-		return nil, err
-	}
-	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		if err == nil {
-			err = errAlias
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		roots = append(roots, document.Content...)
 	}
-	if len(document.Content) == 0 {
-		return nil, nil //nolint:nilnil // as above
-	}
-	return document.Content[0], nil
 }
 
 func hasAlias(node *yaml.Node) bool {
-	if node == nil {
-		return false
-	}
-	if node.Kind == yaml.AliasNode {
-		return true
-	}
-	for _, child := range node.Content {
-		if hasAlias(child) {
-			return true
-		}
-	}
-	return false
+	return node.Kind == yaml.AliasNode || slices.ContainsFunc(node.Content, hasAlias)
 }
 
 var yamlLineMark = regexp.MustCompile(`line (\d+)`)

@@ -170,16 +170,13 @@ func withoutComment(recipient string) string {
 // the text comes from the file.
 func recipientName(key keys.MasterKey) string {
 	kinds := map[string]string{
-		sopsage.KeyTypeIdentifier: "age", sopspgp.KeyTypeIdentifier: "PGP", kms.KeyTypeIdentifier: "AWS KMS",
+		sopsage.KeyTypeIdentifier: "age", sopspgp.KeyTypeIdentifier: "PGP",
 		"gcp_kms": "Google Cloud KMS", "hckms": "Huawei Cloud KMS", "azure_kv": "Azure Key Vault", "hc_vault": "Vault transit",
 	}
-	name := ""
-	if key, ok := key.(*kms.MasterKey); ok {
-		name = key.Arn // its ToString panics at a null in the encryption context
-	} else {
-		name = key.ToString()
+	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics at a null in the encryption context
+		return "AWS KMS " + oneLine(key.Arn, 120)
 	}
-	return kinds[key.TypeToIdentifier()] + " " + oneLine(name, 120)
+	return kinds[key.TypeToIdentifier()] + " " + oneLine(key.ToString(), 120)
 }
 
 // oneLine makes text from a file fit for a message.

@@ -27,6 +27,9 @@ type buffer struct{ content []byte }
 // NewValue gives a known Value that takes content over: the caller must not use
 // the slice any more.
 func NewValue(content []byte) Value {
+	if content == nil {
+		content = []byte{} // known to be empty
+	}
 	held := &buffer{content: content}
 	return Value{open: func() *buffer { return held }}
 }

@@ -1,0 +1,112 @@
+package secrets_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+func TestLoadKeysNamesTheirRecipients(t *testing.T) {
+	keys := load(t, secrets.KeyFiles{
+		Age: []string{lab.path("age.key"), lab.path("ssh.key")}, PGP: []string{lab.path("rsa.asc"), lab.path("locked.gpg")},
+		PGPPassphrase: lab.path("passphrase"),
+	})
+	if diff := cmp.Diff([]string{lab.age, lab.ssh, lab.pgp, lab.lockedPGP}, keys.Recipients()); diff != "" {
+		t.Errorf("recipients (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadKeysReadsAllBlocks(t *testing.T) {
+	both := keyFile(t, string(readLab(t, "rsa.asc"))+"\n"+string(readLab(t, "curve.asc")), 0o600)
+	keys := load(t, secrets.KeyFiles{PGP: []string{both}})
+	if diff := cmp.Diff([]string{lab.pgp, lab.curvePGP}, keys.Recipients()); diff != "" {
+		t.Errorf("recipients (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadKeysFaults(t *testing.T) {
+	identity := string(readLab(t, "age.key"))
+	secretLine := identity[strings.Index(identity, "AGE-SECRET-KEY-1"):]
+	sshLocked := filepath.Join(t.TempDir(), "ssh")
+	if _, err := lab.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "phrase", "-f", sshLocked); err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		files         secrets.KeyFiles
+		message, hint string
+	}{
+		"absent":            {secrets.KeyFiles{Age: []string{"/nowhere/key"}}, "no such file", "key settings"},
+		"folder":            {secrets.KeyFiles{Age: []string{t.TempDir()}}, "not a regular file", "key settings"},
+		"group may read":    {secrets.KeyFiles{Age: []string{keyFile(t, identity, 0o640)}}, "mode 0640", "chmod 600 /"},
+		"others may read":   {secrets.KeyFiles{PGP: []string{keyFile(t, "x", 0o604)}}, "mode 0604", "chmod 600 /"},
+		"open passphrase":   {secrets.KeyFiles{PGPPassphrase: keyFile(t, "x", 0o644)}, "mode 0644", "chmod 600 /"},
+		"empty passphrase":  {secrets.KeyFiles{PGPPassphrase: keyFile(t, "\n", 0o600)}, "is empty", "write the passphrase"},
+		"empty age":         {secrets.KeyFiles{Age: []string{keyFile(t, "", 0o600)}}, "no age identities", "age-keygen"},
+		"cut age":           {secrets.KeyFiles{Age: []string{keyFile(t, secretLine[:40], 0o600)}}, "malformed", "age-keygen"},
+		"changed age":       {secrets.KeyFiles{Age: []string{keyFile(t, strings.Replace(secretLine, secretLine[30:34], "QQQQ", 1), 0o600)}}, "malformed", "age-keygen"},
+		"age plugin":        {secrets.KeyFiles{Age: []string{keyFile(t, "AGE-PLUGIN-YUBIKEY-1QQQQ", 0o600)}}, "malformed", "age-keygen"},
+		"age locked":        {secrets.KeyFiles{Age: []string{keyFile(t, "age-encryption.org/v1\n-> scrypt x\n", 0o600)}}, "passphrase", "unencrypted"},
+		"age for pgp":       {secrets.KeyFiles{PGP: []string{keyFile(t, identity, 0o600)}}, "no OpenPGP key", "gpg --export"},
+		"pgp public":        {secrets.KeyFiles{PGP: []string{lab.path("rsa.pub.asc")}}, "public OpenPGP keys only", "export-secret-keys"},
+		"pgp cut":           {secrets.KeyFiles{PGP: []string{keyFile(t, string(readLab(t, "rsa.asc")[:900]), 0o600)}}, "no OpenPGP key", "gpg --export"},
+		"pgp locked":        {secrets.KeyFiles{PGP: []string{lab.path("locked.asc")}}, lab.lockedPGP, "passphrase file"},
+		"pgp wrong phrase":  {secrets.KeyFiles{PGP: []string{lab.path("locked.asc")}, PGPPassphrase: keyFile(t, canary, 0o600)}, "does not unlock", "passphrase"},
+		"ssh locked":        {secrets.KeyFiles{Age: []string{sshLocked}}, "protected by a passphrase", "without a passphrase"},
+		"ssh cut":           {secrets.KeyFiles{Age: []string{keyFile(t, string(readLab(t, "ssh.key")[:120]), 0o600)}}, "no SSH private key", "ed25519"},
+		"age key too large": {secrets.KeyFiles{Age: []string{keyFile(t, strings.Repeat("#\n", 1<<20), 0o600)}}, "larger", ""},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := secrets.LoadKeys(test.files)
+			if err == nil {
+				t.Fatal("loaded")
+			}
+			if !strings.Contains(err.Error(), test.message) || !strings.Contains(fault.Hint(err), test.hint) {
+				t.Errorf("error %q, hint %q", err, fault.Hint(err))
+			}
+			path := append(append(test.files.Age, test.files.PGP...), test.files.PGPPassphrase)[0]
+			if !strings.HasPrefix(err.Error(), path+": ") {
+				t.Errorf("the file is not named: %v", err)
+			}
+			for _, hidden := range []string{canary, secretLine[20:36], "QQQQ"} {
+				if strings.Contains(err.Error()+fault.Hint(err), hidden) {
+					t.Errorf("the error quotes the key: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadKeysReportsAllFaults(t *testing.T) {
+	_, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{"/nowhere/a", "/nowhere/b"}, PGP: []string{"/nowhere/c"}})
+	if got := len(fault.All(err)); got != 3 {
+		t.Errorf("%d faults in: %v", got, err)
+	}
+}
+
+func keyFile(t *testing.T, content string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readLab(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(lab.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

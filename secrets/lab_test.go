@@ -1,0 +1,202 @@
+package secrets_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/secrets"
+)
+
+// lab has the real sops command and real keys of every kind. Its keys and its
+// GnuPG home live in a folder of the test run.
+var lab bench
+
+type bench struct {
+	dir, sops, gnupg string
+
+	age, otherAge, ssh, postQuantum string // recipients
+	pgp, curvePGP, lockedPGP        string // fingerprints
+}
+
+const pgpPassphrase = "open sesame"
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "secrets")
+		if err == nil {
+			defer os.RemoveAll(dir) //nolint:errcheck // a test folder
+			lab, err = newBench(dir)
+			defer lab.close()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "prepare the test keys:", err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func newBench(dir string) (b bench, err error) {
+	b = bench{dir: dir, sops: filepath.Join(dir, "sops"), gnupg: filepath.Join(dir, "gnupg")}
+	for tool, remedy := range map[string]string{"gpg": "gnupg", "age-keygen": "age", "ssh-keygen": "openssh-client", "go": "golang"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return b, fmt.Errorf("%s is missing: install %s", tool, remedy)
+		}
+	}
+	if err := os.Mkdir(b.gnupg, 0o700); err != nil {
+		return b, err
+	}
+	build := exec.Command("go", "build", "-o", b.sops, "github.com/getsops/sops/v3/cmd/sops")
+	if out, err := build.CombinedOutput(); err != nil {
+		return b, fmt.Errorf("build sops: %w\n%s", err, out)
+	}
+	if b.age, err = b.newAge("age.key"); err != nil {
+		return b, err
+	}
+	if b.otherAge, err = b.newAge("other.key"); err != nil {
+		return b, err
+	}
+	if _, err = b.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", b.path("ssh.key")); err != nil {
+		return b, err
+	}
+	public, err := os.ReadFile(b.path("ssh.key.pub"))
+	if err != nil {
+		return b, err
+	}
+	b.ssh = strings.TrimSpace(string(public))
+	if b.pgp, err = b.newPGP("rsa", "rsa2048", ""); err != nil {
+		return b, err
+	}
+	if b.curvePGP, err = b.newPGP("curve", "future-default", ""); err != nil {
+		return b, err
+	}
+	b.lockedPGP, err = b.newPGP("locked", "rsa2048", pgpPassphrase)
+	if err != nil {
+		return b, err
+	}
+	return b, os.WriteFile(b.path("passphrase"), []byte(pgpPassphrase+"\n"), 0o600)
+}
+
+func (b bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+// close ends the key agent that gpg started for its home.
+func (b bench) close() {
+	if b.gnupg != "" {
+		_, _ = b.run("gpgconf", "--kill", "gpg-agent")
+	}
+}
+
+func (b bench) run(name string, args ...string) ([]byte, error) {
+	command := exec.Command(name, args...)
+	command.Dir = b.dir
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "GNUPGHOME=" + b.gnupg, "SOPS_AGE_KEY_FILE=" + b.path("age.key")}
+	var out, problems bytes.Buffer
+	command.Stdout, command.Stderr = &out, &problems
+	if err := command.Run(); err != nil {
+		return nil, fmt.Errorf("%s %s: %w\n%s", name, args, err, problems.String())
+	}
+	return out.Bytes(), nil
+}
+
+func (b bench) newAge(name string) (recipient string, err error) {
+	if _, err := b.run("age-keygen", "-o", b.path(name)); err != nil {
+		return "", err
+	}
+	out, err := b.run("age-keygen", "-y", b.path(name))
+	return strings.TrimSpace(string(out)), err
+}
+
+func (b bench) newPGP(name, algorithm, passphrase string) (fingerprint string, err error) {
+	batch := []string{"--batch", "--pinentry-mode", "loopback", "--passphrase", passphrase}
+	if _, err := b.run("gpg", append(batch, "--quick-gen-key", name+"@example.test", algorithm, "default", "never")...); err != nil {
+		return "", err
+	}
+	listing, err := b.run("gpg", "--list-keys", "--with-colons", name+"@example.test")
+	if err != nil {
+		return "", err
+	}
+	fingerprint = regexp.MustCompile(`(?m)^fpr:+([0-9A-F]{40}):`).FindStringSubmatch(string(listing))[1]
+	if algorithm == "rsa2048" {
+		if _, err := b.run("gpg", append(batch, "--quick-add-key", fingerprint, "rsa2048", "encr", "never")...); err != nil {
+			return "", err
+		}
+	}
+	for _, export := range []struct {
+		file string
+		args []string
+	}{
+		{name + ".asc", []string{"--armor", "--export-secret-keys"}},
+		{name + ".gpg", []string{"--export-secret-keys"}},
+		{name + ".sub.asc", []string{"--armor", "--export-secret-subkeys"}},
+		{name + ".pub.asc", []string{"--armor", "--export"}},
+	} {
+		key, err := b.run("gpg", append(append(batch, export.args...), fingerprint)...)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(b.path(export.file), key, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return fingerprint, nil
+}
+
+// encrypt gives what the sops command makes of text.
+func encrypt(t testing.TB, kind, text string, args ...string) []byte {
+	t.Helper()
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args = append(args, "-e", "--input-type", kind, "--output-type", kind, plain)
+	out, err := lab.run(lab.sops, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// toAge are the arguments that encrypt to the lab's age key.
+func toAge() []string { return []string{"--config", "/dev/null", "--age", lab.age} }
+
+func ageKeys(t testing.TB) *secrets.Keyring {
+	t.Helper()
+	return load(t, secrets.KeyFiles{Age: []string{lab.path("age.key")}})
+}
+
+func load(t testing.TB, files secrets.KeyFiles) *secrets.Keyring {
+	t.Helper()
+	keys, err := secrets.LoadKeys(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func open(t testing.TB, keys *secrets.Keyring, files ...secrets.File) *secrets.Set {
+	t.Helper()
+	set, err := keys.Open(files, secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Wipe)
+	return set
+}
+
+// value gives the content of a secret, "(none)" or "(sealed)".
+func value(set *secrets.Set, name, file string) string {
+	found, ok := set.Lookup(name, file)
+	switch {
+	case !ok:
+		return "(none)"
+	case !found.Known():
+		return "(sealed)"
+	}
+	return string(found.Reveal())
+}
