@@ -1,0 +1,88 @@
+package deploy
+
+import (
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/api/types/versions"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// newField is a field that engines before an API version drop without a word.
+// since is "" for what no engine keeps for services.
+type newField struct {
+	name  string
+	since string
+	used  func(*swarm.ContainerSpec) bool
+}
+
+// newFields lists the fields that came after API 1.41, the oldest that we serve.
+func newFields() []newField {
+	privileged := func(used func(*swarm.Privileges) bool) func(*swarm.ContainerSpec) bool {
+		return func(c *swarm.ContainerSpec) bool { return c.Privileges != nil && used(c.Privileges) }
+	}
+	mounted := func(used func(mount.Mount) bool) func(*swarm.ContainerSpec) bool {
+		return func(c *swarm.ContainerSpec) bool {
+			for _, m := range c.Mounts {
+				if used(m) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return []newField{
+		{"privileges.seccomp", "1.44", privileged(func(p *swarm.Privileges) bool { return p.Seccomp != nil })},
+		{"privileges.apparmor", "1.44", privileged(func(p *swarm.Privileges) bool { return p.AppArmor != nil })},
+		{"privileges.no_new_privileges", "1.44", privileged(func(p *swarm.Privileges) bool { return p.NoNewPrivileges })},
+		{"healthcheck.start_interval", "1.44", func(c *swarm.ContainerSpec) bool {
+			return c.Healthcheck != nil && c.Healthcheck.StartInterval != 0
+		}},
+		{"volume.subpath", "1.45", mounted(func(m mount.Mount) bool {
+			return m.VolumeOptions != nil && m.VolumeOptions.Subpath != ""
+		})},
+		{"tmpfs.options", "1.46", mounted(func(m mount.Mount) bool {
+			return m.TmpfsOptions != nil && len(m.TmpfsOptions.Options) > 0
+		})},
+		{"oom_score_adj", "1.46", func(c *swarm.ContainerSpec) bool { return c.OomScoreAdj != 0 }},
+		{"cluster volumes", "1.42", mounted(func(m mount.Mount) bool { return m.Type == mount.TypeCluster })},
+		{"bind.create_host_path", "", mounted(func(m mount.Mount) bool {
+			return m.BindOptions != nil && m.BindOptions.CreateMountpoint
+		})},
+		{"bind.recursive readonly", "", mounted(func(m mount.Mount) bool {
+			return m.BindOptions != nil && (m.BindOptions.ReadOnlyNonRecursive || m.BindOptions.ReadOnlyForceRecursive)
+		})},
+		{"image mounts", "", mounted(func(m mount.Mount) bool { return m.Type == mount.TypeImage || m.ImageOptions != nil })},
+	}
+}
+
+// unknownFields refuses what an engine of this API version would drop silently.
+func unknownFields(apiVersion string, want *compose.Stack) []error {
+	var refused []error
+	fields := newFields()
+	for _, name := range keys(want.Services) {
+		container := want.Services[name].TaskTemplate.ContainerSpec
+		if container == nil {
+			continue
+		}
+		for _, field := range fields {
+			switch {
+			case !field.used(container):
+			case field.since == "":
+				refused = append(refused, fault.New(fault.Place{}, "take it out of the compose file",
+					"service %s uses %s, which Swarm does not keep for services", name, field.name))
+			case apiVersion != "" && versions.LessThan(apiVersion, field.since):
+				refused = append(refused, fault.New(fault.Place{}, "upgrade the engine, or take it out of the compose file",
+					"service %s uses %s, which needs engine API %s; this engine speaks %s", name, field.name, field.since, apiVersion))
+			}
+		}
+	}
+	if apiVersion != "" && versions.LessThan(apiVersion, oldestAPI) {
+		refused = append(refused, fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
+			"the engine speaks API %s; %s is the oldest that works", apiVersion, oldestAPI))
+	}
+	return refused
+}
+
+const oldestAPI = "1.41"

@@ -1,0 +1,262 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// sideBySide is how many writes of one phase are under way at once.
+const sideBySide = 8
+
+// Metadata says who deployed what, by label names without the agent's prefix. It
+// is put on services that are written for another reason.
+type Metadata map[string]string
+
+// Event tells that a step begins or has ended.
+type Event struct {
+	Step Step
+	Done bool
+	Err  error // of a step that has ended badly
+}
+
+// Apply writes a plan, phase after phase. It can be stopped at any point: what
+// is then missing is found by observing and planning again. Want must be the
+// stack that the plan was made for, with its secret values.
+func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta Metadata, progress func(Event)) error {
+	if plan.Empty() {
+		return nil
+	}
+	if plan.live == nil {
+		return errors.New("apply plan: it was read back from a record; plan again")
+	}
+	if progress == nil {
+		progress = func(Event) {}
+	}
+	run := newApplication(e, plan, want, meta)
+	for begin := 0; begin < len(plan.Steps); {
+		end := begin
+		for end < len(plan.Steps) && plan.Steps[end].phase == plan.Steps[begin].phase {
+			end++
+		}
+		if err := run.together(ctx, plan.Steps[begin:end], progress); err != nil {
+			return err
+		}
+		begin = end
+	}
+	return nil
+}
+
+// application is one run of Apply.
+type application struct {
+	engine   *Engine
+	live     *Live
+	want     *compose.Stack
+	metadata map[string]string // whole label names
+
+	mu      sync.Mutex
+	secrets map[string]string // IDs by name
+	configs map[string]string
+}
+
+func newApplication(e *Engine, plan Plan, want *compose.Stack, meta Metadata) *application {
+	run := &application{
+		engine: e, live: plan.live, want: want,
+		metadata: map[string]string{}, secrets: map[string]string{}, configs: map[string]string{},
+	}
+	for name, value := range meta {
+		if label := compose.LabelPrefix + name; metadataLabel(label) {
+			run.metadata[label] = value
+		}
+	}
+	for _, service := range plan.live.Services {
+		if container := service.Spec.TaskTemplate.ContainerSpec; container != nil {
+			for _, reference := range container.Secrets {
+				run.secrets[reference.SecretName] = reference.SecretID
+			}
+			for _, reference := range container.Configs {
+				run.configs[reference.ConfigName] = reference.ConfigID
+			}
+		}
+	}
+	for name, secret := range plan.live.Secrets {
+		run.secrets[name] = secret.ID
+	}
+	for name, config := range plan.live.Configs {
+		run.configs[name] = config.ID
+	}
+	return run
+}
+
+// together takes the steps of one phase, several at a time. After a failure no
+// further step begins; those under way are waited for.
+func (a *application) together(ctx context.Context, steps []Step, progress func(Event)) error {
+	var (
+		group sync.WaitGroup
+		mu    sync.Mutex // guards failed, and keeps the events apart
+		errs  = make([]error, len(steps))
+		stop  bool
+	)
+	room := make(chan struct{}, sideBySide)
+	for i, step := range steps {
+		room <- struct{}{}
+		mu.Lock()
+		stopped := stop || ctx.Err() != nil
+		if !stopped {
+			progress(Event{Step: step})
+		}
+		mu.Unlock()
+		if stopped {
+			break
+		}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			defer func() { <-room }()
+			err := a.take(ctx, step)
+			mu.Lock()
+			defer mu.Unlock()
+			errs[i] = err
+			stop = stop || err != nil
+			progress(Event{Step: step, Done: true, Err: err})
+		}()
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// take writes one step.
+func (a *application) take(ctx context.Context, step Step) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var err error
+	switch step.Kind {
+	case Network:
+		err = a.createNetwork(ctx, step.Name)
+	case Secret:
+		err = a.createSecret(ctx, step.Name)
+	case Config:
+		err = a.createConfig(ctx, step.Name)
+	case Service:
+		err = a.takeService(ctx, step)
+	}
+	if err != nil {
+		return a.engine.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
+	}
+	return nil
+}
+
+func (a *application) takeService(ctx context.Context, step Step) error {
+	switch step.Action {
+	case Create:
+		return a.createService(ctx, step.Name)
+	case Update:
+		return a.updateService(ctx, step)
+	case ScaleDown:
+		return a.scaleDown(ctx, step.Name)
+	case Remove:
+		return a.removeService(ctx, step.Name)
+	case Replace:
+		if err := a.removeService(ctx, step.Name); err != nil {
+			return err
+		}
+		return a.createService(ctx, step.Name)
+	}
+	return fmt.Errorf("no such action: %q", step.Action)
+}
+
+// createNetwork takes an answer that the network exists for success: an earlier
+// attempt of ours may have made it.
+func (a *application) createNetwork(ctx context.Context, name string) error {
+	_, err := a.engine.api.NetworkCreate(ctx, name, a.want.Networks[name])
+	if err == nil || !errdefs.IsConflict(err) {
+		return err
+	}
+	existing, inspectErr := a.engine.api.NetworkInspect(ctx, name, network.InspectOptions{Scope: "swarm"})
+	if inspectErr != nil {
+		return errors.Join(err, inspectErr)
+	}
+	return conflict(Network, name, existing.Labels, a.want, true)
+}
+
+func (a *application) createSecret(ctx context.Context, name string) error {
+	for _, secret := range a.want.Secrets {
+		if secret.Spec.Name != name {
+			continue
+		}
+		if !secret.Value.Known() && secret.Spec.Driver == nil {
+			return errors.New("its value is not known")
+		}
+		spec := secret.Spec
+		spec.Data = secret.Value.Reveal()
+		created, err := a.engine.api.SecretCreate(ctx, spec)
+		if err != nil {
+			return err
+		}
+		a.remember(a.secrets, name, created.ID)
+		return nil
+	}
+	return errors.New("the stack has no such secret")
+}
+
+func (a *application) createConfig(ctx context.Context, name string) error {
+	for _, config := range a.want.Configs {
+		if config.Spec.Name != name {
+			continue
+		}
+		created, err := a.engine.api.ConfigCreate(ctx, config.Spec)
+		if err != nil {
+			return err
+		}
+		a.remember(a.configs, name, created.ID)
+		return nil
+	}
+	return errors.New("the stack has no such config")
+}
+
+func (a *application) remember(ids map[string]string, name, id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids[name] = id
+}
+
+// spec gives the wanted spec of a service, ready to be written over live: object
+// IDs filled in, metadata renewed. The wanted stack is left as it is.
+func (a *application) spec(name string, live swarm.ServiceSpec, networkName func(string) string) (swarm.ServiceSpec, error) {
+	spec := settle(a.want.Services[name], live, networkName)
+	spec.Labels = maps.Clone(spec.Labels)
+	maps.Copy(spec.Labels, a.metadata)
+	container := spec.TaskTemplate.ContainerSpec
+	if container == nil {
+		return spec, nil
+	}
+	secrets := make([]*swarm.SecretReference, 0, len(container.Secrets))
+	for _, reference := range container.Secrets {
+		filled := *reference
+		if filled.SecretID = a.secrets[filled.SecretName]; filled.SecretID == "" {
+			return spec, fmt.Errorf("there is no secret %s", filled.SecretName)
+		}
+		secrets = append(secrets, &filled)
+	}
+	configs := make([]*swarm.ConfigReference, 0, len(container.Configs))
+	for _, reference := range container.Configs {
+		filled := *reference
+		if filled.ConfigID = a.configs[filled.ConfigName]; filled.ConfigID == "" {
+			return spec, fmt.Errorf("there is no config %s", filled.ConfigName)
+		}
+		configs = append(configs, &filled)
+	}
+	container.Secrets, container.Configs = secrets, configs
+	return spec, nil
+}

@@ -1,0 +1,187 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// addServices plans the stack's services: what is missing is created, what
+// differs updated, and what nobody wants any more removed.
+func (p *Plan) addServices(live *Live, want *compose.Stack) {
+	for _, name := range keys(want.Services) {
+		spec := want.Services[name]
+		existing, ok := live.Services[name]
+		if !ok {
+			p.Steps = append(p.Steps, creation(name, spec))
+			continue
+		}
+		if modeName(existing.Spec.Mode) != modeName(spec.Mode) {
+			p.Steps = append(p.Steps, Step{
+				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices,
+				Changes: serviceChanges(existing.Spec, spec, live.networkName),
+			})
+			continue
+		}
+		if step, differs := alteration(existing.Spec, spec, live.networkName); differs {
+			p.Steps = append(p.Steps, step)
+			if existing.Spec.Labels[compose.LabelOwner] == "" {
+				p.Adopted = append(p.Adopted, name)
+			}
+		}
+	}
+	for _, name := range keys(live.Services) {
+		existing := live.Services[name]
+		if _, wanted := want.Services[name]; wanted || existing.Spec.Labels[compose.LabelStack] != want.Name {
+			continue
+		}
+		p.Steps = append(p.Steps, Step{Action: Remove, Kind: Service, Name: name, Restarts: true, phase: phaseRemove})
+	}
+	p.releasePorts(live, want)
+}
+
+func creation(name string, spec swarm.ServiceSpec) Step {
+	step := Step{Action: Create, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices}
+	if spec.TaskTemplate.ContainerSpec != nil {
+		step.Changes = []Change{{Path: "TaskTemplate.ContainerSpec.Image", New: spec.TaskTemplate.ContainerSpec.Image}}
+	}
+	return step
+}
+
+// alteration plans the update of one service, if it differs.
+func alteration(live, want swarm.ServiceSpec, networkName func(string) string) (Step, bool) {
+	changes := serviceChanges(live, want, networkName)
+	if len(changes) == 0 {
+		return Step{}, false
+	}
+	return Step{
+		Action: Update, Kind: Service, Name: want.Name, Changes: changes,
+		Restarts: restarts(live, changes), Sum: sumOf(want), phase: phaseServices,
+	}, true
+}
+
+// serviceChanges compares what would be written with what is there.
+func serviceChanges(live, want swarm.ServiceSpec, networkName func(string) string) []Change {
+	written := settle(want, live, networkName)
+	return fieldChanges(canonical(live, networkName), canonical(written, networkName))
+}
+
+// restarts tells whether Swarm replaces tasks for these changes: it does for
+// the task template but its placement, and for the endpoint; any write runs a
+// job again.
+func restarts(live swarm.ServiceSpec, changes []Change) bool {
+	if isJob(live.Mode) {
+		return true
+	}
+	return slices.ContainsFunc(changes, func(c Change) bool {
+		if strings.HasPrefix(c.Path, "TaskTemplate.Placement") {
+			return false
+		}
+		return strings.HasPrefix(c.Path, "TaskTemplate") || strings.HasPrefix(c.Path, "EndpointSpec") || strings.HasPrefix(c.Path, "Networks")
+	})
+}
+
+func modeName(mode swarm.ServiceMode) string {
+	switch {
+	case mode.Global != nil:
+		return "global"
+	case mode.ReplicatedJob != nil:
+		return "replicated-job"
+	case mode.GlobalJob != nil:
+		return "global-job"
+	}
+	return "replicated"
+}
+
+// releasePorts puts the services first that give up a port of the routing mesh
+// which another one takes: the engine refuses two services on one port.
+func (p *Plan) releasePorts(live *Live, want *compose.Stack) {
+	taken := map[string]string{} // port → the service that wants it
+	for name, spec := range want.Services {
+		for _, port := range meshPorts(spec) {
+			taken[port] = name
+		}
+	}
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.Kind != Service || step.phase != phaseServices && step.phase != phaseRemove {
+			continue
+		}
+		for _, port := range meshPorts(live.Services[step.Name].Spec) {
+			if other, ok := taken[port]; ok && other != step.Name {
+				step.phase = phaseRelease
+			}
+		}
+	}
+}
+
+func meshPorts(spec swarm.ServiceSpec) []string {
+	var ports []string
+	endpoint := canonicalEndpoint(spec.EndpointSpec)
+	for _, port := range endpoint.Ports {
+		if port.PublishMode == swarm.PortConfigPublishModeIngress && port.PublishedPort != 0 {
+			ports = append(ports, portNumber(port))
+		}
+	}
+	return ports
+}
+
+// addCron scales cron services down before the stack's other services change,
+// and brings them back as the last of the services. Where nothing but labels
+// changes, nothing is disturbed and they run on.
+func (p *Plan) addCron(live *Live, want *compose.Stack) {
+	disturbs := slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.LabelsOnly() })
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.Kind == Service && step.Action != Remove && isCron(want.Name, step.Name) {
+			step.phase = phaseCronBack
+		}
+	}
+	if !disturbs {
+		return
+	}
+	for _, name := range keys(live.Services) {
+		existing := live.Services[name]
+		if !isCron(want.Name, name) || existing.Spec.Labels[compose.LabelStack] != want.Name || replicas(existing.Spec) == 0 {
+			continue
+		}
+		down := scaledTo(existing.Spec, 0)
+		p.Steps = append(p.Steps, Step{
+			Action: ScaleDown, Kind: Service, Name: name, Restarts: true, phase: phaseCronDown,
+			Changes: serviceChanges(existing.Spec, down, live.networkName),
+		})
+		spec, wanted := want.Services[name]
+		if !wanted || modeName(spec.Mode) != modeName(existing.Spec.Mode) {
+			continue // it is removed or replaced
+		}
+		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
+			return s.Kind == Service && s.Name == name && s.Action == Update
+		})
+		if back, differs := alteration(down, spec, live.networkName); differs {
+			back.phase = phaseCronBack
+			p.Steps = append(p.Steps, back)
+		}
+	}
+}
+
+// isCron goes by the name, as the stack's services are named: <stack>_cron….
+func isCron(stack, service string) bool {
+	return strings.Contains(strings.TrimPrefix(service, stack), "_cron")
+}
+
+// replicas gives how many tasks a replicated service has; 0 for other modes.
+func replicas(spec swarm.ServiceSpec) uint64 {
+	mode := canonicalMode(spec.Mode)
+	if mode.Replicated == nil {
+		return 0
+	}
+	return *mode.Replicated.Replicas
+}
+
+func scaledTo(spec swarm.ServiceSpec, count uint64) swarm.ServiceSpec {
+	spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &count}}
+	return spec
+}

@@ -1,0 +1,250 @@
+package deploy
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Change is one field that differs, by its path in the spec, such as
+// TaskTemplate.ContainerSpec.Env[LOG_LEVEL]. Old or New is empty where the field
+// is not set; values whose names look secret are masked.
+type Change struct {
+	Path string `json:"path"`
+	Old  string `json:"old"`
+	New  string `json:"new"`
+}
+
+// fieldChanges compares two values of one type field by field. It goes by
+// reflection, so that a field that a newer engine adds is not forgotten; lists
+// and maps that are empty and those that are nil are the same, pointers to
+// nothing and nil are not: Swarm tells them apart.
+func fieldChanges(old, want any) []Change {
+	var w walker
+	w.walk("", reflect.ValueOf(old), reflect.ValueOf(want))
+	return w.changes
+}
+
+type walker struct{ changes []Change }
+
+func (w *walker) add(path, old, want string) {
+	w.changes = append(w.changes, Change{Path: path, Old: masked(path, old), New: masked(path, want)})
+}
+
+func (w *walker) walk(path string, a, b reflect.Value) {
+	switch a.Kind() {
+	case reflect.Pointer:
+		w.walkPointer(path, a, b)
+	case reflect.Struct:
+		for i := range a.NumField() {
+			field := a.Type().Field(i)
+			below := join(path, field.Name)
+			if field.Anonymous {
+				below = path
+			}
+			w.walk(below, a.Field(i), b.Field(i))
+		}
+	case reflect.Map:
+		w.walkMap(path, a, b)
+	case reflect.Slice:
+		w.walkSlice(path, a, b)
+	default:
+		if !a.Equal(b) {
+			w.add(path, scalar(a), scalar(b))
+		}
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func (w *walker) walkPointer(path string, a, b reflect.Value) {
+	switch {
+	case a.IsNil() && b.IsNil():
+	case !a.IsNil() && !b.IsNil():
+		w.walk(path, a.Elem(), b.Elem())
+	case a.Type().Elem().Kind() != reflect.Struct:
+		w.add(path, pointedScalar(a), pointedScalar(b))
+	default:
+		before := len(w.changes)
+		w.walk(path, elemOrZero(a), elemOrZero(b))
+		if len(w.changes) == before {
+			w.add(path, emptyStruct(a), emptyStruct(b))
+		}
+	}
+}
+
+func pointedScalar(v reflect.Value) string {
+	if v.IsNil() {
+		return ""
+	}
+	return scalar(v.Elem())
+}
+
+func elemOrZero(v reflect.Value) reflect.Value {
+	if v.IsNil() {
+		return reflect.Zero(v.Type().Elem())
+	}
+	return v.Elem()
+}
+
+func emptyStruct(v reflect.Value) string {
+	if v.IsNil() {
+		return ""
+	}
+	return "{}"
+}
+
+func (w *walker) walkMap(path string, a, b reflect.Value) {
+	names := map[string]reflect.Value{}
+	for _, m := range []reflect.Value{a, b} {
+		for _, key := range m.MapKeys() {
+			names[key.String()] = key
+		}
+	}
+	for _, name := range keys(names) {
+		old, want := a.MapIndex(names[name]), b.MapIndex(names[name])
+		below := path + "[" + name + "]"
+		switch {
+		case !old.IsValid():
+			w.add(below, "", present(scalar(want)))
+		case !want.IsValid():
+			w.add(below, present(scalar(old)), "")
+		default:
+			w.walk(below, old, want)
+		}
+	}
+}
+
+// present renders a value that is there but empty, so that it differs from one
+// that is not there.
+func present(text string) string {
+	if text == "" {
+		return `""`
+	}
+	return text
+}
+
+func (w *walker) walkSlice(path string, a, b reflect.Value) {
+	if a.Type().Elem().Kind() == reflect.Uint8 {
+		if !slices.Equal(a.Bytes(), b.Bytes()) {
+			w.add(path, contentSum(a.Bytes()), contentSum(b.Bytes()))
+		}
+		return
+	}
+	if key := listKey(path); key != nil {
+		old, oldOnce := indexed(a, key)
+		want, wantOnce := indexed(b, key)
+		if oldOnce && wantOnce {
+			w.walkKeyed(path, old, want)
+			return
+		}
+	}
+	if scalarKind(a.Type().Elem().Kind()) {
+		if !reflect.DeepEqual(a.Interface(), b.Interface()) && a.Len()+b.Len() > 0 {
+			w.add(path, list(a), list(b))
+		}
+		return
+	}
+	for i := range max(a.Len(), b.Len()) {
+		below := path + "[" + strconv.Itoa(i) + "]"
+		switch {
+		case i >= a.Len():
+			w.add(below, "", shortly(b.Index(i).Interface()))
+		case i >= b.Len():
+			w.add(below, shortly(a.Index(i).Interface()), "")
+		default:
+			w.walk(below, a.Index(i), b.Index(i))
+		}
+	}
+}
+
+func indexed(list reflect.Value, key func(any) string) (map[string]reflect.Value, bool) {
+	byKey := make(map[string]reflect.Value, list.Len())
+	for i := range list.Len() {
+		byKey[key(list.Index(i).Interface())] = list.Index(i)
+	}
+	return byKey, len(byKey) == list.Len()
+}
+
+func (w *walker) walkKeyed(path string, a, b map[string]reflect.Value) {
+	all := make(map[string]bool, len(a)+len(b))
+	for name := range a {
+		all[name] = true
+	}
+	for name := range b {
+		all[name] = true
+	}
+	for _, name := range keys(all) {
+		below := path + "[" + name + "]"
+		old, inOld := a[name]
+		want, inWant := b[name]
+		switch {
+		case !inOld:
+			w.add(below, "", present(elementText(path, want)))
+		case !inWant:
+			w.add(below, present(elementText(path, old)), "")
+		case old.Kind() == reflect.String:
+			if old.String() != want.String() {
+				w.add(below, elementText(path, old), elementText(path, want))
+			}
+		default:
+			w.walk(below, old, want)
+		}
+	}
+}
+
+// elementText leaves out the variable's name, which the path has already.
+func elementText(path string, element reflect.Value) string {
+	text := shortly(element.Interface())
+	if strings.HasSuffix(path, ".Env") {
+		if _, value, ok := strings.Cut(text, "="); ok {
+			return value
+		}
+		return "(no value)"
+	}
+	return text
+}
+
+func scalarKind(kind reflect.Kind) bool {
+	switch kind { //nolint:exhaustive // the kinds that hold others
+	case reflect.Struct, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		return false
+	default:
+		return true
+	}
+}
+
+func scalar(v reflect.Value) string {
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return value.String()
+	case os.FileMode:
+		return fmt.Sprintf("%#o", uint32(value))
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+func list(v reflect.Value) string {
+	if v.Len() == 0 {
+		return ""
+	}
+	return shortly(v.Interface())
+}
+
+func contentSum(content []byte) string {
+	if len(content) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes, sha256:%.12x", len(content), sha256.Sum256(content))
+}

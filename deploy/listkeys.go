@@ -1,0 +1,109 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+)
+
+// listKey gives the key of an element of the list at path, for the lists whose
+// order means nothing; nil for the others.
+func listKey(path string) func(element any) string {
+	switch path {
+	case "EndpointSpec.Ports":
+		return keyOf(portKey)
+	case "TaskTemplate.Networks", "Networks":
+		return keyOf(func(n swarm.NetworkAttachmentConfig) string { return n.Target })
+	case "TaskTemplate.ContainerSpec.Env":
+		return keyOf(envName)
+	case "TaskTemplate.ContainerSpec.Mounts":
+		return keyOf(func(m mount.Mount) string { return m.Target })
+	case "TaskTemplate.ContainerSpec.Secrets":
+		return keyOf(secretTarget)
+	case "TaskTemplate.ContainerSpec.Configs":
+		return keyOf(configTarget)
+	case "TaskTemplate.ContainerSpec.Ulimits":
+		return keyOf(ulimitName)
+	case "TaskTemplate.ContainerSpec.Groups",
+		"TaskTemplate.ContainerSpec.CapabilityAdd",
+		"TaskTemplate.ContainerSpec.CapabilityDrop",
+		"TaskTemplate.Placement.Constraints":
+		return keyOf(itself)
+	case "TaskTemplate.Resources.Reservations.GenericResources":
+		return keyOf(genericKey)
+	}
+	if strings.HasSuffix(path, "].Aliases") {
+		return keyOf(itself)
+	}
+	return nil
+}
+
+func keyOf[T any](key func(T) string) func(any) string {
+	return func(element any) string { return key(element.(T)) }
+}
+
+func itself(s string) string { return s }
+
+func envName(entry string) string {
+	name, _, _ := strings.Cut(entry, "=")
+	return name
+}
+
+func portNumber(p swarm.PortConfig) string { return fmt.Sprintf("%d/%s", p.PublishedPort, p.Protocol) }
+
+func portKey(p swarm.PortConfig) string {
+	return fmt.Sprintf("%d:%d/%s", p.PublishedPort, p.TargetPort, p.Protocol)
+}
+
+func secretTarget(r *swarm.SecretReference) string {
+	if r.File != nil {
+		return r.File.Name
+	}
+	return r.SecretName
+}
+
+func configTarget(r *swarm.ConfigReference) string {
+	if r.File != nil {
+		return r.File.Name
+	}
+	return "runtime:" + r.ConfigName
+}
+
+func ulimitName(u *container.Ulimit) string { return u.Name }
+
+func genericKey(r swarm.GenericResource) string {
+	switch {
+	case r.NamedResourceSpec != nil:
+		return r.NamedResourceSpec.Kind + "=" + r.NamedResourceSpec.Value
+	case r.DiscreteResourceSpec != nil:
+		return r.DiscreteResourceSpec.Kind
+	}
+	return ""
+}
+
+// shortly renders an element of a list for a person.
+func shortly(element any) string {
+	switch e := element.(type) {
+	case string:
+		return e
+	case *swarm.SecretReference:
+		return e.SecretName
+	case *swarm.ConfigReference:
+		return e.ConfigName
+	case swarm.NetworkAttachmentConfig:
+		if len(e.Aliases) == 0 && len(e.DriverOpts) == 0 {
+			return e.Target
+		}
+	case swarm.PortConfig:
+		return portKey(e) + " " + string(e.PublishMode)
+	}
+	text, err := json.Marshal(element)
+	if err != nil {
+		return fmt.Sprint(element)
+	}
+	return string(text)
+}

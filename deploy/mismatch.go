@@ -1,0 +1,70 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Mismatched names the secrets that exist under their name with another content
+// than the wanted one, and gives a fault that says what to raise. Known holds
+// the keyed fingerprints of live secrets' contents by ID; what it lacks is asked
+// of the engine, once, and given back in learned. Secrets whose value is not
+// known are skipped.
+//
+// The engine never tells a content. But it accepts an update of a secret only
+// with equal content: so the live spec is posted with the candidate content, and
+// either nothing changes or it refuses.
+func (e *Engine) Mismatched(ctx context.Context, live *Live, want *compose.Stack, known map[string]string, key []byte) (mismatched []string, learned map[string]string, err error) {
+	learned = map[string]string{}
+	var faults []error
+	for _, secret := range want.Secrets {
+		existing, ok := live.Secrets[secret.Spec.Name]
+		if !ok || !secret.Value.Known() {
+			continue
+		}
+		fingerprint := secret.Value.Fingerprint(key)
+		same := known[existing.ID] == fingerprint
+		if known[existing.ID] == "" {
+			if same, err = e.sameSecret(ctx, existing, secret.Value.Reveal()); err != nil {
+				return nil, learned, err
+			}
+			if same {
+				learned[existing.ID] = fingerprint
+			}
+		}
+		if !same {
+			mismatched = append(mismatched, secret.Spec.Name)
+			faults = append(faults, fault.New(fault.Place{}, raiseHint(secret.Variable),
+				"secret %s exists with another content, and secrets never change", secret.Spec.Name))
+		}
+	}
+	return mismatched, learned, errors.Join(faults...)
+}
+
+func (e *Engine) sameSecret(ctx context.Context, existing swarm.Secret, content []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	for retried := false; ; retried = true {
+		spec := existing.Spec
+		spec.Data = content
+		err := e.api.SecretUpdate(ctx, existing.ID, existing.Version, spec)
+		switch {
+		case err == nil:
+			return true, nil
+		case strings.Contains(err.Error(), "only updates to Labels are allowed"):
+			return false, nil
+		case !outOfSequence(err) || retried:
+			return false, e.explain(fmt.Sprintf("compare secret %s", existing.Spec.Name), err)
+		}
+		if existing, _, err = e.api.SecretInspectWithRaw(ctx, existing.ID); err != nil {
+			return false, e.explain(fmt.Sprintf("read secret %s", spec.Name), err)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// canonical gives a spec as the engine would give it back: its defaults written
+// out, names for network IDs, no object IDs, and none of the labels that are
+// mere metadata. Both sides of a comparison pass through it; the argument is
+// left as it is.
+func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
+	spec.Labels = fixedLabels(spec.Labels)
+	spec.Mode = canonicalMode(spec.Mode)
+	spec.UpdateConfig = canonicalUpdate(spec.UpdateConfig)
+	spec.RollbackConfig = canonicalUpdate(spec.RollbackConfig)
+	spec.EndpointSpec = canonicalEndpoint(spec.EndpointSpec)
+	spec.Networks = canonicalNetworks(spec.Networks, networkName)
+
+	task := spec.TaskTemplate
+	if task.Runtime == "" {
+		task.Runtime = swarm.RuntimeContainer
+	}
+	task.ContainerSpec = canonicalContainer(task.ContainerSpec)
+	task.Networks = canonicalNetworks(task.Networks, networkName)
+	if policy := task.RestartPolicy; policy != nil {
+		given := *policy
+		if given.Condition == "" {
+			given.Condition = swarm.RestartPolicyConditionAny
+		}
+		if given.MaxAttempts == nil {
+			given.MaxAttempts = new(uint64)
+		}
+		task.RestartPolicy = &given
+	}
+	if p := task.Placement; p != nil && len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
+		task.Placement = nil
+	}
+	spec.TaskTemplate = task
+	return spec
+}
+
+// metadataLabel tells whether a label is the agent's and never a reason to write.
+func metadataLabel(name string) bool {
+	return strings.HasPrefix(name, compose.LabelPrefix) && name != compose.LabelOwner
+}
+
+func fixedLabels(labels map[string]string) map[string]string {
+	fixed := make(map[string]string, len(labels))
+	for name, value := range labels {
+		if !metadataLabel(name) {
+			fixed[name] = value
+		}
+	}
+	return fixed
+}
+
+func canonicalMode(mode swarm.ServiceMode) swarm.ServiceMode {
+	one := uint64(1)
+	switch {
+	case mode.ReplicatedJob != nil:
+		job := *mode.ReplicatedJob
+		if job.MaxConcurrent == nil {
+			job.MaxConcurrent = &one
+		}
+		if job.TotalCompletions == nil {
+			job.TotalCompletions = job.MaxConcurrent
+		}
+		mode.ReplicatedJob = &job
+	case mode.Global != nil, mode.GlobalJob != nil:
+	case mode.Replicated == nil || mode.Replicated.Replicas == nil:
+		mode.Replicated = &swarm.ReplicatedService{Replicas: &one}
+	}
+	return mode
+}
+
+func canonicalUpdate(config *swarm.UpdateConfig) *swarm.UpdateConfig {
+	if config == nil {
+		return nil
+	}
+	given := *config
+	if given.FailureAction == "" {
+		given.FailureAction = swarm.UpdateFailureActionPause
+	}
+	if given.Order == "" {
+		given.Order = swarm.UpdateOrderStopFirst
+	}
+	return &given
+}
+
+func canonicalEndpoint(endpoint *swarm.EndpointSpec) *swarm.EndpointSpec {
+	given := swarm.EndpointSpec{}
+	if endpoint != nil {
+		given = *endpoint
+	}
+	if given.Mode == "" {
+		given.Mode = swarm.ResolutionModeVIP
+	}
+	given.Ports = slices.Clone(given.Ports)
+	for i := range given.Ports {
+		if given.Ports[i].Protocol == "" {
+			given.Ports[i].Protocol = swarm.PortConfigProtocolTCP
+		}
+		if given.Ports[i].PublishMode == "" {
+			given.Ports[i].PublishMode = swarm.PortConfigPublishModeIngress
+		}
+	}
+	return &given
+}
+
+func canonicalNetworks(networks []swarm.NetworkAttachmentConfig, networkName func(string) string) []swarm.NetworkAttachmentConfig {
+	named := slices.Clone(networks)
+	for i := range named {
+		named[i].Target = networkName(named[i].Target)
+	}
+	return named
+}
+
+func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
+	if spec == nil {
+		return nil
+	}
+	given := *spec
+	if given.Isolation == "" {
+		given.Isolation = container.IsolationDefault
+	}
+	given.Secrets = slices.Clone(given.Secrets)
+	for i, reference := range given.Secrets {
+		anonymous := *reference
+		anonymous.SecretID = ""
+		given.Secrets[i] = &anonymous
+	}
+	given.Configs = slices.Clone(given.Configs)
+	for i, reference := range given.Configs {
+		anonymous := *reference
+		anonymous.ConfigID = ""
+		given.Configs[i] = &anonymous
+	}
+	given.Mounts = slices.Clone(given.Mounts)
+	for i := range given.Mounts {
+		given.Mounts[i] = canonicalMount(given.Mounts[i])
+	}
+	given.Privileges = canonicalPrivileges(given.Privileges)
+	return &given
+}
+
+// canonicalMount knows that Swarm keeps no consistency, and bind options only
+// when they say something.
+func canonicalMount(m mount.Mount) mount.Mount {
+	if m.Type == "" {
+		m.Type = mount.TypeBind
+	}
+	m.Consistency = ""
+	if m.BindOptions == nil {
+		return m
+	}
+	bind := *m.BindOptions
+	if bind == (mount.BindOptions{}) {
+		m.BindOptions = nil
+		return m
+	}
+	if bind.Propagation == "" {
+		bind.Propagation = mount.PropagationRPrivate
+	}
+	m.BindOptions = &bind
+	return m
+}
+
+func canonicalPrivileges(privileges *swarm.Privileges) *swarm.Privileges {
+	if privileges == nil {
+		return nil
+	}
+	given := *privileges
+	if given.Seccomp != nil && given.Seccomp.Mode == "" {
+		seccomp := *given.Seccomp
+		seccomp.Mode = swarm.SeccompModeDefault
+		given.Seccomp = &seccomp
+	}
+	if given.AppArmor != nil && given.AppArmor.Mode == "" {
+		given.AppArmor = &swarm.AppArmorOpts{Mode: swarm.AppArmorModeDefault}
+	}
+	return &given
+}

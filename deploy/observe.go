@@ -1,0 +1,259 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// Live is what the engine holds of a stack, by the objects' full names: all that
+// carries the stack's label, and what stands under a name that the stack wants.
+type Live struct {
+	Stack      string
+	APIVersion string // as negotiated with the engine; "" when unknown
+
+	Services map[string]swarm.Service
+	Networks map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
+	Secrets  map[string]swarm.Secret
+	Configs  map[string]swarm.Config
+
+	networkNames map[string]string // by ID
+	servicesOnly bool
+}
+
+// networkName gives the name of the network that a live service's attachment
+// targets, which the engine stores as an ID.
+func (l *Live) networkName(target string) string {
+	if name, ok := l.networkNames[target]; ok {
+		return name
+	}
+	return target
+}
+
+// Observe reads all that a plan for the stack needs to know.
+func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	live := &Live{
+		Stack:    stack.Name,
+		Networks: map[string]network.Summary{},
+		Secrets:  map[string]swarm.Secret{},
+		Configs:  map[string]swarm.Config{},
+	}
+	reads := []func(context.Context, *Live, *compose.Stack) error{
+		e.readServices, e.readNetworks, e.readSecrets, e.readConfigs,
+	}
+	for _, read := range reads {
+		if err := read(ctx, live, stack); err != nil {
+			return nil, err
+		}
+	}
+	live.APIVersion = e.api.ClientVersion()
+	return live, nil
+}
+
+// ObserveServices reads the services that carry the stack's label and nothing
+// else: one call, as long as the networks they use have been seen before.
+func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*Live, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	live := &Live{Stack: stackName, servicesOnly: true}
+	services, err := e.listServices(ctx, stackLabel(stackName))
+	if err != nil {
+		return nil, err
+	}
+	live.Services = services
+	live.networkNames, err = e.namesOfNetworks(ctx, services)
+	if err != nil {
+		return nil, err
+	}
+	live.APIVersion = e.api.ClientVersion()
+	return live, nil
+}
+
+func stackLabel(stackName string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", compose.LabelStack+"="+stackName))
+}
+
+// listServices asks without insertDefaults: a spec with the engine's defaults
+// filled in would restart tasks when written back.
+func (e *Engine) listServices(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
+	list, err := e.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
+	if err != nil {
+		return nil, e.explain("list services", err)
+	}
+	services := make(map[string]swarm.Service, len(list))
+	for _, service := range list {
+		services[service.Spec.Name] = service
+	}
+	return services, nil
+}
+
+func (e *Engine) readServices(ctx context.Context, live *Live, stack *compose.Stack) error {
+	services, err := e.listServices(ctx, stackLabel(stack.Name))
+	if err != nil {
+		return err
+	}
+	live.Services = services
+	// What is missing under the stack's label may stand there under another's.
+	missing := missingNames(keys(stack.Services), services)
+	if len(missing) == 0 {
+		return nil
+	}
+	others, err := e.listServices(ctx, nameFilter("name", missing)) // matches by prefix
+	if err != nil {
+		return err
+	}
+	for _, name := range missing {
+		if service, ok := others[name]; ok {
+			services[name] = service
+		}
+	}
+	return nil
+}
+
+func (e *Engine) readNetworks(ctx context.Context, live *Live, _ *compose.Stack) error {
+	list, err := e.listNetworks(ctx)
+	if err != nil {
+		return err
+	}
+	live.networkNames = map[string]string{}
+	for _, one := range list {
+		live.networkNames[one.ID] = one.Name
+		// A local network may share its name with a Swarm network.
+		if known, ok := live.Networks[one.Name]; !ok || known.Scope != "swarm" {
+			live.Networks[one.Name] = one
+		}
+	}
+	return nil
+}
+
+func (e *Engine) listNetworks(ctx context.Context) ([]network.Summary, error) {
+	list, err := e.api.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return nil, e.explain("list networks", err)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.networks)
+	for _, one := range list {
+		e.networks[one.ID] = one.Name
+	}
+	return list, nil
+}
+
+// namesOfNetworks gives the names of the networks that services use, and asks
+// the engine only when one of them is new.
+func (e *Engine) namesOfNetworks(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
+	names, complete := e.knownNetworks(services)
+	if complete {
+		return names, nil
+	}
+	if _, err := e.listNetworks(ctx); err != nil {
+		return nil, err
+	}
+	names, _ = e.knownNetworks(services)
+	return names, nil
+}
+
+func (e *Engine) knownNetworks(services map[string]swarm.Service) (names map[string]string, complete bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	names, complete = map[string]string{}, true
+	for _, service := range services {
+		for _, attachment := range service.Spec.TaskTemplate.Networks {
+			name, ok := e.networks[attachment.Target]
+			if !ok {
+				complete = false
+				continue
+			}
+			names[attachment.Target] = name
+		}
+	}
+	return names, complete
+}
+
+func (e *Engine) readSecrets(ctx context.Context, live *Live, stack *compose.Stack) error {
+	wanted := slices.Clone(stack.ExternalSecrets)
+	for _, secret := range stack.Secrets {
+		wanted = append(wanted, secret.Spec.Name)
+	}
+	read := func(filter filters.Args) error {
+		list, err := e.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
+		if err != nil {
+			return e.explain("list secrets", err)
+		}
+		for _, secret := range list {
+			live.Secrets[secret.Spec.Name] = secret
+		}
+		return nil
+	}
+	if err := read(stackLabel(stack.Name)); err != nil {
+		return err
+	}
+	if missing := missingNames(wanted, live.Secrets); len(missing) > 0 {
+		return read(nameFilter("names", missing))
+	}
+	return nil
+}
+
+func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Stack) error {
+	wanted := slices.Clone(stack.ExternalConfigs)
+	for _, config := range stack.Configs {
+		wanted = append(wanted, config.Spec.Name)
+	}
+	read := func(filter filters.Args) error {
+		list, err := e.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
+		if err != nil {
+			return e.explain("list configs", err)
+		}
+		for _, config := range list {
+			live.Configs[config.Spec.Name] = config
+		}
+		return nil
+	}
+	if err := read(stackLabel(stack.Name)); err != nil {
+		return err
+	}
+	if missing := missingNames(wanted, live.Configs); len(missing) > 0 {
+		return read(nameFilter("names", missing))
+	}
+	return nil
+}
+
+func nameFilter(key string, names []string) filters.Args {
+	args := filters.NewArgs()
+	for _, name := range names {
+		args.Add(key, name)
+	}
+	return args
+}
+
+// missingNames lists the wanted names that are not in known, sorted and once.
+func missingNames[T any](wanted []string, known map[string]T) []string {
+	var missing []string
+	for _, name := range wanted {
+		if _, ok := known[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+// keys gives a map's keys, sorted.
+func keys[T any](m map[string]T) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,233 @@
+package deploy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Action is what a step does to an object.
+type Action string
+
+// The actions.
+const (
+	Create    Action = "create"
+	Update    Action = "update"
+	Replace   Action = "replace"    // remove and create: the engine cannot change a service's mode
+	ScaleDown Action = "scale-down" // a cron service to 0 while others change
+	Remove    Action = "remove"
+)
+
+// Kind is the kind of object that a step is about.
+type Kind string
+
+// The kinds.
+const (
+	Network Kind = "network"
+	Secret  Kind = "secret"
+	Config  Kind = "config"
+	Service Kind = "service"
+)
+
+// phase orders the steps: a phase begins when the one before it is done.
+type phase int
+
+const (
+	phaseCronDown phase = iota
+	phaseNetworks
+	phaseObjects  // secrets and configs
+	phaseRelease  // services that hold a published port which another one wants
+	phaseServices // all others
+	phaseCronBack
+	phaseRemove
+)
+
+// Step is one write to the engine.
+type Step struct {
+	Action   Action   `json:"action"`
+	Kind     Kind     `json:"kind"`
+	Name     string   `json:"name"` // full name in the engine
+	Changes  []Change `json:"changes,omitempty"`
+	Restarts bool     `json:"restarts"` // tasks of the service are replaced, started or stopped
+
+	// Sum is a digest of what is written, for the plan's own digest: Changes
+	// are masked and cut.
+	Sum string `json:"sum,omitempty"`
+
+	phase phase
+}
+
+// LabelsOnly tells whether the step changes nothing but labels of the service.
+func (s Step) LabelsOnly() bool {
+	return s.Action == Update && !s.Restarts && !slices.ContainsFunc(s.Changes, func(c Change) bool {
+		return !strings.HasPrefix(c.Path, "Labels[")
+	})
+}
+
+// Plan is what has to be written, in the order of application, so that the live
+// state becomes the wanted one. A plan that was read back from JSON can be shown
+// but not applied.
+type Plan struct {
+	Stack string `json:"stack"`
+	Steps []Step `json:"steps"`
+
+	// Adopted names the live services of this stack that another tool deployed
+	// and that the plan takes over.
+	Adopted []string `json:"adopted,omitempty"`
+	// Warnings tell what differs and is left as it is.
+	Warnings []string `json:"warnings,omitempty"`
+
+	live *Live
+}
+
+// Empty tells whether there is nothing to write.
+func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Changed lists the services that the plan creates or updates, sorted.
+func (p Plan) Changed() []string {
+	var names []string
+	for _, step := range p.Steps {
+		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown {
+			names = append(names, step.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Digest identifies what the plan does: the same wanted stack and live state give
+// the same digest.
+func (p Plan) Digest() string {
+	content, err := json.Marshal(struct {
+		Stack string
+		Steps []Step
+	}{p.Stack, p.Steps})
+	if err != nil {
+		return "" // strings and booleans always marshal
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+func sumOf(written any) string {
+	content, err := json.Marshal(written)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// Diff plans how the live state becomes the wanted one. It refuses, with every
+// reason at once, what must not or cannot be applied: objects of other owners,
+// external objects that are not there, configs whose content changed under one
+// name, and fields that the engine does not know. It needs no secret values.
+func Diff(live *Live, want *compose.Stack) (Plan, error) {
+	if live.servicesOnly {
+		return Plan{}, errors.New("plan stack: only its services were observed")
+	}
+	refused := slices.Concat(
+		conflicts(live, want),
+		missingExternals(live, want),
+		changedConfigs(live, want),
+		unknownFields(live.APIVersion, want),
+	)
+	if len(refused) > 0 {
+		return Plan{}, errors.Join(refused...)
+	}
+	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
+	plan.addNetworks(live, want)
+	plan.addObjects(live, want)
+	plan.addServices(live, want)
+	plan.addCron(live, want)
+	plan.sort()
+	return plan, nil
+}
+
+// Drift plans for the services alone. The stack may come from the agent's state
+// file, without secret values, and live from ObserveServices.
+func Drift(live *Live, applied *compose.Stack) Plan {
+	plan := Plan{Stack: applied.Name, Steps: []Step{}, live: live}
+	plan.addServices(live, applied)
+	plan.addCron(live, applied)
+	plan.sort()
+	return plan
+}
+
+func (p *Plan) sort() {
+	slices.SortStableFunc(p.Steps, func(a, b Step) int {
+		if a.phase != b.phase {
+			return int(a.phase - b.phase)
+		}
+		if a.Kind != b.Kind {
+			return -strings.Compare(string(a.Kind), string(b.Kind)) // secrets, then configs
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	slices.Sort(p.Adopted)
+	slices.Sort(p.Warnings)
+}
+
+func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
+	for _, name := range keys(want.Networks) {
+		options := want.Networks[name]
+		existing, ok := live.Networks[name]
+		if !ok || existing.Scope != "swarm" {
+			p.Steps = append(p.Steps, Step{
+				Action: Create, Kind: Network, Name: name, Sum: sumOf(options), phase: phaseNetworks,
+				Changes: []Change{{Path: "Driver", New: options.Driver}},
+			})
+			continue
+		}
+		if differing := networkDifferences(existing, options); len(differing) > 0 {
+			p.Warnings = append(p.Warnings, fmt.Sprintf(
+				"network %s exists and differs in %s; the engine cannot change a network: remove the stack's services and the network to have it made anew",
+				name, strings.Join(differing, ", ")))
+		}
+	}
+}
+
+func (p *Plan) addObjects(live *Live, want *compose.Stack) {
+	for _, secret := range want.Secrets {
+		name := secret.Spec.Name
+		if _, ok := live.Secrets[name]; !ok {
+			p.Steps = append(p.Steps, Step{Action: Create, Kind: Secret, Name: name, Sum: sumOf(secret.Spec), phase: phaseObjects})
+		}
+	}
+	for _, config := range want.Configs {
+		name := config.Spec.Name
+		if _, ok := live.Configs[name]; !ok {
+			p.Steps = append(p.Steps, Step{Action: Create, Kind: Config, Name: name, Sum: sumOf(config.Spec), phase: phaseObjects})
+		}
+	}
+}
+
+// changedConfigs refuses configs that exist under their name with other content:
+// the engine never changes a config.
+func changedConfigs(live *Live, want *compose.Stack) []error {
+	var refused []error
+	for _, config := range want.Configs {
+		existing, ok := live.Configs[config.Spec.Name]
+		if !ok || bytes.Equal(existing.Spec.Data, config.Spec.Data) {
+			continue
+		}
+		refused = append(refused, fault.New(fault.Place{}, raiseHint(config.Variable),
+			"config %s exists with other content, and configs never change", config.Spec.Name))
+	}
+	return refused
+}
+
+func raiseHint(variable string) string {
+	if variable == "" {
+		return "give the object a versioned name, such as name: settings.$SV_settings"
+	}
+	return "raise " + variable
+}

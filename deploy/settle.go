@@ -1,0 +1,135 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// settle gives the spec to write over a live one: what is wanted, and from the
+// live spec what the wanted one leaves open and what would restart tasks for
+// nothing: the digest of the same image, its platforms, the restart counter, the
+// order of lists whose order means nothing, and the metadata labels.
+func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
+	want.Labels = settleLabels(want, live)
+	if want.EndpointSpec == nil {
+		want.EndpointSpec = live.EndpointSpec
+	} else if live.EndpointSpec != nil {
+		endpoint := *want.EndpointSpec
+		endpoint.Ports = inLiveOrder(endpoint.Ports, live.EndpointSpec.Ports, portKey)
+		want.EndpointSpec = &endpoint
+	}
+	task, liveTask := &want.TaskTemplate, live.TaskTemplate
+	if task.ForceUpdate == 0 {
+		task.ForceUpdate = liveTask.ForceUpdate
+	}
+	attachmentKey := func(n swarm.NetworkAttachmentConfig) string { return networkName(n.Target) }
+	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
+	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey)
+	task.Placement = settlePlacement(task.Placement, liveTask.Placement)
+	if task.ContainerSpec != nil {
+		container := *task.ContainerSpec // the engine client writes into it, too
+		if liveTask.ContainerSpec != nil {
+			settleContainer(&container, liveTask.ContainerSpec)
+		}
+		task.ContainerSpec = &container
+	}
+	return want
+}
+
+func settleLabels(want, live swarm.ServiceSpec) map[string]string {
+	labels := maps.Clone(want.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for name, value := range live.Labels {
+		if metadataLabel(name) {
+			labels[name] = value
+		}
+	}
+	// Any update runs a job again: ownership is taken when the job is written
+	// for another reason.
+	if _, owned := live.Labels[compose.LabelOwner]; !owned && isJob(live.Mode) && sameBut(labels, live.Labels, compose.LabelOwner) {
+		delete(labels, compose.LabelOwner)
+	}
+	return labels
+}
+
+func sameBut(a, b map[string]string, name string) bool {
+	a = maps.Clone(a)
+	delete(a, name)
+	return maps.Equal(a, b)
+}
+
+func isJob(mode swarm.ServiceMode) bool { return mode.ReplicatedJob != nil || mode.GlobalJob != nil }
+
+func settleNetworks(want, live []swarm.NetworkAttachmentConfig, key func(swarm.NetworkAttachmentConfig) string) []swarm.NetworkAttachmentConfig {
+	want = slices.Clone(inLiveOrder(want, live, key))
+	for i := range want {
+		for _, one := range live {
+			if key(one) == key(want[i]) {
+				want[i].Aliases = inLiveOrder(want[i].Aliases, one.Aliases, itself)
+			}
+		}
+	}
+	return want
+}
+
+func settlePlacement(want, live *swarm.Placement) *swarm.Placement {
+	if live == nil {
+		return want
+	}
+	given := swarm.Placement{}
+	if want != nil {
+		given = *want
+	}
+	given.Constraints = inLiveOrder(given.Constraints, live.Constraints, itself)
+	if len(given.Platforms) == 0 {
+		given.Platforms = live.Platforms
+	}
+	return &given
+}
+
+func settleContainer(want, live *swarm.ContainerSpec) {
+	if name, _, pinned := strings.Cut(live.Image, "@"); pinned && name == want.Image {
+		want.Image = live.Image
+	}
+	want.Env = inLiveOrder(want.Env, live.Env, envName)
+	want.Groups = inLiveOrder(want.Groups, live.Groups, itself)
+	want.CapabilityAdd = inLiveOrder(want.CapabilityAdd, live.CapabilityAdd, itself)
+	want.CapabilityDrop = inLiveOrder(want.CapabilityDrop, live.CapabilityDrop, itself)
+	want.Mounts = inLiveOrder(want.Mounts, live.Mounts, func(m mount.Mount) string { return m.Target })
+	want.Secrets = inLiveOrder(want.Secrets, live.Secrets, secretTarget)
+	want.Configs = inLiveOrder(want.Configs, live.Configs, configTarget)
+	want.Ulimits = inLiveOrder(want.Ulimits, live.Ulimits, ulimitName)
+}
+
+// inLiveOrder puts want into live's order where both hold the same keys, each
+// once. Else want keeps its own order.
+func inLiveOrder[T any](want, live []T, key func(T) string) []T {
+	if len(want) != len(live) || len(want) == 0 {
+		return want
+	}
+	byKey := make(map[string]T, len(want))
+	for _, one := range want {
+		byKey[key(one)] = one
+	}
+	if len(byKey) != len(want) {
+		return want
+	}
+	ordered := make([]T, 0, len(want))
+	for _, one := range live {
+		wanted, ok := byKey[key(one)]
+		if !ok {
+			return want
+		}
+		delete(byKey, key(one))
+		ordered = append(ordered, wanted)
+	}
+	return ordered
+}

@@ -1,0 +1,48 @@
+package deploy
+
+import (
+	"strings"
+
+	"github.com/docker/docker/api/types/swarm"
+)
+
+// ServiceStatus is one line of what runs.
+type ServiceStatus struct {
+	Name        string `json:"name"`
+	Image       string `json:"image"` // without its digest
+	Mode        string `json:"mode"`
+	Running     uint64 `json:"running"`
+	Desired     uint64 `json:"desired"`
+	Completed   uint64 `json:"completed,omitempty"` // of jobs
+	UpdateState string `json:"update_state,omitempty"`
+	Message     string `json:"message,omitempty"` // the engine's own, on a paused or rolled back update
+}
+
+// Summarise lists the live services, sorted by name, from what one look at them
+// has told already.
+func Summarise(live *Live) []ServiceStatus {
+	statuses := make([]ServiceStatus, 0, len(live.Services))
+	for _, name := range keys(live.Services) {
+		service := live.Services[name]
+		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
+		if counts := service.ServiceStatus; counts != nil {
+			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
+		}
+		if update := service.UpdateStatus; update != nil {
+			status.UpdateState = string(update.State)
+			if update.State != swarm.UpdateStateCompleted {
+				status.Message = update.Message
+			}
+		}
+		statuses = append(statuses, status)
+	}
+	return statuses
+}
+
+func imageOf(spec swarm.ServiceSpec) string {
+	if spec.TaskTemplate.ContainerSpec == nil {
+		return ""
+	}
+	image, _, _ := strings.Cut(spec.TaskTemplate.ContainerSpec.Image, "@")
+	return image
+}
