@@ -3,13 +3,11 @@ package manifests
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -127,7 +125,7 @@ func (r *shellReader) export(assign *syntax.Assign) {
 	case assign.Naked && assign.Index == nil:
 		return // every assignment counts, exported or not
 	default:
-		if at := unquotedBraces(assign.Value); at.IsValid() {
+		if at := unquotedBrace(assign.Value); at.IsValid() {
 			r.faults.add(r.position(at), "put the value in quotes", "export expands the braces here")
 			return
 		}
@@ -146,65 +144,31 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 		r.faults.add(place, "choose another name", "bash keeps the variable %s for itself", name)
 	case assign.Array != nil || assign.Index != nil:
 		r.faults.add(place, onlyAssignments, "%s is set as an array", name)
-	default:
-		checkWord(assign.Value, func(at syntax.Pos, hint, message string) {
-			r.faults.add(r.position(at), hint, "%s", message)
-		})
+	case assign.Value != nil:
+		r.checkWord(assign.Value)
 	}
 	value := ""
 	if len(*r.faults) == before {
-		value = r.expand(name, assign.Value)
+		value = r.value(assign.Value)
 	}
 	if assign.Append {
-		value = r.Get(name).Str + value
+		before, _ := r.lookup(name)
+		value = before + value
+	}
+	if !utf8.ValidString(value) {
+		r.faults.add(place, "write UTF-8 text", "the value of %s is not UTF-8 text", name)
 	}
 	r.assigned[name] = Variable{Value: value, Place: place} // also after a fault, so that it is not followed by others
 }
 
-func (r *shellReader) expand(name string, word *syntax.Word) string {
-	value, err := expand.Literal(&expand.Config{Env: r, NoUnset: true}, word)
-	var unset expand.UnsetParameterError
-	if errors.As(err, &unset) {
-		used, place := unset.Node.Param.Value, r.position(unset.Node.Pos())
-		hint := fmt.Sprintf("set %s further up, or write ${%s:-} where it may be empty", used, used)
-		switch {
-		case demanded(unset.Node):
-			r.faults.add(place, "set "+used+" further up", "%s demands the variable %s, which is not set", name, used)
-			return ""
-		case !r.lenient:
-			r.faults.add(place, hint, "%s uses the variable %s, which is not set", name, used)
-			return ""
-		}
-		*r.warnings = append(*r.warnings, fault.New(place, hint, "%s uses the variable %s, which is not set: it is taken as empty", name, used))
-		value, err = expand.Literal(&expand.Config{Env: r}, word)
+// lookup gives what the files have set so far; nothing else is known.
+func (r *shellReader) lookup(name string) (value string, set bool) {
+	v, set := r.assigned[name]
+	if !set {
+		v, set = r.outer[name]
 	}
-	if err != nil {
-		r.faults.add(r.position(word.Pos()), "write the value out", "the value of %s cannot be read", name)
-		return ""
-	}
-	if !utf8.ValidString(value) {
-		r.faults.add(r.position(word.Pos()), "write UTF-8 text", "the value of %s is not UTF-8 text", name)
-		return ""
-	}
-	return value
+	return v.Value, set
 }
-
-// demanded reports whether an expansion is of the form ${NAME:?message}.
-func demanded(p *syntax.ParamExp) bool {
-	return p.Exp != nil && (p.Exp.Op == syntax.ErrorUnset || p.Exp.Op == syntax.ErrorUnsetOrNull)
-}
-
-// Get gives a variable to the expansion; nothing but the files' own is known.
-func (r *shellReader) Get(name string) expand.Variable {
-	v, ok := r.assigned[name]
-	if !ok {
-		v, ok = r.outer[name]
-	}
-	return expand.Variable{Set: ok, Kind: expand.String, Str: v.Value}
-}
-
-// Each lists nothing: no accepted expansion looks for names.
-func (r *shellReader) Each(func(string, expand.Variable) bool) {}
 
 func (r *shellReader) at(line, column int) fault.Place {
 	return fault.Place{File: r.file, Line: line, Column: column}

@@ -1,55 +1,52 @@
 package manifests
 
 import (
+	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"coin.internal/coin-agent/internal/fault"
 )
+
+// longestValue is what Linux lets one variable of a process be. The limit also
+// ends a file whose lines double a value again and again.
+const longestValue = 128 << 10
 
 const writeOut = "write the value out, or use $NAME, ${NAME} or ${NAME:-default}"
 
-// checkWord reports what a value may not contain: whatever would run a command,
-// depends on the machine, or is read otherwise by bash than by its reader here.
-func checkWord(word *syntax.Word, report func(at syntax.Pos, hint, message string)) {
-	if word == nil {
-		return
+// checkWord refuses what a value may not contain, also where it would not come
+// to be read: whatever runs a command or depends on the machine.
+func (r *shellReader) checkWord(word *syntax.Word) {
+	refuse := func(at syntax.Pos, hint, message string) bool {
+		r.faults.add(r.position(at), hint, "%s", message)
+		return false
 	}
 	syntax.Walk(word, func(node syntax.Node) bool {
 		switch part := node.(type) {
 		case *syntax.CmdSubst:
-			report(part.Pos(), writeOut, "command substitution is refused: nothing in this file is run")
-			return false
+			return refuse(part.Pos(), writeOut, "command substitution is refused: nothing in this file is run")
 		case *syntax.ProcSubst:
-			report(part.Pos(), writeOut, "process substitution is refused: nothing in this file is run")
-			return false
+			return refuse(part.Pos(), writeOut, "process substitution is refused: nothing in this file is run")
 		case *syntax.ArithmExp:
-			report(part.Pos(), writeOut, "arithmetic is refused")
-			return false
+			return refuse(part.Pos(), writeOut, "arithmetic is refused")
 		case *syntax.ExtGlob:
-			report(part.Pos(), "put the value in quotes", "a pattern stands here")
-			return false
-		case *syntax.SglQuoted:
-			if part.Dollar && !plainEscapes.MatchString(part.Value) {
-				report(part.Pos(), `use \\, \', \", \n, \t, \r, \xHH or \uHHHH`, "an escape in $'…' is not known")
+			return refuse(part.Pos(), "put the value in quotes", "a pattern stands here")
+		case *syntax.ParamExp:
+			if message := refusedParameter(part); message != "" {
+				return refuse(part.Pos(), writeOut, message)
 			}
 		case *syntax.Word:
 			if at := tilde(part); at.IsValid() {
-				report(at, "write the directory out, or put the ~ in quotes", "~ stands for a home directory, which differs between machines")
-			}
-		case *syntax.ParamExp:
-			if message := refusedParameter(part); message != "" {
-				report(part.Pos(), writeOut, message)
-				return false
+				return refuse(at, "write the directory out, or put the ~ in quotes", "~ stands for a home directory, which differs between machines")
 			}
 		}
 		return true
 	})
 }
-
-// plainEscapes matches what stands in $'…' when every escape is a known one
-// that stands for a character.
-var plainEscapes = regexp.MustCompile(`^(?s:[^\\]|\\[abeEfnrtv\\'"?]|\\[1-3][0-7]{0,2}|\\0[1-7][0-7]?|\\00[1-7]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8})*$`)
 
 // refusedParameter says why an expansion is refused, or "".
 func refusedParameter(p *syntax.ParamExp) string {
@@ -58,7 +55,7 @@ func refusedParameter(p *syntax.ParamExp) string {
 		return "a special or positional parameter is refused"
 	case reserved.MatchString(p.Param.Value):
 		return "the variable " + p.Param.Value + " is bash's own and differs from run to run"
-	case p.Excl || p.Width || p.IsSet || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Names != 0:
+	case p.Excl || p.Length || p.Width || p.IsSet || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Names != 0:
 		return "this form of ${…} is refused"
 	case p.Exp == nil:
 		return ""
@@ -68,18 +65,13 @@ func refusedParameter(p *syntax.ParamExp) string {
 		syntax.ErrorUnset, syntax.ErrorUnsetOrNull:
 		return ""
 	case syntax.RemSmallPrefix, syntax.RemLargePrefix, syntax.RemSmallSuffix, syntax.RemLargeSuffix:
-		if plainPattern(p.Exp.Word) {
+		if p.Exp.Word == nil || p.Exp.Word.Lit() != "" && !strings.ContainsAny(p.Exp.Word.Lit(), `\[`) {
 			return ""
 		}
-		return "only a plain pattern is accepted in this form of ${…}"
+		return "only letters, * and ? are accepted in the pattern of ${…}"
 	default:
 		return "this form of ${…} is refused"
 	}
-}
-
-// plainPattern reports whether a pattern has no quotes, escapes or expansions.
-func plainPattern(word *syntax.Word) bool {
-	return word == nil || word.Lit() != "" && !strings.ContainsAny(word.Lit(), `\[`)
 }
 
 // tilde finds an unquoted ~ where bash puts a home directory in its place.
@@ -93,16 +85,172 @@ func tilde(word *syntax.Word) syntax.Pos {
 	return syntax.Pos{}
 }
 
-// unquotedBraces finds a brace expansion such as {a,b} or {1..3}.
-func unquotedBraces(word *syntax.Word) syntax.Pos {
-	if word == nil {
-		return syntax.Pos{}
-	}
-	for _, part := range word.Parts {
-		literal, ok := part.(*syntax.Lit)
-		if ok && strings.Contains(literal.Value, "{") {
-			return literal.Pos()
+// unquotedBrace finds what may be a brace expansion, such as {a,b} or {1..3}.
+func unquotedBrace(word *syntax.Word) syntax.Pos {
+	if word != nil {
+		for _, part := range word.Parts {
+			if literal, ok := part.(*syntax.Lit); ok && strings.Contains(literal.Value, "{") {
+				return literal.Pos()
+			}
 		}
 	}
 	return syntax.Pos{}
+}
+
+// value gives what bash would assign for a word that checkWord let pass.
+func (r *shellReader) value(word *syntax.Word) string {
+	if word == nil {
+		return ""
+	}
+	return r.parts(word.Parts, false)
+}
+
+func (r *shellReader) parts(parts []syntax.WordPart, quoted bool) string {
+	var b strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			b.WriteString(unescape(part.Value, quoted))
+		case *syntax.SglQuoted:
+			b.WriteString(r.singleQuoted(part, quoted))
+		case *syntax.DblQuoted:
+			b.WriteString(r.parts(part.Parts, true))
+		case *syntax.ParamExp:
+			b.WriteString(r.parameter(part, quoted))
+		}
+		if b.Len() > longestValue {
+			r.faults.add(r.position(part.Pos()), "write a shorter value", "the value is longer than %d bytes", longestValue)
+			return ""
+		}
+	}
+	return b.String()
+}
+
+// unescape removes the backslashes that quote; in double quotes they do so only
+// before some characters.
+func unescape(text string, quoted bool) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) || quoted && !strings.ContainsRune("$`\"\\\n}", rune(text[i+1])) {
+			b.WriteByte(text[i])
+			continue
+		}
+		if i++; text[i] != '\n' {
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
+}
+
+func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
+	if quoted {
+		r.faults.add(r.position(q.Pos()), "use no single quotes within \"${…}\"", "single quotes do not quote here")
+		return ""
+	}
+	if !q.Dollar {
+		return q.Value
+	}
+	var b []byte
+	for rest := q.Value; rest != ""; {
+		char, size, err := escaped(rest)
+		if err != nil {
+			r.faults.add(r.position(q.Pos()), `use \\, \', \", \n, \t, \r, \e, \xHH or \uHHHH`, "an escape in $'…' is not known")
+			return ""
+		}
+		b, rest = append(b, char...), rest[size:]
+	}
+	return string(b)
+}
+
+// escaped gives the first character of a text in $'…' and the length it has there.
+func escaped(text string) (char string, size int, err error) {
+	for _, known := range []struct{ written, meant string }{{`\'`, "'"}, {`\"`, `"`}, {`\?`, "?"}, {`\e`, "\x1b"}, {`\E`, "\x1b"}} {
+		if strings.HasPrefix(text, known.written) {
+			return known.meant, len(known.written), nil
+		}
+	}
+	value, multibyte, rest, err := strconv.UnquoteChar(text, 0)
+	switch size = len(text) - len(rest); {
+	case err != nil || value == 0:
+		return "", 0, strconv.ErrSyntax
+	case value < utf8.RuneSelf || multibyte:
+		return string(value), size, nil
+	}
+	return string([]byte{byte(value)}), size, nil
+}
+
+func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
+	name := p.Param.Value
+	value, set := r.lookup(name)
+	operator, argument := syntax.ParExpOperator(0), func() string { return "" }
+	if p.Exp != nil {
+		operator = p.Exp.Op
+		if p.Exp.Word != nil {
+			argument = func() string { return r.parts(p.Exp.Word.Parts, quoted) }
+		}
+	}
+	switch operator {
+	case syntax.DefaultUnsetOrNull, syntax.AlternateUnsetOrNull, syntax.ErrorUnsetOrNull:
+		set = set && value != ""
+	}
+	switch operator {
+	case syntax.AlternateUnset, syntax.AlternateUnsetOrNull:
+		if set {
+			return argument()
+		}
+		return ""
+	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull:
+		if !set {
+			return argument()
+		}
+		return value
+	}
+	if !set {
+		r.unset(p, operator)
+		return ""
+	}
+	return trim(value, operator, argument())
+}
+
+// unset tells of a variable that is used and nobody has set. The message of
+// ${NAME:?message} is left out, as all text of the file is.
+func (r *shellReader) unset(p *syntax.ParamExp, operator syntax.ParExpOperator) {
+	name, place := p.Param.Value, r.position(p.Pos())
+	if operator == syntax.ErrorUnset || operator == syntax.ErrorUnsetOrNull {
+		r.faults.add(place, "set "+name+" further up", "the variable %s has to be set here", name)
+		return
+	}
+	hint := fmt.Sprintf("set %s further up, or write ${%s:-} where it may be empty", name, name)
+	if r.lenient {
+		*r.warnings = append(*r.warnings, fault.New(place, hint, "the variable %s is not set: it is taken as empty", name))
+		return
+	}
+	r.faults.add(place, hint, "the variable %s is not set", name)
+}
+
+// trim removes the shortest or longest start or end that matches a pattern of
+// letters, * and ?.
+func trim(value string, operator syntax.ParExpOperator, pattern string) string {
+	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+	whole := regexp.MustCompile(`(?s)\A` + expression + `\z`)
+	var cuts []int // where the value may be cut, from its start to its end
+	for i := range value {
+		cuts = append(cuts, i)
+	}
+	cuts = append(cuts, len(value))
+	last := len(cuts) - 1
+	for i := range cuts {
+		at, back := cuts[i], cuts[last-i]
+		switch {
+		case operator == syntax.RemSmallPrefix && whole.MatchString(value[:at]):
+			return value[at:]
+		case operator == syntax.RemLargePrefix && whole.MatchString(value[:back]):
+			return value[back:]
+		case operator == syntax.RemSmallSuffix && whole.MatchString(value[back:]):
+			return value[:back]
+		case operator == syntax.RemLargeSuffix && whole.MatchString(value[at:]):
+			return value[:at]
+		}
+	}
+	return value
 }
