@@ -72,8 +72,9 @@ func (c *Client) refusal(what string, resp *gl.Response, err error) error {
 		Status:     resp.StatusCode,
 		RetryAfter: retryAfter(resp.Header),
 	}
-	text := fmt.Sprintf("%s: GitLab answers %d %s", what, e.Status, http.StatusText(e.Status))
-	if said != "" {
+	code := strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)
+	text := what + ": GitLab answers " + code
+	if said != "" && said != code {
 		text += ": " + said
 	}
 	cause := error(nil)
@@ -136,12 +137,11 @@ func (c *Client) noAnswer(what string, err error) error {
 	if errors.As(err, &unknown) {
 		hint = "name the file of GitLab's certificate authority in the agent's configuration"
 	}
-	cause := err
-	reason := c.token.scrub(err.Error())
+	reason := c.token.scrub(err.Error()) // the cause itself is not kept: it may quote what the server echoed
 	if errors.Is(err, context.DeadlineExceeded) {
 		reason = "no answer within " + c.timeout.String()
 	}
-	return &Error{Kind: KindRetry, Err: &fault.Error{Message: what + ": " + c.host + ": " + reason, Hint: hint, Err: cause}}
+	return &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, hint, "%s: %s: %s", what, c.host, reason)}
 }
 
 // answerKeeper keeps the text of refusals: the library throws that of a 404

@@ -1,0 +1,375 @@
+package gitlab_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+func rollout() []gitlab.Report {
+	return []gitlab.Report{report(gitlab.Pending, "seen"), report(gitlab.Running, "2 services"), report(gitlab.Success, "done")}
+}
+
+func TestRolloutIsOneEntry(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.run()
+		w.enqueue(rollout()...)
+		w.settled(0)
+		w.wantStates("success")
+		if posts := w.Statuses(commit).Posts; len(posts) != 3 || posts[2].Description != "done" {
+			t.Errorf("posts %+v", posts)
+		}
+		if post, get := w.requests(http.MethodPost), w.requests(http.MethodGet); post != 3 || get != 0 {
+			t.Errorf("%d posts and %d reads, want 3 and 0", post, get)
+		}
+		health := w.outbox.Health()
+		if health.LastError != "" || health.LastDelivered.IsZero() {
+			t.Errorf("health %+v", health)
+		}
+	})
+}
+
+func TestPipelineIsKept(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.run()
+		w.enqueue(report(gitlab.Running, ""))
+		w.settled(0)
+		w.StartPipeline(commit, "master", "build")
+		w.restart() // the pipeline survives it
+		w.run()
+		w.enqueue(report(gitlab.Success, ""))
+		w.settled(0)
+		w.wantStates("success")
+	})
+}
+
+func TestPipelineThatIsGone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.run()
+		w.enqueue(report(gitlab.Running, ""))
+		w.settled(0)
+		w.DeletePipeline(w.Statuses(commit).Entries[0].PipelineID)
+		w.enqueue(report(gitlab.Success, ""))
+		w.settled(0)
+		w.wantStates("success")
+		w.enqueue(report(gitlab.Running, ""), report(gitlab.Failed, ""))
+		w.settled(0)
+		w.wantStates("success", "failed")
+		if n := w.requests(http.MethodPost); n != 5 {
+			t.Errorf("%d posts, want 5: the new pipeline is kept", n)
+		}
+	})
+}
+
+// Each trouble passes, and leaves one entry and no more.
+func TestTroubleThatPasses(t *testing.T) {
+	const post = http.MethodPost
+	tests := map[string]struct {
+		faults []gitlabtest.Fault
+		within time.Duration
+	}{
+		"conflict":             {[]gitlabtest.Fault{{Method: post, Status: 409, Times: 3}}, 20 * time.Second},
+		"rate limit":           {[]gitlabtest.Fault{{Method: post, Status: 429, RetryAfter: 20 * time.Second}}, 20 * time.Second},
+		"broken":               {[]gitlabtest.Fault{{Status: 500, Times: 5}}, time.Minute},
+		"upkeep":               {[]gitlabtest.Fault{{Status: 503, RetryAfter: time.Minute}}, 62 * time.Second},
+		"hang":                 {[]gitlabtest.Fault{{Method: post, Hang: true}}, 32 * time.Second},
+		"cut":                  {[]gitlabtest.Fault{{Method: post, Cut: true, Times: 2}}, 5 * time.Second},
+		"answer lost":          {[]gitlabtest.Fault{{Method: post, Lost: true}}, 2 * time.Second},
+		"answer never comes":   {[]gitlabtest.Fault{{Method: post, Lost: true, Hang: true}}, 32 * time.Second},
+		"each answer lost":     {[]gitlabtest.Fault{{Method: post, Lost: true, Times: 3}}, 5 * time.Second},
+		"lost, and no reading": {[]gitlabtest.Fault{{Method: post, Lost: true}, {Method: http.MethodGet, Path: "statuses", Status: 500, Times: 3}}, 25 * time.Second},
+		"token refused once":   {[]gitlabtest.Fault{{Method: post, Status: 401}}, time.Minute},
+		"no right for a while": {[]gitlabtest.Fault{{Method: post, Status: 403, Times: 3}}, 3 * time.Minute},
+	}
+	for title, test := range tests {
+		for position := range 3 {
+			t.Run(title+" at "+string(rollout()[position].State), func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					w.run()
+					w.enqueue(rollout()[:position]...)
+					w.settled(0)
+					w.StartPipeline(commit, "master", "build")
+					for _, f := range test.faults {
+						w.Inject(f)
+					}
+					w.enqueue(rollout()[position:]...)
+					synctest.Wait()
+					w.settled(test.within + 10*time.Millisecond)
+					w.wantStates("success")
+					if health := w.outbox.Health(); health.LastError != "" || !health.Since.IsZero() {
+						t.Errorf("health %+v", health)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.Inject(gitlabtest.Fault{Path: "statuses", Status: 502, Times: -1})
+		begin := time.Now()
+		w.enqueue(report(gitlab.Success, ""))
+		w.run()
+		synctest.Wait()
+		if health := w.outbox.Health(); health.Undelivered != 1 || !strings.Contains(health.LastError, "502") || !health.Since.Equal(begin) {
+			t.Errorf("health %+v", health)
+		}
+		time.Sleep(time.Hour)
+		// 1 2 4 … 256 s, each up to half as long again, then 5 min: 17 to 19 tries
+		// in the hour, the first of them a post and the others reads.
+		tries := w.requests(http.MethodPost) + w.requests(http.MethodGet)
+		if tries < 17 || tries > 22 {
+			t.Errorf("%d tries in an hour", tries)
+		}
+		if health := w.outbox.Health(); !health.Since.Equal(begin) {
+			t.Errorf("trouble since %s, want %s", health.Since, begin)
+		}
+		w.Heal()
+		w.settled(5 * time.Minute)
+		w.wantStates("success")
+	})
+}
+
+func TestRestartInTheMiddle(t *testing.T) {
+	crash := errors.New("killed")
+	for _, method := range []string{"Save", "Settle"} {
+		for _, lost := range []bool{true, false} {
+			for position := range 3 {
+				inWorld(t, func(t *testing.T, w *world) {
+					w.run()
+					w.enqueue(rollout()[:position]...)
+					w.settled(0)
+					w.stop()
+					w.enqueue(rollout()[position])
+					w.store.fail = func(called string) error {
+						if called == method {
+							return crash
+						}
+						return nil
+					}
+					if lost {
+						w.Inject(gitlabtest.Fault{Method: http.MethodPost, Lost: true})
+					}
+					w.run()
+					synctest.Wait()
+					w.restart()
+					w.store.fail = nil
+					w.StartPipeline(commit, "master")
+					w.run()
+					w.enqueue(rollout()[position:]...)
+					w.settled(time.Second * 2)
+					w.wantStates("success")
+					if n := len(w.Statuses(commit).Posts); n != 3 {
+						t.Errorf("%s at %d: %d posts took effect, want 3", method, position, n)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestTokenIsReplaced(t *testing.T) {
+	for what, break_ := range map[string]func(w *world){
+		"expired": func(w *world) {
+			w.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)})
+		},
+		"unreadable": func(w *world) {
+			if err := os.Chmod(w.tokenFile, 0o644); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				expires := time.Date(2000, 3, 1, 0, 0, 0, 0, time.UTC)
+				w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: expires})
+				break_(w)
+				w.run()
+				w.enqueue(rollout()...)
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				if n := len(w.Requests()); n > 22 {
+					t.Errorf("%d requests in 10 minutes with a bad token", n)
+				}
+				health := w.outbox.Health()
+				if health.Undelivered != 3 || health.LastError == "" || health.Hint == "" {
+					t.Errorf("health %+v", health)
+				}
+				if err := os.Chmod(w.tokenFile, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				w.writeToken("glpat-new")
+				w.settled(2 * time.Second)
+				w.wantStates("success")
+				health = w.outbox.Health()
+				if health.LastError != "" || !health.TokenExpires.Equal(expires) {
+					t.Errorf("health %+v", health)
+				}
+			})
+		})
+	}
+}
+
+func TestExpiredTokenIsSeenWithNothingToReport(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(24 * time.Hour)})
+		w.run()
+		synctest.Wait()
+		if health := w.outbox.Health(); health.LastError != "" || health.TokenExpires.IsZero() {
+			t.Errorf("health %+v", health)
+		}
+		time.Sleep(36 * time.Hour)
+		synctest.Wait()
+		if health := w.outbox.Health(); !strings.Contains(health.LastError, "Token is expired") {
+			t.Errorf("health %+v", health)
+		}
+		w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
+		w.writeToken("glpat-new")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if health := w.outbox.Health(); health.LastError != "" || !health.TokenExpires.IsZero() {
+			t.Errorf("health %+v", health)
+		}
+	})
+}
+
+func TestRefusedForGoodBlocksNobody(t *testing.T) {
+	const other = "2222222222222222222222222222222222222222"
+	inWorld(t, func(t *testing.T, w *world) {
+		missing := report(gitlab.Success, "")
+		missing.Commit = other
+		w.enqueue(missing, report(gitlab.Success, ""))
+		w.run()
+		w.settled(0)
+		w.wantStates("success")
+		refused := w.outbox.Health().Refused
+		if refused == nil || refused.Report.Commit != other || !strings.Contains(refused.Reason, "404 Commit Not Found") {
+			t.Errorf("refused %+v", refused)
+		}
+		w.AddCommit(other, "master") // it came later, and is reported again
+		w.enqueue(missing)
+		w.settled(0)
+		if n := len(w.Statuses(other).Entries); n != 1 {
+			t.Errorf("%d entries", n)
+		}
+	})
+}
+
+func TestWaitingCommitBlocksNoOther(t *testing.T) {
+	const other = "2222222222222222222222222222222222222222"
+	inWorld(t, func(t *testing.T, w *world) {
+		w.AddCommit(other, "master")
+		w.Inject(gitlabtest.Fault{Path: commit, Status: 500, Times: 4})
+		first := rollout()
+		w.enqueue(first[0], first[1])
+		for _, r := range rollout() {
+			r.Commit = other
+			w.enqueue(r)
+		}
+		w.run()
+		synctest.Wait()
+		if posts := w.Statuses(other).Posts; len(posts) != 3 {
+			t.Errorf("posts on the other commit: %+v", posts)
+		}
+		if health := w.outbox.Health(); health.Undelivered != 2 || health.LastError == "" {
+			t.Errorf("health %+v", health)
+		}
+		w.settled(time.Minute)
+		w.wantStates("running")
+	})
+}
+
+func TestFlush(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.Inject(gitlabtest.Fault{Status: 503, Times: 2})
+		w.enqueue(rollout()...)
+		if err := w.outbox.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.wantStates("success")
+		if err := w.outbox.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.Inject(gitlabtest.Fault{Status: 401, Times: -1})
+		w.enqueue(report(gitlab.Failed, ""))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err := w.outbox.Flush(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 left") || !strings.Contains(err.Error(), "401") || fault.Hint(err) == "" {
+			t.Errorf("error %v, hint %q", err, fault.Hint(err))
+		}
+	})
+}
+
+func TestWhatEnqueueSkips(t *testing.T) {
+	tests := map[string]struct {
+		reports []gitlab.Report
+		posts   []string
+		entries []string
+	}{
+		"the same again":           {[]gitlab.Report{report(gitlab.Success, "a"), report(gitlab.Success, "a")}, []string{"success"}, []string{"success"}},
+		"another description":      {[]gitlab.Report{report(gitlab.Success, "a"), report(gitlab.Success, "b")}, []string{"success", "success"}, []string{"success", "success"}},
+		"progress while running":   {[]gitlab.Report{report(gitlab.Running, "1 of 2"), report(gitlab.Running, "2 of 2"), report(gitlab.Success, "")}, []string{"running", "success"}, []string{"success"}},
+		"another run after a good": {[]gitlab.Report{report(gitlab.Running, ""), report(gitlab.Success, ""), report(gitlab.Running, ""), report(gitlab.Success, "")}, []string{"running", "success", "running", "success"}, []string{"success", "success"}},
+		"another run after a bad":  {[]gitlab.Report{report(gitlab.Failed, ""), report(gitlab.Pending, ""), report(gitlab.Running, "")}, []string{"failed", "pending", "running"}, []string{"failed", "running"}},
+		"superseded":               {[]gitlab.Report{report(gitlab.Pending, ""), report(gitlab.Canceled, "")}, []string{"pending", "canceled"}, []string{"canceled"}},
+	}
+	for title, test := range tests {
+		for _, between := range []string{"nothing", "delivery", "restart"} {
+			t.Run(title+" with "+between+" between", func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					for _, r := range test.reports {
+						w.enqueue(r)
+						if between == "nothing" {
+							continue
+						}
+						if err := w.outbox.Flush(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+						if between == "restart" {
+							w.restart()
+						}
+					}
+					w.run()
+					w.settled(0)
+					w.wantStates(test.entries...)
+					var posts []string
+					for _, post := range w.Statuses(commit).Posts {
+						posts = append(posts, post.State)
+					}
+					if !slices.Equal(posts, test.posts) {
+						t.Errorf("posts %v, want %v", posts, test.posts)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestEnqueueRefuses(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		bad := report(gitlab.Success, "")
+		bad.Commit = commit[:8]
+		if err := w.outbox.Enqueue(bad); fault.Hint(err) == "" {
+			t.Errorf("short hash: %v", err)
+		}
+		w.store.fail = func(string) error { return errors.New("disk full") }
+		if err := w.outbox.Enqueue(report(gitlab.Success, "")); err == nil {
+			t.Error("a report that is not kept was taken")
+		}
+		if health := w.outbox.Health(); !strings.Contains(health.LastError, "disk full") {
+			t.Errorf("health %+v", health)
+		}
+	})
+}
