@@ -1,0 +1,266 @@
+package sync
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	modeFolder    = filemode.Dir
+	modeLink      = filemode.Symlink
+	modeSubmodule = filemode.Submodule
+
+	maxHops = 40 // symbolic links on the way to one file, as Linux has it
+)
+
+// files is a commit's tree as a file system.
+type files struct {
+	root node
+	when time.Time // every file's, so that nothing depends on when it was fetched
+
+	mu    sync.Mutex // holds all that follows; go-git's stores are not safe to share
+	store storer.EncodedObjectStorer
+	more  func(blobs []plumbing.Hash) error
+	trees map[plumbing.Hash]folder
+	read  Inputs
+}
+
+// node is an entry of a git tree.
+type node struct {
+	mode filemode.FileMode
+	hash plumbing.Hash
+}
+
+type folder map[string]node
+
+// folder gives the entries of a tree.
+func (f *files) folder(hash plumbing.Hash) (folder, error) {
+	if known, ok := f.trees[hash]; ok {
+		return known, nil
+	}
+	tree, err := object.GetTree(f.store, hash)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %s: %w", hash, err)
+	}
+	entries := make(folder, len(tree.Entries))
+	for _, e := range tree.Entries {
+		if e.Name == "." || strings.Contains(e.Name, "/") || !fs.ValidPath(e.Name) {
+			return nil, fmt.Errorf("read tree %s: impossible file name %q", hash, e.Name)
+		}
+		entries[e.Name] = node{e.Mode, e.Hash}
+	}
+	f.trees[hash] = entries
+	return entries, nil
+}
+
+// literal looks a path up without following links. What lies behind a link is
+// not there, but a link without a hash tells it from what is absent.
+func (f *files) literal(name string) (at node, found bool, err error) {
+	at = f.root
+	if name == "." {
+		return at, true, nil
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if at.mode == modeLink {
+			return node{mode: modeLink}, true, nil
+		}
+		if at.mode != modeFolder {
+			return node{}, false, nil
+		}
+		entries, err := f.folder(at.hash)
+		if err != nil {
+			return node{}, false, err
+		}
+		if at, found = entries[part]; !found {
+			return node{}, false, nil
+		}
+	}
+	return at, true, nil
+}
+
+// resolve follows links as far as they stay inside, and gives the path without
+// them. It notes the links on the way, and what is not there.
+func (f *files) resolve(op, name string) (real string, at node, err error) {
+	if !fs.ValidPath(name) {
+		return "", node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	real, at = ".", f.root
+	todo := strings.Split(name, "/")
+	for hops := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		switch {
+		case part == "" || part == ".":
+			continue
+		case part == ".." && real == ".":
+			return "", node{}, fault.New(fault.Place{File: name}, "keep links inside the repository", "a symbolic link on the way leaves the repository")
+		case part == "..":
+			real = path.Dir(real)
+			at, _, err = f.literal(real)
+		default:
+			at, err = f.child(op, name, real, at, part, todo)
+			real = path.Join(real, part)
+		}
+		if err != nil {
+			return "", node{}, err
+		}
+		if at.mode != modeLink {
+			continue
+		}
+		if hops++; hops > maxHops {
+			return "", node{}, fault.New(fault.Place{File: name}, "break the circle of links", "too many symbolic links on the way")
+		}
+		target, err := f.blob(real, at.hash)
+		if err != nil {
+			return "", node{}, err
+		}
+		if path.IsAbs(string(target)) {
+			return "", node{}, fault.New(fault.Place{File: real}, "make the link relative and keep it inside the repository", "the symbolic link leaves the repository: %s", target)
+		}
+		todo = append(strings.Split(string(target), "/"), todo...)
+		real = path.Dir(real)
+		if at, _, err = f.literal(real); err != nil {
+			return "", node{}, err
+		}
+	}
+	return real, at, nil
+}
+
+// child steps from a folder to an entry of it.
+func (f *files) child(op, name, real string, at node, part string, rest []string) (node, error) {
+	var next node
+	var found bool
+	if at.mode == modeFolder {
+		entries, err := f.folder(at.hash)
+		if err != nil {
+			return node{}, err
+		}
+		next, found = entries[part]
+	}
+	here := path.Join(real, part)
+	switch {
+	case !found:
+		if !slices.Contains(rest, "..") {
+			here = path.Join(here, path.Join(rest...))
+		}
+		f.note(here, absent)
+		return node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	case next.mode == modeLink:
+		f.note(here, next.input())
+	case next.mode == modeSubmodule:
+		f.note(here, next.input())
+		return node{}, fault.New(fault.Place{File: here}, "put the files themselves into the repository", "a git submodule is not followed")
+	}
+	return next, nil
+}
+
+// blob gives a file's content, from the remote if need be.
+func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
+	found, err := f.store.EncodedObject(plumbing.BlobObject, hash)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		if err := f.more([]plumbing.Hash{hash}); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		found, err = f.store.EncodedObject(plumbing.BlobObject, hash)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: blob %s: %w", name, hash, err)
+	}
+	reader, err := found.Reader()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	defer func() { _ = reader.Close() }() // only read from
+	content, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return content, nil
+}
+
+// file gives the content of a regular file.
+func (f *files) file(real string, at node) ([]byte, error) {
+	f.note(real, at.input())
+	content, err := f.blob(real, at.hash)
+	if err != nil {
+		return nil, err
+	}
+	if len(content) < 1024 && bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/")) {
+		return nil, fault.New(fault.Place{File: real}, "commit the file itself: git lfs untrack, then git add --renormalize",
+			"the repository holds a Git LFS pointer here and not the content")
+	}
+	return content, nil
+}
+
+// prefetch brings the blobs at and below paths that are not here yet.
+func (f *files) prefetch(paths []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	missing := map[plumbing.Hash]bool{}
+	for _, name := range paths {
+		at, found, err := f.literal(name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := f.missing(at, missing); err != nil {
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	blobs := make([]plumbing.Hash, 0, len(missing))
+	for hash := range missing {
+		blobs = append(blobs, hash)
+	}
+	slices.SortFunc(blobs, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	if err := f.more(blobs); err != nil {
+		return err
+	}
+	for _, hash := range blobs {
+		if err := f.store.HasEncodedObject(hash); err != nil {
+			return fmt.Errorf("the remote did not send blob %s", hash)
+		}
+	}
+	return nil
+}
+
+func (f *files) missing(at node, into map[plumbing.Hash]bool) error {
+	switch at.mode {
+	case modeSubmodule:
+		return nil
+	case modeFolder:
+		entries, err := f.folder(at.hash)
+		if err != nil {
+			return err
+		}
+		for _, child := range entries {
+			if err := f.missing(child, into); err != nil {
+				return err
+			}
+		}
+	default:
+		if f.store.HasEncodedObject(at.hash) != nil {
+			into[at.hash] = true
+		}
+	}
+	return nil
+}

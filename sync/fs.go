@@ -1,0 +1,199 @@
+package sync
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+var (
+	errIsFolder  = errors.New("is a folder")
+	errNotFolder = errors.New("not a folder")
+)
+
+// Open opens a file or folder; links inside the repository are followed.
+func (f *files) Open(name string) (fs.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.resolve("open", name)
+	if err != nil {
+		return nil, err
+	}
+	if at.mode == modeFolder {
+		f.note(real, modeOnly(at))
+		return &openFolder{info: f.info(name, at, 0), list: func() ([]fs.DirEntry, error) { return f.ReadDir(name) }}, nil
+	}
+	content, err := f.file(real, at)
+	if err != nil {
+		return nil, err
+	}
+	return &openFile{*bytes.NewReader(content), f.info(name, at, len(content))}, nil
+}
+
+// ReadFile gives a file's content.
+func (f *files) ReadFile(name string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.resolve("read", name)
+	if err != nil {
+		return nil, err
+	}
+	if at.mode == modeFolder {
+		f.note(real, modeOnly(at))
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errIsFolder}
+	}
+	return f.file(real, at)
+}
+
+// ReadDir lists a folder, sorted by name.
+func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.resolve("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	f.note(real, at.input())
+	if at.mode != modeFolder {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotFolder}
+	}
+	entries, err := f.folder(at.hash)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]fs.DirEntry, 0, len(entries))
+	for _, child := range slices.Sorted(maps.Keys(entries)) {
+		list = append(list, entry{files: f, at: entries[child], dir: real, name: child})
+	}
+	return list, nil
+}
+
+// Stat describes what is at name, links followed. A file's size is its content's,
+// so this may bring the file.
+func (f *files) Stat(name string) (fs.FileInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.resolve("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return f.describe(name, real, at)
+}
+
+func (f *files) describe(name, real string, at node) (fs.FileInfo, error) {
+	if at.mode == modeFolder {
+		f.note(real, modeOnly(at))
+		return f.info(name, at, 0), nil
+	}
+	content, err := f.file(real, at)
+	if err != nil {
+		return nil, err
+	}
+	return f.info(name, at, len(content)), nil
+}
+
+func (f *files) info(name string, at node, size int) info {
+	return info{path.Base(name), at, int64(size), f.when}
+}
+
+// info is the fs.FileInfo of a node.
+type info struct {
+	name string
+	at   node
+	size int64
+	when time.Time
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.size }
+func (i info) Mode() fs.FileMode  { return fileMode(i.at.mode) }
+func (i info) ModTime() time.Time { return i.when }
+func (i info) IsDir() bool        { return i.at.mode == modeFolder }
+func (i info) Sys() any           { return nil }
+
+func fileMode(mode filemode.FileMode) fs.FileMode {
+	switch mode {
+	case modeFolder:
+		return fs.ModeDir | 0o755
+	case modeLink:
+		return fs.ModeSymlink | 0o777
+	case modeSubmodule:
+		return fs.ModeIrregular
+	case filemode.Executable:
+		return 0o755
+	default:
+		return 0o644
+	}
+}
+
+// entry is a line of a folder's listing; links are not followed.
+type entry struct {
+	files     *files
+	at        node
+	dir, name string
+}
+
+func (e entry) Name() string      { return e.name }
+func (e entry) IsDir() bool       { return e.at.mode == modeFolder }
+func (e entry) Type() fs.FileMode { return fileMode(e.at.mode).Type() }
+func (e entry) String() string    { return fs.FormatDirEntry(e) }
+
+// Info describes the entry itself; of a file it may bring the content.
+func (e entry) Info() (fs.FileInfo, error) {
+	e.files.mu.Lock()
+	defer e.files.mu.Unlock()
+	if e.at.mode == modeLink || e.at.mode == modeSubmodule {
+		return e.files.info(e.name, e.at, 0), nil
+	}
+	return e.files.describe(e.name, path.Join(e.dir, e.name), e.at)
+}
+
+type openFile struct {
+	bytes.Reader
+	about info
+}
+
+func (o *openFile) Stat() (fs.FileInfo, error) { return o.about, nil }
+func (o *openFile) Close() error               { return nil }
+
+// openFolder lists itself when it is first asked to, for only then does its
+// content count as read.
+type openFolder struct {
+	info   info
+	list   func() ([]fs.DirEntry, error)
+	listed bool
+	rest   []fs.DirEntry
+}
+
+func (o *openFolder) Stat() (fs.FileInfo, error) { return o.info, nil }
+func (o *openFolder) Close() error               { return nil }
+
+func (o *openFolder) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errIsFolder}
+}
+
+func (o *openFolder) ReadDir(n int) ([]fs.DirEntry, error) {
+	if !o.listed {
+		all, err := o.list()
+		if err != nil {
+			return nil, err
+		}
+		o.rest, o.listed = all, true
+	}
+	if n > 0 && len(o.rest) == 0 {
+		return nil, io.EOF
+	}
+	if n <= 0 || n > len(o.rest) {
+		n = len(o.rest)
+	}
+	part := o.rest[:n:n]
+	o.rest = o.rest[n:]
+	return part, nil
+}

@@ -1,0 +1,140 @@
+package gittest
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Options say how a server serves.
+type Options struct {
+	Whole bool   // no filters and no objects by hash, as a server that nobody set up has it
+	Token string // over HTTP: the password that is demanded
+}
+
+// Handler serves the repositories below root over git's smart HTTP, for reading
+// and pushing.
+func Handler(root string, options Options) (http.Handler, error) {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		return nil, fmt.Errorf("find git (install git): %w", err)
+	}
+	out, err := exec.Command(git, "--exec-path").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask git for its programs: %w", err)
+	}
+	backend := filepath.Join(strings.TrimSpace(string(out)), "git-http-backend")
+	if _, err := os.Stat(backend); err != nil {
+		return nil, fmt.Errorf("find git-http-backend (install git): %w", err)
+	}
+	absolute, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", root, err)
+	}
+	config := serverConfig(options.Whole)
+	env := append(gitEnv(), "GIT_PROJECT_ROOT="+absolute, "GIT_HTTP_EXPORT_ALL=1", fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(config)))
+	for i, key := range slices.Sorted(maps.Keys(config)) {
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, config[key]))
+	}
+	served := &cgi.Handler{Path: backend, Env: env}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); subtle.ConstantTimeCompare([]byte(password), []byte(options.Token)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			http.Error(w, "HTTP Basic: Access denied", http.StatusUnauthorized)
+			return
+		}
+		served.ServeHTTP(w, r)
+	}), nil
+}
+
+// HTTPServer is a git server whose requests can be counted and spoilt.
+type HTTPServer struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	requests []string
+	status   int
+	hang     func(*http.Request) bool
+	quit     chan struct{}
+}
+
+// HTTP serves the repositories below root until the test ends.
+func HTTP(t testing.TB, root string, options Options) *HTTPServer {
+	t.Helper()
+	s := newHTTP(t, root, options)
+	s.Start()
+	return s
+}
+
+// HTTPS is HTTP with TLS, and gives the file of the authority to trust.
+func HTTPS(t testing.TB, root string, options Options) (*HTTPServer, string) {
+	t.Helper()
+	s := newHTTP(t, root, options)
+	s.StartTLS()
+	return s, writeCertificate(t, s.Certificate())
+}
+
+func newHTTP(t testing.TB, root string, options Options) *HTTPServer {
+	t.Helper()
+	handler, err := Handler(root, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &HTTPServer{quit: make(chan struct{})}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+		status, hang := s.status, s.hang
+		s.mu.Unlock()
+		switch {
+		case hang != nil && hang(r):
+			select {
+			case <-s.quit:
+			case <-r.Context().Done():
+			}
+		case status != 0:
+			http.Error(w, "you said: "+r.Header.Get("Authorization"), status)
+		default:
+			handler.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(func() {
+		close(s.quit)
+		s.Close()
+	})
+	return s
+}
+
+// Requests gives what was asked since the last call, as METHOD /path.
+func (s *HTTPServer) Requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.requests
+	s.requests = nil
+	return asked
+}
+
+// Fail answers every request with a status, and echoes the credentials that it
+// was sent; 0 ends that.
+func (s *HTTPServer) Fail(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status = status
+}
+
+// Hang never answers the requests that when picks; nil ends that.
+func (s *HTTPServer) Hang(when func(*http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hang = when
+}

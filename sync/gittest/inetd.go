@@ -1,0 +1,188 @@
+package gittest
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Server serves connections one by one, as inetd does, each with a process of
+// its own that ends with the test.
+type Server struct {
+	URL string // to which a slash and a repository's name are added
+
+	KeyFile, KnownHostsFile string // over ssh
+
+	mu       sync.Mutex
+	accepted int
+	hang     bool
+	held     []net.Conn
+}
+
+// Accepted gives the number of connections so far.
+func (s *Server) Accepted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// Hang takes connections and says nothing on them, or ends that.
+func (s *Server) Hang(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hang = on
+}
+
+// Daemon serves the repositories below root with git's own daemon.
+func Daemon(t testing.TB, root string, options Options) *Server {
+	t.Helper()
+	config := writeConfig(t, options)
+	s := &Server{}
+	addr := s.listen(t, func() *exec.Cmd {
+		cmd := exec.Command("git", "daemon", "--inetd", "--export-all", "--informative-errors", "--base-path="+root, root)
+		cmd.Env = append(gitEnv(), "GIT_CONFIG_GLOBAL="+config)
+		return cmd
+	})
+	s.URL = "git://" + addr.String()
+	return s
+}
+
+// SSH serves the repositories below root with a real sshd that knows one key.
+func SSH(t testing.TB, root string, options Options) *Server {
+	t.Helper()
+	sshd, err := exec.LookPath("sshd")
+	if err != nil {
+		sshd = "/usr/sbin/sshd"
+	}
+	if _, err := os.Stat(sshd); err != nil {
+		t.Fatal("sshd is not there; install openssh-server")
+	}
+	if os.Getuid() == 0 { // where root's sshd locks itself up, and which a boot would have made
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s := &Server{KeyFile: keyPair(t, dir, "client"), KnownHostsFile: filepath.Join(dir, "known_hosts")}
+	lines := []string{
+		"HostKey " + keyPair(t, dir, "host"), "AuthorizedKeysFile " + s.KeyFile + ".pub",
+		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no", "StrictModes no", "PidFile none",
+		"PermitRootLogin prohibit-password", "LogLevel ERROR", "SetEnv GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(t, options),
+	}
+	config := filepath.Join(dir, "sshd_config")
+	writeFile(t, config, strings.Join(lines, "\n")+"\n", 0o600)
+	addr := s.listen(t, func() *exec.Cmd { return exec.Command(sshd, "-i", "-e", "-f", config) })
+	host, err := os.ReadFile(filepath.Join(dir, "host.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, s.KnownHostsFile, fmt.Sprintf("[%s]:%d %s", addr.IP, addr.Port, host), 0o600)
+	s.URL = fmt.Sprintf("ssh://%s@%s%s", me.Username, addr, root)
+	return s
+}
+
+// listen hands each connection to a process, as its standard input and output.
+func (s *Server) listen(t testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.accepted++
+			s.held = append(s.held, conn)
+			hang := s.hang
+			s.mu.Unlock()
+			if hang {
+				continue
+			}
+			running.Go(func() { handOver(t, conn, serve()) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		s.mu.Lock()
+		for _, conn := range s.held {
+			_ = conn.Close()
+		}
+		s.mu.Unlock()
+		running.Wait()
+	})
+	return listener.Addr().(*net.TCPAddr)
+}
+
+// handOver runs a process on a connection until either ends.
+func handOver(t testing.TB, conn net.Conn, cmd *exec.Cmd) {
+	file, err := conn.(*net.TCPConn).File()
+	_ = conn.Close() // the process has its own copy
+	if err != nil {
+		return // closed by the test's end
+	}
+	cmd.Stdin, cmd.Stdout = file, file
+	err = cmd.Start()
+	_ = file.Close()
+	if err != nil {
+		t.Errorf("start %s: %v", cmd.Path, err)
+		return
+	}
+	_ = cmd.Wait() // a client that hangs up makes it fail
+}
+
+func keyPair(t testing.TB, dir, name string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", file).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen (install openssh-client): %v\n%s", err, out)
+	}
+	return file
+}
+
+// writeConfig writes a server's git configuration to a file of its own: the
+// repository may be served in two ways at once.
+func writeConfig(t testing.TB, options Options) string {
+	t.Helper()
+	config := serverConfig(options.Whole)
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		section, name, _ := strings.Cut(key, ".")
+		fmt.Fprintf(&text, "[%s]\n\t%s = %s\n", section, name, config[key])
+	}
+	file := filepath.Join(t.TempDir(), "gitconfig")
+	writeFile(t, file, text.String(), 0o600)
+	return file
+}
+
+func writeCertificate(t testing.TB, certificate *x509.Certificate) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	writeFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})), 0o644)
+	return file
+}
+
+func writeFile(t testing.TB, file, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,77 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// local is a repository in a directory of this machine, bare or with a worktree.
+// It is opened anew each time, as others write to it.
+type local struct {
+	dir, name string
+}
+
+func (l *local) open() (*git.Repository, error) {
+	repo, err := git.PlainOpenWithOptions(l.dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return nil, &fault.Error{Message: "no git repository at " + l.name, Hint: "check the path", Err: ErrNotFound}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", l.name, err)
+	}
+	return repo, nil
+}
+
+func (l *local) list(ctx context.Context) (*listing, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
+	}
+	repo, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
+	refs, err := repo.References()
+	if err != nil {
+		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
+	}
+	err = refs.ForEach(func(ref *plumbing.Reference) error {
+		if ref.Type() == plumbing.HashReference {
+			found.add(ref.Name().String(), ref.Hash())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
+	}
+	return found, nil
+}
+
+func (l *local) pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", l.name, err)
+	}
+	repo, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	if !need.have.IsZero() && repo.Storer.HasEncodedObject(need.have) != nil {
+		return nil, errUnknownHave
+	}
+	return repo.Storer, nil
+}
+
+// blobs looks again, in case that the repository was repacked meanwhile.
+func (l *local) blobs(_ context.Context, store storer.EncodedObjectStorer, _ need, _ []plumbing.Hash) error {
+	if packed, ok := store.(interface{ Reindex() }); ok {
+		packed.Reindex()
+	}
+	return nil
+}

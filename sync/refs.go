@@ -1,0 +1,205 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	branchPrefix = "refs/heads/"
+	tagPrefix    = "refs/tags/"
+)
+
+// Rule selects a revision: the tip of a branch, or the newest of the tags whose
+// names match a regular expression. Exactly one is set.
+type Rule struct {
+	Branch     string
+	TagPattern string // as written: ^ and $ are not added
+}
+
+// listing is what a remote's refs hold, by short name.
+type listing struct {
+	branches, tags map[string]plumbing.Hash
+}
+
+func newListing(refs *packp.AdvRefs) *listing {
+	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
+	for name, hash := range refs.References {
+		found.add(name, hash)
+	}
+	return found
+}
+
+func (l *listing) add(ref string, hash plumbing.Hash) {
+	if name, ok := strings.CutPrefix(ref, branchPrefix); ok {
+		l.branches[name] = hash
+	} else if name, ok := strings.CutPrefix(ref, tagPrefix); ok {
+		l.tags[name] = hash
+	}
+}
+
+// tagged is what a tag's ref leads to. A zero commit means that it is none.
+type tagged struct {
+	commit plumbing.Hash
+	when   time.Time // of the tag, or of the commit where the tag is but a name
+}
+
+// Select asks the remote for its refs and gives the commit, ref and kind of the
+// revision that rule means; Fetch tells the rest. Only tags that it has not seen
+// before cost a second request.
+func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
+	if (rule.Branch == "") == (rule.TagPattern == "") {
+		return Revision{}, fault.New(fault.Place{}, "set exactly one of branch and tag pattern", "select a revision of %s: a branch or a tag pattern, not both", r.name)
+	}
+	pattern, err := regexp.Compile(rule.TagPattern)
+	if err != nil {
+		return Revision{}, fault.New(fault.Place{}, `write it as in ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
+	}
+	refs, err := r.src.list(ctx)
+	if err != nil {
+		return Revision{}, err
+	}
+	if rule.TagPattern != "" {
+		return r.newestTag(ctx, refs.tags, pattern)
+	}
+	tip, ok := refs.branches[rule.Branch]
+	if !ok {
+		return Revision{}, &fault.Error{
+			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
+			Hint:    "push it, or name another one; " + offers(refs.branches, "branches"),
+			Err:     ErrNotFound,
+		}
+	}
+	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
+}
+
+// offers names a few of what the remote has.
+func offers(refs map[string]plumbing.Hash, what string) string {
+	const few = 5
+	names := slices.Sorted(maps.Keys(refs))
+	switch {
+	case len(names) == 0:
+		return "the remote has no " + what
+	case len(names) > few:
+		return fmt.Sprintf("the remote has the %s %s and %d more", what, strings.Join(names[:few], ", "), len(names)-few)
+	default:
+		return fmt.Sprintf("the remote has the %s %s", what, strings.Join(names, ", "))
+	}
+}
+
+func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Hash, pattern *regexp.Regexp) (Revision, error) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if pattern.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	known, err := r.resolveTags(ctx, tags, names)
+	if err != nil {
+		return Revision{}, err
+	}
+	var newest string
+	for _, name := range names { // sorted, so that of two of one time the later name stays
+		is := known[tags[name]]
+		if !is.commit.IsZero() && (newest == "" || !is.when.Before(known[tags[newest]].when)) {
+			newest = name
+		}
+	}
+	if newest == "" {
+		return Revision{}, &fault.Error{
+			Message: fmt.Sprintf("%s has no tag of a commit that matches %s", r.name, pattern),
+			Hint:    "push one, or change the pattern; " + offers(tags, "tags"),
+			Err:     ErrNotFound,
+		}
+	}
+	return Revision{Commit: known[tags[newest]].commit.String(), Ref: newest, Tag: true}, nil
+}
+
+// resolveTags looks up what it has not met before, with one request for all. A
+// remote without filters sends the content along; it is asked once per tag.
+func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]tagged, error) {
+	r.mu.Lock()
+	known := maps.Clone(r.tags)
+	r.mu.Unlock()
+	if known == nil {
+		known = map[plumbing.Hash]tagged{}
+	}
+	var unknown []plumbing.Hash
+	for _, name := range names {
+		if _, ok := known[tags[name]]; !ok {
+			unknown = append(unknown, tags[name])
+		}
+	}
+	if len(unknown) == 0 {
+		return known, nil
+	}
+	store, err := r.src.pull(ctx, need{wants: unknown, depth: 1, filter: packp.FilterTreeDepth(0)})
+	if err != nil {
+		return nil, err
+	}
+	for _, hash := range unknown {
+		if known[hash], err = peel(store, hash); err != nil {
+			return nil, fmt.Errorf("read tags of %s: %w", r.name, err)
+		}
+	}
+	still := map[plumbing.Hash]bool{}
+	for _, hash := range tags {
+		still[hash] = true
+	}
+	maps.DeleteFunc(known, func(hash plumbing.Hash, _ tagged) bool { return !still[hash] })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tags = known
+	return maps.Clone(known), nil
+}
+
+// peel follows tags of tags to a commit; the outermost tag's time counts.
+func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) {
+	var is tagged
+	for range 10 {
+		found, err := store.EncodedObject(plumbing.AnyObject, hash)
+		if err != nil && !is.when.IsZero() && errors.Is(err, plumbing.ErrObjectNotFound) {
+			return tagged{}, nil // a tag of a tree or blob, which was not sent
+		}
+		if err != nil {
+			return tagged{}, err
+		}
+		switch found.Type() {
+		case plumbing.TagObject:
+			tag, err := object.DecodeTag(store, found)
+			if err != nil {
+				return tagged{}, err
+			}
+			if is.when.IsZero() {
+				is.when = tag.Tagger.When
+			}
+			hash = tag.Target
+		case plumbing.CommitObject:
+			commit, err := object.DecodeCommit(store, found)
+			if err != nil {
+				return tagged{}, err
+			}
+			if is.when.IsZero() {
+				is.when = commit.Committer.When
+			}
+			is.commit = hash
+			return is, nil
+		default:
+			return tagged{}, nil
+		}
+	}
+	return tagged{}, nil
+}

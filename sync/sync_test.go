@@ -1,0 +1,282 @@
+package sync_test
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	gitsync "coin.internal/coin-agent/sync"
+	"coin.internal/coin-agent/sync/gittest"
+)
+
+const (
+	nodeDir = "environments/sandbox/nodes/node3"
+	token   = "glpat-canary-4711"
+)
+
+// example is a repository as the agent meets it.
+func example(t testing.TB) *gittest.Repo {
+	t.Helper()
+	repo := gittest.New(t)
+	repo.Commit("Set up sandbox\n\nWith two nodes.", map[string]string{
+		"environments/sandbox/config.yml":                         "environment: sandbox\n",
+		"environments/sandbox/common/project.env":                 "A=1\n",
+		nodeDir + "/docker-compose.yml":                           "services: {}\n",
+		nodeDir + "/node.env":                                     "TAG=1\n",
+		nodeDir + "/secrets/db.enc":                               "{}\n",
+		"environments/sandbox/nodes/node4/docker-compose.yml":     "services: {}\n# node4\n",
+		"environments/sandbox/nodes/node4/project.env":            "B=2\n",
+		"environments/sandbox/nodes/node4/docker-compose-old.yml": "-> docker-compose.yml",
+	})
+	return repo
+}
+
+// kinds are the ways to reach a repository.
+var kinds = []string{"https", "http", "ssh", "git", "file", "path"}
+
+// remote serves root and gives how to reach its repository named repo.
+func remote(t testing.TB, kind, root string, options gittest.Options) gitsync.Remote {
+	t.Helper()
+	switch kind {
+	case "https":
+		server, ca := gittest.HTTPS(t, root, gittest.Options{Whole: options.Whole, Token: token})
+		return gitsync.Remote{URL: server.URL + "/repo", TokenFile: private(t, token+"\n"), CAFile: ca}
+	case "http":
+		return gitsync.Remote{URL: gittest.HTTP(t, root, options).URL + "/repo"}
+	case "ssh":
+		server := gittest.SSH(t, root, options)
+		return gitsync.Remote{URL: server.URL + "/repo", KeyFile: server.KeyFile, KnownHostsFile: server.KnownHostsFile}
+	case "git":
+		return gitsync.Remote{URL: gittest.Daemon(t, root, options).URL + "/repo"}
+	case "file":
+		return gitsync.Remote{URL: "file://" + filepath.Join(root, "repo")}
+	default:
+		return gitsync.Remote{URL: filepath.Join(root, "repo")}
+	}
+}
+
+func private(t testing.TB, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "private")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func open(t testing.TB, remote gitsync.Remote) *gitsync.Repository {
+	t.Helper()
+	repo, err := gitsync.Open(remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo
+}
+
+func selectBranch(t testing.TB, repo *gitsync.Repository) gitsync.Revision {
+	t.Helper()
+	rev, err := repo.Select(t.Context(), gitsync.Rule{Branch: "master"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev
+}
+
+func fetch(t testing.TB, repo *gitsync.Repository, prefetch ...string) *gitsync.Checkout {
+	t.Helper()
+	checkout, err := repo.Fetch(t.Context(), selectBranch(t, repo), prefetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkout
+}
+
+func read(t testing.TB, checkout *gitsync.Checkout, name string) string {
+	t.Helper()
+	content, err := fs.ReadFile(checkout.FS, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// everyKind runs a test over each kind of remote, with filters and without.
+func everyKind(t *testing.T, test func(t *testing.T, kind string, options gittest.Options)) {
+	t.Helper()
+	for _, kind := range kinds {
+		for name, options := range map[string]gittest.Options{"filter": {}, "whole": {Whole: true}} {
+			t.Run(kind+"/"+name, func(t *testing.T) { test(t, kind, options) })
+		}
+	}
+}
+
+func TestFollowBranch(t *testing.T) {
+	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		made := example(t)
+		repo := open(t, remote(t, kind, made.Root(), options))
+		checkout := fetch(t, repo, nodeDir, "environments/sandbox/config.yml", "not/there")
+		want := gitsync.Revision{
+			Commit: made.Head(), Ref: "master", Author: "Ada Engineer <ada@coin.example>",
+			Subject: "Set up sandbox", Time: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC),
+		}
+		if diff := cmp.Diff(want, checkout.Revision); diff != "" {
+			t.Error(diff)
+		}
+		if got := read(t, checkout, nodeDir+"/node.env"); got != "TAG=1\n" {
+			t.Errorf("prefetched file: %q", got)
+		}
+		if got := read(t, checkout, "environments/sandbox/nodes/node4/docker-compose-old.yml"); !strings.Contains(got, "# node4") {
+			t.Errorf("lazy file through a link: %q", got)
+		}
+
+		next := made.Commit("Raise tag", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
+		after := fetch(t, repo)
+		if after.Revision.Commit != next || read(t, after, nodeDir+"/node.env") != "TAG=2\n" {
+			t.Errorf("second fetch gave %+v", after.Revision)
+		}
+		if got := read(t, checkout, nodeDir+"/node.env"); got != "TAG=1\n" {
+			t.Errorf("the first checkout changed: %q", got)
+		}
+	})
+}
+
+func TestForcePush(t *testing.T) {
+	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		made := example(t)
+		first := made.Head()
+		second := made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
+		third := made.Commit("Third", map[string]string{nodeDir + "/node.env": "TAG=3\n"})
+		repo := open(t, remote(t, kind, made.Root(), options))
+		fetch(t, repo, nodeDir)
+		descends := func(old, new string, want bool) {
+			t.Helper()
+			got, err := repo.Descends(t.Context(), old, new)
+			if err != nil || got != want {
+				t.Errorf("Descends(%.7s, %.7s) = %t, %v; want %t", old, new, got, err, want)
+			}
+		}
+		descends(first, third, true)
+		descends(second, third, true)
+		descends(third, third, true)
+		descends("0123456789012345678901234567890123456789", third, false)
+
+		made.Reset(first)
+		checkout := fetch(t, repo, nodeDir)
+		if checkout.Revision.Commit != first || read(t, checkout, nodeDir+"/node.env") != "TAG=1\n" {
+			t.Errorf("after a forced push to an older commit: %+v", checkout.Revision)
+		}
+		descends(third, first, false)
+		other := made.Commit("Other", map[string]string{nodeDir + "/node.env": "TAG=4\n"})
+		descends(third, other, false)
+		descends(first, other, true)
+	})
+}
+
+func TestNewestTag(t *testing.T) {
+	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		made := example(t)
+		repo := open(t, remote(t, kind, made.Root(), options))
+		newest := func(want string) {
+			t.Helper()
+			rev, err := repo.Select(t.Context(), gitsync.Rule{TagPattern: `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if commit := made.Git("rev-parse", want+"^{commit}"); rev.Ref != want || rev.Commit != commit || !rev.Tag {
+				t.Errorf("got %+v, want %s at %s", rev, want, commit)
+			}
+			checkout, err := repo.Fetch(t.Context(), rev, []string{nodeDir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, checkout, nodeDir+"/node.env")
+		}
+		first := made.Head()
+		made.Annotate("2025-01-01-aaaaaaaaaa")
+		newest("2025-01-01-aaaaaaaaaa")
+		made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
+		made.Tag("2024-01-01-bbbbbbbbbb") // lightweight: its commit is newer than the tag above
+		made.Tag("v9")                    // matches nothing
+		newest("2024-01-01-bbbbbbbbbb")
+		made.Tag("2024-01-01-cccccccccc") // a tie: the later name
+		newest("2024-01-01-cccccccccc")
+		made.Git("checkout", "--quiet", first)
+		made.Annotate("2023-01-01-dddddddddd") // made last, of an older commit, before the branch moves on
+		made.Git("checkout", "--quiet", "master")
+		made.Commit("Third", map[string]string{nodeDir + "/node.env": "TAG=3\n"})
+		newest("2023-01-01-dddddddddd")
+		made.Git("tag", "--annotate", "--message", "tag of a tag", "2020-01-01-eeeeeeeeee", "2025-01-01-aaaaaaaaaa")
+		newest("2020-01-01-eeeeeeeeee")
+		made.Git("tag", "2026-01-01-ffffffffff", "HEAD^{tree}") // of no commit
+		newest("2020-01-01-eeeeeeeeee")
+	})
+}
+
+func TestRequests(t *testing.T) {
+	refs, pack := "GET /repo/info/refs", "POST /repo/git-upload-pack"
+	made := example(t)
+	made.Annotate("v1")
+	for name, c := range map[string]struct {
+		options     gittest.Options
+		fetch, lazy []string
+	}{
+		"filter": {gittest.Options{}, []string{pack, pack}, []string{pack}},
+		"whole":  {gittest.Options{Whole: true}, []string{pack}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := gittest.HTTP(t, made.Root(), c.options)
+			repo := open(t, gitsync.Remote{URL: server.URL + "/repo"})
+			asked := func(what string, want []string) {
+				t.Helper()
+				if diff := cmp.Diff(want, server.Requests()); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", what, diff)
+				}
+			}
+			rev := selectBranch(t, repo)
+			asked("first poll", []string{refs})
+			selectBranch(t, repo)
+			asked("poll without change", []string{refs})
+			checkout, err := repo.Fetch(t.Context(), rev, []string{nodeDir, nodeDir + "/node.env"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked("fetch", c.fetch)
+			for _, name := range []string{"/node.env", "/docker-compose.yml", "/secrets/db.enc"} {
+				read(t, checkout, nodeDir+name)
+			}
+			asked("prefetched reads", nil)
+			for range 2 {
+				read(t, checkout, "environments/sandbox/nodes/node4/project.env")
+			}
+			asked("lazy read, twice", c.lazy)
+			checkout.Same(checkout.Inputs())
+			asked("comparison", nil)
+			for i, want := range [][]string{{refs, pack}, {refs}} {
+				if _, err := repo.Select(t.Context(), gitsync.Rule{TagPattern: "^v"}); err != nil {
+					t.Fatal(err)
+				}
+				asked([]string{"first look at a tag", "second"}[i], want)
+			}
+			if _, err := open(t, gitsync.Remote{URL: server.URL + "/repo"}).Fetch(t.Context(), rev, nil); err != nil {
+				t.Fatal(err)
+			}
+			asked("fetch without a poll before", []string{refs, pack})
+		})
+	}
+}
+
+// TestRefusedBlobs has a server that advertises more than it grants.
+func TestRefusedBlobs(t *testing.T) {
+	made := example(t)
+	var refuse bool
+	server := gittest.HTTP(t, made.Root(), gittest.Options{})
+	_ = refuse
+	_ = http.StatusOK
+	_ = server
+}

@@ -1,0 +1,176 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	infoRefs   = "/info/refs"
+	uploadPack = "git-upload-pack"
+)
+
+// web speaks git's smart HTTP.
+type web struct {
+	client *http.Client
+	remote Remote
+
+	mu   sync.Mutex
+	base string // moves with a redirect of the listing, within the host
+}
+
+func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
+	if remote.TokenFile != "" {
+		if u.Scheme == "http" && !loopback(u.Hostname()) {
+			return nil, fault.New(fault.Place{}, "use https://", "remote %s: a token does not go over plain http", u)
+		}
+		if _, err := readToken(remote.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+	trust, err := authorities(remote.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	site := &web{remote: remote, base: strings.TrimSuffix(u.String(), "/")}
+	site.client = &http.Client{
+		CheckRedirect: stayOnHost,
+		Transport: &http.Transport{
+			Proxy:           http.ProxyFromEnvironment,
+			DialContext:     dialer(remote.Timeout),
+			TLSClientConfig: &tls.Config{RootCAs: trust, MinVersion: tls.VersionTLS12},
+			IdleConnTimeout: 5 * time.Second, // enough for the requests of one fetch
+		},
+	}
+	return func(context.Context) (session, error) { return site, nil }, nil
+}
+
+// authorities gives the system's and those in file; nil means the system's.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, "put the authority's certificate there, or name another file", "read CA file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Place{}, "the file holds certificates in PEM form", "CA file %s holds no certificate", file)
+	}
+	return pool, nil
+}
+
+// stayOnHost keeps the token where it belongs.
+func stayOnHost(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if req.URL.Host != from.Host || req.URL.Scheme != from.Scheme || req.Method != http.MethodGet || len(via) > 5 {
+		target := url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: strings.TrimSuffix(req.URL.Path, infoRefs)}
+		return fault.New(fault.Place{}, "set the remote's URL to where it is now, if you trust it", "the remote redirects to %s", target.String())
+	}
+	return nil
+}
+
+func (s *web) refs(ctx context.Context) (*packp.AdvRefs, error) {
+	answer, err := s.do(ctx, http.MethodGet, infoRefs+"?service="+uploadPack, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }() // only read from
+	refs := packp.NewAdvRefs()
+	err = refs.Decode(io.LimitReader(answer.Body, maxRefs))
+	if final := answer.Request.URL; err == nil && strings.HasSuffix(final.Path, infoRefs) {
+		moved := url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)}
+		s.mu.Lock()
+		s.base = moved.String()
+		s.mu.Unlock()
+	}
+	return refs, err
+}
+
+func (s *web) pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
+	var body bytes.Buffer
+	if err := encode(&body, req, false); err != nil {
+		return nil, nil, err
+	}
+	answer, err := s.do(ctx, http.MethodPost, "/"+uploadPack, &body)
+	if err != nil {
+		return nil, nil, err
+	}
+	pack := packp.NewUploadPackResponse(req)
+	if err := pack.Decode(answer.Body); err != nil {
+		_ = answer.Body.Close() // only read from
+		return nil, nil, err
+	}
+	return answer.Body, pack, nil
+}
+
+// do sends one request and takes only the answer that it asked for.
+func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	s.mu.Lock()
+	base := s.base
+	s.mu.Unlock()
+	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	want := "application/x-" + uploadPack + "-advertisement"
+	if method == http.MethodPost {
+		want = "application/x-" + uploadPack + "-result"
+		req.Header.Set("Content-Type", "application/x-"+uploadPack+"-request")
+	}
+	req.Header.Set("Accept", want)
+	req.Header.Set("User-Agent", capability.DefaultAgent())
+	if s.remote.TokenFile != "" {
+		token, err := readToken(s.remote.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		req.SetBasicAuth(s.remote.Username, token)
+	}
+	answer, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		_ = answer.Body.Close()
+		return nil, statusError(answer.StatusCode)
+	}
+	if kind := answer.Header.Get("Content-Type"); kind != want {
+		_ = answer.Body.Close()
+		return nil, saidError(fmt.Sprintf("the answer is %q and not git's smart HTTP (a login page?)", kind))
+	}
+	return answer, nil
+}
+
+func (s *web) close() {} // connections belong to the client
+
+// encode writes a request for a pack.
+func encode(to io.Writer, req *packp.UploadPackRequest, flushHaves bool) error {
+	if err := req.UploadRequest.Encode(to); err != nil {
+		return err
+	}
+	if err := req.UploadHaves.Encode(to, flushHaves); err != nil {
+		return err
+	}
+	return pktline.NewEncoder(to).EncodeString("done\n")
+}

@@ -1,0 +1,215 @@
+package sync
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+const (
+	maxRefs = 64 << 20 // bytes of a ref listing
+	maxPack = 1 << 30  // bytes of a pack
+)
+
+// errUnknownHave means that the remote does not have the commit that was offered.
+var errUnknownHave = errors.New("the remote does not know the commit")
+
+// session is one conversation with a remote's upload-pack.
+type session interface {
+	refs(ctx context.Context) (*packp.AdvRefs, error)
+	pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error)
+	close()
+}
+
+// wire is a remote that is reached over the network.
+type wire struct {
+	name      string
+	remote    Remote
+	connect   func(ctx context.Context) (session, error)
+	stateless bool // a pack may be asked for without listing the refs first
+
+	mu    sync.Mutex
+	caps  *capability.List // as last advertised
+	whole bool             // it refuses single blobs, whatever it advertises
+}
+
+func (w *wire) list(ctx context.Context) (*listing, error) {
+	limited, cancel := context.WithTimeout(ctx, 10*w.remote.Timeout)
+	defer cancel()
+	talk, err := w.connect(limited)
+	if err != nil {
+		return nil, w.explain(limited, "list refs of", err)
+	}
+	defer talk.close()
+	refs, err := w.advertised(limited, talk)
+	if err != nil {
+		return nil, w.explain(limited, "list refs of", err)
+	}
+	return newListing(refs), nil
+}
+
+// advertised reads the refs and remembers what the remote can do.
+func (w *wire) advertised(ctx context.Context, talk session) (*packp.AdvRefs, error) {
+	refs, err := talk.refs(ctx)
+	if errors.Is(err, packp.ErrEmptyAdvRefs) { // a repository without commits
+		refs, err = packp.NewAdvRefs(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, beyondUs := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
+		refs.Capabilities.Delete(beyondUs)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.caps = refs.Capabilities
+	return refs, nil
+}
+
+func (w *wire) pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error) {
+	store := memory.NewStorage()
+	if err := w.exchange(ctx, store, need); err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// blobs asks for all of them at once. A remote that refuses turns out to know
+// whole revisions only, and is asked for that, now and ever after.
+func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of need, blobs []plumbing.Hash) error {
+	into, ok := store.(*memory.Storage)
+	if !ok {
+		return fmt.Errorf("store blobs of %s: not a store of this remote", w.name)
+	}
+	w.mu.Lock()
+	whole := w.whole
+	w.mu.Unlock()
+	if !whole {
+		err := w.exchange(ctx, into, need{wants: blobs})
+		if !errors.Is(err, errNotOffered) {
+			return err
+		}
+		w.mu.Lock()
+		w.whole = true
+		w.mu.Unlock()
+	}
+	return w.exchange(ctx, into, of)
+}
+
+func (w *wire) exchange(ctx context.Context, into *memory.Storage, need need) error {
+	limited, cancel := context.WithTimeout(ctx, 10*w.remote.Timeout)
+	defer cancel()
+	err := w.converse(limited, into, need)
+	if err == nil || errors.Is(err, errUnknownHave) {
+		return err
+	}
+	return w.explain(limited, "fetch from", err)
+}
+
+func (w *wire) converse(ctx context.Context, into *memory.Storage, need need) error {
+	talk, err := w.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer talk.close()
+	w.mu.Lock()
+	caps, whole := w.caps, w.whole
+	w.mu.Unlock()
+	var refs *packp.AdvRefs
+	if caps == nil || !w.stateless {
+		if refs, err = w.advertised(ctx, talk); err != nil {
+			return err
+		}
+		caps = refs.Capabilities
+	}
+	req := request(caps, need, whole)
+	if tag, ok := annotated(refs, need); ok && req.Filter == "" {
+		req.Wants = []plumbing.Hash{tag} // a strict server gives away what a ref holds, not what it peels to
+	}
+	body, answer, err := talk.pack(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }() // only read from
+	if !need.have.IsZero() && len(answer.ACKs) == 0 {
+		return errUnknownHave
+	}
+	return unpack(into, req.Capabilities, answer)
+}
+
+// request asks for what is needed, as far as the remote can be asked for it.
+func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequest {
+	req := packp.NewUploadPackRequestFromCapabilities(caps)
+	req.Wants = append(req.Wants, need.wants...)
+	if !need.have.IsZero() {
+		req.Haves = []plumbing.Hash{need.have}
+	}
+	if need.depth > 0 && caps.Supports(capability.Shallow) {
+		req.Depth = packp.DepthCommits(need.depth)
+		_ = req.Capabilities.Set(capability.Shallow) // takes no argument, so it cannot fail
+	}
+	if caps.Supports(capability.NoProgress) {
+		_ = req.Capabilities.Set(capability.NoProgress)
+	}
+	// Without the right to ask for any object the blobs could not be had later.
+	lazy := caps.Supports(capability.AllowReachableSHA1InWant) && !whole
+	if caps.Supports(capability.Filter) && (lazy || need.filter != packp.FilterBlobNone()) && need.filter != "" {
+		req.Filter = need.filter
+		_ = req.Capabilities.Set(capability.Filter)
+	}
+	return req
+}
+
+// annotated gives the tag object behind the one commit that is needed.
+func annotated(refs *packp.AdvRefs, need need) (plumbing.Hash, bool) {
+	if refs == nil || need.ref == "" || refs.Peeled[need.ref] != need.wants[0] {
+		return plumbing.ZeroHash, false
+	}
+	tag, ok := refs.References[need.ref]
+	return tag, ok
+}
+
+// unpack reads a pack into the store.
+func unpack(into *memory.Storage, caps *capability.List, answer io.Reader) error {
+	switch {
+	case caps.Supports(capability.Sideband64k):
+		answer = sideband.NewDemuxer(sideband.Sideband64k, answer)
+	case caps.Supports(capability.Sideband):
+		answer = sideband.NewDemuxer(sideband.Sideband, answer)
+	}
+	bounded := &io.LimitedReader{R: answer, N: maxPack}
+	err := packfile.UpdateObjectStorage(into, bounded)
+	switch {
+	case bounded.N <= 0:
+		return saidError("the pack is larger than 1 GiB")
+	case errors.Is(err, packfile.ErrEmptyPackfile): // nothing that we lack
+		return nil
+	default:
+		return err
+	}
+}
+
+// scrub takes out our token, should a remote have echoed it.
+func (w *wire) scrub(text string) string {
+	if w.remote.TokenFile == "" {
+		return text
+	}
+	token, err := readToken(w.remote.TokenFile)
+	if err != nil {
+		return text
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte(w.remote.Username + ":" + token))
+	return strings.NewReplacer(token, "[token]", basic, "[token]").Replace(text)
+}
