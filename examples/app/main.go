@@ -15,7 +15,7 @@
 // LISTEN_PORTS (8080) lists the ports; SECRETS_DIR (/run/secrets) holds the
 // secrets. On demand: HEALTH_FAIL=1 is never healthy, CRASH_AFTER=3s exits with
 // 3 after that time, JOB_FAIL=NAME fails that job (1: every job), JOB_DELAY=5s
-// makes jobs slow.
+// makes jobs slow. SIGTERM ends everything at once, with exit code 143.
 package main
 
 import (

@@ -13,14 +13,23 @@ import (
 	"time"
 )
 
-// errCrash is what CRASH_AFTER asked for.
-var errCrash = errors.New("crashed on demand (CRASH_AFTER)")
+var (
+	errCrash   = errors.New("crashed on demand (CRASH_AFTER)")
+	errStopped = errors.New("stopped by a signal")
+)
 
+// exitCode gives 143 to what SIGTERM ended, as the kernel does. With 0 Swarm
+// would call the task complete: a service with `condition: on-failure` that was
+// stopped for its bad health, or with its engine, would then stay down.
 func exitCode(err error) int {
-	if errors.Is(err, errCrash) {
+	switch {
+	case errors.Is(err, errCrash):
 		return 3
+	case errors.Is(err, errStopped):
+		return 143
+	default:
+		return 1
 	}
-	return 1
 }
 
 // serve answers on all ports until ctx ends, CRASH_AFTER has passed or a port
@@ -48,8 +57,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 	log.Info("serving", "ports", strings.Join(ports(), ","), "release", os.Getenv("APP_RELEASE"))
 	select {
 	case <-ctx.Done():
-		log.Info("stopping")
-		return nil
+		return errStopped
 	case <-crash:
 		return errCrash
 	case err := <-failed:
@@ -133,7 +141,7 @@ func job(ctx context.Context, log *slog.Logger, name string) error {
 		select {
 		case <-time.After(duration):
 		case <-ctx.Done():
-			return fmt.Errorf("job %s: stopped before its end", name)
+			return fmt.Errorf("job %s: %w", name, errStopped)
 		}
 	}
 	if fail := os.Getenv("JOB_FAIL"); fail == name || fail == "1" {
