@@ -139,7 +139,7 @@ func (s *Set) addPlain(file File, o Options) error {
 }
 
 func (s *Set) addKeyed(file File, entries []entry, o Options) error {
-	keys := &keyed{path: file.Path, values: map[string]Value{}, versions: map[string]string{}, refused: map[string]string{}}
+	keys := &keyed{path: file.Path, values: map[string]Value{}, versions: map[string]string{}, refused: map[string]refusal{}}
 	s.keyed = append(s.keyed, keys)
 	return keys.fill(file.Data, entries, o)
 }
@@ -180,9 +180,9 @@ func lookupKeys(name, file string) []string {
 func (s *Set) Missing(name, file string) *fault.Error {
 	for _, key := range lookupKeys(name, file) {
 		for _, keys := range s.keyed {
-			if why, ok := keys.refused[key]; ok {
-				place := fault.Place{File: keys.path, Line: keys.lines[key]}
-				return fault.New(place, "encrypt it: check encrypted_regex and its like in .sops.yaml and run sops on the file", "the secret %q has no value: its key %s", name, why)
+			if refused, ok := keys.refused[key]; ok {
+				return fault.New(refused.place, "write it as a text, and see that encrypted_regex and its like in .sops.yaml cover it",
+					"the secret %q has no value: its key %s", name, refused.why)
 			}
 		}
 	}

@@ -28,9 +28,14 @@ type keyed struct {
 	path     string
 	values   map[string]Value
 	versions map[string]string // by SV_ name; "" when encrypted and no key was given
-	refused  map[string]string // keys that Lookup does not give, and why
-	lines    map[string]int
+	refused  map[string]refusal
 	opaque   bool // sealed whole: the keys cannot be seen
+}
+
+// refusal says where a key stands that Lookup does not give, and why.
+type refusal struct {
+	place fault.Place
+	why   string
 }
 
 // rank orders files of keys by precedence.
@@ -43,31 +48,27 @@ func (k *keyed) rank() int {
 
 // fill sorts entries into values and versions.
 func (k *keyed) fill(data []byte, entries []entry, o Options) error {
-	k.lines = map[string]int{}
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	var faults []error
 	for index, one := range entries {
-		kept := false
-		place := fault.Place{File: k.path, Line: keyLine(data, one.key)}
-		k.lines[one.key] = place.Line
+		place := func() fault.Place { return fault.Place{File: k.path, Line: keyLine(data, one.key)} }
 		name, isVersion := versionName(one.key)
 		switch {
 		case index > 0 && entries[index-1].key == one.key:
-			faults = append(faults, fault.New(place, "keep one of them", "the key %q stands in the file twice", oneLine(one.key, 80)))
+			faults = append(faults, fault.New(place(), "keep one of them", "the key %q stands in the file twice", oneLine(one.key, 80)))
 		case isVersion:
 			faults = append(faults, k.addVersion(place, name, one))
 		case one.state == entryNested:
-			k.refused[one.key] = "holds a mapping or a list, not a text"
+			k.refused[one.key] = refusal{place(), "holds a mapping or a list, not a text"}
 		case one.state == entryPlain && !o.AllowPlaintext:
-			k.refused[one.key] = "is not encrypted in the file"
+			k.refused[one.key] = refusal{place(), "is not encrypted in the file"}
 		case one.state == entrySealed:
 			k.values[one.key] = sealed()
 		default:
-			k.values[one.key], kept = NewValue(one.content), true
+			k.values[one.key] = NewValue(one.content)
+			continue
 		}
-		if !kept {
-			clear(one.content)
-		}
+		clear(one.content)
 	}
 	return errors.Join(faults...)
 }
@@ -88,16 +89,16 @@ var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 // addVersion takes a version. It becomes part of an object's name, so nothing
 // that does not look like one is let through, or shown: it may be a value that
 // was put under the wrong key.
-func (k *keyed) addVersion(place fault.Place, name string, one entry) error {
+func (k *keyed) addVersion(place func() fault.Place, name string, one entry) error {
 	text := ""
 	if one.state != entrySealed {
 		text = string(unquote(one.content))
 		if !versionForm.MatchString(text) {
-			return fault.New(place, "write a plain version such as 3, or auto", "the version %s is not made of letters, digits, '.', '_' and '-' alone", oneLine(one.key, 80))
+			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s is not made of letters, digits, '.', '_' and '-' alone", oneLine(one.key, 80))
 		}
 	}
 	if earlier, ok := k.versions[name]; ok && earlier != text {
-		return fault.New(place, "keep one of the two spellings", "the version %s is set twice, as %s and as %s, and differently",
+		return fault.New(place(), "keep one of the two spellings", "the version %s is set twice, as %s and as %s, and differently",
 			name, name, strings.TrimPrefix(name, versionPrefix)+versionSuffix)
 	}
 	k.versions[name] = text

@@ -1,0 +1,111 @@
+package secrets_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"coin.internal/coin-agent/secrets"
+)
+
+// testKeys is the key of the files in testdata.
+func testKeys(t testing.TB) *secrets.Keyring {
+	t.Helper()
+	identity, err := os.ReadFile("testdata/age.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "age.key") // git does not keep mode 0600
+	if err := os.WriteFile(path, identity, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return load(t, secrets.KeyFiles{Age: []string{path}})
+}
+
+func testFiles(t testing.TB) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.enc")
+	if err != nil || len(paths) != 5 {
+		t.Fatalf("testdata: %v, %v", paths, err)
+	}
+	files := map[string][]byte{}
+	for _, path := range paths {
+		if files[path], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// Files that an earlier SOPS made open as they did.
+func TestTestdataOpens(t *testing.T) {
+	for path, data := range testFiles(t) {
+		set := open(t, testKeys(t), secrets.File{Path: "secrets.enc", Data: data})
+		if value(set, "db_access", "") != "postgres://coin@db" || set.Versions()["SV_db_access"] != "2" {
+			t.Errorf("%s: %q, %v", path, value(set, "db_access", ""), set.Versions())
+		}
+	}
+}
+
+var plainSeeds = []string{
+	"", "a: b", "a=b\nSV_a=1", `{"a": 1, "SV_a": "x", "b": [1]}`, "a: &x 1\nb: *x", "a: *a", "- 1", "---\na: b\n---\nc: d", "SV_a='", "SV_a=\"\n_VERSION=",
+	"sops: 1", "sops:\n  mac: x", "sops_mac=x", "[sops]\nmac=x", `{"sops": {}, "data": "x"}`, "a: &a [*a]\nsops:\n  age: []", "a: 1\n---\nb: &b [*b]\nsops: {}\n",
+	"sops:\n  lastmodified: \"2026-01-01T00:00:00Z\"\n  kms: [{context: {a: null}, created_at: \"2026-01-01T00:00:00Z\"}]\na: ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]",
+}
+
+var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+
+func checkSet(t *testing.T, set *secrets.Set) {
+	t.Helper()
+	for name, version := range set.Versions() {
+		if !versionForm.MatchString(version) {
+			t.Errorf("%s is %q", name, version)
+		}
+	}
+	if !slices.IsSorted(set.Names()) || !slices.IsSorted(set.SealedVersions()) {
+		t.Error("names are not sorted")
+	}
+	for _, name := range set.Names() {
+		set.Lookup(name, "secrets/"+name)
+		_ = set.Missing(name, "secrets/"+name).Error()
+	}
+	set.Wipe()
+}
+
+// Format detection, SOPS' readers and the parsing of files of keys take anything.
+func FuzzSeal(f *testing.F) {
+	for _, data := range testFiles(f) {
+		f.Add(data)
+	}
+	for _, seed := range plainSeeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, path := range []string{"n/secrets.override.enc", "n/secrets/x"} {
+			for _, options := range []secrets.Options{{}, {AllowPlaintext: true}} {
+				if set, err := secrets.Seal([]secrets.File{{Path: path, Data: data}}, options); err == nil {
+					checkSet(t, set)
+				}
+			}
+		}
+	})
+}
+
+// The way through decryption takes anything, too.
+func FuzzOpen(f *testing.F) {
+	for _, data := range testFiles(f) {
+		f.Add(data)
+	}
+	for _, seed := range plainSeeds {
+		f.Add([]byte(seed))
+	}
+	keys := testKeys(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files := []secrets.File{{Path: "n/secrets.enc", Data: data}, {Path: "n/secrets/x.enc", Data: data}}
+		if set, err := keys.Open(files, secrets.Options{AllowPlaintext: true}); err == nil {
+			checkSet(t, set)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+package secrets_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+func TestLookupOrder(t *testing.T) {
+	file := func(name, kind, text string) secrets.File {
+		return secrets.File{Path: node + name, Data: encrypt(t, kind, text, toAge()...)}
+	}
+	sources := []secrets.File{ // the first has precedence
+		file("secrets/db_access.txt.enc", "binary", "whole .enc"),
+		file("secrets/db_access.txt", "binary", "whole"),
+		file("secrets.override.enc", "yaml", "db_access: key in override"),
+		file("secrets.enc", "dotenv", "db_access=key in secrets"),
+		file("secrets.override.enc", "binary", `db_access.txt: base name in override`),
+		file("secrets.enc", "json", `{"db_access.txt": "base name in secrets"}`),
+	}
+	want := []string{"whole .enc", "whole", "key in override", "key in secrets", "base name in override", "base name in secrets"}
+	for first := range sources {
+		files := append([]secrets.File(nil), sources[first:]...)
+		for left, right := 0, len(files)-1; left < right; left, right = left+1, right-1 {
+			files[left], files[right] = files[right], files[left] // the order of files does not matter
+		}
+		set := open(t, ageKeys(t), files...)
+		if got := value(set, "db_access", "./"+node+"secrets/db_access.txt"); got != want[first] {
+			t.Errorf("got %q, want %q", got, want[first])
+		}
+	}
+	set := open(t, ageKeys(t), sources[0])
+	if got := value(set, "db_access", ""); got != "(none)" {
+		t.Errorf("a whole file was found without a file: %q", got)
+	}
+	missing := set.Missing("other", node+"secrets/other")
+	for _, part := range []string{`"other"`, node + "secrets/other.enc", "the key other of secrets.override.enc and secrets.enc"} {
+		if !strings.Contains(missing.Error(), part) {
+			t.Errorf("%q is missing in: %v", part, missing)
+		}
+	}
+}
+
+func TestPlaintextIsRefused(t *testing.T) {
+	decrypted := "a: " + canary + "\nSV_a: 3\n"
+	sealedText := string(encrypt(t, "yaml", "a: b\nnumber: 5\n", toAge()...))
+	start := strings.Index(sealedText, "ENC[")
+	byHand := sealedText[:start] + canary + sealedText[start+strings.Index(sealedText[start:], "\n"):]
+	start = strings.Index(sealedText, "number: ") + len("number: ")
+	number := sealedText[:start] + "73571" + sealedText[start+strings.Index(sealedText[start:], "\n"):]
+	cases := map[string]struct {
+		file secrets.File
+		want string
+	}{
+		"whole file":       {secrets.File{Path: node + "secrets/key.pem", Data: []byte(canary)}, "is not encrypted"},
+		"named as if":      {secrets.File{Path: node + "secrets/key.enc", Data: []byte(canary)}, "is not encrypted"},
+		"keys":             {secrets.File{Path: node + "secrets.enc", Data: []byte(decrypted)}, "is not encrypted"},
+		"dotenv keys":      {secrets.File{Path: node + "secrets.override.enc", Data: []byte("a=" + canary)}, "is not encrypted"},
+		"json keys":        {secrets.File{Path: node + "secrets.enc", Data: []byte(`{"a": "` + canary + `"}`)}, "is not encrypted"},
+		"value by hand":    {secrets.File{Path: node + "secrets.enc", Data: []byte(byHand)}, `"a" should be encrypted`},
+		"number by hand":   {secrets.File{Path: node + "secrets.enc", Data: []byte(number)}, "should be encrypted"},
+		"merge conflict":   {secrets.File{Path: node + "secrets.enc", Data: []byte("<<<<<<< ours\n" + sealedText + ">>>>>>> " + canary)}, "not well-formed"},
+		"malformed json":   {secrets.File{Path: node + "secrets.enc", Data: []byte(`{"a": ` + canary + `, "sops": {}}`)}, "not well-formed"},
+		"malformed dotenv": {secrets.File{Path: node + "secrets.enc", Data: []byte("sops_mac=x\n" + canary + "\n")}, "not well-formed"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, sealErr := secrets.Seal([]secrets.File{test.file}, secrets.Options{})
+			_, openErr := ageKeys(t).Open([]secrets.File{test.file}, secrets.Options{})
+			for how, err := range map[string]error{"Seal": sealErr, "Open": openErr} {
+				if err == nil {
+					t.Errorf("%s admits it", how)
+					continue
+				}
+				if !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.file.Path) || fault.Hint(err) == "" {
+					t.Errorf("%s: error %q, hint %q", how, err, fault.Hint(err))
+				}
+				mustHide(t, how, err.Error()+fault.Hint(err))
+				if strings.Contains(err.Error(), "73571") {
+					t.Errorf("%s quotes the number: %v", how, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPlaintextIsAdmittedOnDemand(t *testing.T) {
+	files := []secrets.File{
+		{Path: node + "secrets/key.pem", Data: []byte("pem")}, {Path: node + "secrets/empty"}, {Path: node + "secrets/.gitignore", Data: []byte("*.bak")},
+		{Path: node + "secrets.enc", Data: []byte("a: 0123\nSV_a: 3\nanchored: &x text\nalias: *x\nlist: [1]\n")},
+		{Path: node + "secrets.override.enc", Data: []byte("export b=1=2\n# note\nSV_a='4'\n")},
+	}
+	set, err := ageKeys(t).Open(files, secrets.Options{AllowPlaintext: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": "0123", "b": "1=2", "anchored": "text", "alias": "text", "list": "(none)"} {
+		if got := value(set, name, ""); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if got := value(set, "", node+"secrets/key.pem"); got != "pem" {
+		t.Errorf("key.pem: got %q", got)
+	}
+	if diff := cmp.Diff(map[string]string{"SV_a": "4"}, set.Versions()); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+	if missing := set.Missing("list", ""); !strings.Contains(missing.Error(), "mapping or a list") {
+		t.Errorf("missing: %v", missing)
+	}
+	files = files[:3]
+	if _, err := secrets.Seal(files[1:], secrets.Options{}); err != nil {
+		t.Errorf("empty and git's own files: %v", err)
+	}
+}
+
+// A rule such as the seed's, which encrypts some keys only: the others stand
+// readable in git and are no secrets.
+func TestPartlyEncrypted(t *testing.T) {
+	text := "password: canary\nDATABASE_PASSWORD: " + canary + "\nSV_password: 4\nnested:\n  password: x\n"
+	for _, rule := range [][]string{{"--encrypted-regex", "^(password|secret)$"}, {"--encrypted-regex", "^(password|secret)$", "--mac-only-encrypted"}, {"--encrypted-suffix", "ssword"}} {
+		file := secrets.File{Path: node + "secrets.enc", Data: encrypt(t, "yaml", text, append(toAge(), rule...)...)}
+		set := open(t, ageKeys(t), file)
+		if got := value(set, "password", ""); got != "canary" {
+			t.Errorf("%v: got %q", rule, got)
+		}
+		if got := value(set, "DATABASE_PASSWORD", ""); got != "(none)" {
+			t.Errorf("%v: a plaintext secret was given", rule)
+		}
+		missing := set.Missing("DATABASE_PASSWORD", "")
+		if missing.Place.Line != 2 || !strings.Contains(missing.Error(), "is not encrypted in the file") {
+			t.Errorf("%v: missing: %v", rule, missing)
+		}
+		mustHide(t, "Missing", missing.Error()+missing.Hint)
+		if diff := cmp.Diff(map[string]string{"SV_password": "4"}, set.Versions()); diff != "" {
+			t.Errorf("versions (-want +got):\n%s", diff)
+		}
+		set, err := ageKeys(t).Open([]secrets.File{file}, secrets.Options{AllowPlaintext: true})
+		if err != nil || value(set, "DATABASE_PASSWORD", "") != canary {
+			t.Errorf("%v: with AllowPlaintext: %v", rule, err)
+		}
+	}
+}
+
+func TestSeal(t *testing.T) {
+	regex := append(toAge(), "--unencrypted-regex", "^SV_")
+	files := []secrets.File{
+		{Path: node + "secrets.enc", Data: encrypt(t, "yaml", "db: x\nSV_db: 3\nfoo_VERSION: 2\nempty: \"\"\n", regex...)},
+		{Path: node + "secrets/card_iv.txt.enc", Data: encrypt(t, "binary", "x", toAge()...)},
+	}
+	set, err := secrets.Seal(files, secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"db": "(sealed)", "card_iv": "(none)", "empty": "(sealed)"} {
+		if got := value(set, name, ""); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if got := value(set, "card_iv", node+"secrets/card_iv.txt"); got != "(sealed)" {
+		t.Errorf("card_iv: got %q", got)
+	}
+	if diff := cmp.Diff([]string{"card_iv.txt", "db", "empty"}, set.Names()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"SV_db": "3"}, set.Versions()); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"SV_foo"}, set.SealedVersions()); diff != "" {
+		t.Errorf("sealed versions (-want +got):\n%s", diff)
+	}
+	db, _ := set.Lookup("db", "")
+	if _, err := set.AutoVersion("db", db); !errors.Is(err, secrets.ErrSealed) {
+		t.Errorf("auto of a sealed value: %v", err)
+	}
+}
+
+// The keys of a sealed binary file cannot be seen: none of them is called missing.
+func TestSealOpaque(t *testing.T) {
+	path := node + "secrets.override.enc"
+	set, err := secrets.Seal([]secrets.File{{Path: path, Data: encrypt(t, "binary", "db: x\nSV_db: 3\n", toAge()...)}}, secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(set, "db", ""); got != "(sealed)" {
+		t.Errorf("got %q", got)
+	}
+	if diff := cmp.Diff([]string{path}, set.Opaque()); diff != "" {
+		t.Errorf("opaque (-want +got):\n%s", diff)
+	}
+}
+
+func TestWipe(t *testing.T) {
+	set := open(t, ageKeys(t), secrets.File{Path: node + "secrets.enc", Data: encrypt(t, "yaml", "a: "+canary, toAge()...)},
+		secrets.File{Path: node + "secrets/b.enc", Data: encrypt(t, "binary", canary, toAge()...)})
+	a, _ := set.Lookup("a", "")
+	b, _ := set.Lookup("b", node+"secrets/b")
+	contents := [][]byte{a.Reveal(), b.Reveal()}
+	set.Wipe()
+	for _, content := range contents {
+		if strings.Trim(string(content), "\x00") != "" {
+			t.Errorf("%q is left", content)
+		}
+	}
+	if a.Known() || b.Known() {
+		t.Error("a wiped value is known")
+	}
+}
