@@ -19,20 +19,19 @@ func (l *loader) composeFiles(entry NodeConfig, key string) {
 		l.node.ComposeFiles = l.named(entry.ComposeFiles, key+".compose_files")
 		return
 	}
-	names := l.regularFiles(l.node.Dir)
-	if !slices.Contains(names, mainCompose) {
+	if !slices.Contains(l.names, mainCompose) {
 		l.faults.add(fault.Place{File: path.Join(l.node.Dir, mainCompose)},
 			fmt.Sprintf("add it, or name the node's compose files in %s.compose_files of config.yml", key), "the node's compose file is missing")
 	}
 	var more []string
-	for _, name := range names {
+	for _, name := range l.names {
 		extension := path.Ext(name)
 		if strings.HasPrefix(name, "docker-compose-") && (extension == ".yml" || extension == ".yaml") {
 			more = append(more, name)
 		}
 	}
 	order := []string{mainCompose}
-	if slices.Contains(names, "custom.secrets.yml") {
+	if slices.Contains(l.names, "custom.secrets.yml") {
 		order = append(order, "custom.secrets.yml")
 	}
 	for _, name := range append(order, more...) {
@@ -53,7 +52,7 @@ func (l *loader) named(names []string, key string) []string {
 		info, err := fs.Stat(l.repository, file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			l.faults.add(place, oneOf(name, l.regularFiles(l.node.Dir)), "%s is missing", file)
+			l.faults.add(place, oneOf(name, l.names), "%s is missing", file)
 		case err != nil:
 			l.unreadable(file, place, err)
 		case !info.Mode().IsRegular():
@@ -67,9 +66,8 @@ func (l *loader) named(names []string, key string) []string {
 
 // secretFiles lists the node's SOPS files, by fixed names and below secrets/.
 func (l *loader) secretFiles() {
-	names := l.regularFiles(l.node.Dir)
 	for _, name := range []string{"secrets.enc", "secrets.override.enc"} {
-		if slices.Contains(names, name) {
+		if slices.Contains(l.names, name) {
 			l.node.SecretFiles = append(l.node.SecretFiles, path.Join(l.node.Dir, name))
 		}
 	}
@@ -95,7 +93,8 @@ func (l *loader) regularFiles(dir string) []string {
 		if mode&fs.ModeSymlink != 0 {
 			info, err := fs.Stat(l.repository, file)
 			if err != nil {
-				continue // whoever needs the file says what is wrong with it
+				l.unreadable(file, fault.Place{File: file}, err)
+				continue
 			}
 			mode = info.Mode()
 		}

@@ -80,6 +80,7 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 type loader struct {
 	repository *repository
 	node       *Node
+	names      []string // the plain files in the node's folder, sorted
 	faults     faults
 }
 
@@ -137,8 +138,12 @@ func (l *loader) folder() bool {
 		l.faults.add(place, "make it a folder with a docker-compose.yml", "the node's folder is a file")
 		return false
 	}
-	l.repository.dir, err = l.repository.follow(l.node.Dir)
-	return err == nil
+	if l.repository.dir, err = l.repository.follow(l.node.Dir); err != nil {
+		l.unreadable(l.node.Dir, place, err)
+		return false
+	}
+	l.names = l.regularFiles(l.node.Dir)
+	return true
 }
 
 // folders lists the folders in a folder, sorted, without hidden ones, and
@@ -183,7 +188,7 @@ func (l *loader) unreadable(file string, place fault.Place, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, errLeaves):
-		l.faults.add(place, "put the file itself into the repository", "%s is a symbolic link that leaves the repository: %w", file, errLeaves)
+		l.faults.add(place, "put the file itself into the repository", "%s is, or is behind, a symbolic link that leaves the repository", file)
 	default:
 		hint := "check that it is a plain file that can be read"
 		l.faults.add(place, hint, "read %s: %w", file, cause(err))

@@ -34,7 +34,7 @@ func Resolve(dir, name string, place fault.Place) (string, error) {
 	}
 	joined := path.Join(dir, name)
 	if !fs.ValidPath(joined) || strings.ContainsRune(joined, 0) {
-		return "", fault.New(place, inside, "path %q leaves the repository: %w", name, errLeaves)
+		return "", fault.New(place, inside, "path %q leaves the repository", name)
 	}
 	return joined, nil
 }

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -13,11 +14,14 @@ func Schema() []byte {
 	root := sectionSchema(reflect.TypeFor[Config]())
 	root["$schema"] = "http://json-schema.org/draft-07/schema#"
 	root["title"] = "config.yml of a coin-gitops environment"
-	text, err := json.MarshalIndent(root, "", "  ")
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(root); err != nil {
 		panic(err) // maps, strings and numbers always marshal
 	}
-	return append(text, '\n')
+	return text.Bytes()
 }
 
 func sectionSchema(t reflect.Type) map[string]any {

@@ -118,7 +118,7 @@ func (l *loader) settings(entry NodeConfig, key string) {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	derived := reader.derive(merge(layers...))
-	for _, name := range l.regularFiles(l.node.Dir) {
+	for _, name := range l.names {
 		if _, ok := derived[name]; ok {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
 				"the agent makes a file of this name from the project settings")
