@@ -23,18 +23,21 @@ import (
 // HTTP is spoken in full, over pipes, and time passes only when all wait.
 type world struct {
 	*gitlabtest.Server
-	t         testing.TB
+	t         *testing.T
 	store     *memory
 	tokenFile string
 	logs      *bytes.Buffer
+	log       *slog.Logger // into logs
 	listener  *pipes
 	client    *gitlab.Client
 	outbox    *gitlab.Outbox
 	stop      func()
 }
 
-func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func inWorld(t *testing.T, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
 		w := &world{
 			Server:    gitlabtest.NewServer(gitlabtest.Config{}),
 			t:         t,
@@ -43,6 +46,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			logs:      &bytes.Buffer{},
 			listener:  &pipes{conns: make(chan net.Conn), closed: make(chan struct{})},
 		}
+		w.log = slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		w.AddCommit(commit, "master")
 		w.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
 		server := &http.Server{Handler: w.Server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
@@ -55,7 +59,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 				t.Error(err)
 			}
 		}()
-		test(t, w)
+		test(w)
 		w.stop()
 		if bytes.Contains(w.logs.Bytes(), []byte(gitlabtest.Secret)) {
 			t.Errorf("the token is in the logs: %s", w.logs)
@@ -73,8 +77,7 @@ func (w *world) restart() {
 	}
 	w.client = newClient(w.t, gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: w.tokenFile})
 	w.client.DialThrough(w.listener.dial)
-	log := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.outbox = gitlab.NewOutbox(w.client, w.store, log)
+	w.outbox = gitlab.NewOutbox(w.client, w.store, w.log)
 	w.stop = func() {}
 }
 

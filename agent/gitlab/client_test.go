@@ -26,7 +26,7 @@ func options(d *gitlabtest.Instance) gitlab.Options {
 	return gitlab.Options{URL: d.URL, Project: "coin/coin-gitops", TokenFile: d.TokenFile}
 }
 
-func newClient(t testing.TB, o gitlab.Options) *gitlab.Client {
+func newClient(t *testing.T, o gitlab.Options) *gitlab.Client {
 	t.Helper()
 	client, err := gitlab.New(o)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
@@ -24,7 +26,8 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 	for {
 		entries, err := o.store.Entries()
 		if err != nil {
-			o.trouble(err, "read reports")
+			o.log.Error("reports not read", "error", err)
+			o.trouble(err)
 			return slowestWait, 1
 		}
 		if ctx.Err() != nil {
@@ -141,14 +144,10 @@ func reached(want State, newest Posted, trail Trail) bool {
 	if !fresh && !open {
 		return false
 	}
-	switch want {
-	case Pending:
-		return true
-	case Running:
-		return newest.State != Pending
-	default:
+	if want.finished() {
 		return newest.State == want
 	}
+	return want == Pending || newest.State != Pending
 }
 
 // standing gives the entry that is already in the state that was posted, or
@@ -183,7 +182,8 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	delete(o.waits, commit)
 	o.recovered()
 	if refused != nil {
-		o.trouble(refused, "report given up", "revision", commit, "state", entry.Report.State)
+		o.log.Warn("report given up", "revision", commit, "state", entry.Report.State, "error", refused, "hint", fault.Hint(refused))
+		o.trouble(refused)
 		o.mu.Lock()
 		o.health.Refused = &Refusal{Report: entry.Report, Reason: trail.Refused, Time: now}
 		o.mu.Unlock()
@@ -200,14 +200,16 @@ func (o *Outbox) putOff(entry Entry, err error) {
 	commit := entry.Report.Commit
 	next := o.waits[commit].longer(err)
 	o.waits[commit] = next
-	o.trouble(err, "report not delivered", "revision", commit, "state", entry.Report.State,
-		"attempt", next.tries, "next", next.until)
+	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
+		"attempt", next.tries, "next", next.until, "error", err, "hint", fault.Hint(err))
+	o.trouble(err)
 }
 
 // slowDown lets everything wait: GitLab counts the requests of all commits.
 func (o *Outbox) slowDown(err error) {
 	o.pause.wait = o.pause.longer(err)
-	o.trouble(err, "report delivery slowed down", "next", o.pause.until)
+	o.log.Warn("report delivery slowed down", "next", o.pause.until, "error", err)
+	o.trouble(err)
 }
 
 // halt lets everything wait for the operator.
@@ -217,7 +219,8 @@ func (o *Outbox) halt(err error) {
 		auth:  true,
 		token: o.client.token.fingerprint(),
 	}
-	o.trouble(err, "report delivery halted", "next", o.pause.until)
+	o.log.Warn("report delivery halted", "next", o.pause.until, "error", err, "hint", fault.Hint(err))
+	o.trouble(err)
 }
 
 // longer doubles a wait, with jitter so that nodes do not come in step, and

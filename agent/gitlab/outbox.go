@@ -208,16 +208,14 @@ func (o *Outbox) Health() Health {
 	return health
 }
 
-// trouble remembers and logs an error. It is called from the deliverer alone.
-func (o *Outbox) trouble(err error, message string, args ...any) {
-	hint := fault.Hint(err)
-	o.log.Warn(message, append(args, "error", err, "hint", hint)...)
+// trouble remembers an error for the health.
+func (o *Outbox) trouble(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.health.LastError == "" {
 		o.health.Since = time.Now()
 	}
-	o.health.LastError, o.health.Hint = err.Error(), hint
+	o.health.LastError, o.health.Hint = err.Error(), fault.Hint(err)
 }
 
 // recovered ends the trouble, unless a commit is still waiting for its turn.

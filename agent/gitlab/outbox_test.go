@@ -21,26 +21,26 @@ func rollout() []gitlab.Report {
 }
 
 func TestRolloutIsOneEntry(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.run()
 		w.enqueue(rollout()...)
 		w.settled(0)
 		w.wantStates("success")
 		if posts := w.Statuses(commit).Posts; len(posts) != 3 || posts[2].Description != "done" {
-			t.Errorf("posts %+v", posts)
+			w.t.Errorf("posts %+v", posts)
 		}
 		if post, get := w.requests(http.MethodPost), w.requests(http.MethodGet); post != 3 || get != 0 {
-			t.Errorf("%d posts and %d reads, want 3 and 0", post, get)
+			w.t.Errorf("%d posts and %d reads, want 3 and 0", post, get)
 		}
 		health := w.outbox.Health()
 		if health.LastError != "" || health.LastDelivered.IsZero() {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 	})
 }
 
 func TestPipelineIsKept(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.run()
 		w.enqueue(report(gitlab.Running, ""))
 		w.settled(0)
@@ -54,7 +54,7 @@ func TestPipelineIsKept(t *testing.T) {
 }
 
 func TestPipelineThatIsGone(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.run()
 		w.enqueue(report(gitlab.Running, ""))
 		w.settled(0)
@@ -66,7 +66,7 @@ func TestPipelineThatIsGone(t *testing.T) {
 		w.settled(0)
 		w.wantStates("success", "failed")
 		if n := w.requests(http.MethodPost); n != 5 {
-			t.Errorf("%d posts, want 5: the new pipeline is kept", n)
+			w.t.Errorf("%d posts, want 5: the new pipeline is kept", n)
 		}
 	})
 }
@@ -94,7 +94,7 @@ func TestTroubleThatPasses(t *testing.T) {
 	for title, test := range tests {
 		for position := range 3 {
 			t.Run(title+" at "+string(rollout()[position].State), func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inWorld(t, func(w *world) {
 					w.run()
 					w.enqueue(rollout()[:position]...)
 					w.settled(0)
@@ -107,7 +107,7 @@ func TestTroubleThatPasses(t *testing.T) {
 					w.settled(test.within + 10*time.Millisecond)
 					w.wantStates("success")
 					if health := w.outbox.Health(); health.LastError != "" || !health.Since.IsZero() {
-						t.Errorf("health %+v", health)
+						w.t.Errorf("health %+v", health)
 					}
 				})
 			})
@@ -116,24 +116,24 @@ func TestTroubleThatPasses(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.Inject(gitlabtest.Fault{Path: "statuses", Status: 502, Times: -1})
 		begin := time.Now()
 		w.enqueue(report(gitlab.Success, ""))
 		w.run()
 		synctest.Wait()
 		if health := w.outbox.Health(); health.Undelivered != 1 || !strings.Contains(health.LastError, "502") || !health.Since.Equal(begin) {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 		time.Sleep(time.Hour)
 		// 1 2 4 … 256 s, each up to half as long again, then 5 min: 17 to 19 tries
 		// in the hour, the first of them a post and the others reads.
 		tries := w.requests(http.MethodPost) + w.requests(http.MethodGet)
 		if tries < 17 || tries > 22 {
-			t.Errorf("%d tries in an hour", tries)
+			w.t.Errorf("%d tries in an hour", tries)
 		}
 		if health := w.outbox.Health(); !health.Since.Equal(begin) {
-			t.Errorf("trouble since %s, want %s", health.Since, begin)
+			w.t.Errorf("trouble since %s, want %s", health.Since, begin)
 		}
 		w.Heal()
 		w.settled(5 * time.Minute)
@@ -146,7 +146,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 	for _, method := range []string{"Save", "Settle"} {
 		for _, lost := range []bool{true, false} {
 			for position := range 3 {
-				inWorld(t, func(t *testing.T, w *world) {
+				inWorld(t, func(w *world) {
 					w.run()
 					w.enqueue(rollout()[:position]...)
 					w.settled(0)
@@ -171,7 +171,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 					w.settled(time.Second * 2)
 					w.wantStates("success")
 					if n := len(w.Statuses(commit).Posts); n != 3 {
-						t.Errorf("%s at %d: %d posts took effect, want 3", method, position, n)
+						w.t.Errorf("%s at %d: %d posts took effect, want 3", method, position, n)
 					}
 				})
 			}
@@ -180,41 +180,41 @@ func TestRestartInTheMiddle(t *testing.T) {
 }
 
 func TestTokenIsReplaced(t *testing.T) {
-	for what, break_ := range map[string]func(w *world){
+	for what, spoil := range map[string]func(w *world){
 		"expired": func(w *world) {
 			w.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)})
 		},
 		"unreadable": func(w *world) {
 			if err := os.Chmod(w.tokenFile, 0o644); err != nil {
-				t.Error(err)
+				w.t.Error(err)
 			}
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inWorld(t, func(w *world) {
 				expires := time.Date(2000, 3, 1, 0, 0, 0, 0, time.UTC)
 				w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: expires})
-				break_(w)
+				spoil(w)
 				w.run()
 				w.enqueue(rollout()...)
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
 				if n := len(w.Requests()); n > 22 {
-					t.Errorf("%d requests in 10 minutes with a bad token", n)
+					w.t.Errorf("%d requests in 10 minutes with a bad token", n)
 				}
 				health := w.outbox.Health()
 				if health.Undelivered != 3 || health.LastError == "" || health.Hint == "" {
-					t.Errorf("health %+v", health)
+					w.t.Errorf("health %+v", health)
 				}
 				if err := os.Chmod(w.tokenFile, 0o600); err != nil {
-					t.Fatal(err)
+					w.t.Fatal(err)
 				}
 				w.writeToken("glpat-new")
 				w.settled(2 * time.Second)
 				w.wantStates("success")
 				health = w.outbox.Health()
 				if health.LastError != "" || !health.TokenExpires.Equal(expires) {
-					t.Errorf("health %+v", health)
+					w.t.Errorf("health %+v", health)
 				}
 			})
 		})
@@ -222,31 +222,31 @@ func TestTokenIsReplaced(t *testing.T) {
 }
 
 func TestExpiredTokenIsSeenWithNothingToReport(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(24 * time.Hour)})
 		w.run()
 		synctest.Wait()
 		if health := w.outbox.Health(); health.LastError != "" || health.TokenExpires.IsZero() {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 		time.Sleep(36 * time.Hour)
 		synctest.Wait()
 		if health := w.outbox.Health(); !strings.Contains(health.LastError, "Token is expired") {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 		w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
 		w.writeToken("glpat-new")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if health := w.outbox.Health(); health.LastError != "" || !health.TokenExpires.IsZero() {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 	})
 }
 
 func TestRefusedForGoodBlocksNobody(t *testing.T) {
 	const other = "2222222222222222222222222222222222222222"
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		missing := report(gitlab.Success, "")
 		missing.Commit = other
 		w.enqueue(missing, report(gitlab.Success, ""))
@@ -255,20 +255,20 @@ func TestRefusedForGoodBlocksNobody(t *testing.T) {
 		w.wantStates("success")
 		refused := w.outbox.Health().Refused
 		if refused == nil || refused.Report.Commit != other || !strings.Contains(refused.Reason, "404 Commit Not Found") {
-			t.Errorf("refused %+v", refused)
+			w.t.Errorf("refused %+v", refused)
 		}
 		w.AddCommit(other, "master") // it came later, and is reported again
 		w.enqueue(missing)
 		w.settled(0)
 		if n := len(w.Statuses(other).Entries); n != 1 {
-			t.Errorf("%d entries", n)
+			w.t.Errorf("%d entries", n)
 		}
 	})
 }
 
 func TestWaitingCommitBlocksNoOther(t *testing.T) {
 	const other = "2222222222222222222222222222222222222222"
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.AddCommit(other, "master")
 		w.Inject(gitlabtest.Fault{Path: commit, Status: 500, Times: 4})
 		first := rollout()
@@ -280,10 +280,10 @@ func TestWaitingCommitBlocksNoOther(t *testing.T) {
 		w.run()
 		synctest.Wait()
 		if posts := w.Statuses(other).Posts; len(posts) != 3 {
-			t.Errorf("posts on the other commit: %+v", posts)
+			w.t.Errorf("posts on the other commit: %+v", posts)
 		}
 		if health := w.outbox.Health(); health.Undelivered != 2 || health.LastError == "" {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 		w.settled(time.Minute)
 		w.wantStates("running")
@@ -291,23 +291,23 @@ func TestWaitingCommitBlocksNoOther(t *testing.T) {
 }
 
 func TestFlush(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.Inject(gitlabtest.Fault{Status: 503, Times: 2})
 		w.enqueue(rollout()...)
-		if err := w.outbox.Flush(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := w.outbox.Flush(w.t.Context()); err != nil {
+			w.t.Fatal(err)
 		}
 		w.wantStates("success")
-		if err := w.outbox.Flush(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := w.outbox.Flush(w.t.Context()); err != nil {
+			w.t.Fatal(err)
 		}
 		w.Inject(gitlabtest.Fault{Status: 401, Times: -1})
 		w.enqueue(report(gitlab.Failed, ""))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 		defer cancel()
 		err := w.outbox.Flush(ctx)
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 left") || !strings.Contains(err.Error(), "401") || fault.Hint(err) == "" {
-			t.Errorf("error %v, hint %q", err, fault.Hint(err))
+			w.t.Errorf("error %v, hint %q", err, fault.Hint(err))
 		}
 	})
 }
@@ -328,14 +328,14 @@ func TestWhatEnqueueSkips(t *testing.T) {
 	for title, test := range tests {
 		for _, between := range []string{"nothing", "delivery", "restart"} {
 			t.Run(title+" with "+between+" between", func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inWorld(t, func(w *world) {
 					for _, r := range test.reports {
 						w.enqueue(r)
 						if between == "nothing" {
 							continue
 						}
-						if err := w.outbox.Flush(t.Context()); err != nil {
-							t.Fatal(err)
+						if err := w.outbox.Flush(w.t.Context()); err != nil {
+							w.t.Fatal(err)
 						}
 						if between == "restart" {
 							w.restart()
@@ -349,7 +349,7 @@ func TestWhatEnqueueSkips(t *testing.T) {
 						posts = append(posts, post.State)
 					}
 					if !slices.Equal(posts, test.posts) {
-						t.Errorf("posts %v, want %v", posts, test.posts)
+						w.t.Errorf("posts %v, want %v", posts, test.posts)
 					}
 				})
 			})
@@ -358,18 +358,18 @@ func TestWhatEnqueueSkips(t *testing.T) {
 }
 
 func TestEnqueueRefuses(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		bad := report(gitlab.Success, "")
 		bad.Commit = commit[:8]
 		if err := w.outbox.Enqueue(bad); fault.Hint(err) == "" {
-			t.Errorf("short hash: %v", err)
+			w.t.Errorf("short hash: %v", err)
 		}
 		w.store.fail = func(string) error { return errors.New("disk full") }
 		if err := w.outbox.Enqueue(report(gitlab.Success, "")); err == nil {
-			t.Error("a report that is not kept was taken")
+			w.t.Error("a report that is not kept was taken")
 		}
 		if health := w.outbox.Health(); !strings.Contains(health.LastError, "disk full") {
-			t.Errorf("health %+v", health)
+			w.t.Errorf("health %+v", health)
 		}
 	})
 }

@@ -47,10 +47,11 @@ func (r reply) entries(t *testing.T) []gitlabtest.Status {
 
 type double struct {
 	*gitlabtest.Instance
-	t testing.TB
+	t *testing.T
 }
 
-func newDouble(t testing.TB) double {
+func newDouble(t *testing.T) double {
+	t.Helper()
 	d := double{gitlabtest.New(t), t}
 	d.AddCommit(sha, "master")
 	return d

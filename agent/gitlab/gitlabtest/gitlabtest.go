@@ -22,21 +22,21 @@ type Instance struct {
 
 // New starts a double on a port of its own, for one test. It knows the token
 // Secret and no commit.
-func New(t testing.TB) *Instance {
-	t.Helper()
+func New(tb testing.TB) *Instance {
+	tb.Helper()
 	server := NewServer(Config{})
 	server.SetToken(Secret, Token{Name: "agent", User: Agent(), Scopes: []string{"api"}})
 	listening := httptest.NewServer(server)
-	t.Cleanup(listening.Close)
-	return &Instance{Server: server, URL: listening.URL, TokenFile: TokenFile(t, Secret)}
+	tb.Cleanup(listening.Close)
+	return &Instance{Server: server, URL: listening.URL, TokenFile: TokenFile(tb, Secret)}
 }
 
 // TokenFile writes a token file that only its owner can read.
-func TokenFile(t testing.TB, secret string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "token")
+func TokenFile(tb testing.TB, secret string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "token")
 	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
