@@ -13,7 +13,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // EnvPrefix starts the environment variables that set the agent.
@@ -227,3 +229,28 @@ func (s *Settings) checkSocket() error {
 
 // Owner names the node as the ownership labels do.
 func (s *Settings) Owner() string { return s.Environment + "/" + s.Node }
+
+// Remote is the repository that the settings name.
+func (s *Settings) Remote() gitsync.Remote {
+	return gitsync.Remote{
+		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
+		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
+	}
+}
+
+// GitLab makes the client of the GitLab that the settings name; nil for none.
+func (s *Settings) GitLab() (*gitlab.Client, error) {
+	if s.GitLabURL == "" {
+		return nil, nil
+	}
+	return gitlab.New(gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile})
+}
+
+// Rule gives the revision rule of the settings.
+func (s *Settings) Rule() gitsync.Rule {
+	rule := gitsync.Rule{Branch: s.Branch, TagPattern: s.TagPattern}
+	if rule.Branch == "" && rule.TagPattern == "" {
+		rule.Branch = "master"
+	}
+	return rule
+}

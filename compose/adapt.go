@@ -193,7 +193,6 @@ func adaptModes(s *source, name string, service map[string]any) error {
 // keeps a config's inline content, which the docker CLI does not know.
 func (r *renderer) adaptFile(s *source, section, key string, object map[string]any) error {
 	place := s.place(section, key)
-	kind := strings.TrimSuffix(section, "s")
 	if section == "secrets" && (object["environment"] != nil || object["content"] != nil) {
 		return fault.New(place, "keep the value in secrets.enc", "secret %s: a value in the clear is refused", key)
 	}
@@ -207,9 +206,9 @@ func (r *renderer) adaptFile(s *source, section, key string, object map[string]a
 	if !ok {
 		return nil
 	}
-	resolved, err := r.resolve(file)
+	resolved, err := r.resolve(file, place)
 	if err != nil {
-		return fault.New(place, fault.Hint(err), "%s %s: %w", kind, key, err)
+		return err
 	}
 	object["file"] = "/" + resolved
 	return nil

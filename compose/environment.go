@@ -23,11 +23,8 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 	environment := map[string]any{}
 	var faults []error
 	for _, item := range files {
-		lines, err := r.envFile(mapping(item))
-		if err != nil {
-			faults = append(faults, fault.New(s.place("services", name, "env_file"), fault.Hint(err), "service %s: %w", name, err))
-			continue
-		}
+		lines, err := r.envFile(s.place("services", name, "env_file"), mapping(item))
+		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
 			environment[key] = value
@@ -51,9 +48,8 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 	return errors.Join(faults...)
 }
 
-func (r *renderer) envFile(item map[string]any) ([]string, error) {
-	name := fmt.Sprint(item["path"])
-	resolved, err := r.resolve(name)
+func (r *renderer) envFile(place fault.Place, item map[string]any) ([]string, error) {
+	resolved, err := r.resolve(fmt.Sprint(item["path"]), place)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +58,14 @@ func (r *renderer) envFile(item map[string]any) ([]string, error) {
 		if required, ok := item["required"].(bool); ok && !required {
 			return nil, nil
 		}
-		return nil, fault.New(fault.Place{}, "add the file, or mark it `required: false`", "env_file %s is not there", resolved)
+		return nil, fault.New(place, "add the file, or mark it `required: false`", "the env_file %s is not there", resolved)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read env_file: %w", err)
+		return nil, fault.New(place, fault.Hint(err), "read env_file: %w", err)
 	}
 	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
 	if err != nil {
-		return nil, fmt.Errorf("env_file %s: %w", resolved, err)
+		return nil, fault.New(place, "write NAME=value lines", "env_file %s: %w", resolved, err)
 	}
 	return lines, nil
 }

@@ -35,9 +35,11 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 		secret.Spec.Templating = driver(object.TemplateDriver, nil)
 		faults = append(faults, checkName(place, "secret", name))
 		if object.Driver == "" {
-			value, ok := r.set.Lookup(key, strings.TrimPrefix(object.File, "/"))
+			file := strings.TrimPrefix(object.File, "/")
+			value, ok := r.set.Lookup(key, file)
 			if !ok {
-				faults = append(faults, r.noValue(place, key, object.File))
+				missing := r.set.Missing(key, file)
+				faults = append(faults, fault.New(place, missing.Hint, "%s", missing.Message))
 			}
 			secret.Value = value
 		}
@@ -52,11 +54,6 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 		}
 	}
 	return errors.Join(faults...)
-}
-
-func (r *renderer) noValue(place fault.Place, key, file string) error {
-	return fault.New(place, "add the key "+key+" to secrets.enc, or the file "+strings.TrimPrefix(file, "/")+".enc",
-		"the secret %s has no value in this node's SOPS files", key)
 }
 
 func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.ConfigObjConfig) error {

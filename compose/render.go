@@ -107,13 +107,12 @@ func loadMerged(details composetypes.ConfigDetails) (*composetypes.Config, error
 // blame finds the file that a fault of the docker CLI's loader belongs to, by
 // loading each file alone.
 func (r *renderer) blame(details composetypes.ConfigDetails, err error) error {
-	for i, file := range details.ConfigFiles {
+	for i := range details.ConfigFiles {
 		alone := details
 		alone.ConfigFiles = details.ConfigFiles[i : i+1]
 		if _, one := loadMerged(alone); one != nil {
 			return fault.New(r.sources[i].placeOf(one.Error()), "", "read compose file: %s", describe(one))
 		}
-		_ = file
 	}
 	return fault.New(fault.Place{File: r.node.Dir}, "", "merge compose files: %s", describe(err))
 }
@@ -145,9 +144,9 @@ func wireImage(image string) (string, error) {
 	return reference.FamiliarString(reference.TagNameOnly(named)), nil
 }
 
-// resolve gives the repository path that a compose file's relative path means.
-func (r *renderer) resolve(name string) (string, error) {
-	return manifests.Resolve(r.node.Dir, name)
+// resolve gives the repository path that a relative path in a compose file means.
+func (r *renderer) resolve(name string, place fault.Place) (string, error) {
+	return manifests.Resolve(r.node.Dir, name, place)
 }
 
 func (r *renderer) warn(place fault.Place, hint, format string, args ...any) {

@@ -11,12 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 const (
 	tagPrefix     = "TAG_"
 	versionPrefix = "SV_"
 	autoVersion   = "auto"
+
+	needKeys = "name the key files that open this node's SOPS files (age_key_files, pgp_key_files)"
 )
 
 // variables answers what a $NAME in a compose file means: node.env, then the
@@ -33,8 +36,7 @@ func (r *renderer) decideVariables() error {
 	v := &variables{
 		values:  map[string]string{},
 		missing: map[string]bool{},
-		missing: map[string]bool{},
-		lenient: r.node.Config.Lenient(),
+		lenient: r.node.Config.Interpolation == manifests.Lenient,
 	}
 	r.variables = v
 	for name, variable := range r.node.Variables {
@@ -48,6 +50,11 @@ func (r *renderer) decideVariables() error {
 func (r *renderer) decideVersions() error {
 	v := r.variables
 	var faults []error
+	for _, path := range r.set.Opaque() {
+		if !r.options.AllowSealed {
+			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the versions in it cannot be read without a key"))
+		}
+	}
 	for _, name := range r.set.SealedVersions() {
 		if _, known := v.values[name]; known {
 			continue
@@ -58,7 +65,7 @@ func (r *renderer) decideVersions() error {
 		case r.options.AllowSealed:
 			v.values[name] = "0"
 		default:
-			faults = append(faults, fault.New(mentions[0], "name the key files that open this node's SOPS files",
+			faults = append(faults, fault.New(mentions[0], needKeys,
 				"the version %s is encrypted and no key opens it", name))
 		}
 	}
@@ -98,7 +105,7 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 	place := s.place("secrets", key)
 	file, err := template.Substitute(fileTemplate, r.variables.lookup)
 	if err == nil {
-		file, err = r.resolve(file)
+		file, err = r.resolve(file, place)
 	}
 	if err != nil {
 		return "", fault.New(place, "", "secret %s: %w", key, err)
@@ -108,7 +115,7 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 	case !ok, !value.Known() && r.options.AllowSealed:
 		return "0", nil // a missing value is reported where the secret is rendered
 	case !value.Known():
-		return "", fault.New(place, "name the key files that open this node's SOPS files", "%s=auto needs the secret's value, and no key opens it", name)
+		return "", fault.New(place, needKeys, "%s=auto needs the secret's value, and no key opens it", name)
 	}
 	version, err := r.set.AutoVersion(key, value)
 	if err != nil {

@@ -30,7 +30,7 @@ var (
 	metaBucket    = []byte("meta")
 	syncsBucket   = []byte("syncs")
 	reportsBucket = []byte("reports")
-	pipesBucket   = []byte("pipelines")
+	trailsBucket  = []byte("trails")
 	secretsBucket = []byte("fingerprints")
 
 	versionKey = []byte("version")
@@ -89,7 +89,7 @@ func open(dir string, readOnly bool) (*bbolt.DB, error) {
 
 // prepare makes the buckets and checks whose file this is.
 func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
-	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, pipesBucket, secretsBucket} {
+	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, trailsBucket, secretsBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make bucket: %w", err)
 		}

@@ -52,6 +52,8 @@ type Sync struct {
 	Unchanged bool     `json:"unchanged,omitempty"` // the commit concerns nothing that this node reads
 	Touched   bool     `json:"touched,omitempty"`   // the engine was written to
 	Summary   string   `json:"summary,omitempty"`   // what was done, for people
+	Retry     bool     `json:"retry,omitempty"`     // failed for a reason outside the revision: tried again by itself
+	Waiting   string   `json:"waiting,omitempty"`   // what a waiting sync waits for
 	Error     string   `json:"error,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 	Warnings  []string `json:"warnings,omitempty"`
@@ -60,27 +62,27 @@ type Sync struct {
 	PlanDigest string          `json:"plan_digest,omitempty"`
 	Services   json.RawMessage `json:"services,omitempty"` // what verify saw of each service
 
+	Inputs  map[string]string  `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
 }
 
 // SaveSync writes a sync; one without an ID gets the next.
-func (s *Store) SaveSync(sync *Sync) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(syncsBucket)
-		if sync.ID == 0 {
-			id, err := b.NextSequence()
-			if err != nil {
-				return fmt.Errorf("number sync: %w", err)
-			}
-			sync.ID = id
-			if id > keepSyncs {
-				if err := b.Delete(number(id - keepSyncs)); err != nil {
-					return fmt.Errorf("drop old sync: %w", err)
-				}
+func (s *Store) SaveSync(sync *Sync) error { return s.SaveOutcome(sync, nil) }
+
+func putSync(b *bbolt.Bucket, sync *Sync) error {
+	if sync.ID == 0 {
+		id, err := b.NextSequence()
+		if err != nil {
+			return fmt.Errorf("number sync: %w", err)
+		}
+		sync.ID = id
+		if id > keepSyncs {
+			if err := b.Delete(number(id - keepSyncs)); err != nil {
+				return fmt.Errorf("drop old sync: %w", err)
 			}
 		}
-		return putJSON(b, number(sync.ID), sync)
-	})
+	}
+	return putJSON(b, number(sync.ID), sync)
 }
 
 // Syncs lists up to limit syncs, the newest first.
@@ -111,22 +113,24 @@ func (s *Store) LastSync() (*Sync, error) {
 
 // Applied is the last revision that was applied and proven.
 type Applied struct {
-	SyncID  uint64            `json:"sync_id"`
-	Commit  string            `json:"commit"`
-	Release string            `json:"release,omitempty"`
-	At      time.Time         `json:"at"`
-	Inputs  map[string]string `json:"inputs"` // what it was made of: path to git object
-	Stack   json.RawMessage   `json:"stack"`  // the rendered stack without secret values
-	Drift   string            `json:"drift"`  // config.yml's drift: report or correct
+	SyncID    uint64          `json:"sync_id"`
+	Commit    string          `json:"commit"`
+	Release   string          `json:"release,omitempty"`
+	At        time.Time       `json:"at"`
+	StackName string          `json:"stack"`
+	Owner     string          `json:"owner"`
+	Services  json.RawMessage `json:"services"` // the service specs by name
+	Drift     string          `json:"drift"`    // config.yml's drift: report or correct
 }
 
-// SaveApplied writes what was applied, together with the sync that did it.
-func (s *Store) SaveApplied(applied *Applied, sync *Sync) error {
+// SaveOutcome writes a sync, and what it applied unless that is nil, at once.
+func (s *Store) SaveOutcome(sync *Sync, applied *Applied) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		if err := putJSON(tx.Bucket(metaBucket), appliedKey, applied); err != nil {
+		if err := putSync(tx.Bucket(syncsBucket), sync); err != nil || applied == nil {
 			return err
 		}
-		return putJSON(tx.Bucket(syncsBucket), number(sync.ID), sync)
+		applied.SyncID = sync.ID
+		return putJSON(tx.Bucket(metaBucket), appliedKey, applied)
 	})
 }
 

@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// maxBackoff bounds the wait after failed looks at the remote or the engine.
+const maxBackoff = 10 * time.Minute
+
+// source is the followed repository.
+type source interface {
+	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
+	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
+	Descends(ctx context.Context, old, revision string) (bool, error)
+}
+
+// swarm is the engine that the stack runs on.
+type swarm interface {
+	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
+	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
+	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
+	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event)) error
+	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
+}
+
+// reports is where commit statuses go.
+type reports interface {
+	Enqueue(report gitlab.Report) error
+	Health() gitlab.Health
+}
+
+// Parts are what an agent works with.
+type Parts struct {
+	Settings Settings
+	Version  string
+	Log      *slog.Logger
+	Source   source
+	Engine   swarm
+	Keys     func() (*secrets.Keyring, error) // called at each sync that decrypts
+	Store    *state.Store
+	Reports  reports // nil: GitLab is not told
+	Metrics  *Metrics
+}
+
+// Agent keeps one node's stack true to the repository.
+type Agent struct {
+	Parts
+	requests chan request
+
+	mu   sync.Mutex
+	view view
+}
+
+// request asks the loop for a sync now.
+type request struct {
+	progress func(string)
+	done     chan outcome
+}
+
+// outcome is what a look at the remote came to.
+type outcome struct {
+	sync *state.Sync // nil when nothing was due
+	err  error
+}
+
+// New makes an agent of its parts. It does nothing until Run.
+func New(parts Parts) *Agent {
+	a := &Agent{Parts: parts, requests: make(chan request)}
+	a.view.started = time.Now()
+	return a
+}
+
+// Run looks at the remote and the engine until ctx ends: at once, then every
+// interval with a tenth of jitter, later after errors. One sync runs at a time.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.recall(); err != nil {
+		return err
+	}
+	failures := 0
+	for {
+		err := a.look(ctx, "commit", func(string) {}).err
+		if ctx.Err() != nil {
+			return nil
+		}
+		failures = a.afterLook(err, failures)
+		wait := a.wait(failures)
+		a.update(func(v *view) { v.nextPoll = time.Now().Add(wait) })
+		if !a.idle(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// afterLook counts failures in a row and logs the first of its kind.
+func (a *Agent) afterLook(err error, failures int) int {
+	if err == nil {
+		a.update(func(v *view) { v.pollError, v.lastLook = nil, time.Now() })
+		return 0
+	}
+	a.Metrics.pollErrors.Inc()
+	previous := a.snapshot().pollError
+	if previous == nil || previous.Error() != err.Error() {
+		a.Log.Warn("cannot look at the repository or the engine", "error", err.Error())
+	}
+	a.update(func(v *view) { v.pollError, v.lastLook = err, time.Now() })
+	return failures + 1
+}
+
+// wait is the time to the next look: the interval, doubled for each failure in
+// a row, give or take a tenth.
+func (a *Agent) wait(failures int) time.Duration {
+	wait := a.Settings.Interval
+	for range min(failures, 10) {
+		wait = min(2*wait, max(maxBackoff, a.Settings.Interval))
+	}
+	tenth := int64(wait / 10)
+	return wait + time.Duration(rand.Int64N(2*tenth+1)-tenth)
+}
+
+// idle waits, and serves requests meanwhile; it ends early after one. It says
+// false when ctx ended.
+func (a *Agent) idle(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case request := <-a.requests:
+		result := a.look(ctx, "manual", request.progress)
+		a.afterLook(result.err, 0)
+		request.done <- result
+		return ctx.Err() == nil
+	}
+}
+
+// Sync asks the running loop for a sync now and waits for it. A revision that
+// failed here before is tried again.
+func (a *Agent) Sync(ctx context.Context, progress func(string)) (*state.Sync, error) {
+	request := request{progress: progress, done: make(chan outcome, 1)}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case a.requests <- request:
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case result := <-request.done:
+		return result.sync, result.err
+	}
+}
+
+// Once makes one sync without a loop.
+func (a *Agent) Once(ctx context.Context, progress func(string)) (*state.Sync, error) {
+	if err := a.recall(); err != nil {
+		return nil, err
+	}
+	result := a.look(ctx, "manual", progress)
+	return result.sync, result.err
+}
+
+// recall fills the view from the state file.
+func (a *Agent) recall() error {
+	applied, err := a.Store.Applied()
+	if err != nil {
+		return fmt.Errorf("recall what was applied: %w", err)
+	}
+	last, err := a.Store.LastSync()
+	if err != nil {
+		return fmt.Errorf("recall the last sync: %w", err)
+	}
+	a.update(func(v *view) { v.applied, v.sync = applied, last })
+	a.Metrics.applied(applied, last)
+	return nil
+}
+
+// rule says which revision to follow.
+func (a *Agent) rule() gitsync.Rule {
+	return a.Settings.Rule()
+}
+
+// errRewritten refuses a branch whose history was rewritten.
+var errRewritten = errors.New("the branch's history was rewritten: the new commit does not descend from the one that was synced last")

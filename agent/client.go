@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// ErrNotRunning says that no agent answers on the control socket.
+var ErrNotRunning = errors.New("no agent answers on the control socket")
+
+// Client talks to a running agent over its control socket.
+type Client struct {
+	http   *http.Client
+	socket string
+}
+
+// NewClient makes a client; nothing is sent yet.
+func NewClient(socket string) *Client {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	return &Client{http: &http.Client{Transport: transport}, socket: socket}
+}
+
+// Status asks for the status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.get(ctx, "/v1/status", &status)
+}
+
+// History asks for the last syncs, the newest first.
+func (c *Client) History(ctx context.Context, limit int) ([]state.Sync, error) {
+	var syncs []state.Sync
+	return syncs, c.get(ctx, "/v1/history?limit="+strconv.Itoa(limit), &syncs)
+}
+
+// Sync asks for a sync and follows it to its end. progress gets each line.
+func (c *Client) Sync(ctx context.Context, progress func(string)) (*state.Sync, error) {
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	decoder := json.NewDecoder(response.Body)
+	for {
+		var event SyncEvent
+		if err := decoder.Decode(&event); err != nil {
+			return nil, fault.WithHint(fmt.Errorf("follow the sync: %w", err), "the agent stopped meanwhile: see `agent status`")
+		}
+		switch {
+		case event.Error != "":
+			return event.Sync, fault.New(fault.Place{}, event.Hint, "%s", event.Error)
+		case event.Sync != nil:
+			return event.Sync, nil
+		default:
+			progress(event.Progress)
+		}
+	}
+}
+
+// RequestSync asks for a sync and does not wait for its end.
+func (c *Client) RequestSync(ctx context.Context) error {
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync?detach=1")
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	response, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the agent's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	response, err := c.http.Do(request)
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fault.WithHint(fmt.Errorf("%w %s", ErrNotRunning, c.socket), "start it: systemctl start coin-agent")
+	case errors.Is(err, os.ErrPermission):
+		return nil, fault.WithHint(fmt.Errorf("ask the agent: no permission to use %s", c.socket), "run the command as the agent's user, root as a rule")
+	case err != nil:
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	case response.StatusCode != http.StatusOK:
+		defer func() { _ = response.Body.Close() }()
+		return nil, fmt.Errorf("ask the agent: it answered %s", response.Status)
+	}
+	return response, nil
+}

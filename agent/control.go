@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// ListenControl opens the control socket: mode 0600, in a folder of mode 0700
+// when it has to be made. A socket that a dead agent left is replaced; that of a
+// living one is not.
+func ListenControl(path string) (net.Listener, error) {
+	if conn, err := net.Dial("unix", path); err == nil {
+		_ = conn.Close()
+		return nil, fault.New(fault.Place{}, "stop the other agent, or give this one its own socket", "an agent already answers on %s", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make folder of the control socket: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove stale control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect control socket: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// ServeControl answers the commands on the control socket until ctx ends.
+func (a *Agent) ServeControl(ctx context.Context, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
+	mux.HandleFunc("GET /v1/history", a.serveHistory)
+	mux.HandleFunc("POST /v1/sync", a.serveSync)
+	return serve(ctx, listener, mux)
+}
+
+func answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+func (a *Agent) serveHistory(w http.ResponseWriter, r *http.Request) {
+	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil {
+		limit = 20
+	}
+	syncs, err := a.Store.Syncs(limit)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answer(w, syncs)
+}
+
+// SyncEvent is one line of the answer to a sync request: progress, and at last
+// the outcome.
+type SyncEvent struct {
+	Progress string      `json:"progress,omitempty"`
+	Sync     *state.Sync `json:"sync,omitempty"`
+	Error    string      `json:"error,omitempty"`
+	Hint     string      `json:"hint,omitempty"`
+}
+
+// serveSync starts a sync and streams its progress, one JSON object a line. With
+// detach it answers at once. A client that goes away does not stop the sync.
+func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
+	ctx := context.WithoutCancel(r.Context())
+	if r.URL.Query().Has("detach") {
+		go func() { _, _ = a.Sync(ctx, func(string) {}) }() // its outcome stands in status and history
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	encoder, flusher := json.NewEncoder(w), http.NewResponseController(w)
+	for event := range a.stream(ctx) {
+		_ = encoder.Encode(event)
+		_ = flusher.Flush()
+	}
+}
+
+// stream runs a sync and gives its progress and, last, its outcome.
+func (a *Agent) stream(ctx context.Context) <-chan SyncEvent {
+	events := make(chan SyncEvent, 64)
+	go func() {
+		defer close(events)
+		sync, err := a.Sync(ctx, func(text string) {
+			select {
+			case events <- SyncEvent{Progress: text}:
+			default: // a slow reader misses progress, not the outcome
+			}
+		})
+		last := SyncEvent{Sync: sync}
+		if err != nil {
+			last.Error, last.Hint = err.Error(), fault.Hint(err)
+		}
+		events <- last
+	}()
+	return events
+}

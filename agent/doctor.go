@@ -1,0 +1,236 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// probeLimit bounds each probe of the doctor.
+const probeLimit = 20 * time.Second
+
+// leastDisk is the free space under which the doctor warns.
+const leastDisk = 1 << 30
+
+// Grade says how a probe went.
+type Grade string
+
+// The grades.
+const (
+	Good     Grade = "ok  "
+	Doubtful Grade = "warn"
+	Bad      Grade = "FAIL"
+)
+
+// Finding is what one probe of the doctor found.
+type Finding struct {
+	Subject string `json:"subject"`
+	Grade   Grade  `json:"grade"`
+	Text    string `json:"text"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// MarshalText gives the grade without its padding.
+func (g Grade) MarshalText() ([]byte, error) {
+	return []byte(strings.ToLower(strings.TrimSpace(string(g)))), nil
+}
+
+// doctor goes through the agent's dependencies; a later probe uses what an
+// earlier one found.
+type doctor struct {
+	settings *Settings
+	findings []Finding
+
+	engine   *deploy.Engine
+	checkout *gitsync.Checkout
+	stack    *compose.Stack
+}
+
+// Examine probes every dependency of the agent that settings describe: keys,
+// disk, engine, Swarm role, git remote, GitLab token, manifests, images. It
+// changes nothing.
+func Examine(ctx context.Context, settings *Settings) []Finding {
+	d := &doctor{settings: settings}
+	probes := []struct {
+		subject string
+		probe   func(context.Context) (string, error)
+	}{
+		{"settings", d.checkSettings}, {"disk", d.checkDisk}, {"keys", d.checkKeys}, {"engine", d.checkEngine}, {"swarm", d.checkSwarm},
+		{"git", d.checkGit}, {"gitlab", d.checkGitLab}, {"manifests", d.checkManifests}, {"images", d.checkImages},
+	}
+	for _, p := range probes {
+		limited, cancel := context.WithTimeout(ctx, probeLimit)
+		text, err := p.probe(limited)
+		cancel()
+		d.add(p.subject, text, err)
+	}
+	if d.engine != nil {
+		_ = d.engine.Close()
+	}
+	return d.findings
+}
+
+// doubt is a finding that needs a look but breaks nothing.
+type doubt struct{ err error }
+
+func (d doubt) Error() string { return d.err.Error() }
+func (d doubt) Unwrap() error { return d.err }
+
+func (d *doctor) add(subject, text string, err error) {
+	if err == nil {
+		d.findings = append(d.findings, Finding{Subject: subject, Grade: Good, Text: text})
+		return
+	}
+	for _, one := range fault.All(err) {
+		grade := Bad
+		var doubtful doubt
+		if errors.As(err, &doubtful) {
+			grade = Doubtful
+		}
+		d.findings = append(d.findings, Finding{Subject: subject, Grade: grade, Text: one.Error(), Hint: fault.Hint(one)})
+	}
+}
+
+func (d *doctor) checkSettings(context.Context) (string, error) {
+	return "node " + d.settings.Owner(), d.settings.Validate()
+}
+
+// checkDisk looks at the file system of the state directory, or of the nearest
+// folder above that is there.
+func (d *doctor) checkDisk(context.Context) (string, error) {
+	dir := d.settings.StateDir
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return "", fmt.Errorf("look at the disk under %s: %w", dir, err)
+	}
+	free := stat.Bavail * uint64(stat.Bsize) //nolint:gosec // a block size is positive
+	text := fmt.Sprintf("%.1f GiB free under %s", float64(free)/(1<<30), dir)
+	if free < leastDisk {
+		return "", doubt{fault.WithHint(errors.New(text), "free some space: docker image prune")}
+	}
+	return text, nil
+}
+
+func (d *doctor) checkKeys(context.Context) (string, error) {
+	keys, err := d.settings.Keyring()
+	if err != nil {
+		return "", err
+	}
+	if keys == nil {
+		return "", doubt{fault.WithHint(errors.New("no key files are set: encrypted secrets cannot be opened"), "set age_key_files or pgp_key_files")}
+	}
+	return fmt.Sprintf("%d key files", len(d.settings.AgeKeyFiles)+len(d.settings.PGPKeyFiles)), nil
+}
+
+func (d *doctor) checkEngine(ctx context.Context) (string, error) {
+	engine, err := deploy.Connect(d.settings.Engine)
+	if err != nil {
+		return "", err
+	}
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return "", errors.Join(err, engine.Close())
+	}
+	d.engine = engine
+	return fmt.Sprintf("Docker %s, API %s, at %s", info.EngineVersion, info.APIVersion, d.settings.Engine), nil
+}
+
+// errSkipped says that a probe needs another one that failed.
+func errSkipped(needs string) error {
+	return doubt{fmt.Errorf("not looked at: it needs %s", needs)}
+}
+
+func (d *doctor) checkSwarm(ctx context.Context) (string, error) {
+	if d.engine == nil {
+		return "", errSkipped("the engine")
+	}
+	if err := d.engine.CheckManager(ctx); err != nil {
+		return "", err
+	}
+	info, err := d.engine.Info(ctx)
+	return fmt.Sprintf("a manager of a Swarm of %s", count(len(info.Nodes), "node")), err
+}
+
+func (d *doctor) checkGit(ctx context.Context) (string, error) {
+	source, err := gitsync.Open(d.settings.Remote())
+	if err != nil {
+		return "", err
+	}
+	revision, err := source.Select(ctx, d.settings.Rule())
+	if err != nil {
+		return "", err
+	}
+	d.checkout, err = source.Fetch(ctx, revision, d.settings.Paths())
+	return fmt.Sprintf("%s is at %s", revision.Ref, short(revision.Commit)), err
+}
+
+func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
+	client, err := d.settings.GitLab()
+	if err != nil {
+		return "", err
+	}
+	if client == nil {
+		return "not set: no commit statuses are sent", nil
+	}
+	token, err := client.Token(ctx)
+	if err != nil {
+		return "", err
+	}
+	if token.ExpiresAt.IsZero() {
+		return "the token is good and does not expire", nil
+	}
+	text := "the token expires " + token.ExpiresAt.Format(time.DateOnly)
+	if time.Until(token.ExpiresAt) < 14*24*time.Hour {
+		return "", doubt{fault.WithHint(errors.New(text), "rotate it soon")}
+	}
+	return text, nil
+}
+
+func (d *doctor) checkManifests(context.Context) (string, error) {
+	if d.checkout == nil {
+		return "", errSkipped("git")
+	}
+	keys, err := d.settings.Keyring()
+	if err != nil {
+		return "", errSkipped("keys")
+	}
+	d.stack, err = Render(d.checkout.FS, d.settings, keys)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, count(len(d.stack.Services), "service"), count(len(d.stack.Secrets), "secret")), nil
+}
+
+func (d *doctor) checkImages(ctx context.Context) (string, error) {
+	if d.engine == nil || d.stack == nil {
+		return "", errSkipped("the engine and the manifests")
+	}
+	images := make([]string, 0, len(d.stack.Services))
+	for _, spec := range d.stack.Services {
+		images = append(images, spec.TaskTemplate.ContainerSpec.Image)
+	}
+	missing, err := d.engine.MissingImages(ctx, images)
+	if err != nil {
+		return "", err
+	}
+	if len(missing) > 0 {
+		return "", fault.WithHint(fmt.Errorf("neither on the node nor in its registry: %s", strings.Join(missing, ", ")), "check TAG, push the images, or see that the node can log in to the registry")
+	}
+	return fmt.Sprintf("all %d are there", len(images)), nil
+}

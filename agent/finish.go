@@ -1,0 +1,184 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+func newSync(revision gitsync.Revision, trigger string, now time.Time) *state.Sync {
+	return &state.Sync{
+		Commit: revision.Commit, Ref: revision.Ref, Author: revision.Author, Subject: revision.Subject,
+		Trigger: trigger, State: state.Pending, Started: now, Seconds: map[string]float64{},
+	}
+}
+
+// begin writes the sync down before anything is done. One that was interrupted,
+// or failed for a reason outside the revision, is carried on under its number;
+// one that a newer revision overtook is superseded.
+func (r *reconcile) begin(last *state.Sync, trigger string) error {
+	if last != nil && !last.State.Final() && last.Commit != r.revision.Commit {
+		overtaken := *last
+		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
+		overtaken.Summary = "superseded by " + short(r.revision.Commit)
+		if err := r.record(&overtaken, nil); err != nil {
+			return err
+		}
+	}
+	if last != nil && last.Commit == r.revision.Commit && (!last.State.Final() || last.Retry) {
+		carried := *last
+		r.sync = &carried
+		if trigger == "manual" {
+			r.sync.Trigger = trigger
+		}
+		r.sync.Finished, r.sync.Seconds = time.Time{}, map[string]float64{}
+		if r.sync.State != state.Running {
+			r.sync.State = state.Pending
+		}
+		r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
+		return nil
+	}
+	r.sync = newSync(r.revision, trigger, time.Now())
+	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", trigger)
+	return r.save()
+}
+
+// finish decides the outcome, writes it down and tells everyone.
+func (r *reconcile) finish(ctx context.Context, err error) outcome {
+	if err != nil && ctx.Err() != nil {
+		return outcome{sync: r.sync, err: err} // the agent is stopping: the next start carries on
+	}
+	r.update(func(v *view) { v.progress = "" })
+	if errors.Is(err, errWaiting) {
+		return r.wait()
+	}
+	r.sync.Finished = time.Now()
+	r.sync.Inputs = r.checkout.Inputs()
+	var applied *state.Applied
+	if err == nil {
+		applied, err = r.succeed()
+	}
+	if err != nil {
+		r.fail(err)
+	}
+	if saveErr := r.record(r.sync, applied); saveErr != nil {
+		return outcome{sync: r.sync, err: saveErr}
+	}
+	if r.sync.Retry {
+		return outcome{sync: r.sync, err: err}
+	}
+	_, lookErr := r.observe(ctx)
+	return outcome{sync: r.sync, err: lookErr}
+}
+
+// wait leaves the sync waiting for a person.
+func (r *reconcile) wait() outcome {
+	r.Log.Info("waiting", "revision", short(r.sync.Commit), "reason", r.sync.Waiting)
+	if err := r.save(); err != nil {
+		return outcome{err: err}
+	}
+	return outcome{sync: r.sync, err: r.report(r.sync)}
+}
+
+func (r *reconcile) succeed() (*state.Applied, error) {
+	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
+	r.sync.Summary = summarise(r.plan)
+	services, err := json.Marshal(r.stack.Services)
+	if err != nil {
+		return nil, fmt.Errorf("record what was applied: %w", err)
+	}
+	return &state.Applied{
+		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
+		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift),
+	}, nil
+}
+
+// fail is the one place where an error becomes an outcome.
+func (r *reconcile) fail(err error) {
+	var outside environmentError
+	r.sync.State, r.sync.Retry = state.Failed, errors.As(err, &outside)
+	r.sync.Error, r.sync.Hint = err.Error(), fault.Hint(err)
+	r.sync.Summary = ""
+	var at stageError
+	if errors.As(err, &at) {
+		r.sync.Stage = at.stage
+	}
+	r.Log.Error("sync failed", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "error", r.sync.Error, "hint", r.sync.Hint)
+}
+
+// record writes a sync that is over, with what it applied, and tells GitLab and
+// the metrics.
+func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
+	if err := a.Store.SaveOutcome(sync, applied); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	copied := *sync
+	a.update(func(v *view) {
+		v.sync = &copied
+		if applied != nil {
+			v.applied = applied
+		}
+	})
+	a.Metrics.applied(a.snapshot().applied, sync)
+	if sync.State == state.Succeeded {
+		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
+	}
+	if sync.Trigger == "commit" || sync.Touched || sync.State != state.Succeeded {
+		return a.report(sync)
+	}
+	return nil // someone looked again at a commit that GitLab knows to be good
+}
+
+// report queues the sync's state for GitLab; it waits in the state file until
+// GitLab has it, and never holds a rollout up.
+func (a *Agent) report(sync *state.Sync) error {
+	if a.Reports == nil {
+		return nil
+	}
+	err := a.Reports.Enqueue(gitlab.Report{
+		Commit: sync.Commit, Ref: sync.Ref, Name: "coin-agent/" + a.Settings.Owner(),
+		State: reportStates[sync.State], Description: description(sync),
+	})
+	if err != nil {
+		return fmt.Errorf("queue report: %w", err)
+	}
+	return nil
+}
+
+// reportStates are what GitLab sees (design, "One reconcile").
+var reportStates = map[state.Outcome]gitlab.State{
+	state.Pending:    gitlab.Pending,
+	state.Waiting:    gitlab.Pending,
+	state.Running:    gitlab.Running,
+	state.Succeeded:  gitlab.Success,
+	state.Failed:     gitlab.Failed,
+	state.RolledBack: gitlab.Failed,
+	state.Superseded: gitlab.Canceled,
+}
+
+// description says in one line what an engineer wants to know of a sync.
+func description(sync *state.Sync) string {
+	switch sync.State {
+	case state.Waiting:
+		return "waiting: " + sync.Waiting + "; `agent sync` on the node rolls it out"
+	case state.Pending:
+		return sync.Summary
+	case state.Running:
+		return "rolling out"
+	case state.Failed, state.RolledBack:
+		text := sync.Stage + ": " + sync.Error
+		if sync.Hint != "" {
+			text += " (" + sync.Hint + ")"
+		}
+		return text
+	case state.Succeeded, state.Superseded:
+	}
+	return sync.Summary
+}

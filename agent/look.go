@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// look asks the remote which revision is selected and does what is due: a sync
+// when it is new, was interrupted, may be retried or is asked for; else one look
+// at the live services.
+func (a *Agent) look(ctx context.Context, trigger string, progress func(string)) outcome {
+	revision, err := a.Source.Select(ctx, a.rule())
+	if err != nil {
+		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
+	}
+	last := a.snapshot().sync
+	a.update(func(v *view) { v.desired = &revision })
+	if !due(last, revision, trigger) {
+		return a.watch(ctx, revision, progress)
+	}
+	return a.start(ctx, revision, trigger, progress)
+}
+
+// due says whether the selected revision needs a sync. One that failed here is
+// held until something changes or a person asks for it.
+func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
+	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" {
+		return true
+	}
+	return last.State == state.Pending || last.State == state.Running
+}
+
+// watch compares the live services with those that were applied, and corrects a
+// drift where config.yml says so. It costs one read of the engine.
+func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress func(string)) outcome {
+	last := a.snapshot().sync
+	plan, err := a.observe(ctx)
+	if err != nil || last.State != state.Succeeded || plan.Empty() {
+		return outcome{sync: last, err: err}
+	}
+	if a.snapshot().applied.Drift != string(manifests.DriftCorrect) {
+		return outcome{sync: last}
+	}
+	return a.start(ctx, revision, "drift", progress)
+}
+
+// observe looks at the live services and notes their drift.
+func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
+	v := a.snapshot()
+	if v.applied == nil {
+		return deploy.Plan{}, nil
+	}
+	want, err := appliedStack(v.applied)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	live, err := a.Engine.ObserveServices(ctx, want.Name)
+	if err != nil {
+		return deploy.Plan{}, fmt.Errorf("look at the services: %w", err)
+	}
+	plan := deploy.Drift(live, want)
+	if v.sync.State != state.Succeeded {
+		plan = deploy.Plan{} // what runs is neither the old nor the new: the failed sync says so
+	}
+	if len(plan.Steps) > 0 && len(v.drift) == 0 {
+		a.Log.Warn("live services drifted", "stack", want.Name, "services", stepNames(plan.Steps))
+	}
+	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), plan.Steps })
+	a.Metrics.drift(len(plan.Steps))
+	return plan, nil
+}
+
+// appliedStack is the part of the applied stack that drift is measured by.
+func appliedStack(applied *state.Applied) (*compose.Stack, error) {
+	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner}
+	if err := json.Unmarshal(applied.Services, &stack.Services); err != nil {
+		return nil, fmt.Errorf("recall the applied services: %w", err)
+	}
+	return stack, nil
+}
+
+// start fetches the revision and takes it through the stages.
+func (a *Agent) start(ctx context.Context, revision gitsync.Revision, trigger string, progress func(string)) outcome {
+	last := a.snapshot().sync
+	if err := a.refuseRewritten(ctx, last, revision); err != nil {
+		return outcome{err: err}
+	}
+	started := time.Now()
+	checkout, err := a.Source.Fetch(ctx, revision, a.paths())
+	if err != nil {
+		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
+	}
+	a.update(func(v *view) { v.desired = &checkout.Revision })
+	if trigger == "commit" && concernsOthers(last, checkout) {
+		return a.skip(ctx, last, checkout)
+	}
+	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
+	if err := r.begin(last, trigger); err != nil {
+		return outcome{err: err}
+	}
+	seconds := time.Since(started).Seconds()
+	r.sync.Seconds["fetch"] = seconds
+	a.Metrics.phase("fetch", seconds)
+	return r.finish(ctx, r.run(ctx))
+}
+
+// paths are what a node reads of the repository, to be fetched at once.
+func (a *Agent) paths() []string { return a.Settings.Paths() }
+
+// Paths lists the files and folders of the repository that a node is made of.
+func (s *Settings) Paths() []string {
+	environment := "environments/" + s.Environment
+	return []string{environment + "/config.yml", environment + "/common", environment + "/nodes/" + s.Node, "templates"}
+}
+
+// concernsOthers says that a new commit changes nothing that this node reads.
+func concernsOthers(last *state.Sync, checkout *gitsync.Checkout) bool {
+	return last != nil && last.Commit != checkout.Revision.Commit && last.State.Final() && !last.Retry &&
+		len(last.Inputs) > 0 && checkout.Same(last.Inputs)
+}
+
+// skip records a commit that changes nothing here: it shares the outcome of the
+// revision before it.
+func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Checkout) outcome {
+	now := time.Now()
+	sync := newSync(checkout.Revision, "commit", now)
+	sync.State, sync.Finished, sync.Unchanged = last.State, now, true
+	sync.Release, sync.Inputs = last.Release, maps.Clone(last.Inputs)
+	sync.Summary = "unchanged: the commit changes nothing that this node reads"
+	if last.State != state.Succeeded {
+		sync.Stage, sync.Hint = last.Stage, last.Hint
+		sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
+	}
+	if err := a.record(sync, nil); err != nil {
+		return outcome{err: err}
+	}
+	a.Log.Info("commit does not concern this node", "revision", short(sync.Commit))
+	_, err := a.observe(ctx)
+	return outcome{sync: sync, err: err}
+}
+
+// refuseRewritten keeps to the history that was synced: a branch that was
+// rewritten is not followed unless the settings allow it.
+func (a *Agent) refuseRewritten(ctx context.Context, last *state.Sync, revision gitsync.Revision) error {
+	if last == nil || last.Commit == revision.Commit || last.Ref != revision.Ref || revision.Tag || a.Settings.AllowRewrite {
+		return nil
+	}
+	descends, err := a.Source.Descends(ctx, last.Commit, revision.Commit)
+	if err != nil {
+		return fmt.Errorf("look at the history of %s: %w", revision.Ref, err)
+	}
+	if descends {
+		return nil
+	}
+	refused := newSync(revision, "commit", time.Now())
+	refused.State, refused.Stage, refused.Error = state.Failed, "select", errRewritten.Error()
+	refused.Hint = "restore the branch, or set allow_rewrite and restart the agent"
+	return errors.Join(fault.WithHint(errRewritten, refused.Hint), a.report(refused))
+}

@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"coin.internal/coin-agent/agent/state"
+)
+
+// Metrics are the agent's Prometheus metrics. The first two have the names that
+// the dashboards and alert rules of old use (seed 9.2 and 9.6).
+type Metrics struct {
+	registry *prometheus.Registry
+	labels   prometheus.Labels
+
+	status      prometheus.Gauge
+	version     *prometheus.GaugeVec
+	inSync      prometheus.Gauge
+	drifted     prometheus.Gauge
+	lastSuccess prometheus.Gauge
+	phases      *prometheus.HistogramVec
+	pollErrors  prometheus.Counter
+	undelivered prometheus.GaugeFunc
+	reports     func() int
+}
+
+// NewMetrics makes the metrics of one node.
+func NewMetrics(environment, node, version string) *Metrics {
+	labels := prometheus.Labels{"environment": environment, "node": node}
+	m := &Metrics{registry: prometheus.NewRegistry(), labels: labels, reports: func() int { return 0 }}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
+	}
+	m.status = gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed.")
+	m.version = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "deployment_version", Help: "1 for the release that runs.", ConstLabels: labels,
+	}, []string{"release"})
+	m.inSync = gauge("coin_agent_in_sync", "1 when the node runs what the repository says.")
+	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.")
+	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.")
+	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.", ConstLabels: labels,
+		Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
+	}, []string{"phase"})
+	m.pollErrors = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "coin_agent_poll_errors_total", Help: "Looks at the remote or the engine that failed.", ConstLabels: labels,
+	})
+	m.undelivered = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
+	}, func() float64 { return float64(m.reports()) })
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
+	build.Set(1)
+	m.registry.MustRegister(m.status, m.version, m.inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, m.undelivered, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *Metrics) phase(name string, seconds float64) {
+	m.phases.WithLabelValues(name).Observe(seconds)
+}
+
+func (m *Metrics) drift(services int) {
+	m.drifted.Set(float64(services))
+	if services > 0 {
+		m.inSync.Set(0)
+	}
+}
+
+// applied sets the gauges after a sync, and at the start from the state file.
+func (m *Metrics) applied(applied *state.Applied, last *state.Sync) {
+	if applied != nil {
+		m.version.Reset()
+		m.version.WithLabelValues(applied.Release).Set(1)
+		m.lastSuccess.Set(float64(applied.At.Unix()))
+	}
+	if last == nil || !last.State.Final() {
+		return
+	}
+	good := 0.0
+	if last.State == state.Succeeded {
+		good = 1
+	}
+	m.status.Set(good)
+	m.inSync.Set(good)
+}
+
+// Serve answers /metrics, /healthz and /readyz on a loopback address until ctx
+// ends.
+func (a *Agent) Serve(ctx context.Context, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	return serve(ctx, listener, mux)
+}
+
+// serve runs an HTTP server until ctx ends.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stopped()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// healthz says that the loop is alive: it is in a sync, or has looked within a
+// few waits.
+func (a *Agent) healthz(w http.ResponseWriter, _ *http.Request) {
+	v := a.snapshot()
+	if v.nextPoll.IsZero() || time.Now().Before(v.nextPoll.Add(time.Minute)) || v.sync != nil && !v.sync.State.Final() {
+		_, _ = w.Write([]byte("ok\n"))
+		return
+	}
+	http.Error(w, "the loop has stopped", http.StatusServiceUnavailable)
+}
+
+// readyz says that the remote and the engine answered at the last look.
+func (a *Agent) readyz(w http.ResponseWriter, _ *http.Request) {
+	v := a.snapshot()
+	switch {
+	case v.pollError != nil:
+		http.Error(w, v.pollError.Error(), http.StatusServiceUnavailable)
+	case v.desired == nil:
+		http.Error(w, "the remote has not answered yet", http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ok\n"))
+	}
+}

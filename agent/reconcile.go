@@ -1,0 +1,301 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// reconcile is one way through the stages: what each leaves for the next.
+type reconcile struct {
+	*Agent
+	sync     *state.Sync
+	revision gitsync.Revision
+	progress func(string)
+
+	checkout *gitsync.Checkout
+	node     *manifests.Node
+	secrets  *secrets.Set
+	stack    *compose.Stack
+	plan     deploy.Plan
+}
+
+// stage is one step of a reconcile, by the name that status, metrics, log and
+// commit status use.
+type stage struct {
+	name string
+	run  func(context.Context) error
+}
+
+// stages are a reconcile after its fetch, in order.
+func (r *reconcile) stages() []stage {
+	return []stage{
+		{"load", r.load},
+		{"decrypt", r.decrypt},
+		{"render", r.render},
+		{"plan", r.makePlan},
+		{"gate", r.gate},
+		{"apply", r.apply},
+		{"verify", r.verify},
+	}
+}
+
+// run takes the stages. An error says in which stage it arose.
+func (r *reconcile) run(ctx context.Context) error {
+	defer func() {
+		if r.secrets != nil {
+			r.secrets.Wipe()
+		}
+	}()
+	for _, stage := range r.stages() {
+		if err := r.enter(ctx, stage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter writes the stage to the state file, takes it, and measures it.
+func (r *reconcile) enter(ctx context.Context, stage stage) error {
+	r.sync.Stage = stage.name
+	if err := r.save(); err != nil {
+		return err
+	}
+	started := time.Now()
+	err := stage.run(ctx)
+	seconds := time.Since(started).Seconds()
+	r.sync.Seconds[stage.name] += seconds
+	r.Metrics.phase(stage.name, seconds)
+	r.Log.Debug("took stage", "stage", stage.name, "revision", short(r.sync.Commit), "seconds", seconds)
+	if err == nil {
+		return nil
+	}
+	return stageError{stage: stage.name, err: err}
+}
+
+// stageError is an error with the stage that it arose in.
+type stageError struct {
+	stage string
+	err   error
+}
+
+func (e stageError) Error() string { return e.err.Error() }
+func (e stageError) Unwrap() error { return e.err }
+
+func (r *reconcile) save() error {
+	if err := r.Store.SaveSync(r.sync); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	copied := *r.sync
+	r.update(func(v *view) { v.sync = &copied })
+	return nil
+}
+
+func (r *reconcile) load(context.Context) error {
+	node, err := manifests.Load(r.checkout.FS, r.Settings.Environment, r.Settings.Node)
+	if err != nil {
+		return err
+	}
+	r.node = node
+	return nil
+}
+
+func (r *reconcile) decrypt(context.Context) error {
+	keys, err := r.Keys()
+	if err != nil {
+		return err
+	}
+	r.secrets, err = OpenSecrets(r.node, keys)
+	return err
+}
+
+func (r *reconcile) render(context.Context) error {
+	stack, err := compose.Render(r.node, r.secrets, compose.Options{})
+	if err != nil {
+		return err
+	}
+	r.stack = stack
+	r.sync.Release = stack.Release
+	r.sync.Warnings = nil
+	for _, warning := range stack.Warnings {
+		r.sync.Warnings = append(r.sync.Warnings, warning.Error())
+	}
+	return nil
+}
+
+// makePlan compares what is wanted with what runs, and refuses a secret whose
+// content changed under an old version, before anything is touched.
+func (r *reconcile) makePlan(ctx context.Context) error {
+	live, err := r.Engine.Observe(ctx, r.stack)
+	if err != nil {
+		return environmentError{err}
+	}
+	plan, err := deploy.Diff(live, r.stack)
+	if err != nil {
+		return err
+	}
+	if err := r.compareSecrets(ctx, live); err != nil {
+		return err
+	}
+	r.plan = plan
+	if r.sync.Touched && plan.Empty() {
+		return nil // carried on after a restart: the plan of then stays on record
+	}
+	r.sync.PlanDigest = plan.Digest()
+	r.sync.Plan, err = json.Marshal(plan)
+	if err != nil {
+		return fmt.Errorf("record plan: %w", err)
+	}
+	return nil
+}
+
+// compareSecrets refuses versions whose content differs from the live one.
+func (r *reconcile) compareSecrets(ctx context.Context, live *deploy.Live) error {
+	known, err := r.Store.Fingerprints()
+	if err != nil {
+		return fmt.Errorf("read fingerprints: %w", err)
+	}
+	_, learned, err := r.Engine.Mismatched(ctx, live, r.stack, known, r.Store.FingerprintKey())
+	if learnErr := r.Store.LearnFingerprints(learned); learnErr != nil {
+		return fmt.Errorf("save fingerprints: %w", learnErr)
+	}
+	return err
+}
+
+// learnSecrets remembers the content of the secrets that were just created, so
+// that the engine need not be asked about them.
+func (r *reconcile) learnSecrets(ctx context.Context) error {
+	created := map[string]bool{}
+	for _, step := range r.plan.Steps {
+		if step.Kind == deploy.Secret && step.Action == deploy.Create {
+			created[step.Name] = true
+		}
+	}
+	if len(created) == 0 {
+		return nil
+	}
+	live, err := r.Engine.Observe(ctx, r.stack)
+	if err != nil {
+		return environmentError{err}
+	}
+	learned := map[string]string{}
+	for _, secret := range r.stack.Secrets {
+		if created[secret.Spec.Name] {
+			learned[live.Secrets[secret.Spec.Name].ID] = secret.Value.Fingerprint(r.Store.FingerprintKey())
+		}
+	}
+	return r.Store.LearnFingerprints(learned)
+}
+
+// gate lets a plan pass, or makes the sync wait for a person where config.yml
+// says so. `agent sync` on the node is that person's word.
+func (r *reconcile) gate(context.Context) error {
+	if r.plan.Empty() {
+		return nil
+	}
+	deployment := r.node.Config.Deployment
+	var reason string
+	switch {
+	case r.sync.Trigger != "commit":
+	case r.node.Config.ApprovalRequired():
+		reason = "approval is required"
+	case !deployment.AutoDeploy:
+		reason = "auto_deploy is off"
+	}
+	r.sync.Summary = "about to apply: " + planned(r.plan)
+	if reason != "" {
+		r.sync.State, r.sync.Waiting = state.Waiting, reason
+		return errWaiting
+	}
+	if r.sync.State == state.Running {
+		return nil // carried on after a restart
+	}
+	return r.report(r.sync)
+}
+
+// errWaiting ends a reconcile that waits for a person.
+var errWaiting = errors.New("waiting")
+
+// apply writes the plan, and only it.
+func (r *reconcile) apply(ctx context.Context) error {
+	if r.plan.Empty() {
+		return nil
+	}
+	r.sync.State, r.sync.Touched, r.sync.Waiting = state.Running, true, ""
+	if err := r.save(); err != nil {
+		return err
+	}
+	if err := r.report(r.sync); err != nil {
+		return err
+	}
+	r.Log.Info("applying", "revision", short(r.sync.Commit), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.sync.PlanDigest)
+	err := r.Engine.Apply(ctx, r.plan, r.stack, r.metadata(), func(event deploy.Event) {
+		r.show(eventText(event))
+	})
+	if err != nil {
+		return err
+	}
+	return r.learnSecrets(ctx)
+}
+
+// verify follows the services until they are what they declare.
+func (r *reconcile) verify(ctx context.Context) error {
+	if !r.node.Config.Deployment.HealthCheck.Enabled {
+		return nil
+	}
+	result, err := r.Engine.Verify(ctx, r.stack, deploy.VerifyOptions{
+		Timeout:  r.node.Config.HealthTimeout(),
+		Changed:  r.plan.Changed(),
+		Progress: func(result deploy.Result) { r.show(waitingText(result)) },
+	})
+	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
+		r.sync.Services = data
+	}
+	if err != nil {
+		return environmentError{err}
+	}
+	return result.Err()
+}
+
+// show tells whoever watches how far the sync is.
+func (r *reconcile) show(text string) {
+	r.progress(text)
+	r.update(func(v *view) { v.progress = text })
+	r.Log.Debug("progress", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "progress", text)
+}
+
+func (r *reconcile) metadata() deploy.Metadata {
+	return deploy.Metadata{
+		"deployed-by": r.sync.Author,
+		"deployed-at": r.sync.Started.UTC().Format(time.RFC3339),
+		"git-commit":  r.sync.Commit,
+		"environment": r.Settings.Environment,
+		"node":        r.Settings.Node,
+		"release-tag": r.sync.Release,
+		"task-id":     r.node.Variables["TASK_ID"].Value,
+		"pipeline-id": r.node.Variables["PIPELINE_ID"].Value,
+	}
+}
+
+// environmentError is a fault of what surrounds the agent, not of the revision:
+// the same revision may succeed later, so it is tried again by itself.
+type environmentError struct{ err error }
+
+func (e environmentError) Error() string { return e.err.Error() }
+func (e environmentError) Unwrap() error { return e.err }
+
+func short(commit string) string {
+	if len(commit) > 10 {
+		return commit[:10]
+	}
+	return commit
+}

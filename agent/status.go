@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"os"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// view is what the agent knows at a moment; parts of it are replaced, never
+// changed in place.
+type view struct {
+	started  time.Time
+	desired  *gitsync.Revision
+	sync     *state.Sync
+	applied  *state.Applied
+	services []deploy.ServiceStatus
+	drift    []deploy.Step
+
+	lastLook, nextPoll time.Time
+	pollError          error
+	progress           string
+}
+
+func (a *Agent) update(change func(*view)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.view)
+}
+
+func (a *Agent) snapshot() view {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.view
+}
+
+// Status is the truth about the node in one object, as `agent status -o json`
+// prints it.
+type Status struct {
+	Environment string `json:"environment"`
+	Node        string `json:"node"`
+	Stack       string `json:"stack,omitempty"`
+
+	Version string    `json:"version,omitempty"`
+	Running bool      `json:"running"` // the daemon runs
+	PID     int       `json:"pid,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+
+	InSync  bool              `json:"in_sync"`
+	Desired *gitsync.Revision `json:"desired,omitempty"` // what the remote selects
+	Applied *AppliedStatus    `json:"applied,omitempty"` // what was applied and proven last
+	Sync    *state.Sync       `json:"sync,omitempty"`    // the current or last sync, without its plan
+
+	Services []deploy.ServiceStatus `json:"services,omitempty"`
+	Drift    []deploy.Step          `json:"drift,omitempty"`
+	Progress string                 `json:"progress,omitempty"`
+
+	LastLook  time.Time `json:"last_look,omitzero"`
+	NextPoll  time.Time `json:"next_poll,omitzero"`
+	PollError string    `json:"poll_error,omitempty"`
+	PollHint  string    `json:"poll_hint,omitempty"`
+
+	GitLab *gitlab.Health `json:"gitlab,omitempty"`
+}
+
+// AppliedStatus is the revision that runs.
+type AppliedStatus struct {
+	Commit  string    `json:"commit"`
+	Release string    `json:"release,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// Status tells what the running agent knows.
+func (a *Agent) Status() Status {
+	v := a.snapshot()
+	status := newStatus(&a.Settings, v.applied, v.sync)
+	status.Version, status.Running, status.PID, status.Started = a.Version, true, os.Getpid(), v.started
+	status.Desired, status.Services, status.Drift = v.desired, v.services, v.drift
+	status.LastLook, status.NextPoll, status.Progress = v.lastLook, v.nextPoll, v.progress
+	if v.pollError != nil {
+		status.PollError, status.PollHint = v.pollError.Error(), fault.Hint(v.pollError)
+	}
+	if a.Reports != nil {
+		health := a.Reports.Health()
+		status.GitLab = &health
+	}
+	status.InSync = v.pollError == nil && len(v.drift) == 0 && v.desired != nil && v.sync != nil &&
+		v.sync.State == state.Succeeded && v.sync.Commit == v.desired.Commit
+	return status
+}
+
+// StoredStatus tells what the state file knows of an agent that does not run.
+func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
+	applied, err := store.Applied()
+	if err != nil {
+		return Status{}, err
+	}
+	last, err := store.LastSync()
+	if err != nil {
+		return Status{}, err
+	}
+	return newStatus(settings, applied, last), nil
+}
+
+func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Status {
+	status := Status{Environment: settings.Environment, Node: settings.Node}
+	if applied != nil {
+		status.Stack = applied.StackName
+		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At}
+	}
+	if last != nil {
+		brief := *last
+		brief.Plan, brief.Services, brief.Inputs = nil, nil, nil
+		status.Sync = &brief
+	}
+	return status
+}
+
+func stepNames(steps []deploy.Step) []string {
+	names := make([]string, 0, len(steps))
+	for _, step := range steps {
+		names = append(names, step.Name)
+	}
+	return names
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [PATH]",
+		Short: "Validate a repository, an environment or a node; needs no engine and no keys",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+	}
+	output := outputFlag(cmd, "text", "json")
+	repo := cmd.Flags().String("repo", "", "the repository's folder, instead of PATH")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if err := checkOutput(*output, "text", "json"); err != nil {
+			return err
+		}
+		path := "."
+		if *repo != "" {
+			path = *repo
+		}
+		if len(args) == 1 {
+			path = args[0]
+		}
+		return a.check(path, *output)
+	}
+	return cmd
+}
+
+// scope is the part of a repository that a check is about; empty names mean all.
+type scope struct{ environment, node string }
+
+// check validates what path names and prints what is wrong.
+func (a *app) check(path, output string) error {
+	rootPath, within, err := findRepository(path)
+	if err != nil {
+		return err
+	}
+	if a.settings.Environment != "" {
+		within.environment, within.node = a.settings.Environment, a.settings.Node
+	}
+	root, err := os.OpenRoot(rootPath)
+	if err != nil {
+		return fmt.Errorf("open repository: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	results, err := checkNodes(root.FS(), within)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		err = printJSON(a.stdout, results)
+	} else {
+		a.printCheck(results)
+	}
+	if err == nil && slices.ContainsFunc(results, func(c agent.Checked) bool { return len(c.Problems) > 0 }) {
+		err = errDifferent
+	}
+	return err
+}
+
+// findRepository goes up from path to the folder that holds environments/.
+func findRepository(path string) (string, scope, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", scope{}, fmt.Errorf("check %s: %w", path, err)
+	}
+	if _, err := os.Stat(absolute); err != nil {
+		return "", scope{}, fmt.Errorf("check: %w", err)
+	}
+	for dir := absolute; ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(filepath.Join(dir, "environments")); err == nil && info.IsDir() {
+			return dir, scopeOf(strings.TrimPrefix(absolute, dir)), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", scope{}, fault.WithHint(fmt.Errorf("check %s: no folder `environments` here or above", path), "name a coin-gitops repository, or a folder in one")
+		}
+	}
+}
+
+// scopeOf reads environments/<env>/nodes/<node> off a path in the repository.
+func scopeOf(path string) scope {
+	parts := strings.Split(strings.Trim(path, string(filepath.Separator)), string(filepath.Separator))
+	var s scope
+	if len(parts) > 1 && parts[0] == "environments" {
+		s.environment = parts[1]
+	}
+	if len(parts) > 3 && parts[2] == "nodes" {
+		s.node = parts[3]
+	}
+	return s
+}
+
+func checkNodes(fsys fs.FS, within scope) ([]agent.Checked, error) {
+	environments := []string{within.environment}
+	if within.environment == "" {
+		all, err := manifests.Environments(fsys)
+		if err != nil {
+			return nil, err
+		}
+		if environments = all; len(all) == 0 {
+			return nil, errors.New("check: the repository has no environment")
+		}
+	}
+	var results []agent.Checked
+	for _, environment := range environments {
+		nodes := []string{within.node}
+		if within.node == "" {
+			all, err := manifests.Nodes(fsys, environment)
+			if err != nil {
+				results = append(results, agent.Unreadable(environment, err))
+				continue
+			}
+			nodes = all
+		}
+		for _, node := range nodes {
+			results = append(results, agent.Check(fsys, environment, node))
+		}
+	}
+	return results, nil
+}
+
+func (a *app) printCheck(results []agent.Checked) {
+	p := newPrinter(a.stdout)
+	bad := 0
+	for _, result := range results {
+		name := strings.TrimSuffix(result.Environment+"/"+result.Node, "/")
+		if len(result.Problems) == 0 {
+			p.line("%-24s %s  %d services, %d secrets", name, p.paint(green, "ok"), result.Services, result.Secrets)
+		} else {
+			bad++
+			p.line("%-24s %s", name, p.paint(red, fmt.Sprintf("%d problems", len(result.Problems))))
+		}
+		for _, problem := range result.Problems {
+			printProblem(p, p.paint(red, "error"), problem)
+		}
+		for _, warning := range result.Warnings {
+			printProblem(p, p.paint(yellow, "warning"), warning)
+		}
+	}
+	p.line("%d nodes checked, %d with problems", len(results), bad)
+}
+
+func printProblem(p printer, kind string, problem agent.Problem) {
+	text := problem.Message
+	if place := problem.Place.String(); place != "" {
+		text = place + ": " + text
+	}
+	p.line("  %s: %s", kind, text)
+	if problem.Hint != "" {
+		p.line("    hint: %s", problem.Hint)
+	}
+}

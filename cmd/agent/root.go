@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// The exit codes (design, Commands).
+const (
+	exitDone      = 0
+	exitError     = 1
+	exitUsage     = 2
+	exitDifferent = 3
+)
+
+const defaultConfig = "/etc/coin-agent/agent.yml"
+
+// errDifferent says that there is a difference, which is already printed.
+var errDifferent = errors.New("different")
+
+// usageError is a command line that was not understood.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+
+// app is what the commands share.
+type app struct {
+	stdout, stderr io.Writer
+	settings       agent.Settings
+	config         string
+}
+
+// run runs one command line and gives its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	logrus.SetOutput(io.Discard) // libraries log there; what they say comes back as errors and warnings
+	a := &app{stdout: stdout, stderr: stderr, settings: agent.DefaultSettings()}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return a.exit(root.ExecuteContext(ctx))
+}
+
+// exit prints an error and gives the exit code.
+func (a *app) exit(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errDifferent):
+		return exitDifferent
+	}
+	for _, one := range fault.All(err) {
+		fmt.Fprintf(a.stderr, "agent: error: %v\n", one)
+		if hint := fault.Hint(one); hint != "" {
+			fmt.Fprintf(a.stderr, "agent: hint: %s\n", hint)
+		}
+	}
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		fmt.Fprintln(a.stderr, "agent: hint: agent --help lists the commands and flags")
+		return exitUsage
+	}
+	return exitError
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "agent",
+		Short:         "Keeps a Docker Swarm stack true to a git repository",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.readSettings(cmd)
+		},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.config, "config", "", "settings file (default "+defaultConfig+", when it is there)")
+	for _, field := range a.settings.Fields() {
+		flags.String(field.Flag(), field.Default(), field.Help)
+	}
+	root.AddCommand(a.runCommand(), a.syncCommand(), a.statusCommand(), a.checkCommand(), a.renderCommand(),
+		a.diffCommand(), a.historyCommand(), a.doctorCommand(), a.versionCommand())
+	return root
+}
+
+// readSettings layers the settings: flags over COIN_AGENT_* variables over the
+// settings file.
+func (a *app) readSettings(cmd *cobra.Command) error {
+	if err := a.readConfig(); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, field := range a.settings.Fields() {
+		known[field.Env()] = true
+		if text, ok := os.LookupEnv(field.Env()); ok {
+			if err := field.Set(text); err != nil {
+				return usageError{fmt.Errorf("%s: %w", field.Env(), err)}
+			}
+		}
+		if flag := cmd.Flags().Lookup(field.Flag()); flag != nil && flag.Changed {
+			if err := field.Set(flag.Value.String()); err != nil {
+				return usageError{fmt.Errorf("--%s: %w", field.Flag(), err)}
+			}
+		}
+	}
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, agent.EnvPrefix) && !known[name] && name != agent.EnvPrefix+"CONFIG" {
+			return usageError{fmt.Errorf("unknown setting: the environment variable %s", name)}
+		}
+	}
+	return nil
+}
+
+func (a *app) readConfig() error {
+	name, asked := a.config, true
+	if name == "" {
+		name = os.Getenv(agent.EnvPrefix + "CONFIG")
+	}
+	if name == "" {
+		name, asked = defaultConfig, false
+	}
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return nil
+	}
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("read settings: %w", err), "name the settings file with --config")
+	}
+	return a.settings.ReadYAML(name, data)
+}
+
+// noArgs refuses arguments as wrong usage.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// outputFlag adds -o with the forms that the command has; the first is default.
+func outputFlag(cmd *cobra.Command, forms ...string) *string {
+	return cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms, " or "))
+}
+
+// checkOutput refuses a form that the command has not.
+func checkOutput(output string, forms ...string) error {
+	for _, form := range forms {
+		if output == form {
+			return nil
+		}
+	}
+	return usageError{fmt.Errorf("unknown output %q: use %s", output, strings.Join(forms, " or "))}
+}

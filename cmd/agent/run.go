@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/lmittmann/tint"
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon: follow the repository and keep the stack true to it",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.daemon(cmd.Context()) },
+	}
+}
+
+// daemon runs the agent, its control socket, its metrics and its reports until
+// ctx ends.
+func (a *app) daemon(ctx context.Context) error {
+	if err := forbidCoreDumps(); err != nil {
+		return err
+	}
+	log, err := a.logger()
+	if err != nil {
+		return err
+	}
+	d, err := a.assemble(log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	control, err := agent.ListenControl(a.settings.Socket)
+	if err != nil {
+		return err
+	}
+	services := []func(context.Context) error{d.agent.Run, func(ctx context.Context) error { return d.agent.ServeControl(ctx, control) }}
+	if a.settings.Listen != "" {
+		listener, err := net.Listen("tcp", a.settings.Listen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("listen for metrics: %w", err), control.Close())
+		}
+		log.Info("metrics and health", "address", listener.Addr().String())
+		services = append(services, func(ctx context.Context) error { return d.agent.Serve(ctx, listener) })
+	}
+	if d.outbox != nil {
+		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
+	}
+	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
+	err = together(ctx, services)
+	log.Info("agent stopped")
+	return err
+}
+
+// together runs services until ctx ends or one of them fails, and waits for all.
+func together(ctx context.Context, services []func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(services))
+	for _, service := range services {
+		go func() {
+			ended <- service(ctx)
+			stop()
+		}()
+	}
+	var err error
+	for range services {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+// forbidCoreDumps keeps secrets in memory out of core files.
+func forbidCoreDumps() error {
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return fmt.Errorf("disable core dumps: %w", err)
+	}
+	return nil
+}
+
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.settings.LogLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("unknown log level %q: use debug, info, warn or error", a.settings.LogLevel)}
+	}
+	switch a.settings.LogFormat {
+	case "json":
+		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
+	case "text":
+		return slog.New(tint.NewHandler(a.stderr, &tint.Options{Level: level, NoColor: !terminal(a.stderr)})), nil
+	}
+	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
+}
+
+func terminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd()) && os.Getenv("NO_COLOR") == ""
+}
+
+// parts are an agent and what it stands on.
+type parts struct {
+	agent  *agent.Agent
+	source *gitsync.Repository
+	engine *deploy.Engine
+	store  *state.Store
+	outbox *gitlab.Outbox
+}
+
+// assemble makes an agent of the settings.
+func (a *app) assemble(log *slog.Logger) (*parts, error) {
+	if err := a.settings.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := a.settings.Keyring(); err != nil {
+		return nil, err
+	}
+	source, err := gitsync.Open(a.settings.Remote())
+	if err != nil {
+		return nil, err
+	}
+	client, err := a.settings.GitLab()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := deploy.Connect(a.settings.Engine)
+	if err != nil {
+		return nil, err
+	}
+	store, err := state.Open(a.settings.StateDir, a.settings.Owner())
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	p := &parts{source: source, engine: engine, store: store}
+	made := agent.Parts{
+		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Store: store,
+		Keys: a.settings.Keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
+	}
+	if client != nil {
+		p.outbox = gitlab.NewOutbox(client, state.Outbox{Store: store}, log)
+		made.Reports = p.outbox
+	}
+	p.agent = agent.New(made)
+	return p, nil
+}
+
+func (p *parts) close() {
+	_ = p.store.Close()
+	_ = p.engine.Close()
+}

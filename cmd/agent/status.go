@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "status", Short: "Show what should run, what runs, and what is being done", Args: noArgs}
+	output := outputFlag(cmd, "text", "json")
+	watch := cmd.Flags().Bool("watch", false, "show it again whenever it changes")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output, "text", "json"); err != nil {
+			return err
+		}
+		if *watch {
+			return a.watchStatus(cmd.Context())
+		}
+		status, err := a.status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *output == "json" {
+			err = printJSON(a.stdout, status)
+		} else {
+			a.printStatus(status)
+		}
+		switch {
+		case err != nil:
+			return err
+		case !status.Running:
+			return fault.WithHint(fmt.Errorf("%w %s", agent.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
+		case !status.InSync:
+			return errDifferent
+		}
+		return nil
+	}
+	return cmd
+}
+
+// status asks the daemon, or reads the state file when none runs.
+func (a *app) status(ctx context.Context) (agent.Status, error) {
+	status, err := agent.NewClient(a.settings.Socket).Status(ctx)
+	if !errors.Is(err, agent.ErrNotRunning) {
+		return status, err
+	}
+	store, storeErr := state.OpenReadOnly(a.settings.StateDir)
+	if storeErr != nil {
+		return status, err // no daemon, and nothing that one has left
+	}
+	defer func() { _ = store.Close() }()
+	return agent.StoredStatus(&a.settings, store)
+}
+
+func (a *app) watchStatus(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	last := ""
+	for {
+		status, err := a.status(ctx)
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
+		plain := &app{stdout: &text}
+		plain.printStatus(status)
+		if text.String() != last {
+			last = text.String()
+			fmt.Fprintln(a.stdout, last)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) printStatus(s agent.Status) {
+	p := newPrinter(a.stdout)
+	p.line("%s/%s  stack %s  %s", s.Environment, s.Node, orDash(s.Stack), verdict(p, s))
+	if s.Desired != nil {
+		p.line("  desired   %s %s  %s", short(s.Desired.Commit), s.Desired.Ref, byWhom(s.Desired.Subject, s.Desired.Author))
+	}
+	if s.Applied != nil {
+		p.line("  applied   %s release %s, %s", short(s.Applied.Commit), orDash(s.Applied.Release), ago(s.Applied.At))
+	}
+	if s.Sync != nil {
+		printSync(p, s.Sync, s.Progress)
+	}
+	switch {
+	case s.PollError != "":
+		p.line("  looking   %s", p.paint(red, s.PollError))
+		printHint(p, s.PollHint)
+	case s.Running:
+		p.line("  looking   last %s, next in %s", ago(s.LastLook), roughly(time.Until(s.NextPoll)))
+	}
+	printGitLab(p, s)
+	printServices(p, s)
+}
+
+// verdict is the one word that matters.
+func verdict(p printer, s agent.Status) string {
+	switch {
+	case !s.Running:
+		return p.paint(red, "the agent does not run")
+	case s.InSync:
+		return p.paint(green, "in sync")
+	case s.Sync != nil && s.Sync.State == state.Failed:
+		return p.paint(red, "failed")
+	case s.Sync != nil && !s.Sync.State.Final():
+		return p.paint(yellow, string(s.Sync.State))
+	case len(s.Drift) > 0:
+		return p.paint(yellow, "drifted")
+	case s.PollError != "":
+		return p.paint(red, "out of touch")
+	}
+	return p.paint(yellow, "not in sync")
+}
+
+func byWhom(subject, author string) string {
+	if author == "" {
+		return subject
+	}
+	return fmt.Sprintf("%q by %s", subject, author)
+}
+
+func printSync(p printer, sync *state.Sync, progress string) {
+	where := ""
+	if !sync.State.Final() {
+		where = " at " + sync.Stage
+	}
+	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
+	if sync.Error != "" {
+		p.line("            %s", p.paint(red, sync.Stage+": "+sync.Error))
+		printHint(p, sync.Hint)
+		if sync.Retry {
+			p.line("            it is tried again by itself")
+		} else {
+			p.line("            held: a new commit or `agent sync` tries again")
+		}
+	} else if sync.Waiting != "" {
+		p.line("            waiting: %s; `agent sync` rolls it out", sync.Waiting)
+	} else if sync.Summary != "" {
+		p.line("            %s", sync.Summary)
+	}
+	if progress != "" {
+		p.line("            %s", progress)
+	}
+	for _, warning := range sync.Warnings {
+		p.line("            %s", p.paint(yellow, "warning: "+warning))
+	}
+}
+
+func printHint(p printer, hint string) {
+	if hint != "" {
+		p.line("            hint: %s", hint)
+	}
+}
+
+func printGitLab(p printer, s agent.Status) {
+	if s.GitLab == nil {
+		return
+	}
+	health := s.GitLab
+	text := "all statuses delivered"
+	if health.Undelivered > 0 {
+		text = fmt.Sprintf("%d statuses not delivered", health.Undelivered)
+	}
+	if !health.TokenExpires.IsZero() {
+		text += fmt.Sprintf(", token expires %s", health.TokenExpires.Format(time.DateOnly))
+	}
+	p.line("  gitlab    %s", text)
+	if health.LastError != "" {
+		p.line("            %s", p.paint(red, health.LastError))
+		printHint(p, health.Hint)
+	}
+	if health.Refused != nil {
+		p.line("            %s", p.paint(yellow, fmt.Sprintf("refused: %s of %s: %s", health.Refused.Report.State, short(health.Refused.Report.Commit), health.Refused.Reason)))
+	}
+}
+
+func printServices(p printer, s agent.Status) {
+	if len(s.Services) == 0 {
+		return
+	}
+	drift := map[string]string{}
+	for _, step := range s.Drift {
+		drift[step.Name] = driftText(step)
+	}
+	rows := make([][]string, 0, len(s.Services))
+	for _, service := range s.Services {
+		rows = append(rows, []string{service.Name, service.Image, tasks(service), serviceState(p, service, drift[service.Name])})
+		delete(drift, service.Name)
+	}
+	p.line("")
+	p.table([]string{"SERVICE", "IMAGE", "TASKS", "STATE"}, rows)
+	for _, step := range s.Drift {
+		if text, missing := drift[step.Name]; missing {
+			p.line("%s: %s", step.Name, p.paint(yellow, text))
+		}
+	}
+}
+
+func tasks(service deploy.ServiceStatus) string {
+	return fmt.Sprintf("%d/%d", service.Running, service.Desired)
+}
+
+func serviceState(p printer, service deploy.ServiceStatus, drift string) string {
+	switch {
+	case drift != "":
+		return p.paint(yellow, "drifted: "+drift)
+	case service.Message != "":
+		return p.paint(red, service.UpdateState+": "+service.Message)
+	case service.UpdateState == "updating":
+		return p.paint(yellow, "updating")
+	case service.Desired == 0 && service.Completed > 0, service.Desired == 0:
+		return "done"
+	case service.Running < service.Desired:
+		return p.paint(red, "not running")
+	}
+	return p.paint(green, "running")
+}
+
+func driftText(step deploy.Step) string {
+	if step.Action != deploy.Update {
+		return "to " + string(step.Action)
+	}
+	fields := make([]string, 0, len(step.Changes))
+	for _, change := range step.Changes {
+		fields = append(fields, change.Path)
+	}
+	return strings.Join(fields, ", ")
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// reportLimit is how long `sync --once` tries to bring its reports to GitLab.
+const reportLimit = 30 * time.Second
+
+func (a *app) syncCommand() *cobra.Command {
+	var once, dryRun, wait bool
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Reconcile now; a revision that failed here is tried again",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case dryRun:
+				return a.diff(cmd.Context(), checkoutFlags{}, "text")
+			case once:
+				return a.syncOnce(cmd.Context())
+			case wait:
+				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), a.progress)
+				return a.outcome(sync, err)
+			}
+			if err := agent.NewClient(a.settings.Socket).RequestSync(cmd.Context()); err != nil {
+				return err
+			}
+			newPrinter(a.stdout).line("sync requested; `agent status` shows how it goes")
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "make one sync in this process, without the daemon")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
+	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync to its end")
+	cmd.MarkFlagsMutuallyExclusive("once", "dry-run", "wait")
+	return cmd
+}
+
+func (a *app) progress(text string) { newPrinter(a.stderr).line("%s", text) }
+
+// syncOnce makes one sync in this process. The state file admits one agent at a
+// time, so it never runs beside the daemon.
+func (a *app) syncOnce(ctx context.Context) error {
+	if err := forbidCoreDumps(); err != nil {
+		return err
+	}
+	p, err := a.assemble(slog.New(slog.DiscardHandler))
+	if errors.Is(err, state.ErrLocked) {
+		return fault.WithHint(err, "use `agent sync` without --once")
+	}
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	sync, err := p.agent.Once(ctx, a.progress)
+	err = a.outcome(sync, err)
+	if p.outbox != nil {
+		limited, cancel := context.WithTimeout(ctx, reportLimit)
+		defer cancel()
+		err = errors.Join(err, p.outbox.Flush(limited))
+	}
+	return err
+}
+
+// outcome prints how a sync ended.
+func (a *app) outcome(sync *state.Sync, err error) error {
+	if err != nil && (sync == nil || sync.Error == "") {
+		return err
+	}
+	if sync.State == state.Succeeded {
+		newPrinter(a.stdout).line("%s %s: %s", sync.Ref, short(sync.Commit), sync.Summary)
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%s %s: %s: %s", sync.Ref, short(sync.Commit), sync.Stage, sync.Error), sync.Hint)
+}

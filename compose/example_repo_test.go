@@ -1,0 +1,109 @@
+package compose_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"testing"
+	"testing/fstest"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// render renders a node without keys.
+func render(t *testing.T, fsys fs.FS, environment, name string) (*compose.Stack, error) {
+	t.Helper()
+	node, err := manifests.Load(fsys, environment, name)
+	if err != nil {
+		t.Fatalf("load %s/%s: %v", environment, name, err)
+	}
+	var files []secrets.File
+	for _, path := range node.SecretFiles {
+		data, err := fs.ReadFile(node.FS, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, secrets.File{Path: path, Data: data})
+	}
+	set, err := secrets.Seal(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	if err != nil {
+		t.Fatalf("seal %s/%s: %v", environment, name, err)
+	}
+	return compose.Render(node, set, compose.Options{})
+}
+
+func TestEveryExampleNodeRenders(t *testing.T) {
+	fsys := os.DirFS("../examples/coin-gitops")
+	environments, err := manifests.Environments(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := 0
+	for _, environment := range environments {
+		names, err := manifests.Nodes(fsys, environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			nodes++
+			t.Run(environment+"/"+name, func(t *testing.T) {
+				stack, err := render(t, fsys, environment, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(stack.Services) == 0 || len(stack.Secrets) == 0 {
+					t.Errorf("%d services and %d secrets: want some of each", len(stack.Services), len(stack.Secrets))
+				}
+			})
+		}
+	}
+	if nodes != 11 {
+		t.Errorf("%d nodes, want 11: two, two, three and four", nodes)
+	}
+}
+
+// TestSameBytes renders twice, the second time from a tree whose files were
+// added in another order.
+func TestSameBytes(t *testing.T) {
+	disk := os.DirFS("../examples/coin-gitops")
+	var paths []string
+	err := fs.WalkDir(disk, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shuffled := fstest.MapFS{}
+	for i := range paths {
+		path := paths[len(paths)-1-i]
+		data, err := fs.ReadFile(disk, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shuffled[path] = &fstest.MapFile{Data: data}
+	}
+	first := specs(t, disk)
+	for range 5 {
+		if second := specs(t, shuffled); !bytes.Equal(first, second) {
+			t.Fatal("the same files gave other bytes")
+		}
+	}
+}
+
+func specs(t *testing.T, fsys fs.FS) []byte {
+	t.Helper()
+	stack, err := render(t, fsys, "sandbox", "node3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := stack.Specs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
