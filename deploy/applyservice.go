@@ -96,7 +96,7 @@ func (a *application) removeService(ctx context.Context, name string) error {
 // read looks at one service without the engine's defaults filled in, and gives
 // the names of its networks, which may be new since the plan was made.
 func (a *application) read(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
-	services, err := a.engine.listServices(ctx, nameFilter("name", []string{name}))
+	services, err := a.engine.listServices(ctx, nameFilter([]string{name}))
 	if err != nil {
 		return swarm.Service{}, nil, err
 	}

@@ -106,7 +106,7 @@ func (e *Engine) readServices(ctx context.Context, live *Live, stack *compose.St
 	if len(missing) == 0 {
 		return nil
 	}
-	others, err := e.listServices(ctx, nameFilter("name", missing)) // matches by prefix
+	others, err := e.listServices(ctx, nameFilter(missing))
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (e *Engine) readSecrets(ctx context.Context, live *Live, stack *compose.Sta
 		return err
 	}
 	if missing := missingNames(wanted, live.Secrets); len(missing) > 0 {
-		return read(nameFilter("names", missing))
+		return read(nameFilter(missing))
 	}
 	return nil
 }
@@ -223,15 +223,17 @@ func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Sta
 		return err
 	}
 	if missing := missingNames(wanted, live.Configs); len(missing) > 0 {
-		return read(nameFilter("names", missing))
+		return read(nameFilter(missing))
 	}
 	return nil
 }
 
-func nameFilter(key string, names []string) filters.Args {
+// nameFilter selects by the beginning of the name: the engine has no exact
+// filter for all kinds, so there may be more than was asked for.
+func nameFilter(names []string) filters.Args {
 	args := filters.NewArgs()
 	for _, name := range names {
-		args.Add(key, name)
+		args.Add("name", name)
 	}
 	return args
 }

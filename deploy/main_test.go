@@ -1,0 +1,137 @@
+package deploy_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/secrets"
+)
+
+const (
+	owner  = "sandbox/node3"
+	image1 = "coin/app:1"
+	image2 = "coin/app:2"
+)
+
+func TestMain(m *testing.M) { os.Exit(swarmtest.Main(m)) }
+
+// newStack gives a stack with one network and no services.
+func newStack(name string) *compose.Stack {
+	return &compose.Stack{
+		Name: name, Owner: owner,
+		Networks: map[string]network.CreateOptions{
+			name + "_default": {Driver: "overlay", Labels: ownLabels(name)},
+		},
+		Services: map[string]swarm.ServiceSpec{},
+	}
+}
+
+func ownLabels(stack string) map[string]string {
+	return map[string]string{compose.LabelStack: stack, compose.LabelOwner: owner}
+}
+
+// add puts a service into the stack that serves with image1, changed by change.
+func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
+	name := stack.Name + "_" + short
+	labels := ownLabels(stack.Name)
+	labels[compose.LabelImage] = image1
+	spec := swarm.ServiceSpec{
+		Annotations: swarm.Annotations{Name: name, Labels: labels},
+		TaskTemplate: swarm.TaskSpec{
+			ContainerSpec: &swarm.ContainerSpec{
+				Image:  image1,
+				Env:    []string{"SERVICE_NAME=" + short},
+				Labels: map[string]string{compose.LabelStack: stack.Name},
+			},
+			Networks:  []swarm.NetworkAttachmentConfig{{Target: stack.Name + "_default", Aliases: []string{short}}},
+			Placement: &swarm.Placement{},
+			Resources: &swarm.ResourceRequirements{},
+		},
+		UpdateConfig: &swarm.UpdateConfig{Parallelism: 1, Monitor: 300 * time.Millisecond},
+		EndpointSpec: &swarm.EndpointSpec{},
+	}
+	if change != nil {
+		change(&spec)
+	}
+	stack.Services[name] = spec
+}
+
+// addSecret puts a secret into the stack and gives a reference to it.
+func addSecret(stack *compose.Stack, key, version, content string) *swarm.SecretReference {
+	name := stack.Name + "_" + key + "." + version
+	stack.Secrets = append(stack.Secrets, compose.Secret{
+		Spec:  swarm.SecretSpec{Annotations: swarm.Annotations{Name: name, Labels: ownLabels(stack.Name)}},
+		Value: secrets.NewValue([]byte(content)), Key: key, Variable: "SV_" + key,
+	})
+	return &swarm.SecretReference{
+		SecretName: name,
+		File:       &swarm.SecretReferenceFileTarget{Name: key, UID: "0", GID: "0", Mode: 0o444},
+	}
+}
+
+// connect gives an engine at host.
+func connect(t testing.TB, host string) *deploy.Engine {
+	t.Helper()
+	engine, err := deploy.Connect(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	return engine
+}
+
+func planFor(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	t.Helper()
+	live, err := engine.Observe(t.Context(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := deploy.Diff(live, stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// rollout brings the stack up and waits for it, and gives the plan.
+func rollout(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	t.Helper()
+	plan := planFor(t, engine, stack)
+	if err := engine.Apply(t.Context(), plan, stack, deploy.Metadata{"deployed-by": "test"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	result := verify(t, engine, stack, plan)
+	if err := result.Err(); err != nil {
+		t.Fatalf("%v\n%+v", err, result)
+	}
+	return plan
+}
+
+func verify(t testing.TB, engine *deploy.Engine, stack *compose.Stack, plan deploy.Plan) deploy.Result {
+	t.Helper()
+	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: time.Minute, Changed: plan.Changed()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// lines renders steps as "action kind name", the stack's name left out.
+func lines(plan deploy.Plan) []string {
+	steps := []string{}
+	for _, step := range plan.Steps {
+		name := step.Name
+		if len(name) > len(plan.Stack) && name[:len(plan.Stack)] == plan.Stack {
+			name = name[len(plan.Stack)+1:]
+		}
+		steps = append(steps, string(step.Action)+" "+string(step.Kind)+" "+name)
+	}
+	return steps
+}

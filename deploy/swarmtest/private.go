@@ -1,0 +1,217 @@
+// Package swarmtest gives tests, the demo and the benchmarks a real Swarm: that
+// of $SWARM_TEST_HOST, or a private engine of its own, which is ended and
+// removed without a trace whatever happens. It also records what is written to
+// an engine, and makes writes fail on demand.
+package swarmtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	startLimit = time.Minute
+	stopLimit  = 40 * time.Second
+	prefix     = "coinswarm"
+)
+
+// Private is an engine of our own with a Swarm of one node.
+type Private struct {
+	Host string // unix:///…
+	Dir  string // holds all that the engine has, and its log
+
+	process *os.Process
+	ended   chan struct{} // closed when the engine's process is gone
+	lock    *os.File
+}
+
+// Start starts a private engine and makes it a Swarm manager. Only one runs on a
+// machine at a time, since engines share bridges and ports: Start waits for the
+// others to end. Dir is made if need be and removed by Stop; its path must be
+// short, as a socket lies in it. An empty dir takes a new one in /tmp.
+func Start(ctx context.Context, dir string) (*Private, error) {
+	program, err := exec.LookPath("dockerd")
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("start a private engine: %w", err),
+			"`make test` installs it; by hand: apt-get install docker.io; or set SWARM_TEST_HOST to an engine that is a Swarm manager")
+	}
+	lock, err := acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	removeStale()
+	p := &Private{lock: lock, ended: make(chan struct{})}
+	if p.Dir, err = makeDir(dir); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	p.Host = "unix://" + filepath.Join(p.Dir, "s")
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err = p.launch(program); err == nil {
+		err = p.initialise(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("start a private engine: %w%s", err, p.logTail())
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+// acquire waits for the lock that keeps private engines apart. The system gives
+// it back when the process ends, however it ends.
+func acquire(ctx context.Context) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(os.TempDir(), prefix+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock private engines: %w", err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return file, nil
+		}
+		select {
+		case <-ctx.Done():
+			_ = file.Close()
+			return nil, fmt.Errorf("wait for another private engine to end: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		made, err := os.MkdirTemp("/tmp", prefix)
+		if err != nil {
+			return "", fmt.Errorf("make engine directory: %w", err)
+		}
+		return made, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make engine directory: %w", err)
+	}
+	return dir, nil
+}
+
+// launch runs the engine's process. It is told to end when the thread ends that
+// started it, that is with this process at the latest; hence the locked thread.
+func (p *Private) launch(program string) error {
+	log, err := os.Create(filepath.Join(p.Dir, "log"))
+	if err != nil {
+		return err
+	}
+	command := exec.Command(program,
+		"--host", p.Host,
+		"--data-root", filepath.Join(p.Dir, "d"),
+		"--exec-root", filepath.Join(p.Dir, "e"),
+		"--pidfile", filepath.Join(p.Dir, "p"),
+		"--config-file", filepath.Join(p.Dir, "c"),
+		"--log-level", "warn",
+	)
+	if err := os.WriteFile(filepath.Join(p.Dir, "c"), []byte("{}\n"), 0o600); err != nil {
+		return err
+	}
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.ended)
+		err := command.Start()
+		p.process = command.Process
+		started <- err
+		_ = log.Close()
+		if err == nil {
+			_ = command.Wait()
+		}
+	}()
+	return <-started
+}
+
+// initialise waits for the engine to answer and makes it a Swarm of one.
+func (p *Private) initialise(ctx context.Context) error {
+	api, err := client.NewClientWithOpts(client.WithHost(p.Host), client.WithAPIVersionNegotiation())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = api.Close() }()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err = api.Ping(ctx); err == nil {
+			break
+		}
+		select {
+		case <-p.ended:
+			return errors.New("it ended at once; are you root?")
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+	_, err = api.SwarmInit(ctx, swarm.InitRequest{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
+	return err
+}
+
+func (p *Private) logTail() string {
+	content, err := os.ReadFile(filepath.Join(p.Dir, "log"))
+	if err != nil || len(content) == 0 {
+		return ""
+	}
+	lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
+	return "\nits log ends:\n" + string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+}
+
+// CopyLog writes the engine's own log to w.
+func (p *Private) CopyLog(w io.Writer) error {
+	file, err := os.Open(filepath.Join(p.Dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	_, err = io.Copy(w, file)
+	return err
+}
+
+// Stop ends the engine with all its containers and removes what it had.
+func (p *Private) Stop() error {
+	defer func() { _ = p.lock.Close() }()
+	if p.process != nil {
+		_ = p.process.Signal(syscall.SIGTERM)
+		timer := time.NewTimer(stopLimit)
+		defer timer.Stop()
+		select {
+		case <-p.ended:
+		case <-timer.C:
+			_ = p.process.Kill()
+			<-p.ended
+		}
+	}
+	return removeDir(p.Dir)
+}
+
+// shared is the one engine of a test binary; tests of a package use it together.
+type shared struct {
+	once    sync.Once
+	host    string
+	private *Private
+	err     error
+}

@@ -1,0 +1,150 @@
+package swarmtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Call is one request that an engine was sent.
+type Call struct {
+	Method string
+	Path   string // without the API version
+	Query  string
+}
+
+func (c Call) String() string { return c.Method + " " + c.Path }
+
+// Write tells whether the call could change something.
+func (c Call) Write() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
+
+// Recorder stands in front of an engine on a socket of its own and records the
+// calls that pass, streams such as /events included.
+type Recorder struct {
+	Host string
+
+	mu     sync.Mutex
+	calls  []Call
+	before map[int]func(Call) error // by number of the write, counted from the last Reset
+	writes int
+}
+
+var apiVersion = regexp.MustCompile(`^/v\d+\.\d+/`)
+
+// Record puts a recorder in front of the Swarm for the time of the test.
+func (s *Swarm) Record(t testing.TB) *Recorder {
+	t.Helper()
+	recorder, stop, err := NewRecorder(s.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return recorder
+}
+
+// NewRecorder puts a recorder in front of the engine at host, unix:///… only,
+// until stop is called.
+func NewRecorder(host string) (recorder *Recorder, stop func(), err error) {
+	socket, ok := strings.CutPrefix(host, "unix://")
+	if !ok {
+		return nil, nil, fmt.Errorf("record calls to %s: only unix sockets are served", host)
+	}
+	dir, err := os.MkdirTemp("/tmp", "recorder") // socket paths must be short
+	if err != nil {
+		return nil, nil, fmt.Errorf("record calls: %w", err)
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, nil, fmt.Errorf("record calls: %w", err)
+	}
+	recorder = &Recorder{Host: "unix://" + path, before: map[int]func(Call) error{}}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	quiet := log.New(io.Discard, "", 0)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine"
+		},
+		Transport:     transport,
+		FlushInterval: -1, // events are to arrive as they come
+		ErrorLog:      quiet,
+	}
+	server := &http.Server{Handler: recorder.handle(proxy), ErrorLog: quiet}
+	go func() { _ = server.Serve(listener) }()
+	return recorder, func() {
+		_ = server.Close()
+		transport.CloseIdleConnections()
+		_ = os.RemoveAll(dir)
+	}, nil
+}
+
+func (r *Recorder) handle(proxy http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		call := Call{Method: request.Method, Path: apiVersion.ReplaceAllString(request.URL.Path, "/"), Query: request.URL.RawQuery}
+		if err := r.note(call); err != nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, `{"message":%q}`, err)
+			return
+		}
+		proxy.ServeHTTP(w, request)
+	})
+}
+
+func (r *Recorder) note(call Call) error {
+	r.mu.Lock()
+	r.calls = append(r.calls, call)
+	var act func(Call) error
+	if call.Write() {
+		r.writes++
+		act = r.before[r.writes]
+	}
+	r.mu.Unlock()
+	if act == nil {
+		return nil
+	}
+	return act(call)
+}
+
+// BeforeWrite has act called before the n-th write from the last Reset passes,
+// counted from 1. An error of act is answered with status 500, and the write
+// does not reach the engine.
+func (r *Recorder) BeforeWrite(n int, act func(Call) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before[n] = act
+}
+
+// Reset forgets the calls so far, and what was to happen before writes.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls, r.writes = nil, 0
+	clear(r.before)
+}
+
+// Calls lists the calls since the last Reset.
+func (r *Recorder) Calls() []Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls)
+}
+
+// Writes lists the calls since the last Reset that could change something.
+func (r *Recorder) Writes() []Call {
+	return slices.DeleteFunc(r.Calls(), func(c Call) bool { return !c.Write() })
+}

@@ -1,0 +1,138 @@
+package swarmtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"coin.internal/coin-agent/internal/waitfor"
+)
+
+func byStack(name string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+name))
+}
+
+// remove takes a stack away: services, and when their containers are gone,
+// networks (one removed too early becomes a ghost), secrets and configs.
+func (s *Swarm) remove(ctx context.Context, t testing.TB, name string) {
+	t.Helper()
+	services, err := s.API.ServiceList(ctx, swarm.ServiceListOptions{Filters: byStack(name)})
+	if err != nil {
+		t.Errorf("clean up: list services: %v", err)
+		return
+	}
+	for _, service := range services {
+		if err := s.API.ServiceRemove(ctx, service.ID); err != nil && !errdefs.IsNotFound(err) {
+			t.Errorf("clean up: remove service %s: %v", service.Spec.Name, err)
+		}
+	}
+	waitfor.NoError(t, 40*time.Second, func() error { return s.noContainers(ctx, name) })
+	waitfor.NoError(t, 20*time.Second, func() error { return s.noNetworks(ctx, name) })
+	s.removeObjects(ctx, t, name)
+}
+
+func (s *Swarm) noContainers(ctx context.Context, stack string) error {
+	list, err := s.API.ContainerList(ctx, container.ListOptions{
+		All:     true,
+		Filters: filters.NewArgs(filters.Arg("label", "com.docker.swarm.service.name")),
+	})
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		if !strings.HasPrefix(one.Labels["com.docker.swarm.service.name"], stack+"_") {
+			continue
+		}
+		if one.State != container.StateRunning {
+			// On 20.10 the containers of jobs outlive their service.
+			_ = s.API.ContainerRemove(ctx, one.ID, container.RemoveOptions{Force: true})
+		}
+		err = fmt.Errorf("container %s of %s is still there", one.ID, stack)
+	}
+	return err
+}
+
+func (s *Swarm) noNetworks(ctx context.Context, stack string) error {
+	list, err := s.API.NetworkList(ctx, network.ListOptions{Filters: byStack(stack)})
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		if removeErr := s.API.NetworkRemove(ctx, one.ID); removeErr != nil && !errdefs.IsNotFound(removeErr) {
+			err = removeErr
+			continue
+		}
+		err = fmt.Errorf("network %s is still there", one.Name)
+	}
+	return err
+}
+
+func (s *Swarm) removeObjects(ctx context.Context, t testing.TB, name string) {
+	t.Helper()
+	secrets, err := s.API.SecretList(ctx, swarm.SecretListOptions{Filters: byStack(name)})
+	if err != nil {
+		t.Errorf("clean up: list secrets: %v", err)
+	}
+	for _, secret := range secrets {
+		if err := s.API.SecretRemove(ctx, secret.ID); err != nil {
+			t.Errorf("clean up: remove secret %s: %v", secret.Spec.Name, err)
+		}
+	}
+	configs, err := s.API.ConfigList(ctx, swarm.ConfigListOptions{Filters: byStack(name)})
+	if err != nil {
+		t.Errorf("clean up: list configs: %v", err)
+	}
+	for _, config := range configs {
+		if err := s.API.ConfigRemove(ctx, config.ID); err != nil {
+			t.Errorf("clean up: remove config %s: %v", config.Spec.Name, err)
+		}
+	}
+}
+
+// Tasks lists the tasks of a service by its full name.
+func (s *Swarm) Tasks(t testing.TB, service string) []swarm.Task {
+	t.Helper()
+	tasks, err := s.API.TaskList(t.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tasks
+}
+
+// dump shows the tasks of a stack and their last lines.
+func (s *Swarm) dump(ctx context.Context, t testing.TB, name string) {
+	t.Helper()
+	tasks, err := s.API.TaskList(ctx, swarm.TaskListOptions{Filters: byStack(name)})
+	if err != nil {
+		t.Logf("list tasks of %s: %v", name, err)
+		return
+	}
+	for _, task := range tasks {
+		image := ""
+		if task.Spec.ContainerSpec != nil {
+			image = task.Spec.ContainerSpec.Image
+		}
+		t.Logf("task %s service %s slot %d %s: wanted %s, is %s %s %s", task.ID, task.ServiceID, task.Slot,
+			image, task.DesiredState, task.Status.State, task.Status.Message, task.Status.Err)
+		stream, err := s.API.TaskLogs(ctx, task.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
+		if err != nil {
+			continue
+		}
+		var text bytes.Buffer
+		_, _ = stdcopy.StdCopy(&text, &text, stream)
+		_ = stream.Close()
+		if text.Len() > 0 {
+			t.Logf("its log:\n%s", text.String())
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package swarmtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/demoimage"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// HostVariable names an engine to use instead of a private one.
+const HostVariable = "SWARM_TEST_HOST"
+
+// Tests of one binary share one engine: starting one takes seconds, and two on
+// one machine would clash.
+var (
+	ours   shared
+	stacks atomic.Int64
+)
+
+// Main runs a package's tests and ends the engine that they started, if any. It
+// is all that a TestMain needs: os.Exit(swarmtest.Main(m)).
+func Main(m *testing.M) int {
+	code := m.Run()
+	if ours.private == nil {
+		return code
+	}
+	if err := ours.private.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// Swarm is the engine that a test works on.
+type Swarm struct {
+	Host string
+	API  *client.Client
+}
+
+// Engine gives the test's Swarm, and starts it for the first test that asks. The
+// package's TestMain must call Main.
+func Engine(t testing.TB) *Swarm {
+	t.Helper()
+	ours.once.Do(func() {
+		if ours.host = os.Getenv(HostVariable); ours.host != "" {
+			return
+		}
+		// Other packages' engines may have to end first.
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+		defer cancel()
+		if ours.private, ours.err = Start(ctx, ""); ours.err == nil {
+			ours.host = ours.private.Host
+		}
+	})
+	if ours.err != nil {
+		t.Fatalf("%v\nhint: %s", ours.err, fault.Hint(ours.err))
+	}
+	api, err := client.NewClientWithOpts(client.WithHost(ours.host), client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = api.Close() })
+	return &Swarm{Host: ours.host, API: api}
+}
+
+// Image makes the engine have the demo program under each of refs.
+func (s *Swarm) Image(t testing.TB, refs ...string) {
+	t.Helper()
+	if err := demoimage.Import(t.Context(), s.API, refs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stack gives a stack name of the test's own and removes at its end what carries
+// it. When the test has failed, its tasks and their logs are shown.
+func (s *Swarm) Stack(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
+	t.Cleanup(func() {
+		// The test's own context is over.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if t.Failed() {
+			s.dump(ctx, t, name)
+		}
+		s.remove(ctx, t, name)
+	})
+	return name
+}
+
+// Docker runs the docker command against the engine, with input on its standard
+// input, and gives what it prints.
+func (s *Swarm) Docker(t testing.TB, input string, arguments ...string) string {
+	t.Helper()
+	program, err := exec.LookPath("docker")
+	if err != nil {
+		t.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
+	}
+	command := exec.CommandContext(t.Context(), program, append([]string{"--host", s.Host}, arguments...)...)
+	command.Stdin = strings.NewReader(input)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	}
+	return string(output)
+}
