@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"path"
 	"slices"
 	"strconv"
@@ -95,15 +96,13 @@ func adaptNumbers(service map[string]any) {
 func (r *renderer) adaptPorts(s *source, name string, service map[string]any) error {
 	place := s.place("services", name, "ports")
 	var faults []error
+	var exposed []string
 	for _, item := range list(service["ports"]) {
 		port := mapping(item)
-		if ip, ok := port["host_ip"]; ok {
-			delete(port, "host_ip")
-			if ip != "0.0.0.0" && ip != "" {
-				r.warn(place, "drop the address, or keep it away with a firewall",
-					"service %s: Swarm publishes port %v on every address, not only on %v", name, port["published"], ip)
-			}
+		if ip := fmt.Sprint(port["host_ip"]); port["host_ip"] != nil && ip != "0.0.0.0" && ip != "" {
+			exposed = append(exposed, net.JoinHostPort(ip, fmt.Sprint(port["published"])))
 		}
+		delete(port, "host_ip")
 		delete(port, "name")
 		delete(port, "app_protocol")
 		published, ok := port["published"].(string)
@@ -116,6 +115,10 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 			continue
 		}
 		port["published"] = number
+	}
+	if len(exposed) > 0 {
+		r.warn(place, "drop the address, or close the port on the others with a firewall",
+			"service %s: Swarm publishes a port on every address of the node, not on one: %s", name, strings.Join(exposed, ", "))
 	}
 	return errors.Join(faults...)
 }
