@@ -87,9 +87,53 @@ func (f *files) Stat(name string) (fs.FileInfo, error) {
 	return f.describe(name, real, at)
 }
 
+// Lstat describes what is at name; a link there is not followed.
+func (f *files) Lstat(name string) (fs.FileInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.entry("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	return f.describe(name, real, at)
+}
+
+// ReadLink gives where a link points.
+func (f *files) ReadLink(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	real, at, err := f.entry("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	f.note(real, at.input())
+	if at.mode != modeLink {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	target, err := f.blob(real, at.hash)
+	return string(target), err
+}
+
+// entry follows the links to name's folder, but not name itself.
+func (f *files) entry(op, name string) (real string, at node, err error) {
+	if name == "." || !fs.ValidPath(name) {
+		return f.resolve(op, name)
+	}
+	parent, at, err := f.resolve(op, path.Dir(name))
+	if err != nil {
+		return "", node{}, err
+	}
+	at, err = f.child(op, name, parent, at, path.Base(name), nil)
+	return path.Join(parent, path.Base(name)), at, err
+}
+
+// describe tells of a node. Neither a link's size nor its target is looked up.
 func (f *files) describe(name, real string, at node) (fs.FileInfo, error) {
 	if at.mode == modeFolder {
 		f.note(real, modeOnly(at))
+		return f.info(name, at, 0), nil
+	}
+	if at.mode == modeLink || at.mode == modeSubmodule {
 		return f.info(name, at, 0), nil
 	}
 	content, err := f.file(real, at)
@@ -149,9 +193,6 @@ func (e entry) String() string    { return fs.FormatDirEntry(e) }
 func (e entry) Info() (fs.FileInfo, error) {
 	e.files.mu.Lock()
 	defer e.files.mu.Unlock()
-	if e.at.mode == modeLink || e.at.mode == modeSubmodule {
-		return e.files.info(e.name, e.at, 0), nil
-	}
 	return e.files.describe(e.name, path.Join(e.dir, e.name), e.at)
 }
 

@@ -1,8 +1,12 @@
 package sync_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
 )
@@ -273,10 +278,64 @@ func TestRequests(t *testing.T) {
 
 // TestRefusedBlobs has a server that advertises more than it grants.
 func TestRefusedBlobs(t *testing.T) {
+	server := gittest.HTTP(t, example(t).Root(), gittest.Options{})
+	serve, refused := server.Config.Handler, 0
+	strict := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if r.Method == http.MethodPost && !bytes.Contains(body, []byte("deepen")) {
+			refused++
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			_, _ = w.Write([]byte("0025ERR upload-pack: not our ref 0123"))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		serve.ServeHTTP(w, r)
+	}))
+	t.Cleanup(strict.Close)
+	for _, prefetch := range [][]string{nil, {nodeDir}} { // the first finds out by a lazy read
+		repo := open(t, gitsync.Remote{URL: strict.URL + "/repo"})
+		for range 3 {
+			if got := read(t, fetch(t, repo, prefetch...), nodeDir+"/node.env"); got != "TAG=1\n" {
+				t.Errorf("got %q", got)
+			}
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d refusals: each of two repositories was to remember its first", refused)
+	}
+}
+
+func TestMovedRef(t *testing.T) {
+	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		made := example(t)
+		repo := open(t, remote(t, kind, made.Root(), options))
+		rev := selectBranch(t, repo)
+		rev.Commit = strings.Repeat("0123456789", 4)
+		_, err := repo.Fetch(t.Context(), rev, nil)
+		if !errors.Is(err, gitsync.ErrNotFound) || fault.Hint(err) == "" {
+			t.Errorf("a commit that is nowhere: %v (hint %q)", err, fault.Hint(err))
+		}
+	})
+}
+
+func TestWorktreeAndBare(t *testing.T) {
 	made := example(t)
-	var refuse bool
-	server := gittest.HTTP(t, made.Root(), gittest.Options{})
-	_ = refuse
-	_ = http.StatusOK
-	_ = server
+	bare := filepath.Join(t.TempDir(), "bare.git")
+	made.Git("clone", "--quiet", "--bare", made.Dir, bare)
+	linked := filepath.Join(t.TempDir(), "linked")
+	made.Git("worktree", "add", "--quiet", "-b", "side", linked)
+	for _, path := range []string{bare, linked} {
+		checkout := fetch(t, open(t, gitsync.Remote{URL: path}), nodeDir)
+		if got := read(t, checkout, nodeDir+"/node.env"); got != "TAG=1\n" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	made.Git("gc", "--quiet")
+	repo := open(t, gitsync.Remote{URL: made.Dir})
+	checkout := fetch(t, repo)
+	made.Git("repack", "-q", "-a", "-d", "-f", "--no-write-bitmap-index")
+	read(t, checkout, nodeDir+"/node.env")
 }

@@ -157,7 +157,7 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	}
 	if kind := answer.Header.Get("Content-Type"); kind != want {
 		_ = answer.Body.Close()
-		return nil, saidError(fmt.Sprintf("the answer is %q and not git's smart HTTP (a login page?)", kind))
+		return nil, fmt.Errorf("the answer is %q and not git's smart HTTP (a login page?)", kind)
 	}
 	return answer, nil
 }

@@ -3,6 +3,8 @@ package gittest
 import (
 	"crypto/subtle"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/cgi"
@@ -46,9 +48,10 @@ func Handler(root string, options Options) (http.Handler, error) {
 	for i, key := range slices.Sorted(maps.Keys(config)) {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, config[key]))
 	}
-	served := &cgi.Handler{Path: backend, Env: env}
+	served := &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, password, _ := r.BasicAuth(); subtle.ConstantTimeCompare([]byte(password), []byte(options.Token)) != 1 {
+		_, password, _ := r.BasicAuth()
+		if options.Token != "" && subtle.ConstantTimeCompare([]byte(password), []byte(options.Token)) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "HTTP Basic: Access denied", http.StatusUnauthorized)
 			return
@@ -108,6 +111,7 @@ func newHTTP(t testing.TB, root string, options Options) *HTTPServer {
 			handler.ServeHTTP(w, r)
 		}
 	}))
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of clients that do not trust it
 	t.Cleanup(func() {
 		close(s.quit)
 		s.Close()

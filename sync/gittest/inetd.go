@@ -81,7 +81,9 @@ func SSH(t testing.TB, root string, options Options) *Server {
 	lines := []string{
 		"HostKey " + keyPair(t, dir, "host"), "AuthorizedKeysFile " + s.KeyFile + ".pub",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no", "StrictModes no", "PidFile none",
-		"PermitRootLogin prohibit-password", "LogLevel ERROR", "SetEnv GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(t, options),
+		"PermitRootLogin prohibit-password", "LogLevel ERROR",
+		// SHLVL keeps bash from reading this user's own .bashrc.
+		"SetEnv SHLVL=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(t, options),
 	}
 	config := filepath.Join(dir, "sshd_config")
 	writeFile(t, config, strings.Join(lines, "\n")+"\n", 0o600)

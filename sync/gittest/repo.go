@@ -5,7 +5,6 @@
 package gittest
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -132,11 +131,14 @@ func gitEnv() []string {
 // serverConfig is the configuration of a served repository. Pushes to its
 // checked out branch move the worktree along.
 func serverConfig(whole bool) map[string]string {
-	return map[string]string{
-		"safe.directory":                "*",
-		"http.receivepack":              "true",
-		"receive.denyCurrentBranch":     "updateInstead",
-		"uploadpack.allowFilter":        fmt.Sprint(!whole),
-		"uploadpack.allowAnySHA1InWant": fmt.Sprint(!whole),
+	config := map[string]string{
+		"safe.directory":            "*",
+		"http.receivepack":          "true",
+		"receive.denyCurrentBranch": "updateInstead",
 	}
+	if !whole {
+		config["uploadpack.allowFilter"] = "true"
+		config["uploadpack.allowAnySHA1InWant"] = "true"
+	}
+	return config
 }

@@ -1,0 +1,84 @@
+package sync_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	gitsync "coin.internal/coin-agent/sync"
+	"coin.internal/coin-agent/sync/gittest"
+)
+
+// estate is a repository of 200 nodes with 8 files each, 50 branches and 20 commits.
+func estate(tb testing.TB) *gittest.Repo {
+	tb.Helper()
+	made := gittest.New(tb)
+	files := map[string]string{"environments/production/config.yml": "environment: production\n"}
+	for node := range 200 {
+		for file := range 8 {
+			name := fmt.Sprintf("environments/production/nodes/node%d/file%d.yml", node, file)
+			files[name] = fmt.Sprintf("# %d %d\n%s", node, file, strings.Repeat("services: {}\n", 60))
+		}
+	}
+	made.Commit("Set up", files)
+	for commit := range 20 {
+		made.Commit("Change", map[string]string{fmt.Sprintf("environments/production/nodes/node%d/file1.yml", commit): fmt.Sprint(commit)})
+	}
+	for branch := range 50 {
+		made.Git("branch", fmt.Sprintf("feature-%d", branch))
+	}
+	made.Git("gc", "--quiet")
+	return made
+}
+
+func benchmark(b *testing.B, run func(b *testing.B, repo *gitsync.Repository, rev gitsync.Revision)) {
+	b.Helper()
+	made := estate(b)
+	for _, kind := range []string{"http", "git", "path"} {
+		for name, options := range map[string]gittest.Options{"filter": {}, "whole": {Whole: true}} {
+			b.Run(kind+"/"+name, func(b *testing.B) {
+				repo := open(b, remote(b, kind, made.Root(), options))
+				rev := selectBranch(b, repo)
+				b.ReportAllocs()
+				for b.Loop() {
+					run(b, repo, rev)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkSelect(b *testing.B) {
+	benchmark(b, func(b *testing.B, repo *gitsync.Repository, _ gitsync.Revision) { selectBranch(b, repo) })
+}
+
+func BenchmarkFetch(b *testing.B) {
+	benchmark(b, func(b *testing.B, repo *gitsync.Repository, rev gitsync.Revision) {
+		checkout, err := repo.Fetch(b.Context(), rev, []string{"environments/production/nodes/node7", "environments/production/config.yml"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		read(b, checkout, "environments/production/nodes/node7/file3.yml")
+	})
+}
+
+// TestMemoryStaysFlat fetches many times over: nothing of the last fetch may
+// stay behind.
+func TestMemoryStaysFlat(t *testing.T) {
+	made := estate(t)
+	repo := open(t, remote(t, "http", made.Root(), gittest.Options{}))
+	heap := func() uint64 {
+		for range 10 {
+			fetch(t, repo, "environments/production/nodes/node7")
+		}
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := heap()
+	if after := heap(); after > before+1<<20 {
+		t.Errorf("heap grew from %d to %d bytes over ten fetches", before, after)
+	}
+}
