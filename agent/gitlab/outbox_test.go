@@ -141,6 +141,27 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// GitLab is not asked again before the time it gave, and a refusal that is
+// certain needs no look at what became of the post.
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict} {
+		inWorld(t, func(w *world) {
+			w.Inject(gitlabtest.Fault{Method: http.MethodPost, Status: status, RetryAfter: 100 * time.Second})
+			w.enqueue(report(gitlab.Success, ""))
+			w.run()
+			time.Sleep(99 * time.Second)
+			synctest.Wait()
+			if post, get := w.requests(http.MethodPost), w.requests(http.MethodGet); post != 1 || get != 0 {
+				t.Errorf("%d: %d posts and %d reads before the time", status, post, get)
+			}
+			w.settled(2 * time.Second)
+			if reads := w.requests(http.MethodGet); status < 500 && reads != 0 {
+				t.Errorf("%d: %d reads", status, reads)
+			}
+		})
+	}
+}
+
 func TestRestartInTheMiddle(t *testing.T) {
 	crash := errors.New("killed")
 	for _, method := range []string{"Save", "Settle"} {
