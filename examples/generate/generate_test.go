@@ -58,10 +58,19 @@ func run(t *testing.T, program, dir string) {
 	}
 }
 
-// TestCommitted shows that the committed example lacks nothing: every secret of
+func TestGenerate(t *testing.T) {
+	program := build(t)
+	t.Run("committed", func(t *testing.T) { testCommitted(t, program) })
+	t.Run("from nothing", func(t *testing.T) { testFromNothing(t, program) })
+	t.Run("lost age key", func(t *testing.T) { testLostKey(t, program, "sandbox.agekey") })
+	t.Run("lost pgp key", func(t *testing.T) { testLostKey(t, program, "production.asc") })
+}
+
+// testCommitted shows that the committed example lacks nothing: every secret of
 // its compose files has a value that its key opens.
-func TestCommitted(t *testing.T) {
-	program, dir := build(t), examples(t)
+func testCommitted(t *testing.T, program string) {
+	t.Helper()
+	dir := examples(t)
 	before := contents(t, dir)
 	run(t, program, dir)
 	if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
@@ -69,8 +78,9 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
-func TestFromNothing(t *testing.T) {
-	program, dir := build(t), examples(t)
+func testFromNothing(t *testing.T, program string) {
+	t.Helper()
+	dir := examples(t)
 	committed := contents(t, dir)
 	for path := range committed {
 		if strings.HasSuffix(path, ".enc") || strings.HasSuffix(path, ".sops.yaml") || strings.HasPrefix(path, "/keys/") {
@@ -106,18 +116,14 @@ func TestFromNothing(t *testing.T) {
 	}
 }
 
-func TestLostKey(t *testing.T) {
-	program := build(t)
-	for _, lost := range []string{"sandbox.agekey", "production.asc"} {
-		t.Run(lost, func(t *testing.T) {
-			dir := examples(t)
-			if err := os.Remove(filepath.Join(dir, "keys", lost)); err != nil {
-				t.Fatal(err)
-			}
-			output, err := exec.CommandContext(t.Context(), program, dir).CombinedOutput()
-			if err == nil || !strings.Contains(string(output), "bring its key back") {
-				t.Errorf("generate: %v, %s", err, output)
-			}
-		})
+func testLostKey(t *testing.T, program, lost string) {
+	t.Helper()
+	dir := examples(t)
+	if err := os.Remove(filepath.Join(dir, "keys", lost)); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), program, dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "bring its key back") {
+		t.Errorf("generate: %v, %s", err, output)
 	}
 }
