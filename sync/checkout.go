@@ -92,31 +92,31 @@ func needOf(rev Revision) (need, error) {
 	return asked, nil
 }
 
-// Descends tells whether new has old among its ancestors, or is old: whether
-// the way from old to new rewrites no history. It asks for commits alone.
-func (r *Repository) Descends(ctx context.Context, old, new string) (bool, error) {
-	if old == new {
+// Descends tells whether older is an ancestor of newer, or the same commit: that
+// the way from one to the other rewrites no history. It asks for commits alone.
+func (r *Repository) Descends(ctx context.Context, older, newer string) (bool, error) {
+	if older == newer {
 		return true, nil
 	}
-	for _, commit := range []string{old, new} {
+	for _, commit := range []string{older, newer} {
 		if !plumbing.IsHash(commit) {
 			return false, fault.New(fault.Place{}, "give the full hash of a commit", "%q is no commit", commit)
 		}
 	}
-	ancestor := plumbing.NewHash(old)
+	ancestor := plumbing.NewHash(older)
 	store, err := r.src.pull(ctx, need{
-		wants:  []plumbing.Hash{plumbing.NewHash(new)},
+		wants:  []plumbing.Hash{plumbing.NewHash(newer)},
 		have:   ancestor,
 		filter: packp.FilterTreeDepth(0),
 	})
 	if errors.Is(err, errUnknownHave) {
-		return false, nil // whatever new descends from, the remote has
+		return false, nil // whatever newer descends from, the remote has
 	}
 	if err != nil {
 		return false, err
 	}
 	seen := map[plumbing.Hash]bool{}
-	for todo := []plumbing.Hash{plumbing.NewHash(new)}; len(todo) > 0; {
+	for todo := []plumbing.Hash{plumbing.NewHash(newer)}; len(todo) > 0; {
 		hash := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if hash == ancestor {
@@ -128,7 +128,7 @@ func (r *Repository) Descends(ctx context.Context, old, new string) (bool, error
 		seen[hash] = true
 		commit, err := object.GetCommit(store, hash)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			continue // an ancestor of old, so old is not among its ancestors
+			continue // an ancestor of older, so older is not among its ancestors
 		}
 		if err != nil {
 			return false, fmt.Errorf("read history of %s: %w", r.name, err)

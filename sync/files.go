@@ -95,71 +95,75 @@ func (f *files) literal(name string) (at node, found bool, err error) {
 
 // resolve follows links as far as they stay inside, and gives the path without
 // them. It notes the links on the way, and what is not there.
-func (f *files) resolve(op, name string) (real string, at node, err error) {
+func (f *files) resolve(op, name string) (where string, at node, err error) {
 	if !fs.ValidPath(name) {
 		return "", node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	real, at = ".", f.root
+	where, at = ".", f.root
 	todo := strings.Split(name, "/")
 	for hops := 0; len(todo) > 0; {
 		part := todo[0]
 		todo = todo[1:]
 		switch {
 		case part == "" || part == ".":
-			continue
-		case part == ".." && real == ".":
+		case part == ".." && where == ".":
 			return "", node{}, fault.New(fault.Place{File: name}, "keep links inside the repository", "a symbolic link on the way leaves the repository")
 		case part == "..":
-			real = path.Dir(real)
-			at, _, err = f.literal(real)
+			where = path.Dir(where)
+			at, _, err = f.literal(where)
 		default:
-			at, err = f.child(op, name, real, at, part, todo)
-			real = path.Join(real, part)
+			at, err = f.child(where, part, at)
+			where = path.Join(where, part)
+			if errors.Is(err, fs.ErrNotExist) {
+				return "", node{}, f.missed(op, name, where, todo)
+			}
+		}
+		if err == nil && at.mode == modeLink {
+			var target []string
+			if target, err = f.target(where, at); err == nil {
+				where = path.Dir(where)
+				todo = append(target, todo...)
+				at, _, err = f.literal(where)
+			}
+			if hops++; hops > maxHops {
+				err = fault.New(fault.Place{File: name}, "break the circle of links", "too many symbolic links on the way")
+			}
 		}
 		if err != nil {
-			return "", node{}, err
-		}
-		if at.mode != modeLink {
-			continue
-		}
-		if hops++; hops > maxHops {
-			return "", node{}, fault.New(fault.Place{File: name}, "break the circle of links", "too many symbolic links on the way")
-		}
-		target, err := f.blob(real, at.hash)
-		if err != nil {
-			return "", node{}, err
-		}
-		if path.IsAbs(string(target)) {
-			return "", node{}, fault.New(fault.Place{File: real}, "make the link relative and keep it inside the repository", "the symbolic link leaves the repository: %s", target)
-		}
-		todo = append(strings.Split(string(target), "/"), todo...)
-		real = path.Dir(real)
-		if at, _, err = f.literal(real); err != nil {
 			return "", node{}, err
 		}
 	}
-	return real, at, nil
+	return where, at, nil
+}
+
+// target reads where a link leads to, from the folder that it is in.
+func (f *files) target(where string, at node) ([]string, error) {
+	target, err := f.blob(where, at.hash)
+	if err != nil {
+		return nil, err
+	}
+	if path.IsAbs(string(target)) {
+		return nil, fault.New(fault.Place{File: where}, "make the link relative and keep it inside the repository",
+			"the symbolic link leaves the repository: %s", target)
+	}
+	return strings.Split(string(target), "/"), nil
 }
 
 // child steps from a folder to an entry of it.
-func (f *files) child(op, name, real string, at node, part string, rest []string) (node, error) {
-	var next node
-	var found bool
-	if at.mode == modeFolder {
-		entries, err := f.folder(at.hash)
-		if err != nil {
-			return node{}, err
-		}
-		next, found = entries[part]
+func (f *files) child(dir, name string, at node) (node, error) {
+	if at.mode != modeFolder {
+		return node{}, fs.ErrNotExist
 	}
-	here := path.Join(real, part)
+	entries, err := f.folder(at.hash)
+	if err != nil {
+		return node{}, err
+	}
+	next, found := entries[name]
+	if !found {
+		return node{}, fs.ErrNotExist
+	}
+	here := path.Join(dir, name)
 	switch {
-	case !found:
-		if !slices.Contains(rest, "..") {
-			here = path.Join(here, path.Join(rest...))
-		}
-		f.note(here, absent)
-		return node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	case next.mode == modeLink:
 		f.note(here, next.input())
 	case next.mode == modeSubmodule:
@@ -167,6 +171,15 @@ func (f *files) child(op, name, real string, at node, part string, rest []string
 		return node{}, fault.New(fault.Place{File: here}, "put the files themselves into the repository", "a git submodule is not followed")
 	}
 	return next, nil
+}
+
+// missed notes that nothing is here, nor at the rest of the way behind it.
+func (f *files) missed(op, name, here string, rest []string) error {
+	if !slices.Contains(rest, "..") {
+		here = path.Join(here, path.Join(rest...))
+	}
+	f.note(here, absent)
+	return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 }
 
 // blob gives a file's content, from the remote if need be.
@@ -194,14 +207,14 @@ func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
 }
 
 // file gives the content of a regular file.
-func (f *files) file(real string, at node) ([]byte, error) {
-	f.note(real, at.input())
-	content, err := f.blob(real, at.hash)
+func (f *files) file(where string, at node) ([]byte, error) {
+	f.note(where, at.input())
+	content, err := f.blob(where, at.hash)
 	if err != nil {
 		return nil, err
 	}
 	if len(content) < 1024 && bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/")) {
-		return nil, fault.New(fault.Place{File: real}, "commit the file itself: git lfs untrack, then git add --renormalize",
+		return nil, fault.New(fault.Place{File: where}, "commit the file itself: git lfs untrack, then git add --renormalize",
 			"the repository holds a Git LFS pointer here and not the content")
 	}
 	return content, nil
@@ -244,10 +257,10 @@ func (f *files) prefetch(paths []string) error {
 }
 
 func (f *files) missing(at node, into map[plumbing.Hash]bool) error {
-	switch at.mode {
-	case modeSubmodule:
+	switch {
+	case at.mode == modeSubmodule:
 		return nil
-	case modeFolder:
+	case at.mode == modeFolder:
 		entries, err := f.folder(at.hash)
 		if err != nil {
 			return err

@@ -22,15 +22,15 @@ var (
 func (f *files) Open(name string) (fs.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.resolve("open", name)
+	where, at, err := f.resolve("open", name)
 	if err != nil {
 		return nil, err
 	}
 	if at.mode == modeFolder {
-		f.note(real, modeOnly(at))
+		f.note(where, modeOnly(at))
 		return &openFolder{info: f.info(name, at, 0), list: func() ([]fs.DirEntry, error) { return f.ReadDir(name) }}, nil
 	}
-	content, err := f.file(real, at)
+	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
@@ -41,26 +41,26 @@ func (f *files) Open(name string) (fs.File, error) {
 func (f *files) ReadFile(name string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.resolve("read", name)
+	where, at, err := f.resolve("read", name)
 	if err != nil {
 		return nil, err
 	}
 	if at.mode == modeFolder {
-		f.note(real, modeOnly(at))
+		f.note(where, modeOnly(at))
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errIsFolder}
 	}
-	return f.file(real, at)
+	return f.file(where, at)
 }
 
 // ReadDir lists a folder, sorted by name.
 func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.resolve("readdir", name)
+	where, at, err := f.resolve("readdir", name)
 	if err != nil {
 		return nil, err
 	}
-	f.note(real, at.input())
+	f.note(where, at.input())
 	if at.mode != modeFolder {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotFolder}
 	}
@@ -70,7 +70,7 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	list := make([]fs.DirEntry, 0, len(entries))
 	for _, child := range slices.Sorted(maps.Keys(entries)) {
-		list = append(list, entry{files: f, at: entries[child], dir: real, name: child})
+		list = append(list, entry{files: f, at: entries[child], dir: where, name: child})
 	}
 	return list, nil
 }
@@ -80,42 +80,42 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 func (f *files) Stat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.resolve("stat", name)
+	where, at, err := f.resolve("stat", name)
 	if err != nil {
 		return nil, err
 	}
-	return f.describe(name, real, at)
+	return f.describe(name, where, at)
 }
 
 // Lstat describes what is at name; a link there is not followed.
 func (f *files) Lstat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.entry("lstat", name)
+	where, at, err := f.entry("lstat", name)
 	if err != nil {
 		return nil, err
 	}
-	return f.describe(name, real, at)
+	return f.describe(name, where, at)
 }
 
 // ReadLink gives where a link points.
 func (f *files) ReadLink(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	real, at, err := f.entry("readlink", name)
+	where, at, err := f.entry("readlink", name)
 	if err != nil {
 		return "", err
 	}
-	f.note(real, at.input())
+	f.note(where, at.input())
 	if at.mode != modeLink {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
 	}
-	target, err := f.blob(real, at.hash)
+	target, err := f.blob(where, at.hash)
 	return string(target), err
 }
 
 // entry follows the links to name's folder, but not name itself.
-func (f *files) entry(op, name string) (real string, at node, err error) {
+func (f *files) entry(op, name string) (where string, at node, err error) {
 	if name == "." || !fs.ValidPath(name) {
 		return f.resolve(op, name)
 	}
@@ -123,20 +123,24 @@ func (f *files) entry(op, name string) (real string, at node, err error) {
 	if err != nil {
 		return "", node{}, err
 	}
-	at, err = f.child(op, name, parent, at, path.Base(name), nil)
-	return path.Join(parent, path.Base(name)), at, err
+	where = path.Join(parent, path.Base(name))
+	at, err = f.child(parent, path.Base(name), at)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = f.missed(op, name, where, nil)
+	}
+	return where, at, err
 }
 
 // describe tells of a node. Neither a link's size nor its target is looked up.
-func (f *files) describe(name, real string, at node) (fs.FileInfo, error) {
+func (f *files) describe(name, where string, at node) (fs.FileInfo, error) {
 	if at.mode == modeFolder {
-		f.note(real, modeOnly(at))
+		f.note(where, modeOnly(at))
 		return f.info(name, at, 0), nil
 	}
 	if at.mode == modeLink || at.mode == modeSubmodule {
 		return f.info(name, at, 0), nil
 	}
-	content, err := f.file(real, at)
+	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
@@ -163,14 +167,14 @@ func (i info) IsDir() bool        { return i.at.mode == modeFolder }
 func (i info) Sys() any           { return nil }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {
-	switch mode {
-	case modeFolder:
+	switch {
+	case mode == modeFolder:
 		return fs.ModeDir | 0o755
-	case modeLink:
+	case mode == modeLink:
 		return fs.ModeSymlink | 0o777
-	case modeSubmodule:
+	case mode == modeSubmodule:
 		return fs.ModeIrregular
-	case filemode.Executable:
+	case mode == filemode.Executable:
 		return 0o755
 	default:
 		return 0o644
