@@ -195,7 +195,8 @@ func (c *oneCase) done() {
 }
 
 // updateFailed reads Swarm's own verdict. A rollback to the very spec that is
-// wanted is an old story.
+// wanted is an old story; and Swarm takes a one-shot task that has ended for one
+// that died early, and pauses the update: there the tasks' own outcome counts.
 func (c *oneCase) updateFailed() bool {
 	status := c.service.UpdateStatus
 	if status == nil {
@@ -203,7 +204,7 @@ func (c *oneCase) updateFailed() bool {
 	}
 	switch status.State {
 	case swarm.UpdateStatePaused:
-		if c.memory.old[c.service.ID] {
+		if c.memory.old[c.service.ID] || oneShot(c.stack, c.service.Spec) {
 			return false
 		}
 		c.fail("Swarm paused the update: %s", status.Message)
