@@ -162,7 +162,7 @@ func TestConfigFaults(t *testing.T) {
 		"flag":               {more("deployment: {feature_flags: {a: on1}}\n"), []string{`deployment.feature_flags.a: want true or false, got "on1"|`}},
 		"flags":              {more("deployment: {feature_flags: [a]}\n"), []string{`deployment.feature_flags: want a mapping of names to true or false, got a list|`}},
 		"list of text":       {more("deployment: {order: node3}\n"), []string{`deployment.order: want a list, got "node3"|`}},
-		"strategy":           {more("deployment: {strategy: paralel}\n"), []string{`want one of sequential, parallel, blue-green, replace, got "paralel"|did you mean "parallel"?`}},
+		"strategy":           {more("deployment: {strategy: blue_green}\n"), []string{`want one of sequential, parallel, blue-green, replace, got "blue_green"|did you mean "blue-green"?`}},
 		"type":               {strings.Replace(plainConfig, "non-production", "staging", 1), []string{`want one of non-production, production, got "staging"|use one of`}},
 		"role":               {node("role: master"), []string{`nodes[0].role: want one of primary, secondary, got "master"|`}},
 		"ip":                 {node("public_ip: 10.0.0.256"), []string{`nodes[0].public_ip: want an IP address such as`}},

@@ -81,16 +81,19 @@ func (d *decoder) place(node *yaml.Node) fault.Place {
 func (d *decoder) value(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
 	node = target(node)
 	d.places[key] = d.place(node)
-	switch v.Kind() {
-	case reflect.Struct:
+	if v.Kind() == reflect.Struct {
 		d.mapping(node, key, v)
-	case reflect.Slice:
-		d.list(node, key, v, tag)
-	case reflect.Map:
-		d.flags(node, key, v)
-	default:
-		d.scalar(node, key, v, tag)
+		return
 	}
+	if v.Kind() == reflect.Slice {
+		d.list(node, key, v, tag)
+		return
+	}
+	if v.Kind() == reflect.Map {
+		d.flags(node, key, v)
+		return
+	}
+	d.scalar(node, key, v, tag)
 }
 
 func (d *decoder) mapping(node *yaml.Node, key string, v reflect.Value) {

@@ -47,7 +47,7 @@ func TestGolden(t *testing.T) {
 }
 
 // open takes an archive apart into a repository, the wanted report and what to load.
-func open(t testing.TB, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.File, environment, node string) {
+func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.File, environment, node string) {
 	t.Helper()
 	fsys = fstest.MapFS{}
 	for i := range archive.Files {

@@ -53,15 +53,15 @@ func (r *repository) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	real, err := r.follow(name)
+	resolved, err := r.follow(name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	if content, ok := r.derivedAt(real); ok {
-		return &derivedFile{derivedInfo{path.Base(real), int64(len(content))}, bytes.NewReader(content)}, nil
+	if content, ok := r.derivedAt(resolved); ok {
+		return &derivedFile{derivedInfo{path.Base(resolved), int64(len(content))}, bytes.NewReader(content)}, nil
 	}
-	file, err := r.under.Open(real)
-	if err != nil || real != r.dir || len(r.derived) == 0 {
+	file, err := r.under.Open(resolved)
+	if err != nil || resolved != r.dir || len(r.derived) == 0 {
 		return file, err
 	}
 	return &derivedDir{File: file, repository: r}, nil

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"regexp"
@@ -82,6 +83,10 @@ func (r *settingsReader) setting(line string, place fault.Place) (setting, bool)
 	switch {
 	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
 		r.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
+	case strings.ContainsRune(line, '\r'):
+		r.faults.add(place, "convert the file to Unix line endings (dos2unix)", "a carriage return stands within the line")
+	case len(line) >= bufio.MaxScanTokenSize:
+		r.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
 	case strings.HasPrefix(strings.TrimSpace(line), "export "):
 		r.faults.add(place, "remove export: containers get these lines as they stand", "an env file has no export")
 	case name == "":
@@ -102,7 +107,12 @@ func (r *settingsReader) setting(line string, place fault.Place) (setting, bool)
 // name, since the environment that docker would look in is not ours to use.
 func (r *settingsReader) bare(name string, place fault.Place) (setting, bool) {
 	if v, ok := r.variables[name]; ok {
-		return setting{name, v.Value, place}, true
+		if strings.ContainsAny(v.Value, "\r\n") {
+			r.faults.add(place, fmt.Sprintf("give %s a value on one line, or put it into a secret or a config", name),
+				"the value of %s has a line break, which an env file cannot hold", name)
+			return setting{}, false
+		}
+		return r.setting(name+"="+v.Value, place)
 	}
 	hint := fmt.Sprintf("write %s=value, or set %s in node.env", name, name)
 	if r.lenient {

@@ -173,6 +173,9 @@ func TestShellIsRefused(t *testing.T) {
 		"no text by escape":    {`A=$'\xff'`, ":1:1: the value of A is not UTF-8 text"},
 		"nul":                  {"A=a\x00b\n", ":1: the line is not UTF-8 text"},
 		"doubling":             {"A=abcdefgh\n" + strings.Repeat("A=$A$A\n", 60), ":16:5: the value is longer than 131072 bytes"},
+		"long pattern":         {"A=1\nB=${A%" + strings.Repeat("x", 101) + "}\n", ":2:3: only a short pattern"},
+		"long value to cut":    {"A=" + strings.Repeat("x", 5000) + "\nB=${A%x}\n", ":2:3: the value of A is too long to cut"},
+		"quoted pattern":       {"A=1\nB=${A%\"1\"}\n", ":2:3: only a short pattern"},
 		"settings":             {"PROJECT_SETTINGS=other.env\n", ":1:1: PROJECT_SETTINGS is set by the agent"},
 	}
 	for name, test := range tests {

@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +16,12 @@ import (
 // longestValue is what Linux lets one variable of a process be. The limit also
 // ends a file whose lines double a value again and again.
 const longestValue = 128 << 10
+
+// Cutting a value tries every place in it; these limits keep that quick.
+const (
+	longestTrimmed = 4 << 10
+	longestPattern = 100
+)
 
 const writeOut = "write the value out, or use $NAME, ${NAME} or ${NAME:-default}"
 
@@ -60,18 +67,15 @@ func refusedParameter(p *syntax.ParamExp) string {
 	case p.Exp == nil:
 		return ""
 	}
-	switch p.Exp.Op {
-	case syntax.AlternateUnset, syntax.AlternateUnsetOrNull, syntax.DefaultUnset, syntax.DefaultUnsetOrNull,
-		syntax.ErrorUnset, syntax.ErrorUnsetOrNull:
+	switch operator, pattern := p.Exp.Op.String(), p.Exp.Word; {
+	case slices.Contains([]string{"-", ":-", "+", ":+", "?", ":?"}, operator):
 		return ""
-	case syntax.RemSmallPrefix, syntax.RemLargePrefix, syntax.RemSmallSuffix, syntax.RemLargeSuffix:
-		if p.Exp.Word == nil || p.Exp.Word.Lit() != "" && !strings.ContainsAny(p.Exp.Word.Lit(), `\[`) {
-			return ""
-		}
-		return "only letters, * and ? are accepted in the pattern of ${…}"
-	default:
+	case !slices.Contains([]string{"#", "##", "%", "%%"}, operator):
 		return "this form of ${…} is refused"
+	case pattern != nil && (pattern.Lit() == "" || len(pattern.Lit()) > longestPattern || strings.ContainsAny(pattern.Lit(), `\[`)):
+		return "only a short pattern of letters, * and ? is accepted in ${…}"
 	}
+	return ""
 }
 
 // tilde finds an unquoted ~ where bash puts a home directory in its place.
@@ -182,31 +186,36 @@ func escaped(text string) (char string, size int, err error) {
 func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
 	name := p.Param.Value
 	value, set := r.lookup(name)
-	operator, argument := syntax.ParExpOperator(0), func() string { return "" }
+	operator, argument := "", func() string { return "" }
 	if p.Exp != nil {
-		operator = p.Exp.Op
+		operator = p.Exp.Op.String()
 		if p.Exp.Word != nil {
 			argument = func() string { return r.parts(p.Exp.Word.Parts, quoted) }
 		}
 	}
-	switch operator {
-	case syntax.DefaultUnsetOrNull, syntax.AlternateUnsetOrNull, syntax.ErrorUnsetOrNull:
+	if strings.HasPrefix(operator, ":") {
 		set = set && value != ""
 	}
-	switch operator {
-	case syntax.AlternateUnset, syntax.AlternateUnsetOrNull:
+	switch strings.TrimPrefix(operator, ":") {
+	case "+":
 		if set {
 			return argument()
 		}
 		return ""
-	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull:
+	case "-":
 		if !set {
 			return argument()
 		}
 		return value
 	}
-	if !set {
-		r.unset(p, operator)
+	switch {
+	case !set:
+		r.unset(p, strings.HasSuffix(operator, "?"))
+		return ""
+	case operator == "" || strings.HasSuffix(operator, "?"):
+		return value
+	case len(value) > longestTrimmed:
+		r.faults.add(r.position(p.Pos()), "write the value out", "the value of %s is too long to cut", name)
 		return ""
 	}
 	return trim(value, operator, argument())
@@ -214,9 +223,9 @@ func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
 
 // unset tells of a variable that is used and nobody has set. The message of
 // ${NAME:?message} is left out, as all text of the file is.
-func (r *shellReader) unset(p *syntax.ParamExp, operator syntax.ParExpOperator) {
+func (r *shellReader) unset(p *syntax.ParamExp, demanded bool) {
 	name, place := p.Param.Value, r.position(p.Pos())
-	if operator == syntax.ErrorUnset || operator == syntax.ErrorUnsetOrNull {
+	if demanded {
 		r.faults.add(place, "set "+name+" further up", "the variable %s has to be set here", name)
 		return
 	}
@@ -230,7 +239,7 @@ func (r *shellReader) unset(p *syntax.ParamExp, operator syntax.ParExpOperator) 
 
 // trim removes the shortest or longest start or end that matches a pattern of
 // letters, * and ?.
-func trim(value string, operator syntax.ParExpOperator, pattern string) string {
+func trim(value, operator, pattern string) string {
 	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	whole := regexp.MustCompile(`(?s)\A` + expression + `\z`)
 	var cuts []int // where the value may be cut, from its start to its end
@@ -242,13 +251,13 @@ func trim(value string, operator syntax.ParExpOperator, pattern string) string {
 	for i := range cuts {
 		at, back := cuts[i], cuts[last-i]
 		switch {
-		case operator == syntax.RemSmallPrefix && whole.MatchString(value[:at]):
+		case operator == "#" && whole.MatchString(value[:at]):
 			return value[at:]
-		case operator == syntax.RemLargePrefix && whole.MatchString(value[:back]):
+		case operator == "##" && whole.MatchString(value[:back]):
 			return value[back:]
-		case operator == syntax.RemSmallSuffix && whole.MatchString(value[back:]):
+		case operator == "%" && whole.MatchString(value[back:]):
 			return value[:back]
-		case operator == syntax.RemLargeSuffix && whole.MatchString(value[at:]):
+		case operator == "%%" && whole.MatchString(value[at:]):
 			return value[:at]
 		}
 	}

@@ -1,0 +1,135 @@
+package manifests_test
+
+import (
+	"bytes"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker/cli/pkg/kvfile"
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+// seeds adds each file of this name in testdata/load to the corpus.
+func seeds(f *testing.F, name string) {
+	f.Helper()
+	cases, err := filepath.Glob("testdata/load/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range cases {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, one := range archive.Files {
+			if filepath.Base(one.Name) == name {
+				f.Add(one.Data)
+			}
+		}
+	}
+}
+
+// load checks what holds for every outcome, and gives the node if there is one.
+func load(t *testing.T, files map[string]string) *manifests.Node {
+	t.Helper()
+	node, err := manifests.Load(repository(files), "sandbox", "node3")
+	if (node == nil) == (err == nil) {
+		t.Fatalf("got %v and %v", node, err)
+	}
+	for _, one := range fault.All(err) {
+		if fault.Hint(one) == "" {
+			t.Errorf("no hint: %v", one)
+		}
+	}
+	if node != nil {
+		again, err := manifests.Load(repository(files), "sandbox", "node3")
+		if report(node, nil) != report(again, err) {
+			t.Error("a second load differs")
+		}
+	}
+	return node
+}
+
+func FuzzLoad(f *testing.F) {
+	seeds(f, "config.yml")
+	f.Add([]byte(production))
+	f.Add([]byte(plainConfig))
+	f.Add([]byte("a: &a [*a]\nnodes: *a\n"))
+	f.Fuzz(func(t *testing.T, config []byte) {
+		node := load(t, map[string]string{"environments/sandbox/config.yml": string(config)})
+		if node == nil {
+			return
+		}
+		if node.Stack == "" || node.Config.HealthTimeout() <= 0 || len(node.Config.Order()) != len(node.Config.Nodes) {
+			t.Errorf("a config.yml that passed is not whole: %+v", node.Config)
+		}
+	})
+}
+
+func FuzzNodeEnv(f *testing.F) {
+	seeds(f, "node.env")
+	seeds(f, "secrets.override.env")
+	f.Add([]byte(`A=$'\x41'"${B:-${C:-'d'}}"` + "\nexport D E=${A%%*-?}\n"))
+	f.Fuzz(func(t *testing.T, source []byte) {
+		for _, name := range []string{"node.env", "secrets.override.env"} {
+			load(t, map[string]string{name: string(source)})
+		}
+	})
+}
+
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte("A={{B}}\nCLIENT_API={{.Node.ID}}\n"), []byte("B=1\r\n"), []byte("A\n"))
+	f.Add([]byte("\ufeff{{A}}={{B}}"), []byte("A= \nB=\n"), []byte("REPORT_GENERATOR_=\n"))
+	f.Fuzz(func(t *testing.T, template, common, project []byte) {
+		node := load(t, map[string]string{templateFile: string(template), commonFile: string(common), "project.env": string(project)})
+		if node == nil {
+			return
+		}
+		content, err := fs.ReadFile(node.FS, nodeDir+".project.tmp.env")
+		if err != nil {
+			t.Fatal(err)
+		}
+		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(content), nil)
+		if err != nil {
+			t.Fatalf("docker refuses the merged settings: %v", err)
+		}
+		if got := strings.Join(append(byDocker, ""), "\n"); got != string(content) {
+			t.Errorf("docker reads %q as %q", content, got)
+		}
+	})
+}
+
+// FuzzRawSettings compares the reading of one file with docker's own.
+func FuzzRawSettings(f *testing.F) {
+	f.Add([]byte("\ufeffA=\"b\"\r\n # c\nB= $x #y \nA=2\n"))
+	f.Fuzz(func(t *testing.T, project []byte) {
+		node := load(t, map[string]string{"project.env": string(project), "node.env": ""})
+		if node == nil {
+			return
+		}
+		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(project), nil)
+		if err != nil {
+			return // over bytes in a comment: FuzzSettings sees that docker takes what is left
+		}
+		want := map[string]string{}
+		for _, line := range byDocker {
+			name, value, _ := strings.Cut(line, "=")
+			want[name] = value
+		}
+		got := map[string]string{}
+		content, err := fs.ReadFile(node.FS, nodeDir+".project.tmp.env")
+		for line := range strings.Lines(string(content)) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			got[name] = value
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v (-docker +read):\n%s", err, diff)
+		}
+	})
+}

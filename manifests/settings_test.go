@@ -1,0 +1,150 @@
+package manifests_test
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+const (
+	commonFile   = "environments/sandbox/common/project.env"
+	templateFile = "templates/project.env.template"
+)
+
+// settings gives the merged settings of a node with these files.
+func settings(files map[string]string) (string, error) {
+	node, err := manifests.Load(repository(files), "sandbox", "node3")
+	if err != nil {
+		return "", err
+	}
+	content, err := fs.ReadFile(node.FS, nodeDir+".project.tmp.env")
+	return string(content), err
+}
+
+func TestSettings(t *testing.T) {
+	tests := map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"raw values": {
+			map[string]string{"project.env": "A=\"b\"\nB='c'\nC=$X ${Y}\nD=a=b\nE=\nF= g \nG=a\\nb #c\n"},
+			"A=\"b\"\nB='c'\nC=$X ${Y}\nD=a=b\nE=\nF= g \nG=a\\nb #c\n",
+		},
+		"comments and blanks": {map[string]string{"project.env": "\n# a\n  # b\n \t\nA=1\n#B=2"}, "A=1\n"},
+		"windows file":        {map[string]string{"project.env": "\ufeffA=1\r\n\r\nB=2\r\n"}, "A=1\nB=2\n"},
+		"odd names":           {map[string]string{"project.env": "a.b-c=1\n1=2\n"}, "a.b-c=1\n1=2\n"},
+		"layers": {
+			map[string]string{commonFile: "A=common\nB=common\nC=common\n", "project.env": "B=project\nD=project\nC=project\n", "project_node3.env": "C=node\nE=node\n"},
+			"A=common\nB=project\nC=node\nD=project\nE=node\n",
+		},
+		"twice in one file": {map[string]string{"project.env": "A=1\nB=2\nA=3\n"}, "A=3\nB=2\n"},
+		"bare name":         {map[string]string{"node.env": "X='a b'\n", "project.env": "X\n"}, "X=a b\n"},
+		"template": {
+			map[string]string{templateFile: "# {{NOT}}\nA={{X}}-{{ Y }}\n{{Z}}_B={{X}}\nC={{.Node.Hostname}}{{index .A \"b\"}}\n", commonFile: "X=\"1\"\nY={{X}}\nZ=z\nD=4\n", "project.env": ""},
+			"A=\"1\"-{{X}}\nz_B=\"1\"\nC={{.Node.Hostname}}{{index .A \"b\"}}\n",
+		},
+		"template overridden":    {map[string]string{templateFile: "A={{X}}\nB=2\n", commonFile: "X=1\n", "project.env": "A=3\n"}, "A=3\nB=2\n"},
+		"template without marks": {map[string]string{templateFile: "A=1\n", "project.env": "B=2\n"}, "A=1\nB=2\n"},
+		"template filled empty":  {map[string]string{templateFile: "A={{X}}\n", commonFile: "X=\n", "project.env": ""}, "A=\n"},
+		"other node's file":      {map[string]string{"project.env": "A=1\n", "project_node4.env": "A=4\n"}, "A=1\n"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := settings(test.files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("settings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSettingsFaults(t *testing.T) {
+	tests := map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"export":           {map[string]string{"project.env": "A=1\nexport B=2\n"}, "project.env:2:1: an env file has no export"},
+		"no name":          {map[string]string{"project.env": "=x\n"}, "project.env:1:1: a name is missing before the ="},
+		"leading spaces":   {map[string]string{"project.env": "  A=1\n"}, "project.env:1:1: the line starts with spaces"},
+		"space in a name":  {map[string]string{"project.env": "A B=1\n"}, "project.env:1:1: the name has a space in it"},
+		"space after":      {map[string]string{"project.env": "A =1\n"}, "project.env:1:1: the name has a space in it"},
+		"no text":          {map[string]string{"project.env": "A=\xff\n"}, "project.env:1:1: the line is not UTF-8 text"},
+		"bare name":        {map[string]string{"project.env": "NOBODY\n"}, "project.env:1:1: NOBODY has no value and is not set in node.env"},
+		"line break":       {map[string]string{"node.env": "X='a\nb'\n", "project.env": "X\n"}, "project.env:1:1: the value of X has a line break"},
+		"carriage return":  {map[string]string{"project.env": "A=1\r2\n"}, "project.env:1:1: a carriage return stands within the line"},
+		"too long":         {map[string]string{"project.env": "A=" + strings.Repeat("x", 70000)}, "project.env:1:1: the line is longer than docker accepts"},
+		"unfilled":         {map[string]string{templateFile: "A={{X}}\nB={{Y-Z}}\n"}, "templates/project.env.template:1:3: nothing fills {{X}} (line 1), {{Y-Z}} (line 2)"},
+		"filled badly":     {map[string]string{templateFile: "{{X}}=1\n", commonFile: "X=a b\n"}, "templates/project.env.template:1:1: the name has a space in it"},
+		"empty derived":    {map[string]string{"project.env": "REPORT_GENERATOR_=1\n"}, "project.env:1:1: REPORT_GENERATOR_ leaves an empty name"},
+		"derived in git":   {map[string]string{".project.admin.tmp.env": ""}, ".project.admin.tmp.env: the agent makes a file of this name"},
+		"config: missing":  {map[string]string{"environments/sandbox/config.yml": plainConfig + "    project_files: [project.evn]\n"}, "config.yml:8:21: environments/sandbox/nodes/node3/project.evn is missing"},
+		"config: leaves":   {map[string]string{"environments/sandbox/config.yml": plainConfig + "    compose_files:\n      - ../../../../../x.yml\n"}, "config.yml:9:9: path \"../../../../../x.yml\" leaves the repository"},
+		"config: a folder": {map[string]string{"environments/sandbox/config.yml": plainConfig + "    compose_files: [../node3]\n"}, "config.yml:8:21: environments/sandbox/nodes/node3 is no plain file"},
+		"encrypted":        {map[string]string{"secrets.override.env": "SV_a=ENC[AES256_GCM,data:x,type:str]\nsops_mac=x\n"}, "secrets.override.env:2:1: the file is encrypted with sops"},
+		"two versions":     {map[string]string{"secrets.override.env": "SV_a=1\na_VERSION=2\n"}, "secrets.override.env:2:1: a_VERSION differs from the version on line 1"},
+		"plaintext":        {map[string]string{"secrets.override.env": "_VERSION=canary\n"}, "secrets.override.env:1:1: _VERSION is a secret in plaintext"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := settings(test.files)
+			wantFault(t, err, test.want)
+			if len(fault.All(err)) != 1 {
+				t.Errorf("got more than one fault: %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("the fault quotes a secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	fsys := repository(nil)
+	delete(fsys, nodeDir+"project.env")
+	delete(fsys, nodeDir+"node.env")
+	node, err := manifests.Load(fsys, "sandbox", "node3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, warning := range node.Warnings {
+		got = append(got, warning.Error())
+	}
+	want := []string{
+		"environments/sandbox/nodes/node3/node.env: the node has no node.env, so that no variable is set",
+		"environments/sandbox/nodes/node3: the node has no project settings",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// TestOverrides checks what versions node.env and secrets.override.env give.
+func TestOverrides(t *testing.T) {
+	node, err := manifests.Load(repository(map[string]string{
+		"node.env":             "SV_a=1\nSV_b=1\nRELEASE_VERSION=25.22\nBASE=7\n",
+		"secrets.override.env": "SV_b=2\nwebhook_VERSION=3\nexport SV_c=auto\nSV_d=$BASE\nSV_e=4\ne_VERSION=4\n",
+	}), "sandbox", "node3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name, v := range node.Variables {
+		got[name] = v.Value
+	}
+	want := map[string]string{
+		"SV_a": "1", "SV_b": "2", "SV_c": "auto", "SV_d": "7", "SV_e": "4", "SV_webhook": "3",
+		"RELEASE_VERSION": "25.22", "BASE": "7", "PROJECT_SETTINGS": ".project.tmp.env",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+}
