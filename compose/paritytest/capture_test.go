@@ -1,0 +1,103 @@
+package paritytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+)
+
+// bodies are the requests by which the docker command made a stack's objects.
+type bodies struct {
+	mu    sync.Mutex
+	fault error
+
+	services []swarm.ServiceSpec
+	networks []network.CreateRequest
+	secrets  []swarm.SecretSpec
+	configs  []swarm.ConfigSpec
+}
+
+var created = regexp.MustCompile(`^/v[0-9.]+/(services|networks|secrets|configs)/create$`)
+
+// capture puts a proxy in front of the engine at host that keeps these bodies.
+func capture(t *testing.T, host string) (proxied string, sent *bodies) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "capture") // socket paths must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(host, "unix://"))
+	}}
+	proxy := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine"
+	}}
+	sent = &bodies{}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if match := created.FindStringSubmatch(r.URL.Path); match != nil && r.Method == http.MethodPost {
+			body, err := io.ReadAll(r.Body)
+			sent.add(match[1], body, err)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		proxy.ServeHTTP(w, r)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		transport.CloseIdleConnections()
+		_ = os.RemoveAll(dir)
+	})
+	return "unix://" + path, sent
+}
+
+// add keeps one body. A field that the engine's types do not know is a fault: it
+// would escape the comparison.
+func (b *bodies) add(kind string, body []byte, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil {
+		switch kind {
+		case "services":
+			err = appendTo(&b.services, body)
+		case "networks":
+			err = appendTo(&b.networks, body)
+		case "secrets":
+			err = appendTo(&b.secrets, body)
+		case "configs":
+			err = appendTo(&b.configs, body)
+		}
+	}
+	if err != nil && b.fault == nil {
+		b.fault = fmt.Errorf("body of %s/create: %w", kind, err)
+	}
+}
+
+func appendTo[T any](list *[]T, body []byte) error {
+	var one T
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&one); err != nil {
+		return err
+	}
+	*list = append(*list, one)
+	return nil
+}

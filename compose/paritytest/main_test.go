@@ -1,0 +1,14 @@
+// Package paritytest holds the renderer against the real `docker stack deploy`:
+// both get the same files and variables, and what the command sends to the
+// engine must be what compose.Render makes, field by field. docs/parity.md lists
+// the intended differences.
+package paritytest
+
+import (
+	"os"
+	"testing"
+
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(swarmtest.Main(m)) }

@@ -1,0 +1,181 @@
+package paritytest
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/manifests"
+)
+
+// layOut writes a node's folder into a new one, as deployment.sh had it: compose
+// files, settings and those drawn from them, and a file for each secret. Of a
+// secret that is encrypted in the repository the content does not matter.
+func layOut(t *testing.T, node *manifests.Node) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := fs.WalkDir(node.FS, node.Dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return write(node, dir, name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, derived := range []string{"", ".client", ".admin", ".i_client", ".renderer"} {
+		if err := write(node, dir, path.Join(node.Dir, ".project"+derived+".tmp.env")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, compose := range node.ComposeFiles {
+		for _, file := range secretFiles(t, node.FS, compose) {
+			target := filepath.Join(dir, file)
+			if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(target, []byte("any content"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+func write(node *manifests.Node, dir, name string) error {
+	data, err := fs.ReadFile(node.FS, name)
+	if err != nil {
+		return err
+	}
+	target := filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(name, node.Dir+"/")))
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(target, data, 0o600)
+}
+
+// secretFiles lists the `file:` paths of a compose file's secrets.
+func secretFiles(t *testing.T, fsys fs.FS, name string) []string {
+	t.Helper()
+	var file struct {
+		Secrets map[string]struct {
+			File string `yaml:"file"`
+		} `yaml:"secrets"`
+	}
+	data, err := fs.ReadFile(fsys, name)
+	if err == nil {
+		err = yaml.Unmarshal(data, &file)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, key := range slices.Sorted(maps.Keys(file.Secrets)) {
+		if one := file.Secrets[key].File; one != "" {
+			files = append(files, one)
+		}
+	}
+	return files
+}
+
+// exported is the environment that deployment.sh ran docker with. A shell reads
+// node.env; the rest follows the script (seed 2.3, 2.4), written anew here so
+// that the test shares no code with what it tests.
+func exported(t *testing.T, node *manifests.Node, dir string) map[string]string {
+	t.Helper()
+	environment := source(t, filepath.Join(dir, "node.env"))
+	environment["PROJECT_SETTINGS"] = ".project.tmp.env"
+	overrides := versions(t, filepath.Join(dir, "secrets.override.enc"))
+	if file := filepath.Join(dir, "secrets.override.env"); exists(file) {
+		maps.Copy(overrides, source(t, file))
+	}
+	var files []string
+	for _, name := range node.ComposeFiles {
+		data, err := fs.ReadFile(node.FS, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, string(data))
+	}
+	for _, line := range strings.Split(strings.Join(files, "\n"), "\n") {
+		setDefault(environment, greppedTag, line, environment["TAG"])
+		setDefault(environment, greppedVersion, line, "0")
+	}
+	maps.Copy(environment, overrides)
+	return environment
+}
+
+// What `grep TAG_ | sed 's/.*\$TAG_/TAG_/'` and its like for SV_ leave of a
+// line: from the last $ on; what is no name by itself was never a variable.
+var (
+	greppedTag     = regexp.MustCompile(`^.*\$(TAG_\w*)$`)
+	greppedVersion = regexp.MustCompile(`^.*\.\$(SV_\w*)$`)
+)
+
+func setDefault(environment map[string]string, grepped *regexp.Regexp, line, value string) {
+	if match := grepped.FindStringSubmatch(line); match != nil && environment[match[1]] == "" {
+		environment[match[1]] = value
+	}
+}
+
+// source has a shell read a file, and tells what it sets.
+func source(t *testing.T, file string) map[string]string {
+	t.Helper()
+	command := exec.Command("bash", "-c", `set -a; . "$1"; exec env -0`, "bash", file)
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("source %s: %v", file, err)
+	}
+	environment := map[string]string{}
+	for _, one := range strings.Split(string(output), "\x00") {
+		if name, value, ok := strings.Cut(one, "="); ok {
+			environment[name] = value
+		}
+	}
+	for _, own := range []string{"PATH", "PWD", "OLDPWD", "SHLVL", "_"} {
+		delete(environment, own)
+	}
+	return environment
+}
+
+// versions reads the SV_ keys of a SOPS file, which stand unencrypted.
+func versions(t *testing.T, file string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	if !exists(file) {
+		return found
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]yaml.Node{}
+	if err := yaml.Unmarshal(data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range keys {
+		if strings.HasPrefix(name, "SV_") {
+			found[name] = value.Value
+		}
+	}
+	return found
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
