@@ -111,10 +111,11 @@ type oneCase struct {
 	service swarm.Service
 	want    swarm.ServiceSpec
 	stack   string
-	current []swarm.Task // of the current spec, oldest first
-	stale   bool         // tasks of an older spec are still to run
 	result  ServiceResult
 	again   time.Duration
+
+	current, previous []swarm.Task // by their spec, oldest first
+	stale             bool         // tasks of another spec are still to run
 }
 
 func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose.Stack) *oneCase {
@@ -122,16 +123,19 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		memory: m, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
 		result: ServiceResult{Name: service.Spec.Name, State: Pending},
 	}
+	tasks = slices.Clone(tasks)
+	slices.SortFunc(tasks, func(a, b swarm.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	for _, task := range tasks {
 		switch {
 		case ofCurrentSpec(service, task):
 			c.current = append(c.current, task)
+			continue
 		case task.DesiredState == swarm.TaskStateRunning:
 			c.stale = true
 		}
+		c.previous = append(c.previous, task)
 	}
-	slices.SortFunc(c.current, func(a, b swarm.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	c.rememberTrouble()
+	c.rememberTrouble(c.current)
 	return c
 }
 
@@ -153,8 +157,8 @@ func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 }
 
 // rememberTrouble keeps the last task error for the result.
-func (c *oneCase) rememberTrouble() {
-	for _, task := range c.current {
+func (c *oneCase) rememberTrouble(tasks []swarm.Task) {
+	for _, task := range tasks {
 		if task.Status.Err == "" || c.memory.old[task.ID] && task.DesiredState != swarm.TaskStateRunning {
 			continue
 		}
@@ -209,9 +213,10 @@ func (c *oneCase) updateFailed() bool {
 		}
 		c.fail("Swarm paused the update: %s", status.Message)
 	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackPaused, swarm.UpdateStateRollbackCompleted:
-		if status.State == swarm.UpdateStateRollbackCompleted && !c.differs() {
+		if status.State != swarm.UpdateStateRollbackPaused && !c.differs() {
 			return false
 		}
+		c.rememberTrouble(c.previous) // what failed is no longer the current spec
 		c.fail("Swarm rolled the update back: %s", status.Message)
 	case swarm.UpdateStateUpdating, swarm.UpdateStateCompleted:
 		return false

@@ -157,7 +157,7 @@ func (c *oneCase) decideRunning() {
 		c.result.Want = replicas(c.service.Spec)
 	}
 	switch {
-	case c.service.UpdateStatus != nil && c.service.UpdateStatus.State == swarm.UpdateStateUpdating:
+	case c.updating():
 		c.wait("%d of %d tasks run; the update goes on", running, c.result.Want)
 	case c.stale, c.endpointPending():
 		c.wait("tasks of the previous spec are still there")
@@ -172,6 +172,11 @@ func (c *oneCase) decideRunning() {
 	default:
 		c.done()
 	}
+}
+
+func (c *oneCase) updating() bool {
+	status := c.service.UpdateStatus
+	return status != nil && (status.State == swarm.UpdateStateUpdating || status.State == swarm.UpdateStateRollbackStarted)
 }
 
 // unsteady gives how long a running task still has to be watched. With a health

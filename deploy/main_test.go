@@ -49,6 +49,8 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 				Image:  image1,
 				Env:    []string{"SERVICE_NAME=" + short},
 				Labels: map[string]string{compose.LabelStack: stack.Name},
+				// What `docker stack deploy` always sends.
+				Privileges: &swarm.Privileges{},
 			},
 			Networks:  []swarm.NetworkAttachmentConfig{{Target: stack.Name + "_default", Aliases: []string{short}}},
 			Placement: &swarm.Placement{},
@@ -116,7 +118,11 @@ func rollout(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.P
 
 func verify(t testing.TB, engine *deploy.Engine, stack *compose.Stack, plan deploy.Plan) deploy.Result {
 	t.Helper()
-	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: time.Minute, Changed: plan.Changed()})
+	began := time.Now()
+	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{
+		Timeout: time.Minute, Changed: plan.Changed(),
+		Progress: func(r deploy.Result) { t.Logf("after %s: %+v", time.Since(began).Round(time.Millisecond), r.Services) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

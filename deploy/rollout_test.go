@@ -16,6 +16,9 @@ import (
 // and an engine that goes through the recorder.
 func swarmWith(t testing.TB) (*swarmtest.Swarm, *swarmtest.Recorder, *deploy.Engine) {
 	t.Helper()
+	if test, ok := t.(*testing.T); ok && !strings.Contains(t.Name(), "/") {
+		test.Parallel() // each has a stack of its own, and mostly waits
+	}
 	on := swarmtest.Engine(t)
 	on.Image(t, image1, image2)
 	recorder := on.Record(t)

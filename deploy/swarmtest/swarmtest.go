@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,8 +23,9 @@ const HostVariable = "SWARM_TEST_HOST"
 // Tests of one binary share one engine: starting one takes seconds, and two on
 // one machine would clash.
 var (
-	ours   shared
-	stacks atomic.Int64
+	ours      shared
+	stacks    atomic.Int64
+	importing sync.Mutex // the image is built once, not by each parallel test
 )
 
 // Main runs a package's tests and ends the engine that they started, if any. It
@@ -75,6 +77,8 @@ func Engine(t testing.TB) *Swarm {
 // Image makes the engine have the demo program under each of refs.
 func (s *Swarm) Image(t testing.TB, refs ...string) {
 	t.Helper()
+	importing.Lock()
+	defer importing.Unlock()
 	if err := demoimage.Import(t.Context(), s.API, refs); err != nil {
 		t.Fatal(err)
 	}

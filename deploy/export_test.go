@@ -1,0 +1,7 @@
+package deploy
+
+// Names that tests need and nobody else.
+var (
+	ServiceChanges = serviceChanges
+	Masked         = masked
+)

@@ -1,0 +1,153 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+func published(port uint32) func(*swarm.ServiceSpec) {
+	return func(s *swarm.ServiceSpec) {
+		s.EndpointSpec = &swarm.EndpointSpec{Ports: []swarm.PortConfig{{PublishedPort: port, TargetPort: 8080}}}
+	}
+}
+
+func TestPortsAreReleasedFirst(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	add(lives, "old", published(80))
+	add(lives, "z", published(81))
+	add(wants, "a", published(80))
+	add(wants, "b", published(81))
+	add(wants, "z", published(82))
+	plan, err := deploy.Diff(liveOf(lives), wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"remove service old", "update service z", "create service a", "create service b"}
+	if diff := cmp.Diff(want, lines(plan)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLabelsAloneDisturbNoCron(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	foreign := func(s *swarm.ServiceSpec) { delete(s.Labels, compose.LabelOwner) }
+	add(lives, "cron_service", foreign)
+	add(lives, "web", foreign)
+	add(wants, "cron_service", nil)
+	add(wants, "web", nil)
+	plan, err := deploy.Diff(liveOf(lives), wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"update service web", "update service cron_service"}, lines(plan)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"s_cron_service", "s_web"}, plan.Adopted); diff != "" {
+		t.Error(diff)
+	}
+	for _, step := range plan.Steps {
+		if step.Restarts || !step.LabelsOnly() {
+			t.Errorf("%s restarts", step.Name)
+		}
+	}
+}
+
+func TestCronComesBackAfterAKill(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	none := uint64(0)
+	add(lives, "cron_service", func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none} })
+	add(wants, "cron_service", nil)
+	plan, err := deploy.Diff(liveOf(lives), wants)
+	if err != nil || len(plan.Steps) != 1 || plan.Steps[0].Action != deploy.Update {
+		t.Errorf("steps %+v, %v", plan.Steps, err)
+	}
+}
+
+func TestModeChangeReplaces(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	add(lives, "a", nil)
+	add(wants, "a", func(s *swarm.ServiceSpec) { s.Mode.Global = &swarm.GlobalService{} })
+	plan, err := deploy.Diff(liveOf(lives), wants)
+	if err != nil || len(plan.Steps) != 1 || plan.Steps[0].Action != deploy.Replace {
+		t.Errorf("steps %+v, %v", plan.Steps, err)
+	}
+}
+
+func TestDigest(t *testing.T) {
+	build := func(password string) (*deploy.Live, *compose.Stack) {
+		lives, wants := newStack("s"), newStack("s")
+		add(lives, "a", nil)
+		add(wants, "a", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Env = []string{"DB_PASSWORD=" + password}
+		})
+		return liveOf(lives), wants
+	}
+	plans := make([]deploy.Plan, 0, 3)
+	for _, password := range []string{"one", "one", "two"} {
+		live, want := build(password)
+		plan, err := deploy.Diff(live, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans = append(plans, plan)
+	}
+	if plans[0].Digest() != plans[1].Digest() {
+		t.Error("equal plans have two digests")
+	}
+	if plans[0].Digest() == plans[2].Digest() {
+		t.Error("a masked difference does not show in the digest")
+	}
+	text, err := json.Marshal(plans[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read deploy.Plan
+	if err := json.Unmarshal(text, &read); err != nil || read.Digest() != plans[2].Digest() {
+		t.Errorf("read back from JSON: %v", err)
+	}
+}
+
+func TestMasked(t *testing.T) {
+	for _, test := range []struct{ path, text, want string }{
+		{"TaskTemplate.ContainerSpec.Env[DB_PASSWORD]", "x", "***"},
+		{"TaskTemplate.ContainerSpec.Env[ENCRYPTION_KEY]", "x", "***"},
+		{"TaskTemplate.ContainerSpec.Env[DB_URL]", "postgres://u:p4ss@db/x", "postgres://u:***@db/x"},
+		{"TaskTemplate.ContainerSpec.Env[LOG_LEVEL]", "debug", "debug"},
+		{"TaskTemplate.ContainerSpec.Env[KEYBOARD]", "us", "us"},
+		{"TaskTemplate.LogDriver.Options[splunk-token]", "x", "***"},
+		{"TaskTemplate.ContainerSpec.Secrets[db_password].SecretName", "db_password.2", "db_password.2"},
+		{"TaskTemplate.ContainerSpec.Secrets[db_password]", "db_password.2", "db_password.2"},
+		{"TaskTemplate.ContainerSpec.Mounts[/token].Source", "/a", "/a"},
+		{"TaskTemplate.ContainerSpec.Args", `["--db-password=x","--v"]`, `["--db-password=***","--v"]`},
+		{"TaskTemplate.ContainerSpec.Mounts[/m].VolumeOptions.DriverConfig.Options[o]", "username=u,password=p", "username=u,password=***"},
+	} {
+		if got := deploy.Masked(test.path, test.text); got != test.want {
+			t.Errorf("%s %q: got %q, want %q", test.path, test.text, got, test.want)
+		}
+	}
+}
+
+func BenchmarkDiff(b *testing.B) {
+	for _, count := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			stack := newStack("s")
+			for i := range count {
+				add(stack, fmt.Sprintf("service%d", i), published(uint32(10000+i)))
+			}
+			live := liveOf(stack)
+			b.ReportAllocs()
+			for b.Loop() {
+				if plan, err := deploy.Diff(live, stack); err != nil || !plan.Empty() {
+					b.Fatal(err, len(plan.Steps))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,239 @@
+package deploy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+// apply brings the stack to the engine without waiting.
+func apply(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	t.Helper()
+	plan := planFor(t, engine, stack)
+	if err := engine.Apply(t.Context(), plan, stack, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+func soon(condition swarm.RestartPolicyCondition) *swarm.RestartPolicy {
+	delay := 100 * time.Millisecond
+	return &swarm.RestartPolicy{Condition: condition, Delay: &delay}
+}
+
+func TestFailures(t *testing.T) {
+	_, _, engine := swarmWith(t)
+	for name, test := range map[string]struct {
+		service string
+		change  func(*swarm.ServiceSpec)
+		says    []string
+		code    int
+		logs    string
+	}{
+		"image that is not there": {
+			service: "web",
+			change: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
+				s.TaskTemplate.RestartPolicy = soon("any")
+			},
+			says: []string{"_web: its image is not there", "No such image: 127.0.0.1:1/coin/absent:1"},
+		},
+		"crash loop": {
+			service: "web",
+			change: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+				s.UpdateConfig.Monitor = 5 * time.Second
+				s.TaskTemplate.RestartPolicy = soon("any")
+			},
+			says: []string{"_web: its tasks fail again and again", "task: non-zero exit (3)"}, code: 3, logs: "CRASH_AFTER",
+		},
+		"migration": {
+			service: "migrate",
+			change: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+				s.TaskTemplate.ContainerSpec.Env = []string{"JOB_FAIL=migrate"}
+				s.TaskTemplate.RestartPolicy = soon("none")
+			},
+			says: []string{"_migrate: its task failed and is not started again", "task: non-zero exit (1)"}, code: 1, logs: "JOB_FAIL",
+		},
+		"health": {
+			service: "web",
+			change: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Env = []string{"HEALTH_FAIL=1"}
+				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
+				s.TaskTemplate.RestartPolicy = soon("none")
+			},
+			says: []string{"_web: its task has ended and its restart policy does not start it again", "unhealthy container"},
+		},
+		"no node": {
+			service: "web",
+			change: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==nowhere"}}
+			},
+			says: []string{"_web: not done within 3s", "no suitable node"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			on, _, _ := swarmWith(t)
+			stack := newStack(on.Stack(t))
+			add(stack, test.service, test.change)
+			plan := apply(t, engine, stack)
+			options := deploy.VerifyOptions{Timeout: time.Minute, Changed: plan.Changed()}
+			if name == "no node" {
+				options.Timeout = 3 * time.Second
+			}
+			result, err := engine.Verify(t.Context(), stack, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcome := result.Err()
+			if outcome == nil {
+				t.Fatalf("no failure: %+v", result)
+			}
+			for _, says := range test.says {
+				if !strings.Contains(outcome.Error(), says) {
+					t.Errorf("%q is not in %q", says, outcome)
+				}
+			}
+			failed := result.Services[0]
+			if test.code != 0 && failed.ExitCode != test.code {
+				t.Errorf("exit code %d", failed.ExitCode)
+			}
+			if !strings.Contains(strings.Join(failed.Logs, "\n"), test.logs) {
+				t.Errorf("%q is not in the log %q", test.logs, failed.Logs)
+			}
+		})
+	}
+}
+
+func TestSecretsAreMaskedInLogs(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	// What the program says of a bad delay stands in for a program that logs a secret.
+	addSecret(stack, "canary", "1", "canary-delay")
+	add(stack, "migrate", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+		s.TaskTemplate.ContainerSpec.Env = []string{"JOB_DELAY=canary-delay"}
+		s.TaskTemplate.RestartPolicy = soon("none")
+	})
+	result := verify(t, engine, stack, apply(t, engine, stack))
+	text := strings.Join(result.Services[0].Logs, "\n")
+	if strings.Contains(text, "canary-delay") || !strings.Contains(text, "***") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestSwarmRollbackIsAFailure(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "web", func(s *swarm.ServiceSpec) {
+		s.UpdateConfig.FailureAction = "rollback"
+		s.UpdateConfig.Monitor = 3 * time.Second
+		s.TaskTemplate.RestartPolicy = soon("any")
+	})
+	rollout(t, engine, stack)
+	good := stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env
+	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+	result := verify(t, engine, stack, apply(t, engine, stack))
+	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "_web: Swarm rolled the update back") ||
+		result.Services[0].ExitCode != 3 {
+		t.Fatalf("result: %+v", result)
+	}
+	// The old spec is wanted again: that it came back by a rollback is history.
+	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = good
+	rollout(t, engine, stack)
+}
+
+func TestAnUpdateOutOfSequence(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "web", nil)
+	rollout(t, engine, stack)
+	spec := stack.Services[stack.Name+"_web"]
+	spec.TaskTemplate.ContainerSpec.Image = image2
+	recorder.Reset()
+	recorder.BeforeWrite(1, func(swarmtest.Call) error { // somebody is faster
+		on.Docker(t, "", "service", "update", "--detach", "--label-add", "foreign=1", stack.Name+"_web")
+		return nil
+	})
+	rollout(t, engine, stack)
+	if again := planFor(t, engine, stack); !again.Empty() {
+		t.Errorf("then: %+v", again.Steps)
+	}
+}
+
+func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "cron_service", nil)
+	add(stack, "old", nil)
+	rollout(t, engine, stack)
+	delete(stack.Services, stack.Name+"_old")
+	add(stack, "new", nil)
+	reference := addSecret(stack, "db_access", "1", "canary-content")
+	spec := stack.Services[stack.Name+"_cron_service"]
+	spec.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{reference}
+	steps := len(planFor(t, engine, stack).Steps)
+	if steps != 5 {
+		t.Fatalf("%d steps", steps)
+	}
+	for n := range steps {
+		recorder.Reset()
+		recorder.BeforeWrite(2, func(swarmtest.Call) error { return errors.New("killed") }) // one step further each time
+		err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, nil)
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("step %d: %v", n, err)
+		}
+	}
+	recorder.Reset()
+	rollout(t, engine, stack)
+	if again := planFor(t, engine, stack); !again.Empty() {
+		t.Errorf("then: %+v", again.Steps)
+	}
+}
+
+func TestMismatchedSecrets(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	addSecret(stack, "a", "1", "canary-a")
+	addSecret(stack, "b", "1", "canary-b")
+	apply(t, engine, stack)
+	live, err := engine.Observe(t.Context(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("fingerprint key")
+	recorder.Reset()
+	mismatched, known, err := engine.Mismatched(t.Context(), live, stack, nil, key)
+	if err != nil || len(mismatched) > 0 || len(known) != 2 || len(recorder.Writes()) != 2 {
+		t.Errorf("mismatched %v, known %v, %v, writes %v", mismatched, known, err, recorder.Writes())
+	}
+	stack.Secrets[1].Value = secrets.NewValue([]byte("canary-other"))
+	for name, fingerprints := range map[string]map[string]string{"unknown": nil, "known": known} {
+		recorder.Reset()
+		mismatched, _, err = engine.Mismatched(t.Context(), live, stack, fingerprints, key)
+		if diff := cmp.Diff([]string{stack.Name + "_b.1"}, mismatched); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if err == nil || strings.Contains(err.Error(), "canary") || fault.Hint(fault.All(err)[0]) != "raise SV_b" {
+			t.Errorf("%s: %v — %s", name, err, fault.Hint(err))
+		}
+	}
+	if calls := recorder.Calls(); len(calls) > 2 {
+		t.Errorf("calls: %v", calls)
+	}
+}
