@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/internal/waitfor"
+	"coin.internal/coin-agent/sync/gittest"
+)
+
+// binary is the real agent, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "agent-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "agent")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build agent: %v\n%s", err, out)
+		return 1
+	}
+	return swarmtest.Main(m)
+}
+
+// lab is one node's world: a Swarm behind a recorder, a git server, GitLab, and
+// the agent as a process of its own.
+type lab struct {
+	t        *testing.T
+	swarm    *swarmtest.Swarm
+	recorder *swarmtest.Recorder
+	stack    string
+	repo     *gittest.Repo
+	git      *gittest.HTTPServer
+	gitlab   *gitlabtest.Instance
+	key      sopstest.Key
+	dir      string
+	settings map[string]string
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	log     bytes.Buffer
+}
+
+// newLab makes a world whose repository holds files.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	s := swarmtest.Engine(t)
+	l := &lab{
+		t: t, swarm: s, recorder: s.Record(t), stack: s.Stack(t), repo: gittest.New(t),
+		gitlab: gitlabtest.New(t), key: sopstest.NewKey(t),
+	}
+	dir, err := os.MkdirTemp("", "lab") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l.dir = dir
+	l.git = gittest.HTTP(t, l.repo.Root(), gittest.Options{})
+	l.settings = map[string]string{
+		"environment": "sandbox", "node": "node3",
+		"repository": l.git.URL + "/repo", "age_key_files": l.file("age.key", l.key.Identity+"\n"),
+		"engine": l.recorder.Host, "state_dir": dir + "/state", "socket": dir + "/agent.sock", "listen": "127.0.0.1:0",
+		"interval": "1s", "log_level": "debug", "log_format": "json",
+		"gitlab_url": l.gitlab.URL, "gitlab_project": "coin/coin-gitops", "gitlab_token_file": l.gitlab.TokenFile,
+	}
+	t.Cleanup(func() {
+		l.stop()
+		if t.Failed() {
+			t.Logf("agent log:\n%s", l.logText())
+		}
+	})
+	return l
+}
+
+// file writes a private file into the lab.
+func (l *lab) file(name, content string) string {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+// commit commits files and lets GitLab know of it.
+func (l *lab) commit(message string, files map[string]string) string {
+	l.t.Helper()
+	sha := l.repo.Commit(message, files)
+	l.gitlab.AddCommit(sha, "master")
+	return sha
+}
+
+// config writes the settings and gives their file.
+func (l *lab) config() string {
+	var text strings.Builder
+	names := make([]string, 0, len(l.settings))
+	for name := range l.settings {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&text, "%s: %q\n", name, l.settings[name])
+	}
+	return l.file("agent.yml", text.String())
+}
+
+// start starts the daemon.
+func (l *lab) start() {
+	l.t.Helper()
+	command := exec.Command(binary, "run", "--config", l.config())
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	command.Stderr = lockedWriter{&l.mu, &l.log}
+	command.Stdout = command.Stderr
+	if err := command.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.process = command
+}
+
+// kill ends the daemon as a crash does.
+func (l *lab) kill() {
+	l.t.Helper()
+	if err := l.process.Process.Signal(syscall.SIGKILL); err != nil {
+		l.t.Fatal(err)
+	}
+	_ = l.process.Wait()
+	l.process = nil
+}
+
+// stop ends the daemon as systemd does.
+func (l *lab) stop() {
+	if l.process == nil {
+		return
+	}
+	_ = l.process.Process.Signal(syscall.SIGTERM)
+	_ = l.process.Wait()
+	l.process = nil
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.w.Write(p)
+}
+
+func (l *lab) logText() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.String()
+}
+
+// command runs one command line in this process.
+func (l *lab) command(args ...string) (code int, stdout, stderr string) {
+	l.t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	code = run(ctx, append(args, "--config", l.config()), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// status asks the daemon.
+func (l *lab) status() (agent.Status, error) {
+	return agent.NewClient(l.settings["socket"]).Status(context.Background())
+}
+
+// await waits until the last sync of a commit has come to an outcome.
+func (l *lab) await(commit string, want state.Outcome) agent.Status {
+	l.t.Helper()
+	var status agent.Status
+	waitfor.NoError(l.t, 3*time.Minute, func() error {
+		var err error
+		if status, err = l.status(); err != nil {
+			return err
+		}
+		switch {
+		case status.Sync == nil || status.Sync.Commit != commit:
+			return fmt.Errorf("no sync of %s yet; the last look said %q", commit, status.PollError)
+		case status.Sync.State != want:
+			return fmt.Errorf("%s is %s at %s: %s %s", commit, status.Sync.State, status.Sync.Stage, status.Sync.Error, status.Progress)
+		case status.Progress != "":
+			return errors.New("still at work")
+		}
+		return nil
+	})
+	return status
+}
+
+// posts lists the states that GitLab took for a commit, in order, once the last
+// of them is want.
+func (l *lab) posts(commit, want string) []string {
+	l.t.Helper()
+	var states []string
+	waitfor.NoError(l.t, time.Minute, func() error {
+		states = nil
+		for _, post := range l.gitlab.Statuses(commit).Posts {
+			states = append(states, post.State)
+		}
+		if len(states) == 0 || states[len(states)-1] != want {
+			return fmt.Errorf("GitLab has %v, not yet %s", states, want)
+		}
+		return nil
+	})
+	return states
+}
+
+// service inspects a service of the stack.
+func (l *lab) service(name string) swarm.Service {
+	l.t.Helper()
+	service, _, err := l.swarm.API.ServiceInspectWithRaw(l.t.Context(), l.stack+"_"+name, swarm.ServiceInspectOptions{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return service
+}
+
+// versions gives the version index of every service of the stack: what is
+// written changes its index.
+func (l *lab) versions() map[string]uint64 {
+	l.t.Helper()
+	services, err := l.swarm.API.ServiceList(l.t.Context(), swarm.ServiceListOptions{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	versions := map[string]uint64{}
+	for _, service := range services {
+		if short, ok := strings.CutPrefix(service.Spec.Name, l.stack+"_"); ok {
+			versions[short] = service.Version.Index
+		}
+	}
+	return versions
+}
+
+// secrets lists the names of the Swarm's secrets.
+func (l *lab) secrets() []string {
+	l.t.Helper()
+	list, err := l.swarm.API.SecretList(l.t.Context(), swarm.SecretListOptions{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var names []string
+	for _, secret := range list {
+		names = append(names, secret.Spec.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// decode reads JSON that a command printed.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var value T
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return value
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/internal/sopstest"
+)
+
+// The images of the small repository. The third is nowhere.
+const (
+	imageA  = "coin-test/app:1"
+	imageB  = "coin-test/app:2"
+	missing = "coin-test/app:nowhere"
+)
+
+const node3 = "environments/sandbox/nodes/node3/"
+
+// canaries are the secret values of the small repository: found anywhere
+// outside the engine, they are a leak.
+var canaries = map[string]string{
+	"db_access": "version: 1\ncanary-db-access-7c1f0f5be1",
+	"web_auth":  "version: 1\ncanary-web-auth-0a4b61dd92",
+	"db_next":   "version: 2\ncanary-db-access-again-55f0",
+}
+
+// smallRepo is a repository with one node: a web service with a health check, a
+// worker, a migration, a cron service, and two secrets.
+func (l *lab) smallRepo() map[string]string {
+	l.swarm.Image(l.t, imageA, imageB)
+	return map[string]string{
+		"environments/sandbox/config.yml": fmt.Sprintf(`environment: {name: sandbox, type: non-production}
+nodes:
+  - {name: node3, context: ctx3, stack: %s}
+  - {name: node4, context: ctx4, stack: other}
+deployment:
+  health_check: {timeout: 60s}
+`, l.stack),
+		"environments/sandbox/common/project.env":             "LOG_LEVEL=debug\n",
+		"environments/sandbox/nodes/node4/docker-compose.yml": "services: {}\n",
+		node3 + "node.env":             l.nodeEnv("1", ""),
+		node3 + "docker-compose.yml":   smallCompose,
+		node3 + "secrets.enc":          sopstest.YAML(l.t, l.key, map[string]string{"db_access": canaries["db_access"], "web_auth": canaries["web_auth"]}),
+		node3 + "secrets.override.enc": sopstest.YAML(l.t, l.key, map[string]string{"SV_db_access": "1"}),
+	}
+}
+
+// nodeEnv is node.env with the default tag, and more lines.
+func (l *lab) nodeEnv(tag, more string) string {
+	return fmt.Sprintf("STACK=%s\nexport TAG=%s\n%s\n", l.stack, tag, more)
+}
+
+const smallCompose = `
+x-common: &common
+  networks: [inner]
+  stop_grace_period: 5s
+  env_file: $PROJECT_SETTINGS
+services:
+  web:
+    <<: *common
+    image: coin-test/app:$TAG_WEB
+    environment: {SERVICE_NAME: web, APP_RELEASE: $TAG_WEB}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+    secrets: [db_access, web_auth]
+    deploy:
+      update_config: {order: stop-first, monitor: 1s}
+  worker:
+    <<: *common
+    image: coin-test/app:$TAG_WORKER
+    environment: {SERVICE_NAME: worker, APP_RELEASE: $TAG_WORKER}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+    secrets: [web_auth]
+    deploy:
+      update_config: {monitor: 1s}
+  migrate:
+    <<: *common
+    image: coin-test/app:$TAG_MIGRATE
+    command: /job.sh migrate
+    environment: {APP_RELEASE: $TAG_MIGRATE}
+    secrets: [db_access]
+    deploy: {restart_policy: {condition: on-failure, max_attempts: 1, delay: 1s}}
+  cron_service:
+    <<: *common
+    image: coin-test/app:$TAG_CRON_SERVICE
+    environment: {SERVICE_NAME: cron_service}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+networks:
+  inner: {driver: overlay, attachable: true}
+secrets:
+  db_access:
+    file: ./secrets/db_access
+    name: ${STACK}_db_access.$SV_db_access
+  web_auth:
+    file: ./secrets/web_auth
+    name: ${STACK}_web_auth.$SV_web_auth
+`
+
+// without drops a top-level service from the small compose file.
+func without(compose, service string) string {
+	start := strings.Index(compose, "\n  "+service+":\n") + 1
+	rest := compose[start+1:]
+	end := len(rest)
+	for _, mark := range []string{"\n  ", "\nnetworks:"} {
+		for offset := 0; ; {
+			i := strings.Index(rest[offset:], mark)
+			if i < 0 {
+				break
+			}
+			at := offset + i
+			if mark != "\n  " || rest[at+3] != ' ' {
+				end = min(end, at)
+				break
+			}
+			offset = at + 1
+		}
+	}
+	return compose[:start] + rest[end+1:]
+}
