@@ -61,6 +61,9 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 	return ring, nil
 }
 
+// String says how many keys there are, and nothing of them.
+func (k *Keyring) String() string { return fmt.Sprintf("%d keys", len(k.recipients)) }
+
 // Recipients lists the public halves of the keys, as SOPS files name them.
 func (k *Keyring) Recipients() []string { return append([]string(nil), k.recipients...) }
 
@@ -168,15 +171,15 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 	}
 	usable := 0
 	for _, entity := range entities {
-		if !hasSecret(entity) {
-			continue
-		}
 		if len(passphrase) > 0 {
-			// A wrong passphrase shows in hasLocked.
-			_ = entity.DecryptPrivateKeys(passphrase)
+			_ = entity.DecryptPrivateKeys(passphrase) // where it fails, the keys stay locked
 		}
 		fingerprint := fmt.Sprintf("%X", entity.PrimaryKey.Fingerprint)
-		if hasLocked(entity) {
+		held, locked := secretState(entity)
+		if !held {
+			continue
+		}
+		if locked {
 			return lockedFault(place, fingerprint, len(passphrase) > 0)
 		}
 		usable++
@@ -222,18 +225,9 @@ func parsePGP(data []byte) (openpgp.EntityList, error) {
 	return all, nil
 }
 
-// secretKeys lists the parts of an entity that can decrypt or sign. A stub
-// (gnu-dummy), as gpg --export-secret-subkeys leaves for the primary key, is none.
-func hasSecret(entity *openpgp.Entity) bool {
-	held, _ := secretState(entity)
-	return held
-}
-
-func hasLocked(entity *openpgp.Entity) bool {
-	_, locked := secretState(entity)
-	return locked
-}
-
+// secretState tells whether an entity holds secret keys, and whether one of them
+// is locked. A stub (gnu-dummy), as gpg --export-secret-subkeys leaves for the
+// primary key, is none.
 func secretState(entity *openpgp.Entity) (held, locked bool) {
 	look := func(encrypted bool) { held, locked = true, locked || encrypted }
 	if key := entity.PrivateKey; key != nil && !key.Dummy() {

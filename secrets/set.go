@@ -7,7 +7,9 @@
 // handles plaintext as strings, which Go cannot wipe: those are dropped as soon
 // as a file has been read, and what the Values hold is in buffers that Wipe
 // zeroes. SOPS covers values with its MAC, but not the names of keys that stand
-// unencrypted, nor comments.
+// unencrypted, nor comments. Nothing outside the given files and keys is
+// consulted, but for /etc/sops/audit.yaml: SOPS reads it when a program starts,
+// and records decryptions where an operator has set that up.
 package secrets
 
 import (

@@ -65,7 +65,7 @@ func (v Value) Fingerprint(key []byte) string {
 func digest(key []byte, domain string, parts ...[]byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	for _, part := range append([][]byte{[]byte(domain)}, parts...) {
-		fmt.Fprintf(mac, "%d:", len(part))
+		_, _ = fmt.Fprintf(mac, "%d:", len(part))
 		mac.Write(part)
 	}
 	return mac.Sum(nil)

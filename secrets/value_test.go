@@ -68,6 +68,28 @@ func TestValueIsNeverShown(t *testing.T) {
 	}
 }
 
+func TestSetAndKeyringAreNeverShown(t *testing.T) {
+	set := open(t, ageKeys(t), secrets.File{Path: "secrets.enc", Data: encrypt(t, "yaml", "a: "+canary+"\nauto_version_key: "+canary+canary, toAge()...)})
+	keys := load(t, secrets.KeyFiles{Age: []string{lab.path("age.key"), lab.path("ssh.key")}, PGP: []string{lab.path("rsa.asc")}})
+	holder := struct {
+		set  *secrets.Set
+		keys *secrets.Keyring
+		Keys *secrets.Keyring
+	}{set, keys, keys}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
+		text := fmt.Sprintf(verb+verb+verb+verb, set, *set, holder, keys)
+		mustHide(t, verb, text)
+		if strings.Contains(text, "AGE-SECRET-KEY") || strings.Contains(text, fmt.Sprintf("%x", "AGE-SECRET-KEY")) {
+			t.Errorf("%s shows an age key: %s", verb, text)
+		}
+	}
+	text, err := json.Marshal(holder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHide(t, "json", string(text))
+}
+
 func mustHide(t *testing.T, how, text string) {
 	t.Helper()
 	for _, form := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprint([]byte(canary)), "Y2FuYXJ5LTdmM2E"} {
