@@ -1,0 +1,43 @@
+# The targets install what they need (Debian) and say so.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT    := .cache/golangci-lint-v2.15.0
+FUZZ    ?= 30s
+FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
+
+.PHONY: build demo test lint check fuzz bench docs
+
+build: ## the static binary, bin/agent
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
+
+demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
+	scripts/need dockerd git
+	go run ./examples/demo $(DEMO_FLAGS)
+
+test: ## all tests, with the race detector, on a private engine
+	scripts/need dockerd docker git gcc sshd gpg age-keygen
+	go test -race -timeout 30m ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(CURDIR)/.cache go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv .cache/golangci-lint $(LINT)
+
+check: lint ## what CI runs
+	go mod tidy -diff
+	$(MAKE) test
+
+fuzz: ## every fuzz target for FUZZ (30s)
+	@for dir in $(FUZZERS); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
+			echo "$$dir $$target"; go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) || exit 1; \
+		done; \
+	done
+
+bench: ## time and memory; docs/benchmarks.md says what they mean
+	go test -run '^$$' -bench . -benchmem ./compose/... ./deploy/... ./manifests/... ./secrets/... ./sync/...
+
+docs: ## the generated documents: the schema of config.yml and the command reference
+	go test ./manifests ./cmd/agent -run 'TestSchema|TestReference' -update
