@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // sideBySide is how many writes of one phase are under way at once.
@@ -38,6 +39,9 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 	if plan.live == nil {
 		return errors.New("apply plan: it was read back from a record; plan again")
 	}
+	if err := valuesKnown(plan, want); err != nil {
+		return err
+	}
 	if progress == nil {
 		progress = func(Event) {}
 	}
@@ -53,6 +57,24 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 		begin = end
 	}
 	return nil
+}
+
+// valuesKnown refuses a plan before its first write when a secret that it creates
+// has no value: the stack was rendered without keys.
+func valuesKnown(plan Plan, want *compose.Stack) error {
+	var unknown []error
+	for _, step := range plan.Steps {
+		if step.Kind != Secret {
+			continue
+		}
+		for _, secret := range want.Secrets {
+			if secret.Spec.Name == step.Name && !secret.Value.Known() && secret.Spec.Driver == nil {
+				unknown = append(unknown, fault.New(fault.Place{}, "give the agent the key that decrypts it",
+					"create secret %s: its value is not known", step.Name))
+			}
+		}
+	}
+	return errors.Join(unknown...)
 }
 
 // application is one run of Apply.
@@ -194,9 +216,6 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 	for _, secret := range a.want.Secrets {
 		if secret.Spec.Name != name {
 			continue
-		}
-		if !secret.Value.Known() && secret.Spec.Driver == nil {
-			return errors.New("its value is not known")
 		}
 		spec := secret.Spec
 		spec.Data = secret.Value.Reveal()

@@ -30,7 +30,7 @@ type Engine struct {
 	host string
 
 	mu       sync.Mutex
-	networks map[string]string // network names by ID: they never change, so one listing serves all later looks
+	networks map[string]string // network names by ID: they never change, so asking once serves all later looks
 }
 
 // Connect prepares a connection to the engine at host (unix:///path or

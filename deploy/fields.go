@@ -37,7 +37,7 @@ func (w *walker) add(path, old, want string) {
 }
 
 func (w *walker) walk(path string, a, b reflect.Value) {
-	switch a.Kind() {
+	switch a.Kind() { //nolint:exhaustive // the kinds that hold others
 	case reflect.Pointer:
 		w.walkPointer(path, a, b)
 	case reflect.Struct:

@@ -136,22 +136,7 @@ func (c *oneCase) crashLoop() {
 
 // decideRunning follows a service whose tasks run on.
 func (c *oneCase) decideRunning() {
-	var wanted, running, steady uint64
-	for _, task := range c.current {
-		if task.DesiredState != swarm.TaskStateRunning && task.DesiredState != swarm.TaskStateReady {
-			continue
-		}
-		wanted++
-		if task.DesiredState != swarm.TaskStateRunning || task.Status.State != swarm.TaskStateRunning {
-			continue
-		}
-		running++
-		if left := c.unsteady(task); left > 0 {
-			c.sooner(left)
-		} else {
-			steady++
-		}
-	}
+	wanted, running, steady := c.count()
 	c.result.Ready, c.result.Want = running, wanted
 	if c.service.Spec.Mode.Replicated != nil {
 		c.result.Want = replicas(c.service.Spec)
@@ -172,6 +157,32 @@ func (c *oneCase) decideRunning() {
 	default:
 		c.done()
 	}
+}
+
+// count gives how many tasks of the current spec are there to run, do run, and
+// have been running long enough.
+func (c *oneCase) count() (wanted, running, steady uint64) {
+	for _, task := range c.current {
+		if !alive(task) {
+			continue
+		}
+		wanted++
+		if task.DesiredState != swarm.TaskStateRunning || task.Status.State != swarm.TaskStateRunning {
+			continue
+		}
+		running++
+		if left := c.unsteady(task); left > 0 {
+			c.sooner(left)
+		} else {
+			steady++
+		}
+	}
+	return wanted, running, steady
+}
+
+// alive tells whether a task runs or is to run, after a delay perhaps.
+func alive(task swarm.Task) bool {
+	return task.DesiredState == swarm.TaskStateRunning || task.DesiredState == swarm.TaskStateReady
 }
 
 func (c *oneCase) updating() bool {
@@ -227,23 +238,15 @@ func (c *oneCase) endpointPending() bool {
 
 // ended tells whether a task is over that the restart policy leaves so.
 func (c *oneCase) ended() bool {
+	if wanted, _, _ := c.count(); wanted >= c.result.Want {
+		return false
+	}
 	policy := c.service.Spec.TaskTemplate.RestartPolicy
 	for _, one := range c.slots() {
 		over := broken(one.latest) || one.latest.Status.State == swarm.TaskStateComplete
-		if over && one.latest.DesiredState == swarm.TaskStateShutdown && givesUp(policy, one.latest, one.failures) && !c.replaced() {
+		if over && one.latest.DesiredState == swarm.TaskStateShutdown && givesUp(policy, one.latest, one.failures) {
 			return true
 		}
 	}
 	return false
-}
-
-// replaced tells whether as many tasks as wanted are there or on their way.
-func (c *oneCase) replaced() bool {
-	var alive uint64
-	for _, task := range c.current {
-		if task.DesiredState == swarm.TaskStateRunning || task.DesiredState == swarm.TaskStateReady {
-			alive++
-		}
-	}
-	return alive >= c.result.Want
 }

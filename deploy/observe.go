@@ -3,8 +3,8 @@ package deploy
 import (
 	"context"
 	"slices"
-	"sort"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
@@ -119,65 +119,53 @@ func (e *Engine) readServices(ctx context.Context, live *Live, stack *compose.St
 }
 
 func (e *Engine) readNetworks(ctx context.Context, live *Live, _ *compose.Stack) error {
-	list, err := e.listNetworks(ctx)
+	list, err := e.api.NetworkList(ctx, network.ListOptions{})
 	if err != nil {
-		return err
+		return e.explain("list networks", err)
 	}
-	live.networkNames = map[string]string{}
 	for _, one := range list {
-		live.networkNames[one.ID] = one.Name
 		// A local network may share its name with a Swarm network.
 		if known, ok := live.Networks[one.Name]; !ok || known.Scope != "swarm" {
 			live.Networks[one.Name] = one
 		}
+		e.nameNetwork(one.ID, one.Name)
 	}
-	return nil
+	live.networkNames, err = e.namesOfNetworks(ctx, live.Services)
+	return err
 }
 
-func (e *Engine) listNetworks(ctx context.Context) ([]network.Summary, error) {
-	list, err := e.api.NetworkList(ctx, network.ListOptions{})
-	if err != nil {
-		return nil, e.explain("list networks", err)
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID })
+func (e *Engine) nameNetwork(id, name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	clear(e.networks)
-	for _, one := range list {
-		e.networks[one.ID] = one.Name
-	}
-	return list, nil
+	e.networks[id] = name
 }
 
 // namesOfNetworks gives the names of the networks that services use, and asks
-// the engine only when one of them is new.
+// the engine for those alone that it has not told before. Some, like host's, are
+// in no listing.
 func (e *Engine) namesOfNetworks(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
-	names, complete := e.knownNetworks(services)
-	if complete {
-		return names, nil
-	}
-	if _, err := e.listNetworks(ctx); err != nil {
-		return nil, err
-	}
-	names, _ = e.knownNetworks(services)
-	return names, nil
-}
-
-func (e *Engine) knownNetworks(services map[string]swarm.Service) (names map[string]string, complete bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	names, complete = map[string]string{}, true
+	names := map[string]string{}
 	for _, service := range services {
-		for _, attachment := range service.Spec.TaskTemplate.Networks {
-			name, ok := e.networks[attachment.Target]
-			if !ok {
-				complete = false
-				continue
+		for _, attachment := range slices.Concat(service.Spec.TaskTemplate.Networks, service.Spec.Networks) { //nolint:staticcheck // old services have the deprecated field
+			id := attachment.Target
+			e.mu.Lock()
+			name, known := e.networks[id]
+			e.mu.Unlock()
+			if !known {
+				found, err := e.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
+				if errdefs.IsNotFound(err) {
+					continue // it stays under its ID, and so differs from every name
+				}
+				if err != nil {
+					return nil, e.explain("read network "+id, err)
+				}
+				name = found.Name
+				e.nameNetwork(id, name)
 			}
-			names[attachment.Target] = name
+			names[id] = name
 		}
 	}
-	return names, complete
+	return names, nil
 }
 
 func (e *Engine) readSecrets(ctx context.Context, live *Live, stack *compose.Stack) error {

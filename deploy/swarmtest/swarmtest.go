@@ -57,7 +57,7 @@ func Engine(t testing.TB) *Swarm {
 			return
 		}
 		// Other packages' engines may have to end first.
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Minute)
 		defer cancel()
 		if ours.private, ours.err = Start(ctx, ""); ours.err == nil {
 			ours.host = ours.private.Host
@@ -91,7 +91,7 @@ func (s *Swarm) Stack(t testing.TB) string {
 	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
 	t.Cleanup(func() {
 		// The test's own context is over.
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if t.Failed() {
 			s.dump(ctx, t, name)
