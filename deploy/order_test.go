@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -131,23 +130,5 @@ func TestMasked(t *testing.T) {
 		if got := deploy.Masked(test.path, test.text); got != test.want {
 			t.Errorf("%s %q: got %q, want %q", test.path, test.text, got, test.want)
 		}
-	}
-}
-
-func BenchmarkDiff(b *testing.B) {
-	for _, count := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			stack := newStack("s")
-			for i := range count {
-				add(stack, fmt.Sprintf("service%d", i), published(uint32(10000+i)))
-			}
-			live := liveOf(stack)
-			b.ReportAllocs()
-			for b.Loop() {
-				if plan, err := deploy.Diff(live, stack); err != nil || !plan.Empty() {
-					b.Fatal(err, len(plan.Steps))
-				}
-			}
-		})
 	}
 }
