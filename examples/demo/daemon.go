@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+)
+
+const (
+	stopLimit   = 20 * time.Second
+	followLimit = 4 * time.Minute
+	follow      = 200 * time.Millisecond
+)
+
+// daemon is a running `agent run`.
+type daemon struct {
+	process *os.Process
+	ended   chan struct{} // closed when the process is gone
+	log     string
+}
+
+// startAgent runs the agent in a process group of its own, so that Ctrl-C does
+// not reach it before the demo has decided what to end first. It is told to end
+// when the thread ends that started it; hence the locked thread.
+func (w *world) startAgent() error {
+	log, err := os.Create(w.path("agent.log"))
+	if err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	command := exec.Command(w.path("bin/agent"), "run")
+	command.Env, command.Stdout, command.Stderr = w.agentEnv(), log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	d := &daemon{ended: make(chan struct{}), log: log.Name()}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer close(d.ended)
+		err := command.Start()
+		d.process = command.Process
+		started <- err
+		if err == nil {
+			_ = command.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	w.agent = d
+	w.later("stop the agent (SIGTERM)", d.stop)
+	return nil
+}
+
+// stop ends the agent and waits for its end.
+func (d *daemon) stop(context.Context) error {
+	_ = d.process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.ended:
+		return nil
+	case <-time.After(stopLimit):
+		_ = d.process.Kill()
+		<-d.ended
+		return errors.New("the agent had to be killed")
+	}
+}
+
+// agentEnv is this process's environment with the demo's settings of the agent
+// and no others.
+func (w *world) agentEnv() []string {
+	env := []string{agent.EnvPrefix + "CONFIG=" + w.path("agent.yml")}
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, agent.EnvPrefix) {
+			env = append(env, variable)
+		}
+	}
+	return env
+}
+
+// run shows an agent command and its real output. Exit code 3 is an answer, no
+// failure.
+func (w *world) run(ctx context.Context, args ...string) error {
+	w.say.command("agent " + strings.Join(args, " "))
+	command := w.agentCommand(ctx, args...)
+	command.Stdout, command.Stderr = w.say.out, w.say.out
+	err := command.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 3 {
+		w.say.line("%s", w.say.paint(dim, "(exit code 3)"))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("agent %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, w.path("bin/agent"), args...)
+	command.Dir, command.Env = w.repo.dir, w.agentEnv()
+	return command
+}
+
+// follow waits until the agent is done with a commit, however that ends, and
+// GitLab knows. It prints what the agent says of its progress meanwhile.
+func (w *world) follow(ctx context.Context, commit string) (*state.Sync, error) {
+	ctx, cancel := context.WithTimeout(ctx, followLimit)
+	defer cancel()
+	client, started := agent.NewClient(w.path("agent.sock")), time.Now()
+	tick := time.NewTicker(follow)
+	defer tick.Stop()
+	said, saidAt := "", time.Time{}
+	for {
+		status, err := client.Status(ctx)
+		if err == nil && status.Sync != nil && status.Sync.Commit == commit && status.Sync.State.Final() &&
+			status.GitLab != nil && status.GitLab.Undelivered == 0 {
+			w.say.progress(started, "done: "+string(status.Sync.State))
+			return status.Sync, nil
+		}
+		text := doing(status, err, commit)
+		switch since := time.Since(saidAt); {
+		case text != said && since > patience/4:
+			w.say.progress(started, text)
+			said, saidAt = text, time.Now()
+		case since > patience:
+			w.say.progress(started, "…")
+			saidAt = time.Now()
+		}
+		select {
+		case <-w.agent.ended:
+			return nil, errors.New("the agent has ended by itself")
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the rollout of %s: %w", short(commit), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// doing says in one line what the agent is at.
+func doing(status agent.Status, err error, commit string) string {
+	switch {
+	case errors.Is(err, agent.ErrNotRunning):
+		return "the agent starts"
+	case err != nil:
+		return err.Error()
+	case status.PollError != "":
+		return status.PollError
+	case status.Sync == nil || status.Sync.Commit != commit:
+		return "the agent has not seen the commit yet (it looks every 2 s)"
+	case status.Sync.State.Final():
+		return "telling GitLab"
+	case status.Progress != "":
+		return status.Sync.Stage + ": " + status.Progress
+	}
+	return status.Sync.Stage
+}

@@ -1,0 +1,82 @@
+// Command demo shows the agent's main job for real, as somebody sees it who has
+// never heard of it: a merged change rolls out by itself, and everyone can see
+// it. `make demo` runs it.
+//
+//	go run ./examples/demo [-keep]
+//
+// It needs root on a Linux machine with Go, and installs what else is missing.
+// It works in a folder of its own with a private Docker engine, and leaves
+// nothing behind: not when it is done, not on Ctrl-C, not when it fails. -keep
+// leaves everything running after the story, for playing with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+func main() {
+	// SIGPIPE: `make demo | head` is to clean up as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	code := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	os.Exit(code)
+}
+
+// run tells the story, cleans up and gives the exit code.
+func run(ctx context.Context, args []string, out io.Writer) int {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(out)
+	keep := flags.Bool("keep", false, "leave everything running after the story, until Ctrl-C")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return exitUsage
+	}
+	say := newNarrator(out)
+	w := &world{say: say}
+	err := w.tell(ctx, *keep)
+	interrupted := ctx.Err() != nil
+	if err != nil && !interrupted {
+		w.explain(err)
+	}
+	closeErr := w.close(ctx)
+	switch {
+	case closeErr != nil:
+		say.failure(fmt.Errorf("clean up: %w", closeErr))
+		return exitFailed
+	case interrupted:
+		return exitInterrupted
+	case err != nil:
+		return exitFailed
+	}
+	return 0
+}
+
+// explain says why the demo failed, and shows what the agent said last.
+func (w *world) explain(err error) {
+	w.say.line("")
+	for _, one := range fault.All(err) {
+		w.say.failure(one)
+		if hint := fault.Hint(one); hint != "" {
+			w.say.line("demo: hint: %s", hint)
+		}
+	}
+	if w.agent != nil {
+		w.say.line("The end of the agent's log:\n%s", tail(w.agent.log, 15))
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// repository is the example as a real git repository on branch master. What is
+// committed to it counts as merged.
+type repository struct{ dir string }
+
+// newRepository copies the example and commits it. change makes it fit before.
+func newRepository(ctx context.Context, dir, example string, change func(*repository) error) (*repository, error) {
+	r := &repository{dir: dir}
+	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+		return nil, fmt.Errorf("copy the example: %w", err)
+	}
+	if err := change(r); err != nil {
+		return nil, err
+	}
+	if _, err := r.git(ctx, "init", "--quiet", "--initial-branch=master"); err != nil {
+		return nil, err
+	}
+	return r, r.commit(ctx, "The COIN stacks as they are")
+}
+
+// git runs git, without the machine's and the user's configuration.
+func (r *repository) git(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, "git", args...)
+	command.Dir = r.dir
+	command.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=Ada Engineer", "GIT_AUTHOR_EMAIL=ada@coin.example",
+		"GIT_COMMITTER_NAME=Ada Engineer", "GIT_COMMITTER_EMAIL=ada@coin.example",
+	}
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
+	return strings.TrimSpace(string(output)), nil
+}
+
+func (r *repository) commit(ctx context.Context, subject string) error {
+	if _, err := r.git(ctx, "add", "--all"); err != nil {
+		return err
+	}
+	_, err := r.git(ctx, "commit", "--quiet", "--message", subject)
+	return err
+}
+
+// branches tells the double which commits there are.
+func (r *repository) branches(ctx context.Context) func(string) ([]string, bool) {
+	return func(sha string) ([]string, bool) {
+		output, err := r.git(ctx, "branch", "--contains", sha, "--format=%(refname:short)")
+		if err != nil {
+			return nil, false
+		}
+		return strings.Fields(output), true
+	}
+}
+
+// set gives a variable of node.env a value: in its line, which may be a comment
+// so far, or in a new one.
+func (r *repository) set(variable, value string) error {
+	path := filepath.Join(r.dir, nodeDir, "node.env")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("set %s: %w", variable, err)
+	}
+	line := fmt.Sprintf("export %s=%s", variable, value)
+	pattern := regexp.MustCompile(`(?m)^#?\s*(export\s+)?` + regexp.QuoteMeta(variable) + `=.*$`)
+	text := pattern.ReplaceAllLiteralString(string(content), line)
+	if !pattern.Match(content) {
+		text += line + "\n"
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// raise gives a secret a new value and, since a secret in Swarm never changes,
+// the version that goes with it.
+func (r *repository) raise(keyFile, secret, variable string, version int, value string) error {
+	return errors.Join(
+		editSOPS(filepath.Join(r.dir, nodeDir, "secrets.enc"), keyFile, secret, value),
+		editSOPS(filepath.Join(r.dir, nodeDir, "secrets.override.enc"), keyFile, variable, version),
+	)
+}

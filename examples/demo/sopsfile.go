@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"filippo.io/age"
+	"github.com/getsops/sops/v3"
+	"github.com/getsops/sops/v3/aes"
+	sopsage "github.com/getsops/sops/v3/age"
+	"github.com/getsops/sops/v3/config"
+	"github.com/getsops/sops/v3/stores/yaml"
+)
+
+// editSOPS sets one name of a SOPS file, as `sops set` does: in memory, and all
+// other values keep their ciphertext.
+func editSOPS(path, keyFile, name string, value any) error {
+	fail := func(err error) error { return fmt.Errorf("set %s in %s: %w", name, path, err) }
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fail(err)
+	}
+	store := yaml.NewStore(&config.YAMLStoreConfig{})
+	tree, err := store.LoadEncryptedFile(content)
+	if err != nil {
+		return fail(err)
+	}
+	dataKey, err := openDataKey(tree.Metadata.KeyGroups, keyFile)
+	if err != nil {
+		return fail(err)
+	}
+	cipher := aes.NewCipher() // it remembers what it has decrypted
+	if _, err := tree.Decrypt(dataKey, cipher); err != nil {
+		return fail(err)
+	}
+	tree.Branches[0], _ = tree.Branches[0].Set([]any{name}, value)
+	tree.Metadata.LastModified = time.Now().UTC()
+	mac, err := tree.Encrypt(dataKey, cipher)
+	if err != nil {
+		return fail(err)
+	}
+	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
+	if err != nil {
+		return fail(err)
+	}
+	if content, err = store.EmitEncryptedFile(tree); err != nil {
+		return fail(err)
+	}
+	return os.WriteFile(path, content, 0o644)
+}
+
+// openDataKey opens the file's own key with the first that the key file fits.
+func openDataKey(groups []sops.KeyGroup, keyFile string) ([]byte, error) {
+	file, err := os.Open(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	identities, err := age.ParseIdentities(file)
+	if err != nil {
+		return nil, err
+	}
+	err = fmt.Errorf("no age recipient")
+	for _, group := range groups {
+		for _, key := range group {
+			master, ok := key.(*sopsage.MasterKey)
+			if !ok {
+				continue
+			}
+			sopsage.ParsedIdentities(identities).ApplyToMasterKey(master)
+			var dataKey []byte
+			if dataKey, err = master.Decrypt(); err == nil {
+				return dataKey, nil
+			}
+		}
+	}
+	return nil, err
+}

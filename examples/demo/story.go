@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+)
+
+// The releases of the story. The images of the last one do not exist.
+const (
+	firstRelease  = "2025-12-15-11eeef9e99"
+	secondRelease = "2026-01-13-0a1b2c3d4e"
+	wrongRelease  = "2026-01-14-bad1bad1ba"
+)
+
+// chapter is one step of the story.
+type chapter struct {
+	title string
+	tell  func(context.Context) error
+}
+
+// tell tells the whole story.
+func (w *world) tell(ctx context.Context, keep bool) error {
+	w.say.line("%s", w.say.paint(bold, "coin-agent: a merged change rolls out by itself, and everyone can see it."))
+	w.say.line(`
+This demo plays the whole way on this machine, with the real programs: a private
+Docker engine with a Swarm, a git repository served over HTTP, a double of GitLab
+and the agent of the node %s/%s, which is to run the COIN stack there. It takes
+about two minutes and leaves nothing behind.`, environment, node)
+	for _, chapter := range []chapter{
+		{"What this machine needs", w.prepare},
+		{"A private Docker engine and Swarm", w.engineChapter},
+		{"A git repository and a GitLab", w.gitChapter},
+		{"The agent starts: the first rollout", w.firstChapter},
+		{"A merge: a new release of one service, a new version of a secret", w.changeChapter},
+		{"A merge that breaks: an image that is not there", w.breakChapter},
+		{"The fix", w.fixChapter},
+	} {
+		w.say.begin(chapter.title)
+		if err := chapter.tell(ctx); err != nil {
+			return err
+		}
+	}
+	w.say.end()
+	w.summary()
+	if keep {
+		w.lookAround()
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func (w *world) engineChapter(ctx context.Context) error {
+	if err := w.makeDir(ctx); err != nil {
+		return err
+	}
+	if err := w.say.during(ctx, "building the agent", "the first build takes minutes", w.build); err != nil {
+		return err
+	}
+	long := "one private engine runs at a time: perhaps that of a test run has to end first"
+	if err := w.say.during(ctx, "starting dockerd", long, w.startEngine); err != nil {
+		return err
+	}
+	w.say.line("\nIt has its own data, socket and process: %s", w.engine.Host)
+	return nil
+}
+
+func (w *world) gitChapter(ctx context.Context) error {
+	var err error
+	w.repo, err = newRepository(ctx, w.path("git/"+project), filepath.Join(w.root, "examples/coin-gitops"), func(r *repository) error {
+		// cron_service is to talk to the private engine.
+		return r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://"))
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.startGitLab(ctx, w.path("git")); err != nil {
+		return err
+	}
+	w.say.line("The example repository is served as a real one: %s/%s", w.gitlab.url, project)
+	w.say.line("The same address answers GitLab's API, and shows the commit statuses to a browser.")
+	settings, err := w.settings()
+	if err != nil {
+		return err
+	}
+	w.say.line("\nThe agent's settings, agent.yml (tokens and keys only ever by file):\n\n%s\n", indent(settings))
+	return w.say.during(ctx, "building demo images, importing them under the names that the stack uses", "", func(ctx context.Context) error {
+		services, images, err := w.images(ctx)
+		if err == nil {
+			w.say.line("\nThe stack has %d services. Their %d images, of release %s, are in the engine.", services, images, firstRelease)
+		}
+		return err
+	})
+}
+
+func (w *world) firstChapter(ctx context.Context) error {
+	w.say.command("agent run")
+	if err := w.startAgent(); err != nil {
+		return err
+	}
+	commit, err := w.rollout(ctx, state.Succeeded)
+	if err != nil {
+		return err
+	}
+	if err := w.run(ctx, "status"); err != nil {
+		return err
+	}
+	w.showStatuses(commit)
+	return w.askBoth(ctx)
+}
+
+func (w *world) changeChapter(ctx context.Context) error {
+	w.say.line("Ada, an engineer, writes two changes for %s:", node)
+	w.say.line("  node.env              TAG_ADMIN_API=%s   (one service on a new release)", secondRelease)
+	w.say.line("  secrets.enc           webhook.auth gets a new value, encrypted with SOPS")
+	w.say.line("  secrets.override.enc  SV_webhook_auth: 1 -> 2         (and with it a new version)")
+	if err := w.repo.set("TAG_ADMIN_API", secondRelease); err != nil {
+		return err
+	}
+	value := fmt.Sprintf("version: 2\nnote: made up for the demo, opens nothing\nvalue: %d\n", time.Now().UnixNano())
+	if err := w.repo.raise(w.path("age.key"), "webhook.auth", "SV_webhook_auth", 2, value); err != nil {
+		return err
+	}
+	if _, _, err := w.images(ctx); err != nil {
+		return err
+	}
+	w.say.line("\nBefore she merges them: what would they do?")
+	if err := w.run(ctx, "diff", "--repo", "."); err != nil {
+		return err
+	}
+	before, err := w.containers(ctx)
+	if err != nil {
+		return err
+	}
+	commit, err := w.merge(ctx, "Release admin_api "+secondRelease+", renew webhook.auth", state.Succeeded)
+	if err != nil {
+		return err
+	}
+	if err := w.compare(ctx, before, "admin_api", "cron_service", "partner_api", "webhook_api"); err != nil {
+		return err
+	}
+	if err := w.askBoth(ctx); err != nil {
+		return err
+	}
+	w.showStatuses(commit)
+	if err := w.run(ctx, "status"); err != nil {
+		return err
+	}
+	return w.run(ctx, "history")
+}
+
+func (w *world) breakChapter(ctx context.Context) error {
+	w.say.line("Ada merges TAG_PDF_RENDERER=%s, whose image nobody has built.", wrongRelease)
+	if err := w.repo.set("TAG_PDF_RENDERER", wrongRelease); err != nil {
+		return err
+	}
+	commit, err := w.merge(ctx, "Release pdf-renderer "+wrongRelease, state.Failed)
+	if err != nil {
+		return err
+	}
+	w.say.line("\nWhat the engineer sees, on her commit:")
+	w.showStatuses(commit)
+	w.say.line("\nWhat the operator sees, on the node:")
+	if err := w.run(ctx, "status"); err != nil {
+		return err
+	}
+	return w.run(ctx, "history", "-n", "3")
+}
+
+func (w *world) fixChapter(ctx context.Context) error {
+	w.say.line("Ada reverts her merge. The agent does not try the bad revision again; a new commit it does.")
+	w.say.command("git revert HEAD")
+	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
+		return err
+	}
+	commit, err := w.rollout(ctx, state.Succeeded)
+	if err != nil {
+		return err
+	}
+	w.showStatuses(commit)
+	return w.run(ctx, "status")
+}
+
+// merge commits what was changed, and waits for the agent to be done with it.
+func (w *world) merge(ctx context.Context, subject string, want state.Outcome) (string, error) {
+	w.say.line("\nShe merges:")
+	w.say.command(fmt.Sprintf("git commit --all --message %q", subject))
+	if err := w.repo.commit(ctx, subject); err != nil {
+		return "", err
+	}
+	output, err := w.repo.git(ctx, "show", "--stat", "--format=%h by %an: %s")
+	if err != nil {
+		return "", err
+	}
+	w.say.line("%s\n", output)
+	return w.rollout(ctx, want)
+}
+
+// rollout waits for the agent to be done with the newest commit.
+func (w *world) rollout(ctx context.Context, want state.Outcome) (string, error) {
+	commit, err := w.repo.git(ctx, "rev-parse", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	sync, err := w.follow(ctx, commit)
+	if err != nil {
+		return "", err
+	}
+	if sync.State != want {
+		return "", fmt.Errorf("the rollout of %s %s, and should have %s: %s", short(commit), sync.State, want, sync.Error)
+	}
+	return commit, nil
+}
+
+// compare proves that exactly the named services have new containers.
+func (w *world) compare(ctx context.Context, before map[string]string, want ...string) error {
+	after, err := w.containers(ctx)
+	if err != nil {
+		return err
+	}
+	var changed []string
+	for _, service := range slices.Sorted(maps.Keys(after)) {
+		if after[service] != before[service] {
+			changed = append(changed, service)
+		}
+	}
+	w.say.line("\nThe engine's own word: new containers in %s;\nthe other %d are the same as before. (cron_service is stopped during every rollout.)",
+		strings.Join(changed, ", "), len(after)-len(changed))
+	if !slices.Equal(changed, want) {
+		return fmt.Errorf("new containers in %v, and should be in %v alone", changed, want)
+	}
+	return nil
+}
+
+func (w *world) askBoth(ctx context.Context) error {
+	for _, service := range []string{"admin_api", "webhook_api"} {
+		if err := w.ask(ctx, service); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	module      = "coin.internal/coin-agent"
+	environment = "sandbox"
+	node        = "node3"
+	stack       = "sbxapp3"
+	nodeDir     = "environments/" + environment + "/nodes/" + node
+)
+
+// world is all that the demo has started, and where it lies.
+type world struct {
+	say  *narrator
+	root string // of this module
+	dir  string // the demo's own
+
+	engine *swarmtest.Private
+	api    *client.Client
+	repo   *repository
+	gitlab *gitlab
+	agent  *daemon
+
+	metrics string // where the agent tells its metrics
+
+	undo []undo // in the order of doing
+}
+
+type undo struct {
+	what string
+	do   func(context.Context) error
+}
+
+// later remembers how to undo what was just done.
+func (w *world) later(what string, do func(context.Context) error) {
+	w.undo = append(w.undo, undo{what, do})
+}
+
+// close undoes everything, the last first. It goes on after Ctrl-C.
+func (w *world) close(ctx context.Context) error {
+	if len(w.undo) == 0 {
+		return nil
+	}
+	if ctx.Err() != nil {
+		w.say.line("\nInterrupted.")
+	}
+	w.say.line("\nCleaning up:")
+	var errs []error
+	for _, undo := range slices.Backward(w.undo) {
+		errs = append(errs, w.say.during(context.WithoutCancel(ctx), undo.what, "", undo.do))
+	}
+	w.undo = nil
+	return errors.Join(errs...)
+}
+
+// makeDir makes the demo's folder. Unix sockets lie in it, so its path is short.
+func (w *world) makeDir(ctx context.Context) error {
+	output, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if w.root = strings.TrimSpace(string(output)); err != nil || w.root == "" {
+		return fault.WithHint(fmt.Errorf("find the source of %s: not in this folder", module), "run the demo from a clone of its repository: make demo")
+	}
+	if w.dir, err = os.MkdirTemp("/tmp", "coin-demo-"); err != nil {
+		return fmt.Errorf("make the demo's folder: %w", err)
+	}
+	w.later("remove "+w.dir, func(context.Context) error { return os.RemoveAll(w.dir) })
+	return nil
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// write writes a file that only its owner may read.
+func (w *world) write(name, content string) error {
+	if err := os.WriteFile(w.path(name), []byte(content), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// build makes the agent's binary.
+func (w *world) build(ctx context.Context) error {
+	command := exec.CommandContext(ctx, "go", "build", "-o", w.path("bin/agent"), "./cmd/agent")
+	command.Dir = w.root
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the agent: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// startEngine starts the private engine with its Swarm.
+func (w *world) startEngine(ctx context.Context) error {
+	engine, err := swarmtest.Start(ctx, "")
+	if err != nil {
+		return err
+	}
+	w.engine = engine
+	w.later("end the private engine with all its containers", func(context.Context) error { return engine.Stop() })
+	w.api, err = client.NewClientWithOpts(client.WithHost(engine.Host), client.WithAPIVersionNegotiation())
+	if err != nil {
+		return fmt.Errorf("connect to the engine: %w", err)
+	}
+	return nil
+}
+
+// tail gives the last lines of a file.
+func tail(path string, count int) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	return strings.Join(lines[max(0, len(lines)-count):], "\n")
+}
