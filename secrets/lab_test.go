@@ -21,8 +21,8 @@ var lab bench
 type bench struct {
 	dir, sops, gnupg string
 
-	age, otherAge, ssh, postQuantum string // recipients
-	pgp, curvePGP, lockedPGP        string // fingerprints
+	age, otherAge, ssh       string // recipients
+	pgp, curvePGP, lockedPGP string // fingerprints
 }
 
 const pgpPassphrase = "open sesame"
