@@ -52,6 +52,11 @@ func (r *renderer) adapt(s *source, dict map[string]any) error {
 		}
 		faults = append(faults, r.adaptService(s, name, service))
 	}
+	for _, section := range []string{"networks", "volumes", "secrets", "configs"} {
+		for _, object := range mapping(dict[section]) {
+			adaptTexts(mapping(object), "labels", "driver_opts")
+		}
+	}
 	for _, section := range []string{"secrets", "configs"} {
 		objects := mapping(dict[section])
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
@@ -70,6 +75,9 @@ func (r *renderer) adaptService(s *source, name string, service map[string]any) 
 	}
 	delete(service, "profiles")
 	adaptNumbers(service)
+	adaptTexts(service, "environment", "labels", "sysctls")
+	adaptTexts(mapping(service["deploy"]), "labels")
+	adaptTexts(mapping(service["logging"]), "options")
 	return errors.Join(
 		r.adaptPorts(s, name, service),
 		r.adaptVolumes(s, name, service),
@@ -86,6 +94,19 @@ func adaptNumbers(service map[string]any) {
 		for _, key := range []string{"cpus", "memory"} {
 			if value, ok := part[key]; ok {
 				part[key] = fmt.Sprint(value)
+			}
+		}
+	}
+}
+
+// adaptTexts writes the booleans of these mappings as text, since the docker CLI
+// wants text there.
+func adaptTexts(object map[string]any, keys ...string) {
+	for _, key := range keys {
+		values := mapping(object[key])
+		for name, value := range values {
+			if value, ok := value.(bool); ok {
+				values[name] = strconv.FormatBool(value)
 			}
 		}
 	}

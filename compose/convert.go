@@ -166,9 +166,10 @@ func (r *renderer) configReferences(service composetypes.ServiceConfig, defined 
 	return references, nil
 }
 
+// configTarget puts configs that are no files last, as the docker CLI does.
 func configTarget(reference *swarm.ConfigReference) string {
 	if reference.File == nil {
-		return ""
+		return "\U0010FFFF"
 	}
 	return reference.File.Name
 }

@@ -5,10 +5,16 @@
 package paritytest
 
 import (
+	"io"
 	"os"
 	"testing"
+
+	"github.com/sirupsen/logrus"
 
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(swarmtest.Main(m)) }
+func TestMain(m *testing.M) {
+	logrus.SetOutput(io.Discard) // libraries of the renderer log there
+	os.Exit(swarmtest.Main(m))
+}
