@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
@@ -177,5 +178,27 @@ func TestCronRestsDuringChanges(t *testing.T) {
 	}
 	if again := planFor(t, engine, stack); !again.Empty() {
 		t.Errorf("then: %+v", again.Steps)
+	}
+}
+
+// TestAMigrationRunsAgain changes a one-shot service: Swarm takes its task that
+// has ended for one that died, and pauses the update.
+func TestAMigrationRunsAgain(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "migrate", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+		s.TaskTemplate.RestartPolicy = soon("none")
+		s.UpdateConfig.Monitor = 5 * time.Second
+	})
+	rollout(t, engine, stack)
+	first := taskIDs(on.Tasks(t, stack.Name+"_migrate"))
+	stack.Services[stack.Name+"_migrate"].TaskTemplate.ContainerSpec.Image = image2
+	rollout(t, engine, stack)
+	if again := taskIDs(on.Tasks(t, stack.Name+"_migrate")); len(again) != len(first)+1 {
+		t.Errorf("tasks %v, then %v", first, again)
+	}
+	if plan := rollout(t, engine, stack); !plan.Empty() {
+		t.Errorf("then: %+v", plan.Steps)
 	}
 }
