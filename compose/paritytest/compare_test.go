@@ -60,6 +60,9 @@ func sentFields(t *testing.T, sent *bodies, stack string) fields {
 		all.add(t, "services", stack, spec.Name, spec)
 	}
 	for _, request := range sent.networks {
+		if ipv6 := request.EnableIPv6; ipv6 != nil && !*ipv6 {
+			request.EnableIPv6 = nil // docker 20.10 always says false
+		}
 		all.add(t, "networks", stack, request.Name, request.CreateOptions)
 	}
 	for _, spec := range sent.secrets {

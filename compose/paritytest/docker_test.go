@@ -10,14 +10,28 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// stackDeploy runs the real `docker stack deploy` in dir with exactly the given
-// environment, and gives what it sends to the engine at host.
-func stackDeploy(t *testing.T, host, dir string, node *manifests.Node) (*bodies, error) {
+// docker gives the path of the command and its major version.
+func docker(t *testing.T) (program string, major int) {
 	t.Helper()
 	program, err := exec.LookPath("docker")
 	if err != nil {
 		t.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
 	}
+	output, err := exec.Command(program, "--version").Output()
+	if err == nil {
+		_, err = fmt.Sscanf(string(output), "Docker version %d.", &major)
+	}
+	if err != nil {
+		t.Fatalf("docker --version: %v: %s", err, output)
+	}
+	return program, major
+}
+
+// stackDeploy runs the real `docker stack deploy` in dir with exactly the given
+// environment, and gives what it sends to the engine at host.
+func stackDeploy(t *testing.T, host, dir string, node *manifests.Node) (*bodies, error) {
+	t.Helper()
+	program, _ := docker(t)
 	proxied, sent := capture(t, host)
 	help, err := exec.Command(program, "stack", "deploy", "--help").Output()
 	if err != nil {
