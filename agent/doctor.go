@@ -65,8 +65,15 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		subject string
 		probe   func(context.Context) (string, error)
 	}{
-		{"settings", d.checkSettings}, {"disk", d.checkDisk}, {"keys", d.checkKeys}, {"engine", d.checkEngine}, {"swarm", d.checkSwarm},
-		{"git", d.checkGit}, {"gitlab", d.checkGitLab}, {"manifests", d.checkManifests}, {"images", d.checkImages},
+		{"settings", d.checkSettings},
+		{"disk", d.checkDisk},
+		{"keys", d.checkKeys},
+		{"engine", d.checkEngine},
+		{"swarm", d.checkSwarm},
+		{"git", d.checkGit},
+		{"gitlab", d.checkGitLab},
+		{"manifests", d.checkManifests},
+		{"images", d.checkImages},
 	}
 	for _, p := range probes {
 		limited, cancel := context.WithTimeout(ctx, probeLimit)
@@ -176,7 +183,8 @@ func (d *doctor) checkGit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.checkout, err = source.Fetch(ctx, revision, d.settings.Paths())
+	// Files are read from the checkout in later probes; the connection has limits of its own.
+	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.settings.Paths())
 	return fmt.Sprintf("%s is at %s", revision.Ref, short(revision.Commit)), err
 }
 

@@ -126,11 +126,11 @@ func (a *app) renderCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		print := stack.YAML
+		form := stack.YAML
 		if *output == "specs" {
-			print = stack.Specs
+			form = stack.Specs
 		}
-		data, err := print()
+		data, err := form()
 		if err != nil {
 			return err
 		}

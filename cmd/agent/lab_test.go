@@ -39,7 +39,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "agent")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -76,7 +76,7 @@ func newLab(t *testing.T) *lab {
 		t: t, swarm: s, recorder: s.Record(t), stack: s.Stack(t), repo: gittest.New(t),
 		gitlab: gitlabtest.New(t), key: sopstest.NewKey(t),
 	}
-	dir, err := os.MkdirTemp("", "lab") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "lab") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

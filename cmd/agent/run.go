@@ -102,7 +102,7 @@ func (a *app) logger() (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
 	case "text":
-		return slog.New(tint.NewHandler(a.stderr, &tint.Options{Level: level, NoColor: !terminal(a.stderr)})), nil
+		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !terminal(a.stderr)})), nil
 	}
 	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
 }

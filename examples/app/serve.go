@@ -40,7 +40,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	server := &http.Server{Handler: handler(), ReadHeaderTimeout: 5 * time.Second}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	failed := make(chan error)
 	for _, port := range ports() {
 		listener, err := net.Listen("tcp", net.JoinHostPort("", port))
@@ -123,7 +123,7 @@ func askHealth(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask for health: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("ask for health: %s answered %s", url, response.Status)
 	}

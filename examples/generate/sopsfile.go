@@ -93,7 +93,7 @@ func (f *sopsFile) write() error {
 		return nil
 	}
 	dataKey := make([]byte, 32)
-	rand.Read(dataKey) //nolint:errcheck // never fails
+	rand.Read(dataKey)
 	master, err := f.key.seal(dataKey)
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", f.path, err)

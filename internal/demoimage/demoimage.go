@@ -36,7 +36,7 @@ func Build(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build demo image: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary := filepath.Join(dir, "app")
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", binary, program)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
@@ -115,7 +115,7 @@ func load(ctx context.Context, engine engine, packed []byte, ref string) error {
 	if err != nil {
 		return err
 	}
-	defer answer.Close()
+	defer func() { _ = answer.Close() }()
 	for lines := json.NewDecoder(answer); ; {
 		var line struct {
 			Error string `json:"error"`

@@ -74,19 +74,25 @@ func Hint(err error) string {
 	return ""
 }
 
-// All lists the single errors that err joins (errors.Join), in order; an error
-// that joins nothing is listed itself, and nil gives none.
+// All lists the single errors that err joins (errors.Join), in order, each text
+// once; an error that joins nothing is listed itself, and nil gives none.
 func All(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost join is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
 	var all []error
-	for _, one := range joined.Unwrap() {
-		all = append(all, All(one)...)
+	seen := map[string]bool{}
+	for _, inner := range joined.Unwrap() {
+		for _, one := range All(inner) {
+			if !seen[one.Error()] {
+				seen[one.Error()] = true
+				all = append(all, one)
+			}
+		}
 	}
 	return all
 }

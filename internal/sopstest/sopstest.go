@@ -21,45 +21,45 @@ import (
 type Key struct{ Identity, Recipient string }
 
 // NewKey makes an age identity.
-func NewKey(t testing.TB) Key {
-	t.Helper()
+func NewKey(tb testing.TB) Key {
+	tb.Helper()
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Key{Identity: identity.String(), Recipient: identity.Recipient().String()}
 }
 
 // YAML encrypts values to the key; names that begin with SV_ stay readable.
-func YAML(t testing.TB, key Key, values map[string]string) string {
-	t.Helper()
+func YAML(tb testing.TB, key Key, values map[string]string) string {
+	tb.Helper()
 	var branch sops.TreeBranch
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		branch = append(branch, sops.TreeItem{Key: name, Value: values[name]})
 	}
 	master, err := sopsage.MasterKeyFromRecipient(key.Recipient)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tree := sops.Tree{Branches: sops.TreeBranches{branch}, Metadata: sops.Metadata{
 		KeyGroups: []sops.KeyGroup{{master}}, UnencryptedRegex: "^SV_", Version: version.Version, LastModified: time.Now().UTC(),
 	}}
 	dataKey, errs := tree.GenerateDataKey()
 	if len(errs) > 0 {
-		t.Fatal(errs)
+		tb.Fatal(errs)
 	}
 	cipher := aes.NewCipher()
 	mac, err := tree.Encrypt(dataKey, cipher)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	content, err := yaml.NewStore(&config.YAMLStoreConfig{}).EmitEncryptedFile(tree)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(content)
 }

@@ -8,8 +8,8 @@ import (
 
 // NoError calls check every 20 ms until it returns nil, and fails the test with
 // check's last error when limit has passed.
-func NoError(t testing.TB, limit time.Duration, check func() error) {
-	t.Helper()
+func NoError(tb testing.TB, limit time.Duration, check func() error) {
+	tb.Helper()
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -19,7 +19,7 @@ func NoError(t testing.TB, limit time.Duration, check func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %v", limit, err)
+			tb.Fatalf("not within %s: %v", limit, err)
 		}
 		<-tick.C
 	}
