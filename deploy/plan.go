@@ -152,12 +152,13 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	return plan, nil
 }
 
-// Drift plans for the services alone. The stack may come from the agent's state
-// file, without secret values, and live from ObserveServices.
+// Drift tells how the live services differ from the applied ones. The stack may
+// come from the agent's state file, without secret values, and live from
+// ObserveServices. It is for showing: a plan to apply would stop cron services
+// first, which is no difference.
 func Drift(live *Live, applied *compose.Stack) Plan {
 	plan := Plan{Stack: applied.Name, Steps: []Step{}, live: live}
 	plan.addServices(live, applied)
-	plan.addCron(live, applied)
 	plan.sort()
 	return plan
 }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"crypto/sha256"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// snapshot is a file at a moment.
+type snapshot struct {
+	Modified time.Time
+	Sum      [sha256.Size]byte
+}
+
+func snapshotOf(t *testing.T, path string) snapshot {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot{info.ModTime(), sha256.Sum256(content)}
+}
+
+// TestIdle holds a look that finds nothing new to its price: one ref listing,
+// a few reads of the engine, nothing written anywhere, nothing told to GitLab.
+func TestIdle(t *testing.T) {
+	l, first := newSmallLab(t)
+	l.settings["interval"] = "2s" // long enough to count between two looks
+	l.running(first)
+	l.looks(1)
+	l.recorder.Reset()
+	l.git.Requests()
+	before, told := snapshotOf(t, l.stateFile()), len(l.gitlab.Requests())
+	const looks = 3
+	l.looks(looks)
+
+	asked := l.git.Requests()
+	if len(asked) != looks {
+		t.Errorf("%d looks took %d requests: %v", looks, len(asked), asked)
+	}
+	for _, request := range asked {
+		if request != "GET /repo/info/refs" {
+			t.Errorf("a look asked the git server for %s", request)
+		}
+	}
+	if writes := l.recorder.Writes(); len(writes) > 0 {
+		t.Errorf("looks wrote: %v", writes)
+	}
+	if calls := l.recorder.Calls(); len(calls) == 0 || len(calls) > 3*looks {
+		t.Errorf("%d looks took %d calls of the engine: %v", looks, len(calls), calls)
+	} else {
+		t.Logf("%d looks: %v", looks, calls)
+	}
+	if diff := cmp.Diff(before, snapshotOf(t, l.stateFile())); diff != "" {
+		t.Errorf("looks touched the state file:\n%s", diff)
+	}
+	if now := len(l.gitlab.Requests()); now != told {
+		t.Errorf("looks told GitLab: %+v", l.gitlab.Requests()[told:])
+	}
+}
