@@ -42,7 +42,11 @@ func TestExampleNodes(t *testing.T) {
 		}
 		for _, name := range names {
 			t.Run(environment+"/"+name, func(t *testing.T) {
-				for _, one := range compareNode(t, repository, environment, name, &total) {
+				found, err := compareNode(t, repository, environment, name, &total)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, one := range found {
 					t.Error(one)
 				}
 			})
@@ -55,9 +59,9 @@ func TestExampleNodes(t *testing.T) {
 }
 
 // compareNode renders a node and has the docker command deploy it, and lists
-// where the two differ. Then it checks that the agent would take the stack over
-// without touching a task.
-func compareNode(t *testing.T, repository fs.FS, environment, name string, total *count) []difference {
+// where the two differ. Where they agree it checks that the agent would take the
+// stack over without touching a task. The error is docker's.
+func compareNode(t *testing.T, repository fs.FS, environment, name string, total *count) ([]difference, error) {
 	t.Helper()
 	engine := swarmtest.Engine(t)
 	node, err := manifests.Load(repository, environment, name)
@@ -69,7 +73,7 @@ func compareNode(t *testing.T, repository fs.FS, environment, name string, total
 	makeExternals(t, engine, stack)
 	sent, err := stackDeploy(t, engine.Host, layOut(t, node), node)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	docker := sentFields(t, sent, node.Stack)
 	found := differences(docker, renderedFields(t, stack))
@@ -83,7 +87,7 @@ func compareNode(t *testing.T, repository fs.FS, environment, name string, total
 	if len(found) == 0 && environment+"/"+name != "cases/credential" { // the plan does not know that spec's config ID
 		adopts(t, engine.Host, stack)
 	}
-	return found
+	return found, nil
 }
 
 func render(t *testing.T, node *manifests.Node) *compose.Stack {
