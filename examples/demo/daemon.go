@@ -120,8 +120,7 @@ func (w *world) follow(ctx context.Context, commit string) (*state.Sync, error) 
 	said, saidAt := "", time.Time{}
 	for {
 		status, err := client.Status(ctx)
-		if err == nil && status.Sync != nil && status.Sync.Commit == commit && status.Sync.State.Final() &&
-			status.GitLab != nil && status.GitLab.Undelivered == 0 {
+		if err == nil && over(status.Sync, commit) && status.GitLab != nil && status.GitLab.Undelivered == 0 {
 			w.say.progress(started, "done: "+string(status.Sync.State))
 			return status.Sync, nil
 		}
@@ -144,6 +143,12 @@ func (w *world) follow(ctx context.Context, commit string) (*state.Sync, error) 
 	}
 }
 
+// over says whether the sync of a commit has ended for good. One that failed for a
+// reason outside the revision, such as a busy engine, is tried again by itself.
+func over(sync *state.Sync, commit string) bool {
+	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Retry
+}
+
 // doing says in one line what the agent is at.
 func doing(status agent.Status, err error, commit string) string {
 	switch {
@@ -152,10 +157,10 @@ func doing(status agent.Status, err error, commit string) string {
 	case err != nil:
 		return err.Error()
 	case status.PollError != "":
-		return status.PollError
+		return status.PollError + " (the agent tries again by itself)"
 	case status.Sync == nil || status.Sync.Commit != commit:
 		return "the agent has not seen the commit yet (it looks every 2 s)"
-	case status.Sync.State.Final():
+	case over(status.Sync, commit):
 		return "telling GitLab"
 	case status.Progress != "":
 		return status.Sync.Stage + ": " + status.Progress

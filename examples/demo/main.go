@@ -11,6 +11,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -67,7 +69,8 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	return 0
 }
 
-// explain says why the demo failed, and shows what the agent said last.
+// explain says why the demo failed, and shows what the agent and the engine said
+// last.
 func (w *world) explain(err error) {
 	w.say.line("")
 	for _, one := range fault.All(err) {
@@ -77,6 +80,21 @@ func (w *world) explain(err error) {
 		}
 	}
 	if w.agent != nil {
-		w.say.line("The end of the agent's log:\n%s", tail(w.agent.log, 15))
+		content, err := os.ReadFile(w.agent.log)
+		w.say.line("\nThe end of the agent's log:\n%s", tail(content, err))
 	}
+	if w.engine != nil {
+		var content bytes.Buffer
+		err := w.engine.CopyLog(&content)
+		w.say.line("\nThe end of the engine's log:\n%s", tail(content.Bytes(), err))
+	}
+}
+
+// tail gives the last lines of a log that was read.
+func tail(content []byte, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }

@@ -27,6 +27,9 @@ func newRepository(ctx context.Context, dir, example string, change func(*reposi
 	if _, err := r.git(ctx, "init", "--quiet", "--initial-branch=master"); err != nil {
 		return nil, err
 	}
+	if _, err := r.git(ctx, "add", "--all"); err != nil {
+		return nil, err
+	}
 	return r, r.commit(ctx, "The COIN stacks as they are")
 }
 
@@ -47,10 +50,7 @@ func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 }
 
 func (r *repository) commit(ctx context.Context, subject string) error {
-	if _, err := r.git(ctx, "add", "--all"); err != nil {
-		return err
-	}
-	_, err := r.git(ctx, "commit", "--quiet", "--message", subject)
+	_, err := r.git(ctx, "commit", "--quiet", "--all", "--message", subject)
 	return err
 }
 

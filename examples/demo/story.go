@@ -30,9 +30,9 @@ func (w *world) tell(ctx context.Context, keep bool) error {
 	w.say.line("%s", w.say.paint(bold, "coin-agent: a merged change rolls out by itself, and everyone can see it."))
 	w.say.line(`
 This demo plays the whole way on this machine, with the real programs: a private
-Docker engine with a Swarm, a git repository served over HTTP, a double of GitLab
-and the agent of the node %s/%s, which is to run the COIN stack there. It takes
-about two minutes and leaves nothing behind.`, environment, node)
+Docker engine with a Swarm, a git repository served over HTTP, a double of GitLab,
+and the agent of the node %s/%s, where the COIN stack is to run. It takes
+one to two minutes and leaves nothing behind.`, environment, node)
 	for _, chapter := range []chapter{
 		{"What this machine needs", w.prepare},
 		{"A private Docker engine and Swarm", w.engineChapter},
@@ -57,7 +57,7 @@ about two minutes and leaves nothing behind.`, environment, node)
 }
 
 func (w *world) engineChapter(ctx context.Context) error {
-	if err := w.makeDir(ctx); err != nil {
+	if err := w.makeDir(); err != nil {
 		return err
 	}
 	if err := w.say.during(ctx, "building the agent", "the first build takes minutes", w.build); err != nil {
@@ -100,6 +100,7 @@ func (w *world) gitChapter(ctx context.Context) error {
 }
 
 func (w *world) firstChapter(ctx context.Context) error {
+	w.say.line("It knows no more than these settings. What runs so far: nothing.")
 	w.say.command("agent run")
 	if err := w.startAgent(); err != nil {
 		return err
@@ -138,6 +139,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.say.line("\nShe merges them:")
 	commit, err := w.merge(ctx, "Release admin_api "+secondRelease+", renew webhook.auth", state.Succeeded)
 	if err != nil {
 		return err
@@ -170,11 +172,17 @@ func (w *world) breakChapter(ctx context.Context) error {
 	if err := w.run(ctx, "status"); err != nil {
 		return err
 	}
-	return w.run(ctx, "history", "-n", "3")
+	if err := w.run(ctx, "history", "-n", "3"); err != nil {
+		return err
+	}
+	w.say.line(`
+All other services run on. pdf-renderer is down: its update_config stops the old
+task first, and the sandbox's config.yml wants no automatic rollback.`)
+	return nil
 }
 
 func (w *world) fixChapter(ctx context.Context) error {
-	w.say.line("Ada reverts her merge. The agent does not try the bad revision again; a new commit it does.")
+	w.say.line("The agent holds the bad revision and does not try it again. Ada reverts her merge.")
 	w.say.command("git revert HEAD")
 	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
@@ -189,7 +197,6 @@ func (w *world) fixChapter(ctx context.Context) error {
 
 // merge commits what was changed, and waits for the agent to be done with it.
 func (w *world) merge(ctx context.Context, subject string, want state.Outcome) (string, error) {
-	w.say.line("\nShe merges:")
 	w.say.command(fmt.Sprintf("git commit --all --message %q", subject))
 	if err := w.repo.commit(ctx, subject); err != nil {
 		return "", err
@@ -247,6 +254,7 @@ func (w *world) askBoth(ctx context.Context) error {
 	return nil
 }
 
+// indent sets a text off from the narration.
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }

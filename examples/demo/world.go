@@ -8,12 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/deploy/swarmtest"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
@@ -69,15 +67,13 @@ func (w *world) close(ctx context.Context) error {
 }
 
 // makeDir makes the demo's folder. Unix sockets lie in it, so its path is short.
-func (w *world) makeDir(ctx context.Context) error {
-	output, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if w.root = strings.TrimSpace(string(output)); err != nil || w.root == "" {
-		return fault.WithHint(fmt.Errorf("find the source of %s: not in this folder", module), "run the demo from a clone of its repository: make demo")
-	}
-	if w.dir, err = os.MkdirTemp("/tmp", "coin-demo-"); err != nil {
+func (w *world) makeDir() error {
+	dir, err := os.MkdirTemp("/tmp", "coin-demo-")
+	if err != nil {
 		return fmt.Errorf("make the demo's folder: %w", err)
 	}
-	w.later("remove "+w.dir, func(context.Context) error { return os.RemoveAll(w.dir) })
+	w.dir = dir
+	w.later("remove "+dir, func(context.Context) error { return os.RemoveAll(dir) })
 	return nil
 }
 
@@ -115,14 +111,4 @@ func (w *world) startEngine(ctx context.Context) error {
 		return fmt.Errorf("connect to the engine: %w", err)
 	}
 	return nil
-}
-
-// tail gives the last lines of a file.
-func tail(path string, count int) string {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-	return strings.Join(lines[max(0, len(lines)-count):], "\n")
 }
