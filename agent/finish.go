@@ -28,7 +28,7 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 		overtaken := *last
 		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
 		overtaken.Summary = "superseded by " + short(r.revision.Commit)
-		if err := r.record(&overtaken, nil); err != nil {
+		if err := errors.Join(r.record(&overtaken, nil), r.report(&overtaken)); err != nil {
 			return err
 		}
 	}
@@ -45,6 +45,7 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 		r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
 		return nil
 	}
+	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
 	r.sync = newSync(r.revision, trigger, time.Now())
 	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", trigger)
 	return r.save()
@@ -71,11 +72,23 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	if saveErr := r.record(r.sync, applied); saveErr != nil {
 		return outcome{sync: r.sync, err: saveErr}
 	}
+	if reportErr := r.tell(); reportErr != nil {
+		return outcome{sync: r.sync, err: reportErr}
+	}
 	if r.sync.Retry {
 		return outcome{sync: r.sync, err: err}
 	}
 	_, lookErr := r.observe(ctx)
 	return outcome{sync: r.sync, err: lookErr}
+}
+
+// tell reports the outcome, unless someone only looked again at a commit that
+// GitLab knows to be good.
+func (r *reconcile) tell() error {
+	if r.again && !r.sync.Touched && r.sync.State == state.Succeeded {
+		return nil
+	}
+	return r.report(r.sync)
 }
 
 // wait leaves the sync waiting for a person.
@@ -89,6 +102,7 @@ func (r *reconcile) wait() outcome {
 
 func (r *reconcile) succeed() (*state.Applied, error) {
 	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
+	r.sync.Faults = nil
 	r.sync.Summary = summarise(r.plan)
 	services, err := json.Marshal(r.stack.Services)
 	if err != nil {
@@ -102,19 +116,37 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 
 // fail is the one place where an error becomes an outcome.
 func (r *reconcile) fail(err error) {
-	var outside environmentError
-	r.sync.State, r.sync.Retry = state.Failed, errors.As(err, &outside)
-	r.sync.Error, r.sync.Hint = err.Error(), fault.Hint(err)
-	r.sync.Summary = ""
+	r.sync.State, r.sync.Retry = state.Failed, passing(err)
 	var at stageError
 	if errors.As(err, &at) {
-		r.sync.Stage = at.stage
+		r.sync.Stage, err = at.stage, at.err
 	}
+	r.sync.Summary, r.sync.Waiting = "", ""
+	r.sync.Error, r.sync.Hint, r.sync.Faults = faults(err)
 	r.Log.Error("sync failed", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "error", r.sync.Error, "hint", r.sync.Hint)
 }
 
-// record writes a sync that is over, with what it applied, and tells GitLab and
-// the metrics.
+// passing says that the fault is not the revision's but of what surrounds the
+// agent, so that the same revision may succeed later.
+func passing(err error) bool {
+	var outside environmentError
+	return errors.As(err, &outside) || errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
+}
+
+// faults gives the first of the faults that err joins, with the number of the
+// others, and the list of all when there are several.
+func faults(err error) (text, hint string, all []state.Fault) {
+	for _, one := range fault.All(err) {
+		all = append(all, state.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+	}
+	text, hint = all[0].Error, all[0].Hint
+	if len(all) == 1 {
+		return text, hint, nil
+	}
+	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all
+}
+
+// record writes a sync that is over, with what it applied, and tells the metrics.
 func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 	if err := a.Store.SaveOutcome(sync, applied); err != nil {
 		return fmt.Errorf("save sync: %w", err)
@@ -130,10 +162,7 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 	if sync.State == state.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}
-	if sync.Trigger == "commit" || sync.Touched || sync.State != state.Succeeded {
-		return a.report(sync)
-	}
-	return nil // someone looked again at a commit that GitLab knows to be good
+	return nil
 }
 
 // report queues the sync's state for GitLab; it waits in the state file until
@@ -144,7 +173,7 @@ func (a *Agent) report(sync *state.Sync) error {
 	}
 	err := a.Reports.Enqueue(gitlab.Report{
 		Commit: sync.Commit, Ref: sync.Ref, Name: "coin-agent/" + a.Settings.Owner(),
-		State: reportStates[sync.State], Description: description(sync),
+		State: reportStates[sync.State], Description: description(sync, a.Settings.Owner()),
 	})
 	if err != nil {
 		return fmt.Errorf("queue report: %w", err)
@@ -161,24 +190,4 @@ var reportStates = map[state.Outcome]gitlab.State{
 	state.Failed:     gitlab.Failed,
 	state.RolledBack: gitlab.Failed,
 	state.Superseded: gitlab.Canceled,
-}
-
-// description says in one line what an engineer wants to know of a sync.
-func description(sync *state.Sync) string {
-	switch sync.State {
-	case state.Waiting:
-		return "waiting: " + sync.Waiting + "; `agent sync` on the node rolls it out"
-	case state.Pending:
-		return sync.Summary
-	case state.Running:
-		return "rolling out"
-	case state.Failed, state.RolledBack:
-		text := sync.Stage + ": " + sync.Error
-		if sync.Hint != "" {
-			text += " (" + sync.Hint + ")"
-		}
-		return text
-	case state.Succeeded, state.Superseded:
-	}
-	return sync.Summary
 }

@@ -25,11 +25,23 @@ func (a *Agent) look(ctx context.Context, trigger string, progress func(string))
 		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
 	}
 	last := a.snapshot().sync
-	a.update(func(v *view) { v.desired = &revision })
+	a.update(func(v *view) { v.desired = known(v.desired, last, revision) })
 	if !due(last, revision, trigger) {
 		return a.watch(ctx, revision, progress)
 	}
 	return a.start(ctx, revision, trigger, progress)
+}
+
+// known gives the selected revision with its author and subject, which only a
+// fetch tells, where it was fetched before.
+func known(desired *gitsync.Revision, last *state.Sync, selected gitsync.Revision) *gitsync.Revision {
+	if desired != nil && desired.Commit == selected.Commit && desired.Ref == selected.Ref {
+		return desired
+	}
+	if last != nil && last.Commit == selected.Commit {
+		selected.Author, selected.Subject = last.Author, last.Subject
+	}
+	return &selected
 }
 
 // due says whether the selected revision needs a sync. One that failed here is
@@ -142,7 +154,7 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 		sync.Stage, sync.Hint = last.Stage, last.Hint
 		sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
 	}
-	if err := a.record(sync, nil); err != nil {
+	if err := errors.Join(a.record(sync, nil), a.report(sync)); err != nil {
 		return outcome{err: err}
 	}
 	a.Log.Info("commit does not concern this node", "revision", short(sync.Commit))

@@ -21,6 +21,7 @@ type reconcile struct {
 	sync     *state.Sync
 	revision gitsync.Revision
 	progress func(string)
+	again    bool // the revision was synced before, and is good
 
 	checkout *gitsync.Checkout
 	node     *manifests.Node
@@ -286,8 +287,8 @@ func (r *reconcile) metadata() deploy.Metadata {
 	}
 }
 
-// environmentError is a fault of what surrounds the agent, not of the revision:
-// the same revision may succeed later, so it is tried again by itself.
+// environmentError is a fault of the engine, not of the revision: it is tried
+// again by itself.
 type environmentError struct{ err error }
 
 func (e environmentError) Error() string { return e.err.Error() }

@@ -54,8 +54,9 @@ type Sync struct {
 	Summary   string   `json:"summary,omitempty"`   // what was done, for people
 	Retry     bool     `json:"retry,omitempty"`     // failed for a reason outside the revision: tried again by itself
 	Waiting   string   `json:"waiting,omitempty"`   // what a waiting sync waits for
-	Error     string   `json:"error,omitempty"`
+	Error     string   `json:"error,omitempty"`     // the first fault, and how many more there are
 	Hint      string   `json:"hint,omitempty"`
+	Faults    []Fault  `json:"faults,omitempty"` // each of them, where there are several
 	Warnings  []string `json:"warnings,omitempty"`
 
 	Plan       json.RawMessage `json:"plan,omitempty"`
@@ -64,6 +65,20 @@ type Sync struct {
 
 	Inputs  map[string]string  `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
+}
+
+// Fault is one thing that is wrong with a revision, and its remedy.
+type Fault struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// All lists what is wrong with a sync that failed.
+func (s *Sync) All() []Fault {
+	if len(s.Faults) > 0 || s.Error == "" {
+		return s.Faults
+	}
+	return []Fault{{Error: s.Error, Hint: s.Hint}}
 }
 
 // SaveSync writes a sync; one without an ID gets the next.

@@ -144,10 +144,10 @@ func (a *app) printCheck(results []agent.Checked) {
 	for _, result := range results {
 		name := strings.TrimSuffix(result.Environment+"/"+result.Node, "/")
 		if len(result.Problems) == 0 {
-			p.line("%-24s %s  %d services, %d secrets", name, p.paint(green, "ok"), result.Services, result.Secrets)
+			p.line("%-24s %s  %s, %s", name, p.paint(green, "ok"), counted(result.Services, "service", "services"), counted(result.Secrets, "secret", "secrets"))
 		} else {
 			bad++
-			p.line("%-24s %s", name, p.paint(red, fmt.Sprintf("%d problems", len(result.Problems))))
+			p.line("%-24s %s", name, p.paint(red, counted(len(result.Problems), "problem", "problems")))
 		}
 		for _, problem := range result.Problems {
 			printProblem(p, p.paint(red, "error"), problem)
@@ -156,7 +156,7 @@ func (a *app) printCheck(results []agent.Checked) {
 			printProblem(p, p.paint(yellow, "warning"), warning)
 		}
 	}
-	p.line("%d nodes checked, %d with problems", len(results), bad)
+	p.line("%s checked, %d with problems", counted(len(results), "node", "nodes"), bad)
 }
 
 func printProblem(p printer, kind string, problem agent.Problem) {

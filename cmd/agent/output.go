@@ -96,3 +96,11 @@ func orDash(text string) string {
 	}
 	return text
 }
+
+// counted is a number of things, in one form or the other.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

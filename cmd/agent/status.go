@@ -99,8 +99,8 @@ func (a *app) printStatus(s agent.Status) {
 		printSync(p, s.Sync, s.Progress)
 	}
 	switch {
-	case s.PollError != "":
-		p.line("  looking   %s", p.paint(red, s.PollError))
+	case s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error):
+		p.line("  looking   %s; again in %s", p.paint(red, s.PollError), roughly(time.Until(s.NextPoll)))
 		printHint(p, s.PollHint)
 	case s.Running:
 		p.line("  looking   last %s, next in %s", ago(s.LastLook), roughly(time.Until(s.NextPoll)))
@@ -142,8 +142,10 @@ func printSync(p printer, sync *state.Sync, progress string) {
 	}
 	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
 	if sync.Error != "" {
-		p.line("            %s", p.paint(red, sync.Stage+": "+sync.Error))
-		printHint(p, sync.Hint)
+		for _, one := range sync.All() {
+			p.line("            %s", p.paint(red, sync.Stage+": "+one.Error))
+			printHint(p, one.Hint)
+		}
 		if sync.Retry {
 			p.line("            it is tried again by itself")
 		} else {
@@ -175,7 +177,7 @@ func printGitLab(p printer, s agent.Status) {
 	health := s.GitLab
 	text := "all statuses delivered"
 	if health.Undelivered > 0 {
-		text = fmt.Sprintf("%d statuses not delivered", health.Undelivered)
+		text = counted(health.Undelivered, "status", "statuses") + " not delivered"
 	}
 	if !health.TokenExpires.IsZero() {
 		text += fmt.Sprintf(", token expires %s", health.TokenExpires.Format(time.DateOnly))
@@ -224,8 +226,10 @@ func serviceState(p printer, service deploy.ServiceStatus, drift string) string 
 		return p.paint(red, service.UpdateState+": "+service.Message)
 	case service.UpdateState == "updating":
 		return p.paint(yellow, "updating")
-	case service.Desired == 0 && service.Completed > 0, service.Desired == 0:
-		return "done"
+	case service.Running == 0 && (service.OneShot || service.Completed > 0):
+		return "ended"
+	case service.Desired == 0:
+		return "stopped"
 	case service.Running < service.Desired:
 		return p.paint(red, "not running")
 	}

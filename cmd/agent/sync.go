@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -82,5 +81,9 @@ func (a *app) outcome(sync *state.Sync, err error) error {
 		newPrinter(a.stdout).line("%s %s: %s", sync.Ref, short(sync.Commit), sync.Summary)
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("%s %s: %s: %s", sync.Ref, short(sync.Commit), sync.Stage, sync.Error), sync.Hint)
+	var faults []error
+	for _, one := range sync.All() {
+		faults = append(faults, fault.New(fault.Place{}, one.Hint, "%s %s: %s: %s", sync.Ref, short(sync.Commit), sync.Stage, one.Error))
+	}
+	return errors.Join(faults...)
 }
