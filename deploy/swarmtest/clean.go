@@ -15,7 +15,7 @@ import (
 // removeStale removes what a private engine left behind whose owner was killed.
 // The caller holds the lock, so none of them is in use.
 func removeStale() {
-	dirs, err := filepath.Glob(filepath.Join("/tmp", prefix+"*"))
+	dirs, err := filepath.Glob(filepath.Join("/tmp", prefix()+"-*"))
 	if err != nil {
 		return
 	}

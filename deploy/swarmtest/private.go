@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,6 @@ import (
 const (
 	startLimit = time.Minute
 	stopLimit  = 40 * time.Second
-	prefix     = "coinswarm"
 )
 
 // Private is an engine of our own with a Swarm of one node.
@@ -73,10 +73,20 @@ func Start(ctx context.Context, dir string) (*Private, error) {
 	return p, nil
 }
 
+// prefix names the files of private engines of this network namespace: engines
+// in different ones share no bridges and ports, and run side by side.
+func prefix() string {
+	namespace, err := os.Readlink("/proc/self/ns/net") // net:[4026531840]
+	if err != nil {
+		return "coinswarm"
+	}
+	return "coinswarm" + strings.Trim(namespace, "net:[]")
+}
+
 // acquire waits for the lock that keeps private engines apart. The system gives
 // it back when the process ends, however it ends.
 func acquire(ctx context.Context) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(os.TempDir(), prefix+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(filepath.Join("/tmp", prefix()+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock private engines: %w", err)
 	}
@@ -98,7 +108,7 @@ func acquire(ctx context.Context) (*os.File, error) {
 
 func makeDir(dir string) (string, error) {
 	if dir == "" {
-		made, err := os.MkdirTemp("/tmp", prefix)
+		made, err := os.MkdirTemp("/tmp", prefix()+"-")
 		if err != nil {
 			return "", fmt.Errorf("make engine directory: %w", err)
 		}
