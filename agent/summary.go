@@ -33,16 +33,20 @@ func tally(plan deploy.Plan, verbs map[deploy.Action]string) string {
 	}
 	var parts []string
 	for _, action := range []deploy.Action{deploy.Create, deploy.Update, deploy.Replace, deploy.Remove} {
+		var objects []string
 		for _, kind := range []deploy.Kind{deploy.Service, deploy.Secret, deploy.Config, deploy.Network} {
 			if n := counts[group{action, kind}]; n > 0 {
-				parts = append(parts, fmt.Sprintf("%s %s", count(n, string(kind)), verbs[action]))
+				objects = append(objects, count(n, string(kind)))
 			}
+		}
+		if len(objects) > 0 {
+			parts = append(parts, strings.Join(objects, ", ")+" "+verbs[action])
 		}
 	}
 	if restarts > 0 {
 		parts = append(parts, count(restarts, "restart"))
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, "; ")
 }
 
 var done = map[deploy.Action]string{

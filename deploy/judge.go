@@ -211,19 +211,28 @@ func (c *oneCase) updateFailed() bool {
 		if c.memory.old[c.service.ID] || oneShot(c.stack, c.service.Spec) {
 			return false
 		}
-		c.fail("Swarm paused the update: %s", status.Message)
+		c.swarmGaveUp("Swarm paused the update", status.Message)
 	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackPaused, swarm.UpdateStateRollbackCompleted:
 		if status.State != swarm.UpdateStateRollbackPaused && !c.differs() {
 			return false
 		}
 		c.rememberTrouble(c.previous) // what failed is no longer the current spec
-		c.fail("Swarm rolled the update back: %s", status.Message)
+		c.swarmGaveUp("Swarm rolled the update back", status.Message)
 	case swarm.UpdateStateUpdating, swarm.UpdateStateCompleted:
 		return false
 	default:
 		return false
 	}
 	return true
+}
+
+// swarmGaveUp adds Swarm's own words only when the task has none: they name
+// nothing but a task by its ID.
+func (c *oneCase) swarmGaveUp(what, message string) {
+	if c.result.Error == "" {
+		what += ": " + message
+	}
+	c.fail("%s", what)
 }
 
 // differs tells whether the live task template is another than the wanted one.

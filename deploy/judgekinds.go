@@ -9,6 +9,9 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
+// noSuchImage is how the engine begins when neither it nor the registry has one.
+const noSuchImage = "No such image"
+
 // oneShotName is how one-shot services are named, as deployment.sh knew them.
 var oneShotName = regexp.MustCompile(`migrate|test_setup`)
 
@@ -122,7 +125,7 @@ func (c *oneCase) crashLoop() {
 			continue
 		}
 		failures++
-		if task.Status.State == swarm.TaskStateRejected && strings.Contains(task.Status.Err, "No such image") {
+		if task.Status.State == swarm.TaskStateRejected && strings.Contains(task.Status.Err, noSuchImage) {
 			absent++
 		}
 	}

@@ -14,6 +14,7 @@ type ServiceStatus struct {
 	Running     uint64 `json:"running"`
 	Desired     uint64 `json:"desired"`
 	Completed   uint64 `json:"completed,omitempty"` // of jobs
+	OneShot     bool   `json:"one_shot,omitempty"`  // its tasks are there to end
 	UpdateState string `json:"update_state,omitempty"`
 	Message     string `json:"message,omitempty"` // the engine's own, on a paused or rolled back update
 }
@@ -25,6 +26,7 @@ func Summarise(live *Live) []ServiceStatus {
 	for _, name := range keys(live.Services) {
 		service := live.Services[name]
 		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
+		status.OneShot = isJob(service.Spec.Mode) || oneShot(live.Stack, service.Spec)
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}

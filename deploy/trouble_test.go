@@ -46,7 +46,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: its image is not there", "No such image: 127.0.0.1:1/coin/absent:1"},
+			says: []string{"_web: No such image: 127.0.0.1:1/coin/absent:1; its image is not there"},
 		},
 		"crash loop": {
 			service: "web",
@@ -55,7 +55,7 @@ func TestFailures(t *testing.T) {
 				s.UpdateConfig.Monitor = 5 * time.Second
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: its tasks fail again and again", "task: non-zero exit (3)"}, code: 3, logs: "CRASH_AFTER",
+			says: []string{"_web: task: non-zero exit (3); its tasks fail again and again"}, code: 3, logs: "CRASH_AFTER",
 		},
 		"migration": {
 			service: "migrate",
@@ -64,7 +64,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"JOB_FAIL=migrate"}
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_migrate: its task failed and is not started again", "task: non-zero exit (1)"}, code: 1, logs: "JOB_FAIL",
+			says: []string{"_migrate: task: non-zero exit (1); its task failed and is not started again"}, code: 1, logs: "JOB_FAIL",
 		},
 		"health": {
 			service: "web",
@@ -73,14 +73,14 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: its task has ended and its restart policy does not start it again", "unhealthy container"},
+			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; its task has ended and its restart policy does not start it again"},
 		},
 		"no node": {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==nowhere"}}
 			},
-			says: []string{"_web: not done within 3s", "no suitable node"},
+			says: []string{"_web: no suitable node", "not done within 3s"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestSwarmRollbackIsAFailure(t *testing.T) {
 	good := stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env
 	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
 	result := verify(t, engine, stack, apply(t, engine, stack))
-	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "_web: Swarm rolled the update back") ||
+	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "Swarm rolled the update back") ||
 		result.Services[0].ExitCode != 3 {
 		t.Fatalf("result: %+v", result)
 	}

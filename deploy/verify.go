@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/filters"
@@ -87,15 +88,21 @@ func (r Result) Err() error {
 	return nil
 }
 
+// fault puts the task's own error first: that is what a reader with little room
+// has to see.
 func (s ServiceResult) fault() error {
-	text := fmt.Sprintf("service %s: %s", s.Name, s.Message)
+	why := s.Message
 	if s.Error != "" && s.Error != s.Message {
-		text += ": " + s.Error
+		why = s.Error + "; " + s.Message
 	}
 	if s.Node != "" {
-		text += " (on " + s.Node + ")"
+		why += " (on " + s.Node + ")"
 	}
-	return &fault.Error{Message: text, Hint: "docker service ps --no-trunc " + s.Name}
+	hint := "docker service ps --no-trunc " + s.Name
+	if strings.Contains(s.Error, noSuchImage) {
+		hint = "check the tag, or push the image to its registry"
+	}
+	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: hint}
 }
 
 // Verify follows the wanted services until each is what it declares, one has
