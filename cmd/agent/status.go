@@ -222,6 +222,8 @@ func serviceState(p printer, service deploy.ServiceStatus, drift string) string 
 	switch {
 	case drift != "":
 		return p.paint(yellow, "drifted: "+drift)
+	case service.OneShot && service.Running == 0:
+		return "done"
 	case service.Message != "":
 		return p.paint(red, service.UpdateState+": "+service.Message)
 	case service.UpdateState == "updating":
