@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ import (
 // apiVersion is what the specs are made for: the newest that the converter
 // knows. What an older engine lacks is deploy's to refuse.
 const apiVersion = "1.51"
+
+// serviceNames is what Swarm takes as the name of a service.
+var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 
 // convert makes the engine specs, as `docker stack deploy` makes them.
 func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
@@ -73,7 +77,11 @@ func (r *renderer) convertServices(stack *Stack, merged *composetypes.Config) er
 	for _, service := range merged.Services {
 		spec, err := r.convertService(service, merged)
 		if err != nil {
-			faults = append(faults, fault.New(r.placeOf("services", service.Name), fault.Hint(err), "service %s: %w", service.Name, err))
+			message, hint := advise(plainMessage(err))
+			if own := fault.Hint(err); own != "" {
+				hint = own
+			}
+			faults = append(faults, fault.New(r.placeOf("services", service.Name), hint, "service %s: %s", service.Name, message))
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -83,6 +91,9 @@ func (r *renderer) convertServices(stack *Stack, merged *composetypes.Config) er
 }
 
 func (r *renderer) convertService(service composetypes.ServiceConfig, merged *composetypes.Config) (swarm.ServiceSpec, error) {
+	if name := r.namespace.Scope(service.Name); len(name) > 63 || !serviceNames.MatchString(name) {
+		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "use letters, digits, '-' and '_', at most 63 with the stack's name", "Swarm takes no service of the name %q", name)
+	}
 	if service.Image == "" {
 		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "give it an image", "no image")
 	}
@@ -100,7 +111,11 @@ func (r *renderer) convertService(service composetypes.ServiceConfig, merged *co
 	}
 	service.Labels = maps.Clone(service.Labels)
 	service.Deploy.Labels = maps.Clone(service.Deploy.Labels)
-	spec, err := convert.Service(apiVersion, r.namespace, service, merged.Networks, merged.Volumes, secrets, configs)
+	var spec swarm.ServiceSpec
+	err = guard(func() error {
+		spec, err = convert.Service(apiVersion, r.namespace, service, merged.Networks, merged.Volumes, secrets, configs)
+		return err
+	})
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}

@@ -1,9 +1,13 @@
 package compose
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
+	"iter"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,6 +20,8 @@ type source struct {
 	path string
 	data []byte
 	root *yaml.Node // the top-level mapping
+
+	plain map[string]any // the same as plain values, not interpolated
 }
 
 // readSources reads and parses all compose files of the node.
@@ -35,33 +41,68 @@ func (r *renderer) readSources() error {
 func readSource(fsys fs.FS, name string) (*source, error) {
 	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
-		return nil, fault.New(fault.Place{File: name}, "", "read compose file: %w", err)
+		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, fault.New(yamlPlace(name, err), "", "not valid YAML: %s", yamlMessage(err))
+	s := &source{path: name, data: data}
+	var document, next yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		return nil, s.invalid(err)
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, fault.New(fault.Place{File: name, Line: 1}, "a compose file starts with a mapping such as `services:`",
 			"the top level is not a mapping")
 	}
-	return &source{path: name, data: data, root: document.Content[0]}, nil
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+): ?`)
-
-func yamlPlace(name string, err error) fault.Place {
-	place := fault.Place{File: name}
-	if match := yamlLine.FindStringSubmatch(err.Error()); match != nil {
-		for _, digit := range match[1] {
-			place.Line = place.Line*10 + int(digit-'0')
-		}
+	if err := decoder.Decode(&next); err == nil {
+		return nil, fault.New(fault.Place{File: name, Line: next.Line}, "put it into a file of its own: nodes[].compose_files in config.yml lists them",
+			"a second YAML document starts here")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, s.invalid(err)
 	}
-	return place
+	// Finds keys that are there twice, and what contains itself.
+	if err := document.Decode(&s.plain); err != nil {
+		return nil, s.invalid(err)
+	}
+	s.root = document.Content[0]
+	return s, s.resets(s.root)
 }
 
-func yamlMessage(err error) string {
-	return yamlLine.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
+var (
+	yamlLine  = regexp.MustCompile(`line (\d+): ?`)
+	badAnchor = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
+)
+
+// invalid makes a fault of the first thing that the YAML library complains of.
+func (s *source) invalid(err error) error {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	var several *yaml.TypeError
+	if errors.As(err, &several) {
+		message = several.Errors[0]
+	}
+	place := fault.Place{File: s.path}
+	if match := yamlLine.FindStringSubmatch(message); match != nil {
+		place.Line, _ = strconv.Atoi(match[1]) // 0 is right for what is no number
+		message = strings.Replace(message, match[0], "", 1)
+	}
+	if match := badAnchor.FindStringSubmatch(message); match != nil {
+		before, _, _ := strings.Cut(string(s.data), "*"+match[1])
+		place.Line = 1 + strings.Count(before, "\n")
+	}
+	return fault.New(place, "correct the YAML", "not valid YAML: %s", message)
+}
+
+// resets refuses the tags that would have taken back what an earlier file says:
+// the merge of `docker stack deploy` cannot.
+func (s *source) resets(node *yaml.Node) error {
+	if node.Tag == "!reset" || node.Tag == "!override" {
+		return fault.New(fault.Place{File: s.path, Line: node.Line}, "change the earlier file instead",
+			"%s has no effect: files are merged as docker stack deploy merges them", node.Tag)
+	}
+	var faults []error
+	for _, child := range node.Content {
+		faults = append(faults, s.resets(child))
+	}
+	return errors.Join(faults...)
 }
 
 // place gives the position of a key, following aliases and merge keys; of the
@@ -107,6 +148,21 @@ func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	return nil, nil
 }
 
+// pairs gives the own keys and values of a mapping.
+func pairs(node *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		node = deref(node)
+		if node == nil || node.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if !yield(node.Content[i].Value, node.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
 func deref(node *yaml.Node) *yaml.Node {
 	for node != nil && node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -133,8 +189,8 @@ func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
-// placeOf guesses where a fault of the docker CLI's loader stands from the
-// dotted path in its text, such as "services.web.ports.0 must be a string".
+// placeOf guesses where a fault of a library stands from the dotted path in its
+// text, such as "services.web.ports.0 must be a string".
 func (s *source) placeOf(message string) fault.Place {
 	for word := range strings.FieldsSeq(message) {
 		keys := strings.Split(strings.Trim(word, `":,`), ".")
@@ -143,6 +199,9 @@ func (s *source) placeOf(message string) fault.Place {
 				return place
 			}
 		}
+	}
+	if match := unknownKey.FindStringSubmatch(message); match != nil {
+		return s.place(match[2] + match[3])
 	}
 	return fault.Place{File: s.path}
 }
