@@ -52,8 +52,11 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	say := newNarrator(out)
 	w := &world{say: say}
 	err := w.tell(ctx, *keep)
-	interrupted := ctx.Err() != nil
-	if err != nil && !interrupted {
+	interrupted := err != nil && ctx.Err() != nil
+	switch {
+	case interrupted:
+		say.line("\nInterrupted.")
+	case err != nil:
 		w.explain(err)
 	}
 	closeErr := w.close(ctx)

@@ -68,22 +68,25 @@ func (w *world) summary() {
 
 // lookAround says how to play with what runs.
 func (w *world) lookAround() {
-	docker := "docker -H " + w.engine.Host
 	w.say.line(`
-Everything keeps running until Ctrl-C. To look around, in another terminal (as root):
+Everything runs on until Ctrl-C. To look around, in another terminal (as root):
 
   export COIN_AGENT_CONFIG=%s PATH=%s:$PATH
-  agent status --watch                 what should run, what runs, what is being done
-  agent doctor                         what the agent depends on
-  agent render                         what the repository says, as one compose file
-  %s service ls
-  curl %s/metrics
+  agent status --watch       what should run, what runs, what is being done
+  agent doctor               what the agent depends on
+  agent render               what the repository says, as one compose file
   tail -f %s
+  curl %s/metrics
 
-  %s/             the commit statuses, in a browser
+  export DOCKER_HOST=%s
+  docker service ls          (apt-get install docker-cli, where docker is missing)
+  docker tag OLD NEW         a new release needs its images here
+
+To change something, push to master (the stack is in %s);
+%s/ shows the statuses in a browser:
+
   git clone %s
-                                       change environments/%s/nodes/%s, push to master
-A new release needs its image in the engine, for example:
-  %s tag OLD NEW                       (apt-get install docker-cli, where docker is missing)`,
-		w.path("agent.yml"), w.path("bin"), docker, w.metrics, w.path("agent.log"), w.gitlab.url, w.gitlab.cloneURL(), environment, node, docker)
+`,
+		w.path("agent.yml"), w.path("bin"), w.path("agent.log"), w.metrics, w.engine.Host,
+		nodeDir, w.gitlab.url, w.gitlab.cloneURL())
 }

@@ -54,9 +54,6 @@ func (w *world) close(ctx context.Context) error {
 	if len(w.undo) == 0 {
 		return nil
 	}
-	if ctx.Err() != nil {
-		w.say.line("\nInterrupted.")
-	}
 	w.say.line("\nCleaning up:")
 	var errs []error
 	for _, undo := range slices.Backward(w.undo) {
