@@ -79,11 +79,26 @@ func (r *renderer) adaptService(s *source, name string, service map[string]any) 
 	adaptTexts(mapping(service["deploy"]), "labels")
 	adaptTexts(mapping(service["logging"]), "options")
 	return errors.Join(
+		sameTargets(s, name, service),
 		r.adaptPorts(s, name, service),
 		r.adaptVolumes(s, name, service),
 		adaptModes(s, name, service),
 		r.adaptEnvironment(s, name, service),
 	)
+}
+
+// sameTargets refuses what compose-go leaves out without a word: the first of two
+// mounts, secrets or configs at one target. The engine would refuse both.
+func sameTargets(s *source, name string, service map[string]any) error {
+	written := mapping(mapping(s.plain["services"])[name])
+	var faults []error
+	for _, key := range []string{"volumes", "secrets", "configs"} {
+		if len(list(service[key])) < len(list(written[key])) {
+			faults = append(faults, fault.New(s.place("services", name, key), "give one of them another target",
+				"service %s: two of its %s have one target", name, key))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // adaptNumbers writes CPU counts as the text that the docker CLI wants.

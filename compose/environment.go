@@ -53,6 +53,9 @@ func (r *renderer) envFile(place fault.Place, item map[string]any) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	if err := r.notSecret(place, resolved); err != nil {
+		return nil, err
+	}
 	data, err := fs.ReadFile(r.node.FS, resolved)
 	if errors.Is(err, fs.ErrNotExist) {
 		if required, ok := item["required"].(bool); ok && !required {
@@ -65,7 +68,20 @@ func (r *renderer) envFile(place fault.Place, item map[string]any) ([]string, er
 	}
 	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
 	if err != nil {
-		return nil, fault.New(place, "write NAME=value lines", "env_file %s: %w", resolved, err)
+		return nil, r.badLine(resolved, data)
 	}
 	return lines, nil
+}
+
+// badLine finds the line of an env_file that cannot be read. The library's error
+// would show its content.
+func (r *renderer) badLine(file string, data []byte) error {
+	place := fault.Place{File: file}
+	for line := range strings.Lines(string(data)) {
+		place.Line++
+		if _, err := kvfile.ParseFromReader(strings.NewReader(line), r.variables.lookup); err != nil {
+			break
+		}
+	}
+	return fault.New(place, "write NAME=value in UTF-8, without export and without spaces around the name", "the line is no assignment")
 }

@@ -45,7 +45,7 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 		}
 		stack.Secrets = append(stack.Secrets, secret)
 	}
-	slices.SortFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	slices.SortStableFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	slices.Sort(stack.ExternalSecrets)
 	for i := 1; i < len(stack.Secrets); i++ {
 		if a, b := stack.Secrets[i-1], stack.Secrets[i]; a.Spec.Name == b.Spec.Name {
@@ -78,8 +78,14 @@ func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.
 			},
 		})
 	}
-	slices.SortFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	slices.SortStableFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	slices.Sort(stack.ExternalConfigs)
+	for i := 1; i < len(stack.Configs); i++ {
+		if a, b := stack.Configs[i-1], stack.Configs[i]; a.Spec.Name == b.Spec.Name {
+			faults = append(faults, fault.New(r.placeOf("configs", b.Key), "give them different names",
+				"the configs %s and %s have one name in Swarm: %s", a.Key, b.Key, a.Spec.Name))
+		}
+	}
 	return errors.Join(faults...)
 }
 
@@ -87,11 +93,22 @@ func (r *renderer) configData(place fault.Place, key, file string) ([]byte, erro
 	if content, ok := r.contents[key]; ok {
 		return []byte(content), nil
 	}
+	if err := r.notSecret(place, file); err != nil {
+		return nil, err
+	}
 	data, err := fs.ReadFile(r.node.FS, file)
 	if err != nil {
 		return nil, fault.New(place, "add the file to the repository", "config %s: read %s: %w", key, file, err)
 	}
 	return data, nil
+}
+
+// notSecret refuses to copy a secret file into a spec, where everybody sees it.
+func (r *renderer) notSecret(place fault.Place, file string) error {
+	if !slices.Contains(r.node.SecretFiles, file) {
+		return nil
+	}
+	return fault.New(place, "define it under the top-level secrets", "%s holds secrets", file)
 }
 
 func (r *renderer) annotations(stack *Stack, name string, labels map[string]string) swarm.Annotations {

@@ -7,7 +7,6 @@ package compose
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -76,7 +75,7 @@ type renderer struct {
 func (r *renderer) load() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
 		WorkingDir:  "/" + r.node.Dir,
-		Environment: r.variables.environment(),
+		Environment: r.variables.environment(r.sources),
 	}
 	var faults []error
 	for _, source := range r.sources {
@@ -94,41 +93,35 @@ func (r *renderer) load() (*composetypes.Config, error) {
 	r.warnings = append(r.warnings, r.variables.warnings(r.sources)...)
 	merged, err := loadMerged(details)
 	if err != nil {
-		return nil, r.blame(details, err)
+		return nil, r.blameLoader(details, err)
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
 	return merged, nil
 }
 
-func loadMerged(details composetypes.ConfigDetails) (*composetypes.Config, error) {
-	return loader.Load(details, func(o *loader.Options) { o.SkipInterpolation = true }, loader.WithDiscardEnvFiles)
+func loadMerged(details composetypes.ConfigDetails) (merged *composetypes.Config, err error) {
+	err = guard(func() error {
+		merged, err = loader.Load(details, func(o *loader.Options) { o.SkipInterpolation = true }, loader.WithDiscardEnvFiles)
+		return err
+	})
+	return merged, err
 }
 
-// blame finds the file that a fault of the docker CLI's loader belongs to, by
-// loading each file alone.
-func (r *renderer) blame(details composetypes.ConfigDetails, err error) error {
-	for i := range details.ConfigFiles {
-		alone := details
-		alone.ConfigFiles = details.ConfigFiles[i : i+1]
-		if _, one := loadMerged(alone); one != nil {
-			return fault.New(r.sources[i].placeOf(one.Error()), "", "read compose file: %s", describe(one))
+// blameLoader finds what the docker CLI's loader refuses.
+func (r *renderer) blameLoader(details composetypes.ConfigDetails, err error) error {
+	for i, file := range details.ConfigFiles {
+		try := func(dict map[string]any) error {
+			alone := details
+			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: file.Filename, Config: dict}}
+			_, err := loadMerged(alone)
+			return err
+		}
+		if one := try(file.Config); one != nil {
+			return r.sources[i].blame(file.Config, one, try)
 		}
 	}
-	return fault.New(fault.Place{File: r.node.Dir}, "", "merge compose files: %s", describe(err))
-}
-
-// describe adds to an error of the loader what its text leaves out.
-func describe(err error) string {
-	var forbidden *loader.ForbiddenPropertiesError
-	if !errors.As(err, &forbidden) {
-		return err.Error()
-	}
-	var parts []string
-	for property, advice := range forbidden.Properties {
-		parts = append(parts, fmt.Sprintf("%s is not supported: %s", property, advice))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, "; ")
+	message, hint := advise(plainMessage(err))
+	return fault.New(fault.Place{File: r.sources[len(r.sources)-1].path}, hint, "merge with the files before it: %s", message)
 }
 
 // wireImage is the reference as the Engine API gets it: with a tag, and in its

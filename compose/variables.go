@@ -69,12 +69,10 @@ func (r *renderer) decideVersions() error {
 				"the version %s is encrypted and no key opens it", name))
 		}
 	}
-	for name, value := range v.values {
-		if value == autoVersion && strings.HasPrefix(name, versionPrefix) {
+	for _, name := range slices.Sorted(maps.Keys(v.values)) {
+		if v.values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
 			version, err := r.autoVersion(name)
-			if err != nil {
-				faults = append(faults, err)
-			}
+			faults = append(faults, err)
 			v.values[name] = version
 		}
 	}
@@ -86,16 +84,10 @@ func (r *renderer) decideVersions() error {
 func (r *renderer) autoVersion(name string) (string, error) {
 	for _, s := range r.sources {
 		_, section := lookup(s.root, "secrets")
-		section = deref(section)
-		if section == nil || section.Kind != yaml.MappingNode {
-			continue
-		}
-		for i := 0; i+1 < len(section.Content); i += 2 {
-			key, body := section.Content[i].Value, section.Content[i+1]
-			if !slices.Contains(variablesIn(scalarAt(body, "name")), name) {
-				continue
+		for key, body := range pairs(section) {
+			if slices.Contains(variablesIn(scalarAt(body, "name")), name) {
+				return r.autoVersionOf(s, name, key, scalarAt(body, "file"))
 			}
-			return r.autoVersionOf(s, name, key, scalarAt(body, "file"))
 		}
 	}
 	return "0", nil
@@ -157,9 +149,21 @@ func (v *variables) substitute(text string, mapping template.Mapping) (string, e
 	return template.SubstituteWithOptions(text, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
 }
 
-// environment is what a bare name in `environment` or an env_file takes its
-// value from.
-func (v *variables) environment() map[string]string { return maps.Clone(v.values) }
+// environment is what a bare name in `environment` takes its value from. The
+// defaults of TAG_ and SV_ are in it for the variables that a file mentions.
+func (v *variables) environment(sources []*source) map[string]string {
+	all := maps.Clone(v.values)
+	for _, s := range sources {
+		s.scalars(func(node *yaml.Node) {
+			for _, name := range variablesIn(node.Value) {
+				if value, ok := v.lookup(name); ok {
+					all[name] = value
+				}
+			}
+		})
+	}
+	return all
+}
 
 // faults gives an error for each variable that is unset, at the places that
 // mention it (design, Settings, rule 4).

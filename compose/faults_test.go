@@ -1,0 +1,295 @@
+package compose_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	app       = "services:\n  app:\n    image: nginx:1\n"
+	plaintext = config + "allow_plaintext_secrets: true\n"
+	canary    = "canary-7f3a"
+)
+
+// TestFaults gives bad files to Render. Each must give the faults that are listed,
+// with file and line, each with a remedy, always the same, and without a secret.
+func TestFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  []string
+	}{
+		"unset variable": {
+			map[string]string{"docker-compose.yml": app + "    hostname: a-$HOST\n    user: ${HOST}\n", "docker-compose-b.yml": "services:\n  app:\n    labels: {h: $HOST}\n"},
+			[]string{`docker-compose.yml:4: the variable HOST is not set and has no default`, `docker-compose.yml:5: the variable HOST is not set and has no default`, `docker-compose-b.yml:3: the variable HOST is not set and has no default`},
+		},
+		"required variable": {
+			map[string]string{"docker-compose.yml": app + "    hostname: ${HOST:?say which}\n"},
+			[]string{`docker-compose.yml:4: services.app.hostname: required variable HOST is missing a value: say which`},
+		},
+		"broken variable": {
+			map[string]string{"docker-compose.yml": app + "    hostname: ${HOST\n"},
+			[]string{`docker-compose.yml:4: invalid interpolation format for services.app.hostname. You may need to escape any $ with another $. ${HOST`},
+		},
+		"TAG_ without TAG": {
+			map[string]string{"node.env": "A=1\n", "docker-compose.yml": "services:\n  app:\n    image: nginx:$TAG_APP\n"},
+			[]string{`docker-compose.yml:3: the variable TAG_APP is not set and has no default`},
+		},
+		"secret without value": {
+			map[string]string{"docker-compose.yml": app + "    secrets: [db]\nsecrets:\n  db:\n    file: ./secrets/db\n"},
+			[]string{`docker-compose.yml:6: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db of secrets.override.enc and secrets.enc`},
+		},
+		"secret not defined": {
+			map[string]string{"docker-compose.yml": app + "    secrets: [db]\n"},
+			[]string{`docker-compose.yml:2: service app: the secret "db" is not defined`},
+		},
+		"secret in the clear": {
+			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    environment: DB\n"},
+			[]string{`docker-compose.yml:5: secret db: a value in the clear is refused`},
+		},
+		"secret file leaves": {
+			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    file: ../../../../../db\n"},
+			[]string{`docker-compose.yml:5: path "../../../../../db" leaves the repository`},
+		},
+		"config not defined": {
+			map[string]string{"docker-compose.yml": app + "    configs: [c]\n"},
+			[]string{`docker-compose.yml:2: service app: the config "c" is not defined`},
+		},
+		"config file missing": {
+			map[string]string{"docker-compose.yml": app + "configs:\n  c:\n    file: ./c\n"},
+			[]string{`docker-compose.yml:5: config c: read c: open c: file does not exist`},
+		},
+		"config file leaves": {
+			map[string]string{"docker-compose.yml": app + "configs:\n  c:\n    file: /etc/passwd\n"},
+			[]string{`docker-compose.yml:5: path "/etc/passwd" is absolute`},
+		},
+		"config without file": {
+			map[string]string{"docker-compose.yml": app + "configs:\n  c: {}\n"},
+			[]string{`docker-compose.yml:5: configs.c: one of file|environment|content must be set`},
+		},
+		"config is a secret": {
+			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "configs:\n  c:\n    file: ./secrets/db\n"},
+			[]string{`docker-compose.yml:5: secrets/db holds secrets`},
+		},
+		"env_file is a secret": {
+			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "    env_file: secrets/db\n"},
+			[]string{`docker-compose.yml:4: secrets/db holds secrets`},
+		},
+		"env_file missing": {
+			map[string]string{"docker-compose.yml": app + "    env_file:\n      - some.env\n"},
+			[]string{`docker-compose.yml:4: the env_file some.env is not there`},
+		},
+		"env_file leaves": {
+			map[string]string{"docker-compose.yml": app + "    env_file: ../../../../../x.env\n"},
+			[]string{`docker-compose.yml:4: path "../../../../../x.env" leaves the repository`},
+		},
+		"env_file absolute": {
+			map[string]string{"docker-compose.yml": app + "    env_file: /etc/x.env\n"},
+			[]string{`docker-compose.yml:4: path "/etc/x.env" is absolute`},
+		},
+		"env_file broken": {
+			map[string]string{"some.env": "A=1\nexport B=1\n", "docker-compose.yml": app + "    env_file: some.env\n"},
+			[]string{`some.env:2: the line is no assignment`},
+		},
+		"env_file broken 2": {
+			map[string]string{"some.env": "A=1\n=canary-7f3a\n", "docker-compose.yml": app + "    env_file: some.env\n"},
+			[]string{`some.env:2: the line is no assignment`},
+		},
+		"relative bind": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - ./data:/data\n"},
+			[]string{`docker-compose.yml:4: service app: the relative bind source ./data has no lasting place on the node`},
+		},
+		"home bind": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - ~/data:/data\n"},
+			[]string{`docker-compose.yml:4: service app: the bind source ~/data means a home directory, and the agent has none`},
+		},
+		"bind leaves root": {
+			map[string]string{"/environments/test/config.yml": config + "base: {bind_root: /srv/x}\n", "docker-compose.yml": app + "    volumes:\n      - ../data:/data\n"},
+			[]string{`docker-compose.yml:4: service app: the bind source ../data leaves /srv/x`},
+		},
+		"volume not defined": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - data:/data\n"},
+			[]string{`docker-compose.yml:2: service app: undefined volume "data"`},
+		},
+		"network not defined": {
+			map[string]string{"docker-compose.yml": app + "    networks: [front]\n"},
+			[]string{`docker-compose.yml:2: service app: undefined network "front"`},
+		},
+		"malformed YAML": {
+			map[string]string{"docker-compose.yml": app + "    hostname: a: b\n"},
+			[]string{`docker-compose.yml:4: not valid YAML: mapping values are not allowed in this context`},
+		},
+		"tab": {
+			map[string]string{"docker-compose.yml": app + "\thostname: a\n"},
+			[]string{`docker-compose.yml:3: not valid YAML: found a tab character that violates indentation`},
+		},
+		"duplicate key": {
+			map[string]string{"docker-compose.yml": app + "    hostname: a\n    hostname: b\n"},
+			[]string{`docker-compose.yml:5: not valid YAML: mapping key "hostname" already defined at line 4`},
+		},
+		"no mapping": {
+			map[string]string{"docker-compose.yml": "- a\n"},
+			[]string{`docker-compose.yml:1: the top level is not a mapping`},
+		},
+		"empty": {
+			map[string]string{"docker-compose.yml": "# nothing\n"},
+			[]string{`docker-compose.yml:1: the top level is not a mapping`},
+		},
+		"two documents": {
+			map[string]string{"docker-compose.yml": app + "---\nservices: {}\n"},
+			[]string{`docker-compose.yml:4: a second YAML document starts here`},
+		},
+		"contains itself": {
+			map[string]string{"docker-compose.yml": "services: &s\n  <<: *s\n"},
+			[]string{`docker-compose.yml:2: not valid YAML: anchor 's' value contains itself`},
+		},
+		"unknown alias": {
+			map[string]string{"docker-compose.yml": app + "    labels: *no\n"},
+			[]string{`docker-compose.yml:4: not valid YAML: unknown anchor 'no' referenced`},
+		},
+		"unknown key": {
+			map[string]string{"docker-compose.yml": app + "    hostnam: a\n"},
+			[]string{`docker-compose.yml:4: services.app.hostnam is not a key that Compose knows`},
+		},
+		"unknown top key": {
+			map[string]string{"docker-compose.yml": app + "service: {}\n"},
+			[]string{`docker-compose.yml:4: service is not a key that can be used here`},
+		},
+		"wrong type": {
+			map[string]string{"docker-compose.yml": app + "    deploy:\n      replicas: many\n"},
+			[]string{`docker-compose.yml:5: services.app.deploy.replicas: failed to cast to expected type: strconv.Atoi: parsing "many": invalid syntax`},
+		},
+		"service is a list": {
+			map[string]string{"docker-compose.yml": "services:\n  app: [a]\n"},
+			[]string{`docker-compose.yml:2: services.app must be a mapping`},
+		},
+		"service is nothing": {
+			map[string]string{"docker-compose.yml": "services:\n  app:\n"},
+			[]string{`docker-compose.yml:2: services.app must be a mapping`},
+		},
+		"no image": {
+			map[string]string{"docker-compose.yml": "services:\n  app:\n    hostname: a\n"},
+			[]string{`docker-compose.yml:2: service app: no image`},
+		},
+		"bad image": {
+			map[string]string{"docker-compose.yml": "services:\n  app:\n    image: registry/App:$TAG\n"},
+			[]string{`docker-compose.yml:2: service app: image "registry/App:1" is no image reference: invalid reference format: repository name (registry/App) must be lowercase`},
+		},
+		"empty tag": {
+			map[string]string{"docker-compose.yml": "services:\n  app:\n    image: \"registry/app:\"\n"},
+			[]string{`docker-compose.yml:2: service app: image "registry/app:" is no image reference: invalid reference format`},
+		},
+		"published range": {
+			map[string]string{"docker-compose.yml": app + "    ports:\n      - {target: 80, published: \"8000-8010\"}\n"},
+			[]string{`docker-compose.yml:4: service app: "8000-8010" is not a port that Swarm can publish`},
+		},
+		"bad port": {
+			map[string]string{"docker-compose.yml": app + "    ports:\n      - a:b\n"},
+			[]string{`docker-compose.yml:4: invalid containerPort: b`},
+		},
+		"include": {
+			map[string]string{"docker-compose.yml": app + "include:\n  - other.yml\n"},
+			[]string{`docker-compose.yml:4: include is not supported`},
+		},
+		"extends file": {
+			map[string]string{"docker-compose.yml": app + "    extends:\n      file: other.yml\n      service: x\n"},
+			[]string{`docker-compose.yml:5: service app: extends from another file is not supported`},
+		},
+		"extends unknown": {
+			map[string]string{"docker-compose.yml": app + "    extends: x\n"},
+			[]string{`docker-compose.yml:4: cannot extend service "app" in docker-compose.yml: service "x" not found`},
+		},
+		"two secrets of one name": {
+			map[string]string{"/environments/test/config.yml": plaintext, "secrets/a": "1", "secrets/b": "2", "docker-compose.yml": app + "secrets:\n  a:\n    file: secrets/a\n    name: one\n  b:\n    file: secrets/b\n    name: one\n"},
+			[]string{`docker-compose.yml:8: the secrets a and b have one name in Swarm: one`},
+		},
+		"two configs of one name": {
+			map[string]string{"a": "1", "docker-compose.yml": app + "configs:\n  a:\n    file: a\n    name: one\n  b:\n    file: a\n    name: one\n"},
+			[]string{`docker-compose.yml:8: the configs a and b have one name in Swarm: one`},
+		},
+		"two secrets at one target": {
+			map[string]string{"/environments/test/config.yml": plaintext, "secrets/a": "1", "docker-compose.yml": app + "    secrets:\n      - {source: a, target: x}\n      - {source: b, target: x}\nsecrets:\n  a:\n    file: secrets/a\n  b:\n    file: secrets/a\n"},
+			[]string{`docker-compose.yml:4: service app: two of its secrets have one target`},
+		},
+		"bad config name": {
+			map[string]string{"a": "1", "docker-compose.yml": app + "configs:\n  a:\n    file: a\n    name: -one\n"},
+			[]string{`docker-compose.yml:5: Swarm takes no config of the name "-one"`},
+		},
+		"bad service name": {
+			map[string]string{"docker-compose.yml": "services:\n  a.b:\n    image: nginx\n"},
+			[]string{`docker-compose.yml:2: service a.b: Swarm takes no service of the name "shop_a.b"`},
+		},
+		"bad mode": {
+			map[string]string{"a": "1", "docker-compose.yml": app + "    configs:\n      - {source: a, mode: rw}\nconfigs:\n  a:\n    file: a\n"},
+			[]string{`docker-compose.yml:4: service app: mode "rw" is no file mode`},
+		},
+		"replicas of global": {
+			map[string]string{"docker-compose.yml": app + "    deploy: {mode: global, replicas: 2}\n"},
+			[]string{`docker-compose.yml:2: service app: replicas can only be used with replicated or replicated-job mode`},
+		},
+		"unknown mode": {
+			map[string]string{"docker-compose.yml": app + "    deploy: {mode: some}\n"},
+			[]string{`docker-compose.yml:2: service app: Unknown mode: some`},
+		},
+		"bad duration": {
+			map[string]string{"docker-compose.yml": app + "    stop_grace_period: soon\n"},
+			[]string{`docker-compose.yml:4: services.app.stop_grace_period Does not match format 'duration'`},
+		},
+		"bad memory": {
+			map[string]string{"docker-compose.yml": app + "    deploy: {resources: {limits: {memory: much}}}\n"},
+			[]string{`docker-compose.yml:4: 'Deploy.Resources.Limits.memory' invalid size: 'much'`},
+		},
+		"bad cpus": {
+			map[string]string{"docker-compose.yml": app + "    deploy: {resources: {limits: {cpus: much}}}\n"},
+			[]string{`docker-compose.yml:2: service app: failed to parse much as a rational number`},
+		},
+		"bad command": {
+			map[string]string{"docker-compose.yml": app + "    command: 'a \"b'\n"},
+			[]string{`docker-compose.yml:4: 'Command' EOF found when expecting closing quote`},
+		},
+		"forbidden": {
+			map[string]string{"docker-compose.yml": app + "    mem_limit: 1g\n    volumes_from: [x]\n"},
+			[]string{`docker-compose.yml:4: mem_limit is not supported: Set resource limits using deploy.resources`},
+		},
+		"bad in the second file": {
+			map[string]string{"docker-compose.yml": app, "docker-compose-b.yml": "services:\n  app:\n    restart: sometimes\n"},
+			[]string{`docker-compose-b.yml:2: service app: unknown restart policy: sometimes`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 5 {
+				stack, err := renderFiles(t, test.files)
+				if stack != nil {
+					t.Error("there is a stack")
+				}
+				if got := describe(t, err); !slices.Equal(got, test.want) {
+					t.Fatalf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// describe lists faults as people see them, by paths in the node's folder.
+func describe(t *testing.T, err error) []string {
+	t.Helper()
+	var got []string
+	for _, one := range fault.All(err) {
+		var f *fault.Error
+		if !errors.As(one, &f) {
+			t.Fatalf("%v is no fault", one)
+		}
+		if f.Place.File == "" || f.Place.Line == 0 || f.Hint == "" {
+			t.Errorf("%v: place %v, hint %q", one, f.Place, f.Hint)
+		}
+		text := f.Error()
+		if strings.Contains(text+f.Hint, canary) {
+			t.Errorf("a secret is in %q", text)
+		}
+		got = append(got, strings.ReplaceAll(text, nodeDir, ""))
+	}
+	return got
+}
