@@ -80,6 +80,9 @@ type outcome struct {
 func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan request)}
 	a.view.started = time.Now()
+	if parts.Reports != nil {
+		parts.Metrics.reports = func() int { return parts.Reports.Health().Undelivered }
+	}
 	return a
 }
 

@@ -221,7 +221,7 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 		spec.Data = secret.Value.Reveal()
 		created, err := a.engine.api.SecretCreate(ctx, spec)
 		if err != nil {
-			return err
+			return withhold(err, spec.Data)
 		}
 		a.remember(a.secrets, name, created.ID)
 		return nil

@@ -4,4 +4,5 @@ package deploy
 var (
 	ServiceChanges = serviceChanges
 	Masked         = masked
+	Withhold       = withhold
 )

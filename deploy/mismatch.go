@@ -61,7 +61,7 @@ func (e *Engine) sameSecret(ctx context.Context, existing swarm.Secret, content 
 		case strings.Contains(err.Error(), "only updates to Labels are allowed"):
 			return false, nil
 		case !outOfSequence(err) || retried:
-			return false, e.explain(fmt.Sprintf("compare secret %s", existing.Spec.Name), err)
+			return false, e.explain(fmt.Sprintf("compare secret %s", existing.Spec.Name), withhold(err, content))
 		}
 		if existing, _, err = e.api.SecretInspectWithRaw(ctx, existing.ID); err != nil {
 			return false, e.explain(fmt.Sprintf("read secret %s", spec.Name), err)

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// with gives the small compose file with one text in place of another.
+func with(t *testing.T, old, text string) map[string]string {
+	t.Helper()
+	if !strings.Contains(smallCompose, old) {
+		t.Fatalf("the compose file has no %q", old)
+	}
+	return map[string]string{node3 + "docker-compose.yml": strings.Replace(smallCompose, old, text, 1)}
+}
+
+// fails commits what cannot work and checks that everybody is told: GitLab in
+// the description, the operator in the status, with the engine's own words.
+func (l *lab) fails(message string, files map[string]string, words ...string) string {
+	l.t.Helper()
+	commit := l.commit(message, files)
+	l.await(commit, state.Failed)
+	if states := strings.Join(l.posts(commit, "failed"), " "); states != "pending running failed" {
+		l.t.Errorf("GitLab has %s", states)
+	}
+	for _, word := range words {
+		if text := l.described(commit); !strings.Contains(text, word) {
+			l.t.Errorf("described without %q: %s", word, text)
+		}
+	}
+	l.mustRun(exitDifferent, append(words, "failed", "held: "), "status")
+	l.metric(`deployment_status{environment="sandbox",node="node3"} 0`)
+	return commit
+}
+
+// TestFailures breaks the stack by commits, in each way that an engineer does,
+// and mends it by the next.
+func TestFailures(t *testing.T) {
+	l, first := newSmallLab(t)
+	l.running(first)
+	good := map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "")}
+
+	l.step("image that is not there", func(t *testing.T) {
+		broken := l.fails("bad tag", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=nowhere")}, l.stack+"_web", "No such image")
+		l.recorder.Reset()
+		l.looks(3)
+		if writes := l.recorder.Writes(); len(writes) > 0 {
+			t.Errorf("a held revision was tried again: %v", writes)
+		}
+		if status := l.until("held", func(s agent.Status) bool { return s.Sync.Commit == broken }); status.Sync.ID != 2 {
+			t.Errorf("sync #%d", status.Sync.ID)
+		}
+		l.mustRun(exitError, []string{"agent: error: ", l.stack + "_web", "No such image"}, "sync", "--wait")
+		if status := l.looks(1); status.Sync.ID != 3 || status.Sync.Trigger != "manual" {
+			t.Errorf("`agent sync` did not try again: %+v", status.Sync)
+		}
+		elsewhere := l.commit("elsewhere", map[string]string{"README.md": "nothing of node3"})
+		l.posts(elsewhere, "failed")
+		if text := l.described(elsewhere); !strings.Contains(text, "unchanged since "+broken[:10]) {
+			t.Errorf("described as %q", text)
+		}
+	})
+	l.step("mended", func(*testing.T) {
+		mended := l.commit("good tag", good)
+		l.await(mended, state.Succeeded)
+		if states := strings.Join(l.posts(mended, "success"), " "); states != "pending running success" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+		l.mustRun(exitDone, []string{"in sync"}, "status")
+		l.metric(`deployment_status{environment="sandbox",node="node3"} 1`)
+	})
+	l.step("health check that fails", func(t *testing.T) {
+		l.fails("never healthy", with(t, "SERVICE_NAME: worker,", `SERVICE_NAME: worker, HEALTH_FAIL: "1",`), l.stack+"_worker", "unhealthy")
+	})
+	l.step("migration that fails", func(t *testing.T) {
+		l.fails("bad migration", with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: migrate}"),
+			l.stack+"_migrate", "exit (1)")
+		l.await(l.commit("good migration", good), state.Succeeded)
+		if replicas := l.replicas("cron_service"); replicas != 1 {
+			t.Errorf("cron_service is at %d", replicas)
+		}
+	})
+}
+
+// TestOvertaken merges faster than the node rolls out.
+func TestOvertaken(t *testing.T) {
+	l, first := newSmallLab(t)
+	l.running(first)
+	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 5s}")
+	inVerify := func(commit string) {
+		l.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
+	}
+	l.step("by a commit during its rollout", func(*testing.T) {
+		second := l.commit("slow", slow)
+		inVerify(second)
+		third := l.commit("quick", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
+		l.await(third, state.Succeeded)
+		for _, commit := range []string{second, third} {
+			if states := strings.Join(l.posts(commit, "success"), " "); states != "pending running success" {
+				l.t.Errorf("GitLab has %s of %s", states, commit)
+			}
+		}
+	})
+	l.step("while the agent is down", func(*testing.T) {
+		slow[node3+"node.env"] = l.nodeEnv("1", "TAG_MIGRATE=2")
+		fourth := l.commit("slow again", slow)
+		inVerify(fourth)
+		l.kill()
+		fifth := l.commit("quick again", map[string]string{node3 + "docker-compose.yml": smallCompose})
+		l.start()
+		l.await(fifth, state.Succeeded)
+		if states := strings.Join(l.posts(fourth, "canceled"), " "); states != "pending running canceled" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+		if states := strings.Join(l.posts(fifth, "success"), " "); states != "pending running success" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+		syncs := decode[[]state.Sync](l.t, l.mustRun(exitDone, []string{"superseded"}, "history", "-o", "json"))
+		if syncs[1].Commit != fourth || syncs[1].State != state.Superseded {
+			l.t.Errorf("the history has %+v", syncs[1])
+		}
+	})
+	l.step("while it waits for a person", func(*testing.T) {
+		config := strings.Replace(l.smallRepo()["environments/sandbox/config.yml"], "deployment:", "deployment:\n  auto_deploy: false", 1)
+		waiting := l.commit("not by itself", map[string]string{
+			"environments/sandbox/config.yml": config, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1"),
+		})
+		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == waiting && s.Sync.State == state.Waiting })
+		l.recorder.Reset()
+		l.looks(2)
+		if writes := l.recorder.Writes(); len(writes) > 0 {
+			l.t.Errorf("it did not wait: %v", writes)
+		}
+		l.mustRun(exitDifferent, []string{"waiting: auto_deploy is off"}, "status")
+		next := l.commit("nor the next", map[string]string{node3 + "node.env": l.nodeEnv("2", "")})
+		if states := strings.Join(l.posts(waiting, "canceled"), " "); states != "pending canceled" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == next && s.Sync.State == state.Waiting })
+		l.mustRun(exitDone, nil, "sync", "--wait")
+		l.await(next, state.Succeeded)
+		if states := strings.Join(l.posts(next, "success"), " "); states != "pending running success" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+	})
+}
