@@ -188,6 +188,9 @@ func (l *loader) unreadable(file string, place fault.Place, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, errLeaves):
+		if place.File == file {
+			file = "it"
+		}
 		l.faults.add(place, "put the file itself into the repository", "%s is, or is behind, a symbolic link that leaves the repository", file)
 	default:
 		hint := "check that it is a plain file that can be read"

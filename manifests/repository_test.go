@@ -112,11 +112,11 @@ func TestLinks(t *testing.T) {
 		"out":                 {nodeDir + "project_node3.env", "../../../../../outside", "is, or is behind, a symbolic link that leaves the repository"},
 		"absolute":            {nodeDir + "project_node3.env", "/etc/hostname", "is, or is behind, a symbolic link that leaves the repository"},
 		"folder to the top":   {"environments/sandbox/common", "../..", ""},
-		"settings folder out": {"environments/sandbox/common", "../../../..", "environments/sandbox/common/project.env is, or is behind, a symbolic link that leaves"},
+		"settings folder out": {"environments/sandbox/common", "../../../..", "environments/sandbox/common/project.env: it is, or is behind, a symbolic link that leaves"},
 		"round":               {nodeDir + "project_node3.env", "project_node3.env", "too many symbolic links"},
 		"to nothing":          {nodeDir + "project_node3.env", "nothing", ""},
-		"secrets folder out":  {nodeDir + "secrets", "/etc", "node3/secrets is, or is behind, a symbolic link that leaves the repository"},
-		"one secret out":      {nodeDir + "secrets.enc", "/etc/hostname", "node3/secrets.enc is, or is behind, a symbolic link that leaves"},
+		"secrets folder out":  {nodeDir + "secrets", "/etc", "node3/secrets: it is, or is behind, a symbolic link that leaves the repository"},
+		"one secret out":      {nodeDir + "secrets.enc", "/etc/hostname", "node3/secrets.enc: it is, or is behind, a symbolic link that leaves"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
