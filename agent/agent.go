@@ -66,6 +66,7 @@ type Agent struct {
 
 // request asks the loop for a sync now.
 type request struct {
+	trigger  string
 	progress func(string)
 	done     chan outcome
 }
@@ -93,18 +94,26 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	failures := 0
-	for {
-		err := a.look(ctx, "commit", func(string) {}).err
-		if ctx.Err() != nil {
-			return nil
-		}
-		failures = a.afterLook(err, failures)
-		wait := a.wait(failures)
-		a.update(func(v *view) { v.nextPoll = time.Now().Add(wait) })
-		if !a.idle(ctx, wait) {
-			return nil
-		}
+	var asked *request
+	for ctx.Err() == nil {
+		failures = a.turn(ctx, asked, failures)
+		asked = a.idle(ctx, a.wait(failures))
 	}
+	return nil
+}
+
+// turn looks once, by itself or as a request asks, and gives the number of
+// failures in a row.
+func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
+	if asked == nil {
+		asked = &request{trigger: "commit", progress: func(string) {}, done: make(chan outcome, 1)}
+	}
+	result := a.look(ctx, asked.trigger, asked.progress)
+	if ctx.Err() == nil {
+		failures = a.afterLook(result.err, failures)
+	}
+	asked.done <- result
+	return failures
 }
 
 // afterLook counts failures in a row and logs the first of its kind.
@@ -133,28 +142,25 @@ func (a *Agent) wait(failures int) time.Duration {
 	return wait + time.Duration(rand.Int64N(2*tenth+1)-tenth)
 }
 
-// idle waits, and serves requests meanwhile; it ends early after one. It says
-// false when ctx ended.
-func (a *Agent) idle(ctx context.Context, wait time.Duration) bool {
+// idle waits for the time of the next look, for a request, which it gives, or
+// for the end.
+func (a *Agent) idle(ctx context.Context, wait time.Duration) *request {
+	a.update(func(v *view) { v.nextPoll = time.Now().Add(wait) })
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-timer.C:
-		return true
-	case request := <-a.requests:
-		result := a.look(ctx, "manual", request.progress)
-		a.afterLook(result.err, 0)
-		request.done <- result
-		return ctx.Err() == nil
+	case asked := <-a.requests:
+		return &asked
 	}
+	return nil
 }
 
 // Sync asks the running loop for a sync now and waits for it. A revision that
 // failed here before is tried again.
 func (a *Agent) Sync(ctx context.Context, progress func(string)) (*state.Sync, error) {
-	request := request{progress: progress, done: make(chan outcome, 1)}
+	request := request{trigger: "manual", progress: progress, done: make(chan outcome, 1)}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()

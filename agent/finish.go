@@ -151,9 +151,8 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 	if err := a.Store.SaveOutcome(sync, applied); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	copied := *sync
 	a.update(func(v *view) {
-		v.sync = &copied
+		v.sync = frozen(sync)
 		if applied != nil {
 			v.applied = applied
 		}

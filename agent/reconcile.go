@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"coin.internal/coin-agent/agent/state"
@@ -96,9 +97,15 @@ func (r *reconcile) save() error {
 	if err := r.Store.SaveSync(r.sync); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	copied := *r.sync
-	r.update(func(v *view) { v.sync = &copied })
+	r.update(func(v *view) { v.sync = frozen(r.sync) })
 	return nil
+}
+
+// frozen is a copy for the view, which others read while the sync goes on.
+func frozen(sync *state.Sync) *state.Sync {
+	copied := *sync
+	copied.Seconds = maps.Clone(sync.Seconds)
+	return &copied
 }
 
 func (r *reconcile) load(context.Context) error {

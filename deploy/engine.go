@@ -139,7 +139,7 @@ func (e *Engine) notManager(cause error) error {
 func (e *Engine) explain(doing string, err error) error {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "This node is not part of a swarm"):
+	case strings.Contains(text, "This node is not part of a swarm"), strings.Contains(text, `Use "docker swarm init"`):
 		return e.notInSwarm(err)
 	case strings.Contains(text, "not a swarm manager"), strings.Contains(text, "The swarm does not have a leader"):
 		return e.notManager(err)
