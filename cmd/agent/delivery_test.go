@@ -1,0 +1,84 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// TestDelivery rolls out while GitLab is in trouble: the rollout goes on, the
+// operator sees it, and GitLab has all in the end.
+func TestDelivery(t *testing.T) {
+	l, first := newSmallLab(t)
+	l.running(first)
+	tag := func(tag string) map[string]string {
+		return map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER="+tag)}
+	}
+	undelivered := func(s agent.Status) bool { return s.GitLab.Undelivered == 3 && s.GitLab.LastError != "" }
+	delivered := func(commit string) {
+		l.t.Helper()
+		if states := strings.Join(l.posts(commit, "success"), " "); states != "pending running success" {
+			l.t.Errorf("GitLab has %s", states)
+		}
+		l.until("delivered", func(s agent.Status) bool { return s.GitLab.Undelivered == 0 && s.GitLab.LastError == "" })
+		if entries := l.gitlab.Statuses(commit).Entries; len(entries) != 1 {
+			l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
+		}
+		l.looks(1) // it may just have been started
+		l.mustRun(exitDone, []string{"all statuses delivered"}, "status")
+		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 0`)
+	}
+
+	l.step("GitLab is down", func(*testing.T) {
+		l.gitlab.Inject(gitlabtest.Fault{Status: http.StatusServiceUnavailable, Times: -1})
+		commit := l.commit("while GitLab is down", tag("2"))
+		l.await(commit, state.Succeeded)
+		l.until("undelivered", undelivered)
+		l.mustRun(exitDone, []string{"3 statuses not delivered", "503"}, "status")
+		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 3`)
+		l.kill()
+		l.start()
+		l.until("still undelivered", undelivered)
+		l.gitlab.Heal()
+		delivered(commit)
+	})
+	l.step("GitLab hangs", func(*testing.T) {
+		l.gitlab.Inject(gitlabtest.Fault{Hang: true, Times: -1})
+		started := time.Now()
+		commit := l.commit("while GitLab hangs", tag("1"))
+		l.await(commit, state.Succeeded)
+		if took := time.Since(started); took > 25*time.Second {
+			l.t.Errorf("the rollout took %s", took)
+		}
+		l.until("undelivered", func(s agent.Status) bool { return s.GitLab.Undelivered == 3 })
+		l.stop() // which must not wait for GitLab
+		l.gitlab.Heal()
+		l.start()
+		delivered(commit)
+	})
+	l.step("the token has expired", func(*testing.T) {
+		token := gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
+		l.gitlab.SetToken(gitlabtest.Secret, token)
+		commit := l.commit("with an expired token", tag("2"))
+		l.await(commit, state.Succeeded)
+		l.until("undelivered", undelivered)
+		l.mustRun(exitDone, []string{"3 statuses not delivered", "401", "Token is expired", "hint: write a valid token", l.gitlab.TokenFile}, "status")
+		const renewed = "glpat-test-double-Secret2"
+		token.Expires = time.Now().Add(30 * 24 * time.Hour)
+		l.gitlab.SetToken(renewed, token)
+		if err := os.WriteFile(l.gitlab.TokenFile, []byte(renewed+"\n"), 0o600); err != nil {
+			l.t.Fatal(err)
+		}
+		delivered(commit)
+		l.mustRun(exitDone, []string{"token expires " + token.Expires.UTC().Format(time.DateOnly)}, "status")
+		if strings.Contains(l.logText(), renewed) || strings.Contains(l.logText(), gitlabtest.Secret) {
+			l.t.Error("the log shows a token")
+		}
+	})
+}
