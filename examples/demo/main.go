@@ -5,9 +5,9 @@
 //	go run ./examples/demo [-keep]
 //
 // It needs root on a Linux machine with Go, and installs what else is missing.
-// It works in a folder of its own with a private Docker engine, and leaves
-// nothing behind: not when it is done, not on Ctrl-C, not when it fails. -keep
-// leaves everything running after the story, for playing with it.
+// It works in a folder of its own with a private Docker engine, and cleans up
+// when it is done, on Ctrl-C and when it fails. -keep leaves everything running
+// after the story, for playing with it.
 package main
 
 import (

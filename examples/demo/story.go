@@ -32,7 +32,7 @@ func (w *world) tell(ctx context.Context, keep bool) error {
 This demo plays the whole way on this machine, with the real programs: a private
 Docker engine with a Swarm, a git repository served over HTTP, a double of GitLab,
 and the agent of the node %s/%s, where the COIN stack is to run. It takes
-one to two minutes and leaves nothing behind.`, environment, node)
+one to two minutes and cleans up after itself.`, environment, node)
 	for _, chapter := range []chapter{
 		{"What this machine needs", w.prepare},
 		{"A private Docker engine and Swarm", w.engineChapter},
@@ -176,8 +176,9 @@ func (w *world) breakChapter(ctx context.Context) error {
 		return err
 	}
 	w.say.line(`
-All other services run on. pdf-renderer is down: its update_config stops the old
-task first, and the sandbox's config.yml wants no automatic rollback.`)
+pdf-renderer is down: its update_config stops the old task first, and the
+sandbox's config.yml wants no automatic rollback. All others run on (cron_service
+is starting again after its stop).`)
 	return nil
 }
 
