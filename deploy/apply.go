@@ -30,8 +30,9 @@ type Event struct {
 }
 
 // Apply writes a plan, phase after phase. It can be stopped at any point: what
-// is then missing is found by observing and planning again. Want must be the
-// stack that the plan was made for, with its secret values.
+// is then missing is found by observing and planning again; only cron services
+// that were scaled down are brought back as they were, unless ctx has ended. Want
+// must be the stack that the plan was made for, with its secret values.
 func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta Metadata, progress func(Event)) error {
 	if plan.Empty() {
 		return nil
@@ -52,7 +53,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 			end++
 		}
 		if err := run.together(ctx, plan.Steps[begin:end], progress); err != nil {
-			return err
+			return errors.Join(err, run.wakeCron(ctx, plan))
 		}
 		begin = end
 	}

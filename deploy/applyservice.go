@@ -79,6 +79,30 @@ func (a *application) scaleDown(ctx context.Context, name string) error {
 	}
 }
 
+// wakeCron gives cron services that the plan has put to sleep the replicas that
+// they had: after a failure nobody else would.
+func (a *application) wakeCron(ctx context.Context, plan Plan) error {
+	if ctx.Err() != nil {
+		return nil // the agent stops, and carries on when it starts again
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var errs []error
+	for _, step := range plan.Steps {
+		if step.Action != ScaleDown {
+			continue
+		}
+		now, _, err := a.read(ctx, step.Name)
+		if before := replicas(a.live.Services[step.Name].Spec); err == nil && replicas(now.Spec) == 0 {
+			_, err = a.engine.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, before), swarm.ServiceUpdateOptions{})
+		}
+		if err != nil {
+			errs = append(errs, a.engine.explain("bring back service "+step.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // removeService removes a service by the ID that the plan saw, and only if it
 // still carries the stack's label.
 func (a *application) removeService(ctx context.Context, name string) error {

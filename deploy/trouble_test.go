@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -190,12 +191,14 @@ func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
 	}
 	for n := range steps {
 		recorder.Reset()
-		recorder.BeforeWrite(2, func(swarmtest.Call) error { return errors.New("killed") }) // one step further each time
-		err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, nil)
+		ctx, kill := context.WithCancel(t.Context())
+		recorder.BeforeWrite(2, func(swarmtest.Call) error { kill(); return errors.New("killed") }) // one step further each time
+		err := engine.Apply(ctx, planFor(t, engine, stack), stack, nil, nil)
+		kill()
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "killed") {
+		if !strings.Contains(err.Error(), "killed") && !errors.Is(err, context.Canceled) {
 			t.Fatalf("step %d: %v", n, err)
 		}
 	}
@@ -203,6 +206,26 @@ func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
 	rollout(t, engine, stack)
 	if again := planFor(t, engine, stack); !again.Empty() {
 		t.Errorf("then: %+v", again.Steps)
+	}
+}
+
+func TestCronComesBackAfterAFailure(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "cron_service", nil)
+	rollout(t, engine, stack)
+	addSecret(stack, "db_access", "1", "canary-content")
+	recorder.Reset()
+	recorder.BeforeWrite(2, func(swarmtest.Call) error { return errors.New("no disk") })
+	if err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, nil); err == nil || !strings.Contains(err.Error(), "no disk") {
+		t.Fatalf("the failing write: %v", err)
+	}
+	live, err := engine.ObserveServices(t.Context(), stack.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cron := live.Services[stack.Name+"_cron_service"]; *cron.Spec.Mode.Replicated.Replicas != 1 {
+		t.Errorf("cron_service is left with %d replicas", *cron.Spec.Mode.Replicated.Replicas)
 	}
 }
 
