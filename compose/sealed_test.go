@@ -1,0 +1,165 @@
+package compose_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/getsops/sops/v3"
+	"github.com/getsops/sops/v3/aes"
+	sopsage "github.com/getsops/sops/v3/age"
+	sopsconfig "github.com/getsops/sops/v3/config"
+	"github.com/getsops/sops/v3/stores/yaml"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// keyring makes an age key.
+func keyring(t *testing.T) (keys *secrets.Keyring, recipient string) {
+	t.Helper()
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "age.key")
+	if err := os.WriteFile(file, []byte(identity.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err = secrets.LoadKeys(secrets.KeyFiles{Age: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys, identity.Recipient().String()
+}
+
+// encrypted gives a SOPS file of names and values, all of them encrypted.
+func encrypted(t *testing.T, recipient string, values ...[2]string) string {
+	t.Helper()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	master, err := sopsage.MasterKeyFromRecipient(recipient)
+	check(err)
+	dataKey := make([]byte, 32)
+	_, err = rand.Read(dataKey)
+	check(err)
+	check(master.Encrypt(dataKey))
+	var branch sops.TreeBranch
+	for _, value := range values {
+		branch = append(branch, sops.TreeItem{Key: value[0], Value: value[1]})
+	}
+	tree := sops.Tree{Branches: sops.TreeBranches{branch}, Metadata: sops.Metadata{
+		KeyGroups: []sops.KeyGroup{{master}}, Version: "3.13.0", LastModified: time.Now().UTC(), UnencryptedSuffix: sops.DefaultUnencryptedSuffix,
+	}}
+	cipher := aes.NewCipher()
+	mac, err := tree.Encrypt(dataKey, cipher)
+	check(err)
+	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
+	check(err)
+	content, err := yaml.NewStore(&sopsconfig.YAMLStoreConfig{}).EmitEncryptedFile(tree)
+	check(err)
+	return string(content)
+}
+
+func open(t *testing.T, keys *secrets.Keyring, node *manifests.Node) *secrets.Set {
+	t.Helper()
+	set, err := keys.Open(secretFiles(t, node), secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Wipe)
+	return set
+}
+
+const sealedCompose = app + "    secrets: [db]\nsecrets:\n  db:\n    name: db.$SV_db\n    file: secrets/db\n"
+
+func TestSealedVersion(t *testing.T) {
+	keys, recipient := keyring(t)
+	node := load(t, repository(map[string]string{
+		"docker-compose.yml": sealedCompose,
+		"secrets.enc":        encrypted(t, recipient, [2]string{"SV_db", "4"}, [2]string{"db", canary}),
+	}), "test", "n")
+	sealed, err := secrets.Seal(secretFiles(t, node), secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = compose.Render(node, sealed, compose.Options{})
+	if got, want := describe(t, err), []string{"docker-compose.yml:7: the version SV_db is encrypted and no key opens it"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for want, render := range map[string]func() (*compose.Stack, error){
+		"db.0": func() (*compose.Stack, error) {
+			return compose.Render(node, sealed, compose.Options{AllowSealed: true})
+		},
+		"db.4": func() (*compose.Stack, error) { return compose.Render(node, open(t, keys, node), compose.Options{}) },
+	} {
+		stack, err := render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stack.Secrets[0].Spec.Name; got != want {
+			t.Errorf("the secret is %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAutoVersion(t *testing.T) {
+	keys, recipient := keyring(t)
+	name := func(value string) string {
+		node := load(t, repository(map[string]string{
+			"node.env":           "SV_db=auto\n",
+			"docker-compose.yml": sealedCompose,
+			"secrets.enc":        encrypted(t, recipient, [2]string{"db", value}, [2]string{"auto_version_key", strings.Repeat("k", 32)}),
+		}), "test", "n")
+		stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stack.Secrets[0].Spec.Name
+	}
+	one, again, other := name("one"), name("one"), name("other")
+	if one != again || one == other || !strings.HasPrefix(one, "db.") {
+		t.Errorf("names %s, %s of one content, %s of another", one, again, other)
+	}
+}
+
+// TestNoSecretIsShown looks for a decrypted value in all that Render gives.
+func TestNoSecretIsShown(t *testing.T) {
+	keys, recipient := keyring(t)
+	node := load(t, repository(map[string]string{
+		"docker-compose.yml": sealedCompose + "configs:\n  c: {content: x}\n",
+		"secrets.enc":        encrypted(t, recipient, [2]string{"db", canary}, [2]string{"other", canary}),
+	}), "test", "n")
+	stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stack.Secrets[0].Value.Reveal(); !bytes.Equal(got, []byte(canary)) {
+		t.Fatal("the value is not in the stack")
+	}
+	for name, print := range map[string]func() ([]byte, error){
+		"specs": stack.Specs, "yaml": stack.YAML,
+		"%v":  func() ([]byte, error) { return fmt.Appendf(nil, "%v", stack), nil },
+		"%+v": func() ([]byte, error) { return fmt.Appendf(nil, "%+v", stack), nil },
+		"%#v": func() ([]byte, error) { return fmt.Appendf(nil, "%#v", stack.Secrets), nil },
+	} {
+		output, err := print()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(output) == 0 || bytes.Contains(output, []byte(canary)) || bytes.Contains(output, []byte("Y2FuYXJ5")) {
+			t.Errorf("%s is empty or shows the secret", name)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package compose_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/compose"
+)
+
+func TestVariables(t *testing.T) {
+	for name, test := range map[string]struct {
+		node, image, want string
+	}{
+		"TAG_ takes TAG":           {"TAG=1.2\n", "$TAG_APP", "1.2"},
+		"TAG_ of its own":          {"TAG=1.2\nTAG_APP=3\n", "$TAG_APP", "3"},
+		"TAG_ set to nothing":      {"TAG=1.2\nTAG_APP=\n", "$TAG_APP", "1.2"},
+		"default after TAG_":       {"TAG=1.2\n", "${TAG_APP:-9}", "1.2"},
+		"default instead of TAG":   {"A=1\n", "${TAG_APP:-9}", "9"},
+		"SV_ is 0":                 {"TAG=1\n", "$SV_x", "0"},
+		"SV_ of its own":           {"SV_x=5\n", "$SV_x", "5"},
+		"not exported":             {"X=1\n", "$X", "1"},
+		"dash after a variable":    {"TAG=1\n", "$TAG-alpine", "1-alpine"},
+		"nested default":           {"B=2\n", "${A:-${B}}", "2"},
+		"alternative":              {"A=1\n", "${A:+set}${B:+unset}x", "setx"},
+		"the process has no say":   {"TAG=1\n", "${HOME:-none}", "none"},
+		"settings name their file": {"TAG=1\n", "x${PROJECT_SETTINGS}", "x.project.tmp.env"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HOME", "/home/of/the/process")
+			stack, err := renderFiles(t, map[string]string{
+				"node.env":           test.node,
+				"docker-compose.yml": "services:\n  app:\n    image: app:" + test.image + "\n",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stack.Services["shop_app"].TaskTemplate.ContainerSpec.Image; got != "app:"+test.want {
+				t.Errorf("image is %s, want app:%s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestLenientWarns(t *testing.T) {
+	stack, err := renderFiles(t, map[string]string{
+		"/environments/test/config.yml": config + "interpolation: lenient\n",
+		"docker-compose.yml":            app + "    hostname: a$HOST\n    user: u${HOST}\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stack.Services["shop_app"].TaskTemplate.ContainerSpec.Hostname; got != "a" {
+		t.Errorf("hostname is %q, want a", got)
+	}
+	wantWarnings(t, stack,
+		"docker-compose.yml:4: the variable HOST is not set and counts as empty",
+		"docker-compose.yml:5: the variable HOST is not set and counts as empty")
+}
+
+// TestIgnoredKeys demands a warning for what Compose has and Swarm has not.
+func TestIgnoredKeys(t *testing.T) {
+	stack := mustRender(t, app+`    container_name: one
+    depends_on: [other]
+    ports: ["127.0.0.1:80:80"]
+  other:
+    image: nginx:1
+    profiles: [debug]
+`)
+	wantWarnings(t, stack,
+		"docker-compose.yml:4: service app: container_name has no effect in Swarm",
+		"docker-compose.yml:5: service app: depends_on has no effect in Swarm",
+		"docker-compose.yml:6: service app: Swarm publishes a port on every address of the node, not on one: 127.0.0.1:80",
+		"docker-compose.yml:9: service other has profiles, and none is active: it is left out")
+	if len(stack.Services) != 1 {
+		t.Errorf("%d services, want 1", len(stack.Services))
+	}
+}
+
+func wantWarnings(t *testing.T, stack *compose.Stack, want ...string) {
+	t.Helper()
+	var got []string
+	for _, warning := range stack.Warnings {
+		got = append(got, strings.TrimPrefix(warning.Error(), nodeDir))
+		if warning.Hint == "" {
+			t.Errorf("%v: no hint", warning)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("warnings:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestBareNames gives a bare name in `environment` the value that a mention of
+// it would have; one that is nowhere set goes to the engine as it is.
+func TestBareNames(t *testing.T) {
+	t.Setenv("NOWHERE", "of the process")
+	stack, err := renderFiles(t, map[string]string{
+		"node.env":           "TAG=1\nSET=set\n",
+		"docker-compose.yml": "services:\n  app:\n    image: app:$TAG_APP\n    environment: [SET, TAG_APP, NOWHERE]\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"NOWHERE", "SET=set", "TAG_APP=1"}
+	if got := stack.Services["shop_app"].TaskTemplate.ContainerSpec.Env; !slices.Equal(got, want) {
+		t.Errorf("environment %q, want %q", got, want)
+	}
+}
+
+func TestVersionOverrides(t *testing.T) {
+	stack, err := renderFiles(t, map[string]string{
+		"node.env":             "SV_a=1\nSV_b=2\n",
+		"secrets.override.env": "SV_b=7\nc_VERSION=8\n",
+		"conf":                 "x",
+		"docker-compose.yml": app + `configs:
+  a: {file: conf, name: "a.$SV_a"}
+  b: {file: conf, name: "b.$SV_b"}
+  c: {file: conf, name: "c.$SV_c"}
+  d: {file: conf, name: "d.$SV_d"}
+`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, one := range stack.Configs {
+		got = append(got, one.Spec.Name+" "+one.Variable)
+	}
+	if want := []string{"a.1 SV_a", "b.7 SV_b", "c.8 SV_c", "d.0 SV_d"}; !slices.Equal(got, want) {
+		t.Errorf("configs %q, want %q", got, want)
+	}
+}
+
+// TestBindRoot gives a relative bind source its lasting place.
+func TestBindRoot(t *testing.T) {
+	stack, err := renderFiles(t, map[string]string{
+		"/environments/test/config.yml": config + "base: {bind_root: /srv/coin}\n",
+		"docker-compose.yml":            app + "    volumes:\n      - ./data:/a\n      - .:/b\n      - ./data/../x:/c\n      - /abs:/d\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, mount := range stack.Services["shop_app"].TaskTemplate.ContainerSpec.Mounts {
+		got = append(got, mount.Source)
+	}
+	if want := []string{"/srv/coin/data", "/srv/coin", "/srv/coin/x", "/abs"}; !slices.Equal(got, want) {
+		t.Errorf("sources %q, want %q", got, want)
+	}
+}
