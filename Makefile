@@ -11,8 +11,7 @@ build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
 
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
-	scripts/need dockerd git
-	go run ./examples/demo $(DEMO_FLAGS)
+	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
 
 test: ## all tests, with the race detector, on a private engine
 	scripts/need dockerd docker git gcc sshd gpg age-keygen

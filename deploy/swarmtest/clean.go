@@ -12,16 +12,20 @@ import (
 	"time"
 )
 
-// removeStale removes what a private engine left behind whose owner was killed.
-// The caller holds the lock, so none of them is in use.
+// removeStale removes what private engines left behind whose owners were killed:
+// nobody locks their directories any more.
 func removeStale() {
-	dirs, err := filepath.Glob(filepath.Join("/tmp", prefix()+"-*"))
+	dirs, err := filepath.Glob(prefix + "*")
 	if err != nil {
 		return
 	}
 	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			continue
+		}
+		if unused, err := lock(filepath.Join(dir, "lock"), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
 			_ = removeDir(dir)
+			_ = unused.Close()
 		}
 	}
 }

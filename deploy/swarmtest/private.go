@@ -14,13 +14,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
+	"golang.org/x/sys/unix"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -28,6 +28,9 @@ import (
 const (
 	startLimit = time.Minute
 	stopLimit  = 40 * time.Second
+
+	// prefix begins the paths of private engines' directories.
+	prefix = "/tmp/coin-swarm-"
 )
 
 // Private is an engine of our own with a Swarm of one node.
@@ -40,25 +43,19 @@ type Private struct {
 	lock    *os.File
 }
 
-// Start starts a private engine and makes it a Swarm manager. Only one runs on a
-// machine at a time, since engines share bridges and ports: Start waits for the
-// others to end. Dir is made if need be and removed by Stop; its path must be
-// short, as a socket lies in it. An empty dir takes a new one in /tmp.
+// Start starts a private engine and makes it a Swarm manager. It has a network of
+// its own, so that any number of them runs side by side, and beside an engine
+// that was there before. Dir is made if need be and removed by Stop; its path
+// must be short, as a socket lies in it. An empty dir takes a new one in /tmp.
 func Start(ctx context.Context, dir string) (*Private, error) {
 	program, err := exec.LookPath("dockerd")
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("start a private engine: %w", err),
 			"`make test` installs it; by hand: apt-get install docker.io; or set SWARM_TEST_HOST to an engine that is a Swarm manager")
 	}
-	lock, err := acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	removeStale()
-	p := &Private{lock: lock, ended: make(chan struct{})}
-	if p.Dir, err = makeDir(dir); err != nil {
-		_ = lock.Close()
-		return nil, err
+	p := &Private{ended: make(chan struct{})}
+	if err := p.claim(dir); err != nil {
+		return nil, fmt.Errorf("start a private engine: %w", err)
 	}
 	p.Host = "unix://" + filepath.Join(p.Dir, "s")
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
@@ -73,51 +70,38 @@ func Start(ctx context.Context, dir string) (*Private, error) {
 	return p, nil
 }
 
-// prefix names the files of private engines of this network namespace: engines
-// in different ones share no bridges and ports, and run side by side.
-func prefix() string {
-	namespace, err := os.Readlink("/proc/self/ns/net") // net:[4026531840]
+// claim makes the engine's directory and locks it. The system gives the lock
+// back when the process ends, however it ends: a directory that is not locked is
+// stale, and is removed here. Only one process looks at a time.
+func (p *Private) claim(dir string) error {
+	looking, err := lock(prefix+"lock", syscall.LOCK_EX)
 	if err != nil {
-		return "coinswarm"
+		return err
 	}
-	return "coinswarm" + strings.Trim(namespace, "net:[]")
+	defer func() { _ = looking.Close() }()
+	removeStale()
+	if p.Dir = dir; dir == "" {
+		p.Dir, err = os.MkdirTemp("/tmp", filepath.Base(prefix))
+	} else {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("make its directory: %w", err)
+	}
+	p.lock, err = lock(filepath.Join(p.Dir, "lock"), syscall.LOCK_EX)
+	return err
 }
 
-// acquire waits for the lock that keeps private engines apart. The system gives
-// it back when the process ends, however it ends.
-func acquire(ctx context.Context) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join("/tmp", prefix()+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+// lock opens a file and locks it.
+func lock(path string, how int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock private engines: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return file, nil
-		}
-		select {
-		case <-ctx.Done():
-			_ = file.Close()
-			return nil, fmt.Errorf("wait for another private engine to end: %w", ctx.Err())
-		case <-tick.C:
-		}
+	if err := syscall.Flock(int(file.Fd()), how); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}
-}
-
-func makeDir(dir string) (string, error) {
-	if dir == "" {
-		made, err := os.MkdirTemp("/tmp", prefix()+"-")
-		if err != nil {
-			return "", fmt.Errorf("make engine directory: %w", err)
-		}
-		return made, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make engine directory: %w", err)
-	}
-	return dir, nil
+	return file, nil
 }
 
 // launch runs the engine's process. It is told to end when the thread ends that
@@ -142,10 +126,12 @@ func (p *Private) launch(program string) error {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		runtime.LockOSThread() // for good: the thread is lost to the engine's network
 		defer close(p.ended)
-		err := command.Start()
+		err := ownNetwork()
+		if err == nil {
+			err = command.Start()
+		}
 		p.process = command.Process
 		started <- err
 		_ = log.Close()
@@ -154,6 +140,29 @@ func (p *Private) launch(program string) error {
 		}
 	}()
 	return <-started
+}
+
+// ownNetwork puts the calling thread, and what it starts, into a network of its
+// own, with nothing but a loopback interface. So the engine's bridges, ports and
+// firewall rules never meet those of the machine, and go with the engine.
+func ownNetwork() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make a network: %w", err)
+	}
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("set the loopback interface up: %w", err)
+	}
+	defer func() { _ = unix.Close(socket) }()
+	loopback, err := unix.NewIfreq("lo")
+	if err != nil {
+		return fmt.Errorf("set the loopback interface up: %w", err)
+	}
+	loopback.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, loopback); err != nil {
+		return fmt.Errorf("set the loopback interface up: %w", err)
+	}
+	return nil
 }
 
 // initialise waits for the engine to answer and makes it a Swarm of one.

@@ -20,8 +20,7 @@ import (
 // HostVariable names an engine to use instead of a private one.
 const HostVariable = "SWARM_TEST_HOST"
 
-// Tests of one binary share one engine: starting one takes seconds, and two on
-// one machine would clash.
+// Tests of one binary share one engine: starting one takes seconds.
 var (
 	ours      shared
 	stacks    atomic.Int64
@@ -56,10 +55,8 @@ func Engine(t testing.TB) *Swarm {
 		if ours.host = os.Getenv(HostVariable); ours.host != "" {
 			return
 		}
-		// Other packages' engines may have to end first.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Minute)
-		defer cancel()
-		if ours.private, ours.err = Start(ctx, ""); ours.err == nil {
+		// It outlives the test that happens to be the first.
+		if ours.private, ours.err = Start(context.WithoutCancel(t.Context()), ""); ours.err == nil {
 			ours.host = ours.private.Host
 		}
 	})
