@@ -109,6 +109,9 @@ func advise(message string) (better, hint string) {
 	}
 	if match := unknownKey.FindStringSubmatch(message); match != nil {
 		path := strings.TrimPrefix(match[1]+"."+match[2]+match[3], ".")
+		if match[3] != "" { // the docker CLI says so: compose-go has taken it
+			return path + " is a key of Compose that docker stack deploy does not take", "remove it; what Swarm has instead stands under deploy"
+		}
 		return path + " is not a key that can be used here", "check its spelling; keys of your own start with x-"
 	}
 	if match := notSet.FindStringSubmatch(message); match != nil {

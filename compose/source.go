@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -192,6 +193,10 @@ func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
 // placeOf guesses where a fault of a library stands from the dotted path in its
 // text, such as "services.web.ports.0 must be a string".
 func (s *source) placeOf(message string) fault.Place {
+	if match := unknownKey.FindStringSubmatch(message); match != nil {
+		keys := strings.Split(match[1]+"."+match[2]+match[3], ".")
+		return s.place(slices.DeleteFunc(keys, func(key string) bool { return key == "" })...)
+	}
 	for word := range strings.FieldsSeq(message) {
 		keys := strings.Split(strings.Trim(word, `":,`), ".")
 		if len(keys) > 1 {
@@ -199,9 +204,6 @@ func (s *source) placeOf(message string) fault.Place {
 				return place
 			}
 		}
-	}
-	if match := unknownKey.FindStringSubmatch(message); match != nil {
-		return s.place(match[2] + match[3])
 	}
 	return fault.Place{File: s.path}
 }
