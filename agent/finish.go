@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -39,6 +40,7 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 			r.sync.Trigger = trigger
 		}
 		r.sync.Finished, r.sync.Seconds = time.Time{}, map[string]float64{}
+		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
 		if r.sync.State != state.Running {
 			r.sync.State = state.Pending
 		}
@@ -88,8 +90,14 @@ func (r *reconcile) tell() error {
 	if r.again && !r.sync.Touched && r.sync.State == state.Succeeded {
 		return nil
 	}
+	if r.sync.Retry && r.sync.Touched && r.sync.Retries < quietRetries {
+		return nil // GitLab goes on to see it running: a hiccup of the engine is no failed rollout
+	}
 	return r.report(r.sync)
 }
+
+// quietRetries is how often a rollout is tried again before GitLab hears of it.
+const quietRetries = 3
 
 // wait leaves the sync waiting for a person.
 func (r *reconcile) wait() outcome {
@@ -102,7 +110,7 @@ func (r *reconcile) wait() outcome {
 
 func (r *reconcile) succeed() (*state.Applied, error) {
 	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
-	r.sync.Faults = nil
+	r.sync.Faults, r.sync.Retries = nil, 0
 	r.sync.Summary = summarise(r.plan)
 	services, err := json.Marshal(r.stack.Services)
 	if err != nil {
@@ -117,6 +125,9 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 // fail is the one place where an error becomes an outcome.
 func (r *reconcile) fail(err error) {
 	r.sync.State, r.sync.Retry = state.Failed, passing(err)
+	if r.sync.Retry {
+		r.sync.Retries++
+	}
 	var at stageError
 	if errors.As(err, &at) {
 		r.sync.Stage, err = at.stage, at.err
@@ -130,7 +141,8 @@ func (r *reconcile) fail(err error) {
 // agent, so that the same revision may succeed later.
 func passing(err error) bool {
 	var outside environmentError
-	return errors.As(err, &outside) || errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
+	return errors.As(err, &outside) || errors.Is(err, deploy.ErrUnavailable) ||
+		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
 }
 
 // faults gives the first of the faults that err joins, with the number of the

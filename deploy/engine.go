@@ -24,6 +24,10 @@ import (
 // reported instead of waited for.
 const callLimit = time.Minute
 
+// ErrUnavailable is the cause of errors over an engine that does not answer, may
+// not be used, or is no manager: what was asked of it may succeed later.
+var ErrUnavailable = errors.New("the engine cannot be used")
+
 // Engine is a connection to one Docker Engine. It may be used concurrently.
 type Engine struct {
 	api  *client.Client
@@ -123,7 +127,7 @@ func (e *Engine) notInSwarm(cause error) error {
 	return &fault.Error{
 		Message: fmt.Sprintf("the engine at %s is not part of a Swarm", e.host),
 		Hint:    "run `docker swarm init` on it, or point the agent at a manager",
-		Err:     cause,
+		Err:     errors.Join(ErrUnavailable, cause),
 	}
 }
 
@@ -131,7 +135,7 @@ func (e *Engine) notManager(cause error) error {
 	return &fault.Error{
 		Message: fmt.Sprintf("the engine at %s is no Swarm manager, or its Swarm has lost its quorum", e.host),
 		Hint:    "run the agent on a manager (`docker node promote` makes one), or bring the other managers back",
-		Err:     cause,
+		Err:     errors.Join(ErrUnavailable, cause),
 	}
 }
 
@@ -147,13 +151,13 @@ func (e *Engine) explain(doing string, err error) error {
 		return &fault.Error{
 			Message: fmt.Sprintf("%s: no permission to use the engine at %s", doing, e.host),
 			Hint:    "run the agent as root or as a member of the group that owns the socket (docker)",
-			Err:     err,
+			Err:     errors.Join(ErrUnavailable, err),
 		}
 	case client.IsErrConnectionFailed(err):
 		return &fault.Error{
 			Message: fmt.Sprintf("%s: no engine answers at %s", doing, e.host),
 			Hint:    "start the engine (`systemctl start docker`), or give its address",
-			Err:     err,
+			Err:     errors.Join(ErrUnavailable, err),
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -54,6 +54,7 @@ type Sync struct {
 	Summary   string   `json:"summary,omitempty"`   // what was done, for people
 	Retry     bool     `json:"retry,omitempty"`     // failed for a reason outside the revision: tried again by itself
 	Waiting   string   `json:"waiting,omitempty"`   // what a waiting sync waits for
+	Retries   int      `json:"retries,omitempty"`   // how often it failed so
 	Error     string   `json:"error,omitempty"`     // the first fault, and how many more there are
 	Hint      string   `json:"hint,omitempty"`
 	Faults    []Fault  `json:"faults,omitempty"` // each of them, where there are several

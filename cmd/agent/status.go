@@ -159,8 +159,8 @@ func printSync(p printer, sync *state.Sync, progress string) {
 	if progress != "" {
 		p.line("            %s", progress)
 	}
-	for _, warning := range sync.Warnings {
-		p.line("            %s", p.paint(yellow, "warning: "+warning))
+	if n := len(sync.Warnings); n > 0 {
+		p.line("            %s", p.paint(dim, fmt.Sprintf("warnings: %d (`agent check` and `agent status -o json` tell them)", n)))
 	}
 }
 
