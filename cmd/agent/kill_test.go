@@ -102,6 +102,9 @@ func (l *lab) carriedOn(commit string, round int) {
 	} else if len(syncs[0].Plan) == 0 || string(syncs[0].Plan) == "null" {
 		l.t.Error("the history has lost the plan")
 	}
+	if n := strings.Count(l.logText(), `"msg":"carrying on"`); n != round {
+		l.t.Errorf("the log tells of %d syncs carried on, want %d", n, round)
+	}
 	l.mustRun(exitDone, []string{"no difference"}, "diff")
 	if replicas := l.replicas("cron_service"); replicas != 1 {
 		l.t.Errorf("cron_service is left at %d", replicas)
@@ -110,9 +113,8 @@ func (l *lab) carriedOn(commit string, round int) {
 	for version := range round {
 		want = append(want, fmt.Sprintf("%s_db_access.%d", l.stack, version+1))
 	}
-	own := slices.DeleteFunc(l.secrets(), func(name string) bool { return !strings.HasPrefix(name, l.stack+"_") })
 	slices.Sort(want)
-	if diff := cmp.Diff(want, own); diff != "" {
+	if diff := cmp.Diff(want, l.secrets()); diff != "" {
 		l.t.Errorf("secrets: %s", diff)
 	}
 	for _, service := range l.looks(1).Services {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/agent"
@@ -135,7 +136,7 @@ func (l *lab) config() string {
 func (l *lab) start() {
 	l.t.Helper()
 	command := exec.Command(binary, "run", "--config", l.config())
-	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + l.dir} // what it leaves lies in the lab
 	command.Stderr = lockedWriter{&l.mu, &l.log}
 	command.Stdout = command.Stderr
 	if err := command.Start(); err != nil {
@@ -263,10 +264,12 @@ func (l *lab) versions() map[string]uint64 {
 	return versions
 }
 
-// secrets lists the names of the Swarm's secrets.
+// secrets lists the names of the stack's secrets.
 func (l *lab) secrets() []string {
 	l.t.Helper()
-	list, err := l.swarm.API.SecretList(l.t.Context(), swarm.SecretListOptions{})
+	list, err := l.swarm.API.SecretList(l.t.Context(), swarm.SecretListOptions{
+		Filters: filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+l.stack)),
+	})
 	if err != nil {
 		l.t.Fatal(err)
 	}

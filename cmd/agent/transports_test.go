@@ -31,7 +31,7 @@ func TestSSH(t *testing.T) {
 		t.Fatal("an unknown host was believed")
 	}
 	l.settings["known_hosts_file"] = server.KnownHostsFile
-	l.mustRun(exitDone, []string{"1 service created"}, "sync", "--once")
+	l.mustRun(exitDone, []string{"1 service, 1 network created"}, "sync", "--once")
 	if _, there := l.versions()["worker"]; !there {
 		t.Error("the worker is not there")
 	}
