@@ -67,30 +67,45 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	return a.start(ctx, revision, "drift", progress)
 }
 
-// observe looks at the live services and notes their drift.
+// observe looks at the live services and notes their drift from what was applied
+// and proven last. After a failed sync there is none: what runs is neither the
+// old nor the new, and the failed sync says so.
 func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
 	v := a.snapshot()
-	if v.applied == nil {
+	stack := stackOf(v.sync, v.applied)
+	if stack == "" {
 		return deploy.Plan{}, nil
 	}
-	want, err := appliedStack(v.applied)
-	if err != nil {
-		return deploy.Plan{}, err
-	}
-	live, err := a.Engine.ObserveServices(ctx, want.Name)
+	live, err := a.Engine.ObserveServices(ctx, stack)
 	if err != nil {
 		return deploy.Plan{}, fmt.Errorf("look at the services: %w", err)
 	}
-	plan := deploy.Drift(live, want)
-	if v.sync.State != state.Succeeded {
-		plan = deploy.Plan{} // what runs is neither the old nor the new: the failed sync says so
+	var plan deploy.Plan
+	if v.applied != nil && v.sync.State == state.Succeeded {
+		want, err := appliedStack(v.applied)
+		if err != nil {
+			return deploy.Plan{}, err
+		}
+		plan = deploy.Drift(live, want)
 	}
 	if len(plan.Steps) > 0 && len(v.drift) == 0 {
-		a.Log.Warn("live services drifted", "stack", want.Name, "services", stepNames(plan.Steps))
+		a.Log.Warn("live services drifted", "stack", stack, "services", stepNames(plan.Steps))
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), plan.Steps })
 	a.Metrics.drift(len(plan.Steps))
 	return plan, nil
+}
+
+// stackOf names the stack that the last sync was about, or, where that did not
+// come so far as to read it, the one that was applied last.
+func stackOf(last *state.Sync, applied *state.Applied) string {
+	switch {
+	case last != nil && last.Stack != "":
+		return last.Stack
+	case applied != nil:
+		return applied.StackName
+	}
+	return ""
 }
 
 // appliedStack is the part of the applied stack that drift is measured by.
@@ -148,7 +163,7 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 	now := time.Now()
 	sync := newSync(checkout.Revision, "commit", now)
 	sync.State, sync.Finished, sync.Unchanged = last.State, now, true
-	sync.Release, sync.Inputs = last.Release, maps.Clone(last.Inputs)
+	sync.Stack, sync.Release, sync.Inputs = last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != state.Succeeded {
 		sync.Stage, sync.Hint = last.Stage, last.Hint

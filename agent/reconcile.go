@@ -113,7 +113,7 @@ func (r *reconcile) load(context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.node = node
+	r.node, r.sync.Stack = node, node.Stack
 	return nil
 }
 

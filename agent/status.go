@@ -108,8 +108,8 @@ func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
 
 func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Status {
 	status := Status{Environment: settings.Environment, Node: settings.Node}
+	status.Stack = stackOf(last, applied)
 	if applied != nil {
-		status.Stack = applied.StackName
 		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At}
 	}
 	if last != nil {

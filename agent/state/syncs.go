@@ -42,6 +42,7 @@ type Sync struct {
 	Ref      string    `json:"ref"`
 	Author   string    `json:"author,omitempty"`
 	Subject  string    `json:"subject,omitempty"`
+	Stack    string    `json:"stack,omitempty"`
 	Release  string    `json:"release,omitempty"` // TAG
 	Trigger  string    `json:"trigger"`           // commit, manual, drift, start
 	State    Outcome   `json:"state"`
