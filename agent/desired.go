@@ -66,12 +66,12 @@ func Render(fsys fs.FS, settings *Settings, keys *secrets.Keyring) (*compose.Sta
 
 // Checked is what Check found about one node.
 type Checked struct {
-	Environment string `json:"environment"`
-	Node        string `json:"node"`
-	Services    int    `json:"services"`
-	Secrets     int    `json:"secrets"`
-	Problems    []Problem
-	Warnings    []Problem
+	Environment string    `json:"environment"`
+	Node        string    `json:"node"`
+	Services    int       `json:"services"`
+	Secrets     int       `json:"secrets"`
+	Problems    []Problem `json:"problems,omitempty"`
+	Warnings    []Problem `json:"warnings,omitempty"`
 }
 
 // Problem is one fault or warning of a check.

@@ -90,6 +90,19 @@ func (f Field) Default() string {
 	return fmt.Sprint(f.value.Interface())
 }
 
+// Kind is the kind of the setting's value, as a usage text names it.
+func (f Field) Kind() string {
+	switch f.value.Interface().(type) {
+	case []string:
+		return "list"
+	case bool:
+		return "bool"
+	case time.Duration:
+		return "duration"
+	}
+	return "string"
+}
+
 // Set reads text into the setting; lists are separated by commas.
 func (f Field) Set(text string) error {
 	switch target := f.value.Addr().Interface().(type) {
@@ -105,13 +118,13 @@ func (f Field) Set(text string) error {
 	case *bool:
 		value, err := strconv.ParseBool(text)
 		if err != nil {
-			return fault.New(fault.Place{}, "write true or false", "%s: %q is neither true nor false", f.Name, text)
+			return fault.New(fault.Place{}, "write true or false", "%q is neither true nor false", text)
 		}
 		*target = value
 	case *time.Duration:
 		value, err := time.ParseDuration(text)
 		if err != nil {
-			return fault.New(fault.Place{}, "write a duration such as 30s", "%s: %q is no duration", f.Name, text)
+			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is no duration", text)
 		}
 		*target = value
 	}
@@ -173,7 +186,7 @@ func readSetting(name string, known map[string]Field, key, value *yaml.Node) err
 		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
 	}
 	if err := field.Set(text); err != nil {
-		return fault.New(place, fault.Hint(err), "%w", err)
+		return fault.New(place, fault.Hint(err), "%s: %w", key.Value, err)
 	}
 	return nil
 }

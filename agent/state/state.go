@@ -65,7 +65,7 @@ func Open(dir, owner string) (*Store, error) {
 // OpenReadOnly opens the state file of an agent that is not running, to look.
 func OpenReadOnly(dir string) (*Store, error) {
 	if _, err := os.Stat(path(dir)); err != nil {
-		return nil, fmt.Errorf("open state file: %w", err)
+		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
 	}
 	db, err := open(dir, true)
 	if err != nil {
@@ -79,7 +79,7 @@ func path(dir string) string { return filepath.Join(dir, "state.db") }
 func open(dir string, readOnly bool) (*bbolt.DB, error) {
 	db, err := bbolt.Open(path(dir), 0o600, &bbolt.Options{Timeout: 200 * time.Millisecond, ReadOnly: readOnly})
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, ErrLocked
+		return nil, fault.WithHint(ErrLocked, "stop the other agent, or give this one a state directory of its own")
 	}
 	if err != nil {
 		return nil, fault.New(fault.Place{}, "see that the agent may write "+dir+", or move a damaged file away", "open state file %s: %w", path(dir), err)

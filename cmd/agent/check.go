@@ -29,18 +29,33 @@ func (a *app) checkCommand() *cobra.Command {
 	}
 	output := outputFlag(cmd, "text", "json")
 	repo := cmd.Flags().String("repo", "", "the repository's folder, instead of PATH")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
 		}
 		path := "."
-		if *repo != "" {
+		switch {
+		case *repo != "" && len(args) > 0:
+			return usageError{errors.New("--repo and PATH do not go together")}
+		case *repo != "":
 			path = *repo
-		}
-		if len(args) == 1 {
+		case len(args) > 0:
 			path = args[0]
 		}
-		return a.check(path, *output)
+		root, within, err := findRepository(path)
+		if err != nil {
+			return err
+		}
+		if cmd.Flags().Changed("environment") {
+			within = scope{environment: a.settings.Environment}
+		}
+		if cmd.Flags().Changed("node") {
+			within.node = a.settings.Node
+		}
+		if within.node != "" && within.environment == "" {
+			return usageError{errors.New("--node needs --environment")}
+		}
+		return a.check(root, within, *output)
 	}
 	return cmd
 }
@@ -48,16 +63,9 @@ func (a *app) checkCommand() *cobra.Command {
 // scope is the part of a repository that a check is about; empty names mean all.
 type scope struct{ environment, node string }
 
-// check validates what path names and prints what is wrong.
-func (a *app) check(path, output string) error {
-	rootPath, within, err := findRepository(path)
-	if err != nil {
-		return err
-	}
-	if a.settings.Environment != "" {
-		within.environment, within.node = a.settings.Environment, a.settings.Node
-	}
-	root, err := os.OpenRoot(rootPath)
+// check validates a part of the repository and prints what is wrong.
+func (a *app) check(path string, within scope, output string) error {
+	root, err := os.OpenRoot(path)
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
 	}
@@ -84,7 +92,7 @@ func findRepository(path string) (string, scope, error) {
 		return "", scope{}, fmt.Errorf("check %s: %w", path, err)
 	}
 	if _, err := os.Stat(absolute); err != nil {
-		return "", scope{}, fmt.Errorf("check: %w", err)
+		return "", scope{}, fault.WithHint(fmt.Errorf("check: %w", err), "name a coin-gitops repository, or a folder in one")
 	}
 	for dir := absolute; ; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(filepath.Join(dir, "environments")); err == nil && info.IsDir() {

@@ -26,7 +26,7 @@ type checkoutFlags struct {
 func (f *checkoutFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.repo, "repo", "", "work on this folder instead of the remote")
 	cmd.Flags().StringVar(&f.revision, "revision", "", "branch, tag or commit of the remote (default: the one that is followed)")
-	cmd.MarkFlagsMutuallyExclusive("repo", "revision")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return onlyOne(cmd, "repo", "revision") }
 }
 
 // files opens the tree of files; close must be called after their use.

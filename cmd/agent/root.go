@@ -33,6 +33,7 @@ var errDifferent = errors.New("different")
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
 
 // app is what the commands share.
 type app struct {
@@ -68,7 +69,9 @@ func (a *app) exit(err error) int {
 		}
 	}
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
-		fmt.Fprintln(a.stderr, "agent: hint: agent --help lists the commands and flags")
+		if fault.Hint(err) == "" {
+			fmt.Fprintln(a.stderr, "agent: hint: agent --help lists the commands and flags")
+		}
 		return exitUsage
 	}
 	return exitError
@@ -81,6 +84,9 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Name() == "version" {
+				return nil // it is told even where the settings are broken
+			}
 			return a.readSettings(cmd)
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -89,10 +95,11 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", "", "settings file (default "+defaultConfig+", when it is there)")
 	for _, field := range a.settings.Fields() {
-		flags.String(field.Flag(), field.Default(), field.Help)
+		addSetting(flags, field)
 	}
 	root.AddCommand(a.runCommand(), a.syncCommand(), a.statusCommand(), a.checkCommand(), a.renderCommand(),
 		a.diffCommand(), a.historyCommand(), a.doctorCommand(), a.versionCommand())
+	explainSettings(root)
 	return root
 }
 
@@ -111,7 +118,7 @@ func (a *app) readSettings(cmd *cobra.Command) error {
 			}
 		}
 		if flag := cmd.Flags().Lookup(field.Flag()); flag != nil && flag.Changed {
-			if err := field.Set(flag.Value.String()); err != nil {
+			if err := field.Set(flagText(flag)); err != nil {
 				return usageError{fmt.Errorf("--%s: %w", field.Flag(), err)}
 			}
 		}
@@ -119,7 +126,7 @@ func (a *app) readSettings(cmd *cobra.Command) error {
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if strings.HasPrefix(name, agent.EnvPrefix) && !known[name] && name != agent.EnvPrefix+"CONFIG" {
-			return usageError{fmt.Errorf("unknown setting: the environment variable %s", name)}
+			return usageError{fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name)}
 		}
 	}
 	return nil
@@ -164,4 +171,18 @@ func checkOutput(output string, forms ...string) error {
 		}
 	}
 	return usageError{fmt.Errorf("unknown output %q: use %s", output, strings.Join(forms, " or "))}
+}
+
+// onlyOne refuses flags that do not go together.
+func onlyOne(cmd *cobra.Command, names ...string) error {
+	var given []string
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) > 1 {
+		return usageError{fmt.Errorf("%s do not go together", strings.Join(given, " and "))}
+	}
+	return nil
 }

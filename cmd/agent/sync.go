@@ -20,9 +20,12 @@ func (a *app) syncCommand() *cobra.Command {
 	var once, dryRun, wait bool
 	cmd := &cobra.Command{
 		Use:   "sync",
-		Short: "Reconcile now; a revision that failed here is tried again",
+		Short: "Reconcile now; a revision that failed or waits here is taken up again",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onlyOne(cmd, "once", "dry-run", "wait"); err != nil {
+				return err
+			}
 			switch {
 			case dryRun:
 				return a.diff(cmd.Context(), checkoutFlags{}, "text")
@@ -42,7 +45,6 @@ func (a *app) syncCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&once, "once", false, "make one sync in this process, without the daemon")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync to its end")
-	cmd.MarkFlagsMutuallyExclusive("once", "dry-run", "wait")
 	return cmd
 }
 

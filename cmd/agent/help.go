@@ -1,0 +1,70 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"coin.internal/coin-agent/agent"
+)
+
+// settingsOf names the settings that the help of a command shows. Every command
+// takes them all, since they may share one command line; run's help lists them.
+var settingsOf = map[string][]string{
+	"agent":   {"config"},
+	"status":  {"config", "socket", "state-dir"},
+	"history": {"config", "socket", "state-dir"},
+	"sync":    {"config", "socket"},
+	"check":   {"config", "environment", "node"},
+	"render":  {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files"},
+	"diff":    {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files", "engine"},
+	"doctor":  {"config"},
+	"version": {},
+}
+
+// addSetting makes a setting a flag.
+func addSetting(flags *pflag.FlagSet, field agent.Field) {
+	switch field.Kind() {
+	case "bool":
+		flags.Bool(field.Flag(), field.Default() == "true", field.Help)
+	case "list":
+		flags.StringSlice(field.Flag(), nil, field.Help)
+	default:
+		flags.String(field.Flag(), field.Default(), field.Help)
+	}
+}
+
+// flagText is a flag's value as settings are written; lists by commas.
+func flagText(flag *pflag.Flag) string {
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		return strings.Join(list.GetSlice(), ",")
+	}
+	return flag.Value.String()
+}
+
+// explainSettings makes each command's help show its own flags first, then the
+// few settings that matter to it, and say where the others are.
+func explainSettings(root *cobra.Command) {
+	template := strings.NewReplacer(
+		"Global Flags:", "Settings:",
+		`Use "{{.CommandPath}} [command] --help" for more information about a command.`,
+		"Settings are flags over "+agent.EnvPrefix+"* variables over the settings file; `agent run --help` lists them.\n"+
+			`Exit codes: `+exitCodes+"\n\n"+`Use "{{.CommandPath}} [command] --help" for more about a command.`,
+	).Replace(root.UsageTemplate())
+	root.SetUsageTemplate(template)
+	show := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if shown, some := settingsOf[cmd.Name()]; some {
+			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
+			for _, name := range shown {
+				root.PersistentFlags().Lookup(name).Hidden = false
+			}
+		}
+		show(cmd, args)
+	})
+}
+
+var exitCodes = strconv.Itoa(exitDone) + " done or in sync, " + strconv.Itoa(exitError) + " error, " +
+	strconv.Itoa(exitUsage) + " wrong usage, " + strconv.Itoa(exitDifferent) + " differences or problems found."
