@@ -48,48 +48,48 @@ func repository(files map[string]string) fstest.MapFS {
 }
 
 // renderFiles renders a node that has these files, without keys.
-func renderFiles(t testing.TB, files map[string]string) (*compose.Stack, error) {
-	t.Helper()
-	return render(t, repository(files), "test", "n")
+func renderFiles(tb testing.TB, files map[string]string) (*compose.Stack, error) {
+	tb.Helper()
+	return render(tb, repository(files), "test", "n")
 }
 
 // mustRender renders a node whose only compose file is text.
-func mustRender(t testing.TB, text string) *compose.Stack {
-	t.Helper()
-	stack, err := renderFiles(t, map[string]string{"docker-compose.yml": text})
+func mustRender(tb testing.TB, text string) *compose.Stack {
+	tb.Helper()
+	stack, err := renderFiles(tb, map[string]string{"docker-compose.yml": text})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return stack
 }
 
 // render renders a node without keys.
-func render(t testing.TB, fsys fs.FS, environment, name string) (*compose.Stack, error) {
-	t.Helper()
-	node := load(t, fsys, environment, name)
-	set, err := secrets.Seal(secretFiles(t, node), secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+func render(tb testing.TB, fsys fs.FS, environment, name string) (*compose.Stack, error) {
+	tb.Helper()
+	node := load(tb, fsys, environment, name)
+	set, err := secrets.Seal(secretFiles(tb, node), secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
 	if err != nil {
-		t.Fatalf("seal %s/%s: %v", environment, name, err)
+		tb.Fatalf("seal %s/%s: %v", environment, name, err)
 	}
 	return compose.Render(node, set, compose.Options{})
 }
 
-func load(t testing.TB, fsys fs.FS, environment, name string) *manifests.Node {
-	t.Helper()
+func load(tb testing.TB, fsys fs.FS, environment, name string) *manifests.Node {
+	tb.Helper()
 	node, err := manifests.Load(fsys, environment, name)
 	if err != nil {
-		t.Fatalf("load %s/%s: %v", environment, name, err)
+		tb.Fatalf("load %s/%s: %v", environment, name, err)
 	}
 	return node
 }
 
-func secretFiles(t testing.TB, node *manifests.Node) []secrets.File {
-	t.Helper()
+func secretFiles(tb testing.TB, node *manifests.Node) []secrets.File {
+	tb.Helper()
 	var files []secrets.File
 	for _, path := range node.SecretFiles {
 		data, err := fs.ReadFile(node.FS, path)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		files = append(files, secrets.File{Path: path, Data: data})
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -36,11 +35,7 @@ var created = regexp.MustCompile(`^/v[0-9.]+/(services|networks|secrets|configs)
 // capture puts a proxy in front of the engine at host that keeps these bodies.
 func capture(t *testing.T, host string) (proxied string, sent *bodies) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "capture") // socket paths must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +59,6 @@ func capture(t *testing.T, host string) (proxied string, sent *bodies) {
 	t.Cleanup(func() {
 		_ = server.Close()
 		transport.CloseIdleConnections()
-		_ = os.RemoveAll(dir)
 	})
 	return "unix://" + path, sent
 }
