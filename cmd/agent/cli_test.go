@@ -68,4 +68,3 @@ type scriptTB struct {
 
 func (scriptTB) Helper()                             {}
 func (s scriptTB) Fatalf(format string, args ...any) { s.ts.Fatalf(format, args...) }
-

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+)
+
+// doctorSubjects are what the doctor looks at, in order.
+var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "images"}
+
+// finding is a line of the doctor as `-o json` gives it.
+type finding struct{ Subject, Grade, Text, Hint string }
+
+// examine runs the doctor in both forms and gives its findings by subject.
+func (l *lab) examine(t *testing.T, want int) map[string]finding {
+	t.Helper()
+	code, text, errs := l.command("doctor")
+	if code != want || errs != "" {
+		t.Errorf("exit %d, want %d: %s%s", code, want, text, errs)
+	}
+	_, out, _ := l.command("doctor", "-o", "json")
+	found := map[string]finding{}
+	for i, finding := range decode[[]finding](t, out) {
+		if i >= len(doctorSubjects) || finding.Subject != doctorSubjects[i] {
+			t.Fatalf("subject %d is %s: %s", i, finding.Subject, out)
+		}
+		found[finding.Subject] = finding
+		if !strings.Contains(text, finding.Subject) || !strings.Contains(text, "hint: "+finding.Hint) && finding.Hint != "" {
+			t.Errorf("the text has no line for %+v:\n%s", finding, text)
+		}
+	}
+	return found
+}
+
+// TestDoctor breaks one dependency after another: its line says FAIL and what to
+// do, what needs it is not looked at, and all else is.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	good := l.tinyRepo()
+	l.commit("first", good)
+	for _, finding := range l.examine(t, exitDone) {
+		if finding.Grade != "ok" && finding.Subject != "disk" {
+			t.Errorf("in a good world: %+v", finding)
+		}
+	}
+	expired := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
+	soon := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(72 * time.Hour)}
+	set := func(name, value string) func() { return func() { l.settings[name] = value } }
+	tests := []struct {
+		name    string
+		spoil   func()
+		subject string
+		grade   string
+		want    said
+		depend  string // what is not looked at then
+	}{
+		{"interval", set("interval", "1ms"), "settings", "fail", said{"under one second", "30s is usual"}, ""},
+		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests images"},
+		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests images"},
+		{"no key", set("age_key_files", ""), "keys", "warn", said{"no key files are set", "set age_key_files"}, ""},
+		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm images"},
+		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests images"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests images"},
+		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
+		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
+		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
+		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "images"},
+		{"images", func() { l.commit("tag", map[string]string{node3 + "node.env": l.nodeEnv("nowhere", "")}) }, "images", "fail", said{missing, "check TAG"}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			defer l.mend(good)()
+			test.spoil()
+			code := exitDone
+			if test.grade == "fail" {
+				code = exitDifferent
+			}
+			found := l.examine(t, code)
+			got := found[test.subject]
+			if got.Grade != test.grade || !strings.Contains(got.Text, test.want.text) || !strings.Contains(got.Hint, test.want.hint) {
+				t.Errorf("got %+v, want %s %+v", got, test.grade, test.want)
+			}
+			for _, subject := range doctorSubjects {
+				if skipped := strings.HasPrefix(found[subject].Text, "not looked at"); skipped != strings.Contains(test.depend, subject) {
+					t.Errorf("%+v", found[subject])
+				}
+			}
+		})
+	}
+}
+
+// mend gives a function that makes the world good again.
+func (l *lab) mend(good map[string]string) func() {
+	before := map[string]string{}
+	for name, value := range l.settings {
+		before[name] = value
+	}
+	return func() {
+		l.settings = before
+		l.chmod(0o600)
+		l.git.Fail(0)
+		l.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
+		good["README.md"] += "mended\n"
+		l.commit("mend", good)
+	}
+}
+
+func (l *lab) chmod(mode os.FileMode) {
+	l.t.Helper()
+	if err := os.Chmod(l.dir+"/age.key", mode); err != nil {
+		l.t.Fatal(err)
+	}
+}
