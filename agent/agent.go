@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,6 +82,7 @@ type outcome struct {
 func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan request)}
 	a.view.started = time.Now()
+	parts.Metrics.inSync = func() bool { return a.Status().InSync }
 	if parts.Reports != nil {
 		parts.Metrics.reports = func() int { return parts.Reports.Health().Undelivered }
 	}
@@ -189,12 +191,14 @@ func (a *Agent) recall() error {
 	if err != nil {
 		return fmt.Errorf("recall what was applied: %w", err)
 	}
-	last, err := a.Store.LastSync()
+	syncs, err := a.Store.Syncs(2)
 	if err != nil {
-		return fmt.Errorf("recall the last sync: %w", err)
+		return fmt.Errorf("recall the last syncs: %w", err)
 	}
-	a.update(func(v *view) { v.applied, v.sync = applied, last })
-	a.Metrics.applied(applied, last)
+	for i := range slices.Backward(syncs) {
+		a.update(func(v *view) { v.applied, v.sync = applied, &syncs[i] })
+		a.Metrics.ended(applied, &syncs[i])
+	}
 	return nil
 }
 

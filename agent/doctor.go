@@ -142,7 +142,7 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 	if keys == nil {
 		return "", doubt{fault.WithHint(errors.New("no key files are set: encrypted secrets cannot be opened"), "set age_key_files or pgp_key_files")}
 	}
-	return fmt.Sprintf("%d key files", len(d.settings.AgeKeyFiles)+len(d.settings.PGPKeyFiles)), nil
+	return count(len(d.settings.AgeKeyFiles)+len(d.settings.PGPKeyFiles), "key file"), nil
 }
 
 func (d *doctor) checkEngine(ctx context.Context) (string, error) {

@@ -169,7 +169,7 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 			v.applied = applied
 		}
 	})
-	a.Metrics.applied(a.snapshot().applied, sync)
+	a.Metrics.ended(a.snapshot().applied, sync)
 	if sync.State == state.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}

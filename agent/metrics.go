@@ -20,29 +20,37 @@ type Metrics struct {
 	registry *prometheus.Registry
 	labels   prometheus.Labels
 
-	status      prometheus.Gauge
+	status      *prometheus.GaugeVec // without a value until a sync has ended
 	version     *prometheus.GaugeVec
-	inSync      prometheus.Gauge
 	drifted     prometheus.Gauge
 	lastSuccess prometheus.Gauge
 	phases      *prometheus.HistogramVec
 	pollErrors  prometheus.Counter
-	undelivered prometheus.GaugeFunc
-	reports     func() int
+
+	// Asked at each scrape; New sets them.
+	inSync  func() bool
+	reports func() int
 }
 
 // NewMetrics makes the metrics of one node.
 func NewMetrics(environment, node, version string) *Metrics {
 	labels := prometheus.Labels{"environment": environment, "node": node}
-	m := &Metrics{registry: prometheus.NewRegistry(), labels: labels, reports: func() int { return 0 }}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(), labels: labels,
+		inSync: func() bool { return false }, reports: func() int { return 0 },
+	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
 	}
-	m.status = gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed.")
+	m.status = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "deployment_status", Help: "1 when the last sync succeeded, 0 when it failed.", ConstLabels: labels,
+	}, nil)
 	m.version = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "deployment_version", Help: "1 for the release that runs.", ConstLabels: labels,
 	}, []string{"release"})
-	m.inSync = gauge("coin_agent_in_sync", "1 when the node runs what the repository says.")
+	inSync := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "coin_agent_in_sync", Help: "1 when the node runs what the repository says.", ConstLabels: labels,
+	}, func() float64 { return truth(m.inSync()) })
 	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.")
 	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.")
 	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -52,12 +60,12 @@ func NewMetrics(environment, node, version string) *Metrics {
 	m.pollErrors = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "coin_agent_poll_errors_total", Help: "Looks at the remote or the engine that failed.", ConstLabels: labels,
 	})
-	m.undelivered = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	undelivered := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
 	}, func() float64 { return float64(m.reports()) })
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.status, m.version, m.inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, m.undelivered, build,
+	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -66,29 +74,26 @@ func (m *Metrics) phase(name string, seconds float64) {
 	m.phases.WithLabelValues(name).Observe(seconds)
 }
 
-func (m *Metrics) drift(services int) {
-	m.drifted.Set(float64(services))
-	if services > 0 {
-		m.inSync.Set(0)
+func (m *Metrics) drift(services int) { m.drifted.Set(float64(services)) }
+
+func truth(is bool) float64 {
+	if is {
+		return 1
 	}
+	return 0
 }
 
-// applied sets the gauges after a sync, and at the start from the state file.
-func (m *Metrics) applied(applied *state.Applied, last *state.Sync) {
+// ended sets the gauges after a sync, and at the start from the state file. A
+// sync that is not over leaves the outcome of the one before it.
+func (m *Metrics) ended(applied *state.Applied, last *state.Sync) {
 	if applied != nil {
 		m.version.Reset()
 		m.version.WithLabelValues(applied.Release).Set(1)
 		m.lastSuccess.Set(float64(applied.At.Unix()))
 	}
-	if last == nil || !last.State.Final() {
-		return
+	if last != nil && last.State.Final() {
+		m.status.WithLabelValues().Set(truth(last.State == state.Succeeded))
 	}
-	good := 0.0
-	if last.State == state.Succeeded {
-		good = 1
-	}
-	m.status.Set(good)
-	m.inSync.Set(good)
 }
 
 // Serve answers /metrics, /healthz and /readyz on a loopback address until ctx

@@ -86,7 +86,9 @@ func (r *renderer) load() (*composetypes.Config, error) {
 		}
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: dict})
 	}
-	faults = append(r.variables.faults(r.sources), faults...)
+	if unset := r.variables.faults(r.sources); len(unset) > 0 {
+		faults = unset // what else is wrong may come of the empty values
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}

@@ -90,5 +90,5 @@ func (a *app) printPlan(plan deploy.Plan) {
 			p.line("             %s: %s -> %s", change.Path, orDash(change.Old), orDash(change.New))
 		}
 	}
-	p.line("%d steps, %d services restart; plan %s", len(plan.Steps), restarts, short(plan.Digest()))
+	p.line("%s, %s; plan %s", counted(len(plan.Steps), "step", "steps"), counted(restarts, "restart", "restarts"), short(plan.Digest()))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func printServices(p printer, s agent.Status) {
 	}
 	rows := make([][]string, 0, len(s.Services))
 	for _, service := range s.Services {
-		rows = append(rows, []string{service.Name, service.Image, tasks(service), serviceState(p, service, drift[service.Name])})
+		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drift[service.Name])})
 		delete(drift, service.Name)
 	}
 	p.line("")
