@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -50,7 +51,7 @@ func needlesOf(secrets ...string) needles {
 func (n needles) add(part string) {
 	n[hex.EncodeToString([]byte(part))] = "hex of " + part
 	n[strings.ToUpper(hex.EncodeToString([]byte(part)))] = "upper hex of " + part
-	n[strings.Trim(fmt.Sprint([]byte(part)), "[]")] = "bytes of " + part
+	n[strings.Trim(fmt.Sprintf("%d", []byte(part)), "[]")] = "bytes of " + part
 	for shift := range 3 { // where in a longer text the part may stand
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + part))
 		inner := encoded[(shift*8+5)/6 : len(encoded)-2]
@@ -85,7 +86,7 @@ func TestNeedles(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"plain": string(whole), "a fragment": "..." + secret[len(secret)-20:], "JSON": string(quoted),
-		"hex": hex.EncodeToString(whole), "upper hex": fmt.Sprintf("%X", whole), "bytes": fmt.Sprint(whole),
+		"hex": hex.EncodeToString(whole), "upper hex": fmt.Sprintf("%X", whole), "bytes": fmt.Sprintf("%d", whole),
 		"base64": base64.StdEncoding.EncodeToString(whole), "shifted": base64.StdEncoding.EncodeToString(whole[1:]),
 		"shifted twice": base64.URLEncoding.EncodeToString(whole[2:]), "Go syntax": fmt.Sprintf("%q", whole),
 	} {
@@ -117,11 +118,18 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": fmt.Sprintf("no room for %s, that is %s or %x", body, sent.Data, sent.Data)})
 }
 
+// dialling is a transport to a unix socket.
+func dialling(socket string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+}
+
 // echoing puts an echo before the lab's engine.
 func (l *lab) echoing() *echo {
 	l.t.Helper()
 	socket := strings.TrimPrefix(l.recorder.Host, "unix://")
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+	transport := dialling(socket)
 	e := &echo{proxy: &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine" },
 		Transport: transport, FlushInterval: -1,
@@ -174,7 +182,7 @@ func (w witness) everything(l *lab, when string) {
 		"render -o yaml", "render -o specs", "sync --dry-run", "doctor")
 	w.files(l, when)
 	w[when+": log"] = l.logText()
-	client := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", l.settings["socket"]) }}}
+	client := &http.Client{Transport: dialling(l.settings["socket"])}
 	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/nowhere"} {
 		response, err := client.Get("http://agent" + path)
 		if err != nil {

@@ -35,7 +35,7 @@ func TestDelivery(t *testing.T) {
 		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 0`)
 	}
 
-	l.step("GitLab is down", func(*testing.T) {
+	l.step("GitLab is down", func() {
 		l.gitlab.Inject(gitlabtest.Fault{Status: http.StatusServiceUnavailable, Times: -1})
 		commit := l.commit("while GitLab is down", tag("2"))
 		l.await(commit, state.Succeeded)
@@ -48,7 +48,7 @@ func TestDelivery(t *testing.T) {
 		l.gitlab.Heal()
 		delivered(commit)
 	})
-	l.step("GitLab hangs", func(*testing.T) {
+	l.step("GitLab hangs", func() {
 		l.gitlab.Inject(gitlabtest.Fault{Hang: true, Times: -1})
 		started := time.Now()
 		commit := l.commit("while GitLab hangs", tag("1"))
@@ -62,7 +62,7 @@ func TestDelivery(t *testing.T) {
 		l.start()
 		delivered(commit)
 	})
-	l.step("the token has expired", func(*testing.T) {
+	l.step("the token has expired", func() {
 		token := gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
 		l.gitlab.SetToken(gitlabtest.Secret, token)
 		commit := l.commit("with an expired token", tag("2"))

@@ -19,10 +19,10 @@ func TestDrift(t *testing.T) {
 	drifted := func(n int) string { return fmt.Sprintf("coin_agent_drifted_services%s %d", labels, n) }
 	hasDrifted := func(s agent.Status) bool { return len(s.Drift) > 0 }
 
-	l.step("metrics and health", func(t *testing.T) {
+	l.step("metrics and health", func() {
 		for _, path := range []string{"/healthz", "/readyz"} {
 			if code, body := l.get(path); code != http.StatusOK {
-				t.Errorf("%s answers %d: %s", path, code, body)
+				l.t.Errorf("%s answers %d: %s", path, code, body)
 			}
 		}
 		for _, line := range []string{
@@ -35,43 +35,43 @@ func TestDrift(t *testing.T) {
 			l.metric(line)
 		}
 	})
-	l.step("reported, not corrected", func(t *testing.T) {
+	l.step("reported, not corrected", func() {
 		before := l.recorder.Writes()
-		l.swarm.Docker(t, "", "service", "update", "--detach", "--env-add", "BY_HAND=1", l.stack+"_worker")
+		l.swarm.Docker(l.t, "", "service", "update", "--detach", "--env-add", "BY_HAND=1", l.stack+"_worker")
 		status := l.until("drifted", hasDrifted)
 		if step := status.Drift[0]; step.Name != l.stack+"_worker" || len(status.Drift) != 1 {
-			t.Errorf("drifted: %+v", status.Drift)
+			l.t.Errorf("drifted: %+v", status.Drift)
 		}
 		l.mustRun(exitDifferent, []string{"drifted", "Env[BY_HAND]"}, "status")
 		l.metric(drifted(1))
 		l.metric("coin_agent_in_sync" + labels + " 0")
 		l.looks(2)
 		if after := l.recorder.Writes(); len(after) != len(before) {
-			t.Errorf("a drift that is to be reported was corrected: %v", after)
+			l.t.Errorf("a drift that is to be reported was corrected: %v", after)
 		}
 		l.mustRun(exitDone, []string{"updated"}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"in sync"}, "status")
 		l.metric(drifted(0))
 		l.metric("coin_agent_in_sync" + labels + " 1")
 	})
-	l.step("removed by hand", func(t *testing.T) {
-		l.swarm.Docker(t, "", "service", "rm", l.stack+"_web", l.stack+"_worker")
+	l.step("removed by hand", func() {
+		l.swarm.Docker(l.t, "", "service", "rm", l.stack+"_web", l.stack+"_worker")
 		l.until("drifted", func(s agent.Status) bool { return len(s.Drift) == 2 })
 		l.mustRun(exitDifferent, []string{l.stack + "_web: to create", l.stack + "_worker: to create"}, "status")
 		l.mustRun(exitDone, []string{"2 services created"}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"in sync"}, "status")
 	})
-	l.step("corrected where config.yml says so", func(t *testing.T) {
+	l.step("corrected where config.yml says so", func() {
 		config := strings.Replace(l.smallRepo()["environments/sandbox/config.yml"], "deployment:", "drift: correct\ndeployment:", 1)
 		l.await(l.commit("correct drift", map[string]string{"environments/sandbox/config.yml": config}), state.Succeeded)
-		l.swarm.Docker(t, "", "service", "scale", "--detach", l.stack+"_worker=3")
+		l.swarm.Docker(l.t, "", "service", "scale", "--detach", l.stack+"_worker=3")
 		l.until("corrected", func(s agent.Status) bool { return s.Sync.Trigger == "drift" && s.InSync })
 		if replicas := l.replicas("worker"); replicas != 1 {
-			t.Errorf("the worker is still scaled to %d", replicas)
+			l.t.Errorf("the worker is still scaled to %d", replicas)
 		}
-		syncs := decode[[]state.Sync](t, l.mustRun(exitDone, nil, "history", "-o", "json"))
+		syncs := decode[[]state.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json"))
 		if !slices.ContainsFunc(syncs, func(s state.Sync) bool { return s.Trigger == "drift" && s.Summary != "" }) {
-			t.Errorf("the history tells nothing of the drift: %+v", syncs)
+			l.t.Errorf("the history tells nothing of the drift: %+v", syncs)
 		}
 	})
 }

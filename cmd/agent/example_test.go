@@ -93,6 +93,7 @@ func imagesOf(stack *compose.Stack) []string {
 
 // override is secrets.override.enc with a new version and value of webhook.auth.
 func override(t *testing.T, key sopstest.Key, stack *compose.Stack) string {
+	t.Helper()
 	values := map[string]string{
 		"SV_card_iv": "1", "SV_db_access": "2", "SV_server_admin_crt": "1", "SV_server_admin_key": "1",
 		"SV_webhook_auth": "2", "webhook.auth": "version: 2\nmade up for the test\n",
@@ -126,50 +127,50 @@ func TestExample(t *testing.T) {
 	stack := l.rendered()
 	l.swarm.Image(t, imagesOf(stack)...)
 	l.running(first)
-	l.step("everything is up", func(t *testing.T) {
+	l.step("everything is up", func() {
 		l.mustRun(exitDone, []string{"no difference"}, "diff")
 		if out := l.mustRun(exitDone, []string{"in sync"}, "status"); strings.Contains(out, "not running") {
-			t.Errorf("the status of a good stack:\n%s", out)
+			l.t.Errorf("the status of a good stack:\n%s", out)
 		}
 		status := l.looks(1)
 		if len(status.Services) != len(stack.Services) {
-			t.Errorf("%d services, want %d", len(status.Services), len(stack.Services))
+			l.t.Errorf("%d services, want %d", len(status.Services), len(stack.Services))
 		}
 		for _, service := range status.Services {
 			ends := strings.HasSuffix(service.Name, "_migrate") || strings.HasSuffix(service.Name, "_task_template")
 			if !ends && (service.Desired == 0 || service.Running != service.Desired) {
-				t.Errorf("%s: %d of %d tasks run", service.Name, service.Running, service.Desired)
+				l.t.Errorf("%s: %d of %d tasks run", service.Name, service.Running, service.Desired)
 			}
 		}
-		migrations := l.swarm.Tasks(t, l.stack+"_migrate")
+		migrations := l.swarm.Tasks(l.t, l.stack+"_migrate")
 		if len(migrations) != 1 || migrations[0].Status.ContainerStatus.ExitCode != 0 || migrations[0].Status.State != "complete" {
-			t.Errorf("migrate ran %d times: %+v", len(migrations), migrations[0].Status)
+			l.t.Errorf("migrate ran %d times: %+v", len(migrations), migrations[0].Status)
 		}
 	})
-	l.step("a second sync writes nothing", func(t *testing.T) {
+	l.step("a second sync writes nothing", func() {
 		before := l.tasks()
 		l.recorder.Reset()
 		l.mustRun(exitDone, []string{"nothing to change"}, "sync", "--wait")
 		if writes := l.recorder.Writes(); len(writes) > 0 {
-			t.Errorf("it wrote: %v", writes)
+			l.t.Errorf("it wrote: %v", writes)
 		}
 		if diff := cmp.Diff(before, l.tasks()); diff != "" {
-			t.Errorf("it restarted tasks:\n%s", diff)
+			l.t.Errorf("it restarted tasks:\n%s", diff)
 		}
 	})
-	l.step("a raised secret updates its users", func(t *testing.T) {
+	l.step("a raised secret updates its users", func() {
 		before, had := l.versions(), l.secrets()
-		raised := l.commit("renew webhook.auth", map[string]string{node3 + "secrets.override.enc": override(t, key, stack)})
+		raised := l.commit("renew webhook.auth", map[string]string{node3 + "secrets.override.enc": override(l.t, key, stack)})
 		l.await(raised, state.Succeeded)
 		if diff := cmp.Diff([]string{"cron_service", "partner_api", "webhook_api"}, changed(before, l.versions())); diff != "" {
-			t.Errorf("updated services: %s", diff)
+			l.t.Errorf("updated services: %s", diff)
 		}
 		made := slices.DeleteFunc(l.secrets(), func(name string) bool { return slices.Contains(had, name) })
 		if diff := cmp.Diff([]string{"webhook.auth.2"}, made); diff != "" {
-			t.Errorf("new secrets: %s", diff)
+			l.t.Errorf("new secrets: %s", diff)
 		}
 	})
-	l.step("a service that is gone is removed", func(t *testing.T) {
+	l.step("a service that is gone is removed", func() {
 		before := l.tasks()
 		removed := l.commit("close the test shop", map[string]string{node3 + "docker-compose-testshop.yaml": ""})
 		l.await(removed, state.Succeeded)
@@ -178,7 +179,7 @@ func TestExample(t *testing.T) {
 		after := l.tasks()
 		delete(after, "cron_service")
 		if diff := cmp.Diff(before, after); diff != "" {
-			t.Errorf("tasks: %s", diff)
+			l.t.Errorf("tasks: %s", diff)
 		}
 	})
 }

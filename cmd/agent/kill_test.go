@@ -138,13 +138,15 @@ func TestKill(t *testing.T) {
 		{name: "before the cron service is stopped", write: 1},
 		{name: "while a secret is created", write: 2, lost: true},
 		{name: "among the services", write: 4},
-		{name: "while a service is updated, GitLab's answer lost", write: 3, lost: true,
-			fault: gitlabtest.Fault{Method: "POST", Lost: true, Hang: true}},
+		{
+			name: "while a service is updated, GitLab's answer lost", write: 3, lost: true,
+			fault: gitlabtest.Fault{Method: "POST", Lost: true, Hang: true},
+		},
 		{name: "before the cron service is started", write: 6},
 		{name: "in verify", stage: "verify"},
 	} {
 		round := i + 1
-		l.step(at.name, func(*testing.T) {
+		l.step(at.name, func() {
 			if round > 1 {
 				files = l.rolloutFiles(round)
 			}

@@ -25,11 +25,11 @@ func newSmallLab(t *testing.T) (l *lab, first string) {
 }
 
 // step is a subtest of what follows what: a failure in it ends it alone.
-func (l *lab) step(name string, act func(t *testing.T)) {
+func (l *lab) step(name string, act func()) {
 	whole := l.t
 	whole.Run(name, func(t *testing.T) {
 		l.t = t
-		act(t)
+		act()
 	})
 	l.t = whole
 }

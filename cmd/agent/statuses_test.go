@@ -43,27 +43,27 @@ func TestFailures(t *testing.T) {
 	l.running(first)
 	good := map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "")}
 
-	l.step("image that is not there", func(t *testing.T) {
+	l.step("image that is not there", func() {
 		broken := l.fails("bad tag", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=nowhere")}, l.stack+"_web", "No such image")
 		l.recorder.Reset()
 		l.looks(3)
 		if writes := l.recorder.Writes(); len(writes) > 0 {
-			t.Errorf("a held revision was tried again: %v", writes)
+			l.t.Errorf("a held revision was tried again: %v", writes)
 		}
 		if status := l.until("held", func(s agent.Status) bool { return s.Sync.Commit == broken }); status.Sync.ID != 2 {
-			t.Errorf("sync #%d", status.Sync.ID)
+			l.t.Errorf("sync #%d", status.Sync.ID)
 		}
 		l.mustRun(exitError, []string{"agent: error: ", l.stack + "_web", "No such image"}, "sync", "--wait")
 		if status := l.looks(1); status.Sync.ID != 3 || status.Sync.Trigger != "manual" {
-			t.Errorf("`agent sync` did not try again: %+v", status.Sync)
+			l.t.Errorf("`agent sync` did not try again: %+v", status.Sync)
 		}
 		elsewhere := l.commit("elsewhere", map[string]string{"README.md": "nothing of node3"})
 		l.posts(elsewhere, "failed")
 		if text := l.described(elsewhere); !strings.Contains(text, "unchanged since "+broken[:10]) {
-			t.Errorf("described as %q", text)
+			l.t.Errorf("described as %q", text)
 		}
 	})
-	l.step("mended", func(*testing.T) {
+	l.step("mended", func() {
 		mended := l.commit("good tag", good)
 		l.await(mended, state.Succeeded)
 		if states := strings.Join(l.posts(mended, "success"), " "); states != "pending running success" {
@@ -72,15 +72,15 @@ func TestFailures(t *testing.T) {
 		l.mustRun(exitDone, []string{"in sync"}, "status")
 		l.metric(`deployment_status{environment="sandbox",node="node3"} 1`)
 	})
-	l.step("health check that fails", func(t *testing.T) {
-		l.fails("never healthy", with(t, "SERVICE_NAME: worker,", `SERVICE_NAME: worker, HEALTH_FAIL: "1",`), l.stack+"_worker", "unhealthy")
+	l.step("health check that fails", func() {
+		l.fails("never healthy", with(l.t, "SERVICE_NAME: worker,", `SERVICE_NAME: worker, HEALTH_FAIL: "1",`), l.stack+"_worker", "unhealthy")
 	})
-	l.step("migration that fails", func(t *testing.T) {
-		l.fails("bad migration", with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: migrate}"),
+	l.step("migration that fails", func() {
+		l.fails("bad migration", with(l.t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: migrate}"),
 			l.stack+"_migrate", "exit (1)")
 		l.await(l.commit("good migration", good), state.Succeeded)
 		if replicas := l.replicas("cron_service"); replicas != 1 {
-			t.Errorf("cron_service is at %d", replicas)
+			l.t.Errorf("cron_service is at %d", replicas)
 		}
 	})
 }
@@ -93,7 +93,7 @@ func TestOvertaken(t *testing.T) {
 	inVerify := func(commit string) {
 		l.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
 	}
-	l.step("by a commit during its rollout", func(*testing.T) {
+	l.step("by a commit during its rollout", func() {
 		second := l.commit("slow", slow)
 		inVerify(second)
 		third := l.commit("quick", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
@@ -104,7 +104,7 @@ func TestOvertaken(t *testing.T) {
 			}
 		}
 	})
-	l.step("while the agent is down", func(*testing.T) {
+	l.step("while the agent is down", func() {
 		slow[node3+"node.env"] = l.nodeEnv("1", "TAG_MIGRATE=2")
 		fourth := l.commit("slow again", slow)
 		inVerify(fourth)
@@ -123,7 +123,7 @@ func TestOvertaken(t *testing.T) {
 			l.t.Errorf("the history has %+v", syncs[1])
 		}
 	})
-	l.step("while it waits for a person", func(*testing.T) {
+	l.step("while it waits for a person", func() {
 		config := strings.Replace(l.smallRepo()["environments/sandbox/config.yml"], "deployment:", "deployment:\n  auto_deploy: false", 1)
 		waiting := l.commit("not by itself", map[string]string{
 			"environments/sandbox/config.yml": config, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1"),
