@@ -1,0 +1,263 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// told checks what GitLab was told of a commit.
+func (w *world) told(commit string, want ...gitlab.State) {
+	w.t.Helper()
+	if diff := cmp.Diff(want, w.states(commit)); diff != "" {
+		w.t.Errorf("GitLab was told of %s: %s", commit, diff)
+	}
+}
+
+func TestRolloutAndIdle(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		first := w.wantLast(w.revision.Commit, state.Succeeded)
+		w.told(first.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+		if w.description != "1 service, 1 network created" && !strings.Contains(w.description, "1 service created") {
+			t.Errorf("described as %q", w.description)
+		}
+		for range 20 {
+			w.poll()
+		}
+		if w.applied != 1 || w.last().ID != first.ID {
+			t.Errorf("%d plans applied, sync %d: want 1, %d", w.applied, w.last().ID, first.ID)
+		}
+		if status := w.agent.Status(); !status.InSync {
+			t.Errorf("not in sync: %+v", status)
+		}
+		for i := 1; i < len(w.looks); i++ {
+			if gap := w.looks[i].Sub(w.looks[i-1]); gap < interval-interval/10 || gap > interval+interval/10 {
+				t.Errorf("%s between two looks", gap)
+			}
+		}
+	})
+}
+
+// A revision that failed is held until a new commit or a person comes.
+func TestHeldRevision(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		bad := w.commit("2", nodeDir+"node.env", "")
+		w.poll()
+		failed := w.wantLast(bad, state.Failed)
+		w.told(bad, gitlab.Failed)
+		if failed.Stage != "render" || failed.Retry || failed.Hint == "" || !strings.Contains(w.description, failed.Hint) {
+			t.Errorf("failed as %+v, described as %q", failed, w.description)
+		}
+		for range 5 {
+			w.poll()
+		}
+		if w.last().ID != failed.ID {
+			t.Error("it was tried again by itself")
+		}
+		if sync, err := w.agent.Sync(t.Context(), func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
+			t.Errorf("asked for: %+v, %v", sync, err)
+		}
+		good := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		w.wantLast(good, state.Succeeded)
+		w.told(good, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+func TestRolloutFails(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_web", State: deploy.Failed, Message: "the task failed", Error: "No such image: app:1"}}}
+		w.start()
+		sync := w.wantLast(w.revision.Commit, state.Failed)
+		w.told(sync.Commit, gitlab.Pending, gitlab.Running, gitlab.Failed)
+		if !strings.HasPrefix(w.description, "verify: service s_web: ") || !strings.Contains(w.description, "No such image: app:1") || sync.Hint == "" {
+			t.Errorf("described as %q", w.description)
+		}
+	})
+}
+
+// What is no fault of the revision is tried again, later each time.
+func TestEnvironmentErrors(t *testing.T) {
+	for name, set := range map[string]func(w *world, err error){
+		"remote":         func(w *world, err error) { w.selectErr = err },
+		"fetch":          func(w *world, err error) { w.fetchErr = err },
+		"engine":         func(w *world, err error) { w.engineErr = err },
+		"remote's files": func(w *world, err error) { w.mismatch = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				set(w, fmt.Errorf("away: %w", gitsync.ErrUnreachable))
+				w.start()
+				w.pass(2 * time.Hour)
+				limit := interval
+				for i := 1; i < len(w.looks); i++ {
+					limit = min(2*limit, 10*time.Minute)
+					if gap := w.looks[i].Sub(w.looks[i-1]); gap < limit-limit/10 || gap > limit+limit/10 {
+						t.Errorf("look %d came after %s, want %s give or take a tenth", i, gap, limit)
+					}
+				}
+				if status := w.agent.Status(); status.InSync || !strings.Contains(status.PollError, "away") {
+					t.Errorf("status: %+v", status)
+				}
+				set(w, nil)
+				w.pass(11 * time.Minute)
+				w.wantLast(w.revision.Commit, state.Succeeded)
+				if status := w.agent.Status(); !status.InSync || status.PollError != "" {
+					t.Errorf("status: %+v", status)
+				}
+			})
+		})
+	}
+}
+
+func TestGate(t *testing.T) {
+	config := "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"
+	for reason, more := range map[string]string{
+		"auto_deploy is off":   "deployment: {auto_deploy: false}\n",
+		"approval is required": "approval: {required: true}\n",
+	} {
+		t.Run(reason, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				commit := w.commit("2", configFile, config+more)
+				w.start()
+				sync := w.wantLast(commit, state.Waiting)
+				w.told(commit, gitlab.Pending)
+				if sync.Waiting != reason || w.description != "waiting: "+reason+"; `agent sync` on the node rolls it out" {
+					t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
+				}
+				w.poll()
+				w.halt()
+				w.start()
+				w.poll()
+				if w.applied != 0 || w.last().ID != sync.ID {
+					t.Errorf("it did not wait: %+v", w.last())
+				}
+				if _, err := w.agent.Sync(t.Context(), func(string) {}); err != nil {
+					t.Fatal(err)
+				}
+				done := w.wantLast(commit, state.Succeeded)
+				if done.ID != sync.ID || done.Waiting != "" || w.applied != 1 {
+					t.Errorf("rolled out as %+v", done)
+				}
+			})
+		})
+	}
+}
+
+func TestSuperseded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		old := w.commit("2", configFile, string(w.files[configFile].Data)+"deployment: {auto_deploy: false}\n")
+		w.start()
+		w.wantLast(old, state.Waiting)
+		commit := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		w.wantLast(commit, state.Waiting)
+		w.told(old, gitlab.Pending, gitlab.Canceled)
+		if w.description != "superseded by 0000000000" {
+			t.Errorf("described as %q", w.description)
+		}
+	})
+}
+
+// An agent that is stopped while it applies carries on under the same number.
+func TestCarriesOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.onApply = func(ctx context.Context) { <-ctx.Done() }
+		w.start()
+		running := w.wantLast(w.revision.Commit, state.Running)
+		w.halt()
+		w.onApply = nil
+		w.start()
+		done := w.wantLast(w.revision.Commit, state.Succeeded)
+		if done.ID != running.ID {
+			t.Errorf("carried on as %d, was %d", done.ID, running.ID)
+		}
+		w.told(done.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+func TestRewrittenHistory(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		first := w.revision.Commit
+		rewritten := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.descends = false
+		w.poll()
+		w.wantLast(first, state.Succeeded)
+		w.told(rewritten, gitlab.Failed)
+		status := w.agent.Status()
+		if !strings.Contains(status.PollError, "history was rewritten") || !strings.Contains(status.PollHint, "allow_rewrite") || status.InSync {
+			t.Errorf("status: %+v", status)
+		}
+		w.halt()
+		w.allow = true
+		w.start()
+		w.wantLast(rewritten, state.Succeeded)
+	})
+}
+
+func TestDrift(t *testing.T) {
+	for mode, corrected := range map[string]bool{"report": false, "correct": true} {
+		t.Run(mode, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.commit("2", configFile, string(w.files[configFile].Data)+"drift: "+mode+"\n")
+				w.start()
+				w.mu.Lock()
+				w.live = nil
+				w.mu.Unlock()
+				w.poll()
+				if got := w.applied == 2; got != corrected {
+					t.Errorf("%d plans applied", w.applied)
+				}
+				if status := w.agent.Status(); status.InSync != corrected || len(status.Drift) > 0 == corrected {
+					t.Errorf("in sync %v, drift %v", status.InSync, status.Drift)
+				}
+			})
+		})
+	}
+}
+
+// A request comes in its turn; one whose client gives up is not waited for.
+func TestSyncRequests(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.onApply = func(context.Context) { time.Sleep(time.Minute) } //nolint:forbidigo // the bubble's time
+		w.start()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.agent.Sync(ctx, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v while a sync runs", err)
+		}
+		sync, err := w.agent.Sync(t.Context(), func(string) {})
+		if err != nil || sync.Trigger != "manual" || sync.Summary != "in sync: nothing to change" {
+			t.Errorf("got %+v, %v", sync, err)
+		}
+		synctest.Wait()
+		w.told(w.revision.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+// A person may ask before the daemon has seen a commit: GitLab hears of it even
+// when nothing is to change.
+func TestManualSyncOfNewCommit(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		commit := w.commit("2")
+		if _, err := w.agent.Sync(t.Context(), func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		w.told(commit, gitlab.Success)
+	})
+}

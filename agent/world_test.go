@@ -1,0 +1,254 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+const (
+	interval   = 30 * time.Second
+	configFile = "environments/sandbox/config.yml"
+	nodeDir    = "environments/sandbox/nodes/node3/"
+)
+
+// world is an agent over a repository, an engine and a GitLab in memory, in a
+// bubble of synctest: time passes only when everybody waits.
+type world struct {
+	t     *testing.T
+	agent *agent.Agent
+	store *state.Store
+	dir   string
+	stop  func()
+
+	mu          sync.Mutex
+	revision    gitsync.Revision
+	files       fstest.MapFS
+	looks       []time.Time
+	selectErr   error
+	fetchErr    error
+	descends    bool
+	allow       bool
+	engineErr   error
+	mismatch    error
+	applyErr    error
+	result      deploy.Result
+	onApply     func(ctx context.Context) // while a plan is being applied
+	live        map[string]swarm.ServiceSpec
+	networks    map[string]network.CreateOptions
+	applied     int // plans that were applied
+	reported    []gitlab.Report
+	description string
+}
+
+// inWorld runs a test in a world whose daemon does not run yet.
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		w := &world{t: t, dir: t.TempDir(), live: map[string]swarm.ServiceSpec{}, networks: map[string]network.CreateOptions{}, descends: true}
+		w.files = fstest.MapFS{
+			configFile:                     file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+			nodeDir + "node.env":           file("TAG=1\n"),
+			nodeDir + "docker-compose.yml": file("services: {web: {image: \"app:$TAG\"}}\n"),
+		}
+		w.commit("1")
+		defer func() {
+			if w.stop != nil {
+				w.halt()
+			}
+		}()
+		test(t, w)
+	})
+}
+
+func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
+
+// commit makes the remote offer a new revision, with files changed.
+func (w *world) commit(name string, changes ...string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	files := fstest.MapFS{}
+	for path, content := range w.files {
+		files[path] = content
+	}
+	for i := 0; i+1 < len(changes); i += 2 {
+		files[changes[i]] = file(changes[i+1])
+	}
+	w.files = files
+	w.revision = gitsync.Revision{Commit: fmt.Sprintf("%040s", name), Ref: "master"}
+	return w.revision.Commit
+}
+
+// start starts the daemon, with what the state file has.
+func (w *world) start() {
+	w.t.Helper()
+	store, err := state.Open(w.dir, "sandbox/node3")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	settings := agent.DefaultSettings()
+	settings.Environment, settings.Node, settings.Interval, settings.AllowRewrite = "sandbox", "node3", interval, w.allow
+	w.store = store
+	w.agent = agent.New(agent.Parts{
+		Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Reports: w,
+		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
+	})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.agent.Run(ctx) }()
+	w.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	}
+	synctest.Wait()
+}
+
+// halt ends the daemon and closes the state file.
+func (w *world) halt() {
+	w.stop()
+	w.stop = nil
+	if err := w.store.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// pass lets time pass, and the daemon do what is due.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's time
+	synctest.Wait()
+}
+
+// poll lets the daemon look once more.
+func (w *world) poll() { w.pass(interval + interval/5) }
+
+// last gives the newest sync.
+func (w *world) last() *state.Sync {
+	w.t.Helper()
+	sync, err := w.store.LastSync()
+	if err != nil || sync == nil {
+		w.t.Fatalf("no sync: %v", err)
+	}
+	return sync
+}
+
+// wantLast checks the newest sync's commit and outcome.
+func (w *world) wantLast(commit string, want state.Outcome) *state.Sync {
+	w.t.Helper()
+	sync := w.last()
+	if sync.Commit != commit || sync.State != want {
+		w.t.Fatalf("%s is %s (%s), want %s of %s", sync.Commit, sync.State, sync.Error, want, commit)
+	}
+	return sync
+}
+
+// states lists what GitLab was told of a commit.
+func (w *world) states(commit string) (states []gitlab.State) {
+	for _, report := range w.reported {
+		if report.Commit == commit {
+			states = append(states, report.State)
+			w.description = report.Description
+		}
+	}
+	return states
+}
+
+// Select is the remote's listing.
+func (w *world) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looks = append(w.looks, time.Now())
+	return w.revision, w.selectErr
+}
+
+// Fetch is the remote's files.
+func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*gitsync.Checkout, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fetchErr != nil {
+		return nil, w.fetchErr
+	}
+	var files fs.FS = w.files
+	return &gitsync.Checkout{Revision: revision, FS: files}, nil
+}
+
+// Descends is the remote's history.
+func (w *world) Descends(context.Context, string, string) (bool, error) { return w.descends, nil }
+
+// Enqueue takes reports as the outbox does: each news once.
+func (w *world) Enqueue(report gitlab.Report) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.reported); n == 0 || w.reported[n-1] != report {
+		w.reported = append(w.reported, report)
+	}
+	return nil
+}
+
+// Health says that all is well.
+func (w *world) Health() gitlab.Health { return gitlab.Health{} }
+
+// engine is a Swarm that does at once what it is told.
+type engine struct{ w *world }
+
+func (e engine) Observe(_ context.Context, stack *compose.Stack) (*deploy.Live, error) {
+	return e.ObserveServices(context.Background(), stack.Name)
+}
+
+func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, error) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	live := &deploy.Live{Stack: name, Services: map[string]swarm.Service{}, Networks: map[string]network.Summary{}}
+	for name, spec := range e.w.live {
+		live.Services[name] = swarm.Service{ID: name, Spec: spec}
+	}
+	for name, made := range e.w.networks {
+		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
+	}
+	return live, e.w.engineErr
+}
+
+func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[string]string, []byte) ([]string, map[string]string, error) {
+	return nil, nil, e.w.mismatch
+}
+
+func (e engine) Apply(ctx context.Context, _ deploy.Plan, want *compose.Stack, _ deploy.Metadata, _ func(deploy.Event)) error {
+	if e.w.onApply != nil {
+		e.w.onApply(ctx)
+	}
+	if err := errors.Join(ctx.Err(), e.w.applyErr); err != nil {
+		return err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.w.applied++
+	for name, options := range want.Networks {
+		e.w.networks[name] = options
+	}
+	e.w.live = want.Services
+	return nil
+}
+
+func (e engine) Verify(context.Context, *compose.Stack, deploy.VerifyOptions) (deploy.Result, error) {
+	return e.w.result, e.w.engineErr
+}
