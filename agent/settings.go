@@ -146,7 +146,11 @@ func (s *Settings) Fields() []Field {
 func (s *Settings) ReadYAML(name string, data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return fault.New(fault.Place{File: name}, "", "not valid YAML: %w", err)
+		place, text := fault.Place{File: name}, strings.TrimPrefix(err.Error(), "yaml: ")
+		if _, scanErr := fmt.Sscanf(text, "line %d:", &place.Line); scanErr == nil {
+			_, text, _ = strings.Cut(text, ": ")
+		}
+		return fault.New(place, "check the indentation and the quotes around this line", "not valid YAML: %s", text)
 	}
 	if len(document.Content) == 0 {
 		return nil
@@ -155,13 +159,18 @@ func (s *Settings) ReadYAML(name string, data []byte) error {
 	if root.Kind != yaml.MappingNode {
 		return fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
 	}
-	known := map[string]Field{}
+	known, seen := map[string]Field{}, map[string]bool{}
 	for _, field := range s.Fields() {
 		known[field.Name] = field
 	}
 	var faults []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		faults = append(faults, readSetting(name, known, root.Content[i], root.Content[i+1]))
+		key := root.Content[i]
+		faults = append(faults, readSetting(name, known, key, root.Content[i+1]))
+		if seen[key.Value] {
+			faults = append(faults, fault.New(fault.Place{File: name, Line: key.Line, Column: key.Column}, "keep one of them", "%s is set twice", key.Value))
+		}
+		seen[key.Value] = true
 	}
 	return errors.Join(faults...)
 }

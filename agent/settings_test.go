@@ -1,0 +1,171 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+func TestReadYAML(t *testing.T) {
+	settings := agent.DefaultSettings()
+	err := settings.ReadYAML("agent.yml", []byte(`
+environment: sandbox
+node: "node3"
+allow_rewrite: true
+interval: 1m30s
+age_key_files: [/a, /b]
+pgp_key_files: /c, /d
+listen: ""
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := agent.DefaultSettings()
+	want.Environment, want.Node, want.AllowRewrite, want.Interval = "sandbox", "node3", true, 90*time.Second
+	want.AgeKeyFiles, want.PGPKeyFiles, want.Listen = []string{"/a", "/b"}, []string{"/c", "/d"}, ""
+	if diff := cmp.Diff(want, settings); diff != "" {
+		t.Error(diff)
+	}
+	for _, field := range settings.Fields() {
+		if field.Name == "" || field.Help == "" || field.Env() != "COIN_AGENT_"+strings.ToUpper(field.Name) || strings.Contains(field.Flag(), "_") {
+			t.Errorf("field %q: %q, %s, --%s", field.Name, field.Help, field.Env(), field.Flag())
+		}
+	}
+}
+
+func TestReadYAMLFaults(t *testing.T) {
+	for content, want := range map[string]string{
+		"nod: x":             `agent.yml:1:1: unknown setting "nod"`,
+		"a: [":               "agent.yml:1: not valid YAML: did not find",
+		"- a":                "agent.yml:1: the settings are not a mapping",
+		"node: a\nnode: b":   "agent.yml:2:1: node is set twice",
+		"node: [a]":          "agent.yml:1:1: node takes no list",
+		"node: {a: b}":       "agent.yml:1:1: node takes no mapping",
+		"\ninterval: 5":      `agent.yml:2:1: interval: "5" is no duration`,
+		"allow_rewrite: yep": `agent.yml:1:1: allow_rewrite: "yep" is neither true nor false`,
+	} {
+		settings := agent.DefaultSettings()
+		err := settings.ReadYAML("agent.yml", []byte(content))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", content, err, want)
+			continue
+		}
+		if fault.Hint(fault.All(err)[0]) == "" {
+			t.Errorf("%q: no hint for %v", content, err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	valid := agent.DefaultSettings()
+	valid.Environment, valid.Node, valid.Repository = "sandbox", "node3", "https://gitlab.example.com/coin/gitops.git"
+	if err := valid.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for want, spoil := range map[string]func(s *agent.Settings){
+		"the setting node is missing":              func(s *agent.Settings) { s.Node = "" },
+		"branch and tag_pattern are both set":      func(s *agent.Settings) { s.Branch, s.TagPattern = "a", "b" },
+		"interval 10ms is under one second":        func(s *agent.Settings) { s.Interval = 10 * time.Millisecond },
+		"the setting gitlab_token_file is missing": func(s *agent.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
+		"gitlab_url is no address":                 func(s *agent.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
+		`listen ":9180" is no loopback address`:    func(s *agent.Settings) { s.Listen = ":9180" },
+		`socket "a.sock" cannot be used`:           func(s *agent.Settings) { s.Socket = "a.sock" },
+	} {
+		settings := valid
+		spoil(&settings)
+		err := settings.Validate()
+		if all := fault.All(err); len(all) != 1 || all[0].Error() != want || fault.Hint(all[0]) == "" {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	for _, listen := range []string{"", "localhost:1", "127.0.0.2:1", "[::1]:1"} {
+		valid.Listen = listen
+		if err := valid.Validate(); err != nil {
+			t.Errorf("listen %q: %v", listen, err)
+		}
+	}
+	valid.Socket = "/" + strings.Repeat("a", 107)
+	if err := valid.Validate(); err == nil {
+		t.Error("a socket's path of 108 bytes passed")
+	}
+}
+
+func FuzzReadYAML(f *testing.F) {
+	for _, seed := range []string{"node: a", "age_key_files: [a, b]", "a: &a [*a]", "? [a]\n: b", "interval: 1s\ninterval: 2s", "node: !!binary x", "<<: {node: x}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		settings := agent.DefaultSettings()
+		if err := settings.ReadYAML("agent.yml", data); err != nil {
+			for _, one := range fault.All(err) {
+				if !strings.HasPrefix(one.Error(), "agent.yml") {
+					t.Errorf("no place: %v", one)
+				}
+			}
+			return
+		}
+		again := agent.DefaultSettings()
+		if err := again.ReadYAML("agent.yml", data); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(settings, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestListenControl(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ctl") //nolint:usetesting // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "run", "agent.sock")
+	listener, err := agent.ListenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	if _, err := agent.ListenControl(path); err == nil || fault.Hint(err) == "" {
+		t.Errorf("a living agent's socket was taken: %v", err)
+	}
+	// A killed agent leaves its socket behind.
+	if unix, ok := listener.(interface{ SetUnlinkOnClose(bool) }); ok {
+		unix.SetUnlinkOnClose(false)
+	}
+	_ = listener.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := agent.ListenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.ListenControl(path); err == nil || fault.Hint(err) == "" {
+		t.Errorf("a file that is no socket was removed: %v", err)
+	}
+}
