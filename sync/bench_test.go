@@ -50,11 +50,15 @@ func benchmark(b *testing.B, run func(b *testing.B, repo *gitsync.Repository, re
 }
 
 func BenchmarkSelect(b *testing.B) {
-	benchmark(b, func(b *testing.B, repo *gitsync.Repository, _ gitsync.Revision) { selectBranch(b, repo) })
+	benchmark(b, func(b *testing.B, repo *gitsync.Repository, _ gitsync.Revision) {
+		b.Helper()
+		selectBranch(b, repo)
+	})
 }
 
 func BenchmarkFetch(b *testing.B) {
 	benchmark(b, func(b *testing.B, repo *gitsync.Repository, rev gitsync.Revision) {
+		b.Helper()
 		checkout, err := repo.Fetch(b.Context(), rev, []string{"environments/production/nodes/node7", "environments/production/config.yml"})
 		if err != nil {
 			b.Fatal(err)

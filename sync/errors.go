@@ -81,14 +81,20 @@ func (w *wire) judge(ctx context.Context, err error) verdict {
 	case errors.As(err, &line):
 		return w.judgeWords(line.Text)
 	case knownhosts.IsHostUnknown(err):
-		return verdict{ErrAuth, "the host's key is not in " + w.remote.KnownHostsFile,
-			"get the key with ssh-keyscan, compare it with what the host's owner says, and add it there"}
+		return verdict{
+			ErrAuth, "the host's key is not in " + w.remote.KnownHostsFile,
+			"get the key with ssh-keyscan, compare it with what the host's owner says, and add it there",
+		}
 	case knownhosts.IsHostKeyChanged(err):
-		return verdict{ErrAuth, "the host's key is not the one in " + w.remote.KnownHostsFile,
-			"ask the host's owner whether its key changed; only then replace it there"}
+		return verdict{
+			ErrAuth, "the host's key is not the one in " + w.remote.KnownHostsFile,
+			"ask the host's owner whether its key changed; only then replace it there",
+		}
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return verdict{ErrAuth, "the host does not take the key " + w.remote.KeyFile,
-			"add its public half as a deploy key of the repository, with read access"}
+		return verdict{
+			ErrAuth, "the host does not take the key " + w.remote.KeyFile,
+			"add its public half as a deploy key of the repository, with read access",
+		}
 	default:
 		return judgeTransport(err)
 	}
@@ -103,8 +109,10 @@ func (w *wire) judgeStatus(status statusError) verdict {
 		}
 		return verdict{ErrAuth, "the remote refuses the token, " + status.Error(), hint}
 	case status == http.StatusNotFound || status == http.StatusGone:
-		return verdict{ErrNotFound, "no such repository, " + status.Error(),
-			"check the URL, and that the token's owner may see the repository"}
+		return verdict{
+			ErrNotFound, "no such repository, " + status.Error(),
+			"check the URL, and that the token's owner may see the repository",
+		}
 	case status == http.StatusTooManyRequests || status >= 500:
 		return verdict{ErrUnreachable, "the remote cannot answer now, " + status.Error(), "it is tried again; see the remote's own state"}
 	default:

@@ -103,6 +103,7 @@ func TestSelectRefuses(t *testing.T) {
 		})
 	}
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		t.Helper()
 		empty := open(t, remote(t, kind, gittest.New(t).Root(), options))
 		_, err := empty.Select(t.Context(), gitsync.Rule{Branch: "master"})
 		expect(t, err, gitsync.ErrNotFound, `no branch "master"`, "the remote has no branches")

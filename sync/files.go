@@ -163,11 +163,10 @@ func (f *files) child(dir, name string, at node) (node, error) {
 		return node{}, fs.ErrNotExist
 	}
 	here := path.Join(dir, name)
-	switch {
-	case next.mode == modeLink:
+	if next.mode == modeLink || next.mode == modeSubmodule {
 		f.note(here, next.input())
-	case next.mode == modeSubmodule:
-		f.note(here, next.input())
+	}
+	if next.mode == modeSubmodule {
 		return node{}, fault.New(fault.Place{File: here}, "put the files themselves into the repository", "a git submodule is not followed")
 	}
 	return next, nil
@@ -257,22 +256,22 @@ func (f *files) prefetch(paths []string) error {
 }
 
 func (f *files) missing(at node, into map[plumbing.Hash]bool) error {
-	switch {
-	case at.mode == modeSubmodule:
+	if at.mode == modeSubmodule {
 		return nil
-	case at.mode == modeFolder:
-		entries, err := f.folder(at.hash)
-		if err != nil {
-			return err
-		}
-		for _, child := range entries {
-			if err := f.missing(child, into); err != nil {
-				return err
-			}
-		}
-	default:
+	}
+	if at.mode != modeFolder {
 		if f.store.HasEncodedObject(at.hash) != nil {
 			into[at.hash] = true
+		}
+		return nil
+	}
+	entries, err := f.folder(at.hash)
+	if err != nil {
+		return err
+	}
+	for _, child := range entries {
+		if err := f.missing(child, into); err != nil {
+			return err
 		}
 	}
 	return nil

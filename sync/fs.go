@@ -167,14 +167,14 @@ func (i info) IsDir() bool        { return i.at.mode == modeFolder }
 func (i info) Sys() any           { return nil }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {
-	switch {
-	case mode == modeFolder:
+	switch mode { //nolint:exhaustive // anything else is a plain file
+	case modeFolder:
 		return fs.ModeDir | 0o755
-	case mode == modeLink:
+	case modeLink:
 		return fs.ModeSymlink | 0o777
-	case mode == modeSubmodule:
+	case modeSubmodule:
 		return fs.ModeIrregular
-	case mode == filemode.Executable:
+	case filemode.Executable:
 		return 0o755
 	default:
 		return 0o644

@@ -177,8 +177,8 @@ func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) 
 		if err != nil {
 			return tagged{}, err
 		}
-		switch kind := found.Type(); {
-		case kind == plumbing.TagObject:
+		switch found.Type() { //nolint:exhaustive // a tag of anything else names no commit
+		case plumbing.TagObject:
 			tag, err := object.DecodeTag(store, found)
 			if err != nil {
 				return tagged{}, err
@@ -187,7 +187,7 @@ func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) 
 				is.when = tag.Tagger.When
 			}
 			hash = tag.Target
-		case kind == plumbing.CommitObject:
+		case plumbing.CommitObject:
 			commit, err := object.DecodeCommit(store, found)
 			if err != nil {
 				return tagged{}, err

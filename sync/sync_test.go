@@ -26,9 +26,9 @@ const (
 )
 
 // example is a repository as the agent meets it.
-func example(t testing.TB) *gittest.Repo {
-	t.Helper()
-	repo := gittest.New(t)
+func example(tb testing.TB) *gittest.Repo {
+	tb.Helper()
+	repo := gittest.New(tb)
 	repo.Commit("Set up sandbox\n\nWith two nodes.", map[string]string{
 		"environments/sandbox/config.yml":                         "environment: sandbox\n",
 		"environments/sandbox/common/project.env":                 "A=1\n",
@@ -46,19 +46,19 @@ func example(t testing.TB) *gittest.Repo {
 var kinds = []string{"https", "http", "ssh", "git", "file", "path"}
 
 // remote serves root and gives how to reach its repository named repo.
-func remote(t testing.TB, kind, root string, options gittest.Options) gitsync.Remote {
-	t.Helper()
+func remote(tb testing.TB, kind, root string, options gittest.Options) gitsync.Remote {
+	tb.Helper()
 	switch kind {
 	case "https":
-		server, ca := gittest.HTTPS(t, root, gittest.Options{Whole: options.Whole, Token: token})
-		return gitsync.Remote{URL: server.URL + "/repo", TokenFile: private(t, token+"\n"), CAFile: ca}
+		server, ca := gittest.HTTPS(tb, root, gittest.Options{Whole: options.Whole, Token: token})
+		return gitsync.Remote{URL: server.URL + "/repo", TokenFile: private(tb, token+"\n"), CAFile: ca}
 	case "http":
-		return gitsync.Remote{URL: gittest.HTTP(t, root, options).URL + "/repo"}
+		return gitsync.Remote{URL: gittest.HTTP(tb, root, options).URL + "/repo"}
 	case "ssh":
-		server := gittest.SSH(t, root, options)
+		server := gittest.SSH(tb, root, options)
 		return gitsync.Remote{URL: server.URL + "/repo", KeyFile: server.KeyFile, KnownHostsFile: server.KnownHostsFile}
 	case "git":
-		return gitsync.Remote{URL: gittest.Daemon(t, root, options).URL + "/repo"}
+		return gitsync.Remote{URL: gittest.Daemon(tb, root, options).URL + "/repo"}
 	case "file":
 		return gitsync.Remote{URL: "file://" + filepath.Join(root, "repo")}
 	default:
@@ -66,47 +66,47 @@ func remote(t testing.TB, kind, root string, options gittest.Options) gitsync.Re
 	}
 }
 
-func private(t testing.TB, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "private")
+func private(tb testing.TB, content string) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "private")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return file
 }
 
-func open(t testing.TB, remote gitsync.Remote) *gitsync.Repository {
-	t.Helper()
+func open(tb testing.TB, remote gitsync.Remote) *gitsync.Repository {
+	tb.Helper()
 	repo, err := gitsync.Open(remote)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return repo
 }
 
-func selectBranch(t testing.TB, repo *gitsync.Repository) gitsync.Revision {
-	t.Helper()
-	rev, err := repo.Select(t.Context(), gitsync.Rule{Branch: "master"})
+func selectBranch(tb testing.TB, repo *gitsync.Repository) gitsync.Revision {
+	tb.Helper()
+	rev, err := repo.Select(tb.Context(), gitsync.Rule{Branch: "master"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rev
 }
 
-func fetch(t testing.TB, repo *gitsync.Repository, prefetch ...string) *gitsync.Checkout {
-	t.Helper()
-	checkout, err := repo.Fetch(t.Context(), selectBranch(t, repo), prefetch)
+func fetch(tb testing.TB, repo *gitsync.Repository, prefetch ...string) *gitsync.Checkout {
+	tb.Helper()
+	checkout, err := repo.Fetch(tb.Context(), selectBranch(tb, repo), prefetch)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return checkout
 }
 
-func read(t testing.TB, checkout *gitsync.Checkout, name string) string {
-	t.Helper()
+func read(tb testing.TB, checkout *gitsync.Checkout, name string) string {
+	tb.Helper()
 	content, err := fs.ReadFile(checkout.FS, name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(content)
 }
@@ -123,6 +123,7 @@ func everyKind(t *testing.T, test func(t *testing.T, kind string, options gittes
 
 func TestFollowBranch(t *testing.T) {
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		t.Helper()
 		made := example(t)
 		repo := open(t, remote(t, kind, made.Root(), options))
 		checkout := fetch(t, repo, nodeDir, "environments/sandbox/config.yml", "not/there")
@@ -153,17 +154,18 @@ func TestFollowBranch(t *testing.T) {
 
 func TestForcePush(t *testing.T) {
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		t.Helper()
 		made := example(t)
 		first := made.Head()
 		second := made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
 		third := made.Commit("Third", map[string]string{nodeDir + "/node.env": "TAG=3\n"})
 		repo := open(t, remote(t, kind, made.Root(), options))
 		fetch(t, repo, nodeDir)
-		descends := func(old, new string, want bool) {
+		descends := func(older, newer string, want bool) {
 			t.Helper()
-			got, err := repo.Descends(t.Context(), old, new)
+			got, err := repo.Descends(t.Context(), older, newer)
 			if err != nil || got != want {
-				t.Errorf("Descends(%.7s, %.7s) = %t, %v; want %t", old, new, got, err, want)
+				t.Errorf("Descends(%.7s, %.7s) = %t, %v; want %t", older, newer, got, err, want)
 			}
 		}
 		descends(first, third, true)
@@ -185,6 +187,7 @@ func TestForcePush(t *testing.T) {
 
 func TestNewestTag(t *testing.T) {
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		t.Helper()
 		made := example(t)
 		repo := open(t, remote(t, kind, made.Root(), options))
 		newest := func(want string) {
@@ -310,6 +313,7 @@ func TestRefusedBlobs(t *testing.T) {
 
 func TestMovedRef(t *testing.T) {
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
+		t.Helper()
 		made := example(t)
 		repo := open(t, remote(t, kind, made.Root(), options))
 		rev := selectBranch(t, repo)

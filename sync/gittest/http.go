@@ -72,26 +72,26 @@ type HTTPServer struct {
 }
 
 // HTTP serves the repositories below root until the test ends.
-func HTTP(t testing.TB, root string, options Options) *HTTPServer {
-	t.Helper()
-	s := newHTTP(t, root, options)
+func HTTP(tb testing.TB, root string, options Options) *HTTPServer {
+	tb.Helper()
+	s := newHTTP(tb, root, options)
 	s.Start()
 	return s
 }
 
 // HTTPS is HTTP with TLS, and gives the file of the authority to trust.
-func HTTPS(t testing.TB, root string, options Options) (*HTTPServer, string) {
-	t.Helper()
-	s := newHTTP(t, root, options)
+func HTTPS(tb testing.TB, root string, options Options) (*HTTPServer, string) {
+	tb.Helper()
+	s := newHTTP(tb, root, options)
 	s.StartTLS()
-	return s, writeCertificate(t, s.Certificate())
+	return s, writeCertificate(tb, s.Certificate())
 }
 
-func newHTTP(t testing.TB, root string, options Options) *HTTPServer {
-	t.Helper()
+func newHTTP(tb testing.TB, root string, options Options) *HTTPServer {
+	tb.Helper()
 	handler, err := Handler(root, options)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &HTTPServer{quit: make(chan struct{})}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +112,7 @@ func newHTTP(t testing.TB, root string, options Options) *HTTPServer {
 		}
 	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of clients that do not trust it
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		close(s.quit)
 		s.Close()
 	})

@@ -44,11 +44,11 @@ func (s *Server) Hang(on bool) {
 }
 
 // Daemon serves the repositories below root with git's own daemon.
-func Daemon(t testing.TB, root string, options Options) *Server {
-	t.Helper()
-	config := writeConfig(t, options)
+func Daemon(tb testing.TB, root string, options Options) *Server {
+	tb.Helper()
+	config := writeConfig(tb, options)
 	s := &Server{}
-	addr := s.listen(t, func() *exec.Cmd {
+	addr := s.listen(tb, func() *exec.Cmd {
 		cmd := exec.Command("git", "daemon", "--inetd", "--export-all", "--informative-errors", "--base-path="+root, root)
 		cmd.Env = append(gitEnv(), "GIT_CONFIG_GLOBAL="+config)
 		return cmd
@@ -58,51 +58,51 @@ func Daemon(t testing.TB, root string, options Options) *Server {
 }
 
 // SSH serves the repositories below root with a real sshd that knows one key.
-func SSH(t testing.TB, root string, options Options) *Server {
-	t.Helper()
+func SSH(tb testing.TB, root string, options Options) *Server {
+	tb.Helper()
 	sshd, err := exec.LookPath("sshd")
 	if err != nil {
 		sshd = "/usr/sbin/sshd"
 	}
 	if _, err := os.Stat(sshd); err != nil {
-		t.Fatal("sshd is not there; install openssh-server")
+		tb.Fatal("sshd is not there; install openssh-server")
 	}
 	if os.Getuid() == 0 { // where root's sshd locks itself up, and which a boot would have made
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	me, err := user.Current()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	dir := t.TempDir()
-	s := &Server{KeyFile: keyPair(t, dir, "client"), KnownHostsFile: filepath.Join(dir, "known_hosts")}
+	dir := tb.TempDir()
+	s := &Server{KeyFile: keyPair(tb, dir, "client"), KnownHostsFile: filepath.Join(dir, "known_hosts")}
 	lines := []string{
-		"HostKey " + keyPair(t, dir, "host"), "AuthorizedKeysFile " + s.KeyFile + ".pub",
+		"HostKey " + keyPair(tb, dir, "host"), "AuthorizedKeysFile " + s.KeyFile + ".pub",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no", "StrictModes no", "PidFile none",
 		"PermitRootLogin prohibit-password", "LogLevel ERROR",
 		// SHLVL keeps bash from reading this user's own .bashrc.
-		"SetEnv SHLVL=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(t, options),
+		"SetEnv SHLVL=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(tb, options),
 	}
 	config := filepath.Join(dir, "sshd_config")
-	writeFile(t, config, strings.Join(lines, "\n")+"\n", 0o600)
-	addr := s.listen(t, func() *exec.Cmd { return exec.Command(sshd, "-i", "-e", "-f", config) })
+	writeFile(tb, config, strings.Join(lines, "\n")+"\n", 0o600)
+	addr := s.listen(tb, func() *exec.Cmd { return exec.Command(sshd, "-i", "-e", "-f", config) })
 	host, err := os.ReadFile(filepath.Join(dir, "host.pub"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	writeFile(t, s.KnownHostsFile, fmt.Sprintf("[%s]:%d %s", addr.IP, addr.Port, host), 0o600)
+	writeFile(tb, s.KnownHostsFile, fmt.Sprintf("[%s]:%d %s", addr.IP, addr.Port, host), 0o600)
 	s.URL = fmt.Sprintf("ssh://%s@%s%s", me.Username, addr, root)
 	return s
 }
 
 // listen hands each connection to a process, as its standard input and output.
-func (s *Server) listen(t testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
-	t.Helper()
+func (s *Server) listen(tb testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -119,10 +119,10 @@ func (s *Server) listen(t testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
 			if hang {
 				continue
 			}
-			running.Go(func() { handOver(t, conn, serve()) })
+			running.Go(func() { handOver(tb, conn, serve()) })
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = listener.Close()
 		s.mu.Lock()
 		for _, conn := range s.held {
@@ -135,7 +135,8 @@ func (s *Server) listen(t testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
 }
 
 // handOver runs a process on a connection until either ends.
-func handOver(t testing.TB, conn net.Conn, cmd *exec.Cmd) {
+func handOver(tb testing.TB, conn net.Conn, cmd *exec.Cmd) {
+	tb.Helper()
 	file, err := conn.(*net.TCPConn).File()
 	_ = conn.Close() // the process has its own copy
 	if err != nil {
@@ -145,46 +146,46 @@ func handOver(t testing.TB, conn net.Conn, cmd *exec.Cmd) {
 	err = cmd.Start()
 	_ = file.Close()
 	if err != nil {
-		t.Errorf("start %s: %v", cmd.Path, err)
+		tb.Errorf("start %s: %v", cmd.Path, err)
 		return
 	}
 	_ = cmd.Wait() // a client that hangs up makes it fail
 }
 
-func keyPair(t testing.TB, dir, name string) string {
-	t.Helper()
+func keyPair(tb testing.TB, dir, name string) string {
+	tb.Helper()
 	file := filepath.Join(dir, name)
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", file).CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen (install openssh-client): %v\n%s", err, out)
+		tb.Fatalf("ssh-keygen (install openssh-client): %v\n%s", err, out)
 	}
 	return file
 }
 
 // writeConfig writes a server's git configuration to a file of its own: the
 // repository may be served in two ways at once.
-func writeConfig(t testing.TB, options Options) string {
-	t.Helper()
+func writeConfig(tb testing.TB, options Options) string {
+	tb.Helper()
 	config := serverConfig(options.Whole)
 	var text strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		section, name, _ := strings.Cut(key, ".")
 		fmt.Fprintf(&text, "[%s]\n\t%s = %s\n", section, name, config[key])
 	}
-	file := filepath.Join(t.TempDir(), "gitconfig")
-	writeFile(t, file, text.String(), 0o600)
+	file := filepath.Join(tb.TempDir(), "gitconfig")
+	writeFile(tb, file, text.String(), 0o600)
 	return file
 }
 
-func writeCertificate(t testing.TB, certificate *x509.Certificate) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	writeFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})), 0o644)
+func writeCertificate(tb testing.TB, certificate *x509.Certificate) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "ca.pem")
+	writeFile(tb, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})), 0o644)
 	return file
 }
 
-func writeFile(t testing.TB, file, content string, mode os.FileMode) {
-	t.Helper()
+func writeFile(tb testing.TB, file, content string, mode os.FileMode) {
+	tb.Helper()
 	if err := os.WriteFile(file, []byte(content), mode); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }

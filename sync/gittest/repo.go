@@ -26,10 +26,10 @@ type Repo struct {
 
 // New makes an empty repository in Dir; served from its parent folder its name
 // is repo.
-func New(t testing.TB) *Repo {
-	t.Helper()
-	r := &Repo{Dir: filepath.Join(t.TempDir(), "repo"), t: t, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
-	run(t, "", nil, "init", "--quiet", "--initial-branch=master", r.Dir)
+func New(tb testing.TB) *Repo {
+	tb.Helper()
+	r := &Repo{Dir: filepath.Join(tb.TempDir(), "repo"), t: tb, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
+	run(tb, "", nil, "init", "--quiet", "--initial-branch=master", r.Dir)
 	return r
 }
 
@@ -106,8 +106,8 @@ func (r *Repo) Git(args ...string) string {
 	return run(r.t, r.Dir, []string{"GIT_AUTHOR_DATE=" + date, "GIT_COMMITTER_DATE=" + date}, args...)
 }
 
-func run(t testing.TB, dir string, env []string, args ...string) string {
-	t.Helper()
+func run(tb testing.TB, dir string, env []string, args ...string) string {
+	tb.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(gitEnv(),
@@ -115,7 +115,7 @@ func run(t testing.TB, dir string, env []string, args ...string) string {
 		"GIT_COMMITTER_NAME=Ada Engineer", "GIT_COMMITTER_EMAIL=ada@coin.example"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("git %s: %v (is git installed?)\n%s", strings.Join(args, " "), err, out)
+		tb.Fatalf("git %s: %v (is git installed?)\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
