@@ -11,29 +11,29 @@ import (
 )
 
 // testKeys is the key of the files in testdata.
-func testKeys(t testing.TB) *secrets.Keyring {
-	t.Helper()
+func testKeys(tb testing.TB) *secrets.Keyring {
+	tb.Helper()
 	identity, err := os.ReadFile("testdata/age.key")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "age.key") // git does not keep mode 0600
+	path := filepath.Join(tb.TempDir(), "age.key") // git does not keep mode 0600
 	if err := os.WriteFile(path, identity, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return load(t, secrets.KeyFiles{Age: []string{path}})
+	return load(tb, secrets.KeyFiles{Age: []string{path}})
 }
 
-func testFiles(t testing.TB) map[string][]byte {
-	t.Helper()
+func testFiles(tb testing.TB) map[string][]byte {
+	tb.Helper()
 	paths, err := filepath.Glob("testdata/*.enc")
 	if err != nil || len(paths) != 5 {
-		t.Fatalf("testdata: %v, %v", paths, err)
+		tb.Fatalf("testdata: %v, %v", paths, err)
 	}
 	files := map[string][]byte{}
 	for _, path := range paths {
 		if files[path], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return files

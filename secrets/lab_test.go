@@ -153,16 +153,16 @@ func (b bench) newPGP(name, algorithm, passphrase string) (fingerprint string, e
 }
 
 // encrypt gives what the sops command makes of text.
-func encrypt(t testing.TB, kind, text string, args ...string) []byte {
-	t.Helper()
-	plain := filepath.Join(t.TempDir(), "plain")
+func encrypt(tb testing.TB, kind, text string, args ...string) []byte {
+	tb.Helper()
+	plain := filepath.Join(tb.TempDir(), "plain")
 	if err := os.WriteFile(plain, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	args = append(args, "-e", "--input-type", kind, "--output-type", kind, plain)
 	out, err := lab.run(lab.sops, args...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }
@@ -170,27 +170,27 @@ func encrypt(t testing.TB, kind, text string, args ...string) []byte {
 // toAge are the arguments that encrypt to the lab's age key.
 func toAge() []string { return []string{"--config", "/dev/null", "--age", lab.age} }
 
-func ageKeys(t testing.TB) *secrets.Keyring {
-	t.Helper()
-	return load(t, secrets.KeyFiles{Age: []string{lab.path("age.key")}})
+func ageKeys(tb testing.TB) *secrets.Keyring {
+	tb.Helper()
+	return load(tb, secrets.KeyFiles{Age: []string{lab.path("age.key")}})
 }
 
-func load(t testing.TB, files secrets.KeyFiles) *secrets.Keyring {
-	t.Helper()
+func load(tb testing.TB, files secrets.KeyFiles) *secrets.Keyring {
+	tb.Helper()
 	keys, err := secrets.LoadKeys(files)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return keys
 }
 
-func open(t testing.TB, keys *secrets.Keyring, files ...secrets.File) *secrets.Set {
-	t.Helper()
+func open(tb testing.TB, keys *secrets.Keyring, files ...secrets.File) *secrets.Set {
+	tb.Helper()
 	set, err := keys.Open(files, secrets.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(set.Wipe)
+	tb.Cleanup(set.Wipe)
 	return set
 }
 

@@ -91,7 +91,9 @@ func TestPlaintextIsRefused(t *testing.T) {
 
 func TestPlaintextIsAdmittedOnDemand(t *testing.T) {
 	files := []secrets.File{
-		{Path: node + "secrets/key.pem", Data: []byte("pem")}, {Path: node + "secrets/empty"}, {Path: node + "secrets/.gitignore", Data: []byte("*.bak")},
+		{Path: node + "secrets/key.pem", Data: []byte("pem")},
+		{Path: node + "secrets/empty"},
+		{Path: node + "secrets/.gitignore", Data: []byte("*.bak")},
 		{Path: node + "secrets.enc", Data: []byte("a: 0123\nSV_a: 3\nanchored: &x text\nalias: *x\nlist: [1]\n")},
 		{Path: node + "secrets.override.enc", Data: []byte("export b=1=2\n# note\nSV_a='4'\n")},
 	}

@@ -81,10 +81,23 @@ func (v Value) Wipe() {
 	held.content = nil
 }
 
-func (v Value) String() string                 { return redacted }
-func (v Value) GoString() string               { return redacted }
-func (v Value) LogValue() slog.Value           { return slog.StringValue(redacted) }
-func (v Value) MarshalJSON() ([]byte, error)   { return []byte(`"` + redacted + `"`), nil }
-func (v Value) MarshalText() ([]byte, error)   { return []byte(redacted), nil }
-func (v Value) MarshalYAML() (any, error)      { return redacted, nil }
+// String hides the content from whoever prints the Value.
+func (v Value) String() string { return redacted }
+
+// GoString hides the content from whoever asks for Go syntax.
+func (v Value) GoString() string { return redacted }
+
+// LogValue hides the content from logs.
+func (v Value) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON hides the content from JSON.
+func (v Value) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// MarshalText hides the content from every text encoding.
+func (v Value) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalYAML hides the content from YAML.
+func (v Value) MarshalYAML() (any, error) { return redacted, nil }
+
+// Format hides the content from every verb of fmt.
 func (v Value) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
