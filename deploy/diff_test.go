@@ -118,42 +118,50 @@ func TestDifferences(t *testing.T) {
 	}{
 		"environment": {
 			func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Env = []string{"SERVICE_NAME=b"} },
-			deploy.Change{Path: "TaskTemplate.ContainerSpec.Env[SERVICE_NAME]", Old: "a", New: "b"}, true,
+			deploy.Change{Path: "TaskTemplate.ContainerSpec.Env[SERVICE_NAME]", Old: "a", New: "b"},
+			true,
 		},
 		"image": {
 			func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 },
-			deploy.Change{Path: "TaskTemplate.ContainerSpec.Image", Old: image1, New: image2}, true,
+			deploy.Change{Path: "TaskTemplate.ContainerSpec.Image", Old: image1, New: image2},
+			true,
 		},
 		"replicas": {
 			func(s *swarm.ServiceSpec) {
 				three := uint64(3)
 				s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &three}
 			},
-			deploy.Change{Path: "Mode.Replicated.Replicas", Old: "1", New: "3"}, false,
+			deploy.Change{Path: "Mode.Replicated.Replicas", Old: "1", New: "3"},
+			false,
 		},
 		"label gone": {
 			func(s *swarm.ServiceSpec) { delete(s.Labels, compose.LabelImage) },
-			deploy.Change{Path: "Labels[com.docker.stack.image]", Old: image1}, false,
+			deploy.Change{Path: "Labels[com.docker.stack.image]", Old: image1},
+			false,
 		},
 		"constraint": {
 			func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.role==manager"}}
 			},
-			deploy.Change{Path: "TaskTemplate.Placement.Constraints[node.role==manager]", New: "node.role==manager"}, false,
+			deploy.Change{Path: "TaskTemplate.Placement.Constraints[node.role==manager]", New: "node.role==manager"},
+			false,
 		},
 		"port": {
 			func(s *swarm.ServiceSpec) {
 				s.EndpointSpec = &swarm.EndpointSpec{Ports: []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080}}}
 			},
-			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "80:8080/tcp ingress"}, true,
+			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "80:8080/tcp ingress"},
+			true,
 		},
 		"empty DNS config": {
 			func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.DNSConfig = &swarm.DNSConfig{} },
-			deploy.Change{Path: "TaskTemplate.ContainerSpec.DNSConfig", New: "{}"}, true,
+			deploy.Change{Path: "TaskTemplate.ContainerSpec.DNSConfig", New: "{}"},
+			true,
 		},
 		"update config": {
 			func(s *swarm.ServiceSpec) { s.UpdateConfig.Delay = time.Second },
-			deploy.Change{Path: "UpdateConfig.Delay", Old: "0s", New: "1s"}, false,
+			deploy.Change{Path: "UpdateConfig.Delay", Old: "0s", New: "1s"},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

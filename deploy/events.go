@@ -35,7 +35,7 @@ func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, wake chan<
 	)})
 	for {
 		select {
-		case <-errs:
+		case <-errs: //nolint:errcheck // whatever ended the stream, follow opens the next
 			return
 		case message := <-messages:
 			if !concerns(message, want) {

@@ -15,7 +15,7 @@ func itself(name string) string { return name }
 
 // fill sets every field below v, lists and maps to one element.
 func fill(v reflect.Value) {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the default refuses all other kinds
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
@@ -48,7 +48,7 @@ func fill(v reflect.Value) {
 // pointers, lists and maps are taken away as well as changed.
 func alterations(path string, v reflect.Value, try func(path string, change func())) {
 	take := func() { v.SetZero() }
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // fill has refused all others than the floats of the default
 	case reflect.Pointer:
 		try(path+" without", take)
 		alterations(path, v.Elem(), try)

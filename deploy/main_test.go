@@ -79,52 +79,52 @@ func addSecret(stack *compose.Stack, key, version, content string) *swarm.Secret
 }
 
 // connect gives an engine at host.
-func connect(t testing.TB, host string) *deploy.Engine {
-	t.Helper()
+func connect(tb testing.TB, host string) *deploy.Engine {
+	tb.Helper()
 	engine, err := deploy.Connect(host)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = engine.Close() })
+	tb.Cleanup(func() { _ = engine.Close() })
 	return engine
 }
 
-func planFor(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
-	t.Helper()
-	live, err := engine.Observe(t.Context(), stack)
+func planFor(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	tb.Helper()
+	live, err := engine.Observe(tb.Context(), stack)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return plan
 }
 
 // rollout brings the stack up and waits for it, and gives the plan.
-func rollout(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
-	t.Helper()
-	plan := planFor(t, engine, stack)
-	if err := engine.Apply(t.Context(), plan, stack, deploy.Metadata{"deployed-by": "test"}, nil); err != nil {
-		t.Fatal(err)
+func rollout(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	tb.Helper()
+	plan := planFor(tb, engine, stack)
+	if err := engine.Apply(tb.Context(), plan, stack, deploy.Metadata{"deployed-by": "test"}, nil); err != nil {
+		tb.Fatal(err)
 	}
-	result := verify(t, engine, stack, plan)
+	result := verify(tb, engine, stack, plan)
 	if err := result.Err(); err != nil {
-		t.Fatalf("%v\n%+v", err, result)
+		tb.Fatalf("%v\n%+v", err, result)
 	}
 	return plan
 }
 
-func verify(t testing.TB, engine *deploy.Engine, stack *compose.Stack, plan deploy.Plan) deploy.Result {
-	t.Helper()
+func verify(tb testing.TB, engine *deploy.Engine, stack *compose.Stack, plan deploy.Plan) deploy.Result {
+	tb.Helper()
 	began := time.Now()
-	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{
+	result, err := engine.Verify(tb.Context(), stack, deploy.VerifyOptions{
 		Timeout: time.Minute, Changed: plan.Changed(),
-		Progress: func(r deploy.Result) { t.Logf("after %s: %+v", time.Since(began).Round(time.Millisecond), r.Services) },
+		Progress: func(r deploy.Result) { tb.Logf("after %s: %+v", time.Since(began).Round(time.Millisecond), r.Services) },
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return result
 }

@@ -21,7 +21,7 @@ func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.Se
 	spec.UpdateConfig = canonicalUpdate(spec.UpdateConfig)
 	spec.RollbackConfig = canonicalUpdate(spec.RollbackConfig)
 	spec.EndpointSpec = canonicalEndpoint(spec.EndpointSpec)
-	spec.Networks = canonicalNetworks(spec.Networks, networkName)
+	spec.Networks = canonicalNetworks(spec.Networks, networkName) //nolint:staticcheck // deprecated, yet a live service may carry it
 
 	task := spec.TaskTemplate
 	if task.Runtime == "" {

@@ -15,15 +15,15 @@ import (
 
 // swarmWith gives the test's Swarm with the demo images, a recorder before it
 // and an engine that goes through the recorder.
-func swarmWith(t testing.TB) (*swarmtest.Swarm, *swarmtest.Recorder, *deploy.Engine) {
-	t.Helper()
-	if test, ok := t.(*testing.T); ok && !strings.Contains(t.Name(), "/") {
+func swarmWith(tb testing.TB) (*swarmtest.Swarm, *swarmtest.Recorder, *deploy.Engine) {
+	tb.Helper()
+	if test, ok := tb.(*testing.T); ok && !strings.Contains(tb.Name(), "/") {
 		test.Parallel() // each has a stack of its own, and mostly waits
 	}
-	on := swarmtest.Engine(t)
-	on.Image(t, image1, image2)
-	recorder := on.Record(t)
-	return on, recorder, connect(t, recorder.Host)
+	on := swarmtest.Engine(tb)
+	on.Image(tb, image1, image2)
+	recorder := on.Record(tb)
+	return on, recorder, connect(tb, recorder.Host)
 }
 
 func TestRolloutFromNothingThenNothing(t *testing.T) {

@@ -30,7 +30,7 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 	}
 	attachmentKey := func(n swarm.NetworkAttachmentConfig) string { return networkName(n.Target) }
 	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
-	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey)
+	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey) //nolint:staticcheck // deprecated, yet a live service may carry it
 	task.Placement = settlePlacement(task.Placement, liveTask.Placement)
 	if task.ContainerSpec != nil {
 		container := *task.ContainerSpec // the engine client writes into it, too

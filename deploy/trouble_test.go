@@ -18,11 +18,11 @@ import (
 )
 
 // apply brings the stack to the engine without waiting.
-func apply(t testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
-	t.Helper()
-	plan := planFor(t, engine, stack)
-	if err := engine.Apply(t.Context(), plan, stack, nil, nil); err != nil {
-		t.Fatal(err)
+func apply(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
+	tb.Helper()
+	plan := planFor(tb, engine, stack)
+	if err := engine.Apply(tb.Context(), plan, stack, nil, nil); err != nil {
+		tb.Fatal(err)
 	}
 	return plan
 }

@@ -42,13 +42,13 @@ type Recorder struct {
 var apiVersion = regexp.MustCompile(`^/v\d+\.\d+/`)
 
 // Record puts a recorder in front of the Swarm for the time of the test.
-func (s *Swarm) Record(t testing.TB) *Recorder {
-	t.Helper()
+func (s *Swarm) Record(tb testing.TB) *Recorder {
+	tb.Helper()
 	recorder, stop, err := NewRecorder(s.Host)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return recorder
 }
 

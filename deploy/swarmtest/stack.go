@@ -24,21 +24,21 @@ func byStack(name string) filters.Args {
 
 // remove takes a stack away: services, and when their containers are gone,
 // networks (one removed too early becomes a ghost), secrets and configs.
-func (s *Swarm) remove(ctx context.Context, t testing.TB, name string) {
-	t.Helper()
+func (s *Swarm) remove(ctx context.Context, tb testing.TB, name string) {
+	tb.Helper()
 	services, err := s.API.ServiceList(ctx, swarm.ServiceListOptions{Filters: byStack(name)})
 	if err != nil {
-		t.Errorf("clean up: list services: %v", err)
+		tb.Errorf("clean up: list services: %v", err)
 		return
 	}
 	for _, service := range services {
 		if err := s.API.ServiceRemove(ctx, service.ID); err != nil && !errdefs.IsNotFound(err) {
-			t.Errorf("clean up: remove service %s: %v", service.Spec.Name, err)
+			tb.Errorf("clean up: remove service %s: %v", service.Spec.Name, err)
 		}
 	}
-	waitfor.NoError(t, 40*time.Second, func() error { return s.noContainers(ctx, name) })
-	waitfor.NoError(t, 20*time.Second, func() error { return s.noNetworks(ctx, name) })
-	s.removeObjects(ctx, t, name)
+	waitfor.NoError(tb, 40*time.Second, func() error { return s.noContainers(ctx, name) })
+	waitfor.NoError(tb, 20*time.Second, func() error { return s.noNetworks(ctx, name) })
+	s.removeObjects(ctx, tb, name)
 }
 
 func (s *Swarm) noContainers(ctx context.Context, stack string) error {
@@ -77,44 +77,44 @@ func (s *Swarm) noNetworks(ctx context.Context, stack string) error {
 	return err
 }
 
-func (s *Swarm) removeObjects(ctx context.Context, t testing.TB, name string) {
-	t.Helper()
+func (s *Swarm) removeObjects(ctx context.Context, tb testing.TB, name string) {
+	tb.Helper()
 	secrets, err := s.API.SecretList(ctx, swarm.SecretListOptions{Filters: byStack(name)})
 	if err != nil {
-		t.Errorf("clean up: list secrets: %v", err)
+		tb.Errorf("clean up: list secrets: %v", err)
 	}
 	for _, secret := range secrets {
 		if err := s.API.SecretRemove(ctx, secret.ID); err != nil {
-			t.Errorf("clean up: remove secret %s: %v", secret.Spec.Name, err)
+			tb.Errorf("clean up: remove secret %s: %v", secret.Spec.Name, err)
 		}
 	}
 	configs, err := s.API.ConfigList(ctx, swarm.ConfigListOptions{Filters: byStack(name)})
 	if err != nil {
-		t.Errorf("clean up: list configs: %v", err)
+		tb.Errorf("clean up: list configs: %v", err)
 	}
 	for _, config := range configs {
 		if err := s.API.ConfigRemove(ctx, config.ID); err != nil {
-			t.Errorf("clean up: remove config %s: %v", config.Spec.Name, err)
+			tb.Errorf("clean up: remove config %s: %v", config.Spec.Name, err)
 		}
 	}
 }
 
 // Tasks lists the tasks of a service by its full name.
-func (s *Swarm) Tasks(t testing.TB, service string) []swarm.Task {
-	t.Helper()
-	tasks, err := s.API.TaskList(t.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service))})
+func (s *Swarm) Tasks(tb testing.TB, service string) []swarm.Task {
+	tb.Helper()
+	tasks, err := s.API.TaskList(tb.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service))})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return tasks
 }
 
 // dump shows the tasks of a stack and their last lines.
-func (s *Swarm) dump(ctx context.Context, t testing.TB, name string) {
-	t.Helper()
+func (s *Swarm) dump(ctx context.Context, tb testing.TB, name string) {
+	tb.Helper()
 	tasks, err := s.API.TaskList(ctx, swarm.TaskListOptions{Filters: byStack(name)})
 	if err != nil {
-		t.Logf("list tasks of %s: %v", name, err)
+		tb.Logf("list tasks of %s: %v", name, err)
 		return
 	}
 	for _, task := range tasks {
@@ -122,7 +122,7 @@ func (s *Swarm) dump(ctx context.Context, t testing.TB, name string) {
 		if task.Spec.ContainerSpec != nil {
 			image = task.Spec.ContainerSpec.Image
 		}
-		t.Logf("task %s service %s slot %d %s: wanted %s, is %s %s %s", task.ID, task.ServiceID, task.Slot,
+		tb.Logf("task %s service %s slot %d %s: wanted %s, is %s %s %s", task.ID, task.ServiceID, task.Slot,
 			image, task.DesiredState, task.Status.State, task.Status.Message, task.Status.Err)
 		stream, err := s.API.TaskLogs(ctx, task.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
 		if err != nil {
@@ -132,7 +132,7 @@ func (s *Swarm) dump(ctx context.Context, t testing.TB, name string) {
 		_, _ = stdcopy.StdCopy(&text, &text, stream)
 		_ = stream.Close()
 		if text.Len() > 0 {
-			t.Logf("its log:\n%s", text.String())
+			tb.Logf("its log:\n%s", text.String())
 		}
 	}
 }

@@ -49,68 +49,68 @@ type Swarm struct {
 
 // Engine gives the test's Swarm, and starts it for the first test that asks. The
 // package's TestMain must call Main.
-func Engine(t testing.TB) *Swarm {
-	t.Helper()
+func Engine(tb testing.TB) *Swarm {
+	tb.Helper()
 	ours.once.Do(func() {
 		if ours.host = os.Getenv(HostVariable); ours.host != "" {
 			return
 		}
 		// It outlives the test that happens to be the first.
-		if ours.private, ours.err = Start(context.WithoutCancel(t.Context()), ""); ours.err == nil {
+		if ours.private, ours.err = Start(context.WithoutCancel(tb.Context()), ""); ours.err == nil {
 			ours.host = ours.private.Host
 		}
 	})
 	if ours.err != nil {
-		t.Fatalf("%v\nhint: %s", ours.err, fault.Hint(ours.err))
+		tb.Fatalf("%v\nhint: %s", ours.err, fault.Hint(ours.err))
 	}
 	api, err := client.NewClientWithOpts(client.WithHost(ours.host), client.WithAPIVersionNegotiation())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = api.Close() })
+	tb.Cleanup(func() { _ = api.Close() })
 	return &Swarm{Host: ours.host, API: api}
 }
 
 // Image makes the engine have the demo program under each of refs.
-func (s *Swarm) Image(t testing.TB, refs ...string) {
-	t.Helper()
+func (s *Swarm) Image(tb testing.TB, refs ...string) {
+	tb.Helper()
 	importing.Lock()
 	defer importing.Unlock()
-	if err := demoimage.Import(t.Context(), s.API, refs); err != nil {
-		t.Fatal(err)
+	if err := demoimage.Import(tb.Context(), s.API, refs); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // Stack gives a stack name of the test's own and removes at its end what carries
 // it. When the test has failed, its tasks and their logs are shown.
-func (s *Swarm) Stack(t testing.TB) string {
-	t.Helper()
+func (s *Swarm) Stack(tb testing.TB) string {
+	tb.Helper()
 	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		// The test's own context is over.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 		defer cancel()
-		if t.Failed() {
-			s.dump(ctx, t, name)
+		if tb.Failed() {
+			s.dump(ctx, tb, name)
 		}
-		s.remove(ctx, t, name)
+		s.remove(ctx, tb, name)
 	})
 	return name
 }
 
 // Docker runs the docker command against the engine, with input on its standard
 // input, and gives what it prints.
-func (s *Swarm) Docker(t testing.TB, input string, arguments ...string) string {
-	t.Helper()
+func (s *Swarm) Docker(tb testing.TB, input string, arguments ...string) string {
+	tb.Helper()
 	program, err := exec.LookPath("docker")
 	if err != nil {
-		t.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
+		tb.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
 	}
-	command := exec.CommandContext(t.Context(), program, append([]string{"--host", s.Host}, arguments...)...)
+	command := exec.CommandContext(tb.Context(), program, append([]string{"--host", s.Host}, arguments...)...)
 	command.Stdin = strings.NewReader(input)
 	output, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), err, output)
+		tb.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), err, output)
 	}
 	return string(output)
 }
