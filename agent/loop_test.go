@@ -36,14 +36,14 @@ func TestRolloutAndIdle(t *testing.T) {
 		for range 20 {
 			w.poll()
 		}
-		if w.applied != 1 || w.last().ID != first.ID {
-			t.Errorf("%d plans applied, sync %d: want 1, %d", w.applied, w.last().ID, first.ID)
+		if w.plans() != 1 || w.last().ID != first.ID {
+			t.Errorf("%d plans applied, sync %d: want 1, %d", w.plans(), w.last().ID, first.ID)
 		}
 		if status := w.agent.Status(); !status.InSync {
 			t.Errorf("not in sync: %+v", status)
 		}
-		for i := 1; i < len(w.looks); i++ {
-			if gap := w.looks[i].Sub(w.looks[i-1]); gap < interval-interval/10 || gap > interval+interval/10 {
+		for _, gap := range w.gaps() {
+			if gap < interval-interval/10 || gap > interval+interval/10 {
 				t.Errorf("%s between two looks", gap)
 			}
 		}
@@ -99,20 +99,20 @@ func TestEnvironmentErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				set(w, fmt.Errorf("away: %w", gitsync.ErrUnreachable))
+				w.set(func() { set(w, fmt.Errorf("away: %w", gitsync.ErrUnreachable)) })
 				w.start()
 				w.pass(2 * time.Hour)
 				limit := interval
-				for i := 1; i < len(w.looks); i++ {
+				for i, gap := range w.gaps() {
 					limit = min(2*limit, 10*time.Minute)
-					if gap := w.looks[i].Sub(w.looks[i-1]); gap < limit-limit/10 || gap > limit+limit/10 {
+					if gap < limit-limit/10 || gap > limit+limit/10 {
 						t.Errorf("look %d came after %s, want %s give or take a tenth", i, gap, limit)
 					}
 				}
 				if status := w.agent.Status(); status.InSync || !strings.Contains(status.PollError, "away") {
 					t.Errorf("status: %+v", status)
 				}
-				set(w, nil)
+				w.set(func() { set(w, nil) })
 				w.pass(11 * time.Minute)
 				w.wantLast(w.revision.Commit, state.Succeeded)
 				if status := w.agent.Status(); !status.InSync || status.PollError != "" {
@@ -142,14 +142,14 @@ func TestGate(t *testing.T) {
 				w.halt()
 				w.start()
 				w.poll()
-				if w.applied != 0 || w.last().ID != sync.ID {
+				if w.plans() != 0 || w.last().ID != sync.ID {
 					t.Errorf("it did not wait: %+v", w.last())
 				}
 				if _, err := w.agent.Sync(t.Context(), func(string) {}); err != nil {
 					t.Fatal(err)
 				}
 				done := w.wantLast(commit, state.Succeeded)
-				if done.ID != sync.ID || done.Waiting != "" || w.applied != 1 {
+				if done.ID != sync.ID || done.Waiting != "" || w.plans() != 1 {
 					t.Errorf("rolled out as %+v", done)
 				}
 			})
@@ -194,7 +194,7 @@ func TestRewrittenHistory(t *testing.T) {
 		w.start()
 		first := w.revision.Commit
 		rewritten := w.commit("2", nodeDir+"node.env", "TAG=2\n")
-		w.descends = false
+		w.set(func() { w.descends = false })
 		w.poll()
 		w.wantLast(first, state.Succeeded)
 		w.told(rewritten, gitlab.Failed)
@@ -215,12 +215,10 @@ func TestDrift(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.commit("2", configFile, string(w.files[configFile].Data)+"drift: "+mode+"\n")
 				w.start()
-				w.mu.Lock()
-				w.live = nil
-				w.mu.Unlock()
+				w.set(func() { w.live = nil })
 				w.poll()
-				if got := w.applied == 2; got != corrected {
-					t.Errorf("%d plans applied", w.applied)
+				if got := w.plans() == 2; got != corrected {
+					t.Errorf("%d plans applied", w.plans())
 				}
 				if status := w.agent.Status(); status.InSync != corrected || len(status.Drift) > 0 == corrected {
 					t.Errorf("in sync %v, drift %v", status.InSync, status.Drift)

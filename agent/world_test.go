@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -49,7 +48,6 @@ type world struct {
 	allow       bool
 	engineErr   error
 	mismatch    error
-	applyErr    error
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	live        map[string]swarm.ServiceSpec
@@ -124,6 +122,30 @@ func (w *world) start() {
 	synctest.Wait()
 }
 
+// set changes the world while the daemon may look at it.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// plans is how many plans were applied.
+func (w *world) plans() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.applied
+}
+
+// gaps are the times between the looks at the remote.
+func (w *world) gaps() (gaps []time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := 1; i < len(w.looks); i++ {
+		gaps = append(gaps, w.looks[i].Sub(w.looks[i-1]))
+	}
+	return gaps
+}
+
 // halt ends the daemon and closes the state file.
 func (w *world) halt() {
 	w.stop()
@@ -164,6 +186,8 @@ func (w *world) wantLast(commit string, want state.Outcome) *state.Sync {
 
 // states lists what GitLab was told of a commit.
 func (w *world) states(commit string) (states []gitlab.State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, report := range w.reported {
 		if report.Commit == commit {
 			states = append(states, report.State)
@@ -193,7 +217,11 @@ func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) 
 }
 
 // Descends is the remote's history.
-func (w *world) Descends(context.Context, string, string) (bool, error) { return w.descends, nil }
+func (w *world) Descends(context.Context, string, string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.descends, nil
+}
 
 // Enqueue takes reports as the outbox does: each news once.
 func (w *world) Enqueue(report gitlab.Report) error {
@@ -229,18 +257,23 @@ func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, e
 }
 
 func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[string]string, []byte) ([]string, map[string]string, error) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
 	return nil, nil, e.w.mismatch
 }
 
 func (e engine) Apply(ctx context.Context, _ deploy.Plan, want *compose.Stack, _ deploy.Metadata, _ func(deploy.Event)) error {
-	if e.w.onApply != nil {
-		e.w.onApply(ctx)
-	}
-	if err := errors.Join(ctx.Err(), e.w.applyErr); err != nil {
-		return err
+	e.w.mu.Lock()
+	wait := e.w.onApply
+	e.w.mu.Unlock()
+	if wait != nil {
+		wait(ctx)
 	}
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	e.w.applied++
 	for name, options := range want.Networks {
 		e.w.networks[name] = options
@@ -250,5 +283,7 @@ func (e engine) Apply(ctx context.Context, _ deploy.Plan, want *compose.Stack, _
 }
 
 func (e engine) Verify(context.Context, *compose.Stack, deploy.VerifyOptions) (deploy.Result, error) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
 	return e.w.result, e.w.engineErr
 }
