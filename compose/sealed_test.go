@@ -2,74 +2,32 @@ package compose_test
 
 import (
 	"bytes"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"filippo.io/age"
-	"github.com/getsops/sops/v3"
-	"github.com/getsops/sops/v3/aes"
-	sopsage "github.com/getsops/sops/v3/age"
-	sopsconfig "github.com/getsops/sops/v3/config"
-	"github.com/getsops/sops/v3/stores/yaml"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
 // keyring makes an age key.
-func keyring(t *testing.T) (keys *secrets.Keyring, recipient string) {
+func keyring(t *testing.T) (*secrets.Keyring, sopstest.Key) {
 	t.Helper()
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sopstest.NewKey(t)
 	file := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(file, []byte(identity.String()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(key.Identity+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err = secrets.LoadKeys(secrets.KeyFiles{Age: []string{file}})
+	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{file}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keys, identity.Recipient().String()
-}
-
-// encrypted gives a SOPS file of names and values, all of them encrypted.
-func encrypted(t *testing.T, recipient string, values ...[2]string) string {
-	t.Helper()
-	check := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	master, err := sopsage.MasterKeyFromRecipient(recipient)
-	check(err)
-	dataKey := make([]byte, 32)
-	_, err = rand.Read(dataKey)
-	check(err)
-	check(master.Encrypt(dataKey))
-	var branch sops.TreeBranch
-	for _, value := range values {
-		branch = append(branch, sops.TreeItem{Key: value[0], Value: value[1]})
-	}
-	tree := sops.Tree{Branches: sops.TreeBranches{branch}, Metadata: sops.Metadata{
-		KeyGroups: []sops.KeyGroup{{master}}, Version: "3.13.0", LastModified: time.Now().UTC(), UnencryptedSuffix: sops.DefaultUnencryptedSuffix,
-	}}
-	cipher := aes.NewCipher()
-	mac, err := tree.Encrypt(dataKey, cipher)
-	check(err)
-	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	check(err)
-	content, err := yaml.NewStore(&sopsconfig.YAMLStoreConfig{}).EmitEncryptedFile(tree)
-	check(err)
-	return string(content)
+	return keys, key
 }
 
 func open(t *testing.T, keys *secrets.Keyring, node *manifests.Node) *secrets.Set {
@@ -85,10 +43,10 @@ func open(t *testing.T, keys *secrets.Keyring, node *manifests.Node) *secrets.Se
 const sealedCompose = app + "    secrets: [db]\nsecrets:\n  db:\n    name: db.$SV_db\n    file: secrets/db\n"
 
 func TestSealedVersion(t *testing.T) {
-	keys, recipient := keyring(t)
+	keys, key := keyring(t)
 	node := load(t, repository(map[string]string{
 		"docker-compose.yml": sealedCompose,
-		"secrets.enc":        encrypted(t, recipient, [2]string{"SV_db", "4"}, [2]string{"db", canary}),
+		"secrets.enc":        sopstest.WholeYAML(t, key, map[string]string{"SV_db": "4", "db": canary}),
 	}), "test", "n")
 	sealed, err := secrets.Seal(secretFiles(t, node), secrets.Options{})
 	if err != nil {
@@ -115,12 +73,12 @@ func TestSealedVersion(t *testing.T) {
 }
 
 func TestAutoVersion(t *testing.T) {
-	keys, recipient := keyring(t)
+	keys, key := keyring(t)
 	name := func(value string) string {
 		node := load(t, repository(map[string]string{
 			"node.env":           "SV_db=auto\n",
 			"docker-compose.yml": sealedCompose,
-			"secrets.enc":        encrypted(t, recipient, [2]string{"db", value}, [2]string{"auto_version_key", strings.Repeat("k", 32)}),
+			"secrets.enc":        sopstest.WholeYAML(t, key, map[string]string{"db": value, "auto_version_key": strings.Repeat("k", 32)}),
 		}), "test", "n")
 		stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
 		if err != nil {
@@ -136,10 +94,10 @@ func TestAutoVersion(t *testing.T) {
 
 // TestNoSecretIsShown looks for a decrypted value in all that Render gives.
 func TestNoSecretIsShown(t *testing.T) {
-	keys, recipient := keyring(t)
+	keys, key := keyring(t)
 	node := load(t, repository(map[string]string{
 		"docker-compose.yml": sealedCompose + "configs:\n  c: {content: x}\n",
-		"secrets.enc":        encrypted(t, recipient, [2]string{"db", canary}, [2]string{"other", canary}),
+		"secrets.enc":        sopstest.WholeYAML(t, key, map[string]string{"db": canary, "other": canary}),
 	}), "test", "n")
 	stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
 	if err != nil {

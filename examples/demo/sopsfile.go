@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"filippo.io/age"
 	"github.com/getsops/sops/v3"
@@ -11,6 +10,8 @@ import (
 	sopsage "github.com/getsops/sops/v3/age"
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/stores/yaml"
+
+	"coin.internal/coin-agent/internal/sopsfile"
 )
 
 // editSOPS sets one name of a SOPS file, as `sops set` does: in memory, and all
@@ -31,20 +32,11 @@ func editSOPS(path, keyFile, name string, value any) error {
 		return fail(err)
 	}
 	cipher := aes.NewCipher() // it remembers what it has decrypted
-	if _, err := tree.Decrypt(dataKey, cipher); err != nil {
+	if err := sopsfile.Decrypt(&tree, dataKey, cipher); err != nil {
 		return fail(err)
 	}
 	tree.Branches[0], _ = tree.Branches[0].Set([]any{name}, value)
-	tree.Metadata.LastModified = time.Now().UTC()
-	mac, err := tree.Encrypt(dataKey, cipher)
-	if err != nil {
-		return fail(err)
-	}
-	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil {
-		return fail(err)
-	}
-	if content, err = store.EmitEncryptedFile(tree); err != nil {
+	if content, err = sopsfile.Encrypt(store, &tree, dataKey, cipher); err != nil {
 		return fail(err)
 	}
 	return os.WriteFile(path, content, 0o644)

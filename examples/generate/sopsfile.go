@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/aes"
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/stores/json"
 	"github.com/getsops/sops/v3/stores/yaml"
-	"github.com/getsops/sops/v3/version"
+
+	"coin.internal/coin-agent/internal/sopsfile"
 )
 
 // unencryptedVersions leaves the versions readable in secrets.override.enc.
@@ -55,14 +55,8 @@ func (f *sopsFile) read() error {
 	if err != nil {
 		return fmt.Errorf("open %s (bring its key back, or delete it to have it made anew): %w", f.path, err)
 	}
-	cipher := aes.NewCipher()
-	mac, err := tree.Decrypt(dataKey, cipher)
-	if err != nil {
+	if err := sopsfile.Decrypt(&tree, dataKey, aes.NewCipher()); err != nil {
 		return fmt.Errorf("decrypt %s: %w", f.path, err)
-	}
-	stored, err := cipher.Decrypt(tree.Metadata.MessageAuthenticationCode, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil || stored != mac {
-		return fmt.Errorf("check %s: its MAC does not fit its content", f.path)
 	}
 	f.branch = tree.Branches[0]
 	return nil
@@ -98,25 +92,8 @@ func (f *sopsFile) write() error {
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", f.path, err)
 	}
-	tree := sops.Tree{Branches: sops.TreeBranches{f.branch}, Metadata: sops.Metadata{
-		KeyGroups:        []sops.KeyGroup{{master}},
-		UnencryptedRegex: f.unencrypted,
-		Version:          version.Version,
-		LastModified:     time.Now().UTC(),
-	}}
-	if f.unencrypted == "" {
-		tree.Metadata.UnencryptedSuffix = sops.DefaultUnencryptedSuffix
-	}
-	cipher := aes.NewCipher()
-	mac, err := tree.Encrypt(dataKey, cipher)
-	if err != nil {
-		return fmt.Errorf("encrypt %s: %w", f.path, err)
-	}
-	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil {
-		return fmt.Errorf("encrypt %s: %w", f.path, err)
-	}
-	content, err := f.store.EmitEncryptedFile(tree)
+	tree := sopsfile.New(f.branch, master, f.unencrypted)
+	content, err := sopsfile.Encrypt(f.store, tree, dataKey, aes.NewCipher())
 	if err != nil {
 		return fmt.Errorf("encrypt %s: %w", f.path, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 	"github.com/getsops/sops/v3"
@@ -14,7 +13,8 @@ import (
 	sopsage "github.com/getsops/sops/v3/age"
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/stores/yaml"
-	"github.com/getsops/sops/v3/version"
+
+	"coin.internal/coin-agent/internal/sopsfile"
 )
 
 // Key is an age identity and what encrypts to it.
@@ -33,6 +33,17 @@ func NewKey(tb testing.TB) Key {
 // YAML encrypts values to the key; names that begin with SV_ stay readable.
 func YAML(tb testing.TB, key Key, values map[string]string) string {
 	tb.Helper()
+	return encrypt(tb, key, values, "^SV_")
+}
+
+// WholeYAML is YAML with the names that begin with SV_ encrypted, too.
+func WholeYAML(tb testing.TB, key Key, values map[string]string) string {
+	tb.Helper()
+	return encrypt(tb, key, values, "")
+}
+
+func encrypt(tb testing.TB, key Key, values map[string]string, unencrypted string) string {
+	tb.Helper()
 	var branch sops.TreeBranch
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		branch = append(branch, sops.TreeItem{Key: name, Value: values[name]})
@@ -41,23 +52,12 @@ func YAML(tb testing.TB, key Key, values map[string]string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tree := sops.Tree{Branches: sops.TreeBranches{branch}, Metadata: sops.Metadata{
-		KeyGroups: []sops.KeyGroup{{master}}, UnencryptedRegex: "^SV_", Version: version.Version, LastModified: time.Now().UTC(),
-	}}
+	tree := sopsfile.New(branch, master, unencrypted)
 	dataKey, errs := tree.GenerateDataKey()
 	if len(errs) > 0 {
 		tb.Fatal(errs)
 	}
-	cipher := aes.NewCipher()
-	mac, err := tree.Encrypt(dataKey, cipher)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, dataKey, tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	content, err := yaml.NewStore(&config.YAMLStoreConfig{}).EmitEncryptedFile(tree)
+	content, err := sopsfile.Encrypt(yaml.NewStore(&config.YAMLStoreConfig{}), tree, dataKey, aes.NewCipher())
 	if err != nil {
 		tb.Fatal(err)
 	}
