@@ -48,10 +48,8 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 	slices.SortStableFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	slices.Sort(stack.ExternalSecrets)
 	for i := 1; i < len(stack.Secrets); i++ {
-		if a, b := stack.Secrets[i-1], stack.Secrets[i]; a.Spec.Name == b.Spec.Name {
-			faults = append(faults, fault.New(r.placeOf("secrets", b.Key), "give them different names",
-				"the secrets %s and %s have one name in Swarm: %s", a.Key, b.Key, a.Spec.Name))
-		}
+		a, b := stack.Secrets[i-1], stack.Secrets[i]
+		faults = append(faults, r.checkApart("secrets", a.Key, a.Spec.Name, b.Key, b.Spec.Name))
 	}
 	return errors.Join(faults...)
 }
@@ -81,12 +79,19 @@ func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.
 	slices.SortStableFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	slices.Sort(stack.ExternalConfigs)
 	for i := 1; i < len(stack.Configs); i++ {
-		if a, b := stack.Configs[i-1], stack.Configs[i]; a.Spec.Name == b.Spec.Name {
-			faults = append(faults, fault.New(r.placeOf("configs", b.Key), "give them different names",
-				"the configs %s and %s have one name in Swarm: %s", a.Key, b.Key, a.Spec.Name))
-		}
+		a, b := stack.Configs[i-1], stack.Configs[i]
+		faults = append(faults, r.checkApart("configs", a.Key, a.Spec.Name, b.Key, b.Spec.Name))
 	}
 	return errors.Join(faults...)
+}
+
+// checkApart refuses two objects of one section that have one name in Swarm.
+func (r *renderer) checkApart(section, key, name, otherKey, otherName string) error {
+	if name != otherName {
+		return nil
+	}
+	return fault.New(r.placeOf(section, otherKey), "give them different names",
+		"the %s %s and %s have one name in Swarm: %s", section, key, otherKey, name)
 }
 
 func (r *renderer) configData(place fault.Place, key, file string) ([]byte, error) {
