@@ -110,12 +110,22 @@ func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	if asked == nil {
 		asked = &request{trigger: "commit", progress: func(string) {}, done: make(chan outcome, 1)}
 	}
-	result := a.look(ctx, asked.trigger, asked.progress)
+	result := a.lookOn(ctx, asked.trigger, asked.progress)
 	if ctx.Err() == nil {
 		failures = a.afterLook(result.err, failures)
 	}
 	asked.done <- result
 	return failures
+}
+
+// lookOn looks, and at once again while a newer commit overtakes what it began.
+func (a *Agent) lookOn(ctx context.Context, trigger string, progress func(string)) outcome {
+	for {
+		result := a.look(ctx, trigger, progress)
+		if !errors.Is(result.err, errOvertaken) || ctx.Err() != nil {
+			return result
+		}
+	}
 }
 
 // afterLook counts failures in a row and logs the first of its kind.
@@ -181,7 +191,7 @@ func (a *Agent) Once(ctx context.Context, progress func(string)) (*state.Sync, e
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
-	result := a.look(ctx, "manual", progress)
+	result := a.lookOn(ctx, "manual", progress)
 	return result.sync, result.err
 }
 

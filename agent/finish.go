@@ -59,8 +59,11 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 		return outcome{sync: r.sync, err: err} // the agent is stopping: the next start carries on
 	}
 	r.update(func(v *view) { v.progress = "" })
-	if errors.Is(err, errWaiting) {
+	switch {
+	case errors.Is(err, errWaiting):
 		return r.wait()
+	case errors.Is(err, errOvertaken):
+		return outcome{sync: r.sync, err: err}
 	}
 	r.sync.Finished = time.Now()
 	r.sync.Inputs = r.checkout.Inputs()
@@ -111,7 +114,11 @@ func (r *reconcile) wait() outcome {
 func (r *reconcile) succeed() (*state.Applied, error) {
 	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
 	r.sync.Faults, r.sync.Retries = nil, 0
-	r.sync.Summary = summarise(r.plan)
+	var plan deploy.Plan // the one on record: after a restart r.plan is only what was left of it
+	if err := json.Unmarshal(r.sync.Plan, &plan); err != nil {
+		return nil, fmt.Errorf("read the recorded plan: %w", err)
+	}
+	r.sync.Summary = summarise(plan)
 	services, err := json.Marshal(r.stack.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)

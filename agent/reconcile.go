@@ -155,8 +155,8 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 		return err
 	}
 	r.plan = plan
-	if r.sync.Touched && plan.Empty() {
-		return nil // carried on after a restart: the plan of then stays on record
+	if r.sync.Touched {
+		return nil // carried on: the plan of then stays on record, whatever is left of it
 	}
 	r.sync.PlanDigest = plan.Digest()
 	r.sync.Plan, err = json.Marshal(plan)
@@ -255,11 +255,15 @@ func (r *reconcile) apply(ctx context.Context) error {
 	return r.learnSecrets(ctx)
 }
 
-// verify follows the services until they are what they declare.
+// verify follows the services until they are what they declare, or until a newer
+// commit concerns this node: a fix must not wait for what it mends.
 func (r *reconcile) verify(ctx context.Context) error {
 	if !r.node.Config.Deployment.HealthCheck.Enabled {
 		return nil
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go r.watchRemote(ctx, cancel)
 	result, err := r.Engine.Verify(ctx, r.stack, deploy.VerifyOptions{
 		Timeout:  r.node.Config.HealthTimeout(),
 		Changed:  r.plan.Changed(),
@@ -268,7 +272,10 @@ func (r *reconcile) verify(ctx context.Context) error {
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
 		r.sync.Services = data
 	}
-	if err != nil {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errOvertaken):
+		return errOvertaken
+	case err != nil:
 		return environmentError{err}
 	}
 	return result.Err()

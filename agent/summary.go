@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/deploy"
@@ -26,6 +27,9 @@ func tally(plan deploy.Plan, verbs map[deploy.Action]string) string {
 	counts := map[group]int{}
 	restarts := 0
 	for _, step := range plan.Steps {
+		if comesBack(plan, step) {
+			continue
+		}
 		counts[group{step.Action, step.Kind}]++
 		if step.Restarts && step.Action == deploy.Update {
 			restarts++
@@ -47,6 +51,13 @@ func tally(plan deploy.Plan, verbs map[deploy.Action]string) string {
 		parts = append(parts, count(restarts, "restart"))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// comesBack says that a step does no more than bring a cron service back that the
+// plan has scaled down before.
+func comesBack(plan deploy.Plan, step deploy.Step) bool {
+	down := slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
+	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
 }
 
 var done = map[deploy.Action]string{

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/state"
@@ -94,14 +95,30 @@ func TestOvertaken(t *testing.T) {
 		l.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
 	}
 	l.step("by a commit during its rollout", func() {
-		second := l.commit("slow", slow)
+		stuck := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 50s}")
+		second := l.commit("stuck", stuck)
 		inVerify(second)
-		third := l.commit("quick", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
+		l.commit("of another node", map[string]string{"README.md": "no word of node3"})
+		l.git.Requests()
+		asked := 0
+		l.until("looking on", func(agent.Status) bool {
+			asked += len(l.git.Requests())
+			return asked > 5
+		})
+		if status, err := l.status(); err != nil || status.Sync.Commit != second || status.Sync.State != state.Running {
+			l.t.Errorf("a commit of another node overtook it: %+v, %v", status.Sync, err)
+		}
+		third := l.commit("the fix", map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
+		fixed := time.Now()
 		l.await(third, state.Succeeded)
-		for _, commit := range []string{second, third} {
-			if states := strings.Join(l.posts(commit, "success"), " "); states != "pending running success" {
-				l.t.Errorf("GitLab has %s of %s", states, commit)
-			}
+		if took := time.Since(fixed); took > 40*time.Second {
+			l.t.Errorf("the fix waited %s for what it mends", took)
+		}
+		if states := strings.Join(l.posts(second, "canceled"), " "); states != "pending running canceled" {
+			l.t.Errorf("GitLab has %s of the stuck one", states)
+		}
+		if states := strings.Join(l.posts(third, "success"), " "); states != "pending running success" {
+			l.t.Errorf("GitLab has %s of the fix", states)
 		}
 	})
 	l.step("while the agent is down", func() {

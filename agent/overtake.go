@@ -1,0 +1,38 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// errOvertaken ends a sync that a newer commit has overtaken; the next look, at
+// once, supersedes it.
+var errOvertaken = errors.New("a newer commit has overtaken this one")
+
+// watchRemote goes on looking at the remote while a sync waits for its services,
+// and cancels the waiting when a newer commit changes what this node reads.
+func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(r.Settings.Interval)
+	defer tick.Stop()
+	seen := r.sync.Commit
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		revision, err := r.Source.Select(ctx, r.rule())
+		if err != nil || revision.Commit == seen {
+			continue // a remote that is gone is the next look's to report
+		}
+		checkout, err := r.Source.Fetch(ctx, revision, r.paths())
+		if err != nil {
+			continue
+		}
+		if seen = revision.Commit; !checkout.Same(r.checkout.Inputs()) {
+			cancel(errOvertaken)
+			return
+		}
+	}
+}
