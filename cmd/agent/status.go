@@ -103,6 +103,8 @@ func (a *app) printStatus(s agent.Status) {
 	case s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error):
 		p.line("  looking   %s; again in %s", p.paint(red, s.PollError), roughly(time.Until(s.NextPoll)))
 		printHint(p, s.PollHint)
+	case s.Running && s.LastLook.IsZero():
+		p.line("  looking   for the first time since the agent started, %s", ago(s.Started))
 	case s.Running:
 		p.line("  looking   last %s, next in %s", ago(s.LastLook), roughly(time.Until(s.NextPoll)))
 	}
@@ -125,6 +127,8 @@ func verdict(p printer, s agent.Status) string {
 		return p.paint(yellow, "drifted")
 	case s.PollError != "":
 		return p.paint(red, "out of touch")
+	case s.LastLook.IsZero():
+		return p.paint(yellow, "starting")
 	}
 	return p.paint(yellow, "not in sync")
 }
