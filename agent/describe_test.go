@@ -23,10 +23,16 @@ func TestDescription(t *testing.T) {
 		{"superseded", state.Sync{State: state.Superseded, Summary: "superseded by 1234567890"}, "superseded by 1234567890"},
 		{"failed", state.Sync{State: state.Failed, Stage: "render", Error: place + "no", Hint: "do"}, "render: " + place + "no (do)"},
 		{"no remedy", state.Sync{State: state.RolledBack, Stage: "verify", Error: "no"}, "verify: no"},
-		{"place shortened", state.Sync{State: state.Failed, Stage: "load", Error: place + long[:340], Hint: strings.Repeat("h", 40)},
-			"load: docker-compose.yml:7: " + long[:340] + " (" + strings.Repeat("h", 40) + ")"},
-		{"message cut", state.Sync{State: state.Failed, Stage: "load", Error: place + long, Hint: "do"},
-			"load: docker-compose.yml:7: " + strings.Repeat("ы", 221) + "… (do)"},
+		{
+			"place shortened",
+			state.Sync{State: state.Failed, Stage: "load", Error: place + long[:340], Hint: strings.Repeat("h", 40)},
+			"load: docker-compose.yml:7: " + long[:340] + " (" + strings.Repeat("h", 40) + ")",
+		},
+		{
+			"message cut",
+			state.Sync{State: state.Failed, Stage: "load", Error: place + long, Hint: "do"},
+			"load: docker-compose.yml:7: " + strings.Repeat("ы", 221) + "… (do)",
+		},
 		{"both cut", state.Sync{State: state.Failed, Stage: "load", Error: long, Hint: long}, ""},
 	}
 	for _, test := range tests {

@@ -26,25 +26,25 @@ func (w *world) told(commit string, want ...gitlab.State) {
 }
 
 func TestRolloutAndIdle(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.start()
 		first := w.wantLast(w.revision.Commit, state.Succeeded)
 		w.told(first.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 		if w.description != "1 service, 1 network created" && !strings.Contains(w.description, "1 service created") {
-			t.Errorf("described as %q", w.description)
+			w.t.Errorf("described as %q", w.description)
 		}
 		for range 20 {
 			w.poll()
 		}
 		if w.plans() != 1 || w.last().ID != first.ID {
-			t.Errorf("%d plans applied, sync %d: want 1, %d", w.plans(), w.last().ID, first.ID)
+			w.t.Errorf("%d plans applied, sync %d: want 1, %d", w.plans(), w.last().ID, first.ID)
 		}
 		if status := w.agent.Status(); !status.InSync {
-			t.Errorf("not in sync: %+v", status)
+			w.t.Errorf("not in sync: %+v", status)
 		}
 		for _, gap := range w.gaps() {
 			if gap < interval-interval/10 || gap > interval+interval/10 {
-				t.Errorf("%s between two looks", gap)
+				w.t.Errorf("%s between two looks", gap)
 			}
 		}
 	})
@@ -52,23 +52,23 @@ func TestRolloutAndIdle(t *testing.T) {
 
 // A revision that failed is held until a new commit or a person comes.
 func TestHeldRevision(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.start()
 		bad := w.commit("2", nodeDir+"node.env", "")
 		w.poll()
 		failed := w.wantLast(bad, state.Failed)
 		w.told(bad, gitlab.Failed)
 		if failed.Stage != "render" || failed.Retry || failed.Hint == "" || !strings.Contains(w.description, failed.Hint) {
-			t.Errorf("failed as %+v, described as %q", failed, w.description)
+			w.t.Errorf("failed as %+v, described as %q", failed, w.description)
 		}
 		for range 5 {
 			w.poll()
 		}
 		if w.last().ID != failed.ID {
-			t.Error("it was tried again by itself")
+			w.t.Error("it was tried again by itself")
 		}
-		if sync, err := w.agent.Sync(t.Context(), func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
-			t.Errorf("asked for: %+v, %v", sync, err)
+		if sync, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
+			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		good := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
@@ -78,13 +78,13 @@ func TestHeldRevision(t *testing.T) {
 }
 
 func TestRolloutFails(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_web", State: deploy.Failed, Message: "the task failed", Error: "No such image: app:1"}}}
 		w.start()
 		sync := w.wantLast(w.revision.Commit, state.Failed)
 		w.told(sync.Commit, gitlab.Pending, gitlab.Running, gitlab.Failed)
 		if !strings.HasPrefix(w.description, "verify: service s_web: ") || !strings.Contains(w.description, "No such image: app:1") || sync.Hint == "" {
-			t.Errorf("described as %q", w.description)
+			w.t.Errorf("described as %q", w.description)
 		}
 	})
 }
@@ -98,7 +98,7 @@ func TestEnvironmentErrors(t *testing.T) {
 		"remote's files": func(w *world, err error) { w.mismatch = err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inWorld(t, func(w *world) {
 				w.set(func() { set(w, fmt.Errorf("away: %w", gitsync.ErrUnreachable)) })
 				w.start()
 				w.pass(2 * time.Hour)
@@ -106,17 +106,17 @@ func TestEnvironmentErrors(t *testing.T) {
 				for i, gap := range w.gaps() {
 					limit = min(2*limit, 10*time.Minute)
 					if gap < limit-limit/10 || gap > limit+limit/10 {
-						t.Errorf("look %d came after %s, want %s give or take a tenth", i, gap, limit)
+						w.t.Errorf("look %d came after %s, want %s give or take a tenth", i, gap, limit)
 					}
 				}
 				if status := w.agent.Status(); status.InSync || !strings.Contains(status.PollError, "away") {
-					t.Errorf("status: %+v", status)
+					w.t.Errorf("status: %+v", status)
 				}
 				w.set(func() { set(w, nil) })
 				w.pass(11 * time.Minute)
 				w.wantLast(w.revision.Commit, state.Succeeded)
 				if status := w.agent.Status(); !status.InSync || status.PollError != "" {
-					t.Errorf("status: %+v", status)
+					w.t.Errorf("status: %+v", status)
 				}
 			})
 		})
@@ -130,27 +130,27 @@ func TestGate(t *testing.T) {
 		"approval is required": "approval: {required: true}\n",
 	} {
 		t.Run(reason, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inWorld(t, func(w *world) {
 				commit := w.commit("2", configFile, config+more)
 				w.start()
 				sync := w.wantLast(commit, state.Waiting)
 				w.told(commit, gitlab.Pending)
 				if sync.Waiting != reason || w.description != "waiting: "+reason+"; `agent sync` on the node rolls it out" {
-					t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
+					w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
 				}
 				w.poll()
 				w.halt()
 				w.start()
 				w.poll()
 				if w.plans() != 0 || w.last().ID != sync.ID {
-					t.Errorf("it did not wait: %+v", w.last())
+					w.t.Errorf("it did not wait: %+v", w.last())
 				}
-				if _, err := w.agent.Sync(t.Context(), func(string) {}); err != nil {
-					t.Fatal(err)
+				if _, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil {
+					w.t.Fatal(err)
 				}
 				done := w.wantLast(commit, state.Succeeded)
 				if done.ID != sync.ID || done.Waiting != "" || w.plans() != 1 {
-					t.Errorf("rolled out as %+v", done)
+					w.t.Errorf("rolled out as %+v", done)
 				}
 			})
 		})
@@ -158,7 +158,7 @@ func TestGate(t *testing.T) {
 }
 
 func TestSuperseded(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		old := w.commit("2", configFile, string(w.files[configFile].Data)+"deployment: {auto_deploy: false}\n")
 		w.start()
 		w.wantLast(old, state.Waiting)
@@ -167,14 +167,14 @@ func TestSuperseded(t *testing.T) {
 		w.wantLast(commit, state.Waiting)
 		w.told(old, gitlab.Pending, gitlab.Canceled)
 		if w.description != "superseded by 0000000000" {
-			t.Errorf("described as %q", w.description)
+			w.t.Errorf("described as %q", w.description)
 		}
 	})
 }
 
 // An agent that is stopped while it applies carries on under the same number.
 func TestCarriesOn(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.onApply = func(ctx context.Context) { <-ctx.Done() }
 		w.start()
 		running := w.wantLast(w.revision.Commit, state.Running)
@@ -183,14 +183,14 @@ func TestCarriesOn(t *testing.T) {
 		w.start()
 		done := w.wantLast(w.revision.Commit, state.Succeeded)
 		if done.ID != running.ID {
-			t.Errorf("carried on as %d, was %d", done.ID, running.ID)
+			w.t.Errorf("carried on as %d, was %d", done.ID, running.ID)
 		}
 		w.told(done.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 	})
 }
 
 func TestRewrittenHistory(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.start()
 		first := w.revision.Commit
 		rewritten := w.commit("2", nodeDir+"node.env", "TAG=2\n")
@@ -200,7 +200,7 @@ func TestRewrittenHistory(t *testing.T) {
 		w.told(rewritten, gitlab.Failed)
 		status := w.agent.Status()
 		if !strings.Contains(status.PollError, "history was rewritten") || !strings.Contains(status.PollHint, "allow_rewrite") || status.InSync {
-			t.Errorf("status: %+v", status)
+			w.t.Errorf("status: %+v", status)
 		}
 		w.halt()
 		w.allow = true
@@ -212,16 +212,16 @@ func TestRewrittenHistory(t *testing.T) {
 func TestDrift(t *testing.T) {
 	for mode, corrected := range map[string]bool{"report": false, "correct": true} {
 		t.Run(mode, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inWorld(t, func(w *world) {
 				w.commit("2", configFile, string(w.files[configFile].Data)+"drift: "+mode+"\n")
 				w.start()
 				w.set(func() { w.live = nil })
 				w.poll()
 				if got := w.plans() == 2; got != corrected {
-					t.Errorf("%d plans applied", w.plans())
+					w.t.Errorf("%d plans applied", w.plans())
 				}
 				if status := w.agent.Status(); status.InSync != corrected || len(status.Drift) > 0 == corrected {
-					t.Errorf("in sync %v, drift %v", status.InSync, status.Drift)
+					w.t.Errorf("in sync %v, drift %v", status.InSync, status.Drift)
 				}
 			})
 		})
@@ -230,17 +230,17 @@ func TestDrift(t *testing.T) {
 
 // A request comes in its turn; one whose client gives up is not waited for.
 func TestSyncRequests(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.onApply = func(context.Context) { time.Sleep(time.Minute) } //nolint:forbidigo // the bubble's time
+	inWorld(t, func(w *world) {
+		w.onApply = func(context.Context) { time.Sleep(time.Minute) }
 		w.start()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if _, err := w.agent.Sync(ctx, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v while a sync runs", err)
+			w.t.Errorf("got %v while a sync runs", err)
 		}
-		sync, err := w.agent.Sync(t.Context(), func(string) {})
+		sync, err := w.agent.Sync(w.t.Context(), func(string) {})
 		if err != nil || sync.Trigger != "manual" || sync.Summary != "in sync: nothing to change" {
-			t.Errorf("got %+v, %v", sync, err)
+			w.t.Errorf("got %+v, %v", sync, err)
 		}
 		synctest.Wait()
 		w.told(w.revision.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
@@ -250,11 +250,11 @@ func TestSyncRequests(t *testing.T) {
 // A person may ask before the daemon has seen a commit: GitLab hears of it even
 // when nothing is to change.
 func TestManualSyncOfNewCommit(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inWorld(t, func(w *world) {
 		w.start()
 		commit := w.commit("2")
-		if _, err := w.agent.Sync(t.Context(), func(string) {}); err != nil {
-			t.Fatal(err)
+		if _, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil {
+			w.t.Fatal(err)
 		}
 		w.told(commit, gitlab.Success)
 	})

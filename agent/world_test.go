@@ -58,7 +58,7 @@ type world struct {
 }
 
 // inWorld runs a test in a world whose daemon does not run yet.
-func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
@@ -74,7 +74,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 				w.halt()
 			}
 		}()
-		test(t, w)
+		test(w)
 	})
 }
 
@@ -157,7 +157,7 @@ func (w *world) halt() {
 
 // pass lets time pass, and the daemon do what is due.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the bubble's time
+	time.Sleep(d)
 	synctest.Wait()
 }
 
