@@ -3,7 +3,6 @@ package manifests
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/paging"
 )
 
 // errLeaves is the cause of a fault over a path that leads out of the repository.
@@ -149,30 +149,22 @@ func (i derivedInfo) Sys() any           { return nil }
 type derivedDir struct {
 	fs.File
 	repository *repository
-	entries    []fs.DirEntry
-	listed     bool
+	pages      paging.Folder
 }
 
 // ReadDir lists the folder's own entries and the derived files, by name.
 func (d *derivedDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !d.listed {
-		entries, err := fs.ReadDir(d.repository.under, d.repository.dir)
-		if err != nil {
-			return nil, err
-		}
-		for name, content := range d.repository.derived {
-			entries = append(entries, fs.FileInfoToDirEntry(derivedInfo{name, int64(len(content))}))
-		}
-		slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-		d.entries, d.listed = entries, true
+	return d.pages.Next(n, d.repository.list)
+}
+
+func (r *repository) list() ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(r.under, r.dir)
+	if err != nil {
+		return nil, err
 	}
-	if n > 0 && len(d.entries) == 0 {
-		return nil, io.EOF
+	for name, content := range r.derived {
+		entries = append(entries, fs.FileInfoToDirEntry(derivedInfo{name, int64(len(content))}))
 	}
-	if n <= 0 || n > len(d.entries) {
-		n = len(d.entries)
-	}
-	some := d.entries[:n:n]
-	d.entries = d.entries[n:]
-	return some, nil
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
 }

@@ -3,7 +3,6 @@ package sync
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"coin.internal/coin-agent/internal/paging"
 )
 
 var (
@@ -211,10 +212,9 @@ func (o *openFile) Close() error               { return nil }
 // openFolder lists itself when it is first asked to, for only then does its
 // content count as read.
 type openFolder struct {
-	info   info
-	list   func() ([]fs.DirEntry, error)
-	listed bool
-	rest   []fs.DirEntry
+	info  info
+	list  func() ([]fs.DirEntry, error)
+	pages paging.Folder
 }
 
 func (o *openFolder) Stat() (fs.FileInfo, error) { return o.info, nil }
@@ -224,21 +224,4 @@ func (o *openFolder) Read([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errIsFolder}
 }
 
-func (o *openFolder) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !o.listed {
-		all, err := o.list()
-		if err != nil {
-			return nil, err
-		}
-		o.rest, o.listed = all, true
-	}
-	if n > 0 && len(o.rest) == 0 {
-		return nil, io.EOF
-	}
-	if n <= 0 || n > len(o.rest) {
-		n = len(o.rest)
-	}
-	part := o.rest[:n:n]
-	o.rest = o.rest[n:]
-	return part, nil
-}
+func (o *openFolder) ReadDir(n int) ([]fs.DirEntry, error) { return o.pages.Next(n, o.list) }
