@@ -183,13 +183,7 @@ func (e *Engine) readSecrets(ctx context.Context, live *Live, stack *compose.Sta
 		}
 		return nil
 	}
-	if err := read(stackLabel(stack.Name)); err != nil {
-		return err
-	}
-	if missing := missingNames(wanted, live.Secrets); len(missing) > 0 {
-		return read(nameFilter(missing))
-	}
-	return nil
+	return readObjects(stack.Name, wanted, live.Secrets, read)
 }
 
 func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Stack) error {
@@ -207,10 +201,16 @@ func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Sta
 		}
 		return nil
 	}
-	if err := read(stackLabel(stack.Name)); err != nil {
+	return readObjects(stack.Name, wanted, live.Configs, read)
+}
+
+// readObjects reads into found what has the stack's label, and then by name what
+// else is wanted.
+func readObjects[T any](stack string, wanted []string, found map[string]T, read func(filters.Args) error) error {
+	if err := read(stackLabel(stack)); err != nil {
 		return err
 	}
-	if missing := missingNames(wanted, live.Configs); len(missing) > 0 {
+	if missing := missingNames(wanted, found); len(missing) > 0 {
 		return read(nameFilter(missing))
 	}
 	return nil
