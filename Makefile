@@ -31,7 +31,7 @@ check: lint ## what CI runs
 fuzz: ## every fuzz target for FUZZ (30s)
 	@for dir in $(FUZZERS); do \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
-			echo "$$dir $$target"; go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) || exit 1; \
+			echo "$$dir $$target"; go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) -fuzzminimizetime 20x || exit 1; \
 		done; \
 	done
 

@@ -110,11 +110,13 @@ func networkDifferences(live network.Summary, want network.CreateOptions) []stri
 			differing = append(differing, field)
 		}
 	}
-	note(want.Driver == "" || live.Driver == want.Driver, "driver")
+	// The engine tells the driver and its options only once they are at work.
+	idle := live.Driver == ""
+	note(idle || want.Driver == "" || live.Driver == want.Driver, "driver")
 	note(live.Internal == want.Internal, "internal")
 	note(live.Attachable == want.Attachable, "attachable")
 	note(want.EnableIPv6 == nil || live.EnableIPv6 == *want.EnableIPv6, "enable_ipv6")
-	note(contains(live.Options, want.Options), "driver_opts")
+	note(idle || contains(live.Options, want.Options), "driver_opts")
 	labels := maps.Clone(want.Labels)
 	delete(labels, compose.LabelOwner) // a network that another tool made cannot get it
 	note(contains(live.Labels, labels), "labels")

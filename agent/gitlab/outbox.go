@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -165,23 +166,31 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Flush delivers until nothing is left or ctx ends.
+// Flush delivers until nothing is left, ctx ends, or GitLab refuses the token,
+// which only a person can mend.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		next, left := o.round(ctx)
 		if left == 0 {
 			return nil
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || o.halted() {
 			health := o.Health()
-			err := fmt.Errorf("deliver reports to GitLab: %d left: %w", left, ctx.Err())
-			if health.LastError != "" {
-				err = fmt.Errorf("%w: %s", err, health.LastError)
+			err := fmt.Errorf("deliver reports to GitLab: %d left: %s", left, cmp.Or(health.LastError, "they had no time"))
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w (%w)", err, ctx.Err())
 			}
 			return fault.WithHint(err, health.Hint)
 		}
 		o.rest(ctx, next)
 	}
+}
+
+// halted tells whether the delivery waits for a better token.
+func (o *Outbox) halted() bool {
+	o.delivering.Lock()
+	defer o.delivering.Unlock()
+	return o.pause.auth
 }
 
 // rest waits for d, for a new report or for the end.

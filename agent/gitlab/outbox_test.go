@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -322,13 +323,18 @@ func TestFlush(t *testing.T) {
 		if err := w.outbox.Flush(w.t.Context()); err != nil {
 			w.t.Fatal(err)
 		}
-		w.Inject(gitlabtest.Fault{Status: 401, Times: -1})
-		w.enqueue(report(gitlab.Failed, ""))
-		ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-		defer cancel()
-		err := w.outbox.Flush(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 left") || !strings.Contains(err.Error(), "401") || fault.Hint(err) == "" {
-			w.t.Errorf("error %v, hint %q", err, fault.Hint(err))
+		for _, status := range []int{503, 401} {
+			waits := status == 503 // nobody mends a token by waiting
+			w.Heal()
+			w.Inject(gitlabtest.Fault{Status: status, Times: -1})
+			w.enqueue(report(gitlab.Failed, ""))
+			ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+			err := w.outbox.Flush(ctx)
+			cancel()
+			if errors.Is(err, context.DeadlineExceeded) != waits || err == nil ||
+				!strings.Contains(err.Error(), "1 left") || !strings.Contains(err.Error(), strconv.Itoa(status)) {
+				w.t.Errorf("%d: error %v, hint %q", status, err, fault.Hint(err))
+			}
 		}
 	})
 }
