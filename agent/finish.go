@@ -29,7 +29,7 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 		overtaken := *last
 		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
 		overtaken.Summary = "superseded by " + short(r.revision.Commit)
-		if err := errors.Join(r.record(&overtaken, nil), r.report(&overtaken)); err != nil {
+		if err := errors.Join(r.report(&overtaken), r.record(&overtaken, nil)); err != nil {
 			return err
 		}
 	}
@@ -74,11 +74,13 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	if err != nil {
 		r.fail(err)
 	}
-	if saveErr := r.record(r.sync, applied); saveErr != nil {
-		return outcome{sync: r.sync, err: saveErr}
-	}
+	// The report is queued first: killed in between, the agent carries this sync
+	// on and queues the same report, which the outbox takes once.
 	if reportErr := r.tell(); reportErr != nil {
 		return outcome{sync: r.sync, err: reportErr}
+	}
+	if saveErr := r.record(r.sync, applied); saveErr != nil {
+		return outcome{sync: r.sync, err: saveErr}
 	}
 	if r.sync.Retry {
 		return outcome{sync: r.sync, err: err}
@@ -105,10 +107,10 @@ const quietRetries = 3
 // wait leaves the sync waiting for a person.
 func (r *reconcile) wait() outcome {
 	r.Log.Info("waiting", "revision", short(r.sync.Commit), "reason", r.sync.Waiting)
-	if err := r.save(); err != nil {
+	if err := r.report(r.sync); err != nil {
 		return outcome{err: err}
 	}
-	return outcome{sync: r.sync, err: r.report(r.sync)}
+	return outcome{sync: r.sync, err: r.save()}
 }
 
 func (r *reconcile) succeed() (*state.Applied, error) {

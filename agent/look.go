@@ -166,10 +166,12 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 	sync.Stack, sync.Release, sync.Inputs = last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != state.Succeeded {
-		sync.Stage, sync.Hint = last.Stage, last.Hint
-		sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
+		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error
+		if !last.Unchanged {
+			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
+		}
 	}
-	if err := errors.Join(a.record(sync, nil), a.report(sync)); err != nil {
+	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
 		return outcome{err: err}
 	}
 	a.Log.Info("commit does not concern this node", "revision", short(sync.Commit))
