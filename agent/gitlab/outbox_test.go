@@ -328,7 +328,7 @@ func TestFlush(t *testing.T) {
 			w.Heal()
 			w.Inject(gitlabtest.Fault{Status: status, Times: -1})
 			w.enqueue(report(gitlab.Failed, ""))
-			ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Minute) // longer than any backoff
 			err := w.outbox.Flush(ctx)
 			cancel()
 			if errors.Is(err, context.DeadlineExceeded) != waits || err == nil ||
