@@ -33,6 +33,8 @@ type Engine struct {
 	api  *client.Client
 	host string
 
+	negotiated sync.Once
+
 	mu       sync.Mutex
 	networks map[string]string // network names by ID: they never change, so asking once serves all later looks
 }
@@ -48,6 +50,12 @@ func Connect(host string) (*Engine, error) {
 		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), "give it as unix:///var/run/docker.sock")
 	}
 	return &Engine{api: api, host: host, networks: map[string]string{}}, nil
+}
+
+// negotiate settles the API version. Every call does so by itself, but the stream
+// of events reads the version without a lock: it must be there before.
+func (e *Engine) negotiate(ctx context.Context) {
+	e.negotiated.Do(func() { e.api.NegotiateAPIVersion(ctx) })
 }
 
 // Close ends the connection.

@@ -116,6 +116,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 	defer deadline.Stop()
 	following, stop := context.WithCancel(ctx)
 	defer stop()
+	e.negotiate(ctx)
 	wake := e.follow(following, want)
 	memory := newMemory(opts.Changed)
 	var last Result

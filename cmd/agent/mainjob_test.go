@@ -30,7 +30,7 @@ func changed(before, after map[string]uint64) []string {
 func TestMainJob(t *testing.T) {
 	l := newLab(t)
 	other := l.swarm.Stack(t)
-	l.swarm.Docker(t, "services: {neighbour: {image: "+imageA+"}}\n", "stack", "deploy", "--resolve-image=never", "-c", "-", other)
+	l.swarm.Docker(t, "version: \"3.8\"\nservices: {neighbour: {image: "+imageA+"}}\n", "stack", "deploy", "--resolve-image=never", "-c", "-", other)
 	files := l.smallRepo()
 	first := l.commit("first", files)
 	l.start()
