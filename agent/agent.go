@@ -212,10 +212,5 @@ func (a *Agent) recall() error {
 	return nil
 }
 
-// rule says which revision to follow.
-func (a *Agent) rule() gitsync.Rule {
-	return a.Settings.Rule()
-}
-
 // errRewritten refuses a branch whose history was rewritten.
 var errRewritten = errors.New("the branch's history was rewritten: the new commit does not descend from the one that was synced last")

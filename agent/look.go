@@ -20,7 +20,7 @@ import (
 // when it is new, was interrupted, may be retried or is asked for; else one look
 // at the live services.
 func (a *Agent) look(ctx context.Context, trigger string, progress func(string)) outcome {
-	revision, err := a.Source.Select(ctx, a.rule())
+	revision, err := a.Source.Select(ctx, a.Settings.Rule())
 	if err != nil {
 		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
 	}
@@ -124,7 +124,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, trigger st
 		return outcome{err: err}
 	}
 	started := time.Now()
-	checkout, err := a.Source.Fetch(ctx, revision, a.paths())
+	checkout, err := a.Source.Fetch(ctx, revision, a.Settings.Paths())
 	if err != nil {
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
@@ -140,15 +140,6 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, trigger st
 	r.sync.Seconds["fetch"] = seconds
 	a.Metrics.phase("fetch", seconds)
 	return r.finish(ctx, r.run(ctx))
-}
-
-// paths are what a node reads of the repository, to be fetched at once.
-func (a *Agent) paths() []string { return a.Settings.Paths() }
-
-// Paths lists the files and folders of the repository that a node is made of.
-func (s *Settings) Paths() []string {
-	environment := "environments/" + s.Environment
-	return []string{environment + "/config.yml", environment + "/common", environment + "/nodes/" + s.Node, "templates"}
 }
 
 // concernsOthers says that a new commit changes nothing that this node reads.

@@ -22,11 +22,11 @@ func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseF
 			return
 		case <-tick.C:
 		}
-		revision, err := r.Source.Select(ctx, r.rule())
+		revision, err := r.Source.Select(ctx, r.Settings.Rule())
 		if err != nil || revision.Commit == seen {
 			continue // a remote that is gone is the next look's to report
 		}
-		checkout, err := r.Source.Fetch(ctx, revision, r.paths())
+		checkout, err := r.Source.Fetch(ctx, revision, r.Settings.Paths())
 		if err != nil {
 			continue
 		}

@@ -276,3 +276,9 @@ func (s *Settings) Rule() gitsync.Rule {
 	}
 	return rule
 }
+
+// Paths lists the files and folders of the repository that a node is made of.
+func (s *Settings) Paths() []string {
+	environment := "environments/" + s.Environment
+	return []string{environment + "/config.yml", environment + "/common", environment + "/nodes/" + s.Node, "templates"}
+}
