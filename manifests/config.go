@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type Config struct {
 	Approval              Approval      `yaml:"approval" doc:"Who has to agree before a rollout."`
 	Notifications         Notifications `yaml:"notifications" doc:"Who is told of rollouts."`
 	Interpolation         Interpolation `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"What an unset variable without a default is: an error (strict), or a warning and an empty string as docker stack deploy has it (lenient)."`
+	Images                Images        `yaml:"images" doc:"How images are taken from their registry."`
+	Secrets               Secrets       `yaml:"secrets" doc:"What holds for the environment's secrets: which must exist, when they are to be rotated, how long old versions stay."`
 	AllowPlaintextSecrets bool          `yaml:"allow_plaintext_secrets" doc:"Accept secrets that stand unencrypted in the repository. Never in production."`
 	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What follows when the live stack is found changed between commits: only a report, or the applied state put back."`
 
@@ -87,14 +90,15 @@ const (
 
 // NodeConfig is one entry of `nodes`.
 type NodeConfig struct {
-	Name         string   `yaml:"name" required:"true" format:"name" doc:"The node's name; the same as its folder's below nodes/."`
-	Context      string   `yaml:"context" required:"true" doc:"The Docker context that people and scripts reach the node by."`
-	Endpoint     string   `yaml:"endpoint" format:"endpoint" doc:"The address of the node's engine."`
-	Stack        string   `yaml:"stack" required:"true" format:"stack" doc:"The name of the node's Swarm stack."`
-	Role         Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout: secondaries go first."`
-	PublicIP     string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
-	ComposeFiles []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. When none is named: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
-	ProjectFiles []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder; a later one wins. They come after common/project.env. When none is named: project.env, then project_<node>.env."`
+	Name            string   `yaml:"name" required:"true" format:"name" doc:"The node's name; the same as its folder's below nodes/."`
+	Context         string   `yaml:"context" required:"true" doc:"The Docker context that people and scripts reach the node by."`
+	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"The address of the node's engine."`
+	Stack           string   `yaml:"stack" required:"true" format:"stack" doc:"The name of the node's Swarm stack."`
+	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout: secondaries go first."`
+	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
+	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. When none is named: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
+	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, besides secrets.required."`
+	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder; a later one wins. They come after common/project.env. When none is named: project.env, then project_<node>.env."`
 }
 
 // Database is the section `database`.
@@ -151,6 +155,36 @@ type Rollback struct {
 	Automatic bool `yaml:"automatic" doc:"Whether that happens without a person asking for it."`
 }
 
+// ResolveImage says when an image's tag is looked up in its registry.
+type ResolveImage string
+
+// The choices of `docker stack deploy --resolve-image`.
+const (
+	ResolveAlways  ResolveImage = "always"
+	ResolveChanged ResolveImage = "changed"
+	ResolveNever   ResolveImage = "never"
+)
+
+// Images is the section `images`.
+type Images struct {
+	Resolve ResolveImage `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When a tag is resolved to a digest through its registry, so that every node runs the same content: at each sync (always; a tag that was moved is then seen), when the image's text changed (changed), or never."`
+}
+
+// Secrets is the section `secrets`.
+type Secrets struct {
+	Required           []string       `yaml:"required" doc:"Secrets that must have a value on every node: a sync stops before it starts where one is missing."`
+	Retention          Retention      `yaml:"retention" doc:"How long versions that nothing uses any more stay in Swarm."`
+	RotationDays       int            `yaml:"rotation_days" min:"0" doc:"After how many days a secret is to be rotated. 0 for never."`
+	RotationExceptions map[string]int `yaml:"rotation_exceptions" doc:"Secrets with a period of their own, in days. 0 for never."`
+}
+
+// Retention is the section `secrets.retention`. A version has to be beyond both
+// bounds before it is collected.
+type Retention struct {
+	Days     int `yaml:"days" min:"1" doc:"How many days an old version stays. Without it: 7 in development, 14 in sandbox, 30 in testing, else 90."`
+	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions stay besides the newest one, however old they are."`
+}
+
 // Approval is the section `approval`.
 type Approval struct {
 	Required            bool     `yaml:"required" doc:"Whether a rollout waits for approval."`
@@ -205,6 +239,39 @@ func (c *Config) HealthTimeout() time.Duration {
 		return 180 * time.Second
 	}
 	return 300 * time.Second
+}
+
+// SecretRetention is how long an old version of a secret stays at least (seed,
+// the table of section 6.2).
+func (c *Config) SecretRetention() time.Duration {
+	const day = 24 * time.Hour
+	if days := c.Secrets.Retention.Days; days > 0 {
+		return time.Duration(days) * day
+	}
+	switch c.Environment.Name {
+	case "development":
+		return 7 * day
+	case "sandbox":
+		return 14 * day
+	case "testing":
+		return 30 * day
+	}
+	return 90 * day
+}
+
+// RotationPeriod is after how long a secret is to be rotated; 0 for never.
+func (c *Config) RotationPeriod(secret string) time.Duration {
+	days, own := c.Secrets.RotationExceptions[secret]
+	if !own {
+		days = c.Secrets.RotationDays
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
+
+// RequiredSecrets lists what must have a value on a node, sorted.
+func (c *Config) RequiredSecrets(node string) []string {
+	entry, _ := c.Node(node)
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.Secrets.Required, entry.RequiredSecrets))))
 }
 
 // ApprovalRequired says whether a rollout waits for approval.

@@ -160,7 +160,7 @@ func TestConfigFaults(t *testing.T) {
 		"port text":          {more("database: {port: '5432'}\n"), []string{`want a whole number from 1 to 65535, got "5432"|`}},
 		"replicas":           {more("deployment: {replicas: 0}\n"), []string{`want a whole number of at least 1, got 0|`}},
 		"flag":               {more("deployment: {feature_flags: {a: on1}}\n"), []string{`deployment.feature_flags.a: want true or false, got "on1"|`}},
-		"flags":              {more("deployment: {feature_flags: [a]}\n"), []string{`deployment.feature_flags: want a mapping of names to true or false, got a list|`}},
+		"flags":              {more("deployment: {feature_flags: [a]}\n"), []string{`deployment.feature_flags: want a mapping of names to values, got a list|`}},
 		"list of text":       {more("deployment: {order: node3}\n"), []string{`deployment.order: want a list, got "node3"|`}},
 		"strategy":           {more("deployment: {strategy: blue_green}\n"), []string{`want one of sequential, parallel, blue-green, replace, got "blue_green"|did you mean "blue-green"?`}},
 		"type":               {strings.Replace(plainConfig, "non-production", "staging", 1), []string{`want one of non-production, production, got "staging"|use one of`}},

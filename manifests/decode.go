@@ -90,7 +90,7 @@ func (d *decoder) value(node *yaml.Node, key string, v reflect.Value, tag reflec
 		return
 	}
 	if v.Kind() == reflect.Map {
-		d.flags(node, key, v)
+		d.named(node, key, v)
 		return
 	}
 	d.scalar(node, key, v, tag)
@@ -137,10 +137,10 @@ func (d *decoder) list(node *yaml.Node, key string, v reflect.Value, tag reflect
 	}
 }
 
-// flags decodes a mapping whose keys are the author's to choose.
-func (d *decoder) flags(node *yaml.Node, key string, v reflect.Value) {
+// named decodes a mapping whose keys are the author's to choose.
+func (d *decoder) named(node *yaml.Node, key string, v reflect.Value) {
 	if node.Kind != yaml.MappingNode {
-		d.mismatch(node, key, "a mapping of names to true or false")
+		d.mismatch(node, key, "a mapping of names to values")
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))

@@ -19,6 +19,7 @@ func (c *Config) validate(environment string) faults {
 	c.validateNodes(&found)
 	c.validateOrder(&found)
 	c.validateTwins(&found)
+	c.unique(&found, "secrets.required", c.Secrets.Required)
 	if c.AllowPlaintextSecrets && c.Environment.Type == Production {
 		found.add(c.Place("allow_plaintext_secrets"), "remove the key and encrypt the secrets with sops",
 			"allow_plaintext_secrets is refused in an environment of type production")
@@ -47,6 +48,7 @@ func (c *Config) validateNodes(found *faults) {
 		}
 		c.unique(found, key+".compose_files", node.ComposeFiles)
 		c.unique(found, key+".project_files", node.ProjectFiles)
+		c.unique(found, key+".required_secrets", node.RequiredSecrets)
 	}
 }
 
