@@ -90,6 +90,8 @@ func TestConfig(t *testing.T) {
 			Slack: manifests.Slack{Channel: "#production-deployments"}, Email: []string{"ops-team@company.com"},
 		},
 		Interpolation: manifests.Strict,
+		Images:        manifests.Images{Resolve: manifests.ResolveChanged},
+		Secrets:       manifests.Secrets{Retention: manifests.Retention{Versions: 1}},
 		Drift:         manifests.DriftReport,
 	}
 	exported := cmp.FilterPath(func(p cmp.Path) bool {
