@@ -181,7 +181,7 @@ type Secrets struct {
 // Retention is the section `secrets.retention`. A version has to be beyond both
 // bounds before it is collected.
 type Retention struct {
-	Days     int `yaml:"days" min:"1" doc:"How many days an old version stays. Without it: 7 in development, 14 in sandbox, 30 in testing, else 90."`
+	Days     int `yaml:"days" min:"0" doc:"How many days a version stays after nothing uses it any more; 0 to go by versions alone. Without it: 7 in development, 14 in sandbox, 30 in testing, else 90."`
 	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions stay besides the newest one, however old they are."`
 }
 
@@ -245,8 +245,8 @@ func (c *Config) HealthTimeout() time.Duration {
 // the table of section 6.2).
 func (c *Config) SecretRetention() time.Duration {
 	const day = 24 * time.Hour
-	if days := c.Secrets.Retention.Days; days > 0 {
-		return time.Duration(days) * day
+	if _, set := c.places["secrets.retention.days"]; set {
+		return time.Duration(c.Secrets.Retention.Days) * day
 	}
 	switch c.Environment.Name {
 	case "development":

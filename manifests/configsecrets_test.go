@@ -23,6 +23,7 @@ func TestSecretRetention(t *testing.T) {
 		{"production", "", 90 * day},
 		{"elsewhere", "", 90 * day},
 		{"sandbox", "secrets: {retention: {days: 3}}\n", 3 * day},
+		{"sandbox", "secrets: {retention: {days: 0}}\n", 0},
 		{"production", "secrets: {retention: {versions: 5}}\n", 90 * day},
 	}
 	for _, test := range tests {
@@ -61,7 +62,7 @@ secrets:
 
 func TestSecretsFaults(t *testing.T) {
 	for keys, want := range map[string]string{
-		"secrets: {retention: {days: 0}}\n":                  "secrets.retention.days: want a whole number of at least 1",
+		"secrets: {retention: {days: -1}}\n":                 "secrets.retention.days: want a whole number of at least 0",
 		"secrets: {retention: {versions: 0}}\n":              "secrets.retention.versions: want a whole number of at least 1",
 		"secrets: {rotation_exceptions: {card_iv: never}}\n": "secrets.rotation_exceptions.card_iv: want a whole number of at least 0",
 		"secrets: {required: [a, a]}\n":                      `secrets.required lists "a" twice`,
