@@ -133,6 +133,7 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 	place := s.place("services", name, "ports")
 	var faults []error
 	var exposed []string
+	var ports []any
 	for _, item := range list(service["ports"]) {
 		port := mapping(item)
 		if ip := fmt.Sprint(port["host_ip"]); port["host_ip"] != nil && ip != "0.0.0.0" && ip != "" {
@@ -143,20 +144,45 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 		delete(port, "app_protocol")
 		published, ok := port["published"].(string)
 		if !ok {
+			ports = append(ports, port)
 			continue
 		}
-		number, err := strconv.Atoi(published)
+		first, last, err := portRange(published)
 		if err != nil {
 			faults = append(faults, fault.New(place, "publish one port, such as 8080:80", "service %s: %q is not a port that Swarm can publish", name, published))
 			continue
 		}
-		port["published"] = number
+		for number := first; number <= last; number++ { // 7000-7001:80 publishes one port twice
+			one := maps.Clone(port)
+			one["published"] = number
+			ports = append(ports, one)
+		}
+	}
+	if ports != nil {
+		service["ports"] = ports
 	}
 	if len(exposed) > 0 {
 		r.warn(place, "drop the address, or close the port on the others with a firewall",
 			"service %s: Swarm publishes a port on every address of the node, not on one: %s", name, strings.Join(exposed, ", "))
 	}
 	return errors.Join(faults...)
+}
+
+// portRange reads a published port, or several such as 7000-7001.
+func portRange(text string) (first, last int, err error) {
+	from, to, several := strings.Cut(text, "-")
+	if !several {
+		to = from
+	}
+	low, err := strconv.ParseUint(from, 10, 16)
+	if err != nil {
+		return 0, 0, err
+	}
+	high, err := strconv.ParseUint(to, 10, 16)
+	if err == nil && high < low {
+		err = strconv.ErrRange
+	}
+	return int(low), int(high), err
 }
 
 // adaptVolumes drops what the docker CLI does not know of a mount and gives
@@ -166,12 +192,7 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 	var faults []error
 	for _, item := range list(service["volumes"]) {
 		volume := mapping(item)
-		if bind := mapping(volume["bind"]); bind != nil {
-			delete(bind, "create_host_path")
-			if len(bind) == 0 {
-				delete(volume, "bind")
-			}
-		}
+		r.adaptBind(place, name, volume)
 		if len(mapping(volume["volume"])) == 0 {
 			delete(volume, "volume")
 		}
@@ -181,12 +202,33 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 			}
 		}
 		if volume["type"] == "bind" {
-			source, err := r.bindSource(place, name, fmt.Sprint(volume["source"]))
+			source, ok := volume["source"].(string)
+			if !ok || source == "" {
+				faults = append(faults, fault.New(place, "give it a source", "service %s: the bind mount at %v has no source", name, volume["target"]))
+				continue
+			}
+			source, err := r.bindSource(place, name, source)
 			faults = append(faults, err)
 			volume["source"] = source
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// adaptBind drops the bind options that compose-go adds to a mount of the short
+// syntax, and those that Swarm has not.
+func (r *renderer) adaptBind(place fault.Place, name string, volume map[string]any) {
+	bind := mapping(volume["bind"])
+	_, added := bind["create_host_path"]
+	delete(bind, "create_host_path")
+	if label, ok := bind["selinux"]; ok {
+		r.warn(place, "label the files on the nodes", "service %s: the option %v of the mount at %v has no effect in Swarm", name, label, volume["target"])
+		delete(bind, "selinux")
+		added = true
+	}
+	if added && len(bind) == 0 {
+		delete(volume, "bind")
+	}
 }
 
 func (r *renderer) bindSource(place fault.Place, service, source string) (string, error) {

@@ -182,9 +182,13 @@ func TestFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    image: \"registry/app:\"\n"},
 			[]string{`docker-compose.yml:2: service app: image "registry/app:" is no image reference: invalid reference format`},
 		},
-		"published range": {
-			map[string]string{"docker-compose.yml": app + "    ports:\n      - {target: 80, published: \"8000-8010\"}\n"},
-			[]string{`docker-compose.yml:4: service app: "8000-8010" is not a port that Swarm can publish`},
+		"backward range": {
+			map[string]string{"docker-compose.yml": app + "    ports:\n      - {target: 80, published: \"8010-8000\"}\n"},
+			[]string{`docker-compose.yml:4: service app: "8010-8000" is not a port that Swarm can publish`},
+		},
+		"bind mount without a source": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - {type: bind, target: /x}\n"},
+			[]string{"docker-compose.yml:4: service app: the bind mount at /x has no source"},
 		},
 		"bad port": {
 			map[string]string{"docker-compose.yml": app + "    ports:\n      - a:b\n"},
