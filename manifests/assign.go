@@ -1,0 +1,80 @@
+package manifests
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"slices"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+
+// SetVersion gives node.env or secrets.override.env with the version name (such
+// as SV_db_access) set, in the form in which it stands there; where it does not,
+// a line is added. All other lines stay as they are.
+func SetVersion(file string, content []byte, name, version string) ([]byte, error) {
+	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(content), "")
+	if err != nil {
+		return nil, fault.New(fault.Place{File: file}, onlyAssignments, "the file is not shell syntax")
+	}
+	last := map[string]*syntax.Assign{} // by spelling: the last one counts
+	syntax.Walk(script, func(node syntax.Node) bool {
+		assign, ok := node.(*syntax.Assign)
+		if ok && assign.Name != nil && !assign.Naked && spells(file, assign.Name.Value, name) {
+			last[assign.Name.Value] = assign
+		}
+		return true
+	})
+	if len(last) == 0 {
+		return addLine(content, name+"="+version), nil
+	}
+	var assigns []*syntax.Assign
+	for _, assign := range last {
+		assigns = append(assigns, assign)
+	}
+	slices.SortFunc(assigns, func(a, b *syntax.Assign) int { return int(b.Pos().Offset()) - int(a.Pos().Offset()) })
+	for _, assign := range assigns { // from the end, so that offsets hold
+		start, end, ok := literal(content, assign)
+		if !ok {
+			return nil, fault.New(fault.Place{File: file, Line: int(assign.Pos().Line()), Column: int(assign.Pos().Col())},
+				"write it as a plain number: "+name+"="+version, "the version %s is put together from something else", name)
+		}
+		content = slices.Concat(content[:start], []byte(version), content[end:])
+	}
+	return content, nil
+}
+
+// spells tells whether a variable of the file sets the version: in an override
+// file x_VERSION does as well.
+func spells(file, variable, version string) bool {
+	return variable == version || path.Base(file) == "secrets.override.env" && versionVariable(variable) == version
+}
+
+// literal gives the range of an assignment's value, inside its quotes, when it
+// is nothing but plain characters.
+func literal(content []byte, assign *syntax.Assign) (start, end int, ok bool) {
+	if assign.Append || assign.Index != nil || assign.Array != nil {
+		return 0, 0, false
+	}
+	if assign.Value == nil { // NAME=
+		end := int(assign.End().Offset())
+		return end, end, true
+	}
+	start, end = int(assign.Value.Pos().Offset()), int(assign.Value.End().Offset())
+	if text := content[start:end]; len(text) > 1 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0] {
+		start, end = start+1, end-1
+	}
+	return start, end, plainValue.Match(content[start:end])
+}
+
+func addLine(content []byte, line string) []byte {
+	content = bytes.Clone(content)
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		content = append(content, '\n')
+	}
+	return append(content, line+"\n"...)
+}

@@ -1,0 +1,346 @@
+package secrets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/getsops/sops/v3"
+	"github.com/getsops/sops/v3/aes"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Edits are new contents for one SOPS file.
+type Edits struct {
+	Content  Value             // of a whole file; not known: stays
+	Values   map[string]Value  // by key, of a file of keys; the keys must be there
+	Versions map[string]string // by SV_ name, of a file of keys; set in the spelling that is there, else added
+}
+
+// Edit gives the file with the edits made, encrypted with the file's own data
+// key. All other lines stay as they are to the byte, but for the MAC and the
+// time of change; comments and order stay. Where the layout of the file does not
+// allow that, it is written as SOPS would write it: values that did not change
+// keep their ciphertext all the same. What is given has been opened again and
+// holds the edits and nothing else that is new.
+func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
+	before, err := parse(file)
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		return nil, fault.New(fault.Place{File: file.Path}, hintEncrypt+file.Path+" (and rotate what it holds: git keeps the plaintext)",
+			"the file is not encrypted")
+	}
+	after, err := parse(file)
+	if err != nil {
+		return nil, err
+	}
+	key, err := k.dataKey(file.Path, &after.tree.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	cipher := aes.NewCipher() // it gives a value that it has decrypted the same ciphertext again
+	if err := after.decryptWith(key, cipher); err != nil {
+		return nil, err
+	}
+	if err := after.apply(edits); err != nil {
+		return nil, err
+	}
+	want := leaves(after.tree.Branches)
+	if err := after.encrypt(key, cipher); err != nil {
+		return nil, err
+	}
+	if edits.Content.Known() && after.format != formatBinary {
+		before = nil // its comments are not those of the new content
+	}
+	return after.render(before, want, key)
+}
+
+// decryptWith is decrypt with the data key that is already open, and a cipher
+// that remembers.
+func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
+	mac, err := d.walk(key, cipher)
+	if err != nil {
+		return err
+	}
+	recorded, err := cipher.Decrypt(d.tree.Metadata.MessageAuthenticationCode, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
+	if err != nil || recorded != mac {
+		return fault.New(fault.Place{File: d.path}, hintDamaged,
+			"the file was changed after it was encrypted: its content does not match its MAC")
+	}
+	return nil
+}
+
+func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
+	mac, err := d.tree.Encrypt(key, cipher)
+	if err != nil { // its words may quote the content
+		return fault.New(fault.Place{File: d.path}, hintDamaged, "the new content cannot be encrypted as the file's SOPS settings ask for")
+	}
+	d.tree.Metadata.LastModified = time.Now().UTC()
+	d.tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
+	if err != nil {
+		return fault.New(fault.Place{File: d.path}, "", "the MAC cannot be encrypted")
+	}
+	return nil
+}
+
+// render writes the encrypted tree: into the lines of the file as it was, if
+// that is given, else anew. A form counts only when it reads back as wanted.
+func (d *document) render(before *document, want []leaf, key []byte) ([]byte, error) {
+	if spliced, ok := d.splice(before); ok && d.readsBack(spliced, want, key) {
+		return spliced, nil
+	}
+	emitted, err := d.store.EmitEncryptedFile(d.tree)
+	if err == nil && d.readsBack(emitted, want, key) {
+		return emitted, nil
+	}
+	return nil, fault.New(fault.Place{File: d.path}, "put the value into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
+		"SOPS %s cannot hold the new value", d.format)
+}
+
+func (d *document) readsBack(data []byte, want []leaf, key []byte) bool {
+	again, err := parse(File{Path: d.path, Data: data})
+	if err != nil || again == nil || again.format != d.format {
+		return false
+	}
+	if again.decryptWith(slices.Clone(key), aes.NewCipher()) != nil {
+		return false
+	}
+	return slices.Equal(leaves(again.tree.Branches), want)
+}
+
+// apply makes the edits in the decrypted tree.
+func (d *document) apply(edits Edits) error {
+	if edits.Content.Known() {
+		return d.applyContent(edits.Content)
+	}
+	if d.format == formatBinary {
+		return d.applyText(edits)
+	}
+	if len(d.tree.Branches) != 1 {
+		return fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys holds several YAML documents")
+	}
+	for _, key := range slices.Sorted(maps.Keys(edits.Values)) {
+		value := edits.Values[key]
+		if !utf8.Valid(value.Reveal()) {
+			return d.notText(key)
+		}
+		items := d.items(func(name string) bool { return name == key })
+		if len(items) != 1 {
+			return d.noKey(key)
+		}
+		items[0].Value = string(value.Reveal())
+	}
+	for _, name := range slices.Sorted(maps.Keys(edits.Versions)) {
+		d.applyVersion(name, edits.Versions[name])
+	}
+	return nil
+}
+
+func (d *document) notText(key string) error {
+	return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, key)}, "put it into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
+		"the new value of %q is no UTF-8 text, which a file of keys cannot hold", oneLine(key, 80))
+}
+
+func (d *document) noKey(key string) error {
+	return fault.New(fault.Place{File: d.path}, "add it with sops first", "the key %q is not in the file", oneLine(key, 80))
+}
+
+// applyContent replaces all that the file holds.
+func (d *document) applyContent(content Value) error {
+	branches, err := d.store.LoadPlainFile(content.Reveal())
+	if err != nil || len(branches) == 0 { // its words may quote the content
+		return fault.New(fault.Place{File: d.path}, "give the whole new file, or encrypt the file anew as binary: sops -e --input-type binary",
+			"the file holds SOPS %s, and the new value is none", d.format)
+	}
+	d.tree.Branches = branches
+	return nil
+}
+
+// applyText edits the text that a binary file of keys holds.
+func (d *document) applyText(edits Edits) error {
+	content, err := d.content()
+	if err != nil {
+		return err
+	}
+	defer clear(content)
+	text := bytes.Clone(content)
+	for _, key := range slices.Sorted(maps.Keys(edits.Values)) {
+		if !utf8.Valid(edits.Values[key].Reveal()) {
+			return d.notText(key)
+		}
+		if text, err = setText(text, key, string(edits.Values[key].Reveal()), false); err != nil {
+			return d.textFault(key, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(edits.Versions)) {
+		keys, err := d.versionKeys(text, name)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if text, err = setText(text, key, edits.Versions[name], true); err != nil {
+				return d.textFault(key, err)
+			}
+		}
+	}
+	return d.applyContent(NewValue(text))
+}
+
+// versionKeys gives the spellings that a version has in a text, or the one to add.
+func (d *document) versionKeys(text []byte, name string) ([]string, error) {
+	entries, err := plainEntries(d.path, text, entryOpen)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, one := range entries {
+		if version, ok := versionName(one.key); ok && version == name {
+			keys = append(keys, one.key)
+		}
+	}
+	if len(keys) == 0 {
+		keys = []string{name}
+	}
+	return keys, nil
+}
+
+func (d *document) textFault(key string, err error) error {
+	if errors.Is(err, errNoKey) {
+		return d.noKey(key)
+	}
+	return fault.New(fault.Place{File: d.path}, "put the value into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
+		"the decrypted text cannot hold the new value of %q", oneLine(key, 80))
+}
+
+// items gives the items of the file of keys whose key is wanted.
+func (d *document) items(wanted func(key string) bool) []*sops.TreeItem {
+	var found []*sops.TreeItem
+	for _, branch := range d.sections() {
+		for i := range branch {
+			if key, ok := branch[i].Key.(string); ok && wanted(strings.TrimPrefix(key, "export ")) {
+				found = append(found, &branch[i])
+			}
+		}
+	}
+	return found
+}
+
+// sections gives the branches that hold the keys: one, or those of an INI file.
+func (d *document) sections() []sops.TreeBranch {
+	if d.format != formatINI {
+		return d.tree.Branches[:1]
+	}
+	var all []sops.TreeBranch
+	for _, section := range d.tree.Branches[0] {
+		branch, _ := section.Value.(sops.TreeBranch)
+		all = append(all, branch)
+	}
+	return all
+}
+
+// applyVersion sets a version in each spelling that is there, or adds it after
+// the last version, in the same type.
+func (d *document) applyVersion(name, version string) {
+	items := d.items(func(key string) bool { found, ok := versionName(key); return ok && found == name })
+	for _, item := range items {
+		item.Value = typed(version, item.Value)
+	}
+	if len(items) == 0 {
+		d.addVersion(name, version)
+	}
+}
+
+func (d *document) addVersion(name, version string) {
+	sections := d.sections()
+	chosen, at := max(len(sections)-1, 0), -1
+	for i, branch := range sections {
+		for j, item := range branch {
+			if isVersion(item) {
+				chosen, at = i, j
+			}
+		}
+	}
+	branch := sections[chosen]
+	item := sops.TreeItem{Key: name, Value: version}
+	if at < 0 {
+		branch = append(slices.Clone(branch), item)
+	} else {
+		item.Value = typed(version, branch[at].Value)
+		branch = slices.Insert(slices.Clone(branch), at+1, item)
+	}
+	if d.format == formatINI {
+		d.tree.Branches[0][chosen].Value = branch
+	} else {
+		d.tree.Branches[0] = branch
+	}
+}
+
+func isVersion(item sops.TreeItem) bool {
+	key, ok := item.Key.(string)
+	if !ok {
+		return false
+	}
+	_, ok = versionName(strings.TrimPrefix(key, "export "))
+	return ok
+}
+
+// typed gives a version the type of the one beside it, so that YAML and JSON
+// keep a number a number.
+func typed(version string, like any) any {
+	if _, ok := like.(int); ok {
+		if number, err := strconv.Atoi(version); err == nil && strconv.Itoa(number) == version {
+			return number
+		}
+	}
+	return version
+}
+
+// leaf is one scalar of a tree and the way to it.
+type leaf struct {
+	path  string
+	key   string // the last part of the path
+	value any
+}
+
+// leaves lists the scalars of a tree in order, without comments.
+func leaves(branches sops.TreeBranches) []leaf {
+	var all []leaf
+	var walk func(path, key string, value any)
+	walk = func(path, key string, value any) {
+		switch value := value.(type) {
+		case sops.TreeBranch:
+			for _, item := range value {
+				if name, ok := item.Key.(string); ok {
+					walk(path+"\x00"+name, name, item.Value)
+				}
+			}
+		case []any:
+			for i, item := range value {
+				if _, comment := item.(sops.Comment); !comment {
+					walk(fmt.Sprintf("%s\x00%d", path, i), key, item)
+				}
+			}
+		case time.Time:
+			all = append(all, leaf{path, key, value.Format(time.RFC3339Nano)})
+		case []byte:
+			all = append(all, leaf{path, key, string(value)})
+		case sops.Comment:
+		default:
+			all = append(all, leaf{path, key, value})
+		}
+	}
+	for i, branch := range branches {
+		walk(strconv.Itoa(i), "", branch)
+	}
+	return all
+}

@@ -1,0 +1,255 @@
+package secrets_test
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+const newValue = "canary-new \"'$#:,=\\ \n{é}\n"
+
+func edits(values, versions map[string]string) secrets.Edits {
+	all := secrets.Edits{Values: map[string]secrets.Value{}, Versions: versions}
+	for key, text := range values {
+		all.Values[key] = secrets.NewValue([]byte(text))
+	}
+	return all
+}
+
+func edit(t *testing.T, keys *secrets.Keyring, file secrets.File, what secrets.Edits) []byte {
+	t.Helper()
+	data, err := keys.Edit(file, what)
+	if err != nil {
+		t.Fatalf("edit: %v", err)
+	}
+	return data
+}
+
+// changedLines gives the lines that one text has and the other has not, but for
+// the time of change.
+func changedLines(before, after []byte) (gone, come []string) {
+	count := map[string]int{}
+	for line := range strings.Lines(string(before)) {
+		count[line]++
+	}
+	for line := range strings.Lines(string(after)) {
+		if count[line]--; count[line] < 0 && !strings.Contains(line, "lastmodified") {
+			come = append(come, line)
+		}
+	}
+	for line := range strings.Lines(string(before)) {
+		if count[line]--; count[line] >= 0 && !strings.Contains(line, "lastmodified") {
+			gone = append(gone, line)
+		}
+	}
+	return gone, come
+}
+
+// The lines that change are those of the value, the version, the MAC and the
+// time; the sops command reads the file.
+func TestEditEveryFormatWithEveryKey(t *testing.T) {
+	kinds := map[string]string{"yaml": "yaml", "json": "json", "dotenv": "dotenv", "ini": "ini"}
+	for _, inner := range []string{"yaml", "json", "dotenv"} {
+		kinds["binary "+inner] = inner
+	}
+	keys := map[string]struct {
+		args  []string
+		files secrets.KeyFiles
+	}{
+		"age":    {[]string{"--age", lab.otherAge + "," + lab.age}, secrets.KeyFiles{Age: []string{lab.path("age.key")}}},
+		"ssh":    {[]string{"--age", lab.ssh + "," + lab.age}, secrets.KeyFiles{Age: []string{lab.path("ssh.key")}}},
+		"pgp":    {[]string{"--pgp", lab.pgp}, secrets.KeyFiles{PGP: []string{lab.path("rsa.asc")}}},
+		"locked": {[]string{"--age", lab.age, "--pgp", lab.lockedPGP}, secrets.KeyFiles{PGP: []string{lab.path("locked.asc")}, PGPPassphrase: lab.path("passphrase")}},
+	}
+	for keyName, key := range keys {
+		ring := load(t, key.files)
+		for kind, inner := range kinds {
+			t.Run(keyName+"/"+kind, func(t *testing.T) {
+				outer, _, _ := strings.Cut(kind, " ")
+				before := encrypt(t, outer, keyedText[inner], append(key.args, "--config", "/dev/null")...)
+				file := secrets.File{Path: node + "secrets.enc", Data: before}
+				value := newValue
+				if kind == "binary dotenv" {
+					value = strings.ReplaceAll(newValue, `\ `, "")
+				}
+				after := edit(t, ring, file, edits(map[string]string{"db_access": value}, map[string]string{"SV_db_access": "3", "SV_added": "1"}))
+				checkEdited(t, open(t, ring, secrets.File{Path: file.Path, Data: after}), value)
+				gone, come := changedLines(before, after)
+				want := map[string]int{"yaml": 3, "json": 3, "dotenv": 3, "ini": 3, "binary": 2}[outer]
+				if added := len(come) - len(gone); len(gone) != want || added != want-2 {
+					t.Errorf("gone %q, come %q", gone, come)
+				}
+				checkWithSOPS(t, outer, before, after)
+			})
+		}
+	}
+}
+
+func checkEdited(t *testing.T, set *secrets.Set, wanted string) {
+	t.Helper()
+	want := map[string]string{"db_access": wanted, "cert": "line 1\nline 2\n", "port": "5432", "ratio": "1.5", "on": "true", "empty": ""}
+	got := map[string]string{}
+	for _, name := range set.Names() {
+		got[name] = value(set, name, "")
+	}
+	got["empty"] = ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"SV_db_access": "3", "SV_cert": "7", "SV_added": "1"}, set.Versions()); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+}
+
+// checkWithSOPS compares what the sops command says of two files: comments and
+// order are as they were.
+func checkWithSOPS(t *testing.T, kind string, before, after []byte) {
+	t.Helper()
+	decrypt := func(data []byte) []string {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := lab.run(lab.sops, "-d", "--input-type", kind, "--output-type", kind, path)
+		if err != nil {
+			t.Fatalf("sops does not open it: %v", err)
+		}
+		return strings.SplitAfter(string(out), "\n")
+	}
+	gone, come := changedLines([]byte(strings.Join(decrypt(before), "")), []byte(strings.Join(decrypt(after), "")))
+	if kind == "ini" || kind == "json" || kind == "binary" { // signs are aligned, a comma comes, lines are one
+		return
+	}
+	if len(gone) != 2 || !strings.Contains(strings.Join(gone, ""), "canary-db") || !strings.Contains(strings.Join(come, ""), "SV_added") {
+		t.Errorf("sops -d: gone %q, come %q", gone, come)
+	}
+}
+
+// A file that a person laid out keeps that layout.
+func TestEditKeepsLayout(t *testing.T) {
+	text := "# first\ndb_access: canary-db # beside\nSV_db_access: 2\nother: canary-other\n"
+	data := encrypt(t, "yaml", text, append(toAge(), "--unencrypted-regex", "^SV_")...)
+	data = bytes.Replace(data, []byte("SV_db_access: 2\n"), []byte("# by hand, in the clear\nSV_db_access:   \"2\"   # two\n\n\n"), 1)
+	top, metadata, _ := bytes.Cut(data, []byte("sops:\n"))
+	data = slices.Concat(top, []byte("sops:\n"), bytes.ReplaceAll(metadata[2:], []byte("\n  "), []byte("\n")))
+	keys := ageKeys(t)
+	// The version is part of the MAC as text, as which 2 and "2" are the same.
+	open(t, keys, secrets.File{Path: node + "secrets.override.enc", Data: data})
+	after := edit(t, keys, secrets.File{Path: node + "secrets.override.enc", Data: data},
+		edits(map[string]string{"db_access": newValue}, map[string]string{"SV_db_access": "3", "SV_other": "1"}))
+	gone, come := changedLines(data, after)
+	if len(gone) != 3 || len(come) != 4 || come[1] != "SV_db_access:   \"3\"   # two\n" || come[2] != "SV_other:   \"1\"\n" {
+		t.Errorf("gone %q, come %q", gone, come)
+	}
+}
+
+func TestEditWholeFiles(t *testing.T) {
+	cases := map[string]struct{ kind, before, after, want string }{
+		"binary":      {"binary", "\x00old\n", "\x00\xffnew\n\n", "\x00\xffnew\n\n"},
+		"json":        {"json", `{"a": "old", "b": [1, 2]}`, `{"a": "new", "b": [1, 2]}`, "{\n\t\"a\": \"new\",\n\t\"b\": [\n\t\t1,\n\t\t2\n\t]\n}\n"},
+		"other json":  {"json", `{"a": "old"}`, `{"c": {"d": "new"}}`, "{\n\t\"c\": {\n\t\t\"d\": \"new\"\n\t}\n}\n"},
+		"yaml":        {"yaml", "a: old\nb: kept\n", "# note\na: new\nb: kept\n", "# note\na: new\nb: kept\n"},
+		"dotenv":      {"dotenv", "A=old\n", "A=new\nB=more\n", "A=new\nB=more\n"},
+		"ini":         {"ini", "[a]\nb = old\n", "[a]\nb = new\n", "[a]\nb = new\n"},
+		"binary text": {"binary", "old", "new", "new"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			file := secrets.File{Path: node + "secrets/cert.enc", Data: encrypt(t, c.kind, c.before, toAge()...)}
+			keys := ageKeys(t)
+			file.Data = edit(t, keys, file, secrets.Edits{Content: secrets.NewValue([]byte(c.after))})
+			if got := value(open(t, keys, file), "cert", node+"secrets/cert"); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEditPartlyEncrypted(t *testing.T) {
+	for name, args := range map[string][]string{
+		"encrypted regex": {"--encrypted-regex", "^(db_access|cert)$"},
+		"mac of those":    {"--encrypted-regex", "^(db_access|cert)$", "--mac-only-encrypted"},
+		"suffix":          {"--unencrypted-suffix", "_VERSION"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "db_access: canary-db\ncert: x\ndb_access_VERSION: 9\n"
+			file := secrets.File{Path: node + "secrets.override.enc", Data: encrypt(t, "yaml", text, append(toAge(), args...)...)}
+			keys := ageKeys(t)
+			after := edit(t, keys, file, edits(map[string]string{"db_access": newValue}, map[string]string{"SV_db_access": "10"}))
+			if gone, come := changedLines(file.Data, after); len(gone) != 3 || len(come) != 3 {
+				t.Errorf("gone %q, come %q", gone, come)
+			}
+			set := open(t, keys, secrets.File{Path: file.Path, Data: after})
+			if value(set, "db_access", "") != newValue || !maps.Equal(set.Versions(), map[string]string{"SV_db_access": "10"}) {
+				t.Errorf("got %q, %v", value(set, "db_access", ""), set.Versions())
+			}
+		})
+	}
+}
+
+func TestEditFaults(t *testing.T) {
+	yaml := encrypt(t, "yaml", "db_access: canary-db\n", toAge()...)
+	cases := map[string]struct {
+		data  []byte
+		edits secrets.Edits
+		want  string
+	}{
+		"plaintext":    {[]byte("db_access: canary-db\n"), edits(nil, nil), "not encrypted"},
+		"tampered":     {bytes.Replace(yaml, []byte("type:str"), []byte("type:int"), 1), edits(nil, nil), "changed"},
+		"not a key":    {yaml, edits(map[string]string{"other": "x"}, nil), `"other" is not in the file`},
+		"not text":     {yaml, edits(map[string]string{"db_access": "canary\xff"}, nil), "no UTF-8 text"},
+		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Content: secrets.NewValue([]byte("canary"))}, "holds SOPS json"},
+		"dotenv slash": {encrypt(t, "binary", "db_access=canary-db\n", toAge()...), edits(map[string]string{"db_access": `canary\n`}, nil), "cannot hold"},
+		"others' key":  {encrypt(t, "yaml", "db_access: canary-db\n", "--config", "/dev/null", "--age", lab.otherAge), edits(nil, nil), "no key opens"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := ageKeys(t).Edit(secrets.File{Path: node + "secrets.enc", Data: c.data}, c.edits)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") || fault.Hint(err) == "" {
+				t.Errorf("got %v (%s)", err, fault.Hint(err))
+			}
+		})
+	}
+}
+
+func TestLocate(t *testing.T) {
+	keys := ageKeys(t)
+	set := open(t, keys,
+		secrets.File{Path: node + "secrets.enc", Data: encrypt(t, "yaml", "a: one\nb: two\nSV_b: 4\n", toAge()...)},
+		secrets.File{Path: node + "secrets.override.enc", Data: encrypt(t, "yaml", "b: three\nSV_a: 2\n", toAge()...)},
+		secrets.File{Path: node + "secrets/c.enc", Data: encrypt(t, "binary", "two", toAge()...)})
+	for name, want := range map[string]secrets.Location{
+		"a": {File: node + "secrets.enc", Key: "a"}, "b": {File: node + "secrets.override.enc", Key: "b"}, "c": {File: node + "secrets/c.enc"},
+	} {
+		found, _ := set.Lookup(name, node+"secrets/"+name)
+		if got, ok := set.Locate(found); !ok || got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{"SV_a": "secrets.override.enc", "SV_b": "secrets.enc", "SV_c": ""} {
+		if file, ok := set.VersionFile(name); ok != (want != "") || ok && file != node+want {
+			t.Errorf("%s: got %q", name, file)
+		}
+	}
+}
+
+func TestWithoutLineBreak(t *testing.T) {
+	for name, c := range map[string]struct{ given, replaced, want string }{
+		"none": {"a", "b", "a"}, "one": {"a\n", "b", "a"}, "Windows": {"a\r\n", "b", "a"}, "two": {"a\n\n", "b", "a\n"},
+		"as before": {"a\n", "b\n", "a\n"}, "binary": {"\x00a\n", "b", "\x00a\n"}, "not UTF-8": {"\xff\n", "b", "\xff\n"},
+	} {
+		got, taken := secrets.NewValue([]byte(c.given)).WithoutLineBreak(secrets.NewValue([]byte(c.replaced)))
+		if string(got.Reveal()) != c.want || taken != (c.given != c.want) {
+			t.Errorf("%s: got %q, %v", name, got.Reveal(), taken)
+		}
+	}
+}

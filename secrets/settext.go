@@ -1,0 +1,166 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var (
+	errNoKey    = errors.New("the key is not there")
+	errUnfitted = errors.New("the text cannot hold the value")
+)
+
+// setText sets a key of the plaintext that plainEntries reads, and leaves the
+// rest of it as it is. A key that is not there is added when add says so.
+func setText(text []byte, key, value string, add bool) ([]byte, error) {
+	before, err := plainEntries("", text, entryOpen)
+	if err != nil {
+		return nil, err
+	}
+	held := slices.ContainsFunc(before, func(one entry) bool { return one.key == key })
+	if !held && !add {
+		return nil, errNoKey
+	}
+	_, isDotenv := dotenvEntries(text, entryOpen)
+	isJSON := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
+	var forms []func() ([]byte, bool)
+	switch {
+	case isDotenv:
+		forms = append(forms, func() ([]byte, bool) { return setDotenv(text, key, value), true })
+	case held:
+		forms = append(forms, func() ([]byte, bool) { return setLine(text, key, value) })
+	case !isJSON:
+		forms = append(forms, func() ([]byte, bool) { return appendLine(text, key+": "+scalarSource(value)), true })
+	}
+	if !isDotenv {
+		forms = append(forms, func() ([]byte, bool) { return setNode(text, key, value, isJSON) })
+	}
+	for _, form := range forms {
+		if after, ok := form(); ok && setAsMeant(before, after, key, value) {
+			return after, nil
+		}
+	}
+	return nil, errUnfitted
+}
+
+// setAsMeant reads the text back.
+func setAsMeant(before []entry, text []byte, key, value string) bool {
+	after, err := plainEntries("", text, entryOpen)
+	if err != nil {
+		return false
+	}
+	content := func(all []entry) map[string]string {
+		found := map[string]string{}
+		for _, one := range all {
+			found[one.key] = string(one.content)
+		}
+		return found
+	}
+	want, got := content(before), content(after)
+	want[key] = value
+	if len(want) != len(got) {
+		return false
+	}
+	for name, text := range want {
+		if got[name] != text {
+			return false
+		}
+	}
+	return true
+}
+
+func setDotenv(text []byte, key, value string) []byte {
+	value = strings.ReplaceAll(value, "\n", `\n`)
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	for i, line := range lines {
+		bare := bytes.TrimRight(line, "\r\n")
+		found := dotenvLine.FindSubmatchIndex(bare)
+		if found == nil || string(bare[found[2]:found[3]]) != key {
+			continue
+		}
+		lines[i] = slices.Concat(bare[:found[4]], []byte(value), line[len(bare):])
+		return bytes.Join(lines, nil)
+	}
+	return appendLine(text, key+"="+value)
+}
+
+func appendLine(text []byte, line string) []byte {
+	text = bytes.Clone(text)
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	return append(text, line+"\n"...)
+}
+
+// setLine replaces a YAML or JSON scalar that stands on the line of its key.
+func setLine(text []byte, key, value string) ([]byte, bool) {
+	form := regexp.MustCompile(`(?m)^([ \t]*["']?` + regexp.QuoteMeta(key) + `["']?[ \t]*:[ \t]+)("(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'|[^"'|>&*!\s][^#,\n]*?)([ \t]*,?[ \t]*(?:#.*)?)$`)
+	found := form.FindAllSubmatchIndex(text, -1)
+	if len(found) != 1 {
+		return nil, false
+	}
+	source := scalarSource(value)
+	if text[found[0][4]] == '"' {
+		source = quoted(value)
+	}
+	return slices.Concat(text[:found[0][4]], []byte(source), text[found[0][5]:]), true
+}
+
+var plainNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+
+// scalarSource writes a version as a number, and all else in quotes.
+func scalarSource(value string) string {
+	if len(value) < 10 && plainNumber.MatchString(value) {
+		return value
+	}
+	return quoted(value)
+}
+
+// quoted writes a text in double quotes as both YAML and JSON read it.
+func quoted(value string) string {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(value) != nil {
+		return ""
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}
+
+// setNode sets a key in the parsed text and writes all of it anew: comments and
+// order stay, the layout need not.
+func setNode(text []byte, key, value string, isJSON bool) ([]byte, bool) {
+	var document yaml.Node
+	if yaml.Unmarshal(text, &document) != nil || len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
+		return nil, false
+	}
+	root := document.Content[0]
+	scalar := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Style: yaml.DoubleQuotedStyle}
+	if scalarSource(value) == value {
+		scalar.Tag, scalar.Style = "!!int", 0
+	}
+	at := -1
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == key {
+			at = i
+		}
+	}
+	if at < 0 {
+		name := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}
+		if isJSON {
+			name.Style = yaml.DoubleQuotedStyle
+		}
+		root.Content = append(root.Content, name, scalar)
+	} else {
+		scalar.LineComment = root.Content[at+1].LineComment
+		root.Content[at+1] = scalar
+	}
+	out, err := yaml.Marshal(&document)
+	return out, err == nil
+}
