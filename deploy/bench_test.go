@@ -6,24 +6,46 @@ import (
 
 	"github.com/docker/docker/api/types/swarm"
 
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
 
+// BenchmarkDiff plans stacks of growing size: nothing differs, every service gets
+// another image, another variable and its neighbour's port, or nothing is there.
 func BenchmarkDiff(b *testing.B) {
+	stackOf := func(count int, change func(i int, s *swarm.ServiceSpec)) *compose.Stack {
+		stack := newStack("s")
+		for i := range count {
+			add(stack, fmt.Sprintf("service%d", i), func(s *swarm.ServiceSpec) { change(i, s) })
+		}
+		return stack
+	}
 	for _, count := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			stack := newStack("s")
-			for i := range count {
-				add(stack, fmt.Sprintf("service%d", i), published(uint32(10000+i)))
-			}
-			live := liveOf(stack)
-			b.ReportAllocs()
-			for b.Loop() {
-				if plan, err := deploy.Diff(live, stack); err != nil || !plan.Empty() {
-					b.Fatal(err, len(plan.Steps))
-				}
-			}
+		stack := stackOf(count, func(i int, s *swarm.ServiceSpec) { published(uint32(10000 + i))(s) })
+		other := stackOf(count, func(i int, s *swarm.ServiceSpec) {
+			published(uint32(10001 + i))(s)
+			s.TaskTemplate.ContainerSpec.Image = image2
+			s.TaskTemplate.ContainerSpec.Env = append(s.TaskTemplate.ContainerSpec.Env, "RELEASE=2")
+			s.Labels[compose.LabelImage] = image2
 		})
+		for _, one := range []struct {
+			name  string
+			live  *deploy.Live
+			steps int
+		}{
+			{"same", liveOf(stack), 0},
+			{"changed", liveOf(other), count},
+			{"new", liveOf(&compose.Stack{Name: "s"}), count + 1}, // and the network
+		} {
+			b.Run(fmt.Sprintf("%s/services=%d", one.name, count), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if plan, err := deploy.Diff(one.live, stack); err != nil || len(plan.Steps) != one.steps {
+						b.Fatal(err, len(plan.Steps))
+					}
+				}
+			})
+		}
 	}
 }
 
