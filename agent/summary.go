@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/deploy"
@@ -13,60 +12,11 @@ func summarise(plan deploy.Plan) string {
 	if plan.Empty() {
 		return "in sync: nothing to change"
 	}
-	return tally(plan, done)
+	return plan.Summary()
 }
 
 // planned is summarise for a plan that is still to be applied.
-func planned(plan deploy.Plan) string { return tally(plan, toDo) }
-
-func tally(plan deploy.Plan, verbs map[deploy.Action]string) string {
-	type group struct {
-		action deploy.Action
-		kind   deploy.Kind
-	}
-	counts := map[group]int{}
-	restarts := 0
-	for _, step := range plan.Steps {
-		if comesBack(plan, step) {
-			continue
-		}
-		counts[group{step.Action, step.Kind}]++
-		if step.Restarts && step.Action == deploy.Update {
-			restarts++
-		}
-	}
-	var parts []string
-	for _, action := range []deploy.Action{deploy.Create, deploy.Update, deploy.Replace, deploy.Remove} {
-		var objects []string
-		for _, kind := range []deploy.Kind{deploy.Service, deploy.Secret, deploy.Config, deploy.Network} {
-			if n := counts[group{action, kind}]; n > 0 {
-				objects = append(objects, count(n, string(kind)))
-			}
-		}
-		if len(objects) > 0 {
-			parts = append(parts, strings.Join(objects, ", ")+" "+verbs[action])
-		}
-	}
-	if restarts > 0 {
-		parts = append(parts, count(restarts, "restart"))
-	}
-	return strings.Join(parts, "; ")
-}
-
-// comesBack says that a step does no more than bring a cron service back that the
-// plan has scaled down before.
-func comesBack(plan deploy.Plan, step deploy.Step) bool {
-	down := slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
-	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
-}
-
-var done = map[deploy.Action]string{
-	deploy.Create: "created", deploy.Update: "updated", deploy.Replace: "replaced", deploy.Remove: "removed",
-}
-
-var toDo = map[deploy.Action]string{
-	deploy.Create: "to create", deploy.Update: "to update", deploy.Replace: "to replace", deploy.Remove: "to remove",
-}
+func planned(plan deploy.Plan) string { return plan.Intent() }
 
 func count(n int, what string) string {
 	if n == 1 {

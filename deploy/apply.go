@@ -278,5 +278,10 @@ func (a *application) spec(name string, live swarm.ServiceSpec, networkName func
 		configs = append(configs, &filled)
 	}
 	container.Secrets, container.Configs = secrets, configs
+	if container.Privileges != nil {
+		privileges := *container.Privileges
+		privileges.CredentialSpec = pointedAt(privileges.CredentialSpec, configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
+		container.Privileges = &privileges
+	}
 	return spec, nil
 }

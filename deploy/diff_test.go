@@ -150,7 +150,7 @@ func TestDifferences(t *testing.T) {
 			func(s *swarm.ServiceSpec) {
 				s.EndpointSpec = &swarm.EndpointSpec{Ports: []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080}}}
 			},
-			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "80:8080/tcp ingress"},
+			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "ingress"},
 			true,
 		},
 		"empty DNS config": {

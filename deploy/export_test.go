@@ -4,5 +4,7 @@ package deploy
 var (
 	ServiceChanges = serviceChanges
 	Masked         = masked
+	MaskedList     = maskedList
+	NetworkChanges = networkChanges
 	Withhold       = withhold
 )

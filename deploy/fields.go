@@ -151,7 +151,7 @@ func (w *walker) walkSlice(path string, a, b reflect.Value) {
 	}
 	if scalarKind(a.Type().Elem().Kind()) {
 		if !reflect.DeepEqual(a.Interface(), b.Interface()) && a.Len()+b.Len() > 0 {
-			w.add(path, list(a), list(b))
+			w.changes = append(w.changes, Change{Path: path, Old: list(path, a), New: list(path, b)})
 		}
 		return
 	}
@@ -235,11 +235,23 @@ func scalar(v reflect.Value) string {
 	}
 }
 
-func list(v reflect.Value) string {
+// list renders a list of scalars, without the secrets in it.
+func list(path string, v reflect.Value) string {
 	if v.Len() == 0 {
 		return ""
 	}
-	return shortly(v.Interface())
+	elements := make([]string, 0, v.Len())
+	for i := range v.Len() {
+		element := scalar(v.Index(i))
+		if name, _, assigns := strings.Cut(element, "="); assigns && looksSecret.hides(name, element[len(name)+1:]) {
+			element = name + "=" + hidden
+		}
+		elements = append(elements, element)
+	}
+	if looksSecret.hides(settingName(path), "") {
+		return hidden
+	}
+	return cut(shortly(maskedList(elements)))
 }
 
 func contentSum(content []byte) string {

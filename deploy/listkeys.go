@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -53,10 +52,20 @@ func envName(entry string) string {
 	return name
 }
 
-func portNumber(p swarm.PortConfig) string { return fmt.Sprintf("%d/%s", p.PublishedPort, p.Protocol) }
+func portNumber(p swarm.PortConfig) string {
+	return fmt.Sprintf("%d/%s", p.PublishedPort, protocol(p))
+}
 
 func portKey(p swarm.PortConfig) string {
-	return fmt.Sprintf("%d:%d/%s", p.PublishedPort, p.TargetPort, p.Protocol)
+	return fmt.Sprintf("%d:%d/%s", p.PublishedPort, p.TargetPort, protocol(p))
+}
+
+// protocol knows that the engine fills in tcp.
+func protocol(p swarm.PortConfig) swarm.PortConfigProtocol {
+	if p.Protocol == "" {
+		return swarm.PortConfigProtocolTCP
+	}
+	return p.Protocol
 }
 
 func secretTarget(r *swarm.SecretReference) string {
@@ -83,27 +92,4 @@ func genericKey(r swarm.GenericResource) string {
 		return r.DiscreteResourceSpec.Kind
 	}
 	return ""
-}
-
-// shortly renders an element of a list for a person.
-func shortly(element any) string {
-	switch e := element.(type) {
-	case string:
-		return e
-	case *swarm.SecretReference:
-		return e.SecretName
-	case *swarm.ConfigReference:
-		return e.ConfigName
-	case swarm.NetworkAttachmentConfig:
-		if len(e.Aliases) == 0 && len(e.DriverOpts) == 0 {
-			return e.Target
-		}
-	case swarm.PortConfig:
-		return portKey(e) + " " + string(e.PublishMode)
-	}
-	text, err := json.Marshal(element)
-	if err != nil {
-		return fmt.Sprint(element)
-	}
-	return string(text)
 }

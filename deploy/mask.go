@@ -3,6 +3,8 @@ package deploy
 import (
 	"regexp"
 	"strings"
+
+	"coin.internal/coin-agent/compose"
 )
 
 // hidden stands where a value must not be shown.
@@ -11,48 +13,183 @@ const hidden = "***"
 // longest is how much of one value a change shows.
 const longest = 300
 
-// masker hides what looks secret in text that people will read.
+// between stands between the elements of a list while secrets are looked for in it.
+const between = "\x00"
+
+// masker hides what looks secret in text that people will read. It hides rather
+// too much: what differs is still told, only not how.
 type masker struct {
-	name       *regexp.Regexp // a name that promises a secret
-	assignment *regexp.Regexp // such a name with its value, anywhere in a text
-	url        *regexp.Regexp // the password in a URL
+	name    *regexp.Regexp // a name that promises a secret
+	setting *regexp.Regexp // a name and what parts it from its value
+	path    *regexp.Regexp // a name whose value is a path, not a secret
+	shapes  []shape
 }
 
-const secretWords = `password|passwd|passphrase|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key|authorization`
-
-var looksSecret = masker{
-	name:       regexp.MustCompile(`(?i)(` + secretWords + `|(^|[_.\-])key$)`),
-	assignment: regexp.MustCompile(`(?i)([\w.\-]*(?:` + secretWords + `)[\w.\-]*["']?\s*[=:]\s*["']?)([^\s"',;&]+)`),
-	url:        regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@]*:)([^\s/@]+)@`),
+// shape is a text that is a secret by its looks.
+type shape struct {
+	pattern *regexp.Regexp
+	shown   string
 }
 
-// masked renders one side of a change: hidden whole when the path's last key
-// looks secret, else without the passwords in it, and cut when it is long.
+func newMasker() masker {
+	return masker{
+		name: regexp.MustCompile(`(?i)(password|passwd|passphrase|pwd|secret|token|credential|bearer|cookie|htpasswd|basicauth|digestauth|` +
+			`api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|authorization|(^|[_.\-])(keys?|pass|auth|salt|dsn|jwt|pin)$)`),
+		setting: regexp.MustCompile(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`),
+		path:    regexp.MustCompile(`(?i)_(file|path|dir)$`),
+		shapes: []shape{
+			{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), hidden},
+			{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + hidden + "@"},
+			{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + hidden + "@"},
+			{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), hidden},
+			{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), hidden},
+			{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + hidden},
+			{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + hidden},
+		},
+	}
+}
+
+var looksSecret = newMasker()
+
+// masked renders one side of a change: hidden whole when the setting's name looks
+// secret, else without the secrets in it, and cut when it is long.
 func masked(path, text string) string {
-	if text == "" {
+	if text == "" || isImage(path) {
+		return text
+	}
+	if looksSecret.hides(settingName(path), text) {
+		return hidden
+	}
+	return cut(looksSecret.clean(text))
+}
+
+// maskedList hides what looks secret in the elements of a list such as a command.
+func maskedList(elements []string) []string {
+	return strings.Split(looksSecret.clean(strings.Join(elements, between)), between)
+}
+
+func cut(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
+}
+
+// isImage tells the references to images, whose names and tags hide nothing.
+func isImage(path string) bool {
+	return strings.HasSuffix(path, ".Image") || path == "Labels["+compose.LabelImage+"]"
+}
+
+// settingName gives the name of the setting that a path ends in. The keys of
+// references (a secret's file, a mount's target) are no such names: what stands
+// there is a name again, not a value.
+func settingName(path string) string {
+	for _, list := range []string{"Labels[", "TaskTemplate.ContainerSpec.Labels[", "TaskTemplate.ContainerSpec.Env["} {
+		if name, ok := strings.CutPrefix(path, list); ok {
+			return strings.TrimSuffix(name, "]") // a label's name may hold brackets
+		}
+	}
+	open := strings.LastIndexByte(path, '[')
+	if open < 0 || !strings.HasSuffix(path, "]") {
 		return ""
 	}
-	if open := strings.LastIndexByte(path, '['); open >= 0 && strings.HasSuffix(path, "]") && maskable(path) {
-		if looksSecret.name.MatchString(path[open+1 : len(path)-1]) {
-			return hidden
+	for _, references := range []string{"Secrets", "Configs", "Mounts", "Networks", "Ports", "Constraints"} {
+		if strings.HasSuffix(path[:open], references) {
+			return ""
 		}
 	}
-	text = looksSecret.url.ReplaceAllString(text, "${1}"+hidden+"@")
-	text = looksSecret.assignment.ReplaceAllString(text, "${1}"+hidden)
-	if len(text) > longest {
-		return strings.ToValidUTF8(text[:longest], "") + "…"
-	}
-	return text
+	return path[open+1 : len(path)-1]
 }
 
-// maskable tells the lists and maps whose keys are names of settings. The keys
-// of references (a secret's file, a mount's target) hide nothing: the reference
-// is a name, not a value.
-func maskable(path string) bool {
-	for _, references := range []string{".Secrets[", ".Configs[", ".Mounts[", "Networks[", ".Ports[", ".Constraints["} {
-		if i := strings.LastIndex(path, references); i >= 0 && i+len(references) == strings.LastIndexByte(path, '[')+1 {
-			return false
+// hides tells whether the value of a setting must not be shown, going by the
+// setting's name.
+func (m masker) hides(name, value string) bool {
+	if m.path.MatchString(name) && strings.HasPrefix(value, "/") {
+		return false
+	}
+	return m.name.MatchString(name)
+}
+
+// clean hides what looks secret in a text: by its own looks, or as the value of a
+// name or flag that promises a secret.
+func (m masker) clean(text string) string {
+	for _, one := range m.shapes {
+		text = one.pattern.ReplaceAllString(text, one.shown)
+	}
+	var b strings.Builder
+	for {
+		at := m.setting.FindStringSubmatchIndex(text)
+		if at == nil {
+			b.WriteString(text)
+			return b.String()
+		}
+		found := setting{
+			flag: at[2] >= 0, name: text[at[4]:at[5]], separator: text[at[6]:at[7]], rest: text[at[1]:],
+			first: at[0] == 0 && b.Len() == 0 || strings.HasSuffix(text[:at[0]], between) || at[0] == 0 && strings.HasSuffix(b.String(), between),
+		}
+		if !m.promises(found) {
+			b.WriteString(text[:at[5]])
+			text = text[at[5]:]
+			continue
+		}
+		b.WriteString(text[:at[1]])
+		b.WriteString(hidden)
+		text = found.rest[found.valueLength():]
+	}
+}
+
+// setting is a name in a text and what follows it.
+type setting struct {
+	name, separator, rest string
+
+	flag  bool // dashes stand before the name
+	first bool // it is the beginning of the text or element
+}
+
+func (m masker) promises(s setting) bool {
+	if s.rest == "" {
+		return false
+	}
+	if strings.TrimLeft(s.separator, " \t\r\n"+between) == "" { // no = and no :
+		short := s.name == "p" && !strings.ContainsAny(s.rest[:1], "/.$-")
+		return s.flag && s.rest[0] != '-' && (short || m.hides(s.name, s.rest))
+	}
+	return m.hides(s.name, s.rest)
+}
+
+// valueLength tells how far the value goes that rest begins with: to its closing
+// quote; of a whole element or after a colon to the end of the element or line;
+// else to the next blank.
+func (s setting) valueLength() int {
+	if escapes := len(s.rest) - len(strings.TrimLeft(s.rest, `\`)); escapes < len(s.rest) && strings.ContainsAny(s.rest[escapes:escapes+1], `"'`) {
+		return quotedLength(s.rest, escapes)
+	}
+	ends := " \t\r\n" + between
+	switch {
+	case strings.Contains(s.separator, between):
+		ends = between
+	case strings.Contains(s.separator, ":"), s.first && s.flag && strings.Contains(s.separator, "="):
+		ends = "\n" + between
+	}
+	if end := strings.IndexAny(s.rest, ends); end >= 0 {
+		return end
+	}
+	return len(s.rest)
+}
+
+// quotedLength tells where the quoted text ends that begins after so many
+// backslashes: at the same quote after as many; one with more is in the text.
+func quotedLength(text string, escapes int) int {
+	quote, before := text[escapes], 0
+	for i := escapes + 1; i < len(text); i++ {
+		switch {
+		case text[i] == quote && before == escapes:
+			return i + 1
+		case text[i] == '\\':
+			before++
+		default:
+			before = 0
 		}
 	}
-	return true
+	return len(text)
 }

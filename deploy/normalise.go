@@ -39,11 +39,23 @@ func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.Se
 		}
 		task.RestartPolicy = &given
 	}
-	if p := task.Placement; p != nil && len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
-		task.Placement = nil
-	}
+	task.Placement = canonicalPlacement(task.Placement)
 	spec.TaskTemplate = task
 	return spec
+}
+
+// canonicalPlacement knows that a placement that says nothing is none, and that
+// registries list platforms in any order.
+func canonicalPlacement(placement *swarm.Placement) *swarm.Placement {
+	if p := placement; p == nil || len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
+		return nil
+	}
+	given := *placement
+	given.Platforms = slices.Clone(given.Platforms)
+	slices.SortFunc(given.Platforms, func(a, b swarm.Platform) int {
+		return strings.Compare(a.OS+"/"+a.Architecture, b.OS+"/"+b.Architecture)
+	})
+	return &given
 }
 
 // metadataLabel tells whether a label is the agent's and never a reason to write.
@@ -146,7 +158,7 @@ func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
 	for i := range given.Mounts {
 		given.Mounts[i] = canonicalMount(given.Mounts[i])
 	}
-	given.Privileges = canonicalPrivileges(given.Privileges)
+	given.Privileges = canonicalPrivileges(given.Privileges, spec.Configs)
 	return &given
 }
 
@@ -172,11 +184,12 @@ func canonicalMount(m mount.Mount) mount.Mount {
 	return m
 }
 
-func canonicalPrivileges(privileges *swarm.Privileges) *swarm.Privileges {
+func canonicalPrivileges(privileges *swarm.Privileges, configs []*swarm.ConfigReference) *swarm.Privileges {
 	if privileges == nil {
 		return nil
 	}
 	given := *privileges
+	given.CredentialSpec = pointedAt(given.CredentialSpec, configs, func(c *swarm.ConfigReference) string { return c.ConfigName })
 	if given.Seccomp != nil && given.Seccomp.Mode == "" {
 		seccomp := *given.Seccomp
 		seccomp.Mode = swarm.SeccompModeDefault
@@ -186,4 +199,19 @@ func canonicalPrivileges(privileges *swarm.Privileges) *swarm.Privileges {
 		given.AppArmor = &swarm.AppArmorOpts{Mode: swarm.AppArmorModeDefault}
 	}
 	return &given
+}
+
+// pointedAt gives the credential spec with what points at its config: the engine
+// holds the config's ID there, and a rendered stack has but the reference to a
+// config that is no file.
+func pointedAt(spec *swarm.CredentialSpec, configs []*swarm.ConfigReference, pointer func(*swarm.ConfigReference) string) *swarm.CredentialSpec {
+	if spec == nil || spec.File != "" || spec.Registry != "" {
+		return spec
+	}
+	for _, config := range configs {
+		if config.Runtime != nil && (spec.Config == "" || spec.Config == config.ConfigID || spec.Config == config.ConfigName) {
+			return &swarm.CredentialSpec{Config: pointer(config)}
+		}
+	}
+	return spec
 }

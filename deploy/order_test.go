@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -76,59 +75,5 @@ func TestModeChangeReplaces(t *testing.T) {
 	plan, err := deploy.Diff(liveOf(lives), wants)
 	if err != nil || len(plan.Steps) != 1 || plan.Steps[0].Action != deploy.Replace {
 		t.Errorf("steps %+v, %v", plan.Steps, err)
-	}
-}
-
-func TestDigest(t *testing.T) {
-	build := func(password string) (*deploy.Live, *compose.Stack) {
-		lives, wants := newStack("s"), newStack("s")
-		add(lives, "a", nil)
-		add(wants, "a", func(s *swarm.ServiceSpec) {
-			s.TaskTemplate.ContainerSpec.Env = []string{"DB_PASSWORD=" + password}
-		})
-		return liveOf(lives), wants
-	}
-	plans := make([]deploy.Plan, 0, 3)
-	for _, password := range []string{"one", "one", "two"} {
-		live, want := build(password)
-		plan, err := deploy.Diff(live, want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		plans = append(plans, plan)
-	}
-	if plans[0].Digest() != plans[1].Digest() {
-		t.Error("equal plans have two digests")
-	}
-	if plans[0].Digest() == plans[2].Digest() {
-		t.Error("a masked difference does not show in the digest")
-	}
-	text, err := json.Marshal(plans[2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read deploy.Plan
-	if err := json.Unmarshal(text, &read); err != nil || read.Digest() != plans[2].Digest() {
-		t.Errorf("read back from JSON: %v", err)
-	}
-}
-
-func TestMasked(t *testing.T) {
-	for _, test := range []struct{ path, text, want string }{
-		{"TaskTemplate.ContainerSpec.Env[DB_PASSWORD]", "x", "***"},
-		{"TaskTemplate.ContainerSpec.Env[ENCRYPTION_KEY]", "x", "***"},
-		{"TaskTemplate.ContainerSpec.Env[DB_URL]", "postgres://u:p4ss@db/x", "postgres://u:***@db/x"},
-		{"TaskTemplate.ContainerSpec.Env[LOG_LEVEL]", "debug", "debug"},
-		{"TaskTemplate.ContainerSpec.Env[KEYBOARD]", "us", "us"},
-		{"TaskTemplate.LogDriver.Options[splunk-token]", "x", "***"},
-		{"TaskTemplate.ContainerSpec.Secrets[db_password].SecretName", "db_password.2", "db_password.2"},
-		{"TaskTemplate.ContainerSpec.Secrets[db_password]", "db_password.2", "db_password.2"},
-		{"TaskTemplate.ContainerSpec.Mounts[/token].Source", "/a", "/a"},
-		{"TaskTemplate.ContainerSpec.Args", `["--db-password=x","--v"]`, `["--db-password=***","--v"]`},
-		{"TaskTemplate.ContainerSpec.Mounts[/m].VolumeOptions.DriverConfig.Options[o]", "username=u,password=p", "username=u,password=***"},
-	} {
-		if got := deploy.Masked(test.path, test.text); got != test.want {
-			t.Errorf("%s %q: got %q, want %q", test.path, test.text, got, test.want)
-		}
 	}
 }

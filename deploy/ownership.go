@@ -2,11 +2,8 @@ package deploy
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -99,47 +96,4 @@ func createHint(kind Kind, name string) string {
 		return "make it: docker network create --driver overlay " + name
 	}
 	return fmt.Sprintf("make it: docker %s create %s -", kind, name)
-}
-
-// networkDifferences names what of an existing network is not as wanted. The
-// engine adds options and address ranges of its own.
-func networkDifferences(live network.Summary, want network.CreateOptions) []string {
-	var differing []string
-	note := func(same bool, field string) {
-		if !same {
-			differing = append(differing, field)
-		}
-	}
-	// The engine tells the driver and its options only once they are at work.
-	idle := live.Driver == ""
-	note(idle || want.Driver == "" || live.Driver == want.Driver, "driver")
-	note(live.Internal == want.Internal, "internal")
-	note(live.Attachable == want.Attachable, "attachable")
-	note(want.EnableIPv6 == nil || live.EnableIPv6 == *want.EnableIPv6, "enable_ipv6")
-	note(idle || contains(live.Options, want.Options), "driver_opts")
-	labels := maps.Clone(want.Labels)
-	delete(labels, compose.LabelOwner) // a network that another tool made cannot get it
-	note(contains(live.Labels, labels), "labels")
-	if want.IPAM != nil {
-		note(want.IPAM.Driver == "" || want.IPAM.Driver == live.IPAM.Driver, "ipam driver")
-		note(sameRanges(live.IPAM.Config, want.IPAM.Config), "ipam config")
-	}
-	return differing
-}
-
-func contains(all, some map[string]string) bool {
-	for name, value := range some {
-		if have, ok := all[name]; !ok || have != value {
-			return false
-		}
-	}
-	return true
-}
-
-func sameRanges(live, want []network.IPAMConfig) bool {
-	return !slices.ContainsFunc(want, func(w network.IPAMConfig) bool {
-		return !slices.ContainsFunc(live, func(l network.IPAMConfig) bool {
-			return l.Subnet == w.Subnet && l.IPRange == w.IPRange && (w.Gateway == "" || l.Gateway == w.Gateway)
-		})
-	})
 }

@@ -1,17 +1,14 @@
 package deploy
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 // Action is what a step does to an object.
@@ -57,6 +54,10 @@ type Step struct {
 	Name     string   `json:"name"` // full name in the engine
 	Changes  []Change `json:"changes,omitempty"`
 	Restarts bool     `json:"restarts"` // tasks of the service are replaced, started or stopped
+
+	// Tasks is how many tasks that concerns, going by what was wanted of the
+	// service when the plan was made. It is for people and not in the digest.
+	Tasks uint64 `json:"tasks,omitempty"`
 
 	// Sum is a digest of what is written, for the plan's own digest: Changes
 	// are masked and cut.
@@ -106,10 +107,14 @@ func (p Plan) Changed() []string {
 // Digest identifies what the plan does: the same wanted stack and live state give
 // the same digest.
 func (p Plan) Digest() string {
+	steps := slices.Clone(p.Steps)
+	for i := range steps {
+		steps[i].Tasks = 0
+	}
 	content, err := json.Marshal(struct {
 		Stack string
 		Steps []Step
-	}{p.Stack, p.Steps})
+	}{p.Stack, steps})
 	if err != nil {
 		return "" // strings and booleans always marshal
 	}
@@ -128,8 +133,9 @@ func sumOf(written any) string {
 
 // Diff plans how the live state becomes the wanted one. It refuses, with every
 // reason at once, what must not or cannot be applied: objects of other owners,
-// external objects that are not there, configs whose content changed under one
-// name, and fields that the engine does not know. It needs no secret values.
+// external objects that are not there, secrets and configs that something else
+// stands in under their name, and fields that the engine does not know. It needs
+// no secret values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	if live.servicesOnly {
 		return Plan{}, errors.New("plan stack: only its services were observed")
@@ -137,7 +143,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
 		missingExternals(live, want),
-		changedConfigs(live, want),
+		unchangeable(live, want),
 		unknownFields(live.APIVersion, want),
 	)
 	if len(refused) > 0 {
@@ -148,6 +154,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.addObjects(live, want)
 	plan.addServices(live, want)
 	plan.addCron(live, want)
+	plan.countTasks(live, want)
 	plan.sort()
 	return plan, nil
 }
@@ -159,6 +166,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 func Drift(live *Live, applied *compose.Stack) Plan {
 	plan := Plan{Stack: applied.Name, Steps: []Step{}, live: live}
 	plan.addServices(live, applied)
+	plan.countTasks(live, applied)
 	plan.sort()
 	return plan
 }
@@ -175,60 +183,4 @@ func (p *Plan) sort() {
 	})
 	slices.Sort(p.Adopted)
 	slices.Sort(p.Warnings)
-}
-
-func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
-	for _, name := range keys(want.Networks) {
-		options := want.Networks[name]
-		existing, ok := live.Networks[name]
-		if !ok || existing.Scope != "swarm" {
-			p.Steps = append(p.Steps, Step{
-				Action: Create, Kind: Network, Name: name, Sum: sumOf(options), phase: phaseNetworks,
-				Changes: []Change{{Path: "Driver", New: options.Driver}},
-			})
-			continue
-		}
-		if differing := networkDifferences(existing, options); len(differing) > 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf(
-				"network %s exists and differs in %s; the engine cannot change a network: remove the stack's services and the network to have it made anew",
-				name, strings.Join(differing, ", ")))
-		}
-	}
-}
-
-func (p *Plan) addObjects(live *Live, want *compose.Stack) {
-	for _, secret := range want.Secrets {
-		name := secret.Spec.Name
-		if _, ok := live.Secrets[name]; !ok {
-			p.Steps = append(p.Steps, Step{Action: Create, Kind: Secret, Name: name, Sum: sumOf(secret.Spec), phase: phaseObjects})
-		}
-	}
-	for _, config := range want.Configs {
-		name := config.Spec.Name
-		if _, ok := live.Configs[name]; !ok {
-			p.Steps = append(p.Steps, Step{Action: Create, Kind: Config, Name: name, Sum: sumOf(config.Spec), phase: phaseObjects})
-		}
-	}
-}
-
-// changedConfigs refuses configs that exist under their name with other content:
-// the engine never changes a config.
-func changedConfigs(live *Live, want *compose.Stack) []error {
-	var refused []error
-	for _, config := range want.Configs {
-		existing, ok := live.Configs[config.Spec.Name]
-		if !ok || bytes.Equal(existing.Spec.Data, config.Spec.Data) {
-			continue
-		}
-		refused = append(refused, fault.New(fault.Place{}, raiseHint(config.Variable),
-			"config %s exists with other content, and configs never change", config.Spec.Name))
-	}
-	return refused
-}
-
-func raiseHint(variable string) string {
-	if variable == "" {
-		return "give the object a versioned name, such as name: settings.$SV_settings"
-	}
-	return "raise " + variable
 }

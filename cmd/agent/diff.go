@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +42,7 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 		return err
 	}
 	if output == "json" {
-		err = printJSON(a.stdout, struct {
-			deploy.Plan
-			Digest string `json:"digest"`
-		}{plan, plan.Digest()})
+		err = printJSON(a.stdout, plan.Document())
 	} else {
 		a.printPlan(plan)
 	}
@@ -56,39 +52,17 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	return err
 }
 
-var actionColours = map[deploy.Action]string{
-	deploy.Create: green, deploy.Update: yellow, deploy.Replace: yellow, deploy.Remove: red, deploy.ScaleDown: dim,
+var toneColours = map[deploy.Tone]string{
+	deploy.Adding: green, deploy.Editing: yellow, deploy.Taking: red, deploy.Quiet: dim, deploy.Warning: yellow,
 }
 
 func (a *app) printPlan(plan deploy.Plan) {
 	p := newPrinter(a.stdout)
-	for _, warning := range plan.Warnings {
-		p.line("%s", p.paint(yellow, "warning: "+warning))
-	}
-	if len(plan.Adopted) > 0 {
-		p.line("taken over without a restart: %v", plan.Adopted)
-	}
-	if plan.Empty() {
-		p.line("no difference: the stack %s is what the repository says", plan.Stack)
-		return
-	}
-	restarts := 0
-	for _, step := range plan.Steps {
-		effect := ""
-		switch {
-		case step.Restarts && step.Action == deploy.Update:
-			effect = "  (restarts its tasks)"
-			restarts++
-		case step.LabelsOnly():
-			effect = "  (labels only, no restart)"
+	for _, line := range plan.Lines() {
+		text := line.Text
+		if colour, ok := toneColours[line.Tone]; ok {
+			text = p.paint(colour, text)
 		}
-		p.line("%s%s", p.paint(actionColours[step.Action], fmt.Sprintf("%-10s %-7s %s", step.Action, step.Kind, step.Name)), effect)
-		if step.Action != deploy.Update && step.Action != deploy.Replace {
-			continue
-		}
-		for _, change := range step.Changes {
-			p.line("             %s: %s -> %s", change.Path, orDash(change.Old), orDash(change.New))
-		}
+		p.line("%s", text)
 	}
-	p.line("%s, %s; plan %s", counted(len(plan.Steps), "step", "steps"), counted(restarts, "restart", "restarts"), short(plan.Digest()))
 }

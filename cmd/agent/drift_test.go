@@ -42,7 +42,7 @@ func TestDrift(t *testing.T) {
 		if step := status.Drift[0]; step.Name != l.stack+"_worker" || len(status.Drift) != 1 {
 			l.t.Errorf("drifted: %+v", status.Drift)
 		}
-		l.mustRun(exitDifferent, []string{"drifted", "Env[BY_HAND]"}, "status")
+		l.mustRun(exitDifferent, []string{"drifted", "env BY_HAND"}, "status")
 		l.metric(drifted(1))
 		l.metric("coin_agent_in_sync" + labels + " 0")
 		l.looks(2)

@@ -249,7 +249,7 @@ func driftText(step deploy.Step) string {
 	}
 	fields := make([]string, 0, len(step.Changes))
 	for _, change := range step.Changes {
-		fields = append(fields, change.Path)
+		fields = append(fields, change.Label())
 	}
 	return strings.Join(fields, ", ")
 }

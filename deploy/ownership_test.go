@@ -1,0 +1,72 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// TestObjectsOfOthersAreRefused puts an object of another stack or owner under
+// each kind of name that a stack wants.
+func TestObjectsOfOthersAreRefused(t *testing.T) {
+	put := map[deploy.Kind]func(live *deploy.Live, labels map[string]string){
+		deploy.Service: func(live *deploy.Live, labels map[string]string) {
+			live.Services["s_x"] = swarm.Service{Spec: swarm.ServiceSpec{Annotations: swarm.Annotations{Name: "s_x", Labels: labels}}}
+		},
+		deploy.Network: func(live *deploy.Live, labels map[string]string) {
+			live.Networks["s_x"] = network.Summary{Name: "s_x", Scope: "swarm", Driver: "overlay", Labels: labels}
+		},
+		deploy.Secret: func(live *deploy.Live, labels map[string]string) {
+			live.Secrets["s_x"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_x", Labels: labels}}}
+		},
+		deploy.Config: func(live *deploy.Live, labels map[string]string) {
+			live.Configs["s_x"] = swarm.Config{Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: "s_x", Labels: labels}}}
+		},
+	}
+	for kind, put := range put {
+		for name, test := range map[string]struct {
+			labels     map[string]string
+			says, hint string // without the kind and name; "" when it is taken
+		}{
+			"another stack's": {map[string]string{compose.LabelStack: "t"}, "belongs to stack t, not to s", "remove it from stack t"},
+			"another node's": {
+				map[string]string{compose.LabelStack: "s", compose.LabelOwner: "sandbox/node9"},
+				"belongs to sandbox/node9, not to " + owner, "give the two nodes different stack names",
+			},
+			"the stack's":  {map[string]string{compose.LabelStack: "s"}, "", ""},
+			"the agent's":  {map[string]string{compose.LabelStack: "s", compose.LabelOwner: owner}, "", ""},
+			"nobody's one": {nil, map[bool]string{true: "exists and belongs to no stack"}[kind == deploy.Service || kind == deploy.Network], "remove it"},
+		} {
+			t.Run(string(kind)+", "+name, func(t *testing.T) {
+				stack := newStack("s")
+				switch kind {
+				case deploy.Service:
+					add(stack, "x", nil)
+				case deploy.Network:
+					stack.Networks["s_x"] = network.CreateOptions{Driver: "overlay"}
+				case deploy.Secret:
+					stack.Secrets = []compose.Secret{{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_x"}}}}
+				case deploy.Config:
+					stack.Configs = []compose.Config{{Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: "s_x"}}}}
+				}
+				live := liveOf(newStack("s"))
+				put(live, test.labels)
+				_, err := deploy.Diff(live, stack)
+				switch {
+				case test.says == "" && err != nil:
+					t.Errorf("refused: %v", err)
+				case test.says != "" && (err == nil || err.Error() != string(kind)+" s_x "+test.says):
+					t.Errorf("%v, want %q", err, test.says)
+				case test.says != "" && !strings.Contains(fault.Hint(fault.All(err)[0]), test.hint):
+					t.Errorf("hint %q, want %q", fault.Hint(fault.All(err)[0]), test.hint)
+				}
+			})
+		}
+	}
+}

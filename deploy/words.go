@@ -1,0 +1,213 @@
+package deploy
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Words says a change in the words of a compose file, such as
+// "env LOG_LEVEL: info -> debug", "+ port 80:8080/tcp: ingress" or
+// "secret db_access: 1 -> 2".
+func (c Change) Words() string {
+	label, old, want := c.sides()
+	switch {
+	case old == "":
+		return strings.TrimSuffix("+ "+label+": "+want, ": ")
+	case want == "":
+		return strings.TrimSuffix("- "+label+": "+old, ": ")
+	case old == want: // what differs is masked or cut
+		return "~ " + label + ": " + old + " -> " + want + " (differs)"
+	}
+	return "~ " + label + ": " + old + " -> " + want
+}
+
+// Label names the changed field in the words of a compose file: "env LOG_LEVEL".
+func (c Change) Label() string {
+	label, _, _ := c.sides()
+	return label
+}
+
+// sides gives the field's label and both values for people.
+func (c Change) sides() (label, old, want string) {
+	old, want = valueWords(c.Path, c.Old), valueWords(c.Path, c.New)
+	if kind, target, ok := referenceIn(c.Path); ok {
+		return referenceSides(kind, target, old, want)
+	}
+	label = pathWords(c.Path)
+	if old == want || old != "" && want != "" {
+		return label, old, want
+	}
+	// The element's key says it all: "+ constraint node.role==manager".
+	if one := old + want; strings.HasSuffix(label, " "+one) {
+		label = strings.TrimSuffix(label, " "+one)
+	}
+	return label, old, want
+}
+
+// referenceIn takes the path of a reference to a secret or config apart, as far as
+// the name of the object is concerned.
+func referenceIn(path string) (kind Kind, target string, ok bool) {
+	for _, one := range []struct {
+		kind         Kind
+		list, suffix string
+	}{{Secret, "Secrets[", "].SecretName"}, {Config, "Configs[", "].ConfigName"}} {
+		rest, found := strings.CutPrefix(path, "TaskTemplate.ContainerSpec."+one.list)
+		if !found {
+			continue
+		}
+		if target, found := strings.CutSuffix(rest, one.suffix); found {
+			return one.kind, target, true
+		}
+		if target, found := strings.CutSuffix(rest, "]"); found {
+			return one.kind, target, true
+		}
+	}
+	return "", "", false
+}
+
+// referenceSides tells versions of one object apart by the version alone, and
+// where the object is found in the container unless that goes without saying.
+func referenceSides(kind Kind, target, old, want string) (label, from, to string) {
+	oldKey, oldVersion := versioned(old)
+	newKey, newVersion := versioned(want)
+	label = string(kind)
+	key := newKey
+	if want == "" {
+		key = oldKey
+	}
+	place := " at " + target
+	if target == key || target == "/"+key || strings.HasSuffix(key, "_"+target) || strings.HasPrefix(target, "runtime:") {
+		place = ""
+	}
+	if oldKey == newKey && oldVersion != "" && newVersion != "" {
+		return label + " " + newKey + place, oldVersion, newVersion
+	}
+	return label + place, old, want
+}
+
+// versioned takes <key>.<version> apart; a version starts with a digit or is
+// derived from the content.
+func versioned(name string) (key, version string) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot <= 0 || !isVersion.MatchString(name[dot+1:]) {
+		return name, ""
+	}
+	return name[:dot], name[dot+1:]
+}
+
+var isVersion = regexp.MustCompile(`^([0-9][0-9A-Za-z_-]*|[0-9a-f]{8,})$`)
+
+// composeName names what paths begin with, where it is not the path itself in
+// lower case. A name that ends in a blank is followed by the key of an element;
+// where elements have fields, one of those may follow.
+type composeName struct {
+	path, name string
+	fields     bool
+}
+
+func composeNames() []composeName {
+	return []composeName{
+		{"Mode.Replicated.Replicas", "replicas", false},
+		{"Mode.Replicated", "mode replicated", false},
+		{"Mode.Global", "mode global", false},
+		{"Mode.", "mode ", false},
+		{"Labels[", "label ", false},
+		{"EndpointSpec.Mode", "endpoint_mode", false},
+		{"EndpointSpec.Ports[", "port ", true},
+		{"EndpointSpec", "endpoint", false},
+		{"Networks[", "network ", true},
+		{"TaskTemplate.Networks[", "network ", true},
+		{"TaskTemplate.ForceUpdate", "forced updates", false},
+		{"TaskTemplate.LogDriver.Name", "logging driver", false},
+		{"TaskTemplate.LogDriver.Options[", "logging option ", false},
+		{"TaskTemplate.LogDriver", "logging", false},
+		{"TaskTemplate.Placement.Constraints[", "constraint ", false},
+		{"TaskTemplate.Placement.Preferences[", "placement preference ", true},
+		{"TaskTemplate.Placement.MaxReplicas", "max_replicas_per_node", false},
+		{"TaskTemplate.Resources.Limits.NanoCPUs", "limit of cpus", false},
+		{"TaskTemplate.Resources.Limits.MemoryBytes", "limit of memory", false},
+		{"TaskTemplate.Resources.Limits.Pids", "limit of pids", false},
+		{"TaskTemplate.Resources.Reservations.NanoCPUs", "reservation of cpus", false},
+		{"TaskTemplate.Resources.Reservations.MemoryBytes", "reservation of memory", false},
+		{"TaskTemplate.Resources.Reservations.GenericResources[", "generic resource ", true},
+		{"TaskTemplate.ContainerSpec.Env[", "env ", false},
+		{"TaskTemplate.ContainerSpec.Labels[", "container label ", false},
+		{"TaskTemplate.ContainerSpec.Command", "entrypoint", false},
+		{"TaskTemplate.ContainerSpec.Args", "command", false},
+		{"TaskTemplate.ContainerSpec.Dir", "working_dir", false},
+		{"TaskTemplate.ContainerSpec.OpenStdin", "stdin_open", false},
+		{"TaskTemplate.ContainerSpec.Groups[", "group_add ", false},
+		{"TaskTemplate.ContainerSpec.Hosts", "extra_hosts", false},
+		{"TaskTemplate.ContainerSpec.Mounts[", "mount ", true},
+		{"TaskTemplate.ContainerSpec.Secrets[", "secret ", true},
+		{"TaskTemplate.ContainerSpec.Configs[", "config ", true},
+		{"TaskTemplate.ContainerSpec.Ulimits[", "ulimit ", true},
+		{"TaskTemplate.ContainerSpec.Sysctls[", "sysctl ", false},
+		{"TaskTemplate.ContainerSpec.CapabilityAdd[", "cap_add ", false},
+		{"TaskTemplate.ContainerSpec.CapabilityDrop[", "cap_drop ", false},
+		{"TaskTemplate.ContainerSpec.DNSConfig.Nameservers", "dns", false},
+		{"TaskTemplate.ContainerSpec.DNSConfig.Search", "dns_search", false},
+		{"TaskTemplate.ContainerSpec.DNSConfig.Options", "dns_opt", false},
+		{"TaskTemplate.ContainerSpec.DNSConfig", "dns settings", false},
+		{"TaskTemplate.ContainerSpec.Privileges.CredentialSpec", "credential_spec", false},
+		{"TaskTemplate.ContainerSpec.", "", false},
+		{"TaskTemplate.", "", false},
+	}
+}
+
+// pathWords names a field as compose files do; a field that is in no list goes by
+// its path in lower case.
+func pathWords(path string) string {
+	for _, one := range composeNames() {
+		rest, ok := strings.CutPrefix(path, one.path)
+		if !ok {
+			continue
+		}
+		if !strings.HasSuffix(one.path, "[") {
+			return one.name + lower(rest)
+		}
+		key, field := strings.TrimSuffix(rest, "]"), ""
+		if one.fields {
+			key, field, _ = strings.Cut(rest, "].")
+			key = strings.TrimSuffix(key, "]")
+		}
+		return one.name + key + spaced(field)
+	}
+	return lower(path)
+}
+
+func spaced(field string) string {
+	if field == "" {
+		return ""
+	}
+	return " " + lower(field)
+}
+
+// lower turns Go's UpdateConfig.MaxFailureRatio into update_config.max_failure_ratio;
+// keys in brackets stay.
+func lower(path string) string {
+	var b strings.Builder
+	inKey, before := false, rune(0)
+	letters := []rune(path)
+	for i, r := range letters {
+		switch r {
+		case '[':
+			inKey = true
+		case ']':
+			inKey = false
+		}
+		if !inKey && unicode.IsUpper(r) {
+			endOfAcronym := unicode.IsUpper(before) && i+1 < len(letters) && unicode.IsLower(letters[i+1])
+			if unicode.IsLower(before) || endOfAcronym {
+				b.WriteByte('_')
+			}
+			r = unicode.ToLower(r)
+			before = 'A'
+		} else {
+			before = r
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

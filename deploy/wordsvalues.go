@@ -1,0 +1,155 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+)
+
+// shortly renders an element of a list for a person.
+func shortly(element any) string {
+	switch e := element.(type) {
+	case string:
+		return e
+	case *swarm.SecretReference:
+		return e.SecretName
+	case *swarm.ConfigReference:
+		return e.ConfigName
+	case swarm.NetworkAttachmentConfig:
+		return withOptions(e.Target, e.DriverOpts, noted("alias", e.Aliases))
+	case swarm.PortConfig:
+		return portText(e)
+	case mount.Mount:
+		return mountText(e)
+	case *container.Ulimit:
+		return fmt.Sprintf("%d:%d", e.Soft, e.Hard)
+	case swarm.GenericResource:
+		if e.DiscreteResourceSpec != nil {
+			return strconv.FormatInt(e.DiscreteResourceSpec.Value, 10)
+		}
+	case swarm.PlacementPreference:
+		if e.Spread != nil {
+			return "spread=" + e.Spread.SpreadDescriptor
+		}
+	case swarm.Platform:
+		return e.OS + "/" + e.Architecture
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // && is for people to read
+	if err := encoder.Encode(element); err != nil {
+		return fmt.Sprint(element)
+	}
+	return strings.TrimSpace(text.String())
+}
+
+func noted(what string, values []string) []string {
+	notes := make([]string, 0, len(values))
+	for _, value := range values {
+		notes = append(notes, what+" "+value)
+	}
+	return notes
+}
+
+// withOptions is a text with notes and options in brackets.
+func withOptions(text string, options map[string]string, notes []string) string {
+	for _, name := range keys(options) {
+		notes = append(notes, name+"="+options[name])
+	}
+	if len(notes) == 0 {
+		return text
+	}
+	return text + " (" + strings.Join(notes, ", ") + ")"
+}
+
+// portText leaves the ports to the key, and says host mode and a name.
+func portText(p swarm.PortConfig) string {
+	text := string(p.PublishMode)
+	if p.Name != "" {
+		text += " (name " + p.Name + ")"
+	}
+	return text
+}
+
+// mountText leaves the target to the key. What it does not spell out is in the
+// specs (`agent render -o specs`).
+func mountText(m mount.Mount) string {
+	var notes []string
+	if m.ReadOnly {
+		notes = append(notes, "read-only")
+	}
+	options := map[string]string{}
+	if v := m.VolumeOptions; v != nil {
+		if v.NoCopy {
+			notes = append(notes, "nocopy")
+		}
+		if v.Subpath != "" {
+			notes = append(notes, "subpath "+v.Subpath)
+		}
+		if v.DriverConfig != nil {
+			notes = append(notes, noted("driver", nonEmpty(v.DriverConfig.Name))...)
+			options = v.DriverConfig.Options
+		}
+	}
+	if b := m.BindOptions; b != nil && b.Propagation != "" {
+		notes = append(notes, "propagation "+string(b.Propagation))
+	}
+	if t := m.TmpfsOptions; t != nil && t.SizeBytes > 0 {
+		notes = append(notes, "size "+size(t.SizeBytes))
+	}
+	return withOptions(strings.TrimSpace(string(m.Type)+" "+m.Source), options, notes)
+}
+
+func nonEmpty(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+// valueWords renders a value as a person would write it: short digests, cpus,
+// sizes.
+func valueWords(path, value string) string {
+	switch {
+	case strings.HasSuffix(path, "ContainerSpec.Image"):
+		return shortDigest(value)
+	case strings.HasSuffix(path, ".NanoCPUs"):
+		if nano, err := strconv.ParseFloat(value, 64); err == nil {
+			return strconv.FormatFloat(nano/1e9, 'f', -1, 64)
+		}
+	case strings.HasSuffix(path, "Bytes"):
+		if count, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return size(count)
+		}
+	}
+	return value
+}
+
+// shortDigest cuts the digest of an image reference to what tells it apart.
+func shortDigest(image string) string {
+	const shown = 12
+	name, digest, ok := strings.Cut(image, "@sha256:")
+	if !ok || len(digest) <= shown {
+		return image
+	}
+	return name + "@sha256:" + digest[:shown] + "…"
+}
+
+// size is a number of bytes as compose files have it.
+func size(bytes int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}} {
+		if bytes >= unit.bytes && bytes%unit.bytes == 0 {
+			return strconv.FormatInt(bytes/unit.bytes, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(bytes, 10)
+}
