@@ -98,7 +98,7 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 	mac, err = d.tree.Decrypt(key, tracing)
 	switch {
 	case err == nil:
-		return mac, nil
+		return mac, tracing.comments()
 	case tracing.failure != nil:
 		return "", tracing.failure
 	case strings.Contains(err.Error(), "Expected encrypted value as string"):
@@ -112,25 +112,43 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 // quote the value, into faults that name it.
 type tracer struct {
 	sops.Cipher
-	document *document
-	failure  error
+	document      *document
+	failure       error
+	changed, open bool // whether something failed that is encrypted, or is not
+}
+
+// comments judges what failed where SOPS went on: it takes a comment that does
+// not decrypt for one that never was encrypted, and no MAC covers comments.
+func (t *tracer) comments() error {
+	place := fault.Place{File: t.document.path}
+	switch {
+	case t.changed:
+		return fault.New(place, hintDamaged, "a comment does not decrypt: it was changed or moved after it was encrypted")
+	case t.open && !isKeyed(t.document.path): // comments of a file of keys are not read
+		return fault.New(place, "change it with sops only, which encrypts comments; or encrypt it anew", "a comment stands in plaintext among what is encrypted")
+	}
+	return nil
 }
 
 var encryptedForm = regexp.MustCompile(`^ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,type:[a-z]+\]$`)
 
 func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any, error) {
 	path := strings.TrimSuffix(additional, ":")
-	t.document.encrypted[path] = true
-	plain, err := t.Cipher.Decrypt(ciphertext, key, additional)
-	if err == nil {
-		return plain, nil
+	t.document.encrypted[path] = ciphertext != "" || t.document.encrypted[path]
+	if ciphertext == "" || encryptedForm.MatchString(ciphertext) { // SOPS would ignore what follows the form
+		plain, err := t.Cipher.Decrypt(ciphertext, key, additional)
+		if err == nil {
+			return plain, nil
+		}
 	}
 	name, _, _ := strings.Cut(path, ":")
 	name = oneLine(name, 80)
 	place := fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)}
 	if encryptedForm.MatchString(ciphertext) {
+		t.changed = true
 		t.failure = fault.New(place, hintDamaged, "the value of %q does not decrypt: it was changed or moved after it was encrypted", name)
 	} else {
+		t.open = true
 		t.failure = fault.New(place, hintEncrypt+t.document.path, "the value of %q should be encrypted, but stands in plaintext", name)
 	}
 	return nil, t.failure

@@ -22,19 +22,30 @@ import (
 // kilobytes.
 const maxKeyFile = 1 << 20
 
-// KeyFiles names the files that hold the keys: paths on this machine.
+// KeyFiles names the files that hold the keys, paths on this machine, and the
+// key services that may be asked besides.
 type KeyFiles struct {
 	Age           []string // age identities or unencrypted SSH private keys
 	PGP           []string // OpenPGP secret keys, armored or binary
 	PGPPassphrase string   // the passphrase of the PGP keys; "" when they have none
+	GnuPGHome     string   // a GnuPG home, whose keys gpg uses; "" for none
+
+	Services     []string // the key services that are admitted, of KeyServices; none are DefaultKeyServices
+	VaultAddress string   // the one Vault that is asked
+	VaultToken   string   // its token
+	CAFile       string   // certificates to trust besides the system's, for the Vault
 }
 
 // Keyring holds the keys that open the repository's files. Nothing else does:
-// no environment variable, home directory, key agent or program is asked. It is
-// safe for concurrent use.
+// no environment variable, home directory, key agent or program is asked, unless
+// KeyFiles names a GnuPG home or the key service of a cloud. It is safe for
+// concurrent use.
 type Keyring struct {
 	ages       []age.Identity
 	pgps       openpgp.EntityList
+	gnupg      *gnupg
+	vault      *vault
+	services   []string
 	recipients []string
 }
 
@@ -43,7 +54,7 @@ type Keyring struct {
 // reported together.
 func LoadKeys(files KeyFiles) (*Keyring, error) {
 	ring := &Keyring{}
-	var faults []error
+	faults := []error{ring.admit(files)}
 	for _, path := range files.Age {
 		faults = append(faults, ring.addAge(path))
 	}
@@ -54,6 +65,11 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 		for _, path := range files.PGP {
 			faults = append(faults, ring.addPGP(path, passphrase))
 		}
+		faults = append(faults, ring.addGnuPG(files))
+	}
+	if ring.admits(serviceVault) {
+		ring.vault, err = newVault(files)
+		faults = append(faults, err)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -189,6 +205,18 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 	if usable == 0 {
 		return fault.New(place, "export the secret key: gpg --export-secret-keys --armor", "the file holds public OpenPGP keys only")
 	}
+	return nil
+}
+
+func (k *Keyring) addGnuPG(files KeyFiles) error {
+	if files.GnuPGHome == "" {
+		return nil
+	}
+	home, err := newGnuPG(files.GnuPGHome, files.PGPPassphrase)
+	if err != nil {
+		return err
+	}
+	k.gnupg, k.recipients = home, append(k.recipients, home.fingerprints...)
 	return nil
 }
 

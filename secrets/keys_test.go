@@ -59,6 +59,12 @@ func TestLoadKeysFaults(t *testing.T) {
 		"pgp wrong phrase":  {secrets.KeyFiles{PGP: []string{lab.path("locked.asc")}, PGPPassphrase: keyFile(t, canary, 0o600)}, "does not unlock", "passphrase"},
 		"ssh locked":        {secrets.KeyFiles{Age: []string{sshLocked}}, "protected by a passphrase", "without a passphrase"},
 		"ssh cut":           {secrets.KeyFiles{Age: []string{keyFile(t, string(readLab(t, "ssh.key")[:120]), 0o600)}}, "no SSH private key", "ed25519"},
+		"no GnuPG home":     {secrets.KeyFiles{GnuPGHome: "/nowhere/gnupg"}, "no such file", "gnupg_home"},
+		"open GnuPG home":   {secrets.KeyFiles{GnuPGHome: openFolder(t)}, "mode 0750", "chmod 700 /"},
+		"empty GnuPG home":  {secrets.KeyFiles{GnuPGHome: privateFolder(t)}, "no secret keys", "gpg --homedir"},
+		"GnuPG home a file": {secrets.KeyFiles{GnuPGHome: keyFile(t, "x", 0o600)}, "not a folder", "gnupg_home"},
+		"empty Vault token": {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: keyFile(t, "\n", 0o600)}, "no Vault token", "nothing else"},
+		"open Vault token":  {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: keyFile(t, canary, 0o640)}, "mode 0640", "chmod 600 /"},
 		"age key too large": {secrets.KeyFiles{Age: []string{keyFile(t, strings.Repeat("#\n", 1<<20), 0o600)}}, "larger", ""},
 	}
 	for name, test := range cases {
@@ -70,7 +76,8 @@ func TestLoadKeysFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), test.message) || !strings.Contains(fault.Hint(err), test.hint) {
 				t.Errorf("error %q, hint %q", err, fault.Hint(err))
 			}
-			path := append(append(test.files.Age, test.files.PGP...), test.files.PGPPassphrase)[0]
+			paths := append(append(test.files.Age, test.files.PGP...), test.files.PGPPassphrase, test.files.GnuPGHome, test.files.VaultToken)
+			path := strings.Fields(strings.Join(paths, " "))[0]
 			if !strings.HasPrefix(err.Error(), path+": ") {
 				t.Errorf("the file is not named: %v", err)
 			}
@@ -81,6 +88,53 @@ func TestLoadKeysFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is set has to be admitted, and what is admitted has to be set.
+func TestKeyServicesFaults(t *testing.T) {
+	token := keyFile(t, canary, 0o600)
+	cases := map[string]struct {
+		files         secrets.KeyFiles
+		message, hint string
+	}{
+		"unknown":       {secrets.KeyFiles{Services: []string{"vault"}}, `no key service "vault"`, "age, pgp, hc_vault, aws_kms, gcp_kms, azure_kv, hckms"},
+		"age off":       {secrets.KeyFiles{Services: []string{"pgp"}, Age: []string{lab.path("age.key")}}, "does not admit age", "add age to key_services"},
+		"pgp off":       {secrets.KeyFiles{Services: []string{"age"}, PGP: []string{lab.path("rsa.asc")}}, "does not admit pgp", "add pgp to key_services"},
+		"gnupg off":     {secrets.KeyFiles{Services: []string{"age"}, GnuPGHome: lab.home}, "does not admit pgp", "add pgp to key_services"},
+		"Vault off":     {secrets.KeyFiles{VaultAddress: "https://v.test"}, "does not admit hc_vault", "add hc_vault to key_services"},
+		"no address":    {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultToken: token}, "vault_address or vault_token_file is not set", "set vault_address"},
+		"http":          {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "http://v.test", VaultToken: token}, "no https address", "https://"},
+		"user":          {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://a:" + canary + "@v.test", VaultToken: token}, "no https address", "https://"},
+		"no CA file":    {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: token, CAFile: "/nowhere"}, "no such file", "ca_file"},
+		"empty CA file": {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: token, CAFile: token}, "no certificates", "PEM"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := secrets.LoadKeys(test.files)
+			if err == nil || !strings.Contains(err.Error(), test.message) || !strings.Contains(fault.Hint(err), test.hint) {
+				t.Errorf("error %v, hint %q", err, fault.Hint(err))
+			}
+			mustHide(t, "error", err.Error()+fault.Hint(err))
+		})
+	}
+}
+
+func privateFolder(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gnupg")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openFolder(t *testing.T) string {
+	t.Helper()
+	path := privateFolder(t)
+	if err := os.Chmod(path, 0o750); err != nil { //nolint:gosec // that is what the test is about
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestLoadKeysReportsAllFaults(t *testing.T) {

@@ -27,28 +27,44 @@ import (
 // quote what they were given.
 var errKeyRefused = errors.New("the key does not open this data key")
 
-// service is the key service that SOPS asks for data keys. It admits age and
-// PGP with the ring's keys, and nothing else.
-type service struct{ ring *Keyring }
+// errRemote starts what is said of gpg, and of a key service on the network.
+var errRemote = errors.New("the key service does not open the data key")
+
+// service is the key service that SOPS asks for the data key of one file. It
+// admits what the ring admits, and nothing else, and notes why gpg or a service
+// on the network gave nothing.
+type service struct {
+	ring     *Keyring
+	failures map[string]error // by the encrypted data key
+}
 
 var _ keyservice.KeyServiceClient = service{}
 
 // Decrypt opens the part of a data key that is encrypted to one recipient.
-func (s service) Decrypt(_ context.Context, request *keyservice.DecryptRequest, _ ...grpc.CallOption) (*keyservice.DecryptResponse, error) {
-	var plain []byte
-	var err error
-	switch kind := request.Key.KeyType.(type) {
-	case *keyservice.Key_AgeKey:
-		plain, err = s.ring.openAge(kind.AgeKey.Recipient, request.Ciphertext)
-	case *keyservice.Key_PgpKey:
-		plain, err = s.ring.openPGP(request.Ciphertext)
-	default:
-		err = errKeyRefused
-	}
+func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest, _ ...grpc.CallOption) (*keyservice.DecryptResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
+	defer cancel()
+	plain, err := s.ring.open(ctx, request)
 	if err != nil {
+		if errors.Is(err, errRemote) {
+			s.failures[string(request.Ciphertext)] = err
+		}
 		return nil, err
 	}
 	return &keyservice.DecryptResponse{Plaintext: plain}, nil
+}
+
+// open asks the keys and services for what dataKey let through.
+func (k *Keyring) open(ctx context.Context, request *keyservice.DecryptRequest) ([]byte, error) {
+	switch kind := request.Key.KeyType.(type) {
+	case *keyservice.Key_AgeKey:
+		return k.openAge(kind.AgeKey.Recipient, request.Ciphertext)
+	case *keyservice.Key_PgpKey:
+		return k.openPGP(ctx, request.Ciphertext)
+	case *keyservice.Key_VaultKey:
+		return k.vault.open(ctx, kind.VaultKey, request.Ciphertext)
+	}
+	return openCloud(ctx, request)
 }
 
 // Encrypt is refused: this service only reads.
@@ -69,9 +85,18 @@ func (k *Keyring) openAge(recipient string, ciphertext []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// openPGP does what SOPS' own PGP key does first, with the ring's keys. SOPS
-// itself takes keys only from a GnuPG home, and asks gpg where that fails.
-func (k *Keyring) openPGP(ciphertext []byte) ([]byte, error) {
+// openPGP tries the keys of files, then those of the GnuPG home. SOPS itself
+// would look for a home of its own, and for programs that SOPS_* variables name.
+func (k *Keyring) openPGP(ctx context.Context, ciphertext []byte) ([]byte, error) {
+	plain, err := k.openOpenPGP(ciphertext)
+	if err != nil && k.gnupg != nil {
+		return k.gnupg.open(ctx, ciphertext)
+	}
+	return plain, err
+}
+
+// openOpenPGP does what SOPS' own PGP key does first, with the ring's keys.
+func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 	if len(k.pgps) == 0 {
 		return nil, errKeyRefused
 	}
@@ -92,36 +117,46 @@ func (k *Keyring) openPGP(ciphertext []byte) ([]byte, error) {
 }
 
 // dataKey gives the data key of a SOPS file, from as many key groups as it asks
-// for. Master keys of other kinds are left out before SOPS sees them.
+// for. Recipients of services that are not admitted are left out before SOPS
+// sees them.
 func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) {
 	admitted := sops.Metadata{ShamirThreshold: metadata.ShamirThreshold}
 	for _, group := range metadata.KeyGroups {
 		var held sops.KeyGroup
 		for _, key := range group {
-			switch key.(type) {
-			case *sopsage.MasterKey, *sopspgp.MasterKey:
+			if k.usable(key) {
 				held = append(held, key)
 			}
 		}
 		admitted.KeyGroups = append(admitted.KeyGroups, held)
 	}
-	key, err := admitted.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{service{k}}, nil)
+	asked := service{ring: k, failures: map[string]error{}}
+	// age first: what needs no network is not kept waiting by what does.
+	key, err := admitted.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{asked}, []string{sopsage.KeyTypeIdentifier, sopspgp.KeyTypeIdentifier})
 	if err != nil {
-		return nil, k.noKey(path, metadata)
+		return nil, k.noKey(path, metadata, asked.failures)
 	}
 	return key, nil
 }
 
 // noKey says which recipients a file has and which keys were tried.
-func (k *Keyring) noKey(path string, metadata *sops.Metadata) error {
+func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[string]error) error {
 	var groups, own []string
+	remedy := "add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: sops updatekeys " + path
 	for _, group := range metadata.KeyGroups {
 		var names []string
 		for _, key := range group {
-			names = append(names, recipientName(key))
+			name, service := recipientName(key), serviceOf(key)
 			if k.holds(key) {
-				own = append(own, recipientName(key))
+				own = append(own, name)
 			}
+			if failure := failures[string(key.EncryptedDataKey())]; failure != nil {
+				name += " (" + failure.Error() + ")"
+			} else if !k.admits(service) {
+				name += " (needs " + service + ")"
+				remedy = "add " + service + " to key_services, " + remedy
+			}
+			names = append(names, name)
 		}
 		groups = append(groups, strings.Join(names, ", "))
 	}
@@ -134,13 +169,11 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata) error {
 		tried = strings.Join(k.recipients, ", ")
 	}
 	place := fault.Place{File: path}
-	if len(own) > 0 && len(groups) == 1 {
+	if len(own) > 0 && len(groups) == 1 && len(failures) == 0 {
 		return fault.New(place, "take the file from an earlier commit, or encrypt it anew",
 			"the data key for %s does not open: the file is damaged or was tampered with", strings.Join(own, ", "))
 	}
-	return fault.New(place,
-		"add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: sops updatekeys "+path,
-		"no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
+	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }
 
 // holds tells whether one of the ring's keys is the recipient.
@@ -149,11 +182,7 @@ func (k *Keyring) holds(key keys.MasterKey) bool {
 	case *sopsage.MasterKey:
 		return slices.Contains(k.recipients, withoutComment(key.Recipient))
 	case *sopspgp.MasterKey:
-		for _, entity := range k.pgps {
-			if strings.EqualFold(key.Fingerprint, fmt.Sprintf("%X", entity.PrimaryKey.Fingerprint)) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(k.recipients, func(own string) bool { return strings.EqualFold(own, key.Fingerprint) })
 	}
 	return false
 }
@@ -170,13 +199,13 @@ func withoutComment(recipient string) string {
 // the text comes from the file.
 func recipientName(key keys.MasterKey) string {
 	kinds := map[string]string{
-		sopsage.KeyTypeIdentifier: "age", sopspgp.KeyTypeIdentifier: "PGP",
-		"gcp_kms": "Google Cloud KMS", "hckms": "Huawei Cloud KMS", "azure_kv": "Azure Key Vault", "hc_vault": "Vault transit",
+		serviceAge: "age", servicePGP: "PGP", serviceVault: "Vault transit",
+		serviceGCP: "Google Cloud KMS", serviceAzure: "Azure Key Vault", serviceHuawei: "Huawei Cloud KMS",
 	}
 	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics at a null in the encryption context
 		return "AWS KMS " + oneLine(key.Arn, 120)
 	}
-	return kinds[key.TypeToIdentifier()] + " " + oneLine(key.ToString(), 120)
+	return kinds[serviceOf(key)] + " " + oneLine(key.ToString(), 120)
 }
 
 // oneLine makes text from a file fit for a message.

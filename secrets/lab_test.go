@@ -20,8 +20,10 @@ var lab bench
 
 type bench struct {
 	dir, sops, gnupg string
+	home             string   // a GnuPG home that holds the curve and the locked key alone
+	env              []string // more variables for the commands
 
-	age, otherAge, ssh       string // recipients
+	age, otherAge, ssh, rsa  string // recipients
 	pgp, curvePGP, lockedPGP string // fingerprints
 }
 
@@ -67,14 +69,12 @@ func newBench(dir string) (b bench, err error) {
 	if b.otherAge, err = b.newAge("other.key"); err != nil {
 		return b, err
 	}
-	if _, err = b.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", b.path("ssh.key")); err != nil {
+	if b.ssh, err = b.newSSH("ssh.key", "ed25519"); err != nil {
 		return b, err
 	}
-	public, err := os.ReadFile(b.path("ssh.key.pub"))
-	if err != nil {
+	if b.rsa, err = b.newSSH("sshrsa.key", "rsa"); err != nil {
 		return b, err
 	}
-	b.ssh = strings.TrimSpace(string(public))
 	if b.pgp, err = b.newPGP("rsa", "rsa2048", ""); err != nil {
 		return b, err
 	}
@@ -85,22 +85,33 @@ func newBench(dir string) (b bench, err error) {
 	if err != nil {
 		return b, err
 	}
+	b.home = b.path("home")
+	if err := os.Mkdir(b.home, 0o700); err != nil {
+		return b, err
+	}
+	for _, key := range []string{"curve.gpg", "locked.gpg"} {
+		if _, err := b.run("gpg", "--homedir", b.home, "--batch", "--import", b.path(key)); err != nil {
+			return b, err
+		}
+	}
 	return b, os.WriteFile(b.path("passphrase"), []byte(pgpPassphrase+"\n"), 0o600)
 }
 
 func (b bench) path(name string) string { return filepath.Join(b.dir, name) }
 
-// close ends the key agent that gpg started for its home.
+// close ends the key agents that gpg started for its homes.
 func (b bench) close() {
-	if b.gnupg != "" {
-		_, _ = b.run("gpgconf", "--kill", "gpg-agent")
+	for _, home := range []string{b.gnupg, b.home} {
+		if home != "" {
+			_, _ = b.run("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+		}
 	}
 }
 
 func (b bench) run(name string, args ...string) ([]byte, error) {
 	command := exec.Command(name, args...)
 	command.Dir = b.dir
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "GNUPGHOME=" + b.gnupg, "SOPS_AGE_KEY_FILE=" + b.path("age.key")}
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "GNUPGHOME=" + b.gnupg, "SOPS_AGE_KEY_FILE=" + b.path("age.key")}, b.env...)
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
 	if err := command.Run(); err != nil {
@@ -115,6 +126,14 @@ func (b bench) newAge(name string) (recipient string, err error) {
 	}
 	out, err := b.run("age-keygen", "-y", b.path(name))
 	return strings.TrimSpace(string(out)), err
+}
+
+func (b bench) newSSH(name, kind string) (recipient string, err error) {
+	if _, err := b.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", b.path(name)); err != nil {
+		return "", err
+	}
+	public, err := os.ReadFile(b.path(name + ".pub"))
+	return strings.TrimSpace(string(public)), err
 }
 
 func (b bench) newPGP(name, algorithm, passphrase string) (fingerprint string, err error) {

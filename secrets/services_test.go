@@ -1,0 +1,213 @@
+package secrets_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+const vaultToken = "canary-vault-token"
+
+// transit answers like Vault's transit engine for the key coin, whose cipher is
+// base64. The real sops command encrypts with it, so that its form is right.
+type transit struct {
+	*httptest.Server
+	requests atomic.Int32
+	refuse   bool
+	ca       string
+}
+
+func newTransit(t *testing.T) *transit {
+	t.Helper()
+	tr := &transit{ca: filepath.Join(t.TempDir(), "ca.pem")}
+	tr.Server = httptest.NewTLSServer(http.HandlerFunc(tr.answer))
+	t.Cleanup(tr.Close)
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tr.Certificate().Raw})
+	if err := os.WriteFile(tr.ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+func (tr *transit) answer(w http.ResponseWriter, r *http.Request) {
+	tr.requests.Add(1)
+	var body map[string]string
+	err := json.NewDecoder(r.Body).Decode(&body)
+	data := map[string]string{}
+	switch {
+	case err != nil || tr.refuse || r.Header.Get("X-Vault-Token") != vaultToken:
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"errors": ["permission denied: ` + r.Header.Get("X-Vault-Token") + `"]}`))
+		return
+	case r.URL.Path == "/v1/transit/encrypt/coin":
+		data["ciphertext"] = "vault:v1:" + base64.StdEncoding.EncodeToString([]byte(body["plaintext"]))
+	case r.URL.Path == "/v1/transit/decrypt/coin":
+		plain, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(body["ciphertext"], "vault:v1:"))
+		data["plaintext"] = string(plain)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
+}
+
+// encrypt gives a file of the sops command with this Vault as a recipient.
+func (tr *transit) encrypt(t *testing.T, args ...string) []byte {
+	t.Helper()
+	b := lab
+	b.env = []string{"VAULT_TOKEN=" + vaultToken, "VAULT_CACERT=" + tr.ca}
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte("a: canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args = append(args, "--config", "/dev/null", "--hc-vault-transit", tr.URL+"/v1/transit/keys/coin", "-e", "--input-type", "yaml", "--output-type", "yaml", plain)
+	data, err := b.run(b.sops, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (tr *transit) files(t *testing.T) secrets.KeyFiles {
+	t.Helper()
+	return secrets.KeyFiles{Services: []string{"age", "hc_vault"}, VaultAddress: tr.URL, VaultToken: keyFile(t, vaultToken+"\n", 0o600), CAFile: tr.ca}
+}
+
+func TestVaultOpensWhenConfigured(t *testing.T) {
+	tr := newTransit(t)
+	files := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t)}}
+	for name, value := range map[string]string{ // none of these is heeded
+		"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_AGENT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "other", "VAULT_NAMESPACE": "x", "SOPS_HC_VAULT_ALLOWLIST": "none",
+	} {
+		t.Setenv(name, value)
+	}
+	if got := value(open(t, load(t, tr.files(t)), files...), "a", ""); got != "canary" {
+		t.Errorf("got %q", got)
+	}
+	before := tr.requests.Load()
+	t.Setenv("VAULT_TOKEN", vaultToken)
+	for _, keys := range []secrets.KeyFiles{{}, {Services: []string{"age"}}, {Age: []string{lab.path("age.key")}}} {
+		_, err := load(t, keys).Open(files, secrets.Options{})
+		if err == nil || !strings.Contains(err.Error(), "Vault transit "+tr.URL+"/v1/transit/keys/coin (needs hc_vault)") {
+			t.Errorf("got %v", err)
+		}
+		if !strings.HasPrefix(fault.Hint(err), "add hc_vault to key_services") {
+			t.Errorf("hint %q", fault.Hint(err))
+		}
+	}
+	if tr.requests.Load() != before {
+		t.Error("the Vault was asked without being configured")
+	}
+	both := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t, "--age", lab.age)}}
+	before = tr.requests.Load()
+	withAge := tr.files(t)
+	withAge.Age = []string{lab.path("age.key")}
+	open(t, load(t, withAge), both...)
+	if tr.requests.Load() != before {
+		t.Error("the Vault was asked although an age key opens the file")
+	}
+}
+
+// Whoever may commit can write another address or path into a file: the token
+// goes nowhere else.
+func TestVaultIsAskedNothingElse(t *testing.T) {
+	tr, foreign := newTransit(t), newTransit(t)
+	data := string(tr.encrypt(t))
+	cases := map[string]struct{ data, want string }{
+		"another Vault": {strings.ReplaceAll(data, tr.URL, foreign.URL), "it is not the Vault of vault_address, " + tr.URL},
+		"another path":  {strings.Replace(data, "engine_path: transit", "engine_path: sys/../auth", 1), "its path is not that of a transit key"},
+		"another query": {strings.Replace(data, "key_name: coin", `key_name: "../../sys/seal?x="`, 1), "its path is not that of a transit key"},
+	}
+	before := tr.requests.Load()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			if test.data == data {
+				t.Fatal("nothing was changed")
+			}
+			_, err := load(t, tr.files(t)).Open([]secrets.File{{Path: "secrets.enc", Data: []byte(test.data)}}, secrets.Options{})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if tr.requests.Load() != before || foreign.requests.Load() != 0 {
+		t.Error("a request was sent")
+	}
+}
+
+func TestVaultThatRefuses(t *testing.T) {
+	tr := newTransit(t)
+	files := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t)}}
+	tr.refuse = true
+	ring := load(t, tr.files(t))
+	_, err := ring.Open(files, secrets.Options{})
+	if err == nil || !strings.Contains(err.Error(), "it answered 403 Forbidden") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+	tr.Close()
+	_, err = ring.Open(files, secrets.Options{})
+	if err == nil || !strings.Contains(err.Error(), "it cannot be reached") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// clouds are the recipients as sops writes them, by the service that they need.
+var clouds = map[string]string{
+	"aws_kms":  "    kms:\n        - arn: arn:aws:kms:eu-central-1:1:key/abc\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n          aws_profile: \"\"\n",
+	"gcp_kms":  "    gcp_kms:\n        - resource_id: projects/p/locations/global/keyRings/r/cryptoKeys/k\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n",
+	"azure_kv": "    azure_kv:\n        - vault_url: https://coin.vault.azure.test\n          name: k\n          version: \"1\"\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n",
+	"hckms":    "    hckms:\n        - key_id: eu-west-101:abc\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n",
+}
+
+func TestCloudsAreNamed(t *testing.T) {
+	data := string(encrypt(t, "yaml", "a: canary\n", toAge()...))
+	for service, recipient := range clouds {
+		t.Run(service, func(t *testing.T) {
+			files := []secrets.File{{Path: "secrets.enc", Data: []byte(strings.Replace(data, "sops:\n", "sops:\n"+recipient, 1))}}
+			_, err := load(t, secrets.KeyFiles{Age: []string{lab.path("other.key")}}).Open(files, secrets.Options{})
+			if err == nil || !strings.Contains(err.Error(), "(needs "+service+")") || !strings.HasPrefix(fault.Hint(err), "add "+service+" to key_services") {
+				t.Errorf("got %v, hint %q", err, fault.Hint(err))
+			}
+			open(t, ageKeys(t), files...) // one recipient is enough
+		})
+	}
+}
+
+// AWS' SDK takes its endpoint and its credentials from the environment, which
+// is the operator's word where key_services names it, and nobody's elsewhere.
+func TestCloudIsAskedOnlyWhenConfigured(t *testing.T) {
+	var requests atomic.Int32
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"__type": "AccessDeniedException", "message": "` + canary + r.Header.Get("X-Amz-Security-Token") + `"}`))
+	}))
+	t.Cleanup(endpoint.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_KMS": endpoint.URL, "AWS_ACCESS_KEY_ID": canary, "AWS_SECRET_ACCESS_KEY": canary, "AWS_SESSION_TOKEN": canary, "AWS_REGION": "eu-central-1",
+	} {
+		t.Setenv(name, value)
+	}
+	data := strings.Replace(string(encrypt(t, "yaml", "a: canary\n", toAge()...)), "sops:\n", "sops:\n"+clouds["aws_kms"], 1)
+	files := []secrets.File{{Path: "secrets.enc", Data: []byte(data)}}
+	if _, err := load(t, secrets.KeyFiles{}).Open(files, secrets.Options{}); err == nil || requests.Load() != 0 {
+		t.Errorf("not configured: %d requests, %v", requests.Load(), err)
+	}
+	_, err := load(t, secrets.KeyFiles{Services: []string{"aws_kms"}}).Open(files, secrets.Options{})
+	if err == nil || !strings.Contains(err.Error(), "it answered AccessDeniedException") || requests.Load() != 1 {
+		t.Fatalf("configured: %d requests, %v", requests.Load(), err)
+	}
+	mustHide(t, "error", err.Error()+fault.Hint(err))
+	null := strings.Replace(data, "aws_profile: \"\"", "aws_profile: \"\"\n          context: {a: null}", 1)
+	if _, err := load(t, secrets.KeyFiles{Services: []string{"aws_kms"}}).Open([]secrets.File{{Path: "secrets.enc", Data: []byte(null)}}, secrets.Options{}); err == nil {
+		t.Error("opened without a key")
+	}
+}

@@ -1,0 +1,143 @@
+package secrets
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/getsops/sops/v3/keyservice"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// vault asks the transit engine of one Vault. SOPS' own client takes the address
+// from the file alone and the rest from VAULT_* variables: whoever may commit
+// could have the agent's token sent elsewhere. This one knows its Vault.
+type vault struct {
+	address string
+	token   []byte
+	client  *http.Client
+}
+
+func newVault(files KeyFiles) (*vault, error) {
+	if files.VaultAddress == "" || files.VaultToken == "" {
+		return nil, fault.New(fault.Place{}, "set vault_address to the Vault's https address, and vault_token_file", "hc_vault is in key_services, but vault_address or vault_token_file is not set")
+	}
+	address, err := url.Parse(files.VaultAddress)
+	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && !loopback(address) {
+		return nil, fault.New(fault.Place{}, "write it as https://vault.example.com:8200", "vault_address is no https address")
+	}
+	token, err := readKeyFile(files.VaultToken)
+	if err != nil {
+		return nil, err
+	}
+	token = bytes.TrimSpace(token)
+	if len(token) == 0 || bytes.ContainsAny(token, "\r\n") {
+		return nil, fault.New(fault.Place{File: files.VaultToken}, "write the token into it, and nothing else", "the file holds no Vault token")
+	}
+	roots, err := trusted(files.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
+	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: &http.Client{
+		Transport: transport, Timeout: remoteTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func loopback(address *url.URL) bool {
+	ip := net.ParseIP(address.Hostname())
+	return address.Scheme == "http" && ip != nil && ip.IsLoopback()
+}
+
+// trusted gives the system's certificates and those of a file; nil is the system's.
+func trusted(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: file}, "name an existing file in ca_file", "read certificates: %w", errors.Unwrap(err))
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(data) {
+		return nil, fault.New(fault.Place{File: file}, "give certificates in PEM form", "the file holds no certificates")
+	}
+	return roots, nil
+}
+
+var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+// path gives the path of a request; engine and key come from the file.
+func (v *vault) path(key *keyservice.VaultKey) (string, error) {
+	if !strings.EqualFold(strings.TrimRight(key.VaultAddress, "/"), v.address) {
+		return "", fmt.Errorf("%w: it is not the Vault of vault_address, %s", errRemote, v.address)
+	}
+	parts := append(strings.Split(strings.Trim(key.EnginePath, "/"), "/"), key.KeyName)
+	if slices.ContainsFunc(parts, func(part string) bool { return !vaultName.MatchString(part) }) {
+		return "", fmt.Errorf("%w: its path is not that of a transit key", errRemote)
+	}
+	last := len(parts) - 1
+	return "/v1/" + strings.Join(slices.Insert(parts, last, "decrypt"), "/"), nil
+}
+
+// open has a data key decrypted.
+func (v *vault) open(ctx context.Context, key *keyservice.VaultKey, ciphertext []byte) ([]byte, error) {
+	path, err := v.path(key)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(map[string]string{"ciphertext": string(ciphertext)})
+	if err != nil {
+		return nil, errKeyRefused
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, v.address+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, errKeyRefused
+	}
+	request.Header.Set("X-Vault-Token", string(v.token))
+	request.Header.Set("X-Vault-Request", "true")
+	request.Header.Set("Content-Type", "application/json")
+	response, err := v.client.Do(request)
+	if err != nil {
+		return nil, remoteFailure(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // only read from
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: it answered %d %s", errRemote, response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	return vaultAnswer(response.Body)
+}
+
+func vaultAnswer(body io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxKeyFile))
+	defer clear(text)
+	if err != nil {
+		return nil, remoteFailure(err)
+	}
+	var answer struct {
+		Data struct {
+			Plaintext []byte `json:"plaintext"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(text, &answer) != nil || len(answer.Data.Plaintext) == 0 {
+		return nil, fmt.Errorf("%w: its answer is not that of a transit key", errRemote)
+	}
+	return answer.Data.Plaintext, nil
+}
