@@ -45,6 +45,8 @@ func Main(m *testing.M) int {
 type Swarm struct {
 	Host string
 	API  *client.Client
+
+	private *Private // nil for the engine of $SWARM_TEST_HOST
 }
 
 // Engine gives the test's Swarm, and starts it for the first test that asks. The
@@ -68,7 +70,7 @@ func Engine(tb testing.TB) *Swarm {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = api.Close() })
-	return &Swarm{Host: ours.host, API: api}
+	return &Swarm{Host: ours.host, API: api, private: ours.private}
 }
 
 // Image makes the engine have the demo program under each of refs.

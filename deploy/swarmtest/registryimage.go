@@ -1,0 +1,139 @@
+package swarmtest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+)
+
+// certificates is where an engine looks for the CAs of registries, whatever its
+// other directories are.
+const certificates = "/etc/docker/certs.d"
+
+// certify makes a CA and a certificate for the registry, and has the engine
+// trust the CA, unless it is to distrust it, until the test ends.
+func (r *Registry) certify(tb testing.TB) (certificate, key string) {
+	tb.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "registry"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.ParseIP(outside)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encoded, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
+	r.write(tb, "ca.crt", public)
+	r.write(tb, "key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: encoded}))
+	if !r.options.Distrusted {
+		r.trust(tb, public)
+	}
+	return r.path("ca.crt"), r.path("key")
+}
+
+// trust has engines trust the CA for this registry alone. The directory is the
+// machine's, so its name is the registry's own and it goes with the test.
+func (r *Registry) trust(tb testing.TB, ca []byte) {
+	tb.Helper()
+	dir := filepath.Join(certificates, r.Address)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Push puts an image of the demo program into the registry that differs from
+// those with another content, and gives its reference and digest. It stays on
+// the engine, too.
+func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest string) {
+	tb.Helper()
+	const base = "coin/app:1"
+	on := r.swarm
+	on.Image(tb, base)
+	reference = r.Address + "/" + name
+	created, err := on.API.ContainerCreate(tb.Context(), &container.Config{Image: base}, nil, nil, nil, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, err = on.API.ContainerCommit(tb.Context(), created.ID, container.CommitOptions{Reference: reference, Changes: []string{"LABEL content=" + content}})
+	if err == nil {
+		err = on.API.ContainerRemove(tb.Context(), created.ID, container.RemoveOptions{})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	login, err := registry.EncodeAuthConfig(registry.AuthConfig{Username: r.options.User, Password: r.options.Password, ServerAddress: r.Address})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	answer, err := on.API.ImagePush(tb.Context(), reference, image.PushOptions{RegistryAuth: login})
+	if err != nil {
+		tb.Fatalf("push %s: %v", reference, err)
+	}
+	defer func() { _ = answer.Close() }()
+	digest, err = pushed(answer)
+	if err != nil || digest == "" {
+		tb.Fatalf("push %s: digest %q, %v", reference, digest, err)
+	}
+	return reference, digest
+}
+
+// pushed reads the engine's account of a push.
+func pushed(answer io.Reader) (digest string, err error) {
+	for lines := json.NewDecoder(answer); ; {
+		var line struct {
+			Error string `json:"error"`
+			Aux   struct{ Digest string }
+		}
+		err := lines.Decode(&line)
+		switch {
+		case errors.Is(err, io.EOF):
+			return digest, nil
+		case err != nil:
+			return "", err
+		case line.Error != "":
+			return "", errors.New(line.Error)
+		case line.Aux.Digest != "":
+			digest = line.Aux.Digest
+		}
+	}
+}
+
+// Forget removes an image from the engine, so that it has to be pulled.
+func (s *Swarm) Forget(tb testing.TB, references ...string) {
+	tb.Helper()
+	for _, reference := range references {
+		if _, err := s.API.ImageRemove(tb.Context(), reference, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
