@@ -32,6 +32,7 @@ type source interface {
 type swarm interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
 	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
+	Resolve(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event)) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)

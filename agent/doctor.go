@@ -57,8 +57,8 @@ type doctor struct {
 }
 
 // Examine probes every dependency of the agent that settings describe: keys,
-// disk, engine, Swarm role, git remote, GitLab token, manifests, images. It
-// changes nothing.
+// disk, engine, Swarm role, git remote, GitLab token, manifests,
+// registries, images. It changes nothing.
 func Examine(ctx context.Context, settings *Settings) []Finding {
 	d := &doctor{settings: settings}
 	probes := []struct {
@@ -73,6 +73,7 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		{"git", d.checkGit},
 		{"gitlab", d.checkGitLab},
 		{"manifests", d.checkManifests},
+		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
 	}
 	for _, p := range probes {
@@ -146,7 +147,7 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 }
 
 func (d *doctor) checkEngine(ctx context.Context) (string, error) {
-	engine, err := deploy.Connect(d.settings.Engine)
+	engine, err := d.settings.Connect()
 	if err != nil {
 		return "", err
 	}
@@ -225,14 +226,45 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, count(len(d.stack.Services), "service"), count(len(d.stack.Secrets), "secret")), nil
 }
 
-func (d *doctor) checkImages(ctx context.Context) (string, error) {
-	if d.engine == nil || d.stack == nil {
-		return "", errSkipped("the engine and the manifests")
-	}
+// images lists the images of the stack's services.
+func (d *doctor) images() []string {
 	images := make([]string, 0, len(d.stack.Services))
 	for _, spec := range d.stack.Services {
 		images = append(images, spec.TaskTemplate.ContainerSpec.Image)
 	}
+	return images
+}
+
+// checkRegistries asks the images' registries, with the node's logins. A service
+// whose image is on its node runs without them: trouble is worth a look only.
+func (d *doctor) checkRegistries(ctx context.Context) (string, error) {
+	if d.engine == nil || d.stack == nil {
+		return "", errSkipped("the engine and the manifests")
+	}
+	registries, err := d.engine.Registries(ctx, d.images())
+	if err != nil {
+		return "", err
+	}
+	var good []string
+	var faults []error
+	for _, one := range registries {
+		switch {
+		case one.Problem != "":
+			faults = append(faults, doubt{fault.WithHint(errors.New(one.Problem), one.Remedy)})
+		case one.Login:
+			good = append(good, one.Registry+" (logged in)")
+		default:
+			good = append(good, one.Registry+" (without a login)")
+		}
+	}
+	return strings.Join(good, ", "), errors.Join(faults...)
+}
+
+func (d *doctor) checkImages(ctx context.Context) (string, error) {
+	if d.engine == nil || d.stack == nil {
+		return "", errSkipped("the engine and the manifests")
+	}
+	images := d.images()
 	missing, err := d.engine.MissingImages(ctx, images)
 	if err != nil {
 		return "", err

@@ -150,7 +150,7 @@ func (r *reconcile) fail(err error) {
 // agent, so that the same revision may succeed later.
 func passing(err error) bool {
 	var outside environmentError
-	return errors.As(err, &outside) || errors.Is(err, deploy.ErrUnavailable) ||
+	return errors.As(err, &outside) || errors.Is(err, deploy.ErrUnavailable) || errors.Is(err, deploy.ErrLogin) ||
 		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
 }
 

@@ -140,17 +140,25 @@ func (r *reconcile) render(context.Context) error {
 	return nil
 }
 
-// makePlan compares what is wanted with what runs, and refuses a secret whose
-// content changed under an old version, before anything is touched.
+// makePlan compares what is wanted, with the digests of its images, with what
+// runs, and refuses a secret whose content changed under an old version, before
+// anything is touched.
 func (r *reconcile) makePlan(ctx context.Context) error {
 	live, err := r.Engine.Observe(ctx, r.stack)
 	if err != nil {
 		return environmentError{err}
 	}
+	stack, unresolved, err := r.Engine.Resolve(ctx, live, r.stack)
+	if err != nil {
+		return environmentError{err}
+	}
+	r.stack = stack
 	plan, err := deploy.Diff(live, r.stack)
 	if err != nil {
 		return err
 	}
+	plan.Warnings = append(plan.Warnings, unresolved...)
+	r.sync.Warnings = append(r.sync.Warnings, plan.Warnings...)
 	if err := r.compareSecrets(ctx, live); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -43,7 +44,9 @@ type Settings struct {
 	PGPKeyFiles       []string `name:"pgp_key_files" help:"files with PGP secret keys"`
 	PGPPassphraseFile string   `name:"pgp_passphrase_file" help:"file with the passphrase of the PGP keys"`
 
-	Engine   string        `name:"engine" help:"the Docker engine's address"`
+	Engine             string `name:"engine" help:"the Docker engine's address"`
+	RegistryConfigFile string `name:"registry_config_file" help:"file with registry logins, in the form of docker's config.json; empty for none"`
+
 	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
 	Socket   string        `name:"socket" help:"unix socket of the running agent"`
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
@@ -258,6 +261,17 @@ func (s *Settings) Remote() gitsync.Remote {
 		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
 	}
+}
+
+// Connect prepares a connection to the engine that the settings name, with the
+// registry logins that they name.
+func (s *Settings) Connect() (*deploy.Engine, error) {
+	engine, err := deploy.Connect(s.Engine)
+	if err != nil {
+		return nil, err
+	}
+	engine.UseLogins(s.RegistryConfigFile)
+	return engine, nil
 }
 
 // GitLab makes the client of the GitLab that the settings name; nil for none.

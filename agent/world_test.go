@@ -48,6 +48,7 @@ type world struct {
 	allow       bool
 	engineErr   error
 	mismatch    error
+	resolve     func(*deploy.Live, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	live        map[string]swarm.ServiceSpec
@@ -254,6 +255,17 @@ func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, e
 		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
 	}
 	return live, e.w.engineErr
+}
+
+// Resolve leaves images as they are, unless the world says otherwise.
+func (e engine) Resolve(_ context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error) {
+	e.w.mu.Lock()
+	resolve := e.w.resolve
+	e.w.mu.Unlock()
+	if resolve == nil {
+		return want, nil, nil
+	}
+	return resolve(live, want)
 }
 
 func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[string]string, []byte) ([]string, map[string]string, error) {

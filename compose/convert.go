@@ -28,6 +28,7 @@ func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
 		Name:     r.node.Stack,
 		Owner:    r.node.Environment + "/" + r.node.Name,
 		Release:  r.variables.values["TAG"],
+		Resolve:  Resolve(r.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   merged,
 	}

@@ -23,12 +23,25 @@ const (
 	LabelImage = "com.docker.stack.image"
 )
 
+// Resolve says when the digests of images are looked up in their registries.
+type Resolve string
+
+// The choices of `docker stack deploy --resolve-image`.
+const (
+	ResolveAlways  Resolve = "always"  // at each sync
+	ResolveChanged Resolve = "changed" // when the image's text differs from the running one's
+	ResolveNever   Resolve = "never"
+)
+
 // Stack is what one node should run, as engine specs under the full names that
 // the objects have in the engine. Object IDs in it are empty.
 type Stack struct {
 	Name    string // the stack's name, such as sbxapp3
 	Owner   string // <environment>/<node>, the value of LabelOwner
 	Release string // TAG, as node.env says; "" when unset
+
+	// Resolve is config.yml's images.resolve; "" counts as ResolveChanged.
+	Resolve Resolve `json:"-"`
 
 	Networks map[string]network.CreateOptions
 	Secrets  []Secret // sorted by name

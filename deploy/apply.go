@@ -43,10 +43,15 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 	if err := valuesKnown(plan, want); err != nil {
 		return err
 	}
+	logins, err := e.readLogins()
+	if err != nil {
+		return err
+	}
 	if progress == nil {
 		progress = func(Event) {}
 	}
 	run := newApplication(e, plan, want, meta)
+	run.logins = logins
 	for begin := 0; begin < len(plan.Steps); {
 		end := begin
 		for end < len(plan.Steps) && plan.Steps[end].phase == plan.Steps[begin].phase {
@@ -83,6 +88,7 @@ type application struct {
 	engine   *Engine
 	live     *Live
 	want     *compose.Stack
+	logins   *keyring
 	metadata map[string]string // whole label names
 
 	mu      sync.Mutex

@@ -17,8 +17,12 @@ func (a *application) createService(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.engine.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{})
-	if err == nil || !errdefs.IsConflict(err) {
+	login, err := a.login(ctx, spec)
+	if err != nil {
+		return err
+	}
+	_, err = a.engine.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
+	if err = login.withhold(err); err == nil || !errdefs.IsConflict(err) {
 		return err
 	}
 	if again := a.writeFresh(ctx, name); again != nil {
@@ -62,8 +66,21 @@ func (a *application) write(ctx context.Context, existing swarm.Service, network
 	if err != nil {
 		return err
 	}
-	_, err = a.engine.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{})
-	return err
+	login, err := a.login(ctx, spec)
+	if err != nil {
+		return err
+	}
+	_, err = a.engine.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
+	return login.withhold(err)
+}
+
+// login gives the credentials that go with a service, for the nodes to pull its
+// image with. Without any, those that the engine has from before stay.
+func (a *application) login(ctx context.Context, spec swarm.ServiceSpec) (login, error) {
+	if spec.TaskTemplate.ContainerSpec == nil {
+		return login{}, nil
+	}
+	return a.logins.of(ctx, registryOf(spec.TaskTemplate.ContainerSpec.Image))
 }
 
 func (a *application) scaleDown(ctx context.Context, name string) error {

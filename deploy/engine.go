@@ -30,8 +30,9 @@ var ErrUnavailable = errors.New("the engine cannot be used")
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
 type Engine struct {
-	api  *client.Client
-	host string
+	api       *client.Client
+	host      string
+	loginFile string // registry credentials; "" for none
 
 	negotiated sync.Once
 

@@ -31,7 +31,6 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 	attachmentKey := func(n swarm.NetworkAttachmentConfig) string { return networkName(n.Target) }
 	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
 	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey) //nolint:staticcheck // deprecated, yet a live service may carry it
-	task.Placement = settlePlacement(task.Placement, liveTask.Placement)
 	if task.ContainerSpec != nil {
 		container := *task.ContainerSpec // the engine client writes into it, too
 		if liveTask.ContainerSpec != nil {
@@ -39,7 +38,14 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 		}
 		task.ContainerSpec = &container
 	}
+	task.Placement = settlePlacement(task.Placement, liveTask.Placement, samePinned(*task, liveTask))
 	return want
+}
+
+// samePinned tells whether both run one content, by digest.
+func samePinned(want, live swarm.TaskSpec) bool {
+	return want.ContainerSpec != nil && live.ContainerSpec != nil &&
+		want.ContainerSpec.Image == live.ContainerSpec.Image && strings.Contains(live.ContainerSpec.Image, "@")
 }
 
 func settleLabels(want, live swarm.ServiceSpec) map[string]string {
@@ -80,16 +86,21 @@ func settleNetworks(want, live []swarm.NetworkAttachmentConfig, key func(swarm.N
 	return want
 }
 
-func settlePlacement(want, live *swarm.Placement) *swarm.Placement {
+// settlePlacement takes over the platforms, which belong to the image: `docker
+// stack deploy` may drop them though the image stays.
+func settlePlacement(want, live *swarm.Placement, sameImage bool) *swarm.Placement {
 	if live == nil {
-		return want
+		if want == nil || !sameImage {
+			return want
+		}
+		live = &swarm.Placement{}
 	}
 	given := swarm.Placement{}
 	if want != nil {
 		given = *want
 	}
 	given.Constraints = inLiveOrder(given.Constraints, live.Constraints, itself)
-	if len(given.Platforms) == 0 {
+	if len(given.Platforms) == 0 || sameImage {
 		given.Platforms = live.Platforms
 	}
 	return &given

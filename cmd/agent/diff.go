@@ -28,7 +28,7 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
-	engine, err := deploy.Connect(a.settings.Engine)
+	engine, err := a.settings.Connect()
 	if err != nil {
 		return err
 	}
@@ -37,10 +37,15 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
+	stack, unresolved, err := engine.Resolve(ctx, live, stack)
+	if err != nil {
+		return err
+	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
 		return err
 	}
+	plan.Warnings = append(plan.Warnings, unresolved...)
 	if output == "json" {
 		err = printJSON(a.stdout, plan.Document())
 	} else {

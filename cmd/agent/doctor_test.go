@@ -11,7 +11,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "images"}
+var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -45,7 +45,12 @@ func TestDoctor(t *testing.T) {
 	good := l.tinyRepo()
 	l.commit("first", good)
 	for _, finding := range l.examine(t, exitDone) {
-		if finding.Grade != "ok" && finding.Subject != "disk" {
+		switch {
+		case finding.Subject == "registries": // a private engine reaches none
+			if finding.Grade != "warn" || !strings.Contains(finding.Text, "registry docker.io does not answer") || !strings.Contains(finding.Hint, "reaches it") {
+				t.Errorf("in a world without registries: %+v", finding)
+			}
+		case finding.Grade != "ok" && finding.Subject != "disk":
 			t.Errorf("in a good world: %+v", finding)
 		}
 	}
@@ -61,17 +66,17 @@ func TestDoctor(t *testing.T) {
 		depend  string // what is not looked at then
 	}{
 		{"interval", set("interval", "1ms"), "settings", "fail", said{"under one second", "30s is usual"}, ""},
-		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests images"},
-		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests images"},
+		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests registries images"},
+		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests registries images"},
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no key files are set", "set age_key_files"}, ""},
-		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm images"},
+		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
-		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests images"},
-		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests images"},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
 		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
-		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "images"},
+		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "registries images"},
 		{"images", func() { l.commit("tag", map[string]string{node3 + "node.env": l.nodeEnv("nowhere", "")}) }, "images", "fail", said{missing, "check TAG"}, ""},
 	}
 	for _, test := range tests {

@@ -137,7 +137,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := deploy.Connect(a.settings.Engine)
+	engine, err := a.settings.Connect()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,244 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/docker/cli/cli/config/configfile"
+	logins "github.com/docker/cli/cli/config/credentials"
+	"github.com/docker/docker-credential-helpers/client"
+	"github.com/docker/docker-credential-helpers/credentials"
+	"github.com/docker/docker/api/types/registry"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// ErrLogin is the cause of errors over registry credentials that cannot be read:
+// once the file or its helper is mended, the same may succeed.
+var ErrLogin = errors.New("the registry credentials cannot be read")
+
+// maxLoginFile bounds what is read of a file with credentials.
+const maxLoginFile = 1 << 20
+
+// hubKey is the name under which docker's config.json has the login of docker.io.
+const hubKey = "https://index.docker.io/v1/"
+
+// UseLogins has the engine be sent the registry credentials of a file in the form
+// of docker's config.json. The file is read anew each time, and nothing else is
+// asked but the credential helpers that it names: no home directory, no variable.
+// It must be called before the engine is used; "" means no credentials.
+func (e *Engine) UseLogins(file string) { e.loginFile = file }
+
+// keyring is what the file with the registry credentials said when it was read.
+type keyring struct {
+	file *configfile.ConfigFile // nil: there are no credentials
+
+	mu    sync.Mutex
+	known map[string]login // by registry: a helper is asked once
+}
+
+// login is one registry's credentials. The zero value is none.
+type login struct {
+	header  string   // as the engine takes them
+	telling [][]byte // what no text may quote
+}
+
+// readLogins reads the engine's file with registry credentials.
+func (e *Engine) readLogins() (*keyring, error) {
+	ring := &keyring{known: map[string]login{}}
+	if e.loginFile == "" {
+		return ring, nil
+	}
+	data, err := readLoginFile(e.loginFile)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	ring.file = configfile.New(e.loginFile)
+	if err := ring.file.LoadFromReader(bytes.NewReader(data)); err != nil {
+		return nil, malformedLogins(e.loginFile, data, err)
+	}
+	return ring, nil
+}
+
+// loginFault says what is wrong with the file; it never quotes it.
+func loginFault(place fault.Place, hint, format string, args ...any) error {
+	return &fault.Error{Place: place, Message: fmt.Sprintf(format, args...), Hint: hint, Err: ErrLogin}
+}
+
+// readLoginFile reads a file that only its owner may read.
+func readLoginFile(path string) ([]byte, error) {
+	place := fault.Place{File: path}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, loginFault(place, "name an existing file in registry_config_file", "read registry credentials: %v", errors.Unwrap(err))
+	}
+	defer file.Close() //nolint:errcheck // only read from
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, loginFault(place, "", "read registry credentials: %v", err)
+	case !info.Mode().IsRegular():
+		return nil, loginFault(place, "name the file itself in registry_config_file", "it is not a regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, loginFault(place, "chmod 600 "+path, "others than its owner may use the registry credentials (mode %04o)", info.Mode().Perm())
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxLoginFile+1))
+	switch {
+	case err != nil:
+		return nil, loginFault(place, "", "read registry credentials: %v", err)
+	case len(data) > maxLoginFile:
+		return nil, loginFault(place, "", "it is larger than %d bytes", maxLoginFile)
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, loginFault(place, "write `{}` into it, or remove registry_config_file", "the file with the registry credentials is empty")
+	}
+	return data, nil
+}
+
+// malformedLogins names the line of what a parser stumbled over, in words of our
+// own: the parser's may quote the file.
+func malformedLogins(path string, data []byte, err error) error {
+	const hint = "write it as `docker --config DIR login REGISTRY` writes DIR/config.json"
+	offset, what := int64(-1), "an auth under auths is not the base64 form of user:password"
+	var syntax *json.SyntaxError
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		offset, what = syntax.Offset, "not valid JSON"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		offset, what = int64(len(data)), "not valid JSON: it ends too early"
+	case errors.As(err, &wrongType):
+		offset, what = wrongType.Offset, "a value is of the wrong type"
+	}
+	place := fault.Place{File: path}
+	if offset >= 0 && offset <= int64(len(data)) {
+		place.Line = 1 + bytes.Count(data[:offset], []byte("\n"))
+	}
+	return loginFault(place, hint, "%s", what)
+}
+
+// registryOf gives the host of an image's registry; "" when the image is no name.
+func registryOf(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return ""
+	}
+	return reference.Domain(named)
+}
+
+// of gives the login of a registry; none is no error.
+func (k *keyring) of(ctx context.Context, host string) (login, error) {
+	if k.file == nil || host == "" {
+		return login{}, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if known, ok := k.known[host]; ok {
+		return known, nil
+	}
+	key := host
+	if host == "docker.io" || host == "index.docker.io" {
+		key = hubKey
+	}
+	found, err := k.search(ctx, key)
+	if err != nil {
+		return login{}, err
+	}
+	made, err := newLogin(found)
+	if err != nil {
+		return login{}, err
+	}
+	k.known[host] = made
+	return made, nil
+}
+
+// search looks in the file, or asks the helper that the file names for the
+// registry, or for all.
+func (k *keyring) search(ctx context.Context, key string) (registry.AuthConfig, error) {
+	stored, err := logins.NewFileStore(k.file).Get(key)
+	if err != nil {
+		return registry.AuthConfig{}, loginFault(fault.Place{File: k.file.Filename}, "", "no login for %s can be read", key)
+	}
+	found := registry.AuthConfig{
+		Username: stored.Username, Password: stored.Password, ServerAddress: key,
+		IdentityToken: stored.IdentityToken, RegistryToken: stored.RegistryToken,
+	}
+	helper, ok := k.file.CredentialHelpers[key]
+	if !ok {
+		helper = k.file.CredentialsStore
+	}
+	if helper == "" {
+		return found, nil
+	}
+	return k.ask(ctx, helper, key)
+}
+
+// tokenUser is the name under which a helper gives an identity token.
+const tokenUser = "<token>"
+
+// ask runs a credential helper. What it says is not shown: it may be a secret.
+func (k *keyring) ask(ctx context.Context, helper, key string) (registry.AuthConfig, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	place, program := fault.Place{File: k.file.Filename}, "docker-credential-"+helper
+	if _, err := exec.LookPath(program); err != nil {
+		return registry.AuthConfig{}, loginFault(place, "install it, or remove it from the file", "the credential helper %s is not there", program)
+	}
+	found, err := client.Get(func(args ...string) client.Program {
+		return &helperRun{exec.CommandContext(ctx, program, args...)} //nolint:gosec // the file that only root may write names it
+	}, key)
+	switch {
+	case credentials.IsErrCredentialsNotFound(err):
+		return registry.AuthConfig{}, nil
+	case err != nil:
+		return registry.AuthConfig{}, loginFault(place, "run it by hand: echo "+key+" | "+program+" get", "the credential helper %s gives no login for %s", program, key)
+	}
+	if found.Username == tokenUser {
+		return registry.AuthConfig{IdentityToken: found.Secret, ServerAddress: key}, nil
+	}
+	return registry.AuthConfig{Username: found.Username, Password: found.Secret, ServerAddress: key}, nil
+}
+
+// helperRun is one run of a credential helper.
+type helperRun struct{ *exec.Cmd }
+
+// Input gives the run its standard input.
+func (h *helperRun) Input(in io.Reader) { h.Stdin = in }
+
+func newLogin(found registry.AuthConfig) (login, error) {
+	if found.Username == "" && found.Password == "" && found.IdentityToken == "" && found.RegistryToken == "" {
+		return login{}, nil
+	}
+	header, err := registry.EncodeAuthConfig(found)
+	if err != nil {
+		return login{}, fmt.Errorf("encode a login: %w", err)
+	}
+	made := login{header: header, telling: [][]byte{[]byte(header)}}
+	for _, secret := range []string{found.Password, found.IdentityToken, found.RegistryToken} {
+		if secret != "" {
+			made.telling = append(made.telling, []byte(secret))
+		}
+	}
+	if found.Password != "" {
+		basic := base64.StdEncoding.EncodeToString([]byte(found.Username + ":" + found.Password))
+		made.telling = append(made.telling, []byte(basic))
+	}
+	return made, nil
+}
+
+// withhold gives an error unless it quotes the login.
+func (l login) withhold(err error) error {
+	for _, secret := range l.telling {
+		err = withhold(err, secret)
+	}
+	return err
+}

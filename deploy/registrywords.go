@@ -1,0 +1,115 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// mostNamed is how many images one warning names.
+const mostNamed = 5
+
+// unresolved tells of the images that no registry told of: which, why, what
+// happens instead, and what to do; images of one fate together.
+func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept map[string]bool) []string {
+	type fate struct {
+		registry string
+		failure  failure
+		kept     bool
+		here     bool
+	}
+	images := map[fate][]string{}
+	for _, image := range keys(answers) {
+		answer := answers[image]
+		if answer.err == nil {
+			continue
+		}
+		one := fate{registry: answer.registry, failure: answer.failure, kept: kept[image]}
+		if answer.failure == unknown {
+			one.here, _ = e.here(ctx, image) // not to know it is no reason to stop
+		}
+		images[one] = append(images[one], image)
+	}
+	warnings := make([]string, 0, len(images))
+	for fate, names := range images {
+		first := answers[names[0]]
+		why, remedy := e.explainLookup(first)
+		instead := "it goes out without a digest, and each node takes what it finds under the tag"
+		switch {
+		case fate.kept:
+			instead = "what runs is kept"
+		case fate.here:
+			instead = "this node has one of its own, others cannot get it"
+		}
+		warnings = append(warnings, fmt.Sprintf("image %s: %s; %s: %s", someOf(names), why, instead, remedy))
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// explainLookup says why a lookup failed, and the remedy.
+func (e *Engine) explainLookup(answer lookup) (why, remedy string) {
+	reason := strings.TrimPrefix(answer.err.Error(), "Error response from daemon: ")
+	switch answer.failure {
+	case refused:
+		switch {
+		case answer.login:
+			return fmt.Sprintf("registry %s refuses the login of %s (%s)", answer.registry, e.loginFile, reason),
+				"write a valid one into it"
+		case e.loginFile != "":
+			return fmt.Sprintf("registry %s demands a login, or has no such image (%s)", answer.registry, reason),
+				"check the image, or add a login for it to " + e.loginFile
+		}
+		return fmt.Sprintf("registry %s demands a login, or has no such image (%s)", answer.registry, reason),
+			"check the image, or name a file with a login in registry_config_file"
+	case unknown:
+		return fmt.Sprintf("registry %s does not have it (%s)", answer.registry, reason), "check TAG, or push it"
+	case silent:
+	}
+	return fmt.Sprintf("registry %s does not answer (%s)", answer.registry, reason), "see that this node reaches it; `agent doctor` tells"
+}
+
+func someOf(names []string) string {
+	if len(names) <= mostNamed {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
+}
+
+// RegistryState is how a registry answers.
+type RegistryState struct {
+	Registry string
+	Login    bool   // credentials are known for it
+	Problem  string // "" when it answers
+	Remedy   string
+}
+
+// Registries asks each registry of the images for one of them, with the node's
+// logins. One that answers that it has no such image works.
+func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistryState, error) {
+	one := map[string]string{}
+	for _, image := range slices.Sorted(slices.Values(images)) {
+		if host := registryOf(image); one[host] == "" {
+			one[host] = image
+		}
+	}
+	asked := make([]string, 0, len(one))
+	for _, host := range keys(one) {
+		asked = append(asked, one[host])
+	}
+	answers, err := e.lookUp(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]RegistryState, 0, len(asked))
+	for _, image := range asked {
+		answer := answers[image]
+		state := RegistryState{Registry: answer.registry, Login: answer.login}
+		if answer.err != nil && answer.failure != unknown {
+			state.Problem, state.Remedy = e.explainLookup(answer)
+		}
+		states = append(states, state)
+	}
+	return states, nil
+}
