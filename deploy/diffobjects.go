@@ -76,6 +76,8 @@ func unmarked(labels map[string]string) map[string]string {
 	return own
 }
 
+const vxlanIDs = "com.docker.network.driver.overlay.vxlanid_list"
+
 // ownOptions gives a network's options without those that the engine has added.
 // What drivers other than overlay add is not known.
 func ownOptions(live network.Summary, want map[string]string) map[string]string {
@@ -83,7 +85,9 @@ func ownOptions(live network.Summary, want map[string]string) map[string]string 
 		return among(live.Options, want)
 	}
 	own := maps.Clone(live.Options)
-	delete(own, "com.docker.network.driver.overlay.vxlanid_list")
+	if _, wanted := want[vxlanIDs]; !wanted {
+		delete(own, vxlanIDs)
+	}
 	return own
 }
 
@@ -171,7 +175,7 @@ func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 			changes = append(changes, Change{Path: path, Old: fmt.Sprint(old), New: fmt.Sprint(wanted)})
 		}
 	}
-	// The engine tells the driver and its options only once they are at work.
+	// The engine tells driver, options and ranges only once they are at work.
 	idle := live.Driver == ""
 	note(idle || want.Driver == "" || live.Driver == want.Driver, "Driver", live.Driver, want.Driver)
 	note(live.Internal == want.Internal, "Internal", live.Internal, want.Internal)
@@ -184,7 +188,7 @@ func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 		changes = append(changes, mapChanges("DriverOpts", ownOptions(live, want.Options), want.Options)...)
 	}
 	changes = append(changes, mapChanges("Labels", unmarked(live.Labels), unmarked(want.Labels))...)
-	if want.IPAM != nil {
+	if want.IPAM != nil && !idle {
 		note(want.IPAM.Driver == "" || want.IPAM.Driver == live.IPAM.Driver, "IPAM.Driver", live.IPAM.Driver, want.IPAM.Driver)
 		changes = append(changes, mapChanges("IPAM.Options", among(live.IPAM.Options, want.IPAM.Options), want.IPAM.Options)...)
 		missing := missingRanges(live.IPAM.Config, want.IPAM.Config)
