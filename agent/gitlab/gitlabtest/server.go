@@ -1,10 +1,10 @@
 // Package gitlabtest is a strict double of the part of GitLab that the agent
-// talks to: commit statuses, the current token, the version. In go requests and
-// faults to inject; out come GitLab's answers, its state and a log of what was
-// asked. Its guarantee: where it differs from GitLab it is the stricter one.
+// talks to: commit statuses, branches and merge requests, the current token, the
+// version. In go requests and faults to inject; out come GitLab's answers, its
+// state and a log of what was asked. Its guarantee: where it differs from GitLab
+// it is the stricter one.
 //
-// Merge requests, approvals, notes and deployments are not in it; it answers
-// 404 to them.
+// Approvals, notes and deployments are not in it; it answers 404 to them.
 package gitlabtest
 
 import (
@@ -76,6 +76,8 @@ type Server struct {
 	posts     []Post
 	faults    []*Fault
 	requests  []*Request
+	tips      func(branch string) string
+	merges    []*MergeRequest // by number
 }
 
 // NewServer makes a double that knows no token and no commit yet.
@@ -210,6 +212,14 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.postStatus(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
 		return s.listStatuses(r, token, parts[1], parts[4], params)
+	case at(http.MethodGet, "projects", "*"):
+		return s.getProject(token, parts[1])
+	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
+		return s.getBranch(token, parts[1], parts[4])
+	case at(http.MethodGet, "projects", "*", "merge_requests"):
+		return s.listMergeRequests(token, parts[1], params)
+	case at(http.MethodPost, "projects", "*", "merge_requests"):
+		return s.postMergeRequest(token, parts[1], params)
 	default:
 		return apiError(http.StatusNotFound, "404 Not Found")
 	}

@@ -1,0 +1,208 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// maxSecret is what Swarm takes.
+const maxSecret = 500 << 10
+
+// planner makes one plan; it is used once.
+type planner struct {
+	fsys    fs.ReadLinkFS
+	keys    *secrets.Keyring
+	request Request
+
+	nodes  []*loaded // that change
+	others []*loaded // of the environment, that have the secret and were not named
+	groups []group
+	plan   *Plan
+}
+
+// group is nodes whose present value is the same.
+type group struct {
+	old, new secrets.Value
+	nodes    []string
+}
+
+// MakePlan works out what a rotation writes, and checks it, from the files of a
+// working copy. Nothing is written.
+func MakePlan(fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
+	p := &planner{fsys: fsys, keys: keys, request: request, plan: &Plan{Environment: request.Environment}}
+	defer p.wipe()
+	for _, step := range []func() error{p.load, p.decideValues, p.write, p.verify} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	p.note()
+	return p.plan, nil
+}
+
+func (p *planner) wipe() {
+	for _, one := range slices.Concat(p.nodes, p.others) {
+		one.set.Wipe()
+	}
+	for _, one := range p.groups {
+		one.new.Wipe()
+	}
+}
+
+// load reads the nodes and finds the secret in them.
+func (p *planner) load() error {
+	if p.keys == nil {
+		return fault.New(fault.Place{}, "name key files with --age-key-files or --pgp-key-files (or in the settings)", "the SOPS files cannot be edited without a key")
+	}
+	all, err := manifests.Nodes(p.fsys, p.request.Environment)
+	if err != nil {
+		return err
+	}
+	for _, name := range p.request.Nodes {
+		if !slices.Contains(all, name) {
+			return fault.New(fault.Place{}, "its nodes are "+names(all), "node %q is not one of environment %s", name, p.request.Environment)
+		}
+	}
+	var faults []error
+	known := map[string]bool{}
+	for _, name := range all {
+		asked := len(p.request.Nodes) == 0 || slices.Contains(p.request.Nodes, name)
+		faults = append(faults, p.loadNode(name, asked, known))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	if len(p.nodes) == 0 {
+		hint := "the environment's secrets are " + names(slices.Sorted(maps.Keys(known)))
+		return fault.New(fault.Place{}, hint, "no node of %s has a secret %q that the agent creates", p.request.Environment, p.request.Name)
+	}
+	p.plan.Secret = p.nodes[0].found[0].Key
+	return nil
+}
+
+func (p *planner) loadNode(name string, asked bool, known map[string]bool) error {
+	one, err := load(p.fsys, p.request.Environment, name, p.keys)
+	if err != nil {
+		if !asked {
+			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s cannot be read, so that it is not known whether it shares the value", name))
+			return nil
+		}
+		return err
+	}
+	for _, secret := range one.stack.Secrets {
+		known[secret.Key] = true
+	}
+	found, err := one.find(p.request.Name)
+	switch {
+	case found && err == nil && asked:
+		p.nodes = append(p.nodes, one)
+		return nil
+	case found && err == nil:
+		p.others = append(p.others, one)
+		return nil
+	case asked && err == nil && len(p.request.Nodes) > 0:
+		err = fault.New(fault.Place{File: one.node.Dir}, "its secrets are "+names(keysOf(one.stack.Secrets)), "node %s has no secret %q that the agent creates", name, p.request.Name)
+	}
+	one.set.Wipe()
+	if !asked {
+		return nil
+	}
+	return err
+}
+
+// decideValues gives each group of nodes that share a value a new one.
+func (p *planner) decideValues() error {
+	for _, one := range p.nodes {
+		at := slices.IndexFunc(p.groups, func(g group) bool { return g.old.Equal(one.value()) })
+		if at < 0 {
+			at = len(p.groups)
+			p.groups = append(p.groups, group{old: one.value()})
+		}
+		p.groups[at].nodes = append(p.groups[at].nodes, one.node.Name)
+	}
+	if p.request.Value.Known() && len(p.groups) > 1 && len(p.request.Nodes) == 0 {
+		return fault.New(fault.Place{}, "name the nodes that are to get it with --node, or let --generate make one for each",
+			"the nodes have different values now (%s): one value for all would make them the same", describeGroups(p.groups))
+	}
+	for i := range p.groups {
+		if err := p.decideValue(&p.groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) decideValue(g *group) error {
+	var err error
+	taken := false
+	switch {
+	case !p.request.Value.Known():
+		g.new, err = p.request.Generate.value()
+	case p.request.Raw:
+		g.new = secrets.NewValue(slices.Clone(p.request.Value.Reveal()))
+	default:
+		g.new, taken = p.request.Value.WithoutLineBreak(g.old)
+	}
+	switch {
+	case err != nil:
+		return err
+	case g.new.Len() == 0:
+		return fault.New(fault.Place{}, "check the file that --value-file names", "the new value is empty")
+	case g.new.Len() > maxSecret:
+		return fault.New(fault.Place{}, "keep large files out of secrets", "the new value has %d bytes; Swarm takes %d at most", g.new.Len(), maxSecret)
+	case g.new.Equal(g.old):
+		return fault.New(fault.Place{}, "give another value", "the new value is the one that %s has already", names(g.nodes))
+	}
+	if taken {
+		p.plan.Notes = append(p.plan.Notes, "the line break at the end of the value was left out (--raw keeps it)")
+	}
+	return nil
+}
+
+func describeGroups(groups []group) string {
+	text := ""
+	for i, g := range groups {
+		if i > 0 {
+			text += "; "
+		}
+		text += names(g.nodes)
+	}
+	return text
+}
+
+func (p *planner) newValue(one *loaded) secrets.Value {
+	at := slices.IndexFunc(p.groups, func(g group) bool { return slices.Contains(g.nodes, one.node.Name) })
+	return p.groups[at].new
+}
+
+// note says what the operator should know.
+func (p *planner) note() {
+	if len(p.groups) > 1 {
+		p.plan.Notes = append(p.plan.Notes, "the nodes had different values and have different ones again: "+describeGroups(p.groups))
+	}
+	if !p.request.Value.Known() {
+		if weak := p.request.Generate.weak(); weak != "" {
+			p.plan.Notes = append(p.plan.Notes, weak)
+		}
+	}
+	for _, other := range p.others {
+		if slices.ContainsFunc(p.groups, func(g group) bool { return g.old.Equal(other.value()) }) {
+			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s had the same value and keeps it", other.node.Name))
+		}
+	}
+	for _, one := range p.nodes {
+		if at := one.location; len(one.found) > 1 {
+			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("on %s the secrets %s take their value from one place, %s, and all change",
+				one.node.Name, names(keysOf(one.found)), at.File))
+		}
+	}
+	slices.Sort(p.plan.Notes)
+	p.plan.Notes = slices.Compact(p.plan.Notes)
+}
