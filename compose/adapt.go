@@ -45,11 +45,6 @@ func (r *renderer) adapt(s *source, dict map[string]any) error {
 	services := mapping(dict["services"])
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		service := mapping(services[name])
-		if len(list(service["profiles"])) > 0 {
-			r.warn(s.place("services", name, "profiles"), "remove profiles to deploy it", "service %s has profiles, and none is active: it is left out", name)
-			delete(services, name)
-			continue
-		}
 		faults = append(faults, r.adaptService(s, name, service))
 	}
 	for _, section := range []string{"networks", "volumes", "secrets", "configs"} {
@@ -73,7 +68,6 @@ func (r *renderer) adaptService(s *source, name string, service map[string]any) 
 			delete(service, key)
 		}
 	}
-	delete(service, "profiles")
 	adaptNumbers(service)
 	adaptTexts(service, "environment", "labels", "sysctls")
 	adaptTexts(mapping(service["deploy"]), "labels")

@@ -33,9 +33,15 @@ func (s *source) blame(dict map[string]any, err error, try func(map[string]any) 
 		alone = err
 	}
 	message := strings.TrimPrefix(plainMessage(alone), s.path+": ")
+	if len(keys) > 1 && keys[0] == "services" { // compose-go calls each service x when it merges one
+		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
+	}
 	place := s.placeOf(message)
 	if within := s.place(append(keys, fieldOf(message)...)...); place.Line == 0 {
 		place = within
+	}
+	if first, _, _ := strings.Cut(message, " "); place.Line == 0 {
+		place = s.place(first)
 	}
 	message, hint := advise(message)
 	return fault.New(place, hint, "%s", message)
@@ -129,7 +135,7 @@ func advise(message string) (better, hint string) {
 		{"invalid size", "write a size such as 64M"},
 		{"closing quote", "close the quote"},
 		{"not supported", "remove the key"},
-		{"cannot extend service", "extend a service of the same file"},
+		{"cannot extend service", "correct its name; for a service of another file, name that with file"},
 	} {
 		if strings.Contains(message, known.part) {
 			return message, known.hint

@@ -220,12 +220,8 @@ func (r *renderer) objectName(key, name string) string {
 // placeOf finds the last file that has the keys: the one whose word counts.
 func (r *renderer) placeOf(keys ...string) fault.Place {
 	for _, s := range slices.Backward(r.sources) {
-		node := s.root
-		for _, key := range keys {
-			_, node = lookup(node, key)
-		}
-		if node != nil {
-			return s.place(keys...)
+		if place, depth := s.find(keys); depth == len(keys) {
+			return place
 		}
 	}
 	return fault.Place{File: r.node.Dir}

@@ -26,6 +26,10 @@ func TestFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": app + "    hostname: a-$HOST\n    user: ${HOST}\n", "docker-compose-b.yml": "services:\n  app:\n    labels: {h: $HOST}\n"},
 			[]string{`docker-compose.yml:4: the variable HOST is not set and has no default`, `docker-compose.yml:5: the variable HOST is not set and has no default`, `docker-compose-b.yml:3: the variable HOST is not set and has no default`},
 		},
+		"unset in a default": {
+			map[string]string{"docker-compose.yml": app + "    hostname: ${A:-$HOST}${TAG:+$B}\n    user: ${TAG:-$C}${A:+$D}${TAG-$E}${A+$F}\n"},
+			[]string{`docker-compose.yml:4: the variable B is not set and has no default`, `docker-compose.yml:4: the variable HOST is not set and has no default`},
+		},
 		"required variable": {
 			map[string]string{"docker-compose.yml": app + "    hostname: ${HOST:?say which}\n"},
 			[]string{`docker-compose.yml:4: services.app.hostname: required variable HOST is missing a value: say which`},
@@ -193,14 +197,6 @@ func TestFaults(t *testing.T) {
 		"bad port": {
 			map[string]string{"docker-compose.yml": app + "    ports:\n      - a:b\n"},
 			[]string{`docker-compose.yml:4: invalid containerPort: b`},
-		},
-		"include": {
-			map[string]string{"docker-compose.yml": app + "include:\n  - other.yml\n"},
-			[]string{`docker-compose.yml:4: include is not supported`},
-		},
-		"extends file": {
-			map[string]string{"docker-compose.yml": app + "    extends:\n      file: other.yml\n      service: x\n"},
-			[]string{`docker-compose.yml:5: service app: extends from another file is not supported`},
 		},
 		"extends unknown": {
 			map[string]string{"docker-compose.yml": app + "    extends: x\n"},

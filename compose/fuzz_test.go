@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"testing"
 
 	"coin.internal/coin-agent/compose"
@@ -12,8 +13,11 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// FuzzRender gives any bytes as a compose file: Render must answer with a stack or
-// with faults.
+// nextFile stands between the files of an input of FuzzRender.
+const nextFile = "\n# next file\n"
+
+// FuzzRender gives any bytes as a compose file, and as part.yml, base.yml and
+// part.env beside it: Render must answer with a stack or with faults.
 func FuzzRender(f *testing.F) {
 	for _, root := range []string{"../examples/coin-gitops", "paritytest/testdata"} {
 		err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -37,13 +41,28 @@ func FuzzRender(f *testing.F) {
 	} {
 		f.Add([]byte(odd))
 	}
+	for _, several := range [][]string{
+		{"include: [part.yml]\nservices: {a: {image: b, extends: {file: base.yml, service: c}}}", "services: {d: {image: $TAG_D}}", "services: {c: {image: $TAG, env_file: .env}}"},
+		{"include: [{path: [part.yml, base.yml], project_directory: .., env_file: part.env}]\nservices: {a: {extends: d}}", "services: {d: {image: $X, volumes: ['./a:/a']}}", "services: {d: {ports: [80]}}", "X=1\nY='a$X'\n"},
+		{"include: [part.yml]", "include: [base.yml]", "include: [part.yml]"},
+		{"services: {a: {extends: {file: part.yml, service: a}}}", "services: {a: {extends: {file: base.yml, service: a}}}", "services: {a: {extends: {file: part.yml, service: a}}}"},
+		{"include: [part.yml, base.yml]\nnetworks: {n: }", "networks: {n: {}}\nconfigs: {c: {file: ../c}}", "networks: {n: {internal: true}}\nsecrets: {s: {file: /s}}"},
+		{"services: {a: {extends: {file: part.yml, service: b}, profiles: [x]}}", "x: &x {image: '$$a', extends: c}\nservices: {b: *x, c: {<<: *x, extends: {service: 1}}}"},
+		{"include: [[], {}, {path: {}}, {path: [1]}, 1, ~]\nservices: {a: {extends: []}, b: {extends: {file: [], service: {}}}}", "", ""},
+	} {
+		f.Add([]byte(strings.Join(several, nextFile)))
+	}
 	node, err := manifests.Load(repository(map[string]string{"docker-compose.yml": "", "node.env": "TAG=1\nSET=x\n"}), "test", "n")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		files := map[string]string{}
+		for i, text := range strings.SplitN(string(data), nextFile, 4) {
+			files[[]string{"docker-compose.yml", "part.yml", "base.yml", "part.env"}[i]] = text
+		}
 		one := *node
-		one.FS = repository(map[string]string{"docker-compose.yml": string(data)})
+		one.FS = repository(files)
 		stack, err := compose.Render(&one, &secrets.Set{}, compose.Options{AllowSealed: true})
 		if (stack == nil) == (err == nil) {
 			t.Fatalf("a stack %t and the error %v", stack != nil, err)

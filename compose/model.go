@@ -3,7 +3,8 @@ package compose
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 
 	composego "github.com/compose-spec/compose-go/v2/loader"
 	composetypes "github.com/compose-spec/compose-go/v2/types"
@@ -13,69 +14,77 @@ import (
 )
 
 // model reads one compose file by the Compose specification (interpolation,
-// anchors, extends) and gives the dictionary that the docker CLI's loader takes.
+// anchors, extends, include) and gives one dictionary.
 func (r *renderer) model(s *source) (map[string]any, error) {
-	if place := s.place("include"); place.Line > 0 {
-		return nil, fault.New(place, "list the file under nodes[].compose_files in config.yml", "include is not supported")
-	}
-	if err := s.extendsFile(); err != nil {
-		return nil, err
-	}
-	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + r.node.Dir,
-		Environment: composetypes.Mapping{},
-	}
-	try := func(file composetypes.ConfigFile) (dict map[string]any, err error) {
-		file.Filename = s.path
-		details.ConfigFiles = []composetypes.ConfigFile{file}
-		err = guard(func() error {
-			dict, err = composego.LoadModelWithContext(context.TODO(), details, r.modelOptions(s)) //nolint:forbidigo // nothing is fetched, so nothing can be cancelled
-			return err
-		})
-		return dict, err
-	}
-	dict, err := try(composetypes.ConfigFile{Content: s.data})
-	if err != nil {
-		return nil, s.blame(s.plain, err, func(part map[string]any) error {
-			_, err := try(composetypes.ConfigFile{Config: part})
-			return err
-		})
-	}
-	plain, err := plainDict(dict)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: s.path}, "", "read compose file: %w", err)
-	}
-	return plain, r.adapt(s, plain)
+	return r.loadFiles([]*source{s}, composetypes.Mapping{})
 }
 
-func (r *renderer) modelOptions(s *source) func(*composego.Options) {
+// loadFiles reads files that are merged as Compose merges them: one of the
+// node's, one that is extended, or those of an include. A bare name in their
+// `environment` takes its value from settings.
+func (r *renderer) loadFiles(files []*source, settings composetypes.Mapping) (map[string]any, error) {
+	var configs []composetypes.ConfigFile
+	var documents []map[string]any
+	for _, s := range files {
+		file := composetypes.ConfigFile{Filename: s.path, Content: s.data}
+		document, err := r.document(s)
+		if err != nil {
+			return nil, err
+		}
+		if document != nil {
+			file.Content, file.Config = nil, document
+		} else {
+			document = s.plain
+		}
+		documents = append(documents, document)
+		configs = append(configs, file)
+	}
+	dict, err := r.loadConfigs(files[0], settings, configs...)
+	if err == nil {
+		return plainDict(files, dict)
+	}
+	for i, s := range files {
+		if _, one := r.loadConfigs(s, settings, configs[i]); one != nil {
+			return nil, s.blame(documents[i], one, func(part map[string]any) error {
+				config := composetypes.ConfigFile{Filename: s.path, Config: withBases(documents[i], part)}
+				_, err := r.loadConfigs(s, settings, config)
+				return err
+			})
+		}
+	}
+	message, hint := advise(plainMessage(err))
+	return nil, fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the files before it: %s", message)
+}
+
+// loadConfigs has compose-go read what stands in s, or in files that it is
+// included together with.
+func (r *renderer) loadConfigs(s *source, settings composetypes.Mapping, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
+	details := composetypes.ConfigDetails{
+		WorkingDir:  "/" + r.node.Dir,
+		ConfigFiles: configs,
+		Environment: maps.Clone(settings), // compose-go writes into it
+	}
+	err = guard(func() error {
+		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // nothing is fetched, so nothing can be cancelled
+		return err
+	})
+	return dict, err
+}
+
+func modelOptions(s *source) func(*composego.Options) {
 	return func(o *composego.Options) {
 		o.SetProjectName("stack", true) // the stack's own name may be one that Compose refuses
 		o.SkipNormalization = true
 		o.SkipDefaultValues = true
 		o.SkipConsistencyCheck = true
 		o.SkipResolveEnvironment = true
-		o.SkipInclude = true
+		o.SkipInclude = true // it would read the disk
 		o.ResolvePaths = false
-		o.Interpolate.LookupValue = r.variables.lookup
-		o.Interpolate.Substitute = r.variables.substitute
+		o.Interpolate.LookupValue = s.variables.lookup
+		o.Interpolate.Substitute = s.variables.substitute
 		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and takes a byte at least
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
-}
-
-// extendsFile refuses a service that extends one of another file.
-func (s *source) extendsFile() error {
-	var faults []error
-	_, services := lookup(s.root, "services")
-	for name, service := range pairs(services) {
-		_, extends := lookup(service, "extends")
-		if file := scalarAt(extends, "file"); file != "" {
-			faults = append(faults, fault.New(s.place("services", name, "extends", "file"),
-				"put the service that it extends into the same file", "service %s: extends from another file is not supported", name))
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // noFiles keeps compose-go from reading files by itself.
@@ -87,15 +96,44 @@ func (noFiles) Accept(string) bool                           { return true }
 func (noFiles) Load(context.Context, string) (string, error) { return "", errOtherFile }
 func (noFiles) Dir(string) string                            { return "." }
 
+// withBases adds to a part of a document the services that it extends.
+func withBases(document, part map[string]any) map[string]any {
+	services := mapping(part["services"])
+	if services == nil {
+		return part
+	}
+	all := mapping(document["services"])
+	complete := maps.Clone(services)
+	for waiting := slices.Sorted(maps.Keys(services)); len(waiting) > 0; waiting = waiting[1:] {
+		service := mapping(complete[waiting[0]])
+		name, ok := service["extends"].(string)
+		if !ok {
+			name, _ = mapping(service["extends"])["service"].(string)
+		}
+		if _, there := complete[name]; !there && all[name] != nil {
+			complete[name] = all[name]
+			waiting = append(waiting, name)
+		}
+	}
+	return map[string]any{"services": complete}
+}
+
 // plainDict turns compose-go's mixture of types into maps, lists and scalars.
-func plainDict(dict map[string]any) (map[string]any, error) {
+// The bases of services are taken out.
+func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
+	delete(dict, "include")
+	for _, s := range files {
+		for _, name := range s.privateNames() {
+			delete(mapping(dict["services"]), name)
+		}
+	}
 	data, err := yaml.Marshal(dict)
 	if err != nil {
-		return nil, fmt.Errorf("marshal model: %w", err)
+		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: marshal model: %w", err)
 	}
 	plain := map[string]any{}
 	if err := yaml.Unmarshal(data, &plain); err != nil {
-		return nil, fmt.Errorf("unmarshal model: %w", err)
+		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: unmarshal model: %w", err)
 	}
 	return plain, nil
 }

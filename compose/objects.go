@@ -136,9 +136,7 @@ func driver(name string, options map[string]string) *swarm.Driver {
 // versionVariable is the SV_ variable in an object's name, "" when it has none.
 func (r *renderer) versionVariable(section, key string) string {
 	for _, s := range slices.Backward(r.sources) {
-		_, objects := lookup(s.root, section)
-		_, body := lookup(objects, key)
-		for _, name := range variablesIn(scalarAt(body, "name")) {
+		for _, name := range variablesIn(scalarAt(s.object(section, key), "name")) {
 			if strings.HasPrefix(name, versionPrefix) {
 				return name
 			}

@@ -37,11 +37,13 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 		options:   options,
 		namespace: convert.NewNamespace(node.Stack),
 		contents:  map[string]string{},
+		extended:  map[baseKey]*source{},
 	}
+	r.setVariables()
 	if err := r.readSources(); err != nil {
 		return nil, err
 	}
-	if err := r.decideVariables(); err != nil {
+	if err := r.decideVersions(); err != nil {
 		return nil, err
 	}
 	merged, err := r.load()
@@ -63,7 +65,9 @@ type renderer struct {
 	options   Options
 	namespace convert.Namespace
 
-	sources   []*source
+	sources   []*source // the node's compose files
+	files     []*source // they, and what they include and extend
+	extended  map[baseKey]*source
 	variables *variables
 	contents  map[string]string // configs with inline content, by key
 	warnings  []*fault.Error
@@ -75,30 +79,42 @@ type renderer struct {
 func (r *renderer) load() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
 		WorkingDir:  "/" + r.node.Dir,
-		Environment: r.variables.environment(r.sources),
+		Environment: r.variables.environment(r.files),
 	}
-	var faults []error
-	for _, source := range r.sources {
-		dict, err := r.model(source)
-		if err != nil {
-			faults = append(faults, err)
-			continue
+	models, faults := r.models()
+	for i, source := range r.sources {
+		if models[i] != nil {
+			faults = append(faults, r.adapt(source, models[i]))
 		}
-		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: dict})
+		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: models[i]})
 	}
-	if unset := r.variables.faults(r.sources); len(unset) > 0 {
+	if unset := unsetFaults(r.files); len(unset) > 0 {
 		faults = unset // what else is wrong may come of the empty values
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
-	r.warnings = append(r.warnings, r.variables.warnings(r.sources)...)
+	r.warnings = append(r.warnings, unsetWarnings(r.files)...)
 	merged, err := loadMerged(details)
 	if err != nil {
 		return nil, r.blameLoader(details, err)
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
 	return merged, nil
+}
+
+// models reads the node's compose files one by one, without the services that no
+// active profile wants. The model of a file that cannot be read is nil.
+func (r *renderer) models() (models []map[string]any, faults []error) {
+	for _, source := range r.sources {
+		model, err := r.model(source)
+		if err != nil {
+			faults, model = append(faults, err), nil
+		}
+		models = append(models, model)
+	}
+	r.leaveOut(models)
+	return models, faults
 }
 
 func loadMerged(details composetypes.ConfigDetails) (merged *composetypes.Config, err error) {

@@ -16,34 +16,61 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// source is one compose file with the positions of what stands in it.
+// source is one compose file with the positions of what stands in it. A file that
+// is read from several places is a source for each of them.
 type source struct {
 	path string
 	data []byte
 	root *yaml.Node // the top-level mapping
 
 	plain map[string]any // the same as plain values, not interpolated
+
+	dir       string     // what relative paths in it start from
+	variables *variables // what a $NAME in it means
+
+	included []*inclusion
+	bases    map[string]base // what its services extend, by service
+	only     map[string]bool // the services that others extend, where nothing else of it counts
+	loaded   map[string]any  // its model, when it has only
 }
 
-// readSources reads and parses all compose files of the node.
+// maxFiles bounds how many files a node's compose files include and extend.
+const maxFiles = 500
+
+// readSources reads and parses all compose files of the node, with those that
+// they include and extend.
 func (r *renderer) readSources() error {
 	var faults []error
 	for _, name := range r.node.ComposeFiles {
-		s, err := readSource(r.node.FS, name)
+		s, err := r.readSource(name, r.node.Dir, r.variables)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		r.sources = append(r.sources, s)
+		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
+	}
+	if unset := unsetFaults(r.files); len(unset) > 0 {
+		faults = unset // what else is wrong may come of the empty paths
 	}
 	return errors.Join(faults...)
 }
 
-func readSource(fsys fs.FS, name string) (*source, error) {
-	data, err := fs.ReadFile(fsys, name)
+func (r *renderer) readSource(name, dir string, variables *variables) (*source, error) {
+	data, err := fs.ReadFile(r.node.FS, name)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
+	s, err := parseSource(name, data)
+	if err != nil {
+		return nil, err
+	}
+	s.dir, s.variables, s.bases = dir, variables, map[string]base{}
+	r.files = append(r.files, s)
+	return s, nil
+}
+
+func parseSource(name string, data []byte) (*source, error) {
 	s := &source{path: name, data: data}
 	var document, next yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -106,18 +133,61 @@ func (s *source) resets(node *yaml.Node) error {
 	return errors.Join(faults...)
 }
 
-// place gives the position of a key, following aliases and merge keys; of the
-// deepest part of it that is there.
+// place gives the position of a key, following aliases and merge keys, what a
+// service extends and what the file includes; of the deepest part of it that is
+// there.
 func (s *source) place(keys ...string) fault.Place {
-	node, line := s.root, 0
+	place, _ := s.find(keys)
+	return place
+}
+
+// find is place, and says how many of the keys are there.
+func (s *source) find(keys []string) (best fault.Place, depth int) {
+	best.File = s.path
+	node := s.root
 	for _, key := range keys {
 		keyNode, value := lookup(node, key)
 		if keyNode == nil {
 			break
 		}
-		line, node = keyNode.Line, value
+		best.Line, node = keyNode.Line, value
+		depth++
 	}
-	return fault.Place{File: s.path, Line: line}
+	try := func(other *source, keys []string) {
+		if place, deeper := other.find(keys); deeper > depth {
+			best, depth = place, deeper
+		}
+	}
+	if depth < len(keys) && depth >= 2 && keys[0] == "services" {
+		if base, ok := s.bases[keys[1]]; ok {
+			try(base.source, append([]string{"services", base.service}, keys[2:]...))
+		}
+	}
+	if depth < 2 {
+		for _, inclusion := range s.included {
+			for _, other := range slices.Backward(inclusion.files) {
+				try(other, keys)
+			}
+		}
+	}
+	return best, depth
+}
+
+// object finds the body of a resource, such as a secret, in the file or in those
+// that it includes.
+func (s *source) object(section, key string) *yaml.Node {
+	_, objects := lookup(s.root, section)
+	if _, body := lookup(objects, key); body != nil {
+		return body
+	}
+	for _, inclusion := range s.included {
+		for _, other := range slices.Backward(inclusion.files) {
+			if body := other.object(section, key); body != nil {
+				return body
+			}
+		}
+	}
+	return nil
 }
 
 // lookup finds key in a mapping; own keys win over merged ones.

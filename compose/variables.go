@@ -23,27 +23,32 @@ const (
 )
 
 // variables answers what a $NAME in a compose file means: node.env, then the
-// SV_ overrides, then the defaults of TAG_ and SV_ (seed 2.3 and 2.4: a name
-// that is unset or empty takes $TAG, or 0).
+// SV_ overrides, then the env_file of the include that brings the file in, then
+// the defaults of TAG_ and SV_ (seed 2.3 and 2.4: a name that is unset or empty
+// takes $TAG, or 0).
 type variables struct {
 	values  map[string]string
+	outer   *variables // those of the file that includes or extends this one; they win
 	missing map[string]bool
 	lenient bool
 }
 
-// decideVariables settles every variable that the compose files mention.
-func (r *renderer) decideVariables() error {
-	v := &variables{
+// setVariables takes the values that do not depend on the compose files.
+func (r *renderer) setVariables() {
+	r.variables = &variables{
 		values:  map[string]string{},
 		missing: map[string]bool{},
 		lenient: r.node.Config.Interpolation == manifests.Lenient,
 	}
-	r.variables = v
 	for name, variable := range r.node.Variables {
-		v.values[name] = variable.Value
+		r.variables.values[name] = variable.Value
 	}
-	maps.Copy(v.values, r.set.Versions())
-	return r.decideVersions()
+	maps.Copy(r.variables.values, r.set.Versions())
+}
+
+// inner gives the variables of a file that is included or extended.
+func (v *variables) inner(values map[string]string) *variables {
+	return &variables{values: values, outer: v, missing: map[string]bool{}, lenient: v.lenient}
 }
 
 // decideVersions replaces versions that are not plain: sealed ones, and `auto`.
@@ -59,7 +64,7 @@ func (r *renderer) decideVersions() error {
 		if _, known := v.values[name]; known {
 			continue
 		}
-		mentions := mentions(r.sources, name)
+		mentions := mentions(r.files, name)
 		switch {
 		case len(mentions) == 0:
 		case r.options.AllowSealed:
@@ -69,6 +74,17 @@ func (r *renderer) decideVersions() error {
 				"the version %s is encrypted and no key opens it", name))
 		}
 	}
+	faults = append(faults, r.autoVersions(v))
+	for _, s := range r.files {
+		if s.variables != v {
+			faults = append(faults, r.autoVersions(s.variables))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r *renderer) autoVersions(v *variables) error {
+	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(v.values)) {
 		if v.values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
 			version, err := r.autoVersion(name)
@@ -82,7 +98,10 @@ func (r *renderer) decideVersions() error {
 // autoVersion derives a version from the content of the secret whose name
 // mentions the variable.
 func (r *renderer) autoVersion(name string) (string, error) {
-	for _, s := range r.sources {
+	for _, s := range r.files {
+		if s.only != nil {
+			continue // its services alone are taken
+		}
 		_, section := lookup(s.root, "secrets")
 		for key, body := range pairs(section) {
 			if slices.Contains(variablesIn(scalarAt(body, "name")), name) {
@@ -95,9 +114,9 @@ func (r *renderer) autoVersion(name string) (string, error) {
 
 func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {
 	place := s.place("secrets", key)
-	file, err := template.Substitute(fileTemplate, r.variables.lookup)
+	file, err := template.Substitute(fileTemplate, s.variables.lookup)
 	if err == nil {
-		file, err = r.resolve(file, place)
+		file, err = manifests.Resolve(s.dir, file, place)
 	}
 	if err != nil {
 		return "", fault.New(place, "", "secret %s: %w", key, err)
@@ -118,12 +137,13 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 
 // lookup is the template.Mapping of the files.
 func (v *variables) lookup(name string) (string, bool) {
-	value, ok := v.values[name]
+	value, ok := v.value(name)
+	tag, _ := v.value("TAG")
 	switch {
 	case value != "":
 		return value, true
-	case strings.HasPrefix(name, tagPrefix) && v.values["TAG"] != "":
-		return v.values["TAG"], true
+	case strings.HasPrefix(name, tagPrefix) && tag != "":
+		return tag, true
 	case strings.HasPrefix(name, versionPrefix):
 		return "0", true
 	case strings.HasPrefix(name, tagPrefix):
@@ -132,21 +152,65 @@ func (v *variables) lookup(name string) (string, bool) {
 	return value, ok
 }
 
+// value is what somebody has set a variable to.
+func (v *variables) value(name string) (string, bool) {
+	if v.outer != nil {
+		if value, ok := v.outer.value(name); ok {
+			return value, true
+		}
+	}
+	value, ok := v.values[name]
+	return value, ok
+}
+
 // substitute replaces the variables of one string and remembers those that are
 // unset and have no default.
 func (v *variables) substitute(text string, mapping template.Mapping) (string, error) {
 	replace := func(part string, mapping template.Mapping, cfg *template.Config) (string, error) {
 		value, applied, err := template.DefaultReplacementAppliedFunc(part, mapping, cfg)
-		if err == nil && !applied {
-			for _, name := range variablesIn(part) {
-				if _, ok := mapping(name); !ok {
-					v.missing[name] = true
-				}
+		if err != nil {
+			return value, err
+		}
+		if applied {
+			return value, v.nested(part, mapping)
+		}
+		for _, name := range variablesIn(part) {
+			if _, ok := mapping(name); !ok {
+				v.missing[name] = true
 			}
 		}
-		return value, err
+		return value, nil
 	}
 	return template.SubstituteWithOptions(text, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
+}
+
+// nested remembers what is unset in the default or alternative that counts.
+func (v *variables) nested(part string, mapping template.Mapping) error {
+	for name, variable := range template.ExtractVariables(map[string]any{"": part}, template.DefaultPattern) {
+		value, set := mapping(name)
+		if strings.Contains(part, ":") { // as in ${A:-b}: nothing counts as unset
+			set = value != ""
+		}
+		inner := variable.DefaultValue
+		if set {
+			inner = variable.PresenceValue
+		}
+		if _, err := v.substitute(inner, mapping); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settings are the values that the env_files of includes have set.
+func (v *variables) settings() map[string]string {
+	all := map[string]string{}
+	for one := v; one.outer != nil; one = one.outer {
+		for name := range one.values {
+			all[name], _ = v.lookup(name)
+		}
+	}
+	return all
 }
 
 // environment is what a bare name in `environment` takes its value from. The
@@ -165,31 +229,36 @@ func (v *variables) environment(sources []*source) map[string]string {
 	return all
 }
 
-// faults gives an error for each variable that is unset, at the places that
+// unsetFaults gives an error for each variable that is unset, at the places that
 // mention it (design, Settings, rule 4).
-func (v *variables) faults(sources []*source) []error {
-	if v.lenient {
-		return nil
-	}
+func unsetFaults(files []*source) []error {
 	var faults []error
-	for _, one := range v.unset(sources, "is not set and has no default") {
+	for _, one := range unset(files, false, "is not set and has no default") {
 		faults = append(faults, one)
 	}
 	return faults
 }
 
-func (v *variables) warnings(sources []*source) []*fault.Error {
-	return v.unset(sources, "is not set and counts as empty")
+func unsetWarnings(files []*source) []*fault.Error {
+	return unset(files, true, "is not set and counts as empty")
 }
 
-func (v *variables) unset(sources []*source, what string) []*fault.Error {
+func unset(files []*source, lenient bool, what string) []*fault.Error {
+	missing := map[string][]*source{}
+	for _, s := range files {
+		for name := range s.variables.missing {
+			if s.variables.lenient == lenient {
+				missing[name] = append(missing[name], s)
+			}
+		}
+	}
 	var all []*fault.Error
-	for _, name := range slices.Sorted(maps.Keys(v.missing)) {
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		hint := fmt.Sprintf("set %s in node.env, or give a default: ${%s:-value}", name, name)
 		if strings.HasPrefix(name, tagPrefix) {
 			hint = fmt.Sprintf("set TAG (or %s) in node.env", name)
 		}
-		for _, place := range mentions(sources, name) {
+		for _, place := range mentions(missing[name], name) {
 			all = append(all, fault.New(place, hint, "the variable %s %s", name, what))
 		}
 	}

@@ -1,0 +1,104 @@
+package compose
+
+import (
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// base is what a service extends: a service of the same file or of another.
+type base struct {
+	source  *source
+	service string
+}
+
+// baseKey names an extended file as one file sees it: its variables are theirs.
+type baseKey struct {
+	variables *variables
+	path      string
+}
+
+// link is a service on the way from one that extends to what it is based on.
+type link struct{ path, service string }
+
+// readBases reads the files whose services the services of s extend.
+func (r *renderer) readBases(s *source) error {
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(mapping(s.plain["services"]))) {
+		faults = append(faults, r.readBase(s, name, nil))
+	}
+	return errors.Join(faults...)
+}
+
+// readBase follows what one service extends, to the end. What is not of the right
+// form is left out: compose-go refuses it when the file is loaded.
+func (r *renderer) readBase(s *source, name string, chain []link) error {
+	here := link{s.path, name}
+	place := s.place("services", name, "extends")
+	if slices.Contains(chain, here) {
+		return fault.New(place, "remove one of the extends", "the services extend each other: %s", chainText(append(chain, here)))
+	}
+	if _, known := s.bases[name]; known {
+		return nil
+	}
+	service := mapping(mapping(s.plain["services"])[name])
+	var file string
+	reference, short := service["extends"].(string)
+	if !short {
+		reference, _ = mapping(service["extends"])["service"].(string)
+		file, _ = mapping(service["extends"])["file"].(string)
+	}
+	if reference == "" {
+		return nil
+	}
+	reference, err := s.variables.substitute(reference, s.variables.lookup)
+	if err != nil {
+		return nil //nolint:nilerr // the same error has a place when the file is loaded
+	}
+	other := s
+	if file != "" {
+		if other, err = r.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
+			return err
+		}
+		if _, ok := mapping(other.plain["services"])[reference]; !ok {
+			return fault.New(place, "correct its name", "service %s: extends %s, which is not in %s", name, reference, other.path)
+		}
+	}
+	if other.only != nil {
+		other.only[reference] = true
+	}
+	s.bases[name] = base{source: other, service: reference}
+	return r.readBase(other, reference, append(chain, here))
+}
+
+// readExtended reads a file whose services another file extends: once, whatever
+// number of services does so.
+func (r *renderer) readExtended(s *source, text string, place fault.Place) (*source, error) {
+	file, err := r.otherFile(s, text, place)
+	if err != nil {
+		return nil, err
+	}
+	key := baseKey{s.variables, file}
+	if known, ok := r.extended[key]; ok {
+		return known, nil
+	}
+	other, err := r.readOther(file, path.Dir(file), s.variables.inner(nil), place)
+	if err != nil {
+		return nil, err
+	}
+	other.only = map[string]bool{}
+	r.extended[key] = other
+	return other, nil
+}
+
+func chainText(chain []link) string {
+	var words []string
+	for _, one := range chain {
+		words = append(words, one.service+" in "+one.path)
+	}
+	return strings.Join(words, " extends ")
+}

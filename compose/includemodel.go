@@ -1,0 +1,254 @@
+package compose
+
+import (
+	"errors"
+	"maps"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	composetypes "github.com/compose-spec/compose-go/v2/types"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+// sections are what an include brings in.
+var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "configs", "models"}
+
+// document is what compose-go gets of a file when it is not the file itself: with
+// what it includes, and with the services of other files that it extends under
+// private names. nil means the file itself.
+func (r *renderer) document(s *source) (map[string]any, error) {
+	private := s.privateNames()
+	if len(s.included) == 0 && len(private) == 0 && s.only == nil {
+		return nil, nil
+	}
+	document := mapping(clone(s.plain, plainText))
+	if s.only != nil {
+		services := mapping(document["services"])
+		maps.DeleteFunc(services, func(name string, _ any) bool { return !s.only[name] })
+		document = map[string]any{"services": services}
+	}
+	var faults []error
+	for _, one := range s.included {
+		faults = append(faults, r.include(s, one, document))
+	}
+	services := mapping(document["services"])
+	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
+		base := s.bases[service]
+		name, foreign := private[base]
+		if !foreign {
+			continue
+		}
+		mapping(services[service])["extends"] = map[string]any{"service": name}
+		if services[name] != nil {
+			continue // several services extend it
+		}
+		model, err := r.extendedModel(base.source, s.dir)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		services[name] = clone(mapping(model["services"])[base.service], escaped)
+	}
+	return document, errors.Join(faults...)
+}
+
+// privateNames says what the services of other files that s extends are called in
+// its document: Swarm takes no service whose name has a dot, so none is called so.
+func (s *source) privateNames() map[base]string {
+	names := map[base]string{}
+	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
+		base := s.bases[service]
+		if _, known := names[base]; known || base.source == s {
+			continue
+		}
+		names[base] = "coin-agent.base-of." + service
+	}
+	return names
+}
+
+// extendedModel is the model of an extended file: of the services that are
+// extended, and nothing else.
+func (r *renderer) extendedModel(s *source, dir string) (map[string]any, error) {
+	if s.loaded != nil {
+		return s.loaded, nil
+	}
+	model, err := r.loadFiles([]*source{s}, composetypes.Mapping{})
+	if err != nil {
+		return nil, err
+	}
+	s.loaded = model
+	return model, r.settle([]*source{s}, model, dir)
+}
+
+// include puts what an include brings in into the document of the file that has
+// it. Two different resources of one name are refused.
+func (r *renderer) include(s *source, included *inclusion, document map[string]any) error {
+	last := included.files[len(included.files)-1]
+	model, err := r.loadFiles(included.files, last.variables.settings())
+	if err != nil {
+		return err
+	}
+	faults := []error{r.settle(included.files, model, s.dir)}
+	for _, section := range sections {
+		resources := mapping(model[section])
+		if len(resources) == 0 {
+			continue
+		}
+		all, ok := document[section].(map[string]any)
+		if !ok && document[section] != nil {
+			continue // compose-go refuses it
+		}
+		if all == nil {
+			all = map[string]any{}
+			document[section] = all
+		}
+		for _, name := range slices.Sorted(maps.Keys(resources)) {
+			resource := clone(resources[name], escaped)
+			if there, ok := all[name]; ok && !reflect.DeepEqual(there, resource) {
+				if own := r.ownResource(s, section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
+					faults = append(faults, s.conflict(included, section, name))
+				}
+				continue
+			}
+			all[name] = resource
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// ownResource is the model of a network, volume, secret or config that the file
+// itself defines, nil where there is none that can be read by itself.
+func (r *renderer) ownResource(s *source, section, name string) any {
+	own, ok := mapping(s.plain[section])[name]
+	if !ok || section == "services" {
+		return nil
+	}
+	alone := map[string]any{section: map[string]any{name: clone(own, plainText)}}
+	dict, err := r.loadConfigs(s, composetypes.Mapping{}, composetypes.ConfigFile{Filename: s.path, Config: alone})
+	if err != nil {
+		return nil
+	}
+	return mapping(dict[section])[name]
+}
+
+// conflict says where the two resources of one name stand.
+func (s *source) conflict(included *inclusion, section, name string) error {
+	place := func(files ...*inclusion) (fault.Place, int) {
+		return (&source{included: files}).find([]string{section, name})
+	}
+	inner, _ := place(included)
+	outer, depth := (&source{path: s.path, root: s.root}).find([]string{section, name})
+	for _, earlier := range s.included {
+		if depth == 2 {
+			break
+		}
+		outer, depth = place(earlier)
+	}
+	return fault.New(outer, "rename one of the two, or let a service of another name extend the included one",
+		"%s %s: the included %s defines it as well", strings.TrimSuffix(section, "s"), name, inner)
+}
+
+// settle looks after what only holds within an included or extended file: paths
+// in it start from its own folder. They become paths from dir, the folder of the
+// file that brings it in.
+func (r *renderer) settle(files []*source, model map[string]any, dir string) error {
+	from := &source{path: files[0].path, dir: files[0].dir, included: []*inclusion{{files: files}}}
+	var faults []error
+	services := mapping(model["services"])
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		service := mapping(services[name])
+		for _, file := range files {
+			faults = append(faults, sameTargets(file, name, service))
+		}
+		for _, item := range list(service["env_file"]) {
+			faults = append(faults, from.rebase(mapping(item), "path", dir, from.place("services", name, "env_file")))
+		}
+		for _, item := range list(service["volumes"]) {
+			if volume := mapping(item); volume["type"] == "bind" {
+				from.rebaseBind(volume, dir)
+			}
+		}
+	}
+	for _, section := range []string{"secrets", "configs"} {
+		objects := mapping(model[section])
+		for _, name := range slices.Sorted(maps.Keys(objects)) {
+			faults = append(faults, from.rebase(mapping(objects[name]), "file", dir, from.place(section, name, "file")))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// rebase makes a path that starts from the folder of s start from dir. The files
+// that the agent derives from the project settings always stand in the node's
+// folder.
+func (s *source) rebase(object map[string]any, key, dir string, place fault.Place) error {
+	name, ok := object[key].(string)
+	if !ok || isDerived(name) {
+		return nil
+	}
+	file, err := manifests.Resolve(s.dir, name, place)
+	if err != nil {
+		return err
+	}
+	object[key] = fromFolder(dir, file)
+	return nil
+}
+
+// rebaseBind leaves what is no relative path to the one who refuses it.
+func (s *source) rebaseBind(volume map[string]any, dir string) {
+	name, ok := volume["source"].(string)
+	if ok && !path.IsAbs(name) && !strings.HasPrefix(name, "~") {
+		volume["source"] = fromFolder(dir, path.Join(s.dir, name))
+	}
+}
+
+func isDerived(name string) bool {
+	name = path.Clean(name)
+	return !strings.Contains(name, "/") && strings.HasPrefix(name, ".project.") && strings.HasSuffix(name, "tmp.env")
+}
+
+// fromFolder gives the path of file as seen from a folder; both are clean.
+func fromFolder(dir, file string) string {
+	name, err := filepath.Rel(dir, file)
+	if err != nil {
+		return file // a path above the repository: it is refused where it is used
+	}
+	return name
+}
+
+// clone copies a document deeply, with its texts changed.
+func clone(value any, text func(string) string) any {
+	switch value := value.(type) {
+	case map[string]any:
+		all := make(map[string]any, len(value))
+		for key, item := range value {
+			all[key] = clone(item, text)
+		}
+		return all
+	case map[any]any:
+		all := make(map[any]any, len(value))
+		for key, item := range value {
+			all[key] = clone(item, text)
+		}
+		return all
+	case []any:
+		all := make([]any, len(value))
+		for i, item := range value {
+			all[i] = clone(item, text)
+		}
+		return all
+	case string:
+		return text(value)
+	}
+	return value
+}
+
+func plainText(text string) string { return text }
+
+// escaped writes a text that has no variables any more so that it stays as it is.
+func escaped(text string) string { return strings.ReplaceAll(text, "$", "$$") }
