@@ -3,12 +3,13 @@ package paritytest
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -29,68 +30,89 @@ var intended = map[string][]difference{
 
 // newer are the cases that docker 20.10 refuses or renders otherwise; Render
 // follows 28.
-var newer = map[string]bool{"jobs": true, "merge-newer": true, "newer": true}
+var newer = map[string]bool{
+	"health-start-interval": true, "job": true, "job-global": true, "jobs": true, "merge-newer": true,
+	"networks-attachment": true, "newer": true, "volumes-cluster": true, "volumes-subpath": true,
+}
 
-// TestCases compares the small cases in testdata, a repository with a node for
-// each.
+// needs are the cases with a field that engines keep from an API version on.
+var needs = map[string]string{
+	"health-start-interval": "1.44",
+	"volumes-cluster":       "1.42",
+	"volumes-subpath":       "1.45",
+}
+
+// unready are the cases that no engine here can run to the end: what docker sends
+// is compared, and nothing is applied.
+var unready = map[string]string{
+	"credential":     "the plan does not know the ID of a credential spec's config",
+	"secrets-driver": "there is no plugin for secrets",
+}
+
+// TestCases takes the small cases in testdata, a repository with a node for each,
+// through both ways to the same end: docker first, then the agent, and the other
+// way round.
 func TestCases(t *testing.T) {
 	repository := os.DirFS("testdata")
 	names, err := manifests.Nodes(repository, "cases")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var total count
+	unscheduled(t)
+	total := &count{}
+	t.Cleanup(func() { total.log(t) }) // the cases run in parallel, and end after this function
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			found, err := compareNode(t, repository, "cases", name, &total)
-			if _, major := docker(t); major < 28 && newer[name] {
-				if err == nil && len(found) == 0 {
-					t.Errorf("docker %d agrees", major)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(intended[name], found, cmp.AllowUnexported(difference{})); diff != "" {
-				t.Errorf("differences from docker stack deploy (-intended +found):\n%s", diff)
-			}
+			t.Parallel() // each has ports and names of its own; its two stacks share them
+			t.Run("docker-first", func(t *testing.T) { dockerFirst(t, repository, name, total) })
+			t.Run("agent-first", func(t *testing.T) { agentFirst(t, repository, name) })
 		})
 	}
-	total.log(t)
 }
 
-// TestRefused holds what Render takes and the docker command does not: files of
-// the Compose specification that Swarm has no trouble with. The first line of a
-// case's compose file has docker's words.
-func TestRefused(t *testing.T) {
-	repository := os.DirFS("testdata")
-	names, err := manifests.Nodes(repository, "refused")
+func dockerFirst(t *testing.T, repository fs.FS, name string, total *count) {
+	t.Helper()
+	trial := newTrial(t, repository, "cases", name)
+	found, err := trial.compare(t, total)
+	if docker(t).old() && newer[name] {
+		if err == nil && len(found) == 0 {
+			t.Errorf("this docker agrees as well")
+		}
+		return
+	}
+	if err != nil && unready[name] == "" && !trial.engineRefuses(t, name) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(intended[name], found, cmp.AllowUnexported(difference{})); diff != "" {
+		t.Errorf("differences from docker stack deploy (-intended +found):\n%s", diff)
+	}
+	if len(found) == 0 && unready[name] == "" && !trial.engineRefuses(t, name) {
+		trial.adopts(t)
+		trial.overwritten(t)
+	}
+}
+
+func agentFirst(t *testing.T, repository fs.FS, name string) {
+	t.Helper()
+	trial := newTrial(t, repository, "cases", name)
+	if unready[name] != "" {
+		return
+	}
+	plan, _, err := trial.agent(t)
+	if trial.engineRefuses(t, name) {
+		if err == nil || !strings.Contains(err.Error(), "needs engine API "+needs[name]) {
+			t.Errorf("plan: %v, want it to name API %s", err, needs[name])
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
-			data, err := fs.ReadFile(repository, "environments/refused/nodes/"+name+"/docker-compose.yml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			line, _, _ := strings.Cut(string(data), "\n")
-			words := strings.TrimPrefix(line, "# docker: ")
-			if _, major := docker(t); major < 28 {
-				words = "" // other words
-			}
-			node, err := manifests.Load(repository, "refused", name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			engine := swarmtest.Engine(t)
-			node.Stack = engine.Stack(t)
-			render(t, node)
-			_, err = stackDeploy(t, engine.Host, layOut(t, node), node)
-			if err == nil || !strings.Contains(err.Error(), words) {
-				t.Errorf("docker says %v, want %q", err, words)
-			}
-		})
+	if slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action != deploy.Create }) {
+		t.Errorf("a plan from nothing: %+v", plan.Steps)
+	}
+	trial.settled(t)
+	if intended[name] == nil && !(docker(t).old() && newer[name]) {
+		trial.overwritten(t)
 	}
 }

@@ -5,58 +5,80 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"coin.internal/coin-agent/manifests"
 )
 
-// docker gives the path of the command and its major version.
-func docker(t *testing.T) (program string, major int) {
-	t.Helper()
-	program, err := exec.LookPath("docker")
-	if err != nil {
-		t.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
-	}
-	output, err := exec.Command(program, "--version").Output()
-	if err == nil {
-		_, err = fmt.Sscanf(string(output), "Docker version %d.", &major)
-	}
-	if err != nil {
-		t.Fatalf("docker --version: %v: %s", err, output)
-	}
-	return program, major
+// client is the docker command on this machine.
+type client struct {
+	program  string
+	major    int  // version
+	detaches bool // it waits for the services unless told not to
 }
 
-// stackDeploy runs the real `docker stack deploy` in dir with exactly the given
-// environment, and gives what it sends to the engine at host.
-func stackDeploy(t *testing.T, host, dir string, node *manifests.Node) (*bodies, error) {
-	t.Helper()
-	program, _ := docker(t)
-	proxied, sent := capture(t, host)
+var findClient = sync.OnceValues(func() (client, error) {
+	program, err := exec.LookPath("docker")
+	if err != nil {
+		return client{}, fmt.Errorf("%w\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
+	}
+	found := client{program: program}
+	version, err := exec.Command(program, "--version").Output()
+	if err == nil {
+		_, err = fmt.Sscanf(string(version), "Docker version %d.", &found.major)
+	}
+	if err != nil {
+		return client{}, fmt.Errorf("docker --version: %w: %s", err, version)
+	}
 	help, err := exec.Command(program, "stack", "deploy", "--help").Output()
 	if err != nil {
-		t.Fatalf("docker stack deploy --help: %v", err)
+		return client{}, fmt.Errorf("docker stack deploy --help: %w", err)
 	}
+	found.detaches = strings.Contains(string(help), "--detach")
+	return found, nil
+})
+
+func docker(t *testing.T) client {
+	t.Helper()
+	found, err := findClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// old tells whether it is one of 20.10; we follow 28.
+func (c client) old() bool { return c.major < 28 }
+
+// stackDeploy runs the real `docker stack deploy` in dir with exactly the given
+// environment, and gives what it sends to the engine at host, also when the
+// engine refuses it.
+func stackDeploy(t *testing.T, host, dir string, node *manifests.Node, flags ...string) (sent *bodies, failed error) {
+	t.Helper()
+	client := docker(t)
+	proxied, sent := capture(t, host)
 	arguments := []string{"--host", proxied, "stack", "deploy", "--prune", "--resolve-image", "never"}
-	if strings.Contains(string(help), "--detach") {
+	if client.detaches {
 		arguments = append(arguments, "--detach=true")
 	}
+	arguments = append(arguments, flags...)
 	for _, name := range node.ComposeFiles {
 		arguments = append(arguments, "--compose-file", path.Base(name))
 	}
-	command := exec.CommandContext(t.Context(), program, append(arguments, node.Stack)...)
+	command := exec.CommandContext(t.Context(), client.program, append(arguments, node.Stack)...)
 	command.Dir = dir
 	command.Env = []string{"DOCKER_CONFIG=" + t.TempDir()}
 	for name, value := range exported(t, node, dir) {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	if output, err := command.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("docker stack deploy: %w\n%s", err, output)
+		failed = fmt.Errorf("docker stack deploy: %w\n%s", err, output)
 	}
 	sent.mu.Lock()
 	defer sent.mu.Unlock()
 	if sent.fault != nil {
 		t.Fatal(sent.fault)
 	}
-	return sent, nil
+	return sent, failed
 }

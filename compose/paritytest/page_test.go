@@ -1,0 +1,34 @@
+package paritytest
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestPage demands that docs/parity.md names every case that does not go all the
+// way like docker.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/parity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for name := range intended {
+		names[name] = "it has intended differences"
+	}
+	for name := range newer {
+		names[name] = "docker 20.10 differs"
+	}
+	for name, version := range needs {
+		names[name] = "it needs API " + version
+	}
+	for name, reason := range unready {
+		names[name] = reason
+	}
+	for name, reason := range names {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("the page does not name `%s`: %s", name, reason)
+		}
+	}
+}
