@@ -25,25 +25,38 @@ func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
 }
 
 // OpenSecrets decrypts the node's SOPS files in memory. Without a keyring it
-// reads only what they say without one.
+// reads only what they say without one. A required secret that is missing is an
+// error.
 func OpenSecrets(node *manifests.Node, keys *secrets.Keyring) (*secrets.Set, error) {
 	files, err := ReadSecretFiles(node)
 	if err != nil {
 		return nil, err
 	}
-	options := secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets}
-	if keys == nil {
-		return secrets.Seal(files, options)
+	open := secrets.Seal
+	if keys != nil {
+		open = keys.Open
 	}
-	return keys.Open(files, options)
+	set, err := open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRequired(node, set); err != nil {
+		set.Wipe()
+		return nil, err
+	}
+	return set, nil
 }
 
 // Keyring loads the keys that the settings name; nil when they name none.
 func (s *Settings) Keyring() (*secrets.Keyring, error) {
-	if len(s.AgeKeyFiles) == 0 && len(s.PGPKeyFiles) == 0 {
+	files := secrets.KeyFiles{
+		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
+		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
+	}
+	if files.Empty() {
 		return nil, nil
 	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile})
+	keys, err := secrets.LoadKeys(files)
 	if err != nil {
 		return nil, fmt.Errorf("load keys: %w", err)
 	}
@@ -70,6 +83,7 @@ type Checked struct {
 	Node        string    `json:"node"`
 	Services    int       `json:"services"`
 	Secrets     int       `json:"secrets"`
+	Files       int       `json:"files,omitempty"` // searched for secrets in the clear
 	Problems    []Problem `json:"problems,omitempty"`
 	Warnings    []Problem `json:"warnings,omitempty"`
 }

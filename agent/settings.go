@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -43,6 +44,10 @@ type Settings struct {
 	AgeKeyFiles       []string `name:"age_key_files" help:"files with age identities"`
 	PGPKeyFiles       []string `name:"pgp_key_files" help:"files with PGP secret keys"`
 	PGPPassphraseFile string   `name:"pgp_passphrase_file" help:"file with the passphrase of the PGP keys"`
+	GnuPGHome         string   `name:"gnupg_home" help:"GnuPG home whose keys gpg uses; empty for none"`
+	KeyServices       []string `name:"key_services" help:"what may open SOPS files: age, pgp, hc_vault, aws_kms, gcp_kms, azure_kv, hckms"`
+	VaultAddress      string   `name:"vault_address" help:"the one Vault that hc_vault asks"`
+	VaultTokenFile    string   `name:"vault_token_file" help:"file with the Vault token"`
 
 	Engine             string `name:"engine" help:"the Docker engine's address"`
 	RegistryConfigFile string `name:"registry_config_file" help:"file with registry logins, in the form of docker's config.json; empty for none"`
@@ -70,6 +75,8 @@ func DefaultSettings() Settings {
 		Interval:  30 * time.Second,
 		LogLevel:  "info",
 		LogFormat: "text",
+
+		KeyServices: secrets.DefaultKeyServices(),
 	}
 }
 

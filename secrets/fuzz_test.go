@@ -93,6 +93,23 @@ func FuzzSeal(f *testing.F) {
 	})
 }
 
+// What stands in a file of overrides: NAME=value lines, JSON or YAML, as sops
+// encrypts it whole and as it stands in plaintext.
+func FuzzOverrides(f *testing.F) {
+	for _, seed := range append(plainSeeds, "SV_a=1\nexport b_VERSION='2'\nSV_b=auto\n# note\n", "SV_a: 1\nb_VERSION: \"2\"\nlist: [1]\nauto_version_key: 0123456789abcdef\n") {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := secrets.Seal([]secrets.File{{Path: "n/secrets.override.enc", Data: data}}, secrets.Options{AllowPlaintext: true})
+		if err != nil {
+			_ = err.Error()
+			return
+		}
+		_, _ = set.AutoVersion("a", secrets.NewValue(data[:len(data)/2:len(data)/2]))
+		checkSet(t, set)
+	})
+}
+
 // The way through decryption takes anything, too.
 func FuzzOpen(f *testing.F) {
 	for _, data := range testFiles(f) {

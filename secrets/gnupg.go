@@ -32,7 +32,7 @@ func newGnuPG(home, passphraseFile string) (*gnupg, error) {
 		return nil, fault.New(place, "chmod 700 "+home, "others than its owner may use the GnuPG home (mode %04o)", info.Mode().Perm())
 	}
 	g := &gnupg{home: home, passphraseFile: passphraseFile}
-	ctx, cancel := context.WithTimeout(context.Background(), remoteTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), remoteTimeout) //nolint:forbidigo // loading keys is local, and this bounds it
 	defer cancel()
 	listing, _, err := g.run(ctx, nil, "--with-colons", "--list-secret-keys")
 	if errors.Is(err, exec.ErrNotFound) {

@@ -51,6 +51,9 @@ func Open(dir, owner string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.New(fault.Place{}, "choose a state directory that the agent may write", "make state directory: %w", err)
 	}
+	if err := protect(dir); err != nil {
+		return nil, err
+	}
 	db, err := open(dir, false)
 	if err != nil {
 		return nil, err
@@ -60,6 +63,32 @@ func Open(dir, owner string) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// protect sees to it that only the agent's user can enter the folder. One with
+// other files in it may be used by others too: that is for the operator to say.
+func protect(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read state directory: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != filepath.Base(path(dir)) {
+			return fault.New(fault.Place{}, "give the agent a state directory of its own, or: chmod 700 "+dir,
+				"others than the agent's user may enter the state directory %s (mode %04o)", dir, info.Mode().Perm())
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x
+		return fmt.Errorf("protect state directory: %w", err)
+	}
+	if err := os.Chmod(path(dir), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("protect state file: %w", err)
+	}
+	return nil
 }
 
 // OpenReadOnly opens the state file of an agent that is not running, to look.
