@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"syscall"
 
 	"github.com/lmittmann/tint"
 	"github.com/mattn/go-isatty"
@@ -33,7 +32,7 @@ func (a *app) runCommand() *cobra.Command {
 // daemon runs the agent, its control socket, its metrics and its reports until
 // ctx ends.
 func (a *app) daemon(ctx context.Context) error {
-	if err := forbidCoreDumps(); err != nil {
+	if err := harden(); err != nil {
 		return err
 	}
 	log, err := a.logger()
@@ -83,14 +82,6 @@ func together(ctx context.Context, services []func(context.Context) error) error
 		err = errors.Join(err, <-ended)
 	}
 	return err
-}
-
-// forbidCoreDumps keeps secrets in memory out of core files.
-func forbidCoreDumps() error {
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-		return fmt.Errorf("disable core dumps: %w", err)
-	}
-	return nil
 }
 
 func (a *app) logger() (*slog.Logger, error) {
