@@ -66,6 +66,9 @@ func (v Value) Equal(other Value) bool {
 // Len is the number of bytes of a known value.
 func (v Value) Len() int { return len(v.Reveal()) }
 
+// EndsLine tells whether the value ends in a line break.
+func (v Value) EndsLine() bool { return bytes.HasSuffix(v.Reveal(), []byte("\n")) }
+
 // WithoutLineBreak gives the value without the one line break at its end, and
 // whether there was one to take off: an editor's, which is no part of a
 // password. A line break stays where the value is no text, and where the value
@@ -73,7 +76,7 @@ func (v Value) Len() int { return len(v.Reveal()) }
 func (v Value) WithoutLineBreak(replaced Value) (Value, bool) {
 	content := v.Reveal()
 	rest, found := bytes.CutSuffix(content, []byte("\n"))
-	if !found || !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 || bytes.HasSuffix(replaced.Reveal(), []byte("\n")) {
+	if !found || !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 || replaced.EndsLine() {
 		return NewValue(bytes.Clone(content)), false
 	}
 	return NewValue(bytes.Clone(bytes.TrimSuffix(rest, []byte("\r")))), true

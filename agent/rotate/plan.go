@@ -160,8 +160,11 @@ func (p *planner) decideValue(g *group) error {
 	case g.new.Equal(g.old):
 		return fault.New(fault.Place{}, "give another value", "the new value is the one that %s has already", names(g.nodes))
 	}
-	if taken {
+	switch {
+	case taken:
 		p.plan.Notes = append(p.plan.Notes, "the line break at the end of the value was left out (--raw keeps it)")
+	case !p.request.Raw && g.new.EndsLine() && g.old.EndsLine():
+		p.plan.Notes = append(p.plan.Notes, "the line break at the end of the value stays: the value before ends in one as well")
 	}
 	return nil
 }

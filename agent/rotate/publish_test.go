@@ -83,19 +83,19 @@ func TestPublish(t *testing.T) {
 func TestPublishRefused(t *testing.T) {
 	conflict := `{"message":["Another open merge request already exists for this source branch: !1"]}`
 	cases := map[string]struct {
-		spoil  func(*testing.T, *hub, *gitsync.Remote)
+		spoil  func(*hub, *gitsync.Remote)
 		want   string
 		remedy string
 	}{
-		"no right to push":   {func(t *testing.T, _ *hub, r *gitsync.Remote) { r.TokenFile = gitlabtest.TokenFile(t, "wrong-token") }, "push rotate/sandbox/db_access-4 to http", "write_repository"},
-		"no token to push":   {func(_ *testing.T, _ *hub, r *gitsync.Remote) { r.TokenFile = "" }, "push rotate/sandbox/db_access-4 to http", "git_token_file"},
-		"ssh without a key":  {func(_ *testing.T, _ *hub, r *gitsync.Remote) { r.URL = "git@gitlab.example.com:coin/coin-gitops.git" }, "no key is configured to push over ssh", "ssh_key_file"},
-		"plain http":         {func(_ *testing.T, _ *hub, r *gitsync.Remote) { r.URL = "http://gitlab.example.com/coin.git" }, "does not go over plain http", "https"},
-		"narrow token":       {func(_ *testing.T, h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Developer, "read_api") }, "403 Forbidden", "scope api"},
-		"reporter":           {func(_ *testing.T, h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Reporter, "api") }, "403 Forbidden", "Developer"},
-		"no member":          {func(_ *testing.T, h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.NoMember, "api") }, "404 Project Not Found", "member"},
-		"GitLab is not well": {func(_ *testing.T, h *hub, _ *gitsync.Remote) { h.Inject(gitlabtest.Fault{Status: 502, Times: -1}) }, "502 Bad Gateway", ""},
-		"conflict of others": {func(_ *testing.T, h *hub, _ *gitsync.Remote) {
+		"no right to push":   {func(_ *hub, r *gitsync.Remote) { r.TokenFile = gitlabtest.TokenFile(t, "wrong-token") }, "push rotate/sandbox/db_access-4 to http", "write_repository"},
+		"no token to push":   {func(_ *hub, r *gitsync.Remote) { r.TokenFile = "" }, "push rotate/sandbox/db_access-4 to http", "git_token_file"},
+		"ssh without a key":  {func(_ *hub, r *gitsync.Remote) { r.URL = "git@gitlab.example.com:coin/coin-gitops.git" }, "no key is configured to push over ssh", "ssh_key_file"},
+		"plain http":         {func(_ *hub, r *gitsync.Remote) { r.URL = "http://gitlab.example.com/coin.git" }, "does not go over plain http", "https"},
+		"narrow token":       {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Developer, "read_api") }, "403 Forbidden", "scope api"},
+		"reporter":           {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Reporter, "api") }, "403 Forbidden", "Developer"},
+		"no member":          {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.NoMember, "api") }, "404 Project Not Found", "member"},
+		"GitLab is not well": {func(h *hub, _ *gitsync.Remote) { h.Inject(gitlabtest.Fault{Status: 502, Times: -1}) }, "502 Bad Gateway", ""},
+		"conflict of others": {func(h *hub, _ *gitsync.Remote) {
 			h.Inject(gitlabtest.Fault{Method: http.MethodPost, Status: 409, Body: conflict})
 		}, "409 Conflict", ""},
 	}
@@ -105,7 +105,7 @@ func TestPublishRefused(t *testing.T) {
 			h := newHub(t, l)
 			commit := l.must(generated("db_access")).Commit
 			remote := gitsync.Remote{TokenFile: h.TokenFile}
-			c.spoil(t, h, &remote)
+			c.spoil(h, &remote)
 			_, err := l.publish(h, commit, remote)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(fault.Hint(err), c.remedy) || strings.Contains(err.Error(), "wrong-token") {
 				t.Fatalf("got %v (%s)", err, fault.Hint(err))

@@ -50,7 +50,7 @@ func (p *planner) compare(before, after *loaded, node *Node) error {
 		}
 		kept := secret.Spec.Name == old.Spec.Name
 		switch {
-		case !found, old.Value.Known() && !secret.Value.Equal(want) && !(changes[secret.Key] && laidOutAnew(secret, before)):
+		case !found, old.Value.Known() && !secret.Value.Equal(want) && (!changes[secret.Key] || !laidOutAnew(secret, before)):
 			return p.failed(before, "the secret %s would not have the value that it should", secret.Key)
 		case kept && changes[secret.Key]:
 			return p.failed(before, "the secret %s would keep its name %s", secret.Key, secret.Spec.Name)

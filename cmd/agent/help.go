@@ -21,6 +21,11 @@ var settingsOf = map[string][]string{
 	"render":  {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files"},
 	"diff":    {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files", "engine"},
 	"doctor":  {"config"},
+	"secrets": {"config"},
+	"rotate": {
+		"config", "environment", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "repository", "git-token-file", "ssh-key-file", "known-hosts-file",
+		"gitlab-url", "gitlab-project", "gitlab-token-file",
+	},
 	"version": {},
 }
 

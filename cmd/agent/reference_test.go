@@ -109,12 +109,21 @@ func commandReference(root *cobra.Command) string {
 	var text bytes.Buffer
 	text.WriteString(commandsHead)
 	text.WriteString("## Commands\n\n| command | does |\n|---|---|\n")
-	commands := root.Commands()
-	for _, command := range commands {
-		fmt.Fprintf(&text, "| [`agent %s`](#agent-%s) | %s |\n", command.Name(), command.Name(), command.Short)
+	var commands []*cobra.Command
+	for _, command := range root.Commands() {
+		if inner := command.Commands(); len(inner) > 0 {
+			commands = append(commands, inner...)
+		} else {
+			commands = append(commands, command)
+		}
 	}
 	for _, command := range commands {
-		fmt.Fprintf(&text, "\n### agent %s\n\n%s.\n\n    agent %s\n", command.Name(), command.Short, command.Use)
+		path := command.CommandPath()
+		fmt.Fprintf(&text, "| [`%s`](#%s) | %s |\n", path, strings.ReplaceAll(path, " ", "-"), command.Short)
+	}
+	for _, command := range commands {
+		path := command.CommandPath()
+		fmt.Fprintf(&text, "\n### %s\n\n%s.\n\n    %s%s\n", path, command.Short, path, strings.TrimPrefix(command.Use, command.Name()))
 		writeFlags(&text, command.LocalNonPersistentFlags())
 	}
 	text.WriteString("\n## Flags of every command\n\nEach setting of the agent is a flag too: see [configuration.md](configuration.md#settings).\n")

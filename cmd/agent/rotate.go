@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/rotate"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+// rotateFlags are those of one command line.
+type rotateFlags struct {
+	repo, valueFile, charset       string
+	branch, author, target, output string
+	nodes                          []string
+	generate                       int
+	raw, noMergeRequest            bool
+}
+
+func (a *app) rotateCommand() *cobra.Command {
+	var f rotateFlags
+	cmd := &cobra.Command{
+		Use:   "rotate NAME --environment E {--value-file F | --generate N}",
+		Short: "Give a secret a new value and version in a working copy: a commit, and a merge request",
+		Long: `Give a secret a new value and version in a working copy of the repository.
+
+All nodes of the environment that have the secret change together, in one
+commit on a branch of its own, which is left checked out. Nodes that have the
+same value now get the same new one. NAME is the secret's key in the compose
+file, its SV_ name, or its key in the SOPS file.
+
+Where a GitLab project and a token are configured, the branch is pushed and a
+merge request is opened. Run again, the command finishes what an earlier run
+could not. Swarm is not touched: that is for the sync after the merge.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+				return usageError{fault.WithHint(fmt.Errorf("name one secret: %w", err), "agent secrets rotate db_access --environment sandbox --generate 32")}
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
+	flags.StringSliceVar(&f.nodes, "node", nil, "change only this node; may be given several times")
+	flags.StringVar(&f.valueFile, "value-file", "", "file with the new value, outside the repository; - for standard input")
+	flags.BoolVar(&f.raw, "raw", false, "a line break at the end of the file is part of the value")
+	flags.IntVar(&f.generate, "generate", 0, "generate a value of so many characters")
+	flags.StringVar(&f.charset, "charset", "alnum", "characters to generate from: alnum, hex, base64, ascii, or the characters themselves")
+	flags.StringVar(&f.branch, "branch", "", "branch to commit on (default rotate/<environment>/<name>-<version>)")
+	flags.StringVar(&f.author, "author", "", `who commits, as "Name <address>" (default: git's configuration files)`)
+	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "leave the commit; push nothing")
+	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the one that is followed, else the project's)")
+	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkRotate(cmd, f) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.rotate(cmd.Context(), args[0], f, cmd.InOrStdin())
+	}
+	return cmd
+}
+
+func (a *app) checkRotate(cmd *cobra.Command, f rotateFlags) error {
+	changed := cmd.Flags().Changed
+	switch {
+	case a.settings.Environment == "":
+		return usageError{errors.New("name the environment with --environment")}
+	case changed("value-file") == changed("generate"):
+		return usageError{fault.New(fault.Place{}, "--generate 32 makes a value; --value-file F takes one from a file, or with - from standard input",
+			"give either --value-file or --generate")}
+	case changed("charset") && !changed("generate"), f.raw && !changed("value-file"):
+		return usageError{errors.New("--charset belongs to --generate, and --raw to --value-file")}
+	}
+	return checkOutput(f.output, "text", "json")
+}
+
+func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.Reader) error {
+	if err := forbidCoreDumps(); err != nil {
+		return err
+	}
+	keys, err := a.settings.Keyring()
+	if err != nil {
+		return err
+	}
+	root, _, err := findRepository(f.repo)
+	if err != nil {
+		return err
+	}
+	tree, err := rotate.OpenWorktree(root)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	value, err := readValue(tree, f.valueFile, stdin)
+	if err != nil {
+		return err
+	}
+	defer value.Wipe()
+	result, err := rotate.Run(tree, keys, rotate.Request{
+		Name: name, Environment: a.settings.Environment, Nodes: f.nodes, Value: value, Raw: f.raw,
+		Generate: rotate.Generate{Length: f.generate, Charset: f.charset}, Branch: f.branch, Author: f.author,
+	})
+	tree.Close() // pushing needs no lock
+	if err != nil {
+		return err
+	}
+	shown := rotated{Environment: a.settings.Environment, Secret: name, Commit: result.Commit}
+	if result.Plan != nil {
+		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
+	}
+	err = a.publish(ctx, tree, f, &shown)
+	if f.output == "json" {
+		return errors.Join(printJSON(a.stdout, shown), err)
+	}
+	a.printRotated(shown)
+	return err
+}
+
+// readValue reads the new value; it is not known where none is given.
+func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Value, error) {
+	const limit = 1 << 20
+	switch name {
+	case "":
+		return secrets.Value{}, nil
+	case "-":
+		if file, ok := stdin.(*os.File); ok && isatty.IsTerminal(file.Fd()) {
+			return secrets.Value{}, usageError{errors.New("standard input is a terminal, which would show the value: pipe it in, or name a file")}
+		}
+	default:
+		if err := tree.Outside(name); err != nil {
+			return secrets.Value{}, err
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			return secrets.Value{}, fault.WithHint(fmt.Errorf("read the new value: %w", err), "name the file that holds it")
+		}
+		defer file.Close() //nolint:errcheck // only read from
+		stdin = file
+	}
+	content, err := io.ReadAll(io.LimitReader(stdin, limit))
+	if err != nil {
+		return secrets.Value{}, fmt.Errorf("read the new value: %w", err)
+	}
+	return secrets.NewValue(content), nil
+}
+
+// rotated is what the command prints.
+type rotated struct {
+	Environment  string         `json:"environment"`
+	Secret       string         `json:"secret"`
+	Nodes        []rotate.Node  `json:"nodes,omitempty"`
+	Commit       *rotate.Commit `json:"commit"`
+	Notes        []string       `json:"notes,omitempty"`
+	MergeRequest string         `json:"merge_request,omitempty"`
+	Next         []string       `json:"next"`
+}
+
+// publish opens the merge request, where that is possible and wanted, and says
+// what is to be done next. The commit stays whatever happens.
+func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
+	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
+	again := "run the same command again: it finishes this rotation, and makes no new value"
+	switch {
+	case shown.Commit.Unsigned:
+		shown.Next = append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...)
+		return nil
+	case f.noMergeRequest:
+		shown.Next = byHand
+		return nil
+	case a.settings.GitLabURL == "":
+		shown.Next = append(byHand, "with gitlab_url, gitlab_project and gitlab_token_file set, this command does both")
+		return nil
+	}
+	client, err := a.settings.GitLab()
+	if err == nil {
+		publisher := rotate.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
+		if publisher.Target == "" && a.settings.TagPattern == "" {
+			publisher.Target = a.settings.Branch
+		}
+		if publisher.Remote.TokenFile == "" && sameHost(publisher.Address(tree), a.settings.GitLabURL) {
+			publisher.Remote.TokenFile = a.settings.GitLabTokenFile
+		}
+		opened, failed := publisher.Publish(ctx, tree, shown.Commit)
+		if shown.MergeRequest, err = opened.URL, failed; err == nil {
+			shown.Next = []string{"have it reviewed and merged; `agent status` on each node shows when the new version is in use"}
+			return nil
+		}
+	}
+	shown.Next = append([]string{again + "; or by hand:"}, byHand...)
+	return fault.WithHint(fmt.Errorf("the commit is made, the merge request is not open: %w", err), fault.Hint(err))
+}
+
+func sameHost(a, b string) bool {
+	first, errA := url.Parse(a)
+	second, errB := url.Parse(b)
+	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
+}
+
+func (a *app) printRotated(shown rotated) {
+	p := newPrinter(a.stdout)
+	if shown.Commit.Taken {
+		p.line("%s", p.paint(yellow, "taken up: "+shown.Commit.Message))
+		p.line("an earlier run made this commit; there is no new value")
+	} else {
+		p.line("%s", p.paint(green, shown.Commit.Message))
+		var rows [][]string
+		for _, node := range shown.Nodes {
+			rows = append(rows, rotatedRows(node)...)
+		}
+		p.table([]string{"NODE", "SECRET", "VERSION", "VERSION IN", "VALUE IN"}, rows)
+	}
+	for _, note := range shown.Notes {
+		p.line("%s: %s", p.paint(yellow, "note"), note)
+	}
+	p.line("commit %s on branch %s, which is checked out", short(shown.Commit.Hash), shown.Commit.Branch)
+	if shown.MergeRequest != "" {
+		p.line("merge request %s", shown.MergeRequest)
+	}
+	p.line("next:")
+	for _, step := range shown.Next {
+		p.line("  %s", step)
+	}
+}
+
+func rotatedRows(node rotate.Node) [][]string {
+	var rows [][]string
+	for _, object := range node.Secrets {
+		row := []string{node.Name, object.Old + " -> " + object.New, "auto", "-", path.Base(node.File)}
+		if strings.Contains(node.File, "/secrets/") {
+			row[4] = "secrets/" + row[4]
+		}
+		if node.Key != "" {
+			row[4] += ": " + node.Key
+		}
+		for _, version := range node.Versions {
+			if version.Variable == object.Variable && version.File != "" {
+				row[2], row[3] = version.Variable+" "+version.Old+" -> "+version.New, path.Base(version.File)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

@@ -1,0 +1,12 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (a *app) secretsCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "secrets", Short: "Work on the secrets of an environment", Args: noArgs}
+	cmd.AddCommand(a.rotateCommand())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
