@@ -3,10 +3,14 @@ package compose
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/compose-spec/compose-go/v2/interpolation"
 	composego "github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/tree"
 	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
@@ -82,9 +86,17 @@ func modelOptions(s *source) func(*composego.Options) {
 		o.ResolvePaths = false
 		o.Interpolate.LookupValue = s.variables.lookup
 		o.Interpolate.Substitute = s.variables.substitute
+		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
+		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
 		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and takes a byte at least
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
+}
+
+// refusedPlace is one in a part of Compose that no file may have. Without them
+// there is less that every text is compared with.
+func refusedPlace(place tree.Path, _ interpolation.Cast) bool {
+	return strings.HasPrefix(string(place), "jobs.") || strings.Contains(string(place), ".pre_start.")
 }
 
 // noFiles keeps compose-go from reading files by itself.
@@ -127,13 +139,41 @@ func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
 			delete(mapping(dict["services"]), name)
 		}
 	}
-	data, err := yaml.Marshal(dict)
+	plain, err := plainValue(dict)
 	if err != nil {
-		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: marshal model: %w", err)
+		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
 	}
-	plain := map[string]any{}
+	return mapping(plain), nil
+}
+
+// plainValue copies maps and lists; what else is no plain text goes through YAML.
+func plainValue(value any) (plain any, err error) {
+	switch value := value.(type) {
+	case nil, string, bool, int:
+		return value, nil
+	case map[string]any:
+		all := make(map[string]any, len(value))
+		for key, one := range value {
+			if all[key], err = plainValue(one); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	case []any:
+		all := make([]any, len(value))
+		for i, one := range value {
+			if all[i], err = plainValue(one); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
+	data, err := yaml.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("marshal model: %w", err)
+	}
 	if err := yaml.Unmarshal(data, &plain); err != nil {
-		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: unmarshal model: %w", err)
+		return nil, fmt.Errorf("unmarshal model: %w", err)
 	}
 	return plain, nil
 }
