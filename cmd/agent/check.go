@@ -74,12 +74,14 @@ func (a *app) check(path string, within scope, output string) error {
 	if err != nil {
 		return err
 	}
+	scan := agent.Scan(root.FS(), within.environment, within.node).Without(results)
+	all := append(results, scan)
 	if output == "json" {
-		err = printJSON(a.stdout, results)
+		err = printJSON(a.stdout, all)
 	} else {
-		a.printCheck(results)
+		a.printCheck(results, scan)
 	}
-	if err == nil && slices.ContainsFunc(results, func(c agent.Checked) bool { return len(c.Problems) > 0 }) {
+	if err == nil && slices.ContainsFunc(all, func(c agent.Checked) bool { return len(c.Problems) > 0 }) {
 		err = errDifferent
 	}
 	return err
@@ -146,25 +148,32 @@ func checkNodes(fsys fs.FS, within scope) ([]agent.Checked, error) {
 	return results, nil
 }
 
-func (a *app) printCheck(results []agent.Checked) {
+func (a *app) printCheck(nodes []agent.Checked, scan agent.Checked) {
 	p := newPrinter(a.stdout)
 	bad := 0
-	for _, result := range results {
-		name := strings.TrimSuffix(result.Environment+"/"+result.Node, "/")
-		if len(result.Problems) == 0 {
-			p.line("%-24s %s  %s, %s", name, p.paint(green, "ok"), counted(result.Services, "service", "services"), counted(result.Secrets, "secret", "secrets"))
-		} else {
+	for _, node := range nodes {
+		if len(node.Problems) > 0 {
 			bad++
-			p.line("%-24s %s", name, p.paint(red, counted(len(result.Problems), "problem", "problems")))
 		}
-		for _, problem := range result.Problems {
-			printProblem(p, p.paint(red, "error"), problem)
-		}
-		for _, warning := range result.Warnings {
-			printProblem(p, p.paint(yellow, "warning"), warning)
-		}
+		printChecked(p, strings.TrimSuffix(node.Environment+"/"+node.Node, "/"), node,
+			counted(node.Services, "service", "services")+", "+counted(node.Secrets, "secret", "secrets"))
 	}
-	p.line("%s checked, %d with problems", counted(len(results), "node", "nodes"), bad)
+	printChecked(p, "no secrets in the clear", scan, counted(scan.Files, "file", "files"))
+	p.line("%s checked, %d with problems", counted(len(nodes), "node", "nodes"), bad)
+}
+
+func printChecked(p printer, name string, checked agent.Checked, size string) {
+	if len(checked.Problems) == 0 {
+		p.line("%-24s %s  %s", name, p.paint(green, "ok"), size)
+	} else {
+		p.line("%-24s %s", name, p.paint(red, counted(len(checked.Problems), "problem", "problems")))
+	}
+	for _, problem := range checked.Problems {
+		printProblem(p, p.paint(red, "error"), problem)
+	}
+	for _, warning := range checked.Warnings {
+		printProblem(p, p.paint(yellow, "warning"), warning)
+	}
 }
 
 func printProblem(p printer, kind string, problem agent.Problem) {

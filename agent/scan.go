@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Scan looks for secrets in the clear in a repository, or only in what belongs to
+// an environment or to one of its nodes; empty names mean all. Where config.yml
+// says allow_plaintext_secrets, unencrypted files are passed over.
+func Scan(fsys fs.FS, environment, node string) Checked {
+	checked := Checked{Environment: environment, Node: node}
+	scanned, err := secrets.Scan(fsys, secrets.ScanOptions{Plaintext: plaintextAllowed(fsys)})
+	if err != nil {
+		checked.Problems = problems(err)
+		return checked
+	}
+	checked.Files = scanned.Files
+	for _, found := range scanned.Found {
+		if within(found.Place.File, environment, node) {
+			checked.Problems = append(checked.Problems, problem(found))
+		}
+	}
+	return checked
+}
+
+// Without leaves out the problems that another result has already.
+func (c Checked) Without(others []Checked) Checked {
+	c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool {
+		return slices.ContainsFunc(others, func(other Checked) bool { return slices.ContainsFunc(other.Problems, p.same) })
+	})
+	return c
+}
+
+func (p Problem) same(other Problem) bool {
+	return p.Place.File == other.Place.File && p.Message == other.Message
+}
+
+// plaintextAllowed knows the environments whose config.yml admits plaintext.
+func plaintextAllowed(fsys fs.FS) func(string) bool {
+	allowed := map[string]bool{}
+	return func(name string) bool {
+		parts := strings.SplitN(name, "/", 3)
+		if len(parts) < 3 || parts[0] != "environments" {
+			return false
+		}
+		environment := parts[1]
+		if _, known := allowed[environment]; !known {
+			config, err := manifests.LoadConfig(fsys, environment)
+			allowed[environment] = err == nil && config.AllowPlaintextSecrets
+		}
+		return allowed[environment]
+	}
+}
+
+// within says whether a file belongs to an environment or one of its nodes.
+func within(file, environment, node string) bool {
+	folder := path.Join("environments", environment)
+	switch {
+	case environment == "":
+		return true
+	case node == "":
+		return strings.HasPrefix(file, folder+"/")
+	}
+	return strings.HasPrefix(file, path.Join(folder, "nodes", node)+"/") || strings.HasPrefix(file, path.Join(folder, "common")+"/")
+}
