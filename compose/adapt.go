@@ -13,39 +13,17 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// ignored are the service keys that Compose has and Swarm cannot follow, with
-// what happens instead. They are dropped with a warning.
-var ignored = map[string]string{
-	"build":          "images are built elsewhere; image is deployed as it is",
-	"cgroup_parent":  "Swarm has no such setting",
-	"cgroupns_mode":  "Swarm has no such setting",
-	"container_name": "Swarm names its containers itself",
-	"depends_on":     "Swarm starts services in any order",
-	"devices":        "Swarm has no such setting",
-	"domainname":     "Swarm has no such setting",
-	"expose":         "services of one network reach each other on any port",
-	"external_links": "use networks",
-	"ipc":            "Swarm has no such setting",
-	"links":          "services of one network reach each other by name",
-	"mac_address":    "Swarm has no such setting",
-	"network_mode":   "the service joins the networks that it lists, or the stack's default",
-	"pid":            "Swarm has no such setting",
-	"privileged":     "Swarm runs no privileged containers",
-	"security_opt":   "Swarm has no such setting",
-	"shm_size":       "mount a tmpfs at /dev/shm instead",
-	"tmpfs":          "mount a volume of type tmpfs instead",
-	"userns_mode":    "Swarm has no such setting",
-}
-
 // adapt changes compose-go's model of a file in place into what the docker
 // CLI's loader takes.
 func (r *renderer) adapt(s *source, dict map[string]any) error {
+	r.warnName(s)
 	delete(dict, "name")
-	var faults []error
 	services := mapping(dict["services"])
+	j := &judge{renderer: r, source: s}
+	j.mapping("", nil, dict)
+	faults := j.faults
 	for _, name := range slices.Sorted(maps.Keys(services)) {
-		service := mapping(services[name])
-		faults = append(faults, r.adaptService(s, name, service))
+		faults = append(faults, r.adaptNetworkMode(s, dict, name), r.adaptService(s, name, mapping(services[name])))
 	}
 	for _, section := range []string{"networks", "volumes", "secrets", "configs"} {
 		for _, object := range mapping(dict[section]) {
@@ -61,13 +39,15 @@ func (r *renderer) adapt(s *source, dict map[string]any) error {
 	return errors.Join(faults...)
 }
 
-func (r *renderer) adaptService(s *source, name string, service map[string]any) error {
-	for _, key := range slices.Sorted(maps.Keys(ignored)) {
-		if _, ok := service[key]; ok {
-			r.warn(s.place("services", name, key), ignored[key], "service %s: %s has no effect in Swarm", name, key)
-			delete(service, key)
-		}
+// warnName tells of a top-level name that is not the stack's.
+func (r *renderer) warnName(s *source) {
+	name, err := r.variables.substitute(scalarAt(s.root, "name"), r.variables.lookup)
+	if err == nil && name != "" && name != r.node.Stack {
+		r.warn(s.place("name"), "remove it, or change nodes[].stack in config.yml", "name has no effect: config.yml names the stack %s", r.node.Stack)
 	}
+}
+
+func (r *renderer) adaptService(s *source, name string, service map[string]any) error {
 	adaptNumbers(service)
 	adaptTexts(service, "environment", "labels", "sysctls")
 	adaptTexts(mapping(service["deploy"]), "labels")
@@ -75,8 +55,10 @@ func (r *renderer) adaptService(s *source, name string, service map[string]any) 
 	return errors.Join(
 		sameTargets(s, name, service),
 		r.adaptPorts(s, name, service),
+		r.setAside(s, name, service),
 		r.adaptVolumes(s, name, service),
 		adaptModes(s, name, service),
+		r.adaptLabelFiles(s, name, service),
 		r.adaptEnvironment(s, name, service),
 	)
 }
@@ -134,8 +116,6 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 			exposed = append(exposed, net.JoinHostPort(ip, fmt.Sprint(port["published"])))
 		}
 		delete(port, "host_ip")
-		delete(port, "name")
-		delete(port, "app_protocol")
 		published, ok := port["published"].(string)
 		if !ok {
 			ports = append(ports, port)
@@ -182,11 +162,12 @@ func portRange(text string) (first, last int, err error) {
 // adaptVolumes drops what the docker CLI does not know of a mount and gives
 // relative bind sources their lasting place (design, Compose files).
 func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) error {
+	r.warnHostPaths(s, name)
 	place := s.place("services", name, "volumes")
 	var faults []error
 	for _, item := range list(service["volumes"]) {
 		volume := mapping(item)
-		r.adaptBind(place, name, volume)
+		adaptBind(volume)
 		if len(mapping(volume["volume"])) == 0 {
 			delete(volume, "volume")
 		}
@@ -210,18 +191,27 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 }
 
 // adaptBind drops the bind options that compose-go adds to a mount of the short
-// syntax, and those that Swarm has not.
-func (r *renderer) adaptBind(place fault.Place, name string, volume map[string]any) {
+// syntax.
+func adaptBind(volume map[string]any) {
 	bind := mapping(volume["bind"])
 	_, added := bind["create_host_path"]
 	delete(bind, "create_host_path")
-	if label, ok := bind["selinux"]; ok {
-		r.warn(place, "label the files on the nodes", "service %s: the option %v of the mount at %v has no effect in Swarm", name, label, volume["target"])
-		delete(bind, "selinux")
-		added = true
-	}
-	if added && len(bind) == 0 {
+	if len(bind) == 0 && (added || volume["type"] == "volume") { // data:/data:z
 		delete(volume, "bind")
+	}
+}
+
+// warnHostPaths tells of paths that Compose would create. The short syntax of a
+// mount asks for it as well, but nobody who writes that means it.
+func (r *renderer) warnHostPaths(s *source, name string) {
+	_, services := lookup(s.root, "services")
+	_, service := lookup(services, name)
+	for _, volume := range itemsOf(service, "volumes") {
+		_, bind := lookup(volume, "bind")
+		if key, value := lookup(bind, "create_host_path"); key != nil && value.Value == "true" {
+			r.warn(fault.Place{File: s.path, Line: key.Line}, "create the path on the node, and remove create_host_path",
+				"service %s: volumes.bind.create_host_path has no effect: a task is rejected until the path is there", name)
+		}
 	}
 }
 
@@ -253,7 +243,7 @@ func adaptModes(s *source, name string, service map[string]any) error {
 			if !ok {
 				continue
 			}
-			mode, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
+			mode, err := fileMode(text)
 			if err != nil {
 				faults = append(faults, fault.New(s.place("services", name, key), "write an octal mode such as 0440", "service %s: mode %q is no file mode", name, text))
 				continue
@@ -268,13 +258,13 @@ func adaptModes(s *source, name string, service map[string]any) error {
 // keeps a config's inline content, which the docker CLI does not know.
 func (r *renderer) adaptFile(s *source, section, key string, object map[string]any) error {
 	place := s.place(section, key)
-	if section == "secrets" && (object["environment"] != nil || object["content"] != nil) {
-		return fault.New(place, "keep the value in secrets.enc", "secret %s: a value in the clear is refused", key)
+	if section == "configs" {
+		delete(r.contents, key) // of an earlier file
 	}
 	if content, ok := object["content"]; ok {
 		r.contents[key] = fmt.Sprint(content)
+		r.inline[settingsOf{s, key}] = r.contents[key]
 		delete(object, "content")
-		delete(object, "environment")
 		return nil
 	}
 	file, ok := object["file"].(string)

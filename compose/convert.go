@@ -121,6 +121,8 @@ func (r *renderer) convertService(service composetypes.ServiceConfig, merged *co
 		return swarm.ServiceSpec{}, err
 	}
 	spec.TaskTemplate.ContainerSpec.Image = image
+	r.warnRestart(service)
+	r.extras[service.Name].complete(&spec)
 	return spec, nil
 }
 

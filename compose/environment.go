@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 
 	"github.com/docker/cli/pkg/kvfile"
@@ -17,33 +18,29 @@ import (
 func (r *renderer) adaptEnvironment(s *source, name string, service map[string]any) error {
 	files := list(service["env_file"])
 	delete(service, "env_file")
+	now := settings{own: pairsOf(service["environment"]), files: map[string]string{}}
+	r.settings[settingsOf{s, name}] = now
 	if len(files) == 0 {
 		return nil
 	}
-	environment := map[string]any{}
 	var faults []error
 	for _, item := range files {
-		lines, err := r.envFile(s.place("services", name, "env_file"), mapping(item))
+		place := s.place("services", name, "env_file")
+		lines, err := r.envFile(place, mapping(item))
 		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
-			environment[key] = value
+			now.files[key] = value
+		}
+		if format := mapping(item)["format"]; !isEmpty(format) && format != "raw" {
+			faults = append(faults, fault.New(place, "write format: raw, or remove it", "service %s: env_file has the format %v, and is read raw", name, format))
 		}
 	}
-	switch own := service["environment"].(type) {
-	case map[string]any:
-		for key, value := range own {
-			environment[key] = value
-		}
-	case []any:
-		for _, item := range own {
-			key, value, ok := strings.Cut(fmt.Sprint(item), "=")
-			environment[key] = value
-			if !ok {
-				environment[key] = nil
-			}
-		}
+	environment := map[string]any{}
+	for key, value := range now.files {
+		environment[key] = value
 	}
+	maps.Copy(environment, now.own)
 	service["environment"] = environment
 	return errors.Join(faults...)
 }

@@ -46,5 +46,5 @@ services:
 	// Output:
 	// registry.example/web:2026-01-13 2 [LOG_LEVEL=debug]
 	// sandbox/node3
-	// service web: depends_on has no effect in Swarm
+	// service web: depends_on has no effect: Swarm starts services in any order
 }

@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 		},
 		"secret in the clear": {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    environment: DB\n"},
-			[]string{`docker-compose.yml:5: secret db: a value in the clear is refused`},
+			[]string{`docker-compose.yml:6: secret db: environment does not work in Swarm: a value in the clear`},
 		},
 		"secret file leaves": {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    file: ../../../../../db\n"},
@@ -252,7 +252,39 @@ func TestFaults(t *testing.T) {
 		},
 		"forbidden": {
 			map[string]string{"docker-compose.yml": app + "    mem_limit: 1g\n    volumes_from: [x]\n"},
-			[]string{`docker-compose.yml:4: mem_limit is not supported: Set resource limits using deploy.resources`},
+			[]string{`docker-compose.yml:4: service app: mem_limit does not work in Swarm: its tasks would run without it`, `docker-compose.yml:5: service app: volumes_from does not work in Swarm: its tasks would not see the files`},
+		},
+		"network none": {
+			map[string]string{"docker-compose.yml": app + "    network_mode: none\n"},
+			[]string{`docker-compose.yml:4: service app: network_mode: none does not work in Swarm: the service would join the stack's default network`},
+		},
+		"network of another service": {
+			map[string]string{"docker-compose.yml": app + "    network_mode: service:other\n"},
+			[]string{`docker-compose.yml:4: service app: network_mode: service:other does not work in Swarm: the service would join the stack's default network`},
+		},
+		"network host and others": {
+			map[string]string{"docker-compose.yml": app + "    network_mode: host\n    networks: [n]\nnetworks: {n: {}}\n"},
+			[]string{`docker-compose.yml:4: service app: network_mode: host and networks exclude each other`},
+		},
+		"network host and a port": {
+			map[string]string{"docker-compose.yml": app + "    network_mode: host\n", "docker-compose-b.yml": "services:\n  app:\n    ports: [\"80:80\"]\n"},
+			[]string{`docker-compose.yml:4: service app: network_mode: host goes with no other network and no published port`},
+		},
+		"network host by another name": {
+			map[string]string{"docker-compose.yml": app + "    network_mode: host\nnetworks: {host: {}}\n"},
+			[]string{`docker-compose.yml:4: service app: network_mode: host, and the file has a network of this name`},
+		},
+		"format of env_file": {
+			map[string]string{"a.env": "A=1\n", "docker-compose.yml": app + "    env_file: [{path: a.env, format: sh}]\n"},
+			[]string{`docker-compose.yml:4: service app: env_file has the format sh, and is read raw`},
+		},
+		"image as a mount": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - {type: image, source: a, target: /a}\n"},
+			[]string{`docker-compose.yml:4: service app: the mount at /a does not work in Swarm: it mounts no image`},
+		},
+		"mode of a tmpfs": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - {type: tmpfs, target: /a, tmpfs: {mode: rw}}\n"},
+			[]string{`docker-compose.yml:4: service app: mode "rw" is no file mode`},
 		},
 		"bad in the second file": {
 			map[string]string{"docker-compose.yml": app, "docker-compose-b.yml": "services:\n  app:\n    restart: sometimes\n"},

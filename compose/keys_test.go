@@ -1,39 +1,190 @@
 package compose_test
 
 import (
+	_ "embed"
+	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/compose-spec/compose-go/v2/schema"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
 )
 
-// TestNoKeyIsLostInSilence gives Render the keys of a service that Compose has and
-// the docker CLI has not: each is refused or warned of.
-func TestNoKeyIsLostInSilence(t *testing.T) {
-	for _, line := range []string{
-		"annotations: {a: b}", "attach: false", "blkio_config: {weight: 1}", "build: .", "cgroup: host", "cgroup_parent: a", "container_name: a",
-		"cpu_count: 1", "cpu_period: 1", "cpu_shares: 1", "cpus: 1", "cpuset: '0'", "depends_on: [app]", "develop: {}", "device_cgroup_rules: [c 1:3 mr]",
-		"devices: [/dev/a]", "dns_opt: [a]", "domainname: a", "entrypoint_extra: a", "expose: ['1']", "external_links: [a]", "gpus: all", "group_add: [a]",
-		"ipc: host", "label_file: a", "links: [app]", "mac_address: a", "mem_limit: 1m", "mem_reservation: 1m", "mem_swappiness: 1", "memswap_limit: 1m",
-		"models: [a]", "network_mode: host", "oom_kill_disable: true", "pid: host", "pids_limit: 1", "platform: linux/amd64", "post_start: [{command: a}]",
-		"pre_stop: [{command: a}]", "privileged: true", "profiles: [a]", "provider: {type: a}", "pull_policy: always", "runtime: a", "scale: 3", "security_opt: [a]",
-		"shm_size: 1m", "storage_opt: {a: b}", "tmpfs: /a", "use_api_socket: true", "userns_mode: host", "uts: host", "volumes_from: [app]",
-	} {
-		key, _, _ := strings.Cut(line, ":")
-		t.Run(key, func(t *testing.T) {
-			stack, err := renderFiles(t, map[string]string{"docker-compose.yml": app + "    " + line + "\n"})
-			var said []string
-			if err != nil {
-				said = describe(t, err)
-			} else {
-				for _, warning := range stack.Warnings {
-					said = append(said, strings.TrimPrefix(warning.Error(), nodeDir))
-				}
+//go:embed testdata/keys.txt
+var keysText string
+
+// sample is one line of testdata/keys.txt.
+type sample struct{ verdict, path, text string }
+
+func samples(t *testing.T) []sample {
+	t.Helper()
+	var all []sample
+	for line := range strings.Lines(keysText) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		parts := strings.SplitN(line, " ", 3)
+		if len(parts) != 3 || slices.ContainsFunc(all, func(one sample) bool { return one.path == parts[1] }) {
+			t.Fatalf("bad line, or the second of a key: %s", line)
+		}
+		all = append(all, sample{parts[0], parts[1], parts[2]})
+	}
+	return all
+}
+
+// TestEveryKeyHasAVerdict walks the schema of the Compose specification: each key
+// is carried, dropped or refused, or stands below one that is not carried. A key
+// that a newer compose-go brings fails here.
+func TestEveryKeyHasAVerdict(t *testing.T) {
+	verdicts := map[string]string{}
+	for _, one := range samples(t) {
+		verdicts[one.path] = one.verdict
+	}
+	inSchema := map[string]bool{}
+	count := map[string]int{}
+	for _, path := range schema.AttributePaths() {
+		key := strings.ReplaceAll(path.String(), ".[]", "")
+		inSchema[key] = true
+		verdict, ok := verdicts[key]
+		above, below := parent(verdicts, key)
+		switch {
+		case above == "dropped" || above == "refused":
+			if ok {
+				t.Errorf("%s stands below a key that is %s", key, above)
 			}
-			if !slices.ContainsFunc(said, func(text string) bool {
-				return strings.HasPrefix(text, "docker-compose.yml:4: ") && strings.Contains(text, key)
-			}) {
-				t.Errorf("%s: said %q", line, said)
+			verdict = "below " + above
+		case !ok && below == "*" && !strings.HasSuffix(key, "networks.*"):
+			verdict = "name of its own" // such as services.*.labels.*: the mapping is carried
+		case !ok:
+			t.Errorf("%s is not in testdata/keys.txt", key)
+		}
+		count[verdict]++
+	}
+	for key := range verdicts {
+		if !inSchema[key] {
+			t.Errorf("%s is no key of the Compose specification any more", key)
+		}
+	}
+	t.Logf("%d keys of the Compose specification: %v", len(inSchema), count)
+}
+
+// parent is the verdict on the nearest key above that has one, and what is below it.
+func parent(verdicts map[string]string, key string) (verdict, below string) {
+	for at := strings.LastIndex(key, "."); at > 0; at = strings.LastIndex(key[:at], ".") {
+		if verdict := verdicts[key[:at]]; verdict != "" {
+			return verdict, key[at+1:]
+		}
+	}
+	return "", ""
+}
+
+var choice = regexp.MustCompile(`<([^<>|]*)\|([^<>]*)>`)
+
+// TestKeysDoAsTheVerdictSays renders each sample with both of its values.
+func TestKeysDoAsTheVerdictSays(t *testing.T) {
+	for _, one := range samples(t) {
+		t.Run(one.path, func(t *testing.T) {
+			first := renderSample(t, one, "$1")
+			second := renderSample(t, one, "$2")
+			key := one.path[strings.LastIndex(strings.TrimSuffix(one.path, ".*"), ".")+1:]
+			switch one.verdict {
+			case "carried":
+				if len(first.said) > 0 && len(second.said) > 0 {
+					t.Errorf("said %q and %q", first.said, second.said)
+				}
+				if first.same(second) {
+					t.Error("both values make the same specs")
+				}
+			case "dropped":
+				if !first.same(second) || first.refused || second.refused {
+					t.Errorf("the values make different specs, or it is refused: %q", first.said)
+				}
+				first.mustName(t, key)
+				second.mustName(t, key)
+			case "refused":
+				if !first.refused || !second.refused {
+					t.Error("it is not refused")
+				}
+				first.mustName(t, key)
+				second.mustName(t, key)
+			case "silent":
+				if !first.same(second) || first.refused || len(first.said)+len(second.said) > 0 {
+					t.Errorf("said %q and %q", first.said, second.said)
+				}
+			default:
+				t.Errorf("verdict %q", one.verdict)
 			}
 		})
 	}
+}
+
+type outcome struct {
+	refused bool
+	said    []string
+	specs   []any
+	line    int
+}
+
+func (o outcome) same(other outcome) bool {
+	return o.refused == other.refused && reflect.DeepEqual(o.specs, other.specs)
+}
+
+// mustName wants what is said of the sample to name its line and key, once.
+func (o outcome) mustName(t *testing.T, key string) {
+	t.Helper()
+	place := fmt.Sprintf("docker-compose.yml:%d: ", o.line)
+	if len(o.said) != 1 || !strings.HasPrefix(o.said[0], place) || !strings.Contains(o.said[0], key) && key != "host_ip" {
+		t.Errorf("said %q, want one thing of %s at %q", o.said, key, place)
+	}
+}
+
+const surroundings = `  base: {image: base, labels: {from: base}}
+  other: {image: base, labels: {from: other}}
+networks: {n: {}, m: {}}
+volumes: {vol: {}, wol: {}}
+secrets: {s: {file: secrets/one}, t: {file: secrets/two}}
+configs: {c: {file: one.env}, d: {file: two.env}}
+`
+
+func renderSample(t *testing.T, one sample, value string) outcome {
+	t.Helper()
+	text := choice.ReplaceAllString(one.text, value)
+	o := outcome{line: 1}
+	if strings.HasPrefix(one.path, "services.*.") && !strings.HasPrefix(text, "{") {
+		text, o.line = app+"    "+text+"\n"+surroundings, 4
+	}
+	stack, err := renderFiles(t, map[string]string{
+		"docker-compose.yml": text, "node.env": "TAG=1\nPROFILE=one\nCOMPOSE_PROFILES=one\n", "/environments/test/config.yml": plaintext,
+		"one.env": "A=one\n", "two.env": "A=two\n", "secrets/one": "1", "secrets/two": "2",
+		"one.yml": "services: {base: {image: one, labels: {from: one}}}\n", "two.yml": "services: {base: {image: two, labels: {from: two}}}\n",
+		"three.yml": "services: {base: {image: \"three:$A\"}}\n", "four.yml": "services: {base: {image: four, env_file: [a.env]}}\n",
+		"sub/a.env": "A=sub\n", "more/a.env": "A=more\n",
+	})
+	if err != nil {
+		o.refused, o.said = true, describe(t, err)
+		return o
+	}
+	o.said = warnings(stack)
+	var secrets []swarm.SecretSpec
+	for _, secret := range stack.Secrets {
+		secret.Spec.Data = []byte(secret.Value.Fingerprint([]byte("key")))
+		secrets = append(secrets, secret.Spec)
+	}
+	o.specs = []any{stack.Services, stack.Networks, secrets, stack.Configs, stack.ExternalNetworks, stack.ExternalSecrets, stack.ExternalConfigs}
+	return o
+}
+
+// warnings lists a stack's warnings by paths in the node's folder.
+func warnings(stack *compose.Stack) []string {
+	var all []string
+	for _, warning := range stack.Warnings {
+		all = append(all, strings.ReplaceAll(warning.Error(), nodeDir, ""))
+	}
+	return all
 }

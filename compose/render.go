@@ -6,6 +6,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -38,6 +39,9 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 		namespace: convert.NewNamespace(node.Stack),
 		contents:  map[string]string{},
 		extended:  map[baseKey]*source{},
+		extras:    map[string]*extra{},
+		settings:  map[settingsOf]settings{},
+		inline:    map[settingsOf]string{},
 	}
 	r.setVariables()
 	if err := r.readSources(); err != nil {
@@ -54,7 +58,7 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 	if err != nil {
 		return nil, err
 	}
-	stack.Warnings = append(slices.Clone(node.Warnings), r.warnings...)
+	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), r.warnings...))
 	return stack, nil
 }
 
@@ -69,7 +73,10 @@ type renderer struct {
 	files     []*source // they, and what they include and extend
 	extended  map[baseKey]*source
 	variables *variables
-	contents  map[string]string // configs with inline content, by key
+	contents  map[string]string       // configs with inline content, by key
+	extras    map[string]*extra       // by service
+	settings  map[settingsOf]settings // what services have in their environment, by file
+	inline    map[settingsOf]string   // the content of configs, by file
 	warnings  []*fault.Error
 }
 
@@ -95,12 +102,16 @@ func (r *renderer) load() (*composetypes.Config, error) {
 		return nil, err
 	}
 	r.warnings = append(r.warnings, unsetWarnings(r.files)...)
+	for _, source := range r.files {
+		r.warnOtherReadings(source)
+	}
+	r.warnMerges(details)
 	merged, err := loadMerged(details)
 	if err != nil {
 		return nil, r.blameLoader(details, err)
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
-	return merged, nil
+	return merged, r.aloneOnHost(merged.Services)
 }
 
 // models reads the node's compose files one by one, without the services that no
@@ -162,4 +173,16 @@ func (r *renderer) resolve(name string, place fault.Place) (string, error) {
 
 func (r *renderer) warn(place fault.Place, hint, format string, args ...any) {
 	r.warnings = append(r.warnings, fault.New(place, hint, format, args...))
+}
+
+// inOrder sorts warnings by place, and keeps each once.
+func inOrder(warnings []*fault.Error) []*fault.Error {
+	slices.SortStableFunc(warnings, func(a, b *fault.Error) int {
+		return cmp.Or(comparePlaces(a.Place, b.Place), strings.Compare(a.Message, b.Message))
+	})
+	return slices.CompactFunc(warnings, func(a, b *fault.Error) bool { return a.Place == b.Place && a.Message == b.Message })
+}
+
+func comparePlaces(a, b fault.Place) int {
+	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
 }

@@ -68,10 +68,10 @@ func TestIgnoredKeys(t *testing.T) {
     profiles: [debug]
 `)
 	wantWarnings(t, stack,
-		"docker-compose.yml:9: service other has profiles, and none is active: it is left out",
-		"docker-compose.yml:4: service app: container_name has no effect in Swarm",
-		"docker-compose.yml:5: service app: depends_on has no effect in Swarm",
-		"docker-compose.yml:6: service app: Swarm publishes a port on every address of the node, not on one: 127.0.0.1:80")
+		"docker-compose.yml:4: service app: container_name has no effect: Swarm names the containers itself, after service and task",
+		"docker-compose.yml:5: service app: depends_on has no effect: Swarm starts services in any order",
+		"docker-compose.yml:6: service app: Swarm publishes a port on every address of the node, not on one: 127.0.0.1:80",
+		"docker-compose.yml:9: service other has profiles, and none is active: it is left out")
 	if len(stack.Services) != 1 {
 		t.Errorf("%d services, want 1", len(stack.Services))
 	}

@@ -1,0 +1,217 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	composetypes "github.com/docker/cli/cli/compose/types"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// extra is what Swarm has room for and the docker CLI's types have not: it goes
+// around them, from the file to the spec.
+type extra struct {
+	groups     []string
+	dnsOptions []string
+	subpaths   map[string]string      // by mount target
+	modes      map[string]fs.FileMode // of tmpfs mounts, by target
+	onHost     fault.Place            // where network_mode: host stands
+}
+
+func (r *renderer) extraOf(service string) *extra {
+	if r.extras[service] == nil {
+		r.extras[service] = &extra{subpaths: map[string]string{}, modes: map[string]fs.FileMode{}}
+	}
+	return r.extras[service]
+}
+
+// setAside takes out of a file's service what only the spec can hold. A later
+// file adds to the lists of an earlier one, and replaces its mounts by target.
+func (r *renderer) setAside(s *source, name string, service map[string]any) error {
+	e := r.extraOf(name)
+	for key, values := range map[string]*[]string{"group_add": &e.groups, "dns_opt": &e.dnsOptions} {
+		for _, item := range list(service[key]) {
+			if text := fmt.Sprint(item); !slices.Contains(*values, text) {
+				*values = append(*values, text)
+			}
+		}
+		delete(service, key)
+	}
+	for _, item := range list(service["volumes"]) {
+		volume := mapping(item)
+		target := fmt.Sprint(volume["target"])
+		if volume["type"] == "image" {
+			return fault.New(s.place("services", name, "volumes"), "copy the files into the service's own image, or into a volume",
+				"service %s: the mount at %s does not work in Swarm: it mounts no image", name, target)
+		}
+		delete(e.subpaths, target)
+		delete(e.modes, target)
+		options := mapping(volume["volume"])
+		if subpath, ok := options["subpath"].(string); ok && subpath != "" {
+			e.subpaths[target] = subpath
+		}
+		delete(options, "subpath")
+		mode, ok := mapping(volume["tmpfs"])["mode"]
+		if !ok {
+			continue
+		}
+		bits, err := fileMode(mode)
+		if err != nil {
+			return fault.New(s.place("services", name, "volumes"), "write an octal mode such as 01777", "service %s: mode %q is no file mode", name, mode)
+		}
+		e.modes[target] = bits
+		delete(mapping(volume["tmpfs"]), "mode")
+	}
+	return nil
+}
+
+// fileMode reads a mode: octal also where a variable made it text.
+func fileMode(value any) (fs.FileMode, error) {
+	if number, ok := value.(int); ok {
+		return fs.FileMode(number), nil //nolint:gosec // the engine refuses what is no mode
+	}
+	bits, err := strconv.ParseUint(strings.TrimPrefix(fmt.Sprint(value), "0o"), 8, 32)
+	return fs.FileMode(bits), err
+}
+
+// complete puts into the spec of a service what was set aside.
+func (e *extra) complete(spec *swarm.ServiceSpec) {
+	if e == nil {
+		return
+	}
+	container := spec.TaskTemplate.ContainerSpec
+	container.Groups = e.groups
+	if len(e.dnsOptions) > 0 {
+		if container.DNSConfig == nil {
+			container.DNSConfig = &swarm.DNSConfig{}
+		}
+		container.DNSConfig.Options = e.dnsOptions
+	}
+	for i := range container.Mounts {
+		e.completeMount(&container.Mounts[i])
+	}
+}
+
+func (e *extra) completeMount(one *mount.Mount) {
+	if subpath := e.subpaths[one.Target]; subpath != "" && one.VolumeOptions != nil { // an anonymous volume has none
+		one.VolumeOptions.Subpath = subpath
+	}
+	if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
+		if one.TmpfsOptions == nil {
+			one.TmpfsOptions = &mount.TmpfsOptions{}
+		}
+		one.TmpfsOptions.Mode = mode
+	}
+}
+
+// adaptNetworkMode attaches a service to the node's own network, which Swarm has
+// under the name host; it has no network none, and tasks share none.
+func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string) error {
+	service := mapping(mapping(dict["services"])[name])
+	mode, ok := service["network_mode"]
+	delete(service, "network_mode")
+	place := s.place("services", name, "network_mode")
+	switch text := fmt.Sprint(mode); {
+	case !ok, isEmpty(mode):
+		return nil
+	case text == "bridge", text == "default":
+		r.warn(place, "remove it", "service %s: network_mode: %s has no effect: the service joins the networks that it lists, or the stack's default", name, text)
+		return nil
+	case text != "host":
+		return fault.New(place, "join a network of its own, with internal: true where nothing may go out",
+			"service %s: network_mode: %s does not work in Swarm: the service would join the stack's default network", name, text)
+	case len(mapping(service["networks"])) > 0:
+		return fault.New(place, "remove networks, or network_mode", "service %s: network_mode: host and networks exclude each other", name)
+	}
+	networks := mapping(dict["networks"])
+	if networks == nil {
+		networks = map[string]any{}
+		dict["networks"] = networks
+	}
+	if _, taken := networks["host"]; taken {
+		return fault.New(place, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
+			"service %s: network_mode: host, and the file has a network of this name", name)
+	}
+	networks["host"] = map[string]any{"external": map[string]any{"name": "host"}}
+	service["networks"] = map[string]any{"host": nil}
+	r.extraOf(name).onHost = place
+	r.warn(place, "", "service %s: network_mode: host attaches it to the node's network host; docker stack deploy ignores it and joins the stack's default", name)
+	return nil
+}
+
+// aloneOnHost refuses services with network_mode: host that have another network
+// or a published port, from whatever file.
+func (r *renderer) aloneOnHost(services []composetypes.ServiceConfig) error {
+	var faults []error
+	for _, service := range services {
+		e := r.extras[service.Name]
+		if e != nil && e.onHost.Line > 0 && (len(service.Networks) > 1 || len(service.Ports) > 0) {
+			faults = append(faults, fault.New(e.onHost, "remove networks and ports: the program's ports are the node's",
+				"service %s: network_mode: host goes with no other network and no published port", service.Name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// warnRestart tells of a restart that means something else in Swarm.
+func (r *renderer) warnRestart(service composetypes.ServiceConfig) {
+	place := r.placeOf("services", service.Name, "restart")
+	switch {
+	case service.Restart == "":
+	case service.Deploy.RestartPolicy != nil:
+		r.warn(place, "remove it", "service %s: restart has no effect: deploy.restart_policy decides", service.Name)
+	case service.Restart == "no":
+		r.warn(place, "write deploy.restart_policy: {condition: none}",
+			"service %s: restart: no has no effect: Swarm starts a task again whenever it ends", service.Name)
+	case service.Restart == "unless-stopped":
+		r.warn(place, "write restart: always", "service %s: restart: unless-stopped is always in Swarm, where nobody stops a task by hand", service.Name)
+	}
+}
+
+// adaptLabelFiles reads the label_file lists of a service, and puts their lines
+// under `labels`, which wins.
+func (r *renderer) adaptLabelFiles(s *source, name string, service map[string]any) error {
+	files := list(service["label_file"])
+	delete(service, "label_file")
+	if len(files) == 0 {
+		return nil
+	}
+	labels := map[string]any{}
+	for _, file := range files {
+		lines, err := r.envFile(s.place("services", name, "label_file"), map[string]any{"path": file})
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			key, value, _ := strings.Cut(line, "=")
+			labels[key] = value
+		}
+	}
+	maps.Copy(labels, pairsOf(service["labels"]))
+	service["labels"] = labels
+	return nil
+}
+
+// pairsOf gives a mapping that may be written as a list of NAME=value.
+func pairsOf(value any) map[string]any {
+	all := maps.Clone(mapping(value))
+	if all == nil {
+		all = map[string]any{}
+	}
+	for _, item := range list(value) {
+		key, text, ok := strings.Cut(fmt.Sprint(item), "=")
+		all[key] = text
+		if !ok {
+			all[key] = nil
+		}
+	}
+	return all
+}

@@ -1,0 +1,104 @@
+package compose
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+var (
+	zeroText = regexp.MustCompile(`^0+[a-zA-Zµ]*$`)
+	zeroKeys = []string{"delay", "interval", "memory", "monitor", "start_interval", "start_period", "stop_grace_period", "timeout", "window"}
+)
+
+// keyedList is a list of a service that the docker CLI merges by a key of its
+// items: of two with one key, the later one stays.
+type keyedList struct {
+	name, by string
+	key      func(item map[string]any) string
+	show     func(item map[string]any) string
+}
+
+var keyedLists = []keyedList{
+	{"ports", "the port that they publish", publishedPort, showPort},
+	{"volumes", "their target", textOf("target"), textOf("target")},
+	{"secrets", "their source", textOf("source"), showReference},
+	{"configs", "their source", textOf("source"), showReference},
+}
+
+func textOf(key string) func(map[string]any) string {
+	return func(item map[string]any) string { return fmt.Sprint(item[key]) }
+}
+
+func publishedPort(item map[string]any) string {
+	if item["published"] == nil {
+		return "0"
+	}
+	return fmt.Sprint(item["published"])
+}
+
+func showPort(item map[string]any) string {
+	text := fmt.Sprintf("%s:%v", publishedPort(item), item["target"])
+	if protocol, ok := item["protocol"].(string); ok && protocol != "tcp" {
+		text += "/" + protocol
+	}
+	return text
+}
+
+func showReference(item map[string]any) string {
+	if item["target"] == nil {
+		return fmt.Sprint(item["source"])
+	}
+	return fmt.Sprintf("%v at %v", item["source"], item["target"])
+}
+
+// entry is an item of a keyed list, and where it stands.
+type entry struct {
+	item  map[string]any
+	place fault.Place
+}
+
+// keyed tells of items that another one replaces. With a second file the items
+// of one file alone replace each other as well.
+func (m *merging) keyed(name string, kind keyedList) {
+	var all []entry
+	found := false
+	for i := range m.files {
+		if _, ok := m.at(i, "services", name); !ok {
+			continue
+		}
+		value, _ := m.at(i, "services", name, kind.name)
+		items := list(value)
+		next := make([]entry, 0, len(items))
+		for at, item := range items {
+			place := m.sources[i].placeAt([]step{{key: "services"}, {key: name}, {key: kind.name}, {index: at, of: len(items)}})
+			next = append(next, entry{mapping(item), place})
+		}
+		if !found {
+			all, found = next, items != nil
+			continue
+		}
+		all = m.unite(name, kind, append(m.unite(name, kind, all), m.unite(name, kind, next)...))
+	}
+}
+
+func (m *merging) unite(name string, kind keyedList, entries []entry) []entry {
+	var kept []entry
+	index := map[string]int{}
+	for _, one := range entries {
+		at, ok := index[kind.key(one.item)]
+		if !ok {
+			index[kind.key(one.item)] = len(kept)
+			kept = append(kept, one)
+			continue
+		}
+		if old := kept[at]; !reflect.DeepEqual(old.item, one.item) {
+			m.warn(one.place, changeEarlier, "service %s: %s: %s replaces %s of %s: they are merged by %s",
+				name, kind.name, kind.show(one.item), kind.show(old.item), old.place, kind.by)
+		}
+		kept[at] = one
+	}
+	return kept
+}

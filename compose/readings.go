@@ -1,0 +1,116 @@
+package compose
+
+import (
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/template"
+	dockertemplate "github.com/docker/cli/cli/compose/template"
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+var (
+	bareVariable  = regexp.MustCompile(`(?i)(?:^|[^$])(?:\$\$)*\$([_a-z][_a-z0-9]*)(:?[-?])`)
+	escapeInside  = regexp.MustCompile(`(?i)\$\{([_a-z][_a-z0-9]*):?[-+?][^}]*\$\$`)
+	variableInner = regexp.MustCompile(`(?i)\$\{([_a-z][_a-z0-9]*):?[-+?][^}]*\$[_a-z{]`)
+)
+
+// warnOtherReadings tells, once a place, where `docker stack deploy` would have
+// made something else of a text: it takes what follows an unbraced variable for a
+// default, and replaces nothing inside a default. Texts are not shown: they may
+// hold a secret.
+func (r *renderer) warnOtherReadings(s *source) {
+	s.scalars(func(node *yaml.Node) {
+		ours, err := template.SubstituteWithOptions(node.Value, s.variables.lookup, template.WithoutLogging)
+		if err != nil {
+			return
+		}
+		theirs, err := dockertemplate.Substitute(node.Value, s.variables.lookup)
+		if err != nil || theirs == ours { // what docker refuses it does not read otherwise
+			return
+		}
+		message, hint := otherReading(node.Value)
+		r.warn(fault.Place{File: s.path, Line: node.Line}, hint, "%s", message)
+	})
+	r.warnOtherFields(s)
+}
+
+func otherReading(text string) (message, hint string) {
+	if match := bareVariable.FindStringSubmatch(text); match != nil {
+		name, sign := match[1], match[2]
+		return "$" + name + sign + " is the variable and then text; docker stack deploy takes " + sign + " for the start of a default, and loses the text",
+			"write ${" + name + "}" + sign + ", which both read alike"
+	}
+	if match := variableInner.FindStringSubmatch(strings.ReplaceAll(text, "$$", "")); match != nil {
+		return "the default of " + match[1] + " has a variable in it; docker stack deploy ends the default at the first }, and replaces nothing in it",
+			"set " + match[1] + " in node.env, and write it without a default, for both to read it alike"
+	}
+	if match := escapeInside.FindStringSubmatch(text); match != nil {
+		return "the default of " + match[1] + " has $$ in it, which means $; docker stack deploy leaves it as $$",
+			"set " + match[1] + " in node.env, and write it without a default, for both to read it alike"
+	}
+	return "docker stack deploy reads the variables of this text otherwise", "write them as ${NAME}, without a default"
+}
+
+// warnOtherFields tells of modes that a variable holds, which docker reads as
+// decimal numbers, and of mount targets that it leaves as they are written.
+func (r *renderer) warnOtherFields(s *source) {
+	_, services := lookup(s.root, "services")
+	for name, service := range pairs(services) {
+		for _, key := range []string{"secrets", "configs"} {
+			for _, use := range itemsOf(service, key) {
+				_, mode := lookup(use, "mode")
+				if mode = deref(mode); mode != nil && s.otherMode(mode.Value) {
+					r.warn(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable, for both to read it alike",
+						"service %s: the mode of a variable is octal; docker stack deploy reads it as a decimal number", name)
+				}
+			}
+		}
+		for _, mount := range itemsOf(service, "volumes") {
+			if target := s.mountTarget(mount); strings.HasPrefix(target, "/") && path.Clean(target) != target {
+				r.warn(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target)+", for both to read it alike",
+					"service %s: the mount target %s counts as %s; docker stack deploy leaves it, and a service that it has made restarts its tasks",
+					name, target, path.Clean(target))
+			}
+		}
+	}
+}
+
+func itemsOf(service *yaml.Node, key string) []*yaml.Node {
+	_, items := lookup(service, key)
+	if items = deref(items); items == nil || items.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return items.Content
+}
+
+// mountTarget is the target of a mount as it is written, in either syntax.
+func (s *source) mountTarget(mount *yaml.Node) string {
+	mount = deref(mount)
+	text := scalarAt(mount, "target")
+	if mount.Kind == yaml.ScalarNode {
+		text = mount.Value
+	}
+	text, err := template.SubstituteWithOptions(text, s.variables.lookup, template.WithoutLogging)
+	if err != nil {
+		return ""
+	}
+	if parts := strings.Split(text, ":"); mount.Kind == yaml.ScalarNode && len(parts) > 1 {
+		return parts[1]
+	}
+	return text
+}
+
+func (s *source) otherMode(text string) bool {
+	value, err := template.SubstituteWithOptions(text, s.variables.lookup, template.WithoutLogging)
+	if err != nil || value == text {
+		return false
+	}
+	octal, err := fileMode(value)
+	decimal, other := strconv.Atoi(value)
+	return err == nil && other == nil && int(octal) != decimal
+}
