@@ -112,7 +112,7 @@ func agentFirst(t *testing.T, repository fs.FS, name string) {
 		t.Errorf("a plan from nothing: %+v", plan.Steps)
 	}
 	trial.settled(t)
-	if intended[name] == nil && !(docker(t).old() && newer[name]) {
+	if intended[name] == nil && (!docker(t).old() || !newer[name]) {
 		trial.overwritten(t)
 	}
 }
