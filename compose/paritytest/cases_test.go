@@ -26,6 +26,20 @@ var intended = map[string][]difference{
 		{"services.app.TaskTemplate.ContainerSpec.Mounts[0].Target", `"/nfs/"`, `"/nfs"`},
 		{"services.app.TaskTemplate.ContainerSpec.Secrets[0].File.Mode", `440`, `288`},
 	},
+	"network-mode": {
+		{"networks.default.Attachable", `false`, ""},
+		{"networks.default.ConfigFrom", `null`, ""},
+		{"networks.default.ConfigOnly", `false`, ""},
+		{"networks.default.Driver", `"overlay"`, ""},
+		{"networks.default.IPAM", `null`, ""},
+		{"networks.default.Ingress", `false`, ""},
+		{"networks.default.Internal", `false`, ""},
+		{"networks.default.Labels.com.docker.stack.namespace", `"stack"`, ""},
+		{"networks.default.Options", `null`, ""},
+		{"networks.default.Scope", `""`, ""},
+		{"services.app.TaskTemplate.Networks[0].Aliases[0]", `"app"`, ""},
+		{"services.app.TaskTemplate.Networks[0].Target", `"stack_default"`, `"host"`},
+	},
 }
 
 // newer are the cases that docker 20.10 refuses or renders otherwise; Render

@@ -250,6 +250,7 @@ var moreFeatures = map[string]string{
 	"merge of three files":         `C: "3"`,
 	"merge adds services":          `second:\s+image: `,
 	"keys without effect":          `container_name: `,
+	"network_mode host":            `network_mode: host`,
 	"a stack of deployment.sh":     `_cron`,
 }
 
