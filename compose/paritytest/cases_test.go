@@ -59,7 +59,6 @@ var needs = map[string]string{
 // unready are the cases that no engine here can run to the end: what docker sends
 // is compared, and nothing is applied.
 var unready = map[string]string{
-	"credential":     "the plan does not know the ID of a credential spec's config",
 	"secrets-driver": "there is no plugin for secrets",
 }
 
