@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 // lost event costs a little time, never the truth, since each look reads anew.
 func (e *Engine) follow(ctx context.Context, want *compose.Stack) <-chan struct{} {
 	wake := make(chan struct{}, 1)
+	// It ends a little after ctx, when the stack may be the caller's again.
+	watched := &compose.Stack{Name: want.Name, Services: maps.Clone(want.Services)}
 	go func() {
 		for ctx.Err() == nil {
-			e.followOnce(ctx, want, wake)
+			e.followOnce(ctx, watched, wake)
 			pause(ctx, slowLook) // the engine restarts, or has hung up
 		}
 	}()
