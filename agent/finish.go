@@ -127,7 +127,7 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 	}
 	return &state.Applied{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
-		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift),
+		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
 	}, nil
 }
 
@@ -175,7 +175,7 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 	a.update(func(v *view) {
 		v.sync = frozen(sync)
 		if applied != nil {
-			v.applied = applied
+			v.applied, v.asked, v.moved = applied, applied.At, nil
 		}
 	})
 	a.Metrics.ended(a.snapshot().applied, sync)

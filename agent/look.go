@@ -82,7 +82,7 @@ func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
 	}
 	var plan deploy.Plan
 	if v.applied != nil && v.sync.State == state.Succeeded {
-		want, err := appliedStack(v.applied)
+		want, err := a.expected(ctx, live, v)
 		if err != nil {
 			return deploy.Plan{}, err
 		}
@@ -110,7 +110,7 @@ func stackOf(last *state.Sync, applied *state.Applied) string {
 
 // appliedStack is the part of the applied stack that drift is measured by.
 func appliedStack(applied *state.Applied) (*compose.Stack, error) {
-	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner}
+	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner, Resolve: compose.Resolve(applied.Resolve)}
 	if err := json.Unmarshal(applied.Services, &stack.Services); err != nil {
 		return nil, fmt.Errorf("recall the applied services: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
@@ -20,6 +21,9 @@ type view struct {
 	applied  *state.Applied
 	services []deploy.ServiceStatus
 	drift    []deploy.Step
+
+	asked time.Time      // when the registries were asked whether tags moved
+	moved *compose.Stack // what was applied, with the digests of then; nil before
 
 	lastLook, nextPoll time.Time
 	pollError          error

@@ -128,3 +128,18 @@ func (e *Engine) here(ctx context.Context, image string) (bool, error) {
 	}
 	return false, e.explain(fmt.Sprintf("look for image %s", image), err)
 }
+
+// Unresolved gives an applied stack with its images as they were written, so
+// that Resolve asks for them anew. The stack that is passed is left as it is.
+func Unresolved(applied *compose.Stack) *compose.Stack {
+	written := *applied
+	written.Services = maps.Clone(applied.Services)
+	for name, spec := range applied.Services {
+		if spec.TaskTemplate.ContainerSpec == nil || strings.Contains(spec.Labels[compose.LabelImage], "@") {
+			continue
+		}
+		tag, _, _ := strings.Cut(spec.TaskTemplate.ContainerSpec.Image, "@")
+		written.Services[name] = withImage(spec, tag)
+	}
+	return &written
+}

@@ -138,6 +138,7 @@ type Applied struct {
 	Owner     string          `json:"owner"`
 	Services  json.RawMessage `json:"services"` // the service specs by name
 	Drift     string          `json:"drift"`    // config.yml's drift: report or correct
+	Resolve   string          `json:"resolve"`  // config.yml's images.resolve
 }
 
 // SaveOutcome writes a sync, and what it applied unless that is nil, at once.

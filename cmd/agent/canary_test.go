@@ -202,6 +202,9 @@ func (w witness) everything(l *lab, when string) {
 	}
 	for _, kind := range []string{"service", "secret"} {
 		names := strings.Fields(l.swarm.Docker(l.t, "", kind, "ls", "-q", "--filter", "label=com.docker.stack.namespace="+l.stack))
+		if len(names) == 0 {
+			continue
+		}
 		w[when+": docker "+kind+" inspect"] = l.swarm.Docker(l.t, "", append([]string{kind, "inspect"}, names...)...)
 	}
 	gitlab, err := json.Marshal(l.gitlab.Requests())

@@ -1,0 +1,88 @@
+package agent_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// tag has the registries of the world give images a digest, and counts how often
+// they are asked.
+func (w *world) tag(digest string, asked *int) {
+	w.set(func() {
+		w.resolve = func(live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error) {
+			*asked++
+			if digest == "" {
+				return nil, nil, errors.New("the logins cannot be read")
+			}
+			resolved := *want
+			resolved.Services = maps.Clone(want.Services)
+			for name, spec := range want.Services {
+				container := *spec.TaskTemplate.ContainerSpec
+				container.Image += "@" + digest
+				spec.TaskTemplate.ContainerSpec = &container
+				resolved.Services[name] = spec
+			}
+			return &resolved, []string{"a warning"}, nil
+		}
+	})
+}
+
+// TestAMovedTagIsSeen moves a tag in the registry while nothing else happens.
+func TestAMovedTagIsSeen(t *testing.T) {
+	for config, want := range map[string]struct{ asked, plans, drift int }{
+		"images: {resolve: always}\n":                  {asked: 2, plans: 1, drift: 1},
+		"images: {resolve: always}\ndrift: correct\n":  {asked: 3, plans: 2},
+		"images: {resolve: changed}\ndrift: correct\n": {asked: 1, plans: 1},
+		"images: {resolve: never}\ndrift: correct\n":   {asked: 1, plans: 1},
+	} {
+		t.Run(config, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				asked := 0
+				w.tag("sha256:1", &asked)
+				commit := w.commit("1", configFile, string(w.files[configFile].Data)+config)
+				w.start()
+				if sync := w.wantLast(commit, state.Succeeded); !slices.Contains(sync.Warnings, "a warning") {
+					t.Errorf("warnings %v", sync.Warnings)
+				}
+				w.pass(9 * time.Minute)
+				if asked != 1 {
+					t.Errorf("asked %d times while nothing happens", asked)
+				}
+				w.tag("sha256:2", &asked)
+				w.pass(3 * time.Minute)
+				w.poll() // a drift stays one between two questions
+				if status := w.agent.Status(); asked != want.asked || w.plans() != want.plans || len(status.Drift) != want.drift {
+					t.Errorf("asked %d times, %d plans, drift %+v", asked, w.plans(), status.Drift)
+				}
+			})
+		})
+	}
+}
+
+func TestRegistriesThatCannotBeAsked(t *testing.T) {
+	inWorld(t, func(w *world) {
+		asked := 0
+		w.tag("", &asked)
+		commit := w.commit("1", configFile, string(w.files[configFile].Data)+"images: {resolve: always}\n")
+		w.start()
+		if sync := w.wantLast(commit, state.Failed); !sync.Retry || sync.Touched || sync.Stage != "plan" {
+			t.Errorf("%+v", sync)
+		}
+		w.tag("sha256:1", &asked)
+		w.poll()
+		w.poll()
+		w.wantLast(commit, state.Succeeded)
+		w.tag("", &asked)
+		w.pass(12 * time.Minute)
+		if status := w.agent.Status(); !status.InSync || len(status.Drift) > 0 {
+			t.Errorf("%+v", status)
+		}
+	})
+}
