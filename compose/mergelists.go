@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -80,7 +81,7 @@ func (m *merging) keyed(name string, kind keyedList) {
 			all, found = next, items != nil
 			continue
 		}
-		all = m.unite(name, kind, append(m.unite(name, kind, all), m.unite(name, kind, next)...))
+		all = m.unite(name, kind, slices.Concat(all, next))
 	}
 }
 
