@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
@@ -55,6 +56,7 @@ type Parts struct {
 	Store    *state.Store
 	Reports  reports // nil: GitLab is not told
 	Metrics  *Metrics
+	Audit    *audit.Log // of Store's folder; see OpenAudit
 }
 
 // Agent keeps one node's stack true to the repository.

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
@@ -35,6 +37,7 @@ type world struct {
 	t     *testing.T
 	agent *agent.Agent
 	store *state.Store
+	audit *audit.Log
 	dir   string
 	stop  func()
 
@@ -107,8 +110,12 @@ func (w *world) start() {
 	settings := agent.DefaultSettings()
 	settings.Environment, settings.Node, settings.Interval, settings.AllowRewrite = "sandbox", "node3", interval, w.allow
 	w.store = store
+	settings.StateDir = w.dir
+	if w.audit, err = agent.OpenAudit(&settings, "test", store, slog.New(slog.DiscardHandler)); err != nil {
+		w.t.Fatal(err)
+	}
 	w.agent = agent.New(agent.Parts{
-		Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Reports: w,
+		Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
 		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -151,7 +158,7 @@ func (w *world) gaps() (gaps []time.Duration) {
 func (w *world) halt() {
 	w.stop()
 	w.stop = nil
-	if err := w.store.Close(); err != nil {
+	if err := errors.Join(w.audit.Close(), w.store.Close()); err != nil {
 		w.t.Error(err)
 	}
 }

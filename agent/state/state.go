@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -37,12 +38,14 @@ var (
 	secretKey  = []byte("fingerprint-key")
 	appliedKey = []byte("applied")
 	ownerKey   = []byte("owner")
+	auditKey   = []byte("audit-head")
 )
 
 // Store is the open state file. Its methods may be called from many goroutines.
 type Store struct {
-	db  *bbolt.DB
-	key []byte
+	db    *bbolt.DB
+	key   []byte
+	audit func() audit.Head // the audit log's head, written with each outcome; nil: there is no log
 }
 
 // Open opens the state file in dir, which it makes (0700) when it is missing.
@@ -77,7 +80,7 @@ func protect(dir string) error {
 		return fmt.Errorf("read state directory: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() != filepath.Base(path(dir)) {
+		if entry.Name() != filepath.Base(path(dir)) && entry.Name() != audit.FileName {
 			return fault.New(fault.Place{}, "give the agent a state directory of its own, or: chmod 700 "+dir,
 				"others than the agent's user may enter the state directory %s (mode %04o)", dir, info.Mode().Perm())
 		}

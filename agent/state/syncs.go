@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -144,7 +145,7 @@ type Applied struct {
 // SaveOutcome writes a sync, and what it applied unless that is nil, at once.
 func (s *Store) SaveOutcome(sync *Sync, applied *Applied) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		if err := putSync(tx.Bucket(syncsBucket), sync); err != nil || applied == nil {
+		if err := errors.Join(putSync(tx.Bucket(syncsBucket), sync), s.putAuditHead(tx)); err != nil || applied == nil {
 			return err
 		}
 		applied.SyncID = sync.ID

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
@@ -110,6 +111,7 @@ type parts struct {
 	engine *deploy.Engine
 	store  *state.Store
 	outbox *gitlab.Outbox
+	audit  *audit.Log
 }
 
 // assemble makes an agent of the settings.
@@ -136,9 +138,13 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store}
+	auditLog, err := agent.OpenAudit(&a.settings, version, store, log)
+	if err != nil {
+		return nil, errors.Join(err, store.Close(), engine.Close())
+	}
+	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
 	made := agent.Parts{
-		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Store: store,
+		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Store: store, Audit: auditLog,
 		Keys: a.settings.Keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
 	}
 	if client != nil {
@@ -150,6 +156,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 }
 
 func (p *parts) close() {
+	_ = p.audit.Close()
 	_ = p.store.Close()
 	_ = p.engine.Close()
 }
