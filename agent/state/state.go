@@ -33,6 +33,8 @@ var (
 	reportsBucket = []byte("reports")
 	trailsBucket  = []byte("trails")
 	secretsBucket = []byte("fingerprints")
+	goodBucket    = []byte("good")
+	unusedBucket  = []byte("unused")
 
 	versionKey = []byte("version")
 	secretKey  = []byte("fingerprint-key")
@@ -121,7 +123,7 @@ func open(dir string, readOnly bool) (*bbolt.DB, error) {
 
 // prepare makes the buckets and checks whose file this is.
 func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
-	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, trailsBucket, secretsBucket} {
+	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, trailsBucket, secretsBucket, goodBucket, unusedBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make bucket: %w", err)
 		}

@@ -140,16 +140,23 @@ type Applied struct {
 	Services  json.RawMessage `json:"services"` // the service specs by name
 	Drift     string          `json:"drift"`    // config.yml's drift: report or correct
 	Resolve   string          `json:"resolve"`  // config.yml's images.resolve
+
+	Networks  json.RawMessage `json:"networks,omitempty"` // their create options by name
+	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
+	Configs   []Object        `json:"configs,omitempty"`
+	Retention Retention       `json:"retention,omitzero"`
 }
 
 // SaveOutcome writes a sync, and what it applied unless that is nil, at once.
+// What was applied is then a good state as well.
 func (s *Store) SaveOutcome(sync *Sync, applied *Applied) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		if err := errors.Join(putSync(tx.Bucket(syncsBucket), sync), s.putAuditHead(tx)); err != nil || applied == nil {
 			return err
 		}
 		applied.SyncID = sync.ID
-		return putJSON(tx.Bucket(metaBucket), appliedKey, applied)
+		good := tx.Bucket(goodBucket)
+		return errors.Join(putJSON(tx.Bucket(metaBucket), appliedKey, applied), saveGood(good, applied), pruneGood(good, applied.At))
 	})
 }
 
