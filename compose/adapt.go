@@ -30,6 +30,10 @@ func (r *renderer) adapt(s *source, dict map[string]any) error {
 			adaptTexts(mapping(object), "labels", "driver_opts")
 		}
 	}
+	volumes := mapping(dict["volumes"])
+	for _, key := range slices.Sorted(maps.Keys(volumes)) {
+		faults = append(faults, r.adaptDevice(s, key, mapping(volumes[key])))
+	}
 	for _, section := range []string{"secrets", "configs"} {
 		objects := mapping(dict[section])
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
@@ -168,6 +172,7 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 	for _, item := range list(service["volumes"]) {
 		volume := mapping(item)
 		adaptBind(volume)
+		r.warnAnonymous(s, name, volume)
 		if len(mapping(volume["volume"])) == 0 {
 			delete(volume, "volume")
 		}
@@ -182,7 +187,7 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 				faults = append(faults, fault.New(place, "give it a source", "service %s: the bind mount at %v has no source", name, volume["target"]))
 				continue
 			}
-			source, err := r.bindSource(place, name, source)
+			source, err := r.bindSource(place, "service "+name, source)
 			faults = append(faults, err)
 			volume["source"] = source
 		}
@@ -215,20 +220,61 @@ func (r *renderer) warnHostPaths(s *source, name string) {
 	}
 }
 
-func (r *renderer) bindSource(place fault.Place, service, source string) (string, error) {
+// warnAnonymous tells of options that go with a volume of a name only.
+func (r *renderer) warnAnonymous(s *source, name string, volume map[string]any) {
+	if source, _ := volume["source"].(string); source != "" || volume["type"] != "volume" {
+		return
+	}
+	options := mapping(volume["volume"])
+	for _, key := range slices.Sorted(maps.Keys(options)) {
+		if options[key] != false && !isEmpty(options[key]) {
+			r.warn(s.mountPlace(name, fmt.Sprint(volume["target"])), "give the mount a source, defined under the top-level volumes",
+				"service %s: volumes.volume.%s has no effect: the volume at %v has no name, and is empty for each task", name, key, volume["target"])
+		}
+	}
+}
+
+// adaptDevice gives the path that a local volume binds its lasting place, as that
+// of a bind mount.
+func (r *renderer) adaptDevice(s *source, key string, volume map[string]any) error {
+	options := bindOptions(volume)
+	device, ok := options["device"].(string)
+	if !ok || device == "" {
+		return nil
+	}
+	device, err := r.bindSource(s.place("volumes", key, "driver_opts", "device"), "volume "+key, device)
+	if err == nil {
+		options["device"] = device
+	}
+	return err
+}
+
+// bindOptions are the driver_opts of a local volume that binds a path of the
+// node, nil where it does not.
+func bindOptions(volume map[string]any) map[string]any {
+	options := mapping(volume["driver_opts"])
+	mode := strings.Split(fmt.Sprint(options["o"]), ",")
+	if driver := volume["driver"]; !isEmpty(driver) && driver != "local" || !slices.Contains(mode, "bind") && !slices.Contains(mode, "rbind") {
+		return nil
+	}
+	return options
+}
+
+// bindSource gives the path on the node that what of the stack binds.
+func (r *renderer) bindSource(place fault.Place, what, source string) (string, error) {
 	root := r.node.Config.Base.BindRoot
 	switch {
 	case path.IsAbs(source):
 		return source, nil
 	case strings.HasPrefix(source, "~"):
-		return source, fault.New(place, "write the whole path", "service %s: the bind source %s means a home directory, and the agent has none", service, source)
+		return source, fault.New(place, "write the whole path", "%s: the bind source %s means a home directory, and the agent has none", what, source)
 	case root == "":
 		return source, fault.New(place, "write the whole path, or set base.bind_root in config.yml",
-			"service %s: the relative bind source %s has no lasting place on the node", service, source)
+			"%s: the relative bind source %s has no lasting place on the node", what, source)
 	}
 	absolute := path.Join(root, source)
 	if absolute != root && !strings.HasPrefix(absolute, strings.TrimSuffix(root, "/")+"/") {
-		return source, fault.New(place, "keep the path below base.bind_root", "service %s: the bind source %s leaves %s", service, source, root)
+		return source, fault.New(place, "keep the path below base.bind_root", "%s: the bind source %s leaves %s", what, source, root)
 	}
 	return absolute, nil
 }

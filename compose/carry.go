@@ -21,14 +21,13 @@ import (
 type extra struct {
 	groups     []string
 	dnsOptions []string
-	subpaths   map[string]string      // by mount target
 	modes      map[string]fs.FileMode // of tmpfs mounts, by target
 	onHost     fault.Place            // where network_mode: host stands
 }
 
 func (r *renderer) extraOf(service string) *extra {
 	if r.extras[service] == nil {
-		r.extras[service] = &extra{subpaths: map[string]string{}, modes: map[string]fs.FileMode{}}
+		r.extras[service] = &extra{modes: map[string]fs.FileMode{}}
 	}
 	return r.extras[service]
 }
@@ -52,13 +51,7 @@ func (r *renderer) setAside(s *source, name string, service map[string]any) erro
 			return fault.New(s.place("services", name, "volumes"), "copy the files into the service's own image, or into a volume",
 				"service %s: the mount at %s does not work in Swarm: it mounts no image", name, target)
 		}
-		delete(e.subpaths, target)
 		delete(e.modes, target)
-		options := mapping(volume["volume"])
-		if subpath, ok := options["subpath"].(string); ok && subpath != "" {
-			e.subpaths[target] = subpath
-		}
-		delete(options, "subpath")
 		mode, ok := mapping(volume["tmpfs"])["mode"]
 		if !ok {
 			continue
@@ -69,6 +62,8 @@ func (r *renderer) setAside(s *source, name string, service map[string]any) erro
 		}
 		e.modes[target] = bits
 		delete(mapping(volume["tmpfs"]), "mode")
+		r.warn(s.mountPlace(name, target), "remove it where such a restart is not wanted",
+			"service %s: the mode of the tmpfs at %s counts; docker stack deploy ignores it, and a service that it has made restarts its tasks", name, target)
 	}
 	return nil
 }
@@ -101,9 +96,6 @@ func (e *extra) complete(spec *swarm.ServiceSpec) {
 }
 
 func (e *extra) completeMount(one *mount.Mount) {
-	if subpath := e.subpaths[one.Target]; subpath != "" && one.VolumeOptions != nil { // an anonymous volume has none
-		one.VolumeOptions.Subpath = subpath
-	}
 	if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
 		if one.TmpfsOptions == nil {
 			one.TmpfsOptions = &mount.TmpfsOptions{}
@@ -186,7 +178,7 @@ func (r *renderer) adaptLabelFiles(s *source, name string, service map[string]an
 	}
 	labels := map[string]any{}
 	for _, file := range files {
-		lines, err := r.envFile(s.place("services", name, "label_file"), map[string]any{"path": file})
+		lines, err := r.envFile(s.place("services", name, "label_file"), "label_file", map[string]any{"path": file})
 		if err != nil {
 			return err
 		}

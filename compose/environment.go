@@ -26,7 +26,7 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 	var faults []error
 	for _, item := range files {
 		place := s.place("services", name, "env_file")
-		lines, err := r.envFile(place, mapping(item))
+		lines, err := r.envFile(place, "env_file", mapping(item))
 		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
@@ -45,7 +45,8 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 	return errors.Join(faults...)
 }
 
-func (r *renderer) envFile(place fault.Place, item map[string]any) ([]string, error) {
+// envFile gives the lines of a file that an item of the list under key names.
+func (r *renderer) envFile(place fault.Place, key string, item map[string]any) ([]string, error) {
 	resolved, err := r.resolve(fmt.Sprint(item["path"]), place)
 	if err != nil {
 		return nil, err
@@ -58,10 +59,14 @@ func (r *renderer) envFile(place fault.Place, item map[string]any) ([]string, er
 		if required, ok := item["required"].(bool); ok && !required {
 			return nil, nil
 		}
-		return nil, fault.New(place, "add the file, or mark it `required: false`", "the env_file %s is not there", resolved)
+		hint := "add the file, or correct its path"
+		if key == "env_file" {
+			hint = "add the file, or mark it `required: false`"
+		}
+		return nil, fault.New(place, hint, "the %s %s is not there", key, resolved)
 	}
 	if err != nil {
-		return nil, fault.New(place, fault.Hint(err), "read env_file: %w", err)
+		return nil, fault.New(place, fault.Hint(err), "read %s: %w", key, err)
 	}
 	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
 	if err != nil {

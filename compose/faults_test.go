@@ -54,6 +54,17 @@ func TestFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    environment: DB\n"},
 			[]string{`docker-compose.yml:6: secret db: environment does not work in Swarm: a value in the clear`},
 		},
+		"devices of volumes": {
+			map[string]string{"docker-compose.yml": app + "volumes:\n  a:\n    driver_opts:\n      o: bind\n      type: none\n      device: ./data\n  b: {driver: local, driver_opts: {o: \"ro,rbind\", device: ~/data}}\n  c: {driver: other, driver_opts: {o: bind, device: data}}\n  d: {driver_opts: {o: \"addr=nfs,rw\", device: \":/data\"}}\n"},
+			[]string{
+				`docker-compose.yml:9: volume a: the relative bind source ./data has no lasting place on the node`,
+				`docker-compose.yml:10: volume b: the bind source ~/data means a home directory, and the agent has none`,
+			},
+		},
+		"label_file": {
+			map[string]string{"docker-compose.yml": app + "    label_file: no.labels\n"},
+			[]string{`docker-compose.yml:4: the label_file no.labels is not there`},
+		},
 		"secret file leaves": {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    file: ../../../../../db\n"},
 			[]string{`docker-compose.yml:5: path "../../../../../db" leaves the repository`},

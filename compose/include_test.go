@@ -160,6 +160,56 @@ func TestInclude(t *testing.T) {
 	}.run(t)
 }
 
+// TestLabelFilesAndDevices demands that these start from the folder of the file
+// that names them as well.
+func TestLabelFilesAndDevices(t *testing.T) {
+	const volumes = "    volumes: ['vol:/vol', 'abs:/abs']\nvolumes:\n  vol: {driver_opts: {type: none, o: 'rw,bind', device: ./data}}\n  abs: {driver_opts: {type: none, o: bind, device: /abs}}\n"
+	for name, test := range map[string]struct {
+		files  map[string]string
+		labels map[string]string
+		device string
+	}{
+		"own": {
+			map[string]string{"docker-compose.yml": app + "    label_file: [a.labels, parts/b.labels]\n    labels: {B: own}\n" + volumes, "a.labels": "A=1\nB=1\n", "parts/b.labels": "A=2\n"},
+			map[string]string{"A": "2", "B": "own"},
+			"/srv/coin/data",
+		},
+		"included": {
+			map[string]string{"docker-compose.yml": "include: [parts/app.yml]\n", "parts/app.yml": app + "    label_file: a.labels\n" + volumes, "parts/a.labels": "A=1\n"},
+			map[string]string{"A": "1"},
+			"/srv/coin/parts/data",
+		},
+		"extended": {
+			map[string]string{
+				"docker-compose.yml": "services:\n  app:\n    extends: {file: parts/base.yml, service: app}\n    label_file: a.labels\n" + volumes,
+				"parts/base.yml":     app + "    label_file: [a.labels, ../b.labels]\n", "parts/a.labels": "A=base\nB=base\n", "a.labels": "A=own\n", "b.labels": "C=base\n",
+			},
+			map[string]string{"A": "own", "B": "base", "C": "base"},
+			"/srv/coin/data",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.files["/environments/test/config.yml"] = bound
+			stack, err := renderFiles(t, test.files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			container := stack.Services["shop_app"].TaskTemplate.ContainerSpec
+			delete(container.Labels, compose.LabelStack)
+			if !maps.Equal(container.Labels, test.labels) {
+				t.Errorf("labels %v, want %v", container.Labels, test.labels)
+			}
+			devices := map[string]string{}
+			for _, mount := range container.Mounts {
+				devices[mount.Target] = mount.VolumeOptions.DriverConfig.Options["device"]
+			}
+			if want := map[string]string{"/vol": test.device, "/abs": "/abs"}; !maps.Equal(devices, want) {
+				t.Errorf("devices %v, want %v", devices, want)
+			}
+		})
+	}
+}
+
 // TestIncludeVariables gives the variables of an include's env_file to the files
 // that it brings in, and to no other.
 func TestIncludeVariables(t *testing.T) {

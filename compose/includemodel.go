@@ -168,10 +168,21 @@ func (r *renderer) settle(files []*source, model map[string]any, dir string) err
 		for _, item := range list(service["env_file"]) {
 			faults = append(faults, from.rebase(mapping(item), "path", dir, from.place("services", name, "env_file")))
 		}
+		labels := list(service["label_file"])
+		for i := range labels {
+			item := map[string]any{"path": labels[i]}
+			faults = append(faults, from.rebase(item, "path", dir, from.place("services", name, "label_file")))
+			labels[i] = item["path"]
+		}
 		for _, item := range list(service["volumes"]) {
 			if volume := mapping(item); volume["type"] == "bind" {
-				from.rebaseBind(volume, dir)
+				from.rebaseBind(volume, "source", dir)
 			}
+		}
+	}
+	for _, volume := range mapping(model["volumes"]) {
+		if options := bindOptions(mapping(volume)); options != nil {
+			from.rebaseBind(options, "device", dir)
 		}
 	}
 	for _, section := range []string{"secrets", "configs"} {
@@ -200,10 +211,10 @@ func (s *source) rebase(object map[string]any, key, dir string, place fault.Plac
 }
 
 // rebaseBind leaves what is no relative path to the one who refuses it.
-func (s *source) rebaseBind(volume map[string]any, dir string) {
-	name, ok := volume["source"].(string)
-	if ok && !path.IsAbs(name) && !strings.HasPrefix(name, "~") {
-		volume["source"] = fromFolder(dir, path.Join(s.dir, name))
+func (s *source) rebaseBind(object map[string]any, key, dir string) {
+	name, ok := object[key].(string)
+	if ok && name != "" && !path.IsAbs(name) && !strings.HasPrefix(name, "~") {
+		object[key] = fromFolder(dir, path.Join(s.dir, name))
 	}
 }
 

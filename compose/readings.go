@@ -57,7 +57,8 @@ func otherReading(text string) (message, hint string) {
 }
 
 // warnOtherFields tells of modes that a variable holds, which docker reads as
-// decimal numbers, and of mount targets that it leaves as they are written.
+// decimal numbers, and of mount targets in the short syntax that it leaves as they
+// are written.
 func (r *renderer) warnOtherFields(s *source) {
 	_, services := lookup(s.root, "services")
 	for name, service := range pairs(services) {
@@ -71,7 +72,7 @@ func (r *renderer) warnOtherFields(s *source) {
 			}
 		}
 		for _, mount := range itemsOf(service, "volumes") {
-			if target := s.mountTarget(mount); strings.HasPrefix(target, "/") && path.Clean(target) != target {
+			if target := s.mountTarget(mount); deref(mount).Kind == yaml.ScalarNode && strings.HasPrefix(target, "/") && path.Clean(target) != target {
 				r.warn(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target)+", for both to read it alike",
 					"service %s: the mount target %s counts as %s; docker stack deploy leaves it, and a service that it has made restarts its tasks",
 					name, target, path.Clean(target))
@@ -86,6 +87,19 @@ func itemsOf(service *yaml.Node, key string) []*yaml.Node {
 		return nil
 	}
 	return items.Content
+}
+
+// mountPlace is the position of the mount of a service at target, as far as the
+// file itself has it.
+func (s *source) mountPlace(service, target string) fault.Place {
+	_, services := lookup(s.root, "services")
+	_, body := lookup(services, service)
+	for _, mount := range itemsOf(body, "volumes") {
+		if path.Clean(s.mountTarget(mount)) == path.Clean(target) {
+			return fault.Place{File: s.path, Line: mount.Line}
+		}
+	}
+	return s.place("services", service, "volumes")
 }
 
 // mountTarget is the target of a mount as it is written, in either syntax.

@@ -49,6 +49,14 @@ func TestWarnings(t *testing.T) {
 				`docker-compose.yml:14: service app: volumes.bind.create_host_path has no effect: a task is rejected until the path is there`,
 			},
 		},
+		"options of mounts": {
+			map[string]string{"docker-compose.yml": app + "    volumes:\n      - type: tmpfs\n        target: /t\n        tmpfs: {mode: 01700}\n      - {type: volume, target: /a, volume: {nocopy: true, subpath: x}}\n      - {type: volume, target: /b/, volume: {nocopy: false}}\n      - {type: volume, source: vol, target: /c, volume: {nocopy: true}}\nvolumes: {vol: {}}\n"},
+			[]string{
+				`docker-compose.yml:5: service app: the mode of the tmpfs at /t counts; docker stack deploy ignores it, and a service that it has made restarts its tasks`,
+				`docker-compose.yml:8: service app: volumes.volume.nocopy has no effect: the volume at /a has no name, and is empty for each task`,
+				`docker-compose.yml:8: service app: volumes.volume.subpath has no effect: the volume at /a has no name, and is empty for each task`,
+			},
+		},
 		"name": {
 			map[string]string{"docker-compose.yml": "name: other\n" + app},
 			[]string{`docker-compose.yml:1: name has no effect: config.yml names the stack shop`},
