@@ -1,0 +1,194 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// Stock is every secret and config of the Swarm, and every service of any stack
+// that could use one.
+type Stock struct {
+	Secrets  []swarm.Secret
+	Configs  []swarm.Config
+	Services map[string]swarm.Service
+}
+
+// Stock reads the whole of it: three calls. The services come last, so that
+// nothing that they use was made after the objects were read.
+func (e *Engine) Stock(ctx context.Context) (*Stock, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	secrets, err := e.api.SecretList(ctx, swarm.SecretListOptions{})
+	if err != nil {
+		return nil, e.explain("list secrets", err)
+	}
+	configs, err := e.api.ConfigList(ctx, swarm.ConfigListOptions{})
+	if err != nil {
+		return nil, e.explain("list configs", err)
+	}
+	services, err := e.listServices(ctx, filters.NewArgs())
+	if err != nil {
+		return nil, err
+	}
+	return &Stock{Secrets: secrets, Configs: configs, Services: services}, nil
+}
+
+// Version is one version of a secret or config, and why it stays in Swarm.
+type Version struct {
+	Kind    Kind      `json:"kind"`
+	Name    string    `json:"name"` // full name in the engine
+	Key     string    `json:"key"`  // the name without the version
+	Version string    `json:"version,omitempty"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Owner   string    `json:"owner,omitempty"` // who made it; "" for no agent
+
+	Uses []Use `json:"uses,omitempty"` // by the services as they are now
+	// Unused tells that no service uses it, nor did before its last update, nor
+	// does the stack that was applied last.
+	Unused bool `json:"unused"`
+	// Kept says why it stays; where there is no reason, it may be removed.
+	Kept []string `json:"kept,omitempty"`
+}
+
+// Use is one service that has a secret or config, and where.
+type Use struct {
+	Service string `json:"service"`
+	Target  string `json:"target"`
+}
+
+// Record is a state that a rollback may go to, with the names that it needs.
+type Record struct {
+	Commit  string
+	At      time.Time
+	Secrets []string
+	Configs []string
+}
+
+func (r *Record) names(kind Kind) []string {
+	if kind == Secret {
+		return r.Secrets
+	}
+	return r.Configs
+}
+
+// Keep are the rules by which versions stay.
+type Keep struct {
+	Owner    string
+	Versions int           // how many old ones stay besides the newest, however old
+	After    time.Duration // how long one stays after nothing uses it
+	Good     []Record      // the newest first; the first is what was applied last
+	Since    map[string]time.Time
+	Now      time.Time
+}
+
+// ErrUsed says that the engine does not remove an object, since a service uses it.
+var ErrUsed = errors.New("a service uses it")
+
+// Remove removes a version, the very object that was looked at. One that is gone
+// already is no error.
+func (e *Engine) Remove(ctx context.Context, version Version) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	remove := e.api.SecretRemove
+	if version.Kind == Config {
+		remove = e.api.ConfigRemove
+	}
+	err := remove(ctx, version.ID)
+	switch {
+	case err == nil, errdefs.IsNotFound(err):
+		return nil
+	case strings.Contains(err.Error(), "is in use by the following service"):
+		return ErrUsed
+	}
+	return e.explain("remove "+string(version.Kind)+" "+version.Name, err)
+}
+
+// Collect removes those of the versions that may still go by a second look at the
+// whole Swarm, one after the other. Before each, note is called; an error of it or
+// of the engine ends the collection. It gives what was removed, and what the
+// engine says is in use after all.
+func (e *Engine) Collect(ctx context.Context, due []Version, keep Keep, note func(Version) error) (removed, used []Version, err error) {
+	if len(due) == 0 {
+		return nil, nil, nil
+	}
+	stock, err := e.Stock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	still := map[string]bool{}
+	for _, version := range stock.Versions(keep) {
+		still[version.ID] = version.Collectable()
+	}
+	for _, version := range due {
+		if !still[version.ID] {
+			continue
+		}
+		if err := note(version); err != nil {
+			return removed, used, err
+		}
+		switch err := e.Remove(ctx, version); {
+		case errors.Is(err, ErrUsed):
+			used = append(used, version)
+		case err != nil:
+			return removed, used, err
+		default:
+			removed = append(removed, version)
+		}
+	}
+	return removed, used, nil
+}
+
+// Collectable tells whether nothing speaks for keeping it.
+func (v Version) Collectable() bool { return len(v.Kept) == 0 }
+
+// Collectable gives those of the versions that may go.
+func Collectable(versions []Version) []Version {
+	return slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return !v.Collectable() })
+}
+
+// versions lists the objects of the stock that concern an owner: its own, what the
+// records name, and other objects with the same key. Sorted by kind (secrets
+// first) and key, the newest of each first.
+func (s *Stock) versions(keep Keep) []Version {
+	var all []Version
+	for _, secret := range s.Secrets {
+		all = append(all, newVersion(Secret, secret.ID, secret.Spec.Annotations, secret.Meta))
+	}
+	for _, config := range s.Configs {
+		all = append(all, newVersion(Config, config.ID, config.Spec.Annotations, config.Meta))
+	}
+	type group struct {
+		kind Kind
+		key  string
+	}
+	concern := map[group]bool{}
+	for _, version := range all {
+		if version.Owner == keep.Owner || slices.ContainsFunc(keep.Good, func(r Record) bool { return slices.Contains(r.names(version.Kind), version.Name) }) {
+			concern[group{version.Kind, version.Key}] = true
+		}
+	}
+	all = slices.DeleteFunc(all, func(v Version) bool { return !concern[group{v.Kind, v.Key}] })
+	slices.SortFunc(all, compareVersions)
+	return all
+}
+
+func newVersion(kind Kind, id string, annotations swarm.Annotations, meta swarm.Meta) Version {
+	key, version := annotations.Name, ""
+	if dot := strings.LastIndex(annotations.Name, "."); dot > 0 {
+		key, version = annotations.Name[:dot], annotations.Name[dot+1:]
+	}
+	return Version{
+		Kind: kind, Name: annotations.Name, Key: key, Version: version, ID: id,
+		Created: meta.CreatedAt, Owner: annotations.Labels[compose.LabelOwner],
+	}
+}

@@ -1,0 +1,290 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+// stockroom is a real Swarm with some versions of a secret, of which services of
+// several stacks use some.
+type stockroom struct {
+	t        *testing.T
+	on       *swarmtest.Swarm
+	recorder *swarmtest.Recorder
+	engine   *deploy.Engine
+	stack    string
+	keep     deploy.Keep
+}
+
+func newStockroom(t *testing.T) *stockroom {
+	t.Helper()
+	on, recorder, engine := swarmWith(t)
+	stack := on.Stack(t)
+	return &stockroom{t, on, recorder, engine, stack, deploy.Keep{
+		Owner: owner + "/" + stack, Versions: 1, Now: time.Now(), // an owner of its own: tests share the engine
+		Good: []deploy.Record{{Commit: "applied", At: time.Now()}},
+	}}
+}
+
+func (s *stockroom) name(short string) string { return s.stack + "_" + short }
+
+// put makes secrets of an owner, one after the other; "" is nobody.
+func (s *stockroom) put(owner string, shorts ...string) {
+	s.t.Helper()
+	for _, short := range shorts {
+		labels := map[string]string{compose.LabelStack: s.stack}
+		if owner != "" {
+			labels[compose.LabelOwner] = owner
+		}
+		spec := swarm.SecretSpec{Annotations: swarm.Annotations{Name: s.name(short), Labels: labels}, Data: []byte("canary-" + short)}
+		if _, err := s.on.API.SecretCreate(s.t.Context(), spec); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// serve has a service of a stack use a secret; a second time it is updated to it.
+func (s *stockroom) serve(stack, service, short string) {
+	s.t.Helper()
+	name := s.stack + "_" + service
+	secret, _, err := s.on.API.SecretInspectWithRaw(s.t.Context(), s.name(short))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	spec := swarm.ServiceSpec{
+		Annotations: swarm.Annotations{Name: name, Labels: map[string]string{compose.LabelStack: stack, "of": s.stack}},
+		TaskTemplate: swarm.TaskSpec{ContainerSpec: &swarm.ContainerSpec{Image: image1, Secrets: []*swarm.SecretReference{{
+			SecretID: secret.ID, SecretName: secret.Spec.Name, File: &swarm.SecretReferenceFileTarget{Name: "db", UID: "0", GID: "0", Mode: 0o400},
+		}}}},
+		Mode: swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: new(uint64)}}, // a reference is enough
+	}
+	live, _, err := s.on.API.ServiceInspectWithRaw(s.t.Context(), name, swarm.ServiceInspectOptions{})
+	if err == nil {
+		_, err = s.on.API.ServiceUpdate(s.t.Context(), live.ID, live.Version, spec, swarm.ServiceUpdateOptions{})
+	} else {
+		_, err = s.on.API.ServiceCreate(s.t.Context(), spec, swarm.ServiceCreateOptions{})
+		s.t.Cleanup(func() { s.drop(service) })
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stockroom) drop(service string) {
+	s.t.Helper()
+	_ = s.on.API.ServiceRemove(context.WithoutCancel(s.t.Context()), s.stack+"_"+service)
+}
+
+// versions looks at the Swarm and gives those of the stockroom.
+func (s *stockroom) versions() []deploy.Version {
+	s.t.Helper()
+	stock, err := s.engine.Stock(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stock.Versions(s.keep)
+}
+
+// want checks why each version is kept; the names are without the stack's.
+func (s *stockroom) want(want map[string]string) {
+	s.t.Helper()
+	got := map[string]string{}
+	for _, version := range s.versions() {
+		got[strings.TrimPrefix(version.Name, s.stack+"_")] = strings.ReplaceAll(strings.Join(version.Kept, "; "), s.stack+"_", "")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+// names lists the secrets that are there.
+func (s *stockroom) names() []string {
+	s.t.Helper()
+	list, err := s.on.API.SecretList(s.t.Context(), swarm.SecretListOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	names := []string{}
+	for _, secret := range list {
+		if short, ok := strings.CutPrefix(secret.Spec.Name, s.stack+"_"); ok {
+			names = append(names, short)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s *stockroom) wantNames(want ...string) {
+	s.t.Helper()
+	if diff := cmp.Diff(want, s.names()); diff != "" {
+		s.t.Errorf("what is there (-want +got):\n%s", diff)
+	}
+}
+
+// collect collects what may go now.
+func (s *stockroom) collect() (removed, used []string, err error) {
+	s.t.Helper()
+	due := deploy.Collectable(s.versions())
+	gone, refused, err := s.engine.Collect(s.t.Context(), due, s.keep, func(deploy.Version) error { return nil })
+	return s.shorts(gone), s.shorts(refused), err
+}
+
+func (s *stockroom) shorts(versions []deploy.Version) []string {
+	names := []string{}
+	for _, version := range versions {
+		names = append(names, strings.TrimPrefix(version.Name, s.stack+"_"))
+	}
+	return names
+}
+
+// TestCollectOnTheEngine has versions used in each way, and by nobody.
+func TestCollectOnTheEngine(t *testing.T) {
+	s := newStockroom(t)
+	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5", "db.6", "db.7")
+	s.put("sandbox/node4", "db.8")
+	s.put("", "db.9", "adopted.1")
+	s.keep.Good = []deploy.Record{
+		{Commit: "applied", Secrets: []string{s.name("db.7"), s.name("adopted.1")}},
+		{Commit: "0123456789abcdef", At: time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC), Secrets: []string{s.name("db.4")}},
+	}
+	s.serve("elsewhere", "foreign", "db.2")
+	s.serve(s.stack, "web", "db.3")
+	s.serve(s.stack, "web", "db.7")
+	s.want(map[string]string{
+		"db.1": "", "db.5": "",
+		"db.2":      "in use by foreign",
+		"db.3":      "previous spec of web",
+		"db.4":      "good state of 2026-11-20 09:30 0123456789",
+		"db.6":      "the last old one",
+		"db.7":      "in use by web; the newest",
+		"db.8":      "belongs to sandbox/node4",
+		"db.9":      "not made by this agent",
+		"adopted.1": "in the stack that was applied last; not made by this agent",
+	})
+	s.recorder.Reset()
+	removed, used, err := s.collect()
+	if diff := cmp.Diff([]string{"db.5", "db.1"}, removed); diff != "" || len(used) > 0 || err != nil {
+		t.Errorf("%s, used %v, %v", diff, used, err)
+	}
+	if calls := s.recorder.Calls(); len(calls) != 3+3+2 {
+		t.Errorf("calls: %v", calls)
+	}
+	s.wantNames("adopted.1", "db.2", "db.3", "db.4", "db.6", "db.7", "db.8", "db.9")
+
+	s.recorder.Reset()
+	if removed, _, err := s.collect(); len(removed) > 0 || err != nil {
+		t.Errorf("then: %v, %v", removed, err)
+	}
+	if calls := s.recorder.Calls(); len(calls) != 3 {
+		t.Errorf("nothing to do takes %v", calls)
+	}
+}
+
+// A service that begins to use a version after it was judged keeps it: by the
+// second look, or at last by the engine's own refusal.
+func TestCollectLosesARace(t *testing.T) {
+	s := newStockroom(t)
+	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4")
+	s.serve(s.stack, "web", "db.4")
+	s.keep.Good[0].Secrets = []string{s.name("db.4")}
+	due := deploy.Collectable(s.versions())
+	if diff := cmp.Diff([]string{"db.2", "db.1"}, s.shorts(due)); diff != "" {
+		t.Fatal(diff)
+	}
+	s.serve("elsewhere", "late", "db.2")
+	removed, used, err := s.engine.Collect(t.Context(), due, s.keep, func(v deploy.Version) error {
+		s.serve("elsewhere", "later", strings.TrimPrefix(v.Name, s.stack+"_"))
+		return nil
+	})
+	if diff := cmp.Diff([]string{"db.1"}, s.shorts(used)); diff != "" || len(removed) > 0 || err != nil {
+		t.Errorf("%s, removed %v, %v", diff, removed, err)
+	}
+	s.wantNames("db.1", "db.2", "db.3", "db.4")
+}
+
+// An error in the middle ends the collection: of the engine, or of whoever is to
+// note each removal.
+func TestCollectStopsAtAnError(t *testing.T) {
+	s := newStockroom(t)
+	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5")
+	s.serve(s.stack, "web", "db.5")
+	s.keep.Good[0].Secrets = []string{s.name("db.5")}
+	s.recorder.Reset()
+	s.recorder.BeforeWrite(2, func(swarmtest.Call) error { return errors.New("no leader in sight") })
+	removed, _, err := s.collect()
+	if !cmp.Equal(removed, []string{"db.3"}) || err == nil || !strings.Contains(err.Error(), "remove secret "+s.name("db.2")) || !strings.Contains(err.Error(), "no leader in sight") {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	if writes := s.recorder.Writes(); len(writes) != 2 {
+		t.Errorf("writes %v", writes)
+	}
+	s.wantNames("db.1", "db.2", "db.4", "db.5")
+
+	s.recorder.Reset()
+	full := errors.New("the log is full")
+	_, _, err = s.engine.Collect(t.Context(), deploy.Collectable(s.versions()), s.keep, func(deploy.Version) error { return full })
+	if writes := s.recorder.Writes(); !errors.Is(err, full) || len(writes) > 0 {
+		t.Errorf("%v, writes %v", err, writes)
+	}
+}
+
+// A key that left the files goes whole when nothing refers to it any more; before
+// that its newest stays.
+func TestCollectARemovedKey(t *testing.T) {
+	s := newStockroom(t)
+	s.put(s.keep.Owner, "old.1", "old.2", "db.1")
+	s.keep.Good = []deploy.Record{{Commit: "applied", Secrets: []string{s.name("db.1")}}, {Commit: "before", Secrets: []string{s.name("old.2")}}}
+	s.want(map[string]string{
+		"db.1": "in the stack that was applied last; the newest", "old.1": "the last old one",
+		"old.2": "good state of 0001-01-01 00:00 before; the newest",
+	})
+	s.keep.Good = s.keep.Good[:1]
+	s.keep.After = 14 * 24 * time.Hour
+	within := "within 14 days of its last use: 14 days left"
+	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	ids := map[string]time.Time{}
+	for _, version := range s.versions() {
+		if version.Unused {
+			ids[version.ID] = s.keep.Now
+		}
+	}
+	s.keep.Since = maps.Clone(ids)
+	s.keep.Now = s.keep.Now.Add(13*24*time.Hour + time.Minute)
+	within = "within 14 days of its last use: 24 hours left"
+	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	s.keep.Now = s.keep.Now.Add(24 * time.Hour)
+	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": "", "old.2": ""})
+	if removed, _, err := s.collect(); !cmp.Equal(removed, []string{"old.2", "old.1"}) || err != nil {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+}
+
+// Without an owner, and before anything is on record, nothing may go.
+func TestCollectNothingUnknown(t *testing.T) {
+	s := newStockroom(t)
+	s.put(s.keep.Owner, "db.1", "db.2", "db.3")
+	s.put("", "x.1", "x.2", "x.3")
+	good := s.keep.Good
+	s.keep.Good = nil
+	if due := deploy.Collectable(s.versions()); len(due) > 0 {
+		t.Errorf("nothing is on record, and these may go: %v", s.shorts(due))
+	}
+	s.keep.Good, s.keep.Owner = good, ""
+	for _, version := range s.versions() {
+		if version.Collectable() {
+			t.Errorf("nobody is the owner, and %s may go", version.Name)
+		}
+	}
+}

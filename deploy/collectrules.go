@@ -1,0 +1,229 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+)
+
+const aDay = 24 * time.Hour
+
+// Versions lists the versions of an owner's secrets and configs, and why each of
+// them stays. Of a key that neither a service nor a record refers to any more,
+// only the time keeps versions.
+func (s *Stock) Versions(keep Keep) []Version {
+	all := s.versions(keep)
+	users := s.users()
+	for i := range all {
+		all[i].judgeUse(users, keep)
+	}
+	for begin := 0; begin < len(all); {
+		end := begin
+		for end < len(all) && all[end].Kind == all[begin].Kind && all[end].Key == all[begin].Key {
+			end++
+		}
+		judgeKey(all[begin:end], keep)
+		begin = end
+	}
+	return all
+}
+
+// compareVersions puts the newest version of a key first: by the time at which it
+// was made, then by its number.
+func compareVersions(a, b Version) int {
+	return cmp.Or(
+		-strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Key, b.Key), b.Created.Compare(a.Created),
+		cmp.Compare(versionNumber(b), versionNumber(a)), strings.Compare(b.Name, a.Name),
+	)
+}
+
+func versionNumber(v Version) int {
+	number, err := strconv.Atoi(v.Version)
+	if err != nil {
+		return -1
+	}
+	return number
+}
+
+// users are the services that refer to objects, by the objects' IDs and names:
+// a reference has both, and either is enough.
+type users struct {
+	now    map[referred][]Use
+	before map[referred][]string // services whose spec before the last update refers to it
+}
+
+// referred is an ID or a name that a service refers to.
+type referred struct {
+	kind Kind
+	text string
+}
+
+func (s *Stock) users() users {
+	all := users{now: map[referred][]Use{}, before: map[referred][]string{}}
+	for _, name := range keys(s.Services) {
+		service := s.Services[name]
+		for ref, targets := range references(service.Spec) {
+			for _, target := range targets {
+				all.now[ref] = append(all.now[ref], Use{Service: name, Target: target})
+			}
+		}
+		if service.PreviousSpec == nil {
+			continue
+		}
+		for ref := range references(*service.PreviousSpec) {
+			all.before[ref] = append(all.before[ref], name)
+		}
+	}
+	return all
+}
+
+// references lists what a spec refers to, with the places in the container.
+func references(spec swarm.ServiceSpec) map[referred][]string {
+	container := spec.TaskTemplate.ContainerSpec
+	found := map[referred][]string{}
+	if container == nil {
+		return found
+	}
+	add := func(kind Kind, target string, texts ...string) {
+		for _, text := range texts {
+			if text != "" {
+				found[referred{kind, text}] = append(found[referred{kind, text}], target)
+			}
+		}
+	}
+	for _, one := range container.Secrets {
+		target := ""
+		if one.File != nil {
+			target = one.File.Name
+			if !strings.HasPrefix(target, "/") {
+				target = "/run/secrets/" + target
+			}
+		}
+		add(Secret, target, one.SecretID, one.SecretName)
+	}
+	for _, one := range container.Configs {
+		target := ""
+		if one.File != nil {
+			target = one.File.Name
+		}
+		add(Config, target, one.ConfigID, one.ConfigName)
+	}
+	if container.Privileges != nil && container.Privileges.CredentialSpec != nil {
+		add(Config, "credential_spec", container.Privileges.CredentialSpec.Config)
+	}
+	return found
+}
+
+// judgeUse says who uses a version.
+func (v *Version) judgeUse(all users, keep Keep) {
+	byID, byName := referred{v.Kind, v.ID}, referred{v.Kind, v.Name}
+	v.Uses = all.now[byID]
+	if len(v.Uses) == 0 {
+		v.Uses = all.now[byName]
+	}
+	var services []string
+	for _, use := range v.Uses {
+		services = append(services, use.Service)
+	}
+	if len(services) > 0 {
+		v.Kept = append(v.Kept, "in use by "+strings.Join(slices.Compact(services), ", "))
+	}
+	before := slices.Concat(all.before[byID], all.before[byName])
+	slices.Sort(before)
+	before = slices.DeleteFunc(slices.Compact(before), func(name string) bool { return slices.Contains(services, name) })
+	if len(before) > 0 {
+		v.Kept = append(v.Kept, "previous spec of "+strings.Join(before, ", "))
+	}
+	for i, record := range keep.Good {
+		if !slices.Contains(record.names(v.Kind), v.Name) {
+			continue
+		}
+		if i == 0 {
+			if len(services) == 0 {
+				v.Kept = append(v.Kept, "in the stack that was applied last")
+			}
+			v.Unused = false
+			return
+		}
+		v.Unused = len(services) == 0 && len(before) == 0
+		if len(services) == 0 { // the newest of them says enough
+			v.Kept = append(v.Kept, fmt.Sprintf("good state of %s %.10s", record.At.UTC().Format("2006-01-02 15:04"), record.Commit))
+		}
+		return
+	}
+	v.Unused = len(services) == 0 && len(before) == 0
+}
+
+// judgeKey says what of a key's versions, the newest first, stays by age and
+// count. Only an owner's own count.
+func judgeKey(versions []Version, keep Keep) {
+	alive := slices.ContainsFunc(versions, func(v Version) bool { return len(v.Kept) > 0 })
+	old, newest := 0, true
+	for i := range versions {
+		v := &versions[i]
+		if v.Owner != keep.Owner || keep.Owner == "" {
+			v.Kept = append(v.Kept, foreign(*v))
+			continue
+		}
+		switch {
+		case !alive:
+		case newest:
+			v.Kept = append(v.Kept, "the newest")
+		case len(v.Uses) == 0 && old < keep.Versions:
+			old++
+			v.Kept = append(v.Kept, lastOnes(keep.Versions))
+		}
+		newest = false
+		if v.Unused {
+			v.keepForTime(keep)
+		}
+		if len(keep.Good) == 0 {
+			v.Kept = append(v.Kept, "no good state is recorded yet")
+		}
+	}
+}
+
+func foreign(v Version) string {
+	if v.Owner == "" {
+		return "not made by this agent"
+	}
+	return "belongs to " + v.Owner
+}
+
+func lastOnes(count int) string {
+	if count == 1 {
+		return "the last old one"
+	}
+	return fmt.Sprintf("one of the last %d old ones", count)
+}
+
+// keepForTime keeps a version that nothing uses for its time. One that was never
+// seen unused before begins it now.
+func (v *Version) keepForTime(keep Keep) {
+	since, seen := keep.Since[v.ID]
+	if !seen {
+		since = keep.Now
+	}
+	left := keep.After - keep.Now.Sub(since)
+	if left <= 0 {
+		return
+	}
+	text := fmt.Sprintf("%d days", int((left+aDay-1)/aDay))
+	if left < 2*aDay {
+		text = fmt.Sprintf("%d hours", int((left+time.Hour-1)/time.Hour))
+	}
+	v.Kept = append(v.Kept, fmt.Sprintf("within %s of its last use: %s left", period(keep.After), text))
+}
+
+// period names a time as config.yml has it.
+func period(d time.Duration) string {
+	if d%aDay == 0 {
+		return fmt.Sprintf("%d days", d/aDay)
+	}
+	return d.String()
+}
