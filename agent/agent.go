@@ -35,7 +35,7 @@ type swarm interface {
 	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
 	Resolve(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
-	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event)) error
+	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
 }
 
@@ -70,7 +70,7 @@ type Agent struct {
 
 // request asks the loop for a sync now.
 type request struct {
-	trigger  string
+	cause
 	progress func(string)
 	done     chan outcome
 }
@@ -111,9 +111,9 @@ func (a *Agent) Run(ctx context.Context) error {
 // failures in a row.
 func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	if asked == nil {
-		asked = &request{trigger: "commit", progress: func(string) {}, done: make(chan outcome, 1)}
+		asked = &request{cause: cause{trigger: "commit"}, progress: func(string) {}, done: make(chan outcome, 1)}
 	}
-	result := a.lookOn(ctx, asked.trigger, asked.progress)
+	result := a.lookOn(ctx, asked.cause, asked.progress)
 	if ctx.Err() == nil {
 		failures = a.afterLook(result.err, failures)
 	}
@@ -122,9 +122,9 @@ func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 }
 
 // lookOn looks, and at once again while a newer commit overtakes what it began.
-func (a *Agent) lookOn(ctx context.Context, trigger string, progress func(string)) outcome {
+func (a *Agent) lookOn(ctx context.Context, cause cause, progress func(string)) outcome {
 	for {
-		result := a.look(ctx, trigger, progress)
+		result := a.look(ctx, cause, progress)
 		if !errors.Is(result.err, errOvertaken) || ctx.Err() != nil {
 			return result
 		}
@@ -172,10 +172,10 @@ func (a *Agent) idle(ctx context.Context, wait time.Duration) *request {
 	return nil
 }
 
-// Sync asks the running loop for a sync now and waits for it. A revision that
-// failed here before is tried again.
-func (a *Agent) Sync(ctx context.Context, progress func(string)) (*state.Sync, error) {
-	request := request{trigger: "manual", progress: progress, done: make(chan outcome, 1)}
+// Sync asks the running loop for a sync now, for an actor, and waits for it. A
+// revision that failed here before is tried again.
+func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*state.Sync, error) {
+	request := request{cause: cause{trigger: "manual", actor: actor}, progress: progress, done: make(chan outcome, 1)}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -189,12 +189,12 @@ func (a *Agent) Sync(ctx context.Context, progress func(string)) (*state.Sync, e
 	}
 }
 
-// Once makes one sync without a loop.
+// Once makes one sync without a loop, for the user of this process.
 func (a *Agent) Once(ctx context.Context, progress func(string)) (*state.Sync, error) {
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
-	result := a.lookOn(ctx, "manual", progress)
+	result := a.lookOn(ctx, cause{trigger: "manual", actor: self()}, progress)
 	return result.sync, result.err
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -42,6 +43,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 func (c *Client) History(ctx context.Context, limit int) ([]state.Sync, error) {
 	var syncs []state.Sync
 	return syncs, c.get(ctx, "/v1/history?limit="+strconv.Itoa(limit), &syncs)
+}
+
+// AuditHead asks for the last entry of the audit log.
+func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
+	var head audit.Head
+	return head, c.get(ctx, "/v1/audit/head", &head)
 }
 
 // Sync asks for a sync and follows it to its end. progress gets each line.

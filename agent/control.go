@@ -48,6 +48,7 @@ func (a *Agent) ServeControl(ctx context.Context, listener net.Listener) error {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
 	mux.HandleFunc("GET /v1/history", a.serveHistory)
 	mux.HandleFunc("POST /v1/sync", a.serveSync)
+	mux.HandleFunc("GET /v1/audit/head", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Audit.Head()) })
 	return serve(ctx, listener, mux)
 }
 
@@ -83,7 +84,7 @@ type SyncEvent struct {
 func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithoutCancel(r.Context())
 	if r.URL.Query().Has("detach") {
-		go func() { _, _ = a.Sync(ctx, func(string) {}) }() // its outcome stands in status and history
+		go func() { _, _ = a.Sync(ctx, peer(ctx), func(string) {}) }() // its outcome stands in status and history
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -99,7 +100,7 @@ func (a *Agent) stream(ctx context.Context) <-chan SyncEvent {
 	events := make(chan SyncEvent, 64)
 	go func() {
 		defer close(events)
-		sync, err := a.Sync(ctx, func(text string) {
+		sync, err := a.Sync(ctx, peer(ctx), func(text string) {
 			select {
 			case events <- SyncEvent{Progress: text}:
 			default: // a slow reader misses progress, not the outcome

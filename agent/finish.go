@@ -24,11 +24,14 @@ func newSync(revision gitsync.Revision, trigger string, now time.Time) *state.Sy
 // begin writes the sync down before anything is done. One that was interrupted,
 // or failed for a reason outside the revision, is carried on under its number;
 // one that a newer revision overtook is superseded.
-func (r *reconcile) begin(last *state.Sync, trigger string) error {
+func (r *reconcile) begin(last *state.Sync, cause cause) error {
 	if last != nil && !last.State.Final() && last.Commit != r.revision.Commit {
 		overtaken := *last
 		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
 		overtaken.Summary = "superseded by " + short(r.revision.Commit)
+		if err := r.noteOvertaken(&overtaken); err != nil {
+			return err
+		}
 		if err := errors.Join(r.report(&overtaken), r.record(&overtaken, nil)); err != nil {
 			return err
 		}
@@ -36,8 +39,8 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 	if last != nil && last.Commit == r.revision.Commit && (!last.State.Final() || last.Retry) {
 		carried := *last
 		r.sync = &carried
-		if trigger == "manual" {
-			r.sync.Trigger = trigger
+		if cause.trigger == "manual" {
+			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
 		r.sync.Finished, r.sync.Seconds = time.Time{}, map[string]float64{}
 		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
@@ -48,8 +51,9 @@ func (r *reconcile) begin(last *state.Sync, trigger string) error {
 		return nil
 	}
 	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
-	r.sync = newSync(r.revision, trigger, time.Now())
-	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", trigger)
+	r.sync = newSync(r.revision, cause.trigger, time.Now())
+	r.sync.Actor = cause.who(r.revision)
+	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", cause.trigger)
 	return r.save()
 }
 
@@ -67,6 +71,7 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	}
 	r.sync.Finished = time.Now()
 	r.sync.Inputs = r.checkout.Inputs()
+	err = r.noteEnd(err)
 	var applied *state.Applied
 	if err == nil {
 		applied, err = r.succeed()

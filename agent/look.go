@@ -19,17 +19,17 @@ import (
 // look asks the remote which revision is selected and does what is due: a sync
 // when it is new, was interrupted, may be retried or is asked for; else one look
 // at the live services.
-func (a *Agent) look(ctx context.Context, trigger string, progress func(string)) outcome {
+func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) outcome {
 	revision, err := a.Source.Select(ctx, a.Settings.Rule())
 	if err != nil {
 		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
 	}
 	last := a.snapshot().sync
 	a.update(func(v *view) { v.desired = known(v.desired, last, revision) })
-	if !due(last, revision, trigger) {
+	if !due(last, revision, cause.trigger) {
 		return a.watch(ctx, revision, progress)
 	}
-	return a.start(ctx, revision, trigger, progress)
+	return a.start(ctx, revision, cause, progress)
 }
 
 // known gives the selected revision with its author and subject, which only a
@@ -64,7 +64,7 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	if a.snapshot().applied.Drift != string(manifests.DriftCorrect) {
 		return outcome{sync: last}
 	}
-	return a.start(ctx, revision, "drift", progress)
+	return a.start(ctx, revision, cause{trigger: "drift"}, progress)
 }
 
 // observe looks at the live services and notes their drift from what was applied
@@ -118,7 +118,7 @@ func appliedStack(applied *state.Applied) (*compose.Stack, error) {
 }
 
 // start fetches the revision and takes it through the stages.
-func (a *Agent) start(ctx context.Context, revision gitsync.Revision, trigger string, progress func(string)) outcome {
+func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause cause, progress func(string)) outcome {
 	last := a.snapshot().sync
 	if err := a.refuseRewritten(ctx, last, revision); err != nil {
 		return outcome{err: err}
@@ -129,11 +129,11 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, trigger st
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
 	a.update(func(v *view) { v.desired = &checkout.Revision })
-	if trigger == "commit" && concernsOthers(last, checkout) {
+	if cause.trigger == "commit" && concernsOthers(last, checkout) {
 		return a.skip(ctx, last, checkout)
 	}
 	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
-	if err := r.begin(last, trigger); err != nil {
+	if err := r.begin(last, cause); err != nil {
 		return outcome{err: err}
 	}
 	seconds := time.Since(started).Seconds()

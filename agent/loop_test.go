@@ -67,7 +67,7 @@ func TestHeldRevision(t *testing.T) {
 		if w.last().ID != failed.ID {
 			w.t.Error("it was tried again by itself")
 		}
-		if sync, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
+		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
 			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		good := w.commit("3", nodeDir+"node.env", "TAG=3\n")
@@ -145,7 +145,7 @@ func TestGate(t *testing.T) {
 				if w.plans() != 0 || w.last().ID != sync.ID {
 					w.t.Errorf("it did not wait: %+v", w.last())
 				}
-				if _, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil {
+				if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 					w.t.Fatal(err)
 				}
 				done := w.wantLast(commit, state.Succeeded)
@@ -235,10 +235,10 @@ func TestSyncRequests(t *testing.T) {
 		w.start()
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.agent.Sync(ctx, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.agent.Sync(ctx, person, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Errorf("got %v while a sync runs", err)
 		}
-		sync, err := w.agent.Sync(w.t.Context(), func(string) {})
+		sync, err := w.agent.Sync(w.t.Context(), person, func(string) {})
 		if err != nil || sync.Trigger != "manual" || sync.Summary != "in sync: nothing to change" {
 			w.t.Errorf("got %+v, %v", sync, err)
 		}
@@ -253,7 +253,7 @@ func TestManualSyncOfNewCommit(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		commit := w.commit("2")
-		if _, err := w.agent.Sync(w.t.Context(), func(string) {}); err != nil {
+		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.told(commit, gitlab.Success)

@@ -29,6 +29,8 @@ type reconcile struct {
 	secrets  *secrets.Set
 	stack    *compose.Stack
 	plan     deploy.Plan
+	uses     map[string][]string // secrets that a service refers to and did not before, by service
+	noted    bool                // the audit log has the start of this apply
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -162,7 +164,7 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 	if err := r.compareSecrets(ctx, live); err != nil {
 		return err
 	}
-	r.plan = plan
+	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
 	if r.sync.Touched {
 		return nil // carried on: the plan of then stays on record, whatever is left of it
 	}
@@ -243,8 +245,14 @@ var errWaiting = errors.New("waiting")
 
 // apply writes the plan, and only it.
 func (r *reconcile) apply(ctx context.Context) error {
+	if err := r.noteFound(); err != nil {
+		return err
+	}
 	if r.plan.Empty() {
 		return nil
+	}
+	if err := r.noteStart(); err != nil {
+		return err
 	}
 	r.sync.State, r.sync.Touched, r.sync.Waiting = state.Running, true, ""
 	if err := r.save(); err != nil {
@@ -254,10 +262,12 @@ func (r *reconcile) apply(ctx context.Context) error {
 		return err
 	}
 	r.Log.Info("applying", "revision", short(r.sync.Commit), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.sync.PlanDigest)
-	err := r.Engine.Apply(ctx, r.plan, r.stack, r.metadata(), func(event deploy.Event) {
+	book := r.openBook()
+	err := r.Engine.Apply(ctx, r.plan, r.stack, r.metadata(), func(event deploy.Event) error {
 		r.show(eventText(event))
+		return book.note(event)
 	})
-	if err != nil {
+	if err := book.close(err); err != nil {
 		return err
 	}
 	return r.learnSecrets(ctx)

@@ -31,6 +31,9 @@ const (
 	nodeDir    = "environments/sandbox/nodes/node3/"
 )
 
+// person is who asks for syncs.
+var person = audit.Actor{By: audit.ByUser, Name: "ada", UID: "1000"}
+
 // world is an agent over a repository, an engine and a GitLab in memory, in a
 // bubble of synctest: time passes only when everybody waits.
 type world struct {
@@ -281,7 +284,7 @@ func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[st
 	return nil, nil, e.w.mismatch
 }
 
-func (e engine) Apply(ctx context.Context, _ deploy.Plan, want *compose.Stack, _ deploy.Metadata, _ func(deploy.Event)) error {
+func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, _ deploy.Metadata, progress func(deploy.Event) error) error {
 	e.w.mu.Lock()
 	wait := e.w.onApply
 	e.w.mu.Unlock()
@@ -298,6 +301,11 @@ func (e engine) Apply(ctx context.Context, _ deploy.Plan, want *compose.Stack, _
 		e.w.networks[name] = options
 	}
 	e.w.live = want.Services
+	for _, step := range plan.Steps {
+		if err := errors.Join(progress(deploy.Event{Step: step}), progress(deploy.Event{Step: step, Done: true})); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -32,8 +32,9 @@ type Event struct {
 // Apply writes a plan, phase after phase. It can be stopped at any point: what
 // is then missing is found by observing and planning again; only cron services
 // that were scaled down are brought back as they were, unless ctx has ended. Want
-// must be the stack that the plan was made for, with its secret values.
-func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta Metadata, progress func(Event)) error {
+// must be the stack that the plan was made for, with its secret values. An error of
+// progress is a failure: no further step begins.
+func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta Metadata, progress func(Event) error) error {
 	if plan.Empty() {
 		return nil
 	}
@@ -48,7 +49,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 		return err
 	}
 	if progress == nil {
-		progress = func(Event) {}
+		progress = func(Event) error { return nil }
 	}
 	run := newApplication(e, plan, want, meta)
 	run.logins = logins
@@ -127,11 +128,12 @@ func newApplication(e *Engine, plan Plan, want *compose.Stack, meta Metadata) *a
 
 // together takes the steps of one phase, several at a time. After a failure no
 // further step begins; those under way are waited for.
-func (a *application) together(ctx context.Context, steps []Step, progress func(Event)) error {
+func (a *application) together(ctx context.Context, steps []Step, progress func(Event) error) error {
 	var (
 		group sync.WaitGroup
 		mu    sync.Mutex // guards failed, and keeps the events apart
 		errs  = make([]error, len(steps))
+		halt  error // of progress
 		stop  bool
 	)
 	room := make(chan struct{}, sideBySide)
@@ -140,7 +142,8 @@ func (a *application) together(ctx context.Context, steps []Step, progress func(
 		mu.Lock()
 		stopped := stop || ctx.Err() != nil
 		if !stopped {
-			progress(Event{Step: step})
+			halt = progress(Event{Step: step})
+			stopped = halt != nil
 		}
 		mu.Unlock()
 		if stopped {
@@ -154,12 +157,12 @@ func (a *application) together(ctx context.Context, steps []Step, progress func(
 			mu.Lock()
 			defer mu.Unlock()
 			errs[i] = err
-			stop = stop || err != nil
-			progress(Event{Step: step, Done: true, Err: err})
+			halt = errors.Join(halt, progress(Event{Step: step, Done: true, Err: err}))
+			stop = stop || err != nil || halt != nil
 		}()
 	}
 	group.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, halt)...); err != nil {
 		return err
 	}
 	return ctx.Err()

@@ -110,7 +110,8 @@ type Entry struct {
 	Actor       Actor     `json:"actor"`
 	Action      Action    `json:"action"`
 	Kind        Kind      `json:"kind"`
-	Name        string    `json:"name"` // full name in the engine, as db_access.3
+	Name        string    `json:"name"`              // full name in the engine, as db_access.3
+	Service     string    `json:"service,omitempty"` // that uses it
 	Environment string    `json:"environment"`
 	Node        string    `json:"node"`
 	Sync        uint64    `json:"sync,omitempty"`     // its number in the history
@@ -134,7 +135,7 @@ const (
 func (e *Entry) seal() {
 	e.Time = e.Time.UTC().Round(0)
 	for _, text := range []*string{
-		&e.Actor.Name, &e.Actor.UID, &e.Actor.Login, &e.Name, &e.Environment, &e.Node, &e.Revision, &e.Plan,
+		&e.Actor.Name, &e.Actor.UID, &e.Actor.Login, &e.Name, &e.Service, &e.Environment, &e.Node, &e.Revision, &e.Plan,
 		(*string)(&e.Actor.By), (*string)(&e.Action), (*string)(&e.Kind), (*string)(&e.Outcome),
 	} {
 		*text = bounded(*text, maxName)

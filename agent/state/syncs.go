@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/audit"
 )
 
 // keepSyncs is how many syncs the history holds; the oldest go first.
@@ -38,18 +40,19 @@ func (o Outcome) Final() bool {
 
 // Sync is one attempt to bring the node to a revision.
 type Sync struct {
-	ID       uint64    `json:"id"`
-	Commit   string    `json:"commit"`
-	Ref      string    `json:"ref"`
-	Author   string    `json:"author,omitempty"`
-	Subject  string    `json:"subject,omitempty"`
-	Stack    string    `json:"stack,omitempty"`
-	Release  string    `json:"release,omitempty"` // TAG
-	Trigger  string    `json:"trigger"`           // commit, manual, drift, start
-	State    Outcome   `json:"state"`
-	Stage    string    `json:"stage,omitempty"` // the last stage that was entered
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished,omitzero"`
+	ID       uint64      `json:"id"`
+	Commit   string      `json:"commit"`
+	Ref      string      `json:"ref"`
+	Author   string      `json:"author,omitempty"`
+	Subject  string      `json:"subject,omitempty"`
+	Stack    string      `json:"stack,omitempty"`
+	Release  string      `json:"release,omitempty"` // TAG
+	Trigger  string      `json:"trigger"`           // commit, manual, drift, start
+	State    Outcome     `json:"state"`
+	Actor    audit.Actor `json:"actor,omitzero"`  // who had it done
+	Stage    string      `json:"stage,omitempty"` // the last stage that was entered
+	Started  time.Time   `json:"started"`
+	Finished time.Time   `json:"finished,omitzero"`
 
 	Unchanged bool     `json:"unchanged,omitempty"` // the commit concerns nothing that this node reads
 	Touched   bool     `json:"touched,omitempty"`   // the engine was written to
