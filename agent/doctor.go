@@ -141,9 +141,9 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 		return "", err
 	}
 	if keys == nil {
-		return "", doubt{fault.WithHint(errors.New("no key files are set: encrypted secrets cannot be opened"), "set age_key_files or pgp_key_files")}
+		return "", doubt{fault.WithHint(errors.New("no keys are set: encrypted secrets cannot be opened"), "set age_key_files, pgp_key_files or gnupg_home")}
 	}
-	return count(len(d.settings.AgeKeyFiles)+len(d.settings.PGPKeyFiles), "key file"), nil
+	return keys.String(), nil
 }
 
 func (d *doctor) checkEngine(ctx context.Context) (string, error) {

@@ -83,6 +83,21 @@ func FuzzNodeEnv(f *testing.F) {
 	})
 }
 
+// FuzzOverrideEnv reads a secrets.override.env alone, without the node around
+// it, which makes for many runs.
+func FuzzOverrideEnv(f *testing.F) {
+	seeds(f, "secrets.override.env")
+	f.Add([]byte("SV_db_access=2\nexport SV_x=auto # c\napi_VERSION='3'\n"))
+	f.Fuzz(func(t *testing.T, source []byte) {
+		set, found := manifests.ReadOverrides(source)
+		for name := range set {
+			if name == "" {
+				t.Errorf("a variable without a name, and %d faults", found)
+			}
+		}
+	})
+}
+
 func FuzzSettings(f *testing.F) {
 	f.Add([]byte("A={{B}}\nCLIENT_API={{.Node.ID}}\n"), []byte("B=1\r\n"), []byte("A\n"))
 	f.Add([]byte("\ufeff{{A}}={{B}}"), []byte("A= \nB=\n"), []byte("REPORT_GENERATOR_=\n"))

@@ -140,6 +140,9 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 	name, place := assign.Name.Value, r.position(assign.Pos())
 	before := len(*r.faults)
 	switch {
+	case name == "": // the parser takes += for an assignment to nothing; bash, for a command
+		r.faults.add(place, onlyAssignments, "a command stands here")
+		return
 	case reserved.MatchString(name):
 		r.faults.add(place, "choose another name", "bash keeps the variable %s for itself", name)
 	case assign.Array != nil || assign.Index != nil:

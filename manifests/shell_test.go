@@ -123,6 +123,7 @@ func TestShellIsRead(t *testing.T) {
 
 func TestShellIsRefused(t *testing.T) {
 	tests := map[string]struct{ source, want string }{
+		"no name":              {"A=1\n+=[\n", "node.env:2:1: a command stands here"},
 		"command":              {"A=1\ngit pull\n", "node.env:2:1: a command stands here"},
 		"command with setting": {"A=1 make\n", ":1:5: a command stands here"},
 		"source":               {". ./other.env\n", ":1:1: a command stands here"},

@@ -78,7 +78,12 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 }
 
 // String says how many keys there are, and nothing of them.
-func (k *Keyring) String() string { return fmt.Sprintf("%d keys", len(k.recipients)) }
+func (k *Keyring) String() string {
+	if len(k.recipients) == 1 {
+		return "1 key"
+	}
+	return fmt.Sprintf("%d keys", len(k.recipients))
+}
 
 // Recipients lists the public halves of the keys, as SOPS files name them.
 func (k *Keyring) Recipients() []string { return append([]string(nil), k.recipients...) }

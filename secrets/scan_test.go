@@ -3,6 +3,7 @@ package secrets_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -92,7 +93,7 @@ func TestScanPassesOver(t *testing.T) {
 // not in git at all.
 func TestScanFiles(t *testing.T) {
 	key := sopstest.NewKey(t)
-	encrypted := string(sopstest.YAML(t, key, map[string]string{"API_KEY": "hunter2"}))
+	encrypted := sopstest.YAML(t, key, map[string]string{"API_KEY": "hunter2"})
 	var decrypted []string
 	for line := range strings.Lines(encrypted) {
 		if strings.HasPrefix(line, "API_KEY:") {
@@ -153,10 +154,12 @@ func FuzzScan(f *testing.F) {
 	}
 	f.Add("environments/e/nodes/n/secrets.enc", `{"sops": {}}`)
 	f.Fuzz(func(t *testing.T, name, content string) {
-		repository := fstest.MapFS{"x/" + strings.Trim(name, "/."): {Data: []byte(content)}}
-		scanned, err := secrets.Scan(repository, secrets.ScanOptions{})
+		if !fs.ValidPath(name) || name == "." {
+			return // MapFS does not hold to itself with such a name
+		}
+		scanned, err := secrets.Scan(fstest.MapFS{name: {Data: []byte(content)}}, secrets.ScanOptions{})
 		if err != nil {
-			return // a name that is none
+			return // a .sops.yaml that is none
 		}
 		if _, err := json.Marshal(scanned); err != nil {
 			t.Error(err)

@@ -1,0 +1,16 @@
+package manifests
+
+import "coin.internal/coin-agent/internal/fault"
+
+// ReadOverrides reads a secrets.override.env alone: the variables that it sets,
+// and how many faults it has.
+func ReadOverrides(content []byte) (set map[string]Variable, found int) {
+	var all faults
+	var warnings []*fault.Error
+	reader := &shellReader{
+		file: "secrets.override.env", outer: map[string]Variable{}, assigned: map[string]Variable{},
+		faults: &all, warnings: &warnings,
+	}
+	reader.read(content)
+	return reader.assigned, len(all)
+}
