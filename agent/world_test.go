@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -57,9 +58,14 @@ type world struct {
 	resolve     func(*deploy.Live, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
+	onVerify    func()                    // before services are looked after
 	live        map[string]swarm.ServiceSpec
 	networks    map[string]network.CreateOptions
-	applied     int // plans that were applied
+	secrets     map[string]swarm.Secret
+	surveys     int                     // how often all versions were asked for
+	stockErr    error
+	lost        bool // an apply reaches the engine, and the agent is stopped before it hears of that
+	applied     int  // plans that were applied
 	reported    []gitlab.Report
 	description string
 }
@@ -69,7 +75,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		w := &world{t: t, dir: t.TempDir(), live: map[string]swarm.ServiceSpec{}, networks: map[string]network.CreateOptions{}, descends: true}
+		w := &world{t: t, dir: t.TempDir(), live: map[string]swarm.ServiceSpec{}, networks: map[string]network.CreateOptions{}, secrets: map[string]swarm.Secret{}, descends: true}
 		w.files = fstest.MapFS{
 			configFile:                     file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
 			nodeDir + "node.env":           file("TAG=1\n"),
@@ -99,7 +105,7 @@ func (w *world) commit(name string, changes ...string) string {
 		files[changes[i]] = file(changes[i+1])
 	}
 	w.files = files
-	w.revision = gitsync.Revision{Commit: fmt.Sprintf("%040s", name), Ref: "master"}
+	w.revision = gitsync.Revision{Commit: fmt.Sprintf("%040s", name), Ref: "master", Author: "Ada <ada@coin.example>"}
 	return w.revision.Commit
 }
 
@@ -257,7 +263,7 @@ func (e engine) Observe(_ context.Context, stack *compose.Stack) (*deploy.Live, 
 func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
-	live := &deploy.Live{Stack: name, Services: map[string]swarm.Service{}, Networks: map[string]network.Summary{}}
+	live := &deploy.Live{Stack: name, Services: map[string]swarm.Service{}, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
 	for name, spec := range e.w.live {
 		live.Services[name] = swarm.Service{ID: name, Spec: spec}
 	}
@@ -300,7 +306,18 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 	for name, options := range want.Networks {
 		e.w.networks[name] = options
 	}
+	for _, secret := range want.Secrets {
+		if _, there := e.w.secrets[secret.Spec.Name]; !there {
+			e.w.secrets[secret.Spec.Name] = swarm.Secret{ID: secret.Spec.Name, Meta: swarm.Meta{CreatedAt: time.Now()}, Spec: secret.Spec}
+		}
+	}
 	e.w.live = want.Services
+	if e.w.lost {
+		e.w.mu.Unlock()
+		<-ctx.Done()
+		e.w.mu.Lock()
+		return ctx.Err()
+	}
 	for _, step := range plan.Steps {
 		if err := errors.Join(progress(deploy.Event{Step: step}), progress(deploy.Event{Step: step, Done: true})); err != nil {
 			return err
@@ -312,5 +329,8 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 func (e engine) Verify(context.Context, *compose.Stack, deploy.VerifyOptions) (deploy.Result, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
+	if e.w.onVerify != nil {
+		e.w.onVerify()
+	}
 	return e.w.result, e.w.engineErr
 }
