@@ -7,4 +7,5 @@ var (
 	MaskedList     = maskedList
 	NetworkChanges = networkChanges
 	Withhold       = withhold
+	Settle         = settle
 )

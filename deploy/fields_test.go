@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/deploy"
 )
@@ -226,4 +227,22 @@ func TestEveryFieldIsCompared(t *testing.T) {
 		"TaskTemplate.Resources.Reservations.GenericResources reordered": noOrder,
 		"EndpointSpec.Ports reordered":                                   noOrder,
 	})
+}
+
+// TestLiveOrderIsWritten demands that a list whose other order is no difference is
+// written in the live order, so that a write for another reason restarts nothing.
+func TestLiveOrderIsWritten(t *testing.T) {
+	count := 0
+	model := filled[swarm.ServiceSpec]()
+	alterations("", reflect.ValueOf(&model).Elem(), func(string, func()) { count++ })
+	for n := range count {
+		live, want := filled[swarm.ServiceSpec](), filled[swarm.ServiceSpec]()
+		alteration := alter(&want, n)
+		if !strings.HasSuffix(alteration, " reordered") || len(deploy.ServiceChanges(live, want, itself)) > 0 {
+			continue
+		}
+		if diff := cmp.Diff(live, deploy.Settle(want, live, itself)); diff != "" {
+			t.Errorf("%s (-live +written):\n%s", alteration, diff)
+		}
+	}
 }

@@ -84,6 +84,8 @@ func configTarget(r *swarm.ConfigReference) string {
 
 func ulimitName(u *container.Ulimit) string { return u.Name }
 
+func platformName(p swarm.Platform) string { return p.OS + "/" + p.Architecture }
+
 func genericKey(r swarm.GenericResource) string {
 	switch {
 	case r.NamedResourceSpec != nil:

@@ -53,7 +53,7 @@ func canonicalPlacement(placement *swarm.Placement) *swarm.Placement {
 	given := *placement
 	given.Platforms = slices.Clone(given.Platforms)
 	slices.SortFunc(given.Platforms, func(a, b swarm.Platform) int {
-		return strings.Compare(a.OS+"/"+a.Architecture, b.OS+"/"+b.Architecture)
+		return strings.Compare(platformName(a), platformName(b))
 	})
 	return &given
 }

@@ -38,6 +38,7 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 		}
 		task.ContainerSpec = &container
 	}
+	task.Resources = settleResources(task.Resources, liveTask.Resources)
 	task.Placement = settlePlacement(task.Placement, liveTask.Placement, samePinned(*task, liveTask))
 	return want
 }
@@ -100,9 +101,20 @@ func settlePlacement(want, live *swarm.Placement, sameImage bool) *swarm.Placeme
 		given = *want
 	}
 	given.Constraints = inLiveOrder(given.Constraints, live.Constraints, itself)
+	given.Platforms = inLiveOrder(given.Platforms, live.Platforms, platformName)
 	if len(given.Platforms) == 0 || sameImage {
 		given.Platforms = live.Platforms
 	}
+	return &given
+}
+
+func settleResources(want, live *swarm.ResourceRequirements) *swarm.ResourceRequirements {
+	if want == nil || want.Reservations == nil || live == nil || live.Reservations == nil {
+		return want
+	}
+	given, reserved := *want, *want.Reservations
+	reserved.GenericResources = inLiveOrder(reserved.GenericResources, live.Reservations.GenericResources, genericKey)
+	given.Reservations = &reserved
 	return &given
 }
 
