@@ -23,6 +23,10 @@ func TestReferenceDiff(t *testing.T) {
 	doc := document{lab: l}
 	doc.text(diffHead)
 	doc.diff(exitDifferent)
+
+	doc.text(diffAdopt)
+	l.deployedByDocker()
+	doc.diff(exitDifferent)
 	l.applied()
 
 	doc.text(diffCommit)
@@ -128,6 +132,13 @@ each service stands what that does to its tasks, in the last line what it all co
 and a digest of the plan: the sync that applies it has the same in its log and history.
 
 ## Before the first sync
+
+`
+	diffAdopt = `
+## Where docker has deployed the same files
+
+` + "`docker stack deploy`" + ` was here first, as deployment.sh ran it. The agent takes the stack
+over: it puts its label on each service, and no task restarts.
 
 `
 	diffCommit = `
