@@ -18,6 +18,7 @@ import (
 //	format    a rule of format.go
 //	min, max  bounds of a number
 //	default   the value when the key is absent
+//	single    a list may be written as its one element
 
 // Config is an environment's config.yml, with defaults filled in.
 type Config struct {
@@ -133,6 +134,8 @@ type Deployment struct {
 	ApprovalRequired   bool            `yaml:"approval_required" doc:"The short form of approval.required."`
 	HealthCheck        HealthCheck     `yaml:"health_check" doc:"How it is seen that services are well after a rollout."`
 	MigrationCheck     MigrationCheck  `yaml:"migration_check" doc:"Whether the database's migrations are compared before and after a rollout."`
+	Checks             []Check         `yaml:"checks" doc:"What is asked of the node once its services are well: a rollout has succeeded when each has passed."`
+	Performance        Performance     `yaml:"performance" doc:"What follows when checks take longer than in earlier releases."`
 	Rollback           Rollback        `yaml:"rollback" doc:"What follows a failed rollout."`
 }
 
@@ -196,12 +199,25 @@ type Approval struct {
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
 	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
+	On    []Event  `yaml:"on" enum:"failure|recovery|success|waiting|drift" doc:"What is told: a failed rollout, the first success after a failure, a rollout that changed something, one that waits for a person, a live stack that was changed by hand. Without it: failure, recovery, waiting and drift. An empty list for nothing."`
 }
+
+// Event is what people are told of.
+type Event string
+
+// The events.
+const (
+	EventFailure  Event = "failure"
+	EventRecovery Event = "recovery"
+	EventSuccess  Event = "success"
+	EventWaiting  Event = "waiting"
+	EventDrift    Event = "drift"
+)
 
 // Slack is the section `notifications.slack`.
 type Slack struct {
 	Channel            string `yaml:"channel" required:"true" doc:"The channel, such as \"#deployments\"."`
-	WebhookURLVariable string `yaml:"webhook_url_variable" format:"variable" doc:"The name of the variable that holds the webhook's URL."`
+	WebhookURLVariable string `yaml:"webhook_url_variable" format:"variable" doc:"The key of the node's secrets.enc that holds the webhook's URL."`
 }
 
 // Node gives the entry of a node by its name.
@@ -272,6 +288,14 @@ func (c *Config) RotationPeriod(secret string) time.Duration {
 func (c *Config) RequiredSecrets(node string) []string {
 	entry, _ := c.Node(node)
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.Secrets.Required, entry.RequiredSecrets))))
+}
+
+// Events lists what people are told of.
+func (c *Config) Events() []Event {
+	if _, set := c.places["notifications.on"]; set {
+		return c.Notifications.On
+	}
+	return []Event{EventFailure, EventRecovery, EventWaiting, EventDrift}
 }
 
 // ApprovalRequired says whether a rollout waits for approval.

@@ -83,6 +83,7 @@ func TestConfig(t *testing.T) {
 			HealthCheckTimeout: 300 * time.Second, ApprovalRequired: true,
 			HealthCheck:    manifests.HealthCheck{Enabled: true, Interval: 10 * time.Second},
 			MigrationCheck: manifests.MigrationCheck{Enabled: true, Table: "schema_migrations"},
+			Performance:    manifests.Performance{MaxDegradation: 20},
 			Rollback:       manifests.Rollback{Enabled: true, Automatic: true},
 		},
 		Approval: manifests.Approval{Required: true, Approvers: []string{"DevOps Lead"}, ChangeAdvisoryBoard: true},

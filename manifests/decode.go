@@ -123,6 +123,12 @@ func (d *decoder) mapping(node *yaml.Node, key string, v reflect.Value) {
 }
 
 func (d *decoder) list(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
+	if node.Kind == yaml.ScalarNode && tag.Get("single") != "" {
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(node, key, element, tag)
+		v.Set(reflect.Append(v, element))
+		return
+	}
 	if node.Kind != yaml.SequenceNode {
 		d.mismatch(node, key, "a list")
 		return

@@ -28,6 +28,16 @@ func formatOf(name string) format {
 		return format{want: "a table such as schema_migrations or public.schema_migrations", pattern: `^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$`}
 	case "host":
 		return format{want: "a host name or address without a port", pattern: `^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$`}
+	case "url":
+		return format{want: "a URL such as https://{{public_ip}}:5443/health, without a login", pattern: `^https?://[^\s/@?#]+([/?#]\S*)?$`}
+	case "address":
+		return format{want: "an address with a port such as {{public_ip}}:5443", pattern: `^[^\s/@]+:([0-9]+|\{\{\S+\}\})$`}
+	case "plainfile":
+		return format{want: "the name of a file in the agent's check_dir", pattern: `^[A-Za-z0-9_][A-Za-z0-9._-]*$`}
+	case "jsonpath":
+		return format{want: "a path such as data.items[0].id", pattern: `^(\$\.?|\.)?([A-Za-z0-9_-]+|\[[0-9]+\])((\.[A-Za-z0-9_-]+)|\[[0-9]+\])*$`}
+	case "saved":
+		return format{want: "a name of letters, digits and '_' such as token", pattern: `^[A-Za-z][A-Za-z0-9_]*$`}
 	case "registry":
 		return format{want: "a repository such as registry.example.com/coin/release, without https://", pattern: `^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[A-Za-z0-9._-]+)*$`}
 	case "absolute":

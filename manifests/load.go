@@ -40,6 +40,7 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	l.secretFiles()
 	l.variables()
 	l.settings(entry, key)
+	l.checks()
 	if len(l.faults) > 0 {
 		return nil, l.faults.err()
 	}

@@ -61,6 +61,9 @@ func typeSchema(t reflect.Type, tag reflect.StructTag) map[string]any {
 		return map[string]any{"type": "string", "pattern": `^\+?([0-9]+\.?[0-9]*(ns|us|µs|ms|s|m|h))+$`}
 	case t.Kind() == reflect.Struct:
 		return sectionSchema(t)
+	case t.Kind() == reflect.Slice && tag.Get("single") != "":
+		one := typeSchema(t.Elem(), tag)
+		return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": typeSchema(t.Elem(), tag)}
 	case t.Kind() == reflect.Map:

@@ -1,0 +1,41 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Exec runs a command in a running container of a service; it must exit with 0.
+type Exec struct {
+	Service        string
+	Command        []string
+	OutputContains string
+}
+
+func (c *Exec) kind() string         { return "exec" }
+func (c *Exec) target(r *run) string { return c.Service + ": " + strings.Join(r.all(c.Command), " ") }
+func (c *Exec) needs() []string      { return nil }
+
+func (c *Exec) try(ctx context.Context, r *run) error {
+	if r.Execer == nil {
+		return errors.New("there is no engine to run it on")
+	}
+	code, output, err := r.Execer.Exec(ctx, c.Service, r.all(c.Command))
+	if err != nil {
+		return err
+	}
+	said := ""
+	if text := strings.TrimSpace(output); text != "" {
+		lines := strings.Split(text, "\n")
+		said = " (" + r.excerpt(lines[len(lines)-1]) + ")"
+	}
+	if code != 0 {
+		return fmt.Errorf("got exit code %d%s, want 0", code, said)
+	}
+	if want := r.public(c.OutputContains); !strings.Contains(output, want) {
+		return fmt.Errorf("got an output without %q%s", want, said)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package checks
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// longestBody is how much of an answer is read.
+const longestBody = 1 << 20
+
+// HTTP asks a server with one request. Redirects are answers: none is followed.
+type HTTP struct {
+	URL     string
+	Method  string
+	Headers map[string]string
+	Body    string
+	Token   Secret // sent as Authorization: Bearer
+
+	Status       []int             // any of these
+	Header       map[string]string // headers of the answer
+	BodyContains string
+	JSONPath     string   // a value in the answer, which must be there
+	JSONEquals   []string // and be one of these, if there are any
+	SaveAs       string   // the name under which later checks get that value
+
+	TLS TLS
+}
+
+// TLS says which servers to trust.
+type TLS struct {
+	CA                 []byte // certificates in PEM; none for the system's
+	InsecureSkipVerify bool
+	ServerName         string
+}
+
+func (h *HTTP) kind() string { return h.Method }
+
+func (h *HTTP) target(r *run) string { return r.public(h.URL) }
+
+func (h *HTTP) needs() []string {
+	return slices.Concat([]string{h.URL, h.Body}, slices.Collect(maps.Values(h.Headers)))
+}
+
+func (h *HTTP) statuses() string {
+	texts := make([]string, 0, len(h.Status))
+	for _, status := range h.Status {
+		texts = append(texts, strconv.Itoa(status))
+	}
+	return strings.Join(texts, " or ")
+}
+
+func (h *HTTP) try(ctx context.Context, r *run) error {
+	request, err := h.request(ctx, r)
+	if err != nil {
+		return err
+	}
+	config, err := h.TLS.config()
+	if err != nil {
+		return err
+	}
+	// A connection of its own, so that each attempt measures the same. No proxy:
+	// what is asked is this node.
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if err != nil {
+		return h.unanswered(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, longestBody+1))
+	if err != nil {
+		return fmt.Errorf("got status %d and an answer that breaks off: %w, want %s", response.StatusCode, cause(err), h.statuses())
+	}
+	return h.judge(response, body, r)
+}
+
+func (h *HTTP) request(ctx context.Context, r *run) (*http.Request, error) {
+	address, err := r.fill(h.URL, escapeURL)
+	if err != nil {
+		return nil, err
+	}
+	escape := asIs
+	if begin := strings.TrimSpace(h.Body); strings.HasPrefix(begin, "{") || strings.HasPrefix(begin, "[") {
+		escape = escapeJSON
+	}
+	body, err := r.fill(h.Body, escape)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, h.Method, address, strings.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", cause(err))
+	}
+	request.Header.Set("User-Agent", "coin-agent")
+	for name, text := range h.Headers {
+		value, err := r.fill(text, asIs)
+		if err != nil {
+			return nil, err
+		}
+		if strings.EqualFold(name, "Host") {
+			request.Host = value
+			continue
+		}
+		request.Header.Set(name, value)
+	}
+	if h.Token != nil {
+		request.Header.Set("Authorization", "Bearer "+reveal(h.Token))
+	}
+	return request, nil
+}
+
+func (t TLS) config() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify} //nolint:gosec // config.yml's choice
+	if len(t.CA) == 0 {
+		return config, nil
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(t.CA) {
+		return nil, errors.New("the CA holds no certificate in PEM")
+	}
+	return config, nil
+}
+
+// unanswered puts a failed request into words.
+func (h *HTTP) unanswered(err error) error {
+	err = cause(err)
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("got no connection: %w, want status %s", dial.Err, h.statuses())
+	}
+	return fmt.Errorf("got no answer: %w, want status %s", err, h.statuses())
+}
+
+// judge compares an answer with what was expected.
+func (h *HTTP) judge(response *http.Response, body []byte, r *run) error {
+	if !slices.Contains(h.Status, response.StatusCode) {
+		return fmt.Errorf("got status %d%s, want %s", response.StatusCode, h.quote(body, r), h.statuses())
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Header)) {
+		want, got := r.public(h.Header[name]), response.Header.Values(name)
+		if !slices.Contains(got, want) {
+			return fmt.Errorf("got header %s: %s, want %q", name, r.excerpt(strings.Join(got, ", ")), want)
+		}
+	}
+	if want := r.public(h.BodyContains); !strings.Contains(string(body), want) {
+		return fmt.Errorf("got a body of %d bytes without %q%s", len(body), want, h.quote(body, r))
+	}
+	if h.JSONPath == "" {
+		return nil
+	}
+	if len(body) > longestBody {
+		return fmt.Errorf("got more than %d bytes, want JSON with %s", longestBody, h.JSONPath)
+	}
+	return h.judgeJSON(body, r)
+}
+
+func (h *HTTP) judgeJSON(body []byte, r *run) error {
+	got, err := lookup(body, h.JSONPath)
+	switch {
+	case err != nil:
+		return fmt.Errorf("got %w%s", err, h.quote(body, r))
+	case len(h.JSONEquals) > 0 && !slices.Contains(r.all(h.JSONEquals), got):
+		shown := r.excerpt(got)
+		if h.SaveAs != "" {
+			shown = "another value (not shown: it is saved)"
+		}
+		return fmt.Errorf("got %s = %s, want %s", h.JSONPath, shown, oneOf(r.all(h.JSONEquals)))
+	case got == "":
+		return fmt.Errorf("got nothing in %s, want a value", h.JSONPath)
+	}
+	if h.SaveAs != "" {
+		r.save(h.SaveAs, got)
+	}
+	return nil
+}
+
+// quote shows the beginning of a body. What answers a request with a secret in
+// it, or holds one to be saved, is not shown.
+func (h *HTTP) quote(body []byte, r *run) string {
+	if h.Token != nil || h.SaveAs != "" || r.carries(h.needs()) || len(body) == 0 {
+		return ""
+	}
+	return " (" + r.excerpt(string(body)) + ")"
+}

@@ -1,0 +1,139 @@
+package checks
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQL asks a PostgreSQL with one query, in a transaction that may only read.
+type SQL struct {
+	Database
+	Query  string
+	Equals []string // the first column of the first row is one of these; none: the query succeeds
+}
+
+// Database is a PostgreSQL and how to log in.
+type Database struct {
+	Host     string
+	Port     int
+	Name     string
+	User     string
+	Password Secret
+	SSLMode  SSLMode
+	TLS      TLS
+}
+
+// SSLMode says what of TLS is demanded, as libpq has it.
+type SSLMode string
+
+// The modes.
+const (
+	SSLDisable    SSLMode = "disable"
+	SSLPrefer     SSLMode = "prefer"
+	SSLRequire    SSLMode = "require"
+	SSLVerifyFull SSLMode = "verify-full"
+)
+
+func (c *SQL) kind() string { return "sql" }
+
+func (c *SQL) target(*run) string { return c.Database.String() }
+
+func (c *SQL) needs() []string { return nil }
+
+func (c *SQL) try(ctx context.Context, r *run) error {
+	got, rows, err := c.First(ctx, r.public(c.Query))
+	if err != nil {
+		return err
+	}
+	want := r.all(c.Equals)
+	switch {
+	case len(want) == 0:
+		return nil
+	case rows == 0:
+		return fmt.Errorf("got no row, want %s", oneOf(want))
+	case !slices.Contains(want, got):
+		return fmt.Errorf("got %s, want %s", r.excerpt(got), oneOf(want))
+	}
+	return nil
+}
+
+// String names the database, without its password.
+func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.Host, d.Port, d.Name) }
+
+// First gives the first column of the first row that a query finds, as a text,
+// and the number of rows. Null is "". The query may only read.
+func (d Database) First(ctx context.Context, query string) (value string, rows int, err error) {
+	config, err := d.config()
+	if err != nil {
+		return "", 0, err
+	}
+	connection, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return "", 0, fmt.Errorf("got no connection: %w", databaseError(err))
+	}
+	// Closing sends a goodbye, for which a context that is over leaves no time.
+	defer func() { _ = connection.Close(ctx) }()
+	if err := connection.Exec(ctx, "BEGIN READ ONLY").Close(); err != nil {
+		return "", 0, fmt.Errorf("begin: %w", databaseError(err))
+	}
+	result := connection.ExecParams(ctx, query, nil, nil, nil, nil).Read()
+	if result.Err != nil {
+		return "", 0, fmt.Errorf("query: %w", databaseError(result.Err))
+	}
+	if len(result.Rows) > 0 && len(result.Rows[0]) > 0 {
+		value = string(result.Rows[0][0])
+	}
+	return value, len(result.Rows), nil
+}
+
+// config consults neither the environment nor files in a home directory: all
+// that pgconn takes from there is replaced.
+func (d Database) config() (*pgconn.Config, error) {
+	config, err := pgconn.ParseConfig("host=localhost port=5432 user=coin dbname=coin password=none sslmode=disable " +
+		"passfile=/dev/null target_session_attrs=any connect_timeout=0 sslnegotiation=postgres channel_binding=prefer")
+	if err != nil {
+		return nil, errors.New("a PG… variable of the agent's environment cannot be read")
+	}
+	config.Host, config.Port, config.Database, config.User = d.Host, uint16(d.Port), d.Name, d.User //nolint:gosec // a port
+	config.Password = reveal(d.Password)
+	config.RuntimeParams = map[string]string{"application_name": "coin-agent"}
+	config.TLSConfig, config.Fallbacks = nil, nil
+	if d.SSLMode == SSLDisable {
+		return config, nil
+	}
+	secured, err := d.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	if secured.ServerName == "" {
+		secured.ServerName = d.Host
+	}
+	secured.InsecureSkipVerify = d.SSLMode != SSLVerifyFull //nolint:gosec // as libpq has these modes
+	secured.MinVersion = tls.VersionTLS12
+	config.TLSConfig = secured
+	if d.SSLMode == SSLPrefer {
+		config.Fallbacks = []*pgconn.FallbackConfig{{Host: d.Host, Port: config.Port}}
+	}
+	return config, nil
+}
+
+// databaseError leaves of an error what helps: of the server's own only message
+// and code, since its details may quote rows.
+func databaseError(err error) error {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		return fmt.Errorf("%s: %s (%s)", said.Severity, said.Message, said.Code)
+	}
+	var connecting *pgconn.ConnectError
+	if errors.As(err, &connecting) {
+		lines := strings.Split(strings.TrimSpace(connecting.Unwrap().Error()), "\n")
+		return errors.New(strings.TrimSpace(lines[len(lines)-1]))
+	}
+	return err
+}

@@ -1,0 +1,29 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// TCP asks whether a port takes connections.
+type TCP struct {
+	Address string // host:port
+}
+
+func (c *TCP) kind() string         { return "tcp" }
+func (c *TCP) target(r *run) string { return r.public(c.Address) }
+func (c *TCP) needs() []string      { return nil }
+
+func (c *TCP) try(ctx context.Context, r *run) error {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.public(c.Address))
+	if err != nil {
+		var dial *net.OpError
+		if errors.As(err, &dial) {
+			err = dial.Err
+		}
+		return fmt.Errorf("got no connection: %w, want one", err)
+	}
+	return connection.Close()
+}

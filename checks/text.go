@@ -1,0 +1,190 @@
+package checks
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"coin.internal/coin-agent/internal/slots"
+)
+
+const (
+	hidden = "***"
+	// secretPrefix begins the names of secrets in texts.
+	secretPrefix = "secret."
+	// shortestMasked is the least length of a text that is masked.
+	shortestMasked = 4
+	// longestExcerpt is how much of what came is quoted.
+	longestExcerpt = 120
+)
+
+// fill gives a text with all its names filled in; escape fits saved values and
+// secrets into what surrounds them.
+func (r *run) fill(text string, escape func(string) string) (string, error) {
+	return slots.Fill(text, func(name string) (string, error) {
+		if fact, ok := r.Facts[name]; ok {
+			return fact, nil
+		}
+		if secret, ok := strings.CutPrefix(name, secretPrefix); ok {
+			value, known := r.Secrets[secret]
+			if !known {
+				return "", fmt.Errorf("there is no secret %q", secret)
+			}
+			return escape(reveal(value)), nil
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		value, ok := r.saved[name]
+		if !ok {
+			return "", fmt.Errorf("nothing is known as {{%s}}", name)
+		}
+		return escape(value), nil
+	})
+}
+
+// public is fill for people: only facts are filled in.
+func (r *run) public(text string) string {
+	filled, err := slots.Fill(text, func(name string) (string, error) {
+		if fact, ok := r.Facts[name]; ok {
+			return fact, nil
+		}
+		return "{{" + name + "}}", nil
+	})
+	if err != nil {
+		return text
+	}
+	return filled
+}
+
+// all fills in the facts of each text.
+func (r *run) all(texts []string) []string {
+	filled := make([]string, 0, len(texts))
+	for _, text := range texts {
+		filled = append(filled, r.public(text))
+	}
+	return filled
+}
+
+// carries tells whether a text has anything but facts filled in.
+func (r *run) carries(texts []string) bool {
+	return slices.ContainsFunc(namesIn(texts), func(name string) bool {
+		_, fact := r.Facts[name]
+		return !fact
+	})
+}
+
+func namesIn(texts []string) []string {
+	var all []string
+	for _, text := range texts {
+		names, err := slots.Names(text)
+		if err == nil {
+			all = append(all, names...)
+		}
+	}
+	return all
+}
+
+func (r *run) save(name, value string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved[name] = value
+}
+
+// reveal gives a secret as a text; the line break at a file's end is not part of it.
+func reveal(secret Secret) string {
+	if secret == nil {
+		return ""
+	}
+	return strings.TrimRight(string(secret.Reveal()), "\r\n")
+}
+
+// mask hides the secrets and saved values, in the forms in which a server may
+// send them back, the longest first so that one within another leaves no rest.
+func (r *run) mask(text string) string {
+	var forms []string
+	for _, value := range r.hideable() {
+		for _, plain := range append(strings.Split(value, "\n"), value) {
+			if plain = strings.TrimSpace(plain); len(plain) >= shortestMasked {
+				forms = append(forms, plain, url.QueryEscape(plain), url.PathEscape(plain), escapeJSON(plain), hex.EncodeToString([]byte(plain)),
+					base64.StdEncoding.EncodeToString([]byte(plain)), base64.RawURLEncoding.EncodeToString([]byte(plain)))
+			}
+		}
+	}
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	for _, form := range forms {
+		text = strings.ReplaceAll(text, form, hidden)
+	}
+	if r.Mask != nil {
+		text = r.Mask(text)
+	}
+	return text
+}
+
+func (r *run) hideable() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var values []string
+	for _, value := range r.saved {
+		values = append(values, value)
+	}
+	for _, secret := range r.Secrets {
+		values = append(values, reveal(secret))
+	}
+	for _, check := range r.list {
+		if check.HTTP != nil {
+			values = append(values, reveal(check.HTTP.Token))
+		}
+		if check.SQL != nil {
+			values = append(values, reveal(check.SQL.Password))
+		}
+	}
+	return values
+}
+
+// excerpt quotes the beginning of what came, on one line, secrets masked.
+func (r *run) excerpt(text string) string {
+	text = r.mask(strings.ToValidUTF8(text, "?"))
+	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
+	if len(text) > longestExcerpt {
+		text = strings.ToValidUTF8(text[:longestExcerpt], "") + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// oneOf renders alternatives.
+func oneOf(texts []string) string {
+	quoted := make([]string, 0, len(texts))
+	for _, text := range texts {
+		quoted = append(quoted, fmt.Sprintf("%q", text))
+	}
+	return strings.Join(quoted, " or ")
+}
+
+// escapeURL fits a value into any part of a URL's path or query.
+func escapeURL(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
+
+// escapeJSON fits a value between the quotes of a JSON text.
+func escapeJSON(value string) string {
+	quoted, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(quoted[1 : len(quoted)-1])
+}
+
+func asIs(value string) string { return value }
+
+// cause leaves out what a url.Error says of the URL, which may hold saved values.
+func cause(err error) error {
+	var about *url.Error
+	if errors.As(err, &about) {
+		return about.Err
+	}
+	return err
+}

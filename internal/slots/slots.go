@@ -1,0 +1,44 @@
+// Package slots fills {{name}} in the texts of config.yml. A name is made
+// of letters, digits, '_', '-' and '.'; there is nothing more to it.
+package slots
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const name = `^\{\{([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\}`
+
+// Names lists the names in a text, in order.
+func Names(text string) ([]string, error) {
+	var names []string
+	_, err := Fill(text, func(name string) (string, error) {
+		names = append(names, name)
+		return "", nil
+	})
+	return names, err
+}
+
+// Fill puts what value gives for its name in the place of each {{name}}.
+func Fill(text string, value func(name string) (string, error)) (string, error) {
+	pattern := regexp.MustCompile(name)
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{{")
+		b.WriteString(before)
+		if !found {
+			return b.String(), nil
+		}
+		match := pattern.FindStringSubmatch("{{" + rest)
+		if match == nil {
+			return "", fmt.Errorf("after {{ comes no name and }}")
+		}
+		filled, err := value(match[1])
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(filled)
+		text = ("{{" + rest)[len(match[0]):]
+	}
+}

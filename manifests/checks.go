@@ -1,0 +1,354 @@
+package manifests
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/slots"
+)
+
+// Check is one entry of `deployment.checks`; it has one of http, tcp, sql, exec.
+type Check struct {
+	Name     string        `yaml:"name" required:"true" format:"name" doc:"The check's name, by which it is reported and its time compared."`
+	Nodes    []string      `yaml:"nodes" doc:"The nodes that it runs on. Without it, all."`
+	Retries  int           `yaml:"retries" min:"0" max:"1000" default:"3" doc:"How often it is tried again before it has failed."`
+	Interval time.Duration `yaml:"interval" default:"5s" doc:"The time between two attempts."`
+	Timeout  time.Duration `yaml:"timeout" default:"10s" doc:"How long one attempt may take."`
+	HTTP     HTTPCheck     `yaml:"http" doc:"One HTTP request, and what its answer has to be."`
+	TCP      TCPCheck      `yaml:"tcp" doc:"A port that has to take connections."`
+	SQL      SQLCheck      `yaml:"sql" doc:"One query on a PostgreSQL, in a transaction that may only read."`
+	Exec     ExecCheck     `yaml:"exec" doc:"A command in a running container of a service on this node, which has to exit with 0."`
+}
+
+// HTTPCheck is the section `http` of a check.
+type HTTPCheck struct {
+	URL          string            `yaml:"url" required:"true" format:"url" doc:"What is asked. May hold {{name}} of the node's facts, and of what an earlier check saves."`
+	Method       string            `yaml:"method" enum:"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS" default:"GET" doc:"The method."`
+	Headers      map[string]string `yaml:"headers" doc:"Headers to send. May hold {{secret.NAME}} as well."`
+	Body         string            `yaml:"body" doc:"The body to send. May hold {{secret.NAME}} as well."`
+	TokenSecret  string            `yaml:"token_secret" doc:"The node's secret that is sent as Authorization: Bearer."`
+	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
+	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" doc:"The status, or a list of those that are good. Without it: 200."`
+	Header       map[string]string `yaml:"header" doc:"Headers that the answer has to have, with these values."`
+	BodyContains string            `yaml:"body_contains" doc:"A text that the answer has to hold."`
+	JSONPath     string            `yaml:"json_path" format:"jsonpath" doc:"A single value in the answer, such as data.items[0].id, which has to be there and not be empty."`
+	JSONEquals   []string          `yaml:"json_equals" single:"true" doc:"What that value has to be, as a text; or a list of what is good."`
+	SaveAs       string            `yaml:"save_as" format:"saved" doc:"The name by which later checks get that value as {{name}}. It is treated as a secret."`
+	TLS          CheckTLS          `yaml:"tls" doc:"Which server is trusted, for https."`
+}
+
+// CheckTLS is the section `tls` of a check.
+type CheckTLS struct {
+	CASecret           string `yaml:"ca_secret" doc:"The node's secret with the certificates, in PEM, that vouch for the server. Without it the system's."`
+	CAFile             string `yaml:"ca_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust whatever server answers, as curl -k does."`
+	ServerName         string `yaml:"server_name" format:"host" doc:"The name that the server's certificate has to have. Without it, the host that is asked."`
+}
+
+// TCPCheck is the section `tcp` of a check.
+type TCPCheck struct {
+	Address string `yaml:"address" required:"true" format:"address" doc:"host:port. May hold {{name}} of the node's facts."`
+}
+
+// SQLCheck is the section `sql` of a check.
+type SQLCheck struct {
+	Query          string   `yaml:"query" required:"true" doc:"The query. May hold {{name}} of the node's facts."`
+	Equals         []string `yaml:"equals" single:"true" doc:"What the first column of the first row has to be, as a text; or a list of what is good. Without it the query has to succeed."`
+	Host           string   `yaml:"host" format:"host" doc:"Without it database.host."`
+	Port           int      `yaml:"port" min:"1" max:"65535" doc:"Without it database.port, and without that 5432."`
+	Name           string   `yaml:"name" doc:"Without it database.name."`
+	User           string   `yaml:"user" doc:"Without it database.user."`
+	PasswordSecret string   `yaml:"password_secret" doc:"The node's secret that is the password."`
+	PasswordFile   string   `yaml:"password_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
+	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"What of TLS is demanded, as psql has it."`
+	TLS            CheckTLS `yaml:"tls" doc:"Which server is trusted, for sslmode: verify-full."`
+}
+
+// ExecCheck is the section `exec` of a check.
+type ExecCheck struct {
+	Service        string   `yaml:"service" required:"true" format:"stack" doc:"The service, as the compose file names it."`
+	Command        []string `yaml:"command" required:"true" doc:"The program and its arguments; no shell is added. May hold {{name}} of the node's facts."`
+	OutputContains string   `yaml:"output_contains" doc:"A text that it has to print."`
+}
+
+// Performance is the section `deployment.performance`.
+type Performance struct {
+	MaxDegradation int  `yaml:"max_degradation" min:"0" max:"10000" default:"20" doc:"By how many percent a check may be slower than the median of the last good releases, 10 at most. Differences below 50 ms do not count."`
+	Fail           bool `yaml:"fail" doc:"Whether a slower check fails the rollout instead of being a warning."`
+}
+
+const (
+	secretFact   = "secret."
+	variableFact = "env."
+)
+
+func factNames() []string { return []string{"environment", "node", "stack", "release", "public_ip"} }
+
+// Checks lists the checks of a node, in order, with the keys at which they stand.
+func (c *Config) Checks(node string) (checks []Check, keys []string) {
+	for i, check := range c.Deployment.Checks {
+		if len(check.Nodes) == 0 || slices.Contains(check.Nodes, node) {
+			checks, keys = append(checks, check), append(keys, fmt.Sprintf("deployment.checks[%d]", i))
+		}
+	}
+	return checks, keys
+}
+
+// Secrets lists the secrets that a check needs, by the key that names each.
+func (c Check) Secrets() map[string]string {
+	named := map[string]string{
+		"http.token_secret": c.HTTP.TokenSecret, "http.tls.ca_secret": c.HTTP.TLS.CASecret,
+		"sql.password_secret": c.SQL.PasswordSecret, "sql.tls.ca_secret": c.SQL.TLS.CASecret,
+	}
+	for _, text := range c.texts() {
+		names, _ := slots.Names(text.text) // validated
+		for _, name := range names {
+			if secret, ok := strings.CutPrefix(name, secretFact); ok {
+				named[text.key+" "+secret] = secret // several in one text
+			}
+		}
+	}
+	for key, secret := range named {
+		if secret == "" {
+			delete(named, key)
+		}
+	}
+	return named
+}
+
+// checkText is a text of a check that may hold names, and of which kinds.
+type checkText struct {
+	key, text      string
+	saved, secrets bool
+}
+
+func (c Check) texts() []checkText {
+	texts := []checkText{
+		{key: "http.url", text: c.HTTP.URL, saved: true}, {key: "http.body", text: c.HTTP.Body, saved: true, secrets: true},
+		{key: "http.body_contains", text: c.HTTP.BodyContains}, {key: "tcp.address", text: c.TCP.Address},
+		{key: "sql.query", text: c.SQL.Query}, {key: "exec.output_contains", text: c.Exec.OutputContains},
+	}
+	for name, value := range c.HTTP.Headers {
+		texts = append(texts, checkText{key: "http.headers." + name, text: value, saved: true, secrets: true})
+	}
+	for name, value := range c.HTTP.Header {
+		texts = append(texts, checkText{key: "http.header." + name, text: value})
+	}
+	for key, list := range map[string][]string{"http.json_equals": c.HTTP.JSONEquals, "sql.equals": c.SQL.Equals, "exec.command": c.Exec.Command} {
+		for i, one := range list {
+			texts = append(texts, checkText{key: fmt.Sprintf("%s[%d]", key, i), text: one})
+		}
+	}
+	slices.SortFunc(texts, func(a, b checkText) int { return strings.Compare(a.key, b.key) })
+	return texts
+}
+
+// Facts are what {{name}} means in the checks of a node.
+func (n *Node) Facts() map[string]string {
+	entry, _ := n.Config.Node(n.Name)
+	facts := map[string]string{"environment": n.Environment, "node": n.Name, "stack": n.Stack}
+	if entry.PublicIP != "" {
+		facts["public_ip"] = entry.PublicIP
+		if address, err := netip.ParseAddr(entry.PublicIP); err == nil && address.Is6() {
+			facts["public_ip"] = "[" + entry.PublicIP + "]" // as URLs and addresses have it
+		}
+	}
+	if tag := n.Variables["TAG"].Value; tag != "" {
+		facts["release"] = tag
+	}
+	for name, variable := range n.Variables {
+		facts[variableFact+name] = variable.Value
+	}
+	return facts
+}
+
+// checks finds the names in the node's checks that this node has no fact for.
+func (l *loader) checks() {
+	facts := l.node.Facts()
+	checks, keys := l.node.Config.Checks(l.node.Name)
+	for i, check := range checks {
+		for _, text := range check.texts() {
+			names, _ := slots.Names(text.text) // config.yml's own faults are found before
+			for _, name := range names {
+				_, known := facts[name]
+				if known || !slices.Contains(factNames(), name) && !strings.HasPrefix(name, variableFact) {
+					continue
+				}
+				l.faults.add(l.node.Config.Place(keys[i]+"."+text.key), factHint(name, l.node.Name), "the check %q needs {{%s}}, which node %s does not have", check.Name, name, l.node.Name)
+			}
+		}
+	}
+}
+
+func factHint(name, node string) string {
+	variable, isVariable := strings.CutPrefix(name, variableFact)
+	switch {
+	case isVariable:
+		return "set " + variable + " in node.env"
+	case name == "release":
+		return "set TAG in node.env"
+	}
+	return fmt.Sprintf("give the node %s a %s in config.yml, or list the check's nodes", node, name)
+}
+
+// validateChecks finds what contradicts itself in `deployment.checks`.
+func (c *Config) validateChecks(found *faults) {
+	names := map[string]int{}
+	for i, check := range c.Deployment.Checks {
+		key := fmt.Sprintf("deployment.checks[%d]", i)
+		if before, twice := names[check.Name]; twice && check.Name != "" {
+			found.add(c.Place(key+".name"), "rename one of the two", "the check %q is listed twice, first on line %d",
+				check.Name, c.Place(fmt.Sprintf("deployment.checks[%d].name", before)).Line)
+		}
+		names[check.Name] = i
+		for j, node := range check.Nodes {
+			if _, ok := c.Node(node); !ok && node != "" {
+				found.add(c.Place(fmt.Sprintf("%s.nodes[%d]", key, j)), oneOf(node, c.nodeNames()), "%s.nodes names the node %q, which nodes does not list", key, node)
+			}
+		}
+		c.unique(found, key+".nodes", check.Nodes)
+		c.validateKind(found, key, check)
+		c.validateTexts(found, key, check, c.Deployment.Checks[:i])
+	}
+}
+
+// set tells whether config.yml has a key.
+func (c *Config) set(key string) bool {
+	_, ok := c.places[key]
+	return ok
+}
+
+func (c *Config) validateKind(found *faults, key string, check Check) {
+	var kinds []string
+	for _, kind := range []string{"http", "tcp", "sql", "exec"} {
+		if c.set(key + "." + kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if len(kinds) != 1 {
+		found.add(c.Place(key), "give it one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
+		return
+	}
+	at := key + "." + kinds[0]
+	switch kinds[0] {
+	case "http":
+		c.validateHTTP(found, at, check)
+	case "sql":
+		c.validateSQL(found, at, check)
+	case "exec":
+		if len(check.Exec.Command) == 0 && c.set(at+".command") {
+			found.add(c.Place(at+".command"), "write the program and its arguments", "%s.command is empty", at)
+		}
+	}
+}
+
+func (c *Config) validateHTTP(found *faults, key string, check Check) {
+	h := check.HTTP
+	c.either(found, key, "token_secret", "token_file")
+	c.validateTLS(found, key)
+	if h.JSONPath == "" && (len(h.JSONEquals) > 0 || h.SaveAs != "") {
+		found.add(c.Place(key), "add json_path: which value of the answer is meant", "%s has json_equals or save_as, but no json_path", key)
+	}
+	if slices.Contains(factNames(), h.SaveAs) {
+		found.add(c.Place(key+".save_as"), "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
+	}
+	for _, section := range []struct {
+		key     string
+		headers map[string]string
+	}{{".headers", h.Headers}, {".header", h.Header}} {
+		for name := range section.headers {
+			if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(name) {
+				found.add(c.Place(key+section.key), "write a name such as Content-Type", "%s%s: %q is no name of a header", key, section.key, name)
+			}
+		}
+	}
+	if strings.HasPrefix(h.URL, "http:") && c.set(key+".tls") {
+		found.add(c.Place(key+".tls"), "write https://, or remove tls", "%s has tls, but its url is no https", key)
+	}
+}
+
+func (c *Config) validateSQL(found *faults, key string, check Check) {
+	c.either(found, key, "password_secret", "password_file")
+	c.validateTLS(found, key)
+	for _, need := range []struct{ name, own, shared string }{
+		{"host", check.SQL.Host, c.Database.Host}, {"name", check.SQL.Name, c.Database.Name}, {"user", check.SQL.User, c.Database.User},
+	} {
+		if need.own == "" && need.shared == "" && !c.set(key+"."+need.name) && !c.set("database."+need.name) {
+			found.add(c.Place(key), fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s says nothing of the database's %s", key, need.name)
+		}
+	}
+	if c.set(key+".tls") && check.SQL.SSLMode != "verify-full" {
+		found.add(c.Place(key+".tls"), "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s does not look at", key, check.SQL.SSLMode)
+	}
+}
+
+func (c *Config) validateTLS(found *faults, key string) {
+	c.either(found, key+".tls", "ca_secret", "ca_file")
+	c.either(found, key+".tls", "insecure_skip_verify", "ca_file")
+	c.either(found, key+".tls", "insecure_skip_verify", "ca_secret")
+	if strings.HasSuffix(key, ".sql") && c.set(key+".tls.insecure_skip_verify") {
+		found.add(c.Place(key+".tls.insecure_skip_verify"), "write sslmode: require", "%s.tls.insecure_skip_verify is not for databases", key)
+	}
+}
+
+// either finds two keys of which only one may be there.
+func (c *Config) either(found *faults, key, a, b string) {
+	if c.set(key+"."+a) && c.set(key+"."+b) {
+		found.add(c.Place(key+"."+b), "remove one of the two", "%s has both %s and %s", key, a, b)
+	}
+}
+
+// validateTexts looks at the names in a check's texts; earlier are the checks
+// before it, whose saved values it may use.
+func (c *Config) validateTexts(found *faults, key string, check Check, earlier []Check) {
+	var saved []string
+	for _, one := range earlier {
+		if one.HTTP.SaveAs != "" && covers(one.Nodes, check.Nodes) {
+			saved = append(saved, one.HTTP.SaveAs)
+		}
+		if one.HTTP.SaveAs != "" && one.HTTP.SaveAs == check.HTTP.SaveAs {
+			found.add(c.Place(key+".http.save_as"), "choose another name", "the checks %q and %q both save {{%s}}", one.Name, check.Name, one.HTTP.SaveAs)
+		}
+	}
+	for _, text := range check.texts() {
+		names, err := slots.Names(text.text)
+		if err != nil {
+			found.add(c.Place(key+"."+text.key), "write {{name}}, without blanks", "%s.%s: %w", key, text.key, err)
+			continue
+		}
+		for _, name := range names {
+			c.validateName(found, c.Place(key+"."+text.key), name, text, saved)
+		}
+	}
+}
+
+func (c *Config) validateName(found *faults, place fault.Place, name string, text checkText, saved []string) {
+	known := append(factNames(), "env.NAME of node.env")
+	if text.saved {
+		known = append(known, saved...)
+	}
+	switch {
+	case slices.Contains(known, name), strings.HasPrefix(name, variableFact):
+	case strings.HasPrefix(name, secretFact) && text.secrets:
+	case strings.HasPrefix(name, secretFact):
+		found.add(place, "send it in a header or in the body: others log the rest", "{{%s}}: a secret has no place in %s", name, text.key)
+	case slices.Contains(saved, name):
+		found.add(place, "use it in the url, headers or body of an http check", "{{%s}}: a saved value has no place in %s", name, text.key)
+	default:
+		found.add(place, oneOf(name, known), "nothing is known as {{%s}}", name)
+	}
+}
+
+// covers tells whether a check on some nodes runs wherever one on others does;
+// none stands for all.
+func covers(some, others []string) bool {
+	if len(some) == 0 {
+		return true
+	}
+	return len(others) > 0 && !slices.ContainsFunc(others, func(node string) bool { return !slices.Contains(some, node) })
+}
