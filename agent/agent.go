@@ -37,6 +37,7 @@ type swarm interface {
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
+	collector
 }
 
 // reports is where commit statuses go.
@@ -73,6 +74,8 @@ type request struct {
 	cause
 	progress func(string)
 	done     chan outcome
+
+	collect func(context.Context) // instead of a sync
 }
 
 // outcome is what a look at the remote came to.
@@ -86,6 +89,7 @@ func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan request)}
 	a.view.started = time.Now()
 	parts.Metrics.inSync = func() bool { return a.Status().InSync }
+	parts.Metrics.secrets.rotations = func() []Rotation { return a.snapshot().rotations }
 	if parts.Reports != nil {
 		parts.Metrics.reports = func() int { return parts.Reports.Health().Undelivered }
 	}
@@ -112,6 +116,10 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	if asked == nil {
 		asked = &request{cause: cause{trigger: "commit"}, progress: func(string) {}, done: make(chan outcome, 1)}
+	}
+	if asked.collect != nil {
+		asked.collect(ctx)
+		return failures
 	}
 	result := a.lookOn(ctx, asked.cause, asked.progress)
 	if ctx.Err() == nil {

@@ -48,6 +48,10 @@ func (a *Agent) ServeControl(ctx context.Context, listener net.Listener) error {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
 	mux.HandleFunc("GET /v1/history", a.serveHistory)
 	mux.HandleFunc("POST /v1/sync", a.serveSync)
+	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) { answerSurvey(w)(a.Survey(r.Context())) })
+	mux.HandleFunc("POST /v1/secrets/collect", func(w http.ResponseWriter, r *http.Request) {
+		answerSurvey(w)(a.Collect(context.WithoutCancel(r.Context()), peer(r.Context())))
+	})
 	mux.HandleFunc("GET /v1/audit/head", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Audit.Head()) })
 	return serve(ctx, listener, mux)
 }

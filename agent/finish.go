@@ -91,6 +91,9 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 		return outcome{sync: r.sync, err: err}
 	}
 	_, lookErr := r.observe(ctx)
+	if lookErr == nil && r.sync.State == state.Succeeded {
+		r.surveyNow(ctx)
+	}
 	return outcome{sync: r.sync, err: lookErr}
 }
 
@@ -130,10 +133,11 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}
-	return &state.Applied{
+	applied := &state.Applied{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
 		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
-	}, nil
+	}
+	return applied, r.noteObjects(applied)
 }
 
 // fail is the one place where an error becomes an outcome.

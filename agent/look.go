@@ -54,10 +54,14 @@ func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
 }
 
 // watch compares the live services with those that were applied, and corrects a
-// drift where config.yml says so. It costs one read of the engine.
+// drift where config.yml says so. It costs one read of the engine, and once an hour
+// those of a survey.
 func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress func(string)) outcome {
 	last := a.snapshot().sync
 	plan, err := a.observe(ctx)
+	if err == nil {
+		a.surveyWhenDue(ctx)
+	}
 	if err != nil || last.State != state.Succeeded || plan.Empty() {
 		return outcome{sync: last, err: err}
 	}

@@ -26,6 +26,7 @@ type Metrics struct {
 	lastSuccess prometheus.Gauge
 	phases      *prometheus.HistogramVec
 	pollErrors  prometheus.Counter
+	secrets     *versionMetrics
 
 	// Asked at each scrape; New sets them.
 	inSync  func() bool
@@ -63,9 +64,10 @@ func NewMetrics(environment, node, version string) *Metrics {
 	undelivered := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
 	}, func() float64 { return float64(m.reports()) })
+	m.secrets = newVersionMetrics(labels)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build,
+	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

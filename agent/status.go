@@ -25,6 +25,9 @@ type view struct {
 	asked time.Time      // when the registries were asked whether tags moved
 	moved *compose.Stack // what was applied, with the digests of then; nil before
 
+	surveyed  time.Time // when all versions of secrets and configs were looked at
+	rotations []Rotation
+
 	lastLook, nextPoll time.Time
 	pollError          error
 	progress           string
@@ -62,6 +65,7 @@ type Status struct {
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
 	Progress string                 `json:"progress,omitempty"`
+	Overdue  []Rotation             `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
 	LastLook  time.Time `json:"last_look,omitzero"`
 	NextPoll  time.Time `json:"next_poll,omitzero"`
@@ -85,6 +89,7 @@ func (a *Agent) Status() Status {
 	status.Version, status.Running, status.PID, status.Started = a.Version, true, os.Getpid(), v.started
 	status.Desired, status.Services, status.Drift = v.desired, v.services, v.drift
 	status.LastLook, status.NextPoll, status.Progress = v.lastLook, v.nextPoll, v.progress
+	status.Overdue = overdue(v.rotations, time.Now())
 	if v.pollError != nil {
 		status.PollError, status.PollHint = v.pollError.Error(), fault.Hint(v.pollError)
 	}

@@ -62,7 +62,7 @@ type world struct {
 	live        map[string]swarm.ServiceSpec
 	networks    map[string]network.CreateOptions
 	secrets     map[string]swarm.Secret
-	surveys     int                     // how often all versions were asked for
+	surveys     int // how often all versions were asked for
 	stockErr    error
 	lost        bool // an apply reaches the engine, and the agent is stopped before it hears of that
 	applied     int  // plans that were applied

@@ -114,10 +114,10 @@ func (e *Engine) Remove(ctx context.Context, version Version) error {
 }
 
 // Collect removes those of the versions that may still go by a second look at the
-// whole Swarm, one after the other. Before each, note is called; an error of it or
-// of the engine ends the collection. It gives what was removed, and what the
-// engine says is in use after all.
-func (e *Engine) Collect(ctx context.Context, due []Version, keep Keep, note func(Version) error) (removed, used []Version, err error) {
+// whole Swarm, one after the other. Before and after each, note is called; an
+// error of it or of the engine ends the collection. It gives what was removed, and
+// what the engine says is in use after all.
+func (e *Engine) Collect(ctx context.Context, due []Version, keep Keep, note func(Event) error) (removed, used []Version, err error) {
 	if len(due) == 0 {
 		return nil, nil, nil
 	}
@@ -133,16 +133,22 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Keep, note fun
 		if !still[version.ID] {
 			continue
 		}
-		if err := note(version); err != nil {
+		event := Event{Step: Step{Action: Remove, Kind: version.Kind, Name: version.Name}}
+		if err := note(event); err != nil {
 			return removed, used, err
 		}
-		switch err := e.Remove(ctx, version); {
-		case errors.Is(err, ErrUsed):
+		event.Done, event.Err = true, e.Remove(ctx, version)
+		noteErr := note(event)
+		switch {
+		case errors.Is(event.Err, ErrUsed):
 			used = append(used, version)
-		case err != nil:
-			return removed, used, err
-		default:
+		case event.Err == nil:
 			removed = append(removed, version)
+		default:
+			return removed, used, errors.Join(event.Err, noteErr)
+		}
+		if noteErr != nil {
+			return removed, used, noteErr
 		}
 	}
 	return removed, used, nil

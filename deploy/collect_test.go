@@ -137,7 +137,7 @@ func (s *stockroom) wantNames(want ...string) {
 func (s *stockroom) collect() (removed, used []string, err error) {
 	s.t.Helper()
 	due := deploy.Collectable(s.versions())
-	gone, refused, err := s.engine.Collect(s.t.Context(), due, s.keep, func(deploy.Version) error { return nil })
+	gone, refused, err := s.engine.Collect(s.t.Context(), due, s.keep, func(deploy.Event) error { return nil })
 	return s.shorts(gone), s.shorts(refused), err
 }
 
@@ -204,8 +204,13 @@ func TestCollectLosesARace(t *testing.T) {
 		t.Fatal(diff)
 	}
 	s.serve("elsewhere", "late", "db.2")
-	removed, used, err := s.engine.Collect(t.Context(), due, s.keep, func(v deploy.Version) error {
-		s.serve("elsewhere", "later", strings.TrimPrefix(v.Name, s.stack+"_"))
+	removed, used, err := s.engine.Collect(t.Context(), due, s.keep, func(e deploy.Event) error {
+		if e.Done != errors.Is(e.Err, deploy.ErrUsed) {
+			t.Errorf("done %v, %v", e.Done, e.Err)
+		}
+		if !e.Done {
+			s.serve("elsewhere", "later", strings.TrimPrefix(e.Step.Name, s.stack+"_"))
+		}
 		return nil
 	})
 	if diff := cmp.Diff([]string{"db.1"}, s.shorts(used)); diff != "" || len(removed) > 0 || err != nil {
@@ -234,7 +239,7 @@ func TestCollectStopsAtAnError(t *testing.T) {
 
 	s.recorder.Reset()
 	full := errors.New("the log is full")
-	_, _, err = s.engine.Collect(t.Context(), deploy.Collectable(s.versions()), s.keep, func(deploy.Version) error { return full })
+	_, _, err = s.engine.Collect(t.Context(), deploy.Collectable(s.versions()), s.keep, func(deploy.Event) error { return full })
 	if writes := s.recorder.Writes(); !errors.Is(err, full) || len(writes) > 0 {
 		t.Errorf("%v, writes %v", err, writes)
 	}

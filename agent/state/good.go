@@ -167,24 +167,25 @@ func (s *Store) SeeUnused(ids []string, now time.Time) (map[string]time.Time, er
 	if maps.EqualFunc(known, since, time.Time.Equal) {
 		return since, nil
 	}
-	return since, s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(unusedBucket)
-		for id := range known {
-			if _, still := since[id]; !still {
-				if err := b.Delete([]byte(id)); err != nil {
-					return fmt.Errorf("forget that %s is unused: %w", id, err)
-				}
-			}
+	return since, s.db.Update(func(tx *bbolt.Tx) error { return putUnused(tx, since) })
+}
+
+func putUnused(tx *bbolt.Tx, since map[string]time.Time) error {
+	if err := tx.DeleteBucket(unusedBucket); err != nil {
+		return fmt.Errorf("forget what is unused: %w", err)
+	}
+	b, err := tx.CreateBucket(unusedBucket)
+	if err != nil {
+		return fmt.Errorf("make bucket: %w", err)
+	}
+	for id, at := range since {
+		text, err := at.MarshalText()
+		if err != nil {
+			return fmt.Errorf("note since when %s is unused: %w", id, err)
 		}
-		for id, at := range since {
-			text, err := at.MarshalText()
-			if err != nil {
-				return fmt.Errorf("note since when %s is unused: %w", id, err)
-			}
-			if err := b.Put([]byte(id), text); err != nil {
-				return fmt.Errorf("note since when %s is unused: %w", id, err)
-			}
+		if err := b.Put([]byte(id), text); err != nil {
+			return fmt.Errorf("note since when %s is unused: %w", id, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
