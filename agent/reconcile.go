@@ -137,7 +137,11 @@ func (r *reconcile) render(context.Context) error {
 	r.sync.Release = stack.Release
 	r.sync.Warnings = nil
 	for _, warning := range stack.Warnings {
-		r.sync.Warnings = append(r.sync.Warnings, warning.Error())
+		text := warning.Error()
+		if warning.Hint != "" {
+			text += "; " + warning.Hint
+		}
+		r.sync.Warnings = append(r.sync.Warnings, text)
 	}
 	return nil
 }

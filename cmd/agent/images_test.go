@@ -73,6 +73,7 @@ func TestImagesFromARegistry(t *testing.T) {
 	if text := strings.Join(status.Sync.Warnings, "\n"); !strings.Contains(text, refused) || !strings.Contains(text, "what runs is kept") {
 		t.Errorf("warnings: %s", text)
 	}
+	l.mustRun(exitDone, []string{"warning: image " + registry.Address, "what runs is kept"}, "status")
 	registry.Stop()
 	l.mustRun(exitDone, []string{"does not answer"}, "diff")
 	l.mustRun(exitDone, nil, "sync", "--wait")

@@ -164,10 +164,16 @@ func printSync(p printer, sync *state.Sync, progress string) {
 	if progress != "" {
 		p.line("            %s", progress)
 	}
-	if n := len(sync.Warnings); n > 0 {
-		p.line("            %s", p.paint(dim, fmt.Sprintf("warnings: %d (`agent check` and `agent status -o json` tell them)", n)))
+	for _, warning := range sync.Warnings[:min(mostWarnings, len(sync.Warnings))] {
+		p.line("            %s %s", p.paint(yellow, "warning:"), warning)
+	}
+	if more := len(sync.Warnings) - mostWarnings; more > 0 {
+		p.line("            %s", p.paint(dim, counted(more, "more warning", "more warnings")+": see `agent status -o json`"))
 	}
 }
+
+// mostWarnings is how many warnings of a sync the status shows.
+const mostWarnings = 3
 
 func printHint(p printer, hint string) {
 	if hint != "" {
