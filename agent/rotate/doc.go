@@ -22,6 +22,8 @@ type Request struct {
 
 	Branch string // to commit on; "" for rotate/<environment>/<name>-<version>
 	Author string // Name <address>; "" for that of git's configuration
+
+	before *past // of the versions; nil: none is looked at
 }
 
 // Version is a version that is raised.

@@ -40,6 +40,7 @@ func Run(w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
 	if commit != nil {
 		return &Result{Commit: commit}, checkTaken(fsys, keys, request, commit)
 	}
+	request.before = &past{work: w, keys: keys}
 	plan, err := MakePlan(fsys, keys, request)
 	if err != nil {
 		return nil, err

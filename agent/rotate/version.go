@@ -16,8 +16,9 @@ const (
 	settingsFile = "node.env"
 )
 
-// raise says where a version stands and what it becomes.
-func (l *loaded) raise(variable string) (Version, error) {
+// raise says where a version stands and what it becomes: a number that it never
+// had.
+func (l *loaded) raise(variable string, before *past) (Version, error) {
 	version := Version{Variable: variable}
 	set, plain := l.node.Variables[variable]
 	if file, ok := l.set.VersionFile(variable); ok {
@@ -43,7 +44,11 @@ func (l *loaded) raise(variable string) (Version, error) {
 		return Version{}, fault.New(fault.Place{File: version.File, Line: set.Place.Line}, "set it to a number that no version of the secret has had, and run this again",
 			"the version %s is not a number, so that there is no next one", variable)
 	}
-	version.New = strconv.FormatUint(number+1, 10)
+	highest, err := before.highest(version.File, variable)
+	if err != nil {
+		return Version{}, err
+	}
+	version.New = strconv.FormatUint(max(number, highest)+1, 10)
 	return version, nil
 }
 

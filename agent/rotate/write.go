@@ -36,7 +36,7 @@ func (p *planner) writeNode(one *loaded) error {
 	}
 	plain := map[string][]Version{}
 	for _, variable := range one.variables() {
-		version, err := one.raise(variable)
+		version, err := one.raise(variable, p.request.before)
 		if err != nil {
 			return err
 		}
