@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	inputs = flag.Int("grammar", 300, "how many nodes TestGrammar makes")
+	inputs = flag.Int("grammar", 100, "how many nodes TestGrammar makes")
 	first  = flag.Int("grammar-first", 0, "the number of the first one")
 )
 
