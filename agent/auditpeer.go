@@ -50,15 +50,23 @@ func self() audit.Actor { return userOf(os.Getuid(), os.Getpid()) }
 func userOf(uid, pid int) audit.Actor {
 	actor := audit.Actor{By: audit.ByUser, UID: strconv.Itoa(uid)}
 	actor.Name = userName(actor.UID)
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/loginuid")
-	if login := strings.TrimSpace(string(text)); err == nil && login != noLogin && login != actor.UID {
-		actor.Login = userName(login)
+	if text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/loginuid"); err == nil {
+		actor.Login = loginOf(string(text), actor.UID)
 	}
 	return actor
 }
 
 // noLogin is what the kernel gives for a process that nobody has logged in for.
 const noLogin = "4294967295"
+
+// loginOf names who had logged in, unless that is the user or nobody.
+func loginOf(text, uid string) string {
+	login := strings.TrimSpace(text)
+	if login == noLogin || login == uid || login == "" {
+		return ""
+	}
+	return userName(login)
+}
 
 func userName(uid string) string {
 	if found, err := user.LookupId(uid); err == nil {

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"go.etcd.io/bbolt"
 
@@ -43,4 +44,10 @@ func (s *Store) AuditHead() (audit.Head, error) {
 		return nil
 	})
 	return head, err
+}
+
+// Exists tells whether there is a state file in dir.
+func Exists(dir string) bool {
+	_, err := os.Stat(path(dir))
+	return err == nil
 }

@@ -106,6 +106,7 @@ func (l *lab) carriedOn(commit string, round int) {
 		l.t.Errorf("the log tells of %d syncs carried on, want %d", n, round)
 	}
 	l.mustRun(exitDone, []string{"no difference"}, "diff")
+	l.audited(commit)
 	if replicas := l.replicas("cron_service"); replicas != 1 {
 		l.t.Errorf("cron_service is left at %d", replicas)
 	}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: "Look at the log of what the agent did with stacks and secrets", Args: noArgs}
+	cmd.AddCommand(a.auditLogCommand(), a.auditVerifyCommand())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+func (a *app) auditVerifyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "verify", Short: "Check that the audit log is whole and unchanged", Args: noArgs}
+	output := outputFlag(cmd, "text", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output, "text", "json"); err != nil {
+			return err
+		}
+		known, err := a.auditHead(cmd.Context())
+		if err != nil {
+			return err
+		}
+		report, err := audit.Verify(a.settings.StateDir, known)
+		if err != nil {
+			return err
+		}
+		if *output == "json" {
+			err = printJSON(a.stdout, report)
+		} else {
+			a.printAudit(&report)
+		}
+		if err == nil && len(report.Problems) > 0 {
+			err = errDifferent
+		}
+		return err
+	}
+	return cmd
+}
+
+// auditHead asks the daemon for the log's last entry, or reads the state file when
+// none runs. Without a state file nothing is known of it.
+func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
+	head, err := agent.NewClient(a.settings.Socket).AuditHead(ctx)
+	if !errors.Is(err, agent.ErrNotRunning) {
+		return head, err
+	}
+	if !state.Exists(a.settings.StateDir) {
+		return audit.Head{}, nil
+	}
+	store, err := state.OpenReadOnly(a.settings.StateDir)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	defer func() { _ = store.Close() }()
+	return store.AuditHead()
+}
+
+// shownProblems is how many broken places are listed; the first says the most.
+const shownProblems = 10
+
+func (a *app) printAudit(report *audit.Report) {
+	p := newPrinter(a.stdout)
+	if n := len(report.Problems); n > 0 {
+		p.line("%s", p.paint(red, "broken: the log is not what was written"))
+		for _, problem := range report.Problems[:min(n, shownProblems)] {
+			p.line("  %s", problem)
+		}
+		if n > shownProblems {
+			p.line("  and %d more", n-shownProblems)
+		}
+	} else {
+		p.line("%s", p.paint(green, "whole: each entry follows from the one before it"))
+	}
+	p.line("%-8s %d", "entries", report.Entries)
+	if report.Entries > 0 {
+		p.line("%-8s %s", "first", report.First.Local().Format(time.DateTime))
+		p.line("%-8s %s", "last", report.Last.Local().Format(time.DateTime))
+		p.line("%-8s %d %s", "head", report.Head.Seq, report.Head.Hash)
+	}
+	switch {
+	case !report.Known.Known():
+		p.line("%-8s %s", "note", "the state file does not know the head: entries that are missing at the end are not seen")
+	case report.Head.Seq > report.Known.Seq && len(report.Problems) == 0:
+		p.line("%-8s the state file knows the head up to entry %d", "note", report.Known.Seq)
+	}
+	if report.Torn > 0 {
+		p.line("%-8s an unfinished line of %d bytes stands at the end; the agent cuts it off when it starts", "note", report.Torn)
+	}
+	for _, note := range report.Notes {
+		p.line("%-8s %s", "note", note)
+	}
+}
+
+func (a *app) auditLogCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "log", Short: "Show the entries of the audit log, the oldest first", Args: noArgs}
+	output := outputFlag(cmd, "text", "json")
+	since := cmd.Flags().Duration("since", 0, "only entries that are not older, such as 24h")
+	object := cmd.Flags().String("object", "", "only entries about a service, secret, config or network: its full name, or that without its version")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output, "text", "json"); err != nil {
+			return err
+		}
+		if *since < 0 {
+			return usageError{fault.New(fault.Place{}, "write a duration such as 24h", "--since %s is negative", *since)}
+		}
+		entries := []audit.Entry{}
+		foreign, err := audit.Read(a.settings.StateDir, func(entry audit.Entry) {
+			if (*since == 0 || time.Since(entry.Time) <= *since) && about(&entry, *object) {
+				entries = append(entries, entry)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if foreign > 0 {
+			newPrinter(a.stderr).line("agent: %s of the audit log: no entry; see `agent audit verify`", counted(foreign, "line", "lines"))
+		}
+		if *output == "json" {
+			return printJSON(a.stdout, entries)
+		}
+		a.printEntries(entries)
+		return nil
+	}
+	return cmd
+}
+
+// about says whether an entry concerns an object.
+func about(entry *audit.Entry, object string) bool {
+	if object == "" || entry.Name == object || entry.Service == object {
+		return true
+	}
+	dot := strings.LastIndexByte(entry.Name, '.')
+	return dot > 0 && entry.Name[:dot] == object
+}
+
+func (a *app) printEntries(entries []audit.Entry) {
+	rows := make([][]string, 0, len(entries))
+	for _, entry := range entries {
+		what := entry.Detail
+		if entry.Service != "" {
+			what = join("by "+entry.Service, what)
+		}
+		if entry.Error != "" {
+			what = join(entry.Error, what)
+		}
+		rows = append(rows, []string{
+			number(entry.Seq), entry.Time.Local().Format(time.DateTime), oneLine(entry.Actor.String()), string(entry.Action),
+			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), oneLine(what),
+		})
+	}
+	newPrinter(a.stdout).table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
+}
+
+// join puts two texts into one; the second may be empty.
+func join(text, more string) string {
+	if more == "" {
+		return text
+	}
+	return text + "; " + more
+}
+
+// oneLine is text without line breaks and other control characters, which a table
+// and a terminal would take amiss.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
