@@ -3,6 +3,7 @@ package compose_test
 import (
 	_ "embed"
 	"fmt"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -72,6 +73,27 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 		}
 	}
 	t.Logf("%d keys of the Compose specification: %v", len(inSchema), count)
+}
+
+var inCode = regexp.MustCompile("`([^`:]+)[^`]*`")
+
+// TestPageNamesKeys demands that docs/parity.md names each key that is not carried.
+func TestPageNamesKeys(t *testing.T) {
+	page, err := os.ReadFile("../docs/parity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, match := range inCode.FindAllSubmatch(page, -1) {
+		named[string(match[1])] = true
+	}
+	for _, one := range samples(t) {
+		parts := strings.Split(one.path, ".")
+		last := len(parts) - 1
+		if one.verdict != "carried" && !named[parts[last]] && !named[strings.Join(parts[max(last-1, 0):], ".")] {
+			t.Errorf("the page does not name %s, which is %s", one.path, one.verdict)
+		}
+	}
 }
 
 // parent is the verdict on the nearest key above that has one, and what is below it.
