@@ -200,6 +200,7 @@ func TestCanaryRotation(t *testing.T) {
 
 // expected proves that the search saw what it was to see.
 func (w witness) expected(t *testing.T) {
+	t.Helper()
 	for place, text := range map[string]string{
 		"generated, refused: log": "words are withheld", "generated, pushing: cmdline": "--generate",
 		"generated, pushing: limits": "Max core file size        0                    0",
