@@ -1,0 +1,197 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// parcel is one message to one receiver, of one or more entries.
+type parcel struct {
+	to      Receiver
+	seqs    []uint64
+	message Message
+}
+
+// round delivers all that is due and says when to look again. A receiver that
+// hangs keeps the others waiting for one attempt at most.
+func (o *Outbox) round(ctx context.Context) time.Duration {
+	o.delivering.Lock()
+	defer o.delivering.Unlock()
+	for {
+		due, next := o.due(time.Now())
+		if len(due) == 0 || ctx.Err() != nil {
+			return next
+		}
+		var busy sync.WaitGroup
+		places := make(chan struct{}, sideBySide)
+		for _, one := range due {
+			busy.Go(func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				o.deliver(ctx, one)
+			})
+		}
+		busy.Wait()
+	}
+}
+
+// due makes the messages that may go now, one for each receiver at most. Where
+// there is none it says when there may be.
+func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.forget(now)
+	next := oldestEntry
+	if len(o.book.Entries) > 0 {
+		next = o.book.Entries[0].Notice.Time.Add(oldestEntry).Sub(now)
+	}
+	var parcels []parcel
+	for _, receiver := range o.book.Wants.Receivers {
+		one, notices := o.pending(receiver)
+		if len(notices) == 0 {
+			continue
+		}
+		if waiting := o.waits[receiver].until.Sub(now); waiting > 0 {
+			next = min(next, waiting)
+			continue
+		}
+		sent := recent(o.book.Sent[receiver.String()], now)
+		room := mostSent - len(sent)
+		if room <= 0 {
+			next = min(next, sent[0].Add(sentWindow).Sub(now))
+			continue
+		}
+		if len(notices) <= room { // one after another, while there is room
+			one.seqs, notices = one.seqs[:1], notices[:1]
+		}
+		one.message = compose(notices)
+		one.message.ID = messageID(receiver, one.seqs, &notices[len(notices)-1])
+		parcels = append(parcels, one)
+	}
+	return parcels, max(next, 0)
+}
+
+// forget drops what is too old. When that cannot be saved, the next round tries.
+func (o *Outbox) forget(now time.Time) {
+	if len(o.book.Entries) == 0 || now.Sub(o.book.Entries[0].Notice.Time) < oldestEntry {
+		return
+	}
+	var old []Entry
+	if err := o.save(func(book *Book) { old = book.expire(now) }); err != nil {
+		o.log.Error("notices not saved", "error", err.Error())
+	}
+	o.lost(old, "older than a day")
+}
+
+// pending gives what a receiver has not got, the oldest first.
+func (o *Outbox) pending(receiver Receiver) (parcel, []Notice) {
+	one := parcel{to: receiver}
+	var notices []Notice
+	for _, entry := range o.book.Entries {
+		if slices.Contains(entry.Left, receiver) {
+			one.seqs = append(one.seqs, entry.Seq)
+			notices = append(notices, entry.Notice)
+		}
+	}
+	return one, notices
+}
+
+// recent keeps the times that count.
+func recent(sent Sent, now time.Time) Sent {
+	return slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool { return now.Sub(at) >= sentWindow })
+}
+
+// messageID is the same when a message is sent once more because its answer was
+// lost, so that a mail program shows it once.
+func messageID(to Receiver, seqs []uint64, newest *Notice) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %v %q %q %d", to, seqs, newest.Environment, newest.Node, newest.Time.UnixNano()))
+	return "coin-agent." + hex.EncodeToString(sum[:16])
+}
+
+// deliver makes one attempt.
+func (o *Outbox) deliver(ctx context.Context, one parcel) {
+	limited, cancel := context.WithTimeout(ctx, sendLimit)
+	defer cancel()
+	err := ErrNoMailServer
+	if sender := o.senders[one.to.Kind]; sender != nil {
+		err = sender.Send(limited, one.to, one.message)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var refused *refusal
+	switch {
+	case err == nil:
+		o.settle(one, nil)
+	case errors.As(err, &refused) && refused.permanent:
+		o.settle(one, err)
+	case ctx.Err() != nil: // stopped in the middle: it goes out after the next start
+	default:
+		o.putOff(one, err)
+	}
+}
+
+// settle ends a message: the receiver has it, or has refused it for good.
+func (o *Outbox) settle(one parcel, refused error) {
+	now, name := time.Now(), one.to.String()
+	err := o.save(func(book *Book) {
+		book.strike(one.to, one.seqs)
+		if refused != nil {
+			book.Refused[name] = Refusal{Title: one.message.Title, Reason: refused.Error(), Hint: fault.Hint(refused), Time: now}
+			return
+		}
+		delete(book.Refused, name)
+		book.Sent[name] = append(recent(book.Sent[name], now), now)
+	})
+	if err != nil {
+		o.putOff(one, err) // it is sent once more: better than never
+		return
+	}
+	delete(o.waits, one.to)
+	delete(o.troubles, one.to)
+	if refused != nil {
+		o.count(one.to.Kind, "dropped")
+		o.log.Warn("notice given up", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
+		return
+	}
+	o.count(one.to.Kind, "sent")
+	o.log.Info("notice sent", "receiver", name, "notice", one.message.Title)
+}
+
+// putOff lets the receiver wait, and no other. It is said once, not at each
+// attempt.
+func (o *Outbox) putOff(one parcel, err error) {
+	next := o.waits[one.to].longer(err)
+	o.waits[one.to] = next
+	o.count(one.to.Kind, "failed")
+	trouble, known := o.troubles[one.to]
+	if !known {
+		trouble.Since = time.Now()
+	}
+	if trouble.Error != err.Error() {
+		o.log.Warn("notice not sent, it is tried again", "receiver", one.to.String(), "notice", one.message.Title,
+			"next", next.until, "error", err.Error(), "hint", fault.Hint(err))
+	}
+	trouble.Error, trouble.Hint = err.Error(), fault.Hint(err)
+	o.troubles[one.to] = trouble
+}
+
+// longer doubles a wait, with jitter so that nodes do not come in step, and
+// never falls short of what the receiver asked for.
+func (w wait) longer(err error) wait {
+	step := firstWait << min(w.tries, 9)
+	step = min(step+rand.N(step/2), slowestWait)
+	var refused *refusal
+	if errors.As(err, &refused) {
+		step = max(step, refused.after)
+	}
+	return wait{until: time.Now().Add(step), tries: w.tries + 1}
+}

@@ -1,0 +1,287 @@
+package notify_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/notify"
+)
+
+func TestTellsOnce(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		bad, other := plainNotice(notify.Failure, "1", "bad"), plainNotice(notify.Failure, "1", "other")
+		good := plainNotice(notify.Success, "1", "good")
+		for range 20 { // retries, whose error changes to and fro
+			r.tell(bad, other)
+			r.pass(30 * time.Minute)
+		}
+		r.wants("slack: bad", "slack: other")
+		r.tell(plainNotice(notify.Failure, "2", "bad"))
+		r.pass(time.Hour)
+		r.wants("slack: bad")
+		good.Commit = "2"
+		r.tell(good, good)
+		r.pass(time.Hour)
+		r.wants("slack: recovered: good")
+		r.tell(good)
+		r.pass(time.Hour)
+		r.wants()
+		r.tell(plainNotice(notify.Failure, "2", "bad")) // again, after it was good
+		r.pass(time.Hour)
+		r.tell(good, plainNotice(notify.Waiting, "3", "waits"), plainNotice(notify.Waiting, "3", "waits"))
+		r.pass(time.Hour)
+		r.wants("slack: bad", "slack: recovered: good", "slack: waits")
+		quiet := plainNotice(notify.Success, "4", "good")
+		quiet.Quiet = true
+		r.tell(quiet, plainNotice(notify.Success, "5", "good"))
+		r.pass(time.Hour)
+		r.wants("slack: good")
+	})
+}
+
+func TestDriftIsToldOnce(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		drift := plainNotice(notify.Drift, "1", "drift")
+		drift.Details = []notify.Detail{{Text: "web"}}
+		more := drift
+		more.Details = []notify.Detail{{Text: "web"}, {Text: "api"}}
+		for _, n := range []notify.Notice{drift, drift, more, more} {
+			r.tell(n)
+			r.pass(time.Hour)
+		}
+		r.wants("slack: drift", "slack: drift")
+		if err := r.outbox.DriftOver(); err != nil {
+			t.Fatal(err)
+		}
+		r.open()
+		r.run(0)
+		r.tell(drift, drift)
+		r.pass(time.Hour)
+		r.wants("slack: drift")
+	})
+}
+
+func TestOnlyWhatIsWanted(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.run(0)
+		r.use([]notify.Event{notify.Success}, channel)
+		r.tell(plainNotice(notify.Failure, "1", "bad"), plainNotice(notify.Success, "1", "good"), plainNotice(notify.Waiting, "2", "waits"))
+		r.pass(time.Hour)
+		r.wants("slack: good")
+		r.use(nil, channel, ops)
+		r.tell(plainNotice(notify.Failure, "3", "bad"))
+		r.pass(time.Hour)
+		r.wants()
+	})
+}
+
+// TestThrottle tells of 30 failures within ten minutes: never more than five
+// messages in any ten minutes, and each failure is in one of them.
+func TestThrottle(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		for i := range 30 {
+			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), fmt.Sprintf("bad %02d", i)))
+			r.pass(20 * time.Second)
+			if i%7 == 0 {
+				r.open() // the limit holds over restarts
+				r.run(0)
+			}
+		}
+		r.pass(20 * time.Minute)
+		for i, at := range r.times {
+			if i >= 5 && at.Sub(r.times[i-5]) < 10*time.Minute {
+				t.Errorf("message %d comes %s after the one five before", i, at.Sub(r.times[i-5]))
+			}
+		}
+		r.wants("slack: bad 00", "slack: bad 01", "slack: bad 02", "slack: bad 03", "slack: bad 04", "slack: bad 29 (and 24 more)")
+	})
+}
+
+// TestBurst is what piled up while the receiver could not be reached.
+func TestBurst(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		for i := range 12 {
+			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), fmt.Sprintf("bad %02d", i)))
+		}
+		r.run(time.Second)
+		r.wants("slack: bad 11 (and 11 more)")
+	})
+}
+
+// TestReceiversApart lets one hang and one refuse: the third has its messages.
+func TestReceiversApart(t *testing.T) {
+	inRoom(t, func(r *room) {
+		dev := notify.Receiver{Kind: notify.KindEmail, Address: "dev@example.com"}
+		r.use(all, channel, ops, dev)
+		r.hang[channel] = true
+		r.set(dev, notify.Permanent(errors.New("no such user")))
+		r.run(0)
+		for i := range 4 {
+			before := time.Now()
+			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "bad"))
+			if time.Since(before) != 0 {
+				t.Error("the teller waited")
+			}
+			r.pass(time.Minute)
+		}
+		r.wants("email: bad", "email: bad", "email: bad", "email: bad")
+		var conditions []string
+		for _, one := range r.outbox.Health().Receivers {
+			conditions = append(conditions, fmt.Sprintf("%s: %d waiting, trouble %v, refused %v", one.String(), one.Waiting, one.Trouble != nil, one.Refused != nil))
+		}
+		if diff := cmp.Diff([]string{
+			"email dev@example.com: 0 waiting, trouble false, refused true",
+			"email ops@example.com: 0 waiting, trouble false, refused false",
+			"slack #deployments: 4 waiting, trouble true, refused false",
+		}, conditions); diff != "" {
+			t.Error(diff)
+		}
+		r.open()
+		if refused := r.outbox.Health().Receivers[0].Refused; refused == nil || refused.Reason != "no such user" {
+			t.Errorf("after a restart: %+v", refused)
+		}
+		r.set(dev, nil)
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "5", "bad"))
+		r.pass(time.Minute)
+		if refused := r.outbox.Health().Receivers[0].Refused; refused != nil || r.counts["email dropped"] != 4 || r.counts["email sent"] != 6 {
+			t.Errorf("%+v, %v", refused, r.counts)
+		}
+	})
+}
+
+// TestRestart keeps what nobody has taken, and sends nobody a second one.
+func TestRestart(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.set(channel, errors.New("down"))
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		r.pass(time.Hour)
+		r.wants("email: bad")
+		r.open()
+		r.set(channel, nil)
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		r.run(time.Second)
+		r.wants("slack: bad")
+		if health := r.outbox.Health(); health.Undelivered != 0 || strings.Count(r.logs.String(), "level=WARN") != 1 {
+			t.Errorf("%+v\n%s", health, r.logs.String())
+		}
+	})
+}
+
+// TestBackoff counts the attempts of a day, and holds to what was asked for.
+func TestBackoff(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.set(channel, errors.New("down"))
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		r.pass(23 * time.Hour)
+		if failed := r.counts["slack failed"]; failed < 200 || failed > 400 {
+			t.Errorf("%d attempts", failed)
+		}
+		r.set(channel, notify.After(errors.New("slowly"), 50*time.Minute))
+		r.pass(6 * time.Minute)
+		failed := r.counts["slack failed"]
+		r.set(channel, nil)
+		r.pass(40 * time.Minute)
+		if r.counts["slack failed"] != failed || r.counts["slack sent"] != 0 {
+			t.Errorf("it did not wait: %v", r.counts)
+		}
+		r.pass(11 * time.Minute)
+		r.wants("slack: bad")
+	})
+}
+
+func TestTooOldAndTooMany(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.set(channel, errors.New("down"))
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "1", "first"))
+		r.pass(time.Hour)
+		r.tell(plainNotice(notify.Failure, "2", "second"))
+		r.pass(23*time.Hour + time.Minute)
+		if health := r.outbox.Health(); health.Undelivered != 1 || health.Dropped != 1 || !strings.Contains(r.logs.String(), "first") {
+			t.Errorf("%+v\n%s", health, r.logs.String())
+		}
+		for i := range 105 {
+			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "more"))
+		}
+		if health := r.outbox.Health(); health.Undelivered != 100 || health.Dropped != 7 || r.counts["slack dropped"] != 7 {
+			t.Errorf("%+v %v", health, r.counts)
+		}
+		r.set(channel, nil)
+		r.pass(10 * time.Minute)
+		r.wants("slack: more (and 99 more)")
+	})
+}
+
+// TestReceiverLeaves strikes who is no longer named.
+func TestReceiverLeaves(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.set(channel, errors.New("down"))
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		r.use(all, ops)
+		r.run(time.Minute)
+		r.wants("email: bad")
+		if health := r.outbox.Health(); health.Undelivered != 0 || len(health.Receivers) != 1 {
+			t.Errorf("%+v", health)
+		}
+	})
+}
+
+// TestStoreBroken takes nothing that it cannot keep, and goes on later.
+func TestStoreBroken(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		r.broken = errors.New("disk full")
+		if err := r.outbox.Tell(plainNotice(notify.Failure, "1", "bad")); !errors.Is(err, r.broken) {
+			t.Errorf("told: %v", err)
+		}
+		r.broken = nil
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		r.pass(time.Second)
+		r.wants("slack: bad")
+		r.tell(plainNotice(notify.Failure, "2", "bad"))
+		r.broken = errors.New("disk full")
+		r.pass(10 * time.Minute)
+		if sent := len(r.got); sent < 1 || sent > 15 {
+			t.Errorf("sent %d times while it could not be noted", sent)
+		}
+	})
+}
+
+func TestFlush(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		if err := r.outbox.Flush(r.t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.wants("email: bad", "slack: bad")
+		r.set(channel, errors.New("down"))
+		r.tell(plainNotice(notify.Failure, "2", "bad"))
+		before := time.Now()
+		err := r.outbox.Flush(r.t.Context())
+		if err == nil || !strings.Contains(err.Error(), "1 notice not delivered: slack #deployments: down") {
+			t.Error(err)
+		}
+		if took := time.Since(before); took > 10*time.Second {
+			t.Errorf("it took %s to give up", took)
+		}
+		r.wants("email: bad")
+	})
+}

@@ -1,0 +1,289 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"mime"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"net/smtp"
+	"net/textproto"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// TLSMode is how a mail server is spoken to.
+type TLSMode string
+
+// The modes. None is for a server on this machine only.
+const (
+	StartTLS TLSMode = "starttls"
+	TLS      TLSMode = "tls"
+	NoTLS    TLSMode = "none"
+)
+
+// SMTPOptions name a mail server.
+type SMTPOptions struct {
+	Address      string // host:port
+	User         string // empty for no login
+	PasswordFile string // read at each use
+	From         string
+	TLS          TLSMode
+	CAFile       string // certificates to trust besides the system's; may be empty
+}
+
+// SMTP sends mail through one server.
+type SMTP struct {
+	options SMTPOptions
+	host    string
+	from    *mail.Address
+	roots   *x509.CertPool
+}
+
+// NewSMTP checks the options. Nothing is sent before Send.
+func NewSMTP(o SMTPOptions) (*SMTP, error) {
+	host, port, err := net.SplitHostPort(o.Address)
+	if err != nil || host == "" || port == "" {
+		return nil, fault.New(fault.Place{}, "write it as mail.example.com:587", "smtp_address %q is no host:port", o.Address)
+	}
+	from, err := mail.ParseAddress(o.From)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, "write it as coin-agent@example.com", "smtp_from %q is no e-mail address", o.From)
+	}
+	switch o.TLS {
+	case StartTLS, TLS:
+	case NoTLS:
+		if !loopback(host) {
+			return nil, fault.New(fault.Place{}, "set smtp_tls to starttls or tls", "smtp_tls is none, and %s is not this machine", host)
+		}
+	default:
+		return nil, fault.New(fault.Place{}, "use starttls, tls or none", "smtp_tls %q is not known", o.TLS)
+	}
+	if (o.User == "") != (o.PasswordFile == "") {
+		return nil, fault.New(fault.Place{}, "set both, or neither for a server without a login", "only one of smtp_user and smtp_password_file is set")
+	}
+	if o.PasswordFile != "" {
+		if _, err := readSecret(o.PasswordFile, "the mail server's password"); err != nil {
+			return nil, err
+		}
+	}
+	roots, err := certificates(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return &SMTP{options: o, host: host, from: from, roots: roots}, nil
+}
+
+// Check connects and logs in, and sends nothing.
+func (s *SMTP) Check(ctx context.Context) error {
+	return s.session(ctx, func(*smtp.Client) error { return nil })
+}
+
+// Send sends the message once.
+func (s *SMTP) Send(ctx context.Context, to Receiver, m Message) error {
+	recipient, err := mail.ParseAddress(to.Address)
+	if err != nil {
+		return permanent(fault.New(fault.Place{}, "mend notifications.email in config.yml", "%q is no e-mail address", to.Address))
+	}
+	return s.session(ctx, func(client *smtp.Client) error {
+		if err := client.Mail(s.from.Address); err != nil {
+			return s.refusedMail("the sender "+s.from.Address, err)
+		}
+		if err := client.Rcpt(recipient.Address); err != nil {
+			return s.refusedMail("the address "+recipient.Address, err)
+		}
+		w, err := client.Data()
+		if err != nil {
+			return s.refusedMail("the message", err)
+		}
+		if _, err := w.Write(s.letter(recipient, &m)); err != nil {
+			return s.refusedMail("the message", err)
+		}
+		if err := w.Close(); err != nil {
+			return s.refusedMail("the message", err)
+		}
+		return nil
+	})
+}
+
+// session runs a conversation with the server after the login, and says good
+// bye. What the server thinks of the good bye changes nothing.
+func (s *SMTP) session(ctx context.Context, talk func(*smtp.Client) error) error {
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", s.options.Address)
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("reach the mail server: %w", err), "check smtp_address, and that the node reaches it")
+	}
+	defer conn.Close() //nolint:errcheck // nothing is left to send
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return fmt.Errorf("limit the time of the mail server: %w", err)
+		}
+	}
+	client, err := s.greet(conn)
+	if err != nil {
+		return err
+	}
+	if err := s.login(client); err != nil {
+		return err
+	}
+	if err := talk(client); err != nil {
+		return err
+	}
+	_ = client.Quit()
+	return nil
+}
+
+// greet opens the conversation, with TLS as the mode has it: never less.
+func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
+	config := &tls.Config{ServerName: s.host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
+	if s.options.TLS == TLS {
+		conn = tls.Client(conn, config)
+	}
+	client, err := smtp.NewClient(conn, s.host)
+	if err != nil {
+		return nil, s.trouble("greet the mail server", err)
+	}
+	name, err := os.Hostname()
+	if err != nil || strings.ContainsAny(name, "\r\n ") || name == "" {
+		name = "localhost"
+	}
+	if err := client.Hello(name); err != nil {
+		return nil, s.trouble("greet the mail server", err)
+	}
+	if s.options.TLS != StartTLS {
+		return client, nil
+	}
+	if offered, _ := client.Extension("STARTTLS"); !offered {
+		return nil, fault.New(fault.Place{}, "use a server that does, or smtp_tls: tls with the port for it (465 as a rule)",
+			"the mail server %s does not offer STARTTLS", s.options.Address)
+	}
+	if err := client.StartTLS(config); err != nil {
+		return nil, s.trouble("start TLS with the mail server", err)
+	}
+	return client, nil
+}
+
+func (s *SMTP) trouble(doing string, err error) error {
+	hint := "check smtp_address and smtp_tls: starttls is for port 587 as a rule, tls for 465"
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		hint = "put the server's certificate authority into ca_file, and write smtp_address with the name in its certificate"
+	}
+	return fault.WithHint(fmt.Errorf("%s %s: %w", doing, s.options.Address, err), hint)
+}
+
+// login names the user. The server's words are not told: it may quote what was
+// sent to it.
+func (s *SMTP) login(client *smtp.Client) error {
+	if s.options.User == "" {
+		return nil
+	}
+	password, err := readSecret(s.options.PasswordFile, "the mail server's password")
+	if err != nil {
+		return err
+	}
+	offered, mechanisms := client.Extension("AUTH")
+	var auth smtp.Auth
+	switch methods := strings.Fields(strings.ToUpper(mechanisms)); {
+	case offered && slices.Contains(methods, "PLAIN"):
+		auth = smtp.PlainAuth("", s.options.User, password, s.host)
+	case offered && slices.Contains(methods, "LOGIN"):
+		auth = &loginAuth{user: s.options.User, password: password}
+	default:
+		return fault.New(fault.Place{}, "leave out smtp_user for a server without a login, or use one that offers PLAIN or LOGIN",
+			"the mail server %s offers no login that the agent knows", s.options.Address)
+	}
+	if err := client.Auth(auth); err != nil {
+		said := "it broke off"
+		var reply *textproto.Error
+		if errors.As(err, &reply) {
+			said = fmt.Sprintf("it answers %d", reply.Code)
+		}
+		return fault.New(fault.Place{}, "check smtp_user, and the password in "+s.options.PasswordFile,
+			"log in to the mail server %s as %s: %s", s.options.Address, s.options.User, said)
+	}
+	return nil
+}
+
+// loginAuth is AUTH LOGIN, which is all that some servers offer. It is used
+// after TLS only, or with a server on this machine.
+type loginAuth struct{ user, password string }
+
+// Start begins the exchange.
+func (a *loginAuth) Start(server *smtp.ServerInfo) (string, []byte, error) {
+	if !server.TLS && !loopback(server.Name) {
+		return "", nil, errors.New("the connection is without TLS")
+	}
+	return "LOGIN", nil, nil
+}
+
+// Next answers the server's two questions.
+func (a *loginAuth) Next(question []byte, more bool) ([]byte, error) {
+	if !more {
+		return nil, nil
+	}
+	switch text := strings.ToLower(string(question)); {
+	case strings.HasPrefix(text, "user"):
+		return []byte(a.user), nil
+	case strings.HasPrefix(text, "pass"):
+		return []byte(a.password), nil
+	}
+	return nil, errors.New("the server asks what is not known")
+}
+
+// refusedMail decides by the reply's code: 5xx is for good, unless it asks for a
+// login or says that the service is not to be had.
+func (s *SMTP) refusedMail(what string, err error) error {
+	var reply *textproto.Error
+	if !errors.As(err, &reply) {
+		return fmt.Errorf("send mail through %s: %w", s.options.Address, err)
+	}
+	text := fmt.Errorf("the mail server %s does not take %s: %d %s", s.options.Address, what, reply.Code, cut(line(reply.Msg), 200))
+	switch {
+	case reply.Code == 530 || reply.Code == 538:
+		return fault.WithHint(text, "set smtp_user and smtp_password_file")
+	case reply.Code == 521 || reply.Code < 500:
+		return text
+	}
+	return permanent(fault.WithHint(text, "check smtp_from, notifications.email in config.yml, and what the server lets smtp_user send"))
+}
+
+// letter writes the message as mail. Every text from outside stands encoded or
+// in the body, so that none can add a header.
+func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
+	var b bytes.Buffer
+	from := *s.from
+	if from.Name == "" {
+		from.Name = "coin-agent"
+	}
+	_, domain, _ := strings.Cut(from.Address, "@")
+	subject := strings.ReplaceAll(mime.QEncoding.Encode("utf-8", line(m.Title)), "?= =?", "?=\r\n =?")
+	for _, header := range [][2]string{
+		{"From", from.String()},
+		{"To", to.String()},
+		{"Subject", subject},
+		{"Date", m.Time.UTC().Format(time.RFC1123Z)},
+		{"Message-ID", "<" + m.ID + "@" + domain + ">"},
+		{"Auto-Submitted", "auto-generated"},
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "text/plain; charset=utf-8"},
+		{"Content-Transfer-Encoding", "quoted-printable"},
+	} {
+		b.WriteString(header[0] + ": " + header[1] + "\r\n")
+	}
+	b.WriteString("\r\n")
+	body := quotedprintable.NewWriter(&b)
+	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.text(), "\n", "\r\n"))) // into memory
+	_ = body.Close()
+	return b.Bytes()
+}
