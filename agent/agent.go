@@ -56,6 +56,7 @@ type Parts struct {
 	Keys     func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store    *state.Store
 	Reports  reports // nil: GitLab is not told
+	Exec     Execer  // runs the commands of checks; nil: they fail
 	Metrics  *Metrics
 	Audit    *audit.Log // of Store's folder; see OpenAudit
 }

@@ -40,7 +40,7 @@ func OpenSecrets(node *manifests.Node, keys *secrets.Keyring) (*secrets.Set, err
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRequired(node, set); err != nil {
+	if err := errors.Join(checkRequired(node, set), checkSecrets(node, set)); err != nil {
 		set.Wipe()
 		return nil, err
 	}
@@ -109,6 +109,9 @@ func Check(fsys fs.FS, environment, name string) Checked {
 		return checked
 	}
 	stack, err := compose.Render(node, set, compose.Options{AllowSealed: true})
+	if err == nil {
+		err = checkServices(node, stack)
+	}
 	if err != nil {
 		checked.Problems = problems(err)
 		return checked

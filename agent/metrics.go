@@ -27,6 +27,7 @@ type Metrics struct {
 	phases      *prometheus.HistogramVec
 	pollErrors  prometheus.Counter
 	secrets     *versionMetrics
+	checks      *checkMetrics
 
 	// Asked at each scrape; New sets them.
 	inSync  func() bool
@@ -65,9 +66,10 @@ func NewMetrics(environment, node, version string) *Metrics {
 		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
 	}, func() float64 { return float64(m.reports()) })
 	m.secrets = newVersionMetrics(labels)
+	m.checks = newCheckMetrics(labels)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets,
+	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,6 +97,7 @@ func (m *Metrics) ended(applied *state.Applied, last *state.Sync) {
 	}
 	if last != nil && last.State.Final() {
 		m.status.WithLabelValues().Set(truth(last.State == state.Succeeded))
+		m.checks.ended(last)
 	}
 }
 

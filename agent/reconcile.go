@@ -24,13 +24,14 @@ type reconcile struct {
 	progress func(string)
 	again    bool // the revision was synced before, and is good
 
-	checkout *gitsync.Checkout
-	node     *manifests.Node
-	secrets  *secrets.Set
-	stack    *compose.Stack
-	plan     deploy.Plan
-	uses     map[string][]string // secrets that a service refers to and did not before, by service
-	noted    bool                // the audit log has the start of this apply
+	checkout  *gitsync.Checkout
+	node      *manifests.Node
+	secrets   *secrets.Set
+	stack     *compose.Stack
+	plan      deploy.Plan
+	uses      map[string][]string // secrets that a service refers to and did not before, by service
+	questions *questions
+	noted     bool // the audit log has the start of this apply
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -134,6 +135,9 @@ func (r *reconcile) render(context.Context) error {
 		return err
 	}
 	r.stack = stack
+	if err := r.readyChecks(); err != nil {
+		return err
+	}
 	r.sync.Release = stack.Release
 	r.sync.Warnings = nil
 	for _, warning := range stack.Warnings {
@@ -277,15 +281,28 @@ func (r *reconcile) apply(ctx context.Context) error {
 	return r.learnSecrets(ctx)
 }
 
-// verify follows the services until they are what they declare, or until a newer
-// commit concerns this node: a fix must not wait for what it mends.
+// verify follows the services until they are what they declare, and asks the
+// checks, or until a newer commit concerns this node: a fix must not wait for
+// what it mends.
 func (r *reconcile) verify(ctx context.Context) error {
-	if !r.node.Config.Deployment.HealthCheck.Enabled {
-		return nil
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go r.watchRemote(ctx, cancel)
+	err := r.converge(ctx)
+	if err == nil {
+		err = r.ask(ctx)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errOvertaken) {
+		return errOvertaken
+	}
+	return err
+}
+
+// converge waits for the services, unless config.yml says otherwise.
+func (r *reconcile) converge(ctx context.Context) error {
+	if !r.node.Config.Deployment.HealthCheck.Enabled {
+		return nil
+	}
 	result, err := r.Engine.Verify(ctx, r.stack, deploy.VerifyOptions{
 		Timeout:  r.node.Config.HealthTimeout(),
 		Changed:  r.plan.Changed(),
@@ -294,10 +311,7 @@ func (r *reconcile) verify(ctx context.Context) error {
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
 		r.sync.Services = data
 	}
-	switch {
-	case err != nil && errors.Is(context.Cause(ctx), errOvertaken):
-		return errOvertaken
-	case err != nil:
+	if err != nil {
 		return environmentError{err}
 	}
 	return result.Err()

@@ -52,6 +52,8 @@ type Settings struct {
 	Engine             string `name:"engine" help:"the Docker engine's address"`
 	RegistryConfigFile string `name:"registry_config_file" help:"file with registry logins, in the form of docker's config.json; empty for none"`
 
+	CheckDir string `name:"check_dir" help:"folder with the files of tokens, passwords and certificates that config.yml's checks may name"`
+
 	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
 	Socket   string        `name:"socket" help:"unix socket of the running agent"`
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
@@ -69,6 +71,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Engine:    "unix:///var/run/docker.sock",
+		CheckDir:  "/etc/coin-agent/checks",
 		StateDir:  "/var/lib/coin-agent",
 		Socket:    "/run/coin-agent/agent.sock",
 		Listen:    "127.0.0.1:9180",

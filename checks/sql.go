@@ -96,7 +96,7 @@ func (d Database) First(ctx context.Context, query string) (value string, rows i
 // that pgconn takes from there is replaced.
 func (d Database) config() (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig("host=localhost port=5432 user=coin dbname=coin password=none sslmode=disable " +
-		"passfile=/dev/null target_session_attrs=any connect_timeout=0 sslnegotiation=postgres channel_binding=prefer")
+		"passfile=/dev/null target_session_attrs=any connect_timeout=0 sslnegotiation=postgres channel_binding=prefer sslrootcert='' sslcert='' sslkey=''")
 	if err != nil {
 		return nil, errors.New("a PG… variable of the agent's environment cannot be read")
 	}

@@ -69,6 +69,9 @@ type Sync struct {
 	PlanDigest string          `json:"plan_digest,omitempty"`
 	Services   json.RawMessage `json:"services,omitempty"` // what verify saw of each service
 
+	Checks       json.RawMessage `json:"checks,omitempty"`        // what config.yml's checks came to; none where they were not asked
+	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them
+
 	Inputs  map[string]string  `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
 }

@@ -161,6 +161,9 @@ func printSync(p printer, sync *state.Sync, progress string) {
 	} else if sync.Summary != "" {
 		p.line("            %s", sync.Summary)
 	}
+	if text := checksText(sync); text != "" {
+		p.line("            checks: %s", text)
+	}
 	if progress != "" {
 		p.line("            %s", progress)
 	}

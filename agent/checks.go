@@ -1,0 +1,205 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Execer runs a command in a running container of a service on this node.
+type Execer interface {
+	Exec(ctx context.Context, service string, command []string) (code int, output string, err error)
+}
+
+// questions are config.yml's checks of this node, ready to be asked.
+type questions struct {
+	list    []checks.Check
+	keys    []string // where config.yml has each
+	options checks.Options
+	digest  string // of what config.yml says of them
+	engine  *lastExec
+}
+
+// readyChecks finds everything that the checks will need, before anything is
+// touched.
+func (r *reconcile) readyChecks() error {
+	if err := checkServices(r.node, r.stack); err != nil {
+		return err
+	}
+	entries, keys := r.node.Config.Checks(r.node.Name)
+	said, err := json.Marshal(entries)
+	if err != nil {
+		return fmt.Errorf("record checks: %w", err)
+	}
+	digest := sha256.Sum256(said)
+	q := &questions{keys: keys, digest: hex.EncodeToString(digest[:]), engine: &lastExec{Execer: r.Exec}}
+	q.options = checks.Options{
+		Facts: r.node.Facts(), Secrets: map[string]checks.Secret{}, Execer: q.engine,
+		Mask: func(text string) string { return deploy.MaskText(text, r.stack) },
+		Progress: func(p checks.Progress) {
+			r.show(fmt.Sprintf("%d of %d checks passed; %s", p.Passed, p.All, p.Last))
+		},
+	}
+	from := &checkSources{node: r.node, secrets: r.secrets, dir: r.Settings.CheckDir}
+	var faults []error
+	for i, entry := range entries {
+		check, err := from.check(entry)
+		if err != nil {
+			faults = append(faults, fault.New(r.node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
+			continue
+		}
+		q.list = append(q.list, check)
+		for _, name := range entry.Secrets() {
+			value, err := from.known(name)
+			if err != nil {
+				faults = append(faults, fault.New(r.node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
+			}
+			q.options.Secrets[name] = value
+		}
+	}
+	r.questions, r.sync.Checks = q, nil
+	if err := errors.Join(faults...); err != nil {
+		return environmentError{err} // the files of this node are not the revision's
+	}
+	return nil
+}
+
+// checkServices looks for the services that checks run commands in.
+func checkServices(node *manifests.Node, stack *compose.Stack) error {
+	entries, keys := node.Config.Checks(node.Name)
+	var faults []error
+	for i, entry := range entries {
+		service := entry.Exec.Service
+		if _, there := stack.Services[stack.Name+"_"+service]; service != "" && !there {
+			faults = append(faults, fault.New(node.Config.Place(keys[i]+".exec.service"), "name a service of the compose files",
+				"check %s: node %s has no service %q", entry.Name, node.Name, service))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkSecrets looks for the secrets that checks name.
+func checkSecrets(node *manifests.Node, set *secrets.Set) error {
+	entries, keys := node.Config.Checks(node.Name)
+	var faults []error
+	for i, entry := range entries {
+		needed := entry.Secrets()
+		for _, name := range slices.Compact(slices.Sorted(maps.Values(needed))) {
+			file := path.Join(node.Dir, "secrets", name)
+			if _, found := set.Lookup(name, file); !found {
+				missing := set.Missing(name, file)
+				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// asks tells whether the checks are due: not where nothing was written and the
+// same checks passed here before, unless a person asks.
+func (r *reconcile) asks() (bool, error) {
+	if len(r.questions.list) == 0 {
+		return false, nil
+	}
+	if r.sync.Touched || r.sync.Trigger == "manual" {
+		return true, nil
+	}
+	syncs, err := r.Store.Syncs(2)
+	if err != nil {
+		return false, fmt.Errorf("read the last syncs: %w", err)
+	}
+	for _, before := range syncs {
+		if before.ID < r.sync.ID {
+			return before.State != state.Succeeded || before.ChecksDigest != r.questions.digest, nil
+		}
+	}
+	return true, nil
+}
+
+// ask runs the checks and records how they went. A check that fails is the
+// revision's fault, unless the engine could not be asked.
+func (r *reconcile) ask(ctx context.Context) error {
+	r.sync.ChecksDigest = r.questions.digest
+	due, err := r.asks()
+	if err != nil || !due {
+		return err
+	}
+	results := checks.Run(ctx, r.questions.list, r.questions.options)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	slow, err := r.compareTimes(results)
+	if err != nil {
+		return err
+	}
+	if r.sync.Checks, err = json.Marshal(results); err != nil {
+		return fmt.Errorf("record checks: %w", err)
+	}
+	r.Log.Info("checked", "revision", short(r.sync.Commit), "stack", r.stack.Name, "summary", checks.Summary(results))
+	var faults []error
+	for i, result := range results {
+		if failure := result.Failure(); failure != "" {
+			faults = append(faults, fault.New(fault.Place{}, "see the logs of the services, and ask by hand from this node; the check stands at "+
+				r.node.Config.Place(r.questions.keys[i]).String(), "%s", failure))
+		}
+	}
+	if unavailable := r.questions.engine.err.Load(); unavailable != nil && len(faults) > 0 {
+		return environmentError{*unavailable}
+	}
+	return errors.Join(append(faults, slow)...)
+}
+
+// compareTimes sets the checks' times beside those of earlier good releases.
+func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error) {
+	earlier, err := r.Store.CheckTimes(r.sync.Commit)
+	if err != nil {
+		return nil, fmt.Errorf("read the times of earlier checks: %w", err)
+	}
+	rule := r.node.Config.Deployment.Performance
+	var faults []error
+	for i := range results {
+		result := &results[i]
+		result.Compare(earlier[result.Name], rule.MaxDegradation)
+		switch {
+		case !result.Slower:
+		case rule.Fail:
+			faults = append(faults, fault.New(fault.Place{}, "see what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
+		default:
+			r.sync.Warnings = append(r.sync.Warnings, result.Slowness(rule.MaxDegradation))
+		}
+	}
+	return errors.Join(faults...), nil
+}
+
+// lastExec remembers that the engine itself could not be used.
+type lastExec struct {
+	Execer
+	err atomic.Pointer[error]
+}
+
+// Exec runs a command.
+func (e *lastExec) Exec(ctx context.Context, service string, command []string) (int, string, error) {
+	if e.Execer == nil {
+		return 0, "", errors.New("there is no engine to run it on")
+	}
+	code, output, err := e.Execer.Exec(ctx, service, command)
+	if errors.Is(err, deploy.ErrUnavailable) {
+		e.err.Store(&err)
+	}
+	return code, output, err
+}

@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// maxCheckFile bounds a file in check_dir.
+const maxCheckFile = 1 << 20
+
+// checkSources is where checks get their secrets and files from.
+type checkSources struct {
+	node    *manifests.Node
+	secrets *secrets.Set
+	dir     string // the setting check_dir
+}
+
+// check makes one entry of config.yml ready.
+func (s *checkSources) check(entry manifests.Check) (checks.Check, error) {
+	check := checks.Check{Name: entry.Name, Retries: entry.Retries, Interval: entry.Interval, Timeout: entry.Timeout}
+	var err error
+	switch {
+	case entry.HTTP.URL != "":
+		check.HTTP, err = s.http(entry.HTTP)
+	case entry.TCP.Address != "":
+		check.TCP = &checks.TCP{Address: entry.TCP.Address}
+	case entry.SQL.Query != "":
+		check.SQL, err = s.sql(entry.SQL)
+	default:
+		check.Exec = &checks.Exec{Service: s.node.Stack + "_" + entry.Exec.Service, Command: entry.Exec.Command, OutputContains: entry.Exec.OutputContains}
+	}
+	return check, err
+}
+
+func (s *checkSources) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
+	token, err := s.either(entry.TokenSecret, entry.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	tls, err := s.tls(entry.TLS)
+	if err != nil {
+		return nil, err
+	}
+	status := entry.Status
+	if len(status) == 0 {
+		status = []int{200}
+	}
+	return &checks.HTTP{
+		URL: entry.URL, Method: entry.Method, Headers: entry.Headers, Body: entry.Body, Token: token,
+		Status: status, Header: entry.Header, BodyContains: entry.BodyContains,
+		JSONPath: entry.JSONPath, JSONEquals: entry.JSONEquals, SaveAs: entry.SaveAs, TLS: tls,
+	}, nil
+}
+
+func (s *checkSources) sql(entry manifests.SQLCheck) (*checks.SQL, error) {
+	password, err := s.either(entry.PasswordSecret, entry.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	tls, err := s.tls(entry.TLS)
+	if err != nil {
+		return nil, err
+	}
+	shared := s.node.Config.Database
+	database := checks.Database{
+		Host: first(entry.Host, shared.Host), Port: first(entry.Port, shared.Port, 5432), Name: first(entry.Name, shared.Name),
+		User: first(entry.User, shared.User), Password: password, SSLMode: checks.SSLMode(entry.SSLMode), TLS: tls,
+	}
+	return &checks.SQL{Database: database, Query: entry.Query, Equals: entry.Equals}, nil
+}
+
+func (s *checkSources) tls(entry manifests.CheckTLS) (checks.TLS, error) {
+	ca, err := s.either(entry.CASecret, entry.CAFile)
+	if err != nil {
+		return checks.TLS{}, err
+	}
+	tls := checks.TLS{InsecureSkipVerify: entry.InsecureSkipVerify, ServerName: entry.ServerName}
+	if ca != nil {
+		tls.CA = ca.Reveal()
+	}
+	return tls, nil
+}
+
+// secret gives a secret of the node; that it is there was seen before.
+func (s *checkSources) secret(name string) secrets.Value {
+	value, _ := s.secrets.Lookup(name, path.Join(s.node.Dir, "secrets", name))
+	return value
+}
+
+// known gives a secret of the node whose content can be seen.
+func (s *checkSources) known(name string) (secrets.Value, error) {
+	value := s.secret(name)
+	if !value.Known() {
+		return value, fault.New(fault.Place{}, "name a key that opens it in age_key_files or pgp_key_files", "the secret %q cannot be read", name)
+	}
+	return value, nil
+}
+
+// either gives what is named as a secret or as a file; nil when neither is.
+func (s *checkSources) either(secret, file string) (checks.Secret, error) {
+	switch {
+	case secret != "":
+		return s.known(secret)
+	case file != "":
+		return s.file(file)
+	}
+	return nil, nil
+}
+
+// file reads a file of check_dir. config.yml can name no other: what it names is
+// sent to servers that it names as well.
+func (s *checkSources) file(name string) (checks.Secret, error) {
+	at := filepath.Join(s.dir, name)
+	file, err := os.Open(at)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, "put the file there, for the agent's user only (mode 600)", "read a file of check_dir: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read a file of check_dir: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fault.New(fault.Place{}, "put a file there", "%s is not a regular file", at)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fault.New(fault.Place{}, "chmod 600 "+at, "others than its owner may use %s (mode %04o)", at, info.Mode().Perm())
+	}
+	content, err := io.ReadAll(io.LimitReader(file, maxCheckFile))
+	if err != nil {
+		return nil, fmt.Errorf("read a file of check_dir: %w", err)
+	}
+	return secrets.NewValue(content), nil
+}
+
+// first gives the first of the values that is set.
+func first[T comparable](values ...T) T {
+	var none T
+	for _, value := range values {
+		if value != none {
+			return value
+		}
+	}
+	return none
+}

@@ -1,0 +1,73 @@
+package checks_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/internal/postgrestest"
+)
+
+// value is a secret in tests.
+type value string
+
+func (v value) Reveal() []byte { return []byte(v) }
+
+// TestSQL asks a real PostgreSQL; nothing of libpq's environment is heeded.
+func TestSQL(t *testing.T) {
+	server := postgrestest.New(t)
+	for name, text := range map[string]string{
+		"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "nowhere", "PGPASSWORD": "wrong", "PGSSLMODE": "verify-full",
+		"PGSSLROOTCERT": "/nowhere", "PGOPTIONS": "-c default_transaction_isolation=nonsense", "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "else",
+	} {
+		t.Setenv(name, text)
+	}
+	server.Exec(t, "CREATE TABLE schema_migrations (id bigint PRIMARY KEY); INSERT INTO schema_migrations VALUES (564), (565)")
+	database := checks.Database{Host: server.Host, Port: server.Port, Name: postgrestest.Name, User: postgrestest.User, Password: value(postgrestest.Password + "\n"), SSLMode: checks.SSLPrefer}
+	const highest = "SELECT max(id) FROM schema_migrations"
+	for name, test := range map[string]struct {
+		change func(*checks.SQL)
+		want   string // of the error; "" passes
+	}{
+		"equal": {func(q *checks.SQL) { q.Equals = []string{"1", "{{env.EXPECTED}}"} }, ""},
+		"our name": {func(q *checks.SQL) {
+			q.Query, q.Equals = "SELECT current_setting('application_name')", []string{"coin-agent"}
+		}, ""},
+		"not equal":    {func(q *checks.SQL) { q.Equals = []string{"566"} }, `got "565", want "566"`},
+		"succeeds":     {func(q *checks.SQL) { q.Query = "SELECT 1" }, ""},
+		"no row":       {func(q *checks.SQL) { q.Query, q.Equals = "SELECT 1 WHERE false", []string{"1"} }, `got no row, want "1"`},
+		"null":         {func(q *checks.SQL) { q.Query, q.Equals = "SELECT NULL", []string{"1"} }, `got "", want "1"`},
+		"no table":     {func(q *checks.SQL) { q.Query = "SELECT 1 FROM nowhere" }, `query: ERROR: relation "nowhere" does not exist (42P01)`},
+		"writes":       {func(q *checks.SQL) { q.Query = "DELETE FROM schema_migrations" }, "cannot execute DELETE in a read-only transaction"},
+		"two commands": {func(q *checks.SQL) { q.Query = "COMMIT; DELETE FROM schema_migrations" }, "cannot insert multiple commands"},
+		"slow":         {func(q *checks.SQL) { q.Query = "SELECT pg_sleep(60)" }, "got no answer within 5s"},
+		"bad password": {func(q *checks.SQL) { q.Password = value("canary-wrong") }, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
+		"no database":  {func(q *checks.SQL) { q.Name = "nowhere" }, `database "nowhere" does not exist`},
+		"nobody there": {func(q *checks.SQL) { q.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"without TLS":  {func(q *checks.SQL) { q.SSLMode = checks.SSLDisable }, ""},
+		"with TLS":     {func(q *checks.SQL) { q.SSLMode, q.Query, q.Equals = checks.SSLRequire, usesTLS, []string{"t"} }, ""},
+		"prefers TLS":  {func(q *checks.SQL) { q.Query, q.Equals = usesTLS, []string{"t"} }, ""},
+		"verified":     {func(q *checks.SQL) { q.SSLMode, q.TLS.CA = checks.SSLVerifyFull, server.CA }, ""},
+		"unknown CA":   {func(q *checks.SQL) { q.SSLMode = checks.SSLVerifyFull }, "certificate signed by unknown authority"},
+		"other name": {func(q *checks.SQL) {
+			q.SSLMode, q.TLS = checks.SSLVerifyFull, checks.TLS{CA: server.CA, ServerName: "db"}
+		}, "wanted to match db"},
+		"quotes itself": {func(q *checks.SQL) { q.Query = "SELECT '" + postgrestest.Password + "'::int" }, `invalid input syntax for type integer: "***"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			query := checks.SQL{Database: database, Query: highest}
+			test.change(&query)
+			result := checks.Run(t.Context(), []checks.Check{{Name: "db", Timeout: 5 * time.Second, SQL: &query}},
+				checks.Options{Facts: map[string]string{"env.EXPECTED": "565"}})[0]
+			if result.OK != (test.want == "") || !strings.Contains(result.Error, test.want) || strings.Contains(result.Error, "canary") {
+				t.Errorf("got %v %q, want %q", result.OK, result.Error, test.want)
+			}
+		})
+	}
+	if left := server.Exec(t, "SELECT count(*) FROM schema_migrations"); left != "2" {
+		t.Errorf("%s rows are left of 2", left)
+	}
+}
+
+const usesTLS = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"

@@ -1,0 +1,93 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// execBytes is how much of a command's output is kept.
+const execBytes = 64 << 10
+
+// Exec runs a command in a running container that a service has on this node, and
+// gives its exit code and what it printed, on both streams. When ctx ends before
+// the command does, it goes on in the container: the engine cannot end it.
+func (e *Engine) Exec(ctx context.Context, service string, command []string) (code int, output string, err error) {
+	running, err := e.runningHere(ctx, service)
+	if err != nil {
+		return 0, "", err
+	}
+	created, err := e.api.ContainerExecCreate(ctx, running, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, "", e.explain("run a command in service "+service, err)
+	}
+	stream, err := e.api.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return 0, "", e.explain("run a command in service "+service, err)
+	}
+	defer stream.Close()
+	stop := context.AfterFunc(ctx, stream.Close) // reading heeds no context
+	defer stop()
+	kept := &head{limit: execBytes}
+	if _, err := stdcopy.StdCopy(kept, kept, stream.Reader); err != nil && ctx.Err() == nil {
+		return 0, "", fmt.Errorf("read what a command in service %s prints: %w", service, err)
+	}
+	if ctx.Err() != nil {
+		return 0, "", fmt.Errorf("run a command in service %s: %w", service, ctx.Err())
+	}
+	ended, err := e.api.ContainerExecInspect(ctx, created.ID)
+	if err != nil {
+		return 0, "", e.explain("ask how a command in service "+service+" ended", err)
+	}
+	return ended.ExitCode, kept.String(), nil
+}
+
+// runningHere finds the container of a service's newest running task on this node.
+func (e *Engine) runningHere(ctx context.Context, service string) (string, error) {
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return "", e.explain("ask the engine for its node", err)
+	}
+	tasks, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
+		filters.Arg("service", service), filters.Arg("node", info.Swarm.NodeID), filters.Arg("desired-state", "running"),
+	)})
+	if err != nil {
+		return "", e.explain("list the tasks of service "+service, err)
+	}
+	var newest swarm.Task
+	for _, task := range tasks {
+		if task.Status.State == swarm.TaskStateRunning && task.Status.ContainerStatus != nil && task.CreatedAt.After(newest.CreatedAt) {
+			newest = task
+		}
+	}
+	if newest.ID == "" {
+		return "", fault.New(fault.Place{}, "docker service ps "+service, "service %s has no running task on this node", service)
+	}
+	return newest.Status.ContainerStatus.ContainerID, nil
+}
+
+// MaskText hides the secrets of a stack in a text, and what looks like one.
+func MaskText(text string, stack *compose.Stack) string {
+	return looksSecret.clean(maskSecrets(text, stack))
+}
+
+// head keeps the beginning of what is written to it, and drops the rest.
+type head struct {
+	bytes.Buffer
+	limit int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	if room := h.limit - h.Len(); room > 0 {
+		h.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}

@@ -1,0 +1,70 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+// TestExec runs commands in a container of a real service.
+func TestExec(t *testing.T) {
+	t.Parallel()
+	s := swarmtest.Engine(t)
+	s.Image(t, image1)
+	engine := connect(t, s.Host)
+	stack := newStack(s.Stack(t))
+	add(stack, "web", func(spec *swarm.ServiceSpec) {
+		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "JOB_DELAY=5m") // of jobs run in it
+	})
+	rollout(t, engine, stack)
+	web := stack.Name + "_web"
+	for _, test := range []struct {
+		name    string
+		command []string
+		code    int
+		output  string
+		fails   string
+	}{
+		{name: "done", command: []string{"/app", "health"}},
+		{name: "exit code", command: []string{"/bin/sh", "-c", "exit 7"}, code: 7},
+		{name: "what it says", command: []string{"/app", "nonsense"}, code: 2, output: "nonsense"},
+		{name: "no such program", command: []string{"/nowhere"}, code: 126, output: "no such file or directory"}, // newer engines: 127
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, output, err := engine.Exec(t.Context(), web, test.command)
+			if err != nil || min(code, 126) != test.code || !strings.Contains(output, test.output) {
+				t.Errorf("got %d, %q, %v; want %d, %q", code, output, err, test.code, test.output)
+			}
+		})
+	}
+	t.Run("no task", func(t *testing.T) {
+		_, _, err := engine.Exec(t.Context(), stack.Name+"_nobody", []string{"/app"})
+		if err == nil || !strings.Contains(err.Error(), stack.Name+"_nobody") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("too slow", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if _, _, err := engine.Exec(ctx, web, []string{"/app", "/job.sh", "migrate"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestMaskText(t *testing.T) {
+	t.Parallel()
+	stack := newStack("s")
+	addSecret(stack, "db", "1", "canary-value")
+	got := deploy.MaskText("it says canary-value and password=hunter2 of x", stack)
+	if got != "it says *** and password=*** of x" {
+		t.Errorf("got %q", got)
+	}
+}
