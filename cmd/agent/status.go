@@ -109,6 +109,7 @@ func (a *app) printStatus(s agent.Status) {
 		p.line("  looking   last %s, next in %s", ago(s.LastLook), roughly(time.Until(s.NextPoll)))
 	}
 	printGitLab(p, s)
+	printOverdue(p, s)
 	printServices(p, s)
 }
 

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+)
+
+func (a *app) secretsListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the node's secrets in Swarm: live version, age, users, rotation, and which old versions stay, and why",
+		Args:  noArgs,
+	}
+	output := outputFlag(cmd, "text", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output, "text", "json"); err != nil {
+			return err
+		}
+		survey, err := a.survey(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *output == "json" {
+			return printJSON(a.stdout, survey.Secrets)
+		}
+		a.printSecrets(survey)
+		return nil
+	}
+	return cmd
+}
+
+// survey asks the daemon, or looks by itself with the state file when none runs.
+func (a *app) survey(ctx context.Context) (*agent.Survey, error) {
+	survey, err := agent.NewClient(a.settings.Socket).Survey(ctx)
+	if !errors.Is(err, agent.ErrNotRunning) {
+		return survey, err
+	}
+	store, err := state.OpenReadOnly(a.settings.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }()
+	engine, err := a.settings.Connect()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = engine.Close() }()
+	return agent.Look(ctx, engine, store, time.Now())
+}
+
+func (a *app) printSecrets(survey *agent.Survey) {
+	p := newPrinter(a.stdout)
+	var rows [][]string
+	for _, secret := range survey.Secrets {
+		name := secret.Secret
+		if live := secret.Live; live != nil {
+			rows = append(rows, append(versionColumns(name, *live, survey.At), rotationText(secret, survey.At), usersText(*live)))
+			name = ""
+		}
+		for _, old := range secret.Others {
+			rows = append(rows, append(versionColumns(name, old, survey.At), "", p.paint(dim, fateText(old))))
+			name = ""
+		}
+	}
+	p.table([]string{"SECRET", "VERSION", "CREATED", "AGE", "ROTATION", "USED BY, OR WHY IT STAYS"}, rows)
+}
+
+func versionColumns(secret string, version deploy.Version, now time.Time) []string {
+	return []string{secret, version.Name, version.Created.Local().Format(time.DateTime), roughly(now.Sub(version.Created))}
+}
+
+func rotationText(secret agent.ListedSecret, now time.Time) string {
+	switch {
+	case secret.Due.IsZero():
+		return "-"
+	case secret.Overdue:
+		return "overdue by " + roughly(now.Sub(secret.Due))
+	}
+	return "due in " + roughly(secret.Due.Sub(now))
+}
+
+func usersText(version deploy.Version) string {
+	if len(version.Uses) == 0 {
+		return "no service"
+	}
+	texts := make([]string, 0, len(version.Uses))
+	for _, use := range version.Uses {
+		texts = append(texts, use.Service+" "+use.Target)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// fateText says why a version stays, or that it goes.
+func fateText(version deploy.Version) string {
+	if version.Collectable() {
+		return "goes at the next collection"
+	}
+	return "stays: " + strings.Join(version.Kept, "; ")
+}
+
+func printOverdue(p printer, s agent.Status) {
+	now := time.Now()
+	for _, rotation := range s.Overdue {
+		p.line("  rotation  %s", p.paint(yellow, fmt.Sprintf("%s is %s old and should have been rotated %s ago",
+			rotation.Name, roughly(now.Sub(rotation.Created)), roughly(rotation.Overdue(now)))))
+		p.line("            hint: agent secrets rotate %s --environment %s", rotation.Secret, s.Environment)
+	}
+}
