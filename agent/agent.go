@@ -57,6 +57,7 @@ type Parts struct {
 	Store    *state.Store
 	Reports  reports // nil: GitLab is not told
 	Exec     Execer  // runs the commands of checks; nil: they fail
+	Notices  Notices // people who are told; without an outbox nobody is
 	Metrics  *Metrics
 	Audit    *audit.Log // of Store's folder; see OpenAudit
 }

@@ -194,9 +194,13 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 	return nil
 }
 
-// report queues the sync's state for GitLab; it waits in the state file until
-// GitLab has it, and never holds a rollout up.
+// report queues the sync's state for GitLab, and for the people whom config.yml
+// names; it waits in the state file until they have it, and never holds a
+// rollout up.
 func (a *Agent) report(sync *state.Sync) error {
+	if err := a.announce(sync); err != nil {
+		return err
+	}
 	if a.Reports == nil {
 		return nil
 	}

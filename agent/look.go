@@ -58,6 +58,7 @@ func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
 // those of a survey.
 func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress func(string)) outcome {
 	last := a.snapshot().sync
+	a.recallWebhook(ctx, revision)
 	plan, err := a.observe(ctx)
 	if err == nil {
 		a.surveyWhenDue(ctx)
@@ -97,6 +98,9 @@ func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), plan.Steps })
 	a.Metrics.drift(len(plan.Steps))
+	if v.applied != nil && v.sync.State == state.Succeeded {
+		return plan, a.announceDrift(v, plan)
+	}
 	return plan, nil
 }
 

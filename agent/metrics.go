@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/state"
 )
 
@@ -26,6 +27,7 @@ type Metrics struct {
 	lastSuccess prometheus.Gauge
 	phases      *prometheus.HistogramVec
 	pollErrors  prometheus.Counter
+	notices     *prometheus.CounterVec
 	secrets     *versionMetrics
 	checks      *checkMetrics
 
@@ -69,6 +71,10 @@ func NewMetrics(environment, node, version string) *Metrics {
 	m.checks = newCheckMetrics(labels)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
+	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "coin_agent_notices_total", Help: "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", ConstLabels: labels,
+	}, []string{"receiver", "result"})
+	m.registry.MustRegister(m.notices)
 	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -76,6 +82,11 @@ func NewMetrics(environment, node, version string) *Metrics {
 
 func (m *Metrics) phase(name string, seconds float64) {
 	m.phases.WithLabelValues(name).Observe(seconds)
+}
+
+// notified counts an attempt to tell a kind of receiver of a rollout.
+func (m *Metrics) notified(kind notify.Kind, result string) {
+	m.notices.WithLabelValues(string(kind), result).Inc()
 }
 
 func (m *Metrics) drift(services int) { m.drifted.Set(float64(services)) }

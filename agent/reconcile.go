@@ -117,7 +117,7 @@ func (r *reconcile) load(context.Context) error {
 		return err
 	}
 	r.node, r.sync.Stack = node, node.Stack
-	return nil
+	return r.Notices.use(node.Config)
 }
 
 func (r *reconcile) decrypt(context.Context) error {
@@ -126,6 +126,9 @@ func (r *reconcile) decrypt(context.Context) error {
 		return err
 	}
 	r.secrets, err = OpenSecrets(r.node, keys)
+	if err == nil {
+		r.Notices.learn(r.node, r.secrets)
+	}
 	return err
 }
 

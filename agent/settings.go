@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -63,6 +64,13 @@ type Settings struct {
 	GitLabProject   string `name:"gitlab_project" help:"GitLab project: path or number"`
 	GitLabTokenFile string `name:"gitlab_token_file" help:"file with GitLab's API token"`
 
+	SlackWebhookFile string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
+	SMTPAddress      string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
+	SMTPUser         string `name:"smtp_user" help:"user of the mail server; empty for no login"`
+	SMTPPasswordFile string `name:"smtp_password_file" help:"file with that user's password"`
+	SMTPFrom         string `name:"smtp_from" help:"e-mail address that notifications come from"`
+	SMTPTLS          string `name:"smtp_tls" help:"how the mail server is spoken to: starttls, tls, or none on this machine"`
+
 	LogLevel  string `name:"log_level" help:"debug, info, warn or error"`
 	LogFormat string `name:"log_format" help:"text or json"`
 }
@@ -76,6 +84,7 @@ func DefaultSettings() Settings {
 		Socket:    "/run/coin-agent/agent.sock",
 		Listen:    "127.0.0.1:9180",
 		Interval:  30 * time.Second,
+		SMTPTLS:   string(notify.StartTLS),
 		LogLevel:  "info",
 		LogFormat: "text",
 
@@ -238,7 +247,8 @@ func (s *Settings) Validate() error {
 			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is no address"))
 		}
 	}
-	faults = append(faults, s.checkListen(), s.checkSocket())
+	_, mailErr := s.mailServer()
+	faults = append(faults, s.checkListen(), s.checkSocket(), mailErr)
 	return errors.Join(faults...)
 }
 

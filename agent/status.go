@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -72,7 +73,8 @@ type Status struct {
 	PollError string    `json:"poll_error,omitempty"`
 	PollHint  string    `json:"poll_hint,omitempty"`
 
-	GitLab *gitlab.Health `json:"gitlab,omitempty"`
+	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
+	Notices *notify.Health `json:"notices,omitempty"`
 }
 
 // AppliedStatus is the revision that runs.
@@ -97,6 +99,7 @@ func (a *Agent) Status() Status {
 		health := a.Reports.Health()
 		status.GitLab = &health
 	}
+	status.Notices = a.Notices.health()
 	status.InSync = v.pollError == nil && len(v.drift) == 0 && v.desired != nil && v.sync != nil &&
 		v.sync.State == state.Succeeded && v.sync.Commit == v.desired.Commit
 	return status

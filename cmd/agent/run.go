@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -61,6 +62,7 @@ func (a *app) daemon(ctx context.Context) error {
 	if d.outbox != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
 	}
+	services = append(services, func(ctx context.Context) error { _ = d.notices.Run(ctx); return nil })
 	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
 	err = together(ctx, services)
 	log.Info("agent stopped")
@@ -112,6 +114,8 @@ type parts struct {
 	store  *state.Store
 	outbox *gitlab.Outbox
 	audit  *audit.Log
+
+	notices *notify.Outbox
 }
 
 // assemble makes an agent of the settings.
@@ -147,6 +151,11 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Store: store, Audit: auditLog,
 		Keys: a.settings.Keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
 	}
+	if made.Notices, err = a.settings.Notices(store, log, made.Metrics); err != nil {
+		p.close()
+		return nil, err
+	}
+	p.notices = made.Notices.Outbox
 	if client != nil {
 		p.outbox = gitlab.NewOutbox(client, state.Outbox{Store: store}, log)
 		made.Reports = p.outbox

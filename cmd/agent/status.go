@@ -110,6 +110,7 @@ func (a *app) printStatus(s agent.Status) {
 	}
 	printGitLab(p, s)
 	printOverdue(p, s)
+	printNotices(p, s)
 	printServices(p, s)
 }
 
@@ -204,6 +205,32 @@ func printGitLab(p printer, s agent.Status) {
 	}
 	if health.Refused != nil {
 		p.line("            %s", p.paint(yellow, fmt.Sprintf("refused: %s of %s: %s", health.Refused.Report.State, short(health.Refused.Report.Commit), health.Refused.Reason)))
+	}
+}
+
+// printNotices says who waits to be told, and why. Nothing where nobody is to be
+// told.
+func printNotices(p printer, s agent.Status) {
+	if s.Notices == nil || len(s.Notices.Receivers) == 0 {
+		return
+	}
+	text := "all notices sent"
+	if n := s.Notices.Undelivered; n > 0 {
+		text = counted(n, "notice", "notices") + " not sent to everybody"
+	}
+	if n := s.Notices.Dropped; n > 0 {
+		text += fmt.Sprintf(", %d dropped (the log says which)", n)
+	}
+	p.line("  notices   %s", text)
+	for _, one := range s.Notices.Receivers {
+		if one.Trouble != nil {
+			p.line("            %s", p.paint(red, one.String()+": "+one.Trouble.Error))
+			printHint(p, one.Trouble.Hint)
+		}
+		if one.Refused != nil {
+			p.line("            %s", p.paint(yellow, fmt.Sprintf("%s: refused %q: %s", one.String(), one.Refused.Title, one.Refused.Reason)))
+			printHint(p, one.Refused.Hint)
+		}
 	}
 }
 

@@ -66,12 +66,12 @@ func (a *app) syncOnce(ctx context.Context) error {
 	defer p.close()
 	sync, err := p.agent.Once(ctx, a.progress)
 	err = a.outcome(sync, err)
+	limited, cancel := context.WithTimeout(ctx, reportLimit)
+	defer cancel()
 	if p.outbox != nil {
-		limited, cancel := context.WithTimeout(ctx, reportLimit)
-		defer cancel()
 		err = errors.Join(err, p.outbox.Flush(limited))
 	}
-	return err
+	return errors.Join(err, p.notices.Flush(limited))
 }
 
 // outcome prints how a sync ended.

@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+// checkNotices sees whether those whom config.yml names can be told: a webhook's
+// URL is there, and the mail server lets the agent in. Nothing is sent. Rollouts
+// go on without: trouble is worth a look only.
+func (d *doctor) checkNotices(ctx context.Context) (string, error) {
+	if d.checkout == nil {
+		return "", errSkipped("git")
+	}
+	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
+	if err != nil {
+		return "", errSkipped("the manifests")
+	}
+	wanted := node.Config.Notifications
+	var good []string
+	var faults []error
+	note := func(text string, err error) {
+		if err != nil {
+			faults = append(faults, doubt{err})
+			return
+		}
+		good = append(good, text)
+	}
+	if wanted.Slack.Channel != "" {
+		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook(node))
+	}
+	if len(wanted.Email) > 0 {
+		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
+	}
+	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
+		return "config.yml names nobody to tell", nil
+	}
+	return strings.Join(good, "; "), errors.Join(append(faults, d.deliveryTrouble(ctx)...)...)
+}
+
+func (d *doctor) checkWebhook(node *manifests.Node) error {
+	slack, err := notify.NewSlack(d.settings.SlackWebhookFile, d.settings.CAFile)
+	if err != nil {
+		return err
+	}
+	if d.settings.SlackWebhookFile == "" {
+		keys, err := d.settings.Keyring()
+		if err != nil {
+			return errSkipped("keys")
+		}
+		set, err := OpenSecrets(node, keys)
+		if err != nil {
+			return errSkipped("the manifests")
+		}
+		defer set.Wipe()
+		value, why := webhookOf(node, set)
+		defer value.Wipe()
+		slack.Learn(value, why)
+	}
+	return slack.Ready()
+}
+
+func (d *doctor) checkMail(ctx context.Context) error {
+	server, err := d.settings.mailServer()
+	if err != nil {
+		return err
+	}
+	if server == nil {
+		return notify.ErrNoMailServer
+	}
+	return server.Check(ctx)
+}
+
+// deliveryTrouble asks the running agent what it could not deliver; without one
+// there is nothing to ask.
+func (d *doctor) deliveryTrouble(ctx context.Context) []error {
+	status, err := NewClient(d.settings.Socket).Status(ctx)
+	if err != nil || status.Notices == nil {
+		return nil
+	}
+	var faults []error
+	for _, one := range status.Notices.Receivers {
+		if one.Trouble != nil {
+			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s waits for %s: %s", one.Receiver, count(one.Waiting, "notice"), one.Trouble.Error), one.Trouble.Hint)})
+		}
+		if one.Refused != nil {
+			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s did not take a notice: %s", one.Receiver, one.Refused.Reason), one.Refused.Hint)})
+		}
+	}
+	return faults
+}

@@ -1,0 +1,249 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Notices are what tells people. The zero value tells nobody.
+type Notices struct {
+	Outbox *notify.Outbox
+	Slack  *notify.Slack // among the outbox's senders
+}
+
+// use takes what config.yml says of notifications.
+func (n Notices) use(config *manifests.Config) error {
+	if n.Outbox == nil {
+		return nil
+	}
+	var wants notify.Wants
+	if slack := config.Notifications.Slack; slack.Channel != "" {
+		wants.Variable = slack.WebhookURLVariable
+		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.KindSlack, Address: slack.Channel})
+	}
+	for _, address := range config.Notifications.Email {
+		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.KindEmail, Address: address})
+	}
+	for _, event := range config.Events() {
+		wants.Events = append(wants.Events, notify.Event(event))
+	}
+	return n.Outbox.Use(wants)
+}
+
+// learn keeps the webhook's URL of the node's secrets in memory, or why there is
+// none, until the next sync opens them.
+func (n Notices) learn(node *manifests.Node, set *secrets.Set) {
+	if n.Slack == nil || node.Config.Notifications.Slack.Channel == "" {
+		return
+	}
+	n.Slack.Learn(webhookOf(node, set))
+	n.Outbox.Nudge(notify.KindSlack)
+}
+
+// webhookOf finds the webhook's URL in the node's secrets. The Value is a copy
+// that outlives them.
+func webhookOf(node *manifests.Node, set *secrets.Set) (secrets.Value, error) {
+	name := node.Config.Notifications.Slack.WebhookURLVariable
+	if name == "" {
+		return secrets.Value{}, fault.New(node.Config.Place("notifications.slack"),
+			"set webhook_url_variable to a key of the node's secrets.enc, or slack_webhook_file in the agent's settings", "it is not said where the webhook's URL is")
+	}
+	value, found := set.Lookup(name, "")
+	if found && value.Known() {
+		return secrets.NewValue(bytes.Clone(value.Reveal())), nil
+	}
+	if variable, clear := node.Variables[name]; clear {
+		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
+			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
+	}
+	if found {
+		return secrets.Value{}, fault.New(fault.Place{}, "set age_key_files or pgp_key_files", "the webhook's URL cannot be read without a key")
+	}
+	return secrets.Value{}, set.Missing(name, "")
+}
+
+// lacksWebhook says that messages wait for a webhook's URL that the node's
+// secrets may hold, and that nobody has looked since the start.
+func (n Notices) lacksWebhook() bool {
+	if n.Slack == nil || !n.Slack.Unlearned() {
+		return false
+	}
+	for _, receiver := range n.Outbox.Health().Receivers {
+		if receiver.Kind == notify.KindSlack && receiver.Waiting > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// recallWebhook opens the node's secrets for the webhook's URL, which is written
+// down nowhere, when messages have waited over a restart and no sync is due.
+func (a *Agent) recallWebhook(ctx context.Context, revision gitsync.Revision) {
+	if !a.Notices.lacksWebhook() {
+		return
+	}
+	checkout, err := a.Source.Fetch(ctx, revision, a.Settings.Paths())
+	if err != nil {
+		a.Log.Warn("cannot look for the webhook's URL", "revision", short(revision.Commit), "error", err.Error())
+		return // the next look tries again
+	}
+	node, err := manifests.Load(checkout.FS, a.Settings.Environment, a.Settings.Node)
+	if err != nil {
+		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
+		return
+	}
+	keys, err := a.Keys()
+	if err != nil {
+		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
+		return
+	}
+	set, err := OpenSecrets(node, keys)
+	if err != nil {
+		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
+		return
+	}
+	defer set.Wipe()
+	a.Notices.learn(node, set)
+}
+
+func (n Notices) health() *notify.Health {
+	if n.Outbox == nil {
+		return nil
+	}
+	health := n.Outbox.Health()
+	return &health
+}
+
+// announce tells people what became of a sync. The outbox skips what it has told
+// already. A commit that changes nothing here is no news.
+func (a *Agent) announce(sync *state.Sync) error {
+	if a.Notices.Outbox == nil || sync.Unchanged {
+		return nil
+	}
+	n := a.notice(sync)
+	switch sync.State {
+	case state.Failed, state.RolledBack:
+		n.Event, n.Title = notify.Failure, "rollout failed at "+sync.Stage
+		if sync.State == state.RolledBack {
+			n.Title += " and was rolled back"
+		}
+		for _, one := range sync.All() {
+			n.Details = append(n.Details, notify.Detail{Text: one.Error, Hint: one.Hint})
+		}
+		n.Next = "the revision is held; a new commit, or `agent sync` on the node, tries again"
+		if sync.Retry {
+			n.Next = "it is tried again by itself"
+		}
+	case state.Waiting:
+		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+		n.Next = "`agent diff` on the node shows the plan, `agent sync` rolls it out"
+	case state.Succeeded:
+		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Touched
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+	case state.Pending, state.Running, state.Superseded:
+		return nil
+	}
+	if err := a.Notices.Outbox.Tell(n); err != nil {
+		return fmt.Errorf("queue notice: %w", err)
+	}
+	return nil
+}
+
+// notice is what all notices of a sync have.
+func (a *Agent) notice(sync *state.Sync) notify.Notice {
+	return notify.Notice{
+		Environment: a.Settings.Environment, Node: a.Settings.Node, Stack: sync.Stack, Release: sync.Release,
+		Commit: sync.Commit, Ref: sync.Ref, Author: sync.Author, Subject: sync.Subject, Link: a.Settings.commitLink(sync.Commit),
+	}
+}
+
+// commitLink is the commit's page in GitLab; empty where the settings do not
+// tell its address.
+func (s *Settings) commitLink(commit string) string {
+	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" || commit == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
+}
+
+// announceDrift tells people once that the live services differ from what was
+// applied.
+func (a *Agent) announceDrift(v view, plan deploy.Plan) error {
+	if a.Notices.Outbox == nil {
+		return nil
+	}
+	if len(plan.Steps) == 0 {
+		return a.Notices.Outbox.DriftOver()
+	}
+	n := a.notice(v.sync)
+	n.Event, n.Title = notify.Drift, "the live services differ from what was applied"
+	for _, step := range plan.Steps {
+		n.Details = append(n.Details, notify.Detail{Text: driftOf(step)})
+	}
+	n.Next = "`agent diff` on the node shows it, `agent sync` puts back what was applied"
+	if v.applied.Drift == string(manifests.DriftCorrect) {
+		n.Next = "what was applied is put back by itself"
+	}
+	if err := a.Notices.Outbox.Tell(n); err != nil {
+		return fmt.Errorf("queue notice: %w", err)
+	}
+	return nil
+}
+
+func driftOf(step deploy.Step) string {
+	labels := make([]string, 0, len(step.Changes))
+	for _, change := range step.Changes {
+		labels = append(labels, change.Label())
+	}
+	text := fmt.Sprintf("%s %s: ", step.Kind, step.Name)
+	if len(labels) == 0 {
+		return text + "to " + string(step.Action)
+	}
+	return text + strings.Join(labels, ", ")
+}
+
+// Notices makes what tells people, over what the store holds. A kind of receiver
+// that the settings say nothing of waits until they do.
+func (s *Settings) Notices(store *state.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
+	slack, err := notify.NewSlack(s.SlackWebhookFile, s.CAFile)
+	if err != nil {
+		return Notices{}, err
+	}
+	senders := map[notify.Kind]notify.Sender{notify.KindSlack: slack}
+	mail, err := s.mailServer()
+	if err != nil {
+		return Notices{}, err
+	}
+	if mail != nil {
+		senders[notify.KindEmail] = mail
+	}
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.notified})
+	return Notices{Outbox: outbox, Slack: slack}, err
+}
+
+// mailServer is the one that the settings name; nil for none.
+func (s *Settings) mailServer() (*notify.SMTP, error) {
+	if s.SMTPAddress == "" {
+		if s.SMTPUser != "" || s.SMTPPasswordFile != "" || s.SMTPFrom != "" {
+			return nil, fault.New(fault.Place{}, "set smtp_address, or leave out the other smtp_ settings", "the setting smtp_address is missing")
+		}
+		return nil, nil
+	}
+	return notify.NewSMTP(notify.SMTPOptions{
+		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
+		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
+	})
+}
