@@ -177,12 +177,16 @@ func (s *scanner) add(err error) {
 	}
 }
 
+// sealedNames end the names of files that SOPS has encrypted, and of those that
+// hold private keys in binary form.
+var sealedNames = []string{".enc", ".p12", ".pfx", ".jks", ".keystore", ".kdbx"}
+
 // encryptedByName says that a file of this name has to be encrypted.
 func (s *scanner) encryptedByName(file File) bool {
 	if ignored(file) || path.Base(file.Path) == "README.md" {
 		return false
 	}
-	return strings.HasSuffix(file.Path, ".enc") || inSecretsFolder(file.Path) ||
+	return slices.Contains(sealedNames, path.Ext(file.Path)) || inSecretsFolder(file.Path) ||
 		slices.ContainsFunc(s.rules, func(rule *regexp.Regexp) bool { return rule.MatchString(file.Path) })
 }
 

@@ -49,6 +49,22 @@ var planted = map[string]struct{ file, line, what, value string }{
 	"env quoted":    {"node.env", `export API_KEY="k-1234567"`, "API_KEY looks like a secret in plaintext", "k-1234567"},
 	"small letters": {"x.env", "db_password=hunter2", "db_password looks like a secret in plaintext", "hunter2"},
 	"yaml mapping":  {"docker-compose.yml", "      JWT_SECRET: hunter2hunter2", "JWT_SECRET looks like a secret in plaintext", "hunter2"},
+	"pin":           {"node.env", "HSM_PIN=123456", "HSM_PIN looks like a secret in plaintext", "123456"},
+	"auth":          {"node.env", "REGISTRY_AUTH=Y29pbjpodW50ZXIy", "REGISTRY_AUTH looks like a secret in plaintext", "Y29p"},
+	"pass":          {"node.env", "SMTP_PASS=hunter2", "SMTP_PASS looks like a secret in plaintext", "hunter2"},
+	"card keys":     {"project.env", "CARD_ENCRYPTION_KEY=card-enc-key-ghi", "CARD_ENCRYPTION_KEY looks like a secret in plaintext", "card-enc"},
+	"access":        {"project.env", "DB_ACCESS=coin:hunter2", "DB_ACCESS looks like a secret in plaintext", "hunter2"},
+	"fallback":      {"node.env", `DB_PASSWORD="${DB_PASSWORD:-hunter2}"`, "DB_PASSWORD looks like a secret in plaintext", "hunter2"},
+	"bcrypt":        {"project.env", "ADMIN_PASSWORD=$2a$10$N9qo8uLOickgx2ZMRZoMye", "ADMIN_PASSWORD looks like a secret in plaintext", "N9qo"},
+	"slash first":   {"project.env", "JWT_SECRET=/kU3x+Zq0a==", "JWT_SECRET looks like a secret in plaintext", "kU3x"},
+	"switched off":  {"project.env", "#DATABASE_PASSWORD=hunter2", "DATABASE_PASSWORD looks like a secret in plaintext", "hunter2"},
+	"script":        {"deploy.sh", `export RUNNER_TOKEN="hunter2-hunter2"`, "RUNNER_TOKEN looks like a secret in plaintext", "hunter2"},
+	"settings file": {"msmtp.conf", "smtp.password = hunter2", "smtp.password looks like a secret in plaintext", "hunter2"},
+	"json":          {"settings.json", `{"db": {"user": "coin", "dbPassword": "hunter2"}}`, "dbPassword looks like a secret in plaintext", "hunter2"},
+	"docker login":  {"config.json", `{"auths": {"harbor.example.com": {"auth": "Y29pbjpodW50ZXIy"}}}`, "this looks like a registry login in plaintext", "Y29p"},
+	"yaml flow":     {"docker-compose.yml", "    environment: {LOG_LEVEL: debug, JWT_SECRET: hunter2hunter2}", "JWT_SECRET looks like a secret in plaintext", "hunter2"},
+	"yaml small":    {"values.yml", "    db_password: hunter2", "db_password looks like a secret in plaintext", "hunter2"},
+	"yaml quoted":   {"docker-compose.yml", `      JWT_SECRET: "*{hunter2"`, "JWT_SECRET looks like a secret in plaintext", "hunter2"},
 	"yaml list":     {"docker-compose.yaml", "      - JWT_SECRET=hunter2hunter2", "JWT_SECRET looks like a secret in plaintext", "hunter2"},
 }
 
@@ -77,12 +93,23 @@ func TestScanPassesOver(t *testing.T) {
 		"DATABASE_PASSWORD_FILE=/run/secrets/db", "PASSWORD_LENGTH=32", "TOKEN_TTL=3600", "SECRET_ENABLED=true", "JWT_SECRET=/run/secrets/jwt",
 		"SV_api_token=3", "MONKEY=banana", "KEYCLOAK=on-premise", "API_KEY=ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]", "PUBLIC_KEY=MIIBIjANBg",
 		"DSN=postgres://coin:${DB_PASSWORD}@db/coin", "REGISTRY=https://registry.example.com:5000/coin", "# API_KEY is in secrets.enc",
+		"#API_KEY=<your key>", "# PASSWORD=what people type", "DB_PASSWORD=${DB_PASSWORD:-YOUR_DB_PASSWORD}", `NEW_PASSWORD=$(openssl rand -base64 32)`,
+		"DB_PASSWORD=${DB_PASSWORD:?set it}", "API_KEY=encrypted...", `REGISTRY_AUTH="--with-registry-auth"`, "ROUTING_KEY=coin.payments",
+		"TOKEN_SERVICE_TOKEN=https://auth.example.com/v1", "API_KEY= # in secrets.enc", `JWT_SECRET="" # in secrets.enc`, "PASSWORD_MIN_LENGTH=12",
+		"TOKEN_ISSUER=coin", "API_KEY_HEADER=X-Api-Key", "MAX_TOKENS=4000", "CLIENT_SECRET=${CLIENT_SECRET}", "HSM_PIN=$HSM_PIN",
 	} {
 		if found := scan(t, map[string]string{"project.env": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
 	}
-	for _, line := range []string{"secrets: [db_password]", "      - source: api_key", "  secret: db", "  API_KEY: $API_KEY", "    token: abcdefgh"} {
+	for _, line := range []string{`PGPASSWORD="${DB_PASSWORD}" psql \\`, `SECRET_NAME="${key}_v${SECRET_VERSION}"`, "key=$(basename $file)", `TOKEN="Bearer $TOKEN"`} {
+		if found := scan(t, map[string]string{"deploy.sh": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
+			t.Errorf("%s: %v", line, found)
+		}
+	}
+	for _, line := range []string{"secrets: [db_password]", "      - source: api_key", "  secret: db", "  API_KEY: $API_KEY", "    token: abcdefgh",
+		"  db_password:", "  db_password: {file: ./secrets/db_password}", "    JWT_SECRET: *jwt", "      - {source: server.key, target: server.key}", "  key: docker-contexts",
+		`    name: api_key.$SV_api_key`, "      api_key: [one, two]", "  webhook_url_variable: SLACK_WEBHOOK_SANDBOX"} {
 		if found := scan(t, map[string]string{"docker-compose.yml": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
@@ -119,6 +146,7 @@ func TestScanFiles(t *testing.T) {
 		"environments/free/nodes/n/secrets/db":     "hunter2",
 		"certificates/one.p12":                     "\x00\x01",
 		"secrets/code.go":                          "package secrets",
+		"stores/shop.jks":                          "\xfe\xed\xfe\xed",
 		"picture.png":                              "\x89PNG\x00\x00AKIA" + "IOSFODNN7EXAMPLE",
 	}
 	found := scan(t, files, secrets.ScanOptions{Plaintext: func(name string) bool { return strings.HasPrefix(name, "environments/free/") }})
@@ -129,6 +157,7 @@ func TestScanFiles(t *testing.T) {
 		"environments/e/nodes/n/secrets/x/y: the file is not encrypted",
 		"environments/e/nodes/p/secrets.enc:1: the value of \"API_KEY\" should be encrypted, but stands in plaintext",
 		"environments/e/nodes/secrets/secrets/z: the file is not encrypted",
+		"stores/shop.jks: the file is not encrypted",
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
