@@ -68,6 +68,8 @@ type world struct {
 	applied     int  // plans that were applied
 	reported    []gitlab.Report
 	description string
+	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
+	after       func()                           // ends what notices started
 }
 
 // inWorld runs a test in a world whose daemon does not run yet.
@@ -123,8 +125,12 @@ func (w *world) start() {
 	if w.audit, err = agent.OpenAudit(&settings, "test", store, slog.New(slog.DiscardHandler)); err != nil {
 		w.t.Fatal(err)
 	}
+	var notices agent.Notices
+	if w.notices != nil {
+		notices = w.notices(store)
+	}
 	w.agent = agent.New(agent.Parts{
-		Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
+		Notices: notices, Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
 		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -167,6 +173,9 @@ func (w *world) gaps() (gaps []time.Duration) {
 func (w *world) halt() {
 	w.stop()
 	w.stop = nil
+	if w.after != nil {
+		w.after()
+	}
 	if err := errors.Join(w.audit.Close(), w.store.Close()); err != nil {
 		w.t.Error(err)
 	}

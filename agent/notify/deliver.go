@@ -171,6 +171,9 @@ func (o *Outbox) settle(one parcel, refused error) {
 func (o *Outbox) putOff(one parcel, err error) {
 	next := o.waits[one.to].longer(err)
 	o.waits[one.to] = next
+	if errors.Is(err, errUnlearned) && next.tries <= flushTries {
+		return // after a start, the agent is about to open the node's secrets
+	}
 	o.count(one.to.Kind, "failed")
 	trouble, known := o.troubles[one.to]
 	if !known {

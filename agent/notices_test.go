@@ -1,0 +1,187 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// mailbox is a mail server in memory.
+type mailbox struct {
+	mu    sync.Mutex
+	down  error
+	mails []notify.Message
+}
+
+func (m *mailbox) Send(_ context.Context, _ notify.Receiver, message notify.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		m.mails = append(m.mails, message)
+	}
+	return m.down
+}
+
+func (m *mailbox) set(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = err
+}
+
+// wants demands the mails since the last time, by their titles.
+func (m *mailbox) wants(t *testing.T, want ...string) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var got []string
+	for _, mail := range m.mails {
+		got = append(got, strings.TrimPrefix(mail.Title, "sandbox/node3: "))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	m.mails = nil
+}
+
+// inMailWorld is a world whose config.yml names one address, and its mailbox.
+func inMailWorld(t *testing.T, config string, test func(w *world, box *mailbox)) {
+	t.Helper()
+	inWorld(t, func(w *world) {
+		box := &mailbox{}
+		w.notices = func(store *state.Store) agent.Notices {
+			outbox, err := notify.NewOutbox(notify.Options{
+				Senders: map[notify.Kind]notify.Sender{notify.KindEmail: box}, Store: store, Log: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(w.t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = outbox.Run(ctx)
+			}()
+			w.after = func() {
+				cancel()
+				<-ended
+			}
+			return agent.Notices{Outbox: outbox}
+		}
+		w.commit("1", configFile, "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"+config)
+		test(w, box)
+	})
+}
+
+const toOps = "notifications: {email: [ops@example.com]}\n"
+
+const goodCompose, badCompose = "services: {web: {image: \"app:$TAG\"}}\n", "services: {web: {image: \"app:$TAGG\"}}\n"
+
+func TestFailureAndRecoveryAreTold(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.poll()
+		box.wants(t)
+		bad := w.commit("2", nodeDir+"docker-compose.yml", badCompose)
+		w.poll()
+		w.wantLast(bad, state.Failed)
+		box.wants(t, "rollout failed at render")
+		w.pass(time.Hour)
+		w.halt()
+		w.start()
+		w.pass(time.Hour)
+		box.wants(t)
+		w.commit("4", nodeDir+"docker-compose.yml", goodCompose)
+		w.poll()
+		w.pass(time.Hour)
+		box.wants(t, "recovered: rolled out, release 1")
+	})
+}
+
+// TestBrokenConfigIsTold goes to those whom the last good config.yml named.
+func TestBrokenConfigIsTold(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.commit("2", configFile, "environment: {nmae: sandbox}\n")
+		w.poll()
+		box.wants(t, "rollout failed at load")
+	})
+}
+
+// TestRetriesAreToldOnce lets the engine fail for a day, in two ways by turns.
+func TestRetriesAreToldOnce(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		for i := range 48 {
+			w.set(func() { w.engineErr = errors.New([]string{"engine down", "engine gone"}[i%2]) })
+			w.pass(30 * time.Minute)
+		}
+		box.wants(t, "rollout failed at plan, release 2", "rollout failed at plan, release 2")
+		w.set(func() { w.engineErr = nil })
+		w.pass(time.Hour)
+		box.wants(t, "recovered: rolled out, release 2")
+	})
+}
+
+func TestWaitingIsToldOnce(t *testing.T) {
+	inMailWorld(t, toOps+"approval: {required: true}\n", func(w *world, box *mailbox) {
+		w.start()
+		w.pass(time.Hour)
+		w.halt()
+		w.start()
+		w.pass(time.Hour)
+		box.wants(t, "rollout waits: approval is required, release 1")
+	})
+}
+
+func TestDriftIsTold(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		var proper map[string]swarm.ServiceSpec
+		w.set(func() {
+			proper = w.live
+			w.live = map[string]swarm.ServiceSpec{}
+		})
+		w.pass(time.Hour)
+		box.wants(t, "the live services differ from what was applied, release 1")
+		w.set(func() { w.live = proper })
+		w.pass(time.Hour)
+		w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
+		w.pass(time.Hour)
+		box.wants(t, "the live services differ from what was applied, release 1")
+	})
+}
+
+// TestReceiverDownHoldsNothingUp rolls out while nobody can be told, over a
+// restart, and tells in the end.
+func TestReceiverDownHoldsNothingUp(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		box.set(errors.New("down"))
+		w.start()
+		w.commit("2", nodeDir+"docker-compose.yml", badCompose)
+		w.poll()
+		w.halt()
+		w.start()
+		good := w.commit("3", nodeDir+"docker-compose.yml", goodCompose, nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		w.wantLast(good, state.Succeeded)
+		status := w.agent.Status()
+		if status.Notices == nil || status.Notices.Undelivered != 2 || status.Notices.Receivers[0].Trouble == nil {
+			t.Errorf("%+v", status.Notices)
+		}
+		box.set(nil)
+		w.pass(10 * time.Minute)
+		box.wants(t, "rollout failed at render", "recovered: rolled out, release 3")
+	})
+}
