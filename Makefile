@@ -14,7 +14,7 @@ demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it r
 	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
 
 test: ## all tests, with the race detector, on a private engine
-	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen
+	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
 	go test -race -timeout 30m ./...
 
 lint: $(LINT)

@@ -196,8 +196,10 @@ func TestSaved(t *testing.T) {
 	bearer := map[string]string{"Authorization": "Bearer {{token}}"}
 	list := func(secret string) []checks.Check {
 		all := []checks.Check{
-			{Name: "login", HTTP: &checks.HTTP{URL: server.URL + "/login", Method: "POST", Headers: map[string]string{"Content-Type": "application/json"},
-				Body: `{"password":"{{secret.` + secret + `}}"}`, JSONPath: "token", SaveAs: "token"}},
+			{Name: "login", HTTP: &checks.HTTP{
+				URL: server.URL + "/login", Method: "POST", Headers: map[string]string{"Content-Type": "application/json"},
+				Body: `{"password":"{{secret.` + secret + `}}"}`, JSONPath: "token", SaveAs: "token",
+			}},
 			{Name: "create", HTTP: &checks.HTTP{URL: server.URL + "/transactions", Method: "POST", Headers: bearer, JSONPath: "id", SaveAs: "id"}},
 			{Name: "read", HTTP: &checks.HTTP{URL: server.URL + "/transactions/{{id}}", Method: "GET", Headers: bearer, JSONPath: "status", JSONEquals: []string{"pending"}}},
 		}
@@ -231,8 +233,10 @@ func TestRetries(t *testing.T) {
 	t.Cleanup(server.Close)
 	run := func(retries int) checks.Result {
 		asked.Store(0)
-		return checks.Run(t.Context(), []checks.Check{{Name: "web", Retries: retries, Interval: time.Millisecond, Timeout: 5 * time.Second,
-			HTTP: &checks.HTTP{URL: server.URL, Method: "GET", Status: []int{200}}}}, checks.Options{})[0]
+		return checks.Run(t.Context(), []checks.Check{{
+			Name: "web", Retries: retries, Interval: time.Millisecond, Timeout: 5 * time.Second,
+			HTTP: &checks.HTTP{URL: server.URL, Method: "GET", Status: []int{200}},
+		}}, checks.Options{})[0]
 	}
 	if result := run(2); !result.OK || result.Attempts != 3 || result.Failure() != "" || result.Seconds <= 0 {
 		t.Errorf("got %+v", result)

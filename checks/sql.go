@@ -42,7 +42,7 @@ const (
 
 func (c *SQL) kind() string { return "sql" }
 
-func (c *SQL) target(*run) string { return c.Database.String() }
+func (c *SQL) target(*run) string { return c.String() }
 
 func (c *SQL) needs() []string { return nil }
 

@@ -129,9 +129,12 @@ type checkText struct {
 
 func (c Check) texts() []checkText {
 	texts := []checkText{
-		{key: "http.url", text: c.HTTP.URL, saved: true}, {key: "http.body", text: c.HTTP.Body, saved: true, secrets: true},
-		{key: "http.body_contains", text: c.HTTP.BodyContains}, {key: "tcp.address", text: c.TCP.Address},
-		{key: "sql.query", text: c.SQL.Query}, {key: "exec.output_contains", text: c.Exec.OutputContains},
+		{key: "http.url", text: c.HTTP.URL, saved: true},
+		{key: "http.body", text: c.HTTP.Body, saved: true, secrets: true},
+		{key: "http.body_contains", text: c.HTTP.BodyContains},
+		{key: "tcp.address", text: c.TCP.Address},
+		{key: "sql.query", text: c.SQL.Query},
+		{key: "exec.output_contains", text: c.Exec.OutputContains},
 	}
 	for name, value := range c.HTTP.Headers {
 		texts = append(texts, checkText{key: "http.headers." + name, text: value, saved: true, secrets: true})
