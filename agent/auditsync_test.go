@@ -129,6 +129,10 @@ func TestAuditOfSyncs(t *testing.T) {
 		n = w.wantAudit(n, ada+"sync s started", ada+"create s_db.2 succeeded",
 			ada+"update s_web succeeded", ada+"use s_db.2 succeeded by s_web", ada+"update s_worker succeeded", ada+"sync s succeeded")
 
+		w.commit("tag", nodeDir+"node.env", "TAG=2\n") // who has a secret already does not get it again
+		w.poll()
+		n = w.wantAudit(n, ada+"sync s started", ada+"update s_web succeeded", ada+"update s_worker succeeded", ada+"sync s succeeded")
+
 		w.commit("5", configFile, string(w.files[configFile].Data)+"drift: correct\n")
 		w.poll()
 		w.set(func() { w.live = nil })

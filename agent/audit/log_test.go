@@ -168,7 +168,7 @@ func TestOpenLogIsClosedToOthers(t *testing.T) {
 func TestAppendersSideBySide(t *testing.T) {
 	dir, head := written(t, 1)
 	log := open(t, dir, head)
-	const writers, each = 8, 20
+	const writers, each = 6, 8
 	var group sync.WaitGroup
 	for writer := range writers {
 		group.Go(func() {

@@ -52,22 +52,20 @@ func parsed(t *testing.T, data []byte) (all []audit.Entry) {
 func TestChangedByte(t *testing.T) {
 	dir, head := written(t, 3)
 	data := content(t, dir)
-	for _, change := range []byte{0x01, 0x20} {
-		line := 1
-		for i := range data {
-			changed := bytes.Clone(data)
-			changed[i] ^= change
-			put(t, dir, changed)
-			report := verify(t, dir, head)
-			if len(report.Problems) == 0 {
-				t.Fatalf("byte %d of line %d as %q: not seen", i, line, changed[i])
-			}
-			if report.Problems[0].Line != line {
-				t.Fatalf("byte %d of line %d as %q: seen at %s", i, line, changed[i], report.Problems[0])
-			}
-			if data[i] == '\n' {
-				line++
-			}
+	line := 1
+	for i := range data {
+		changed := bytes.Clone(data)
+		changed[i] ^= 1
+		put(t, dir, changed)
+		report := verify(t, dir, head)
+		if len(report.Problems) == 0 {
+			t.Fatalf("byte %d of line %d as %q: not seen", i, line, changed[i])
+		}
+		if report.Problems[0].Line != line {
+			t.Fatalf("byte %d of line %d as %q: seen at %s", i, line, changed[i], report.Problems[0])
+		}
+		if data[i] == '\n' {
+			line++
 		}
 	}
 }
@@ -149,7 +147,7 @@ func TestRewrittenChain(t *testing.T) {
 
 // A log that ends anywhere too early is seen.
 func TestCut(t *testing.T) {
-	dir, head := written(t, 4)
+	dir, head := written(t, 3)
 	data := content(t, dir)
 	for size := range data {
 		put(t, dir, data[:size])

@@ -173,7 +173,7 @@ func childAppends(dir string) {
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	var known audit.Head
-	for round := range 12 {
+	for round := range 8 {
 		command := child("append", dir)
 		if known.Known() {
 			text, err := json.Marshal(known)

@@ -108,7 +108,7 @@ func (a *app) auditLogCommand() *cobra.Command {
 	output := outputFlag(cmd, "text", "json")
 	since := cmd.Flags().Duration("since", 0, "only entries that are not older, such as 24h")
 	object := cmd.Flags().String("object", "", "only entries about a service, secret, config or network: its full name, or that without its version")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(_ *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
 		}
