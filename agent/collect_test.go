@@ -67,6 +67,14 @@ func (w *world) raise(version int) {
 	w.wantLast(commit, state.Succeeded)
 }
 
+// sleep has the daemon stopped for a time, which costs no looks.
+func (w *world) sleep(d time.Duration) {
+	w.t.Helper()
+	w.halt()
+	time.Sleep(d)
+	w.start()
+}
+
 func (w *world) wantSecrets(want ...string) {
 	w.t.Helper()
 	w.mu.Lock()
@@ -117,13 +125,13 @@ func TestCollectWhileIdle(t *testing.T) {
 			t.Errorf("%d surveys in half a day", w.surveys)
 		}
 		w.mu.Unlock()
-		w.halt()
-		w.start()
-		w.pass(11 * time.Hour)
+		w.sleep(10 * time.Hour)
+		w.pass(time.Hour)
 		w.wantSecrets("s_db.1", "s_db.2", "s_db.3")
 		w.pass(2 * time.Hour)
 		w.wantSecrets("s_db.2", "s_db.3")
-		w.pass(2 * day)
+		w.sleep(100 * day)
+		w.poll()
 		w.wantSecrets("s_db.2", "s_db.3") // the count
 	})
 }
@@ -160,9 +168,12 @@ func TestCollectNothingWhileUncertain(t *testing.T) {
 				w.start()
 				w.raise(2)
 				w.raise(3)
+				w.set(func() { w.stockErr = errors.New("not yet") })
+				w.sleep(26 * time.Hour)
+				w.set(func() { w.stockErr = nil })
 				test.upset(w)
 				w.poll()
-				w.pass(26 * time.Hour)
+				w.pass(2 * time.Hour)
 				_, err := w.agent.Collect(w.t.Context(), person)
 				if err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Errorf("asked for a collection: %v", err)
@@ -187,7 +198,7 @@ func TestCollectOnRequest(t *testing.T) {
 		w.start()
 		w.raise(2)
 		w.raise(3)
-		w.pass(23*time.Hour + 59*time.Minute)
+		w.sleep(23*time.Hour + 59*time.Minute)
 		survey, err := w.agent.Survey(w.t.Context())
 		if err != nil || survey.Uncertain != "" || len(deploy.Collectable(survey.Versions)) != 0 || len(survey.Versions) != 3 {
 			t.Fatalf("%+v, %v", survey, err)
@@ -214,13 +225,13 @@ func TestOverdueRotation(t *testing.T) {
 		w.config("secrets: {rotation_days: 2, rotation_exceptions: {other: 0}}\n")
 		w.useSecret("raise to 1", 1, "web")
 		w.start()
-		w.pass(day)
+		w.pass(time.Hour)
 		metric := `coin_agent_secret_rotation_overdue_seconds{environment="sandbox",node="node3",secret="db"} `
 		if status := w.agent.Status(); len(status.Overdue) > 0 {
-			t.Errorf("after a day: %+v", status.Overdue)
+			t.Errorf("after an hour: %+v", status.Overdue)
 		}
 		w.wantMetrics(metric + "0")
-		w.pass(2 * day)
+		w.sleep(71 * time.Hour)
 		status := w.agent.Status()
 		if len(status.Overdue) != 1 || status.Overdue[0].Name != "s_db.1" || !status.InSync {
 			t.Errorf("after 3 days: %+v", status)
