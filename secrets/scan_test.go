@@ -107,9 +107,11 @@ func TestScanPassesOver(t *testing.T) {
 			t.Errorf("%s: %v", line, found)
 		}
 	}
-	for _, line := range []string{"secrets: [db_password]", "      - source: api_key", "  secret: db", "  API_KEY: $API_KEY", "    token: abcdefgh",
+	for _, line := range []string{
+		"secrets: [db_password]", "      - source: api_key", "  secret: db", "  API_KEY: $API_KEY", "    token: abcdefgh",
 		"  db_password:", "  db_password: {file: ./secrets/db_password}", "    JWT_SECRET: *jwt", "      - {source: server.key, target: server.key}", "  key: docker-contexts",
-		`    name: api_key.$SV_api_key`, "      api_key: [one, two]", "  webhook_url_variable: SLACK_WEBHOOK_SANDBOX"} {
+		`    name: api_key.$SV_api_key`, "      api_key: [one, two]", "  webhook_url_variable: SLACK_WEBHOOK_SANDBOX",
+	} {
 		if found := scan(t, map[string]string{"docker-compose.yml": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
