@@ -103,7 +103,7 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 			file := path.Join(node.Dir, "secrets", name)
 			if _, found := set.Lookup(name, file); !found {
 				missing := set.Missing(name, file)
-				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing))
+				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
 			}
 		}
 	}
