@@ -75,7 +75,7 @@ func TestDaemonIsClosedToItsOwnUser(t *testing.T) {
 	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 {
 		t.Errorf("the daemon's memory is open to the user %d", owner)
 	}
-	for path, want := range map[string]os.FileMode{"/state": 0o700, "/state/state.db": 0o600, "/run": 0o700, "/run/agent.sock": 0o600} {
+	for path, want := range map[string]os.FileMode{"/state": 0o700, "/state/state.db": 0o600, "/state/audit.log": 0o600, "/run": 0o700, "/run/agent.sock": 0o600} {
 		if info, err := os.Stat(dir + path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %v", path, info.Mode(), err, want)
 		}

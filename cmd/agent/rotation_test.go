@@ -1,16 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/waitfor"
 )
 
 // both makes the example's sandbox fit for two agents on one engine: each node
@@ -21,6 +26,8 @@ func (p pair) both() map[string]string {
 	files := p[0].exampleRepo()
 	p[0].edit(files, "environments/sandbox/config.yml", "stack: sbxapp4", "stack: "+p[1].stack)
 	quick := strings.NewReplacer("interval: 3s", "interval: 1s", "monitor: 2s", "monitor: 1s", "start_period: 5s", "start_period: 1s", "delay: 2s", "delay: 100ms")
+	const config = "environments/sandbox/config.yml" // checks are asked of services that are left
+	files[config] = strings.NewReplacer("service: admin_api,", "service: admin_control_api,", "service: client_api,", "service: webhook_api,").Replace(files[config])
 	named := regexp.MustCompile(`(?m)^    name: (\S+\.\$SV_)`)
 	for name, content := range files {
 		for _, node := range p {
@@ -77,7 +84,8 @@ func (p pair) now() (tasks []map[string][]string, made []map[string]string) {
 }
 
 // TestRotation goes the way of a secret: rotated on both nodes of the example's
-// sandbox at once, merged, read by its users alone; taken back, read as before.
+// sandbox at once, merged, read by its users alone; taken back, read as before;
+// collected when newer ones have come.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -149,6 +157,44 @@ func TestRotation(t *testing.T) {
 		if names := nodes[1].restarted(tasks[1]); len(names) > 0 {
 			l.t.Errorf("node4 restarted %v", names)
 		}
+	})
+	nodes.step("old versions go", func() {
+		const config = "environments/sandbox/config.yml"
+		content, err := os.ReadFile(filepath.Join(l.repo.Dir, config))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.commit("keep one old version", map[string]string{config: string(content) + "\nsecrets: {retention: {days: 0, versions: 1}}\n"})
+		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--node", "node3", "--generate", "32")
+		l.await(l.merge(rotation.Commit.Branch), state.Succeeded)
+		l.collected("webhook.auth.3", "webhook.auth.4")
+		why := ""
+		for line := range strings.Lines(l.mustRun(exitDone, nil, "secrets", "list")) {
+			if strings.Contains(line, l.stack+"_webhook.auth.3 ") {
+				why = line
+			}
+		}
+		if !strings.Contains(why, "stays: previous spec of "+l.stack+"_partner_api") {
+			l.t.Errorf("the list says of the previous version: %s", why)
+		}
+	})
+}
+
+// collected waits until only these versions of webhook.auth are left.
+func (l *lab) collected(want ...string) {
+	l.t.Helper()
+	waitfor.NoError(l.t, 30*time.Second, func() error {
+		var left []string
+		for name := range l.made() {
+			if strings.HasPrefix(name, "webhook.auth.") {
+				left = append(left, name)
+			}
+		}
+		slices.Sort(left)
+		if diff := cmp.Diff(want, left); diff != "" {
+			return errors.New(diff)
+		}
+		return nil
 	})
 }
 
