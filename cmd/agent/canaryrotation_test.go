@@ -175,6 +175,7 @@ func TestCanaryRotation(t *testing.T) {
 	}
 	seen.everything(l, "given")
 	seen["given: docker config inspect"] = l.swarm.Docker(t, "", "config", "inspect", l.stack+"_site.1")
+	seen.commands(l, "given", "secrets list", "secrets list -o json", "secrets gc --dry-run", "secrets gc -o json", "audit log -o json")
 	seen.repository(l, "given", clone)
 	seen.repository(l, "given", l.repo.Dir)
 
