@@ -166,3 +166,11 @@ func TestCompare(t *testing.T) {
 		t.Errorf("got %q", result.Slowness(20))
 	}
 }
+
+// TestUnknownName ends a check that needs what nobody before it saves.
+func TestUnknownName(t *testing.T) {
+	t.Parallel()
+	own := checks.HTTP{URL: "http://127.0.0.1:1/{{id}}", Method: "GET", Status: []int{200}, JSONPath: "id", SaveAs: "id"}
+	result := checks.Run(t.Context(), []checks.Check{{Name: "own", Timeout: time.Second, HTTP: &own}}, checks.Options{})[0]
+	judge(t, result, "nothing is known as {{id}}")
+}
