@@ -37,6 +37,7 @@ func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
 		r.convertSecrets(stack, merged.Secrets),
 		r.convertConfigs(stack, merged.Configs),
 		r.convertServices(stack, merged),
+		r.checkAgentLabels(merged),
 	)
 	return stack, err
 }

@@ -46,6 +46,21 @@ func TestFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": app + "    secrets: [db]\nsecrets:\n  db:\n    file: ./secrets/db\n"},
 			[]string{`docker-compose.yml:6: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db of secrets.override.enc and secrets.enc`},
 		},
+		"labels of the agent": {
+			map[string]string{
+				"docker-compose.yml": app + "    labels: {coin-agent.timeout: 1m}\n    deploy:\n      labels:\n        coin-agent.timeout: soon\n        coin-agent.timeuot: 10m\n" +
+					"  web:\n    image: nginx:1\n    deploy:\n      labels:\n        - coin-agent.owner=me\n        - coin-agent.timeout=-1s\n" +
+					"networks:\n  n:\n    labels: {coin-agent.owner: me}\n",
+			},
+			[]string{
+				`docker-compose.yml:13: service web: the label coin-agent.owner is none that the agent knows`,
+				`docker-compose.yml:14: service web: the label coin-agent.timeout is "-1s", which is no duration`,
+				`docker-compose.yml:17: networks.n: the label coin-agent.owner has no effect here`,
+				`docker-compose.yml:4: services.app: the label coin-agent.timeout has no effect here`,
+				`docker-compose.yml:7: service app: the label coin-agent.timeout is "soon", which is no duration`,
+				`docker-compose.yml:8: service app: the label coin-agent.timeuot is none that the agent knows`,
+			},
+		},
 		"secret not defined": {
 			map[string]string{"docker-compose.yml": app + "    secrets: [db]\n"},
 			[]string{`docker-compose.yml:2: service app: the secret "db" is not defined`},

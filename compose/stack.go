@@ -14,6 +14,10 @@ const (
 	// LabelOwner names the node that owns an object: <environment>/<node>.
 	// It is the agent's ownership mark: fixed, and part of every comparison.
 	LabelOwner = "coin-agent.owner"
+	// LabelTimeout may stand in a compose file's deploy.labels: how long the
+	// service may take to be what it declares. It is read from the files, and
+	// stands in the engine for people; so it is never a reason to write.
+	LabelTimeout = "coin-agent.timeout"
 	// LabelPrefix starts all labels of the agent. Those other than LabelOwner
 	// are metadata, which is never a reason to write by itself.
 	LabelPrefix = "coin-agent."

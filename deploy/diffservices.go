@@ -19,7 +19,7 @@ func (p *Plan) addServices(live *Live, want *compose.Stack) {
 			p.Steps = append(p.Steps, creation(name, spec))
 			continue
 		}
-		if modeName(existing.Spec.Mode) != modeName(spec.Mode) {
+		if modeName(existing.Spec.Mode) != modeName(spec.Mode) || endsInRollback(want.Name, existing.Spec, spec, live.networkName) {
 			p.Steps = append(p.Steps, Step{
 				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices,
 				Changes: serviceChanges(existing.Spec, spec, live.networkName),
@@ -41,6 +41,18 @@ func (p *Plan) addServices(live *Live, want *compose.Stack) {
 		p.Steps = append(p.Steps, Step{Action: Remove, Kind: Service, Name: name, Restarts: true, phase: phaseRemove})
 	}
 	p.releasePorts(live, want)
+}
+
+// endsInRollback tells whether Swarm would undo the update of a one-shot service
+// whatever its task does: it takes a task that has ended, with exit code 0 too, for
+// one that died, and where the failure action is rollback, it puts the old spec
+// back and runs the old task once more. A new service has no old spec.
+func endsInRollback(stack string, live, want swarm.ServiceSpec, networkName func(string) string) bool {
+	update := want.UpdateConfig
+	if update == nil || update.FailureAction != swarm.UpdateFailureActionRollback || !oneShot(stack, want) || replicas(want) == 0 {
+		return false
+	}
+	return restarts(live, serviceChanges(live, want, networkName))
 }
 
 func creation(name string, spec swarm.ServiceSpec) Step {

@@ -1,5 +1,13 @@
 package deploy
 
+import (
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
 // Names that tests need and nobody else.
 var (
 	ServiceChanges = serviceChanges
@@ -9,3 +17,10 @@ var (
 	Withhold       = withhold
 	Settle         = settle
 )
+
+// NewJudge gives the judgement of one wait, by a clock of the test's own.
+func NewJudge(opts VerifyOptions, now func() time.Time) func(*Live, map[string][]swarm.Task, *compose.Stack) (Result, time.Duration) {
+	m := newMemory(opts)
+	m.now = now
+	return m.judge
+}

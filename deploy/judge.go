@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,19 +15,27 @@ import (
 const (
 	// defaultMonitor is Swarm's own default of update_config.monitor.
 	defaultMonitor = 5 * time.Second
-	// crashes is how many failed tasks of one spec make a crash loop.
+	// crashes is how many tasks of one replica (or node) that end make a crash
+	// loop, unless max_attempts of the restart policy says more.
 	crashes = 3
+	// refusals is how many times a node may refuse a task: once may be an accident.
+	refusals = 2
+	// tooLate begins the message of a service whose time is over.
+	tooLate = "not done within "
 )
 
 // memory is what one Verify remembers between its looks.
 type memory struct {
 	changed map[string]bool
+	timeout time.Duration
 	now     func() time.Time
 
-	started bool
-	old     map[string]bool        // tasks that had failed, and updates that were paused, before the first look
-	running map[string]time.Time   // since when tasks are seen running
-	version map[string]seenVersion // since when services are seen as they are
+	began   time.Time                        // of the waiting; zero before the first look
+	old     map[string]bool                  // tasks that had failed, and updates that were paused, before the first look
+	running map[string]time.Time             // since when tasks are seen running
+	version map[string]seenVersion           // since when services are seen as they are
+	ended   map[string]map[string]swarm.Task // tasks that have ended, by service and their IDs: Swarm forgets them
+	over    map[string]verdict               // by service, the last that was no waiting
 }
 
 type seenVersion struct {
@@ -34,12 +43,19 @@ type seenVersion struct {
 	since time.Time
 }
 
-func newMemory(changed []string) *memory {
+// verdict is since when a service is converged or failed.
+type verdict struct {
+	state   State
+	seconds float64
+}
+
+func newMemory(opts VerifyOptions) *memory {
 	m := &memory{
-		changed: map[string]bool{}, now: time.Now,
+		changed: map[string]bool{}, timeout: opts.Timeout, now: time.Now,
 		old: map[string]bool{}, running: map[string]time.Time{}, version: map[string]seenVersion{},
+		ended: map[string]map[string]swarm.Task{}, over: map[string]verdict{},
 	}
-	for _, name := range changed {
+	for _, name := range opts.Changed {
 		m.changed[name] = true
 	}
 	return m
@@ -48,8 +64,8 @@ func newMemory(changed []string) *memory {
 // judge says of every wanted service how it fares, and when to look again if
 // nothing happens.
 func (m *memory) judge(live *Live, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
-	if !m.started {
-		m.started = true
+	if m.began.IsZero() {
+		m.began = m.now()
 		m.rememberOld(live, tasks)
 	}
 	result, next := Result{Services: []ServiceResult{}}, slowLook
@@ -59,9 +75,9 @@ func (m *memory) judge(live *Live, tasks map[string][]swarm.Task, want *compose.
 			result.Services = append(result.Services, ServiceResult{Name: name, State: Failed, Message: "it is gone: somebody removed it"})
 			continue
 		}
-		m.see(service, tasks[service.ID])
-		c := newCase(m, service, tasks[service.ID], want)
+		c := newCase(m, service, m.see(service, tasks[service.ID]), want)
 		c.decide()
+		c.clock()
 		result.Services = append(result.Services, c.result)
 		if c.again > 0 {
 			next = min(next, c.again)
@@ -77,7 +93,8 @@ func (m *memory) rememberOld(live *Live, tasks map[string][]swarm.Task) {
 		if m.changed[name] {
 			continue
 		}
-		if service.UpdateStatus != nil && service.UpdateStatus.State == swarm.UpdateStatePaused {
+		if status := service.UpdateStatus; status != nil &&
+			(status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused) {
 			m.old[service.ID] = true
 		}
 		for _, task := range tasks[service.ID] {
@@ -88,22 +105,47 @@ func (m *memory) rememberOld(live *Live, tasks map[string][]swarm.Task) {
 	}
 }
 
-func (m *memory) see(service swarm.Service, tasks []swarm.Task) {
+// see notes what a look shows, and gives the tasks with those that have ended and
+// that Swarm has forgotten since, the oldest first.
+func (m *memory) see(service swarm.Service, tasks []swarm.Task) []swarm.Task {
 	if m.version[service.ID].index != service.Version.Index {
 		m.version[service.ID] = seenVersion{service.Version.Index, m.now()}
 	}
+	ended := m.ended[service.ID]
+	if ended == nil {
+		ended = map[string]swarm.Task{}
+		m.ended[service.ID] = ended
+	}
+	all := slices.Clone(tasks)
+	there := map[string]bool{}
 	for _, task := range tasks {
+		there[task.ID] = true
+		if over(task) {
+			ended[task.ID] = task
+		}
 		if task.Status.State != swarm.TaskStateRunning {
 			delete(m.running, task.ID)
 		} else if _, ok := m.running[task.ID]; !ok {
 			m.running[task.ID] = m.now()
 		}
 	}
+	for id, task := range ended {
+		if !there[id] {
+			all = append(all, task)
+		}
+	}
+	slices.SortFunc(all, func(a, b swarm.Task) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return all
 }
 
 func broken(task swarm.Task) bool {
 	return task.Status.State == swarm.TaskStateFailed || task.Status.State == swarm.TaskStateRejected
 }
+
+// over tells whether a task has ended by itself.
+func over(task swarm.Task) bool { return broken(task) || task.Status.State == swarm.TaskStateComplete }
 
 // oneCase is the judgement of one service at one look.
 type oneCase struct {
@@ -123,8 +165,6 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		memory: m, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
 		result: ServiceResult{Name: service.Spec.Name, State: Pending},
 	}
-	tasks = slices.Clone(tasks)
-	slices.SortFunc(tasks, func(a, b swarm.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	for _, task := range tasks {
 		switch {
 		case ofCurrentSpec(service, task):
@@ -160,13 +200,21 @@ func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 func (c *oneCase) rememberTrouble(tasks []swarm.Task) {
 	for _, task := range tasks {
 		if task.Status.Err == "" || c.memory.old[task.ID] && task.DesiredState != swarm.TaskStateRunning {
+			if c.result.Error == "" {
+				c.about(task)
+			}
 			continue
 		}
-		c.result.Error, c.result.task, c.result.node = task.Status.Err, task.ID, task.NodeID
-		c.result.ExitCode = 0
-		if task.Status.ContainerStatus != nil {
-			c.result.ExitCode = task.Status.ContainerStatus.ExitCode
-		}
+		c.result.Error = task.Status.Err
+		c.about(task)
+	}
+}
+
+// about makes a task the one that the result tells of.
+func (c *oneCase) about(task swarm.Task) {
+	c.result.task, c.result.node, c.result.ExitCode, c.result.container = task.ID, task.NodeID, 0, ""
+	if status := task.Status.ContainerStatus; status != nil {
+		c.result.ExitCode, c.result.container = status.ExitCode, status.ContainerID
 	}
 }
 
@@ -185,6 +233,27 @@ func (c *oneCase) decide() {
 	}
 }
 
+// clock fails a service whose time is over, and notes how long one took.
+func (c *oneCase) clock() {
+	timeout := c.memory.timeout
+	if own := compose.Timeout(c.want.Labels); own > 0 {
+		timeout = own
+	}
+	name, waited := c.result.Name, c.memory.now().Sub(c.memory.began)
+	if c.result.State == Pending {
+		if waited < timeout {
+			delete(c.memory.over, name)
+			c.sooner(timeout - waited)
+			return
+		}
+		c.fail(tooLate+"%s: %s", timeout, c.result.Message)
+	}
+	if c.memory.over[name].state != c.result.State {
+		c.memory.over[name] = verdict{c.result.State, waited.Round(time.Millisecond).Seconds()}
+	}
+	c.result.Seconds = c.memory.over[name].seconds
+}
+
 func (c *oneCase) fail(format string, args ...any) {
 	c.result.State, c.result.Message = Failed, fmt.Sprintf(format, args...)
 }
@@ -195,7 +264,7 @@ func (c *oneCase) wait(format string, args ...any) {
 
 func (c *oneCase) done() {
 	c.result.State, c.result.Message = Converged, ""
-	c.result.Error, c.result.ExitCode, c.result.task, c.result.node = "", 0, "", ""
+	c.result.Error, c.result.ExitCode, c.result.task, c.result.node, c.result.container = "", 0, "", "", ""
 }
 
 // updateFailed reads Swarm's own verdict. A rollback to the very spec that is
@@ -212,12 +281,20 @@ func (c *oneCase) updateFailed() bool {
 			return false
 		}
 		c.swarmGaveUp("Swarm paused the update", status.Message)
-	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackPaused, swarm.UpdateStateRollbackCompleted:
-		if status.State != swarm.UpdateStateRollbackPaused && !c.differs() {
+	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackCompleted:
+		if !c.differs() {
 			return false
 		}
 		c.rememberTrouble(c.previous) // what failed is no longer the current spec
 		c.swarmGaveUp("Swarm rolled the update back", status.Message)
+	case swarm.UpdateStateRollbackPaused:
+		if c.memory.old[c.service.ID] && !c.differs() {
+			return false
+		}
+		if c.result.Error == "" {
+			c.rememberTrouble(c.previous)
+		}
+		c.swarmGaveUp("Swarm rolled the update back, and paused that as well: the old spec fails, too", status.Message)
 	case swarm.UpdateStateUpdating, swarm.UpdateStateCompleted:
 		return false
 	default:

@@ -1,8 +1,11 @@
 package deploy
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +15,9 @@ import (
 // noSuchImage is how the engine begins when neither it nor the registry has one.
 const noSuchImage = "No such image"
 
+// wrongPlatform is how Swarm's scheduler says that an image does not run on a node.
+const wrongPlatform = "unsupported platform"
+
 // oneShotName is how one-shot services are named, as deployment.sh knew them.
 var oneShotName = regexp.MustCompile(`migrate|test_setup`)
 
@@ -19,7 +25,7 @@ var oneShotName = regexp.MustCompile(`migrate|test_setup`)
 // by a restart policy that lets it end.
 func oneShot(stack string, spec swarm.ServiceSpec) bool {
 	policy := spec.TaskTemplate.RestartPolicy
-	if spec.Mode.Replicated == nil || policy == nil {
+	if canonicalMode(spec.Mode).Replicated == nil || policy == nil {
 		return false
 	}
 	return policy.Condition != swarm.RestartPolicyConditionAny && policy.Condition != "" &&
@@ -46,6 +52,11 @@ type slot struct {
 	latest   swarm.Task
 	failures uint64
 	complete bool
+
+	// Since the wait began, for what was not written just before it:
+	ended    uint64 // by failure or otherwise
+	rejected uint64
+	absent   uint64 // rejected, for the image is not there
 }
 
 type slotKey struct {
@@ -69,19 +80,58 @@ func (c *oneCase) slots() map[slotKey]slot {
 		if broken(task) {
 			one.failures++
 		}
+		if over(task) && !c.memory.old[task.ID] {
+			one.ended++
+		}
+		if task.Status.State == swarm.TaskStateRejected && !c.memory.old[task.ID] {
+			one.rejected++
+			if strings.Contains(task.Status.Err, noSuchImage) {
+				one.absent++
+			}
+		}
 		slots[key] = one
 	}
 	return slots
 }
 
+// crashLimit is how many tasks of a slot may end before that is a crash loop.
+func crashLimit(policy *swarm.RestartPolicy) uint64 {
+	if policy != nil && policy.MaxAttempts != nil && *policy.MaxAttempts > 0 {
+		return *policy.MaxAttempts + 1
+	}
+	return crashes
+}
+
+// hopeless tells why a slot whose last task has ended is waited for in vain, "" if it is not.
+func (c *oneCase) hopeless(one slot, ended uint64) string {
+	switch {
+	case one.absent >= refusals:
+		return "its image is not there"
+	case one.rejected >= refusals:
+		return "its node refuses the task"
+	case ended >= crashLimit(c.service.Spec.TaskTemplate.RestartPolicy):
+		return fmt.Sprintf("its tasks fail again and again (%d times)", ended)
+	}
+	return ""
+}
+
 // decideJob follows a job mode: as many completions as it declares.
 func (c *oneCase) decideJob() {
 	slots := c.slots()
+	if c.service.Spec.Mode.GlobalJob != nil {
+		maps.DeleteFunc(slots, func(_ slotKey, one slot) bool { return calledOff(one.latest) })
+	}
 	c.result.Want = uint64(len(slots))
 	if job := canonicalMode(c.service.Spec.Mode).ReplicatedJob; job != nil {
 		c.result.Want = *job.TotalCompletions
 	}
 	c.decideEnding(slots)
+}
+
+// calledOff tells whether Swarm has stopped a task before it ended, as it does on
+// a node that is drained or gone.
+func calledOff(task swarm.Task) bool {
+	return !over(task) && !alive(task) && task.DesiredState != swarm.TaskStateComplete
 }
 
 // decideOneShot follows a replicated service whose tasks end.
@@ -91,49 +141,39 @@ func (c *oneCase) decideOneShot() {
 }
 
 func (c *oneCase) decideEnding(slots map[slotKey]slot) {
-	var failed uint64
-	gaveUp := false
+	why := ""
 	policy := c.service.Spec.TaskTemplate.RestartPolicy
 	for _, one := range slots {
-		if one.complete {
+		switch {
+		case one.complete:
 			c.result.Ready++
-			continue
+		case broken(one.latest) && givesUp(policy, one.latest, one.failures):
+			why = max(why, "its task failed and is not started again")
+		default:
+			why = max(why, c.hopeless(one, one.failures))
 		}
-		failed += one.failures
-		gaveUp = gaveUp || broken(one.latest) && givesUp(policy, one.latest, one.failures)
-	}
-	limit := uint64(crashes)
-	if policy != nil && policy.MaxAttempts != nil && *policy.MaxAttempts > 0 {
-		limit = *policy.MaxAttempts + 1
 	}
 	switch {
 	case c.result.Ready >= c.result.Want && (len(slots) > 0 || c.result.Want == 0 && c.settled(defaultMonitor)):
 		c.done()
-	case gaveUp, failed >= limit:
-		c.fail("its task failed and is not started again")
+	case why != "":
+		c.fail("%s", why)
 	default:
 		c.wait("%d of %d tasks have completed", c.result.Ready, c.result.Want)
 	}
 }
 
-// crashLoop ends the waiting for tasks that fail again and again, and for images
-// that are not there.
+// crashLoop ends the waiting for tasks that fail again and again, that a node
+// refuses, and for images that are not there.
 func (c *oneCase) crashLoop() {
-	failures, absent := 0, 0
-	for _, task := range c.current {
-		if !broken(task) || c.memory.old[task.ID] {
-			continue
-		}
-		failures++
-		if task.Status.State == swarm.TaskStateRejected && strings.Contains(task.Status.Err, noSuchImage) {
-			absent++
+	why := ""
+	for _, one := range c.slots() {
+		if one.latest.Status.State != swarm.TaskStateRunning || c.unsteady(one.latest) > 0 {
+			why = max(why, c.hopeless(one, one.ended))
 		}
 	}
-	switch {
-	case absent >= 2:
-		c.fail("its image is not there")
-	case failures >= crashes:
-		c.fail("its tasks fail again and again (%d times)", failures)
+	if why != "" {
+		c.fail("%s", why)
 	}
 }
 
@@ -155,6 +195,8 @@ func (c *oneCase) decideRunning() {
 		c.wait("%d of %d tasks run", running, c.result.Want)
 	case steady != running:
 		c.wait("%d of %d tasks run; watching whether they stay", running, c.result.Want)
+	case c.service.Spec.Mode.Global != nil && running == 0 && slices.ContainsFunc(c.current, c.misplaced):
+		c.wait("no node has a platform of its image")
 	case c.service.Spec.Mode.Global != nil && running == 0 && !c.settled(c.monitor()):
 		c.wait("no node runs it so far")
 	default:
@@ -166,7 +208,7 @@ func (c *oneCase) decideRunning() {
 // have been running long enough.
 func (c *oneCase) count() (wanted, running, steady uint64) {
 	for _, task := range c.current {
-		if !alive(task) {
+		if !alive(task) || c.misplaced(task) {
 			continue
 		}
 		wanted++
@@ -183,6 +225,12 @@ func (c *oneCase) count() (wanted, running, steady uint64) {
 	return wanted, running, steady
 }
 
+// misplaced tells whether a task of a global service is on a node that its image
+// does not run on: Swarm makes it all the same, and never starts it.
+func (c *oneCase) misplaced(task swarm.Task) bool {
+	return c.service.Spec.Mode.Global != nil && task.Status.State == swarm.TaskStatePending && strings.Contains(task.Status.Err, wrongPlatform)
+}
+
 // alive tells whether a task runs or is to run, after a delay perhaps.
 func alive(task swarm.Task) bool {
 	return task.DesiredState == swarm.TaskStateRunning || task.DesiredState == swarm.TaskStateReady
@@ -193,19 +241,26 @@ func (c *oneCase) updating() bool {
 	return status != nil && (status.State == swarm.UpdateStateUpdating || status.State == swarm.UpdateStateRollbackStarted)
 }
 
-// unsteady gives how long a running task still has to be watched. With a health
-// check it is not: Swarm calls a task running when it is healthy. Clocks of other
-// nodes may be wrong, so a task that claims to have run long must also be old by
-// the managers' clock, and watching it long enough always does.
+// unsteady gives how long a running task still has to be watched. That of a new
+// service with a health check has not: Swarm calls a task running when it is
+// healthy. An update is not done before its monitor time is over, whatever the
+// health check says, and Swarm itself does not wait for that with the failure
+// action continue. Clocks of other nodes may be wrong, so a task that claims to
+// have run long must also be old by the managers' clock, and watching it long
+// enough always does.
 func (c *oneCase) unsteady(task swarm.Task) time.Duration {
-	container := c.service.Spec.TaskTemplate.ContainerSpec
-	if container != nil && container.Healthcheck != nil && len(container.Healthcheck.Test) > 0 && container.Healthcheck.Test[0] != "NONE" {
+	if checksHealth(c.service.Spec) && c.service.UpdateStatus == nil {
 		return 0
 	}
 	now := c.memory.now()
 	told := max(c.monitor()-now.Sub(task.Status.Timestamp), c.monitor()-now.Sub(task.CreatedAt))
 	watched := c.monitor() - now.Sub(c.memory.running[task.ID])
 	return min(told, watched)
+}
+
+func checksHealth(spec swarm.ServiceSpec) bool {
+	container := spec.TaskTemplate.ContainerSpec
+	return container != nil && container.Healthcheck != nil && len(container.Healthcheck.Test) > 0 && container.Healthcheck.Test[0] != "NONE"
 }
 
 func (c *oneCase) monitor() time.Duration {

@@ -2,10 +2,14 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -16,6 +20,10 @@ import (
 
 const (
 	logLines = 10
+	// lineBytes is how much of one line is kept.
+	lineBytes = 1 << 10
+	// detailedServices is of how many services logs are fetched.
+	detailedServices = 10
 	logBytes = 64 << 10
 	logTime  = 2 * time.Second
 	// shortestMasked is the least length of a secret that is masked in logs:
@@ -23,27 +31,79 @@ const (
 	shortestMasked = 6
 )
 
-// detailed adds to failed services what only they are asked for: the node's name
-// and the last log lines. Neither is worth an error of its own.
+// detailed adds to services that are not converged what only they are asked for,
+// side by side: the node's name, what the health check said last, and the last log
+// lines. None of it is worth an error of its own. With many such services those
+// in trouble come first.
 func (e *Engine) detailed(ctx context.Context, want *compose.Stack, result Result) Result {
 	ctx, cancel := context.WithTimeout(ctx, 2*logTime)
 	defer cancel()
+	var asked []*ServiceResult
 	for i := range result.Services {
-		service := &result.Services[i]
-		if service.State != Failed || service.task == "" {
-			continue
+		if service := &result.Services[i]; service.State != Converged && service.task != "" {
+			asked = append(asked, service)
 		}
-		if service.node != "" {
-			if node, _, err := e.api.NodeInspectWithRaw(ctx, service.node); err == nil {
-				service.Node = node.Description.Hostname
-			}
-		}
-		spec := want.Services[service.Name]
-		terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
-		service.Logs = e.taskLogs(ctx, service.task, terminal, want)
-		service.Error = maskSecrets(service.Error, want)
 	}
+	slices.SortStableFunc(asked, func(a, b *ServiceResult) int { return cmp.Compare(a.rank(), b.rank()) })
+	var all sync.WaitGroup
+	for _, service := range asked[:min(len(asked), detailedServices)] {
+		all.Go(func() { e.detail(ctx, want, service) })
+	}
+	all.Wait()
 	return result
+}
+
+// rank orders services by how much is to be told of them.
+func (s *ServiceResult) rank() int {
+	switch {
+	case s.State == Failed:
+		return 0
+	case s.Error != "":
+		return 1
+	}
+	return 2
+}
+
+func (e *Engine) detail(ctx context.Context, want *compose.Stack, service *ServiceResult) {
+	if service.node != "" {
+		if node, _, err := e.api.NodeInspectWithRaw(ctx, service.node); err == nil {
+			service.Node = node.Description.Hostname
+		}
+	}
+	spec := want.Services[service.Name]
+	if checksHealth(spec) && service.container != "" {
+		service.Health = e.lastHealth(ctx, service.container, want)
+	}
+	terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
+	service.Logs = e.taskLogs(ctx, service.task, terminal, want)
+}
+
+// lastHealth gives what a container's last health check printed. Only the engine
+// that has the container knows it, so of tasks on other nodes there is none.
+func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack) []string {
+	container, err := e.api.ContainerInspect(ctx, id)
+	if err != nil || container.State == nil || container.State.Health == nil || len(container.State.Health.Log) == 0 {
+		return nil
+	}
+	log := container.State.Health.Log
+	last := log[len(log)-1]
+	return append([]string{fmt.Sprintf("exit code %d", last.ExitCode)}, lastLines(last.Output, want)...)
+}
+
+// lastLines gives the end of a text, with the stack's secrets masked.
+func lastLines(text string, want *compose.Stack) []string {
+	whole := strings.TrimSpace(maskSecrets(strings.ToValidUTF8(text, "?"), want))
+	if whole == "" {
+		return nil
+	}
+	lines := strings.Split(whole, "\n")
+	lines = lines[max(0, len(lines)-logLines):]
+	for i, line := range lines {
+		if len(line) > lineBytes {
+			lines[i] = strings.ToValidUTF8(line[:lineBytes], "") + "…"
+		}
+	}
+	return lines
 }
 
 // taskLogs gives a task's last lines. The engine may wait for a node that does
@@ -63,12 +123,7 @@ func (e *Engine) taskLogs(ctx context.Context, task string, terminal bool, want 
 	} else {
 		_, _ = stdcopy.StdCopy(&text, &text, limited)
 	}
-	whole := strings.TrimSpace(maskSecrets(strings.ToValidUTF8(text.String(), "?"), want))
-	if whole == "" {
-		return nil
-	}
-	lines := strings.Split(whole, "\n")
-	return lines[max(0, len(lines)-logLines):]
+	return lastLines(text.String(), want)
 }
 
 // maskSecrets hides the stack's secret values in text. The longest go first, so

@@ -18,7 +18,7 @@ type Action string
 const (
 	Create    Action = "create"
 	Update    Action = "update"
-	Replace   Action = "replace"    // remove and create: the engine cannot change a service's mode
+	Replace   Action = "replace"    // remove and create: the engine cannot update it so
 	ScaleDown Action = "scale-down" // a cron service to 0 while others change
 	Remove    Action = "remove"
 )

@@ -80,6 +80,7 @@ func TestFailures(t *testing.T) {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==nowhere"}}
+				s.Labels[compose.LabelTimeout] = "3s"
 			},
 			says: []string{"_web: no suitable node", "not done within 3s"},
 		},
@@ -91,9 +92,6 @@ func TestFailures(t *testing.T) {
 			add(stack, test.service, test.change)
 			plan := apply(t, engine, stack)
 			options := deploy.VerifyOptions{Timeout: time.Minute, Changed: plan.Changed()}
-			if name == "no node" {
-				options.Timeout = 3 * time.Second
-			}
 			result, err := engine.Verify(t.Context(), stack, options)
 			if err != nil {
 				t.Fatal(err)
@@ -113,6 +111,12 @@ func TestFailures(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(failed.Logs, "\n"), test.logs) {
 				t.Errorf("%q is not in the log %q", test.logs, failed.Logs)
+			}
+			if name == "health" && (len(failed.Health) < 2 || failed.Health[0] != "exit code 1" || !strings.Contains(failed.Health[1], "ask for health")) {
+				t.Errorf("health: %q", failed.Health)
+			}
+			if failed.Node == "" && name != "no node" {
+				t.Error("no node is named")
 			}
 		})
 	}

@@ -2,16 +2,14 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
@@ -25,7 +23,8 @@ const (
 
 // VerifyOptions say how to wait for convergence.
 type VerifyOptions struct {
-	// Timeout ends the waiting; 0 means five minutes.
+	// Timeout is how long a service may take whose label says nothing else
+	// (compose.LabelTimeout); 0 means five minutes.
 	Timeout time.Duration
 	// Changed names the services that were just written: all that happens to
 	// their current spec counts. Of the others only what happens from now on.
@@ -54,10 +53,13 @@ type ServiceResult struct {
 	Error    string   `json:"error,omitempty"`     // the last task error, in the engine's words
 	ExitCode int      `json:"exit_code,omitempty"` // of that task's container
 	Node     string   `json:"node,omitempty"`      // where that task ran
+	Health   []string `json:"health,omitempty"`    // what its health check said last, known secrets masked
 	Logs     []string `json:"logs,omitempty"`      // its last lines, known secrets masked
+	Seconds  float64  `json:"seconds,omitempty"`   // how long it was waited for, once that is over
 
-	task string // the task that Error is about
-	node string // its node's ID
+	task      string // the task that Error is about, or the newest
+	node      string // its node's ID
+	container string // its container's ID
 }
 
 // Result is the outcome of a rollout, by service, sorted by name.
@@ -75,50 +77,18 @@ func (r Result) Converged() bool {
 	return true
 }
 
-// Err is nil when all services have converged, else a fault that names the first
-// service that has failed (or still waits) and its task's own error.
-func (r Result) Err() error {
-	for _, state := range []State{Failed, Pending} {
-		for _, service := range r.Services {
-			if service.State == state {
-				return service.fault()
-			}
-		}
-	}
-	return nil
-}
-
-// fault puts the task's own error first: that is what a reader with little room
-// has to see.
-func (s ServiceResult) fault() error {
-	why := s.Message
-	if s.Error != "" && s.Error != s.Message {
-		why = s.Error + "; " + s.Message
-	}
-	if s.Node != "" {
-		why += " (on " + s.Node + ")"
-	}
-	hint := "docker service ps --no-trunc " + s.Name
-	if strings.Contains(s.Error, noSuchImage) {
-		hint = "check the tag, or push the image to its registry"
-	}
-	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: hint}
-}
-
 // Verify follows the wanted services until each is what it declares, one has
-// failed for good, or the time is over. Its error is about the looking itself;
-// how the services fare is in the Result.
+// failed for good, or the time of one is over. Its error is about the looking
+// itself; how the services fare is in the Result.
 func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOptions) (Result, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
 	}
-	deadline := time.NewTimer(opts.Timeout)
-	defer deadline.Stop()
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	e.negotiate(ctx)
 	wake := e.follow(following, want)
-	memory := newMemory(opts.Changed)
+	memory := newMemory(opts)
 	var last Result
 	for {
 		live, tasks, err := e.look(ctx, want)
@@ -126,25 +96,32 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 			return last, err
 		}
 		result, next := memory.judge(live, tasks, want)
+		result.mask(want)
 		if opts.Progress != nil && !reflect.DeepEqual(result, last) {
-			opts.Progress(result)
+			opts.Progress(Result{Services: slices.Clone(result.Services)})
 		}
 		last = result
 		if result.finished() {
 			return e.detailed(ctx, want, result), nil
 		}
-		again := time.NewTimer(min(next, slowLook))
+		again := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 			again.Stop()
 			return last, ctx.Err()
-		case <-deadline.C:
-			again.Stop()
-			return e.detailed(ctx, want, overdue(result, opts.Timeout)), nil
 		case <-wake:
 		case <-again.C:
 		}
 		again.Stop()
+	}
+}
+
+// mask hides the stack's secrets in what tasks say of themselves.
+func (r Result) mask(want *compose.Stack) {
+	for i := range r.Services {
+		if service := &r.Services[i]; service.Error != "" {
+			service.Error = maskSecrets(service.Error, want)
+		}
 	}
 }
 
@@ -156,17 +133,6 @@ func (r Result) finished() bool {
 		}
 	}
 	return r.Converged()
-}
-
-func overdue(result Result, timeout time.Duration) Result {
-	for i := range result.Services {
-		service := &result.Services[i]
-		if service.State == Pending {
-			service.State = Failed
-			service.Message = fmt.Sprintf("not done within %s: %s", timeout, service.Message)
-		}
-	}
-	return result
 }
 
 // look reads the services and their tasks: two calls, whatever their number.

@@ -1,0 +1,136 @@
+package deploy_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// TestOneFailureHidesNoOther has a service that fails for good, one that is in
+// trouble, one that only takes its time, and one that is well.
+func TestOneFailureHidesNoOther(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "absent", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
+		s.TaskTemplate.RestartPolicy = soon("any")
+	})
+	add(stack, "homeless", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==nowhere"}}
+	})
+	add(stack, "slow", func(s *swarm.ServiceSpec) { s.UpdateConfig.Monitor = 5 * time.Minute })
+	add(stack, "well", replicated(0))
+	began := time.Now()
+	result := verify(t, engine, stack, apply(t, engine, stack))
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	want := []string{
+		"service NAME_absent: No such image: 127.0.0.1:1/coin/absent:1; its image is not there",
+		"service NAME_homeless: no suitable node (scheduling constraints not satisfied on 1 node); not ready when the wait ended: 0 of 1 tasks run",
+		"not ready when the wait ended: NAME_slow ",
+	}
+	faults := fault.All(result.Err())
+	if len(faults) != len(want) {
+		t.Fatalf("faults: %v", faults)
+	}
+	for i, one := range faults {
+		if says := strings.ReplaceAll(want[i], "NAME", stack.Name); !strings.HasPrefix(one.Error(), says) {
+			t.Errorf("got %s\nwant %s", one, says)
+		}
+	}
+}
+
+// TestUpdateIsWatchedForItsMonitorTime has a task that is healthy at once and dies
+// a little later. Swarm itself does not wait for that with the failure action continue.
+func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "web", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
+		s.TaskTemplate.RestartPolicy = soon("none")
+		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "continue", 6*time.Second
+	})
+	rollout(t, engine, stack)
+	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=3s"}
+	result := verify(t, engine, stack, apply(t, engine, stack))
+	if one := result.Services[0]; one.State != deploy.Failed || one.ExitCode != 3 {
+		t.Errorf("%+v", one)
+	}
+}
+
+// TestAOneShotIsNotRolledBack updates a one-shot service whose update Swarm would
+// undo, although the task exits 0.
+func TestAOneShotIsNotRolledBack(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	add(stack, "migrate", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+		s.TaskTemplate.RestartPolicy = soon("none")
+		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "rollback", 3*time.Second
+	})
+	rollout(t, engine, stack)
+	stack.Services[stack.Name+"_migrate"].TaskTemplate.ContainerSpec.Image = image2
+	rollout(t, engine, stack)
+	if again := rollout(t, engine, stack); !again.Empty() {
+		t.Errorf("then: %+v", again.Steps)
+	}
+	if tasks := on.Tasks(t, stack.Name+"_migrate"); len(tasks) != 1 || tasks[0].Spec.ContainerSpec.Image != image2 {
+		t.Errorf("tasks: %+v", tasks)
+	}
+}
+
+// TestARollbackThatFailsAsWell takes away what the old spec needs before the
+// update fails.
+func TestARollbackThatFailsAsWell(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	folder := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // the engine's containers read it
+		t.Fatal(err)
+	}
+	add(stack, "web", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: folder, Target: "/data"}}
+		s.TaskTemplate.RestartPolicy = soon("any")
+		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "rollback", 3*time.Second
+		s.RollbackConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 3 * time.Second}
+	})
+	rollout(t, engine, stack)
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	container := stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec
+	container.Mounts, container.Env = nil, []string{"CRASH_AFTER=1ms"}
+	apply(t, engine, stack)
+	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: time.Minute}) // as after a restart of the agent
+	if one := result.Services[0]; err != nil || one.State != deploy.Failed || !strings.HasPrefix(one.Message, "Swarm rolled the update back") || one.Error == "" {
+		t.Fatalf("%+v, %v", one, err)
+	}
+}
+
+// TestTimeoutIsNoReasonToWrite changes the label alone, then with something else.
+func TestTimeoutIsNoReasonToWrite(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	add(lives, "a", func(s *swarm.ServiceSpec) { s.Labels[compose.LabelTimeout] = "1m" })
+	add(wants, "a", nil)
+	if plan, err := deploy.Diff(liveOf(lives), wants); err != nil || !plan.Empty() {
+		t.Errorf("steps %+v, %v", plan.Steps, err)
+	}
+	same := func(name string) string { return name }
+	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"], same); written.Labels[compose.LabelTimeout] != "" {
+		t.Errorf("labels %v", written.Labels)
+	}
+	wants.Services["s_a"].Labels[compose.LabelTimeout] = "2m"
+	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"], same); written.Labels[compose.LabelTimeout] != "2m" {
+		t.Errorf("labels %v", written.Labels)
+	}
+}

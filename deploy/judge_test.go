@@ -1,0 +1,228 @@
+package deploy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// scene is a service "a" in a stack "s", as the looks of one wait show it.
+type scene struct {
+	t       *testing.T
+	stack   *compose.Stack
+	live    *deploy.Live
+	tasks   []swarm.Task
+	now     time.Time
+	options deploy.VerifyOptions
+	judge   func(*deploy.Live, map[string][]swarm.Task, *compose.Stack) (deploy.Result, time.Duration)
+	next    time.Duration
+}
+
+func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene {
+	t.Helper()
+	stack := newStack("s")
+	add(stack, name, func(s *swarm.ServiceSpec) {
+		replicated(1)(s) // as the engine gives it back
+		if change != nil {
+			change(s)
+		}
+	})
+	s := &scene{t: t, stack: stack, live: liveOf(stack), now: time.Unix(1e9, 0)}
+	s.options = deploy.VerifyOptions{Timeout: time.Minute, Changed: []string{"s_" + name}}
+	return s
+}
+
+func (s *scene) spec() swarm.ServiceSpec {
+	for _, service := range s.live.Services {
+		return service.Spec
+	}
+	return swarm.ServiceSpec{}
+}
+
+// change changes the live service.
+func (s *scene) change(change func(*swarm.Service)) {
+	for name, service := range s.live.Services {
+		change(&service)
+		s.live.Services[name] = service
+	}
+}
+
+// look gives what is judged after a time.
+func (s *scene) look(after time.Duration) deploy.ServiceResult {
+	s.t.Helper()
+	if s.judge == nil {
+		s.judge = deploy.NewJudge(s.options, func() time.Time { return s.now })
+	}
+	s.now = s.now.Add(after)
+	tasks := map[string][]swarm.Task{}
+	for _, service := range s.live.Services {
+		tasks[service.ID] = s.tasks
+	}
+	var result deploy.Result
+	result, s.next = s.judge(s.live, tasks, s.stack)
+	return result.Services[0]
+}
+
+// add adds a task of what the service is now, in a slot, or on a node of a global
+// service; the engine says says of it, where that is not "".
+func (s *scene) add(slot int, node string, state swarm.TaskState, says string) *swarm.Task {
+	task := swarm.Task{
+		ID: fmt.Sprintf("task%d", len(s.tasks)), Slot: slot, NodeID: node, Spec: s.spec().TaskTemplate, DesiredState: swarm.TaskStateRunning,
+		Meta:   swarm.Meta{CreatedAt: s.now.Add(time.Duration(len(s.tasks)) * time.Millisecond)},
+		Status: swarm.TaskStatus{State: state, Err: says, Timestamp: s.now},
+	}
+	if state == swarm.TaskStateFailed || state == swarm.TaskStateRejected || state == swarm.TaskStateComplete || state == swarm.TaskStateShutdown {
+		task.DesiredState = swarm.TaskStateShutdown
+	}
+	s.tasks = append(s.tasks, task)
+	return &s.tasks[len(s.tasks)-1]
+}
+
+// wants fails unless the result is of a state and its message begins so.
+func (s *scene) wants(got deploy.ServiceResult, state deploy.State, says string) {
+	s.t.Helper()
+	if got.State != state || !strings.HasPrefix(got.Message, says) {
+		s.t.Errorf("%s %q, want %s %q", got.State, got.Message, state, says)
+	}
+}
+
+const (
+	nonZero = "task: non-zero exit (1)"
+	noImage = "No such image: coin/app:9"
+)
+
+func policy(condition swarm.RestartPolicyCondition, attempts uint64) func(*swarm.ServiceSpec) {
+	return func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: condition, MaxAttempts: &attempts}
+	}
+}
+
+func replicated(n uint64) func(*swarm.ServiceSpec) {
+	return func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &n} }
+}
+
+func TestCrashLoops(t *testing.T) {
+	for name, test := range map[string]struct {
+		service string
+		change  func(*swarm.ServiceSpec)
+		states  []swarm.TaskState // one after the other in slot 1
+		err     string
+		want    deploy.State
+		says    string
+	}{
+		"once is no loop":               {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
+		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; watching"},
+		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again and again (3 times)"},
+		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks fail again and again (3 times)"},
+		"as many as max_attempts allow": {"a", policy("any", 4), []swarm.TaskState{"failed", "failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
+		"more than max_attempts":        {"a", policy("on-failure", 1), []swarm.TaskState{"failed", "failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
+		"condition none":                {"a", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
+		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task has ended and its restart policy"},
+		"image once":                    {"a", nil, []swarm.TaskState{"rejected", "ready"}, noImage, deploy.Pending, "0 of 1"},
+		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
+		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node refuses the task"},
+		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not started again"},
+		"one-shot is tried again":       {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "running"}, nonZero, deploy.Pending, "0 of 1 tasks have completed"},
+		"one-shot fails three times":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again"},
+		"one-shot has five attempts":    {"migrate", policy("on-failure", 5), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
+		"one-shot fails, then succeeds": {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "complete"}, nonZero, deploy.Converged, ""},
+		"one-shot without its image":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, test.service, test.change)
+			for _, state := range test.states {
+				says := test.err
+				if state == swarm.TaskStateRunning || state == swarm.TaskStateReady || state == swarm.TaskStateStarting {
+					says = ""
+				}
+				s.add(1, "n", state, says)
+			}
+			got := s.look(0)
+			s.wants(got, test.want, test.says)
+			if test.want == deploy.Failed && got.Error != test.err {
+				t.Errorf("error %q", got.Error)
+			}
+		})
+	}
+}
+
+func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
+	s := newScene(t, "a", replicated(3))
+	for slot := 1; slot <= 3; slot++ {
+		s.add(slot, "n", swarm.TaskStateFailed, nonZero)
+	}
+	for slot := 1; slot <= 3; slot++ {
+		s.add(slot, "n", swarm.TaskStateRunning, "")
+	}
+	s.wants(s.look(0), deploy.Pending, "3 of 3 tasks run; watching")
+	s.wants(s.look(time.Second), deploy.Converged, "")
+}
+
+// TestForgottenTasksCount has Swarm keep no history of tasks.
+func TestForgottenTasksCount(t *testing.T) {
+	s := newScene(t, "a", nil)
+	for range 3 {
+		s.tasks = append([]swarm.Task{}, s.tasks[max(0, len(s.tasks)-1):]...)
+		s.add(1, "n", swarm.TaskStateFailed, nonZero).ID = s.now.String()
+		if s.look(time.Second).State == deploy.Failed && len(s.tasks) < 2 {
+			t.Error("too early")
+		}
+	}
+	s.wants(s.look(0), deploy.Failed, "its tasks fail again and again (3 times)")
+}
+
+// TestHistoryDoesNotCount looks at a service that nobody has written.
+func TestHistoryDoesNotCount(t *testing.T) {
+	for state, want := range map[swarm.UpdateState]deploy.State{
+		swarm.UpdateStatePaused: deploy.Converged, swarm.UpdateStateRollbackPaused: deploy.Converged,
+		swarm.UpdateStateRollbackCompleted: deploy.Converged, swarm.UpdateStateCompleted: deploy.Converged,
+		swarm.UpdateStateUpdating: deploy.Pending, swarm.UpdateStateRollbackStarted: deploy.Pending,
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			s := newScene(t, "a", nil)
+			s.options.Changed = nil
+			s.change(func(service *swarm.Service) { service.UpdateStatus = &swarm.UpdateStatus{State: state} })
+			for range 4 {
+				s.add(1, "n", swarm.TaskStateFailed, nonZero)
+			}
+			s.add(1, "n", swarm.TaskStateRunning, "")
+			s.look(0)
+			s.wants(s.look(time.Second), want, "")
+		})
+	}
+}
+
+func TestSwarmsOwnVerdict(t *testing.T) {
+	for state, says := range map[swarm.UpdateState]string{
+		swarm.UpdateStatePaused:            "Swarm paused the update",
+		swarm.UpdateStateRollbackStarted:   "Swarm rolled the update back",
+		swarm.UpdateStateRollbackCompleted: "Swarm rolled the update back",
+		swarm.UpdateStateRollbackPaused:    "Swarm rolled the update back, and paused that as well",
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			s := newScene(t, "a", nil)
+			s.add(1, "n", swarm.TaskStateFailed, nonZero)
+			if state != swarm.UpdateStatePaused { // the live spec is another than the wanted one
+				s.stack.Services = map[string]swarm.ServiceSpec{"s_a": s.spec()}
+				s.change(func(service *swarm.Service) {
+					container := *service.Spec.TaskTemplate.ContainerSpec
+					container.Image = image2
+					service.Spec.TaskTemplate.ContainerSpec = &container
+				})
+				s.add(1, "n", swarm.TaskStateRunning, "")
+			}
+			s.change(func(service *swarm.Service) { service.UpdateStatus = &swarm.UpdateStatus{State: state, Message: "of a task"} })
+			got := s.look(0)
+			s.wants(got, deploy.Failed, says)
+			if got.Error != nonZero {
+				t.Errorf("error %q", got.Error)
+			}
+		})
+	}
+}
