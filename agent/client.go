@@ -51,8 +51,8 @@ func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
 	return head, c.get(ctx, "/v1/audit/head", &head)
 }
 
-// Sync asks for a sync and follows it to its end. progress gets each line.
-func (c *Client) Sync(ctx context.Context, progress func(string)) (*state.Sync, error) {
+// Sync asks for a sync and follows it to its end. progress gets each step.
+func (c *Client) Sync(ctx context.Context, progress func(SyncEvent)) (*state.Sync, error) {
 	response, err := c.do(ctx, http.MethodPost, "/v1/sync")
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (c *Client) Sync(ctx context.Context, progress func(string)) (*state.Sync, 
 		case event.Sync != nil:
 			return event.Sync, nil
 		default:
-			progress(event.Progress)
+			progress(event)
 		}
 	}
 }

@@ -78,6 +78,7 @@ func (a *Agent) serveHistory(w http.ResponseWriter, r *http.Request) {
 // the outcome.
 type SyncEvent struct {
 	Progress string      `json:"progress,omitempty"`
+	Rollout  *Rollout    `json:"rollout,omitempty"` // with progress, while services are waited for
 	Sync     *state.Sync `json:"sync,omitempty"`
 	Error    string      `json:"error,omitempty"`
 	Hint     string      `json:"hint,omitempty"`
@@ -106,7 +107,7 @@ func (a *Agent) stream(ctx context.Context) <-chan SyncEvent {
 		defer close(events)
 		sync, err := a.Sync(ctx, peer(ctx), func(text string) {
 			select {
-			case events <- SyncEvent{Progress: text}:
+			case events <- SyncEvent{Progress: text, Rollout: a.Rollout()}:
 			default: // a slow reader misses progress, not the outcome
 			}
 		})

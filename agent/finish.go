@@ -62,7 +62,7 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	if err != nil && ctx.Err() != nil {
 		return outcome{sync: r.sync, err: err} // the agent is stopping: the next start carries on
 	}
-	r.update(func(v *view) { v.progress = "" })
+	r.update(func(v *view) { v.progress, v.rollout = "", nil })
 	switch {
 	case errors.Is(err, errWaiting):
 		return r.wait()

@@ -306,10 +306,14 @@ func (r *reconcile) converge(ctx context.Context) error {
 	if !r.node.Config.Deployment.HealthCheck.Enabled {
 		return nil
 	}
+	started := time.Now()
 	result, err := r.Engine.Verify(ctx, r.stack, deploy.VerifyOptions{
-		Timeout:  r.node.Config.HealthTimeout(),
-		Changed:  r.plan.Changed(),
-		Progress: func(result deploy.Result) { r.show(waitingText(result)) },
+		Timeout: r.node.Config.HealthTimeout(),
+		Changed: r.plan.Changed(),
+		Progress: func(result deploy.Result) {
+			r.update(func(v *view) { v.rollout = &Rollout{Started: started, Services: result.Services} })
+			r.show(waitingText(result))
+		},
 	})
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
 		r.sync.Services = data
@@ -322,8 +326,8 @@ func (r *reconcile) converge(ctx context.Context) error {
 
 // show tells whoever watches how far the sync is.
 func (r *reconcile) show(text string) {
-	r.progress(text)
 	r.update(func(v *view) { v.progress = text })
+	r.progress(text)
 	r.Log.Debug("progress", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "progress", text)
 }
 

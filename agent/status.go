@@ -32,6 +32,7 @@ type view struct {
 	lastLook, nextPoll time.Time
 	pollError          error
 	progress           string
+	rollout            *Rollout // while services are waited for
 }
 
 func (a *Agent) update(change func(*view)) {
@@ -66,6 +67,7 @@ type Status struct {
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
 	Progress string                 `json:"progress,omitempty"`
+	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []Rotation             `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
 	LastLook  time.Time `json:"last_look,omitzero"`
@@ -92,6 +94,9 @@ func (a *Agent) Status() Status {
 	status.Desired, status.Services, status.Drift = v.desired, v.services, v.drift
 	status.LastLook, status.NextPoll, status.Progress = v.lastLook, v.nextPoll, v.progress
 	status.Overdue = overdue(v.rotations, time.Now())
+	if v.rollout != nil {
+		status.Rollout = v.rollout
+	}
 	if v.pollError != nil {
 		status.PollError, status.PollHint = v.pollError.Error(), fault.Hint(v.pollError)
 	}
@@ -127,7 +132,7 @@ func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Sta
 	if last != nil {
 		brief := *last
 		brief.Plan, brief.Services, brief.Inputs = nil, nil, nil
-		status.Sync = &brief
+		status.Sync, status.Rollout = &brief, FailedRollout(last)
 	}
 	return status
 }

@@ -217,7 +217,9 @@ func TestSwarmsOwnVerdict(t *testing.T) {
 				})
 				s.add(1, "n", swarm.TaskStateRunning, "")
 			}
-			s.change(func(service *swarm.Service) { service.UpdateStatus = &swarm.UpdateStatus{State: state, Message: "of a task"} })
+			s.change(func(service *swarm.Service) {
+				service.UpdateStatus = &swarm.UpdateStatus{State: state, Message: "of a task"}
+			})
 			got := s.look(0)
 			s.wants(got, deploy.Failed, says)
 			if got.Error != nonZero {

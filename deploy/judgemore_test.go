@@ -140,7 +140,8 @@ func TestErrNamesAllServices(t *testing.T) {
 		{Name: "c", State: deploy.Failed, Error: "task: it was killed", ExitCode: 137, Node: "n1", Message: "its tasks fail again", Logs: []string{"x"}},
 		{Name: "d", State: deploy.Failed, Error: noImage, Message: "its image is not there"},
 		{Name: "e", State: deploy.Converged},
-		{Name: "f", State: deploy.Pending, Want: 1},
+		{Name: "f", State: deploy.Pending, Want: 1, Health: []string{"exit code 0", "fine"}},
+		{Name: "g", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run", Health: []string{"exit code 1", "first", "503"}},
 	}}
 	var got []string
 	for _, one := range fault.All(result.Err()) {
@@ -153,6 +154,7 @@ func TestErrNamesAllServices(t *testing.T) {
 		"service c: task: it was killed; its tasks fail again, exit code 137 (on n1)",
 		"service d: No such image: coin/app:9; its image is not there",
 		"service b: task: non-zero exit (1); not ready when the wait ended: 0 of 1 tasks run",
+		"service g: health check: 503; not ready when the wait ended: 0 of 1 tasks run",
 		"not ready when the wait ended: a 1/2, f 0/1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -170,9 +172,12 @@ func TestOneShotThatWouldBeRolledBack(t *testing.T) {
 		change  func(*swarm.ServiceSpec)
 		want    string
 	}{
-		"one-shot":         {"migrate", func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }, "replace service migrate"},
-		"only a label":     {"migrate", func(s *swarm.ServiceSpec) { s.Labels["x"] = "y" }, "update service migrate"},
-		"another action":   {"migrate", func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2; s.UpdateConfig.FailureAction = "pause" }, "update service migrate"},
+		"one-shot":     {"migrate", func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }, "replace service migrate"},
+		"only a label": {"migrate", func(s *swarm.ServiceSpec) { s.Labels["x"] = "y" }, "update service migrate"},
+		"another action": {"migrate", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Image = image2
+			s.UpdateConfig.FailureAction = "pause"
+		}, "update service migrate"},
 		"a service at all": {"web", func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }, "update service web"},
 	} {
 		t.Run(name, func(t *testing.T) {

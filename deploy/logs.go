@@ -24,8 +24,11 @@ const (
 	lineBytes = 1 << 10
 	// detailedServices is of how many services logs are fetched.
 	detailedServices = 10
-	logBytes = 64 << 10
-	logTime  = 2 * time.Second
+	// healthCode begins what a health check said, healthOK that of a good one.
+	healthCode = "exit code %d"
+	healthOK   = "exit code 0"
+	logBytes   = 64 << 10
+	logTime    = 2 * time.Second
 	// shortestMasked is the least length of a secret that is masked in logs:
 	// shorter ones would garble every line and tell nothing.
 	shortestMasked = 6
@@ -87,7 +90,7 @@ func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack)
 	}
 	log := container.State.Health.Log
 	last := log[len(log)-1]
-	return append([]string{fmt.Sprintf("exit code %d", last.ExitCode)}, lastLines(last.Output, want)...)
+	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, want)...)
 }
 
 // lastLines gives the end of a text, with the stack's secrets masked.

@@ -19,7 +19,7 @@ func (r Result) Err() error {
 		case service.State == Converged:
 		case service.State == Failed:
 			failed = append(failed, service.fault(""))
-		case service.Error != "":
+		case service.Error != "", service.unwell() != "":
 			troubled = append(troubled, service.fault("not ready when the wait ended: "))
 		default:
 			late = append(late, fmt.Sprintf("%s %d/%d", service.Name, service.Ready, service.Want))
@@ -36,6 +36,9 @@ func (r Result) Err() error {
 // has to see.
 func (s ServiceResult) fault(before string) error {
 	why := before + s.Message
+	if unwell := s.unwell(); unwell != "" {
+		why = unwell + "; " + why
+	}
 	if s.Error != "" && s.Error != s.Message {
 		why = s.Error + "; " + why
 	}
@@ -46,6 +49,14 @@ func (s ServiceResult) fault(before string) error {
 		why += " (on " + s.Node + ")"
 	}
 	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: s.hint()}
+}
+
+// unwell gives the last line of a health check that failed, "" of any other.
+func (s ServiceResult) unwell() string {
+	if len(s.Health) == 0 || s.Health[0] == healthOK {
+		return ""
+	}
+	return "health check: " + s.Health[len(s.Health)-1]
 }
 
 func (s ServiceResult) hint() string {

@@ -25,7 +25,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return err
 		}
 		if *watch {
-			return a.watchStatus(cmd.Context())
+			return a.watchStatus(cmd.Context(), *output)
 		}
 		status, err := a.status(cmd.Context())
 		if err != nil {
@@ -63,32 +63,9 @@ func (a *app) status(ctx context.Context) (agent.Status, error) {
 	return agent.StoredStatus(&a.settings, store)
 }
 
-func (a *app) watchStatus(ctx context.Context) error {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	last := ""
-	for {
-		status, err := a.status(ctx)
-		if err != nil {
-			return err
-		}
-		var text strings.Builder
-		plain := &app{stdout: &text}
-		plain.printStatus(status)
-		if text.String() != last {
-			last = text.String()
-			fmt.Fprintln(a.stdout, last)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
+func (a *app) printStatus(s agent.Status) { a.printStatusTo(newPrinter(a.stdout), s) }
 
-func (a *app) printStatus(s agent.Status) {
-	p := newPrinter(a.stdout)
+func (*app) printStatusTo(p printer, s agent.Status) {
 	p.line("%s/%s  stack %s  %s", s.Environment, s.Node, orDash(s.Stack), verdict(p, s))
 	if s.Desired != nil {
 		p.line("  desired   %s %s  %s", short(s.Desired.Commit), s.Desired.Ref, byWhom(s.Desired.Subject, s.Desired.Author))
@@ -97,7 +74,8 @@ func (a *app) printStatus(s agent.Status) {
 		p.line("  applied   %s release %s, %s", short(s.Applied.Commit), orDash(s.Applied.Release), ago(s.Applied.At))
 	}
 	if s.Sync != nil {
-		printSync(p, s.Sync, s.Progress)
+		printSync(p, s.Sync, s.Progress, s.Rollout)
+		printWait(p, s)
 	}
 	switch {
 	case s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error):
@@ -112,6 +90,20 @@ func (a *app) printStatus(s agent.Status) {
 	printOverdue(p, s)
 	printNotices(p, s)
 	printServices(p, s)
+}
+
+// printWait shows the services that are waited for, or what is known of those over
+// which the sync failed.
+func printWait(p printer, s agent.Status) {
+	switch {
+	case s.Rollout == nil:
+	case s.Sync.State.Final():
+		printDetails(p, s.Rollout)
+	default:
+		p.line("")
+		printRollout(p, s.Rollout)
+		p.line("")
+	}
 }
 
 // verdict is the one word that matters.
@@ -142,7 +134,7 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-func printSync(p printer, sync *state.Sync, progress string) {
+func printSync(p printer, sync *state.Sync, progress string, rollout *agent.Rollout) {
 	where := ""
 	if !sync.State.Final() {
 		where = " at " + sync.Stage
@@ -166,7 +158,7 @@ func printSync(p printer, sync *state.Sync, progress string) {
 	if text := checksText(sync); text != "" {
 		p.line("            checks: %s", text)
 	}
-	if progress != "" {
+	if progress != "" && rollout == nil {
 		p.line("            %s", progress)
 	}
 	for _, warning := range sync.Warnings[:min(mostWarnings, len(sync.Warnings))] {

@@ -32,7 +32,9 @@ func (a *app) syncCommand() *cobra.Command {
 			case once:
 				return a.syncOnce(cmd.Context())
 			case wait:
-				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), a.progress)
+				follower := newFollower(a.stderr)
+				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), follower.note)
+				follower.close()
 				return a.outcome(sync, err)
 			}
 			if err := agent.NewClient(a.settings.Socket).RequestSync(cmd.Context()); err != nil {
@@ -48,8 +50,6 @@ func (a *app) syncCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) progress(text string) { newPrinter(a.stderr).line("%s", text) }
-
 // syncOnce makes one sync in this process. The state file admits one agent at a
 // time, so it never runs beside the daemon.
 func (a *app) syncOnce(ctx context.Context) error {
@@ -64,7 +64,9 @@ func (a *app) syncOnce(ctx context.Context) error {
 		return err
 	}
 	defer p.close()
-	sync, err := p.agent.Once(ctx, a.progress)
+	follower := newFollower(a.stderr)
+	sync, err := p.agent.Once(ctx, func(text string) { follower.note(agent.SyncEvent{Progress: text, Rollout: p.agent.Rollout()}) })
+	follower.close()
 	err = a.outcome(sync, err)
 	limited, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
@@ -82,6 +84,9 @@ func (a *app) outcome(sync *state.Sync, err error) error {
 	if sync.State == state.Succeeded {
 		newPrinter(a.stdout).line("%s %s: %s", sync.Ref, short(sync.Commit), sync.Summary)
 		return nil
+	}
+	if rollout := agent.FailedRollout(sync); rollout != nil {
+		printDetails(newPrinter(a.stderr), rollout)
 	}
 	var faults []error
 	for _, one := range sync.All() {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/deploy"
+)
+
+// follower shows how a sync goes: each step in a line; the services that are
+// waited for on a terminal in one place, elsewhere a line for each that changes.
+type follower struct {
+	printer
+	screen *screen // nil where it is no terminal
+	stop   chan struct{}
+
+	mu      sync.Mutex
+	rollout *agent.Rollout
+	shown   map[string]string
+}
+
+func newFollower(w io.Writer) *follower {
+	f := &follower{printer: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), shown: map[string]string{}}
+	if f.screen != nil {
+		go f.tick()
+	}
+	return f
+}
+
+// tick keeps the times on a terminal right.
+func (f *follower) tick() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-ticker.C:
+			f.mu.Lock()
+			f.redraw()
+			f.mu.Unlock()
+		}
+	}
+}
+
+// close ends the following and leaves what is shown.
+func (f *follower) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rollout = nil
+	close(f.stop)
+}
+
+func (f *follower) note(event agent.SyncEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rollout = event.Rollout
+	switch {
+	case f.rollout == nil:
+		if f.screen != nil {
+			f.screen.keep()
+		}
+		f.line("%s", event.Progress)
+	case f.screen != nil:
+		f.redraw()
+	default:
+		for _, line := range fresh(f.shown, rolloutLines(f.rollout)) {
+			f.line("%s  %s", roughly(time.Since(f.rollout.Started)), line)
+		}
+	}
+}
+
+func (f *follower) redraw() {
+	if f.rollout == nil {
+		return
+	}
+	var text strings.Builder
+	printRollout(printer{Writer: &text, colour: f.colour}, f.rollout)
+	f.screen.draw(text.String())
+}
+
+// fresh gives the lines, by what they are about, that are others than those
+// shown before, in order, and notes them.
+func fresh(shown, lines map[string]string) []string {
+	var all []string
+	for _, about := range slices.Sorted(maps.Keys(lines)) {
+		if line := lines[about]; shown[about] != line {
+			all = append(all, line)
+			shown[about] = line
+		}
+	}
+	return all
+}
+
+// rolloutLines says of each service that is waited for how it fares.
+func rolloutLines(rollout *agent.Rollout) map[string]string {
+	lines := map[string]string{}
+	for _, service := range rollout.Services {
+		line := fmt.Sprintf("%s %d/%d %s", service.Name, service.Ready, service.Want, service.State)
+		if text := troubleText(service); text != "" {
+			line += ": " + text
+		}
+		lines[service.Name] = line
+	}
+	return lines
+}
+
+// troubleText is what is waited for, after the last task error.
+func troubleText(service deploy.ServiceResult) string {
+	text := service.Error + service.Message
+	if service.Error != "" && service.Message != "" {
+		text = service.Error + "; " + service.Message
+	}
+	return printable(text)
+}
+
+// printRollout shows what is waited for, and for how long.
+func printRollout(p printer, rollout *agent.Rollout) {
+	waiting := rollout.Waiting()
+	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
+	rows := make([][]string, 0, len(waiting))
+	for _, service := range waiting {
+		state, text := string(service.State), troubleText(service)
+		if service.State == deploy.Failed {
+			text = p.paint(red, text)
+		}
+		rows = append(rows, []string{service.Name, fmt.Sprintf("%d/%d", service.Ready, service.Want), state, text})
+	}
+	if len(rows) > 0 {
+		p.table([]string{"SERVICE", "READY", "STATE", "WAITING FOR"}, rows)
+	}
+}
+
+// printDetails shows what the services that were not ready left behind. The
+// errors themselves stand above it.
+func printDetails(p printer, rollout *agent.Rollout) {
+	for _, service := range rollout.Waiting() {
+		if len(service.Health)+len(service.Logs) == 0 {
+			continue
+		}
+		at := fmt.Sprintf("%d/%d", service.Ready, service.Want)
+		if service.Node != "" {
+			at += " on " + service.Node
+		}
+		p.line("  %s  %s", service.Name, at)
+		for _, part := range []struct {
+			name  string
+			lines []string
+		}{{"health", service.Health}, {"log", service.Logs}} {
+			for i, line := range part.lines {
+				name := ""
+				if i == 0 {
+					name = part.name
+				}
+				p.line("    %-8s%s", name, printable(line))
+			}
+		}
+	}
+}
+
+// printable takes out what would steer a terminal.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, line)
+}

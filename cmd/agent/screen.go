@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
+)
+
+// screen shows text on a terminal in the place of the text before.
+type screen struct {
+	io.Writer
+	size func() (width, height int)
+
+	drawn int // lines that are there
+}
+
+// newScreen gives the terminal behind w, nil when it is none.
+func newScreen(w io.Writer) *screen {
+	file, ok := w.(*os.File)
+	if !ok || !isatty.IsTerminal(file.Fd()) {
+		return nil
+	}
+	return &screen{Writer: w, size: func() (int, int) {
+		size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ) //nolint:gosec // a file descriptor fits
+		if err != nil || size.Col == 0 || size.Row == 0 {
+			return 80, 24
+		}
+		return int(size.Col), int(size.Row)
+	}}
+}
+
+// draw replaces what was drawn. Lines are cut to the terminal's width, and those
+// that do not fit its height are left out: else nothing would stay in its place.
+func (s *screen) draw(text string) {
+	width, height := s.size()
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if room := max(height-1, 2); len(lines) > room {
+		lines = append(lines[:room-1], fmt.Sprintf("… %d more lines", len(lines)-room+1))
+	}
+	var out strings.Builder
+	if s.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", s.drawn)
+	}
+	out.WriteString("\r\x1b[J")
+	for _, line := range lines {
+		out.WriteString(cut(line, width) + "\n")
+	}
+	s.drawn = len(lines)
+	_, _ = io.WriteString(s.Writer, out.String())
+}
+
+// keep leaves what was drawn where it is.
+func (s *screen) keep() { s.drawn = 0 }
+
+// cut shortens a line to a number of columns; colours take none.
+func cut(line string, width int) string {
+	column, coloured := 0, false
+	for i := 0; i < len(line); {
+		if end := strings.IndexByte(line[i:], 'm'); line[i] == '\x1b' && end > 0 {
+			coloured, i = true, i+end+1
+			continue
+		}
+		if column == width-1 && i+1 < len(line) && strings.TrimSpace(line[i:]) != "" && utf8.RuneCountInString(line[i:]) > 1 {
+			line = line[:i] + "…"
+			if coloured {
+				line += "\x1b[0m"
+			}
+			return line
+		}
+		_, size := utf8.DecodeRuneInString(line[i:])
+		i += size
+		column++
+	}
+	return line
+}

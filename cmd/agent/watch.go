@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+)
+
+// watchStatus shows the status again and again: on a terminal in one place, in a
+// pipe what changes, a line each; as JSON an object a line.
+func (a *app) watchStatus(ctx context.Context, output string) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	show := a.statusShower(output)
+	for {
+		status, err := a.status(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := show(status); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// statusShower gives what shows one status after the other.
+func (a *app) statusShower(output string) func(agent.Status) error {
+	shown := map[string]string{}
+	lines := func(all map[string]string) error {
+		for _, line := range fresh(shown, all) {
+			if _, err := fmt.Fprintln(a.stdout, line); err != nil {
+				return fmt.Errorf("print: %w", err)
+			}
+		}
+		return nil
+	}
+	if output == "json" {
+		return func(status agent.Status) error {
+			data, err := json.Marshal(status)
+			if err != nil {
+				return fmt.Errorf("print: %w", err)
+			}
+			return lines(map[string]string{"": string(data)})
+		}
+	}
+	terminal := newScreen(a.stdout)
+	if terminal == nil {
+		return func(status agent.Status) error { return lines(statusLines(status)) }
+	}
+	return func(status agent.Status) error {
+		var text strings.Builder
+		a.printStatusTo(printer{Writer: &text, colour: newPrinter(a.stdout).colour}, status)
+		terminal.draw(text.String())
+		return nil
+	}
+}
+
+// statusLines says in a line each how the node fares, and its services.
+func statusLines(s agent.Status) map[string]string {
+	first := fmt.Sprintf("%s/%s %s", s.Environment, s.Node, verdict(printer{}, s))
+	if s.Sync != nil {
+		first += fmt.Sprintf("; sync #%d of %s %s", s.Sync.ID, short(s.Sync.Commit), s.Sync.State)
+		switch {
+		case !s.Sync.State.Final():
+			first += " at " + s.Sync.Stage
+		case s.Sync.Error != "":
+			first += " at " + s.Sync.Stage + ": " + s.Sync.Error
+		}
+	}
+	lines := map[string]string{"": first}
+	if s.Rollout != nil {
+		for name, line := range rolloutLines(s.Rollout) {
+			lines[name] = line
+		}
+		return lines
+	}
+	for _, service := range s.Services {
+		lines[service.Name] = fmt.Sprintf("%s %s %s", service.Name, tasks(service), serviceState(printer{}, service, ""))
+	}
+	return lines
+}
