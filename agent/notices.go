@@ -64,7 +64,7 @@ func webhookOf(node *manifests.Node, set *secrets.Set) (secrets.Value, error) {
 	if found && value.Known() {
 		return secrets.NewValue(bytes.Clone(value.Reveal())), nil
 	}
-	if variable, clear := node.Variables[name]; clear {
+	if variable, plain := node.Variables[name]; plain {
 		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
 			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
 	}

@@ -112,7 +112,7 @@ func TestFailureAndRecoveryAreTold(t *testing.T) {
 func TestBrokenConfigIsTold(t *testing.T) {
 	inMailWorld(t, toOps, func(w *world, box *mailbox) {
 		w.start()
-		w.commit("2", configFile, "environment: {nmae: sandbox}\n")
+		w.commit("2", configFile, "environment: [sandbox]\n")
 		w.poll()
 		box.wants(t, "rollout failed at load")
 	})

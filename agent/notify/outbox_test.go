@@ -99,9 +99,10 @@ func TestThrottle(t *testing.T) {
 			}
 		}
 		r.pass(20 * time.Minute)
-		for i, at := range r.times {
-			if i >= 5 && at.Sub(r.times[i-5]) < 10*time.Minute {
-				t.Errorf("message %d comes %s after the one five before", i, at.Sub(r.times[i-5]))
+		times := r.sentAt()
+		for i, at := range times {
+			if i >= 5 && at.Sub(times[i-5]) < 10*time.Minute {
+				t.Errorf("message %d comes %s after the one five before", i, at.Sub(times[i-5]))
 			}
 		}
 		r.wants("slack: bad 00", "slack: bad 01", "slack: bad 02", "slack: bad 03", "slack: bad 04", "slack: bad 29 (and 24 more)")
@@ -156,8 +157,8 @@ func TestReceiversApart(t *testing.T) {
 		r.run(0)
 		r.tell(plainNotice(notify.Failure, "5", "bad"))
 		r.pass(time.Minute)
-		if refused := r.outbox.Health().Receivers[0].Refused; refused != nil || r.counts["email dropped"] != 4 || r.counts["email sent"] != 6 {
-			t.Errorf("%+v, %v", refused, r.counts)
+		if refused := r.outbox.Health().Receivers[0].Refused; refused != nil || r.counted("email dropped") != 4 || r.counted("email sent") != 6 {
+			t.Errorf("%+v, %d sent", refused, r.counted("email sent"))
 		}
 	})
 }
@@ -189,16 +190,16 @@ func TestBackoff(t *testing.T) {
 		r.run(0)
 		r.tell(plainNotice(notify.Failure, "1", "bad"))
 		r.pass(23 * time.Hour)
-		if failed := r.counts["slack failed"]; failed < 200 || failed > 400 {
+		if failed := r.counted("slack failed"); failed < 200 || failed > 400 {
 			t.Errorf("%d attempts", failed)
 		}
 		r.set(channel, notify.After(errors.New("slowly"), 50*time.Minute))
 		r.pass(6 * time.Minute)
-		failed := r.counts["slack failed"]
+		failed := r.counted("slack failed")
 		r.set(channel, nil)
 		r.pass(40 * time.Minute)
-		if r.counts["slack failed"] != failed || r.counts["slack sent"] != 0 {
-			t.Errorf("it did not wait: %v", r.counts)
+		if r.counted("slack failed") != failed || r.counted("slack sent") != 0 {
+			t.Errorf("it did not wait: %d sent", r.counted("slack sent"))
 		}
 		r.pass(11 * time.Minute)
 		r.wants("slack: bad")
@@ -220,8 +221,8 @@ func TestTooOldAndTooMany(t *testing.T) {
 		for i := range 105 {
 			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "more"))
 		}
-		if health := r.outbox.Health(); health.Undelivered != 100 || health.Dropped != 7 || r.counts["slack dropped"] != 7 {
-			t.Errorf("%+v %v", health, r.counts)
+		if health := r.outbox.Health(); health.Undelivered != 100 || health.Dropped != 7 || r.counted("slack dropped") != 7 {
+			t.Errorf("%+v, %d dropped", health, r.counted("slack dropped"))
 		}
 		r.set(channel, nil)
 		r.pass(10 * time.Minute)
@@ -248,18 +249,21 @@ func TestStoreBroken(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
 		r.run(0)
-		r.broken = errors.New("disk full")
-		if err := r.outbox.Tell(plainNotice(notify.Failure, "1", "bad")); !errors.Is(err, r.broken) {
+		full := errors.New("disk full")
+		r.breaks(full)
+		if err := r.outbox.Tell(plainNotice(notify.Failure, "1", "bad")); !errors.Is(err, full) {
 			t.Errorf("told: %v", err)
 		}
-		r.broken = nil
+		r.breaks(nil)
 		r.tell(plainNotice(notify.Failure, "1", "bad"))
 		r.pass(time.Second)
 		r.wants("slack: bad")
+		r.set(channel, errors.New("down"))
 		r.tell(plainNotice(notify.Failure, "2", "bad"))
-		r.broken = errors.New("disk full")
+		r.breaks(full)
+		r.set(channel, nil)
 		r.pass(10 * time.Minute)
-		if sent := len(r.got); sent < 1 || sent > 15 {
+		if sent := len(r.sentAt()) - 1; sent < 2 || sent > 15 {
 			t.Errorf("sent %d times while it could not be noted", sent)
 		}
 	})

@@ -127,10 +127,30 @@ func (r *room) set(to notify.Receiver, err error) {
 	r.trouble[to] = err
 }
 
+// breaks makes the store fail.
+func (r *room) breaks(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = err
+}
+
 func (r *room) count(kind notify.Kind, result string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[string(kind)+" "+result]++
+}
+
+func (r *room) counted(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[what]
+}
+
+// sentAt gives the times of all messages.
+func (r *room) sentAt() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.times)
 }
 
 func (r *room) Notices() (book notify.Book, err error) {
