@@ -163,13 +163,3 @@ func printDetails(p printer, rollout *agent.Rollout) {
 		}
 	}
 }
-
-// printable takes out what would steer a terminal.
-func printable(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, line)
-}

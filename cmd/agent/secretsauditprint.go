@@ -137,17 +137,6 @@ func appliedText(entry *provenance.Entry) string {
 	return "unknown"
 }
 
-// printable takes out what a terminal would obey: names and subjects in git are
-// anybody's.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, text)
-}
-
 // writeSecretsCSV writes one line for each secret, version and node.
 func writeSecretsCSV(w io.Writer, report *provenance.Report) error {
 	lines := csv.NewWriter(w)
