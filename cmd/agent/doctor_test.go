@@ -11,7 +11,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images"}
+var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -57,6 +57,7 @@ func TestDoctor(t *testing.T) {
 	expired := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
 	soon := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(72 * time.Hour)}
 	set := func(name, value string) func() { return func() { l.settings[name] = value } }
+	const config = "environments/sandbox/config.yml"
 	tests := []struct {
 		name    string
 		spoil   func()
@@ -71,11 +72,23 @@ func TestDoctor(t *testing.T) {
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no key files are set", "set age_key_files"}, ""},
 		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
-		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images"},
-		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images"},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images notices"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images notices"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
 		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
+		{"no mail server", func() {
+			l.commit("mail", map[string]string{config: good[config] + "notifications: {email: [ops@example.com]}\n"})
+		}, "notices", "warn", said{"no mail server is set", "set smtp_address"}, ""},
+		{"no webhook", func() {
+			l.commit("slack", map[string]string{config: good[config] + "notifications: {slack: {channel: \"#ops\", webhook_url_variable: HOOK}}\n"})
+		}, "notices", "warn", said{`the secret "HOOK" has no value`, "add it with sops"}, ""},
+		{"webhook in the clear", func() {
+			l.commit("clear", map[string]string{
+				config:             good[config] + "notifications: {slack: {channel: \"#ops\", webhook_url_variable: HOOK}}\n",
+				node3 + "node.env": l.nodeEnv("1", "HOOK=https://hooks.example.com/x"),
+			})
+		}, "notices", "warn", said{node3 + "node.env:3:", "make a new webhook"}, ""},
 		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "registries images"},
 		{"images", func() { l.commit("tag", map[string]string{node3 + "node.env": l.nodeEnv("nowhere", "")}) }, "images", "fail", said{missing, "check TAG"}, ""},
 	}
