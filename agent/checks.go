@@ -52,7 +52,11 @@ func (r *reconcile) readyChecks() error {
 		Facts: r.node.Facts(), Secrets: map[string]checks.Secret{}, Execer: q.engine,
 		Mask: func(text string) string { return deploy.MaskText(text, r.stack) },
 		Progress: func(p checks.Progress) {
-			r.show(fmt.Sprintf("%d of %d checks passed; %s", p.Passed, p.All, p.Last))
+			text := fmt.Sprintf("%d of %d checks passed", p.Passed, p.All)
+			if p.Last != "" {
+				text += "; " + p.Last
+			}
+			r.show(text)
 		},
 	}
 	from := &checkSources{node: r.node, secrets: r.secrets, dir: r.Settings.CheckDir}

@@ -82,6 +82,16 @@ func (r *repository) set(variable, value string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
+// configure adds lines to the environment's config.yml.
+func (r *repository) configure(lines string) error {
+	path := filepath.Join(r.dir, "environments", environment, "config.yml")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", environment, err)
+	}
+	return os.WriteFile(path, append(content, "\n"+lines...), 0o644)
+}
+
 // raise gives a secret a new value and, since a secret in Swarm never changes,
 // the version that goes with it.
 func (r *repository) raise(keyFile, secret, variable string, version int, value string) error {

@@ -44,8 +44,9 @@ interval: 2s
 gitlab_url: %s
 gitlab_project: %s
 gitlab_token_file: %s
+slack_webhook_file: %s
 `, environment, node, w.gitlab.url, project, w.path("token"), w.path("age.key"), w.engine.Host, w.path("state"),
-		w.path("agent.sock"), metrics, w.gitlab.url, project, w.path("token"))
+		w.path("agent.sock"), metrics, w.gitlab.url, project, w.path("token"), w.path("webhook"))
 	w.metrics = "http://" + metrics
 	return text, w.write("agent.yml", text)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -74,13 +75,16 @@ func (w *world) engineChapter(ctx context.Context) error {
 func (w *world) gitChapter(ctx context.Context) error {
 	var err error
 	w.repo, err = newRepository(ctx, w.path("git/"+project), filepath.Join(w.root, "examples/coin-gitops"), func(r *repository) error {
-		// cron_service is to talk to the private engine.
-		return r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://"))
+		// cron_service is to talk to the private engine; the images are nowhere else.
+		return errors.Join(
+			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
+			r.configure("images:\n  resolve: never\n"),
+		)
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.startGitLab(ctx, w.path("git")); err != nil {
+	if err := errors.Join(w.startGitLab(ctx, w.path("git")), w.startChat()); err != nil {
 		return err
 	}
 	w.say.line("The example repository is served as a real one: %s/%s", w.gitlab.url, project)
@@ -168,6 +172,9 @@ func (w *world) breakChapter(ctx context.Context) error {
 	}
 	w.say.line("\nWhat the engineer sees, on her commit:")
 	w.showStatuses(commit)
+	if err := w.showMessage(ctx); err != nil {
+		return err
+	}
 	w.say.line("\nWhat the operator sees, on the node:")
 	if err := w.run(ctx, "status"); err != nil {
 		return err
@@ -193,6 +200,9 @@ func (w *world) fixChapter(ctx context.Context) error {
 		return err
 	}
 	w.showStatuses(commit)
+	if err := w.showMessage(ctx); err != nil {
+		return err
+	}
 	return w.run(ctx, "status")
 }
 

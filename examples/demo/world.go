@@ -32,6 +32,7 @@ type world struct {
 	api    *client.Client
 	repo   *repository
 	gitlab *gitlab
+	chat   *chat
 	agent  *daemon
 
 	metrics string // where the agent tells its metrics
