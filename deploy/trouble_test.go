@@ -74,7 +74,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; its task has ended and its restart policy does not start it again"},
+			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task has ended and its restart policy does not start it again"},
 		},
 		"no node": {
 			service: "web",
