@@ -25,8 +25,13 @@ type Call struct {
 
 func (c Call) String() string { return c.Method + " " + c.Path }
 
-// Write tells whether the call could change something.
-func (c Call) Write() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
+// Write tells whether the call could change something. A command in a container
+// is none: it asks what runs, and the engine keeps nothing of it.
+func (c Call) Write() bool {
+	return c.Method != http.MethodGet && c.Method != http.MethodHead && !command.MatchString(c.Path)
+}
+
+var command = regexp.MustCompile(`^/(containers/[^/]+/exec|exec/[^/]+/start)$`)
 
 // Recorder stands in front of an engine on a socket of its own and records the
 // calls that pass, streams such as /events included.
