@@ -4,21 +4,19 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/getsops/sops/v3/keyservice"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -47,7 +45,7 @@ func newVault(files KeyFiles) (*vault, error) {
 	if len(token) == 0 || bytes.ContainsAny(token, "\r\n") {
 		return nil, fault.New(fault.Place{File: files.VaultToken}, "write the token into it, and nothing else", "the file holds no Vault token")
 	}
-	roots, err := trusted(files.CAFile)
+	roots, err := authorities.Load(files.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -61,25 +59,6 @@ func newVault(files KeyFiles) (*vault, error) {
 func loopback(address *url.URL) bool {
 	ip := net.ParseIP(address.Hostname())
 	return address.Scheme == "http" && ip != nil && ip.IsLoopback()
-}
-
-// trusted gives the system's certificates and those of a file; nil is the system's.
-func trusted(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: file}, "name an existing file in ca_file", "read certificates: %w", errors.Unwrap(err))
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(data) {
-		return nil, fault.New(fault.Place{File: file}, "give certificates in PEM form", "the file holds no certificates")
-	}
-	return roots, nil
 }
 
 var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)

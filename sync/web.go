@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -44,7 +43,7 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 			return nil, err
 		}
 	}
-	trust, err := authorities(remote.CAFile)
+	trust, err := authorities.Load(remote.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -59,25 +58,6 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 		},
 	}
 	return func(context.Context) (session, error) { return site, nil }, nil
-}
-
-// authorities gives the system's and those in file; nil means the system's.
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Place{}, "put the authority's certificate there, or name another file", "read CA file: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Place{}, "the file holds certificates in PEM form", "CA file %s holds no certificate", file)
-	}
-	return pool, nil
 }
 
 // stayOnHost keeps the token where it belongs.

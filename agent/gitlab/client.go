@@ -10,12 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -60,7 +60,7 @@ func New(o Options) (*Client, error) {
 	if o.Project == "" {
 		return nil, fault.New(fault.Place{}, "write it as group/project, or as its number", "no GitLab project is configured")
 	}
-	roots, err := certificates(o.CAFile)
+	roots, err := authorities.Load(o.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -110,27 +110,6 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 		MaxIdleConns:        2,
 		ForceAttemptHTTP2:   true,
 	}
-}
-
-// certificates gives the system's roots and those of file; nil means the
-// system's alone.
-func certificates(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	const hint = "name a file with the certificate authority in PEM form"
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: file}, hint, "read GitLab's certificate authority: %w", plain(err))
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(content) {
-		return nil, fault.New(fault.Place{File: file}, hint, "GitLab's certificate authority: no certificate in it")
-	}
-	return roots, nil
 }
 
 // Posted is a status entry as GitLab has it.

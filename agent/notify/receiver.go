@@ -3,7 +3,6 @@ package notify
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"io"
 	"io/fs"
@@ -92,25 +91,4 @@ func plain(err error) error {
 		return path.Err
 	}
 	return err
-}
-
-// certificates gives the system's roots and those of a file; nil means the
-// system's alone.
-func certificates(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	const hint = "name a file with the certificate authority in PEM form"
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: file}, hint, "read the certificate authority: %w", plain(err))
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(content) {
-		return nil, fault.New(fault.Place{File: file}, hint, "there is no certificate in it")
-	}
-	return roots, nil
 }

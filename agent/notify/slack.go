@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
@@ -36,7 +37,7 @@ type Slack struct {
 // at each use, or is learned when file is empty. caFile may name certificates to
 // trust besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
-	roots, err := certificates(caFile)
+	roots, err := authorities.Load(caFile)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -76,7 +77,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 			return nil, err
 		}
 	}
-	roots, err := certificates(o.CAFile)
+	roots, err := authorities.Load(o.CAFile)
 	if err != nil {
 		return nil, err
 	}
