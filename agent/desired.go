@@ -74,7 +74,7 @@ func Render(fsys fs.FS, settings *Settings, keys *secrets.Keyring) (*compose.Sta
 	if err != nil {
 		return nil, err
 	}
-	return compose.Render(node, set, compose.Options{})
+	return compose.Render(node, set, compose.Options{AllowLive: true})
 }
 
 // Checked is what Check found about one node.

@@ -133,7 +133,7 @@ func (r *reconcile) decrypt(context.Context) error {
 }
 
 func (r *reconcile) render(context.Context) error {
-	stack, err := compose.Render(r.node, r.secrets, compose.Options{})
+	stack, err := compose.Render(r.node, r.secrets, compose.Options{AllowLive: true})
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,12 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 		if object.Driver == "" {
 			file := strings.TrimPrefix(object.File, "/")
 			value, ok := r.set.Lookup(key, file)
+			secret.Value = value
 			if !ok {
 				missing := r.set.Missing(key, file)
-				faults = append(faults, fault.New(place, missing.Hint, "%s", missing.Message))
+				secret.Missing = fault.New(place, missing.Hint, "%s", missing.Message)
+				faults = append(faults, r.withoutValue(secret))
 			}
-			secret.Value = value
 		}
 		stack.Secrets = append(stack.Secrets, secret)
 	}
@@ -52,6 +53,15 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 		faults = append(faults, r.checkApart("secrets", a.Key, a.Spec.Name, b.Key, b.Spec.Name))
 	}
 	return errors.Join(faults...)
+}
+
+// withoutValue refuses a secret that has no value, or leaves it to Swarm.
+func (r *renderer) withoutValue(secret Secret) error {
+	if !r.options.AllowLive {
+		return secret.Missing
+	}
+	r.warn(secret.Missing.Place, secret.Missing.Hint, "the secret %q has no value in the repository: Swarm has to hold %s", secret.Key, secret.Spec.Name)
+	return nil
 }
 
 func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.ConfigObjConfig) error {

@@ -26,6 +26,9 @@ type Options struct {
 	// AllowSealed renders without keys: a version that only a key could tell
 	// counts as 0. For checking a repository, never for applying it.
 	AllowSealed bool
+	// AllowLive takes a secret that has no value in the repository: Swarm may
+	// hold its version, which deploy.Diff looks to.
+	AllowLive bool
 }
 
 // Render makes the stack that node asks for, with secret values and versions

@@ -72,6 +72,25 @@ func TestSealedVersion(t *testing.T) {
 	}
 }
 
+// TestSecretLeftToSwarm takes a secret without a value where Swarm may hold it.
+func TestSecretLeftToSwarm(t *testing.T) {
+	node := load(t, repository(map[string]string{"node.env": "SV_db=2\n", "docker-compose.yml": sealedCompose}), "test", "n")
+	stack, err := compose.Render(node, &secrets.Set{}, compose.Options{AllowLive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := stack.Secrets[0]
+	if secret.Spec.Name != "db.2" || secret.Missing == nil || secret.Value.Known() {
+		t.Errorf("the secret %+v is not left to Swarm", secret)
+	}
+	if len(stack.Warnings) != 1 || !strings.HasSuffix(stack.Warnings[0].Error(), `the secret "db" has no value in the repository: Swarm has to hold db.2`) {
+		t.Errorf("warnings: %v", stack.Warnings)
+	}
+	if _, err := compose.Render(node, &secrets.Set{}, compose.Options{}); err == nil {
+		t.Error("without an engine it is not refused")
+	}
+}
+
 func TestAutoVersion(t *testing.T) {
 	keys, key := keyring(t)
 	name := func(value string) string {

@@ -71,6 +71,9 @@ type Secret struct {
 	Value    secrets.Value
 	Key      string // the name in the compose file, such as db_access
 	Variable string // the SV_ variable that versions it, "" when the name has none
+
+	// Missing says why there is no value; Swarm has to hold the secret then.
+	Missing *fault.Error `json:"-"`
 }
 
 // Config is a config of the stack. Its content is no secret.

@@ -91,6 +91,17 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 	return missing
 }
 
+// missingValues refuses secrets that neither the repository nor Swarm has.
+func missingValues(live *Live, want *compose.Stack) []error {
+	var missing []error
+	for _, secret := range want.Secrets {
+		if _, ok := live.Secrets[secret.Spec.Name]; secret.Missing != nil && !ok {
+			missing = append(missing, fault.New(secret.Missing.Place, secret.Missing.Hint, "%s, and Swarm has no %s", secret.Missing.Message, secret.Spec.Name))
+		}
+	}
+	return missing
+}
+
 func createHint(kind Kind, name string) string {
 	if kind == Network {
 		return "make it: docker network create --driver overlay " + name

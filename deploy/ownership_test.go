@@ -70,3 +70,22 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretWithoutValue is left to Swarm where it holds that version, and
+// refused where nobody does.
+func TestSecretWithoutValue(t *testing.T) {
+	stack := newStack("s")
+	stack.Secrets = []compose.Secret{{
+		Spec:    swarm.SecretSpec{Annotations: swarm.Annotations{Name: "db.2"}},
+		Missing: fault.New(fault.Place{File: "docker-compose.yml", Line: 6}, "add it", "the secret has no value"),
+	}}
+	live := liveOf(newStack("s"))
+	_, err := deploy.Diff(live, stack)
+	if want := "docker-compose.yml:6: the secret has no value, and Swarm has no db.2"; err == nil || err.Error() != want || fault.Hint(err) != "add it" {
+		t.Errorf("%v (hint %s), want %s", err, fault.Hint(err), want)
+	}
+	live.Secrets["db.2"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "db.2"}}}
+	if plan, err := deploy.Diff(live, stack); err != nil || len(plan.Steps) > 0 {
+		t.Errorf("%v: %+v", err, plan.Steps)
+	}
+}

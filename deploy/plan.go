@@ -133,7 +133,7 @@ func sumOf(written any) string {
 
 // Diff plans how the live state becomes the wanted one. It refuses, with every
 // reason at once, what must not or cannot be applied: objects of other owners,
-// external objects that are not there, secrets and configs that something else
+// external objects and secrets without a value that are not there, secrets and configs that something else
 // stands in under their name, and fields that the engine does not know. It needs
 // no secret values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
@@ -143,6 +143,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
 		missingExternals(live, want),
+		missingValues(live, want),
 		unchangeable(live, want),
 		unknownFields(live.APIVersion, want),
 	)

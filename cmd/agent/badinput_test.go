@@ -71,7 +71,7 @@ var badCommits = []badCommit{
 	{"unknown compose key", "render", edited("  worker:\n", "  worker:\n    imagee: x\n"), []said{
 		{composeFile + ":16: services.worker.imagee is not a key", "check its spelling"},
 	}, false},
-	{"missing secret", "render", edited("    file: ./secrets/web_auth\n", "    file: ./secrets/web_auth\n  nobody:\n    file: ./secrets/nobody\n"), []said{
+	{"missing secret", "plan", edited("    file: ./secrets/web_auth\n", "    file: ./secrets/web_auth\n  nobody:\n    file: ./secrets/nobody\n"), []said{
 		{composeFile + `:43: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
 	}, false},
 	{"wrong SOPS key", "decrypt", sealed(strangeKey, canaries), []said{
