@@ -65,7 +65,7 @@ func Look(ctx context.Context, engine collector, store *state.Store, now time.Ti
 	}
 	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, applied: applied, stock: stock}
 	s.keep = deploy.Keep{
-		Owner: applied.Owner, Versions: applied.Retention.Versions, After: applied.Retention.After,
+		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
 		Good: records(good), Since: since, Now: now,
 	}
 	s.Versions = stock.Versions(s.keep)
@@ -187,7 +187,7 @@ func (a *Agent) collect(ctx context.Context, s *Survey, actor audit.Actor) (err 
 	}
 	var unused []string
 	for _, version := range s.Versions {
-		if version.Unused && version.Owner == s.keep.Owner {
+		if version.Unused && s.keep.Own(version) {
 			unused = append(unused, version.ID)
 		}
 	}

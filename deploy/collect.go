@@ -51,6 +51,7 @@ type Version struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
 	Owner   string    `json:"owner,omitempty"` // who made it; "" for no agent
+	Stack   string    `json:"stack,omitempty"` // the stack that it was made for
 
 	Uses []Use `json:"uses,omitempty"` // by the services as they are now
 	// Unused tells that no service uses it, nor did before its last update, nor
@@ -84,11 +85,18 @@ func (r *Record) names(kind Kind) []string {
 // Keep are the rules by which versions stay.
 type Keep struct {
 	Owner    string
+	Stack    string
 	Versions int           // how many old ones stay besides the newest, however old
 	After    time.Duration // how long one stays after nothing uses it
 	Good     []Record      // the newest first; the first is what was applied last
 	Since    map[string]time.Time
 	Now      time.Time
+}
+
+// Own tells whether a version was made by the owner for its stack: no other is
+// ever removed.
+func (k *Keep) Own(v Version) bool {
+	return k.Owner != "" && v.Owner == k.Owner && v.Stack == k.Stack
 }
 
 // ErrUsed says that the engine does not remove an object, since a service uses it.
@@ -179,7 +187,7 @@ func (s *Stock) versions(keep Keep) []Version {
 	}
 	concern := map[group]bool{}
 	for _, version := range all {
-		if version.Owner == keep.Owner || slices.ContainsFunc(keep.Good, func(r Record) bool { return slices.Contains(r.names(version.Kind), version.Name) }) {
+		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(r Record) bool { return slices.Contains(r.names(version.Kind), version.Name) }) {
 			concern[group{version.Kind, version.Key}] = true
 		}
 	}
@@ -195,6 +203,6 @@ func newVersion(kind Kind, id string, annotations swarm.Annotations, meta swarm.
 	}
 	return Version{
 		Kind: kind, Name: annotations.Name, Key: key, Version: version, ID: id,
-		Created: meta.CreatedAt, Owner: annotations.Labels[compose.LabelOwner],
+		Created: meta.CreatedAt, Owner: annotations.Labels[compose.LabelOwner], Stack: annotations.Labels[compose.LabelStack],
 	}
 }

@@ -33,7 +33,7 @@ func newStockroom(t *testing.T) *stockroom {
 	on, recorder, engine := swarmWith(t)
 	stack := on.Stack(t)
 	return &stockroom{t, on, recorder, engine, stack, deploy.Keep{
-		Owner: owner + "/" + stack, Versions: 1, Now: time.Now(), // an owner of its own: tests share the engine
+		Owner: owner + "/" + stack, Stack: stack, Versions: 1, Now: time.Now(), // an owner of its own: tests share the engine
 		Good: []deploy.Record{{Commit: "applied", At: time.Now()}},
 	}}
 }
@@ -43,15 +43,22 @@ func (s *stockroom) name(short string) string { return s.stack + "_" + short }
 // put makes secrets of an owner, one after the other; "" is nobody.
 func (s *stockroom) put(owner string, shorts ...string) {
 	s.t.Helper()
+	s.putFor(s.stack, owner, shorts...)
+}
+
+func (s *stockroom) putFor(stack, owner string, shorts ...string) {
+	s.t.Helper()
 	for _, short := range shorts {
-		labels := map[string]string{compose.LabelStack: s.stack}
+		labels := map[string]string{compose.LabelStack: stack}
 		if owner != "" {
 			labels[compose.LabelOwner] = owner
 		}
 		spec := swarm.SecretSpec{Annotations: swarm.Annotations{Name: s.name(short), Labels: labels}, Data: []byte("canary-" + short)}
-		if _, err := s.on.API.SecretCreate(s.t.Context(), spec); err != nil {
+		made, err := s.on.API.SecretCreate(s.t.Context(), spec)
+		if err != nil {
 			s.t.Fatal(err)
 		}
+		s.t.Cleanup(func() { _ = s.on.API.SecretRemove(context.WithoutCancel(s.t.Context()), made.ID) })
 	}
 }
 
@@ -155,6 +162,7 @@ func TestCollectOnTheEngine(t *testing.T) {
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5", "db.6", "db.7")
 	s.put("sandbox/node4", "db.8")
 	s.put("", "db.9", "adopted.1")
+	s.putFor("elsewhere", s.keep.Owner, "db.10")
 	s.keep.Good = []deploy.Record{
 		{Commit: "applied", Secrets: []string{s.name("db.7"), s.name("adopted.1")}},
 		{Commit: "0123456789abcdef", At: time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC), Secrets: []string{s.name("db.4")}},
@@ -171,6 +179,7 @@ func TestCollectOnTheEngine(t *testing.T) {
 		"db.7":      "in use by web; the newest",
 		"db.8":      "belongs to sandbox/node4",
 		"db.9":      "not made by this agent",
+		"db.10":     "belongs to the stack elsewhere",
 		"adopted.1": "in the stack that was applied last; not made by this agent",
 	})
 	s.recorder.Reset()
@@ -181,7 +190,7 @@ func TestCollectOnTheEngine(t *testing.T) {
 	if calls := s.recorder.Calls(); len(calls) != 3+3+2 {
 		t.Errorf("calls: %v", calls)
 	}
-	s.wantNames("adopted.1", "db.2", "db.3", "db.4", "db.6", "db.7", "db.8", "db.9")
+	s.wantNames("adopted.1", "db.10", "db.2", "db.3", "db.4", "db.6", "db.7", "db.8", "db.9")
 
 	s.recorder.Reset()
 	if removed, _, err := s.collect(); len(removed) > 0 || err != nil {

@@ -166,8 +166,8 @@ func judgeKey(versions []Version, keep Keep) {
 	old, newest := 0, true
 	for i := range versions {
 		v := &versions[i]
-		if v.Owner != keep.Owner || keep.Owner == "" {
-			v.Kept = append(v.Kept, foreign(*v))
+		if !keep.Own(*v) {
+			v.Kept = append(v.Kept, foreign(*v, keep))
 			continue
 		}
 		switch {
@@ -188,9 +188,12 @@ func judgeKey(versions []Version, keep Keep) {
 	}
 }
 
-func foreign(v Version) string {
-	if v.Owner == "" {
+func foreign(v Version, keep Keep) string {
+	switch v.Owner {
+	case "":
 		return "not made by this agent"
+	case keep.Owner:
+		return "belongs to the stack " + v.Stack
 	}
 	return "belongs to " + v.Owner
 }

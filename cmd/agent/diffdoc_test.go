@@ -15,7 +15,7 @@ const diffFile = "../../docs/diff.md"
 // between is written and no task waited for: the engine does not have the images.
 func TestReferenceDiff(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := newExampleLab(t)
 	key, files := l.exampleKey(), l.exampleRepo()
 	files["environments/sandbox/config.yml"] += "\nimages:\n  resolve: never\n" // no registry has them
 	first := l.commit("first", files)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"filippo.io/age"
@@ -17,6 +18,18 @@ import (
 )
 
 const examples = "../../examples/"
+
+// exampleNames is held by the test whose stack has the example's own secrets: their
+// names are the same in every stack.
+var exampleNames sync.Mutex
+
+// newExampleLab is a lab for the example as it is, one at a time.
+func newExampleLab(t *testing.T) *lab {
+	t.Helper()
+	exampleNames.Lock()
+	t.Cleanup(exampleNames.Unlock)
+	return newLab(t)
+}
 
 // exampleRepo is the example repository with this lab's stack name and engine.
 func (l *lab) exampleRepo() map[string]string {
@@ -109,7 +122,7 @@ func override(t *testing.T, key sopstest.Key, stack *compose.Stack) string {
 // TestExample rolls out the example's node in full: what an engineer sees first.
 func TestExample(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := newExampleLab(t)
 	l.settings["interval"] = "2s"
 	key, files := l.exampleKey(), l.exampleRepo()
 	first := l.commit("first", files)
