@@ -71,8 +71,8 @@ var badCommits = []badCommit{
 	{"unknown compose key", "render", edited("  worker:\n", "  worker:\n    imagee: x\n"), []said{
 		{composeFile + ":16: services.worker.imagee is not a key", "check its spelling"},
 	}, false},
-	{"missing secret", "plan", edited("    file: ./secrets/web_auth\n", "    file: ./secrets/web_auth\n  nobody:\n    file: ./secrets/nobody\n"), []said{
-		{composeFile + `:43: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
+	{"missing secret", "plan", edited("  web_auth:\n", "  nobody:\n    file: ./secrets/nobody\n  web_auth:\n"), []said{
+		{composeFile + `:41: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
 	}, false},
 	{"wrong SOPS key", "decrypt", sealed(strangeKey, canaries), []said{
 		{node3 + "secrets.enc: no key opens the file; it is encrypted to age age1", "sops updatekeys " + node3 + "secrets.enc"},

@@ -18,7 +18,7 @@ func Load(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	const hint = "name a file with the certificate authority in PEM form"
+	const hint = "let ca_file name a file with the certificate authority in PEM form"
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, hint, "read the certificate authority: %w", errors.Unwrap(err))
