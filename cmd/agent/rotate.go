@@ -83,14 +83,7 @@ func (a *app) checkRotate(cmd *cobra.Command, f rotateFlags) error {
 }
 
 func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.Reader) error {
-	if err := forbidCoreDumps(); err != nil {
-		return err
-	}
-	keys, err := a.settings.Keyring()
-	if err != nil {
-		return err
-	}
-	root, _, err := findRepository(f.repo)
+	root, keys, err := a.openWorkingCopy(f.repo)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/secrets"
 )
 
 func (a *app) secretsCommand() *cobra.Command {
@@ -9,4 +11,17 @@ func (a *app) secretsCommand() *cobra.Command {
 	cmd.AddCommand(a.secretsListCommand(), a.secretsGCCommand(), a.rotateCommand(), a.secretsAuditCommand())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// openWorkingCopy finds the repository above path and loads the keys to its
+// secrets, which no core dump is to hold.
+func (a *app) openWorkingCopy(path string) (root string, keys *secrets.Keyring, err error) {
+	if err := forbidCoreDumps(); err != nil {
+		return "", nil, err
+	}
+	if keys, err = a.settings.Keyring(); err != nil {
+		return "", nil, err
+	}
+	root, _, err = findRepository(path)
+	return root, keys, err
 }

@@ -54,14 +54,7 @@ the commit statuses in GitLab where a project and a token are configured.`,
 }
 
 func (a *app) auditSecrets(ctx context.Context, f secretsAuditFlags) error {
-	if err := forbidCoreDumps(); err != nil {
-		return err
-	}
-	keys, err := a.settings.Keyring()
-	if err != nil {
-		return err
-	}
-	root, _, err := findRepository(f.repo)
+	root, keys, err := a.openWorkingCopy(f.repo)
 	if err != nil {
 		return err
 	}

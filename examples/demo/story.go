@@ -64,8 +64,7 @@ func (w *world) engineChapter(ctx context.Context) error {
 	if err := w.say.during(ctx, "building the agent", "the first build takes minutes", w.build); err != nil {
 		return err
 	}
-	long := "one private engine runs at a time: perhaps that of a test run has to end first"
-	if err := w.say.during(ctx, "starting dockerd", long, w.startEngine); err != nil {
+	if err := w.say.during(ctx, "starting dockerd", "", w.startEngine); err != nil {
 		return err
 	}
 	w.say.line("\nIt has its own data, socket and process: %s", w.engine.Host)
