@@ -55,9 +55,10 @@ type Parts struct {
 	Engine   swarm
 	Keys     func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store    *state.Store
-	Reports  reports // nil: GitLab is not told
-	Exec     Execer  // runs the commands of checks; nil: they fail
-	Notices  Notices // people who are told; without an outbox nobody is
+	Reports  reports        // nil: GitLab is not told
+	GitLab   *gitlab.Client // nil: GitLab is not asked
+	Exec     Execer         // runs the commands of checks; nil: they fail
+	Notices  Notices        // people who are told; without an outbox nobody is
 	Metrics  *Metrics
 	Audit    *audit.Log // of Store's folder; see OpenAudit
 }
@@ -66,18 +67,19 @@ type Parts struct {
 type Agent struct {
 	Parts
 	requests chan request
+	nudges   chan struct{} // look at once
+
+	fetched *gitsync.Checkout // the last one; the loop's own
 
 	mu   sync.Mutex
 	view view
 }
 
-// request asks the loop for a sync now.
+// request asks the loop to do something between two looks of its own.
 type request struct {
-	cause
-	progress func(string)
-	done     chan outcome
-
-	collect func(context.Context) // instead of a sync
+	do   func(ctx context.Context) outcome
+	look bool // it looks at the remote: its error counts as that of a look
+	done chan outcome
 }
 
 // outcome is what a look at the remote came to.
@@ -88,7 +90,7 @@ type outcome struct {
 
 // New makes an agent of its parts. It does nothing until Run.
 func New(parts Parts) *Agent {
-	a := &Agent{Parts: parts, requests: make(chan request)}
+	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1)}
 	a.view.started = time.Now()
 	parts.Metrics.inSync = func() bool { return a.Status().InSync }
 	parts.Metrics.secrets.rotations = func() []Rotation { return a.snapshot().rotations }
@@ -113,18 +115,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
-// turn looks once, by itself or as a request asks, and gives the number of
+// turn looks once by itself, or does what a request asks, and gives the number of
 // failures in a row.
 func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	if asked == nil {
-		asked = &request{cause: cause{trigger: "commit"}, progress: func(string) {}, done: make(chan outcome, 1)}
+		asked = &request{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
+			return a.lookOn(ctx, cause{trigger: "commit"}, func(string) {})
+		}}
 	}
-	if asked.collect != nil {
-		asked.collect(ctx)
-		return failures
-	}
-	result := a.lookOn(ctx, asked.cause, asked.progress)
-	if ctx.Err() == nil {
+	result := asked.do(ctx)
+	if asked.look && ctx.Err() == nil {
 		failures = a.afterLook(result.err, failures)
 	}
 	asked.done <- result
@@ -176,27 +176,44 @@ func (a *Agent) idle(ctx context.Context, wait time.Duration) *request {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-a.nudges:
 	case asked := <-a.requests:
 		return &asked
 	}
 	return nil
 }
 
+// nudge has the loop look at once, or again when it is busy.
+func (a *Agent) nudge() {
+	select {
+	case a.nudges <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// inLoop has the loop do something, and waits for its end.
+func (a *Agent) inLoop(ctx context.Context, look bool, do func(context.Context) outcome) outcome {
+	asked := request{do: do, look: look, done: make(chan outcome, 1)}
+	select {
+	case <-ctx.Done():
+		return outcome{err: ctx.Err()}
+	case a.requests <- asked:
+	}
+	select {
+	case <-ctx.Done():
+		return outcome{err: ctx.Err()}
+	case result := <-asked.done:
+		return result
+	}
+}
+
 // Sync asks the running loop for a sync now, for an actor, and waits for it. A
 // revision that failed here before is tried again.
 func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*state.Sync, error) {
-	request := request{cause: cause{trigger: "manual", actor: actor}, progress: progress, done: make(chan outcome, 1)}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case a.requests <- request:
-	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case result := <-request.done:
-		return result.sync, result.err
-	}
+	result := a.inLoop(ctx, true, func(ctx context.Context) outcome {
+		return a.lookOn(ctx, cause{trigger: "manual", actor: actor}, progress)
+	})
+	return result.sync, result.err
 }
 
 // Once makes one sync without a loop, for the user of this process.

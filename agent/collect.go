@@ -116,25 +116,16 @@ func (v view) uncertain() string {
 // actor, and waits for it.
 func (a *Agent) Collect(ctx context.Context, actor audit.Actor) (*Survey, error) {
 	var survey *Survey
-	var err error
-	done := make(chan struct{})
-	asked := request{collect: func(ctx context.Context) {
-		defer close(done)
-		if survey, err = a.collectNow(ctx, actor); err == nil && survey.Uncertain != "" {
-			err = fault.New(fault.Place{}, "see `agent status`", "nothing was removed: %s", survey.Uncertain)
+	result := a.inLoop(ctx, false, func(ctx context.Context) (done outcome) {
+		if survey, done.err = a.collectNow(ctx, actor); done.err == nil && survey.Uncertain != "" {
+			done.err = fault.New(fault.Place{}, "see `agent status`", "nothing was removed: %s", survey.Uncertain)
 		}
-	}}
-	select {
-	case <-ctx.Done():
+		return done
+	})
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	case a.requests <- asked:
 	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-done:
-		return survey, err
-	}
+	return survey, result.err
 }
 
 // collectNow looks at the services first, as each look does.

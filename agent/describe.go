@@ -15,7 +15,7 @@ const maxDescription = 255
 func description(sync *state.Sync, owner string) string {
 	switch sync.State {
 	case state.Waiting:
-		return "waiting: " + sync.Waiting + "; `agent sync` on the node rolls it out"
+		return clip("waiting: "+sync.Waiting, maxDescription)
 	case state.Pending:
 		return sync.Summary
 	case state.Running:

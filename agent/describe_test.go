@@ -17,7 +17,7 @@ func TestDescription(t *testing.T) {
 		want string
 	}{
 		{"pending", state.Sync{State: state.Pending, Summary: "about to apply: 1 service to create"}, "about to apply: 1 service to create"},
-		{"waiting", state.Sync{State: state.Waiting, Waiting: "auto_deploy is off"}, "waiting: auto_deploy is off; `agent sync` on the node rolls it out"},
+		{"waiting", state.Sync{State: state.Waiting, Waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, "waiting: auto_deploy is off; `agent sync` on the node rolls it out"},
 		{"running", state.Sync{State: state.Running, Summary: "x"}, "rolling out"},
 		{"succeeded", state.Sync{State: state.Succeeded, Summary: "2 services updated"}, "2 services updated"},
 		{"superseded", state.Sync{State: state.Superseded, Summary: "superseded by 1234567890"}, "superseded by 1234567890"},

@@ -38,16 +38,19 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 	}
 	if last != nil && last.Commit == r.revision.Commit && (!last.State.Final() || last.Retry) {
 		carried := *last
+		r.waited = last.Waiting
 		r.sync = &carried
 		if cause.trigger == "manual" {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
 		r.sync.Finished, r.sync.Seconds = time.Time{}, map[string]float64{}
 		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
-		if r.sync.State != state.Running {
+		if r.sync.State.Final() {
 			r.sync.State = state.Pending
 		}
-		r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
+		if carried.State != state.Waiting {
+			r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
+		}
 		return nil
 	}
 	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
@@ -112,9 +115,11 @@ func (r *reconcile) tell() error {
 // quietRetries is how often a rollout is tried again before GitLab hears of it.
 const quietRetries = 3
 
-// wait leaves the sync waiting for a person.
+// wait leaves the sync waiting; the next look asks the gates again.
 func (r *reconcile) wait() outcome {
-	r.Log.Info("waiting", "revision", short(r.sync.Commit), "reason", r.sync.Waiting)
+	if r.sync.Waiting != r.waited {
+		r.Log.Info("waiting", "revision", short(r.sync.Commit), "reason", r.sync.Waiting)
+	}
 	if err := r.report(r.sync); err != nil {
 		return outcome{err: err}
 	}

@@ -50,7 +50,7 @@ func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
 	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" {
 		return true
 	}
-	return last.State == state.Pending || last.State == state.Running
+	return !last.State.Final() // interrupted, or waiting: its gates are asked again
 }
 
 // watch compares the live services with those that were applied, and corrects a
@@ -132,7 +132,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 		return outcome{err: err}
 	}
 	started := time.Now()
-	checkout, err := a.Source.Fetch(ctx, revision, a.Settings.Paths())
+	checkout, err := a.fetch(ctx, revision)
 	if err != nil {
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
@@ -148,6 +148,19 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 	r.sync.Seconds["fetch"] = seconds
 	a.Metrics.phase("fetch", seconds)
 	return r.finish(ctx, r.run(ctx))
+}
+
+// fetch brings a revision's files into memory; those of a sync that waits are there
+// already.
+func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.Checkout, error) {
+	last := a.snapshot().sync
+	if last != nil && last.State == state.Waiting && a.fetched != nil &&
+		a.fetched.Revision.Commit == revision.Commit && a.fetched.Revision.Ref == revision.Ref {
+		return a.fetched, nil
+	}
+	checkout, err := a.Source.Fetch(ctx, revision, a.Settings.Paths())
+	a.fetched = checkout
+	return checkout, err
 }
 
 // concernsOthers says that a new commit changes nothing that this node reads.

@@ -135,7 +135,7 @@ func TestGate(t *testing.T) {
 				w.start()
 				sync := w.wantLast(commit, state.Waiting)
 				w.told(commit, gitlab.Pending)
-				if sync.Waiting != reason || w.description != "waiting: "+reason+"; `agent sync` on the node rolls it out" {
+				if want := reason + "; `agent sync` on the node rolls it out"; sync.Waiting != want || w.description != "waiting: "+want {
 					w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
 				}
 				w.poll()

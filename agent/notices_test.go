@@ -141,7 +141,7 @@ func TestWaitingIsToldOnce(t *testing.T) {
 		w.halt()
 		w.start()
 		w.pass(time.Hour)
-		box.wants(t, "rollout waits: approval is required, release 1")
+		box.wants(t, "rollout waits: approval is required; `agent sync` on the node rolls it out, release 1")
 	})
 }
 

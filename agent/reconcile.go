@@ -22,7 +22,8 @@ type reconcile struct {
 	sync     *state.Sync
 	revision gitsync.Revision
 	progress func(string)
-	again    bool // the revision was synced before, and is good
+	again    bool   // the revision was synced before, and is good
+	waited   string // what the sync waited for when it was last looked at
 
 	checkout  *gitsync.Checkout
 	node      *manifests.Node
@@ -224,35 +225,6 @@ func (r *reconcile) learnSecrets(ctx context.Context) error {
 	}
 	return r.Store.LearnFingerprints(learned)
 }
-
-// gate lets a plan pass, or makes the sync wait for a person where config.yml
-// says so. `agent sync` on the node is that person's word.
-func (r *reconcile) gate(context.Context) error {
-	if r.plan.Empty() {
-		return nil
-	}
-	deployment := r.node.Config.Deployment
-	var reason string
-	switch {
-	case r.sync.Trigger != "commit":
-	case r.node.Config.ApprovalRequired():
-		reason = "approval is required"
-	case !deployment.AutoDeploy:
-		reason = "auto_deploy is off"
-	}
-	r.sync.Summary = "about to apply: " + planned(r.plan)
-	if reason != "" {
-		r.sync.State, r.sync.Waiting = state.Waiting, reason
-		return errWaiting
-	}
-	if r.sync.State == state.Running {
-		return nil // carried on after a restart
-	}
-	return r.report(r.sync)
-}
-
-// errWaiting ends a reconcile that waits for a person.
-var errWaiting = errors.New("waiting")
 
 // apply writes the plan, and only it.
 func (r *reconcile) apply(ctx context.Context) error {

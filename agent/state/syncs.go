@@ -47,7 +47,7 @@ type Sync struct {
 	Subject  string      `json:"subject,omitempty"`
 	Stack    string      `json:"stack,omitempty"`
 	Release  string      `json:"release,omitempty"` // TAG
-	Trigger  string      `json:"trigger"`           // commit, manual, drift, start
+	Trigger  string      `json:"trigger"`           // commit, manual, drift, rollback
 	State    Outcome     `json:"state"`
 	Actor    audit.Actor `json:"actor,omitzero"`  // who had it done
 	Stage    string      `json:"stage,omitempty"` // the last stage that was entered
@@ -71,6 +71,11 @@ type Sync struct {
 
 	Checks       json.RawMessage `json:"checks,omitempty"`        // what config.yml's checks came to; none where they were not asked
 	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them
+
+	Gates     []Gate     `json:"gates,omitempty"`
+	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
+	Migration *Migration `json:"migration,omitempty"` // where the database stood
+	Rollback  *Rollback  `json:"rollback,omitempty"`  // what followed, or what this sync is
 
 	Inputs  map[string]string  `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
@@ -151,6 +156,13 @@ type Applied struct {
 	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
 	Configs   []Object        `json:"configs,omitempty"`
 	Retention Retention       `json:"retention,omitzero"`
+
+	// Migration is the highest id of the database's migrations when this was proven;
+	// 0 where config.yml has no migration_check.
+	Migration int64 `json:"migration,omitempty"`
+	// Files are those that it was made of, as git has them, by path, without secrets
+	// that stand in the clear: going back needs no git.
+	Files map[string][]byte `json:"files,omitempty"`
 }
 
 // SaveOutcome writes a sync, and what it applied unless that is nil, at once.

@@ -157,6 +157,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	}
 	p.notices = made.Notices.Outbox
 	if client != nil {
+		made.GitLab = client
 		p.outbox = gitlab.NewOutbox(client, state.Outbox{Store: store}, log)
 		made.Reports = p.outbox
 	}

@@ -151,7 +151,7 @@ func printSync(p printer, sync *state.Sync, progress string, rollout *agent.Roll
 			p.line("            held: a new commit or `agent sync` tries again")
 		}
 	} else if sync.Waiting != "" {
-		p.line("            waiting: %s; `agent sync` rolls it out", sync.Waiting)
+		p.line("            waiting: %s", sync.Waiting)
 	} else if sync.Summary != "" {
 		p.line("            %s", sync.Summary)
 	}

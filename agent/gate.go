@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+)
+
+// gate is one thing that has to be so before a plan is applied.
+type gate struct {
+	name string
+	// ask says what the gate waits for, or that it lets the plan pass. An error is
+	// a plan that must not pass at all: the revision fails.
+	ask func(context.Context) (ruling, error)
+}
+
+// ruling is what a gate says of a plan.
+type ruling struct {
+	waiting string    // what for; "" to let the plan pass
+	passed  string    // why, where that is worth knowing
+	until   time.Time // when it opens by itself, where that is known
+}
+
+// gates are asked in this order, all of them at each look while one of them waits.
+func (r *reconcile) gates() []gate {
+	return []gate{
+		{"auto_deploy", r.gateAutoDeploy},
+	}
+}
+
+// gate lets a plan pass, or makes the sync wait. A rollout that has begun is never
+// stopped by a gate.
+func (r *reconcile) gate(ctx context.Context) error {
+	if r.plan.Empty() {
+		return nil
+	}
+	r.sync.Summary = "about to apply: " + planned(r.plan)
+	if r.sync.Touched {
+		return nil
+	}
+	before, waits := r.sync.Gates, []string(nil)
+	r.sync.Gates = nil
+	for _, gate := range r.gates() {
+		said, err := gate.ask(ctx)
+		if err != nil {
+			return err
+		}
+		asked := state.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
+		if said.waiting != "" {
+			asked.Since = waitingSince(before, gate.name)
+			waits = append(waits, said.waiting)
+		}
+		r.sync.Gates = append(r.sync.Gates, asked)
+	}
+	if len(waits) > 0 {
+		r.sync.State, r.sync.Waiting = state.Waiting, strings.Join(waits, "; ")
+		return errWaiting
+	}
+	r.sync.Waiting = ""
+	if r.sync.State == state.Running {
+		return nil // carried on after a restart
+	}
+	r.sync.State = state.Pending
+	return r.report(r.sync)
+}
+
+// waitingSince is when a gate began to wait.
+func waitingSince(before []state.Gate, name string) time.Time {
+	i := slices.IndexFunc(before, func(g state.Gate) bool { return g.Name == name && g.Waiting != "" })
+	if i < 0 {
+		return time.Now()
+	}
+	return before[i].Since
+}
+
+// gateAutoDeploy waits for a person where config.yml says so. `agent sync` on the
+// node is that person's word.
+func (r *reconcile) gateAutoDeploy(context.Context) (ruling, error) {
+	switch {
+	case r.sync.Trigger != "commit":
+	case r.node.Config.ApprovalRequired():
+		return ruling{waiting: "approval is required; `agent sync` on the node rolls it out"}, nil
+	case !r.node.Config.Deployment.AutoDeploy:
+		return ruling{waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, nil
+	}
+	return ruling{}, nil
+}
+
+// errWaiting ends a reconcile that waits.
+var errWaiting = errors.New("waiting")

@@ -1,0 +1,74 @@
+package state
+
+import (
+	"encoding/json"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+)
+
+// Gate is what one gate said of a plan, last time it was asked.
+type Gate struct {
+	Name    string    `json:"name"`              // pause, freeze, auto_deploy, approval, order, release
+	Waiting string    `json:"waiting,omitempty"` // what it waits for; "" when it let the plan pass
+	Passed  string    `json:"passed,omitempty"`  // why it did, where that is worth knowing
+	Since   time.Time `json:"since,omitzero"`    // of the waiting
+	Until   time.Time `json:"until,omitzero"`    // when it opens by itself, where that is known
+}
+
+// Rollback is the way back to a good state that a sync has taken or takes. A sync
+// with one that is not over is carried on with it, never with its revision.
+type Rollback struct {
+	To       uint64   `json:"to"`     // the good state's SyncID
+	Commit   string   `json:"commit"` // of that state
+	Release  string   `json:"release,omitempty"`
+	Services []string `json:"services,omitempty"` // by full name; none for the whole stack
+	Auto     bool     `json:"auto,omitempty"`     // by itself, after a failure
+	Reason   string   `json:"reason,omitempty"`   // the person's
+
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"`
+	Touched  bool      `json:"touched,omitempty"` // the engine was written to
+
+	// Refused says why it was not done, such as migrations that lie between. Nothing
+	// was touched then, and what has failed goes on to run.
+	Refused string `json:"refused,omitempty"`
+	Error   string `json:"error,omitempty"` // why it was not proven
+	Hint    string `json:"hint,omitempty"`
+
+	Summary    string             `json:"summary,omitempty"`
+	Plan       json.RawMessage    `json:"plan,omitempty"`
+	PlanDigest string             `json:"plan_digest,omitempty"`
+	ServicesOf json.RawMessage    `json:"service_results,omitempty"` // what verify saw of each service
+	Checks     json.RawMessage    `json:"checks,omitempty"`
+	Seconds    map[string]float64 `json:"seconds,omitempty"`
+}
+
+// Migration is where the database's migrations stood around a rollout.
+type Migration struct {
+	Table    string `json:"table"`
+	Column   string `json:"column"`
+	Before   int64  `json:"before"`             // the highest id; 0 where there is none
+	After    int64  `json:"after,omitempty"`    // 0 until it was read
+	Expected int64  `json:"expected,omitempty"` // EXPECTED_MIGRATION_ID; 0 where the release names none
+	Forced   bool   `json:"forced,omitempty"`   // a person went back across migrations
+}
+
+// Approval is somebody's word for a plan.
+type Approval struct {
+	PlanDigest   string       `json:"plan_digest"`
+	Source       string       `json:"source"` // gitlab or node
+	By           []string     `json:"by"`
+	MergeRequest int64        `json:"merge_request,omitempty"`
+	Reason       string       `json:"reason,omitempty"`
+	Actor        *audit.Actor `json:"actor,omitempty"` // of a word given on the node
+	At           time.Time    `json:"at"`
+}
+
+// Pause keeps an agent from beginning rollouts.
+type Pause struct {
+	Actor  audit.Actor `json:"actor"`
+	Reason string      `json:"reason"`
+	Since  time.Time   `json:"since"`
+	Until  time.Time   `json:"until,omitzero"` // zero until somebody resumes
+}
