@@ -38,6 +38,7 @@ type Private struct {
 	Host string // unix:///…
 	Dir  string // holds all that the engine has, and its log
 
+	program string // dockerd
 	process *os.Process
 	ended   chan struct{} // closed when the engine's process is gone
 	lock    *os.File
@@ -53,14 +54,14 @@ func Start(ctx context.Context, dir string) (*Private, error) {
 		return nil, fault.WithHint(fmt.Errorf("start a private engine: %w", err),
 			"`make test` installs it; by hand: apt-get install docker.io; or set SWARM_TEST_HOST to an engine that is a Swarm manager")
 	}
-	p := &Private{ended: make(chan struct{})}
+	p := &Private{program: program}
 	if err := p.claim(dir); err != nil {
 		return nil, fmt.Errorf("start a private engine: %w", err)
 	}
 	p.Host = "unix://" + filepath.Join(p.Dir, "s")
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	if err = p.launch(program); err == nil {
+	if err = p.launch(); err == nil {
 		err = p.initialise(ctx)
 	}
 	if err != nil {
@@ -106,12 +107,12 @@ func lock(path string, how int) (*os.File, error) {
 
 // launch runs the engine's process. It is told to end when the thread ends that
 // started it, that is with this process at the latest; hence the locked thread.
-func (p *Private) launch(program string) error {
-	log, err := os.Create(filepath.Join(p.Dir, "log"))
+func (p *Private) launch() error {
+	log, err := os.OpenFile(filepath.Join(p.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	command := exec.Command(program,
+	command := exec.Command(p.program,
 		"--host", p.Host,
 		"--data-root", filepath.Join(p.Dir, "d"),
 		"--exec-root", filepath.Join(p.Dir, "e"),
@@ -124,10 +125,11 @@ func (p *Private) launch(program string) error {
 	}
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	started := make(chan error, 1)
+	started, ended := make(chan error, 1), make(chan struct{})
+	p.ended = ended
 	go func() {
 		runtime.LockOSThread() // for good: the thread is lost to the engine's network
-		defer close(p.ended)
+		defer close(ended)
 		err := ownNetwork()
 		if err == nil {
 			err = command.Start()
@@ -172,11 +174,25 @@ func (p *Private) initialise(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = api.Close() }()
+	err = p.until(ctx, func() error {
+		_, err := api.Ping(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = api.SwarmInit(ctx, swarm.InitRequest{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
+	return err
+}
+
+// until waits for the engine to be as check wants it.
+func (p *Private) until(ctx context.Context, check func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err = api.Ping(ctx); err == nil {
-			break
+		err := check()
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-p.ended:
@@ -186,8 +202,6 @@ func (p *Private) initialise(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	_, err = api.SwarmInit(ctx, swarm.InitRequest{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
-	return err
 }
 
 func (p *Private) logTail() string {
@@ -213,18 +227,24 @@ func (p *Private) CopyLog(w io.Writer) error {
 // Stop ends the engine with all its containers and removes what it had.
 func (p *Private) Stop() error {
 	defer func() { _ = p.lock.Close() }()
-	if p.process != nil {
-		_ = p.process.Signal(syscall.SIGTERM)
-		timer := time.NewTimer(stopLimit)
-		defer timer.Stop()
-		select {
-		case <-p.ended:
-		case <-timer.C:
-			_ = p.process.Kill()
-			<-p.ended
-		}
-	}
+	p.end()
 	return removeDir(p.Dir)
+}
+
+// end ends the engine's process, and with it its containers.
+func (p *Private) end() {
+	if p.process == nil {
+		return
+	}
+	_ = p.process.Signal(syscall.SIGTERM)
+	timer := time.NewTimer(stopLimit)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+	case <-timer.C:
+		_ = p.process.Kill()
+		<-p.ended
+	}
 }
 
 // shared is the one engine of a test binary; tests of a package use it together.
