@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -43,7 +44,7 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 		if cause.trigger == "manual" {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
-		r.sync.Finished, r.sync.Seconds = time.Time{}, map[string]float64{}
+		r.sync.Finished, r.sync.Seconds, r.sync.Entered = time.Time{}, map[string]float64{}, maps.Clone(last.Entered)
 		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
 		if r.sync.State.Final() {
 			r.sync.State = state.Pending

@@ -73,6 +73,7 @@ func (r *reconcile) run(ctx context.Context) error {
 // enter writes the stage to the state file, takes it, and measures it.
 func (r *reconcile) enter(ctx context.Context, stage stage) error {
 	r.sync.Stage = stage.name
+	r.sync.Enter(stage.name, time.Now())
 	if err := r.save(); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (r *reconcile) save() error {
 // frozen is a copy for the view, which others read while the sync goes on.
 func frozen(sync *state.Sync) *state.Sync {
 	copied := *sync
-	copied.Seconds = maps.Clone(sync.Seconds)
+	copied.Seconds, copied.Entered = maps.Clone(sync.Seconds), maps.Clone(sync.Entered)
 	return &copied
 }
 
@@ -181,6 +182,7 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 		return nil // carried on: the plan of then stays on record, whatever is left of it
 	}
 	r.sync.PlanDigest = plan.Digest()
+	r.sync.Deployment = r.deployment(live)
 	r.sync.Plan, err = json.Marshal(plan)
 	if err != nil {
 		return fmt.Errorf("record plan: %w", err)

@@ -194,6 +194,8 @@ func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
+func numberOf(key []byte) uint64 { return binary.BigEndian.Uint64(key) }
+
 func putJSON(b *bbolt.Bucket, key []byte, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {

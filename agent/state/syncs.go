@@ -77,8 +77,11 @@ type Sync struct {
 	Migration *Migration `json:"migration,omitempty"` // where the database stood
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // what followed, or what this sync is
 
-	Inputs  map[string]string  `json:"inputs,omitempty"`  // what it read: path to git object
-	Seconds map[string]float64 `json:"seconds,omitempty"` // duration of each stage
+	Deployment *Deployment `json:"deployment,omitempty"` // what it brings, recorded with the plan
+
+	Inputs  map[string]string    `json:"inputs,omitempty"`  // what it read: path to git object
+	Seconds map[string]float64   `json:"seconds,omitempty"` // duration of each stage
+	Entered map[string]time.Time `json:"entered,omitempty"` // when each stage began last; apply: first
 }
 
 // Fault is one thing that is wrong with a revision, and its remedy.
@@ -157,9 +160,9 @@ type Applied struct {
 	Configs   []Object        `json:"configs,omitempty"`
 	Retention Retention       `json:"retention,omitzero"`
 
-	// Migration is the highest id of the database's migrations when this was proven;
-	// 0 where config.yml has no migration_check.
-	Migration int64 `json:"migration,omitempty"`
+	// Migration is the highest id of the database's migrations when this was proven
+	// last; nil where config.yml has no migration_check.
+	Migration *int64 `json:"migration,omitempty"`
 	// Files are those that it was made of, as git has them, by path, without secrets
 	// that stand in the clear: going back needs no git.
 	Files map[string][]byte `json:"files,omitempty"`

@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	api "github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// deployment records what the rendered stack brings, beside what runs.
+func (r *reconcile) deployment(live *deploy.Live) *state.Deployment {
+	d := &state.Deployment{
+		Agent: r.Version, TaskID: r.node.Variables["TASK_ID"].Value, PipelineID: r.node.Variables["PIPELINE_ID"].Value,
+		Nodes: slices.Clone(r.node.Config.Order()), Services: images(live, r.stack),
+	}
+	secrets, configs := map[string]*state.Version{}, map[string]*state.Version{}
+	for _, secret := range r.stack.Secrets {
+		secrets[secret.Spec.Name] = &state.Version{Name: secret.Spec.Name, Key: secret.Key}
+	}
+	for _, config := range r.stack.Configs {
+		configs[config.Spec.Name] = &state.Version{Name: config.Spec.Name, Key: config.Key}
+	}
+	for _, service := range slices.Sorted(maps.Keys(r.stack.Services)) {
+		container := r.stack.Services[service].TaskTemplate.ContainerSpec
+		if container == nil {
+			continue
+		}
+		for _, reference := range container.Secrets {
+			useVersion(secrets, reference.SecretName, service)
+		}
+		for _, reference := range container.Configs {
+			useVersion(configs, reference.ConfigName, service)
+		}
+	}
+	d.Secrets, d.Configs = sortedVersions(secrets), sortedVersions(configs)
+	return d
+}
+
+// images are what the services are to run, and what they ran before.
+func images(live *deploy.Live, want *compose.Stack) []state.Image {
+	list := make([]state.Image, 0, len(want.Services))
+	for _, name := range slices.Sorted(maps.Keys(want.Services)) {
+		image := state.Image{Service: name, Image: imageIn(want.Services[name])}
+		if service, there := live.Services[name]; !there {
+			image.New = true
+		} else if before := imageIn(service.Spec); before != image.Image {
+			image.Before = before
+		}
+		list = append(list, image)
+	}
+	return list
+}
+
+func imageIn(spec api.ServiceSpec) string {
+	if spec.TaskTemplate.ContainerSpec == nil {
+		return ""
+	}
+	return spec.TaskTemplate.ContainerSpec.Image
+}
+
+// useVersion notes that a service uses a secret or config, an external one too.
+func useVersion(versions map[string]*state.Version, name, service string) {
+	if versions[name] == nil {
+		versions[name] = &state.Version{Name: name}
+	}
+	if by := versions[name].By; len(by) == 0 || by[len(by)-1] != service {
+		versions[name].By = append(by, service)
+	}
+}
+
+func sortedVersions(versions map[string]*state.Version) []state.Version {
+	list := make([]state.Version, 0, len(versions))
+	for _, version := range versions {
+		list = append(list, *version)
+	}
+	slices.SortFunc(list, func(a, b state.Version) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
