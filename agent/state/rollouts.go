@@ -25,6 +25,7 @@ type Rollback struct {
 	Services []string `json:"services,omitempty"` // by full name; none for the whole stack
 	Auto     bool     `json:"auto,omitempty"`     // by itself, after a failure
 	Reason   string   `json:"reason,omitempty"`   // the person's
+	Force    bool     `json:"force,omitempty"`    // across migrations: --force-migrations
 
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`
@@ -44,14 +45,15 @@ type Rollback struct {
 	Seconds    map[string]float64 `json:"seconds,omitempty"`
 }
 
-// Migration is where the database's migrations stood around a rollout.
+// Migration is where the database's migrations stood around a rollout. A number
+// that is nil was not read; 0 is a table without a migration.
 type Migration struct {
 	Table    string `json:"table"`
 	Column   string `json:"column"`
-	Before   int64  `json:"before"`             // the highest id; 0 where there is none
-	After    int64  `json:"after,omitempty"`    // 0 until it was read
-	Expected int64  `json:"expected,omitempty"` // EXPECTED_MIGRATION_ID; 0 where the release names none
-	Forced   bool   `json:"forced,omitempty"`   // a person went back across migrations
+	Before   *int64 `json:"before,omitempty"`   // the highest id before anything was written
+	After    *int64 `json:"after,omitempty"`    // and when the services were well, or the rollout had failed
+	Expected *int64 `json:"expected,omitempty"` // what the release names in EXPECTED_MIGRATION_ID
+	Forced   bool   `json:"forced,omitempty"`   // a person had it go back across migrations
 }
 
 // Approval is somebody's word for a plan.
