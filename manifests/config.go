@@ -125,6 +125,8 @@ const (
 type Deployment struct {
 	Strategy           Strategy        `yaml:"strategy" enum:"sequential|parallel|blue-green|replace" default:"sequential" doc:"How a release goes over the nodes: one after another, all at once, secondaries before primaries, or each for itself in place."`
 	Order              []string        `yaml:"order" doc:"All nodes, in the order they are rolled out. Without it, the order of nodes."`
+	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for one that comes before it and does not move on."`
+	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"How the primaries follow the secondaries in a blue-green rollout."`
 	Replicas           int             `yaml:"replicas" min:"1" doc:"How many tasks a service of this environment has."`
 	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool."`
 	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level."`
@@ -136,6 +138,7 @@ type Deployment struct {
 	MigrationCheck     MigrationCheck  `yaml:"migration_check" doc:"Whether the database's migrations are compared before and after a rollout."`
 	Checks             []Check         `yaml:"checks" doc:"What is asked of the node once its services are well: a rollout has succeeded when each has passed."`
 	Performance        Performance     `yaml:"performance" doc:"What follows when checks take longer than in earlier releases."`
+	Gates              Gates           `yaml:"gates" doc:"What a release and its surroundings have to be before it is rolled out."`
 	Rollback           Rollback        `yaml:"rollback" doc:"What follows a failed rollout."`
 }
 

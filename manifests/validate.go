@@ -18,8 +18,10 @@ func (c *Config) validate(environment string) faults {
 	}
 	c.validateNodes(&found)
 	c.validateOrder(&found)
+	c.validateStrategy(&found)
 	c.validateTwins(&found)
 	c.validateChecks(&found)
+	c.validateGates(&found)
 	c.unique(&found, "secrets.required", c.Secrets.Required)
 	if c.AllowPlaintextSecrets && c.Environment.Type == Production {
 		found.add(c.Place("allow_plaintext_secrets"), "remove the key and encrypt the secrets with sops",

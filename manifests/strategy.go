@@ -1,0 +1,81 @@
+package manifests
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// BlueGreenRules is the section `deployment.blue_green`.
+type BlueGreenRules struct {
+	Soak     time.Duration `yaml:"soak" doc:"How long the secondaries have to have been well before the first primary begins. Without it, no time."`
+	Approval bool          `yaml:"approval" doc:"Whether the primaries wait for agent approve, once the secondaries are well."`
+}
+
+// Before lists the nodes that have to have succeeded with a commit before a node
+// begins with it, in the order of the rollout.
+func (c *Config) Before(node string) []string {
+	entry, _ := c.Node(node)
+	order := c.Order()
+	at := slices.Index(order, node)
+	if at < 0 {
+		return nil
+	}
+	switch c.Deployment.Strategy {
+	case Parallel, Replace:
+		return nil
+	case BlueGreen:
+		if entry.Role == Secondary {
+			return nil
+		}
+		return slices.Concat(c.withRole(order, Secondary), c.withRole(order[:at], Primary))
+	case Sequential:
+	}
+	return order[:at:at]
+}
+
+// Greens lists the nodes that roll before the others in a blue-green rollout; none
+// in any other.
+func (c *Config) Greens() []string {
+	if c.Deployment.Strategy != BlueGreen {
+		return nil
+	}
+	return c.withRole(c.Order(), Secondary)
+}
+
+func (c *Config) withRole(names []string, role Role) []string {
+	var found []string
+	for _, name := range names {
+		if node, ok := c.Node(name); ok && node.Role == role {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// validateStrategy finds a blue-green rollout without one of its two sides, and
+// settings of one that is not asked for.
+func (c *Config) validateStrategy(found *faults) {
+	if c.Deployment.Strategy != BlueGreen {
+		if _, set := c.places["deployment.blue_green"]; set {
+			found.add(c.Place("deployment.blue_green"), "write strategy: blue-green, or remove blue_green",
+				"deployment.blue_green is set, but deployment.strategy is %s", c.Deployment.Strategy)
+		}
+		return
+	}
+	roles := map[Role]int{}
+	for i, node := range c.Nodes {
+		key := fmt.Sprintf("nodes[%d]", i)
+		roles[node.Role]++
+		if _, set := c.places[key+".role"]; !set {
+			found.add(c.Place(key), "write role: primary or role: secondary: secondaries roll first",
+				"node %q has no role, but deployment.strategy is blue-green", node.Name)
+		}
+	}
+	for _, role := range []Role{Primary, Secondary} {
+		if roles[role] == 0 && len(c.Nodes) > 0 {
+			found.add(c.Place("deployment.strategy"), fmt.Sprintf("give a node role: %s, or write strategy: sequential", role),
+				"deployment.strategy is blue-green, but no node has the role %s", role)
+		}
+	}
+}
