@@ -51,6 +51,15 @@ func formatOf(name string) format {
 			address, err := netip.ParseAddr(s)
 			return err == nil && address.Zone() == ""
 		}}
+	case "regexp":
+		return format{want: "a regular expression", holds: func(s string) bool {
+			_, err := regexp.Compile(s)
+			return err == nil
+		}}
+	case "https":
+		return format{want: "an address such as https://harbor.example.com, without a login", pattern: `^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/?$`}
+	case "size":
+		return format{want: "a size such as 5GB or 512MiB", pattern: sizePattern}
 	case "email":
 		return format{want: "an e-mail address such as ops@example.com", pattern: `^[^@\s]+@[^@\s]+$`, holds: func(s string) bool {
 			address, err := mail.ParseAddress(s)
