@@ -72,7 +72,12 @@ type lab struct {
 // newLab makes a world whose repository holds files.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	s := swarmtest.Engine(t)
+	return newLabOn(t, swarmtest.Engine(t))
+}
+
+// newLabOn is newLab on an engine of the test's choice.
+func newLabOn(t *testing.T, s *swarmtest.Swarm) *lab {
+	t.Helper()
 	l := &lab{
 		t: t, swarm: s, recorder: s.Record(t), stack: s.Stack(t), repo: gittest.New(t),
 		gitlab: gitlabtest.New(t), key: sopstest.NewKey(t),
