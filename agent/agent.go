@@ -35,7 +35,7 @@ type swarm interface {
 	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
 	Resolve(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
-	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, meta deploy.Metadata, progress func(deploy.Event) error) error
+	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
 	collector
 }
@@ -57,6 +57,7 @@ type Parts struct {
 	Store    *state.Store
 	Reports  reports        // nil: GitLab is not told
 	GitLab   *gitlab.Client // nil: GitLab is not asked
+	Statuses statuses       // of the other nodes; nil: those that GitLab tells
 	Exec     Execer         // runs the commands of checks; nil: they fail
 	Notices  Notices        // people who are told; without an outbox nobody is
 	Metrics  *Metrics
@@ -92,6 +93,9 @@ type outcome struct {
 func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1)}
 	a.view.started = time.Now()
+	if parts.GitLab != nil && parts.Statuses == nil {
+		a.Statuses = parts.GitLab
+	}
 	parts.Metrics.inSync = func() bool { return a.Status().InSync }
 	parts.Metrics.secrets.rotations = func() []Rotation { return a.snapshot().rotations }
 	if parts.Reports != nil {

@@ -22,8 +22,9 @@ type reconcile struct {
 	sync     *state.Sync
 	revision gitsync.Revision
 	progress func(string)
-	again    bool   // the revision was synced before, and is good
-	waited   string // what the sync waited for when it was last looked at
+	again    bool         // the revision was synced before, and is good
+	waited   string       // what the sync waited for when it was last looked at
+	before   []state.Gate // what the gates said then
 
 	checkout  *gitsync.Checkout
 	node      *manifests.Node
@@ -248,10 +249,10 @@ func (r *reconcile) apply(ctx context.Context) error {
 	}
 	r.Log.Info("applying", "revision", short(r.sync.Commit), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.sync.PlanDigest)
 	book := r.openBook()
-	err := r.Engine.Apply(ctx, r.plan, r.stack, r.metadata(), func(event deploy.Event) error {
+	err := r.Engine.Apply(ctx, r.plan, r.stack, deploy.ApplyOptions{Metadata: r.metadata(), Progress: func(event deploy.Event) error {
 		r.show(eventText(event))
 		return book.note(event)
-	})
+	}})
 	if err := book.close(err); err != nil {
 		return err
 	}

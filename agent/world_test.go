@@ -299,7 +299,7 @@ func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[st
 	return nil, nil, e.w.mismatch
 }
 
-func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, _ deploy.Metadata, progress func(deploy.Event) error) error {
+func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error {
 	e.w.mu.Lock()
 	wait := e.w.onApply
 	e.w.mu.Unlock()
@@ -328,7 +328,7 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 		return ctx.Err()
 	}
 	for _, step := range plan.Steps {
-		if err := errors.Join(progress(deploy.Event{Step: step}), progress(deploy.Event{Step: step, Done: true})); err != nil {
+		if err := errors.Join(opts.Progress(deploy.Event{Step: step}), opts.Progress(deploy.Event{Step: step, Done: true})); err != nil {
 			return err
 		}
 	}

@@ -29,12 +29,19 @@ type Event struct {
 	Err  error // of a step that has ended badly
 }
 
+// ApplyOptions say what goes along with an application.
+type ApplyOptions struct {
+	Metadata Metadata
+	// Progress, where set, is told of each step. An error of it is a failure: no
+	// further step begins.
+	Progress func(Event) error
+}
+
 // Apply writes a plan, phase after phase. It can be stopped at any point: what
 // is then missing is found by observing and planning again; only cron services
 // that were scaled down are brought back as they were, unless ctx has ended. Want
-// must be the stack that the plan was made for, with its secret values. An error of
-// progress is a failure: no further step begins.
-func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta Metadata, progress func(Event) error) error {
+// must be the stack that the plan was made for, with its secret values.
+func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts ApplyOptions) error {
 	if plan.Empty() {
 		return nil
 	}
@@ -48,10 +55,11 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, meta
 	if err != nil {
 		return err
 	}
+	progress := opts.Progress
 	if progress == nil {
 		progress = func(Event) error { return nil }
 	}
-	run := newApplication(e, plan, want, meta)
+	run := newApplication(e, plan, want, opts.Metadata)
 	run.logins = logins
 	for begin := 0; begin < len(plan.Steps); {
 		end := begin

@@ -62,7 +62,7 @@ func BenchmarkApply(b *testing.B) {
 			})
 		}
 		b.StartTimer()
-		if err := engine.Apply(b.Context(), planFor(b, engine, stack), stack, nil, nil); err != nil {
+		if err := engine.Apply(b.Context(), planFor(b, engine, stack), stack, deploy.ApplyOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

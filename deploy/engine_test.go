@@ -73,7 +73,7 @@ func TestUnknownValuesAreRefusedBeforeTheFirstWrite(t *testing.T) {
 	stack := newStack(on.Stack(t))
 	addSecret(stack, "a", "1", "canary")
 	stack.Secrets[0].Value = secrets.Value{}
-	err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, nil)
+	err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, deploy.ApplyOptions{})
 	if err == nil || !strings.Contains(err.Error(), "its value is not known") || len(recorder.Writes()) > 0 {
 		t.Errorf("%v, writes %v", err, recorder.Writes())
 	}

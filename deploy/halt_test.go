@@ -21,12 +21,12 @@ func TestProgressStopsApply(t *testing.T) {
 		"after a step": func(e deploy.Event) bool { return e.Done && e.Step.Action == deploy.ScaleDown },
 	} {
 		recorder.Reset()
-		err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, func(event deploy.Event) error {
+		err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, deploy.ApplyOptions{Progress: func(event deploy.Event) error {
 			if when(event) {
 				return errors.New("the follower is lost")
 			}
 			return nil
-		})
+		}})
 		if err == nil || !strings.Contains(err.Error(), "the follower is lost") {
 			t.Errorf("%s: %v", name, err)
 		}

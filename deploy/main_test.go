@@ -106,7 +106,7 @@ func planFor(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.
 func rollout(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
 	tb.Helper()
 	plan := planFor(tb, engine, stack)
-	if err := engine.Apply(tb.Context(), plan, stack, deploy.Metadata{"deployed-by": "test"}, nil); err != nil {
+	if err := engine.Apply(tb.Context(), plan, stack, deploy.ApplyOptions{Metadata: deploy.Metadata{"deployed-by": "test"}}); err != nil {
 		tb.Fatal(err)
 	}
 	result := verify(tb, engine, stack, plan)

@@ -72,7 +72,7 @@ func (s *shelf) plan(t *testing.T, resolve compose.Resolve) (*compose.Stack, dep
 func (s *shelf) rollout(t *testing.T, resolve compose.Resolve) (*compose.Stack, deploy.Plan) {
 	t.Helper()
 	stack, plan := s.plan(t, resolve)
-	if err := s.engine.Apply(t.Context(), plan, stack, nil, nil); err != nil {
+	if err := s.engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if result := verify(t, s.engine, stack, plan); result.Err() != nil {

@@ -211,7 +211,7 @@ func TestLoginFilesThatCannotBeRead(t *testing.T) {
 	} {
 		engine.UseLogins(path)
 		_, _, resolveErr := engine.Resolve(t.Context(), live, stack)
-		applyErr := engine.Apply(t.Context(), plan, stack, nil, nil)
+		applyErr := engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{})
 		for _, err := range []error{resolveErr, applyErr} {
 			switch {
 			case err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path):

@@ -21,7 +21,7 @@ import (
 func apply(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
 	tb.Helper()
 	plan := planFor(tb, engine, stack)
-	if err := engine.Apply(tb.Context(), plan, stack, nil, nil); err != nil {
+	if err := engine.Apply(tb.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
 		tb.Fatal(err)
 	}
 	return plan
@@ -197,7 +197,7 @@ func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
 		recorder.Reset()
 		ctx, kill := context.WithCancel(t.Context())
 		recorder.BeforeWrite(2, func(swarmtest.Call) error { kill(); return errors.New("killed") }) // one step further each time
-		err := engine.Apply(ctx, planFor(t, engine, stack), stack, nil, nil)
+		err := engine.Apply(ctx, planFor(t, engine, stack), stack, deploy.ApplyOptions{})
 		kill()
 		if err == nil {
 			break
@@ -221,7 +221,7 @@ func TestCronComesBackAfterAFailure(t *testing.T) {
 	addSecret(stack, "db_access", "1", "canary-content")
 	recorder.Reset()
 	recorder.BeforeWrite(2, func(swarmtest.Call) error { return errors.New("no disk") })
-	if err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, nil, nil); err == nil || !strings.Contains(err.Error(), "no disk") {
+	if err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, deploy.ApplyOptions{}); err == nil || !strings.Contains(err.Error(), "no disk") {
 		t.Fatalf("the failing write: %v", err)
 	}
 	live, err := engine.ObserveServices(t.Context(), stack.Name)

@@ -77,7 +77,7 @@ func (l *lab) applied() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := engine.Apply(l.t.Context(), plan, stack, nil, nil); err != nil {
+	if err := engine.Apply(l.t.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
 		l.t.Fatal(err)
 	}
 }
