@@ -23,12 +23,21 @@ type ruling struct {
 	waiting string    // what for; "" to let the plan pass
 	passed  string    // why, where that is worth knowing
 	until   time.Time // when it opens by itself, where that is known
+
+	// about is what is waited for, in a word: the time of waiting begins anew when it
+	// changes. After limit, unless that is 0, the plan fails with late.
+	about string
+	limit time.Duration
+	late  error
+	// unattended says that nobody has to do anything for it to open.
+	unattended bool
 }
 
 // gates are asked in this order, all of them at each look while one of them waits.
 func (r *reconcile) gates() []gate {
 	return []gate{
 		{"auto_deploy", r.gateAutoDeploy},
+		{"order", r.gateOrder},
 	}
 }
 
@@ -42,8 +51,8 @@ func (r *reconcile) gate(ctx context.Context) error {
 	if r.sync.Touched {
 		return nil
 	}
-	before, waits := r.sync.Gates, []string(nil)
-	r.sync.Gates = nil
+	waits := []string(nil)
+	r.before, r.sync.Gates = r.sync.Gates, nil
 	for _, gate := range r.gates() {
 		said, err := gate.ask(ctx)
 		if err != nil {
@@ -51,10 +60,14 @@ func (r *reconcile) gate(ctx context.Context) error {
 		}
 		asked := state.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
 		if said.waiting != "" {
-			asked.Since = waitingSince(before, gate.name)
+			asked.About, asked.Unattended = said.about, said.unattended
+			asked.Since = waitingSince(r.before, gate.name, said.about)
 			waits = append(waits, said.waiting)
 		}
 		r.sync.Gates = append(r.sync.Gates, asked)
+		if said.limit > 0 && time.Since(asked.Since) >= said.limit {
+			return said.late
+		}
 	}
 	if len(waits) > 0 {
 		r.sync.State, r.sync.Waiting = state.Waiting, strings.Join(waits, "; ")
@@ -68,9 +81,9 @@ func (r *reconcile) gate(ctx context.Context) error {
 	return r.report(r.sync)
 }
 
-// waitingSince is when a gate began to wait.
-func waitingSince(before []state.Gate, name string) time.Time {
-	i := slices.IndexFunc(before, func(g state.Gate) bool { return g.Name == name && g.Waiting != "" })
+// waitingSince is when a gate began to wait for what it waits for.
+func waitingSince(before []state.Gate, name, about string) time.Time {
+	i := slices.IndexFunc(before, func(g state.Gate) bool { return g.Name == name && g.Waiting != "" && g.About == about })
 	if i < 0 {
 		return time.Now()
 	}

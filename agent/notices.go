@@ -129,7 +129,7 @@ func (n Notices) health() *notify.Health {
 // announce tells people what became of a sync. The outbox skips what it has told
 // already. A commit that changes nothing here is no news.
 func (a *Agent) announce(sync *state.Sync) error {
-	if a.Notices.Outbox == nil || sync.Unchanged {
+	if a.Notices.Outbox == nil || sync.Unchanged || sync.Unattended() {
 		return nil
 	}
 	n := a.notice(sync)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -14,6 +15,17 @@ type Gate struct {
 	Passed  string    `json:"passed,omitempty"`  // why it did, where that is worth knowing
 	Since   time.Time `json:"since,omitzero"`    // of the waiting
 	Until   time.Time `json:"until,omitzero"`    // when it opens by itself, where that is known
+	About   string    `json:"about,omitempty"`   // what it waits for, in a word; Since is of that
+
+	Unattended bool `json:"unattended,omitempty"` // nobody has to do anything for it to open
+}
+
+// Unattended says that a sync waits for what comes without anybody's doing, such as
+// the node before it.
+func (s *Sync) Unattended() bool {
+	unattended := func(g Gate) bool { return g.Unattended }
+	needed := func(g Gate) bool { return g.Waiting != "" && !g.Unattended }
+	return s.State == Waiting && slices.ContainsFunc(s.Gates, unattended) && !slices.ContainsFunc(s.Gates, needed)
 }
 
 // Rollback is the way back to a good state that a sync has taken or takes. A sync
@@ -73,4 +85,12 @@ type Pause struct {
 	Reason string      `json:"reason"`
 	Since  time.Time   `json:"since"`
 	Until  time.Time   `json:"until,omitzero"` // zero until somebody resumes
+}
+
+// Group is the nodes of a blue-green rollout, which stand and fall together.
+type Group struct {
+	Nodes    []string `json:"nodes"`              // besides this one
+	Back     bool     `json:"back,omitempty"`     // this node goes back by itself when another one fails
+	Complete bool     `json:"complete,omitempty"` // all have succeeded
+	Failed   string   `json:"failed,omitempty"`   // the node that failed
 }

@@ -76,6 +76,7 @@ type Sync struct {
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
 	Migration *Migration `json:"migration,omitempty"` // where the database stood
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // what followed, or what this sync is
+	Group     *Group     `json:"group,omitempty"`     // of a blue-green rollout
 
 	Deployment *Deployment `json:"deployment,omitempty"` // what it brings, recorded with the plan
 
