@@ -28,6 +28,7 @@ type Config struct {
 	Database              Database      `yaml:"database" doc:"The database that the application uses."`
 	Deployment            Deployment    `yaml:"deployment" doc:"How a release is rolled out."`
 	Approval              Approval      `yaml:"approval" doc:"Who has to agree before a rollout."`
+	Freeze                []Freeze      `yaml:"freeze" doc:"When no rollout begins."`
 	Notifications         Notifications `yaml:"notifications" doc:"Who is told of rollouts."`
 	Interpolation         Interpolation `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"What an unset variable without a default is: an error (strict), or a warning and an empty string as docker stack deploy has it (lenient)."`
 	Images                Images        `yaml:"images" doc:"How images are taken from their registry."`
@@ -127,6 +128,7 @@ type Deployment struct {
 	Order              []string        `yaml:"order" doc:"All nodes, in the order they are rolled out. Without it, the order of nodes."`
 	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for one that comes before it and does not move on."`
 	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"How the primaries follow the secondaries in a blue-green rollout."`
+	Waves              [][]string      `yaml:"waves" format:"services" doc:"The services in the order in which they roll, in waves: the services of one have to be what they declare before the next begins. Names of the compose files, or patterns such as *_api; a service that none names rolls in a last wave. The label coin-agent.wave of a service wins. Without waves: migrate, test_setup and jobs, then all others."`
 	Replicas           int             `yaml:"replicas" min:"1" doc:"How many tasks a service of this environment has."`
 	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool."`
 	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level."`
@@ -147,12 +149,6 @@ type HealthCheck struct {
 	Enabled  bool          `yaml:"enabled" default:"true" doc:"Whether a rollout waits for its services to be well."`
 	Timeout  time.Duration `yaml:"timeout" doc:"How long services may take to be well. Without it: 60s in development, 120s in sandbox, 180s in testing, else 300s."`
 	Interval time.Duration `yaml:"interval" default:"10s" doc:"The time between two checks."`
-}
-
-// MigrationCheck is the section `deployment.migration_check`.
-type MigrationCheck struct {
-	Enabled bool   `yaml:"enabled" required:"true" doc:"Whether migrations are checked."`
-	Table   string `yaml:"table" default:"schema_migrations" format:"table" doc:"The table that holds the migrations' ids."`
 }
 
 // Rollback is the section `deployment.rollback`.
@@ -189,13 +185,6 @@ type Secrets struct {
 type Retention struct {
 	Days     int `yaml:"days" min:"0" doc:"How many days a version stays after nothing uses it any more; 0 to go by versions alone. Without it: 7 in development, 14 in sandbox, 30 in testing, else 90."`
 	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions stay besides the newest one, however old they are."`
-}
-
-// Approval is the section `approval`.
-type Approval struct {
-	Required            bool     `yaml:"required" doc:"Whether a rollout waits for approval."`
-	Approvers           []string `yaml:"approvers" doc:"Who may approve."`
-	ChangeAdvisoryBoard bool     `yaml:"change_advisory_board" doc:"Whether the change advisory board has to agree as well."`
 }
 
 // Notifications is the section `notifications`.
@@ -299,11 +288,6 @@ func (c *Config) Events() []Event {
 		return c.Notifications.On
 	}
 	return []Event{EventFailure, EventRecovery, EventWaiting, EventDrift}
-}
-
-// ApprovalRequired says whether a rollout waits for approval.
-func (c *Config) ApprovalRequired() bool {
-	return c.Approval.Required || c.Deployment.ApprovalRequired
 }
 
 // Place says where config.yml sets a key, such as nodes[0].stack; for a key

@@ -91,7 +91,7 @@ func TestConfig(t *testing.T) {
 			},
 			Rollback: manifests.Rollback{Enabled: true, Automatic: true},
 		},
-		Approval: manifests.Approval{Required: true, Approvers: []string{"DevOps Lead"}, ChangeAdvisoryBoard: true},
+		Approval: manifests.Approval{Required: true, Approvers: []string{"DevOps Lead"}, Minimum: 1, ChangeAdvisoryBoard: true},
 		Notifications: manifests.Notifications{
 			Slack: manifests.Slack{Channel: "#production-deployments"}, Email: []string{"ops-team@company.com"},
 		},

@@ -159,7 +159,7 @@ func (d *decoder) named(node *yaml.Node, key string, v reflect.Value) {
 
 func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
 	want := wanted(v.Type(), tag)
-	if node.Kind != yaml.ScalarNode || node.ShortTag() != want.yamlTag || !want.accepts(node.Value) {
+	if node.Kind != yaml.ScalarNode || textTag(node, tag) != want.yamlTag || !want.accepts(node.Value) {
 		hint := ""
 		if enum := tag.Get("enum"); enum != "" && node.Kind == yaml.ScalarNode {
 			hint = oneOf(node.Value, strings.Split(enum, "|"))
@@ -168,6 +168,14 @@ func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag refle
 		return
 	}
 	set(v, node.Value)
+}
+
+// textTag is the node's kind; a time is a text where one is wanted.
+func textTag(node *yaml.Node, tag reflect.StructTag) string {
+	if kind := node.ShortTag(); kind != "!!timestamp" || tag.Get("format") != "time" {
+		return kind
+	}
+	return "!!str"
 }
 
 func (d *decoder) mismatch(node *yaml.Node, key, want string) { d.mismatchHint(node, key, want, "") }

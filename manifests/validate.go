@@ -18,9 +18,13 @@ func (c *Config) validate(environment string) faults {
 	}
 	c.validateNodes(&found)
 	c.validateOrder(&found)
+	c.validateWaves(&found)
 	c.validateStrategy(&found)
 	c.validateTwins(&found)
 	c.validateChecks(&found)
+	c.validateApproval(&found)
+	c.validateFreeze(&found)
+	c.validateMigration(&found)
 	c.validateGates(&found)
 	c.unique(&found, "secrets.required", c.Secrets.Required)
 	if c.AllowPlaintextSecrets && c.Environment.Type == Production {
