@@ -63,3 +63,41 @@ func (c *Checkout) Same(in Inputs) bool {
 	}
 	return true
 }
+
+// Files gives what was read through FS so far: the content of each file, and where
+// each symbolic link leads. Of a Checkout that Fetch did not make it gives all
+// files.
+func (c *Checkout) Files() (contents map[string][]byte, links map[string]string, err error) {
+	contents, links = map[string][]byte{}, map[string]string{}
+	if c.files == nil {
+		err = fs.WalkDir(c.FS, ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			contents[name], err = fs.ReadFile(c.FS, name)
+			return err
+		})
+		return contents, links, err
+	}
+	c.files.mu.Lock()
+	defer c.files.mu.Unlock()
+	for name := range c.files.read {
+		at, found, err := c.files.literal(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !found || at.hash.IsZero() || at.mode == modeFolder || at.mode == modeSubmodule {
+			continue
+		}
+		content, err := c.files.blob(name, at.hash)
+		if err != nil {
+			return nil, nil, err
+		}
+		if at.mode == modeLink {
+			links[name] = string(content)
+		} else {
+			contents[name] = content
+		}
+	}
+	return contents, links, nil
+}

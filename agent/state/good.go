@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,7 +74,8 @@ func kept(good []Applied, now time.Time) int {
 }
 
 // saveGood records what was applied, unless it is what was recorded last: then
-// only the retention is taken over, which holds for all.
+// only what else it was proven with is taken over, and the retention, which holds
+// for all.
 func saveGood(b *bbolt.Bucket, applied *Applied) error {
 	key, data := b.Cursor().Last()
 	if key == nil {
@@ -86,11 +88,30 @@ func saveGood(b *bbolt.Bucket, applied *Applied) error {
 	if !last.same(applied) {
 		return putJSON(b, number(applied.SyncID), applied)
 	}
-	if last.Retention == applied.Retention {
+	if last.Retention == applied.Retention && maps.Equal(last.Files, applied.Files) && equal(last.Migration, applied.Migration) {
 		return nil
 	}
-	last.Retention = applied.Retention
+	last.Retention, last.Files, last.Migration = applied.Retention, applied.Files, applied.Migration
 	return putJSON(b, bytes.Clone(key), last)
+}
+
+func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// Newest gives the good state that was proven last, nil where there is none.
+func (s *Store) Newest() (*Applied, error) {
+	good, err := s.Good(1)
+	if err != nil || len(good) == 0 {
+		return nil, err
+	}
+	return &good[0], nil
+}
+
+// Root is the first state that had these services.
+func (a *Applied) Root() uint64 {
+	if a.Of != 0 {
+		return a.Of
+	}
+	return a.SyncID
 }
 
 // same tells whether two revisions came to the same objects.
@@ -108,7 +129,9 @@ func (s *Store) PruneGood(now time.Time) error {
 	if err != nil || len(good) == 0 || kept(good, now) == len(good) {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error { return pruneGood(tx.Bucket(goodBucket), now) })
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(pruneGood(tx.Bucket(goodBucket), now), dropFiles(tx))
+	})
 }
 
 func pruneGood(b *bbolt.Bucket, now time.Time) error {

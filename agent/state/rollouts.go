@@ -43,6 +43,16 @@ type Rollback struct {
 	Finished time.Time `json:"finished,omitzero"`
 	Touched  bool      `json:"touched,omitempty"` // the engine was written to
 
+	// By and Since say who had the node stay there, and since when; what puts it back
+	// after a drift takes them over. Resumed is when somebody ended that.
+	By      audit.Actor `json:"by,omitzero"`
+	Since   time.Time   `json:"since,omitzero"`
+	Resumed time.Time   `json:"resumed,omitzero"`
+
+	Stage    string   `json:"stage,omitempty"` // in which that failed which it follows; none by hand
+	Left     []string `json:"left,omitempty"`  // jobs that are not run again, by full name
+	Warnings []string `json:"warnings,omitempty"`
+
 	// Refused says why it was not done, such as migrations that lie between. Nothing
 	// was touched then, and what has failed goes on to run.
 	Refused string `json:"refused,omitempty"`
@@ -56,6 +66,10 @@ type Rollback struct {
 	Checks     json.RawMessage    `json:"checks,omitempty"`
 	Seconds    map[string]float64 `json:"seconds,omitempty"`
 }
+
+// Over tells whether nothing is left to do of it; one that is not over is carried
+// on before anything else.
+func (b *Rollback) Over() bool { return b == nil || !b.Finished.IsZero() }
 
 // Migration is where the database's migrations stood around a rollout. A number
 // that is nil was not read; 0 is a table without a migration.

@@ -165,8 +165,14 @@ type Applied struct {
 	// last; nil where config.yml has no migration_check.
 	Migration *int64 `json:"migration,omitempty"`
 	// Files are those that it was made of, as git has them, by path, without secrets
-	// that stand in the clear: going back needs no git.
-	Files map[string][]byte `json:"files,omitempty"`
+	// that stand in the clear: going back needs no git. Store.Files reads them.
+	Files map[string]File `json:"files,omitempty"`
+	// Contents are those of Files, by their sum, where they are still to be saved.
+	Contents map[string][]byte `json:"-"`
+
+	// Of is the first state that had these services, where this one went back to
+	// it; 0 for one that did not.
+	Of uint64 `json:"of,omitempty"`
 }
 
 // SaveOutcome writes a sync, and what it applied unless that is nil, at once.
@@ -178,7 +184,8 @@ func (s *Store) SaveOutcome(sync *Sync, applied *Applied) error {
 		}
 		applied.SyncID = sync.ID
 		good := tx.Bucket(goodBucket)
-		return errors.Join(putJSON(tx.Bucket(metaBucket), appliedKey, applied), saveGood(good, applied), pruneGood(good, applied.At))
+		return errors.Join(putJSON(tx.Bucket(metaBucket), appliedKey, applied), saveGood(good, applied), pruneGood(good, applied.At),
+			saveFiles(tx, applied.Contents), dropFiles(tx))
 	})
 }
 
