@@ -1,0 +1,200 @@
+// Package harbortest is a double of Harbor's API v2.0, as far as scans of artifacts
+// go: it takes what a test says of artifacts and logins, and answers as strictly
+// as the real one. It never answers what Harbor would not.
+package harbortest
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The login of the double.
+const (
+	User     = "robot$agent"
+	Password = "canary-harbor-token-8d20f1"
+)
+
+// The forms of reports, as a client asks for them. Native is what it gets that asks
+// for none.
+const (
+	Generic = "application/vnd.security.vulnerability.report; version=1.1"
+	Native  = "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0"
+)
+
+// Scan is what the double tells of an artifact.
+type Scan struct {
+	Status   string         // Success when empty; Pending, Running, Scheduled, Stopped, Error
+	Severity string         // Critical … None; as long as a scan is not over, Harbor has Unknown
+	Counts   map[string]int // vulnerabilities by severity
+	Form     string         // Generic when empty
+	Unasked  bool           // it was never scanned
+	Private  bool           // its project is seen by those who log in only
+	Hidden   bool           // … and may read it, which User may not
+}
+
+// Harbor is a running double.
+type Harbor struct {
+	URL  string // https://127.0.0.1:…
+	Host string // of URL
+	CA   []byte // the certificate that vouches for it, in PEM
+
+	mu        sync.Mutex
+	artifacts map[string]Scan // by project/repository:reference
+	requests  []string
+	answer    http.HandlerFunc // instead of its own; nil for its own
+}
+
+// New starts a double for the time of the test.
+func New(tb testing.TB) *Harbor {
+	tb.Helper()
+	h := &Harbor{artifacts: map[string]Scan{}}
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = nil
+	server.StartTLS()
+	tb.Cleanup(server.Close)
+	h.URL, h.Host = server.URL, strings.TrimPrefix(server.URL, "https://")
+	h.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return h
+}
+
+// Put tells of an artifact: project/repository:tag, or …@sha256:….
+func (h *Harbor) Put(artifact string, scan Scan) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if name, digest, ok := strings.Cut(artifact, "@"); ok {
+		artifact = name + ":" + digest
+	}
+	h.artifacts[artifact] = scan
+}
+
+// Answer has the double give this answer to all; nil for its own again.
+func (h *Harbor) Answer(answer http.HandlerFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer = answer
+}
+
+// Requests lists the artifacts that were asked about, in order.
+func (h *Harbor) Requests() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.requests...)
+}
+
+// ServeHTTP answers one question.
+func (h *Harbor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	answer := h.answer
+	h.requests = append(h.requests, r.URL.EscapedPath())
+	h.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
+		return
+	}
+	if r.Method != http.MethodGet {
+		Refuse(w, http.StatusForbidden, "FORBIDDEN", "CSRF token not found in request")
+		return
+	}
+	project, repository, reference, ok := artifactOf(r.URL.EscapedPath())
+	if !ok {
+		Refuse(w, http.StatusNotFound, "NOT_FOUND", "path "+r.URL.Path+" was not found")
+		return
+	}
+	h.artifact(w, r, project, repository+":"+reference)
+}
+
+// artifactOf takes an address apart. The repository's name is decoded once more: a
+// slash that was encoded once has become a slash of the path before.
+func artifactOf(path string) (project, repository, reference string, ok bool) {
+	rest, ok := strings.CutPrefix(strings.ReplaceAll(strings.ReplaceAll(path, "%2F", "/"), "%2f", "/"), "/api/v2.0/projects/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 5 || parts[1] != "repositories" || parts[3] != "artifacts" {
+		return "", "", "", false
+	}
+	once, err := url.PathUnescape(parts[2])
+	if err != nil {
+		return "", "", "", false
+	}
+	if repository, err = url.PathUnescape(once); err != nil {
+		return "", "", "", false
+	}
+	reference, err = url.PathUnescape(parts[4])
+	return parts[0], repository, reference, err == nil
+}
+
+// artifact answers for one artifact. A wrong login counts as none, and what a
+// caller may not see is told from nothing by nobody.
+func (h *Harbor) artifact(w http.ResponseWriter, r *http.Request, project, name string) {
+	h.mu.Lock()
+	scan, there := h.artifacts[project+"/"+name]
+	known := false
+	for other := range h.artifacts {
+		known = known || strings.HasPrefix(other, project+"/")
+	}
+	h.mu.Unlock()
+	user, password, _ := r.BasicAuth()
+	authenticated := user == User && password == Password
+	switch {
+	case (scan.Private || !known) && !authenticated:
+		Refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "unauthorized")
+	case scan.Hidden || !known:
+		Refuse(w, http.StatusForbidden, "FORBIDDEN", "forbidden")
+	case !there:
+		Refuse(w, http.StatusNotFound, "NOT_FOUND", "artifact "+project+"/"+name+" not found")
+	default:
+		write(w, http.StatusOK, describe(r, name, scan))
+	}
+}
+
+func describe(r *http.Request, name string, scan Scan) map[string]any {
+	artifact := map[string]any{"id": 7, "type": "IMAGE", "repository_name": name, "size": 1 << 20}
+	form, status, severity := scan.Form, scan.Status, scan.Severity
+	if form == "" {
+		form = Generic
+	}
+	if status == "" {
+		status = "Success"
+	}
+	if status != "Success" {
+		severity = "Unknown"
+	}
+	accepted := r.Header.Get("X-Accept-Vulnerabilities")
+	if accepted == "" {
+		accepted = Native
+	}
+	if scan.Unasked || r.URL.Query().Get("with_scan_overview") != "true" || !strings.Contains(accepted, form) {
+		return artifact
+	}
+	total := 0
+	for _, n := range scan.Counts {
+		total += n
+	}
+	artifact["scan_overview"] = map[string]any{form: map[string]any{
+		"report_id": "5d62aae8", "scan_status": status, "severity": severity, "duration": 8, "complete_percent": 100,
+		"summary":    map[string]any{"total": total, "fixable": 0, "summary": scan.Counts},
+		"start_time": "2025-12-15T10:00:00.000Z", "end_time": time.Date(2025, 12, 15, 10, 0, 8, 0, time.UTC),
+		"scanner": map[string]any{"name": "Trivy", "vendor": "Aqua Security", "version": "v0.51"},
+	}}
+	return artifact
+}
+
+// Refuse answers with Harbor's form of an error.
+func Refuse(w http.ResponseWriter, status int, code, message string) {
+	write(w, status, map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		panic(fmt.Sprintf("harbortest: %v", err)) // maps of texts and numbers always marshal
+	}
+}
