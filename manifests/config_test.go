@@ -81,10 +81,12 @@ func TestConfig(t *testing.T) {
 			Strategy: manifests.BlueGreen, Replicas: 3, DatabasePoolSize: 50, LogLevel: "warning",
 			FeatureFlags:       map[string]bool{"new_checkout": true, "beta_ui": false},
 			HealthCheckTimeout: 300 * time.Second, ApprovalRequired: true,
-			OrderTimeout:   time.Hour,
-			HealthCheck:    manifests.HealthCheck{Enabled: true, Interval: 10 * time.Second},
-			MigrationCheck: manifests.MigrationCheck{Enabled: true, Table: "schema_migrations"},
-			Performance:    manifests.Performance{MaxDegradation: 20},
+			OrderTimeout: time.Hour,
+			HealthCheck:  manifests.HealthCheck{Enabled: true, Interval: 10 * time.Second},
+			MigrationCheck: manifests.MigrationCheck{
+				Enabled: true, Table: "schema_migrations", Column: "id", ExpectedVariable: "EXPECTED_MIGRATION_ID", SSLMode: "prefer",
+			},
+			Performance: manifests.Performance{MaxDegradation: 20},
 			Gates: manifests.Gates{
 				Vulnerabilities: manifests.VulnerabilityGate{Severity: "Critical", OnNoAnswer: manifests.NoAnswerBlock},
 				Disk:            manifests.DiskGate{MinFree: "1GB"}, Preflight: true,

@@ -26,6 +26,8 @@ func formatOf(name string) format {
 		return format{want: "the name of a variable such as SLACK_WEBHOOK", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`}
 	case "table":
 		return format{want: "a table such as schema_migrations or public.schema_migrations", pattern: `^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$`}
+	case "column":
+		return format{want: "a column such as id", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`}
 	case "host":
 		return format{want: "a host name or address without a port", pattern: `^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$`}
 	case "url":

@@ -41,6 +41,7 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	l.variables()
 	l.settings(entry, key)
 	l.checks()
+	l.migrations()
 	if len(l.faults) > 0 {
 		return nil, l.faults.err()
 	}
@@ -81,7 +82,8 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 type loader struct {
 	repository *repository
 	node       *Node
-	names      []string // the plain files in the node's folder, sorted
+	names      []string  // the plain files in the node's folder, sorted
+	project    []setting // the merged project settings
 	faults     faults
 }
 

@@ -35,6 +35,10 @@ type Node struct {
 	// in it: they depend on what the compose files mention.
 	Variables map[string]Variable
 
+	// ExpectedMigration is the highest id that the release expects the database's
+	// migrations to have; nil where it names none, or config.yml checks none.
+	ExpectedMigration *int64
+
 	// Warnings are what the author should know but what stops nothing.
 	Warnings []*fault.Error
 }

@@ -117,7 +117,8 @@ func (l *loader) settings(entry NodeConfig, key string) {
 	if !some {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
-	derived := reader.derive(merge(layers...))
+	l.project = merge(layers...)
+	derived := reader.derive(l.project)
 	for _, name := range l.names {
 		if _, ok := derived[name]; ok {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
