@@ -69,27 +69,60 @@ func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.
 // First gives the first column of the first row that a query finds, as a text,
 // and the number of rows. Null is "". The query may only read.
 func (d Database) First(ctx context.Context, query string) (value string, rows int, err error) {
+	err = d.read(ctx, func(s *session) error {
+		found, err := s.query(query)
+		if len(found) > 0 && len(found[0]) > 0 {
+			value = found[0][0]
+		}
+		rows = len(found)
+		return err
+	})
+	return value, rows, err
+}
+
+// session is a transaction that may only read.
+type session struct {
+	ctx        context.Context //nolint:containedctx // it ends with the read
+	connection *pgconn.PgConn
+}
+
+// read connects, and asks within one transaction that may only read.
+func (d Database) read(ctx context.Context, ask func(*session) error) error {
 	config, err := d.config()
 	if err != nil {
-		return "", 0, err
+		return err
 	}
 	connection, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return "", 0, fmt.Errorf("got no connection: %w", databaseError(err))
+		return databaseError("got no connection", err)
 	}
 	// Closing sends a goodbye, for which a context that is over leaves no time.
 	defer func() { _ = connection.Close(ctx) }()
 	if err := connection.Exec(ctx, "BEGIN READ ONLY").Close(); err != nil {
-		return "", 0, fmt.Errorf("begin: %w", databaseError(err))
+		return databaseError("begin", err)
 	}
-	result := connection.ExecParams(ctx, query, nil, nil, nil, nil).Read()
+	return ask(&session{ctx: ctx, connection: connection})
+}
+
+// query gives the rows that a query finds, each value as a text; null is "".
+func (s *session) query(query string, args ...string) ([][]string, error) {
+	values := make([][]byte, 0, len(args))
+	for _, arg := range args {
+		values = append(values, []byte(arg))
+	}
+	result := s.connection.ExecParams(s.ctx, query, values, nil, nil, nil).Read()
 	if result.Err != nil {
-		return "", 0, fmt.Errorf("query: %w", databaseError(result.Err))
+		return nil, databaseError("query", result.Err)
 	}
-	if len(result.Rows) > 0 && len(result.Rows[0]) > 0 {
-		value = string(result.Rows[0][0])
+	rows := make([][]string, 0, len(result.Rows))
+	for _, found := range result.Rows {
+		row := make([]string, 0, len(found))
+		for _, value := range found {
+			row = append(row, string(value))
+		}
+		rows = append(rows, row)
 	}
-	return value, len(result.Rows), nil
+	return rows, nil
 }
 
 // config consults neither the environment nor files in a home directory: all
@@ -123,17 +156,28 @@ func (d Database) config() (*pgconn.Config, error) {
 	return config, nil
 }
 
+// DatabaseError is why a database gave no answer, in words without rows' values
+// of its own and without the login.
+type DatabaseError struct {
+	Doing string // what failed
+	Text  string
+	State string // the server's SQLSTATE; "" where it was not the server that spoke
+}
+
+func (e *DatabaseError) Error() string { return e.Doing + ": " + e.Text }
+
 // databaseError leaves of an error what helps: of the server's own only message
 // and code, since its details may quote rows.
-func databaseError(err error) error {
+func databaseError(doing string, err error) error {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		return fmt.Errorf("%s: %s (%s)", said.Severity, said.Message, said.Code)
+		return &DatabaseError{Doing: doing, State: said.Code, Text: fmt.Sprintf("%s: %s (%s)", said.Severity, said.Message, said.Code)}
 	}
+	text := err.Error()
 	var connecting *pgconn.ConnectError
 	if errors.As(err, &connecting) {
 		lines := strings.Split(strings.TrimSpace(connecting.Unwrap().Error()), "\n")
-		return errors.New(strings.TrimSpace(lines[len(lines)-1]))
+		text = strings.TrimSpace(lines[len(lines)-1])
 	}
-	return err
+	return &DatabaseError{Doing: doing, Text: text}
 }

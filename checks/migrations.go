@@ -1,0 +1,163 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Migrations is the table in which a database keeps its migrations.
+type Migrations struct {
+	Database
+	Table  string // as table or schema.table, spelt as the database has it
+	Column string // the migrations' ids: whole numbers, or texts of digits
+}
+
+// Migration is one row of the table.
+type Migration struct {
+	ID   int64
+	Name string // where the table has a column for it
+}
+
+// String names the migration.
+func (m Migration) String() string {
+	if m.Name == "" {
+		return strconv.FormatInt(m.ID, 10)
+	}
+	return fmt.Sprintf("%d (%s)", m.ID, m.Name)
+}
+
+// ErrNoTable says that the table is not there, as before the first migration ever.
+var ErrNoTable = errors.New("the table is not there")
+
+// Highest gives the highest id; 0 of an empty table.
+func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
+	err = m.read(ctx, func(s *session) error {
+		if _, err := m.columns(s); err != nil {
+			return err
+		}
+		rows, err := s.query("SELECT max(" + quoted(m.Column) + "::bigint) FROM " + quoted(m.Table))
+		if err != nil {
+			return m.explained(err)
+		}
+		if rows[0][0] == "" {
+			return nil
+		}
+		id, err = strconv.ParseInt(rows[0][0], 10, 64)
+		return err
+	})
+	return id, err
+}
+
+// Between lists the migrations above one id, up to and with another, in order; at
+// most limit of them, and says how many there are.
+func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []Migration, all int, err error) {
+	err = m.read(ctx, func(s *session) error {
+		columns, err := m.columns(s)
+		if err != nil {
+			return err
+		}
+		id := quoted(m.Column) + "::bigint"
+		rows, err := s.query(fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
+			id, m.name(columns), quoted(m.Table), id, id),
+			strconv.FormatInt(above, 10), strconv.FormatInt(upTo, 10), strconv.Itoa(limit))
+		if err != nil {
+			return m.explained(err)
+		}
+		for _, row := range rows {
+			one := Migration{Name: printable(row[1])}
+			if one.ID, err = strconv.ParseInt(row[0], 10, 64); err != nil {
+				return err
+			}
+			if all, err = strconv.Atoi(row[2]); err != nil {
+				return err
+			}
+			list = append(list, one)
+		}
+		return nil
+	})
+	return list, all, err
+}
+
+// name is what the query reads as the migrations' names.
+func (m Migrations) name(columns []string) string {
+	for _, column := range []string{"name", "version", "filename", "description"} {
+		if column != m.Column && slices.Contains(columns, column) {
+			return "left(" + quoted(column) + "::text, 120)"
+		}
+	}
+	return "''"
+}
+
+// columns gives the table's columns, once that of the ids is fit to be compared.
+func (m Migrations) columns(s *session) ([]string, error) {
+	if err := s.connection.Exec(s.ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
+		return nil, databaseError("query", err)
+	}
+	rows, err := s.query("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
+		"WHERE attrelid = to_regclass($1)::oid AND attnum > 0 AND NOT attisdropped ORDER BY attname", quoted(m.Table))
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrNoTable
+	}
+	var names []string
+	kind := ""
+	for _, row := range rows {
+		names = append(names, row[0])
+		if row[0] == m.Column {
+			kind = row[1]
+		}
+	}
+	switch {
+	case kind == "":
+		return nil, &ColumnError{fmt.Sprintf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))}
+	case !slices.Contains([]string{"bigint", "integer", "smallint", "numeric", "text", "character varying", "character"}, kind):
+		return nil, &ColumnError{fmt.Sprintf("the column %s of %s is of the type %s, which cannot be compared as a number", m.Column, m.Table, kind)}
+	}
+	return names, nil
+}
+
+// ColumnError says that the column cannot be what it is taken for.
+type ColumnError struct{ text string }
+
+func (e *ColumnError) Error() string { return e.text }
+
+// The server's words for a text that is no whole number, or one beyond bounds.
+const (
+	stateNoNumber = "22P02"
+	stateTooLarge = "22003"
+)
+
+// explained says of ids that are no numbers that they are.
+func (m Migrations) explained(err error) error {
+	var said *DatabaseError
+	if errors.As(err, &said) && (said.State == stateNoNumber || said.State == stateTooLarge) {
+		return &ColumnError{fmt.Sprintf("the column %s of %s holds ids that are no whole numbers", m.Column, m.Table)}
+	}
+	return err
+}
+
+// quoted makes a name, or names parted by dots, an identifier of SQL.
+func quoted(name string) string {
+	parts := strings.Split(name, ".")
+	for i, part := range parts {
+		parts[i] = `"` + strings.ReplaceAll(part, `"`, `""`) + `"`
+	}
+	return strings.Join(parts, ".")
+}
+
+// printable leaves out what a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+}
