@@ -48,12 +48,8 @@ func formatOf(name string) format {
 		return format{want: "a file's path relative to the node's folder", pattern: `^[^/~]`}
 	case "endpoint":
 		return format{want: "an engine's address such as tcp://10.0.0.1:2376", pattern: `^(tcp|ssh|https?|unix)://.`, holds: isEndpoint}
-	case "cron":
-		return format{want: "five fields of cron such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: isSchedule}
-	case "zone":
-		return format{want: "a time zone such as Europe/Amsterdam", pattern: `^[A-Za-z][A-Za-z0-9_+/-]*$`, holds: isZone}
-	case "time":
-		return format{want: "a time such as 2026-12-24T18:00:00+01:00", pattern: `^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}`, holds: isTime}
+	case "cron", "zone", "time":
+		return timeFormat(name)
 	case "ip":
 		return format{want: "an IP address such as 10.95.81.131", pattern: `^[0-9A-Fa-f.:]+$`, holds: func(s string) bool {
 			address, err := netip.ParseAddr(s)

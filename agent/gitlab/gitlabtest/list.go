@@ -37,7 +37,7 @@ func (s *Server) listStatuses(r *http.Request, token Token, project, sha string,
 		}
 		return order
 	})
-	return query.page.cut(r, found)
+	return cut(query.page, r, found)
 }
 
 type listing struct {
@@ -64,16 +64,21 @@ func readListing(params url.Values) (listing, *answer) {
 	if query.pipeline, refusal = number(params, "pipeline_id"); refusal != nil {
 		return query, refusal
 	}
-	if query.page.number, refusal = number(params, "page"); refusal != nil {
-		return query, refusal
-	}
-	query.page.size, refusal = number(params, "per_page")
-	query.page.number = max(query.page.number, 1)
-	if query.page.size == 0 {
-		query.page.size = 20
-	}
-	query.page.size = min(query.page.size, 100)
+	query.page, refusal = readPage(params)
 	return query, refusal
+}
+
+func readPage(params url.Values) (p page, refusal *answer) {
+	if p.number, refusal = number(params, "page"); refusal != nil {
+		return p, refusal
+	}
+	p.size, refusal = number(params, "per_page")
+	p.number = max(p.number, 1)
+	if p.size == 0 {
+		p.size = 20
+	}
+	p.size = min(p.size, 100)
+	return p, refusal
 }
 
 func (l listing) admits(status *Status) bool {
@@ -91,7 +96,7 @@ func (l listing) admits(status *Status) bool {
 type page struct{ number, size int64 }
 
 // cut gives one page of the list, with GitLab's headers about the others.
-func (p page) cut(r *http.Request, all []Status) answer {
+func cut[T any](p page, r *http.Request, all []T) answer {
 	total := int64(len(all))
 	pages := max((total+p.size-1)/p.size, 1)
 	text := func(n int64) string {

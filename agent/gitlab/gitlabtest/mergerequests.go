@@ -24,6 +24,14 @@ type MergeRequest struct {
 	Author             Author    `json:"author"`
 	ForceRemoveSource  bool      `json:"force_remove_source_branch"`
 	ShouldRemoveSource *bool     `json:"should_remove_source_branch"`
+
+	Labels          []string   `json:"labels"`
+	MergedAt        *time.Time `json:"merged_at"`
+	MergeCommitSHA  *string    `json:"merge_commit_sha"`
+	SquashCommitSHA *string    `json:"squash_commit_sha"`
+
+	commits    []string // by full hash
+	approvedBy []string // usernames
 }
 
 // SetTips says where the branches of the project are: tip gives the commit of
@@ -148,7 +156,7 @@ func (s *Server) addMergeRequest(user User, params url.Values) *MergeRequest {
 		SourceBranch: params.Get("source_branch"), TargetBranch: params.Get("target_branch"), SHA: s.tip(params.Get("source_branch")),
 		WebURL:    "https://gitlab.coin.example/" + s.config.Project + "/-/merge_requests/" + strconv.FormatInt(iid, 10),
 		CreatedAt: time.Now().UTC(), Author: Author{ID: user.ID, Username: user.Name, Name: user.Name, State: "active"},
-		ForceRemoveSource: params.Get("remove_source_branch") == "true",
+		ForceRemoveSource: params.Get("remove_source_branch") == "true", Labels: []string{},
 	}
 	if text := params.Get("description"); text != "" {
 		made.Description = &text

@@ -1,10 +1,10 @@
 // Package gitlabtest is a strict double of the part of GitLab that the agent
-// talks to: commit statuses, branches and merge requests, the current token, the
-// version. In go requests and faults to inject; out come GitLab's answers, its
+// talks to: commit statuses, branches, merge requests and their approvals, the
+// current token, the version. In go requests and faults to inject; out come GitLab's answers, its
 // state and a log of what was asked. Its guarantee: where it differs from GitLab
 // it is the stricter one.
 //
-// Approvals, notes and deployments are not in it; it answers 404 to them.
+// Notes and deployments are not in it; it answers 404 to them.
 package gitlabtest
 
 import (
@@ -212,6 +212,10 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.postStatus(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
 		return s.listStatuses(r, token, parts[1], parts[4], params)
+	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "merge_requests"):
+		return s.listCommitMergeRequests(r, token, [2]string{parts[1], parts[4]}, params)
+	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "approvals"):
+		return s.getApprovals(token, parts[1], parts[3])
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
