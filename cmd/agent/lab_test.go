@@ -134,7 +134,11 @@ func (l *lab) config() string {
 	for _, name := range names {
 		fmt.Fprintf(&text, "%s: %q\n", name, l.settings[name])
 	}
-	return l.file("agent.yml", text.String())
+	path := l.file("agent.yml.new", text.String())
+	if err := os.Rename(path, filepath.Join(l.dir, "agent.yml")); err != nil { // others may read it now
+		l.t.Fatal(err)
+	}
+	return filepath.Join(l.dir, "agent.yml")
 }
 
 // start starts the daemon.

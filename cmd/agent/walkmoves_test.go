@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/internal/waitfor"
+)
+
+// move is something that happens in a round. What do gives goes on while something
+// else happens.
+type move struct {
+	name   string
+	weight int
+	do     func() (meanwhile func())
+}
+
+// pick takes one of moves by their weights.
+func (w *walk) pick(moves []move) move {
+	sum := 0
+	for _, one := range moves {
+		sum += one.weight
+	}
+	at := w.random.IntN(sum)
+	for _, one := range moves {
+		if at -= one.weight; at < 0 {
+			return one
+		}
+	}
+	return move{}
+}
+
+// moves are what may be done now.
+func (w *walk) moves() []move {
+	head := w.releases[w.head]
+	moves := []move{
+		{"a good commit", 30, w.goodCommit},
+		{"a commit for others", 6, w.elsewhere},
+		{"another policy", 6, w.policy},
+		{"a change by hand", 10, w.byHand},
+		{"agent sync", 4, func() func() { return w.asks("sync", "--wait") }},
+	}
+	for _, trouble := range troubles {
+		moves = append(moves, move{"a commit with " + string(trouble), 5, func() func() {
+			w.push("bad", head.spoilt(w.random, trouble))
+			return nil
+		}})
+	}
+	return moves
+}
+
+// disturbances are what may happen meanwhile.
+func (w *walk) disturbances() []move {
+	return []move{
+		{"nothing", 50, nil},
+		{"a kill of the agent", 25, w.killed},
+		{"a restart of the engine", 5, w.engineRestarts},
+		{"git away", 6, w.gitAway},
+		{"GitLab away", 6, w.gitlabAway},
+		{"a change by hand", 6, w.byHand},
+	}
+}
+
+func (w *walk) goodCommit() func() {
+	w.push("good", w.releases[w.head].changed(w.random))
+	return nil
+}
+
+func (w *walk) elsewhere() func() {
+	head := w.releases[w.head]
+	w.head = w.commit("elsewhere", map[string]string{"README.md": fmt.Sprint(len(w.releases))})
+	w.releases[w.head], w.excused[w.head] = head, true
+	return nil
+}
+
+// policy is a good commit with other answers to failure and drift.
+func (w *walk) policy() func() {
+	n := w.releases[w.head].changed(w.random)
+	n.automatic, n.correct = w.random.IntN(2) == 0, w.random.IntN(2) == 0
+	w.push("policy", n)
+	return nil
+}
+
+// byHand changes a service behind the agent's back.
+func (w *walk) byHand() func() {
+	w.excused[w.head] = true
+	service := []string{"web", "worker", "cron_service"}[w.random.IntN(3)]
+	change := [][]string{
+		{"--replicas", fmt.Sprint(1 + w.random.IntN(3))},
+		{"--image", fmt.Sprintf("coin-test/app:%d", 1+w.random.IntN(2))},
+		{"--env-add", fmt.Sprintf("BY_HAND=%d", w.random.IntN(100))},
+		{"--label-add", fmt.Sprintf("by-hand=%d", w.random.IntN(100))},
+	}[w.random.IntN(4)]
+	arguments := append([]string{"service", "update", "--detach", "--no-resolve-image"}, change...)
+	// It may fail: the service may be gone, or be written by the agent just now.
+	_ = exec.Command("docker", append([]string{"--host", w.swarm.Host}, append(arguments, w.stack+"_"+service)...)...).Run()
+	return nil
+}
+
+// asks runs a command, whose exit code does not matter: the oracle looks at what it
+// has led to.
+func (w *walk) asks(args ...string) func() {
+	return func() { w.cli(args...) }
+}
+
+func (w *walk) killed() func() {
+	w.kill()
+	w.start()
+	return nil
+}
+
+// engineRestarts takes the engine away from under the agent: what fails now need not
+// be the release's fault.
+func (w *walk) engineRestarts() func() {
+	w.excused[w.head] = true
+	if err := w.swarm.Restart(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return nil
+}
+
+func (w *walk) gitAway() func() {
+	w.git.Fail(http.StatusBadGateway)
+	defer w.git.Fail(0)
+	w.git.Requests()
+	waitfor.NoError(w.t, time.Minute, func() error {
+		if len(w.git.Requests()) == 0 {
+			return errors.New("nobody asks the git server")
+		}
+		return nil
+	})
+	return nil
+}
+
+func (w *walk) gitlabAway() func() {
+	w.gitlab.Inject(gitlabtest.Fault{Times: -1, Cut: true})
+	<-time.After(time.Duration(w.random.IntN(2000)) * time.Millisecond)
+	w.gitlab.Heal()
+	return nil
+}

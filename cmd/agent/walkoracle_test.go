@@ -1,0 +1,321 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// right is the oracle: it says what is wrong with the node, given what was committed.
+// It takes nothing of the agent's own comparison for granted.
+func (w *walk) right() error {
+	status, err := w.status()
+	if err != nil {
+		return err
+	}
+	if err := w.settled(&status); err != nil {
+		return err
+	}
+	code, out, errs := w.cli("history", "-o", "json", "-n", "40")
+	if code != exitDone {
+		return fmt.Errorf("history: exit %d: %s", code, errs)
+	}
+	history := decode[[]state.Sync](w.t, out)
+	live, err := w.live()
+	if err != nil {
+		return err
+	}
+	w.status40, w.history40 = &status, history
+	return errors.Join(w.rightState(&status, history, live), w.rightSecrets(live), w.rightMigrations(live),
+		w.rightStatuses(history), w.rightAudit())
+}
+
+// settled says what the agent has still to do.
+func (w *walk) settled(status *agent.Status) error {
+	sync := status.Sync
+	switch {
+	case status.PollError != "":
+		return fmt.Errorf("it cannot look: %s", status.PollError)
+	case status.Desired == nil || status.Desired.Commit != w.head:
+		return fmt.Errorf("it has not seen %s yet", short(w.head))
+	case sync == nil || sync.Commit != w.head:
+		return fmt.Errorf("it has done nothing about %s yet", short(w.head))
+	case sync.Retry:
+		return fmt.Errorf("it tries again: %s", sync.Error)
+	case status.Progress != "", !sync.State.Final() && sync.State != state.Waiting:
+		return fmt.Errorf("it is at %s: %s", sync.Stage, status.Progress)
+	case status.GitLab.Undelivered > 0:
+		return fmt.Errorf("%d statuses are not delivered: %s", status.GitLab.Undelivered, status.GitLab.LastError)
+	}
+	if !status.LastLook.Equal(w.lastLook) {
+		w.lastLook = status.LastLook
+		w.looked++
+	}
+	if w.looked < 3 { // the first was there before, the second may have begun before
+		return errors.New("it has not looked since")
+	}
+	return nil
+}
+
+// liveService is a service as it is, with its tasks.
+type liveService struct {
+	swarm.Service
+	tasks []swarm.Task
+}
+
+// live reads the stack's services from the engine.
+func (w *walk) live() (map[string]liveService, error) {
+	mine := filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+w.stack))
+	services, err := w.swarm.API.ServiceList(w.t.Context(), swarm.ServiceListOptions{Filters: mine})
+	if err != nil {
+		return nil, err
+	}
+	live := map[string]liveService{}
+	for _, service := range services {
+		tasks, err := w.swarm.API.TaskList(w.t.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service.ID))})
+		if err != nil {
+			return nil, err
+		}
+		live[strings.TrimPrefix(service.Spec.Name, w.stack+"_")] = liveService{service, tasks}
+	}
+	return live, nil
+}
+
+// unlike says in what a live service differs from what a release asks for.
+func (w *walk) unlike(live map[string]liveService, name string, want release) []string {
+	service, there := live[name]
+	if !there {
+		return []string{name + " is not there"}
+	}
+	var all []string
+	differ := func(what string, got, want any) {
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			all = append(all, fmt.Sprintf("%s: %s is %v, want %v", name, what, got, want))
+		}
+	}
+	container := service.Spec.TaskTemplate.ContainerSpec
+	environment := map[string]string{}
+	for _, line := range container.Env {
+		key, value, _ := strings.Cut(line, "=")
+		environment[key] = value
+	}
+	var secrets []string
+	for _, secret := range container.Secrets {
+		secrets = append(secrets, strings.TrimPrefix(secret.SecretName, w.stack+"_"))
+	}
+	wanted := want.tasks(name)
+	if name == "migrate" {
+		wanted = 1
+	}
+	labels := maps.Clone(service.Spec.Labels)
+	maps.DeleteFunc(labels, func(key, _ string) bool {
+		return strings.HasPrefix(key, "com.docker.stack.") || strings.HasPrefix(key, "coin-agent.")
+	})
+	wantLabels := map[string]string{}
+	if name == "web" {
+		wantLabels["team"] = fmt.Sprint(want.label)
+	}
+	differ("image", container.Image, want.image(name))
+	differ("environment", environment, want.environment(name))
+	differ("secrets", secrets, want.secretsOf(name))
+	differ("labels", labels, wantLabels)
+	differ("replicas", *service.Spec.Mode.Replicated.Replicas, wanted)
+	return all
+}
+
+// notRunning says which tasks a service lacks.
+func notRunning(name string, service liveService, want int) []string {
+	running, wanted := 0, 0
+	for _, task := range service.tasks {
+		if task.DesiredState != swarm.TaskStateRunning {
+			continue
+		}
+		wanted++
+		if task.Status.State == swarm.TaskStateRunning && slices.Equal(task.Spec.ContainerSpec.Env, service.Spec.TaskTemplate.ContainerSpec.Env) {
+			running++
+		}
+	}
+	if running != want || wanted != want {
+		return []string{fmt.Sprintf("%s: %d tasks run, %d are to, want %d", name, running, wanted, want)}
+	}
+	return nil
+}
+
+// rightState compares what runs with what the last sync's state promises.
+func (w *walk) rightState(status *agent.Status, history []state.Sync, live map[string]liveService) error {
+	sync := status.Sync
+	good, hasGood := w.good(history)
+	switch sync.State {
+	case state.Succeeded, state.RolledBack:
+		if !hasGood {
+			return errors.New("the history has no good state")
+		}
+		if head := w.releases[w.head]; sync.State == state.Succeeded && head.trouble != sound {
+			return fmt.Errorf("a release with %s has succeeded", head.trouble)
+		}
+		return w.equals(status, live, good, sync.State == state.RolledBack)
+	case state.Waiting:
+		if sync.Waiting == "" || !w.paused {
+			return fmt.Errorf("it waits for %q", sync.Waiting)
+		}
+		return nil
+	case state.Failed:
+		return w.rightFailure(sync, history, hasGood)
+	case state.Pending, state.Running, state.Superseded:
+	}
+	return fmt.Errorf("the last sync is %s", sync.State)
+}
+
+// good gives the release that the history calls good last.
+func (w *walk) good(history []state.Sync) (release, bool) {
+	for _, sync := range history {
+		switch {
+		case sync.State == state.Succeeded:
+			return w.releases[sync.Commit], true
+		case sync.State == state.RolledBack && sync.Rollback != nil:
+			return w.releases[sync.Rollback.Commit], true
+		}
+	}
+	return release{}, false
+}
+
+// equals compares the stack with a release. What differs has to be the very drift
+// that the status shows, where drift is reported only.
+func (w *walk) equals(status *agent.Status, live map[string]liveService, want release, back bool) error {
+	var all []string
+	drifted := map[string]bool{}
+	for _, name := range walkServices {
+		if back && name == "migrate" {
+			continue // a one-shot job is never run again to go back
+		}
+		unlike := w.unlike(live, name, want)
+		if len(unlike) > 0 && !want.correct {
+			drifted[w.stack+"_"+name] = true
+			continue
+		}
+		all = append(all, unlike...)
+		if name != "migrate" {
+			all = append(all, notRunning(name, live[name], want.tasks(name))...)
+		}
+	}
+	for name := range live {
+		if !slices.Contains(walkServices, name) {
+			all = append(all, "nobody asked for "+name)
+		}
+	}
+	shown := map[string]bool{}
+	for _, step := range status.Drift {
+		shown[step.Name] = true
+	}
+	if !maps.Equal(drifted, shown) {
+		all = append(all, fmt.Sprintf("drifted: %v, shown: %v", slices.Sorted(maps.Keys(drifted)), slices.Sorted(maps.Keys(shown))))
+	}
+	if len(all) > 0 {
+		return errors.New(strings.Join(all, "; "))
+	}
+	return nil
+}
+
+// rightFailure says whether a failed sync may be one, and whether it says why.
+func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, hasGood bool) error {
+	head := w.releases[w.head]
+	last := sync
+	for i := range history {
+		if last = &history[i]; !last.Unchanged {
+			break
+		}
+	}
+	switch {
+	case sync.Error == "":
+		return errors.New("it failed and does not say why")
+	case head.trouble == sound && !w.excused[w.head]:
+		return fmt.Errorf("nothing is wrong with the release, and it failed: %s: %s", sync.Stage, sync.Error)
+	case head.automatic && hasGood && last.Touched && !w.excused[w.head]:
+		return fmt.Errorf("it was not rolled back: %s: %s; %+v", sync.Stage, sync.Error, last.Rollback)
+	}
+	return nil
+}
+
+// rightSecrets demands that the cron service runs or is to, and that each secret that
+// a service has is there.
+func (w *walk) rightSecrets(live map[string]liveService) error {
+	secrets, err := w.swarm.API.SecretList(w.t.Context(), swarm.SecretListOptions{})
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, secret := range secrets {
+		there[secret.ID] = true
+	}
+	for name, service := range live {
+		for _, secret := range service.Spec.TaskTemplate.ContainerSpec.Secrets {
+			if !there[secret.SecretID] {
+				err = errors.Join(err, fmt.Errorf("%s has the secret %s, which is gone", name, secret.SecretName))
+			}
+		}
+	}
+	if cron, there := live["cron_service"]; there && *cron.Spec.Mode.Replicated.Replicas == 0 {
+		err = errors.Join(err, errors.New("the cron service is left at 0"))
+	}
+	return err
+}
+
+// rightMigrations demands that no migration has been done twice.
+func (w *walk) rightMigrations(live map[string]liveService) error {
+	for _, task := range live["migrate"].tasks {
+		if task.Status.State != swarm.TaskStateComplete {
+			continue
+		}
+		of := strings.Join(task.Spec.ContainerSpec.Env, " ")
+		if w.migrations[of] == nil {
+			w.migrations[of] = map[string]bool{}
+		}
+		w.migrations[of][task.ID] = true
+		if n := len(w.migrations[of]); n > 1 {
+			return fmt.Errorf("the migration %q was done %d times", of, n)
+		}
+	}
+	return nil
+}
+
+var toldAs = map[state.Outcome]string{
+	state.Succeeded: "success", state.Failed: "failed", state.RolledBack: "failed", state.Superseded: "canceled", state.Waiting: "pending",
+}
+
+// rightStatuses demands of GitLab one entry for each commit, with the last outcome.
+func (w *walk) rightStatuses(history []state.Sync) error {
+	seen := map[string]bool{}
+	var all error
+	for _, sync := range history {
+		if seen[sync.Commit] {
+			continue
+		}
+		seen[sync.Commit] = true
+		var last []string
+		for _, entry := range w.gitlab.Statuses(sync.Commit).Entries {
+			if !entry.Retried {
+				last = append(last, entry.Name+" "+entry.Status)
+			}
+		}
+		if want := "coin-agent/sandbox/node3 " + toldAs[sync.State]; len(last) != 1 || last[0] != want {
+			all = errors.Join(all, fmt.Errorf("GitLab has %q of %s, which is %s (#%d)", last, short(sync.Commit), sync.State, sync.ID))
+		}
+	}
+	return all
+}
+
+// rightAudit demands that the audit log is whole.
+func (w *walk) rightAudit() error {
+	if code, out, errs := w.cli("audit", "verify"); code != exitDone {
+		return fmt.Errorf("audit verify: exit %d: %s%s", code, out, errs)
+	}
+	return nil
+}
