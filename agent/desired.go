@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -86,6 +87,8 @@ type Checked struct {
 	Files       int       `json:"files,omitempty"` // searched for secrets in the clear
 	Problems    []Problem `json:"problems,omitempty"`
 	Warnings    []Problem `json:"warnings,omitempty"`
+
+	idleWaves []Problem // entries of deployment.waves that name no service of this node
 }
 
 // Problem is one fault or warning of a check.
@@ -120,7 +123,28 @@ func Check(fsys fs.FS, environment, name string) Checked {
 	for _, warning := range stack.Warnings {
 		checked.Warnings = append(checked.Warnings, problem(warning))
 	}
+	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
+		for _, warning := range node.Config.IdleWaves(stack.Short()) {
+			checked.idleWaves = append(checked.idleWaves, problem(warning))
+		}
+	}
 	return checked
+}
+
+// WarnIdleWaves warns, at the first of an environment's nodes, of the entries of
+// deployment.waves that name no service of any of them.
+func WarnIdleWaves(nodes []Checked) {
+	for i, node := range nodes {
+		if len(node.Problems) > 0 {
+			return // nobody knows its services
+		}
+		if i > 0 {
+			nodes[0].idleWaves = slices.DeleteFunc(nodes[0].idleWaves, func(p Problem) bool { return !slices.Contains(node.idleWaves, p) })
+		}
+	}
+	if len(nodes) > 0 {
+		nodes[0].Warnings = append(nodes[0].Warnings, nodes[0].idleWaves...)
+	}
 }
 
 func problems(err error) []Problem {

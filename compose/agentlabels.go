@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,8 +48,13 @@ func (r *renderer) checkDeployLabels(service string, labels map[string]string) e
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		switch {
 		case !strings.HasPrefix(name, LabelPrefix):
+		case name == LabelWave:
+			if Wave(labels) == 0 {
+				faults = append(faults, fault.New(r.placeOfLabel(name, at...), `write a whole number from 1 on, such as "1"`,
+					"service %s: the label %s is %q, which is no number of a wave", service, name, labels[name]))
+			}
 		case name != LabelTimeout:
-			faults = append(faults, fault.New(r.placeOfLabel(name, at...), "the agent knows "+LabelTimeout,
+			faults = append(faults, fault.New(r.placeOfLabel(name, at...), "the agent knows "+LabelTimeout+" and "+LabelWave,
 				"service %s: the label %s is none that the agent knows", service, name))
 		default:
 			if timeout, err := time.ParseDuration(labels[name]); err != nil || timeout <= 0 {
@@ -68,7 +74,7 @@ func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) err
 			continue
 		}
 		hint := "remove it"
-		if name == LabelTimeout && at[0] == "services" {
+		if (name == LabelTimeout || name == LabelWave) && at[0] == "services" {
 			hint = "put it under deploy.labels"
 		}
 		faults = append(faults, fault.New(r.placeOfLabel(name, append(at, "labels")...), hint,
@@ -97,6 +103,15 @@ func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
 		}
 	}
 	return r.placeOf(at...)
+}
+
+// Wave is the wave that a service's label puts it into; 0 where it has none.
+func Wave(labels map[string]string) int {
+	wave, err := strconv.ParseUint(labels[LabelWave], 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(wave)
 }
 
 // Timeout is how long a service may take to be what it declares, as its label

@@ -39,6 +39,7 @@ func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
 		r.convertServices(stack, merged),
 		r.checkAgentLabels(merged),
 	)
+	r.setWaves(stack)
 	return stack, err
 }
 

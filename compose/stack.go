@@ -18,6 +18,9 @@ const (
 	// service may take to be what it declares. It is read from the files, and
 	// stands in the engine for people; so it is never a reason to write.
 	LabelTimeout = "coin-agent.timeout"
+	// LabelWave may stand there, too: the wave that the service rolls in, counted
+	// from 1. It beats deployment.waves of config.yml, and is no reason to write.
+	LabelWave = "coin-agent.wave"
 	// LabelPrefix starts all labels of the agent. Those other than LabelOwner
 	// are metadata, which is never a reason to write by itself.
 	LabelPrefix = "coin-agent."
@@ -46,6 +49,10 @@ type Stack struct {
 
 	// Resolve is config.yml's images.resolve; "" counts as ResolveChanged.
 	Resolve Resolve `json:"-"`
+
+	// Waves are those that config.yml's deployment.waves puts services into, by full
+	// name, counted from 1; nil where it has none.
+	Waves map[string]int `json:"-"`
 
 	Networks map[string]network.CreateOptions
 	Secrets  []Secret // sorted by name

@@ -35,6 +35,9 @@ type ApplyOptions struct {
 	// Progress, where set, is told of each step. An error of it is a failure: no
 	// further step begins.
 	Progress func(Event) error
+	// Wait, where set, waits before a wave begins. An error of it is a failure: the
+	// wave is not begun. Nil waits as Verify does.
+	Wait func(context.Context, Wave) error
 }
 
 // Apply writes a plan, phase after phase. It can be stopped at any point: what
@@ -60,14 +63,32 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 		progress = func(Event) error { return nil }
 	}
 	run := newApplication(e, plan, want, opts.Metadata)
-	run.logins = logins
+	run.logins, run.wait = logins, opts.Wait
+	if run.wait == nil {
+		run.wait = e.await
+	}
+	if err := run.steps(ctx, plan, progress); err != nil {
+		return errors.Join(err, run.wakeCron(ctx, plan))
+	}
+	return nil
+}
+
+// steps takes the steps, phase after phase, and waits before each wave.
+func (a *application) steps(ctx context.Context, plan Plan, progress func(Event) error) error {
+	waves := plan.Waves(a.want)
 	for begin := 0; begin < len(plan.Steps); {
 		end := begin
-		for end < len(plan.Steps) && plan.Steps[end].phase == plan.Steps[begin].phase {
+		for end < len(plan.Steps) && plan.Steps[end].phase == plan.Steps[begin].phase && plan.Steps[end].Wave == plan.Steps[begin].Wave {
 			end++
 		}
-		if err := run.together(ctx, plan.Steps[begin:end], progress); err != nil {
-			return errors.Join(err, run.wakeCron(ctx, plan))
+		if len(waves) > 0 && waves[0].Before == begin {
+			if err := a.wait(ctx, waves[0]); err != nil {
+				return err
+			}
+			waves = waves[1:]
+		}
+		if err := a.together(ctx, plan.Steps[begin:end], progress); err != nil {
+			return err
 		}
 		begin = end
 	}
@@ -98,6 +119,7 @@ type application struct {
 	live     *Live
 	want     *compose.Stack
 	logins   *keyring
+	wait     func(context.Context, Wave) error
 	metadata map[string]string // whole label names
 
 	mu      sync.Mutex

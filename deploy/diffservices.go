@@ -114,12 +114,7 @@ func modeName(mode swarm.ServiceMode) string {
 // releasePorts puts the services first that give up a port of the routing mesh
 // which another one takes: the engine refuses two services on one port.
 func (p *Plan) releasePorts(live *Live, want *compose.Stack) {
-	taken := map[string]string{} // port → the service that wants it
-	for name, spec := range want.Services {
-		for _, port := range meshPorts(spec) {
-			taken[port] = name
-		}
-	}
+	taken := portTakers(want)
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.Kind != Service || step.phase != phaseServices && step.phase != phaseRemove {
@@ -131,6 +126,17 @@ func (p *Plan) releasePorts(live *Live, want *compose.Stack) {
 			}
 		}
 	}
+}
+
+// portTakers gives the service that wants each port of the routing mesh.
+func portTakers(want *compose.Stack) map[string]string {
+	takers := map[string]string{}
+	for _, name := range keys(want.Services) {
+		for _, port := range meshPorts(want.Services[name]) {
+			takers[port] = name
+		}
+	}
+	return takers
 }
 
 func meshPorts(spec swarm.ServiceSpec) []string {

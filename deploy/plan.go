@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -47,6 +48,14 @@ const (
 	phaseRemove
 )
 
+// stretch is the first of the phases that each wave goes through by itself.
+func (p phase) stretch() phase {
+	if p == phaseServices {
+		return phaseRelease
+	}
+	return p
+}
+
 // Step is one write to the engine.
 type Step struct {
 	Action   Action   `json:"action"`
@@ -54,6 +63,11 @@ type Step struct {
 	Name     string   `json:"name"` // full name in the engine
 	Changes  []Change `json:"changes,omitempty"`
 	Restarts bool     `json:"restarts"` // tasks of the service are replaced, started or stopped
+
+	// Wave is the one that a service rolls in, counted from 1: what stands in earlier
+	// waves has to be what it declares before the step is taken. 0 where the plan has
+	// no waves.
+	Wave int `json:"wave,omitempty"`
 
 	// Tasks is how many tasks that concerns, going by what was wanted of the
 	// service when the plan was made. It is for people and not in the digest.
@@ -86,7 +100,8 @@ type Plan struct {
 	// Warnings tell what differs and is left as it is.
 	Warnings []string `json:"warnings,omitempty"`
 
-	live *Live
+	live  *Live
+	waves map[string]int // of all wanted services; nil where there is but one
 }
 
 // Empty tells whether there is nothing to write.
@@ -155,6 +170,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.addObjects(live, want)
 	plan.addServices(live, want)
 	plan.addCron(live, want)
+	plan.addWaves(live, want)
 	plan.countTasks(live, want)
 	plan.sort()
 	return plan, nil
@@ -174,13 +190,13 @@ func Drift(live *Live, applied *compose.Stack) Plan {
 
 func (p *Plan) sort() {
 	slices.SortStableFunc(p.Steps, func(a, b Step) int {
-		if a.phase != b.phase {
-			return int(a.phase - b.phase)
-		}
-		if a.Kind != b.Kind {
-			return -strings.Compare(string(a.Kind), string(b.Kind)) // secrets, then configs
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(
+			int(a.phase.stretch()-b.phase.stretch()),
+			a.Wave-b.Wave,
+			int(a.phase-b.phase),
+			-strings.Compare(string(a.Kind), string(b.Kind)), // secrets, then configs
+			strings.Compare(a.Name, b.Name),
+		)
 	})
 	slices.Sort(p.Adopted)
 	slices.Sort(p.Warnings)

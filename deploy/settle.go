@@ -55,7 +55,7 @@ func settleLabels(want, live swarm.ServiceSpec) map[string]string {
 		labels = map[string]string{}
 	}
 	for name, value := range live.Labels {
-		if metadataLabel(name) && name != compose.LabelTimeout { // which the files give
+		if metadataLabel(name) && name != compose.LabelTimeout && name != compose.LabelWave { // which the files give
 			labels[name] = value
 		}
 	}

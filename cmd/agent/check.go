@@ -141,8 +141,12 @@ func checkNodes(fsys fs.FS, within scope) ([]agent.Checked, error) {
 			}
 			nodes = all
 		}
+		before := len(results)
 		for _, node := range nodes {
 			results = append(results, agent.Check(fsys, environment, node))
+		}
+		if within.node == "" {
+			agent.WarnIdleWaves(results[before:])
 		}
 	}
 	return results, nil

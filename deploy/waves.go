@@ -1,0 +1,230 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Wave is a stop on the way of an application, before the first write of a wave:
+// what stands in earlier waves has to be what it declares.
+type Wave struct {
+	Number  int            // of the wave that is to begin
+	Before  int            // the index of its first step in the plan
+	Stack   *compose.Stack // the wanted one, with the services of the earlier waves alone
+	Changed []string       // those of them that the plan has written, sorted
+	Later   []string       // what is still to be written, sorted; nothing of it was touched
+}
+
+// Err is nil when all services of the earlier waves have converged. Else it is
+// that of the result, and says that nothing went on.
+func (w Wave) Err(result Result) error {
+	err := result.Err()
+	if err == nil {
+		return nil
+	}
+	left := "wave " + fmt.Sprint(w.Number) + " was not begun: " + counted(uint64(len(w.Later)), "service") + " of it and later ones not touched"
+	var faults []error
+	for _, one := range fault.All(err) {
+		hint := left
+		if own := fault.Hint(one); own != "" {
+			hint += "; " + own
+		}
+		faults = append(faults, fault.WithHint(one, hint))
+	}
+	return errors.Join(faults...)
+}
+
+// OneShots lists the services of a stack that are there to end, by full name,
+// sorted: job modes, and migrate and test_setup whose restart policy lets them end.
+func OneShots(stack *compose.Stack) []string {
+	var names []string
+	for _, name := range keys(stack.Services) {
+		if spec := stack.Services[name]; isJob(spec.Mode) || oneShot(stack.Name, spec) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Only gives the stack with the named services alone.
+func Only(stack *compose.Stack, names []string) *compose.Stack {
+	part := *stack
+	part.Services = maps.Clone(stack.Services)
+	maps.DeleteFunc(part.Services, func(name string, _ swarm.ServiceSpec) bool { return !slices.Contains(names, name) })
+	return &part
+}
+
+// wavesOf numbers the waves that the services roll in, and gives the last one,
+// which holds those that nobody names, cron services and removals. The label of a
+// service beats config.yml; without either, what is there to end rolls first.
+func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
+	waves, last = map[string]int{}, 1
+	ending := OneShots(want)
+	for name, spec := range want.Services {
+		wave := compose.Wave(spec.Labels)
+		if wave == 0 {
+			wave = want.Waves[name]
+		}
+		if wave == 0 && want.Waves == nil && slices.Contains(ending, name) {
+			wave = 1
+		}
+		if wave > 0 && !isCron(want.Name, name) {
+			waves[name] = wave
+			last = max(last, wave+1)
+		}
+	}
+	for name := range want.Services {
+		if waves[name] == 0 {
+			waves[name] = last
+		}
+	}
+	return waves, last
+}
+
+// addWaves puts the steps of services into waves, where there is more than one.
+func (p *Plan) addWaves(live *Live, want *compose.Stack) {
+	waves, last := wavesOf(want)
+	p.waitForPorts(live, want, waves)
+	distinct := map[int]bool{}
+	for _, wave := range waves {
+		distinct[wave] = true
+	}
+	for i := range p.Steps {
+		if step := &p.Steps[i]; step.Kind == Service && step.phase != phaseCronDown {
+			step.Wave = waves[step.Name]
+			if step.Wave == 0 || step.phase == phaseCronBack {
+				step.Wave = last
+			}
+			distinct[step.Wave] = true
+		}
+	}
+	if len(distinct) < 2 {
+		for i := range p.Steps {
+			p.Steps[i].Wave = 0
+		}
+		return
+	}
+	p.waves = waves
+	p.releaseInWaves(live, want)
+	p.warnOfLateJobs(want)
+}
+
+// waitForPorts moves a service to the wave of the one that it takes a published
+// port over from, where that is later: the engine refuses two services on one port.
+func (p *Plan) waitForPorts(live *Live, want *compose.Stack, waves map[string]int) {
+	takers := portTakers(want)
+	for moved := true; moved; {
+		moved = false
+		for _, step := range p.Steps {
+			holder, wanted := waves[step.Name]
+			if !wanted || step.phase != phaseRelease {
+				continue
+			}
+			for _, port := range meshPorts(live.Services[step.Name].Spec) {
+				taker, taken := takers[port]
+				if taken && taker != step.Name && waves[taker] < holder {
+					p.Warnings = append(p.Warnings, fmt.Sprintf("%s rolls in wave %d, not %d: it takes port %s over from %s", taker, holder, waves[taker], port, step.Name))
+					waves[taker], moved = holder, true
+				}
+			}
+		}
+	}
+}
+
+// releaseInWaves has what is removed, and holds a port that another one takes,
+// removed in that one's wave.
+func (p *Plan) releaseInWaves(live *Live, want *compose.Stack) {
+	takers := portTakers(want)
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.phase != phaseRelease || step.Action != Remove {
+			continue
+		}
+		for _, port := range meshPorts(live.Services[step.Name].Spec) {
+			if taker, taken := takers[port]; taken {
+				step.Wave = min(step.Wave, p.waves[taker])
+			}
+		}
+	}
+}
+
+// warnOfLateJobs tells of jobs that the author of the waves has left out.
+func (p *Plan) warnOfLateJobs(want *compose.Stack) {
+	if want.Waves == nil {
+		return
+	}
+	for _, name := range OneShots(want) {
+		if want.Waves[name] == 0 && compose.Wave(want.Services[name].Labels) == 0 && !isCron(want.Name, name) {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s is there to end, and no entry of deployment.waves names it: it rolls in the last wave", name))
+		}
+	}
+}
+
+// Waves are the stops of the plan's application, in order. Want is the stack that
+// the plan was made for.
+func (p Plan) Waves(want *compose.Stack) []Wave {
+	var stops []Wave
+	begun := 0
+	for i, step := range p.Steps {
+		if step.Wave <= begun {
+			continue
+		}
+		begun = step.Wave
+		stop := Wave{Number: begun, Before: i, Stack: Only(want, p.before(begun, want))}
+		if len(stop.Stack.Services) == 0 {
+			continue
+		}
+		for _, name := range (Plan{Steps: p.Steps[:i]}).Changed() {
+			if _, there := stop.Stack.Services[name]; there {
+				stop.Changed = append(stop.Changed, name)
+			}
+		}
+		stop.Later = p.later(i)
+		stops = append(stops, stop)
+	}
+	return stops
+}
+
+// before lists the services of the waves before one, without those that have
+// nothing to run.
+func (p Plan) before(wave int, want *compose.Stack) []string {
+	var names []string
+	for _, name := range keys(p.waves) {
+		mode := want.Services[name].Mode
+		if p.waves[name] < wave && (modeName(mode) != "replicated" || replicas(want.Services[name]) > 0) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// later lists the services that the steps from i on write first, sorted: a cron
+// service that was scaled down is none.
+func (p Plan) later(i int) []string {
+	var names []string
+	for _, step := range p.Steps[i:] {
+		touched := slices.ContainsFunc(p.Steps[:i], func(s Step) bool { return s.Kind == Service && s.Name == step.Name })
+		if step.Kind == Service && !touched {
+			names = append(names, step.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// await is the wait before a wave where nobody else does it.
+func (e *Engine) await(ctx context.Context, wave Wave) error {
+	result, err := e.Verify(ctx, wave.Stack, VerifyOptions{Changed: wave.Changed})
+	if err != nil {
+		return err
+	}
+	return wave.Err(result)
+}
