@@ -1,0 +1,102 @@
+package deploy
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/registry"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/api/types/versions"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Ready is what an engine tells of itself that can roll a stack out.
+type Ready struct {
+	EngineVersion string
+	APIVersion    string // as negotiated
+	DataRoot      string // the engine's folder, on the engine's machine
+}
+
+// Ready asks the engine, with one read, whether it is a manager of a Swarm and speaks
+// an API that works. The error is a fault with its remedy.
+func (e *Engine) Ready(ctx context.Context) (Ready, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	system, err := e.api.Info(ctx)
+	switch {
+	case err != nil:
+		return Ready{}, e.explain("ask the engine for its state", err)
+	case system.Swarm.LocalNodeState != swarm.LocalNodeStateActive:
+		return Ready{}, e.notInSwarm(nil)
+	case !system.Swarm.ControlAvailable:
+		return Ready{}, e.notManager(nil)
+	}
+	ready := Ready{EngineVersion: system.ServerVersion, APIVersion: e.api.ClientVersion(), DataRoot: system.DockerRootDir}
+	if versions.LessThan(ready.APIVersion, oldestAPI) {
+		return Ready{}, fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
+			"the engine speaks API %s; %s is the oldest that works", ready.APIVersion, oldestAPI)
+	}
+	return ready, nil
+}
+
+// Local tells whether the engine is on this machine.
+func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }
+
+// Pushed is what a registry tells of an image.
+type Pushed struct {
+	Image   string
+	Missing bool   // the registry says that it has none such
+	Problem string // why it is not known to be there; "" when it is
+	Remedy  string
+}
+
+// Pushed asks the registries for images, each once, with the node's logins, and
+// gives what it learned of each, sorted. What this node has already does not count.
+func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) {
+	wanted := slices.Compact(slices.Sorted(slices.Values(images)))
+	answers, err := e.lookUp(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Pushed, 0, len(wanted))
+	for _, image := range wanted {
+		answer, one := answers[image], Pushed{Image: image}
+		if answer.err != nil {
+			one.Missing = answer.failure == unknown
+			one.Problem, one.Remedy = e.explainLookup(answer)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// Login gives the login that the node has for a registry; no user for none.
+func (e *Engine) Login(ctx context.Context, host string) (user string, password secrets.Value, err error) {
+	ring, err := e.readLogins()
+	if err != nil {
+		return "", secrets.Value{}, err
+	}
+	found, err := ring.of(ctx, host)
+	if err != nil || found.header == "" {
+		return "", secrets.Value{}, err
+	}
+	var login registry.AuthConfig
+	content, err := base64.URLEncoding.DecodeString(found.header)
+	if err == nil {
+		err = json.Unmarshal(content, &login)
+	}
+	switch {
+	case err != nil:
+		return "", secrets.Value{}, fmt.Errorf("read the login for %s: it is not as it was written", host)
+	case login.Username == "" || login.Password == "":
+		return "", secrets.Value{}, loginFault(fault.Place{File: e.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
+			"the login for %s is an identity token, which only the registry itself takes", host)
+	}
+	return login.Username, secrets.NewValue([]byte(login.Password)), nil
+}
