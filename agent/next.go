@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/agent/state"
+)
+
+// NextStep says what a person is to do about a sync, the most useful first; "" for
+// nothing. It is what status, show, reports and notices have.
+func NextStep(sync *state.Sync) string {
+	switch sync.State {
+	case state.Waiting:
+		return nextAtGates(sync)
+	case state.Pending, state.Running:
+		return "wait; `agent status --watch` follows it"
+	case state.Failed:
+		return nextAfterFailure(sync)
+	case state.RolledBack:
+		return "mend or revert the release by a merge; `agent resume` rolls out this commit again"
+	case state.Succeeded, state.Superseded:
+	}
+	return ""
+}
+
+func nextAfterFailure(sync *state.Sync) string {
+	back := sync.Rollback
+	switch {
+	case sync.Retry:
+		return "nothing: it is tried again by itself; should it stay so: `agent doctor`"
+	case back != nil && back.Refused != "":
+		return fmt.Sprintf("decide what is to become of it: `agent show %d -o report` says what lies between", sync.ID)
+	case back != nil && back.Error != "":
+		return fmt.Sprintf("see what did not come back: `agent show %d`; `agent rollback` tries it again", sync.ID)
+	case sync.Touched:
+		return "mend or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
+	}
+	return "mend or revert it by a merge; `agent retry` tries this commit again"
+}
+
+// nextAtGates says what opens each gate that a sync waits at.
+func nextAtGates(sync *state.Sync) string {
+	var steps []string
+	for _, gate := range sync.Gates {
+		if gate.Waiting == "" {
+			continue
+		}
+		switch gate.Name {
+		case "pause":
+			steps = append(steps, "`agent resume` ends the pause")
+		case "auto_deploy":
+			steps = append(steps, "`agent diff` shows the plan, `agent sync` rolls it out")
+		case "approval":
+			steps = append(steps, fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit)))
+		case "order":
+			steps = append(steps, "see to the node that it waits for")
+		case "release":
+			steps = append(steps, "`agent doctor` shows what is missing; it is asked again by itself")
+		}
+	}
+	if len(steps) == 0 {
+		return "wait: it goes on by itself"
+	}
+	return strings.Join(steps, "; ")
+}

@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+)
+
+// Manifest is a sync for machines, made of its record alone: the same record gives
+// the same bytes. The first nine fields are those of the manifest that the
+// deployment pipeline of old left behind.
+type Manifest struct {
+	ReleaseTag  string    `json:"release_tag"`
+	Environment string    `json:"environment"`
+	TaskID      string    `json:"task_id"`
+	DeployedBy  string    `json:"deployed_by"` // the commit's author; of a rollback by hand the person
+	DeployedAt  time.Time `json:"deployed_at"`
+	PipelineID  string    `json:"pipeline_id"`
+	GitCommit   string    `json:"git_commit"`
+	GitBranch   string    `json:"git_branch"` // or the tag that was selected
+	Nodes       []string  `json:"nodes"`      // of the environment, in the order of config.yml
+
+	Node         string        `json:"node"`
+	Stack        string        `json:"stack"`
+	Sync         uint64        `json:"sync"`
+	Trigger      string        `json:"trigger"`
+	Actor        audit.Actor   `json:"actor"`
+	Author       string        `json:"author,omitempty"`
+	Subject      string        `json:"subject,omitempty"`
+	Outcome      state.Outcome `json:"outcome"`
+	Unchanged    bool          `json:"unchanged,omitempty"`
+	Touched      bool          `json:"touched"` // the engine was written to
+	Summary      string        `json:"summary,omitempty"`
+	FailedAt     string        `json:"failed_at,omitempty"` // the stage
+	Faults       []state.Fault `json:"faults,omitempty"`
+	Started      time.Time     `json:"started"`
+	Finished     *time.Time    `json:"finished,omitempty"`
+	Stages       []StageTime   `json:"stages"`
+	AgentVersion string        `json:"agent_version"`
+
+	PlanDigest string            `json:"plan_digest,omitempty"`
+	Plan       *deploy.Plan      `json:"plan,omitempty"` // what looks secret is ***
+	Services   []ManifestService `json:"services"`
+	Secrets    []state.Version   `json:"secrets"` // versions, by their names in Swarm
+	Configs    []state.Version   `json:"configs"`
+	Checks     []checks.Result   `json:"checks"`
+	Gates      []state.Gate      `json:"gates"`
+	Approval   *state.Approval   `json:"approval,omitempty"`
+	Migration  *state.Migration  `json:"migration,omitempty"`
+	Rollback   *state.Rollback   `json:"rollback,omitempty"`
+	Warnings   []string          `json:"warnings"`
+}
+
+// StageTime is when a stage began last, and how long it took.
+type StageTime struct {
+	Stage   string     `json:"stage"`
+	Entered *time.Time `json:"entered,omitempty"`
+	Seconds float64    `json:"seconds"`
+}
+
+// ManifestService is a service of the release, and what became of it.
+type ManifestService struct {
+	Name    string        `json:"name"`
+	Image   ImageParts    `json:"image"`
+	Before  *ImageParts   `json:"before,omitempty"` // what ran before; the same as Image where nothing changed
+	Action  deploy.Action `json:"action,omitempty"` // of the plan; none where it was left alone
+	State   deploy.State  `json:"state,omitempty"`  // as verify left it
+	Ready   uint64        `json:"ready"`
+	Want    uint64        `json:"want"`
+	Error   string        `json:"error,omitempty"`
+	Seconds float64       `json:"seconds,omitempty"`
+}
+
+// ImageParts are the parts of a reference to an image.
+type ImageParts struct {
+	Name   string `json:"name"`
+	Tag    string `json:"tag,omitempty"`
+	Digest string `json:"digest,omitempty"`
+}
+
+// NewManifest makes the manifest of a sync of this node.
+func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
+	read, err := recordOf(sync)
+	if err != nil {
+		return nil, err
+	}
+	brought := sync.Deployment
+	if brought == nil {
+		brought = &state.Deployment{} // it did not come so far as to make a plan
+	}
+	m := &Manifest{
+		ReleaseTag: sync.Release, Environment: settings.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
+		DeployedAt: sync.Started.UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
+		Node: settings.Node, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
+		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Touched, Summary: sync.Summary, Faults: sync.All(),
+		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,
+		PlanDigest: sync.PlanDigest, Plan: read.plan, Services: manifestServices(brought, read),
+		Secrets: orEmpty(brought.Secrets), Configs: orEmpty(brought.Configs), Checks: orEmpty(read.checks),
+		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
+	}
+	if sync.Error != "" {
+		m.FailedAt = sync.Stage
+	}
+	if !sync.Finished.IsZero() {
+		finished := sync.Finished.UTC()
+		m.Finished = &finished
+	}
+	return m, nil
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// deployedBy names who is answerable for what was brought.
+func deployedBy(sync *state.Sync) string {
+	if sync.Trigger == triggerRollback || sync.Author == "" {
+		return sync.Actor.String()
+	}
+	return sync.Author
+}
+
+// triggerRollback is the trigger of a sync that is a rollback by hand.
+const triggerRollback = "rollback"
+
+// record is what a sync's record holds in JSON, read.
+type record struct {
+	plan     *deploy.Plan
+	services []deploy.ServiceResult
+	checks   []checks.Result
+
+	wayBack  *deploy.Plan // of its rollback
+	restored []deploy.ServiceResult
+	asked    []checks.Result // after the rollback
+}
+
+// part is one of them.
+type part struct {
+	name string
+	data json.RawMessage
+	into any
+}
+
+func recordOf(sync *state.Sync) (*record, error) {
+	read := &record{}
+	parts := []part{{"plan", sync.Plan, &read.plan}, {"services", sync.Services, &read.services}, {"checks", sync.Checks, &read.checks}}
+	if back := sync.Rollback; back != nil {
+		parts = append(parts, part{"rollback's plan", back.Plan, &read.wayBack},
+			part{"rollback's services", back.ServicesOf, &read.restored}, part{"rollback's checks", back.Checks, &read.asked})
+	}
+	for _, part := range parts {
+		if len(part.data) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(part.data, part.into); err != nil {
+			return nil, fmt.Errorf("read the %s of sync #%d: %w", part.name, sync.ID, err)
+		}
+	}
+	return read, nil
+}
+
+// stageOrder is the order of the stages; one that is not in it comes last.
+var stageOrder = []string{"select", "fetch", "load", "decrypt", "render", "plan", "gate", "apply", "verify", "rollback"}
+
+func stageTimes(sync *state.Sync) []StageTime {
+	times := map[string]*StageTime{}
+	for stage, seconds := range sync.Seconds {
+		times[stage] = &StageTime{Stage: stage, Seconds: seconds}
+	}
+	for stage, at := range sync.Entered {
+		if times[stage] == nil {
+			times[stage] = &StageTime{Stage: stage}
+		}
+		at = at.UTC()
+		times[stage].Entered = &at
+	}
+	list := make([]StageTime, 0, len(times))
+	for _, one := range times {
+		list = append(list, *one)
+	}
+	place := func(stage string) int {
+		if i := slices.Index(stageOrder, stage); i >= 0 {
+			return i
+		}
+		return len(stageOrder)
+	}
+	slices.SortFunc(list, func(a, b StageTime) int {
+		return cmp.Or(cmp.Compare(place(a.Stage), place(b.Stage)), strings.Compare(a.Stage, b.Stage))
+	})
+	return list
+}
+
+func manifestServices(brought *state.Deployment, read *record) []ManifestService {
+	actions := map[string]deploy.Action{}
+	if read.plan != nil {
+		for _, step := range read.plan.Steps {
+			if step.Kind == deploy.Service && step.Action != deploy.ScaleDown {
+				actions[step.Name] = step.Action
+			}
+		}
+	}
+	results := map[string]deploy.ServiceResult{}
+	for _, result := range read.services {
+		results[result.Name] = result
+	}
+	list := make([]ManifestService, 0, len(brought.Services))
+	for _, image := range brought.Services {
+		result := results[image.Service]
+		one := ManifestService{
+			Name: image.Service, Image: partsOf(image.Image), Action: actions[image.Service],
+			State: result.State, Ready: result.Ready, Want: result.Want, Error: result.Error, Seconds: result.Seconds,
+		}
+		if !image.New {
+			before := partsOf(cmp.Or(image.Before, image.Image))
+			one.Before = &before
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// partsOf takes a reference to an image apart.
+func partsOf(reference string) ImageParts {
+	name, digest, _ := strings.Cut(reference, "@")
+	parts := ImageParts{Name: name, Digest: digest}
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		parts.Name, parts.Tag = name[:i], name[i+1:]
+	}
+	return parts
+}
