@@ -70,6 +70,7 @@ type world struct {
 	description string
 	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
 	after       func()                           // ends what notices started
+	others      *neighbours                      // the other nodes' statuses; nil where no GitLab is configured
 }
 
 // inWorld runs a test in a world whose daemon does not run yet.
@@ -129,10 +130,14 @@ func (w *world) start() {
 	if w.notices != nil {
 		notices = w.notices(store)
 	}
-	w.agent = agent.New(agent.Parts{
+	parts := agent.Parts{
 		Notices: notices, Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
 		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
-	})
+	}
+	if w.others != nil {
+		parts.Statuses = w.others
+	}
+	w.agent = agent.New(parts)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.agent.Run(ctx) }()
