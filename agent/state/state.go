@@ -124,7 +124,7 @@ func open(dir string, readOnly bool) (*bbolt.DB, error) {
 
 // prepare makes the buckets and checks whose file this is.
 func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
-	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, trailsBucket, secretsBucket, goodBucket, unusedBucket, filesBucket} {
+	for _, name := range [][]byte{metaBucket, syncsBucket, reportsBucket, trailsBucket, secretsBucket, goodBucket, unusedBucket, filesBucket, approvalsBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make bucket: %w", err)
 		}

@@ -74,6 +74,7 @@ type Sync struct {
 
 	Gates     []Gate     `json:"gates,omitempty"`
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
+	Override  *Override  `json:"override,omitempty"`  // of a freeze
 	Migration *Migration `json:"migration,omitempty"` // where the database stood
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // what followed, or what this sync is
 	Group     *Group     `json:"group,omitempty"`     // of a blue-green rollout
@@ -160,6 +161,7 @@ type Applied struct {
 	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
 	Configs   []Object        `json:"configs,omitempty"`
 	Retention Retention       `json:"retention,omitzero"`
+	Freezes   json.RawMessage `json:"freezes,omitempty"` // config.yml's freeze
 
 	// Migration is the highest id of the database's migrations when this was proven
 	// last; nil where config.yml has no migration_check.
