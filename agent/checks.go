@@ -42,12 +42,11 @@ func (r *reconcile) readyChecks() error {
 		return err
 	}
 	entries, keys := r.node.Config.Checks(r.node.Name)
-	said, err := json.Marshal(entries)
+	digest, err := questionsDigest(r.node, entries)
 	if err != nil {
-		return fmt.Errorf("record checks: %w", err)
+		return err
 	}
-	digest := sha256.Sum256(said)
-	q := &questions{keys: keys, digest: hex.EncodeToString(digest[:]), engine: &lastExec{Execer: r.Exec}}
+	q := &questions{keys: keys, digest: digest, engine: &lastExec{Execer: r.Exec}}
 	q.options = checks.Options{
 		Facts: r.node.Facts(), Secrets: map[string]checks.Secret{}, Execer: q.engine,
 		Mask: func(text string) string { return deploy.MaskText(text, r.stack) },
@@ -77,10 +76,26 @@ func (r *reconcile) readyChecks() error {
 		}
 	}
 	r.questions, r.sync.Checks = q, nil
+	r.migrations, err = migrationsOf(r.node, r.secrets, r.Settings.CheckDir)
+	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return environmentError{err} // the files of this node are not the revision's
 	}
 	return nil
+}
+
+// questionsDigest tells one list of checks, with the migration check, from another.
+func questionsDigest(node *manifests.Node, entries []manifests.Check) (string, error) {
+	var all any = entries
+	if check := node.Config.Deployment.MigrationCheck; check.Enabled {
+		all = []any{entries, check, node.Config.Database, node.ExpectedMigration}
+	}
+	said, err := json.Marshal(all)
+	if err != nil {
+		return "", fmt.Errorf("record checks: %w", err)
+	}
+	digest := sha256.Sum256(said)
+	return hex.EncodeToString(digest[:]), nil
 }
 
 // checkServices looks for the services that checks run commands in.
@@ -97,7 +112,7 @@ func checkServices(node *manifests.Node, stack *compose.Stack) error {
 	return errors.Join(faults...)
 }
 
-// checkSecrets looks for the secrets that checks name.
+// checkSecrets looks for the secrets that checks and the migration check name.
 func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 	entries, keys := node.Config.Checks(node.Name)
 	var faults []error
@@ -111,15 +126,20 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 			}
 		}
 	}
+	needed := node.Config.Deployment.MigrationCheck.Secrets()
+	for _, key := range slices.Sorted(maps.Keys(needed)) {
+		file := path.Join(node.Dir, "secrets", needed[key])
+		if _, found := set.Lookup(needed[key], file); !found {
+			missing := set.Missing(needed[key], file)
+			faults = append(faults, fault.New(node.Config.Place(key), missing.Hint, "migration_check: %s", missing.Message))
+		}
+	}
 	return errors.Join(faults...)
 }
 
-// asks tells whether the checks are due: not where nothing was written and the
-// same checks passed here before, unless a person asks.
-func (r *reconcile) asks() (bool, error) {
-	if len(r.questions.list) == 0 {
-		return false, nil
-	}
+// due tells whether the checks and the migrations are to be asked: not where
+// nothing was written and the same ones passed here before, unless a person asks.
+func (r *reconcile) due() (bool, error) {
 	if r.sync.Touched || r.sync.Trigger == "manual" {
 		return true, nil
 	}
@@ -139,8 +159,8 @@ func (r *reconcile) asks() (bool, error) {
 // revision's fault, unless the engine could not be asked.
 func (r *reconcile) ask(ctx context.Context) error {
 	r.sync.ChecksDigest = r.questions.digest
-	due, err := r.asks()
-	if err != nil || !due {
+	due, err := r.due()
+	if err != nil || !due || len(r.questions.list) == 0 {
 		return err
 	}
 	results := checks.Run(ctx, r.questions.list, r.questions.options)

@@ -75,6 +75,9 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	}
 	r.sync.Finished = time.Now()
 	r.sync.Inputs = r.checkout.Inputs()
+	if err != nil && !passing(err) {
+		r.noteMigrations(ctx)
+	}
 	err = r.noteEnd(err)
 	var applied *state.Applied
 	if err == nil {
@@ -142,6 +145,7 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 	applied := &state.Applied{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
 		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
+		Migration: r.provenMigration(),
 	}
 	return applied, r.noteObjects(applied)
 }

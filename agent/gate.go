@@ -74,6 +74,9 @@ func (r *reconcile) gate(ctx context.Context) error {
 		return errWaiting
 	}
 	r.sync.Waiting = ""
+	if err := r.migrationsBefore(ctx); err != nil {
+		return err
+	}
 	if r.sync.State == state.Running {
 		return nil // carried on after a restart
 	}

@@ -34,6 +34,8 @@ type reconcile struct {
 	uses      map[string][]string // secrets that a service refers to and did not before, by service
 	questions *questions
 	noted     bool // the audit log has the start of this apply
+
+	migrations *migrations // nil where config.yml checks none
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -267,6 +269,9 @@ func (r *reconcile) verify(ctx context.Context) error {
 	defer cancel(nil)
 	go r.watchRemote(ctx, cancel)
 	err := r.converge(ctx)
+	if err == nil {
+		err = r.checkMigrations(ctx)
+	}
 	if err == nil {
 		err = r.ask(ctx)
 	}

@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// listedMigrations is how many migrations a refusal names.
+const listedMigrations = 20
+
+// decideMigrations is what a person has to decide where migrations stand in the
+// way of going back.
+const decideMigrations = "a person decides: review these migrations; would going back lose data? If it is safe, run their down migrations by hand " +
+	"and then `agent rollback`, or, where the older release works with them, `agent rollback --force-migrations`; if it is not, mend it with a new commit"
+
+// guardMigration refuses to go back to a good state across migrations that came
+// after it, or where nobody can know whether some did. A rollback that has begun was
+// let pass before. With --force-migrations what speaks against it is a warning, and
+// on record.
+func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) error {
+	if r.sync.Rollback.Touched {
+		return nil
+	}
+	refused := r.acrossMigrations(ctx, to)
+	if refused == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !r.sync.Rollback.Force {
+		return refused
+	}
+	noted := state.Migration{}
+	if r.sync.Migration != nil {
+		noted = *r.sync.Migration
+	}
+	noted.Forced = true
+	r.sync.Migration = &noted
+	r.warn(forcedMigrations + refused.Error())
+	return nil
+}
+
+const forcedMigrations = "across migrations, by --force-migrations: "
+
+// noteForced writes into the audit log, before anything is touched, that a rollback
+// goes across migrations by a person's word.
+func (r *reconcile) noteForced() error {
+	if r.sync.Migration == nil || !r.sync.Migration.Forced {
+		return nil
+	}
+	entry := r.entry(audit.Rollback, audit.Stack, r.sync.Stack)
+	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"nobody said what lies between"
+	for _, warning := range r.sync.Warnings {
+		if strings.HasPrefix(warning, forcedMigrations) {
+			entry.Detail = warning
+		}
+	}
+	if reason := r.sync.Rollback.Reason; reason != "" {
+		entry.Detail += "; reason: " + reason
+	}
+	r.Log.Warn("going back across migrations", "revision", short(r.sync.Commit), "stack", r.sync.Stack, "actor", r.sync.Actor.String())
+	return r.write(entry)
+}
+
+// acrossMigrations says why nobody should go back to a good state, nil where
+// nothing speaks against it. It notes where the database stands.
+func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) error {
+	proven, err := r.provenWith(to)
+	switch {
+	case err != nil:
+		return err
+	case r.migrations == nil && proven == nil:
+		return nil
+	case r.migrations == nil:
+		return fault.New(fault.Place{}, "see where the database stands, and go back by hand: `agent rollback --force-migrations`",
+			"%s was proven with the database at migration %d; where it is now is not known: migration_check is off in the config.yml that is in force", releaseOf(to), *proven)
+	}
+	now, _, err := r.patiently(ctx)
+	if err != nil {
+		return fault.New(fault.Place{}, "once the database can be read, `agent rollback`; "+fault.Hint(err),
+			"it cannot be known whether migrations came after %s: %s", releaseOf(to), err) // no error of what surrounds the agent any more
+	}
+	noted := r.migration()
+	if noted.After = &now; noted.Before == nil && !r.sync.Rollback.Auto {
+		noted.Before = &now // nothing was written
+	}
+	r.sync.Migration = &noted
+	switch {
+	case proven == nil:
+		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; where it was when %s was proven is not on record", now, releaseOf(to))
+	case now <= *proven:
+		return nil
+	}
+	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
+		*proven, now, releaseOf(to), r.sinceWhen(now), r.between(ctx, *proven, now))
+}
+
+// sinceWhen says that the migrations are not those of the rollout that failed.
+func (r *reconcile) sinceWhen(now int64) string {
+	if noted := r.sync.Migration; r.sync.Rollback.Auto && noted.Before != nil && *noted.Before == now {
+		return " (before this rollout began)"
+	}
+	return ""
+}
+
+// releaseOf names a good state for people.
+func releaseOf(to *state.Applied) string {
+	name := to.Release
+	if name == "" {
+		name = short(to.Commit)
+	}
+	return fmt.Sprintf("%s (sync #%d)", name, to.SyncID)
+}
+
+// between lists the migrations above one id up to another.
+func (r *reconcile) between(ctx context.Context, above, upTo int64) string {
+	limited, cancel := context.WithTimeout(ctx, migrationTimeout)
+	defer cancel()
+	list, all, err := r.migrations.Between(limited, above, upTo, listedMigrations)
+	if err != nil {
+		return "which they are cannot be read now"
+	}
+	names := make([]string, 0, len(list)+1)
+	for _, one := range list {
+		names = append(names, one.String())
+	}
+	if all > len(list) {
+		names = append(names, fmt.Sprintf("and %d more", all-len(list)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// provenWith is where the database stood when a state was good: as recorded with
+// it, or else before the first rollout after it touched anything; nil where that
+// is not known.
+func (a *Agent) provenWith(to *state.Applied) (*int64, error) {
+	if to.Migration != nil {
+		return to.Migration, nil
+	}
+	syncs, err := a.Store.Syncs(1000)
+	if err != nil {
+		return nil, fmt.Errorf("read the last syncs: %w", err)
+	}
+	for _, after := range slices.Backward(syncs) { // the oldest first
+		if after.ID > to.SyncID && after.Touched {
+			if after.Migration == nil {
+				return nil, nil
+			}
+			return after.Migration.Before, nil
+		}
+	}
+	return nil, nil
+}
