@@ -5,11 +5,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,23 +21,18 @@ const settleLimit = 2 * time.Minute
 
 // walk is a node that is led astray at random.
 type walk struct {
-	*lab
-	random  *rand.Rand
-	path    string // of the agent's settings
-	answers *httptest.Server
-
-	mu     sync.Mutex
-	refuse map[string]bool // paths that the check does not get
+	*application
+	random *rand.Rand
+	path   string // of the agent's settings
 
 	head       string // the newest commit
 	releases   map[string]release
 	excused    map[string]bool // commits that the surroundings may have failed
-	sealed     int             // the secret that the repository has
 	paused     bool
 	migrations map[string]map[string]bool // tasks that have done a migration
 
-	lastLook time.Time
-	looked   int
+	lastLook      time.Time
+	looked, looks int // how many different ones were seen, and are to be
 
 	status40  *agent.Status // what the oracle saw last
 	history40 []state.Sync
@@ -63,19 +55,10 @@ func numberOf(t *testing.T, variable string, standard uint64) uint64 {
 func newWalk(t *testing.T, seed uint64) *walk {
 	t.Helper()
 	w := &walk{
-		lab: newLabOn(t, swarmtest.Own(t)), random: rand.New(rand.NewPCG(seed, 0)), refuse: map[string]bool{},
+		application: newApplication(t, swarmtest.Own(t)), random: rand.New(rand.NewPCG(seed, 0)),
 		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]map[string]bool{},
 	}
-	w.answers = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.refuse[r.URL.Path] {
-			rw.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(w.answers.Close)
 	w.settings["engine"], w.settings["log_level"] = w.swarm.Host, "info"
-	w.swarm.Image(t, imageA, imageB)
 	w.path = w.config()
 	return w
 }
@@ -92,12 +75,7 @@ func (w *walk) cli(args ...string) (code int, stdout, stderr string) {
 // push commits a release.
 func (w *walk) push(message string, r release) {
 	w.t.Helper()
-	if r.trouble == badAnswer {
-		w.mu.Lock()
-		w.refuse[fmt.Sprintf("/%d", r.number)] = true
-		w.mu.Unlock()
-	}
-	w.head = w.commit(message, w.files(r))
+	w.head = w.application.release(message, r)
 	w.releases[w.head] = r
 }
 
@@ -135,6 +113,7 @@ func TestRandomWalk(t *testing.T) {
 // round does something to the node, and disturbs it meanwhile.
 func (w *walk) round() string {
 	w.t.Helper()
+	w.looks = 2 // the first may be an old one
 	act, disturb := w.pick(w.moves()), w.pick(w.disturbances())
 	what, done := act.name, make(chan struct{})
 	meanwhile := act.do()

@@ -87,7 +87,7 @@ func (w *walk) policy() func() {
 
 // byHand changes a service behind the agent's back.
 func (w *walk) byHand() func() {
-	w.excused[w.head] = true
+	w.excused[w.head], w.looks = true, 3 // the second may have begun before
 	service := []string{"web", "worker", "cron_service"}[w.random.IntN(3)]
 	change := [][]string{
 		{"--replicas", fmt.Sprint(1 + w.random.IntN(3))},

@@ -59,7 +59,7 @@ func (w *walk) settled(status *agent.Status) error {
 		w.lastLook = status.LastLook
 		w.looked++
 	}
-	if w.looked < 3 { // the first was there before, the second may have begun before
+	if w.looked < w.looks {
 		return errors.New("it has not looked since")
 	}
 	return nil
@@ -72,25 +72,25 @@ type liveService struct {
 }
 
 // live reads the stack's services from the engine.
-func (w *walk) live() (map[string]liveService, error) {
-	mine := filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+w.stack))
-	services, err := w.swarm.API.ServiceList(w.t.Context(), swarm.ServiceListOptions{Filters: mine})
+func (a *application) live() (map[string]liveService, error) {
+	mine := filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+a.stack))
+	services, err := a.swarm.API.ServiceList(a.t.Context(), swarm.ServiceListOptions{Filters: mine})
 	if err != nil {
 		return nil, err
 	}
 	live := map[string]liveService{}
 	for _, service := range services {
-		tasks, err := w.swarm.API.TaskList(w.t.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service.ID))})
+		tasks, err := a.swarm.API.TaskList(a.t.Context(), swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", service.ID))})
 		if err != nil {
 			return nil, err
 		}
-		live[strings.TrimPrefix(service.Spec.Name, w.stack+"_")] = liveService{service, tasks}
+		live[strings.TrimPrefix(service.Spec.Name, a.stack+"_")] = liveService{service, tasks}
 	}
 	return live, nil
 }
 
 // unlike says in what a live service differs from what a release asks for.
-func (w *walk) unlike(live map[string]liveService, name string, want release) []string {
+func (a *application) unlike(live map[string]liveService, name string, want release) []string {
 	service, there := live[name]
 	if !there {
 		return []string{name + " is not there"}
@@ -109,7 +109,7 @@ func (w *walk) unlike(live map[string]liveService, name string, want release) []
 	}
 	var secrets []string
 	for _, secret := range container.Secrets {
-		secrets = append(secrets, strings.TrimPrefix(secret.SecretName, w.stack+"_"))
+		secrets = append(secrets, strings.TrimPrefix(secret.SecretName, a.stack+"_"))
 	}
 	wanted := want.tasks(name)
 	if name == "migrate" {

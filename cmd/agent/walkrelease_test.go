@@ -4,7 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
 
+	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -23,6 +28,43 @@ const (
 )
 
 var troubles = []trouble{badImage, crashLoop, unhealthy, badAnswer, badMigrate, swarmBack, badSettings}
+
+// application is a node's stack of four services, made of releases, and the server
+// that its HTTP check asks.
+type application struct {
+	*lab
+	answers    *httptest.Server
+	sealed     int               // the secret's version that the repository has
+	more       string            // of config.yml
+	secretsToo map[string]string // further keys of secrets.enc
+
+	mu     sync.Mutex
+	refuse map[string]bool // paths that the check does not get
+}
+
+func newApplication(t *testing.T, s *swarmtest.Swarm) *application {
+	t.Helper()
+	a := &application{lab: newLabOn(t, s), refuse: map[string]bool{}}
+	a.answers = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.refuse[r.URL.Path] {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(a.answers.Close)
+	a.swarm.Image(t, imageA, imageB)
+	return a
+}
+
+// release commits a release.
+func (a *application) release(message string, r release) string {
+	a.t.Helper()
+	a.mu.Lock()
+	a.refuse[fmt.Sprintf("/%d", r.number)] = r.trouble == badAnswer
+	a.mu.Unlock()
+	return a.commit(message, a.files(r))
+}
 
 // release is what one commit of the walk asks for. All that the oracle knows of what
 // should run comes from here.
@@ -191,8 +233,8 @@ secrets:
 `
 
 // files are the repository's files that the release differs in.
-func (w *walk) files(r release) map[string]string {
-	env := fmt.Sprintf("STACK=%s\nTAG=1\nREPLICAS=%d\nLABEL=%d\nANSWER=%d\n", w.stack, r.replicas, r.label, r.number)
+func (a *application) files(r release) map[string]string {
+	env := fmt.Sprintf("STACK=%s\nTAG=1\nREPLICAS=%d\nLABEL=%d\nANSWER=%d\n", a.stack, r.replicas, r.label, r.number)
 	if r.trouble != badSettings {
 		env += "FAILURE_ACTION=pause\n"
 	}
@@ -217,15 +259,25 @@ deployment:
   rollback: {enabled: true, automatic: %t}
   checks:
     - {name: answer, retries: 0, http: {url: '%s/{{env.ANSWER}}'}}
-`, drift, w.stack, r.automatic, w.answers.URL),
+%s`, drift, a.stack, r.automatic, a.answers.URL, a.more),
 		node3 + "node.env":           env,
 		node3 + "docker-compose.yml": walkCompose,
 		"README.md":                  fmt.Sprint(r.note),
 	}
-	if w.sealed != r.secret {
-		w.sealed = r.secret
-		files[node3+"secrets.enc"] = sopstest.YAML(w.t, w.key, map[string]string{"key": fmt.Sprintf("canary-%d", r.secret)})
-		files[node3+"secrets.override.enc"] = sopstest.YAML(w.t, w.key, map[string]string{"SV_key": fmt.Sprint(r.secret)})
+	if a.sealed != r.secret {
+		a.sealed = r.secret
+		files[node3+"secrets.enc"] = sopstest.YAML(a.t, a.key, a.values(r.secret))
+		files[node3+"secrets.override.enc"] = sopstest.YAML(a.t, a.key, map[string]string{"SV_key": fmt.Sprint(r.secret)})
 	}
 	return files
+}
+
+// values are what secrets.enc holds.
+func (a *application) values(version int) map[string]string {
+	values := maps.Clone(a.secretsToo)
+	if values == nil {
+		values = map[string]string{}
+	}
+	values["key"] = fmt.Sprintf("canary-%d", version)
+	return values
 }
