@@ -88,8 +88,10 @@ func TestMigrationCheckFaults(t *testing.T) {
 		"tls unused":       {guarded(", tls: {ca_file: b}"), "", "", `:10:41: deployment.migration_check has tls, which sslmode: prefer does not look at`},
 		"no name":          {plainConfig + "database: {host: a, user: a}\ndeployment: {migration_check: {enabled: true}}\n", "", "", `says nothing of database.name`},
 		"insecure":         {guarded(", sslmode: verify-full, tls: {insecure_skip_verify: true}"), "", "", `insecure_skip_verify is not for databases`},
-		"no database": {plainConfig + "deployment: {migration_check: {enabled: true}}\n", "", "",
-			`:8:31: deployment.migration_check is enabled, but config.yml says nothing of database.host, database.name, database.user`},
+		"no database": {
+			plainConfig + "deployment: {migration_check: {enabled: true}}\n", "", "",
+			`:8:31: deployment.migration_check is enabled, but config.yml says nothing of database.host, database.name, database.user`,
+		},
 		"no number":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=V565\n", `node.env:2:1: EXPECTED_MIGRATION_ID names no migration: "V565"`},
 		"below zero":  {guarded(""), "project.env", "EXPECTED_MIGRATION_ID=-1\n", `project.env:1:1: EXPECTED_MIGRATION_ID names no migration: "-1"`},
 		"too large":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=99999999999999999999\n", `names no migration`},

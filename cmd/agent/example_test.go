@@ -31,7 +31,8 @@ func newExampleLab(t *testing.T) *lab {
 	return newLab(t)
 }
 
-// exampleRepo is the example repository with this lab's stack name and engine.
+// exampleRepo is the example repository with this lab's stack name and engine, and
+// without its database.
 func (l *lab) exampleRepo() map[string]string {
 	l.t.Helper()
 	files := map[string]string{}
@@ -48,6 +49,7 @@ func (l *lab) exampleRepo() map[string]string {
 		l.t.Fatal(err)
 	}
 	l.edit(files, "environments/sandbox/config.yml", "stack: sbxapp3", "stack: "+l.stack)
+	l.edit(files, "environments/sandbox/config.yml", "migration_check:\n    enabled: true", "migration_check:\n    enabled: false") // no database here
 	l.edit(files, node3+"node.env", "DOCKER_SOCKET=/var/run/docker.sock", "DOCKER_SOCKET="+strings.TrimPrefix(l.swarm.Host, "unix://"))
 	return files
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,20 @@ func (r *repository) configure(lines string) error {
 		return fmt.Errorf("configure %s: %w", environment, err)
 	}
 	return os.WriteFile(path, append(content, "\n"+lines...), 0o644)
+}
+
+// withoutDatabase turns the migration check off: the demo has no database.
+func (r *repository) withoutDatabase() error {
+	path := filepath.Join(r.dir, "environments", environment, "config.yml")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", environment, err)
+	}
+	on := []byte("migration_check:\n    enabled: true")
+	if !bytes.Contains(content, on) {
+		return fmt.Errorf("configure %s: it has no migration_check that is on", environment)
+	}
+	return os.WriteFile(path, bytes.Replace(content, on, []byte("migration_check:\n    enabled: false"), 1), 0o644)
 }
 
 // raise gives a secret a new value and, since a secret in Swarm never changes,

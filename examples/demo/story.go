@@ -78,6 +78,7 @@ func (w *world) gitChapter(ctx context.Context) error {
 		return errors.Join(
 			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
 			r.configure("images:\n  resolve: never\n"),
+			r.withoutDatabase(),
 		)
 	})
 	if err != nil {
