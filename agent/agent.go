@@ -34,8 +34,10 @@ type swarm interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
 	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
 	Resolve(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error)
+	Rerun(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
+	Wake(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
 	collector
 }
@@ -48,20 +50,22 @@ type reports interface {
 
 // Parts are what an agent works with.
 type Parts struct {
-	Settings Settings
-	Version  string
-	Log      *slog.Logger
-	Source   source
-	Engine   swarm
-	Keys     func() (*secrets.Keyring, error) // called at each sync that decrypts
-	Store    *state.Store
-	Reports  reports        // nil: GitLab is not told
-	GitLab   *gitlab.Client // nil: GitLab is not asked
-	Statuses statuses       // of the other nodes; nil: those that GitLab tells
-	Exec     Execer         // runs the commands of checks; nil: they fail
-	Notices  Notices        // people who are told; without an outbox nobody is
-	Metrics  *Metrics
-	Audit    *audit.Log // of Store's folder; see OpenAudit
+	Settings  Settings
+	Version   string
+	Log       *slog.Logger
+	Source    source
+	Engine    swarm
+	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
+	Store     *state.Store
+	Reports   reports        // nil: GitLab is not told
+	GitLab    *gitlab.Client // nil: GitLab is not asked
+	Statuses  statuses       // of the other nodes; nil: those that GitLab tells
+	Approvals approvals      // of merge requests; nil: those that GitLab tells
+	Exec      Execer         // runs the commands of checks; nil: they fail
+	Release   surroundings   // what the release gates ask of the engine; nil: nothing
+	Notices   Notices        // people who are told; without an outbox nobody is
+	Metrics   *Metrics
+	Audit     *audit.Log // of Store's folder; see OpenAudit
 }
 
 // Agent keeps one node's stack true to the repository.
@@ -70,7 +74,9 @@ type Agent struct {
 	requests chan request
 	nudges   chan struct{} // look at once
 
-	fetched *gitsync.Checkout // the last one; the loop's own
+	fetched  *gitsync.Checkout // the last one; the loop's own
+	released *verdict          // of the release that passed its gates last; the loop's own
+	people   sync.Mutex        // admits one person's word at a time
 
 	mu   sync.Mutex
 	view view
@@ -96,6 +102,10 @@ func New(parts Parts) *Agent {
 	if parts.GitLab != nil && parts.Statuses == nil {
 		a.Statuses = parts.GitLab
 	}
+	if parts.GitLab != nil && parts.Approvals == nil {
+		a.Approvals = parts.GitLab
+	}
+	parts.Metrics.gates.ask = a.gateFigures
 	parts.Metrics.inSync = func() bool { return a.Status().InSync }
 	parts.Metrics.secrets.rotations = func() []Rotation { return a.snapshot().rotations }
 	if parts.Reports != nil {
@@ -128,6 +138,7 @@ func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 		}}
 	}
 	result := asked.do(ctx)
+	a.wake(ctx)
 	if asked.look && ctx.Err() == nil {
 		failures = a.afterLook(result.err, failures)
 	}
@@ -214,10 +225,13 @@ func (a *Agent) inLoop(ctx context.Context, look bool, do func(context.Context) 
 // Sync asks the running loop for a sync now, for an actor, and waits for it. A
 // revision that failed here before is tried again.
 func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*state.Sync, error) {
-	result := a.inLoop(ctx, true, func(ctx context.Context) outcome {
-		return a.lookOn(ctx, cause{trigger: "manual", actor: actor}, progress)
-	})
+	result := a.syncFor(ctx, cause{trigger: "manual", actor: actor}, progress)
 	return result.sync, result.err
+}
+
+// syncFor has the loop look for a person.
+func (a *Agent) syncFor(ctx context.Context, why cause, progress func(string)) outcome {
+	return a.inLoop(ctx, true, func(ctx context.Context) outcome { return a.lookOn(ctx, why, progress) })
 }
 
 // Once makes one sync without a loop, for the user of this process.
@@ -226,6 +240,7 @@ func (a *Agent) Once(ctx context.Context, progress func(string)) (*state.Sync, e
 		return nil, err
 	}
 	result := a.lookOn(ctx, cause{trigger: "manual", actor: self()}, progress)
+	a.wake(ctx)
 	return result.sync, result.err
 }
 
@@ -235,6 +250,11 @@ func (a *Agent) recall() error {
 	if err != nil {
 		return fmt.Errorf("recall what was applied: %w", err)
 	}
+	pause, err := a.Store.Pause()
+	if err != nil {
+		return fmt.Errorf("recall the pause: %w", err)
+	}
+	a.update(func(v *view) { v.pause = pause })
 	syncs, err := a.Store.Syncs(2)
 	if err != nil {
 		return fmt.Errorf("recall the last syncs: %w", err)

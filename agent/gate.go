@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // gate is one thing that has to be so before a plan is applied.
@@ -31,12 +32,19 @@ type ruling struct {
 	late  error
 	// unattended says that nobody has to do anything for it to open.
 	unattended bool
+	// trouble is what keeps this node, for now, from letting the plan pass, which is
+	// not the revision's fault: unless another gate waits, it is tried again.
+	trouble error
 }
 
 // gates are asked in this order, all of them at each look while one of them waits.
 func (r *reconcile) gates() []gate {
 	return []gate{
+		{"pause", r.gatePause},
+		{freezeGate, r.gateFreeze},
 		{"auto_deploy", r.gateAutoDeploy},
+		{releaseGate, r.gateRelease},
+		{approvalGate, r.gateApproval},
 		{"order", r.gateOrder},
 	}
 }
@@ -51,12 +59,16 @@ func (r *reconcile) gate(ctx context.Context) error {
 	if r.sync.Touched {
 		return nil
 	}
-	waits := []string(nil)
+	waits, troubles := []string(nil), []error(nil)
 	r.before, r.sync.Gates = r.sync.Gates, nil
 	for _, gate := range r.gates() {
 		said, err := gate.ask(ctx)
 		if err != nil {
 			return err
+		}
+		if said.trouble != nil {
+			troubles = append(troubles, said.trouble)
+			said.waiting, said.unattended = oneLine(said.trouble), true
 		}
 		asked := state.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
 		if said.waiting != "" {
@@ -69,11 +81,17 @@ func (r *reconcile) gate(ctx context.Context) error {
 			return said.late
 		}
 	}
+	if len(troubles) > 0 && len(waits) == len(troubles) {
+		return environmentErrors(errors.Join(troubles...))
+	}
 	if len(waits) > 0 {
 		r.sync.State, r.sync.Waiting = state.Waiting, strings.Join(waits, "; ")
 		return errWaiting
 	}
 	r.sync.Waiting = ""
+	if err := r.confirmRelease(ctx); err != nil {
+		return err
+	}
 	if err := r.migrationsBefore(ctx); err != nil {
 		return err
 	}
@@ -93,13 +111,20 @@ func waitingSince(before []state.Gate, name, about string) time.Time {
 	return before[i].Since
 }
 
+// oneLine gives joined errors as one text.
+func oneLine(err error) string {
+	var texts []string
+	for _, one := range fault.All(err) {
+		texts = append(texts, one.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
 // gateAutoDeploy waits for a person where config.yml says so. `agent sync` on the
-// node is that person's word.
+// node is that person's word, and no approval.
 func (r *reconcile) gateAutoDeploy(context.Context) (ruling, error) {
 	switch {
 	case r.sync.Trigger != "commit":
-	case r.node.Config.ApprovalRequired():
-		return ruling{waiting: "approval is required; `agent sync` on the node rolls it out"}, nil
 	case !r.node.Config.Deployment.AutoDeploy:
 		return ruling{waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, nil
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -26,16 +25,18 @@ type reconcile struct {
 	waited   string       // what the sync waited for when it was last looked at
 	before   []state.Gate // what the gates said then
 
-	checkout  *gitsync.Checkout
-	node      *manifests.Node
-	secrets   *secrets.Set
-	stack     *compose.Stack
-	plan      deploy.Plan
-	uses      map[string][]string // secrets that a service refers to and did not before, by service
-	questions *questions
-	noted     bool // the audit log has the start of this apply
+	checkout   *gitsync.Checkout
+	node       *manifests.Node
+	secrets    *secrets.Set
+	stack      *compose.Stack
+	plan       deploy.Plan
+	uses       map[string][]string // secrets that a service refers to and did not before, by service
+	questions  *questions
+	noted      bool // the audit log has the start of this apply
+	remembered bool // the release gate went by an earlier verdict
 
 	migrations *migrations // nil where config.yml checks none
+	back       *back       // nil unless it goes back to a good state
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -60,17 +61,24 @@ func (r *reconcile) stages() []stage {
 
 // run takes the stages. An error says in which stage it arose.
 func (r *reconcile) run(ctx context.Context) error {
-	defer func() {
-		if r.secrets != nil {
-			r.secrets.Wipe()
-		}
-	}()
-	for _, stage := range r.stages() {
+	defer r.wipe()
+	return r.take(ctx, r.stages()...)
+}
+
+func (r *reconcile) take(ctx context.Context, stages ...stage) error {
+	for _, stage := range stages {
 		if err := r.enter(ctx, stage); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// wipe forgets the values of secrets.
+func (r *reconcile) wipe() {
+	if r.secrets != nil {
+		r.secrets.Wipe()
+	}
 }
 
 // enter writes the stage to the state file, takes it, and measures it.
@@ -102,10 +110,15 @@ func (e stageError) Error() string { return e.err.Error() }
 func (e stageError) Unwrap() error { return e.err }
 
 func (r *reconcile) save() error {
-	if err := r.Store.SaveSync(r.sync); err != nil {
+	sync := r.sync
+	if r.back != nil {
+		sync = r.back.fold(r.sync)
+	}
+	if err := r.Store.SaveSync(sync); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	r.update(func(v *view) { v.sync = frozen(r.sync) })
+	r.sync.ID = sync.ID
+	r.update(func(v *view) { v.sync = frozen(sync) })
 	return nil
 }
 
@@ -113,6 +126,11 @@ func (r *reconcile) save() error {
 func frozen(sync *state.Sync) *state.Sync {
 	copied := *sync
 	copied.Seconds, copied.Entered = maps.Clone(sync.Seconds), maps.Clone(sync.Entered)
+	if sync.Rollback != nil {
+		taken := *sync.Rollback
+		taken.Seconds = maps.Clone(taken.Seconds)
+		copied.Rollback = &taken
+	}
 	return &copied
 }
 
@@ -171,6 +189,9 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 		return environmentError{err}
 	}
 	r.stack = stack
+	if err := r.rerun(ctx, live); err != nil {
+		return err
+	}
 	plan, err := deploy.Diff(live, r.stack)
 	if err != nil {
 		return err
@@ -237,7 +258,7 @@ func (r *reconcile) apply(ctx context.Context) error {
 		return err
 	}
 	if r.plan.Empty() {
-		return nil
+		return r.awake()
 	}
 	if err := r.noteStart(); err != nil {
 		return err
@@ -251,55 +272,37 @@ func (r *reconcile) apply(ctx context.Context) error {
 	}
 	r.Log.Info("applying", "revision", short(r.sync.Commit), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.sync.PlanDigest)
 	book := r.openBook()
-	err := r.Engine.Apply(ctx, r.plan, r.stack, deploy.ApplyOptions{Metadata: r.metadata(), Progress: func(event deploy.Event) error {
-		r.show(eventText(event))
-		return book.note(event)
-	}})
+	err := r.roll(ctx, r.plan, r.stack, deploy.ApplyOptions{
+		Metadata: r.metadata(), Wait: r.awaitWave,
+		Progress: func(event deploy.Event) error {
+			r.show(eventText(event))
+			return book.note(event)
+		},
+	})
 	if err := book.close(err); err != nil {
 		return err
 	}
 	return r.learnSecrets(ctx)
 }
 
-// verify follows the services until they are what they declare, and asks the
-// checks, or until a newer commit concerns this node: a fix must not wait for
-// what it mends.
+// verify follows the services until they are what they declare, and asks the checks.
 func (r *reconcile) verify(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go r.watchRemote(ctx, cancel)
-	err := r.converge(ctx)
-	if err == nil {
-		err = r.checkMigrations(ctx)
-	}
-	if err == nil {
-		err = r.ask(ctx)
-	}
-	if err != nil && errors.Is(context.Cause(ctx), errOvertaken) {
-		return errOvertaken
-	}
-	return err
+	return r.unlessOvertaken(ctx, func(ctx context.Context) error {
+		if err := r.converge(ctx); err != nil {
+			return err
+		}
+		if err := r.checkMigrations(ctx); err != nil {
+			return err
+		}
+		return r.ask(ctx)
+	})
 }
 
 // converge waits for the services, unless config.yml says otherwise.
 func (r *reconcile) converge(ctx context.Context) error {
-	if !r.node.Config.Deployment.HealthCheck.Enabled {
-		return nil
-	}
-	started := time.Now()
-	result, err := r.Engine.Verify(ctx, r.stack, deploy.VerifyOptions{
-		Timeout: r.node.Config.HealthTimeout(),
-		Changed: r.plan.Changed(),
-		Progress: func(result deploy.Result) {
-			r.update(func(v *view) { v.rollout = &Rollout{Started: started, Services: result.Services} })
-			r.show(waitingText(result))
-		},
-	})
-	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
-		r.sync.Services = data
-	}
+	result, err := r.follow(ctx, r.stack, r.plan.Changed(), "")
 	if err != nil {
-		return environmentError{err}
+		return err
 	}
 	return result.Err()
 }
@@ -312,16 +315,18 @@ func (r *reconcile) show(text string) {
 }
 
 func (r *reconcile) metadata() deploy.Metadata {
-	return deploy.Metadata{
+	meta := deploy.Metadata{
 		"deployed-by": r.sync.Author,
 		"deployed-at": r.sync.Started.UTC().Format(time.RFC3339),
 		"git-commit":  r.sync.Commit,
 		"environment": r.Settings.Environment,
 		"node":        r.Settings.Node,
 		"release-tag": r.sync.Release,
-		"task-id":     r.node.Variables["TASK_ID"].Value,
-		"pipeline-id": r.node.Variables["PIPELINE_ID"].Value,
 	}
+	if r.node != nil {
+		meta["task-id"], meta["pipeline-id"] = r.node.Variables["TASK_ID"].Value, r.node.Variables["PIPELINE_ID"].Value
+	}
+	return meta
 }
 
 // environmentError is a fault of the engine, not of the revision: it is tried

@@ -148,7 +148,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	}
 	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
 	made := agent.Parts{
-		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Store: store, Audit: auditLog,
+		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Release: engine, Store: store, Audit: auditLog,
 		Keys: a.settings.Keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
 	}
 	if made.Notices, err = a.settings.Notices(store, log, made.Metrics); err != nil {

@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"coin.internal/coin-agent/harbor"
+	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// harborAtOnce is how many questions to Harbors are under way at once.
+const harborAtOnce = 4
+
+// harborAnswer is what a Harbor told of an image.
+type harborAnswer struct {
+	image  string
+	report harbor.Report
+	err    error // there is no answer
+}
+
+// vulnerabilities judges what scanners found in the images.
+func (p *releaseProbes) vulnerabilities(ctx context.Context, v *verdict, gate manifests.VulnerabilityGate) {
+	level, blocks := harbor.Severity(gate.Severity), gate.Severity != "none"
+	if !blocks {
+		level = harbor.High
+	}
+	answers := p.askHarbors(ctx, gate)
+	worst := harbor.None
+	good := 0
+	for _, one := range answers {
+		switch {
+		case one.err != nil && blocks && gate.OnNoAnswer == manifests.NoAnswerBlock:
+			v.troubles = append(v.troubles, one.err)
+			continue
+		case one.err != nil:
+			v.warn(one.err)
+			continue
+		case one.report.Severity.Reaches(level):
+			err := vulnerable(one, level)
+			if !blocks {
+				v.warn(err)
+				break
+			}
+			v.refusals = append(v.refusals, err)
+			continue
+		}
+		good++
+		if one.report.Severity.Reaches(worst) {
+			worst = one.report.Severity
+		}
+	}
+	if good > 0 {
+		v.pass("%s scanned, at worst %s", count(good, "image"), worst)
+	}
+}
+
+// vulnerable says what a scanner found.
+func vulnerable(one harborAnswer, level harbor.Severity) error {
+	words := one.report.Words()
+	if words == "" {
+		words = string(one.report.Severity)
+	}
+	if !one.report.Scanned.IsZero() {
+		words += ", scanned " + one.report.Scanned.UTC().Format("2006-01-02")
+	}
+	return fault.New(fault.Place{}, "build the image anew on a mended base and raise TAG, or allow the CVE in Harbor's project; deployment.gates.vulnerabilities of config.yml sets the level",
+		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.image), level, words)
+}
+
+// askHarbors asks about each image that is not excepted, in order. A Harbor that
+// does not answer is not asked for its other images.
+func (p *releaseProbes) askHarbors(ctx context.Context, gate manifests.VulnerabilityGate) []harborAnswer {
+	clients := &harbors{probes: p, gate: gate, known: map[string]*harborClient{}}
+	defer clients.close()
+	var answers []harborAnswer
+	var images []harbor.Image
+	for _, name := range p.images {
+		image, err := harbor.ParseImage(name)
+		if err == nil && gate.Excepts(image.Name()) {
+			continue
+		}
+		answers, images = append(answers, harborAnswer{image: name, err: err}), append(images, image)
+	}
+	room := make(chan struct{}, harborAtOnce)
+	var group sync.WaitGroup
+	for i := range answers {
+		if answers[i].err != nil {
+			continue
+		}
+		room <- struct{}{}
+		group.Go(func() {
+			answers[i].report, answers[i].err = clients.ask(ctx, images[i])
+			<-room
+		})
+	}
+	group.Wait()
+	return once(answers)
+}
+
+// once leaves of several answers with one error the first.
+func once(answers []harborAnswer) []harborAnswer {
+	seen := map[string]bool{}
+	var left []harborAnswer
+	for _, one := range answers {
+		if one.err != nil && seen[one.err.Error()] {
+			continue
+		}
+		if one.err != nil {
+			seen[one.err.Error()] = true
+		}
+		left = append(left, one)
+	}
+	return left
+}
+
+// harbors are the Harbors that one verdict asks, each with a login of its own.
+type harbors struct {
+	probes *releaseProbes
+	gate   manifests.VulnerabilityGate
+
+	mu    sync.Mutex
+	known map[string]*harborClient // by host
+}
+
+type harborClient struct {
+	once     sync.Once
+	client   *harbor.Client
+	password secrets.Value
+	err      error
+
+	mu   sync.Mutex
+	down error // it does not answer
+}
+
+// ask asks the Harbor that knows an image.
+func (h *harbors) ask(ctx context.Context, image harbor.Image) (harbor.Report, error) {
+	host := strings.TrimSuffix(strings.TrimPrefix(h.gate.Registry, "https://"), "/")
+	switch {
+	case host == "" && image.Host == "docker.io":
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is of no Harbor: nobody knows its vulnerabilities", image)
+	case host == "":
+		host = image.Host
+	case host != image.Host && !strings.Contains(image.Reference, ":"):
+		// Under one tag another registry may hold something else.
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not of %s and has no digest by which that would know it", image, host)
+	}
+	h.mu.Lock()
+	one := h.known[host]
+	if one == nil {
+		one = &harborClient{}
+		h.known[host] = one
+	}
+	h.mu.Unlock()
+	one.once.Do(func() { one.err = h.open(ctx, one, host) })
+	one.mu.Lock()
+	err := errors.Join(one.err, one.down)
+	one.mu.Unlock()
+	if err != nil {
+		return harbor.Report{}, fault.All(err)[0]
+	}
+	report, err := one.client.Report(ctx, image)
+	if errors.Is(err, harbor.ErrUnreachable) {
+		one.mu.Lock()
+		one.down = err
+		one.mu.Unlock()
+	}
+	return report, err
+}
+
+// open makes the client of a Harbor, with the login that config.yml names for it, or
+// that the node has for it as a registry.
+func (h *harbors) open(ctx context.Context, one *harborClient, host string) error {
+	roots, err := h.roots()
+	if err != nil {
+		return err
+	}
+	user := ""
+	switch {
+	case h.gate.UserFile != "":
+		user, one.password, err = h.fileLogin()
+	case h.probes.engine != nil:
+		user, one.password, err = h.probes.engine.Login(ctx, host)
+	}
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("log in to %s: %w", host, err), fault.Hint(err))
+	}
+	one.client, err = harbor.New(harbor.Options{URL: "https://" + host, User: user, Password: one.password, Roots: roots})
+	return err
+}
+
+// fileLogin reads the login from check_dir.
+func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
+	from := &checkSources{node: h.probes.node, dir: h.probes.settings.CheckDir}
+	name, err := from.file(h.gate.UserFile)
+	if err != nil {
+		return "", secrets.Value{}, err
+	}
+	token, err := from.file(h.gate.TokenFile)
+	if err != nil {
+		return "", secrets.Value{}, err
+	}
+	return string(bytes.TrimSpace(name.Reveal())), secrets.NewValue(bytes.TrimSpace(token.Reveal())), nil
+}
+
+// roots are the certificates that vouch for Harbor.
+func (h *harbors) roots() (*x509.CertPool, error) {
+	pool, err := authorities.Load(h.probes.settings.CAFile)
+	if err != nil || h.gate.CAFile == "" {
+		return pool, err
+	}
+	from := &checkSources{node: h.probes.node, dir: h.probes.settings.CheckDir}
+	certificates, err := from.file(h.gate.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if pool == nil {
+		if pool, err = x509.SystemCertPool(); err != nil {
+			pool = x509.NewCertPool()
+		}
+	}
+	if !pool.AppendCertsFromPEM(certificates.Reveal()) {
+		return nil, fault.New(fault.Place{}, "put the certificate authority there in PEM form", "the file %s of check_dir holds no certificates", h.gate.CAFile)
+	}
+	return pool, nil
+}
+
+func (h *harbors) close() {
+	for _, one := range h.known {
+		one.password.Wipe()
+		if one.client != nil {
+			one.client.Close()
+		}
+	}
+}
