@@ -31,12 +31,17 @@ import (
 func (l *lab) neighbour(node string) *lab {
 	l.t.Helper()
 	n := newLab(l.t)
-	n.repo, n.git, n.gitlab, n.key = l.repo, l.git, l.gitlab, l.key
-	for _, name := range []string{"repository", "gitlab_url", "gitlab_token_file", "age_key_files"} {
-		n.settings[name] = l.settings[name]
-	}
-	n.settings["node"] = node
+	n.joins(l, node)
 	return n
+}
+
+// joins makes l the lab of another node of a repository and GitLab.
+func (l *lab) joins(other *lab, node string) {
+	l.repo, l.git, l.gitlab, l.key = other.repo, other.git, other.gitlab, other.key
+	for _, name := range []string{"repository", "gitlab_url", "gitlab_token_file", "age_key_files"} {
+		l.settings[name] = other.settings[name]
+	}
+	l.settings["node"] = node
 }
 
 // clone makes a working copy of the repository, as an engineer has one; GitLab

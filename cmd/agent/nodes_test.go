@@ -1,0 +1,108 @@
+package main
+
+import (
+	"testing"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+// TestNodes rolls out over several nodes with two engines between them.
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	engines := []*swarmtest.Swarm{swarmtest.Engine(t), swarmtest.Own(t)}
+	for _, engine := range engines {
+		engine.Image(t, imageA, imageB)
+	}
+	t.Run("sequential", func(t *testing.T) {
+		t.Parallel()
+		sequential(t, engines)
+	})
+}
+
+// sequential is two nodes, of which node4 comes after node3 whatever happens to it.
+func sequential(t *testing.T, engines []*swarmtest.Swarm) {
+	t.Helper()
+	f := newFleet(t, engines, "node3", "node4")
+	f.deployment = "order: [node3, node4]"
+	first := f.commit("first")
+	node3, node4 := f.node("node3"), f.node("node4")
+	node4.start() // it sees the commit first
+	node4.holds(first, "waiting for node3")
+	node3.start()
+	f.all(first, state.Succeeded)
+	f.inTurn(first, "node4 pending", "node3 success", "node4 running", "node4 success")
+
+	f.step("slow, and killed in the middle", func() {
+		f.release("2")
+		f.compose["node3"] = slowCompose
+		commit := f.commit("slow")
+		node3.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
+		node3.kill()
+		node4.holds(commit, "waiting for node3")
+		node3.start()
+		f.all(commit, state.Succeeded)
+		f.inTurn(commit, "node3 running", "node3 success", "node4 running", "node4 success")
+		node4.runs("2")
+	})
+	f.step("failed, then mended by hand", func() {
+		f.release("late")
+		node4.swarm.Image(node4.t, "coin-test/app:late") // node3 does not have it yet
+		delete(f.compose, "node3")
+		commit := f.commit("an image that node3 lacks")
+		node3.await(commit, state.Failed)
+		node4.holds(commit, "stopped: node3 failed with this commit")
+		node4.kill()
+		node4.start()
+		node4.holds(commit, "stopped: node3 failed with this commit")
+		node4.runs("2")
+		node3.swarm.Image(node3.t, "coin-test/app:late")
+		node3.mustRun(exitDone, nil, "sync", "--wait")
+		f.all(commit, state.Succeeded)
+		f.inTurn(commit, "node3 failed", "node3 success", "node4 running", "node4 success")
+	})
+	f.step("failed, then mended by a commit", func() {
+		f.release("nowhere")
+		broken := f.commit("an image that nobody has")
+		node3.await(broken, state.Failed)
+		node4.holds(broken, "stopped: node3 failed with this commit")
+		f.release("1")
+		fix := f.commit("the fix")
+		f.all(fix, state.Succeeded)
+		f.inTurn(broken, "node3 failed", "node4 canceled")
+		f.inTurn(fix, "node3 success", "node4 running", "node4 success")
+	})
+	f.step("of one node alone", func() {
+		f.tags["node4"] = "2"
+		commit := f.commit("node4 alone")
+		f.all(commit, state.Succeeded)
+		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
+		node3.runs("1")
+		node4.runs("2")
+	})
+	f.step("GitLab is away", func() {
+		f.release("late")
+		f.gitlabDown()
+		commit := f.commit("unheard")
+		node3.await(commit, state.Succeeded)
+		node4.holds(commit, "cannot ask GitLab about node3: ")
+		node4.gitlab.Heal()
+		f.all(commit, state.Succeeded)
+		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
+	})
+	f.step("nobody is there", func() {
+		node3.stop()
+		f.release("1")
+		f.deployment = "order: [node3, node4]\n  order_timeout: 3s"
+		commit := f.commit("too late")
+		failed := node4.await(commit, state.Failed)
+		node4.finds("the error", failed.Sync.Error, `^waited 3s for node3, which says nothing yet: no agent has reported this commit for it$`)
+		node4.runs("late")
+		node3.start()
+		node3.await(commit, state.Succeeded)
+		node3.posts(commit, "success")
+		node4.mustRun(exitDone, nil, "sync", "--wait")
+		f.all(commit, state.Succeeded)
+	})
+}
