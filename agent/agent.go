@@ -231,6 +231,9 @@ func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(strin
 
 // syncFor has the loop look for a person.
 func (a *Agent) syncFor(ctx context.Context, why cause, progress func(string)) outcome {
+	if v := a.snapshot(); pinnedByHand(v.sync) && (v.desired == nil || v.desired.Commit == v.sync.Commit) {
+		return outcome{err: errPinned(v.sync)}
+	}
 	return a.inLoop(ctx, true, func(ctx context.Context) outcome { return a.lookOn(ctx, why, progress) })
 }
 

@@ -19,6 +19,8 @@ import (
 type cause struct {
 	trigger string
 	actor   audit.Actor // of a manual one
+
+	override *state.Override // of a freeze
 }
 
 // who has the sync of a revision done.
@@ -45,10 +47,14 @@ func syncEntry(sync *state.Sync) audit.Entry {
 	if actor.By == "" {
 		actor = audit.Agent()
 	}
-	return audit.Entry{
+	entry := audit.Entry{
 		Actor: actor, Action: audit.Sync, Kind: audit.Stack, Name: sync.Stack,
 		Sync: sync.ID, Revision: sync.Commit, Plan: sync.PlanDigest, Outcome: audit.Succeeded,
 	}
+	if sync.Trigger == "rollback" {
+		entry.Action = audit.Rollback
+	}
+	return entry
 }
 
 // write appends entries. Where that is not possible nothing may be done: it is
@@ -64,6 +70,12 @@ func (r *reconcile) write(entries ...audit.Entry) error {
 func (r *reconcile) noteStart() error {
 	entry := syncEntry(r.sync)
 	entry.Outcome, entry.Detail = audit.Started, r.sync.Trigger+": "+planned(r.plan)
+	if r.back != nil {
+		entry.Detail = "to " + named(r.sync.Rollback) + ": " + planned(r.plan) + because(r.sync.Rollback)
+	}
+	if r.sync.Approval != nil {
+		entry.Detail += "; " + ApprovalText(r.sync.Approval)
+	}
 	if r.sync.Touched {
 		entry.Detail = "carried on: " + planned(r.plan)
 	}
@@ -156,7 +168,7 @@ func (r *reconcile) noteFound() error {
 func (r *reconcile) stepEntries(step deploy.Step, secrets []string) []audit.Entry {
 	taken := deedOf(step)
 	entries := []audit.Entry{r.entry(taken.action, taken.kind, taken.name)}
-	if step.Kind != deploy.Service || step.Action == deploy.Remove || step.Action == deploy.ScaleDown {
+	if step.Kind != deploy.Service || step.Action == deploy.Remove || step.Action == deploy.ScaleDown || step.Action == deploy.ScaleUp {
 		return entries
 	}
 	for _, secret := range secrets {
@@ -243,7 +255,10 @@ type book struct {
 
 // openBook has room for all entries of the plan: noting never waits.
 func (r *reconcile) openBook() *book {
-	room := len(r.plan.Steps)
+	room := 2 * len(r.plan.Steps) // after a failure cron services come back
+	if asleep, err := r.Store.Asleep(); err == nil {
+		room += len(asleep.Services)
+	}
 	for _, secrets := range r.uses {
 		room += len(secrets)
 	}

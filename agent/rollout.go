@@ -38,12 +38,12 @@ func (r *Rollout) Waiting() []deploy.ServiceResult {
 func (a *Agent) Rollout() *Rollout { return a.snapshot().rollout }
 
 // FailedRollout tells how the services of a sync fared that failed over them, nil
-// for any other.
+// for any other; what a rollback made of them is not in it.
 func FailedRollout(sync *state.Sync) *Rollout {
-	if sync == nil || sync.State != state.Failed || len(sync.Services) == 0 {
+	if sync == nil || sync.State != state.Failed && sync.State != state.RolledBack || len(sync.Services) == 0 {
 		return nil
 	}
-	rollout := &Rollout{Started: sync.Finished.Add(-time.Duration(sync.Seconds["verify"] * float64(time.Second)))}
+	rollout := &Rollout{Started: sync.Finished.Add(-time.Duration(sync.Seconds[sync.Stage] * float64(time.Second)))}
 	if err := json.Unmarshal(sync.Services, &rollout.Services); err != nil || len(rollout.Waiting()) == 0 {
 		return nil
 	}

@@ -64,8 +64,9 @@ type world struct {
 	secrets     map[string]swarm.Secret
 	surveys     int // how often all versions were asked for
 	stockErr    error
-	lost        bool // an apply reaches the engine, and the agent is stopped before it hears of that
-	applied     int  // plans that were applied
+	failedJobs  map[string]bool // by full name
+	lost        bool            // an apply reaches the engine, and the agent is stopped before it hears of that
+	applied     int             // plans that were applied
 	reported    []gitlab.Report
 	description string
 	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
@@ -324,6 +325,9 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 		if _, there := e.w.secrets[secret.Spec.Name]; !there {
 			e.w.secrets[secret.Spec.Name] = swarm.Secret{ID: secret.Spec.Name, Meta: swarm.Meta{CreatedAt: time.Now()}, Spec: secret.Spec}
 		}
+	}
+	if err := e.earlierWaves(ctx, plan, want, opts); err != nil {
+		return err
 	}
 	e.w.live = want.Services
 	if e.w.lost {

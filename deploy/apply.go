@@ -35,6 +35,10 @@ type ApplyOptions struct {
 	// Progress, where set, is told of each step. An error of it is a failure: no
 	// further step begins.
 	Progress func(Event) error
+	// Asleep are cron services that an earlier application, which did not come to its
+	// end, has scaled down: how many replicas they had, by full name. After a failure
+	// they are brought back, as those are that this one scales down.
+	Asleep map[string]uint64
 	// Wait, where set, waits before a wave begins. An error of it is a failure: the
 	// wave is not begun. Nil waits as Verify does.
 	Wait func(context.Context, Wave) error
@@ -68,7 +72,12 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 		run.wait = e.await
 	}
 	if err := run.steps(ctx, plan, progress); err != nil {
-		return errors.Join(err, run.wakeCron(ctx, plan))
+		if ctx.Err() != nil {
+			return err // the agent stops, and carries on when it starts again
+		}
+		asleep := plan.Asleep()
+		maps.Copy(asleep, opts.Asleep)
+		return errors.Join(err, e.Wake(ctx, want.Name, asleep, progress))
 	}
 	return nil
 }
@@ -227,6 +236,7 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 		return a.updateService(ctx, step)
 	case ScaleDown:
 		return a.scaleDown(ctx, step.Name)
+	case ScaleUp: // in no plan
 	case Remove:
 		return a.removeService(ctx, step.Name)
 	case Replace:

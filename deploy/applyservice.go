@@ -45,7 +45,7 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
-	existing, networkName, err := a.read(ctx, name)
+	existing, networkName, err := a.engine.readService(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -90,34 +90,10 @@ func (a *application) scaleDown(ctx context.Context, name string) error {
 		if !outOfSequence(err) || retried {
 			return err
 		}
-		if existing, _, err = a.read(ctx, name); err != nil {
+		if existing, _, err = a.engine.readService(ctx, name); err != nil {
 			return err
 		}
 	}
-}
-
-// wakeCron gives cron services that the plan has put to sleep the replicas that
-// they had: after a failure nobody else would.
-func (a *application) wakeCron(ctx context.Context, plan Plan) error {
-	if ctx.Err() != nil {
-		return nil // the agent stops, and carries on when it starts again
-	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	var errs []error
-	for _, step := range plan.Steps {
-		if step.Action != ScaleDown {
-			continue
-		}
-		now, _, err := a.read(ctx, step.Name)
-		if before := replicas(a.live.Services[step.Name].Spec); err == nil && replicas(now.Spec) == 0 {
-			_, err = a.engine.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, before), swarm.ServiceUpdateOptions{})
-		}
-		if err != nil {
-			errs = append(errs, a.engine.explain("bring back service "+step.Name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // removeService removes a service by the ID that the plan saw, and only if it
@@ -134,21 +110,24 @@ func (a *application) removeService(ctx context.Context, name string) error {
 	return err
 }
 
-// read looks at one service without the engine's defaults filled in, and gives
-// the names of its networks, which may be new since the plan was made.
-func (a *application) read(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
-	services, err := a.engine.listServices(ctx, nameFilter([]string{name}))
+// readService looks at one service without the engine's defaults filled in, and gives
+// the names of its networks, which may be new since a plan was made.
+func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
+	services, err := e.listServices(ctx, nameFilter([]string{name}))
 	if err != nil {
 		return swarm.Service{}, nil, err
 	}
 	service, ok := services[name]
 	if !ok {
-		return swarm.Service{}, nil, errors.New("it is gone")
+		return swarm.Service{}, nil, errGone
 	}
 	fresh := &Live{}
-	fresh.networkNames, err = a.engine.namesOfNetworks(ctx, map[string]swarm.Service{name: service})
+	fresh.networkNames, err = e.namesOfNetworks(ctx, map[string]swarm.Service{name: service})
 	return service, fresh.networkName, err
 }
+
+// errGone says that there is no such service.
+var errGone = errors.New("it is gone")
 
 func outOfSequence(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "update out of sequence")

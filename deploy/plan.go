@@ -22,6 +22,10 @@ const (
 	Replace   Action = "replace"    // remove and create: the engine cannot update it so
 	ScaleDown Action = "scale-down" // a cron service to 0 while others change
 	Remove    Action = "remove"
+
+	// ScaleUp brings a cron service back after a failure. It is in no plan: an
+	// application that fails tells of it.
+	ScaleUp Action = "scale-up"
 )
 
 // Kind is the kind of object that a step is about.

@@ -25,9 +25,7 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 		want.EndpointSpec = &endpoint
 	}
 	task, liveTask := &want.TaskTemplate, live.TaskTemplate
-	if task.ForceUpdate == 0 {
-		task.ForceUpdate = liveTask.ForceUpdate
-	}
+	task.ForceUpdate = max(task.ForceUpdate, liveTask.ForceUpdate)
 	attachmentKey := func(n swarm.NetworkAttachmentConfig) string { return networkName(n.Target) }
 	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
 	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey) //nolint:staticcheck // deprecated, yet a live service may carry it

@@ -62,6 +62,9 @@ func Only(stack *compose.Stack, names []string) *compose.Stack {
 	return &part
 }
 
+// Idle tells whether a service is declared to have no task.
+func Idle(spec swarm.ServiceSpec) bool { return modeName(spec.Mode) == "replicated" && replicas(spec) == 0 }
+
 // wavesOf numbers the waves that the services roll in, and gives the last one,
 // which holds those that nobody names, cron services and removals. The label of a
 // service beats config.yml; without either, what is there to end rolls first.
@@ -193,13 +196,36 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 	return stops
 }
 
+// severalWaves tells whether services of more than one wave are written.
+func (p Plan) severalWaves() bool {
+	first := 0
+	for _, step := range p.Steps {
+		if first == 0 {
+			first = step.Wave
+		}
+		if step.Wave > first {
+			return true
+		}
+	}
+	return false
+}
+
+// after says what a wave waits for, for people: "" for the first of the plan.
+func (p Plan) after(wave int) string {
+	for _, step := range p.Steps {
+		if step.Wave > 0 && step.Wave < wave {
+			return ", once what is in the waves before it is well"
+		}
+	}
+	return ""
+}
+
 // before lists the services of the waves before one, without those that have
 // nothing to run.
 func (p Plan) before(wave int, want *compose.Stack) []string {
 	var names []string
 	for _, name := range keys(p.waves) {
-		mode := want.Services[name].Mode
-		if p.waves[name] < wave && (modeName(mode) != "replicated" || replicas(want.Services[name]) > 0) {
+		if p.waves[name] < wave && !Idle(want.Services[name]) {
 			names = append(names, name)
 		}
 	}

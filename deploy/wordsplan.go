@@ -51,7 +51,12 @@ func (p Plan) Lines() []Line {
 		add(Plain, "no difference: the stack %s is what the repository says", p.Stack)
 		return lines
 	}
+	several, wave := p.severalWaves(), 0
 	for _, step := range p.Steps {
+		if several && step.Wave > wave {
+			wave = step.Wave
+			add(Quiet, "wave %d%s", wave, p.after(wave))
+		}
 		if p.comesBack(step) {
 			add(Quiet, "%s", line(step, "comes back"))
 			continue
@@ -121,6 +126,8 @@ func (s Step) effect() string {
 		parts = append(parts, "starts "+tasks)
 	case s.Action == Remove, s.Action == ScaleDown:
 		parts = append(parts, "stops "+tasks)
+	case s.runsAgain():
+		parts = append(parts, "runs again: it has failed")
 	case s.Restarts:
 		parts = append(parts, "restarts "+tasks)
 	case slices.ContainsFunc(s.Changes, isPlacement):
@@ -143,6 +150,9 @@ func (s Step) details() []string {
 	imageChanges := slices.ContainsFunc(s.Changes, func(c Change) bool { return c.Path == imagePath })
 	var texts []string
 	for _, change := range s.Changes {
+		if s.runsAgain() {
+			break // its first line says so
+		}
 		if imageChanges && change.Path == "Labels["+compose.LabelImage+"]" {
 			continue // it says the same
 		}

@@ -22,6 +22,7 @@ const (
 	Update    Action = "update"
 	Replace   Action = "replace"
 	ScaleDown Action = "scale-down"
+	ScaleUp   Action = "scale-up" // a cron service back, after a rollout that did not come to its end
 	Remove    Action = "remove"
 	Use       Action = "use" // a service got a secret version that it did not have
 	Rollback  Action = "rollback"
@@ -29,6 +30,7 @@ const (
 	Pause     Action = "pause"
 	Resume    Action = "resume"
 	Retry     Action = "retry"
+	Override  Action = "override" // of a freeze
 	Rotate    Action = "rotate"
 )
 

@@ -41,6 +41,9 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
+	if stack, err = engine.Rerun(ctx, live, stack); err != nil {
+		return err
+	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
 		return err

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// awaitWave waits until what stands in the waves before one is what it declares. On
+// the way back no job runs, and one that has failed holds nothing up.
+func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
+	if r.back != nil {
+		return nil
+	}
+	return r.unlessOvertaken(ctx, func(ctx context.Context) error {
+		result, err := r.follow(ctx, wave.Stack, wave.Changed, fmt.Sprintf("before wave %d: ", wave.Number))
+		if err != nil {
+			return err
+		}
+		r.update(func(v *view) { v.rollout = nil })
+		return wave.Err(result)
+	})
+}
+
+// unlessOvertaken waits, or until a newer commit concerns this node: a fix must not
+// wait for what it mends.
+func (r *reconcile) unlessOvertaken(ctx context.Context, wait func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go r.watchRemote(ctx, cancel)
+	err := wait(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errOvertaken) {
+		return errOvertaken
+	}
+	return err
+}
+
+// follow waits for the services of a stack. Where config.yml has nobody wait for
+// services, jobs are waited for all the same: their exit code is no health check.
+func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, changed []string, before string) (deploy.Result, error) {
+	var timeout time.Duration // deploy's own, where there is no config.yml to ask
+	if r.node != nil {
+		timeout = r.node.Config.HealthTimeout()
+	}
+	if r.node != nil && !r.node.Config.Deployment.HealthCheck.Enabled {
+		stack = deploy.Only(stack, slices.DeleteFunc(deploy.OneShots(stack), func(name string) bool { return deploy.Idle(stack.Services[name]) }))
+		if len(stack.Services) == 0 {
+			return deploy.Result{}, nil
+		}
+	}
+	started := time.Now()
+	result, err := r.Engine.Verify(ctx, stack, deploy.VerifyOptions{
+		Timeout: timeout,
+		Changed: changed,
+		Progress: func(result deploy.Result) {
+			r.update(func(v *view) { v.rollout = &Rollout{Started: started, Services: result.Services} })
+			r.show(before + waitingText(result))
+		},
+	})
+	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
+		r.sync.Services = data
+	}
+	if err != nil {
+		return result, environmentError{err}
+	}
+	return result, nil
+}
+
+// rerun has jobs run again that have failed as they are: this is a rollout anew. One
+// that is carried on runs those again that it began with, and no others.
+func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
+	if r.sync.Touched {
+		var begun deploy.Plan
+		if err := json.Unmarshal(r.sync.Plan, &begun); err != nil {
+			return fmt.Errorf("read the recorded plan: %w", err)
+		}
+		r.stack = begun.Again(r.stack)
+		return nil
+	}
+	stack, err := r.Engine.Rerun(ctx, live, r.stack)
+	if err != nil {
+		return environmentError{err}
+	}
+	r.stack = stack
+	return nil
+}

@@ -1,0 +1,88 @@
+package deploy
+
+import (
+	"context"
+	"maps"
+	"strconv"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// restartCounter is the field whose change alone has Swarm run a service anew.
+const restartCounter = "TaskTemplate.ForceUpdate"
+
+// Rerun gives the wanted stack with those jobs made to run again that have failed as
+// they are: a job that has exited with 0 for its very spec is not. It reads the tasks
+// of jobs that do not differ from what is wanted, and nothing where there are none.
+func (e *Engine) Rerun(ctx context.Context, live *Live, want *compose.Stack) (*compose.Stack, error) {
+	filter := filters.NewArgs()
+	var same []string
+	for _, name := range OneShots(want) {
+		existing, there := live.Services[name]
+		if there && !Idle(existing.Spec) && len(serviceChanges(existing.Spec, want.Services[name], live.networkName)) == 0 {
+			same = append(same, name)
+			filter.Add("service", existing.ID)
+		}
+	}
+	if len(same) == 0 {
+		return want, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
+	if err != nil {
+		return nil, e.explain("list the tasks of jobs", err)
+	}
+	tasks := map[string][]swarm.Task{}
+	for _, task := range list {
+		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
+	}
+	result, _ := newMemory(VerifyOptions{Timeout: defaultTimeout, Changed: same}).judge(live, tasks, Only(want, same))
+	counters := map[string]uint64{}
+	for _, service := range result.Services {
+		if service.State == Failed {
+			counters[service.Name] = live.Services[service.Name].Spec.TaskTemplate.ForceUpdate + 1
+		}
+	}
+	return withCounters(want, counters), nil
+}
+
+// Again gives the wanted stack with those jobs made to run again that the plan, which
+// may come from a record, runs again.
+func (p Plan) Again(want *compose.Stack) *compose.Stack {
+	counters := map[string]uint64{}
+	for _, step := range p.Steps {
+		for _, change := range step.Changes {
+			if _, wanted := want.Services[step.Name]; !wanted || change.Path != restartCounter {
+				continue
+			}
+			if counter, err := strconv.ParseUint(change.New, 10, 64); err == nil {
+				counters[step.Name] = counter
+			}
+		}
+	}
+	return withCounters(want, counters)
+}
+
+// withCounters gives the stack with restart counters set.
+func withCounters(want *compose.Stack, counters map[string]uint64) *compose.Stack {
+	if len(counters) == 0 {
+		return want
+	}
+	counting := *want
+	counting.Services = maps.Clone(want.Services)
+	for name, counter := range counters {
+		spec := counting.Services[name]
+		spec.TaskTemplate.ForceUpdate = counter
+		counting.Services[name] = spec
+	}
+	return &counting
+}
+
+// runsAgain tells whether a step is there for no more than to run a job again.
+func (s Step) runsAgain() bool {
+	return len(s.Changes) == 1 && s.Changes[0].Path == restartCounter
+}
