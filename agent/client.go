@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"syscall"
@@ -27,9 +29,12 @@ type Client struct {
 
 // NewClient makes a client; nothing is sent yet.
 func NewClient(socket string) *Client {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
+	}
 	return &Client{http: &http.Client{Transport: transport}, socket: socket}
 }
 
@@ -51,12 +56,30 @@ func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
 	return head, c.get(ctx, "/v1/audit/head", &head)
 }
 
+// SyncOptions say how a sync is asked for.
+type SyncOptions struct {
+	OverrideFreeze string // why a freeze does not hold for it; "" where it does
+}
+
+func (o SyncOptions) query() url.Values {
+	query := url.Values{}
+	if o.OverrideFreeze != "" {
+		query.Set(overrideFreeze, o.OverrideFreeze)
+	}
+	return query
+}
+
 // Sync asks for a sync and follows it to its end. progress gets each step.
-func (c *Client) Sync(ctx context.Context, progress func(SyncEvent)) (*state.Sync, error) {
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync")
+func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(SyncEvent)) (*state.Sync, error) {
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+options.query().Encode())
 	if err != nil {
 		return nil, err
 	}
+	return follow(response, progress)
+}
+
+// follow reads the events of a sync to its end.
+func follow(response *http.Response, progress func(SyncEvent)) (*state.Sync, error) {
 	defer func() { _ = response.Body.Close() }()
 	decoder := json.NewDecoder(response.Body)
 	for {
@@ -76,8 +99,10 @@ func (c *Client) Sync(ctx context.Context, progress func(SyncEvent)) (*state.Syn
 }
 
 // RequestSync asks for a sync and does not wait for its end.
-func (c *Client) RequestSync(ctx context.Context) error {
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync?detach=1")
+func (c *Client) RequestSync(ctx context.Context, options SyncOptions) error {
+	query := options.query()
+	query.Set("detach", "1")
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+query.Encode())
 	if err != nil {
 		return err
 	}
@@ -90,6 +115,10 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
+	return decodeAnswer(response, into)
+}
+
+func decodeAnswer(response *http.Response, into any) error {
 	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
 		return fmt.Errorf("read the agent's answer: %w", err)
 	}
@@ -97,7 +126,11 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
@@ -111,6 +144,9 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	case response.StatusCode != http.StatusOK:
 		defer func() { _ = response.Body.Close() }()
+		if err := readFault(response); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("ask the agent: it answered %s", response.Status)
 	}
 	return response, nil

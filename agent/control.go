@@ -47,7 +47,10 @@ func (a *Agent) ServeControl(ctx context.Context, listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
 	mux.HandleFunc("GET /v1/history", a.serveHistory)
+	mux.HandleFunc("GET /v1/syncs/{id}", a.serveOne)
 	mux.HandleFunc("POST /v1/sync", a.serveSync)
+	a.handlePeople(mux)
+	a.handleRollback(mux)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) { answerSurvey(w)(a.Survey(r.Context())) })
 	mux.HandleFunc("POST /v1/secrets/collect", func(w http.ResponseWriter, r *http.Request) {
 		answerSurvey(w)(a.Collect(context.WithoutCancel(r.Context()), peer(r.Context())))
@@ -84,36 +87,47 @@ type SyncEvent struct {
 	Hint     string      `json:"hint,omitempty"`
 }
 
+// overrideFreeze is the parameter of a sync request that says why a freeze does not
+// hold for it.
+const overrideFreeze = "override_freeze"
+
 // serveSync starts a sync and streams its progress, one JSON object a line. With
 // detach it answers at once. A client that goes away does not stop the sync.
 func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
-	ctx := context.WithoutCancel(r.Context())
+	ctx, why := context.WithoutCancel(r.Context()), cause{trigger: "manual", actor: peer(r.Context())}
+	if query := r.URL.Query(); query.Has(overrideFreeze) {
+		var err error
+		if why.override, err = a.override(why.actor, query.Get(overrideFreeze)); err != nil {
+			deny(w, err)
+			return
+		}
+	}
 	if r.URL.Query().Has("detach") {
-		go func() { _, _ = a.Sync(ctx, peer(ctx), func(string) {}) }() // its outcome stands in status and history
+		go a.syncFor(ctx, why, func(string) {}) // its outcome stands in status and history
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	encoder, flusher := json.NewEncoder(w), http.NewResponseController(w)
-	for event := range a.stream(ctx) {
+	for event := range a.stream(ctx, why) {
 		_ = encoder.Encode(event)
 		_ = flusher.Flush()
 	}
 }
 
 // stream runs a sync and gives its progress and, last, its outcome.
-func (a *Agent) stream(ctx context.Context) <-chan SyncEvent {
+func (a *Agent) stream(ctx context.Context, why cause) <-chan SyncEvent {
 	events := make(chan SyncEvent, 64)
 	go func() {
 		defer close(events)
-		sync, err := a.Sync(ctx, peer(ctx), func(text string) {
+		done := a.syncFor(ctx, why, func(text string) {
 			select {
 			case events <- SyncEvent{Progress: text, Rollout: a.Rollout()}:
 			default: // a slow reader misses progress, not the outcome
 			}
 		})
-		last := SyncEvent{Sync: sync}
-		if err != nil {
-			last.Error, last.Hint = err.Error(), fault.Hint(err)
+		last := SyncEvent{Sync: done.sync}
+		if done.err != nil {
+			last.Error, last.Hint = done.err.Error(), fault.Hint(done.err)
 		}
 		events <- last
 	}()

@@ -19,30 +19,60 @@ func description(sync *state.Sync, owner string) string {
 	case state.Pending:
 		return sync.Summary
 	case state.Running:
-		return "rolling out"
+		return clip("rolling out"+word(sync), maxDescription)
 	case state.Failed, state.RolledBack:
 		return failure(sync, owner)
-	case state.Succeeded, state.Superseded:
+	case state.Succeeded:
+		if said := word(sync); said != "" {
+			return clip(sync.Summary+said, maxDescription)
+		}
+	case state.Superseded:
 	}
 	return sync.Summary
 }
 
+// word is the word of a person that a rollout came about by, in place of GitLab's
+// own approvals or against a freeze: whoever looks at the commit is to see it.
+func word(sync *state.Sync) string {
+	text := ""
+	if sync.Approval != nil && sync.Approval.Source == fromNode && sync.Touched {
+		text += ", " + ApprovalText(sync.Approval)
+	}
+	for _, gate := range sync.Gates {
+		if gate.Name == freezeGate && gate.Passed != "" && sync.Touched {
+			text += ", " + gate.Passed
+		}
+	}
+	return text
+}
+
 // failure tells the first fault and its remedy. When both do not fit, the place
 // is told from the node's folder (the status' name has the node), then the
-// middle is cut, so that the beginning of the remedy is still there.
+// middle is cut, so that the beginning of the remedy is still there. Between them
+// stands what became of going back.
 func failure(sync *state.Sync, owner string) string {
+	way := wayOf(sync.Rollback)
+	switch {
+	case sync.Error == "":
+		return clip(way, maxDescription)
+	case sync.State == state.Failed && sync.Trigger == "rollback":
+		way = "" // it is the error
+	case way != "":
+		way = "; " + clip(way, maxDescription/2)
+	}
+	limit := maxDescription - length(way)
 	text, hint := sync.Stage+": "+sync.Error, sync.Hint
 	if hint != "" {
 		hint = " (" + hint + ")"
 	}
-	if length(text+hint) > maxDescription {
+	if length(text+hint) > limit {
 		environment, node, _ := strings.Cut(owner, "/")
 		folder := "environments/" + environment + "/"
 		shorten := strings.NewReplacer(folder+"nodes/"+node+"/", "", folder, "")
 		text, hint = shorten.Replace(text), shorten.Replace(hint)
 	}
-	text = clip(text, max(maxDescription-length(hint), maxDescription/2))
-	return text + clip(hint, maxDescription-length(text))
+	text = clip(text, max(limit-length(hint), limit/2))
+	return text + way + clip(hint, limit-length(text))
 }
 
 func length(text string) int { return utf8.RuneCountInString(text) }

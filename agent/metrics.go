@@ -30,6 +30,7 @@ type Metrics struct {
 	notices     *prometheus.CounterVec
 	secrets     *versionMetrics
 	checks      *checkMetrics
+	gates       *gateMetrics
 
 	// Asked at each scrape; New sets them.
 	inSync  func() bool
@@ -68,14 +69,14 @@ func NewMetrics(environment, node, version string) *Metrics {
 		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
 	}, func() float64 { return float64(m.reports()) })
 	m.secrets = newVersionMetrics(labels)
-	m.checks = newCheckMetrics(labels)
+	m.checks, m.gates = newCheckMetrics(labels), newGateMetrics(labels)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
 	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "coin_agent_notices_total", Help: "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", ConstLabels: labels,
 	}, []string{"receiver", "result"})
 	m.registry.MustRegister(m.notices)
-	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks,
+	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks, m.gates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

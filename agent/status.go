@@ -32,7 +32,8 @@ type view struct {
 	lastLook, nextPoll time.Time
 	pollError          error
 	progress           string
-	rollout            *Rollout // while services are waited for
+	pause              *state.Pause // the last one, which may be over
+	rollout            *Rollout     // while services are waited for
 }
 
 func (a *Agent) update(change func(*view)) {
@@ -63,6 +64,7 @@ type Status struct {
 	Desired *gitsync.Revision `json:"desired,omitempty"` // what the remote selects
 	Applied *AppliedStatus    `json:"applied,omitempty"` // what was applied and proven last
 	Sync    *state.Sync       `json:"sync,omitempty"`    // the current or last sync, without its plan
+	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
 
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
@@ -70,10 +72,11 @@ type Status struct {
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []Rotation             `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
-	LastLook  time.Time `json:"last_look,omitzero"`
-	NextPoll  time.Time `json:"next_poll,omitzero"`
-	PollError string    `json:"poll_error,omitempty"`
-	PollHint  string    `json:"poll_hint,omitempty"`
+	Pause     *state.Pause `json:"pause,omitempty"` // while it holds
+	LastLook  time.Time    `json:"last_look,omitzero"`
+	NextPoll  time.Time    `json:"next_poll,omitzero"`
+	PollError string       `json:"poll_error,omitempty"`
+	PollHint  string       `json:"poll_hint,omitempty"`
 
 	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
 	Notices *notify.Health `json:"notices,omitempty"`
@@ -93,6 +96,7 @@ func (a *Agent) Status() Status {
 	status.Version, status.Running, status.PID, status.Started = a.Version, true, os.Getpid(), v.started
 	status.Desired, status.Services, status.Drift = v.desired, v.services, v.drift
 	status.LastLook, status.NextPoll, status.Progress = v.lastLook, v.nextPoll, v.progress
+	status.Pause = a.paused()
 	status.Overdue = overdue(v.rotations, time.Now())
 	if v.rollout != nil {
 		status.Rollout = v.rollout
@@ -120,7 +124,14 @@ func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return newStatus(settings, applied, last), nil
+	status := newStatus(settings, applied, last)
+	if status.Pause, err = store.Pause(); err != nil {
+		return Status{}, err
+	}
+	if status.Pause != nil && status.Pause.Over(time.Now()) {
+		status.Pause = nil
+	}
+	return status, nil
 }
 
 func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Status {
@@ -132,6 +143,12 @@ func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Sta
 	if last != nil {
 		brief := *last
 		brief.Plan, brief.Services, brief.Inputs = nil, nil, nil
+		if brief.Rollback != nil {
+			taken := *brief.Rollback
+			taken.Plan, taken.ServicesOf = nil, nil
+			brief.Rollback = &taken
+		}
+		status.Pinned = pinnedAt(last)
 		status.Sync, status.Rollout = &brief, FailedRollout(last)
 	}
 	return status

@@ -98,7 +98,7 @@ func (a *app) root() *cobra.Command {
 		addSetting(flags, field)
 	}
 	root.AddCommand(a.runCommand(), a.syncCommand(), a.statusCommand(), a.checkCommand(), a.renderCommand(),
-		a.diffCommand(), a.historyCommand(), a.doctorCommand(), a.secretsCommand(), a.auditCommand(), a.versionCommand())
+		a.diffCommand(), a.historyCommand(), a.showCommand(), a.rollbackCommand(), a.doctorCommand(), a.secretsCommand(), a.auditCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.approveCommand(), a.versionCommand())
 	explainSettings(root)
 	return root
 }

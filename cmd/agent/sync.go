@@ -17,13 +17,26 @@ import (
 const reportLimit = 30 * time.Second
 
 func (a *app) syncCommand() *cobra.Command {
-	var once, dryRun, wait bool
+	var once, dryRun, wait, overrideFreeze bool
+	var why string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Reconcile now; a revision that failed or waits here is taken up again",
+		Long: `Reconcile now; a revision that failed or waits here is taken up again.
+
+Where auto_deploy is off, this is the word that a rollout waits for. It is no approval,
+and it ends no pause and no freeze: with --override-freeze and a reason, which is
+recorded, what is rolled out now does not wait for the end of a freeze.
+
+With --wait the exit code is 3 where the rollout waits for something.`,
+		Example: "  agent sync --wait\n  agent sync --override-freeze --reason \"the fix for the outage\"",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onlyOne(cmd, "once", "dry-run", "wait"); err != nil {
+				return err
+			}
+			options, err := freezeOptions(cmd, why)
+			if err != nil {
 				return err
 			}
 			switch {
@@ -33,11 +46,11 @@ func (a *app) syncCommand() *cobra.Command {
 				return a.syncOnce(cmd.Context())
 			case wait:
 				follower := newFollower(a.stderr)
-				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), follower.note)
+				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), options, follower.note)
 				follower.close()
 				return a.outcome(sync, err)
 			}
-			if err := agent.NewClient(a.settings.Socket).RequestSync(cmd.Context()); err != nil {
+			if err := agent.NewClient(a.settings.Socket).RequestSync(cmd.Context(), options); err != nil {
 				return err
 			}
 			newPrinter(a.stdout).line("sync requested; `agent status` shows how it goes")
@@ -47,7 +60,24 @@ func (a *app) syncCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&once, "once", false, "make one sync in this process, without the daemon")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync to its end")
+	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
+	cmd.Flags().StringVar(&why, "reason", "", "why the freeze does not hold; it is recorded")
 	return cmd
+}
+
+// freezeOptions refuses an override without a reason, and a reason without one.
+func freezeOptions(cmd *cobra.Command, why string) (agent.SyncOptions, error) {
+	override, _ := cmd.Flags().GetBool("override-freeze")
+	switch {
+	case !override && why != "":
+		return agent.SyncOptions{}, usageError{errors.New("--reason goes with --override-freeze")}
+	case !override:
+		return agent.SyncOptions{}, nil
+	}
+	if err := errors.Join(onlyOne(cmd, "override-freeze", "once"), onlyOne(cmd, "override-freeze", "dry-run")); err != nil {
+		return agent.SyncOptions{}, usageError{err}
+	}
+	return agent.SyncOptions{OverrideFreeze: why}, wantReason(why)
 }
 
 // syncOnce makes one sync in this process. The state file admits one agent at a
@@ -84,6 +114,10 @@ func (a *app) outcome(sync *state.Sync, err error) error {
 	if sync.State == state.Succeeded {
 		newPrinter(a.stdout).line("%s %s: %s", sync.Ref, short(sync.Commit), sync.Summary)
 		return nil
+	}
+	if sync.State == state.Waiting {
+		newPrinter(a.stdout).line("%s %s: waiting: %s", sync.Ref, short(sync.Commit), printable(sync.Waiting))
+		return errDifferent
 	}
 	if rollout := agent.FailedRollout(sync); rollout != nil {
 		printDetails(newPrinter(a.stderr), rollout)

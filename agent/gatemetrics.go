@@ -1,0 +1,47 @@
+package agent
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"coin.internal/coin-agent/agent/state"
+)
+
+// gateMetrics tell what keeps a rollout from beginning. They are asked at each scrape.
+type gateMetrics struct {
+	paused, waiting *prometheus.Desc
+	ask             func() (paused bool, waiting []string) // New sets it
+}
+
+func newGateMetrics(labels prometheus.Labels) *gateMetrics {
+	return &gateMetrics{
+		paused:  prometheus.NewDesc("coin_agent_paused", "1 while a person has paused the agent.", nil, labels),
+		waiting: prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, labels),
+		ask:     func() (bool, []string) { return false, nil },
+	}
+}
+
+// Describe is prometheus.Collector's.
+func (m *gateMetrics) Describe(to chan<- *prometheus.Desc) { to <- m.paused; to <- m.waiting }
+
+// Collect is prometheus.Collector's.
+func (m *gateMetrics) Collect(to chan<- prometheus.Metric) {
+	paused, waiting := m.ask()
+	to <- prometheus.MustNewConstMetric(m.paused, prometheus.GaugeValue, truth(paused))
+	for _, gate := range waiting {
+		to <- prometheus.MustNewConstMetric(m.waiting, prometheus.GaugeValue, 1, gate)
+	}
+}
+
+// gateFigures are what the metrics tell: whether the agent is paused, and the gates
+// that a rollout waits for.
+func (a *Agent) gateFigures() (paused bool, waiting []string) {
+	sync := a.snapshot().sync
+	if sync != nil && sync.State == state.Waiting {
+		for _, gate := range sync.Gates {
+			if gate.Waiting != "" {
+				waiting = append(waiting, gate.Name)
+			}
+		}
+	}
+	return a.paused() != nil, waiting
+}

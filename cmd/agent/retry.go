@@ -1,0 +1,39 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+)
+
+func (a *app) retryCommand() *cobra.Command {
+	var request agent.RetryRequest
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "retry",
+		Short: "Try the held revision again",
+		Long: `Try the held revision again.
+
+A revision that has failed is held until a new commit comes, or until this command. It
+is for failures whose cause lay outside the revision, and is refused where none is held.`,
+		Example: `  agent retry --wait --reason "the database has room again"`,
+		Args:    noArgs,
+	}
+	cmd.Flags().StringVar(&request.Reason, "reason", "", "why; it is recorded")
+	cmd.Flags().BoolVar(&wait, "wait", false, "follow it to its end")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client := agent.NewClient(a.settings.Socket)
+		if !wait {
+			if _, err := client.Retry(cmd.Context(), request, nil); err != nil {
+				return err
+			}
+			newPrinter(a.stdout).line("it is tried again; `agent status` shows how it goes")
+			return nil
+		}
+		follower := newFollower(a.stderr)
+		sync, err := client.Retry(cmd.Context(), request, follower.note)
+		follower.close()
+		return a.outcome(sync, err)
+	}
+	return cmd
+}
