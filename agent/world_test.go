@@ -72,6 +72,7 @@ type world struct {
 	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
 	after       func()                           // ends what notices started
 	others      *neighbours                      // the other nodes' statuses; nil where no GitLab is configured
+	change      func(*agent.Parts)               // what the agent is made of; nil for nothing else
 }
 
 // inWorld runs a test in a world whose daemon does not run yet.
@@ -137,6 +138,9 @@ func (w *world) start() {
 	}
 	if w.others != nil {
 		parts.Statuses = w.others
+	}
+	if w.change != nil {
+		w.change(&parts)
 	}
 	w.agent = agent.New(parts)
 	ctx, cancel := context.WithCancel(w.t.Context())
