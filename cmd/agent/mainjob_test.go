@@ -28,6 +28,7 @@ func changed(before, after map[string]uint64) []string {
 // that writes nothing, one service's new tag, a raised secret, a removed
 // service, a commit that concerns nobody here.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	other := l.swarm.Stack(t)
 	l.swarm.Docker(t, "version: \"3.8\"\nservices: {neighbour: {image: "+imageA+"}}\n", "stack", "deploy", "--resolve-image=never", "-c", "-", other)

@@ -72,6 +72,7 @@ func (h *webhook) seen() (texts []string, tries int) {
 // server with STARTTLS and a login and by a webhook whose URL only secrets.enc
 // knows, which fails until after the agent was killed.
 func TestNotices(t *testing.T) {
+	t.Parallel()
 	const password = "canary-smtp-password-40c7aa"
 	l := newLab(t)
 	hook := newWebhook(t)

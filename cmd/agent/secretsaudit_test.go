@@ -14,6 +14,7 @@ import (
 // When this node applied a version is known from its agent and its engine, running
 // or not; of another node, nothing is.
 func TestSecretsAuditApplied(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	files := l.smallRepo()
 	first := l.commit("Start", files)
