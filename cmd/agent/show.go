@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one sync of the history in full: by its number, or latest",
+		Example: "  agent show latest\n  agent show 12 -o report > rollback.md",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+				return usageError{fmt.Errorf("name one sync: its number, as `agent history` shows it, or %s", agent.Latest)}
+			}
+			return nil
+		},
+	}
+	output := cmd.Flags().StringP("output", "o", "text", "output: text, json (the whole record), manifest (JSON) or report (of its rollback, Markdown)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkOutput(*output, "text", "json", "manifest", "report"); err != nil {
+			return err
+		}
+		sync, err := a.findSync(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return a.show(sync, *output)
+	}
+	return cmd
+}
+
+// findSync asks the daemon, or reads the state file when none runs.
+func (a *app) findSync(ctx context.Context, which string) (*state.Sync, error) {
+	sync, err := agent.NewClient(a.settings.Socket).FindSync(ctx, which)
+	if !errors.Is(err, agent.ErrNotRunning) {
+		return sync, err
+	}
+	store, err := state.OpenReadOnly(a.settings.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }()
+	return agent.FindSync(store, which)
+}
+
+func (a *app) show(sync *state.Sync, output string) error {
+	switch output {
+	case "json":
+		return printJSON(a.stdout, sync)
+	case "manifest":
+		manifest, err := agent.NewManifest(&a.settings, sync)
+		if err != nil {
+			return err
+		}
+		return printJSON(a.stdout, manifest)
+	case "report":
+		report, err := agent.RollbackReport(&a.settings, sync)
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(a.stdout, report); err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+		return nil
+	}
+	manifest, err := agent.NewManifest(&a.settings, sync)
+	if err != nil {
+		return err
+	}
+	printShown(newPrinter(a.stdout), sync, manifest)
+	return nil
+}

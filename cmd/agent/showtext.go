@@ -1,0 +1,258 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+)
+
+// printShown shows a sync on one screen: what it was, what stood in its way, what
+// it wrote, what became of it, and what to do next.
+func printShown(p printer, sync *state.Sync, m *agent.Manifest) {
+	p.line("%s/%s  stack %s  sync #%d  %s", m.Environment, m.Node, orDash(m.Stack), sync.ID, outcomeText(p, sync))
+	p.fact("commit", "%s %s  %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
+	p.fact("release", "%s", releaseText(m))
+	p.fact("began", "%s", tookText(m))
+	p.fact("by", "%s (%s)", sync.Actor, sync.Trigger)
+	printFaults(p, sync)
+	if sync.Summary != "" {
+		p.fact("did", "%s", sync.Summary)
+	}
+	printGates(p, sync)
+	printMigration(p, sync.Migration)
+	printChecks(p, "checks", m.Checks)
+	printRollback(p, sync)
+	for _, warning := range sync.Warnings {
+		p.line("  %-9s %s", "warning", p.paint(yellow, tidy(warning)))
+	}
+	if m.Plan != nil && !m.Plan.Empty() {
+		p.line("")
+		for _, line := range m.Plan.Lines() {
+			p.line("  %s", p.paint(toneColours[line.Tone], printable(line.Text)))
+		}
+	}
+	printBrought(p, m)
+	if rollout := agent.FailedRollout(sync); rollout != nil {
+		p.line("")
+		printDetails(p, rollout)
+	}
+	if next := agent.NextStep(sync); next != "" {
+		p.line("")
+		p.line("next: %s", next)
+	}
+}
+
+// fact is a line with a name before it.
+func (p printer) fact(name, format string, args ...any) {
+	p.line("  %-9s %s", name, tidy(fmt.Sprintf(format, args...)))
+}
+
+// tidy makes one harmless line of a text.
+func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
+
+func outcomeText(p printer, sync *state.Sync) string {
+	colour := yellow
+	switch sync.State {
+	case state.Succeeded:
+		colour = green
+	case state.Failed:
+		colour = red
+	case state.Pending, state.Waiting, state.Running, state.RolledBack, state.Superseded:
+	}
+	return p.paint(colour, strings.ReplaceAll(string(sync.State), "_", " "))
+}
+
+func releaseText(m *agent.Manifest) string {
+	text := orDash(m.ReleaseTag)
+	if m.TaskID != "" {
+		text += ", task " + m.TaskID
+	}
+	if m.PipelineID != "" {
+		text += ", pipeline " + m.PipelineID
+	}
+	return text
+}
+
+// tookText says when a sync began, and where its time went.
+func tookText(m *agent.Manifest) string {
+	text := m.Started.Local().Format(time.DateTime)
+	if m.Finished != nil {
+		text += ", took " + m.Finished.Sub(m.Started).Round(100*time.Millisecond).String()
+	}
+	var parts []string
+	for _, stage := range m.Stages {
+		if stage.Seconds >= 0.05 {
+			parts = append(parts, fmt.Sprintf("%s %.1fs", stage.Stage, stage.Seconds))
+		}
+	}
+	if len(parts) > 0 {
+		text += " (" + strings.Join(parts, ", ") + ")"
+	}
+	return text
+}
+
+func printFaults(p printer, sync *state.Sync) {
+	for _, one := range sync.All() {
+		p.fact(cmp.Or(sync.Stage, "error"), "%s", one.Error)
+		printHint(p, one.Hint)
+	}
+}
+
+// printGates shows the gates that had something to say, and who approved.
+func printGates(p printer, sync *state.Sync) {
+	name := "gates"
+	for _, gate := range sync.Gates {
+		text := gateText(gate)
+		if text == "" {
+			continue
+		}
+		p.fact(name, "%s", text)
+		name = ""
+	}
+	if one := sync.Approval; one != nil {
+		text := strings.Join(one.By, ", ") + " (" + one.Source
+		if one.MergeRequest != 0 {
+			text += fmt.Sprintf(", !%d", one.MergeRequest)
+		}
+		text += "), " + one.At.Local().Format(time.DateTime)
+		if one.Reason != "" {
+			text += ": " + one.Reason
+		}
+		p.fact("approved", "%s", text)
+	}
+}
+
+// gateText is a gate in one line; "" for one that has nothing to say.
+func gateText(gate state.Gate) string {
+	switch {
+	case gate.Waiting == "" && gate.Passed == "":
+		return ""
+	case gate.Waiting == "":
+		return gate.Name + ": " + gate.Passed
+	}
+	text := gate.Name + ": " + gate.Waiting
+	if !gate.Since.IsZero() {
+		text += ", since " + gate.Since.Local().Format(time.DateTime)
+	}
+	if !gate.Until.IsZero() {
+		text += ", until " + gate.Until.Local().Format(time.DateTime)
+	}
+	return text
+}
+
+func printMigration(p printer, at *state.Migration) {
+	if text := migrationText(at); text != "" {
+		p.fact("migration", "%s", text)
+	}
+}
+
+// migrationText says where the database stood; "" where nobody looked.
+func migrationText(at *state.Migration) string {
+	if at == nil {
+		return ""
+	}
+	number := func(id *int64) string {
+		if id == nil {
+			return "?"
+		}
+		return fmt.Sprint(*id)
+	}
+	text := fmt.Sprintf("%s: %s before, %s after", at.Table, number(at.Before), number(at.After))
+	if at.Expected != nil {
+		text += fmt.Sprintf(", the release expects %d", *at.Expected)
+	}
+	if at.Forced {
+		text += "; gone back across, by a person's word"
+	}
+	return text
+}
+
+func printChecks(p printer, name string, results []checks.Result) {
+	if len(results) == 0 {
+		return
+	}
+	p.fact(name, "%s", checks.Summary(results))
+	for _, result := range results {
+		if !result.OK {
+			p.fact("", "%s", result.Failure())
+		}
+	}
+}
+
+func printRollback(p printer, sync *state.Sync) {
+	back := sync.Rollback
+	if back == nil {
+		return
+	}
+	how := "by itself"
+	if !back.Auto {
+		how = "by hand"
+	}
+	took := ""
+	if !back.Finished.IsZero() && back.Refused == "" {
+		took = ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
+	}
+	p.fact("rollback", "%s to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), agent.RollbackOutcome(back), took)
+	for _, text := range []string{back.Refused, back.Summary} {
+		if text != "" {
+			p.fact("", "%s", text)
+		}
+	}
+	if back.Reason != "" {
+		p.fact("", "reason: %s", back.Reason)
+	}
+	printHint(p, back.Hint)
+	p.fact("", "the whole story: agent show %d -o report", sync.ID)
+}
+
+// printBrought lists the services of the release and what became of them.
+func printBrought(p printer, m *agent.Manifest) {
+	if len(m.Services) == 0 {
+		return
+	}
+	rows := make([][]string, 0, len(m.Services))
+	for _, service := range m.Services {
+		ready, fared := "-", orDash(string(service.State))
+		if service.State != "" {
+			ready = fmt.Sprintf("%d/%d", service.Ready, service.Want)
+		}
+		if service.State == deploy.Failed {
+			fared = p.paint(red, fared)
+		}
+		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, fared})
+	}
+	p.line("")
+	if m.Rollback != nil && m.Rollback.Touched {
+		p.line("as the rollout had left them before the rollback:")
+	}
+	p.table([]string{"SERVICE", "IMAGE", "PLAN", "READY", "STATE"}, rows)
+}
+
+// imageText is a service's image, with the tag that it had before where that is
+// another.
+func imageText(service agent.ManifestService) string {
+	name := func(parts agent.ImageParts) string {
+		if parts.Tag == "" {
+			return path.Base(parts.Name)
+		}
+		return path.Base(parts.Name) + ":" + parts.Tag
+	}
+	text := name(service.Image)
+	switch before := service.Before; {
+	case before == nil || *before == service.Image:
+	case before.Name == service.Image.Name && before.Tag != service.Image.Tag:
+		text = path.Base(before.Name) + ":" + before.Tag + " -> " + service.Image.Tag
+	case before.Name == service.Image.Name:
+		text += " (another digest)"
+	default:
+		text = name(*before) + " -> " + text
+	}
+	return text
+}
