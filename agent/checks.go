@@ -140,7 +140,7 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 // due tells whether the checks and the migrations are to be asked: not where
 // nothing was written and the same ones passed here before, unless a person asks.
 func (r *reconcile) due() (bool, error) {
-	if r.sync.Touched || r.sync.Trigger == "manual" {
+	if r.sync.Touched || r.sync.Trigger == "manual" || r.back != nil {
 		return true, nil
 	}
 	syncs, err := r.Store.Syncs(2)

@@ -104,7 +104,7 @@ func (v view) uncertain() string {
 	switch {
 	case v.sync == nil:
 		return "nothing was synced yet"
-	case v.sync.State != state.Succeeded:
+	case !inForce(v.sync):
 		return fmt.Sprintf("the last sync, #%d, is %s", v.sync.ID, v.sync.State)
 	case len(v.drift) > 0:
 		return "live services drifted: " + strings.Join(stepNames(v.drift), ", ")

@@ -44,6 +44,9 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 		if cause.trigger == "manual" {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
+		if cause.override != nil {
+			r.sync.Override = cause.override
+		}
 		r.sync.Finished, r.sync.Seconds, r.sync.Entered = time.Time{}, map[string]float64{}, maps.Clone(last.Entered)
 		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
 		if r.sync.State.Final() {
@@ -56,7 +59,7 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 	}
 	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
 	r.sync = newSync(r.revision, cause.trigger, time.Now())
-	r.sync.Actor = cause.who(r.revision)
+	r.sync.Actor, r.sync.Override = cause.who(r.revision), cause.override
 	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", cause.trigger)
 	return r.save()
 }
@@ -85,6 +88,9 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	}
 	if err != nil {
 		r.fail(err)
+		if done, went := r.failedBack(ctx); went {
+			return done
+		}
 	}
 	// The report is queued first: killed in between, the agent carries this sync
 	// on and queues the same report, which the outbox takes once.
@@ -142,12 +148,16 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}
+	freezes, err := r.freezes()
+	if err != nil {
+		return nil, err
+	}
 	applied := &state.Applied{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
 		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
-		Migration: r.provenMigration(),
+		Migration: r.provenMigration(), Freezes: freezes,
 	}
-	return applied, r.noteObjects(applied)
+	return applied, errors.Join(r.noteObjects(applied), r.noteFiles(applied))
 }
 
 // fail is the one place where an error becomes an outcome.

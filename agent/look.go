@@ -8,6 +8,7 @@ import (
 	"maps"
 	"time"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -18,8 +19,11 @@ import (
 
 // look asks the remote which revision is selected and does what is due: a sync
 // when it is new, was interrupted, may be retried or is asked for; else one look
-// at the live services.
+// at the live services. A rollback that was interrupted comes before anything else.
 func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) outcome {
+	if last := a.snapshot().sync; last != nil && !last.Rollback.Over() {
+		return a.carryBack(ctx, last, progress)
+	}
 	revision, err := a.Source.Select(ctx, a.Settings.Rule())
 	if err != nil {
 		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
@@ -47,7 +51,7 @@ func known(desired *gitsync.Revision, last *state.Sync, selected gitsync.Revisio
 // due says whether the selected revision needs a sync. One that failed here is
 // held until something changes or a person asks for it.
 func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
-	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" {
+	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" || resumed(last) {
 		return true
 	}
 	return !last.State.Final() // interrupted, or waiting: its gates are asked again
@@ -63,13 +67,26 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	if err == nil {
 		a.surveyWhenDue(ctx)
 	}
-	if err != nil || last.State != state.Succeeded || plan.Empty() {
+	if err != nil || !inForce(last) || plan.Empty() {
 		return outcome{sync: last, err: err}
 	}
-	if a.snapshot().applied.Drift != string(manifests.DriftCorrect) {
+	applied := a.snapshot().applied
+	if applied.Drift != string(manifests.DriftCorrect) {
 		return outcome{sync: last}
 	}
+	if still, err := a.holdsStill(); still || err != nil {
+		return outcome{sync: last, err: err}
+	}
+	if last.State == state.RolledBack {
+		return a.goBack(ctx, way{state: applied, actor: audit.Agent(), auto: true, drift: true}, progress)
+	}
 	return a.start(ctx, revision, cause{trigger: "drift"}, progress)
+}
+
+// inForce says that what was applied and proven last is what should run: it was
+// rolled out, or gone back to.
+func inForce(last *state.Sync) bool {
+	return last != nil && (last.State == state.Succeeded || last.State == state.RolledBack)
 }
 
 // observe looks at the live services and notes their drift from what was applied
@@ -86,7 +103,7 @@ func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
 		return deploy.Plan{}, fmt.Errorf("look at the services: %w", err)
 	}
 	var plan deploy.Plan
-	if v.applied != nil && v.sync.State == state.Succeeded {
+	if v.applied != nil && inForce(v.sync) {
 		want, err := a.expected(ctx, live, v)
 		if err != nil {
 			return deploy.Plan{}, err
@@ -98,7 +115,7 @@ func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), plan.Steps })
 	a.Metrics.drift(len(plan.Steps))
-	if v.applied != nil && v.sync.State == state.Succeeded {
+	if v.applied != nil && inForce(v.sync) {
 		return plan, a.announceDrift(v, plan)
 	}
 	return plan, nil
@@ -137,7 +154,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
 	a.update(func(v *view) { v.desired = &checkout.Revision })
-	if cause.trigger == "commit" && concernsOthers(last, checkout) {
+	if (cause.trigger == "commit" || pinnedByHand(last)) && !resumed(last) && concernsOthers(last, checkout) {
 		return a.skip(ctx, last, checkout)
 	}
 	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
@@ -179,10 +196,11 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != state.Succeeded {
 		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error
-		if !last.Unchanged {
+		if !last.Unchanged && last.Error != "" {
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
 		}
 	}
+	sync.Rollback = stillPinned(last)
 	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
 		return outcome{err: err}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,4 +40,24 @@ func Ciphertexts(file File) (map[string]string, error) {
 		texts[key] = hex.EncodeToString(sum[:])
 	}
 	return texts, nil
+}
+
+// versionKey is how the keys of versions are named, which are no secrets.
+var versionKey = regexp.MustCompile(`^(export )?SV_|_VERSION$`)
+
+// Encrypted tells whether SOPS encrypted a file; with all, that it left nothing in
+// the clear either but versions and what is empty.
+func Encrypted(file File, all bool) bool {
+	doc, err := parse(file)
+	if err != nil || doc == nil {
+		return false
+	}
+	for _, one := range leaves(doc.tree.Branches) {
+		text, isText := one.value.(string)
+		encrypted := isText && (text == "" || encryptedForm.MatchString(text)) || one.value == nil
+		if all && !encrypted && !versionKey.MatchString(one.key) {
+			return false
+		}
+	}
+	return true
 }

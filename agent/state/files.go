@@ -24,12 +24,23 @@ type File struct {
 
 // Keep adds a file to those of the state.
 func (a *Applied) Keep(name string, content []byte) {
-	if a.Files == nil {
-		a.Files, a.Contents = map[string]File{}, map[string][]byte{}
+	if a.Contents == nil {
+		a.Contents = map[string][]byte{}
 	}
 	sum := sha256.Sum256(content)
 	file := File{Sum: hex.EncodeToString(sum[:])}
-	a.Files[name], a.Contents[file.Sum] = file, content
+	a.Contents[file.Sum] = content
+	a.keep(name, file)
+}
+
+// KeepLink adds a symbolic link.
+func (a *Applied) KeepLink(name, to string) { a.keep(name, File{Link: to}) }
+
+func (a *Applied) keep(name string, file File) {
+	if a.Files == nil {
+		a.Files = map[string]File{}
+	}
+	a.Files[name] = file
 }
 
 // Files gives the files that a state was made of; nil where they were not

@@ -12,8 +12,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// keepGood bounds how many good states are recorded, whatever config.yml says.
-const keepGood = 50
+// KeepGood bounds how many good states are recorded, whatever config.yml says.
+const KeepGood = 50
 
 // Retention is config.yml's `secrets.retention`: how long what nothing uses any
 // more stays.
@@ -54,7 +54,7 @@ func (s *Store) Good(limit int) ([]Applied, error) {
 // AllGood lists every recorded good state that is still to be kept, the newest
 // first.
 func (s *Store) AllGood(now time.Time) ([]Applied, error) {
-	good, err := s.Good(keepGood)
+	good, err := s.Good(KeepGood)
 	if err != nil || len(good) == 0 {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) AllGood(now time.Time) ([]Applied, error) {
 func kept(good []Applied, now time.Time) int {
 	rule := good[0].Retention
 	for i := range good {
-		if i > rule.Versions && now.Sub(good[i-1].At) >= rule.After || i >= keepGood {
+		if i > rule.Versions && now.Sub(good[i-1].At) >= rule.After || i >= KeepGood {
 			return i
 		}
 	}
@@ -85,7 +85,7 @@ func saveGood(b *bbolt.Bucket, applied *Applied) error {
 	if err := json.Unmarshal(data, &last); err != nil {
 		return fmt.Errorf("read good state: %w", err)
 	}
-	if !last.same(applied) {
+	if !last.Same(applied) {
 		return putJSON(b, number(applied.SyncID), applied)
 	}
 	if last.Retention == applied.Retention && maps.Equal(last.Files, applied.Files) && equal(last.Migration, applied.Migration) {
@@ -114,8 +114,8 @@ func (a *Applied) Root() uint64 {
 	return a.SyncID
 }
 
-// same tells whether two revisions came to the same objects.
-func (a *Applied) same(other *Applied) bool {
+// Same tells whether two revisions came to the same objects.
+func (a *Applied) Same(other *Applied) bool {
 	names := func(a, b Object) bool { return a.Name == b.Name }
 	return a.StackName == other.StackName && a.Owner == other.Owner &&
 		bytes.Equal(a.Services, other.Services) && bytes.Equal(a.Networks, other.Networks) &&
@@ -125,7 +125,7 @@ func (a *Applied) same(other *Applied) bool {
 // PruneGood drops the good states that are no longer to be kept. Where there is
 // none, nothing is written.
 func (s *Store) PruneGood(now time.Time) error {
-	good, err := s.Good(keepGood + 1)
+	good, err := s.Good(KeepGood + 1)
 	if err != nil || len(good) == 0 || kept(good, now) == len(good) {
 		return err
 	}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+// target finds the good state to go back to. Without a number it is the one before
+// what runs, or, where what runs is no good state, the one that was proven last.
+func (a *Agent) target(w way) (*state.Applied, error) {
+	last := a.snapshot().sync
+	if w.state != nil && last != nil {
+		return w.state, nil
+	}
+	good, err := a.Store.AllGood(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("recall good states: %w", err)
+	}
+	if len(good) == 0 || last == nil {
+		return nil, fault.New(fault.Place{}, "roll out a revision that works: `agent status` says what is wrong with the last one", "there is nothing to go back to: no good state is recorded yet")
+	}
+	if !w.auto {
+		if err := a.allowedBack(); err != nil {
+			return nil, err
+		}
+	}
+	if w.to != 0 {
+		for i := range good {
+			if good[i].SyncID == w.to {
+				return &good[i], nil
+			}
+		}
+		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is no good state that is recorded", w.to)
+	}
+	if !inForce(last) {
+		return &good[0], nil
+	}
+	for i := range good {
+		if good[i].SyncID < good[0].Root() && !good[i].Same(&good[0]) {
+			return &good[i], nil
+		}
+	}
+	return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "no good state is recorded from before %s, which runs", label(&good[0]))
+}
+
+// stateOf gives what a sync proved, where that is still recorded.
+func (a *Agent) stateOf(id uint64) (*state.Applied, error) {
+	if applied := a.snapshot().applied; applied != nil && applied.SyncID == id {
+		return applied, nil
+	}
+	good, err := a.Store.Good(state.KeepGood)
+	if err != nil {
+		return nil, fmt.Errorf("recall good states: %w", err)
+	}
+	for i := range good {
+		if good[i].SyncID == id {
+			return &good[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func label(good *state.Applied) string {
+	return fmt.Sprintf("#%d %s", good.SyncID, first(good.Release, short(good.Commit)))
+}
+
+func goodList(good []state.Applied) string {
+	var texts []string
+	for i := range good {
+		texts = append(texts, label(&good[i]))
+	}
+	return listed(texts)
+}
+
+// listed joins texts, the first twelve of them.
+func listed(texts []string) string {
+	if more := len(texts) - 12; more > 0 {
+		texts = append(texts[:12:12], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// allowedBack refuses where the config.yml that runs lets nothing be taken back.
+func (a *Agent) allowedBack() error {
+	applied := a.snapshot().applied
+	if applied == nil {
+		return nil
+	}
+	files, err := a.Store.Files(applied)
+	if err != nil || files == nil {
+		return err
+	}
+	config, err := manifests.LoadConfig(files, a.Settings.Environment)
+	if err != nil || config.Deployment.Rollback.Enabled {
+		return nil // a config.yml that cannot be read forbids nothing
+	}
+	return fault.New(config.Place("deployment.rollback.enabled"), "set deployment.rollback.enabled to true in config.yml and merge that, or merge a fix",
+		"config.yml lets no rollout be taken back: deployment.rollback.enabled is false")
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// rollbackFlags are what the command is told.
+type rollbackFlags struct {
+	request agent.RollbackRequest
+	yes     bool
+	dryRun  bool
+	output  string
+}
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var f rollbackFlags
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Go back to a state that was proven, and stay there until the next commit or `agent resume`",
+		Long: `Go back to a state that was proven, service by service, with the versions of
+secrets and the digests of images of then. Neither git nor GitLab is needed. The
+node stays there until the next commit that concerns it, or until agent resume.
+
+Without --to it goes to the state before the one that runs, or, after a rollout
+that failed, to the last good one. agent history marks the good states. Jobs are
+not run again.`,
+		Example: `  agent rollback --dry-run
+  agent rollback --reason "the checkout fails" --yes
+  agent rollback --to 12 --service client_api`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(f.output, "text", "json"); err != nil {
+				return err
+			}
+			return a.rollback(cmd.Context(), f, cmd.InOrStdin())
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.request.To, "to", 0, "the sync whose state to go back to, as agent history numbers it")
+	flags.StringSliceVar(&f.request.Services, "service", nil, "only this service goes back; may be given several times")
+	flags.StringVar(&f.request.Reason, "reason", "", "why: it goes into the history, the audit log and GitLab")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
+	flags.BoolVar(&f.request.Force, "force-migrations", false, "go back although the database has migrations that came after that state; it is recorded")
+	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
+	return cmd
+}
+
+// rollback shows the plan, asks, and goes back by that plan and no other.
+func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) error {
+	asking := !f.yes && !f.dryRun
+	if file, ok := stdin.(*os.File); asking && (!ok || !isatty.IsTerminal(file.Fd())) {
+		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
+	}
+	client := agent.NewClient(a.settings.Socket)
+	plan, err := client.PlanRollback(ctx, f.request)
+	if err != nil {
+		return err
+	}
+	if err := a.printRollback(plan, f); err != nil || f.dryRun {
+		return err
+	}
+	if asking && !a.confirmed(stdin) {
+		return errors.New("nothing was changed")
+	}
+	f.request.To, f.request.Digest = plan.To, plan.Digest
+	follower := newFollower(a.stderr)
+	sync, err := client.Rollback(ctx, f.request, follower.note)
+	follower.close()
+	if err != nil && sync == nil {
+		if after, planErr := client.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
+			err = errors.Join(err, a.printRollback(after, f))
+		}
+		return err
+	}
+	return a.wentBack(sync, err, f.output)
+}
+
+// printRollback shows where it goes back to, and the plan in the words of agent diff.
+func (a *app) printRollback(plan *agent.RollbackPlan, f rollbackFlags) error {
+	if f.output == "json" {
+		if f.dryRun {
+			return printJSON(a.stdout, plan)
+		}
+		return nil
+	}
+	what := "the stack"
+	if len(plan.Services) > 0 {
+		what = strings.Join(plan.Services, ", ")
+	}
+	p := newPrinter(a.stdout)
+	p.line("%s goes back to %s, sync #%d, proven at %s", what, releaseOf(plan.Release, plan.Commit), plan.To, plan.At.Local().Format(time.DateTime))
+	if plan.Plan.Empty() {
+		for _, warning := range plan.Plan.Warnings {
+			p.line("%s", p.paint(yellow, "warning: "+warning))
+		}
+		p.line("nothing differs: the services are only looked at, and the node stays there")
+		return nil
+	}
+	a.printPlan(plan.Plan)
+	return nil
+}
+
+func releaseOf(release, commit string) string {
+	if release != "" {
+		return release
+	}
+	return short(commit)
+}
+
+func (a *app) confirmed(stdin io.Reader) bool {
+	_, _ = fmt.Fprint(a.stdout, "roll back? [y/N] ")
+	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}
+
+// wentBack prints how going back has ended.
+func (a *app) wentBack(sync *state.Sync, err error, output string) error {
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		if err := printJSON(a.stdout, sync); err != nil {
+			return err
+		}
+	}
+	if sync.State != state.RolledBack {
+		return fault.New(fault.Place{}, sync.Hint, "%s", sync.Error)
+	}
+	if output == "text" {
+		newPrinter(a.stdout).line("%s; `agent resume` goes back to %s", sync.Summary, sync.Ref)
+	}
+	return nil
+}
