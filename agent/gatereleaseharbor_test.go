@@ -1,0 +1,215 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/harbor/harbortest"
+)
+
+// trusting has the world's agent know a Harbor and its files of check_dir.
+func (w *world) trusting(h *harbortest.Harbor, found *around) {
+	dir := w.t.TempDir()
+	for name, content := range map[string]string{"harbor.pem": string(h.CA), "user": harbortest.User + "\n", "token": harbortest.Password + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.change = func(p *agent.Parts) { p.Release, p.Settings.CheckDir = found, dir }
+}
+
+// vulnerable is config.yml with the gate on vulnerabilities.
+func vulnerable(h *harbortest.Harbor, more string) string {
+	return gated("non-production", "{vulnerabilities: {registry: '"+h.URL+"', ca_file: harbor.pem, user_file: user, token_file: token"+more+"}}", "")
+}
+
+// TestVulnerabilities rolls out, or not, by what a Harbor says of the images.
+func TestVulnerabilities(t *testing.T) {
+	h := harbortest.New(t) // outside of the bubble: its goroutines wait for the network
+	counts := map[string]int{"Critical": 1, "High": 4}
+	h.Put("coin/release:critical", harbortest.Scan{Severity: "Critical", Counts: counts, Private: true})
+	h.Put("coin/release:high", harbortest.Scan{Severity: "High", Private: true})
+	h.Put("coin/release:clean", harbortest.Scan{Severity: "None", Private: true})
+	h.Put("coin/release:new", harbortest.Scan{Unasked: true, Private: true})
+	failed, held, passes := state.Failed, false, state.Succeeded
+	tests := map[string]struct {
+		tag, more string
+		state     state.Outcome
+		again     bool
+		want      string // of the error, or of what the gate says
+		warns     string
+	}{
+		"critical":       {"critical", "", failed, held, "/coin/release:critical has vulnerabilities of severity Critical or worse (1 Critical, 4 High, scanned 2025-12-15)", ""},
+		"high":           {"high", "", passes, held, "1 image scanned, at worst High", ""},
+		"high is much":   {"high", ", severity: High", failed, held, "of severity High or worse (High, scanned", ""},
+		"clean":          {"clean", ", severity: Low", passes, held, "1 image scanned, at worst None", ""},
+		"not scanned":    {"new", "", failed, true, "has not scanned", ""},
+		"goes on":        {"new", ", on_no_answer: warn", passes, held, "", "has not scanned"},
+		"unknown":        {"other", "", failed, true, "does not know", ""},
+		"excepted":       {"other", ", except: ['" + h.Host + "/coin/*']", passes, held, "", ""},
+		"nothing blocks": {"critical", ", severity: none", passes, held, "at worst Critical", "has vulnerabilities of severity High or worse"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.trusting(h, &around{})
+				commit := w.commit("2", configFile, vulnerable(h, test.more), nodeDir+"docker-compose.yml", "services: {web: {image: '"+h.Host+"/coin/release:"+test.tag+"'}}\n")
+				w.start()
+				sync := w.wantLast(commit, test.state)
+				text := sync.Error + w.releaseGate().Passed
+				if sync.Retry != test.again || !strings.Contains(text, test.want) || w.plans() > 0 == (test.state == failed) {
+					w.t.Errorf("again %t, %d plans: %s", sync.Retry, w.plans(), text)
+				}
+				if sync.State == failed && sync.Hint == "" {
+					w.t.Error("there is no remedy")
+				}
+				if warnings := strings.Join(sync.Warnings, "\n"); !strings.Contains(warnings, test.warns) {
+					w.t.Errorf("warnings: %s", warnings)
+				}
+			})
+		})
+	}
+}
+
+// TestHarborIsAway waits for a Harbor, asks it once a look however many images there
+// are, and shows its login nowhere.
+func TestHarborIsAway(t *testing.T) {
+	h := harbortest.New(t)
+	inWorld(t, func(w *world) {
+		w.trusting(h, &around{})
+		h.Answer(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			harbortest.Refuse(w, http.StatusBadGateway, "UNKNOWN", "no "+password)
+		})
+		var services []string
+		for i := range 20 {
+			h.Put(fmt.Sprintf("coin/s%d:1", i), harbortest.Scan{Severity: "Low", Private: true})
+			services = append(services, fmt.Sprintf("s%d: {image: '%s/coin/s%d:1'}", i, h.Host, i))
+		}
+		commit := w.commit("2", configFile, vulnerable(h, ""), nodeDir+"docker-compose.yml", "services: {"+strings.Join(services, ", ")+"}\n")
+		w.start()
+		sync := w.wantLast(commit, state.Failed)
+		if !sync.Retry || !strings.Contains(sync.Error, "cannot answer now (HTTP 502") || sync.Faults != nil {
+			w.t.Errorf("%+v", sync)
+		}
+		if asked := len(h.Requests()); asked > 8 {
+			w.t.Errorf("asked %d times", asked)
+		}
+		record, err := json.Marshal(sync)
+		if err != nil || strings.Contains(string(record), harbortest.Password) {
+			w.t.Errorf("the record shows the login: %s, %v", record, err)
+		}
+		h.Answer(nil)
+		w.pass(time.Hour)
+		w.wantLast(commit, state.Succeeded)
+		if got := w.releaseGate().Passed; !strings.Contains(got, "20 images scanned, at worst Low") {
+			w.t.Errorf("passed with %q", got)
+		}
+	})
+}
+
+// TestWhichHarborIsAsked asks the images' own registry with the node's login for it,
+// and no other; and nobody about images that no Harbor can know.
+func TestWhichHarborIsAsked(t *testing.T) {
+	h := harbortest.New(t)
+	digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	h.Put("library/postgres:17", harbortest.Scan{Severity: "None"}) // of the same name, but another image
+	h.Put("library/redis@"+digest, harbortest.Scan{Severity: "Low"})
+	h.Put("coin/release:1", harbortest.Scan{Severity: "None", Private: true})
+	named := "registry: '" + h.URL + "/', "
+	tests := map[string]struct {
+		image, registry string
+		want            string
+		hosts           string // that logins were read for
+	}{
+		"its own":          {h.Host + "/coin/release:1", "", "1 image scanned, at worst None", h.Host},
+		"elsewhere":        {"postgres:17", named, "is not of " + h.Host + " and has no digest", ""},
+		"by digest":        {"redis:7@" + digest, named, "1 image scanned, at worst Low", h.Host},
+		"Docker Hub":       {"postgres:17", "", "docker.io/library/postgres:17 is of no Harbor", ""},
+		"without project":  {h.Host + "/release:1", "", "belongs to no project", ""},
+		"another registry": {h.Host + "/coin/release:1", "registry: 'https://127.0.0.1:1', ", "has no digest", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				found := &around{user: harbortest.User, word: harbortest.Password}
+				w.trusting(h, found)
+				w.commit("2", configFile, gated("non-production", "{vulnerabilities: {"+test.registry+"ca_file: harbor.pem}}", ""),
+					nodeDir+"docker-compose.yml", "services: {web: {image: '"+test.image+"'}}\n")
+				w.start()
+				if text := w.last().Error + w.releaseGate().Passed; !strings.Contains(text, test.want) {
+					w.t.Errorf("got %q", text)
+				}
+				if got := strings.Join(found.hosts, " "); got != test.hosts {
+					w.t.Errorf("logins for %q, want %q", got, test.hosts)
+				}
+			})
+		})
+	}
+}
+
+// TestHarborsFiles waits for files of the node that are not as they should be.
+func TestHarborsFiles(t *testing.T) {
+	h := harbortest.New(t)
+	h.Put("coin/release:1", harbortest.Scan{Severity: "None"})
+	tests := map[string]struct{ gate, want string }{
+		"no token":  {"user_file: user, token_file: none", "none"},
+		"no ca":     {"ca_file: none", "none"},
+		"no pem":    {"ca_file: user", "holds no certificates"},
+		"a strange": {"severity: Low", "certificate"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.trusting(h, &around{})
+				w.commit("2", configFile, gated("non-production", "{vulnerabilities: {registry: '"+h.URL+"', "+test.gate+"}}", ""),
+					nodeDir+"docker-compose.yml", "services: {web: {image: '"+h.Host+"/coin/release:1'}}\n")
+				w.start()
+				if sync := w.last(); !sync.Retry || !strings.Contains(sync.Error, test.want) || sync.Hint == "" {
+					w.t.Errorf("got %+v", sync)
+				}
+			})
+		})
+	}
+}
+
+// TestDatabaseIsWaitedFor holds a rollout back until the database's port takes
+// connections.
+func TestDatabaseIsWaitedFor(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, func(w *world) {
+		commit := w.commit("2", configFile, gated("non-production", "{database: true}", "database: {host: 127.0.0.1, port: "+port+"}\n"))
+		w.start()
+		sync := w.wantLast(commit, state.Failed)
+		if !sync.Retry || !strings.Contains(sync.Error, "config.yml:5:11: the database "+address+" does not answer") || !strings.Contains(sync.Hint, "deployment.gates.database: false") {
+			w.t.Fatalf("%q %q", sync.Error, sync.Hint)
+		}
+		back, err := net.Listen("tcp", address)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer func() { _ = back.Close() }()
+		w.pass(time.Hour)
+		w.wantLast(commit, state.Succeeded)
+		if got := w.releaseGate().Passed; !strings.Contains(got, "database takes connections") {
+			w.t.Errorf("passed with %q", got)
+		}
+	})
+}
