@@ -54,7 +54,7 @@ func TestRolloutFromNothingThenNothing(t *testing.T) {
 	plan := rollout(t, engine, stack)
 	want := []string{
 		"create network default", "create secret db_access.1", "create config settings",
-		"create service api", "create service each", "create service job", "create service migrate",
+		"create service job", "create service migrate", "create service api", "create service each",
 	}
 	if diff := cmp.Diff(want, lines(plan)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)

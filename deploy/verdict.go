@@ -48,7 +48,19 @@ func (s ServiceResult) fault(before string) error {
 	if s.Node != "" {
 		why += " (on " + s.Node + ")"
 	}
+	if s.job && len(s.Logs) > 0 {
+		why += "; it said last: " + shortened(s.Logs[len(s.Logs)-1])
+	}
 	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: s.hint()}
+}
+
+// shortened keeps a line readable in the middle of a sentence.
+func shortened(line string) string {
+	const limit = 160
+	if runes := []rune(line); len(runes) > limit {
+		return string(runes[:limit]) + "…"
+	}
+	return line
 }
 
 // unwell gives the last line of a health check that failed, "" of any other.

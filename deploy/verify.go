@@ -57,6 +57,7 @@ type ServiceResult struct {
 	Logs     []string `json:"logs,omitempty"`      // its last lines, known secrets masked
 	Seconds  float64  `json:"seconds,omitempty"`   // how long it was waited for, once that is over
 
+	job       bool   // it is there to end
 	task      string // the task that Error is about, or the newest
 	node      string // its node's ID
 	container string // its container's ID
