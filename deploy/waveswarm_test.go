@@ -1,0 +1,225 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// wavesStack has a migration, two services and a cron service.
+func wavesStack(name string) *compose.Stack {
+	stack := newStack(name)
+	for _, short := range []string{"api", "web", "cron_service"} {
+		add(stack, short, nil)
+	}
+	add(stack, "migrate", ending)
+	return stack
+}
+
+// change gives every service of the stack another environment.
+func change(stack *compose.Stack, env ...string) {
+	for name, spec := range stack.Services {
+		container := *spec.TaskTemplate.ContainerSpec
+		container.Env = append(slices.Clone(container.Env), env...)
+		spec.TaskTemplate.ContainerSpec = &container
+		stack.Services[name] = spec
+	}
+}
+
+// seen gives the live services of a stack by their short names.
+func seen(t *testing.T, engine *deploy.Engine, stack *compose.Stack) map[string]swarm.Service {
+	t.Helper()
+	live, err := engine.ObserveServices(t.Context(), stack.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := map[string]swarm.Service{}
+	for name, service := range live.Services {
+		services[strings.TrimPrefix(name, stack.Name+"_")] = service
+	}
+	return services
+}
+
+func TestAFailedMigrationStopsTheRollout(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := wavesStack(on.Stack(t))
+	rollout(t, engine, stack)
+	before := seen(t, engine, stack)
+	change(stack, "JOB_FAIL=migrate")
+
+	var woken []string
+	err := engine.Apply(t.Context(), planFor(t, engine, stack), stack, deploy.ApplyOptions{Progress: func(event deploy.Event) error {
+		if event.Done && event.Step.Action == deploy.ScaleUp {
+			woken = append(woken, event.Step.Name)
+		}
+		return nil
+	}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, says := range []string{"_migrate: task: non-zero exit (1)", "it said last: ", "JOB_FAIL"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+	if diff := cmp.Diff([]string{stack.Name + "_cron_service"}, woken); diff != "" {
+		t.Error(diff)
+	}
+	after := seen(t, engine, stack)
+	for _, name := range []string{"api", "web"} {
+		if before[name].Version != after[name].Version {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if replicas := *after["cron_service"].Spec.Mode.Replicated.Replicas; replicas != 1 {
+		t.Errorf("cron_service is left at %d", replicas)
+	}
+	testRetry(t, engine, stack)
+}
+
+// testRetry plans anew after the failure: the same migration runs once more, and
+// only that one; carried on, a plan runs it as often as it began with.
+func testRetry(t *testing.T, engine *deploy.Engine, stack *compose.Stack) {
+	t.Helper()
+	live, err := engine.Observe(t.Context(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := engine.Rerun(t.Context(), live, stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := deploy.Diff(live, again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0 scale-down cron_service", "1 update migrate", "2 update api", "2 update web", "2 update cron_service"}
+	if diff := cmp.Diff(want, waveLines(plan)); diff != "" {
+		t.Error(diff)
+	}
+	if err := engine.Apply(t.Context(), plan, again, deploy.ApplyOptions{}); err == nil || !strings.Contains(err.Error(), "non-zero exit (1)") {
+		t.Errorf("a retry: %v", err)
+	}
+	if counter := seen(t, engine, stack)["migrate"].Spec.TaskTemplate.ForceUpdate; counter != 1 {
+		t.Errorf("the restart counter is %d", counter)
+	}
+	if carried := planFor(t, engine, plan.Again(stack)); slices.Contains(waveLines(carried), "1 update migrate") {
+		t.Errorf("carried on, it runs again: %v", waveLines(carried))
+	}
+}
+
+// TestAMigrationThatSucceededIsNotRunAgain looks at one that exited with 0.
+func TestAMigrationThatSucceededIsNotRunAgain(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := wavesStack(on.Stack(t))
+	rollout(t, engine, stack)
+	live, err := engine.Observe(t.Context(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := engine.Rerun(t.Context(), live, stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := deploy.Diff(live, again); err != nil || !plan.Empty() {
+		t.Errorf("plan %v, %v", lines(plan), err)
+	}
+	delete(stack.Services, stack.Name+"_migrate")
+	recorder.Reset()
+	if _, err := engine.Rerun(t.Context(), live, stack); err != nil || len(recorder.Calls()) > 0 {
+		t.Errorf("without jobs: %v, %v", recorder.Calls(), err)
+	}
+}
+
+func TestTheNextWaveWaits(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := wavesStack(on.Stack(t))
+	stack.Waves = map[string]int{stack.Name + "_migrate": 1, stack.Name + "_api": 2}
+	rollout(t, engine, stack)
+	change(stack, "JOB_DELAY=1s")
+	rollout(t, engine, stack)
+	services := seen(t, engine, stack)
+	tasks := on.Tasks(t, stack.Name+"_migrate")
+	ended := time.Time{}
+	for _, task := range tasks {
+		if task.Status.State == swarm.TaskStateComplete && task.Status.Timestamp.After(ended) {
+			ended = task.Status.Timestamp
+		}
+	}
+	if ended.IsZero() || !services["api"].UpdatedAt.After(ended) {
+		t.Errorf("api was written at %s, migrate was done at %s", services["api"].UpdatedAt, ended)
+	}
+	well := time.Time{}
+	for _, task := range on.Tasks(t, stack.Name+"_api") {
+		if task.DesiredState == swarm.TaskStateRunning {
+			well = task.Status.Timestamp
+		}
+	}
+	for _, name := range []string{"web", "cron_service"} {
+		if !services[name].UpdatedAt.After(well) {
+			t.Errorf("%s was written at %s, api was well at %s", name, services[name].UpdatedAt, well)
+		}
+	}
+}
+
+// TestApplyIsKilledBetweenWaves ends an application while it waits. The next one
+// finds the first wave written, and waits for it all the same.
+func TestApplyIsKilledBetweenWaves(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := wavesStack(on.Stack(t))
+	rollout(t, engine, stack)
+	change(stack, "JOB_FAIL=migrate", "JOB_DELAY=2s")
+	first := planFor(t, engine, stack)
+	ctx, kill := context.WithCancel(t.Context())
+	err := engine.Apply(ctx, first, stack, deploy.ApplyOptions{Wait: func(ctx context.Context, _ deploy.Wave) error {
+		kill()
+		return ctx.Err()
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	before := seen(t, engine, stack)
+	if replicas := *before["cron_service"].Spec.Mode.Replicated.Replicas; replicas != 0 {
+		t.Errorf("cron_service is at %d", replicas)
+	}
+	plan := planFor(t, engine, stack)
+	if diff := cmp.Diff([]string{"2 update api", "2 update web", "2 update cron_service"}, waveLines(plan)); diff != "" {
+		t.Error(diff)
+	}
+	err = engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{Asleep: first.Asleep()})
+	if err == nil || !strings.Contains(err.Error(), "_migrate: task: non-zero exit (1)") {
+		t.Errorf("then: %v", err)
+	}
+	after := seen(t, engine, stack)
+	if before["api"].Version != after["api"].Version {
+		t.Error("api was written")
+	}
+	if replicas := *after["cron_service"].Spec.Mode.Replicated.Replicas; replicas != 1 {
+		t.Errorf("cron_service is left at %d", replicas)
+	}
+}
+
+// TestOneWaveReadsNothing counts what the engine is asked while a plan is applied.
+func TestOneWaveReadsNothing(t *testing.T) {
+	on, recorder, engine := swarmWith(t)
+	stack := wavesStack(on.Stack(t))
+	delete(stack.Services, stack.Name+"_migrate")
+	delete(stack.Services, stack.Name+"_cron_service")
+	plan := planFor(t, engine, stack)
+	recorder.Reset()
+	if err := engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if calls, writes := recorder.Calls(), recorder.Writes(); len(calls) != len(writes) {
+		t.Errorf("calls %v", calls)
+	}
+}
