@@ -69,7 +69,7 @@ func (a *Agent) serveHistory(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		limit = 20
 	}
-	syncs, err := a.Store.Syncs(limit)
+	syncs, err := a.Store.History(limit)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

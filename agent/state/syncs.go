@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -81,6 +82,8 @@ type Sync struct {
 
 	Deployment *Deployment `json:"deployment,omitempty"` // what it brings, recorded with the plan
 
+	Good bool `json:"good,omitempty"` // its state is one to go back to; only in a History
+
 	Inputs  map[string]string    `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[string]float64   `json:"seconds,omitempty"` // duration of each stage
 	Entered map[string]time.Time `json:"entered,omitempty"` // when each stage began last; apply: first
@@ -133,6 +136,20 @@ func (s *Store) Syncs(limit int) ([]Sync, error) {
 		}
 		return nil
 	})
+	return syncs, err
+}
+
+// History lists up to limit syncs, the newest first, and which of them are good
+// states to go back to.
+func (s *Store) History(limit int) ([]Sync, error) {
+	syncs, err := s.Syncs(limit)
+	if err != nil {
+		return nil, err
+	}
+	good, err := s.AllGood(time.Now())
+	for i := range syncs {
+		syncs[i].Good = slices.ContainsFunc(good, func(one Applied) bool { return one.SyncID == syncs[i].ID })
+	}
 	return syncs, err
 }
 

@@ -43,7 +43,7 @@ func (a *app) history(ctx context.Context, limit int) ([]state.Sync, error) {
 		return nil, err
 	}
 	defer func() { _ = store.Close() }()
-	return store.Syncs(limit)
+	return store.History(limit)
 }
 
 func (a *app) printHistory(syncs []state.Sync) {
@@ -57,9 +57,13 @@ func (a *app) printHistory(syncs []state.Sync) {
 		if sync.Error != "" {
 			what = sync.Stage + ": " + sync.Error
 		}
+		came := string(sync.State)
+		if sync.Good {
+			came += ", good"
+		}
 		rows = append(rows, []string{
 			number(sync.ID), sync.Started.Local().Format(time.DateTime), short(sync.Commit), sync.Ref,
-			orDash(sync.Release), sync.Trigger, took, string(sync.State), what,
+			orDash(sync.Release), sync.Trigger, took, came, what,
 		})
 	}
 	p.table([]string{"ID", "STARTED", "COMMIT", "REF", "RELEASE", "TRIGGER", "TOOK", "STATE", "WHAT"}, rows)
