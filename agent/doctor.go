@@ -58,7 +58,7 @@ type doctor struct {
 
 // Examine probes every dependency of the agent that settings describe: keys,
 // disk, engine, Swarm role, git remote, GitLab token, manifests,
-// registries, images, and those who are told. It changes nothing.
+// registries, images, the database's migrations, and those who are told. It changes nothing.
 func Examine(ctx context.Context, settings *Settings) []Finding {
 	d := &doctor{settings: settings}
 	probes := []struct {
@@ -75,6 +75,7 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		{"manifests", d.checkManifests},
 		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
+		{"migrations", d.checkMigrations},
 		{"notices", d.checkNotices},
 	}
 	for _, p := range probes {

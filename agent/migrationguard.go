@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // listedMigrations is how many migrations a refusal names.
@@ -23,9 +24,12 @@ const decideMigrations = "a person decides: review these migrations; would going
 // after it, or where nobody can know whether some did. A rollback that has begun was
 // let pass before. With --force-migrations what speaks against it is a warning, and
 // on record.
-func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) error {
-	if r.sync.Rollback.Touched {
+func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) (err error) {
+	if r.sync.Rollback.Touched || r.back.whole.Trigger == "drift" { // what ran is put back
 		return nil
+	}
+	if r.migrations, err = r.currentLogin(to); err != nil {
+		return err
 	}
 	refused := r.acrossMigrations(ctx, to)
 	if refused == nil {
@@ -52,7 +56,7 @@ const forcedMigrations = "across migrations, by --force-migrations: "
 // noteForced writes into the audit log, before anything is touched, that a rollback
 // goes across migrations by a person's word.
 func (r *reconcile) noteForced() error {
-	if r.sync.Migration == nil || !r.sync.Migration.Forced {
+	if r.sync.Touched || r.sync.Migration == nil || !r.sync.Migration.Forced {
 		return nil
 	}
 	entry := r.entry(audit.Rollback, audit.Stack, r.sync.Stack)
@@ -76,11 +80,11 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 	switch {
 	case err != nil:
 		return err
-	case r.migrations == nil && proven == nil:
-		return nil
+	case r.migrations == nil && proven == nil && r.sync.Migration == nil:
+		return nil // nobody has ever looked
 	case r.migrations == nil:
-		return fault.New(fault.Place{}, "see where the database stands, and go back by hand: `agent rollback --force-migrations`",
-			"%s was proven with the database at migration %d; where it is now is not known: migration_check is off in the config.yml that is in force", releaseOf(to), *proven)
+		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
+			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
 	}
 	now, _, err := r.patiently(ctx)
 	if err != nil {
@@ -100,6 +104,58 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 	}
 	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
 		*proven, now, releaseOf(to), r.sinceWhen(now), r.between(ctx, *proven, now))
+}
+
+// currentLogin is the newest way into the database that is known: a password may
+// have changed since a good state was recorded. That is the way of the revision
+// that is left, else of the newest good state, else of the one to go back to, as
+// long as all mean the same table.
+func (r *reconcile) currentLogin(to *state.Applied) (*migrations, error) {
+	own, left := r.migrations, r.back.left
+	if left == nil {
+		newest, err := r.Store.Newest()
+		if err != nil {
+			return nil, fmt.Errorf("recall good states: %w", err)
+		}
+		if newest != nil && newest.SyncID != to.SyncID {
+			left = r.loginOf(newest)
+		}
+	}
+	if left == nil || own != nil && !own.same(left) {
+		return own, nil
+	}
+	return left, nil
+}
+
+// loginOf is how a good state asks the database; nil where that cannot be had.
+func (r *reconcile) loginOf(good *state.Applied) *migrations {
+	files, err := r.Store.Files(good)
+	if err != nil || files == nil {
+		return nil
+	}
+	node, err := manifests.Load(files, r.Settings.Environment, r.Settings.Node)
+	if err != nil || !node.Config.Deployment.MigrationCheck.Enabled {
+		return nil
+	}
+	keys, err := r.Keys()
+	if err != nil {
+		return nil
+	}
+	set, err := OpenSecrets(node, keys)
+	if err != nil {
+		return nil
+	}
+	defer set.Wipe()
+	found, err := migrationsOf(node, set, r.Settings.CheckDir)
+	if err != nil {
+		return nil
+	}
+	return found
+}
+
+// same tells whether both mean the same table of the same database.
+func (m *migrations) same(other *migrations) bool {
+	return m.Table == other.Table && m.Column == other.Column && m.Host == other.Host && m.Port == other.Port && m.Name == other.Name
 }
 
 // sinceWhen says that the migrations are not those of the rollout that failed.

@@ -124,7 +124,7 @@ func (w *world) start() {
 	settings := agent.DefaultSettings()
 	settings.Environment, settings.Node, settings.Interval, settings.AllowRewrite = "sandbox", "node3", interval, w.allow
 	w.store = store
-	settings.StateDir = w.dir
+	settings.StateDir, settings.CheckDir = w.dir, w.dir
 	if w.audit, err = agent.OpenAudit(&settings, "test", store, slog.New(slog.DiscardHandler)); err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "notices"}
+var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "migrations", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -67,13 +67,13 @@ func TestDoctor(t *testing.T) {
 		depend  string // what is not looked at then
 	}{
 		{"interval", set("interval", "1ms"), "settings", "fail", said{"under one second", "30s is usual"}, ""},
-		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests registries images"},
-		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests registries images"},
+		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests registries images migrations"},
+		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests registries images migrations"},
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no keys are set", "set age_key_files"}, ""},
 		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
-		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images notices"},
-		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images notices"},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images migrations notices"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images migrations notices"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
 		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
@@ -89,7 +89,10 @@ func TestDoctor(t *testing.T) {
 				node3 + "node.env": l.nodeEnv("1", "HOOK=https://hooks.example.com/x"),
 			})
 		}, "notices", "warn", said{node3 + "node.env:3:", "make a new webhook"}, ""},
-		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "registries images"},
+		{"database", func() {
+			l.commit("migrations", map[string]string{config: good[config] + "  migration_check: {enabled: true}\ndatabase: {host: 127.0.0.1, port: 1, name: coin, user: coin}\n"})
+		}, "migrations", "fail", said{"read the migrations of coin@127.0.0.1:1/coin: got no connection: ", "see that the database is up"}, ""},
+		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "registries images migrations"},
 		{"images", func() { l.commit("tag", map[string]string{node3 + "node.env": l.nodeEnv("nowhere", "")}) }, "images", "fail", said{missing, "check TAG"}, ""},
 	}
 	for _, test := range tests {
