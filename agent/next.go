@@ -18,10 +18,40 @@ func NextStep(sync *state.Sync) string {
 	case state.Failed:
 		return nextAfterFailure(sync)
 	case state.RolledBack:
+		if resumed(sync) {
+			return "wait: it is rolled out again"
+		}
 		return "mend or revert the release by a merge; `agent resume` rolls out this commit again"
 	case state.Succeeded, state.Superseded:
 	}
 	return ""
+}
+
+// NextFor says what a person is to do about the node.
+func NextFor(s *Status) string {
+	switch {
+	case !s.Running:
+		return "`systemctl start coin-agent`; `journalctl -u coin-agent` says why it ended"
+	case s.Sync != nil && !s.Sync.State.Final():
+		return NextStep(s.Sync)
+	case s.PollError != "" && (s.Sync == nil || s.Sync.State == state.Succeeded):
+		return "`agent doctor` says what does not answer, and the remedy; what runs goes on to run"
+	case s.Sync == nil:
+		return "wait: the agent looks for the first time"
+	case s.Sync.State != state.Succeeded && s.Desired != nil && s.Sync.Commit != s.Desired.Commit:
+		return "wait for the next look: a newer commit is there"
+	case s.Sync.State != state.Succeeded:
+		return NextStep(s.Sync)
+	case len(s.Drift) > 0:
+		return "`agent diff` shows what was changed by hand, `agent sync` puts back what was applied"
+	case s.Pause != nil:
+		return "nothing to do; `agent resume` ends the pause"
+	case !s.InSync:
+		return "wait for the next look"
+	case len(s.Overdue) > 0:
+		return "rotate the secrets that are overdue"
+	}
+	return "nothing to do"
 }
 
 func nextAfterFailure(sync *state.Sync) string {
@@ -29,11 +59,11 @@ func nextAfterFailure(sync *state.Sync) string {
 	switch {
 	case sync.Retry:
 		return "nothing: it is tried again by itself; should it stay so: `agent doctor`"
-	case back != nil && back.Refused != "":
+	case back != nil && back.Refused != "" && back.To != 0:
 		return fmt.Sprintf("decide what is to become of it: `agent show %d -o report` says what lies between", sync.ID)
 	case back != nil && back.Error != "":
 		return fmt.Sprintf("see what did not come back: `agent show %d`; `agent rollback` tries it again", sync.ID)
-	case sync.Touched:
+	case sync.Touched && (back == nil || back.To != 0):
 		return "mend or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
 	}
 	return "mend or revert it by a merge; `agent retry` tries this commit again"

@@ -80,6 +80,8 @@ type Status struct {
 
 	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
 	Notices *notify.Health `json:"notices,omitempty"`
+
+	Next string `json:"next"` // what a person is to do now
 }
 
 // AppliedStatus is the revision that runs.
@@ -111,6 +113,7 @@ func (a *Agent) Status() Status {
 	status.Notices = a.Notices.health()
 	status.InSync = v.pollError == nil && len(v.drift) == 0 && v.desired != nil && v.sync != nil &&
 		v.sync.State == state.Succeeded && v.sync.Commit == v.desired.Commit
+	status.Next = NextFor(&status)
 	return status
 }
 
@@ -131,6 +134,7 @@ func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
 	if status.Pause != nil && status.Pause.Over(time.Now()) {
 		status.Pause = nil
 	}
+	status.Next = NextFor(&status)
 	return status, nil
 }
 
@@ -142,7 +146,7 @@ func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Sta
 	}
 	if last != nil {
 		brief := *last
-		brief.Plan, brief.Services, brief.Inputs = nil, nil, nil
+		brief.Plan, brief.Services, brief.Inputs, brief.Deployment = nil, nil, nil, nil
 		if brief.Rollback != nil {
 			taken := *brief.Rollback
 			taken.Plan, taken.ServicesOf = nil, nil

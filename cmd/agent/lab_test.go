@@ -42,6 +42,10 @@ func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 const sideBySide = 8
 
 func testMain(m *testing.M) int {
+	if err := os.Setenv("TZ", "UTC"); err != nil { // what is shown is the same wherever the tests run
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	flag.Parse()
 	if n := flag.Lookup("test.parallel"); n != nil && n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		if err := n.Value.Set(strconv.Itoa(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {

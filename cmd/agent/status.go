@@ -73,6 +73,7 @@ func (*app) printStatusTo(p printer, s agent.Status) {
 	if s.Applied != nil {
 		p.line("  applied   %s release %s, %s", short(s.Applied.Commit), orDash(s.Applied.Release), ago(s.Applied.At))
 	}
+	printHeld(p, s)
 	if s.Sync != nil {
 		printSync(p, s.Sync, s.Progress, s.Rollout)
 		printWait(p, s)
@@ -90,6 +91,8 @@ func (*app) printStatusTo(p printer, s agent.Status) {
 	printOverdue(p, s)
 	printNotices(p, s)
 	printServices(p, s)
+	p.line("")
+	p.line("next: %s", s.Next)
 }
 
 // printWait shows the services that are waited for, or what is known of those over
@@ -111,12 +114,18 @@ func verdict(p printer, s agent.Status) string {
 	switch {
 	case !s.Running:
 		return p.paint(red, "the agent does not run")
+	case s.InSync && s.Pause != nil:
+		return p.paint(green, "in sync") + p.paint(yellow, ", paused")
 	case s.InSync:
 		return p.paint(green, "in sync")
 	case s.Sync != nil && s.Sync.State == state.Failed:
 		return p.paint(red, "failed")
 	case s.Sync != nil && !s.Sync.State.Final():
 		return p.paint(yellow, string(s.Sync.State))
+	case s.Pinned != nil && len(s.Drift) > 0:
+		return p.paint(yellow, "rolled back, drifted")
+	case s.Pinned != nil:
+		return p.paint(yellow, "rolled back")
 	case len(s.Drift) > 0:
 		return p.paint(yellow, "drifted")
 	case s.PollError != "":
@@ -140,24 +149,14 @@ func printSync(p printer, sync *state.Sync, progress string, rollout *agent.Roll
 		where = " at " + sync.Stage
 	}
 	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
-	if sync.Error != "" {
-		for _, one := range sync.All() {
-			p.line("            %s", p.paint(red, sync.Stage+": "+one.Error))
-			printHint(p, one.Hint)
-		}
-		if sync.Retry {
-			p.line("            it is tried again by itself")
-		} else {
-			p.line("            held: a new commit or `agent sync` tries again")
-		}
-	} else if sync.Waiting != "" {
-		p.line("            waiting: %s", sync.Waiting)
-	} else if sync.Summary != "" {
-		p.line("            %s", sync.Summary)
-	}
+	printStanding(p, sync)
 	if text := checksText(sync); text != "" {
 		p.line("            checks: %s", text)
 	}
+	if text := migrationText(sync.Migration); text != "" {
+		p.line("            migrations: %s", text)
+	}
+	printWayBack(p, sync)
 	if progress != "" && rollout == nil {
 		p.line("            %s", progress)
 	}

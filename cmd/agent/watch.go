@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
 )
 
 // watchStatus shows the status again and again: on a terminal in one place, in a
@@ -73,6 +74,8 @@ func statusLines(s agent.Status) map[string]string {
 	if s.Sync != nil {
 		first += fmt.Sprintf("; sync #%d of %s %s", s.Sync.ID, short(s.Sync.Commit), s.Sync.State)
 		switch {
+		case s.Sync.State == state.Waiting:
+			first += ": " + tidy(s.Sync.Waiting)
 		case !s.Sync.State.Final():
 			first += " at " + s.Sync.Stage
 		case s.Sync.Error != "":

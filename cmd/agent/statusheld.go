@@ -1,0 +1,87 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// printHeld says what a person, or a rollback, keeps the node from.
+func printHeld(p printer, s agent.Status) {
+	if at := s.Pinned; at != nil {
+		why := ""
+		if at.Reason != "" {
+			why = ": " + tidy(at.Reason)
+		}
+		p.line("  pinned    at %s release %s since %s by %s%s", short(at.Commit), orDash(at.Release), at.Since.Local().Format(time.DateTime), at.By, why)
+	}
+	if pause := s.Pause; pause != nil {
+		until := "somebody resumes"
+		if !pause.Until.IsZero() {
+			until = agent.Clock(pause.Until.Local(), time.Now())
+		}
+		p.line("  paused    until %s, since %s by %s: %s", until, pause.Since.Local().Format(time.DateTime), pause.Actor, tidy(pause.Reason))
+	}
+}
+
+// printStanding says what went wrong, what is waited for, or what was done.
+func printStanding(p printer, sync *state.Sync) {
+	switch {
+	case sync.Error != "":
+		for _, one := range sync.All() {
+			p.line("            %s", p.paint(red, sync.Stage+": "+one.Error))
+			printHint(p, one.Hint)
+		}
+		if sync.Retry {
+			p.line("            it is tried again by itself")
+		} else if sync.State == state.Failed {
+			p.line("            held: a new commit, or `agent retry`, tries again")
+		}
+	case sync.Waiting != "":
+		printWaiting(p, sync)
+	case sync.Summary != "":
+		p.line("            %s", sync.Summary)
+	}
+}
+
+// printWaiting shows each gate that a sync waits at, for how long, and until when.
+func printWaiting(p printer, sync *state.Sync) {
+	shown := false
+	for _, gate := range sync.Gates {
+		if gate.Waiting == "" {
+			continue
+		}
+		text := "waiting: " + tidy(gate.Waiting)
+		if !gate.Since.IsZero() {
+			text += ", for " + roughly(time.Since(gate.Since))
+		}
+		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
+			text += ", until " + agent.Clock(gate.Until.Local(), time.Now())
+		}
+		p.line("            %s", text)
+		shown = true
+	}
+	if !shown {
+		p.line("            waiting: %s", tidy(sync.Waiting))
+	}
+}
+
+// printWayBack says what became of going back.
+func printWayBack(p printer, sync *state.Sync) {
+	back := sync.Rollback
+	switch {
+	case back == nil || sync.Unchanged:
+	case sync.State == state.RolledBack:
+		if sync.Error != "" {
+			p.line("            %s", p.paint(yellow, tidy(sync.Summary)))
+		}
+	case back.Refused != "":
+		p.line("            %s", p.paint(red, "not rolled back: "+tidy(back.Refused)))
+		printHint(p, tidy(back.Hint))
+	default:
+		p.line("            %s", p.paint(yellow, "rollback: "+tidy(agent.RollbackOutcome(back))))
+		printHint(p, tidy(back.Hint))
+	}
+}
