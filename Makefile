@@ -5,7 +5,7 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
-.PHONY: build demo test lint check fuzz bench docs
+.PHONY: build demo test walk lint check fuzz bench docs
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -16,6 +16,10 @@ demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it r
 test: ## all tests, with the race detector, on a private engine
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
 	go test -race -timeout 30m ./...
+
+walk: ## a node led astray at random for ROUNDS rounds (200), by SEED where one is given
+	scripts/need dockerd docker git gcc
+	WALK_ROUNDS=$(or $(ROUNDS),200) WALK_SEED=$(SEED) go test -count 1 -timeout 3h -v -run 'TestRandomWalk$$' ./cmd/agent
 
 lint: $(LINT)
 	$(LINT) run ./...

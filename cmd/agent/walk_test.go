@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -34,8 +33,8 @@ type walk struct {
 	lastLook      time.Time
 	looked, looks int // how many different ones were seen, and are to be
 
-	status40  *agent.Status // what the oracle saw last
-	history40 []state.Sync
+	seen   *agent.Status     // what the oracle saw last
+	proven map[uint64]proven // by sync
 }
 
 // number reads a whole number from the environment.
@@ -56,7 +55,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	t.Helper()
 	w := &walk{
 		application: newApplication(t, swarmtest.Own(t)), random: rand.New(rand.NewPCG(seed, 0)),
-		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]map[string]bool{},
+		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]map[string]bool{}, proven: map[uint64]proven{},
 	}
 	w.settings["engine"], w.settings["log_level"] = w.swarm.Host, "info"
 	w.path = w.config()
@@ -75,7 +74,7 @@ func (w *walk) cli(args ...string) (code int, stdout, stderr string) {
 // push commits a release.
 func (w *walk) push(message string, r release) {
 	w.t.Helper()
-	w.head = w.application.release(message, r)
+	w.head = w.release(message, r)
 	w.releases[w.head] = r
 }
 
@@ -104,7 +103,7 @@ func TestRandomWalk(t *testing.T) {
 		what := w.round()
 		t.Logf("round %d: %s …", round+1, what)
 		w.becomesRight()
-		sync := w.status40.Sync
+		sync := w.seen.Sync
 		t.Logf("round %d: %s: #%d %s in %s: %s%s%s", round+1, what, sync.ID, sync.State,
 			time.Since(began).Round(time.Millisecond), sync.Summary, sync.Waiting, sync.Error)
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -43,6 +46,18 @@ func (w *walk) moves() []move {
 		{"another policy", 6, w.policy},
 		{"a change by hand", 10, w.byHand},
 		{"agent sync", 4, func() func() { return w.asks("sync", "--wait") }},
+		{"agent rollback", 8, func() func() { return w.asks("rollback", "--yes", "--reason", "at random") }},
+		{"agent rollback to any", 3, w.backToAny},
+		{"agent rollback of a service", 3, func() func() { return w.asks("rollback", "--yes", "--service", w.anyService()) }},
+		{"agent pause", 2, w.pause},
+	}
+	switch {
+	case w.paused:
+		moves = append(moves, move{"agent resume", 60, w.resume})
+	case w.seen.Sync.State == state.RolledBack:
+		moves = append(moves, move{"agent resume", 15, w.resume})
+	case w.seen.Sync.State == state.Failed:
+		moves = append(moves, move{"agent retry", 10, func() func() { return w.asks("retry", "--wait") }})
 	}
 	for _, trouble := range troubles {
 		moves = append(moves, move{"a commit with " + string(trouble), 5, func() func() {
@@ -85,10 +100,36 @@ func (w *walk) policy() func() {
 	return nil
 }
 
+func (w *walk) anyService() string {
+	return []string{"web", "worker", "cron_service"}[w.random.IntN(3)]
+}
+
+func (w *walk) pause() func() {
+	w.paused = true
+	if code, out, errs := w.cli("pause", "--reason", "at random"); code != exitDone {
+		w.t.Errorf("pause: exit %d: %s%s", code, out, errs)
+	}
+	return nil
+}
+
+func (w *walk) resume() func() {
+	w.paused = false
+	if code, out, errs := w.cli("resume"); code != exitDone {
+		w.t.Errorf("resume: exit %d: %s%s", code, out, errs)
+	}
+	return nil
+}
+
+// backToAny goes back to a state that was good, the one that runs among them.
+func (w *walk) backToAny() func() {
+	ids := slices.Sorted(maps.Keys(w.proven))
+	return w.asks("rollback", "--yes", "--to", fmt.Sprint(ids[w.random.IntN(len(ids))]))
+}
+
 // byHand changes a service behind the agent's back.
 func (w *walk) byHand() func() {
 	w.excused[w.head], w.looks = true, 3 // the second may have begun before
-	service := []string{"web", "worker", "cron_service"}[w.random.IntN(3)]
+	service := w.anyService()
 	change := [][]string{
 		{"--replicas", fmt.Sprint(1 + w.random.IntN(3))},
 		{"--image", fmt.Sprintf("coin-test/app:%d", 1+w.random.IntN(2))},

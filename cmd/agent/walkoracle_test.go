@@ -33,7 +33,7 @@ func (w *walk) right() error {
 	if err != nil {
 		return err
 	}
-	w.status40, w.history40 = &status, history
+	w.seen = &status
 	return errors.Join(w.rightState(&status, history, live), w.rightSecrets(live), w.rightMigrations(live),
 		w.rightStatuses(history), w.rightAudit())
 }
@@ -149,61 +149,92 @@ func notRunning(name string, service liveService, want int) []string {
 	return nil
 }
 
+// proven is a state that the history calls good: the release that each service is of.
+type proven map[string]release
+
+func whole(r release) proven {
+	all := proven{}
+	for _, name := range walkServices {
+		all[name] = r
+	}
+	return all
+}
+
+// goodStates reads from the history what was proven, by sync, and what is now.
+func (w *walk) goodStates(history []state.Sync) (now proven) {
+	for _, sync := range slices.Backward(history) {
+		switch {
+		case sync.Unchanged:
+			continue
+		case sync.State == state.Succeeded:
+			now = whole(w.releases[sync.Commit])
+		case sync.State == state.RolledBack && sync.Rollback != nil:
+			now = w.wentBack(now, sync.Rollback)
+		default:
+			continue
+		}
+		w.proven[sync.ID] = now
+	}
+	return now
+}
+
+// wentBack is what runs after a rollback. A one-shot job is never run again to go back.
+func (w *walk) wentBack(from proven, taken *state.Rollback) proven {
+	now := maps.Clone(w.proven[taken.To])
+	for _, name := range walkServices {
+		if len(taken.Services) > 0 && !slices.Contains(taken.Services, w.stack+"_"+name) {
+			now[name] = from[name]
+		}
+	}
+	return now
+}
+
 // rightState compares what runs with what the last sync's state promises.
 func (w *walk) rightState(status *agent.Status, history []state.Sync, live map[string]liveService) error {
-	sync := status.Sync
-	good, hasGood := w.good(history)
+	sync, head, good := status.Sync, w.releases[w.head], w.goodStates(history)
 	switch sync.State {
-	case state.Succeeded, state.RolledBack:
-		if !hasGood {
-			return errors.New("the history has no good state")
-		}
-		if head := w.releases[w.head]; sync.State == state.Succeeded && head.trouble != sound {
+	case state.Succeeded:
+		if head.trouble != sound {
 			return fmt.Errorf("a release with %s has succeeded", head.trouble)
 		}
-		return w.equals(status, live, good, sync.State == state.RolledBack)
+		return w.equals(status, live, good)
+	case state.RolledBack:
+		if taken := sync.Rollback; taken != nil && taken.Auto && head.trouble == sound && !w.excused[w.head] {
+			return fmt.Errorf("nothing is wrong with the release, and it was rolled back: %s: %s", sync.Stage, sync.Error)
+		}
+		return w.equals(status, live, good)
 	case state.Waiting:
 		if sync.Waiting == "" || !w.paused {
 			return fmt.Errorf("it waits for %q", sync.Waiting)
 		}
 		return nil
 	case state.Failed:
-		return w.rightFailure(sync, history, hasGood)
+		return w.rightFailure(sync, history, good != nil)
 	case state.Pending, state.Running, state.Superseded:
 	}
 	return fmt.Errorf("the last sync is %s", sync.State)
 }
 
-// good gives the release that the history calls good last.
-func (w *walk) good(history []state.Sync) (release, bool) {
-	for _, sync := range history {
-		switch {
-		case sync.State == state.Succeeded:
-			return w.releases[sync.Commit], true
-		case sync.State == state.RolledBack && sync.Rollback != nil:
-			return w.releases[sync.Rollback.Commit], true
-		}
+// equals compares the stack with what was proven. What differs has to be the very
+// drift that the status shows, where drift is only reported.
+func (w *walk) equals(status *agent.Status, live map[string]liveService, want proven) error {
+	if want == nil {
+		return errors.New("the history has no good state")
 	}
-	return release{}, false
-}
-
-// equals compares the stack with a release. What differs has to be the very drift
-// that the status shows, where drift is reported only.
-func (w *walk) equals(status *agent.Status, live map[string]liveService, want release, back bool) error {
 	var all []string
 	drifted := map[string]bool{}
 	for _, name := range walkServices {
-		if back && name == "migrate" {
-			continue // a one-shot job is never run again to go back
+		if status.Sync.State == state.RolledBack && name == "migrate" {
+			continue // it has the spec that it was run with last
 		}
-		unlike := w.unlike(live, name, want)
-		if len(unlike) > 0 && !want.correct {
+		unlike := w.unlike(live, name, want[name])
+		switch {
+		case len(unlike) > 0 && want[name].correct && !w.paused:
+			all = append(all, unlike...)
+		case len(unlike) > 0:
 			drifted[w.stack+"_"+name] = true
-			continue
-		}
-		all = append(all, unlike...)
-		if name != "migrate" {
-			all = append(all, notRunning(name, live[name], want.tasks(name))...)
+		case name != "migrate":
+			all = append(all, notRunning(name, live[name], want[name].tasks(name))...)
 		}
 	}
 	for name := range live {
@@ -215,7 +246,7 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want re
 	for _, step := range status.Drift {
 		shown[step.Name] = true
 	}
-	if !maps.Equal(drifted, shown) {
+	if len(all) == 0 && !maps.Equal(drifted, shown) {
 		all = append(all, fmt.Sprintf("drifted: %v, shown: %v", slices.Sorted(maps.Keys(drifted)), slices.Sorted(maps.Keys(shown))))
 	}
 	if len(all) > 0 {

@@ -211,7 +211,7 @@ services:
     environment: {SERVICE_NAME: worker, APP_RELEASE: $V_WORKER, CRASH_AFTER: "$CRASH_AFTER"}
     deploy:
       restart_policy: {delay: 100ms}
-      update_config: {monitor: 500ms}
+      update_config: {monitor: $MONITOR}
   migrate:
     <<: *common
     image: coin-test/app:$TAG_MIGRATE
@@ -240,6 +240,11 @@ func (a *application) files(r release) map[string]string {
 	}
 	if r.trouble == swarmBack {
 		env += "FAILURE_ACTION=rollback\n"
+	}
+	if r.trouble == crashLoop {
+		env += "MONITOR=4s\n" // a busy engine tells late of a task that has ended
+	} else {
+		env += "MONITOR=500ms\n"
 	}
 	env += fmt.Sprintf("TAG_CRON_SERVICE=%d\nTAG_MIGRATE=%d\nTAG_WORKER=%d\n", r.tags["cron_service"], r.tags["migrate"], r.tags["worker"])
 	env += fmt.Sprintf("V_CRON_SERVICE=%d\nV_MIGRATE=%d\nV_WORKER=%d\nV_WEB=%d\n", r.versions["cron_service"], r.versions["migrate"], r.versions["worker"], r.versions["web"])
