@@ -48,6 +48,7 @@ func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) (err 
 	noted.Forced = true
 	r.sync.Migration = &noted
 	r.warn(forcedMigrations + refused.Error())
+	r.plan.Warnings = append(r.plan.Warnings, forcedMigrations+refused.Error()) // for whoever looks at it first
 	return nil
 }
 
