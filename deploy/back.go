@@ -36,7 +36,7 @@ func Backwards(live *Live, before *compose.Stack, only []string) Back {
 		case !there:
 			back.Left = append(back.Left, name)
 		default:
-			stack.Services[name] = existing.Spec
+			stack.Services[name] = left(existing.Spec, live)
 			if len(serviceChanges(existing.Spec, spec, live.networkName)) > 0 {
 				back.Left = append(back.Left, name)
 			}
@@ -49,13 +49,20 @@ func Backwards(live *Live, before *compose.Stack, only []string) Back {
 		if goes(name) || existing.Spec.Labels[compose.LabelStack] != before.Name {
 			continue
 		}
-		stack.Services[name] = existing.Spec
+		stack.Services[name] = left(existing.Spec, live)
 		if !endsByItself(before.Name, existing.Spec) {
-			follow.Services[name] = existing.Spec
+			follow.Services[name] = stack.Services[name]
 		}
 	}
 	narrowed(&stack, only)
 	return back
+}
+
+// left is the spec of a service that stays as it is, with its networks by their names:
+// their IDs are the engine's, and what is recorded outlives them.
+func left(spec swarm.ServiceSpec, live *Live) swarm.ServiceSpec {
+	spec.TaskTemplate.Networks = canonicalNetworks(spec.TaskTemplate.Networks, live.networkName)
+	return spec
 }
 
 // endsByItself tells whether a service runs to its end, so that a write would run
