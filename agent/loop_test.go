@@ -123,38 +123,32 @@ func TestEnvironmentErrors(t *testing.T) {
 	}
 }
 
+// Where auto_deploy is off, `agent sync` is the word that a rollout waits for.
 func TestGate(t *testing.T) {
-	config := "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"
-	for reason, more := range map[string]string{
-		"auto_deploy is off":   "deployment: {auto_deploy: false}\n",
-		"approval is required": "approval: {required: true}\n",
-	} {
-		t.Run(reason, func(t *testing.T) {
-			inWorld(t, func(w *world) {
-				commit := w.commit("2", configFile, config+more)
-				w.start()
-				sync := w.wantLast(commit, state.Waiting)
-				w.told(commit, gitlab.Pending)
-				if want := reason + "; `agent sync` on the node rolls it out"; sync.Waiting != want || w.description != "waiting: "+want {
-					w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
-				}
-				w.poll()
-				w.halt()
-				w.start()
-				w.poll()
-				if w.plans() != 0 || w.last().ID != sync.ID {
-					w.t.Errorf("it did not wait: %+v", w.last())
-				}
-				if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
-					w.t.Fatal(err)
-				}
-				done := w.wantLast(commit, state.Succeeded)
-				if done.ID != sync.ID || done.Waiting != "" || w.plans() != 1 {
-					w.t.Errorf("rolled out as %+v", done)
-				}
-			})
-		})
-	}
+	inWorld(t, func(w *world) {
+		const reason = "auto_deploy is off; `agent sync` on the node rolls it out"
+		commit := w.commit("2", configFile, string(w.files[configFile].Data)+"deployment: {auto_deploy: false}\n")
+		w.start()
+		sync := w.wantLast(commit, state.Waiting)
+		w.told(commit, gitlab.Pending)
+		if sync.Waiting != reason || w.description != "waiting: "+reason {
+			w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
+		}
+		w.poll()
+		w.halt()
+		w.start()
+		w.poll()
+		if w.plans() != 0 || w.last().ID != sync.ID {
+			w.t.Errorf("it did not wait: %+v", w.last())
+		}
+		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+			w.t.Fatal(err)
+		}
+		done := w.wantLast(commit, state.Succeeded)
+		if done.ID != sync.ID || done.Waiting != "" || w.plans() != 1 {
+			w.t.Errorf("rolled out as %+v", done)
+		}
+	})
 }
 
 func TestSuperseded(t *testing.T) {

@@ -59,19 +59,23 @@ type world struct {
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	onVerify    func()                    // before services are looked after
+	moment      func()                    // whenever the agent asks or tells something; nil for nothing
 	live        map[string]swarm.ServiceSpec
 	networks    map[string]network.CreateOptions
 	secrets     map[string]swarm.Secret
 	surveys     int // how often all versions were asked for
 	stockErr    error
-	failedJobs  map[string]bool // by full name
-	lost        bool            // an apply reaches the engine, and the agent is stopped before it hears of that
-	applied     int             // plans that were applied
+	failedJobs  map[string]bool                 // by full name
+	followed    [][]string                      // the services of each wait
+	verify      func(ctx context.Context) error // instead of onVerify, without the lock
+	lost        bool                            // an apply reaches the engine, and the agent is stopped before it hears of that
+	applied     int                             // plans that were applied
 	reported    []gitlab.Report
 	description string
 	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
 	after       func()                           // ends what notices started
 	others      *neighbours                      // the other nodes' statuses; nil where no GitLab is configured
+	merges      *merges                          // the merge requests; nil where no GitLab is configured
 	change      func(*agent.Parts)               // what the agent is made of; nil for nothing else
 }
 
@@ -135,6 +139,9 @@ func (w *world) start() {
 	parts := agent.Parts{
 		Notices: notices, Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
 		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
+	}
+	if w.merges != nil {
+		parts.Approvals = w.merges
 	}
 	if w.others != nil {
 		parts.Statuses = w.others
@@ -263,10 +270,18 @@ func (w *world) Descends(context.Context, string, string) (bool, error) {
 func (w *world) Enqueue(report gitlab.Report) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.instantly()
 	if n := len(w.reported); n == 0 || w.reported[n-1] != report {
 		w.reported = append(w.reported, report)
 	}
 	return nil
+}
+
+// instantly tells of a moment at which a test may look, or keep what there is.
+func (w *world) instantly() {
+	if w.moment != nil {
+		w.moment()
+	}
 }
 
 // Health says that all is well.
@@ -282,6 +297,7 @@ func (e engine) Observe(_ context.Context, stack *compose.Stack) (*deploy.Live, 
 func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
+	e.w.instantly()
 	live := &deploy.Live{Stack: name, Services: map[string]swarm.Service{}, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
 	for name, spec := range e.w.live {
 		live.Services[name] = swarm.Service{ID: name, Spec: spec}
@@ -322,6 +338,7 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 		return err
 	}
 	e.w.applied++
+	e.w.instantly()
 	for name, options := range want.Networks {
 		e.w.networks[name] = options
 	}
@@ -334,6 +351,7 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 		return err
 	}
 	e.w.live = want.Services
+	e.w.instantly()
 	if e.w.lost {
 		e.w.mu.Unlock()
 		<-ctx.Done()
@@ -348,9 +366,13 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 	return nil
 }
 
-func (e engine) Verify(context.Context, *compose.Stack, deploy.VerifyOptions) (deploy.Result, error) {
+func (e engine) Verify(ctx context.Context, want *compose.Stack, _ deploy.VerifyOptions) (deploy.Result, error) {
+	if err := e.followedServices(ctx, want); err != nil {
+		return deploy.Result{}, err
+	}
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
+	e.w.instantly()
 	if e.w.onVerify != nil {
 		e.w.onVerify()
 	}

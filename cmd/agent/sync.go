@@ -30,7 +30,7 @@ recorded, what is rolled out now does not wait for the end of a freeze.
 
 With --wait the exit code is 3 where the rollout waits for something.`,
 		Example: "  agent sync --wait\n  agent sync --override-freeze --reason \"the fix for the outage\"",
-		Args:  noArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onlyOne(cmd, "once", "dry-run", "wait"); err != nil {
 				return err
