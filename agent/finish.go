@@ -60,6 +60,7 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
 	r.sync = newSync(r.revision, cause.trigger, time.Now())
 	r.sync.Actor, r.sync.Override = cause.who(r.revision), cause.override
+	r.sync.Group = inherited(last, r.revision.Commit)
 	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", cause.trigger)
 	return r.save()
 }
@@ -208,6 +209,7 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 		}
 	})
 	a.Metrics.ended(a.snapshot().applied, sync)
+	a.Metrics.wentBack(sync)
 	if sync.State == state.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}

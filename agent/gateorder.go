@@ -10,7 +10,6 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
 
 // statuses tells how the nodes stand with a commit.
@@ -71,30 +70,57 @@ func statusName(environment, node string) string { return "coin-agent/" + enviro
 // has proven already needs nobody's leave, such as the correction of a drift.
 func (r *reconcile) gateOrder(ctx context.Context) (ruling, error) {
 	config := r.node.Config
-	r.joinGroup(config)
-	before := config.Before(r.Settings.Node)
-	if len(before) == 0 || r.proven() {
+	before, others := config.Before(r.Settings.Node), config.Others(r.Settings.Node)
+	if len(before)+len(others) == 0 || r.proven() {
 		return ruling{}, nil
 	}
 	if slices.ContainsFunc(r.sync.Gates, func(g state.Gate) bool { return g.Waiting != "" }) {
 		return ruling{passed: "not asked while others wait"}, nil
 	}
+	concerned := before
+	if len(others) > 0 {
+		concerned = others
+	}
+	names := strings.Join(concerned, ", ")
 	if r.Statuses == nil {
-		return ruling{waiting: fmt.Sprintf("waiting for %s, but cannot know whether it has succeeded: no GitLab is configured (set gitlab_url, or strategy: parallel in config.yml)",
-			strings.Join(before, ", "))}, nil
+		return ruling{waiting: "waiting for " + names + ", but cannot know how they do: no GitLab is configured (set gitlab_url, or strategy: parallel in config.yml)"}, nil
 	}
-	stand, err := r.standings(ctx, r.sync.Commit, before)
+	stand, err := r.standings(ctx, r.sync.Commit, concerned)
+	if ctx.Err() != nil {
+		return ruling{}, ctx.Err() // the agent is stopping
+	}
 	if err != nil {
-		return ruling{waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", strings.Join(before, ", "), err), unattended: true}, nil
+		return ruling{waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", names, err), unattended: true}, nil
 	}
-	if i := slices.IndexFunc(stand, standing.failed); i >= 0 {
-		return ruling{waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node goes on once that one has succeeded",
-			stand[i].node, stand[i].state), about: stand[i].node + " failed"}, nil
+	if len(others) > 0 {
+		if err := r.joinGroup(others, stand); err != nil {
+			return ruling{}, err
+		}
 	}
+	return r.rank(stand, before)
+}
+
+// rank judges by how the other nodes stand whether this one may begin.
+func (r *reconcile) rank(stand []standing, before []string) (ruling, error) {
+	stops := func(s standing) bool {
+		return s.failed() && (slices.Contains(before, s.node) || r.sync.Trigger == "commit")
+	}
+	if i := slices.IndexFunc(stand, stops); i >= 0 {
+		way := ""
+		if !slices.Contains(before, stand[i].node) {
+			way = ", or by `agent sync`"
+		}
+		return ruling{
+			waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node goes on once that one has succeeded%s", stand[i].node, stand[i].state, way),
+			about:   stand[i].node + " failed",
+		}, nil
+	}
+	slices.SortStableFunc(stand, func(a, b standing) int { return slices.Index(before, a.node) - slices.Index(before, b.node) })
+	stand = slices.DeleteFunc(stand, func(s standing) bool { return !slices.Contains(before, s.node) })
 	if i := slices.IndexFunc(stand, func(s standing) bool { return s.state != gitlab.Success }); i >= 0 {
 		return r.waitFor(stand[i]), nil
 	}
-	return r.afterGreens(stand), nil
+	return r.afterGreens(stand)
 }
 
 // proven says that this node has proven the sync's revision before.
@@ -112,47 +138,6 @@ func (r *reconcile) waitFor(one standing) ruling {
 		late: fault.New(fault.Place{}, fmt.Sprintf("see to %s, then `agent retry` on this node; deployment.order_timeout is the time", one.node),
 			"waited %s for %s, which says %s", brief(limit), one.node, one.says()),
 	}
-}
-
-// afterGreens holds a primary back for the soak time, and until a person has agreed
-// where config.yml asks for that: after the soak time, since that is what it is for.
-func (r *reconcile) afterGreens(stand []standing) ruling {
-	rules, greens := r.node.Config.Deployment.BlueGreen, r.node.Config.Greens()
-	if len(greens) == 0 {
-		return ruling{passed: "succeeded before: " + namesOf(stand)}
-	}
-	var last time.Time
-	for _, one := range stand {
-		if slices.Contains(greens, one.node) && one.finished.After(last) {
-			last = one.finished
-		}
-	}
-	names := strings.Join(greens, ", ")
-	if end := last.Add(rules.Soak); time.Now().Before(end) {
-		return ruling{
-			waiting: fmt.Sprintf("until %s, %s after %s", end.UTC().Format("15:04:05 MST"), brief(rules.Soak), names),
-			about:   "soak", until: end, unattended: true,
-		}
-	}
-	if rules.Approval && !r.agreed() {
-		return ruling{waiting: fmt.Sprintf("%s are well; `agent approve %s --reason …` on this node lets it follow", names, short(r.sync.Commit)), about: aboutAgreement}
-	}
-	return ruling{passed: "succeeded before: " + namesOf(stand)}
-}
-
-// aboutAgreement is the part of the order that `agent approve` opens.
-const aboutAgreement = "agreement"
-
-// agreed says that a person has approved of this plan on this node after being asked
-// to: an approval that was given before the greens were seen is none of them.
-func (r *reconcile) agreed() bool {
-	said := r.sync.Approval
-	if said == nil || said.Source != "node" || said.PlanDigest != r.sync.PlanDigest {
-		return false
-	}
-	return slices.ContainsFunc(r.before, func(g state.Gate) bool {
-		return g.Name == "order" && (g.About == aboutAgreement && !said.At.Before(g.Since))
-	})
 }
 
 func namesOf(stand []standing) string {
@@ -173,14 +158,4 @@ func brief(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
-}
-
-// joinGroup notes who stands and falls with this node in a blue-green rollout.
-func (r *reconcile) joinGroup(config *manifests.Config) {
-	r.sync.Group = nil
-	if config.Deployment.Strategy != manifests.BlueGreen {
-		return
-	}
-	others := slices.DeleteFunc(slices.Clone(config.Order()), func(name string) bool { return name == r.Settings.Node })
-	r.sync.Group = &state.Group{Nodes: others, Back: config.Deployment.Rollback.Enabled && config.Deployment.Rollback.Automatic}
 }

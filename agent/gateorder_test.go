@@ -248,7 +248,7 @@ func TestOrderWithoutGitLab(t *testing.T) {
 	inOrder(t, func(w *world) {
 		w.others = nil
 		w.start()
-		w.waits("waiting for node1, node2, but cannot know whether it has succeeded: no GitLab is configured (set gitlab_url, or strategy: parallel")
+		w.waits("waiting for node1, node2, but cannot know how they do: no GitLab is configured (set gitlab_url, or strategy: parallel")
 		w.halt()
 		w.others = &neighbours{}
 		w.others.says(w.revision.Commit, "node1", gitlab.Success)

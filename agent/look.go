@@ -26,6 +26,9 @@ func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) ou
 	}
 	revision, err := a.Source.Select(ctx, a.Settings.Rule())
 	if err != nil {
+		if result, back := a.watchGroup(ctx, progress); back {
+			return result // it needs no remote
+		}
 		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
 	}
 	last := a.snapshot().sync
@@ -61,6 +64,10 @@ func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
 // drift where config.yml says so. It costs one read of the engine, and once an hour
 // those of a survey.
 func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress func(string)) outcome {
+	result, back := a.watchGroup(ctx, progress)
+	if back || result.err != nil {
+		return result
+	}
 	last := a.snapshot().sync
 	a.recallWebhook(ctx, revision)
 	plan, err := a.observe(ctx)
@@ -154,7 +161,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
 	a.update(func(v *view) { v.desired = &checkout.Revision })
-	if (cause.trigger == "commit" || pinnedByHand(last)) && !resumed(last) && concernsOthers(last, checkout) {
+	if (cause.trigger == "commit" || pinnedByHand(last)) && !resumed(last) && !broughtBack(last) && concernsOthers(last, checkout) {
 		return a.skip(ctx, last, checkout)
 	}
 	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
@@ -200,7 +207,7 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
 		}
 	}
-	sync.Rollback = stillPinned(last)
+	sync.Rollback, sync.Group = stillPinned(last), inherited(last, sync.Commit)
 	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
 		return outcome{err: err}
 	}

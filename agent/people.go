@@ -199,7 +199,9 @@ func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*state.Appro
 // approvable gives the sync that waits for approval, where it is the one that is meant.
 func (a *Agent) approvable(request ApproveRequest) (*state.Sync, error) {
 	sync := a.snapshot().sync
-	waits := func(gate state.Gate) bool { return gate.Name == approvalGate && gate.Waiting != "" }
+	waits := func(gate state.Gate) bool {
+		return gate.Waiting != "" && (gate.Name == approvalGate || gate.About == aboutAgreement)
+	}
 	if sync == nil || sync.State != state.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, refuse(http.StatusConflict, "`agent status` shows what is being done", "no rollout waits for approval")
 	}

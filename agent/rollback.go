@@ -28,6 +28,8 @@ type way struct {
 	force  bool   // across migrations
 	digest string // of the plan that a person has seen; "" where nobody has
 	drift  bool   // what ran is put back
+
+	group *state.Group // whose failure is the reason
 }
 
 // back is what a reconcile that goes back to a good state has beside the others.
@@ -79,8 +81,9 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, w.services),
 		Auto: w.auto, Reason: w.reason, Force: w.force, Started: whole.Started, By: w.actor,
 	}
+	whole.Group = w.group
 	if w.drift {
-		whole.Trigger = "drift"
+		whole.Trigger, whole.Group = "drift", last.Group
 		if before := last.Rollback; before != nil {
 			kept := whole.Rollback // who pinned it, and why, stays known
 			kept.By, kept.Since, kept.Auto, kept.Reason = before.By, before.Since, before.Auto, before.Reason

@@ -43,6 +43,15 @@ func (c *Config) Greens() []string {
 	return c.withRole(c.Order(), Secondary)
 }
 
+// Others lists the nodes that stand and fall with a node in a blue-green rollout; none
+// in any other.
+func (c *Config) Others(node string) []string {
+	if c.Deployment.Strategy != BlueGreen {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(c.Order()), func(name string) bool { return name == node })
+}
+
 func (c *Config) withRole(names []string, role Role) []string {
 	var found []string
 	for _, name := range names {

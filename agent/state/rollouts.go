@@ -103,8 +103,10 @@ type Pause struct {
 
 // Group is the nodes of a blue-green rollout, which stand and fall together.
 type Group struct {
-	Nodes    []string `json:"nodes"`              // besides this one
-	Back     bool     `json:"back,omitempty"`     // this node goes back by itself when another one fails
-	Complete bool     `json:"complete,omitempty"` // all have succeeded
-	Failed   string   `json:"failed,omitempty"`   // the node that failed
+	Nodes    []string             `json:"nodes"`              // besides this one
+	Back     bool                 `json:"back,omitempty"`     // this node goes back by itself when another one fails
+	Base     uint64               `json:"base,omitempty"`     // the good state to go back to, by its SyncID; 0 for none
+	Past     map[string]time.Time `json:"past,omitempty"`     // nodes that had failed before this one began, and when
+	Complete bool                 `json:"complete,omitempty"` // all have succeeded
+	Failed   string               `json:"failed,omitempty"`   // the node that failed
 }

@@ -1,0 +1,208 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// The nodes of a blue-green rollout are a group: the secondaries (green) roll first,
+// then the primaries, and all of them go back when one fails. Each looks after itself:
+// it knows of the others by their commit statuses.
+
+// afterGreens holds a primary back for the soak time, and until a person has agreed
+// where config.yml asks for that: after the soak time, since that is what it is for.
+func (r *reconcile) afterGreens(stand []standing) (ruling, error) {
+	passed := ruling{}
+	if len(stand) > 0 {
+		passed.passed = "succeeded before: " + namesOf(stand)
+	}
+	rules, greens := r.node.Config.Deployment.BlueGreen, r.node.Config.Greens()
+	if len(greens) == 0 || slices.Contains(greens, r.Settings.Node) {
+		return passed, nil
+	}
+	var last time.Time
+	for _, one := range stand {
+		if slices.Contains(greens, one.node) && one.finished.After(last) {
+			last = one.finished
+		}
+	}
+	names := strings.Join(greens, ", ")
+	if end := last.Add(rules.Soak); time.Now().Before(end) {
+		return ruling{
+			waiting: fmt.Sprintf("until %s, %s after %s", end.UTC().Format("15:04:05 MST"), brief(rules.Soak), names),
+			about:   "soak", until: end, unattended: true,
+		}, nil
+	}
+	if !rules.Approval {
+		return passed, nil
+	}
+	given, err := r.agreement()
+	if err != nil {
+		return ruling{}, err
+	}
+	if given == nil {
+		return ruling{
+			waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, short(r.sync.Commit)),
+			about:   aboutAgreement,
+		}, nil
+	}
+	r.sync.Approval, passed.passed = given, ApprovalText(given)
+	return passed, nil
+}
+
+// aboutAgreement is the part of the order that `agent approve` opens.
+const aboutAgreement = "agreement"
+
+// agreement is a person's word on this node for this plan, given after it was asked
+// for: what was approved before the greens had been seen does not count.
+func (r *reconcile) agreement() (*state.Approval, error) {
+	i := slices.IndexFunc(r.before, func(g state.Gate) bool { return g.About == aboutAgreement })
+	if i < 0 {
+		return nil, nil
+	}
+	asked, err := r.Store.Asked(r.sync.Commit, r.sync.PlanDigest)
+	if err != nil {
+		return nil, fmt.Errorf("remember what is to be approved: %w", err)
+	}
+	given := asked.Given
+	if given == nil || given.PlanDigest != r.sync.PlanDigest || given.At.Before(r.before[i].Since) {
+		return nil, nil
+	}
+	return given, nil
+}
+
+// joinGroup notes who stands and falls with this node, and what they go back to: the
+// last good state, or that of a group before which never became complete. Failures
+// that are there already are no reason to go back.
+func (r *reconcile) joinGroup(others []string, stand []standing) error {
+	rules := r.node.Config.Deployment.Rollback
+	group := &state.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}
+	for _, one := range stand {
+		if one.failed() {
+			group.Past[one.node] = one.finished
+		}
+	}
+	if had := r.sync.Group; had != nil {
+		group.Base = had.Base
+	}
+	if group.Base == 0 {
+		newest, err := r.Store.Newest()
+		if err != nil {
+			return fmt.Errorf("recall good states: %w", err)
+		}
+		if newest != nil {
+			group.Base = newest.SyncID
+		}
+	}
+	r.sync.Group = group
+	return nil
+}
+
+// inherited is the group of a sync that follows another one: a group that is not
+// complete goes on with the next commit.
+func inherited(last *state.Sync, commit string) *state.Group {
+	switch {
+	case last == nil || last.Group == nil || last.State == state.RolledBack:
+		return nil
+	case last.Commit == commit && last.State == state.Succeeded:
+		return last.Group
+	case last.Group.Complete:
+		return nil
+	}
+	return &state.Group{Nodes: last.Group.Nodes, Back: last.Group.Back, Base: last.Group.Base}
+}
+
+// broughtBack says that the node went back because of another one: it has not failed
+// itself, and is to roll with the next commit, whatever that is.
+func broughtBack(last *state.Sync) bool {
+	return last != nil && last.State == state.RolledBack && last.Group != nil && last.Group.Failed != ""
+}
+
+// watchGroup goes back when another node of the group has failed with the commit that
+// runs here. It costs a request of GitLab as long as the group is not complete. It
+// gives false where it has done nothing.
+func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome, bool) {
+	last := a.snapshot().sync
+	if last == nil || last.State != state.Succeeded || last.Group == nil || len(last.Group.Nodes) == 0 || last.Group.Complete || a.Statuses == nil {
+		return outcome{}, false
+	}
+	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
+	if err != nil {
+		a.Log.Debug("cannot ask how the others do", "revision", short(last.Commit), "error", err.Error())
+		return outcome{}, false // the next look asks again
+	}
+	group, done := *last.Group, true
+	for _, one := range stand {
+		past, known := group.Past[one.node]
+		if one.state == gitlab.Failed && (!known || !past.Equal(one.finished)) {
+			return a.leaveGroup(ctx, one.node, progress)
+		}
+		done = done && one.state == gitlab.Success
+	}
+	if done {
+		group.Complete, group.Failed = true, ""
+		return outcome{err: a.saveGroup(last, &group)}, false
+	}
+	return outcome{}, false
+}
+
+// leaveGroup goes back because a node has failed, or says why it does not.
+func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) (outcome, bool) {
+	last := a.snapshot().sync
+	if last.Group.Failed == failed {
+		return outcome{}, false // said before
+	}
+	group := *last.Group
+	group.Failed = failed
+	text, hint := failed+" failed with this commit, which goes on to run here", "`agent rollback` takes this node back, too"
+	switch {
+	case !group.Back:
+	case group.Base == 0:
+		text += ": no good state is recorded from before it"
+	default:
+		result := a.goBack(ctx, way{to: group.Base, auto: true, actor: audit.Agent(), reason: failed + " failed with this commit", group: &group}, progress)
+		if result.err == nil || result.sync != nil || ctx.Err() != nil || passing(result.err) {
+			return result, true
+		}
+		text, hint = text+": "+result.err.Error(), fault.Hint(result.err)
+	}
+	sync := frozen(last)
+	sync.Warnings = append(slices.Clone(last.Warnings), text+"; "+hint)
+	a.Log.Warn("a node of the group failed", "revision", short(last.Commit), "node", failed, "reason", text)
+	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}, true
+}
+
+// saveGroup notes how the group of a sync that is over does.
+func (a *Agent) saveGroup(last *state.Sync, group *state.Group) error {
+	sync := frozen(last)
+	sync.Group = group
+	if err := a.Store.SaveSync(sync); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	a.update(func(v *view) { v.sync = sync })
+	return nil
+}
+
+// announceGroup tells people that this node runs what another one failed with.
+func (a *Agent) announceGroup(sync *state.Sync, text, hint string) error {
+	if a.Notices.Outbox == nil {
+		return nil
+	}
+	n := a.notice(sync)
+	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", hint
+	n.Details = []notify.Detail{{Text: text}}
+	if err := a.Notices.Outbox.Tell(n); err != nil {
+		return fmt.Errorf("queue notice: %w", err)
+	}
+	return nil
+}
