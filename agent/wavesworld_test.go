@@ -84,6 +84,18 @@ func (e engine) Rerun(_ context.Context, live *deploy.Live, want *compose.Stack)
 	return &again, nil
 }
 
+// followedServices notes what is waited for, and waits where the world has it so.
+func (e engine) followedServices(ctx context.Context, want *compose.Stack) error {
+	e.w.mu.Lock()
+	e.w.followed = append(e.w.followed, slices.Sorted(maps.Keys(want.Services)))
+	verify := e.w.verify
+	e.w.mu.Unlock()
+	if verify == nil {
+		return nil
+	}
+	return verify(ctx)
+}
+
 func withReplicas(spec swarm.ServiceSpec, count uint64) swarm.ServiceSpec {
 	spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &count}}
 	return spec
