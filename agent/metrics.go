@@ -31,6 +31,7 @@ type Metrics struct {
 	secrets     *versionMetrics
 	checks      *checkMetrics
 	gates       *gateMetrics
+	rollbacks   *prometheus.CounterVec
 
 	// Asked at each scrape; New sets them.
 	inSync  func() bool
@@ -75,7 +76,13 @@ func NewMetrics(environment, node, version string) *Metrics {
 	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "coin_agent_notices_total", Help: "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", ConstLabels: labels,
 	}, []string{"receiver", "result"})
-	m.registry.MustRegister(m.notices)
+	m.rollbacks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "coin_agent_rollbacks_total", Help: "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", ConstLabels: labels,
+	}, []string{"result"})
+	for _, result := range []string{"done", "refused", "failed"} {
+		m.rollbacks.WithLabelValues(result)
+	}
+	m.registry.MustRegister(m.notices, m.rollbacks)
 	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks, m.gates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -88,6 +95,20 @@ func (m *Metrics) phase(name string, seconds float64) {
 // notified counts an attempt to tell a kind of receiver of a rollout.
 func (m *Metrics) notified(kind notify.Kind, result string) {
 	m.notices.WithLabelValues(string(kind), result).Inc()
+}
+
+// wentBack counts what became of a sync's rollback, if it had one of its own.
+func (m *Metrics) wentBack(sync *state.Sync) {
+	back := sync.Rollback
+	switch {
+	case back == nil || sync.Unchanged || !back.Over() || !back.Resumed.IsZero():
+	case back.Refused != "":
+		m.rollbacks.WithLabelValues("refused").Inc()
+	case back.Error != "":
+		m.rollbacks.WithLabelValues("failed").Inc()
+	default:
+		m.rollbacks.WithLabelValues("done").Inc()
+	}
 }
 
 func (m *Metrics) drift(services int) { m.drifted.Set(float64(services)) }

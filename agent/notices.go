@@ -126,42 +126,6 @@ func (n Notices) health() *notify.Health {
 	return &health
 }
 
-// announce tells people what became of a sync. The outbox skips what it has told
-// already. A commit that changes nothing here is no news.
-func (a *Agent) announce(sync *state.Sync) error {
-	if a.Notices.Outbox == nil || sync.Unchanged || sync.Unattended() {
-		return nil
-	}
-	n := a.notice(sync)
-	switch sync.State {
-	case state.Failed, state.RolledBack:
-		n.Event, n.Title = notify.Failure, "rollout failed at "+sync.Stage
-		if sync.State == state.RolledBack {
-			n.Title += " and was rolled back"
-		}
-		for _, one := range sync.All() {
-			n.Details = append(n.Details, notify.Detail{Text: one.Error, Hint: one.Hint})
-		}
-		n.Next = "the revision is held; a new commit, or `agent sync` on the node, tries again"
-		if sync.Retry {
-			n.Next = "it is tried again by itself"
-		}
-	case state.Waiting:
-		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
-		n.Details = []notify.Detail{{Text: sync.Summary}}
-		n.Next = "`agent diff` on the node shows the plan, `agent sync` rolls it out"
-	case state.Succeeded:
-		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Touched
-		n.Details = []notify.Detail{{Text: sync.Summary}}
-	case state.Pending, state.Running, state.Superseded:
-		return nil
-	}
-	if err := a.Notices.Outbox.Tell(n); err != nil {
-		return fmt.Errorf("queue notice: %w", err)
-	}
-	return nil
-}
-
 // notice is what all notices of a sync have.
 func (a *Agent) notice(sync *state.Sync) notify.Notice {
 	return notify.Notice{

@@ -191,7 +191,7 @@ type Retention struct {
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
 	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
-	On    []Event  `yaml:"on" enum:"failure|recovery|success|waiting|drift" doc:"What is told: a failed rollout, the first success after a failure, a rollout that changed something, one that waits for a person, a live stack that was changed by hand. Without it: failure, recovery, waiting and drift. An empty list for nothing."`
+	On    []Event  `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"What is told: a failed rollout, a rollback, the first success after a failure, a rollout that changed something, one that waits for a person, a live stack that was changed by hand. Without it: all but success. An empty list for nothing."`
 }
 
 // Event is what people are told of.
@@ -200,6 +200,7 @@ type Event string
 // The events.
 const (
 	EventFailure  Event = "failure"
+	EventRollback Event = "rollback"
 	EventRecovery Event = "recovery"
 	EventSuccess  Event = "success"
 	EventWaiting  Event = "waiting"
@@ -287,7 +288,7 @@ func (c *Config) Events() []Event {
 	if _, set := c.places["notifications.on"]; set {
 		return c.Notifications.On
 	}
-	return []Event{EventFailure, EventRecovery, EventWaiting, EventDrift}
+	return []Event{EventFailure, EventRollback, EventRecovery, EventWaiting, EventDrift}
 }
 
 // Place says where config.yml sets a key, such as nodes[0].stack; for a key

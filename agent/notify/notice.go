@@ -16,6 +16,7 @@ const (
 	Failure  Event = "failure"
 	Recovery Event = "recovery" // the first success after a failure
 	Success  Event = "success"  // a rollout that changed something
+	Rollback Event = "rollback" // the node runs an earlier state now
 	Waiting  Event = "waiting"  // for a person
 	Drift    Event = "drift"
 )
@@ -36,7 +37,8 @@ type Notice struct {
 	Details     []Detail  `json:"details,omitempty"`
 	Next        string    `json:"next,omitempty"` // what follows, and what to do
 	Time        time.Time `json:"time"`
-	Quiet       bool      `json:"-"` // a success that changed nothing: told only as a recovery
+	Failed      bool      `json:"failed,omitempty"` // a rollback of a rollout that failed: those who want failures are told
+	Quiet       bool      `json:"-"`                // a success that changed nothing: told only as a recovery
 }
 
 // Detail is one fault, difference or result, and its remedy.
@@ -90,7 +92,7 @@ func (t *Told) take(n *Notice) (Event, bool) {
 	if n.Event == Success {
 		t.Keys = nil // what fails from now on is news
 	}
-	t.Failing = t.Failing || n.Event == Failure
+	t.Failing = t.Failing || n.Event == Failure || n.Failed
 	t.Keys = append(slices.Clone(t.Keys), key)
 	return event, true
 }

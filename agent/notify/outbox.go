@@ -174,10 +174,14 @@ func (o *Outbox) Tell(n Notice) error {
 	return nil
 }
 
-// want says whether a notice is wanted; a recovery is at least a success.
+// want says whether a notice is wanted; a recovery is at least a success, and a
+// rollback after a failure at least a failure.
 func (w *Wants) want(n *Notice) bool {
 	if n.Event == Recovery && !slices.Contains(w.Events, Recovery) {
 		n.Event = Success
+	}
+	if n.Event == Rollback && n.Failed && !slices.Contains(w.Events, Rollback) {
+		n.Event = Failure
 	}
 	if n.Event == Success && n.Quiet {
 		return false

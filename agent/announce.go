@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"fmt"
+
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// announce tells people what became of a sync. The outbox skips what it has told
+// already. A commit that changes nothing here is no news, nor is one that waits for
+// what comes by itself.
+func (a *Agent) announce(sync *state.Sync) error {
+	if a.Notices.Outbox == nil || sync.Unchanged || sync.Unattended() {
+		return nil
+	}
+	n := a.notice(sync)
+	n.Next = NextStep(sync)
+	switch sync.State {
+	case state.Failed:
+		announceFailure(&n, sync)
+	case state.RolledBack:
+		announceRollback(&n, sync)
+	case state.Waiting:
+		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+	case state.Succeeded:
+		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Touched
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+	case state.Pending, state.Running, state.Superseded:
+		return nil
+	}
+	if err := a.Notices.Outbox.Tell(n); err != nil {
+		return fmt.Errorf("queue notice: %w", err)
+	}
+	return nil
+}
+
+// announceFailure tells what failed, and why there was no way back where one was
+// looked for.
+func announceFailure(n *notify.Notice, sync *state.Sync) {
+	n.Event, n.Title = notify.Failure, "rollout failed at "+sync.Stage
+	if sync.Trigger == triggerRollback {
+		n.Title = "rollback by hand failed"
+	}
+	n.Details = faultDetails(sync)
+	back := sync.Rollback
+	switch {
+	case back == nil || sync.Trigger == triggerRollback:
+	case back.Refused != "":
+		n.Title += ", and is not rolled back"
+		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
+	case back.Error != "":
+		n.Title += ", and the rollback is not proven"
+		n.Details = append(n.Details, notify.Detail{Text: "after going back to " + named(back) + ": " + back.Error, Hint: back.Hint})
+	}
+	if !sync.Retry {
+		n.Next = "the revision is held; " + n.Next
+	}
+}
+
+// announceRollback tells that the node runs an earlier state now. By itself that is a
+// failed rollout as well.
+func announceRollback(n *notify.Notice, sync *state.Sync) {
+	back := sync.Rollback
+	n.Event, n.Details = notify.Rollback, faultDetails(sync)
+	n.Details = append(n.Details, notify.Detail{Text: sync.Summary})
+	switch {
+	case sync.Trigger == triggerRollback && !back.Auto:
+		n.Title = "rolled back by hand"
+	case sync.Trigger != triggerRollback && sync.Error == "": // what a rollback had put there was changed, and is put back
+		n.Event, n.Title = notify.Success, "what was rolled back to is put back"
+	default:
+		n.Title, n.Failed = "rollout failed at "+sync.Stage+" and was rolled back", true
+	}
+	n.Next += fmt.Sprintf("; the report: `agent show %d -o report` on the node", sync.ID)
+}
+
+func faultDetails(sync *state.Sync) []notify.Detail {
+	var details []notify.Detail
+	for _, one := range sync.All() {
+		details = append(details, notify.Detail{Text: one.Error, Hint: one.Hint})
+	}
+	return details
+}
