@@ -136,7 +136,14 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if err := unknownServices(live, b, taken.Services); err != nil {
 		return err
 	}
-	backwards := deploy.Backwards(live, b.before, taken.Services)
+	asleep, err := r.Store.Asleep()
+	if err != nil {
+		return fmt.Errorf("recall the cron services that are scaled down: %w", err)
+	}
+	if asleep.Stack != b.before.Name {
+		asleep.Services = nil
+	}
+	backwards := deploy.Backwards(live.Awake(asleep.Services), b.before, taken.Services)
 	if err := gone(live, backwards.Stack); err != nil {
 		return err
 	}

@@ -58,6 +58,20 @@ func Backwards(live *Live, before *compose.Stack, only []string) Back {
 	return back
 }
 
+// Awake is the live state with cron services as many as they are when no rollout goes
+// on; an interrupted one has left those at 0 that asleep has the replicas of.
+func (l *Live) Awake(asleep map[string]uint64) *Live {
+	awake := *l
+	awake.Services = maps.Clone(l.Services)
+	for name, n := range asleep {
+		if service, there := awake.Services[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
+			service.Spec = scaledTo(service.Spec, n)
+			awake.Services[name] = service
+		}
+	}
+	return &awake
+}
+
 // left is the spec of a service that stays as it is, with its networks by their names:
 // their IDs are the engine's, and what is recorded outlives them.
 func left(spec swarm.ServiceSpec, live *Live) swarm.ServiceSpec {
