@@ -20,7 +20,7 @@ import (
 
 // bounded is how long a rollout that fails may take, its way back included: on a busy
 // machine, twice the time that config.yml gives services.
-const bounded = 90 * time.Second
+const bounded = 200 * time.Second
 
 // outcome is what a release with some trouble ends in.
 type outcome struct {
@@ -33,7 +33,7 @@ type outcome struct {
 
 var outcomes = []outcome{
 	{trouble: badImage, services: []string{"web"}, says: "No such image", failed: "web"},
-	{trouble: crashLoop, services: []string{"worker"}, says: "non-zero exit (3)", failed: "worker"},
+	{trouble: crashLoop, services: []string{"web", "worker"}, says: "non-zero exit (3)", failed: "worker"},
 	{trouble: unhealthy, services: []string{"web"}, says: "503 Service Unavailable", failed: "web"},
 	{trouble: badAnswer, services: []string{"web"}, says: "check answer (GET "},
 	{trouble: badMigrate, services: []string{"migrate", "web"}, says: "exit", failed: "migrate"},
@@ -64,6 +64,10 @@ func TestOutcomes(t *testing.T) {
 			mended.automatic = true
 			a.await(a.release("Mend it", mended), state.Succeeded)
 			a.goesBack(o, mended, people)
+			if o.trouble == badImage { // and from there once more
+				mended.number++
+				a.goesBack(o, mended, people)
+			}
 		})
 	}
 }
@@ -142,6 +146,7 @@ func (a *application) stays(o outcome, good, bad release, people receivers) {
 	}
 	a.told(people, commit, "sandbox/node3: rollout failed at ", o.says)
 	a.recorded(commit, state.Failed, o.says)
+	a.mustRun(exitError, []string{"agent: hint: "}, "show", "latest", "-o", "report") // there was no rollback
 }
 
 // untouched demands that the services that a release does not change were not written.
@@ -208,13 +213,22 @@ func (a *application) goesBack(o outcome, good release, people receivers) {
 	}
 	a.told(people, commit, "rolled back", o.says)
 	a.recorded(commit, state.RolledBack, o.says)
+	report := a.mustRun(exitDone, nil, "show", "latest", "-o", "report")
+	for _, section := range []string{"Incident Summary", "Versions", "Rollback Actions", "Verification", "Impact", "Root Cause", "Next Steps", "Timeline"} {
+		if !strings.Contains(report, "\n## "+section+"\n") {
+			a.t.Errorf("the report has no section %s:\n%s", section, report)
+		}
+	}
+	if !strings.Contains(report, o.says) || !strings.Contains(report, fmt.Sprintf("proven by sync #%d", proven.ID)) {
+		a.t.Errorf("the report lacks what failed or where it went:\n%s", report)
+	}
 }
 
 // newest is the sync that the history calls good last.
 func (a *application) newest() state.Sync {
 	a.t.Helper()
 	history := decode[[]state.Sync](a.t, a.mustRun(exitDone, nil, "history", "-o", "json"))
-	i := slices.IndexFunc(history, func(s state.Sync) bool { return s.State == state.Succeeded })
+	i := slices.IndexFunc(history, func(s state.Sync) bool { return s.State == state.Succeeded || s.State == state.RolledBack })
 	if i < 0 {
 		a.t.Fatalf("nothing good in %+v", history)
 	}
@@ -257,5 +271,13 @@ func (a *application) recorded(commit string, want state.Outcome, says string) {
 		a.t.Errorf("the history begins with %s, %s", short(history[0].Commit), history[0].State)
 	}
 	a.mustRun(exitDifferent, []string{says}, "status")
+	a.mustRun(exitDone, []string{says, short(commit)}, "show", "latest")
+	manifest := decode[struct {
+		Commit  string `json:"git_commit"`
+		Outcome string `json:"outcome"`
+	}](a.t, a.mustRun(exitDone, nil, "show", "latest", "-o", "manifest"))
+	if manifest.Commit != commit || manifest.Outcome != string(want) {
+		a.t.Errorf("the manifest says %+v", manifest)
+	}
 	a.mustRun(exitDone, []string{"whole: "}, "audit", "verify")
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // settleLimit is the time in which a round has to be right.
-const settleLimit = 2 * time.Minute
+const settleLimit = 5 * time.Minute
 
 // walk is a node that is led astray at random.
 type walk struct {
