@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"coin.internal/coin-agent/compose"
@@ -18,9 +16,6 @@ import (
 
 // probeLimit bounds each probe of the doctor.
 const probeLimit = 20 * time.Second
-
-// leastDisk is the free space under which the doctor warns.
-const leastDisk = 1 << 30
 
 // Grade says how a probe went.
 type Grade string
@@ -66,7 +61,6 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		probe   func(context.Context) (string, error)
 	}{
 		{"settings", d.checkSettings},
-		{"disk", d.checkDisk},
 		{"keys", d.checkKeys},
 		{"engine", d.checkEngine},
 		{"swarm", d.checkSwarm},
@@ -75,6 +69,9 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		{"manifests", d.checkManifests},
 		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
+		{"disk", d.checkDisk},
+		{"harbor", d.checkHarbor},
+		{"database", d.checkDatabase},
 		{"migrations", d.checkMigrations},
 		{"notices", d.checkNotices},
 	}
@@ -113,28 +110,6 @@ func (d *doctor) add(subject, text string, err error) {
 
 func (d *doctor) checkSettings(context.Context) (string, error) {
 	return "node " + d.settings.Owner(), d.settings.Validate()
-}
-
-// checkDisk looks at the file system of the state directory, or of the nearest
-// folder above that is there.
-func (d *doctor) checkDisk(context.Context) (string, error) {
-	dir := d.settings.StateDir
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return "", fmt.Errorf("look at the disk under %s: %w", dir, err)
-	}
-	free := stat.Bavail * uint64(stat.Bsize) //nolint:gosec // a block size is positive
-	text := fmt.Sprintf("%.1f GiB free under %s", float64(free)/(1<<30), dir)
-	if free < leastDisk {
-		return "", doubt{fault.WithHint(errors.New(text), "free some space: docker image prune")}
-	}
-	return text, nil
 }
 
 func (d *doctor) checkKeys(context.Context) (string, error) {
@@ -206,11 +181,7 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if token.ExpiresAt.IsZero() {
 		return "the token is good and does not expire", nil
 	}
-	text := "the token expires " + token.ExpiresAt.Format(time.DateOnly)
-	if time.Until(token.ExpiresAt) < 14*24*time.Hour {
-		return "", doubt{fault.WithHint(errors.New(text), "rotate it soon")}
-	}
-	return text, nil
+	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), tokenDoubt(token.ExpiresAt)
 }
 
 func (d *doctor) checkManifests(context.Context) (string, error) {
@@ -229,11 +200,15 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 }
 
 // images lists the images of the stack's services.
-func (d *doctor) images() []string {
-	images := make([]string, 0, len(d.stack.Services))
-	for _, spec := range d.stack.Services {
+func (d *doctor) images() []string { return imagesOf(d.stack) }
+
+// imagesOf lists the images of a stack's services, sorted.
+func imagesOf(stack *compose.Stack) []string {
+	images := make([]string, 0, len(stack.Services))
+	for _, spec := range stack.Services {
 		images = append(images, spec.TaskTemplate.ContainerSpec.Image)
 	}
+	slices.Sort(images)
 	return images
 }
 

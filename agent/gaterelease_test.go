@@ -159,7 +159,7 @@ func TestReleasePasses(t *testing.T) {
 		w.start()
 		w.wantLast(commit, state.Succeeded)
 		want := "TAG is as it should be; 2 images in the registry; "
-		if got := w.releaseGate(); !strings.HasPrefix(got.Passed, want) || !strings.HasSuffix(got.Passed, " GB free; 4 probes of the doctor passed") {
+		if got := w.releaseGate(); !strings.HasPrefix(got.Passed, want) || !strings.Contains(got.Passed, " GB free under /") || !strings.HasSuffix(got.Passed, "; 4 probes of the doctor passed") {
 			w.t.Errorf("passed with %q", got.Passed)
 		}
 		commit = w.commit("3", nodeDir+"project.env", "A=1\n")

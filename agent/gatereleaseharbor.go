@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -82,7 +83,7 @@ func (p *releaseProbes) askHarbors(ctx context.Context, gate manifests.Vulnerabi
 	defer clients.close()
 	var answers []harborAnswer
 	var images []harbor.Image
-	for _, name := range p.images {
+	for _, name := range slices.Compact(slices.Clone(p.images)) { // sorted
 		image, err := harbor.ParseImage(name)
 		if err == nil && gate.Excepts(image.Name()) {
 			continue

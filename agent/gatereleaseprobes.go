@@ -92,7 +92,8 @@ func (p *releaseProbes) disk(v *verdict, gate manifests.DiskGate, ready deploy.R
 		}
 	}
 	var least uint64
-	for i, folder := range folders {
+	fullest := ""
+	for _, folder := range folders {
 		free, err := freeUnder(folder)
 		switch {
 		case err != nil && gate.Path == "":
@@ -106,11 +107,13 @@ func (p *releaseProbes) disk(v *verdict, gate manifests.DiskGate, ready deploy.R
 				"%s are free under %s, less than %s", size(free), folder, gate.MinFree))
 			return
 		}
-		if i == 0 || free < least {
-			least = free
+		if fullest == "" || free < least {
+			least, fullest = free, folder
 		}
 	}
-	v.pass("%s free", size(least))
+	if fullest != "" {
+		v.pass("%s free under %s", size(least), fullest)
+	}
 }
 
 // above gives a folder, or the nearest one above it that is there.

@@ -11,7 +11,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "disk", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "migrations", "notices"}
+var doctorSubjects = []string{"settings", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -72,8 +72,8 @@ func TestDoctor(t *testing.T) {
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no keys are set", "set age_key_files"}, ""},
 		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
-		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images migrations notices"},
-		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images migrations notices"},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images harbor database migrations notices"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images harbor database migrations notices"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
 		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
@@ -92,6 +92,18 @@ func TestDoctor(t *testing.T) {
 		{"database", func() {
 			l.commit("migrations", map[string]string{config: good[config] + "  migration_check: {enabled: true}\ndatabase: {host: 127.0.0.1, port: 1, name: coin, user: coin}\n"})
 		}, "migrations", "fail", said{"read the migrations of coin@127.0.0.1:1/coin: got no connection: ", "see that the database is up"}, ""},
+		{"disk", func() {
+			l.commit("disk", map[string]string{config: good[config] + "  gates: {disk: {min_free: 999999TB}}\n"})
+		}, "disk", "fail", said{"are free under ", "docker image prune"}, ""},
+		{"harbor", func() {
+			l.commit("harbor", map[string]string{config: good[config] + "  gates: {vulnerabilities: {}}\n"})
+		}, "harbor", "fail", said{"is of no Harbor", "vulnerabilities.except"}, ""},
+		{"database", func() {
+			l.commit("database", map[string]string{config: good[config] + "database: {host: 127.0.0.1, port: 1}\n"})
+		}, "database", "warn", said{"the database 127.0.0.1:1 does not answer", "see that it is up"}, ""},
+		{"needed database", func() {
+			l.commit("needed", map[string]string{config: good[config] + "  gates: {database: true}\ndatabase: {host: 127.0.0.1, port: 1}\n"})
+		}, "database", "fail", said{"the database 127.0.0.1:1 does not answer", "see that it is up"}, ""},
 		{"manifests", func() { l.commit("bad", map[string]string{composeFile: "services: {web: {image: \"$NOBODY\"}}\n"}) }, "manifests", "fail", said{composeFile + ":1: the variable NOBODY", "set NOBODY"}, "registries images migrations"},
 		{"images", func() { l.commit("tag", map[string]string{node3 + "node.env": l.nodeEnv("nowhere", "")}) }, "images", "fail", said{missing, "check TAG"}, ""},
 	}

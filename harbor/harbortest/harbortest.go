@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,7 +58,7 @@ func New(tb testing.TB) *Harbor {
 	tb.Helper()
 	h := &Harbor{artifacts: map[string]Scan{}}
 	server := httptest.NewUnstartedServer(h)
-	server.Config.ErrorLog = nil
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	tb.Cleanup(server.Close)
 	h.URL, h.Host = server.URL, strings.TrimPrefix(server.URL, "https://")
