@@ -31,8 +31,8 @@ type surroundings interface {
 
 // verdict is what the release gates found about a plan.
 type verdict struct {
-	of string // commit and plan
-	at time.Time
+	of string    // commit and plan
+	at time.Time // when that was asked last
 
 	passed   []string
 	warnings []string
@@ -77,6 +77,7 @@ func (r *reconcile) gateRelease(ctx context.Context) (ruling, error) {
 		return ruling{trouble: errors.Join(found.troubles...)}, nil
 	case len(found.troubles) > 0:
 		found = known // as long as others wait, what was good a while ago will do
+		known.at = time.Now()
 	}
 	r.remembered, r.released = found == known, found
 	r.sync.Warnings = append(r.sync.Warnings, found.warnings...)
