@@ -34,7 +34,7 @@ type outcome struct {
 var outcomes = []outcome{
 	{trouble: badImage, services: []string{"web"}, says: "No such image", failed: "web"},
 	{trouble: crashLoop, services: []string{"web", "worker"}, says: "non-zero exit (3)", failed: "worker"},
-	{trouble: unhealthy, services: []string{"web"}, says: "503 Service Unavailable", failed: "web"},
+	{trouble: unhealthy, services: []string{"web"}, says: "unhealthy container", failed: "web"},
 	{trouble: badAnswer, services: []string{"web"}, says: "check answer (GET "},
 	{trouble: badMigrate, services: []string{"migrate", "web"}, says: "exit", failed: "migrate"},
 	{trouble: swarmBack, services: []string{"web"}, says: "Swarm rolled the update back", failed: "web", back: true},
