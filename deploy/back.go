@@ -31,7 +31,7 @@ func Backwards(live *Live, before *compose.Stack, only []string) Back {
 		existing, there := live.Services[name]
 		switch {
 		case !goes(name):
-		case !endsByItself(before.Name, spec) && !(there && endsByItself(before.Name, existing.Spec)):
+		case !endsByItself(before.Name, spec) && (!there || !endsByItself(before.Name, existing.Spec)):
 			stack.Services[name], follow.Services[name] = spec, spec
 		case !there:
 			back.Left = append(back.Left, name)
