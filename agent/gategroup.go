@@ -128,32 +128,61 @@ func broughtBack(last *state.Sync) bool {
 	return last != nil && last.State == state.RolledBack && last.Group != nil && last.Group.Failed != ""
 }
 
+// openGroup says that this node has rolled and the others of its group may not have.
+func (a *Agent) openGroup(last *state.Sync) bool {
+	return last != nil && last.State == state.Succeeded && last.Group != nil && len(last.Group.Nodes) > 0 && !last.Group.Complete && a.Statuses != nil
+}
+
 // watchGroup goes back when another node of the group has failed with the commit that
 // runs here. It costs a request of GitLab as long as the group is not complete. It
 // gives false where it has done nothing.
 func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome, bool) {
 	last := a.snapshot().sync
-	if last == nil || last.State != state.Succeeded || last.Group == nil || len(last.Group.Nodes) == 0 || last.Group.Complete || a.Statuses == nil {
+	if !a.openGroup(last) {
 		return outcome{}, false
 	}
+	failed, err := a.askGroup(ctx, last)
+	if err != nil {
+		return outcome{err: err}, false
+	}
+	if failed != "" {
+		return a.leaveGroup(ctx, failed, progress)
+	}
+	return outcome{}, false
+}
+
+// closeGroup notes before a new commit whether the group of the one before is
+// complete, should that not have been seen yet.
+func (a *Agent) closeGroup(ctx context.Context, commit string) error {
+	last := a.snapshot().sync
+	if !a.openGroup(last) || last.Commit == commit {
+		return nil
+	}
+	_, err := a.askGroup(ctx, last)
+	return err
+}
+
+// askGroup asks GitLab how the group of a sync does: it gives the node that failed
+// since this one began, and notes when all have succeeded.
+func (a *Agent) askGroup(ctx context.Context, last *state.Sync) (failed string, err error) {
 	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
 	if err != nil {
 		a.Log.Debug("cannot ask how the others do", "revision", short(last.Commit), "error", err.Error())
-		return outcome{}, false // the next look asks again
+		return "", nil // the next look asks again
 	}
 	group, done := *last.Group, true
 	for _, one := range stand {
 		past, known := group.Past[one.node]
 		if one.state == gitlab.Failed && (!known || !past.Equal(one.finished)) {
-			return a.leaveGroup(ctx, one.node, progress)
+			return one.node, nil
 		}
 		done = done && one.state == gitlab.Success
 	}
-	if done {
-		group.Complete, group.Failed = true, ""
-		return outcome{err: a.saveGroup(last, &group)}, false
+	if !done {
+		return "", nil
 	}
-	return outcome{}, false
+	group.Complete, group.Failed = true, ""
+	return "", a.saveGroup(last, &group)
 }
 
 // leaveGroup goes back because a node has failed, or says why it does not.

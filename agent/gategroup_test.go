@@ -229,6 +229,23 @@ func TestGroupGoesBackToWhereItBegan(t *testing.T) {
 	}, goesBack)
 }
 
+// That the one before was complete is seen, too, when the next commit is there first.
+func TestGroupThatEndedUnseen(t *testing.T) {
+	inGroup(t, func(w *world, _, second string) {
+		w.others.says(second, "node1", gitlab.Success)
+		w.others.says(second, "node2", gitlab.Success)
+		third := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		w.wantLast(third, state.Succeeded)
+		w.others.says(third, "node1", gitlab.Failed)
+		w.poll()
+		if taken := w.wantLast(third, state.RolledBack).Rollback; taken.Commit != second {
+			w.t.Errorf("went back to %s", taken.Commit)
+		}
+		w.wantImage("app:2")
+	}, goesBack)
+}
+
 // The primaries follow when a person agrees: after the greens have been seen.
 func TestPrimariesWaitForApproval(t *testing.T) {
 	inWorld(t, func(w *world) {

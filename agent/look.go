@@ -151,6 +151,9 @@ func appliedStack(applied *state.Applied) (*compose.Stack, error) {
 
 // start fetches the revision and takes it through the stages.
 func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause cause, progress func(string)) outcome {
+	if err := a.closeGroup(ctx, revision.Commit); err != nil {
+		return outcome{err: err}
+	}
 	last := a.snapshot().sync
 	if err := a.refuseRewritten(ctx, last, revision); err != nil {
 		return outcome{err: err}
