@@ -1,7 +1,9 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/state"
@@ -18,6 +20,10 @@ func TestNodes(t *testing.T) {
 	t.Run("sequential", func(t *testing.T) {
 		t.Parallel()
 		sequential(t, engines)
+	})
+	t.Run("blue-green", func(t *testing.T) {
+		t.Parallel()
+		blueGreen(t, engines)
 	})
 }
 
@@ -105,4 +111,80 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		node4.mustRun(exitDone, nil, "sync", "--wait")
 		f.all(commit, state.Succeeded)
 	})
+}
+
+// blueGreen is two greens, node3 and node4, and two primaries that follow them; all go
+// back when one fails.
+func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
+	t.Helper()
+	f := newFleet(t, engines, "node1", "node2", "node3", "node4")
+	f.roles = map[string]string{"node1": ", role: primary", "node2": ", role: primary", "node3": ", role: secondary", "node4": ", role: secondary"}
+	f.deployment = "strategy: blue-green\n  blue_green: {soak: 2s}\n  rollback: {automatic: true}"
+	first := f.commit("first")
+	node2, node3, node4 := f.node("node2"), f.node("node3"), f.node("node4")
+	f.each(func(node *lab) { node.start() })
+	f.all(first, state.Succeeded)
+	f.greensFirst(first, 2*time.Second)
+
+	f.step("a green fails", func() {
+		f.release("2")
+		f.tags["node4"] = "nowhere"
+		node4.stop() // until the other one has rolled
+		broken := f.commit("an image that node4 lacks")
+		node3.await(broken, state.Succeeded)
+		node3.runs("2")
+		f.node("node1").holds(broken, "waiting for node")
+		node4.start()
+		node4.await(broken, state.RolledBack)
+		status := node3.await(broken, state.RolledBack)
+		if taken := status.Sync.Rollback; taken.Commit != first || taken.Reason != "node4 failed with this commit" {
+			node3.t.Errorf("node3 went back as %+v", taken)
+		}
+		f.node("node1").holds(broken, "stopped: node")
+		node2.holds(broken, "stopped: node")
+		f.each(func(node *lab) { node.runs("1") })
+		f.inTurn(broken, "node3 success", "node4 failed", "node3 failed")
+	})
+	f.step("mended where it failed", func() {
+		f.tags["node4"] = "2"
+		fix := f.commit("the image that there is")
+		f.all(fix, state.Succeeded)
+		f.each(func(node *lab) { node.runs("2") })
+		f.greensFirst(fix, 2*time.Second)
+	})
+	f.step("the last primary fails", func() {
+		f.release("1")
+		f.tags["node2"] = "nowhere"
+		broken := f.commit("an image that node2 lacks")
+		node3.await(broken, state.Succeeded)
+		node3.posts(broken, "success")
+		node3.kill()
+		node2.await(broken, state.RolledBack)
+		node3.start()
+		f.all(broken, state.RolledBack)
+		f.each(func(node *lab) { node.runs("2") })
+		f.inTurn(broken, "node1 success", "node2 running", "node2 failed", "node1 failed")
+		f.inTurn(broken, "node4 success", "node2 failed", "node4 failed")
+		node3.mustRun(exitDifferent, []string{"node2 failed with this commit"}, "status")
+	})
+}
+
+// greensFirst checks that the greens rolled before the primaries, the soak time
+// before, and the primaries one after the other.
+func (f *fleet) greensFirst(commit string, soak time.Duration) {
+	f.t.Helper()
+	f.inTurn(commit, "node3 success", "node1 running", "node1 success", "node2 running", "node2 success")
+	f.inTurn(commit, "node4 success", "node1 running")
+	var green, primary time.Time
+	for _, post := range f.pair[0].gitlab.Statuses(commit).Posts {
+		switch strings.TrimPrefix(post.Name, "coin-agent/sandbox/") + " " + post.State {
+		case "node3 success", "node4 success":
+			green = post.Time
+		case "node1 running":
+			primary = post.Time
+		}
+	}
+	if waited := primary.Sub(green); waited < soak {
+		f.t.Errorf("the first primary began %s after the greens", waited)
+	}
 }
