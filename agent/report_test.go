@@ -3,14 +3,19 @@ package agent_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
 )
 
 var update = flag.Bool("update", false, "write the golden reports")
@@ -81,3 +86,53 @@ func golden(t *testing.T, file, got string) {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
+
+// TestReportsOfARollout makes the reports of a rollout that failed and went back.
+func TestReportsOfARollout(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1", configFile, automatic)
+		w.start()
+		w.breaks("2")
+		bad := w.release("2")
+		w.poll()
+		sync := w.wantLast(bad, state.RolledBack)
+		manifest, err := agent.NewManifest(reported, sync)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := &agent.ImageParts{Name: "app", Tag: "1"}
+		want := []agent.ManifestService{{
+			Name: "s_web", Image: agent.ImageParts{Name: "app", Tag: "2"}, Before: before, Action: deploy.Update,
+			State: deploy.Failed, Error: "it is broken",
+		}}
+		if diff := cmp.Diff(want, manifest.Services); diff != "" {
+			t.Error(diff)
+		}
+		if manifest.Outcome != state.RolledBack || manifest.FailedAt != "verify" || !slices.Equal(manifest.Nodes, []string{"node3"}) {
+			t.Errorf("%+v", manifest)
+		}
+		last := time.Time{}
+		for _, stage := range manifest.Stages {
+			if stage.Stage != "fetch" && (stage.Entered == nil || stage.Entered.Before(last)) {
+				t.Errorf("%s began at %v, after what came at %v", stage.Stage, stage.Entered, last)
+			} else if stage.Entered != nil {
+				last = *stage.Entered
+			}
+		}
+		report, err := agent.RollbackReport(reported, sync)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{
+			"- **Rollback**: done and proven\n", "- **Rolled back to**: release 1, commit " + w.short("1") + ", proven by sync #1\n",
+			"| s_web | app:2 | app:1 |", "- **Task error**: it is broken\n", "at most 0s, from the first write", "Rollback completed, services restored",
+		} {
+			if !strings.Contains(report, text) {
+				t.Errorf("no %q in\n%s", text, report)
+			}
+		}
+	})
+}
+
+// short is how a commit of a name is shown.
+func (*world) short(name string) string { return fmt.Sprintf("%040s", name)[:10] }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/fault"
@@ -38,6 +40,11 @@ func FindSync(store *state.Store, which string) (*state.Sync, error) {
 	case sync == nil:
 		return nil, fault.WithHint(fmt.Errorf("%w: #%s", ErrNoSync, strings.TrimPrefix(which, "#")), fmt.Sprintf("the history has #%d to #%d: see `agent history`", oldest, newest))
 	}
+	good, err := store.AllGood(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("read the good states: %w", err)
+	}
+	sync.Good = slices.ContainsFunc(good, func(one state.Applied) bool { return one.SyncID == sync.ID })
 	return sync, nil
 }
 

@@ -178,12 +178,12 @@ func (w witness) files(l *lab, when string) {
 
 // everything notes what a running agent shows of itself.
 func (w witness) everything(l *lab, when string) {
-	w.commands(l, when, "status", "status -o json", "history", "history -o json", "diff", "diff -o json",
+	w.commands(l, when, "status", "status -o json", "history", "history -o json", "show latest", "show latest -o json", "show latest -o manifest", "show latest -o report", "diff", "diff -o json",
 		"render -o yaml", "render -o specs", "sync --dry-run", "doctor", "secrets list", "secrets list -o json", "secrets gc --dry-run", "secrets gc -o json", "audit log", "audit log -o json", "audit verify")
 	w.files(l, when)
 	w[when+": log"] = l.logText()
 	client := &http.Client{Transport: dialling(l.settings["socket"])}
-	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/secrets", "/v1/audit/head", "/v1/nowhere"} {
+	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/syncs/latest", "/v1/secrets", "/v1/audit/head", "/v1/nowhere"} {
 		response, err := client.Get("http://agent" + path)
 		if err != nil {
 			l.t.Fatal(err)

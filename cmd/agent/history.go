@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/state"
 )
 
@@ -50,12 +51,9 @@ func (a *app) printHistory(syncs []state.Sync) {
 	p := newPrinter(a.stdout)
 	rows := make([][]string, 0, len(syncs))
 	for _, sync := range syncs {
-		took, what := "-", sync.Summary
+		took := "-"
 		if !sync.Finished.IsZero() {
 			took = sync.Finished.Sub(sync.Started).Round(100 * time.Millisecond).String()
-		}
-		if sync.Error != "" {
-			what = sync.Stage + ": " + sync.Error
 		}
 		came := string(sync.State)
 		if sync.Good {
@@ -63,8 +61,34 @@ func (a *app) printHistory(syncs []state.Sync) {
 		}
 		rows = append(rows, []string{
 			number(sync.ID), sync.Started.Local().Format(time.DateTime), short(sync.Commit), sync.Ref,
-			orDash(sync.Release), sync.Trigger, took, came, what,
+			orDash(sync.Release), triggerText(&sync), took, came, tidy(historyText(&sync)),
 		})
 	}
 	p.table([]string{"ID", "STARTED", "COMMIT", "REF", "RELEASE", "TRIGGER", "TOOK", "STATE", "WHAT"}, rows)
+}
+
+// triggerText says why a sync began, and who had it done where a person of the node
+// did.
+func triggerText(sync *state.Sync) string {
+	if sync.Actor.By == audit.ByUser {
+		return sync.Trigger + " by " + sync.Actor.String()
+	}
+	return sync.Trigger
+}
+
+// historyText says in a line what became of a sync.
+func historyText(sync *state.Sync) string {
+	switch {
+	case sync.Error == "" && sync.State == state.Waiting:
+		return "waiting: " + sync.Waiting
+	case sync.Error == "":
+		return sync.Summary
+	case sync.State == state.RolledBack:
+		return sync.Summary + ", after " + sync.Stage + ": " + sync.Error
+	}
+	text := sync.Stage + ": " + sync.Error
+	if back := sync.Rollback; back != nil && back.Refused != "" {
+		text += "; not rolled back: " + back.Refused
+	}
+	return text
 }

@@ -106,6 +106,16 @@ func TestShowNothing(t *testing.T) {
 	}
 }
 
+// TestHistory holds `agent history` to testdata/show/history.txt.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	shown, stderr := offline(t, history(t, "refused", "by-hand", "waiting"), "history")
+	if stderr != "" {
+		t.Error(stderr)
+	}
+	checkGolden(t, "testdata/show/history.txt", shown)
+}
+
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(name)

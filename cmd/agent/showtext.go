@@ -66,7 +66,11 @@ func outcomeText(p printer, sync *state.Sync) string {
 		colour = red
 	case state.Pending, state.Waiting, state.Running, state.RolledBack, state.Superseded:
 	}
-	return p.paint(colour, strings.ReplaceAll(string(sync.State), "_", " "))
+	text := p.paint(colour, strings.ReplaceAll(string(sync.State), "_", " "))
+	if sync.Good {
+		text += ", a good state to go back to"
+	}
+	return text
 }
 
 func releaseText(m *agent.Manifest) string {

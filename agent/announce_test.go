@@ -1,0 +1,105 @@
+package agent_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// text is all that a message says.
+func text(mail *notify.Message) string {
+	var b strings.Builder
+	b.WriteString(mail.Title + "\n")
+	for _, block := range mail.Blocks {
+		b.WriteString(block.Head + "\n" + strings.Join(block.Lines, "\n") + "\n")
+	}
+	return b.String()
+}
+
+// says demands texts in the only mail since the last time, and forgets it.
+func (m *mailbox) says(t *testing.T, texts ...string) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.mails) != 1 {
+		t.Fatalf("%d mails, want 1: %+v", len(m.mails), m.mails)
+	}
+	for _, want := range texts {
+		if said := text(&m.mails[0]); !strings.Contains(said, want) {
+			t.Errorf("%q is not in\n%s", want, said)
+		}
+	}
+	m.mails = nil
+}
+
+const backAutomatically = "deployment: {rollback: {automatic: true}}\n"
+
+// TestRollbackIsTold goes back by itself: what failed, where the node is now, and
+// what to do stand in one message.
+func TestRollbackIsTold(t *testing.T) {
+	for name, on := range map[string]string{"by default": "", "as a failure": ", on: [failure]", "as a rollback": ", on: [rollback]"} {
+		t.Run(name, func(t *testing.T) {
+			inMailWorld(t, backAutomatically+"notifications: {email: [ops@example.com]"+on+"}\n", func(w *world, box *mailbox) {
+				w.start()
+				w.breaks("2")
+				bad := w.release("2")
+				w.poll()
+				w.wantLast(bad, state.RolledBack)
+				w.pass(time.Hour)
+				box.says(t, "rollout failed at verify and was rolled back, release 2", "service s_web: it is broken",
+					"rolled back to 1 (sync #1)", "Next: mend or revert the release by a merge; `agent resume`", "`agent show 2 -o report`")
+				if on == "" {
+					w.release("3")
+					w.poll()
+					w.pass(time.Hour)
+					box.wants(t, "recovered: rolled out, release 3")
+				}
+			})
+		})
+	}
+}
+
+// TestRollbackByHandIsTold tells who went back, and why: no failure, so nothing
+// recovers from it.
+func TestRollbackByHandIsTold(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.release("2")
+		w.poll()
+		w.wentBack(agent.RollbackRequest{Reason: "orders fail"})
+		w.pass(time.Hour)
+		box.says(t, "rolled back by hand, release 2", "rolled back to 1 (sync #1) by ada: orders fail")
+		w.release("3")
+		w.poll()
+		w.pass(time.Hour)
+		box.wants(t)
+	})
+}
+
+// TestNoWayBackIsTold fails on the first rollout, when there is nothing to go back
+// to, and where what was put back is not well.
+func TestNoWayBackIsTold(t *testing.T) {
+	inMailWorld(t, backAutomatically+toOps, func(w *world, box *mailbox) {
+		w.breaks("1")
+		w.start()
+		w.pass(time.Hour)
+		box.says(t, "rollout failed at verify, and is not rolled back", "not rolled back: no good state is recorded yet", "Next: the revision is held; mend or revert it")
+		w.breaks("")
+		w.release("2")
+		w.poll()
+		w.pass(time.Hour)
+		box.wants(t, "recovered: rolled out, release 2")
+		w.breaks("2", "3")
+		w.release("3")
+		w.poll()
+		w.pass(time.Hour)
+		box.says(t, "rollout failed at verify, and the rollback is not proven", "after going back to 2 (sync #2): service s_web", "`agent show 3`")
+		w.wantMetrics(`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="failed"} 1`,
+			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="refused"} 1`,
+			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="done"} 0`)
+	})
+}
