@@ -220,3 +220,26 @@ func TestLazyReadFails(t *testing.T) {
 	server.Fail(0)
 	read(t, checkout, "environments/sandbox/config.yml")
 }
+
+// What was read can be kept, and read again without the remote.
+func TestFiles(t *testing.T) {
+	made := gittest.New(t)
+	made.Commit("First", map[string]string{"a/file": "content\n", "link": "-> a", "unread": "x\n"})
+	checkout := fetch(t, open(t, remote(t, "http", made.Root(), gittest.Options{})))
+	if _, err := fs.ReadFile(checkout.FS, "link/file"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.ReadFile(checkout.FS, "none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	contents, links, err := checkout.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]byte{"a/file": []byte("content\n")}, contents); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]string{"link": "a"}, links); diff != "" {
+		t.Error(diff)
+	}
+}
