@@ -75,12 +75,12 @@ func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(Sy
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 	return follow(response, progress)
 }
 
 // follow reads the events of a sync to its end.
 func follow(response *http.Response, progress func(SyncEvent)) (*state.Sync, error) {
-	defer func() { _ = response.Body.Close() }()
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var event SyncEvent

@@ -106,6 +106,7 @@ func (c *Client) Retry(ctx context.Context, request RetryRequest, progress func(
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 	return follow(response, progress)
 }
 

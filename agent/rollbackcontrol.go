@@ -123,9 +123,10 @@ func (c *Client) PlanRollback(ctx context.Context, request RollbackRequest) (*Ro
 
 // Rollback asks to go back, and follows that to its end.
 func (c *Client) Rollback(ctx context.Context, request RollbackRequest, progress func(SyncEvent)) (*state.Sync, error) {
-	response, err := c.post(ctx, "/v1/rollback", request) //nolint:bodyclose // follow closes it
+	response, err := c.post(ctx, "/v1/rollback", request)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 	return follow(response, progress)
 }
