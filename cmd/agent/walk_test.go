@@ -28,6 +28,7 @@ type walk struct {
 	releases   map[string]release
 	excused    map[string]bool // commits that the surroundings may have failed
 	paused     bool
+	tampered   bool                       // by hand, since the stack was right last
 	migrations map[string]map[string]bool // tasks that have done a migration
 
 	lastLook      time.Time

@@ -128,7 +128,7 @@ func (w *walk) backToAny() func() {
 
 // byHand changes a service behind the agent's back.
 func (w *walk) byHand() func() {
-	w.excused[w.head], w.looks = true, 3 // the second may have begun before
+	w.excused[w.head], w.tampered, w.looks = true, true, 3 // the second may have begun before
 	service := w.anyService()
 	change := [][]string{
 		{"--replicas", fmt.Sprint(1 + w.random.IntN(3))},

@@ -207,12 +207,33 @@ func (w *walk) rightState(status *agent.Status, history []state.Sync, live map[s
 		if sync.Waiting == "" || !w.paused {
 			return fmt.Errorf("it waits for %q", sync.Waiting)
 		}
-		return nil
+		return w.rightWaiting(history, live, good)
 	case state.Failed:
 		return w.rightFailure(sync, history, good != nil)
 	case state.Pending, state.Running, state.Superseded:
 	}
 	return fmt.Errorf("the last sync is %s", sync.State)
+}
+
+// rightWaiting demands that a sync that waits has written nothing: what ran before it
+// still runs.
+func (w *walk) rightWaiting(history []state.Sync, live map[string]liveService, good proven) error {
+	i := slices.IndexFunc(history, func(s state.Sync) bool {
+		return s.State.Final() && (s.Touched || !s.Unchanged && s.State != state.Superseded)
+	})
+	if w.tampered || i < 0 || history[i].State != state.Succeeded && history[i].State != state.RolledBack {
+		return nil
+	}
+	var all []string
+	for _, name := range walkServices {
+		if name != "migrate" || history[i].State == state.Succeeded {
+			all = append(all, w.unlike(live, name, good[name])...)
+		}
+	}
+	if len(all) > 0 {
+		return fmt.Errorf("while it waits: %s", strings.Join(all, "; "))
+	}
+	return nil
 }
 
 // equals compares the stack with what was proven. What differs has to be the very
@@ -252,6 +273,7 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 	if len(all) > 0 {
 		return errors.New(strings.Join(all, "; "))
 	}
+	w.tampered = len(drifted) > 0
 	return nil
 }
 
