@@ -94,6 +94,9 @@ func TestGroupGoesBack(t *testing.T) {
 				w.t.Errorf("went back as %+v", taken)
 			}
 			w.wantImage("app:1")
+			if next := agent.NextStep(sync); !strings.HasPrefix(next, "see to "+node+"; then `agent retry`") {
+				w.t.Errorf("what to do: %s", next)
+			}
 			w.told(second, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
 			for range 3 {
 				w.poll()
@@ -153,6 +156,9 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		sync := w.wantLast(commit, state.Succeeded)
 		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which goes on to run here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
+		}
+		if status := w.agent.Status(); !strings.HasPrefix(agent.NextFor(&status), "see to node1, which failed") {
+			w.t.Errorf("what to do: %s", agent.NextFor(&status))
 		}
 		w.others.says(commit, "node1", gitlab.Success)
 		w.others.says(commit, "node2", gitlab.Success)
@@ -264,7 +270,9 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 		w.pass(5 * time.Minute)
 		w.halt()
 		w.start()
-		w.waits("this node follows by `agent approve")
+		if next := agent.NextStep(w.waits("this node follows by `agent approve")); !strings.HasPrefix(next, "`agent approve 0000000000") {
+			w.t.Errorf("what to do: %s", next)
+		}
 		if _, err := w.agent.Approve(person, approve); err != nil {
 			w.t.Fatal(err)
 		}

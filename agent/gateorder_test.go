@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
@@ -99,7 +100,9 @@ func TestOrderIsKept(t *testing.T) {
 	inOrder(t, func(w *world) {
 		commit := w.revision.Commit
 		w.start()
-		w.waits("waiting for node1")
+		if next := agent.NextStep(w.waits("waiting for node1")); next != "wait: it goes on by itself" {
+			w.t.Errorf("what to do: %s", next)
+		}
 		w.toldInOrder(commit, gitlab.Pending)
 		w.others.says(commit, "node2", gitlab.Success)
 		w.others.says(strings.Replace(commit, "1", "9", 1), "node1", gitlab.Success)
@@ -139,7 +142,9 @@ func TestFailedNeighbourStops(t *testing.T) {
 			w.others.says(first, "node2", gitlab.Running)
 			w.others.says(first, "node1", bad)
 			w.start()
-			w.waits("stopped: node1 failed with this commit")
+			if next := agent.NextStep(w.waits("stopped: node1 failed with this commit")); next != "see to the node that it waits for" {
+				w.t.Errorf("what to do: %s", next)
+			}
 			w.pass(7 * time.Minute)
 			w.waits("stopped: node1 failed with this commit")
 			if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {

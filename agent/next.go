@@ -21,6 +21,9 @@ func NextStep(sync *state.Sync) string {
 		if resumed(sync) {
 			return "wait: it is rolled out again"
 		}
+		if broughtBack(sync) {
+			return "see to " + sync.Group.Failed + "; then `agent retry` on the secondaries, and on the primaries, rolls out this commit again"
+		}
 		return "mend or revert the release by a merge; `agent resume` rolls out this commit again"
 	case state.Succeeded, state.Superseded:
 	}
@@ -42,6 +45,8 @@ func NextFor(s *Status) string {
 		return "wait for the next look: a newer commit is there"
 	case s.Sync.State != state.Succeeded:
 		return NextStep(s.Sync)
+	case s.Sync.Group != nil && s.Sync.Group.Failed != "":
+		return "see to " + s.Sync.Group.Failed + ", which failed with this commit, or `agent rollback` here, too"
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` puts back what was applied"
 	case s.Pause != nil:
@@ -84,7 +89,9 @@ func nextAtGates(sync *state.Sync) string {
 		case "approval":
 			steps = append(steps, fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit)))
 		case "order":
-			steps = append(steps, "see to the node that it waits for")
+			if step := nextInOrder(sync, gate); step != "" {
+				steps = append(steps, step)
+			}
 		case "release":
 			steps = append(steps, "`agent doctor` shows what is missing; it is asked again by itself")
 		}
@@ -93,4 +100,16 @@ func nextAtGates(sync *state.Sync) string {
 		return "wait: it goes on by itself"
 	}
 	return strings.Join(steps, "; ")
+}
+
+// nextInOrder says what is to be done about the other nodes; "" where they come by
+// themselves.
+func nextInOrder(sync *state.Sync, gate state.Gate) string {
+	switch {
+	case gate.Unattended:
+		return ""
+	case gate.About == aboutAgreement:
+		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
+	}
+	return "see to the node that it waits for"
 }
