@@ -1,0 +1,62 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// metricsIn finds the names of the agent's own metrics in a text.
+func metricsIn(text string) []string {
+	names := regexp.MustCompile(`\b(coin_agent|deployment)_(\w+_)*(status|version|info|total|sync|services|seconds|reports|ok|waiting|paused|versions)\b`).FindAllString(text, -1)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// TestAlertsAreOfMetrics demands that alerts.yml asks for metrics that are
+// described, and that those are there.
+func TestAlertsAreOfMetrics(t *testing.T) {
+	read := func(names ...string) string {
+		var text strings.Builder
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(data)
+		}
+		return text.String()
+	}
+	sources, err := filepath.Glob("*metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("collect*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := read(append(sources, more...)...)
+	_, described, _ := strings.Cut(read("../docs/operations.md"), "## Metrics and health\n")
+	alerts := metricsIn(read("../docs/alerts.yml"))
+	if len(alerts) < 8 {
+		t.Errorf("the alerts ask for %v only", alerts)
+	}
+	for _, name := range alerts {
+		if !strings.Contains(described, "`"+name+"`") {
+			t.Errorf("%s of alerts.yml is not described", name)
+		}
+	}
+	for _, name := range metricsIn(code) {
+		if !strings.Contains(described, "`"+name+"`") {
+			t.Errorf("%s is not described", name)
+		}
+	}
+	for _, name := range slices.Concat(metricsIn(described), alerts) {
+		if !strings.Contains(code, `"`+name+`"`) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}
