@@ -53,7 +53,7 @@ type Settings struct {
 	Engine             string `name:"engine" help:"the Docker engine's address"`
 	RegistryConfigFile string `name:"registry_config_file" help:"file with registry logins, in the form of docker's config.json; empty for none"`
 
-	CheckDir string `name:"check_dir" help:"folder with the files of tokens, passwords and certificates that config.yml's checks may name"`
+	CheckDir string `name:"check_dir" help:"folder with the files of tokens, passwords and certificates that config.yml may name"`
 
 	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
 	Socket   string        `name:"socket" help:"unix socket of the running agent"`
