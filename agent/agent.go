@@ -140,7 +140,11 @@ func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	result := asked.do(ctx)
 	a.wake(ctx)
 	if asked.look && ctx.Err() == nil {
-		failures = a.afterLook(result.err, failures)
+		err := result.err
+		if errors.As(err, new(pinnedError)) {
+			err = nil // the look went well
+		}
+		failures = a.afterLook(err, failures)
 	}
 	asked.done <- result
 	return failures
@@ -231,9 +235,6 @@ func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(strin
 
 // syncFor has the loop look for a person.
 func (a *Agent) syncFor(ctx context.Context, why cause, progress func(string)) outcome {
-	if v := a.snapshot(); pinnedByHand(v.sync) && (v.desired == nil || v.desired.Commit == v.sync.Commit) {
-		return outcome{err: errPinned(v.sync)}
-	}
 	return a.inLoop(ctx, true, func(ctx context.Context) outcome { return a.lookOn(ctx, why, progress) })
 }
 

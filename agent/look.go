@@ -33,6 +33,9 @@ func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) ou
 	}
 	last := a.snapshot().sync
 	a.update(func(v *view) { v.desired = known(v.desired, last, revision) })
+	if cause.trigger == "manual" && pinnedByHand(last) && last.Commit == revision.Commit {
+		return outcome{err: errPinned(last)}
+	}
 	if !due(last, revision, cause.trigger) {
 		return a.watch(ctx, revision, progress)
 	}

@@ -309,7 +309,9 @@ func (r *reconcile) converge(ctx context.Context) error {
 
 // show tells whoever watches how far the sync is.
 func (r *reconcile) show(text string) {
-	r.update(func(v *view) { v.progress = text })
+	if r.sync.ID != 0 { // else nothing has begun: a plan that somebody looks at
+		r.update(func(v *view) { v.progress = text })
+	}
 	r.progress(text)
 	r.Log.Debug("progress", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "progress", text)
 }

@@ -173,8 +173,6 @@ func wayOf(taken *state.Rollback) string {
 	return text + because(taken)
 }
 
-// pinned by hand, or by itself, until a commit comes that concerns this node.
-
 // Pinned says where a node stays that went back, since when and by whom.
 type Pinned struct {
 	To      uint64      `json:"to"` // the good state's sync
@@ -214,9 +212,13 @@ func stillPinned(last *state.Sync) *state.Rollback {
 	return &taken
 }
 
-// errPinned refuses to roll out what a person went back from.
+// pinnedError refuses to roll out what a person went back from.
+type pinnedError struct{ error }
+
+func (e pinnedError) Unwrap() error { return e.error }
+
 func errPinned(last *state.Sync) error {
 	at := pinnedAt(last)
-	return fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
-		short(last.Commit), named(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)
+	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
+		short(last.Commit), named(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }
