@@ -162,28 +162,42 @@ func whole(r release) proven {
 
 // goodStates reads from the history what was proven, by sync, and what is now.
 func (w *walk) goodStates(history []state.Sync) (now proven) {
+	settled := false // what is now is what ran before the sync
 	for _, sync := range slices.Backward(history) {
-		switch {
-		case sync.Unchanged:
+		switch taken := sync.Rollback; {
+		case sync.Unchanged, sync.State == state.Superseded && !sync.Touched:
 			continue
 		case sync.State == state.Succeeded:
 			now = whole(w.releases[sync.Commit])
-		case sync.State == state.RolledBack && sync.Rollback != nil:
-			now = w.wentBack(now, sync.Rollback)
+		case sync.State == state.RolledBack && len(taken.Services) == 0:
+			now = w.proven[taken.To]
+		case sync.State == state.RolledBack:
+			if known, seen := w.proven[sync.ID]; seen {
+				now = known
+			} else {
+				now = w.partly(now, taken, settled && !w.tampered)
+			}
 		default:
+			settled = false
 			continue
 		}
-		w.proven[sync.ID] = now
+		w.proven[sync.ID], settled = now, true
 	}
 	return now
 }
 
-// wentBack is what runs after a rollback. A one-shot job is never run again to go back.
-func (w *walk) wentBack(from proven, taken *state.Rollback) proven {
-	now := maps.Clone(w.proven[taken.To])
+// partly is what runs after some services went back. The others are left as they were,
+// which nobody knows unless all was well before.
+func (w *walk) partly(from proven, taken *state.Rollback, known bool) proven {
+	now := proven{}
 	for _, name := range walkServices {
-		if len(taken.Services) > 0 && !slices.Contains(taken.Services, w.stack+"_"+name) {
-			now[name] = from[name]
+		switch release, there := from[name]; {
+		case slices.Contains(taken.Services, w.stack+"_"+name):
+			if of, there := w.proven[taken.To][name]; there {
+				now[name] = of
+			}
+		case known && there:
+			now[name] = release
 		}
 	}
 	return now
@@ -226,8 +240,8 @@ func (w *walk) rightWaiting(history []state.Sync, live map[string]liveService, g
 	}
 	var all []string
 	for _, name := range walkServices {
-		if name != "migrate" || history[i].State == state.Succeeded {
-			all = append(all, w.unlike(live, name, good[name])...)
+		if release, known := good[name]; known && (name != "migrate" || history[i].State == state.Succeeded) {
+			all = append(all, w.unlike(live, name, release)...)
 		}
 	}
 	if len(all) > 0 {
@@ -243,19 +257,21 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 		return errors.New("the history has no good state")
 	}
 	var all []string
-	drifted := map[string]bool{}
+	drifted, maybe := map[string]bool{}, map[string]bool{}
 	for _, name := range walkServices {
-		if status.Sync.State == state.RolledBack && name == "migrate" {
-			continue // it has the spec that it was run with last
+		release, known := want[name]
+		if !known || status.Sync.State == state.RolledBack && name == "migrate" {
+			maybe[w.stack+"_"+name] = true
+			continue // a job has the spec that it was run with last
 		}
-		unlike := w.unlike(live, name, want[name])
+		unlike := w.unlike(live, name, release)
 		switch {
-		case len(unlike) > 0 && want[name].correct && !w.paused:
+		case len(unlike) > 0 && release.correct && !w.paused:
 			all = append(all, unlike...)
 		case len(unlike) > 0:
 			drifted[w.stack+"_"+name] = true
 		case name != "migrate":
-			all = append(all, notRunning(name, live[name], want[name].tasks(name))...)
+			all = append(all, notRunning(name, live[name], release.tasks(name))...)
 		}
 	}
 	for name := range live {
@@ -265,7 +281,9 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 	}
 	shown := map[string]bool{}
 	for _, step := range status.Drift {
-		shown[step.Name] = true
+		if !maybe[step.Name] {
+			shown[step.Name] = true
+		}
 	}
 	if len(all) == 0 && !maps.Equal(drifted, shown) {
 		all = append(all, fmt.Sprintf("drifted: %v, shown: %v", slices.Sorted(maps.Keys(drifted)), slices.Sorted(maps.Keys(shown))))
@@ -273,7 +291,7 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 	if len(all) > 0 {
 		return errors.New(strings.Join(all, "; "))
 	}
-	w.tampered = len(drifted) > 0
+	w.tampered = len(status.Drift) > 0
 	return nil
 }
 
