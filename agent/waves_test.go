@@ -85,7 +85,7 @@ func TestAFailedWaveStopsTheRollout(t *testing.T) {
 		w.poll()
 		sync := w.wantLast(second, state.Failed)
 		if sync.Stage != "apply" || !strings.Contains(sync.Error, "s_migrate: task: non-zero exit (1)") ||
-			!strings.Contains(sync.Hint, "wave 2 was not begun: 1 service of it and later ones not touched") {
+			!strings.Contains(sync.Hint, "wave 2 was not begun, 1 service untouched") {
 			t.Errorf("failed in %s: %s (%s)", sync.Stage, sync.Error, sync.Hint)
 		}
 		if image := w.live["s_web"].TaskTemplate.ContainerSpec.Image; image != "app:1" {

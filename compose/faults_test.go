@@ -61,6 +61,17 @@ func TestFaults(t *testing.T) {
 				`docker-compose.yml:8: service app: the label coin-agent.timeuot is none that the agent knows`,
 			},
 		},
+		"waves that are no numbers": {
+			map[string]string{
+				"docker-compose.yml": app + "    labels: {coin-agent.wave: 1}\n    deploy:\n      labels:\n        coin-agent.wave: first\n" +
+					"  web:\n    image: nginx:1\n    deploy: {labels: [coin-agent.wave=0]}\n  good:\n    image: nginx:1\n    deploy: {labels: [coin-agent.wave=2]}\n",
+			},
+			[]string{
+				`docker-compose.yml:10: service web: the label coin-agent.wave is "0", which is no number of a wave`,
+				`docker-compose.yml:4: services.app: the label coin-agent.wave has no effect here`,
+				`docker-compose.yml:7: service app: the label coin-agent.wave is "first", which is no number of a wave`,
+			},
+		},
 		"secret not defined": {
 			map[string]string{"docker-compose.yml": app + "    secrets: [db]\n"},
 			[]string{`docker-compose.yml:2: service app: the secret "db" is not defined`},

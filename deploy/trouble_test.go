@@ -65,7 +65,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"JOB_FAIL=migrate"}
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_migrate: task: non-zero exit (1); its task failed and is not started again", "; it said last: "}, code: 1, logs: "JOB_FAIL",
+			says: []string{"_migrate: task: non-zero exit (1): ", "(JOB_FAIL); its task failed and is not started again"}, code: 1, logs: "JOB_FAIL",
 		},
 		"health": {
 			service: "web",

@@ -40,7 +40,7 @@ func (s ServiceResult) fault(before string) error {
 		why = unwell + "; " + why
 	}
 	if s.Error != "" && s.Error != s.Message {
-		why = s.Error + "; " + why
+		why = s.Error + s.lastWords() + "; " + why
 	}
 	if s.ExitCode != 0 && !strings.Contains(s.Error, fmt.Sprintf("non-zero exit (%d)", s.ExitCode)) {
 		why += fmt.Sprintf(", exit code %d", s.ExitCode)
@@ -48,19 +48,20 @@ func (s ServiceResult) fault(before string) error {
 	if s.Node != "" {
 		why += " (on " + s.Node + ")"
 	}
-	if s.job && len(s.Logs) > 0 {
-		why += "; it said last: " + shortened(s.Logs[len(s.Logs)-1])
-	}
 	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: s.hint()}
 }
 
-// shortened keeps a line readable in the middle of a sentence.
-func shortened(line string) string {
+// lastWords gives the last line of a job that failed: it mostly says why.
+func (s ServiceResult) lastWords() string {
 	const limit = 160
-	if runes := []rune(line); len(runes) > limit {
-		return string(runes[:limit]) + "…"
+	if !s.job || len(s.Logs) == 0 {
+		return ""
 	}
-	return line
+	runes := []rune(s.Logs[len(s.Logs)-1])
+	if len(runes) > limit {
+		runes = append(runes[:limit], '…')
+	}
+	return ": " + string(runes)
 }
 
 // unwell gives the last line of a health check that failed, "" of any other.

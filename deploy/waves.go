@@ -30,7 +30,7 @@ func (w Wave) Err(result Result) error {
 	if err == nil {
 		return nil
 	}
-	left := "wave " + fmt.Sprint(w.Number) + " was not begun: " + counted(uint64(len(w.Later)), "service") + " of it and later ones not touched"
+	left := fmt.Sprintf("wave %d was not begun, %s untouched", w.Number, counted(uint64(len(w.Later)), "service"))
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left

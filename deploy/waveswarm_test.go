@@ -66,7 +66,7 @@ func TestAFailedMigrationStopsTheRollout(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, says := range []string{"_migrate: task: non-zero exit (1)", "it said last: ", "JOB_FAIL"} {
+	for _, says := range []string{"_migrate: task: non-zero exit (1)", "failed on demand (JOB_FAIL); its task failed"} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%v does not say %q", err, says)
 		}
