@@ -321,7 +321,8 @@ func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
 //	summary  the plan in one line
 //
 // A step has action (create, update, replace, scale-down, remove), kind (network,
-// secret, config, service), name, restarts, tasks (how many are restarted, started
+// secret, config, service), name, wave (of a service, counted from 1; 0 where the
+// stack has but one), restarts, tasks (how many are restarted, started
 // or stopped), sum (of what is written) and changes; a change has path (in the
 // engine's spec), old and new, "" where it is not set. What looks secret is ***,
 // and old and new are equal where they differ in what is hidden alone.
