@@ -130,10 +130,12 @@ func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.sync.Pl
 
 // judgeRelease asks all that config.yml names, and finds all reasons at once.
 func (r *reconcile) judgeRelease(ctx context.Context) *verdict {
-	r.show("looking whether the release is fit for a rollout")
-	defer r.update(func(v *view) { v.progress = "" })
 	v := &verdict{of: r.releaseKey(), at: time.Now()}
 	gates := r.node.Config.ReleaseGates()
+	if gates.Images || gates.Vulnerabilities.Asked || gates.Database { // which may take their time
+		r.show("looking whether the release is fit for a rollout")
+		defer r.update(func(v *view) { v.progress = "" })
+	}
 	probes := releaseProbes{
 		settings: &r.Settings, engine: r.Release, node: r.node, stack: r.stack,
 		images: r.writtenImages(), databases: knownDatabases(r.migrations, r.questions.list),
