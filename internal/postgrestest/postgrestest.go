@@ -34,6 +34,8 @@ type Server struct {
 	Port int
 	CA   []byte // the certificate of 127.0.0.1, in PEM
 
+	Sockets string // the folder of its unix socket, for who has another loopback
+
 	bin, dir string
 	as       *syscall.Credential // nil: this process' own user
 }
@@ -47,7 +49,7 @@ func New(tb testing.TB) *Server {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s.dir = filepath.Join(dir, "data")
+	s.dir, s.Sockets = filepath.Join(dir, "data"), dir
 	s.asNobody(tb, dir)
 	password := filepath.Join(dir, "password")
 	s.write(tb, password, []byte(Password+"\n"))
@@ -149,6 +151,9 @@ func (s *Server) start(tb testing.TB, sockets string) {
 		return nil
 	})
 }
+
+// Program is the path of one of PostgreSQL's programs, such as psql.
+func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
 
 // Exec runs SQL in the server's database and gives what it finds.
 func (s *Server) Exec(tb testing.TB, sql string) string {
