@@ -284,6 +284,36 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 	})
 }
 
+// What was approved before the greens were seen is no agreement to follow them.
+func TestApprovalOfBeforeIsNoAgreement(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.others = &neighbours{}
+		commit := w.commit("1", configFile, groupConfig("primary", "approval_required: true", "blue_green: {approval: true}"))
+		w.others.says(commit, "node1", gitlab.Success)
+		w.start()
+		if sync := w.waits("approval is required"); strings.Contains(sync.Waiting, "node2") {
+			w.t.Errorf("asked for the others while a person is waited for: %s", sync.Waiting)
+		}
+		approve := agent.ApproveRequest{Commit: commit, Reason: "it may come"}
+		if _, err := w.agent.Approve(person, approve); err != nil {
+			w.t.Fatal(err)
+		}
+		w.poll()
+		w.waits("waiting for node2")
+		w.others.says(commit, "node2", gitlab.Success)
+		for range 3 {
+			w.poll()
+			w.waits("this node follows by `agent approve")
+		}
+		approve.Reason = "the greens look well"
+		if _, err := w.agent.Approve(person, approve); err != nil {
+			w.t.Fatal(err)
+		}
+		w.poll()
+		w.wantLast(commit, state.Succeeded)
+	})
+}
+
 func TestBlueGreenWithoutGitLab(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.commit("1", configFile, groupConfig("secondary"))

@@ -32,7 +32,7 @@ services:
     image: coin-test/app:$TAG
     environment: {APP_RELEASE: $TAG}
     stop_grace_period: 1s
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 300ms, timeout: 2s, retries: 2}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 300ms, timeout: 20s, retries: 3}
     deploy: {update_config: {monitor: 500ms}}
 `
 
@@ -67,7 +67,7 @@ func (f *fleet) commit(message string) string {
 		files[dir+"node.env"] = "TAG=" + or(f.tags[name], "1") + "\n"
 		files[dir+"docker-compose.yml"] = or(f.compose[name], fleetCompose)
 	}
-	files["environments/sandbox/config.yml"] = config + "deployment:\n  health_check: {timeout: 40s}\n  " + f.deployment + "\n"
+	files["environments/sandbox/config.yml"] = config + "deployment:\n  health_check: {timeout: 2m}\n  " + f.deployment + "\n"
 	return f.pair[0].commit(message, files)
 }
 
