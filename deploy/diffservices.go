@@ -154,7 +154,7 @@ func meshPorts(spec swarm.ServiceSpec) []string {
 // and brings them back as the last of the services. Where nothing but labels
 // changes, nothing is disturbed and they run on.
 func (p *Plan) addCron(live *Live, want *compose.Stack) {
-	disturbs := slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.LabelsOnly() })
+	disturbs := p.disturbs()
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.Kind == Service && step.Action != Remove && isCron(want.Name, step.Name) {
@@ -186,6 +186,11 @@ func (p *Plan) addCron(live *Live, want *compose.Stack) {
 			p.Steps = append(p.Steps, back)
 		}
 	}
+}
+
+// disturbs tells whether the plan changes more than labels of services.
+func (p *Plan) disturbs() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.LabelsOnly() })
 }
 
 // isCron goes by the name, as the stack's services are named: <stack>_cron….

@@ -63,7 +63,9 @@ func Only(stack *compose.Stack, names []string) *compose.Stack {
 }
 
 // Idle tells whether a service is declared to have no task.
-func Idle(spec swarm.ServiceSpec) bool { return modeName(spec.Mode) == "replicated" && replicas(spec) == 0 }
+func Idle(spec swarm.ServiceSpec) bool {
+	return modeName(spec.Mode) == "replicated" && replicas(spec) == 0
+}
 
 // wavesOf numbers the waves that the services roll in, and gives the last one,
 // which holds those that nobody names, cron services and removals. The label of a
@@ -92,8 +94,12 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 	return waves, last
 }
 
-// addWaves puts the steps of services into waves, where there is more than one.
+// addWaves puts the steps of services into waves, where there is more than one, and
+// where more than labels changes.
 func (p *Plan) addWaves(live *Live, want *compose.Stack) {
+	if !p.disturbs() {
+		return
+	}
 	waves, last := wavesOf(want)
 	p.waitForPorts(live, want, waves)
 	distinct := map[int]bool{}

@@ -24,6 +24,16 @@ func inWave(label string) func(*swarm.ServiceSpec) {
 	return func(s *swarm.ServiceSpec) { s.Labels[compose.LabelWave] = label }
 }
 
+// unowned is a service that another tool has deployed.
+func unowned(change func(*swarm.ServiceSpec)) func(*swarm.ServiceSpec) {
+	return func(s *swarm.ServiceSpec) {
+		delete(s.Labels, compose.LabelOwner)
+		if change != nil {
+			change(s)
+		}
+	}
+}
+
 // waveLines renders the services' steps as "wave action name".
 func waveLines(plan deploy.Plan) []string {
 	var all []string
@@ -66,6 +76,11 @@ func TestWavesOfPlan(t *testing.T) {
 		"labels alone leave jobs first": {
 			want:  map[string]func(*swarm.ServiceSpec){"api": inWave("2"), "web": nil, "migrate": ending},
 			lines: []string{"1 create migrate", "2 create api", "3 create web"},
+		},
+		"labels alone have no waves": {
+			live:  map[string]func(*swarm.ServiceSpec){"api": unowned(nil), "migrate": unowned(ending)},
+			want:  map[string]func(*swarm.ServiceSpec){"api": nil, "migrate": ending},
+			lines: []string{"0 update api", "0 update migrate"},
 		},
 		"removals and cron services come last": {
 			live:  map[string]func(*swarm.ServiceSpec){"old": nil, "cron_service": nil},

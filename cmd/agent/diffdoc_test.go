@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func (l *lab) applied() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := engine.Apply(l.t.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
+	if err := engine.Apply(l.t.Context(), plan, stack, deploy.ApplyOptions{Wait: func(context.Context, deploy.Wave) error { return nil }}); err != nil {
 		l.t.Fatal(err)
 	}
 }
