@@ -35,6 +35,10 @@ func TestFrozen(t *testing.T) {
 			"2026-10-25T01:10:00Z", "Sun 2026-10-25 03:00 CET",
 		},
 		{
+			"to the hour that comes twice, the last time", `freeze: [{name: f, schedule: "30 0 1 11 *", duration: 1h, time_zone: America/New_York}]`,
+			"2026-11-01T06:10:00Z", "Sun 2026-11-01 01:30 EST",
+		},
+		{
 			"one after another", `freeze: [{name: f, schedule: "0 0 * * SAT,SUN", duration: 24h}]`,
 			"2026-11-21T10:00:00Z", "Mon 2026-11-23 00:00 UTC",
 		},
