@@ -107,11 +107,11 @@ func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
 
 // Wave is the wave that a service's label puts it into; 0 where it has none.
 func Wave(labels map[string]string) int {
-	wave, err := strconv.ParseUint(labels[LabelWave], 10, 16)
-	if err != nil {
+	wave, err := strconv.Atoi(labels[LabelWave])
+	if err != nil || wave < 0 {
 		return 0
 	}
-	return int(wave)
+	return wave
 }
 
 // Timeout is how long a service may take to be what it declares, as its label
