@@ -242,7 +242,7 @@ func (a *application) files(r release) map[string]string {
 		env += "FAILURE_ACTION=rollback\n"
 	}
 	if r.trouble == crashLoop {
-		env += "MONITOR=4s\n" // a busy engine tells late of a task that has ended
+		env += "MONITOR=1m\n" // a busy engine tells seconds late that a task has ended
 	} else {
 		env += "MONITOR=500ms\n"
 	}
