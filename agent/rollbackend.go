@@ -153,6 +153,10 @@ func because(taken *state.Rollback) string {
 	return ": " + taken.Reason
 }
 
+// RollbackText says what has become of going back after a sync, for people; "" where
+// nothing has.
+func RollbackText(sync *state.Sync) string { return wayOf(sync.Rollback) }
+
 // wayOf says what has become of going back, for people; "" where nothing has.
 func wayOf(taken *state.Rollback) string {
 	switch {

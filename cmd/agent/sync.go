@@ -126,5 +126,8 @@ func (a *app) outcome(sync *state.Sync, err error) error {
 	for _, one := range sync.All() {
 		faults = append(faults, fault.New(fault.Place{}, one.Hint, "%s %s: %s: %s", sync.Ref, short(sync.Commit), sync.Stage, one.Error))
 	}
+	if back := agent.RollbackText(sync); back != "" {
+		faults = append(faults, fault.New(fault.Place{}, sync.Rollback.Hint, "%s %s: %s", sync.Ref, short(sync.Commit), back))
+	}
 	return errors.Join(faults...)
 }
