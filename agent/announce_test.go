@@ -88,6 +88,10 @@ func TestNoWayBackIsTold(t *testing.T) {
 		w.start()
 		w.pass(time.Hour)
 		box.says(t, "rollout failed at verify, and is not rolled back", "not rolled back: no good state is recorded yet", "Next: the revision is held; mend or revert it")
+		report, err := agent.RollbackReport(reported, w.last())
+		if err != nil || !strings.Contains(report, "- **Last good version**: none is recorded\n") || strings.Contains(report, "--to 0") {
+			t.Errorf("%v in %s", err, report)
+		}
 		w.breaks("")
 		w.release("2")
 		w.poll()

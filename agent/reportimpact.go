@@ -138,6 +138,9 @@ func (r *rollbackReport) next() {
 		if r.back.Hint != "" {
 			add("%s", sentence(r.back.Hint))
 		}
+		if r.back.To == 0 {
+			break
+		}
 		if r.sync.Migration == nil {
 			add("When that is mended: `agent rollback --to %d --reason …`.", r.back.To)
 			break

@@ -30,8 +30,14 @@ func RollbackReport(settings *Settings, sync *state.Sync) (string, error) {
 		title string
 		write func()
 	}{
-		{"Incident Summary", r.summary}, {"Versions", r.versions}, {"Rollback Actions", r.actions}, {"Verification", r.verification},
-		{"Impact", r.impact}, {"Root Cause", r.cause}, {"Next Steps", r.next}, {"Timeline", r.timeline},
+		{"Incident Summary", r.summary},
+		{"Versions", r.versions},
+		{"Rollback Actions", r.actions},
+		{"Verification", r.verification},
+		{"Impact", r.impact},
+		{"Root Cause", r.cause},
+		{"Next Steps", r.next},
+		{"Timeline", r.timeline},
 	} {
 		r.heading(2, section.title)
 		section.write()
@@ -70,6 +76,9 @@ func proven(back *state.Rollback) bool {
 
 // goodState names the state that a rollback goes to.
 func goodState(back *state.Rollback) string {
+	if back.To == 0 {
+		return "none is recorded"
+	}
 	text := fmt.Sprintf("commit %s, proven by sync #%d", short(back.Commit), back.To)
 	if back.Release != "" {
 		text = "release " + back.Release + ", " + text
@@ -137,6 +146,10 @@ func (r *rollbackReport) actions() {
 		return
 	}
 	r.item("What was done", r.back.Summary)
+	r.item("Jobs that were not run again", strings.Join(r.back.Left, ", "))
+	for _, warning := range r.back.Warnings {
+		r.item("Warning", warning)
+	}
 	if r.wayBack != nil {
 		lines := make([]string, 0, len(r.wayBack.Steps))
 		for _, line := range r.wayBack.Lines() {
