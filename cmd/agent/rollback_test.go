@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -152,18 +154,42 @@ func TestRollback(t *testing.T) {
 	l.sealedFiles()
 }
 
-// sealedFiles looks for what must not be on the disk.
+// sealedFiles looks for what must not be on the disk, also in the files that are
+// kept of good states, which are compressed.
 func (l *lab) sealedFiles() {
 	l.t.Helper()
 	l.stop()
+	sealed := func(what string, content []byte) {
+		for _, canary := range []string{"canary-", checkToken} {
+			if strings.Contains(string(content), canary) {
+				l.t.Errorf("%s holds a secret in the clear", what)
+			}
+		}
+	}
 	data, err := os.ReadFile(l.stateFile())
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	for _, canary := range []string{"canary-", checkToken} {
-		if strings.Contains(string(data), canary) {
-			l.t.Errorf("the state file holds a secret in the clear: %s", canary)
+	sealed("the state file", data)
+	store, err := state.OpenReadOnly(l.settings["state_dir"])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	good, err := store.Good(1)
+	if err != nil || len(good) == 0 {
+		l.t.Fatalf("%d good states, %v", len(good), err)
+	}
+	files, err := store.Files(&good[0])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, name := range []string{configFile, composeFile, node3 + "secrets.enc"} {
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			l.t.Error(err)
 		}
+		sealed(name, content)
 	}
 }
 
@@ -220,4 +246,33 @@ func TestRollbackByHand(t *testing.T) {
 	l.await(elsewhere, state.Succeeded)
 	l.unchanged(after)
 	l.mustRun(exitDone, []string{`"action": "rollback"`, "it is slow"}, "audit", "log", "-o", "json")
+}
+
+// TestRollbackToADigest goes back to the content that a tag had, though the tag has
+// moved, and stays with it.
+func TestRollbackToADigest(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	application := &refuser{}
+	server := httptest.NewServer(application)
+	t.Cleanup(server.Close)
+	registry := l.swarm.Registry(t, swarmtest.RegistryOptions{})
+	image, digest := registry.Push(t, "coin/core:1", "1")
+	l.swarm.Forget(t, image)
+	files := l.registryRepo(registry, "always")
+	files[configFile] += fmt.Sprintf("deployment:\n  rollback: {automatic: true}\n  checks: [{name: health, retries: 0, http: {url: '%s/health?release={{env.MARK}}'}}]\n", server.URL)
+	files[node3+"node.env"] = l.nodeEnv("1", "MARK=good")
+	application.refuse("bad")
+	l.running(l.commit("first", files))
+	_, moved := registry.Push(t, "coin/core:1", "2")
+	bad := l.commit("moved", map[string]string{node3 + "node.env": l.nodeEnv("1", "MARK=bad")})
+	if status := l.await(bad, state.RolledBack); !strings.Contains(status.Sync.Rollback.Summary, "1 service updated") {
+		t.Errorf("went back by %q", status.Sync.Rollback.Summary)
+	}
+	if got := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; got != image+"@"+digest || digest == moved {
+		t.Errorf("%s runs, want %s", got, digest)
+	}
+	if status := l.looks(2); len(status.Drift) > 0 {
+		t.Errorf("it drifted: %v", status.Drift)
+	}
 }
