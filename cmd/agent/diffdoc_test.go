@@ -13,12 +13,15 @@ const diffFile = "../../docs/diff.md"
 
 // TestReferenceDiff plays a change of the example's node through on an engine and
 // holds docs/diff.md to what `agent diff` says before and after. What it says in
-// between is written and no task waited for: the engine does not have the images.
+// between is written and no task waited for: of the images the engine has that of
+// migrate alone, as a job that has failed would run again.
 func TestReferenceDiff(t *testing.T) {
 	t.Parallel()
 	l := newExampleLab(t)
 	key, files := l.exampleKey(), l.exampleRepo()
 	files["environments/sandbox/config.yml"] += "\nimages:\n  resolve: never\n" // no registry has them
+	files[node3+"node.env"] += "export TAG_MIGRATE=2025-12-12-4f2a9c81d0\n"
+	l.swarm.Image(t, "harbor.sandbox.coin.example/coin/core:2025-12-12-4f2a9c81d0")
 	first := l.commit("first", files)
 	stack := l.rendered()
 	doc := document{lab: l}
