@@ -28,8 +28,10 @@ type walk struct {
 	releases   map[string]release
 	excused    map[string]bool // commits that the surroundings may have failed
 	paused     bool
-	tampered   bool                       // by hand, since the stack was right last
-	migrations map[string]map[string]bool // tasks that have done a migration
+	tampered   bool              // by hand, since the stack was right last
+	migrations map[string]string // tasks that have done a migration
+	uncounted  map[string]bool   // tasks of migrations that Swarm may have run by itself
+	restarted  bool              // the engine, in this round
 
 	lastLook      time.Time
 	looked, looks int // how many different ones were seen, and are to be
@@ -56,7 +58,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	t.Helper()
 	w := &walk{
 		application: newApplication(t, swarmtest.Own(t)), random: rand.New(rand.NewPCG(seed, 0)),
-		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]map[string]bool{}, proven: map[uint64]proven{},
+		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]string{}, uncounted: map[string]bool{}, proven: map[uint64]proven{},
 	}
 	w.settings["engine"], w.settings["log_level"] = w.swarm.Host, "info"
 	w.path = w.config()
@@ -113,6 +115,7 @@ func TestRandomWalk(t *testing.T) {
 // round does something to the node, and disturbs it meanwhile.
 func (w *walk) round() string {
 	w.t.Helper()
+	w.restarted = false
 	w.looks = 2 // the first may be an old one
 	act, disturb := w.pick(w.moves()), w.pick(w.disturbances())
 	what, done := act.name, make(chan struct{})

@@ -157,7 +157,7 @@ func (w *walk) killed() func() {
 // engineRestarts takes the engine away from under the agent: what fails now need not
 // be the release's fault.
 func (w *walk) engineRestarts() func() {
-	w.excused[w.head] = true
+	w.excused[w.head], w.restarted = true, true
 	if err := w.swarm.Restart(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

@@ -339,20 +339,21 @@ func (w *walk) rightSecrets(live map[string]liveService) error {
 	return err
 }
 
-// rightMigrations demands that no migration has been done twice.
+// rightMigrations demands that no migration has been done twice. Where the engine was
+// restarted Swarm itself runs a one-shot service again: those tasks do not count.
 func (w *walk) rightMigrations(live map[string]liveService) error {
 	for _, task := range live["migrate"].tasks {
-		if task.Status.State != swarm.TaskStateComplete {
+		if w.restarted {
+			w.uncounted[task.ID] = true
+		}
+		if task.Status.State != swarm.TaskStateComplete || w.uncounted[task.ID] {
 			continue
 		}
 		of := strings.Join(task.Spec.ContainerSpec.Env, " ")
-		if w.migrations[of] == nil {
-			w.migrations[of] = map[string]bool{}
+		if before, done := w.migrations[of]; done && before != task.ID {
+			return fmt.Errorf("the migration %q was done again", of)
 		}
-		w.migrations[of][task.ID] = true
-		if n := len(w.migrations[of]); n > 1 {
-			return fmt.Errorf("the migration %q was done %d times", of, n)
-		}
+		w.migrations[of] = task.ID
 	}
 	return nil
 }
