@@ -14,9 +14,10 @@ import (
 
 // deployment records what the rendered stack brings, beside what runs.
 func (r *reconcile) deployment(live *deploy.Live) *state.Deployment {
-	d := &state.Deployment{
-		Agent: r.Version, TaskID: r.node.Variables["TASK_ID"].Value, PipelineID: r.node.Variables["PIPELINE_ID"].Value,
-		Nodes: slices.Clone(r.node.Config.Order()), Services: images(live, r.stack),
+	d := &state.Deployment{Agent: r.Version, Services: images(live, r.stack)}
+	if r.node != nil { // a good state may have been recorded without its files
+		d.TaskID, d.PipelineID = r.node.Variables["TASK_ID"].Value, r.node.Variables["PIPELINE_ID"].Value
+		d.Nodes = slices.Clone(r.node.Config.Order())
 	}
 	secrets, configs := map[string]*state.Version{}, map[string]*state.Version{}
 	for _, secret := range r.stack.Secrets {

@@ -92,6 +92,10 @@ func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	digest := sync.PlanDigest
+	if by := sync.Rollback; by != nil && sync.Trigger == triggerRollback { // the way back is all that it did
+		digest, read.plan, read.services, read.checks = by.PlanDigest, read.wayBack, read.restored, read.asked
+	}
 	brought := sync.Deployment
 	if brought == nil {
 		brought = &state.Deployment{} // it did not come so far as to make a plan
@@ -102,7 +106,7 @@ func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
 		Node: settings.Node, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Touched, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,
-		PlanDigest: sync.PlanDigest, Plan: read.plan, Services: manifestServices(brought, read),
+		PlanDigest: digest, Plan: read.plan, Services: manifestServices(brought, read),
 		Secrets: orEmpty(brought.Secrets), Configs: orEmpty(brought.Configs), Checks: orEmpty(read.checks),
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}

@@ -237,6 +237,9 @@ func TestRollbackByHand(t *testing.T) {
 		if sync.Trigger != "rollback" || sync.Commit != third.Commit || sync.Actor != person || sync.Rollback.Reason != "it is slow" || sync.Rollback.To != 2 {
 			t.Errorf("recorded as %+v, %+v", sync, sync.Rollback)
 		}
+		if brought := sync.Deployment; brought == nil || len(brought.Services) != 1 || brought.Services[0].Before != third.Deployment.Services[0].Image {
+			t.Errorf("its manifest has %+v", brought)
+		}
 		w.told(third.Commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
 		if w.description != "rolled back to 2 (sync #2) by ada: it is slow" {
 			t.Errorf("described as %q", w.description)

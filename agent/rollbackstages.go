@@ -160,6 +160,9 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if r.sync.Touched {
 		return nil
 	}
+	if b.whole.Deployment == nil { // by hand: what it brings is what was
+		b.whole.Deployment = r.deployment(live)
+	}
 	r.sync.PlanDigest = plan.Digest()
 	if r.sync.Plan, err = json.Marshal(plan); err != nil {
 		return fmt.Errorf("record plan: %w", err)
