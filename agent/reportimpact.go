@@ -88,7 +88,13 @@ func (r *rollbackReport) data() string {
 }
 
 func (r *rollbackReport) cause() {
-	if r.sync.Error == "" {
+	switch before := r.back.After; {
+	case r.sync.Error == "" && before != nil:
+		r.item(fmt.Sprintf("Sync #%d had failed", before.Sync), before.Stage+": "+before.Error)
+		r.gap()
+		r.line(fmt.Sprintf("`agent show %d` has what its services left behind.", before.Sync))
+		return
+	case r.sync.Error == "":
 		r.line("No failure is on record: it was asked for.")
 		return
 	}

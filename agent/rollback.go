@@ -82,6 +82,9 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 		Auto: w.auto, Reason: w.reason, Force: w.force, Started: whole.Started, By: w.actor,
 	}
 	whole.Group = w.group
+	if last.State == state.Failed {
+		whole.Rollback.After = &state.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
+	}
 	if w.drift {
 		whole.Trigger, whole.Group = "drift", last.Group
 		if before := last.Rollback; before != nil {

@@ -37,6 +37,7 @@ type Rollback struct {
 	Services []string `json:"services,omitempty"` // by full name; none for the whole stack
 	Auto     bool     `json:"auto,omitempty"`     // by itself, after a failure
 	Reason   string   `json:"reason,omitempty"`   // the person's
+	After    *Broken  `json:"after,omitempty"`    // what had failed before a person asked; nil where nothing had
 	Force    bool     `json:"force,omitempty"`    // across migrations: --force-migrations
 
 	Started  time.Time `json:"started"`
@@ -70,6 +71,13 @@ type Rollback struct {
 // Over tells whether nothing is left to do of it; one that is not over is carried
 // on before anything else.
 func (b *Rollback) Over() bool { return b == nil || !b.Finished.IsZero() }
+
+// Broken is a sync that had failed.
+type Broken struct {
+	Sync  uint64 `json:"sync"`
+	Stage string `json:"stage"`
+	Error string `json:"error"`
+}
 
 // Migration is where the database's migrations stood around a rollout. A number
 // that is nil was not read; 0 is a table without a migration.

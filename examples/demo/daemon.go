@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -88,7 +89,7 @@ func (w *world) agentEnv() []string {
 // run shows an agent command and its real output. Exit code 3 is an answer, no
 // failure.
 func (w *world) run(ctx context.Context, args ...string) error {
-	w.say.command("agent " + strings.Join(args, " "))
+	w.say.command("agent " + typed(args))
 	command := w.agentCommand(ctx, args...)
 	command.Stdout, command.Stderr = w.say.out, w.say.out
 	err := command.Run()
@@ -101,6 +102,18 @@ func (w *world) run(ctx context.Context, args ...string) error {
 		return fmt.Errorf("agent %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
+}
+
+// typed is how a person would have typed arguments.
+func typed(args []string) string {
+	var words []string
+	for _, arg := range args {
+		if strings.Contains(arg, " ") {
+			arg = strconv.Quote(arg)
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
 }
 
 func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {

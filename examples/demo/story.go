@@ -41,6 +41,7 @@ one to two minutes and cleans up after itself.`, environment, node)
 		{"The agent starts: the first rollout", w.firstChapter},
 		{"A merge: a new release of one service, a new version of a secret", w.changeChapter},
 		{"A merge that breaks: an image that is not there", w.breakChapter},
+		{"Back, without git", w.backChapter},
 		{"The fix", w.fixChapter},
 	} {
 		w.say.begin(chapter.title)
@@ -189,8 +190,21 @@ is starting again after its stop).`)
 	return nil
 }
 
+func (w *world) backChapter(ctx context.Context) error {
+	w.say.line(`The operator does not wait for a fix. The agent has on record what ran and was proven
+before; going back there asks neither git nor GitLab.`)
+	if err := w.run(ctx, "rollback", "--yes", "--reason", "pdf-renderer is down"); err != nil {
+		return err
+	}
+	w.say.line("\nThe report of it:")
+	if err := w.run(ctx, "show", "latest", "-o", "report"); err != nil {
+		return err
+	}
+	return w.run(ctx, "status")
+}
+
 func (w *world) fixChapter(ctx context.Context) error {
-	w.say.line("The agent holds the bad revision and does not try it again. Ada reverts her merge.")
+	w.say.line("The node stays there until a next commit. Ada reverts her merge.")
 	w.say.command("git revert HEAD")
 	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
