@@ -49,6 +49,8 @@ func NextFor(s *Status) string {
 		return "see to " + s.Sync.Group.Failed + ", which failed with this commit, or `agent rollback` here, too"
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` puts back what was applied"
+	case s.InSync && len(s.Lacking()) > 0:
+		return "`docker service ps --no-trunc " + s.Lacking()[0] + "` says why; or `agent rollback`"
 	case s.Pause != nil:
 		return "nothing to do; `agent resume` ends the pause"
 	case !s.InSync:

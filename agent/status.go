@@ -84,6 +84,17 @@ type Status struct {
 	Next string `json:"next"` // what a person is to do now
 }
 
+// Lacking names the services of which fewer tasks run than should.
+func (s *Status) Lacking() []string {
+	var names []string
+	for _, service := range s.Services {
+		if service.Lacks() {
+			names = append(names, service.Name)
+		}
+	}
+	return names
+}
+
 // AppliedStatus is the revision that runs.
 type AppliedStatus struct {
 	Commit  string    `json:"commit"`

@@ -19,6 +19,13 @@ type ServiceStatus struct {
 	Message     string `json:"message,omitempty"` // the engine's own, on a paused or rolled back update
 }
 
+// Lacks tells whether fewer tasks run than should, other than those that are there
+// to end.
+func (s ServiceStatus) Lacks() bool {
+	ended := s.Running == 0 && s.Completed > 0
+	return s.Running < s.Desired && !s.OneShot && !ended
+}
+
 // Summarise lists the live services, sorted by name, from what one look at them
 // has told already.
 func Summarise(live *Live) []ServiceStatus {

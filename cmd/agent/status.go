@@ -114,6 +114,8 @@ func verdict(p printer, s agent.Status) string {
 	switch {
 	case !s.Running:
 		return p.paint(red, "the agent does not run")
+	case s.InSync && len(s.Lacking()) > 0:
+		return p.paint(red, "in sync, but not all of it runs")
 	case s.InSync && s.Pause != nil:
 		return p.paint(green, "in sync") + p.paint(yellow, ", paused")
 	case s.InSync:
@@ -265,7 +267,7 @@ func serviceState(p printer, service deploy.ServiceStatus, drift string) string 
 		return "ended"
 	case service.Desired == 0:
 		return "stopped"
-	case service.Running < service.Desired:
+	case service.Lacks():
 		return p.paint(red, "not running")
 	}
 	return p.paint(green, "running")

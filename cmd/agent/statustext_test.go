@@ -51,6 +51,12 @@ func TestStatusText(t *testing.T) {
 			s.Sync.Migration = &state.Migration{Table: "schema_migrations", Before: number(41), After: number(43)}
 			s.Sync.Rollback = &state.Rollback{To: 10, Auto: true, Finished: now, Refused: "migrations 42, 43 lie between", Hint: "decide what becomes of them"}
 		},
+		"lacking": func(s *agent.Status, _ time.Time) {
+			s.Services = []deploy.ServiceStatus{
+				{Name: "s_migrate", Image: "registry.example/app/web:1.5", Desired: 1, OneShot: true},
+				{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 1, Desired: 2},
+			}
+		},
 		"failed": func(s *agent.Status, _ time.Time) {
 			s.InSync = false
 			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = state.Failed, "render", "docker-compose.yml:7: no", "do"
