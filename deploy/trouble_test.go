@@ -259,8 +259,8 @@ func TestMismatchedSecrets(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "canary") || fault.Hint(fault.All(err)[0]) != "raise SV_b" {
 			t.Errorf("%s: %v — %s", name, err, fault.Hint(err))
 		}
-	}
-	if calls := recorder.Calls(); len(calls) > 2 {
-		t.Errorf("calls: %v", calls)
+		if calls := recorder.Calls(); fingerprints != nil && len(calls) > 0 {
+			t.Errorf("asked the engine for what is known: %v", calls)
+		}
 	}
 }
