@@ -169,7 +169,7 @@ func TestChecksDue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := results(t, status.Sync); len(got) != 1 || got[0].Baseline <= 0 || got[0].Slower {
+	if got := results(t, status.Sync); len(got) != 1 || got[0].Baseline <= 0 {
 		t.Errorf("nothing to compare with: %+v", got)
 	}
 	history := decode[[]state.Sync](t, l.mustRun(exitDone, nil, "history", "-o", "json"))

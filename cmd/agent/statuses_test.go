@@ -91,13 +91,15 @@ func TestOvertaken(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.running(first)
 	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 5s}")
-	inVerify := func(commit string) {
-		l.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
+	waits := func(commit string) {
+		l.until("waiting for the job", func(s agent.Status) bool {
+			return s.Sync.Commit == commit && (s.Sync.Stage == "verify" || strings.HasPrefix(s.Progress, "before wave"))
+		})
 	}
 	l.step("by a commit during its rollout", func() {
 		stuck := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 50s}")
 		second := l.commit("stuck", stuck)
-		inVerify(second)
+		waits(second)
 		l.commit("of another node", map[string]string{"README.md": "no word of node3"})
 		l.git.Requests()
 		asked := 0
@@ -124,7 +126,7 @@ func TestOvertaken(t *testing.T) {
 	l.step("while the agent is down", func() {
 		slow[node3+"node.env"] = l.nodeEnv("1", "TAG_MIGRATE=2")
 		fourth := l.commit("slow again", slow)
-		inVerify(fourth)
+		waits(fourth)
 		l.kill()
 		fifth := l.commit("quick again", map[string]string{node3 + "docker-compose.yml": smallCompose})
 		l.start()

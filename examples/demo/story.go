@@ -217,7 +217,10 @@ func (w *world) fixChapter(ctx context.Context) error {
 	if err := w.showMessage(ctx); err != nil {
 		return err
 	}
-	return w.run(ctx, "status")
+	if err := w.run(ctx, "status"); err != nil {
+		return err
+	}
+	return w.run(ctx, "history", "-n", "4")
 }
 
 // merge commits what was changed, and waits for the agent to be done with it.
