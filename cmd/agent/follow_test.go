@@ -34,7 +34,7 @@ services:
   ill:
     image: coin-test/app:$TAG
     environment: {HEALTH_FAIL: "1"}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 300ms, timeout: 2s, retries: 100}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 300ms, timeout: 20s, retries: 100}
     deploy:
       labels:
         coin-agent.timeout: 90s

@@ -246,15 +246,18 @@ func (l *lab) await(commit string, want state.Outcome) agent.Status {
 	return status
 }
 
-// posts lists the states that GitLab took for a commit, in order, once the last
-// of them is want.
+// posts lists the states that GitLab took of this node for a commit, in order, once
+// the last of them is want.
 func (l *lab) posts(commit, want string) []string {
 	l.t.Helper()
+	name := "coin-agent/" + l.settings["environment"] + "/" + l.settings["node"]
 	var states []string
 	waitfor.NoError(l.t, time.Minute, func() error {
 		states = nil
 		for _, post := range l.gitlab.Statuses(commit).Posts {
-			states = append(states, post.State)
+			if post.Name == name {
+				states = append(states, post.State)
+			}
 		}
 		if len(states) == 0 || states[len(states)-1] != want {
 			return fmt.Errorf("GitLab has %v, not yet %s", states, want)

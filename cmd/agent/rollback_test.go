@@ -46,7 +46,6 @@ func (f *refuser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *lab) rollbackRepo(application string, automatic bool) map[string]string {
 	l.t.Helper()
 	files := l.smallRepo()
-	files[composeFile] = strings.ReplaceAll(smallCompose, "timeout: 2s, retries: 2", "timeout: 10s, retries: 5")
 	files[node3+"secrets.enc"] = l.rollbackSecrets(canaries["db_access"])
 	files[configFile] += fmt.Sprintf(`  rollback: {automatic: %t}
   checks:

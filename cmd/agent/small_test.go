@@ -60,7 +60,7 @@ services:
     <<: *common
     image: coin-test/app:$TAG_WEB
     environment: {SERVICE_NAME: web, APP_RELEASE: $TAG_WEB}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
     secrets: [db_access, web_auth]
     deploy:
       update_config: {order: stop-first, monitor: 1s}
@@ -68,7 +68,7 @@ services:
     <<: *common
     image: coin-test/app:$TAG_WORKER
     environment: {SERVICE_NAME: worker, APP_RELEASE: $TAG_WORKER}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
     secrets: [web_auth]
     deploy:
       update_config: {monitor: 1s}
@@ -83,7 +83,7 @@ services:
     <<: *common
     image: coin-test/app:$TAG_CRON_SERVICE
     environment: {SERVICE_NAME: cron_service}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 2}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
 networks:
   inner: {driver: overlay, attachable: true}
 secrets:

@@ -197,7 +197,7 @@ services:
     <<: *common
     image: coin-test/app:$TAG_WEB
     environment: {SERVICE_NAME: web, APP_RELEASE: $V_WEB, HEALTH_FAIL: "$HEALTH_FAIL"}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 700ms, timeout: 5s, retries: 3}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
     secrets: [key]
     deploy:
       replicas: $REPLICAS
