@@ -94,7 +94,7 @@ func (w witness) killedPushing(l *lab, when, clone string, args ...string) {
 	select {
 	case <-pushing:
 		w.process(l, when+", pushing", command.Process.Pid)
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		l.t.Error("the rotation never pushed")
 	}
 	_ = command.Process.Kill()

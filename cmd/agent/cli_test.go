@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -57,7 +56,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: await command [argument...]")
 	}
-	waitfor.NoError(scriptTB{ts: ts}, 30*time.Second, func() error { return ts.Exec(args[0], args[1:]...) })
+	waitfor.NoError(scriptTB{ts: ts}, patience, func() error { return ts.Exec(args[0], args[1:]...) })
 }
 
 // scriptTB lets a script fail where a helper wants a test.

@@ -37,7 +37,7 @@ services:
     healthcheck: {test: ["CMD", "/app", "health"], interval: 300ms, timeout: 20s, retries: 100}
     deploy:
       labels:
-        coin-agent.timeout: 90s
+        coin-agent.timeout: 1h
   none:
     image: coin-test/app:$TAG
     deploy: {replicas: 0}
@@ -53,7 +53,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	files[composeFile] = "services:\n  none:\n    image: coin-test/app:$TAG\n    deploy: {replicas: 0}\n"
 	l.commit("first", files)
 	l.start()
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, patience, func() error {
 		status, err := l.status()
 		if err == nil && !status.InSync {
 			err = errors.New("not in sync")
@@ -63,10 +63,9 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	watch, watched := l.watch("status", "--watch")
 	asJSON, objects := l.watch("status", "--watch", "-o", "json")
 	l.commit("broken", map[string]string{composeFile: brokenRelease})
-	began := time.Now()
-	code, _, errs := l.command("sync", "--wait")
-	if took := time.Since(began); code != exitError || took > time.Minute {
-		t.Errorf("sync --wait: exit %d after %s", code, took)
+	code, _, errs := l.command("sync", "--wait") // which ends long before the timeout
+	if code != exitError {
+		t.Errorf("sync --wait: exit %d\n%s", code, errs)
 	}
 	name := func(text string) string { return strings.ReplaceAll(text, "NAME", l.stack) }
 	l.finds("sync --wait", errs,
@@ -89,7 +88,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
 	}
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, patience, func() error {
 		if !strings.Contains(watched(), "failed at verify: service") {
 			return fmt.Errorf("status --watch showed %s", watched())
 		}
@@ -146,7 +145,7 @@ func (l *lab) watch(args ...string) (end func(), output func() string) {
 		defer mu.Unlock()
 		return text.String()
 	}
-	waitfor.NoError(l.t, time.Minute, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		if output() == "" {
 			return fmt.Errorf("%v prints nothing", args)
 		}

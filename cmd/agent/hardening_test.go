@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -64,7 +63,7 @@ func TestDaemonIsClosedToItsOwnUser(t *testing.T) {
 			t.Log(said.String())
 		}
 	})
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, patience, func() error {
 		_, err := os.Stat(dir + "/run/agent.sock")
 		return err
 	})

@@ -71,7 +71,7 @@ func (l *lab) crashAt(at crash, push func() string) string {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		l.t.Fatalf("the point was not reached: %v", l.recorder.Writes())
 	}
 	_ = l.process.Wait()

@@ -41,6 +41,10 @@ func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 // engine, for the next look.
 const sideBySide = 8
 
+// patience is how long what must come is waited for. It is long: the machine may be
+// busy with other tests.
+const patience = 5 * time.Minute
+
 func testMain(m *testing.M) int {
 	if err := os.Setenv("TZ", "UTC"); err != nil { // what is shown is the same wherever the tests run
 		fmt.Fprintln(os.Stderr, err)
@@ -213,7 +217,7 @@ func (l *lab) logText() string {
 func (l *lab) command(args ...string) (code int, stdout, stderr string) {
 	l.t.Helper()
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	code = run(ctx, append(args, "--config", l.config()), &out, &errs)
 	return code, out.String(), errs.String()
@@ -228,7 +232,7 @@ func (l *lab) status() (agent.Status, error) {
 func (l *lab) await(commit string, want state.Outcome) agent.Status {
 	l.t.Helper()
 	var status agent.Status
-	waitfor.NoError(l.t, 3*time.Minute, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		var err error
 		if status, err = l.status(); err != nil {
 			return err
@@ -252,7 +256,7 @@ func (l *lab) posts(commit, want string) []string {
 	l.t.Helper()
 	name := "coin-agent/" + l.settings["environment"] + "/" + l.settings["node"]
 	var states []string
-	waitfor.NoError(l.t, time.Minute, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		states = nil
 		for _, post := range l.gitlab.Statuses(commit).Posts {
 			if post.Name == name {

@@ -48,7 +48,7 @@ func (l *lab) looks(n int) agent.Status {
 	l.t.Helper()
 	var status agent.Status
 	last, seen := time.Time{}, -1
-	waitfor.NoError(l.t, time.Minute, func() (err error) {
+	waitfor.NoError(l.t, patience, func() (err error) {
 		if status, err = l.status(); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (l *lab) looks(n int) agent.Status {
 func (l *lab) until(what string, is func(agent.Status) bool) agent.Status {
 	l.t.Helper()
 	var status agent.Status
-	waitfor.NoError(l.t, time.Minute, func() (err error) {
+	waitfor.NoError(l.t, patience, func() (err error) {
 		if status, err = l.status(); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (l *lab) get(path string) (code int, body string) {
 // metric waits until a line stands among the metrics.
 func (l *lab) metric(line string) {
 	l.t.Helper()
-	waitfor.NoError(l.t, 30*time.Second, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		if _, body := l.get("/metrics"); !strings.Contains(body, "\n"+line+"\n") {
 			return fmt.Errorf("no metric %s", line)
 		}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/postgrestest"
@@ -35,7 +34,7 @@ nodes: [{name: node3, context: ctx3, stack: %s}]
 database: {host: %s, port: %d, name: coin, user: coin}
 notifications: {slack: {channel: "#ops", webhook_url_variable: SLACK_WEBHOOK}}
 deployment:
-  health_check: {timeout: 60s}
+  health_check: {timeout: 3m}
   migration_check: {enabled: true, password_secret: db_password}
   rollback: {automatic: true}
   checks:
@@ -136,7 +135,7 @@ func TestMigrationGuard(t *testing.T) {
 	if text := l.described(bad); !strings.Contains(text, "check health") || !strings.Contains(text, "not rolled back: the database went from migration 41 to 42") {
 		t.Errorf("described as %q", text)
 	}
-	waitfor.NoError(t, time.Minute, func() error { return told.has(lies, "would going back lose data?") })
+	waitfor.NoError(t, patience, func() error { return told.has(lies, "would going back lose data?") })
 	_, out, _ := l.command("status")
 	_, shown, _ := l.command("show", fmt.Sprint(status.Sync.ID))
 	for what, text := range map[string]string{"status": out, "show": shown} {

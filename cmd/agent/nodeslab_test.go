@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
@@ -120,7 +119,7 @@ func (f *fleet) timeline(commit string) []string {
 func (f *fleet) inTurn(commit string, events ...string) {
 	f.t.Helper()
 	var took []string
-	waitfor.NoError(f.t, time.Minute, func() error {
+	waitfor.NoError(f.t, patience, func() error {
 		took = f.timeline(commit)
 		for _, event := range events {
 			if !slices.Contains(took, event) {
@@ -156,7 +155,7 @@ func (l *lab) holds(commit, words string) {
 // runs checks which image the node's service has.
 func (l *lab) runs(tag string) {
 	l.t.Helper()
-	waitfor.NoError(l.t, time.Minute, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		image := l.service("web").Spec.TaskTemplate.ContainerSpec.Image
 		if !strings.HasPrefix(image+"@", "coin-test/app:"+tag+"@") {
 			return fmt.Errorf("%s runs %s, not %s", l.settings["node"], image, tag)

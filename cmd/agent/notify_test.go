@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -98,7 +97,7 @@ notifications:
 	hook.set(http.StatusBadGateway)
 	bad := l.commit("Break it", map[string]string{node3 + "docker-compose.yml": "services: {web: {image: \"app:$TAGG\"}}\n"})
 	l.await(bad, state.Failed)
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, patience, func() error {
 		if _, tries := hook.seen(); tries == 0 || len(mail.Messages()) == 0 {
 			return errors.New("nobody was told yet")
 		}
@@ -137,7 +136,7 @@ notifications:
 // told waits until both receivers have what is wanted, and demands no more.
 func (l *lab) told(hook *webhook, mail *smtptest.Server, want ...string) {
 	l.t.Helper()
-	waitfor.NoError(l.t, time.Minute, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		var slack, mails []string
 		texts, _ := hook.seen()
 		for _, text := range texts {

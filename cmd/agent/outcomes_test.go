@@ -166,7 +166,7 @@ func (a *application) tasksRun(first, second string, o outcome) {
 		if name == o.failed {
 			continue
 		}
-		waitfor.NoError(a.t, 20*time.Second, func() error {
+		waitfor.NoError(a.t, patience, func() error {
 			live, err := a.live()
 			if err != nil {
 				return err
@@ -238,7 +238,7 @@ func (a *application) newest() state.Sync {
 // told waits until both receivers have heard of a commit's failure, with its reason.
 func (a *application) told(people receivers, commit, title, says string) {
 	a.t.Helper()
-	waitfor.NoError(a.t, 30*time.Second, func() error {
+	waitfor.NoError(a.t, patience, func() error {
 		texts, _ := people.hook.seen()
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, title) }) {
 			return fmt.Errorf("the chat has %q", texts)

@@ -14,7 +14,7 @@ func (l *lab) approvedRepo(tag string) map[string]string {
 	l.swarm.Image(l.t, imageA, imageB)
 	return map[string]string{
 		"environments/sandbox/config.yml": "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: " + l.stack + "}]\n" +
-			"deployment: {health_check: {timeout: 60s}}\napproval: {required: true, approvers: [bob]}\n",
+			"deployment: {health_check: {timeout: 3m}}\napproval: {required: true, approvers: [bob]}\n",
 		node3 + "node.env":           "TAG=" + tag + "\n",
 		node3 + "docker-compose.yml": "services: {web: {image: \"coin-test/app:$TAG\", stop_grace_period: 1s, deploy: {update_config: {monitor: 1s}}}}\n",
 	}

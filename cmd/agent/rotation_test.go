@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -183,7 +182,7 @@ func TestRotation(t *testing.T) {
 // collected waits until only these versions of webhook.auth are left.
 func (l *lab) collected(want ...string) {
 	l.t.Helper()
-	waitfor.NoError(l.t, 30*time.Second, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		var left []string
 		for name := range l.made() {
 			if strings.HasPrefix(name, "webhook.auth.") {

@@ -192,7 +192,7 @@ var listenPort = regexp.MustCompile(`^LISTEN_PORTS=(\d+)`)
 // over HTTP, and looks at the content that the container has.
 func (l *lab) sees(service, secret string) (version, content string) {
 	l.t.Helper()
-	waitfor.NoError(l.t, 30*time.Second, func() error {
+	waitfor.NoError(l.t, patience, func() error {
 		pid, port, err := l.container(service)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ nodes:
   - {name: node3, context: ctx3, stack: %s}
   - {name: node4, context: ctx4, stack: other}
 deployment:
-  health_check: {timeout: 60s}
+  health_check: {timeout: 3m}
 `, l.stack),
 		"environments/sandbox/common/project.env":             "LOG_LEVEL=debug\n",
 		"environments/sandbox/nodes/node4/docker-compose.yml": "services: {}\n",

@@ -151,7 +151,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 	l.start()
 	l.await(sha, state.Succeeded)
 	var status agent.Status
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, patience, func() error {
 		var err error
 		if status, err = l.status(); err == nil && status.GitLab.LastError == "" {
 			return fmt.Errorf("no trouble with GitLab yet: %+v", status.GitLab)

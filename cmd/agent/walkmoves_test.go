@@ -168,7 +168,7 @@ func (w *walk) gitAway() func() {
 	w.git.Fail(http.StatusBadGateway)
 	defer w.git.Fail(0)
 	w.git.Requests()
-	waitfor.NoError(w.t, time.Minute, func() error {
+	waitfor.NoError(w.t, patience, func() error {
 		if len(w.git.Requests()) == 0 {
 			return errors.New("nobody asks the git server")
 		}

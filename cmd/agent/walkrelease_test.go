@@ -260,7 +260,7 @@ drift: %s
 images: {resolve: never}
 nodes: [{name: node3, context: ctx3, stack: %s}]
 deployment:
-  health_check: {timeout: 90s}
+  health_check: {timeout: 3m}
   rollback: {enabled: true, automatic: %t}
   checks:
     - {name: answer, retries: 0, http: {url: '%s/{{env.ANSWER}}'}}
