@@ -294,9 +294,10 @@ func (c *oneCase) endpointPending() bool {
 	return !c.settled(slowLook)
 }
 
-// ended tells whether a task is over that the restart policy leaves so.
+// ended tells whether a task is over that the restart policy leaves so. A global
+// service wants no more tasks than there are, so that each of its nodes is looked at.
 func (c *oneCase) ended() bool {
-	if wanted, _, _ := c.count(); wanted >= c.result.Want {
+	if wanted, _, _ := c.count(); wanted >= c.result.Want && c.service.Spec.Mode.Global == nil {
 		return false
 	}
 	policy := c.service.Spec.TaskTemplate.RestartPolicy

@@ -24,6 +24,10 @@ func TestModes(t *testing.T) {
 		}
 	}
 	globalJob := func(s *swarm.ServiceSpec) { s.Mode = swarm.ServiceMode{GlobalJob: &swarm.GlobalJob{}} }
+	globalOnce := func(s *swarm.ServiceSpec) {
+		global(s)
+		s.TaskTemplate.RestartPolicy = soon("none")
+	}
 	drained := func(task *swarm.Task) { task.DesiredState = swarm.TaskStateShutdown }
 	const platform = "unsupported platform on 1 node"
 	for name, test := range map[string]struct {
@@ -44,10 +48,15 @@ func TestModes(t *testing.T) {
 		"global, another platform": {global, func(s *scene) { s.add(0, "a", "running", ""); s.add(0, "b", "pending", platform) }, 1, 1, deploy.Converged, ""},
 		"global, no platform":      {global, func(s *scene) { s.add(0, "b", "pending", platform) }, 0, 0, deploy.Pending, "no node has a platform"},
 		"global, no node":          {global, func(*scene) {}, 0, 0, deploy.Converged, ""},
-		"job, two of three":        {total(3), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 3, deploy.Pending, "2 of 3 tasks have completed"},
-		"job, done":                {total(2), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 2, deploy.Converged, ""},
-		"job fails":                {total(2), func(s *scene) { s.add(1, "a", "complete", ""); failing(s, 2, 3) }, 1, 2, deploy.Failed, "its tasks fail again"},
-		"global job":               {globalJob, func(s *scene) { s.add(0, "a", "complete", ""); s.add(0, "b", "running", "") }, 1, 2, deploy.Pending, "1 of 2"},
+		"global, ended for good":   {globalOnce, func(s *scene) { s.add(0, "a", "failed", nonZero) }, 0, 0, deploy.Failed, "its task has ended and its restart policy"},
+		"global, ended for good on one node": {globalOnce, func(s *scene) {
+			s.add(0, "a", "running", "")
+			s.add(0, "b", "failed", nonZero)
+		}, 1, 1, deploy.Failed, "its task has ended and its restart policy"},
+		"job, two of three": {total(3), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 3, deploy.Pending, "2 of 3 tasks have completed"},
+		"job, done":         {total(2), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 2, deploy.Converged, ""},
+		"job fails":         {total(2), func(s *scene) { s.add(1, "a", "complete", ""); failing(s, 2, 3) }, 1, 2, deploy.Failed, "its tasks fail again"},
+		"global job":        {globalJob, func(s *scene) { s.add(0, "a", "complete", ""); s.add(0, "b", "running", "") }, 1, 2, deploy.Pending, "1 of 2"},
 		"global job, one drained": {globalJob, func(s *scene) {
 			s.add(0, "a", "complete", "")
 			drained(s.add(0, "b", "running", ""))

@@ -76,6 +76,15 @@ func TestFailures(t *testing.T) {
 			},
 			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task has ended and its restart policy does not start it again"},
 		},
+		"global": {
+			service: "web",
+			change: func(s *swarm.ServiceSpec) {
+				global(s)
+				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+				s.TaskTemplate.RestartPolicy = soon("none")
+			},
+			says: []string{"_web: task: non-zero exit (3); its task has ended and its restart policy does not start it again"}, code: 3, logs: "CRASH_AFTER",
+		},
 		"no node": {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
