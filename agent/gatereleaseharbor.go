@@ -24,7 +24,7 @@ const harborAtOnce = 4
 type harborAnswer struct {
 	image  string
 	report harbor.Report
-	err    error // there is no answer
+	err    error // there is no answer, or one about a part of the image
 }
 
 // vulnerabilities judges what scanners found in the images.
@@ -37,20 +37,20 @@ func (p *releaseProbes) vulnerabilities(ctx context.Context, v *verdict, gate ma
 	worst := harbor.None
 	good := 0
 	for _, one := range answers {
+		worse := one.report.Severity.Reaches(level)
+		switch {
+		case worse && blocks: // also where more may be found
+			v.refusals = append(v.refusals, vulnerable(one, level))
+			continue
+		case worse:
+			v.warn(vulnerable(one, level))
+		}
 		switch {
 		case one.err != nil && blocks && gate.OnNoAnswer == manifests.NoAnswerBlock:
 			v.troubles = append(v.troubles, one.err)
 			continue
 		case one.err != nil:
 			v.warn(one.err)
-			continue
-		case one.report.Severity.Reaches(level):
-			err := vulnerable(one, level)
-			if !blocks {
-				v.warn(err)
-				break
-			}
-			v.refusals = append(v.refusals, err)
 			continue
 		}
 		good++
@@ -72,7 +72,7 @@ func vulnerable(one harborAnswer, level harbor.Severity) error {
 	if !one.report.Scanned.IsZero() {
 		words += ", scanned " + one.report.Scanned.UTC().Format("2006-01-02")
 	}
-	return fault.New(fault.Place{}, "build the image anew on a mended base and raise TAG, or allow the CVE in Harbor's project; deployment.gates.vulnerabilities of config.yml sets the level",
+	return fault.New(fault.Place{}, "build the image anew on a mended base and raise TAG; or, where the risk is taken, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist of Harbor's changes nothing here",
 		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.image), level, words)
 }
 

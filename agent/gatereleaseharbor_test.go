@@ -40,6 +40,8 @@ func TestVulnerabilities(t *testing.T) {
 	h.Put("coin/release:high", harbortest.Scan{Severity: "High", Private: true})
 	h.Put("coin/release:clean", harbortest.Scan{Severity: "None", Private: true})
 	h.Put("coin/release:new", harbortest.Scan{Unasked: true, Private: true})
+	h.Put("coin/release:half", harbortest.Scan{Severity: "None", Share: 50, Private: true})
+	h.Put("coin/release:bad-half", harbortest.Scan{Severity: "Critical", Share: 50, Private: true})
 	failed, held, passes := state.Failed, false, state.Succeeded
 	tests := map[string]struct {
 		tag, more string
@@ -54,6 +56,8 @@ func TestVulnerabilities(t *testing.T) {
 		"clean":          {"clean", ", severity: Low", passes, held, "1 image scanned, at worst None", ""},
 		"not scanned":    {"new", "", failed, true, "has not scanned", ""},
 		"goes on":        {"new", ", on_no_answer: warn", passes, held, "", "has not scanned"},
+		"one platform":   {"half", "", failed, true, "50 percent of its platforms", ""},
+		"that is known":  {"bad-half", ", on_no_answer: warn", failed, held, "of severity Critical or worse", ""},
 		"unknown":        {"other", "", failed, true, "does not know", ""},
 		"excepted":       {"other", ", except: ['" + h.Host + "/coin/*']", passes, held, "", ""},
 		"nothing blocks": {"critical", ", severity: none", passes, held, "at worst Critical", "has vulnerabilities of severity High or worse"},

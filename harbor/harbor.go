@@ -96,7 +96,8 @@ type Report struct {
 }
 
 // Report asks for what was found in an image, of all its platforms. The error is
-// a fault with its remedy.
+// a fault with its remedy; where some platforms alone were scanned, what was found in
+// those comes with it.
 func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
 	found := artifact{}
 	if err := c.get(ctx, image.path()+"?with_scan_overview=true&with_tag=false", image.String(), &found); err != nil {
@@ -109,7 +110,7 @@ func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
 	for _, form := range slices.Sorted(maps.Keys(found.Overview)) {
 		report, err := found.Overview[form].report()
 		if err != nil {
-			return Report{}, fault.WithHint(fmt.Errorf("%s has no result for %s: %w", c.base, image, err), "see the scan of the artifact in Harbor, and start it again where it failed")
+			return report, fault.WithHint(fmt.Errorf("%s has no result for %s: %w", c.base, image, err), "see the scan of the artifact in Harbor, and start it again where it failed")
 		}
 		if worst.Severity == "" || report.Severity.rank() > worst.Severity.rank() {
 			worst = report

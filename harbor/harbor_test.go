@@ -105,6 +105,7 @@ func TestNoAnswer(t *testing.T) {
 		"never scanned": {image: "coin/new:1", want: "has not scanned", hint: "scan it in Harbor"},
 		"scan runs":     {image: "coin/running:1", want: `the scan's state is "Running"`, hint: "see the scan"},
 		"scan failed":   {image: "coin/error:1", want: `the scan's state is "Error"`, hint: "start it again"},
+		"half scanned":  {image: "coin/index:1", want: "50 percent of its platforms", hint: "start it again"},
 		"odd severity":  {image: "coin/odd:1", want: `it says "Terrible", which is no severity`, hint: "see the scan"},
 		"no severity":   {image: "coin/none:1", want: "says nothing of a severity", hint: "see the scan"},
 		"no artifact":   {image: "coin/release:2", want: "does not know ", hint: "push the image"},
@@ -142,6 +143,7 @@ func TestNoAnswer(t *testing.T) {
 	h.Put("coin/new:1", harbortest.Scan{Unasked: true})
 	h.Put("coin/running:1", harbortest.Scan{Status: "Running"})
 	h.Put("coin/error:1", harbortest.Scan{Status: "Error"})
+	h.Put("coin/index:1", harbortest.Scan{Severity: "None", Share: 50})
 	h.Put("coin/odd:1", harbortest.Scan{Severity: "Terrible"})
 	h.Put("coin/none:1", harbortest.Scan{})
 	h.Put("coin/hidden:1", harbortest.Scan{Hidden: true, Private: true})

@@ -62,12 +62,14 @@ type summary struct {
 	Status   string    `json:"scan_status"`
 	Severity Severity  `json:"severity"`
 	End      time.Time `json:"end_time"`
+	Percent  *int      `json:"complete_percent"` // of the platforms of an index
 	Summary  *struct {
 		Summary map[Severity]int `json:"summary"`
 	} `json:"summary"`
 }
 
-// report gives the result of a scan that is over and went well.
+// report gives the result of a scan that is over and went well. To Harbor an index is
+// scanned when one of its platforms is: the error says then that more may be found.
 func (s summary) report() (Report, error) {
 	switch {
 	case s.Status != "Success":
@@ -80,6 +82,9 @@ func (s summary) report() (Report, error) {
 	found := Report{Severity: s.Severity, Scanned: s.End}
 	if s.Summary != nil {
 		found.Counts = s.Summary.Summary
+	}
+	if s.Percent != nil && *s.Percent < 100 {
+		return found, fmt.Errorf("only %d percent of its platforms are scanned", *s.Percent)
 	}
 	return found, nil
 }

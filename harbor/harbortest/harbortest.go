@@ -36,6 +36,7 @@ type Scan struct {
 	Severity string         // Critical … None; as long as a scan is not over, Harbor has Unknown
 	Counts   map[string]int // vulnerabilities by severity
 	Form     string         // Generic when empty
+	Share    int            // percent of an index' images whose scan went well, 100 when 0; Harbor calls it a success from the first on
 	Unasked  bool           // it was never scanned
 	Private  bool           // its project is seen by those who log in only
 	Hidden   bool           // … and may read it, which User may not
@@ -167,6 +168,10 @@ func describe(r *http.Request, name string, scan Scan) map[string]any {
 	if status != "Success" {
 		severity = "Unknown"
 	}
+	share := scan.Share
+	if share == 0 {
+		share = 100
+	}
 	accepted := r.Header.Get("X-Accept-Vulnerabilities")
 	if accepted == "" {
 		accepted = Native
@@ -179,7 +184,7 @@ func describe(r *http.Request, name string, scan Scan) map[string]any {
 		total += n
 	}
 	artifact["scan_overview"] = map[string]any{form: map[string]any{
-		"report_id": "5d62aae8", "scan_status": status, "severity": severity, "duration": 8, "complete_percent": 100,
+		"report_id": "5d62aae8", "scan_status": status, "severity": severity, "duration": 8, "complete_percent": share,
 		"summary":    map[string]any{"total": total, "fixable": 0, "summary": scan.Counts},
 		"start_time": "2025-12-15T10:00:00.000Z", "end_time": time.Date(2025, 12, 15, 10, 0, 8, 0, time.UTC),
 		"scanner": map[string]any{"name": "Trivy", "vendor": "Aqua Security", "version": "v0.51"},
