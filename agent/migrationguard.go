@@ -87,7 +87,7 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
 	}
-	now, _, err := r.patiently(ctx)
+	now, missing, err := r.patiently(ctx)
 	if err != nil {
 		return fault.New(fault.Place{}, "once the database can be read, `agent rollback`; "+fault.Hint(err),
 			"it cannot be known whether migrations came after %s: %s", releaseOf(to), err) // no error of what surrounds the agent any more
@@ -100,6 +100,9 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 	switch {
 	case proven == nil:
 		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; where it was when %s was proven is not on record", now, releaseOf(to))
+	case missing && *proven > 0:
+		return fault.New(fault.Place{}, "see what became of the table, and what else was done to the database; where nothing speaks against it, `agent rollback --force-migrations`",
+			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table, *proven)
 	case now <= *proven:
 		return nil
 	}

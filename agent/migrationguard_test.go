@@ -98,6 +98,12 @@ func TestMigrationGuard(t *testing.T) {
 			m.wentBack(agent.RollbackRequest{})
 			m.runs("1")
 		},
+		"without its table": func(m *migrated) {
+			m.refused(m.failsAfter("ALTER TABLE IF EXISTS schema_migrations RENAME TO flyway_schema_history"),
+				"it cannot be known whether migrations came after 1 (sync #1): the table schema_migrations, which was at migration 41 then, is not there", "force-migrations")
+			m.wentBack(agent.RollbackRequest{Force: true})
+			m.runs("1")
+		},
 		"unreachable": func(m *migrated) {
 			m.breaks("2")
 			m.release("1", configFile, m.config(true))
