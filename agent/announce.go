@@ -15,7 +15,7 @@ func (a *Agent) announce(sync *state.Sync) error {
 		return nil
 	}
 	n := a.notice(sync)
-	n.Next = NextStep(sync)
+	n.Next, n.Again = NextStep(sync), sync.Retry
 	switch sync.State {
 	case state.Failed:
 		announceFailure(&n, sync)

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -118,13 +119,14 @@ func TestBrokenConfigIsTold(t *testing.T) {
 	})
 }
 
-// TestRetriesAreToldOnce lets the engine fail for a day, in two ways by turns.
+// TestRetriesAreToldOnce lets the engine fail for a day, in two ways by turns, with a
+// text that is never the same.
 func TestRetriesAreToldOnce(t *testing.T) {
 	inMailWorld(t, toOps, func(w *world, box *mailbox) {
 		w.start()
 		w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		for i := range 48 {
-			w.set(func() { w.engineErr = errors.New([]string{"engine down", "engine gone"}[i%2]) })
+			w.set(func() { w.engineErr = fmt.Errorf("engine %s: port %d", []string{"down", "gone"}[i%2], i) })
 			w.pass(30 * time.Minute)
 		}
 		box.wants(t, "rollout failed at plan, release 2", "rollout failed at plan, release 2")

@@ -49,11 +49,7 @@ func (o *Outbox) round(ctx context.Context) time.Duration {
 func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.forget(now)
-	next := oldestEntry
-	if len(o.book.Entries) > 0 {
-		next = o.book.Entries[0].Notice.Time.Add(oldestEntry).Sub(now)
-	}
+	next := longestRest
 	var parcels []parcel
 	for _, receiver := range o.book.Wants.Receivers {
 		one, notices := o.pending(receiver)
@@ -77,19 +73,7 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 		one.message.ID = messageID(receiver, one.seqs, &notices[len(notices)-1])
 		parcels = append(parcels, one)
 	}
-	return parcels, max(next, 0)
-}
-
-// forget drops what is too old. When that cannot be saved, the next round tries.
-func (o *Outbox) forget(now time.Time) {
-	if len(o.book.Entries) == 0 || now.Sub(o.book.Entries[0].Notice.Time) < oldestEntry {
-		return
-	}
-	var old []Entry
-	if err := o.save(func(book *Book) { old = book.expire(now) }); err != nil {
-		o.log.Error("notices not saved", "error", err.Error())
-	}
-	o.lost(old, "older than a day")
+	return parcels, next
 }
 
 // pending gives what a receiver has not got, the oldest first.
@@ -105,9 +89,9 @@ func (o *Outbox) pending(receiver Receiver) (parcel, []Notice) {
 	return one, notices
 }
 
-// recent keeps the times that count.
+// recent keeps the times that count. One in the future is of a clock that was wrong.
 func recent(sent Sent, now time.Time) Sent {
-	return slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool { return now.Sub(at) >= sentWindow })
+	return slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool { return now.Before(at) || now.Sub(at) >= sentWindow })
 }
 
 // messageID is the same when a message is sent once more because its answer was

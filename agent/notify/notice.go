@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -38,6 +39,7 @@ type Notice struct {
 	Next        string    `json:"next,omitempty"` // what follows, and what to do
 	Time        time.Time `json:"time"`
 	Failed      bool      `json:"failed,omitempty"` // a rollback of a rollout that failed: those who want failures are told
+	Again       bool      `json:"-"`                // it is tried again by itself: other numbers alone are no news
 	Quiet       bool      `json:"-"`                // a success that changed nothing: told only as a recovery
 }
 
@@ -52,10 +54,17 @@ func (n *Notice) key() string {
 	sum := sha256.New()
 	_, _ = fmt.Fprintf(sum, "%q %q %q", n.Event, n.Commit, n.Title)
 	for _, detail := range n.Details {
-		_, _ = fmt.Fprintf(sum, " %q", detail.Text)
+		text := detail.Text
+		if n.Again {
+			text = numbered.ReplaceAllString(text, "#")
+		}
+		_, _ = fmt.Fprintf(sum, " %q", text)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
+
+// numbered are the words that change from try to try: ports, times, free space.
+var numbered = regexp.MustCompile(`\S*\d\S*`)
 
 // Told is what has been told, so that nothing is told twice.
 type Told struct {
@@ -65,8 +74,7 @@ type Told struct {
 	Failing bool     `json:"failing,omitempty"` // the last outcome was a failure
 }
 
-// mostKeys is how many failures of one commit are told, should their texts
-// never be the same.
+// mostKeys is how many notices of one commit are remembered.
 const mostKeys = 50
 
 // take says whether a notice is news, and what is told then; a success after a
@@ -86,13 +94,13 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		event, t.Failing, t.Keys = Recovery, false, []string{key}
 		return event, true
 	}
-	if slices.Contains(t.Keys, key) || len(t.Keys) >= mostKeys {
+	if slices.Contains(t.Keys, key) {
 		return event, false
 	}
 	if n.Event == Success {
 		t.Keys = nil // what fails from now on is news
 	}
 	t.Failing = t.Failing || n.Event == Failure || n.Failed
-	t.Keys = append(slices.Clone(t.Keys), key)
+	t.Keys = append(slices.Clone(t.Keys[max(len(t.Keys)-mostKeys+1, 0):]), key)
 	return event, true
 }

@@ -13,12 +13,12 @@ import (
 // Bounds of what is kept and sent.
 const (
 	mostEntries = 100
-	oldestEntry = 24 * time.Hour
 	mostSent    = 5 // messages to a receiver within sentWindow
 	sentWindow  = 10 * time.Minute
 	sendLimit   = 30 * time.Second // of one attempt
 	firstWait   = time.Second
 	slowestWait = 5 * time.Minute
+	longestRest = time.Hour
 	sideBySide  = 4 // receivers
 	flushTries  = 3
 )
@@ -37,7 +37,7 @@ type Book struct {
 	Entries []Entry            `json:"entries,omitempty"`
 	Sent    map[string]Sent    `json:"sent,omitempty"`    // by receiver
 	Refused map[string]Refusal `json:"refused,omitempty"` // by receiver, until it takes one
-	Dropped int                `json:"dropped,omitempty"` // too old, or too many
+	Dropped int                `json:"dropped,omitempty"` // too many waited
 }
 
 // Wants is what config.yml says: who is told of what. It is kept, so that a
@@ -169,7 +169,7 @@ func (o *Outbox) Tell(n Notice) error {
 	if err != nil {
 		return err
 	}
-	o.lost(surplus, "too many wait")
+	o.lost(surplus)
 	o.nudge()
 	return nil
 }
@@ -257,24 +257,12 @@ func (b *Book) trim() []Entry {
 	return dropped
 }
 
-// expire drops the entries that are too old, and gives them.
-func (b *Book) expire(now time.Time) []Entry {
-	fresh := slices.IndexFunc(b.Entries, func(entry Entry) bool { return now.Sub(entry.Notice.Time) < oldestEntry })
-	if fresh < 0 {
-		fresh = len(b.Entries)
-	}
-	dropped := b.Entries[:fresh]
-	b.Entries = b.Entries[fresh:]
-	b.Dropped += fresh
-	return dropped
-}
-
 // lost says which entries were dropped.
-func (o *Outbox) lost(entries []Entry, why string) {
+func (o *Outbox) lost(entries []Entry) {
 	for _, entry := range entries {
 		for _, receiver := range entry.Left {
 			o.count(receiver.Kind, "dropped")
-			o.log.Warn("notice dropped", "reason", why, "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
+			o.log.Warn("notice dropped", "reason", "too many wait", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
 		}
 	}
 }

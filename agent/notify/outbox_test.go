@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -206,27 +207,79 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestTooOldAndTooMany(t *testing.T) {
+// TestNothingIsTooOld keeps what a receiver has not got over a long weekend; of more
+// than a hundred the oldest go.
+func TestNothingIsTooOld(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
 		r.set(channel, errors.New("down"))
 		r.run(0)
 		r.tell(plainNotice(notify.Failure, "1", "first"))
-		r.pass(time.Hour)
-		r.tell(plainNotice(notify.Failure, "2", "second"))
-		r.pass(23*time.Hour + time.Minute)
-		if health := r.outbox.Health(); health.Undelivered != 1 || health.Dropped != 1 || !strings.Contains(r.logs.String(), "first") {
-			t.Errorf("%+v\n%s", health, r.logs.String())
+		r.pass(4 * 24 * time.Hour)
+		r.open()
+		r.run(0)
+		if health := r.outbox.Health(); health.Undelivered != 1 || health.Dropped != 0 {
+			t.Errorf("%+v", health)
 		}
 		for i := range 105 {
 			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "more"))
 		}
-		if health := r.outbox.Health(); health.Undelivered != 100 || health.Dropped != 7 || r.counted("slack dropped") != 7 {
+		if health := r.outbox.Health(); health.Undelivered != 100 || health.Dropped != 6 || r.counted("slack dropped") != 6 || !strings.Contains(r.logs.String(), "first") {
 			t.Errorf("%+v, %d dropped", health, r.counted("slack dropped"))
 		}
 		r.set(channel, nil)
 		r.pass(10 * time.Minute)
 		r.wants("slack: more (and 99 more)")
+	})
+}
+
+// TestChangingTexts retries for a day, with a text that is never quite the same: that
+// is told once, and mutes nothing that comes after it.
+func TestChangingTexts(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		again := func(text string) {
+			n := plainNotice(notify.Failure, "1", "bad")
+			n.Again, n.Details = true, []notify.Detail{{Text: text}}
+			r.tell(n)
+			r.pass(10 * time.Minute)
+		}
+		for i := range 144 {
+			again(fmt.Sprintf("read udp 10.0.0.1:%d->10.0.0.2:53: i/o timeout", 40000+i))
+		}
+		r.wants("slack: bad")
+		again("0.7 GB are free under /var")
+		r.wants("slack: bad")
+		for i := range 100 { // a person who tries again and again
+			r.tell(plainNotice(notify.Failure, "1", fmt.Sprint("bad ", i)))
+			r.pass(10 * time.Minute)
+		}
+		if got := len(r.sentAt()); got != 102 {
+			t.Errorf("%d messages", got)
+		}
+	})
+}
+
+// TestClockWasWrong has messages of the future in the book: they throttle nothing.
+func TestClockWasWrong(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		for i := range 5 {
+			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "bad"))
+			r.pass(time.Second)
+		}
+		r.stop()
+		year := time.Now().Format("2006-")
+		r.book = bytes.ReplaceAll(r.book, []byte(year), []byte("2099-"))
+		r.open()
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "6", "bad"))
+		r.pass(time.Minute)
+		if got := len(r.sentAt()); got != 6 {
+			t.Errorf("%d messages", got)
+		}
 	})
 }
 

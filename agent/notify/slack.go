@@ -168,7 +168,8 @@ func noAnswer(host string, err error) error {
 // slackWord is what Slack answers: no_service, channel_is_archived and the like.
 var slackWord = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
 
-// refused decides by the status code. Of the answer's text only a word of
+// refused decides by the status code: the message is given up only where it is itself
+// at fault. Of the answer's text only a word of
 // Slack's is told: anything else may quote the URL.
 func refused(response *http.Response, address *url.URL, said string) error {
 	code := response.StatusCode
@@ -183,10 +184,11 @@ func refused(response *http.Response, address *url.URL, said string) error {
 		return errors.New(text)
 	case code < 400:
 		return fault.New(fault.Place{}, "use the URL that it redirects to", "%s, and is not followed", text)
-	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusGone:
-		return permanent(fault.New(fault.Place{}, "make a new webhook and put its URL in the place of the old one", "%s", text))
+	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge, code == http.StatusUnprocessableEntity:
+		return permanent(fault.New(fault.Place{}, "check the channel's name in config.yml, and that the webhook is Slack-compatible", "%s", text))
 	}
-	return permanent(fault.New(fault.Place{}, "check the channel's name in config.yml, and that the webhook is Slack-compatible", "%s", text))
+	// The webhook was revoked, or may not post there: what waits goes out by the next one.
+	return fault.New(fault.Place{}, "make a new webhook and put its URL in the place of the old one; check the channel's name in config.yml", "%s", text)
 }
 
 // longestAfter bounds what a receiver may ask to wait.

@@ -81,10 +81,11 @@ func TestSlackRefusals(t *testing.T) {
 		after     time.Duration
 	}{
 		"500":           {answer: status(500, "boom "+token), want: "answers 500 Internal Server Error"},
-		"404":           {answer: status(404, "no_service"), want: "answers 404 Not Found: no_service", permanent: true},
-		"410":           {answer: status(410, "gone "+token), want: "answers 410 Gone", permanent: true},
-		"403":           {answer: status(403, "invalid_token"), want: "403 Forbidden: invalid_token", permanent: true},
+		"404":           {answer: status(404, "no_service"), want: "answers 404 Not Found: no_service"},
+		"410":           {answer: status(410, "gone "+token), want: "answers 410 Gone"},
+		"403":           {answer: status(403, "invalid_token"), want: "403 Forbidden: invalid_token"},
 		"400":           {answer: status(400, "channel_not_found"), want: "channel_not_found", permanent: true},
+		"413":           {answer: status(413, "too large"), want: "answers 413", permanent: true},
 		"429":           {answer: later("17"), want: "429", after: 17 * time.Second},
 		"429, a year":   {answer: later("31536000"), want: "429", after: time.Hour},
 		"429, nonsense": {answer: later("soon"), want: "429"},

@@ -110,7 +110,7 @@ func (s *SMTP) Send(ctx context.Context, to Receiver, m Message) error {
 			return s.refusedMail("the message", err)
 		}
 		if err := w.Close(); err != nil {
-			return s.refusedMail("the message", err)
+			return s.refusedMessage(err)
 		}
 		return nil
 	})
@@ -242,21 +242,31 @@ func (a *loginAuth) Next(question []byte, more bool) ([]byte, error) {
 	return nil, errors.New("the server asks what is not known")
 }
 
-// refusedMail decides by the reply's code: 5xx is for good, unless it asks for a
-// login or says that the service is not to be had.
+// refusedMail says what the server refused. That is trouble which a person can mend,
+// in config.yml, the settings or the server, and what waits goes out then; refusedMessage
+// is about the message itself.
 func (s *SMTP) refusedMail(what string, err error) error {
 	var reply *textproto.Error
 	if !errors.As(err, &reply) {
 		return fmt.Errorf("send mail through %s: %w", s.options.Address, err)
 	}
-	text := fmt.Errorf("the mail server %s does not take %s: %d %s", s.options.Address, what, reply.Code, cut(line(reply.Msg), 200))
+	hint := ""
 	switch {
 	case reply.Code == 530 || reply.Code == 538:
-		return fault.WithHint(text, "set smtp_user and smtp_password_file")
-	case reply.Code == 521 || reply.Code < 500:
-		return text
+		hint = "set smtp_user and smtp_password_file"
+	case reply.Code >= 500 && reply.Code != 521: // 521: it takes no mail at all
+		hint = "check smtp_from, notifications.email in config.yml, and what the server lets smtp_user send"
 	}
-	return permanent(fault.WithHint(text, "check smtp_from, notifications.email in config.yml, and what the server lets smtp_user send"))
+	return fault.WithHint(fmt.Errorf("the mail server %s does not take %s: %d %s", s.options.Address, what, reply.Code, cut(line(reply.Msg), 200)), hint)
+}
+
+// refusedMessage gives a message up that the server has read and refuses for good.
+func (s *SMTP) refusedMessage(err error) error {
+	refused := s.refusedMail("the message", err)
+	if reply := (*textproto.Error)(nil); errors.As(err, &reply) && reply.Code >= 500 && reply.Code != 521 {
+		return permanent(refused)
+	}
+	return refused
 }
 
 // letter writes the message as mail. Every text from outside stands encoded or

@@ -148,8 +148,8 @@ func TestMailRefusals(t *testing.T) {
 		permanent bool
 	}{
 		"greylisted":    {"RCPT", 451, "does not take the address ops@example.com: 451", false},
-		"no such user":  {"RCPT", 550, "does not take the address ops@example.com: 550", true},
-		"not our user":  {"MAIL", 553, "does not take the sender coin-agent@example.com: 553", true},
+		"no such user":  {"RCPT", 550, "does not take the address ops@example.com: 550", false},
+		"not our user":  {"MAIL", 553, "does not take the sender coin-agent@example.com: 553", false},
 		"spam":          {"DATA", 554, "does not take the message: 554", true},
 		"full":          {"DATA", 452, "does not take the message: 452", false},
 		"wants a login": {"MAIL", 530, "530", false},
