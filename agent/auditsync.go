@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -135,15 +133,15 @@ func (r *reconcile) noteFound() error {
 	if !r.sync.Touched {
 		return nil
 	}
-	var begun deploy.Plan
-	if err := json.Unmarshal(r.sync.Plan, &begun); err != nil {
-		return fmt.Errorf("read the recorded plan: %w", err)
+	begun, err := r.begun()
+	if err != nil {
+		return err
 	}
 	settled := map[deed]bool{}
 	for _, step := range r.plan.Steps {
 		settled[deedOf(step)] = true
 	}
-	err := r.Audit.Read(func(entry audit.Entry) {
+	err = r.Audit.Read(func(entry audit.Entry) {
 		if entry.Sync == r.sync.ID && entry.Revision == r.sync.Commit && entry.Outcome == audit.Succeeded {
 			settled[deed{entry.Action, entry.Kind, entry.Name}] = true
 		}

@@ -300,7 +300,7 @@ func (r *reconcile) verify(ctx context.Context) error {
 
 // converge waits for the services, unless config.yml says otherwise.
 func (r *reconcile) converge(ctx context.Context) error {
-	result, err := r.follow(ctx, r.stack, r.plan.Changed(), "")
+	result, err := r.follow(ctx, r.stack, "")
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
 		return nil
 	}
 	return r.unlessOvertaken(ctx, func(ctx context.Context) error {
-		result, err := r.follow(ctx, wave.Stack, wave.Changed, fmt.Sprintf("before wave %d: ", wave.Number))
+		result, err := r.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,11 @@ func (r *reconcile) unlessOvertaken(ctx context.Context, wait func(context.Conte
 
 // follow waits for the services of a stack. Where config.yml has nobody wait for
 // services, jobs are waited for all the same: their exit code is no health check.
-func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, changed []string, before string) (deploy.Result, error) {
+func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
+	begun, err := r.begun() // what was written before an interruption is no history
+	if err != nil {
+		return deploy.Result{}, err
+	}
 	var timeout time.Duration // deploy's own, where there is no config.yml to ask
 	if r.node != nil {
 		timeout = r.node.Config.HealthTimeout()
@@ -57,7 +61,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, changed []
 	started := time.Now()
 	result, err := r.Engine.Verify(ctx, stack, deploy.VerifyOptions{
 		Timeout: timeout,
-		Changed: changed,
+		Changed: begun.Changed(),
 		Progress: func(result deploy.Result) {
 			r.update(func(v *view) { v.rollout = &Rollout{Started: started, Services: result.Services} })
 			r.show(before + waitingText(result))
@@ -72,13 +76,23 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, changed []
 	return result, nil
 }
 
+// begun is the plan that the sync began with: after a restart r.plan is only what is
+// left of it.
+func (r *reconcile) begun() (deploy.Plan, error) {
+	var plan deploy.Plan
+	if err := json.Unmarshal(r.sync.Plan, &plan); err != nil {
+		return plan, fmt.Errorf("read the recorded plan: %w", err)
+	}
+	return plan, nil
+}
+
 // rerun has jobs run again that have failed as they are: this is a rollout anew. One
 // that is carried on runs those again that it began with, and no others.
 func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 	if r.sync.Touched {
-		var begun deploy.Plan
-		if err := json.Unmarshal(r.sync.Plan, &begun); err != nil {
-			return fmt.Errorf("read the recorded plan: %w", err)
+		begun, err := r.begun()
+		if err != nil {
+			return err
 		}
 		r.stack = begun.Again(r.stack)
 		return nil

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
@@ -168,6 +170,24 @@ func TestCronComesBackWhateverFollowsAKill(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatWasWrittenBeforeAKillCounts carries on after the last write: what has
+// happened to those services since is no history.
+func TestWhatWasWrittenBeforeAKillCounts(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.rolledOut()
+		w.set(func() { w.lost = true })
+		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.poll()
+		w.halt()
+		w.set(func() { w.lost = false })
+		w.start()
+		w.wantLast(second, state.Succeeded)
+		if diff := cmp.Diff([]string{"s_cron_service", "s_migrate", "s_web"}, w.written); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // TestCronComesBackWhenTheEngineDoes fails with an engine that is gone.

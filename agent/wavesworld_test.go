@@ -85,8 +85,9 @@ func (e engine) Rerun(_ context.Context, live *deploy.Live, want *compose.Stack)
 }
 
 // followedServices notes what is waited for, and waits where the world has it so.
-func (e engine) followedServices(ctx context.Context, want *compose.Stack) error {
+func (e engine) followedServices(ctx context.Context, want *compose.Stack, changed []string) error {
 	e.w.mu.Lock()
+	e.w.written = changed
 	e.w.followed = append(e.w.followed, slices.Sorted(maps.Keys(want.Services)))
 	verify := e.w.verify
 	e.w.mu.Unlock()

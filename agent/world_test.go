@@ -67,6 +67,7 @@ type world struct {
 	stockErr    error
 	failedJobs  map[string]bool                 // by full name
 	followed    [][]string                      // the services of each wait
+	written     []string                        // that the last wait was told of
 	verify      func(ctx context.Context) error // instead of onVerify, without the lock
 	lost        bool                            // an apply reaches the engine, and the agent is stopped before it hears of that
 	applied     int                             // plans that were applied
@@ -366,8 +367,8 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 	return nil
 }
 
-func (e engine) Verify(ctx context.Context, want *compose.Stack, _ deploy.VerifyOptions) (deploy.Result, error) {
-	if err := e.followedServices(ctx, want); err != nil {
+func (e engine) Verify(ctx context.Context, want *compose.Stack, opts deploy.VerifyOptions) (deploy.Result, error) {
+	if err := e.followedServices(ctx, want, opts.Changed); err != nil {
 		return deploy.Result{}, err
 	}
 	e.w.mu.Lock()

@@ -69,7 +69,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	run := newApplication(e, plan, want, opts.Metadata)
 	run.logins, run.wait = logins, opts.Wait
 	if run.wait == nil {
-		run.wait = e.await
+		run.wait = e.await(plan)
 	}
 	if err := run.steps(ctx, plan, progress); err != nil {
 		if ctx.Err() != nil {

@@ -16,11 +16,10 @@ import (
 // Wave is a stop on the way of an application, before the first write of a wave:
 // what stands in earlier waves has to be what it declares.
 type Wave struct {
-	Number  int            // of the wave that is to begin
-	Before  int            // the index of its first step in the plan
-	Stack   *compose.Stack // the wanted one, with the services of the earlier waves alone
-	Changed []string       // those of them that the plan has written, sorted
-	Later   []string       // what is still to be written, sorted; nothing of it was touched
+	Number int            // of the wave that is to begin
+	Before int            // the index of its first step in the plan
+	Stack  *compose.Stack // the wanted one, with the services of the earlier waves alone
+	Later  []string       // what is still to be written, sorted; nothing of it was touched
 }
 
 // Err is nil when all services of the earlier waves have converged. Else it is
@@ -191,11 +190,6 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 		if len(stop.Stack.Services) == 0 {
 			continue
 		}
-		for _, name := range (Plan{Steps: p.Steps[:i]}).Changed() {
-			if _, there := stop.Stack.Services[name]; there {
-				stop.Changed = append(stop.Changed, name)
-			}
-		}
 		stop.Later = p.later(i)
 		stops = append(stops, stop)
 	}
@@ -253,10 +247,12 @@ func (p Plan) later(i int) []string {
 }
 
 // await is the wait before a wave where nobody else does it.
-func (e *Engine) await(ctx context.Context, wave Wave) error {
-	result, err := e.Verify(ctx, wave.Stack, VerifyOptions{Changed: wave.Changed})
-	if err != nil {
-		return err
+func (e *Engine) await(plan Plan) func(context.Context, Wave) error {
+	return func(ctx context.Context, wave Wave) error {
+		result, err := e.Verify(ctx, wave.Stack, VerifyOptions{Changed: plan.Changed()})
+		if err != nil {
+			return err
+		}
+		return wave.Err(result)
 	}
-	return wave.Err(result)
 }
