@@ -120,6 +120,10 @@ func (r *reconcile) tell() error {
 	if r.sync.Retry && r.sync.Touched && r.sync.Retries < quietRetries {
 		return nil // GitLab goes on to see it running: a hiccup of the engine is no failed rollout
 	}
+	if r.sync.Retry && !r.sync.Touched && r.node != nil && len(r.node.Config.Others(r.Settings.Node)) > 0 {
+		// It cannot begin yet, which is no failure that a group should go back for.
+		return errors.Join(r.announce(r.sync), r.tellGitLab(r.sync, gitlab.Pending))
+	}
 	return r.report(r.sync)
 }
 
@@ -220,15 +224,17 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 // names; it waits in the state file until they have it, and never holds a
 // rollout up.
 func (a *Agent) report(sync *state.Sync) error {
-	if err := a.announce(sync); err != nil {
-		return err
-	}
+	return errors.Join(a.announce(sync), a.tellGitLab(sync, reportStates[sync.State]))
+}
+
+// tellGitLab queues a state for GitLab.
+func (a *Agent) tellGitLab(sync *state.Sync, as gitlab.State) error {
 	if a.Reports == nil {
 		return nil
 	}
 	err := a.Reports.Enqueue(gitlab.Report{
 		Commit: sync.Commit, Ref: sync.Ref, Name: "coin-agent/" + a.Settings.Owner(),
-		State: reportStates[sync.State], Description: description(sync, a.Settings.Owner()),
+		State: as, Description: description(sync, a.Settings.Owner()),
 	})
 	if err != nil {
 		return fmt.Errorf("queue report: %w", err)

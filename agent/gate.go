@@ -52,6 +52,7 @@ func (r *reconcile) gates() []gate {
 // gate lets a plan pass, or makes the sync wait. A rollout that has begun is never
 // stopped by a gate.
 func (r *reconcile) gate(ctx context.Context) error {
+	r.regroup()
 	if r.plan.Empty() {
 		return nil
 	}

@@ -63,6 +63,15 @@ func (r *reconcile) afterGreens(stand []standing) (ruling, error) {
 // aboutAgreement is the part of the order that `agent approve` opens.
 const aboutAgreement = "agreement"
 
+// agreementAsked is what is waited for where that was a person's word when the gates
+// were asked last, so that a word is not lost to a GitLab that does not answer.
+func (r *reconcile) agreementAsked() string {
+	if slices.ContainsFunc(r.before, func(g state.Gate) bool { return g.About == aboutAgreement }) {
+		return aboutAgreement
+	}
+	return ""
+}
+
 // agreement is a person's word on this node for this plan, given after it was asked
 // for: what was approved before the greens had been seen does not count.
 func (r *reconcile) agreement() (*state.Approval, error) {
@@ -106,6 +115,32 @@ func (r *reconcile) joinGroup(others []string, stand []standing) error {
 	}
 	r.sync.Group = group
 	return nil
+}
+
+// regroup has an inherited group follow the config.yml of this commit: a node that is
+// in none any more goes back with nobody.
+func (r *reconcile) regroup() {
+	others := r.node.Config.Others(r.Settings.Node)
+	if r.sync.Group == nil || len(others) == 0 {
+		r.sync.Group = nil
+		return
+	}
+	group := *r.sync.Group
+	group.Nodes = others
+	r.sync.Group = &group
+}
+
+// ground is what a node that has failed goes back to: the newest good state, or, as
+// the others do, that from before a group that never became complete.
+func (r *reconcile) ground(newest *state.Applied) (*state.Applied, error) {
+	if r.sync.Group == nil || r.sync.Group.Complete {
+		return newest, nil
+	}
+	base, err := r.stateOf(r.sync.Group.Base)
+	if base == nil {
+		base = newest
+	}
+	return base, err
 }
 
 // inherited is the group of a sync that follows another one: a group that is not

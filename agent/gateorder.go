@@ -90,7 +90,7 @@ func (r *reconcile) gateOrder(ctx context.Context) (ruling, error) {
 		return ruling{}, ctx.Err() // the agent is stopping
 	}
 	if err != nil {
-		return ruling{waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", names, err), unattended: true}, nil
+		return ruling{waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", names, err), about: r.agreementAsked(), unattended: true}, nil
 	}
 	if len(others) > 0 {
 		if err := r.joinGroup(others, stand); err != nil {
@@ -132,6 +132,9 @@ func (r *reconcile) proven() bool {
 // waitFor waits for a node that has not ended, for a time: it may have no agent.
 func (r *reconcile) waitFor(one standing) ruling {
 	limit := r.node.Config.Deployment.OrderTimeout
+	if one.state == gitlab.Pending && len(r.node.Config.Greens()) > 0 {
+		limit = 0 // it waits itself, such as for a person: no reason for a group to go back
+	}
 	return ruling{
 		waiting: "waiting for " + one.node, about: strings.TrimSpace(one.node + " " + string(one.state)), unattended: true,
 		limit: limit,

@@ -172,8 +172,12 @@ func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
 		taken.Finished, taken.Refused = now, "no good state is recorded yet"
 		return outcome{}, false
 	}
-	taken.To, taken.Commit, taken.Release = newest.SyncID, newest.Commit, newest.Release
-	b := r.backwards(r.sync, newest, r.progress)
+	to, err := r.ground(newest)
+	if err != nil {
+		return outcome{sync: r.sync, err: err}, true
+	}
+	taken.To, taken.Commit, taken.Release = to.SyncID, to.Commit, to.Release
+	b := r.backwards(r.sync, to, r.progress)
 	b.back.left = r.migrations
 	defer b.wipe()
 	if err := b.beginBack(r.sync); err != nil {

@@ -1,0 +1,113 @@
+package agent_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// A primary that waits itself, for the soak time or a person, is no reason for those
+// behind it to fail: that would take the whole group back.
+func TestWaitingPrimaryIsWaitedFor(t *testing.T) {
+	inOrder(t, func(w *world) {
+		commit := w.revision.Commit
+		w.others.says(commit, "node2", gitlab.Success)
+		w.others.says(commit, "node1", gitlab.Pending)
+		w.start()
+		w.pass(20 * time.Minute)
+		w.waits("waiting for node1")
+		w.others.says(commit, "node1", gitlab.Running)
+		w.pass(6 * time.Minute)
+		w.wantLast(commit, state.Failed)
+	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
+}
+
+// Who is no longer in a group does not go back with it.
+func TestGroupThatIsNoMore(t *testing.T) {
+	for _, other := range []string{"TAG=3\n", "TAG=2\n"} { // with and without something to do
+		inGroup(t, func(w *world, _, _ string) {
+			third := w.commit("3", configFile, nodesConfig("strategy: parallel", goesBack), nodeDir+"node.env", other)
+			w.poll()
+			w.wantLast(third, state.Succeeded)
+			w.others.says(third, "node1", gitlab.Failed)
+			w.poll()
+			w.wantLast(third, state.Succeeded)
+		}, goesBack)
+	}
+}
+
+// What keeps a node from beginning for a moment is no failure of the release: nobody
+// goes back for it.
+func TestHiccupIsNoFailureOfTheGroup(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.others = &neighbours{}
+		commit := w.commit("1", configFile, groupConfig("primary"))
+		w.start()
+		w.waits("waiting for node2")
+		w.set(func() { w.engineErr = errors.New("the engine is away") })
+		w.pass(5 * time.Minute)
+		if sync := w.wantLast(commit, state.Failed); !sync.Retry {
+			w.t.Errorf("not tried again: %+v", sync)
+		}
+		w.toldInOrder(commit, gitlab.Pending)
+		w.set(func() { w.engineErr = nil })
+		w.others.says(commit, "node1", gitlab.Success)
+		w.others.says(commit, "node2", gitlab.Success)
+		w.pass(10 * time.Minute)
+		w.wantLast(commit, state.Succeeded)
+		w.toldInOrder(commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+// A GitLab that is away at the moment does not undo a person's word.
+func TestAgreementOutlivesAHiccup(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.others = &neighbours{}
+		commit := w.commit("1", configFile, groupConfig("primary", "blue_green: {approval: true}"))
+		w.others.says(commit, "node1", gitlab.Success)
+		w.others.says(commit, "node2", gitlab.Success)
+		w.start()
+		w.waits("this node follows by `agent approve")
+		w.others.fail(errors.New("GitLab does not answer"))
+		if _, err := w.agent.Approve(person, agent.ApproveRequest{Commit: commit, Reason: "the greens look well"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.poll()
+		w.waits("cannot ask GitLab")
+		w.others.fail(nil)
+		w.poll()
+		w.wantLast(commit, state.Succeeded)
+	})
+}
+
+// The node that fails goes back as far as the others do: past what the group never
+// completed.
+func TestFailedNodeGoesBackAsFarAsItsGroup(t *testing.T) {
+	inGroup(t, func(w *world, first, _ string) {
+		w.breaks("3")
+		third := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		sync := w.last()
+		if taken := sync.Rollback; sync.Commit != third || taken == nil || taken.Commit != first {
+			w.t.Errorf("%s went back as %+v", sync.Commit, taken)
+		}
+		w.wantImage("app:1")
+	}, goesBack)
+	inGroup(t, func(w *world, _, second string) { // complete, it is a node like others
+		w.others.says(second, "node1", gitlab.Success)
+		w.others.says(second, "node2", gitlab.Success)
+		w.poll()
+		w.breaks("2")
+		w.set(func() { w.live = nil })
+		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+			w.t.Fatal(err)
+		}
+		if taken := w.last().Rollback; taken == nil || taken.Commit != second {
+			w.t.Errorf("went back as %+v", taken)
+		}
+	}, goesBack)
+}
