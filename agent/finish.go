@@ -60,7 +60,7 @@ func (r *reconcile) begin(last *state.Sync, cause cause) error {
 	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
 	r.sync = newSync(r.revision, cause.trigger, time.Now())
 	r.sync.Actor, r.sync.Override = cause.who(r.revision), cause.override
-	r.sync.Group = inherited(last, r.revision.Commit)
+	r.sync.Group, r.sync.Upon = inherited(last, r.revision.Commit), unproven(last)
 	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", cause.trigger)
 	return r.save()
 }

@@ -60,7 +60,9 @@ func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
 	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" || resumed(last) {
 		return true
 	}
-	return !last.State.Final() // interrupted, or waiting: its gates are asked again
+	// Interrupted, or waiting: its gates are asked again. A sync that was superseded by
+	// what never began is due as well.
+	return !last.State.Final() || last.State == state.Superseded
 }
 
 // watch compares the live services with those that were applied, and corrects a
@@ -97,6 +99,18 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 // rolled out, or gone back to.
 func inForce(last *state.Sync) bool {
 	return last != nil && (last.State == state.Succeeded || last.State == state.RolledBack)
+}
+
+// unproven is the last sync, or one before it, that has written what runs and was
+// not proven; 0 where what runs was.
+func unproven(last *state.Sync) uint64 {
+	switch {
+	case last == nil || inForce(last):
+		return 0
+	case last.Touched:
+		return last.ID
+	}
+	return last.Upon
 }
 
 // observe looks at the live services and notes their drift from what was applied
@@ -213,7 +227,7 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
 		}
 	}
-	sync.Rollback, sync.Group = stillPinned(last), inherited(last, sync.Commit)
+	sync.Rollback, sync.Group, sync.Upon = stillPinned(last), inherited(last, sync.Commit), unproven(last)
 	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
 		return outcome{err: err}
 	}

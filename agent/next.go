@@ -70,7 +70,7 @@ func nextAfterFailure(sync *state.Sync) string {
 		return fmt.Sprintf("decide what is to become of it: `agent show %d -o report` says what lies between", sync.ID)
 	case back != nil && back.Error != "":
 		return fmt.Sprintf("see what did not come back: `agent show %d`; `agent rollback` tries it again", sync.ID)
-	case sync.Touched && (back == nil || back.To != 0):
+	case unproven(sync) != 0 && (back == nil || back.To != 0):
 		return "mend or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
 	}
 	return "mend or revert it by a merge; `agent retry` tries this commit again"
@@ -99,7 +99,10 @@ func nextAtGates(sync *state.Sync) string {
 		}
 	}
 	if len(steps) == 0 {
-		return "wait: it goes on by itself"
+		steps = append(steps, "wait: it goes on by itself")
+	}
+	if begun := unproven(sync); begun != 0 {
+		steps = append(steps, fmt.Sprintf("what runs is of sync #%d, which was not proven: `agent rollback` takes it back", begun))
 	}
 	return strings.Join(steps, "; ")
 }

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -81,7 +82,7 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, w.services),
 		Auto: w.auto, Reason: w.reason, Force: w.force, Started: whole.Started, By: w.actor,
 	}
-	whole.Group = w.group
+	whole.Group, whole.Upon = w.group, unproven(last)
 	if last.State == state.Failed {
 		whole.Rollback.After = &state.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
 	}
@@ -149,17 +150,36 @@ func (r *reconcile) beginBack(last *state.Sync) error {
 	return nil
 }
 
-// failedBack goes back after a sync that has failed, if config.yml wants that and
-// there is something to go back to. It gives false where the failure stands.
+// rollbackRule is what config.yml says of going back: that of the revision that has
+// failed, or, where it could not be read, that of the good state.
+func (r *reconcile) rollbackRule(newest *state.Applied) manifests.Rollback {
+	if r.node != nil {
+		return r.node.Config.Deployment.Rollback
+	}
+	if newest != nil {
+		if config := r.configOf(newest); config != nil {
+			return config.Deployment.Rollback
+		}
+	}
+	return manifests.Rollback{Enabled: true}
+}
+
+// failedBack goes back after a sync that has failed, if it or one that it overtook
+// has written, config.yml wants that and there is something to go back to. It gives
+// false where the failure stands.
 func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
-	if !r.sync.Touched || r.sync.Retry || r.node == nil || !r.node.Config.Deployment.Rollback.Enabled {
+	if unproven(r.sync) == 0 || r.sync.Retry {
 		return outcome{}, false
 	}
 	newest, err := r.Store.Newest()
 	if err != nil {
 		return outcome{sync: r.sync, err: fmt.Errorf("recall good states: %w", err)}, true
 	}
-	if !r.node.Config.Deployment.Rollback.Automatic {
+	rule := r.rollbackRule(newest)
+	if !rule.Enabled {
+		return outcome{}, false
+	}
+	if !rule.Automatic {
 		if newest != nil {
 			r.sync.Hint = strings.TrimPrefix(r.sync.Hint+"; or go back: agent rollback", "; ")
 		}

@@ -144,7 +144,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 		asleep.Services = nil
 	}
 	backwards := deploy.Backwards(live.Awake(asleep.Services), b.before, taken.Services)
-	if err := gone(live, backwards.Stack); err != nil {
+	if err := errors.Join(runAgain(backwards.Left, taken.Services), gone(live, backwards.Stack)); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, backwards.Stack)
@@ -182,6 +182,18 @@ func unknownServices(live *deploy.Live, b *back, names []string) error {
 		}
 	}
 	return errors.Join(unknown...)
+}
+
+// runAgain refuses to take back jobs that somebody has named.
+func runAgain(left, names []string) error {
+	var refused []error
+	for _, name := range left {
+		if slices.Contains(names, name) {
+			refused = append(refused, fault.New(fault.Place{}, "leave it out; a commit that changes it runs it again",
+				"%s runs to its end: going back runs no job again", name))
+		}
+	}
+	return errors.Join(refused...)
 }
 
 // gone refuses a state whose secrets or configs are no longer in Swarm.

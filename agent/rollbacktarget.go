@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 )
 
 // target finds the good state to go back to. Without a number it is the one before
-// what runs, or, where what runs is no good state, the one that was proven last.
+// what runs, or, after a sync that failed, or where what runs is no good state, the
+// one that was proven last.
 func (a *Agent) target(w way) (*state.Applied, error) {
 	last := a.snapshot().sync
 	if w.state != nil && last != nil {
@@ -37,11 +39,26 @@ func (a *Agent) target(w way) (*state.Applied, error) {
 		}
 		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is no good state that is recorded", w.to)
 	}
-	if !inForce(last) {
+	if last.State == state.Failed || unproven(last) != 0 {
 		return &good[0], nil
 	}
+	return before(good, w.services)
+}
+
+// before is the newest of the good states that differs from the first, which runs, in
+// services of it, by any name, or in any where none are named. What was left on the
+// way to the first is none to go back to.
+func before(good []state.Applied, services []string) (*state.Applied, error) {
+	running, err := appliedStack(&good[0])
+	if err != nil {
+		return nil, err
+	}
 	for i := range good {
-		if good[i].SyncID < good[0].Root() && !good[i].Same(&good[0]) {
+		stack, err := appliedStack(&good[i])
+		if err != nil {
+			return nil, err
+		}
+		if good[i].SyncID <= good[0].Root() && deploy.GoesBack(running, stack, fullNames(running.Name, services)) {
 			return &good[i], nil
 		}
 	}
@@ -91,14 +108,23 @@ func (a *Agent) allowedBack() error {
 	if applied == nil {
 		return nil
 	}
-	files, err := a.Store.Files(applied)
-	if err != nil || files == nil {
-		return err
-	}
-	config, err := manifests.LoadConfig(files, a.Settings.Environment)
-	if err != nil || config.Deployment.Rollback.Enabled {
+	config := a.configOf(applied)
+	if config == nil || config.Deployment.Rollback.Enabled {
 		return nil // a config.yml that cannot be read forbids nothing
 	}
 	return fault.New(config.Place("deployment.rollback.enabled"), "set deployment.rollback.enabled to true in config.yml and merge that, or merge a fix",
 		"config.yml lets no rollout be taken back: deployment.rollback.enabled is false")
+}
+
+// configOf is the config.yml of a good state, nil where it cannot be had.
+func (a *Agent) configOf(applied *state.Applied) *manifests.Config {
+	files, err := a.Store.Files(applied)
+	if err != nil || files == nil {
+		return nil
+	}
+	config, err := manifests.LoadConfig(files, a.Settings.Environment)
+	if err != nil {
+		return nil
+	}
+	return config
 }

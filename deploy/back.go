@@ -58,6 +58,24 @@ func Backwards(live *Live, before *compose.Stack, only []string) Back {
 	return back
 }
 
+// GoesBack tells whether going back from one stack to another one that ran before it
+// would do something: to any of its services, or to those that only names. A job
+// counts where it is named.
+func GoesBack(from, to *compose.Stack, only []string) bool {
+	names := only
+	if len(only) == 0 {
+		names = slices.Concat(keys(from.Services), keys(to.Services))
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		now, runs := from.Services[name]
+		then, ran := to.Services[name]
+		if runs && endsByItself(from.Name, now) || ran && endsByItself(to.Name, then) {
+			return len(only) > 0
+		}
+		return runs != ran || !runs || len(serviceChanges(now, then, func(name string) string { return name })) > 0
+	})
+}
+
 // Awake is the live state with cron services as many as they are when no rollout goes
 // on; an interrupted one has left those at 0 that asleep has the replicas of.
 func (l *Live) Awake(asleep map[string]uint64) *Live {

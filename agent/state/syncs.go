@@ -55,6 +55,10 @@ type Sync struct {
 	Started  time.Time   `json:"started"`
 	Finished time.Time   `json:"finished,omitzero"`
 
+	// Upon is the sync whose writes, which nobody has proven, were there when this one
+	// began; 0 where what ran was good.
+	Upon uint64 `json:"upon,omitempty"`
+
 	Unchanged bool     `json:"unchanged,omitempty"` // the commit concerns nothing that this node reads
 	Touched   bool     `json:"touched,omitempty"`   // the engine was written to
 	Summary   string   `json:"summary,omitempty"`   // what was done, for people

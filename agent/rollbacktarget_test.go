@@ -1,0 +1,158 @@
+package agent_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/state"
+)
+
+// A commit that waits has written nothing: going back goes on from what runs.
+func TestRollbackBesideACommitThatWroteNothing(t *testing.T) {
+	for name, change := range map[string]struct {
+		config string
+		state  state.Outcome
+		to     string
+	}{
+		"it waits": {baseConfig + "deployment: {auto_deploy: false}\n", state.Waiting, "1"},
+		"it fails": {"nonsense: true\n", state.Failed, "2"}, // a failed rollout is taken back, no other
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.release("1")
+				w.start()
+				w.release("2")
+				w.poll()
+				third := w.release("3", configFile, change.config)
+				w.poll()
+				w.wantLast(third, change.state)
+				w.runs("2")
+				w.wentBack(agent.RollbackRequest{})
+				w.runs(change.to)
+			})
+		})
+	}
+}
+
+// After one service went back another one goes to the release before its own, not to
+// the one before the first one's.
+func TestRollbackOfOneServiceAfterAnother(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for i, tag := range []string{"1", "2", "3"} {
+			w.release(tag, nodeDir+"docker-compose.yml", twoServices)
+			if i == 0 {
+				w.start()
+			}
+			w.poll()
+		}
+		for _, step := range []struct {
+			services    []string
+			web, worker string
+		}{
+			{[]string{"web"}, "app:2", "app:3"},
+			{[]string{"worker"}, "app:2", "app:2"},
+			{[]string{"web"}, "app:1", "app:2"},
+			{nil, "app:1", "app:1"},
+		} {
+			w.wentBack(agent.RollbackRequest{Services: step.services})
+			want := map[string]string{"s_web": step.web, "s_worker": step.worker, "s_migrate": "app:3"}
+			if diff := cmp.Diff(want, w.images()); diff != "" {
+				t.Fatalf("of %v: %s", step.services, diff)
+			}
+		}
+	})
+}
+
+// A job is not run again, so it cannot go back alone.
+func TestRollbackOfAJob(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1", nodeDir+"docker-compose.yml", twoServices)
+		w.start()
+		w.release("2")
+		w.poll()
+		last := w.last().ID
+		_, err := w.goBack(agent.RollbackRequest{To: 1, Services: []string{"migrate"}})
+		if err == nil || !strings.Contains(err.Error(), "s_migrate runs to its end") || w.last().ID != last {
+			t.Errorf("got %v, %+v", err, w.last())
+		}
+	})
+}
+
+// What a commit had begun to write, and another one has overtaken that cannot be
+// rolled out, is taken back.
+func TestRollbackOfWhatWasOvertaken(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1", configFile, automatic)
+		w.start()
+		second, third := w.overtaken(nodeDir+"docker-compose.yml", "nonsense: true\n")
+		w.runs("1")
+		sync := w.wantLast(third, state.RolledBack)
+		if sync.Rollback.To != 1 || sync.Stage == "rollback" {
+			t.Errorf("recorded as %+v, %+v", sync, sync.Rollback)
+		}
+		if states := w.states(second); states[len(states)-1] != gitlab.Canceled {
+			t.Errorf("told %v", states)
+		}
+	})
+}
+
+// overtaken commits 2, and 3 with changes while that is waited for.
+func (w *world) overtaken(changes ...string) (second, third string) {
+	w.set(func() {
+		w.verify = func(ctx context.Context) error {
+			if third != "" {
+				return nil
+			}
+			third = w.release("3", changes...)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	})
+	second = w.release("2")
+	w.pass(3 * interval)
+	return second, third
+}
+
+// Where the commit that has overtaken waits, a person is told what runs meanwhile,
+// and takes it back.
+func TestWaitingUponWhatWasOvertaken(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1", configFile, automatic)
+		w.start()
+		_, third := w.overtaken(configFile, baseConfig+"deployment: {auto_deploy: false}\n")
+		w.wantLast(third, state.Waiting)
+		w.runs("2")
+		if next := w.agent.Status().Next; !strings.Contains(next, "what runs is of sync #2, which was not proven: `agent rollback`") {
+			t.Errorf("told %q", next)
+		}
+		w.wentBack(agent.RollbackRequest{})
+		w.runs("1")
+	})
+}
+
+// An agent that is killed after it has superseded a rollout, and before it has begun
+// with what took its place, carries on.
+func TestSupersededByNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1")
+		w.start()
+		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+		second := w.release("2")
+		w.poll()
+		sync := w.wantLast(second, state.Running)
+		sync.State, sync.Summary = state.Superseded, "superseded by a rollback to 1 (sync #1)"
+		if err := w.store.SaveSync(sync); err != nil {
+			t.Fatal(err)
+		}
+		w.halt()
+		w.onApply = nil
+		w.start()
+		w.wantLast(second, state.Succeeded)
+		w.runs("2")
+	})
+}
