@@ -5,6 +5,7 @@ import (
 
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // announce tells people what became of a sync. The outbox skips what it has told
@@ -30,10 +31,30 @@ func (a *Agent) announce(sync *state.Sync) error {
 	case state.Pending, state.Running, state.Superseded:
 		return nil
 	}
+	return a.tell(n)
+}
+
+func (a *Agent) tell(n notify.Notice) error {
 	if err := a.Notices.Outbox.Tell(n); err != nil {
 		return fmt.Errorf("queue notice: %w", err)
 	}
 	return nil
+}
+
+// announceDelay tells that a rollback waits for what surrounds the agent: until then
+// what failed goes on to run.
+func (a *Agent) announceDelay(sync *state.Sync, why error) error {
+	if a.Notices.Outbox == nil {
+		return nil
+	}
+	n := a.notice(sync)
+	n.Event, n.Title, n.Again = notify.Failure, "the rollback has to wait", true
+	if sync.Error != "" {
+		n.Title = "rollout failed at " + sync.Rollback.Stage + ", and the rollback has to wait"
+	}
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + oneLine(why), Hint: fault.Hint(why)})
+	n.Next = nextAfterFailure(&state.Sync{Retry: true})
+	return a.tell(n)
 }
 
 // announceFailure tells what failed, and why there was no way back where one was

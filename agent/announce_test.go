@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +106,36 @@ func TestNoWayBackIsTold(t *testing.T) {
 		w.wantMetrics(`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="failed"} 1`,
 			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="refused"} 1`,
 			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="done"} 0`)
+	})
+}
+
+// TestRollbackThatWaitsIsTold has the engine go away on the way back: people hear of
+// the failed rollout before it is there again, and once.
+func TestRollbackThatWaitsIsTold(t *testing.T) {
+	inMailWorld(t, backAutomatically+toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.breaks("2")
+		fails, tries := w.onVerify, 0
+		w.set(func() {
+			w.onVerify = func() {
+				if fails(); w.live["s_web"].TaskTemplate.ContainerSpec.Image == "app:1" {
+					tries++
+					w.engineErr = fmt.Errorf("away, port %d", tries)
+				}
+			}
+		})
+		bad := w.release("2")
+		w.poll()
+		w.wantLast(bad, state.Running)
+		for range 10 {
+			w.pass(30 * time.Minute)
+			w.set(func() { w.engineErr = nil }) // and away again with the next look
+		}
+		box.says(t, "rollout failed at verify, and the rollback has to wait, release 2", "service s_web: it is broken", "to go back to 1 (sync #1): away, port 1",
+			"Next: nothing: it is tried again by itself; should it stay so: `agent doctor`")
+		w.set(func() { w.onVerify, w.engineErr = fails, nil })
+		w.pass(time.Hour)
+		w.wantLast(bad, state.RolledBack)
+		box.wants(t, "rollout failed at verify and was rolled back, release 2")
 	})
 }

@@ -161,10 +161,7 @@ func (a *Agent) announceDrift(v view, plan deploy.Plan) error {
 	if v.applied.Drift == string(manifests.DriftCorrect) {
 		n.Next = "what was applied is put back by itself"
 	}
-	if err := a.Notices.Outbox.Tell(n); err != nil {
-		return fmt.Errorf("queue notice: %w", err)
-	}
-	return nil
+	return a.tell(n)
 }
 
 func driftOf(step deploy.Step) string {

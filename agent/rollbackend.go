@@ -27,7 +27,7 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 	}
 	r.update(func(v *view) { v.progress, v.rollout = "", nil })
 	if err = r.noteEnd(err); passing(err) {
-		return outcome{sync: whole, err: err}
+		return outcome{sync: whole, err: errors.Join(err, r.announceDelay(whole, err))}
 	}
 	r.sync.Finished = time.Now()
 	whole = r.back.fold(r.sync)
