@@ -75,7 +75,8 @@ func (r *reconcile) wentBack() (*state.Applied, error) {
 	if v := r.snapshot(); v.applied != nil {
 		applied.Retention = v.applied.Retention
 		if len(taken.Services) > 0 || len(taken.Left) > 0 {
-			applied.Secrets, applied.Configs = union(to.Secrets, v.applied.Secrets), union(to.Configs, v.applied.Configs)
+			secrets, configs := referred(r.back.all)
+			applied.Secrets, applied.Configs = union(to.Secrets, v.applied.Secrets, secrets), union(to.Configs, v.applied.Configs, configs)
 		}
 	}
 	whole.State, whole.Stage, whole.Waiting, whole.Retry = state.RolledBack, taken.Stage, "", false
@@ -104,9 +105,26 @@ func (r *reconcile) servicesNow() ([]byte, error) {
 	return services, nil
 }
 
-// union joins lists of objects, sorted by name, each once.
-func union(a, b []state.Object) []state.Object {
-	all := slices.Concat(a, b)
+// referred lists the secrets and configs that services of a stack have.
+func referred(stack *compose.Stack) (secrets, configs []state.Object) {
+	for _, spec := range stack.Services {
+		container := spec.TaskTemplate.ContainerSpec
+		if container == nil {
+			continue
+		}
+		for _, secret := range container.Secrets {
+			secrets = append(secrets, state.Object{Name: secret.SecretName})
+		}
+		for _, config := range container.Configs {
+			configs = append(configs, state.Object{Name: config.ConfigName})
+		}
+	}
+	return secrets, configs
+}
+
+// union joins lists of objects, sorted by name, each once, as the first list has it.
+func union(lists ...[]state.Object) []state.Object {
+	all := slices.Concat(lists...)
 	slices.SortStableFunc(all, func(a, b state.Object) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(all, func(a, b state.Object) bool { return a.Name == b.Name })
 }

@@ -206,6 +206,29 @@ func TestRollbackToAGoneSecret(t *testing.T) {
 	})
 }
 
+// What a mixed state refers to is recorded with it, also what a release brought that
+// was never proven: else it would be collected, and found missing half-way back.
+func TestRollbackOfOneServiceRecordsSecrets(t *testing.T) {
+	inWorld(t, func(w *world) {
+		both := "services: {web: {image: \"app:$TAG\", secrets: [db]}, worker: {image: \"app:$TAG\", secrets: [db]}}\n" +
+			"secrets: {db: {file: ./secrets/db, name: \"s_db.$SV_db\"}}\n"
+		w.release("1\nSV_db=1", configFile, plainConfig, nodeDir+"docker-compose.yml", both, nodeDir+"secrets/db", plainSecret)
+		w.start()
+		w.breaks("2")
+		w.release("2\nSV_db=2")
+		w.poll()
+		w.wantLast(w.revision.Commit, state.Failed)
+		w.wentBack(agent.RollbackRequest{Services: []string{"web"}})
+		good, err := w.store.Good(1)
+		if err != nil || len(good) != 1 {
+			t.Fatal(good, err)
+		}
+		if got, want := good[0].Secrets, []string{"s_db.1", "s_db.2"}; len(got) != 2 || got[0].Name != want[0] || got[1].Name != want[1] {
+			t.Errorf("recorded with %v, want %v", got, want)
+		}
+	})
+}
+
 // recordedWithout checks the files of the good states.
 func (w *world) recordedWithout(canary string) {
 	w.t.Helper()

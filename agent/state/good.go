@@ -62,11 +62,13 @@ func (s *Store) AllGood(now time.Time) ([]Applied, error) {
 }
 
 // kept is how many of the good states, the newest first, are to be kept. A state
-// was in force until the one after it came.
+// was in force until the one after it came. One that went back counts as that which
+// it went back to.
 func kept(good []Applied, now time.Time) int {
-	rule := good[0].Retention
+	rule, roots := good[0].Retention, map[uint64]bool{}
 	for i := range good {
-		if i > rule.Versions && now.Sub(good[i-1].At) >= rule.After || i >= KeepGood {
+		roots[good[i].Root()] = true
+		if len(roots)-1 > rule.Versions && now.Sub(good[i-1].At) >= rule.After || i >= KeepGood {
 			return i
 		}
 	}

@@ -82,6 +82,28 @@ func TestGoodStates(t *testing.T) {
 	wantGood(t, store, "of day 403", "of day 402")
 }
 
+// A state that went back to an older one is that one again: it takes no other one's
+// place in the count.
+func TestGoodStatesThatWentBack(t *testing.T) {
+	store := open(t, t.TempDir())
+	rule := state.Retention{After: 10 * day, Versions: 1}
+	prove(t, store, 0, "a", rule)
+	prove(t, store, 30, "b", rule)
+	for on := 60; on < 62; on++ { // after releases that failed, each with another job
+		sync := &state.Sync{Commit: fmt.Sprintf("of day %d", on), State: state.RolledBack}
+		applied := &state.Applied{
+			Commit: sync.Commit, At: began.Add(time.Duration(on) * day), StackName: "s",
+			Services: json.RawMessage(fmt.Sprintf(`{"is":"b %d"}`, on)), Retention: rule, Of: 2,
+		}
+		if err := store.SaveOutcome(sync, applied); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantGood(t, store, "of day 61", "of day 60", "of day 30", "of day 0")
+	prove(t, store, 90, "c", rule)
+	wantGood(t, store, "of day 90", "of day 61", "of day 60", "of day 30")
+}
+
 func TestGoodStatesAreBounded(t *testing.T) {
 	store := open(t, t.TempDir())
 	for n := range 60 {
