@@ -86,8 +86,8 @@ func (r *reconcile) begun() (deploy.Plan, error) {
 	return plan, nil
 }
 
-// rerun has jobs run again that have failed as they are: this is a rollout anew. One
-// that is carried on runs those again that it began with, and no others.
+// rerun has services run again that have failed for good as they are: this is a rollout
+// anew. One that is carried on runs those again that it began with, and no others.
 func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 	if r.sync.Touched {
 		begun, err := r.begun()

@@ -269,7 +269,8 @@ func (c *oneCase) done() {
 }
 
 // updateFailed reads Swarm's own verdict. A rollback to the very spec that is
-// wanted is an old story; and Swarm takes a one-shot task that has ended for one
+// wanted is an old story, and so is a pause, unless it has left tasks of another
+// spec, which nobody will replace; and Swarm takes a one-shot task that has ended for one
 // that died early, and pauses the update: there the tasks' own outcome counts.
 func (c *oneCase) updateFailed() bool {
 	status := c.service.UpdateStatus
@@ -278,7 +279,7 @@ func (c *oneCase) updateFailed() bool {
 	}
 	switch status.State {
 	case swarm.UpdateStatePaused:
-		if c.memory.old[c.service.ID] || oneShot(c.stack, c.service.Spec) {
+		if c.memory.old[c.service.ID] && !c.stale || oneShot(c.stack, c.service.Spec) {
 			return false
 		}
 		c.swarmGaveUp("Swarm paused the update", status.Message)
@@ -289,7 +290,7 @@ func (c *oneCase) updateFailed() bool {
 		c.rememberTrouble(c.previous) // what failed is no longer the current spec
 		c.swarmGaveUp("Swarm rolled the update back", status.Message)
 	case swarm.UpdateStateRollbackPaused:
-		if c.memory.old[c.service.ID] && !c.differs() {
+		if c.memory.old[c.service.ID] && !c.stale && !c.differs() {
 			return false
 		}
 		if c.result.Error == "" {

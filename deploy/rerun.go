@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/docker/docker/api/types/filters"
@@ -14,15 +15,21 @@ import (
 // restartCounter is the field whose change alone has Swarm run a service anew.
 const restartCounter = "TaskTemplate.ForceUpdate"
 
-// Rerun gives the wanted stack with those jobs made to run again that have failed as
-// they are: a job that has exited with 0 for its very spec is not. It reads the tasks
-// of jobs that do not differ from what is wanted, and nothing where there are none.
+// Rerun gives the wanted stack with those services made to run again that have failed
+// for good as they are, and that Swarm would leave so: jobs, but none that has exited
+// with 0 for its very spec, tasks that are not started again, and updates that it has
+// paused half way. It reads the tasks of services that may be so and do not differ from
+// what is wanted, and nothing where there are none.
 func (e *Engine) Rerun(ctx context.Context, live *Live, want *compose.Stack) (*compose.Stack, error) {
 	filter := filters.NewArgs()
 	var same []string
-	for _, name := range OneShots(want) {
+	jobs := OneShots(want)
+	for _, name := range keys(want.Services) {
 		existing, there := live.Services[name]
-		if there && !Idle(existing.Spec) && len(serviceChanges(existing.Spec, want.Services[name], live.networkName)) == 0 {
+		if !there || Idle(existing.Spec) || !slices.Contains(jobs, name) && !stopped(existing) {
+			continue
+		}
+		if len(serviceChanges(existing.Spec, want.Services[name], live.networkName)) == 0 {
 			same = append(same, name)
 			filter.Add("service", existing.ID)
 		}
@@ -34,13 +41,13 @@ func (e *Engine) Rerun(ctx context.Context, live *Live, want *compose.Stack) (*c
 	defer cancel()
 	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	if err != nil {
-		return nil, e.explain("list the tasks of jobs", err)
+		return nil, e.explain("list the tasks of services that have failed", err)
 	}
 	tasks := map[string][]swarm.Task{}
 	for _, task := range list {
 		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
 	}
-	result, _ := newMemory(VerifyOptions{Timeout: defaultTimeout, Changed: same}).judge(live, tasks, Only(want, same))
+	result, _ := newMemory(VerifyOptions{Timeout: defaultTimeout, Changed: jobs}).judge(live, tasks, Only(want, same))
 	counters := map[string]uint64{}
 	for _, service := range result.Services {
 		if service.State == Failed {
@@ -50,8 +57,17 @@ func (e *Engine) Rerun(ctx context.Context, live *Live, want *compose.Stack) (*c
 	return withCounters(want, counters), nil
 }
 
-// Again gives the wanted stack with those jobs made to run again that the plan, which
-// may come from a record, runs again.
+// stopped tells whether a service may be one that Swarm has given up.
+func stopped(service swarm.Service) bool {
+	if status := service.UpdateStatus; status != nil && (status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused) {
+		return true
+	}
+	counts := service.ServiceStatus
+	return counts != nil && counts.RunningTasks < counts.DesiredTasks
+}
+
+// Again gives the wanted stack with those services made to run again that the plan,
+// which may come from a record, runs again.
 func (p Plan) Again(want *compose.Stack) *compose.Stack {
 	counters := map[string]uint64{}
 	for _, step := range p.Steps {
@@ -82,7 +98,7 @@ func withCounters(want *compose.Stack, counters map[string]uint64) *compose.Stac
 	return &counting
 }
 
-// runsAgain tells whether a step is there for no more than to run a job again.
+// runsAgain tells whether a step is there for no more than to run a service again.
 func (s Step) runsAgain() bool {
 	return len(s.Changes) == 1 && s.Changes[0].Path == restartCounter
 }
