@@ -50,7 +50,7 @@ func (a *Agent) announceDelay(sync *state.Sync, why error) error {
 	n := a.notice(sync)
 	n.Event, n.Title, n.Again = notify.Failure, "the rollback has to wait", true
 	if sync.Error != "" {
-		n.Title = "rollout failed at " + sync.Rollback.Stage + ", and the rollback has to wait"
+		n.Title = "rollout failed at " + sync.FailedAt() + ", and the rollback has to wait"
 	}
 	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + oneLine(why), Hint: fault.Hint(why)})
 	n.Next = nextAfterFailure(&state.Sync{Retry: true})

@@ -85,7 +85,7 @@ func sentence(text string) string {
 // end of a cell.
 func plainText(text string) string {
 	text = strings.Join(strings.FieldsFunc(controlFree(text), unicode.IsSpace), " ")
-	return strings.NewReplacer("<", `\<`, "[", `\[`, "|", `\|`).Replace(text)
+	return strings.NewReplacer(`\`, `\\`, "<", `\<`, "[", `\[`, "|", `\|`).Replace(text)
 }
 
 // controlFree takes out what a terminal would obey, and makes a space of each line

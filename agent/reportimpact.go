@@ -99,7 +99,7 @@ func (r *rollbackReport) cause() {
 		return
 	}
 	for _, one := range r.sync.All() {
-		r.item(r.sync.Stage, one.Error)
+		r.item(r.sync.FailedAt(), one.Error)
 		r.item("Hint", one.Hint)
 	}
 	rollout := Rollout{Services: r.services}
@@ -147,11 +147,13 @@ func (r *rollbackReport) next() {
 		if r.back.To == 0 {
 			break
 		}
-		if r.sync.Migration == nil {
+		if !strings.Contains(r.back.Hint, "--force-migrations") { // which it has where migrations are the reason
 			add("When that is mended: `agent rollback --to %d --reason …`.", r.back.To)
 			break
 		}
 		add("To go back across the migrations on your own word: `agent rollback --to %d --force-migrations --reason …`.", r.back.To)
+	case r.back.Finished.IsZero():
+		add("Wait: the rollback goes on by itself; `agent status --watch` follows it.")
 	case !proven(r.back):
 		add("The stack is neither the new nor the old one: `agent status` shows each service.")
 		if r.back.Hint != "" {

@@ -111,7 +111,7 @@ func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}
 	if sync.Error != "" {
-		m.FailedAt = sync.Stage
+		m.FailedAt = sync.FailedAt()
 	}
 	if !sync.Finished.IsZero() {
 		finished := sync.Finished.UTC()

@@ -102,7 +102,7 @@ func (r *rollbackReport) summary() {
 		r.item("Task", r.sync.Deployment.TaskID)
 	}
 	if r.sync.Error != "" {
-		r.item("Failed at", r.sync.Stage+": "+r.sync.Error)
+		r.item("Failed at", r.sync.FailedAt()+": "+r.sync.Error)
 	}
 }
 
@@ -238,7 +238,7 @@ func (r *rollbackReport) timeline() {
 			add(r.sync.Entered["apply"], "First write to the engine")
 			add(r.sync.Entered["verify"], "All written; services and checks followed")
 		}
-		add(r.back.Started, "Failure detected at %s", r.sync.Stage)
+		add(r.back.Started, "Failure detected at %s", r.sync.FailedAt())
 	}
 	switch {
 	case r.back.Refused != "":

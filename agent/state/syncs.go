@@ -107,6 +107,14 @@ func (s *Sync) All() []Fault {
 	return []Fault{{Error: s.Error, Hint: s.Hint}}
 }
 
+// FailedAt is the stage that failed, also while a rollback is on its way.
+func (s *Sync) FailedAt() string {
+	if s.Rollback != nil && s.Rollback.Stage != "" {
+		return s.Rollback.Stage
+	}
+	return s.Stage
+}
+
 // SaveSync writes a sync; one without an ID gets the next.
 func (s *Store) SaveSync(sync *Sync) error { return s.SaveOutcome(sync, nil) }
 

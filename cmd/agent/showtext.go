@@ -104,7 +104,7 @@ func tookText(m *agent.Manifest) string {
 
 func printFaults(p printer, sync *state.Sync) {
 	for _, one := range sync.All() {
-		p.fact(cmp.Or(sync.Stage, "error"), "%s", one.Error)
+		p.fact(cmp.Or(sync.FailedAt(), "error"), "%s", one.Error)
 		printHint(p, one.Hint)
 	}
 }
