@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -168,6 +169,16 @@ func (e *Engine) explain(doing string, err error) error {
 			Hint:    "start the engine (`systemctl start docker`), or give its address",
 			Err:     errors.Join(ErrUnavailable, err),
 		}
+	case errors.Is(err, context.DeadlineExceeded), busy.MatchString(text):
+		return &fault.Error{
+			Message: fmt.Sprintf("%s: the engine at %s gave no answer in time, or its managers did not agree", doing, e.host),
+			Hint:    "see what keeps it busy: `journalctl -u docker`, `docker node ls`",
+			Err:     errors.Join(ErrUnavailable, err),
+		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// busy is how managers speak that did not come to do what they were asked: it is no
+// refusal.
+var busy = regexp.MustCompile(`code = (DeadlineExceeded|Unavailable|Canceled|Aborted)|los(ing|t) leader status|raft: stopped`)

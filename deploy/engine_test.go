@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +45,7 @@ func TestAnEngineThatCannotServe(t *testing.T) {
 		"a worker":   {answering(200, `{"Swarm":{"LocalNodeState":"active"}}`), "is no Swarm manager", "on a manager"},
 		"an error":   {answering(503, `{"message":"This node is not a swarm manager. Worker nodes can't be used"}`), "is no Swarm manager", "on a manager"},
 		"no quorum":  {answering(500, `{"message":"rpc error: The swarm does not have a leader"}`), "lost its quorum", "bring the other managers back"},
+		"overloaded": {answering(500, `{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}`), "gave no answer in time", "journalctl -u docker"},
 		"other text": {answering(500, `{"message":"out of cheese"}`), "ask the engine for its state: Error response from daemon: out of cheese", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,9 +55,26 @@ func TestAnEngineThatCannotServe(t *testing.T) {
 			}
 		})
 	}
+	hanging, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer stop()
+	if err := connect(t, silent(t)).CheckManager(hanging); !errors.Is(err, deploy.ErrUnavailable) || !strings.Contains(err.Error(), "gave no answer in time") {
+		t.Errorf("one that hangs: %v", err)
+	}
 	if _, err := deploy.Connect(""); err == nil || fault.Hint(err) == "" {
 		t.Errorf("no address: %v", err)
 	}
+}
+
+// silent is the address of an engine that takes calls and never answers.
+func silent(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return "unix://" + path
 }
 
 func TestInfo(t *testing.T) {
