@@ -104,13 +104,21 @@ func (r *reconcile) patiently(ctx context.Context) (id int64, missing bool, err 
 			return id, missing, err
 		}
 		r.show(fmt.Sprintf("attempt %d of %d: %s", attempt, migrationAttempts, err))
-		wait := time.NewTimer(migrationInterval)
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return 0, false, context.Cause(ctx)
-		case <-wait.C:
+		if err := pause(ctx, migrationInterval); err != nil {
+			return 0, false, err
 		}
+	}
+}
+
+// pause waits, and says why where ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-wait.C:
+		return nil
 	}
 }
 

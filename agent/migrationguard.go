@@ -32,8 +32,8 @@ func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) (err 
 		return err
 	}
 	refused := r.acrossMigrations(ctx, to)
-	if refused == nil {
-		return nil
+	if refused == nil || passing(refused) {
+		return refused
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -87,6 +87,10 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
 	}
+	busy, err := r.atWork(ctx, to.StackName)
+	if err != nil {
+		return err
+	}
 	now, missing, err := r.patiently(ctx)
 	if err != nil {
 		return fault.New(fault.Place{}, "once the database can be read, `agent rollback`; "+fault.Hint(err),
@@ -103,11 +107,32 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 	case missing && *proven > 0:
 		return fault.New(fault.Place{}, "see what became of the table, and what else was done to the database; where nothing speaks against it, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table, *proven)
+	case now <= *proven && len(busy) > 0:
+		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`",
+			"it cannot be known which migrations are still to come: %s has not ended", strings.Join(busy, ", "))
 	case now <= *proven:
 		return nil
 	}
 	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
 		*proven, now, releaseOf(to), r.sinceWhen(now), r.between(ctx, *proven, now))
+}
+
+// atWork lists the jobs that have not ended, after some time to do so: one of them
+// may be about to migrate the database.
+func (r *reconcile) atWork(ctx context.Context, stack string) ([]string, error) {
+	for attempt := 1; ; attempt++ {
+		busy, err := r.Engine.AtWork(ctx, stack)
+		if err != nil {
+			return nil, environmentError{err}
+		}
+		if len(busy) == 0 || attempt == migrationAttempts {
+			return busy, nil
+		}
+		r.show("waiting for " + strings.Join(busy, ", ") + " to end, before the database is asked for its migrations")
+		if err := pause(ctx, migrationInterval); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // currentLogin is the newest way into the database that is known: a password may
