@@ -40,9 +40,9 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 	if back, err := r.putsBack(); back || err != nil {
 		return ruling{passed: "it puts back what was applied and proven last"}, err
 	}
-	asked, err := r.Store.Asked(r.sync.Commit, r.sync.PlanDigest)
+	asked, err := r.asked()
 	if err != nil {
-		return ruling{}, fmt.Errorf("remember what is to be approved: %w", err)
+		return ruling{}, err
 	}
 	if given := asked.Given; given != nil && given.PlanDigest == r.sync.PlanDigest {
 		r.sync.Approval = given
@@ -60,6 +60,15 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 	}
 	r.sync.Approval = said
 	return ruling{passed: ApprovalText(said)}, nil
+}
+
+// asked is what is remembered of approvals of this commit.
+func (r *reconcile) asked() (state.Asked, error) {
+	asked, err := r.Store.Asked(r.sync.Commit, r.sync.PlanDigest, r.unresolved)
+	if err != nil {
+		return asked, fmt.Errorf("remember what is to be approved: %w", err)
+	}
+	return asked, nil
 }
 
 // ApprovalText says in a line who has approved, and where.

@@ -339,3 +339,27 @@ func TestApprovalOfWhatWas(t *testing.T) {
 		}
 	})
 }
+
+// A registry that is away when the commit comes makes no plan that an approval is for:
+// the first one with all digests is.
+func TestApprovalWhileTheRegistryIsAway(t *testing.T) {
+	toApprove(t, "approval: {required: true}\n", func(w *world) {
+		w.set(func() {
+			w.resolve = func(_ *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error) {
+				return want, []string{"image app:1: the registry does not answer"}, nil
+			}
+		})
+		w.start()
+		w.said("!12 has 0 of 1 approvals")
+		w.moves("a")
+		w.poll()
+		w.said("!12 has 0 of 1 approvals")
+		w.moves("b")
+		w.poll()
+		w.said("the plan is no longer the one that was made of the merge request")
+		w.moves("a")
+		w.merges.set(func() { w.merges.users = []string{"bob"} })
+		w.poll()
+		w.wantLast(w.revision.Commit, state.Succeeded)
+	})
+}

@@ -79,9 +79,9 @@ func (r *reconcile) agreement() (*state.Approval, error) {
 	if i < 0 {
 		return nil, nil
 	}
-	asked, err := r.Store.Asked(r.sync.Commit, r.sync.PlanDigest)
+	asked, err := r.asked()
 	if err != nil {
-		return nil, fmt.Errorf("remember what is to be approved: %w", err)
+		return nil, err
 	}
 	given := asked.Given
 	if given == nil || given.PlanDigest != r.sync.PlanDigest || given.At.Before(r.before[i].Since) {

@@ -30,6 +30,7 @@ type reconcile struct {
 	secrets    *secrets.Set
 	stack      *compose.Stack
 	plan       deploy.Plan
+	unresolved bool                // an image's digest is not known
 	uses       map[string][]string // secrets that a service refers to and did not before, by service
 	questions  *questions
 	noted      bool // the audit log has the start of this apply
@@ -196,6 +197,7 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.unresolved = len(unresolved) > 0
 	plan.Warnings = append(plan.Warnings, unresolved...)
 	r.sync.Warnings = append(r.sync.Warnings, plan.Warnings...)
 	if err := r.compareSecrets(ctx, live); err != nil {

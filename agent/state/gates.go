@@ -23,6 +23,7 @@ type Asked struct {
 	// PlanDigest is that of the first plan that was made for it: what an approval in
 	// GitLab, which knows of no plan, is taken to be for.
 	PlanDigest string    `json:"plan_digest"`
+	Unresolved bool      `json:"unresolved,omitempty"` // an image's digest was not known then
 	At         time.Time `json:"at"`
 	Given      *Approval `json:"given,omitempty"` // on the node, the last one
 }
@@ -66,13 +67,13 @@ func (s *Store) SavePause(pause *Pause) error {
 func (p *Pause) Over(now time.Time) bool { return !p.Until.IsZero() && !now.Before(p.Until) }
 
 // Asked gives what is remembered of a commit that needs approval, after it has noted
-// that plan as its first where there was none before.
-func (s *Store) Asked(commit, plan string) (Asked, error) {
+// that plan as its first where there was none before, or none with all digests.
+func (s *Store) Asked(commit, plan string, unresolved bool) (Asked, error) {
 	asked, known, err := s.asked(commit)
-	if err != nil || known {
+	if err != nil || known && (!asked.Unresolved || unresolved) {
 		return asked, err
 	}
-	asked = Asked{PlanDigest: plan, At: time.Now().UTC()}
+	asked = Asked{PlanDigest: plan, Unresolved: unresolved, At: time.Now().UTC(), Given: asked.Given}
 	return asked, s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(approvalsBucket)
 		return errors.Join(forgetAsked(b, asked.At.Add(-askedLife)), putJSON(b, []byte(commit), asked))

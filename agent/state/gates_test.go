@@ -20,7 +20,7 @@ func TestAsked(t *testing.T) {
 		defer func() { _ = store.Close() }()
 		plan := func(commit, plan string) state.Asked {
 			t.Helper()
-			asked, err := store.Asked(commit, plan)
+			asked, err := store.Asked(commit, plan, false)
 			if err != nil {
 				t.Fatal(err)
 			}
