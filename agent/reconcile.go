@@ -321,7 +321,7 @@ func (r *reconcile) show(text string) {
 func (r *reconcile) metadata() deploy.Metadata {
 	meta := deploy.Metadata{
 		"deployed-by": r.sync.Author,
-		"deployed-at": r.sync.Started.UTC().Format(time.RFC3339),
+		"deployed-at": r.sync.Deployed().UTC().Format(time.RFC3339),
 		"git-commit":  r.sync.Commit,
 		"environment": r.Settings.Environment,
 		"node":        r.Settings.Node,

@@ -22,7 +22,7 @@ type Manifest struct {
 	Environment string    `json:"environment"`
 	TaskID      string    `json:"task_id"`
 	DeployedBy  string    `json:"deployed_by"` // the commit's author; of a rollback by hand the person
-	DeployedAt  time.Time `json:"deployed_at"`
+	DeployedAt  time.Time `json:"deployed_at"` // of the first write
 	PipelineID  string    `json:"pipeline_id"`
 	GitCommit   string    `json:"git_commit"`
 	GitBranch   string    `json:"git_branch"` // or the tag that was selected
@@ -102,7 +102,7 @@ func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
 	}
 	m := &Manifest{
 		ReleaseTag: sync.Release, Environment: settings.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
-		DeployedAt: sync.Started.UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
+		DeployedAt: sync.Deployed().UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
 		Node: settings.Node, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Touched, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,

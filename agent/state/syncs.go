@@ -115,6 +115,15 @@ func (s *Sync) FailedAt() string {
 	return s.Stage
 }
 
+// Deployed is when the engine was first written to, or, as long as it was not, when the
+// sync began: it may have waited for days in between.
+func (s *Sync) Deployed() time.Time {
+	if at := s.Entered["apply"]; s.Touched && !at.IsZero() {
+		return at
+	}
+	return s.Started
+}
+
 // SaveSync writes a sync; one without an ID gets the next.
 func (s *Store) SaveSync(sync *Sync) error { return s.SaveOutcome(sync, nil) }
 
