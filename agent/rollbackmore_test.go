@@ -229,6 +229,19 @@ func TestRollbackOfOneServiceRecordsSecrets(t *testing.T) {
 	})
 }
 
+// Nor is there anything in the clear where the secret's file is a link to another.
+func TestGoodStateWithoutALinkedSecret(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1\nSV_db=1", configFile, plainConfig, nodeDir+"docker-compose.yml", secretCompose, "shared/db", plainSecret)
+		link := *file("../../../../../shared/db")
+		link.Mode = fs.ModeSymlink
+		w.set(func() { w.files[nodeDir+"secrets/db"] = &link })
+		w.start()
+		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.recordedWithout(plainSecret)
+	})
+}
+
 // recordedWithout checks the files of the good states.
 func (w *world) recordedWithout(canary string) {
 	w.t.Helper()
