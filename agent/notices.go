@@ -48,8 +48,9 @@ func (n Notices) learn(node *manifests.Node, set *secrets.Set) {
 	if n.Slack == nil || node.Config.Notifications.Slack.Channel == "" {
 		return
 	}
-	n.Slack.Learn(webhookOf(node, set))
-	n.Outbox.Nudge(notify.KindSlack)
+	if n.Slack.Learn(webhookOf(node, set)) {
+		n.Outbox.Nudge(notify.KindSlack)
+	}
 }
 
 // webhookOf finds the webhook's URL in the node's secrets. The Value is a copy

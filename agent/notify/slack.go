@@ -56,12 +56,15 @@ func NewSlack(file, caFile string) (*Slack, error) {
 }
 
 // Learn gives the URL that the node's secrets hold, or says why they hold none.
-// The Value is the sender's from then on.
-func (s *Slack) Learn(address secrets.Value, why error) {
+// The Value is the sender's from then on. It says whether that is a URL that was not
+// known before.
+func (s *Slack) Learn(address secrets.Value, why error) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	news = address.Known() && !bytes.Equal(address.Reveal(), s.learned.Reveal())
 	s.learned.Wipe()
 	s.learned, s.why = address, why
+	return news
 }
 
 // Ready says why there is no URL to post to; one that is still to be learned is

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -199,7 +200,9 @@ func TestSlackLearns(t *testing.T) {
 	}
 	old := secrets.NewValue([]byte(server.URL + "/old\n"))
 	for _, address := range []secrets.Value{old, secrets.NewValue([]byte(server.URL + "/new"))} {
-		sender.Learn(address, nil)
+		if again := secrets.NewValue(bytes.Clone(address.Reveal())); !sender.Learn(again, nil) || sender.Learn(address, nil) {
+			t.Error("it does not tell a new URL from the known one")
+		}
 		if err := sender.Send(t.Context(), channel, notify.Compose(failed())); err != nil {
 			t.Fatal(err)
 		}
