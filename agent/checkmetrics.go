@@ -18,7 +18,7 @@ type checkMetrics struct {
 func newCheckMetrics(labels prometheus.Labels) *checkMetrics {
 	return &checkMetrics{
 		ok: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "coin_agent_check_ok", Help: "1 when the check passed after the last rollout, 0 when it failed.", ConstLabels: labels,
+			Name: "coin_agent_check_ok", Help: "1 when the check passed after the last rollout, or after going back from it, 0 when it failed.", ConstLabels: labels,
 		}, []string{"check"}),
 		seconds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "coin_agent_check_duration_seconds", Help: "Duration of the check's last attempt.", ConstLabels: labels,
@@ -26,12 +26,24 @@ func newCheckMetrics(labels prometheus.Labels) *checkMetrics {
 	}
 }
 
-// ended takes over what a sync saw; one without checks leaves what was seen before.
+// ended takes over what a sync saw last: on the way back, if it took that. One
+// without checks leaves what was seen before, unless it went back.
 func (m *checkMetrics) ended(sync *state.Sync) {
-	var results []checks.Result
-	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {
+	data, back := sync.Checks, sync.Rollback
+	if back != nil && (sync.State == state.RolledBack || len(back.Checks) > 0) {
+		data = back.Checks
+	} else if len(data) == 0 {
 		return
 	}
+	var results []checks.Result
+	if sync.Unchanged || len(data) > 0 && json.Unmarshal(data, &results) != nil {
+		return
+	}
+	m.told(results)
+}
+
+// told sets the metrics to what checks came to.
+func (m *checkMetrics) told(results []checks.Result) {
 	m.ok.Reset()
 	m.seconds.Reset()
 	for _, result := range results {

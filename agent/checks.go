@@ -10,7 +10,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"sync/atomic"
 
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/checks"
@@ -32,7 +31,6 @@ type questions struct {
 	keys    []string // where config.yml has each
 	options checks.Options
 	digest  string // of what config.yml says of them
-	engine  *lastExec
 }
 
 // readyChecks finds everything that the checks will need, before anything is
@@ -46,9 +44,9 @@ func (r *reconcile) readyChecks() error {
 	if err != nil {
 		return err
 	}
-	q := &questions{keys: keys, digest: digest, engine: &lastExec{Execer: r.Exec}}
+	q := &questions{keys: keys, digest: digest}
 	q.options = checks.Options{
-		Facts: r.node.Facts(), Secrets: map[string]checks.Secret{}, Execer: q.engine,
+		Facts: r.node.Facts(), Secrets: map[string]checks.Secret{}, Execer: r.Exec,
 		Mask: func(text string) string { return deploy.MaskText(text, r.stack) },
 		Progress: func(p checks.Progress) {
 			text := fmt.Sprintf("%d of %d checks passed", p.Passed, p.All)
@@ -160,8 +158,12 @@ func (r *reconcile) due() (bool, error) {
 func (r *reconcile) ask(ctx context.Context) error {
 	r.sync.ChecksDigest = r.questions.digest
 	due, err := r.due()
-	if err != nil || !due || len(r.questions.list) == 0 {
+	if err != nil || !due {
 		return err
+	}
+	if len(r.questions.list) == 0 {
+		r.Metrics.checks.told(nil)
+		return nil
 	}
 	results := checks.Run(ctx, r.questions.list, r.questions.options)
 	if ctx.Err() != nil {
@@ -177,13 +179,13 @@ func (r *reconcile) ask(ctx context.Context) error {
 	r.Log.Info("checked", "revision", short(r.sync.Commit), "stack", r.stack.Name, "summary", checks.Summary(results))
 	var faults []error
 	for i, result := range results {
+		if cause := result.Cause(); errors.Is(cause, deploy.ErrUnavailable) {
+			return environmentError{cause}
+		}
 		if failure := result.Failure(); failure != "" {
 			faults = append(faults, fault.New(fault.Place{}, "see the logs of the services, and ask by hand from this node; the check stands at "+
 				r.node.Config.Place(r.questions.keys[i]).String(), "%s", failure))
 		}
-	}
-	if unavailable := r.questions.engine.err.Load(); unavailable != nil && len(faults) > 0 {
-		return environmentError{*unavailable}
 	}
 	return errors.Join(append(faults, slow)...)
 }
@@ -208,22 +210,4 @@ func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error
 		}
 	}
 	return errors.Join(faults...), nil
-}
-
-// lastExec remembers that the engine itself could not be used.
-type lastExec struct {
-	Execer
-	err atomic.Pointer[error]
-}
-
-// Exec runs a command.
-func (e *lastExec) Exec(ctx context.Context, service string, command []string) (int, string, error) {
-	if e.Execer == nil {
-		return 0, "", errors.New("there is no engine to run it on")
-	}
-	code, output, err := e.Execer.Exec(ctx, service, command)
-	if errors.Is(err, deploy.ErrUnavailable) {
-		e.err.Store(&err)
-	}
-	return code, output, err
 }

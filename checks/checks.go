@@ -67,6 +67,8 @@ type Result struct {
 
 	Baseline float64 `json:"baseline_seconds,omitempty"` // the median of earlier releases
 	Slower   bool    `json:"slower,omitempty"`           // than the median by more than is allowed
+
+	cause error // of Error, as the probe gave it
 }
 
 // String names the check and its target.
@@ -83,6 +85,9 @@ func (r Result) Failure() string {
 	}
 	return fmt.Sprintf("check %s: %s (%s)", r, r.Error, attempts)
 }
+
+// Cause is why the last attempt failed, for errors.Is: its text is not masked.
+func (r Result) Cause() error { return r.cause }
 
 // probe is one kind of check at work.
 type probe interface {
@@ -172,6 +177,7 @@ func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 		result.Attempts++
 		err := r.attempt(ctx, probe, check.Timeout, result)
 		<-slots
+		result.cause = err
 		if result.OK = err == nil; result.OK {
 			result.Error = ""
 			return
@@ -198,10 +204,20 @@ func (r *run) attempt(ctx context.Context, probe probe, timeout time.Duration, r
 	err := probe.try(limited, r)
 	result.Seconds = time.Since(started).Seconds()
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("got no answer within %s, want %s", timeout, wanted(probe))
+		return late{fmt.Sprintf("got no answer within %s, want %s", timeout, wanted(probe)), err}
 	}
 	return err
 }
+
+// late is what an attempt comes to that takes too long; what it was about to say is
+// no more than its cause.
+type late struct {
+	text  string
+	cause error
+}
+
+func (e late) Error() string { return e.text }
+func (e late) Unwrap() error { return e.cause }
 
 // wanted says what a probe hopes for.
 func wanted(probe probe) string {
