@@ -71,21 +71,29 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	if run.wait == nil {
 		run.wait = e.await(plan)
 	}
+	asleep := plan.Asleep()
+	maps.Copy(asleep, opts.Asleep)
+	run.asleep = keys(asleep)
 	if err := run.steps(ctx, plan, progress); err != nil {
 		if ctx.Err() != nil {
 			return err // the agent stops, and carries on when it starts again
 		}
-		asleep := plan.Asleep()
-		maps.Copy(asleep, opts.Asleep)
 		return errors.Join(err, e.Wake(ctx, want.Name, asleep, progress))
 	}
 	return nil
 }
 
-// steps takes the steps, phase after phase, and waits before each wave.
+// steps takes the steps, phase after phase. It waits for cron services to stop, and
+// before each wave.
 func (a *application) steps(ctx context.Context, plan Plan, progress func(Event) error) error {
-	waves := plan.Waves(a.want)
+	waves, stopped := plan.Waves(a.want), false
 	for begin := 0; begin < len(plan.Steps); {
+		if !stopped && plan.Steps[begin].phase > phaseCronDown {
+			if err := a.cronStops(ctx); err != nil {
+				return err
+			}
+			stopped = true
+		}
 		end := begin
 		for end < len(plan.Steps) && plan.Steps[end].phase == plan.Steps[begin].phase && plan.Steps[end].Wave == plan.Steps[begin].Wave {
 			end++
@@ -130,6 +138,7 @@ type application struct {
 	logins   *keyring
 	wait     func(context.Context, Wave) error
 	metadata map[string]string // whole label names
+	asleep   []string          // cron services that are scaled down, sorted
 
 	mu      sync.Mutex
 	secrets map[string]string // IDs by name

@@ -3,6 +3,8 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 
@@ -19,6 +21,61 @@ func (p Plan) Asleep() map[string]uint64 {
 		}
 	}
 	return asleep
+}
+
+const (
+	// defaultGrace is the engine's own default of stop_grace_period.
+	defaultGrace = 10 * time.Second
+	// stopSlack is what stopping a task may take beyond its grace period.
+	stopSlack = 10 * time.Second
+	// stopLook is how often it is looked whether tasks have stopped.
+	stopLook = 250 * time.Millisecond
+)
+
+// cronStops waits until the tasks of the cron services that are scaled down have
+// stopped, so that none of their jobs meets a migration. The engine kills them after
+// their grace period; a task that is there even then is on a node that does not answer,
+// and holds nothing up.
+func (a *application) cronStops(ctx context.Context) error {
+	if len(a.asleep) == 0 {
+		return nil
+	}
+	limit := stopSlack
+	for _, name := range a.asleep {
+		limit = max(limit, graceOf(a.live.Services[name].Spec)+stopSlack)
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		live, tasks, err := a.engine.look(limited, a.want)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case limited.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		stopping := slices.ContainsFunc(a.asleep, func(name string) bool {
+			return replicas(live.Services[name].Spec) == 0 && slices.ContainsFunc(tasks[live.Services[name].ID], onNode)
+		})
+		if !stopping {
+			return nil
+		}
+		pause(limited, stopLook)
+	}
+}
+
+func graceOf(spec swarm.ServiceSpec) time.Duration {
+	if container := spec.TaskTemplate.ContainerSpec; container != nil && container.StopGracePeriod != nil {
+		return *container.StopGracePeriod
+	}
+	return defaultGrace
+}
+
+// onNode tells whether a task may have a container that runs.
+func onNode(task swarm.Task) bool {
+	return slices.Contains([]swarm.TaskState{swarm.TaskStatePreparing, swarm.TaskStateStarting, swarm.TaskStateRunning}, task.Status.State)
 }
 
 // Wake gives cron services of a stack that were scaled down the replicas that they

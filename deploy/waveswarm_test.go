@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
 // wavesStack has a migration, two services and a cron service.
@@ -205,6 +206,48 @@ func TestApplyIsKilledBetweenWaves(t *testing.T) {
 	}
 	if replicas := *after["cron_service"].Spec.Mode.Replicated.Replicas; replicas != 1 {
 		t.Errorf("cron_service is left at %d", replicas)
+	}
+}
+
+// TestNothingBeginsWhileACronJobGoesOn has a cron service that takes its time to stop,
+// also when the application was interrupted after scaling it down.
+func TestNothingBeginsWhileACronJobGoesOn(t *testing.T) {
+	const grace = 4 * time.Second
+	for name, interrupted := range map[string]bool{"at once": false, "carried on": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			on, recorder, engine := swarmWith(t)
+			stack := wavesStack(on.Stack(t))
+			add(stack, "cron_service", func(s *swarm.ServiceSpec) {
+				period := grace
+				s.TaskTemplate.ContainerSpec.StopSignal, s.TaskTemplate.ContainerSpec.StopGracePeriod = "SIGUSR1", &period
+			})
+			rollout(t, engine, stack)
+			change(stack, "RELEASE=2")
+			plan := planFor(t, engine, stack)
+			options, began := deploy.ApplyOptions{Asleep: plan.Asleep()}, time.Now()
+			if interrupted {
+				ctx, kill := context.WithCancel(t.Context())
+				recorder.BeforeWrite(2, func(swarmtest.Call) error { kill(); return errors.New("killed") })
+				err := engine.Apply(ctx, plan, stack, deploy.ApplyOptions{Progress: func(event deploy.Event) error {
+					if event.Done {
+						kill()
+					}
+					return nil
+				}})
+				if err == nil {
+					t.Fatal("it was not interrupted")
+				}
+				recorder.Reset()
+				plan = planFor(t, engine, stack)
+			}
+			if err := engine.Apply(t.Context(), plan, stack, options); err != nil {
+				t.Fatal(err)
+			}
+			if after := seen(t, engine, stack)["migrate"].UpdatedAt.Sub(began); after < grace {
+				t.Errorf("the migration was written after %s, while the cron service's task still ran", after)
+			}
+		})
 	}
 }
 
