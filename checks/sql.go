@@ -67,15 +67,19 @@ func (c *SQL) try(ctx context.Context, r *run) error {
 func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.Host, d.Port, d.Name) }
 
 // First gives the first column of the first row that a query finds, as a text,
-// and the number of rows. Null is "". The query may only read.
+// and the number of rows, none of which is kept. Null is "". The query may only read.
 func (d Database) First(ctx context.Context, query string) (value string, rows int, err error) {
 	err = d.read(ctx, func(s *session) error {
-		found, err := s.query(query)
-		if len(found) > 0 && len(found[0]) > 0 {
-			value = found[0][0]
+		result := s.connection.ExecParams(ctx, query, nil, nil, nil, nil)
+		for ; result.NextRow(); rows++ {
+			if columns := result.Values(); rows == 0 && len(columns) > 0 {
+				value = string(columns[0])
+			}
 		}
-		rows = len(found)
-		return err
+		if _, err := result.Close(); err != nil {
+			return databaseError("query", err)
+		}
+		return nil
 	})
 	return value, rows, err
 }

@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,12 @@ func TestSQL(t *testing.T) {
 				t.Errorf("got %v %q, want %q", result.OK, result.Error, test.want)
 			}
 		})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	value, rows, err := database.First(t.Context(), "SELECT i FROM generate_series(1, 1000000) i")
+	if runtime.ReadMemStats(&after); value != "1" || rows != 1_000_000 || err != nil || after.TotalAlloc-before.TotalAlloc > 8<<20 {
+		t.Errorf("a million rows: got %q, %d, %v, for %d bytes", value, rows, err, after.TotalAlloc-before.TotalAlloc)
 	}
 	if left := server.Exec(t, "SELECT count(*) FROM schema_migrations"); left != "2" {
 		t.Errorf("%s rows are left of 2", left)
