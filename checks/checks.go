@@ -92,7 +92,7 @@ func (r Result) Cause() error { return r.cause }
 // probe is one kind of check at work.
 type probe interface {
 	kind() string
-	// target names what is asked, without secrets.
+	// target names what is asked. Secrets that are known are hidden in it.
 	target(run *run) string
 	// needs lists the texts that may hold names of saved values.
 	needs() []string
@@ -162,7 +162,7 @@ func newRun(list []Check, options Options) *run {
 func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 	check, result := r.list[i], &r.results[i]
 	probe := check.probe()
-	result.Name, result.Kind, result.Target = check.Name, probe.kind(), probe.target(r)
+	result.Name, result.Kind, result.Target = check.Name, probe.kind(), r.hide(probe.target(r))
 	if lacking := r.await(ctx, i, probe.needs()); lacking != "" {
 		result.Error = lacking
 		return

@@ -72,6 +72,28 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// TestTarget shows nothing secret in what is asked, which config.yml or a variable may
+// hold in the clear, and hides nothing else.
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	const plain = "plain-canary"
+	looks := func(text string) string { return strings.ReplaceAll(text, "looks-secret", "***") }
+	ask := checks.HTTP{URL: "http://127.0.0.1:1/health?key={{env.KEY}}", Method: "GET", Status: []int{200}}
+	list := []checks.Check{
+		{Name: "url", Timeout: time.Second, HTTP: &ask},
+		{Name: "command", Timeout: time.Second, Exec: &checks.Exec{Service: "web", Command: []string{"ask", "--key", "{{env.KEY}}", "looks-secret"}}},
+		{Name: "port", Timeout: time.Second, TCP: &checks.TCP{Address: "127.0.0.1:1"}},
+	}
+	results := checks.Run(t.Context(), list, checks.Options{
+		Facts: map[string]string{"env.KEY": plain}, Secrets: map[string]checks.Secret{"key": value(plain)}, Mask: looks,
+	})
+	for i, want := range []string{"http://127.0.0.1:1/health?key=***", "web: ask --key *** ***", "127.0.0.1:1"} {
+		if results[i].Target != want {
+			t.Errorf("got %q, want %q", results[i].Target, want)
+		}
+	}
+}
+
 // TestSideBySide runs many checks: eight at a time, while others wait for their
 // next attempt; the results keep the list's order.
 func TestSideBySide(t *testing.T) {

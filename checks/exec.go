@@ -14,9 +14,13 @@ type Exec struct {
 	OutputContains string
 }
 
-func (c *Exec) kind() string         { return "exec" }
-func (c *Exec) target(r *run) string { return c.Service + ": " + strings.Join(r.all(c.Command), " ") }
-func (c *Exec) needs() []string      { return nil }
+func (c *Exec) kind() string { return "exec" }
+
+func (c *Exec) target(r *run) string {
+	return c.Service + ": " + r.mask(strings.Join(r.all(c.Command), " "))
+}
+
+func (c *Exec) needs() []string { return nil }
 
 func (c *Exec) try(ctx context.Context, r *run) error {
 	if r.Execer == nil {

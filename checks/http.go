@@ -45,7 +45,13 @@ type TLS struct {
 
 func (h *HTTP) kind() string { return h.Method }
 
-func (h *HTTP) target(r *run) string { return r.public(h.URL) }
+func (h *HTTP) target(r *run) string {
+	address, query, found := strings.Cut(r.public(h.URL), "?")
+	if !found {
+		return address
+	}
+	return address + "?" + r.mask(query)
+}
 
 func (h *HTTP) needs() []string {
 	return slices.Concat([]string{h.URL, h.Body}, slices.Collect(maps.Values(h.Headers)))

@@ -104,9 +104,18 @@ func reveal(secret Secret) string {
 	return strings.TrimRight(string(secret.Reveal()), "\r\n")
 }
 
-// mask hides the secrets and saved values, in the forms in which a server may
-// send them back, the longest first so that one within another leaves no rest.
+// mask hides the secrets and saved values, and what looks like one.
 func (r *run) mask(text string) string {
+	text = r.hide(text)
+	if r.Mask != nil {
+		text = r.Mask(text)
+	}
+	return text
+}
+
+// hide hides the secrets and saved values, in the forms in which a server may
+// send them back, the longest first so that one within another leaves no rest.
+func (r *run) hide(text string) string {
 	var forms []string
 	for _, value := range r.hideable() {
 		for _, plain := range append(strings.Split(value, "\n"), value) {
@@ -119,9 +128,6 @@ func (r *run) mask(text string) string {
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	for _, form := range forms {
 		text = strings.ReplaceAll(text, form, hidden)
-	}
-	if r.Mask != nil {
-		text = r.Mask(text)
 	}
 	return text
 }
