@@ -207,9 +207,12 @@ func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.
 	return checkout, err
 }
 
-// concernsOthers says that a new commit changes nothing that this node reads.
+// concernsOthers says that a new commit changes nothing that this node reads, and
+// that the one before came to an end of its own. What was superseded, or has not got
+// past the gates, is still to be rolled out.
 func concernsOthers(last *state.Sync, checkout *gitsync.Checkout) bool {
 	return last != nil && last.Commit != checkout.Revision.Commit && last.State.Final() && !last.Retry &&
+		last.State != state.Superseded && (last.State != state.Failed || last.Stage != "gate") &&
 		len(last.Inputs) > 0 && checkout.Same(last.Inputs)
 }
 

@@ -108,8 +108,12 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		node3.start()
 		node3.await(commit, state.Succeeded)
 		node3.posts(commit, "success")
-		node4.mustRun(exitDone, nil, "sync", "--wait")
-		f.all(commit, state.Succeeded)
+		node4.stop()
+		next := f.commit("nothing of theirs")
+		node3.posts(next, "success")
+		node4.start() // it waits anew, though nothing of its own is in it
+		f.all(next, state.Succeeded)
+		node4.runs("1")
 	})
 }
 
