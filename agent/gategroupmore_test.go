@@ -111,3 +111,16 @@ func TestFailedNodeGoesBackAsFarAsItsGroup(t *testing.T) {
 		}
 	}, goesBack)
 }
+
+// A GitLab that tells without end, page by page, holds no look up for long.
+func TestOrderOfAGitLabThatDoesNotEnd(t *testing.T) {
+	inOrder(t, func(w *world) {
+		w.others.hangs = true
+		w.start()
+		w.pass(2 * time.Minute)
+		w.waits("cannot ask GitLab about node1, node2: ")
+		if gaps := w.gaps(); len(gaps) == 0 {
+			w.t.Error("there was one look")
+		}
+	})
+}

@@ -44,6 +44,10 @@ func (s standing) says() string {
 // standings asks GitLab how nodes stand with a commit. The newest status of a name
 // counts; whose it is cannot be told by more than the name.
 func (a *Agent) standings(ctx context.Context, commit string, nodes []string) ([]standing, error) {
+	// One look is held up by GitLab no longer than one request may take, however many
+	// pages it has.
+	ctx, cancel := context.WithTimeout(ctx, gitlab.DefaultHTTPTimeout)
+	defer cancel()
 	entries, err := a.Statuses.Statuses(ctx, commit)
 	if err != nil {
 		return nil, err

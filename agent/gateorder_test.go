@@ -20,14 +20,19 @@ type neighbours struct {
 	mu      sync.Mutex
 	entries map[string][]gitlab.CommitStatus
 	err     error
+	hangs   bool
 	asked   int
 }
 
 // Statuses tells all of a commit.
-func (n *neighbours) Statuses(_ context.Context, commit string) ([]gitlab.CommitStatus, error) {
+func (n *neighbours) Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked++
+	if n.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return n.entries[commit], n.err
 }
 
