@@ -11,7 +11,9 @@ import (
 var errOvertaken = errors.New("a newer commit has overtaken this one")
 
 // watchRemote goes on looking at the remote while a sync waits for its services,
-// and cancels the waiting when a newer commit changes what this node reads.
+// and cancels the waiting when a newer commit changes what this node reads. A job that
+// is at work is left to its end, or to the end of its time: to stop a migration half way
+// does more harm than a fix that comes later.
 func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(r.Settings.Interval)
 	defer tick.Stop()
@@ -30,7 +32,11 @@ func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseF
 		if err != nil {
 			continue
 		}
-		if seen = revision.Commit; !checkout.Same(r.checkout.Inputs()) {
+		if checkout.Same(r.checkout.Inputs()) {
+			seen = revision.Commit
+			continue
+		}
+		if jobs, err := r.Engine.AtWork(ctx, r.stack.Name); err == nil && len(jobs) == 0 {
 			cancel(errOvertaken)
 			return
 		}

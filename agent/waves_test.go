@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
@@ -227,7 +228,38 @@ func TestJobsAreWaitedForWithoutHealthChecks(t *testing.T) {
 	})
 }
 
-// TestANewCommitEndsTheWaitForAWave overtakes a migration that hangs.
+// TestANewCommitLetsAMigrationEnd comes while one is at work: to stop it half way
+// would do more harm than to wait.
+func TestANewCommitLetsAMigrationEnd(t *testing.T) {
+	const takes = 3 * interval
+	inWorld(t, func(w *world) {
+		until := &time.Time{}
+		w.change = func(parts *agent.Parts) { parts.Engine = busyEngine{engine{w}, until} }
+		w.rolledOut()
+		var third string
+		var stopped error
+		w.set(func() {
+			w.verify = func(ctx context.Context) error {
+				w.set(func() { w.verify, *until = nil, time.Now().Add(takes) })
+				third = w.commit("3", nodeDir+"node.env", "TAG=3\n")
+				select {
+				case <-ctx.Done():
+					stopped = ctx.Err()
+				case <-time.After(takes):
+				}
+				return stopped
+			}
+		})
+		w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.pass(2*takes + interval)
+		w.wantLast(third, state.Succeeded)
+		if stopped != nil {
+			t.Errorf("the migration was not waited for: %v", stopped)
+		}
+	})
+}
+
+// TestANewCommitEndsTheWaitForAWave overtakes a service that does not become well.
 func TestANewCommitEndsTheWaitForAWave(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.rolledOut()
