@@ -129,14 +129,15 @@ func (r *reconcile) approved(ctx context.Context, asked state.Asked) (said *stat
 }
 
 // mergeRequest finds the merge request that brought the commit to the branch that is
-// followed, and of several the one that left it there. Of a tag, any branch will do.
+// followed, and of several the one that left it there. Of a tag, any branch will do,
+// but none that only has the commit among others: it was approved for where it ends.
 func (r *reconcile) mergeRequest(ctx context.Context) (gitlab.Merged, bool, error) {
 	found, err := r.Approvals.MergeRequests(ctx, r.sync.Commit)
 	if err != nil {
 		return gitlab.Merged{}, false, err
 	}
 	for _, request := range found {
-		if r.revision.Tag || request.Target == r.sync.Ref {
+		if r.revision.Tag && request.Brought || !r.revision.Tag && request.Target == r.sync.Ref {
 			return request, true, nil
 		}
 	}

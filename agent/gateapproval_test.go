@@ -363,3 +363,18 @@ func TestApprovalWhileTheRegistryIsAway(t *testing.T) {
 		w.wantLast(w.revision.Commit, state.Succeeded)
 	})
 }
+
+// A tag can be put on each commit, so its approval is that of the merge request whose
+// merge left the commit: one that only has it among others was approved as a whole.
+func TestApprovalOfATag(t *testing.T) {
+	toApprove(t, "approval: {required: true}\n", func(w *world) {
+		w.set(func() { w.revision.Tag, w.revision.Ref = true, "2026-01-14-bad1bad1ba" })
+		w.merges.users = []string{"bob"}
+		w.merges.requests[0].Brought = false
+		w.start()
+		w.said("no merge request brought this commit")
+		w.merges.set(func() { w.merges.requests[0].Brought = true })
+		w.poll()
+		w.wantLast(w.revision.Commit, state.Succeeded)
+	})
+}
