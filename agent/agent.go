@@ -74,6 +74,7 @@ type Agent struct {
 	Parts
 	requests chan request
 	nudges   chan struct{} // look at once
+	stops    chan struct{} // a rollout that waits for its services makes way
 
 	fetched  *gitsync.Checkout // the last one; the loop's own
 	released *verdict          // of the release that passed its gates last; the loop's own
@@ -98,7 +99,7 @@ type outcome struct {
 
 // New makes an agent of its parts. It does nothing until Run.
 func New(parts Parts) *Agent {
-	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1)}
+	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1), stops: make(chan struct{})}
 	a.view.started = time.Now()
 	if parts.GitLab != nil && parts.Statuses == nil {
 		a.Statuses = parts.GitLab
@@ -142,7 +143,7 @@ func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	a.wake(ctx)
 	if asked.look && ctx.Err() == nil {
 		err := result.err
-		if errors.As(err, new(pinnedError)) {
+		if errors.As(err, new(pinnedError)) || errors.Is(err, errStopped) {
 			err = nil // the look went well
 		}
 		failures = a.afterLook(err, failures)
@@ -213,11 +214,20 @@ func (a *Agent) nudge() {
 
 // inLoop has the loop do something, and waits for its end.
 func (a *Agent) inLoop(ctx context.Context, look bool, do func(context.Context) outcome) outcome {
-	asked := request{do: do, look: look, done: make(chan outcome, 1)}
-	select {
-	case <-ctx.Done():
-		return outcome{err: ctx.Err()}
-	case a.requests <- asked:
+	return a.hand(ctx, request{do: do, look: look, done: make(chan outcome, 1)}, nil)
+}
+
+// hand gives the loop a request, and waits for its end. What the loop does meanwhile
+// is told on stops, where set, to make way.
+func (a *Agent) hand(ctx context.Context, asked request, stops chan<- struct{}) outcome {
+	for taken := false; !taken; {
+		select {
+		case <-ctx.Done():
+			return outcome{err: ctx.Err()}
+		case stops <- struct{}{}:
+		case a.requests <- asked:
+			taken = true
+		}
 	}
 	select {
 	case <-ctx.Done():

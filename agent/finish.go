@@ -74,7 +74,7 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	switch {
 	case errors.Is(err, errWaiting):
 		return r.wait()
-	case errors.Is(err, errOvertaken):
+	case errors.Is(err, errOvertaken), errors.Is(err, errStopped):
 		return outcome{sync: r.sync, err: err}
 	}
 	r.sync.Finished = time.Now()

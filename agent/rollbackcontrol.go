@@ -60,13 +60,21 @@ func (a *Agent) PlanRollback(ctx context.Context, actor audit.Actor, request Rol
 }
 
 // Rollback has the running loop go back to a good state, for an actor, and waits for
-// it. Where the request has a plan's digest, that plan is applied or none.
-func (a *Agent) Rollback(ctx context.Context, actor audit.Actor, request RollbackRequest, progress func(string)) (*state.Sync, error) {
-	w, err := request.way(actor)
+// it. Where the request has a plan's digest, that plan is applied or none. A rollout
+// that waits for its services makes way, unless something speaks against going back.
+func (a *Agent) Rollback(ctx context.Context, actor audit.Actor, asked RollbackRequest, progress func(string)) (*state.Sync, error) {
+	w, err := asked.way(actor)
 	if err != nil {
 		return nil, err
 	}
-	done := a.inLoop(ctx, false, func(ctx context.Context) outcome { return a.goBack(ctx, w, progress) })
+	if w.digest == "" { // else that was asked with the plan
+		if _, err := a.PlanRollback(ctx, actor, asked); err != nil {
+			return nil, err
+		}
+	}
+	done := a.hand(ctx, request{
+		do: func(ctx context.Context) outcome { return a.goBack(ctx, w, progress) }, done: make(chan outcome, 1),
+	}, a.stops)
 	return done.sync, done.err
 }
 

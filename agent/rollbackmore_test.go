@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
@@ -310,6 +311,44 @@ func TestGoodStatesInHistory(t *testing.T) {
 		syncs, err := w.store.History(5)
 		if err != nil || len(syncs) != 2 || syncs[0].Good || !syncs[1].Good {
 			t.Errorf("the history: %+v, %v", syncs, err)
+		}
+	})
+}
+
+// A person who wants to go back does not wait for a rollout that waits for its
+// services. What is refused stops nothing.
+func TestRollbackOfARolloutUnderWay(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1")
+		w.start()
+		w.set(func() {
+			w.verify = func(ctx context.Context) error {
+				w.mu.Lock()
+				stuck := w.live["s_web"].TaskTemplate.ContainerSpec.Image == "app:2"
+				w.mu.Unlock()
+				if stuck {
+					<-ctx.Done()
+				}
+				return ctx.Err()
+			}
+		})
+		second := w.release("2")
+		w.poll()
+		w.wantLast(second, state.Running)
+		if _, err := w.goBack(agent.RollbackRequest{To: 77}); err == nil || w.last().State != state.Running {
+			t.Errorf("got %v, %+v", err, w.last())
+		}
+		before := time.Now()
+		w.wentBack(agent.RollbackRequest{})
+		w.runs("1")
+		if waited := time.Since(before); waited > time.Second {
+			t.Errorf("it took %s", waited)
+		}
+		w.told(second, gitlab.Pending, gitlab.Running, gitlab.Failed)
+		w.poll()
+		w.runs("1")
+		if status := w.agent.Status(); status.Pinned == nil || status.PollError != "" {
+			t.Errorf("pinned %+v, %s", status.Pinned, status.PollError)
 		}
 	})
 }

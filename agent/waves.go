@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // awaitWave waits until what stands in the waves before one is what it declares. On
@@ -28,15 +29,25 @@ func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
 	})
 }
 
-// unlessOvertaken waits, or until a newer commit concerns this node: a fix must not
-// wait for what it mends.
+// errStopped ends a sync that makes way for a rollback by hand.
+var errStopped = fault.New(fault.Place{}, "`agent status` shows what became of it", "somebody rolls back meanwhile")
+
+// unlessOvertaken waits, or until a newer commit concerns this node, or a person wants
+// to go back: neither must wait for what it mends.
 func (r *reconcile) unlessOvertaken(ctx context.Context, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go r.watchRemote(ctx, cancel)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-r.stops:
+			cancel(errStopped)
+		}
+	}()
 	err := wait(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errOvertaken) {
-		return errOvertaken
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errOvertaken) || errors.Is(cause, errStopped)) {
+		return cause
 	}
 	return err
 }
