@@ -202,19 +202,22 @@ func (a *Agent) closeGroup(ctx context.Context, commit string) error {
 func (a *Agent) askGroup(ctx context.Context, last *state.Sync) (failed string, err error) {
 	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
 	if err != nil {
-		a.Log.Debug("cannot ask how the others do", "revision", short(last.Commit), "error", err.Error())
+		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
 		return "", nil // the next look asks again
 	}
-	group, done := *last.Group, true
+	group, lacks := *last.Group, ""
 	for _, one := range stand {
 		past, known := group.Past[one.node]
-		if one.state == gitlab.Failed && (!known || !past.Equal(one.finished)) {
-			return one.node, nil
+		if one.state == gitlab.Failed && failed == "" && (!known || !past.Equal(one.finished)) {
+			failed = one.node
 		}
-		done = done && one.state == gitlab.Success
+		if one.state != gitlab.Success && lacks == "" {
+			lacks = "not complete: " + one.node + " says " + one.says()
+		}
 	}
-	if !done {
-		return "", nil
+	a.update(func(v *view) { v.group = lacks })
+	if lacks != "" {
+		return failed, nil
 	}
 	group.Complete, group.Failed = true, ""
 	return "", a.saveGroup(last, &group)

@@ -124,3 +124,24 @@ func TestOrderOfAGitLabThatDoesNotEnd(t *testing.T) {
 		}
 	})
 }
+
+// That not all have succeeded is in the status of those that have.
+func TestStatusOfAnOpenGroup(t *testing.T) {
+	inGroup(t, func(w *world, _, second string) {
+		wants := func(words string) {
+			w.t.Helper()
+			w.poll()
+			if status := w.agent.Status(); status.Group != words || !status.InSync {
+				w.t.Errorf("in sync: %v; the group: %q, want %q", status.InSync, status.Group, words)
+			}
+		}
+		wants("not complete: node1 says pending")
+		w.others.says(second, "node1", gitlab.Success)
+		wants("not complete: node2 says nothing yet: no agent has reported this commit for it")
+		w.others.fail(errors.New("GitLab is away"))
+		wants("cannot ask GitLab how the others do: GitLab is away")
+		w.others.fail(nil)
+		w.others.says(second, "node2", gitlab.Success)
+		wants("")
+	}, goesBack)
+}

@@ -34,6 +34,7 @@ type view struct {
 	progress           string
 	pause              *state.Pause // the last one, which may be over
 	rollout            *Rollout     // while services are waited for
+	group              string       // what the group still lacks; see askGroup
 }
 
 func (a *Agent) update(change func(*view)) {
@@ -72,6 +73,7 @@ type Status struct {
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []Rotation             `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
+	Group     string       `json:"group,omitempty"` // what a blue-green rollout lacks of the other nodes; "" for nothing
 	Pause     *state.Pause `json:"pause,omitempty"` // while it holds
 	LastLook  time.Time    `json:"last_look,omitzero"`
 	NextPoll  time.Time    `json:"next_poll,omitzero"`
@@ -113,6 +115,9 @@ func (a *Agent) Status() Status {
 	status.Overdue = overdue(v.rotations, time.Now())
 	if v.rollout != nil {
 		status.Rollout = v.rollout
+	}
+	if a.openGroup(v.sync) {
+		status.Group = v.group
 	}
 	if v.pollError != nil {
 		status.PollError, status.PollHint = v.pollError.Error(), fault.Hint(v.pollError)

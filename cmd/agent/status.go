@@ -78,6 +78,9 @@ func (*app) printStatusTo(p printer, s agent.Status) {
 		printSync(p, s.Sync, s.Progress, s.Rollout)
 		printWait(p, s)
 	}
+	if s.Group != "" {
+		p.line("  group     %s", p.paint(yellow, s.Group))
+	}
 	switch {
 	case s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error):
 		p.line("  looking   %s; again in %s", p.paint(red, s.PollError), roughly(time.Until(s.NextPoll)))

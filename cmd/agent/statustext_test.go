@@ -22,6 +22,7 @@ func TestStatusText(t *testing.T) {
 		"paused": func(s *agent.Status, now time.Time) {
 			s.Pause = &state.Pause{Actor: ada, Reason: "the database is\nmoved", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}
 		},
+		"group": func(s *agent.Status, _ time.Time) { s.Group = "not complete: node1 says pending" },
 		"waiting": func(s *agent.Status, now time.Time) {
 			s.InSync = false
 			s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = state.Waiting, "gate", time.Time{}, "about to apply: 1 service to update"
