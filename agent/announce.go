@@ -61,13 +61,13 @@ func (a *Agent) announceDelay(sync *state.Sync, why error) error {
 // looked for.
 func announceFailure(n *notify.Notice, sync *state.Sync) {
 	n.Event, n.Title = notify.Failure, "rollout failed at "+sync.Stage
-	if sync.Trigger == triggerRollback {
+	if sync.IsRollback() {
 		n.Title = "rollback by hand failed"
 	}
 	n.Details = faultDetails(sync)
 	back := sync.Rollback
 	switch {
-	case back == nil || sync.Trigger == triggerRollback:
+	case back == nil || sync.IsRollback():
 	case back.Refused != "":
 		n.Title += ", and is not rolled back"
 		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
@@ -87,9 +87,9 @@ func announceRollback(n *notify.Notice, sync *state.Sync) {
 	n.Event, n.Details = notify.Rollback, faultDetails(sync)
 	n.Details = append(n.Details, notify.Detail{Text: sync.Summary})
 	switch {
-	case sync.Trigger == triggerRollback && !back.Auto:
+	case sync.IsRollback() && !back.Auto:
 		n.Title = "rolled back by hand"
-	case sync.Trigger != triggerRollback && sync.Error == "": // what a rollback had put there was changed, and is put back
+	case !sync.IsRollback() && sync.Error == "": // what a rollback had put there was changed, and is put back
 		n.Event, n.Title = notify.Success, "what was rolled back to is put back"
 	default:
 		n.Title, n.Failed = "rollout failed at "+sync.Stage+" and was rolled back", true

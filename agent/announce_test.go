@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 )
 
@@ -89,9 +90,9 @@ func TestNoWayBackIsTold(t *testing.T) {
 		w.start()
 		w.pass(time.Hour)
 		box.says(t, "rollout failed at verify, and is not rolled back", "not rolled back: no good state is recorded yet", "Next: the revision is held; mend or revert it")
-		report, err := agent.RollbackReport(reported, w.last())
-		if err != nil || !strings.Contains(report, "- **Last good version**: none is recorded\n") || strings.Contains(report, "--to 0") {
-			t.Errorf("%v in %s", err, report)
+		told, err := report.Rollback(reported, w.last())
+		if err != nil || !strings.Contains(told, "- **Last good version**: none is recorded\n") || strings.Contains(told, "--to 0") {
+			t.Errorf("%v in %s", err, told)
 		}
 		w.breaks("")
 		w.release("2")

@@ -55,7 +55,7 @@ func failure(sync *state.Sync, owner string) string {
 	switch {
 	case sync.Error == "":
 		return clip(way, maxDescription)
-	case sync.State == state.Failed && sync.Trigger == "rollback":
+	case sync.State == state.Failed && sync.IsRollback():
 		way = "" // it is the error
 	case way != "":
 		way = "; " + clip(way, maxDescription/2)

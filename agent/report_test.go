@@ -1,11 +1,7 @@
 package agent_test
 
 import (
-	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,79 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 )
 
-var update = flag.Bool("update", false, "write the golden reports")
-
-// reported is the node that the syncs of testdata/reports are of.
-var reported = &agent.Settings{Environment: "sandbox", Node: "node3"}
-
-// TestReports holds manifests and rollback reports to testdata/reports: each folder
-// has a sync as the state file records it, and what is made of it.
-func TestReports(t *testing.T) {
-	files, err := filepath.Glob("testdata/reports/*/sync.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no reports", err)
-	}
-	for _, file := range files {
-		dir := filepath.Dir(file)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			sync := readSync(t, file)
-			manifest, err := agent.NewManifest(reported, sync)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := json.MarshalIndent(manifest, "", "  ")
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden(t, filepath.Join(dir, "manifest.json"), string(text)+"\n")
-			if sync.Rollback == nil {
-				if text, err := agent.RollbackReport(reported, sync); err == nil {
-					t.Errorf("a report of no rollback: %s", text)
-				}
-				return
-			}
-			report, err := agent.RollbackReport(reported, sync)
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden(t, filepath.Join(dir, "report.md"), report)
-		})
-	}
-}
-
-func readSync(t *testing.T, file string) *state.Sync {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sync := &state.Sync{}
-	if err := json.Unmarshal(data, sync); err != nil {
-		t.Fatal(err)
-	}
-	return sync
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
+// reported is the world's node.
+var reported = report.Node{Environment: "sandbox", Name: "node3"}
 
 // TestReportsOfARollout makes the reports of a rollout that failed and went back.
 func TestReportsOfARollout(t *testing.T) {
@@ -96,13 +26,13 @@ func TestReportsOfARollout(t *testing.T) {
 		bad := w.release("2")
 		w.poll()
 		sync := w.wantLast(bad, state.RolledBack)
-		manifest, err := agent.NewManifest(reported, sync)
+		manifest, err := report.NewManifest(reported, sync)
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := &agent.ImageParts{Name: "app", Tag: "1"}
-		want := []agent.ManifestService{{
-			Name: "s_web", Image: agent.ImageParts{Name: "app", Tag: "2"}, Before: before, Action: deploy.Update,
+		before := &report.Image{Name: "app", Tag: "1"}
+		want := []report.Service{{
+			Name: "s_web", Image: report.Image{Name: "app", Tag: "2"}, Before: before, Action: deploy.Update,
 			State: deploy.Failed, Error: "it is broken",
 		}}
 		if diff := cmp.Diff(want, manifest.Services); diff != "" {
@@ -119,7 +49,7 @@ func TestReportsOfARollout(t *testing.T) {
 				last = *stage.Entered
 			}
 		}
-		report, err := agent.RollbackReport(reported, sync)
+		told, err := report.Rollback(reported, sync)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,8 +57,8 @@ func TestReportsOfARollout(t *testing.T) {
 			"- **Rollback**: done and proven\n", "- **Rolled back to**: release 1, commit " + w.short("1") + ", proven by sync #1\n",
 			"| s_web | app:2 | app:1 |", "- **Task error**: it is broken\n", "at most 0s, from the first write", "Rollback completed, services restored",
 		} {
-			if !strings.Contains(report, text) {
-				t.Errorf("no %q in\n%s", text, report)
+			if !strings.Contains(told, text) {
+				t.Errorf("no %q in\n%s", text, told)
 			}
 		}
 	})

@@ -20,17 +20,7 @@ func (r *Rollout) Waiting() []deploy.ServiceResult {
 	if r == nil {
 		return nil
 	}
-	var failed, pending []deploy.ServiceResult
-	for _, service := range r.Services {
-		switch service.State {
-		case deploy.Failed:
-			failed = append(failed, service)
-		case deploy.Pending:
-			pending = append(pending, service)
-		case deploy.Converged:
-		}
-	}
-	return append(failed, pending...)
+	return deploy.Result{Services: r.Services}.Waiting()
 }
 
 // Rollout tells how the services fare that the agent waits for now, nil when it

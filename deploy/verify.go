@@ -68,6 +68,21 @@ type Result struct {
 	Services []ServiceResult `json:"services"`
 }
 
+// Waiting lists the services that are not what they declare, the failed ones first.
+func (r Result) Waiting() []ServiceResult {
+	var failed, pending []ServiceResult
+	for _, service := range r.Services {
+		switch service.State {
+		case Failed:
+			failed = append(failed, service)
+		case Pending:
+			pending = append(pending, service)
+		case Converged:
+		}
+	}
+	return append(failed, pending...)
+}
+
 // Converged tells whether every service is what it declares.
 func (r Result) Converged() bool {
 	for _, service := range r.Services {

@@ -107,6 +107,10 @@ func (s *Sync) All() []Fault {
 	return []Fault{{Error: s.Error, Hint: s.Hint}}
 }
 
+// IsRollback says that going back to a good state is all that the sync does: no rollout
+// failed in it.
+func (s *Sync) IsRollback() bool { return s.Trigger == "rollback" }
+
 // FailedAt is the stage that failed, also while a rollback is on its way.
 func (s *Sync) FailedAt() string {
 	if s.Rollback != nil && s.Rollback.Stage != "" {

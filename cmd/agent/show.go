@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 )
 
@@ -51,27 +52,32 @@ func (a *app) findSync(ctx context.Context, which string) (*state.Sync, error) {
 	return agent.FindSync(store, which)
 }
 
+// node names the node whose syncs are shown.
+func (a *app) node() report.Node {
+	return report.Node{Environment: a.settings.Environment, Name: a.settings.Node}
+}
+
 func (a *app) show(sync *state.Sync, output string) error {
 	switch output {
 	case "json":
 		return printJSON(a.stdout, sync)
 	case "manifest":
-		manifest, err := agent.NewManifest(&a.settings, sync)
+		manifest, err := report.NewManifest(a.node(), sync)
 		if err != nil {
 			return err
 		}
 		return printJSON(a.stdout, manifest)
 	case "report":
-		report, err := agent.RollbackReport(&a.settings, sync)
+		text, err := report.Rollback(a.node(), sync)
 		if err != nil {
 			return err
 		}
-		if _, err := io.WriteString(a.stdout, report); err != nil {
+		if _, err := io.WriteString(a.stdout, text); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 		return nil
 	}
-	manifest, err := agent.NewManifest(&a.settings, sync)
+	manifest, err := report.NewManifest(a.node(), sync)
 	if err != nil {
 		return err
 	}

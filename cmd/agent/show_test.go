@@ -14,7 +14,7 @@ import (
 )
 
 // reports has the syncs that reports are made of, and the reports.
-const reports = "../../agent/testdata/reports/"
+const reports = "../../agent/report/testdata/"
 
 // history writes a state file with the syncs of reports, and gives its folder.
 func history(t *testing.T, names ...string) string {

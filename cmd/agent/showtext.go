@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
@@ -15,7 +16,7 @@ import (
 
 // printShown shows a sync on one screen: what it was, what stood in its way, what
 // it wrote, what became of it, and what to do next.
-func printShown(p printer, sync *state.Sync, m *agent.Manifest) {
+func printShown(p printer, sync *state.Sync, m *report.Manifest) {
 	p.line("%s/%s  stack %s  sync #%d  %s", m.Environment, m.Node, orDash(m.Stack), sync.ID, outcomeText(p, sync))
 	p.fact("commit", "%s %s  %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
 	p.fact("release", "%s", releaseText(m))
@@ -73,7 +74,7 @@ func outcomeText(p printer, sync *state.Sync) string {
 	return text
 }
 
-func releaseText(m *agent.Manifest) string {
+func releaseText(m *report.Manifest) string {
 	text := orDash(m.ReleaseTag)
 	if m.TaskID != "" {
 		text += ", task " + m.TaskID
@@ -85,7 +86,7 @@ func releaseText(m *agent.Manifest) string {
 }
 
 // tookText says when a sync began, and where its time went.
-func tookText(m *agent.Manifest) string {
+func tookText(m *report.Manifest) string {
 	text := m.Started.Local().Format(time.DateTime)
 	if m.Finished != nil {
 		text += ", took " + m.Finished.Sub(m.Started).Round(100*time.Millisecond).String()
@@ -203,7 +204,7 @@ func printRollback(p printer, sync *state.Sync) {
 	if !back.Finished.IsZero() && back.Refused == "" {
 		took = ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
 	}
-	p.fact("rollback", "%s to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), agent.RollbackOutcome(back), took)
+	p.fact("rollback", "%s to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), report.Outcome(back), took)
 	for _, text := range []string{back.Refused, back.Summary} {
 		if text != "" {
 			p.fact("", "%s", text)
@@ -217,7 +218,7 @@ func printRollback(p printer, sync *state.Sync) {
 }
 
 // printBrought lists the services of the release and what became of them.
-func printBrought(p printer, m *agent.Manifest) {
+func printBrought(p printer, m *report.Manifest) {
 	if len(m.Services) == 0 {
 		return
 	}
@@ -241,8 +242,8 @@ func printBrought(p printer, m *agent.Manifest) {
 
 // imageText is a service's image, with the tag that it had before where that is
 // another.
-func imageText(service agent.ManifestService) string {
-	name := func(parts agent.ImageParts) string {
+func imageText(service report.Service) string {
+	name := func(parts report.Image) string {
 		if parts.Tag == "" {
 			return path.Base(parts.Name)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 )
 
@@ -81,7 +82,7 @@ func printWayBack(p printer, sync *state.Sync) {
 		p.line("            %s", p.paint(red, "not rolled back: "+tidy(back.Refused)))
 		printHint(p, tidy(back.Hint))
 	default:
-		p.line("            %s", p.paint(yellow, "rollback: "+tidy(agent.RollbackOutcome(back))))
+		p.line("            %s", p.paint(yellow, "rollback: "+tidy(report.Outcome(back))))
 		printHint(p, tidy(back.Hint))
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package report
 
 import (
 	"fmt"
@@ -102,12 +102,16 @@ func (r *rollbackReport) cause() {
 		r.item(r.sync.FailedAt(), one.Error)
 		r.item("Hint", one.Hint)
 	}
-	rollout := Rollout{Services: r.services}
-	for _, service := range rollout.Waiting() {
+	for _, service := range r.unready() {
 		r.evidence(service)
 	}
 	r.gap()
 	r.WriteString("These are the symptoms. What brought them about is for a person to find.\n")
+}
+
+// unready are the services that were not what they declare when the rollout failed.
+func (r *rollbackReport) unready() []deploy.ServiceResult {
+	return deploy.Result{Services: r.services}.Waiting()
 }
 
 // evidence is what a service left behind that was not ready.
@@ -163,12 +167,11 @@ func (r *rollbackReport) next() {
 	default:
 		add("The node stays at %s until a next commit that concerns it, or `agent resume`.", goodState(r.back))
 	}
-	rollout := Rollout{Services: r.services}
-	for _, service := range rollout.Waiting()[:min(3, len(rollout.Waiting()))] {
+	for _, service := range r.unready()[:min(3, len(r.unready()))] {
 		add("Find the cause in %s: `docker service logs %s`, `docker service ps --no-trunc %s`.", service.Name, service.Name, service.Name)
 	}
 	if r.sync.Deployment != nil && len(r.sync.Deployment.Nodes) > 1 {
-		add("See what commit %s did on the other nodes (%s): its statuses in GitLab say so.", short(r.sync.Commit), strings.Join(others(r.sync.Deployment.Nodes, r.settings.Node), ", "))
+		add("See what commit %s did on the other nodes (%s): its statuses in GitLab say so.", short(r.sync.Commit), strings.Join(others(r.sync.Deployment.Nodes, r.node.Name), ", "))
 	}
 	add("Mend or revert commit %s by a merge, and see it through a lower environment first.", short(r.sync.Commit))
 	r.numbered(steps)

@@ -1,4 +1,4 @@
-package agent
+package report
 
 import (
 	"fmt"
@@ -12,10 +12,9 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// RollbackReport tells a rollback, or why there was none, as Markdown, in the
-// sections of the report that was written by hand of old. It is made of the sync's
-// record alone.
-func RollbackReport(settings *Settings, sync *state.Sync) (string, error) {
+// Rollback tells a rollback, or why there was none, as Markdown, in the sections of the
+// report that was written by hand of old.
+func Rollback(node Node, sync *state.Sync) (string, error) {
 	if sync.Rollback == nil {
 		return "", fault.New(fault.Place{}, fmt.Sprintf("`agent show %d` has what it did; `agent history` marks those that went back", sync.ID),
 			"sync #%d has no rollback to report", sync.ID)
@@ -24,8 +23,8 @@ func RollbackReport(settings *Settings, sync *state.Sync) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := &rollbackReport{settings: settings, sync: sync, back: sync.Rollback, record: read}
-	r.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", settings.Environment, settings.Node, sync.ID))
+	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, record: read}
+	r.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", node.Environment, node.Name, sync.ID))
 	for _, section := range []struct {
 		title string
 		write func()
@@ -48,14 +47,14 @@ func RollbackReport(settings *Settings, sync *state.Sync) (string, error) {
 // rollbackReport is a report in the making.
 type rollbackReport struct {
 	markdown
-	settings *Settings
-	sync     *state.Sync
-	back     *state.Rollback
+	node Node
+	sync *state.Sync
+	back *state.Rollback
 	*record
 }
 
-// RollbackOutcome says in a few words what became of a rollback.
-func RollbackOutcome(back *state.Rollback) string {
+// Outcome says in a few words what became of a rollback.
+func Outcome(back *state.Rollback) string {
 	switch {
 	case back.Refused != "":
 		return "refused: nothing was touched"
@@ -74,6 +73,8 @@ func proven(back *state.Rollback) bool {
 	return back.Refused == "" && back.Error == "" && !back.Finished.IsZero()
 }
 
+func short(commit string) string { return commit[:min(len(commit), 10)] }
+
 // goodState names the state that a rollback goes to.
 func goodState(back *state.Rollback) string {
 	if back.To == 0 {
@@ -87,9 +88,9 @@ func goodState(back *state.Rollback) string {
 }
 
 func (r *rollbackReport) summary() {
-	r.item("Environment", fmt.Sprintf("%s, node %s, stack %s", r.settings.Environment, r.settings.Node, r.sync.Stack))
+	r.item("Environment", fmt.Sprintf("%s, node %s, stack %s", r.node.Environment, r.node.Name, r.sync.Stack))
 	r.item("Date", stamp(r.back.Started))
-	r.item("Rollback", RollbackOutcome(r.back))
+	r.item("Rollback", Outcome(r.back))
 	if r.back.Auto {
 		r.item("Begun by", "the agent, by itself (`deployment.rollback.automatic`)")
 	} else {

@@ -1,4 +1,7 @@
-package agent
+// Package report makes documents of what a sync has left on record: its deployment
+// manifest, for machines, and the report of its rollback, in Markdown. The same record
+// gives the same bytes, and nothing else is asked.
+package report
 
 import (
 	"cmp"
@@ -14,8 +17,13 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// Manifest is a sync for machines, made of its record alone: the same record gives
-// the same bytes. The first nine fields are those of the manifest that the
+// Node is whose record it is.
+type Node struct {
+	Environment string
+	Name        string
+}
+
+// Manifest is a sync for machines. The first nine fields are those of the manifest that the
 // deployment pipeline of old left behind.
 type Manifest struct {
 	ReleaseTag  string    `json:"release_tag"`
@@ -46,17 +54,17 @@ type Manifest struct {
 	Stages       []StageTime   `json:"stages"`
 	AgentVersion string        `json:"agent_version"`
 
-	PlanDigest string            `json:"plan_digest,omitempty"`
-	Plan       *deploy.Plan      `json:"plan,omitempty"` // what looks secret is ***
-	Services   []ManifestService `json:"services"`
-	Secrets    []state.Version   `json:"secrets"` // versions, by their names in Swarm
-	Configs    []state.Version   `json:"configs"`
-	Checks     []checks.Result   `json:"checks"`
-	Gates      []state.Gate      `json:"gates"`
-	Approval   *state.Approval   `json:"approval,omitempty"`
-	Migration  *state.Migration  `json:"migration,omitempty"`
-	Rollback   *state.Rollback   `json:"rollback,omitempty"`
-	Warnings   []string          `json:"warnings"`
+	PlanDigest string           `json:"plan_digest,omitempty"`
+	Plan       *deploy.Plan     `json:"plan,omitempty"` // what looks secret is ***
+	Services   []Service        `json:"services"`
+	Secrets    []state.Version  `json:"secrets"` // versions, by their names in Swarm
+	Configs    []state.Version  `json:"configs"`
+	Checks     []checks.Result  `json:"checks"`
+	Gates      []state.Gate     `json:"gates"`
+	Approval   *state.Approval  `json:"approval,omitempty"`
+	Migration  *state.Migration `json:"migration,omitempty"`
+	Rollback   *state.Rollback  `json:"rollback,omitempty"`
+	Warnings   []string         `json:"warnings"`
 }
 
 // StageTime is when a stage began last, and how long it took.
@@ -66,11 +74,11 @@ type StageTime struct {
 	Seconds float64    `json:"seconds"`
 }
 
-// ManifestService is a service of the release, and what became of it.
-type ManifestService struct {
+// Service is a service of the release, and what became of it.
+type Service struct {
 	Name    string        `json:"name"`
-	Image   ImageParts    `json:"image"`
-	Before  *ImageParts   `json:"before,omitempty"` // what ran before; the same as Image where nothing changed
+	Image   Image         `json:"image"`
+	Before  *Image        `json:"before,omitempty"` // what ran before; the same as Image where nothing changed
 	Action  deploy.Action `json:"action,omitempty"` // of the plan; none where it was left alone
 	State   deploy.State  `json:"state,omitempty"`  // as verify left it
 	Ready   uint64        `json:"ready"`
@@ -79,21 +87,21 @@ type ManifestService struct {
 	Seconds float64       `json:"seconds,omitempty"`
 }
 
-// ImageParts are the parts of a reference to an image.
-type ImageParts struct {
+// Image are the parts of a reference to an image.
+type Image struct {
 	Name   string `json:"name"`
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 }
 
-// NewManifest makes the manifest of a sync of this node.
-func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
+// NewManifest makes the manifest of a sync of a node.
+func NewManifest(node Node, sync *state.Sync) (*Manifest, error) {
 	read, err := recordOf(sync)
 	if err != nil {
 		return nil, err
 	}
 	digest := sync.PlanDigest
-	if by := sync.Rollback; by != nil && sync.Trigger == triggerRollback { // the way back is all that it did
+	if by := sync.Rollback; by != nil && sync.IsRollback() { // the way back is all that it did
 		digest, read.plan, read.services, read.checks = by.PlanDigest, read.wayBack, read.restored, read.asked
 	}
 	brought := sync.Deployment
@@ -101,12 +109,12 @@ func NewManifest(settings *Settings, sync *state.Sync) (*Manifest, error) {
 		brought = &state.Deployment{} // it did not come so far as to make a plan
 	}
 	m := &Manifest{
-		ReleaseTag: sync.Release, Environment: settings.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
+		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
 		DeployedAt: sync.Deployed().UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
-		Node: settings.Node, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
+		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Touched, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,
-		PlanDigest: digest, Plan: read.plan, Services: manifestServices(brought, read),
+		PlanDigest: digest, Plan: read.plan, Services: servicesOf(brought, read),
 		Secrets: orEmpty(brought.Secrets), Configs: orEmpty(brought.Configs), Checks: orEmpty(read.checks),
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}
@@ -129,14 +137,11 @@ func orEmpty[T any](list []T) []T {
 
 // deployedBy names who is answerable for what was brought.
 func deployedBy(sync *state.Sync) string {
-	if sync.Trigger == triggerRollback || sync.Author == "" {
+	if sync.IsRollback() || sync.Author == "" {
 		return sync.Actor.String()
 	}
 	return sync.Author
 }
-
-// triggerRollback is the trigger of a sync that is a rollback by hand.
-const triggerRollback = "rollback"
 
 // record is what a sync's record holds in JSON, read.
 type record struct {
@@ -205,7 +210,7 @@ func stageTimes(sync *state.Sync) []StageTime {
 	return list
 }
 
-func manifestServices(brought *state.Deployment, read *record) []ManifestService {
+func servicesOf(brought *state.Deployment, read *record) []Service {
 	actions := map[string]deploy.Action{}
 	if read.plan != nil {
 		for _, step := range read.plan.Steps {
@@ -218,10 +223,10 @@ func manifestServices(brought *state.Deployment, read *record) []ManifestService
 	for _, result := range read.services {
 		results[result.Name] = result
 	}
-	list := make([]ManifestService, 0, len(brought.Services))
+	list := make([]Service, 0, len(brought.Services))
 	for _, image := range brought.Services {
 		result := results[image.Service]
-		one := ManifestService{
+		one := Service{
 			Name: image.Service, Image: partsOf(image.Image), Action: actions[image.Service],
 			State: result.State, Ready: result.Ready, Want: result.Want, Error: result.Error, Seconds: result.Seconds,
 		}
@@ -235,9 +240,9 @@ func manifestServices(brought *state.Deployment, read *record) []ManifestService
 }
 
 // partsOf takes a reference to an image apart.
-func partsOf(reference string) ImageParts {
+func partsOf(reference string) Image {
 	name, digest, _ := strings.Cut(reference, "@")
-	parts := ImageParts{Name: name, Digest: digest}
+	parts := Image{Name: name, Digest: digest}
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 		parts.Name, parts.Tag = name[:i], name[i+1:]
 	}
