@@ -23,6 +23,9 @@ const (
 	migrationAttempts = 4
 )
 
+// lookedBack is how many syncs are looked at for one that was good.
+const lookedBack = 20
+
 // migrations is config.yml's migration check of this node, ready to be asked.
 type migrations struct {
 	checks.Migrations
@@ -95,12 +98,12 @@ func unreachable(err error) bool {
 }
 
 // patiently reads the highest id, and tries again while the database cannot be
-// reached.
+// reached, unless what was proven is only put back.
 func (r *reconcile) patiently(ctx context.Context) (id int64, missing bool, err error) {
 	for attempt := 1; ; attempt++ {
 		id, missing, err = r.migrations.highest(ctx)
 		var outside environmentError
-		if !errors.As(err, &outside) || attempt == migrationAttempts {
+		if !errors.As(err, &outside) || attempt == migrationAttempts || r.sync.Trigger == "drift" {
 			return id, missing, err
 		}
 		r.show(fmt.Sprintf("attempt %d of %d: %s", attempt, migrationAttempts, err))
@@ -142,12 +145,35 @@ func (r *reconcile) migrationsBefore(ctx context.Context) error {
 	if m.expected == nil || before <= *m.expected {
 		return nil
 	}
-	if r.again {
+	good, err := r.goodBefore()
+	if err != nil {
+		return err
+	}
+	if good {
 		r.warn(m.beyond(before))
 		return nil
 	}
 	return fault.New(fault.Place{}, fmt.Sprintf("nothing was touched. Take a newer release; or look at what came after %d and either set %s=%d, where this release works with it, or take it back by hand",
 		*m.expected, m.variable, before), "%s", m.beyond(before))
+}
+
+// goodBefore tells whether this revision was good here before this sync, with nothing
+// else since: others may have taken the database on.
+func (r *reconcile) goodBefore() (bool, error) {
+	syncs, err := r.Store.Syncs(lookedBack)
+	if err != nil {
+		return false, fmt.Errorf("read the last syncs: %w", err)
+	}
+	for _, before := range syncs {
+		switch {
+		case before.ID >= r.sync.ID:
+		case before.Commit != r.sync.Commit || before.State == state.RolledBack:
+			return false, nil
+		case before.State == state.Succeeded:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // beyond says that the database has gone on without this release.
@@ -202,10 +228,14 @@ func (r *reconcile) checkMigrations(ctx context.Context) error {
 		r.warn(m.absent())
 	}
 	r.Log.Info("the database's migrations", "revision", short(r.sync.Commit), "stack", r.stack.Name, "after", after)
-	switch {
-	case m.expected == nil || after == *m.expected || noted.Forced:
+	if m.expected == nil || after == *m.expected {
 		return nil
-	case (r.again || r.sync.Trigger == "rollback") && after > *m.expected:
+	}
+	good, err := r.goodBefore()
+	if err != nil {
+		return err
+	}
+	if good && after > *m.expected {
 		r.warn(m.beyond(after))
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/postgrestest"
@@ -189,6 +190,65 @@ func TestMigrationCheck(t *testing.T) {
 			m.lost = false
 			m.start()
 			m.stood(m.wantLast(commit, state.Succeeded), 41, 42)
+		},
+		"killed when the others have gone on": func(m *migrated) {
+			m.commit("config", configFile, m.config(true)+"drift: correct\n")
+			commit := m.expecting("1", "41")
+			m.start()
+			m.wantLast(commit, state.Succeeded)
+			m.sql(insert42)
+			m.set(func() { m.live, m.lost = nil, true })
+			m.poll()
+			m.halt()
+			m.lost = false
+			m.start()
+			if sync := m.wantLast(commit, state.Succeeded); sync.Trigger != "drift" || !slices.Contains(sync.Warnings, "the database is at migration 42 already, the release expects 41") {
+				m.t.Errorf("%s warns of %q", sync.Trigger, sync.Warnings)
+			}
+		},
+		"tried again when the others have gone on": func(m *migrated) {
+			m.commit("config", configFile, m.config(true))
+			commit := m.expecting("1", "41")
+			m.start()
+			m.wantLast(commit, state.Succeeded)
+			m.sql(insert42)
+			m.opens(false)
+			m.set(func() { m.live = nil })
+			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err == nil && !sync.Retry {
+				m.t.Fatalf("got %+v, %v", sync, err)
+			}
+			m.opens(true)
+			m.pass(5 * time.Minute)
+			m.wantLast(commit, state.Succeeded)
+		},
+		"drift without the database": func(m *migrated) {
+			commit := m.release("1", configFile, m.config(true)+"drift: correct\n")
+			m.start()
+			m.opens(false)
+			m.set(func() { m.live = nil })
+			m.poll()
+			sync := m.wantLast(commit, state.Succeeded)
+			if took := sync.Finished.Sub(sync.Started); sync.Trigger != "drift" || took > time.Second || len(sync.Warnings) == 0 {
+				m.t.Errorf("%s took %s and warns of %q", sync.Trigger, took, sync.Warnings)
+			}
+			m.proven(41)
+		},
+		"back at an older one": func(m *migrated) {
+			m.commit("config", configFile, m.config(true))
+			old := m.expecting("1", "41")
+			m.start()
+			m.migrates("2", insert42)
+			m.expecting("2", "42")
+			m.poll()
+			m.expecting("1", "41")
+			m.poll()
+			if sync := m.wantLast(old, state.Failed); sync.Touched || !strings.Contains(sync.Hint, "nothing was touched") {
+				m.t.Errorf("touched %t: %s", sync.Touched, sync.Error)
+			}
+			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err != nil || sync.State != state.Failed {
+				m.t.Errorf("asked for: %+v, %v", sync, err)
+			}
+			m.runs("2")
 		},
 		"fails for another reason": func(m *migrated) {
 			m.migrates("1", insert42)
