@@ -92,12 +92,13 @@ func TestOvertaken(t *testing.T) {
 	l.running(first)
 	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 5s}")
 	waits := func(commit string) {
-		l.until("waiting for the job", func(s agent.Status) bool {
+		l.until("waiting for services", func(s agent.Status) bool {
 			return s.Sync.Commit == commit && (s.Sync.Stage == "verify" || strings.HasPrefix(s.Progress, "before wave"))
 		})
 	}
 	l.step("by a commit during its rollout", func() {
-		stuck := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 50s}")
+		stuck := with(t, "APP_RELEASE: $TAG_WEB}\n    healthcheck: {test: [\"CMD\", \"/app\", \"health\"], interval: 1s, timeout: 20s, retries: 3}",
+			"APP_RELEASE: $TAG_WEB, HEALTH_FAIL: \"1\"}\n    healthcheck: {test: [\"CMD\", \"/app\", \"health\"], interval: 1s, timeout: 20s, retries: 1000}")
 		second := l.commit("stuck", stuck)
 		waits(second)
 		l.commit("of another node", map[string]string{"README.md": "no word of node3"})
