@@ -220,6 +220,9 @@ func TestRollbackOfOneServiceRecordsSecrets(t *testing.T) {
 		w.poll()
 		w.wantLast(w.revision.Commit, state.Failed)
 		w.wentBack(agent.RollbackRequest{Services: []string{"web"}})
+		if want := []string{"s_db.1", "s_db.2"}; !cmp.Equal(w.unknown, want) { // 1 is not recorded in the clear
+			t.Errorf("cannot hide %v, want %v", w.unknown, want)
+		}
 		good, err := w.store.Good(1)
 		if err != nil || len(good) != 1 {
 			t.Fatal(good, err)

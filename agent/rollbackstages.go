@@ -236,7 +236,9 @@ func (r *reconcile) applyBack(ctx context.Context) error {
 
 // verifyBack follows the services and asks the checks of the good state.
 func (r *reconcile) verifyBack(ctx context.Context) error {
-	r.stack = r.back.follow
+	follow := *r.back.follow
+	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, r.back.to))
+	r.stack = &follow
 	if err := r.converge(ctx); err != nil {
 		return err
 	}
@@ -244,4 +246,26 @@ func (r *reconcile) verifyBack(ctx context.Context) error {
 		return nil
 	}
 	return r.ask(ctx)
+}
+
+// unknownSecrets are those that services have and whose values a good state does not
+// tell. External ones are nobody's to know.
+func unknownSecrets(stack *compose.Stack, to *state.Applied) []compose.Secret {
+	told := map[string]bool{}
+	for _, secret := range stack.Secrets {
+		told[secret.Spec.Name] = true
+	}
+	for _, object := range to.Secrets {
+		told[object.Name] = told[object.Name] || object.Key == ""
+	}
+	var unknown []compose.Secret
+	needed, _ := referred(stack)
+	for _, object := range union(needed) {
+		if !told[object.Name] {
+			var secret compose.Secret
+			secret.Spec.Name = object.Name
+			unknown = append(unknown, secret)
+		}
+	}
+	return unknown
 }

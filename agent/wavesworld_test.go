@@ -88,6 +88,12 @@ func (e engine) Rerun(_ context.Context, live *deploy.Live, want *compose.Stack)
 func (e engine) followedServices(ctx context.Context, want *compose.Stack, changed []string) error {
 	e.w.mu.Lock()
 	e.w.written = changed
+	e.w.unknown = nil
+	for _, secret := range want.Secrets {
+		if !secret.Value.Known() {
+			e.w.unknown = append(e.w.unknown, secret.Spec.Name)
+		}
+	}
 	e.w.followed = append(e.w.followed, slices.Sorted(maps.Keys(want.Services)))
 	verify := e.w.verify
 	e.w.mu.Unlock()

@@ -67,6 +67,7 @@ type world struct {
 	stockErr    error
 	failedJobs  map[string]bool                 // by full name
 	followed    [][]string                      // the services of each wait
+	unknown     []string                        // secrets that the last wait did not know the values of
 	written     []string                        // that the last wait was told of
 	verify      func(ctx context.Context) error // instead of onVerify, without the lock
 	lost        bool                            // an apply reaches the engine, and the agent is stopped before it hears of that

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"coin.internal/coin-agent/compose"
@@ -74,11 +75,31 @@ func (e *Engine) detail(ctx context.Context, want *compose.Stack, service *Servi
 		}
 	}
 	spec := want.Services[service.Name]
+	if secret := unmaskable(want, spec); secret != "" {
+		service.Logs = []string{fmt.Sprintf("not shown, since the value of secret %s is not at hand to be hidden in it: docker service logs %s", secret, service.Name)}
+		return
+	}
 	if checksHealth(spec) && service.container != "" {
 		service.Health = e.lastHealth(ctx, service.container, want)
 	}
 	terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
 	service.Logs = e.taskLogs(ctx, service.task, terminal, want)
+}
+
+// unmaskable is a secret of the stack's own that a service has and whose value is not
+// known: what the service prints may hold it. "" where there is none.
+func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
+	if spec.TaskTemplate.ContainerSpec == nil {
+		return ""
+	}
+	for _, reference := range spec.TaskTemplate.ContainerSpec.Secrets {
+		for _, secret := range want.Secrets {
+			if secret.Spec.Name == reference.SecretName && !secret.Value.Known() {
+				return reference.SecretName
+			}
+		}
+	}
+	return ""
 }
 
 // lastHealth gives what a container's last health check printed. Only the engine

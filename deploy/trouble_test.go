@@ -148,6 +148,25 @@ func TestSecretsAreMaskedInLogs(t *testing.T) {
 	}
 }
 
+// What may hold a secret that cannot be hidden in it is not read.
+func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	secret := addSecret(stack, "canary", "1", "canary-delay")
+	add(stack, "migrate", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+		s.TaskTemplate.ContainerSpec.Env = []string{"JOB_DELAY=canary-delay"}
+		s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{secret}
+		s.TaskTemplate.RestartPolicy = soon("none")
+	})
+	plan := apply(t, engine, stack)
+	stack.Secrets[0].Value = secrets.Value{}
+	text := strings.Join(verify(t, engine, stack, plan).Services[0].Logs, "\n")
+	if strings.Contains(text, "canary-delay") || !strings.Contains(text, "not shown, since the value of secret") {
+		t.Errorf("log: %s", text)
+	}
+}
+
 func TestSwarmRollbackIsAFailure(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
