@@ -181,6 +181,7 @@ func (r *reconcile) render(context.Context) error {
 // runs, and refuses a secret whose content changed under an old version, before
 // anything is touched.
 func (r *reconcile) makePlan(ctx context.Context) error {
+	r.sync.Inputs = r.checkout.Inputs() // known also of a sync that waits or is interrupted, and gone back from
 	live, err := r.Engine.Observe(ctx, r.stack)
 	if err != nil {
 		return environmentError{err}

@@ -63,6 +63,9 @@ not run again.`,
 // rollback shows the plan, asks, and goes back by that plan and no other.
 func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) error {
 	asking := !f.yes && !f.dryRun
+	if asking && f.output == "json" {
+		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "with -o json nobody is asked")}
+	}
 	if file, ok := stdin.(*os.File); asking && (!ok || !isatty.IsTerminal(file.Fd())) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
 	}

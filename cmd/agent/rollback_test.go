@@ -213,6 +213,7 @@ func TestRollbackByHand(t *testing.T) {
 	l.gitlab.Inject(gitlabtest.Fault{Times: -1, Cut: true})
 	l.until("without git", func(s agent.Status) bool { return s.PollError != "" })
 	l.mustRun(exitUsage, []string{"no terminal to ask on", "--yes"}, "rollback")
+	l.mustRun(exitUsage, []string{"with -o json nobody is asked", "--yes"}, "rollback", "-o", "json")
 	l.mustRun(exitDone, []string{"goes back to 1, sync #1", "update     service " + l.stack + "_web"}, "rollback", "--dry-run")
 	l.unchanged(after)
 	l.mustRun(exitDone, []string{"rolled back to 1 (sync #1) by ", "it is slow", "`agent resume`"}, "rollback", "--yes", "--reason", "it is slow")
@@ -245,6 +246,15 @@ func TestRollbackByHand(t *testing.T) {
 	l.await(elsewhere, state.Succeeded)
 	l.unchanged(after)
 	l.mustRun(exitDone, []string{`"action": "rollback"`, "it is slow"}, "audit", "log", "-o", "json")
+
+	// It stays there also where what it left had not been rolled out yet.
+	l.mustRun(exitDone, nil, "pause", "--reason", "at night")
+	l.await(l.commit("third", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1\nTAG_WORKER=2")}), state.Waiting)
+	l.mustRun(exitDone, nil, "rollback", "--yes")
+	further := l.commit("of another node again", map[string]string{"environments/sandbox/nodes/node4/docker-compose.yml": "services: {}\n# and more\n"})
+	if status := l.await(further, state.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
+		t.Errorf("a commit of another node, paused: %+v, pinned %+v", status.Sync, status.Pinned)
+	}
 }
 
 // TestRollbackToADigest goes back to the content that a tag had, though the tag has
