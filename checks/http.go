@@ -155,7 +155,13 @@ func (h *HTTP) judge(response *http.Response, body []byte, r *run) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Header)) {
 		want, got := r.public(h.Header[name]), response.Header.Values(name)
-		if !slices.Contains(got, want) {
+		switch {
+		case slices.Contains(got, want):
+		case len(got) == 0:
+			return fmt.Errorf("got no header %s, want %q", name, want)
+		case h.confidential(r):
+			return fmt.Errorf("got another header %s (not shown: the request or the answer has a secret), want %q", name, want)
+		default:
 			return fmt.Errorf("got header %s: %s, want %q", name, r.excerpt(strings.Join(got, ", ")), want)
 		}
 	}
@@ -191,11 +197,16 @@ func (h *HTTP) judgeJSON(body []byte, r *run) error {
 	return nil
 }
 
-// quote shows the beginning of a body. What answers a request with a secret in
-// it, or holds one to be saved, is not shown.
+// quote shows the beginning of a body, unless that is confidential.
 func (h *HTTP) quote(body []byte, r *run) string {
-	if h.Token != nil || h.SaveAs != "" || r.carries(h.needs()) || len(body) == 0 {
+	if h.confidential(r) || len(body) == 0 {
 		return ""
 	}
 	return " (" + r.excerpt(string(body)) + ")"
+}
+
+// confidential tells of an answer that nothing is shown of: the request has a secret
+// in it, or the answer one that is saved.
+func (h *HTTP) confidential(r *run) bool {
+	return h.Token != nil || h.SaveAs != "" || r.carries(h.needs())
 }

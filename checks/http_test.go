@@ -46,6 +46,7 @@ func shop() http.Handler {
 		if r.Header.Get("Authorization") != "Bearer "+token {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
+		w.Header().Set("X-Session", "opened-for-you")
 		_, _ = fmt.Fprintf(w, `{"you sent":%q,"echo":%q}`, r.Header.Get("Authorization"), r.Header.Get("Authorization"))
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
@@ -123,12 +124,14 @@ func TestHTTP(t *testing.T) {
 		"breaks off":    {"/cut", checks.HTTP{}, "got status 200 and an answer that breaks off: unexpected EOF"},
 		"header":        {"/health", checks.HTTP{Header: map[string]string{"x-version": "{{release}}"}}, ""},
 		"other header":  {"/health", checks.HTTP{Header: map[string]string{"X-Version": "8"}}, `got header X-Version: "7", want "8"`},
+		"no header":     {"/text", checks.HTTP{Header: map[string]string{"X-Session": "8"}}, `got no header X-Session, want "8"`},
 		"body":          {"/text", checks.HTTP{BodyContains: "JSON"}, ""},
 		"other body":    {"/text", checks.HTTP{BodyContains: "{{node}}"}, `got a body of 12 bytes without "node3" ("no JSON here")`},
 		"host":          {"/host", checks.HTTP{Headers: map[string]string{"Host": "{{node}}.example"}, BodyContains: "node3.examplecoin-agent"}, ""},
 		"token":         {"/guarded", checks.HTTP{Token: value(token + "\n")}, ""},
 		"bad token":     {"/guarded", checks.HTTP{Token: value("canary-old")}, "got status 401, want 200"},
 		"token echoed":  {"/guarded", checks.HTTP{Token: value(token), JSONPath: "echo", JSONEquals: []string{"x"}}, `got echo = "Bearer ***", want "x"`},
+		"header unseen": {"/guarded", checks.HTTP{Token: value(token), Header: map[string]string{"X-Session": "x"}}, `got another header X-Session (not shown: the request or the answer has a secret), want "x"`},
 		"secret header": {"/guarded", checks.HTTP{Headers: map[string]string{"Authorization": "Bearer {{secret.token}}"}}, ""},
 		"no secret":     {"/guarded", checks.HTTP{Headers: map[string]string{"Authorization": "{{secret.none}}"}}, `there is no secret "none"`},
 		"secret broken": {"/guarded", checks.HTTP{Token: value("canary\nx")}, "net/http: invalid header field value"},
