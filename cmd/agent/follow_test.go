@@ -11,11 +11,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -99,10 +101,10 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	l.finds("status --watch", watched(),
 		`^sandbox/node3 in sync; sync #1 of .* succeeded\n`,
 		`(?m)^sandbox/node3 running; sync #2 of .* running at verify$`,
-		`(?m)^NAME_ill 0/1 pending: 0 of 1 tasks run$`,
-		`(?m)^NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
+		`(?m)^\d+s  NAME_ill 0/1 pending: 0 of 1 tasks run$`,
+		`(?m)^\d+s  NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
 	seen := map[string]int{}
-	for _, line := range strings.Split(strings.TrimSpace(watched()), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(regexp.MustCompile(`(?m)^\d+s  `).ReplaceAllString(watched(), "")), "\n") {
 		if seen[line]++; seen[line] > 3 { // one task fails three times
 			t.Errorf("%d times: %s", seen[line], line)
 		}
@@ -174,6 +176,32 @@ func TestLinesForWhatChanges(t *testing.T) {
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestWatchingInAPipe shows a rollout with its time, and what has become of the services
+// once it is over: what was waited for is history then.
+func TestWatchingInAPipe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		show := (&app{stdout: &out}).statusShower("text")
+		at := func(sync state.Outcome, failed deploy.State) {
+			status := wellStatus(time.Now())
+			status.InSync, status.Sync.State, status.Sync.Stage = false, sync, "verify"
+			status.Rollout = &agent.Rollout{Started: time.Now().Add(-12 * time.Second), Services: []deploy.ServiceResult{{Name: "s_web", State: failed, Want: 2, Message: "why"}}}
+			if err := show(status); err != nil {
+				t.Error(err)
+			}
+		}
+		at(state.Running, deploy.Pending)
+		time.Sleep(time.Second)
+		at(state.Running, deploy.Pending)
+		at(state.RolledBack, deploy.Failed)
+		want := "sandbox/node3 running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
+			"sandbox/node3 not in sync; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestScreenStaysInItsPlace(t *testing.T) {

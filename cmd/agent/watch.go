@@ -39,9 +39,9 @@ func (a *app) watchStatus(ctx context.Context, output string) error {
 // statusShower gives what shows one status after the other.
 func (a *app) statusShower(output string) func(agent.Status) error {
 	shown := map[string]string{}
-	lines := func(all map[string]string) error {
+	lines := func(before string, all map[string]string) error {
 		for _, line := range fresh(shown, all) {
-			if _, err := fmt.Fprintln(a.stdout, line); err != nil {
+			if _, err := fmt.Fprintln(a.stdout, before+line); err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
 		}
@@ -53,12 +53,20 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 			if err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
-			return lines(map[string]string{"": string(data)})
+			return lines("", map[string]string{"": string(data)})
 		}
 	}
 	terminal := newScreen(a.stdout)
 	if terminal == nil {
-		return func(status agent.Status) error { return lines(statusLines(status)) }
+		return func(status agent.Status) error {
+			if err := lines("", map[string]string{"": statusLine(status)}); err != nil {
+				return err
+			}
+			if waiting(status) {
+				return lines(roughly(time.Since(status.Rollout.Started))+"  ", rolloutLines(status.Rollout))
+			}
+			return lines("", serviceLines(status))
+		}
 	}
 	return func(status agent.Status) error {
 		var text strings.Builder
@@ -68,8 +76,14 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 	}
 }
 
-// statusLines says in a line each how the node fares, and its services.
-func statusLines(s agent.Status) map[string]string {
+// waiting tells whether services are waited for. Once that is over they are on record
+// of the sync that failed, whatever has become of them.
+func waiting(s agent.Status) bool {
+	return s.Rollout != nil && s.Sync != nil && !s.Sync.State.Final()
+}
+
+// statusLine says in a line how the node fares.
+func statusLine(s agent.Status) string {
 	first := fmt.Sprintf("%s/%s %s", s.Environment, s.Node, verdict(printer{}, s))
 	if s.Sync != nil {
 		first += fmt.Sprintf("; sync #%d of %s %s", s.Sync.ID, short(s.Sync.Commit), s.Sync.State)
@@ -82,13 +96,12 @@ func statusLines(s agent.Status) map[string]string {
 			first += " at " + s.Sync.Stage + ": " + s.Sync.Error
 		}
 	}
-	lines := map[string]string{"": first}
-	if s.Rollout != nil {
-		for name, line := range rolloutLines(s.Rollout) {
-			lines[name] = line
-		}
-		return lines
-	}
+	return first
+}
+
+// serviceLines says in a line each how services fare that nobody waits for.
+func serviceLines(s agent.Status) map[string]string {
+	lines := map[string]string{}
 	for _, service := range s.Services {
 		lines[service.Name] = fmt.Sprintf("%s %s %s", service.Name, tasks(service), serviceState(printer{}, service, ""))
 	}
