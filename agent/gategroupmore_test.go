@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -144,4 +145,59 @@ func TestStatusOfAnOpenGroup(t *testing.T) {
 		w.others.says(second, "node2", gitlab.Success)
 		wants("")
 	}, goesBack)
+}
+
+// What is being rolled out comes to its end, proven or taken back, before a newer
+// commit that waits at a gate.
+func TestHeldCommitOvertakesNothing(t *testing.T) {
+	for name, lines := range map[string]string{
+		"approval":    "deployment: {rollback: {automatic: true}}\napproval: {required: true}\n",
+		"auto_deploy": "deployment: {auto_deploy: false, rollback: {automatic: true}}\n",
+		"freeze":      "deployment: {rollback: {automatic: true}}\nfreeze: [{name: f, schedule: \"* * * * *\", duration: 2h}]\n",
+		"pause":       "",
+		"order":       "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				config := baseConfig + lines
+				if lines == "" {
+					config = automatic
+				}
+				if name == "order" {
+					w.others = &neighbours{}
+					config = nodesConfig("rollback: {automatic: true}")
+				}
+				w.release("1", configFile, automatic)
+				w.start()
+				w.breaks("2")
+				third := ""
+				w.set(func() {
+					w.verify = func(ctx context.Context) error {
+						if third != "" {
+							return nil
+						}
+						third = w.release("3", configFile, config)
+						if name == "pause" {
+							if _, err := w.agent.Pause(person, agent.PauseRequest{Reason: "wait"}); err != nil {
+								w.t.Error(err)
+							}
+						}
+						select {
+						case <-time.After(2 * time.Minute):
+							return nil
+						case <-ctx.Done():
+							return ctx.Err()
+						}
+					}
+				})
+				second := w.release("2")
+				w.pass(4 * time.Minute)
+				w.wantLast(third, state.Waiting)
+				w.runs("1")
+				if told := w.states(second); told[len(told)-1] != gitlab.Failed {
+					w.t.Errorf("GitLab was told %v", told)
+				}
+			})
+		})
+	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // errOvertaken ends a sync that a newer commit has overtaken; the next look, at
@@ -13,7 +16,8 @@ var errOvertaken = errors.New("a newer commit has overtaken this one")
 // watchRemote goes on looking at the remote while a sync waits for its services,
 // and cancels the waiting when a newer commit changes what this node reads. A job that
 // is at work is left to its end, or to the end of its time: to stop a migration half way
-// does more harm than a fix that comes later.
+// does more harm than a fix that comes later. So is a rollout that the newer commit
+// would leave as it is, neither proven nor taken back, for as long as a gate holds that.
 func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(r.Settings.Interval)
 	defer tick.Stop()
@@ -36,9 +40,25 @@ func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseF
 			seen = revision.Commit
 			continue
 		}
+		if r.held(checkout) {
+			continue
+		}
 		if jobs, err := r.Engine.AtWork(ctx, r.stack.Name); err == nil && len(jobs) == 0 {
 			cancel(errOvertaken)
 			return
 		}
 	}
+}
+
+// held says that a gate would hold a newer revision, as far as that is known without
+// a plan. One that cannot be read is not held: it fails, and takes back what was begun.
+func (r *reconcile) held(checkout *gitsync.Checkout) bool {
+	config, err := manifests.LoadConfig(checkout.FS, r.Settings.Environment)
+	if err != nil {
+		return false
+	}
+	node := r.Settings.Node
+	_, frozen := config.Frozen(node, time.Now())
+	return frozen || r.paused() != nil || config.ApprovalRequired() || !config.Deployment.AutoDeploy ||
+		len(config.Before(node))+len(config.Others(node)) > 0
 }

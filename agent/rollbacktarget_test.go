@@ -124,7 +124,14 @@ func TestWaitingUponWhatWasOvertaken(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.release("1", configFile, automatic)
 		w.start()
-		_, third := w.overtaken(configFile, baseConfig+"deployment: {auto_deploy: false}\n")
+		w.lost = true
+		second := w.release("2")
+		w.poll()
+		w.wantLast(second, state.Running)
+		w.halt()
+		w.lost = false
+		third := w.release("3", configFile, baseConfig+"deployment: {auto_deploy: false}\n")
+		w.start()
 		w.wantLast(third, state.Waiting)
 		w.runs("2")
 		if next := w.agent.Status().Next; !strings.Contains(next, "what runs is of sync #2, which was not proven: `agent rollback`") {
