@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 )
@@ -40,44 +41,63 @@ func (w *world) instant() instant {
 // An agent that is killed at any moment of going back comes to the same end, with
 // the remote gone.
 func TestRollbackAfterAnyKill(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.release("1", configFile, automatic)
-		w.start()
-		w.breaks("2")
-		var instants []instant
-		w.set(func() {
-			w.moment = func() {
-				if last := w.agent.Status().Sync; !last.Rollback.Over() {
-					instants = append(instants, w.instant())
+	for name, test := range map[string]struct {
+		config string
+		back   func(w *world)
+		is     state.Sync // what does not depend on when it was killed
+	}{
+		"by itself": {automatic, func(*world) {}, state.Sync{ID: 2, Trigger: "commit", Actor: audit.Author("Ada <ada@coin.example>"), Stage: "verify", Error: "service s_web: it is broken; the task failed"}},
+		"by hand":   {baseConfig, func(w *world) { w.wentBack(agent.RollbackRequest{}) }, state.Sync{ID: 3, Trigger: "rollback", Actor: person}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.release("1", configFile, test.config)
+				w.start()
+				w.breaks("2")
+				var instants []instant
+				w.set(func() {
+					w.moment = func() {
+						if last := w.agent.Status().Sync; !last.Rollback.Over() {
+							instants = append(instants, w.instant())
+						}
+					}
+				})
+				bad := w.release("2")
+				w.poll()
+				test.back(w)
+				w.wantLast(bad, state.RolledBack)
+				w.halt()
+				w.moment = nil
+				if len(instants) < 4 {
+					t.Fatalf("%d moments", len(instants))
 				}
-			}
+				for i, left := range instants {
+					w.revive(left)
+					sync := w.wantLast(bad, state.RolledBack)
+					w.runs("1")
+					w.told(bad, gitlab.Failed)
+					good, err := w.store.Good(10)
+					is := state.Sync{ID: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Stage: sync.Stage, Error: sync.Error}
+					if !cmp.Equal(test.is, is) || err != nil || len(good) != 1 {
+						t.Errorf("after kill %d: %+v, %d good states", i, sync, len(good))
+					}
+					w.halt()
+				}
+			})
 		})
-		bad := w.release("2")
-		w.poll()
-		w.wantLast(bad, state.RolledBack)
-		w.halt()
-		w.moment = nil
-		if len(instants) < 5 {
-			t.Fatalf("%d moments", len(instants))
+	}
+}
+
+// revive starts an agent where another one was killed, with the remote gone.
+func (w *world) revive(left instant) {
+	w.t.Helper()
+	w.dir, w.live, w.reported, w.selectErr = w.t.TempDir(), left.live, nil, context.DeadlineExceeded
+	for name, content := range left.files {
+		if err := os.WriteFile(filepath.Join(w.dir, name), content, 0o600); err != nil {
+			w.t.Fatal(err)
 		}
-		for i, left := range instants {
-			w.dir, w.live, w.reported, w.selectErr = t.TempDir(), left.live, nil, context.DeadlineExceeded
-			for name, content := range left.files {
-				if err := os.WriteFile(filepath.Join(w.dir, name), content, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			w.start()
-			sync := w.wantLast(bad, state.RolledBack)
-			w.runs("1")
-			w.told(bad, gitlab.Failed)
-			good, err := w.store.Good(10)
-			if sync.ID != 2 || !strings.Contains(sync.Error, "s_web") || sync.Stage != "verify" || err != nil || len(good) != 1 {
-				t.Errorf("after kill %d: %+v, %d good states", i, sync, len(good))
-			}
-			w.halt()
-		}
-	})
+	}
+	w.start()
 }
 
 const twoServices = "services: {web: {image: \"app:$TAG\"}, worker: {image: \"app:$TAG\"}, migrate: {image: \"app:$TAG\", deploy: {restart_policy: {condition: none}}}}\n"
