@@ -14,3 +14,6 @@ func (m *Metrics) Scrape() string {
 	promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}).ServeHTTP(answer, request)
 	return answer.Body.String()
 }
+
+// Size is a number of bytes as gates tell it.
+func Size(bytes uint64) string { return size(bytes) }

@@ -344,3 +344,12 @@ type ending struct{ *world }
 func (ending) Health() gitlab.Health {
 	return gitlab.Health{TokenExpires: time.Now().Add(7 * 24 * time.Hour)}
 }
+
+// TestSizes rounds nothing up: what is less than a bound of 5GB is not shown as 5 GB.
+func TestSizes(t *testing.T) {
+	for bytes, want := range map[uint64]string{0: "0.00 GB", 4_999_999_999: "4.99 GB", 5_000_000_000: "5.00 GB", 3_120_000_000: "3.12 GB"} {
+		if got := agent.Size(bytes); got != want {
+			t.Errorf("%d bytes are %s, want %s", bytes, got, want)
+		}
+	}
+}

@@ -135,7 +135,8 @@ func freeUnder(folder string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec // a block size is positive
 }
 
-func size(bytes uint64) string { return fmt.Sprintf("%.1f GB", float64(bytes)/1e9) }
+// size is never rounded up: what is just less than a bound is not shown as the bound.
+func size(bytes uint64) string { return fmt.Sprintf("%d.%02d GB", bytes/1e9, bytes%1e9/1e7) }
 
 // database sees that the database answers: with a login where one is known, else by
 // its port.
