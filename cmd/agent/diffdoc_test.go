@@ -39,7 +39,7 @@ func TestReferenceDiff(t *testing.T) {
 			"export TAG_ADMIN_API=2026-01-13-0a1b2c3d4e", 1),
 		node3 + "docker-compose.yml":           strings.Replace(files[node3+"docker-compose.yml"], `LISTEN_PORTS: "10006"`, `LISTEN_PORTS: "10016"`, 1),
 		node3 + "docker-compose-labels.yml":    "version: \"3.8\"\nservices:\n  admin_web:\n    deploy: {labels: {coin.team: back office}}\n",
-		node3 + "secrets.override.enc":         override(t, key, stack),
+		node3 + "secrets.override.enc":         override(t, key, stack, raised),
 		node3 + "docker-compose-testshop.yaml": "",
 	})
 	doc.diff(exitDifferent)

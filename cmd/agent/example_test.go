@@ -2,6 +2,7 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -106,17 +107,22 @@ func imagesOf(stack *compose.Stack) []string {
 	return slices.Compact(images)
 }
 
-// override is secrets.override.enc with a new version and value of webhook.auth.
-func override(t *testing.T, key sopstest.Key, stack *compose.Stack) string {
+// raised is a new version and value of webhook.auth.
+var raised = map[string]string{"SV_webhook_auth": "2", "webhook.auth": "version: 2\nmade up for the test\n"}
+
+// override is secrets.override.enc as the example has it, with more.
+func override(t *testing.T, key sopstest.Key, stack *compose.Stack, more ...map[string]string) string {
 	t.Helper()
 	values := map[string]string{
-		"SV_card_iv": "1", "SV_db_access": "2", "SV_server_admin_crt": "1", "SV_server_admin_key": "1",
-		"SV_webhook_auth": "2", "webhook.auth": "version: 2\nmade up for the test\n",
+		"SV_card_iv": "1", "SV_db_access": "2", "SV_server_admin_crt": "1", "SV_server_admin_key": "1", "SV_webhook_auth": "1",
 	}
 	for _, secret := range stack.Secrets {
 		if name := strings.ToUpper(secret.Key); slices.Contains([]string{"API_KEY", "DATABASE_PASSWORD", "JWT_SECRET"}, name) {
 			values[name] = string(secret.Value.Reveal())
 		}
+	}
+	for _, these := range more {
+		maps.Copy(values, these)
 	}
 	return sopstest.YAML(t, key, values)
 }
@@ -175,8 +181,8 @@ func TestExample(t *testing.T) {
 	})
 	l.step("a raised secret updates its users", func() {
 		before, had := l.versions(), l.secrets()
-		raised := l.commit("renew webhook.auth", map[string]string{node3 + "secrets.override.enc": override(l.t, key, stack)})
-		l.await(raised, state.Succeeded)
+		renewed := l.commit("renew webhook.auth", map[string]string{node3 + "secrets.override.enc": override(l.t, key, stack, raised)})
+		l.await(renewed, state.Succeeded)
 		if diff := cmp.Diff([]string{"cron_service", "partner_api", "webhook_api"}, changed(before, l.versions())); diff != "" {
 			l.t.Errorf("updated services: %s", diff)
 		}

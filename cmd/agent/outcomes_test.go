@@ -1,283 +1,252 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"mime/quotedprintable"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/notify/smtptest"
 	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy/swarmtest"
-	"coin.internal/coin-agent/internal/waitfor"
+	"coin.internal/coin-agent/internal/sopstest"
 )
 
 // bounded is how long a rollout that fails may take, its way back included: on a busy
-// machine, twice the time that config.yml gives services.
+// machine, less than the time that config.yml gives services.
 const bounded = 200 * time.Second
 
-// outcome is what a release with some trouble ends in.
+// outcome is what a release of the example with some trouble ends in. Each release
+// has a new secret, too, with two users.
 type outcome struct {
 	trouble  trouble
-	services []string // that it changes, besides the cron service, which has a new secret
+	services []string // that it changes, besides the secret's users
+	settings string   // lines of node.env
+	compose  string   // a further compose file
 	says     string   // in the error
 	failed   string   // the service over which it fails; "" for none
 	back     bool     // Swarm itself puts the service back
 }
 
+// secretUsers have the secret that is raised with each release.
+var secretUsers = []string{"partner_api", "webhook_api"}
+
 var outcomes = []outcome{
-	{trouble: badImage, services: []string{"web"}, says: "No such image", failed: "web"},
-	{trouble: crashLoop, services: []string{"web", "worker"}, says: "non-zero exit (3)", failed: "worker"},
-	{trouble: unhealthy, services: []string{"web"}, says: "unhealthy container", failed: "web"},
-	{trouble: badAnswer, services: []string{"web"}, says: "check answer (GET "},
-	{trouble: badMigrate, services: []string{"migrate", "web"}, says: "exit", failed: "migrate"},
-	{trouble: swarmBack, services: []string{"web"}, says: "Swarm rolled the update back", failed: "web", back: true},
+	{
+		trouble: badImage, services: []string{"admin_api"}, failed: "admin_api", says: "No such image",
+		settings: "export TAG_ADMIN_API=nowhere\n",
+	}, {
+		trouble: crashLoop, services: []string{"admin_web", "rtps_api"}, failed: "rtps_api", says: "non-zero exit (3)",
+		settings: "export TAG_ADMIN_WEB=2025-12-05-ecacdc6c25\n",
+		// A busy engine tells seconds late that a task has ended.
+		compose: "  rtps_api: {environment: {CRASH_AFTER: 1ms}, deploy: {update_config: {order: stop-first, monitor: 1m}}}\n",
+	}, {
+		trouble: unhealthy, services: []string{"bonus_client_api"}, failed: "bonus_client_api", says: "unhealthy container",
+		compose: "  bonus_client_api: {environment: {HEALTH_FAIL: \"1\"}}\n",
+	}, {
+		trouble: badAnswer, services: []string{"client_api"}, says: "check answer (GET ",
+		compose: "  client_api: {environment: {NODE_NAME: other}}\n",
+	}, {
+		trouble: badMigrate, services: []string{"client_api", "migrate"}, failed: "migrate", says: "exit",
+		compose: "  client_api: {environment: {NODE_NAME: other}}\n  migrate: {environment: {JOB_FAIL: \"1\"}}\n",
+	}, {
+		trouble: swarmBack, services: []string{"client_individual_webapi"}, failed: "client_individual_webapi",
+		says: "Swarm rolled the update back", back: true,
+		compose: "  client_individual_webapi: {environment: {HEALTH_FAIL: \"1\"}, deploy: {update_config: {order: stop-first, failure_action: rollback}}}\n",
+	},
 }
 
-// receivers is where people hear of rollouts in a test.
-type receivers struct {
-	hook *webhook
-	mail *smtptest.Server
+// applied says whether the release's spec of a service is what Swarm is left with.
+func (o outcome) applied(service string) bool {
+	if o.trouble == badMigrate {
+		return service == "migrate" // the others' wave never came
+	}
+	return !o.back || service != o.failed
 }
 
-// TestOutcomes breaks a release in each way that releases break, once where a person
-// is to decide and once where the agent goes back by itself, and looks at all that is
-// left: tasks, secrets, statuses, history, report, notices.
+// TestOutcomes breaks releases of the example in each way that releases break, once
+// where a person is to decide and once where the agent goes back by itself, and looks
+// at all that is left: tasks, secrets, statuses, history, report, notices.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	for _, o := range outcomes {
-		t.Run(strings.ReplaceAll(string(o.trouble), " ", "_"), func(t *testing.T) {
-			t.Parallel()
-			a := newApplication(t, swarmtest.Engine(t))
-			people := a.tellsPeople()
-			first := firstRelease(false, false)
-			a.running(a.release("First", first))
-			stays := a.broken(o, first)
-			a.stays(o, first, stays, people)
-			mended := stays.next()
-			mended.automatic = true
-			a.await(a.release("Mend it", mended), state.Succeeded)
-			a.goesBack(o, mended, people)
-			if o.trouble == badImage { // and from there once more
-				mended.number++
-				a.goesBack(o, mended, people)
+	p := newPayments(t)
+	for i, o := range outcomes {
+		if i%2 == 0 {
+			p.anew()
+		}
+		p.step(string(o.trouble)+": held", func() { p.held(o) })
+		p.step(string(o.trouble)+": gone back", func() { p.goneBack(o) })
+	}
+	p.step("gone back, and again", func() {
+		p.goneBack(outcomes[0])
+		p.goneBack(outcomes[1])
+	})
+}
+
+// payments is the example's node with a check of ours and people who hear of it.
+type payments struct {
+	*lab
+	key     sopstest.Key
+	answers *answers
+	people  receivers
+	stack   *compose.Stack
+	base    map[string]string // the repository's files
+	number  int               // of releases
+	first   string            // the commit that is good
+	good    map[string]swarm.ServiceSpec
+}
+
+func newPayments(t *testing.T) *payments {
+	t.Helper()
+	p := &payments{lab: newLabOn(t, swarmtest.Own(t)), answers: newAnswers(t), people: newReceivers(t)}
+	p.tells(p.people)
+	p.key, p.base = p.exampleKey(), p.exampleRepo()
+	const config = "environments/sandbox/config.yml"
+	p.edit(p.base, config, "  checks:\n", fmt.Sprintf("  checks:\n    - {name: answer, retries: 0, http: {url: '%s/{{env.ANSWER}}'}}\n", p.answers.URL))
+	p.edit(p.base, config, "#deployments-sandbox", "#ops")
+	p.base[node3+"node.env"] += "\nANSWER=0\n"
+	p.base[config] += "  email: [ops@example.com]\nimages: {resolve: never}\n"
+	p.commit("The example", p.base)
+	p.stack = p.rendered() // which the first release's secrets are taken from
+	p.swarm.Image(t, append(imagesOf(p.stack), "harbor.sandbox.coin.example/coin/internet-banking-admin:2025-12-05-ecacdc6c25")...)
+	p.running(p.commit("First", p.files(outcome{}, false)))
+	p.good = p.specs()
+	return p
+}
+
+// anew has an agent without any memory take over the stack, by a commit with nothing
+// wrong: the one before has told people as much as it may in a while.
+func (p *payments) anew() {
+	p.t.Helper()
+	p.stop()
+	if err := os.RemoveAll(p.settings["state_dir"]); err != nil {
+		p.t.Fatal(err)
+	}
+	p.first = p.commit("Nothing wrong", p.files(outcome{}, false))
+	p.running(p.first)
+}
+
+// files are the repository's files that a release differs in.
+func (p *payments) files(o outcome, automatic bool) map[string]string {
+	p.number++
+	p.answers.refuse(fmt.Sprintf("/%d", p.number), o.trouble == badAnswer)
+	numbers := ""
+	for _, name := range o.services {
+		numbers += fmt.Sprintf("  %s: {environment: {NUMBER: \"%d\"}}\n", name, p.number)
+	}
+	secrets := map[string]string{"SLACK_WEBHOOK_SANDBOX": p.people.hook.URL + p.people.hook.path}
+	if o.trouble != sound {
+		maps.Copy(secrets, raised)
+	}
+	files := map[string]string{
+		node3 + "secrets.override.enc":       override(p.t, p.key, p.stack, secrets),
+		"environments/sandbox/config.yml":    p.base["environments/sandbox/config.yml"],
+		node3 + "node.env":                   p.base[node3+"node.env"] + fmt.Sprintf("\nANSWER=%d\n%s", p.number, o.settings),
+		node3 + "docker-compose-numbers.yml": further(numbers),
+		node3 + "docker-compose-trouble.yml": further(o.compose),
+	}
+	if automatic {
+		p.edit(files, "environments/sandbox/config.yml", "automatic: false", "automatic: true")
+	}
+	return files
+}
+
+// further is a compose file with services.
+func further(services string) string {
+	if services == "" {
+		return "services: {}\n"
+	}
+	return "services:\n" + services
+}
+
+// specs are the services as Swarm has them, without our labels.
+func (p *payments) specs() map[string]swarm.ServiceSpec {
+	p.t.Helper()
+	specs := map[string]swarm.ServiceSpec{}
+	for name := range p.versions() {
+		spec := p.service(name).Spec
+		for label := range spec.Labels {
+			if strings.HasPrefix(label, "coin-agent.") {
+				delete(spec.Labels, label)
 			}
-		})
+		}
+		specs[name] = spec
 	}
+	return specs
 }
 
-// tellsPeople sets receivers of notices up.
-func (a *application) tellsPeople() receivers {
-	a.t.Helper()
-	people := receivers{newWebhook(a.t), smtptest.New(a.t, smtptest.Options{User: "agent", Password: "of-the-mail"})}
-	a.settings["smtp_address"], a.settings["smtp_from"], a.settings["smtp_user"] = people.mail.Addr, "agent@example.com", "agent"
-	a.settings["smtp_password_file"], a.settings["ca_file"] = a.file("smtp.password", "of-the-mail\n"), people.mail.CAFile
-	a.more = "notifications:\n  slack: {channel: \"#ops\", webhook_url_variable: SLACK_WEBHOOK}\n  email: [ops@example.com]\n"
-	a.secretsToo = map[string]string{"SLACK_WEBHOOK": people.hook.URL + people.hook.path}
-	return people
-}
-
-// broken is the next release, with its trouble and a new version of the secret.
-func (a *application) broken(o outcome, r release) release {
-	n := r.next()
-	n.trouble, n.secret = o.trouble, n.number
-	for _, name := range append(slices.Clone(o.services), "cron_service") {
-		n.versions[name] = n.number
-	}
-	return n
-}
-
-// ends commits a release and waits for its end in bounded time.
-func (a *application) ends(message string, r release, want state.Outcome) (commit string, sync *state.Sync) {
-	a.t.Helper()
-	began := time.Now()
-	commit = a.release(message, r)
-	sync = a.await(commit, want).Sync
+// ends commits a release with some trouble and waits for its end in bounded time. No
+// service is written but those that it changes.
+func (p *payments) ends(o outcome, automatic bool, want state.Outcome) (commit string, sync *state.Sync) {
+	p.t.Helper()
+	before, began := p.versions(), time.Now()
+	commit = p.commit("Trouble", p.files(o, automatic))
+	sync = p.await(commit, want).Sync
 	if took := time.Since(began); took > bounded {
-		a.t.Errorf("%s took %s", message, took)
+		p.t.Errorf("it took %s", took)
+	}
+	if !strings.Contains(sync.Error, o.says) || !strings.Contains(sync.Error, o.failed) || sync.Hint == "" || sync.Retry {
+		p.t.Errorf("%q (%s)", sync.Error, sync.Hint)
+	}
+	concerned := slices.Concat(o.services, secretUsers, []string{"cron_service", "migrate"}) // stopped meanwhile; mended
+	for _, name := range changed(before, p.versions()) {
+		if !slices.Contains(concerned, name) {
+			p.t.Errorf("%s was written", name)
+		}
+	}
+	if diff := cmp.Diff([]string{"webhook.auth.1", "webhook.auth.2"}, slices.DeleteFunc(p.secrets(), func(name string) bool { return !strings.HasPrefix(name, "webhook.auth.") })); diff != "" {
+		p.t.Errorf("secrets: %s", diff)
 	}
 	return commit, sync
 }
 
-// like demands that services are as a release has them.
-func (a *application) like(r release, names ...string) {
-	a.t.Helper()
-	live, err := a.live()
-	if err != nil {
-		a.t.Fatal(err)
+// held breaks the node where a person is to decide: what failed stays, and everybody
+// hears of it.
+func (p *payments) held(o outcome) {
+	p.t.Helper()
+	commit, sync := p.ends(o, false, state.Failed)
+	if sync.Rollback != nil || !strings.Contains(sync.Hint, "agent rollback") {
+		p.t.Errorf("rollback %+v; the hint does not say how to go back: %s", sync.Rollback, sync.Hint)
 	}
-	for _, name := range names {
-		if unlike := a.unlike(live, name, r); len(unlike) > 0 {
-			a.t.Errorf("not as in release %d: %s", r.number, strings.Join(unlike, "; "))
+	specs := p.specs()
+	for name, good := range p.good {
+		concerned := slices.Contains(o.services, name) || slices.Contains(secretUsers, name)
+		if differs := !cmp.Equal(good, specs[name]); differs != (concerned && o.applied(name)) {
+			p.t.Errorf("%s is new: %t\n%s", name, differs, cmp.Diff(good, specs[name]))
 		}
 	}
+	p.run(o.failed)
+	p.told(commit, "sandbox/node3: rollout failed at ", o.says)
+	p.recorded(commit, state.Failed, o.says)
+	p.mustRun(exitError, []string{"agent: hint: "}, "show", "latest", "-o", "report") // there was no rollback
 }
 
-// stays breaks the node where a person is to decide: what failed stays, is held, and
-// everybody hears of it.
-func (a *application) stays(o outcome, good, bad release, people receivers) {
-	a.t.Helper()
-	before := a.versions()
-	commit, sync := a.ends("Break it", bad, state.Failed)
-	if !strings.Contains(sync.Error, o.says) || !strings.Contains(sync.Error, o.failed) || sync.Hint == "" || sync.Rollback != nil || sync.Retry {
-		a.t.Errorf("%q (%s), rollback %+v", sync.Error, sync.Hint, sync.Rollback)
-	}
-	if !strings.Contains(sync.Hint, "agent rollback") {
-		a.t.Errorf("the hint does not say how to go back: %s", sync.Hint)
-	}
-	for _, name := range append(slices.Clone(o.services), "cron_service") {
-		switch {
-		case o.back && name == o.failed, o.trouble == badMigrate && name != "migrate":
-			a.like(good, name) // Swarm put it back, or its wave never came
-		default:
-			a.like(bad, name)
-		}
-	}
-	a.untouched(o, before)
-	a.tasksRun("cron_service", "worker", o)
-	if want := []string{a.stack + "_key.1", a.stack + "_key.2"}; !cmp.Equal(want, a.secrets()) {
-		a.t.Errorf("secrets: %v", a.secrets())
-	}
-	a.told(people, commit, "sandbox/node3: rollout failed at ", o.says)
-	a.recorded(commit, state.Failed, o.says)
-	a.mustRun(exitError, []string{"agent: hint: "}, "show", "latest", "-o", "report") // there was no rollback
-}
-
-// untouched demands that the services that a release does not change were not written.
-func (a *application) untouched(o outcome, before map[string]uint64) {
-	a.t.Helper()
-	for _, name := range changed(before, a.versions()) {
-		if !slices.Contains(o.services, name) && name != "cron_service" {
-			a.t.Errorf("%s was written", name)
-		}
-	}
-}
-
-// tasksRun demands that services that have no trouble run.
-func (a *application) tasksRun(first, second string, o outcome) {
-	a.t.Helper()
-	for _, name := range []string{first, second} {
-		if name == o.failed {
-			continue
-		}
-		waitfor.NoError(a.t, patience, func() error {
-			live, err := a.live()
-			if err != nil {
-				return err
-			}
-			if not := notRunning(name, live[name], 1); len(not) > 0 {
-				return errors.New(strings.Join(not, "; "))
-			}
-			return nil
-		})
-	}
-}
-
-// goesBack breaks the node where the agent goes back by itself.
-func (a *application) goesBack(o outcome, good release, people receivers) {
-	a.t.Helper()
-	before, proven := a.versions(), a.newest()
-	bad := a.broken(o, good)
-	commit, sync := a.ends("Break it again", bad, state.RolledBack)
+// goneBack breaks the node where the agent goes back by itself: to the last release
+// that was proven, whatever has been held since.
+func (p *payments) goneBack(o outcome) {
+	p.t.Helper()
+	commit, sync := p.ends(o, true, state.RolledBack)
 	taken := sync.Rollback
-	if taken == nil || !taken.Auto || taken.To != proven.ID || taken.Error != "" || taken.Refused != "" || taken.Finished.IsZero() {
-		a.t.Fatalf("rolled back: %+v, want to #%d", taken, proven.ID)
+	if taken == nil || !taken.Auto || taken.Commit != p.first || taken.Error != "" || taken.Refused != "" || taken.Finished.IsZero() {
+		p.t.Fatalf("rolled back: %+v, want to %s", taken, short(p.first))
 	}
-	if !strings.Contains(sync.Error, o.says) {
-		a.t.Errorf("the error is %q", sync.Error)
-	}
-	a.like(good, "web", "worker", "cron_service")
-	a.untouched(o, before)
-	live, err := a.live()
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, name := range []string{"web", "worker", "cron_service"} {
-		if not := notRunning(name, live[name], good.tasks(name)); len(not) > 0 {
-			a.t.Error(not)
+	specs := p.specs()
+	for name, good := range p.good {
+		if diff := cmp.Diff(good, specs[name]); diff != "" && name != "migrate" { // a job is not run again
+			p.t.Errorf("%s is not as it was:\n%s", name, diff)
 		}
 	}
-	for _, version := range []int{good.secret, bad.secret} {
-		if name := fmt.Sprintf("%s_key.%d", a.stack, version); !slices.Contains(a.secrets(), name) {
-			a.t.Errorf("no secret %s among %v", name, a.secrets())
-		}
+	p.run("")
+	if text := p.described(commit); !strings.Contains(text, "rolled back to") {
+		p.t.Errorf("GitLab shows %q", text)
 	}
-	if text := a.described(commit); !strings.Contains(text, "rolled back to") {
-		a.t.Errorf("GitLab shows %q", text)
-	}
-	a.told(people, commit, "rolled back", o.says)
-	a.recorded(commit, state.RolledBack, o.says)
-	report := a.mustRun(exitDone, nil, "show", "latest", "-o", "report")
-	for _, section := range []string{"Incident Summary", "Versions", "Rollback Actions", "Verification", "Impact", "Root Cause", "Next Steps", "Timeline"} {
-		if !strings.Contains(report, "\n## "+section+"\n") {
-			a.t.Errorf("the report has no section %s:\n%s", section, report)
-		}
-	}
-	if !strings.Contains(report, o.says) || !strings.Contains(report, fmt.Sprintf("proven by sync #%d", proven.ID)) {
-		a.t.Errorf("the report lacks what failed or where it went:\n%s", report)
-	}
-}
-
-// newest is the sync that the history calls good last.
-func (a *application) newest() state.Sync {
-	a.t.Helper()
-	history := decode[[]state.Sync](a.t, a.mustRun(exitDone, nil, "history", "-o", "json"))
-	i := slices.IndexFunc(history, func(s state.Sync) bool { return s.State == state.Succeeded || s.State == state.RolledBack })
-	if i < 0 {
-		a.t.Fatalf("nothing good in %+v", history)
-	}
-	return history[i]
-}
-
-// told waits until both receivers have heard of a commit's failure, with its reason.
-func (a *application) told(people receivers, commit, title, says string) {
-	a.t.Helper()
-	waitfor.NoError(a.t, patience, func() error {
-		texts, _ := people.hook.seen()
-		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, title) }) {
-			return fmt.Errorf("the chat has %q", texts)
-		}
-		for _, message := range people.mail.Messages() {
-			body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(message.Body)))
-			if err != nil {
-				return err
-			}
-			subject := message.Header.Get("Subject")
-			if strings.Contains(subject, title) && strings.Contains(string(body), commit) && strings.Contains(trimmed(string(body)), says) {
-				return nil
-			}
-		}
-		return fmt.Errorf("no mail says %q of %s: %q", title, short(commit), says)
-	})
-}
-
-// trimmed is a text on one line.
-func trimmed(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-// recorded demands that GitLab, history and audit log agree on how a commit ended.
-func (a *application) recorded(commit string, want state.Outcome, says string) {
-	a.t.Helper()
-	if diff := cmp.Diff([]string{"pending", "running", "failed"}, a.posts(commit, "failed")); diff != "" {
-		a.t.Errorf("posts: %s", diff)
-	}
-	history := decode[[]state.Sync](a.t, a.mustRun(exitDone, []string{string(want)}, "history", "-o", "json"))
-	if history[0].Commit != commit || history[0].State != want {
-		a.t.Errorf("the history begins with %s, %s", short(history[0].Commit), history[0].State)
-	}
-	a.mustRun(exitDifferent, []string{says}, "status")
-	a.mustRun(exitDone, []string{says, short(commit)}, "show", "latest")
-	manifest := decode[struct {
-		Commit  string `json:"git_commit"`
-		Outcome string `json:"outcome"`
-	}](a.t, a.mustRun(exitDone, nil, "show", "latest", "-o", "manifest"))
-	if manifest.Commit != commit || manifest.Outcome != string(want) {
-		a.t.Errorf("the manifest says %+v", manifest)
-	}
-	a.mustRun(exitDone, []string{"whole: "}, "audit", "verify")
+	p.told(commit, "rolled back", o.says)
+	p.recorded(commit, state.RolledBack, o.says)
+	p.reported(o, taken.To)
 }

@@ -33,26 +33,13 @@ var troubles = []trouble{badImage, crashLoop, unhealthy, badAnswer, badMigrate, 
 // that its HTTP check asks.
 type application struct {
 	*lab
-	answers    *httptest.Server
-	sealed     int               // the secret's version that the repository has
-	more       string            // of config.yml
-	secretsToo map[string]string // further keys of secrets.enc
-
-	mu     sync.Mutex
-	refuse map[string]bool // paths that the check does not get
+	answers *answers
+	sealed  int // the secret's version that the repository has
 }
 
 func newApplication(t *testing.T, s *swarmtest.Swarm) *application {
 	t.Helper()
-	a := &application{lab: newLabOn(t, s), refuse: map[string]bool{}}
-	a.answers = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.refuse[r.URL.Path] {
-			rw.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(a.answers.Close)
+	a := &application{lab: newLabOn(t, s), answers: newAnswers(t)}
 	a.swarm.Image(t, imageA, imageB)
 	return a
 }
@@ -60,10 +47,35 @@ func newApplication(t *testing.T, s *swarmtest.Swarm) *application {
 // release commits a release.
 func (a *application) release(message string, r release) string {
 	a.t.Helper()
-	a.mu.Lock()
-	a.refuse[fmt.Sprintf("/%d", r.number)] = r.trouble == badAnswer
-	a.mu.Unlock()
+	a.answers.refuse(fmt.Sprintf("/%d", r.number), r.trouble == badAnswer)
 	return a.commit(message, a.files(r))
+}
+
+// answers is a server that HTTP checks ask.
+type answers struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	refused map[string]bool // paths that do not get an answer
+}
+
+func newAnswers(t *testing.T) *answers {
+	s := &answers{refused: map[string]bool{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.refused[r.URL.Path] {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *answers) refuse(path string, refused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused[path] = refused
 }
 
 // release is what one commit of the walk asks for. All that the oracle knows of what
@@ -264,25 +276,15 @@ deployment:
   rollback: {enabled: true, automatic: %t}
   checks:
     - {name: answer, retries: 0, http: {url: '%s/{{env.ANSWER}}'}}
-%s`, drift, a.stack, r.automatic, a.answers.URL, a.more),
+`, drift, a.stack, r.automatic, a.answers.URL),
 		node3 + "node.env":           env,
 		node3 + "docker-compose.yml": walkCompose,
 		"README.md":                  fmt.Sprint(r.note),
 	}
 	if a.sealed != r.secret {
 		a.sealed = r.secret
-		files[node3+"secrets.enc"] = sopstest.YAML(a.t, a.key, a.values(r.secret))
+		files[node3+"secrets.enc"] = sopstest.YAML(a.t, a.key, map[string]string{"key": fmt.Sprintf("canary-%d", r.secret)})
 		files[node3+"secrets.override.enc"] = sopstest.YAML(a.t, a.key, map[string]string{"SV_key": fmt.Sprint(r.secret)})
 	}
 	return files
-}
-
-// values are what secrets.enc holds.
-func (a *application) values(version int) map[string]string {
-	values := maps.Clone(a.secretsToo)
-	if values == nil {
-		values = map[string]string{}
-	}
-	values["key"] = fmt.Sprintf("canary-%d", version)
-	return values
 }
