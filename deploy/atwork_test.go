@@ -47,9 +47,9 @@ func TestAtWork(t *testing.T) {
 			}
 		}
 		got, err := engine.AtWork(t.Context(), stack.Name)
-		if err != nil || !slices.Equal(got, want) {
-			return fmt.Errorf("got %q, %v; want %q", got, err, want)
+		if err == nil && !slices.Equal(got, want) {
+			return fmt.Errorf("got %q, want %q", got, want)
 		}
-		return nil
+		return err
 	})
 }
