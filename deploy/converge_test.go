@@ -68,6 +68,25 @@ func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	}
 }
 
+// TestTheHealthCheckOfAnImage fails, with none in the compose file.
+func TestTheHealthCheckOfAnImage(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	image := "coin/healthcheck:" + stack.Name
+	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
+	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=300ms --retries=2 CMD ["/app", "health"]`, made, image)
+	on.Docker(t, "", "rm", made)
+	add(stack, "web", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Image, s.Labels[compose.LabelImage] = image, image
+		s.TaskTemplate.ContainerSpec.Env = []string{"HEALTH_FAIL=1"}
+		s.TaskTemplate.RestartPolicy = soon("none")
+	})
+	one := verify(t, engine, stack, apply(t, engine, stack)).Services[0]
+	if one.State != deploy.Failed || len(one.Health) < 2 || !strings.Contains(one.Health[1], "503") {
+		t.Errorf("%+v", one)
+	}
+}
+
 // TestAOneShotIsNotRolledBack updates a one-shot service whose update Swarm would
 // undo, although the task exits 0.
 func TestAOneShotIsNotRolledBack(t *testing.T) {

@@ -79,7 +79,7 @@ func (e *Engine) detail(ctx context.Context, want *compose.Stack, service *Servi
 		service.Logs = []string{fmt.Sprintf("not shown, since the value of secret %s is not at hand to be hidden in it: docker service logs %s", secret, service.Name)}
 		return
 	}
-	if checksHealth(spec) && service.container != "" {
+	if service.container != "" { // the image may have a check, too
 		service.Health = e.lastHealth(ctx, service.container, want)
 	}
 	terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
@@ -114,9 +114,10 @@ func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack)
 	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, want)...)
 }
 
-// lastLines gives the end of a text, with the stack's secrets masked.
+// lastLines gives the end of a text, with the stack's secrets masked and what looks
+// like one: what a container prints may be any of its settings.
 func lastLines(text string, want *compose.Stack) []string {
-	whole := strings.TrimSpace(maskSecrets(strings.ToValidUTF8(text, "?"), want))
+	whole := strings.TrimSpace(MaskText(strings.ToValidUTF8(text, "?"), want))
 	if whole == "" {
 		return nil
 	}
