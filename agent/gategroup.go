@@ -169,7 +169,7 @@ func (a *Agent) openGroup(last *state.Sync) bool {
 }
 
 // watchGroup goes back when another node of the group has failed with the commit that
-// runs here. It costs a request of GitLab as long as the group is not complete. It
+// runs here, and the agent is not paused. It costs a request of GitLab as long as the group is not complete. It
 // gives false where it has done nothing.
 func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome, bool) {
 	last := a.snapshot().sync
@@ -180,7 +180,7 @@ func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome,
 	if err != nil {
 		return outcome{err: err}, false
 	}
-	if failed != "" {
+	if failed != "" && a.paused() == nil {
 		return a.leaveGroup(ctx, failed, progress)
 	}
 	return outcome{}, false

@@ -201,3 +201,27 @@ func TestHeldCommitOvertakesNothing(t *testing.T) {
 		})
 	}
 }
+
+// Nothing begins on a node that is paused, not even that it goes back with its group.
+func TestPausedNodeGoesBackLater(t *testing.T) {
+	inGroup(t, func(w *world, _, second string) {
+		w.pause("10m", "the database is moved")
+		w.others.says(second, "node1", gitlab.Failed)
+		w.pass(8 * time.Minute)
+		w.wantLast(second, state.Succeeded)
+		if status := w.agent.Status(); status.Group != "not complete: node1 says failed" {
+			w.t.Errorf("the group: %q", status.Group)
+		}
+		w.pass(3 * time.Minute)
+		w.wantLast(second, state.RolledBack)
+	}, goesBack)
+	inGroup(t, func(w *world, _, second string) {
+		third := w.commit("3", configFile, groupConfig("secondary", goesBack)+"freeze: [{name: f, from: \"2000-01-01T00:04:00Z\", to: \"2000-01-02T00:00:00Z\"}]\n", nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		w.wantLast(third, state.Succeeded)
+		w.pass(10 * time.Minute)
+		w.others.says(third, "node1", gitlab.Failed)
+		w.poll()
+		w.wantLast(third, state.RolledBack)
+	}, goesBack)
+}
