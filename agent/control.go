@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"time"
 
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/internal/fault"
@@ -114,17 +116,29 @@ func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream runs a sync and gives its progress and, last, its outcome.
+// stream runs a sync and gives its progress, before that what goes on already, and,
+// last, its outcome.
 func (a *Agent) stream(ctx context.Context, why cause) <-chan SyncEvent {
 	events := make(chan SyncEvent, 64)
+	tell := func(text string) {
+		select {
+		case events <- SyncEvent{Progress: text, Rollout: a.Rollout()}:
+		default: // a slow reader misses progress, not the outcome
+		}
+	}
 	go func() {
 		defer close(events)
-		done := a.syncFor(ctx, why, func(text string) {
-			select {
-			case events <- SyncEvent{Progress: text, Rollout: a.Rollout()}:
-			default: // a slow reader misses progress, not the outcome
-			}
+		begun := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) })
+		var before sync.WaitGroup
+		before.Go(func() { a.tellUntil(begun, tell) })
+		done := a.inLoop(ctx, true, func(ctx context.Context) outcome {
+			begin()
+			before.Wait()
+			return a.lookOn(ctx, why, tell)
 		})
+		begin()
+		before.Wait()
 		last := SyncEvent{Sync: done.sync}
 		if done.err != nil {
 			last.Error, last.Hint = done.err.Error(), fault.Hint(done.err)
@@ -132,4 +146,22 @@ func (a *Agent) stream(ctx context.Context, why cause) <-chan SyncEvent {
 		events <- last
 	}()
 	return events
+}
+
+// tellUntil tells how far the agent is with what it does, whenever that changes.
+func (a *Agent) tellUntil(end <-chan struct{}, tell func(string)) {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	told := ""
+	for {
+		select {
+		case <-end:
+			return
+		case <-tick.C:
+		}
+		if text := a.snapshot().progress; text != "" && text != told {
+			told = text
+			tell(text)
+		}
+	}
 }

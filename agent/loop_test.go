@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
@@ -238,6 +239,22 @@ func TestSyncRequests(t *testing.T) {
 		}
 		synctest.Wait()
 		w.told(w.revision.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+// Who asks for a sync while one goes on sees how that goes.
+func TestProgressOfTheSyncBefore(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.verify = func(context.Context) error { time.Sleep(time.Minute); return nil }
+		w.start()
+		w.set(func() { w.verify = nil })
+		var events []agent.SyncEvent
+		for event := range w.agent.Stream(w.t.Context()) {
+			events = append(events, event)
+		}
+		if len(events) != 2 || events[0].Progress != "create service s_web: done" || events[1].Sync == nil || events[1].Sync.Trigger != "manual" {
+			w.t.Errorf("got %+v", events)
+		}
 	})
 }
 
