@@ -68,7 +68,8 @@ func (w *walk) moves() []move {
 	return moves
 }
 
-// disturbances are what may happen meanwhile.
+// disturbances are what may happen meanwhile: among others a commit that overtakes
+// the one before, or a person who does not wait for its end.
 func (w *walk) disturbances() []move {
 	return []move{
 		{"nothing", 50, nil},
@@ -77,6 +78,15 @@ func (w *walk) disturbances() []move {
 		{"git away", 6, w.gitAway},
 		{"GitLab away", 6, w.gitlabAway},
 		{"a change by hand", 6, w.byHand},
+		{"another commit", 8, w.goodCommit},
+		{"another commit, with some trouble", 8, func() func() {
+			w.push("bad, too", w.releases[w.head].spoilt(w.random, troubles[w.random.IntN(len(troubles))]))
+			return nil
+		}},
+		{"agent rollback", 6, func() func() {
+			w.asks("rollback", "--yes", "--reason", "in the midst of it")()
+			return nil
+		}},
 	}
 }
 

@@ -223,7 +223,7 @@ func (w *walk) rightState(status *agent.Status, history []state.Sync, live map[s
 		}
 		return w.rightWaiting(history, live, good)
 	case state.Failed:
-		return w.rightFailure(sync, history, good != nil)
+		return w.rightFailure(sync, history, good)
 	case state.Pending, state.Running, state.Superseded:
 	}
 	return fmt.Errorf("the last sync is %s", sync.State)
@@ -296,8 +296,14 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 }
 
 // rightFailure says whether a failed sync may be one, and whether it says why.
-func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, hasGood bool) error {
+func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, good proven) error {
 	head := w.releases[w.head]
+	automatic := head.automatic
+	for _, release := range good {
+		if head.trouble == badSettings { // what cannot be read cannot say
+			automatic = automatic && release.automatic
+		}
+	}
 	last := sync
 	for i := range history {
 		if last = &history[i]; !last.Unchanged {
@@ -309,7 +315,7 @@ func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, hasGood bool
 		return errors.New("it failed and does not say why")
 	case head.trouble == sound && !w.excused[w.head]:
 		return fmt.Errorf("nothing is wrong with the release, and it failed: %s: %s", sync.Stage, sync.Error)
-	case head.automatic && hasGood && last.Touched && !w.excused[w.head]:
+	case automatic && good != nil && (last.Touched || last.Upon != 0) && !w.excused[w.head]:
 		return fmt.Errorf("it was not rolled back: %s: %s; %+v", sync.Stage, sync.Error, last.Rollback)
 	}
 	return nil
