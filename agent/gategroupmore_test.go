@@ -215,7 +215,7 @@ func TestPausedNodeGoesBackLater(t *testing.T) {
 		w.pass(3 * time.Minute)
 		w.wantLast(second, state.RolledBack)
 	}, goesBack)
-	inGroup(t, func(w *world, _, second string) {
+	inGroup(t, func(w *world, _, _ string) {
 		third := w.commit("3", configFile, groupConfig("secondary", goesBack)+"freeze: [{name: f, from: \"2000-01-01T00:04:00Z\", to: \"2000-01-02T00:00:00Z\"}]\n", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
 		w.wantLast(third, state.Succeeded)
