@@ -60,6 +60,7 @@ type answers struct {
 }
 
 func newAnswers(t *testing.T) *answers {
+	t.Helper()
 	s := &answers{refused: map[string]bool{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
