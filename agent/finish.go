@@ -144,9 +144,9 @@ func (r *reconcile) wait() outcome {
 func (r *reconcile) succeed() (*state.Applied, error) {
 	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
 	r.sync.Faults, r.sync.Retries = nil, 0
-	var plan deploy.Plan // the one on record: after a restart r.plan is only what was left of it
-	if err := json.Unmarshal(r.sync.Plan, &plan); err != nil {
-		return nil, fmt.Errorf("read the recorded plan: %w", err)
+	plan, err := r.begun()
+	if err != nil {
+		return nil, err
 	}
 	r.sync.Summary = summarise(plan)
 	services, err := json.Marshal(r.stack.Services)

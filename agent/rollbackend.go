@@ -13,7 +13,6 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -58,9 +57,9 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 // wentBack makes the whole sync one that went back, and gives what runs now.
 func (r *reconcile) wentBack() (*state.Applied, error) {
 	whole, taken, to := r.back.whole, r.back.whole.Rollback, r.back.to
-	var plan deploy.Plan // the one on record: after a restart r.plan is only what was left of it
-	if err := json.Unmarshal(taken.Plan, &plan); err != nil {
-		return nil, fmt.Errorf("read the recorded plan: %w", err)
+	plan, err := r.begun()
+	if err != nil {
+		return nil, err
 	}
 	services, err := r.servicesNow()
 	if err != nil {
