@@ -53,7 +53,7 @@ func TestFailures(t *testing.T) {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
-				s.UpdateConfig.Monitor = 5 * time.Second
+				s.UpdateConfig.Monitor = time.Minute // a busy engine tells seconds late that a task has ended
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
 			says: []string{"_web: task: non-zero exit (3); its tasks fail again and again"}, code: 3, logs: "CRASH_AFTER",
@@ -81,6 +81,7 @@ func TestFailures(t *testing.T) {
 			change: func(s *swarm.ServiceSpec) {
 				global(s)
 				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+				s.UpdateConfig.Monitor = time.Minute
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
 			says: []string{"_web: task: non-zero exit (3); its task has ended and its restart policy does not start it again"}, code: 3, logs: "CRASH_AFTER",
@@ -100,7 +101,7 @@ func TestFailures(t *testing.T) {
 			stack := newStack(on.Stack(t))
 			add(stack, test.service, test.change)
 			plan := apply(t, engine, stack)
-			options := deploy.VerifyOptions{Timeout: time.Minute, Changed: plan.Changed()}
+			options := deploy.VerifyOptions{Timeout: 3 * time.Minute, Changed: plan.Changed()}
 			result, err := engine.Verify(t.Context(), stack, options)
 			if err != nil {
 				t.Fatal(err)
