@@ -15,7 +15,7 @@ demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it r
 
 test: ## all tests, with the race detector, on a private engine
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
-	go test -race -timeout 30m ./...
+	go test -race -p 3 -timeout 30m ./... # three packages at a time: much of it waits for engines
 
 walk: ## a node led astray at random for ROUNDS rounds (200), by SEED where one is given
 	scripts/need dockerd docker git gcc

@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/state"
@@ -37,9 +36,9 @@ func (l *lab) fails(message string, files map[string]string, words ...string) st
 	return commit
 }
 
-// TestFailures breaks the stack by commits, in each way that an engineer does,
-// and mends it by the next.
-func TestFailures(t *testing.T) {
+// TestHeld breaks the stack by a commit and mends it by the next; in between nothing
+// is tried by itself. How else releases break, TestOutcomes shows.
+func TestHeld(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.running(first)
 	good := map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "")}
@@ -73,17 +72,6 @@ func TestFailures(t *testing.T) {
 		l.mustRun(exitDone, []string{"in sync"}, "status")
 		l.metric(`deployment_status{environment="sandbox",node="node3"} 1`)
 	})
-	l.step("health check that fails", func() {
-		l.fails("never healthy", with(l.t, "SERVICE_NAME: worker,", `SERVICE_NAME: worker, HEALTH_FAIL: "1",`), l.stack+"_worker", "unhealthy")
-	})
-	l.step("migration that fails", func() {
-		l.fails("bad migration", with(l.t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: migrate}"),
-			l.stack+"_migrate", "exit (1)")
-		l.await(l.commit("good migration", good), state.Succeeded)
-		if replicas := l.replicas("cron_service"); replicas != 1 {
-			l.t.Errorf("cron_service is at %d", replicas)
-		}
-	})
 }
 
 // TestOvertaken merges faster than the node rolls out.
@@ -112,11 +100,7 @@ func TestOvertaken(t *testing.T) {
 			l.t.Errorf("a commit of another node overtook it: %+v, %v", status.Sync, err)
 		}
 		third := l.commit("the fix", map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
-		fixed := time.Now()
 		l.await(third, state.Succeeded)
-		if took := time.Since(fixed); took > 40*time.Second {
-			l.t.Errorf("the fix waited %s for what it mends", took)
-		}
 		if states := strings.Join(l.posts(second, "canceled"), " "); states != "pending running canceled" {
 			l.t.Errorf("GitLab has %s of the stuck one", states)
 		}
