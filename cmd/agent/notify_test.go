@@ -148,11 +148,12 @@ func (l *lab) told(hook *webhook, mail *smtptest.Server, want ...string) {
 		if diff := cmp.Diff(want, slack) + cmp.Diff(want, mails); diff != "" {
 			return errors.New(diff)
 		}
-		return nil
+		status, err := l.status()
+		if err == nil && (status.Notices == nil || status.Notices.Undelivered != 0) {
+			err = fmt.Errorf("the agent has not noted that: %+v", status.Notices)
+		}
+		return err
 	})
-	if status, err := l.status(); err != nil || status.Notices == nil || status.Notices.Undelivered != 0 {
-		l.t.Errorf("%v: %+v", err, status.Notices)
-	}
 }
 
 // canaryTexts is all that the agent has written and says.

@@ -125,7 +125,7 @@ func TestRollback(t *testing.T) {
 	})
 	l.step("killed on the way back, the git server away", func() {
 		bad := l.crashAt(crash{stage: "rollback"}, func() string {
-			return l.commit("bad again", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=nowhere")})
+			return l.commit("bad again", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=nowhere-else")})
 		})
 		l.git.Fail(http.StatusServiceUnavailable)
 		l.start()
