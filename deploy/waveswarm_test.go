@@ -91,18 +91,7 @@ func TestAFailedMigrationStopsTheRollout(t *testing.T) {
 // only that one; carried on, a plan runs it as often as it began with.
 func testRetry(t *testing.T, engine *deploy.Engine, stack *compose.Stack) {
 	t.Helper()
-	live, err := engine.Observe(t.Context(), stack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := engine.Rerun(t.Context(), live, stack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := deploy.Diff(live, again)
-	if err != nil {
-		t.Fatal(err)
-	}
+	plan, again := replan(t, engine, stack)
 	want := []string{"0 scale-down cron_service", "1 update migrate", "2 update api", "2 update web", "2 update cron_service"}
 	if diff := cmp.Diff(want, waveLines(plan)); diff != "" {
 		t.Error(diff)
