@@ -227,6 +227,11 @@ func (p *payments) held(o outcome) {
 	p.run(o.failed)
 	p.told(commit, "sandbox/node3: rollout failed at ", o.says)
 	p.recorded(commit, state.Failed, o.says)
+	if text := p.described(commit); !strings.Contains(text, o.failed) {
+		p.t.Errorf("GitLab shows %q", text)
+	}
+	p.mustRun(exitDifferent, []string{"held: "}, "status")
+	p.metric(`deployment_status{environment="sandbox",node="node3"} 0`)
 	p.mustRun(exitError, []string{"agent: hint: "}, "show", "latest", "-o", "report") // there was no rollback
 }
 
@@ -236,7 +241,7 @@ func (p *payments) goneBack(o outcome) {
 	p.t.Helper()
 	commit, sync := p.ends(o, true, state.RolledBack)
 	taken := sync.Rollback
-	if taken == nil || !taken.Auto || taken.Commit != p.first || taken.Error != "" || taken.Refused != "" || taken.Finished.IsZero() {
+	if taken == nil || !taken.Auto || taken.Commit != p.first || taken.Error != "" || taken.Refused != "" || taken.Finished.IsZero() || len(taken.Checks) < 10 {
 		p.t.Fatalf("rolled back: %+v, want to %s", taken, short(p.first))
 	}
 	specs := p.specs()
