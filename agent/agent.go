@@ -32,9 +32,9 @@ type source interface {
 // swarm is the engine that the stack runs on.
 type swarm interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
-	ObserveServices(ctx context.Context, stackName string) (*deploy.Live, error)
-	Resolve(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error)
-	Rerun(ctx context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, error)
+	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
+	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
 	Wake(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error

@@ -82,7 +82,7 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(node), &verdict{}
 	if d.engine != nil {
 		// By their digests, as a rollout asks; where no registry tells, by their tags.
-		if resolved, _, err := d.engine.Resolve(ctx, &deploy.Live{}, d.stack); err == nil {
+		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
 			probes.images = imagesOf(resolved)
 		}
 	}

@@ -75,11 +75,11 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	}
 	last := a.snapshot().sync
 	a.recallWebhook(ctx, revision)
-	plan, err := a.observe(ctx)
+	drift, err := a.observe(ctx)
 	if err == nil {
 		a.surveyWhenDue(ctx)
 	}
-	if err != nil || !inForce(last) || plan.Empty() {
+	if err != nil || !inForce(last) || len(drift) == 0 {
 		return outcome{sync: last, err: err}
 	}
 	applied := a.snapshot().applied
@@ -116,33 +116,33 @@ func unproven(last *state.Sync) uint64 {
 // observe looks at the live services and notes their drift from what was applied
 // and proven last. After a failed sync there is none: what runs is neither the
 // old nor the new, and the failed sync says so.
-func (a *Agent) observe(ctx context.Context) (deploy.Plan, error) {
+func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	v := a.snapshot()
 	stack := stackOf(v.sync, v.applied)
 	if stack == "" {
-		return deploy.Plan{}, nil
+		return nil, nil
 	}
 	live, err := a.Engine.ObserveServices(ctx, stack)
 	if err != nil {
-		return deploy.Plan{}, fmt.Errorf("look at the services: %w", err)
+		return nil, fmt.Errorf("look at the services: %w", err)
 	}
-	var plan deploy.Plan
+	var drift []deploy.Step
 	if v.applied != nil && inForce(v.sync) {
 		want, err := a.expected(ctx, live, v)
 		if err != nil {
-			return deploy.Plan{}, err
+			return nil, err
 		}
-		plan = deploy.Drift(live, want)
+		drift = deploy.Drift(live, want)
 	}
-	if len(plan.Steps) > 0 && len(v.drift) == 0 {
-		a.Log.Warn("live services drifted", "stack", stack, "services", stepNames(plan.Steps))
+	if len(drift) > 0 && len(v.drift) == 0 {
+		a.Log.Warn("live services drifted", "stack", stack, "services", stepNames(drift))
 	}
-	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), plan.Steps })
-	a.Metrics.drift(len(plan.Steps))
+	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
+	a.Metrics.drift(len(drift))
 	if v.applied != nil && inForce(v.sync) {
-		return plan, a.announceDrift(v, plan)
+		return drift, a.announceDrift(v, drift)
 	}
-	return plan, nil
+	return drift, nil
 }
 
 // stackOf names the stack that the last sync was about, or, where that did not

@@ -14,7 +14,7 @@ const movedEvery = 10 * time.Minute
 
 // expected gives what the live services are measured by: what was applied, with
 // the digests that its tags had when the registries were last asked.
-func (a *Agent) expected(ctx context.Context, live *deploy.Live, v view) (*compose.Stack, error) {
+func (a *Agent) expected(ctx context.Context, live *deploy.LiveServices, v view) (*compose.Stack, error) {
 	stack, err := appliedStack(v.applied)
 	if err != nil || stack.Resolve != compose.ResolveAlways {
 		return stack, err

@@ -146,16 +146,16 @@ func (s *Settings) commitLink(commit string) string {
 
 // announceDrift tells people once that the live services differ from what was
 // applied.
-func (a *Agent) announceDrift(v view, plan deploy.Plan) error {
+func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	if len(plan.Steps) == 0 {
+	if len(drift) == 0 {
 		return a.Notices.Outbox.DriftOver()
 	}
 	n := a.notice(v.sync)
 	n.Event, n.Title = notify.Drift, "the live services differ from what was applied"
-	for _, step := range plan.Steps {
+	for _, step := range drift {
 		n.Details = append(n.Details, notify.Detail{Text: driftOf(step)})
 	}
 	n.Next = "`agent diff` on the node shows it, `agent sync` puts back what was applied"

@@ -21,17 +21,16 @@ type RollbackRequest struct {
 	Force    bool     `json:"force,omitempty"`  // across migrations
 }
 
-// RollbackPlan is what going back would do. Of the plan that it has only words can
-// be made.
+// RollbackPlan is what going back would do.
 type RollbackPlan struct {
-	To       uint64      `json:"to"`
-	Commit   string      `json:"commit"`
-	Release  string      `json:"release,omitempty"`
-	At       time.Time   `json:"at"` // when it was proven
-	Services []string    `json:"services,omitempty"`
-	Leaves   string      `json:"leaves"` // the commit that is left
-	Digest   string      `json:"digest"`
-	Plan     deploy.Plan `json:"plan"`
+	To       uint64              `json:"to"`
+	Commit   string              `json:"commit"`
+	Release  string              `json:"release,omitempty"`
+	At       time.Time           `json:"at"` // when it was proven
+	Services []string            `json:"services,omitempty"`
+	Leaves   string              `json:"leaves"` // the commit that is left
+	Digest   string              `json:"digest"`
+	Plan     deploy.RecordedPlan `json:"plan"`
 }
 
 func (q RollbackRequest) way(actor audit.Actor) (way, error) {
@@ -55,7 +54,7 @@ func (a *Agent) PlanRollback(ctx context.Context, actor audit.Actor, request Rol
 	to, taken := r.back.to, r.back.whole.Rollback
 	return &RollbackPlan{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, At: to.At, Services: taken.Services,
-		Leaves: r.back.whole.Commit, Digest: r.sync.PlanDigest, Plan: r.plan,
+		Leaves: r.back.whole.Commit, Digest: r.sync.PlanDigest, Plan: r.plan.RecordedPlan,
 	}, nil
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // summarise says in one line what a plan comes to, by action and kind.
-func summarise(plan deploy.Plan) string {
+func summarise(plan deploy.RecordedPlan) string {
 	if plan.Empty() {
 		return "in sync: nothing to change"
 	}

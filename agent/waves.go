@@ -89,8 +89,8 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 
 // begun is the plan that the sync began with: after a restart r.plan is only what is
 // left of it.
-func (r *reconcile) begun() (deploy.Plan, error) {
-	var plan deploy.Plan
+func (r *reconcile) begun() (deploy.RecordedPlan, error) {
+	var plan deploy.RecordedPlan
 	if err := json.Unmarshal(r.sync.Plan, &plan); err != nil {
 		return plan, fmt.Errorf("read the recorded plan: %w", err)
 	}
@@ -108,7 +108,7 @@ func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 		r.stack = begun.Again(r.stack)
 		return nil
 	}
-	stack, err := r.Engine.Rerun(ctx, live, r.stack)
+	stack, err := r.Engine.Rerun(ctx, &live.LiveServices, r.stack)
 	if err != nil {
 		return environmentError{err}
 	}

@@ -70,7 +70,7 @@ func (e engine) Wake(_ context.Context, _ string, asleep map[string]uint64, prog
 }
 
 // Rerun has the jobs run again that the world calls failed.
-func (e engine) Rerun(_ context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, error) {
+func (e engine) Rerun(_ context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	again := *want

@@ -55,7 +55,7 @@ type world struct {
 	allow       bool
 	engineErr   error
 	mismatch    error
-	resolve     func(*deploy.Live, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
+	resolve     func(*deploy.LiveServices, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	onVerify    func()                    // before services are looked after
@@ -292,26 +292,30 @@ func (w *world) Health() gitlab.Health { return gitlab.Health{} }
 // engine is a Swarm that does at once what it is told.
 type engine struct{ w *world }
 
-func (e engine) Observe(_ context.Context, stack *compose.Stack) (*deploy.Live, error) {
-	return e.ObserveServices(context.Background(), stack.Name)
+func (e engine) Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error) {
+	services, err := e.ObserveServices(ctx, stack.Name)
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	live := &deploy.Live{LiveServices: *services, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
+	for name, made := range e.w.networks {
+		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
+	}
+	return live, err
 }
 
-func (e engine) ObserveServices(_ context.Context, name string) (*deploy.Live, error) {
+func (e engine) ObserveServices(_ context.Context, name string) (*deploy.LiveServices, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	e.w.instantly()
-	live := &deploy.Live{Stack: name, Services: map[string]swarm.Service{}, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
+	live := &deploy.LiveServices{Stack: name, Services: map[string]swarm.Service{}}
 	for name, spec := range e.w.live {
 		live.Services[name] = swarm.Service{ID: name, Spec: spec}
-	}
-	for name, made := range e.w.networks {
-		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
 	}
 	return live, e.w.engineErr
 }
 
 // Resolve leaves images as they are, unless the world says otherwise.
-func (e engine) Resolve(_ context.Context, live *deploy.Live, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e engine) Resolve(_ context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	e.w.mu.Lock()
 	resolve := e.w.resolve
 	e.w.mu.Unlock()

@@ -53,7 +53,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 		return nil
 	}
 	if plan.live == nil {
-		return errors.New("apply plan: it was read back from a record; plan again")
+		return errors.New("apply plan: Diff did not make it")
 	}
 	if err := valuesKnown(plan, want); err != nil {
 		return err

@@ -121,7 +121,7 @@ func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, f
 	if !ok {
 		return swarm.Service{}, nil, errGone
 	}
-	fresh := &Live{}
+	fresh := &LiveServices{}
 	fresh.networkNames, err = e.namesOfNetworks(ctx, map[string]swarm.Service{name: service})
 	return service, fresh.networkName, err
 }

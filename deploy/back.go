@@ -21,7 +21,7 @@ type Back struct {
 // run again: where one is there, it is left as it is, in whatever version, and
 // where it is not, it is not made. Where only is not empty, only those services,
 // by full name, go back, and all others are left as they are.
-func Backwards(live *Live, before *compose.Stack, only []string) Back {
+func Backwards(live *LiveServices, before *compose.Stack, only []string) Back {
 	stack, follow := *before, *before
 	stack.Services, follow.Services = map[string]swarm.ServiceSpec{}, map[string]swarm.ServiceSpec{}
 	back := Back{Stack: &stack, Follow: &follow}
@@ -78,7 +78,7 @@ func GoesBack(from, to *compose.Stack, only []string) bool {
 
 // Awake is the live state with cron services as many as they are when no rollout goes
 // on; an interrupted one has left those at 0 that asleep has the replicas of.
-func (l *Live) Awake(asleep map[string]uint64) *Live {
+func (l *LiveServices) Awake(asleep map[string]uint64) *LiveServices {
 	awake := *l
 	awake.Services = maps.Clone(l.Services)
 	for name, n := range asleep {
@@ -92,7 +92,7 @@ func (l *Live) Awake(asleep map[string]uint64) *Live {
 
 // left is the spec of a service that stays as it is, with its networks by their names:
 // their IDs are the engine's, and what is recorded outlives them.
-func left(spec swarm.ServiceSpec, live *Live) swarm.ServiceSpec {
+func left(spec swarm.ServiceSpec, live *LiveServices) swarm.ServiceSpec {
 	spec.TaskTemplate.Networks = canonicalNetworks(spec.TaskTemplate.Networks, live.networkName)
 	return spec
 }

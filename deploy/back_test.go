@@ -31,7 +31,7 @@ func newer(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }
 func backFrom(t *testing.T, lives, before *compose.Stack, only ...string) (deploy.Back, []string) {
 	t.Helper()
 	live := liveOf(lives)
-	back := deploy.Backwards(live, before, only)
+	back := deploy.Backwards(&live.LiveServices, before, only)
 	plan, err := deploy.Diff(live, back.Stack)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 
 // addServices plans the stack's services: what is missing is created, what
 // differs updated, and what nobody wants any more removed.
-func (p *Plan) addServices(live *Live, want *compose.Stack) {
+func (p *Plan) addServices(live *LiveServices, want *compose.Stack) {
 	for _, name := range keys(want.Services) {
 		spec := want.Services[name]
 		existing, ok := live.Services[name]
@@ -113,7 +113,7 @@ func modeName(mode swarm.ServiceMode) string {
 
 // releasePorts puts the services first that give up a port of the routing mesh
 // which another one takes: the engine refuses two services on one port.
-func (p *Plan) releasePorts(live *Live, want *compose.Stack) {
+func (p *Plan) releasePorts(live *LiveServices, want *compose.Stack) {
 	taken := portTakers(want)
 	for i := range p.Steps {
 		step := &p.Steps[i]
@@ -153,7 +153,7 @@ func meshPorts(spec swarm.ServiceSpec) []string {
 // addCron scales cron services down before the stack's other services change,
 // and brings them back as the last of the services. Where nothing but labels
 // changes, nothing is disturbed and they run on.
-func (p *Plan) addCron(live *Live, want *compose.Stack) {
+func (p *Plan) addCron(live *LiveServices, want *compose.Stack) {
 	disturbs := p.disturbs()
 	for i := range p.Steps {
 		step := &p.Steps[i]

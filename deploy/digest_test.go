@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -40,9 +41,17 @@ func TestDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var read deploy.Plan
+	var read deploy.RecordedPlan
 	if err := json.Unmarshal(text, &read); err != nil || read.Digest() != plans[2].Digest() {
 		t.Errorf("read back from JSON: %v", err)
+	}
+	if err := json.Unmarshal(text, &plans[2]); err == nil {
+		t.Error("a plan to apply can be read from JSON")
+	}
+	_, want := build("two")
+	recorded := deploy.Plan{RecordedPlan: read}
+	if err := connect(t, "unix:///nowhere").Apply(t.Context(), recorded, want, deploy.ApplyOptions{}); err == nil || !strings.Contains(err.Error(), "Diff did not make it") {
+		t.Errorf("a recorded plan is applied: %v", err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // not ask for keeps the running digest. So does what no registry tells of; an
 // image that did not run before then stays as it is written, and warnings say so.
 // The stack that is passed is left as it is.
-func (e *Engine) Resolve(ctx context.Context, live *Live, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	resolved := *want
 	resolved.Services = maps.Clone(want.Services)
 	wanted := map[string]bool{}

@@ -63,7 +63,7 @@ func newMemory(opts VerifyOptions) *memory {
 
 // judge says of every wanted service how it fares, and when to look again if
 // nothing happens.
-func (m *memory) judge(live *Live, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
+func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
 	if m.began.IsZero() {
 		m.began = m.now()
 		m.rememberOld(live, tasks)
@@ -88,7 +88,7 @@ func (m *memory) judge(live *Live, tasks map[string][]swarm.Task, want *compose.
 
 // rememberOld notes what had gone wrong with services that nobody has written
 // now: it is history.
-func (m *memory) rememberOld(live *Live, tasks map[string][]swarm.Task) {
+func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) {
 	for name, service := range live.Services {
 		if m.changed[name] {
 			continue

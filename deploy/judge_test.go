@@ -16,11 +16,11 @@ import (
 type scene struct {
 	t       *testing.T
 	stack   *compose.Stack
-	live    *deploy.Live
+	live    *deploy.LiveServices
 	tasks   []swarm.Task
 	now     time.Time
 	options deploy.VerifyOptions
-	judge   func(*deploy.Live, map[string][]swarm.Task, *compose.Stack) (deploy.Result, time.Duration)
+	judge   func(*deploy.LiveServices, map[string][]swarm.Task, *compose.Stack) (deploy.Result, time.Duration)
 	next    time.Duration
 }
 
@@ -33,7 +33,7 @@ func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene
 			change(s)
 		}
 	})
-	s := &scene{t: t, stack: stack, live: liveOf(stack), now: time.Unix(1e9, 0)}
+	s := &scene{t: t, stack: stack, live: &liveOf(stack).LiveServices, now: time.Unix(1e9, 0)}
 	s.options = deploy.VerifyOptions{Timeout: time.Minute, Changed: []string{"s_" + name}}
 	return s
 }

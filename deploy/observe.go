@@ -12,24 +12,28 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Live is what the engine holds of a stack, by the objects' full names: all that
-// carries the stack's label, and what stands under a name that the stack wants.
-type Live struct {
-	Stack      string
-	APIVersion string // as negotiated with the engine; "" when unknown
-
+// LiveServices is what the engine holds of a stack's services, by their full names.
+type LiveServices struct {
+	Stack    string
 	Services map[string]swarm.Service
-	Networks map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
-	Secrets  map[string]swarm.Secret
-	Configs  map[string]swarm.Config
 
 	networkNames map[string]string // by ID
-	servicesOnly bool
+}
+
+// Live is what the engine holds of a stack, by the objects' full names: all objects
+// with the stack's label, and those under a name that the stack wants.
+type Live struct {
+	LiveServices
+
+	APIVersion string                     // as negotiated with the engine; "" when unknown
+	Networks   map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
+	Secrets    map[string]swarm.Secret
+	Configs    map[string]swarm.Config
 }
 
 // networkName gives the name of the network that a live service's attachment
 // targets, which the engine stores as an ID.
-func (l *Live) networkName(target string) string {
+func (l *LiveServices) networkName(target string) string {
 	if name, ok := l.networkNames[target]; ok {
 		return name
 	}
@@ -41,10 +45,10 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	live := &Live{
-		Stack:    stack.Name,
-		Networks: map[string]network.Summary{},
-		Secrets:  map[string]swarm.Secret{},
-		Configs:  map[string]swarm.Config{},
+		LiveServices: LiveServices{Stack: stack.Name},
+		Networks:     map[string]network.Summary{},
+		Secrets:      map[string]swarm.Secret{},
+		Configs:      map[string]swarm.Config{},
 	}
 	reads := []func(context.Context, *Live, *compose.Stack) error{
 		e.readServices, e.readNetworks, e.readSecrets, e.readConfigs,
@@ -60,21 +64,18 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 
 // ObserveServices reads the services that carry the stack's label and nothing
 // else: one call, as long as the networks they use have been seen before.
-func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*Live, error) {
+func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*LiveServices, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	live := &Live{Stack: stackName, servicesOnly: true}
 	services, err := e.listServices(ctx, stackLabel(stackName))
 	if err != nil {
 		return nil, err
 	}
-	live.Services = services
-	live.networkNames, err = e.namesOfNetworks(ctx, services)
+	names, err := e.namesOfNetworks(ctx, services)
 	if err != nil {
 		return nil, err
 	}
-	live.APIVersion = e.api.ClientVersion()
-	return live, nil
+	return &LiveServices{Stack: stackName, Services: services, networkNames: names}, nil
 }
 
 func stackLabel(stackName string) filters.Args {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/docker/api/types/swarm"
+
 	"coin.internal/coin-agent/compose"
 )
 
@@ -91,10 +93,9 @@ func (s Step) LabelsOnly() bool {
 	})
 }
 
-// Plan is what has to be written, in the order of application, so that the live
-// state becomes the wanted one. A plan that was read back from JSON can be shown
-// but not applied.
-type Plan struct {
+// RecordedPlan is a plan as the history keeps it: it can be shown and compared, but
+// not applied.
+type RecordedPlan struct {
 	Stack string `json:"stack"`
 	Steps []Step `json:"steps"`
 
@@ -103,16 +104,28 @@ type Plan struct {
 	Adopted []string `json:"adopted,omitempty"`
 	// Warnings tell what differs and is left as it is.
 	Warnings []string `json:"warnings,omitempty"`
+}
 
-	live  *Live
-	waves map[string]int // of all wanted services; nil where there is but one
+// Plan is what Diff gives and Apply takes: what to write, in the order of
+// application, so that the live state becomes the wanted one. Its JSON is the JSON of
+// its RecordedPlan.
+type Plan struct {
+	RecordedPlan
+
+	live  *Live          // nil if Diff did not make the plan
+	waves map[string]int // the wave of each wanted service; nil if there is one wave
+}
+
+// UnmarshalJSON refuses: what is read from JSON is a RecordedPlan.
+func (p *Plan) UnmarshalJSON([]byte) error {
+	return errors.New("a recorded plan cannot be applied: read it into a RecordedPlan")
 }
 
 // Empty tells whether there is nothing to write.
-func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+func (p RecordedPlan) Empty() bool { return len(p.Steps) == 0 }
 
 // Changed lists the services that the plan creates or updates, sorted.
-func (p Plan) Changed() []string {
+func (p RecordedPlan) Changed() []string {
 	var names []string
 	for _, step := range p.Steps {
 		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown {
@@ -125,7 +138,7 @@ func (p Plan) Changed() []string {
 
 // Digest identifies what the plan does: the same wanted stack and live state give
 // the same digest.
-func (p Plan) Digest() string {
+func (p RecordedPlan) Digest() string {
 	steps := slices.Clone(p.Steps)
 	for i := range steps {
 		steps[i].Tasks = 0
@@ -156,9 +169,6 @@ func sumOf(written any) string {
 // stands in under their name, and fields that the engine does not know. It needs
 // no secret values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
-	if live.servicesOnly {
-		return Plan{}, errors.New("plan stack: only its services were observed")
-	}
 	refused := slices.Concat(
 		conflicts(live, want),
 		missingExternals(live, want),
@@ -169,27 +179,65 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	if len(refused) > 0 {
 		return Plan{}, errors.Join(refused...)
 	}
-	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
+	plan := Plan{RecordedPlan: RecordedPlan{Stack: want.Name, Steps: []Step{}}, live: live}
+	services := &live.LiveServices
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
-	plan.addServices(live, want)
-	plan.addCron(live, want)
-	plan.addWaves(live, want)
-	plan.countTasks(live, want)
+	plan.addServices(services, want)
+	plan.addCron(services, want)
+	plan.addWaves(services, want)
+	plan.countTasks(services, want)
 	plan.sort()
 	return plan, nil
 }
 
-// Drift tells how the live services differ from the applied ones. The stack may
-// come from the agent's state file, without secret values, and live from
-// ObserveServices. It is for showing: a plan to apply would stop cron services
-// first, which is no difference.
-func Drift(live *Live, applied *compose.Stack) Plan {
-	plan := Plan{Stack: applied.Name, Steps: []Step{}, live: live}
+// Drift gives the steps that would make the live services equal to the applied ones;
+// none if they are equal. The stack may come from the agent's state file, without
+// secret values. The steps are for showing: a plan to apply would scale cron services
+// down first, which is not a difference.
+func Drift(live *LiveServices, applied *compose.Stack) []Step {
+	plan := Plan{RecordedPlan: RecordedPlan{Stack: applied.Name}}
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
 	plan.sort()
-	return plan
+	return plan.Steps
+}
+
+// countTasks notes how many tasks each step replaces, starts or stops.
+func (p *Plan) countTasks(live *LiveServices, want *compose.Stack) {
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.Kind != Service || !step.Restarts {
+			continue
+		}
+		existing, is := live.Services[step.Name]
+		spec, wanted := want.Services[step.Name]
+		now, then := desired(existing.Spec, existing.ServiceStatus), desired(spec, existing.ServiceStatus)
+		switch {
+		case !is:
+			step.Tasks = then
+		case !wanted, step.Action != Update:
+			step.Tasks = now
+		default:
+			step.Tasks = min(now, then)
+		}
+	}
+}
+
+// desired is how many tasks a service should have: as its spec says, or, where
+// that depends on the nodes, as the engine counts them: 0 for a global service that
+// is not there yet.
+func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
+	switch {
+	case spec.Mode.Global != nil || spec.Mode.GlobalJob != nil:
+		if status == nil {
+			return 0
+		}
+		return status.DesiredTasks
+	case spec.Mode.ReplicatedJob != nil:
+		return *canonicalMode(spec.Mode).ReplicatedJob.TotalCompletions
+	}
+	return replicas(spec)
 }
 
 func (p *Plan) sort() {

@@ -56,7 +56,7 @@ func (s *shelf) plan(t *testing.T, resolve compose.Resolve) (*compose.Stack, dep
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, warnings, err := s.engine.Resolve(t.Context(), live, s.stack)
+	stack, warnings, err := s.engine.Resolve(t.Context(), &live.LiveServices, s.stack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func (s *shelf) drifts(t *testing.T, applied *compose.Stack) []deploy.Step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return deploy.Drift(live, recalled).Steps
+	return deploy.Drift(live, recalled)
 }
 
 func TestTagsBecomeDigests(t *testing.T) {

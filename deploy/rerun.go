@@ -20,7 +20,7 @@ const restartCounter = "TaskTemplate.ForceUpdate"
 // with 0 for its very spec, tasks that are not started again, and updates that it has
 // paused half way. It reads the tasks of services that may be so and do not differ from
 // what is wanted, and nothing where there are none.
-func (e *Engine) Rerun(ctx context.Context, live *Live, want *compose.Stack) (*compose.Stack, error) {
+func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, error) {
 	filter := filters.NewArgs()
 	var same []string
 	jobs := OneShots(want)
@@ -68,7 +68,7 @@ func stopped(service swarm.Service) bool {
 
 // Again gives the wanted stack with those services made to run again that the plan,
 // which may come from a record, runs again.
-func (p Plan) Again(want *compose.Stack) *compose.Stack {
+func (p RecordedPlan) Again(want *compose.Stack) *compose.Stack {
 	counters := map[string]uint64{}
 	for _, step := range p.Steps {
 		for _, change := range step.Changes {

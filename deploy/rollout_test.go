@@ -72,8 +72,8 @@ func TestRolloutFromNothingThenNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if drift := deploy.Drift(live, stack); !drift.Empty() {
-		t.Errorf("drift: %+v", drift.Steps)
+	if drift := deploy.Drift(live, stack); len(drift) > 0 {
+		t.Errorf("drift: %+v", drift)
 	}
 	if calls := recorder.Calls(); len(calls) != 1 {
 		t.Errorf("an idle look took %v", calls)

@@ -28,7 +28,7 @@ func (s ServiceStatus) Lacks() bool {
 
 // Summarise lists the live services, sorted by name, from what one look at them
 // has told already.
-func Summarise(live *Live) []ServiceStatus {
+func Summarise(live *LiveServices) []ServiceStatus {
 	statuses := make([]ServiceStatus, 0, len(live.Services))
 	for _, name := range keys(live.Services) {
 		service := live.Services[name]

@@ -152,7 +152,7 @@ func (r Result) finished() bool {
 }
 
 // look reads the services and their tasks: two calls, whatever their number.
-func (e *Engine) look(ctx context.Context, want *compose.Stack) (*Live, map[string][]swarm.Task, error) {
+func (e *Engine) look(ctx context.Context, want *compose.Stack) (*LiveServices, map[string][]swarm.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	live, err := e.ObserveServices(ctx, want.Name)

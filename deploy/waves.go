@@ -95,7 +95,7 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 
 // addWaves puts the steps of services into waves, where there is more than one, and
 // where more than labels changes.
-func (p *Plan) addWaves(live *Live, want *compose.Stack) {
+func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
 	if !p.disturbs() {
 		return
 	}
@@ -127,7 +127,7 @@ func (p *Plan) addWaves(live *Live, want *compose.Stack) {
 
 // waitForPorts moves a service to the wave of the one that it takes a published
 // port over from, where that is later: the engine refuses two services on one port.
-func (p *Plan) waitForPorts(live *Live, want *compose.Stack, waves map[string]int) {
+func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[string]int) {
 	takers := portTakers(want)
 	for moved := true; moved; {
 		moved = false
@@ -149,7 +149,7 @@ func (p *Plan) waitForPorts(live *Live, want *compose.Stack, waves map[string]in
 
 // releaseInWaves has what is removed, and holds a port that another one takes,
 // removed in that one's wave.
-func (p *Plan) releaseInWaves(live *Live, want *compose.Stack) {
+func (p *Plan) releaseInWaves(live *LiveServices, want *compose.Stack) {
 	takers := portTakers(want)
 	for i := range p.Steps {
 		step := &p.Steps[i]
@@ -197,7 +197,7 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 }
 
 // severalWaves tells whether services of more than one wave are written.
-func (p Plan) severalWaves() bool {
+func (p RecordedPlan) severalWaves() bool {
 	first := 0
 	for _, step := range p.Steps {
 		if first == 0 {
@@ -211,7 +211,7 @@ func (p Plan) severalWaves() bool {
 }
 
 // after says what a wave waits for, for people: "" for the first of the plan.
-func (p Plan) after(wave int) string {
+func (p RecordedPlan) after(wave int) string {
 	for _, step := range p.Steps {
 		if step.Wave > 0 && step.Wave < wave {
 			return ", once what is in the waves before it is well"

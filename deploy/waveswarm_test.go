@@ -116,7 +116,7 @@ func TestAMigrationThatSucceededIsNotRunAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := engine.Rerun(t.Context(), live, stack)
+	again, err := engine.Rerun(t.Context(), &live.LiveServices, stack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestAMigrationThatSucceededIsNotRunAgain(t *testing.T) {
 	}
 	delete(stack.Services, stack.Name+"_migrate")
 	recorder.Reset()
-	if _, err := engine.Rerun(t.Context(), live, stack); err != nil || len(recorder.Calls()) > 0 {
+	if _, err := engine.Rerun(t.Context(), &live.LiveServices, stack); err != nil || len(recorder.Calls()) > 0 {
 		t.Errorf("without jobs: %v, %v", recorder.Calls(), err)
 	}
 }

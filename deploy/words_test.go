@@ -63,7 +63,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-func texts(plan deploy.Plan) []string {
+func texts(plan deploy.RecordedPlan) []string {
 	var list []string
 	for _, line := range plan.Lines() {
 		text, _, _ := strings.Cut(line.Text, "; plan ")
@@ -123,7 +123,7 @@ func TestLines(t *testing.T) {
 		"remove service s_gone (stops 2 tasks)",
 		"2 services, 1 secret created; 5 services updated (3 tasks of 1 service restart, 1 label-only); " +
 			"1 service replaced (1 task of 1 service restarts); 1 service removed; 1 cron service paused meanwhile",
-	}, texts(plan)); diff != "" {
+	}, texts(plan.RecordedPlan)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff("2 services, 1 secret to create", plan.Intent()[:30]); diff != "" {
@@ -133,7 +133,7 @@ func TestLines(t *testing.T) {
 
 func TestLinesOfNothing(t *testing.T) {
 	plan, err := deploy.Diff(liveOf(newStack("s")), newStack("s"))
-	if diff := cmp.Diff([]string{"no difference: the stack s is what the repository says"}, texts(plan)); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"no difference: the stack s is what the repository says"}, texts(plan.RecordedPlan)); err != nil || diff != "" {
 		t.Error(diff, err)
 	}
 }

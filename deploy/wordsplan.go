@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/api/types/swarm"
-
 	"coin.internal/coin-agent/compose"
 )
 
@@ -32,7 +30,7 @@ type Line struct {
 // Lines says the plan as people read it, in order of application. It is the one
 // rendering of a plan: `agent diff`, `agent sync --dry-run` and the documentation
 // have it.
-func (p Plan) Lines() []Line {
+func (p RecordedPlan) Lines() []Line {
 	var lines []Line
 	add := func(tone Tone, format string, args ...any) {
 		lines = append(lines, Line{tone, fmt.Sprintf(format, args...)})
@@ -71,7 +69,7 @@ func (p Plan) Lines() []Line {
 }
 
 // takenOver parts the adopted services by whether their tasks restart.
-func (p Plan) takenOver() (still, restarting []string) {
+func (p RecordedPlan) takenOver() (still, restarting []string) {
 	for _, name := range p.Adopted {
 		if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == Service && s.Name == name && s.Restarts && s.Action != ScaleDown }) {
 			restarting = append(restarting, name)
@@ -177,12 +175,12 @@ var participles = []struct {
 
 // Summary says in one line what the plan comes to, as if it were done: "1 service,
 // 2 secrets created; 3 services updated (5 tasks of 2 services restart, 1 label-only)".
-func (p Plan) Summary() string { return p.summary(false) }
+func (p RecordedPlan) Summary() string { return p.summary(false) }
 
 // Intent is Summary for a plan that is still to be applied: "1 service to create".
-func (p Plan) Intent() string { return p.summary(true) }
+func (p RecordedPlan) Intent() string { return p.summary(true) }
 
-func (p Plan) summary(ahead bool) string {
+func (p RecordedPlan) summary(ahead bool) string {
 	if p.Empty() {
 		return "nothing to change"
 	}
@@ -203,7 +201,7 @@ func (p Plan) summary(ahead bool) string {
 }
 
 // objects counts the objects of an action by kind.
-func (p Plan) objects(action Action) string {
+func (p RecordedPlan) objects(action Action) string {
 	var objects []string
 	for _, kind := range []Kind{Service, Secret, Config, Network} {
 		count := uint64(0)
@@ -220,7 +218,7 @@ func (p Plan) objects(action Action) string {
 }
 
 // consequences says what updates do to tasks.
-func (p Plan) consequences(action Action) string {
+func (p RecordedPlan) consequences(action Action) string {
 	if action != Update && action != Replace {
 		return ""
 	}
@@ -254,13 +252,13 @@ func (p Plan) consequences(action Action) string {
 
 // comesBack says that a step does no more than bring a cron service back that the
 // plan has scaled down before.
-func (p Plan) comesBack(step Step) bool {
+func (p RecordedPlan) comesBack(step Step) bool {
 	down := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == ScaleDown && s.Name == step.Name })
 	return down && step.Action == Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
 }
 
 // paused counts the cron services that do nothing but stop and come back.
-func (p Plan) paused() uint64 {
+func (p RecordedPlan) paused() uint64 {
 	count := uint64(0)
 	for _, step := range p.Steps {
 		if p.comesBack(step) {
@@ -277,43 +275,6 @@ func counted(n uint64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// countTasks notes how many tasks each step replaces, starts or stops.
-func (p *Plan) countTasks(live *Live, want *compose.Stack) {
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.Kind != Service || !step.Restarts {
-			continue
-		}
-		existing, is := live.Services[step.Name]
-		spec, wanted := want.Services[step.Name]
-		now, then := desired(existing.Spec, existing.ServiceStatus), desired(spec, existing.ServiceStatus)
-		switch {
-		case !is:
-			step.Tasks = then
-		case !wanted, step.Action != Update:
-			step.Tasks = now
-		default:
-			step.Tasks = min(now, then)
-		}
-	}
-}
-
-// desired is how many tasks a service should have: as its spec says, or, where
-// that depends on the nodes, as the engine counts them: 0 for a global service that
-// is not there yet.
-func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
-	switch {
-	case spec.Mode.Global != nil || spec.Mode.GlobalJob != nil:
-		if status == nil {
-			return 0
-		}
-		return status.DesiredTasks
-	case spec.Mode.ReplicatedJob != nil:
-		return *canonicalMode(spec.Mode).ReplicatedJob.TotalCompletions
-	}
-	return replicas(spec)
-}
-
 // Document is a plan for machines, as `agent diff -o json` prints it: the plan's
 // own fields (stack, steps, adopted, warnings), and beside them
 //
@@ -327,12 +288,12 @@ func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
 // engine's spec), old and new, "" where it is not set. What looks secret is ***,
 // and old and new are equal where they differ in what is hidden alone.
 type Document struct {
-	Plan
+	RecordedPlan
 	Digest  string `json:"digest"`
 	Summary string `json:"summary"`
 }
 
 // Document gives the plan for machines.
-func (p Plan) Document() Document {
-	return Document{Plan: p, Digest: p.Digest(), Summary: p.Summary()}
+func (p RecordedPlan) Document() Document {
+	return Document{RecordedPlan: p, Digest: p.Digest(), Summary: p.Summary()}
 }

@@ -44,7 +44,7 @@ func (r *Report) AddHistory(node string, syncs []state.Sync) {
 
 // createdBy lists the secrets that a sync created.
 func createdBy(sync state.Sync) map[string]bool {
-	var plan deploy.Plan
+	var plan deploy.RecordedPlan
 	created := map[string]bool{}
 	if json.Unmarshal(sync.Plan, &plan) != nil {
 		return created // a sync that wrote nothing has none

@@ -56,7 +56,7 @@ func (r *rollbackReport) without() []string {
 // restarted lists the services whose tasks the rollout or the way back replaces.
 func (r *rollbackReport) restarted() []string {
 	var names []string
-	for _, plan := range []*deploy.Plan{r.plan, r.wayBack} {
+	for _, plan := range []*deploy.RecordedPlan{r.plan, r.wayBack} {
 		if plan == nil {
 			continue
 		}

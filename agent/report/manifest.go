@@ -54,17 +54,17 @@ type Manifest struct {
 	Stages       []StageTime   `json:"stages"`
 	AgentVersion string        `json:"agent_version"`
 
-	PlanDigest string           `json:"plan_digest,omitempty"`
-	Plan       *deploy.Plan     `json:"plan,omitempty"` // what looks secret is ***
-	Services   []Service        `json:"services"`
-	Secrets    []state.Version  `json:"secrets"` // versions, by their names in Swarm
-	Configs    []state.Version  `json:"configs"`
-	Checks     []checks.Result  `json:"checks"`
-	Gates      []state.Gate     `json:"gates"`
-	Approval   *state.Approval  `json:"approval,omitempty"`
-	Migration  *state.Migration `json:"migration,omitempty"`
-	Rollback   *state.Rollback  `json:"rollback,omitempty"`
-	Warnings   []string         `json:"warnings"`
+	PlanDigest string               `json:"plan_digest,omitempty"`
+	Plan       *deploy.RecordedPlan `json:"plan,omitempty"` // what looks secret is ***
+	Services   []Service            `json:"services"`
+	Secrets    []state.Version      `json:"secrets"` // versions, by their names in Swarm
+	Configs    []state.Version      `json:"configs"`
+	Checks     []checks.Result      `json:"checks"`
+	Gates      []state.Gate         `json:"gates"`
+	Approval   *state.Approval      `json:"approval,omitempty"`
+	Migration  *state.Migration     `json:"migration,omitempty"`
+	Rollback   *state.Rollback      `json:"rollback,omitempty"`
+	Warnings   []string             `json:"warnings"`
 }
 
 // StageTime is when a stage began last, and how long it took.
@@ -145,11 +145,11 @@ func deployedBy(sync *state.Sync) string {
 
 // record is what a sync's record holds in JSON, read.
 type record struct {
-	plan     *deploy.Plan
+	plan     *deploy.RecordedPlan
 	services []deploy.ServiceResult
 	checks   []checks.Result
 
-	wayBack  *deploy.Plan // of its rollback
+	wayBack  *deploy.RecordedPlan // of its rollback
 	restored []deploy.ServiceResult
 	asked    []checks.Result // after the rollback
 }

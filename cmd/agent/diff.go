@@ -37,11 +37,11 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, live, stack)
+	stack, unresolved, err := engine.Resolve(ctx, &live.LiveServices, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live, stack); err != nil {
+	if stack, err = engine.Rerun(ctx, &live.LiveServices, stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
@@ -52,7 +52,7 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if output == "json" {
 		err = printJSON(a.stdout, plan.Document())
 	} else {
-		a.printPlan(plan)
+		a.printPlan(plan.RecordedPlan)
 	}
 	if err == nil && !plan.Empty() {
 		err = errDifferent
@@ -64,7 +64,7 @@ var toneColours = map[deploy.Tone]string{
 	deploy.Adding: green, deploy.Editing: yellow, deploy.Taking: red, deploy.Quiet: dim, deploy.Warning: yellow,
 }
 
-func (a *app) printPlan(plan deploy.Plan) {
+func (a *app) printPlan(plan deploy.RecordedPlan) {
 	p := newPrinter(a.stdout)
 	for _, line := range plan.Lines() {
 		text := line.Text

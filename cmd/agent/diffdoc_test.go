@@ -59,7 +59,7 @@ func TestReferenceDiff(t *testing.T) {
 	checkDocument(t, diffFile, strings.NewReplacer(l.stack, "sbxapp3", first, "6e02de90c1", second, "f55e9963c6").Replace(doc.b.String()))
 
 	plan := decode[deploy.Document](t, l.mustRun(exitDifferent, nil, "diff", "-o", "json"))
-	if len(plan.Steps) < 3 || plan.Digest != plan.Plan.Digest() || plan.Summary != plan.Plan.Summary() {
+	if len(plan.Steps) < 3 || plan.Digest != plan.RecordedPlan.Digest() || plan.Summary != plan.RecordedPlan.Summary() {
 		t.Errorf("as JSON: %+v", plan)
 	}
 }
