@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -168,7 +169,7 @@ func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
 func driftOf(step deploy.Step) string {
 	labels := make([]string, 0, len(step.Changes))
 	for _, change := range step.Changes {
-		labels = append(labels, change.Label())
+		labels = append(labels, report.ChangeLabel(change))
 	}
 	text := fmt.Sprintf("%s %s: ", step.Kind, step.Name)
 	if len(labels) == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -12,11 +13,11 @@ func summarise(plan deploy.RecordedPlan) string {
 	if plan.Empty() {
 		return "in sync: nothing to change"
 	}
-	return plan.Summary()
+	return report.PlanSummary(plan)
 }
 
 // planned is summarise for a plan that is still to be applied.
-func planned(plan deploy.Plan) string { return plan.Intent() }
+func planned(plan deploy.Plan) string { return report.PlanIntent(plan.RecordedPlan) }
 
 func count(n int, what string) string {
 	if n == 1 {

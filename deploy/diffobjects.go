@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -30,7 +31,7 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 		if differing := networkChanges(existing, options); len(differing) > 0 {
 			p.Warnings = append(p.Warnings, fmt.Sprintf(
 				"network %s exists and differs (%s); the engine cannot change a network: remove the stack's services and the network to have it made anew",
-				name, phrases(differing)))
+				name, listed(differing)))
 		}
 	}
 }
@@ -62,7 +63,7 @@ func (p *Plan) warnOfLabels(kind Kind, name string, live, want map[string]string
 	want = unmarked(want)
 	if differing := mapChanges("Labels", among(live, want), want); len(differing) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with other labels (%s) and is left as it is: %s",
-			kind, name, phrases(differing), raiseHint(variable)))
+			kind, name, listed(differing), raiseHint(variable)))
 	}
 }
 
@@ -108,10 +109,11 @@ func mapChanges(path string, live, want map[string]string) []Change {
 	return w.changes
 }
 
-func phrases(changes []Change) string {
+// listed gives the changes in one line, by the engine's names of the fields.
+func listed(changes []Change) string {
 	texts := make([]string, 0, len(changes))
 	for _, change := range changes {
-		texts = append(texts, strings.TrimPrefix(change.Words(), "~ "))
+		texts = append(texts, fmt.Sprintf("%s: %s -> %s", change.Path, cmp.Or(change.Old, "not set"), cmp.Or(change.New, "not set")))
 	}
 	return strings.Join(texts, "; ")
 }

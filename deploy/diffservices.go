@@ -58,7 +58,7 @@ func endsInRollback(stack string, live, want swarm.ServiceSpec, networkName func
 func creation(name string, spec swarm.ServiceSpec) Step {
 	step := Step{Action: Create, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices}
 	if spec.TaskTemplate.ContainerSpec != nil {
-		step.Changes = []Change{{Path: imagePath, New: spec.TaskTemplate.ContainerSpec.Image}}
+		step.Changes = []Change{{Path: "TaskTemplate.ContainerSpec.Image", New: spec.TaskTemplate.ContainerSpec.Image}}
 	}
 	if mode := modeName(spec.Mode); mode != "replicated" {
 		step.Changes = append(step.Changes, Change{Path: "Mode", New: mode})

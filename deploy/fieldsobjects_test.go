@@ -74,7 +74,8 @@ func TestOptionsOfOverlay(t *testing.T) {
 		t.Errorf("differs at once: %v", changes)
 	}
 	want.Options = nil
-	if changes := deploy.NetworkChanges(live, want); len(changes) != 1 || changes[0].Words() != `- driver_opts[encrypted]: ""` {
+	gone := deploy.Change{Path: "DriverOpts[encrypted]", Old: `""`}
+	if changes := deploy.NetworkChanges(live, want); len(changes) != 1 || changes[0] != gone {
 		t.Errorf("changes: %v", changes)
 	}
 	lives, wants := newStack("s"), newStack("s")
@@ -83,7 +84,7 @@ func TestOptionsOfOverlay(t *testing.T) {
 	network.Attachable, network.Labels = true, map[string]string{compose.LabelStack: "s", "a": "1"}
 	seen.Networks["s_default"] = network
 	plan, err := deploy.Diff(seen, wants)
-	const says = "network s_default exists and differs (attachable: true -> false; - label a: 1); the engine cannot change a network"
+	const says = "network s_default exists and differs (Attachable: true -> false; Labels[a]: 1 -> not set); the engine cannot change a network"
 	if err != nil || len(plan.Warnings) != 1 || !strings.HasPrefix(plan.Warnings[0], says) {
 		t.Errorf("warnings %v, %v", plan.Warnings, err)
 	}

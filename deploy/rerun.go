@@ -98,7 +98,7 @@ func withCounters(want *compose.Stack, counters map[string]uint64) *compose.Stac
 	return &counting
 }
 
-// runsAgain tells whether a step is there for no more than to run a service again.
-func (s Step) runsAgain() bool {
+// RunsAgain tells whether a step does no more than run a service again.
+func (s Step) RunsAgain() bool {
 	return len(s.Changes) == 1 && s.Changes[0].Path == restartCounter
 }

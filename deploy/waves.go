@@ -29,7 +29,11 @@ func (w Wave) Err(result Result) error {
 	if err == nil {
 		return nil
 	}
-	left := fmt.Sprintf("wave %d was not begun, %s untouched", w.Number, counted(uint64(len(w.Later)), "service"))
+	untouched := "1 service"
+	if n := len(w.Later); n != 1 {
+		untouched = fmt.Sprintf("%d services", n)
+	}
+	left := fmt.Sprintf("wave %d was not begun, %s untouched", w.Number, untouched)
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left
@@ -194,30 +198,6 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 		stops = append(stops, stop)
 	}
 	return stops
-}
-
-// severalWaves tells whether services of more than one wave are written.
-func (p RecordedPlan) severalWaves() bool {
-	first := 0
-	for _, step := range p.Steps {
-		if first == 0 {
-			first = step.Wave
-		}
-		if step.Wave > first {
-			return true
-		}
-	}
-	return false
-}
-
-// after says what a wave waits for, for people: "" for the first of the plan.
-func (p RecordedPlan) after(wave int) string {
-	for _, step := range p.Steps {
-		if step.Wave > 0 && step.Wave < wave {
-			return ", once what is in the waves before it is well"
-		}
-	}
-	return ""
 }
 
 // before lists the services of the waves before one, without those that have

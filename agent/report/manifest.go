@@ -1,6 +1,6 @@
-// Package report makes documents of what a sync has left on record: its deployment
-// manifest, for machines, and the report of its rollback, in Markdown. The same record
-// gives the same bytes, and nothing else is asked.
+// Package report makes the words about a record: a plan as people read it, the
+// deployment manifest of a sync, for machines, and the report of its rollback, in
+// Markdown. The same record gives the same bytes; the package reads nothing else.
 package report
 
 import (

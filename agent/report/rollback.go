@@ -153,7 +153,7 @@ func (r *rollbackReport) actions() {
 	}
 	if r.wayBack != nil {
 		lines := make([]string, 0, len(r.wayBack.Steps))
-		for _, line := range r.wayBack.Lines() {
+		for _, line := range PlanLines(*r.wayBack) {
 			lines = append(lines, line.Text)
 		}
 		r.code(lines)

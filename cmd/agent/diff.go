@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -50,7 +51,7 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
 	if output == "json" {
-		err = printJSON(a.stdout, plan.Document())
+		err = printJSON(a.stdout, report.NewPlanDocument(plan.RecordedPlan))
 	} else {
 		a.printPlan(plan.RecordedPlan)
 	}
@@ -60,13 +61,13 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	return err
 }
 
-var toneColours = map[deploy.Tone]string{
-	deploy.Adding: green, deploy.Editing: yellow, deploy.Taking: red, deploy.Quiet: dim, deploy.Warning: yellow,
+var toneColours = map[report.Tone]string{
+	report.ToneAdd: green, report.ToneUpdate: yellow, report.ToneRemove: red, report.ToneQuiet: dim, report.ToneWarning: yellow,
 }
 
 func (a *app) printPlan(plan deploy.RecordedPlan) {
 	p := newPrinter(a.stdout)
-	for _, line := range plan.Lines() {
+	for _, line := range report.PlanLines(plan) {
 		text := line.Text
 		if colour, ok := toneColours[line.Tone]; ok {
 			text = p.paint(colour, text)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -58,8 +59,8 @@ func TestReferenceDiff(t *testing.T) {
 	doc.diff(exitDifferent)
 	checkDocument(t, diffFile, strings.NewReplacer(l.stack, "sbxapp3", first, "6e02de90c1", second, "f55e9963c6").Replace(doc.b.String()))
 
-	plan := decode[deploy.Document](t, l.mustRun(exitDifferent, nil, "diff", "-o", "json"))
-	if len(plan.Steps) < 3 || plan.Digest != plan.RecordedPlan.Digest() || plan.Summary != plan.RecordedPlan.Summary() {
+	plan := decode[report.PlanDocument](t, l.mustRun(exitDifferent, nil, "diff", "-o", "json"))
+	if len(plan.Steps) < 3 || plan.Digest != plan.RecordedPlan.Digest() || plan.Summary != report.PlanSummary(plan.RecordedPlan) {
 		t.Errorf("as JSON: %+v", plan)
 	}
 }

@@ -35,7 +35,7 @@ func printShown(p printer, sync *state.Sync, m *report.Manifest) {
 	}
 	if m.Plan != nil && !m.Plan.Empty() {
 		p.line("")
-		for _, line := range m.Plan.Lines() {
+		for _, line := range report.PlanLines(*m.Plan) {
 			p.line("  %s", p.paint(toneColours[line.Tone], printable(line.Text)))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -282,7 +283,7 @@ func driftText(step deploy.Step) string {
 	}
 	fields := make([]string, 0, len(step.Changes))
 	for _, change := range step.Changes {
-		fields = append(fields, change.Label())
+		fields = append(fields, report.ChangeLabel(change))
 	}
 	return strings.Join(fields, ", ")
 }

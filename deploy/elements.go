@@ -101,7 +101,7 @@ func mountText(m mount.Mount) string {
 		notes = append(notes, "propagation "+string(b.Propagation))
 	}
 	if t := m.TmpfsOptions; t != nil && t.SizeBytes > 0 {
-		notes = append(notes, "size "+size(t.SizeBytes))
+		notes = append(notes, "size "+Size(t.SizeBytes))
 	}
 	return withOptions(strings.TrimSpace(string(m.Type)+" "+m.Source), options, notes)
 }
@@ -113,36 +113,8 @@ func nonEmpty(text string) []string {
 	return []string{text}
 }
 
-// valueWords renders a value as a person would write it: short digests, cpus,
-// sizes.
-func valueWords(path, value string) string {
-	switch {
-	case strings.HasSuffix(path, "ContainerSpec.Image"):
-		return shortDigest(value)
-	case strings.HasSuffix(path, ".NanoCPUs"):
-		if nano, err := strconv.ParseFloat(value, 64); err == nil {
-			return strconv.FormatFloat(nano/1e9, 'f', -1, 64)
-		}
-	case strings.HasSuffix(path, "Bytes"):
-		if count, err := strconv.ParseInt(value, 10, 64); err == nil {
-			return size(count)
-		}
-	}
-	return value
-}
-
-// shortDigest cuts the digest of an image reference to what tells it apart.
-func shortDigest(image string) string {
-	const shown = 12
-	name, digest, ok := strings.Cut(image, "@sha256:")
-	if !ok || len(digest) <= shown {
-		return image
-	}
-	return name + "@sha256:" + digest[:shown] + "…"
-}
-
-// size is a number of bytes as compose files have it.
-func size(bytes int64) string {
+// Size writes a number of bytes as compose files do: 64M.
+func Size(bytes int64) string {
 	for _, unit := range []struct {
 		name  string
 		bytes int64

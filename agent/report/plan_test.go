@@ -1,4 +1,4 @@
-package deploy_test
+package report_test
 
 import (
 	"strings"
@@ -8,12 +8,14 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
 )
 
-// TestWords says each kind of change as the compose file has it.
-func TestWords(t *testing.T) {
+// TestChangeText says each kind of change as the compose file has it.
+func TestChangeText(t *testing.T) {
 	const container = "TaskTemplate.ContainerSpec."
 	digest := "@sha256:" + strings.Repeat("a", 64)
 	for _, test := range []struct{ path, old, new, want string }{
@@ -21,6 +23,8 @@ func TestWords(t *testing.T) {
 		{container + "Env[BY_HAND]", "1", "", "- env BY_HAND: 1"},
 		{container + "Env[NEW]", "", `""`, `+ env NEW: ""`},
 		{container + "Env[TOKEN]", "***", "***", "~ env TOKEN: *** -> *** (differs)"},
+		{container + "Args", `["--key","***"]`, `["--key","***"]`, `~ command: ["--key","***"] -> ["--key","***"] (differs)`},
+		{"Labels[a.basicauth.users]", "***", "***", "~ label a.basicauth.users: *** -> *** (differs)"},
 		{container + "Image", "app:1", "app:2" + digest, "~ image: app:1 -> app:2@sha256:aaaaaaaaaaaa…"},
 		{container + "Secrets[db_access].SecretName", "db_access.1", "db_access.2", "~ secret db_access: 1 -> 2"},
 		{container + "Secrets[db_access].SecretName", "sbx_db_access.1", "sbx_db_access.2", "~ secret sbx_db_access: 1 -> 2"},
@@ -55,9 +59,10 @@ func TestWords(t *testing.T) {
 		{"Mode.Replicated.Replicas", "1", "3", "~ replicas: 1 -> 3"},
 		{"UpdateConfig.MaxFailureRatio", "0", "0.5", "~ update_config.max_failure_ratio: 0 -> 0.5"},
 		{"Labels[traefik.enable]", "", "true", "+ label traefik.enable: true"},
+		{"DriverOpts[encrypted]", `""`, "", `- driver_opts[encrypted]: ""`},
 	} {
 		change := deploy.Change{Path: test.path, Old: test.old, New: test.new}
-		if got := change.Words(); got != test.want {
+		if got := report.ChangeText(change); got != test.want {
 			t.Errorf("%s: %q, want %q", test.path, got, test.want)
 		}
 	}
@@ -65,16 +70,52 @@ func TestWords(t *testing.T) {
 
 func texts(plan deploy.RecordedPlan) []string {
 	var list []string
-	for _, line := range plan.Lines() {
+	for _, line := range report.PlanLines(plan) {
 		text, _, _ := strings.Cut(line.Text, "; plan ")
 		list = append(list, strings.Join(strings.Fields(text), " "))
 	}
 	return list
 }
 
-// TestLines reads a plan with every action in it.
-func TestLines(t *testing.T) {
-	lives, wants := newStack("s"), newStack("s")
+const (
+	owner  = "sandbox/node3"
+	image1 = "coin/app:1"
+	image2 = "coin/app:2"
+)
+
+func newStack() *compose.Stack {
+	return &compose.Stack{Name: "s", Owner: owner, Services: map[string]swarm.ServiceSpec{}}
+}
+
+// add puts a service into the stack that serves with image1, changed by change.
+func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
+	name := "s_" + short
+	spec := swarm.ServiceSpec{
+		Annotations: swarm.Annotations{Name: name, Labels: map[string]string{
+			compose.LabelStack: "s", compose.LabelOwner: owner, compose.LabelImage: image1,
+		}},
+		TaskTemplate: swarm.TaskSpec{ContainerSpec: &swarm.ContainerSpec{Image: image1}},
+	}
+	if change != nil {
+		change(&spec)
+	}
+	stack.Services[name] = spec
+}
+
+// liveOf gives the live state of a stack that was just applied.
+func liveOf(stack *compose.Stack) *deploy.Live {
+	live := &deploy.Live{
+		LiveServices: deploy.LiveServices{Stack: stack.Name, Services: map[string]swarm.Service{}}, APIVersion: "1.41",
+	}
+	for name, spec := range stack.Services {
+		live.Services[name] = swarm.Service{Spec: spec}
+	}
+	return live
+}
+
+// TestPlanLines reads a plan with every action in it.
+func TestPlanLines(t *testing.T) {
+	lives, wants := newStack(), newStack()
 	count := func(n uint64) func(*swarm.ServiceSpec) {
 		return func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &n} }
 	}
@@ -99,7 +140,9 @@ func TestLines(t *testing.T) {
 	add(lives, "gone", count(2))
 	add(wants, "each", func(s *swarm.ServiceSpec) { s.Mode.Global = &swarm.GlobalService{} })
 	add(wants, "new", nil)
-	addSecret(wants, "key", "1", "x")
+	wants.Secrets = []compose.Secret{{
+		Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_key.1"}}, Value: secrets.NewValue([]byte("x")),
+	}}
 	plan, err := deploy.Diff(liveOf(lives), wants)
 	if err != nil {
 		t.Fatal(err)
@@ -126,13 +169,13 @@ func TestLines(t *testing.T) {
 	}, texts(plan.RecordedPlan)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff("2 services, 1 secret to create", plan.Intent()[:30]); diff != "" {
+	if diff := cmp.Diff("2 services, 1 secret to create", report.PlanIntent(plan.RecordedPlan)[:30]); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestLinesOfNothing(t *testing.T) {
-	plan, err := deploy.Diff(liveOf(newStack("s")), newStack("s"))
+func TestPlanLinesOfNothing(t *testing.T) {
+	plan, err := deploy.Diff(liveOf(newStack()), newStack())
 	if diff := cmp.Diff([]string{"no difference: the stack s is what the repository says"}, texts(plan.RecordedPlan)); err != nil || diff != "" {
 		t.Error(diff, err)
 	}

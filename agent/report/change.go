@@ -1,16 +1,19 @@
-package deploy
+package report
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
+
+	"coin.internal/coin-agent/deploy"
 )
 
-// Words says a change in the words of a compose file, such as
+// ChangeText says a change in the words of a compose file, such as
 // "env LOG_LEVEL: info -> debug", "+ port 80:8080/tcp: ingress" or
 // "secret db_access: 1 -> 2".
-func (c Change) Words() string {
-	label, old, want := c.sides()
+func ChangeText(c deploy.Change) string {
+	label, old, want := sides(c)
 	switch {
 	case old == "":
 		return strings.TrimSuffix("+ "+label+": "+want, ": ")
@@ -22,14 +25,14 @@ func (c Change) Words() string {
 	return "~ " + label + ": " + old + " -> " + want
 }
 
-// Label names the changed field in the words of a compose file: "env LOG_LEVEL".
-func (c Change) Label() string {
-	label, _, _ := c.sides()
+// ChangeLabel names the changed field in the words of a compose file: "env LOG_LEVEL".
+func ChangeLabel(c deploy.Change) string {
+	label, _, _ := sides(c)
 	return label
 }
 
 // sides gives the field's label and both values for people.
-func (c Change) sides() (label, old, want string) {
+func sides(c deploy.Change) (label, old, want string) {
 	old, want = valueWords(c.Path, c.Old), valueWords(c.Path, c.New)
 	if kind, target, ok := referenceIn(c.Path); ok {
 		return referenceSides(kind, target, old, want)
@@ -47,11 +50,11 @@ func (c Change) sides() (label, old, want string) {
 
 // referenceIn takes the path of a reference to a secret or config apart, as far as
 // the name of the object is concerned.
-func referenceIn(path string) (kind Kind, target string, ok bool) {
+func referenceIn(path string) (kind deploy.Kind, target string, ok bool) {
 	for _, one := range []struct {
-		kind         Kind
+		kind         deploy.Kind
 		list, suffix string
-	}{{Secret, "Secrets[", "].SecretName"}, {Config, "Configs[", "].ConfigName"}} {
+	}{{deploy.Secret, "Secrets[", "].SecretName"}, {deploy.Config, "Configs[", "].ConfigName"}} {
 		rest, found := strings.CutPrefix(path, "TaskTemplate.ContainerSpec."+one.list)
 		if !found {
 			continue
@@ -68,7 +71,7 @@ func referenceIn(path string) (kind Kind, target string, ok bool) {
 
 // referenceSides tells versions of one object apart by the version alone, and
 // where the object is found in the container unless that goes without saying.
-func referenceSides(kind Kind, target, old, want string) (label, from, to string) {
+func referenceSides(kind deploy.Kind, target, old, want string) (label, from, to string) {
 	oldKey, oldVersion := versioned(old)
 	newKey, newVersion := versioned(want)
 	label = string(kind)
@@ -210,4 +213,32 @@ func lower(path string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// valueWords renders a value as a person would write it: short digests, cpus,
+// sizes.
+func valueWords(path, value string) string {
+	switch {
+	case strings.HasSuffix(path, "ContainerSpec.Image"):
+		return shortDigest(value)
+	case strings.HasSuffix(path, ".NanoCPUs"):
+		if nano, err := strconv.ParseFloat(value, 64); err == nil {
+			return strconv.FormatFloat(nano/1e9, 'f', -1, 64)
+		}
+	case strings.HasSuffix(path, "Bytes"):
+		if count, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return deploy.Size(count)
+		}
+	}
+	return value
+}
+
+// shortDigest cuts the digest of an image reference to what tells it apart.
+func shortDigest(image string) string {
+	const shown = 12
+	name, digest, ok := strings.Cut(image, "@sha256:")
+	if !ok || len(digest) <= shown {
+		return image
+	}
+	return name + "@sha256:" + digest[:shown] + "…"
 }
