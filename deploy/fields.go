@@ -50,7 +50,7 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 			w.walk(below, a.Field(i), b.Field(i))
 		}
 	case reflect.Map:
-		w.walkMap(path, a, b)
+		w.walkKeyed(path, entries(a), entries(b))
 	case reflect.Slice:
 		w.walkSlice(path, a, b)
 	default:
@@ -104,29 +104,17 @@ func emptyStruct(v reflect.Value) string {
 	return "{}"
 }
 
-func (w *walker) walkMap(path string, a, b reflect.Value) {
-	names := map[string]reflect.Value{}
-	for _, m := range []reflect.Value{a, b} {
-		for _, key := range m.MapKeys() {
-			names[key.String()] = key
-		}
+// entries gives the values of a map with string keys.
+func entries(m reflect.Value) map[string]reflect.Value {
+	values := make(map[string]reflect.Value, m.Len())
+	for _, key := range m.MapKeys() {
+		values[key.String()] = m.MapIndex(key)
 	}
-	for _, name := range keys(names) {
-		old, want := a.MapIndex(names[name]), b.MapIndex(names[name])
-		below := path + "[" + name + "]"
-		switch {
-		case !old.IsValid():
-			w.add(below, "", present(scalar(want)))
-		case !want.IsValid():
-			w.add(below, present(scalar(old)), "")
-		default:
-			w.walk(below, old, want)
-		}
-	}
+	return values
 }
 
-// present renders a value that is there but empty, so that it differs from one
-// that is not there.
+// present renders an empty value as "", so that it differs from a value that is not
+// set.
 func present(text string) string {
 	if text == "" {
 		return `""`
@@ -177,14 +165,7 @@ func indexed(list reflect.Value, key func(any) string) (map[string]reflect.Value
 }
 
 func (w *walker) walkKeyed(path string, a, b map[string]reflect.Value) {
-	all := make(map[string]bool, len(a)+len(b))
-	for name := range a {
-		all[name] = true
-	}
-	for name := range b {
-		all[name] = true
-	}
-	for _, name := range keys(all) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(keys(a), keys(b))))) {
 		below := path + "[" + name + "]"
 		old, inOld := a[name]
 		want, inWant := b[name]
