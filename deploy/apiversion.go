@@ -78,11 +78,18 @@ func unknownFields(apiVersion string, want *compose.Stack) []error {
 			}
 		}
 	}
-	if apiVersion != "" && versions.LessThan(apiVersion, oldestAPI) {
-		refused = append(refused, fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
-			"the engine speaks API %s; %s is the oldest that works", apiVersion, oldestAPI))
+	if err := tooOld(apiVersion); err != nil {
+		refused = append(refused, err)
 	}
 	return refused
 }
 
-const oldestAPI = "1.41"
+// tooOld refuses an engine whose API version, unless unknown, is older than 1.41.
+func tooOld(apiVersion string) error {
+	const oldest = "1.41"
+	if apiVersion == "" || !versions.LessThan(apiVersion, oldest) {
+		return nil
+	}
+	return fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
+		"the engine speaks API %s; %s is the oldest that works", apiVersion, oldest)
+}

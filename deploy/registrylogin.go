@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/registry"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
 )
 
 // ErrLogin is the cause of errors over registry credentials that cannot be read:
@@ -48,8 +49,10 @@ type keyring struct {
 
 // login is one registry's credentials. The zero value is none.
 type login struct {
-	header  string   // as the engine takes them
-	telling [][]byte // what no text may quote
+	user     string
+	password secrets.Value
+	header   string   // as the engine takes them
+	telling  [][]byte // what no text may quote
 }
 
 // readLogins reads the engine's file with registry credentials.
@@ -222,13 +225,14 @@ func newLogin(found registry.AuthConfig) (login, error) {
 	if err != nil {
 		return login{}, fmt.Errorf("encode a login: %w", err)
 	}
-	made := login{header: header, telling: [][]byte{[]byte(header)}}
+	made := login{user: found.Username, header: header, telling: [][]byte{[]byte(header)}}
 	for _, secret := range []string{found.Password, found.IdentityToken, found.RegistryToken} {
 		if secret != "" {
 			made.telling = append(made.telling, []byte(secret))
 		}
 	}
 	if found.Password != "" {
+		made.password = secrets.NewValue([]byte(found.Password))
 		basic := base64.StdEncoding.EncodeToString([]byte(found.Username + ":" + found.Password))
 		made.telling = append(made.telling, []byte(basic))
 	}

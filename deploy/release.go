@@ -2,15 +2,10 @@ package deploy
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/swarm"
-	"github.com/docker/docker/api/types/versions"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -38,11 +33,7 @@ func (e *Engine) Ready(ctx context.Context) (Ready, error) {
 		return Ready{}, e.notManager(nil)
 	}
 	ready := Ready{EngineVersion: system.ServerVersion, APIVersion: e.api.ClientVersion(), DataRoot: system.DockerRootDir}
-	if versions.LessThan(ready.APIVersion, oldestAPI) {
-		return Ready{}, fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
-			"the engine speaks API %s; %s is the oldest that works", ready.APIVersion, oldestAPI)
-	}
-	return ready, nil
+	return ready, tooOld(ready.APIVersion)
 }
 
 // Local tells whether the engine is on this machine.
@@ -86,17 +77,9 @@ func (e *Engine) Login(ctx context.Context, host string) (user string, password 
 	if err != nil || found.header == "" {
 		return "", secrets.Value{}, err
 	}
-	var login registry.AuthConfig
-	content, err := base64.URLEncoding.DecodeString(found.header)
-	if err == nil {
-		err = json.Unmarshal(content, &login)
-	}
-	switch {
-	case err != nil:
-		return "", secrets.Value{}, fmt.Errorf("read the login for %s: it is not as it was written", host)
-	case login.Username == "" || login.Password == "":
+	if found.user == "" || !found.password.Known() {
 		return "", secrets.Value{}, loginFault(fault.Place{File: e.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
 			"the login for %s is an identity token, which only the registry itself takes", host)
 	}
-	return login.Username, secrets.NewValue([]byte(login.Password)), nil
+	return found.user, found.password, nil
 }
