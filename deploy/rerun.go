@@ -39,13 +39,9 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
+	tasks, err := e.tasks(ctx, filter)
 	if err != nil {
-		return nil, e.explain("list the tasks of services that have failed", err)
-	}
-	tasks := map[string][]swarm.Task{}
-	for _, task := range list {
-		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
+		return nil, err
 	}
 	result, _ := newMemory(VerifyOptions{Timeout: defaultTimeout, Changed: jobs}).judge(live, tasks, Only(want, same))
 	counters := map[string]uint64{}

@@ -159,15 +159,19 @@ func (e *Engine) look(ctx context.Context, want *compose.Stack) (*LiveServices, 
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{
-		Filters: filters.NewArgs(filters.Arg("label", compose.LabelStack+"="+want.Name)),
-	})
+	tasks, err := e.tasks(ctx, stackLabel(want.Name))
+	return live, tasks, err
+}
+
+// tasks gives tasks by the ID of their service.
+func (e *Engine) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
+	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	if err != nil {
-		return nil, nil, e.explain("list tasks", err)
+		return nil, e.explain("list tasks", err)
 	}
 	tasks := map[string][]swarm.Task{}
 	for _, task := range list {
 		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
 	}
-	return live, tasks, nil
+	return tasks, nil
 }
