@@ -37,7 +37,7 @@ type swarm interface {
 	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
-	Wake(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error
+	ScaleUp(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
 	AtWork(ctx context.Context, stack string) ([]string, error)
 	collector

@@ -22,7 +22,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 	if asleep.Stack != want.Name {
 		asleep = state.Asleep{Stack: want.Name}
 	}
-	all := plan.Asleep()
+	all := plan.ScaledDown()
 	maps.Copy(all, asleep.Services) // from before an interruption: they had these
 	asleep.Services = all
 	if len(all) == 0 {
@@ -31,7 +31,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 	if err := a.Store.SaveAsleep(asleep); err != nil {
 		return fmt.Errorf("record the cron services that are to be scaled down: %w", err)
 	}
-	opts.Asleep = maps.Clone(all)
+	opts.ScaledDown = maps.Clone(all)
 	progress := opts.Progress
 	opts.Progress = func(event deploy.Event) error {
 		if event.Done && event.Err == nil && event.Step.Action == deploy.ScaleUp {
@@ -60,7 +60,7 @@ func (a *Agent) wake(ctx context.Context) {
 	}
 	about := a.snapshot().sync
 	if err == nil {
-		err = a.Engine.Wake(ctx, asleep.Stack, asleep.Services, func(event deploy.Event) error {
+		err = a.Engine.ScaleUp(ctx, asleep.Stack, asleep.Services, func(event deploy.Event) error {
 			if !event.Done {
 				return nil
 			}

@@ -143,7 +143,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if asleep.Stack != b.before.Name {
 		asleep.Services = nil
 	}
-	backwards := deploy.Backwards(live.Awake(asleep.Services), b.before, taken.Services)
+	backwards := deploy.Backwards(live.ScaledUp(asleep.Services), b.before, taken.Services)
 	if err := errors.Join(runAgain(backwards.Left, taken.Services), gone(live, backwards.Stack)); err != nil {
 		return err
 	}

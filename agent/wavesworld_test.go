@@ -37,8 +37,8 @@ func (e engine) earlierWaves(ctx context.Context, plan deploy.Plan, want *compos
 		if ctx.Err() != nil {
 			return err
 		}
-		asleep := plan.Asleep()
-		maps.Copy(asleep, opts.Asleep)
+		asleep := plan.ScaledDown()
+		maps.Copy(asleep, opts.ScaledDown)
 		return errors.Join(err, e.wake(asleep, opts.Progress))
 	}
 	return nil
@@ -63,7 +63,7 @@ func (e engine) wake(asleep map[string]uint64, progress func(deploy.Event) error
 	return nil
 }
 
-func (e engine) Wake(_ context.Context, _ string, asleep map[string]uint64, progress func(deploy.Event) error) error {
+func (e engine) ScaleUp(_ context.Context, _ string, asleep map[string]uint64, progress func(deploy.Event) error) error {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	return e.wake(asleep, progress)

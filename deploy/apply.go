@@ -35,10 +35,10 @@ type ApplyOptions struct {
 	// Progress, where set, is told of each step. An error of it is a failure: no
 	// further step begins.
 	Progress func(Event) error
-	// Asleep are cron services that an earlier application, which did not come to its
-	// end, has scaled down: how many replicas they had, by full name. After a failure
-	// they are brought back, as those are that this one scales down.
-	Asleep map[string]uint64
+	// ScaledDown are the cron services that an earlier, interrupted Apply scaled down:
+	// the replicas that they had, by full name. After a failure Apply scales them up
+	// again, like those that it scales down itself.
+	ScaledDown map[string]uint64
 	// Wait, where set, waits before a wave begins. An error of it is a failure: the
 	// wave is not begun. Nil waits as Verify does.
 	Wait func(context.Context, Wave) error
@@ -71,14 +71,14 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	if run.wait == nil {
 		run.wait = e.await(plan)
 	}
-	asleep := plan.Asleep()
-	maps.Copy(asleep, opts.Asleep)
-	run.asleep = keys(asleep)
+	scaledDown := plan.ScaledDown()
+	maps.Copy(scaledDown, opts.ScaledDown)
+	run.scaledDown = keys(scaledDown)
 	if err := run.steps(ctx, plan, progress); err != nil {
 		if ctx.Err() != nil {
 			return err // the agent stops, and carries on when it starts again
 		}
-		return errors.Join(err, e.Wake(ctx, want.Name, asleep, progress))
+		return errors.Join(err, e.ScaleUp(ctx, want.Name, scaledDown, progress))
 	}
 	return nil
 }
@@ -132,13 +132,13 @@ func valuesKnown(plan Plan, want *compose.Stack) error {
 
 // application is one run of Apply.
 type application struct {
-	engine   *Engine
-	live     *Live
-	want     *compose.Stack
-	logins   *keyring
-	wait     func(context.Context, Wave) error
-	metadata map[string]string // whole label names
-	asleep   []string          // cron services that are scaled down, sorted
+	engine     *Engine
+	live       *Live
+	want       *compose.Stack
+	logins     *keyring
+	wait       func(context.Context, Wave) error
+	metadata   map[string]string // whole label names
+	scaledDown []string          // cron services that are scaled down, sorted
 
 	mu      sync.Mutex
 	secrets map[string]string // IDs by name

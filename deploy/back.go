@@ -76,18 +76,18 @@ func GoesBack(from, to *compose.Stack, only []string) bool {
 	})
 }
 
-// Awake is the live state with cron services as many as they are when no rollout goes
-// on; an interrupted one has left those at 0 that asleep has the replicas of.
-func (l *LiveServices) Awake(asleep map[string]uint64) *LiveServices {
-	awake := *l
-	awake.Services = maps.Clone(l.Services)
-	for name, n := range asleep {
-		if service, there := awake.Services[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
+// ScaledUp gives the live services as they are without the effect of an interrupted
+// rollout: those cron services that it left at 0 have the replicas of scaledDown.
+func (l *LiveServices) ScaledUp(scaledDown map[string]uint64) *LiveServices {
+	up := *l
+	up.Services = maps.Clone(l.Services)
+	for name, n := range scaledDown {
+		if service, there := up.Services[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
 			service.Spec = scaledTo(service.Spec, n)
-			awake.Services[name] = service
+			up.Services[name] = service
 		}
 	}
-	return &awake
+	return &up
 }
 
 // left is the spec of a service that stays as it is, with its networks by their names:

@@ -11,16 +11,16 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Asleep gives the cron services that the plan scales down, with the replicas that
-// they have.
-func (p Plan) Asleep() map[string]uint64 {
-	asleep := map[string]uint64{}
+// ScaledDown gives the replicas of the cron services that the plan scales down, by
+// full name.
+func (p Plan) ScaledDown() map[string]uint64 {
+	scaledDown := map[string]uint64{}
 	for _, step := range p.Steps {
 		if step.Action == ScaleDown && p.live != nil {
-			asleep[step.Name] = replicas(p.live.Services[step.Name].Spec)
+			scaledDown[step.Name] = replicas(p.live.Services[step.Name].Spec)
 		}
 	}
-	return asleep
+	return scaledDown
 }
 
 const (
@@ -37,11 +37,11 @@ const (
 // their grace period; a task that is there even then is on a node that does not answer,
 // and holds nothing up.
 func (a *application) cronStops(ctx context.Context) error {
-	if len(a.asleep) == 0 {
+	if len(a.scaledDown) == 0 {
 		return nil
 	}
 	limit := stopSlack
-	for _, name := range a.asleep {
+	for _, name := range a.scaledDown {
 		limit = max(limit, graceOf(a.live.Services[name].Spec)+stopSlack)
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
@@ -56,7 +56,7 @@ func (a *application) cronStops(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		stopping := slices.ContainsFunc(a.asleep, func(name string) bool {
+		stopping := slices.ContainsFunc(a.scaledDown, func(name string) bool {
 			return replicas(live.Services[name].Spec) == 0 && slices.ContainsFunc(tasks[live.Services[name].ID], onNode)
 		})
 		if !stopping {
@@ -78,14 +78,15 @@ func onNode(task swarm.Task) bool {
 	return slices.Contains([]swarm.TaskState{swarm.TaskStatePreparing, swarm.TaskStateStarting, swarm.TaskStateRunning}, task.Status.State)
 }
 
-// Wake gives cron services of a stack that were scaled down the replicas that they
-// had, unless they are gone, another stack's, or back already. Each that it brings
-// back it tells to progress, whose error stops nothing: nobody else would do it.
-func (e *Engine) Wake(ctx context.Context, stack string, asleep map[string]uint64, progress func(Event) error) error {
+// ScaleUp gives cron services of a stack that were scaled down their replicas again,
+// except those that were removed, belong to another stack or have replicas. It calls
+// progress for each. An error of progress does not stop it: no other code would scale
+// up the rest.
+func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[string]uint64, progress func(Event) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	var errs []error
-	for _, name := range keys(asleep) {
+	for _, name := range keys(scaledDown) {
 		now, _, err := e.readService(ctx, name)
 		if errors.Is(err, errGone) {
 			continue
@@ -94,7 +95,7 @@ func (e *Engine) Wake(ctx context.Context, stack string, asleep map[string]uint6
 			continue
 		}
 		if err == nil {
-			_, err = e.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, asleep[name]), swarm.ServiceUpdateOptions{})
+			_, err = e.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
 		if err != nil {
 			err = e.explain("bring back service "+name, err)

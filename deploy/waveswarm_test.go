@@ -185,7 +185,7 @@ func TestApplyIsKilledBetweenWaves(t *testing.T) {
 	if diff := cmp.Diff([]string{"2 update api", "2 update web", "2 update cron_service"}, waveLines(plan)); diff != "" {
 		t.Error(diff)
 	}
-	err = engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{Asleep: first.Asleep()})
+	err = engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{ScaledDown: first.ScaledDown()})
 	if err == nil || !strings.Contains(err.Error(), "_migrate: task: non-zero exit (1)") {
 		t.Errorf("then: %v", err)
 	}
@@ -214,7 +214,7 @@ func TestNothingBeginsWhileACronJobGoesOn(t *testing.T) {
 			rollout(t, engine, stack)
 			change(stack, "RELEASE=2")
 			plan := planFor(t, engine, stack)
-			options, began := deploy.ApplyOptions{Asleep: plan.Asleep()}, time.Now()
+			options, began := deploy.ApplyOptions{ScaledDown: plan.ScaledDown()}, time.Now()
 			if interrupted {
 				ctx, kill := context.WithCancel(t.Context())
 				recorder.BeforeWrite(2, func(swarmtest.Call) error { kill(); return errors.New("killed") })
