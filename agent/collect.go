@@ -20,8 +20,8 @@ const surveyEvery = time.Hour
 
 // collector is the engine as a survey needs it.
 type collector interface {
-	Stock(ctx context.Context) (*deploy.Stock, error)
-	Collect(ctx context.Context, due []deploy.Version, keep deploy.Keep, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
+	Inventory(ctx context.Context) (*deploy.Inventory, error)
+	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }
 
 // Survey is what there is of a node's secrets and configs, and what of it stays.
@@ -38,8 +38,8 @@ type Survey struct {
 	Used      []deploy.Version `json:"used,omitempty"` // the engine says that these are in use after all
 
 	applied *state.Applied
-	keep    deploy.Keep
-	stock   *deploy.Stock
+	keep    deploy.Retention
+	stock   *deploy.Inventory
 }
 
 // Look makes a survey that changes nothing, from the engine and the state file.
@@ -59,12 +59,12 @@ func Look(ctx context.Context, engine collector, store *state.Store, now time.Ti
 	if err != nil {
 		return nil, fmt.Errorf("recall what is unused: %w", err)
 	}
-	stock, err := engine.Stock(ctx)
+	stock, err := engine.Inventory(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at the versions: %w", err)
 	}
 	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, applied: applied, stock: stock}
-	s.keep = deploy.Keep{
+	s.keep = deploy.Retention{
 		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
 		Good: records(good), Since: since, Now: now,
 	}
@@ -76,16 +76,16 @@ func Look(ctx context.Context, engine collector, store *state.Store, now time.Ti
 	return s, nil
 }
 
-func records(good []state.Applied) []deploy.Record {
+func records(good []state.Applied) []deploy.GoodState {
 	names := func(objects []state.Object) (names []string) {
 		for _, object := range objects {
 			names = append(names, object.Name)
 		}
 		return names
 	}
-	var all []deploy.Record
+	var all []deploy.GoodState
 	for _, one := range good {
-		all = append(all, deploy.Record{Commit: one.Commit, At: one.At, Secrets: names(one.Secrets), Configs: names(one.Configs)})
+		all = append(all, deploy.GoodState{Commit: one.Commit, At: one.At, Secrets: names(one.Secrets), Configs: names(one.Configs)})
 	}
 	return all
 }

@@ -19,11 +19,11 @@ import (
 const day = 24 * time.Hour
 
 // Stock is what the world's engine has.
-func (e engine) Stock(context.Context) (*deploy.Stock, error) {
+func (e engine) Inventory(context.Context) (*deploy.Inventory, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	e.w.surveys++
-	stock := &deploy.Stock{Services: map[string]swarm.Service{}}
+	stock := &deploy.Inventory{Services: map[string]swarm.Service{}}
 	for _, name := range slices.Sorted(maps.Keys(e.w.secrets)) {
 		stock.Secrets = append(stock.Secrets, e.w.secrets[name])
 	}
@@ -35,7 +35,7 @@ func (e engine) Stock(context.Context) (*deploy.Stock, error) {
 
 // Collect removes what it is told to, as the real one does when nothing changes
 // in between.
-func (e engine) Collect(_ context.Context, due []deploy.Version, _ deploy.Keep, note func(deploy.Event) error) (removed, used []deploy.Version, err error) {
+func (e engine) Collect(_ context.Context, due []deploy.Version, _ deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error) {
 	for _, version := range due {
 		event := deploy.Event{Step: deploy.Step{Action: deploy.Remove, Kind: version.Kind, Name: version.Name}}
 		if err := note(event); err != nil {

@@ -14,17 +14,17 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Stock is every secret and config of the Swarm, and every service of any stack
+// Inventory is every secret and config of the Swarm, and every service of any stack
 // that could use one.
-type Stock struct {
+type Inventory struct {
 	Secrets  []swarm.Secret
 	Configs  []swarm.Config
 	Services map[string]swarm.Service
 }
 
-// Stock reads the whole of it: three calls. The services come last, so that
+// Inventory reads the whole of it: three calls. The services come last, so that
 // nothing that they use was made after the objects were read.
-func (e *Engine) Stock(ctx context.Context) (*Stock, error) {
+func (e *Engine) Inventory(ctx context.Context) (*Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	secrets, err := e.api.SecretList(ctx, swarm.SecretListOptions{})
@@ -39,7 +39,7 @@ func (e *Engine) Stock(ctx context.Context) (*Stock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stock{Secrets: secrets, Configs: configs, Services: services}, nil
+	return &Inventory{Secrets: secrets, Configs: configs, Services: services}, nil
 }
 
 // Version is one version of a secret or config, and why it stays in Swarm.
@@ -67,36 +67,36 @@ type Use struct {
 	Target  string `json:"target"`
 }
 
-// Record is a state that a rollback may go to, with the names that it needs.
-type Record struct {
+// GoodState is a state that a rollback may go to, with the names that it needs.
+type GoodState struct {
 	Commit  string
 	At      time.Time
 	Secrets []string
 	Configs []string
 }
 
-func (r *Record) names(kind Kind) []string {
+func (g *GoodState) names(kind Kind) []string {
 	if kind == Secret {
-		return r.Secrets
+		return g.Secrets
 	}
-	return r.Configs
+	return g.Configs
 }
 
-// Keep are the rules by which versions stay.
-type Keep struct {
+// Retention are the rules by which versions stay.
+type Retention struct {
 	Owner    string
 	Stack    string
 	Versions int           // how many old ones stay besides the newest, however old
 	After    time.Duration // how long one stays after nothing uses it
-	Good     []Record      // the newest first; the first is what was applied last
+	Good     []GoodState   // the newest first; the first is what was applied last
 	Since    map[string]time.Time
 	Now      time.Time
 }
 
 // Own tells whether a version was made by the owner for its stack: no other is
 // ever removed.
-func (k *Keep) Own(v Version) bool {
-	return k.Owner != "" && v.Owner == k.Owner && v.Stack == k.Stack
+func (r *Retention) Own(v Version) bool {
+	return r.Owner != "" && v.Owner == r.Owner && v.Stack == r.Stack
 }
 
 // ErrUsed says that the engine does not remove an object, since a service uses it.
@@ -125,16 +125,16 @@ func (e *Engine) Remove(ctx context.Context, version Version) error {
 // whole Swarm, one after the other. Before and after each, note is called; an
 // error of it or of the engine ends the collection. It gives what was removed, and
 // what the engine says is in use after all.
-func (e *Engine) Collect(ctx context.Context, due []Version, keep Keep, note func(Event) error) (removed, used []Version, err error) {
+func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, note func(Event) error) (removed, used []Version, err error) {
 	if len(due) == 0 {
 		return nil, nil, nil
 	}
-	stock, err := e.Stock(ctx)
+	inventory, err := e.Inventory(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	still := map[string]bool{}
-	for _, version := range stock.Versions(keep) {
+	for _, version := range inventory.Versions(keep) {
 		still[version.ID] = version.Collectable()
 	}
 	for _, version := range due {
@@ -170,15 +170,15 @@ func Collectable(versions []Version) []Version {
 	return slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return !v.Collectable() })
 }
 
-// versions lists the objects of the stock that concern an owner: its own, what the
+// versions lists the objects of the inventory that concern an owner: its own, what the
 // records name, and other objects with the same key. Sorted by kind (secrets
 // first) and key, the newest of each first.
-func (s *Stock) versions(keep Keep) []Version {
+func (i *Inventory) versions(keep Retention) []Version {
 	var all []Version
-	for _, secret := range s.Secrets {
+	for _, secret := range i.Secrets {
 		all = append(all, newVersion(Secret, secret.ID, secret.Spec.Annotations, secret.Meta))
 	}
-	for _, config := range s.Configs {
+	for _, config := range i.Configs {
 		all = append(all, newVersion(Config, config.ID, config.Spec.Annotations, config.Meta))
 	}
 	type group struct {
@@ -187,7 +187,7 @@ func (s *Stock) versions(keep Keep) []Version {
 	}
 	concern := map[group]bool{}
 	for _, version := range all {
-		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(r Record) bool { return slices.Contains(r.names(version.Kind), version.Name) }) {
+		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(version.Kind), version.Name) }) {
 			concern[group{version.Kind, version.Key}] = true
 		}
 	}

@@ -17,36 +17,36 @@ import (
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-// stockroom is a real Swarm with some versions of a secret, of which services of
+// versionsTest is a real Swarm with some versions of a secret, of which services of
 // several stacks use some.
-type stockroom struct {
+type versionsTest struct {
 	t        *testing.T
 	on       *swarmtest.Swarm
 	recorder *swarmtest.Recorder
 	engine   *deploy.Engine
 	stack    string
-	keep     deploy.Keep
+	keep     deploy.Retention
 }
 
-func newStockroom(t *testing.T) *stockroom {
+func newVersionsTest(t *testing.T) *versionsTest {
 	t.Helper()
 	on, recorder, engine := swarmWith(t)
 	stack := on.Stack(t)
-	return &stockroom{t, on, recorder, engine, stack, deploy.Keep{
+	return &versionsTest{t, on, recorder, engine, stack, deploy.Retention{
 		Owner: owner + "/" + stack, Stack: stack, Versions: 1, Now: time.Now(), // an owner of its own: tests share the engine
-		Good: []deploy.Record{{Commit: "applied", At: time.Now()}},
+		Good: []deploy.GoodState{{Commit: "applied", At: time.Now()}},
 	}}
 }
 
-func (s *stockroom) name(short string) string { return s.stack + "_" + short }
+func (s *versionsTest) name(short string) string { return s.stack + "_" + short }
 
 // put makes secrets of an owner, one after the other; "" is nobody.
-func (s *stockroom) put(owner string, shorts ...string) {
+func (s *versionsTest) put(owner string, shorts ...string) {
 	s.t.Helper()
 	s.putFor(s.stack, owner, shorts...)
 }
 
-func (s *stockroom) putFor(stack, owner string, shorts ...string) {
+func (s *versionsTest) putFor(stack, owner string, shorts ...string) {
 	s.t.Helper()
 	for _, short := range shorts {
 		labels := map[string]string{compose.LabelStack: stack}
@@ -63,7 +63,7 @@ func (s *stockroom) putFor(stack, owner string, shorts ...string) {
 }
 
 // serve has a service of a stack use a secret; a second time it is updated to it.
-func (s *stockroom) serve(stack, service, short string) {
+func (s *versionsTest) serve(stack, service, short string) {
 	s.t.Helper()
 	name := s.stack + "_" + service
 	secret, _, err := s.on.API.SecretInspectWithRaw(s.t.Context(), s.name(short))
@@ -89,23 +89,23 @@ func (s *stockroom) serve(stack, service, short string) {
 	}
 }
 
-func (s *stockroom) drop(service string) {
+func (s *versionsTest) drop(service string) {
 	s.t.Helper()
 	_ = s.on.API.ServiceRemove(context.WithoutCancel(s.t.Context()), s.stack+"_"+service)
 }
 
-// versions looks at the Swarm and gives those of the stockroom.
-func (s *stockroom) versions() []deploy.Version {
+// versions looks at the Swarm and gives those of the versionsTest.
+func (s *versionsTest) versions() []deploy.Version {
 	s.t.Helper()
-	stock, err := s.engine.Stock(s.t.Context())
+	inventory, err := s.engine.Inventory(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return stock.Versions(s.keep)
+	return inventory.Versions(s.keep)
 }
 
 // want checks why each version is kept; the names are without the stack's.
-func (s *stockroom) want(want map[string]string) {
+func (s *versionsTest) want(want map[string]string) {
 	s.t.Helper()
 	got := map[string]string{}
 	for _, version := range s.versions() {
@@ -117,7 +117,7 @@ func (s *stockroom) want(want map[string]string) {
 }
 
 // names lists the secrets that are there.
-func (s *stockroom) names() []string {
+func (s *versionsTest) names() []string {
 	s.t.Helper()
 	list, err := s.on.API.SecretList(s.t.Context(), swarm.SecretListOptions{})
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *stockroom) names() []string {
 	return names
 }
 
-func (s *stockroom) wantNames(want ...string) {
+func (s *versionsTest) wantNames(want ...string) {
 	s.t.Helper()
 	if diff := cmp.Diff(want, s.names()); diff != "" {
 		s.t.Errorf("what is there (-want +got):\n%s", diff)
@@ -141,14 +141,14 @@ func (s *stockroom) wantNames(want ...string) {
 }
 
 // collect collects what may go now.
-func (s *stockroom) collect() (removed, used []string, err error) {
+func (s *versionsTest) collect() (removed, used []string, err error) {
 	s.t.Helper()
 	due := deploy.Collectable(s.versions())
 	gone, refused, err := s.engine.Collect(s.t.Context(), due, s.keep, func(deploy.Event) error { return nil })
 	return s.shorts(gone), s.shorts(refused), err
 }
 
-func (s *stockroom) shorts(versions []deploy.Version) []string {
+func (s *versionsTest) shorts(versions []deploy.Version) []string {
 	names := []string{}
 	for _, version := range versions {
 		names = append(names, strings.TrimPrefix(version.Name, s.stack+"_"))
@@ -158,12 +158,12 @@ func (s *stockroom) shorts(versions []deploy.Version) []string {
 
 // TestCollectOnTheEngine has versions used in each way, and by nobody.
 func TestCollectOnTheEngine(t *testing.T) {
-	s := newStockroom(t)
+	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5", "db.6", "db.7")
 	s.put("sandbox/node4", "db.8")
 	s.put("", "db.9", "adopted.1")
 	s.putFor("elsewhere", s.keep.Owner, "db.10")
-	s.keep.Good = []deploy.Record{
+	s.keep.Good = []deploy.GoodState{
 		{Commit: "applied", Secrets: []string{s.name("db.7"), s.name("adopted.1")}},
 		{Commit: "0123456789abcdef", At: time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC), Secrets: []string{s.name("db.4")}},
 	}
@@ -204,7 +204,7 @@ func TestCollectOnTheEngine(t *testing.T) {
 // A service that begins to use a version after it was judged keeps it: by the
 // second look, or at last by the engine's own refusal.
 func TestCollectLosesARace(t *testing.T) {
-	s := newStockroom(t)
+	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4")
 	s.serve(s.stack, "web", "db.4")
 	s.keep.Good[0].Secrets = []string{s.name("db.4")}
@@ -231,7 +231,7 @@ func TestCollectLosesARace(t *testing.T) {
 // An error in the middle ends the collection: of the engine, or of whoever is to
 // note each removal.
 func TestCollectStopsAtAnError(t *testing.T) {
-	s := newStockroom(t)
+	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5")
 	s.serve(s.stack, "web", "db.5")
 	s.keep.Good[0].Secrets = []string{s.name("db.5")}
@@ -257,9 +257,9 @@ func TestCollectStopsAtAnError(t *testing.T) {
 // A key that left the files goes whole when nothing refers to it any more; before
 // that its newest stays.
 func TestCollectARemovedKey(t *testing.T) {
-	s := newStockroom(t)
+	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "old.1", "old.2", "db.1")
-	s.keep.Good = []deploy.Record{{Commit: "applied", Secrets: []string{s.name("db.1")}}, {Commit: "before", Secrets: []string{s.name("old.2")}}}
+	s.keep.Good = []deploy.GoodState{{Commit: "applied", Secrets: []string{s.name("db.1")}}, {Commit: "before", Secrets: []string{s.name("old.2")}}}
 	s.want(map[string]string{
 		"db.1": "in the stack that was applied last; the newest", "old.1": "the last old one",
 		"old.2": "good state of 0001-01-01 00:00 before; the newest",
@@ -287,7 +287,7 @@ func TestCollectARemovedKey(t *testing.T) {
 
 // Without an owner, and before anything is on record, nothing may go.
 func TestCollectNothingUnknown(t *testing.T) {
-	s := newStockroom(t)
+	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3")
 	s.put("", "x.1", "x.2", "x.3")
 	good := s.keep.Good

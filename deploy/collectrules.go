@@ -16,11 +16,11 @@ const aDay = 24 * time.Hour
 // Versions lists the versions of an owner's secrets and configs, and why each of
 // them stays. Of a key that neither a service nor a record refers to any more,
 // only the time keeps versions.
-func (s *Stock) Versions(keep Keep) []Version {
-	all := s.versions(keep)
-	users := s.users()
-	for i := range all {
-		all[i].judgeUse(users, keep)
+func (i *Inventory) Versions(keep Retention) []Version {
+	all := i.versions(keep)
+	users := i.users()
+	for n := range all {
+		all[n].judgeUse(users, keep)
 	}
 	for begin := 0; begin < len(all); {
 		end := begin
@@ -63,10 +63,10 @@ type referred struct {
 	text string
 }
 
-func (s *Stock) users() users {
+func (i *Inventory) users() users {
 	all := users{now: map[referred][]Use{}, before: map[referred][]string{}}
-	for _, name := range keys(s.Services) {
-		service := s.Services[name]
+	for _, name := range keys(i.Services) {
+		service := i.Services[name]
 		for ref, targets := range references(service.Spec) {
 			for _, target := range targets {
 				all.now[ref] = append(all.now[ref], Use{Service: name, Target: target})
@@ -120,7 +120,7 @@ func references(spec swarm.ServiceSpec) map[referred][]string {
 }
 
 // judgeUse says who uses a version.
-func (v *Version) judgeUse(all users, keep Keep) {
+func (v *Version) judgeUse(all users, keep Retention) {
 	byID, byName := referred{v.Kind, v.ID}, referred{v.Kind, v.Name}
 	v.Uses = all.now[byID]
 	if len(v.Uses) == 0 {
@@ -139,8 +139,8 @@ func (v *Version) judgeUse(all users, keep Keep) {
 	if len(before) > 0 {
 		v.Kept = append(v.Kept, "previous spec of "+strings.Join(before, ", "))
 	}
-	for i, record := range keep.Good {
-		if !slices.Contains(record.names(v.Kind), v.Name) {
+	for i, good := range keep.Good {
+		if !slices.Contains(good.names(v.Kind), v.Name) {
 			continue
 		}
 		if i == 0 {
@@ -152,7 +152,7 @@ func (v *Version) judgeUse(all users, keep Keep) {
 		}
 		v.Unused = len(services) == 0 && len(before) == 0
 		if len(services) == 0 { // the newest of them says enough
-			v.Kept = append(v.Kept, fmt.Sprintf("good state of %s %.10s", record.At.UTC().Format("2006-01-02 15:04"), record.Commit))
+			v.Kept = append(v.Kept, fmt.Sprintf("good state of %s %.10s", good.At.UTC().Format("2006-01-02 15:04"), good.Commit))
 		}
 		return
 	}
@@ -161,7 +161,7 @@ func (v *Version) judgeUse(all users, keep Keep) {
 
 // judgeKey says what of a key's versions, the newest first, stays by age and
 // count. Only an owner's own count.
-func judgeKey(versions []Version, keep Keep) {
+func judgeKey(versions []Version, keep Retention) {
 	alive := slices.ContainsFunc(versions, func(v Version) bool { return len(v.Kept) > 0 })
 	old, newest := 0, true
 	for i := range versions {
@@ -188,7 +188,7 @@ func judgeKey(versions []Version, keep Keep) {
 	}
 }
 
-func foreign(v Version, keep Keep) string {
+func foreign(v Version, keep Retention) string {
 	switch v.Owner {
 	case "":
 		return "not made by this agent"
@@ -207,7 +207,7 @@ func lastOnes(count int) string {
 
 // keepForTime keeps a version that nothing uses for its time. One that was never
 // seen unused before begins it now.
-func (v *Version) keepForTime(keep Keep) {
+func (v *Version) keepForTime(keep Retention) {
 	since, seen := keep.Since[v.ID]
 	if !seen {
 		since = keep.Now
