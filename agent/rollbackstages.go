@@ -143,7 +143,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if asleep.Stack != b.before.Name {
 		asleep.Services = nil
 	}
-	backwards := deploy.Backwards(live.ScaledUp(asleep.Services), b.before, taken.Services)
+	backwards := deploy.RollbackTo(live.ScaledUp(asleep.Services), b.before, taken.Services)
 	if err := errors.Join(runAgain(backwards.Left, taken.Services), gone(live, backwards.Stack)); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.stack, b.all, b.follow, taken.Left = backwards.Stack, backwards.Stack, backwards.Follow, backwards.Left
+	r.stack, b.all, b.follow, taken.Left = backwards.Stack, backwards.Stack, backwards.Verify, backwards.Left
 	for _, name := range backwards.Left {
 		plan.Warnings = append(plan.Warnings, name+" is left as it is: going back runs no job again")
 	}

@@ -58,7 +58,7 @@ func before(good []state.Applied, services []string) (*state.Applied, error) {
 		if err != nil {
 			return nil, err
 		}
-		if good[i].SyncID <= good[0].Root() && deploy.GoesBack(running, stack, fullNames(running.Name, services)) {
+		if good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, fullNames(running.Name, services)) {
 			return &good[i], nil
 		}
 	}

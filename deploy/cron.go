@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -103,4 +104,18 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}
 	return errors.Join(errs...)
+}
+
+// ScaledUp gives the live services as they are without the effect of an interrupted
+// rollout: those cron services that it left at 0 have the replicas of scaledDown.
+func (l *LiveServices) ScaledUp(scaledDown map[string]uint64) *LiveServices {
+	up := *l
+	up.Services = maps.Clone(l.Services)
+	for name, n := range scaledDown {
+		if service, there := up.Services[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
+			service.Spec = scaledTo(service.Spec, n)
+			up.Services[name] = service
+		}
+	}
+	return &up
 }

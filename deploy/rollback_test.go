@@ -27,12 +27,12 @@ func job(image string) func(*swarm.ServiceSpec) {
 
 func newer(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }
 
-// backFrom plans the way back from a live stack, and gives its steps.
-func backFrom(t *testing.T, lives, before *compose.Stack, only ...string) (deploy.Back, []string) {
+// planRollback plans the rollback of a live stack, and gives its steps.
+func planRollback(t *testing.T, lives, before *compose.Stack, only ...string) (deploy.Rollback, []string) {
 	t.Helper()
 	live := liveOf(lives)
-	back := deploy.Backwards(&live.LiveServices, before, only)
-	plan, err := deploy.Diff(live, back.Stack)
+	rollback := deploy.RollbackTo(&live.LiveServices, before, only)
+	plan, err := deploy.Diff(live, rollback.Stack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,11 +40,11 @@ func backFrom(t *testing.T, lives, before *compose.Stack, only ...string) (deplo
 	for _, step := range plan.Steps {
 		steps = append(steps, string(step.Action)+" "+step.Name)
 	}
-	return back, steps
+	return rollback, steps
 }
 
-// A job is never run again: it stays as it is, is not made, and is not followed.
-func TestBackwardsLeavesJobs(t *testing.T) {
+// TestRollbackRunsNoJob: a job stays as it is, is not created, and is not verified.
+func TestRollbackRunsNoJob(t *testing.T) {
 	lives, before := newStack("s"), newStack("s")
 	add(before, "web", nil)
 	add(before, "migrate", once(image1))
@@ -55,20 +55,21 @@ func TestBackwardsLeavesJobs(t *testing.T) {
 	add(lives, "migrate", once(image2))
 	add(lives, "import", job(image2))
 	add(lives, "extra", nil)
-	back, steps := backFrom(t, lives, before)
+	rollback, steps := planRollback(t, lives, before)
 	if diff := cmp.Diff([]string{"create s_gone", "update s_web", "remove s_extra"}, steps); diff != "" {
 		t.Errorf("steps: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"s_import", "s_migrate", "s_test_setup"}, back.Left); diff != "" {
+	if diff := cmp.Diff([]string{"s_import", "s_migrate", "s_test_setup"}, rollback.Left); diff != "" {
 		t.Errorf("left: %s", diff)
 	}
-	if _, there := back.Follow.Services["s_migrate"]; there || len(back.Follow.Services) != 2 {
-		t.Errorf("followed: %v", back.Follow.Services)
+	if _, there := rollback.Verify.Services["s_migrate"]; there || len(rollback.Verify.Services) != 2 {
+		t.Errorf("verified: %v", rollback.Verify.Services)
 	}
 }
 
-// Of one service all others stay, whatever they are; its networks alone are made.
-func TestBackwardsOfOneService(t *testing.T) {
+// TestRollbackOfOneService: all other services stay as they are, and only the
+// networks of the one are created.
+func TestRollbackOfOneService(t *testing.T) {
 	lives, before := newStack("s"), newStack("s")
 	before.Networks["s_old"] = network.CreateOptions{Driver: "overlay", Labels: ownLabels("s")}
 	before.Networks["s_other"] = network.CreateOptions{Driver: "overlay", Labels: ownLabels("s")}
@@ -80,11 +81,11 @@ func TestBackwardsOfOneService(t *testing.T) {
 	add(lives, "web", newer)
 	add(lives, "worker", newer)
 	add(lives, "extra", newer)
-	back, steps := backFrom(t, lives, before, "s_web")
+	rollback, steps := planRollback(t, lives, before, "s_web")
 	if diff := cmp.Diff([]string{"create s_old", "update s_web"}, steps); diff != "" {
 		t.Errorf("steps: %s", diff)
 	}
-	if len(back.Left) > 0 || len(back.Follow.Services) != 3 || len(back.Stack.ExternalSecrets) > 0 {
-		t.Errorf("left %v, followed %d, secrets %v", back.Left, len(back.Follow.Services), back.Stack.ExternalSecrets)
+	if len(rollback.Left) > 0 || len(rollback.Verify.Services) != 3 || len(rollback.Stack.ExternalSecrets) > 0 {
+		t.Errorf("left %v, verified %d, secrets %v", rollback.Left, len(rollback.Verify.Services), rollback.Stack.ExternalSecrets)
 	}
 }

@@ -1,0 +1,118 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+)
+
+// Rollback is what a rollback to a stack that ran before applies and verifies.
+type Rollback struct {
+	Stack  *compose.Stack // what to plan and apply
+	Verify *compose.Stack // what has to be healthy afterwards: Stack without its jobs
+	Left   []string       // jobs that differ from the stack before and are left so, sorted
+}
+
+// RollbackTo gives the rollback to a stack that ran before. A rollback never runs a job
+// again: a job that exists stays as it is, in any version, and a job that does not exist
+// is not created. If only is not empty, the services that it names by full name are
+// rolled back and all others stay as they are.
+func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollback {
+	stack, verify := *before, *before
+	stack.Services, verify.Services = map[string]swarm.ServiceSpec{}, map[string]swarm.ServiceSpec{}
+	rollback := Rollback{Stack: &stack, Verify: &verify}
+	included := func(name string) bool { return len(only) == 0 || slices.Contains(only, name) }
+	for _, name := range keys(before.Services) {
+		spec := before.Services[name]
+		existing, exists := live.Services[name]
+		switch {
+		case !included(name):
+		case !endsByItself(before.Name, spec) && (!exists || !endsByItself(before.Name, existing.Spec)):
+			stack.Services[name], verify.Services[name] = spec, spec
+		case !exists:
+			rollback.Left = append(rollback.Left, name)
+		default:
+			stack.Services[name] = unchanged(existing.Spec, live)
+			if len(serviceChanges(existing.Spec, spec, live.networkName)) > 0 {
+				rollback.Left = append(rollback.Left, name)
+			}
+		}
+	}
+	if len(only) == 0 {
+		return rollback
+	}
+	for name, existing := range live.Services {
+		if included(name) || existing.Spec.Labels[compose.LabelStack] != before.Name {
+			continue
+		}
+		stack.Services[name] = unchanged(existing.Spec, live)
+		if !endsByItself(before.Name, existing.Spec) {
+			verify.Services[name] = stack.Services[name]
+		}
+	}
+	keepUsedObjects(&stack, only)
+	return rollback
+}
+
+// RollbackChanges tells whether a rollback from one stack to one that ran before it
+// would change a service, or one of those that only names. A job counts if only names
+// it.
+func RollbackChanges(from, to *compose.Stack, only []string) bool {
+	names := only
+	if len(only) == 0 {
+		names = slices.Concat(keys(from.Services), keys(to.Services))
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		now, runs := from.Services[name]
+		then, ran := to.Services[name]
+		if runs && endsByItself(from.Name, now) || ran && endsByItself(to.Name, then) {
+			return len(only) > 0
+		}
+		return runs != ran || !runs || len(serviceChanges(now, then, itself)) > 0
+	})
+}
+
+// unchanged gives the spec of a live service with its networks by name: an engine may
+// give a network another ID after the spec was recorded.
+func unchanged(spec swarm.ServiceSpec, live *LiveServices) swarm.ServiceSpec {
+	spec.TaskTemplate.Networks = canonicalNetworks(spec.TaskTemplate.Networks, live.networkName)
+	return spec
+}
+
+// endsByItself tells whether the tasks of a service end, so that a write would run them
+// again.
+func endsByItself(stack string, spec swarm.ServiceSpec) bool {
+	return isJob(spec.Mode) || oneShot(stack, spec)
+}
+
+// keepUsedObjects takes from a stack the objects that none of the named services uses.
+func keepUsedObjects(stack *compose.Stack, services []string) {
+	networks, secrets, configs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, name := range services {
+		task := stack.Services[name].TaskTemplate
+		for _, attachment := range task.Networks {
+			networks[attachment.Target] = true
+		}
+		if task.ContainerSpec == nil {
+			continue
+		}
+		for _, reference := range task.ContainerSpec.Secrets {
+			secrets[reference.SecretName] = true
+		}
+		for _, reference := range task.ContainerSpec.Configs {
+			configs[reference.ConfigName] = true
+		}
+	}
+	unused := func(used map[string]bool) func(string) bool { return func(name string) bool { return !used[name] } }
+	stack.Networks = maps.Clone(stack.Networks)
+	maps.DeleteFunc(stack.Networks, func(name string, _ network.CreateOptions) bool { return !networks[name] })
+	stack.Secrets = slices.DeleteFunc(slices.Clone(stack.Secrets), func(s compose.Secret) bool { return !secrets[s.Spec.Name] })
+	stack.Configs = slices.DeleteFunc(slices.Clone(stack.Configs), func(c compose.Config) bool { return !configs[c.Spec.Name] })
+	stack.ExternalNetworks = slices.DeleteFunc(slices.Clone(stack.ExternalNetworks), unused(networks))
+	stack.ExternalSecrets = slices.DeleteFunc(slices.Clone(stack.ExternalSecrets), unused(secrets))
+	stack.ExternalConfigs = slices.DeleteFunc(slices.Clone(stack.ExternalConfigs), unused(configs))
+}
