@@ -39,7 +39,7 @@ type swarm interface {
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
 	ScaleUp(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
-	AtWork(ctx context.Context, stack string) ([]string, error)
+	RunningJobs(ctx context.Context, stack string) ([]string, error)
 	collector
 }
 

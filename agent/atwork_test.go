@@ -10,8 +10,8 @@ import (
 	"coin.internal/coin-agent/agent/state"
 )
 
-// AtWork lists no job: those of the world end at once.
-func (engine) AtWork(context.Context, string) ([]string, error) { return nil, nil }
+// RunningJobs lists no job: jobs of the world end at once.
+func (engine) RunningJobs(context.Context, string) ([]string, error) { return nil, nil }
 
 // busyEngine is an engine on which a job is at work until a time.
 type busyEngine struct {
@@ -19,7 +19,7 @@ type busyEngine struct {
 	until *time.Time
 }
 
-func (b busyEngine) AtWork(context.Context, string) ([]string, error) {
+func (b busyEngine) RunningJobs(context.Context, string) ([]string, error) {
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
 	if time.Now().Before(*b.until) {

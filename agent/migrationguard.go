@@ -121,7 +121,7 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) err
 // may be about to migrate the database.
 func (r *reconcile) atWork(ctx context.Context, stack string) ([]string, error) {
 	for attempt := 1; ; attempt++ {
-		busy, err := r.Engine.AtWork(ctx, stack)
+		busy, err := r.Engine.RunningJobs(ctx, stack)
 		if err != nil {
 			return nil, environmentError{err}
 		}

@@ -43,7 +43,7 @@ func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseF
 		if r.held(checkout) {
 			continue
 		}
-		if jobs, err := r.Engine.AtWork(ctx, r.stack.Name); err == nil && len(jobs) == 0 {
+		if jobs, err := r.Engine.RunningJobs(ctx, r.stack.Name); err == nil && len(jobs) == 0 {
 			cancel(errOvertaken)
 			return
 		}

@@ -90,7 +90,7 @@ type Status struct {
 func (s *Status) Lacking() []string {
 	var names []string
 	for _, service := range s.Services {
-		if service.Lacks() {
+		if service.MissesTasks() {
 			names = append(names, service.Name)
 		}
 	}

@@ -105,7 +105,7 @@ func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 		if err != nil {
 			return err
 		}
-		r.stack = begun.Again(r.stack)
+		r.stack = begun.WithReruns(r.stack)
 		return nil
 	}
 	stack, err := r.Engine.Rerun(ctx, &live.LiveServices, r.stack)

@@ -62,9 +62,9 @@ func stopped(service swarm.Service) bool {
 	return counts != nil && counts.RunningTasks < counts.DesiredTasks
 }
 
-// Again gives the wanted stack with those services made to run again that the plan,
-// which may come from a record, runs again.
-func (p RecordedPlan) Again(want *compose.Stack) *compose.Stack {
+// WithReruns gives the wanted stack with the restart counters that the plan sets, so
+// that the services which the plan runs again run again.
+func (p RecordedPlan) WithReruns(want *compose.Stack) *compose.Stack {
 	counters := map[string]uint64{}
 	for _, step := range p.Steps {
 		for _, change := range step.Changes {

@@ -19,9 +19,9 @@ type ServiceStatus struct {
 	Message     string `json:"message,omitempty"` // the engine's own, on a paused or rolled back update
 }
 
-// Lacks tells whether fewer tasks run than should, other than those that are there
-// to end.
-func (s ServiceStatus) Lacks() bool {
+// MissesTasks tells whether fewer tasks run than desired. Tasks that end by themselves
+// do not count.
+func (s ServiceStatus) MissesTasks() bool {
 	ended := s.Running == 0 && s.Completed > 0
 	return s.Running < s.Desired && !s.OneShot && !ended
 }

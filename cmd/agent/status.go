@@ -271,7 +271,7 @@ func serviceState(p printer, service deploy.ServiceStatus, drift string) string 
 		return "ended"
 	case service.Desired == 0:
 		return "stopped"
-	case service.Lacks():
+	case service.MissesTasks():
 		return p.paint(red, "not running")
 	}
 	return p.paint(green, "running")

@@ -9,24 +9,24 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// AtWork lists the services of a stack that are there to end and have not: a task of
-// theirs runs, or is about to. By full name, sorted. A task that waits for its turn to
-// be started again does not count.
-func (e *Engine) AtWork(ctx context.Context, stack string) ([]string, error) {
+// RunningJobs lists the services of a stack whose tasks end by themselves and that have
+// a task which runs or starts, by full name, sorted. A task that waits for its restart
+// does not count.
+func (e *Engine) RunningJobs(ctx context.Context, stack string) ([]string, error) {
 	live, tasks, err := e.look(ctx, &compose.Stack{Name: stack})
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, name := range keys(live.Services) {
-		if service := live.Services[name]; endsByItself(stack, service.Spec) && slices.ContainsFunc(tasks[service.ID], atWork) {
+		if service := live.Services[name]; endsByItself(stack, service.Spec) && slices.ContainsFunc(tasks[service.ID], runsNow) {
 			names = append(names, name)
 		}
 	}
 	return names, nil
 }
 
-func atWork(task swarm.Task) bool {
+func runsNow(task swarm.Task) bool {
 	if task.NodeID == "" || task.DesiredState != swarm.TaskStateRunning && task.DesiredState != swarm.TaskStateComplete {
 		return false
 	}

@@ -46,7 +46,7 @@ func TestAtWork(t *testing.T) {
 				return fmt.Errorf("a task is %s", state)
 			}
 		}
-		got, err := engine.AtWork(t.Context(), stack.Name)
+		got, err := engine.RunningJobs(t.Context(), stack.Name)
 		if err == nil && !slices.Equal(got, want) {
 			return fmt.Errorf("got %q, want %q", got, want)
 		}
