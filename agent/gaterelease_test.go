@@ -49,9 +49,9 @@ func (a *around) Pushed(_ context.Context, images []string) ([]deploy.Pushed, er
 		one := deploy.Pushed{Image: image}
 		switch {
 		case a.silent:
-			one.Problem, one.Remedy = "registry r does not answer", "see that this node reaches it"
+			one.Problem, one.Remedy = "registry r does not answer", "make sure that this node can reach it"
 		case slices.Contains(a.lost, image):
-			one.Missing, one.Problem, one.Remedy = true, "registry r does not have it", "check TAG, or push it"
+			one.Missing, one.Problem, one.Remedy = true, "registry r does not have the image", "check the tag, or push the image"
 		}
 		all = append(all, one)
 	}
@@ -111,10 +111,10 @@ func TestReleaseIsRefused(t *testing.T) {
 		"tag in production":     {"production", "{}", "v1", nil, []string{`node3/node.env:1:1: TAG is "v1", which does not match ^\d{4}-|set TAG in node.env`}},
 		"no tag":                {"production", "{}", "", nil, []string{`no TAG is set, which does not match|set TAG`}},
 		"own pattern":           {"non-production", `{tag: {pattern: "^v"}}`, "1", nil, []string{`TAG is "1", which does not match ^v|set TAG`}},
-		"image not pushed":      {"production", "{}", releaseTag, []string{"app:" + releaseTag}, []string{"image app:" + releaseTag + ": registry r does not have it|check TAG"}},
-		"asked for in sandbox":  {"non-production", "{images: true}", "1", []string{"app:1"}, []string{"image app:1: registry r does not have it|check TAG"}},
-		"both, in their order":  {"production", "{}", "v1", []string{"app:v1"}, []string{"TAG is|set TAG", "image app:v1|check TAG"}},
-		"tag is off, image not": {"production", `{tag: {pattern: ""}}`, "v1", []string{"app:v1"}, []string{"image app:v1|check TAG"}},
+		"image not pushed":      {"production", "{}", releaseTag, []string{"app:" + releaseTag}, []string{"image app:" + releaseTag + ": registry r does not have the image|check the tag"}},
+		"asked for in sandbox":  {"non-production", "{images: true}", "1", []string{"app:1"}, []string{"image app:1: registry r does not have the image|check the tag"}},
+		"both, in their order":  {"production", "{}", "v1", []string{"app:v1"}, []string{"TAG is|set TAG", "image app:v1|check the tag"}},
+		"tag is off, image not": {"production", `{tag: {pattern: ""}}`, "v1", []string{"app:v1"}, []string{"image app:v1|check the tag"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

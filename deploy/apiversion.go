@@ -9,15 +9,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// newField is a field that engines before an API version drop without a word.
-// since is "" for what no engine keeps for services.
+// newField is a field that engines with an API version before since drop silently.
+// since is "" for a field that no engine supports for services.
 type newField struct {
 	name  string
 	since string
 	used  func(*swarm.ContainerSpec) bool
 }
 
-// newFields lists the fields that came after API 1.41, the oldest that we serve.
+// newFields lists the fields that are newer than API 1.41, the oldest supported version.
 func newFields() []newField {
 	privileged := func(used func(*swarm.Privileges) bool) func(*swarm.ContainerSpec) bool {
 		return func(c *swarm.ContainerSpec) bool { return c.Privileges != nil && used(c.Privileges) }
@@ -57,7 +57,7 @@ func newFields() []newField {
 	}
 }
 
-// unknownFields refuses what an engine of this API version would drop silently.
+// unknownFields refuses fields that an engine with this API version would drop silently.
 func unknownFields(apiVersion string, want *compose.Stack) []error {
 	var refused []error
 	fields := newFields()
@@ -70,10 +70,10 @@ func unknownFields(apiVersion string, want *compose.Stack) []error {
 			switch {
 			case !field.used(container):
 			case field.since == "":
-				refused = append(refused, fault.New(fault.Place{}, "take it out of the compose file",
-					"service %s uses %s, which Swarm does not keep for services", name, field.name))
+				refused = append(refused, fault.New(fault.Place{}, "remove it from the compose file",
+					"service %s uses %s, which Swarm does not support for services", name, field.name))
 			case apiVersion != "" && versions.LessThan(apiVersion, field.since):
-				refused = append(refused, fault.New(fault.Place{}, "upgrade the engine, or take it out of the compose file",
+				refused = append(refused, fault.New(fault.Place{}, "upgrade the engine, or remove it from the compose file",
 					"service %s uses %s, which needs engine API %s; this engine speaks %s", name, field.name, field.since, apiVersion))
 			}
 		}
@@ -91,5 +91,5 @@ func tooOld(apiVersion string) error {
 		return nil
 	}
 	return fault.New(fault.Place{}, "upgrade the engine to Docker 20.10 or newer",
-		"the engine speaks API %s; %s is the oldest that works", apiVersion, oldest)
+		"the engine speaks API %s; the agent needs %s or newer", apiVersion, oldest)
 }

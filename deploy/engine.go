@@ -1,7 +1,7 @@
-// Package deploy brings a Swarm to what a rendered stack says: it takes a
-// compose.Stack and the live state, and gives a Plan, its application, and a
-// Result per service. It is the only package that talks to the engine, it
-// writes nothing but differences, and it touches no object of another owner.
+// Package deploy makes a Swarm equal to a rendered stack: it takes a compose.Stack and
+// the live state, and gives a Plan, applies it, and gives a Result per service. It is
+// the only package that calls the engine. It writes only differences, and it changes
+// no object of another owner.
 package deploy
 
 import (
@@ -21,12 +21,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// callLimit bounds one call to the engine, so that an engine that hangs is
-// reported instead of waited for.
+// callLimit is the time limit of one call to the engine. An engine that hangs is
+// reported after it.
 const callLimit = time.Minute
 
-// ErrUnavailable is the cause of errors over an engine that does not answer, may
-// not be used, or is no manager: what was asked of it may succeed later.
+// ErrUnavailable is the cause of errors about an engine that does not answer, that the
+// agent is not allowed to use, or that is not a manager. The same call may succeed later.
 var ErrUnavailable = errors.New("the engine cannot be used")
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
@@ -38,11 +38,11 @@ type Engine struct {
 	negotiated sync.Once
 
 	mu       sync.Mutex
-	networks map[string]string // network names by ID: they never change, so asking once serves all later looks
+	networks map[string]string // network names by ID: they never change, so each is read once
 }
 
 // Connect prepares a connection to the engine at host (unix:///path or
-// tcp://host:port) and consults no environment. Nothing is sent yet.
+// tcp://host:port). It reads no environment variables and sends nothing yet.
 func Connect(host string) (*Engine, error) {
 	if host == "" {
 		return nil, fault.New(fault.Place{}, "give it as unix:///var/run/docker.sock", "no engine address given")
@@ -54,8 +54,8 @@ func Connect(host string) (*Engine, error) {
 	return &Engine{api: api, host: host, networks: map[string]string{}}, nil
 }
 
-// negotiate settles the API version. Every call does so by itself, but the stream
-// of events reads the version without a lock: it must be there before.
+// negotiate sets the API version. Every call does this by itself, but the stream of
+// events reads the version without a lock, so it must be set before.
 func (e *Engine) negotiate(ctx context.Context) {
 	e.negotiated.Do(func() { e.api.NegotiateAPIVersion(ctx) })
 }
@@ -72,8 +72,8 @@ type Node struct {
 	Availability string `json:"availability"`
 }
 
-// Info is what the engine says about itself and its Swarm. Nodes is filled on
-// managers only.
+// Info is what the engine reports about itself and its Swarm. Nodes is empty unless
+// the engine is a manager.
 type Info struct {
 	EngineVersion string `json:"engine_version"`
 	APIVersion    string `json:"api_version"` // as negotiated
@@ -83,7 +83,7 @@ type Info struct {
 	Nodes         []Node `json:"nodes,omitempty"`
 }
 
-// Info asks the engine who it is.
+// Info asks the engine about itself and its Swarm.
 func (e *Engine) Info(ctx context.Context) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -103,7 +103,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	}
 	nodes, err := e.api.NodeList(ctx, swarm.NodeListOptions{})
 	if err != nil {
-		return Info{}, e.explain("list the Swarm's nodes", err)
+		return Info{}, e.explain("list the nodes of the Swarm", err)
 	}
 	for _, node := range nodes {
 		info.Nodes = append(info.Nodes, Node{
@@ -118,8 +118,8 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	return info, nil
 }
 
-// CheckManager gives a fault with its remedy unless the engine answers and is a
-// manager of a Swarm.
+// CheckManager gives a fault with a remedy unless the engine answers and is a manager
+// of a Swarm.
 func (e *Engine) CheckManager(ctx context.Context) error {
 	info, err := e.Info(ctx)
 	switch {
@@ -143,13 +143,13 @@ func (e *Engine) notInSwarm(cause error) error {
 
 func (e *Engine) notManager(cause error) error {
 	return &fault.Error{
-		Message: fmt.Sprintf("the engine at %s is no Swarm manager, or its Swarm has lost its quorum", e.host),
-		Hint:    "run the agent on a manager (`docker node promote` makes one), or bring the other managers back",
+		Message: fmt.Sprintf("the engine at %s is not a Swarm manager, or its Swarm has lost its quorum", e.host),
+		Hint:    "run the agent on a manager (`docker node promote` makes a node a manager), or start the other managers again",
 		Err:     errors.Join(ErrUnavailable, cause),
 	}
 }
 
-// explain turns an engine client's error into one that says what to do.
+// explain turns an error of the engine's client into a fault with a remedy.
 func (e *Engine) explain(doing string, err error) error {
 	text := err.Error()
 	switch {
@@ -165,20 +165,20 @@ func (e *Engine) explain(doing string, err error) error {
 		}
 	case client.IsErrConnectionFailed(err):
 		return &fault.Error{
-			Message: fmt.Sprintf("%s: no engine answers at %s", doing, e.host),
-			Hint:    "start the engine (`systemctl start docker`), or give its address",
+			Message: fmt.Sprintf("%s: the engine at %s does not answer", doing, e.host),
+			Hint:    "start the engine (`systemctl start docker`), or correct its address",
 			Err:     errors.Join(ErrUnavailable, err),
 		}
 	case errors.Is(err, context.DeadlineExceeded), busy.MatchString(text):
 		return &fault.Error{
-			Message: fmt.Sprintf("%s: the engine at %s gave no answer in time, or its managers did not agree", doing, e.host),
-			Hint:    "see what keeps it busy: `journalctl -u docker`, `docker node ls`",
+			Message: fmt.Sprintf("%s: the engine at %s did not answer in time, or its managers did not agree", doing, e.host),
+			Hint:    "find out why it is busy: `journalctl -u docker`, `docker node ls`",
 			Err:     errors.Join(ErrUnavailable, err),
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// busy is how managers speak that did not come to do what they were asked: it is no
-// refusal.
+// busy matches the errors of managers that did not process a call. Such an error is not
+// a refusal.
 var busy = regexp.MustCompile(`code = (DeadlineExceeded|Unavailable|Canceled|Aborted)|los(ing|t) leader status|raft: stopped`)

@@ -40,12 +40,12 @@ func TestAnEngineThatCannotServe(t *testing.T) {
 		return "unix://" + path
 	}
 	for name, test := range map[string]struct{ host, says, hint string }{
-		"no socket":  {"unix://" + filepath.Join(t.TempDir(), "none"), "no engine answers at", "systemctl start docker"},
+		"no socket":  {"unix://" + filepath.Join(t.TempDir(), "none"), "does not answer", "systemctl start docker"},
 		"no swarm":   {answering(200, `{"Swarm":{"LocalNodeState":"inactive"}}`), "is not part of a Swarm", "docker swarm init"},
-		"a worker":   {answering(200, `{"Swarm":{"LocalNodeState":"active"}}`), "is no Swarm manager", "on a manager"},
-		"an error":   {answering(503, `{"message":"This node is not a swarm manager. Worker nodes can't be used"}`), "is no Swarm manager", "on a manager"},
-		"no quorum":  {answering(500, `{"message":"rpc error: The swarm does not have a leader"}`), "lost its quorum", "bring the other managers back"},
-		"overloaded": {answering(500, `{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}`), "gave no answer in time", "journalctl -u docker"},
+		"a worker":   {answering(200, `{"Swarm":{"LocalNodeState":"active"}}`), "is not a Swarm manager", "on a manager"},
+		"an error":   {answering(503, `{"message":"This node is not a swarm manager. Worker nodes can't be used"}`), "is not a Swarm manager", "on a manager"},
+		"no quorum":  {answering(500, `{"message":"rpc error: The swarm does not have a leader"}`), "lost its quorum", "start the other managers again"},
+		"overloaded": {answering(500, `{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}`), "did not answer in time", "journalctl -u docker"},
 		"other text": {answering(500, `{"message":"out of cheese"}`), "ask the engine for its state: Error response from daemon: out of cheese", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAnEngineThatCannotServe(t *testing.T) {
 	}
 	hanging, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
-	if err := connect(t, silent(t)).CheckManager(hanging); !errors.Is(err, deploy.ErrUnavailable) || !strings.Contains(err.Error(), "gave no answer in time") {
+	if err := connect(t, silent(t)).CheckManager(hanging); !errors.Is(err, deploy.ErrUnavailable) || !strings.Contains(err.Error(), "did not answer in time") {
 		t.Errorf("one that hangs: %v", err)
 	}
 	if _, err := deploy.Connect(""); err == nil || fault.Hint(err) == "" {

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// lookupLimit bounds one question to a registry, so that a slow one cannot
-	// hold a rollout up.
+	// lookupLimit is the time limit of one request to a registry, so that a slow
+	// registry does not delay a rollout for long.
 	lookupLimit = 10 * time.Second
 
-	// lookupsAtOnce is how many questions are under way at once.
+	// lookupsAtOnce is how many requests run at once.
 	lookupsAtOnce = 4
 )
 
-// lookup is what a registry told of an image.
+// lookup is what a registry answered about an image.
 type lookup struct {
 	registry  string
 	image     string // with its digest
@@ -33,17 +33,17 @@ type lookup struct {
 	err       error
 }
 
-// failure is how a lookup went wrong.
+// failure is why a lookup failed.
 type failure string
 
 const (
-	silent  failure = "silent"  // the registry does not answer, or not as one
-	refused failure = "refused" // it demands a login, or another one
-	unknown failure = "unknown" // it has no such image
+	silent  failure = "silent"  // the registry does not answer, or its answer is not a registry's
+	refused failure = "refused" // it requires a login, or a different one
+	unknown failure = "unknown" // it does not have the image
 )
 
-// lookUp asks the registries for images, by the engine, each once. A registry
-// that does not answer is not asked for its other images.
+// lookUp asks the registries for images through the engine, once for each image. It
+// does not ask a registry again that did not answer.
 func (e *Engine) lookUp(ctx context.Context, images []string) (map[string]lookup, error) {
 	answers := make(map[string]lookup, len(images))
 	if len(images) == 0 {
@@ -95,8 +95,8 @@ func (e *Engine) lookUp(ctx context.Context, images []string) (map[string]lookup
 	return answers, ctx.Err()
 }
 
-// ask asks one registry for one image. Its error is not the registry's, but that
-// of the engine or of the credentials.
+// ask asks one registry for one image. The error is about the engine or the
+// credentials; an error of the registry is in the lookup.
 func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup, error) {
 	answer := lookup{registry: registryOf(image), image: image}
 	credentials, err := logins.of(ctx, answer.registry)
@@ -111,7 +111,7 @@ func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup
 	case ctx.Err() != nil:
 		return answer, ctx.Err()
 	case limited.Err() != nil:
-		answer.failure, answer.err = silent, errors.New("no answer within "+lookupLimit.String())
+		answer.failure, answer.err = silent, errors.New("it did not answer within "+lookupLimit.String())
 	case client.IsErrConnectionFailed(err):
 		return answer, e.explain("look up image "+image, err)
 	case err != nil:
@@ -122,7 +122,7 @@ func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup
 	return answer, nil
 }
 
-// failureOf reads the engine's account of a registry's refusal.
+// failureOf derives the failure from the engine's error about a registry.
 func failureOf(err error) failure {
 	text := err.Error()
 	says := func(words ...string) bool {
@@ -143,7 +143,7 @@ func failureOf(err error) failure {
 	return silent
 }
 
-// withDigest adds the digest to an image that has none.
+// withDigest adds the digest to an image without one.
 func withDigest(image string, found registry.DistributionInspect) string {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
@@ -159,8 +159,8 @@ func withDigest(image string, found registry.DistributionInspect) string {
 	return reference.FamiliarString(full)
 }
 
-// platformsOf gives platforms as services name them. An arm image's architecture
-// is left open, as the docker CLI leaves it: nodes call theirs otherwise (armv7l).
+// platformsOf gives platforms in the form that services have. The architecture of an arm
+// image stays empty, as with the docker CLI, because nodes use another name (armv7l).
 func platformsOf(found registry.DistributionInspect) []swarm.Platform {
 	platforms := make([]swarm.Platform, 0, len(found.Platforms))
 	for _, one := range found.Platforms {

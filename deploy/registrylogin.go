@@ -23,39 +23,40 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// ErrLogin is the cause of errors over registry credentials that cannot be read:
-// once the file or its helper is mended, the same may succeed.
+// ErrLogin is the cause of errors about registry credentials that cannot be read. The
+// same call may succeed when the file or its helper is repaired.
 var ErrLogin = errors.New("the registry credentials cannot be read")
 
-// maxLoginFile bounds what is read of a file with credentials.
+// maxLoginFile is the largest credentials file that is read, in bytes.
 const maxLoginFile = 1 << 20
 
 // hubKey is the name under which docker's config.json has the login of docker.io.
 const hubKey = "https://index.docker.io/v1/"
 
-// UseLogins has the engine be sent the registry credentials of a file in the form
-// of docker's config.json. The file is read anew each time, and nothing else is
-// asked but the credential helpers that it names: no home directory, no variable.
-// It must be called before the engine is used; "" means no credentials.
+// UseLogins sets the file with the registry credentials, in the format of docker's
+// config.json, that are sent to the engine. The file is read again for each use. Only
+// the credential helpers that it names are called; the home directory and environment
+// variables are not read. UseLogins must be called before the engine is used; "" means
+// no credentials.
 func (e *Engine) UseLogins(file string) { e.loginFile = file }
 
-// keyring is what the file with the registry credentials said when it was read.
+// keyring is the content of the credentials file at the time it was read.
 type keyring struct {
-	file *configfile.ConfigFile // nil: there are no credentials
+	file *configfile.ConfigFile // nil means no credentials
 
 	mu    sync.Mutex
-	known map[string]login // by registry: a helper is asked once
+	known map[string]login // by registry; a helper is called once for each
 }
 
-// login is one registry's credentials. The zero value is none.
+// login holds the credentials of one registry. The zero value holds none.
 type login struct {
 	user     string
 	password secrets.Value
 	header   string   // as the engine takes them
-	telling  [][]byte // what no text may quote
+	telling  [][]byte // must not appear in any text
 }
 
-// readLogins reads the engine's file with registry credentials.
+// readLogins reads the file with the registry credentials.
 func (e *Engine) readLogins() (*keyring, error) {
 	ring := &keyring{known: map[string]login{}}
 	if e.loginFile == "" {
@@ -73,12 +74,13 @@ func (e *Engine) readLogins() (*keyring, error) {
 	return ring, nil
 }
 
-// loginFault says what is wrong with the file; it never quotes it.
+// loginFault is a fault about the credentials file. It never quotes the file.
 func loginFault(place fault.Place, hint, format string, args ...any) error {
 	return &fault.Error{Place: place, Message: fmt.Sprintf(format, args...), Hint: hint, Err: ErrLogin}
 }
 
-// readLoginFile reads a file that only its owner may read.
+// readLoginFile reads a credentials file. It refuses a file that other users than its
+// owner may use.
 func readLoginFile(path string) ([]byte, error) {
 	place := fault.Place{File: path}
 	file, err := os.Open(path)
@@ -93,7 +95,7 @@ func readLoginFile(path string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, loginFault(place, "name the file itself in registry_config_file", "it is not a regular file")
 	case info.Mode().Perm()&0o077 != 0:
-		return nil, loginFault(place, "chmod 600 "+path, "others than its owner may use the registry credentials (mode %04o)", info.Mode().Perm())
+		return nil, loginFault(place, "chmod 600 "+path, "users other than its owner may read the registry credentials (mode %04o)", info.Mode().Perm())
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxLoginFile+1))
 	switch {
@@ -107,11 +109,11 @@ func readLoginFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// malformedLogins names the line of what a parser stumbled over, in words of our
-// own: the parser's may quote the file.
+// malformedLogins gives the line and reason of a parser's error. It does not use the
+// parser's message, which may quote the file.
 func malformedLogins(path string, data []byte, err error) error {
 	const hint = "write it as `docker --config DIR login REGISTRY` writes DIR/config.json"
-	offset, what := int64(-1), "an auth under auths is not the base64 form of user:password"
+	offset, what := int64(-1), "an auth under auths is not user:password in base64"
 	var syntax *json.SyntaxError
 	var wrongType *json.UnmarshalTypeError
 	switch {
@@ -129,7 +131,7 @@ func malformedLogins(path string, data []byte, err error) error {
 	return loginFault(place, hint, "%s", what)
 }
 
-// registryOf gives the host of an image's registry; "" when the image is no name.
+// registryOf gives the host of an image's registry; "" if the image name is not valid.
 func registryOf(image string) string {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
@@ -138,7 +140,7 @@ func registryOf(image string) string {
 	return reference.Domain(named)
 }
 
-// of gives the login of a registry; none is no error.
+// of gives the login of a registry, or the zero login if there is none.
 func (k *keyring) of(ctx context.Context, host string) (login, error) {
 	if k.file == nil || host == "" {
 		return login{}, nil
@@ -164,12 +166,12 @@ func (k *keyring) of(ctx context.Context, host string) (login, error) {
 	return made, nil
 }
 
-// search looks in the file, or asks the helper that the file names for the
-// registry, or for all.
+// search looks in the file, or calls the helper that the file names for the registry or
+// for all registries.
 func (k *keyring) search(ctx context.Context, key string) (registry.AuthConfig, error) {
 	stored, err := logins.NewFileStore(k.file).Get(key)
 	if err != nil {
-		return registry.AuthConfig{}, loginFault(fault.Place{File: k.file.Filename}, "", "no login for %s can be read", key)
+		return registry.AuthConfig{}, loginFault(fault.Place{File: k.file.Filename}, "", "the login for %s cannot be read", key)
 	}
 	found := registry.AuthConfig{
 		Username: stored.Username, Password: stored.Password, ServerAddress: key,
@@ -185,16 +187,16 @@ func (k *keyring) search(ctx context.Context, key string) (registry.AuthConfig, 
 	return k.ask(ctx, helper, key)
 }
 
-// tokenUser is the name under which a helper gives an identity token.
+// tokenUser is the user name with which a helper gives an identity token.
 const tokenUser = "<token>"
 
-// ask runs a credential helper. What it says is not shown: it may be a secret.
+// ask runs a credential helper. Its output is not shown, because it may be a secret.
 func (k *keyring) ask(ctx context.Context, helper, key string) (registry.AuthConfig, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
 	place, program := fault.Place{File: k.file.Filename}, "docker-credential-"+helper
 	if _, err := exec.LookPath(program); err != nil {
-		return registry.AuthConfig{}, loginFault(place, "install it, or remove it from the file", "the credential helper %s is not there", program)
+		return registry.AuthConfig{}, loginFault(place, "install it, or remove it from the file", "the credential helper %s is not installed", program)
 	}
 	found, err := client.Get(func(args ...string) client.Program {
 		return &helperRun{exec.CommandContext(ctx, program, args...)} //nolint:gosec // the file that only root may write names it
@@ -239,7 +241,7 @@ func newLogin(found registry.AuthConfig) (login, error) {
 	return made, nil
 }
 
-// withhold gives an error unless it quotes the login.
+// withhold replaces an error that contains a secret of the login.
 func (l login) withhold(err error) error {
 	for _, secret := range l.telling {
 		err = withhold(err, secret)

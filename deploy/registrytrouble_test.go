@@ -38,7 +38,7 @@ func TestARegistryThatIsDown(t *testing.T) {
 
 	s.recorder.Reset()
 	applied, plan := s.rollout(t, compose.ResolveAlways)
-	warned(t, plan, "image "+s.image+": registry "+s.registry.Address+" does not answer (", "connection refused); what runs is kept: see that this node reaches it")
+	warned(t, plan, "image "+s.image+": registry "+s.registry.Address+" does not answer (", "connection refused); the running digest is kept: make sure that this node can reach it")
 	if !plan.Empty() || len(s.recorder.Writes()) > 0 || len(s.drifts(t, applied)) > 0 {
 		t.Errorf("plan %+v, writes %v", plan, s.recorder.Writes())
 	}
@@ -46,7 +46,7 @@ func TestARegistryThatIsDown(t *testing.T) {
 
 	s.want(next)
 	_, plan = s.rollout(t, compose.ResolveChanged)
-	warned(t, plan, "image "+next+": registry "+s.registry.Address+" does not answer", "goes out without a digest")
+	warned(t, plan, "image "+next+": registry "+s.registry.Address+" does not answer", "is deployed without a digest")
 	s.runs(t, next)
 
 	s.registry.Start(t)
@@ -79,7 +79,7 @@ func TestAnImageThatNobodyHas(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	s.want(s.image + "-typo")
 	_, plan := s.plan(t, compose.ResolveChanged)
-	warned(t, plan, s.image+"-typo: registry "+s.registry.Address+" does not have it (manifest unknown", "check TAG, or push it")
+	warned(t, plan, s.image+"-typo: registry "+s.registry.Address+" does not have the image (manifest unknown", "check the tag, or push the image")
 	local := s.registry.Address + "/coin/local:1"
 	s.on.Image(t, local)
 	s.want(local)
@@ -97,13 +97,13 @@ func TestRegistryLogins(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{User: "robot", Password: password})
 	seen := &bytes.Buffer{}
 	_, plan := s.plan(t, compose.ResolveChanged)
-	warned(t, plan, "registry "+s.registry.Address+" demands a login", "registry_config_file")
+	warned(t, plan, "registry "+s.registry.Address+" requires a login", "registry_config_file")
 	fmt.Fprintln(seen, plan)
 
 	file := loginFile(t, s.registry.Login("canary-wrong-pass"), 0o600)
 	s.engine.UseLogins(file)
 	_, plan = s.plan(t, compose.ResolveChanged)
-	warned(t, plan, "registry "+s.registry.Address+" refuses the login of "+file, "write a valid one into it")
+	warned(t, plan, "registry "+s.registry.Address+" refuses the login of "+file, "write a valid login into it")
 	fmt.Fprintln(seen, plan)
 	states, err := s.engine.Registries(t.Context(), []string{s.image})
 	fmt.Fprintln(seen, states, err)
@@ -123,7 +123,7 @@ func TestRegistryLogins(t *testing.T) {
 	s.registry.SetPassword(t, "canary-rotated-pass")
 	s.recorder.Reset()
 	_, plan = s.rollout(t, compose.ResolveAlways)
-	warned(t, plan, "refuses the login of "+file, "what runs is kept")
+	warned(t, plan, "refuses the login of "+file, "the running digest is kept")
 	fmt.Fprintln(seen, plan)
 	write(t, file, s.registry.Login("canary-rotated-pass"))
 	if _, plan = s.rollout(t, compose.ResolveAlways); !plan.Empty() || len(plan.Warnings) > 0 || len(s.recorder.Writes()) > 0 {
@@ -199,15 +199,15 @@ func TestLoginFilesThatCannotBeRead(t *testing.T) {
 	}
 	recorder.Reset()
 	for want, path := range map[string]string{
-		": read registry credentials: no such file":                      t.TempDir() + "/nowhere",
-		": it is not a regular file":                                     t.TempDir(),
-		": others than its owner may use the registry credentials":       loginFile(t, "{}", 0o644),
-		": the file with the registry credentials is empty":              loginFile(t, "\n", 0o600),
-		":2: not valid JSON":                                             loginFile(t, "{\ncanary", 0o600),
-		":1: not valid JSON: it ends too early":                          loginFile(t, `{"auths": {"canary`, 0o600),
-		":3: a value is of the wrong type":                               loginFile(t, "{\"auths\":\n{\"r\":\n[\"canary\"]}}", 0o600),
-		": an auth under auths is not the base64 form of user:password":  loginFile(t, `{"auths": {"r": {"auth": "canary!"}}}`, 0o600),
-		": the credential helper docker-credential-nowhere is not there": loginFile(t, `{"credsStore": "nowhere"}`, 0o600),
+		": read registry credentials: no such file":                          t.TempDir() + "/nowhere",
+		": it is not a regular file":                                         t.TempDir(),
+		": users other than its owner may read the registry credentials":     loginFile(t, "{}", 0o644),
+		": the file with the registry credentials is empty":                  loginFile(t, "\n", 0o600),
+		":2: not valid JSON":                                                 loginFile(t, "{\ncanary", 0o600),
+		":1: not valid JSON: it ends too early":                              loginFile(t, `{"auths": {"canary`, 0o600),
+		":3: a value is of the wrong type":                                   loginFile(t, "{\"auths\":\n{\"r\":\n[\"canary\"]}}", 0o600),
+		": an auth under auths is not user:password in base64":               loginFile(t, `{"auths": {"r": {"auth": "canary!"}}}`, 0o600),
+		": the credential helper docker-credential-nowhere is not installed": loginFile(t, `{"credsStore": "nowhere"}`, 0o600),
 	} {
 		engine.UseLogins(path)
 		_, _, resolveErr := engine.Resolve(t.Context(), &live.LiveServices, stack)

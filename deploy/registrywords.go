@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// mostNamed is how many images one warning names.
+// mostNamed is how many images one warning names at most.
 const mostNamed = 5
 
-// unresolved tells of the images that no registry told of: which, why, what
-// happens instead, and what to do; images of one fate together.
+// unresolved gives a warning for the images that could not be looked up: which images,
+// why, what happens instead, and the remedy. Images with the same reason and consequence
+// share a warning.
 func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept map[string]bool) []string {
 	type fate struct {
 		registry string
@@ -27,7 +28,7 @@ func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept
 		}
 		one := fate{registry: answer.registry, failure: answer.failure, kept: kept[image]}
 		if answer.failure == unknown {
-			one.here, _ = e.here(ctx, image) // not to know it is no reason to stop
+			one.here, _ = e.here(ctx, image) // an error here does not stop the sync
 		}
 		images[one] = append(images[one], image)
 	}
@@ -35,12 +36,12 @@ func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept
 	for fate, names := range images {
 		first := answers[names[0]]
 		why, remedy := e.explainLookup(first)
-		instead := "it goes out without a digest, and each node takes what it finds under the tag"
+		instead := "it is deployed without a digest, and each node uses the image that it finds under the tag"
 		switch {
 		case fate.kept:
-			instead = "what runs is kept"
+			instead = "the running digest is kept"
 		case fate.here:
-			instead = "this node has one of its own, others cannot get it"
+			instead = "this node has the image, other nodes cannot pull it"
 		}
 		warnings = append(warnings, fmt.Sprintf("image %s: %s; %s: %s", someOf(names), why, instead, remedy))
 	}
@@ -48,7 +49,7 @@ func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept
 	return warnings
 }
 
-// explainLookup says why a lookup failed, and the remedy.
+// explainLookup gives the reason why a lookup failed, and the remedy.
 func (e *Engine) explainLookup(answer lookup) (why, remedy string) {
 	reason := strings.TrimPrefix(answer.err.Error(), "Error response from daemon: ")
 	switch answer.failure {
@@ -56,18 +57,18 @@ func (e *Engine) explainLookup(answer lookup) (why, remedy string) {
 		switch {
 		case answer.login:
 			return fmt.Sprintf("registry %s refuses the login of %s (%s)", answer.registry, e.loginFile, reason),
-				"write a valid one into it"
+				"write a valid login into it"
 		case e.loginFile != "":
-			return fmt.Sprintf("registry %s demands a login, or has no such image (%s)", answer.registry, reason),
+			return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
 				"check the image, or add a login for it to " + e.loginFile
 		}
-		return fmt.Sprintf("registry %s demands a login, or has no such image (%s)", answer.registry, reason),
+		return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
 			"check the image, or name a file with a login in registry_config_file"
 	case unknown:
-		return fmt.Sprintf("registry %s does not have it (%s)", answer.registry, reason), "check TAG, or push it"
+		return fmt.Sprintf("registry %s does not have the image (%s)", answer.registry, reason), "check the tag, or push the image"
 	case silent:
 	}
-	return fmt.Sprintf("registry %s does not answer (%s)", answer.registry, reason), "see that this node reaches it; `agent doctor` tells"
+	return fmt.Sprintf("registry %s does not answer (%s)", answer.registry, reason), "make sure that this node can reach it: `agent doctor` checks it"
 }
 
 func someOf(names []string) string {
@@ -77,16 +78,16 @@ func someOf(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
 }
 
-// RegistryState is how a registry answers.
+// RegistryState tells whether a registry answers.
 type RegistryState struct {
 	Registry string
-	Login    bool   // credentials are known for it
-	Problem  string // "" when it answers
+	Login    bool   // there are credentials for it
+	Problem  string // "" if it answers
 	Remedy   string
 }
 
-// Registries asks each registry of the images for one of them, with the node's
-// logins. One that answers that it has no such image works.
+// Registries asks each registry of the images for one of its images, with the node's
+// logins. The answer that the image does not exist is not a problem.
 func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistryState, error) {
 	one := map[string]string{}
 	for _, image := range slices.Sorted(slices.Values(images)) {

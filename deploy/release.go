@@ -11,15 +11,15 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Ready is what an engine tells of itself that can roll a stack out.
+// Ready describes an engine that can roll out a stack.
 type Ready struct {
 	EngineVersion string
 	APIVersion    string // as negotiated
-	DataRoot      string // the engine's folder, on the engine's machine
+	DataRoot      string // the engine's data folder, on the engine's machine
 }
 
-// Ready asks the engine, with one read, whether it is a manager of a Swarm and speaks
-// an API that works. The error is a fault with its remedy.
+// Ready checks with one call that the engine is a manager of a Swarm and that its API
+// version is supported. The error is a fault with a remedy.
 func (e *Engine) Ready(ctx context.Context) (Ready, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -36,19 +36,19 @@ func (e *Engine) Ready(ctx context.Context) (Ready, error) {
 	return ready, tooOld(ready.APIVersion)
 }
 
-// Local tells whether the engine is on this machine.
+// Local tells whether the engine runs on this machine.
 func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }
 
-// Pushed is what a registry tells of an image.
+// Pushed tells whether an image is in its registry.
 type Pushed struct {
 	Image   string
-	Missing bool   // the registry says that it has none such
-	Problem string // why it is not known to be there; "" when it is
+	Missing bool   // the registry answered that the image does not exist
+	Problem string // why the image was not found; "" if it was
 	Remedy  string
 }
 
-// Pushed asks the registries for images, each once, with the node's logins, and
-// gives what it learned of each, sorted. What this node has already does not count.
+// Pushed asks the registries for images, once for each, with the node's logins, and
+// gives the answers, sorted. It does not look at the images that this node has.
 func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) {
 	wanted := slices.Compact(slices.Sorted(slices.Values(images)))
 	answers, err := e.lookUp(ctx, wanted)
@@ -67,7 +67,7 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 	return all, nil
 }
 
-// Login gives the login that the node has for a registry; no user for none.
+// Login gives the node's login for a registry; an empty user if there is none.
 func (e *Engine) Login(ctx context.Context, host string) (user string, password secrets.Value, err error) {
 	ring, err := e.readLogins()
 	if err != nil {
@@ -79,7 +79,7 @@ func (e *Engine) Login(ctx context.Context, host string) (user string, password 
 	}
 	if found.user == "" || !found.password.Known() {
 		return "", secrets.Value{}, loginFault(fault.Place{File: e.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
-			"the login for %s is an identity token, which only the registry itself takes", host)
+			"the login for %s is an identity token, which only the registry accepts", host)
 	}
 	return found.user, found.password, nil
 }

@@ -58,7 +58,7 @@ func TestPushed(t *testing.T) {
 		}
 		return said
 	}
-	if said := ask(s.image)["/coin/core:1"]; said.Missing || !strings.Contains(said.Problem, "demands a login") || said.Remedy == "" {
+	if said := ask(s.image)["/coin/core:1"]; said.Missing || !strings.Contains(said.Problem, "requires a login") || said.Remedy == "" {
 		t.Errorf("without a login: %+v", said)
 	}
 	s.engine.UseLogins(loginFile(t, s.registry.Login(password), 0o600))
@@ -66,7 +66,7 @@ func TestPushed(t *testing.T) {
 	if len(said) != 3 || said["/coin/core:1"].Problem != "" || said["/coin/core:1@"+s.digest].Problem != "" {
 		t.Errorf("pushed: %+v", said)
 	}
-	if lost := said["/coin/core:nowhere"]; !lost.Missing || !strings.Contains(lost.Problem, "does not have it") || !strings.Contains(lost.Remedy, "check TAG") {
+	if lost := said["/coin/core:nowhere"]; !lost.Missing || !strings.Contains(lost.Problem, "does not have the image") || !strings.Contains(lost.Remedy, "check the tag") {
 		t.Errorf("never pushed: %+v", lost)
 	}
 	s.registry.Stop()

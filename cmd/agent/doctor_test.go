@@ -70,7 +70,7 @@ func TestDoctor(t *testing.T) {
 		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests registries images migrations"},
 		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests registries images migrations"},
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no keys are set", "set age_key_files"}, ""},
-		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"no engine answers at unix:///nowhere/docker.sock", "start the engine"}, "swarm registries images"},
+		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"the engine at unix:///nowhere/docker.sock does not answer", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
 		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images harbor database migrations notices"},
 		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images harbor database migrations notices"},

@@ -30,7 +30,7 @@ images: {resolve: %s}
 	}
 }
 
-// TestImagesFromARegistry follows a tag of a registry that demands a login,
+// TestImagesFromARegistry follows a tag of a registry that requires a login,
 // through a wrong password, a moved tag and an outage.
 func TestImagesFromARegistry(t *testing.T) {
 	t.Parallel()
@@ -70,10 +70,10 @@ func TestImagesFromARegistry(t *testing.T) {
 	before := len(l.recorder.Writes())
 	l.mustRun(exitDone, nil, "sync", "--wait")
 	status := l.until("warned", func(s agent.Status) bool { return s.Sync != nil && len(s.Sync.Warnings) > 0 })
-	if text := strings.Join(status.Sync.Warnings, "\n"); !strings.Contains(text, refused) || !strings.Contains(text, "what runs is kept") {
+	if text := strings.Join(status.Sync.Warnings, "\n"); !strings.Contains(text, refused) || !strings.Contains(text, "the running digest is kept") {
 		t.Errorf("warnings: %s", text)
 	}
-	l.mustRun(exitDone, []string{"warning: image " + registry.Address, "what runs is kept"}, "status")
+	l.mustRun(exitDone, []string{"warning: image " + registry.Address, "the running digest is kept"}, "status")
 	registry.Stop()
 	l.mustRun(exitDone, []string{"does not answer"}, "diff")
 	l.mustRun(exitDone, nil, "sync", "--wait")
