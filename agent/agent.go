@@ -12,7 +12,8 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
@@ -57,7 +58,7 @@ type Parts struct {
 	Source    source
 	Engine    swarm
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
-	Store     *state.Store
+	Store     *store.Store
 	Reports   reports        // nil: GitLab is not told
 	GitLab    *gitlab.Client // nil: GitLab is not asked
 	Statuses  statuses       // of the other nodes; nil: those that GitLab tells
@@ -76,6 +77,7 @@ type Agent struct {
 	nudges   chan struct{} // look at once
 	stops    chan struct{} // a rollout that waits for its services makes way
 
+	records  *store.Stack      // of the stack
 	fetched  *gitsync.Checkout // the last one; the loop's own
 	released *verdict          // of the release that passed its gates last; the loop's own
 	people   sync.Mutex        // admits one person's word at a time
@@ -93,13 +95,16 @@ type request struct {
 
 // outcome is what a look at the remote came to.
 type outcome struct {
-	sync *state.Sync // nil when nothing was due
+	sync *record.Sync // nil when nothing was due
 	err  error
 }
 
 // New makes an agent of its parts. It does nothing until Run.
 func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1), stops: make(chan struct{})}
+	if parts.Store != nil {
+		a.records = parts.Store.Stack(record.OnlyStack)
+	}
 	a.view.started = time.Now()
 	if parts.GitLab != nil && parts.Statuses == nil {
 		a.Statuses = parts.GitLab
@@ -136,7 +141,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
 	if asked == nil {
 		asked = &request{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
-			return a.lookOn(ctx, cause{trigger: "commit"}, func(string) {})
+			return a.lookOn(ctx, cause{trigger: record.OnCommit}, func(string) {})
 		}}
 	}
 	result := asked.do(ctx)
@@ -239,8 +244,8 @@ func (a *Agent) hand(ctx context.Context, asked request, stops chan<- struct{}) 
 
 // Sync asks the running loop for a sync now, for an actor, and waits for it. A
 // revision that failed here before is tried again.
-func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*state.Sync, error) {
-	result := a.syncFor(ctx, cause{trigger: "manual", actor: actor}, progress)
+func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*record.Sync, error) {
+	result := a.syncFor(ctx, cause{trigger: record.OnRequest, actor: actor}, progress)
 	return result.sync, result.err
 }
 
@@ -250,27 +255,27 @@ func (a *Agent) syncFor(ctx context.Context, why cause, progress func(string)) o
 }
 
 // Once makes one sync without a loop, for the user of this process.
-func (a *Agent) Once(ctx context.Context, progress func(string)) (*state.Sync, error) {
+func (a *Agent) Once(ctx context.Context, progress func(string)) (*record.Sync, error) {
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
-	result := a.lookOn(ctx, cause{trigger: "manual", actor: self()}, progress)
+	result := a.lookOn(ctx, cause{trigger: record.OnRequest, actor: self()}, progress)
 	a.wake(ctx)
 	return result.sync, result.err
 }
 
 // recall fills the view from the state file.
 func (a *Agent) recall() error {
-	applied, err := a.Store.Applied()
+	applied, err := a.records.Deployed()
 	if err != nil {
 		return fmt.Errorf("recall what was applied: %w", err)
 	}
-	pause, err := a.Store.Pause()
+	pause, err := a.records.Pause()
 	if err != nil {
 		return fmt.Errorf("recall the pause: %w", err)
 	}
 	a.update(func(v *view) { v.pause = pause })
-	syncs, err := a.Store.Syncs(2)
+	syncs, err := a.records.Syncs(2)
 	if err != nil {
 		return fmt.Errorf("recall the last syncs: %w", err)
 	}

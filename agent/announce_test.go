@@ -8,8 +8,8 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
 )
 
 // text is all that a message says.
@@ -50,7 +50,7 @@ func TestRollbackIsTold(t *testing.T) {
 				w.breaks("2")
 				bad := w.release("2")
 				w.poll()
-				w.wantLast(bad, state.RolledBack)
+				w.wantLast(bad, record.RolledBack)
 				w.pass(time.Hour)
 				box.says(t, "rollout failed at verify and was rolled back, release 2", "service s_web: it is broken",
 					"rolled back to 1 (sync #1)", "Next: mend or revert the release by a merge; `agent resume`", "`agent show 2 -o report`")
@@ -127,7 +127,7 @@ func TestRollbackThatWaitsIsTold(t *testing.T) {
 		})
 		bad := w.release("2")
 		w.poll()
-		w.wantLast(bad, state.Running)
+		w.wantLast(bad, record.Running)
 		for range 10 {
 			w.pass(30 * time.Minute)
 			w.set(func() { w.engineErr = nil }) // and away again with the next look
@@ -136,7 +136,7 @@ func TestRollbackThatWaitsIsTold(t *testing.T) {
 			"Next: nothing: it is tried again by itself; should it stay so: `agent doctor`")
 		w.set(func() { w.onVerify, w.engineErr = fails, nil })
 		w.pass(time.Hour)
-		w.wantLast(bad, state.RolledBack)
+		w.wantLast(bad, record.RolledBack)
 		box.wants(t, "rollout failed at verify and was rolled back, release 2")
 	})
 }

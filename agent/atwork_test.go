@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // RunningJobs lists no job: jobs of the world end at once.
@@ -51,7 +51,7 @@ func TestMigrationGuardWaitsForJobs(t *testing.T) {
 			bad := m.release("2")
 			m.poll()
 			m.pass(time.Minute)
-			m.wantLast(bad, state.RolledBack)
+			m.wantLast(bad, record.RolledBack)
 		},
 		"that go on": func(m *migrated) {
 			m.busy(time.Minute)
@@ -60,7 +60,7 @@ func TestMigrationGuardWaitsForJobs(t *testing.T) {
 			bad := m.release("2")
 			m.poll()
 			m.pass(30 * time.Second)
-			sync := m.wantLast(bad, state.Failed)
+			sync := m.wantLast(bad, record.Failed)
 			m.refused(sync, "it cannot be known which migrations are still to come: s_migrate has not ended", "wait until it has ended")
 			if _, err := m.goBack(agent.RollbackRequest{}); err == nil || !strings.Contains(err.Error(), "s_migrate has not ended") {
 				m.t.Errorf("by hand: %v", err)
@@ -76,7 +76,7 @@ func TestMigrationGuardWaitsForJobs(t *testing.T) {
 			bad := m.release("2")
 			m.poll()
 			m.pass(30 * time.Second)
-			m.wantLast(bad, state.Failed)
+			m.wantLast(bad, record.Failed)
 			sync := m.wentBack(agent.RollbackRequest{Force: true})
 			if !sync.Migration.Forced || len(sync.Rollback.Warnings) == 0 {
 				m.t.Errorf("recorded %+v, %+v", sync.Migration, sync.Rollback)

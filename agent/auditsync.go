@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -15,18 +15,18 @@ import (
 
 // cause is why the agent looks, and who asked for it.
 type cause struct {
-	trigger string
+	trigger record.Trigger
 	actor   audit.Actor // of a manual one
 
-	override *state.Override // of a freeze
+	override *record.Override // of a freeze
 }
 
 // who has the sync of a revision done.
 func (c cause) who(revision gitsync.Revision) audit.Actor {
 	switch c.trigger {
-	case "manual":
+	case record.OnRequest:
 		return c.actor
-	case "commit":
+	case record.OnCommit:
 		return audit.Author(revision.Author)
 	}
 	return audit.Agent()
@@ -34,13 +34,13 @@ func (c cause) who(revision gitsync.Revision) audit.Actor {
 
 // entry begins an entry of this sync.
 func (r *reconcile) entry(action audit.Action, kind audit.Kind, name string) audit.Entry {
-	entry := syncEntry(r.sync)
+	entry := r.syncEntry()
 	entry.Action, entry.Kind, entry.Name = action, kind, name
 	return entry
 }
 
 // syncEntry is an entry about the whole of a sync.
-func syncEntry(sync *state.Sync) audit.Entry {
+func syncEntry(sync *record.Sync) audit.Entry {
 	actor := sync.Actor
 	if actor.By == "" {
 		actor = audit.Agent()
@@ -49,8 +49,18 @@ func syncEntry(sync *state.Sync) audit.Entry {
 		Actor: actor, Action: audit.Sync, Kind: audit.Stack, Name: sync.Stack,
 		Sync: sync.ID, Revision: sync.Commit, Plan: sync.PlanDigest, Outcome: audit.Succeeded,
 	}
-	if sync.Trigger == "rollback" {
+	if sync.Trigger == record.OnRollback {
 		entry.Action = audit.Rollback
+	}
+	return entry
+}
+
+// syncEntry is an entry about the whole of the attempt.
+func (r *reconcile) syncEntry() audit.Entry {
+	entry := syncEntry(r.sync)
+	entry.Plan, entry.Revision = r.attempt.PlanDigest, r.goalCommit()
+	if r.back != nil {
+		entry.Actor, entry.Action, entry.Name = r.back.actor, audit.Rollback, r.back.to.StackName
 	}
 	return entry
 }
@@ -66,15 +76,15 @@ func (r *reconcile) write(entries ...audit.Entry) error {
 
 // noteStart says what is about to be applied, before anything is.
 func (r *reconcile) noteStart() error {
-	entry := syncEntry(r.sync)
-	entry.Outcome, entry.Detail = audit.Started, r.sync.Trigger+": "+planned(r.plan)
+	entry := r.syncEntry()
+	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+planned(r.plan)
 	if r.back != nil {
 		entry.Detail = "to " + named(r.sync.Rollback) + ": " + planned(r.plan) + because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
 		entry.Detail += "; " + ApprovalText(r.sync.Approval)
 	}
-	if r.sync.Touched {
+	if r.attempt.Wrote {
 		entry.Detail = "carried on: " + planned(r.plan)
 	}
 	if err := r.write(entry); err != nil {
@@ -87,28 +97,28 @@ func (r *reconcile) noteStart() error {
 // noteEnd says how an apply came out, with what verify has seen, once; err is the
 // outcome, and what it gives back has the log's own trouble in it.
 func (r *reconcile) noteEnd(err error) error {
-	if !r.noted && (!r.sync.Touched || passing(err)) {
+	if !r.noted && (!r.attempt.Wrote || passing(err)) {
 		return err
 	}
-	entry := syncEntry(r.sync)
+	entry := r.syncEntry()
 	if err != nil {
-		entry.Outcome, entry.Detail = audit.Failed, "in "+r.sync.Stage
+		entry.Outcome, entry.Detail = audit.Failed, "in "+string(r.stage)
 		entry.Error, _, _ = faults(err)
 	}
 	if writeErr := r.write(entry); writeErr != nil {
-		at := stageError{stage: r.sync.Stage}
+		at := stageError{stage: r.stage}
 		_ = errors.As(err, &at)
 		return stageError{stage: at.stage, err: errors.Join(at.err, writeErr)}
 	}
 	head := r.Audit.Head()
-	r.Log.Info("audit log", "entries", head.Seq, "head", head.Hash, "revision", short(r.sync.Commit))
+	r.Log.Info("audit log", "entries", head.Seq, "head", head.Hash, "revision", short(r.goalCommit()))
 	return err
 }
 
 // noteOvertaken ends a sync that had begun to write and that a newer revision
 // overtook.
-func (a *Agent) noteOvertaken(sync *state.Sync) error {
-	if !sync.Touched {
+func (a *Agent) noteOvertaken(sync *record.Sync) error {
+	if !sync.Wrote {
 		return nil
 	}
 	entry := syncEntry(sync)
@@ -130,7 +140,7 @@ func deedOf(step deploy.Step) deed {
 // noteFound says what a sync that was interrupted had done without an entry: the
 // steps that it had begun with, are not in the log and need not be taken any more.
 func (r *reconcile) noteFound() error {
-	if !r.sync.Touched {
+	if !r.attempt.Wrote {
 		return nil
 	}
 	begun, err := r.begun()
@@ -142,7 +152,7 @@ func (r *reconcile) noteFound() error {
 		settled[deedOf(step)] = true
 	}
 	err = r.Audit.Read(func(entry audit.Entry) {
-		if entry.Sync == r.sync.ID && entry.Revision == r.sync.Commit && entry.Outcome == audit.Succeeded {
+		if entry.Sync == r.sync.ID && entry.Revision == r.goalCommit() && entry.Outcome == audit.Succeeded {
 			settled[deed{entry.Action, entry.Kind, entry.Name}] = true
 		}
 	})
@@ -254,7 +264,7 @@ type book struct {
 // openBook has room for all entries of the plan: noting never waits.
 func (r *reconcile) openBook() *book {
 	room := 2 * len(r.plan.Steps) // after a failure cron services come back
-	if asleep, err := r.Store.Asleep(); err == nil {
+	if asleep, err := r.records.ScaledDown(); err == nil {
 		room += len(asleep.Services)
 	}
 	for _, secrets := range r.uses {

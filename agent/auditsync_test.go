@@ -15,7 +15,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -157,7 +157,7 @@ func TestAuditOfFailures(t *testing.T) {
 		w.poll()
 		w.commit("2", nodeDir+"node.env", "") // nothing is applied
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Failed)
+		w.wantLast(w.revision.Commit, record.Failed)
 		w.wantAudit(n)
 	})
 }
@@ -171,7 +171,7 @@ func TestAuditIsBounded(t *testing.T) {
 		n := w.wantAudit(0, ada+"sync s started", ada+"create s_default succeeded", ada+"create s_web succeeded", ada+"sync s failed")
 		w.set(func() { w.engineErr, w.onApply = nil, nil })
 		w.pass(time.Hour)
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.wantAudit(n, ada+"sync s succeeded")
 	})
 }
@@ -186,7 +186,7 @@ func TestAuditAfterInterruption(t *testing.T) {
 		w.halt()
 		w.lost = false
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.wantAudit(0, ada+"sync s started", ada+"create s_default succeeded, found done", ada+"create s_db.1 succeeded, found done",
 			ada+"create s_web succeeded, found done", ada+"use s_db.1 succeeded by s_web, found done", ada+"create s_worker succeeded, found done", ada+"sync s succeeded")
 	})
@@ -201,7 +201,7 @@ func TestAuditOfOvertaken(t *testing.T) {
 		w.onApply = nil
 		w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.wantAudit(0, ada+"sync s started", "agent: sync s superseded",
 			ada+"sync s started", ada+"create s_default succeeded", ada+"create s_web succeeded", ada+"sync s succeeded")
 	})
@@ -215,8 +215,8 @@ func TestNoAuditNoApply(t *testing.T) {
 		heal := w.obstruct()
 		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
-		failed := w.wantLast(second, state.Failed)
-		if failed.Stage != "apply" || !failed.Retry || failed.Touched || !strings.Contains(failed.Error, "audit log") || failed.Hint == "" {
+		failed := w.wantLast(second, record.Failed)
+		if failed.Stage != "apply" || !failed.Transient || failed.Wrote || !strings.Contains(failed.Error, "audit log") || failed.Hint == "" {
 			w.t.Errorf("failed as %+v", failed)
 		}
 		w.pass(time.Hour)
@@ -225,7 +225,7 @@ func TestNoAuditNoApply(t *testing.T) {
 		}
 		heal()
 		w.pass(time.Hour)
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.wantAudit(n, ada+"sync s started", ada+"update s_web succeeded", ada+"sync s succeeded")
 	})
 }
@@ -237,14 +237,14 @@ func TestAuditFailsWhileApplying(t *testing.T) {
 		var heal func()
 		w.onApply = func(context.Context) { heal = w.obstruct() }
 		w.start()
-		failed := w.wantLast(w.revision.Commit, state.Failed)
-		if failed.Stage != "apply" || !failed.Retry || !strings.Contains(failed.Error, "audit log") {
+		failed := w.wantLast(w.revision.Commit, record.Failed)
+		if failed.Stage != "apply" || !failed.Transient || !strings.Contains(failed.Error, "audit log") {
 			w.t.Errorf("failed as %+v", failed)
 		}
 		w.set(func() { w.onApply = nil })
 		heal()
 		w.pass(time.Hour)
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.wantAudit(0, ada+"sync s started", ada+"create s_default succeeded, found done", ada+"create s_web succeeded, found done", ada+"sync s succeeded")
 		w.told(w.revision.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 	})
@@ -256,13 +256,13 @@ func TestAuditFailsAtTheEnd(t *testing.T) {
 		var heal func()
 		w.onVerify = func() { heal, w.onVerify = w.obstruct(), nil }
 		w.start()
-		failed := w.wantLast(w.revision.Commit, state.Failed)
-		if failed.Stage != "verify" || !failed.Retry || !strings.Contains(failed.Error, "audit log") {
+		failed := w.wantLast(w.revision.Commit, record.Failed)
+		if failed.Stage != "verify" || !failed.Transient || !strings.Contains(failed.Error, "audit log") {
 			w.t.Errorf("failed as %+v", failed)
 		}
 		heal()
 		w.pass(time.Hour)
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.wantAudit(0, ada+"sync s started", ada+"create s_default succeeded", ada+"create s_web succeeded", ada+"sync s succeeded")
 	})
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 )
 
@@ -28,9 +28,9 @@ func newCheckMetrics(labels prometheus.Labels) *checkMetrics {
 
 // ended takes over what a sync saw last: on the way back, if it took that. One
 // without checks leaves what was seen before, unless it went back.
-func (m *checkMetrics) ended(sync *state.Sync) {
+func (m *checkMetrics) ended(sync *record.Sync) {
 	data, back := sync.Checks, sync.Rollback
-	if back != nil && (sync.State == state.RolledBack || len(back.Checks) > 0) {
+	if back != nil && (sync.State == record.RolledBack || len(back.Checks) > 0) {
 		data = back.Checks
 	} else if len(data) == 0 {
 		return

@@ -11,7 +11,7 @@ import (
 	"path"
 	"slices"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -73,7 +73,7 @@ func (r *reconcile) readyChecks() error {
 			q.options.Secrets[name] = value
 		}
 	}
-	r.questions, r.sync.Checks = q, nil
+	r.questions, r.attempt.Checks = q, nil
 	r.migrations, err = migrationsOf(r.node, r.secrets, r.Settings.CheckDir)
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
@@ -138,16 +138,16 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 // due tells whether the checks and the migrations are to be asked: not where
 // nothing was written and the same ones passed here before, unless a person asks.
 func (r *reconcile) due() (bool, error) {
-	if r.sync.Touched || r.sync.Trigger == "manual" || r.back != nil {
+	if r.attempt.Wrote || r.sync.Trigger == record.OnRequest || r.back != nil {
 		return true, nil
 	}
-	syncs, err := r.Store.Syncs(2)
+	syncs, err := r.records.Syncs(2)
 	if err != nil {
 		return false, fmt.Errorf("read the last syncs: %w", err)
 	}
 	for _, before := range syncs {
 		if before.ID < r.sync.ID {
-			return before.State != state.Succeeded || before.ChecksDigest != r.questions.digest, nil
+			return before.State != record.Succeeded || before.ChecksDigest != r.questions.digest, nil
 		}
 	}
 	return true, nil
@@ -173,7 +173,7 @@ func (r *reconcile) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.sync.Checks, err = json.Marshal(results); err != nil {
+	if r.attempt.Checks, err = json.Marshal(results); err != nil {
 		return fmt.Errorf("record checks: %w", err)
 	}
 	r.Log.Info("checked", "revision", short(r.sync.Commit), "stack", r.stack.Name, "summary", checks.Summary(results))
@@ -192,7 +192,7 @@ func (r *reconcile) ask(ctx context.Context) error {
 
 // compareTimes sets the checks' times beside those of earlier good releases.
 func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error) {
-	earlier, err := r.Store.CheckTimes(r.sync.Commit)
+	earlier, err := r.records.CheckTimes(r.sync.Commit)
 	if err != nil {
 		return nil, fmt.Errorf("read the times of earlier checks: %w", err)
 	}
@@ -206,7 +206,7 @@ func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error
 		case rule.Fail:
 			faults = append(faults, fault.New(fault.Place{}, "see what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
 		default:
-			r.sync.Warnings = append(r.sync.Warnings, result.Slowness(rule.MaxDegradation))
+			r.attempt.Warnings = append(r.attempt.Warnings, result.Slowness(rule.MaxDegradation))
 		}
 	}
 	return errors.Join(faults...), nil

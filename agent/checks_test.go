@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -72,7 +72,7 @@ func (a *asked) good(config string, tags ...string) {
 			a.start()
 		}
 		a.poll()
-		a.wantLast(commit, state.Succeeded)
+		a.wantLast(commit, record.Succeeded)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestCheckTimes(t *testing.T) {
 			commit := a.release("4")
 			a.poll()
 			want := "check health (exec s_web: health) took 160 ms, the median of the last good releases is 100 ms: 60% more, 20% are allowed"
-			if sync := a.wantLast(commit, state.Succeeded); !slices.Contains(sync.Warnings, want) {
+			if sync := a.wantLast(commit, record.Succeeded); !slices.Contains(sync.Warnings, want) {
 				a.t.Errorf("warned of %q", sync.Warnings)
 			}
 		},
@@ -95,7 +95,7 @@ func TestCheckTimes(t *testing.T) {
 			a.takes["4"] = 160 * time.Millisecond
 			bad := a.release("4")
 			a.poll()
-			if sync := a.wantLast(bad, state.RolledBack); !strings.Contains(sync.Error, "60% more, 50% are allowed") {
+			if sync := a.wantLast(bad, record.RolledBack); !strings.Contains(sync.Error, "60% more, 50% are allowed") {
 				a.t.Errorf("failed with %q", sync.Error)
 			}
 			a.runs("3")
@@ -105,7 +105,7 @@ func TestCheckTimes(t *testing.T) {
 			a.takes["4"] = 160 * time.Millisecond
 			commit := a.release("4")
 			a.poll()
-			if sync := a.wantLast(commit, state.Succeeded); strings.Contains(fmt.Sprint(sync.Warnings), "check health") {
+			if sync := a.wantLast(commit, record.Succeeded); strings.Contains(fmt.Sprint(sync.Warnings), "check health") {
 				a.t.Errorf("warned of %q", sync.Warnings)
 			}
 		},
@@ -122,13 +122,13 @@ func TestCheckMetrics(t *testing.T) {
 			a.fails["2"] = nil
 			bad := a.release("2")
 			a.poll()
-			a.wantLast(bad, state.RolledBack)
+			a.wantLast(bad, record.RolledBack)
 			a.wantMetrics(metric + "1")
 		},
 		"not well after it": func(a *asked) {
 			a.good(config, "1", "2")
 			a.fails["1"] = nil
-			if sync, err := a.goBack(agent.RollbackRequest{}); err != nil || sync.State != state.Failed {
+			if sync, err := a.goBack(agent.RollbackRequest{}); err != nil || sync.State != record.Failed {
 				a.t.Fatalf("got %+v, %v", sync, err)
 			}
 			a.wantMetrics(metric + "0")
@@ -138,14 +138,14 @@ func TestCheckMetrics(t *testing.T) {
 			a.fails["2"] = nil
 			bad := a.release("2")
 			a.poll()
-			a.wantLast(bad, state.Failed)
+			a.wantLast(bad, record.Failed)
 			a.wantMetrics(metric + "0")
 		},
 		"checks no more": func(a *asked) {
 			a.good(config, "1")
 			commit := a.commit("none", configFile, checked(""))
 			a.poll()
-			a.wantLast(commit, state.Succeeded)
+			a.wantLast(commit, record.Succeeded)
 			if body := a.agent.Metrics.Scrape(); strings.Contains(body, metric) {
 				a.t.Error("the metrics tell of a check that is no more")
 			}
@@ -164,20 +164,20 @@ func TestCheckOfAnEngineThatStumbles(t *testing.T) {
 			commit := a.release("1", configFile, checked("  checks:\n"+hiccup+strings.Replace(health, "retries: 0", "retries: 0, timeout: 1m", 1)))
 			a.start()
 			a.pass(25 * time.Second)
-			if sync := a.wantLast(commit, state.Failed); sync.Retry || !strings.HasPrefix(sync.Error, "check health") {
-				a.t.Errorf("retry %t: %s", sync.Retry, sync.Error)
+			if sync := a.wantLast(commit, record.Failed); sync.Transient || !strings.HasPrefix(sync.Error, "check health") {
+				a.t.Errorf("retry %t: %s", sync.Transient, sync.Error)
 			}
 		},
 		"the engine fails": func(a *asked) {
 			a.fails["1"] = fmt.Errorf("ask the engine: %w", deploy.ErrUnavailable)
 			commit := a.release("1", configFile, checked("  checks:\n"+health))
 			a.start()
-			if sync := a.wantLast(commit, state.Failed); !sync.Retry {
+			if sync := a.wantLast(commit, record.Failed); !sync.Transient {
 				a.t.Errorf("held: %s", sync.Error)
 			}
 			a.set(func() { delete(a.fails, "1") })
 			a.pass(5 * time.Minute)
-			a.wantLast(commit, state.Succeeded)
+			a.wantLast(commit, record.Succeeded)
 		},
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -45,8 +45,8 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // History asks for the last syncs, the newest first.
-func (c *Client) History(ctx context.Context, limit int) ([]state.Sync, error) {
-	var syncs []state.Sync
+func (c *Client) History(ctx context.Context, limit int) ([]record.Sync, error) {
+	var syncs []record.Sync
 	return syncs, c.get(ctx, "/v1/history?limit="+strconv.Itoa(limit), &syncs)
 }
 
@@ -70,7 +70,7 @@ func (o SyncOptions) query() url.Values {
 }
 
 // Sync asks for a sync and follows it to its end. progress gets each step.
-func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(SyncEvent)) (*state.Sync, error) {
+func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(SyncEvent)) (*record.Sync, error) {
 	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+options.query().Encode())
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(Sy
 }
 
 // follow reads the events of a sync to its end.
-func follow(response *http.Response, progress func(SyncEvent)) (*state.Sync, error) {
+func follow(response *http.Response, progress func(SyncEvent)) (*record.Sync, error) {
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var event SyncEvent

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -28,7 +29,7 @@ type collector interface {
 type Survey struct {
 	Stack     string           `json:"stack"`
 	At        time.Time        `json:"at"`
-	Retention state.Retention  `json:"retention"`
+	Retention record.Retention `json:"retention"`
 	Versions  []deploy.Version `json:"versions"` // secrets first, by key, the newest first
 	Secrets   []ListedSecret   `json:"secrets,omitempty"`
 
@@ -37,21 +38,22 @@ type Survey struct {
 	Removed   []deploy.Version `json:"removed,omitempty"`
 	Used      []deploy.Version `json:"used,omitempty"` // the engine says that these are in use after all
 
-	applied *state.Applied
+	applied *record.GoodState
 	keep    deploy.Retention
 	stock   *deploy.Inventory
 }
 
 // Look makes a survey that changes nothing, from the engine and the state file.
-func Look(ctx context.Context, engine collector, store *state.Store, now time.Time) (*Survey, error) {
-	applied, err := store.Applied()
+func Look(ctx context.Context, engine collector, store *store.Store, now time.Time) (*Survey, error) {
+	stack := store.Stack(record.OnlyStack)
+	applied, err := stack.Deployed()
 	if err != nil {
 		return nil, fmt.Errorf("recall what was applied: %w", err)
 	}
 	if applied == nil {
 		return nil, fault.New(fault.Place{}, "`agent status` says how far the first sync is", "nothing was applied and proven yet")
 	}
-	good, err := store.AllGood(now)
+	good, err := stack.AllGood(now)
 	if err != nil {
 		return nil, fmt.Errorf("recall good states: %w", err)
 	}
@@ -76,8 +78,8 @@ func Look(ctx context.Context, engine collector, store *state.Store, now time.Ti
 	return s, nil
 }
 
-func records(good []state.Applied) []deploy.GoodState {
-	names := func(objects []state.Object) (names []string) {
+func records(good []record.GoodState) []deploy.GoodState {
+	names := func(objects []record.Object) (names []string) {
 		for _, object := range objects {
 			names = append(names, object.Name)
 		}
@@ -104,7 +106,7 @@ func (v view) uncertain() string {
 	switch {
 	case v.sync == nil:
 		return "nothing was synced yet"
-	case !inForce(v.sync):
+	case !v.sync.Verified():
 		return fmt.Sprintf("the last sync, #%d, is %s", v.sync.ID, v.sync.State)
 	case len(v.drift) > 0:
 		return "live services drifted: " + strings.Join(stepNames(v.drift), ", ")
@@ -173,7 +175,7 @@ func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*Survey, error) 
 // collect removes the versions that may go, after it has noted since when each is
 // unused and dropped the good states whose time is over.
 func (a *Agent) collect(ctx context.Context, s *Survey, actor audit.Actor) (err error) {
-	if err := a.Store.PruneGood(s.At); err != nil {
+	if err := a.records.PruneGood(s.At); err != nil {
 		return fmt.Errorf("drop old good states: %w", err)
 	}
 	var unused []string
@@ -221,29 +223,29 @@ func (a *Agent) noteRemoval(event deploy.Event, actor audit.Actor) error {
 
 // noteObjects adds to what was applied the objects that a rollback would need, and
 // what config.yml says of old ones.
-func (r *reconcile) noteObjects(applied *state.Applied) (err error) {
+func (r *reconcile) noteObjects(applied *record.GoodState) (err error) {
 	if applied.Networks, err = json.Marshal(r.stack.Networks); err != nil {
 		return fmt.Errorf("record networks: %w", err)
 	}
 	for _, secret := range r.stack.Secrets {
-		applied.Secrets = append(applied.Secrets, state.Object{
+		applied.Secrets = append(applied.Secrets, record.Object{
 			Name: secret.Spec.Name, Key: secret.Key, Rotate: r.rotationPeriod(secret.Key, secret.Variable),
 		})
 	}
 	for _, config := range r.stack.Configs {
-		applied.Configs = append(applied.Configs, state.Object{Name: config.Spec.Name, Key: config.Key})
+		applied.Configs = append(applied.Configs, record.Object{Name: config.Spec.Name, Key: config.Key})
 	}
 	for _, name := range r.stack.ExternalSecrets {
-		applied.Secrets = append(applied.Secrets, state.Object{Name: name})
+		applied.Secrets = append(applied.Secrets, record.Object{Name: name})
 	}
 	for _, name := range r.stack.ExternalConfigs {
-		applied.Configs = append(applied.Configs, state.Object{Name: name})
+		applied.Configs = append(applied.Configs, record.Object{Name: name})
 	}
-	byName := func(a, b state.Object) int { return strings.Compare(a.Name, b.Name) }
+	byName := func(a, b record.Object) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortStableFunc(applied.Secrets, byName)
 	slices.SortStableFunc(applied.Configs, byName)
 	config := r.node.Config
-	applied.Retention = state.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions}
+	applied.Retention = record.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions}
 	return nil
 }
 

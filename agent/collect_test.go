@@ -12,7 +12,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -64,7 +64,7 @@ func (w *world) raise(version int) {
 	w.t.Helper()
 	commit := w.useSecret("raise to "+string(rune('0'+version)), version, "web")
 	w.poll()
-	w.wantLast(commit, state.Succeeded)
+	w.wantLast(commit, record.Succeeded)
 }
 
 // sleep has the daemon stopped for a time, which costs no looks.
@@ -100,7 +100,7 @@ func TestCollectAfterASync(t *testing.T) {
 		if !strings.HasSuffix(told, "agent: remove s_db.1 started\nagent: remove s_db.1 succeeded") {
 			t.Errorf("the audit log:\n%s", told)
 		}
-		good, err := w.store.Good(10)
+		good, err := w.records.Good(10)
 		if err != nil || len(good) != 2 || good[0].Secrets[0].Name != "s_db.3" || good[1].Secrets[0].Name != "s_db.2" {
 			t.Errorf("good states: %+v, %v", good, err)
 		}

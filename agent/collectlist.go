@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -51,7 +51,7 @@ type ListedSecret struct {
 
 // listed gives the secrets by name, the versions of each together.
 func (s *Survey) listed() []ListedSecret {
-	applied := map[string]state.Object{}
+	applied := map[string]record.Object{}
 	for _, object := range s.applied.Secrets {
 		applied[object.Name] = object
 	}

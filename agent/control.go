@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -82,11 +82,11 @@ func (a *Agent) serveHistory(w http.ResponseWriter, r *http.Request) {
 // SyncEvent is one line of the answer to a sync request: progress, and at last
 // the outcome.
 type SyncEvent struct {
-	Progress string      `json:"progress,omitempty"`
-	Rollout  *Rollout    `json:"rollout,omitempty"` // with progress, while services are waited for
-	Sync     *state.Sync `json:"sync,omitempty"`
-	Error    string      `json:"error,omitempty"`
-	Hint     string      `json:"hint,omitempty"`
+	Progress string       `json:"progress,omitempty"`
+	Rollout  *Rollout     `json:"rollout,omitempty"` // with progress, while services are waited for
+	Sync     *record.Sync `json:"sync,omitempty"`
+	Error    string       `json:"error,omitempty"`
+	Hint     string       `json:"hint,omitempty"`
 }
 
 // overrideFreeze is the parameter of a sync request that says why a freeze does not
@@ -96,7 +96,7 @@ const overrideFreeze = "override_freeze"
 // serveSync starts a sync and streams its progress, one JSON object a line. With
 // detach it answers at once. A client that goes away does not stop the sync.
 func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
-	ctx, why := context.WithoutCancel(r.Context()), cause{trigger: "manual", actor: peer(r.Context())}
+	ctx, why := context.WithoutCancel(r.Context()), cause{trigger: record.OnRequest, actor: peer(r.Context())}
 	if query := r.URL.Query(); query.Has(overrideFreeze) {
 		var err error
 		if why.override, err = a.override(why.actor, query.Get(overrideFreeze)); err != nil {

@@ -6,7 +6,7 @@ import (
 	"maps"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -15,12 +15,12 @@ import (
 // are written down before that, and stay so until they are back, whoever brings them
 // back. Progress and Wait of the options are the caller's.
 func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error {
-	asleep, err := a.Store.Asleep()
+	asleep, err := a.records.ScaledDown()
 	if err != nil {
 		return fmt.Errorf("recall the cron services that are scaled down: %w", err)
 	}
 	if asleep.Stack != want.Name {
-		asleep = state.Asleep{Stack: want.Name}
+		asleep = record.ScaledDown{Stack: want.Name}
 	}
 	all := plan.ScaledDown()
 	maps.Copy(all, asleep.Services) // from before an interruption: they had these
@@ -28,7 +28,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 	if len(all) == 0 {
 		return a.Engine.Apply(ctx, plan, want, opts)
 	}
-	if err := a.Store.SaveAsleep(asleep); err != nil {
+	if err := a.records.SaveScaledDown(asleep); err != nil {
 		return fmt.Errorf("record the cron services that are to be scaled down: %w", err)
 	}
 	opts.ScaledDown = maps.Clone(all)
@@ -43,7 +43,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 	if err == nil {
 		asleep.Services = nil
 	}
-	if saveErr := a.Store.SaveAsleep(asleep); saveErr != nil {
+	if saveErr := a.records.SaveScaledDown(asleep); saveErr != nil {
 		return fmt.Errorf("record the cron services that are back: %w", saveErr)
 	}
 	return err
@@ -54,7 +54,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 // it failed while the engine did not answer. What cannot be done now is left to the
 // next look; an agent that is stopping carries on when it starts again.
 func (a *Agent) wake(ctx context.Context) {
-	asleep, err := a.Store.Asleep()
+	asleep, err := a.records.ScaledDown()
 	if ctx.Err() != nil || err == nil && len(asleep.Services) == 0 {
 		return
 	}
@@ -78,7 +78,7 @@ func (a *Agent) wake(ctx context.Context) {
 		})
 	}
 	if err == nil {
-		err = a.Store.SaveAsleep(state.Asleep{})
+		err = a.records.SaveScaledDown(record.ScaledDown{})
 	}
 	if err != nil {
 		a.Log.Warn("cannot bring cron services back", "stack", asleep.Stack, "error", err.Error())
@@ -88,9 +88,9 @@ func (a *Agent) wake(ctx context.Context) {
 // awake writes down that no cron service is scaled down any more: the plan had
 // nothing left to do.
 func (a *Agent) awake() error {
-	asleep, err := a.Store.Asleep()
+	asleep, err := a.records.ScaledDown()
 	if err == nil && len(asleep.Services) > 0 {
-		err = a.Store.SaveAsleep(state.Asleep{})
+		err = a.records.SaveScaledDown(record.ScaledDown{})
 	}
 	if err != nil {
 		return fmt.Errorf("record the cron services that are back: %w", err)

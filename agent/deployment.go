@@ -7,24 +7,24 @@ import (
 
 	api "github.com/docker/docker/api/types/swarm"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
 
 // deployment records what the rendered stack brings, beside what runs.
-func (r *reconcile) deployment(live *deploy.Live) *state.Deployment {
-	d := &state.Deployment{Agent: r.Version, Services: images(live, r.stack)}
+func (r *reconcile) deployment(live *deploy.Live) *record.Deployment {
+	d := &record.Deployment{Agent: r.Version, Services: images(live, r.stack)}
 	if r.node != nil { // a good state may have been recorded without its files
 		d.TaskID, d.PipelineID = r.node.Variables["TASK_ID"].Value, r.node.Variables["PIPELINE_ID"].Value
 		d.Nodes = slices.Clone(r.node.Config.Order())
 	}
-	secrets, configs := map[string]*state.Version{}, map[string]*state.Version{}
+	secrets, configs := map[string]*record.Version{}, map[string]*record.Version{}
 	for _, secret := range r.stack.Secrets {
-		secrets[secret.Spec.Name] = &state.Version{Name: secret.Spec.Name, Key: secret.Key}
+		secrets[secret.Spec.Name] = &record.Version{Name: secret.Spec.Name, Key: secret.Key}
 	}
 	for _, config := range r.stack.Configs {
-		configs[config.Spec.Name] = &state.Version{Name: config.Spec.Name, Key: config.Key}
+		configs[config.Spec.Name] = &record.Version{Name: config.Spec.Name, Key: config.Key}
 	}
 	for _, service := range slices.Sorted(maps.Keys(r.stack.Services)) {
 		container := r.stack.Services[service].TaskTemplate.ContainerSpec
@@ -43,10 +43,10 @@ func (r *reconcile) deployment(live *deploy.Live) *state.Deployment {
 }
 
 // images are what the services are to run, and what they ran before.
-func images(live *deploy.Live, want *compose.Stack) []state.Image {
-	list := make([]state.Image, 0, len(want.Services))
+func images(live *deploy.Live, want *compose.Stack) []record.Image {
+	list := make([]record.Image, 0, len(want.Services))
 	for _, name := range slices.Sorted(maps.Keys(want.Services)) {
-		image := state.Image{Service: name, Image: imageIn(want.Services[name])}
+		image := record.Image{Service: name, Image: imageIn(want.Services[name])}
 		if service, there := live.Services[name]; !there {
 			image.New = true
 		} else if before := imageIn(service.Spec); before != image.Image {
@@ -65,20 +65,20 @@ func imageIn(spec api.ServiceSpec) string {
 }
 
 // useVersion notes that a service uses a secret or config, an external one too.
-func useVersion(versions map[string]*state.Version, name, service string) {
+func useVersion(versions map[string]*record.Version, name, service string) {
 	if versions[name] == nil {
-		versions[name] = &state.Version{Name: name}
+		versions[name] = &record.Version{Name: name}
 	}
 	if by := versions[name].By; len(by) == 0 || by[len(by)-1] != service {
 		versions[name].By = append(by, service)
 	}
 }
 
-func sortedVersions(versions map[string]*state.Version) []state.Version {
-	list := make([]state.Version, 0, len(versions))
+func sortedVersions(versions map[string]*record.Version) []record.Version {
+	list := make([]record.Version, 0, len(versions))
 	for _, version := range versions {
 		list = append(list, *version)
 	}
-	slices.SortFunc(list, func(a, b state.Version) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b record.Version) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }

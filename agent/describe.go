@@ -5,41 +5,41 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // maxDescription is what GitLab allows for the description of a status.
 const maxDescription = 255
 
 // description says in one line what an engineer wants to know of a sync.
-func description(sync *state.Sync, owner string) string {
+func description(sync *record.Sync, owner string) string {
 	switch sync.State {
-	case state.Waiting:
+	case record.Waiting:
 		return clip("waiting: "+sync.Waiting, maxDescription)
-	case state.Pending:
+	case record.Pending:
 		return sync.Summary
-	case state.Running:
+	case record.Running:
 		return clip("rolling out"+word(sync), maxDescription)
-	case state.Failed, state.RolledBack:
+	case record.Failed, record.RolledBack:
 		return failure(sync, owner)
-	case state.Succeeded:
+	case record.Succeeded:
 		if said := word(sync); said != "" {
 			return clip(sync.Summary+said, maxDescription)
 		}
-	case state.Superseded:
+	case record.Superseded:
 	}
 	return sync.Summary
 }
 
 // word is the word of a person that a rollout came about by, in place of GitLab's
 // own approvals or against a freeze: whoever looks at the commit is to see it.
-func word(sync *state.Sync) string {
+func word(sync *record.Sync) string {
 	text := ""
-	if sync.Approval != nil && sync.Approval.Source == fromNode && sync.Touched {
+	if sync.Approval != nil && sync.Approval.Source == record.FromNode && sync.Wrote {
 		text += ", " + ApprovalText(sync.Approval)
 	}
 	for _, gate := range sync.Gates {
-		if gate.Name == freezeGate && gate.Passed != "" && sync.Touched {
+		if gate.Name == record.GateFreeze && gate.Passed != "" && sync.Wrote {
 			text += ", " + gate.Passed
 		}
 	}
@@ -50,18 +50,18 @@ func word(sync *state.Sync) string {
 // is told from the node's folder (the status' name has the node), then the
 // middle is cut, so that the beginning of the remedy is still there. Between them
 // stands what became of going back.
-func failure(sync *state.Sync, owner string) string {
+func failure(sync *record.Sync, owner string) string {
 	way := wayOf(sync.Rollback)
 	switch {
 	case sync.Error == "":
 		return clip(way, maxDescription)
-	case sync.State == state.Failed && sync.IsRollback():
+	case sync.State == record.Failed && sync.IsRollback():
 		way = "" // it is the error
 	case way != "":
 		way = "; " + clip(way, maxDescription/2)
 	}
 	limit := maxDescription - length(way)
-	text, hint := sync.Stage+": "+sync.Error, sync.Hint
+	text, hint := string(sync.Stage)+": "+sync.Error, sync.Hint
 	if hint != "" {
 		hint = " (" + hint + ")"
 	}

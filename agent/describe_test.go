@@ -5,7 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 func TestDescription(t *testing.T) {
@@ -13,27 +13,27 @@ func TestDescription(t *testing.T) {
 	long := strings.Repeat("ы", 300)
 	tests := []struct {
 		name string
-		sync state.Sync
+		sync record.Sync
 		want string
 	}{
-		{"pending", state.Sync{State: state.Pending, Summary: "about to apply: 1 service to create"}, "about to apply: 1 service to create"},
-		{"waiting", state.Sync{State: state.Waiting, Waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, "waiting: auto_deploy is off; `agent sync` on the node rolls it out"},
-		{"running", state.Sync{State: state.Running, Summary: "x"}, "rolling out"},
-		{"succeeded", state.Sync{State: state.Succeeded, Summary: "2 services updated"}, "2 services updated"},
-		{"superseded", state.Sync{State: state.Superseded, Summary: "superseded by 1234567890"}, "superseded by 1234567890"},
-		{"failed", state.Sync{State: state.Failed, Stage: "render", Error: place + "no", Hint: "do"}, "render: " + place + "no (do)"},
-		{"no remedy", state.Sync{State: state.RolledBack, Stage: "verify", Error: "no"}, "verify: no"},
+		{"pending", record.Sync{State: record.Pending, Summary: "about to apply: 1 service to create"}, "about to apply: 1 service to create"},
+		{"waiting", record.Sync{State: record.Waiting, Waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, "waiting: auto_deploy is off; `agent sync` on the node rolls it out"},
+		{"running", record.Sync{State: record.Running, Summary: "x"}, "rolling out"},
+		{"succeeded", record.Sync{State: record.Succeeded, Summary: "2 services updated"}, "2 services updated"},
+		{"superseded", record.Sync{State: record.Superseded, Summary: "superseded by 1234567890"}, "superseded by 1234567890"},
+		{"failed", record.Sync{State: record.Failed, Stage: "render", Error: place + "no", Hint: "do"}, "render: " + place + "no (do)"},
+		{"no remedy", record.Sync{State: record.RolledBack, Stage: "verify", Error: "no"}, "verify: no"},
 		{
 			"place shortened",
-			state.Sync{State: state.Failed, Stage: "load", Error: place + long[:340], Hint: strings.Repeat("h", 40)},
+			record.Sync{State: record.Failed, Stage: "load", Error: place + long[:340], Hint: strings.Repeat("h", 40)},
 			"load: docker-compose.yml:7: " + long[:340] + " (" + strings.Repeat("h", 40) + ")",
 		},
 		{
 			"message cut",
-			state.Sync{State: state.Failed, Stage: "load", Error: place + long, Hint: "do"},
+			record.Sync{State: record.Failed, Stage: "load", Error: place + long, Hint: "do"},
 			"load: docker-compose.yml:7: " + strings.Repeat("ы", 221) + "… (do)",
 		},
-		{"both cut", state.Sync{State: state.Failed, Stage: "load", Error: long, Hint: long}, ""},
+		{"both cut", record.Sync{State: record.Failed, Stage: "load", Error: long, Hint: long}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,60 +9,73 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-func newSync(revision gitsync.Revision, trigger string, now time.Time) *state.Sync {
-	return &state.Sync{
+func newSync(revision gitsync.Revision, trigger record.Trigger, now time.Time) (*record.Sync, error) {
+	sync := &record.Sync{
 		Commit: revision.Commit, Ref: revision.Ref, Author: revision.Author, Subject: revision.Subject,
-		Trigger: trigger, State: state.Pending, Started: now, Seconds: map[string]float64{},
+		Trigger: trigger, Seconds: map[record.Stage]float64{},
 	}
+	return sync, sync.Apply(record.Begin, now)
 }
 
 // begin writes the sync down before anything is done. One that was interrupted,
 // or failed for a reason outside the revision, is carried on under its number;
 // one that a newer revision overtook is superseded.
-func (r *reconcile) begin(last *state.Sync, cause cause) error {
-	if last != nil && !last.State.Final() && last.Commit != r.revision.Commit {
-		overtaken := *last
-		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
-		overtaken.Summary = "superseded by " + short(r.revision.Commit)
-		if err := r.noteOvertaken(&overtaken); err != nil {
+func (r *reconcile) begin(last *record.Sync, cause cause) error {
+	if last.Unfinished() && last.Commit != r.revision.Commit {
+		replaced, err := r.supersede(last, "superseded by "+short(r.revision.Commit))
+		if err != nil {
 			return err
 		}
-		if err := errors.Join(r.report(&overtaken), r.record(&overtaken, nil)); err != nil {
+		if err := errors.Join(r.report(replaced), r.record(replaced, nil)); err != nil {
 			return err
 		}
 	}
-	if last != nil && last.Commit == r.revision.Commit && (!last.State.Final() || last.Retry) {
+	if last.CarriesOn() && last.Commit == r.revision.Commit {
 		carried := *last
 		r.waited = last.Waiting
 		r.sync = &carried
-		if cause.trigger == "manual" {
+		if cause.trigger == record.OnRequest {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
 		if cause.override != nil {
 			r.sync.Override = cause.override
 		}
-		r.sync.Finished, r.sync.Seconds, r.sync.Entered = time.Time{}, map[string]float64{}, maps.Clone(last.Entered)
-		r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Faults = false, "", "", nil
-		if r.sync.State.Final() {
-			r.sync.State = state.Pending
+		r.sync.Seconds, r.sync.Entered = map[record.Stage]float64{}, maps.Clone(last.Entered)
+		r.attempt = r.sync.Attempt()
+		if err := r.sync.Apply(record.CarryOn, time.Now()); err != nil {
+			return err
 		}
-		if carried.State != state.Waiting {
+		if last.State != record.Waiting {
 			r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
 		}
 		return nil
 	}
-	r.again = last != nil && last.Commit == r.revision.Commit && last.State == state.Succeeded
-	r.sync = newSync(r.revision, cause.trigger, time.Now())
+	r.known = last != nil && last.Commit == r.revision.Commit && last.State == record.Succeeded
+	var err error
+	if r.sync, err = newSync(r.revision, cause.trigger, time.Now()); err != nil {
+		return err
+	}
+	r.attempt = r.sync.Attempt()
 	r.sync.Actor, r.sync.Override = cause.who(r.revision), cause.override
-	r.sync.Group, r.sync.Upon = inherited(last, r.revision.Commit), unproven(last)
+	r.sync.Group, r.sync.DirtySince = last.NextGroup(r.revision.Commit), last.Dirty()
 	r.Log.Info("syncing", "revision", short(r.revision.Commit), "ref", r.revision.Ref, "trigger", cause.trigger)
 	return r.save()
+}
+
+// supersede gives the end of a sync that another one replaces before it has finished.
+func (r *reconcile) supersede(last *record.Sync, summary string) (*record.Sync, error) {
+	replaced := last.Copy()
+	if err := replaced.Apply(record.Supersede, time.Now()); err != nil {
+		return nil, err
+	}
+	replaced.Summary = summary
+	return replaced, r.noteOvertaken(replaced)
 }
 
 // finish decides the outcome, writes it down and tells everyone.
@@ -77,18 +90,20 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	case errors.Is(err, errOvertaken), errors.Is(err, errStopped):
 		return outcome{sync: r.sync, err: err}
 	}
-	r.sync.Finished = time.Now()
+	r.noteAttempt()
 	r.sync.Inputs = r.checkout.Inputs()
 	if err != nil && !passing(err) {
 		r.noteMigrations(ctx)
 	}
 	err = r.noteEnd(err)
-	var applied *state.Applied
+	var applied *record.GoodState
 	if err == nil {
 		applied, err = r.succeed()
 	}
 	if err != nil {
-		r.fail(err)
+		if failErr := r.fail(err); failErr != nil {
+			return outcome{sync: r.sync, err: failErr}
+		}
 		if done, went := r.failedBack(ctx); went {
 			return done
 		}
@@ -101,11 +116,11 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	if saveErr := r.record(r.sync, applied); saveErr != nil {
 		return outcome{sync: r.sync, err: saveErr}
 	}
-	if r.sync.Retry {
+	if r.sync.Transient {
 		return outcome{sync: r.sync, err: err}
 	}
 	_, lookErr := r.observe(ctx)
-	if lookErr == nil && r.sync.State == state.Succeeded {
+	if lookErr == nil && r.sync.State == record.Succeeded {
 		r.surveyNow(ctx)
 	}
 	return outcome{sync: r.sync, err: lookErr}
@@ -114,13 +129,13 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 // tell reports the outcome, unless someone only looked again at a commit that
 // GitLab knows to be good.
 func (r *reconcile) tell() error {
-	if r.again && !r.sync.Touched && r.sync.State == state.Succeeded {
+	if r.known && !r.sync.Wrote && r.sync.State == record.Succeeded {
 		return nil
 	}
-	if r.sync.Retry && r.sync.Touched && r.sync.Retries < quietRetries {
+	if r.sync.Transient && r.sync.Wrote && r.sync.Retries < quietRetries {
 		return nil // GitLab goes on to see it running: a hiccup of the engine is no failed rollout
 	}
-	if r.sync.Retry && !r.sync.Touched && r.node != nil && len(r.node.Config.Others(r.Settings.Node)) > 0 {
+	if r.sync.Transient && !r.sync.Wrote && r.node != nil && len(r.node.Config.Others(r.Settings.Node)) > 0 {
 		// It cannot begin yet, which is no failure that a group should go back for.
 		return errors.Join(r.announce(r.sync), r.tellGitLab(r.sync, gitlab.Pending))
 	}
@@ -141,14 +156,15 @@ func (r *reconcile) wait() outcome {
 	return outcome{sync: r.sync, err: r.save()}
 }
 
-func (r *reconcile) succeed() (*state.Applied, error) {
-	r.sync.State, r.sync.Retry, r.sync.Error, r.sync.Hint, r.sync.Stage, r.sync.Waiting = state.Succeeded, false, "", "", "", ""
-	r.sync.Faults, r.sync.Retries = nil, 0
+func (r *reconcile) succeed() (*record.GoodState, error) {
 	plan, err := r.begun()
 	if err != nil {
 		return nil, err
 	}
 	r.sync.Summary = summarise(plan)
+	if err := r.sync.Apply(record.Succeed, time.Now()); err != nil {
+		return nil, err
+	}
 	services, err := json.Marshal(r.stack.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
@@ -157,7 +173,7 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied := &state.Applied{
+	applied := &record.GoodState{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
 		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
 		Migration: r.provenMigration(), Freezes: freezes,
@@ -166,18 +182,21 @@ func (r *reconcile) succeed() (*state.Applied, error) {
 }
 
 // fail is the one place where an error becomes an outcome.
-func (r *reconcile) fail(err error) {
-	r.sync.State, r.sync.Retry = state.Failed, passing(err)
-	if r.sync.Retry {
+func (r *reconcile) fail(err error) error {
+	if applyErr := r.sync.Apply(record.Fail, time.Now()); applyErr != nil {
+		return applyErr
+	}
+	r.sync.Transient = passing(err)
+	if r.sync.Transient {
 		r.sync.Retries++
 	}
 	var at stageError
 	if errors.As(err, &at) {
 		r.sync.Stage, err = at.stage, at.err
 	}
-	r.sync.Summary, r.sync.Waiting = "", ""
 	r.sync.Error, r.sync.Hint, r.sync.Faults = faults(err)
 	r.Log.Error("sync failed", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "error", r.sync.Error, "hint", r.sync.Hint)
+	return nil
 }
 
 // passing says that the fault is not the revision's but of what surrounds the
@@ -190,9 +209,9 @@ func passing(err error) bool {
 
 // faults gives the first of the faults that err joins, with the number of the
 // others, and the list of all when there are several.
-func faults(err error) (text, hint string, all []state.Fault) {
+func faults(err error) (text, hint string, all []record.Fault) {
 	for _, one := range fault.All(err) {
-		all = append(all, state.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+		all = append(all, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
 	}
 	text, hint = all[0].Error, all[0].Hint
 	if len(all) == 1 {
@@ -202,19 +221,19 @@ func faults(err error) (text, hint string, all []state.Fault) {
 }
 
 // record writes a sync that is over, with what it applied, and tells the metrics.
-func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
-	if err := a.Store.SaveOutcome(sync, applied); err != nil {
+func (a *Agent) record(sync *record.Sync, applied *record.GoodState) error {
+	if err := a.records.SaveOutcome(sync, applied); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
 	a.update(func(v *view) {
-		v.sync = frozen(sync)
+		v.sync = sync.Copy()
 		if applied != nil {
 			v.applied, v.asked, v.moved = applied, applied.At, nil
 		}
 	})
 	a.Metrics.ended(a.snapshot().applied, sync)
 	a.Metrics.wentBack(sync)
-	if sync.State == state.Succeeded {
+	if sync.State == record.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}
 	return nil
@@ -223,12 +242,12 @@ func (a *Agent) record(sync *state.Sync, applied *state.Applied) error {
 // report queues the sync's state for GitLab, and for the people whom config.yml
 // names; it waits in the state file until they have it, and never holds a
 // rollout up.
-func (a *Agent) report(sync *state.Sync) error {
+func (a *Agent) report(sync *record.Sync) error {
 	return errors.Join(a.announce(sync), a.tellGitLab(sync, reportStates[sync.State]))
 }
 
 // tellGitLab queues a state for GitLab.
-func (a *Agent) tellGitLab(sync *state.Sync, as gitlab.State) error {
+func (a *Agent) tellGitLab(sync *record.Sync, as gitlab.State) error {
 	if a.Reports == nil {
 		return nil
 	}
@@ -243,12 +262,12 @@ func (a *Agent) tellGitLab(sync *state.Sync, as gitlab.State) error {
 }
 
 // reportStates are what GitLab sees (design, "One reconcile").
-var reportStates = map[state.Outcome]gitlab.State{
-	state.Pending:    gitlab.Pending,
-	state.Waiting:    gitlab.Pending,
-	state.Running:    gitlab.Running,
-	state.Succeeded:  gitlab.Success,
-	state.Failed:     gitlab.Failed,
-	state.RolledBack: gitlab.Failed,
-	state.Superseded: gitlab.Canceled,
+var reportStates = map[record.State]gitlab.State{
+	record.Pending:    gitlab.Pending,
+	record.Waiting:    gitlab.Pending,
+	record.Running:    gitlab.Running,
+	record.Succeeded:  gitlab.Success,
+	record.Failed:     gitlab.Failed,
+	record.RolledBack: gitlab.Failed,
+	record.Superseded: gitlab.Canceled,
 }

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // gate is one thing that has to be so before a plan is applied.
 type gate struct {
-	name string
+	name record.GateName
 	// ask says what the gate waits for, or that it lets the plan pass. An error is
 	// a plan that must not pass at all: the revision fails.
 	ask func(context.Context) (ruling, error)
@@ -40,12 +40,12 @@ type ruling struct {
 // gates are asked in this order, all of them at each look while one of them waits.
 func (r *reconcile) gates() []gate {
 	return []gate{
-		{"pause", r.gatePause},
-		{freezeGate, r.gateFreeze},
-		{"auto_deploy", r.gateAutoDeploy},
-		{releaseGate, r.gateRelease},
-		{approvalGate, r.gateApproval},
-		{"order", r.gateOrder},
+		{record.GatePause, r.gatePause},
+		{record.GateFreeze, r.gateFreeze},
+		{record.GateAutoDeploy, r.gateAutoDeploy},
+		{record.GateRelease, r.gateRelease},
+		{record.GateApproval, r.gateApproval},
+		{record.GateOrder, r.gateOrder},
 	}
 }
 
@@ -54,10 +54,10 @@ func (r *reconcile) gates() []gate {
 func (r *reconcile) gate(ctx context.Context) error {
 	r.regroup()
 	if r.plan.Empty() {
-		return nil
+		return r.sync.Apply(record.Pass, time.Now())
 	}
 	r.sync.Summary = "about to apply: " + planned(r.plan)
-	if r.sync.Touched {
+	if r.attempt.Wrote {
 		return nil
 	}
 	waits, troubles := []string(nil), []error(nil)
@@ -71,7 +71,7 @@ func (r *reconcile) gate(ctx context.Context) error {
 			troubles = append(troubles, said.trouble)
 			said.waiting, said.unattended = oneLine(said.trouble), true
 		}
-		asked := state.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
+		asked := record.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
 		if said.waiting != "" {
 			asked.About, asked.Unattended = said.about, said.unattended
 			asked.Since = waitingSince(r.before, gate.name, said.about)
@@ -86,26 +86,30 @@ func (r *reconcile) gate(ctx context.Context) error {
 		return environmentErrors(errors.Join(troubles...))
 	}
 	if len(waits) > 0 {
-		r.sync.State, r.sync.Waiting = state.Waiting, strings.Join(waits, "; ")
+		if err := r.sync.Apply(record.Hold, time.Now()); err != nil {
+			return err
+		}
+		r.sync.Waiting = strings.Join(waits, "; ")
 		return errWaiting
 	}
-	r.sync.Waiting = ""
 	if err := r.confirmRelease(ctx); err != nil {
 		return err
 	}
 	if err := r.migrationsBefore(ctx); err != nil {
 		return err
 	}
-	if r.sync.State == state.Running {
+	if err := r.sync.Apply(record.Pass, time.Now()); err != nil {
+		return err
+	}
+	if r.sync.State == record.Running {
 		return nil // carried on after a restart
 	}
-	r.sync.State = state.Pending
 	return r.report(r.sync)
 }
 
 // waitingSince is when a gate began to wait for what it waits for.
-func waitingSince(before []state.Gate, name, about string) time.Time {
-	i := slices.IndexFunc(before, func(g state.Gate) bool { return g.Name == name && g.Waiting != "" && g.About == about })
+func waitingSince(before []record.Gate, name record.GateName, about string) time.Time {
+	i := slices.IndexFunc(before, func(g record.Gate) bool { return g.Name == name && g.Waiting != "" && g.About == about })
 	if i < 0 {
 		return time.Now()
 	}
@@ -125,7 +129,7 @@ func oneLine(err error) string {
 // node is that person's word, and no approval.
 func (r *reconcile) gateAutoDeploy(context.Context) (ruling, error) {
 	switch {
-	case r.sync.Trigger != "commit":
+	case r.sync.Trigger != record.OnCommit:
 	case !r.node.Config.Deployment.AutoDeploy:
 		return ruling{waiting: "auto_deploy is off; `agent sync` on the node rolls it out"}, nil
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -19,15 +19,6 @@ type approvals interface {
 	MergeRequests(ctx context.Context, commit string) ([]gitlab.Merged, error)
 	Approvals(ctx context.Context, number int64) ([]string, error)
 }
-
-// approvalGate is the gate's name, by which `agent approve` finds what waits.
-const approvalGate = "approval"
-
-// The sources of an approval.
-const (
-	fromGitLab = "gitlab"
-	fromNode   = "node"
-)
 
 // gateApproval waits for people's word for this very plan: that of the merge request
 // in GitLab, for the first plan of its commit, or one that was given on the node.
@@ -44,7 +35,7 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 	if err != nil {
 		return ruling{}, err
 	}
-	if given := asked.Given; given != nil && given.PlanDigest == r.sync.PlanDigest {
+	if given := asked.Given; given != nil && given.PlanDigest == r.attempt.PlanDigest {
 		r.sync.Approval = given
 		return ruling{passed: ApprovalText(given)}, nil
 	}
@@ -63,8 +54,8 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 }
 
 // asked is what is remembered of approvals of this commit.
-func (r *reconcile) asked() (state.Asked, error) {
-	asked, err := r.Store.Asked(r.sync.Commit, r.sync.PlanDigest, r.unresolved)
+func (r *reconcile) asked() (record.Asked, error) {
+	asked, err := r.records.Asked(r.sync.Commit, r.attempt.PlanDigest, r.unresolved)
 	if err != nil {
 		return asked, fmt.Errorf("remember what is to be approved: %w", err)
 	}
@@ -72,9 +63,9 @@ func (r *reconcile) asked() (state.Asked, error) {
 }
 
 // ApprovalText says in a line who has approved, and where.
-func ApprovalText(approval *state.Approval) string {
+func ApprovalText(approval *record.Approval) string {
 	who := strings.Join(approval.By, ", ")
-	if approval.Source == fromNode {
+	if approval.Source == record.FromNode {
 		return fmt.Sprintf("approved on the node by %s: %s", who, approval.Reason)
 	}
 	return fmt.Sprintf("approved in !%d by %s", approval.MergeRequest, who)
@@ -96,11 +87,11 @@ func (r *reconcile) putsBack() (bool, error) {
 
 // approved asks GitLab for the approval of the commit's merge request; without one it
 // says what is lacking.
-func (r *reconcile) approved(ctx context.Context, asked state.Asked) (said *state.Approval, lacking string) {
+func (r *reconcile) approved(ctx context.Context, asked record.Asked) (said *record.Approval, lacking string) {
 	switch {
 	case asked.Given != nil:
 		return nil, fmt.Sprintf("the plan is no longer the one that %s approved", asked.Given.Actor)
-	case asked.PlanDigest != r.sync.PlanDigest:
+	case asked.PlanDigest != r.attempt.PlanDigest:
 		return nil, "the plan is no longer the one that was made of the merge request"
 	case r.Approvals == nil:
 		return nil, "no GitLab is configured that could be asked"
@@ -123,8 +114,8 @@ func (r *reconcile) approved(ctx context.Context, asked state.Asked) (said *stat
 	if lacking != "" {
 		return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
 	}
-	return &state.Approval{
-		PlanDigest: r.sync.PlanDigest, Source: fromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
+	return &record.Approval{
+		PlanDigest: r.attempt.PlanDigest, Source: record.FromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
 	}, ""
 }
 

@@ -15,7 +15,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -71,9 +71,9 @@ func toApprove(t *testing.T, section string, test func(w *world)) {
 }
 
 // said checks what the newest sync waits for.
-func (w *world) said(words ...string) *state.Sync {
+func (w *world) said(words ...string) *record.Sync {
 	w.t.Helper()
-	sync := w.wantLast(w.revision.Commit, state.Waiting)
+	sync := w.wantLast(w.revision.Commit, record.Waiting)
 	for _, word := range words {
 		if !strings.Contains(sync.Waiting, word) {
 			w.t.Errorf("waits for %q, want %q in it", sync.Waiting, word)
@@ -110,8 +110,8 @@ func TestApprovalInGitLab(t *testing.T) {
 		sync := w.said("!12 has 0 of 1 approvals") // a sync is no approval
 		w.merges.set(func() { w.merges.users = []string{"bob", "eve"} })
 		w.poll()
-		done := w.wantLast(w.revision.Commit, state.Succeeded)
-		want := &state.Approval{PlanDigest: sync.PlanDigest, Source: "gitlab", By: []string{"bob"}, MergeRequest: 12}
+		done := w.wantLast(w.revision.Commit, record.Succeeded)
+		want := &record.Approval{PlanDigest: sync.PlanDigest, Source: "gitlab", By: []string{"bob"}, MergeRequest: 12}
 		if diff := cmp.Diff(want, done.Approval, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".At" }, cmp.Ignore())); diff != "" {
 			w.t.Error(diff)
 		}
@@ -181,7 +181,7 @@ func TestApprovalRules(t *testing.T) {
 				w.start()
 				w.pass(40 * time.Second)
 				if test.want == "" {
-					w.wantLast(w.revision.Commit, state.Succeeded)
+					w.wantLast(w.revision.Commit, record.Succeeded)
 					return
 				}
 				w.said(test.want)
@@ -207,7 +207,7 @@ func TestApprovalWaitsForGitLab(t *testing.T) {
 		}
 		w.merges.set(func() { w.merges.err = nil })
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 	})
 }
 
@@ -233,7 +233,7 @@ func TestApprovalOnTheNode(t *testing.T) {
 		if err := w.approve(sync.PlanDigest[:10]); err != nil {
 			w.t.Fatal(err)
 		}
-		done := w.wantLast(sync.Commit, state.Succeeded)
+		done := w.wantLast(sync.Commit, record.Succeeded)
 		if done.ID != sync.ID || done.Approval == nil || done.Approval.Reason != "agreed by phone" || done.Approval.Actor.Name != "ada" {
 			w.t.Errorf("rolled out as %+v", done)
 		}
@@ -296,7 +296,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 		if err := w.approve(""); err != nil {
 			w.t.Fatal(err)
 		}
-		w.wantLast(first.Commit, state.Succeeded)
+		w.wantLast(first.Commit, record.Succeeded)
 	})
 }
 
@@ -306,7 +306,7 @@ func TestApprovalOfARetry(t *testing.T) {
 		w.merges.users = []string{"bob"}
 		w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_web", State: deploy.Failed, Message: "crashed"}}}
 		w.start()
-		failed := w.wantLast(w.revision.Commit, state.Failed)
+		failed := w.wantLast(w.revision.Commit, record.Failed)
 		retry := func() {
 			w.t.Helper()
 			w.set(func() { w.result, w.live, w.networks = deploy.Result{}, nil, map[string]network.CreateOptions{} })
@@ -319,7 +319,7 @@ func TestApprovalOfARetry(t *testing.T) {
 		w.said("the plan is no longer the one that was made of the merge request")
 		w.set(func() { w.resolve = nil })
 		w.poll()
-		if done := w.wantLast(failed.Commit, state.Succeeded); done.PlanDigest != failed.PlanDigest || done.ID != failed.ID+1 {
+		if done := w.wantLast(failed.Commit, record.Succeeded); done.PlanDigest != failed.PlanDigest || done.ID != failed.ID+1 {
 			w.t.Errorf("plan %s of #%d", done.PlanDigest, done.ID)
 		}
 	})
@@ -330,11 +330,11 @@ func TestApprovalOfWhatWas(t *testing.T) {
 	toApprove(t, "approval: {required: true}\ndrift: correct\n", func(w *world) {
 		w.merges.users = []string{"bob"}
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.merges.set(func() { w.merges.users = nil })
 		w.set(func() { w.live = nil })
 		w.poll()
-		if sync := w.wantLast(w.revision.Commit, state.Succeeded); sync.Trigger != "drift" || w.plans() != 2 {
+		if sync := w.wantLast(w.revision.Commit, record.Succeeded); sync.Trigger != "drift" || w.plans() != 2 {
 			w.t.Errorf("%s, %d plans", sync.Trigger, w.plans())
 		}
 	})
@@ -360,7 +360,7 @@ func TestApprovalWhileTheRegistryIsAway(t *testing.T) {
 		w.moves("a")
 		w.merges.set(func() { w.merges.users = []string{"bob"} })
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 	})
 }
 
@@ -375,6 +375,6 @@ func TestApprovalOfATag(t *testing.T) {
 		w.said("no merge request brought this commit")
 		w.merges.set(func() { w.merges.requests[0].Brought = true })
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -66,7 +66,7 @@ const aboutAgreement = "agreement"
 // agreementAsked is what is waited for where that was a person's word when the gates
 // were asked last, so that a word is not lost to a GitLab that does not answer.
 func (r *reconcile) agreementAsked() string {
-	if slices.ContainsFunc(r.before, func(g state.Gate) bool { return g.About == aboutAgreement }) {
+	if slices.ContainsFunc(r.before, func(g record.Gate) bool { return g.About == aboutAgreement }) {
 		return aboutAgreement
 	}
 	return ""
@@ -74,8 +74,8 @@ func (r *reconcile) agreementAsked() string {
 
 // agreement is a person's word on this node for this plan, given after it was asked
 // for: what was approved before the greens had been seen does not count.
-func (r *reconcile) agreement() (*state.Approval, error) {
-	i := slices.IndexFunc(r.before, func(g state.Gate) bool { return g.About == aboutAgreement })
+func (r *reconcile) agreement() (*record.Approval, error) {
+	i := slices.IndexFunc(r.before, func(g record.Gate) bool { return g.About == aboutAgreement })
 	if i < 0 {
 		return nil, nil
 	}
@@ -84,7 +84,7 @@ func (r *reconcile) agreement() (*state.Approval, error) {
 		return nil, err
 	}
 	given := asked.Given
-	if given == nil || given.PlanDigest != r.sync.PlanDigest || given.At.Before(r.before[i].Since) {
+	if given == nil || given.PlanDigest != r.attempt.PlanDigest || given.At.Before(r.before[i].Since) {
 		return nil, nil
 	}
 	return given, nil
@@ -95,7 +95,7 @@ func (r *reconcile) agreement() (*state.Approval, error) {
 // that are there already are no reason to go back.
 func (r *reconcile) joinGroup(others []string, stand []standing) error {
 	rules := r.node.Config.Deployment.Rollback
-	group := &state.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}
+	group := &record.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}
 	for _, one := range stand {
 		if one.failed() {
 			group.Past[one.node] = one.finished
@@ -105,7 +105,7 @@ func (r *reconcile) joinGroup(others []string, stand []standing) error {
 		group.Base = had.Base
 	}
 	if group.Base == 0 {
-		newest, err := r.Store.Newest()
+		newest, err := r.records.Newest()
 		if err != nil {
 			return fmt.Errorf("recall good states: %w", err)
 		}
@@ -132,7 +132,7 @@ func (r *reconcile) regroup() {
 
 // ground is what a node that has failed goes back to: the newest good state, or, as
 // the others do, that from before a group that never became complete.
-func (r *reconcile) ground(newest *state.Applied) (*state.Applied, error) {
+func (r *reconcile) ground(newest *record.GoodState) (*record.GoodState, error) {
 	if r.sync.Group == nil || r.sync.Group.Complete {
 		return newest, nil
 	}
@@ -143,29 +143,9 @@ func (r *reconcile) ground(newest *state.Applied) (*state.Applied, error) {
 	return base, err
 }
 
-// inherited is the group of a sync that follows another one: a group that is not
-// complete goes on with the next commit.
-func inherited(last *state.Sync, commit string) *state.Group {
-	switch {
-	case last == nil || last.Group == nil || last.State == state.RolledBack:
-		return nil
-	case last.Commit == commit && last.State == state.Succeeded:
-		return last.Group
-	case last.Group.Complete:
-		return nil
-	}
-	return &state.Group{Nodes: last.Group.Nodes, Back: last.Group.Back, Base: last.Group.Base}
-}
-
-// broughtBack says that the node went back because of another one: it has not failed
-// itself, and is to roll with the next commit, whatever that is.
-func broughtBack(last *state.Sync) bool {
-	return last != nil && last.State == state.RolledBack && last.Group != nil && last.Group.Failed != ""
-}
-
 // openGroup says that this node has rolled and the others of its group may not have.
-func (a *Agent) openGroup(last *state.Sync) bool {
-	return last != nil && last.State == state.Succeeded && last.Group != nil && len(last.Group.Nodes) > 0 && !last.Group.Complete && a.Statuses != nil
+func (a *Agent) openGroup(last *record.Sync) bool {
+	return last.InOpenGroup() && a.Statuses != nil
 }
 
 // watchGroup goes back when another node of the group has failed with the commit that
@@ -199,7 +179,7 @@ func (a *Agent) closeGroup(ctx context.Context, commit string) error {
 
 // askGroup asks GitLab how the group of a sync does: it gives the node that failed
 // since this one began, and notes when all have succeeded.
-func (a *Agent) askGroup(ctx context.Context, last *state.Sync) (failed string, err error) {
+func (a *Agent) askGroup(ctx context.Context, last *record.Sync) (failed string, err error) {
 	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
 	if err != nil {
 		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
@@ -243,17 +223,17 @@ func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(str
 		}
 		text, hint = text+": "+result.err.Error(), fault.Hint(result.err)
 	}
-	sync := frozen(last)
+	sync := last.Copy()
 	sync.Warnings = append(slices.Clone(last.Warnings), text+"; "+hint)
 	a.Log.Warn("a node of the group failed", "revision", short(last.Commit), "node", failed, "reason", text)
 	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}, true
 }
 
 // saveGroup notes how the group of a sync that is over does.
-func (a *Agent) saveGroup(last *state.Sync, group *state.Group) error {
-	sync := frozen(last)
+func (a *Agent) saveGroup(last *record.Sync, group *record.Group) error {
+	sync := last.Copy()
 	sync.Group = group
-	if err := a.Store.SaveSync(sync); err != nil {
+	if err := a.records.SaveSync(sync); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
 	a.update(func(v *view) { v.sync = sync })
@@ -261,7 +241,7 @@ func (a *Agent) saveGroup(last *state.Sync, group *state.Group) error {
 }
 
 // announceGroup tells people that this node runs what another one failed with.
-func (a *Agent) announceGroup(sync *state.Sync, text, hint string) error {
+func (a *Agent) announceGroup(sync *record.Sync, text, hint string) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}

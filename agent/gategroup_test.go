@@ -8,7 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // groupConfig is a config.yml of a blue-green rollout in which this node, node3, is
@@ -31,13 +31,13 @@ func inGroup(t *testing.T, test func(w *world, first, second string), lines ...s
 		w.others.says(first, "node2", gitlab.Success)
 		w.others.says(first, "node1", gitlab.Success)
 		w.poll()
-		if sync := w.wantLast(first, state.Succeeded); sync.Group == nil || !sync.Group.Complete {
+		if sync := w.wantLast(first, record.Succeeded); sync.Group == nil || !sync.Group.Complete {
 			w.t.Fatalf("the group is %+v", sync.Group)
 		}
 		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.others.says(second, "node1", gitlab.Pending)
 		w.poll()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.wantImage("app:2")
 		test(w, first, second)
 	})
@@ -74,7 +74,7 @@ func TestGreenIsWatchful(t *testing.T) {
 		if n := w.others.requests(); n != 0 {
 			w.t.Errorf("a complete group costs %d requests", n)
 		}
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.wantImage("app:2")
 	}, goesBack)
 }
@@ -86,10 +86,10 @@ func TestGroupGoesBack(t *testing.T) {
 		inGroup(t, func(w *world, first, second string) {
 			w.others.says(second, node, gitlab.Running)
 			w.poll()
-			w.wantLast(second, state.Succeeded)
+			w.wantLast(second, record.Succeeded)
 			w.others.says(second, node, gitlab.Failed)
 			w.poll()
-			sync := w.wantLast(second, state.RolledBack)
+			sync := w.wantLast(second, record.RolledBack)
 			if taken := sync.Rollback; taken == nil || !taken.Auto || taken.Commit != first || taken.Reason != node+" failed with this commit" {
 				w.t.Errorf("went back as %+v", taken)
 			}
@@ -106,14 +106,14 @@ func TestGroupGoesBack(t *testing.T) {
 			}
 			third := w.commit("3", "README.md", "no word of node3\n")
 			w.poll()
-			w.wantLast(third, state.Succeeded)
+			w.wantLast(third, record.Succeeded)
 			w.wantImage("app:2")
 			if group := w.last().Group; group == nil || group.Complete || group.Failed != "" {
 				w.t.Errorf("the group of the third is %+v", group)
 			}
 			w.others.says(third, node, gitlab.Failed)
 			w.poll()
-			w.wantLast(third, state.RolledBack)
+			w.wantLast(third, record.RolledBack)
 			w.wantImage("app:1")
 		}, goesBack)
 	}
@@ -125,12 +125,12 @@ func TestGroupGoesBackInTrouble(t *testing.T) {
 		w.others.says(second, "node1", gitlab.Failed)
 		w.others.fail(errors.New("GitLab does not answer"))
 		w.poll()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.halt()
 		w.set(func() { w.selectErr = errors.New("git does not answer") })
 		w.others.fail(nil)
 		w.start()
-		w.wantLast(second, state.RolledBack)
+		w.wantLast(second, record.RolledBack)
 		w.wantImage("app:1")
 	}, goesBack)
 }
@@ -141,7 +141,7 @@ func TestCanceledIsNoReasonToGoBack(t *testing.T) {
 		w.others.says(second, "node1", gitlab.Canceled)
 		w.poll()
 		w.poll()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 	}, goesBack)
 }
 
@@ -153,7 +153,7 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		for range 3 {
 			w.poll()
 		}
-		sync := w.wantLast(commit, state.Succeeded)
+		sync := w.wantLast(commit, record.Succeeded)
 		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which goes on to run here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
 		}
@@ -163,7 +163,7 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		w.others.says(commit, "node1", gitlab.Success)
 		w.others.says(commit, "node2", gitlab.Success)
 		w.poll()
-		if sync := w.wantLast(commit, state.Succeeded); !sync.Group.Complete || sync.Group.Failed != "" {
+		if sync := w.wantLast(commit, record.Succeeded); !sync.Group.Complete || sync.Group.Failed != "" {
 			w.t.Errorf("mended, the group is %+v", sync.Group)
 		}
 	}
@@ -172,14 +172,14 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		w.others = &neighbours{}
 		commit := w.commit("1", configFile, groupConfig("secondary", goesBack))
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		stays(w, commit)
 	})
 	inMailWorld(t, "", func(w *world, box *mailbox) {
 		w.others = &neighbours{}
 		commit := w.commit("2", configFile, groupConfig("secondary")+"notifications: {email: [ops@coin.example]}\n")
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		stays(w, commit)
 		box.wants(w.t, "the nodes do not run the same release, release 1")
 	})
@@ -191,28 +191,28 @@ func TestGroupIsTriedAgain(t *testing.T) {
 	inGroup(t, func(w *world, _, second string) {
 		w.others.says(second, "node1", gitlab.Failed)
 		w.poll()
-		w.wantLast(second, state.RolledBack)
+		w.wantLast(second, record.RolledBack)
 		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.wantImage("app:2")
 		w.pass(time.Minute)
 		w.others.says(second, "node1", gitlab.Failed)
 		w.poll()
-		w.wantLast(second, state.RolledBack)
+		w.wantLast(second, record.RolledBack)
 
 		third := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.others.says(third, "node2", gitlab.Failed)
 		w.poll()
-		sync := w.wantLast(third, state.Waiting)
+		sync := w.wantLast(third, record.Waiting)
 		if !strings.Contains(sync.Waiting, "stopped: node2 failed with this commit") || !strings.HasSuffix(sync.Waiting, "or by `agent sync`") {
 			w.t.Errorf("waiting: %s", sync.Waiting)
 		}
 		w.others.says(third, "node2", gitlab.Success)
 		w.poll()
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 	}, goesBack)
 }
 
@@ -222,13 +222,13 @@ func TestGroupGoesBackToWhereItBegan(t *testing.T) {
 	inGroup(t, func(w *world, first, _ string) {
 		third := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 		fourth := w.commit("4", "README.md", "no word of node3\n")
 		w.poll()
-		w.wantLast(fourth, state.Succeeded)
+		w.wantLast(fourth, record.Succeeded)
 		w.others.says(fourth, "node1", gitlab.Failed)
 		w.poll()
-		if taken := w.wantLast(fourth, state.RolledBack).Rollback; taken.Commit != first {
+		if taken := w.wantLast(fourth, record.RolledBack).Rollback; taken.Commit != first {
 			w.t.Errorf("went back to %s", taken.Commit)
 		}
 		w.wantImage("app:1")
@@ -242,10 +242,10 @@ func TestGroupThatEndedUnseen(t *testing.T) {
 		w.others.says(second, "node2", gitlab.Success)
 		third := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 		w.others.says(third, "node1", gitlab.Failed)
 		w.poll()
-		if taken := w.wantLast(third, state.RolledBack).Rollback; taken.Commit != second {
+		if taken := w.wantLast(third, record.RolledBack).Rollback; taken.Commit != second {
 			w.t.Errorf("went back to %s", taken.Commit)
 		}
 		w.wantImage("app:2")
@@ -277,7 +277,7 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.poll()
-		sync := w.wantLast(commit, state.Succeeded)
+		sync := w.wantLast(commit, record.Succeeded)
 		if sync.Approval == nil || sync.Approval.Reason != approve.Reason {
 			w.t.Errorf("approved as %+v", sync.Approval)
 		}
@@ -310,7 +310,7 @@ func TestApprovalOfBeforeIsNoAgreement(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // A primary that waits itself, for the soak time or a person, is no reason for those
@@ -23,7 +23,7 @@ func TestWaitingPrimaryIsWaitedFor(t *testing.T) {
 		w.waits("waiting for node1")
 		w.others.says(commit, "node1", gitlab.Running)
 		w.pass(6 * time.Minute)
-		w.wantLast(commit, state.Failed)
+		w.wantLast(commit, record.Failed)
 	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
 }
 
@@ -33,10 +33,10 @@ func TestGroupThatIsNoMore(t *testing.T) {
 		inGroup(t, func(w *world, _, _ string) {
 			third := w.commit("3", configFile, nodesConfig("strategy: parallel", goesBack), nodeDir+"node.env", other)
 			w.poll()
-			w.wantLast(third, state.Succeeded)
+			w.wantLast(third, record.Succeeded)
 			w.others.says(third, "node1", gitlab.Failed)
 			w.poll()
-			w.wantLast(third, state.Succeeded)
+			w.wantLast(third, record.Succeeded)
 		}, goesBack)
 	}
 }
@@ -51,7 +51,7 @@ func TestHiccupIsNoFailureOfTheGroup(t *testing.T) {
 		w.waits("waiting for node2")
 		w.set(func() { w.engineErr = errors.New("the engine is away") })
 		w.pass(5 * time.Minute)
-		if sync := w.wantLast(commit, state.Failed); !sync.Retry {
+		if sync := w.wantLast(commit, record.Failed); !sync.Transient {
 			w.t.Errorf("not tried again: %+v", sync)
 		}
 		w.toldInOrder(commit, gitlab.Pending)
@@ -59,7 +59,7 @@ func TestHiccupIsNoFailureOfTheGroup(t *testing.T) {
 		w.others.says(commit, "node1", gitlab.Success)
 		w.others.says(commit, "node2", gitlab.Success)
 		w.pass(10 * time.Minute)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		w.toldInOrder(commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 	})
 }
@@ -81,7 +81,7 @@ func TestAgreementOutlivesAHiccup(t *testing.T) {
 		w.waits("cannot ask GitLab")
 		w.others.fail(nil)
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	})
 }
 
@@ -192,7 +192,7 @@ func TestHeldCommitOvertakesNothing(t *testing.T) {
 				})
 				second := w.release("2")
 				w.pass(4 * time.Minute)
-				w.wantLast(third, state.Waiting)
+				w.wantLast(third, record.Waiting)
 				w.runs("1")
 				if told := w.states(second); told[len(told)-1] != gitlab.Failed {
 					w.t.Errorf("GitLab was told %v", told)
@@ -208,20 +208,20 @@ func TestPausedNodeGoesBackLater(t *testing.T) {
 		w.pause("10m", "the database is moved")
 		w.others.says(second, "node1", gitlab.Failed)
 		w.pass(8 * time.Minute)
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		if status := w.agent.Status(); status.Group != "not complete: node1 says failed" {
 			w.t.Errorf("the group: %q", status.Group)
 		}
 		w.pass(3 * time.Minute)
-		w.wantLast(second, state.RolledBack)
+		w.wantLast(second, record.RolledBack)
 	}, goesBack)
 	inGroup(t, func(w *world, _, _ string) {
 		third := w.commit("3", configFile, groupConfig("secondary", goesBack)+"freeze: [{name: f, from: \"2000-01-01T00:04:00Z\", to: \"2000-01-02T00:00:00Z\"}]\n", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 		w.pass(10 * time.Minute)
 		w.others.says(third, "node1", gitlab.Failed)
 		w.poll()
-		w.wantLast(third, state.RolledBack)
+		w.wantLast(third, record.RolledBack)
 	}, goesBack)
 }

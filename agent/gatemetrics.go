@@ -3,7 +3,7 @@ package agent
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // gateMetrics tell what keeps a rollout from beginning. They are asked at each scrape.
@@ -36,10 +36,10 @@ func (m *gateMetrics) Collect(to chan<- prometheus.Metric) {
 // that a rollout waits for.
 func (a *Agent) gateFigures() (paused bool, waiting []string) {
 	sync := a.snapshot().sync
-	if sync != nil && sync.State == state.Waiting {
+	if sync != nil && sync.State == record.Waiting {
 		for _, gate := range sync.Gates {
 			if gate.Waiting != "" {
-				waiting = append(waiting, gate.Name)
+				waiting = append(waiting, string(gate.Name))
 			}
 		}
 	}

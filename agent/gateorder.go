@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -78,7 +78,7 @@ func (r *reconcile) gateOrder(ctx context.Context) (ruling, error) {
 	if len(before)+len(others) == 0 || r.proven() {
 		return ruling{}, nil
 	}
-	if slices.ContainsFunc(r.sync.Gates, func(g state.Gate) bool { return g.Waiting != "" }) {
+	if slices.ContainsFunc(r.sync.Gates, func(g record.Gate) bool { return g.Waiting != "" }) {
 		return ruling{passed: "not asked while others wait"}, nil
 	}
 	concerned := before
@@ -107,7 +107,7 @@ func (r *reconcile) gateOrder(ctx context.Context) (ruling, error) {
 // rank judges by how the other nodes stand whether this one may begin.
 func (r *reconcile) rank(stand []standing, before []string) (ruling, error) {
 	stops := func(s standing) bool {
-		return s.failed() && (slices.Contains(before, s.node) || r.sync.Trigger == "commit")
+		return s.failed() && (slices.Contains(before, s.node) || r.sync.Trigger == record.OnCommit)
 	}
 	if i := slices.IndexFunc(stand, stops); i >= 0 {
 		way := ""
@@ -130,7 +130,7 @@ func (r *reconcile) rank(stand []standing, before []string) (ruling, error) {
 // proven says that this node has proven the sync's revision before.
 func (r *reconcile) proven() bool {
 	applied := r.snapshot().applied
-	return r.sync.Trigger == "drift" || applied != nil && applied.Commit == r.sync.Commit
+	return r.sync.Trigger == record.OnDrift || applied != nil && applied.Commit == r.sync.Commit
 }
 
 // waitFor waits for a node that has not ended, for a time: it may have no agent.

@@ -11,7 +11,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -83,9 +83,9 @@ func inOrder(t *testing.T, test func(w *world), lines ...string) {
 }
 
 // waits checks that the newest sync waits, with these words, and touched nothing.
-func (w *world) waits(words string) *state.Sync {
+func (w *world) waits(words string) *record.Sync {
 	w.t.Helper()
-	sync := w.wantLast(w.revision.Commit, state.Waiting)
+	sync := w.wantLast(w.revision.Commit, record.Waiting)
 	if !strings.Contains(sync.Waiting, words) || w.plans() != 0 {
 		w.t.Errorf("waiting: %q after %d plans, want %q", sync.Waiting, w.plans(), words)
 	}
@@ -126,7 +126,7 @@ func TestOrderIsKept(t *testing.T) {
 		}
 		w.others.says(commit, "node2", gitlab.Success)
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		w.toldInOrder(commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 		w.others.requests()
 		for range 3 {
@@ -164,7 +164,7 @@ func TestFailedNeighbourStops(t *testing.T) {
 			w.others.says(second, "node1", gitlab.Success)
 			w.others.says(second, "node2", gitlab.Success)
 			w.poll()
-			w.wantLast(second, state.Succeeded)
+			w.wantLast(second, record.Succeeded)
 			w.toldInOrder(first, gitlab.Pending, gitlab.Canceled)
 		}, "order_timeout: 5m")
 	}
@@ -178,7 +178,7 @@ func TestNeighbourIsMended(t *testing.T) {
 		w.waits("stopped: node1")
 		w.others.says(w.revision.Commit, "node1", gitlab.Success)
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 	})
 }
 
@@ -196,7 +196,7 @@ func TestOrderTimesOut(t *testing.T) {
 			w.halt() // the time goes on over a restart
 			w.start()
 			w.pass(2 * time.Minute)
-			sync := w.wantLast(commit, state.Failed)
+			sync := w.wantLast(commit, record.Failed)
 			word := string(says)
 			if word == "" {
 				word = "nothing yet"
@@ -207,13 +207,13 @@ func TestOrderTimesOut(t *testing.T) {
 			w.toldInOrder(commit, gitlab.Pending, gitlab.Failed)
 			w.others.says(commit, "node1", gitlab.Success)
 			w.pass(5 * time.Minute)
-			if w.wantLast(commit, state.Failed).ID != sync.ID || w.plans() != 0 {
+			if w.wantLast(commit, record.Failed).ID != sync.ID || w.plans() != 0 {
 				w.t.Error("it was not held")
 			}
 			if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 				w.t.Fatal(err)
 			}
-			w.wantLast(commit, state.Succeeded)
+			w.wantLast(commit, record.Succeeded)
 		}, "order_timeout: 5m")
 	}
 }
@@ -232,7 +232,7 @@ func TestTimeOfOrderBeginsAnew(t *testing.T) {
 			w.others.says(commit, step.node, step.state)
 		}
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	}, "order_timeout: 5m")
 }
 
@@ -253,7 +253,7 @@ func TestOrderWithoutGitLab(t *testing.T) {
 		}
 		w.others.fail(nil)
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	}, "order_timeout: 10m")
 	inOrder(t, func(w *world) {
 		w.others = nil
@@ -264,7 +264,7 @@ func TestOrderWithoutGitLab(t *testing.T) {
 		w.others.says(w.revision.Commit, "node1", gitlab.Success)
 		w.others.says(w.revision.Commit, "node2", gitlab.Success)
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 	})
 }
 
@@ -273,7 +273,7 @@ func TestWhoDoesNotWait(t *testing.T) {
 		inOrder(t, func(w *world) {
 			w.others = nil
 			w.start()
-			w.wantLast(w.revision.Commit, state.Succeeded)
+			w.wantLast(w.revision.Commit, record.Succeeded)
 		}, lines)
 	}
 	inOrder(t, func(w *world) { // nothing to do
@@ -281,7 +281,7 @@ func TestWhoDoesNotWait(t *testing.T) {
 		w.waits("waiting for node1")
 		empty := w.commit("2", nodeDir+"docker-compose.yml", "services: {}\n")
 		w.poll()
-		w.wantLast(empty, state.Succeeded)
+		w.wantLast(empty, record.Succeeded)
 	})
 }
 
@@ -293,7 +293,7 @@ func TestProvenNeedsNoOrder(t *testing.T) {
 			w.others.says(commit, "node1", gitlab.Success)
 			w.others.says(commit, "node2", gitlab.Success)
 			w.start()
-			w.wantLast(commit, state.Succeeded)
+			w.wantLast(commit, record.Succeeded)
 			w.others.says(commit, "node1", gitlab.Failed)
 			w.set(func() { w.live = nil })
 			if drift == "report" {
@@ -302,7 +302,7 @@ func TestProvenNeedsNoOrder(t *testing.T) {
 				}
 			}
 			w.poll()
-			if sync := w.wantLast(commit, state.Succeeded); w.plans() != 2 || !sync.Touched {
+			if sync := w.wantLast(commit, record.Succeeded); w.plans() != 2 || !sync.Wrote {
 				w.t.Errorf("%d plans; %+v", w.plans(), sync)
 			}
 		})
@@ -337,7 +337,7 @@ func TestOrderIsNotAskedTwice(t *testing.T) {
 		w.lost = false
 		w.set(func() { w.result = deploy.Result{} })
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	})
 }
 
@@ -362,6 +362,6 @@ func TestSoak(t *testing.T) {
 		w.start()
 		w.waits(", 15m after node2")
 		w.pass(5 * time.Minute)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
 }

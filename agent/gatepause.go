@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/manifests"
 )
 
 // paused gives the pause that holds now, or nil.
-func (a *Agent) paused() *state.Pause {
+func (a *Agent) paused() *record.Pause {
 	pause := a.snapshot().pause
 	if pause == nil || pause.Over(time.Now()) {
 		return nil
@@ -29,7 +29,7 @@ func (r *reconcile) gatePause(context.Context) (ruling, error) {
 	return ruling{waiting: pauseText(pause), until: pause.Until, unattended: !pause.Until.IsZero()}, nil
 }
 
-func pauseText(pause *state.Pause) string {
+func pauseText(pause *record.Pause) string {
 	if pause.Until.IsZero() {
 		return fmt.Sprintf("paused by %s: %s", pause.Actor, pause.Reason)
 	}
@@ -47,9 +47,6 @@ func Clock(at, now time.Time) string {
 	}
 	return at.Format("Mon 2006-01-02 15:04 MST")
 }
-
-// freezeGate is the gate's name.
-const freezeGate = "freeze"
 
 // gateFreeze lets no rollout begin in a freeze of config.yml, unless a person has
 // said for this sync that it does not hold.

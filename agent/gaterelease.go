@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -57,7 +57,7 @@ func (v *verdict) warn(err error) {
 // gates wait; confirmRelease has the last word. A drift is corrected to what was
 // proven, and asks nobody.
 func (r *reconcile) gateRelease(ctx context.Context) (ruling, error) {
-	if r.sync.Trigger == "drift" {
+	if r.sync.Trigger == record.OnDrift {
 		return ruling{passed: "puts back what was proven"}, nil
 	}
 	known := r.released
@@ -80,7 +80,7 @@ func (r *reconcile) gateRelease(ctx context.Context) (ruling, error) {
 		known.at = time.Now()
 	}
 	r.remembered, r.released = found == known, found
-	r.sync.Warnings = append(r.sync.Warnings, found.warnings...)
+	r.attempt.Warnings = append(r.attempt.Warnings, found.warnings...)
 	return ruling{passed: strings.Join(found.passed, "; ")}, nil
 }
 
@@ -105,16 +105,13 @@ func (r *reconcile) confirmRelease(ctx context.Context) error {
 	r.released = found
 	for _, warning := range found.warnings {
 		if !slices.Contains(remembered.warnings, warning) {
-			r.sync.Warnings = append(r.sync.Warnings, warning)
+			r.attempt.Warnings = append(r.attempt.Warnings, warning)
 		}
 	}
-	i := slices.IndexFunc(r.sync.Gates, func(g state.Gate) bool { return g.Name == releaseGate })
+	i := slices.IndexFunc(r.sync.Gates, func(g record.Gate) bool { return g.Name == record.GateRelease })
 	r.sync.Gates[i].Passed = strings.Join(found.passed, "; ")
 	return nil
 }
-
-// releaseGate is the gate's name.
-const releaseGate = "release"
 
 // environmentErrors says of each of the joined errors that it is none of the
 // revision's.
@@ -126,7 +123,7 @@ func environmentErrors(err error) error {
 	return errors.Join(all...)
 }
 
-func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.sync.PlanDigest }
+func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.attempt.PlanDigest }
 
 // judgeRelease asks all that config.yml names, and finds all reasons at once.
 func (r *reconcile) judgeRelease(ctx context.Context) *verdict {

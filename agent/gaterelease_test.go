@@ -13,7 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -91,13 +91,13 @@ func (w *world) surround(found *around) {
 }
 
 // releaseGate gives what the release gate said last.
-func (w *world) releaseGate() state.Gate {
+func (w *world) releaseGate() record.Gate {
 	for _, gate := range w.last().Gates {
 		if gate.Name == "release" {
 			return gate
 		}
 	}
-	return state.Gate{}
+	return record.Gate{}
 }
 
 // TestReleaseIsRefused has revisions that must not be rolled out: all reasons at
@@ -128,13 +128,13 @@ func TestReleaseIsRefused(t *testing.T) {
 				commit := w.commit("2", configFile, gated(test.kind, test.gates, ""), nodeDir+"node.env", env, nodeDir+"docker-compose.yml", compose)
 				w.start()
 				w.poll()
-				sync := w.wantLast(commit, state.Failed)
-				if sync.Retry || sync.Stage != "gate" || w.plans() != 0 || found.times() > 1 {
-					w.t.Errorf("at %s, again %t, %d plans, asked %d times", sync.Stage, sync.Retry, w.plans(), found.times())
+				sync := w.wantLast(commit, record.Failed)
+				if sync.Transient || sync.Stage != "gate" || w.plans() != 0 || found.times() > 1 {
+					w.t.Errorf("at %s, again %t, %d plans, asked %d times", sync.Stage, sync.Transient, w.plans(), found.times())
 				}
 				faults := sync.Faults
 				if len(faults) == 0 {
-					faults = []state.Fault{{Error: sync.Error, Hint: sync.Hint}}
+					faults = []record.Fault{{Error: sync.Error, Hint: sync.Hint}}
 				}
 				for i, want := range test.want {
 					text, hint, _ := strings.Cut(want, "|")
@@ -157,19 +157,19 @@ func TestReleasePasses(t *testing.T) {
 		commit := w.commit("2", configFile, gated("production", "{}", ""), nodeDir+"node.env", "TAG="+releaseTag+"\n",
 			nodeDir+"docker-compose.yml", "services: {a: {image: \"app:$TAG\"}, b: {image: \"app:$TAG\"}, c: {image: other}}\n")
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		want := "TAG is as it should be; 2 images in the registry; "
 		if got := w.releaseGate(); !strings.HasPrefix(got.Passed, want) || !strings.Contains(got.Passed, " GB free under /") || !strings.HasSuffix(got.Passed, "; 4 probes of the doctor passed") {
 			w.t.Errorf("passed with %q", got.Passed)
 		}
 		commit = w.commit("3", nodeDir+"project.env", "A=1\n")
 		w.poll()
-		if w.wantLast(commit, state.Succeeded); found.times() != 1 {
+		if w.wantLast(commit, record.Succeeded); found.times() != 1 {
 			w.t.Errorf("asked %v", found.asked)
 		}
 		commit = w.commit("4", nodeDir+"docker-compose.yml", "services: {a: {image: \"app:$TAG\"}, b: {image: \"app:$TAG\"}, c: {image: other, user: a}}\n")
 		w.poll()
-		if w.wantLast(commit, state.Succeeded); found.times() != 2 || !slices.Equal(found.asked[1], []string{"other:latest"}) {
+		if w.wantLast(commit, record.Succeeded); found.times() != 2 || !slices.Equal(found.asked[1], []string{"other:latest"}) {
 			w.t.Errorf("asked %v, want only the image of what is written", found.asked)
 		}
 	})
@@ -188,7 +188,7 @@ func TestSurroundingsAreWaitedFor(t *testing.T) {
 	}{
 		"registry": {
 			"{images: true}", func(a *around) { a.silent = true }, func(a *around) { a.silent = false },
-			"image app:1: registry r does not answer", "see that this node reaches it",
+			"image app:1: registry r does not answer", "make sure that this node can reach it",
 		},
 		"engine": {
 			"{}", func(a *around) { a.bad = fault.WithHint(errors.New("no Swarm manager"), "promote it") }, func(a *around) { a.bad = nil },
@@ -206,9 +206,9 @@ func TestSurroundingsAreWaitedFor(t *testing.T) {
 				commit := w.commit("2", configFile, gated("non-production", test.gates, ""))
 				w.start()
 				w.pass(5 * time.Minute)
-				sync := w.wantLast(commit, state.Failed)
-				if !sync.Retry || w.plans() != 0 || !strings.Contains(sync.Error, test.want) || !strings.Contains(sync.Hint, test.hint) {
-					w.t.Fatalf("got %q, %q, again %t, %d plans", sync.Error, sync.Hint, sync.Retry, w.plans())
+				sync := w.wantLast(commit, record.Failed)
+				if !sync.Transient || w.plans() != 0 || !strings.Contains(sync.Error, test.want) || !strings.Contains(sync.Hint, test.hint) {
+					w.t.Fatalf("got %q, %q, again %t, %d plans", sync.Error, sync.Hint, sync.Transient, w.plans())
 				}
 				id := sync.ID
 				if test.good == nil {
@@ -216,7 +216,7 @@ func TestSurroundingsAreWaitedFor(t *testing.T) {
 				}
 				found.set(func() { test.good(found) })
 				w.pass(time.Hour)
-				if done := w.wantLast(commit, state.Succeeded); done.ID != id || w.plans() != 1 {
+				if done := w.wantLast(commit, record.Succeeded); done.ID != id || w.plans() != 1 {
 					w.t.Errorf("sync %d, want %d; %d plans", done.ID, id, w.plans())
 				}
 			})
@@ -230,7 +230,7 @@ func TestAPreflightThatIsOff(t *testing.T) {
 		w.surround(&around{bad: errors.New("away")})
 		commit := w.commit("2", configFile, gated("non-production", "{preflight: false}", ""))
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 	})
 }
 
@@ -244,7 +244,7 @@ func TestReleaseWhileOthersWait(t *testing.T) {
 		commit := w.commit("2", configFile, gated("non-production", "{images: true}", "  auto_deploy: false\n"))
 		w.start()
 		w.pass(9 * time.Minute)
-		if w.wantLast(commit, state.Waiting); found.times() != 1 {
+		if w.wantLast(commit, record.Waiting); found.times() != 1 {
 			w.t.Fatalf("asked %d times in nine minutes", found.times())
 		}
 		w.pass(2 * time.Minute)
@@ -253,16 +253,16 @@ func TestReleaseWhileOthersWait(t *testing.T) {
 		}
 		found.set(func() { found.silent = true })
 		w.pass(15 * time.Minute)
-		if sync := w.wantLast(commit, state.Waiting); !strings.HasPrefix(sync.Waiting, "auto_deploy is off") || w.releaseGate().Waiting != "" {
+		if sync := w.wantLast(commit, record.Waiting); !strings.HasPrefix(sync.Waiting, "auto_deploy is off") || w.releaseGate().Waiting != "" {
 			w.t.Errorf("waits for %q", sync.Waiting)
 		}
 		_, _ = w.agent.Sync(w.t.Context(), person, func(string) {})
-		if sync := w.wantLast(commit, state.Failed); !sync.Retry || w.plans() != 0 {
+		if sync := w.wantLast(commit, record.Failed); !sync.Transient || w.plans() != 0 {
 			w.t.Errorf("rolled out by what was true long ago: %+v", sync)
 		}
 		found.set(func() { found.silent = false })
 		w.pass(time.Hour)
-		if w.wantLast(commit, state.Succeeded); w.plans() != 1 {
+		if w.wantLast(commit, record.Succeeded); w.plans() != 1 {
 			w.t.Errorf("%d plans", w.plans())
 		}
 	})
@@ -275,10 +275,10 @@ func TestReleaseIsConfirmed(t *testing.T) {
 		w.surround(found)
 		commit := w.commit("2", configFile, gated("non-production", "{images: true}", "  auto_deploy: false\n"))
 		w.start()
-		w.wantLast(commit, state.Waiting)
+		w.wantLast(commit, record.Waiting)
 		found.set(func() { found.lost = []string{"app:1"} })
 		_, _ = w.agent.Sync(w.t.Context(), person, func(string) {})
-		if sync := w.wantLast(commit, state.Failed); sync.Retry || w.plans() != 0 || found.times() != 2 {
+		if sync := w.wantLast(commit, record.Failed); sync.Transient || w.plans() != 0 || found.times() != 2 {
 			w.t.Errorf("got %+v, asked %d times", sync, found.times())
 		}
 	})
@@ -291,7 +291,7 @@ func TestTroubleBesideAnotherGate(t *testing.T) {
 		w.surround(found)
 		commit := w.commit("2", configFile, gated("non-production", "{images: true}", "  auto_deploy: false\n"))
 		w.start()
-		sync := w.wantLast(commit, state.Waiting)
+		sync := w.wantLast(commit, record.Waiting)
 		if want := "auto_deploy is off; `agent sync` on the node rolls it out; image app:1: registry r does not answer"; sync.Waiting != want {
 			w.t.Errorf("waits for %q", sync.Waiting)
 		}
@@ -309,7 +309,7 @@ func TestDriftIsCorrectedWithoutGates(t *testing.T) {
 		w.surround(found)
 		commit := w.commit("2", configFile, gated("non-production", "{images: true}", "drift: correct\n"))
 		w.start()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		found.set(func() { found.lost = []string{"app:1"} })
 		w.set(func() {
 			spec := w.live["s_web"]
@@ -331,7 +331,7 @@ func TestTokenOfGitLabEnds(t *testing.T) {
 		w.change = func(p *agent.Parts) { p.Reports = ending{w} }
 		commit := w.commit("2")
 		w.start()
-		sync := w.wantLast(commit, state.Succeeded)
+		sync := w.wantLast(commit, record.Succeeded)
 		if text := strings.Join(sync.Warnings, "\n"); !strings.Contains(text, "GitLab: the token expires 2000-01-") || !strings.Contains(text, "rotate it soon") {
 			w.t.Errorf("warnings: %s", text)
 		}

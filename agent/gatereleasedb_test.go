@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/postgrestest"
 )
 
@@ -31,17 +31,17 @@ func TestDatabaseWithALogin(t *testing.T) {
 			"  checks: [{name: db, sql: {query: 'SELECT 1', password_file: db}}]\n"+
 				fmt.Sprintf("database: {host: %s, port: %d, name: %s, user: %s}\n", server.Host, server.Port, postgrestest.Name, postgrestest.User)))
 		w.start()
-		sync := w.wantLast(commit, state.Failed)
+		sync := w.wantLast(commit, record.Failed)
 		want := fmt.Sprintf("the database coin@127.0.0.1:%d/coin does not answer: got no connection: ", server.Port)
-		if !sync.Retry || w.plans() != 0 || !strings.Contains(sync.Error, want) || !strings.Contains(sync.Error, "password authentication failed") {
-			w.t.Errorf("again %t, %d plans: %s", sync.Retry, w.plans(), sync.Error)
+		if !sync.Transient || w.plans() != 0 || !strings.Contains(sync.Error, want) || !strings.Contains(sync.Error, "password authentication failed") {
+			w.t.Errorf("again %t, %d plans: %s", sync.Transient, w.plans(), sync.Error)
 		}
 		if record, err := json.Marshal(sync); err != nil || strings.Contains(string(record), "canary") {
 			w.t.Errorf("it shows the password: %s, %v", record, err)
 		}
 		password(postgrestest.Password)
 		w.pass(time.Hour)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		if got := w.releaseGate().Passed; !strings.Contains(got, "; database answers; ") {
 			w.t.Errorf("passed with %q", got)
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/harbor/harbortest"
 )
 
@@ -42,10 +42,10 @@ func TestVulnerabilities(t *testing.T) {
 	h.Put("coin/release:new", harbortest.Scan{Unasked: true, Private: true})
 	h.Put("coin/release:half", harbortest.Scan{Severity: "None", Share: 50, Private: true})
 	h.Put("coin/release:bad-half", harbortest.Scan{Severity: "Critical", Share: 50, Private: true})
-	failed, held, passes := state.Failed, false, state.Succeeded
+	failed, held, passes := record.Failed, false, record.Succeeded
 	tests := map[string]struct {
 		tag, more string
-		state     state.Outcome
+		state     record.State
 		again     bool
 		want      string // of the error, or of what the gate says
 		warns     string
@@ -70,8 +70,8 @@ func TestVulnerabilities(t *testing.T) {
 				w.start()
 				sync := w.wantLast(commit, test.state)
 				text := sync.Error + w.releaseGate().Passed
-				if sync.Retry != test.again || !strings.Contains(text, test.want) || w.plans() > 0 == (test.state == failed) {
-					w.t.Errorf("again %t, %d plans: %s", sync.Retry, w.plans(), text)
+				if sync.Transient != test.again || !strings.Contains(text, test.want) || w.plans() > 0 == (test.state == failed) {
+					w.t.Errorf("again %t, %d plans: %s", sync.Transient, w.plans(), text)
 				}
 				if sync.State == failed && sync.Hint == "" {
 					w.t.Error("there is no remedy")
@@ -101,20 +101,20 @@ func TestHarborIsAway(t *testing.T) {
 		}
 		commit := w.commit("2", configFile, vulnerable(h, ""), nodeDir+"docker-compose.yml", "services: {"+strings.Join(services, ", ")+"}\n")
 		w.start()
-		sync := w.wantLast(commit, state.Failed)
-		if !sync.Retry || !strings.Contains(sync.Error, "cannot answer now (HTTP 502") || sync.Faults != nil {
+		sync := w.wantLast(commit, record.Failed)
+		if !sync.Transient || !strings.Contains(sync.Error, "cannot answer now (HTTP 502") || sync.Faults != nil {
 			w.t.Errorf("%+v", sync)
 		}
 		if asked := len(h.Requests()); asked > 8 {
 			w.t.Errorf("asked %d times", asked)
 		}
-		record, err := json.Marshal(sync)
-		if err != nil || strings.Contains(string(record), harbortest.Password) {
-			w.t.Errorf("the record shows the login: %s, %v", record, err)
+		written, err := json.Marshal(sync)
+		if err != nil || strings.Contains(string(written), harbortest.Password) {
+			w.t.Errorf("the record shows the login: %s, %v", written, err)
 		}
 		h.Answer(nil)
 		w.pass(time.Hour)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		if got := w.releaseGate().Passed; !strings.Contains(got, "20 images scanned, at worst Low") {
 			w.t.Errorf("passed with %q", got)
 		}
@@ -178,7 +178,7 @@ func TestHarborsFiles(t *testing.T) {
 				w.commit("2", configFile, gated("non-production", "{vulnerabilities: {registry: '"+h.URL+"', "+test.gate+"}}", ""),
 					nodeDir+"docker-compose.yml", "services: {web: {image: '"+h.Host+"/coin/release:1'}}\n")
 				w.start()
-				if sync := w.last(); !sync.Retry || !strings.Contains(sync.Error, test.want) || sync.Hint == "" {
+				if sync := w.last(); !sync.Transient || !strings.Contains(sync.Error, test.want) || sync.Hint == "" {
 					w.t.Errorf("got %+v", sync)
 				}
 			})
@@ -201,8 +201,8 @@ func TestDatabaseIsWaitedFor(t *testing.T) {
 	inWorld(t, func(w *world) {
 		commit := w.commit("2", configFile, gated("non-production", "{database: true}", "database: {host: 127.0.0.1, port: "+port+"}\n"))
 		w.start()
-		sync := w.wantLast(commit, state.Failed)
-		if !sync.Retry || !strings.Contains(sync.Error, "config.yml:5:11: the database "+address+" does not answer") || !strings.Contains(sync.Hint, "deployment.gates.database: false") {
+		sync := w.wantLast(commit, record.Failed)
+		if !sync.Transient || !strings.Contains(sync.Error, "config.yml:5:11: the database "+address+" does not answer") || !strings.Contains(sync.Hint, "deployment.gates.database: false") {
 			w.t.Fatalf("%q %q", sync.Error, sync.Hint)
 		}
 		back, err := net.Listen("tcp", address)
@@ -211,7 +211,7 @@ func TestDatabaseIsWaitedFor(t *testing.T) {
 		}
 		defer func() { _ = back.Close() }()
 		w.pass(time.Hour)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		if got := w.releaseGate().Passed; !strings.Contains(got, "database takes connections") {
 			w.t.Errorf("passed with %q", got)
 		}

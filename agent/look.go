@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -21,7 +21,7 @@ import (
 // when it is new, was interrupted, may be retried or is asked for; else one look
 // at the live services. A rollback that was interrupted comes before anything else.
 func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) outcome {
-	if last := a.snapshot().sync; last != nil && !last.Rollback.Over() {
+	if last := a.snapshot().sync; last.RollingBack() {
 		return a.carryBack(ctx, last, progress)
 	}
 	revision, err := a.Source.Select(ctx, a.Settings.Rule())
@@ -33,10 +33,10 @@ func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) ou
 	}
 	last := a.snapshot().sync
 	a.update(func(v *view) { v.desired = known(v.desired, last, revision) })
-	if cause.trigger == "manual" && pinnedByHand(last) && last.Commit == revision.Commit {
+	if cause.trigger == record.OnRequest && last.PinnedByUser() && last.Commit == revision.Commit {
 		return outcome{err: errPinned(last)}
 	}
-	if !due(last, revision, cause.trigger) {
+	if !last.DueFor(revision.Commit, cause.trigger) {
 		return a.watch(ctx, revision, progress)
 	}
 	return a.start(ctx, revision, cause, progress)
@@ -44,7 +44,7 @@ func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) ou
 
 // known gives the selected revision with its author and subject, which only a
 // fetch tells, where it was fetched before.
-func known(desired *gitsync.Revision, last *state.Sync, selected gitsync.Revision) *gitsync.Revision {
+func known(desired *gitsync.Revision, last *record.Sync, selected gitsync.Revision) *gitsync.Revision {
 	if desired != nil && desired.Commit == selected.Commit && desired.Ref == selected.Ref {
 		return desired
 	}
@@ -52,17 +52,6 @@ func known(desired *gitsync.Revision, last *state.Sync, selected gitsync.Revisio
 		selected.Author, selected.Subject = last.Author, last.Subject
 	}
 	return &selected
-}
-
-// due says whether the selected revision needs a sync. One that failed here is
-// held until something changes or a person asks for it.
-func due(last *state.Sync, revision gitsync.Revision, trigger string) bool {
-	if last == nil || last.Commit != revision.Commit || last.Retry || trigger == "manual" || resumed(last) {
-		return true
-	}
-	// Interrupted, or waiting: its gates are asked again. A sync that was superseded by
-	// what never began is due as well.
-	return !last.State.Final() || last.State == state.Superseded
 }
 
 // watch compares the live services with those that were applied, and corrects a
@@ -79,7 +68,7 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	if err == nil {
 		a.surveyWhenDue(ctx)
 	}
-	if err != nil || !inForce(last) || len(drift) == 0 {
+	if err != nil || !last.Verified() || len(drift) == 0 {
 		return outcome{sync: last, err: err}
 	}
 	applied := a.snapshot().applied
@@ -89,28 +78,10 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 	if still, err := a.holdsStill(); still || err != nil {
 		return outcome{sync: last, err: err}
 	}
-	if last.State == state.RolledBack {
+	if last.State == record.RolledBack {
 		return a.goBack(ctx, way{state: applied, actor: audit.Agent(), auto: true, drift: true}, progress)
 	}
-	return a.start(ctx, revision, cause{trigger: "drift"}, progress)
-}
-
-// inForce says that what was applied and proven last is what should run: it was
-// rolled out, or gone back to.
-func inForce(last *state.Sync) bool {
-	return last != nil && (last.State == state.Succeeded || last.State == state.RolledBack)
-}
-
-// unproven is the last sync, or one before it, that has written what runs and was
-// not proven; 0 where what runs was.
-func unproven(last *state.Sync) uint64 {
-	switch {
-	case last == nil || inForce(last):
-		return 0
-	case last.Touched:
-		return last.ID
-	}
-	return last.Upon
+	return a.start(ctx, revision, cause{trigger: record.OnDrift}, progress)
 }
 
 // observe looks at the live services and notes their drift from what was applied
@@ -127,7 +98,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 		return nil, fmt.Errorf("look at the services: %w", err)
 	}
 	var drift []deploy.Step
-	if v.applied != nil && inForce(v.sync) {
+	if v.applied != nil && v.sync.Verified() {
 		want, err := a.expected(ctx, live, v)
 		if err != nil {
 			return nil, err
@@ -139,7 +110,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
 	a.Metrics.drift(len(drift))
-	if v.applied != nil && inForce(v.sync) {
+	if v.applied != nil && v.sync.Verified() {
 		return drift, a.announceDrift(v, drift)
 	}
 	return drift, nil
@@ -147,7 +118,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 
 // stackOf names the stack that the last sync was about, or, where that did not
 // come so far as to read it, the one that was applied last.
-func stackOf(last *state.Sync, applied *state.Applied) string {
+func stackOf(last *record.Sync, applied *record.GoodState) string {
 	switch {
 	case last != nil && last.Stack != "":
 		return last.Stack
@@ -158,7 +129,7 @@ func stackOf(last *state.Sync, applied *state.Applied) string {
 }
 
 // appliedStack is the part of the applied stack that drift is measured by.
-func appliedStack(applied *state.Applied) (*compose.Stack, error) {
+func appliedStack(applied *record.GoodState) (*compose.Stack, error) {
 	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner, Resolve: compose.Resolve(applied.Resolve)}
 	if err := json.Unmarshal(applied.Services, &stack.Services); err != nil {
 		return nil, fmt.Errorf("recall the applied services: %w", err)
@@ -181,7 +152,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
 	}
 	a.update(func(v *view) { v.desired = &checkout.Revision })
-	if (cause.trigger == "commit" || pinnedByHand(last)) && !resumed(last) && !broughtBack(last) && concernsOthers(last, checkout) {
+	if (cause.trigger == record.OnCommit || last.PinnedByUser()) && !last.Resumed() && !last.RolledBackByGroup() && unconcerned(last, checkout) {
 		return a.skip(ctx, last, checkout)
 	}
 	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
@@ -189,7 +160,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 		return outcome{err: err}
 	}
 	seconds := time.Since(started).Seconds()
-	r.sync.Seconds["fetch"] = seconds
+	r.attempt.Seconds["fetch"] = seconds
 	a.Metrics.phase("fetch", seconds)
 	return r.finish(ctx, r.run(ctx))
 }
@@ -198,7 +169,7 @@ func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause caus
 // already.
 func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.Checkout, error) {
 	last := a.snapshot().sync
-	if last != nil && last.State == state.Waiting && a.fetched != nil &&
+	if last != nil && last.State == record.Waiting && a.fetched != nil &&
 		a.fetched.Revision.Commit == revision.Commit && a.fetched.Revision.Ref == revision.Ref {
 		return a.fetched, nil
 	}
@@ -207,30 +178,38 @@ func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.
 	return checkout, err
 }
 
-// concernsOthers says that a new commit changes nothing that this node reads, and
-// that the one before came to an end of its own. What was superseded, or has not got
-// past the gates, is still to be rolled out.
-func concernsOthers(last *state.Sync, checkout *gitsync.Checkout) bool {
-	return last != nil && last.Commit != checkout.Revision.Commit && last.State.Final() && !last.Retry &&
-		last.State != state.Superseded && (last.State != state.Failed || last.Stage != "gate") &&
-		len(last.Inputs) > 0 && checkout.Same(last.Inputs)
+// unconcerned reports whether a new commit changes no file that this node reads, and the
+// commit before it came to an end of its own, which the new one shares.
+func unconcerned(last *record.Sync, checkout *gitsync.Checkout) bool {
+	return last.Settled() && last.Commit != checkout.Revision.Commit && len(last.Inputs) > 0 && checkout.Same(last.Inputs)
+}
+
+// shared is the event by which a commit that changes nothing shares the outcome of the
+// one before it.
+var shared = map[record.State]record.Event{
+	record.Succeeded: record.ShareSuccess, record.Failed: record.ShareFailure, record.RolledBack: record.ShareRollback,
 }
 
 // skip records a commit that changes nothing here: it shares the outcome of the
 // revision before it.
-func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Checkout) outcome {
+func (a *Agent) skip(ctx context.Context, last *record.Sync, checkout *gitsync.Checkout) outcome {
 	now := time.Now()
-	sync := newSync(checkout.Revision, "commit", now)
-	sync.State, sync.Finished, sync.Unchanged = last.State, now, true
+	sync := &record.Sync{
+		Commit: checkout.Revision.Commit, Ref: checkout.Revision.Ref, Author: checkout.Revision.Author, Subject: checkout.Revision.Subject,
+		Trigger: record.OnCommit, Seconds: map[record.Stage]float64{},
+	}
+	if err := sync.Apply(shared[last.State], now); err != nil {
+		return outcome{err: err}
+	}
 	sync.Stack, sync.Release, sync.Inputs = last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
-	if last.State != state.Succeeded {
+	if last.State != record.Succeeded {
 		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error
 		if !last.Unchanged && last.Error != "" {
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
 		}
 	}
-	sync.Rollback, sync.Group, sync.Upon = stillPinned(last), inherited(last, sync.Commit), unproven(last)
+	sync.Rollback, sync.Group, sync.DirtySince = last.SharedRollback(), last.NextGroup(sync.Commit), last.Dirty()
 	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
 		return outcome{err: err}
 	}
@@ -241,7 +220,7 @@ func (a *Agent) skip(ctx context.Context, last *state.Sync, checkout *gitsync.Ch
 
 // refuseRewritten keeps to the history that was synced: a branch that was
 // rewritten is not followed unless the settings allow it.
-func (a *Agent) refuseRewritten(ctx context.Context, last *state.Sync, revision gitsync.Revision) error {
+func (a *Agent) refuseRewritten(ctx context.Context, last *record.Sync, revision gitsync.Revision) error {
 	if last == nil || last.Commit == revision.Commit || last.Ref != revision.Ref || revision.Tag || a.Settings.AllowRewrite {
 		return nil
 	}
@@ -252,8 +231,15 @@ func (a *Agent) refuseRewritten(ctx context.Context, last *state.Sync, revision 
 	if descends {
 		return nil
 	}
-	refused := newSync(revision, "commit", time.Now())
-	refused.State, refused.Stage, refused.Error = state.Failed, "select", errRewritten.Error()
+	now := time.Now()
+	refused, err := newSync(revision, record.OnCommit, now)
+	if err == nil {
+		err = refused.Apply(record.Fail, now)
+	}
+	if err != nil {
+		return err
+	}
+	refused.Stage, refused.Error = record.StageSelect, errRewritten.Error()
 	refused.Hint = "restore the branch, or set allow_rewrite and restart the agent"
 	return errors.Join(fault.WithHint(errRewritten, refused.Hint), a.report(refused))
 }

@@ -13,7 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -29,7 +29,7 @@ func (w *world) told(commit string, want ...gitlab.State) {
 func TestRolloutAndIdle(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		first := w.wantLast(w.revision.Commit, state.Succeeded)
+		first := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.told(first.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 		if w.description != "1 service, 1 network created" && !strings.Contains(w.description, "1 service created") {
 			w.t.Errorf("described as %q", w.description)
@@ -57,9 +57,9 @@ func TestHeldRevision(t *testing.T) {
 		w.start()
 		bad := w.commit("2", nodeDir+"node.env", "")
 		w.poll()
-		failed := w.wantLast(bad, state.Failed)
+		failed := w.wantLast(bad, record.Failed)
 		w.told(bad, gitlab.Failed)
-		if failed.Stage != "render" || failed.Retry || failed.Hint == "" || !strings.Contains(w.description, failed.Hint) {
+		if failed.Stage != "render" || failed.Transient || failed.Hint == "" || !strings.Contains(w.description, failed.Hint) {
 			w.t.Errorf("failed as %+v, described as %q", failed, w.description)
 		}
 		for range 5 {
@@ -68,12 +68,12 @@ func TestHeldRevision(t *testing.T) {
 		if w.last().ID != failed.ID {
 			w.t.Error("it was tried again by itself")
 		}
-		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != state.Failed {
+		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != record.Failed {
 			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		good := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(good, state.Succeeded)
+		w.wantLast(good, record.Succeeded)
 		w.told(good, gitlab.Pending, gitlab.Running, gitlab.Success)
 	})
 }
@@ -82,7 +82,7 @@ func TestRolloutFails(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_web", State: deploy.Failed, Message: "the task failed", Error: "No such image: app:1"}}}
 		w.start()
-		sync := w.wantLast(w.revision.Commit, state.Failed)
+		sync := w.wantLast(w.revision.Commit, record.Failed)
 		w.told(sync.Commit, gitlab.Pending, gitlab.Running, gitlab.Failed)
 		if !strings.HasPrefix(w.description, "verify: service s_web: ") || !strings.Contains(w.description, "No such image: app:1") || sync.Hint == "" {
 			w.t.Errorf("described as %q", w.description)
@@ -115,7 +115,7 @@ func TestEnvironmentErrors(t *testing.T) {
 				}
 				w.set(func() { set(w, nil) })
 				w.pass(11 * time.Minute)
-				w.wantLast(w.revision.Commit, state.Succeeded)
+				w.wantLast(w.revision.Commit, record.Succeeded)
 				if status := w.agent.Status(); !status.InSync || status.PollError != "" {
 					w.t.Errorf("status: %+v", status)
 				}
@@ -130,7 +130,7 @@ func TestGate(t *testing.T) {
 		const reason = "auto_deploy is off; `agent sync` on the node rolls it out"
 		commit := w.commit("2", configFile, string(w.files[configFile].Data)+"deployment: {auto_deploy: false}\n")
 		w.start()
-		sync := w.wantLast(commit, state.Waiting)
+		sync := w.wantLast(commit, record.Waiting)
 		w.told(commit, gitlab.Pending)
 		if sync.Waiting != reason || w.description != "waiting: "+reason {
 			w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
@@ -145,7 +145,7 @@ func TestGate(t *testing.T) {
 		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
-		done := w.wantLast(commit, state.Succeeded)
+		done := w.wantLast(commit, record.Succeeded)
 		if done.ID != sync.ID || done.Waiting != "" || w.plans() != 1 {
 			w.t.Errorf("rolled out as %+v", done)
 		}
@@ -156,10 +156,10 @@ func TestSuperseded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		old := w.commit("2", configFile, string(w.files[configFile].Data)+"deployment: {auto_deploy: false}\n")
 		w.start()
-		w.wantLast(old, state.Waiting)
+		w.wantLast(old, record.Waiting)
 		commit := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(commit, state.Waiting)
+		w.wantLast(commit, record.Waiting)
 		w.told(old, gitlab.Pending, gitlab.Canceled)
 		if w.description != "superseded by 0000000000" {
 			w.t.Errorf("described as %q", w.description)
@@ -172,11 +172,11 @@ func TestCarriesOn(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.onApply = func(ctx context.Context) { <-ctx.Done() }
 		w.start()
-		running := w.wantLast(w.revision.Commit, state.Running)
+		running := w.wantLast(w.revision.Commit, record.Running)
 		w.halt()
 		w.onApply = nil
 		w.start()
-		done := w.wantLast(w.revision.Commit, state.Succeeded)
+		done := w.wantLast(w.revision.Commit, record.Succeeded)
 		if done.ID != running.ID {
 			w.t.Errorf("carried on as %d, was %d", done.ID, running.ID)
 		}
@@ -191,7 +191,7 @@ func TestRewrittenHistory(t *testing.T) {
 		rewritten := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.set(func() { w.descends = false })
 		w.poll()
-		w.wantLast(first, state.Succeeded)
+		w.wantLast(first, record.Succeeded)
 		w.told(rewritten, gitlab.Failed)
 		status := w.agent.Status()
 		if !strings.Contains(status.PollError, "history was rewritten") || !strings.Contains(status.PollHint, "allow_rewrite") || status.InSync {
@@ -200,7 +200,7 @@ func TestRewrittenHistory(t *testing.T) {
 		w.halt()
 		w.allow = true
 		w.start()
-		w.wantLast(rewritten, state.Succeeded)
+		w.wantLast(rewritten, record.Succeeded)
 	})
 }
 

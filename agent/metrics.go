@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // Metrics are the agent's Prometheus metrics. The first two have the names that
@@ -98,7 +98,7 @@ func (m *Metrics) notified(kind notify.Kind, result string) {
 }
 
 // wentBack counts what became of a sync's rollback, if it had one of its own.
-func (m *Metrics) wentBack(sync *state.Sync) {
+func (m *Metrics) wentBack(sync *record.Sync) {
 	back := sync.Rollback
 	switch {
 	case back == nil || sync.Unchanged || !back.Over() || !back.Resumed.IsZero():
@@ -122,14 +122,14 @@ func truth(is bool) float64 {
 
 // ended sets the gauges after a sync, and at the start from the state file. A
 // sync that is not over leaves the outcome of the one before it.
-func (m *Metrics) ended(applied *state.Applied, last *state.Sync) {
+func (m *Metrics) ended(applied *record.GoodState, last *record.Sync) {
 	if applied != nil {
 		m.version.Reset()
 		m.version.WithLabelValues(applied.Release).Set(1)
 		m.lastSuccess.Set(float64(applied.At.Unix()))
 	}
 	if last != nil && last.State.Final() {
-		m.status.WithLabelValues().Set(truth(last.State == state.Succeeded))
+		m.status.WithLabelValues().Set(truth(last.State == record.Succeeded))
 		m.checks.ended(last)
 	}
 }

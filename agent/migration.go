@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -103,7 +103,7 @@ func (r *reconcile) patiently(ctx context.Context) (id int64, missing bool, err 
 	for attempt := 1; ; attempt++ {
 		id, missing, err = r.migrations.highest(ctx)
 		var outside environmentError
-		if !errors.As(err, &outside) || attempt == migrationAttempts || r.sync.Trigger == "drift" {
+		if !errors.As(err, &outside) || attempt == migrationAttempts || r.sync.Trigger == record.OnDrift {
 			return id, missing, err
 		}
 		r.show(fmt.Sprintf("attempt %d of %d: %s", attempt, migrationAttempts, err))
@@ -140,7 +140,7 @@ func (r *reconcile) migrationsBefore(ctx context.Context) error {
 	if missing {
 		r.warn(m.absent())
 	}
-	r.sync.Migration = &state.Migration{Table: m.Table, Column: m.Column, Before: &before, Expected: m.expected}
+	r.sync.Migration = &record.Migration{Table: m.Table, Column: m.Column, Before: &before, Expected: m.expected}
 	r.Log.Info("the database's migrations", "revision", short(r.sync.Commit), "stack", r.stack.Name, "before", before)
 	if m.expected == nil || before <= *m.expected {
 		return nil
@@ -160,16 +160,16 @@ func (r *reconcile) migrationsBefore(ctx context.Context) error {
 // goodBefore tells whether this revision was good here before this sync, with nothing
 // else since: others may have taken the database on.
 func (r *reconcile) goodBefore() (bool, error) {
-	syncs, err := r.Store.Syncs(lookedBack)
+	syncs, err := r.records.Syncs(lookedBack)
 	if err != nil {
 		return false, fmt.Errorf("read the last syncs: %w", err)
 	}
 	for _, before := range syncs {
 		switch {
 		case before.ID >= r.sync.ID:
-		case before.Commit != r.sync.Commit || before.State == state.RolledBack:
+		case before.Commit != r.sync.Commit || before.State == record.RolledBack:
 			return false, nil
-		case before.State == state.Succeeded:
+		case before.State == record.Succeeded:
 			return true, nil
 		}
 	}
@@ -184,7 +184,7 @@ func (m *migrations) beyond(id int64) string {
 // unread decides what a database means that gives no answer. What only puts back
 // what was proven before does without.
 func (r *reconcile) unread(err error) error {
-	if r.sync.Trigger != "drift" {
+	if r.sync.Trigger != record.OnDrift {
 		return err
 	}
 	r.warn(err.Error())
@@ -193,8 +193,8 @@ func (r *reconcile) unread(err error) error {
 
 // warn notes a warning once.
 func (r *reconcile) warn(text string) {
-	if !slices.Contains(r.sync.Warnings, text) {
-		r.sync.Warnings = append(r.sync.Warnings, text)
+	if !slices.Contains(r.attempt.Warnings, text) {
+		r.attempt.Warnings = append(r.attempt.Warnings, text)
 	}
 }
 
@@ -220,7 +220,7 @@ func (r *reconcile) checkMigrations(ctx context.Context) error {
 	}
 	m := r.migrations
 	noted := r.migration()
-	if noted.After = &after; noted.Before == nil && !r.sync.Touched {
+	if noted.After = &after; noted.Before == nil && !r.attempt.Wrote {
 		noted.Before = &after // nothing was written
 	}
 	r.sync.Migration = &noted
@@ -245,17 +245,17 @@ func (r *reconcile) checkMigrations(ctx context.Context) error {
 
 // migration is a copy of what is on record of this sync: others read the record
 // while it goes on.
-func (r *reconcile) migration() state.Migration {
+func (r *reconcile) migration() record.Migration {
 	if r.sync.Migration != nil {
 		return *r.sync.Migration
 	}
-	return state.Migration{Table: r.migrations.Table, Column: r.migrations.Column, Expected: r.migrations.expected}
+	return record.Migration{Table: r.migrations.Table, Column: r.migrations.Column, Expected: r.migrations.expected}
 }
 
 // noteMigrations notes, where it can be had, where the database stands after a
 // rollout that has failed.
 func (r *reconcile) noteMigrations(ctx context.Context) {
-	if r.migrations == nil || !r.sync.Touched || r.sync.Migration != nil && r.sync.Migration.After != nil {
+	if r.migrations == nil || !r.attempt.Wrote || r.sync.Migration != nil && r.sync.Migration.After != nil {
 		return
 	}
 	after, _, err := r.migrations.highest(ctx)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/postgrestest"
 )
 
@@ -79,7 +79,7 @@ func (m *migrated) expecting(tag, id string) string {
 const insert42 = "INSERT INTO schema_migrations VALUES (42, 'add_wallets') ON CONFLICT DO NOTHING"
 
 // stood checks where a sync says that the database stood; -1 is unread.
-func (m *migrated) stood(sync *state.Sync, before, after int64) {
+func (m *migrated) stood(sync *record.Sync, before, after int64) {
 	m.t.Helper()
 	is := func(id *int64, want int64) bool { return id == nil && want < 0 || id != nil && *id == want }
 	if noted := sync.Migration; noted == nil || noted.Table != "schema_migrations" || noted.Column != "id" || !is(noted.Before, before) || !is(noted.After, after) {
@@ -90,7 +90,7 @@ func (m *migrated) stood(sync *state.Sync, before, after int64) {
 // proven checks what the newest good state was proven with.
 func (m *migrated) proven(want int64) {
 	m.t.Helper()
-	good, err := m.store.Newest()
+	good, err := m.records.Newest()
 	if err != nil || good == nil || good.Migration == nil || *good.Migration != want {
 		m.t.Errorf("the good state is %+v, %v; want migration %d", good, err, want)
 	}
@@ -102,7 +102,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.migrates("1", insert42)
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
-			m.stood(m.wantLast(commit, state.Succeeded), 41, 42)
+			m.stood(m.wantLast(commit, record.Succeeded), 41, 42)
 			m.proven(42)
 		},
 		"as expected": func(m *migrated) {
@@ -110,14 +110,14 @@ func TestMigrationCheck(t *testing.T) {
 			m.commit("config", configFile, m.config(true))
 			commit := m.expecting("1", "42")
 			m.start()
-			sync := m.wantLast(commit, state.Succeeded)
+			sync := m.wantLast(commit, record.Succeeded)
 			if m.stood(sync, 41, 42); *sync.Migration.Expected != 42 {
 				m.t.Errorf("expected %d", *sync.Migration.Expected)
 			}
 			m.sql("DROP TABLE schema_migrations")
 			comment := m.commit("comment", nodeDir+"node.env", "TAG=1\nEXPECTED_MIGRATION_ID=42\n# nothing\n")
 			m.poll()
-			if sync := m.wantLast(comment, state.Succeeded); sync.Migration != nil {
+			if sync := m.wantLast(comment, record.Succeeded); sync.Migration != nil {
 				m.t.Errorf("asked though nothing was written: %+v", sync.Migration)
 			}
 			m.proven(42)
@@ -126,7 +126,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.commit("config", configFile, m.config(true))
 			commit := m.expecting("1", "42")
 			m.start()
-			sync := m.wantLast(commit, state.Failed)
+			sync := m.wantLast(commit, record.Failed)
 			if m.stood(sync, 41, 41); sync.Error != "the database is at migration 41, the release expects 42" || sync.Stage != "verify" || sync.Hint == "" {
 				m.t.Errorf("%s: %s (%s)", sync.Stage, sync.Error, sync.Hint)
 			}
@@ -137,15 +137,15 @@ func TestMigrationCheck(t *testing.T) {
 			m.start()
 			commit := m.expecting("1", "42")
 			m.poll()
-			m.wantLast(commit, state.Failed)
+			m.wantLast(commit, record.Failed)
 		},
 		"older than the database": func(m *migrated) {
 			m.commit("config", configFile, m.config(true))
 			commit := m.expecting("1", "40")
 			m.start()
-			sync := m.wantLast(commit, state.Failed)
-			if sync.Error != "the database is at migration 41 already, the release expects 40" || sync.Touched || m.plans() != 0 || !strings.Contains(sync.Hint, "nothing was touched") {
-				m.t.Errorf("%s (%s), touched %t", sync.Error, sync.Hint, sync.Touched)
+			sync := m.wantLast(commit, record.Failed)
+			if sync.Error != "the database is at migration 41 already, the release expects 40" || sync.Wrote || m.plans() != 0 || !strings.Contains(sync.Hint, "nothing was touched") {
+				m.t.Errorf("%s (%s), touched %t", sync.Error, sync.Hint, sync.Wrote)
 			}
 		},
 		"no table yet": func(m *migrated) {
@@ -153,7 +153,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.migrates("1", "CREATE TABLE schema_migrations (id bigint); INSERT INTO schema_migrations VALUES (1)")
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
-			sync := m.wantLast(commit, state.Succeeded)
+			sync := m.wantLast(commit, record.Succeeded)
 			if m.stood(sync, 0, 1); !slices.Contains(sync.Warnings, "the database has no table schema_migrations yet: that counts as migration 0") {
 				m.t.Errorf("warnings: %q", sync.Warnings)
 			}
@@ -162,8 +162,8 @@ func TestMigrationCheck(t *testing.T) {
 			m.sql("DROP TABLE schema_migrations; CREATE TABLE schema_migrations (id text); INSERT INTO schema_migrations VALUES ('V1__first')")
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
-			if sync := m.wantLast(commit, state.Failed); sync.Retry || m.plans() != 0 || !strings.Contains(sync.Error, "the column id of schema_migrations holds ids that are no whole numbers") {
-				m.t.Errorf("retry %t: %s", sync.Retry, sync.Error)
+			if sync := m.wantLast(commit, record.Failed); sync.Transient || m.plans() != 0 || !strings.Contains(sync.Error, "the column id of schema_migrations holds ids that are no whole numbers") {
+				m.t.Errorf("retry %t: %s", sync.Transient, sync.Error)
 			}
 		},
 		"unreachable": func(m *migrated) {
@@ -171,15 +171,15 @@ func TestMigrationCheck(t *testing.T) {
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
 			m.poll()
-			sync := m.wantLast(commit, state.Failed)
-			if !sync.Retry || sync.Touched || m.plans() != 0 || sync.Stage != "gate" || !strings.Contains(sync.Error, "read the migrations of coin@127.0.0.1:") {
-				m.t.Errorf("retry %t, touched %t at %s: %s", sync.Retry, sync.Touched, sync.Stage, sync.Error)
+			sync := m.wantLast(commit, record.Failed)
+			if !sync.Transient || sync.Wrote || m.plans() != 0 || sync.Stage != "gate" || !strings.Contains(sync.Error, "read the migrations of coin@127.0.0.1:") {
+				m.t.Errorf("retry %t, touched %t at %s: %s", sync.Transient, sync.Wrote, sync.Stage, sync.Error)
 			}
 			m.opens(true)
 			for range 4 {
 				m.poll()
 			}
-			m.stood(m.wantLast(commit, state.Succeeded), 41, 41)
+			m.stood(m.wantLast(commit, record.Succeeded), 41, 41)
 		},
 		"killed in the middle": func(m *migrated) {
 			m.migrates("1", insert42)
@@ -189,20 +189,20 @@ func TestMigrationCheck(t *testing.T) {
 			m.halt()
 			m.lost = false
 			m.start()
-			m.stood(m.wantLast(commit, state.Succeeded), 41, 42)
+			m.stood(m.wantLast(commit, record.Succeeded), 41, 42)
 		},
 		"killed when the others have gone on": func(m *migrated) {
 			m.commit("config", configFile, m.config(true)+"drift: correct\n")
 			commit := m.expecting("1", "41")
 			m.start()
-			m.wantLast(commit, state.Succeeded)
+			m.wantLast(commit, record.Succeeded)
 			m.sql(insert42)
 			m.set(func() { m.live, m.lost = nil, true })
 			m.poll()
 			m.halt()
 			m.lost = false
 			m.start()
-			if sync := m.wantLast(commit, state.Succeeded); sync.Trigger != "drift" || !slices.Contains(sync.Warnings, "the database is at migration 42 already, the release expects 41") {
+			if sync := m.wantLast(commit, record.Succeeded); sync.Trigger != "drift" || !slices.Contains(sync.Warnings, "the database is at migration 42 already, the release expects 41") {
 				m.t.Errorf("%s warns of %q", sync.Trigger, sync.Warnings)
 			}
 		},
@@ -210,16 +210,16 @@ func TestMigrationCheck(t *testing.T) {
 			m.commit("config", configFile, m.config(true))
 			commit := m.expecting("1", "41")
 			m.start()
-			m.wantLast(commit, state.Succeeded)
+			m.wantLast(commit, record.Succeeded)
 			m.sql(insert42)
 			m.opens(false)
 			m.set(func() { m.live = nil })
-			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err == nil && !sync.Retry {
+			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err == nil && !sync.Transient {
 				m.t.Fatalf("got %+v, %v", sync, err)
 			}
 			m.opens(true)
 			m.pass(5 * time.Minute)
-			m.wantLast(commit, state.Succeeded)
+			m.wantLast(commit, record.Succeeded)
 		},
 		"drift without the database": func(m *migrated) {
 			commit := m.release("1", configFile, m.config(true)+"drift: correct\n")
@@ -227,7 +227,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.opens(false)
 			m.set(func() { m.live = nil })
 			m.poll()
-			sync := m.wantLast(commit, state.Succeeded)
+			sync := m.wantLast(commit, record.Succeeded)
 			if took := sync.Finished.Sub(sync.Started); sync.Trigger != "drift" || took > time.Second || len(sync.Warnings) == 0 {
 				m.t.Errorf("%s took %s and warns of %q", sync.Trigger, took, sync.Warnings)
 			}
@@ -242,10 +242,10 @@ func TestMigrationCheck(t *testing.T) {
 			m.poll()
 			m.expecting("1", "41")
 			m.poll()
-			if sync := m.wantLast(old, state.Failed); sync.Touched || !strings.Contains(sync.Hint, "nothing was touched") {
-				m.t.Errorf("touched %t: %s", sync.Touched, sync.Error)
+			if sync := m.wantLast(old, record.Failed); sync.Wrote || !strings.Contains(sync.Hint, "nothing was touched") {
+				m.t.Errorf("touched %t: %s", sync.Wrote, sync.Error)
 			}
-			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err != nil || sync.State != state.Failed {
+			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err != nil || sync.State != record.Failed {
 				m.t.Errorf("asked for: %+v, %v", sync, err)
 			}
 			m.runs("2")
@@ -255,7 +255,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.breaks("1")
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
-			m.stood(m.wantLast(commit, state.Failed), 41, 42)
+			m.stood(m.wantLast(commit, record.Failed), 41, 42)
 		},
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 )
@@ -24,8 +24,8 @@ const decideMigrations = "a person decides: review these migrations; would going
 // after it, or where nobody can know whether some did. A rollback that has begun was
 // let pass before. With --force-migrations what speaks against it is a warning, and
 // on record.
-func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) (err error) {
-	if r.sync.Rollback.Touched || r.back.whole.Trigger == "drift" { // what ran is put back
+func (r *reconcile) guardMigration(ctx context.Context, to *record.GoodState) (err error) {
+	if r.sync.Rollback.Wrote || r.sync.Trigger == record.OnDrift { // what ran is put back
 		return nil
 	}
 	if r.migrations, err = r.currentLogin(to); err != nil {
@@ -41,7 +41,7 @@ func (r *reconcile) guardMigration(ctx context.Context, to *state.Applied) (err 
 	if !r.sync.Rollback.Force {
 		return refused
 	}
-	noted := state.Migration{}
+	noted := record.Migration{}
 	if r.sync.Migration != nil {
 		noted = *r.sync.Migration
 	}
@@ -57,12 +57,12 @@ const forcedMigrations = "across migrations, by --force-migrations: "
 // noteForced writes into the audit log, before anything is touched, that a rollback
 // goes across migrations by a person's word.
 func (r *reconcile) noteForced() error {
-	if r.sync.Touched || r.sync.Migration == nil || !r.sync.Migration.Forced {
+	if r.attempt.Wrote || r.sync.Migration == nil || !r.sync.Migration.Forced {
 		return nil
 	}
 	entry := r.entry(audit.Rollback, audit.Stack, r.sync.Stack)
 	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"nobody said what lies between"
-	for _, warning := range r.sync.Warnings {
+	for _, warning := range r.attempt.Warnings {
 		if strings.HasPrefix(warning, forcedMigrations) {
 			entry.Detail = warning
 		}
@@ -76,7 +76,7 @@ func (r *reconcile) noteForced() error {
 
 // acrossMigrations says why nobody should go back to a good state, nil where
 // nothing speaks against it. It notes where the database stands.
-func (r *reconcile) acrossMigrations(ctx context.Context, to *state.Applied) error {
+func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) error {
 	proven, err := r.provenWith(to)
 	switch {
 	case err != nil:
@@ -139,10 +139,10 @@ func (r *reconcile) atWork(ctx context.Context, stack string) ([]string, error) 
 // have changed since a good state was recorded. That is the way of the revision
 // that is left, else of the newest good state, else of the one to go back to, as
 // long as all mean the same table.
-func (r *reconcile) currentLogin(to *state.Applied) (*migrations, error) {
+func (r *reconcile) currentLogin(to *record.GoodState) (*migrations, error) {
 	own, left := r.migrations, r.back.left
 	if left == nil {
-		newest, err := r.Store.Newest()
+		newest, err := r.records.Newest()
 		if err != nil {
 			return nil, fmt.Errorf("recall good states: %w", err)
 		}
@@ -157,7 +157,7 @@ func (r *reconcile) currentLogin(to *state.Applied) (*migrations, error) {
 }
 
 // loginOf is how a good state asks the database; nil where that cannot be had.
-func (r *reconcile) loginOf(good *state.Applied) *migrations {
+func (r *reconcile) loginOf(good *record.GoodState) *migrations {
 	files, err := r.Store.Files(good)
 	if err != nil || files == nil {
 		return nil
@@ -196,7 +196,7 @@ func (r *reconcile) sinceWhen(now int64) string {
 }
 
 // releaseOf names a good state for people.
-func releaseOf(to *state.Applied) string {
+func releaseOf(to *record.GoodState) string {
 	name := to.Release
 	if name == "" {
 		name = short(to.Commit)
@@ -225,16 +225,16 @@ func (r *reconcile) between(ctx context.Context, above, upTo int64) string {
 // provenWith is where the database stood when a state was good: as recorded with
 // it, or else before the first rollout after it touched anything; nil where that
 // is not known.
-func (a *Agent) provenWith(to *state.Applied) (*int64, error) {
+func (a *Agent) provenWith(to *record.GoodState) (*int64, error) {
 	if to.Migration != nil {
 		return to.Migration, nil
 	}
-	syncs, err := a.Store.Syncs(1000)
+	syncs, err := a.records.Syncs(1000)
 	if err != nil {
 		return nil, fmt.Errorf("read the last syncs: %w", err)
 	}
 	for _, after := range slices.Backward(syncs) { // the oldest first
-		if after.ID > to.SyncID && after.Touched {
+		if after.ID > to.SyncID && after.Wrote {
 			if after.Migration == nil {
 				return nil, nil
 			}

@@ -6,11 +6,11 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // failsAfter has a release 1 proven, and a release 2 run SQL and fail.
-func (m *migrated) failsAfter(text string) *state.Sync {
+func (m *migrated) failsAfter(text string) *record.Sync {
 	m.t.Helper()
 	m.release("1", configFile, m.config(true))
 	m.start()
@@ -28,9 +28,9 @@ func (m *migrated) failsAfter(text string) *state.Sync {
 }
 
 // refused checks that nobody went back, and why.
-func (m *migrated) refused(sync *state.Sync, wants ...string) {
+func (m *migrated) refused(sync *record.Sync, wants ...string) {
 	m.t.Helper()
-	if sync.State != state.Failed || !strings.Contains(sync.Error, "service s_web") || sync.Rollback.Touched || sync.Rollback.Finished.IsZero() {
+	if sync.State != record.Failed || !strings.Contains(sync.Error, "service s_web") || sync.Rollback.Wrote || sync.Rollback.Finished.IsZero() {
 		m.t.Errorf("%s: %s, rollback %+v", sync.State, sync.Error, sync.Rollback)
 	}
 	for _, want := range wants {
@@ -44,7 +44,7 @@ func (m *migrated) refused(sync *state.Sync, wants ...string) {
 func TestMigrationGuard(t *testing.T) {
 	inMigratedWorlds(t, map[string]func(m *migrated){
 		"nothing migrated": func(m *migrated) {
-			if sync := m.failsAfter("SELECT 1"); sync.State != state.RolledBack {
+			if sync := m.failsAfter("SELECT 1"); sync.State != record.RolledBack {
 				m.t.Errorf("%s: %+v", sync.State, sync.Rollback)
 			}
 			m.runs("1")
@@ -78,7 +78,7 @@ func TestMigrationGuard(t *testing.T) {
 			m.breaks("2", "3")
 			bad := m.release("3")
 			m.poll()
-			m.wantLast(bad, state.RolledBack)
+			m.wantLast(bad, record.RolledBack)
 		},
 		"more than are listed": func(m *migrated) {
 			m.refused(m.failsAfter("INSERT INTO schema_migrations SELECT i, 'm'||i FROM generate_series(42, 70) i"), "61 (m61), and 9 more")
@@ -138,7 +138,7 @@ func TestMigrationGuard(t *testing.T) {
 			m.breaks("2")
 			bad := m.release("2")
 			m.poll()
-			m.wantLast(bad, state.RolledBack)
+			m.wantLast(bad, record.RolledBack)
 		},
 		"switched off by the one that failed": func(m *migrated) {
 			m.release("1", configFile, m.config(true))

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -48,7 +48,7 @@ func TestAMovedTagIsSeen(t *testing.T) {
 				w.tag("sha256:1", &asked)
 				commit := w.commit("1", configFile, string(w.files[configFile].Data)+config)
 				w.start()
-				if sync := w.wantLast(commit, state.Succeeded); !slices.Contains(sync.Warnings, "a warning") {
+				if sync := w.wantLast(commit, record.Succeeded); !slices.Contains(sync.Warnings, "a warning") {
 					t.Errorf("warnings %v", sync.Warnings)
 				}
 				w.pass(9 * time.Minute)
@@ -72,13 +72,13 @@ func TestRegistriesThatCannotBeAsked(t *testing.T) {
 		w.tag("", &asked)
 		commit := w.commit("1", configFile, string(w.files[configFile].Data)+"images: {resolve: always}\n")
 		w.start()
-		if sync := w.wantLast(commit, state.Failed); !sync.Retry || sync.Touched || sync.Stage != "plan" {
+		if sync := w.wantLast(commit, record.Failed); !sync.Transient || sync.Wrote || sync.Stage != "plan" {
 			t.Errorf("%+v", sync)
 		}
 		w.tag("sha256:1", &asked)
 		w.poll()
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		w.tag("", &asked)
 		w.pass(12 * time.Minute)
 		if status := w.agent.Status(); !status.InSync || len(status.Drift) > 0 {

@@ -4,28 +4,28 @@ import (
 	"fmt"
 	"strings"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // NextStep says what a person is to do about a sync, the most useful first; "" for
 // nothing. It is what status, show, reports and notices have.
-func NextStep(sync *state.Sync) string {
+func NextStep(sync *record.Sync) string {
 	switch sync.State {
-	case state.Waiting:
+	case record.Waiting:
 		return nextAtGates(sync)
-	case state.Pending, state.Running:
+	case record.Pending, record.Running:
 		return "wait; `agent status --watch` follows it"
-	case state.Failed:
+	case record.Failed:
 		return nextAfterFailure(sync)
-	case state.RolledBack:
-		if resumed(sync) {
+	case record.RolledBack:
+		if sync.Resumed() {
 			return "wait: it is rolled out again"
 		}
-		if broughtBack(sync) {
+		if sync.RolledBackByGroup() {
 			return "see to " + sync.Group.Failed + "; then `agent retry` on the secondaries, and on the primaries, rolls out this commit again"
 		}
 		return "mend or revert the release by a merge; `agent resume` rolls out this commit again"
-	case state.Succeeded, state.Superseded:
+	case record.Succeeded, record.Superseded:
 	}
 	return ""
 }
@@ -37,13 +37,13 @@ func NextFor(s *Status) string {
 		return "`systemctl start coin-agent`; `journalctl -u coin-agent` says why it ended"
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
-	case s.PollError != "" && (s.Sync == nil || s.Sync.State == state.Succeeded):
+	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):
 		return "`agent doctor` says what does not answer, and the remedy; what runs goes on to run"
 	case s.Sync == nil:
 		return "wait: the agent looks for the first time"
-	case s.Sync.State != state.Succeeded && s.Desired != nil && s.Sync.Commit != s.Desired.Commit:
+	case s.Sync.State != record.Succeeded && s.Desired != nil && s.Sync.Commit != s.Desired.Commit:
 		return "wait for the next look: a newer commit is there"
-	case s.Sync.State != state.Succeeded:
+	case s.Sync.State != record.Succeeded:
 		return NextStep(s.Sync)
 	case s.Sync.Group != nil && s.Sync.Group.Failed != "":
 		return "see to " + s.Sync.Group.Failed + ", which failed with this commit, or `agent rollback` here, too"
@@ -61,23 +61,23 @@ func NextFor(s *Status) string {
 	return "nothing to do"
 }
 
-func nextAfterFailure(sync *state.Sync) string {
+func nextAfterFailure(sync *record.Sync) string {
 	back := sync.Rollback
 	switch {
-	case sync.Retry:
+	case sync.Transient:
 		return "nothing: it is tried again by itself; should it stay so: `agent doctor`"
 	case back != nil && back.Refused != "" && back.To != 0:
 		return fmt.Sprintf("decide what is to become of it: `agent show %d -o report` says what lies between", sync.ID)
 	case back != nil && back.Error != "":
 		return fmt.Sprintf("see what did not come back: `agent show %d`; `agent rollback` tries it again", sync.ID)
-	case unproven(sync) != 0 && (back == nil || back.To != 0):
+	case sync.Dirty() != 0 && (back == nil || back.To != 0):
 		return "mend or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
 	}
 	return "mend or revert it by a merge; `agent retry` tries this commit again"
 }
 
 // nextAtGates says what opens each gate that a sync waits at.
-func nextAtGates(sync *state.Sync) string {
+func nextAtGates(sync *record.Sync) string {
 	var steps []string
 	for _, gate := range sync.Gates {
 		if gate.Waiting == "" {
@@ -101,7 +101,7 @@ func nextAtGates(sync *state.Sync) string {
 	if len(steps) == 0 {
 		steps = append(steps, "wait: it goes on by itself")
 	}
-	if begun := unproven(sync); begun != 0 {
+	if begun := sync.Dirty(); begun != 0 {
 		steps = append(steps, fmt.Sprintf("what runs is of sync #%d, which was not proven: `agent rollback` takes it back", begun))
 	}
 	return strings.Join(steps, "; ")
@@ -109,7 +109,7 @@ func nextAtGates(sync *state.Sync) string {
 
 // nextInOrder says what is to be done about the other nodes; "" where they come by
 // themselves.
-func nextInOrder(sync *state.Sync, gate state.Gate) string {
+func nextInOrder(sync *record.Sync, gate record.Gate) string {
 	switch {
 	case gate.Unattended:
 		return ""

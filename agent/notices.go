@@ -9,8 +9,9 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -129,7 +130,7 @@ func (n Notices) health() *notify.Health {
 }
 
 // notice is what all notices of a sync have.
-func (a *Agent) notice(sync *state.Sync) notify.Notice {
+func (a *Agent) notice(sync *record.Sync) notify.Notice {
 	return notify.Notice{
 		Environment: a.Settings.Environment, Node: a.Settings.Node, Stack: sync.Stack, Release: sync.Release,
 		Commit: sync.Commit, Ref: sync.Ref, Author: sync.Author, Subject: sync.Subject, Link: a.Settings.commitLink(sync.Commit),
@@ -180,7 +181,7 @@ func driftOf(step deploy.Step) string {
 
 // Notices makes what tells people, over what the store holds. A kind of receiver
 // that the settings say nothing of waits until they do.
-func (s *Settings) Notices(store *state.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
+func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
 	slack, err := notify.NewSlack(s.SlackWebhookFile, s.CAFile)
 	if err != nil {
 		return Notices{}, err

@@ -15,7 +15,8 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 )
 
 // mailbox is a mail server in memory.
@@ -60,7 +61,7 @@ func inMailWorld(t *testing.T, config string, test func(w *world, box *mailbox))
 	t.Helper()
 	inWorld(t, func(w *world) {
 		box := &mailbox{}
-		w.notices = func(store *state.Store) agent.Notices {
+		w.notices = func(store *store.Store) agent.Notices {
 			outbox, err := notify.NewOutbox(notify.Options{
 				Senders: map[notify.Kind]notify.Sender{notify.KindEmail: box}, Store: store, Log: slog.New(slog.DiscardHandler),
 			})
@@ -95,7 +96,7 @@ func TestFailureAndRecoveryAreTold(t *testing.T) {
 		box.wants(t)
 		bad := w.commit("2", nodeDir+"docker-compose.yml", badCompose)
 		w.poll()
-		w.wantLast(bad, state.Failed)
+		w.wantLast(bad, record.Failed)
 		box.wants(t, "rollout failed at render")
 		w.pass(time.Hour)
 		w.halt()
@@ -177,7 +178,7 @@ func TestReceiverDownHoldsNothingUp(t *testing.T) {
 		w.start()
 		good := w.commit("3", nodeDir+"docker-compose.yml", goodCompose, nodeDir+"node.env", "TAG=3\n")
 		w.poll()
-		w.wantLast(good, state.Succeeded)
+		w.wantLast(good, record.Succeeded)
 		status := w.agent.Status()
 		if status.Notices == nil || status.Notices.Undelivered != 2 || status.Notices.Receivers[0].Trouble == nil {
 			t.Errorf("%+v", status.Notices)

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -40,8 +40,8 @@ type (
 
 // Resumed is what a resume has ended.
 type Resumed struct {
-	Pause *state.Pause `json:"pause,omitempty"`
-	Pin   string       `json:"pin,omitempty"` // what the node was pinned to by a rollback
+	Pause *record.Pause `json:"pause,omitempty"`
+	Pin   string        `json:"pin,omitempty"` // what the node was pinned to by a rollback
 }
 
 // ungranted is a request that cannot be granted, and the HTTP status that says so.
@@ -83,12 +83,12 @@ const longestPause = 366 * 24 * time.Hour
 
 // Pause keeps rollouts from beginning, until it is over or somebody resumes. What has
 // begun goes on. Another pause takes the place of the one before.
-func (a *Agent) Pause(actor audit.Actor, request PauseRequest) (*state.Pause, error) {
+func (a *Agent) Pause(actor audit.Actor, request PauseRequest) (*record.Pause, error) {
 	why, err := reason(request.Reason, true)
 	if err != nil {
 		return nil, err
 	}
-	pause := &state.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
+	pause := &record.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
 	detail := "until somebody resumes: " + why
 	if request.For != "" {
 		length, err := time.ParseDuration(request.For)
@@ -103,7 +103,7 @@ func (a *Agent) Pause(actor audit.Actor, request PauseRequest) (*state.Pause, er
 	if err := a.note(a.word(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
-	if err := a.Store.SavePause(pause); err != nil {
+	if err := a.records.SavePause(pause); err != nil {
 		return nil, fmt.Errorf("save pause: %w", err)
 	}
 	a.update(func(v *view) { v.pause = pause })
@@ -122,7 +122,7 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, request ResumeReq
 	a.people.Lock()
 	defer a.people.Unlock()
 	ended := Resumed{Pause: a.paused()}
-	if last := a.snapshot().sync; pinned(last) {
+	if last := a.snapshot().sync; last.Pinned() {
 		ended.Pin = last.Rollback.Commit
 	}
 	if ended.Pause == nil && ended.Pin == "" {
@@ -131,7 +131,7 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, request ResumeReq
 	if err := a.note(a.word(actor, audit.Resume, why)); err != nil {
 		return ended, err
 	}
-	if err := a.Store.SavePause(nil); err != nil {
+	if err := a.records.SavePause(nil); err != nil {
 		return ended, fmt.Errorf("save pause: %w", err)
 	}
 	a.update(func(v *view) { v.pause = nil })
@@ -145,22 +145,17 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, request ResumeReq
 	return ended, nil
 }
 
-// pinned says that a rollback keeps the node where it has gone.
-func pinned(last *state.Sync) bool {
-	return last != nil && last.State == state.RolledBack && last.Rollback != nil && last.Rollback.Resumed.IsZero()
-}
-
 // unpin ends that. It is for the loop, whose the syncs are.
 func (a *Agent) unpin(context.Context) outcome {
 	last := a.snapshot().sync
-	if !pinned(last) {
+	if !last.Pinned() {
 		return outcome{} // a newer commit has ended it meanwhile
 	}
-	resumed := frozen(last)
-	taken := *last.Rollback
-	taken.Resumed = time.Now().UTC()
-	resumed.Rollback = &taken
-	if err := a.Store.SaveSync(resumed); err != nil {
+	resumed := last.Copy()
+	if err := resumed.Apply(record.Unpin, time.Now().UTC()); err != nil {
+		return outcome{err: err}
+	}
+	if err := a.records.SaveSync(resumed); err != nil {
 		return outcome{err: fmt.Errorf("save sync: %w", err)}
 	}
 	a.update(func(v *view) { v.sync = resumed })
@@ -169,7 +164,7 @@ func (a *Agent) unpin(context.Context) outcome {
 
 // Approve records a person's word for the plan of the sync that waits for approval,
 // and has its gates asked again.
-func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*state.Approval, error) {
+func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*record.Approval, error) {
 	why, err := reason(request.Reason, true)
 	if err != nil {
 		return nil, err
@@ -180,15 +175,15 @@ func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*state.Appro
 	if err != nil {
 		return nil, err
 	}
-	approval := &state.Approval{
-		PlanDigest: sync.PlanDigest, Source: fromNode, By: []string{actor.String()}, Reason: why, Actor: &actor, At: time.Now().UTC(),
+	approval := &record.Approval{
+		PlanDigest: sync.PlanDigest, Source: record.FromNode, By: []string{actor.String()}, Reason: why, Actor: &actor, At: time.Now().UTC(),
 	}
 	entry := syncEntry(sync)
 	entry.Actor, entry.Action, entry.Detail = actor, audit.Approve, why
 	if err := a.note(entry); err != nil {
 		return nil, err
 	}
-	if err := a.Store.Approve(sync.Commit, approval); err != nil {
+	if err := a.records.Approve(sync.Commit, approval); err != nil {
 		return nil, fmt.Errorf("save approval: %w", err)
 	}
 	a.Log.Info("approved", "actor", actor.String(), "revision", short(sync.Commit), "plan", sync.PlanDigest, "reason", why)
@@ -197,12 +192,12 @@ func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*state.Appro
 }
 
 // approvable gives the sync that waits for approval, where it is the one that is meant.
-func (a *Agent) approvable(request ApproveRequest) (*state.Sync, error) {
+func (a *Agent) approvable(request ApproveRequest) (*record.Sync, error) {
 	sync := a.snapshot().sync
-	waits := func(gate state.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == approvalGate || gate.About == aboutAgreement)
+	waits := func(gate record.Gate) bool {
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == aboutAgreement)
 	}
-	if sync == nil || sync.State != state.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
+	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, refuse(http.StatusConflict, "`agent status` shows what is being done", "no rollout waits for approval")
 	}
 	const shortest = 7
@@ -219,7 +214,7 @@ func (a *Agent) approvable(request ApproveRequest) (*state.Sync, error) {
 }
 
 // Retry tries the held revision again for a person, and follows it to its end.
-func (a *Agent) Retry(ctx context.Context, actor audit.Actor, request RetryRequest, progress func(string)) (*state.Sync, error) {
+func (a *Agent) Retry(ctx context.Context, actor audit.Actor, request RetryRequest, progress func(string)) (*record.Sync, error) {
 	if err := a.allowRetry(actor, request); err != nil {
 		return nil, err
 	}
@@ -236,10 +231,10 @@ func (a *Agent) allowRetry(actor audit.Actor, request RetryRequest) error {
 	defer a.people.Unlock()
 	v := a.snapshot()
 	held := v.sync
-	if pinned(held) && !held.Rollback.Auto {
+	if held.Pinned() && !held.Rollback.Auto {
 		return refuse(http.StatusConflict, "`agent resume` ends that, and rolls out what is selected", "no revision is held: a rollback by hand keeps the node at %s", short(held.Rollback.Commit))
 	}
-	if held == nil || held.Retry || held.State != state.Failed && held.State != state.RolledBack {
+	if held == nil || held.State != record.Failed && held.State != record.RolledBack {
 		return refuse(http.StatusConflict, "`agent status` shows what is being done; `agent sync` reconciles now", "no revision is held")
 	}
 	entry := syncEntry(held)
@@ -260,7 +255,7 @@ func (a *Agent) word(actor audit.Actor, action audit.Action, detail string) audi
 }
 
 // override records a person's word that a freeze does not hold for what is synced now.
-func (a *Agent) override(actor audit.Actor, text string) (*state.Override, error) {
+func (a *Agent) override(actor audit.Actor, text string) (*record.Override, error) {
 	why, err := reason(text, true)
 	if err != nil {
 		return nil, err
@@ -268,5 +263,5 @@ func (a *Agent) override(actor audit.Actor, text string) (*state.Override, error
 	if err := a.note(a.word(actor, audit.Override, why)); err != nil {
 		return nil, err
 	}
-	return &state.Override{Actor: actor, Reason: why, At: time.Now().UTC()}, nil
+	return &record.Override{Actor: actor, Reason: why, At: time.Now().UTC()}, nil
 }

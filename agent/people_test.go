@@ -7,7 +7,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -40,7 +40,7 @@ func TestPause(t *testing.T) {
 		if w.description != "waiting: "+text {
 			w.t.Errorf("described as %q", w.description)
 		}
-		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.State != state.Waiting {
+		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.State != record.Waiting {
 			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		w.halt()
@@ -55,7 +55,7 @@ func TestPause(t *testing.T) {
 			}
 		}
 		w.pass(10 * time.Minute)
-		if done := w.wantLast(commit, state.Succeeded); done.ID != sync.ID || w.agent.Status().Pause != nil {
+		if done := w.wantLast(commit, record.Succeeded); done.ID != sync.ID || w.agent.Status().Pause != nil {
 			w.t.Errorf("#%d, %+v", done.ID, w.agent.Status().Pause)
 		}
 		if body := w.agent.Metrics.Scrape(); !strings.Contains(body, `coin_agent_paused{environment="sandbox",node="node3"} 0`) || strings.Contains(body, "coin_agent_waiting{") {
@@ -77,10 +77,10 @@ func TestResume(t *testing.T) {
 		w.set(func() { w.onVerify = func() { w.mu.Unlock(); time.Sleep(time.Minute); w.mu.Lock() } })
 		first := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
-		w.wantLast(first, state.Running)
+		w.wantLast(first, record.Running)
 		w.pause("", "looking into it")
 		w.pass(2 * time.Minute)
-		w.wantLast(first, state.Succeeded)
+		w.wantLast(first, record.Succeeded)
 		commit := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.pass(10 * time.Minute)
 		w.said("paused by ada: looking into it")
@@ -88,7 +88,7 @@ func TestResume(t *testing.T) {
 			w.t.Errorf("ended %+v, %v", ended, err)
 		}
 		w.pass(2 * time.Minute)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		if wrote := w.wrote(audit.Resume); wrote != "ada: done" {
 			w.t.Errorf("the audit log has %q", wrote)
 		}
@@ -129,7 +129,7 @@ func TestDriftWaits(t *testing.T) {
 				}
 				commit := w.commit("2", configFile, string(w.files[configFile].Data)+"drift: correct\n"+freeze)
 				w.start()
-				first := w.wantLast(commit, state.Succeeded)
+				first := w.wantLast(commit, record.Succeeded)
 				w.pass(2 * time.Minute)
 				hold(w)
 				w.halt()
@@ -140,7 +140,7 @@ func TestDriftWaits(t *testing.T) {
 					w.t.Errorf("#%d is %s after %d plans", sync.ID, sync.State, w.plans())
 				}
 				w.pass(10 * time.Minute)
-				if sync := w.wantLast(commit, state.Succeeded); sync.Trigger != "drift" || w.plans() != 2 {
+				if sync := w.wantLast(commit, record.Succeeded); sync.Trigger != "drift" || w.plans() != 2 {
 					w.t.Errorf("afterwards: %s, %d plans", sync.Trigger, w.plans())
 				}
 			})
@@ -166,7 +166,7 @@ func TestFreeze(t *testing.T) {
 		w.pass(9 * time.Minute)
 		w.said("frozen until")
 		w.pass(2 * time.Minute)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 
 		w.pass(50 * time.Minute)
 		urgent := w.commit("3", nodeDir+"node.env", "TAG=3\n")
@@ -176,7 +176,7 @@ func TestFreeze(t *testing.T) {
 		if err := w.agent.SyncOver(person, "the fix of an outage"); err != nil {
 			w.t.Fatal(err)
 		}
-		done := w.wantLast(urgent, state.Succeeded)
+		done := w.wantLast(urgent, record.Succeeded)
 		w.states(urgent)
 		if want := ", freeze nightly overridden by ada: the fix of an outage"; done.Override == nil || !strings.HasSuffix(w.description, want) {
 			w.t.Errorf("%+v, described as %q", done.Override, w.description)
@@ -208,14 +208,14 @@ func TestRetry(t *testing.T) {
 		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
-		failed := w.wantLast(commit, state.Failed)
+		failed := w.wantLast(commit, record.Failed)
 		w.set(func() { w.result = deploy.Result{} })
 		w.pass(5 * time.Minute)
-		w.wantLast(commit, state.Failed)
+		w.wantLast(commit, record.Failed)
 		if err := retry(); err != nil {
 			w.t.Fatal(err)
 		}
-		if done := w.wantLast(commit, state.Succeeded); done.ID != failed.ID+1 || done.Actor.Name != "ada" {
+		if done := w.wantLast(commit, record.Succeeded); done.ID != failed.ID+1 || done.Actor.Name != "ada" {
 			w.t.Errorf("#%d by %s", done.ID, done.Actor)
 		}
 		if wrote := w.wrote(audit.Retry); wrote != "ada: there is room" {
@@ -231,20 +231,20 @@ func TestResumeAfterRollback(t *testing.T) {
 		w.start()
 		commit := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		w.pause("", "an outage") // does not stop what follows
 		if _, err := w.agent.Rollback(w.t.Context(), person, agent.RollbackRequest{Reason: "an outage"}, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(5 * time.Minute)
-		back := w.wantLast(commit, state.RolledBack)
+		back := w.wantLast(commit, record.RolledBack)
 		_, err := w.agent.Retry(w.t.Context(), person, agent.RetryRequest{}, func(string) {})
 		refuses(w.t, err, "a rollback by hand keeps the node")
 		ended, err := w.resume()
 		if err != nil || ended.Pause == nil || ended.Pin != back.Rollback.Commit {
 			w.t.Errorf("ended %+v, %v", ended, err)
 		}
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		_, err = w.resume()
 		refuses(w.t, err, "no rollback holds a revision back")
 	})

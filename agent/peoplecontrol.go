@@ -9,18 +9,18 @@ import (
 	"net/http"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // handlePeople takes what people ask, on the control socket.
 func (a *Agent) handlePeople(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/pause", granting(func(_ context.Context, actor audit.Actor, asked PauseRequest) (*state.Pause, error) {
+	mux.HandleFunc("POST /v1/pause", granting(func(_ context.Context, actor audit.Actor, asked PauseRequest) (*record.Pause, error) {
 		return a.Pause(actor, asked)
 	}))
 	mux.HandleFunc("POST /v1/resume", granting(func(ctx context.Context, actor audit.Actor, asked ResumeRequest) (Resumed, error) {
 		return a.Resume(ctx, actor, asked)
 	}))
-	mux.HandleFunc("POST /v1/approve", granting(func(_ context.Context, actor audit.Actor, asked ApproveRequest) (*state.Approval, error) {
+	mux.HandleFunc("POST /v1/approve", granting(func(_ context.Context, actor audit.Actor, asked ApproveRequest) (*record.Approval, error) {
 		return a.Approve(actor, asked)
 	}))
 	mux.HandleFunc("POST /v1/retry", a.serveRetry)
@@ -79,8 +79,8 @@ func (a *Agent) serveRetry(w http.ResponseWriter, r *http.Request) {
 }
 
 // Pause asks the agent to begin no rollouts.
-func (c *Client) Pause(ctx context.Context, request PauseRequest) (*state.Pause, error) {
-	var pause state.Pause
+func (c *Client) Pause(ctx context.Context, request PauseRequest) (*record.Pause, error) {
+	var pause record.Pause
 	return &pause, c.ask(ctx, "/v1/pause", request, &pause)
 }
 
@@ -91,14 +91,14 @@ func (c *Client) Resume(ctx context.Context, request ResumeRequest) (Resumed, er
 }
 
 // Approve approves the plan that waits for it.
-func (c *Client) Approve(ctx context.Context, request ApproveRequest) (*state.Approval, error) {
-	var approval state.Approval
+func (c *Client) Approve(ctx context.Context, request ApproveRequest) (*record.Approval, error) {
+	var approval record.Approval
 	return &approval, c.ask(ctx, "/v1/approve", request, &approval)
 }
 
 // Retry has the held revision tried again. With progress it follows that to its end;
 // with nil it does not wait.
-func (c *Client) Retry(ctx context.Context, request RetryRequest, progress func(SyncEvent)) (*state.Sync, error) {
+func (c *Client) Retry(ctx context.Context, request RetryRequest, progress func(SyncEvent)) (*record.Sync, error) {
 	if progress == nil {
 		return nil, c.ask(ctx, "/v1/retry?detach=1", request, nil)
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
@@ -18,12 +17,14 @@ import (
 // reconcile is one way through the stages: what each leaves for the next.
 type reconcile struct {
 	*Agent
-	sync     *state.Sync
+	sync     *record.Sync
+	attempt  *record.Attempt // what it leaves on record, in the sync or in its rollback
+	stage    record.Stage    // that is under way
 	revision gitsync.Revision
 	progress func(string)
-	again    bool         // the revision was synced before, and is good
-	waited   string       // what the sync waited for when it was last looked at
-	before   []state.Gate // what the gates said then
+	known    bool          // the revision was synced before, and is good
+	waited   string        // what the sync waited for when it was last looked at
+	before   []record.Gate // what the gates said then
 
 	checkout   *gitsync.Checkout
 	node       *manifests.Node
@@ -43,20 +44,20 @@ type reconcile struct {
 // stage is one step of a reconcile, by the name that status, metrics, log and
 // commit status use.
 type stage struct {
-	name string
+	name record.Stage
 	run  func(context.Context) error
 }
 
 // stages are a reconcile after its fetch, in order.
 func (r *reconcile) stages() []stage {
 	return []stage{
-		{"load", r.load},
-		{"decrypt", r.decrypt},
-		{"render", r.render},
-		{"plan", r.makePlan},
-		{"gate", r.gate},
-		{"apply", r.apply},
-		{"verify", r.verify},
+		{record.StageLoad, r.load},
+		{record.StageDecrypt, r.decrypt},
+		{record.StageRender, r.render},
+		{record.StagePlan, r.makePlan},
+		{record.StageGate, r.gate},
+		{record.StageApply, r.apply},
+		{record.StageVerify, r.verify},
 	}
 }
 
@@ -84,16 +85,19 @@ func (r *reconcile) wipe() {
 
 // enter writes the stage to the state file, takes it, and measures it.
 func (r *reconcile) enter(ctx context.Context, stage stage) error {
-	r.sync.Stage = stage.name
-	r.sync.Enter(stage.name, time.Now())
+	r.stage = stage.name
+	if r.back == nil {
+		r.sync.Stage = stage.name
+		r.sync.Enter(stage.name, time.Now())
+	}
 	if err := r.save(); err != nil {
 		return err
 	}
 	started := time.Now()
 	err := stage.run(ctx)
 	seconds := time.Since(started).Seconds()
-	r.sync.Seconds[stage.name] += seconds
-	r.Metrics.phase(stage.name, seconds)
+	r.attempt.Seconds[stage.name] += seconds
+	r.Metrics.phase(string(stage.name), seconds)
 	r.Log.Debug("took stage", "stage", stage.name, "revision", short(r.sync.Commit), "seconds", seconds)
 	if err == nil {
 		return nil
@@ -103,7 +107,7 @@ func (r *reconcile) enter(ctx context.Context, stage stage) error {
 
 // stageError is an error with the stage that it arose in.
 type stageError struct {
-	stage string
+	stage record.Stage
 	err   error
 }
 
@@ -111,28 +115,30 @@ func (e stageError) Error() string { return e.err.Error() }
 func (e stageError) Unwrap() error { return e.err }
 
 func (r *reconcile) save() error {
-	sync := r.sync
-	if r.back != nil {
-		sync = r.back.fold(r.sync)
-	}
-	if err := r.Store.SaveSync(sync); err != nil {
+	r.noteAttempt()
+	if err := r.records.SaveSync(r.sync); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	r.sync.ID = sync.ID
-	r.update(func(v *view) { v.sync = frozen(sync) })
+	copied := r.sync.Copy()
+	r.update(func(v *view) { v.sync = copied })
 	return nil
 }
 
-// frozen is a copy for the view, which others read while the sync goes on.
-func frozen(sync *state.Sync) *state.Sync {
-	copied := *sync
-	copied.Seconds, copied.Entered = maps.Clone(sync.Seconds), maps.Clone(sync.Entered)
-	if sync.Rollback != nil {
-		taken := *sync.Rollback
-		taken.Seconds = maps.Clone(taken.Seconds)
-		copied.Rollback = &taken
+// noteAttempt puts on record what the attempt has done so far.
+func (r *reconcile) noteAttempt() {
+	if r.back != nil {
+		r.sync.Rollback.Note(r.attempt)
+		return
 	}
-	return &copied
+	r.sync.Note(r.attempt)
+}
+
+// goalCommit is the commit that the attempt deploys.
+func (r *reconcile) goalCommit() string {
+	if r.back != nil {
+		return r.back.to.Commit
+	}
+	return r.sync.Commit
 }
 
 func (r *reconcile) load(context.Context) error {
@@ -166,13 +172,13 @@ func (r *reconcile) render(context.Context) error {
 		return err
 	}
 	r.sync.Release = stack.Release
-	r.sync.Warnings = nil
+	r.attempt.Warnings = nil
 	for _, warning := range stack.Warnings {
 		text := warning.Error()
 		if warning.Hint != "" {
 			text += "; " + warning.Hint
 		}
-		r.sync.Warnings = append(r.sync.Warnings, text)
+		r.attempt.Warnings = append(r.attempt.Warnings, text)
 	}
 	return nil
 }
@@ -200,17 +206,17 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 	}
 	r.unresolved = len(unresolved) > 0
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	r.sync.Warnings = append(r.sync.Warnings, plan.Warnings...)
+	r.attempt.Warnings = append(r.attempt.Warnings, plan.Warnings...)
 	if err := r.compareSecrets(ctx, live); err != nil {
 		return err
 	}
 	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
-	if r.sync.Touched {
+	if r.attempt.Wrote {
 		return nil // carried on: the plan of then stays on record, whatever is left of it
 	}
-	r.sync.PlanDigest = plan.Digest()
+	r.attempt.PlanDigest = plan.Digest()
 	r.sync.Deployment = r.deployment(live)
-	r.sync.Plan, err = json.Marshal(plan)
+	r.attempt.Plan, err = json.Marshal(plan)
 	if err != nil {
 		return fmt.Errorf("record plan: %w", err)
 	}
@@ -266,14 +272,17 @@ func (r *reconcile) apply(ctx context.Context) error {
 	if err := r.noteStart(); err != nil {
 		return err
 	}
-	r.sync.State, r.sync.Touched, r.sync.Waiting = state.Running, true, ""
+	if err := r.sync.Apply(record.Write, time.Now()); err != nil {
+		return err
+	}
+	r.attempt.Wrote = true
 	if err := r.save(); err != nil {
 		return err
 	}
 	if err := r.report(r.sync); err != nil {
 		return err
 	}
-	r.Log.Info("applying", "revision", short(r.sync.Commit), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.sync.PlanDigest)
+	r.Log.Info("applying", "revision", short(r.goalCommit()), "stack", r.stack.Name, "steps", len(r.plan.Steps), "plan", r.attempt.PlanDigest)
 	book := r.openBook()
 	err := r.roll(ctx, r.plan, r.stack, deploy.ApplyOptions{
 		Metadata: r.metadata(), Wait: r.awaitWave,
@@ -316,17 +325,21 @@ func (r *reconcile) show(text string) {
 		r.update(func(v *view) { v.progress = text })
 	}
 	r.progress(text)
-	r.Log.Debug("progress", "revision", short(r.sync.Commit), "stage", r.sync.Stage, "progress", text)
+	r.Log.Debug("progress", "revision", short(r.sync.Commit), "stage", r.stage, "progress", text)
 }
 
 func (r *reconcile) metadata() deploy.Metadata {
 	meta := deploy.Metadata{
 		"deployed-by": r.sync.Author,
 		"deployed-at": r.sync.Deployed().UTC().Format(time.RFC3339),
-		"git-commit":  r.sync.Commit,
+		"git-commit":  r.goalCommit(),
 		"environment": r.Settings.Environment,
 		"node":        r.Settings.Node,
 		"release-tag": r.sync.Release,
+	}
+	if r.back != nil {
+		meta["deployed-by"], meta["release-tag"] = r.back.actor.String(), r.back.to.Release
+		meta["deployed-at"] = r.sync.Rollback.Started.UTC().Format(time.RFC3339)
 	}
 	if r.node != nil {
 		meta["task-id"], meta["pipeline-id"] = r.node.Variables["TASK_ID"].Value, r.node.Variables["PIPELINE_ID"].Value

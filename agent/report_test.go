@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -25,7 +25,7 @@ func TestReportsOfARollout(t *testing.T) {
 		w.breaks("2")
 		bad := w.release("2")
 		w.poll()
-		sync := w.wantLast(bad, state.RolledBack)
+		sync := w.wantLast(bad, record.RolledBack)
 		manifest, err := report.NewManifest(reported, sync)
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +38,7 @@ func TestReportsOfARollout(t *testing.T) {
 		if diff := cmp.Diff(want, manifest.Services); diff != "" {
 			t.Error(diff)
 		}
-		if manifest.Outcome != state.RolledBack || manifest.FailedAt != "verify" || !slices.Equal(manifest.Nodes, []string{"node3"}) {
+		if manifest.Outcome != record.RolledBack || manifest.FailedAt != "verify" || !slices.Equal(manifest.Nodes, []string{"node3"}) {
 			t.Errorf("%+v", manifest)
 		}
 		last := time.Time{}

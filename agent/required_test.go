@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/manifests"
@@ -98,7 +98,7 @@ func TestRequiredSecretStopsTheSync(t *testing.T) {
 	inWorld(t, func(w *world) {
 		commit := w.commit("2", configFile, requiring)
 		w.start()
-		last := w.wantLast(commit, state.Failed)
+		last := w.wantLast(commit, record.Failed)
 		if w.plans() != 0 || last.Stage != "decrypt" || len(last.Faults) != 4 || !strings.Contains(last.Error, "a required secret is missing") {
 			t.Errorf("applied %d, sync %+v", w.plans(), last)
 		}

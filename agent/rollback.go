@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -19,9 +18,9 @@ import (
 
 // way is where to go back to, and why.
 type way struct {
-	state    *state.Applied // the state itself, or
-	to       uint64         // its number; 0 for the one that suggests itself
-	services []string       // by full name or as the compose file has them; none for the whole stack
+	state    *record.GoodState // the state itself, or
+	to       uint64            // its number; 0 for the one that suggests itself
+	services []string          // by full name or as the compose file has them; none for the whole stack
 
 	actor  audit.Actor
 	auto   bool // nobody has asked for it
@@ -30,15 +29,14 @@ type way struct {
 	digest string // of the plan that a person has seen; "" where nobody has
 	drift  bool   // what ran is put back
 
-	group *state.Group // whose failure is the reason
+	group *record.Group // whose failure is the reason
 }
 
 // back is what a reconcile that goes back to a good state has beside the others.
-// Its sync is a shadow of the whole one: what the stages write there goes into the
-// Rollback of the whole one, which says itself what is left, and why.
+// What its stages leave on record goes into the sync's Rollback.
 type back struct {
-	whole  *state.Sync
-	to     *state.Applied
+	to     *record.GoodState
+	actor  audit.Actor
 	before *compose.Stack // as it ran then
 	all    *compose.Stack // as it is to run now
 	follow *compose.Stack // what of it has to be well
@@ -61,7 +59,7 @@ func (a *Agent) goBack(ctx context.Context, w way, progress func(string)) outcom
 	if err := r.beginBack(a.snapshot().sync); err != nil {
 		return outcome{err: err}
 	}
-	return r.finishBack(ctx, r.take(ctx, stage{"apply", r.applyBack}, stage{"verify", r.verifyBack}))
+	return r.finishBack(ctx, r.take(ctx, stage{record.StageApply, r.applyBack}, stage{record.StageVerify, r.verifyBack}))
 }
 
 // errPlanChanged refuses a plan that is not the one a person has seen.
@@ -76,25 +74,28 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 		return nil, err
 	}
 	last := a.snapshot().sync
-	whole := newSync(gitsync.Revision{Commit: last.Commit, Ref: last.Ref, Author: last.Author, Subject: last.Subject}, "rollback", time.Now())
+	whole, err := newSync(gitsync.Revision{Commit: last.Commit, Ref: last.Ref, Author: last.Author, Subject: last.Subject}, record.OnRollback, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	whole.Stack, whole.Release, whole.Inputs, whole.Actor = last.Stack, last.Release, maps.Clone(last.Inputs), w.actor
-	whole.Rollback = &state.Rollback{
+	whole.Rollback = &record.Rollback{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, w.services),
 		Auto: w.auto, Reason: w.reason, Force: w.force, Started: whole.Started, By: w.actor,
 	}
-	whole.Group, whole.Upon = w.group, unproven(last)
-	if last.State == state.Failed {
-		whole.Rollback.After = &state.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
+	whole.Group, whole.DirtySince = w.group, last.Dirty()
+	if last.State == record.Failed {
+		whole.Rollback.After = &record.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
 	}
 	if w.drift {
-		whole.Trigger, whole.Group = "drift", last.Group
+		whole.Trigger, whole.Group = record.OnDrift, last.Group
 		if before := last.Rollback; before != nil {
 			kept := whole.Rollback // who pinned it, and why, stays known
 			kept.By, kept.Since, kept.Auto, kept.Reason = before.By, before.Since, before.Auto, before.Reason
 		}
 	}
 	r := a.backwards(whole, to, progress)
-	for _, stage := range []stage{{"load", r.loadBack}, {"plan", r.planBack}, {"guard", r.guardBack}} {
+	for _, stage := range []stage{{record.StageLoad, r.loadBack}, {record.StagePlan, r.planBack}, {record.StageGuard, r.guardBack}} {
 		if err := stage.run(ctx); err != nil {
 			return r, err
 		}
@@ -116,43 +117,44 @@ func fullNames(stack string, services []string) []string {
 }
 
 // backwards makes the reconcile of a rollback that a sync takes.
-func (a *Agent) backwards(whole *state.Sync, to *state.Applied, progress func(string)) *reconcile {
+func (a *Agent) backwards(whole *record.Sync, to *record.GoodState, progress func(string)) *reconcile {
 	taken := whole.Rollback
 	actor := whole.Actor
 	if taken.Auto {
 		actor = audit.Agent()
 	}
 	return &reconcile{
-		Agent: a, progress: progress, back: &back{whole: whole, to: to},
-		sync: &state.Sync{
-			ID: whole.ID, Commit: to.Commit, Ref: whole.Ref, Author: actor.String(), Stack: to.StackName, Release: to.Release,
-			Trigger: "rollback", Actor: actor, State: state.Running, Started: taken.Started, Touched: taken.Touched,
-			Plan: taken.Plan, PlanDigest: taken.PlanDigest, Seconds: map[string]float64{}, Migration: whole.Migration, Rollback: taken,
-		},
+		Agent: a, progress: progress, sync: whole, attempt: taken.Attempt(), back: &back{to: to, actor: actor},
 	}
 }
 
 // beginBack writes a rollback down before anything of it is done. A sync that was
 // not over is so now.
-func (r *reconcile) beginBack(last *state.Sync) error {
-	if !last.State.Final() {
-		overtaken := *last
-		overtaken.State, overtaken.Finished = state.Superseded, time.Now()
-		overtaken.Summary = "superseded by a rollback to " + named(r.back.whole.Rollback)
-		if err := errors.Join(r.noteOvertaken(&overtaken), r.record(&overtaken, nil)); err != nil {
+func (r *reconcile) beginBack(last *record.Sync) error {
+	if whole := r.sync; whole.ID == 0 && last.Unfinished() {
+		replaced, err := r.supersede(last, "superseded by a rollback to "+named(whole.Rollback))
+		if err == nil {
+			err = r.record(replaced, nil) // GitLab gets the end of the rollback, of the same commit
+		}
+		if err != nil {
 			return err
 		}
 	}
+	if err := r.sync.Apply(record.StartRollback, time.Now()); err != nil {
+		return err
+	}
+	r.sync.Stage = record.StageRollback
+	r.sync.Enter(record.StageRollback, r.sync.Rollback.Started)
 	if err := r.save(); err != nil {
 		return err
 	}
-	r.Log.Info("going back", "revision", short(r.back.whole.Commit), "to", named(r.back.whole.Rollback), "sync", r.sync.ID, "actor", r.sync.Actor.String())
+	r.Log.Info("going back", "revision", short(r.sync.Commit), "to", named(r.sync.Rollback), "sync", r.sync.ID, "actor", r.back.actor.String())
 	return nil
 }
 
 // rollbackRule is what config.yml says of going back: that of the revision that has
 // failed, or, where it could not be read, that of the good state.
-func (r *reconcile) rollbackRule(newest *state.Applied) manifests.Rollback {
+func (r *reconcile) rollbackRule(newest *record.GoodState) manifests.Rollback {
 	if r.node != nil {
 		return r.node.Config.Deployment.Rollback
 	}
@@ -168,10 +170,10 @@ func (r *reconcile) rollbackRule(newest *state.Applied) manifests.Rollback {
 // has written, config.yml wants that and there is something to go back to. It gives
 // false where the failure stands.
 func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
-	if unproven(r.sync) == 0 || r.sync.Retry {
+	if r.sync.Dirty() == 0 || r.sync.Transient {
 		return outcome{}, false
 	}
-	newest, err := r.Store.Newest()
+	newest, err := r.records.Newest()
 	if err != nil {
 		return outcome{sync: r.sync, err: fmt.Errorf("recall good states: %w", err)}, true
 	}
@@ -186,7 +188,7 @@ func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
 		return outcome{}, false
 	}
 	now := time.Now()
-	taken := &state.Rollback{Auto: true, Started: now, By: audit.Agent(), Stage: r.sync.Stage}
+	taken := &record.Rollback{Auto: true, Started: now, By: audit.Agent(), Stage: r.sync.Stage}
 	r.sync.Rollback = taken
 	if newest == nil {
 		taken.Finished, taken.Refused = now, "no good state is recorded yet"
@@ -208,24 +210,24 @@ func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
 
 // runBack takes all stages of a rollback that is on record.
 func (r *reconcile) runBack(ctx context.Context) error {
-	return r.take(ctx, stage{"load", r.loadBack}, stage{"plan", r.planBack}, stage{"guard", r.guardBack},
-		stage{"apply", r.applyBack}, stage{"verify", r.verifyBack})
+	return r.take(ctx, stage{record.StageLoad, r.loadBack}, stage{record.StagePlan, r.planBack}, stage{record.StageGuard, r.guardBack},
+		stage{record.StageApply, r.applyBack}, stage{record.StageVerify, r.verifyBack})
 }
 
 // carryBack carries on with a rollback that was interrupted. It needs no remote.
-func (a *Agent) carryBack(ctx context.Context, last *state.Sync, progress func(string)) outcome {
-	whole := frozen(last)
+func (a *Agent) carryBack(ctx context.Context, last *record.Sync, progress func(string)) outcome {
+	whole := last.Copy()
 	if whole.Seconds == nil {
-		whole.Seconds = map[string]float64{}
+		whole.Seconds = map[record.Stage]float64{}
 	}
 	to, err := a.stateOf(whole.Rollback.To)
 	if err != nil {
 		return outcome{err: err}
 	}
 	if to == nil {
-		to = &state.Applied{StackName: whole.Stack} // to end it with
+		to = &record.GoodState{StackName: whole.Stack} // to end it with
 		r := a.backwards(whole, to, progress)
-		return r.finishBack(ctx, stageError{stage: "load", err: fmt.Errorf("the good state of sync #%d is no longer recorded", whole.Rollback.To)})
+		return r.finishBack(ctx, stageError{stage: record.StageLoad, err: fmt.Errorf("the good state of sync #%d is no longer recorded", whole.Rollback.To)})
 	}
 	a.Log.Info("carrying on", "revision", short(whole.Commit), "sync", whole.ID, "stage", "rollback")
 	r := a.backwards(whole, to, progress)
@@ -233,24 +235,9 @@ func (a *Agent) carryBack(ctx context.Context, last *state.Sync, progress func(s
 	return r.finishBack(ctx, r.runBack(ctx))
 }
 
-// fold takes what the stages have written into the whole sync, which is the one to
-// save.
-func (b *back) fold(shadow *state.Sync) *state.Sync {
-	whole, taken := b.whole, b.whole.Rollback
-	taken.Touched, taken.Plan, taken.PlanDigest = shadow.Touched, shadow.Plan, shadow.PlanDigest
-	taken.ServicesOf, taken.Checks, taken.Seconds = shadow.Services, shadow.Checks, shadow.Seconds
-	taken.Warnings = shadow.Warnings
-	whole.State, whole.Stage, whole.Finished, whole.Migration = state.Running, "rollback", time.Time{}, shadow.Migration
-	whole.Touched = whole.Touched || taken.Touched
-	if whole.Entered["rollback"].IsZero() {
-		whole.Enter("rollback", taken.Started)
-	}
-	return whole
-}
-
 // report tells of a sync; of a rollback the end is told, as that of the whole one.
-func (r *reconcile) report(sync *state.Sync) error {
-	if r.back != nil && sync == r.sync {
+func (r *reconcile) report(sync *record.Sync) error {
+	if r.back != nil {
 		return nil
 	}
 	return r.Agent.report(sync)

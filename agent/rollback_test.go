@@ -10,7 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -49,16 +49,16 @@ func (w *world) runs(tag string) {
 }
 
 // goBack asks for a rollback.
-func (w *world) goBack(request agent.RollbackRequest) (*state.Sync, error) {
+func (w *world) goBack(request agent.RollbackRequest) (*record.Sync, error) {
 	w.t.Helper()
 	return w.agent.Rollback(w.t.Context(), person, request, func(string) {})
 }
 
 // wentBack asks for a rollback that has to come off.
-func (w *world) wentBack(request agent.RollbackRequest) *state.Sync {
+func (w *world) wentBack(request agent.RollbackRequest) *record.Sync {
 	w.t.Helper()
 	sync, err := w.goBack(request)
-	if err != nil || sync == nil || sync.State != state.RolledBack {
+	if err != nil || sync == nil || sync.State != record.RolledBack {
 		w.t.Fatalf("got %+v, %v", sync, err)
 	}
 	return sync
@@ -69,11 +69,11 @@ func TestAutomaticRollback(t *testing.T) {
 	inWorld(t, func(w *world) {
 		good := w.release("1", configFile, automatic)
 		w.start()
-		first := w.wantLast(good, state.Succeeded)
+		first := w.wantLast(good, record.Succeeded)
 		w.breaks("2")
 		bad := w.release("2")
 		w.poll()
-		sync := w.wantLast(bad, state.RolledBack)
+		sync := w.wantLast(bad, record.RolledBack)
 		w.runs("1")
 		w.told(bad, gitlab.Pending, gitlab.Running, gitlab.Failed)
 		for _, want := range []string{"verify: service s_web: ", "rolled back to 1 (sync #1)"} {
@@ -82,7 +82,7 @@ func TestAutomaticRollback(t *testing.T) {
 			}
 		}
 		taken := sync.Rollback
-		if taken == nil || taken.To != first.ID || taken.Commit != good || !taken.Auto || !taken.Touched || taken.Finished.IsZero() || taken.PlanDigest == "" || sync.Stage != "verify" {
+		if taken == nil || taken.To != first.ID || taken.Commit != good || !taken.Auto || !taken.Wrote || taken.Finished.IsZero() || taken.PlanDigest == "" || sync.Stage != "verify" {
 			t.Fatalf("recorded as %+v at stage %s", taken, sync.Stage)
 		}
 		applied := w.plans()
@@ -97,7 +97,7 @@ func TestAutomaticRollback(t *testing.T) {
 		}
 		next := w.release("3")
 		w.poll()
-		w.wantLast(next, state.Succeeded)
+		w.wantLast(next, record.Succeeded)
 		w.runs("3")
 	})
 }
@@ -110,7 +110,7 @@ func TestRollbackThatIsNotWell(t *testing.T) {
 		w.breaks("1", "2")
 		bad := w.release("2")
 		w.poll()
-		sync := w.wantLast(bad, state.Failed)
+		sync := w.wantLast(bad, record.Failed)
 		w.runs("1")
 		if sync.Rollback == nil || !strings.Contains(sync.Rollback.Error, "s_web") || sync.Rollback.Refused != "" || sync.Stage != "verify" {
 			t.Fatalf("recorded as %+v", sync.Rollback)
@@ -148,7 +148,7 @@ func TestNoAutomaticRollback(t *testing.T) {
 					commit = w.release("2")
 					w.poll()
 				}
-				sync := w.wantLast(commit, state.Failed)
+				sync := w.wantLast(commit, record.Failed)
 				refused := ""
 				if sync.Rollback != nil {
 					refused = sync.Rollback.Refused
@@ -173,12 +173,12 @@ func TestNoRollbackForTheEngine(t *testing.T) {
 		next := w.release("2")
 		w.poll()
 		w.runs("2")
-		if sync := w.wantLast(next, state.Failed); !sync.Retry || sync.Rollback != nil {
+		if sync := w.wantLast(next, record.Failed); !sync.Transient || sync.Rollback != nil {
 			t.Errorf("recorded as %+v", sync)
 		}
 		w.set(func() { w.onVerify, w.engineErr = nil, nil })
 		w.pass(10 * time.Minute)
-		w.wantLast(next, state.Succeeded)
+		w.wantLast(next, record.Succeeded)
 	})
 }
 
@@ -202,14 +202,14 @@ func TestRollbackIsCarriedOn(t *testing.T) {
 				})
 				bad := w.release("2")
 				w.poll()
-				if sync := w.wantLast(bad, state.Running); sync.Stage != "rollback" || sync.Error == "" {
+				if sync := w.wantLast(bad, record.Running); sync.Stage != "rollback" || sync.Error == "" {
 					t.Fatalf("at %s: %q", sync.Stage, sync.Error)
 				}
 				w.halt()
 				w.onApply, w.lost, w.onVerify = nil, false, fails
 				w.selectErr = context.DeadlineExceeded
 				w.start()
-				sync := w.wantLast(bad, state.RolledBack)
+				sync := w.wantLast(bad, record.RolledBack)
 				w.runs("1")
 				if sync.ID != 2 || !strings.Contains(sync.Error, "s_web") || sync.Rollback.PlanDigest == "" || len(sync.Rollback.Plan) < 20 {
 					t.Errorf("recorded as %+v", sync)
@@ -230,7 +230,7 @@ func TestRollbackByHand(t *testing.T) {
 				w.poll()
 			}
 		}
-		third := w.wantLast(w.revision.Commit, state.Succeeded)
+		third := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.set(func() { w.selectErr = context.DeadlineExceeded }) // git is gone
 		sync := w.wentBack(agent.RollbackRequest{Reason: "it is slow"})
 		w.runs("2")
@@ -257,7 +257,7 @@ func TestRollbackByHand(t *testing.T) {
 		w.set(func() { w.selectErr = nil })
 		w.poll()
 		w.runs("3")
-		if sync := w.last(); sync.State != state.RolledBack {
+		if sync := w.last(); sync.State != record.RolledBack {
 			t.Errorf("it does not stay: %+v", sync)
 		}
 	})
@@ -279,7 +279,7 @@ func TestPinned(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
-		w.wantLast(commit, state.Succeeded)
+		w.wantLast(commit, record.Succeeded)
 		w.runs("2")
 		if status := w.agent.Status(); status.Pinned != nil || !status.InSync {
 			t.Errorf("still pinned: %+v", status.Pinned)
@@ -317,13 +317,13 @@ func TestDriftAfterRollback(t *testing.T) {
 		w.breaks("2")
 		bad := w.release("2")
 		w.poll()
-		w.wantLast(bad, state.RolledBack)
+		w.wantLast(bad, record.RolledBack)
 		w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
 		w.set(func() { w.onVerify = nil })
 		w.poll()
 		w.poll()
 		w.runs("1")
-		sync := w.wantLast(bad, state.RolledBack)
+		sync := w.wantLast(bad, record.RolledBack)
 		if sync.Trigger != "drift" || sync.ID != 3 {
 			t.Errorf("recorded as %+v", sync)
 		}

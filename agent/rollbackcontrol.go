@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -51,17 +51,17 @@ func (a *Agent) PlanRollback(ctx context.Context, actor audit.Actor, request Rol
 	if err != nil {
 		return nil, err
 	}
-	to, taken := r.back.to, r.back.whole.Rollback
+	to, taken := r.back.to, r.sync.Rollback
 	return &RollbackPlan{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, At: to.At, Services: taken.Services,
-		Leaves: r.back.whole.Commit, Digest: r.sync.PlanDigest, Plan: r.plan.RecordedPlan,
+		Leaves: r.sync.Commit, Digest: r.attempt.PlanDigest, Plan: r.plan.RecordedPlan,
 	}, nil
 }
 
 // Rollback has the running loop go back to a good state, for an actor, and waits for
 // it. Where the request has a plan's digest, that plan is applied or none. A rollout
 // that waits for its services makes way, unless something speaks against going back.
-func (a *Agent) Rollback(ctx context.Context, actor audit.Actor, asked RollbackRequest, progress func(string)) (*state.Sync, error) {
+func (a *Agent) Rollback(ctx context.Context, actor audit.Actor, asked RollbackRequest, progress func(string)) (*record.Sync, error) {
 	w, err := asked.way(actor)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (c *Client) PlanRollback(ctx context.Context, request RollbackRequest) (*Ro
 }
 
 // Rollback asks to go back, and follows that to its end.
-func (c *Client) Rollback(ctx context.Context, request RollbackRequest, progress func(SyncEvent)) (*state.Sync, error) {
+func (c *Client) Rollback(ctx context.Context, request RollbackRequest, progress func(SyncEvent)) (*record.Sync, error) {
 	response, err := c.post(ctx, "/v1/rollback", request)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -20,7 +20,7 @@ import (
 // What is no fault of the good state is tried again by the next look; nothing else
 // is.
 func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
-	whole, taken := r.back.whole, r.back.whole.Rollback
+	whole, taken := r.sync, r.sync.Rollback
 	if err != nil && ctx.Err() != nil {
 		return outcome{sync: whole, err: err} // the agent is stopping: the next start carries on
 	}
@@ -28,11 +28,10 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 	if err = r.noteEnd(err); passing(err) {
 		return outcome{sync: whole, err: errors.Join(err, r.announceDelay(whole, err))}
 	}
-	r.sync.Finished = time.Now()
-	whole = r.back.fold(r.sync)
-	whole.Finished, taken.Finished = r.sync.Finished, r.sync.Finished
-	whole.Seconds["rollback"] = taken.Finished.Sub(taken.Started).Seconds()
-	var applied *state.Applied
+	r.noteAttempt()
+	taken.Finished = time.Now()
+	whole.Seconds[record.StageRollback] = taken.Finished.Sub(taken.Started).Seconds()
+	var applied *record.GoodState
 	if err == nil {
 		applied, err = r.wentBack()
 	}
@@ -41,22 +40,22 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 			return outcome{sync: whole, err: failErr}
 		}
 	}
-	if reportErr := r.report(whole); reportErr != nil {
+	if reportErr := r.Agent.report(whole); reportErr != nil {
 		return outcome{sync: whole, err: reportErr}
 	}
 	if saveErr := r.record(whole, applied); saveErr != nil {
 		return outcome{sync: whole, err: saveErr}
 	}
 	_, lookErr := r.observe(ctx)
-	if lookErr == nil && whole.State == state.RolledBack {
+	if lookErr == nil && whole.State == record.RolledBack {
 		r.surveyNow(ctx)
 	}
 	return outcome{sync: whole, err: lookErr}
 }
 
 // wentBack makes the whole sync one that went back, and gives what runs now.
-func (r *reconcile) wentBack() (*state.Applied, error) {
-	whole, taken, to := r.back.whole, r.back.whole.Rollback, r.back.to
+func (r *reconcile) wentBack() (*record.GoodState, error) {
+	whole, taken, to := r.sync, r.sync.Rollback, r.back.to
 	plan, err := r.begun()
 	if err != nil {
 		return nil, err
@@ -78,7 +77,10 @@ func (r *reconcile) wentBack() (*state.Applied, error) {
 			applied.Secrets, applied.Configs = union(to.Secrets, v.applied.Secrets, secrets), union(to.Configs, v.applied.Configs, configs)
 		}
 	}
-	whole.State, whole.Stage, whole.Waiting, whole.Retry = state.RolledBack, taken.Stage, "", false
+	if err := whole.Apply(record.FinishRollback, taken.Finished); err != nil {
+		return nil, err
+	}
+	whole.Stage = taken.Stage
 	taken.Summary = summarise(plan)
 	whole.Summary = wayOf(taken)
 	if taken.Since.IsZero() {
@@ -105,40 +107,43 @@ func (r *reconcile) servicesNow() ([]byte, error) {
 }
 
 // referred lists the secrets and configs that services of a stack have.
-func referred(stack *compose.Stack) (secrets, configs []state.Object) {
+func referred(stack *compose.Stack) (secrets, configs []record.Object) {
 	for _, spec := range stack.Services {
 		container := spec.TaskTemplate.ContainerSpec
 		if container == nil {
 			continue
 		}
 		for _, secret := range container.Secrets {
-			secrets = append(secrets, state.Object{Name: secret.SecretName})
+			secrets = append(secrets, record.Object{Name: secret.SecretName})
 		}
 		for _, config := range container.Configs {
-			configs = append(configs, state.Object{Name: config.ConfigName})
+			configs = append(configs, record.Object{Name: config.ConfigName})
 		}
 	}
 	return secrets, configs
 }
 
 // union joins lists of objects, sorted by name, each once, as the first list has it.
-func union(lists ...[]state.Object) []state.Object {
+func union(lists ...[]record.Object) []record.Object {
 	all := slices.Concat(lists...)
-	slices.SortStableFunc(all, func(a, b state.Object) int { return strings.Compare(a.Name, b.Name) })
-	return slices.CompactFunc(all, func(a, b state.Object) bool { return a.Name == b.Name })
+	slices.SortStableFunc(all, func(a, b record.Object) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b record.Object) bool { return a.Name == b.Name })
 }
 
 // failBack makes the whole sync one that has failed, and says what of going back.
 // Where nothing was written yet it was refused.
 func (r *reconcile) failBack(err error) error {
-	whole, taken := r.back.whole, r.back.whole.Rollback
+	whole, taken := r.sync, r.sync.Rollback
 	var at stageError
 	if errors.As(err, &at) {
 		err = at.err
 	}
 	text, hint, all := faults(err)
-	refused := !taken.Touched && at.stage != "verify" && at.stage != "apply"
-	whole.State, whole.Stage = state.Failed, taken.Stage
+	refused := !taken.Wrote && at.stage != record.StageVerify && at.stage != record.StageApply
+	if applyErr := whole.Apply(record.Fail, taken.Finished); applyErr != nil {
+		return applyErr
+	}
+	whole.Stage = taken.Stage
 	taken.Hint = hint
 	if refused {
 		taken.Refused = text
@@ -146,24 +151,24 @@ func (r *reconcile) failBack(err error) error {
 		taken.Error = text
 	}
 	if whole.Error == "" {
-		whole.Stage, whole.Error, whole.Hint, whole.Faults = "rollback", text, hint, all
+		whole.Stage, whole.Error, whole.Hint, whole.Faults = record.StageRollback, text, hint, all
 	}
 	r.Log.Error("cannot go back", "revision", short(whole.Commit), "to", named(taken), "error", text, "hint", hint)
 	if !refused {
 		return nil // noteEnd has told
 	}
-	entry := syncEntry(r.sync)
+	entry := r.syncEntry()
 	entry.Outcome, entry.Error, entry.Detail = audit.Failed, text, "refused: to "+named(taken)
 	return r.write(entry)
 }
 
 // named is the good state that a rollback goes to.
-func named(taken *state.Rollback) string {
+func named(taken *record.Rollback) string {
 	return fmt.Sprintf("%s (sync #%d)", first(taken.Release, short(taken.Commit)), taken.To)
 }
 
 // because is the reason of a rollback, to be put behind what was done.
-func because(taken *state.Rollback) string {
+func because(taken *record.Rollback) string {
 	if taken.Reason == "" {
 		return ""
 	}
@@ -172,10 +177,10 @@ func because(taken *state.Rollback) string {
 
 // RollbackText says what has become of going back after a sync, for people; "" where
 // nothing has.
-func RollbackText(sync *state.Sync) string { return wayOf(sync.Rollback) }
+func RollbackText(sync *record.Sync) string { return wayOf(sync.Rollback) }
 
 // wayOf says what has become of going back, for people; "" where nothing has.
-func wayOf(taken *state.Rollback) string {
+func wayOf(taken *record.Rollback) string {
 	switch {
 	case taken == nil || taken.Finished.IsZero():
 		return ""
@@ -206,31 +211,12 @@ type Pinned struct {
 
 // pinnedAt is where the node stays after its last sync; nil where it follows the
 // remote.
-func pinnedAt(last *state.Sync) *Pinned {
-	if last == nil || last.State != state.RolledBack || last.Rollback == nil || resumed(last) {
+func pinnedAt(last *record.Sync) *Pinned {
+	if !last.Pinned() {
 		return nil
 	}
 	taken := last.Rollback
 	return &Pinned{To: taken.To, Commit: taken.Commit, Release: taken.Release, Since: taken.Since, By: taken.By, Reason: taken.Reason}
-}
-
-// pinnedByHand says that a person has the node stay where it is.
-func pinnedByHand(last *state.Sync) bool { return pinnedAt(last) != nil && !last.Rollback.Auto }
-
-// resumed says that somebody ended the staying: the revision is due again.
-func resumed(last *state.Sync) bool {
-	return last != nil && last.Rollback != nil && last.State == state.RolledBack && !last.Rollback.Resumed.IsZero()
-}
-
-// stillPinned is the rollback whose outcome a commit shares that changes nothing
-// here.
-func stillPinned(last *state.Sync) *state.Rollback {
-	if last.Rollback == nil || last.State != state.RolledBack {
-		return nil
-	}
-	taken := *last.Rollback
-	taken.Plan, taken.ServicesOf, taken.Checks, taken.Seconds = nil, nil, nil, nil
-	return &taken
 }
 
 // pinnedError refuses to roll out what a person went back from.
@@ -238,7 +224,7 @@ type pinnedError struct{ error }
 
 func (e pinnedError) Unwrap() error { return e.error }
 
-func errPinned(last *state.Sync) error {
+func errPinned(last *record.Sync) error {
 	at := pinnedAt(last)
 	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
 		short(last.Commit), named(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}

@@ -3,14 +3,14 @@ package agent
 import (
 	"fmt"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/secrets"
 )
 
 // noteFiles adds to what was applied the files that it was made of, as git has
 // them. A secret that stands in the clear is left out, under whatever name a link
 // leads to it: going back can do without, as long as Swarm has its version.
-func (r *reconcile) noteFiles(applied *state.Applied) error {
+func (r *reconcile) noteFiles(applied *record.GoodState) error {
 	contents, links, err := r.checkout.Files()
 	if err != nil {
 		return fmt.Errorf("record files: %w", err)

@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // instant is all that a kill would leave.
@@ -44,10 +44,10 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 	for name, test := range map[string]struct {
 		config string
 		back   func(w *world)
-		is     state.Sync // what does not depend on when it was killed
+		is     record.Sync // what does not depend on when it was killed
 	}{
-		"by itself": {automatic, func(*world) {}, state.Sync{ID: 2, Trigger: "commit", Actor: audit.Author("Ada <ada@coin.example>"), Stage: "verify", Error: "service s_web: it is broken; the task failed"}},
-		"by hand":   {baseConfig, func(w *world) { w.wentBack(agent.RollbackRequest{}) }, state.Sync{ID: 3, Trigger: "rollback", Actor: person}},
+		"by itself": {automatic, func(*world) {}, record.Sync{ID: 2, Trigger: "commit", Actor: audit.Author("Ada <ada@coin.example>"), Stage: "verify", Error: "service s_web: it is broken; the task failed"}},
+		"by hand":   {baseConfig, func(w *world) { w.wentBack(agent.RollbackRequest{}) }, record.Sync{ID: 3, Trigger: "rollback", Actor: person}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -65,7 +65,7 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 				bad := w.release("2")
 				w.poll()
 				test.back(w)
-				w.wantLast(bad, state.RolledBack)
+				w.wantLast(bad, record.RolledBack)
 				w.halt()
 				w.moment = nil
 				if len(instants) < 4 {
@@ -73,11 +73,11 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 				}
 				for i, left := range instants {
 					w.revive(left)
-					sync := w.wantLast(bad, state.RolledBack)
+					sync := w.wantLast(bad, record.RolledBack)
 					w.runs("1")
 					w.told(bad, gitlab.Failed)
-					good, err := w.store.Good(10)
-					is := state.Sync{ID: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Stage: sync.Stage, Error: sync.Error}
+					good, err := w.records.Good(10)
+					is := record.Sync{ID: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Stage: sync.Stage, Error: sync.Error}
 					if !cmp.Equal(test.is, is) || err != nil || len(good) != 1 {
 						t.Errorf("after kill %d: %+v, %d good states", i, sync, len(good))
 					}
@@ -156,7 +156,7 @@ func TestRollbackOfAddedServices(t *testing.T) {
 		w.breaks("2")
 		bad := w.release("2", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\"}, more: {image: \"app:$TAG\"}}\n")
 		w.poll()
-		w.wantLast(bad, state.RolledBack)
+		w.wantLast(bad, record.RolledBack)
 		want := map[string]string{"s_web": "app:1", "s_worker": "app:1"}
 		if diff := cmp.Diff(want, w.images()); diff != "" {
 			t.Errorf("back to: %s", diff)
@@ -172,12 +172,12 @@ func TestRollbackOfAddedServices(t *testing.T) {
 func (w *world) strip() {
 	w.t.Helper()
 	last := w.last()
-	applied, err := w.store.Applied()
+	applied, err := w.records.Deployed()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	applied.Files = nil
-	if err := w.store.SaveOutcome(last, applied); err != nil {
+	if err := w.records.SaveOutcome(last, applied); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -210,10 +210,10 @@ func TestRollbackToAGoneSecret(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.release("1\nSV_db=1", configFile, plainConfig, nodeDir+"docker-compose.yml", secretCompose, nodeDir+"secrets/db", plainSecret)
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.release("2\nSV_db=2")
 		w.poll()
-		last := w.wantLast(w.revision.Commit, state.Succeeded)
+		last := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.recordedWithout(plainSecret)
 		w.set(func() { delete(w.secrets, "s_db.1") })
 		_, err := w.goBack(agent.RollbackRequest{})
@@ -238,12 +238,12 @@ func TestRollbackOfOneServiceRecordsSecrets(t *testing.T) {
 		w.breaks("2")
 		w.release("2\nSV_db=2")
 		w.poll()
-		w.wantLast(w.revision.Commit, state.Failed)
+		w.wantLast(w.revision.Commit, record.Failed)
 		w.wentBack(agent.RollbackRequest{Services: []string{"web"}})
 		if want := []string{"s_db.1", "s_db.2"}; !cmp.Equal(w.unknown, want) { // 1 is not recorded in the clear
 			t.Errorf("cannot hide %v, want %v", w.unknown, want)
 		}
-		good, err := w.store.Good(1)
+		good, err := w.records.Good(1)
 		if err != nil || len(good) != 1 {
 			t.Fatal(good, err)
 		}
@@ -261,7 +261,7 @@ func TestGoodStateWithoutALinkedSecret(t *testing.T) {
 		link.Mode = fs.ModeSymlink
 		w.set(func() { w.files[nodeDir+"secrets/db"] = &link })
 		w.start()
-		w.wantLast(w.revision.Commit, state.Succeeded)
+		w.wantLast(w.revision.Commit, record.Succeeded)
 		w.recordedWithout(plainSecret)
 	})
 }
@@ -269,7 +269,7 @@ func TestGoodStateWithoutALinkedSecret(t *testing.T) {
 // recordedWithout checks the files of the good states.
 func (w *world) recordedWithout(canary string) {
 	w.t.Helper()
-	good, err := w.store.Good(10)
+	good, err := w.records.Good(10)
 	if err != nil || len(good) == 0 {
 		w.t.Fatalf("%d good states, %v", len(good), err)
 	}
@@ -311,14 +311,14 @@ func TestRollbackOutlastsTheEngine(t *testing.T) {
 		})
 		bad := w.release("2")
 		w.poll()
-		w.wantLast(bad, state.Running)
+		w.wantLast(bad, record.Running)
 		if status := w.agent.Status(); !strings.Contains(status.PollError, "away") || status.Sync.Stage != "rollback" {
 			t.Errorf("status: %s at %s", status.PollError, status.Sync.Stage)
 		}
 		w.set(func() { w.onVerify, w.engineErr = fails, nil })
 		w.poll()
 		w.poll()
-		w.wantLast(bad, state.RolledBack)
+		w.wantLast(bad, record.RolledBack)
 		w.told(bad, gitlab.Pending, gitlab.Running, gitlab.Failed)
 	})
 }
@@ -357,8 +357,8 @@ func TestRollbackOfARolloutUnderWay(t *testing.T) {
 		})
 		second := w.release("2")
 		w.poll()
-		w.wantLast(second, state.Running)
-		if _, err := w.goBack(agent.RollbackRequest{To: 77}); err == nil || w.last().State != state.Running {
+		w.wantLast(second, record.Running)
+		if _, err := w.goBack(agent.RollbackRequest{To: 77}); err == nil || w.last().State != record.Running {
 			t.Errorf("got %v, %+v", err, w.last())
 		}
 		before := time.Now()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -22,7 +22,7 @@ import (
 // are what it is proven by, and a warning says so.
 func (r *reconcile) loadBack(context.Context) error {
 	b := r.back
-	if running := b.whole.Stack; running != "" && running != b.to.StackName {
+	if running := r.sync.Stack; running != "" && running != b.to.StackName {
 		return fault.New(fault.Place{}, "roll out a commit that brings it back, or remove the stack by hand",
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
 	}
@@ -54,7 +54,7 @@ func (r *reconcile) loadBack(context.Context) error {
 
 // blind says that the checks of a good state cannot be asked.
 func (r *reconcile) blind(why error) {
-	r.sync.Warnings = append(r.sync.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, its services are followed alone: %s", r.back.to.SyncID, why))
+	r.attempt.Warnings = append(r.attempt.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, its services are followed alone: %s", r.back.to.SyncID, why))
 }
 
 // openState reads the files of the good state, and renders them for the values of
@@ -89,7 +89,7 @@ func (r *reconcile) openState() (*compose.Stack, error) {
 
 // nameObjects gives a stack the secrets and configs that it had. Those whose
 // content is known can be made again, the others have to be in Swarm.
-func nameObjects(stack *compose.Stack, to *state.Applied, rendered *compose.Stack) {
+func nameObjects(stack *compose.Stack, to *record.GoodState, rendered *compose.Stack) {
 	if rendered == nil {
 		rendered = &compose.Stack{}
 	}
@@ -128,7 +128,7 @@ func foreignNetworks(stack *compose.Stack) []string {
 // planBack compares what ran then with what runs, and refuses where something that
 // it needs is gone, before anything is touched.
 func (r *reconcile) planBack(ctx context.Context) error {
-	b, taken := r.back, r.back.whole.Rollback
+	b, taken := r.back, r.sync.Rollback
 	live, err := r.Engine.Observe(ctx, b.before)
 	if err != nil {
 		return environmentError{err}
@@ -136,7 +136,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if err := unknownServices(live, b, taken.Services); err != nil {
 		return err
 	}
-	asleep, err := r.Store.Asleep()
+	asleep, err := r.records.ScaledDown()
 	if err != nil {
 		return fmt.Errorf("recall the cron services that are scaled down: %w", err)
 	}
@@ -155,16 +155,16 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	for _, name := range backwards.Left {
 		plan.Warnings = append(plan.Warnings, name+" is left as it is: going back runs no job again")
 	}
-	plan.Warnings = append(plan.Warnings, r.sync.Warnings...)
+	plan.Warnings = append(plan.Warnings, r.attempt.Warnings...)
 	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
-	if r.sync.Touched {
+	if r.attempt.Wrote {
 		return nil
 	}
-	if b.whole.Deployment == nil { // by hand: what it brings is what was
-		b.whole.Deployment = r.deployment(live)
+	if r.sync.Deployment == nil { // by hand: what it brings is what was
+		r.sync.Deployment = r.deployment(live)
 	}
-	r.sync.PlanDigest = plan.Digest()
-	if r.sync.Plan, err = json.Marshal(plan); err != nil {
+	r.attempt.PlanDigest = plan.Digest()
+	if r.attempt.Plan, err = json.Marshal(plan); err != nil {
 		return fmt.Errorf("record plan: %w", err)
 	}
 	return nil
@@ -226,7 +226,7 @@ func (r *reconcile) applyBack(ctx context.Context) error {
 	if err := r.noteForced(); err != nil {
 		return err
 	}
-	if r.plan.Empty() && !r.sync.Touched {
+	if r.plan.Empty() && !r.attempt.Wrote {
 		if err := r.noteStart(); err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (r *reconcile) verifyBack(ctx context.Context) error {
 
 // unknownSecrets are those that services have and whose values a good state does not
 // tell. External ones are nobody's to know.
-func unknownSecrets(stack *compose.Stack, to *state.Applied) []compose.Secret {
+func unknownSecrets(stack *compose.Stack, to *record.GoodState) []compose.Secret {
 	told := map[string]bool{}
 	for _, secret := range stack.Secrets {
 		told[secret.Spec.Name] = true

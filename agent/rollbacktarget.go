@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -14,12 +14,12 @@ import (
 // target finds the good state to go back to. Without a number it is the one before
 // what runs, or, after a sync that failed, or where what runs is no good state, the
 // one that was proven last.
-func (a *Agent) target(w way) (*state.Applied, error) {
+func (a *Agent) target(w way) (*record.GoodState, error) {
 	last := a.snapshot().sync
 	if w.state != nil && last != nil {
 		return w.state, nil
 	}
-	good, err := a.Store.AllGood(time.Now())
+	good, err := a.records.AllGood(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("recall good states: %w", err)
 	}
@@ -39,7 +39,7 @@ func (a *Agent) target(w way) (*state.Applied, error) {
 		}
 		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is no good state that is recorded", w.to)
 	}
-	if last.State == state.Failed || unproven(last) != 0 {
+	if last.State == record.Failed || last.Dirty() != 0 {
 		return &good[0], nil
 	}
 	return before(good, w.services)
@@ -48,7 +48,7 @@ func (a *Agent) target(w way) (*state.Applied, error) {
 // before is the newest of the good states that differs from the first, which runs, in
 // services of it, by any name, or in any where none are named. What was left on the
 // way to the first is none to go back to.
-func before(good []state.Applied, services []string) (*state.Applied, error) {
+func before(good []record.GoodState, services []string) (*record.GoodState, error) {
 	running, err := appliedStack(&good[0])
 	if err != nil {
 		return nil, err
@@ -66,11 +66,11 @@ func before(good []state.Applied, services []string) (*state.Applied, error) {
 }
 
 // stateOf gives what a sync proved, where that is still recorded.
-func (a *Agent) stateOf(id uint64) (*state.Applied, error) {
+func (a *Agent) stateOf(id uint64) (*record.GoodState, error) {
 	if applied := a.snapshot().applied; applied != nil && applied.SyncID == id {
 		return applied, nil
 	}
-	good, err := a.Store.Good(state.KeepGood)
+	good, err := a.records.Good(record.KeepGood)
 	if err != nil {
 		return nil, fmt.Errorf("recall good states: %w", err)
 	}
@@ -82,11 +82,11 @@ func (a *Agent) stateOf(id uint64) (*state.Applied, error) {
 	return nil, nil
 }
 
-func label(good *state.Applied) string {
+func label(good *record.GoodState) string {
 	return fmt.Sprintf("#%d %s", good.SyncID, first(good.Release, short(good.Commit)))
 }
 
-func goodList(good []state.Applied) string {
+func goodList(good []record.GoodState) string {
 	var texts []string
 	for i := range good {
 		texts = append(texts, label(&good[i]))
@@ -117,7 +117,7 @@ func (a *Agent) allowedBack() error {
 }
 
 // configOf is the config.yml of a good state, nil where it cannot be had.
-func (a *Agent) configOf(applied *state.Applied) *manifests.Config {
+func (a *Agent) configOf(applied *record.GoodState) *manifests.Config {
 	files, err := a.Store.Files(applied)
 	if err != nil || files == nil {
 		return nil

@@ -9,18 +9,18 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // A commit that waits has written nothing: going back goes on from what runs.
 func TestRollbackBesideACommitThatWroteNothing(t *testing.T) {
 	for name, change := range map[string]struct {
 		config string
-		state  state.Outcome
+		state  record.State
 		to     string
 	}{
-		"it waits": {baseConfig + "deployment: {auto_deploy: false}\n", state.Waiting, "1"},
-		"it fails": {"nonsense: true\n", state.Failed, "2"}, // a failed rollout is taken back, no other
+		"it waits": {baseConfig + "deployment: {auto_deploy: false}\n", record.Waiting, "1"},
+		"it fails": {"nonsense: true\n", record.Failed, "2"}, // a failed rollout is taken back, no other
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -91,7 +91,7 @@ func TestRollbackOfWhatWasOvertaken(t *testing.T) {
 		w.start()
 		second, third := w.overtaken(nodeDir+"docker-compose.yml", "nonsense: true\n")
 		w.runs("1")
-		sync := w.wantLast(third, state.RolledBack)
+		sync := w.wantLast(third, record.RolledBack)
 		if sync.Rollback.To != 1 || sync.Stage == "rollback" {
 			t.Errorf("recorded as %+v, %+v", sync, sync.Rollback)
 		}
@@ -127,12 +127,12 @@ func TestWaitingUponWhatWasOvertaken(t *testing.T) {
 		w.lost = true
 		second := w.release("2")
 		w.poll()
-		w.wantLast(second, state.Running)
+		w.wantLast(second, record.Running)
 		w.halt()
 		w.lost = false
 		third := w.release("3", configFile, baseConfig+"deployment: {auto_deploy: false}\n")
 		w.start()
-		w.wantLast(third, state.Waiting)
+		w.wantLast(third, record.Waiting)
 		w.runs("2")
 		if next := w.agent.Status().Next; !strings.Contains(next, "what runs is of sync #2, which was not proven: `agent rollback`") {
 			t.Errorf("told %q", next)
@@ -151,15 +151,15 @@ func TestSupersededByNothing(t *testing.T) {
 		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
 		second := w.release("2")
 		w.poll()
-		sync := w.wantLast(second, state.Running)
-		sync.State, sync.Summary = state.Superseded, "superseded by a rollback to 1 (sync #1)"
-		if err := w.store.SaveSync(sync); err != nil {
+		sync := w.wantLast(second, record.Running)
+		sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
+		if err := w.records.SaveSync(sync); err != nil {
 			t.Fatal(err)
 		}
 		w.halt()
 		w.onApply = nil
 		w.start()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		w.runs("2")
 	})
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -29,8 +29,8 @@ func (a *Agent) Rollout() *Rollout { return a.snapshot().rollout }
 
 // FailedRollout tells how the services of a sync fared that failed over them, nil
 // for any other; what a rollback made of them is not in it.
-func FailedRollout(sync *state.Sync) *Rollout {
-	if sync == nil || sync.State != state.Failed && sync.State != state.RolledBack || len(sync.Services) == 0 {
+func FailedRollout(sync *record.Sync) *Rollout {
+	if sync == nil || sync.State != record.Failed && sync.State != record.RolledBack || len(sync.Services) == 0 {
 		return nil
 	}
 	rollout := &Rollout{Started: sync.Finished.Add(-time.Duration(sync.Seconds[sync.Stage] * float64(time.Second)))}

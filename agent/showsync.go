@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -23,7 +22,7 @@ const Latest = "latest"
 var ErrNoSync = errors.New("no such sync")
 
 // FindSync gives the sync that a person names: by its ID, or the latest.
-func FindSync(store *state.Store, which string) (*state.Sync, error) {
+func FindSync(store *store.Store, which string) (*record.Sync, error) {
 	id, err := strconv.ParseUint(strings.TrimPrefix(which, "#"), 10, 64)
 	if err != nil && which != Latest {
 		return nil, fault.WithHint(fmt.Errorf("%w: %q is no number", ErrNoSync, which), "name the ID as `agent history` shows it, or "+Latest)
@@ -40,11 +39,6 @@ func FindSync(store *state.Store, which string) (*state.Sync, error) {
 	case sync == nil:
 		return nil, fault.WithHint(fmt.Errorf("%w: #%s", ErrNoSync, strings.TrimPrefix(which, "#")), fmt.Sprintf("the history has #%d to #%d: see `agent history`", oldest, newest))
 	}
-	good, err := store.AllGood(time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("read the good states: %w", err)
-	}
-	sync.Good = slices.ContainsFunc(good, func(one state.Applied) bool { return one.SyncID == sync.ID })
 	return sync, nil
 }
 
@@ -84,8 +78,8 @@ func readFault(response *http.Response) error {
 }
 
 // FindSync asks for one sync, by its ID or the latest.
-func (c *Client) FindSync(ctx context.Context, which string) (*state.Sync, error) {
-	sync := &state.Sync{}
+func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
+	sync := &record.Sync{}
 	if err := c.get(ctx, "/v1/syncs/"+url.PathEscape(which), sync); err != nil {
 		return nil, err
 	}

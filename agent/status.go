@@ -6,7 +6,8 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -18,8 +19,8 @@ import (
 type view struct {
 	started  time.Time
 	desired  *gitsync.Revision
-	sync     *state.Sync
-	applied  *state.Applied
+	sync     *record.Sync
+	applied  *record.GoodState
 	services []deploy.ServiceStatus
 	drift    []deploy.Step
 
@@ -32,9 +33,9 @@ type view struct {
 	lastLook, nextPoll time.Time
 	pollError          error
 	progress           string
-	pause              *state.Pause // the last one, which may be over
-	rollout            *Rollout     // while services are waited for
-	group              string       // what the group still lacks; see askGroup
+	pause              *record.Pause // the last one, which may be over
+	rollout            *Rollout      // while services are waited for
+	group              string        // what the group still lacks; see askGroup
 }
 
 func (a *Agent) update(change func(*view)) {
@@ -64,7 +65,7 @@ type Status struct {
 	InSync  bool              `json:"in_sync"`
 	Desired *gitsync.Revision `json:"desired,omitempty"` // what the remote selects
 	Applied *AppliedStatus    `json:"applied,omitempty"` // what was applied and proven last
-	Sync    *state.Sync       `json:"sync,omitempty"`    // the current or last sync, without its plan
+	Sync    *record.Sync      `json:"sync,omitempty"`    // the current or last sync, without its plan
 	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
 
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
@@ -73,12 +74,12 @@ type Status struct {
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []Rotation             `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
-	Group     string       `json:"group,omitempty"` // what a blue-green rollout lacks of the other nodes; "" for nothing
-	Pause     *state.Pause `json:"pause,omitempty"` // while it holds
-	LastLook  time.Time    `json:"last_look,omitzero"`
-	NextPoll  time.Time    `json:"next_poll,omitzero"`
-	PollError string       `json:"poll_error,omitempty"`
-	PollHint  string       `json:"poll_hint,omitempty"`
+	Group     string        `json:"group,omitempty"` // what a blue-green rollout lacks of the other nodes; "" for nothing
+	Pause     *record.Pause `json:"pause,omitempty"` // while it holds
+	LastLook  time.Time     `json:"last_look,omitzero"`
+	NextPoll  time.Time     `json:"next_poll,omitzero"`
+	PollError string        `json:"poll_error,omitempty"`
+	PollHint  string        `json:"poll_hint,omitempty"`
 
 	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
 	Notices *notify.Health `json:"notices,omitempty"`
@@ -128,23 +129,24 @@ func (a *Agent) Status() Status {
 	}
 	status.Notices = a.Notices.health()
 	status.InSync = v.pollError == nil && len(v.drift) == 0 && v.desired != nil && v.sync != nil &&
-		v.sync.State == state.Succeeded && v.sync.Commit == v.desired.Commit
+		v.sync.State == record.Succeeded && v.sync.Commit == v.desired.Commit
 	status.Next = NextFor(&status)
 	return status
 }
 
 // StoredStatus tells what the state file knows of an agent that does not run.
-func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
-	applied, err := store.Applied()
+func StoredStatus(settings *Settings, store *store.Store) (Status, error) {
+	stack := store.Stack(record.OnlyStack)
+	applied, err := stack.Deployed()
 	if err != nil {
 		return Status{}, err
 	}
-	last, err := store.LastSync()
+	last, err := stack.LastSync()
 	if err != nil {
 		return Status{}, err
 	}
 	status := newStatus(settings, applied, last)
-	if status.Pause, err = store.Pause(); err != nil {
+	if status.Pause, err = stack.Pause(); err != nil {
 		return Status{}, err
 	}
 	if status.Pause != nil && status.Pause.Over(time.Now()) {
@@ -154,7 +156,7 @@ func StoredStatus(settings *Settings, store *state.Store) (Status, error) {
 	return status, nil
 }
 
-func newStatus(settings *Settings, applied *state.Applied, last *state.Sync) Status {
+func newStatus(settings *Settings, applied *record.GoodState, last *record.Sync) Status {
 	status := Status{Environment: settings.Environment, Node: settings.Node}
 	status.Stack = stackOf(last, applied)
 	if applied != nil {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // TestWarningsStandAlone demands that a sync keeps of a warning what it says, where,
@@ -15,7 +15,7 @@ func TestWarningsStandAlone(t *testing.T) {
 		w.start()
 		want := []string{nodeDir + "docker-compose.yml:1: service web: privileged has no effect: " +
 			"its tasks run without privileges; use cap_add, or run it outside Swarm"}
-		if got := w.wantLast(commit, state.Succeeded).Warnings; !slices.Equal(got, want) {
+		if got := w.wantLast(commit, record.Succeeded).Warnings; !slices.Equal(got, want) {
 			t.Errorf("warnings %q, want %q", got, want)
 		}
 	})

@@ -79,7 +79,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 		},
 	})
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
-		r.sync.Services = data
+		r.attempt.Services = data
 	}
 	if err != nil {
 		return result, environmentError{err}
@@ -91,7 +91,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 // left of it.
 func (r *reconcile) begun() (deploy.RecordedPlan, error) {
 	var plan deploy.RecordedPlan
-	if err := json.Unmarshal(r.sync.Plan, &plan); err != nil {
+	if err := json.Unmarshal(r.attempt.Plan, &plan); err != nil {
 		return plan, fmt.Errorf("read the recorded plan: %w", err)
 	}
 	return plan, nil
@@ -100,7 +100,7 @@ func (r *reconcile) begun() (deploy.RecordedPlan, error) {
 // rerun has services run again that have failed for good as they are: this is a rollout
 // anew. One that is carried on runs those again that it began with, and no others.
 func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
-	if r.sync.Touched {
+	if r.attempt.Wrote {
 		begun, err := r.begun()
 		if err != nil {
 			return err

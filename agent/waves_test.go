@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -31,7 +31,7 @@ func (w *world) rolledOut() {
 	w.t.Helper()
 	first := w.commit("1", composeFile, wavesFile)
 	w.start()
-	w.wantLast(first, state.Succeeded)
+	w.wantLast(first, record.Succeeded)
 	w.wantCron("1", 1)
 }
 
@@ -75,7 +75,7 @@ func (w *world) scaledUp() (entries []audit.Entry) {
 // wantAllAwake checks that nothing is left to be brought back.
 func (w *world) wantAllAwake() {
 	w.t.Helper()
-	if asleep, err := w.store.Asleep(); err != nil || len(asleep.Services) > 0 {
+	if asleep, err := w.records.ScaledDown(); err != nil || len(asleep.Services) > 0 {
 		w.t.Errorf("still to be brought back: %+v, %v", asleep, err)
 	}
 }
@@ -86,7 +86,7 @@ func TestAFailedWaveStopsTheRollout(t *testing.T) {
 		w.set(func() { w.result = broken() })
 		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
-		sync := w.wantLast(second, state.Failed)
+		sync := w.wantLast(second, record.Failed)
 		if sync.Stage != "apply" || !strings.Contains(sync.Error, "s_migrate: task: non-zero exit (1)") ||
 			!strings.Contains(sync.Hint, "wave 2 was not begun, 1 service untouched") {
 			t.Errorf("failed in %s: %s (%s)", sync.Stage, sync.Error, sync.Hint)
@@ -113,7 +113,7 @@ func TestAFailedWaveStopsTheRollout(t *testing.T) {
 		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			t.Fatal(err)
 		}
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		if counter := w.live["s_migrate"].TaskTemplate.ForceUpdate; counter != 1 {
 			t.Errorf("the migration's restart counter is %d", counter)
 		}
@@ -138,16 +138,16 @@ func TestCronComesBackWhateverFollowsAKill(t *testing.T) {
 	const gated = "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\ndeployment: {auto_deploy: false}\n"
 	for name, test := range map[string]struct {
 		changes []string // of a new commit; none for the same one
-		want    state.Outcome
+		want    record.State
 		tag     string
 		setup   func(*world)
 	}{
-		"it is carried on":               {want: state.Succeeded, tag: "2"},
-		"it is carried on and fails":     {want: state.Failed, tag: "1", setup: func(w *world) { w.result = broken() }},
-		"a commit takes everything back": {changes: []string{nodeDir + "node.env", "TAG=1\n"}, want: state.Succeeded, tag: "1"},
-		"a commit is broken":             {changes: []string{nodeDir + "node.env", "TAG=$(ls)\n"}, want: state.Failed, tag: "1"},
-		"a commit waits for a person":    {changes: []string{configFile, gated, nodeDir + "node.env", "TAG=3\n"}, want: state.Waiting, tag: "1"},
-		"the remote is away":             {want: state.Running, tag: "1", setup: func(w *world) { w.selectErr = context.DeadlineExceeded }},
+		"it is carried on":               {want: record.Succeeded, tag: "2"},
+		"it is carried on and fails":     {want: record.Failed, tag: "1", setup: func(w *world) { w.result = broken() }},
+		"a commit takes everything back": {changes: []string{nodeDir + "node.env", "TAG=1\n"}, want: record.Succeeded, tag: "1"},
+		"a commit is broken":             {changes: []string{nodeDir + "node.env", "TAG=$(ls)\n"}, want: record.Failed, tag: "1"},
+		"a commit waits for a person":    {changes: []string{configFile, gated, nodeDir + "node.env", "TAG=3\n"}, want: record.Waiting, tag: "1"},
+		"the remote is away":             {want: record.Running, tag: "1", setup: func(w *world) { w.selectErr = context.DeadlineExceeded }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -184,7 +184,7 @@ func TestWhatWasWrittenBeforeAKillCounts(t *testing.T) {
 		w.halt()
 		w.set(func() { w.lost = false })
 		w.start()
-		w.wantLast(second, state.Succeeded)
+		w.wantLast(second, record.Succeeded)
 		if diff := cmp.Diff([]string{"s_cron_service", "s_migrate", "s_web"}, w.written); diff != "" {
 			t.Error(diff)
 		}
@@ -223,7 +223,7 @@ func TestJobsAreWaitedForWithoutHealthChecks(t *testing.T) {
 		w.set(func() { w.result = broken() })
 		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
-		w.wantLast(second, state.Failed)
+		w.wantLast(second, record.Failed)
 		w.wantCron("1", 1)
 	})
 }
@@ -252,7 +252,7 @@ func TestANewCommitLetsAMigrationEnd(t *testing.T) {
 		})
 		w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.pass(2*takes + interval)
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 		if stopped != nil {
 			t.Errorf("the migration was not waited for: %v", stopped)
 		}
@@ -278,7 +278,7 @@ func TestANewCommitEndsTheWaitForAWave(t *testing.T) {
 		})
 		second := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.pass(3 * interval)
-		w.wantLast(third, state.Succeeded)
+		w.wantLast(third, record.Succeeded)
 		w.wantCron("3", 1)
 		if states := w.states(second); states[len(states)-1] != gitlab.Canceled {
 			t.Errorf("told %v", states)

@@ -19,7 +19,8 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
@@ -38,12 +39,13 @@ var person = audit.Actor{By: audit.ByUser, Name: "ada", UID: "1000"}
 // world is an agent over a repository, an engine and a GitLab in memory, in a
 // bubble of synctest: time passes only when everybody waits.
 type world struct {
-	t     *testing.T
-	agent *agent.Agent
-	store *state.Store
-	audit *audit.Log
-	dir   string
-	stop  func()
+	t       *testing.T
+	agent   *agent.Agent
+	store   *store.Store
+	records *store.Stack // of the node's stack
+	audit   *audit.Log
+	dir     string
+	stop    func()
 
 	mu          sync.Mutex
 	revision    gitsync.Revision
@@ -74,7 +76,7 @@ type world struct {
 	applied     int                             // plans that were applied
 	reported    []gitlab.Report
 	description string
-	notices     func(*state.Store) agent.Notices // who is told; nil for nobody
+	notices     func(*store.Store) agent.Notices // who is told; nil for nobody
 	after       func()                           // ends what notices started
 	others      *neighbours                      // the other nodes' statuses; nil where no GitLab is configured
 	merges      *merges                          // the merge requests; nil where no GitLab is configured
@@ -123,13 +125,13 @@ func (w *world) commit(name string, changes ...string) string {
 // start starts the daemon, with what the state file has.
 func (w *world) start() {
 	w.t.Helper()
-	store, err := state.Open(w.dir, "sandbox/node3")
+	store, err := store.Open(w.dir, "sandbox/node3", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	settings := agent.DefaultSettings()
 	settings.Environment, settings.Node, settings.Interval, settings.AllowRewrite = "sandbox", "node3", interval, w.allow
-	w.store = store
+	w.store, w.records = store, store.Stack(record.OnlyStack)
 	settings.StateDir, settings.CheckDir = w.dir, w.dir
 	if w.audit, err = agent.OpenAudit(&settings, "test", store, slog.New(slog.DiscardHandler)); err != nil {
 		w.t.Fatal(err)
@@ -210,9 +212,9 @@ func (w *world) pass(d time.Duration) {
 func (w *world) poll() { w.pass(interval + interval/5) }
 
 // last gives the newest sync.
-func (w *world) last() *state.Sync {
+func (w *world) last() *record.Sync {
 	w.t.Helper()
-	sync, err := w.store.LastSync()
+	sync, err := w.records.LastSync()
 	if err != nil || sync == nil {
 		w.t.Fatalf("no sync: %v", err)
 	}
@@ -220,7 +222,7 @@ func (w *world) last() *state.Sync {
 }
 
 // wantLast checks the newest sync's commit and outcome.
-func (w *world) wantLast(commit string, want state.Outcome) *state.Sync {
+func (w *world) wantLast(commit string, want record.State) *record.Sync {
 	w.t.Helper()
 	sync := w.last()
 	if sync.Commit != commit || sync.State != want {

@@ -225,23 +225,23 @@ func (m *memory) Save(entry *gitlab.Entry) error {
 	return nil
 }
 
-func (m *memory) Settle(seq uint64, commit, ref string, trail gitlab.Trail) error {
+func (m *memory) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.check("Settle"); err != nil {
 		return err
 	}
 	content, err := json.Marshal(trail)
-	m.trails[commit+" "+ref] = content
+	m.trails[of.Commit+" "+of.Ref+" "+of.Name] = content
 	m.entries = slices.DeleteFunc(m.entries, func(entry gitlab.Entry) bool { return entry.Seq == seq })
 	return err
 }
 
-func (m *memory) Trail(commit, ref string) (gitlab.Trail, error) {
+func (m *memory) Trail(of gitlab.Report) (gitlab.Trail, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var trail gitlab.Trail
-	content, ok := m.trails[commit+" "+ref]
+	content, ok := m.trails[of.Commit+" "+of.Ref+" "+of.Name]
 	if err := m.check("Trail"); err != nil || !ok {
 		return trail, err
 	}

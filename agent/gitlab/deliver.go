@@ -71,7 +71,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 }
 
 func (o *Outbox) deliver(ctx context.Context, entry Entry) {
-	trail, err := o.store.Trail(entry.Report.Commit, entry.Report.Ref)
+	trail, err := o.store.Trail(entry.Report)
 	if err != nil {
 		o.putOff(entry, err)
 		return
@@ -166,14 +166,14 @@ func (o *Outbox) standing(ctx context.Context, r Report, trail Trail) (Posted, e
 
 // settle ends an entry: GitLab has it, or has refused it for good.
 func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
-	commit, ref := entry.Report.Commit, entry.Report.Ref
+	commit := entry.Report.Commit
 	now := time.Now()
 	trail.Last, trail.Refused, trail.Updated = entry.Report, "", now
 	if refused != nil {
 		trail.Refused = refused.Error()
 	}
 	o.mu.Lock()
-	err := o.store.Settle(entry.Seq, commit, ref, trail)
+	err := o.store.Settle(entry.Seq, entry.Report, trail)
 	o.mu.Unlock()
 	if err != nil {
 		o.putOff(entry, err) // it stays as attempted, and will be found

@@ -22,10 +22,10 @@ type Store interface {
 	Save(entry *Entry) error
 	// Settle writes the trail of a commit and ref and deletes the entry that it
 	// tells of, both or neither.
-	Settle(seq uint64, commit, ref string, trail Trail) error
+	Settle(seq uint64, of Report, trail Trail) error
 	// Trail reads what is remembered of a commit and ref; the zero Trail when
 	// there is nothing. A store may forget those not touched for long.
-	Trail(commit, ref string) (Trail, error)
+	Trail(of Report) (Trail, error)
 }
 
 // Entry is one report on its way.
@@ -122,7 +122,7 @@ func (o *Outbox) Enqueue(r Report) error {
 	r = r.clean()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	last, err := o.last(r.Commit, r.Ref)
+	last, err := o.last(r)
 	if err != nil {
 		return fmt.Errorf("look for the last report on commit %s: %w", short(r.Commit), err)
 	}
@@ -140,17 +140,17 @@ func (o *Outbox) Enqueue(r Report) error {
 }
 
 // last gives the report on a commit that was enqueued last.
-func (o *Outbox) last(commit, ref string) (Report, error) {
+func (o *Outbox) last(r Report) (Report, error) {
 	entries, err := o.store.Entries()
 	if err != nil {
 		return Report{}, err
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
-		if entries[i].Report.Commit == commit {
+		if one := entries[i].Report; one.Commit == r.Commit && one.Name == r.Name {
 			return entries[i].Report, nil
 		}
 	}
-	trail, err := o.store.Trail(commit, ref)
+	trail, err := o.store.Trail(r)
 	if err != nil || trail.Refused != "" {
 		return Report{}, err // a refused one may be enqueued again
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -22,9 +22,9 @@ import (
 const maxLater = 50
 
 // AddHistory enters when a node applied each version, from the agent's own history.
-func (r *Report) AddHistory(node string, syncs []state.Sync) {
+func (r *Report) AddHistory(node string, syncs []record.Sync) {
 	for _, sync := range syncs {
-		if sync.State != state.Succeeded {
+		if sync.State != record.Succeeded {
 			continue
 		}
 		created := createdBy(sync)
@@ -43,7 +43,7 @@ func (r *Report) AddHistory(node string, syncs []state.Sync) {
 }
 
 // createdBy lists the secrets that a sync created.
-func createdBy(sync state.Sync) map[string]bool {
+func createdBy(sync record.Sync) map[string]bool {
 	var plan deploy.RecordedPlan
 	created := map[string]bool{}
 	if json.Unmarshal(sync.Plan, &plan) != nil {

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/provenance"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -43,13 +43,13 @@ func TestAppliedHistory(t *testing.T) {
 	l.by("Bob", date(2, 5), "Rotate", rotated(9, l.edit("canary-9")))
 	gone := "0123456789012345678901234567890123456789"
 	report := l.trace(l.keys)
-	report.AddHistory("node3", []state.Sync{
-		{Commit: back, State: state.Succeeded, Finished: date(2, 4).Add(time.Hour)},
-		{Commit: gone, State: state.Succeeded, Finished: date(2, 6), Plan: json.RawMessage(`{"steps": [{"action": "create", "kind": "secret", "name": "db_access.9"}]}`)},
-		{Commit: failed, State: state.Failed, Finished: date(2, 3)},
-		{Commit: later, State: state.Succeeded, Finished: date(2, 2)},
-		{Commit: later, State: state.Succeeded, Finished: date(2, 20)},
-		{Commit: first, State: state.Succeeded, Finished: date(1, 1)},
+	report.AddHistory("node3", []record.Sync{
+		{Commit: back, State: record.Succeeded, Finished: date(2, 4).Add(time.Hour)},
+		{Commit: gone, State: record.Succeeded, Finished: date(2, 6), Plan: json.RawMessage(`{"steps": [{"action": "create", "kind": "secret", "name": "db_access.9"}]}`)},
+		{Commit: failed, State: record.Failed, Finished: date(2, 3)},
+		{Commit: later, State: record.Succeeded, Finished: date(2, 2)},
+		{Commit: later, State: record.Succeeded, Finished: date(2, 20)},
+		{Commit: first, State: record.Succeeded, Finished: date(1, 1)},
 	})
 	secret := find(t, report, "db_access")
 	want := []string{"agent " + first[:8], "agent " + later[:8], "unknown", "agent " + back[:8], "agent " + gone[:8]}

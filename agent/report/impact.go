@@ -29,7 +29,7 @@ func (r *rollbackReport) downtime() string {
 		what = "; each service had a ready task when the rollout was given up"
 	}
 	begun := r.back.Started
-	if r.back.Auto && r.sync.Touched && !r.sync.Entered["apply"].IsZero() {
+	if r.back.Auto && r.sync.Wrote && !r.sync.Entered["apply"].IsZero() {
 		begun = r.sync.Entered["apply"]
 	}
 	switch {
@@ -90,7 +90,7 @@ func (r *rollbackReport) data() string {
 func (r *rollbackReport) cause() {
 	switch before := r.back.After; {
 	case r.sync.Error == "" && before != nil:
-		r.item(fmt.Sprintf("Sync #%d had failed", before.Sync), before.Stage+": "+before.Error)
+		r.item(fmt.Sprintf("Sync #%d had failed", before.Sync), string(before.Stage)+": "+before.Error)
 		r.gap()
 		r.line(fmt.Sprintf("`agent show %d` has what its services left behind.", before.Sync))
 		return
@@ -99,7 +99,7 @@ func (r *rollbackReport) cause() {
 		return
 	}
 	for _, one := range r.sync.All() {
-		r.item(r.sync.FailedAt(), one.Error)
+		r.item(string(r.sync.FailedAt()), one.Error)
 		r.item("Hint", one.Hint)
 	}
 	for _, service := range r.unready() {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 )
@@ -36,42 +36,42 @@ type Manifest struct {
 	GitBranch   string    `json:"git_branch"` // or the tag that was selected
 	Nodes       []string  `json:"nodes"`      // of the environment, in the order of config.yml
 
-	Node         string        `json:"node"`
-	Stack        string        `json:"stack"`
-	Sync         uint64        `json:"sync"`
-	Trigger      string        `json:"trigger"`
-	Actor        audit.Actor   `json:"actor"`
-	Author       string        `json:"author,omitempty"`
-	Subject      string        `json:"subject,omitempty"`
-	Outcome      state.Outcome `json:"outcome"`
-	Unchanged    bool          `json:"unchanged,omitempty"`
-	Touched      bool          `json:"touched"` // the engine was written to
-	Summary      string        `json:"summary,omitempty"`
-	FailedAt     string        `json:"failed_at,omitempty"` // the stage
-	Faults       []state.Fault `json:"faults,omitempty"`
-	Started      time.Time     `json:"started"`
-	Finished     *time.Time    `json:"finished,omitempty"`
-	Stages       []StageTime   `json:"stages"`
-	AgentVersion string        `json:"agent_version"`
+	Node         string         `json:"node"`
+	Stack        string         `json:"stack"`
+	Sync         uint64         `json:"sync"`
+	Trigger      string         `json:"trigger"`
+	Actor        audit.Actor    `json:"actor"`
+	Author       string         `json:"author,omitempty"`
+	Subject      string         `json:"subject,omitempty"`
+	Outcome      record.State   `json:"outcome"`
+	Unchanged    bool           `json:"unchanged,omitempty"`
+	Touched      bool           `json:"touched"` // the engine was written to
+	Summary      string         `json:"summary,omitempty"`
+	FailedAt     string         `json:"failed_at,omitempty"` // the stage
+	Faults       []record.Fault `json:"faults,omitempty"`
+	Started      time.Time      `json:"started"`
+	Finished     *time.Time     `json:"finished,omitempty"`
+	Stages       []StageTime    `json:"stages"`
+	AgentVersion string         `json:"agent_version"`
 
 	PlanDigest string               `json:"plan_digest,omitempty"`
 	Plan       *deploy.RecordedPlan `json:"plan,omitempty"` // what looks secret is ***
 	Services   []Service            `json:"services"`
-	Secrets    []state.Version      `json:"secrets"` // versions, by their names in Swarm
-	Configs    []state.Version      `json:"configs"`
+	Secrets    []record.Version     `json:"secrets"` // versions, by their names in Swarm
+	Configs    []record.Version     `json:"configs"`
 	Checks     []checks.Result      `json:"checks"`
-	Gates      []state.Gate         `json:"gates"`
-	Approval   *state.Approval      `json:"approval,omitempty"`
-	Migration  *state.Migration     `json:"migration,omitempty"`
-	Rollback   *state.Rollback      `json:"rollback,omitempty"`
+	Gates      []record.Gate        `json:"gates"`
+	Approval   *record.Approval     `json:"approval,omitempty"`
+	Migration  *record.Migration    `json:"migration,omitempty"`
+	Rollback   *record.Rollback     `json:"rollback,omitempty"`
 	Warnings   []string             `json:"warnings"`
 }
 
 // StageTime is when a stage began last, and how long it took.
 type StageTime struct {
-	Stage   string     `json:"stage"`
-	Entered *time.Time `json:"entered,omitempty"`
-	Seconds float64    `json:"seconds"`
+	Stage   record.Stage `json:"stage"`
+	Entered *time.Time   `json:"entered,omitempty"`
+	Seconds float64      `json:"seconds"`
 }
 
 // Service is a service of the release, and what became of it.
@@ -95,7 +95,7 @@ type Image struct {
 }
 
 // NewManifest makes the manifest of a sync of a node.
-func NewManifest(node Node, sync *state.Sync) (*Manifest, error) {
+func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 	read, err := recordOf(sync)
 	if err != nil {
 		return nil, err
@@ -106,20 +106,20 @@ func NewManifest(node Node, sync *state.Sync) (*Manifest, error) {
 	}
 	brought := sync.Deployment
 	if brought == nil {
-		brought = &state.Deployment{} // it did not come so far as to make a plan
+		brought = &record.Deployment{} // it did not come so far as to make a plan
 	}
 	m := &Manifest{
 		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
 		DeployedAt: sync.Deployed().UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
-		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: sync.Trigger, Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
-		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Touched, Summary: sync.Summary, Faults: sync.All(),
+		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: string(sync.Trigger), Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
+		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Wrote, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,
 		PlanDigest: digest, Plan: read.plan, Services: servicesOf(brought, read),
 		Secrets: orEmpty(brought.Secrets), Configs: orEmpty(brought.Configs), Checks: orEmpty(read.checks),
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}
 	if sync.Error != "" {
-		m.FailedAt = sync.FailedAt()
+		m.FailedAt = string(sync.FailedAt())
 	}
 	if !sync.Finished.IsZero() {
 		finished := sync.Finished.UTC()
@@ -136,15 +136,15 @@ func orEmpty[T any](list []T) []T {
 }
 
 // deployedBy names who is answerable for what was brought.
-func deployedBy(sync *state.Sync) string {
+func deployedBy(sync *record.Sync) string {
 	if sync.IsRollback() || sync.Author == "" {
 		return sync.Actor.String()
 	}
 	return sync.Author
 }
 
-// record is what a sync's record holds in JSON, read.
-type record struct {
+// contents is what a sync's record holds in JSON, read.
+type contents struct {
 	plan     *deploy.RecordedPlan
 	services []deploy.ServiceResult
 	checks   []checks.Result
@@ -161,8 +161,8 @@ type part struct {
 	into any
 }
 
-func recordOf(sync *state.Sync) (*record, error) {
-	read := &record{}
+func recordOf(sync *record.Sync) (*contents, error) {
+	read := &contents{}
 	parts := []part{{"plan", sync.Plan, &read.plan}, {"services", sync.Services, &read.services}, {"checks", sync.Checks, &read.checks}}
 	if back := sync.Rollback; back != nil {
 		parts = append(parts, part{"rollback's plan", back.Plan, &read.wayBack},
@@ -180,10 +180,13 @@ func recordOf(sync *state.Sync) (*record, error) {
 }
 
 // stageOrder is the order of the stages; one that is not in it comes last.
-var stageOrder = []string{"select", "fetch", "load", "decrypt", "render", "plan", "gate", "apply", "verify", "rollback"}
+var stageOrder = []record.Stage{
+	record.StageSelect, record.StageFetch, record.StageLoad, record.StageDecrypt, record.StageRender,
+	record.StagePlan, record.StageGate, record.StageApply, record.StageVerify, record.StageRollback,
+}
 
-func stageTimes(sync *state.Sync) []StageTime {
-	times := map[string]*StageTime{}
+func stageTimes(sync *record.Sync) []StageTime {
+	times := map[record.Stage]*StageTime{}
 	for stage, seconds := range sync.Seconds {
 		times[stage] = &StageTime{Stage: stage, Seconds: seconds}
 	}
@@ -198,19 +201,19 @@ func stageTimes(sync *state.Sync) []StageTime {
 	for _, one := range times {
 		list = append(list, *one)
 	}
-	place := func(stage string) int {
+	place := func(stage record.Stage) int {
 		if i := slices.Index(stageOrder, stage); i >= 0 {
 			return i
 		}
 		return len(stageOrder)
 	}
 	slices.SortFunc(list, func(a, b StageTime) int {
-		return cmp.Or(cmp.Compare(place(a.Stage), place(b.Stage)), strings.Compare(a.Stage, b.Stage))
+		return cmp.Or(cmp.Compare(place(a.Stage), place(b.Stage)), cmp.Compare(a.Stage, b.Stage))
 	})
 	return list
 }
 
-func servicesOf(brought *state.Deployment, read *record) []Service {
+func servicesOf(brought *record.Deployment, read *contents) []Service {
 	actions := map[string]deploy.Action{}
 	if read.plan != nil {
 		for _, step := range read.plan.Steps {

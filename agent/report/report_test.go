@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
 )
 
 var update = flag.Bool("update", false, "write the golden reports")
@@ -53,13 +53,13 @@ func TestReports(t *testing.T) {
 	}
 }
 
-func readSync(t *testing.T, file string) *state.Sync {
+func readSync(t *testing.T, file string) *record.Sync {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sync := &state.Sync{}
+	sync := &record.Sync{}
 	if err := json.Unmarshal(data, sync); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -14,7 +14,7 @@ import (
 
 // Rollback tells a rollback, or why there was none, as Markdown, in the sections of the
 // report that was written by hand of old.
-func Rollback(node Node, sync *state.Sync) (string, error) {
+func Rollback(node Node, sync *record.Sync) (string, error) {
 	if sync.Rollback == nil {
 		return "", fault.New(fault.Place{}, fmt.Sprintf("`agent show %d` has what it did; `agent history` marks those that went back", sync.ID),
 			"sync #%d has no rollback to report", sync.ID)
@@ -23,7 +23,7 @@ func Rollback(node Node, sync *state.Sync) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, record: read}
+	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, contents: read}
 	r.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", node.Environment, node.Name, sync.ID))
 	for _, section := range []struct {
 		title string
@@ -48,19 +48,19 @@ func Rollback(node Node, sync *state.Sync) (string, error) {
 type rollbackReport struct {
 	markdown
 	node Node
-	sync *state.Sync
-	back *state.Rollback
-	*record
+	sync *record.Sync
+	back *record.Rollback
+	*contents
 }
 
 // Outcome says in a few words what became of a rollback.
-func Outcome(back *state.Rollback) string {
+func Outcome(back *record.Rollback) string {
 	switch {
 	case back.Refused != "":
 		return "refused: nothing was touched"
 	case back.Finished.IsZero():
 		return "under way"
-	case back.Error != "" && back.Touched:
+	case back.Error != "" && back.Wrote:
 		return "not proven: " + back.Error
 	case back.Error != "":
 		return "not done: " + back.Error
@@ -69,14 +69,14 @@ func Outcome(back *state.Rollback) string {
 }
 
 // proven says that the good state is back and was seen to be well.
-func proven(back *state.Rollback) bool {
+func proven(back *record.Rollback) bool {
 	return back.Refused == "" && back.Error == "" && !back.Finished.IsZero()
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }
 
 // goodState names the state that a rollback goes to.
-func goodState(back *state.Rollback) string {
+func goodState(back *record.Rollback) string {
 	if back.To == 0 {
 		return "none is recorded"
 	}
@@ -103,7 +103,7 @@ func (r *rollbackReport) summary() {
 		r.item("Task", r.sync.Deployment.TaskID)
 	}
 	if r.sync.Error != "" {
-		r.item("Failed at", r.sync.FailedAt()+": "+r.sync.Error)
+		r.item("Failed at", string(r.sync.FailedAt())+": "+r.sync.Error)
 	}
 }
 
@@ -142,7 +142,7 @@ func (r *rollbackReport) actions() {
 	case r.back.Refused != "":
 		r.line("None. It was refused: " + r.back.Refused)
 		return
-	case !r.back.Touched:
+	case !r.back.Wrote:
 		r.line("None: nothing was written.")
 		return
 	}
@@ -162,7 +162,7 @@ func (r *rollbackReport) actions() {
 
 func (r *rollbackReport) verification() {
 	switch {
-	case !r.back.Touched && !proven(r.back):
+	case !r.back.Wrote && !proven(r.back):
 		r.line("None: nothing was put back.")
 		return
 	case len(r.restored) == 0:
@@ -235,7 +235,7 @@ func (r *rollbackReport) timeline() {
 		add(r.sync.Approval.At, "Approved by %s", strings.Join(r.sync.Approval.By, ", "))
 	}
 	if r.back.Auto {
-		if r.sync.Touched {
+		if r.sync.Wrote {
 			add(r.sync.Entered["apply"], "First write to the engine")
 			add(r.sync.Entered["verify"], "All written; services and checks followed")
 		}

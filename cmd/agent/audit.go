@@ -10,7 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -56,10 +56,10 @@ func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return head, err
 	}
-	if !state.Exists(a.settings.StateDir) {
+	if !store.Exists(a.settings.StateDir) {
 		return audit.Head{}, nil
 	}
-	store, err := state.OpenReadOnly(a.settings.StateDir)
+	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
 		return audit.Head{}, err
 	}

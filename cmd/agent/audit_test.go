@@ -14,7 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -37,7 +37,7 @@ func (l *lab) audited(commit string) {
 	if last.Kind != audit.Stack || last.Outcome != audit.Succeeded {
 		l.t.Errorf("the last entry is %+v", last)
 	}
-	for _, sync := range decode[[]state.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
+	for _, sync := range decode[[]record.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
 		if sync.Commit != commit {
 			continue
 		}
@@ -165,10 +165,10 @@ func (l *lab) size(path string) int64 {
 }
 
 // status1 gives the first sync of a commit.
-func (l *lab) status1(commit string) state.Sync {
+func (l *lab) status1(commit string) record.Sync {
 	l.t.Helper()
-	var first state.Sync
-	for _, sync := range decode[[]state.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
+	var first record.Sync
+	for _, sync := range decode[[]record.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
 		if sync.Commit == commit {
 			first = sync
 		}

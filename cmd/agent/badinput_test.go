@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -105,7 +105,7 @@ func TestBadCommits(t *testing.T) {
 	good := l.smallRepo()
 	first := l.commit("first", good)
 	l.start()
-	l.await(first, state.Succeeded)
+	l.await(first, record.Succeeded)
 	before := l.versions()
 	for _, bad := range badCommits {
 		t.Run(bad.name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestBadCommits(t *testing.T) {
 				files[name] = good[name]
 			}
 			mended := l.commit("mend "+bad.name, files)
-			l.await(mended, state.Succeeded)
+			l.await(mended, record.Succeeded)
 			l.posts(mended, "success")
 		})
 	}
@@ -164,7 +164,7 @@ func (l *lab) refusedByCommands(t *testing.T, bad badCommit, sha string) {
 
 func (l *lab) refusedInStatus(t *testing.T, bad badCommit, sha string) {
 	t.Helper()
-	l.await(sha, state.Failed)
+	l.await(sha, record.Failed)
 	code, out, _ := l.command("status")
 	told(t, "status", out, bad.want, bad.stage+": ", "hint: ")
 	if code != exitDifferent || !strings.Contains(out, "held: a new commit, or `agent retry`, tries again") {
@@ -173,7 +173,7 @@ func (l *lab) refusedInStatus(t *testing.T, bad badCommit, sha string) {
 	_, out, _ = l.command("status", "-o", "json")
 	status := decode[agent.Status](t, out)
 	faults := status.Sync.All()
-	if len(faults) != len(bad.want) || status.InSync || status.Sync.Retry || status.Applied == nil {
+	if len(faults) != len(bad.want) || status.InSync || status.Sync.Transient || status.Applied == nil {
 		t.Fatalf("status: %s", out)
 	}
 	for i, want := range bad.want {

@@ -23,7 +23,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -231,7 +231,7 @@ func TestCanary(t *testing.T) {
 		node3 + "secrets.enc":          sopstest.YAML(t, l.key, map[string]string{"db_access": canaries["db_next"], "web_auth": canaries["web_auth"]}),
 		node3 + "secrets.override.enc": sopstest.YAML(t, l.key, map[string]string{"SV_db_access": "2"}),
 	})
-	l.await(raised, state.Failed)
+	l.await(raised, record.Failed)
 	l.posts(raised, "failed")
 	seen.commands(l, "refused", "sync --wait", "diff", "diff -o json")
 	seen.everything(l, "refused")
@@ -240,12 +240,12 @@ func TestCanary(t *testing.T) {
 	}
 	engine.refusing.Store(false)
 	seen.commands(l, "retried", "sync --wait")
-	l.await(raised, state.Succeeded)
+	l.await(raised, record.Succeeded)
 
 	rewritten := l.commit("rewrite web_auth", map[string]string{
 		node3 + "secrets.enc": sopstest.YAML(t, l.key, map[string]string{"db_access": canaries["db_next"], "web_auth": changed}),
 	})
-	status := l.await(rewritten, state.Failed)
+	status := l.await(rewritten, record.Failed)
 	if !strings.Contains(status.Sync.Error+status.Sync.Hint, "SV_web_auth") {
 		t.Errorf("the error does not name the version to raise: %s (%s)", status.Sync.Error, status.Sync.Hint)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 var looseObject = regexp.MustCompile(`/objects/[0-9a-f]{2}/[0-9a-f]{38}$`)
@@ -129,7 +129,7 @@ func (w witness) rotated(l *lab, when, clone, value string, args ...string) (mer
 func (w witness) refusedSync(l *lab, when, name, content string) {
 	l.t.Helper()
 	spoiled := l.commit(when, map[string]string{name: content})
-	status := l.await(spoiled, state.Failed)
+	status := l.await(spoiled, record.Failed)
 	if !strings.Contains(status.Sync.Error, name) || status.Sync.Hint == "" {
 		l.t.Errorf("%s: the error is %q, the hint %q", when, status.Sync.Error, status.Sync.Hint)
 	}
@@ -157,19 +157,19 @@ func TestCanaryRotation(t *testing.T) {
 	engine.refusing.Store(true)
 	merge := seen.rotated(l, "generated", clone, "", "web_auth", "--environment", "sandbox", "--generate", "40")
 	generated := l.value("web_auth")
-	l.await(merge, state.Failed)
+	l.await(merge, record.Failed)
 	l.posts(merge, "failed")
 	seen.everything(l, "generated, refused")
 	engine.refusing.Store(false)
 	seen.commands(l, "generated, retried", "sync --wait")
-	l.await(merge, state.Succeeded)
+	l.await(merge, record.Succeeded)
 	if _, content := l.sees("worker", "web_auth"); content != generated {
 		t.Error("the worker does not read the generated value")
 	}
 
 	const given = "version: 8\ncanary-given-through-a-pipe-4be1d0c7a9"
 	merge = seen.rotated(l, "given", clone, given, "db_access", "--environment", "sandbox", "--value-file", "-")
-	l.await(merge, state.Succeeded)
+	l.await(merge, record.Succeeded)
 	if version, _ := l.sees("web", "db_access"); version != "8" {
 		t.Errorf("web reads version %q", version)
 	}

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/internal/postgrestest"
 	"coin.internal/coin-agent/internal/sopstest"
@@ -50,7 +50,7 @@ func (l *lab) checkedRepo(lines string) map[string]string {
 const configFile = "environments/sandbox/config.yml"
 
 // results gives the checks of a sync.
-func results(t *testing.T, sync *state.Sync) []checks.Result {
+func results(t *testing.T, sync *record.Sync) []checks.Result {
 	t.Helper()
 	if len(sync.Checks) == 0 {
 		return nil
@@ -88,9 +88,9 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 	first := l.commit("first", files)
 	l.start()
 
-	status := l.await(first, state.Failed)
+	status := l.await(first, record.Failed)
 	want := "check health (GET " + server.URL + "/health?node=node3): got status 503, want 200 (2 attempts)"
-	if status.Sync.Error != want || !strings.Contains(status.Sync.Hint, configFile+":8:") || status.Sync.Stage != "verify" || status.Sync.Retry {
+	if status.Sync.Error != want || !strings.Contains(status.Sync.Hint, configFile+":8:") || status.Sync.Stage != "verify" || status.Sync.Transient {
 		t.Errorf("got %s: %q (%s)", status.Sync.Stage, status.Sync.Error, status.Sync.Hint)
 	}
 	for _, result := range results(t, status.Sync) {
@@ -114,7 +114,7 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 
 	application.status.Store(http.StatusOK)
 	l.mustRun(exitDone, []string{"nothing to change"}, "sync", "--wait")
-	status = l.await(first, state.Succeeded)
+	status = l.await(first, record.Succeeded)
 	l.posts(first, "success")
 	if got := results(t, status.Sync); len(got) != 5 || !got[0].OK || got[0].Seconds <= 0 || got[4].Target != l.stack+"_web: /app health" {
 		t.Errorf("got %+v", got)
@@ -147,7 +147,7 @@ func TestChecksDue(t *testing.T) {
 	want := int32(0)
 	after := func(commit string, more int32, what string) {
 		t.Helper()
-		l.await(commit, state.Succeeded)
+		l.await(commit, record.Succeeded)
 		if want += more; application.asked.Load() != want {
 			t.Errorf("%s: asked %d times, want %d", what, application.asked.Load(), want)
 		}
@@ -172,7 +172,7 @@ func TestChecksDue(t *testing.T) {
 	if got := results(t, status.Sync); len(got) != 1 || got[0].Baseline <= 0 {
 		t.Errorf("nothing to compare with: %+v", got)
 	}
-	history := decode[[]state.Sync](t, l.mustRun(exitDone, nil, "history", "-o", "json"))
+	history := decode[[]record.Sync](t, l.mustRun(exitDone, nil, "history", "-o", "json"))
 	asked := 0
 	for _, sync := range history {
 		if len(results(t, &sync)) > 0 {

@@ -9,7 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // TestDelivery rolls out while GitLab is in trouble: the rollout goes on, the
@@ -38,7 +38,7 @@ func TestDelivery(t *testing.T) {
 	l.step("GitLab is down", func() {
 		l.gitlab.Inject(gitlabtest.Fault{Status: http.StatusServiceUnavailable, Times: -1})
 		commit := l.commit("while GitLab is down", tag("2"))
-		l.await(commit, state.Succeeded)
+		l.await(commit, record.Succeeded)
 		l.until("undelivered", undelivered)
 		l.mustRun(exitDone, []string{"3 statuses not delivered", "503"}, "status")
 		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 3`)
@@ -52,7 +52,7 @@ func TestDelivery(t *testing.T) {
 		l.gitlab.Inject(gitlabtest.Fault{Hang: true, Times: -1})
 		started := time.Now()
 		commit := l.commit("while GitLab hangs", tag("1"))
-		l.await(commit, state.Succeeded)
+		l.await(commit, record.Succeeded)
 		if took := time.Since(started); took > 25*time.Second {
 			l.t.Errorf("the rollout took %s", took)
 		}
@@ -66,7 +66,7 @@ func TestDelivery(t *testing.T) {
 		token := gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
 		l.gitlab.SetToken(gitlabtest.Secret, token)
 		commit := l.commit("with an expired token", tag("2"))
-		l.await(commit, state.Succeeded)
+		l.await(commit, record.Succeeded)
 		l.until("undelivered", undelivered)
 		l.mustRun(exitDone, []string{"3 statuses not delivered", "401", "Token is expired", "hint: write a valid token", l.gitlab.TokenFile}, "status")
 		const renewed = "glpat-test-double-Secret2"

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // TestDrift changes the stack behind the agent's back.
@@ -63,14 +63,14 @@ func TestDrift(t *testing.T) {
 	})
 	l.step("corrected where config.yml says so", func() {
 		config := strings.Replace(l.smallRepo()["environments/sandbox/config.yml"], "deployment:", "drift: correct\ndeployment:", 1)
-		l.await(l.commit("correct drift", map[string]string{"environments/sandbox/config.yml": config}), state.Succeeded)
+		l.await(l.commit("correct drift", map[string]string{"environments/sandbox/config.yml": config}), record.Succeeded)
 		l.swarm.Docker(l.t, "", "service", "scale", "--detach", l.stack+"_worker=3")
 		l.until("corrected", func(s agent.Status) bool { return s.Sync.Trigger == "drift" && s.InSync })
 		if replicas := l.replicas("worker"); replicas != 1 {
 			l.t.Errorf("the worker is still scaled to %d", replicas)
 		}
-		syncs := decode[[]state.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json"))
-		if !slices.ContainsFunc(syncs, func(s state.Sync) bool { return s.Trigger == "drift" && s.Summary != "" }) {
+		syncs := decode[[]record.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json"))
+		if !slices.ContainsFunc(syncs, func(s record.Sync) bool { return s.Trigger == "drift" && s.Summary != "" }) {
 			l.t.Errorf("the history tells nothing of the drift: %+v", syncs)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -182,7 +182,7 @@ func TestExample(t *testing.T) {
 	l.step("a raised secret updates its users", func() {
 		before, had := l.versions(), l.secrets()
 		renewed := l.commit("renew webhook.auth", map[string]string{node3 + "secrets.override.enc": override(l.t, key, stack, raised)})
-		l.await(renewed, state.Succeeded)
+		l.await(renewed, record.Succeeded)
 		if diff := cmp.Diff([]string{"cron_service", "partner_api", "webhook_api"}, changed(before, l.versions())); diff != "" {
 			l.t.Errorf("updated services: %s", diff)
 		}
@@ -194,7 +194,7 @@ func TestExample(t *testing.T) {
 	l.step("a service that is gone is removed", func() {
 		before := l.tasks()
 		removed := l.commit("close the test shop", map[string]string{node3 + "docker-compose-testshop.yaml": ""})
-		l.await(removed, state.Succeeded)
+		l.await(removed, record.Succeeded)
 		delete(before, "testshop")
 		delete(before, "cron_service") // stopped and started around every rollout
 		after := l.tasks()

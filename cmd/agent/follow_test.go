@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -184,7 +184,7 @@ func TestWatchingInAPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		show := (&app{stdout: &out}).statusShower("text")
-		at := func(sync state.Outcome, failed deploy.State) {
+		at := func(sync record.State, failed deploy.State) {
 			status := wellStatus(time.Now())
 			status.InSync, status.Sync.State, status.Sync.Stage = false, sync, "verify"
 			status.Rollout = &agent.Rollout{Started: time.Now().Add(-12 * time.Second), Services: []deploy.ServiceResult{{Name: "s_web", State: failed, Want: 2, Message: "why"}}}
@@ -192,10 +192,10 @@ func TestWatchingInAPipe(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		at(state.Running, deploy.Pending)
+		at(record.Running, deploy.Pending)
 		time.Sleep(time.Second)
-		at(state.Running, deploy.Pending)
-		at(state.RolledBack, deploy.Failed)
+		at(record.Running, deploy.Pending)
+		at(record.RolledBack, deploy.Failed)
 		want := "sandbox/node3 running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
 			"sandbox/node3 not in sync; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {

@@ -9,7 +9,8 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 )
 
 func (a *app) historyCommand() *cobra.Command {
@@ -34,12 +35,12 @@ func (a *app) historyCommand() *cobra.Command {
 }
 
 // history asks the daemon, or reads the state file when none runs.
-func (a *app) history(ctx context.Context, limit int) ([]state.Sync, error) {
+func (a *app) history(ctx context.Context, limit int) ([]record.Sync, error) {
 	syncs, err := agent.NewClient(a.settings.Socket).History(ctx, limit)
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return syncs, err
 	}
-	store, err := state.OpenReadOnly(a.settings.StateDir)
+	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (a *app) history(ctx context.Context, limit int) ([]state.Sync, error) {
 	return store.History(limit)
 }
 
-func (a *app) printHistory(syncs []state.Sync) {
+func (a *app) printHistory(syncs []record.Sync) {
 	p := newPrinter(a.stdout)
 	rows := make([][]string, 0, len(syncs))
 	for _, sync := range syncs {
@@ -69,24 +70,24 @@ func (a *app) printHistory(syncs []state.Sync) {
 
 // triggerText says why a sync began, and who had it done where a person of the node
 // did.
-func triggerText(sync *state.Sync) string {
+func triggerText(sync *record.Sync) string {
 	if sync.Actor.By == audit.ByUser {
-		return sync.Trigger + " by " + sync.Actor.String()
+		return string(sync.Trigger) + " by " + sync.Actor.String()
 	}
-	return sync.Trigger
+	return string(sync.Trigger)
 }
 
 // historyText says in a line what became of a sync.
-func historyText(sync *state.Sync) string {
+func historyText(sync *record.Sync) string {
 	switch {
-	case sync.Error == "" && sync.State == state.Waiting:
+	case sync.Error == "" && sync.State == record.Waiting:
 		return "waiting: " + sync.Waiting
 	case sync.Error == "":
 		return sync.Summary
-	case sync.State == state.RolledBack:
-		return sync.Summary + ", after " + sync.Stage + ": " + sync.Error
+	case sync.State == record.RolledBack:
+		return sync.Summary + ", after " + string(sync.Stage) + ": " + sync.Error
 	}
-	text := sync.Stage + ": " + sync.Error
+	text := string(sync.Stage) + ": " + sync.Error
 	if back := sync.Rollback; back != nil && back.Refused != "" {
 		text += "; not rolled back: " + back.Refused
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
@@ -49,7 +49,7 @@ func TestImagesFromARegistry(t *testing.T) {
 
 	l.file("registry.json", registry.Login(registryPassword))
 	l.start()
-	l.await(first, state.Succeeded)
+	l.await(first, record.Succeeded)
 	runs := func(digest string) {
 		t.Helper()
 		if got := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; got != image+"@"+digest {

@@ -13,7 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -63,7 +63,7 @@ func (l *lab) crashAt(at crash, push func() string) string {
 	}
 	commit := push()
 	if at.stage != "" {
-		l.until("at "+at.stage, func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == at.stage })
+		l.until("at "+at.stage, func(s agent.Status) bool { return s.Sync.Commit == commit && string(s.Sync.Stage) == at.stage })
 		dead <- process.Kill()
 	}
 	select {
@@ -84,20 +84,20 @@ func (l *lab) crashAt(at crash, push func() string) string {
 // would have come to.
 func (l *lab) carriedOn(commit string, round int) {
 	l.t.Helper()
-	l.await(commit, state.Succeeded)
+	l.await(commit, record.Succeeded)
 	if diff := cmp.Diff([]string{"pending", "running", "success"}, l.posts(commit, "success")); diff != "" {
 		l.t.Errorf("posts: %s", diff)
 	}
 	if entries := l.gitlab.Statuses(commit).Entries; len(entries) != 1 || entries[0].Status != "success" {
 		l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
 	}
-	var syncs []state.Sync
-	for _, sync := range decode[[]state.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
+	var syncs []record.Sync
+	for _, sync := range decode[[]record.Sync](l.t, l.mustRun(exitDone, nil, "history", "-o", "json")) {
 		if sync.Commit == commit {
 			syncs = append(syncs, sync)
 		}
 	}
-	if len(syncs) != 1 || syncs[0].State != state.Succeeded {
+	if len(syncs) != 1 || syncs[0].State != record.Succeeded {
 		l.t.Errorf("the history has %+v", syncs)
 	} else if len(syncs[0].Plan) == 0 || string(syncs[0].Plan) == "null" {
 		l.t.Error("the history has lost the plan")
@@ -133,7 +133,7 @@ func TestKill(t *testing.T) {
 	maps.Copy(files, l.rolloutFiles(1))
 	l.repo.Commit("nothing yet", map[string]string{"README.md": "soon"})
 	l.start()
-	l.await(l.repo.Head(), state.Failed)
+	l.await(l.repo.Head(), record.Failed)
 	for i, at := range []crash{
 		{name: "in the first rollout", write: 4},
 		{name: "before the cron service is stopped", write: 1},

@@ -25,7 +25,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/internal/waitfor"
@@ -229,7 +229,7 @@ func (l *lab) status() (agent.Status, error) {
 }
 
 // await waits until the last sync of a commit has come to an outcome.
-func (l *lab) await(commit string, want state.Outcome) agent.Status {
+func (l *lab) await(commit string, want record.State) agent.Status {
 	l.t.Helper()
 	var status agent.Status
 	waitfor.NoError(l.t, patience, func() error {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -38,7 +38,7 @@ func (l *lab) step(name string, act func()) {
 func (l *lab) running(commit string) agent.Status {
 	l.t.Helper()
 	l.start()
-	status := l.await(commit, state.Succeeded)
+	status := l.await(commit, record.Succeeded)
 	l.posts(commit, "success")
 	return status
 }

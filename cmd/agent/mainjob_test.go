@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -36,7 +36,7 @@ func TestMainJob(t *testing.T) {
 	first := l.commit("first", files)
 	l.start()
 
-	l.await(first, state.Succeeded)
+	l.await(first, record.Succeeded)
 	if diff := cmp.Diff([]string{"pending", "running", "success"}, l.posts(first, "success")); diff != "" {
 		t.Error(diff)
 	}
@@ -55,7 +55,7 @@ func TestMainJob(t *testing.T) {
 	}
 
 	second := l.commit("web to 2", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
-	l.await(second, state.Succeeded)
+	l.await(second, record.Succeeded)
 	// The cron service is stopped and started around every rollout.
 	if diff := cmp.Diff([]string{"cron_service", "web"}, changed(before, l.versions())); diff != "" {
 		t.Error(diff)
@@ -69,7 +69,7 @@ func TestMainJob(t *testing.T) {
 		node3 + "secrets.enc":          sopstest.YAML(t, l.key, map[string]string{"db_access": canaries["db_next"], "web_auth": canaries["web_auth"]}),
 		node3 + "secrets.override.enc": sopstest.YAML(t, l.key, map[string]string{"SV_db_access": "2"}),
 	})
-	l.await(third, state.Succeeded)
+	l.await(third, record.Succeeded)
 	if diff := cmp.Diff([]string{"cron_service", "migrate", "web"}, changed(before, l.versions())); diff != "" {
 		t.Error(diff)
 	}
@@ -80,7 +80,7 @@ func TestMainJob(t *testing.T) {
 	}
 
 	fourth := l.commit("remove worker", map[string]string{node3 + "docker-compose.yml": without(smallCompose, "worker")})
-	l.await(fourth, state.Succeeded)
+	l.await(fourth, record.Succeeded)
 	if _, there := l.versions()["worker"]; there {
 		t.Error("worker is still there")
 	}
@@ -89,7 +89,7 @@ func TestMainJob(t *testing.T) {
 	}
 
 	fifth := l.commit("elsewhere", map[string]string{"README.md": "nothing of node3"})
-	status := l.await(fifth, state.Succeeded)
+	status := l.await(fifth, record.Succeeded)
 	if !status.Sync.Unchanged || !status.InSync {
 		t.Errorf("unchanged %v, in sync %v: want both", status.Sync.Unchanged, status.InSync)
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/postgrestest"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/internal/waitfor"
@@ -108,7 +108,7 @@ func TestMigrationGuard(t *testing.T) {
 	t.Cleanup(hook.Close)
 	first := l.commit("first", l.migratedRepo(database, server.URL, hook.URL))
 	l.running(first)
-	status := l.await(first, state.Succeeded)
+	status := l.await(first, record.Succeeded)
 	if noted := status.Sync.Migration; noted == nil || *noted.Before != 0 || *noted.After != 41 || *noted.Expected != 41 {
 		t.Errorf("the first release recorded %+v", noted)
 	}
@@ -116,12 +116,12 @@ func TestMigrationGuard(t *testing.T) {
 
 	application.refuse("2")
 	bad := l.commit("migrates and fails", map[string]string{node3 + "node.env": l.migration("2", 42)})
-	status = l.await(bad, state.Failed)
+	status = l.await(bad, record.Failed)
 	if got := database.Exec(t, "SELECT max(id) FROM schema_migrations"); got != "42" {
 		t.Fatalf("the database is at %s", got)
 	}
 	noted, taken := status.Sync.Migration, status.Sync.Rollback
-	if noted == nil || *noted.Before != 41 || *noted.After != 42 || taken == nil || !taken.Auto || taken.Touched || taken.To != 1 {
+	if noted == nil || *noted.Before != 41 || *noted.After != 42 || taken == nil || !taken.Auto || taken.Wrote || taken.To != 1 {
 		t.Errorf("recorded %+v, %+v", noted, taken)
 	}
 	const lies = "the database went from migration 41 to 42 after 1 (sync #1) was proven: 42 (migration 42)"
@@ -151,7 +151,7 @@ func TestMigrationGuard(t *testing.T) {
 	l.mustRun(exitDone, []string{"across migrations, by --force-migrations: " + lies}, "rollback", "--dry-run", "--force-migrations")
 	l.mustRun(exitDone, []string{"rolled back to 1 (sync #1) by ", "wallets are new"}, "rollback", "--yes", "--force-migrations", "--reason", "wallets are new")
 	l.unchanged(before)
-	status = l.await(bad, state.RolledBack)
+	status = l.await(bad, record.RolledBack)
 	if noted := status.Sync.Migration; noted == nil || !noted.Forced || *noted.After != 42 {
 		t.Errorf("the forced one recorded %+v", noted)
 	}

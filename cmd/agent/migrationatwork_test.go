@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/postgrestest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -27,9 +27,9 @@ func TestMigrationAtWork(t *testing.T) {
 	l.running(l.commit("first", files))
 
 	bad := l.commit("migrates at length", map[string]string{node3 + "node.env": l.migration("2", 42) + "MIGRATE_TAKES=50\nMIGRATE_TIMEOUT=3s\n"})
-	taken := l.await(bad, state.Failed).Sync.Rollback
+	taken := l.await(bad, record.Failed).Sync.Rollback
 	want := "it cannot be known which migrations are still to come: " + l.stack + "_migrate has not ended"
-	if taken == nil || taken.Touched || taken.Refused != want {
+	if taken == nil || taken.Wrote || taken.Refused != want {
 		t.Fatalf("went back as %+v", taken)
 	}
 	if image := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; image != imageA {

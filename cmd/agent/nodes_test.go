@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
@@ -37,7 +37,7 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 	node4.start() // it sees the commit first
 	node4.holds(first, "waiting for node3")
 	node3.start()
-	f.all(first, state.Succeeded)
+	f.all(first, record.Succeeded)
 	f.inTurn(first, "node4 pending", "node3 success", "node4 running", "node4 success")
 
 	f.step("slow, and killed in the middle", func() {
@@ -48,7 +48,7 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		node3.kill()
 		node4.holds(commit, "waiting for node3")
 		node3.start()
-		f.all(commit, state.Succeeded)
+		f.all(commit, record.Succeeded)
 		f.inTurn(commit, "node3 running", "node3 success", "node4 running", "node4 success")
 		node4.runs("2")
 	})
@@ -57,7 +57,7 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		node4.swarm.Image(node4.t, "coin-test/app:late") // node3 does not have it yet
 		delete(f.compose, "node3")
 		commit := f.commit("an image that node3 lacks")
-		node3.await(commit, state.Failed)
+		node3.await(commit, record.Failed)
 		node4.holds(commit, "stopped: node3 failed with this commit")
 		node4.kill()
 		node4.start()
@@ -65,24 +65,24 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		node4.runs("2")
 		node3.swarm.Image(node3.t, "coin-test/app:late")
 		node3.mustRun(exitDone, nil, "sync", "--wait")
-		f.all(commit, state.Succeeded)
+		f.all(commit, record.Succeeded)
 		f.inTurn(commit, "node3 failed", "node3 success", "node4 running", "node4 success")
 	})
 	f.step("failed, then mended by a commit", func() {
 		f.release("nowhere")
 		broken := f.commit("an image that nobody has")
-		node3.await(broken, state.Failed)
+		node3.await(broken, record.Failed)
 		node4.holds(broken, "stopped: node3 failed with this commit")
 		f.release("1")
 		fix := f.commit("the fix")
-		f.all(fix, state.Succeeded)
+		f.all(fix, record.Succeeded)
 		f.inTurn(broken, "node3 failed", "node4 canceled")
 		f.inTurn(fix, "node3 success", "node4 running", "node4 success")
 	})
 	f.step("of one node alone", func() {
 		f.tags["node4"] = "2"
 		commit := f.commit("node4 alone")
-		f.all(commit, state.Succeeded)
+		f.all(commit, record.Succeeded)
 		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
 		node3.runs("1")
 		node4.runs("2")
@@ -91,10 +91,10 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		f.release("late")
 		f.gitlabDown()
 		commit := f.commit("unheard")
-		node3.await(commit, state.Succeeded)
+		node3.await(commit, record.Succeeded)
 		node4.holds(commit, "cannot ask GitLab about node3: ")
 		node4.gitlab.Heal()
-		f.all(commit, state.Succeeded)
+		f.all(commit, record.Succeeded)
 		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
 	})
 	f.step("nobody is there", func() {
@@ -102,17 +102,17 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		f.release("1")
 		f.deployment = "order: [node3, node4]\n  order_timeout: 3s"
 		commit := f.commit("too late")
-		failed := node4.await(commit, state.Failed)
+		failed := node4.await(commit, record.Failed)
 		node4.finds("the error", failed.Sync.Error, `^waited 3s for node3, which says nothing yet: no agent has reported this commit for it$`)
 		node4.runs("late")
 		node3.start()
-		node3.await(commit, state.Succeeded)
+		node3.await(commit, record.Succeeded)
 		node3.posts(commit, "success")
 		node4.stop()
 		next := f.commit("nothing of theirs")
 		node3.posts(next, "success")
 		node4.start() // it waits anew, though nothing of its own is in it
-		f.all(next, state.Succeeded)
+		f.all(next, record.Succeeded)
 		node4.runs("1")
 	})
 }
@@ -127,7 +127,7 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 	first := f.commit("first")
 	node2, node3, node4 := f.node("node2"), f.node("node3"), f.node("node4")
 	f.each(func(node *lab) { node.start() })
-	f.all(first, state.Succeeded)
+	f.all(first, record.Succeeded)
 	f.greensFirst(first, 2*time.Second)
 
 	f.step("a green fails", func() {
@@ -135,12 +135,12 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 		f.tags["node4"] = "nowhere"
 		node4.stop() // until the other one has rolled
 		broken := f.commit("an image that node4 lacks")
-		node3.await(broken, state.Succeeded)
+		node3.await(broken, record.Succeeded)
 		node3.runs("2")
 		f.node("node1").holds(broken, "waiting for node")
 		node4.start()
-		node4.await(broken, state.RolledBack)
-		status := node3.await(broken, state.RolledBack)
+		node4.await(broken, record.RolledBack)
+		status := node3.await(broken, record.RolledBack)
 		if taken := status.Sync.Rollback; taken.Commit != first || taken.Reason != "node4 failed with this commit" {
 			node3.t.Errorf("node3 went back as %+v", taken)
 		}
@@ -152,7 +152,7 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 	f.step("mended where it failed", func() {
 		f.tags["node4"] = "2"
 		fix := f.commit("the image that there is")
-		f.all(fix, state.Succeeded)
+		f.all(fix, record.Succeeded)
 		f.each(func(node *lab) { node.runs("2") })
 		f.greensFirst(fix, 2*time.Second)
 	})
@@ -160,12 +160,12 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 		f.release("1")
 		f.tags["node2"] = "nowhere"
 		broken := f.commit("an image that node2 lacks")
-		node3.await(broken, state.Succeeded)
+		node3.await(broken, record.Succeeded)
 		node3.posts(broken, "success")
 		node3.kill()
-		node2.await(broken, state.RolledBack)
+		node2.await(broken, record.RolledBack)
 		node3.start()
-		f.all(broken, state.RolledBack)
+		f.all(broken, record.RolledBack)
 		f.each(func(node *lab) { node.runs("2") })
 		f.inTurn(broken, "node1 success", "node2 running", "node2 failed", "node1 failed")
 		f.inTurn(broken, "node4 success", "node2 failed", "node4 failed")

@@ -8,7 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -90,7 +90,7 @@ func (f *fleet) node(name string) *lab {
 }
 
 // all waits until each node has come to the same outcome.
-func (f *fleet) all(commit string, want state.Outcome) {
+func (f *fleet) all(commit string, want record.State) {
 	f.t.Helper()
 	f.each(func(node *lab) { node.await(commit, want) })
 }
@@ -140,11 +140,11 @@ func (f *fleet) inTurn(commit string, events ...string) {
 func (l *lab) holds(commit, words string) {
 	l.t.Helper()
 	l.until("waiting: "+words, func(s agent.Status) bool {
-		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == state.Waiting && strings.Contains(s.Sync.Waiting, words)
+		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == record.Waiting && strings.Contains(s.Sync.Waiting, words)
 	})
 	l.recorder.Reset()
 	status := l.looks(2)
-	if status.Sync.Commit != commit || status.Sync.State != state.Waiting || !strings.Contains(status.Sync.Waiting, words) {
+	if status.Sync.Commit != commit || status.Sync.State != record.Waiting || !strings.Contains(status.Sync.Waiting, words) {
 		l.t.Errorf("%s is %s: %s %s", l.settings["node"], status.Sync.State, status.Sync.Waiting, status.Sync.Error)
 	}
 	if writes := l.recorder.Writes(); len(writes) > 0 {

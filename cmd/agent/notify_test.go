@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent/notify/smtptest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -96,7 +96,7 @@ notifications:
 	l.start()
 	hook.set(http.StatusBadGateway)
 	bad := l.commit("Break it", map[string]string{node3 + "docker-compose.yml": "services: {web: {image: \"app:$TAGG\"}}\n"})
-	l.await(bad, state.Failed)
+	l.await(bad, record.Failed)
 	waitfor.NoError(t, patience, func() error {
 		if _, tries := hook.seen(); tries == 0 || len(mail.Messages()) == 0 {
 			return errors.New("nobody was told yet")
@@ -110,9 +110,9 @@ notifications:
 	failure := "sandbox/node3: rollout failed at render"
 	l.told(hook, mail, failure)
 	other := l.commit("Nothing of this node's", map[string]string{"README.md": "x"})
-	l.await(other, state.Failed)
+	l.await(other, record.Failed)
 	good := l.commit("Mend it", map[string]string{node3 + "docker-compose.yml": "services: {}\n"})
-	l.await(good, state.Succeeded)
+	l.await(good, record.Succeeded)
 	l.told(hook, mail, failure, "sandbox/node3: recovered: rolled out, release 1")
 	first := mail.Messages()[0]
 	body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(first.Body)))

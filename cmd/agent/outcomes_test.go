@@ -12,7 +12,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
@@ -186,7 +186,7 @@ func (p *payments) specs() map[string]swarm.ServiceSpec {
 
 // ends commits a release with some trouble and waits for its end in bounded time. No
 // service is written but those that it changes.
-func (p *payments) ends(o outcome, automatic bool, want state.Outcome) (commit string, sync *state.Sync) {
+func (p *payments) ends(o outcome, automatic bool, want record.State) (commit string, sync *record.Sync) {
 	p.t.Helper()
 	before, began := p.versions(), time.Now()
 	commit = p.commit("Trouble", p.files(o, automatic))
@@ -194,7 +194,7 @@ func (p *payments) ends(o outcome, automatic bool, want state.Outcome) (commit s
 	if took := time.Since(began); took > bounded {
 		p.t.Errorf("it took %s", took)
 	}
-	if !strings.Contains(sync.Error, o.says) || !strings.Contains(sync.Error, o.failed) || sync.Hint == "" || sync.Retry {
+	if !strings.Contains(sync.Error, o.says) || !strings.Contains(sync.Error, o.failed) || sync.Hint == "" || sync.Transient {
 		p.t.Errorf("%q (%s)", sync.Error, sync.Hint)
 	}
 	concerned := slices.Concat(o.services, secretUsers, []string{"cron_service", "migrate"}) // stopped meanwhile; mended
@@ -213,7 +213,7 @@ func (p *payments) ends(o outcome, automatic bool, want state.Outcome) (commit s
 // hears of it.
 func (p *payments) held(o outcome) {
 	p.t.Helper()
-	commit, sync := p.ends(o, false, state.Failed)
+	commit, sync := p.ends(o, false, record.Failed)
 	if sync.Rollback != nil || !strings.Contains(sync.Hint, "agent rollback") {
 		p.t.Errorf("rollback %+v; the hint does not say how to go back: %s", sync.Rollback, sync.Hint)
 	}
@@ -226,7 +226,7 @@ func (p *payments) held(o outcome) {
 	}
 	p.run(o.failed)
 	p.told(commit, "sandbox/node3: rollout failed at ", o.says)
-	p.recorded(commit, state.Failed, o.says)
+	p.recorded(commit, record.Failed, o.says)
 	if text := p.described(commit); !strings.Contains(text, o.failed) {
 		p.t.Errorf("GitLab shows %q", text)
 	}
@@ -239,7 +239,7 @@ func (p *payments) held(o outcome) {
 // that was proven, whatever has been held since.
 func (p *payments) goneBack(o outcome) {
 	p.t.Helper()
-	commit, sync := p.ends(o, true, state.RolledBack)
+	commit, sync := p.ends(o, true, record.RolledBack)
 	taken := sync.Rollback
 	if taken == nil || !taken.Auto || taken.Commit != p.first || taken.Error != "" || taken.Refused != "" || taken.Finished.IsZero() || len(taken.Checks) < 10 {
 		p.t.Fatalf("rolled back: %+v, want to %s", taken, short(p.first))
@@ -255,6 +255,6 @@ func (p *payments) goneBack(o outcome) {
 		p.t.Errorf("GitLab shows %q", text)
 	}
 	p.told(commit, "rolled back", o.says)
-	p.recorded(commit, state.RolledBack, o.says)
+	p.recorded(commit, record.RolledBack, o.says)
 	p.reported(o, taken.To)
 }

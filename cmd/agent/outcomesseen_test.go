@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent/notify/smtptest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -85,12 +85,12 @@ func (p *payments) told(commit, title, says string) {
 func trimmed(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // recorded demands that GitLab, history and audit log agree on how a commit ended.
-func (l *lab) recorded(commit string, want state.Outcome, says string) {
+func (l *lab) recorded(commit string, want record.State, says string) {
 	l.t.Helper()
 	if diff := cmp.Diff([]string{"pending", "running", "failed"}, l.posts(commit, "failed")); diff != "" {
 		l.t.Errorf("posts: %s", diff)
 	}
-	history := decode[[]state.Sync](l.t, l.mustRun(exitDone, []string{string(want)}, "history", "-o", "json"))
+	history := decode[[]record.Sync](l.t, l.mustRun(exitDone, []string{string(want)}, "history", "-o", "json"))
 	if history[0].Commit != commit || history[0].State != want {
 		l.t.Errorf("the history begins with %s, %s", short(history[0].Commit), history[0].State)
 	}

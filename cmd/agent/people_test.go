@@ -6,7 +6,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // approvedRepo is a repository of one service that needs bob's approval.
@@ -21,10 +21,10 @@ func (l *lab) approvedRepo(tag string) map[string]string {
 }
 
 // waitsFor waits until a commit waits with these words.
-func (l *lab) waitsFor(commit, words string) *state.Sync {
+func (l *lab) waitsFor(commit, words string) *record.Sync {
 	l.t.Helper()
 	return l.until("waiting: "+words, func(s agent.Status) bool {
-		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == state.Waiting && strings.Contains(s.Sync.Waiting, words)
+		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == record.Waiting && strings.Contains(s.Sync.Waiting, words)
 	}).Sync
 }
 
@@ -44,7 +44,7 @@ func TestPeople(t *testing.T) {
 		l.mustRun(exitDifferent, []string{"waiting: approval is required: !1 has 0 of 1"}, "status")
 		l.metric(`coin_agent_waiting{environment="sandbox",gate="approval",node="node3"} 1`)
 		l.gitlab.Approve(request, "Bob")
-		if done := l.await(first, state.Succeeded).Sync; done.Approval == nil || done.Approval.MergeRequest != request {
+		if done := l.await(first, record.Succeeded).Sync; done.Approval == nil || done.Approval.MergeRequest != request {
 			l.t.Errorf("approval %+v", done.Approval)
 		}
 		if states := strings.Join(l.posts(first, "success"), " "); states != "pending running success" {
@@ -59,7 +59,7 @@ func TestPeople(t *testing.T) {
 		l.mustRun(exitError, []string{"agent: error: the rollout that waits is that of " + pushed[:10], "agent: hint: "}, "approve", first[:10], "--reason", "x")
 		l.mustRun(exitError, []string{"agent: error: the plan is " + sync.PlanDigest[:10]}, "approve", pushed[:10], "--reason", "x", "--plan", "0123456789")
 		l.mustRun(exitDone, []string{"approved: plan " + sync.PlanDigest[:10]}, "approve", pushed[:7], "--reason", "the board agreed by phone", "--plan", sync.PlanDigest[:10])
-		l.await(pushed, state.Succeeded)
+		l.await(pushed, record.Succeeded)
 		l.posts(pushed, "success")
 		if text := l.described(pushed); !strings.Contains(text, "approved on the node by ") || !strings.HasSuffix(text, ": the board agreed by phone") {
 			l.t.Errorf("described as %q", text)
@@ -90,7 +90,7 @@ func TestPeople(t *testing.T) {
 		}
 		l.mustRun(exitDifferent, []string{"waiting: paused by "}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"resumed: the pause by "}, "resume")
-		l.await(held, state.Succeeded)
+		l.await(held, record.Succeeded)
 		l.mustRun(exitError, []string{"nothing is paused", "agent: hint: "}, "resume")
 		l.mustRun(exitError, []string{"no revision is held", "agent: hint: "}, "retry")
 	})
@@ -101,7 +101,7 @@ func TestPeople(t *testing.T) {
 		l.waitsFor(frozen, "frozen until ")
 		l.mustRun(exitUsage, []string{"--reason is missing"}, "sync", "--override-freeze")
 		l.mustRun(exitDone, nil, "sync", "--wait", "--override-freeze", "--reason", "the fix of an outage")
-		l.await(frozen, state.Succeeded)
+		l.await(frozen, record.Succeeded)
 		l.posts(frozen, "success")
 		if text := l.described(frozen); !strings.Contains(text, "freeze always overridden by ") {
 			l.t.Errorf("described as %q", text)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/harbor/harbortest"
 )
@@ -64,9 +64,9 @@ func TestReleaseGates(t *testing.T) {
 	}
 	for _, test := range tests {
 		commit := l.commit(test.name, l.gatedRepo(registry, h, test.tag, test.disk))
-		status := l.await(commit, state.Failed)
-		if !strings.Contains(status.Sync.Error, test.want) || !strings.Contains(status.Sync.Hint, test.hint) || status.Sync.Retry != (test.name == "disk") {
-			t.Errorf("%s: %q, %q, again %t", test.name, status.Sync.Error, status.Sync.Hint, status.Sync.Retry)
+		status := l.await(commit, record.Failed)
+		if !strings.Contains(status.Sync.Error, test.want) || !strings.Contains(status.Sync.Hint, test.hint) || status.Sync.Transient != (test.name == "disk") {
+			t.Errorf("%s: %q, %q, again %t", test.name, status.Sync.Error, status.Sync.Hint, status.Sync.Transient)
 		}
 		l.posts(commit, "failed")
 	}
@@ -77,8 +77,8 @@ func TestReleaseGates(t *testing.T) {
 	seen.everything(l, "refused")
 
 	good := l.commit("good", l.gatedRepo(registry, h, release3, "1MB"))
-	status := l.await(good, state.Succeeded)
-	i := slices.IndexFunc(status.Sync.Gates, func(g state.Gate) bool { return g.Name == "release" })
+	status := l.await(good, record.Succeeded)
+	i := slices.IndexFunc(status.Sync.Gates, func(g record.Gate) bool { return g.Name == "release" })
 	if i < 0 {
 		t.Fatalf("gates: %+v", status.Sync.Gates)
 	}

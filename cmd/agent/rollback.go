@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -133,7 +133,7 @@ func (a *app) confirmed(stdin io.Reader) bool {
 }
 
 // wentBack prints how going back has ended.
-func (a *app) wentBack(sync *state.Sync, err error, output string) error {
+func (a *app) wentBack(sync *record.Sync, err error, output string) error {
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (a *app) wentBack(sync *state.Sync, err error, output string) error {
 			return err
 		}
 	}
-	if sync.State != state.RolledBack {
+	if sync.State != record.RolledBack {
 		return fault.New(fault.Place{}, sync.Hint, "%s", sync.Error)
 	}
 	if output == "text" {

@@ -16,7 +16,8 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -107,10 +108,10 @@ func TestRollback(t *testing.T) {
 	}
 	l.step("a bad image, with a new version of a secret", func() {
 		bad := l.commit("bad image", raised(2, "TAG_WEB=nowhere"))
-		status := l.await(bad, state.RolledBack)
+		status := l.await(bad, record.RolledBack)
 		l.unchanged(before, "worker")
 		taken := status.Sync.Rollback
-		if taken == nil || taken.To != 1 || !taken.Auto || !taken.Touched || !strings.Contains(status.Sync.Error, "No such image") || status.Pinned == nil {
+		if taken == nil || taken.To != 1 || !taken.Auto || !taken.Wrote || !strings.Contains(status.Sync.Error, "No such image") || status.Pinned == nil {
 			l.t.Errorf("recorded as %+v: %s", taken, status.Sync.Error)
 		}
 		if diff := cmp.Diff([]string{l.stack + "_migrate"}, taken.Left); diff != "" {
@@ -129,7 +130,7 @@ func TestRollback(t *testing.T) {
 		})
 		l.git.Fail(http.StatusServiceUnavailable)
 		l.start()
-		status := l.await(bad, state.RolledBack)
+		status := l.await(bad, record.RolledBack)
 		l.unchanged(before, "worker")
 		if status.Sync.ID != 3 || !strings.Contains(status.Sync.Error, "No such image") {
 			l.t.Errorf("recorded as %+v", status.Sync)
@@ -157,12 +158,12 @@ func (l *lab) sealedFiles() {
 		l.t.Fatal(err)
 	}
 	sealed("the state file", data)
-	store, err := state.OpenReadOnly(l.settings["state_dir"])
+	store, err := store.OpenReadOnly(l.settings["state_dir"])
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	good, err := store.Good(1)
+	good, err := store.Stack(record.OnlyStack).Good(1)
 	if err != nil || len(good) == 0 {
 		l.t.Fatalf("%d good states, %v", len(good), err)
 	}
@@ -193,7 +194,7 @@ func TestRollbackByHand(t *testing.T) {
 	before := l.standing()
 	maps.Copy(files, map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2\nTAG_WORKER=2")})
 	second := l.commit("second", files)
-	l.await(second, state.Succeeded)
+	l.await(second, record.Succeeded)
 	after := l.standing()
 
 	l.git.Fail(http.StatusServiceUnavailable)
@@ -225,21 +226,21 @@ func TestRollbackByHand(t *testing.T) {
 		t.Errorf("it does not stay: %s", diff)
 	}
 	elsewhere := l.commit("of another node", map[string]string{"environments/sandbox/nodes/node4/docker-compose.yml": "services: {}\n# more\n"})
-	if status := l.await(elsewhere, state.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
+	if status := l.await(elsewhere, record.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
 		t.Errorf("a commit of another node: %+v, pinned %+v", status.Sync, status.Pinned)
 	}
 	l.mustRun(exitError, []string{"pinned at 1 (sync #2) since", "`agent resume` goes back to master"}, "sync", "--wait")
 	l.mustRun(exitDone, nil, "resume")
-	l.await(elsewhere, state.Succeeded)
+	l.await(elsewhere, record.Succeeded)
 	l.unchanged(after)
 	l.mustRun(exitDone, []string{`"action": "rollback"`, "it is slow"}, "audit", "log", "-o", "json")
 
 	// It stays there also where what it left had not been rolled out yet.
 	l.mustRun(exitDone, nil, "pause", "--reason", "at night")
-	l.await(l.commit("third", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1\nTAG_WORKER=2")}), state.Waiting)
+	l.await(l.commit("third", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1\nTAG_WORKER=2")}), record.Waiting)
 	l.mustRun(exitDone, nil, "rollback", "--yes")
 	further := l.commit("of another node again", map[string]string{"environments/sandbox/nodes/node4/docker-compose.yml": "services: {}\n# and more\n"})
-	if status := l.await(further, state.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
+	if status := l.await(further, record.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
 		t.Errorf("a commit of another node, paused: %+v, pinned %+v", status.Sync, status.Pinned)
 	}
 }
@@ -262,7 +263,7 @@ func TestRollbackToADigest(t *testing.T) {
 	l.running(l.commit("first", files))
 	_, moved := registry.Push(t, "coin/core:1", "2")
 	bad := l.commit("moved", map[string]string{node3 + "node.env": l.nodeEnv("1", "MARK=bad")})
-	if status := l.await(bad, state.RolledBack); !strings.Contains(status.Sync.Rollback.Summary, "1 service updated") {
+	if status := l.await(bad, record.RolledBack); !strings.Contains(status.Sync.Rollback.Summary, "1 service updated") {
 		t.Errorf("went back by %q", status.Sync.Rollback.Summary)
 	}
 	if got := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; got != image+"@"+digest || digest == moved {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -68,7 +68,7 @@ var webhookUsers = []string{"cron_service", "partner_api", "webhook_api"}
 // rolledOut waits for a commit on both nodes and checks that only the users of
 // webhook.auth have new tasks.
 func (p pair) rolledOut(commit string, before []map[string][]string) {
-	p.each(func(node *lab) { node.await(commit, state.Succeeded) })
+	p.each(func(node *lab) { node.await(commit, record.Succeeded) })
 	for i, node := range p {
 		if diff := cmp.Diff(webhookUsers, node.restarted(before[i])); diff != "" {
 			node.t.Errorf("%s restarted:\n%s", node.settings["node"], diff)
@@ -94,7 +94,7 @@ func TestRotation(t *testing.T) {
 	nodes.each(func(node *lab) { node.swarm.Image(t, imagesOf(node.rendered())...) })
 	clone := l.clone()
 	nodes.each(func(node *lab) { node.start() })
-	nodes.each(func(node *lab) { node.await(first, state.Succeeded) })
+	nodes.each(func(node *lab) { node.await(first, record.Succeeded) })
 
 	tasks, made := nodes.now()
 	before := map[*lab]string{}
@@ -148,10 +148,10 @@ func TestRotation(t *testing.T) {
 		file := l.file("value", value)
 		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--node", "node3", "--value-file", file)
 		commit := l.merge(rotation.Commit.Branch)
-		l.await(commit, state.Succeeded)
+		l.await(commit, record.Succeeded)
 		l.reads("3", value)
 		l.gained(made[0], "webhook.auth.3")
-		nodes[1].await(commit, state.Succeeded)
+		nodes[1].await(commit, record.Succeeded)
 		nodes[1].reads("1", before[nodes[1]])
 		if names := nodes[1].restarted(tasks[1]); len(names) > 0 {
 			l.t.Errorf("node4 restarted %v", names)
@@ -165,7 +165,7 @@ func TestRotation(t *testing.T) {
 		}
 		l.commit("keep one old version", map[string]string{config: string(content) + "\nsecrets: {retention: {days: 0, versions: 1}}\n"})
 		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--node", "node3", "--generate", "32")
-		l.await(l.merge(rotation.Commit.Branch), state.Succeeded)
+		l.await(l.merge(rotation.Commit.Branch), record.Succeeded)
 		l.collected("webhook.auth.3", "webhook.auth.4")
 		why := ""
 		for line := range strings.Lines(l.mustRun(exitDone, nil, "secrets", "list")) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
@@ -47,7 +47,7 @@ func TestKillInRotation(t *testing.T) {
 				l.t.Errorf("at the kill, new secrets:\n%s", diff)
 			}
 			l.start()
-			l.await(commit, state.Succeeded)
+			l.await(commit, record.Succeeded)
 			if n := matching(l.recorder.Writes(), createsSecret); n != 1 {
 				l.t.Errorf("the secret was created %d times", n)
 			}

@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -111,7 +111,7 @@ type parts struct {
 	agent  *agent.Agent
 	source *gitsync.Repository
 	engine *deploy.Engine
-	store  *state.Store
+	store  *store.Store
 	outbox *gitlab.Outbox
 	audit  *audit.Log
 
@@ -138,7 +138,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := state.Open(a.settings.StateDir, a.settings.Owner())
+	store, err := store.Open(a.settings.StateDir, a.settings.Owner(), log)
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
@@ -158,7 +158,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	p.notices = made.Notices.Outbox
 	if client != nil {
 		made.GitLab = client
-		p.outbox = gitlab.NewOutbox(client, state.Outbox{Store: store}, log)
+		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
 		made.Reports = p.outbox
 	}
 	p.agent = agent.New(made)

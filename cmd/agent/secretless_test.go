@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -18,11 +18,11 @@ func TestSecretLeftToSwarm(t *testing.T) {
 	files := l.smallRepo()
 	first := l.commit("first", files)
 	l.start()
-	l.await(first, state.Succeeded)
+	l.await(first, record.Succeeded)
 	files[node3+"secrets.enc"] = sopstest.YAML(t, l.key, map[string]string{"db_access": canaries["db_access"]})
 	l.recorder.Reset()
 	second := l.commit("drop web_auth", files)
-	l.await(second, state.Succeeded)
+	l.await(second, record.Succeeded)
 	if writes := l.recorder.Writes(); len(writes) > 0 {
 		t.Errorf("it wrote %v", writes)
 	}

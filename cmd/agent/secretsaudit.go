@@ -12,7 +12,8 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/provenance"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -115,12 +116,12 @@ func (a *app) localNode(ctx context.Context) (owner, stack string) {
 	if err == nil {
 		return status.Environment + "/" + status.Node, status.Stack
 	}
-	store, err := state.OpenReadOnly(a.settings.StateDir)
+	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
 		return "", ""
 	}
 	defer func() { _ = store.Close() }()
-	applied, err := store.Applied()
+	applied, err := store.Stack(record.OnlyStack).Deployed()
 	if err != nil || applied == nil {
 		return "", ""
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/provenance"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -19,12 +19,12 @@ func TestSecretsAuditApplied(t *testing.T) {
 	files := l.smallRepo()
 	first := l.commit("Start", files)
 	l.start()
-	l.await(first, state.Succeeded)
+	l.await(first, record.Succeeded)
 	second := l.commit("Rotate", map[string]string{
 		node3 + "secrets.enc":          sopstest.YAML(t, l.key, map[string]string{"db_access": canaries["db_next"], "web_auth": canaries["web_auth"]}),
 		node3 + "secrets.override.enc": sopstest.YAML(t, l.key, map[string]string{"SV_db_access": "2"}),
 	})
-	l.await(second, state.Succeeded)
+	l.await(second, record.Succeeded)
 	check := func(source string, args ...string) {
 		t.Helper()
 		code, out, errs := l.command(append([]string{"secrets", "audit", "--repo", l.repo.Dir, "--secret", "db_access", "-o", "json"}, args...)...)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -43,7 +43,7 @@ func (l *lab) raiseTo(version int) {
 		}),
 		collectingNode + "secrets.override.enc": sopstest.YAML(l.t, l.key, map[string]string{"SV_db_access": fmt.Sprint(version)}),
 	})
-	l.await(raised, state.Succeeded)
+	l.await(raised, record.Succeeded)
 	l.looks(1) // the collection comes after the outcome
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -44,7 +44,7 @@ func (a *app) survey(ctx context.Context) (*agent.Survey, error) {
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return survey, err
 	}
-	store, err := state.OpenReadOnly(a.settings.StateDir)
+	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
 		return nil, err
 	}

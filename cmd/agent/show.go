@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 )
 
 func (a *app) showCommand() *cobra.Command {
@@ -39,12 +40,12 @@ func (a *app) showCommand() *cobra.Command {
 }
 
 // findSync asks the daemon, or reads the state file when none runs.
-func (a *app) findSync(ctx context.Context, which string) (*state.Sync, error) {
+func (a *app) findSync(ctx context.Context, which string) (*record.Sync, error) {
 	sync, err := agent.NewClient(a.settings.Socket).FindSync(ctx, which)
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return sync, err
 	}
-	store, err := state.OpenReadOnly(a.settings.StateDir)
+	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (a *app) node() report.Node {
 	return report.Node{Environment: a.settings.Environment, Name: a.settings.Node}
 }
 
-func (a *app) show(sync *state.Sync, output string) error {
+func (a *app) show(sync *record.Sync, output string) error {
 	switch output {
 	case "json":
 		return printJSON(a.stdout, sync)

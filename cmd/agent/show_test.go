@@ -10,7 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 )
 
 // reports has the syncs that reports are made of, and the reports.
@@ -20,7 +21,7 @@ const reports = "../../agent/report/testdata/"
 func history(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := state.Open(dir, "sandbox/node3")
+	store, err := store.Open(dir, "sandbox/node3", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +30,11 @@ func history(t *testing.T, names ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sync := &state.Sync{}
+		sync := &record.Sync{}
 		if err := json.Unmarshal(data, sync); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.SaveSync(sync); err != nil {
+		if err := store.Stack(record.OnlyStack).SaveSync(sync); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 )
 
 // printShown shows a sync on one screen: what it was, what stood in its way, what
 // it wrote, what became of it, and what to do next.
-func printShown(p printer, sync *state.Sync, m *report.Manifest) {
+func printShown(p printer, sync *record.Sync, m *report.Manifest) {
 	p.line("%s/%s  stack %s  sync #%d  %s", m.Environment, m.Node, orDash(m.Stack), sync.ID, outcomeText(p, sync))
 	p.fact("commit", "%s %s  %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
 	p.fact("release", "%s", releaseText(m))
@@ -58,14 +58,14 @@ func (p printer) fact(name, format string, args ...any) {
 // tidy makes one harmless line of a text.
 func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-func outcomeText(p printer, sync *state.Sync) string {
+func outcomeText(p printer, sync *record.Sync) string {
 	colour := yellow
 	switch sync.State {
-	case state.Succeeded:
+	case record.Succeeded:
 		colour = green
-	case state.Failed:
+	case record.Failed:
 		colour = red
-	case state.Pending, state.Waiting, state.Running, state.RolledBack, state.Superseded:
+	case record.Pending, record.Waiting, record.Running, record.RolledBack, record.Superseded:
 	}
 	text := p.paint(colour, strings.ReplaceAll(string(sync.State), "_", " "))
 	if sync.Good {
@@ -103,15 +103,15 @@ func tookText(m *report.Manifest) string {
 	return text
 }
 
-func printFaults(p printer, sync *state.Sync) {
+func printFaults(p printer, sync *record.Sync) {
 	for _, one := range sync.All() {
-		p.fact(cmp.Or(sync.FailedAt(), "error"), "%s", one.Error)
+		p.fact(cmp.Or(string(sync.FailedAt()), "error"), "%s", one.Error)
 		printHint(p, one.Hint)
 	}
 }
 
 // printGates shows the gates that had something to say, and who approved.
-func printGates(p printer, sync *state.Sync) {
+func printGates(p printer, sync *record.Sync) {
 	name := "gates"
 	for _, gate := range sync.Gates {
 		text := gateText(gate)
@@ -135,14 +135,14 @@ func printGates(p printer, sync *state.Sync) {
 }
 
 // gateText is a gate in one line; "" for one that has nothing to say.
-func gateText(gate state.Gate) string {
+func gateText(gate record.Gate) string {
 	switch {
 	case gate.Waiting == "" && gate.Passed == "":
 		return ""
 	case gate.Waiting == "":
-		return gate.Name + ": " + gate.Passed
+		return string(gate.Name) + ": " + gate.Passed
 	}
-	text := gate.Name + ": " + gate.Waiting
+	text := string(gate.Name) + ": " + gate.Waiting
 	if !gate.Since.IsZero() {
 		text += ", since " + gate.Since.Local().Format(time.DateTime)
 	}
@@ -152,14 +152,14 @@ func gateText(gate state.Gate) string {
 	return text
 }
 
-func printMigration(p printer, at *state.Migration) {
+func printMigration(p printer, at *record.Migration) {
 	if text := migrationText(at); text != "" {
 		p.fact("migration", "%s", text)
 	}
 }
 
 // migrationText says where the database stood; "" where nobody looked.
-func migrationText(at *state.Migration) string {
+func migrationText(at *record.Migration) string {
 	if at == nil {
 		return ""
 	}
@@ -191,7 +191,7 @@ func printChecks(p printer, name string, results []checks.Result) {
 	}
 }
 
-func printRollback(p printer, sync *state.Sync) {
+func printRollback(p printer, sync *record.Sync) {
 	back := sync.Rollback
 	if back == nil {
 		return
@@ -234,7 +234,7 @@ func printBrought(p printer, m *report.Manifest) {
 		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, fared})
 	}
 	p.line("")
-	if m.Rollback != nil && m.Rollback.Touched {
+	if m.Rollback != nil && m.Rollback.Wrote {
 		p.line("as the rollout had left them before the rollback:")
 	}
 	p.table([]string{"SERVICE", "IMAGE", "PLAN", "READY", "STATE"}, rows)

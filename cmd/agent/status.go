@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -56,7 +57,7 @@ func (a *app) status(ctx context.Context) (agent.Status, error) {
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return status, err
 	}
-	store, storeErr := state.OpenReadOnly(a.settings.StateDir)
+	store, storeErr := store.OpenReadOnly(a.settings.StateDir)
 	if storeErr != nil {
 		return status, err // no daemon, and nothing that one has left
 	}
@@ -124,7 +125,7 @@ func verdict(p printer, s agent.Status) string {
 		return p.paint(green, "in sync") + p.paint(yellow, ", paused")
 	case s.InSync:
 		return p.paint(green, "in sync")
-	case s.Sync != nil && s.Sync.State == state.Failed:
+	case s.Sync != nil && s.Sync.State == record.Failed:
 		return p.paint(red, "failed")
 	case s.Sync != nil && !s.Sync.State.Final():
 		return p.paint(yellow, string(s.Sync.State))
@@ -149,10 +150,10 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-func printSync(p printer, sync *state.Sync, progress string, rollout *agent.Rollout) {
+func printSync(p printer, sync *record.Sync, progress string, rollout *agent.Rollout) {
 	where := ""
 	if !sync.State.Final() {
-		where = " at " + sync.Stage
+		where = " at " + string(sync.Stage)
 	}
 	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
 	printStanding(p, sync)

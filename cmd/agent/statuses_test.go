@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // with gives the small compose file with one text in place of another.
@@ -22,7 +22,7 @@ func with(t *testing.T, old, text string) map[string]string {
 func (l *lab) fails(message string, files map[string]string, words ...string) string {
 	l.t.Helper()
 	commit := l.commit(message, files)
-	l.await(commit, state.Failed)
+	l.await(commit, record.Failed)
 	if states := strings.Join(l.posts(commit, "failed"), " "); states != "pending running failed" {
 		l.t.Errorf("GitLab has %s", states)
 	}
@@ -65,7 +65,7 @@ func TestHeld(t *testing.T) {
 	})
 	l.step("mended", func() {
 		mended := l.commit("good tag", good)
-		l.await(mended, state.Succeeded)
+		l.await(mended, record.Succeeded)
 		if states := strings.Join(l.posts(mended, "success"), " "); states != "pending running success" {
 			l.t.Errorf("GitLab has %s", states)
 		}
@@ -96,11 +96,11 @@ func TestOvertaken(t *testing.T) {
 			asked += len(l.git.Requests())
 			return asked > 5
 		})
-		if status, err := l.status(); err != nil || status.Sync.Commit != second || status.Sync.State != state.Running {
+		if status, err := l.status(); err != nil || status.Sync.Commit != second || status.Sync.State != record.Running {
 			l.t.Errorf("a commit of another node overtook it: %+v, %v", status.Sync, err)
 		}
 		third := l.commit("the fix", map[string]string{node3 + "docker-compose.yml": smallCompose, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=2")})
-		l.await(third, state.Succeeded)
+		l.await(third, record.Succeeded)
 		if states := strings.Join(l.posts(second, "canceled"), " "); states != "pending running canceled" {
 			l.t.Errorf("GitLab has %s of the stuck one", states)
 		}
@@ -115,15 +115,15 @@ func TestOvertaken(t *testing.T) {
 		l.kill()
 		fifth := l.commit("quick again", map[string]string{node3 + "docker-compose.yml": smallCompose})
 		l.start()
-		l.await(fifth, state.Succeeded)
+		l.await(fifth, record.Succeeded)
 		if states := strings.Join(l.posts(fourth, "canceled"), " "); states != "pending running canceled" {
 			l.t.Errorf("GitLab has %s", states)
 		}
 		if states := strings.Join(l.posts(fifth, "success"), " "); states != "pending running success" {
 			l.t.Errorf("GitLab has %s", states)
 		}
-		syncs := decode[[]state.Sync](l.t, l.mustRun(exitDone, []string{"superseded"}, "history", "-o", "json"))
-		if syncs[1].Commit != fourth || syncs[1].State != state.Superseded {
+		syncs := decode[[]record.Sync](l.t, l.mustRun(exitDone, []string{"superseded"}, "history", "-o", "json"))
+		if syncs[1].Commit != fourth || syncs[1].State != record.Superseded {
 			l.t.Errorf("the history has %+v", syncs[1])
 		}
 	})
@@ -132,7 +132,7 @@ func TestOvertaken(t *testing.T) {
 		waiting := l.commit("not by itself", map[string]string{
 			"environments/sandbox/config.yml": config, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1"),
 		})
-		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == waiting && s.Sync.State == state.Waiting })
+		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == waiting && s.Sync.State == record.Waiting })
 		l.recorder.Reset()
 		l.looks(2)
 		if writes := l.recorder.Writes(); len(writes) > 0 {
@@ -143,9 +143,9 @@ func TestOvertaken(t *testing.T) {
 		if states := strings.Join(l.posts(waiting, "canceled"), " "); states != "pending canceled" {
 			l.t.Errorf("GitLab has %s", states)
 		}
-		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == next && s.Sync.State == state.Waiting })
+		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == next && s.Sync.State == record.Waiting })
 		l.mustRun(exitDone, nil, "sync", "--wait")
-		l.await(next, state.Succeeded)
+		l.await(next, record.Succeeded)
 		if states := strings.Join(l.posts(next, "success"), " "); states != "pending running success" {
 			l.t.Errorf("GitLab has %s", states)
 		}

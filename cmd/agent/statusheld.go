@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/state"
 )
 
 // printHeld says what a person, or a rollback, keeps the node from.
@@ -28,16 +28,16 @@ func printHeld(p printer, s agent.Status) {
 }
 
 // printStanding says what went wrong, what is waited for, or what was done.
-func printStanding(p printer, sync *state.Sync) {
+func printStanding(p printer, sync *record.Sync) {
 	switch {
 	case sync.Error != "":
 		for _, one := range sync.All() {
-			p.line("            %s", p.paint(red, sync.Stage+": "+one.Error))
+			p.line("            %s", p.paint(red, string(sync.Stage)+": "+one.Error))
 			printHint(p, one.Hint)
 		}
-		if sync.Retry {
+		if sync.Transient {
 			p.line("            it is tried again by itself")
-		} else if sync.State == state.Failed {
+		} else if sync.State == record.Failed {
 			p.line("            held: a new commit, or `agent retry`, tries again")
 		}
 	case sync.Waiting != "":
@@ -48,7 +48,7 @@ func printStanding(p printer, sync *state.Sync) {
 }
 
 // printWaiting shows each gate that a sync waits at, for how long, and until when.
-func printWaiting(p printer, sync *state.Sync) {
+func printWaiting(p printer, sync *record.Sync) {
 	shown := false
 	for _, gate := range sync.Gates {
 		if gate.Waiting == "" {
@@ -70,11 +70,11 @@ func printWaiting(p printer, sync *state.Sync) {
 }
 
 // printWayBack says what became of going back.
-func printWayBack(p printer, sync *state.Sync) {
+func printWayBack(p printer, sync *record.Sync) {
 	back := sync.Rollback
 	switch {
 	case back == nil || sync.Unchanged:
-	case sync.State == state.RolledBack:
+	case sync.State == record.RolledBack:
 		if sync.Error != "" {
 			p.line("            %s", p.paint(yellow, tidy(sync.Summary)))
 		}

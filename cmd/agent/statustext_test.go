@@ -8,7 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -20,14 +20,14 @@ func TestStatusText(t *testing.T) {
 	tests := map[string]func(s *agent.Status, now time.Time){
 		"insync": func(*agent.Status, time.Time) {},
 		"paused": func(s *agent.Status, now time.Time) {
-			s.Pause = &state.Pause{Actor: ada, Reason: "the database is\nmoved", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}
+			s.Pause = &record.Pause{Actor: ada, Reason: "the database is\nmoved", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}
 		},
 		"group": func(s *agent.Status, _ time.Time) { s.Group = "not complete: node1 says pending" },
 		"waiting": func(s *agent.Status, now time.Time) {
 			s.InSync = false
-			s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = state.Waiting, "gate", time.Time{}, "about to apply: 1 service to update"
+			s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = record.Waiting, "gate", time.Time{}, "about to apply: 1 service to update"
 			s.Sync.Waiting = "approval of !17 by one of ada, bob; frozen until Mon 08:00 UTC: weekend"
-			s.Sync.Gates = []state.Gate{
+			s.Sync.Gates = []record.Gate{
 				{Name: "freeze", Waiting: "frozen until Mon 08:00 UTC: weekend", Since: now.Add(-3 * time.Hour), Until: now.Add(time.Hour)},
 				{Name: "approval", Waiting: "approval of !17 by one of ada, bob", Since: now.Add(-3 * time.Hour)},
 				{Name: "order", Passed: "node1 has it"},
@@ -35,22 +35,22 @@ func TestStatusText(t *testing.T) {
 		},
 		"pinned": func(s *agent.Status, now time.Time) {
 			s.InSync = false
-			s.Sync.State, s.Sync.Trigger, s.Sync.Actor, s.Sync.Summary = state.RolledBack, "rollback", ada, "rolled back to 1.4 (sync #10) by root (ada): orders fail"
-			s.Sync.Rollback = &state.Rollback{To: 10, Finished: now}
+			s.Sync.State, s.Sync.Trigger, s.Sync.Actor, s.Sync.Summary = record.RolledBack, "rollback", ada, "rolled back to 1.4 (sync #10) by root (ada): orders fail"
+			s.Sync.Rollback = &record.Rollback{To: 10, Finished: now}
 			s.Pinned = &agent.Pinned{To: 10, Commit: "28615bff1c00", Release: "1.4", Since: now.Add(-20 * time.Minute), By: ada, Reason: "orders fail"}
 		},
 		"automatic": func(s *agent.Status, now time.Time) {
 			s.InSync = false
-			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = state.RolledBack, "verify", "service s_web: task: non-zero exit (3)", "docker service logs s_web"
+			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = record.RolledBack, "verify", "service s_web: task: non-zero exit (3)", "docker service logs s_web"
 			s.Sync.Summary = "rolled back to 1.4 (sync #10)"
-			s.Sync.Rollback = &state.Rollback{To: 10, Auto: true, Finished: now}
+			s.Sync.Rollback = &record.Rollback{To: 10, Auto: true, Finished: now}
 			s.Pinned = &agent.Pinned{To: 10, Commit: "28615bff1c00", Release: "1.4", Since: now.Add(-20 * time.Minute), By: audit.Agent()}
 		},
 		"refused": func(s *agent.Status, now time.Time) {
 			s.InSync = false
-			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Touched = state.Failed, "verify", "check health (GET https://x): got status 503, want 200", true
-			s.Sync.Migration = &state.Migration{Table: "schema_migrations", Before: number(41), After: number(43)}
-			s.Sync.Rollback = &state.Rollback{To: 10, Auto: true, Finished: now, Refused: "migrations 42, 43 lie between", Hint: "decide what becomes of them"}
+			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Wrote = record.Failed, "verify", "check health (GET https://x): got status 503, want 200", true
+			s.Sync.Migration = &record.Migration{Table: "schema_migrations", Before: number(41), After: number(43)}
+			s.Sync.Rollback = &record.Rollback{To: 10, Auto: true, Finished: now, Refused: "migrations 42, 43 lie between", Hint: "decide what becomes of them"}
 		},
 		"lacking": func(s *agent.Status, _ time.Time) {
 			s.Services = []deploy.ServiceStatus{
@@ -60,7 +60,7 @@ func TestStatusText(t *testing.T) {
 		},
 		"failed": func(s *agent.Status, _ time.Time) {
 			s.InSync = false
-			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = state.Failed, "render", "docker-compose.yml:7: no", "do"
+			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = record.Failed, "render", "docker-compose.yml:7: no", "do"
 		},
 		"drifted": func(s *agent.Status, _ time.Time) {
 			s.InSync = false
@@ -93,8 +93,8 @@ func wellStatus(now time.Time) agent.Status {
 		Environment: "sandbox", Node: "node3", Stack: "s", Running: true, InSync: true, Started: now.Add(-time.Hour),
 		Desired: &gitsync.Revision{Commit: "79f141c9f3d1", Ref: "master", Author: "Ada <ada@coin.example>", Subject: "release"},
 		Applied: &agent.AppliedStatus{Commit: "79f141c9f3d1", Release: "1.5", At: now.Add(-5 * time.Minute)},
-		Sync: &state.Sync{
-			ID: 12, Commit: "79f141c9f3d1", Ref: "master", Trigger: "commit", State: state.Succeeded,
+		Sync: &record.Sync{
+			ID: 12, Commit: "79f141c9f3d1", Ref: "master", Trigger: "commit", State: record.Succeeded,
 			Started: now.Add(-6 * time.Minute), Finished: now.Add(-5 * time.Minute), Summary: "1 service updated",
 		},
 		Services: []deploy.ServiceStatus{{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 2, Desired: 2}},

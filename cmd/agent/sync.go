@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -87,7 +88,7 @@ func (a *app) syncOnce(ctx context.Context) error {
 		return err
 	}
 	p, err := a.assemble(slog.New(slog.DiscardHandler))
-	if errors.Is(err, state.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) {
 		return fault.WithHint(err, "use `agent sync` without --once")
 	}
 	if err != nil {
@@ -107,15 +108,15 @@ func (a *app) syncOnce(ctx context.Context) error {
 }
 
 // outcome prints how a sync ended.
-func (a *app) outcome(sync *state.Sync, err error) error {
+func (a *app) outcome(sync *record.Sync, err error) error {
 	if err != nil && (sync == nil || sync.Error == "") {
 		return err
 	}
-	if sync.State == state.Succeeded {
+	if sync.State == record.Succeeded {
 		newPrinter(a.stdout).line("%s %s: %s", sync.Ref, short(sync.Commit), sync.Summary)
 		return nil
 	}
-	if sync.State == state.Waiting {
+	if sync.State == record.Waiting {
 		newPrinter(a.stdout).line("%s %s: waiting: %s", sync.Ref, short(sync.Commit), printable(sync.Waiting))
 		return errDifferent
 	}

@@ -9,7 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -50,8 +50,8 @@ func TestEngineIsNoManager(t *testing.T) {
 	l.settings["engine"] = noManager(t, l)
 	sha := l.commit("first", l.tinyRepo())
 	l.start()
-	status := l.await(sha, state.Failed)
-	if !status.Sync.Retry {
+	status := l.await(sha, record.Failed)
+	if !status.Sync.Transient {
 		t.Error("it is not tried again")
 	}
 	want := []said{{"the engine at " + l.settings["engine"] + " is not part of a Swarm", "docker swarm init"}}
@@ -78,7 +78,7 @@ func TestEngineIsNoManager(t *testing.T) {
 	}
 	l.settings["engine"] = manager
 	l.start()
-	l.await(sha, state.Succeeded)
+	l.await(sha, record.Succeeded)
 	l.posts(sha, "success")
 }
 
@@ -90,7 +90,7 @@ func TestRemoteTrouble(t *testing.T) {
 	l.settings["git_token_file"] = gitlabtest.TokenFile(t, "glpat-of-git")
 	sha := l.commit("first", l.tinyRepo())
 	l.start()
-	l.await(sha, state.Succeeded)
+	l.await(sha, record.Succeeded)
 	before := l.versions()
 	for _, test := range []struct {
 		name string
@@ -111,7 +111,7 @@ func TestRemoteTrouble(t *testing.T) {
 	if code, _, errs := l.command("sync", "--wait"); code != exitDone {
 		t.Errorf("sync --wait: exit %d: %s", code, errs)
 	}
-	l.await(next, state.Succeeded)
+	l.await(next, record.Succeeded)
 	t.Run("nobody listens", func(t *testing.T) {
 		l.settings["repository"] = "http://127.0.0.1:1/repo"
 		code, _, errs := l.command("diff")
@@ -149,7 +149,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 	l.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)})
 	sha := l.commit("first", l.tinyRepo())
 	l.start()
-	l.await(sha, state.Succeeded)
+	l.await(sha, record.Succeeded)
 	var status agent.Status
 	waitfor.NoError(t, patience, func() error {
 		var err error

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -54,9 +54,9 @@ func (w *walk) moves() []move {
 	switch {
 	case w.paused:
 		moves = append(moves, move{"agent resume", 60, w.resume})
-	case w.seen.Sync.State == state.RolledBack:
+	case w.seen.Sync.State == record.RolledBack:
 		moves = append(moves, move{"agent resume", 15, w.resume})
-	case w.seen.Sync.State == state.Failed:
+	case w.seen.Sync.State == record.Failed:
 		moves = append(moves, move{"agent retry", 10, func() func() { return w.asks("retry", "--wait") }})
 	}
 	for _, trouble := range troubles {

@@ -11,7 +11,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // right is the oracle: it says what is wrong with the node, given what was committed.
@@ -28,7 +28,7 @@ func (w *walk) right() error {
 	if code != exitDone {
 		return fmt.Errorf("history: exit %d: %s", code, errs)
 	}
-	history := decode[[]state.Sync](w.t, out)
+	history := decode[[]record.Sync](w.t, out)
 	live, err := w.live()
 	if err != nil {
 		return err
@@ -48,9 +48,9 @@ func (w *walk) settled(status *agent.Status) error {
 		return fmt.Errorf("it has not seen %s yet", short(w.head))
 	case sync == nil || sync.Commit != w.head:
 		return fmt.Errorf("it has done nothing about %s yet", short(w.head))
-	case sync.Retry:
+	case sync.Transient:
 		return fmt.Errorf("it tries again: %s", sync.Error)
-	case status.Progress != "", !sync.State.Final() && sync.State != state.Waiting:
+	case status.Progress != "", !sync.State.Final() && sync.State != record.Waiting:
 		return fmt.Errorf("it is at %s: %s", sync.Stage, status.Progress)
 	case status.GitLab.Undelivered > 0:
 		return fmt.Errorf("%d statuses are not delivered: %s", status.GitLab.Undelivered, status.GitLab.LastError)
@@ -161,17 +161,17 @@ func whole(r release) proven {
 }
 
 // goodStates reads from the history what was proven, by sync, and what is now.
-func (w *walk) goodStates(history []state.Sync) (now proven) {
+func (w *walk) goodStates(history []record.Sync) (now proven) {
 	settled := false // what is now is what ran before the sync
 	for _, sync := range slices.Backward(history) {
 		switch taken := sync.Rollback; {
-		case sync.Unchanged, sync.State == state.Superseded && !sync.Touched:
+		case sync.Unchanged, sync.State == record.Superseded && !sync.Wrote:
 			continue
-		case sync.State == state.Succeeded:
+		case sync.State == record.Succeeded:
 			now = whole(w.releases[sync.Commit])
-		case sync.State == state.RolledBack && len(taken.Services) == 0:
+		case sync.State == record.RolledBack && len(taken.Services) == 0:
 			now = w.proven[taken.To]
-		case sync.State == state.RolledBack:
+		case sync.State == record.RolledBack:
 			if known, seen := w.proven[sync.ID]; seen {
 				now = known
 			} else {
@@ -188,7 +188,7 @@ func (w *walk) goodStates(history []state.Sync) (now proven) {
 
 // partly is what runs after some services went back. The others are left as they were,
 // which nobody knows unless all was well before.
-func (w *walk) partly(from proven, taken *state.Rollback, known bool) proven {
+func (w *walk) partly(from proven, taken *record.Rollback, known bool) proven {
 	now := proven{}
 	for _, name := range walkServices {
 		switch release, there := from[name]; {
@@ -204,43 +204,43 @@ func (w *walk) partly(from proven, taken *state.Rollback, known bool) proven {
 }
 
 // rightState compares what runs with what the last sync's state promises.
-func (w *walk) rightState(status *agent.Status, history []state.Sync, live map[string]liveService) error {
+func (w *walk) rightState(status *agent.Status, history []record.Sync, live map[string]liveService) error {
 	sync, head, good := status.Sync, w.releases[w.head], w.goodStates(history)
 	switch sync.State {
-	case state.Succeeded:
+	case record.Succeeded:
 		if head.trouble != sound {
 			return fmt.Errorf("a release with %s has succeeded", head.trouble)
 		}
 		return w.equals(status, live, good)
-	case state.RolledBack:
+	case record.RolledBack:
 		if taken := sync.Rollback; taken != nil && taken.Auto && head.trouble == sound && !w.excused[w.head] {
 			return fmt.Errorf("nothing is wrong with the release, and it was rolled back: %s: %s", sync.Stage, sync.Error)
 		}
 		return w.equals(status, live, good)
-	case state.Waiting:
+	case record.Waiting:
 		if sync.Waiting == "" || !w.paused {
 			return fmt.Errorf("it waits for %q", sync.Waiting)
 		}
 		return w.rightWaiting(history, live, good)
-	case state.Failed:
+	case record.Failed:
 		return w.rightFailure(sync, history, good)
-	case state.Pending, state.Running, state.Superseded:
+	case record.Pending, record.Running, record.Superseded:
 	}
 	return fmt.Errorf("the last sync is %s", sync.State)
 }
 
 // rightWaiting demands that a sync that waits has written nothing: what ran before it
 // still runs.
-func (w *walk) rightWaiting(history []state.Sync, live map[string]liveService, good proven) error {
-	i := slices.IndexFunc(history, func(s state.Sync) bool {
-		return s.State.Final() && (s.Touched || !s.Unchanged && s.State != state.Superseded)
+func (w *walk) rightWaiting(history []record.Sync, live map[string]liveService, good proven) error {
+	i := slices.IndexFunc(history, func(s record.Sync) bool {
+		return s.State.Final() && (s.Wrote || !s.Unchanged && s.State != record.Superseded)
 	})
-	if w.tampered || i < 0 || history[i].State != state.Succeeded && history[i].State != state.RolledBack {
+	if w.tampered || i < 0 || history[i].State != record.Succeeded && history[i].State != record.RolledBack {
 		return nil
 	}
 	var all []string
 	for _, name := range walkServices {
-		if release, known := good[name]; known && (name != "migrate" || history[i].State == state.Succeeded) {
+		if release, known := good[name]; known && (name != "migrate" || history[i].State == record.Succeeded) {
 			all = append(all, w.unlike(live, name, release)...)
 		}
 	}
@@ -260,7 +260,7 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 	drifted, maybe := map[string]bool{}, map[string]bool{}
 	for _, name := range walkServices {
 		release, known := want[name]
-		if !known || status.Sync.State == state.RolledBack && name == "migrate" {
+		if !known || status.Sync.State == record.RolledBack && name == "migrate" {
 			maybe[w.stack+"_"+name] = true
 			continue // a job has the spec that it was run with last
 		}
@@ -296,7 +296,7 @@ func (w *walk) equals(status *agent.Status, live map[string]liveService, want pr
 }
 
 // rightFailure says whether a failed sync may be one, and whether it says why.
-func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, good proven) error {
+func (w *walk) rightFailure(sync *record.Sync, history []record.Sync, good proven) error {
 	head := w.releases[w.head]
 	automatic := head.automatic
 	for _, release := range good {
@@ -315,7 +315,7 @@ func (w *walk) rightFailure(sync *state.Sync, history []state.Sync, good proven)
 		return errors.New("it failed and does not say why")
 	case head.trouble == sound && !w.excused[w.head]:
 		return fmt.Errorf("nothing is wrong with the release, and it failed: %s: %s", sync.Stage, sync.Error)
-	case automatic && good != nil && (last.Touched || last.Upon != 0) && !w.excused[w.head]:
+	case automatic && good != nil && (last.Wrote || last.DirtySince != 0) && !w.excused[w.head]:
 		return fmt.Errorf("it was not rolled back: %s: %s; %+v", sync.Stage, sync.Error, last.Rollback)
 	}
 	return nil
@@ -364,12 +364,12 @@ func (w *walk) rightMigrations(live map[string]liveService) error {
 	return nil
 }
 
-var toldAs = map[state.Outcome]string{
-	state.Succeeded: "success", state.Failed: "failed", state.RolledBack: "failed", state.Superseded: "canceled", state.Waiting: "pending",
+var toldAs = map[record.State]string{
+	record.Succeeded: "success", record.Failed: "failed", record.RolledBack: "failed", record.Superseded: "canceled", record.Waiting: "pending",
 }
 
 // rightStatuses demands of GitLab one entry for each commit, with the last outcome.
-func (w *walk) rightStatuses(history []state.Sync) error {
+func (w *walk) rightStatuses(history []record.Sync) error {
 	seen := map[string]bool{}
 	var all error
 	for _, sync := range history {

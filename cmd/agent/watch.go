@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // watchStatus shows the status again and again: on a terminal in one place, in a
@@ -88,12 +88,12 @@ func statusLine(s agent.Status) string {
 	if s.Sync != nil {
 		first += fmt.Sprintf("; sync #%d of %s %s", s.Sync.ID, short(s.Sync.Commit), s.Sync.State)
 		switch {
-		case s.Sync.State == state.Waiting:
+		case s.Sync.State == record.Waiting:
 			first += ": " + tidy(s.Sync.Waiting)
 		case !s.Sync.State.Final():
-			first += " at " + s.Sync.Stage
+			first += " at " + string(s.Sync.Stage)
 		case s.Sync.Error != "":
-			first += " at " + s.Sync.Stage + ": " + s.Sync.Error
+			first += " at " + string(s.Sync.Stage) + ": " + s.Sync.Error
 		}
 	}
 	return first

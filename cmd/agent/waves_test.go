@@ -8,7 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // awoken lists the cron services that came back after a rollout of a commit that did
@@ -43,7 +43,7 @@ func TestWaves(t *testing.T) {
 	before := l.versions()
 
 	second := l.commit("a migration that fails", env("2", "migrate", "0s"))
-	l.await(second, state.Failed)
+	l.await(second, record.Failed)
 	if diff := cmp.Diff([]string{"cron_service", "migrate"}, changed(before, l.versions())); diff != "" {
 		t.Error(diff)
 	}
@@ -81,7 +81,7 @@ func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string)
 	}
 	broken := l.commit("broken", map[string]string{node3 + "node.env": "TAG=$(ls)\n"})
 	l.start()
-	l.await(broken, state.Failed)
+	l.await(broken, record.Failed)
 	l.until("the cron service is back", func(agent.Status) bool { return l.replicas("cron_service") == 1 })
 	if diff := cmp.Diff([]string{"cron_service"}, l.awoken(broken)); diff != "" {
 		l.t.Error(diff)
@@ -90,7 +90,7 @@ func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string)
 		l.t.Error(diff)
 	}
 	good := l.commit("good", env("2", "none", "3s"))
-	l.await(good, state.Succeeded)
+	l.await(good, record.Succeeded)
 	if image := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; image != imageB {
 		l.t.Errorf("web runs %s", image)
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 const (
@@ -124,7 +124,7 @@ func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {
 
 // follow waits until the agent is done with a commit, however that ends, and
 // GitLab knows. It prints what the agent says of its progress meanwhile.
-func (w *world) follow(ctx context.Context, commit string) (*state.Sync, error) {
+func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error) {
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
 	client, started := agent.NewClient(w.path("agent.sock")), time.Now()
@@ -158,8 +158,8 @@ func (w *world) follow(ctx context.Context, commit string) (*state.Sync, error) 
 
 // over says whether the sync of a commit has ended for good. One that failed for a
 // reason outside the revision, such as a busy engine, is tried again by itself.
-func over(sync *state.Sync, commit string) bool {
-	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Retry
+func over(sync *record.Sync, commit string) bool {
+	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Transient
 }
 
 // doing says in one line what the agent is at.
@@ -176,7 +176,7 @@ func doing(status agent.Status, err error, commit string) string {
 	case over(status.Sync, commit):
 		return "telling GitLab"
 	case status.Progress != "":
-		return status.Sync.Stage + ": " + status.Progress
+		return string(status.Sync.Stage) + ": " + status.Progress
 	}
-	return status.Sync.Stage
+	return string(status.Sync.Stage)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/state"
+	"coin.internal/coin-agent/agent/record"
 )
 
 // The releases of the story. The images of the last one do not exist.
@@ -110,7 +110,7 @@ func (w *world) firstChapter(ctx context.Context) error {
 	if err := w.startAgent(); err != nil {
 		return err
 	}
-	commit, err := w.rollout(ctx, state.Succeeded)
+	commit, err := w.rollout(ctx, record.Succeeded)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 		return err
 	}
 	w.say.line("\nShe merges them:")
-	commit, err := w.merge(ctx, "Release admin_api "+secondRelease+", renew webhook.auth", state.Succeeded)
+	commit, err := w.merge(ctx, "Release admin_api "+secondRelease+", renew webhook.auth", record.Succeeded)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (w *world) breakChapter(ctx context.Context) error {
 	if err := w.repo.set("TAG_PDF_RENDERER", wrongRelease); err != nil {
 		return err
 	}
-	commit, err := w.merge(ctx, "Release pdf-renderer "+wrongRelease, state.Failed)
+	commit, err := w.merge(ctx, "Release pdf-renderer "+wrongRelease, record.Failed)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (w *world) fixChapter(ctx context.Context) error {
 	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
 	}
-	commit, err := w.rollout(ctx, state.Succeeded)
+	commit, err := w.rollout(ctx, record.Succeeded)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (w *world) fixChapter(ctx context.Context) error {
 }
 
 // merge commits what was changed, and waits for the agent to be done with it.
-func (w *world) merge(ctx context.Context, subject string, want state.Outcome) (string, error) {
+func (w *world) merge(ctx context.Context, subject string, want record.State) (string, error) {
 	w.say.command(fmt.Sprintf("git commit --all --message %q", subject))
 	if err := w.repo.commit(ctx, subject); err != nil {
 		return "", err
@@ -238,7 +238,7 @@ func (w *world) merge(ctx context.Context, subject string, want state.Outcome) (
 }
 
 // rollout waits for the agent to be done with the newest commit.
-func (w *world) rollout(ctx context.Context, want state.Outcome) (string, error) {
+func (w *world) rollout(ctx context.Context, want record.State) (string, error) {
 	commit, err := w.repo.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return "", err

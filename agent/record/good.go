@@ -1,0 +1,119 @@
+package record
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// KeepGood bounds how many good states are recorded, whatever config.yml says.
+const KeepGood = 50
+
+// GoodState is the specs of a revision that was applied and verified, with what a rollback
+// needs to deploy them again.
+type GoodState struct {
+	SyncID    uint64          `json:"sync_id"`
+	Commit    string          `json:"commit"`
+	Release   string          `json:"release,omitempty"`
+	At        time.Time       `json:"at"`
+	StackName string          `json:"stack"`
+	Owner     string          `json:"owner"`
+	Services  json.RawMessage `json:"services"` // the service specs by name
+	Drift     string          `json:"drift"`    // config.yml's drift: report or correct
+	Resolve   string          `json:"resolve"`  // config.yml's images.resolve
+
+	Networks  json.RawMessage `json:"networks,omitempty"` // their create options by name
+	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
+	Configs   []Object        `json:"configs,omitempty"`
+	Retention Retention       `json:"retention,omitzero"`
+	Freezes   json.RawMessage `json:"freezes,omitempty"` // config.yml's freeze
+
+	// Migration is the highest ID of the database's migrations when the state was last
+	// verified; nil when config.yml has no migration_check.
+	Migration *int64 `json:"migration,omitempty"`
+	// Files are the files in git that the state was made of, by path, without plaintext
+	// secrets: a rollback needs no git. The store's Files reads them.
+	Files map[string]File `json:"files,omitempty"`
+	// Contents are the contents of Files that are still to be saved, by their sum.
+	Contents map[string][]byte `json:"-"`
+
+	// Of is the first state with these services, when a rollback returned to it; 0 otherwise.
+	Of uint64 `json:"of,omitempty"`
+}
+
+// Retention is config.yml's `secrets.retention`: how long unused objects stay.
+type Retention struct {
+	After    time.Duration `json:"after"`    // since the last use; 0: Versions alone decides
+	Versions int           `json:"versions"` // how many old ones stay whatever their age
+}
+
+// Object is a secret or config that an applied stack refers to.
+type Object struct {
+	Name   string        `json:"name"`             // in Swarm
+	Key    string        `json:"key,omitempty"`    // in the compose file; none for an external one
+	Rotate time.Duration `json:"rotate,omitempty"` // after how long it is to be rotated; 0 for never
+}
+
+// File is a file that a good state was made of. Equal contents are stored once.
+type File struct {
+	Sum  string `json:"sum,omitempty"`  // of its content
+	Link string `json:"link,omitempty"` // the target of a symbolic link
+}
+
+// Keep adds a file to those of the state.
+func (g *GoodState) Keep(name string, content []byte) {
+	if g.Contents == nil {
+		g.Contents = map[string][]byte{}
+	}
+	sum := sha256.Sum256(content)
+	file := File{Sum: hex.EncodeToString(sum[:])}
+	g.Contents[file.Sum] = content
+	g.keep(name, file)
+}
+
+// KeepLink adds a symbolic link.
+func (g *GoodState) KeepLink(name, to string) { g.keep(name, File{Link: to}) }
+
+func (g *GoodState) keep(name string, file File) {
+	if g.Files == nil {
+		g.Files = map[string]File{}
+	}
+	g.Files[name] = file
+}
+
+// Root gives the ID of the first state with these services.
+func (g *GoodState) Root() uint64 {
+	if g.Of != 0 {
+		return g.Of
+	}
+	return g.SyncID
+}
+
+// Same reports whether two states have the same objects.
+func (g *GoodState) Same(other *GoodState) bool {
+	names := func(a, b Object) bool { return a.Name == b.Name }
+	return g.StackName == other.StackName && g.Owner == other.Owner &&
+		bytes.Equal(g.Services, other.Services) && bytes.Equal(g.Networks, other.Networks) &&
+		slices.EqualFunc(g.Secrets, other.Secrets, names) && slices.EqualFunc(g.Configs, other.Configs, names)
+}
+
+// Kept gives how many of the good states, the newest first, are to be kept: as long as the
+// retention of the newest says after another state took their place, never fewer than
+// the newest and its predecessors by count. A state that a rollback returned to counts as
+// the original one.
+func Kept(good []GoodState, now time.Time) int {
+	if len(good) == 0 {
+		return 0
+	}
+	rule, roots := good[0].Retention, map[uint64]bool{}
+	for i := range good {
+		roots[good[i].Root()] = true
+		if len(roots)-1 > rule.Versions && now.Sub(good[i-1].At) >= rule.After || i >= KeepGood {
+			return i
+		}
+	}
+	return len(good)
+}

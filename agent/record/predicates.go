@@ -1,0 +1,119 @@
+package record
+
+// The predicates on the last sync of a stack. Each question has one answer here; a nil
+// sync, of a stack without a history, is allowed.
+
+// IsRollback reports whether the sync was started as a rollback: no rollout failed in it.
+func (s *Sync) IsRollback() bool { return s.Trigger == OnRollback }
+
+// Verified reports whether the deployed specs are those of a good state: the sync was
+// rolled out and verified, or it returned to a good state.
+func (s *Sync) Verified() bool {
+	return s != nil && (s.State == Succeeded || s.State == RolledBack)
+}
+
+// Dirty gives the ID of the sync whose unverified changes are deployed: this one, or an
+// earlier one; 0 when a good state is deployed.
+func (s *Sync) Dirty() uint64 {
+	switch {
+	case s == nil || s.Verified():
+		return 0
+	case s.Wrote:
+		return s.ID
+	}
+	return s.DirtySince
+}
+
+// Pinned reports whether a rollback keeps the stack at a good state. A newer commit, or
+// a user's `agent resume`, ends that.
+func (s *Sync) Pinned() bool {
+	return s != nil && s.State == RolledBack && s.Rollback != nil && s.Rollback.Resumed.IsZero()
+}
+
+// PinnedByUser reports whether a user asked for the rollback that keeps the stack at a
+// good state.
+func (s *Sync) PinnedByUser() bool { return s.Pinned() && !s.Rollback.Auto }
+
+// Resumed reports whether a user has ended the stay at a good state: the commit is due
+// again.
+func (s *Sync) Resumed() bool {
+	return s != nil && s.State == RolledBack && s.Rollback != nil && !s.Rollback.Resumed.IsZero()
+}
+
+// RolledBackByGroup reports whether the stack rolled back because another node of its
+// group failed. It did not fail itself, and takes part in the next commit.
+func (s *Sync) RolledBackByGroup() bool {
+	return s != nil && s.State == RolledBack && s.Group != nil && s.Group.Failed != ""
+}
+
+// RollingBack reports whether a rollback is under way. It is carried on before anything
+// else.
+func (s *Sync) RollingBack() bool { return s != nil && !s.Rollback.Over() }
+
+// Held reports whether the commit failed here and is not tried again until git changes or
+// a user runs `agent retry`.
+func (s *Sync) Held() bool {
+	return s != nil && (s.State == Failed && !s.Transient || s.Pinned() && s.Rollback.Auto)
+}
+
+// CarriesOn reports whether the next attempt at the same commit continues this sync, under
+// its number.
+func (s *Sync) CarriesOn() bool {
+	return s != nil && (!s.State.Final() || s.State == Failed && s.Transient)
+}
+
+// Unfinished reports whether another sync supersedes this one when it begins: it is not
+// over, or it waits for its next attempt after it wrote.
+func (s *Sync) Unfinished() bool {
+	return s != nil && (!s.State.Final() || s.State == Failed && s.Transient && s.Wrote)
+}
+
+// Settled reports whether the commit came to an end of its own here, so that a later
+// commit that changes nothing shares the outcome. A superseded commit, a transient
+// failure, and a commit that did not pass its gates are still to be rolled out.
+func (s *Sync) Settled() bool {
+	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded && (s.State != Failed || s.Stage != StageGate)
+}
+
+// InOpenGroup reports whether the stack has rolled out, and the other nodes of its group
+// have not all succeeded yet.
+func (s *Sync) InOpenGroup() bool {
+	return s != nil && s.State == Succeeded && s.Group != nil && len(s.Group.Nodes) > 0 && !s.Group.Complete
+}
+
+// DueFor reports whether a commit needs a sync after this one. A commit that failed here
+// is held until something changes or a user asks.
+func (s *Sync) DueFor(commit string, trigger Trigger) bool {
+	switch {
+	case s == nil || s.Commit != commit || trigger == OnRequest || s.Resumed():
+		return true
+	case s.CarriesOn():
+		return true
+	}
+	return s.State == Superseded // replaced by a sync that never began
+}
+
+// NextGroup gives the group of a sync of a commit that follows this one. A group that is
+// not complete goes on with the next commit.
+func (s *Sync) NextGroup(commit string) *Group {
+	switch {
+	case s == nil || s.Group == nil || s.State == RolledBack:
+		return nil
+	case s.Commit == commit && s.State == Succeeded:
+		return s.Group
+	case s.Group.Complete:
+		return nil
+	}
+	return &Group{Nodes: s.Group.Nodes, Back: s.Group.Back, Base: s.Group.Base}
+}
+
+// SharedRollback gives the rollback whose outcome a later commit shares that changes
+// nothing here; nil when there is none.
+func (s *Sync) SharedRollback() *Rollback {
+	if s.Rollback == nil || s.State != RolledBack {
+		return nil
+	}
+	taken := *s.Rollback
+	taken.Plan, taken.ServicesOf, taken.Checks, taken.Seconds = nil, nil, nil, nil
+	return &taken
+}

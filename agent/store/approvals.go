@@ -1,0 +1,68 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+)
+
+// askedLife is how long the store remembers that a commit needed approval.
+const askedLife = 90 * 24 * time.Hour
+
+// Asked gives what is remembered of a commit that needs approval. It records plan as the
+// commit's first plan where there is none yet, or none with all digests.
+func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error) {
+	asked, known, err := s.asked(commit)
+	if err != nil || known && (!asked.Unresolved || unresolved) {
+		return asked, err
+	}
+	asked = record.Asked{PlanDigest: plan, Unresolved: unresolved, At: time.Now().UTC(), Given: asked.Given}
+	return asked, s.update(func(_ *bbolt.Tx, stack *bbolt.Bucket) error {
+		b := stack.Bucket(approvalsBucket)
+		return errors.Join(forgetAsked(b, asked.At.Add(-askedLife)), putJSON(b, []byte(commit), asked))
+	})
+}
+
+// Approve records an approval, on this node, of a plan for a commit.
+func (s *Stack) Approve(commit string, approval *record.Approval) error {
+	asked, known, err := s.asked(commit)
+	if err != nil {
+		return err
+	}
+	if !known {
+		asked = record.Asked{PlanDigest: approval.PlanDigest, At: approval.At}
+	}
+	asked.Given = approval
+	return s.update(func(_ *bbolt.Tx, stack *bbolt.Bucket) error {
+		return putJSON(stack.Bucket(approvalsBucket), []byte(commit), asked)
+	})
+}
+
+func (s *Stack) asked(commit string) (asked record.Asked, known bool, err error) {
+	err = s.view(func(b *bbolt.Bucket) error {
+		known = s.store.getJSON(b.Bucket(approvalsBucket), s.name("approval of "+commit, 0), []byte(commit), &asked)
+		return nil
+	})
+	return asked, known, err
+}
+
+// forgetAsked drops what was asked before a time.
+func forgetAsked(b *bbolt.Bucket, before time.Time) error {
+	var old [][]byte
+	err := b.ForEach(func(commit, data []byte) error {
+		var asked record.Asked
+		if json.Unmarshal(data, &asked) == nil && asked.At.Before(before) {
+			old = append(old, bytes.Clone(commit))
+		}
+		return nil
+	})
+	for _, commit := range old {
+		err = errors.Join(err, b.Delete(commit))
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/memfs"
+)
+
+// Files gives the files that a good state was made of; nil where they were not recorded.
+func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
+	if len(good.Files) == 0 {
+		return nil, nil
+	}
+	files := map[string]memfs.File{}
+	err := s.view(filesBucket, func(b *bbolt.Bucket) error {
+		for name, file := range good.Files {
+			if file.Link != "" {
+				files[name] = memfs.File{Link: file.Link}
+				continue
+			}
+			content, err := unzip(b.Get([]byte(file.Sum)))
+			if err != nil {
+				return fmt.Errorf("read recorded file %s: %w", name, err)
+			}
+			files[name] = memfs.File{Data: content}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return memfs.New(files), nil
+}
+
+// saveFiles saves contents by their sum, each once.
+func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
+	b := tx.Bucket(filesBucket)
+	for sum, content := range contents {
+		if b.Get([]byte(sum)) != nil {
+			continue
+		}
+		zipped, err := zip(content)
+		if err != nil {
+			return fmt.Errorf("record file: %w", err)
+		}
+		if err := b.Put([]byte(sum), zipped); err != nil {
+			return fmt.Errorf("record file: %w", err)
+		}
+	}
+	return nil
+}
+
+// dropFiles drops the contents that no good state of any stack has any more.
+func (s *Store) dropFiles(tx *bbolt.Tx) error {
+	used := map[string]bool{}
+	use := func(name string, data []byte) {
+		var good record.GoodState
+		if s.decode(name, data, &good) {
+			for _, file := range good.Files {
+				used[file.Sum] = true
+			}
+		}
+	}
+	stacks := tx.Bucket(stacksBucket)
+	err := stacks.ForEachBucket(func(key []byte) error {
+		stack, name := stacks.Bucket(key), s.Stack(record.StackKey(key))
+		if data := stack.Get(goodKey); data != nil {
+			use(name.name(string(goodKey), 0), data)
+		}
+		return stack.Bucket(goodBucket).ForEach(func(id, data []byte) error {
+			use(name.name("good state", numberOf(id)), data)
+			return nil
+		})
+	})
+	b := tx.Bucket(filesBucket)
+	var unused [][]byte
+	err = errors.Join(err, b.ForEach(func(sum, _ []byte) error {
+		if !used[string(sum)] {
+			unused = append(unused, bytes.Clone(sum))
+		}
+		return nil
+	}))
+	for _, sum := range unused {
+		if err := b.Delete(sum); err != nil {
+			return fmt.Errorf("drop recorded file: %w", err)
+		}
+	}
+	return err
+}
+
+func zip(content []byte) ([]byte, error) {
+	var zipped bytes.Buffer
+	writer := gzip.NewWriter(&zipped)
+	_, err := writer.Write(content)
+	if err = errors.Join(err, writer.Close()); err != nil {
+		return nil, err
+	}
+	return zipped.Bytes(), nil
+}
+
+func unzip(zipped []byte) ([]byte, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(reader)
+}

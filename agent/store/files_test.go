@@ -1,0 +1,108 @@
+package store_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
+)
+
+// keep records a good state that was made of files.
+func keep(t *testing.T, store *store.Store, on int, files map[string]string) {
+	t.Helper()
+	applied := &record.GoodState{
+		At: began.Add(time.Duration(on) * day), StackName: "s", Services: fmt.Appendf(nil, "%q", fmt.Sprint(on, files["node.env"], files["a/node.env"])), Retention: record.Retention{After: 5 * day, Versions: 1},
+	}
+	for name, content := range files {
+		applied.Keep(name, []byte(content))
+	}
+	applied.KeepLink("link", "a/config.yml")
+	if err := store.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, applied); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents is how many contents the file of a closed store has.
+func contents(t *testing.T, dir string) (n int) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	err = db.View(func(tx *bbolt.Tx) error { n = tx.Bucket([]byte("files")).Stats().KeyN; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Equal contents are stored once, and go with the last state that has them.
+func TestFilesOfGoodStates(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	keep(t, store, 0, map[string]string{"a/config.yml": "config", "a/node.env": "TAG=0", "a/same": "config"})
+	keep(t, store, 1, map[string]string{"a/config.yml": "config", "a/node.env": "TAG=1"})
+	good, err := store.Stack(record.OnlyStack).Good(10)
+	if err != nil || len(good) != 2 {
+		t.Fatalf("%d good states, %v", len(good), err)
+	}
+	for i, tag := range []string{"TAG=1", "TAG=0"} {
+		files, err := store.Files(&good[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if content, err := fs.ReadFile(files, "a/node.env"); err != nil || string(content) != tag {
+			t.Errorf("got %q, %v, want %q", content, err, tag)
+		}
+		if to, err := fs.ReadLink(files, "link"); err != nil || to != "a/config.yml" {
+			t.Errorf("the link leads to %q, %v", to, err)
+		}
+	}
+	shut(t, store)
+	if n := contents(t, dir); n != 3 {
+		t.Errorf("%d contents, want 3", n)
+	}
+	store = open(t, dir)
+	keep(t, store, 12, map[string]string{"a/node.env": "TAG=2"})
+	keep(t, store, 22, map[string]string{"a/node.env": "TAG=3"})
+	shut(t, store)
+	if n := contents(t, dir); n != 2 {
+		t.Errorf("%d contents once the first states are gone, want 2", n)
+	}
+}
+
+// Fifty states of a large node take little room: what differs is the tag.
+func TestFilesTakeLittleRoom(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	compose := strings.Repeat("  service: {image: \"registry/app:$TAG\", secrets: [a, b]}\n", 3000)
+	for on := range 50 {
+		keep(t, store, 0, map[string]string{"docker-compose.yml": compose, "node.env": fmt.Sprintf("TAG=%d", on)})
+	}
+	if good, err := store.Stack(record.OnlyStack).Good(100); err != nil || len(good) != record.KeepGood {
+		t.Errorf("%d good states, %v", len(good), err)
+	}
+	shut(t, store)
+	info, err := os.Stat(filepath.Join(dir, "state.db"))
+	if err != nil || info.Size() > 1<<20 {
+		t.Errorf("the file has %d bytes, %v", info.Size(), err)
+	}
+}
+
+// A state that an older agent has recorded has no files, and can still be read.
+func TestNoFiles(t *testing.T) {
+	store := open(t, t.TempDir())
+	defer shut(t, store)
+	if files, err := store.Files(&record.GoodState{}); files != nil || err != nil {
+		t.Errorf("got %v, %v", files, err)
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
+)
+
+// migrate brings a file of schema 1, which knew one stack, to schema 2, which has a
+// bucket for each. The records themselves stay as they are.
+func migrate(tx *bbolt.Tx, owner string) error {
+	meta := tx.Bucket(metaBucket)
+	if found := meta.Get(versionKey); found == nil || numberOf(found) >= version {
+		return nil
+	}
+	stack, err := makeStack(tx, record.OnlyStack)
+	if err != nil {
+		return err
+	}
+	for from, to := range map[string][]byte{"applied": goodKey, "asleep": scaledDownKey, "pause": pauseKey} {
+		if err := moveKey(meta, []byte(from), stack, to); err != nil {
+			return err
+		}
+	}
+	for from, to := range map[string][]byte{"syncs": syncsBucket, "good": goodBucket, "approvals": approvalsBucket} {
+		if err := moveBucket(tx, []byte(from), stack.Bucket(to)); err != nil {
+			return err
+		}
+	}
+	return nameTrails(tx.Bucket(trailsBucket), owner)
+}
+
+func moveKey(from *bbolt.Bucket, key []byte, to *bbolt.Bucket, as []byte) error {
+	data := bytes.Clone(from.Get(key))
+	if data == nil {
+		return nil
+	}
+	if err := to.Put(as, data); err != nil {
+		return err
+	}
+	return from.Delete(key)
+}
+
+// moveBucket moves all records of an old top-level bucket. The numbers of syncs go on
+// after the last one.
+func moveBucket(tx *bbolt.Tx, name []byte, to *bbolt.Bucket) error {
+	from := tx.Bucket(name)
+	if from == nil {
+		return nil
+	}
+	if err := from.ForEach(func(key, data []byte) error { return to.Put(bytes.Clone(key), bytes.Clone(data)) }); err != nil {
+		return fmt.Errorf("move %s: %w", name, err)
+	}
+	if stacks := tx.Bucket(stacksBucket); from.Sequence() > stacks.Sequence() {
+		if err := stacks.SetSequence(from.Sequence()); err != nil {
+			return fmt.Errorf("move %s: %w", name, err)
+		}
+	}
+	return tx.DeleteBucket(name)
+}
+
+// nameTrails keys the trails by the status name as well: several stacks report on one
+// commit.
+func nameTrails(trails *bbolt.Bucket, owner string) error {
+	renamed := map[string][]byte{}
+	err := trails.ForEach(func(key, data []byte) error {
+		var trail gitlab.Trail
+		name := "coin-agent/" + owner
+		if json.Unmarshal(data, &trail) == nil && trail.Last.Name != "" {
+			name = trail.Last.Name
+		}
+		renamed[string(key)+" "+name] = bytes.Clone(data)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for key, data := range renamed {
+		if err := trails.Put([]byte(key), data); err != nil {
+			return fmt.Errorf("rename trail: %w", err)
+		}
+	}
+	var old [][]byte
+	err = trails.ForEach(func(key, _ []byte) error {
+		if _, is := renamed[string(key)]; !is {
+			old = append(old, bytes.Clone(key))
+		}
+		return nil
+	})
+	for _, key := range old {
+		if err == nil {
+			err = trails.Delete(key)
+		}
+	}
+	return err
+}

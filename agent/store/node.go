@@ -1,0 +1,151 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/notify"
+)
+
+// What the state file has of the node as a whole: the head of the audit log, the book of
+// notices, fingerprints of secrets, and since when objects are unused.
+
+// FollowAudit has the head of the audit log written with each outcome from now on, and
+// writes it at once: it shows when the log is cut or replaced.
+func (s *Store) FollowAudit(head func() audit.Head) error {
+	s.audit = head
+	return s.SaveAuditHead()
+}
+
+// SaveAuditHead writes the head of the audit log after entries that belong to no sync.
+func (s *Store) SaveAuditHead() error { return s.db.Update(s.putAuditHead) }
+
+func (s *Store) putAuditHead(tx *bbolt.Tx) error {
+	if s.audit == nil {
+		return nil
+	}
+	if err := putJSON(tx.Bucket(metaBucket), auditKey, s.audit()); err != nil {
+		return fmt.Errorf("save head of the audit log: %w", err)
+	}
+	return nil
+}
+
+// AuditHead gives the last entry of the audit log that was written here; the zero Head
+// when there is none.
+func (s *Store) AuditHead() (head audit.Head, err error) {
+	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
+		s.getJSON(b, "head of the audit log", auditKey, &head)
+		return nil
+	})
+	return head, err
+}
+
+// noticesKey holds the book of notices: small, and written as a whole.
+var noticesKey = []byte("notices")
+
+var _ notify.Store = (*Store)(nil)
+
+// Notices gives the book of notices; an empty one before the first notice.
+func (s *Store) Notices() (book notify.Book, err error) {
+	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
+		s.getJSON(b, "book of notices", noticesKey, &book)
+		return nil
+	})
+	return book, err
+}
+
+// SaveNotices writes the book of notices.
+func (s *Store) SaveNotices(book *notify.Book) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), noticesKey, book) })
+}
+
+// FingerprintKey is this file's own random key for fingerprints of secrets.
+func (s *Store) FingerprintKey() []byte { return s.key }
+
+// Fingerprints gives the fingerprint of each secret's content whose engine ID is known,
+// by ID.
+func (s *Store) Fingerprints() (map[string]string, error) {
+	known := map[string]string{}
+	err := s.view(secretsBucket, func(b *bbolt.Bucket) error {
+		return b.ForEach(func(id, fingerprint []byte) error {
+			known[string(id)] = string(fingerprint)
+			return nil
+		})
+	})
+	return known, err
+}
+
+// LearnFingerprints adds fingerprints by engine ID.
+func (s *Store) LearnFingerprints(learned map[string]string) error {
+	if len(learned) == 0 {
+		return nil
+	}
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		for id, fingerprint := range learned {
+			if err := tx.Bucket(secretsBucket).Put([]byte(id), []byte(fingerprint)); err != nil {
+				return fmt.Errorf("save fingerprint: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Unused gives since when no service is known to use an object of Swarm, by its ID.
+func (s *Store) Unused() (map[string]time.Time, error) {
+	since := map[string]time.Time{}
+	err := s.view(unusedBucket, func(b *bbolt.Bucket) error {
+		return b.ForEach(func(id, data []byte) error {
+			var at time.Time
+			if err := at.UnmarshalText(data); err == nil {
+				since[string(id)] = at
+			}
+			return nil // the time of an unreadable one starts anew
+		})
+	})
+	return since, err
+}
+
+// SeeUnused notes the objects that no service uses at a time, and forgets those that are
+// used again or gone. It gives since when each is unused, and writes only where that
+// changes.
+func (s *Store) SeeUnused(ids []string, now time.Time) (map[string]time.Time, error) {
+	known, err := s.Unused()
+	if err != nil {
+		return nil, err
+	}
+	since := map[string]time.Time{}
+	for _, id := range ids {
+		since[id] = now
+		if at, ok := known[id]; ok {
+			since[id] = at
+		}
+	}
+	if maps.EqualFunc(known, since, time.Time.Equal) {
+		return since, nil
+	}
+	return since, s.db.Update(func(tx *bbolt.Tx) error { return putUnused(tx, since) })
+}
+
+func putUnused(tx *bbolt.Tx, since map[string]time.Time) error {
+	if err := tx.DeleteBucket(unusedBucket); err != nil {
+		return fmt.Errorf("forget what is unused: %w", err)
+	}
+	b, err := tx.CreateBucket(unusedBucket)
+	if err != nil {
+		return fmt.Errorf("make bucket: %w", err)
+	}
+	for id, at := range since {
+		text, err := at.MarshalText()
+		if err == nil {
+			err = b.Put([]byte(id), text)
+		}
+		if err != nil {
+			return fmt.Errorf("note since when %s is unused: %w", id, err)
+		}
+	}
+	return nil
+}

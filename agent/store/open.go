@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// FileName is the name of the state file in its folder.
+const FileName = "state.db"
+
+// version is the version of the file's schema. A file of a newer schema is refused.
+const version = 2
+
+// ErrLocked says that another process holds the state file: the daemon runs.
+var ErrLocked = errors.New("the state file is in use by a running agent")
+
+// ErrDamaged says that the state file cannot be read.
+var ErrDamaged = errors.New("the state file is damaged")
+
+// Open opens the state file in dir, which it makes (0700) when it is missing. It checks
+// the file first, and migrates one of an older schema, of which it keeps a copy. owner is
+// <environment>/<node>: the state of another node is refused. log gets the names of
+// records that are skipped because they are unreadable; nil discards them.
+func Open(dir, owner string, log *slog.Logger) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.New(fault.Place{}, "choose a state directory that the agent can write", "make state directory: %w", err)
+	}
+	if err := protect(dir); err != nil {
+		return nil, err
+	}
+	s := &Store{log: log}
+	return s, safely(dir, func() error {
+		db, err := open(dir, false)
+		if err != nil {
+			return err
+		}
+		s.db = db
+		err = errors.Join(check(dir, db), keepCopy(dir, db))
+		if err == nil {
+			err = db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, owner) })
+		}
+		if err != nil {
+			return errors.Join(err, db.Close())
+		}
+		return nil
+	})
+}
+
+// OpenReadOnly opens the state file of an agent that is not running, to read it.
+func OpenReadOnly(dir string) (*Store, error) {
+	if _, err := os.Stat(path(dir)); err != nil {
+		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
+	}
+	s := &Store{}
+	return s, safely(dir, func() error {
+		db, err := open(dir, true)
+		if err != nil {
+			return err
+		}
+		s.db = db
+		found := uint64(0)
+		err = check(dir, db)
+		if err == nil {
+			found, err = schema(db)
+		}
+		switch {
+		case err != nil:
+		case found > version:
+			err = newer(found)
+		case found < version:
+			err = fault.New(fault.Place{}, "start the agent: it migrates the file", "the state file has the schema of an older agent (version %d)", found)
+		}
+		if err != nil {
+			return errors.Join(err, db.Close())
+		}
+		return nil
+	})
+}
+
+// Exists reports whether there is a state file in dir.
+func Exists(dir string) bool {
+	_, err := os.Stat(path(dir))
+	return err == nil
+}
+
+// Unreadable lists the records that were skipped, with the reason, sorted.
+func (s *Store) Unreadable() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s.unreadable)) {
+		list = append(list, name+": "+s.unreadable[name].Error())
+	}
+	return list
+}
+
+// Probe reads every record once, so that Unreadable knows all that cannot be read.
+func (s *Store) Probe(context.Context) error {
+	_, err := s.History(keepSyncs)
+	for _, stack := range s.Stacks() {
+		_, goodErr := s.Stack(stack).Good(keepSyncs)
+		err = errors.Join(err, goodErr)
+	}
+	return err
+}
+
+func path(dir string) string { return filepath.Join(dir, FileName) }
+
+// protect lets only the agent's user enter the folder. A folder with other files may be
+// used by others too: the operator decides about it.
+func protect(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read state directory: %w", err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != audit.FileName && !strings.HasPrefix(name, FileName) {
+			return fault.New(fault.Place{}, "give the agent a state directory of its own, or: chmod 700 "+dir,
+				"users other than the agent's can enter the state directory %s (mode %04o)", dir, info.Mode().Perm())
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x
+		return fmt.Errorf("protect state directory: %w", err)
+	}
+	if err := os.Chmod(path(dir), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("protect state file: %w", err)
+	}
+	return nil
+}
+
+func open(dir string, readOnly bool) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path(dir), 0o600, &bbolt.Options{Timeout: 200 * time.Millisecond, ReadOnly: readOnly})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fault.WithHint(ErrLocked, "stop the other agent, or give this one a state directory of its own")
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.Place{}, "let the agent's user write "+dir, "open state file %s: %w", path(dir), err)
+	case err != nil:
+		return nil, damaged(dir, err)
+	}
+	return db, nil
+}
+
+// damaged says that the agent cannot go on with the file, and what to do.
+func damaged(dir string, err error) error {
+	file := path(dir)
+	return fault.WithHint(fmt.Errorf("%w: %s: %w", ErrDamaged, file, err),
+		fmt.Sprintf("mv %s %s.damaged and start the agent again: the stack stays as it is, the history starts anew", file, file))
+}
+
+// safely runs a function that reads pages of the file. A damaged page makes bbolt panic,
+// or reads beyond the mapping: both become an error.
+func safely(dir string, run func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = damaged(dir, fmt.Errorf("%v", reason))
+		}
+	}()
+	return run()
+}
+
+// check has bbolt check the pages of the file.
+func check(dir string, db *bbolt.DB) error {
+	return db.View(func(tx *bbolt.Tx) error {
+		var first error
+		for err := range tx.Check() {
+			if first == nil {
+				first = damaged(dir, err)
+			}
+		}
+		return first
+	})
+}
+
+// schema gives the version of the file's schema; 0 for a new file.
+func schema(db *bbolt.DB) (found uint64, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
+		if meta := tx.Bucket(metaBucket); meta != nil {
+			if data := meta.Get(versionKey); len(data) == 8 {
+				found = binary.BigEndian.Uint64(data)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func newer(found uint64) error {
+	return fault.New(fault.Place{}, "start the newer agent again, or restore the copy "+FileName+".v"+fmt.Sprint(version)+" that it kept",
+		"the state file has the schema of a newer agent (version %d, this agent knows %d)", found, version)
+}
+
+// keepCopy copies a file of an older schema before it is migrated.
+func keepCopy(dir string, db *bbolt.DB) error {
+	found, err := schema(db)
+	switch {
+	case err != nil || found == 0 || found == version:
+		return err
+	case found > version:
+		return newer(found)
+	}
+	name := fmt.Sprintf("%s.v%d", path(dir), found)
+	return db.View(func(tx *bbolt.Tx) error {
+		file, err := os.OpenFile(name+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("keep a copy of the state file: %w", err)
+		}
+		_, err = tx.WriteTo(file)
+		if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+			err = os.Rename(name+".part", name)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return damaged(dir, err) // shorter than its pages say
+		case err != nil:
+			return fmt.Errorf("keep a copy of the state file: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/gitlab"
+)
+
+// trailLife is how long the store remembers what GitLab was told of a commit.
+const trailLife = 90 * 24 * time.Hour
+
+// Outbox is the state file as the outbox of reports needs it.
+type Outbox struct{ store *Store }
+
+var _ gitlab.Store = Outbox{}
+
+// Outbox gives the part of the file that the outbox of reports works on.
+func (s *Store) Outbox() Outbox { return Outbox{s} }
+
+// Entries lists the reports that GitLab has not taken, the oldest first.
+func (o Outbox) Entries() ([]gitlab.Entry, error) {
+	var entries []gitlab.Entry
+	err := o.store.view(reportsBucket, func(b *bbolt.Bucket) error {
+		return b.ForEach(func(key, data []byte) error {
+			var entry gitlab.Entry
+			if o.store.decode(fmt.Sprintf("report #%d", numberOf(key)), data, &entry) {
+				entries = append(entries, entry)
+			}
+			return nil
+		})
+	})
+	return entries, err
+}
+
+// Save writes an entry; a new one gets the next number.
+func (o Outbox) Save(entry *gitlab.Entry) error {
+	return o.store.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(reportsBucket)
+		if entry.Seq == 0 {
+			seq, err := b.NextSequence()
+			if err != nil {
+				return fmt.Errorf("number report: %w", err)
+			}
+			entry.Seq = seq
+		}
+		return putJSON(b, number(entry.Seq), entry)
+	})
+}
+
+// Settle writes the trail of a report and deletes its entry.
+func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
+	return o.store.db.Update(func(tx *bbolt.Tx) error {
+		trails := tx.Bucket(trailsBucket)
+		return errors.Join(
+			forgetTrails(trails, time.Now().Add(-trailLife)),
+			putJSON(trails, trailKey(of), trail),
+			tx.Bucket(reportsBucket).Delete(number(seq)),
+		)
+	})
+}
+
+// Trail reads what is remembered of a report's commit, ref and status name.
+func (o Outbox) Trail(of gitlab.Report) (trail gitlab.Trail, err error) {
+	err = o.store.view(trailsBucket, func(b *bbolt.Bucket) error {
+		o.store.getJSON(b, "trail of "+string(trailKey(of)), trailKey(of), &trail)
+		return nil
+	})
+	return trail, err
+}
+
+func trailKey(of gitlab.Report) []byte { return []byte(of.Commit + " " + of.Ref + " " + of.Name) }
+
+// forgetTrails drops what was not touched since a time.
+func forgetTrails(b *bbolt.Bucket, since time.Time) error {
+	var old [][]byte
+	err := b.ForEach(func(key, data []byte) error {
+		var trail gitlab.Trail
+		if json.Unmarshal(data, &trail) == nil && trail.Updated.Before(since) {
+			old = append(old, append([]byte(nil), key...))
+		}
+		return nil
+	})
+	for _, key := range old {
+		err = errors.Join(err, b.Delete(key))
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/store"
+)
+
+func entry(commit string) *gitlab.Entry {
+	return &gitlab.Entry{Report: gitlab.Report{Commit: commit, Ref: "master", State: gitlab.Running}, Enqueued: time.Unix(1e9, 0).UTC()}
+}
+
+// The outbox's store keeps entries in order, never gives a number twice, and
+// settles an entry and its trail together; all of it over restarts.
+func TestOutboxStore(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	outbox := store.Outbox()
+	first, second := entry("a"), entry("b")
+	for i, e := range []*gitlab.Entry{first, second} {
+		if err := outbox.Save(e); err != nil || e.Seq != uint64(i+1) {
+			t.Fatalf("saved as %d: %v", e.Seq, err)
+		}
+	}
+	first.Attempted = true
+	if err := outbox.Save(first); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, store)
+
+	store = open(t, dir)
+	outbox = store.Outbox()
+	wantEntries(t, outbox, *first, *second)
+	trail := gitlab.Trail{PipelineID: 7, StatusID: 9, Last: second.Report, Updated: time.Now().UTC().Truncate(time.Second)}
+	if err := outbox.Settle(second.Seq, second.Report, trail); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, store)
+
+	store = open(t, dir)
+	outbox = store.Outbox()
+	wantEntries(t, outbox, *first)
+	got, err := outbox.Trail(second.Report)
+	if diff := cmp.Diff(trail, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	for _, key := range []gitlab.Report{{Commit: "b", Ref: "release"}, {Commit: "a", Ref: "master"}, {Commit: "b", Ref: "master", Name: "other"}} {
+		if got, err := outbox.Trail(key); err != nil || got != (gitlab.Trail{}) {
+			t.Errorf("%+v: %+v, %v", key, got, err)
+		}
+	}
+	third := entry("c")
+	if err := outbox.Save(third); err != nil || third.Seq != 3 {
+		t.Errorf("saved as %d: %v", third.Seq, err)
+	}
+}
+
+// What nobody touched for long is forgotten.
+func TestOldTrails(t *testing.T) {
+	outbox := open(t, t.TempDir()).Outbox()
+	old := gitlab.Trail{PipelineID: 1, Updated: time.Now().Add(-91 * 24 * time.Hour)}
+	recent := gitlab.Trail{PipelineID: 2, Updated: time.Now().Add(-89 * 24 * time.Hour)}
+	for commit, trail := range map[string]gitlab.Trail{"old": old, "recent": recent} {
+		if err := outbox.Settle(1, gitlab.Report{Commit: commit, Ref: "master"}, trail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := outbox.Settle(1, gitlab.Report{Commit: "new", Ref: "master"}, gitlab.Trail{PipelineID: 3, Updated: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for commit, want := range map[string]int64{"old": 0, "recent": 2, "new": 3} {
+		if got, err := outbox.Trail(gitlab.Report{Commit: commit, Ref: "master"}); err != nil || got.PipelineID != want {
+			t.Errorf("%s: pipeline %d, %v, want %d", commit, got.PipelineID, err, want)
+		}
+	}
+}
+
+func wantEntries(t *testing.T, outbox store.Outbox, want ...gitlab.Entry) {
+	t.Helper()
+	got, err := outbox.Entries()
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+)
+
+// A stack's bucket has its own syncs, good states and approvals, and these keys.
+var (
+	syncsBucket     = []byte("syncs")
+	goodBucket      = []byte("good")
+	approvalsBucket = []byte("approvals")
+
+	goodKey       = []byte("deployed")
+	scaledDownKey = []byte("scaled-down")
+	pauseKey      = []byte("pause")
+)
+
+// Stack is what the state file has of one stack.
+type Stack struct {
+	store *Store
+	key   record.StackKey
+}
+
+// Stack gives the records of a stack. Without records it is empty.
+func (s *Store) Stack(key record.StackKey) *Stack { return &Stack{store: s, key: key} }
+
+// Stacks lists the stacks that have records, sorted.
+func (s *Store) Stacks() (keys []record.StackKey) {
+	_ = s.view(stacksBucket, func(b *bbolt.Bucket) error {
+		return b.ForEachBucket(func(name []byte) error {
+			keys = append(keys, record.StackKey(name))
+			return nil
+		})
+	})
+	return keys
+}
+
+// makeStack gives a stack's bucket, which it makes where it is missing.
+func makeStack(tx *bbolt.Tx, key record.StackKey) (*bbolt.Bucket, error) {
+	stack, err := tx.Bucket(stacksBucket).CreateBucketIfNotExists([]byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("make bucket of stack %s: %w", key, err)
+	}
+	for _, name := range [][]byte{syncsBucket, goodBucket, approvalsBucket} {
+		if _, err := stack.CreateBucketIfNotExists(name); err != nil {
+			return nil, fmt.Errorf("make bucket of stack %s: %w", key, err)
+		}
+	}
+	return stack, nil
+}
+
+// view reads the stack's bucket; a missing one is empty.
+func (s *Stack) view(read func(*bbolt.Bucket) error) error {
+	return s.store.view(stacksBucket, func(b *bbolt.Bucket) error {
+		if stack := b.Bucket([]byte(s.key)); stack != nil {
+			return read(stack)
+		}
+		return nil
+	})
+}
+
+// update changes the stack's bucket.
+func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
+	return s.store.db.Update(func(tx *bbolt.Tx) error {
+		stack, err := makeStack(tx, s.key)
+		if err != nil {
+			return err
+		}
+		return change(tx, stack)
+	})
+}
+
+// name names a record of the stack.
+func (s *Stack) name(kind string, id uint64) string {
+	if id == 0 {
+		return fmt.Sprintf("%s of stack %s", kind, s.key)
+	}
+	return fmt.Sprintf("%s #%d of stack %s", kind, id, s.key)
+}
+
+// one reads a single record of the stack into value, and reports whether there is one.
+func (s *Stack) one(key []byte, value any) (found bool, err error) {
+	err = s.view(func(b *bbolt.Bucket) error {
+		found = s.store.getJSON(b, s.name(string(key), 0), key, value)
+		return nil
+	})
+	return found, err
+}
+
+// put writes a single record of the stack; without one it deletes it.
+func (s *Stack) put(key []byte, value any, has bool) error {
+	return s.update(func(_ *bbolt.Tx, b *bbolt.Bucket) error {
+		if !has {
+			return b.Delete(key)
+		}
+		return putJSON(b, key, value)
+	})
+}
+
+// ScaledDown gives the cron services that are still to be restored.
+func (s *Stack) ScaledDown() (down record.ScaledDown, err error) {
+	_, err = s.one(scaledDownKey, &down)
+	return down, err
+}
+
+// SaveScaledDown writes down the cron services to restore, before they are scaled down;
+// without services it says that all are restored.
+func (s *Stack) SaveScaledDown(down record.ScaledDown) error {
+	return s.put(scaledDownKey, down, len(down.Services) > 0)
+}
+
+// Pause gives the last pause, over or not; nil after a user resumed.
+func (s *Stack) Pause() (*record.Pause, error) {
+	var pause record.Pause
+	found, err := s.one(pauseKey, &pause)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &pause, nil
+}
+
+// SavePause begins a pause, or ends it with nil.
+func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pause, pause != nil) }
+
+// Deployed gives the good state that was deployed last, or nil.
+func (s *Stack) Deployed() (*record.GoodState, error) {
+	var good record.GoodState
+	found, err := s.one(goodKey, &good)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &good, nil
+}
+
+// SaveSync writes a sync; one without an ID gets the next of the node.
+func (s *Stack) SaveSync(sync *record.Sync) error { return s.SaveOutcome(sync, nil) }
+
+// SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
+// one transaction.
+func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
+	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
+		if err := errors.Join(putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
+			return err
+		}
+		good.SyncID = sync.ID
+		return errors.Join(putJSON(b, goodKey, good), s.saveGood(b.Bucket(goodBucket), good), s.pruneGood(b.Bucket(goodBucket), good.At),
+			saveFiles(tx, good.Contents), s.store.dropFiles(tx))
+	})
+}

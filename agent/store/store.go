@@ -1,0 +1,129 @@
+// Package store keeps the agent's records in one bbolt file, state.db: the syncs and good
+// states of each stack, and what the outboxes have not delivered yet. A record is written
+// in a transaction, before the step that it describes. No plaintext secret enters it.
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+var (
+	metaBucket    = []byte("meta")
+	stacksBucket  = []byte("stacks") // a bucket for each stack; see stack.go
+	reportsBucket = []byte("reports")
+	trailsBucket  = []byte("trails")
+	secretsBucket = []byte("fingerprints")
+	unusedBucket  = []byte("unused")
+	filesBucket   = []byte("files")
+
+	versionKey = []byte("version")
+	secretKey  = []byte("fingerprint-key")
+	ownerKey   = []byte("owner")
+	auditKey   = []byte("audit-head")
+)
+
+// Store is the open state file. Its methods may be called from many goroutines.
+type Store struct {
+	db    *bbolt.DB
+	key   []byte
+	audit func() audit.Head // the audit log's head, written with each outcome; nil without a log
+
+	log        *slog.Logger
+	mu         sync.Mutex
+	unreadable map[string]error // records that were skipped, by name
+}
+
+// Close closes the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// prepare makes the buckets, migrates an older file, and checks to which node the file
+// belongs.
+func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
+	for _, name := range [][]byte{metaBucket, stacksBucket, reportsBucket, trailsBucket, secretsBucket, unusedBucket, filesBucket} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("make bucket: %w", err)
+		}
+	}
+	meta := tx.Bucket(metaBucket)
+	if found := string(meta.Get(ownerKey)); found != "" && found != owner {
+		return fault.New(fault.Place{}, "give each node its own state directory", "the state file belongs to %s, not to %s", found, owner)
+	}
+	if err := migrate(tx, owner); err != nil {
+		return fmt.Errorf("migrate the state file: %w", err)
+	}
+	if meta.Get(secretKey) == nil {
+		key := make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return fmt.Errorf("make fingerprint key: %w", err)
+		}
+		if err := meta.Put(secretKey, key); err != nil {
+			return fmt.Errorf("save fingerprint key: %w", err)
+		}
+	}
+	s.key = append([]byte(nil), meta.Get(secretKey)...)
+	return errors.Join(meta.Put(versionKey, number(version)), meta.Put(ownerKey, []byte(owner)))
+}
+
+// view reads a top-level bucket; a missing one is empty.
+func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(bucket); b != nil {
+			return read(b)
+		}
+		return nil
+	})
+}
+
+// getJSON reads one record; a missing or unreadable one leaves value as it is and gives
+// false.
+func (s *Store) getJSON(b *bbolt.Bucket, name string, key []byte, value any) bool {
+	data := b.Get(key)
+	return data != nil && s.decode(name, data, value)
+}
+
+// decode reads a record. An unreadable one is skipped: it is noted, and must not block
+// the records after it.
+func (s *Store) decode(name string, data []byte, value any) bool {
+	err := json.Unmarshal(data, value)
+	if err == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unreadable == nil {
+		s.unreadable = map[string]error{}
+	}
+	if s.unreadable[name] == nil && s.log != nil {
+		s.log.Error("skipped an unreadable record of the state file", "record", name, "error", err.Error())
+	}
+	s.unreadable[name] = err
+	return false
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func numberOf(key []byte) uint64 {
+	if len(key) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
+}
+
+func putJSON(b *bbolt.Bucket, key []byte, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("marshal record: %w", err)
+	}
+	return b.Put(key, data)
+}

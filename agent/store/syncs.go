@@ -1,0 +1,157 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+)
+
+// keepSyncs is how many syncs the history of a stack holds; the oldest go first.
+const keepSyncs = 1000
+
+// putSync writes a sync. The syncs of all stacks of a node share one sequence of numbers.
+func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
+	if sync.ID == 0 {
+		id, err := tx.Bucket(stacksBucket).NextSequence()
+		if err != nil {
+			return fmt.Errorf("number sync: %w", err)
+		}
+		sync.ID = id
+		if oldest, _ := b.Cursor().First(); oldest != nil && b.Sequence() >= keepSyncs {
+			if err := b.Delete(oldest); err != nil {
+				return fmt.Errorf("drop old sync: %w", err)
+			}
+		} else if _, err := b.NextSequence(); err != nil { // counts the syncs of the stack
+			return fmt.Errorf("count sync: %w", err)
+		}
+	}
+	return putJSON(b, number(sync.ID), sync)
+}
+
+// Syncs lists up to limit syncs of the stack, the newest first.
+func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
+	syncs := []record.Sync{}
+	err := s.view(func(stack *bbolt.Bucket) error {
+		cursor := stack.Bucket(syncsBucket).Cursor()
+		for key, data := cursor.Last(); key != nil && len(syncs) < limit; key, data = cursor.Prev() {
+			var sync record.Sync
+			if s.store.decode(s.name("sync", numberOf(key)), data, &sync) {
+				syncs = append(syncs, sync)
+			}
+		}
+		return nil
+	})
+	return syncs, err
+}
+
+// LastSync gives the newest sync of the stack, or nil when there is none.
+func (s *Stack) LastSync() (*record.Sync, error) {
+	syncs, err := s.Syncs(1)
+	if err != nil || len(syncs) == 0 {
+		return nil, err
+	}
+	return &syncs[0], nil
+}
+
+// History lists up to limit syncs of all stacks, the newest first, and marks those whose
+// good state a rollback can return to.
+func (s *Store) History(limit int) ([]record.Sync, error) {
+	all := []record.Sync{}
+	for _, key := range s.Stacks() {
+		stack := s.Stack(key)
+		syncs, err := stack.Syncs(limit)
+		if err != nil {
+			return nil, err
+		}
+		if err := stack.markGood(syncs); err != nil {
+			return nil, err
+		}
+		all = append(all, syncs...)
+	}
+	slices.SortFunc(all, func(a, b record.Sync) int { return cmp.Compare(b.ID, a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
+func (s *Stack) markGood(syncs []record.Sync) error {
+	good, err := s.AllGood(time.Now())
+	for i := range syncs {
+		syncs[i].Good = slices.ContainsFunc(good, func(one record.GoodState) bool { return one.SyncID == syncs[i].ID })
+	}
+	return err
+}
+
+// Sync gives a sync of any stack by its ID, nil where there is none, and the oldest and
+// the newest ID that there are.
+func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err error) {
+	for _, key := range s.Stacks() {
+		stack := s.Stack(key)
+		err := stack.view(func(b *bbolt.Bucket) error {
+			syncs := b.Bucket(syncsBucket)
+			first, _ := syncs.Cursor().First()
+			last, _ := syncs.Cursor().Last()
+			if first == nil {
+				return nil
+			}
+			if n := numberOf(first); oldest == 0 || n < oldest {
+				oldest = n
+			}
+			newest = max(newest, numberOf(last))
+			var sync record.Sync
+			if s.getJSON(syncs, stack.name("sync", id), number(id), &sync) {
+				found = &sync
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		if found != nil {
+			one := []record.Sync{*found}
+			if err := stack.markGood(one); err != nil {
+				return nil, 0, 0, err
+			}
+			found = &one[0]
+			continue // the range of all stacks
+		}
+	}
+	return found, oldest, newest, nil
+}
+
+const (
+	compared = 10  // how many good releases a check's time is compared with
+	searched = 200 // bounds the syncs that are read for them
+)
+
+// CheckTimes gives how many seconds each check took, by its name, in the last ten good
+// revisions other than commit, the newest first.
+func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
+	times, seen := map[string][]float64{}, map[string]bool{commit: true}
+	err := s.view(func(b *bbolt.Bucket) error {
+		cursor, read := b.Bucket(syncsBucket).Cursor(), 0
+		for key, data := cursor.Last(); key != nil && read < searched && len(seen) <= compared; key, data = cursor.Prev() {
+			read++
+			var sync struct {
+				Commit string       `json:"commit"`
+				State  record.State `json:"state"`
+				Checks []struct {
+					Name    string  `json:"name"`
+					Seconds float64 `json:"seconds"`
+				} `json:"checks"`
+			}
+			if !s.store.decode(s.name("sync", numberOf(key)), data, &sync) || sync.State != record.Succeeded || len(sync.Checks) == 0 || seen[sync.Commit] {
+				continue
+			}
+			seen[sync.Commit] = true
+			for _, check := range sync.Checks {
+				times[check.Name] = append(times[check.Name], check.Seconds)
+			}
+		}
+		return nil
+	})
+	return times, err
+}
