@@ -31,7 +31,7 @@ var ErrUnavailable = errors.New("the engine cannot be used")
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
 type Engine struct {
-	api       *client.Client
+	api       Client
 	host      string
 	loginFile string // registry credentials; "" for none
 
@@ -51,7 +51,7 @@ func Connect(host string) (*Engine, error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), "give it as unix:///var/run/docker.sock")
 	}
-	return &Engine{api: api, host: host, networks: map[string]string{}}, nil
+	return New(api), nil
 }
 
 // negotiate sets the API version. Every call does this by itself, but the stream of

@@ -1,0 +1,191 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/enginetest"
+)
+
+// simulated gives a simulated engine that has the demo images, within a bubble.
+func simulated() *enginetest.Engine {
+	engine := enginetest.New(enginetest.Options{})
+	engine.Image(image1, enginetest.DemoApp())
+	engine.Image(image2, enginetest.DemoApp())
+	return engine
+}
+
+// smallStack has a migration, a service with secret and health check, and a cron service.
+func smallStack(name string) *compose.Stack {
+	stack := newStack(name)
+	reference := addSecret(stack, "db_access", "1", "canary-content")
+	add(stack, "api", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{reference}
+		s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
+	})
+	add(stack, "migrate", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+		s.TaskTemplate.RestartPolicy = soon("none")
+	})
+	add(stack, "cron_service", nil)
+	return stack
+}
+
+// setImage changes the image of a service.
+func setImage(stack *compose.Stack, short, image string) {
+	spec := stack.Services[stack.Name+"_"+short]
+	container := *spec.TaskTemplate.ContainerSpec
+	container.Image = image
+	spec.TaskTemplate.ContainerSpec = &container
+	stack.Services[stack.Name+"_"+short] = spec
+}
+
+// TestFlowOnTheSimulatedEngine takes a stack from nothing through an update.
+func TestFlowOnTheSimulatedEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulated()
+		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		if err := engine.CheckManager(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stack := smallStack("t")
+		want := []string{
+			"create network default", "create secret db_access.1", "create service migrate", "create service api", "create service cron_service",
+		}
+		if diff := cmp.Diff(want, lines(rollout(t, engine, stack))); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if again := rollout(t, engine, stack); !again.Empty() {
+			t.Errorf("then: %v", lines(again))
+		}
+		setImage(stack, "api", image2)
+		want = []string{"scale-down service cron_service", "update service api", "update service cron_service"}
+		if diff := cmp.Diff(want, lines(rollout(t, engine, stack))); diff != "" {
+			t.Errorf("steps of the update (-want +got):\n%s", diff)
+		}
+		for _, one := range sim.State().Tasks["t_api"] {
+			if one.DesiredState == swarm.TaskStateRunning && one.Spec.ContainerSpec.Image != image2 {
+				t.Errorf("task %+v", one)
+			}
+		}
+	})
+}
+
+// TestFailuresOnTheSimulatedEngine updates to bad images, and then goes back.
+func TestFailuresOnTheSimulatedEngine(t *testing.T) {
+	for name, test := range map[string]struct {
+		engine string
+		traits []enginetest.Trait
+		action string
+		says   string
+	}{
+		"crash loop":        {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks fail again and again"},
+		"paused":            {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
+		"rolled back":       {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
+		"missing":           {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image is not there"},
+		"unhealthy":         {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
+		"missing on 29":     {"29.7.0", []enginetest.Trait{enginetest.Missing()}, "continue", "coin/bad:1: not found"},
+		"unreachable on 29": {"29.7.0", []enginetest.Trait{enginetest.Unreachable()}, "continue", "network is unreachable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := enginetest.New(enginetest.Options{EngineVersion: test.engine})
+				sim.Image(image1, enginetest.DemoApp())
+				sim.Image("coin/bad:1", test.traits...)
+				engine := deploy.New(sim.Client(enginetest.Hooks{}))
+				stack := smallStack("t")
+				spec := stack.Services["t_api"]
+				spec.UpdateConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 5 * time.Second, FailureAction: test.action}
+				stack.Services["t_api"] = spec
+				rollout(t, engine, stack)
+				setImage(stack, "api", "coin/bad:1")
+				if err := verify(t, engine, stack, apply(t, engine, stack)).Err(); err == nil || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("got %v, want %q", err, test.says)
+				}
+				setImage(stack, "api", image1)
+				rollout(t, engine, stack)
+				if again := rollout(t, engine, stack); !again.Empty() {
+					t.Errorf("then: %v", lines(again))
+				}
+			})
+		})
+	}
+}
+
+// TestKilledAnywhereOnTheSimulatedEngine ends an application at each of its calls,
+// before the call or after it, and comes to the same end.
+func TestKilledAnywhereOnTheSimulatedEngine(t *testing.T) {
+	for n := 1; ; n++ {
+		calls := 0
+		for _, lost := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				sim := simulated()
+				foreign := deploy.New(sim.Client(enginetest.Hooks{}))
+				rollout(t, foreign, smallStack("other"))
+				other := func(labels map[string]string) bool { return labels[compose.LabelStack] == "other" }
+				before := sim.State().Only(other)
+
+				ctx, kill := context.WithCancel(t.Context())
+				defer kill()
+				var writes atomic.Int64
+				hook := func(here bool) func(context.Context, enginetest.Call) error {
+					return func(_ context.Context, call enginetest.Call) error {
+						if call.Write && here && writes.Add(1) == int64(n) {
+							kill()
+							return errors.New("killed")
+						}
+						return nil
+					}
+				}
+				engine := deploy.New(sim.Client(enginetest.Hooks{Before: hook(!lost), After: hook(lost)}))
+				stack := smallStack("t")
+				err := engine.Apply(ctx, planFor(t, engine, stack), stack, deploy.ApplyOptions{})
+				calls = max(calls, int(writes.Load()))
+				if err == nil && calls >= n {
+					t.Errorf("call %d, lost answer %v: no error", n, lost)
+				}
+				rollout(t, deploy.New(sim.Client(enginetest.Hooks{})), stack)
+				if again := planFor(t, foreign, stack); !again.Empty() {
+					t.Errorf("then: %v", lines(again))
+				}
+				if diff := cmp.Diff(before, sim.State().Only(other)); diff != "" {
+					t.Errorf("the other stack:\n%s", diff)
+				}
+			})
+		}
+		if calls < n {
+			break
+		}
+	}
+}
+
+// BenchmarkSimulatedRollout takes a stack of three services from nothing to its end.
+func BenchmarkSimulatedRollout(b *testing.B) {
+	for b.Loop() {
+		sim := simulated()
+		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		stack := smallStack("t")
+		stack.Waves = map[string]int{}
+		live, err := engine.Observe(b.Context(), stack)
+		if err != nil {
+			b.Fatal(err)
+		}
+		plan, err := deploy.Diff(live, stack)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := engine.Apply(b.Context(), plan, stack, deploy.ApplyOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
