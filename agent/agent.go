@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
@@ -114,7 +115,7 @@ func New(parts Parts) *Agent {
 	}
 	parts.Metrics.gates.ask = a.gateFigures
 	parts.Metrics.inSync = func() bool { return a.Status().InSync }
-	parts.Metrics.secrets.rotations = func() []Rotation { return a.snapshot().rotations }
+	parts.Metrics.secrets.rotations = func() []inventory.Rotation { return a.snapshot().rotations }
 	if parts.Reports != nil {
 		parts.Metrics.reports = func() int { return parts.Reports.Health().Undelivered }
 	}

@@ -5,6 +5,7 @@ import (
 
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -16,7 +17,7 @@ func (a *Agent) announce(sync *record.Sync) error {
 		return nil
 	}
 	n := a.notice(sync)
-	n.Next, n.Again = NextStep(sync), sync.Transient
+	n.Next, n.Again = report.NextStep(sync), sync.Transient
 	switch sync.State {
 	case record.Failed:
 		announceFailure(&n, sync)
@@ -53,7 +54,7 @@ func (a *Agent) announceDelay(sync *record.Sync, why error) error {
 		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
 	}
 	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + oneLine(why), Hint: fault.Hint(why)})
-	n.Next = nextAfterFailure(&record.Sync{Transient: true})
+	n.Next = report.NextAfterFailure(&record.Sync{Transient: true})
 	return a.tell(n)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -39,8 +40,8 @@ func NewClient(socket string) *Client {
 }
 
 // Status asks for the status.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	var status Status
+func (c *Client) Status(ctx context.Context) (report.Status, error) {
+	var status report.Status
 	return status, c.get(ctx, "/v1/status", &status)
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -25,76 +25,9 @@ type collector interface {
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }
 
-// Survey is what there is of a node's secrets and configs, and what of it stays.
-type Survey struct {
-	Stack     string           `json:"stack"`
-	At        time.Time        `json:"at"`
-	Retention record.Retention `json:"retention"`
-	Versions  []deploy.Version `json:"versions"` // secrets first, by key, the newest first
-	Secrets   []ListedSecret   `json:"secrets,omitempty"`
-
-	// Uncertain says why nothing is removed now; "" where it may be.
-	Uncertain string           `json:"uncertain,omitempty"`
-	Removed   []deploy.Version `json:"removed,omitempty"`
-	Used      []deploy.Version `json:"used,omitempty"` // the engine says that these are in use after all
-
-	applied *record.GoodState
-	keep    deploy.Retention
-	stock   *deploy.Inventory
-}
-
-// Look makes a survey that changes nothing, from the engine and the state file.
-func Look(ctx context.Context, engine collector, store *store.Store, now time.Time) (*Survey, error) {
-	stack := store.Stack(record.OnlyStack)
-	applied, err := stack.Deployed()
-	if err != nil {
-		return nil, fmt.Errorf("recall what was applied: %w", err)
-	}
-	if applied == nil {
-		return nil, fault.New(fault.Place{}, "`agent status` says how far the first sync is", "nothing was applied and proven yet")
-	}
-	good, err := stack.AllGood(now)
-	if err != nil {
-		return nil, fmt.Errorf("recall good states: %w", err)
-	}
-	since, err := store.Unused()
-	if err != nil {
-		return nil, fmt.Errorf("recall what is unused: %w", err)
-	}
-	stock, err := engine.Inventory(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look at the versions: %w", err)
-	}
-	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, applied: applied, stock: stock}
-	s.keep = deploy.Retention{
-		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
-		Good: records(good), Since: since, Now: now,
-	}
-	s.Versions = stock.Versions(s.keep)
-	s.Secrets = s.listed()
-	if s.Retention.Versions < 1 || len(good) == 0 {
-		s.Uncertain = "the next sync has to record first what it applies"
-	}
-	return s, nil
-}
-
-func records(good []record.GoodState) []deploy.GoodState {
-	names := func(objects []record.Object) (names []string) {
-		for _, object := range objects {
-			names = append(names, object.Name)
-		}
-		return names
-	}
-	var all []deploy.GoodState
-	for _, one := range good {
-		all = append(all, deploy.GoodState{Commit: one.Commit, At: one.At, Secrets: names(one.Secrets), Configs: names(one.Configs)})
-	}
-	return all
-}
-
 // Survey is what the running agent has of versions. It changes nothing.
-func (a *Agent) Survey(ctx context.Context) (*Survey, error) {
-	survey, err := Look(ctx, a.Engine, a.Store, time.Now())
+func (a *Agent) Survey(ctx context.Context) (*inventory.Survey, error) {
+	survey, err := inventory.Look(ctx, inventory.Sources{Engine: a.Engine, Records: a.records, Usage: a.Store}, time.Now())
 	if err == nil && survey.Uncertain == "" {
 		survey.Uncertain = a.snapshot().uncertain()
 	}
@@ -116,8 +49,8 @@ func (v view) uncertain() string {
 
 // Collect asks the running loop to remove the versions that may go now, for an
 // actor, and waits for it.
-func (a *Agent) Collect(ctx context.Context, actor audit.Actor) (*Survey, error) {
-	var survey *Survey
+func (a *Agent) Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
+	var survey *inventory.Survey
 	result := a.inLoop(ctx, false, func(ctx context.Context) (done outcome) {
 		if survey, done.err = a.collectNow(ctx, actor); done.err == nil && survey.Uncertain != "" {
 			done.err = fault.New(fault.Place{}, "see `agent status`", "nothing was removed: %s", survey.Uncertain)
@@ -131,7 +64,7 @@ func (a *Agent) Collect(ctx context.Context, actor audit.Actor) (*Survey, error)
 }
 
 // collectNow looks at the services first, as each look does.
-func (a *Agent) collectNow(ctx context.Context, actor audit.Actor) (*Survey, error) {
+func (a *Agent) collectNow(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	if v := a.snapshot(); v.pollError != nil {
 		return nil, fault.WithHint(fmt.Errorf("nothing was removed: the last look failed: %w", v.pollError), fault.Hint(v.pollError))
 	}
@@ -157,7 +90,7 @@ func (a *Agent) surveyNow(ctx context.Context) {
 
 // survey looks at all versions, and removes what may go unless the state is
 // uncertain: it is to be called after the services were looked at, from the loop.
-func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*Survey, error) {
+func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	now := time.Now()
 	a.update(func(v *view) { v.surveyed = now })
 	survey, err := a.Survey(ctx)
@@ -165,44 +98,14 @@ func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*Survey, error) 
 		return nil, err
 	}
 	if survey.Uncertain == "" {
-		err = a.collect(ctx, survey, actor)
+		err = survey.Collect(ctx, func(event deploy.Event) error { return a.noteRemoval(event, actor) })
+		for _, version := range survey.Removed {
+			a.Log.Info("removed an old version", "stack", survey.Stack, "kind", string(version.Kind), "name", version.Name, "created", version.Created)
+		}
 	}
 	a.Metrics.versions(survey)
-	a.update(func(v *view) { v.rotations = survey.rotations() })
+	a.update(func(v *view) { v.rotations = survey.Rotations() })
 	return survey, err
-}
-
-// collect removes the versions that may go, after it has noted since when each is
-// unused and dropped the good states whose time is over.
-func (a *Agent) collect(ctx context.Context, s *Survey, actor audit.Actor) (err error) {
-	if err := a.records.PruneGood(s.At); err != nil {
-		return fmt.Errorf("drop old good states: %w", err)
-	}
-	var unused []string
-	for _, version := range s.Versions {
-		if version.Unused && s.keep.Own(version) {
-			unused = append(unused, version.ID)
-		}
-	}
-	if s.keep.Since, err = a.Store.SeeUnused(unused, s.At); err != nil {
-		return fmt.Errorf("note what is unused: %w", err)
-	}
-	s.Versions = s.stock.Versions(s.keep)
-	s.Removed, s.Used, err = a.Engine.Collect(ctx, deploy.Collectable(s.Versions), s.keep, func(event deploy.Event) error {
-		return a.noteRemoval(event, actor)
-	})
-	for _, version := range s.Removed {
-		a.Log.Info("removed an old version", "stack", s.Stack, "kind", string(version.Kind), "name", version.Name, "created", version.Created)
-	}
-	for i := range s.Versions {
-		if slices.ContainsFunc(s.Used, func(used deploy.Version) bool { return used.ID == s.Versions[i].ID }) {
-			s.Versions[i].Kept = append(s.Versions[i].Kept, "a service has begun to use it")
-		}
-	}
-	s.Versions = slices.DeleteFunc(s.Versions, func(v deploy.Version) bool {
-		return slices.ContainsFunc(s.Removed, func(gone deploy.Version) bool { return gone.ID == v.ID })
-	})
-	return err
 }
 
 // noteRemoval has the audit log tell of a removal before it is made, and how it

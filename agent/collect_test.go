@@ -158,7 +158,7 @@ func TestCollectNothingWhileUncertain(t *testing.T) {
 		"an engine that fails": {func(w *world) { w.set(func() { w.engineErr = errors.New("no leader") }) }, "the last look failed: look at the services: no leader"},
 		"an engine that fails in the survey": {func(w *world) {
 			w.set(func() { w.stockErr = errors.New("no leader") })
-		}, "look at the versions: no leader"},
+		}, "list the versions: no leader"},
 		"a log that cannot be written": {func(w *world) { w.obstruct() }, "audit log"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestSurveyOfNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(func() { w.selectErr = errors.New("no network") })
 		w.start()
-		if _, err := w.agent.Survey(w.t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was applied") {
+		if _, err := w.agent.Survey(w.t.Context()); err == nil || !strings.Contains(err.Error(), "no revision is applied") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -6,20 +6,21 @@ import (
 	"fmt"
 	"net/http"
 
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // surveyAnswer is what the agent answers: a survey, an error, or after a
 // collection that ended early both.
 type surveyAnswer struct {
-	Survey *Survey `json:"survey,omitempty"`
-	Error  string  `json:"error,omitempty"`
-	Hint   string  `json:"hint,omitempty"`
+	Survey *inventory.Survey `json:"survey,omitempty"`
+	Error  string            `json:"error,omitempty"`
+	Hint   string            `json:"hint,omitempty"`
 }
 
 // answerSurvey answers a request on the control socket.
-func answerSurvey(w http.ResponseWriter) func(*Survey, error) {
-	return func(survey *Survey, err error) {
+func answerSurvey(w http.ResponseWriter) func(*inventory.Survey, error) {
+	return func(survey *inventory.Survey, err error) {
 		answered := surveyAnswer{Survey: survey}
 		if err != nil {
 			answered.Error, answered.Hint = err.Error(), fault.Hint(err)
@@ -29,16 +30,16 @@ func answerSurvey(w http.ResponseWriter) func(*Survey, error) {
 }
 
 // Survey asks for the versions of secrets and configs, and why each stays.
-func (c *Client) Survey(ctx context.Context) (*Survey, error) {
+func (c *Client) Survey(ctx context.Context) (*inventory.Survey, error) {
 	return c.survey(ctx, http.MethodGet, "/v1/secrets")
 }
 
 // Collect asks the agent to remove the versions that may go, and tells which did.
-func (c *Client) Collect(ctx context.Context) (*Survey, error) {
+func (c *Client) Collect(ctx context.Context) (*inventory.Survey, error) {
 	return c.survey(ctx, http.MethodPost, "/v1/secrets/collect")
 }
 
-func (c *Client) survey(ctx context.Context, method, path string) (*Survey, error) {
+func (c *Client) survey(ctx context.Context, method, path string) (*inventory.Survey, error) {
 	response, err := c.do(ctx, method, path)
 	if err != nil {
 		return nil, err

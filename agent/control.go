@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -82,11 +83,11 @@ func (a *Agent) serveHistory(w http.ResponseWriter, r *http.Request) {
 // SyncEvent is one line of the answer to a sync request: progress, and at last
 // the outcome.
 type SyncEvent struct {
-	Progress string       `json:"progress,omitempty"`
-	Rollout  *Rollout     `json:"rollout,omitempty"` // with progress, while services are waited for
-	Sync     *record.Sync `json:"sync,omitempty"`
-	Error    string       `json:"error,omitempty"`
-	Hint     string       `json:"hint,omitempty"`
+	Progress string          `json:"progress,omitempty"`
+	Rollout  *report.Rollout `json:"rollout,omitempty"` // with progress, while services are waited for
+	Sync     *record.Sync    `json:"sync,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Hint     string          `json:"hint,omitempty"`
 }
 
 // overrideFreeze is the parameter of a sync request that says why a freeze does not

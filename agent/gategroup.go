@@ -53,21 +53,18 @@ func (r *reconcile) afterGreens(stand []standing) (ruling, error) {
 	if given == nil {
 		return ruling{
 			waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, short(r.sync.Commit)),
-			about:   aboutAgreement,
+			about:   record.AboutAgreement,
 		}, nil
 	}
 	r.sync.Approval, passed.passed = given, ApprovalText(given)
 	return passed, nil
 }
 
-// aboutAgreement is the part of the order that `agent approve` opens.
-const aboutAgreement = "agreement"
-
 // agreementAsked is what is waited for where that was a person's word when the gates
 // were asked last, so that a word is not lost to a GitLab that does not answer.
 func (r *reconcile) agreementAsked() string {
-	if slices.ContainsFunc(r.before, func(g record.Gate) bool { return g.About == aboutAgreement }) {
-		return aboutAgreement
+	if slices.ContainsFunc(r.before, func(g record.Gate) bool { return g.About == record.AboutAgreement }) {
+		return record.AboutAgreement
 	}
 	return ""
 }
@@ -75,7 +72,7 @@ func (r *reconcile) agreementAsked() string {
 // agreement is a person's word on this node for this plan, given after it was asked
 // for: what was approved before the greens had been seen does not count.
 func (r *reconcile) agreement() (*record.Approval, error) {
-	i := slices.IndexFunc(r.before, func(g record.Gate) bool { return g.About == aboutAgreement })
+	i := slices.IndexFunc(r.before, func(g record.Gate) bool { return g.About == record.AboutAgreement })
 	if i < 0 {
 		return nil, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // groupConfig is a config.yml of a blue-green rollout in which this node, node3, is
@@ -94,7 +95,7 @@ func TestGroupGoesBack(t *testing.T) {
 				w.t.Errorf("went back as %+v", taken)
 			}
 			w.wantImage("app:1")
-			if next := agent.NextStep(sync); !strings.HasPrefix(next, "see to "+node+"; then `agent retry`") {
+			if next := report.NextStep(sync); !strings.HasPrefix(next, "see to "+node+"; then `agent retry`") {
 				w.t.Errorf("what to do: %s", next)
 			}
 			w.told(second, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
@@ -157,8 +158,8 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which goes on to run here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
 		}
-		if status := w.agent.Status(); !strings.HasPrefix(agent.NextFor(&status), "see to node1, which failed") {
-			w.t.Errorf("what to do: %s", agent.NextFor(&status))
+		if status := w.agent.Status(); !strings.HasPrefix(report.NextFor(&status), "see to node1, which failed") {
+			w.t.Errorf("what to do: %s", report.NextFor(&status))
 		}
 		w.others.says(commit, "node1", gitlab.Success)
 		w.others.says(commit, "node2", gitlab.Success)
@@ -270,7 +271,7 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 		w.pass(5 * time.Minute)
 		w.halt()
 		w.start()
-		if next := agent.NextStep(w.waits("this node follows by `agent approve")); !strings.HasPrefix(next, "`agent approve 0000000000") {
+		if next := report.NextStep(w.waits("this node follows by `agent approve")); !strings.HasPrefix(next, "`agent approve 0000000000") {
 			w.t.Errorf("what to do: %s", next)
 		}
 		if _, err := w.agent.Approve(person, approve); err != nil {

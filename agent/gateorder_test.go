@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -105,7 +105,7 @@ func TestOrderIsKept(t *testing.T) {
 	inOrder(t, func(w *world) {
 		commit := w.revision.Commit
 		w.start()
-		if next := agent.NextStep(w.waits("waiting for node1")); next != "wait: it goes on by itself" {
+		if next := report.NextStep(w.waits("waiting for node1")); next != "wait: it goes on by itself" {
 			w.t.Errorf("what to do: %s", next)
 		}
 		w.toldInOrder(commit, gitlab.Pending)
@@ -147,7 +147,7 @@ func TestFailedNeighbourStops(t *testing.T) {
 			w.others.says(first, "node2", gitlab.Running)
 			w.others.says(first, "node1", bad)
 			w.start()
-			if next := agent.NextStep(w.waits("stopped: node1 failed with this commit")); next != "see to the node that it waits for" {
+			if next := report.NextStep(w.waits("stopped: node1 failed with this commit")); next != "see to the node that it waits for" {
 				w.t.Errorf("what to do: %s", next)
 			}
 			w.pass(7 * time.Minute)

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -89,7 +90,7 @@ func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress f
 // old nor the new, and the failed sync says so.
 func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	v := a.snapshot()
-	stack := stackOf(v.sync, v.applied)
+	stack := report.StackOf(v.sync, v.applied)
 	if stack == "" {
 		return nil, nil
 	}
@@ -114,18 +115,6 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 		return drift, a.announceDrift(v, drift)
 	}
 	return drift, nil
-}
-
-// stackOf names the stack that the last sync was about, or, where that did not
-// come so far as to read it, the one that was applied last.
-func stackOf(last *record.Sync, applied *record.GoodState) string {
-	switch {
-	case last != nil && last.Stack != "":
-		return last.Stack
-	case applied != nil:
-		return applied.StackName
-	}
-	return ""
 }
 
 // appliedStack is the part of the applied stack that drift is measured by.

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -195,7 +196,7 @@ func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*record.Appr
 func (a *Agent) approvable(request ApproveRequest) (*record.Sync, error) {
 	sync := a.snapshot().sync
 	waits := func(gate record.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == aboutAgreement)
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == record.AboutAgreement)
 	}
 	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, refuse(http.StatusConflict, "`agent status` shows what is being done", "no rollout waits for approval")
@@ -250,7 +251,7 @@ func (a *Agent) allowRetry(actor audit.Actor, request RetryRequest) error {
 func (a *Agent) word(actor audit.Actor, action audit.Action, detail string) audit.Entry {
 	v := a.snapshot()
 	return audit.Entry{
-		Actor: actor, Action: action, Kind: audit.Stack, Name: stackOf(v.sync, v.applied), Outcome: audit.Succeeded, Detail: detail,
+		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.sync, v.applied), Outcome: audit.Succeeded, Detail: detail,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -199,33 +200,13 @@ func wayOf(taken *record.Rollback) string {
 	return text + because(taken)
 }
 
-// Pinned says where a node stays that went back, since when and by whom.
-type Pinned struct {
-	To      uint64      `json:"to"` // the good state's sync
-	Commit  string      `json:"commit"`
-	Release string      `json:"release,omitempty"`
-	Since   time.Time   `json:"since"`
-	By      audit.Actor `json:"by"`
-	Reason  string      `json:"reason,omitempty"`
-}
-
-// pinnedAt is where the node stays after its last sync; nil where it follows the
-// remote.
-func pinnedAt(last *record.Sync) *Pinned {
-	if !last.Pinned() {
-		return nil
-	}
-	taken := last.Rollback
-	return &Pinned{To: taken.To, Commit: taken.Commit, Release: taken.Release, Since: taken.Since, By: taken.By, Reason: taken.Reason}
-}
-
 // pinnedError refuses to roll out what a person went back from.
 type pinnedError struct{ error }
 
 func (e pinnedError) Unwrap() error { return e.error }
 
 func errPinned(last *record.Sync) error {
-	at := pinnedAt(last)
+	at := report.PinnedAt(last)
 	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
 		short(last.Commit), named(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }

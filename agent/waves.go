@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -74,7 +75,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 		Timeout: timeout,
 		Changed: begun.Changed(),
 		Progress: func(result deploy.Result) {
-			r.update(func(v *view) { v.rollout = &Rollout{Started: started, Services: result.Services} })
+			r.update(func(v *view) { v.rollout = &report.Rollout{Started: started, Services: result.Services} })
 			r.show(before + waitingText(result))
 		},
 	})

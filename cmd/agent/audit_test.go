@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -136,7 +136,7 @@ func (l *lab) cutLog(path string, data []byte) {
 		l.t.Errorf("%+v", report)
 	}
 	l.start()
-	l.until("there", func(agent.Status) bool { return true })
+	l.until("there", func(report.Status) bool { return true })
 	l.mustRun(exitDifferent, []string{"broken", "are missing", "note", "the state file remembers them"}, "audit", "verify")
 	l.stop()
 	if err := os.Remove(filepath.Join(l.dir, "state", "state.db")); err != nil {

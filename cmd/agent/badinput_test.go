@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -171,7 +171,7 @@ func (l *lab) refusedInStatus(t *testing.T, bad badCommit, sha string) {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
 	_, out, _ = l.command("status", "-o", "json")
-	status := decode[agent.Status](t, out)
+	status := decode[report.Status](t, out)
 	faults := status.Sync.All()
 	if len(faults) != len(bad.want) || status.InSync || status.Sync.Transient || status.Applied == nil {
 		t.Fatalf("status: %s", out)

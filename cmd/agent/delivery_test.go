@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // TestDelivery rolls out while GitLab is in trouble: the rollout goes on, the
@@ -20,13 +20,13 @@ func TestDelivery(t *testing.T) {
 	tag := func(tag string) map[string]string {
 		return map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER="+tag)}
 	}
-	undelivered := func(s agent.Status) bool { return s.GitLab.Undelivered == 3 && s.GitLab.LastError != "" }
+	undelivered := func(s report.Status) bool { return s.GitLab.Undelivered == 3 && s.GitLab.LastError != "" }
 	delivered := func(commit string) {
 		l.t.Helper()
 		if states := strings.Join(l.posts(commit, "success"), " "); states != "pending running success" {
 			l.t.Errorf("GitLab has %s", states)
 		}
-		l.until("delivered", func(s agent.Status) bool { return s.GitLab.Undelivered == 0 && s.GitLab.LastError == "" })
+		l.until("delivered", func(s report.Status) bool { return s.GitLab.Undelivered == 0 && s.GitLab.LastError == "" })
 		if entries := l.gitlab.Statuses(commit).Entries; len(entries) != 1 {
 			l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
 		}
@@ -56,7 +56,7 @@ func TestDelivery(t *testing.T) {
 		if took := time.Since(started); took > 25*time.Second {
 			l.t.Errorf("the rollout took %s", took)
 		}
-		l.until("undelivered", func(s agent.Status) bool { return s.GitLab.Undelivered == 3 })
+		l.until("undelivered", func(s report.Status) bool { return s.GitLab.Undelivered == 3 })
 		l.stop() // which must not wait for GitLab
 		l.gitlab.Heal()
 		l.start()

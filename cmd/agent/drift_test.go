@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // TestDrift changes the stack behind the agent's back.
@@ -17,7 +17,7 @@ func TestDrift(t *testing.T) {
 	l.running(first)
 	labels := `{environment="sandbox",node="node3"}`
 	drifted := func(n int) string { return fmt.Sprintf("coin_agent_drifted_services%s %d", labels, n) }
-	hasDrifted := func(s agent.Status) bool { return len(s.Drift) > 0 }
+	hasDrifted := func(s report.Status) bool { return len(s.Drift) > 0 }
 
 	l.step("metrics and health", func() {
 		for _, path := range []string{"/healthz", "/readyz"} {
@@ -56,7 +56,7 @@ func TestDrift(t *testing.T) {
 	})
 	l.step("removed by hand", func() {
 		l.swarm.Docker(l.t, "", "service", "rm", l.stack+"_web", l.stack+"_worker")
-		l.until("drifted", func(s agent.Status) bool { return len(s.Drift) == 2 })
+		l.until("drifted", func(s report.Status) bool { return len(s.Drift) == 2 })
 		l.mustRun(exitDifferent, []string{l.stack + "_web: to create", l.stack + "_worker: to create"}, "status")
 		l.mustRun(exitDone, []string{"2 services created"}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"in sync"}, "status")
@@ -65,7 +65,7 @@ func TestDrift(t *testing.T) {
 		config := strings.Replace(l.smallRepo()["environments/sandbox/config.yml"], "deployment:", "drift: correct\ndeployment:", 1)
 		l.await(l.commit("correct drift", map[string]string{"environments/sandbox/config.yml": config}), record.Succeeded)
 		l.swarm.Docker(l.t, "", "service", "scale", "--detach", l.stack+"_worker=3")
-		l.until("corrected", func(s agent.Status) bool { return s.Sync.Trigger == "drift" && s.InSync })
+		l.until("corrected", func(s report.Status) bool { return s.Sync.Trigger == "drift" && s.InSync })
 		if replicas := l.replicas("worker"); replicas != 1 {
 			l.t.Errorf("the worker is still scaled to %d", replicas)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -21,7 +22,7 @@ type follower struct {
 	stop   chan struct{}
 
 	mu      sync.Mutex
-	rollout *agent.Rollout
+	rollout *report.Rollout
 	shown   map[string]string
 }
 
@@ -99,7 +100,7 @@ func fresh(shown, lines map[string]string) []string {
 }
 
 // rolloutLines says of each service that is waited for how it fares.
-func rolloutLines(rollout *agent.Rollout) map[string]string {
+func rolloutLines(rollout *report.Rollout) map[string]string {
 	lines := map[string]string{}
 	for _, service := range rollout.Services {
 		line := fmt.Sprintf("%s %d/%d %s", service.Name, service.Ready, service.Want, service.State)
@@ -121,7 +122,7 @@ func troubleText(service deploy.ServiceResult) string {
 }
 
 // printRollout shows what is waited for, and for how long.
-func printRollout(p printer, rollout *agent.Rollout) {
+func printRollout(p printer, rollout *report.Rollout) {
 	waiting := rollout.Waiting()
 	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
 	rows := make([][]string, 0, len(waiting))
@@ -139,7 +140,7 @@ func printRollout(p printer, rollout *agent.Rollout) {
 
 // printDetails shows what the services that were not ready left behind. The
 // errors themselves stand above it.
-func printDetails(p printer, rollout *agent.Rollout) {
+func printDetails(p printer, rollout *report.Rollout) {
 	for _, service := range rollout.Waiting() {
 		if len(service.Health)+len(service.Logs) == 0 {
 			continue

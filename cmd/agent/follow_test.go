@@ -18,6 +18,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -83,7 +84,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	l.finds("status", out, `verify: service NAME_crash: task: non-zero exit \(3\)`, `    log     time=.*\n            app: error: .*CRASH_AFTER`)
 	_, out, _ = l.command("status", "-o", "json")
 	var states []string
-	for _, one := range decode[agent.Status](t, out).Rollout.Services {
+	for _, one := range decode[report.Status](t, out).Rollout.Services {
 		states = append(states, fmt.Sprintf("%s %s", one.Name, one.State))
 	}
 	want := []string{name("NAME_crash failed"), name("NAME_homeless pending"), name("NAME_ill pending"), name("NAME_none converged")}
@@ -110,7 +111,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 		}
 	}
 	for _, line := range strings.Split(strings.TrimSpace(objects()), "\n") {
-		decode[agent.Status](t, line)
+		decode[report.Status](t, line)
 	}
 	l.finds("status --watch -o json", objects(), `"rollout":\{"started":"[^"]+","services":\[\{"name":"NAME_crash","state":"pending","ready":0,"want":1`)
 }
@@ -160,7 +161,7 @@ func TestLinesForWhatChanges(t *testing.T) {
 	var out bytes.Buffer
 	f := newFollower(&out)
 	at := func(services ...deploy.ServiceResult) {
-		f.note(agent.SyncEvent{Progress: "text", Rollout: &agent.Rollout{Started: time.Now(), Services: services}})
+		f.note(agent.SyncEvent{Progress: "text", Rollout: &report.Rollout{Started: time.Now(), Services: services}})
 	}
 	f.note(agent.SyncEvent{Progress: "create service s_a: done"})
 	a := deploy.ServiceResult{Name: "s_a", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run"}
@@ -187,7 +188,7 @@ func TestWatchingInAPipe(t *testing.T) {
 		at := func(sync record.State, failed deploy.State) {
 			status := wellStatus(time.Now())
 			status.InSync, status.Sync.State, status.Sync.Stage = false, sync, "verify"
-			status.Rollout = &agent.Rollout{Started: time.Now().Add(-12 * time.Second), Services: []deploy.ServiceResult{{Name: "s_web", State: failed, Want: 2, Message: "why"}}}
+			status.Rollout = &report.Rollout{Started: time.Now().Add(-12 * time.Second), Services: []deploy.ServiceResult{{Name: "s_web", State: failed, Want: 2, Message: "why"}}}
 			if err := show(status); err != nil {
 				t.Error(err)
 			}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
@@ -69,7 +69,7 @@ func TestImagesFromARegistry(t *testing.T) {
 	registry.SetPassword(t, rotatedPassword)
 	before := len(l.recorder.Writes())
 	l.mustRun(exitDone, nil, "sync", "--wait")
-	status := l.until("warned", func(s agent.Status) bool { return s.Sync != nil && len(s.Sync.Warnings) > 0 })
+	status := l.until("warned", func(s report.Status) bool { return s.Sync != nil && len(s.Sync.Warnings) > 0 })
 	if text := strings.Join(status.Sync.Warnings, "\n"); !strings.Contains(text, refused) || !strings.Contains(text, "the running digest is kept") {
 		t.Errorf("warnings: %s", text)
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -63,7 +63,7 @@ func (l *lab) crashAt(at crash, push func() string) string {
 	}
 	commit := push()
 	if at.stage != "" {
-		l.until("at "+at.stage, func(s agent.Status) bool { return s.Sync.Commit == commit && string(s.Sync.Stage) == at.stage })
+		l.until("at "+at.stage, func(s report.Status) bool { return s.Sync.Commit == commit && string(s.Sync.Stage) == at.stage })
 		dead <- process.Kill()
 	}
 	select {

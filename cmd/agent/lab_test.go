@@ -26,6 +26,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/internal/waitfor"
@@ -224,14 +225,14 @@ func (l *lab) command(args ...string) (code int, stdout, stderr string) {
 }
 
 // status asks the daemon.
-func (l *lab) status() (agent.Status, error) {
+func (l *lab) status() (report.Status, error) {
 	return agent.NewClient(l.settings["socket"]).Status(context.Background())
 }
 
 // await waits until the last sync of a commit has come to an outcome.
-func (l *lab) await(commit string, want record.State) agent.Status {
+func (l *lab) await(commit string, want record.State) report.Status {
 	l.t.Helper()
-	var status agent.Status
+	var status report.Status
 	waitfor.NoError(l.t, patience, func() error {
 		var err error
 		if status, err = l.status(); err != nil {

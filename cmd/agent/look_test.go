@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -35,7 +35,7 @@ func (l *lab) step(name string, act func()) {
 }
 
 // running starts the daemon and waits until the commit is rolled out.
-func (l *lab) running(commit string) agent.Status {
+func (l *lab) running(commit string) report.Status {
 	l.t.Helper()
 	l.start()
 	status := l.await(commit, record.Succeeded)
@@ -44,9 +44,9 @@ func (l *lab) running(commit string) agent.Status {
 }
 
 // looks waits until the daemon has looked n more times and is idle.
-func (l *lab) looks(n int) agent.Status {
+func (l *lab) looks(n int) report.Status {
 	l.t.Helper()
-	var status agent.Status
+	var status report.Status
 	last, seen := time.Time{}, -1
 	waitfor.NoError(l.t, patience, func() (err error) {
 		if status, err = l.status(); err != nil {
@@ -65,9 +65,9 @@ func (l *lab) looks(n int) agent.Status {
 }
 
 // until waits for a status.
-func (l *lab) until(what string, is func(agent.Status) bool) agent.Status {
+func (l *lab) until(what string, is func(report.Status) bool) report.Status {
 	l.t.Helper()
-	var status agent.Status
+	var status report.Status
 	waitfor.NoError(l.t, patience, func() (err error) {
 		if status, err = l.status(); err != nil {
 			return err

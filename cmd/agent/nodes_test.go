@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
@@ -44,7 +44,7 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		f.release("2")
 		f.compose["node3"] = slowCompose
 		commit := f.commit("slow")
-		node3.until("in verify", func(s agent.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
+		node3.until("in verify", func(s report.Status) bool { return s.Sync.Commit == commit && s.Sync.Stage == "verify" })
 		node3.kill()
 		node4.holds(commit, "waiting for node3")
 		node3.start()

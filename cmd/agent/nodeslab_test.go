@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -139,7 +139,7 @@ func (f *fleet) inTurn(commit string, events ...string) {
 // that it writes nothing to its engine.
 func (l *lab) holds(commit, words string) {
 	l.t.Helper()
-	l.until("waiting: "+words, func(s agent.Status) bool {
+	l.until("waiting: "+words, func(s report.Status) bool {
 		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == record.Waiting && strings.Contains(s.Sync.Waiting, words)
 	})
 	l.recorder.Reset()

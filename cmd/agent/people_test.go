@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // approvedRepo is a repository of one service that needs bob's approval.
@@ -23,7 +23,7 @@ func (l *lab) approvedRepo(tag string) map[string]string {
 // waitsFor waits until a commit waits with these words.
 func (l *lab) waitsFor(commit, words string) *record.Sync {
 	l.t.Helper()
-	return l.until("waiting: "+words, func(s agent.Status) bool {
+	return l.until("waiting: "+words, func(s report.Status) bool {
 		return s.Sync != nil && s.Sync.Commit == commit && s.Sync.State == record.Waiting && strings.Contains(s.Sync.Waiting, words)
 	}).Sync
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/harbor/harbortest"
 )
@@ -90,7 +90,7 @@ func TestReleaseGates(t *testing.T) {
 	l.mustRun(exitDone, []string{"1 image scanned, at worst High"}, "doctor")
 	before := len(h.Requests())
 	l.mustRun(exitDone, nil, "sync", "--wait")
-	l.until("idle", func(s agent.Status) bool { return s.InSync })
+	l.until("idle", func(s report.Status) bool { return s.InSync })
 	if asked := h.Requests(); len(asked) != before {
 		t.Errorf("a sync that writes nothing asked for %v", asked[before:])
 	}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/sopstest"
@@ -199,7 +199,7 @@ func TestRollbackByHand(t *testing.T) {
 
 	l.git.Fail(http.StatusServiceUnavailable)
 	l.gitlab.Inject(gitlabtest.Fault{Times: -1, Cut: true})
-	l.until("without git", func(s agent.Status) bool { return s.PollError != "" })
+	l.until("without git", func(s report.Status) bool { return s.PollError != "" })
 	l.mustRun(exitUsage, []string{"no terminal to ask on", "--yes"}, "rollback")
 	l.mustRun(exitUsage, []string{"with -o json nobody is asked", "--yes"}, "rollback", "-o", "json")
 	l.mustRun(exitDone, []string{"goes back to 1, sync #1", "update     service " + l.stack + "_web"}, "rollback", "--dry-run")

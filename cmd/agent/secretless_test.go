@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
@@ -27,7 +27,7 @@ func TestSecretLeftToSwarm(t *testing.T) {
 		t.Errorf("it wrote %v", writes)
 	}
 	_, out, _ := l.command("status", "-o", "json")
-	warnings := strings.Join(decode[agent.Status](t, out).Sync.Warnings, "\n")
+	warnings := strings.Join(decode[report.Status](t, out).Sync.Warnings, "\n")
 	if want := `the secret "web_auth" has no value in the repository: Swarm has to hold ` + l.stack + "_web_auth.0"; !strings.Contains(warnings, want) {
 		t.Errorf("warnings %q lack %q", warnings, want)
 	}

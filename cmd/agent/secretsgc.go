@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -45,7 +46,7 @@ last sync has not succeeded or live services have drifted.`,
 	return cmd
 }
 
-func (a *app) collect(ctx context.Context, dryRun bool) (*agent.Survey, error) {
+func (a *app) collect(ctx context.Context, dryRun bool) (*inventory.Survey, error) {
 	if dryRun {
 		return a.survey(ctx)
 	}
@@ -56,7 +57,7 @@ func (a *app) collect(ctx context.Context, dryRun bool) (*agent.Survey, error) {
 	return survey, err
 }
 
-func (a *app) printCollection(survey *agent.Survey, dryRun bool) {
+func (a *app) printCollection(survey *inventory.Survey, dryRun bool) {
 	p := newPrinter(a.stdout)
 	var rows [][]string
 	row := func(version deploy.Version, fate string) {

@@ -8,8 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -72,7 +73,7 @@ func TestSecretsCollected(t *testing.T) {
 		l.wantSecrets("db_access.3", "db_access.4", "web_auth.0")
 		l.metric(`coin_agent_removed_versions_total{environment="sandbox",kind="secret",node="node7"} 2`)
 		l.metric(`coin_agent_secret_rotation_overdue_seconds{environment="sandbox",node="node7",secret="db_access"} 0`)
-		list := decode[[]agent.ListedSecret](l.t, l.mustRun(exitDone, nil, "secrets", "list", "-o", "json"))
+		list := decode[[]inventory.ListedSecret](l.t, l.mustRun(exitDone, nil, "secrets", "list", "-o", "json"))
 		if len(list) != 2 || list[0].Secret != "db_access" || list[0].Live.Name != l.stack+"_db_access.4" || list[0].Due.IsZero() || len(list[0].Others) != 1 {
 			l.t.Fatalf("listed: %+v", list)
 		}
@@ -89,7 +90,7 @@ func TestSecretsCollected(t *testing.T) {
 			"--label", compose.LabelStack+"="+l.stack, gone, "-")
 		l.mustRun(exitDone, []string{gone, "may go", "1 version may go, 3 versions stay"}, "secrets", "gc", "--dry-run")
 		l.swarm.Docker(l.t, "", "service", "update", "--detach", "--env-add", "BY_HAND=1", l.stack+"_worker")
-		l.until("drifted", func(s agent.Status) bool { return len(s.Drift) > 0 })
+		l.until("drifted", func(s report.Status) bool { return len(s.Drift) > 0 })
 		l.mustRun(exitError, []string{"nothing was removed: live services drifted: " + l.stack + "_worker"}, "secrets", "gc")
 		l.mustRun(exitDone, []string{"but not now"}, "secrets", "gc", "--dry-run")
 		if !slices.Contains(l.secrets(), gone) {
@@ -100,7 +101,7 @@ func TestSecretsCollected(t *testing.T) {
 		l.wantSecrets("db_access.3", "db_access.4", "web_auth.0")
 		l.swarm.Docker(l.t, "a content", "secret", "create", "--label", compose.LabelOwner+"=sandbox/node7",
 			"--label", compose.LabelStack+"="+l.stack, gone, "-")
-		survey := decode[agent.Survey](l.t, l.mustRun(exitDone, nil, "secrets", "gc", "-o", "json"))
+		survey := decode[inventory.Survey](l.t, l.mustRun(exitDone, nil, "secrets", "gc", "-o", "json"))
 		if len(survey.Removed) != 1 || survey.Removed[0].Name != gone || len(survey.Versions) != 3 {
 			l.t.Errorf("collected: %+v", survey)
 		}

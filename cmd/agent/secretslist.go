@@ -10,6 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 )
@@ -39,7 +42,7 @@ func (a *app) secretsListCommand() *cobra.Command {
 }
 
 // survey asks the daemon, or looks by itself with the state file when none runs.
-func (a *app) survey(ctx context.Context) (*agent.Survey, error) {
+func (a *app) survey(ctx context.Context) (*inventory.Survey, error) {
 	survey, err := agent.NewClient(a.settings.Socket).Survey(ctx)
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return survey, err
@@ -54,10 +57,10 @@ func (a *app) survey(ctx context.Context) (*agent.Survey, error) {
 		return nil, err
 	}
 	defer func() { _ = engine.Close() }()
-	return agent.Look(ctx, engine, store, time.Now())
+	return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: store.Stack(record.OnlyStack), Usage: store}, time.Now())
 }
 
-func (a *app) printSecrets(survey *agent.Survey) {
+func (a *app) printSecrets(survey *inventory.Survey) {
 	p := newPrinter(a.stdout)
 	var rows [][]string
 	for _, secret := range survey.Secrets {
@@ -78,7 +81,7 @@ func versionColumns(secret string, version deploy.Version, now time.Time) []stri
 	return []string{secret, version.Name, version.Created.Local().Format(time.DateTime), roughly(now.Sub(version.Created))}
 }
 
-func rotationText(secret agent.ListedSecret, now time.Time) string {
+func rotationText(secret inventory.ListedSecret, now time.Time) string {
 	switch {
 	case secret.Due.IsZero():
 		return "-"
@@ -107,7 +110,7 @@ func fateText(version deploy.Version) string {
 	return "stays: " + strings.Join(version.Kept, "; ")
 }
 
-func printOverdue(p printer, s agent.Status) {
+func printOverdue(p printer, s report.Status) {
 	now := time.Now()
 	for _, rotation := range s.Overdue {
 		p.line("  rotation  %s", p.paint(yellow, fmt.Sprintf("%s is %s old and should have been rotated %s ago",

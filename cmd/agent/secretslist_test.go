@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -16,10 +17,10 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	created := time.Now().Add(-100 * day)
 	var text strings.Builder
 	a := &app{stdout: &text}
-	a.printStatus(agent.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []agent.Rotation{
+	a.printStatus(report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
 		{Secret: "db_access", Name: "s_db_access.3", Created: created, Due: created.Add(90 * day)},
 	}})
-	a.printSecrets(&agent.Survey{At: created.Add(100 * day), Secrets: []agent.ListedSecret{
+	a.printSecrets(&inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,
 			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"the last old one", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},

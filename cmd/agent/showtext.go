@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
@@ -40,11 +39,11 @@ func printShown(p printer, sync *record.Sync, m *report.Manifest) {
 		}
 	}
 	printBrought(p, m)
-	if rollout := agent.FailedRollout(sync); rollout != nil {
+	if rollout := report.FailedRollout(sync); rollout != nil {
 		p.line("")
 		printDetails(p, rollout)
 	}
-	if next := agent.NextStep(sync); next != "" {
+	if next := report.NextStep(sync); next != "" {
 		p.line("")
 		p.line("next: %s", next)
 	}

@@ -52,7 +52,7 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 // status asks the daemon, or reads the state file when none runs.
-func (a *app) status(ctx context.Context) (agent.Status, error) {
+func (a *app) status(ctx context.Context) (report.Status, error) {
 	status, err := agent.NewClient(a.settings.Socket).Status(ctx)
 	if !errors.Is(err, agent.ErrNotRunning) {
 		return status, err
@@ -62,12 +62,12 @@ func (a *app) status(ctx context.Context) (agent.Status, error) {
 		return status, err // no daemon, and nothing that one has left
 	}
 	defer func() { _ = store.Close() }()
-	return agent.StoredStatus(&a.settings, store)
+	return report.StoredStatus(report.Node{Environment: a.settings.Environment, Name: a.settings.Node}, store.Stack(record.OnlyStack), time.Now())
 }
 
-func (a *app) printStatus(s agent.Status) { a.printStatusTo(newPrinter(a.stdout), s) }
+func (a *app) printStatus(s report.Status) { a.printStatusTo(newPrinter(a.stdout), s) }
 
-func (*app) printStatusTo(p printer, s agent.Status) {
+func (*app) printStatusTo(p printer, s report.Status) {
 	p.line("%s/%s  stack %s  %s", s.Environment, s.Node, orDash(s.Stack), verdict(p, s))
 	if s.Desired != nil {
 		p.line("  desired   %s %s  %s", short(s.Desired.Commit), s.Desired.Ref, byWhom(s.Desired.Subject, s.Desired.Author))
@@ -102,7 +102,7 @@ func (*app) printStatusTo(p printer, s agent.Status) {
 
 // printWait shows the services that are waited for, or what is known of those over
 // which the sync failed.
-func printWait(p printer, s agent.Status) {
+func printWait(p printer, s report.Status) {
 	switch {
 	case s.Rollout == nil:
 	case s.Sync.State.Final():
@@ -115,7 +115,7 @@ func printWait(p printer, s agent.Status) {
 }
 
 // verdict is the one word that matters.
-func verdict(p printer, s agent.Status) string {
+func verdict(p printer, s report.Status) string {
 	switch {
 	case !s.Running:
 		return p.paint(red, "the agent does not run")
@@ -150,7 +150,7 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-func printSync(p printer, sync *record.Sync, progress string, rollout *agent.Rollout) {
+func printSync(p printer, sync *record.Sync, progress string, rollout *report.Rollout) {
 	where := ""
 	if !sync.State.Final() {
 		where = " at " + string(sync.Stage)
@@ -184,7 +184,7 @@ func printHint(p printer, hint string) {
 	}
 }
 
-func printGitLab(p printer, s agent.Status) {
+func printGitLab(p printer, s report.Status) {
 	if s.GitLab == nil {
 		return
 	}
@@ -208,7 +208,7 @@ func printGitLab(p printer, s agent.Status) {
 
 // printNotices says who waits to be told, and why. Nothing where nobody is to be
 // told.
-func printNotices(p printer, s agent.Status) {
+func printNotices(p printer, s report.Status) {
 	if s.Notices == nil || len(s.Notices.Receivers) == 0 {
 		return
 	}
@@ -232,7 +232,7 @@ func printNotices(p printer, s agent.Status) {
 	}
 }
 
-func printServices(p printer, s agent.Status) {
+func printServices(p printer, s report.Status) {
 	if len(s.Services) == 0 {
 		return
 	}

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // with gives the small compose file with one text in place of another.
@@ -50,7 +50,7 @@ func TestHeld(t *testing.T) {
 		if writes := l.recorder.Writes(); len(writes) > 0 {
 			l.t.Errorf("a held revision was tried again: %v", writes)
 		}
-		if status := l.until("held", func(s agent.Status) bool { return s.Sync.Commit == broken }); status.Sync.ID != 2 {
+		if status := l.until("held", func(s report.Status) bool { return s.Sync.Commit == broken }); status.Sync.ID != 2 {
 			l.t.Errorf("sync #%d", status.Sync.ID)
 		}
 		l.mustRun(exitError, []string{"agent: error: ", l.stack + "_web", "No such image"}, "sync", "--wait")
@@ -80,7 +80,7 @@ func TestOvertaken(t *testing.T) {
 	l.running(first)
 	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 5s}")
 	waits := func(commit string) {
-		l.until("waiting for services", func(s agent.Status) bool {
+		l.until("waiting for services", func(s report.Status) bool {
 			return s.Sync.Commit == commit && (s.Sync.Stage == "verify" || strings.HasPrefix(s.Progress, "before wave"))
 		})
 	}
@@ -92,7 +92,7 @@ func TestOvertaken(t *testing.T) {
 		l.commit("of another node", map[string]string{"README.md": "no word of node3"})
 		l.git.Requests()
 		asked := 0
-		l.until("looking on", func(agent.Status) bool {
+		l.until("looking on", func(report.Status) bool {
 			asked += len(l.git.Requests())
 			return asked > 5
 		})
@@ -132,7 +132,7 @@ func TestOvertaken(t *testing.T) {
 		waiting := l.commit("not by itself", map[string]string{
 			"environments/sandbox/config.yml": config, node3 + "node.env": l.nodeEnv("1", "TAG_WEB=1"),
 		})
-		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == waiting && s.Sync.State == record.Waiting })
+		l.until("waiting", func(s report.Status) bool { return s.Sync.Commit == waiting && s.Sync.State == record.Waiting })
 		l.recorder.Reset()
 		l.looks(2)
 		if writes := l.recorder.Writes(); len(writes) > 0 {
@@ -143,7 +143,7 @@ func TestOvertaken(t *testing.T) {
 		if states := strings.Join(l.posts(waiting, "canceled"), " "); states != "pending canceled" {
 			l.t.Errorf("GitLab has %s", states)
 		}
-		l.until("waiting", func(s agent.Status) bool { return s.Sync.Commit == next && s.Sync.State == record.Waiting })
+		l.until("waiting", func(s report.Status) bool { return s.Sync.Commit == next && s.Sync.State == record.Waiting })
 		l.mustRun(exitDone, nil, "sync", "--wait")
 		l.await(next, record.Succeeded)
 		if states := strings.Join(l.posts(next, "success"), " "); states != "pending running success" {

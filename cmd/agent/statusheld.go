@@ -10,7 +10,7 @@ import (
 )
 
 // printHeld says what a person, or a rollback, keeps the node from.
-func printHeld(p printer, s agent.Status) {
+func printHeld(p printer, s report.Status) {
 	if at := s.Pinned; at != nil {
 		why := ""
 		if at.Reason != "" {

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -120,7 +121,7 @@ func (a *app) outcome(sync *record.Sync, err error) error {
 		newPrinter(a.stdout).line("%s %s: waiting: %s", sync.Ref, short(sync.Commit), printable(sync.Waiting))
 		return errDifferent
 	}
-	if rollout := agent.FailedRollout(sync); rollout != nil {
+	if rollout := report.FailedRollout(sync); rollout != nil {
 		printDetails(newPrinter(a.stderr), rollout)
 	}
 	var faults []error

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -150,7 +150,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 	sha := l.commit("first", l.tinyRepo())
 	l.start()
 	l.await(sha, record.Succeeded)
-	var status agent.Status
+	var status report.Status
 	waitfor.NoError(t, patience, func() error {
 		var err error
 		if status, err = l.status(); err == nil && status.GitLab.LastError == "" {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
@@ -36,7 +36,7 @@ type walk struct {
 	lastLook      time.Time
 	looked, looks int // how many different ones were seen, and are to be
 
-	seen   *agent.Status     // what the oracle saw last
+	seen   *report.Status    // what the oracle saw last
 	proven map[uint64]proven // by sync
 }
 

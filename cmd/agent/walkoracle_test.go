@@ -10,8 +10,8 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // right is the oracle: it says what is wrong with the node, given what was committed.
@@ -39,7 +39,7 @@ func (w *walk) right() error {
 }
 
 // settled says what the agent has still to do.
-func (w *walk) settled(status *agent.Status) error {
+func (w *walk) settled(status *report.Status) error {
 	sync := status.Sync
 	switch {
 	case status.PollError != "":
@@ -204,7 +204,7 @@ func (w *walk) partly(from proven, taken *record.Rollback, known bool) proven {
 }
 
 // rightState compares what runs with what the last sync's state promises.
-func (w *walk) rightState(status *agent.Status, history []record.Sync, live map[string]liveService) error {
+func (w *walk) rightState(status *report.Status, history []record.Sync, live map[string]liveService) error {
 	sync, head, good := status.Sync, w.releases[w.head], w.goodStates(history)
 	switch sync.State {
 	case record.Succeeded:
@@ -252,7 +252,7 @@ func (w *walk) rightWaiting(history []record.Sync, live map[string]liveService, 
 
 // equals compares the stack with what was proven. What differs has to be the very
 // drift that the status shows, where drift is only reported.
-func (w *walk) equals(status *agent.Status, live map[string]liveService, want proven) error {
+func (w *walk) equals(status *report.Status, live map[string]liveService, want proven) error {
 	if want == nil {
 		return errors.New("the history has no good state")
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // watchStatus shows the status again and again: on a terminal in one place, in a
@@ -37,7 +37,7 @@ func (a *app) watchStatus(ctx context.Context, output string) error {
 }
 
 // statusShower gives what shows one status after the other.
-func (a *app) statusShower(output string) func(agent.Status) error {
+func (a *app) statusShower(output string) func(report.Status) error {
 	shown := map[string]string{}
 	lines := func(before string, all map[string]string) error {
 		for _, line := range fresh(shown, all) {
@@ -48,7 +48,7 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 		return nil
 	}
 	if output == "json" {
-		return func(status agent.Status) error {
+		return func(status report.Status) error {
 			data, err := json.Marshal(status)
 			if err != nil {
 				return fmt.Errorf("print: %w", err)
@@ -58,7 +58,7 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 	}
 	terminal := newScreen(a.stdout)
 	if terminal == nil {
-		return func(status agent.Status) error {
+		return func(status report.Status) error {
 			if err := lines("", map[string]string{"": statusLine(status)}); err != nil {
 				return err
 			}
@@ -68,7 +68,7 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 			return lines("", serviceLines(status))
 		}
 	}
-	return func(status agent.Status) error {
+	return func(status report.Status) error {
 		var text strings.Builder
 		a.printStatusTo(printer{Writer: &text, colour: newPrinter(a.stdout).colour}, status)
 		terminal.draw(text.String())
@@ -78,12 +78,12 @@ func (a *app) statusShower(output string) func(agent.Status) error {
 
 // waiting tells whether services are waited for. Once that is over they are on record
 // of the sync that failed, whatever has become of them.
-func waiting(s agent.Status) bool {
+func waiting(s report.Status) bool {
 	return s.Rollout != nil && s.Sync != nil && !s.Sync.State.Final()
 }
 
 // statusLine says in a line how the node fares.
-func statusLine(s agent.Status) string {
+func statusLine(s report.Status) string {
 	first := fmt.Sprintf("%s/%s %s", s.Environment, s.Node, verdict(printer{}, s))
 	if s.Sync != nil {
 		first += fmt.Sprintf("; sync #%d of %s %s", s.Sync.ID, short(s.Sync.Commit), s.Sync.State)
@@ -100,7 +100,7 @@ func statusLine(s agent.Status) string {
 }
 
 // serviceLines says in a line each how services fare that nobody waits for.
-func serviceLines(s agent.Status) map[string]string {
+func serviceLines(s report.Status) map[string]string {
 	lines := map[string]string{}
 	for _, service := range s.Services {
 		lines[service.Name] = fmt.Sprintf("%s %s %s", service.Name, tasks(service), serviceState(printer{}, service, ""))

@@ -6,9 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // awoken lists the cron services that came back after a rollout of a commit that did
@@ -72,7 +72,7 @@ func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string)
 	l.t.Helper()
 	before := l.versions()
 	slow := l.commit("a slow migration", env("2", "none", "3s"))
-	l.until("it waits for the migration", func(s agent.Status) bool {
+	l.until("it waits for the migration", func(s report.Status) bool {
 		return s.Sync.Commit == slow && strings.HasPrefix(s.Progress, "before wave 2: ") && s.Rollout != nil
 	})
 	l.kill()
@@ -82,7 +82,7 @@ func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string)
 	broken := l.commit("broken", map[string]string{node3 + "node.env": "TAG=$(ls)\n"})
 	l.start()
 	l.await(broken, record.Failed)
-	l.until("the cron service is back", func(agent.Status) bool { return l.replicas("cron_service") == 1 })
+	l.until("the cron service is back", func(report.Status) bool { return l.replicas("cron_service") == 1 })
 	if diff := cmp.Diff([]string{"cron_service"}, l.awoken(broken)); diff != "" {
 		l.t.Error(diff)
 	}

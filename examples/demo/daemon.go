@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 const (
@@ -163,7 +164,7 @@ func over(sync *record.Sync, commit string) bool {
 }
 
 // doing says in one line what the agent is at.
-func doing(status agent.Status, err error, commit string) string {
+func doing(status report.Status, err error, commit string) string {
 	switch {
 	case errors.Is(err, agent.ErrNotRunning):
 		return "the agent starts"

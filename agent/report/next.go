@@ -1,4 +1,4 @@
-package agent
+package report
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func NextStep(sync *record.Sync) string {
 	case record.Pending, record.Running:
 		return "wait; `agent status --watch` follows it"
 	case record.Failed:
-		return nextAfterFailure(sync)
+		return NextAfterFailure(sync)
 	case record.RolledBack:
 		if sync.Resumed() {
 			return "wait: it is rolled out again"
@@ -61,7 +61,8 @@ func NextFor(s *Status) string {
 	return "nothing to do"
 }
 
-func nextAfterFailure(sync *record.Sync) string {
+// NextAfterFailure says what a person is to do about a sync that failed.
+func NextAfterFailure(sync *record.Sync) string {
 	back := sync.Rollback
 	switch {
 	case sync.Transient:
@@ -113,7 +114,7 @@ func nextInOrder(sync *record.Sync, gate record.Gate) string {
 	switch {
 	case gate.Unattended:
 		return ""
-	case gate.About == aboutAgreement:
+	case gate.About == record.AboutAgreement:
 		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
 	}
 	return "see to the node that it waits for"

@@ -1,0 +1,88 @@
+package inventory
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+)
+
+// Rotation is the due time of a secret of the applied stack.
+type Rotation struct {
+	Secret  string    `json:"secret"` // its name in the compose file
+	Name    string    `json:"name"`   // of the live version
+	Created time.Time `json:"created"`
+	Due     time.Time `json:"due"`
+}
+
+// Overdue gives how long the rotation is overdue; 0 when it is not due.
+func (r Rotation) Overdue(now time.Time) time.Duration { return max(now.Sub(r.Due), 0) }
+
+// Rotations lists when each secret of the applied stack is due for rotation. A secret
+// without a rotation period is left out.
+func (s *Survey) Rotations() []Rotation {
+	var all []Rotation
+	for _, object := range s.applied.Secrets {
+		at := slices.IndexFunc(s.Versions, func(v deploy.Version) bool { return v.Kind == deploy.Secret && v.Name == object.Name })
+		if object.Rotate > 0 && at >= 0 {
+			created := s.Versions[at].Created
+			all = append(all, Rotation{Secret: object.Key, Name: object.Name, Created: created, Due: created.Add(object.Rotate)})
+		}
+	}
+	return all
+}
+
+// Overdue gives the rotations that are due.
+func Overdue(rotations []Rotation, now time.Time) []Rotation {
+	return slices.DeleteFunc(slices.Clone(rotations), func(r Rotation) bool { return r.Overdue(now) == 0 })
+}
+
+// ListedSecret is one secret with its live version and the others.
+type ListedSecret struct {
+	Secret  string           `json:"secret"`         // its name in the compose file; in Swarm, where it has left the files
+	Live    *deploy.Version  `json:"live,omitempty"` // the version of the applied stack; none once it has left the files
+	Due     time.Time        `json:"due,omitzero"`   // when it is to be rotated
+	Overdue bool             `json:"overdue"`
+	Others  []deploy.Version `json:"others,omitempty"` // the newest first
+}
+
+// listed gives the secrets by name, the versions of each together.
+func (s *Survey) listed() []ListedSecret {
+	applied := map[string]record.Object{}
+	for _, object := range s.applied.Secrets {
+		applied[object.Name] = object
+	}
+	due := map[string]Rotation{}
+	for _, rotation := range s.Rotations() {
+		due[rotation.Name] = rotation
+	}
+	list := []ListedSecret{}
+	byKey := map[string]int{}
+	for _, version := range s.Versions {
+		if version.Kind != deploy.Secret {
+			continue
+		}
+		at, listed := byKey[version.Key]
+		if !listed {
+			at, byKey[version.Key] = len(list), len(list)
+			list = append(list, ListedSecret{Secret: version.Key})
+		}
+		one := &list[at]
+		object, live := applied[version.Name]
+		if !live || one.Live != nil {
+			one.Others = append(one.Others, version)
+			continue
+		}
+		one.Live = &version
+		if object.Key != "" {
+			one.Secret = object.Key
+		}
+		if rotation, ok := due[version.Name]; ok {
+			one.Due, one.Overdue = rotation.Due, rotation.Overdue(s.At) > 0
+		}
+	}
+	slices.SortStableFunc(list, func(a, b ListedSecret) int { return strings.Compare(a.Secret, b.Secret) })
+	return list
+}

@@ -1,0 +1,147 @@
+package report
+
+import (
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Status is what is known of a node, as `agent status -o json` prints it.
+type Status struct {
+	Environment string `json:"environment"`
+	Node        string `json:"node"`
+	Stack       string `json:"stack,omitempty"`
+
+	Version string    `json:"version,omitempty"`
+	Running bool      `json:"running"` // the daemon runs
+	PID     int       `json:"pid,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+
+	InSync  bool              `json:"in_sync"`
+	Desired *gitsync.Revision `json:"desired,omitempty"` // what the remote selects
+	Applied *AppliedStatus    `json:"applied,omitempty"` // what was applied and verified last
+	Sync    *record.Sync      `json:"sync,omitempty"`    // the current or last sync, without its plan
+	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
+
+	Services []deploy.ServiceStatus `json:"services,omitempty"`
+	Drift    []deploy.Step          `json:"drift,omitempty"`
+	Progress string                 `json:"progress,omitempty"`
+	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
+	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
+
+	Group     string        `json:"group,omitempty"` // what a blue-green rollout still waits for from the other nodes; "" for nothing
+	Pause     *record.Pause `json:"pause,omitempty"` // while it holds
+	LastLook  time.Time     `json:"last_look,omitzero"`
+	NextPoll  time.Time     `json:"next_poll,omitzero"`
+	PollError string        `json:"poll_error,omitempty"`
+	PollHint  string        `json:"poll_hint,omitempty"`
+
+	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
+	Notices *notify.Health `json:"notices,omitempty"`
+
+	Next string `json:"next"` // what the operator is to do now
+}
+
+// Lacking names the services of which fewer tasks run than should.
+func (s *Status) Lacking() []string {
+	var names []string
+	for _, service := range s.Services {
+		if service.MissesTasks() {
+			names = append(names, service.Name)
+		}
+	}
+	return names
+}
+
+// AppliedStatus is the deployed revision.
+type AppliedStatus struct {
+	Commit  string    `json:"commit"`
+	Release string    `json:"release,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// records are the stack's records as the state file has them.
+type records interface {
+	Deployed() (*record.GoodState, error)
+	LastSync() (*record.Sync, error)
+	Pause() (*record.Pause, error)
+}
+
+// StoredStatus gives what the state file has of an agent that does not run.
+func StoredStatus(node Node, stack records, now time.Time) (Status, error) {
+	applied, err := stack.Deployed()
+	if err != nil {
+		return Status{}, err
+	}
+	last, err := stack.LastSync()
+	if err != nil {
+		return Status{}, err
+	}
+	status := NewStatus(node, applied, last)
+	if status.Pause, err = stack.Pause(); err != nil {
+		return Status{}, err
+	}
+	if status.Pause != nil && status.Pause.Over(now) {
+		status.Pause = nil
+	}
+	status.Next = NextFor(&status)
+	return status, nil
+}
+
+// NewStatus makes the status of a node of what is deployed there and its last sync.
+func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
+	status := Status{Environment: node.Environment, Node: node.Name, Stack: StackOf(last, applied)}
+	if applied != nil {
+		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At}
+	}
+	if last != nil {
+		brief := *last
+		brief.Plan, brief.Services, brief.Inputs, brief.Deployment = nil, nil, nil, nil
+		if brief.Rollback != nil {
+			taken := *brief.Rollback
+			taken.Plan, taken.ServicesOf = nil, nil
+			brief.Rollback = &taken
+		}
+		status.Pinned = PinnedAt(last)
+		status.Sync, status.Rollout = &brief, FailedRollout(last)
+	}
+	return status
+}
+
+// StackOf names the stack of the last sync, or, where that sync did not read it, the
+// stack that was applied last.
+func StackOf(last *record.Sync, applied *record.GoodState) string {
+	switch {
+	case last != nil && last.Stack != "":
+		return last.Stack
+	case applied != nil:
+		return applied.StackName
+	}
+	return ""
+}
+
+// Pinned is the good state at which a rollback keeps a node, since when and by whom.
+type Pinned struct {
+	To      uint64      `json:"to"` // the good state's sync
+	Commit  string      `json:"commit"`
+	Release string      `json:"release,omitempty"`
+	Since   time.Time   `json:"since"`
+	By      audit.Actor `json:"by"`
+	Reason  string      `json:"reason,omitempty"`
+}
+
+// PinnedAt gives the good state at which the last sync keeps the node; nil when the
+// node follows the remote.
+func PinnedAt(last *record.Sync) *Pinned {
+	if !last.Pinned() {
+		return nil
+	}
+	taken := last.Rollback
+	return &Pinned{To: taken.To, Commit: taken.Commit, Release: taken.Release, Since: taken.Since, By: taken.By, Reason: taken.Reason}
+}
