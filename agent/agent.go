@@ -74,7 +74,7 @@ type Parts struct {
 // Agent keeps one node's stack true to the repository.
 type Agent struct {
 	Parts
-	requests chan request
+	requests chan job
 	nudges   chan struct{} // look at once
 	stops    chan struct{} // a rollout that waits for its services makes way
 
@@ -87,8 +87,8 @@ type Agent struct {
 	view view
 }
 
-// request asks the loop to do something between two looks of its own.
-type request struct {
+// job asks the loop to do something between two looks of its own.
+type job struct {
 	do   func(ctx context.Context) outcome
 	look bool // it looks at the remote: its error counts as that of a look
 	done chan outcome
@@ -102,7 +102,7 @@ type outcome struct {
 
 // New makes an agent of its parts. It does nothing until Run.
 func New(parts Parts) *Agent {
-	a := &Agent{Parts: parts, requests: make(chan request), nudges: make(chan struct{}, 1), stops: make(chan struct{})}
+	a := &Agent{Parts: parts, requests: make(chan job), nudges: make(chan struct{}, 1), stops: make(chan struct{})}
 	if parts.Store != nil {
 		a.records = parts.Store.Stack(record.OnlyStack)
 	}
@@ -129,7 +129,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	failures := 0
-	var asked *request
+	var asked *job
 	for ctx.Err() == nil {
 		failures = a.turn(ctx, asked, failures)
 		asked = a.idle(ctx, a.wait(failures))
@@ -139,9 +139,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // turn looks once by itself, or does what a request asks, and gives the number of
 // failures in a row.
-func (a *Agent) turn(ctx context.Context, asked *request, failures int) int {
+func (a *Agent) turn(ctx context.Context, asked *job, failures int) int {
 	if asked == nil {
-		asked = &request{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
+		asked = &job{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
 			return a.lookOn(ctx, cause{trigger: record.OnCommit}, func(string) {})
 		}}
 	}
@@ -196,7 +196,7 @@ func (a *Agent) wait(failures int) time.Duration {
 
 // idle waits for the time of the next look, for a request, which it gives, or
 // for the end.
-func (a *Agent) idle(ctx context.Context, wait time.Duration) *request {
+func (a *Agent) idle(ctx context.Context, wait time.Duration) *job {
 	a.update(func(v *view) { v.nextPoll = time.Now().Add(wait) })
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -220,12 +220,12 @@ func (a *Agent) nudge() {
 
 // inLoop has the loop do something, and waits for its end.
 func (a *Agent) inLoop(ctx context.Context, look bool, do func(context.Context) outcome) outcome {
-	return a.hand(ctx, request{do: do, look: look, done: make(chan outcome, 1)}, nil)
+	return a.hand(ctx, job{do: do, look: look, done: make(chan outcome, 1)}, nil)
 }
 
 // hand gives the loop a request, and waits for its end. What the loop does meanwhile
 // is told on stops, where set, to make way.
-func (a *Agent) hand(ctx context.Context, asked request, stops chan<- struct{}) outcome {
+func (a *Agent) hand(ctx context.Context, asked job, stops chan<- struct{}) outcome {
 	for taken := false; !taken; {
 		select {
 		case <-ctx.Done():
@@ -260,7 +260,7 @@ func (a *Agent) Once(ctx context.Context, progress func(string)) (*record.Sync, 
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
-	result := a.lookOn(ctx, cause{trigger: record.OnRequest, actor: self()}, progress)
+	result := a.lookOn(ctx, cause{trigger: record.OnRequest, actor: audit.Self()}, progress)
 	a.wake(ctx)
 	return result.sync, result.err
 }

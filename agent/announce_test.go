@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // text is all that a message says.
@@ -72,7 +72,7 @@ func TestRollbackByHandIsTold(t *testing.T) {
 		w.start()
 		w.release("2")
 		w.poll()
-		w.wentBack(agent.RollbackRequest{Reason: "orders fail"})
+		w.wentBack(request.Rollback{Reason: "orders fail"})
 		w.pass(time.Hour)
 		box.says(t, "rolled back by hand, release 2", "rolled back to 1 (sync #1) by ada: orders fail")
 		w.release("3")

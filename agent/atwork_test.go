@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // RunningJobs lists no job: jobs of the world end at once.
@@ -62,11 +63,11 @@ func TestMigrationGuardWaitsForJobs(t *testing.T) {
 			m.pass(30 * time.Second)
 			sync := m.wantLast(bad, record.Failed)
 			m.refused(sync, "it cannot be known which migrations are still to come: s_migrate has not ended", "wait until it has ended")
-			if _, err := m.goBack(agent.RollbackRequest{}); err == nil || !strings.Contains(err.Error(), "s_migrate has not ended") {
+			if _, err := m.goBack(request.Rollback{}); err == nil || !strings.Contains(err.Error(), "s_migrate has not ended") {
 				m.t.Errorf("by hand: %v", err)
 			}
 			m.pass(time.Minute)
-			m.wentBack(agent.RollbackRequest{})
+			m.wentBack(request.Rollback{})
 			m.runs("1")
 		},
 		"by force": func(m *migrated) {
@@ -77,7 +78,7 @@ func TestMigrationGuardWaitsForJobs(t *testing.T) {
 			m.poll()
 			m.pass(30 * time.Second)
 			m.wantLast(bad, record.Failed)
-			sync := m.wentBack(agent.RollbackRequest{Force: true})
+			sync := m.wentBack(request.Rollback{Force: true})
 			if !sync.Migration.Forced || len(sync.Rollback.Warnings) == 0 {
 				m.t.Errorf("recorded %+v, %+v", sync.Migration, sync.Rollback)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -128,7 +129,7 @@ func TestCheckMetrics(t *testing.T) {
 		"not well after it": func(a *asked) {
 			a.good(config, "1", "2")
 			a.fails["1"] = nil
-			if sync, err := a.goBack(agent.RollbackRequest{}); err != nil || sync.State != record.Failed {
+			if sync, err := a.goBack(request.Rollback{}); err != nil || sync.State != record.Failed {
 				a.t.Fatalf("got %+v, %v", sync, err)
 			}
 			a.wantMetrics(metric + "0")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -80,7 +81,7 @@ func (d *doctor) checkMail(ctx context.Context) error {
 // deliveryTrouble asks the running agent what it could not deliver; without one
 // there is nothing to ask.
 func (d *doctor) deliveryTrouble(ctx context.Context) []error {
-	status, err := NewClient(d.settings.Socket).Status(ctx)
+	status, err := control.NewClient(d.settings.Socket).Status(ctx)
 	if err != nil || status.Notices == nil {
 		return nil
 	}

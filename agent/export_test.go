@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 
@@ -14,11 +13,6 @@ func (m *Metrics) Scrape() string {
 	request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}).ServeHTTP(answer, request)
 	return answer.Body.String()
-}
-
-// Stream has a person ask for a sync, and gives what the person sees.
-func (a *Agent) Stream(ctx context.Context) <-chan SyncEvent {
-	return a.stream(ctx, cause{trigger: "manual", actor: self()})
 }
 
 // Size is a number of bytes as gates tell it.

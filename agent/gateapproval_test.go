@@ -12,10 +12,10 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -84,7 +84,7 @@ func (w *world) said(words ...string) *record.Sync {
 
 func (w *world) approve(plan string) error {
 	w.t.Helper()
-	_, err := w.agent.Approve(person, agent.ApproveRequest{Commit: w.revision.Commit[:10], Plan: plan, Reason: "agreed by phone"})
+	_, err := w.agent.Approve(person, request.Approve{Commit: w.revision.Commit[:10], Plan: plan, Reason: "agreed by phone"})
 	w.pass(time.Second)
 	return err
 }
@@ -217,7 +217,7 @@ func TestApprovalOnTheNode(t *testing.T) {
 		w.merges = nil
 		w.start()
 		sync := w.said("no GitLab is configured")
-		for words, request := range map[string]agent.ApproveRequest{
+		for words, request := range map[string]request.Approve{
 			"a reason is missing":                 {Commit: sync.Commit, Reason: " \n"},
 			"does not name a commit":              {Commit: "000000", Reason: "x"},
 			"not of 1111111":                      {Commit: "1111111", Reason: "x"},
@@ -275,7 +275,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 			w.t.Fatalf("the plan is still %s", second.PlanDigest)
 		}
 		refuses(w.t, w.approve(first.PlanDigest), "the plan is "+second.PlanDigest[:10])
-		if _, err := w.agent.Pause(person, agent.PauseRequest{Reason: "wait"}); err != nil {
+		if _, err := w.agent.Pause(person, request.Pause{Reason: "wait"}); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := w.approve(second.PlanDigest); err != nil {
@@ -288,7 +288,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 			w.t.Errorf("after a restart it waits for %q", sync.Waiting)
 		}
 		w.moves("b")
-		if _, err := w.agent.Resume(w.t.Context(), person, agent.ResumeRequest{}); err != nil {
+		if _, err := w.agent.Resume(w.t.Context(), person, request.Resume{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Second)
@@ -310,7 +310,7 @@ func TestApprovalOfARetry(t *testing.T) {
 		retry := func() {
 			w.t.Helper()
 			w.set(func() { w.result, w.live, w.networks = deploy.Result{}, nil, map[string]network.CreateOptions{} })
-			if _, err := w.agent.Retry(w.t.Context(), person, agent.RetryRequest{Reason: "room again"}, func(string) {}); err != nil {
+			if _, err := w.agent.Retry(w.t.Context(), person, request.Retry{Reason: "room again"}, func(string) {}); err != nil {
 				w.t.Fatal(err)
 			}
 		}

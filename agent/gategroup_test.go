@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // groupConfig is a config.yml of a blue-green rollout in which this node, node3, is
@@ -261,7 +261,7 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 		w.others.says(commit, "node1", gitlab.Success)
 		w.start()
 		w.waits("waiting for node2")
-		approve := agent.ApproveRequest{Commit: commit, Reason: "the greens look well"}
+		approve := request.Approve{Commit: commit, Reason: "the greens look well"}
 		if _, err := w.agent.Approve(person, approve); err == nil {
 			w.t.Error("approved before the greens were seen")
 		}
@@ -295,7 +295,7 @@ func TestApprovalOfBeforeIsNoAgreement(t *testing.T) {
 		if sync := w.waits("approval is required"); strings.Contains(sync.Waiting, "node2") {
 			w.t.Errorf("asked for the others while a person is waited for: %s", sync.Waiting)
 		}
-		approve := agent.ApproveRequest{Commit: commit, Reason: "it may come"}
+		approve := request.Approve{Commit: commit, Reason: "it may come"}
 		if _, err := w.agent.Approve(person, approve); err != nil {
 			w.t.Fatal(err)
 		}

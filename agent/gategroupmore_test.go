@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // A primary that waits itself, for the soak time or a person, is no reason for those
@@ -74,7 +74,7 @@ func TestAgreementOutlivesAHiccup(t *testing.T) {
 		w.start()
 		w.waits("this node follows by `agent approve")
 		w.others.fail(errors.New("GitLab does not answer"))
-		if _, err := w.agent.Approve(person, agent.ApproveRequest{Commit: commit, Reason: "the greens look well"}); err != nil {
+		if _, err := w.agent.Approve(person, request.Approve{Commit: commit, Reason: "the greens look well"}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
@@ -178,7 +178,7 @@ func TestHeldCommitOvertakesNothing(t *testing.T) {
 						}
 						third = w.release("3", configFile, config)
 						if name == "pause" {
-							if _, err := w.agent.Pause(person, agent.PauseRequest{Reason: "wait"}); err != nil {
+							if _, err := w.agent.Pause(person, request.Pause{Reason: "wait"}); err != nil {
 								w.t.Error(err)
 							}
 						}

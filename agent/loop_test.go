@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -248,12 +248,14 @@ func TestProgressOfTheSyncBefore(t *testing.T) {
 		w.verify = func(context.Context) error { time.Sleep(time.Minute); return nil }
 		w.start()
 		w.set(func() { w.verify = nil })
-		var events []agent.SyncEvent
-		for event := range w.agent.Stream(w.t.Context()) {
-			events = append(events, event)
+		var progress []string
+		run, err := w.agent.GrantSync(person, request.Sync{})
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		if len(events) != 2 || events[0].Progress != "create service s_web: done" || events[1].Sync == nil || events[1].Sync.Trigger != "manual" {
-			w.t.Errorf("got %+v", events)
+		sync, err := run(w.t.Context(), func(text string) { progress = append(progress, text) })
+		if err != nil || len(progress) != 1 || progress[0] != "create service s_web: done" || sync == nil || sync.Trigger != "manual" {
+			w.t.Errorf("got %q, %+v, %v", progress, sync, err)
 		}
 	})
 }

@@ -1,9 +1,6 @@
 package agent
 
 import (
-	"context"
-	"errors"
-	"net"
 	"net/http"
 	"time"
 
@@ -134,25 +131,13 @@ func (m *Metrics) ended(applied *record.GoodState, last *record.Sync) {
 	}
 }
 
-// Serve answers /metrics, /healthz and /readyz on a loopback address until ctx
-// ends.
-func (a *Agent) Serve(ctx context.Context, listener net.Listener) error {
+// HealthHandler answers /metrics, /healthz and /readyz.
+func (a *Agent) HealthHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
-	return serve(ctx, listener, mux)
-}
-
-// serve runs an HTTP server until ctx ends.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ConnContext: withPeer}
-	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stopped()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return mux
 }
 
 // healthz says that the loop is alive: it is in a sync, or has looked within a

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // failsAfter has a release 1 proven, and a release 2 run SQL and fail.
@@ -64,11 +64,11 @@ func TestMigrationGuard(t *testing.T) {
 		},
 		"forced": func(m *migrated) {
 			m.refused(m.failsAfter(insert42))
-			if _, err := m.goBack(agent.RollbackRequest{}); err == nil || !strings.Contains(err.Error(), "42 (add_wallets)") {
+			if _, err := m.goBack(request.Rollback{}); err == nil || !strings.Contains(err.Error(), "42 (add_wallets)") {
 				m.t.Errorf("not refused without force: %v", err)
 			}
 			m.runs("2")
-			sync := m.wentBack(agent.RollbackRequest{Force: true, Reason: "wallets are new"})
+			sync := m.wentBack(request.Rollback{Force: true, Reason: "wallets are new"})
 			m.runs("1")
 			if m.stood(sync, 42, 42); !sync.Migration.Forced || !sync.Rollback.Force {
 				m.t.Errorf("recorded %+v, %+v", sync.Migration, sync.Rollback)
@@ -95,13 +95,13 @@ func TestMigrationGuard(t *testing.T) {
 		"taken back by hand": func(m *migrated) {
 			m.refused(m.failsAfter(insert42))
 			m.sql("DELETE FROM schema_migrations WHERE id = 42")
-			m.wentBack(agent.RollbackRequest{})
+			m.wentBack(request.Rollback{})
 			m.runs("1")
 		},
 		"without its table": func(m *migrated) {
 			m.refused(m.failsAfter("ALTER TABLE IF EXISTS schema_migrations RENAME TO flyway_schema_history"),
 				"it cannot be known whether migrations came after 1 (sync #1): the table schema_migrations, which was at migration 41 then, is not there", "force-migrations")
-			m.wentBack(agent.RollbackRequest{Force: true})
+			m.wentBack(request.Rollback{Force: true})
 			m.runs("1")
 		},
 		"unreachable": func(m *migrated) {
@@ -120,7 +120,7 @@ func TestMigrationGuard(t *testing.T) {
 			m.poll()
 			m.opens(true)
 			m.refused(m.last(), "it cannot be known whether migrations came after 1 (sync #1): ", "once the database can be read, `agent rollback`")
-			m.wentBack(agent.RollbackRequest{})
+			m.wentBack(request.Rollback{})
 		},
 		"checked for the first time": func(m *migrated) {
 			m.release("1", configFile, m.config(false))

@@ -5,23 +5,23 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
 
 func (w *world) pause(length, reason string) {
 	w.t.Helper()
-	if _, err := w.agent.Pause(person, agent.PauseRequest{For: length, Reason: reason}); err != nil {
+	if _, err := w.agent.Pause(person, request.Pause{For: length, Reason: reason}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.pass(time.Second)
 }
 
-func (w *world) resume() (agent.Resumed, error) {
+func (w *world) resume() (request.Resumed, error) {
 	w.t.Helper()
-	ended, err := w.agent.Resume(w.t.Context(), person, agent.ResumeRequest{Reason: "done"})
+	ended, err := w.agent.Resume(w.t.Context(), person, request.Resume{Reason: "done"})
 	w.pass(time.Second)
 	return ended, err
 }
@@ -98,7 +98,7 @@ func TestResume(t *testing.T) {
 func TestPauseIsRefused(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		for words, request := range map[string]agent.PauseRequest{
+		for words, request := range map[string]request.Pause{
 			"a reason is missing":       {For: "2h"},
 			`"2" is no time`:            {For: "2", Reason: "x"},
 			`"-2h" is no time`:          {For: "-2h", Reason: "x"},
@@ -193,7 +193,7 @@ func TestFreeze(t *testing.T) {
 func TestRetry(t *testing.T) {
 	inWorld(t, func(w *world) {
 		retry := func() error {
-			_, err := w.agent.Retry(w.t.Context(), person, agent.RetryRequest{Reason: "there is\nroom"}, func(string) {})
+			_, err := w.agent.Retry(w.t.Context(), person, request.Retry{Reason: "there is\nroom"}, func(string) {})
 			return err
 		}
 		w.start()
@@ -233,12 +233,12 @@ func TestResumeAfterRollback(t *testing.T) {
 		w.poll()
 		w.wantLast(commit, record.Succeeded)
 		w.pause("", "an outage") // does not stop what follows
-		if _, err := w.agent.Rollback(w.t.Context(), person, agent.RollbackRequest{Reason: "an outage"}, func(string) {}); err != nil {
+		if _, err := w.agent.Rollback(w.t.Context(), person, request.Rollback{Reason: "an outage"}, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(5 * time.Minute)
 		back := w.wantLast(commit, record.RolledBack)
-		_, err := w.agent.Retry(w.t.Context(), person, agent.RetryRequest{}, func(string) {})
+		_, err := w.agent.Retry(w.t.Context(), person, request.Retry{}, func(string) {})
 		refuses(w.t, err, "a rollback by hand keeps the node")
 		ended, err := w.resume()
 		if err != nil || ended.Pause == nil || ended.Pin != back.Rollback.Commit {

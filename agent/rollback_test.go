@@ -8,9 +8,9 @@ import (
 
 	"github.com/docker/docker/api/types/swarm"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -49,13 +49,13 @@ func (w *world) runs(tag string) {
 }
 
 // goBack asks for a rollback.
-func (w *world) goBack(request agent.RollbackRequest) (*record.Sync, error) {
+func (w *world) goBack(request request.Rollback) (*record.Sync, error) {
 	w.t.Helper()
 	return w.agent.Rollback(w.t.Context(), person, request, func(string) {})
 }
 
 // wentBack asks for a rollback that has to come off.
-func (w *world) wentBack(request agent.RollbackRequest) *record.Sync {
+func (w *world) wentBack(request request.Rollback) *record.Sync {
 	w.t.Helper()
 	sync, err := w.goBack(request)
 	if err != nil || sync == nil || sync.State != record.RolledBack {
@@ -156,7 +156,7 @@ func TestNoAutomaticRollback(t *testing.T) {
 				if refused != test.refused || strings.Contains(sync.Hint, "agent rollback") != (test.hint != "") {
 					t.Errorf("recorded as %+v, hint %q", sync.Rollback, sync.Hint)
 				}
-				if _, err := w.goBack(agent.RollbackRequest{}); (err == nil) != (test.hint != "") {
+				if _, err := w.goBack(request.Rollback{}); (err == nil) != (test.hint != "") {
 					t.Errorf("by hand: %v", err)
 				}
 			})
@@ -232,7 +232,7 @@ func TestRollbackByHand(t *testing.T) {
 		}
 		third := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.set(func() { w.selectErr = context.DeadlineExceeded }) // git is gone
-		sync := w.wentBack(agent.RollbackRequest{Reason: "it is slow"})
+		sync := w.wentBack(request.Rollback{Reason: "it is slow"})
 		w.runs("2")
 		if sync.Trigger != "rollback" || sync.Commit != third.Commit || sync.Actor != person || sync.Rollback.Reason != "it is slow" || sync.Rollback.To != 2 {
 			t.Errorf("recorded as %+v, %+v", sync, sync.Rollback)
@@ -244,15 +244,15 @@ func TestRollbackByHand(t *testing.T) {
 		if w.description != "rolled back to 2 (sync #2) by ada: it is slow" {
 			t.Errorf("described as %q", w.description)
 		}
-		w.wentBack(agent.RollbackRequest{}) // and never to the one that was left
+		w.wentBack(request.Rollback{}) // and never to the one that was left
 		w.runs("1")
-		if _, err := w.goBack(agent.RollbackRequest{}); err == nil || !strings.Contains(err.Error(), "no good state is recorded from before") {
+		if _, err := w.goBack(request.Rollback{}); err == nil || !strings.Contains(err.Error(), "no good state is recorded from before") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.goBack(agent.RollbackRequest{To: 77}); err == nil || !strings.Contains(err.Error(), "#77 is no good state") {
+		if _, err := w.goBack(request.Rollback{To: 77}); err == nil || !strings.Contains(err.Error(), "#77 is no good state") {
 			t.Errorf("got %v", err)
 		}
-		w.wentBack(agent.RollbackRequest{To: 3}) // unless told
+		w.wentBack(request.Rollback{To: 3}) // unless told
 		w.runs("3")
 		w.set(func() { w.selectErr = nil })
 		w.poll()
@@ -270,12 +270,12 @@ func TestPinned(t *testing.T) {
 		w.start()
 		commit := w.release("2")
 		w.poll()
-		w.wentBack(agent.RollbackRequest{})
+		w.wentBack(request.Rollback{})
 		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err == nil || !strings.Contains(err.Error(), "pinned at 1 (sync #1)") {
 			t.Errorf("a sync: %v", err)
 		}
 		w.runs("1")
-		if _, err := w.agent.Resume(w.t.Context(), person, agent.ResumeRequest{}); err != nil {
+		if _, err := w.agent.Resume(w.t.Context(), person, request.Resume{}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
@@ -294,13 +294,13 @@ func TestRollbackByPlan(t *testing.T) {
 		w.start()
 		w.release("2")
 		w.poll()
-		plan, err := w.agent.PlanRollback(w.t.Context(), person, agent.RollbackRequest{})
+		plan, err := w.agent.PlanRollback(w.t.Context(), person, request.Rollback{})
 		if err != nil || plan.To != 1 || len(plan.Plan.Steps) != 1 || plan.Digest == "" {
 			t.Fatalf("got %+v, %v", plan, err)
 		}
 		before := w.last().ID
 		w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
-		if _, err := w.goBack(agent.RollbackRequest{Digest: plan.Digest}); err == nil || !strings.Contains(err.Error(), "the plan is another now") {
+		if _, err := w.goBack(request.Rollback{Digest: plan.Digest}); err == nil || !strings.Contains(err.Error(), "the plan is another now") {
 			t.Errorf("got %v", err)
 		}
 		if w.last().ID != before {

@@ -14,10 +14,10 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // instant is all that a kill would leave.
@@ -47,7 +47,7 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 		is     record.Sync // what does not depend on when it was killed
 	}{
 		"by itself": {automatic, func(*world) {}, record.Sync{ID: 2, Trigger: "commit", Actor: audit.Author("Ada <ada@coin.example>"), Stage: "verify", Error: "service s_web: it is broken; the task failed"}},
-		"by hand":   {baseConfig, func(w *world) { w.wentBack(agent.RollbackRequest{}) }, record.Sync{ID: 3, Trigger: "rollback", Actor: person}},
+		"by hand":   {baseConfig, func(w *world) { w.wentBack(request.Rollback{}) }, record.Sync{ID: 3, Trigger: "rollback", Actor: person}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -120,7 +120,7 @@ func TestRollbackOfOneService(t *testing.T) {
 		w.start()
 		w.release("2", nodeDir+"docker-compose.yml", twoServices+"# and a service\n")
 		w.poll()
-		sync := w.wentBack(agent.RollbackRequest{Services: []string{"web"}})
+		sync := w.wentBack(request.Rollback{Services: []string{"web"}})
 		want := map[string]string{"s_web": "app:1", "s_worker": "app:2", "s_migrate": "app:2"}
 		if diff := cmp.Diff(want, w.images()); diff != "" {
 			t.Errorf("of web alone: %s", diff)
@@ -132,7 +132,7 @@ func TestRollbackOfOneService(t *testing.T) {
 		if status := w.agent.Status(); len(status.Drift) > 0 {
 			t.Errorf("it drifted: %v", status.Drift)
 		}
-		w.wentBack(agent.RollbackRequest{To: 1})
+		w.wentBack(request.Rollback{To: 1})
 		want["s_worker"] = "app:1"
 		if diff := cmp.Diff(want, w.images()); diff != "" {
 			t.Errorf("of all: %s", diff)
@@ -140,7 +140,7 @@ func TestRollbackOfOneService(t *testing.T) {
 		if taken := w.last().Rollback; !cmp.Equal(taken.Left, []string{"s_migrate"}) {
 			t.Errorf("left as it is: %v", taken.Left)
 		}
-		w.wentBack(agent.RollbackRequest{To: 3}) // the mixed one is a good state, too
+		w.wentBack(request.Rollback{To: 3}) // the mixed one is a good state, too
 		want["s_worker"] = "app:2"
 		if diff := cmp.Diff(want, w.images()); diff != "" {
 			t.Errorf("of the mixed one: %s", diff)
@@ -190,7 +190,7 @@ func TestRollbackWithoutFiles(t *testing.T) {
 		w.strip()
 		w.release("2")
 		w.poll()
-		sync := w.wentBack(agent.RollbackRequest{})
+		sync := w.wentBack(request.Rollback{})
 		w.runs("1")
 		if warnings := strings.Join(sync.Rollback.Warnings, "\n"); !strings.Contains(warnings, "its services are followed alone: an earlier version of the agent") {
 			t.Errorf("warned of %q", warnings)
@@ -216,7 +216,7 @@ func TestRollbackToAGoneSecret(t *testing.T) {
 		last := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.recordedWithout(plainSecret)
 		w.set(func() { delete(w.secrets, "s_db.1") })
-		_, err := w.goBack(agent.RollbackRequest{})
+		_, err := w.goBack(request.Rollback{})
 		if err == nil || !strings.Contains(err.Error(), "the secret s_db.1 is gone from Swarm") {
 			t.Errorf("got %v", err)
 		}
@@ -239,7 +239,7 @@ func TestRollbackOfOneServiceRecordsSecrets(t *testing.T) {
 		w.release("2\nSV_db=2")
 		w.poll()
 		w.wantLast(w.revision.Commit, record.Failed)
-		w.wentBack(agent.RollbackRequest{Services: []string{"web"}})
+		w.wentBack(request.Rollback{Services: []string{"web"}})
 		if want := []string{"s_db.1", "s_db.2"}; !cmp.Equal(w.unknown, want) { // 1 is not recorded in the clear
 			t.Errorf("cannot hide %v, want %v", w.unknown, want)
 		}
@@ -358,11 +358,11 @@ func TestRollbackOfARolloutUnderWay(t *testing.T) {
 		second := w.release("2")
 		w.poll()
 		w.wantLast(second, record.Running)
-		if _, err := w.goBack(agent.RollbackRequest{To: 77}); err == nil || w.last().State != record.Running {
+		if _, err := w.goBack(request.Rollback{To: 77}); err == nil || w.last().State != record.Running {
 			t.Errorf("got %v, %+v", err, w.last())
 		}
 		before := time.Now()
-		w.wentBack(agent.RollbackRequest{})
+		w.wentBack(request.Rollback{})
 		w.runs("1")
 		if waited := time.Since(before); waited > time.Second {
 			t.Errorf("it took %s", waited)

@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 )
 
 // A commit that waits has written nothing: going back goes on from what runs.
@@ -32,7 +32,7 @@ func TestRollbackBesideACommitThatWroteNothing(t *testing.T) {
 				w.poll()
 				w.wantLast(third, change.state)
 				w.runs("2")
-				w.wentBack(agent.RollbackRequest{})
+				w.wentBack(request.Rollback{})
 				w.runs(change.to)
 			})
 		})
@@ -59,7 +59,7 @@ func TestRollbackOfOneServiceAfterAnother(t *testing.T) {
 			{[]string{"web"}, "app:1", "app:2"},
 			{nil, "app:1", "app:1"},
 		} {
-			w.wentBack(agent.RollbackRequest{Services: step.services})
+			w.wentBack(request.Rollback{Services: step.services})
 			want := map[string]string{"s_web": step.web, "s_worker": step.worker, "s_migrate": "app:3"}
 			if diff := cmp.Diff(want, w.images()); diff != "" {
 				t.Fatalf("of %v: %s", step.services, diff)
@@ -76,7 +76,7 @@ func TestRollbackOfAJob(t *testing.T) {
 		w.release("2")
 		w.poll()
 		last := w.last().ID
-		_, err := w.goBack(agent.RollbackRequest{To: 1, Services: []string{"migrate"}})
+		_, err := w.goBack(request.Rollback{To: 1, Services: []string{"migrate"}})
 		if err == nil || !strings.Contains(err.Error(), "s_migrate runs to its end") || w.last().ID != last {
 			t.Errorf("got %v, %+v", err, w.last())
 		}
@@ -137,7 +137,7 @@ func TestWaitingUponWhatWasOvertaken(t *testing.T) {
 		if next := w.agent.Status().Next; !strings.Contains(next, "what runs is of sync #2, which was not proven: `agent rollback`") {
 			t.Errorf("told %q", next)
 		}
-		w.wentBack(agent.RollbackRequest{})
+		w.wentBack(request.Rollback{})
 		w.runs("1")
 	})
 }

@@ -1,8 +1,6 @@
 package agent_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,53 +117,4 @@ func FuzzReadYAML(f *testing.F) {
 			t.Error(diff)
 		}
 	})
-}
-
-func TestListenControl(t *testing.T) {
-	dir, err := os.MkdirTemp("", "ctl") //nolint:usetesting // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "run", "agent.sock")
-	listener, err := agent.ListenControl(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
-		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
-		}
-	}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-		}
-	}()
-	if _, err := agent.ListenControl(path); err == nil || fault.Hint(err) == "" {
-		t.Errorf("a living agent's socket was taken: %v", err)
-	}
-	// A killed agent leaves its socket behind.
-	if unix, ok := listener.(interface{ SetUnlinkOnClose(bool) }); ok {
-		unix.SetUnlinkOnClose(false)
-	}
-	_ = listener.Close()
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal(err)
-	}
-	second, err := agent.ListenControl(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = second.Close()
-	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := agent.ListenControl(path); err == nil || fault.Hint(err) == "" {
-		t.Errorf("a file that is no socket was removed: %v", err)
-	}
 }

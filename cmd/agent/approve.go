@@ -5,11 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/request"
 )
 
 func (a *app) approveCommand() *cobra.Command {
-	var request agent.ApproveRequest
+	var asked request.Approve
 	cmd := &cobra.Command{
 		Use:   "approve REV --reason TEXT",
 		Short: "Approve the plan of the commit that waits for approval",
@@ -26,18 +27,18 @@ history, in the audit log, and at the commit in GitLab. agent diff shows the pla
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&request.Reason, "reason", "", "why; it is recorded (required)")
-	cmd.Flags().StringVar(&request.Plan, "plan", "", "the digest of the plan that was looked at, or how it begins (default the present plan)")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded (required)")
+	cmd.Flags().StringVar(&asked.Plan, "plan", "", "the digest of the plan that was looked at, or how it begins (default the present plan)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := wantReason(request.Reason); err != nil {
+		if err := wantReason(asked.Reason); err != nil {
 			return err
 		}
-		request.Commit = args[0]
-		approval, err := agent.NewClient(a.settings.Socket).Approve(cmd.Context(), request)
+		asked.Commit = args[0]
+		approval, err := control.NewClient(a.settings.Socket).Approve(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}
-		newPrinter(a.stdout).line("approved: plan %s of %s; `agent status` shows how it goes", short(approval.PlanDigest), request.Commit)
+		newPrinter(a.stdout).line("approved: plan %s of %s; `agent status` shows how it goes", short(approval.PlanDigest), asked.Commit)
 		return nil
 	}
 	return cmd

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -52,8 +52,8 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 // auditHead asks the daemon for the log's last entry, or reads the state file when
 // none runs. Without a state file nothing is known of it.
 func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
-	head, err := agent.NewClient(a.settings.Socket).AuditHead(ctx)
-	if !errors.Is(err, agent.ErrNotRunning) {
+	head, err := control.NewClient(a.settings.Socket).AuditHead(ctx)
+	if !errors.Is(err, control.ErrNotRunning) {
 		return head, err
 	}
 	if !store.Exists(a.settings.StateDir) {

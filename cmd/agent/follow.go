@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
@@ -58,7 +58,7 @@ func (f *follower) close() {
 	close(f.stop)
 }
 
-func (f *follower) note(event agent.SyncEvent) {
+func (f *follower) note(event control.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rollout = event.Rollout

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
@@ -161,9 +161,9 @@ func TestLinesForWhatChanges(t *testing.T) {
 	var out bytes.Buffer
 	f := newFollower(&out)
 	at := func(services ...deploy.ServiceResult) {
-		f.note(agent.SyncEvent{Progress: "text", Rollout: &report.Rollout{Started: time.Now(), Services: services}})
+		f.note(control.Event{Progress: "text", Rollout: &report.Rollout{Started: time.Now(), Services: services}})
 	}
-	f.note(agent.SyncEvent{Progress: "create service s_a: done"})
+	f.note(control.Event{Progress: "create service s_a: done"})
 	a := deploy.ServiceResult{Name: "s_a", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run"}
 	b := deploy.ServiceResult{Name: "s_b", State: deploy.Pending, Want: 2, Error: "bad\x1b[2J", Message: "wait"}
 	at(b, a)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 )
@@ -36,8 +36,8 @@ func (a *app) historyCommand() *cobra.Command {
 
 // history asks the daemon, or reads the state file when none runs.
 func (a *app) history(ctx context.Context, limit int) ([]record.Sync, error) {
-	syncs, err := agent.NewClient(a.settings.Socket).History(ctx, limit)
-	if !errors.Is(err, agent.ErrNotRunning) {
+	syncs, err := control.NewClient(a.settings.Socket).History(ctx, limit)
+	if !errors.Is(err, control.ErrNotRunning) {
 		return syncs, err
 	}
 	store, err := store.OpenReadOnly(a.settings.StateDir)

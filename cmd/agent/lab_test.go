@@ -23,7 +23,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -226,7 +226,7 @@ func (l *lab) command(args ...string) (code int, stdout, stderr string) {
 
 // status asks the daemon.
 func (l *lab) status() (report.Status, error) {
-	return agent.NewClient(l.settings["socket"]).Status(context.Background())
+	return control.NewClient(l.settings["socket"]).Status(context.Background())
 }
 
 // await waits until the last sync of a commit has come to an outcome.

@@ -7,10 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/request"
 )
 
 func (a *app) pauseCommand() *cobra.Command {
-	var request agent.PauseRequest
+	var asked request.Pause
 	cmd := &cobra.Command{
 		Use:   "pause --reason TEXT",
 		Short: "Begin no rollouts on this node for a while, or until somebody resumes",
@@ -22,18 +24,18 @@ survives restarts and is shown in agent status and at the commit that waits.`,
 		Example: `  agent pause --for 2h --reason "the database is being moved"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&request.For, "for", "", "how long, such as 2h (default until somebody resumes)")
-	cmd.Flags().StringVar(&request.Reason, "reason", "", "why; it is recorded (required)")
+	cmd.Flags().StringVar(&asked.For, "for", "", "how long, such as 2h (default until somebody resumes)")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded (required)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := wantReason(request.Reason); err != nil {
+		if err := wantReason(asked.Reason); err != nil {
 			return err
 		}
-		if request.For != "" {
-			if length, err := time.ParseDuration(request.For); err != nil || length <= 0 {
-				return usageError{fmt.Errorf("--for %q is no time to pause for: write it as 2h or 30m", request.For)}
+		if asked.For != "" {
+			if length, err := time.ParseDuration(asked.For); err != nil || length <= 0 {
+				return usageError{fmt.Errorf("--for %q is no time to pause for: write it as 2h or 30m", asked.For)}
 			}
 		}
-		pause, err := agent.NewClient(a.settings.Socket).Pause(cmd.Context(), request)
+		pause, err := control.NewClient(a.settings.Socket).Pause(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}
@@ -48,7 +50,7 @@ survives restarts and is shown in agent status and at the commit that waits.`,
 }
 
 func (a *app) resumeCommand() *cobra.Command {
-	var request agent.ResumeRequest
+	var asked request.Resume
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "End a pause, and roll out again what a rollback has taken back",
@@ -59,9 +61,9 @@ command. What is due then begins at once, if nothing else keeps it waiting.`,
 		Example: `  agent resume --reason "the database is back"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&request.Reason, "reason", "", "why; it is recorded")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ended, err := agent.NewClient(a.settings.Socket).Resume(cmd.Context(), request)
+		ended, err := control.NewClient(a.settings.Socket).Resume(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}

@@ -13,14 +13,15 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // rollbackFlags are what the command is told.
 type rollbackFlags struct {
-	request agent.RollbackRequest
+	request request.Rollback
 	yes     bool
 	dryRun  bool
 	output  string
@@ -69,7 +70,7 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) er
 	if file, ok := stdin.(*os.File); asking && (!ok || !isatty.IsTerminal(file.Fd())) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
 	}
-	client := agent.NewClient(a.settings.Socket)
+	client := control.NewClient(a.settings.Socket)
 	plan, err := client.PlanRollback(ctx, f.request)
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) er
 }
 
 // printRollback shows where it goes back to, and the plan in the words of agent diff.
-func (a *app) printRollback(plan *agent.RollbackPlan, f rollbackFlags) error {
+func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
 	if f.output == "json" {
 		if f.dryRun {
 			return printJSON(a.stdout, plan)

@@ -15,6 +15,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
@@ -46,18 +47,18 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	control, err := agent.ListenControl(a.settings.Socket)
+	socket, err := control.Listen(a.settings.Socket)
 	if err != nil {
 		return err
 	}
-	services := []func(context.Context) error{d.agent.Run, func(ctx context.Context) error { return d.agent.ServeControl(ctx, control) }}
+	services := []func(context.Context) error{d.agent.Run, func(ctx context.Context) error { return d.control().Serve(ctx, socket) }}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)
 		if err != nil {
-			return errors.Join(fmt.Errorf("listen for metrics: %w", err), control.Close())
+			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close())
 		}
 		log.Info("metrics and health", "address", listener.Addr().String())
-		services = append(services, func(ctx context.Context) error { return d.agent.Serve(ctx, listener) })
+		services = append(services, func(ctx context.Context) error { return control.Serve(ctx, listener, d.agent.HealthHandler()) })
 	}
 	if d.outbox != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
@@ -163,6 +164,13 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	}
 	p.agent = agent.New(made)
 	return p, nil
+}
+
+// control serves the agent to its users.
+func (p *parts) control() *control.Server {
+	return &control.Server{
+		Node: p.agent, History: p.store, Requests: p.agent, Plans: p.agent, Users: p.agent, Versions: p.agent, Audit: p.audit,
+	}
 }
 
 func (p *parts) close() {

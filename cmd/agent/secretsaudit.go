@@ -10,7 +10,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
@@ -112,7 +112,7 @@ const allSyncs = 1 << 20
 // localNode tells which node's agent runs, or has run, on this machine, and its
 // stack; "" for none.
 func (a *app) localNode(ctx context.Context) (owner, stack string) {
-	status, err := agent.NewClient(a.settings.Socket).Status(ctx)
+	status, err := control.NewClient(a.settings.Socket).Status(ctx)
 	if err == nil {
 		return status.Environment + "/" + status.Node, status.Stack
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -50,8 +50,8 @@ func (a *app) collect(ctx context.Context, dryRun bool) (*inventory.Survey, erro
 	if dryRun {
 		return a.survey(ctx)
 	}
-	survey, err := agent.NewClient(a.settings.Socket).Collect(ctx)
-	if errors.Is(err, agent.ErrNotRunning) {
+	survey, err := control.NewClient(a.settings.Socket).Collect(ctx)
+	if errors.Is(err, control.ErrNotRunning) {
 		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows what would go")
 	}
 	return survey, err

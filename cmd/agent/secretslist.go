@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -43,8 +43,8 @@ func (a *app) secretsListCommand() *cobra.Command {
 
 // survey asks the daemon, or looks by itself with the state file when none runs.
 func (a *app) survey(ctx context.Context) (*inventory.Survey, error) {
-	survey, err := agent.NewClient(a.settings.Socket).Survey(ctx)
-	if !errors.Is(err, agent.ErrNotRunning) {
+	survey, err := control.NewClient(a.settings.Socket).Survey(ctx)
+	if !errors.Is(err, control.ErrNotRunning) {
 		return survey, err
 	}
 	store, err := store.OpenReadOnly(a.settings.StateDir)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
@@ -20,7 +20,7 @@ func (a *app) showCommand() *cobra.Command {
 		Example: "  agent show latest\n  agent show 12 -o report > rollback.md",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fmt.Errorf("name one sync: its number, as `agent history` shows it, or %s", agent.Latest)}
+				return usageError{fmt.Errorf("name one sync: its number, as `agent history` shows it, or %s", control.Latest)}
 			}
 			return nil
 		},
@@ -41,8 +41,8 @@ func (a *app) showCommand() *cobra.Command {
 
 // findSync asks the daemon, or reads the state file when none runs.
 func (a *app) findSync(ctx context.Context, which string) (*record.Sync, error) {
-	sync, err := agent.NewClient(a.settings.Socket).FindSync(ctx, which)
-	if !errors.Is(err, agent.ErrNotRunning) {
+	sync, err := control.NewClient(a.settings.Socket).FindSync(ctx, which)
+	if !errors.Is(err, control.ErrNotRunning) {
 		return sync, err
 	}
 	store, err := store.OpenReadOnly(a.settings.StateDir)
@@ -50,7 +50,7 @@ func (a *app) findSync(ctx context.Context, which string) (*record.Sync, error) 
 		return nil, err
 	}
 	defer func() { _ = store.Close() }()
-	return agent.FindSync(store, which)
+	return control.FindSync(store, which)
 }
 
 // node names the node whose syncs are shown.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
@@ -42,7 +42,7 @@ func (a *app) statusCommand() *cobra.Command {
 		case err != nil:
 			return err
 		case !status.Running:
-			return fault.WithHint(fmt.Errorf("%w %s", agent.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
+			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
 		case !status.InSync:
 			return errDifferent
 		}
@@ -53,8 +53,8 @@ func (a *app) statusCommand() *cobra.Command {
 
 // status asks the daemon, or reads the state file when none runs.
 func (a *app) status(ctx context.Context) (report.Status, error) {
-	status, err := agent.NewClient(a.settings.Socket).Status(ctx)
-	if !errors.Is(err, agent.ErrNotRunning) {
+	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	if !errors.Is(err, control.ErrNotRunning) {
 		return status, err
 	}
 	store, storeErr := store.OpenReadOnly(a.settings.StateDir)

@@ -9,8 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -48,11 +50,11 @@ With --wait the exit code is 3 where the rollout waits for something.`,
 				return a.syncOnce(cmd.Context())
 			case wait:
 				follower := newFollower(a.stderr)
-				sync, err := agent.NewClient(a.settings.Socket).Sync(cmd.Context(), options, follower.note)
+				sync, err := control.NewClient(a.settings.Socket).Sync(cmd.Context(), options, follower.note)
 				follower.close()
 				return a.outcome(sync, err)
 			}
-			if err := agent.NewClient(a.settings.Socket).RequestSync(cmd.Context(), options); err != nil {
+			if err := control.NewClient(a.settings.Socket).RequestSync(cmd.Context(), options); err != nil {
 				return err
 			}
 			newPrinter(a.stdout).line("sync requested; `agent status` shows how it goes")
@@ -68,18 +70,18 @@ With --wait the exit code is 3 where the rollout waits for something.`,
 }
 
 // freezeOptions refuses an override without a reason, and a reason without one.
-func freezeOptions(cmd *cobra.Command, why string) (agent.SyncOptions, error) {
+func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 	override, _ := cmd.Flags().GetBool("override-freeze")
 	switch {
 	case !override && why != "":
-		return agent.SyncOptions{}, usageError{errors.New("--reason goes with --override-freeze")}
+		return request.Sync{}, usageError{errors.New("--reason goes with --override-freeze")}
 	case !override:
-		return agent.SyncOptions{}, nil
+		return request.Sync{}, nil
 	}
 	if err := errors.Join(onlyOne(cmd, "override-freeze", "once"), onlyOne(cmd, "override-freeze", "dry-run")); err != nil {
-		return agent.SyncOptions{}, usageError{err}
+		return request.Sync{}, usageError{err}
 	}
-	return agent.SyncOptions{OverrideFreeze: why}, wantReason(why)
+	return request.Sync{OverrideFreeze: true, Reason: why}, wantReason(why)
 }
 
 // syncOnce makes one sync in this process. The state file admits one agent at a
@@ -97,7 +99,7 @@ func (a *app) syncOnce(ctx context.Context) error {
 	}
 	defer p.close()
 	follower := newFollower(a.stderr)
-	sync, err := p.agent.Once(ctx, func(text string) { follower.note(agent.SyncEvent{Progress: text, Rollout: p.agent.Rollout()}) })
+	sync, err := p.agent.Once(ctx, func(text string) { follower.note(control.Event{Progress: text, Rollout: p.agent.Rollout()}) })
 	follower.close()
 	err = a.outcome(sync, err)
 	limited, cancel := context.WithTimeout(ctx, reportLimit)

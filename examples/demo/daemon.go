@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 )
@@ -128,7 +129,7 @@ func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {
 func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error) {
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
-	client, started := agent.NewClient(w.path("agent.sock")), time.Now()
+	client, started := control.NewClient(w.path("agent.sock")), time.Now()
 	tick := time.NewTicker(follow)
 	defer tick.Stop()
 	said, saidAt := "", time.Time{}
@@ -166,7 +167,7 @@ func over(sync *record.Sync, commit string) bool {
 // doing says in one line what the agent is at.
 func doing(status report.Status, err error, commit string) string {
 	switch {
-	case errors.Is(err, agent.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning):
 		return "the agent starts"
 	case err != nil:
 		return err.Error()

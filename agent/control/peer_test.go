@@ -1,4 +1,4 @@
-package agent_test
+package control_test
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"testing"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/control"
 )
 
 // The kernel says who is at the other end of a socket, whatever the client says.
@@ -36,9 +36,9 @@ func TestPeer(t *testing.T) {
 		}
 	}
 	server := &httptest.Server{Listener: listener, Config: &http.Server{
-		ConnContext: agent.WithPeer,
+		ConnContext: control.WithPeer,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_ = json.NewEncoder(w).Encode(agent.Peer(r.Context()))
+			_ = json.NewEncoder(w).Encode(control.Peer(r.Context()))
 		}),
 	}}
 	server.Start()
@@ -58,7 +58,7 @@ func TestPeer(t *testing.T) {
 			t.Errorf("%d asks as %+v", uid, actor)
 		}
 	}
-	if actor := agent.Peer(t.Context()); actor.By != audit.ByUser || actor.UID != "" {
+	if actor := control.Peer(t.Context()); actor.By != audit.ByUser || actor.UID != "" {
 		t.Errorf("without a socket: %+v", actor)
 	}
 }
@@ -99,23 +99,4 @@ func askAs(t *testing.T, uid int, socket string) audit.Actor {
 		t.Fatal(err)
 	}
 	return actor
-}
-
-// Behind sudo everybody is root: who had logged in is kept beside it.
-func TestLogin(t *testing.T) {
-	for _, test := range []struct{ text, uid, want string }{
-		{"4294967295", "0", ""},
-		{"0\n", "0", ""},
-		{"", "0", ""},
-		{"4000000", "0", "4000000"},
-		{"0", "4000000", "root"},
-	} {
-		if got := agent.LoginOf(test.text, test.uid); got != test.want {
-			t.Errorf("%q of %s: %q, want %q", test.text, test.uid, got, test.want)
-		}
-	}
-	actor := audit.Actor{By: audit.ByUser, Name: "root", UID: "0", Login: "ada"}
-	if actor.String() != "root (ada)" {
-		t.Errorf("named %q", actor)
-	}
 }

@@ -1,4 +1,4 @@
-package agent
+package control
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"syscall"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -57,22 +59,18 @@ func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
 	return head, c.get(ctx, "/v1/audit/head", &head)
 }
 
-// SyncOptions say how a sync is asked for.
-type SyncOptions struct {
-	OverrideFreeze string // why a freeze does not hold for it; "" where it does
-}
-
-func (o SyncOptions) query() url.Values {
-	query := url.Values{}
-	if o.OverrideFreeze != "" {
-		query.Set(overrideFreeze, o.OverrideFreeze)
+// query gives the parameters of a request for a sync.
+func query(asked request.Sync) url.Values {
+	values := url.Values{}
+	if asked.OverrideFreeze {
+		values.Set(overrideFreeze, asked.Reason)
 	}
-	return query
+	return values
 }
 
 // Sync asks for a sync and follows it to its end. progress gets each step.
-func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(SyncEvent)) (*record.Sync, error) {
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+options.query().Encode())
+func (c *Client) Sync(ctx context.Context, asked request.Sync, progress func(Event)) (*record.Sync, error) {
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+query(asked).Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +79,10 @@ func (c *Client) Sync(ctx context.Context, options SyncOptions, progress func(Sy
 }
 
 // follow reads the events of a sync to its end.
-func follow(response *http.Response, progress func(SyncEvent)) (*record.Sync, error) {
+func follow(response *http.Response, progress func(Event)) (*record.Sync, error) {
 	decoder := json.NewDecoder(response.Body)
 	for {
-		var event SyncEvent
+		var event Event
 		if err := decoder.Decode(&event); err != nil {
 			return nil, fault.WithHint(fmt.Errorf("follow the sync: %w", err), "the agent stopped meanwhile: see `agent status`")
 		}
@@ -100,10 +98,10 @@ func follow(response *http.Response, progress func(SyncEvent)) (*record.Sync, er
 }
 
 // RequestSync asks for a sync and does not wait for its end.
-func (c *Client) RequestSync(ctx context.Context, options SyncOptions) error {
-	query := options.query()
-	query.Set("detach", "1")
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+query.Encode())
+func (c *Client) RequestSync(ctx context.Context, asked request.Sync) error {
+	values := query(asked)
+	values.Set(detach, "1")
+	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+values.Encode())
 	if err != nil {
 		return err
 	}
@@ -131,11 +129,11 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 }
 
 func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
-	response, err := c.http.Do(request)
+	response, err := c.http.Do(sent)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fault.WithHint(fmt.Errorf("%w %s", ErrNotRunning, c.socket), "start it: systemctl start coin-agent")
@@ -145,10 +143,24 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	case response.StatusCode != http.StatusOK:
 		defer func() { _ = response.Body.Close() }()
-		if err := readFault(response); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("ask the agent: it answered %s", response.Status)
+		return nil, readRefusal(response)
 	}
 	return response, nil
+}
+
+// refusedError is a refusal of the agent, with what came with it.
+type refusedError struct {
+	error
+	survey *inventory.Survey
+}
+
+func (e refusedError) Unwrap() error { return e.error }
+
+// readRefusal reads why a request failed.
+func readRefusal(response *http.Response) error {
+	var said refusal
+	if json.NewDecoder(response.Body).Decode(&said) != nil || said.Error == "" {
+		return fmt.Errorf("ask the agent: it answered %s", response.Status)
+	}
+	return refusedError{fault.New(fault.Place{}, said.Hint, "%s", said.Error), said.Survey}
 }

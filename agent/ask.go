@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+)
+
+// GrantSync allows a sync for an actor. It records who overrides a freeze, and why.
+func (a *Agent) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error) {
+	why := cause{trigger: record.OnRequest, actor: actor}
+	if asked.OverrideFreeze {
+		var err error
+		if why.override, err = a.override(actor, asked.Reason); err != nil {
+			return nil, err
+		}
+	}
+	return a.runFor(why), nil
+}
+
+// GrantRetry allows another attempt at the held revision, and records it.
+func (a *Agent) GrantRetry(actor audit.Actor, asked request.Retry) (request.Run, error) {
+	if err := a.allowRetry(actor, asked); err != nil {
+		return nil, err
+	}
+	return a.runFor(cause{trigger: record.OnRequest, actor: actor}), nil
+}
+
+// GrantRollback allows a rollback that is asked for in a valid way. The run plans it
+// first, and refuses it when something is against it.
+func (a *Agent) GrantRollback(actor audit.Actor, asked request.Rollback) (request.Run, error) {
+	if _, err := wayOfRequest(actor, asked); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
+		return a.Rollback(ctx, actor, asked, progress)
+	}, nil
+}
+
+// runFor gives what has the loop look for a user. Until the loop does, progress gets the
+// progress of what the loop does before.
+func (a *Agent) runFor(why cause) request.Run {
+	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
+		begun := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) })
+		var before sync.WaitGroup
+		before.Go(func() { a.tellUntil(begun, progress) })
+		done := a.inLoop(ctx, true, func(ctx context.Context) outcome {
+			begin()
+			before.Wait()
+			return a.lookOn(ctx, why, progress)
+		})
+		begin()
+		before.Wait()
+		return done.sync, done.err
+	}
+}
+
+// tellUntil gives the progress of what the loop does, whenever it changes.
+func (a *Agent) tellUntil(end <-chan struct{}, tell func(string)) {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	told := ""
+	for {
+		select {
+		case <-end:
+			return
+		case <-tick.C:
+		}
+		if text := a.snapshot().progress; text != "" && text != told {
+			told = text
+			tell(text)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Listen opens the control socket: mode 0600, in a folder of mode 0700 when the folder
+// has to be made. The socket of a running agent is not replaced; one that a killed agent
+// left is.
+func Listen(path string) (net.Listener, error) {
+	if conn, err := net.Dial("unix", path); err == nil {
+		_ = conn.Close()
+		return nil, fault.New(fault.Place{}, "stop the other agent, or give this one its own socket", "an agent already answers on %s", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make folder of the control socket: %w", err)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fault.New(fault.Place{}, "choose another path for the socket", "open control socket: %s exists and is not a socket", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove stale control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect control socket: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// closeWithin bounds how long requests may take to end after the context has ended.
+const closeWithin = 5 * time.Second
+
+// Serve runs an HTTP server until ctx ends, which ends the contexts of its requests.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ConnContext: WithPeer,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	closed := make(chan struct{})
+	stopped := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+		defer cancel()
+		if server.Shutdown(grace) != nil {
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(listener)
+	if !stopped() {
+		<-closed
+	}
+	_ = server.Close()
+	if !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
