@@ -6,30 +6,17 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/manifests"
 )
 
-// announce tells people what became of a sync. The outbox skips what it has told
-// already. A commit that changes nothing here is no news, nor is one that waits for
-// what comes by itself.
+// announce tells people the state of a sync. The outbox skips what it has told already.
 func (a *Agent) announce(sync *record.Sync) error {
-	if a.Notices.Outbox == nil || sync.Unchanged || sync.Unattended() {
+	if a.Notices.Outbox == nil {
 		return nil
 	}
-	n := a.notice(sync)
-	n.Next, n.Again = report.NextStep(sync), sync.Transient
-	switch sync.State {
-	case record.Failed:
-		announceFailure(&n, sync)
-	case record.RolledBack:
-		announceRollback(&n, sync)
-	case record.Waiting:
-		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
-		n.Details = []notify.Detail{{Text: sync.Summary}}
-	case record.Succeeded:
-		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
-		n.Details = []notify.Detail{{Text: sync.Summary}}
-	case record.Pending, record.Running, record.Superseded:
+	n, is := report.Notice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync)
+	if !is {
 		return nil
 	}
 	return a.tell(n)
@@ -42,66 +29,31 @@ func (a *Agent) tell(n notify.Notice) error {
 	return nil
 }
 
-// announceDelay tells that a rollback waits for what surrounds the agent: until then
-// what failed goes on to run.
+// announceDelay tells people that a rollback waits for the engine, the network or a
+// registry.
 func (a *Agent) announceDelay(sync *record.Sync, why error) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	n := a.notice(sync)
-	n.Event, n.Title, n.Again = notify.Failure, "the rollback has to wait", true
-	if sync.Error != "" {
-		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
-	}
-	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + oneLine(why), Hint: fault.Hint(why)})
-	n.Next = report.NextAfterFailure(&record.Sync{Transient: true})
-	return a.tell(n)
+	return a.tell(report.DelayNotice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync, why))
 }
 
-// announceFailure tells what failed, and why there was no way back where one was
-// looked for.
-func announceFailure(n *notify.Notice, sync *record.Sync) {
-	n.Event, n.Title = notify.Failure, "rollout failed at "+string(sync.Stage)
-	if sync.IsRollback() {
-		n.Title = "rollback by hand failed"
+// announceGroup tells people that this node runs a commit that failed on another node.
+func (a *Agent) announceGroup(sync *record.Sync, text, hint string) error {
+	if a.Notices.Outbox == nil {
+		return nil
 	}
-	n.Details = faultDetails(sync)
-	back := sync.Rollback
-	switch {
-	case back == nil || sync.IsRollback():
-	case back.Refused != "":
-		n.Title += ", and is not rolled back"
-		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
-	case back.Error != "":
-		n.Title += ", and the rollback is not proven"
-		n.Details = append(n.Details, notify.Detail{Text: "after going back to " + named(back) + ": " + back.Error, Hint: back.Hint})
-	}
-	if !sync.Transient {
-		n.Next = "the revision is held; " + n.Next
-	}
+	return a.tell(report.GroupNotice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync, text, hint))
 }
 
-// announceRollback tells that the node runs an earlier state now. By itself that is a
-// failed rollout as well.
-func announceRollback(n *notify.Notice, sync *record.Sync) {
-	back := sync.Rollback
-	n.Event, n.Details = notify.Rollback, faultDetails(sync)
-	n.Details = append(n.Details, notify.Detail{Text: sync.Summary})
-	switch {
-	case sync.IsRollback() && !back.Auto:
-		n.Title = "rolled back by hand"
-	case !sync.IsRollback() && sync.Error == "": // what a rollback had put there was changed, and is put back
-		n.Event, n.Title = notify.Success, "what was rolled back to is put back"
-	default:
-		n.Title, n.Failed = "rollout failed at "+string(sync.Stage)+" and was rolled back", true
+// announceDrift tells people once that live services differ from the applied specs.
+func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
+	if a.Notices.Outbox == nil {
+		return nil
 	}
-	n.Next += fmt.Sprintf("; the report: `agent show %d -o report` on the node", sync.ID)
-}
-
-func faultDetails(sync *record.Sync) []notify.Detail {
-	var details []notify.Detail
-	for _, one := range sync.All() {
-		details = append(details, notify.Detail{Text: one.Error, Hint: one.Hint})
+	if len(drift) == 0 {
+		return a.Notices.Outbox.DriftOver()
 	}
-	return details
+	corrected := v.applied.Drift == string(manifests.DriftCorrect)
+	return a.tell(report.DriftNotice(a.reportNode(), a.Settings.commitLink(v.sync.Commit), v.sync, drift, corrected))
 }

@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -77,15 +78,15 @@ func (r *reconcile) write(entries ...audit.Entry) error {
 // noteStart says what is about to be applied, before anything is.
 func (r *reconcile) noteStart() error {
 	entry := r.syncEntry()
-	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+planned(r.plan)
+	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+report.PlanIntent(r.plan.RecordedPlan)
 	if r.back != nil {
-		entry.Detail = "to " + named(r.sync.Rollback) + ": " + planned(r.plan) + because(r.sync.Rollback)
+		entry.Detail = "to " + report.Target(r.sync.Rollback) + ": " + report.PlanIntent(r.plan.RecordedPlan) + report.Because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
-		entry.Detail += "; " + ApprovalText(r.sync.Approval)
+		entry.Detail += "; " + report.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
-		entry.Detail = "carried on: " + planned(r.plan)
+		entry.Detail = "carried on: " + report.PlanIntent(r.plan.RecordedPlan)
 	}
 	if err := r.write(entry); err != nil {
 		return err

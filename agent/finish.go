@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
@@ -161,7 +162,7 @@ func (r *reconcile) succeed() (*record.GoodState, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.sync.Summary = summarise(plan)
+	r.sync.Summary = report.Summary(plan)
 	if err := r.sync.Apply(record.Succeed, time.Now()); err != nil {
 		return nil, err
 	}
@@ -253,7 +254,7 @@ func (a *Agent) tellGitLab(sync *record.Sync, as gitlab.State) error {
 	}
 	err := a.Reports.Enqueue(gitlab.Report{
 		Commit: sync.Commit, Ref: sync.Ref, Name: "coin-agent/" + a.Settings.Owner(),
-		State: as, Description: description(sync, a.Settings.Owner()),
+		State: as, Description: report.Description(sync, a.Settings.Owner()),
 	})
 	if err != nil {
 		return fmt.Errorf("queue report: %w", err)

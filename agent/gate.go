@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/agent/report"
 )
 
 // gate is one thing that has to be so before a plan is applied.
@@ -56,7 +56,7 @@ func (r *reconcile) gate(ctx context.Context) error {
 	if r.plan.Empty() {
 		return r.sync.Apply(record.Pass, time.Now())
 	}
-	r.sync.Summary = "about to apply: " + planned(r.plan)
+	r.sync.Summary = "about to apply: " + report.PlanIntent(r.plan.RecordedPlan)
 	if r.attempt.Wrote {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (r *reconcile) gate(ctx context.Context) error {
 		}
 		if said.trouble != nil {
 			troubles = append(troubles, said.trouble)
-			said.waiting, said.unattended = oneLine(said.trouble), true
+			said.waiting, said.unattended = report.OneLine(said.trouble), true
 		}
 		asked := record.Gate{Name: gate.name, Waiting: said.waiting, Passed: said.passed, Until: said.until}
 		if said.waiting != "" {
@@ -114,15 +114,6 @@ func waitingSince(before []record.Gate, name record.GateName, about string) time
 		return time.Now()
 	}
 	return before[i].Since
-}
-
-// oneLine gives joined errors as one text.
-func oneLine(err error) string {
-	var texts []string
-	for _, one := range fault.All(err) {
-		texts = append(texts, one.Error())
-	}
-	return strings.Join(texts, "; ")
 }
 
 // gateAutoDeploy waits for a person where config.yml says so. `agent sync` on the

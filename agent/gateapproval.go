@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -37,7 +38,7 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 	}
 	if given := asked.Given; given != nil && given.PlanDigest == r.attempt.PlanDigest {
 		r.sync.Approval = given
-		return ruling{passed: ApprovalText(given)}, nil
+		return ruling{passed: report.ApprovalText(given)}, nil
 	}
 	said, lacking := r.approved(ctx, asked)
 	if ctx.Err() != nil {
@@ -50,7 +51,7 @@ func (r *reconcile) gateApproval(ctx context.Context) (ruling, error) {
 		said = before // seen before: since then
 	}
 	r.sync.Approval = said
-	return ruling{passed: ApprovalText(said)}, nil
+	return ruling{passed: report.ApprovalText(said)}, nil
 }
 
 // asked is what is remembered of approvals of this commit.
@@ -60,15 +61,6 @@ func (r *reconcile) asked() (record.Asked, error) {
 		return asked, fmt.Errorf("remember what is to be approved: %w", err)
 	}
 	return asked, nil
-}
-
-// ApprovalText says in a line who has approved, and where.
-func ApprovalText(approval *record.Approval) string {
-	who := strings.Join(approval.By, ", ")
-	if approval.Source == record.FromNode {
-		return fmt.Sprintf("approved on the node by %s: %s", who, approval.Reason)
-	}
-	return fmt.Sprintf("approved in !%d by %s", approval.MergeRequest, who)
 }
 
 // putsBack says that the services are to be what was applied and proven last: what

@@ -10,8 +10,8 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -56,7 +56,7 @@ func (r *reconcile) afterGreens(stand []standing) (ruling, error) {
 			about:   record.AboutAgreement,
 		}, nil
 	}
-	r.sync.Approval, passed.passed = given, ApprovalText(given)
+	r.sync.Approval, passed.passed = given, report.ApprovalText(given)
 	return passed, nil
 }
 
@@ -234,19 +234,5 @@ func (a *Agent) saveGroup(last *record.Sync, group *record.Group) error {
 		return fmt.Errorf("save sync: %w", err)
 	}
 	a.update(func(v *view) { v.sync = sync })
-	return nil
-}
-
-// announceGroup tells people that this node runs what another one failed with.
-func (a *Agent) announceGroup(sync *record.Sync, text, hint string) error {
-	if a.Notices.Outbox == nil {
-		return nil
-	}
-	n := a.notice(sync)
-	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", hint
-	n.Details = []notify.Detail{{Text: text}}
-	if err := a.Notices.Outbox.Tell(n); err != nil {
-		return fmt.Errorf("queue notice: %w", err)
-	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -26,26 +27,7 @@ func (r *reconcile) gatePause(context.Context) (ruling, error) {
 	if pause == nil {
 		return ruling{}, nil
 	}
-	return ruling{waiting: pauseText(pause), until: pause.Until, unattended: !pause.Until.IsZero()}, nil
-}
-
-func pauseText(pause *record.Pause) string {
-	if pause.Until.IsZero() {
-		return fmt.Sprintf("paused by %s: %s", pause.Actor, pause.Reason)
-	}
-	return fmt.Sprintf("paused by %s until %s: %s", pause.Actor, Clock(pause.Until.Local(), time.Now()), pause.Reason)
-}
-
-// Clock tells a time that is to come, in its own time zone, as short as it is clear.
-func Clock(at, now time.Time) string {
-	now = now.In(at.Location())
-	switch day := at.YearDay() == now.YearDay() && at.Year() == now.Year(); {
-	case day:
-		return at.Format("15:04 MST")
-	case at.Sub(now) < 6*24*time.Hour:
-		return at.Format("Mon 15:04 MST")
-	}
-	return at.Format("Mon 2006-01-02 15:04 MST")
+	return ruling{waiting: report.PauseText(pause, time.Now()), until: pause.Until, unattended: !pause.Until.IsZero()}, nil
 }
 
 // gateFreeze lets no rollout begin in a freeze of config.yml, unless a person has
@@ -59,7 +41,7 @@ func (r *reconcile) gateFreeze(context.Context) (ruling, error) {
 		return ruling{passed: fmt.Sprintf("freeze %s overridden by %s: %s", frozen.Name, word.Actor, word.Reason)}, nil
 	}
 	return ruling{
-		waiting: fmt.Sprintf("frozen until %s: %s", Clock(frozen.Until, time.Now()), frozen.Name),
+		waiting: fmt.Sprintf("frozen until %s: %s", report.Clock(frozen.Until, time.Now()), frozen.Name),
 		until:   frozen.Until, unattended: true,
 	}, nil
 }

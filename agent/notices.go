@@ -9,10 +9,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -129,14 +126,6 @@ func (n Notices) health() *notify.Health {
 	return &health
 }
 
-// notice is what all notices of a sync have.
-func (a *Agent) notice(sync *record.Sync) notify.Notice {
-	return notify.Notice{
-		Environment: a.Settings.Environment, Node: a.Settings.Node, Stack: sync.Stack, Release: sync.Release,
-		Commit: sync.Commit, Ref: sync.Ref, Author: sync.Author, Subject: sync.Subject, Link: a.Settings.commitLink(sync.Commit),
-	}
-}
-
 // commitLink is the commit's page in GitLab; empty where the settings do not
 // tell its address.
 func (s *Settings) commitLink(commit string) string {
@@ -144,39 +133,6 @@ func (s *Settings) commitLink(commit string) string {
 		return ""
 	}
 	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
-}
-
-// announceDrift tells people once that the live services differ from what was
-// applied.
-func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
-	if a.Notices.Outbox == nil {
-		return nil
-	}
-	if len(drift) == 0 {
-		return a.Notices.Outbox.DriftOver()
-	}
-	n := a.notice(v.sync)
-	n.Event, n.Title = notify.Drift, "the live services differ from what was applied"
-	for _, step := range drift {
-		n.Details = append(n.Details, notify.Detail{Text: driftOf(step)})
-	}
-	n.Next = "`agent diff` on the node shows it, `agent sync` puts back what was applied"
-	if v.applied.Drift == string(manifests.DriftCorrect) {
-		n.Next = "what was applied is put back by itself"
-	}
-	return a.tell(n)
-}
-
-func driftOf(step deploy.Step) string {
-	labels := make([]string, 0, len(step.Changes))
-	for _, change := range step.Changes {
-		labels = append(labels, report.ChangeLabel(change))
-	}
-	text := fmt.Sprintf("%s %s: ", step.Kind, step.Name)
-	if len(labels) == 0 {
-		return text + "to " + string(step.Action)
-	}
-	return text + strings.Join(labels, ", ")
 }
 
 // Notices makes what tells people, over what the store holds. A kind of receiver

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
@@ -287,7 +288,7 @@ func (r *reconcile) apply(ctx context.Context) error {
 	err := r.roll(ctx, r.plan, r.stack, deploy.ApplyOptions{
 		Metadata: r.metadata(), Wait: r.awaitWave,
 		Progress: func(event deploy.Event) error {
-			r.show(eventText(event))
+			r.show(report.EventText(event))
 			return book.note(event)
 		},
 	})

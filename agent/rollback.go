@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -132,7 +133,7 @@ func (a *Agent) backwards(whole *record.Sync, to *record.GoodState, progress fun
 // not over is so now.
 func (r *reconcile) beginBack(last *record.Sync) error {
 	if whole := r.sync; whole.ID == 0 && last.Unfinished() {
-		replaced, err := r.supersede(last, "superseded by a rollback to "+named(whole.Rollback))
+		replaced, err := r.supersede(last, "superseded by a rollback to "+report.Target(whole.Rollback))
 		if err == nil {
 			err = r.record(replaced, nil) // GitLab gets the end of the rollback, of the same commit
 		}
@@ -148,7 +149,7 @@ func (r *reconcile) beginBack(last *record.Sync) error {
 	if err := r.save(); err != nil {
 		return err
 	}
-	r.Log.Info("going back", "revision", short(r.sync.Commit), "to", named(r.sync.Rollback), "sync", r.sync.ID, "actor", r.back.actor.String())
+	r.Log.Info("going back", "revision", short(r.sync.Commit), "to", report.Target(r.sync.Rollback), "sync", r.sync.ID, "actor", r.back.actor.String())
 	return nil
 }
 

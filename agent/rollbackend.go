@@ -82,8 +82,8 @@ func (r *reconcile) wentBack() (*record.GoodState, error) {
 		return nil, err
 	}
 	whole.Stage = taken.Stage
-	taken.Summary = summarise(plan)
-	whole.Summary = wayOf(taken)
+	taken.Summary = report.Summary(plan)
+	whole.Summary = report.RollbackText(whole)
 	if taken.Since.IsZero() {
 		taken.Since = taken.Finished
 	}
@@ -154,50 +154,13 @@ func (r *reconcile) failBack(err error) error {
 	if whole.Error == "" {
 		whole.Stage, whole.Error, whole.Hint, whole.Faults = record.StageRollback, text, hint, all
 	}
-	r.Log.Error("cannot go back", "revision", short(whole.Commit), "to", named(taken), "error", text, "hint", hint)
+	r.Log.Error("cannot go back", "revision", short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
 	if !refused {
 		return nil // noteEnd has told
 	}
 	entry := r.syncEntry()
-	entry.Outcome, entry.Error, entry.Detail = audit.Failed, text, "refused: to "+named(taken)
+	entry.Outcome, entry.Error, entry.Detail = audit.Failed, text, "refused: to "+report.Target(taken)
 	return r.write(entry)
-}
-
-// named is the good state that a rollback goes to.
-func named(taken *record.Rollback) string {
-	return fmt.Sprintf("%s (sync #%d)", first(taken.Release, short(taken.Commit)), taken.To)
-}
-
-// because is the reason of a rollback, to be put behind what was done.
-func because(taken *record.Rollback) string {
-	if taken.Reason == "" {
-		return ""
-	}
-	return ": " + taken.Reason
-}
-
-// RollbackText says what has become of going back after a sync, for people; "" where
-// nothing has.
-func RollbackText(sync *record.Sync) string { return wayOf(sync.Rollback) }
-
-// wayOf says what has become of going back, for people; "" where nothing has.
-func wayOf(taken *record.Rollback) string {
-	switch {
-	case taken == nil || taken.Finished.IsZero():
-		return ""
-	case taken.Refused != "":
-		return "not rolled back: " + taken.Refused
-	case taken.Error != "":
-		return "not well after going back to " + named(taken) + ": " + taken.Error
-	}
-	text := "rolled back to " + named(taken)
-	if len(taken.Services) > 0 {
-		text = "rolled " + strings.Join(taken.Services, ", ") + " back to " + named(taken)
-	}
-	if taken.By.By == audit.ByUser {
-		text += " by " + taken.By.String()
-	}
-	return text + because(taken)
 }
 
 // pinnedError refuses to roll out what a person went back from.
@@ -208,5 +171,5 @@ func (e pinnedError) Unwrap() error { return e.error }
 func errPinned(last *record.Sync) error {
 	at := report.PinnedAt(last)
 	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
-		short(last.Commit), named(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
+		short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }

@@ -76,7 +76,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 		Changed: begun.Changed(),
 		Progress: func(result deploy.Result) {
 			r.update(func(v *view) { v.rollout = &report.Rollout{Started: started, Services: result.Services} })
-			r.show(before + waitingText(result))
+			r.show(before + report.WaitingText(result))
 		},
 	})
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {

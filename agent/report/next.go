@@ -16,7 +16,7 @@ func NextStep(sync *record.Sync) string {
 	case record.Pending, record.Running:
 		return "wait; `agent status --watch` follows it"
 	case record.Failed:
-		return NextAfterFailure(sync)
+		return nextAfterFailure(sync)
 	case record.RolledBack:
 		if sync.Resumed() {
 			return "wait: it is rolled out again"
@@ -61,8 +61,7 @@ func NextFor(s *Status) string {
 	return "nothing to do"
 }
 
-// NextAfterFailure says what a person is to do about a sync that failed.
-func NextAfterFailure(sync *record.Sync) string {
+func nextAfterFailure(sync *record.Sync) string {
 	back := sync.Rollback
 	switch {
 	case sync.Transient:

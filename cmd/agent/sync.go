@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -130,7 +129,7 @@ func (a *app) outcome(sync *record.Sync, err error) error {
 	for _, one := range sync.All() {
 		faults = append(faults, fault.New(fault.Place{}, one.Hint, "%s %s: %s: %s", sync.Ref, short(sync.Commit), sync.Stage, one.Error))
 	}
-	if back := agent.RollbackText(sync); back != "" {
+	if back := report.RollbackText(sync); back != "" {
 		faults = append(faults, fault.New(fault.Place{}, sync.Rollback.Hint, "%s %s: %s", sync.Ref, short(sync.Commit), back))
 	}
 	return errors.Join(faults...)

@@ -1,4 +1,4 @@
-package agent
+package report_test
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 )
 
 func TestDescription(t *testing.T) {
@@ -37,11 +38,11 @@ func TestDescription(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := description(&test.sync, "sandbox/node3")
+			got := report.Description(&test.sync, "sandbox/node3")
 			if test.want != "" && got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
-			if n := utf8.RuneCountInString(got); n > maxDescription || test.want == "" && n != maxDescription {
+			if n := utf8.RuneCountInString(got); n > report.MaxDescription || test.want == "" && n != report.MaxDescription {
 				t.Errorf("%d characters: %q", n, got)
 			}
 			if !utf8.ValidString(got) {

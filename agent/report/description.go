@@ -1,4 +1,4 @@
-package agent
+package report
 
 import (
 	"fmt"
@@ -8,23 +8,24 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// maxDescription is what GitLab allows for the description of a status.
-const maxDescription = 255
+// MaxDescription is what GitLab allows for the description of a status.
+const MaxDescription = 255
 
-// description says in one line what an engineer wants to know of a sync.
-func description(sync *record.Sync, owner string) string {
+// Description gives a sync in one line, as the commit status in GitLab shows it. owner is
+// the node as environment/node.
+func Description(sync *record.Sync, owner string) string {
 	switch sync.State {
 	case record.Waiting:
-		return clip("waiting: "+sync.Waiting, maxDescription)
+		return clip("waiting: "+sync.Waiting, MaxDescription)
 	case record.Pending:
 		return sync.Summary
 	case record.Running:
-		return clip("rolling out"+word(sync), maxDescription)
+		return clip("rolling out"+word(sync), MaxDescription)
 	case record.Failed, record.RolledBack:
 		return failure(sync, owner)
 	case record.Succeeded:
 		if said := word(sync); said != "" {
-			return clip(sync.Summary+said, maxDescription)
+			return clip(sync.Summary+said, MaxDescription)
 		}
 	case record.Superseded:
 	}
@@ -51,16 +52,16 @@ func word(sync *record.Sync) string {
 // middle is cut, so that the beginning of the remedy is still there. Between them
 // stands what became of going back.
 func failure(sync *record.Sync, owner string) string {
-	way := wayOf(sync.Rollback)
+	way := rollbackText(sync.Rollback)
 	switch {
 	case sync.Error == "":
-		return clip(way, maxDescription)
+		return clip(way, MaxDescription)
 	case sync.State == record.Failed && sync.IsRollback():
 		way = "" // it is the error
 	case way != "":
-		way = "; " + clip(way, maxDescription/2)
+		way = "; " + clip(way, MaxDescription/2)
 	}
-	limit := maxDescription - length(way)
+	limit := MaxDescription - length(way)
 	text, hint := string(sync.Stage)+": "+sync.Error, sync.Hint
 	if hint != "" {
 		hint = " (" + hint + ")"

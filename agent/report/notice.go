@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// notice gives what all notices of a sync have. link is the commit's page in GitLab.
+func notice(node Node, link string, sync *record.Sync) notify.Notice {
+	return notify.Notice{
+		Environment: node.Environment, Node: node.Name, Stack: sync.Stack, Release: sync.Release,
+		Commit: sync.Commit, Ref: sync.Ref, Author: sync.Author, Subject: sync.Subject, Link: link,
+	}
+}
+
+// Notice gives the notice of a sync's state. A commit that changes nothing here has none,
+// nor has a sync that waits for something that comes without a user.
+func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, any bool) {
+	if sync.Unchanged || sync.Unattended() {
+		return n, false
+	}
+	n = notice(node, link, sync)
+	n.Next, n.Again = NextStep(sync), sync.Transient
+	switch sync.State {
+	case record.Failed:
+		failureNotice(&n, sync)
+	case record.RolledBack:
+		rollbackNotice(&n, sync)
+	case record.Waiting:
+		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+	case record.Succeeded:
+		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
+		n.Details = []notify.Detail{{Text: sync.Summary}}
+	case record.Pending, record.Running, record.Superseded:
+		return n, false
+	}
+	return n, true
+}
+
+// DelayNotice gives the notice of a rollback that waits for the engine, the network or a
+// registry: until then the failed revision stays deployed.
+func DelayNotice(node Node, link string, sync *record.Sync, why error) notify.Notice {
+	n := notice(node, link, sync)
+	n.Event, n.Title, n.Again = notify.Failure, "the rollback has to wait", true
+	if sync.Error != "" {
+		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
+	}
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + Target(sync.Rollback) + ": " + OneLine(why), Hint: fault.Hint(why)})
+	n.Next = nextAfterFailure(&record.Sync{Transient: true})
+	return n
+}
+
+// GroupNotice gives the notice that this node runs a commit that failed on another node.
+func GroupNotice(node Node, link string, sync *record.Sync, text, hint string) notify.Notice {
+	n := notice(node, link, sync)
+	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", hint
+	n.Details = []notify.Detail{{Text: text}}
+	return n
+}
+
+// DriftNotice gives the notice that live services differ from the applied specs. corrected
+// says that the agent corrects that.
+func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step, corrected bool) notify.Notice {
+	n := notice(node, link, sync)
+	n.Event, n.Title = notify.Drift, "the live services differ from what was applied"
+	for _, step := range drift {
+		n.Details = append(n.Details, notify.Detail{Text: driftText(step)})
+	}
+	n.Next = "`agent diff` on the node shows it, `agent sync` puts back what was applied"
+	if corrected {
+		n.Next = "what was applied is put back by itself"
+	}
+	return n
+}
+
+func driftText(step deploy.Step) string {
+	labels := make([]string, 0, len(step.Changes))
+	for _, change := range step.Changes {
+		labels = append(labels, ChangeLabel(change))
+	}
+	text := fmt.Sprintf("%s %s: ", step.Kind, step.Name)
+	if len(labels) == 0 {
+		return text + "to " + string(step.Action)
+	}
+	return text + strings.Join(labels, ", ")
+}
+
+// failureNotice tells what failed, and why there was no way back where one was
+// looked for.
+func failureNotice(n *notify.Notice, sync *record.Sync) {
+	n.Event, n.Title = notify.Failure, "rollout failed at "+string(sync.Stage)
+	if sync.IsRollback() {
+		n.Title = "rollback by hand failed"
+	}
+	n.Details = faultDetails(sync)
+	back := sync.Rollback
+	switch {
+	case back == nil || sync.IsRollback():
+	case back.Refused != "":
+		n.Title += ", and is not rolled back"
+		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
+	case back.Error != "":
+		n.Title += ", and the rollback is not proven"
+		n.Details = append(n.Details, notify.Detail{Text: "after going back to " + Target(back) + ": " + back.Error, Hint: back.Hint})
+	}
+	if !sync.Transient {
+		n.Next = "the revision is held; " + n.Next
+	}
+}
+
+// rollbackNotice tells that the node runs an earlier state now. By itself that is a
+// failed rollout as well.
+func rollbackNotice(n *notify.Notice, sync *record.Sync) {
+	back := sync.Rollback
+	n.Event, n.Details = notify.Rollback, faultDetails(sync)
+	n.Details = append(n.Details, notify.Detail{Text: sync.Summary})
+	switch {
+	case sync.IsRollback() && !back.Auto:
+		n.Title = "rolled back by hand"
+	case !sync.IsRollback() && sync.Error == "": // what a rollback had put there was changed, and is put back
+		n.Event, n.Title = notify.Success, "what was rolled back to is put back"
+	default:
+		n.Title, n.Failed = "rollout failed at "+string(sync.Stage)+" and was rolled back", true
+	}
+	n.Next += fmt.Sprintf("; the report: `agent show %d -o report` on the node", sync.ID)
+}
+
+func faultDetails(sync *record.Sync) []notify.Detail {
+	var details []notify.Detail
+	for _, one := range sync.All() {
+		details = append(details, notify.Detail{Text: one.Error, Hint: one.Hint})
+	}
+	return details
+}
