@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
@@ -143,49 +144,18 @@ func (r *reconcile) ground(newest *record.GoodState) (*record.GoodState, error) 
 	return base, err
 }
 
-// openGroup says that this node has rolled and the others of its group may not have.
-func (a *Agent) openGroup(last *record.Sync) bool {
-	return last.InOpenGroup() && a.Statuses != nil
-}
-
-// watchGroup goes back when another node of the group has failed with the commit that
-// runs here, and the agent is not paused. It costs a request of GitLab as long as the group is not complete. It
-// gives false where it has done nothing.
-func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome, bool) {
+// askGroup asks GitLab how the group of the last sync does: it notes when all nodes have
+// succeeded, and sees the node that failed since this one began. A GitLab that does not
+// answer is asked again by the next look.
+func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	last := a.snapshot().sync
-	if !a.openGroup(last) {
-		return outcome{}, false
-	}
-	failed, err := a.askGroup(ctx, last)
-	if err != nil {
-		return outcome{err: err}, false
-	}
-	if failed != "" && a.paused() == nil {
-		return a.leaveGroup(ctx, failed, progress)
-	}
-	return outcome{}, false
-}
-
-// closeGroup notes before a new commit whether the group of the one before is
-// complete, should that not have been seen yet.
-func (a *Agent) closeGroup(ctx context.Context, commit string) error {
-	last := a.snapshot().sync
-	if !a.openGroup(last) || last.Commit == commit {
-		return nil
-	}
-	_, err := a.askGroup(ctx, last)
-	return err
-}
-
-// askGroup asks GitLab how the group of a sync does: it gives the node that failed
-// since this one began, and notes when all have succeeded.
-func (a *Agent) askGroup(ctx context.Context, last *record.Sync) (failed string, err error) {
+	seen.observed.Group = &decision.Group{}
 	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
 	if err != nil {
 		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
-		return "", nil // the next look asks again
+		return nil
 	}
-	group, lacks := *last.Group, ""
+	group, lacks, failed := *last.Group, "", ""
 	for _, one := range stand {
 		past, known := group.Past[one.node]
 		if one.state == gitlab.Failed && failed == "" && (!known || !past.Equal(one.finished)) {
@@ -197,18 +167,18 @@ func (a *Agent) askGroup(ctx context.Context, last *record.Sync) (failed string,
 	}
 	a.update(func(v *view) { v.group = lacks })
 	if lacks != "" {
-		return failed, nil
+		if failed != group.Failed { // else that is noted already
+			seen.observed.Group.Failed = failed
+		}
+		return nil
 	}
 	group.Complete, group.Failed = true, ""
-	return "", a.saveGroup(last, &group)
+	return a.saveGroup(last, &group)
 }
 
 // leaveGroup goes back because a node has failed, or says why it does not.
-func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) (outcome, bool) {
+func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) outcome {
 	last := a.snapshot().sync
-	if last.Group.Failed == failed {
-		return outcome{}, false // said before
-	}
 	group := *last.Group
 	group.Failed = failed
 	text, hint := failed+" failed with this commit, which goes on to run here", "`agent rollback` takes this node back, too"
@@ -219,14 +189,14 @@ func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(str
 	default:
 		result := a.goBack(ctx, way{to: group.Base, auto: true, actor: audit.Agent(), reason: failed + " failed with this commit", group: &group}, progress)
 		if result.err == nil || result.sync != nil || ctx.Err() != nil || passing(result.err) {
-			return result, true
+			return result
 		}
 		text, hint = text+": "+result.err.Error(), fault.Hint(result.err)
 	}
 	sync := last.Copy()
 	sync.Warnings = append(slices.Clone(last.Warnings), text+"; "+hint)
 	a.Log.Warn("a node of the group failed", "revision", short(last.Commit), "node", failed, "reason", text)
-	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}, true
+	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}
 }
 
 // saveGroup notes how the group of a sync that is over does.

@@ -64,19 +64,14 @@ func (r *reconcile) gateFreeze(context.Context) (ruling, error) {
 	}, nil
 }
 
-// holdsStill says that nothing is to be written by itself now: the agent is paused, or
-// a freeze holds of those that config.yml had when it was applied last. A drift is
-// not corrected then.
-func (a *Agent) holdsStill() (bool, error) {
-	if a.paused() != nil {
-		return true, nil
-	}
-	applied := a.snapshot().applied
-	if applied == nil || len(applied.Freezes) == 0 {
+// frozen reports whether a freeze is in force of those that the deployed config.yml has.
+// A drift is not corrected then.
+func (a *Agent) frozen(deployed *record.GoodState) (bool, error) {
+	if deployed == nil || len(deployed.Freezes) == 0 {
 		return false, nil
 	}
 	var freezes []manifests.Freeze
-	if err := json.Unmarshal(applied.Freezes, &freezes); err != nil {
+	if err := json.Unmarshal(deployed.Freezes, &freezes); err != nil {
 		return false, fmt.Errorf("recall the freezes: %w", err)
 	}
 	_, frozen := manifests.FrozenBy(freezes, a.Settings.Node, time.Now())

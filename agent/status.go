@@ -117,7 +117,7 @@ func (a *Agent) Status() Status {
 	if v.rollout != nil {
 		status.Rollout = v.rollout
 	}
-	if a.openGroup(v.sync) {
+	if v.sync.InOpenGroup() && a.Statuses != nil {
 		status.Group = v.group
 	}
 	if v.pollError != nil {
