@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
@@ -52,7 +53,7 @@ func (a *Agent) announceDelay(sync *record.Sync, why error) error {
 	if sync.Error != "" {
 		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
 	}
-	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + oneLine(why), Hint: fault.Hint(why)})
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + named(sync.Rollback) + ": " + gates.OneLine(why), Hint: fault.Hint(why)})
 	n.Next = nextAfterFailure(&record.Sync{Transient: true})
 	return a.tell(n)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -82,7 +83,7 @@ func (r *reconcile) noteStart() error {
 		entry.Detail = "to " + named(r.sync.Rollback) + ": " + planned(r.plan) + because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
-		entry.Detail += "; " + ApprovalText(r.sync.Approval)
+		entry.Detail += "; " + gates.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
 		entry.Detail = "carried on: " + planned(r.plan)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -195,7 +196,7 @@ func (a *Agent) Approve(actor audit.Actor, request ApproveRequest) (*record.Appr
 func (a *Agent) approvable(request ApproveRequest) (*record.Sync, error) {
 	sync := a.snapshot().sync
 	waits := func(gate record.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == aboutAgreement)
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement)
 	}
 	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, refuse(http.StatusConflict, "`agent status` shows what is being done", "no rollout waits for approval")

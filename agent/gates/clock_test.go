@@ -1,10 +1,10 @@
-package agent_test
+package gates_test
 
 import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gates"
 )
 
 func TestClock(t *testing.T) {
@@ -15,7 +15,7 @@ func TestClock(t *testing.T) {
 		"Mon 08:00 CET":            time.Date(2026, 11, 23, 8, 0, 0, 0, zone),
 		"Mon 2027-01-04 08:00 CET": time.Date(2027, 1, 4, 8, 0, 0, 0, zone),
 	} {
-		if got := agent.Clock(at, now); got != want {
+		if got := gates.Clock(at, now); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
