@@ -13,8 +13,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 )
 

@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/provenance"
 )
 
 // secretsAuditFlags are those of one command line.

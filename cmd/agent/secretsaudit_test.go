@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
 )
 
 // When this node applied a version is known from its agent and its engine, running

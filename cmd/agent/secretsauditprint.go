@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/provenance"
+	"coin.internal/coin-agent/provenance"
 )
 
 func (a *app) printSecretsAudit(report *provenance.Report) {

@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/provenance"
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
+	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 )
 

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 	"coin.internal/coin-agent/sync/gittest"
 )

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/sync/gittest"
 )
 

@@ -11,10 +11,10 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -133,7 +133,7 @@ func TestAppliedStatuses(t *testing.T) {
 // What is read of the history is what a sync would make of the same files.
 func TestReadingsAreRendered(t *testing.T) {
 	l := newLab(t)
-	example := "../../examples/coin-gitops"
+	example := "../examples/coin-gitops"
 	l.Write(map[string]string{"environments": ""})
 	copyFolder(t, example, l.Dir)
 	l.by("Ada", date(3, 1), "The example", nil)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/provenance"
+	"coin.internal/coin-agent/provenance"
 )
 
 func copyFolder(t *testing.T, from, to string) {

@@ -9,8 +9,8 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/rotate"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
 )

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/rotate"
 )
 
 // Bad input is refused with its place and remedy, and nothing has changed then.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/secrets"
 	"coin.internal/coin-agent/sync/gittest"
 )

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/rotate"
 )
 
 // Nodes that share a value get the same new one, in one commit on a branch that
