@@ -18,7 +18,7 @@ import (
 // checkout makes the working copy that of the branch: the files, HEAD, the index.
 // Where one of them fails, all are put back.
 func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
-	head, err := w.repo.Storer.Reference(plumbing.HEAD)
+	head, err := w.Repo.Storer.Reference(plumbing.HEAD)
 	if err != nil {
 		return fmt.Errorf("read HEAD: %w", err)
 	}
@@ -30,11 +30,11 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 			return errors.Join(fmt.Errorf("write %s: %w", file.Path, err), w.restore(files[:i]))
 		}
 	}
-	if err := w.repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
+	if err := w.Repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
 		return errors.Join(fmt.Errorf("check out the branch %s: %w", branch.Short(), err), w.restore(files))
 	}
 	if err := os.Rename(w.lock, strings.TrimSuffix(w.lock, ".lock")); err != nil {
-		return errors.Join(fmt.Errorf("write git's index: %w", err), w.repo.Storer.SetReference(head), w.restore(files))
+		return errors.Join(fmt.Errorf("write git's index: %w", err), w.Repo.Storer.SetReference(head), w.restore(files))
 	}
 	w.locked = nil
 	w.recordMove(branch.Short())
@@ -44,7 +44,7 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 // recordMove enters the checkout into git's log of HEAD, by which `git switch -`
 // finds the way back. Where that cannot be done nothing is lost.
 func (w *Worktree) recordMove(branch string) {
-	now, err := w.repo.Reference(plumbing.NewBranchReferenceName(branch), true)
+	now, err := w.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
 	log, openErr := os.OpenFile(filepath.Join(filepath.Dir(w.lock), "logs", "HEAD"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil || openErr != nil {
 		return
@@ -70,7 +70,7 @@ func (w *Worktree) restore(files []File) error {
 }
 
 func (w *Worktree) path(name string) string {
-	return filepath.Join(w.root, filepath.FromSlash(w.prefix+name))
+	return filepath.Join(w.Root, filepath.FromSlash(w.Prefix+name))
 }
 
 // replace writes a file by a temporary one beside it, with the same mode. What
@@ -101,7 +101,7 @@ func (w *Worktree) replace(name string, content []byte) (err error) {
 // becomes the index when it is renamed.
 func (w *Worktree) prepareIndex(files []File) error {
 	for _, file := range files {
-		name := w.prefix + file.Path
+		name := w.Prefix + file.Path
 		entry, err := w.index.Entry(name)
 		if errors.Is(err, index.ErrEntryNotFound) {
 			entry = w.index.Add(name)

@@ -45,7 +45,7 @@ func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fault.New(fault.Place{}, "choose another with --branch", "%q is no name of a branch", branch)
 	}
-	if _, err := w.repo.Reference(name, false); err == nil {
+	if _, err := w.Repo.Reference(name, false); err == nil {
 		return nil, fault.New(fault.Place{}, "merge it, or delete it (git branch -D "+branch+"), or choose another name with --branch", "the branch %s is there already", branch)
 	}
 	author, err := w.author(request.Author)
@@ -61,11 +61,11 @@ func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 		return nil, fmt.Errorf("make the commit: %w", err)
 	}
 	// From here on an interrupted run is taken up by the next.
-	if err := w.repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
+	if err := w.Repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
 		return nil, fmt.Errorf("make the branch %s: %w", branch, err)
 	}
 	if err := w.checkout(plan.Files, name); err != nil {
-		return nil, errors.Join(err, w.repo.Storer.RemoveReference(name))
+		return nil, errors.Join(err, w.Repo.Storer.RemoveReference(name))
 	}
 	return w.describe(made, branch, message, false, ""), nil
 }
@@ -141,7 +141,7 @@ func (p *Plan) message(branch string, request Request) string {
 func (w *Worktree) store(files []File, author object.Signature, message string) (plumbing.Hash, error) {
 	blobs := map[string]plumbing.Hash{}
 	for _, file := range files {
-		blob := w.repo.Storer.NewEncodedObject()
+		blob := w.Repo.Storer.NewEncodedObject()
 		blob.SetType(plumbing.BlobObject)
 		writer, err := blob.Writer()
 		if err == nil {
@@ -151,7 +151,7 @@ func (w *Worktree) store(files []File, author object.Signature, message string) 
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
-		if blobs[w.prefix+file.Path], err = w.repo.Storer.SetEncodedObject(blob); err != nil {
+		if blobs[w.Prefix+file.Path], err = w.Repo.Storer.SetEncodedObject(blob); err != nil {
 			return plumbing.ZeroHash, err
 		}
 	}
@@ -219,11 +219,11 @@ func (w *Worktree) encode(what interface {
 	Encode(plumbing.EncodedObject) error
 },
 ) (plumbing.Hash, error) {
-	stored := w.repo.Storer.NewEncodedObject()
+	stored := w.Repo.Storer.NewEncodedObject()
 	if err := what.Encode(stored); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return w.repo.Storer.SetEncodedObject(stored)
+	return w.Repo.Storer.SetEncodedObject(stored)
 }
 
 var authorForm = regexp.MustCompile(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
@@ -240,7 +240,7 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
-	settings, err := w.repo.ConfigScoped(config.SystemScope)
+	settings, err := w.Repo.ConfigScoped(config.SystemScope)
 	if err != nil {
 		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "name the author with --author")
 	}
@@ -266,7 +266,7 @@ func (w *Worktree) wantsSignature() bool {
 			wanted = latest(settings, wanted)
 		}
 	}
-	if settings, err := w.repo.Config(); err == nil {
+	if settings, err := w.Repo.Config(); err == nil {
 		wanted = latest(settings, wanted)
 	}
 	return slices.Contains([]string{"true", "yes", "on", "1"}, strings.ToLower(wanted))

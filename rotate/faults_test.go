@@ -145,7 +145,7 @@ func (l *lab) state() string {
 }
 
 func TestRotateOutsideGit(t *testing.T) {
-	if _, err := rotate.OpenWorktree(t.TempDir()); err == nil || !strings.Contains(err.Error(), "in no git working copy") {
+	if _, err := rotate.OpenWorktree(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not in a git working copy") {
 		t.Errorf("got %v", err)
 	}
 	l := newLab(t, nil)

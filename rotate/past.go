@@ -35,7 +35,7 @@ func (p *past) highest(file, variable string) (uint64, error) {
 		return 0, nil
 	}
 	p.seen = map[plumbing.Hash]uint64{}
-	commits, err := p.work.repo.Log(&git.LogOptions{From: p.work.head.Hash()})
+	commits, err := p.work.Repo.Log(&git.LogOptions{From: p.work.head.Hash()})
 	if err != nil {
 		return 0, fmt.Errorf("read the history of %s: %w", file, err)
 	}
@@ -46,7 +46,7 @@ func (p *past) highest(file, variable string) (uint64, error) {
 		if left--; left < 0 {
 			return storer.ErrStop
 		}
-		found, err := commit.File(p.work.prefix + file)
+		found, err := commit.File(p.work.Prefix + file)
 		if err != nil {
 			return nil //nolint:nilerr // there was no such file then
 		}

@@ -87,7 +87,7 @@ func (p Publisher) Address(w *Worktree) string {
 	if p.Remote.URL != "" {
 		return p.Remote.URL
 	}
-	origin, err := w.repo.Remote(git.DefaultRemoteName)
+	origin, err := w.Repo.Remote(git.DefaultRemoteName)
 	if err != nil || len(origin.Config().URLs) == 0 {
 		return ""
 	}
@@ -112,7 +112,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 			return fault.New(fault.Place{File: p.Remote.CAFile}, "name the file of the certificate authority in ca_file", "read CA file: %w", err)
 		}
 	}
-	err = w.repo.PushContext(ctx, options)
+	err = w.Repo.PushContext(ctx, options)
 	if err == nil || errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil
 	}

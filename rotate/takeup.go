@@ -28,7 +28,7 @@ const (
 // on the branch that is checked out, or on one that starts at it. It gives nil
 // when there is none.
 func (w *Worktree) TakeUp(request Request) (*Commit, error) {
-	branches, err := w.repo.Branches()
+	branches, err := w.Repo.Branches()
 	if err != nil {
 		return nil, fmt.Errorf("list the branches: %w", err)
 	}
@@ -36,7 +36,7 @@ func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 	var found []*object.Commit
 	var names []plumbing.ReferenceName
 	err = branches.ForEach(func(ref *plumbing.Reference) error {
-		commit, err := w.repo.CommitObject(ref.Hash())
+		commit, err := w.Repo.CommitObject(ref.Hash())
 		if err != nil || !matches(commit.Message, request, ref.Name().Short()) {
 			return nil //nolint:nilerr // a branch that leads to no commit is not ours
 		}
@@ -113,13 +113,13 @@ func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
 	}
 	var files []File
 	for _, change := range changes {
-		name, within := strings.CutPrefix(change.To.Name, w.prefix)
+		name, within := strings.CutPrefix(change.To.Name, w.Prefix)
 		if !within || name == "" {
 			return nil, fault.New(fault.Place{File: change.From.Name}, "check out the branch by hand", "the rotation's commit was changed by somebody else")
 		}
 		file := File{Path: name}
 		for into, tree := range map[*[]byte]*object.Tree{&file.Before: before, &file.After: after} {
-			blob, err := tree.File(w.prefix + name)
+			blob, err := tree.File(w.Prefix + name)
 			if errors.Is(err, object.ErrFileNotFound) {
 				continue
 			}

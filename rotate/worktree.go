@@ -8,41 +8,32 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/worktree"
 )
 
-// Worktree is a git working copy, locked against git itself until it is closed.
+// Worktree is a git working copy, locked against git until Close.
 type Worktree struct {
-	root   string // of the working copy
-	prefix string // of the environments' folder in it, with a slash at the end, or ""
+	*worktree.Worktree
 	lock   string // git's own lock of the index
 	locked *os.File
-
-	repo  *git.Repository
-	head  *plumbing.Reference // HEAD, followed to a commit
-	index *index.Index
+	head   *plumbing.Reference // HEAD, followed to a commit
+	index  *index.Index
 }
 
-// OpenWorktree opens the working copy that dir, the folder of environments/, is
-// in, and locks it.
+// OpenWorktree opens the working copy that dir, the folder of environments/, is in, and
+// locks it.
 func OpenWorktree(dir string) (*Worktree, error) {
-	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, fault.New(fault.Place{File: dir}, "work in a clone: git clone <repository>, or name one with --repo", "the folder is in no git working copy")
-	}
+	opened, err := worktree.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the git working copy %s: %w", dir, err)
-	}
-	w := &Worktree{repo: repo}
-	if err := w.place(dir); err != nil {
 		return nil, err
 	}
+	w := &Worktree{Worktree: opened}
 	if err := w.acquire(); err != nil {
 		return nil, err
 	}
@@ -53,7 +44,7 @@ func OpenWorktree(dir string) (*Worktree, error) {
 	return w, nil
 }
 
-// Close gives the lock back.
+// Close releases the lock.
 func (w *Worktree) Close() {
 	if w.locked != nil {
 		_ = w.locked.Close()
@@ -62,34 +53,9 @@ func (w *Worktree) Close() {
 	}
 }
 
-func (w *Worktree) place(dir string) error {
-	tree, err := w.repo.Worktree()
-	if err != nil {
-		return fault.WithHint(fmt.Errorf("open the git working copy %s: %w", dir, err), "work in a clone that has its files checked out")
-	}
-	if w.root, err = filepath.EvalSymlinks(tree.Filesystem.Root()); err != nil {
-		return err
-	}
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
-		return err
-	}
-	within, err := filepath.Rel(w.root, absolute)
-	if err != nil {
-		return err
-	}
-	if within != "." {
-		w.prefix = filepath.ToSlash(within) + "/"
-	}
-	return nil
-}
-
 // acquire takes the lock that git takes to change the index.
 func (w *Worktree) acquire() error {
-	storage, ok := w.repo.Storer.(*filesystem.Storage)
+	storage, ok := w.Repo.Storer.(*filesystem.Storage)
 	if !ok {
 		return errors.New("open the git working copy: it is not on disk")
 	}
@@ -107,17 +73,17 @@ func (w *Worktree) acquire() error {
 
 func (w *Worktree) read() error {
 	var err error
-	if w.head, err = w.repo.Head(); err != nil {
-		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.root, err), "check out the branch that the rotation is to start from")
+	if w.head, err = w.Repo.Head(); err != nil {
+		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.Root, err), "check out the branch that the rotation is to start from")
 	}
-	if w.index, err = w.repo.Storer.Index(); err != nil {
-		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.root, err), "make a fresh clone: this one uses a feature of git that is not known here")
+	if w.index, err = w.Repo.Storer.Index(); err != nil {
+		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.Root, err), "make a fresh clone: this one uses a feature of git that is not known here")
 	}
 	return nil
 }
 
 // Dir is the folder that holds environments/.
-func (w *Worktree) Dir() string { return filepath.Join(w.root, filepath.FromSlash(w.prefix)) }
+func (w *Worktree) Dir() string { return filepath.Join(w.Root, filepath.FromSlash(w.Prefix)) }
 
 // Branch is the checked out branch; "" where a commit is checked out.
 func (w *Worktree) Branch() string {
@@ -136,7 +102,7 @@ func (w *Worktree) Outside(name string) error {
 	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
 		return nil // reading it will tell
 	}
-	if within, err := filepath.Rel(w.root, absolute); err == nil && within != ".." && !strings.HasPrefix(within, ".."+string(filepath.Separator)) {
+	if within, err := filepath.Rel(w.Root, absolute); err == nil && within != ".." && !strings.HasPrefix(within, ".."+string(filepath.Separator)) {
 		return fault.New(fault.Place{File: name}, "move it out of the repository, or pipe the value in: --value-file -",
 			"the file with the new value stands in the working copy, where it would be committed some day")
 	}
@@ -158,7 +124,7 @@ func (w *Worktree) checkClean(files []File) error {
 
 func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 	dirty := fault.New(fault.Place{File: file.Path}, "commit or undo them first (git status)", "the file has changes that are not committed")
-	name := w.prefix + file.Path
+	name := w.Prefix + file.Path
 	entry, err := tree.FindEntry(name)
 	staged, stagedErr := w.index.Entry(name)
 	switch {
@@ -169,7 +135,7 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 	case file.Before == nil, stagedErr != nil, staged.Hash != entry.Hash, entry.Hash != plumbing.ComputeHash(plumbing.BlobObject, file.Before):
 		return dirty
 	}
-	onDisk, err := os.ReadFile(filepath.Join(w.root, filepath.FromSlash(name)))
+	onDisk, err := os.ReadFile(filepath.Join(w.Root, filepath.FromSlash(name)))
 	if err != nil || !bytes.Equal(onDisk, file.Before) {
 		return dirty
 	}
@@ -177,7 +143,7 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 }
 
 func (w *Worktree) tree(commit plumbing.Hash) (*object.Tree, error) {
-	found, err := w.repo.CommitObject(commit)
+	found, err := w.Repo.CommitObject(commit)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", commit, err)
 	}
