@@ -2,9 +2,8 @@ package provenance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"maps"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -13,130 +12,99 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/deploy"
 )
 
-// maxLater bounds how many later commits of the branch are asked about for one
-// entry: commits that came together are rolled out as the last of them.
+// maxLater bounds how many later commits of the branch are asked about for one entry:
+// a node that gets several commits at once applies the last of them.
 const maxLater = 50
 
-// AddHistory enters when a node applied each version, from the agent's own history.
-func (r *Report) AddHistory(node string, syncs []record.Sync) {
+// Sync is a sync as a node's agent recorded it.
+type Sync struct {
+	Commit    string
+	Finished  time.Time
+	Succeeded bool
+	Created   map[string]time.Time // the secrets that it created, by their names in Swarm
+}
+
+// AddSyncs adds when a node applied each version, as its agent recorded it.
+func (r *Report) AddSyncs(node string, syncs []Sync) {
 	for _, sync := range syncs {
-		if sync.State != record.Succeeded {
-			continue
-		}
-		created := createdBy(sync)
-		at := r.graph.byHash[plumbing.NewHash(sync.Commit)]
-		r.each(node, func(secret *Secret, entry *Entry) {
-			there := at != nil && r.tracks[node].reading(at, secret.Name).same(entry.reading)
-			if entry.Change == Again && sync.Finished.Before(entry.Commit.Committed) {
-				return // that was the time before
+		at := r.history.byHash[sync.Commit]
+		r.each(func(secret *Secret, entry *Entry) {
+			if secret.Node != node {
+				return
 			}
-			earlier := entry.Applied == nil || sync.Finished.Before(entry.Applied.At)
-			if (there || entry.Object != "" && created[entry.Object]) && earlier {
+			created, there := sync.Created[entry.Object]
+			if there && created.After(entry.Created) {
+				entry.Created = created
+			}
+			there = there || at != nil && r.tracks[node].readings[at][secret.Name].same(entry.reading)
+			before := entry.Change == Again && sync.Finished.Before(entry.Commit.Committed) // it had the version once before
+			if there && sync.Succeeded && !before && (entry.Applied == nil || sync.Finished.Before(entry.Applied.At)) {
 				entry.Applied = &Applied{At: sync.Finished, Commit: sync.Commit, Source: "agent"}
 			}
 		})
 	}
 }
 
-// createdBy lists the secrets that a sync created.
-func createdBy(sync record.Sync) map[string]bool {
-	var plan deploy.RecordedPlan
-	created := map[string]bool{}
-	if json.Unmarshal(sync.Plan, &plan) != nil {
-		return created // a sync that wrote nothing has none
-	}
-	for _, step := range plan.Steps {
-		if step.Kind == deploy.Secret && step.Action == deploy.Create {
-			created[step.Name] = true
-		}
-	}
-	return created
-}
-
-// AddCreated enters when the node's engine created each secret, by its name there.
-func (r *Report) AddCreated(node string, created map[string]time.Time) {
-	r.each(node, func(_ *Secret, entry *Entry) {
-		if entry.Object != "" {
-			entry.Created = created[entry.Object]
-		}
-	})
-}
-
-// each visits the entries of a node that say of a version.
-func (r *Report) each(node string, visit func(*Secret, *Entry)) {
+// each visits the entries that have a version.
+func (r *Report) each(visit func(*Secret, *Entry)) {
 	for _, secret := range r.Secrets {
 		for _, entry := range secret.Entries {
-			if secret.Node == node && entry.reading != nil && entry.Change != Earlier {
+			if entry.reading != nil && entry.Change != Earlier {
 				visit(secret, entry)
 			}
 		}
 	}
 }
 
-// statusReader is the part of GitLab's client that is used here.
+// statusReader is what the report needs of GitLab.
 type statusReader interface {
 	Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error)
 }
 
-// AddStatuses enters when nodes applied what is not known yet, from the statuses
-// that their agents gave to the entry's commit on the branch, or to the first later
-// one of the same version. tagged, unless nil, tells the commits that nodes follow.
+// AddStatuses adds when nodes applied what is not known yet: the first success that
+// the node's agent reported for the entry's commit on the branch, or for a later one
+// with the same version. tagged, unless nil, has the commits that nodes follow.
 func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged map[string]bool) error {
-	asker := &asker{reader: reader, known: map[string][]gitlab.CommitStatus{}}
-	for _, node := range slices.Sorted(maps.Keys(r.tracks)) {
-		track := r.tracks[node]
-		r.each(node, func(secret *Secret, entry *Entry) {
-			if entry.Applied == nil {
-				entry.Applied = asker.applied(ctx, track, r.carriers(track, secret.Name, entry, tagged))
+	known := map[string][]gitlab.CommitStatus{}
+	var failed error
+	ask := func(commit string) []gitlab.CommitStatus {
+		if _, asked := known[commit]; !asked && failed == nil {
+			known[commit], failed = reader.Statuses(ctx, commit)
+			var refused *gitlab.Error
+			if errors.As(failed, &refused) && refused.Status == http.StatusNotFound && refused.Kind == gitlab.KindPermanent {
+				failed = nil // the commit was never pushed
 			}
-		})
-	}
-	return asker.failed
-}
-
-// asker asks GitLab about each commit once, until it refuses.
-type asker struct {
-	reader statusReader
-	known  map[string][]gitlab.CommitStatus
-	failed error
-}
-
-func (a *asker) statuses(ctx context.Context, hash string) []gitlab.CommitStatus {
-	if statuses, ok := a.known[hash]; ok || a.failed != nil {
-		return statuses
-	}
-	statuses, err := a.reader.Statuses(ctx, hash)
-	var refused *gitlab.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == gitlab.KindPermanent {
-		err = nil // a commit that was never pushed
-	}
-	a.known[hash], a.failed = statuses, err
-	return statuses
-}
-
-// applied finds the first of the commits that the node has a success of.
-func (a *asker) applied(ctx context.Context, track *track, commits []*commit) *Applied {
-	for _, one := range commits {
-		if found := succeeded(a.statuses(ctx, one.Hash), track.dirs[one], one.Hash); found != nil {
-			return found
 		}
+		return known[commit]
 	}
-	return nil
+	r.each(func(secret *Secret, entry *Entry) {
+		track := r.tracks[secret.Node]
+		for _, one := range track.carriers(secret.Name, entry, tagged) {
+			if entry.Applied != nil {
+				return
+			}
+			name := "coin-agent/" + path.Base(path.Join(track.dirs[one], "../..")) + "/" + path.Base(track.dirs[one])
+			for _, status := range ask(one.Hash) {
+				if status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
+					entry.Applied = &Applied{At: status.Finished, Commit: one.Hash, Source: "gitlab"}
+				}
+			}
+		}
+	})
+	return failed
 }
 
 // carriers lists the commits that a node may have applied an entry with.
-func (r *Report) carriers(track *track, name string, entry *Entry, tagged map[string]bool) []*commit {
-	along := r.graph.main[entry.commit.landed.main:]
+func (t *track) carriers(name string, entry *Entry, tagged map[string]bool) []*commit {
+	along := t.main[slices.Index(t.main, entry.commit.landed):]
 	if entry.Skipped {
 		along = []*commit{entry.commit}
 	}
 	var found []*commit
 	for _, one := range along {
-		if len(found) == maxLater || !track.reading(one, name).same(entry.reading) {
+		if len(found) == maxLater || !t.readings[one][name].same(entry.reading) {
 			break
 		}
 		if tagged == nil || tagged[one.Hash] {
@@ -146,32 +114,18 @@ func (r *Report) carriers(track *track, name string, entry *Entry, tagged map[st
 	return found
 }
 
-// succeeded finds the first success of the node that has the folder.
-func succeeded(statuses []gitlab.CommitStatus, dir, hash string) *Applied {
-	name := "coin-agent/" + path.Base(path.Dir(path.Dir(dir))) + "/" + path.Base(dir)
-	for _, status := range statuses {
-		if status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
-			return &Applied{At: status.Finished, Commit: hash, Source: "gitlab"}
-		}
-	}
-	return nil
-}
-
 // Tagged gives the commits of the working copy that have a tag whose name matches.
 func (r *Report) Tagged(match func(name string) bool) (map[string]bool, error) {
-	return r.graph.tagged(match)
-}
-
-// Objects lists the names in Swarm of all versions, sorted.
-func (r *Report) Objects() []string {
-	var names []string
-	for _, secret := range r.Secrets {
-		for _, entry := range secret.Entries {
-			if entry.Object != "" {
-				names = append(names, entry.Object)
-			}
-		}
+	tags, err := r.history.Repo.Tags()
+	if err != nil {
+		return nil, fmt.Errorf("read the tags: %w", err)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	found := map[string]bool{}
+	err = tags.ForEach(func(tag *plumbing.Reference) error {
+		if at, err := r.history.Repo.ResolveRevision(plumbing.Revision(tag.Name())); err == nil && match(tag.Name().Short()) {
+			found[at.String()] = true
+		}
+		return nil
+	})
+	return found, err
 }

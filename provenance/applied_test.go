@@ -1,7 +1,6 @@
 package provenance_test
 
 import (
-	"encoding/json"
 	"io/fs"
 	"os"
 	"testing"
@@ -11,14 +10,13 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/secrets"
 )
 
-// applied gives who says of each entry that it was applied, and with which commit.
+// applied gives, for each entry, the source that says it was applied, and the commit.
 func applied(secret *provenance.Secret) []string {
 	all := []string{}
 	for _, entry := range secret.Entries {
@@ -31,9 +29,9 @@ func applied(secret *provenance.Secret) []string {
 	return all
 }
 
-// The agent's own history tells of this node: by the commit that it was brought
-// to, or by the secret that it created.
-func TestAppliedHistory(t *testing.T) {
+// A sync shows when this node applied a version: by its commit, or by the secret that it
+// created.
+func TestAppliedSyncs(t *testing.T) {
 	l := newLab(t)
 	first := l.Head()
 	l.by("Bob", date(2, 1), "Rotate", rotated(2, l.edit("canary-2")))
@@ -43,13 +41,13 @@ func TestAppliedHistory(t *testing.T) {
 	l.by("Bob", date(2, 5), "Rotate", rotated(9, l.edit("canary-9")))
 	gone := "0123456789012345678901234567890123456789"
 	report := l.trace(l.keys)
-	report.AddHistory("node3", []record.Sync{
-		{Commit: back, State: record.Succeeded, Finished: date(2, 4).Add(time.Hour)},
-		{Commit: gone, State: record.Succeeded, Finished: date(2, 6), Plan: json.RawMessage(`{"steps": [{"action": "create", "kind": "secret", "name": "db_access.9"}]}`)},
-		{Commit: failed, State: record.Failed, Finished: date(2, 3)},
-		{Commit: later, State: record.Succeeded, Finished: date(2, 2)},
-		{Commit: later, State: record.Succeeded, Finished: date(2, 20)},
-		{Commit: first, State: record.Succeeded, Finished: date(1, 1)},
+	report.AddSyncs("node3", []provenance.Sync{
+		{Commit: back, Succeeded: true, Finished: date(2, 4).Add(time.Hour)},
+		{Commit: gone, Succeeded: true, Finished: date(2, 6), Created: map[string]time.Time{"db_access.9": date(2, 5)}},
+		{Commit: failed, Finished: date(2, 3), Created: map[string]time.Time{"db_access.3": date(2, 3), "other.1": date(1, 1)}},
+		{Commit: later, Succeeded: true, Finished: date(2, 2)},
+		{Commit: later, Succeeded: true, Finished: date(2, 20)},
+		{Commit: first, Succeeded: true, Finished: date(1, 1)},
 	})
 	secret := find(t, report, "db_access")
 	want := []string{"agent " + first[:8], "agent " + later[:8], "unknown", "agent " + back[:8], "agent " + gone[:8]}
@@ -59,14 +57,13 @@ func TestAppliedHistory(t *testing.T) {
 	if at := secret.Entries[1].Applied.At; !at.Equal(date(2, 2)) {
 		t.Errorf("applied %s", at)
 	}
-	report.AddCreated("node3", map[string]time.Time{"db_access.3": date(2, 3), "other.1": date(1, 1)})
 	if !secret.Entries[2].Created.Equal(date(2, 3)) || !secret.Entries[0].Created.IsZero() {
 		t.Errorf("created %v", secret.Entries[2].Created)
 	}
 }
 
-// Other nodes are told by the statuses of their agents in GitLab: that of the
-// commit, or of the first later one with the same version.
+// Commit statuses in GitLab show when other nodes applied a version: that of its commit,
+// or of the first later one with the same version.
 func TestAppliedStatuses(t *testing.T) {
 	l, hub := newLab(t), gitlabtest.New(t)
 	first := l.Head()
@@ -126,12 +123,12 @@ func TestAppliedStatuses(t *testing.T) {
 	}
 	hub.Inject(gitlabtest.Fault{Status: 502, Times: -1})
 	if err := l.trace(nil).AddStatuses(t.Context(), client, nil); err == nil {
-		t.Error("a GitLab that does not answer is no error")
+		t.Error("an error of GitLab is not returned")
 	}
 }
 
-// What is read of the history is what a sync would make of the same files.
-func TestReadingsAreRendered(t *testing.T) {
+// The history gives the same names and variables as a sync renders from the same files.
+func TestReadingsEqualRender(t *testing.T) {
 	l := newLab(t)
 	example := "../examples/coin-gitops"
 	l.Write(map[string]string{"environments": ""})

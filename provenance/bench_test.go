@@ -12,8 +12,8 @@ import (
 	"coin.internal/coin-agent/sync/gittest"
 )
 
-// BenchmarkTrace reads 2,000 commits of two nodes with 30 secrets each: a release
-// in each commit, a rotation in every hundredth.
+// BenchmarkTrace reads 2,000 commits of two nodes with 30 secrets each: each commit
+// is a release, and every hundredth a rotation.
 func BenchmarkTrace(b *testing.B) {
 	const commits = 2000
 	repo := gittest.New(b)

@@ -18,8 +18,8 @@ func copyFolder(t *testing.T, from, to string) {
 	}
 }
 
-// A version that was picked to another branch and merged twice is the work of who
-// committed it first; a rebase leaves its author.
+// A version that was cherry-picked to another branch and merged twice has the author of
+// its first commit; a rebase keeps the author.
 func TestHistoryRebased(t *testing.T) {
 	l := newLab(t)
 	l.Git("switch", "--quiet", "--create", "one")
@@ -43,7 +43,7 @@ func TestHistoryRebased(t *testing.T) {
 		"3 version value=yes Carl 02-06 *",
 	}
 	secret := find(t, l.trace(nil), "db_access")
-	if diff := cmp.Diff(want, told(secret)); diff != "" {
+	if diff := cmp.Diff(want, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if last := secret.Entries[3].Commit; !last.Committed.Equal(date(2, 7)) {
@@ -51,7 +51,7 @@ func TestHistoryRebased(t *testing.T) {
 	}
 }
 
-// A branch that master was merged into, and that became master, hides nothing.
+// After master was merged into a branch that then became master, no version is missing.
 func TestHistoryTurnedMerge(t *testing.T) {
 	l := newLab(t)
 	l.Git("switch", "--quiet", "--create", "mine")
@@ -69,12 +69,12 @@ func TestHistoryTurnedMerge(t *testing.T) {
 		"2 version value=yes Bob 02-02 merged Ada Engineer 02-04 skipped",
 		"3 version value=yes Bob 02-03 merged Ada Engineer 02-04 *",
 	}
-	if diff := cmp.Diff(want, told(find(t, l.trace(nil), "db_access"))); diff != "" {
+	if diff := cmp.Diff(want, entryLines(find(t, l.trace(nil), "db_access"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// A node that had another name, in another environment, keeps its past.
+// A renamed node, in a renamed environment, keeps its history; a copied one does not.
 func TestHistoryRenamed(t *testing.T) {
 	l := newLab(t)
 	l.by("Bob", date(2, 1), "Rotate", rotated(2, l.edit("canary-2")))
@@ -95,15 +95,16 @@ func TestHistoryRenamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"1 added value=yes Ada Engineer 01-01", "2 version value=yes Bob 02-01 *"}
-	if diff := cmp.Diff(want, told(find(t, report, "db_access", "front"))); diff != "" {
+	if diff := cmp.Diff(want, entryLines(find(t, report, "db_access", "front"))); diff != "" {
 		t.Errorf("renamed (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"2 added value=yes Dan 02-04 *"}, told(find(t, report, "db_access", "back"))); diff != "" {
+	if diff := cmp.Diff([]string{"2 added value=yes Dan 02-04 *"}, entryLines(find(t, report, "db_access", "back"))); diff != "" {
 		t.Errorf("copied (-want +got):\n%s", diff)
 	}
 }
 
-// A shallow clone is recognised: where it ends nobody is named.
+// In a shallow clone, a version at the end of the history does not count as a rotation
+// by the author of that commit.
 func TestHistoryShallow(t *testing.T) {
 	l := newLab(t)
 	l.by("Bob", date(2, 1), "Rotate", rotated(2, l.edit("canary-2")))
@@ -116,7 +117,7 @@ func TestHistoryShallow(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := find(t, report, "db_access")
-	if diff := cmp.Diff([]string{"2 earlier value=unknown Carl 02-02", "3 version value=yes Carl 03-01 *"}, told(secret)); diff != "" {
+	if diff := cmp.Diff([]string{"2 earlier value=unknown Carl 02-02", "3 version value=yes Carl 03-01 *"}, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !report.Shallow || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "git fetch --unshallow") || secret.OverdueDays == 0 || secret.Rotated.AtLeast {
@@ -127,7 +128,7 @@ func TestHistoryShallow(t *testing.T) {
 	}
 }
 
-// A secret that is gone is told when it is asked for.
+// A removed secret is reported only if the request names it.
 func TestHistoryRemoved(t *testing.T) {
 	l := newLab(t)
 	without, _, _ := strings.Cut(stack, "  api_key:")
@@ -140,12 +141,12 @@ func TestHistoryRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := find(t, report, "api_key")
-	if diff := cmp.Diff([]string{"0 added value=yes Ada Engineer 01-01", " removed value=unknown Bob 02-01"}, told(secret)); diff != "" || !secret.Removed {
+	if diff := cmp.Diff([]string{"0 added value=yes Ada Engineer 01-01", " removed value=unknown Bob 02-01"}, entryLines(secret)); diff != "" || !secret.Removed {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// Files of a node may stand elsewhere: what it includes, and where links lead.
+// Included compose files and the targets of symbolic links count.
 func TestHistoryElsewhere(t *testing.T) {
 	l := newLab(t)
 	l.by("Bob", date(2, 1), "Share", map[string]string{
@@ -161,7 +162,7 @@ func TestHistoryElsewhere(t *testing.T) {
 	secret := find(t, l.trace(nil), "db_access")
 	if diff := cmp.Diff([]string{
 		"1 added value=yes Ada Engineer 01-01", "1 value value=yes Carl 02-02", "7 version value=no Carl 02-03 *",
-	}, told(secret)); diff != "" {
+	}, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

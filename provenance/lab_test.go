@@ -30,7 +30,7 @@ secrets:
 `
 )
 
-// lab is a repository whose history is known, and the key of its files.
+// lab is a repository with a known history, and the key of its files.
 type lab struct {
 	*gittest.Repo
 	t    *testing.T
@@ -39,7 +39,8 @@ type lab struct {
 	now  time.Time
 }
 
-// newLab begins a repository on 2025-01-01: db_access 1 and api_key 0 by Ada.
+// newLab makes a repository with a first commit on 2025-01-01: db_access 1 and api_key 0
+// by Ada.
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{Repo: gittest.New(t), t: t, key: sopstest.NewKey(t), now: date(6, 1)}
@@ -86,7 +87,7 @@ func (l *lab) edit(value string) string {
 	return string(edited)
 }
 
-// by commits files as somebody else.
+// by commits files as another author.
 func (l *lab) by(author string, when time.Time, message string, files map[string]string) string {
 	l.t.Helper()
 	l.At(when)
@@ -120,7 +121,7 @@ func (l *lab) trace(keys *secrets.Keyring) *provenance.Report {
 	return report
 }
 
-// find gives a secret of node3, or of another node.
+// find gives a secret of node3, or of the given node.
 func find(t *testing.T, report *provenance.Report, name string, node ...string) *provenance.Secret {
 	t.Helper()
 	for _, secret := range report.Secrets {
@@ -132,8 +133,8 @@ func find(t *testing.T, report *provenance.Report, name string, node ...string) 
 	return nil
 }
 
-// told gives the entries of a secret, one a line.
-func told(secret *provenance.Secret) []string {
+// entryLines gives the entries of a secret, one a line.
+func entryLines(secret *provenance.Secret) []string {
 	lines := []string{}
 	for _, entry := range secret.Entries {
 		version := entry.Version
@@ -158,7 +159,7 @@ func told(secret *provenance.Secret) []string {
 	return lines
 }
 
-func warned(secret *provenance.Secret) []string {
+func warningLines(secret *provenance.Secret) []string {
 	lines := []string{}
 	for _, warning := range secret.Warnings {
 		lines = append(lines, warning.Author+": "+warning.Text)

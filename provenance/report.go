@@ -10,14 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
 const day = 24 * time.Hour
 
-// Request says what is to be told.
+// Request says what to report.
 type Request struct {
 	Dir         string   // the folder of environments/, in a git working copy
 	Environment string   //
@@ -29,216 +33,127 @@ type Request struct {
 
 // Trace reads the history of a working copy, from its last commit back.
 func Trace(ctx context.Context, request Request) (*Report, error) {
-	g, err := readGraph(request.Dir)
+	h, err := readHistory(request.Dir)
 	if err != nil {
 		return nil, err
 	}
-	run := make([]byte, 32)
-	if _, err := rand.Read(run); err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+	r := &reader{
+		history: h, keys: request.Keys, run: []byte(rand.Text()),
+		folders: map[plumbing.Hash][]object.TreeEntry{}, yaml: map[plumbing.Hash]any{}, secrets: map[string]*secretFile{},
 	}
-	defer clear(run)
-	store := newStore(g)
-	config, err := manifests.LoadConfig(store.at(g.head), request.Environment)
+	defer r.wipe()
+	config, err := r.config(request.Environment)
 	if err != nil {
 		return nil, err
 	}
-	t := &tracer{request: request, config: config, reader: newReader(store, request.Keys, run), report: &Report{
-		Environment: request.Environment, Branch: g.branch, Commit: g.head.Hash, Commits: len(g.all), Since: g.since(),
-		Secrets: []*Secret{}, tracks: map[string]*track{}, graph: g,
-	}}
-	if err := t.nodes(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.checkFound(); err != nil {
-		return nil, err
-	}
-	t.note()
-	return t.report, nil
-}
-
-// tracer makes one report.
-type tracer struct {
-	request Request
-	config  *manifests.Config
-	reader  *reader
-	report  *Report
-	known   []string // the secrets that the nodes have
-}
-
-func (t *tracer) nodes(ctx context.Context) error {
-	var all []string
-	for _, node := range t.config.Nodes {
-		all = append(all, node.Name)
-	}
-	for _, name := range t.request.Nodes {
-		if !slices.Contains(all, name) {
-			return fault.New(fault.Place{}, "its nodes are "+strings.Join(all, ", "), "node %q is not one of environment %s", name, t.request.Environment)
+	for _, name := range request.Nodes {
+		if _, ok := config.Node(name); !ok {
+			return nil, fault.New(fault.Place{}, "name one of its nodes: "+strings.Join(config.Order(), ", "), "node %q is not in environment %s", name, request.Environment)
 		}
 	}
-	for _, name := range all {
-		if len(t.request.Nodes) > 0 && !slices.Contains(t.request.Nodes, name) {
+	report := &Report{
+		Environment: request.Environment, Branch: h.branch, Commit: h.head.Hash, Commits: len(h.all), Secrets: []*Secret{},
+		Since:  slices.MinFunc(h.all, func(a, b *commit) int { return a.Committed.Compare(b.Committed) }).Committed,
+		tracks: map[string]*track{}, history: h,
+	}
+	present := map[string]bool{}
+	for _, node := range config.Nodes {
+		if len(request.Nodes) > 0 && !slices.Contains(request.Nodes, node.Name) {
 			continue
 		}
-		dir := path.Join("environments", t.request.Environment, "nodes", name)
-		track, err := t.reader.follow(ctx, name, dir)
+		track, err := r.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		t.report.tracks[name] = track
-		t.secrets(track)
-	}
-	slices.SortStableFunc(t.report.Secrets, func(a, b *Secret) int { return strings.Compare(a.Name, b.Name) })
-	return nil
-}
-
-// secrets adds the secrets of one node.
-func (t *tracer) secrets(track *track) {
-	ever := track.ever(t.report.graph)
-	for _, key := range slices.Sorted(maps.Keys(ever)) {
-		now := track.reading(t.report.graph.head, key)
-		if now != nil {
-			t.known = append(t.known, key)
+		report.tracks[node.Name] = track
+		for key := range track.readings[h.head] {
+			present[key] = true
 		}
-		wanted := now != nil
-		if t.request.Secret != "" {
-			wanted = called(key, ever[key], t.request.Secret)
-		}
-		if wanted {
-			t.report.Secrets = append(t.report.Secrets, t.secret(track, key, now))
+		for _, key := range track.keys(request.Secret) {
+			report.Secrets = append(report.Secrets, track.secret(key, config.RotationPeriod(key), request.Now))
 		}
 	}
+	if request.Secret != "" && len(report.Secrets) == 0 {
+		return nil, fault.New(fault.Place{}, "name one of the environment's secrets: "+strings.Join(slices.Sorted(maps.Keys(present)), ", "),
+			"the secret %q is not on any node of %s and never was", request.Secret, request.Environment)
+	}
+	slices.SortStableFunc(report.Secrets, func(a, b *Secret) int { return strings.Compare(a.Name, b.Name) })
+	report.note(request.Keys != nil)
+	return report, nil
 }
 
-// ever gives the secrets that a node has or had, and the variable in their names.
-func (t *track) ever(g *graph) map[string]string {
-	found := map[string]string{}
-	var last *nodeState
-	for _, one := range g.all {
-		state := t.states[one]
-		if state == nil || state == last {
-			continue
-		}
-		last = state
-		for key, reading := range state.readings {
-			found[key] = reading.variable
+// config reads the environment's config.yml as it is committed.
+func (r *reader) config(environment string) (*manifests.Config, error) {
+	head, configs := r.at(r.head), map[string]memfs.File{}
+	for _, one := range head.list("environments") {
+		name := path.Join("environments", one, "config.yml")
+		if data := head.read(name); data != nil {
+			configs[name] = memfs.File{Data: data}
 		}
 	}
-	return found
+	return manifests.LoadConfig(memfs.New(configs), environment)
 }
 
-func (t *tracer) secret(track *track, key string, now *reading) *Secret {
-	g := t.report.graph
-	secret := &Secret{Name: key, Node: track.node, Removed: now == nil, Entries: track.entries(g, key)}
-	secret.Warnings = track.warnings(g, key, secret.Entries)
+// keys gives the secrets to report: those that the node has now, or those that are
+// called name and that it has or had.
+func (t *track) keys(name string) []string {
+	found := map[string]bool{}
+	for commit, readings := range t.readings {
+		for key, one := range readings {
+			version := strings.TrimPrefix(name, versionPrefix)
+			found[key] = found[key] || name == "" && commit == t.head ||
+				name != "" && (name == key || strings.TrimPrefix(one.variable, versionPrefix) == version)
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, wanted bool) bool { return !wanted })
+	return slices.Collect(maps.Keys(found))
+}
+
+// secret reports one secret of the node.
+func (t *track) secret(key string, period time.Duration, today time.Time) *Secret {
+	now := t.readings[t.head][key]
+	secret := &Secret{Name: key, Node: t.node, Removed: now == nil, Entries: t.entries(key)}
+	secret.Warnings = t.warnings(key, secret.Entries)
 	if now == nil {
 		return secret
 	}
-	secret.Variable, secret.Version, secret.Object, secret.External = now.variable, now.text, now.object, now.external
+	secret.Variable, secret.Version, secret.Object, secret.External = now.variable, now.version, now.object, now.external
 	for _, entry := range slices.Backward(secret.Entries) {
-		if entry.reading.same(now) {
-			entry.Current = true
+		if entry.Current = entry.reading.same(now); entry.Current {
 			break
 		}
 	}
-	secret.RotationDays = int(t.config.RotationPeriod(key) / day)
+	secret.RotationDays = int(period / day)
 	if from := origin(secret.Entries, now); from != nil {
-		age := max(t.request.Now.Sub(from.Commit.Authored), 0)
+		age := max(today.Sub(from.Commit.Authored), 0)
 		secret.Rotated = &Rotation{
 			By: from.Commit.Author, Email: from.Commit.AuthorEmail, At: from.Commit.Authored, Commit: from.Commit.Hash,
 			AgeDays: int(age / day), AtLeast: from.Change == Earlier,
 		}
-		if over := age - t.config.RotationPeriod(key); secret.RotationDays > 0 && over > 0 {
-			secret.OverdueDays = int(over/day) + 1
+		if secret.RotationDays > 0 && age > period {
+			secret.OverdueDays = int((age-period)/day) + 1
 		}
 	}
 	return secret
 }
 
-func (t *tracer) checkFound() error {
-	if t.request.Secret == "" || len(t.report.Secrets) > 0 {
-		return nil
+// note says why the report is not complete.
+func (r *Report) note(keys bool) {
+	if at := slices.IndexFunc(r.history.all, func(c *commit) bool { return c.cut }); at >= 0 {
+		end := r.history.all[at]
+		r.Shallow = true
+		r.Warnings = append(r.Warnings, fmt.Sprintf(
+			"the clone is shallow: its history ends at commit %s of %s, and earlier changes are not known; run: git fetch --unshallow",
+			end.Hash[:10], end.Committed.Format(time.DateOnly)))
 	}
-	slices.Sort(t.known)
-	return fault.New(fault.Place{}, "the environment's secrets are "+strings.Join(slices.Compact(t.known), ", "),
-		"no node of %s has, or had, a secret %q", t.request.Environment, t.request.Secret)
-}
-
-// note says what keeps the report from being complete.
-func (t *tracer) note() {
-	if ends := t.report.graph.ends(); len(ends) > 0 {
-		t.report.Shallow = true
-		t.report.Warnings = append(t.report.Warnings, fmt.Sprintf(
-			"the clone is shallow: its history ends at %s of %s, and what came before is not known; complete it: git fetch --unshallow",
-			ends[0].Hash[:10], ends[0].Committed.Format(time.DateOnly)))
+	hint := "some versions are encrypted; to see them, name the key files with --age-key-files or --pgp-key-files"
+	if keys {
+		hint = "some versions are encrypted, and the given keys do not open them"
 	}
-	sealed := slices.ContainsFunc(t.report.Secrets, func(s *Secret) bool {
-		return slices.ContainsFunc(s.Entries, func(e *Entry) bool { return e.Sealed })
-	})
-	switch {
-	case sealed && t.request.Keys == nil:
-		t.report.Warnings = append(t.report.Warnings, "some versions are encrypted: name the key files with --age-key-files or --pgp-key-files to see them")
-	case sealed:
-		t.report.Warnings = append(t.report.Warnings, "some versions are encrypted for other keys than those given")
-	}
-}
-
-// warnings tells what an auditor should know of how a secret was changed.
-func (t *track) warnings(g *graph, name string, entries []*Entry) []Warning {
-	var all []Warning
-	add := func(c *commit, format string, args ...any) {
-		all = append(all, Warning{Commit: c.Hash, Author: c.Author, At: c.Authored, Text: fmt.Sprintf(format, args...)})
-	}
-	for _, entry := range entries {
-		if entry.reading.plain() && !slices.ContainsFunc(entry.commit.parents, func(c *commit) bool { return t.reading(c, name).plain() }) {
-			add(entry.commit, "its value was committed in plaintext, and git keeps it")
+	for _, secret := range r.Secrets {
+		if slices.ContainsFunc(secret.Entries, func(e *Entry) bool { return e.Sealed }) {
+			r.Warnings = append(r.Warnings, hint)
+			return
 		}
 	}
-	seen := map[string]bool{}
-	for i, one := range g.main {
-		now := t.reading(one, name)
-		if now == nil {
-			continue
-		}
-		fresh := !seen[now.text+"\x00"+now.sealed]
-		seen[now.text+"\x00"+now.sealed] = true
-		if i == 0 || t.states[g.main[i-1]] == t.states[one] {
-			continue
-		}
-		before := t.reading(g.main[i-1], name)
-		if before == nil || now.external || before.external {
-			continue
-		}
-		by := one
-		for _, entry := range entries {
-			if entry.commit.landed == one {
-				by = entry.commit
-			}
-		}
-		if text := doubt(now, before, fresh); text != "" {
-			add(by, "%s", text)
-		}
-	}
-	return all
-}
-
-// doubt says what is odd about a change on the branch; "" for nothing.
-func doubt(now, before *reading, fresh bool) string {
-	value, kept := now.newValue(before), now.sameVersion(before)
-	version := now.text
-	if now.sealed != "" {
-		version = "that is encrypted"
-	} else if version == "" {
-		version = "(none)"
-	}
-	switch {
-	case now.text == autoVersion && kept:
-	case value == Yes && kept && before.file != nil:
-		return fmt.Sprintf("its value was changed without raising the version %s, which a sync refuses", version)
-	case value == Unknown && kept:
-		return fmt.Sprintf("it was encrypted anew under the version %s: only a key tells whether the value is another", version)
-	case value == No && !kept && fresh && now.file != nil:
-		return fmt.Sprintf("the version was raised to %s, but the value stayed", version)
-	}
-	return ""
 }

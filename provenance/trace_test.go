@@ -15,7 +15,8 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Who committed a version, who merged it, and what is odd, with and without keys.
+// The report has who committed and who merged each version, and the warnings, with and
+// without keys.
 func TestTrace(t *testing.T) {
 	l := newLab(t)
 	l.by("Dan", date(1, 5), "Another release", map[string]string{node3 + "node.env": "TAG=2\n"})
@@ -38,13 +39,13 @@ func TestTrace(t *testing.T) {
 				"4 version value=no Carl 02-11",
 				"3 again value=no Eve 02-12 *",
 			}
-			if diff := cmp.Diff(want, told(secret)); diff != "" {
+			if diff := cmp.Diff(want, entryLines(secret)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff([]string{
-				"Carl: its value was changed without raising the version 3, which a sync refuses",
-				"Carl: the version was raised to 4, but the value stayed",
-			}, warned(secret)); diff != "" {
+				"Carl: its value was changed without raising the version 3; a sync refuses that",
+				"Carl: the version was raised to 4, but the value did not change",
+			}, warningLines(secret)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 			last := secret.Rotated
@@ -52,7 +53,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("rotated %+v, overdue by %d of %d", last, secret.OverdueDays, secret.RotationDays)
 			}
 			other := find(t, report, "api_key")
-			if diff := cmp.Diff([]string{"0 added value=yes Ada Engineer 01-01 *"}, told(other)); diff != "" || other.OverdueDays != 0 || len(other.Warnings) > 0 {
+			if diff := cmp.Diff([]string{"0 added value=yes Ada Engineer 01-01 *"}, entryLines(other)); diff != "" || other.OverdueDays != 0 || len(other.Warnings) > 0 {
 				t.Errorf("api_key: %s overdue %d, %v", diff, other.OverdueDays, other.Warnings)
 			}
 			if len(report.Overdue()) != 1 || report.Commits != 8 || report.Shallow || len(report.Warnings) > 0 || secret.Object != "db_access.3" {
@@ -62,22 +63,22 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// A value that returns with its version is as old as it was then.
+// A value that is reverted, with its version, has the age of its first commit.
 func TestTraceRevert(t *testing.T) {
 	l := newLab(t)
 	first := l.edit("canary-1")
 	l.by("Bob", date(5, 1), "Rotate", rotated(2, l.edit("canary-2")))
 	l.by("Eve", date(5, 20), "Revert", rotated(1, first))
 	secret := find(t, l.trace(l.keys), "db_access")
-	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "2 version value=yes Bob 05-01", "1 again value=yes Eve 05-20 *"}, told(secret)); diff != "" {
+	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "2 version value=yes Bob 05-01", "1 again value=yes Eve 05-20 *"}, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if secret.Rotated.By != "Ada Engineer" || secret.OverdueDays == 0 || len(secret.Warnings) > 0 {
-		t.Errorf("rotated %+v, warned %v", secret.Rotated, warned(secret))
+		t.Errorf("rotated %+v, warned %v", secret.Rotated, warningLines(secret))
 	}
 }
 
-// What `agent secrets rotate` commits is found as it was committed.
+// The commit of `agent secrets rotate` is in the report.
 func TestTraceRotate(t *testing.T) {
 	l := newLab(t)
 	l.Git("config", "user.name", "Bob")
@@ -97,19 +98,18 @@ func TestTraceRotate(t *testing.T) {
 		last := entries[len(entries)-1]
 		if len(entries) != 2 || last.Version != "2" || last.Commit.Hash != result.Commit.Hash || last.Commit.AuthorEmail != "bob@coin.example" ||
 			last.Merged.Author != "Grace" || last.Request != "coin/coin-gitops!7" || last.NewValue != provenance.Yes {
-			t.Errorf("got %+v", told(find(t, l.trace(keys), "db_access")))
+			t.Errorf("got %+v", entryLines(find(t, l.trace(keys), "db_access")))
 		}
 	}
 }
 
-// A file that is encrypted anew as a whole gives no new value; without keys that
-// cannot be told.
+// A file that is encrypted again has the same value; without keys that is unknown.
 func TestTraceEncryptedAnew(t *testing.T) {
 	l := newLab(t)
 	l.by("Bob", date(2, 1), "Another data key", map[string]string{node3 + "secrets.enc": l.sealed("canary-1", "canary-api")})
 	sees := func(keys *secrets.Keyring) ([]string, []string, string) {
 		secret := find(t, l.trace(keys), "db_access")
-		return told(secret), warned(secret), secret.Rotated.By
+		return entryLines(secret), warningLines(secret), secret.Rotated.By
 	}
 	entries, warnings, by := sees(l.keys)
 	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01 *"}, entries); diff != "" || len(warnings) > 0 || by != "Ada Engineer" {
@@ -117,12 +117,12 @@ func TestTraceEncryptedAnew(t *testing.T) {
 	}
 	entries, warnings, by = sees(nil)
 	want := []string{"1 added value=yes Ada Engineer 01-01", "1 ciphertext value=unknown Bob 02-01 *"}
-	if diff := cmp.Diff(want, entries); diff != "" || len(warnings) != 1 || !strings.Contains(warnings[0], "only a key tells") || by != "Ada Engineer" {
+	if diff := cmp.Diff(want, entries); diff != "" || len(warnings) != 1 || !strings.Contains(warnings[0], "without a key it is not known") || by != "Ada Engineer" {
 		t.Errorf("without: %s %v %s", diff, warnings, by)
 	}
 }
 
-// Versions that are encrypted are told with keys, and said to be unknown without.
+// An encrypted version is reported with keys, and is unknown without them.
 func TestTraceSealedVersions(t *testing.T) {
 	l := newLab(t)
 	override := func(version string) map[string]string {
@@ -135,14 +135,14 @@ func TestTraceSealedVersions(t *testing.T) {
 	l.by("Bob", date(2, 2), "Rotate", override("2"))
 	l.by("Carl", date(2, 3), "Rotate the value", map[string]string{node3 + "secrets.enc": l.edit("canary-2")})
 	with := find(t, l.trace(l.keys), "db_access")
-	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "2 version value=no Bob 02-02", "2 value value=yes Carl 02-03 *"}, told(with)); diff != "" {
+	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "2 version value=no Bob 02-02", "2 value value=yes Carl 02-03 *"}, entryLines(with)); diff != "" {
 		t.Errorf("with keys (-want +got):\n%s", diff)
 	}
 	report := l.trace(nil)
 	without := find(t, report, "db_access")
 	if diff := cmp.Diff([]string{
 		"1 added value=yes Ada Engineer 01-01", "sealed version value=no Bob 02-01", "sealed version value=no Bob 02-02", "sealed value value=yes Carl 02-03 *",
-	}, told(without)); diff != "" {
+	}, entryLines(without)); diff != "" {
 		t.Errorf("without (-want +got):\n%s", diff)
 	}
 	if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "--age-key-files") || without.Version != "" || without.Object != "" {
@@ -159,7 +159,7 @@ func TestTraceAuto(t *testing.T) {
 	l.by("Bob", date(2, 1), "Automatic", keyed("canary-1"))
 	l.by("Carl", date(2, 2), "Another value", keyed("canary-2"))
 	secret := find(t, l.trace(l.keys), "db_access")
-	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "auto version value=no Bob 02-01", "auto value value=yes Carl 02-02 *"}, told(secret)); diff != "" {
+	if diff := cmp.Diff([]string{"1 added value=yes Ada Engineer 01-01", "auto version value=no Bob 02-01", "auto value value=yes Carl 02-02 *"}, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	one, two := secret.Entries[1].Object, secret.Entries[2].Object
@@ -175,7 +175,7 @@ func TestTraceFaults(t *testing.T) {
 		want    string
 		remedy  string
 	}{
-		"no working copy": {provenance.Request{Dir: t.TempDir(), Environment: "sandbox"}, "in no git working copy", "git clone"},
+		"no working copy": {provenance.Request{Dir: t.TempDir(), Environment: "sandbox"}, "not in a git working copy", "--repo"},
 		"environment":     {provenance.Request{Dir: l.Dir, Environment: "sandbx"}, `environments/sandbx`, ""},
 		"node":            {provenance.Request{Dir: l.Dir, Environment: "sandbox", Nodes: []string{"node9"}}, `node "node9"`, "node3"},
 		"secret":          {provenance.Request{Dir: l.Dir, Environment: "sandbox", Secret: "db_acces"}, `secret "db_acces"`, "api_key, db_access"},
@@ -190,7 +190,7 @@ func TestTraceFaults(t *testing.T) {
 	}
 }
 
-// Nothing of a value is in the report, however it is printed.
+// The report holds no part of a value, in every way that it is printed.
 func TestTraceCanary(t *testing.T) {
 	l := newLab(t)
 	l.by("Bob", date(2, 1), "Plain", map[string]string{node3 + "secrets.enc": "db_access: canary-plain\napi_key: canary-api\n"})
@@ -204,7 +204,7 @@ func TestTraceCanary(t *testing.T) {
 	if all := string(text) + fmt.Sprintf("%+v", *report) + fmt.Sprintf("%#v", report.Secrets); strings.Contains(all, "canary") {
 		t.Errorf("a value is in %s", all)
 	}
-	if got := warned(find(t, report, "db_access")); len(got) == 0 || got[0] != "Bob: its value was committed in plaintext, and git keeps it" {
+	if got := warningLines(find(t, report, "db_access")); len(got) == 0 || got[0] != "Bob: its value was committed in plaintext and stays in git's history" {
 		t.Errorf("warned %q", got)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"coin.internal/coin-agent/provenance"
 )
 
-// When this node applied a version is known from its agent and its engine, running
-// or not; of another node, nothing is.
+// When this node applied and created a version is read from its agent, running or not.
+// On another machine, GitLab's commit statuses show when it applied the version.
 func TestSecretsAuditApplied(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
