@@ -15,8 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/index"
 )
 
-// checkout makes the working copy that of the branch: the files, HEAD, the index.
-// Where one of them fails, all are put back.
+// checkout checks out the branch: it writes the files, HEAD and the index. If one of them
+// fails, it restores all.
 func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 	head, err := w.Repo.Storer.Reference(plumbing.HEAD)
 	if err != nil {
@@ -41,8 +41,8 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 	return nil
 }
 
-// recordMove enters the checkout into git's log of HEAD, by which `git switch -`
-// finds the way back. Where that cannot be done nothing is lost.
+// recordMove adds the checkout to git's log of HEAD, for `git switch -`. Its errors do no
+// harm.
 func (w *Worktree) recordMove(branch string) {
 	now, err := w.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
 	log, openErr := os.OpenFile(filepath.Join(filepath.Dir(w.lock), "logs", "HEAD"), os.O_APPEND|os.O_WRONLY, 0)
@@ -73,8 +73,8 @@ func (w *Worktree) path(name string) string {
 	return filepath.Join(w.Root, filepath.FromSlash(w.Prefix+name))
 }
 
-// replace writes a file by a temporary one beside it, with the same mode. What
-// it writes is ciphertext, or versions.
+// replace writes a file of ciphertext or versions: a temporary file in the same folder,
+// with the same mode, is renamed.
 func (w *Worktree) replace(name string, content []byte) (err error) {
 	path, mode := w.path(name), fs.FileMode(0o644)
 	if info, err := os.Lstat(path); err == nil {
@@ -97,8 +97,8 @@ func (w *Worktree) replace(name string, content []byte) (err error) {
 	return os.Rename(temporary.Name(), path)
 }
 
-// prepareIndex writes the index with the files entered into git's lock, which
-// becomes the index when it is renamed.
+// prepareIndex writes the index with the files into git's lock file, which becomes the
+// index when it is renamed.
 func (w *Worktree) prepareIndex(files []File) error {
 	for _, file := range files {
 		name := w.Prefix + file.Path
@@ -110,7 +110,7 @@ func (w *Worktree) prepareIndex(files []File) error {
 			return err
 		}
 		entry.Hash = plumbing.ComputeHash(plumbing.BlobObject, file.After)
-		entry.Size, entry.ModifiedAt = uint32(len(file.After)), time.Time{} // git looks for itself, then
+		entry.Size, entry.ModifiedAt = uint32(len(file.After)), time.Time{} // so git compares the content
 	}
 	var content bytes.Buffer
 	if err := index.NewEncoder(&content).Encode(w.index); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -16,26 +17,25 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Commit is the commit of a rotation, on a branch of its own that is checked out.
+// Commit is the commit of a rotation, on a branch of its own, which is checked out.
 type Commit struct {
 	Hash    string `json:"commit"`
 	Branch  string `json:"branch"`
 	Message string `json:"message"` // its first line
 
-	// Taken tells that the commit was there already: an earlier run was
-	// interrupted, or could not open the merge request.
+	// Taken is set if an earlier run made the commit: it was interrupted, or could not
+	// open the merge request.
 	Taken bool `json:"taken_up"`
 
-	// Unsigned tells that git's configuration asks for signed commits, which
-	// this one is not.
+	// Unsigned is set if git is configured to sign commits: this one is not signed.
 	Unsigned bool `json:"unsigned,omitempty"`
 
 	body  string
 	nodes []string
 }
 
-// Commit writes the plan's files and commits them on a new branch, which it
-// leaves checked out. Either all of this happens or nothing has changed.
+// Commit writes the plan's files, commits them on a new branch and checks it out. If one
+// step fails, nothing has changed.
 func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 	branch := request.Branch
 	if branch == "" {
@@ -43,10 +43,10 @@ func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 	}
 	name := plumbing.NewBranchReferenceName(branch)
 	if err := name.Validate(); err != nil {
-		return nil, fault.New(fault.Place{}, "choose another with --branch", "%q is no name of a branch", branch)
+		return nil, fault.New(fault.Place{}, "name another with --branch", "%q is not a valid branch name", branch)
 	}
 	if _, err := w.Repo.Reference(name, false); err == nil {
-		return nil, fault.New(fault.Place{}, "merge it, or delete it (git branch -D "+branch+"), or choose another name with --branch", "the branch %s is there already", branch)
+		return nil, fault.New(fault.Place{}, "merge it, delete it (git branch -D "+branch+"), or name another with --branch", "the branch %s exists already", branch)
 	}
 	author, err := w.author(request.Author)
 	if err != nil {
@@ -60,7 +60,7 @@ func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the commit: %w", err)
 	}
-	// From here on an interrupted run is taken up by the next.
+	// From here on, the next run finishes an interrupted one.
 	if err := w.Repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
 		return nil, fmt.Errorf("make the branch %s: %w", branch, err)
 	}
@@ -80,7 +80,7 @@ func (w *Worktree) describe(hash plumbing.Hash, branch, message string, taken bo
 	}
 }
 
-// branch names the branch of a rotation.
+// branch gives the default name of the branch.
 func (p *Plan) branch() string {
 	version := ""
 	for _, node := range p.Nodes {
@@ -99,8 +99,7 @@ func (p *Plan) branch() string {
 	return "rotate/" + part(p.Environment) + "/" + part(p.Secret) + "-" + part(version)
 }
 
-// message is the commit's, in the words of the team's own rotations. Its last
-// lines let a later run find it.
+// message gives the commit message. A later run finds the commit by the last lines.
 func (p *Plan) message(branch string, request Request) string {
 	var steps []string
 	nodes := map[string][]string{}
@@ -137,82 +136,53 @@ func (p *Plan) message(branch string, request Request) string {
 	return text + fmt.Sprintf("%s: %s\n", trailerBranch, branch)
 }
 
-// store writes blobs, trees and the commit; no ref leads to them yet.
+// store writes blobs, trees and the commit. No ref points to them yet.
 func (w *Worktree) store(files []File, author object.Signature, message string) (plumbing.Hash, error) {
-	blobs := map[string]plumbing.Hash{}
+	before, err := w.Repo.CommitObject(w.head.Hash())
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	tree := before.TreeHash
 	for _, file := range files {
-		blob := w.Repo.Storer.NewEncodedObject()
+		blob := &plumbing.MemoryObject{}
 		blob.SetType(plumbing.BlobObject)
-		writer, err := blob.Writer()
-		if err == nil {
-			_, err = writer.Write(file.After)
-			err = errors.Join(err, writer.Close())
+		if _, err := blob.Write(file.After); err != nil {
+			return plumbing.ZeroHash, err
 		}
+		hash, err := w.Repo.Storer.SetEncodedObject(blob)
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
-		if blobs[w.Prefix+file.Path], err = w.Repo.Storer.SetEncodedObject(blob); err != nil {
+		if tree, err = w.graft(tree, w.Prefix+file.Path, hash); err != nil {
 			return plumbing.ZeroHash, err
 		}
-	}
-	root, err := w.tree(w.head.Hash())
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	tree, err := w.graft(root, blobs)
-	if err != nil {
-		return plumbing.ZeroHash, err
 	}
 	return w.encode(&object.Commit{
 		Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{w.head.Hash()},
 	})
 }
 
-// graft gives a tree with some blobs replaced or added, by path.
-func (w *Worktree) graft(tree *object.Tree, blobs map[string]plumbing.Hash) (plumbing.Hash, error) {
-	entries := slices.Clone(tree.Entries)
-	at := func(name string) *object.TreeEntry {
-		for i := range entries {
-			if entries[i].Name == name {
-				return &entries[i]
-			}
-		}
+// graft writes a tree with one file replaced or added.
+func (w *Worktree) graft(tree plumbing.Hash, path string, blob plumbing.Hash) (plumbing.Hash, error) {
+	read, err := w.Repo.TreeObject(tree)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("read the folder of %s: %w", path, err)
+	}
+	name, rest, nested := strings.Cut(path, "/")
+	entries := slices.Clone(read.Entries)
+	at := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name })
+	if at < 0 {
+		at = len(entries)
 		entries = append(entries, object.TreeEntry{Name: name, Mode: filemode.Regular})
-		return &entries[len(entries)-1]
 	}
-	below := map[string]map[string]plumbing.Hash{}
-	for path, hash := range blobs {
-		first, rest, nested := strings.Cut(path, "/")
-		if !nested {
-			at(first).Hash = hash
-			continue
-		}
-		if below[first] == nil {
-			below[first] = map[string]plumbing.Hash{}
-		}
-		below[first][rest] = hash
-	}
-	for name, blobs := range below {
-		sub, err := tree.Tree(name)
-		if err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("read folder %s: %w", name, err)
-		}
-		hash, err := w.graft(sub, blobs)
-		if err != nil {
+	if nested {
+		if blob, err = w.graft(entries[at].Hash, rest, blob); err != nil {
 			return plumbing.ZeroHash, err
 		}
-		at(name).Hash = hash
 	}
-	slices.SortFunc(entries, func(a, b object.TreeEntry) int { return strings.Compare(sortName(a), sortName(b)) })
+	entries[at].Hash = blob
+	sort.Sort(object.TreeEntrySorter(entries))
 	return w.encode(&object.Tree{Entries: entries})
-}
-
-// sortName is the name by which git orders the entries of a tree.
-func sortName(entry object.TreeEntry) string {
-	if entry.Mode == filemode.Dir {
-		return entry.Name + "/"
-	}
-	return entry.Name
 }
 
 func (w *Worktree) encode(what interface {
@@ -228,21 +198,21 @@ func (w *Worktree) encode(what interface {
 
 var authorForm = regexp.MustCompile(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
 
-// author is who commits: as asked for, else as git's configuration files say.
-// Environment variables are not consulted.
+// author gives the requested author, else that of git's configuration files. It does not
+// read environment variables.
 func (w *Worktree) author(asked string) (object.Signature, error) {
 	signature := object.Signature{When: time.Now()}
 	if asked != "" {
 		found := authorForm.FindStringSubmatch(asked)
 		if found == nil {
-			return signature, fault.New(fault.Place{}, `write it as "Ada Engineer <ada@coin.example>"`, "--author is no name with an address")
+			return signature, fault.New(fault.Place{}, `write it as "Ada Engineer <ada@coin.example>"`, "--author is not a name with a mail address")
 		}
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
 	settings, err := w.Repo.ConfigScoped(config.SystemScope)
 	if err != nil {
-		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "name the author with --author")
+		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "add --author \"Your Name <you@example.com>\"")
 	}
 	signature.Name, signature.Email = settings.User.Name, settings.User.Email
 	if settings.Author.Name != "" {
@@ -252,13 +222,13 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Email = settings.Author.Email
 	}
 	if signature.Name == "" || signature.Email == "" {
-		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" and git config user.email you@example.com, or give --author`,
-			"git's configuration does not say who commits (user.name, user.email)")
+		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" && git config user.email you@example.com; or add --author`,
+			"git's configuration does not have a user.name and a user.email")
 	}
 	return signature, nil
 }
 
-// wantsSignature tells whether git would sign commits here.
+// wantsSignature reports whether git is configured to sign commits here.
 func (w *Worktree) wantsSignature() bool {
 	wanted := ""
 	for _, scope := range []config.Scope{config.SystemScope, config.GlobalScope} {

@@ -1,35 +1,33 @@
-// Package rotate gives a secret a new value in a working copy of the
-// repository: a folder, the keys and a request go in; a commit on a branch of its
-// own comes out, and a merge request where a token allows one. Its guarantee:
-// either all files of all nodes change or none does, each has been opened again
-// before the first is written, and no plaintext leaves memory. Nothing touches
-// Swarm: the new version is created when the merged commit is synced.
+// Package rotate gives a secret a new value in a working copy of the repository. Input:
+// a folder, the keys and a request. Output: a commit on a branch of its own, and a merge
+// request if a token allows one. Its guarantee: either all files of all nodes change or
+// none does; each new file was opened again before the first one is written; no
+// plaintext leaves memory. It does not touch Swarm: the sync of the merged commit
+// creates the new version.
 package rotate
 
-import (
-	"coin.internal/coin-agent/secrets"
-)
+import "coin.internal/coin-agent/secrets"
 
-// Request says what is to be rotated.
+// Request says what to rotate.
 type Request struct {
 	Name        string // of the secret: its key in the compose file, its SV_ name, or its key in the SOPS file
 	Environment string
 	Nodes       []string // the only ones to change; none: all of the environment that have the secret
 
-	Value    secrets.Value // the new value; not known: it is generated
+	Value    secrets.Value // the new value; if it is not known, one is generated
 	Raw      bool          // a line break at the end of Value is part of it
 	Generate Generate
 
 	Branch string // to commit on; "" for rotate/<environment>/<name>-<version>
 	Author string // Name <address>; "" for that of git's configuration
 
-	before *past // of the versions; nil: none is looked at
+	before *past // the versions in the history; nil: it is not read
 }
 
 // Version is a version that is raised.
 type Version struct {
 	Variable string `json:"variable"`
-	File     string `json:"file,omitempty"` // where it is set; "" for auto
+	File     string `json:"file,omitempty"` // that sets it; "" for auto
 	Old      string `json:"old"`
 	New      string `json:"new"`
 }
@@ -37,7 +35,7 @@ type Version struct {
 // Node is what a rotation changes on one node.
 type Node struct {
 	Name     string    `json:"node"`
-	File     string    `json:"file"`
+	File     string    `json:"file"`          // that holds the value
 	Key      string    `json:"key,omitempty"` // in the file; "" for the whole file
 	Secrets  []Object  `json:"secrets"`
 	Versions []Version `json:"versions"`
@@ -62,7 +60,7 @@ type Plan struct {
 	Notes []string
 }
 
-// File is a file of the repository before and after.
+// File is a file of the repository before and after the rotation.
 type File struct {
 	Path          string
 	Before, After []byte // Before is nil for a new file

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/rotate"
 )
 
-// Bad input is refused with its place and remedy, and nothing has changed then.
+// Bad input gives an error with its place and a hint, and nothing changes.
 func TestRotateFaults(t *testing.T) {
 	const dir = nodes + "node3/"
 	plainVersions := func(text string) func(sopstest.Key, map[string]string) {
@@ -27,11 +27,11 @@ func TestRotateFaults(t *testing.T) {
 		request rotate.Request
 		want    string
 	}{
-		"unknown secret":       {request: generated("other"), want: `no node of sandbox has a secret "other"`},
-		"unknown on the node":  {request: generated("db_access", "node5"), want: nodes + `node5: node node5 has no secret "db_access"`},
-		"unknown node":         {request: generated("db_access", "node9"), want: `node "node9" is not one of environment sandbox`},
+		"unknown secret":       {request: generated("other"), want: `the agent does not create a secret "other" on any node of sandbox`},
+		"unknown on the node":  {request: generated("db_access", "node5"), want: nodes + `node5: the agent does not create a secret "db_access" on node node5`},
+		"unknown node":         {request: generated("db_access", "node9"), want: `node "node9" is not in environment sandbox`},
 		"unknown environment":  {request: rotate.Request{Name: "db_access", Environment: "moon", Generate: rotate.Generate{Length: 8}}, want: `"moon" is not in the repository`},
-		"present value":        {request: given("db_access", "canary-old\n"), want: "the new value is the one that node3, node4 has already"},
+		"present value":        {request: given("db_access", "canary-old\n"), want: "the new value is the present value of node3, node4"},
 		"empty":                {request: given("db_access", "\n"), want: "empty"},
 		"too large":            {request: given("db_access", strings.Repeat("x", 500<<10+1)), want: "Swarm takes 512000 at most"},
 		"no text":              {request: given("db_access", "canary\xff"), want: "no UTF-8 text"},
@@ -44,7 +44,7 @@ func TestRotateFaults(t *testing.T) {
 			change: func(_ sopstest.Key, files map[string]string) {
 				files[dir+"docker-compose.yml"] = strings.Replace(stack, ".$SV_db_access", "", 1)
 			},
-			request: generated("db_access"), want: "has no version in its name db_access",
+			request: generated("db_access"), want: "does not have a version in its name db_access",
 		},
 		"broken node": {
 			change:  func(_ sopstest.Key, files map[string]string) { files[nodes+"node4/docker-compose.yml"] = "services: [" },
@@ -79,21 +79,21 @@ func TestRotateFaults(t *testing.T) {
 			before: func(l *lab) { l.write(dir+"secrets.override.env", "SV_other=1\n") }, request: generated("db_access", "node3"),
 			want: dir + "secrets.override.env: the file is not in git's last commit",
 		},
-		"branch is there": {
+		"branch exists": {
 			before: func(l *lab) { l.Git("branch", "rotate/sandbox/db_access-4") }, request: generated("db_access"),
-			want: "the branch rotate/sandbox/db_access-4 is there already",
+			want: "the branch rotate/sandbox/db_access-4 exists already",
 		},
-		"no branch": {
+		"invalid branch": {
 			request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8}, Branch: "a..b"},
-			want:    "is no name of a branch",
+			want:    "is not a valid branch name",
 		},
 		"no author": {
 			before:  func(l *lab) { l.t.Setenv("HOME", "/nonexistent") },
-			request: generated("db_access"), want: "does not say who commits",
+			request: generated("db_access"), want: "does not have a user.name and a user.email",
 		},
 		"bad author": {
 			request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8}, Author: "ada"},
-			want:    "--author is no name",
+			want:    "--author is not a name",
 		},
 		"git at work": {
 			before:  func(l *lab) { l.write(".git/index.lock", "") },
@@ -138,7 +138,7 @@ func (l *lab) append(name, text string) (before string) {
 	return string(content)
 }
 
-// state is what git and the working copy say.
+// state gives the state of git and of the working copy.
 func (l *lab) state() string {
 	l.t.Helper()
 	return l.Git("--no-optional-locks", "status", "--branch", "--porcelain") + l.Git("for-each-ref") + l.Git("--no-optional-locks", "diff", "HEAD", "--", "environments")
@@ -160,14 +160,14 @@ func TestRotateOutsideGit(t *testing.T) {
 	defer tree.Close()
 	l.write("value", "canary")
 	if err := tree.Outside(filepath.Join(l.Dir, "value")); err == nil || fault.Hint(err) == "" {
-		t.Error("a value inside the working copy is taken")
+		t.Error("a value inside the working copy is accepted")
 	}
 	if err := tree.Outside(filepath.Join(t.TempDir(), "value")); err != nil {
 		t.Errorf("got %v", err)
 	}
 }
 
-// When the last of the files cannot be written, those before it are put back.
+// If the last file cannot be written, those before it are restored.
 func TestCommitIsAtomic(t *testing.T) {
 	l := newLab(t, nil)
 	tree, err := rotate.OpenWorktree(l.Dir)
@@ -203,8 +203,8 @@ func TestCommitIsAtomic(t *testing.T) {
 	l.must(generated("db_access"))
 }
 
-// A run that was killed at any point after its commit is finished by the next,
-// with the value that was committed.
+// The next run finishes a run that was killed at any point after its commit, with the
+// value that was committed.
 func TestRotateTakesUp(t *testing.T) {
 	for name, interrupt := range map[string]func(*lab){
 		"before the files": func(l *lab) { l.Git("switch", "--quiet", "master") },
@@ -241,13 +241,13 @@ func TestRotateTakesUp(t *testing.T) {
 	}
 }
 
-// Changes by hand are not written over when a rotation is taken up.
+// A run that finishes a rotation does not overwrite changes by hand.
 func TestRotateTakesUpNothingChanged(t *testing.T) {
 	l := newLab(t, nil)
 	l.must(generated("db_access"))
 	l.Git("switch", "--quiet", "master")
 	l.append(nodes+"node3/secrets.enc", "# by hand\n")
-	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "holds a rotation that was not finished") {
+	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "has a rotation that was not finished") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"crypto/rand"
-	"fmt"
 	"math"
 	"strings"
 	"unicode"
@@ -11,7 +10,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Generate says how a new value is made.
+// Generate says how to make a new value.
 type Generate struct {
 	Length  int    // in characters
 	Charset string // alnum, hex, base64, ascii, or the characters themselves; "" for alnum
@@ -20,7 +19,7 @@ type Generate struct {
 const (
 	alnum     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	maxLength = 4096
-	weakBits  = 64
+	weakBits  = 64 // fewer can be found by trying
 )
 
 // characters gives the set that a charset names.
@@ -43,37 +42,32 @@ func (g Generate) characters() ([]rune, error) {
 	for _, r := range set {
 		if seen[r] || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return nil, fault.New(fault.Place{}, "name alnum, hex, base64 or ascii, or give at least two printable characters, each once",
-				"the charset has characters that are there twice or cannot be printed")
+				"the charset has a character twice, or one that cannot be printed")
 		}
 		seen[r] = true
 	}
 	if len(seen) < 2 || len(seen) > 256 {
 		return nil, fault.New(fault.Place{}, "name alnum, hex, base64 or ascii, or give the characters themselves",
-			"the charset has %d characters; 2 to 256 can be used", len(seen))
+			"the charset has %d characters; it needs 2 to 256", len(seen))
 	}
 	return []rune(set), nil
 }
 
-// Check says what is wrong with how a value is to be made, before anything else
-// is done.
+// Check returns an error if such a value cannot be made.
 func (g Generate) Check() error {
 	if _, err := g.characters(); err != nil {
 		return err
 	}
 	if g.Length < 1 || g.Length > maxLength {
-		return fault.New(fault.Place{}, "32 is usual", "a value of %d characters cannot be generated; 1 to %d can", g.Length, maxLength)
+		return fault.New(fault.Place{}, "choose a length such as --generate 32", "cannot generate a value of %d characters; the length is 1 to %d", g.Length, maxLength)
 	}
 	return nil
 }
 
-// weak warns of a value that can be guessed.
-func (g Generate) weak() string {
-	set, err := g.characters()
-	bits := float64(g.Length) * math.Log2(float64(len(set)))
-	if err != nil || bits >= weakBits {
-		return ""
-	}
-	return fmt.Sprintf("the generated value has only %.0f bits: whoever can try often enough finds it", math.Floor(bits))
+// bits is the entropy of such a value.
+func (g Generate) bits() float64 {
+	set, _ := g.characters()
+	return float64(g.Length) * math.Log2(float64(len(set)))
 }
 
 // value makes a value, each character as likely as any other.
@@ -82,14 +76,12 @@ func (g Generate) value() (secrets.Value, error) {
 	if err != nil {
 		return secrets.Value{}, err
 	}
-	limit := 256 - 256%len(set) // bytes from here on would favour the first characters
+	limit := 256 - 256%len(set) // with bytes from here on, the first characters would be more likely
 	made := make([]byte, 0, g.Length*len(string(set))/len(set)+g.Length)
 	random := make([]byte, 64)
 	defer clear(random)
 	for count := 0; count < g.Length; {
-		if _, err := rand.Read(random); err != nil {
-			return secrets.Value{}, fmt.Errorf("generate the value: %w", err)
-		}
+		_, _ = rand.Read(random) // never fails
 		for _, b := range random {
 			if int(b) < limit && count < g.Length {
 				made = append(made, string(set[int(b)%len(set)])...)
@@ -100,5 +92,5 @@ func (g Generate) value() (secrets.Value, error) {
 	return secrets.NewValue(made), nil
 }
 
-// names joins names for people.
+// names joins names for output.
 func names(all []string) string { return strings.Join(all, ", ") }

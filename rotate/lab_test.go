@@ -46,9 +46,9 @@ type lab struct {
 	keys *secrets.Keyring
 }
 
-// newLab makes a repository of three nodes: node3 and node4 share db_access and
-// keep versions readable in secrets.override.enc, node5 has no secrets. files
-// are added or replaced; "" removes.
+// newLab makes a repository of three nodes: node3 and node4 have the same db_access, and
+// readable versions in secrets.override.enc; node5 does not have secrets. change adds,
+// replaces and removes ("") files.
 func newLab(t *testing.T, change func(key sopstest.Key, files map[string]string)) *lab {
 	t.Helper()
 	home := t.TempDir()
@@ -116,7 +116,7 @@ func (l *lab) must(request rotate.Request) *rotate.Result {
 	return result
 }
 
-// sees gives value and name in Swarm of a node's secret, as a sync would see them.
+// sees gives the value and the name in Swarm of a node's secret, as a sync renders them.
 func (l *lab) sees(node, key string) (value, name string) {
 	l.t.Helper()
 	fsys := os.DirFS(l.Dir)
@@ -150,13 +150,13 @@ func (l *lab) sees(node, key string) (value, name string) {
 	return "", ""
 }
 
-// changed gives the lines that the last commit took away and brought, per file.
+// changed gives the number of lines that the last commit added and removed, per file.
 func (l *lab) changed() string {
 	l.t.Helper()
 	return l.Git("diff", "--numstat", "HEAD~", "HEAD")
 }
 
-// everywhere gives all that stands in the working copy and in git's objects.
+// everywhere gives the whole content of the working copy and of git's objects.
 func (l *lab) everywhere(ctx context.Context) string {
 	l.t.Helper()
 	var all bytes.Buffer

@@ -18,11 +18,11 @@ type loaded struct {
 	set   *secrets.Set
 	stack *compose.Stack
 
-	found    []compose.Secret // those that share the value to be rotated; the first is the one asked for
+	found    []compose.Secret // those with the value to rotate; the first is the requested one
 	location secrets.Location
 }
 
-// load takes a node through the stages that a sync takes it through.
+// load reads, decrypts and renders a node as a sync does.
 func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
 	node, err := manifests.Load(fsys, environment, name)
 	if err != nil {
@@ -56,8 +56,8 @@ func secretFiles(node *manifests.Node) ([]secrets.File, error) {
 	return files, nil
 }
 
-// find looks for a secret by what people call it, and for all others that take
-// their value from the same place. It tells false when the node has none.
+// find finds a secret by its key, its SV_ variable or the place of its value, and all
+// others that have their value in the same place. It reports false if there is none.
 func (l *loaded) find(name string) (bool, error) {
 	ways := []func(compose.Secret) bool{
 		func(s compose.Secret) bool { return s.Key == name },
@@ -87,11 +87,11 @@ func (l *loaded) choose(name string, candidates []compose.Secret) error {
 	place := fault.Place{File: l.node.Dir}
 	at, ok := l.set.Locate(candidates[0].Value)
 	if !ok {
-		return fault.New(place, "rotate it where its driver takes it from", "the secret %q has no value in the repository", candidates[0].Key)
+		return fault.New(place, "rotate it in the system that it comes from", "the value of the secret %q is not in the repository", candidates[0].Key)
 	}
 	for _, other := range candidates[1:] {
 		if elsewhere, _ := l.set.Locate(other.Value); elsewhere != at {
-			return fault.New(place, "name one of them", "%q may be one of several secrets: %s", name, names(keysOf(candidates)))
+			return fault.New(place, "name one of them", "%q matches several secrets: %s", name, names(keysOf(candidates)))
 		}
 	}
 	l.location, l.found = at, candidates[:1]
@@ -103,13 +103,13 @@ func (l *loaded) choose(name string, candidates []compose.Secret) error {
 	for _, secret := range l.found {
 		if secret.Variable == "" {
 			return fault.New(place, "give it a versioned name in the compose file: `name: "+secret.Key+".$SV_"+variableName(secret.Key)+"`, and deploy that first",
-				"the secret %q has no version in its name %s: a new value could not be told from the present one", secret.Key, secret.Spec.Name)
+				"the secret %q does not have a version in its name %s, so a new value would have the same name", secret.Key, secret.Spec.Name)
 		}
 	}
 	return nil
 }
 
-// variableName makes the part of an SV_ variable after SV_ of a secret's key.
+// variableName gives an SV_ variable, without SV_, for a secret's key.
 func variableName(key string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {

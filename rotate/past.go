@@ -4,90 +4,73 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"path"
 	"strconv"
-	"strings"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
-// remembered is how many commits are searched for versions that were used once.
-const remembered = 2000
+// maxCommits is how many commits are searched for versions that were used.
+const maxCommits = 2000
 
-// past tells the highest number that a version had in any commit that leads to
-// HEAD. A rotation that was taken back has lowered it: Swarm may still have a
-// secret under the higher one, with other content.
+// past gives the highest number that a version had in any ancestor of HEAD. A reverted
+// rotation has lowered it, but Swarm may still have a secret with the higher number and
+// other content.
 type past struct {
 	work *Worktree
 	keys *secrets.Keyring
-	seen map[plumbing.Hash]uint64 // by blob and variable, of the variable in hand
 }
 
-// highest looks through the past of one file; it knows none of a shallow clone's
-// older commits, nor of a file that no key opens any more.
+// highest searches the history of one file. It does not find the older commits of a
+// shallow clone, nor a version in a file that no key opens any more.
 func (p *past) highest(file, variable string) (uint64, error) {
 	if p == nil || file == "" {
 		return 0, nil
 	}
-	p.seen = map[plumbing.Hash]uint64{}
 	commits, err := p.work.Repo.Log(&git.LogOptions{From: p.work.head.Hash()})
 	if err != nil {
 		return 0, fmt.Errorf("read the history of %s: %w", file, err)
 	}
 	defer commits.Close()
 	var highest uint64
-	left := remembered
+	seen, left := map[plumbing.Hash]bool{}, maxCommits
 	err = commits.ForEach(func(commit *object.Commit) error {
 		if left--; left < 0 {
 			return storer.ErrStop
 		}
 		found, err := commit.File(p.work.Prefix + file)
-		if err != nil {
-			return nil //nolint:nilerr // there was no such file then
+		if err != nil || seen[found.Hash] {
+			return nil //nolint:nilerr // the commit does not have the file
 		}
-		highest = max(highest, p.in(found, file, variable))
+		seen[found.Hash] = true
+		if content, err := found.Contents(); err == nil {
+			number, _ := strconv.ParseUint(p.version(file, content, variable), 10, 62)
+			highest = max(highest, number)
+		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, io.EOF) { // where a shallow clone ends
+	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, io.EOF) { // the end of a shallow clone
 		return 0, fmt.Errorf("read the history of %s: %w", file, err)
 	}
 	return highest, nil
 }
 
-// in reads the version in one state of a file; 0 where it has none.
-func (p *past) in(found *object.File, file, variable string) uint64 {
-	if number, known := p.seen[found.Hash]; known {
-		return number
+// version gives what a content of the file sets a version to; "" where it is not known.
+func (p *past) version(file, content, variable string) string {
+	if path.Ext(file) == ".env" {
+		return manifests.Assignments(file, []byte(content), nil)[variable].Value
 	}
-	var number uint64
-	if content, err := found.Contents(); err == nil {
-		text := readable(content, variable)
-		if text == "" && p.keys != nil && strings.HasSuffix(file, ".enc") {
-			text = p.opened(file, content, variable)
-		}
-		number, _ = strconv.ParseUint(text, 10, 62)
+	files, options := []secrets.File{{Path: file, Data: []byte(content)}}, secrets.Options{AllowPlaintext: true}
+	set, err := secrets.Seal(files, options) // most versions are readable without a key
+	if err == nil && set.Versions()[variable] == "" && p.keys != nil {
+		set, err = p.keys.Open(files, options)
 	}
-	p.seen[found.Hash] = number
-	return number
-}
-
-// readable finds a version that stands in plaintext, in any format.
-func readable(content, variable string) string {
-	short := regexp.QuoteMeta(strings.TrimPrefix(variable, "SV_"))
-	set := regexp.MustCompile(`(?m)^\s*(?:export\s+)?"?(?:SV_` + short + `|` + short + `_VERSION)"?\s*[:=]\s*["']?(\d+)["']?\s*(?:[,;#].*)?$`)
-	if match := set.FindStringSubmatch(content); match != nil {
-		return match[1]
-	}
-	return ""
-}
-
-func (p *past) opened(file, content, variable string) string {
-	set, err := p.keys.Open([]secrets.File{{Path: file, Data: []byte(content)}}, secrets.Options{AllowPlaintext: true})
 	if err != nil {
 		return ""
 	}

@@ -7,8 +7,8 @@ import (
 	"coin.internal/coin-agent/internal/sopstest"
 )
 
-// A rotation that was merged and taken back has used its version: Swarm may have
-// a secret of that name, so that the next rotation leaves it out.
+// A rotation that was merged and reverted has used its version: Swarm may have a secret
+// of that name, so the next rotation skips it.
 func TestRotateAfterRevert(t *testing.T) {
 	override := nodes + "node3/secrets.override.enc"
 	for name, change := range map[string]func(sopstest.Key, map[string]string){
@@ -42,7 +42,7 @@ func TestRotateAfterRevert(t *testing.T) {
 			l.Git("merge", "--quiet", "--no-ff", "--message", "Merge", "@{-1}")
 			l.Git("revert", "--no-edit", "--mainline", "1", "HEAD")
 			if _, back := l.sees("node3", "db_access"); back != first {
-				t.Fatalf("taken back to %s, want %s", back, first)
+				t.Fatalf("reverted to %s, want %s", back, first)
 			}
 			third := raised()
 			number := strings.TrimPrefix(second, "db_access.")

@@ -5,17 +5,19 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
-// maxSecret is what Swarm takes.
+// maxSecret is the largest secret that Swarm takes.
 const maxSecret = 500 << 10
 
-// planner makes one plan; it is used once.
+// planner makes one plan.
 type planner struct {
 	fsys    fs.ReadLinkFS
 	keys    *secrets.Keyring
@@ -27,14 +29,14 @@ type planner struct {
 	plan   *Plan
 }
 
-// group is nodes whose present value is the same.
+// group is the nodes that have the same value now.
 type group struct {
 	old, new secrets.Value
 	nodes    []string
 }
 
-// MakePlan works out what a rotation writes, and checks it, from the files of a
-// working copy. Nothing is written.
+// MakePlan decides what a rotation writes into the files of a working copy, and verifies
+// it. It writes nothing.
 func MakePlan(fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
 	p := &planner{fsys: fsys, keys: keys, request: request, plan: &Plan{Environment: request.Environment}}
 	defer p.wipe()
@@ -56,7 +58,7 @@ func (p *planner) wipe() {
 	}
 }
 
-// load reads the nodes and finds the secret in them.
+// load reads the nodes and finds their secrets of the requested name.
 func (p *planner) load() error {
 	if p.keys == nil {
 		return fault.New(fault.Place{}, "name key files with --age-key-files or --pgp-key-files (or in the settings)", "the SOPS files cannot be edited without a key")
@@ -67,7 +69,7 @@ func (p *planner) load() error {
 	}
 	for _, name := range p.request.Nodes {
 		if !slices.Contains(all, name) {
-			return fault.New(fault.Place{}, "its nodes are "+names(all), "node %q is not one of environment %s", name, p.request.Environment)
+			return fault.New(fault.Place{}, "name one of its nodes: "+names(all), "node %q is not in environment %s", name, p.request.Environment)
 		}
 	}
 	var faults []error
@@ -80,8 +82,8 @@ func (p *planner) load() error {
 		return err
 	}
 	if len(p.nodes) == 0 {
-		hint := "the environment's secrets are " + names(slices.Sorted(maps.Keys(known)))
-		return fault.New(fault.Place{}, hint, "no node of %s has a secret %q that the agent creates", p.request.Environment, p.request.Name)
+		return fault.New(fault.Place{}, "name one of the environment's secrets: "+names(slices.Sorted(maps.Keys(known))),
+			"the agent does not create a secret %q on any node of %s", p.request.Name, p.request.Environment)
 	}
 	p.plan.Secret = p.nodes[0].found[0].Key
 	return nil
@@ -89,11 +91,11 @@ func (p *planner) load() error {
 
 func (p *planner) loadNode(name string, asked bool, known map[string]bool) error {
 	one, err := load(p.fsys, p.request.Environment, name, p.keys)
+	if err != nil && !asked {
+		p.noted("%s cannot be read, so it is not known whether it has the same value", name)
+		return nil
+	}
 	if err != nil {
-		if !asked {
-			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s cannot be read, so that it is not known whether it shares the value", name))
-			return nil
-		}
 		return err
 	}
 	for _, secret := range one.stack.Secrets {
@@ -108,7 +110,7 @@ func (p *planner) loadNode(name string, asked bool, known map[string]bool) error
 		p.others = append(p.others, one)
 		return nil
 	case asked && err == nil && len(p.request.Nodes) > 0:
-		err = fault.New(fault.Place{File: one.node.Dir}, "its secrets are "+names(keysOf(one.stack.Secrets)), "node %s has no secret %q that the agent creates", name, p.request.Name)
+		err = fault.New(fault.Place{File: one.node.Dir}, "name one of its secrets: "+names(keysOf(one.stack.Secrets)), "the agent does not create a secret %q on node %s", p.request.Name, name)
 	}
 	one.set.Wipe()
 	if !asked {
@@ -128,8 +130,8 @@ func (p *planner) decideValues() error {
 		p.groups[at].nodes = append(p.groups[at].nodes, one.node.Name)
 	}
 	if p.request.Value.Known() && len(p.groups) > 1 && len(p.request.Nodes) == 0 {
-		return fault.New(fault.Place{}, "name the nodes that are to get it with --node, or let --generate make one for each",
-			"the nodes have different values now (%s): one value for all would make them the same", describeGroups(p.groups))
+		return fault.New(fault.Place{}, "name the nodes for this value with --node, or use --generate, which makes a value for each",
+			"the nodes have different values now (%s), and one value for all would make them equal", describeGroups(p.groups))
 	}
 	for i := range p.groups {
 		if err := p.decideValue(&p.groups[i]); err != nil {
@@ -158,26 +160,23 @@ func (p *planner) decideValue(g *group) error {
 	case g.new.Len() > maxSecret:
 		return fault.New(fault.Place{}, "keep large files out of secrets", "the new value has %d bytes; Swarm takes %d at most", g.new.Len(), maxSecret)
 	case g.new.Equal(g.old):
-		return fault.New(fault.Place{}, "give another value", "the new value is the one that %s has already", names(g.nodes))
+		return fault.New(fault.Place{}, "choose another value", "the new value is the present value of %s", names(g.nodes))
 	}
 	switch {
 	case taken:
-		p.plan.Notes = append(p.plan.Notes, "the line break at the end of the value was left out (--raw keeps it)")
+		p.noted("the line break at the end of the value was removed; --raw keeps it")
 	case !p.request.Raw && g.new.EndsLine() && g.old.EndsLine():
-		p.plan.Notes = append(p.plan.Notes, "the line break at the end of the value stays: the value before ends in one as well")
+		p.noted("the line break at the end of the value was kept: the old value ends in one too")
 	}
 	return nil
 }
 
 func describeGroups(groups []group) string {
-	text := ""
-	for i, g := range groups {
-		if i > 0 {
-			text += "; "
-		}
-		text += names(g.nodes)
+	var all []string
+	for _, g := range groups {
+		all = append(all, names(g.nodes))
 	}
-	return text
+	return strings.Join(all, "; ")
 }
 
 func (p *planner) newValue(one *loaded) secrets.Value {
@@ -185,25 +184,28 @@ func (p *planner) newValue(one *loaded) secrets.Value {
 	return p.groups[at].new
 }
 
-// note says what the operator should know.
+// noted adds a note for the operator.
+func (p *planner) noted(format string, args ...any) {
+	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf(format, args...))
+}
+
+// note adds what the operator should know of the whole plan.
 func (p *planner) note() {
 	if len(p.groups) > 1 {
-		p.plan.Notes = append(p.plan.Notes, "the nodes had different values and have different ones again: "+describeGroups(p.groups))
+		p.noted("the nodes had different values and got different new ones: %s", describeGroups(p.groups))
 	}
-	if !p.request.Value.Known() {
-		if weak := p.request.Generate.weak(); weak != "" {
-			p.plan.Notes = append(p.plan.Notes, weak)
-		}
+	if bits := p.request.Generate.bits(); !p.request.Value.Known() && bits < weakBits {
+		p.noted("the generated value has only %.0f bits, so it can be found by trying", math.Floor(bits))
 	}
 	for _, other := range p.others {
 		if slices.ContainsFunc(p.groups, func(g group) bool { return g.old.Equal(other.value()) }) {
-			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s had the same value and keeps it", other.node.Name))
+			p.noted("%s had the same value and keeps it", other.node.Name)
 		}
 	}
 	for _, one := range p.nodes {
-		if at := one.location; len(one.found) > 1 {
-			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("on %s the secrets %s take their value from one place, %s, and all change",
-				one.node.Name, names(keysOf(one.found)), at.File))
+		if len(one.found) > 1 {
+			p.noted("on %s the secrets %s have the same place for their value, %s, and all of them change",
+				one.node.Name, names(keysOf(one.found)), one.location.File)
 		}
 	}
 	slices.Sort(p.plan.Notes)

@@ -21,23 +21,23 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// Publisher brings a rotation's branch to GitLab.
+// Publisher pushes a rotation's branch and opens its merge request.
 type Publisher struct {
 	GitLab *gitlab.Client
-	// Remote is where to push to and what opens it. Without a URL it is the
-	// working copy's origin.
+	// Remote has the address to push to, and the files with its credentials. Without a
+	// URL, the working copy's origin is the address.
 	Remote gitsync.Remote
 	Target string // of the merge request; "" for the project's default branch
 }
 
-// How long GitLab may take to see a branch that was pushed to it.
+// How long to wait until GitLab shows a branch that was pushed.
 const (
 	seenWithin = 30 * time.Second
 	seenEvery  = 500 * time.Millisecond
 )
 
-// Publish pushes the branch, unless GitLab has it already, and opens a merge
-// request, unless one is open.
+// Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
+// is open.
 func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (gitlab.OpenMergeRequest, error) {
 	if p.Target == "" {
 		target, err := p.GitLab.DefaultBranch(ctx)
@@ -60,11 +60,11 @@ func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (gi
 	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
 		Source: commit.Branch, Target: p.Target, Title: commit.Message,
-		Description: commit.body + "\n\nSwarm gets the new version when this is merged and synced. The one before stays there, to go back to.",
+		Description: commit.body + "\n\nThe sync of this merge creates the new version in Swarm. The old version stays there for a rollback.",
 	})
 }
 
-// awaitTip waits until GitLab's API sees what was pushed.
+// awaitTip waits until GitLab's API shows the pushed commit.
 func (p Publisher) awaitTip(ctx context.Context, commit *Commit) error {
 	ctx, cancel := context.WithTimeout(ctx, seenWithin)
 	defer cancel()
@@ -76,13 +76,13 @@ func (p Publisher) awaitTip(ctx context.Context, commit *Commit) error {
 		select {
 		case <-ctx.Done():
 			return fault.New(fault.Place{}, "check that gitlab_project is the project that the branch was pushed to",
-				"the branch %s was pushed, and GitLab does not show it", commit.Branch)
+				"the branch %s was pushed, but GitLab does not show it", commit.Branch)
 		case <-time.After(seenEvery):
 		}
 	}
 }
 
-// Address is where to push to; "" where nothing says it.
+// Address is the address to push to; "" if none is configured.
 func (p Publisher) Address(w *Worktree) string {
 	if p.Remote.URL != "" {
 		return p.Remote.URL
@@ -97,7 +97,7 @@ func (p Publisher) Address(w *Worktree) string {
 func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error {
 	address := p.Address(w)
 	if address == "" {
-		return fault.New(fault.Place{}, "name the repository with --repository, or: git remote add origin <url>", "the working copy has no remote to push to")
+		return fault.New(fault.Place{}, "name the repository with --repository, or run: git remote add origin URL", "the working copy does not have a remote to push to")
 	}
 	auth, err := p.auth(address)
 	if err != nil {
@@ -116,9 +116,9 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 	if err == nil || errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil
 	}
-	hint := "push it yourself, then run this again: git push -u origin " + commit.Branch
+	hint := "push it by hand and run the command again: git push -u origin " + commit.Branch
 	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) {
-		hint = "give a token that may push (write_repository, role Developer) as git_token_file, or " + hint
+		hint = "set git_token_file to a token that may push (scope write_repository, role Developer), or " + hint
 	}
 	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), scrub(address, err.Error()))
 }
@@ -132,10 +132,10 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 	switch endpoint.Protocol {
 	case "http", "https":
 		if p.Remote.TokenFile == "" {
-			return nil, nil //nolint:nilnil // the address may hold credentials, as CI jobs write it
+			return nil, nil //nolint:nilnil // the address may contain credentials, as in CI jobs
 		}
 		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
-			return nil, fault.New(fault.Place{}, "use https://", "a token does not go over plain http to %s", endpoint.Host)
+			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		}
 		token, err := readToken(p.Remote.TokenFile)
 		if err != nil {
@@ -158,9 +158,9 @@ func loopback(host string) bool {
 }
 
 func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, error) {
-	const hint = "set ssh_key_file and known_hosts_file, or push the branch yourself (git push) and run this again"
+	const hint = "set ssh_key_file and known_hosts_file, or push the branch by hand (git push) and run the command again"
 	if p.Remote.KeyFile == "" || p.Remote.KnownHostsFile == "" {
-		return nil, fault.New(fault.Place{}, hint, "no key is configured to push over ssh to %s", endpoint.Host)
+		return nil, fault.New(fault.Place{}, hint, "ssh_key_file or known_hosts_file is not set, so the branch cannot be pushed over ssh to %s", endpoint.Host)
 	}
 	user := endpoint.User
 	if user == "" {
@@ -182,11 +182,11 @@ func readToken(file string) (string, error) {
 		return "", fault.New(fault.Place{File: file}, "name the file of the token in git_token_file", "read git token: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Place{File: file}, "chmod 600 "+file, "others than its owner may read the git token (mode %04o)", info.Mode().Perm())
+		return "", fault.New(fault.Place{File: file}, "chmod 600 "+file, "other users than the owner can read the git token (mode %04o)", info.Mode().Perm())
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return "", fault.New(fault.Place{File: file}, "let the user of this command own it", "read git token: %w", err)
+		return "", fault.New(fault.Place{File: file}, "make the user of this command its owner: chown USER "+file, "read git token: %w", err)
 	}
 	token := strings.TrimSpace(string(content))
 	if token == "" {
@@ -195,7 +195,7 @@ func readToken(file string) (string, error) {
 	return token, nil
 }
 
-// shown gives an address without the credentials that it may hold.
+// shown gives an address without credentials.
 func shown(address string) string {
 	if parsed, err := url.Parse(address); err == nil && parsed.User != nil {
 		return fmt.Sprintf("%s://%s%s", parsed.Scheme, parsed.Host, parsed.Path)
@@ -203,7 +203,7 @@ func shown(address string) string {
 	return address
 }
 
-// scrub takes an address' credentials out of a library's words.
+// scrub removes an address' credentials from the text of a library's error.
 func scrub(address, text string) string {
 	text = strings.ReplaceAll(text, address, shown(address))
 	if parsed, err := url.Parse(address); err == nil {

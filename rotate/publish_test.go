@@ -74,12 +74,12 @@ func TestPublish(t *testing.T) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	h.CloseMergeRequest(1)
-	if anew, err := l.publish(h, commit, gitsync.Remote{URL: h.git.URL + "/coin-gitops.git"}); err != nil || anew.Number != 2 { // it is pushed, so no token is asked for
+	if anew, err := l.publish(h, commit, gitsync.Remote{URL: h.git.URL + "/coin-gitops.git"}); err != nil || anew.Number != 2 { // it is pushed, so it needs no token
 		t.Errorf("after it was closed: %+v, %v", anew, err)
 	}
 }
 
-// Whatever is refused, the commit stays and the next attempt succeeds.
+// After every refusal the commit stays, and the next attempt succeeds.
 func TestPublishRefused(t *testing.T) {
 	conflict := `{"message":["Another open merge request already exists for this source branch: !1"]}`
 	cases := map[string]struct {
@@ -89,12 +89,12 @@ func TestPublishRefused(t *testing.T) {
 	}{
 		"no right to push":   {func(_ *hub, r *gitsync.Remote) { r.TokenFile = gitlabtest.TokenFile(t, "wrong-token") }, "push rotate/sandbox/db_access-4 to http", "write_repository"},
 		"no token to push":   {func(_ *hub, r *gitsync.Remote) { r.TokenFile = "" }, "push rotate/sandbox/db_access-4 to http", "git_token_file"},
-		"ssh without a key":  {func(_ *hub, r *gitsync.Remote) { r.URL = "git@gitlab.example.com:coin/coin-gitops.git" }, "no key is configured to push over ssh", "ssh_key_file"},
-		"plain http":         {func(_ *hub, r *gitsync.Remote) { r.URL = "http://gitlab.example.com/coin.git" }, "does not go over plain http", "https"},
+		"ssh without a key":  {func(_ *hub, r *gitsync.Remote) { r.URL = "git@gitlab.example.com:coin/coin-gitops.git" }, "ssh_key_file or known_hosts_file is not set", "ssh_key_file"},
+		"plain http":         {func(_ *hub, r *gitsync.Remote) { r.URL = "http://gitlab.example.com/coin.git" }, "is not sent over plain http", "https"},
 		"narrow token":       {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Developer, "read_api") }, "403 Forbidden", "scope api"},
 		"reporter":           {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.Reporter, "api") }, "403 Forbidden", "Developer"},
-		"no member":          {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.NoMember, "api") }, "404 Project Not Found", "member"},
-		"GitLab is not well": {func(h *hub, _ *gitsync.Remote) { h.Inject(gitlabtest.Fault{Status: 502, Times: -1}) }, "502 Bad Gateway", ""},
+		"not a member":       {func(h *hub, _ *gitsync.Remote) { h.allow(gitlabtest.NoMember, "api") }, "404 Project Not Found", "member"},
+		"GitLab unavailable": {func(h *hub, _ *gitsync.Remote) { h.Inject(gitlabtest.Fault{Status: 502, Times: -1}) }, "502 Bad Gateway", ""},
 		"conflict of others": {func(h *hub, _ *gitsync.Remote) {
 			h.Inject(gitlabtest.Fault{Method: http.MethodPost, Status: 409, Body: conflict})
 		}, "409 Conflict", ""},
@@ -127,7 +127,7 @@ func (h *hub) allow(access gitlabtest.Access, scopes ...string) {
 	h.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.User{ID: 101, Name: "coin-agent", Access: access}, Scopes: scopes})
 }
 
-// An answer that was lost leaves one merge request.
+// After a lost answer there is one merge request.
 func TestPublishLostAnswer(t *testing.T) {
 	l := newLab(t, nil)
 	h := newHub(t, l)
@@ -139,7 +139,7 @@ func TestPublishLostAnswer(t *testing.T) {
 	}
 }
 
-// Credentials in the remote's own address, as CI jobs write them, stay hidden.
+// Credentials in the remote's address, as in CI jobs, are not shown.
 func TestPublishHidesCredentials(t *testing.T) {
 	l := newLab(t, nil)
 	h := newHub(t, l)
@@ -155,14 +155,14 @@ func TestPublishHidesCredentials(t *testing.T) {
 	}
 }
 
-// Where git is set to sign commits the commit says that it is not signed; once
-// it is, it is taken up.
+// If git is configured to sign commits, the commit is reported as unsigned. The next run
+// finds the commit after it was signed.
 func TestUnsigned(t *testing.T) {
 	l := newLab(t, nil)
 	l.Git("config", "commit.gpgsign", "true")
 	commit := l.must(generated("db_access")).Commit
 	if !commit.Unsigned {
-		t.Error("the commit does not say that it is not signed")
+		t.Error("the commit is not reported as unsigned")
 	}
 	key := filepath.Join(t.TempDir(), "key")
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {

@@ -9,15 +9,14 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Result is what a rotation has left behind.
+// Result is the result of a rotation.
 type Result struct {
-	Plan   *Plan // nil when the commit was there already
+	Plan   *Plan // nil where an earlier run made the commit
 	Commit *Commit
 }
 
-// Run rotates a secret in a working copy: plan, files, commit. A rotation that an
-// earlier run has committed and not finished is finished instead, with the value
-// that it was given then.
+// Run rotates a secret in a working copy: plan, files, commit. If an earlier run has
+// committed the rotation and was interrupted, Run finishes that one, with its value.
 func Run(w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
 	if !request.Value.Known() {
 		if err := request.Generate.Check(); err != nil {
@@ -31,7 +30,7 @@ func Run(w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
 	defer func() { _ = root.Close() }()
 	fsys, ok := root.FS().(fs.ReadLinkFS)
 	if !ok {
-		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the folder's symbolic links cannot be read")
+		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the symbolic links of the folder cannot be read")
 	}
 	commit, err := w.TakeUp(request)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"coin.internal/coin-agent/rotate"
 )
 
-// Nodes that share a value get the same new one, in one commit on a branch that
-// is left checked out; only the lines that must change do.
+// Nodes with the same value get the same new one, in one commit on a branch that is
+// checked out. No other line changes.
 func TestRotateShared(t *testing.T) {
 	l := newLab(t, nil)
 	before := l.Head()
@@ -47,7 +47,7 @@ func TestRotateShared(t *testing.T) {
 	}
 }
 
-// Neither values nor what was generated stand anywhere in plaintext.
+// Neither given nor generated values are anywhere in plaintext.
 func TestRotateLeaksNothing(t *testing.T) {
 	l := newLab(t, nil)
 	result := l.must(generated("db_access"))
@@ -63,7 +63,7 @@ func TestRotateLeaksNothing(t *testing.T) {
 	}
 }
 
-// Nodes with different values keep different ones.
+// Nodes with different values get different new ones.
 func TestRotateDifferent(t *testing.T) {
 	l := newLab(t, nil)
 	if _, err := l.rotate(given("server.key", "canary-new")); err == nil || !strings.Contains(err.Error(), "(node3; node4)") {
@@ -91,13 +91,14 @@ func TestRotateOneNode(t *testing.T) {
 	if value, name := l.sees("node3", "db_access"); value != "canary-old" || name != "db_access.3" {
 		t.Errorf("node3 has %q as %s", value, name)
 	}
-	want := []string{"node3 had the same value and keeps it", "the line break at the end of the value was left out (--raw keeps it)"}
+	want := []string{"node3 had the same value and keeps it", "the line break at the end of the value was removed; --raw keeps it"}
 	if diff := cmp.Diff(want, result.Plan.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
 
-// A version is raised where it stands, and added where the node keeps others.
+// A version is raised in the file that sets it, and added to the file of the node's other
+// versions.
 func TestRotateVersionsEverywhere(t *testing.T) {
 	const dir = nodes + "node3/"
 	cases := map[string]struct {
@@ -179,7 +180,7 @@ func TestRotateVersionsEverywhere(t *testing.T) {
 	}
 }
 
-// With auto the content is the version.
+// With auto, the version is derived from the content.
 func TestRotateAuto(t *testing.T) {
 	l := newLab(t, func(key sopstest.Key, files map[string]string) {
 		files[nodes+"node3/secrets.override.enc"] = sopstest.YAML(t, key, map[string]string{"SV_db_access": "auto", "auto_version_key": strings.Repeat("k", 32)})
@@ -195,8 +196,8 @@ func TestRotateAuto(t *testing.T) {
 	}
 }
 
-// What takes its value from the same place changes with it.
-func TestRotateWhatSharesThePlace(t *testing.T) {
+// A secret with its value in the same place changes too.
+func TestRotateSharedPlace(t *testing.T) {
 	l := newLab(t, func(_ sopstest.Key, files map[string]string) {
 		files[nodes+"node3/docker-compose.yml"] = stack + "  replica: {file: ./secrets/db_access, name: replica.$SV_replica}\n"
 	})

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,17 +15,16 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// The last lines of a rotation's commit, by which a later run finds it.
+// The last lines of a rotation's commit, which a later run looks for.
 const (
-	trailerSecret = "Rotated-Secret" // environment and name, as they were asked for
+	trailerSecret = "Rotated-Secret" // environment and name, as requested
 	trailerNodes  = "Rotated-Nodes"
-	trailerOnly   = "Rotated-Only" // the nodes that were named, if any were
+	trailerOnly   = "Rotated-Only" // the nodes that the request named
 	trailerBranch = "Rotation-Branch"
 )
 
-// TakeUp finds the rotation that an earlier run committed and did not finish:
-// on the branch that is checked out, or on one that starts at it. It gives nil
-// when there is none.
+// TakeUp finds the rotation that an earlier run committed and did not finish, on the
+// branch that is checked out or on one that starts there. It gives nil if there is none.
 func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 	branches, err := w.Repo.Branches()
 	if err != nil {
@@ -38,7 +36,7 @@ func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 	err = branches.ForEach(func(ref *plumbing.Reference) error {
 		commit, err := w.Repo.CommitObject(ref.Hash())
 		if err != nil || !matches(commit.Message, request, ref.Name().Short()) {
-			return nil //nolint:nilerr // a branch that leads to no commit is not ours
+			return nil //nolint:nilerr // a branch without a commit is not a rotation
 		}
 		here := ref.Name() == w.head.Name()
 		if here || len(commit.ParentHashes) == 1 && commit.ParentHashes[0] == w.head.Hash() {
@@ -50,7 +48,7 @@ func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 		return nil, err
 	}
 	if len(found) > 1 {
-		return nil, fault.New(fault.Place{}, "delete the one that is not wanted: git branch -D <branch>", "several branches hold a rotation of %s: %s and %s",
+		return nil, fault.New(fault.Place{}, "delete one of them: git branch -D "+names[0].Short(), "several branches have a rotation of %s: %s and %s",
 			request.Name, names[0].Short(), names[1].Short())
 	}
 	commit, branch := found[0], names[0]
@@ -62,7 +60,7 @@ func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 	return w.describe(commit.Hash, branch.Short(), commit.Message, true, commit.PGPSignature), nil
 }
 
-// matches tells whether a commit is the rotation that is asked for.
+// matches reports whether a commit is the requested rotation.
 func matches(message string, request Request, branch string) bool {
 	trailers := trailersOf(message)
 	nodes := slices.Sorted(slices.Values(request.Nodes))
@@ -81,7 +79,7 @@ func trailersOf(message string) map[string]string {
 	return trailers
 }
 
-// finish does what is left of a checkout that was interrupted.
+// finish finishes a checkout that was interrupted.
 func (w *Worktree) finish(commit *object.Commit, branch plumbing.ReferenceName) error {
 	files, err := w.changed(commit)
 	if err != nil {
@@ -90,8 +88,8 @@ func (w *Worktree) finish(commit *object.Commit, branch plumbing.ReferenceName) 
 	for _, file := range files {
 		onDisk, err := os.ReadFile(w.path(file.Path))
 		if err == nil && !bytes.Equal(onDisk, file.Before) && !bytes.Equal(onDisk, file.After) {
-			return fault.New(fault.Place{File: file.Path}, "undo them (git restore), or delete the branch (git branch -D "+branch.Short()+")",
-				"the file has changes that are not committed, and the branch %s holds a rotation that was not finished", branch.Short())
+			return fault.New(fault.Place{File: file.Path}, "undo them (git restore "+file.Path+"), or delete the branch (git branch -D "+branch.Short()+")",
+				"the file has changes that are not committed, and the branch %s has a rotation that was not finished", branch.Short())
 		}
 	}
 	return w.checkout(files, branch)
@@ -115,18 +113,18 @@ func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
 	for _, change := range changes {
 		name, within := strings.CutPrefix(change.To.Name, w.Prefix)
 		if !within || name == "" {
-			return nil, fault.New(fault.Place{File: change.From.Name}, "check out the branch by hand", "the rotation's commit was changed by somebody else")
+			return nil, fault.New(fault.Place{File: change.From.Name}, "check out the branch by hand: git switch BRANCH", "the commit of the rotation was amended: it changes other files")
+		}
+		old, added, err := change.Files()
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 		file := File{Path: name}
-		for into, tree := range map[*[]byte]*object.Tree{&file.Before: before, &file.After: after} {
-			blob, err := tree.File(w.Prefix + name)
-			if errors.Is(err, object.ErrFileNotFound) {
-				continue
+		for into, blob := range map[*[]byte]*object.File{&file.Before: old, &file.After: added} {
+			if blob == nil {
+				continue // a new file
 			}
-			text := ""
-			if err == nil {
-				text, err = blob.Contents()
-			}
+			text, err := blob.Contents()
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", name, err)
 			}
@@ -137,7 +135,7 @@ func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
 	return files, nil
 }
 
-// checkTaken refuses a value that is not the one which the rotation gave.
+// checkTaken returns an error if the requested value is not that of the rotation.
 func checkTaken(fsys fs.FS, keys *secrets.Keyring, request Request, commit *Commit) error {
 	if !request.Value.Known() {
 		return nil
@@ -153,8 +151,8 @@ func checkTaken(fsys fs.FS, keys *secrets.Keyring, request Request, commit *Comm
 		}
 		trimmed, _ := request.Value.WithoutLineBreak(secrets.Value{})
 		if present := one.value(); !present.Equal(request.Value) && !present.Equal(trimmed) {
-			return fault.New(fault.Place{}, "check out the branch that the rotation is to start from, and delete this one (git branch -D "+commit.Branch+"), to rotate with the new value",
-				"the branch %s holds a rotation of %s with another value", commit.Branch, request.Name)
+			return fault.New(fault.Place{}, "to rotate with the new value, check out the branch to start from and run: git branch -D "+commit.Branch,
+				"the branch %s has a rotation of %s with another value", commit.Branch, request.Name)
 		}
 	}
 	return nil

@@ -5,14 +5,15 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
 )
 
-// verify takes the new files through the stages that a sync takes them through,
-// and compares: what was to change has changed, and nothing else.
+// verify renders the new files as a sync does, and compares: the secret has changed as
+// planned, and nothing else has.
 func (p *planner) verify() error {
-	after := overlay{under: p.fsys, files: map[string][]byte{}}
+	after := overlay{p.fsys, map[string]memfs.File{}}
 	for _, file := range p.plan.Files {
-		after.files[file.Path] = file.After
+		after.files[file.Path] = memfs.File{Data: file.After}
 	}
 	for i, one := range p.nodes {
 		again, err := load(after, p.request.Environment, one.node.Name, p.keys)
@@ -51,7 +52,7 @@ func (p *planner) compare(before, after *loaded, node *Node) error {
 		kept := secret.Spec.Name == old.Spec.Name
 		switch {
 		case !found, old.Value.Known() && !secret.Value.Equal(want) && (!changes[secret.Key] || !laidOutAnew(secret, before)):
-			return p.failed(before, "the secret %s would not have the value that it should", secret.Key)
+			return p.failed(before, "the secret %s would not have the planned value", secret.Key)
 		case kept && changes[secret.Key]:
 			return p.failed(before, "the secret %s would keep its name %s", secret.Key, secret.Spec.Name)
 		case !kept && !raised[secret.Variable]:
@@ -66,13 +67,13 @@ func (p *planner) compare(before, after *loaded, node *Node) error {
 	return nil
 }
 
-// laidOutAnew tells of a whole file that SOPS has laid out in its own way, as it
-// does with YAML, JSON and their like: its content was compared when it was edited.
+// laidOutAnew reports whether SOPS has laid out a whole file in its own way, as it does
+// with YAML and JSON. The content was compared when the file was edited.
 func laidOutAnew(secret compose.Secret, before *loaded) bool {
 	return before.location.Key == "" && !secret.Value.Equal(before.value())
 }
 
 func (p *planner) failed(one *loaded, format string, args ...any) error {
-	return fault.New(fault.Place{File: one.node.Dir}, "nothing was changed; rotate the secret by hand, with sops",
-		"the rotation would not do what it should: %s", fmt.Sprintf(format, args...))
+	return fault.New(fault.Place{File: one.node.Dir}, "rotate the secret by hand, with sops; nothing was changed",
+		"the rotation would have another result than planned: %s", fmt.Sprintf(format, args...))
 }

@@ -16,7 +16,7 @@ const (
 	settingsFile = "node.env"
 )
 
-// raise says where a version stands and what it becomes: a number that it never
+// raise gives the file that sets a version, and the next version: a number that it never
 // had.
 func (l *loaded) raise(variable string, before *past) (Version, error) {
 	version := Version{Variable: variable}
@@ -37,12 +37,12 @@ func (l *loaded) raise(variable string, before *past) (Version, error) {
 		return version, nil
 	}
 	if version.Old == "" {
-		version.Old = "0" // as the compose files have it
+		version.Old = "0" // the default in compose files
 	}
 	number, err := strconv.ParseUint(version.Old, 10, 62)
 	if err != nil {
-		return Version{}, fault.New(fault.Place{File: version.File, Line: set.Place.Line}, "set it to a number that no version of the secret has had, and run this again",
-			"the version %s is not a number, so that there is no next one", variable)
+		return Version{}, fault.New(fault.Place{File: version.File, Line: set.Place.Line}, "set it to a number that the secret never had as a version, and run the command again",
+			"the version %s is not a number, so it cannot be raised", variable)
 	}
 	highest, err := before.highest(version.File, variable)
 	if err != nil {
@@ -52,8 +52,8 @@ func (l *loaded) raise(variable string, before *past) (Version, error) {
 	return version, nil
 }
 
-// home gives the file that a version is added to which none sets yet: where the
-// node keeps its other versions, else secrets.override.env.
+// home gives the file for a version that no file sets yet: that of the node's other
+// versions, else secrets.override.env.
 func (l *loaded) home() (string, error) {
 	if file, holdsVersions := l.set.OverrideFile(); holdsVersions {
 		return file, nil

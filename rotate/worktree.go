@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
@@ -62,7 +61,7 @@ func (w *Worktree) acquire() error {
 	w.lock = filepath.Join(storage.Filesystem().Root(), "index.lock")
 	locked, err := os.OpenFile(w.lock, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, os.ErrExist) {
-		return fault.New(fault.Place{File: w.lock}, "wait for it; if none runs, one has crashed: remove the file", "another git process works in this working copy")
+		return fault.New(fault.Place{File: w.lock}, "wait until it ends; if no git process is running, remove the file", "another git process works in this working copy")
 	}
 	if err != nil {
 		return fmt.Errorf("lock the git working copy: %w", err)
@@ -74,10 +73,10 @@ func (w *Worktree) acquire() error {
 func (w *Worktree) read() error {
 	var err error
 	if w.head, err = w.Repo.Head(); err != nil {
-		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.Root, err), "check out the branch that the rotation is to start from")
+		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.Root, err), "check out the branch to start from: git switch BRANCH")
 	}
 	if w.index, err = w.Repo.Storer.Index(); err != nil {
-		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.Root, err), "make a fresh clone: this one uses a feature of git that is not known here")
+		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.Root, err), "make a new clone: this one uses a feature of git that the agent does not support")
 	}
 	return nil
 }
@@ -93,23 +92,23 @@ func (w *Worktree) Branch() string {
 	return ""
 }
 
-// Outside refuses a file of plaintext that stands in the working copy.
+// Outside returns an error for a file of plaintext in the working copy.
 func (w *Worktree) Outside(name string) error {
 	absolute, err := filepath.Abs(name)
 	if err != nil {
 		return err
 	}
 	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
-		return nil // reading it will tell
+		return nil // reading it gives the error
 	}
-	if within, err := filepath.Rel(w.Root, absolute); err == nil && within != ".." && !strings.HasPrefix(within, ".."+string(filepath.Separator)) {
+	if within, err := filepath.Rel(w.Root, absolute); err == nil && filepath.IsLocal(within) {
 		return fault.New(fault.Place{File: name}, "move it out of the repository, or pipe the value in: --value-file -",
-			"the file with the new value stands in the working copy, where it would be committed some day")
+			"the file with the new value is in the working copy, where it could be committed")
 	}
 	return nil
 }
 
-// checkClean refuses files with changes that are not committed.
+// checkClean returns an error for files with changes that are not committed.
 func (w *Worktree) checkClean(files []File) error {
 	tree, err := w.tree(w.head.Hash())
 	if err != nil {
@@ -123,7 +122,7 @@ func (w *Worktree) checkClean(files []File) error {
 }
 
 func (w *Worktree) checkFile(tree *object.Tree, file File) error {
-	dirty := fault.New(fault.Place{File: file.Path}, "commit or undo them first (git status)", "the file has changes that are not committed")
+	dirty := fault.New(fault.Place{File: file.Path}, "commit or restore them first: git status", "the file has changes that are not committed")
 	name := w.Prefix + file.Path
 	entry, err := tree.FindEntry(name)
 	staged, stagedErr := w.index.Entry(name)
