@@ -87,7 +87,7 @@ func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged ma
 			}
 			name := "coin-agent/" + path.Base(path.Join(track.dirs[one], "../..")) + "/" + path.Base(track.dirs[one])
 			for _, status := range ask(one.Hash) {
-				if status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
+				if entry.Applied == nil && status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
 					entry.Applied = &Applied{At: status.Finished, Commit: one.Hash, Source: "gitlab"}
 				}
 			}
