@@ -20,17 +20,15 @@ type track struct {
 // follow reads a node's folder in every commit, under the names that it had.
 func (r *reader) follow(ctx context.Context, node, dir string) (*track, error) {
 	t := &track{history: r.history, node: node, dirs: map[*commit]string{r.head: dir}, readings: map[*commit]map[string]*reading{}}
-	last := &files{}
+	last, lastDir := r.at(r.head), "" // what was read last
 	var readings map[string]*reading
 	for _, one := range slices.Backward(r.all) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		now, dir := r.at(one), t.dirs[one]
-		if dir != last.within || !now.holds(last.noted) {
-			last = now
-			now.within, now.noted = dir, map[string]plumbing.Hash{}
-			readings = now.readings(dir)
+		if dir != lastDir || !now.equals(last) {
+			last, lastDir, readings = now, dir, now.readings(dir)
 		}
 		t.readings[one] = readings
 		for _, parent := range one.parents {

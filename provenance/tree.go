@@ -68,27 +68,23 @@ func (r *reader) blob(hash plumbing.Hash) []byte {
 // files is the repository as of one commit, with environments/ at its top.
 type files struct {
 	*reader
-	root plumbing.Hash
-
-	// noted has what was asked for outside of the folder within, by path: what is read
-	// there depends on it too.
-	within string
-	noted  map[string]plumbing.Hash
+	root  plumbing.Hash
+	noted map[string]plumbing.Hash // what was asked for, by path
 }
 
 // at gives the files of a commit.
-func (r *reader) at(c *commit) *files { return &files{reader: r, root: c.tree} }
+func (r *reader) at(c *commit) *files {
+	return &files{reader: r, root: c.tree, noted: map[string]plumbing.Hash{}}
+}
 
 // find gives the file or folder at a path, after symbolic links.
 func (f *files) find(name string) (object.TreeEntry, bool) {
-	found, linked := f.follow(path.Join(f.Prefix, name), 0)
-	if f.noted != nil && (linked || !strings.HasPrefix(name, f.within+"/")) {
-		f.noted[name] = found.Hash
-	}
+	found := f.follow(path.Join(f.Prefix, name), 0)
+	f.noted[name] = found.Hash
 	return found, !found.Hash.IsZero()
 }
 
-func (f *files) follow(name string, links int) (found object.TreeEntry, linked bool) {
+func (f *files) follow(name string, links int) object.TreeEntry {
 	at := object.TreeEntry{Hash: f.root, Mode: filemode.Dir}
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -98,22 +94,22 @@ func (f *files) follow(name string, links int) (found object.TreeEntry, linked b
 		}
 		next := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == part })
 		if next < 0 {
-			return object.TreeEntry{}, links > 0
+			return object.TreeEntry{}
 		}
 		if at = entries[next]; at.Mode == filemode.Symlink {
 			to := string(f.blob(at.Hash))
 			if path.IsAbs(to) || links == maxLinks {
-				return object.TreeEntry{}, true
+				return object.TreeEntry{}
 			}
 			return f.follow(path.Join(path.Join(parts[:i]...), to, path.Join(parts[i+1:]...)), links+1)
 		}
 	}
-	return at, links > 0
+	return at
 }
 
-// holds reports whether all that was noted is the same in these files.
-func (f *files) holds(noted map[string]plumbing.Hash) bool {
-	for name, hash := range noted {
+// equals reports whether all that other was asked for is the same in these files.
+func (f *files) equals(other *files) bool {
+	for name, hash := range other.noted {
 		if found, _ := f.find(name); found.Hash != hash {
 			return false
 		}
