@@ -254,7 +254,7 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 		}
 		return a.createService(ctx, step.Name)
 	}
-	return fmt.Errorf("no such action: %q", step.Action)
+	return fmt.Errorf("unknown action %q", step.Action)
 }
 
 // createNetwork takes an answer that the network exists for success: an earlier
@@ -285,7 +285,7 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 		a.remember(a.secrets, name, created.ID)
 		return nil
 	}
-	return errors.New("the stack has no such secret")
+	return errors.New("the stack does not have this secret")
 }
 
 func (a *application) createConfig(ctx context.Context, name string) error {
@@ -300,7 +300,7 @@ func (a *application) createConfig(ctx context.Context, name string) error {
 		a.remember(a.configs, name, created.ID)
 		return nil
 	}
-	return errors.New("the stack has no such config")
+	return errors.New("the stack does not have this config")
 }
 
 func (a *application) remember(ids map[string]string, name, id string) {
@@ -323,7 +323,7 @@ func (a *application) spec(name string, live swarm.ServiceSpec, networkName func
 	for _, reference := range container.Secrets {
 		filled := *reference
 		if filled.SecretID = a.secrets[filled.SecretName]; filled.SecretID == "" {
-			return spec, fmt.Errorf("there is no secret %s", filled.SecretName)
+			return spec, fmt.Errorf("secret %s does not exist", filled.SecretName)
 		}
 		secrets = append(secrets, &filled)
 	}
@@ -331,7 +331,7 @@ func (a *application) spec(name string, live swarm.ServiceSpec, networkName func
 	for _, reference := range container.Configs {
 		filled := *reference
 		if filled.ConfigID = a.configs[filled.ConfigName]; filled.ConfigID == "" {
-			return spec, fmt.Errorf("there is no config %s", filled.ConfigName)
+			return spec, fmt.Errorf("config %s does not exist", filled.ConfigName)
 		}
 		configs = append(configs, &filled)
 	}

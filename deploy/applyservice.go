@@ -101,7 +101,7 @@ func (a *application) scaleDown(ctx context.Context, name string) error {
 func (a *application) removeService(ctx context.Context, name string) error {
 	existing, ok := a.live.Services[name]
 	if !ok || existing.Spec.Labels[compose.LabelStack] != a.want.Name {
-		return fmt.Errorf("it is not of stack %s", a.want.Name)
+		return fmt.Errorf("it does not belong to stack %s", a.want.Name)
 	}
 	err := a.engine.api.ServiceRemove(ctx, existing.ID)
 	if errdefs.IsNotFound(err) {
@@ -127,7 +127,7 @@ func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, f
 }
 
 // errGone says that there is no such service.
-var errGone = errors.New("it is gone")
+var errGone = errors.New("the service was removed")
 
 func outOfSequence(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "update out of sequence")

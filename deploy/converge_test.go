@@ -35,7 +35,7 @@ func TestOneFailureHidesNoOther(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	want := []string{
-		"service NAME_absent: No such image: 127.0.0.1:1/coin/absent:1; its image is not there",
+		"service NAME_absent: No such image: 127.0.0.1:1/coin/absent:1; its image was not found",
 		"service NAME_homeless: no suitable node (scheduling constraints not satisfied on 1 node); not ready when the wait ended: 0 of 1 tasks run",
 		"not ready when the wait ended: NAME_slow ",
 	}

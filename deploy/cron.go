@@ -99,7 +99,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 			_, err = e.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
 		if err != nil {
-			err = e.explain("bring back service "+name, err)
+			err = e.explain("scale up service "+name, err)
 		}
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}

@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 			want: func(s *compose.Stack) {
 				s.Configs = []compose.Config{{Variable: "SV_c", Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: "s_c"}, Data: []byte("new")}}}
 			},
-			says: []string{"config s_c exists with other content", "raise SV_c"},
+			says: []string{"config s_c exists with different content", "raise SV_c"},
 		},
 		"fields that the engine does not know": {
 			want: func(s *compose.Stack) {

@@ -30,7 +30,7 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 		}
 		if differing := networkChanges(existing, options); len(differing) > 0 {
 			p.Warnings = append(p.Warnings, fmt.Sprintf(
-				"network %s exists and differs (%s); the engine cannot change a network: remove the stack's services and the network to have it made anew",
+				"network %s exists and differs (%s). The engine cannot change a network: remove the stack's services and the network, and the next sync creates them",
 				name, listed(differing)))
 		}
 	}
@@ -62,7 +62,7 @@ func (p *Plan) addObjects(live *Live, want *compose.Stack) {
 func (p *Plan) warnOfLabels(kind Kind, name string, live, want map[string]string, variable string) {
 	want = unmarked(want)
 	if differing := mapChanges("Labels", among(live, want), want); len(differing) > 0 {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with other labels (%s) and is left as it is: %s",
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with different labels (%s) and is not changed: %s",
 			kind, name, listed(differing), raiseHint(variable)))
 	}
 }
@@ -124,7 +124,7 @@ func listed(changes []Change) string {
 func unchangeable(live *Live, want *compose.Stack) []error {
 	var refused []error
 	refuse := func(kind Kind, name, variable, what string) {
-		refused = append(refused, fault.New(fault.Place{}, raiseHint(variable), "%s %s exists with other %s, and %ss never change", kind, name, what, kind))
+		refused = append(refused, fault.New(fault.Place{}, raiseHint(variable), "%s %s exists with different %s, and a %s cannot be changed", kind, name, what, kind))
 	}
 	for _, config := range want.Configs {
 		existing, ok := live.Configs[config.Spec.Name]

@@ -84,7 +84,7 @@ func TestOptionsOfOverlay(t *testing.T) {
 	network.Attachable, network.Labels = true, map[string]string{compose.LabelStack: "s", "a": "1"}
 	seen.Networks["s_default"] = network
 	plan, err := deploy.Diff(seen, wants)
-	const says = "network s_default exists and differs (Attachable: true -> false; Labels[a]: 1 -> not set); the engine cannot change a network"
+	const says = "network s_default exists and differs (Attachable: true -> false; Labels[a]: 1 -> not set). The engine cannot change a network"
 	if err != nil || len(plan.Warnings) != 1 || !strings.HasPrefix(plan.Warnings[0], says) {
 		t.Errorf("warnings %v, %v", plan.Warnings, err)
 	}
@@ -102,7 +102,7 @@ func objectDifferences(live *deploy.Live, want *compose.Stack) []string {
 	plan, err := deploy.Diff(live, want)
 	var found []string
 	for _, one := range append(fault.All(err), asErrors(plan.Warnings)...) {
-		for word, field := range map[string]string{"other driver": "Driver", "other templating": "Templating", "other content": "Data", "label": "Labels"} {
+		for word, field := range map[string]string{"different driver": "Driver", "different templating": "Templating", "different content": "Data", "label": "Labels"} {
 			if strings.Contains(one.Error(), word) {
 				found = append(found, field)
 			}

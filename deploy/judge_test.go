@@ -117,22 +117,22 @@ func TestCrashLoops(t *testing.T) {
 		says    string
 	}{
 		"once is no loop":               {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
-		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; watching"},
-		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again and again (3 times)"},
-		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks fail again and again (3 times)"},
+		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; waiting"},
+		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks keep failing (3 times)"},
+		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks keep failing (3 times)"},
 		"as many as max_attempts allow": {"a", policy("any", 4), []swarm.TaskState{"failed", "failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
-		"more than max_attempts":        {"a", policy("on-failure", 1), []swarm.TaskState{"failed", "failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
-		"condition none":                {"a", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
-		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task has ended and its restart policy"},
+		"more than max_attempts":        {"a", policy("on-failure", 1), []swarm.TaskState{"failed", "failed"}, nonZero, deploy.Failed, "its task ended, and its restart policy"},
+		"condition none":                {"a", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task ended, and its restart policy"},
+		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task ended, and its restart policy"},
 		"image once":                    {"a", nil, []swarm.TaskState{"rejected", "ready"}, noImage, deploy.Pending, "0 of 1"},
-		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
-		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node refuses the task"},
-		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not started again"},
+		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image was not found"},
+		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node rejects the task"},
+		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not restarted"},
 		"one-shot is tried again":       {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "running"}, nonZero, deploy.Pending, "0 of 1 tasks have completed"},
-		"one-shot fails three times":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again"},
+		"one-shot fails three times":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks keep failing"},
 		"one-shot has five attempts":    {"migrate", policy("on-failure", 5), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
 		"one-shot fails, then succeeds": {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "complete"}, nonZero, deploy.Converged, ""},
-		"one-shot without its image":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
+		"one-shot without its image":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image was not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, test.service, test.change)
@@ -160,7 +160,7 @@ func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
 	for slot := 1; slot <= 3; slot++ {
 		s.add(slot, "n", swarm.TaskStateRunning, "")
 	}
-	s.wants(s.look(0), deploy.Pending, "3 of 3 tasks run; watching")
+	s.wants(s.look(0), deploy.Pending, "3 of 3 tasks run; waiting")
 	s.wants(s.look(time.Second), deploy.Converged, "")
 }
 
@@ -174,7 +174,7 @@ func TestForgottenTasksCount(t *testing.T) {
 			t.Error("too early")
 		}
 	}
-	s.wants(s.look(0), deploy.Failed, "its tasks fail again and again (3 times)")
+	s.wants(s.look(0), deploy.Failed, "its tasks keep failing (3 times)")
 }
 
 // TestHistoryDoesNotCount looks at a service that nobody has written.
@@ -203,7 +203,7 @@ func TestSwarmsOwnVerdict(t *testing.T) {
 		swarm.UpdateStatePaused:            "Swarm paused the update",
 		swarm.UpdateStateRollbackStarted:   "Swarm rolled the update back",
 		swarm.UpdateStateRollbackCompleted: "Swarm rolled the update back",
-		swarm.UpdateStateRollbackPaused:    "Swarm rolled the update back, and paused that as well",
+		swarm.UpdateStateRollbackPaused:    "Swarm rolled the update back and paused the rollback",
 	} {
 		t.Run(string(state), func(t *testing.T) {
 			s := newScene(t, "a", nil)

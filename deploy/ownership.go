@@ -46,7 +46,7 @@ func conflict(kind Kind, name string, labels map[string]string, want *compose.St
 	switch {
 	case owner != "" && owner != want.Owner:
 		return fault.New(fault.Place{},
-			fmt.Sprintf("give the two nodes different stack names in config.yml, or remove the %s when %s is gone for good", kind, owner),
+			fmt.Sprintf("give the two nodes different stack names in config.yml, or remove the %s if %s no longer exists", kind, owner),
 			"%s %s belongs to %s, not to %s", kind, name, owner, want.Owner)
 	case stack != "" && stack != want.Name:
 		return fault.New(fault.Place{},
@@ -75,7 +75,7 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 		case !ok:
 			add(Network, name, "does not exist")
 		case existing.Scope != "swarm":
-			add(Network, name, "is local to this node; services need one of Swarm's scope")
+			add(Network, name, "is local to this node; services need a network with scope swarm")
 		}
 	}
 	for _, name := range want.ExternalSecrets {
@@ -96,7 +96,7 @@ func missingValues(live *Live, want *compose.Stack) []error {
 	var missing []error
 	for _, secret := range want.Secrets {
 		if _, ok := live.Secrets[secret.Spec.Name]; secret.Missing != nil && !ok {
-			missing = append(missing, fault.New(secret.Missing.Place, secret.Missing.Hint, "%s, and Swarm has no %s", secret.Missing.Message, secret.Spec.Name))
+			missing = append(missing, fault.New(secret.Missing.Place, secret.Missing.Hint, "%s, and Swarm does not have %s", secret.Missing.Message, secret.Spec.Name))
 		}
 	}
 	return missing
@@ -104,7 +104,7 @@ func missingValues(live *Live, want *compose.Stack) []error {
 
 func createHint(kind Kind, name string) string {
 	if kind == Network {
-		return "make it: docker network create --driver overlay " + name
+		return "create it: docker network create --driver overlay " + name
 	}
-	return fmt.Sprintf("make it: docker %s create %s -", kind, name)
+	return fmt.Sprintf("create it: docker %s create %s -", kind, name)
 }

@@ -81,7 +81,7 @@ func TestSecretWithoutValue(t *testing.T) {
 	}}
 	live := liveOf(newStack("s"))
 	_, err := deploy.Diff(live, stack)
-	if want := "docker-compose.yml:6: the secret has no value, and Swarm has no db.2"; err == nil || err.Error() != want || fault.Hint(err) != "add it" {
+	if want := "docker-compose.yml:6: the secret has no value, and Swarm does not have db.2"; err == nil || err.Error() != want || fault.Hint(err) != "add it" {
 		t.Errorf("%v (hint %s), want %s", err, fault.Hint(err), want)
 	}
 	live.Secrets["db.2"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "db.2"}}}

@@ -47,7 +47,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: No such image: 127.0.0.1:1/coin/absent:1; its image is not there"},
+			says: []string{"_web: No such image: 127.0.0.1:1/coin/absent:1; its image was not found"},
 		},
 		"crash loop": {
 			service: "web",
@@ -56,7 +56,7 @@ func TestFailures(t *testing.T) {
 				s.UpdateConfig.Monitor = time.Minute // a busy engine tells seconds late that a task has ended
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: task: non-zero exit (3); its tasks fail again and again"}, code: 3, logs: "CRASH_AFTER",
+			says: []string{"_web: task: non-zero exit (3); its tasks keep failing"}, code: 3, logs: "CRASH_AFTER",
 		},
 		"migration": {
 			service: "migrate",
@@ -65,7 +65,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"JOB_FAIL=migrate"}
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_migrate: task: non-zero exit (1): ", "(JOB_FAIL); its task failed and is not started again"}, code: 1, logs: "JOB_FAIL",
+			says: []string{"_migrate: task: non-zero exit (1): ", "(JOB_FAIL); its task failed and is not restarted"}, code: 1, logs: "JOB_FAIL",
 		},
 		"health": {
 			service: "web",
@@ -74,7 +74,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task has ended and its restart policy does not start it again"},
+			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task ended, and its restart policy does not restart it"},
 		},
 		"global": {
 			service: "web",
@@ -84,7 +84,7 @@ func TestFailures(t *testing.T) {
 				s.UpdateConfig.Monitor = time.Minute
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: task: non-zero exit (3); its task has ended and its restart policy does not start it again"}, code: 3, logs: "CRASH_AFTER",
+			says: []string{"_web: task: non-zero exit (3); its task ended, and its restart policy does not restart it"}, code: 3, logs: "CRASH_AFTER",
 		},
 		"no node": {
 			service: "web",

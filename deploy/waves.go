@@ -33,7 +33,7 @@ func (w Wave) Err(result Result) error {
 	if n := len(w.Later); n != 1 {
 		untouched = fmt.Sprintf("%d services", n)
 	}
-	left := fmt.Sprintf("wave %d was not begun, %s untouched", w.Number, untouched)
+	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, untouched)
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left
@@ -143,7 +143,7 @@ func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[s
 			for _, port := range meshPorts(live.Services[step.Name].Spec) {
 				taker, taken := takers[port]
 				if taken && taker != step.Name && waves[taker] < holder {
-					p.Warnings = append(p.Warnings, fmt.Sprintf("%s rolls in wave %d, not %d: it takes port %s over from %s", taker, holder, waves[taker], port, step.Name))
+					p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
 					waves[taker], moved = holder, true
 				}
 			}
@@ -175,7 +175,7 @@ func (p *Plan) warnOfLateJobs(want *compose.Stack) {
 	}
 	for _, name := range OneShots(want) {
 		if want.Waves[name] == 0 && compose.Wave(want.Services[name].Labels) == 0 && !isCron(want.Name, name) {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s is there to end, and no entry of deployment.waves names it: it rolls in the last wave", name))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s ends by itself, and deployment.waves does not name it: it is in the last wave", name))
 		}
 	}
 }

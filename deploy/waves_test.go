@@ -66,7 +66,7 @@ func TestWavesOfPlan(t *testing.T) {
 			want:  map[string]func(*swarm.ServiceSpec){"api": nil, "web": nil, "other": nil, "migrate": ending},
 			waves: map[string]int{"s_web": 1, "s_api": 2},
 			lines: []string{"1 create web", "2 create api", "3 create migrate", "3 create other"},
-			warns: "s_migrate is there to end",
+			warns: "s_migrate ends by itself",
 		},
 		"a label beats both": {
 			want:  map[string]func(*swarm.ServiceSpec){"api": inWave("4"), "web": nil, "other": nil},
@@ -97,7 +97,7 @@ func TestWavesOfPlan(t *testing.T) {
 			want:  map[string]func(*swarm.ServiceSpec){"b": published(81), "z": published(82), "c": nil},
 			waves: map[string]int{"s_b": 1, "s_c": 1, "s_z": 2},
 			lines: []string{"1 create c", "2 update z", "2 create b"},
-			warns: "s_b rolls in wave 2, not 1: it takes port 81/tcp over from s_z",
+			warns: "s_b is in wave 2, not 1: it takes over port 81/tcp from s_z",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

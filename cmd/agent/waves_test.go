@@ -50,7 +50,7 @@ func TestWaves(t *testing.T) {
 	if diff := cmp.Diff([]string{"pending", "running", "failed"}, l.posts(second, "failed")); diff != "" {
 		t.Error(diff)
 	}
-	l.finds("the commit's status", l.described(second), `^apply: service NAME_migrate: task: non-zero exit \(1\): app: error: job migrate: failed on demand`, `\(wave 2 was not begun, 2 services untouched; `)
+	l.finds("the commit's status", l.described(second), `^apply: service NAME_migrate: task: non-zero exit \(1\): app: error: job migrate: failed on demand`, `\(wave 2 did not start, 2 services not changed; `)
 	if replicas := l.replicas("cron_service"); replicas != 1 {
 		t.Errorf("cron_service is left at %d", replicas)
 	}
