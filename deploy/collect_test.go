@@ -175,12 +175,12 @@ func TestCollectOnTheEngine(t *testing.T) {
 		"db.2":      "in use by foreign",
 		"db.3":      "previous spec of web",
 		"db.4":      "good state of 2026-11-20 09:30 0123456789",
-		"db.6":      "the last old one",
-		"db.7":      "in use by web; the newest",
+		"db.6":      "last old version",
+		"db.7":      "in use by web; newest version",
 		"db.8":      "belongs to sandbox/node4",
-		"db.9":      "not made by this agent",
+		"db.9":      "not created by this agent",
 		"db.10":     "belongs to the stack elsewhere",
-		"adopted.1": "in the stack that was applied last; not made by this agent",
+		"adopted.1": "in the last applied stack; not created by this agent",
 	})
 	s.recorder.Reset()
 	removed, used, err := s.collect()
@@ -261,13 +261,13 @@ func TestCollectARemovedKey(t *testing.T) {
 	s.put(s.keep.Owner, "old.1", "old.2", "db.1")
 	s.keep.Good = []deploy.GoodState{{Commit: "applied", Secrets: []string{s.name("db.1")}}, {Commit: "before", Secrets: []string{s.name("old.2")}}}
 	s.want(map[string]string{
-		"db.1": "in the stack that was applied last; the newest", "old.1": "the last old one",
-		"old.2": "good state of 0001-01-01 00:00 before; the newest",
+		"db.1": "in the last applied stack; newest version", "old.1": "last old version",
+		"old.2": "good state of 0001-01-01 00:00 before; newest version",
 	})
 	s.keep.Good = s.keep.Good[:1]
 	s.keep.After = 14 * 24 * time.Hour
-	within := "within 14 days of its last use: 14 days left"
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	within := "unused for less than 14 days: 14 days left"
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": within, "old.2": within})
 	ids := map[string]time.Time{}
 	for _, version := range s.versions() {
 		if version.Unused {
@@ -276,10 +276,10 @@ func TestCollectARemovedKey(t *testing.T) {
 	}
 	s.keep.Since = maps.Clone(ids)
 	s.keep.Now = s.keep.Now.Add(13*24*time.Hour + time.Minute)
-	within = "within 14 days of its last use: 24 hours left"
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	within = "unused for less than 14 days: 24 hours left"
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": within, "old.2": within})
 	s.keep.Now = s.keep.Now.Add(24 * time.Hour)
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": "", "old.2": ""})
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": "", "old.2": ""})
 	if removed, _, err := s.collect(); !cmp.Equal(removed, []string{"old.2", "old.1"}) || err != nil {
 		t.Errorf("removed %v, %v", removed, err)
 	}

@@ -176,7 +176,7 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		}
 		c.previous = append(c.previous, task)
 	}
-	c.result.job = isJob(service.Spec.Mode) || oneShot(want.Name, service.Spec)
+	c.result.job = endsByItself(want.Name, service.Spec)
 	c.rememberTrouble(c.current)
 	return c
 }

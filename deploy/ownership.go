@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// conflicts refuses objects under the stack's names that are somebody else's.
+// conflicts refuses objects with the stack's names that belong to another stack or owner.
 func conflicts(live *Live, want *compose.Stack) []error {
 	var refused []error
 	check := func(kind Kind, name string, labels map[string]string, mustBeOurs bool) {
@@ -32,15 +32,16 @@ func conflicts(live *Live, want *compose.Stack) []error {
 			check(Config, config.Spec.Name, existing.Spec.Labels, false)
 		}
 	}
-	// All services of the stack's label: another owner's would be pruned.
+	// All services with the stack's label: the plan would remove another owner's.
 	for _, name := range keys(live.Services) {
 		check(Service, name, live.Services[name].Spec.Labels, true)
 	}
 	return refused
 }
 
-// conflict judges one object by its labels. Secrets and configs that nobody
-// labelled are taken as they are; nobody changes or removes them.
+// conflict refuses an object that, by its labels, belongs to another stack or owner.
+// Secrets and configs without labels are accepted; the agent never changes or removes
+// them.
 func conflict(kind Kind, name string, labels map[string]string, want *compose.Stack, mustBeOurs bool) error {
 	owner, stack := labels[compose.LabelOwner], labels[compose.LabelStack]
 	switch {
@@ -60,7 +61,7 @@ func conflict(kind Kind, name string, labels map[string]string, want *compose.St
 	return nil
 }
 
-// missingExternals refuses a stack whose external objects are not there.
+// missingExternals refuses a stack whose external objects do not exist.
 func missingExternals(live *Live, want *compose.Stack) []error {
 	var missing []error
 	add := func(kind Kind, name, what string) {
@@ -68,7 +69,7 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 	}
 	for _, name := range want.ExternalNetworks {
 		if !container.NetworkMode(name).IsUserDefined() {
-			continue // host, none and the like are every node's own
+			continue // host, none and the like exist on every node
 		}
 		existing, ok := live.Networks[name]
 		switch {
@@ -91,7 +92,7 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 	return missing
 }
 
-// missingValues refuses secrets that neither the repository nor Swarm has.
+// missingValues refuses secrets that are neither in the repository nor in Swarm.
 func missingValues(live *Live, want *compose.Stack) []error {
 	var missing []error
 	for _, secret := range want.Secrets {
