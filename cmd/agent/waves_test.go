@@ -58,7 +58,7 @@ func TestWaves(t *testing.T) {
 		t.Error(diff)
 	}
 	tasks := len(l.swarm.Tasks(t, l.stack+"_migrate"))
-	l.mustRun(exitDifferent, []string{"migrate  (runs again: it has failed)", "wave 1\n", "wave 2, once what is in the waves before it is well\n"}, "diff")
+	l.mustRun(exitDifferent, []string{"migrate  (runs again because it failed)", "wave 1\n", "wave 2, when the earlier waves are healthy\n"}, "diff")
 	l.mustRun(exitError, []string{"migrate: task: non-zero exit (1)"}, "sync", "--wait")
 	if after := len(l.swarm.Tasks(t, l.stack+"_migrate")); after != tasks+1 {
 		t.Errorf("the retry made %d tasks of %d", after, tasks)
