@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// scene is a service "a" in a stack "s", as the looks of one wait show it.
+// scene is a service "a" in a stack "s", as the readings of one wait show it.
 type scene struct {
 	t       *testing.T
 	stack   *compose.Stack
@@ -28,7 +28,7 @@ func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene
 	t.Helper()
 	stack := newStack("s")
 	add(stack, name, func(s *swarm.ServiceSpec) {
-		replicated(1)(s) // as the engine gives it back
+		replicated(1)(s) // as the engine returns it
 		if change != nil {
 			change(s)
 		}
@@ -53,7 +53,7 @@ func (s *scene) change(change func(*swarm.Service)) {
 	}
 }
 
-// look gives what is judged after a time.
+// look gives the judgement after a time.
 func (s *scene) look(after time.Duration) deploy.ServiceResult {
 	s.t.Helper()
 	if s.judge == nil {
@@ -69,8 +69,8 @@ func (s *scene) look(after time.Duration) deploy.ServiceResult {
 	return result.Services[0]
 }
 
-// add adds a task of what the service is now, in a slot, or on a node of a global
-// service; the engine says says of it, where that is not "".
+// add adds a task of the current spec, in a slot or on a node of a global service. says is
+// the error of the task, if not "".
 func (s *scene) add(slot int, node string, state swarm.TaskState, says string) *swarm.Task {
 	task := swarm.Task{
 		ID: fmt.Sprintf("task%d", len(s.tasks)), Slot: slot, NodeID: node, Spec: s.spec().TaskTemplate, DesiredState: swarm.TaskStateRunning,
@@ -84,7 +84,7 @@ func (s *scene) add(slot int, node string, state swarm.TaskState, says string) *
 	return &s.tasks[len(s.tasks)-1]
 }
 
-// wants fails unless the result is of a state and its message begins so.
+// wants checks the state of the result and the beginning of its message.
 func (s *scene) wants(got deploy.ServiceResult, state deploy.State, says string) {
 	s.t.Helper()
 	if got.State != state || !strings.HasPrefix(got.Message, says) {
@@ -152,7 +152,7 @@ func TestCrashLoops(t *testing.T) {
 	}
 }
 
-func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
+func TestFailuresOfSeveralReplicas(t *testing.T) {
 	s := newScene(t, "a", replicated(3))
 	for slot := 1; slot <= 3; slot++ {
 		s.add(slot, "n", swarm.TaskStateFailed, nonZero)
@@ -164,8 +164,8 @@ func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
 	s.wants(s.look(time.Second), deploy.Converged, "")
 }
 
-// TestForgottenTasksCount has Swarm keep no history of tasks.
-func TestForgottenTasksCount(t *testing.T) {
+// TestDeletedTasksCount covers a Swarm that does not keep ended tasks.
+func TestDeletedTasksCount(t *testing.T) {
 	s := newScene(t, "a", nil)
 	for range 3 {
 		s.tasks = append([]swarm.Task{}, s.tasks[max(0, len(s.tasks)-1):]...)
@@ -177,7 +177,7 @@ func TestForgottenTasksCount(t *testing.T) {
 	s.wants(s.look(0), deploy.Failed, "its tasks keep failing (3 times)")
 }
 
-// TestHistoryDoesNotCount looks at a service that nobody has written.
+// TestHistoryDoesNotCount reads a service that was not written.
 func TestHistoryDoesNotCount(t *testing.T) {
 	for state, want := range map[swarm.UpdateState]deploy.State{
 		swarm.UpdateStatePaused: deploy.Converged, swarm.UpdateStateRollbackPaused: deploy.Converged,
@@ -198,7 +198,7 @@ func TestHistoryDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestSwarmsOwnVerdict(t *testing.T) {
+func TestUpdateStates(t *testing.T) {
 	for state, says := range map[swarm.UpdateState]string{
 		swarm.UpdateStatePaused:            "Swarm paused the update",
 		swarm.UpdateStateRollbackStarted:   "Swarm rolled the update back",
@@ -208,7 +208,7 @@ func TestSwarmsOwnVerdict(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			s := newScene(t, "a", nil)
 			s.add(1, "n", swarm.TaskStateFailed, nonZero)
-			if state != swarm.UpdateStatePaused { // the live spec is another than the wanted one
+			if state != swarm.UpdateStatePaused { // the live spec differs from the wanted one
 				s.stack.Services = map[string]swarm.ServiceSpec{"s_a": s.spec()}
 				s.change(func(service *swarm.Service) {
 					container := *service.Spec.TaskTemplate.ContainerSpec

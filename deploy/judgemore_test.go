@@ -15,7 +15,7 @@ import (
 
 func global(s *swarm.ServiceSpec) { s.Mode = swarm.ServiceMode{Global: &swarm.GlobalService{}} }
 
-// TestModes judges each mode at one look, two seconds after the first.
+// TestModes judges each mode at one reading, two seconds after the first.
 func TestModes(t *testing.T) {
 	total := func(n uint64) func(*swarm.ServiceSpec) {
 		return func(s *swarm.ServiceSpec) {
@@ -140,8 +140,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestErrNamesAllServices has one failure, one service in trouble, two that are
-// merely late, and one that is well.
+// TestErrNamesAllServices has a failed service, one with a pending error, two that are
+// late, and a converged one.
 func TestErrNamesAllServices(t *testing.T) {
 	result := deploy.Result{Services: []deploy.ServiceResult{
 		{Name: "a", State: deploy.Pending, Want: 2, Ready: 1},
@@ -174,7 +174,7 @@ func TestErrNamesAllServices(t *testing.T) {
 	}
 }
 
-// TestOneShotThatWouldBeRolledBack is replaced, where Swarm would run the old one again.
+// TestOneShotThatWouldBeRolledBack is replaced, because Swarm would run the old task again.
 func TestOneShotThatWouldBeRolledBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		service string

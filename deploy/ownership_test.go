@@ -12,8 +12,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// TestObjectsOfOthersAreRefused puts an object of another stack or owner under
-// each kind of name that a stack wants.
+// TestObjectsOfOthersAreRefused creates an object of another stack or owner with each kind
+// of name that a stack wants.
 func TestObjectsOfOthersAreRefused(t *testing.T) {
 	put := map[deploy.Kind]func(live *deploy.Live, labels map[string]string){
 		deploy.Service: func(live *deploy.Live, labels map[string]string) {
@@ -32,7 +32,7 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 	for kind, put := range put {
 		for name, test := range map[string]struct {
 			labels     map[string]string
-			says, hint string // without the kind and name; "" when it is taken
+			says, hint string // without the kind and name; "" if it is accepted
 		}{
 			"another stack's": {map[string]string{compose.LabelStack: "t"}, "belongs to stack t, not to s", "remove it from stack t"},
 			"another node's": {
@@ -71,8 +71,8 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 	}
 }
 
-// TestSecretWithoutValue is left to Swarm where it holds that version, and
-// refused where nobody does.
+// TestSecretWithoutValue: a secret without a value is accepted if Swarm has this version,
+// else refused.
 func TestSecretWithoutValue(t *testing.T) {
 	stack := newStack("s")
 	stack.Secrets = []compose.Secret{{
