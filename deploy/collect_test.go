@@ -297,7 +297,7 @@ func TestCollectWithoutGoodState(t *testing.T) {
 	s.keep.Good, s.keep.Owner = good, ""
 	for _, version := range s.versions() {
 		if version.Collectable() {
-			t.Errorf("nobody is the owner, and %s may go", version.Name)
+			t.Errorf("without an owner, %s may be removed", version.Name)
 		}
 	}
 }

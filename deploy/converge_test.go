@@ -74,7 +74,7 @@ func TestHealthCheckOfImage(t *testing.T) {
 	stack := newStack(on.Stack(t))
 	image := "coin/healthcheck:" + stack.Name
 	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
-	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=300ms --retries=2 CMD ["/app", "health"]`, made, image)
+	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=1s --retries=1 CMD ["/app", "health"]`, made, image)
 	on.Docker(t, "", "rm", made)
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Image, s.Labels[compose.LabelImage] = image, image

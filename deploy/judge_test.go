@@ -116,7 +116,7 @@ func TestCrashLoops(t *testing.T) {
 		want    deploy.State
 		says    string
 	}{
-		"once is no loop":               {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
+		"once is not a loop":            {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
 		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; waiting"},
 		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks keep failing (3 times)"},
 		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks keep failing (3 times)"},

@@ -39,9 +39,9 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 				map[string]string{compose.LabelStack: "s", compose.LabelOwner: "sandbox/node9"},
 				"belongs to sandbox/node9, not to " + owner, "give the two nodes different stack names",
 			},
-			"the stack's":  {map[string]string{compose.LabelStack: "s"}, "", ""},
-			"the agent's":  {map[string]string{compose.LabelStack: "s", compose.LabelOwner: owner}, "", ""},
-			"nobody's one": {nil, map[bool]string{true: "exists and belongs to no stack"}[kind == deploy.Service || kind == deploy.Network], "remove it"},
+			"the stack's":    {map[string]string{compose.LabelStack: "s"}, "", ""},
+			"the agent's":    {map[string]string{compose.LabelStack: "s", compose.LabelOwner: owner}, "", ""},
+			"without labels": {nil, map[bool]string{true: "exists and belongs to no stack"}[kind == deploy.Service || kind == deploy.Network], "remove it"},
 		} {
 			t.Run(string(kind)+", "+name, func(t *testing.T) {
 				stack := newStack("s")

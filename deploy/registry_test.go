@@ -194,7 +194,7 @@ func TestMovedTag(t *testing.T) {
 		}
 	}
 	if drift := s.drifts(t, applied); len(drift) > 0 {
-		t.Errorf("a tag that moved in the registry alone is no drift of what runs: %+v", drift)
+		t.Errorf("a tag that changed only in the registry is not a drift: %+v", drift)
 	}
 	applied, _ = s.rollout(t, compose.ResolveAlways)
 	s.runs(t, s.image+"@"+moved)
