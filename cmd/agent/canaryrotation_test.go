@@ -203,7 +203,7 @@ func TestCanaryRotation(t *testing.T) {
 func (w witness) expected(t *testing.T) {
 	t.Helper()
 	for place, text := range map[string]string{
-		"generated, refused: log": "words are withheld", "generated, pushing: cmdline": "--generate",
+		"generated, refused: log": "message is withheld", "generated, pushing: cmdline": "--generate",
 		"generated, pushing: limits": "Max core file size        0                    0",
 		"given: GitLab":              "merge_requests", "given: docker config inspect": "site.1",
 		"of another type: log": "does not decrypt", "not well-formed: log": "not well-formed as SOPS dotenv",
