@@ -194,5 +194,5 @@ func TestUnknownName(t *testing.T) {
 	t.Parallel()
 	own := checks.HTTP{URL: "http://127.0.0.1:1/{{id}}", Method: "GET", Status: []int{200}, JSONPath: "id", SaveAs: "id"}
 	result := checks.Run(t.Context(), []checks.Check{{Name: "own", Timeout: time.Second, HTTP: &own}}, checks.Options{})[0]
-	judge(t, result, "nothing is known as {{id}}")
+	judge(t, result, "{{id}} is not defined")
 }

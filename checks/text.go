@@ -42,7 +42,7 @@ func (r *run) fill(text string, escape func(string) string) (string, error) {
 		defer r.mu.Unlock()
 		value, ok := r.saved[name]
 		if !ok {
-			return "", fmt.Errorf("nothing is known as {{%s}}", name)
+			return "", fmt.Errorf("{{%s}} is not defined", name)
 		}
 		return escape(value), nil
 	})

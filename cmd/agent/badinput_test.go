@@ -87,7 +87,7 @@ var badCommits = []badCommit{
 		{sandbox + "config.yml:1: malformed YAML: did not find expected ',' or '}'", "check the indentation and the quotes around this line"},
 	}, false},
 	{"path that leaves", "render", edited("env_file: $PROJECT_SETTINGS", "env_file: ../../../../../etc/passwd"), []said{
-		{composeFile + `:5: path "../../../../../etc/passwd" leaves the repository`, "name a file of the repository, relative to " + strings.TrimSuffix(node3, "/")},
+		{composeFile + `:5: path "../../../../../etc/passwd" leaves the repository`, "name a file in the repository, relative to " + strings.TrimSuffix(node3, "/")},
 	}, false},
 	{"link that leaves", "load", plain(node3+"project.env", "-> ../../../../../etc/passwd"), []said{
 		{node3 + "project.env", "put the file itself into the repository"},
