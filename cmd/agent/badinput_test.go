@@ -61,8 +61,8 @@ func strangeKey(l *lab) sopstest.Key { return sopstest.NewKey(l.t) }
 
 var badCommits = []badCommit{
 	{"missing variables", "render", edited("SERVICE_NAME: worker", "SERVICE_NAME: $WORKER_NAME, B: $OTHER_NAME"), []said{
-		{composeFile + ":18: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or give a default: ${OTHER_NAME:-value}"},
-		{composeFile + ":18: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or give a default: ${WORKER_NAME:-value}"},
+		{composeFile + ":18: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or add a default: ${OTHER_NAME:-value}"},
+		{composeFile + ":18: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or add a default: ${WORKER_NAME:-value}"},
 	}, false},
 	{"unknown config keys", "load", configured("deploymnt: {}\ndrift: mend\n"), []said{
 		{sandbox + `config.yml:5:1: unknown key "deploymnt"`, `did you mean "deployment"?`},
