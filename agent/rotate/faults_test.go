@@ -34,7 +34,7 @@ func TestRotateFaults(t *testing.T) {
 		"present value":        {request: given("db_access", "canary-old\n"), want: "the new value is the one that node3, node4 has already"},
 		"empty":                {request: given("db_access", "\n"), want: "empty"},
 		"too large":            {request: given("db_access", strings.Repeat("x", 500<<10+1)), want: "Swarm takes 512000 at most"},
-		"no text":              {request: given("db_access", "canary\xff"), want: "no UTF-8 text"},
+		"no text":              {request: given("db_access", "canary\xff"), want: "not UTF-8 text"},
 		"no length":            {request: rotate.Request{Name: "db_access", Environment: "sandbox"}, want: "a value of 0 characters"},
 		"charset of one":       {request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8, Charset: "a"}}, want: "1 characters"},
 		"charset with doubles": {request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8, Charset: "aab"}}, want: "twice"},
