@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"filippo.io/age"
@@ -16,10 +15,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
-
-// maxKeyFile is the maximum size of a key file. Real ones have a few kilobytes.
-const maxKeyFile = 1 << 20
 
 // KeyFiles names the key files by their paths on this machine, and the allowed key
 // services.
@@ -82,50 +79,16 @@ func (k *Keyring) String() string {
 	return fmt.Sprintf("%d keys", len(k.recipients))
 }
 
-// readKeyFile reads a file that only its owner can access.
-func readKeyFile(path string) ([]byte, error) {
-	place := fault.Place{File: path}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fault.New(place, "set an existing file in the agent's key settings", "read key file: %w", errors.Unwrap(err))
-	}
-	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, fault.New(place, "", "read key file: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fault.New(place, "set a regular file in the agent's key settings", "the key file is not a regular file")
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fault.New(place, "chmod 600 "+path, "other users can access the key file (mode %04o)", info.Mode().Perm())
-	case info.Size() > maxKeyFile:
-		return nil, fault.New(place, "", "the key file is larger than %d bytes", maxKeyFile)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
-	if err != nil {
-		return nil, fault.New(place, "", "read key file: %w", err)
-	}
-	return data, nil
-}
-
 func readPassphrase(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	data, err := readKeyFile(path)
-	if err != nil {
-		return nil, err
-	}
-	line := bytes.TrimRight(data, "\r\n")
-	if len(line) == 0 {
-		return nil, fault.New(fault.Place{File: path}, "write the passphrase into it, or remove it from the agent's key settings",
-			"the passphrase file is empty")
-	}
-	return line, nil
+	data, err := privatefile.Read(path, "the passphrase file", nil)
+	return bytes.TrimRight(data, "\r\n"), err
 }
 
 func (k *Keyring) addAge(path string) error {
-	data, err := readKeyFile(path)
+	data, err := privatefile.Read(path, "the key file", nil)
 	if err != nil {
 		return err
 	}
@@ -174,7 +137,7 @@ func (k *Keyring) addSSH(place fault.Place, data []byte) error {
 }
 
 func (k *Keyring) addPGP(path string, passphrase []byte) error {
-	data, err := readKeyFile(path)
+	data, err := privatefile.Read(path, "the key file", nil)
 	if err != nil {
 		return err
 	}

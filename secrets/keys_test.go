@@ -41,13 +41,13 @@ func TestLoadKeysFaults(t *testing.T) {
 		files         secrets.KeyFiles
 		message, hint string
 	}{
-		"absent":            {secrets.KeyFiles{Age: []string{"/nowhere/key"}}, "no such file", "key settings"},
-		"folder":            {secrets.KeyFiles{Age: []string{t.TempDir()}}, "not a regular file", "key settings"},
+		"absent":            {secrets.KeyFiles{Age: []string{"/nowhere/key"}}, "no such file", "create the file"},
+		"folder":            {secrets.KeyFiles{Age: []string{t.TempDir()}}, "not a regular file", "regular file"},
 		"group may read":    {secrets.KeyFiles{Age: []string{keyFile(t, identity, 0o640)}}, "mode 0640", "chmod 600 /"},
 		"others may read":   {secrets.KeyFiles{PGP: []string{keyFile(t, "x", 0o604)}}, "mode 0604", "chmod 600 /"},
 		"open passphrase":   {secrets.KeyFiles{PGPPassphrase: keyFile(t, "x", 0o644)}, "mode 0644", "chmod 600 /"},
-		"empty passphrase":  {secrets.KeyFiles{PGPPassphrase: keyFile(t, "\n", 0o600)}, "is empty", "write the passphrase"},
-		"empty age":         {secrets.KeyFiles{Age: []string{keyFile(t, "", 0o600)}}, "no age identity", "age-keygen"},
+		"empty passphrase":  {secrets.KeyFiles{PGPPassphrase: keyFile(t, "\n", 0o600)}, "the passphrase file is empty", "write"},
+		"empty age":         {secrets.KeyFiles{Age: []string{keyFile(t, "", 0o600)}}, "the key file is empty", "write"},
 		"cut age":           {secrets.KeyFiles{Age: []string{keyFile(t, secretLine[:40], 0o600)}}, "malformed", "age-keygen"},
 		"changed age":       {secrets.KeyFiles{Age: []string{keyFile(t, strings.Replace(secretLine, secretLine[30:34], "QQQQ", 1), 0o600)}}, "malformed", "age-keygen"},
 		"age plugin":        {secrets.KeyFiles{Age: []string{keyFile(t, "AGE-PLUGIN-YUBIKEY-1QQQQ", 0o600)}}, "malformed", "age-keygen"},
@@ -63,7 +63,7 @@ func TestLoadKeysFaults(t *testing.T) {
 		"open GnuPG home":   {secrets.KeyFiles{GnuPGHome: openFolder(t)}, "mode 0750", "chmod 700 /"},
 		"empty GnuPG home":  {secrets.KeyFiles{GnuPGHome: privateFolder(t)}, "no secret keys", "gpg --homedir"},
 		"GnuPG home a file": {secrets.KeyFiles{GnuPGHome: keyFile(t, "x", 0o600)}, "not a folder", "gnupg_home"},
-		"empty Vault token": {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: keyFile(t, "\n", 0o600)}, "not contain a Vault token", "write only the token"},
+		"empty Vault token": {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: keyFile(t, "\n", 0o600)}, "the token file of the Vault is empty", "write"},
 		"open Vault token":  {secrets.KeyFiles{Services: []string{"hc_vault"}, VaultAddress: "https://v.test", VaultToken: keyFile(t, canary, 0o640)}, "mode 0640", "chmod 600 /"},
 		"age key too large": {secrets.KeyFiles{Age: []string{keyFile(t, strings.Repeat("#\n", 1<<20), 0o600)}}, "larger", ""},
 	}

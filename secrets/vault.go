@@ -18,7 +18,11 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
+
+// maxAnswer is the maximum size of an answer of the Vault.
+const maxAnswer = 1 << 20
 
 // vault uses the transit engine of one Vault. The client of SOPS takes the address from
 // the file, so that a commit could send the agent's token to another server. This client
@@ -37,12 +41,12 @@ func newVault(files KeyFiles) (*vault, error) {
 	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && !loopback(address) {
 		return nil, fault.New(fault.Place{}, "write an address such as https://vault.example.com:8200", "vault_address is not an https address")
 	}
-	token, err := readKeyFile(files.VaultToken)
+	token, err := privatefile.Read(files.VaultToken, "the token file of the Vault", nil)
 	if err != nil {
 		return nil, err
 	}
 	token = bytes.TrimSpace(token)
-	if len(token) == 0 || bytes.ContainsAny(token, "\r\n") {
+	if bytes.ContainsAny(token, "\r\n") {
 		return nil, fault.New(fault.Place{File: files.VaultToken}, "write only the token into the file", "the file does not contain a Vault token")
 	}
 	roots, err := authorities.Load(files.CAFile)
@@ -105,7 +109,7 @@ func (v *vault) open(ctx context.Context, key *keyservice.VaultKey, ciphertext [
 }
 
 func vaultAnswer(body io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(body, maxKeyFile))
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 	defer clear(text)
 	if err != nil {
 		return nil, remoteFailure(err)
