@@ -163,7 +163,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 		t.Errorf("GitLab's health: %+v", health)
 	}
 	code, out, _ := l.command("status")
-	told(t, "status", out, []said{want}, "ask about the token: ", "hint: ")
+	told(t, "status", out, []said{want}, "read the token's information: ", "hint: ")
 	if code != exitDone || !strings.Contains(out, "3 statuses not delivered") {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
