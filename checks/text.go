@@ -9,8 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
+	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/internal/slots"
 )
 
@@ -154,12 +154,7 @@ func (r *run) hideable() []string {
 
 // excerpt quotes the start of an answer on one line, with masked secrets.
 func (r *run) excerpt(text string) string {
-	text = r.mask(strings.ToValidUTF8(text, "?"))
-	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
-	if len(text) > longestExcerpt {
-		text = strings.ToValidUTF8(text[:longestExcerpt], "") + "…"
-	}
-	return fmt.Sprintf("%q", text)
+	return fmt.Sprintf("%q", oneline.Cut(r.mask(strings.ToValidUTF8(text, "?")), longestExcerpt))
 }
 
 func oneOf(texts []string) string {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 const (
@@ -209,11 +210,7 @@ func errorText(body []byte) string {
 	if err := json.Unmarshal(body, &form); err != nil || len(form.Errors) == 0 {
 		return ""
 	}
-	text := strings.Join(strings.Fields(form.Errors[0].Code+" "+form.Errors[0].Message), " ")
-	if runes := []rune(text); len(runes) > 200 {
-		text = string(runes[:200]) + "…"
-	}
-	return text
+	return oneline.Cut(form.Errors[0].Code+" "+form.Errors[0].Message, 200)
 }
 
 // withhold returns a text, unless it quotes the login.

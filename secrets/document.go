@@ -13,6 +13,7 @@ import (
 	"github.com/getsops/sops/v3/logging"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // maxFile is the maximum size of a SOPS file. A Swarm secret has at most 500 kB.
@@ -145,7 +146,7 @@ func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any,
 		}
 	}
 	name, _, _ := strings.Cut(path, ":")
-	name = oneLine(name, 80)
+	name = oneline.Cut(name, 80)
 	place := fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)}
 	if encryptedForm.MatchString(ciphertext) {
 		t.changed = true

@@ -15,6 +15,7 @@ import (
 	"github.com/getsops/sops/v3/aes"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // Edits are new contents for one SOPS file.
@@ -130,11 +131,11 @@ func (d *document) apply(edits Edits) error {
 
 func (d *document) notText(key string) error {
 	return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, key)}, hintBinary,
-		"the new value of %q is not UTF-8 text, which a file of keys requires", oneLine(key, 80))
+		"the new value of %q is not UTF-8 text, which a file of keys requires", oneline.Cut(key, 80))
 }
 
 func (d *document) noKey(key string) error {
-	return fault.New(fault.Place{File: d.path}, "add it with sops", "the file does not have the key %q", oneLine(key, 80))
+	return fault.New(fault.Place{File: d.path}, "add it with sops", "the file does not have the key %q", oneline.Cut(key, 80))
 }
 
 // applyContent replaces the content of the file.
@@ -200,7 +201,7 @@ func (d *document) textFault(key string, err error) error {
 	if errors.Is(err, errNoKey) {
 		return d.noKey(key)
 	}
-	return fault.New(fault.Place{File: d.path}, hintBinary, "the decrypted text cannot contain the new value of %q", oneLine(key, 80))
+	return fault.New(fault.Place{File: d.path}, hintBinary, "the decrypted text cannot contain the new value of %q", oneline.Cut(key, 80))
 }
 
 // items returns the items of a file of keys whose key is wanted.

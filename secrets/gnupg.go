@@ -10,6 +10,7 @@ import (
 	"regexp"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // gnupg is a GnuPG home, whose keys only gpg reads. The agent runs gpg with the home from
@@ -73,7 +74,7 @@ func lastWords(statuses []byte) string {
 	words := "gpg: no message"
 	for line := range bytes.Lines(statuses) {
 		if bytes.HasPrefix(line, []byte("gpg: ")) {
-			words = oneLine(string(line), 120)
+			words = oneline.Cut(string(line), 120)
 		}
 	}
 	return words

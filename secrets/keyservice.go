@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // errKeyRefused replaces the errors of libraries, which may quote their input.
@@ -201,21 +202,7 @@ func recipientName(key keys.MasterKey) string {
 		serviceGCP: "Google Cloud KMS", serviceAzure: "Azure Key Vault", serviceHuawei: "Huawei Cloud KMS",
 	}
 	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics on a null in the encryption context
-		return "AWS KMS " + oneLine(key.Arn, 120)
+		return "AWS KMS " + oneline.Cut(key.Arn, 120)
 	}
-	return kinds[serviceOf(key)] + " " + oneLine(key.ToString(), 120)
-}
-
-// oneLine prepares text from a file for a message.
-func oneLine(text string, limit int) string {
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(clean); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return clean
+	return kinds[serviceOf(key)] + " " + oneline.Cut(key.ToString(), 120)
 }

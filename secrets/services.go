@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // The names of the key services in the agent's settings. Only age and PGP do not need the
@@ -62,7 +63,7 @@ func (k *Keyring) admit(files KeyFiles) error {
 	var faults []error
 	for _, name := range k.services {
 		if !slices.Contains(KeyServices(), name) {
-			faults = append(faults, fault.New(fault.Place{}, "use "+strings.Join(KeyServices(), ", "), "key_services: unknown key service %q", oneLine(name, 40)))
+			faults = append(faults, fault.New(fault.Place{}, "use "+strings.Join(KeyServices(), ", "), "key_services: unknown key service %q", oneline.Cut(name, 40)))
 		}
 	}
 	for _, needs := range []struct {
@@ -170,7 +171,7 @@ func remoteFailure(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: no answer within %s", errRemote, remoteTimeout)
 	case errors.As(err, &coded):
-		return fmt.Errorf("%w: it answered %s", errRemote, oneLine(coded.ErrorCode(), 60))
+		return fmt.Errorf("%w: it answered %s", errRemote, oneline.Cut(coded.ErrorCode(), 60))
 	case errors.As(err, &network):
 		return fmt.Errorf("%w: the connection failed", errRemote)
 	case status.Code(err) != codes.Unknown && status.Code(err) != codes.OK:

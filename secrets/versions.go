@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 const (
@@ -55,7 +56,7 @@ func (k *keyed) fill(data []byte, entries []entry, o Options) error {
 		name, isVersion := versionName(one.key)
 		switch {
 		case index > 0 && entries[index-1].key == one.key:
-			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneLine(one.key, 80)))
+			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneline.Cut(one.key, 80)))
 		case isVersion:
 			faults = append(faults, k.addVersion(place, name, one))
 		case one.state == entryNested:
@@ -95,7 +96,7 @@ func (k *keyed) addVersion(place func() fault.Place, name string, one entry) err
 	if one.state != entrySealed {
 		text = string(unquote(one.content))
 		if !versionForm.MatchString(text) {
-			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneLine(one.key, 80))
+			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneline.Cut(one.key, 80))
 		}
 	}
 	if earlier, ok := k.versions[name]; ok && earlier != text {

@@ -15,6 +15,7 @@ import (
 	"github.com/skeema/knownhosts"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // The kinds of failures of a remote, for errors.Is. Neither a retry nor another token
@@ -162,11 +163,4 @@ func judgeTransport(err error) verdict {
 	}
 }
 
-// oneLine cuts a text of the remote to one short line.
-func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
-}
+func oneLine(text string) string { return oneline.Cut(text, 200) }
