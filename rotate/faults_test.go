@@ -34,12 +34,12 @@ func TestRotateFaults(t *testing.T) {
 		"present value":        {request: given("db_access", "canary-old\n"), want: "the new value is the present value of node3, node4"},
 		"empty":                {request: given("db_access", "\n"), want: "empty"},
 		"too large":            {request: given("db_access", strings.Repeat("x", 500<<10+1)), want: "Swarm takes 512000 at most"},
-		"no text":              {request: given("db_access", "canary\xff"), want: "no UTF-8 text"},
+		"no text":              {request: given("db_access", "canary\xff"), want: "not UTF-8 text"},
 		"no length":            {request: rotate.Request{Name: "db_access", Environment: "sandbox"}, want: "a value of 0 characters"},
 		"charset of one":       {request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8, Charset: "a"}}, want: "1 characters"},
 		"charset with doubles": {request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8, Charset: "aab"}}, want: "twice"},
 		"word as version":      {change: plainVersions("SV_db_access=two\n"), request: generated("db_access"), want: dir + "secrets.override.env:1: the version SV_db_access is not a number"},
-		"derived version":      {change: plainVersions("SV_A=3\nSV_db_access=$SV_A\n"), request: generated("db_access"), want: dir + "secrets.override.env:2:1: the version SV_db_access is put together"},
+		"derived version":      {change: plainVersions("SV_A=3\nSV_db_access=$SV_A\n"), request: generated("db_access"), want: dir + "secrets.override.env:2:1: the value of SV_db_access is not a plain text"},
 		"no versioned name": {
 			change: func(_ sopstest.Key, files map[string]string) {
 				files[dir+"docker-compose.yml"] = strings.Replace(stack, ".$SV_db_access", "", 1)
