@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
@@ -60,13 +61,13 @@ type Parts struct {
 	Engine    swarm
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store     *store.Store
-	Reports   reports        // nil: GitLab is not told
-	GitLab    *gitlab.Client // nil: GitLab is not asked
-	Statuses  statuses       // of the other nodes; nil: those that GitLab tells
-	Approvals approvals      // of merge requests; nil: those that GitLab tells
-	Exec      Execer         // runs the commands of checks; nil: they fail
-	Release   surroundings   // what the release gates ask of the engine; nil: nothing
-	Notices   Notices        // people who are told; without an outbox nobody is
+	Reports   reports         // nil: GitLab is not told
+	GitLab    *gitlab.Client  // nil: GitLab is not asked
+	Statuses  gates.Statuses  // of the other nodes; nil: those that GitLab tells
+	Approvals gates.Approvals // of merge requests; nil: those that GitLab tells
+	Exec      Execer          // runs the commands of checks; nil: they fail
+	Release   surroundings    // what the release gates ask of the engine; nil: nothing
+	Notices   Notices         // people who are told; without an outbox nobody is
 	Metrics   *Metrics
 	Audit     *audit.Log // of Store's folder; see OpenAudit
 }

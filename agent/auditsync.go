@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
@@ -83,7 +84,7 @@ func (r *reconcile) noteStart() error {
 		entry.Detail = "to " + report.Target(r.sync.Rollback) + ": " + report.PlanIntent(r.plan.RecordedPlan) + report.Because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
-		entry.Detail += "; " + report.ApprovalText(r.sync.Approval)
+		entry.Detail += "; " + gates.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
 		entry.Detail = "carried on: " + report.PlanIntent(r.plan.RecordedPlan)

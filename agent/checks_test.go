@@ -86,7 +86,7 @@ func TestCheckTimes(t *testing.T) {
 			a.takes["4"] = 160 * time.Millisecond
 			commit := a.release("4")
 			a.poll()
-			want := "check health (exec s_web: health) took 160 ms, the median of the last good releases is 100 ms: 60% more, 20% are allowed"
+			want := "check health (exec s_web: health) took 160 ms, 60% more than the median 100 ms of the last good releases (allowed: 20%)"
 			if sync := a.wantLast(commit, record.Succeeded); !slices.Contains(sync.Warnings, want) {
 				a.t.Errorf("warned of %q", sync.Warnings)
 			}
@@ -96,7 +96,7 @@ func TestCheckTimes(t *testing.T) {
 			a.takes["4"] = 160 * time.Millisecond
 			bad := a.release("4")
 			a.poll()
-			if sync := a.wantLast(bad, record.RolledBack); !strings.Contains(sync.Error, "60% more, 50% are allowed") {
+			if sync := a.wantLast(bad, record.RolledBack); !strings.Contains(sync.Error, "60% more than the median 100 ms of the last good releases (allowed: 50%)") {
 				a.t.Errorf("failed with %q", sync.Error)
 			}
 			a.runs("3")

@@ -136,8 +136,8 @@ func (r *reconcile) tell() error {
 	if r.sync.Transient && r.sync.Wrote && r.sync.Retries < quietRetries {
 		return nil // GitLab goes on to see it running: a hiccup of the engine is no failed rollout
 	}
-	if r.sync.Transient && !r.sync.Wrote && r.node != nil && len(r.node.Config.Others(r.Settings.Node)) > 0 {
-		// It cannot begin yet, which is no failure that a group should go back for.
+	if r.sync.Transient && !r.sync.Wrote {
+		// It cannot begin yet, and is tried again: the commit's entry stays open until then.
 		return errors.Join(r.announce(r.sync), r.tellGitLab(r.sync, gitlab.Pending))
 	}
 	return r.report(r.sync)

@@ -5,114 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/decision"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 )
-
-// The nodes of a blue-green rollout are a group: the secondaries (green) roll first,
-// then the primaries, and all of them go back when one fails. Each looks after itself:
-// it knows of the others by their commit statuses.
-
-// afterGreens holds a primary back for the soak time, and until a person has agreed
-// where config.yml asks for that: after the soak time, since that is what it is for.
-func (r *reconcile) afterGreens(stand []standing) (ruling, error) {
-	passed := ruling{}
-	if len(stand) > 0 {
-		passed.passed = "succeeded before: " + namesOf(stand)
-	}
-	rules, greens := r.node.Config.Deployment.BlueGreen, r.node.Config.Greens()
-	if len(greens) == 0 || slices.Contains(greens, r.Settings.Node) {
-		return passed, nil
-	}
-	var last time.Time
-	for _, one := range stand {
-		if slices.Contains(greens, one.node) && one.finished.After(last) {
-			last = one.finished
-		}
-	}
-	names := strings.Join(greens, ", ")
-	if end := last.Add(rules.Soak); time.Now().Before(end) {
-		return ruling{
-			waiting: fmt.Sprintf("until %s, %s after %s", end.UTC().Format("15:04:05 MST"), brief(rules.Soak), names),
-			about:   "soak", until: end, unattended: true,
-		}, nil
-	}
-	if !rules.Approval {
-		return passed, nil
-	}
-	given, err := r.agreement()
-	if err != nil {
-		return ruling{}, err
-	}
-	if given == nil {
-		return ruling{
-			waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, short(r.sync.Commit)),
-			about:   record.AboutAgreement,
-		}, nil
-	}
-	r.sync.Approval, passed.passed = given, report.ApprovalText(given)
-	return passed, nil
-}
-
-// agreementAsked is what is waited for where that was a person's word when the gates
-// were asked last, so that a word is not lost to a GitLab that does not answer.
-func (r *reconcile) agreementAsked() string {
-	if slices.ContainsFunc(r.before, func(g record.Gate) bool { return g.About == record.AboutAgreement }) {
-		return record.AboutAgreement
-	}
-	return ""
-}
-
-// agreement is a person's word on this node for this plan, given after it was asked
-// for: what was approved before the greens had been seen does not count.
-func (r *reconcile) agreement() (*record.Approval, error) {
-	i := slices.IndexFunc(r.before, func(g record.Gate) bool { return g.About == record.AboutAgreement })
-	if i < 0 {
-		return nil, nil
-	}
-	asked, err := r.asked()
-	if err != nil {
-		return nil, err
-	}
-	given := asked.Given
-	if given == nil || given.PlanDigest != r.attempt.PlanDigest || given.At.Before(r.before[i].Since) {
-		return nil, nil
-	}
-	return given, nil
-}
-
-// joinGroup notes who stands and falls with this node, and what they go back to: the
-// last good state, or that of a group before which never became complete. Failures
-// that are there already are no reason to go back.
-func (r *reconcile) joinGroup(others []string, stand []standing) error {
-	rules := r.node.Config.Deployment.Rollback
-	group := &record.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}
-	for _, one := range stand {
-		if one.failed() {
-			group.Past[one.node] = one.finished
-		}
-	}
-	if had := r.sync.Group; had != nil {
-		group.Base = had.Base
-	}
-	if group.Base == 0 {
-		newest, err := r.records.Newest()
-		if err != nil {
-			return fmt.Errorf("recall good states: %w", err)
-		}
-		if newest != nil {
-			group.Base = newest.SyncID
-		}
-	}
-	r.sync.Group = group
-	return nil
-}
 
 // regroup has an inherited group follow the config.yml of this commit: a node that is
 // in none any more goes back with nobody.
@@ -140,72 +40,41 @@ func (r *reconcile) ground(newest *record.GoodState) (*record.GoodState, error) 
 	return base, err
 }
 
-// openGroup says that this node has rolled and the others of its group may not have.
-func (a *Agent) openGroup(last *record.Sync) bool {
-	return last.InOpenGroup() && a.Statuses != nil
-}
-
-// watchGroup goes back when another node of the group has failed with the commit that
-// runs here, and the agent is not paused. It costs a request of GitLab as long as the group is not complete. It
-// gives false where it has done nothing.
-func (a *Agent) watchGroup(ctx context.Context, progress func(string)) (outcome, bool) {
+// askGroup asks GitLab how the group of the last sync does: it notes when all nodes have
+// succeeded, and sees the node that failed since this one began. A GitLab that does not
+// answer is asked again by the next look.
+func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	last := a.snapshot().sync
-	if !a.openGroup(last) {
-		return outcome{}, false
-	}
-	failed, err := a.askGroup(ctx, last)
-	if err != nil {
-		return outcome{err: err}, false
-	}
-	if failed != "" && a.paused() == nil {
-		return a.leaveGroup(ctx, failed, progress)
-	}
-	return outcome{}, false
-}
-
-// closeGroup notes before a new commit whether the group of the one before is
-// complete, should that not have been seen yet.
-func (a *Agent) closeGroup(ctx context.Context, commit string) error {
-	last := a.snapshot().sync
-	if !a.openGroup(last) || last.Commit == commit {
-		return nil
-	}
-	_, err := a.askGroup(ctx, last)
-	return err
-}
-
-// askGroup asks GitLab how the group of a sync does: it gives the node that failed
-// since this one began, and notes when all have succeeded.
-func (a *Agent) askGroup(ctx context.Context, last *record.Sync) (failed string, err error) {
-	stand, err := a.standings(ctx, last.Commit, last.Group.Nodes)
+	seen.observed.Group = &decision.Group{}
+	stand, err := gates.AskStandings(ctx, a.Statuses, a.Settings.Environment, last.Commit, last.Group.Nodes)
 	if err != nil {
 		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
-		return "", nil // the next look asks again
+		return nil
 	}
-	group, lacks := *last.Group, ""
+	group, lacks, failed := *last.Group, "", ""
 	for _, one := range stand {
-		past, known := group.Past[one.node]
-		if one.state == gitlab.Failed && failed == "" && (!known || !past.Equal(one.finished)) {
-			failed = one.node
+		past, known := group.Past[one.Node]
+		if one.State == gitlab.Failed && failed == "" && (!known || !past.Equal(one.Finished)) {
+			failed = one.Node
 		}
-		if one.state != gitlab.Success && lacks == "" {
-			lacks = "not complete: " + one.node + " says " + one.says()
+		if one.State != gitlab.Success && lacks == "" {
+			lacks = "not complete: " + one.Node + " says " + one.Says()
 		}
 	}
 	a.update(func(v *view) { v.group = lacks })
 	if lacks != "" {
-		return failed, nil
+		if failed != group.Failed { // else that is noted already
+			seen.observed.Group.Failed = failed
+		}
+		return nil
 	}
 	group.Complete, group.Failed = true, ""
-	return "", a.saveGroup(last, &group)
+	return a.saveGroup(last, &group)
 }
 
 // leaveGroup goes back because a node has failed, or says why it does not.
-func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) (outcome, bool) {
+func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) outcome {
 	last := a.snapshot().sync
-	if last.Group.Failed == failed {
-		return outcome{}, false // said before
-	}
 	group := *last.Group
 	group.Failed = failed
 	text, hint := failed+" failed with this commit, which goes on to run here", "`agent rollback` takes this node back, too"
@@ -216,14 +85,14 @@ func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(str
 	default:
 		result := a.goBack(ctx, way{to: group.Base, auto: true, actor: audit.Agent(), reason: failed + " failed with this commit", group: &group}, progress)
 		if result.err == nil || result.sync != nil || ctx.Err() != nil || passing(result.err) {
-			return result, true
+			return result
 		}
 		text, hint = text+": "+result.err.Error(), fault.Hint(result.err)
 	}
 	sync := last.Copy()
 	sync.Warnings = append(slices.Clone(last.Warnings), text+"; "+hint)
 	a.Log.Warn("a node of the group failed", "revision", short(last.Commit), "node", failed, "reason", text)
-	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}, true
+	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}
 }
 
 // saveGroup notes how the group of a sync that is over does.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
@@ -56,10 +57,7 @@ func (v *verdict) warn(err error) {
 // (config.yml's deployment.gates). What was found good is remembered while other
 // gates wait; confirmRelease has the last word. A drift is corrected to what was
 // proven, and asks nobody.
-func (r *reconcile) gateRelease(ctx context.Context) (ruling, error) {
-	if r.sync.Trigger == record.OnDrift {
-		return ruling{passed: "puts back what was proven"}, nil
-	}
+func (r *reconcile) gateRelease(ctx context.Context) (gates.Ruling, error) {
 	known := r.released
 	if known != nil && known.of != r.releaseKey() {
 		known = nil
@@ -70,18 +68,19 @@ func (r *reconcile) gateRelease(ctx context.Context) (ruling, error) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return ruling{}, ctx.Err()
+		return gates.Ruling{}, ctx.Err()
 	case len(found.refusals) > 0:
-		return ruling{}, errors.Join(found.refusals...)
+		return gates.Ruling{}, errors.Join(found.refusals...)
 	case len(found.troubles) > 0 && known == nil:
-		return ruling{trouble: errors.Join(found.troubles...)}, nil
+		return gates.Ruling{Trouble: errors.Join(found.troubles...)}, nil
 	case len(found.troubles) > 0:
-		found = known // as long as others wait, what was good a while ago will do
-		known.at = time.Now()
+		kept := *known // as long as others wait, what was good a while ago will do
+		kept.at = time.Now()
+		known, found = &kept, &kept
 	}
 	r.remembered, r.released = found == known, found
 	r.attempt.Warnings = append(r.attempt.Warnings, found.warnings...)
-	return ruling{passed: strings.Join(found.passed, "; ")}, nil
+	return gates.Ruling{Passed: strings.Join(found.passed, "; ")}, nil
 }
 
 // confirmRelease asks again, once nothing else waits, where the gate went by what it
@@ -108,6 +107,7 @@ func (r *reconcile) confirmRelease(ctx context.Context) error {
 			r.attempt.Warnings = append(r.attempt.Warnings, warning)
 		}
 	}
+	r.sync.Gates = slices.Clone(r.sync.Gates) // others read the ones before
 	i := slices.IndexFunc(r.sync.Gates, func(g record.Gate) bool { return g.Name == record.GateRelease })
 	r.sync.Gates[i].Passed = strings.Join(found.passed, "; ")
 	return nil
@@ -128,8 +128,8 @@ func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.attempt
 // judgeRelease asks all that config.yml names, and finds all reasons at once.
 func (r *reconcile) judgeRelease(ctx context.Context) *verdict {
 	v := &verdict{of: r.releaseKey(), at: time.Now()}
-	gates := r.node.Config.ReleaseGates()
-	if gates.Images || gates.Vulnerabilities.Asked || gates.Database { // which may take their time
+	asked := r.node.Config.ReleaseGates()
+	if asked.Images || asked.Vulnerabilities.Asked || asked.Database { // which may take their time
 		r.show("looking whether the release is fit for a rollout")
 		defer r.update(func(v *view) { v.progress = "" })
 	}
@@ -137,19 +137,19 @@ func (r *reconcile) judgeRelease(ctx context.Context) *verdict {
 		settings: &r.Settings, engine: r.Release, node: r.node, stack: r.stack,
 		images: r.writtenImages(), databases: knownDatabases(r.migrations, r.questions.list),
 	}
-	v.judgeTag(gates.Tag, r.node, r.stack.Release)
-	if gates.Images {
+	v.judgeTag(asked.Tag, r.node, r.stack.Release)
+	if asked.Images {
 		probes.pushed(ctx, v)
 	}
-	if gates.Vulnerabilities.Asked {
-		probes.vulnerabilities(ctx, v, gates.Vulnerabilities)
+	if asked.Vulnerabilities.Asked {
+		probes.vulnerabilities(ctx, v, asked.Vulnerabilities)
 	}
 	ready, err := probes.ready(ctx)
-	probes.disk(v, gates.Disk, ready)
-	if gates.Database {
+	probes.disk(v, asked.Disk, ready)
+	if asked.Database {
 		probes.database(ctx, v)
 	}
-	if gates.Preflight {
+	if asked.Preflight {
 		r.preflight(v, err)
 	}
 	return v

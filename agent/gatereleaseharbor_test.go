@@ -56,9 +56,9 @@ func TestVulnerabilities(t *testing.T) {
 		"clean":          {"clean", ", severity: Low", passes, held, "1 image scanned, at worst None", ""},
 		"not scanned":    {"new", "", failed, true, "has not scanned", ""},
 		"goes on":        {"new", ", on_no_answer: warn", passes, held, "", "has not scanned"},
-		"one platform":   {"half", "", failed, true, "50 percent of its platforms", ""},
+		"one platform":   {"half", "", failed, true, "50% of its platforms", ""},
 		"that is known":  {"bad-half", ", on_no_answer: warn", failed, held, "of severity Critical or worse", ""},
-		"unknown":        {"other", "", failed, true, "does not know", ""},
+		"unknown":        {"other", "", failed, true, "does not have", ""},
 		"excepted":       {"other", ", except: ['" + h.Host + "/coin/*']", passes, held, "", ""},
 		"nothing blocks": {"critical", ", severity: none", passes, held, "at worst Critical", "has vulnerabilities of severity High or worse"},
 	}
@@ -102,7 +102,7 @@ func TestHarborIsAway(t *testing.T) {
 		commit := w.commit("2", configFile, vulnerable(h, ""), nodeDir+"docker-compose.yml", "services: {"+strings.Join(services, ", ")+"}\n")
 		w.start()
 		sync := w.wantLast(commit, record.Failed)
-		if !sync.Transient || !strings.Contains(sync.Error, "cannot answer now (HTTP 502") || sync.Faults != nil {
+		if !sync.Transient || !strings.Contains(sync.Error, "is not available (HTTP 502") || sync.Faults != nil {
 			w.t.Errorf("%+v", sync)
 		}
 		if asked := len(h.Requests()); asked > 8 {
@@ -139,7 +139,7 @@ func TestWhichHarborIsAsked(t *testing.T) {
 		"elsewhere":        {"postgres:17", named, "is not of " + h.Host + " and has no digest", ""},
 		"by digest":        {"redis:7@" + digest, named, "1 image scanned, at worst Low", h.Host},
 		"Docker Hub":       {"postgres:17", "", "docker.io/library/postgres:17 is of no Harbor", ""},
-		"without project":  {h.Host + "/release:1", "", "belongs to no project", ""},
+		"without project":  {h.Host + "/release:1", "", "its name has no project", ""},
 		"another registry": {h.Host + "/coin/release:1", "registry: 'https://127.0.0.1:1', ", "has no digest", ""},
 	}
 	for name, test := range tests {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
@@ -18,76 +19,168 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// look asks the remote which revision is selected and does what is due: a sync
-// when it is new, was interrupted, may be retried or is asked for; else one look
-// at the live services. A rollback that was interrupted comes before anything else.
+// look observes, decides and acts, until nothing is left to do before the next look.
 func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) outcome {
-	if last := a.snapshot().sync; last.RollingBack() {
-		return a.carryBack(ctx, last, progress)
-	}
-	revision, err := a.Source.Select(ctx, a.Settings.Rule())
-	if err != nil {
-		if result, back := a.watchGroup(ctx, progress); back {
-			return result // it needs no remote
+	seen := &sighting{observed: decision.Observed{Trigger: cause.trigger}}
+	for {
+		known, err := a.known()
+		if err != nil {
+			return outcome{err: err}
 		}
-		return outcome{err: fmt.Errorf("look at the remote: %w", err)}
+		action := decision.Next(known, seen.observed, decision.Policy{AllowRewrite: a.Settings.AllowRewrite, Group: a.Statuses != nil})
+		if ask := a.observation(action); ask != nil {
+			if err := ask(ctx, seen); err != nil {
+				return outcome{sync: seen.sync, err: err}
+			}
+			continue
+		}
+		return a.act(ctx, action, seen, cause, progress)
 	}
-	last := a.snapshot().sync
-	a.update(func(v *view) { v.desired = known(v.desired, last, revision) })
-	if cause.trigger == record.OnRequest && last.PinnedByUser() && last.Commit == revision.Commit {
-		return outcome{err: errPinned(last)}
-	}
-	if !last.DueFor(revision.Commit, cause.trigger) {
-		return a.watch(ctx, revision, progress)
-	}
-	return a.start(ctx, revision, cause, progress)
 }
 
-// known gives the selected revision with its author and subject, which only a
+// sighting is what a look has seen, for the decision and for the action after it.
+type sighting struct {
+	observed decision.Observed
+	revision gitsync.Revision
+	checkout *gitsync.Checkout
+	fetching time.Duration // of the checkout
+	sync     *record.Sync  // the last one, once the services were read
+}
+
+// known gives what is on record of the stack.
+func (a *Agent) known() (decision.Record, error) {
+	v := a.snapshot()
+	frozen, err := a.frozen(v.applied)
+	return decision.Record{
+		Last: v.sync, Deployed: v.applied, Paused: a.paused() != nil, Frozen: frozen,
+		Corrects: v.applied != nil && v.applied.Drift == string(manifests.DriftCorrect),
+	}, err
+}
+
+// observation gives what makes an observation; nil for an action that is none.
+func (a *Agent) observation(action decision.Action) func(context.Context, *sighting) error {
+	switch action {
+	case decision.AskRemote:
+		return a.askRemote
+	case decision.AskGroup:
+		return a.askGroup
+	case decision.AskLineage:
+		return a.askLineage
+	case decision.AskFiles:
+		return a.askFiles
+	case decision.AskDrift:
+		return a.askDrift
+	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.RefusePinned,
+		decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
+	}
+	return nil
+}
+
+// act takes an action.
+func (a *Agent) act(ctx context.Context, action decision.Action, seen *sighting, why cause, progress func(string)) outcome {
+	last := a.snapshot().sync
+	switch action {
+	case decision.Unreachable:
+		return outcome{err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}
+	case decision.CarryBack:
+		return a.carryBack(ctx, last, progress)
+	case decision.LeaveGroup:
+		return a.leaveGroup(ctx, seen.observed.Group.Failed, progress)
+	case decision.RefusePinned:
+		return outcome{err: errPinned(last)}
+	case decision.RefuseRewrite:
+		return outcome{err: a.refuseRewritten(seen.revision)}
+	case decision.Share:
+		return a.share(ctx, last, seen.checkout)
+	case decision.Sync:
+		return a.start(ctx, seen, why, progress)
+	case decision.CorrectSync:
+		if err := a.askFiles(ctx, seen); err != nil {
+			return outcome{sync: last, err: err}
+		}
+		return a.start(ctx, seen, cause{trigger: record.OnDrift}, progress)
+	case decision.CorrectBack:
+		return a.goBack(ctx, way{state: a.snapshot().applied, actor: audit.Agent(), auto: true, drift: true}, progress)
+	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
+	}
+	return outcome{sync: last}
+}
+
+// askRemote asks which revision is selected.
+func (a *Agent) askRemote(ctx context.Context, seen *sighting) error {
+	revision, err := a.Source.Select(ctx, a.Settings.Rule())
+	if err == nil {
+		last := a.snapshot().sync
+		a.update(func(v *view) { v.desired = selected(v.desired, last, revision) })
+	}
+	seen.revision = revision
+	seen.observed.Remote = &decision.Remote{Err: err, Commit: revision.Commit, Ref: revision.Ref, Tag: revision.Tag}
+	return nil
+}
+
+// askLineage asks how the selected commit relates to the last one.
+func (a *Agent) askLineage(ctx context.Context, seen *sighting) error {
+	last, lineage := a.snapshot().sync, decision.Follows
+	descends, err := a.Source.Descends(ctx, last.Commit, seen.revision.Commit)
+	if err == nil && !descends {
+		lineage = decision.Diverged
+		if descends, err = a.Source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
+			lineage = decision.Behind
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look at the history of %s: %w", seen.revision.Ref, err)
+	}
+	if lineage == decision.Behind {
+		a.Log.Info("the remote selects an older commit than the last one", "revision", short(seen.revision.Commit), "last", short(last.Commit))
+	}
+	seen.observed.Lineage = &lineage
+	return nil
+}
+
+// askFiles fetches the selected commit.
+func (a *Agent) askFiles(ctx context.Context, seen *sighting) error {
+	started, last := time.Now(), a.snapshot().sync
+	checkout, err := a.fetch(ctx, seen.revision)
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", short(seen.revision.Commit), err)
+	}
+	seen.checkout, seen.fetching = checkout, time.Since(started)
+	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
+	a.update(func(v *view) { v.desired = &checkout.Revision })
+	return nil
+}
+
+// askDrift reads the live services. It costs one read of the engine, and once an hour
+// those of a survey.
+func (a *Agent) askDrift(ctx context.Context, seen *sighting) error {
+	seen.sync = a.snapshot().sync
+	if seen.observed.Remote.Err == nil {
+		a.recallWebhook(ctx, seen.revision)
+	}
+	drift, err := a.observe(ctx)
+	if err != nil {
+		return err
+	}
+	a.surveyWhenDue(ctx)
+	seen.observed.Drift = &decision.Drift{Services: len(drift)}
+	return nil
+}
+
+// selected gives the selected revision with its author and subject, which only a
 // fetch tells, where it was fetched before.
-func known(desired *gitsync.Revision, last *record.Sync, selected gitsync.Revision) *gitsync.Revision {
-	if desired != nil && desired.Commit == selected.Commit && desired.Ref == selected.Ref {
+func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Revision) *gitsync.Revision {
+	if desired != nil && desired.Commit == revision.Commit && desired.Ref == revision.Ref {
 		return desired
 	}
-	if last != nil && last.Commit == selected.Commit {
-		selected.Author, selected.Subject = last.Author, last.Subject
+	if last != nil && last.Commit == revision.Commit {
+		revision.Author, revision.Subject = last.Author, last.Subject
 	}
-	return &selected
+	return &revision
 }
 
-// watch compares the live services with those that were applied, and corrects a
-// drift where config.yml says so. It costs one read of the engine, and once an hour
-// those of a survey.
-func (a *Agent) watch(ctx context.Context, revision gitsync.Revision, progress func(string)) outcome {
-	result, back := a.watchGroup(ctx, progress)
-	if back || result.err != nil {
-		return result
-	}
-	last := a.snapshot().sync
-	a.recallWebhook(ctx, revision)
-	drift, err := a.observe(ctx)
-	if err == nil {
-		a.surveyWhenDue(ctx)
-	}
-	if err != nil || !last.Verified() || len(drift) == 0 {
-		return outcome{sync: last, err: err}
-	}
-	applied := a.snapshot().applied
-	if applied.Drift != string(manifests.DriftCorrect) {
-		return outcome{sync: last}
-	}
-	if still, err := a.holdsStill(); still || err != nil {
-		return outcome{sync: last, err: err}
-	}
-	if last.State == record.RolledBack {
-		return a.goBack(ctx, way{state: applied, actor: audit.Agent(), auto: true, drift: true}, progress)
-	}
-	return a.start(ctx, revision, cause{trigger: record.OnDrift}, progress)
-}
-
-// observe looks at the live services and notes their drift from what was applied
-// and proven last. After a failed sync there is none: what runs is neither the
-// old nor the new, and the failed sync says so.
+// observe reads the live services and notes their drift from the deployed good state.
+// While unverified changes are deployed there is none: the failed sync says so.
 func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	v := a.snapshot()
 	stack := report.StackOf(v.sync, v.applied)
@@ -99,7 +192,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 		return nil, fmt.Errorf("look at the services: %w", err)
 	}
 	var drift []deploy.Step
-	if v.applied != nil && v.sync.Verified() {
+	if v.applied != nil && v.sync.Dirty() == 0 {
 		want, err := a.expected(ctx, live, v)
 		if err != nil {
 			return nil, err
@@ -111,7 +204,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
 	a.Metrics.drift(len(drift))
-	if v.applied != nil && v.sync.Verified() {
+	if v.applied != nil && v.sync.Dirty() == 0 {
 		return drift, a.announceDrift(v, drift)
 	}
 	return drift, nil
@@ -126,31 +219,15 @@ func appliedStack(applied *record.GoodState) (*compose.Stack, error) {
 	return stack, nil
 }
 
-// start fetches the revision and takes it through the stages.
-func (a *Agent) start(ctx context.Context, revision gitsync.Revision, cause cause, progress func(string)) outcome {
-	if err := a.closeGroup(ctx, revision.Commit); err != nil {
+// start takes the fetched revision through the stages.
+func (a *Agent) start(ctx context.Context, seen *sighting, cause cause, progress func(string)) outcome {
+	r := &reconcile{Agent: a, revision: seen.checkout.Revision, checkout: seen.checkout, progress: progress}
+	if err := r.begin(a.snapshot().sync, cause); err != nil {
 		return outcome{err: err}
 	}
-	last := a.snapshot().sync
-	if err := a.refuseRewritten(ctx, last, revision); err != nil {
-		return outcome{err: err}
-	}
-	started := time.Now()
-	checkout, err := a.fetch(ctx, revision)
-	if err != nil {
-		return outcome{err: fmt.Errorf("fetch %s: %w", short(revision.Commit), err)}
-	}
-	a.update(func(v *view) { v.desired = &checkout.Revision })
-	if (cause.trigger == record.OnCommit || last.PinnedByUser()) && !last.Resumed() && !last.RolledBackByGroup() && unconcerned(last, checkout) {
-		return a.skip(ctx, last, checkout)
-	}
-	r := &reconcile{Agent: a, revision: checkout.Revision, checkout: checkout, progress: progress}
-	if err := r.begin(last, cause); err != nil {
-		return outcome{err: err}
-	}
-	seconds := time.Since(started).Seconds()
-	r.attempt.Seconds["fetch"] = seconds
-	a.Metrics.phase("fetch", seconds)
+	seconds := seen.fetching.Seconds()
+	r.attempt.Seconds[record.StageFetch] = seconds
+	a.Metrics.phase(string(record.StageFetch), seconds)
 	return r.finish(ctx, r.run(ctx))
 }
 
@@ -167,21 +244,15 @@ func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.
 	return checkout, err
 }
 
-// unconcerned reports whether a new commit changes no file that this node reads, and the
-// commit before it came to an end of its own, which the new one shares.
-func unconcerned(last *record.Sync, checkout *gitsync.Checkout) bool {
-	return last.Settled() && last.Commit != checkout.Revision.Commit && len(last.Inputs) > 0 && checkout.Same(last.Inputs)
-}
-
 // shared is the event by which a commit that changes nothing shares the outcome of the
 // one before it.
 var shared = map[record.State]record.Event{
 	record.Succeeded: record.ShareSuccess, record.Failed: record.ShareFailure, record.RolledBack: record.ShareRollback,
 }
 
-// skip records a commit that changes nothing here: it shares the outcome of the
+// share records a commit that changes nothing here: it shares the outcome of the
 // revision before it.
-func (a *Agent) skip(ctx context.Context, last *record.Sync, checkout *gitsync.Checkout) outcome {
+func (a *Agent) share(ctx context.Context, last *record.Sync, checkout *gitsync.Checkout) outcome {
 	now := time.Now()
 	sync := &record.Sync{
 		Commit: checkout.Revision.Commit, Ref: checkout.Revision.Ref, Author: checkout.Revision.Author, Subject: checkout.Revision.Subject,
@@ -207,19 +278,8 @@ func (a *Agent) skip(ctx context.Context, last *record.Sync, checkout *gitsync.C
 	return outcome{sync: sync, err: err}
 }
 
-// refuseRewritten keeps to the history that was synced: a branch that was
-// rewritten is not followed unless the settings allow it.
-func (a *Agent) refuseRewritten(ctx context.Context, last *record.Sync, revision gitsync.Revision) error {
-	if last == nil || last.Commit == revision.Commit || last.Ref != revision.Ref || revision.Tag || a.Settings.AllowRewrite {
-		return nil
-	}
-	descends, err := a.Source.Descends(ctx, last.Commit, revision.Commit)
-	if err != nil {
-		return fmt.Errorf("look at the history of %s: %w", revision.Ref, err)
-	}
-	if descends {
-		return nil
-	}
+// refuseRewritten reports a branch whose history was rewritten, and does not follow it.
+func (a *Agent) refuseRewritten(revision gitsync.Revision) error {
 	now := time.Now()
 	refused, err := newSync(revision, record.OnCommit, now)
 	if err == nil {

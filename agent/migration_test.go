@@ -162,7 +162,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.sql("DROP TABLE schema_migrations; CREATE TABLE schema_migrations (id text); INSERT INTO schema_migrations VALUES ('V1__first')")
 			commit := m.release("1", configFile, m.config(true))
 			m.start()
-			if sync := m.wantLast(commit, record.Failed); sync.Transient || m.plans() != 0 || !strings.Contains(sync.Error, "the column id of schema_migrations holds ids that are no whole numbers") {
+			if sync := m.wantLast(commit, record.Failed); sync.Transient || m.plans() != 0 || !strings.Contains(sync.Error, "the column id of schema_migrations has IDs that are not whole numbers") {
 				m.t.Errorf("retry %t: %s", sync.Transient, sync.Error)
 			}
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -50,15 +51,9 @@ func (r *reconcile) watchRemote(ctx context.Context, cancel context.CancelCauseF
 	}
 }
 
-// held says that a gate would hold a newer revision, as far as that is known without
+// held reports whether a gate would hold a newer revision, as far as that is known without
 // a plan. One that cannot be read is not held: it fails, and takes back what was begun.
 func (r *reconcile) held(checkout *gitsync.Checkout) bool {
 	config, err := manifests.LoadConfig(checkout.FS, r.Settings.Environment)
-	if err != nil {
-		return false
-	}
-	node := r.Settings.Node
-	_, frozen := config.Frozen(node, time.Now())
-	return frozen || r.paused() != nil || config.ApprovalRequired() || !config.Deployment.AutoDeploy ||
-		len(config.Before(node))+len(config.Others(node)) > 0
+	return err == nil && gates.HoldsNewer(r.gates(), config)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
@@ -130,7 +131,7 @@ func (a *Agent) Approve(actor audit.Actor, asked request.Approve) (*record.Appro
 func (a *Agent) approvable(asked request.Approve) (*record.Sync, error) {
 	sync := a.snapshot().sync
 	waits := func(gate record.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == record.AboutAgreement)
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement)
 	}
 	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for approval")

@@ -23,9 +23,8 @@ type reconcile struct {
 	stage    record.Stage    // that is under way
 	revision gitsync.Revision
 	progress func(string)
-	known    bool          // the revision was synced before, and is good
-	waited   string        // what the sync waited for when it was last looked at
-	before   []record.Gate // what the gates said then
+	known    bool   // the revision was synced before, and is good
+	waited   string // what the sync waited for when it was last looked at
 
 	checkout   *gitsync.Checkout
 	node       *manifests.Node

@@ -91,7 +91,10 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 	if w.drift {
 		whole.Trigger, whole.Group = record.OnDrift, last.Group
 		if before := last.Rollback; before != nil {
-			kept := whole.Rollback // who pinned it, and why, stays known
+			kept := whole.Rollback // who pinned it, why, and what had failed, stays known
+			if kept.After = before.After; last.Error != "" {
+				kept.After = &record.Broken{Sync: last.ID, Stage: last.FailedAt(), Error: last.Error}
+			}
 			kept.By, kept.Since, kept.Auto, kept.Reason = before.By, before.Since, before.Auto, before.Reason
 		}
 	}

@@ -41,7 +41,11 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 			return outcome{sync: whole, err: failErr}
 		}
 	}
-	if reportErr := r.Agent.report(whole); reportErr != nil {
+	reportErr := r.announce(whole)
+	if whole.Trigger != record.OnDrift { // GitLab knows the outcome of the commit already
+		reportErr = errors.Join(reportErr, r.tellGitLab(whole, reportStates[whole.State]))
+	}
+	if reportErr != nil {
 		return outcome{sync: whole, err: reportErr}
 	}
 	if saveErr := r.record(whole, applied); saveErr != nil {

@@ -61,7 +61,7 @@ func (a *Agent) Status() report.Status {
 	if v.rollout != nil {
 		status.Rollout = v.rollout
 	}
-	if a.openGroup(v.sync) {
+	if v.sync.InOpenGroup() && a.Statuses != nil {
 		status.Group = v.group
 	}
 	if v.pollError != nil {

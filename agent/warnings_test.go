@@ -14,7 +14,7 @@ func TestWarningsStandAlone(t *testing.T) {
 		commit := w.commit("1", nodeDir+"project.env", "A=1\n", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\", privileged: true}}\n")
 		w.start()
 		want := []string{nodeDir + "docker-compose.yml:1: service web: privileged has no effect: " +
-			"its tasks run without privileges; use cap_add, or run it outside Swarm"}
+			"its tasks run without privileges; use cap_add, or run the service outside Swarm"}
 		if got := w.wantLast(commit, record.Succeeded).Warnings; !slices.Equal(got, want) {
 			t.Errorf("warnings %q, want %q", got, want)
 		}

@@ -53,7 +53,7 @@ func (w *world) wantCron(tag string, replicas uint64) {
 // broken is what the engine says of a migration that failed.
 func broken() deploy.Result {
 	return deploy.Result{Services: []deploy.ServiceResult{{
-		Name: "s_migrate", State: deploy.Failed, Want: 1, Message: "its task failed and is not started again",
+		Name: "s_migrate", State: deploy.Failed, Want: 1, Message: "its task failed and is not restarted",
 		Error: "task: non-zero exit (1)", ExitCode: 1, Logs: []string{"no such table"},
 	}}}
 }
@@ -88,7 +88,7 @@ func TestAFailedWaveStopsTheRollout(t *testing.T) {
 		w.poll()
 		sync := w.wantLast(second, record.Failed)
 		if sync.Stage != "apply" || !strings.Contains(sync.Error, "s_migrate: task: non-zero exit (1)") ||
-			!strings.Contains(sync.Hint, "wave 2 was not begun, 1 service untouched") {
+			!strings.Contains(sync.Hint, "wave 2 did not start, 1 service not changed") {
 			t.Errorf("failed in %s: %s (%s)", sync.Stage, sync.Error, sync.Hint)
 		}
 		if image := w.live["s_web"].TaskTemplate.ContainerSpec.Image; image != "app:1" {

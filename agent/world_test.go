@@ -54,6 +54,7 @@ type world struct {
 	selectErr   error
 	fetchErr    error
 	descends    bool
+	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool
 	engineErr   error
 	mismatch    error
@@ -264,9 +265,12 @@ func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) 
 }
 
 // Descends is the remote's history.
-func (w *world) Descends(context.Context, string, string) (bool, error) {
+func (w *world) Descends(_ context.Context, old, revision string) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.older != nil {
+		return w.older(old, revision), nil
+	}
 	return w.descends, nil
 }
 

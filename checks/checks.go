@@ -1,6 +1,6 @@
-// Package checks asks a stack that has just been rolled out whether it is well:
-// it takes a list of Checks and gives a Result for each, in the same order. It
-// changes nothing, and no secret that it is given stands in a Result.
+// Package checks tests a stack after a rollout: from a list of Checks it makes a Result
+// for each, in the same order. It guarantees that it changes nothing, and that Results
+// contain none of the given secrets.
 package checks
 
 import (
@@ -11,17 +11,16 @@ import (
 	"time"
 )
 
-// together is how many checks are at work at the same time.
+// together is the number of checks that run at the same time.
 const together = 8
 
-// Secret is a value that must not be seen; secrets.Value is one.
+// Secret is a value that must not be shown, such as a secrets.Value.
 type Secret interface {
 	Reveal() []byte
 }
 
-// Check is one question; one of its kinds is set. Texts may hold {{name}} of
-// Options.Facts; some of them also {{secret.name}}, and what an earlier check
-// has saved.
+// Check is one check. Exactly one of its kinds is set. Its texts may contain {{name}} from
+// Options.Facts, and some of them {{secret.name}} and values saved by earlier checks.
 type Check struct {
 	Name     string
 	Retries  int           // attempts after the first
@@ -34,28 +33,27 @@ type Check struct {
 	Exec *Exec
 }
 
-// Options are what the checks work with.
+// Options has the inputs of the checks.
 type Options struct {
 	Facts    map[string]string
 	Secrets  map[string]Secret        // by the name in {{secret.name}}
 	Execer   execer                   // runs commands in containers
-	Mask     func(text string) string // hides more than the secrets named here; nil for none
-	Progress func(Progress)           // gets each change; nil for nobody
+	Mask     func(text string) string // hides more than the secrets above; may be nil
+	Progress func(Progress)           // is called for each change; may be nil
 }
 
-// execer runs a command in a container of a service and gives its exit code and
-// what it printed.
+// execer runs a command in a container of a service, and returns its exit code and output.
 type execer interface {
 	Exec(ctx context.Context, service string, command []string) (code int, output string, err error)
 }
 
-// Progress is how far the checks are.
+// Progress is the progress of the checks.
 type Progress struct {
 	Passed, Ended, All int
-	Last               string // what the last attempt came to
+	Last               string // the result of the last attempt
 }
 
-// Result is what a check came to.
+// Result is the result of a check.
 type Result struct {
 	Name     string  `json:"name"`
 	Kind     string  `json:"kind"`
@@ -63,18 +61,18 @@ type Result struct {
 	OK       bool    `json:"ok"`
 	Attempts int     `json:"attempts"`
 	Seconds  float64 `json:"seconds"`         // of the last attempt
-	Error    string  `json:"error,omitempty"` // what came, and what was expected
+	Error    string  `json:"error,omitempty"` // the actual and the expected answer
 
 	Baseline float64 `json:"baseline_seconds,omitempty"` // the median of earlier releases
-	Slower   bool    `json:"slower,omitempty"`           // than the median by more than is allowed
+	Slower   bool    `json:"slower,omitempty"`           // than the median by more than the limit
 
-	cause error // of Error, as the probe gave it
+	cause error // of Error, not masked
 }
 
-// String names the check and its target.
+// String returns the check's name, kind and target.
 func (r Result) String() string { return fmt.Sprintf("%s (%s %s)", r.Name, r.Kind, r.Target) }
 
-// Failure says what went wrong in one line; "" when nothing did.
+// Failure returns the failure in one line, or "".
 func (r Result) Failure() string {
 	if r.OK {
 		return ""
@@ -86,17 +84,17 @@ func (r Result) Failure() string {
 	return fmt.Sprintf("check %s: %s (%s)", r, r.Error, attempts)
 }
 
-// Cause is why the last attempt failed, for errors.Is: its text is not masked.
+// Cause returns the error of the last attempt, for errors.Is. Its text is not masked.
 func (r Result) Cause() error { return r.cause }
 
-// probe is one kind of check at work.
+// probe is one kind of check.
 type probe interface {
 	kind() string
-	// target names what is asked. Secrets that are known are hidden in it.
+	// target names the tested server or service. Secrets in it are hidden.
 	target(run *run) string
-	// needs lists the texts that may hold names of saved values.
+	// needs lists the texts that may contain names of saved values.
 	needs() []string
-	// try asks once. Its error says what came and what was expected.
+	// try makes one attempt. Its error has the actual and the expected answer.
 	try(ctx context.Context, run *run) error
 }
 
@@ -114,8 +112,8 @@ func (c Check) probe() probe {
 	return nothing{}
 }
 
-// Run asks all checks, side by side as far as none needs what another saves,
-// until each has passed or used up its attempts, or ctx ends.
+// Run runs all checks until each has passed or has no attempts left, or ctx ends. Checks
+// run in parallel, unless one needs a value that another one saves.
 func Run(ctx context.Context, list []Check, options Options) []Result {
 	run := newRun(list, options)
 	slots := make(chan struct{}, together)
@@ -131,13 +129,13 @@ func Run(ctx context.Context, list []Check, options Options) []Result {
 	return run.results
 }
 
-// run is one way through a list of checks.
+// run is the state of one call of Run.
 type run struct {
 	Options
 	list    []Check
-	results []Result        // each is written by its own goroutine only
+	results []Result        // only the check's goroutine writes its result
 	ended   []chan struct{} // closed when the result is final
-	savedBy map[string]int  // which check saves a name
+	savedBy map[string]int  // the check that saves a name
 
 	mu       sync.Mutex
 	saved    map[string]string
@@ -158,19 +156,18 @@ func newRun(list []Check, options Options) *run {
 	return r
 }
 
-// check asks one check until it has passed or used up its attempts.
+// check runs one check until it has passed or has no attempts left.
 func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 	check, result := r.list[i], &r.results[i]
 	probe := check.probe()
 	result.Name, result.Kind, result.Target = check.Name, probe.kind(), r.hide(probe.target(r))
-	if lacking := r.await(ctx, i, probe.needs()); lacking != "" {
-		result.Error = lacking
+	if result.Error = r.await(ctx, i, probe.needs()); result.Error != "" {
 		return
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			result.Error = "given up: " + context.Cause(ctx).Error()
+			result.Error = "stopped: " + context.Cause(ctx).Error()
 			return
 		case slots <- struct{}{}:
 		}
@@ -196,7 +193,7 @@ func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 	}
 }
 
-// attempt asks once and measures it.
+// attempt makes one attempt and measures its time.
 func (r *run) attempt(ctx context.Context, probe probe, timeout time.Duration, result *Result) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -209,8 +206,7 @@ func (r *run) attempt(ctx context.Context, probe probe, timeout time.Duration, r
 	return err
 }
 
-// late is what an attempt comes to that takes too long; what it was about to say is
-// no more than its cause.
+// late is the error of an attempt after its timeout. It wraps the probe's error.
 type late struct {
 	text  string
 	cause error
@@ -219,16 +215,16 @@ type late struct {
 func (e late) Error() string { return e.text }
 func (e late) Unwrap() error { return e.cause }
 
-// wanted says what a probe hopes for.
+// wanted describes the answer that a probe expects.
 func wanted(probe probe) string {
 	if http, ok := probe.(*HTTP); ok {
 		return "status " + http.statuses()
 	}
-	return "one"
+	return "an answer"
 }
 
-// await waits for the checks whose saved values are needed, which stand before
-// this one, and says what is lacking.
+// await waits for the earlier checks that save the needed values. It returns an error
+// text if one is missing.
 func (r *run) await(ctx context.Context, i int, texts []string) string {
 	for _, name := range namesIn(texts) {
 		by, saved := r.savedBy[name]
@@ -237,11 +233,11 @@ func (r *run) await(ctx context.Context, i int, texts []string) string {
 		}
 		select {
 		case <-ctx.Done():
-			return "given up: " + context.Cause(ctx).Error()
+			return "stopped: " + context.Cause(ctx).Error()
 		case <-r.ended[by]:
 		}
 		if !r.results[by].OK {
-			return fmt.Sprintf("not tried: it needs {{%s}}, which the check %s did not give", name, r.list[by].Name)
+			return fmt.Sprintf("not run: it needs {{%s}}, which the check %s did not save", name, r.list[by].Name)
 		}
 	}
 	return ""
@@ -269,7 +265,7 @@ func (r *run) show(text string) {
 	}
 }
 
-// Summary says in a few words how checks went.
+// Summary returns a short summary of the results.
 func Summary(results []Result) string {
 	passed, slow := 0, []string{}
 	for _, result := range results {
@@ -293,4 +289,4 @@ type nothing struct{}
 func (nothing) kind() string                    { return "none" }
 func (nothing) target(*run) string              { return "" }
 func (nothing) needs() []string                 { return nil }
-func (nothing) try(context.Context, *run) error { return fmt.Errorf("the check asks nothing") }
+func (nothing) try(context.Context, *run) error { return fmt.Errorf("the check has no kind") }

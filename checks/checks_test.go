@@ -32,7 +32,7 @@ func TestTCP(t *testing.T) {
 	if !results[0].OK {
 		t.Errorf("got %+v", results[0])
 	}
-	want := "check closed (tcp 127.0.0.1:1): got no connection: connect: connection refused, want one (1 attempt)"
+	want := "check closed (tcp 127.0.0.1:1): got no connection: connect: connection refused, want a connection (1 attempt)"
 	if got := results[1].Failure(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -56,7 +56,7 @@ func TestExec(t *testing.T) {
 	}{
 		"good":       {says(0, "all well\n", nil), ""},
 		"exit code":  {says(7, "first\nlast canary-x\n", nil), `got exit code 7 ("last ***"), want 0`},
-		"output":     {says(0, "nothing\n", nil), `got an output without "well" ("nothing")`},
+		"output":     {says(0, "nothing\n", nil), `got output without "well" ("nothing")`},
 		"no service": {says(0, "", errors.New("service web has no running task on this node")), "no running task"},
 		"arguments": {func(_ context.Context, service string, command []string) (int, string, error) {
 			return 0, "well", errors.New(service + fmt.Sprint(command))
@@ -72,8 +72,8 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// TestTarget shows nothing secret in what is asked, which config.yml or a variable may
-// hold in the clear, and hides nothing else.
+// TestTarget checks that targets hide secrets in plaintext from config.yml or a variable,
+// and hide nothing else.
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	const plain = "plain-canary"
@@ -94,8 +94,8 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// TestSideBySide runs many checks: eight at a time, while others wait for their
-// next attempt; the results keep the list's order.
+// TestSideBySide runs many checks: eight at a time, while others wait for their next
+// attempt. The results have the order of the list.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,12 +127,12 @@ func TestSideBySide(t *testing.T) {
 	})
 }
 
-// TestEnded gives up at once when nobody waits for the result any more.
+// TestEnded checks that the checks stop when the context ends.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(3*time.Second, func() { cancel(errors.New("overtaken")) })
+		time.AfterFunc(3*time.Second, func() { cancel(errors.New("superseded")) })
 		failing := engine(func(ctx context.Context, service string, _ []string) (int, string, error) {
 			if service == "hangs" {
 				<-ctx.Done()
@@ -150,7 +150,7 @@ func TestEnded(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 		for _, result := range results {
-			if result.OK || !strings.Contains(result.Error, "overtaken") {
+			if result.OK || !strings.Contains(result.Error, "superseded") {
 				t.Errorf("got %+v", result)
 			}
 		}
@@ -184,15 +184,15 @@ func TestCompare(t *testing.T) {
 		})
 	}
 	result := checks.Result{Name: "health", Kind: "GET", Target: "http://a", Seconds: .5, Baseline: .25}
-	if want := "check health (GET http://a) took 500 ms, the median of the last good releases is 250 ms: 100% more, 20% are allowed"; result.Slowness(20) != want {
+	if want := "check health (GET http://a) took 500 ms, 100% more than the median 250 ms of the last good releases (allowed: 20%)"; result.Slowness(20) != want {
 		t.Errorf("got %q", result.Slowness(20))
 	}
 }
 
-// TestUnknownName ends a check that needs what nobody before it saves.
+// TestUnknownName runs a check with a name that no earlier check saves.
 func TestUnknownName(t *testing.T) {
 	t.Parallel()
 	own := checks.HTTP{URL: "http://127.0.0.1:1/{{id}}", Method: "GET", Status: []int{200}, JSONPath: "id", SaveAs: "id"}
 	result := checks.Run(t.Context(), []checks.Check{{Name: "own", Timeout: time.Second, HTTP: &own}}, checks.Options{})[0]
-	judge(t, result, "nothing is known as {{id}}")
+	judge(t, result, "{{id}} is not defined")
 }

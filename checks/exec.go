@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Exec runs a command in a running container of a service; it must exit with 0.
+// Exec runs a command, which must exit with 0, in a running container of a service.
 type Exec struct {
 	Service        string
 	Command        []string
@@ -24,7 +24,7 @@ func (c *Exec) needs() []string { return nil }
 
 func (c *Exec) try(ctx context.Context, r *run) error {
 	if r.Execer == nil {
-		return errors.New("there is no engine to run it on")
+		return errors.New("no engine is available")
 	}
 	code, output, err := r.Execer.Exec(ctx, c.Service, r.all(c.Command))
 	if err != nil {
@@ -39,7 +39,7 @@ func (c *Exec) try(ctx context.Context, r *run) error {
 		return fmt.Errorf("got exit code %d%s, want 0", code, said)
 	}
 	if want := r.public(c.OutputContains); !strings.Contains(output, want) {
-		return fmt.Errorf("got an output without %q%s", want, said)
+		return fmt.Errorf("got output without %q%s", want, said)
 	}
 	return nil
 }

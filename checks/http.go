@@ -15,10 +15,10 @@ import (
 	"strings"
 )
 
-// longestBody is how much of an answer is read.
+// longestBody is the maximum number of bytes that is read of a response.
 const longestBody = 1 << 20
 
-// HTTP asks a server with one request. Redirects are answers: none is followed.
+// HTTP sends one request to a server. It does not follow redirects.
 type HTTP struct {
 	URL     string
 	Method  string
@@ -29,16 +29,16 @@ type HTTP struct {
 	Status       []int             // any of these
 	Header       map[string]string // headers of the answer
 	BodyContains string
-	JSONPath     string   // a value in the answer, which must be there
-	JSONEquals   []string // and be one of these, if there are any
-	SaveAs       string   // the name under which later checks get that value
+	JSONPath     string   // a value in the answer, which must exist
+	JSONEquals   []string // allowed values; empty allows all
+	SaveAs       string   // the name of the value for later checks
 
 	TLS TLS
 }
 
-// TLS says which servers to trust.
+// TLS says which servers are trusted.
 type TLS struct {
-	CA                 []byte // certificates in PEM; none for the system's
+	CA                 []byte // certificates in PEM; empty means the system's
 	InsecureSkipVerify bool
 	ServerName         string
 }
@@ -74,8 +74,8 @@ func (h *HTTP) try(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	// A connection of its own, so that each attempt measures the same. No proxy:
-	// what is asked is this node.
+	// A new connection, so that all attempts measure the same. No proxy, because the server
+	// is on this node.
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -86,7 +86,7 @@ func (h *HTTP) try(ctx context.Context, r *run) error {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, longestBody+1))
 	if err != nil {
-		return fmt.Errorf("got status %d and an answer that breaks off: %w, want %s", response.StatusCode, cause(err), h.statuses())
+		return fmt.Errorf("got status %d and an incomplete answer: %w, want %s", response.StatusCode, cause(err), h.statuses())
 	}
 	return h.judge(response, body, r)
 }
@@ -133,12 +133,12 @@ func (t TLS) config() (*tls.Config, error) {
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(t.CA) {
-		return nil, errors.New("the CA holds no certificate in PEM")
+		return nil, errors.New("the CA has no PEM certificate")
 	}
 	return config, nil
 }
 
-// unanswered puts a failed request into words.
+// unanswered returns the error for a failed request.
 func (h *HTTP) unanswered(err error) error {
 	err = cause(err)
 	var dial *net.OpError
@@ -148,7 +148,7 @@ func (h *HTTP) unanswered(err error) error {
 	return fmt.Errorf("got no answer: %w, want status %s", err, h.statuses())
 }
 
-// judge compares an answer with what was expected.
+// judge compares the actual with the expected answer.
 func (h *HTTP) judge(response *http.Response, body []byte, r *run) error {
 	if !slices.Contains(h.Status, response.StatusCode) {
 		return fmt.Errorf("got status %d%s, want %s", response.StatusCode, h.quote(body, r), h.statuses())
@@ -160,7 +160,7 @@ func (h *HTTP) judge(response *http.Response, body []byte, r *run) error {
 		case len(got) == 0:
 			return fmt.Errorf("got no header %s, want %q", name, want)
 		case h.confidential(r):
-			return fmt.Errorf("got another header %s (not shown: the request or the answer has a secret), want %q", name, want)
+			return fmt.Errorf("got a different header %s (not shown, because the request or the answer contains a secret), want %q", name, want)
 		default:
 			return fmt.Errorf("got header %s: %s, want %q", name, r.excerpt(strings.Join(got, ", ")), want)
 		}
@@ -185,7 +185,7 @@ func (h *HTTP) judgeJSON(body []byte, r *run) error {
 	case len(h.JSONEquals) > 0 && !slices.Contains(r.all(h.JSONEquals), got):
 		shown := r.excerpt(got)
 		if h.SaveAs != "" {
-			shown = "another value (not shown: it is saved)"
+			shown = "another value (not shown, because it is saved)"
 		}
 		return fmt.Errorf("got %s = %s, want %s", h.JSONPath, shown, oneOf(r.all(h.JSONEquals)))
 	case got == "":
@@ -197,7 +197,7 @@ func (h *HTTP) judgeJSON(body []byte, r *run) error {
 	return nil
 }
 
-// quote shows the beginning of a body, unless that is confidential.
+// quote returns the start of a body, unless it is confidential.
 func (h *HTTP) quote(body []byte, r *run) string {
 	if h.confidential(r) || len(body) == 0 {
 		return ""
@@ -205,8 +205,8 @@ func (h *HTTP) quote(body []byte, r *run) string {
 	return " (" + r.excerpt(string(body)) + ")"
 }
 
-// confidential tells of an answer that nothing is shown of: the request has a secret
-// in it, or the answer one that is saved.
+// confidential reports whether the request contains a secret, or the answer a value to
+// save. Such an answer is not shown.
 func (h *HTTP) confidential(r *run) bool {
 	return h.Token != nil || h.SaveAs != "" || r.carries(h.needs())
 }

@@ -20,8 +20,8 @@ const (
 	password = `canary "quoted" password`
 )
 
-// shop is a server such as the application's: it logs in, keeps transactions,
-// and answers badly where it is asked to.
+// shop is a server like the application: it has logins and transactions, and paths with
+// wrong answers.
 func shop() http.Handler {
 	mux := http.NewServeMux()
 	say := func(path string, status int, text string) {
@@ -72,7 +72,7 @@ func shop() http.Handler {
 	return mux
 }
 
-// ask runs one HTTP check, once.
+// ask runs one HTTP check once.
 func ask(t *testing.T, check checks.HTTP, timeout time.Duration) checks.Result {
 	t.Helper()
 	if check.Method == "" {
@@ -112,8 +112,8 @@ func TestHTTP(t *testing.T) {
 		"json empty":    {"/health", checks.HTTP{JSONPath: "empty"}, "got nothing in empty, want a value"},
 		"json missing":  {"/health", checks.HTTP{JSONPath: "a.b"}, `got JSON without a.b: no "a"`},
 		"json beyond":   {"/health", checks.HTTP{JSONPath: "items[1]"}, "a list of 1 has no [1]"},
-		"json below":    {"/health", checks.HTTP{JSONPath: "up.x"}, "nothing is below a single value"},
-		"json list":     {"/health", checks.HTTP{JSONPath: "items"}, "got a list in items, which should be a single value"},
+		"json below":    {"/health", checks.HTTP{JSONPath: "up.x"}, "its parent is a single value"},
+		"json list":     {"/health", checks.HTTP{JSONPath: "items"}, "got a list in items, want a single value"},
 		"no json":       {"/text", checks.HTTP{JSONPath: "a"}, `got no JSON ("no JSON here")`},
 		"too much":      {"/huge", checks.HTTP{JSONPath: "a"}, "got more than 1048576 bytes"},
 		"status":        {"/down", checks.HTTP{Status: []int{200, 401}}, `got status 503 ("<html> database gone, asked with`},
@@ -121,7 +121,7 @@ func TestHTTP(t *testing.T) {
 		"no redirect":   {"/moved", checks.HTTP{}, "got status 302"},
 		"a redirect":    {"/moved", checks.HTTP{Status: []int{302}}, ""},
 		"hangs":         {"/hang", checks.HTTP{}, "got no answer within 500ms, want status 200"},
-		"breaks off":    {"/cut", checks.HTTP{}, "got status 200 and an answer that breaks off: unexpected EOF"},
+		"breaks off":    {"/cut", checks.HTTP{}, "got status 200 and an incomplete answer: unexpected EOF"},
 		"header":        {"/health", checks.HTTP{Header: map[string]string{"x-version": "{{release}}"}}, ""},
 		"other header":  {"/health", checks.HTTP{Header: map[string]string{"X-Version": "8"}}, `got header X-Version: "7", want "8"`},
 		"no header":     {"/text", checks.HTTP{Header: map[string]string{"X-Session": "8"}}, `got no header X-Session, want "8"`},
@@ -131,9 +131,9 @@ func TestHTTP(t *testing.T) {
 		"token":         {"/guarded", checks.HTTP{Token: value(token + "\n")}, ""},
 		"bad token":     {"/guarded", checks.HTTP{Token: value("canary-old")}, "got status 401, want 200"},
 		"token echoed":  {"/guarded", checks.HTTP{Token: value(token), JSONPath: "echo", JSONEquals: []string{"x"}}, `got echo = "Bearer ***", want "x"`},
-		"header unseen": {"/guarded", checks.HTTP{Token: value(token), Header: map[string]string{"X-Session": "x"}}, `got another header X-Session (not shown: the request or the answer has a secret), want "x"`},
+		"header unseen": {"/guarded", checks.HTTP{Token: value(token), Header: map[string]string{"X-Session": "x"}}, `got a different header X-Session (not shown, because the request or the answer contains a secret), want "x"`},
 		"secret header": {"/guarded", checks.HTTP{Headers: map[string]string{"Authorization": "Bearer {{secret.token}}"}}, ""},
-		"no secret":     {"/guarded", checks.HTTP{Headers: map[string]string{"Authorization": "{{secret.none}}"}}, `there is no secret "none"`},
+		"no secret":     {"/guarded", checks.HTTP{Headers: map[string]string{"Authorization": "{{secret.none}}"}}, `the secret "none" does not exist`},
 		"secret broken": {"/guarded", checks.HTTP{Token: value("canary\nx")}, "net/http: invalid header field value"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestHTTPUnanswered asks where nobody answers, or not in HTTP.
+// TestHTTPUnanswered uses servers that do not answer, or do not answer in HTTP.
 func TestHTTPUnanswered(t *testing.T) {
 	t.Parallel()
 	judge(t, ask(t, checks.HTTP{URL: "http://127.0.0.1:1/"}, time.Second), "got no connection: connect: connection refused, want status 200")
@@ -182,7 +182,7 @@ func TestHTTPS(t *testing.T) {
 		"skipped":    {checks.TLS{InsecureSkipVerify: true}, ""},
 		"name":       {checks.TLS{CA: ca, ServerName: "example.com"}, ""},
 		"other name": {checks.TLS{CA: ca, ServerName: "coin.example"}, "not coin.example"},
-		"no PEM":     {checks.TLS{CA: []byte("canary")}, "the CA holds no certificate in PEM"},
+		"no PEM":     {checks.TLS{CA: []byte("canary")}, "the CA has no PEM certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,7 +191,7 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// TestSaved logs in and goes on with the token, as the smoke tests do.
+// TestSaved logs in and uses the token in later checks, as smoke tests do.
 func TestSaved(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(shop())
@@ -217,14 +217,14 @@ func TestSaved(t *testing.T) {
 	}
 	results := checks.Run(t.Context(), list("other"), options)
 	judge(t, results[0], "got status 403, want 200")
-	judge(t, results[1], "not tried: it needs {{token}}, which the check login did not give")
-	judge(t, results[2], "not tried: it needs {{")
+	judge(t, results[1], "not run: it needs {{token}}, which the check login did not save")
+	judge(t, results[2], "not run: it needs {{")
 	if want := server.URL + "/transactions/{{id}}"; results[2].Target != want || results[2].Attempts != 0 {
 		t.Errorf("got %+v", results[2])
 	}
 }
 
-// TestRetries lets a server become well at the third attempt.
+// TestRetries uses a server that is healthy at the third attempt.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32

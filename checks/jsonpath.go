@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// lookup gives the single value at a path such as data.items[0].id as a text.
-// Null is "", as if it were empty.
+// lookup returns the single value at a path such as data.items[0].id as a text. Null is
+// "".
 func lookup(body []byte, path string) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -33,7 +33,7 @@ func lookup(body []byte, path string) (string, error) {
 			}
 			value = at[index]
 		default:
-			return "", fmt.Errorf("JSON without %s: nothing is below a single value", path)
+			return "", fmt.Errorf("JSON without %s: its parent is a single value", path)
 		}
 	}
 	switch found := value.(type) {
@@ -46,12 +46,12 @@ func lookup(body []byte, path string) (string, error) {
 	case bool:
 		return strconv.FormatBool(found), nil
 	case []any:
-		return "", fmt.Errorf("a list in %s, which should be a single value", path)
+		return "", fmt.Errorf("a list in %s, want a single value", path)
 	}
-	return "", fmt.Errorf("a mapping in %s, which should be a single value", path)
+	return "", fmt.Errorf("a mapping in %s, want a single value", path)
 }
 
-// steps parts a path; a leading $ or dot means nothing.
+// steps splits a path. It ignores a leading $ or dot.
 func steps(path string) []string {
 	plain := strings.NewReplacer("[", ".", "]", "").Replace(strings.TrimPrefix(path, "$"))
 	return strings.Split(strings.TrimPrefix(plain, "."), ".")

@@ -10,20 +10,20 @@ import (
 	"unicode"
 )
 
-// Migrations is the table in which a database keeps its migrations.
+// Migrations is the table with the migrations of a database.
 type Migrations struct {
 	Database
-	Table  string // as table or schema.table, spelt as the database has it
-	Column string // the migrations' ids: whole numbers, or texts of digits
+	Table  string // table or schema.table, spelled as in the database
+	Column string // the column with the IDs: whole numbers, or texts of digits
 }
 
 // Migration is one row of the table.
 type Migration struct {
 	ID   int64
-	Name string // where the table has a column for it
+	Name string // if the table has a column for it
 }
 
-// String names the migration.
+// String returns the ID and the name of the migration.
 func (m Migration) String() string {
 	if m.Name == "" {
 		return strconv.FormatInt(m.ID, 10)
@@ -31,10 +31,10 @@ func (m Migration) String() string {
 	return fmt.Sprintf("%d (%s)", m.ID, m.Name)
 }
 
-// ErrNoTable says that the table is not there, as before the first migration ever.
-var ErrNoTable = errors.New("the table is not there")
+// ErrNoTable means that the table does not exist, as before the first migration.
+var ErrNoTable = errors.New("the table does not exist")
 
-// Highest gives the highest id; 0 of an empty table.
+// Highest returns the highest ID, or 0 for an empty table.
 func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 	err = m.read(ctx, func(s *session) error {
 		if _, err := m.columns(s); err != nil {
@@ -53,8 +53,8 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// Between lists the migrations above one id, up to and with another, in order; at
-// most limit of them, and says how many there are.
+// Between lists the migrations above one ID up to another one, in order. It returns at
+// most limit of them, and the number of all.
 func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []Migration, all int, err error) {
 	err = m.read(ctx, func(s *session) error {
 		columns, err := m.columns(s)
@@ -83,7 +83,7 @@ func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (
 	return list, all, err
 }
 
-// name is what the query reads as the migrations' names.
+// name returns the SQL expression for the migrations' names.
 func (m Migrations) name(columns []string) string {
 	for _, column := range []string{"name", "version", "filename", "description"} {
 		if column != m.Column && slices.Contains(columns, column) {
@@ -93,7 +93,7 @@ func (m Migrations) name(columns []string) string {
 	return "''"
 }
 
-// columns gives the table's columns, once that of the ids is fit to be compared.
+// columns returns the table's columns. It checks the type of the column with the IDs.
 func (m Migrations) columns(s *session) ([]string, error) {
 	if err := s.connection.Exec(s.ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
 		return nil, databaseError("query", err)
@@ -118,32 +118,32 @@ func (m Migrations) columns(s *session) ([]string, error) {
 	case kind == "":
 		return nil, &ColumnError{fmt.Sprintf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))}
 	case !slices.Contains([]string{"bigint", "integer", "smallint", "numeric", "text", "character varying", "character"}, kind):
-		return nil, &ColumnError{fmt.Sprintf("the column %s of %s is of the type %s, which cannot be compared as a number", m.Column, m.Table, kind)}
+		return nil, &ColumnError{fmt.Sprintf("the column %s of %s has the type %s, which is neither a number nor a text", m.Column, m.Table, kind)}
 	}
 	return names, nil
 }
 
-// ColumnError says that the column cannot be what it is taken for.
+// ColumnError means that the column does not contain migration IDs.
 type ColumnError struct{ text string }
 
 func (e *ColumnError) Error() string { return e.text }
 
-// The server's words for a text that is no whole number, or one beyond bounds.
+// The SQLSTATE for a text that is not a whole number, and for a number out of range.
 const (
 	stateNoNumber = "22P02"
 	stateTooLarge = "22003"
 )
 
-// explained says of ids that are no numbers that they are.
+// explained replaces the server's error about IDs that are not numbers.
 func (m Migrations) explained(err error) error {
 	var said *DatabaseError
 	if errors.As(err, &said) && (said.State == stateNoNumber || said.State == stateTooLarge) {
-		return &ColumnError{fmt.Sprintf("the column %s of %s holds ids that are no whole numbers", m.Column, m.Table)}
+		return &ColumnError{fmt.Sprintf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)}
 	}
 	return err
 }
 
-// quoted makes a name, or names parted by dots, an identifier of SQL.
+// quoted returns a name, or names separated by dots, as an SQL identifier.
 func quoted(name string) string {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {
@@ -152,7 +152,7 @@ func quoted(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// printable leaves out what a terminal would obey.
+// printable removes control characters.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// migrated is a database with the tables of several tools.
+// migrated makes a database with the tables of several tools.
 func migrated(t *testing.T) (*postgrestest.Server, checks.Database) {
 	t.Helper()
 	server := postgrestest.New(t)
@@ -70,9 +70,9 @@ func highest(t *testing.T, database checks.Database) {
 		"as spelt":     {func(m *checks.Migrations) { m.Table, m.Column = "Odd", "Id" }, 1, ""},
 		"only read":    {func(m *checks.Migrations) { m.User = "reader" }, 565, ""},
 		"no column":    {func(m *checks.Migrations) { m.Column = "version" }, 0, "the table schema_migrations has no column version; it has applied_at, id"},
-		"timestamp":    {func(m *checks.Migrations) { m.Table = "stamps" }, 0, "the column id of stamps is of the type timestamp with time zone, which cannot be compared as a number"},
-		"words":        {func(m *checks.Migrations) { m.Table = "words" }, 0, "the column id of words holds ids that are no whole numbers"},
-		"too large":    {func(m *checks.Migrations) { m.Table = "huge" }, 0, "the column id of huge holds ids that are no whole numbers"},
+		"timestamp":    {func(m *checks.Migrations) { m.Table = "stamps" }, 0, "the column id of stamps has the type timestamp with time zone, which is neither a number nor a text"},
+		"words":        {func(m *checks.Migrations) { m.Table = "words" }, 0, "the column id of words has IDs that are not whole numbers"},
+		"too large":    {func(m *checks.Migrations) { m.Table = "huge" }, 0, "the column id of huge has IDs that are not whole numbers"},
 		"not allowed":  {func(m *checks.Migrations) { m.Table, m.User = "others", "reader" }, 0, "permission denied for table others (42501)"},
 		"injection":    {func(m *checks.Migrations) { m.Table = `empty"; DROP TABLE empty; --` }, 0, checks.ErrNoTable.Error()},
 		"column, too":  {func(m *checks.Migrations) { m.Column = `id"), (DELETE FROM empty` }, 0, "has no column"},
@@ -89,10 +89,10 @@ func highest(t *testing.T, database checks.Database) {
 				t.Errorf("got %d, %v; want %d, %q", id, err, test.id, test.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "canary") {
-				t.Errorf("the error tells the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 			if errors.Is(err, checks.ErrNoTable) != (test.want == checks.ErrNoTable.Error()) {
-				t.Errorf("a missing table is not told from other trouble: %v", err)
+				t.Errorf("the error does not show that the table is missing: %v", err)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func between(t *testing.T, database checks.Database) {
 	}
 }
 
-// locked gives up on a table that a migration holds.
+// locked checks that a read of a table that a migration locks ends.
 func locked(t *testing.T, server *postgrestest.Server, database checks.Database) {
 	t.Helper()
 	over := make(chan string, 1)

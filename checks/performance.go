@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// fewest is how many earlier releases are needed to compare with.
+	// fewest is the minimum number of earlier releases for a comparison.
 	fewest = 3
-	// floor is the least difference that counts: 3 ms are no worse than 2 ms.
+	// floor is the minimum difference that counts.
 	floor = 50 * time.Millisecond
 )
 
-// Compare sets a result beside the seconds that the same check took in earlier
-// good releases: it is slower when it took more than percent above their median,
-// and at least 50 ms more. With fewer than three there is nothing to compare.
+// Compare compares a result with the seconds of the same check in earlier good releases.
+// The result is slower if it exceeds their median by more than percent and by at least
+// 50 ms. Compare needs at least three releases.
 func (r *Result) Compare(earlier []float64, percent int) {
 	if !r.OK || len(earlier) < fewest {
 		return
@@ -24,10 +24,10 @@ func (r *Result) Compare(earlier []float64, percent int) {
 	r.Slower = r.Seconds > r.Baseline*(1+float64(percent)/100) && r.Seconds-r.Baseline >= floor.Seconds()
 }
 
-// Slowness says how much slower than earlier releases a check was.
+// Slowness returns a warning about a check that is slower than in earlier releases.
 func (r Result) Slowness(percent int) string {
-	return fmt.Sprintf("check %s took %s, the median of the last good releases is %s: %.0f%% more, %d%% are allowed",
-		r, milliseconds(r.Seconds), milliseconds(r.Baseline), (r.Seconds/r.Baseline-1)*100, percent)
+	return fmt.Sprintf("check %s took %s, %.0f%% more than the median %s of the last good releases (allowed: %d%%)",
+		r, milliseconds(r.Seconds), (r.Seconds/r.Baseline-1)*100, milliseconds(r.Baseline), percent)
 }
 
 func milliseconds(seconds float64) string { return fmt.Sprintf("%.0f ms", seconds*1000) }

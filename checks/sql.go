@@ -11,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SQL asks a PostgreSQL with one query, in a transaction that may only read.
+// SQL runs one query on a PostgreSQL database in a read-only transaction.
 type SQL struct {
 	Database
 	Query  string
-	Equals []string // the first column of the first row is one of these; none: the query succeeds
+	Equals []string // allowed values of the first column of the first row; empty if the query must only succeed
 }
 
-// Database is a PostgreSQL and how to log in.
+// Database is a PostgreSQL database with its login.
 type Database struct {
 	Host     string
 	Port     int
@@ -29,7 +29,7 @@ type Database struct {
 	TLS      TLS
 }
 
-// SSLMode says what of TLS is demanded, as libpq has it.
+// SSLMode is the TLS mode, with the meaning that it has in libpq.
 type SSLMode string
 
 // The modes.
@@ -63,11 +63,11 @@ func (c *SQL) try(ctx context.Context, r *run) error {
 	return nil
 }
 
-// String names the database, without its password.
+// String returns the database's address without the password.
 func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.Host, d.Port, d.Name) }
 
-// First gives the first column of the first row that a query finds, as a text,
-// and the number of rows, none of which is kept. Null is "". The query may only read.
+// First returns the first column of the first row of a query as a text, and the number
+// of rows. Null is "". The query must only read.
 func (d Database) First(ctx context.Context, query string) (value string, rows int, err error) {
 	err = d.read(ctx, func(s *session) error {
 		result := s.connection.ExecParams(ctx, query, nil, nil, nil, nil)
@@ -84,13 +84,13 @@ func (d Database) First(ctx context.Context, query string) (value string, rows i
 	return value, rows, err
 }
 
-// session is a transaction that may only read.
+// session is a read-only transaction.
 type session struct {
 	ctx        context.Context //nolint:containedctx // it ends with the read
 	connection *pgconn.PgConn
 }
 
-// read connects, and asks within one transaction that may only read.
+// read connects, and calls ask in a read-only transaction.
 func (d Database) read(ctx context.Context, ask func(*session) error) error {
 	config, err := d.config()
 	if err != nil {
@@ -100,7 +100,7 @@ func (d Database) read(ctx context.Context, ask func(*session) error) error {
 	if err != nil {
 		return databaseError("got no connection", err)
 	}
-	// Closing sends a goodbye, for which a context that is over leaves no time.
+	// Close sends a message to the server, unless the context has ended.
 	defer func() { _ = connection.Close(ctx) }()
 	if err := connection.Exec(ctx, "BEGIN READ ONLY").Close(); err != nil {
 		return databaseError("begin", err)
@@ -108,7 +108,7 @@ func (d Database) read(ctx context.Context, ask func(*session) error) error {
 	return ask(&session{ctx: ctx, connection: connection})
 }
 
-// query gives the rows that a query finds, each value as a text; null is "".
+// query returns the rows of a query, each value as a text. Null is "".
 func (s *session) query(query string, args ...string) ([][]string, error) {
 	values := make([][]byte, 0, len(args))
 	for _, arg := range args {
@@ -129,13 +129,13 @@ func (s *session) query(query string, args ...string) ([][]string, error) {
 	return rows, nil
 }
 
-// config consults neither the environment nor files in a home directory: all
-// that pgconn takes from there is replaced.
+// config uses neither the environment nor files in a home directory: it replaces all
+// settings that pgconn takes from there.
 func (d Database) config() (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig("host=localhost port=5432 user=coin dbname=coin password=none sslmode=disable " +
 		"passfile=/dev/null target_session_attrs=any connect_timeout=0 sslnegotiation=postgres channel_binding=prefer sslrootcert='' sslcert='' sslkey=''")
 	if err != nil {
-		return nil, errors.New("a PG… variable of the agent's environment cannot be read")
+		return nil, errors.New("a PG… variable in the agent's environment is not valid")
 	}
 	config.Host, config.Port, config.Database, config.User = d.Host, uint16(d.Port), d.Name, d.User //nolint:gosec // a port
 	config.Password = reveal(d.Password)
@@ -151,7 +151,7 @@ func (d Database) config() (*pgconn.Config, error) {
 	if secured.ServerName == "" {
 		secured.ServerName = d.Host
 	}
-	secured.InsecureSkipVerify = d.SSLMode != SSLVerifyFull //nolint:gosec // as libpq has these modes
+	secured.InsecureSkipVerify = d.SSLMode != SSLVerifyFull //nolint:gosec // the modes of libpq
 	secured.MinVersion = tls.VersionTLS12
 	config.TLSConfig = secured
 	if d.SSLMode == SSLPrefer {
@@ -160,18 +160,18 @@ func (d Database) config() (*pgconn.Config, error) {
 	return config, nil
 }
 
-// DatabaseError is why a database gave no answer, in words without rows' values
-// of its own and without the login.
+// DatabaseError is an error of a database. It contains neither values of rows nor the
+// login.
 type DatabaseError struct {
 	Doing string // what failed
 	Text  string
-	State string // the server's SQLSTATE; "" where it was not the server that spoke
+	State string // the server's SQLSTATE, or "" if the error is not from the server
 }
 
 func (e *DatabaseError) Error() string { return e.Doing + ": " + e.Text }
 
-// databaseError leaves of an error what helps: of the server's own only message
-// and code, since its details may quote rows.
+// databaseError converts an error. For an error of the server it uses only the message and
+// the code, because the details may quote rows.
 func databaseError(doing string, err error) error {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {

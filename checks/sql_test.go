@@ -15,7 +15,7 @@ type value string
 
 func (v value) Reveal() []byte { return []byte(v) }
 
-// TestSQL asks a real PostgreSQL; nothing of libpq's environment is heeded.
+// TestSQL uses a real PostgreSQL. The environment variables of libpq have no effect.
 func TestSQL(t *testing.T) {
 	server := postgrestest.New(t)
 	for name, text := range map[string]string{
@@ -29,7 +29,7 @@ func TestSQL(t *testing.T) {
 	const highest = "SELECT max(id) FROM schema_migrations"
 	for name, test := range map[string]struct {
 		change func(*checks.SQL)
-		want   string // of the error; "" passes
+		want   string // of the error, or "" if the check passes
 	}{
 		"equal": {func(q *checks.SQL) { q.Equals = []string{"1", "{{env.EXPECTED}}"} }, ""},
 		"our name": {func(q *checks.SQL) {

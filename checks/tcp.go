@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// TCP asks whether a port takes connections.
+// TCP checks that a port accepts connections.
 type TCP struct {
 	Address string // host:port
 }
@@ -23,7 +23,7 @@ func (c *TCP) try(ctx context.Context, r *run) error {
 		if errors.As(err, &dial) {
 			err = dial.Err
 		}
-		return fmt.Errorf("got no connection: %w, want one", err)
+		return fmt.Errorf("got no connection: %w, want a connection", err)
 	}
 	return connection.Close()
 }

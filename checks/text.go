@@ -9,23 +9,22 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
+	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/internal/slots"
 )
 
 const (
 	hidden = "***"
-	// secretPrefix begins the names of secrets in texts.
+	// secretPrefix is the prefix of the names of secrets in texts.
 	secretPrefix = "secret."
-	// shortestMasked is the least length of a text that is masked.
+	// shortestMasked is the minimum length of a text that is masked.
 	shortestMasked = 4
-	// longestExcerpt is how much of what came is quoted.
+	// longestExcerpt is the maximum length of a quoted answer.
 	longestExcerpt = 120
 )
 
-// fill gives a text with all its names filled in; escape fits saved values and
-// secrets into what surrounds them.
+// fill replaces all names in a text. It escapes saved values and secrets.
 func (r *run) fill(text string, escape func(string) string) (string, error) {
 	return slots.Fill(text, func(name string) (string, error) {
 		if fact, ok := r.Facts[name]; ok {
@@ -34,7 +33,7 @@ func (r *run) fill(text string, escape func(string) string) (string, error) {
 		if secret, ok := strings.CutPrefix(name, secretPrefix); ok {
 			value, known := r.Secrets[secret]
 			if !known {
-				return "", fmt.Errorf("there is no secret %q", secret)
+				return "", fmt.Errorf("the secret %q does not exist", secret)
 			}
 			return escape(reveal(value)), nil
 		}
@@ -42,13 +41,13 @@ func (r *run) fill(text string, escape func(string) string) (string, error) {
 		defer r.mu.Unlock()
 		value, ok := r.saved[name]
 		if !ok {
-			return "", fmt.Errorf("nothing is known as {{%s}}", name)
+			return "", fmt.Errorf("{{%s}} is not defined", name)
 		}
 		return escape(value), nil
 	})
 }
 
-// public is fill for people: only facts are filled in.
+// public replaces only the facts in a text, so that it can be shown.
 func (r *run) public(text string) string {
 	filled, err := slots.Fill(text, func(name string) (string, error) {
 		if fact, ok := r.Facts[name]; ok {
@@ -62,7 +61,7 @@ func (r *run) public(text string) string {
 	return filled
 }
 
-// all fills in the facts of each text.
+// all replaces the facts in each text.
 func (r *run) all(texts []string) []string {
 	filled := make([]string, 0, len(texts))
 	for _, text := range texts {
@@ -71,7 +70,7 @@ func (r *run) all(texts []string) []string {
 	return filled
 }
 
-// carries tells whether a text has anything but facts filled in.
+// carries reports whether a text contains names other than facts.
 func (r *run) carries(texts []string) bool {
 	return slices.ContainsFunc(namesIn(texts), func(name string) bool {
 		_, fact := r.Facts[name]
@@ -96,7 +95,7 @@ func (r *run) save(name, value string) {
 	r.saved[name] = value
 }
 
-// reveal gives a secret as a text; the line break at a file's end is not part of it.
+// reveal returns a secret as a text without the line break at the end of a file.
 func reveal(secret Secret) string {
 	if secret == nil {
 		return ""
@@ -104,7 +103,7 @@ func reveal(secret Secret) string {
 	return strings.TrimRight(string(secret.Reveal()), "\r\n")
 }
 
-// mask hides the secrets and saved values, and what looks like one.
+// mask hides the secrets and saved values, and texts that look like secrets.
 func (r *run) mask(text string) string {
 	text = r.hide(text)
 	if r.Mask != nil {
@@ -113,8 +112,8 @@ func (r *run) mask(text string) string {
 	return text
 }
 
-// hide hides the secrets and saved values, in the forms in which a server may
-// send them back, the longest first so that one within another leaves no rest.
+// hide hides the secrets and saved values in all forms in which a server may return them.
+// It starts with the longest form, because forms can contain each other.
 func (r *run) hide(text string) string {
 	var forms []string
 	for _, value := range r.hideable() {
@@ -153,17 +152,11 @@ func (r *run) hideable() []string {
 	return values
 }
 
-// excerpt quotes the beginning of what came, on one line, secrets masked.
+// excerpt quotes the start of an answer on one line, with masked secrets.
 func (r *run) excerpt(text string) string {
-	text = r.mask(strings.ToValidUTF8(text, "?"))
-	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
-	if len(text) > longestExcerpt {
-		text = strings.ToValidUTF8(text[:longestExcerpt], "") + "…"
-	}
-	return fmt.Sprintf("%q", text)
+	return fmt.Sprintf("%q", oneline.Cut(r.mask(strings.ToValidUTF8(text, "?")), longestExcerpt))
 }
 
-// oneOf renders alternatives.
 func oneOf(texts []string) string {
 	quoted := make([]string, 0, len(texts))
 	for _, text := range texts {
@@ -172,10 +165,10 @@ func oneOf(texts []string) string {
 	return strings.Join(quoted, " or ")
 }
 
-// escapeURL fits a value into any part of a URL's path or query.
+// escapeURL escapes a value for any part of a URL's path or query.
 func escapeURL(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
 
-// escapeJSON fits a value between the quotes of a JSON text.
+// escapeJSON escapes a value for a JSON text.
 func escapeJSON(value string) string {
 	quoted, err := json.Marshal(value)
 	if err != nil {
@@ -186,7 +179,7 @@ func escapeJSON(value string) string {
 
 func asIs(value string) string { return value }
 
-// cause leaves out what a url.Error says of the URL, which may hold saved values.
+// cause removes the URL from an error, because it may contain saved values.
 func cause(err error) error {
 	var about *url.Error
 	if errors.As(err, &about) {

@@ -13,8 +13,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// adapt changes compose-go's model of a file in place into what the docker
-// CLI's loader takes.
+// adapt changes compose-go's model of a file, in place, to the form that the docker
+// CLI's loader accepts.
 func (r *renderer) adapt(s *source, dict map[string]any) error {
 	r.warnName(s)
 	delete(dict, "name")
@@ -43,7 +43,7 @@ func (r *renderer) adapt(s *source, dict map[string]any) error {
 	return errors.Join(faults...)
 }
 
-// warnName tells of a top-level name that is not the stack's.
+// warnName warns of a top-level name that differs from the stack's.
 func (r *renderer) warnName(s *source) {
 	name, err := r.variables.substitute(scalarAt(s.root, "name"), r.variables.lookup)
 	if err == nil && name != "" && name != r.node.Stack {
@@ -67,21 +67,21 @@ func (r *renderer) adaptService(s *source, name string, service map[string]any) 
 	)
 }
 
-// sameTargets refuses what compose-go leaves out without a word: the first of two
-// mounts, secrets or configs at one target. The engine would refuse both.
+// sameTargets refuses two mounts, secrets or configs with the same target. Compose-go
+// silently omits the first one. The engine would refuse both.
 func sameTargets(s *source, name string, service map[string]any) error {
 	written := mapping(mapping(s.plain["services"])[name])
 	var faults []error
 	for _, key := range []string{"volumes", "secrets", "configs"} {
 		if len(list(service[key])) < len(list(written[key])) {
-			faults = append(faults, fault.New(s.place("services", name, key), "give one of them another target",
-				"service %s: two of its %s have one target", name, key))
+			faults = append(faults, fault.New(s.place("services", name, key), "change one of the targets",
+				"service %s: two of its %s have the same target", name, key))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// adaptNumbers writes CPU counts as the text that the docker CLI wants.
+// adaptNumbers converts CPU counts to text, which the docker CLI requires.
 func adaptNumbers(service map[string]any) {
 	resources := mapping(mapping(service["deploy"])["resources"])
 	for _, kind := range []string{"limits", "reservations"} {
@@ -94,8 +94,8 @@ func adaptNumbers(service map[string]any) {
 	}
 }
 
-// adaptTexts writes the booleans of these mappings as text, since the docker CLI
-// wants text there.
+// adaptTexts converts the booleans in these mappings to text, which the docker CLI
+// requires.
 func adaptTexts(object map[string]any, keys ...string) {
 	for _, key := range keys {
 		values := mapping(object[key])
@@ -107,8 +107,8 @@ func adaptTexts(object map[string]any, keys ...string) {
 	}
 }
 
-// adaptPorts turns published ports into numbers; a host address has no meaning
-// in Swarm (docker CLI: "service will listen on 0.0.0.0").
+// adaptPorts converts published ports to numbers, and removes host addresses, which
+// Swarm ignores.
 func (r *renderer) adaptPorts(s *source, name string, service map[string]any) error {
 	place := s.place("services", name, "ports")
 	var faults []error
@@ -130,7 +130,7 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 			faults = append(faults, fault.New(place, "publish one port, such as 8080:80", "service %s: %q is not a port that Swarm can publish", name, published))
 			continue
 		}
-		for number := first; number <= last; number++ { // 7000-7001:80 publishes one port twice
+		for number := first; number <= last; number++ { // 7000-7001:80 publishes port 80 twice
 			one := maps.Clone(port)
 			one["published"] = number
 			ports = append(ports, one)
@@ -140,13 +140,13 @@ func (r *renderer) adaptPorts(s *source, name string, service map[string]any) er
 		service["ports"] = ports
 	}
 	if len(exposed) > 0 {
-		r.warn(place, "drop the address, or close the port on the others with a firewall",
-			"service %s: Swarm publishes a port on every address of the node, not on one: %s", name, strings.Join(exposed, ", "))
+		r.warn(place, "remove the address, or close the port on the other addresses with a firewall",
+			"service %s: Swarm publishes a port on all addresses of the node, not only on %s", name, strings.Join(exposed, ", "))
 	}
 	return errors.Join(faults...)
 }
 
-// portRange reads a published port, or several such as 7000-7001.
+// portRange reads a published port, or a range such as 7000-7001.
 func portRange(text string) (first, last int, err error) {
 	from, to, several := strings.Cut(text, "-")
 	if !several {
@@ -163,8 +163,8 @@ func portRange(text string) (first, last int, err error) {
 	return int(low), int(high), err
 }
 
-// adaptVolumes drops what the docker CLI does not know of a mount and gives
-// relative bind sources their lasting place (design, Compose files).
+// adaptVolumes removes the options of mounts that the docker CLI does not support, and
+// resolves relative bind sources.
 func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) error {
 	r.warnHostPaths(s, name)
 	place := s.place("services", name, "volumes")
@@ -184,7 +184,7 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 		if volume["type"] == "bind" {
 			source, ok := volume["source"].(string)
 			if !ok || source == "" {
-				faults = append(faults, fault.New(place, "give it a source", "service %s: the bind mount at %v has no source", name, volume["target"]))
+				faults = append(faults, fault.New(place, "add a source", "service %s: the bind mount at %v has no source", name, volume["target"]))
 				continue
 			}
 			source, err := r.bindSource(place, "service "+name, source)
@@ -195,8 +195,7 @@ func (r *renderer) adaptVolumes(s *source, name string, service map[string]any) 
 	return errors.Join(faults...)
 }
 
-// adaptBind drops the bind options that compose-go adds to a mount of the short
-// syntax.
+// adaptBind removes the bind options that compose-go adds to a mount in short syntax.
 func adaptBind(volume map[string]any) {
 	bind := mapping(volume["bind"])
 	_, added := bind["create_host_path"]
@@ -206,8 +205,8 @@ func adaptBind(volume map[string]any) {
 	}
 }
 
-// warnHostPaths tells of paths that Compose would create. The short syntax of a
-// mount asks for it as well, but nobody who writes that means it.
+// warnHostPaths warns of paths that Compose would create. It does not warn of the
+// short syntax, which asks for the creation only implicitly.
 func (r *renderer) warnHostPaths(s *source, name string) {
 	_, services := lookup(s.root, "services")
 	_, service := lookup(services, name)
@@ -215,12 +214,12 @@ func (r *renderer) warnHostPaths(s *source, name string) {
 		_, bind := lookup(volume, "bind")
 		if key, value := lookup(bind, "create_host_path"); key != nil && value.Value == "true" {
 			r.warn(fault.Place{File: s.path, Line: key.Line}, "create the path on the node, and remove create_host_path",
-				"service %s: volumes.bind.create_host_path has no effect: a task is rejected until the path is there", name)
+				"service %s: volumes.bind.create_host_path has no effect: tasks are rejected until the path exists", name)
 		}
 	}
 }
 
-// warnAnonymous tells of options that go with a volume of a name only.
+// warnAnonymous warns of options that apply only to named volumes.
 func (r *renderer) warnAnonymous(s *source, name string, volume map[string]any) {
 	if source, _ := volume["source"].(string); source != "" || volume["type"] != "volume" {
 		return
@@ -228,14 +227,13 @@ func (r *renderer) warnAnonymous(s *source, name string, volume map[string]any) 
 	options := mapping(volume["volume"])
 	for _, key := range slices.Sorted(maps.Keys(options)) {
 		if options[key] != false && !isEmpty(options[key]) {
-			r.warn(s.mountPlace(name, fmt.Sprint(volume["target"])), "give the mount a source, defined under the top-level volumes",
-				"service %s: volumes.volume.%s has no effect: the volume at %v has no name, and is empty for each task", name, key, volume["target"])
+			r.warn(s.mountPlace(name, fmt.Sprint(volume["target"])), "add a source to the mount, and define it under the top-level volumes",
+				"service %s: volumes.volume.%s has no effect: the volume at %v has no name, so each task gets an empty one", name, key, volume["target"])
 		}
 	}
 }
 
-// adaptDevice gives the path that a local volume binds its lasting place, as that
-// of a bind mount.
+// adaptDevice resolves the path that a local volume binds, like that of a bind mount.
 func (r *renderer) adaptDevice(s *source, key string, volume map[string]any) error {
 	options := bindOptions(volume)
 	device, ok := options["device"].(string)
@@ -249,8 +247,8 @@ func (r *renderer) adaptDevice(s *source, key string, volume map[string]any) err
 	return err
 }
 
-// bindOptions are the driver_opts of a local volume that binds a path of the
-// node, nil where it does not.
+// bindOptions returns the driver_opts of a local volume that binds a path of the node,
+// or nil.
 func bindOptions(volume map[string]any) map[string]any {
 	options := mapping(volume["driver_opts"])
 	mode := strings.Split(fmt.Sprint(options["o"]), ",")
@@ -260,27 +258,28 @@ func bindOptions(volume map[string]any) map[string]any {
 	return options
 }
 
-// bindSource gives the path on the node that what of the stack binds.
+// bindSource returns the absolute path of a bind source. what names the service or
+// volume in errors.
 func (r *renderer) bindSource(place fault.Place, what, source string) (string, error) {
 	root := r.node.Config.Base.BindRoot
 	switch {
 	case path.IsAbs(source):
 		return source, nil
 	case strings.HasPrefix(source, "~"):
-		return source, fault.New(place, "write the whole path", "%s: the bind source %s means a home directory, and the agent has none", what, source)
+		return source, fault.New(place, "write the full path", "%s: the bind source %s means a home directory, which the agent does not have", what, source)
 	case root == "":
-		return source, fault.New(place, "write the whole path, or set base.bind_root in config.yml",
-			"%s: the relative bind source %s has no lasting place on the node", what, source)
+		return source, fault.New(place, "write the full path, or set base.bind_root in config.yml",
+			"%s: the bind source %s is relative, but the agent has no folder on the node for it", what, source)
 	}
 	absolute := path.Join(root, source)
 	if absolute != root && !strings.HasPrefix(absolute, strings.TrimSuffix(root, "/")+"/") {
-		return source, fault.New(place, "keep the path below base.bind_root", "%s: the bind source %s leaves %s", what, source, root)
+		return source, fault.New(place, "use a path in base.bind_root", "%s: the bind source %s leaves %s", what, source, root)
 	}
 	return absolute, nil
 }
 
-// adaptModes reads the mode of secret and config references as octal, also
-// where a variable made it text (Compose specification).
+// adaptModes reads the modes of secret and config references as octal, also if they
+// are texts from variables.
 func adaptModes(s *source, name string, service map[string]any) error {
 	var faults []error
 	for _, key := range []string{"secrets", "configs"} {
@@ -291,7 +290,7 @@ func adaptModes(s *source, name string, service map[string]any) error {
 			}
 			mode, err := fileMode(text)
 			if err != nil {
-				faults = append(faults, fault.New(s.place("services", name, key), "write an octal mode such as 0440", "service %s: mode %q is no file mode", name, text))
+				faults = append(faults, fault.New(s.place("services", name, key), "write an octal mode such as 0440", "service %s: mode %q is not a file mode", name, text))
 				continue
 			}
 			mapping(item)["mode"] = int(mode)
@@ -300,8 +299,8 @@ func adaptModes(s *source, name string, service map[string]any) error {
 	return errors.Join(faults...)
 }
 
-// adaptFile confines the file of a secret or config to the repository, and
-// keeps a config's inline content, which the docker CLI does not know.
+// adaptFile checks that the file of a secret or config is in the repository. It also
+// stores a config's inline content, which the docker CLI does not support.
 func (r *renderer) adaptFile(s *source, section, key string, object map[string]any) error {
 	place := s.place(section, key)
 	if section == "configs" {

@@ -14,8 +14,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// checkAgentLabels refuses labels of the agent's prefix that are none of those
-// which a compose file may set: a slip of the pen there would go unnoticed.
+// checkAgentLabels refuses labels with the agent's prefix that a compose file may not
+// set. Otherwise a typing error would have no visible effect.
 func (r *renderer) checkAgentLabels(merged *composetypes.Config) error {
 	var faults []error
 	for _, service := range merged.Services {
@@ -41,7 +41,6 @@ func (r *renderer) checkAgentLabels(merged *composetypes.Config) error {
 	return errors.Join(faults...)
 }
 
-// checkDeployLabels checks the agent's labels of a service.
 func (r *renderer) checkDeployLabels(service string, labels map[string]string) error {
 	var faults []error
 	at := []string{"services", service, "deploy", "labels"}
@@ -50,23 +49,23 @@ func (r *renderer) checkDeployLabels(service string, labels map[string]string) e
 		case !strings.HasPrefix(name, LabelPrefix):
 		case name == LabelWave:
 			if Wave(labels) == 0 {
-				faults = append(faults, fault.New(r.placeOfLabel(name, at...), `write a whole number from 1 on, such as "1"`,
-					"service %s: the label %s is %q, which is no number of a wave", service, name, labels[name]))
+				faults = append(faults, fault.New(r.placeOfLabel(name, at...), `write a whole number of at least 1, such as "1"`,
+					"service %s: the label %s is %q, which is not a wave number", service, name, labels[name]))
 			}
 		case name != LabelTimeout:
-			faults = append(faults, fault.New(r.placeOfLabel(name, at...), "the agent knows "+LabelTimeout+" and "+LabelWave,
-				"service %s: the label %s is none that the agent knows", service, name))
+			faults = append(faults, fault.New(r.placeOfLabel(name, at...), "remove it, or use "+LabelTimeout+" or "+LabelWave,
+				"service %s: unknown label %s", service, name))
 		default:
 			if timeout, err := time.ParseDuration(labels[name]); err != nil || timeout <= 0 {
 				faults = append(faults, fault.New(r.placeOfLabel(name, at...), "write a duration such as 10m or 90s",
-					"service %s: the label %s is %q, which is no duration", service, name, labels[name]))
+					"service %s: the label %s is %q, which is not a valid duration", service, name, labels[name]))
 			}
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// forbidAgentLabels refuses the agent's labels where it never reads any.
+// forbidAgentLabels refuses the agent's labels where they have no effect.
 func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -75,7 +74,7 @@ func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) err
 		}
 		hint := "remove it"
 		if (name == LabelTimeout || name == LabelWave) && at[0] == "services" {
-			hint = "put it under deploy.labels"
+			hint = "move it to deploy.labels"
 		}
 		faults = append(faults, fault.New(r.placeOfLabel(name, append(at, "labels")...), hint,
 			"%s: the label %s has no effect here", strings.Join(at, "."), name))
@@ -83,7 +82,7 @@ func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) err
 	return errors.Join(faults...)
 }
 
-// placeOfLabel finds a label in the last file that sets it, in a mapping or a list.
+// placeOfLabel finds a label, in a mapping or a list, in the last file that sets it.
 func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
 	for _, s := range slices.Backward(r.sources) {
 		if place, depth := s.find(append(slices.Clip(at), name)); depth > len(at) {
@@ -105,7 +104,7 @@ func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
 	return r.placeOf(at...)
 }
 
-// Wave is the wave that a service's label puts it into; 0 where it has none.
+// Wave returns the wave in a service's label, or 0.
 func Wave(labels map[string]string) int {
 	wave, err := strconv.Atoi(labels[LabelWave])
 	if err != nil || wave < 0 {
@@ -114,8 +113,8 @@ func Wave(labels map[string]string) int {
 	return wave
 }
 
-// Timeout is how long a service may take to be what it declares, as its label
-// says; 0 where it has none.
+// Timeout returns how long a service may take to become healthy according to its
+// label, or 0.
 func Timeout(labels map[string]string) time.Duration {
 	timeout, err := time.ParseDuration(labels[LabelTimeout])
 	if err != nil || timeout < 0 {

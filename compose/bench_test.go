@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// BenchmarkRender renders stacks of growing size: each service has an anchor's
-// settings, an environment, an env_file, a secret and a network.
+// BenchmarkRender renders stacks of several sizes. Each service has settings from an
+// anchor, an environment, an env_file, a secret and a network.
 func BenchmarkRender(b *testing.B) {
 	for _, services := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
@@ -33,7 +33,7 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// generated is a node whose stack has so many services, each with a secret.
+// generated returns a node with this number of services, each with a secret.
 func generated(services int) map[string]string {
 	var file, objects strings.Builder
 	file.WriteString(`x-app: &app

@@ -13,27 +13,27 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// guard turns a panic of a library into an error: docker/cli's loader panics on
-// values of a type that it does not expect.
+// guard converts a panic of a library to an error: the docker CLI's loader panics on
+// values with an unexpected type.
 func guard(call func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("a value that cannot be read: %v", cause)
+			err = fmt.Errorf("cannot read a value: %v", cause)
 		}
 	}()
 	return call()
 }
 
-// blame makes a fault of what a library says about a file. Most of its errors
-// name no place, and which of several it names is left to chance: so the parts
-// of the file are tried alone, in order.
+// blame converts a library's error about a file to a fault with a place. Most of these
+// errors have no place, and the library reports a random one of several errors. So
+// blame tries the parts of the file alone, in order.
 func (s *source) blame(dict map[string]any, err error, try func(map[string]any) error) error {
 	keys, alone := bisect(dict, try)
 	if alone == nil {
 		alone = err
 	}
 	message := strings.TrimPrefix(plainMessage(alone), s.path+": ")
-	if len(keys) > 1 && keys[0] == "services" { // compose-go calls each service x when it merges one
+	if len(keys) > 1 && keys[0] == "services" { // compose-go uses the name x when it merges a service
 		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
 	}
 	place := s.placeOf(message)
@@ -47,8 +47,9 @@ func (s *source) blame(dict map[string]any, err error, try func(map[string]any) 
 	return fault.New(place, hint, "%s", message)
 }
 
-// bisect finds the first part of a compose file that try refuses by itself: a
-// service, network and so on, and the key in it when that alone is at fault.
+// bisect finds the first part of a compose file, such as a service or a network, that
+// try refuses alone. If a single key of the part causes the error, it returns that key
+// as well.
 func bisect(dict map[string]any, try func(map[string]any) error) (keys []string, err error) {
 	for _, section := range slices.Sorted(maps.Keys(dict)) {
 		parts := mapping(dict[section])
@@ -71,8 +72,7 @@ func bisect(dict map[string]any, try func(map[string]any) error) (keys []string,
 	return nil, nil
 }
 
-// plainMessage is a library's error on one line, without what only its own users
-// need.
+// plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {
 	message := strings.Join(strings.Fields(describe(err)), " ")
 	for _, noise := range []string{"validating", "error while interpolating", "decoding failed due to the following error(s):"} {
@@ -83,7 +83,7 @@ func plainMessage(err error) string {
 	return message
 }
 
-// describe adds to an error of the docker CLI what its text leaves out.
+// describe returns an error with the details that the docker CLI omits.
 func describe(err error) string {
 	var forbidden *loader.ForbiddenPropertiesError
 	if !errors.As(err, &forbidden) {
@@ -99,8 +99,8 @@ var (
 	notSet      = regexp.MustCompile(`required variable (\w+) is missing a value`)
 )
 
-// fieldOf gives the keys below a service that an error of mapstructure names,
-// such as 'Deploy.Resources.Limits.memory'.
+// fieldOf returns the keys of a service in an error of mapstructure, such as
+// 'Deploy.Resources.Limits.memory'.
 func fieldOf(message string) []string {
 	if match := quotedField.FindStringSubmatch(message); match != nil {
 		return strings.Split(strings.ToLower(match[1]), ".")
@@ -108,25 +108,26 @@ func fieldOf(message string) []string {
 	return nil
 }
 
-// advise rewords what is hard to understand, and knows the remedy.
+// advise rewrites messages that are hard to understand, and adds a hint.
 func advise(message string) (better, hint string) {
+	const spelling = "check its spelling, or start the key with x- if it is an extension"
 	if path, ok := strings.CutSuffix(message, " false schema"); ok {
-		return path + " is not a key that Compose knows", "check its spelling; keys of your own start with x-"
+		return path + " is not a key of Compose", spelling
 	}
 	if match := unknownKey.FindStringSubmatch(message); match != nil {
 		path := strings.TrimPrefix(match[1]+"."+match[2]+match[3], ".")
-		if match[3] != "" { // the docker CLI says so: compose-go has taken it
-			return path + " is a key of Compose that docker stack deploy does not take", "remove it; what Swarm has instead stands under deploy"
+		if match[3] != "" { // an error of the docker CLI: compose-go accepts the key
+			return path + " is a key of Compose that docker stack deploy does not support", "remove it, and use the settings of Swarm under deploy"
 		}
-		return path + " is not a key that can be used here", "check its spelling; keys of your own start with x-"
+		return path + " is not allowed here", spelling
 	}
 	if match := notSet.FindStringSubmatch(message); match != nil {
 		return message, "set " + match[1] + " in node.env"
 	}
 	for _, known := range []struct{ part, hint string }{
 		{"invalid interpolation format", "write $$ for a dollar sign, ${NAME} for a variable"},
-		{"undefined network", "declare it below networks:, or correct its name"},
-		{"undefined volume", "declare it below volumes:, or correct its name"},
+		{"undefined network", "define it under the top-level networks, or correct its name"},
+		{"undefined volume", "define it under the top-level volumes, or correct its name"},
 		{"replicas can only be used", "remove replicas, or the mode"},
 		{"Unknown mode", "use replicated, global, replicated-job or global-job"},
 		{"unknown restart policy", "use no, always, on-failure[:attempts] or unless-stopped"},
@@ -135,11 +136,11 @@ func advise(message string) (better, hint string) {
 		{"invalid size", "write a size such as 64M"},
 		{"closing quote", "close the quote"},
 		{"not supported", "remove the key"},
-		{"cannot extend service", "correct its name; for a service of another file, name that with file"},
+		{"cannot extend service", "correct its name, or add file if the service is in another file"},
 	} {
 		if strings.Contains(message, known.part) {
 			return message, known.hint
 		}
 	}
-	return message, "the Compose file reference says what is valid here: https://docs.docker.com/reference/compose-file/"
+	return message, "see the Compose file reference: https://docs.docker.com/reference/compose-file/"
 }

@@ -16,13 +16,13 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// extra is what Swarm has room for and the docker CLI's types have not: it goes
-// around them, from the file to the spec.
+// extra holds settings that Swarm supports and the docker CLI's types do not. They are
+// copied from the file directly to the spec.
 type extra struct {
 	groups     []string
 	dnsOptions []string
 	modes      map[string]fs.FileMode // of tmpfs mounts, by target
-	onHost     fault.Place            // where network_mode: host stands
+	onHost     fault.Place            // of network_mode: host
 }
 
 func (r *renderer) extraOf(service string) *extra {
@@ -32,8 +32,8 @@ func (r *renderer) extraOf(service string) *extra {
 	return r.extras[service]
 }
 
-// setAside takes out of a file's service what only the spec can hold. A later
-// file adds to the lists of an earlier one, and replaces its mounts by target.
+// setAside moves settings from a file's service to its extra. A later file extends the
+// lists of an earlier one, and replaces its mounts by target.
 func (r *renderer) setAside(s *source, name string, service map[string]any) error {
 	e := r.extraOf(name)
 	for key, values := range map[string]*[]string{"group_add": &e.groups, "dns_opt": &e.dnsOptions} {
@@ -48,8 +48,8 @@ func (r *renderer) setAside(s *source, name string, service map[string]any) erro
 		volume := mapping(item)
 		target := fmt.Sprint(volume["target"])
 		if volume["type"] == "image" {
-			return fault.New(s.place("services", name, "volumes"), "copy the files into the service's own image, or into a volume",
-				"service %s: the mount at %s does not work in Swarm: it mounts no image", name, target)
+			return fault.New(s.place("services", name, "volumes"), "copy the files into the service's image, or into a volume",
+				"service %s: the mount at %s does not work in Swarm: Swarm does not mount images", name, target)
 		}
 		delete(e.modes, target)
 		mode, ok := mapping(volume["tmpfs"])["mode"]
@@ -58,26 +58,26 @@ func (r *renderer) setAside(s *source, name string, service map[string]any) erro
 		}
 		bits, err := fileMode(mode)
 		if err != nil {
-			return fault.New(s.place("services", name, "volumes"), "write an octal mode such as 01777", "service %s: mode %q is no file mode", name, mode)
+			return fault.New(s.place("services", name, "volumes"), "write an octal mode such as 01777", "service %s: mode %q is not a file mode", name, mode)
 		}
 		e.modes[target] = bits
 		delete(mapping(volume["tmpfs"]), "mode")
-		r.warn(s.mountPlace(name, target), "remove it where such a restart is not wanted",
-			"service %s: the mode of the tmpfs at %s counts; docker stack deploy ignores it, and a service that it has made restarts its tasks", name, target)
+		r.warn(s.mountPlace(name, target), "remove it to avoid the restart",
+			"service %s: the mode of the tmpfs at %s is applied; docker stack deploy ignores it, so a service that it created restarts its tasks", name, target)
 	}
 	return nil
 }
 
-// fileMode reads a mode: octal also where a variable made it text.
+// fileMode reads a mode. A text from a variable is octal as well.
 func fileMode(value any) (fs.FileMode, error) {
 	if number, ok := value.(int); ok {
-		return fs.FileMode(number), nil //nolint:gosec // the engine refuses what is no mode
+		return fs.FileMode(number), nil //nolint:gosec // the engine refuses invalid modes
 	}
 	bits, err := strconv.ParseUint(strings.TrimPrefix(fmt.Sprint(value), "0o"), 8, 32)
 	return fs.FileMode(bits), err
 }
 
-// complete puts into the spec of a service what was set aside.
+// complete adds the settings to the spec of a service.
 func (e *extra) complete(spec *swarm.ServiceSpec) {
 	if e == nil {
 		return
@@ -104,8 +104,8 @@ func (e *extra) completeMount(one *mount.Mount) {
 	}
 }
 
-// adaptNetworkMode attaches a service to the node's own network, which Swarm has
-// under the name host; it has no network none, and tasks share none.
+// adaptNetworkMode attaches a service with network_mode: host to Swarm's network of
+// that name. Swarm does not support the other modes.
 func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string) error {
 	service := mapping(mapping(dict["services"])[name])
 	mode, ok := service["network_mode"]
@@ -115,13 +115,13 @@ func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string)
 	case !ok, isEmpty(mode):
 		return nil
 	case text == "bridge", text == "default":
-		r.warn(place, "remove it", "service %s: network_mode: %s has no effect: the service joins the networks that it lists, or the stack's default", name, text)
+		r.warn(place, "remove it", "service %s: network_mode: %s has no effect: the service joins its networks, or the stack's default network", name, text)
 		return nil
 	case text != "host":
-		return fault.New(place, "join a network of its own, with internal: true where nothing may go out",
+		return fault.New(place, "add a network for it, with internal: true to block outgoing connections",
 			"service %s: network_mode: %s does not work in Swarm: the service would join the stack's default network", name, text)
 	case len(mapping(service["networks"])) > 0:
-		return fault.New(place, "remove networks, or network_mode", "service %s: network_mode: host and networks exclude each other", name)
+		return fault.New(place, "remove networks, or network_mode", "service %s: network_mode: host cannot be combined with networks", name)
 	}
 	networks := mapping(dict["networks"])
 	if networks == nil {
@@ -130,46 +130,46 @@ func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string)
 	}
 	if _, taken := networks["host"]; taken {
 		return fault.New(place, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
-			"service %s: network_mode: host, and the file has a network of this name", name)
+			"service %s: network_mode: host, but the file defines a network with this name", name)
 	}
 	networks["host"] = map[string]any{"external": map[string]any{"name": "host"}}
 	service["networks"] = map[string]any{"host": nil}
 	r.extraOf(name).onHost = place
-	r.warn(place, "", "service %s: network_mode: host attaches it to the node's network host; docker stack deploy ignores it and joins the stack's default", name)
+	r.warn(place, "", "service %s: network_mode: host attaches it to the node's network host; docker stack deploy ignores the key and uses the stack's default network", name)
 	return nil
 }
 
-// aloneOnHost refuses services with network_mode: host that have another network
-// or a published port, from whatever file.
+// aloneOnHost refuses services with network_mode: host that have, in any file, another
+// network or a published port.
 func (r *renderer) aloneOnHost(services []composetypes.ServiceConfig) error {
 	var faults []error
 	for _, service := range services {
 		e := r.extras[service.Name]
 		if e != nil && e.onHost.Line > 0 && (len(service.Networks) > 1 || len(service.Ports) > 0) {
-			faults = append(faults, fault.New(e.onHost, "remove networks and ports: the program's ports are the node's",
-				"service %s: network_mode: host goes with no other network and no published port", service.Name))
+			faults = append(faults, fault.New(e.onHost, "remove networks and ports: the program listens on the node's ports",
+				"service %s: network_mode: host cannot be combined with other networks or published ports", service.Name))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// warnRestart tells of a restart that means something else in Swarm.
+// warnRestart warns of a restart key that has a different meaning in Swarm.
 func (r *renderer) warnRestart(service composetypes.ServiceConfig) {
 	place := r.placeOf("services", service.Name, "restart")
 	switch {
 	case service.Restart == "":
 	case service.Deploy.RestartPolicy != nil:
-		r.warn(place, "remove it", "service %s: restart has no effect: deploy.restart_policy decides", service.Name)
+		r.warn(place, "remove it", "service %s: restart has no effect: deploy.restart_policy overrides it", service.Name)
 	case service.Restart == "no":
 		r.warn(place, "write deploy.restart_policy: {condition: none}",
-			"service %s: restart: no has no effect: Swarm starts a task again whenever it ends", service.Name)
+			"service %s: restart: no has no effect: Swarm restarts each task that ends", service.Name)
 	case service.Restart == "unless-stopped":
-		r.warn(place, "write restart: always", "service %s: restart: unless-stopped is always in Swarm, where nobody stops a task by hand", service.Name)
+		r.warn(place, "write restart: always", "service %s: restart: unless-stopped means always in Swarm, because tasks are not stopped by hand", service.Name)
 	}
 }
 
-// adaptLabelFiles reads the label_file lists of a service, and puts their lines
-// under `labels`, which wins.
+// adaptLabelFiles adds the lines of a service's label_file list to `labels`, which
+// takes precedence.
 func (r *renderer) adaptLabelFiles(s *source, name string, service map[string]any) error {
 	files := list(service["label_file"])
 	delete(service, "label_file")
@@ -192,7 +192,7 @@ func (r *renderer) adaptLabelFiles(s *source, name string, service map[string]an
 	return nil
 }
 
-// pairsOf gives a mapping that may be written as a list of NAME=value.
+// pairsOf returns a mapping that may be written as a list of NAME=value.
 func pairsOf(value any) map[string]any {
 	all := maps.Clone(mapping(value))
 	if all == nil {

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"os"
@@ -15,14 +16,14 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// apiVersion is what the specs are made for: the newest that the converter
-// knows. What an older engine lacks is deploy's to refuse.
+// apiVersion is the newest API version that the converter supports. The package deploy
+// refuses specs that an older engine does not support.
 const apiVersion = "1.51"
 
-// serviceNames is what Swarm takes as the name of a service.
+// serviceNames matches the service names that Swarm accepts.
 var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 
-// convert makes the engine specs, as `docker stack deploy` makes them.
+// convert makes the same engine specs as `docker stack deploy`.
 func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
 	stack := &Stack{
 		Name:     r.node.Stack,
@@ -65,7 +66,7 @@ func (r *renderer) convertNetworks(stack *Stack, merged *composetypes.Config) {
 	stack.Networks, stack.ExternalNetworks = networks, slices.Compact(external)
 }
 
-// cloneNetworks keeps the converter's labels out of the merged file.
+// cloneNetworks prevents the converter from adding labels to the merged file.
 func cloneNetworks(networks map[string]composetypes.NetworkConfig) map[string]composetypes.NetworkConfig {
 	clones := maps.Clone(networks)
 	for name, network := range clones {
@@ -95,14 +96,14 @@ func (r *renderer) convertServices(stack *Stack, merged *composetypes.Config) er
 
 func (r *renderer) convertService(service composetypes.ServiceConfig, merged *composetypes.Config) (swarm.ServiceSpec, error) {
 	if name := r.namespace.Scope(service.Name); len(name) > 63 || !serviceNames.MatchString(name) {
-		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "use letters, digits, '-' and '_', at most 63 with the stack's name", "Swarm takes no service of the name %q", name)
+		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "use letters, digits, '-' and '_', at most 63 with the stack's name", "Swarm does not accept the service name %q", name)
 	}
 	if service.Image == "" {
-		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "give it an image", "no image")
+		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "add image", "image is missing")
 	}
 	image, err := wireImage(service.Image)
 	if err != nil {
-		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "check the variables in it", "image %q is no image reference: %w", service.Image, err)
+		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "check the variables in it", "%q is not a valid image reference: %w", service.Image, err)
 	}
 	secrets, err := r.secretReferences(service.Secrets, merged.Secrets)
 	if err != nil {
@@ -133,18 +134,11 @@ func (r *renderer) secretReferences(uses []composetypes.ServiceSecretConfig, def
 	targets := map[string]bool{}
 	for _, use := range uses {
 		secret, ok := defined[use.Source]
-		if !ok {
-			return nil, fault.New(fault.Place{}, "define it under the top-level secrets", "the secret %q is not defined", use.Source)
+		target, err := fileTarget("secret", composetypes.FileReferenceConfig(use), ok, targets)
+		if err != nil {
+			return nil, err
 		}
-		target, uid, gid, mode := referenceTarget(composetypes.FileReferenceConfig(use))
-		if targets[target] {
-			return nil, fault.New(fault.Place{}, "give one of them another target", "two secrets have the target %q", target)
-		}
-		targets[target] = true
-		references = append(references, &swarm.SecretReference{
-			File:       &swarm.SecretReferenceFileTarget{Name: target, UID: uid, GID: gid, Mode: mode},
-			SecretName: r.objectName(use.Source, secret.Name),
-		})
+		references = append(references, &swarm.SecretReference{File: &target, SecretName: r.objectName(use.Source, secret.Name)})
 	}
 	slices.SortStableFunc(references, func(a, b *swarm.SecretReference) int {
 		return strings.Compare(a.SecretName+"\x00"+a.File.Name, b.SecretName+"\x00"+b.File.Name)
@@ -157,18 +151,12 @@ func (r *renderer) configReferences(service composetypes.ServiceConfig, defined 
 	targets := map[string]bool{}
 	for _, use := range service.Configs {
 		config, ok := defined[use.Source]
-		if !ok {
-			return nil, fault.New(fault.Place{}, "define it under the top-level configs", "the config %q is not defined", use.Source)
+		target, err := fileTarget("config", composetypes.FileReferenceConfig(use), ok, targets)
+		if err != nil {
+			return nil, err
 		}
-		target, uid, gid, mode := referenceTarget(composetypes.FileReferenceConfig(use))
-		if targets[target] {
-			return nil, fault.New(fault.Place{}, "give one of them another target", "two configs have the target %q", target)
-		}
-		targets[target] = true
-		references = append(references, &swarm.ConfigReference{
-			File:       &swarm.ConfigReferenceFileTarget{Name: target, UID: uid, GID: gid, Mode: mode},
-			ConfigName: r.objectName(use.Source, config.Name),
-		})
+		file := swarm.ConfigReferenceFileTarget(target)
+		references = append(references, &swarm.ConfigReference{File: &file, ConfigName: r.objectName(use.Source, config.Name)})
 	}
 	if key := service.CredentialSpec.Config; key != "" {
 		config, ok := defined[key]
@@ -186,7 +174,7 @@ func (r *renderer) configReferences(service composetypes.ServiceConfig, defined 
 	return references, nil
 }
 
-// configTarget puts configs that are no files last, as the docker CLI does.
+// configTarget sorts configs without a file last, as the docker CLI does.
 func configTarget(reference *swarm.ConfigReference) string {
 	if reference.File == nil {
 		return "\U0010FFFF"
@@ -194,34 +182,32 @@ func configTarget(reference *swarm.ConfigReference) string {
 	return reference.File.Name
 }
 
-// referenceTarget fills in what the docker CLI fills in: the source as target,
-// root as owner, 0444 as mode.
-func referenceTarget(use composetypes.FileReferenceConfig) (target, uid, gid string, mode os.FileMode) {
-	target, uid, gid, mode = use.Target, use.UID, use.GID, 0o444
-	if target == "" {
-		target = use.Source
-	}
-	if uid == "" {
-		uid = "0"
-	}
-	if gid == "" {
-		gid = "0"
+// fileTarget returns the target of a secret or config with the defaults of the docker
+// CLI. It refuses an undefined source, and a target that is already in targets.
+func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool, targets map[string]bool) (swarm.SecretReferenceFileTarget, error) {
+	target := swarm.SecretReferenceFileTarget{
+		Name: cmp.Or(use.Target, use.Source), UID: cmp.Or(use.UID, "0"), GID: cmp.Or(use.GID, "0"), Mode: 0o444,
 	}
 	if use.Mode != nil {
-		mode = os.FileMode(*use.Mode)
+		target.Mode = os.FileMode(*use.Mode)
 	}
-	return target, uid, gid, mode
+	if !defined {
+		return target, fault.New(fault.Place{}, "define it under the top-level "+kind+"s", "the %s %q is not defined", kind, use.Source)
+	}
+	if targets[target.Name] {
+		return target, fault.New(fault.Place{}, "change one of the targets", "two %ss have the target %q", kind, target.Name)
+	}
+	targets[target.Name] = true
+	return target, nil
 }
 
-// objectName is a secret's or config's name in the engine.
+// objectName returns a secret's or config's name in the engine.
 func (r *renderer) objectName(key, name string) string {
-	if name != "" {
-		return name
-	}
-	return r.namespace.Scope(key)
+	return cmp.Or(name, r.namespace.Scope(key))
 }
 
-// placeOf finds the last file that has the keys: the one whose word counts.
+// placeOf returns the place of the keys in the last file that sets them, which
+// overrides the others.
 func (r *renderer) placeOf(keys ...string) fault.Place {
 	for _, s := range slices.Backward(r.sources) {
 		if place, depth := s.find(keys); depth == len(keys) {

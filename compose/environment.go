@@ -12,9 +12,9 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// adaptEnvironment reads the env_file lists of a service, raw as `docker stack
-// deploy` reads them, and puts them under `environment`, which wins. A bare name
-// takes its value from the interpolation variables, never from the process.
+// adaptEnvironment adds the lines of a service's env_file list, read raw as `docker
+// stack deploy` does, to `environment`, which takes precedence. A name without = gets
+// the value of the interpolation variable, never that of the process's environment.
 func (r *renderer) adaptEnvironment(s *source, name string, service map[string]any) error {
 	files := list(service["env_file"])
 	delete(service, "env_file")
@@ -33,7 +33,7 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 			now.files[key] = value
 		}
 		if format := mapping(item)["format"]; !isEmpty(format) && format != "raw" {
-			faults = append(faults, fault.New(place, "write format: raw, or remove it", "service %s: env_file has the format %v, and is read raw", name, format))
+			faults = append(faults, fault.New(place, "write format: raw, or remove it", "service %s: env_file has the format %v, but is read raw", name, format))
 		}
 	}
 	environment := map[string]any{}
@@ -45,28 +45,18 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 	return errors.Join(faults...)
 }
 
-// envFile gives the lines of a file that an item of the list under key names.
+// envFile returns the lines of the file that an item of the list at key names.
 func (r *renderer) envFile(place fault.Place, key string, item map[string]any) ([]string, error) {
 	resolved, err := r.resolve(fmt.Sprint(item["path"]), place)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.notSecret(place, resolved); err != nil {
-		return nil, err
-	}
-	data, err := fs.ReadFile(r.node.FS, resolved)
-	if errors.Is(err, fs.ErrNotExist) {
-		if required, ok := item["required"].(bool); ok && !required {
-			return nil, nil
-		}
-		hint := "add the file, or correct its path"
-		if key == "env_file" {
-			hint = "add the file, or mark it `required: false`"
-		}
-		return nil, fault.New(place, hint, "the %s %s is not there", key, resolved)
+	data, err := r.readNamed(place, key, resolved)
+	if required, ok := item["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	if err != nil {
-		return nil, fault.New(place, fault.Hint(err), "read %s: %w", key, err)
+		return nil, err
 	}
 	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
 	if err != nil {
@@ -75,8 +65,8 @@ func (r *renderer) envFile(place fault.Place, key string, item map[string]any) (
 	return lines, nil
 }
 
-// badLine finds the line of an env_file that cannot be read. The library's error
-// would show its content.
+// badLine finds the invalid line of an env_file. The library's error would show its
+// content.
 func (r *renderer) badLine(file string, data []byte) error {
 	place := fault.Place{File: file}
 	for line := range strings.Lines(string(data)) {
@@ -85,5 +75,5 @@ func (r *renderer) badLine(file string, data []byte) error {
 			break
 		}
 	}
-	return fault.New(place, "write NAME=value in UTF-8, without export and without spaces around the name", "the line is no assignment")
+	return fault.New(place, "write NAME=value in UTF-8, without export and without spaces around the name", "the line is not an assignment")
 }

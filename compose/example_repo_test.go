@@ -40,8 +40,7 @@ func TestEveryExampleNodeRenders(t *testing.T) {
 	}
 }
 
-// TestSameBytes renders twice, the second time from a tree whose files were
-// added in another order.
+// TestSameBytes renders twice. The second time, the files were added in another order.
 func TestSameBytes(t *testing.T) {
 	disk := os.DirFS("../examples/coin-gitops")
 	var paths []string
@@ -66,7 +65,7 @@ func TestSameBytes(t *testing.T) {
 	first := specs(t, disk)
 	for range 5 {
 		if second := specs(t, shuffled); !bytes.Equal(first, second) {
-			t.Fatal("the same files gave other bytes")
+			t.Fatal("the same files give different bytes")
 		}
 	}
 }

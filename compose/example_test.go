@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// A node's files go in, the specs of its stack come out.
+// Render makes the specs of a stack from a node's files.
 func ExampleRender() {
 	dir := "environments/sandbox/nodes/node3/"
 	repository := fstest.MapFS{

@@ -10,22 +10,22 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// base is what a service extends: a service of the same file or of another.
+// base is a service, of the same or of another file, that a service extends.
 type base struct {
 	source  *source
 	service string
 }
 
-// baseKey names an extended file as one file sees it: its variables are theirs.
+// baseKey identifies an extended file and the variables that it is read with.
 type baseKey struct {
 	variables *variables
 	path      string
 }
 
-// link is a service on the way from one that extends to what it is based on.
+// link is one service in a chain of extends.
 type link struct{ path, service string }
 
-// readBases reads the files whose services the services of s extend.
+// readBases reads the files with the services that the services of s extend.
 func (r *renderer) readBases(s *source) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(mapping(s.plain["services"]))) {
@@ -34,8 +34,8 @@ func (r *renderer) readBases(s *source) error {
 	return errors.Join(faults...)
 }
 
-// readBase follows what one service extends, to the end. What is not of the right
-// form is left out: compose-go refuses it when the file is loaded.
+// readBase follows the extends of one service to the end. It skips an invalid extends,
+// which compose-go refuses when it loads the file.
 func (r *renderer) readBase(s *source, name string, chain []link) error {
 	here := link{s.path, name}
 	place := s.place("services", name, "extends")
@@ -57,7 +57,7 @@ func (r *renderer) readBase(s *source, name string, chain []link) error {
 	}
 	reference, err := s.variables.substitute(reference, s.variables.lookup)
 	if err != nil {
-		return nil //nolint:nilerr // the same error has a place when the file is loaded
+		return nil //nolint:nilerr // the load of the file reports the error with its place
 	}
 	other := s
 	if file != "" {
@@ -65,7 +65,7 @@ func (r *renderer) readBase(s *source, name string, chain []link) error {
 			return err
 		}
 		if _, ok := mapping(other.plain["services"])[reference]; !ok {
-			return fault.New(place, "correct its name", "service %s: extends %s, which is not in %s", name, reference, other.path)
+			return fault.New(place, "correct its name", "service %s extends %s, which is not in %s", name, reference, other.path)
 		}
 	}
 	if other.only != nil {
@@ -75,8 +75,8 @@ func (r *renderer) readBase(s *source, name string, chain []link) error {
 	return r.readBase(other, reference, append(chain, here))
 }
 
-// readExtended reads a file whose services another file extends: once, whatever
-// number of services does so.
+// readExtended reads a file with services that another file extends. It reads the file
+// only once.
 func (r *renderer) readExtended(s *source, text string, place fault.Place) (*source, error) {
 	file, err := r.otherFile(s, text, place)
 	if err != nil {

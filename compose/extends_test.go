@@ -19,7 +19,7 @@ func TestExtendsFile(t *testing.T) {
 			},
 			[]string{"app base:1 A=1 B=$1"},
 		},
-		"lists": { // appended, but a command is replaced
+		"lists": { // lists are appended, but a command is replaced
 			map[string]string{
 				"base.yml":           "services:\n  base:\n    image: a:1\n    command: [a, b]\n    volumes: ['/a:/x', '/b:/y']\n    ports: ['80:80']\n",
 				"docker-compose.yml": "services:\n  app:\n    extends: {file: base.yml, service: base}\n    command: []\n    volumes: ['/c:/y', '/d:/z']\n    ports: ['80:80', '81:81']\n",

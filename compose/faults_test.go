@@ -15,8 +15,8 @@ const (
 	canary    = "canary-7f3a"
 )
 
-// TestFaults gives bad files to Render. Each must give the faults that are listed,
-// with file and line, each with a remedy, always the same, and without a secret.
+// TestFaults renders invalid files. Each must give the listed faults, always the same,
+// with file, line and hint, and without secrets.
 func TestFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -53,12 +53,12 @@ func TestFaults(t *testing.T) {
 					"networks:\n  n:\n    labels: {coin-agent.owner: me}\n",
 			},
 			[]string{
-				`docker-compose.yml:13: service web: the label coin-agent.owner is none that the agent knows`,
-				`docker-compose.yml:14: service web: the label coin-agent.timeout is "-1s", which is no duration`,
+				`docker-compose.yml:13: service web: unknown label coin-agent.owner`,
+				`docker-compose.yml:14: service web: the label coin-agent.timeout is "-1s", which is not a valid duration`,
 				`docker-compose.yml:17: networks.n: the label coin-agent.owner has no effect here`,
 				`docker-compose.yml:4: services.app: the label coin-agent.timeout has no effect here`,
-				`docker-compose.yml:7: service app: the label coin-agent.timeout is "soon", which is no duration`,
-				`docker-compose.yml:8: service app: the label coin-agent.timeuot is none that the agent knows`,
+				`docker-compose.yml:7: service app: the label coin-agent.timeout is "soon", which is not a valid duration`,
+				`docker-compose.yml:8: service app: unknown label coin-agent.timeuot`,
 			},
 		},
 		"waves that are no numbers": {
@@ -67,9 +67,9 @@ func TestFaults(t *testing.T) {
 					"  web:\n    image: nginx:1\n    deploy: {labels: [coin-agent.wave=0]}\n  good:\n    image: nginx:1\n    deploy: {labels: [coin-agent.wave=2]}\n",
 			},
 			[]string{
-				`docker-compose.yml:10: service web: the label coin-agent.wave is "0", which is no number of a wave`,
+				`docker-compose.yml:10: service web: the label coin-agent.wave is "0", which is not a wave number`,
 				`docker-compose.yml:4: services.app: the label coin-agent.wave has no effect here`,
-				`docker-compose.yml:7: service app: the label coin-agent.wave is "first", which is no number of a wave`,
+				`docker-compose.yml:7: service app: the label coin-agent.wave is "first", which is not a wave number`,
 			},
 		},
 		"secret not defined": {
@@ -78,18 +78,18 @@ func TestFaults(t *testing.T) {
 		},
 		"secret in the clear": {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    environment: DB\n"},
-			[]string{`docker-compose.yml:6: secret db: environment does not work in Swarm: a value in the clear`},
+			[]string{`docker-compose.yml:6: secret db: environment does not work in Swarm: the value would not be encrypted`},
 		},
 		"devices of volumes": {
 			map[string]string{"docker-compose.yml": app + "volumes:\n  a:\n    driver_opts:\n      o: bind\n      type: none\n      device: ./data\n  b: {driver: local, driver_opts: {o: \"ro,rbind\", device: ~/data}}\n  c: {driver: other, driver_opts: {o: bind, device: data}}\n  d: {driver_opts: {o: \"addr=nfs,rw\", device: \":/data\"}}\n"},
 			[]string{
-				`docker-compose.yml:9: volume a: the relative bind source ./data has no lasting place on the node`,
-				`docker-compose.yml:10: volume b: the bind source ~/data means a home directory, and the agent has none`,
+				`docker-compose.yml:9: volume a: the bind source ./data is relative, but the agent has no folder on the node for it`,
+				`docker-compose.yml:10: volume b: the bind source ~/data means a home directory, which the agent does not have`,
 			},
 		},
 		"label_file": {
 			map[string]string{"docker-compose.yml": app + "    label_file: no.labels\n"},
-			[]string{`docker-compose.yml:4: the label_file no.labels is not there`},
+			[]string{`docker-compose.yml:4: read label_file: open no.labels: file does not exist`},
 		},
 		"secret file leaves": {
 			map[string]string{"docker-compose.yml": app + "secrets:\n  db:\n    file: ../../../../../db\n"},
@@ -101,7 +101,7 @@ func TestFaults(t *testing.T) {
 		},
 		"config file missing": {
 			map[string]string{"docker-compose.yml": app + "configs:\n  c:\n    file: ./c\n"},
-			[]string{`docker-compose.yml:5: config c: read c: open c: file does not exist`},
+			[]string{`docker-compose.yml:5: read config c: open c: file does not exist`},
 		},
 		"config file leaves": {
 			map[string]string{"docker-compose.yml": app + "configs:\n  c:\n    file: /etc/passwd\n"},
@@ -113,15 +113,15 @@ func TestFaults(t *testing.T) {
 		},
 		"config is a secret": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "configs:\n  c:\n    file: ./secrets/db\n"},
-			[]string{`docker-compose.yml:5: secrets/db holds secrets`},
+			[]string{`docker-compose.yml:5: secrets/db contains secrets`},
 		},
 		"env_file is a secret": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "    env_file: secrets/db\n"},
-			[]string{`docker-compose.yml:4: secrets/db holds secrets`},
+			[]string{`docker-compose.yml:4: secrets/db contains secrets`},
 		},
 		"env_file missing": {
 			map[string]string{"docker-compose.yml": app + "    env_file:\n      - some.env\n"},
-			[]string{`docker-compose.yml:4: the env_file some.env is not there`},
+			[]string{`docker-compose.yml:4: read env_file: open some.env: file does not exist`},
 		},
 		"env_file leaves": {
 			map[string]string{"docker-compose.yml": app + "    env_file: ../../../../../x.env\n"},
@@ -133,19 +133,19 @@ func TestFaults(t *testing.T) {
 		},
 		"env_file broken": {
 			map[string]string{"some.env": "A=1\nexport B=1\n", "docker-compose.yml": app + "    env_file: some.env\n"},
-			[]string{`some.env:2: the line is no assignment`},
+			[]string{`some.env:2: the line is not an assignment`},
 		},
 		"env_file broken 2": {
 			map[string]string{"some.env": "A=1\n=canary-7f3a\n", "docker-compose.yml": app + "    env_file: some.env\n"},
-			[]string{`some.env:2: the line is no assignment`},
+			[]string{`some.env:2: the line is not an assignment`},
 		},
 		"relative bind": {
 			map[string]string{"docker-compose.yml": app + "    volumes:\n      - ./data:/data\n"},
-			[]string{`docker-compose.yml:4: service app: the relative bind source ./data has no lasting place on the node`},
+			[]string{`docker-compose.yml:4: service app: the bind source ./data is relative, but the agent has no folder on the node for it`},
 		},
 		"home bind": {
 			map[string]string{"docker-compose.yml": app + "    volumes:\n      - ~/data:/data\n"},
-			[]string{`docker-compose.yml:4: service app: the bind source ~/data means a home directory, and the agent has none`},
+			[]string{`docker-compose.yml:4: service app: the bind source ~/data means a home directory, which the agent does not have`},
 		},
 		"bind leaves root": {
 			map[string]string{"/environments/test/config.yml": config + "base: {bind_root: /srv/x}\n", "docker-compose.yml": app + "    volumes:\n      - ../data:/data\n"},
@@ -193,11 +193,11 @@ func TestFaults(t *testing.T) {
 		},
 		"unknown key": {
 			map[string]string{"docker-compose.yml": app + "    hostnam: a\n"},
-			[]string{`docker-compose.yml:4: services.app.hostnam is not a key that Compose knows`},
+			[]string{`docker-compose.yml:4: services.app.hostnam is not a key of Compose`},
 		},
 		"unknown top key": {
 			map[string]string{"docker-compose.yml": app + "service: {}\n"},
-			[]string{`docker-compose.yml:4: service is not a key that can be used here`},
+			[]string{`docker-compose.yml:4: service is not allowed here`},
 		},
 		"wrong type": {
 			map[string]string{"docker-compose.yml": app + "    deploy:\n      replicas: many\n"},
@@ -213,15 +213,15 @@ func TestFaults(t *testing.T) {
 		},
 		"no image": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    hostname: a\n"},
-			[]string{`docker-compose.yml:2: service app: no image`},
+			[]string{`docker-compose.yml:2: service app: image is missing`},
 		},
 		"bad image": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    image: registry/App:$TAG\n"},
-			[]string{`docker-compose.yml:2: service app: image "registry/App:1" is no image reference: invalid reference format: repository name (registry/App) must be lowercase`},
+			[]string{`docker-compose.yml:2: service app: "registry/App:1" is not a valid image reference: invalid reference format: repository name (registry/App) must be lowercase`},
 		},
 		"empty tag": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    image: \"registry/app:\"\n"},
-			[]string{`docker-compose.yml:2: service app: image "registry/app:" is no image reference: invalid reference format`},
+			[]string{`docker-compose.yml:2: service app: "registry/app:" is not a valid image reference: invalid reference format`},
 		},
 		"backward range": {
 			map[string]string{"docker-compose.yml": app + "    ports:\n      - {target: 80, published: \"8010-8000\"}\n"},
@@ -241,27 +241,27 @@ func TestFaults(t *testing.T) {
 		},
 		"two secrets of one name": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/a": "1", "secrets/b": "2", "docker-compose.yml": app + "secrets:\n  a:\n    file: secrets/a\n    name: one\n  b:\n    file: secrets/b\n    name: one\n"},
-			[]string{`docker-compose.yml:8: the secrets a and b have one name in Swarm: one`},
+			[]string{`docker-compose.yml:8: the secrets a and b have the same name in Swarm: one`},
 		},
 		"two configs of one name": {
 			map[string]string{"a": "1", "docker-compose.yml": app + "configs:\n  a:\n    file: a\n    name: one\n  b:\n    file: a\n    name: one\n"},
-			[]string{`docker-compose.yml:8: the configs a and b have one name in Swarm: one`},
+			[]string{`docker-compose.yml:8: the configs a and b have the same name in Swarm: one`},
 		},
 		"two secrets at one target": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/a": "1", "docker-compose.yml": app + "    secrets:\n      - {source: a, target: x}\n      - {source: b, target: x}\nsecrets:\n  a:\n    file: secrets/a\n  b:\n    file: secrets/a\n"},
-			[]string{`docker-compose.yml:4: service app: two of its secrets have one target`},
+			[]string{`docker-compose.yml:4: service app: two of its secrets have the same target`},
 		},
 		"bad config name": {
 			map[string]string{"a": "1", "docker-compose.yml": app + "configs:\n  a:\n    file: a\n    name: -one\n"},
-			[]string{`docker-compose.yml:5: Swarm takes no config of the name "-one"`},
+			[]string{`docker-compose.yml:5: Swarm does not accept the config name "-one"`},
 		},
 		"bad service name": {
 			map[string]string{"docker-compose.yml": "services:\n  a.b:\n    image: nginx\n"},
-			[]string{`docker-compose.yml:2: service a.b: Swarm takes no service of the name "shop_a.b"`},
+			[]string{`docker-compose.yml:2: service a.b: Swarm does not accept the service name "shop_a.b"`},
 		},
 		"bad mode": {
 			map[string]string{"a": "1", "docker-compose.yml": app + "    configs:\n      - {source: a, mode: rw}\nconfigs:\n  a:\n    file: a\n"},
-			[]string{`docker-compose.yml:4: service app: mode "rw" is no file mode`},
+			[]string{`docker-compose.yml:4: service app: mode "rw" is not a file mode`},
 		},
 		"replicas of global": {
 			map[string]string{"docker-compose.yml": app + "    deploy: {mode: global, replicas: 2}\n"},
@@ -289,7 +289,7 @@ func TestFaults(t *testing.T) {
 		},
 		"forbidden": {
 			map[string]string{"docker-compose.yml": app + "    mem_limit: 1g\n    volumes_from: [x]\n"},
-			[]string{`docker-compose.yml:4: service app: mem_limit does not work in Swarm: its tasks would run without it`, `docker-compose.yml:5: service app: volumes_from does not work in Swarm: its tasks would not see the files`},
+			[]string{`docker-compose.yml:4: service app: mem_limit does not work in Swarm: its tasks would run without it`, `docker-compose.yml:5: service app: volumes_from does not work in Swarm: its tasks would not have the files`},
 		},
 		"network none": {
 			map[string]string{"docker-compose.yml": app + "    network_mode: none\n"},
@@ -301,27 +301,27 @@ func TestFaults(t *testing.T) {
 		},
 		"network host and others": {
 			map[string]string{"docker-compose.yml": app + "    network_mode: host\n    networks: [n]\nnetworks: {n: {}}\n"},
-			[]string{`docker-compose.yml:4: service app: network_mode: host and networks exclude each other`},
+			[]string{`docker-compose.yml:4: service app: network_mode: host cannot be combined with networks`},
 		},
 		"network host and a port": {
 			map[string]string{"docker-compose.yml": app + "    network_mode: host\n", "docker-compose-b.yml": "services:\n  app:\n    ports: [\"80:80\"]\n"},
-			[]string{`docker-compose.yml:4: service app: network_mode: host goes with no other network and no published port`},
+			[]string{`docker-compose.yml:4: service app: network_mode: host cannot be combined with other networks or published ports`},
 		},
 		"network host by another name": {
 			map[string]string{"docker-compose.yml": app + "    network_mode: host\nnetworks: {host: {}}\n"},
-			[]string{`docker-compose.yml:4: service app: network_mode: host, and the file has a network of this name`},
+			[]string{`docker-compose.yml:4: service app: network_mode: host, but the file defines a network with this name`},
 		},
 		"format of env_file": {
 			map[string]string{"a.env": "A=1\n", "docker-compose.yml": app + "    env_file: [{path: a.env, format: sh}]\n"},
-			[]string{`docker-compose.yml:4: service app: env_file has the format sh, and is read raw`},
+			[]string{`docker-compose.yml:4: service app: env_file has the format sh, but is read raw`},
 		},
 		"image as a mount": {
 			map[string]string{"docker-compose.yml": app + "    volumes:\n      - {type: image, source: a, target: /a}\n"},
-			[]string{`docker-compose.yml:4: service app: the mount at /a does not work in Swarm: it mounts no image`},
+			[]string{`docker-compose.yml:4: service app: the mount at /a does not work in Swarm: Swarm does not mount images`},
 		},
 		"mode of a tmpfs": {
 			map[string]string{"docker-compose.yml": app + "    volumes:\n      - {type: tmpfs, target: /a, tmpfs: {mode: rw}}\n"},
-			[]string{`docker-compose.yml:4: service app: mode "rw" is no file mode`},
+			[]string{`docker-compose.yml:4: service app: mode "rw" is not a file mode`},
 		},
 		"bad in the second file": {
 			map[string]string{"docker-compose.yml": app, "docker-compose-b.yml": "services:\n  app:\n    restart: sometimes\n"},
@@ -332,7 +332,7 @@ func TestFaults(t *testing.T) {
 			for range 5 {
 				stack, err := renderFiles(t, test.files)
 				if stack != nil {
-					t.Error("there is a stack")
+					t.Error("Render returned a stack")
 				}
 				if got := describe(t, err); !slices.Equal(got, test.want) {
 					t.Fatalf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
@@ -342,21 +342,21 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// describe lists faults as people see them, by paths in the node's folder.
+// describe lists the texts of faults, with paths in the node's folder.
 func describe(t *testing.T, err error) []string {
 	t.Helper()
 	var got []string
 	for _, one := range fault.All(err) {
 		var f *fault.Error
 		if !errors.As(one, &f) {
-			t.Fatalf("%v is no fault", one)
+			t.Fatalf("%v is not a fault", one)
 		}
 		if f.Place.File == "" || f.Place.Line == 0 || f.Hint == "" {
 			t.Errorf("%v: place %v, hint %q", one, f.Place, f.Hint)
 		}
 		text := f.Error()
 		if strings.Contains(text+f.Hint, canary) {
-			t.Errorf("a secret is in %q", text)
+			t.Errorf("%q contains a secret", text)
 		}
 		got = append(got, strings.ReplaceAll(text, nodeDir, ""))
 	}

@@ -13,11 +13,11 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// nextFile stands between the files of an input of FuzzRender.
+// nextFile separates the files in an input of FuzzRender.
 const nextFile = "\n# next file\n"
 
-// FuzzRender gives any bytes as a compose file, and as part.yml, base.yml and
-// part.env beside it: Render must answer with a stack or with faults.
+// FuzzRender uses any bytes as a compose file, and as part.yml, base.yml and part.env.
+// Render must return a stack or faults.
 func FuzzRender(f *testing.F) {
 	for _, root := range []string{"../examples/coin-gitops", "paritytest/testdata"} {
 		err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -69,7 +69,7 @@ func FuzzRender(f *testing.F) {
 		}
 		for _, one := range fault.All(err) {
 			if _, ok := one.(*fault.Error); !ok { //nolint:errorlint // all are faults, unwrapped
-				t.Errorf("%v is no fault", one)
+				t.Errorf("%v is not a fault", one)
 			}
 		}
 		if stack != nil {

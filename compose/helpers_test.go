@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logrus.SetOutput(io.Discard) // libraries of the renderer log there
+	logrus.SetOutput(io.Discard) // libraries of the renderer log to it
 	os.Exit(m.Run())
 }
 
@@ -28,9 +28,9 @@ nodes:
 `
 )
 
-// repository gives one with the node test/n, whose folder has the files; a name
-// that starts with / is a path in the repository. There is a node.env and a
-// common/project.env unless files say otherwise.
+// repository returns a repository with the node test/n, whose folder has the files. A
+// name that starts with / is a path in the repository. By default it has a node.env
+// and a common/project.env.
 func repository(files map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{
 		"environments/test/config.yml":         {Data: []byte(config)},
@@ -47,13 +47,13 @@ func repository(files map[string]string) fstest.MapFS {
 	return fsys
 }
 
-// renderFiles renders a node that has these files, without keys.
+// renderFiles renders a node with these files, without keys.
 func renderFiles(tb testing.TB, files map[string]string) (*compose.Stack, error) {
 	tb.Helper()
 	return render(tb, repository(files), "test", "n")
 }
 
-// mustRender renders a node whose only compose file is text.
+// mustRender renders a node with text as its only compose file.
 func mustRender(tb testing.TB, text string) *compose.Stack {
 	tb.Helper()
 	stack, err := renderFiles(tb, map[string]string{"docker-compose.yml": text})

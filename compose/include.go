@@ -18,13 +18,12 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// inclusion is one entry of an `include` list: files that are merged with each
-// other as Compose merges them.
+// inclusion is one entry of an `include` list: files that Compose merges.
 type inclusion struct {
 	files []*source
 }
 
-// includeEntry is an entry of an `include` list as it is written.
+// includeEntry is an entry of an `include` list as in the file.
 type includeEntry struct {
 	paths     []string
 	directory string
@@ -33,8 +32,8 @@ type includeEntry struct {
 	node      *yaml.Node
 }
 
-// includeEntries lists what the file includes. What is not of the right form is
-// left out: Compose's schema refuses it when the file is loaded.
+// includeEntries lists the includes of the file. It skips invalid entries, which the
+// schema of Compose refuses when the file is loaded.
 func (s *source) includeEntries() []includeEntry {
 	_, node := lookup(s.root, "include")
 	node = deref(node)
@@ -59,7 +58,7 @@ func (s *source) includeEntries() []includeEntry {
 	return entries
 }
 
-// at gives the line of one of the entry's keys.
+// at returns the place of one of the entry's keys.
 func (e includeEntry) at(key string) fault.Place {
 	place := e.place
 	if keyNode, _ := lookup(e.node, key); keyNode != nil {
@@ -81,8 +80,8 @@ func texts(value any) []string {
 	return all
 }
 
-// readIncludes reads what a file includes, and what that includes. The chain is
-// of the files that lead to it, itself the last.
+// readIncludes reads the files that s includes, directly and indirectly. The chain
+// lists the files that lead to s, and s itself.
 func (r *renderer) readIncludes(s *source, chain []string) error {
 	var faults []error
 	for _, entry := range s.includeEntries() {
@@ -97,7 +96,7 @@ func (r *renderer) readIncludes(s *source, chain []string) error {
 
 func (r *renderer) readInclusion(s *source, entry includeEntry, chain []string) (*inclusion, error) {
 	if len(entry.paths) == 0 {
-		return nil, fault.New(entry.place, "write the file's path, or path: and the path", "an include names no file")
+		return nil, fault.New(entry.place, "write the path of a file", "the include does not name a file")
 	}
 	var files []string
 	for _, text := range entry.paths {
@@ -136,10 +135,10 @@ func (r *renderer) readInclusion(s *source, entry includeEntry, chain []string) 
 	return included, errors.Join(faults...)
 }
 
-// remote is what Compose would fetch.
+// remote matches the addresses that Compose would fetch.
 var remote = regexp.MustCompile(`^[a-z+]+://|^oci:|^git@|^github\.com/`)
 
-// otherFile gives the repository path of a file that s names.
+// otherFile returns the repository path of a file that s names.
 func (r *renderer) otherFile(s *source, text string, place fault.Place) (string, error) {
 	name, err := s.variables.substitute(text, s.variables.lookup)
 	if err != nil {
@@ -147,7 +146,7 @@ func (r *renderer) otherFile(s *source, text string, place fault.Place) (string,
 		return "", fault.New(place, hint, "%s", message)
 	}
 	if remote.MatchString(name) {
-		return "", fault.New(place, "put a copy of the file into the repository", "%s is not in the repository, and nothing is fetched", name)
+		return "", fault.New(place, "put a copy of the file into the repository", "%s is not in the repository, and the agent does not fetch files", name)
 	}
 	file, err := manifests.Resolve(s.dir, name, place)
 	if err != nil {
@@ -156,21 +155,20 @@ func (r *renderer) otherFile(s *source, text string, place fault.Place) (string,
 	return file, r.notSecret(place, file)
 }
 
-// readOther reads a file that another one names at place.
+// readOther reads a file that another file names at place.
 func (r *renderer) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
 	if len(r.files) >= maxFiles+len(r.node.ComposeFiles) {
 		return nil, fault.New(place, "include fewer files", "more than %d files are included and extended", maxFiles)
 	}
 	s, err := r.readSource(file, dir, variables)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(place, "add the file, or correct its path", "the file %s is not there", file)
+		return nil, fault.New(place, "add the file, or correct its path", "the file %s does not exist", file)
 	}
 	return s, err
 }
 
-// includedVariables gives the variables of an included file: those of the file
-// that includes it, then the env_file of the include, or else .env in the folder
-// that the paths start from.
+// includedVariables returns the variables of an included file: those of the including
+// file, then those of the include's env_file, or of .env in dir.
 func (r *renderer) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
 	variables := s.variables.inner(map[string]string{})
 	if len(entry.envFiles) == 0 {
@@ -181,7 +179,7 @@ func (r *renderer) includedVariables(s *source, entry includeEntry, dir string) 
 		return variables, r.includedSettings(variables, file, entry.place)
 	}
 	for _, text := range entry.envFiles {
-		if text == "/dev/null" { // Compose's way to read no .env
+		if text == "/dev/null" { // disables .env in Compose
 			continue
 		}
 		file, err := r.otherFile(s, text, entry.at("env_file"))
@@ -195,21 +193,15 @@ func (r *renderer) includedVariables(s *source, entry includeEntry, dir string) 
 	return variables, nil
 }
 
-// includedSettings reads one env_file of an include, in Compose's own format.
+// includedSettings reads one env_file of an include, in the format of Compose.
 func (r *renderer) includedSettings(into *variables, file string, place fault.Place) error {
-	if err := r.notSecret(place, file); err != nil {
-		return err
-	}
-	data, err := fs.ReadFile(r.node.FS, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(place, "add the file, or correct its path", "the env_file %s is not there", file)
-	}
+	data, err := r.readNamed(place, "env_file", file)
 	if err != nil {
-		return fault.New(place, fault.Hint(err), "read env_file: %w", err)
+		return err
 	}
 	values, err := dotenv.ParseWithLookup(bytes.NewReader(data), into.value)
 	if err != nil {
-		return fault.New(settingsPlace(file, err), "write NAME=value, and close quotes", "the line is no assignment")
+		return fault.New(settingsPlace(file, err), "write NAME=value, and close the quotes", "the line is not an assignment")
 	}
 	for name, value := range values {
 		into.values[name] = value
@@ -219,18 +211,18 @@ func (r *renderer) includedSettings(into *variables, file string, place fault.Pl
 
 var settingsLine = regexp.MustCompile(`^line (\d+): `)
 
-// settingsPlace takes the line out of a parser's error, whose text would show
-// what stands there.
+// settingsPlace returns the line number in a parser's error. The error itself would
+// show the line's content.
 func settingsPlace(file string, err error) fault.Place {
 	place := fault.Place{File: file}
 	if match := settingsLine.FindStringSubmatch(err.Error()); match != nil {
-		place.Line, _ = strconv.Atoi(match[1]) // 0 is right for what is no number
+		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
 	}
 	return place
 }
 
-// checkSettings refuses variables in an env_file that nobody sets: the parser
-// takes them for empty without a word.
+// checkSettings refuses unset variables in an env_file, which the parser silently
+// treats as empty.
 func (v *variables) checkSettings(file string, data []byte) error {
 	if v.lenient {
 		return nil
@@ -246,11 +238,11 @@ func (v *variables) checkSettings(file string, data []byte) error {
 		}
 		probe := v.inner(nil)
 		if _, err := probe.substitute(value, v.lookup); err != nil {
-			continue // part of a value of several lines: the parser has taken it
+			continue // part of a multi-line value, which the parser accepts
 		}
 		for _, name := range variablesIn(value) {
 			if probe.missing[name] {
-				faults = append(faults, fault.New(place, fmt.Sprintf("set %s in node.env, or give a default: ${%s:-value}", name, name),
+				faults = append(faults, fault.New(place, fmt.Sprintf("set %s in node.env, or add a default: ${%s:-value}", name, name),
 					"the variable %s is not set and has no default", name))
 			}
 		}

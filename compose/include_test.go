@@ -12,10 +12,10 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// bound is a repository whose nodes may have relative bind sources.
+// bound returns a repository with base.bind_root.
 const bound = config + "base: {bind_root: /srv/coin}\n"
 
-// outline says in short what a stack has.
+// outline returns a short description of a stack.
 func outline(stack *compose.Stack) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(stack.Services)) {
@@ -43,7 +43,7 @@ func outline(stack *compose.Stack) []string {
 	return lines
 }
 
-// rendered is a table of repositories and what comes of them.
+// rendered is a table of repositories and their expected stacks.
 type rendered map[string]struct {
 	files map[string]string
 	want  []string
@@ -160,8 +160,8 @@ func TestInclude(t *testing.T) {
 	}.run(t)
 }
 
-// TestLabelFilesAndDevices demands that these start from the folder of the file
-// that names them as well.
+// TestLabelFilesAndDevices checks that these paths, too, start from the folder of the
+// file that names them.
 func TestLabelFilesAndDevices(t *testing.T) {
 	const volumes = "    volumes: ['vol:/vol', 'abs:/abs']\nvolumes:\n  vol: {driver_opts: {type: none, o: 'rw,bind', device: ./data}}\n  abs: {driver_opts: {type: none, o: bind, device: /abs}}\n"
 	for name, test := range map[string]struct {
@@ -210,8 +210,8 @@ func TestLabelFilesAndDevices(t *testing.T) {
 	}
 }
 
-// TestIncludeVariables gives the variables of an include's env_file to the files
-// that it brings in, and to no other.
+// TestIncludeVariables checks that only the included files get the variables of the
+// include's env_file.
 func TestIncludeVariables(t *testing.T) {
 	const web = "services:\n  web:\n    image: web:${V:-none}\n"
 	rendered{
@@ -258,7 +258,7 @@ func TestIncludeVariables(t *testing.T) {
 	}.run(t)
 }
 
-// recorder notes which files are opened.
+// recorder records the files that are opened.
 type recorder struct {
 	fstest.MapFS
 	opened map[string]bool
@@ -284,9 +284,9 @@ func (r recorder) Stat(name string) (fs.FileInfo, error) {
 	return r.MapFS.Stat(name)
 }
 
-// TestOtherFilesAreInputs demands that every included and extended file, and what
-// they name, is read through the node's file system, there or not: what is read
-// there is what a node depends on.
+// TestOtherFilesAreInputs checks that Render reads every included and extended file,
+// and the files that they name, through the node's file system, even if they do not
+// exist. The agent records these reads as the node's inputs.
 func TestOtherFilesAreInputs(t *testing.T) {
 	fsys := recorder{repository(map[string]string{
 		"docker-compose.yml": "include: [parts/web.yml, {path: parts/db.yml, env_file: db.vars}]\nservices:\n  app:\n    extends: {file: ../../../../common/base.yml, service: base}\n",
@@ -310,7 +310,7 @@ func TestOtherFilesAreInputs(t *testing.T) {
 	}
 }
 
-// TestOtherFileWarnings demands that a warning stands in the file that it is about.
+// TestOtherFileWarnings checks that a warning has the place of the file that causes it.
 func TestOtherFileWarnings(t *testing.T) {
 	stack, err := renderFiles(t, map[string]string{
 		"/environments/test/config.yml": config + "interpolation: lenient\n",
@@ -331,7 +331,7 @@ func TestOtherFileWarnings(t *testing.T) {
 	}
 }
 
-// TestManyIncludes refuses files that would be read without end.
+// TestManyIncludes checks the limit of included files.
 func TestManyIncludes(t *testing.T) {
 	files := map[string]string{"docker-compose.yml": app + "include: [0.yml]\n"}
 	for i := range 20 {

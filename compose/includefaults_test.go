@@ -12,8 +12,8 @@ const (
 	includes   = app + "include:\n  - part.yml\n"
 )
 
-// TestOtherFileFaults gives bad includes and extends to Render. Each fault must
-// stand where the mistake is.
+// TestOtherFileFaults renders invalid includes and extends. Each fault must have the
+// place of the mistake.
 func TestOtherFileFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -21,11 +21,11 @@ func TestOtherFileFaults(t *testing.T) {
 	}{
 		"include missing": {
 			map[string]string{"docker-compose.yml": includes},
-			[]string{`docker-compose.yml:5: the file part.yml is not there`},
+			[]string{`docker-compose.yml:5: the file part.yml does not exist`},
 		},
 		"includes missing": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - a.yml\n  - path:\n      - b.yml\n"},
-			[]string{`docker-compose.yml:5: the file a.yml is not there`, `docker-compose.yml:6: the file b.yml is not there`},
+			[]string{`docker-compose.yml:5: the file a.yml does not exist`, `docker-compose.yml:6: the file b.yml does not exist`},
 		},
 		"include leaves": {
 			map[string]string{"docker-compose.yml": app + "include: [../../../../../x.yml]\n"},
@@ -38,8 +38,8 @@ func TestOtherFileFaults(t *testing.T) {
 		"include remote": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - https://example.com/a.git\n  - oci://example.com/b\n  - git@example.com:c.git\n  - github.com/example/d.git\n"},
 			[]string{
-				`docker-compose.yml:5: https://example.com/a.git is not in the repository, and nothing is fetched`, `docker-compose.yml:6: oci://example.com/b is not in the repository, and nothing is fetched`,
-				`docker-compose.yml:7: git@example.com:c.git is not in the repository, and nothing is fetched`, `docker-compose.yml:8: github.com/example/d.git is not in the repository, and nothing is fetched`,
+				`docker-compose.yml:5: https://example.com/a.git is not in the repository, and the agent does not fetch files`, `docker-compose.yml:6: oci://example.com/b is not in the repository, and the agent does not fetch files`,
+				`docker-compose.yml:7: git@example.com:c.git is not in the repository, and the agent does not fetch files`, `docker-compose.yml:8: github.com/example/d.git is not in the repository, and the agent does not fetch files`,
 			},
 		},
 		"project_directory leaves": {
@@ -48,7 +48,7 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"include of nothing": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - project_directory: a\n"},
-			[]string{`docker-compose.yml:5: an include names no file`},
+			[]string{`docker-compose.yml:5: the include does not name a file`},
 		},
 		"include is no list": {
 			map[string]string{"docker-compose.yml": app + "include: part.yml\n"},
@@ -56,11 +56,11 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"include of another key": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - paths: a\n    path: part.yml\n", "part.yml": baseFile},
-			[]string{`docker-compose.yml:4: include.0.paths is not a key that can be used here`},
+			[]string{`docker-compose.yml:4: include.0.paths is not allowed here`},
 		},
 		"include of a secret": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "include: [secrets/db]\n"},
-			[]string{`docker-compose.yml:4: secrets/db holds secrets`},
+			[]string{`docker-compose.yml:4: secrets/db contains secrets`},
 		},
 		"variable of an include": {
 			map[string]string{"docker-compose.yml": app + "include: ['$PART.yml', 'x.yml']\n", "x.yml": baseFile},
@@ -80,15 +80,15 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"service twice": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "services:\n  web:\n    image: a\n  app:\n    image: nginx:2\n"},
-			[]string{`docker-compose.yml:2: service app: the included part.yml:4 defines it as well`},
+			[]string{`docker-compose.yml:2: service app: the included part.yml:4 also defines it`},
 		},
 		"config twice": {
 			map[string]string{"docker-compose.yml": includes + "configs:\n  c:\n    content: a\n", "part.yml": "configs:\n  c:\n    content: b\n"},
-			[]string{`docker-compose.yml:7: config c: the included part.yml:2 defines it as well`},
+			[]string{`docker-compose.yml:7: config c: the included part.yml:2 also defines it`},
 		},
 		"service in two includes": {
 			map[string]string{"docker-compose.yml": app + "include: [a.yml, b.yml]\n", "a.yml": baseFile, "b.yml": "# b\nservices:\n  base:\n    image: nginx:2\n"},
-			[]string{`a.yml:2: service base: the included b.yml:3 defines it as well`},
+			[]string{`a.yml:2: service base: the included b.yml:3 also defines it`},
 		},
 		"unset in an included file": {
 			map[string]string{
@@ -103,7 +103,7 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"wrong in an included file": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "services:\n  web:\n    image: web:1\n    hostnam: a\n"},
-			[]string{`part.yml:4: services.web.hostnam is not a key that Compose knows`},
+			[]string{`part.yml:4: services.web.hostnam is not a key of Compose`},
 		},
 		"YAML of an included file": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "services:\n  web: a: b\n"},
@@ -130,11 +130,11 @@ func TestOtherFileFaults(t *testing.T) {
 				"docker-compose.yml": app + "include: [parts/web.yml]\n",
 				"parts/web.yml":      "services:\n  web:\n    image: web:1\n    env_file: web.env\n    volumes: ['./data:/data']\nconfigs:\n  c:\n    file: c.conf\n",
 			},
-			[]string{`parts/web.yml:4: the env_file parts/web.env is not there`, `parts/web.yml:5: service web: the relative bind source parts/data has no lasting place on the node`},
+			[]string{`parts/web.yml:4: read env_file: open parts/web.env: file does not exist`, `parts/web.yml:5: service web: the bind source parts/data is relative, but the agent has no folder on the node for it`},
 		},
 		"missing config of an included file": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "configs:\n  c:\n    file: c.conf\n"},
-			[]string{`part.yml:2: config c: read c.conf: open c.conf: file does not exist`},
+			[]string{`part.yml:2: read config c: open c.conf: file does not exist`},
 		},
 		"missing secret of an included file": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "secrets:\n  db:\n    file: secrets/db\n"},
@@ -152,15 +152,15 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"include env_file missing": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - path: part.yml\n    env_file: x.env\n", "part.yml": baseFile},
-			[]string{`docker-compose.yml:6: the env_file x.env is not there`},
+			[]string{`docker-compose.yml:6: read env_file: open x.env: file does not exist`},
 		},
 		"include env_file is a secret": {
 			map[string]string{"/environments/test/config.yml": plaintext, "secrets/db": canary, "docker-compose.yml": app + "include:\n  - path: part.yml\n    env_file: [secrets/db]\n", "part.yml": baseFile},
-			[]string{`docker-compose.yml:6: secrets/db holds secrets`},
+			[]string{`docker-compose.yml:6: secrets/db contains secrets`},
 		},
 		"include env_file broken": {
 			map[string]string{"docker-compose.yml": app + "include:\n  - {path: part.yml, env_file: x.env}\n", "part.yml": baseFile, "x.env": "A=1\nB C=" + canary + "\n"},
-			[]string{`x.env:2: the line is no assignment`},
+			[]string{`x.env:2: the line is not an assignment`},
 		},
 		"unset in an include's env_file": {
 			map[string]string{
@@ -171,7 +171,7 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"extends missing": {
 			map[string]string{"docker-compose.yml": appExtends},
-			[]string{`docker-compose.yml:4: the file base.yml is not there`},
+			[]string{`docker-compose.yml:4: the file base.yml does not exist`},
 		},
 		"extends leaves": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    extends: {file: ../../../../../base.yml, service: base}\n"},
@@ -179,11 +179,11 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"extends remote": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    extends: {file: 'https://example.com/a.git', service: base}\n"},
-			[]string{`docker-compose.yml:3: https://example.com/a.git is not in the repository, and nothing is fetched`},
+			[]string{`docker-compose.yml:3: https://example.com/a.git is not in the repository, and the agent does not fetch files`},
 		},
 		"extends unknown service": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": app},
-			[]string{`docker-compose.yml:3: service app: extends base, which is not in base.yml`},
+			[]string{`docker-compose.yml:3: service app extends base, which is not in base.yml`},
 		},
 		"extends in a chain unknown service": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    extends: no\n"},
@@ -207,7 +207,7 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"wrong in a base": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    hostnam: a\n"},
-			[]string{`base.yml:4: services.base.hostnam is not a key that Compose knows`},
+			[]string{`base.yml:4: services.base.hostnam is not a key of Compose`},
 		},
 		"docker refuses it in a base": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    command: 'a \"b'\n"},
@@ -215,15 +215,15 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"files of a base": {
 			map[string]string{"docker-compose.yml": "services:\n  app:\n    extends: {file: parts/base.yml, service: base}\n", "parts/base.yml": baseFile + "    env_file: a.env\n    volumes: ['~/data:/data']\n"},
-			[]string{`parts/base.yml:4: the env_file parts/a.env is not there`, `parts/base.yml:5: service app: the bind source ~/data means a home directory, and the agent has none`},
+			[]string{`parts/base.yml:4: read env_file: open parts/a.env: file does not exist`, `parts/base.yml:5: service app: the bind source ~/data means a home directory, which the agent does not have`},
 		},
 		"two mounts of a base": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    volumes: ['/a:/x', '/b:/x']\n"},
-			[]string{`base.yml:4: service base: two of its volumes have one target`},
+			[]string{`base.yml:4: service base: two of its volumes have the same target`},
 		},
 		"wrong beside one that extends": {
 			map[string]string{"docker-compose.yml": "services:\n  a:\n    extends: z\n  b:\n    extends: {file: base.yml, service: base}\n  m:\n    image: a\n    hostnam: a\n  z:\n    image: a\n", "base.yml": baseFile},
-			[]string{`docker-compose.yml:8: services.m.hostnam is not a key that Compose knows`},
+			[]string{`docker-compose.yml:8: services.m.hostnam is not a key of Compose`},
 		},
 		"does not merge": {
 			map[string]string{"docker-compose.yml": appExtends + "    deploy: []\n", "base.yml": baseFile + "    deploy: {replicas: 2}\n"},
@@ -234,7 +234,7 @@ func TestOtherFileFaults(t *testing.T) {
 			for range 3 {
 				stack, err := renderFiles(t, test.files)
 				if stack != nil {
-					t.Error("there is a stack")
+					t.Error("Render returned a stack")
 				}
 				if got := slices.Sorted(slices.Values(describe(t, err))); !slices.Equal(got, test.want) {
 					t.Fatalf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))

@@ -15,12 +15,12 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// sections are what an include brings in.
+// sections lists the top-level sections that an include adds.
 var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "configs", "models"}
 
-// document is what compose-go gets of a file when it is not the file itself: with
-// what it includes, and with the services of other files that it extends under
-// private names. nil means the file itself.
+// document returns the input for compose-go: the file with its includes, and with the
+// services of other files that it extends, under private names. It returns nil if the
+// file itself is the input.
 func (r *renderer) document(s *source) (map[string]any, error) {
 	private := s.privateNames()
 	if len(s.included) == 0 && len(private) == 0 && s.only == nil {
@@ -57,8 +57,8 @@ func (r *renderer) document(s *source) (map[string]any, error) {
 	return document, errors.Join(faults...)
 }
 
-// privateNames says what the services of other files that s extends are called in
-// its document: Swarm takes no service whose name has a dot, so none is called so.
+// privateNames returns the names, in the document, of services in other files that s
+// extends. They have a dot, which Swarm does not allow in the names of real services.
 func (s *source) privateNames() map[base]string {
 	names := map[base]string{}
 	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
@@ -71,8 +71,7 @@ func (s *source) privateNames() map[base]string {
 	return names
 }
 
-// extendedModel is the model of an extended file: of the services that are
-// extended, and nothing else.
+// extendedModel returns the model of an extended file with only the extended services.
 func (r *renderer) extendedModel(s *source, dir string) (map[string]any, error) {
 	if s.loaded != nil {
 		return s.loaded, nil
@@ -85,8 +84,8 @@ func (r *renderer) extendedModel(s *source, dir string) (map[string]any, error) 
 	return model, r.settle([]*source{s}, model, dir)
 }
 
-// include puts what an include brings in into the document of the file that has
-// it. Two different resources of one name are refused.
+// include adds the resources of an include to the document of the including file. It
+// refuses two different resources with the same name.
 func (r *renderer) include(s *source, included *inclusion, document map[string]any) error {
 	last := included.files[len(included.files)-1]
 	model, err := r.loadFiles(included.files, last.variables.settings())
@@ -121,8 +120,8 @@ func (r *renderer) include(s *source, included *inclusion, document map[string]a
 	return errors.Join(faults...)
 }
 
-// ownResource is the model of a network, volume, secret or config that the file
-// itself defines, nil where there is none that can be read by itself.
+// ownResource returns the model of a network, volume, secret or config that the file
+// itself defines, or nil.
 func (r *renderer) ownResource(s *source, section, name string) any {
 	own, ok := mapping(s.plain[section])[name]
 	if !ok || section == "services" {
@@ -136,7 +135,7 @@ func (r *renderer) ownResource(s *source, section, name string) any {
 	return mapping(dict[section])[name]
 }
 
-// conflict says where the two resources of one name stand.
+// conflict returns a fault with the places of two resources with the same name.
 func (s *source) conflict(included *inclusion, section, name string) error {
 	place := func(files ...*inclusion) (fault.Place, int) {
 		return (&source{included: files}).find([]string{section, name})
@@ -149,13 +148,12 @@ func (s *source) conflict(included *inclusion, section, name string) error {
 		}
 		outer, depth = place(earlier)
 	}
-	return fault.New(outer, "rename one of the two, or let a service of another name extend the included one",
-		"%s %s: the included %s defines it as well", strings.TrimSuffix(section, "s"), name, inner)
+	return fault.New(outer, "rename one of the two, or extend the included service under another name",
+		"%s %s: the included %s also defines it", strings.TrimSuffix(section, "s"), name, inner)
 }
 
-// settle looks after what only holds within an included or extended file: paths
-// in it start from its own folder. They become paths from dir, the folder of the
-// file that brings it in.
+// settle changes the relative paths of an included or extended file, which start from
+// its own folder, to paths from dir, the folder of the file that includes it.
 func (r *renderer) settle(files []*source, model map[string]any, dir string) error {
 	from := &source{path: files[0].path, dir: files[0].dir, included: []*inclusion{{files: files}}}
 	var faults []error
@@ -194,9 +192,8 @@ func (r *renderer) settle(files []*source, model map[string]any, dir string) err
 	return errors.Join(faults...)
 }
 
-// rebase makes a path that starts from the folder of s start from dir. The files
-// that the agent derives from the project settings always stand in the node's
-// folder.
+// rebase changes a path from the folder of s to a path from dir. The files that the
+// agent derives from the project settings are always in the node's folder.
 func (s *source) rebase(object map[string]any, key, dir string, place fault.Place) error {
 	name, ok := object[key].(string)
 	if !ok || isDerived(name) {
@@ -210,7 +207,7 @@ func (s *source) rebase(object map[string]any, key, dir string, place fault.Plac
 	return nil
 }
 
-// rebaseBind leaves what is no relative path to the one who refuses it.
+// rebaseBind does the same for a bind source. It does not check the path.
 func (s *source) rebaseBind(object map[string]any, key, dir string) {
 	name, ok := object[key].(string)
 	if ok && name != "" && !path.IsAbs(name) && !strings.HasPrefix(name, "~") {
@@ -223,16 +220,16 @@ func isDerived(name string) bool {
 	return !strings.Contains(name, "/") && strings.HasPrefix(name, ".project.") && strings.HasSuffix(name, "tmp.env")
 }
 
-// fromFolder gives the path of file as seen from a folder; both are clean.
+// fromFolder returns the path of file relative to a folder. Both must be clean.
 func fromFolder(dir, file string) string {
 	name, err := filepath.Rel(dir, file)
 	if err != nil {
-		return file // a path above the repository: it is refused where it is used
+		return file // a path above the repository, which is refused later
 	}
 	return name
 }
 
-// clone copies a document deeply, with its texts changed.
+// clone returns a deep copy of a document. It applies text to each text.
 func clone(value any, text func(string) string) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -261,5 +258,5 @@ func clone(value any, text func(string) string) any {
 
 func plainText(text string) string { return text }
 
-// escaped writes a text that has no variables any more so that it stays as it is.
+// escaped protects a text from a second interpolation.
 func escaped(text string) string { return strings.ReplaceAll(text, "$", "$$") }

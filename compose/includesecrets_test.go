@@ -10,8 +10,8 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// TestIncludedSecret takes the version and value of a secret that an included
-// file of another folder defines from the node's own.
+// TestIncludedSecret checks that a secret in an included file of another folder gets
+// its version and value from the node.
 func TestIncludedSecret(t *testing.T) {
 	keys, key := keyring(t)
 	values := map[string]string{"SV_db": "4", "db": canary}
@@ -26,7 +26,7 @@ func TestIncludedSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = compose.Render(node, sealed, compose.Options{})
-	if got, want := describe(t, err), []string{"common/db.yml:6: the version SV_db is encrypted and no key opens it"}; !slices.Equal(got, want) {
+	if got, want := describe(t, err), []string{"common/db.yml:6: the version SV_db is encrypted, and the agent has no key for it"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
@@ -46,6 +46,6 @@ func TestIncludedSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	if name := stack.Secrets[0].Spec.Name; !strings.HasPrefix(name, "db.") || len(name) < 10 {
-		t.Errorf("the secret is %s, want a version that is drawn from its content", name)
+		t.Errorf("the secret is %s, want a version derived from its content", name)
 	}
 }

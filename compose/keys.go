@@ -11,28 +11,27 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// verdict is what becomes of a key of the Compose specification in Swarm.
+// verdict says how the renderer treats a key of the Compose specification.
 type verdict int
 
 const (
-	carried verdict = iota + 1 // is in the specs, or decides what is in them
-	dropped                    // has no effect: a warning says what happens instead
-	refused                    // an error: the service would run, and not as its author means
+	carried verdict = iota + 1 // the specs contain it, or depend on it
+	dropped                    // has no effect: a warning describes what happens instead
+	refused                    // an error: the service would run differently than written
 )
 
-// rule is the verdict on one key, with what happens and what to do about it.
+// rule is the verdict on one key, with its reason and hint.
 type rule struct {
 	verdict  verdict
 	instead  string // what happens instead, or would happen
 	remedy   string
-	harmless string // a value that asks for nothing but what Swarm does anyway
+	harmless string // a value that matches what Swarm does anyway
 }
 
-// rules hold a verdict for each key of the Compose specification, by its path
-// below the top level; "*" stands for a name of the author's own, items of lists
-// count for the list. What stands below a key that is dropped or refused shares
-// its verdict. What `docker stack deploy` takes and ignores is dropped; what it
-// refuses is refused here as well, unless it changes nothing in a running task.
+// rules has a verdict for each key of the Compose specification, by its path. "*" means
+// any name; the rule of a list applies to its items. Keys below a dropped or refused
+// key have the same verdict. Keys that `docker stack deploy` accepts and ignores are
+// dropped. Keys that it refuses are refused, unless they do not affect a running task.
 var rules = func() map[string]rule {
 	all := map[string]rule{}
 	for _, key := range strings.Fields(carriedKeys) {
@@ -54,8 +53,8 @@ var rules = func() map[string]rule {
 	return all
 }()
 
-// carriedKeys reach the engine's specs. Some of their values do not: adapt sees
-// to these.
+// carriedKeys lists the keys that reach the engine's specs. adapt treats the values
+// that do not.
 const carriedKeys = `
 version name include
 services services.*
@@ -123,8 +122,8 @@ services.*.deploy.update_config.monitor services.*.deploy.update_config.order
 services.*.deploy.update_config.parallelism
 `
 
-// judge walks a file's keys by the rules: it takes out what has no effect, with a
-// warning, and refuses what would do harm. A key without a rule is refused as well.
+// judge applies the rules to a file's keys. It removes dropped keys with a warning, and
+// refuses refused keys and keys without a rule.
 type judge struct {
 	renderer *renderer
 	source   *source
@@ -146,7 +145,7 @@ func (j *judge) mapping(path string, at []step, values map[string]any) {
 	}
 }
 
-// below goes on where the rules know keys below path.
+// below continues in a value if there are rules for keys below path.
 func (j *judge) below(path string, at []step, value any) {
 	if !strings.Contains(ruledPaths, "\n"+path+".") {
 		return
@@ -167,18 +166,18 @@ func (j *judge) condemn(one rule, at []step, value any) {
 	case dropped:
 		instead := one.instead
 		if what := conditions(at, value); what != "" {
-			instead += " and waits for no " + what
+			instead += " and does not wait for " + what
 		}
 		j.renderer.warn(place, one.remedy, "%s has no effect: %s", what, instead)
 	case refused:
 		j.faults = append(j.faults, fault.New(place, one.remedy, "%s does not work in Swarm: %s", what, one.instead))
 	case carried:
 	default:
-		j.faults = append(j.faults, fault.New(place, "remove it", "%s is a key that the agent does not know", what))
+		j.faults = append(j.faults, fault.New(place, "remove it", "%s is not supported by the agent", what))
 	}
 }
 
-// conditions lists what a depends_on wants to wait for beyond the start.
+// conditions lists the conditions of a depends_on other than the start.
 func conditions(at []step, value any) string {
 	if at[len(at)-1].key != "depends_on" {
 		return ""
@@ -190,7 +189,7 @@ func conditions(at []step, value any) string {
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), " and ")
+	return strings.Join(slices.Compact(all), " or ")
 }
 
 func ruleOf(path, key string) (string, rule) {
@@ -201,17 +200,17 @@ func ruleOf(path, key string) (string, rule) {
 	return path + key, rules[path+key]
 }
 
-// ruledPaths lists the paths of all rules, each on a line of its own.
+// ruledPaths lists the paths of all rules, one per line.
 var ruledPaths = "\n" + strings.Join(slices.Sorted(maps.Keys(rules)), "\n") + "\n"
 
-// step leads from a value into it: by a key, or to one item of a list of so many.
+// step is a key of a mapping, or the index of an item in a list of length of.
 type step struct {
 	key       string
 	index, of int
 }
 
-// placeAt is the position of the deepest of steps that is there. Where one item
-// of a list that was written became several, that of the list counts.
+// placeAt returns the place of the deepest step that exists in the file. It returns the
+// list's place if one written item became several.
 func (s *source) placeAt(steps []step) fault.Place {
 	place, _ := s.find(keysOf(steps))
 	node, inList := s.root, false
@@ -233,7 +232,7 @@ func (s *source) placeAt(steps []step) fault.Place {
 	return place
 }
 
-// itemAt gives an item of a list as it is written, nil when it became several.
+// itemAt returns an item of a list in the file, or nil if one item became several.
 func itemAt(node *yaml.Node, one step) *yaml.Node {
 	node = deref(node)
 	if node == nil || node.Kind != yaml.SequenceNode || len(node.Content) != one.of {
@@ -252,7 +251,7 @@ func keysOf(steps []step) []string {
 	return keys
 }
 
-// describeKey names a key for people: "service app: ports.name".
+// describeKey returns the name of a key in messages, such as "service app: ports.name".
 func describeKey(at []step) string {
 	keys := keysOf(at)
 	if len(keys) < 3 {
@@ -261,7 +260,7 @@ func describeKey(at []step) string {
 	return fmt.Sprintf("%s %s: %s", strings.TrimSuffix(keys[0], "s"), keys[1], strings.Join(keys[2:], "."))
 }
 
-// isEmpty tells values that say nothing.
+// isEmpty reports whether a value is nil or empty.
 func isEmpty(value any) bool {
 	switch value := value.(type) {
 	case nil:

@@ -32,16 +32,16 @@ func samples(t *testing.T) []sample {
 		}
 		parts := strings.SplitN(line, " ", 3)
 		if len(parts) != 3 || slices.ContainsFunc(all, func(one sample) bool { return one.path == parts[1] }) {
-			t.Fatalf("bad line, or the second of a key: %s", line)
+			t.Fatalf("invalid line, or a duplicate key: %s", line)
 		}
 		all = append(all, sample{parts[0], parts[1], parts[2]})
 	}
 	return all
 }
 
-// TestEveryKeyHasAVerdict walks the schema of the Compose specification: each key
-// is carried, dropped or refused, or stands below one that is not carried. A key
-// that a newer compose-go brings fails here.
+// TestEveryKeyHasAVerdict checks that each key in the schema of the Compose
+// specification is carried, dropped or refused, or is below a key that is not carried.
+// It fails on a new key of a newer compose-go.
 func TestEveryKeyHasAVerdict(t *testing.T) {
 	verdicts := map[string]string{}
 	for _, one := range samples(t) {
@@ -57,11 +57,11 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 		switch {
 		case above == "dropped" || above == "refused":
 			if ok {
-				t.Errorf("%s stands below a key that is %s", key, above)
+				t.Errorf("%s is below a key that is %s", key, above)
 			}
 			verdict = "below " + above
 		case !ok && below == "*" && !strings.HasSuffix(key, "networks.*"):
-			verdict = "name of its own" // such as services.*.labels.*: the mapping is carried
+			verdict = "any name" // such as services.*.labels.*: the mapping is carried
 		case !ok:
 			t.Errorf("%s is not in testdata/keys.txt", key)
 		}
@@ -69,7 +69,7 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 	}
 	for key := range verdicts {
 		if !inSchema[key] {
-			t.Errorf("%s is no key of the Compose specification any more", key)
+			t.Errorf("%s is no longer a key of the Compose specification", key)
 		}
 	}
 	t.Logf("%d keys of the Compose specification: %v", len(inSchema), count)
@@ -77,7 +77,7 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 
 var inCode = regexp.MustCompile("`([^`:]+)[^`]*`")
 
-// TestPageNamesKeys demands that docs/parity.md names each key that is not carried.
+// TestPageNamesKeys checks that docs/parity.md names each key that is not carried.
 func TestPageNamesKeys(t *testing.T) {
 	page, err := os.ReadFile("../docs/parity.md")
 	if err != nil {
@@ -96,7 +96,7 @@ func TestPageNamesKeys(t *testing.T) {
 	}
 }
 
-// parent is the verdict on the nearest key above that has one, and what is below it.
+// parent returns the verdict of the nearest key above, and the rest of the path.
 func parent(verdicts map[string]string, key string) (verdict, below string) {
 	for at := strings.LastIndex(key, "."); at > 0; at = strings.LastIndex(key[:at], ".") {
 		if verdict := verdicts[key[:at]]; verdict != "" {
@@ -108,7 +108,7 @@ func parent(verdicts map[string]string, key string) (verdict, below string) {
 
 var choice = regexp.MustCompile(`<([^<>|]*)\|([^<>]*)>`)
 
-// TestKeysDoAsTheVerdictSays renders each sample with both of its values.
+// TestKeysDoAsTheVerdictSays renders each sample with both values.
 func TestKeysDoAsTheVerdictSays(t *testing.T) {
 	for _, one := range samples(t) {
 		t.Run(one.path, func(t *testing.T) {
@@ -121,17 +121,17 @@ func TestKeysDoAsTheVerdictSays(t *testing.T) {
 					t.Errorf("said %q and %q", first.said, second.said)
 				}
 				if first.same(second) {
-					t.Error("both values make the same specs")
+					t.Error("both values give the same specs")
 				}
 			case "dropped":
 				if !first.same(second) || first.refused || second.refused {
-					t.Errorf("the values make different specs, or it is refused: %q", first.said)
+					t.Errorf("the values give different specs, or the key is refused: %q", first.said)
 				}
 				first.mustName(t, key)
 				second.mustName(t, key)
 			case "refused":
 				if !first.refused || !second.refused {
-					t.Error("it is not refused")
+					t.Error("the key is not refused")
 				}
 				first.mustName(t, key)
 				second.mustName(t, key)
@@ -157,12 +157,12 @@ func (o outcome) same(other outcome) bool {
 	return o.refused == other.refused && reflect.DeepEqual(o.specs, other.specs)
 }
 
-// mustName wants what is said of the sample to name its line and key, once.
+// mustName checks that one message names the sample's line and key.
 func (o outcome) mustName(t *testing.T, key string) {
 	t.Helper()
 	place := fmt.Sprintf("docker-compose.yml:%d: ", o.line)
 	if len(o.said) != 1 || !strings.HasPrefix(o.said[0], place) || !strings.Contains(o.said[0], key) && key != "host_ip" {
-		t.Errorf("said %q, want one thing of %s at %q", o.said, key, place)
+		t.Errorf("said %q, want one message about %s at %q", o.said, key, place)
 	}
 }
 
@@ -202,7 +202,7 @@ func renderSample(t *testing.T, one sample, value string) outcome {
 	return o
 }
 
-// warnings lists a stack's warnings by paths in the node's folder.
+// warnings lists a stack's warnings, with paths in the node's folder.
 func warnings(stack *compose.Stack) []string {
 	var all []string
 	for _, warning := range stack.Warnings {

@@ -9,22 +9,20 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// settingsOf names the environment of a service in one file.
+// settingsOf identifies the environment of a service in one file.
 type settingsOf struct {
 	source  *source
 	service string
 }
 
-// settings are an environment by origin: written in the compose file, or read
-// from its env_file.
+// settings is an environment by origin.
 type settings struct {
-	own   map[string]any
-	files map[string]string
+	own   map[string]any    // from the compose file
+	files map[string]string // from its env_file
 }
 
-// environments tells of names in the environment of a later file that are empty, to
-// no effect, and of those in its env_file that override what an earlier file says
-// under environment.
+// environments warns of empty names in the environment of a later file, which have no
+// effect, and of names in its env_file that override the environment of an earlier file.
 func (m *merging) environments(i int, name string) {
 	now := m.settings[settingsOf{m.sources[i], name}]
 	overridden := map[fault.Place][]string{}
@@ -45,22 +43,22 @@ func (m *merging) environments(i int, name string) {
 	}
 	place := m.place(i, "services", name, "env_file")
 	for _, earlier := range slices.SortedFunc(maps.Keys(overridden), comparePlaces) {
-		m.warn(place, "write the value under environment of the later file", "service %s: env_file overrides %s in the environment of %s",
+		m.warn(place, "set the value in environment of the later file", "service %s: env_file overrides %s in the environment of %s",
 			name, strings.Join(overridden[earlier], ", "), earlier)
 	}
 	if len(emptied) > 0 {
-		m.warn(place, changeEarlier, "service %s: env_file sets %s to nothing, which has no effect on what an earlier file says", name, strings.Join(emptied, ", "))
+		m.warn(place, changeEarlier, "service %s: env_file sets %s to an empty value, which does not override the earlier file", name, strings.Join(emptied, ", "))
 	}
 	for _, key := range slices.Sorted(maps.Keys(now.own)) {
 		if before, _ := m.before(i, name, key); before != "" && m.settled(key, now.own[key]) == "" {
 			m.warn(m.place(i, "services", name, "environment", key), changeEarlier,
-				"service %s: environment: %s has no effect: an empty value does not override what an earlier file says", name, key)
+				"service %s: environment: %s has no effect: an empty value does not override the earlier file", name, key)
 		}
 	}
 }
 
-// before is the value that a name has in the environment before file i, and where
-// it stands when it is written there under environment.
+// before returns the value of a name in the files before file i, and its place if
+// environment sets it.
 func (m *merging) before(i int, name, key string) (string, fault.Place) {
 	for j := i - 1; j >= 0; j-- {
 		then := m.settings[settingsOf{m.sources[j], name}]
@@ -77,8 +75,8 @@ func (m *merging) before(i int, name, key string) (string, fault.Place) {
 	return "", fault.Place{}
 }
 
-// settled is the value that the docker CLI gives a name: one that is empty takes
-// that of the variable of its name.
+// settled returns the value that the docker CLI uses for a name. It replaces an empty
+// value by the variable with the same name.
 func (m *merging) settled(key string, value any) string {
 	if !isEmpty(value) {
 		return fmt.Sprint(value)
@@ -86,15 +84,14 @@ func (m *merging) settled(key string, value any) string {
 	return m.environment[key]
 }
 
-// taken tells of names that are written as empty and are not: the docker CLI gives
-// them the value of the variable of their name.
+// taken warns of empty names that get the value of the variable with the same name.
 func (m *merging) taken(i int, name string) {
 	now := m.settings[settingsOf{m.sources[i], name}]
-	const hint = "remove the variable from node.env, or call it otherwise there"
+	const hint = "remove or rename the variable in node.env"
 	for _, key := range slices.Sorted(maps.Keys(now.own)) {
 		if text, ok := now.own[key].(string); ok && text == "" && m.environment[key] != "" {
 			m.warn(m.place(i, "services", name, "environment", key), hint,
-				"service %s: environment: %s is empty, and so takes the value of the variable %[2]s", name, key)
+				"service %s: environment: %s is empty, so it gets the value of the variable %[2]s", name, key)
 		}
 	}
 	var names []string
@@ -105,6 +102,6 @@ func (m *merging) taken(i int, name string) {
 	}
 	if len(names) > 0 {
 		m.warn(m.place(i, "services", name, "env_file"), hint,
-			"service %s: env_file: %s is empty, and so takes the value of the variable of this name", name, strings.Join(names, ", "))
+			"service %s: env_file: %s is empty, so it gets the value of the variable with this name", name, strings.Join(names, ", "))
 	}
 }

@@ -14,8 +14,8 @@ var (
 	zeroKeys = []string{"delay", "interval", "memory", "monitor", "start_interval", "start_period", "stop_grace_period", "timeout", "window"}
 )
 
-// keyedList is a list of a service that the docker CLI merges by a key of its
-// items: of two with one key, the later one stays.
+// keyedList is a list of a service that the docker CLI merges by a key of its items:
+// a later item replaces an earlier one with the same key.
 type keyedList struct {
 	name, by string
 	key      func(item map[string]any) string
@@ -23,10 +23,10 @@ type keyedList struct {
 }
 
 var keyedLists = []keyedList{
-	{"ports", "the port that they publish", publishedPort, showPort},
-	{"volumes", "their target", textOf("target"), textOf("target")},
-	{"secrets", "their source", textOf("source"), showReference},
-	{"configs", "their source", textOf("source"), showReference},
+	{"ports", "published port", publishedPort, showPort},
+	{"volumes", "target", textOf("target"), textOf("target")},
+	{"secrets", "source", textOf("source"), showReference},
+	{"configs", "source", textOf("source"), showReference},
 }
 
 func textOf(key string) func(map[string]any) string {
@@ -55,14 +55,14 @@ func showReference(item map[string]any) string {
 	return fmt.Sprintf("%v at %v", item["source"], item["target"])
 }
 
-// entry is an item of a keyed list, and where it stands.
+// entry is an item of a keyed list, and its place.
 type entry struct {
 	item  map[string]any
 	place fault.Place
 }
 
-// keyed tells of items that another one replaces. With a second file the items
-// of one file alone replace each other as well.
+// keyed warns of items that another item replaces. If a service is in two files, this
+// also happens within each of them.
 func (m *merging) keyed(name string, kind keyedList) {
 	var all []entry
 	found := false

@@ -14,13 +14,11 @@ import (
 
 const changeEarlier = "change the earlier file instead"
 
-// merging looks at what the docker CLI's merge makes of the node's files where
-// its author can hardly have meant it. The files are as the CLI's loader gets
-// them, each with its source.
+// merging warns of unexpected results when the docker CLI merges the node's files.
 type merging struct {
 	*renderer
-	files       []composetypes.ConfigFile
-	environment map[string]string // what an empty value stands for
+	files       []composetypes.ConfigFile // as the docker CLI's loader gets them
+	environment map[string]string         // replaces empty values
 }
 
 func (r *renderer) warnMerges(details composetypes.ConfigDetails) {
@@ -48,7 +46,7 @@ func (r *renderer) warnMerges(details composetypes.ConfigDetails) {
 	}
 }
 
-// at gives what file i has under the keys.
+// at returns the value of the keys in file i.
 func (m *merging) at(i int, keys ...string) (any, bool) {
 	var value any = m.files[i].Config
 	for _, key := range keys {
@@ -65,14 +63,14 @@ func (m *merging) at(i int, keys ...string) (any, bool) {
 	return value, true
 }
 
-// again tells whether a file before i has the service.
+// again reports whether a file before i has the service.
 func (m *merging) again(i int, name string) bool {
 	return slices.ContainsFunc(m.files[:i], func(file composetypes.ConfigFile) bool {
 		return mapping(file.Config["services"])[name] != nil
 	})
 }
 
-// earlier finds the last file before i that says something under the keys.
+// earlier finds the last file before i with a value that counts in the merge.
 func (m *merging) earlier(i int, keys ...string) (int, bool) {
 	for j := i - 1; j >= 0; j-- {
 		if value, ok := m.at(j, keys...); ok && !saysNothing(keys, value) {
@@ -95,18 +93,14 @@ func (m *merging) serviceNames() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// objects tells of networks and the like that a later file defines again: it
-// replaces the earlier definition whole.
+// objects warns of a network, volume, secret or config that a later file defines again:
+// it replaces the whole earlier definition.
 func (m *merging) objects(i int, section string) {
 	for _, key := range slices.Sorted(maps.Keys(mapping(m.files[i].Config[section]))) {
-		j := i - 1
-		for j >= 0 && !m.has(j, section, key) {
-			j--
-		}
-		if j < 0 {
+		before, j, ok := m.definition(i, section, key)
+		if !ok {
 			continue
 		}
-		before, _ := m.at(j, section, key)
 		after, _ := m.at(i, section, key)
 		if m.same(i, j, section, key) && reflect.DeepEqual(before, after) {
 			continue
@@ -118,26 +112,29 @@ func (m *merging) objects(i int, section string) {
 			}
 		}
 		slices.Sort(lost)
-		effect := "whole"
+		effect := ""
 		if len(lost) > 0 {
-			effect = "whole, without its " + strings.Join(lost, ", ")
+			effect = ", and drops its " + strings.Join(lost, ", ")
 		}
-		m.warn(m.place(i, section, key), "define it in one file only, or write all of it in the later one",
-			"%s %s replaces the one of %s %s", strings.TrimSuffix(section, "s"), key, m.place(j, section, key), effect)
+		m.warn(m.place(i, section, key), "define it in one file only, or repeat the whole definition in the later file",
+			"%s %s replaces the definition in %s%s", strings.TrimSuffix(section, "s"), key, m.place(j, section, key), effect)
 	}
 }
 
-func (m *merging) has(i int, section, key string) bool {
-	_, ok := m.at(i, section, key)
-	return ok
+// definition returns the last definition of an object before file i, and its file.
+func (m *merging) definition(i int, section, key string) (value any, j int, ok bool) {
+	for j = i - 1; j >= 0 && !ok; j-- {
+		value, ok = m.at(j, section, key)
+	}
+	return value, j + 1, ok
 }
 
-// same compares the inline content of two configs, which the files have no more.
+// same compares the inline content of two configs, which is no longer in the files.
 func (m *merging) same(i, j int, section, key string) bool {
 	return section != "configs" || m.inline[settingsOf{m.sources[i], key}] == m.inline[settingsOf{m.sources[j], key}]
 }
 
-// empties tells of values that mean nothing to the merge, over some that do.
+// empties warns of values that the merge ignores and that an earlier file sets.
 func (m *merging) empties(i int, keys []string, values map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		here := append(slices.Clip(keys), key)
@@ -148,18 +145,18 @@ func (m *merging) empties(i int, keys []string, values map[string]any) {
 			m.empties(i, here, below)
 		case saysNothing(here, values[key]):
 			if j, ok := m.earlier(i, here...); ok {
-				m.warn(m.place(i, here...), changeEarlier, "service %s: %s has no effect: an empty value does not override that of %s",
+				m.warn(m.place(i, here...), changeEarlier, "service %s: %s has no effect: an empty value does not override the value in %s",
 					here[1], strings.Join(here[2:], "."), m.place(j, here...))
 			}
 		}
 	}
 }
 
-// overridden are the mappings of a service in which an empty value counts, or
-// which have a warning of their own.
+// overridden lists the mappings of a service in which an empty value counts, or that
+// have a separate warning.
 var overridden = []string{"environment", "labels", "sysctls", "networks", "ulimits", "logging.options", "deploy.labels"}
 
-// saysNothing tells the values that the docker CLI's merge passes over.
+// saysNothing reports whether the docker CLI's merge ignores a value.
 func saysNothing(keys []string, value any) bool {
 	last := keys[len(keys)-1]
 	switch value := value.(type) {
@@ -177,16 +174,16 @@ func saysNothing(keys []string, value any) bool {
 	return isEmpty(value)
 }
 
-// health tells of a test that is added to another, and makes no sense with it.
+// health warns of a test that is appended to an earlier one.
 func (m *merging) health(i int, name string) {
 	keys := []string{"services", name, "healthcheck", "test"}
 	test, ok := m.at(i, keys...)
 	if j, before := m.earlier(i, keys...); ok && before && !isEmpty(test) {
-		m.warn(m.place(i, keys...), changeEarlier, "service %s: healthcheck.test is added to that of %s, and does not replace it", name, m.place(j, keys...))
+		m.warn(m.place(i, keys...), changeEarlier, "service %s: healthcheck.test is appended to the test in %s, and does not replace it", name, m.place(j, keys...))
 	}
 }
 
-// attachments tells of what is lost of a network that a service joins in two files.
+// attachments warns of settings that are lost if a service joins a network in two files.
 func (m *merging) attachments(i int, name string) {
 	networks, _ := m.at(i, "services", name, "networks")
 	for _, network := range slices.Sorted(maps.Keys(mapping(networks))) {
@@ -204,11 +201,11 @@ func (m *merging) attachments(i int, name string) {
 			}
 		}
 		if len(lost) > 0 {
-			m.warn(m.place(i, append(keys, "aliases")...), "write them again in the later file", "service %s: networks.%s replaces the aliases of %s: %s is lost",
+			m.warn(m.place(i, append(keys, "aliases")...), "repeat them in the later file", "service %s: networks.%s replaces the aliases in %s: %s is lost",
 				name, network, m.place(j, append(keys, "aliases")...), strings.Join(lost, ", "))
 		}
 		if mapping(before) != nil && !isEmpty(after["driver_opts"]) {
-			m.warn(m.place(i, append(keys, "driver_opts")...), changeEarlier, "service %s: networks.%s.driver_opts has no effect beside the network of %s",
+			m.warn(m.place(i, append(keys, "driver_opts")...), changeEarlier, "service %s: networks.%s.driver_opts has no effect, because %s sets the network",
 				name, network, m.place(j, keys...))
 		}
 	}

@@ -17,15 +17,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// model reads one compose file by the Compose specification (interpolation,
-// anchors, extends, include) and gives one dictionary.
+// model reads one compose file by the Compose specification (interpolation, anchors,
+// extends, include) into one dictionary.
 func (r *renderer) model(s *source) (map[string]any, error) {
 	return r.loadFiles([]*source{s}, composetypes.Mapping{})
 }
 
-// loadFiles reads files that are merged as Compose merges them: one of the
-// node's, one that is extended, or those of an include. A bare name in their
-// `environment` takes its value from settings.
+// loadFiles reads files that Compose merges: one of the node's files, an extended file,
+// or the files of an include. A name without a value in `environment` gets its value
+// from settings.
 func (r *renderer) loadFiles(files []*source, settings composetypes.Mapping) (map[string]any, error) {
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
@@ -57,11 +57,10 @@ func (r *renderer) loadFiles(files []*source, settings composetypes.Mapping) (ma
 		}
 	}
 	message, hint := advise(plainMessage(err))
-	return nil, fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the files before it: %s", message)
+	return nil, fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
 }
 
-// loadConfigs has compose-go read what stands in s, or in files that it is
-// included together with.
+// loadConfigs loads the configs with compose-go, with the variables of s.
 func (r *renderer) loadConfigs(s *source, settings composetypes.Mapping, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
 	details := composetypes.ConfigDetails{
 		WorkingDir:  "/" + r.node.Dir,
@@ -69,7 +68,7 @@ func (r *renderer) loadConfigs(s *source, settings composetypes.Mapping, configs
 		Environment: maps.Clone(settings), // compose-go writes into it
 	}
 	err = guard(func() error {
-		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // nothing is fetched, so nothing can be cancelled
+		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
 		return err
 	})
 	return dict, err
@@ -77,29 +76,29 @@ func (r *renderer) loadConfigs(s *source, settings composetypes.Mapping, configs
 
 func modelOptions(s *source) func(*composego.Options) {
 	return func(o *composego.Options) {
-		o.SetProjectName("stack", true) // the stack's own name may be one that Compose refuses
+		o.SetProjectName("stack", true) // Compose may refuse the stack's name
 		o.SkipNormalization = true
 		o.SkipDefaultValues = true
 		o.SkipConsistencyCheck = true
 		o.SkipResolveEnvironment = true
-		o.SkipInclude = true // it would read the disk
+		o.SkipInclude = true // an include would read from the disk
 		o.ResolvePaths = false
 		o.Interpolate.LookupValue = s.variables.lookup
 		o.Interpolate.Substitute = s.variables.substitute
 		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
 		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
-		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and takes a byte at least
+		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and has at least one byte
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
 }
 
-// refusedPlace is one in a part of Compose that no file may have. Without them
-// there is less that every text is compared with.
+// refusedPlace reports whether a place is in a refused part of Compose. Fewer places
+// make the type casts faster.
 func refusedPlace(place tree.Path, _ interpolation.Cast) bool {
 	return strings.HasPrefix(string(place), "jobs.") || strings.Contains(string(place), ".pre_start.")
 }
 
-// noFiles keeps compose-go from reading files by itself.
+// noFiles prevents compose-go from reading files.
 type noFiles struct{}
 
 var errOtherFile = errors.New("other files are not read")
@@ -108,7 +107,7 @@ func (noFiles) Accept(string) bool                           { return true }
 func (noFiles) Load(context.Context, string) (string, error) { return "", errOtherFile }
 func (noFiles) Dir(string) string                            { return "." }
 
-// withBases adds to a part of a document the services that it extends.
+// withBases adds the services that a part of a document extends.
 func withBases(document, part map[string]any) map[string]any {
 	services := mapping(part["services"])
 	if services == nil {
@@ -130,8 +129,8 @@ func withBases(document, part map[string]any) map[string]any {
 	return map[string]any{"services": complete}
 }
 
-// plainDict turns compose-go's mixture of types into maps, lists and scalars.
-// The bases of services are taken out.
+// plainDict converts compose-go's types to maps, lists and scalars. It removes the
+// bases of services.
 func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
 	delete(dict, "include")
 	for _, s := range files {
@@ -146,7 +145,7 @@ func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
 	return mapping(plain), nil
 }
 
-// plainValue copies maps and lists; what else is no plain text goes through YAML.
+// plainValue copies maps and lists. It converts other types through YAML.
 func plainValue(value any) (plain any, err error) {
 	switch value := value.(type) {
 	case nil, string, bool, int:

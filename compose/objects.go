@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -14,11 +15,11 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// objectNames is what Swarm takes as the name of a secret or config.
+// objectNames matches the names of secrets and configs that Swarm accepts.
 var objectNames = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-_.]{0,62}[a-zA-Z0-9])?$`)
 
-// convertSecrets makes the stack's secrets, sorted by name. A value is looked
-// up for each; deploy alone reveals it.
+// convertSecrets makes the stack's secrets with their values, sorted by name. Only
+// deploy reveals a value.
 func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.SecretConfig) error {
 	var faults []error
 	for _, key := range slices.Sorted(maps.Keys(defined)) {
@@ -55,12 +56,12 @@ func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.
 	return errors.Join(faults...)
 }
 
-// withoutValue refuses a secret that has no value, or leaves it to Swarm.
+// withoutValue refuses a secret without a value, unless it may exist in Swarm.
 func (r *renderer) withoutValue(secret Secret) error {
 	if !r.options.AllowLive {
 		return secret.Missing
 	}
-	r.warn(secret.Missing.Place, secret.Missing.Hint, "the secret %q has no value in the repository: Swarm has to hold %s", secret.Key, secret.Spec.Name)
+	r.warn(secret.Missing.Place, secret.Missing.Hint, "the secret %q has no value in the repository: Swarm must have %s", secret.Key, secret.Spec.Name)
 	return nil
 }
 
@@ -95,35 +96,40 @@ func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.
 	return errors.Join(faults...)
 }
 
-// checkApart refuses two objects of one section that have one name in Swarm.
+// checkApart refuses two objects of one section with the same name in Swarm.
 func (r *renderer) checkApart(section, key, name, otherKey, otherName string) error {
 	if name != otherName {
 		return nil
 	}
-	return fault.New(r.placeOf(section, otherKey), "give them different names",
-		"the %s %s and %s have one name in Swarm: %s", section, key, otherKey, name)
+	return fault.New(r.placeOf(section, otherKey), "use different names",
+		"the %s %s and %s have the same name in Swarm: %s", section, key, otherKey, name)
 }
 
 func (r *renderer) configData(place fault.Place, key, file string) ([]byte, error) {
 	if content, ok := r.contents[key]; ok {
 		return []byte(content), nil
 	}
+	return r.readNamed(place, "config "+key, file)
+}
+
+// readNamed reads a file that a compose file names at place. what names it in errors.
+func (r *renderer) readNamed(place fault.Place, what, file string) ([]byte, error) {
 	if err := r.notSecret(place, file); err != nil {
 		return nil, err
 	}
 	data, err := fs.ReadFile(r.node.FS, file)
 	if err != nil {
-		return nil, fault.New(place, "add the file to the repository", "config %s: read %s: %w", key, file, err)
+		return nil, fault.New(place, cmp.Or(fault.Hint(err), "add the file, or correct its path"), "read %s: %w", what, err)
 	}
 	return data, nil
 }
 
-// notSecret refuses to copy a secret file into a spec, where everybody sees it.
+// notSecret refuses to copy a secret file to a spec, where every user can read it.
 func (r *renderer) notSecret(place fault.Place, file string) error {
 	if !slices.Contains(r.node.SecretFiles, file) {
 		return nil
 	}
-	return fault.New(place, "define it under the top-level secrets", "%s holds secrets", file)
+	return fault.New(place, "define it under the top-level secrets", "%s contains secrets", file)
 }
 
 func (r *renderer) annotations(stack *Stack, name string, labels map[string]string) swarm.Annotations {
@@ -143,7 +149,7 @@ func driver(name string, options map[string]string) *swarm.Driver {
 	return &swarm.Driver{Name: name, Options: options}
 }
 
-// versionVariable is the SV_ variable in an object's name, "" when it has none.
+// versionVariable returns the SV_ variable in an object's name, or "".
 func (r *renderer) versionVariable(section, key string) string {
 	for _, s := range slices.Backward(r.sources) {
 		for _, name := range variablesIn(scalarAt(s.object(section, key), "name")) {
@@ -160,5 +166,5 @@ func checkName(place fault.Place, kind, name string) error {
 		return nil
 	}
 	return fault.New(place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-		"Swarm takes no %s of the name %q", kind, name)
+		"Swarm does not accept the %s name %q", kind, name)
 }

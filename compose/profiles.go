@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// activeProfiles is the variable that names the active profiles, as the compose
-// command has it: separated by commas, * for all.
+// activeProfiles is the variable with the active profiles, as in docker compose:
+// separated by commas, * for all.
 const activeProfiles = "COMPOSE_PROFILES"
 
-// leaveOut removes the services that have profiles of which none is active from
-// the models of the node's compose files. A service has the profiles of all files.
+// leaveOut removes the services that have only inactive profiles from the models of the
+// node's compose files. A service has the profiles of all files.
 func (r *renderer) leaveOut(models []map[string]any) {
 	var active []string
 	for name := range strings.SplitSeq(r.variables.values[activeProfiles], ",") {
@@ -31,8 +31,8 @@ func (r *renderer) leaveOut(models []map[string]any) {
 		if slices.Contains(active, "*") || slices.ContainsFunc(profiles[name], func(one string) bool { return slices.Contains(active, one) }) {
 			continue
 		}
-		r.warn(r.placeOf("services", name, "profiles"), "name one of its profiles in COMPOSE_PROFILES in node.env, or remove profiles, to deploy it",
-			"service %s has profiles, and none is active: it is left out", name)
+		r.warn(r.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
+			"service %s is not deployed: none of its profiles is active", name)
 		for _, model := range models {
 			delete(mapping(model["services"]), name)
 		}

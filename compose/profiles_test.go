@@ -45,7 +45,7 @@ func TestProfiles(t *testing.T) {
 			}
 			leftOut := 0
 			for _, warning := range stack.Warnings {
-				if strings.Contains(warning.Message, "has profiles, and none is active: it is left out") {
+				if strings.Contains(warning.Message, "is not deployed: none of its profiles is active") {
 					leftOut++
 				}
 			}
@@ -56,7 +56,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// TestAllProfiles deploys everything under *.
+// TestAllProfiles deploys all services with the profile *.
 func TestAllProfiles(t *testing.T) {
 	stack, err := renderFiles(t, map[string]string{
 		"node.env":           "TAG=1\nCOMPOSE_PROFILES=*\n",

@@ -19,10 +19,9 @@ var (
 	variableInner = regexp.MustCompile(`(?i)\$\{([_a-z][_a-z0-9]*):?[-+?][^}]*\$[_a-z{]`)
 )
 
-// warnOtherReadings tells, once a place, where `docker stack deploy` would have
-// made something else of a text: it takes what follows an unbraced variable for a
-// default, and replaces nothing inside a default. Texts are not shown: they may
-// hold a secret.
+// warnOtherReadings warns of texts that `docker stack deploy` interpolates differently:
+// it treats the text after an unbraced variable as a default, and does not replace
+// variables in a default. The warnings do not show the texts, which may contain secrets.
 func (r *renderer) warnOtherReadings(s *source) {
 	s.scalars(func(node *yaml.Node) {
 		ours, err := template.SubstituteWithOptions(node.Value, s.variables.lookup, template.WithoutLogging)
@@ -30,7 +29,7 @@ func (r *renderer) warnOtherReadings(s *source) {
 			return
 		}
 		theirs, err := dockertemplate.Substitute(node.Value, s.variables.lookup)
-		if err != nil || theirs == ours { // what docker refuses it does not read otherwise
+		if err != nil || theirs == ours { // docker refuses the text, or reads it equally
 			return
 		}
 		message, hint := otherReading(node.Value)
@@ -40,25 +39,25 @@ func (r *renderer) warnOtherReadings(s *source) {
 }
 
 func otherReading(text string) (message, hint string) {
+	const noDefault = "set the variables in node.env, and write them as ${NAME}, without a default"
 	if match := bareVariable.FindStringSubmatch(text); match != nil {
 		name, sign := match[1], match[2]
-		return "$" + name + sign + " is the variable and then text; docker stack deploy takes " + sign + " for the start of a default, and loses the text",
-			"write ${" + name + "}" + sign + ", which both read alike"
+		return "$" + name + sign + " is the variable and then text; docker stack deploy treats " + sign + " as the start of a default, and loses the text",
+			"write ${" + name + "}" + sign + ", which has the same meaning in both"
 	}
 	if match := variableInner.FindStringSubmatch(strings.ReplaceAll(text, "$$", "")); match != nil {
-		return "the default of " + match[1] + " has a variable in it; docker stack deploy ends the default at the first }, and replaces nothing in it",
-			"set " + match[1] + " in node.env, and write it without a default, for both to read it alike"
+		return "the default of " + match[1] + " contains a variable; docker stack deploy ends the default at the first }, and does not replace the variable",
+			noDefault
 	}
 	if match := escapeInside.FindStringSubmatch(text); match != nil {
-		return "the default of " + match[1] + " has $$ in it, which means $; docker stack deploy leaves it as $$",
-			"set " + match[1] + " in node.env, and write it without a default, for both to read it alike"
+		return "the default of " + match[1] + " contains $$, which means $; docker stack deploy keeps $$",
+			noDefault
 	}
-	return "docker stack deploy reads the variables of this text otherwise", "write them as ${NAME}, without a default"
+	return "docker stack deploy reads the variables in this text differently", noDefault
 }
 
-// warnOtherFields tells of modes that a variable holds, which docker reads as
-// decimal numbers, and of mount targets in the short syntax that it leaves as they
-// are written.
+// warnOtherFields warns of modes from variables, which docker reads as decimal numbers,
+// and of mount targets in short syntax, which docker does not clean.
 func (r *renderer) warnOtherFields(s *source) {
 	_, services := lookup(s.root, "services")
 	for name, service := range pairs(services) {
@@ -66,15 +65,15 @@ func (r *renderer) warnOtherFields(s *source) {
 			for _, use := range itemsOf(service, key) {
 				_, mode := lookup(use, "mode")
 				if mode = deref(mode); mode != nil && s.otherMode(mode.Value) {
-					r.warn(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable, for both to read it alike",
-						"service %s: the mode of a variable is octal; docker stack deploy reads it as a decimal number", name)
+					r.warn(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable",
+						"service %s: the mode from a variable is octal; docker stack deploy reads it as a decimal number", name)
 				}
 			}
 		}
 		for _, mount := range itemsOf(service, "volumes") {
 			if target := s.mountTarget(mount); deref(mount).Kind == yaml.ScalarNode && strings.HasPrefix(target, "/") && path.Clean(target) != target {
-				r.warn(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target)+", for both to read it alike",
-					"service %s: the mount target %s counts as %s; docker stack deploy leaves it, and a service that it has made restarts its tasks",
+				r.warn(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target),
+					"service %s: the mount target %s becomes %s; docker stack deploy keeps it, so a service that it created restarts its tasks",
 					name, target, path.Clean(target))
 			}
 		}
@@ -89,8 +88,7 @@ func itemsOf(service *yaml.Node, key string) []*yaml.Node {
 	return items.Content
 }
 
-// mountPlace is the position of the mount of a service at target, as far as the
-// file itself has it.
+// mountPlace returns the place of a service's mount at target, or that of volumes.
 func (s *source) mountPlace(service, target string) fault.Place {
 	_, services := lookup(s.root, "services")
 	_, body := lookup(services, service)
@@ -102,7 +100,7 @@ func (s *source) mountPlace(service, target string) fault.Place {
 	return s.place("services", service, "volumes")
 }
 
-// mountTarget is the target of a mount as it is written, in either syntax.
+// mountTarget returns the target of a mount in the file, in short or long syntax.
 func (s *source) mountTarget(mount *yaml.Node) string {
 	mount = deref(mount)
 	text := scalarAt(mount, "target")

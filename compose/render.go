@@ -1,8 +1,8 @@
-// Package compose renders a node's compose files into the specs that the engine
-// takes: a manifests.Node and its secrets go in, a Stack comes out. It guarantees
-// that the specs are those `docker stack deploy` would send for the same files
-// and variables (docs/parity.md lists what differs), and that the same input
-// gives the same bytes: it knows no clock, no network and no process environment.
+// Package compose renders a node's compose files to engine specs: from a manifests.Node
+// and its secrets it makes a Stack. It guarantees that `docker stack deploy` would send
+// the same specs for the same files and variables (docs/parity.md lists the
+// differences), and that the same input gives the same bytes. It does not use the
+// clock, the network or the process's environment.
 package compose
 
 import (
@@ -21,19 +21,19 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Options choose how strictly Render takes what it cannot know.
+// Options say how Render treats values that it cannot know.
 type Options struct {
-	// AllowSealed renders without keys: a version that only a key could tell
-	// counts as 0. For checking a repository, never for applying it.
+	// AllowSealed renders without keys: encrypted versions count as 0. It is for checking
+	// a repository, never for applying it.
 	AllowSealed bool
-	// AllowLive takes a secret that has no value in the repository: Swarm may
-	// hold its version, which deploy.Diff looks to.
+	// AllowLive accepts secrets without a value in the repository. deploy.Diff checks
+	// that Swarm has them.
 	AllowLive bool
 }
 
-// Render makes the stack that node asks for, with secret values and versions
-// from set. All faults of the files are collected and joined, each with its
-// file and line. The stack does not share memory with node.
+// Render makes the stack of node, with the secret values and versions in set. It
+// returns all faults of the files joined, each with its file and line. The stack does
+// not share memory with node.
 func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, error) {
 	r := &renderer{
 		node:      node,
@@ -65,7 +65,7 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 	return stack, nil
 }
 
-// renderer holds what one rendering knows; it is used once.
+// renderer is the state of one call of Render.
 type renderer struct {
 	node      *manifests.Node
 	set       *secrets.Set
@@ -73,19 +73,18 @@ type renderer struct {
 	namespace convert.Namespace
 
 	sources   []*source // the node's compose files
-	files     []*source // they, and what they include and extend
+	files     []*source // these, and all files that they include and extend
 	extended  map[baseKey]*source
 	variables *variables
 	contents  map[string]string       // configs with inline content, by key
 	extras    map[string]*extra       // by service
-	settings  map[settingsOf]settings // what services have in their environment, by file
-	inline    map[settingsOf]string   // the content of configs, by file
+	settings  map[settingsOf]settings // environments of services, by file
+	inline    map[settingsOf]string   // contents of configs, by file
 	warnings  []*fault.Error
 }
 
-// load merges the node's compose files as `docker stack deploy` merges them:
-// each is read by the Compose specification, and the docker CLI's own loader
-// puts them together.
+// load merges the node's compose files as `docker stack deploy` does: compose-go reads
+// each file, and the docker CLI's loader merges them.
 func (r *renderer) load() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
 		WorkingDir:  "/" + r.node.Dir,
@@ -99,7 +98,7 @@ func (r *renderer) load() (*composetypes.Config, error) {
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: models[i]})
 	}
 	if unset := unsetFaults(r.files); len(unset) > 0 {
-		faults = unset // what else is wrong may come of the empty values
+		faults = unset // other faults may be caused by the empty values
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -117,8 +116,8 @@ func (r *renderer) load() (*composetypes.Config, error) {
 	return merged, r.aloneOnHost(merged.Services)
 }
 
-// models reads the node's compose files one by one, without the services that no
-// active profile wants. The model of a file that cannot be read is nil.
+// models reads the node's compose files one by one, without services with inactive
+// profiles. The model of a file that cannot be read is nil.
 func (r *renderer) models() (models []map[string]any, faults []error) {
 	for _, source := range r.sources {
 		model, err := r.model(source)
@@ -139,7 +138,7 @@ func loadMerged(details composetypes.ConfigDetails) (merged *composetypes.Config
 	return merged, err
 }
 
-// blameLoader finds what the docker CLI's loader refuses.
+// blameLoader finds the file and the part that the docker CLI's loader refuses.
 func (r *renderer) blameLoader(details composetypes.ConfigDetails, err error) error {
 	for i, file := range details.ConfigFiles {
 		try := func(dict map[string]any) error {
@@ -153,11 +152,11 @@ func (r *renderer) blameLoader(details composetypes.ConfigDetails, err error) er
 		}
 	}
 	message, hint := advise(plainMessage(err))
-	return fault.New(fault.Place{File: r.sources[len(r.sources)-1].path}, hint, "merge with the files before it: %s", message)
+	return fault.New(fault.Place{File: r.sources[len(r.sources)-1].path}, hint, "merge with the earlier files: %s", message)
 }
 
-// wireImage is the reference as the Engine API gets it: with a tag, and in its
-// familiar form (docker client, ServiceCreate).
+// wireImage returns the reference that the docker client sends: with a tag, and in its
+// familiar form.
 func wireImage(image string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
@@ -169,7 +168,7 @@ func wireImage(image string) (string, error) {
 	return reference.FamiliarString(reference.TagNameOnly(named)), nil
 }
 
-// resolve gives the repository path that a relative path in a compose file means.
+// resolve returns the repository path of a relative path in a compose file.
 func (r *renderer) resolve(name string, place fault.Place) (string, error) {
 	return manifests.Resolve(r.node.Dir, name, place)
 }
@@ -178,7 +177,7 @@ func (r *renderer) warn(place fault.Place, hint, format string, args ...any) {
 	r.warnings = append(r.warnings, fault.New(place, hint, format, args...))
 }
 
-// inOrder sorts warnings by place, and keeps each once.
+// inOrder sorts warnings by place, and removes duplicates.
 func inOrder(warnings []*fault.Error) []*fault.Error {
 	slices.SortStableFunc(warnings, func(a, b *fault.Error) int {
 		return cmp.Or(comparePlaces(a.Place, b.Place), strings.Compare(a.Message, b.Message))

@@ -53,7 +53,7 @@ func TestSealedVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = compose.Render(node, sealed, compose.Options{})
-	if got, want := describe(t, err), []string{"docker-compose.yml:7: the version SV_db is encrypted and no key opens it"}; !slices.Equal(got, want) {
+	if got, want := describe(t, err), []string{"docker-compose.yml:7: the version SV_db is encrypted, and the agent has no key for it"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for want, render := range map[string]func() (*compose.Stack, error){
@@ -72,7 +72,7 @@ func TestSealedVersion(t *testing.T) {
 	}
 }
 
-// TestSecretLeftToSwarm takes a secret without a value where Swarm may hold it.
+// TestSecretLeftToSwarm accepts a secret without a value if Swarm may have it.
 func TestSecretLeftToSwarm(t *testing.T) {
 	node := load(t, repository(map[string]string{"node.env": "SV_db=2\n", "docker-compose.yml": sealedCompose}), "test", "n")
 	stack, err := compose.Render(node, &secrets.Set{}, compose.Options{AllowLive: true})
@@ -81,13 +81,13 @@ func TestSecretLeftToSwarm(t *testing.T) {
 	}
 	secret := stack.Secrets[0]
 	if secret.Spec.Name != "db.2" || secret.Missing == nil || secret.Value.Known() {
-		t.Errorf("the secret %+v is not left to Swarm", secret)
+		t.Errorf("the secret %+v has no reason for its missing value", secret)
 	}
-	if len(stack.Warnings) != 1 || !strings.HasSuffix(stack.Warnings[0].Error(), `the secret "db" has no value in the repository: Swarm has to hold db.2`) {
+	if len(stack.Warnings) != 1 || !strings.HasSuffix(stack.Warnings[0].Error(), `the secret "db" has no value in the repository: Swarm must have db.2`) {
 		t.Errorf("warnings: %v", stack.Warnings)
 	}
 	if _, err := compose.Render(node, &secrets.Set{}, compose.Options{}); err == nil {
-		t.Error("without an engine it is not refused")
+		t.Error("a secret without a value is accepted without AllowLive")
 	}
 }
 
@@ -111,7 +111,7 @@ func TestAutoVersion(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsShown looks for a decrypted value in all that Render gives.
+// TestNoSecretIsShown looks for a decrypted value in every output of a stack.
 func TestNoSecretIsShown(t *testing.T) {
 	keys, key := keyring(t)
 	node := load(t, repository(map[string]string{
@@ -123,7 +123,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := stack.Secrets[0].Value.Reveal(); !bytes.Equal(got, []byte(canary)) {
-		t.Fatal("the value is not in the stack")
+		t.Fatal("the stack does not have the value")
 	}
 	for name, print := range map[string]func() ([]byte, error){
 		"specs": stack.Specs, "yaml": stack.YAML,

@@ -16,29 +16,29 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// source is one compose file with the positions of what stands in it. A file that
-// is read from several places is a source for each of them.
+// source is one compose file with the positions of its keys. A file that several files
+// include is one source for each of them.
 type source struct {
 	path string
 	data []byte
 	root *yaml.Node // the top-level mapping
 
-	plain map[string]any // the same as plain values, not interpolated
+	plain map[string]any // the plain values, not interpolated
 
-	dir       string     // what relative paths in it start from
-	variables *variables // what a $NAME in it means
+	dir       string     // base of relative paths
+	variables *variables // values of $NAME
 
 	included []*inclusion
 	bases    map[string]base // what its services extend, by service
-	only     map[string]bool // the services that others extend, where nothing else of it counts
-	loaded   map[string]any  // its model, when it has only
+	only     map[string]bool // of an extended file: the extended services, nothing else counts
+	loaded   map[string]any  // the model of an extended file
 }
 
-// maxFiles bounds how many files a node's compose files include and extend.
+// maxFiles is the maximum number of included and extended files of a node.
 const maxFiles = 500
 
-// readSources reads and parses all compose files of the node, with those that
-// they include and extend.
+// readSources reads and parses all compose files of the node, and the files that they
+// include and extend.
 func (r *renderer) readSources() error {
 	var faults []error
 	for _, name := range r.node.ComposeFiles {
@@ -51,7 +51,7 @@ func (r *renderer) readSources() error {
 		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
 	}
 	if unset := unsetFaults(r.files); len(unset) > 0 {
-		faults = unset // what else is wrong may come of the empty paths
+		faults = unset // other faults may be caused by the empty paths
 	}
 	return errors.Join(faults...)
 }
@@ -78,16 +78,16 @@ func parseSource(name string, data []byte) (*source, error) {
 		return nil, s.invalid(err)
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, fault.New(fault.Place{File: name, Line: 1}, "a compose file starts with a mapping such as `services:`",
+		return nil, fault.New(fault.Place{File: name, Line: 1}, "start the file with a mapping such as `services:`",
 			"the top level is not a mapping")
 	}
 	if err := decoder.Decode(&next); err == nil {
-		return nil, fault.New(fault.Place{File: name, Line: next.Line}, "put it into a file of its own: nodes[].compose_files in config.yml lists them",
+		return nil, fault.New(fault.Place{File: name, Line: next.Line}, "move it to a separate file: nodes[].compose_files in config.yml lists the files",
 			"a second YAML document starts here")
 	} else if !errors.Is(err, io.EOF) {
 		return nil, s.invalid(err)
 	}
-	// Finds keys that are there twice, and what contains itself.
+	// Finds duplicate keys, and anchors that contain themselves.
 	if err := document.Decode(&s.plain); err != nil {
 		return nil, s.invalid(err)
 	}
@@ -100,7 +100,7 @@ var (
 	badAnchor = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
 )
 
-// invalid makes a fault of the first thing that the YAML library complains of.
+// invalid converts the first error of the YAML library to a fault.
 func (s *source) invalid(err error) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	var several *yaml.TypeError
@@ -109,7 +109,7 @@ func (s *source) invalid(err error) error {
 	}
 	place := fault.Place{File: s.path}
 	if match := yamlLine.FindStringSubmatch(message); match != nil {
-		place.Line, _ = strconv.Atoi(match[1]) // 0 is right for what is no number
+		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
 		message = strings.Replace(message, match[0], "", 1)
 	}
 	if match := badAnchor.FindStringSubmatch(message); match != nil {
@@ -119,8 +119,8 @@ func (s *source) invalid(err error) error {
 	return fault.New(place, "correct the YAML", "not valid YAML: %s", message)
 }
 
-// resets refuses the tags that would have taken back what an earlier file says:
-// the merge of `docker stack deploy` cannot.
+// resets refuses the tags !reset and !override, which `docker stack deploy` does not
+// support.
 func (s *source) resets(node *yaml.Node) error {
 	if node.Tag == "!reset" || node.Tag == "!override" {
 		return fault.New(fault.Place{File: s.path, Line: node.Line}, "change the earlier file instead",
@@ -133,15 +133,14 @@ func (s *source) resets(node *yaml.Node) error {
 	return errors.Join(faults...)
 }
 
-// place gives the position of a key, following aliases and merge keys, what a
-// service extends and what the file includes; of the deepest part of it that is
-// there.
+// place returns the place of a key, or of the deepest part of it that exists. It
+// follows aliases, merge keys, extends and includes.
 func (s *source) place(keys ...string) fault.Place {
 	place, _ := s.find(keys)
 	return place
 }
 
-// find is place, and says how many of the keys are there.
+// find returns the same place, and how many of the keys exist.
 func (s *source) find(keys []string) (best fault.Place, depth int) {
 	best.File = s.path
 	node := s.root
@@ -173,8 +172,7 @@ func (s *source) find(keys []string) (best fault.Place, depth int) {
 	return best, depth
 }
 
-// object finds the body of a resource, such as a secret, in the file or in those
-// that it includes.
+// object finds the body of a resource, such as a secret, in the file or its includes.
 func (s *source) object(section, key string) *yaml.Node {
 	_, objects := lookup(s.root, section)
 	if _, body := lookup(objects, key); body != nil {
@@ -190,7 +188,7 @@ func (s *source) object(section, key string) *yaml.Node {
 	return nil
 }
 
-// lookup finds key in a mapping; own keys win over merged ones.
+// lookup finds a key in a mapping. Own keys take precedence over merged ones.
 func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	node = deref(node)
 	if node == nil || node.Kind != yaml.MappingNode {
@@ -219,7 +217,7 @@ func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	return nil, nil
 }
 
-// pairs gives the own keys and values of a mapping.
+// pairs iterates over the own keys and values of a mapping.
 func pairs(node *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		node = deref(node)
@@ -241,7 +239,7 @@ func deref(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// scalars calls visit for every scalar value of the file, in order.
+// scalars calls visit for each scalar value of the file, in order.
 func (s *source) scalars(visit func(*yaml.Node)) { walkScalars(s.root, visit) }
 
 func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
@@ -260,8 +258,8 @@ func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
-// placeOf guesses where a fault of a library stands from the dotted path in its
-// text, such as "services.web.ports.0 must be a string".
+// placeOf returns the place of a dotted path in a library's error, such as
+// "services.web.ports.0 must be a string".
 func (s *source) placeOf(message string) fault.Place {
 	if match := unknownKey.FindStringSubmatch(message); match != nil {
 		keys := strings.Split(match[1]+"."+match[2]+match[3], ".")

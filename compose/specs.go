@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// specs is the form of `agent render -o specs`.
+// specs is the output of `agent render -o specs`.
 type specs struct {
 	Stack    string                           `json:"stack"`
 	Networks map[string]network.CreateOptions `json:"networks"`
@@ -33,8 +33,8 @@ type configSpec struct {
 	Templating *swarm.Driver     `json:"templating,omitempty"`
 }
 
-// Specs prints the stack as one JSON object with sorted keys, as the Engine API
-// takes its parts. Secret values are never in it; config content is, in base64.
+// Specs returns the stack as one JSON object with sorted keys, in the form of the
+// Engine API. It contains no secret values. It contains config contents in base64.
 func (s *Stack) Specs() ([]byte, error) {
 	out := specs{Stack: s.Name, Networks: s.Networks, Services: s.Services, Secrets: []objectSpec{}, Configs: []configSpec{}}
 	for _, secret := range s.Secrets {
@@ -74,8 +74,8 @@ func sortedJSON(value any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// YAML prints the merged and interpolated compose files as one, for people.
-// Secret values are never in it.
+// YAML returns the merged and interpolated compose files as one file. It contains no
+// secret values.
 func (s *Stack) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)

@@ -9,49 +9,49 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Labels that the agent puts on the objects it owns, never on containers.
+// Labels that the agent sets on the objects that it owns, never on containers.
 const (
-	// LabelOwner names the node that owns an object: <environment>/<node>.
-	// It is the agent's ownership mark: fixed, and part of every comparison.
+	// LabelOwner names the node that owns an object: <environment>/<node>. Every
+	// comparison includes it.
 	LabelOwner = "coin-agent.owner"
-	// LabelTimeout may stand in a compose file's deploy.labels: how long the
-	// service may take to be what it declares. It is read from the files, and
-	// stands in the engine for people; so it is never a reason to write.
+	// LabelTimeout says, in deploy.labels of a compose file, how long the service may
+	// take to become healthy. The agent reads it from the files only, so a difference
+	// is not a reason to update a service.
 	LabelTimeout = "coin-agent.timeout"
-	// LabelWave may stand there, too: the wave that the service rolls in, counted
-	// from 1. It beats deployment.waves of config.yml, and is no reason to write.
+	// LabelWave sets, in deploy.labels as well, the wave of the service, from 1. It
+	// overrides deployment.waves in config.yml. A difference is not a reason to update.
 	LabelWave = "coin-agent.wave"
-	// LabelPrefix starts all labels of the agent. Those other than LabelOwner
-	// are metadata, which is never a reason to write by itself.
+	// LabelPrefix is the prefix of all labels of the agent. Except for LabelOwner, a
+	// difference in them is not a reason to update.
 	LabelPrefix = "coin-agent."
-	// LabelStack is Docker's own mark of a stack's objects.
+	// LabelStack is Docker's label for the objects of a stack.
 	LabelStack = "com.docker.stack.namespace"
-	// LabelImage is where `docker stack deploy` keeps the image as written.
+	// LabelImage is the label in which `docker stack deploy` stores the image as written.
 	LabelImage = "com.docker.stack.image"
 )
 
-// Resolve says when the digests of images are looked up in their registries.
+// Resolve says when registries are asked for the digests of images.
 type Resolve string
 
 // The choices of `docker stack deploy --resolve-image`.
 const (
 	ResolveAlways  Resolve = "always"  // at each sync
-	ResolveChanged Resolve = "changed" // when the image's text differs from the running one's
+	ResolveChanged Resolve = "changed" // when the image's text differs from the running service's
 	ResolveNever   Resolve = "never"
 )
 
-// Stack is what one node should run, as engine specs under the full names that
-// the objects have in the engine. Object IDs in it are empty.
+// Stack is the desired state of one node, as engine specs by the full names of the
+// objects in the engine. Its object IDs are empty.
 type Stack struct {
 	Name    string // the stack's name, such as sbxapp3
 	Owner   string // <environment>/<node>, the value of LabelOwner
-	Release string // TAG, as node.env says; "" when unset
+	Release string // TAG in node.env, or ""
 
-	// Resolve is config.yml's images.resolve; "" counts as ResolveChanged.
+	// Resolve is images.resolve in config.yml; "" means ResolveChanged.
 	Resolve Resolve `json:"-"`
 
-	// Waves are those that config.yml's deployment.waves puts services into, by full
-	// name, counted from 1; nil where it has none.
+	// Waves has the waves from deployment.waves in config.yml, from 1, by the full names
+	// of the services; nil without deployment.waves.
 	Waves map[string]int `json:"-"`
 
 	Networks map[string]network.CreateOptions
@@ -59,31 +59,30 @@ type Stack struct {
 	Configs  []Config // sorted by name
 	Services map[string]swarm.ServiceSpec
 
-	// External objects must exist in Swarm; they are never written. Sorted.
+	// External objects must exist in Swarm. The agent never writes them. Sorted.
 	ExternalNetworks []string
 	ExternalSecrets  []string
 	ExternalConfigs  []string
 
-	// Warnings say where the engine cannot do what a file asks for, and what
-	// happens instead.
+	// Warnings describe settings that have no effect, and what happens instead.
 	Warnings []*fault.Error `json:"-"`
 
 	merged *composetypes.Config // for YAML
 }
 
-// Secret is a versioned secret of the stack: its spec without data, and its
-// value apart from it, so that the spec can be printed.
+// Secret is a versioned secret of the stack. Its value is not in the spec, so that the
+// spec can be printed.
 type Secret struct {
 	Spec     swarm.SecretSpec // Data is always empty
 	Value    secrets.Value
 	Key      string // the name in the compose file, such as db_access
-	Variable string // the SV_ variable that versions it, "" when the name has none
+	Variable string // the SV_ variable in its name, or ""
 
-	// Missing says why there is no value; Swarm has to hold the secret then.
+	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`
 }
 
-// Config is a config of the stack. Its content is no secret.
+// Config is a config of the stack. Its content is not secret.
 type Config struct {
 	Spec     swarm.ConfigSpec
 	Key      string

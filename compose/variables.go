@@ -19,21 +19,20 @@ const (
 	versionPrefix = "SV_"
 	autoVersion   = "auto"
 
-	needKeys = "name the key files that open this node's SOPS files (age_key_files, pgp_key_files)"
+	needKeys = "set age_key_files or pgp_key_files to the keys of this node's SOPS files"
 )
 
-// variables answers what a $NAME in a compose file means: node.env, then the
-// SV_ overrides, then the env_file of the include that brings the file in, then
-// the defaults of TAG_ and SV_ (seed 2.3 and 2.4: a name that is unset or empty
-// takes $TAG, or 0).
+// variables holds the values of $NAME in a compose file: from node.env, the SV_
+// overrides, and the env_file of the include. An unset or empty TAG_ variable has the
+// value of TAG, an unset or empty SV_ variable is 0.
 type variables struct {
 	values  map[string]string
-	outer   *variables // those of the file that includes or extends this one; they win
+	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
 	lenient bool
 }
 
-// setVariables takes the values that do not depend on the compose files.
+// setVariables sets the values that do not depend on the compose files.
 func (r *renderer) setVariables() {
 	r.variables = &variables{
 		values:  map[string]string{},
@@ -46,18 +45,18 @@ func (r *renderer) setVariables() {
 	maps.Copy(r.variables.values, r.set.Versions())
 }
 
-// inner gives the variables of a file that is included or extended.
+// inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
 	return &variables{values: values, outer: v, missing: map[string]bool{}, lenient: v.lenient}
 }
 
-// decideVersions replaces versions that are not plain: sealed ones, and `auto`.
+// decideVersions replaces the versions that are sealed or `auto`.
 func (r *renderer) decideVersions() error {
 	v := r.variables
 	var faults []error
 	for _, path := range r.set.Opaque() {
 		if !r.options.AllowSealed {
-			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the versions in it cannot be read without a key"))
+			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the agent has no key to read the versions in this file"))
 		}
 	}
 	for _, name := range r.set.SealedVersions() {
@@ -71,7 +70,7 @@ func (r *renderer) decideVersions() error {
 			v.values[name] = "0"
 		default:
 			faults = append(faults, fault.New(mentions[0], needKeys,
-				"the version %s is encrypted and no key opens it", name))
+				"the version %s is encrypted, and the agent has no key for it", name))
 		}
 	}
 	faults = append(faults, r.autoVersions(v))
@@ -95,12 +94,12 @@ func (r *renderer) autoVersions(v *variables) error {
 	return errors.Join(faults...)
 }
 
-// autoVersion derives a version from the content of the secret whose name
-// mentions the variable.
+// autoVersion derives a version from the content of the secret whose name contains the
+// variable.
 func (r *renderer) autoVersion(name string) (string, error) {
 	for _, s := range r.files {
 		if s.only != nil {
-			continue // its services alone are taken
+			continue // only its services count
 		}
 		_, section := lookup(s.root, "secrets")
 		for key, body := range pairs(section) {
@@ -124,9 +123,9 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 	value, ok := r.set.Lookup(key, file)
 	switch {
 	case !ok, !value.Known() && r.options.AllowSealed:
-		return "0", nil // a missing value is reported where the secret is rendered
+		return "0", nil // convertSecrets reports a missing value
 	case !value.Known():
-		return "", fault.New(place, needKeys, "%s=auto needs the secret's value, and no key opens it", name)
+		return "", fault.New(place, needKeys, "%s=auto needs the secret's value, but the agent has no key for it", name)
 	}
 	version, err := r.set.AutoVersion(key, value)
 	if err != nil {
@@ -135,7 +134,7 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 	return version, nil
 }
 
-// lookup is the template.Mapping of the files.
+// lookup returns a value with the defaults of TAG_ and SV_. It is a template.Mapping.
 func (v *variables) lookup(name string) (string, bool) {
 	value, ok := v.value(name)
 	tag, _ := v.value("TAG")
@@ -152,7 +151,7 @@ func (v *variables) lookup(name string) (string, bool) {
 	return value, ok
 }
 
-// value is what somebody has set a variable to.
+// value returns the value that a variable is set to.
 func (v *variables) value(name string) (string, bool) {
 	if v.outer != nil {
 		if value, ok := v.outer.value(name); ok {
@@ -163,8 +162,8 @@ func (v *variables) value(name string) (string, bool) {
 	return value, ok
 }
 
-// substitute replaces the variables of one string and remembers those that are
-// unset and have no default.
+// substitute replaces the variables in a text, and records those that are unset and
+// have no default.
 func (v *variables) substitute(text string, mapping template.Mapping) (string, error) {
 	replace := func(part string, mapping template.Mapping, cfg *template.Config) (string, error) {
 		value, applied, err := template.DefaultReplacementAppliedFunc(part, mapping, cfg)
@@ -184,11 +183,11 @@ func (v *variables) substitute(text string, mapping template.Mapping) (string, e
 	return template.SubstituteWithOptions(text, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
 }
 
-// nested remembers what is unset in the default or alternative that counts.
+// nested records the unset variables in the default or alternative that applies.
 func (v *variables) nested(part string, mapping template.Mapping) error {
 	for name, variable := range template.ExtractVariables(map[string]any{"": part}, template.DefaultPattern) {
 		value, set := mapping(name)
-		if strings.Contains(part, ":") { // as in ${A:-b}: nothing counts as unset
+		if strings.Contains(part, ":") { // as in ${A:-b}: empty counts as unset
 			set = value != ""
 		}
 		inner := variable.DefaultValue
@@ -202,7 +201,7 @@ func (v *variables) nested(part string, mapping template.Mapping) error {
 	return nil
 }
 
-// settings are the values that the env_files of includes have set.
+// settings returns the values that the env_files of includes set.
 func (v *variables) settings() map[string]string {
 	all := map[string]string{}
 	for one := v; one.outer != nil; one = one.outer {
@@ -213,8 +212,8 @@ func (v *variables) settings() map[string]string {
 	return all
 }
 
-// environment is what a bare name in `environment` takes its value from. The
-// defaults of TAG_ and SV_ are in it for the variables that a file mentions.
+// environment returns the values for names without a value in `environment`. It has
+// the defaults of TAG_ and SV_ for the variables that a file mentions.
 func (v *variables) environment(sources []*source) map[string]string {
 	all := maps.Clone(v.values)
 	for _, s := range sources {
@@ -229,8 +228,7 @@ func (v *variables) environment(sources []*source) map[string]string {
 	return all
 }
 
-// unsetFaults gives an error for each variable that is unset, at the places that
-// mention it (design, Settings, rule 4).
+// unsetFaults returns an error for each place that mentions an unset variable.
 func unsetFaults(files []*source) []error {
 	var faults []error
 	for _, one := range unset(files, false, "is not set and has no default") {
@@ -240,7 +238,7 @@ func unsetFaults(files []*source) []error {
 }
 
 func unsetWarnings(files []*source) []*fault.Error {
-	return unset(files, true, "is not set and counts as empty")
+	return unset(files, true, "is not set: it is treated as empty")
 }
 
 func unset(files []*source, lenient bool, what string) []*fault.Error {
@@ -254,7 +252,7 @@ func unset(files []*source, lenient bool, what string) []*fault.Error {
 	}
 	var all []*fault.Error
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		hint := fmt.Sprintf("set %s in node.env, or give a default: ${%s:-value}", name, name)
+		hint := fmt.Sprintf("set %s in node.env, or add a default: ${%s:-value}", name, name)
 		if strings.HasPrefix(name, tagPrefix) {
 			hint = fmt.Sprintf("set TAG (or %s) in node.env", name)
 		}
@@ -265,7 +263,7 @@ func unset(files []*source, lenient bool, what string) []*fault.Error {
 	return all
 }
 
-// mentions lists where the files mention a variable, once a line.
+// mentions lists the lines of the files that mention a variable.
 func mentions(sources []*source, name string) []fault.Place {
 	var places []fault.Place
 	for _, s := range sources {
@@ -279,8 +277,7 @@ func mentions(sources []*source, name string) []fault.Place {
 	return places
 }
 
-// variablesIn lists the variables that a template mentions, nested ones too,
-// sorted.
+// variablesIn lists the variables in a template, including nested ones, sorted.
 func variablesIn(text string) []string {
 	if !strings.Contains(text, "$") {
 		return nil
@@ -296,7 +293,7 @@ func variablesIn(text string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// scalarAt gives the text of a mapping's scalar, "" when it has none.
+// scalarAt returns the text of a scalar in a mapping, or "".
 func scalarAt(node *yaml.Node, key string) string {
 	_, value := lookup(node, key)
 	if value = deref(value); value == nil || value.Kind != yaml.ScalarNode {

@@ -54,11 +54,11 @@ func TestLenientWarns(t *testing.T) {
 		t.Errorf("hostname is %q, want a", got)
 	}
 	wantWarnings(t, stack,
-		"docker-compose.yml:4: the variable HOST is not set and counts as empty",
-		"docker-compose.yml:5: the variable HOST is not set and counts as empty")
+		"docker-compose.yml:4: the variable HOST is not set: it is treated as empty",
+		"docker-compose.yml:5: the variable HOST is not set: it is treated as empty")
 }
 
-// TestIgnoredKeys demands a warning for what Compose has and Swarm has not.
+// TestIgnoredKeys expects a warning for keys of Compose that Swarm does not support.
 func TestIgnoredKeys(t *testing.T) {
 	stack := mustRender(t, app+`    container_name: one
     depends_on: [other]
@@ -70,8 +70,8 @@ func TestIgnoredKeys(t *testing.T) {
 	wantWarnings(t, stack,
 		"docker-compose.yml:4: service app: container_name has no effect: Swarm names the containers itself, after service and task",
 		"docker-compose.yml:5: service app: depends_on has no effect: Swarm starts services in any order",
-		"docker-compose.yml:6: service app: Swarm publishes a port on every address of the node, not on one: 127.0.0.1:80",
-		"docker-compose.yml:9: service other has profiles, and none is active: it is left out")
+		"docker-compose.yml:6: service app: Swarm publishes a port on all addresses of the node, not only on 127.0.0.1:80",
+		"docker-compose.yml:9: service other is not deployed: none of its profiles is active")
 	if len(stack.Services) != 1 {
 		t.Errorf("%d services, want 1", len(stack.Services))
 	}
@@ -91,8 +91,8 @@ func wantWarnings(t *testing.T, stack *compose.Stack, want ...string) {
 	}
 }
 
-// TestBareNames gives a bare name in `environment` the value that a mention of
-// it would have; one that is nowhere set goes to the engine as it is.
+// TestBareNames checks that a name without a value in `environment` gets the value that
+// the variable has. An unset name reaches the engine unchanged.
 func TestBareNames(t *testing.T) {
 	t.Setenv("NOWHERE", "of the process")
 	stack, err := renderFiles(t, map[string]string{
@@ -132,7 +132,7 @@ func TestVersionOverrides(t *testing.T) {
 	}
 }
 
-// TestBindRoot gives a relative bind source its lasting place.
+// TestBindRoot resolves a relative bind source.
 func TestBindRoot(t *testing.T) {
 	stack, err := renderFiles(t, map[string]string{
 		"/environments/test/config.yml": config + "base: {bind_root: /srv/coin}\n",

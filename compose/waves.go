@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// setWaves puts the services into the waves of config.yml. An entry that names
-// nothing may be about another node's services: where there is none, it is told.
+// setWaves sets the waves of the services from config.yml. It warns of entries that
+// match no service, unless they may be for another node.
 func (r *renderer) setWaves(stack *Stack) {
 	config := r.node.Config
 	if len(config.Deployment.Waves) == 0 {
@@ -24,7 +24,7 @@ func (r *renderer) setWaves(stack *Stack) {
 	}
 }
 
-// Short lists the stack's services as the compose files name them, sorted.
+// Short lists the stack's services by their names in the compose files, sorted.
 func (s *Stack) Short() []string {
 	names := slices.Sorted(maps.Keys(s.Services))
 	for i, name := range names {

@@ -17,7 +17,7 @@ func healthcheck() *container.HealthConfig {
 	}
 }
 
-// stackFile is what the specs below come to, as the docker CLI reads it.
+// stackFile is the compose file from which the docker CLI makes the specs below.
 const stackFile = `
 version: "3.8"
 services:

@@ -15,39 +15,39 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// sideBySide is how many writes of one phase are under way at once.
-const sideBySide = 8
+// writesAtOnce is how many writes of one phase run at once.
+const writesAtOnce = 8
 
-// Metadata says who deployed what, by label names without the agent's prefix. It
-// is put on services that are written for another reason.
+// Metadata tells who deployed what, by label names without the agent's prefix. It is
+// written to services that are written for another reason.
 type Metadata map[string]string
 
-// Event tells that a step begins or has ended.
+// Event reports that a step begins or has ended.
 type Event struct {
 	Step Step
 	Done bool
-	Err  error // of a step that has ended badly
+	Err  error // of a step that failed
 }
 
-// ApplyOptions say what goes along with an application.
+// ApplyOptions are the options of Apply.
 type ApplyOptions struct {
 	Metadata Metadata
-	// Progress, where set, is told of each step. An error of it is a failure: no
-	// further step begins.
+	// Progress, if set, is called when a step begins and when it has ended. Its error is a
+	// failure: no further step begins.
 	Progress func(Event) error
 	// ScaledDown are the cron services that an earlier, interrupted Apply scaled down:
 	// the replicas that they had, by full name. After a failure Apply scales them up
 	// again, like those that it scales down itself.
 	ScaledDown map[string]uint64
-	// Wait, where set, waits before a wave begins. An error of it is a failure: the
-	// wave is not begun. Nil waits as Verify does.
+	// Wait, if set, waits before a wave begins. Its error is a failure: the wave does not
+	// begin. If it is nil, Apply waits as Verify does.
 	Wait func(context.Context, Wave) error
 }
 
-// Apply writes a plan, phase after phase. It can be stopped at any point: what
-// is then missing is found by observing and planning again; only cron services
-// that were scaled down are brought back as they were, unless ctx has ended. Want
-// must be the stack that the plan was made for, with its secret values.
+// Apply writes a plan, phase after phase. It may be stopped at any point: a new plan then
+// has the missing steps. After a failure it scales the cron services up again that were
+// scaled down, unless ctx has ended. Want must be the stack that the plan was made for,
+// with its secret values.
 func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts ApplyOptions) error {
 	if plan.Empty() {
 		return nil
@@ -76,15 +76,15 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	run.scaledDown = keys(scaledDown)
 	if err := run.steps(ctx, plan, progress); err != nil {
 		if ctx.Err() != nil {
-			return err // the agent stops, and carries on when it starts again
+			return err // the agent stops, and continues after its next start
 		}
 		return errors.Join(err, e.ScaleUp(ctx, want.Name, scaledDown, progress))
 	}
 	return nil
 }
 
-// steps takes the steps, phase after phase. It waits for cron services to stop, and
-// before each wave.
+// steps writes the steps, phase after phase. It waits until cron services have stopped,
+// and before each wave.
 func (a *application) steps(ctx context.Context, plan Plan, progress func(Event) error) error {
 	waves, stopped := plan.Waves(a.want), false
 	for begin := 0; begin < len(plan.Steps); {
@@ -112,8 +112,8 @@ func (a *application) steps(ctx context.Context, plan Plan, progress func(Event)
 	return nil
 }
 
-// valuesKnown refuses a plan before its first write when a secret that it creates
-// has no value: the stack was rendered without keys.
+// valuesKnown refuses a plan before its first write if it creates a secret without a
+// value, because the stack was rendered without keys.
 func valuesKnown(plan Plan, want *compose.Stack) error {
 	var unknown []error
 	for _, step := range plan.Steps {
@@ -137,7 +137,7 @@ type application struct {
 	want       *compose.Stack
 	logins     *keyring
 	wait       func(context.Context, Wave) error
-	metadata   map[string]string // whole label names
+	metadata   map[string]string // by full label names
 	scaledDown []string          // cron services that are scaled down, sorted
 
 	mu      sync.Mutex
@@ -174,17 +174,17 @@ func newApplication(e *Engine, plan Plan, want *compose.Stack, meta Metadata) *a
 	return run
 }
 
-// together takes the steps of one phase, several at a time. After a failure no
-// further step begins; those under way are waited for.
+// together writes the steps of one phase, several at once. After a failure no further
+// step begins, and the running steps are finished.
 func (a *application) together(ctx context.Context, steps []Step, progress func(Event) error) error {
 	var (
 		group sync.WaitGroup
-		mu    sync.Mutex // guards failed, and keeps the events apart
+		mu    sync.Mutex // guards the variables below; also calls progress one at a time
 		errs  = make([]error, len(steps))
 		halt  error // of progress
 		stop  bool
 	)
-	room := make(chan struct{}, sideBySide)
+	room := make(chan struct{}, writesAtOnce)
 	for i, step := range steps {
 		room <- struct{}{}
 		mu.Lock()
@@ -245,7 +245,7 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 		return a.updateService(ctx, step)
 	case ScaleDown:
 		return a.scaleDown(ctx, step.Name)
-	case ScaleUp: // in no plan
+	case ScaleUp: // not part of a plan
 	case Remove:
 		return a.removeService(ctx, step.Name)
 	case Replace:
@@ -254,11 +254,11 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 		}
 		return a.createService(ctx, step.Name)
 	}
-	return fmt.Errorf("no such action: %q", step.Action)
+	return fmt.Errorf("unknown action %q", step.Action)
 }
 
-// createNetwork takes an answer that the network exists for success: an earlier
-// attempt of ours may have made it.
+// createNetwork treats the answer that the network exists as success if it belongs to the
+// stack: an earlier attempt may have created it.
 func (a *application) createNetwork(ctx context.Context, name string) error {
 	_, err := a.engine.api.NetworkCreate(ctx, name, a.want.Networks[name])
 	if err == nil || !errdefs.IsConflict(err) {
@@ -285,7 +285,7 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 		a.remember(a.secrets, name, created.ID)
 		return nil
 	}
-	return errors.New("the stack has no such secret")
+	return errors.New("the stack does not have this secret")
 }
 
 func (a *application) createConfig(ctx context.Context, name string) error {
@@ -300,7 +300,7 @@ func (a *application) createConfig(ctx context.Context, name string) error {
 		a.remember(a.configs, name, created.ID)
 		return nil
 	}
-	return errors.New("the stack has no such config")
+	return errors.New("the stack does not have this config")
 }
 
 func (a *application) remember(ids map[string]string, name, id string) {
@@ -309,8 +309,8 @@ func (a *application) remember(ids map[string]string, name, id string) {
 	ids[name] = id
 }
 
-// spec gives the wanted spec of a service, ready to be written over live: object
-// IDs filled in, metadata renewed. The wanted stack is left as it is.
+// spec gives the wanted spec of a service to write over the live one, with the IDs of
+// secrets and configs and the current metadata. It does not change the wanted stack.
 func (a *application) spec(name string, live swarm.ServiceSpec, networkName func(string) string) (swarm.ServiceSpec, error) {
 	spec := settle(a.want.Services[name], live, networkName)
 	spec.Labels = maps.Clone(spec.Labels)
@@ -323,7 +323,7 @@ func (a *application) spec(name string, live swarm.ServiceSpec, networkName func
 	for _, reference := range container.Secrets {
 		filled := *reference
 		if filled.SecretID = a.secrets[filled.SecretName]; filled.SecretID == "" {
-			return spec, fmt.Errorf("there is no secret %s", filled.SecretName)
+			return spec, fmt.Errorf("secret %s does not exist", filled.SecretName)
 		}
 		secrets = append(secrets, &filled)
 	}
@@ -331,7 +331,7 @@ func (a *application) spec(name string, live swarm.ServiceSpec, networkName func
 	for _, reference := range container.Configs {
 		filled := *reference
 		if filled.ConfigID = a.configs[filled.ConfigName]; filled.ConfigID == "" {
-			return spec, fmt.Errorf("there is no config %s", filled.ConfigName)
+			return spec, fmt.Errorf("config %s does not exist", filled.ConfigName)
 		}
 		configs = append(configs, &filled)
 	}

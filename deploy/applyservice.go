@@ -31,8 +31,8 @@ func (a *application) createService(ctx context.Context, name string) error {
 	return nil
 }
 
-// updateService writes over the service as the plan saw it, and over a fresh
-// look when somebody was faster, once.
+// updateService writes over the service as the plan saw it. If another process wrote it
+// since, updateService reads it again and tries once more.
 func (a *application) updateService(ctx context.Context, step Step) error {
 	if step.phase == phaseCronBack { // scaled down since the plan was made
 		return a.writeFresh(ctx, step.Name)
@@ -52,8 +52,8 @@ func (a *application) writeFresh(ctx context.Context, name string) error {
 	return a.write(ctx, existing, networkName)
 }
 
-// write updates a service unless it is as wanted: an update without a difference
-// destroys Swarm's previous spec and runs jobs again.
+// write updates a service if it differs from the wanted spec: an update without a
+// difference overwrites Swarm's previous spec and runs jobs again.
 func (a *application) write(ctx context.Context, existing swarm.Service, networkName func(string) string) error {
 	name := existing.Spec.Name
 	if err := conflict(Service, name, existing.Spec.Labels, a.want, true); err != nil {
@@ -74,8 +74,8 @@ func (a *application) write(ctx context.Context, existing swarm.Service, network
 	return login.withhold(err)
 }
 
-// login gives the credentials that go with a service, for the nodes to pull its
-// image with. Without any, those that the engine has from before stay.
+// login gives the credentials with which the nodes pull the image of a service. Without
+// credentials, the engine keeps those that it has.
 func (a *application) login(ctx context.Context, spec swarm.ServiceSpec) (login, error) {
 	if spec.TaskTemplate.ContainerSpec == nil {
 		return login{}, nil
@@ -96,12 +96,12 @@ func (a *application) scaleDown(ctx context.Context, name string) error {
 	}
 }
 
-// removeService removes a service by the ID that the plan saw, and only if it
-// still carries the stack's label.
+// removeService removes a service by the ID that the plan saw, if that service had the
+// stack's label.
 func (a *application) removeService(ctx context.Context, name string) error {
 	existing, ok := a.live.Services[name]
 	if !ok || existing.Spec.Labels[compose.LabelStack] != a.want.Name {
-		return fmt.Errorf("it is not of stack %s", a.want.Name)
+		return fmt.Errorf("it does not belong to stack %s", a.want.Name)
 	}
 	err := a.engine.api.ServiceRemove(ctx, existing.ID)
 	if errdefs.IsNotFound(err) {
@@ -110,8 +110,8 @@ func (a *application) removeService(ctx context.Context, name string) error {
 	return err
 }
 
-// readService looks at one service without the engine's defaults filled in, and gives
-// the names of its networks, which may be new since a plan was made.
+// readService reads one service without the engine's defaults, and gives the names of its
+// networks, which may be newer than the plan.
 func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
 	services, err := e.listServices(ctx, nameFilter([]string{name}))
 	if err != nil {
@@ -126,8 +126,8 @@ func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, f
 	return service, fresh.networkName, err
 }
 
-// errGone says that there is no such service.
-var errGone = errors.New("it is gone")
+// errGone says that the service does not exist.
+var errGone = errors.New("the service was removed")
 
 func outOfSequence(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "update out of sequence")

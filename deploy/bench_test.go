@@ -10,8 +10,8 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// BenchmarkDiff plans stacks of growing size: nothing differs, every service gets
-// another image, another variable and its neighbour's port, or nothing is there.
+// BenchmarkDiff plans stacks of growing size: nothing differs; every service has another
+// image, another variable and the port of the next one; or nothing exists.
 func BenchmarkDiff(b *testing.B) {
 	stackOf := func(count int, change func(i int, s *swarm.ServiceSpec)) *compose.Stack {
 		stack := newStack("s")
@@ -49,7 +49,7 @@ func BenchmarkDiff(b *testing.B) {
 	}
 }
 
-// BenchmarkApply writes 200 services without tasks, from nothing.
+// BenchmarkApply creates 200 services without tasks.
 func BenchmarkApply(b *testing.B) {
 	on, _, engine := swarmWith(b)
 	none := uint64(0)

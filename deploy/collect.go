@@ -14,16 +14,16 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Inventory is every secret and config of the Swarm, and every service of any stack
-// that could use one.
+// Inventory holds every secret and config of the Swarm, and the services of all stacks,
+// which may use them.
 type Inventory struct {
 	Secrets  []swarm.Secret
 	Configs  []swarm.Config
 	Services map[string]swarm.Service
 }
 
-// Inventory reads the whole of it: three calls. The services come last, so that
-// nothing that they use was made after the objects were read.
+// Inventory reads the inventory, with three calls. It reads the services last, so that it
+// contains every object that they use.
 func (e *Engine) Inventory(ctx context.Context) (*Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -50,24 +50,25 @@ type Version struct {
 	Version string    `json:"version,omitempty"`
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
-	Owner   string    `json:"owner,omitempty"` // who made it; "" for no agent
-	Stack   string    `json:"stack,omitempty"` // the stack that it was made for
+	Owner   string    `json:"owner,omitempty"` // the agent that created it; "" if none did
+	Stack   string    `json:"stack,omitempty"` // the stack that it was created for
 
-	Uses []Use `json:"uses,omitempty"` // by the services as they are now
-	// Unused tells that no service uses it, nor did before its last update, nor
-	// does the stack that was applied last.
+	Uses []Use `json:"uses,omitempty"` // by the current specs of the services
+	// Unused tells that no service uses it, that no service used it before its last
+	// update, and that it is not in the last applied stack.
 	Unused bool `json:"unused"`
-	// Kept says why it stays; where there is no reason, it may be removed.
+	// Kept lists the reasons why it stays. Without a reason it may be removed.
 	Kept []string `json:"kept,omitempty"`
 }
 
-// Use is one service that has a secret or config, and where.
+// Use is one service that has a secret or config, and the place in its containers.
 type Use struct {
 	Service string `json:"service"`
 	Target  string `json:"target"`
 }
 
-// GoodState is a state that a rollback may go to, with the names that it needs.
+// GoodState is a state to which a rollback may go, with the names of its secrets and
+// configs.
 type GoodState struct {
 	Commit  string
 	At      time.Time
@@ -82,28 +83,27 @@ func (g *GoodState) names(kind Kind) []string {
 	return g.Configs
 }
 
-// Retention are the rules by which versions stay.
+// Retention holds the rules by which versions stay.
 type Retention struct {
 	Owner    string
 	Stack    string
-	Versions int           // how many old ones stay besides the newest, however old
-	After    time.Duration // how long one stays after nothing uses it
-	Good     []GoodState   // the newest first; the first is what was applied last
-	Since    map[string]time.Time
+	Versions int                  // how many old versions stay besides the newest, at any age
+	After    time.Duration        // how long a version stays when nothing uses it any more
+	Good     []GoodState          // the newest first; the first is the last applied state
+	Since    map[string]time.Time // since when nothing uses a version, by ID
 	Now      time.Time
 }
 
-// Own tells whether a version was made by the owner for its stack: no other is
-// ever removed.
+// Own tells whether the owner created a version for its stack. Other versions are never
+// removed.
 func (r *Retention) Own(v Version) bool {
 	return r.Owner != "" && v.Owner == r.Owner && v.Stack == r.Stack
 }
 
-// ErrUsed says that the engine does not remove an object, since a service uses it.
+// ErrUsed says that the engine refuses to remove an object because a service uses it.
 var ErrUsed = errors.New("a service uses it")
 
-// Remove removes a version, the very object that was looked at. One that is gone
-// already is no error.
+// Remove removes a version by its ID. A version that does not exist is not an error.
 func (e *Engine) Remove(ctx context.Context, version Version) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -121,10 +121,10 @@ func (e *Engine) Remove(ctx context.Context, version Version) error {
 	return e.explain("remove "+string(version.Kind)+" "+version.Name, err)
 }
 
-// Collect removes those of the versions that may still go by a second look at the
-// whole Swarm, one after the other. Before and after each, note is called; an
-// error of it or of the engine ends the collection. It gives what was removed, and
-// what the engine says is in use after all.
+// Collect reads the inventory again and removes those of the versions that still may be
+// removed, one after the other. It calls note before and after each removal; an error of
+// note or of the engine ends the collection. It gives the removed versions, and those
+// that the engine refused to remove because they are used.
 func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, note func(Event) error) (removed, used []Version, err error) {
 	if len(due) == 0 {
 		return nil, nil, nil
@@ -162,17 +162,17 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, not
 	return removed, used, nil
 }
 
-// Collectable tells whether nothing speaks for keeping it.
+// Collectable tells whether there is no reason to keep the version.
 func (v Version) Collectable() bool { return len(v.Kept) == 0 }
 
-// Collectable gives those of the versions that may go.
+// Collectable gives the versions that may be removed.
 func Collectable(versions []Version) []Version {
 	return slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return !v.Collectable() })
 }
 
-// versions lists the objects of the inventory that concern an owner: its own, what the
-// records name, and other objects with the same key. Sorted by kind (secrets
-// first) and key, the newest of each first.
+// versions lists the objects of the inventory that concern an owner: its own objects,
+// those of the good states, and other objects with the same key. They are sorted by kind
+// (secrets first) and key, the newest of each key first.
 func (i *Inventory) versions(keep Retention) []Version {
 	var all []Version
 	for _, secret := range i.Secrets {

@@ -17,8 +17,8 @@ import (
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-// versionsTest is a real Swarm with some versions of a secret, of which services of
-// several stacks use some.
+// versionsTest is a real Swarm with versions of a secret. Services of several stacks use
+// some of them.
 type versionsTest struct {
 	t        *testing.T
 	on       *swarmtest.Swarm
@@ -40,7 +40,7 @@ func newVersionsTest(t *testing.T) *versionsTest {
 
 func (s *versionsTest) name(short string) string { return s.stack + "_" + short }
 
-// put makes secrets of an owner, one after the other; "" is nobody.
+// put creates secrets of an owner, one after the other. "" means no owner.
 func (s *versionsTest) put(owner string, shorts ...string) {
 	s.t.Helper()
 	s.putFor(s.stack, owner, shorts...)
@@ -62,7 +62,7 @@ func (s *versionsTest) putFor(stack, owner string, shorts ...string) {
 	}
 }
 
-// serve has a service of a stack use a secret; a second time it is updated to it.
+// serve creates or updates a service of a stack that uses a secret.
 func (s *versionsTest) serve(stack, service, short string) {
 	s.t.Helper()
 	name := s.stack + "_" + service
@@ -94,7 +94,7 @@ func (s *versionsTest) drop(service string) {
 	_ = s.on.API.ServiceRemove(context.WithoutCancel(s.t.Context()), s.stack+"_"+service)
 }
 
-// versions looks at the Swarm and gives those of the versionsTest.
+// versions gives the versions in the Swarm.
 func (s *versionsTest) versions() []deploy.Version {
 	s.t.Helper()
 	inventory, err := s.engine.Inventory(s.t.Context())
@@ -104,7 +104,7 @@ func (s *versionsTest) versions() []deploy.Version {
 	return inventory.Versions(s.keep)
 }
 
-// want checks why each version is kept; the names are without the stack's.
+// want checks the reasons why each version is kept. The names are without the stack.
 func (s *versionsTest) want(want map[string]string) {
 	s.t.Helper()
 	got := map[string]string{}
@@ -116,7 +116,7 @@ func (s *versionsTest) want(want map[string]string) {
 	}
 }
 
-// names lists the secrets that are there.
+// names lists the existing secrets.
 func (s *versionsTest) names() []string {
 	s.t.Helper()
 	list, err := s.on.API.SecretList(s.t.Context(), swarm.SecretListOptions{})
@@ -140,7 +140,7 @@ func (s *versionsTest) wantNames(want ...string) {
 	}
 }
 
-// collect collects what may go now.
+// collect removes the versions that may be removed now.
 func (s *versionsTest) collect() (removed, used []string, err error) {
 	s.t.Helper()
 	due := deploy.Collectable(s.versions())
@@ -156,7 +156,7 @@ func (s *versionsTest) shorts(versions []deploy.Version) []string {
 	return names
 }
 
-// TestCollectOnTheEngine has versions used in each way, and by nobody.
+// TestCollectOnTheEngine covers versions that are used in each way, and unused ones.
 func TestCollectOnTheEngine(t *testing.T) {
 	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5", "db.6", "db.7")
@@ -175,12 +175,12 @@ func TestCollectOnTheEngine(t *testing.T) {
 		"db.2":      "in use by foreign",
 		"db.3":      "previous spec of web",
 		"db.4":      "good state of 2026-11-20 09:30 0123456789",
-		"db.6":      "the last old one",
-		"db.7":      "in use by web; the newest",
+		"db.6":      "last old version",
+		"db.7":      "in use by web; newest version",
 		"db.8":      "belongs to sandbox/node4",
-		"db.9":      "not made by this agent",
+		"db.9":      "not created by this agent",
 		"db.10":     "belongs to the stack elsewhere",
-		"adopted.1": "in the stack that was applied last; not made by this agent",
+		"adopted.1": "in the last applied stack; not created by this agent",
 	})
 	s.recorder.Reset()
 	removed, used, err := s.collect()
@@ -201,9 +201,9 @@ func TestCollectOnTheEngine(t *testing.T) {
 	}
 }
 
-// A service that begins to use a version after it was judged keeps it: by the
-// second look, or at last by the engine's own refusal.
-func TestCollectLosesARace(t *testing.T) {
+// TestCollectKeepsNewlyUsed: a version that a service begins to use after the first
+// reading stays, because of the second reading or the engine's refusal.
+func TestCollectKeepsNewlyUsed(t *testing.T) {
 	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4")
 	s.serve(s.stack, "web", "db.4")
@@ -228,8 +228,7 @@ func TestCollectLosesARace(t *testing.T) {
 	s.wantNames("db.1", "db.2", "db.3", "db.4")
 }
 
-// An error in the middle ends the collection: of the engine, or of whoever is to
-// note each removal.
+// TestCollectStopsAtAnError: an error of the engine or of note ends the collection.
 func TestCollectStopsAtAnError(t *testing.T) {
 	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3", "db.4", "db.5")
@@ -254,20 +253,20 @@ func TestCollectStopsAtAnError(t *testing.T) {
 	}
 }
 
-// A key that left the files goes whole when nothing refers to it any more; before
-// that its newest stays.
-func TestCollectARemovedKey(t *testing.T) {
+// TestCollectRemovedKey: all versions of a key are removed when nothing refers to it any
+// more; before that the newest stays.
+func TestCollectRemovedKey(t *testing.T) {
 	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "old.1", "old.2", "db.1")
 	s.keep.Good = []deploy.GoodState{{Commit: "applied", Secrets: []string{s.name("db.1")}}, {Commit: "before", Secrets: []string{s.name("old.2")}}}
 	s.want(map[string]string{
-		"db.1": "in the stack that was applied last; the newest", "old.1": "the last old one",
-		"old.2": "good state of 0001-01-01 00:00 before; the newest",
+		"db.1": "in the last applied stack; newest version", "old.1": "last old version",
+		"old.2": "good state of 0001-01-01 00:00 before; newest version",
 	})
 	s.keep.Good = s.keep.Good[:1]
 	s.keep.After = 14 * 24 * time.Hour
-	within := "within 14 days of its last use: 14 days left"
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	within := "unused for less than 14 days: 14 days left"
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": within, "old.2": within})
 	ids := map[string]time.Time{}
 	for _, version := range s.versions() {
 		if version.Unused {
@@ -276,17 +275,17 @@ func TestCollectARemovedKey(t *testing.T) {
 	}
 	s.keep.Since = maps.Clone(ids)
 	s.keep.Now = s.keep.Now.Add(13*24*time.Hour + time.Minute)
-	within = "within 14 days of its last use: 24 hours left"
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": within, "old.2": within})
+	within = "unused for less than 14 days: 24 hours left"
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": within, "old.2": within})
 	s.keep.Now = s.keep.Now.Add(24 * time.Hour)
-	s.want(map[string]string{"db.1": "in the stack that was applied last; the newest", "old.1": "", "old.2": ""})
+	s.want(map[string]string{"db.1": "in the last applied stack; newest version", "old.1": "", "old.2": ""})
 	if removed, _, err := s.collect(); !cmp.Equal(removed, []string{"old.2", "old.1"}) || err != nil {
 		t.Errorf("removed %v, %v", removed, err)
 	}
 }
 
-// Without an owner, and before anything is on record, nothing may go.
-func TestCollectNothingUnknown(t *testing.T) {
+// TestCollectWithoutGoodState: without an owner or a good state nothing may be removed.
+func TestCollectWithoutGoodState(t *testing.T) {
 	s := newVersionsTest(t)
 	s.put(s.keep.Owner, "db.1", "db.2", "db.3")
 	s.put("", "x.1", "x.2", "x.3")
@@ -298,7 +297,7 @@ func TestCollectNothingUnknown(t *testing.T) {
 	s.keep.Good, s.keep.Owner = good, ""
 	for _, version := range s.versions() {
 		if version.Collectable() {
-			t.Errorf("nobody is the owner, and %s may go", version.Name)
+			t.Errorf("without an owner, %s may be removed", version.Name)
 		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 
 const aDay = 24 * time.Hour
 
-// Versions lists the versions of an owner's secrets and configs, and why each of
-// them stays. Of a key that neither a service nor a record refers to any more,
-// only the time keeps versions.
+// Versions lists the versions of an owner's secrets and configs, with the reasons why
+// each stays. If neither a service nor a good state refers to a key any more, its
+// versions stay only for the time of the retention.
 func (i *Inventory) Versions(keep Retention) []Version {
 	all := i.versions(keep)
 	users := i.users()
@@ -33,8 +33,8 @@ func (i *Inventory) Versions(keep Retention) []Version {
 	return all
 }
 
-// compareVersions puts the newest version of a key first: by the time at which it
-// was made, then by its number.
+// compareVersions puts the newest version of a key first: by its creation time, then by
+// its number.
 func compareVersions(a, b Version) int {
 	return cmp.Or(
 		-strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Key, b.Key), b.Created.Compare(a.Created),
@@ -50,11 +50,11 @@ func versionNumber(v Version) int {
 	return number
 }
 
-// users are the services that refer to objects, by the objects' IDs and names:
-// a reference has both, and either is enough.
+// users are the services that refer to objects, by the objects' IDs and names: a
+// reference has both, and one of them is enough.
 type users struct {
 	now    map[referred][]Use
-	before map[referred][]string // services whose spec before the last update refers to it
+	before map[referred][]string // services that referred to it before their last update
 }
 
 // referred is an ID or a name that a service refers to.
@@ -82,7 +82,7 @@ func (i *Inventory) users() users {
 	return all
 }
 
-// references lists what a spec refers to, with the places in the container.
+// references lists the secrets and configs of a spec, with their places in the container.
 func references(spec swarm.ServiceSpec) map[referred][]string {
 	container := spec.TaskTemplate.ContainerSpec
 	found := map[referred][]string{}
@@ -119,7 +119,7 @@ func references(spec swarm.ServiceSpec) map[referred][]string {
 	return found
 }
 
-// judgeUse says who uses a version.
+// judgeUse sets the services that use a version, and the reasons that follow from this.
 func (v *Version) judgeUse(all users, keep Retention) {
 	byID, byName := referred{v.Kind, v.ID}, referred{v.Kind, v.Name}
 	v.Uses = all.now[byID]
@@ -145,13 +145,13 @@ func (v *Version) judgeUse(all users, keep Retention) {
 		}
 		if i == 0 {
 			if len(services) == 0 {
-				v.Kept = append(v.Kept, "in the stack that was applied last")
+				v.Kept = append(v.Kept, "in the last applied stack")
 			}
 			v.Unused = false
 			return
 		}
 		v.Unused = len(services) == 0 && len(before) == 0
-		if len(services) == 0 { // the newest of them says enough
+		if len(services) == 0 { // only the newest good state is named
 			v.Kept = append(v.Kept, fmt.Sprintf("good state of %s %.10s", good.At.UTC().Format("2006-01-02 15:04"), good.Commit))
 		}
 		return
@@ -159,8 +159,8 @@ func (v *Version) judgeUse(all users, keep Retention) {
 	v.Unused = len(services) == 0 && len(before) == 0
 }
 
-// judgeKey says what of a key's versions, the newest first, stays by age and
-// count. Only an owner's own count.
+// judgeKey adds the reasons of age and count to the versions of a key, the newest first.
+// Only the owner's versions count.
 func judgeKey(versions []Version, keep Retention) {
 	alive := slices.ContainsFunc(versions, func(v Version) bool { return len(v.Kept) > 0 })
 	old, newest := 0, true
@@ -173,7 +173,7 @@ func judgeKey(versions []Version, keep Retention) {
 		switch {
 		case !alive:
 		case newest:
-			v.Kept = append(v.Kept, "the newest")
+			v.Kept = append(v.Kept, "newest version")
 		case len(v.Uses) == 0 && old < keep.Versions:
 			old++
 			v.Kept = append(v.Kept, lastOnes(keep.Versions))
@@ -191,7 +191,7 @@ func judgeKey(versions []Version, keep Retention) {
 func foreign(v Version, keep Retention) string {
 	switch v.Owner {
 	case "":
-		return "not made by this agent"
+		return "not created by this agent"
 	case keep.Owner:
 		return "belongs to the stack " + v.Stack
 	}
@@ -200,13 +200,13 @@ func foreign(v Version, keep Retention) string {
 
 func lastOnes(count int) string {
 	if count == 1 {
-		return "the last old one"
+		return "last old version"
 	}
-	return fmt.Sprintf("one of the last %d old ones", count)
+	return fmt.Sprintf("one of the last %d old versions", count)
 }
 
-// keepForTime keeps a version that nothing uses for its time. One that was never
-// seen unused before begins it now.
+// keepForTime keeps an unused version for the time of the retention. For a version that
+// was not seen unused before, the time begins now.
 func (v *Version) keepForTime(keep Retention) {
 	since, seen := keep.Since[v.ID]
 	if !seen {
@@ -220,10 +220,10 @@ func (v *Version) keepForTime(keep Retention) {
 	if left < 2*aDay {
 		text = fmt.Sprintf("%d hours", int((left+time.Hour-1)/time.Hour))
 	}
-	v.Kept = append(v.Kept, fmt.Sprintf("within %s of its last use: %s left", period(keep.After), text))
+	v.Kept = append(v.Kept, fmt.Sprintf("unused for less than %s: %s left", period(keep.After), text))
 }
 
-// period names a time as config.yml has it.
+// period writes a duration as config.yml does.
 func period(d time.Duration) string {
 	if d%aDay == 0 {
 		return fmt.Sprintf("%d days", d/aDay)

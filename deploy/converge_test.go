@@ -15,9 +15,9 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// TestOneFailureHidesNoOther has a service that fails for good, one that is in
-// trouble, one that only takes its time, and one that is well.
-func TestOneFailureHidesNoOther(t *testing.T) {
+// TestAllFailuresAreReported has a failed service, one with a pending error, a slow
+// one, and a healthy one.
+func TestAllFailuresAreReported(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "absent", func(s *swarm.ServiceSpec) {
@@ -35,7 +35,7 @@ func TestOneFailureHidesNoOther(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	want := []string{
-		"service NAME_absent: No such image: 127.0.0.1:1/coin/absent:1; its image is not there",
+		"service NAME_absent: No such image: 127.0.0.1:1/coin/absent:1; its image was not found",
 		"service NAME_homeless: no suitable node (scheduling constraints not satisfied on 1 node); not ready when the wait ended: 0 of 1 tasks run",
 		"not ready when the wait ended: NAME_slow ",
 	}
@@ -50,8 +50,8 @@ func TestOneFailureHidesNoOther(t *testing.T) {
 	}
 }
 
-// TestUpdateIsWatchedForItsMonitorTime has a task that is healthy at once and dies
-// a little later. Swarm itself does not wait for that with the failure action continue.
+// TestUpdateIsWatchedForItsMonitorTime has a task that is healthy at once and fails a
+// little later. With the failure action continue, Swarm itself does not wait for that.
 func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
@@ -68,13 +68,13 @@ func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	}
 }
 
-// TestTheHealthCheckOfAnImage fails, with none in the compose file.
-func TestTheHealthCheckOfAnImage(t *testing.T) {
+// TestHealthCheckOfImage fails without a health check in the compose file.
+func TestHealthCheckOfImage(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	image := "coin/healthcheck:" + stack.Name
 	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
-	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=300ms --retries=2 CMD ["/app", "health"]`, made, image)
+	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=1s --retries=1 CMD ["/app", "health"]`, made, image)
 	on.Docker(t, "", "rm", made)
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Image, s.Labels[compose.LabelImage] = image, image
@@ -87,9 +87,9 @@ func TestTheHealthCheckOfAnImage(t *testing.T) {
 	}
 }
 
-// TestAOneShotIsNotRolledBack updates a one-shot service whose update Swarm would
-// undo, although the task exits 0.
-func TestAOneShotIsNotRolledBack(t *testing.T) {
+// TestOneShotIsNotRolledBack updates a one-shot service whose update Swarm would roll
+// back although the task exits with 0.
+func TestOneShotIsNotRolledBack(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
@@ -108,9 +108,8 @@ func TestAOneShotIsNotRolledBack(t *testing.T) {
 	}
 }
 
-// TestARollbackThatFailsAsWell takes away what the old spec needs before the
-// update fails.
-func TestARollbackThatFailsAsWell(t *testing.T) {
+// TestFailedSwarmRollback removes what the old spec needs before the update fails.
+func TestFailedSwarmRollback(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	folder := filepath.Join(t.TempDir(), "data")
@@ -136,8 +135,8 @@ func TestARollbackThatFailsAsWell(t *testing.T) {
 	}
 }
 
-// TestTimeoutIsNoReasonToWrite changes the label alone, then with something else.
-func TestTimeoutIsNoReasonToWrite(t *testing.T) {
+// TestTimeoutLabelAloneIsNotWritten changes only the label, then another field as well.
+func TestTimeoutLabelAloneIsNotWritten(t *testing.T) {
 	lives, wants := newStack("s"), newStack("s")
 	add(lives, "a", func(s *swarm.ServiceSpec) { s.Labels[compose.LabelTimeout] = "1m" })
 	add(wants, "a", nil)

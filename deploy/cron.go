@@ -27,16 +27,15 @@ func (p Plan) ScaledDown() map[string]uint64 {
 const (
 	// defaultGrace is the engine's own default of stop_grace_period.
 	defaultGrace = 10 * time.Second
-	// stopSlack is what stopping a task may take beyond its grace period.
+	// stopSlack is how long a task may take to stop beyond its grace period.
 	stopSlack = 10 * time.Second
-	// stopLook is how often it is looked whether tasks have stopped.
+	// stopLook is the time between two checks whether the tasks have stopped.
 	stopLook = 250 * time.Millisecond
 )
 
-// cronStops waits until the tasks of the cron services that are scaled down have
-// stopped, so that none of their jobs meets a migration. The engine kills them after
-// their grace period; a task that is there even then is on a node that does not answer,
-// and holds nothing up.
+// cronStops waits until the tasks of the scaled down cron services have stopped, so that
+// no cron job runs during a migration. The engine kills them after their grace period. A
+// task that still runs then is on a node that does not answer, and is not waited for.
 func (a *application) cronStops(ctx context.Context) error {
 	if len(a.scaledDown) == 0 {
 		return nil
@@ -74,7 +73,7 @@ func graceOf(spec swarm.ServiceSpec) time.Duration {
 	return defaultGrace
 }
 
-// onNode tells whether a task may have a container that runs.
+// onNode tells whether a task may have a running container.
 func onNode(task swarm.Task) bool {
 	return slices.Contains([]swarm.TaskState{swarm.TaskStatePreparing, swarm.TaskStateStarting, swarm.TaskStateRunning}, task.Status.State)
 }
@@ -99,7 +98,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 			_, err = e.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
 		if err != nil {
-			err = e.explain("bring back service "+name, err)
+			err = e.explain("scale up service "+name, err)
 		}
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}

@@ -195,7 +195,7 @@ func TestRefusals(t *testing.T) {
 			},
 			says: []string{"service s_a belongs to stack t, not to s"},
 		},
-		"another owner's network and nobody's service": {
+		"another owner's network and a service without labels": {
 			live: func(l *deploy.Live) {
 				l.Networks["s_default"] = network.Summary{Scope: "swarm", Labels: map[string]string{compose.LabelOwner: "sandbox/node4"}}
 				l.Services["s_a"] = swarm.Service{Spec: swarm.ServiceSpec{Annotations: swarm.Annotations{Name: "s_a"}}}
@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 			want: func(s *compose.Stack) {
 				s.Configs = []compose.Config{{Variable: "SV_c", Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: "s_c"}, Data: []byte("new")}}}
 			},
-			says: []string{"config s_c exists with other content", "raise SV_c"},
+			says: []string{"config s_c exists with different content", "raise SV_c"},
 		},
 		"fields that the engine does not know": {
 			want: func(s *compose.Stack) {

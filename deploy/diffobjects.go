@@ -30,7 +30,7 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 		}
 		if differing := networkChanges(existing, options); len(differing) > 0 {
 			p.Warnings = append(p.Warnings, fmt.Sprintf(
-				"network %s exists and differs (%s); the engine cannot change a network: remove the stack's services and the network to have it made anew",
+				"network %s exists and differs (%s). The engine cannot change a network: remove the stack's services and the network, and the next sync creates them",
 				name, listed(differing)))
 		}
 	}
@@ -57,18 +57,18 @@ func (p *Plan) addObjects(live *Live, want *compose.Stack) {
 	}
 }
 
-// warnOfLabels tells of labels of an existing secret or config that are not as
-// wanted: it is left as it is. Labels that others have put there are no difference.
+// warnOfLabels warns if the labels of an existing secret or config differ from the wanted
+// ones: they are not changed. Labels that the stack does not want are not a difference.
 func (p *Plan) warnOfLabels(kind Kind, name string, live, want map[string]string, variable string) {
 	want = unmarked(want)
 	if differing := mapChanges("Labels", among(live, want), want); len(differing) > 0 {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with other labels (%s) and is left as it is: %s",
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with different labels (%s) and is not changed: %s",
 			kind, name, listed(differing), raiseHint(variable)))
 	}
 }
 
-// unmarked gives labels without the marks of stack and owner, which an object
-// that was made otherwise cannot have.
+// unmarked gives labels without those of stack and owner, which an object that another
+// tool created does not have.
 func unmarked(labels map[string]string) map[string]string {
 	own := maps.Clone(labels)
 	maps.DeleteFunc(own, func(name, _ string) bool {
@@ -79,8 +79,8 @@ func unmarked(labels map[string]string) map[string]string {
 
 const vxlanIDs = "com.docker.network.driver.overlay.vxlanid_list"
 
-// ownOptions gives a network's options without those that the engine has added.
-// What drivers other than overlay add is not known.
+// ownOptions gives a network's options without those that the engine added. For drivers
+// other than overlay these are not known, so only wanted options are compared.
 func ownOptions(live network.Summary, want map[string]string) map[string]string {
 	if live.Driver != "overlay" {
 		return among(live.Options, want)
@@ -92,7 +92,7 @@ func ownOptions(live network.Summary, want map[string]string) map[string]string 
 	return own
 }
 
-// among gives those entries whose names are in want.
+// among gives the entries whose names are in want.
 func among(all, want map[string]string) map[string]string {
 	some := maps.Clone(all)
 	maps.DeleteFunc(some, func(name, _ string) bool {
@@ -102,7 +102,7 @@ func among(all, want map[string]string) map[string]string {
 	return some
 }
 
-// mapChanges compares two maps as a spec's field at path.
+// mapChanges compares two maps as the field at path.
 func mapChanges(path string, live, want map[string]string) []Change {
 	var w walker
 	w.walk(path, reflect.ValueOf(live), reflect.ValueOf(want))
@@ -118,13 +118,13 @@ func listed(changes []Change) string {
 	return strings.Join(texts, "; ")
 }
 
-// unchangeable refuses secrets and configs that exist under their name with
-// something else in them: the engine never changes one. The content of secrets
-// is compared by Mismatched, which needs the engine.
+// unchangeable refuses secrets and configs that exist with a different content, which the
+// engine cannot change. The content of secrets is compared by Mismatched, which needs
+// the engine.
 func unchangeable(live *Live, want *compose.Stack) []error {
 	var refused []error
 	refuse := func(kind Kind, name, variable, what string) {
-		refused = append(refused, fault.New(fault.Place{}, raiseHint(variable), "%s %s exists with other %s, and %ss never change", kind, name, what, kind))
+		refused = append(refused, fault.New(fault.Place{}, raiseHint(variable), "%s %s exists with different %s, and a %s cannot be changed", kind, name, what, kind))
 	}
 	for _, config := range want.Configs {
 		existing, ok := live.Configs[config.Spec.Name]
@@ -149,7 +149,7 @@ func unchangeable(live *Live, want *compose.Stack) []error {
 	return refused
 }
 
-// sameDriver compares drivers; one without a name is none.
+// sameDriver compares drivers. A driver without a name counts as none.
 func sameDriver(live, want *swarm.Driver) bool {
 	given := func(driver *swarm.Driver) swarm.Driver {
 		if driver == nil || driver.Name == "" {
@@ -168,8 +168,8 @@ func raiseHint(variable string) string {
 	return "raise " + variable
 }
 
-// networkChanges names what of an existing network is not as wanted. The engine
-// adds options and address ranges of its own.
+// networkChanges gives the differences between an existing network and the wanted one.
+// Options and address ranges that the engine adds are not differences.
 func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 	var changes []Change
 	note := func(same bool, path string, old, wanted any) {
@@ -177,7 +177,7 @@ func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 			changes = append(changes, Change{Path: path, Old: fmt.Sprint(old), New: fmt.Sprint(wanted)})
 		}
 	}
-	// The engine tells driver, options and ranges only once they are at work.
+	// The engine shows driver, options and ranges only when a node uses the network.
 	idle := live.Driver == ""
 	note(idle || want.Driver == "" || live.Driver == want.Driver, "Driver", live.Driver, want.Driver)
 	note(live.Internal == want.Internal, "Internal", live.Internal, want.Internal)
@@ -199,8 +199,8 @@ func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 	return changes
 }
 
-// missingRanges lists the wanted address ranges that a network has not. Swarm
-// keeps no auxiliary addresses, and fills in gateways.
+// missingRanges lists the wanted address ranges that a network does not have. Swarm does
+// not store auxiliary addresses, and it adds gateways.
 func missingRanges(live, want []network.IPAMConfig) []network.IPAMConfig {
 	var missing []network.IPAMConfig
 	for _, w := range want {
@@ -214,7 +214,7 @@ func missingRanges(live, want []network.IPAMConfig) []network.IPAMConfig {
 	return missing
 }
 
-// prefix gives one spelling for equal ranges.
+// prefix gives equal address ranges the same form.
 func prefix(text string) string {
 	if parsed, err := netip.ParsePrefix(text); err == nil {
 		return parsed.Masked().String()

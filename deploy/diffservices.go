@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// addServices plans the stack's services: what is missing is created, what
-// differs updated, and what nobody wants any more removed.
+// addServices plans the services of the stack: it creates missing ones, updates those
+// that differ, and removes those that the stack does not want any more.
 func (p *Plan) addServices(live *LiveServices, want *compose.Stack) {
 	for _, name := range keys(want.Services) {
 		spec := want.Services[name]
@@ -43,10 +43,10 @@ func (p *Plan) addServices(live *LiveServices, want *compose.Stack) {
 	p.releasePorts(live, want)
 }
 
-// endsInRollback tells whether Swarm would undo the update of a one-shot service
-// whatever its task does: it takes a task that has ended, with exit code 0 too, for
-// one that died, and where the failure action is rollback, it puts the old spec
-// back and runs the old task once more. A new service has no old spec.
+// endsInRollback tells whether Swarm would roll back the update of a one-shot service even
+// if its task succeeds. Swarm treats any ended task as failed, also with exit code 0. If
+// the failure action is rollback, it then writes the old spec and runs the old task
+// again. A new service has no old spec.
 func endsInRollback(stack string, live, want swarm.ServiceSpec, networkName func(string) string) bool {
 	update := want.UpdateConfig
 	if update == nil || update.FailureAction != swarm.UpdateFailureActionRollback || !oneShot(stack, want) || replicas(want) == 0 {
@@ -66,7 +66,7 @@ func creation(name string, spec swarm.ServiceSpec) Step {
 	return step
 }
 
-// alteration plans the update of one service, if it differs.
+// alteration plans the update of one service if it differs.
 func alteration(live, want swarm.ServiceSpec, networkName func(string) string) (Step, bool) {
 	changes := serviceChanges(live, want, networkName)
 	if len(changes) == 0 {
@@ -78,15 +78,14 @@ func alteration(live, want swarm.ServiceSpec, networkName func(string) string) (
 	}, true
 }
 
-// serviceChanges compares what would be written with what is there.
+// serviceChanges compares the spec that would be written with the live one.
 func serviceChanges(live, want swarm.ServiceSpec, networkName func(string) string) []Change {
 	written := settle(want, live, networkName)
 	return fieldChanges(canonical(live, networkName), canonical(written, networkName))
 }
 
-// restarts tells whether Swarm replaces tasks for these changes: it does for
-// the task template but its placement, and for the endpoint; any write runs a
-// job again.
+// restarts tells whether Swarm replaces tasks for these changes: it does for the task
+// template except its placement, and for the endpoint. Any write runs a job again.
 func restarts(live swarm.ServiceSpec, changes []Change) bool {
 	if isJob(live.Mode) {
 		return true
@@ -111,8 +110,8 @@ func modeName(mode swarm.ServiceMode) string {
 	return "replicated"
 }
 
-// releasePorts puts the services first that give up a port of the routing mesh
-// which another one takes: the engine refuses two services on one port.
+// releasePorts moves the services to an earlier phase that give up a port of the routing
+// mesh for another service: the engine refuses two services on one port.
 func (p *Plan) releasePorts(live *LiveServices, want *compose.Stack) {
 	taken := portTakers(want)
 	for i := range p.Steps {
@@ -128,7 +127,7 @@ func (p *Plan) releasePorts(live *LiveServices, want *compose.Stack) {
 	}
 }
 
-// portTakers gives the service that wants each port of the routing mesh.
+// portTakers gives for each port of the routing mesh the service that wants it.
 func portTakers(want *compose.Stack) map[string]string {
 	takers := map[string]string{}
 	for _, name := range keys(want.Services) {
@@ -150,9 +149,9 @@ func meshPorts(spec swarm.ServiceSpec) []string {
 	return ports
 }
 
-// addCron scales cron services down before the stack's other services change,
-// and brings them back as the last of the services. Where nothing but labels
-// changes, nothing is disturbed and they run on.
+// addCron scales cron services down before other services of the stack change, and scales
+// them up again after all other services. If only labels change, cron services keep
+// running.
 func (p *Plan) addCron(live *LiveServices, want *compose.Stack) {
 	disturbs := p.disturbs()
 	for i := range p.Steps {
@@ -193,12 +192,12 @@ func (p *Plan) disturbs() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.LabelsOnly() })
 }
 
-// isCron goes by the name, as the stack's services are named: <stack>_cron….
+// isCron tells by its name whether a service is a cron service: <stack>_cron….
 func isCron(stack, service string) bool {
 	return strings.Contains(strings.TrimPrefix(service, stack), "_cron")
 }
 
-// replicas gives how many tasks a replicated service has; 0 for other modes.
+// replicas gives the replicas of a replicated service; 0 for other modes.
 func replicas(spec swarm.ServiceSpec) uint64 {
 	mode := canonicalMode(spec.Mode)
 	if mode.Replicated == nil {

@@ -55,8 +55,8 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestDigestOfOrder makes one plan fifty times: maps are walked in another order
-// each time, and lists without order are shuffled.
+// TestDigestOfOrder makes one plan fifty times, with another order of maps and of lists
+// without order each time.
 func TestDigestOfOrder(t *testing.T) {
 	once := func(turn int) string {
 		lives, wants := newStack("s"), newStack("s")
@@ -77,7 +77,7 @@ func TestDigestOfOrder(t *testing.T) {
 			addSecret(wants, fmt.Sprintf("key%d", i), "1", "x")
 		}
 		live := liveOf(lives)
-		for name, service := range live.Services { // what happens to run is no content of the plan
+		for name, service := range live.Services { // the number of running tasks is not part of the plan
 			service.ServiceStatus = &swarm.ServiceStatus{RunningTasks: uint64(turn), DesiredTasks: uint64(turn)} //nolint:gosec // not negative
 			live.Services[name] = service
 		}

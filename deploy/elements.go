@@ -12,7 +12,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// shortly renders an element of a list for a person.
+// shortly renders an element of a list for people.
 func shortly(element any) string {
 	switch e := element.(type) {
 	case string:
@@ -42,7 +42,7 @@ func shortly(element any) string {
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // && is for people to read
+	encoder.SetEscapeHTML(false) // people read &&, not \u0026
 	if err := encoder.Encode(element); err != nil {
 		return fmt.Sprint(element)
 	}
@@ -57,7 +57,7 @@ func noted(what string, values []string) []string {
 	return notes
 }
 
-// withOptions is a text with notes and options in brackets.
+// withOptions gives a text with notes and options in parentheses.
 func withOptions(text string, options map[string]string, notes []string) string {
 	for _, name := range keys(options) {
 		notes = append(notes, name+"="+options[name])
@@ -68,7 +68,7 @@ func withOptions(text string, options map[string]string, notes []string) string 
 	return text + " (" + strings.Join(notes, ", ") + ")"
 }
 
-// portText leaves the ports to the key, and says host mode and a name.
+// portText gives the mode and name of a port. The key of the list contains its numbers.
 func portText(p swarm.PortConfig) string {
 	text := string(p.PublishMode)
 	if p.Name != "" {
@@ -77,8 +77,8 @@ func portText(p swarm.PortConfig) string {
 	return text
 }
 
-// mountText leaves the target to the key. What it does not spell out is in the
-// specs (`agent render -o specs`).
+// mountText renders a mount without its target, which is the key of the list. `agent
+// render -o specs` shows the options that it leaves out.
 func mountText(m mount.Mount) string {
 	var notes []string
 	if m.ReadOnly {

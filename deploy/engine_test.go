@@ -21,7 +21,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-func TestAnEngineThatCannotServe(t *testing.T) {
+func TestUnusableEngine(t *testing.T) {
 	answering := func(status int, body string) string {
 		path := filepath.Join(t.TempDir(), "s")
 		listener, err := net.Listen("unix", path)
@@ -65,7 +65,7 @@ func TestAnEngineThatCannotServe(t *testing.T) {
 	}
 }
 
-// silent is the address of an engine that takes calls and never answers.
+// silent gives the address of an engine that accepts calls and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -99,9 +99,9 @@ func TestUnknownValuesAreRefusedBeforeTheFirstWrite(t *testing.T) {
 	}
 }
 
-// TestEveryFieldComesBack has the engine keep a spec that says something in every
-// field that the oldest engine knows, and compares.
-func TestEveryFieldComesBack(t *testing.T) {
+// TestEngineKeepsEveryField writes a spec with a value in every field that the oldest
+// engine knows, and compares it with the spec that the engine returns.
+func TestEngineKeepsEveryField(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	reference := addSecret(stack, "b", "1", "canary")

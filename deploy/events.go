@@ -12,22 +12,22 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// follow wakes its reader when something happens to the stack. It only wakes: a
-// lost event costs a little time, never the truth, since each look reads anew.
+// follow gives a channel that receives when something in the stack changes. A lost event
+// only costs time, because each reading of the engine is complete.
 func (e *Engine) follow(ctx context.Context, want *compose.Stack) <-chan struct{} {
-	wake := make(chan struct{}, 1)
-	// It ends a little after ctx, when the stack may be the caller's again.
+	changed := make(chan struct{}, 1)
+	// A copy, because the goroutine ends after ctx and the caller may change the stack.
 	watched := &compose.Stack{Name: want.Name, Services: maps.Clone(want.Services)}
 	go func() {
 		for ctx.Err() == nil {
-			e.followOnce(ctx, watched, wake)
-			pause(ctx, slowLook) // the engine restarts, or has hung up
+			e.followOnce(ctx, watched, changed)
+			pause(ctx, slowLook) // the engine restarts, or closed the stream
 		}
 	}()
-	return wake
+	return changed
 }
 
-func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, wake chan<- struct{}) {
+func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, changed chan<- struct{}) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	messages, errs := e.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
@@ -38,18 +38,18 @@ func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, wake chan<
 	)})
 	for {
 		select {
-		case <-errs: //nolint:errcheck // whatever ended the stream, follow opens the next
+		case <-errs: //nolint:errcheck // follow opens the next stream after any error
 			return
 		case message := <-messages:
 			if !concerns(message, want) {
 				continue
 			}
-			// A little later, so that one look serves what comes at once.
+			// After a short pause, so that one reading covers events at the same time.
 			if !pause(ctx, quickLook) {
 				return
 			}
 			select {
-			case wake <- struct{}{}:
+			case changed <- struct{}{}:
 			default:
 			}
 		}
@@ -66,7 +66,7 @@ func concerns(message events.Message, want *compose.Stack) bool {
 	return ok
 }
 
-// pause waits for d and tells whether ctx is still going.
+// pause waits for d and tells whether ctx has not ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

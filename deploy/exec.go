@@ -14,12 +14,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// execBytes is how much of a command's output is kept.
+// execBytes is how many bytes of a command's output are kept.
 const execBytes = 64 << 10
 
-// Exec runs a command in a running container that a service has on this node, and
-// gives its exit code and what it printed, on both streams. When ctx ends before
-// the command does, it goes on in the container: the engine cannot end it.
+// Exec runs a command in a running container of a service on this node, and gives its
+// exit code and its output of both streams. If ctx ends before the command, the command
+// continues in the container: the engine cannot stop it.
 func (e *Engine) Exec(ctx context.Context, service string, command []string) (code int, output string, err error) {
 	running, err := e.runningHere(ctx, service)
 	if err != nil {
@@ -34,18 +34,18 @@ func (e *Engine) Exec(ctx context.Context, service string, command []string) (co
 		return 0, "", e.explain("run a command in service "+service, err)
 	}
 	defer stream.Close()
-	stop := context.AfterFunc(ctx, stream.Close) // reading heeds no context
+	stop := context.AfterFunc(ctx, stream.Close) // reading does not observe the context
 	defer stop()
 	kept := &head{limit: execBytes}
 	if _, err := stdcopy.StdCopy(kept, kept, stream.Reader); err != nil && ctx.Err() == nil {
-		return 0, "", fmt.Errorf("read what a command in service %s prints: %w", service, err)
+		return 0, "", fmt.Errorf("read the output of a command in service %s: %w", service, err)
 	}
 	if ctx.Err() != nil {
 		return 0, "", fmt.Errorf("run a command in service %s: %w", service, ctx.Err())
 	}
 	ended, err := e.api.ContainerExecInspect(ctx, created.ID)
 	if err != nil {
-		return 0, "", e.explain("ask how a command in service "+service+" ended", err)
+		return 0, "", e.explain("read the exit code of a command in service "+service, err)
 	}
 	return ended.ExitCode, kept.String(), nil
 }
@@ -54,7 +54,7 @@ func (e *Engine) Exec(ctx context.Context, service string, command []string) (co
 func (e *Engine) runningHere(ctx context.Context, service string) (string, error) {
 	info, err := e.api.Info(ctx)
 	if err != nil {
-		return "", e.explain("ask the engine for its node", err)
+		return "", e.explain("read the ID of this node", err)
 	}
 	tasks, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
 		filters.Arg("service", service), filters.Arg("node", info.Swarm.NodeID), filters.Arg("desired-state", "running"),
@@ -74,12 +74,12 @@ func (e *Engine) runningHere(ctx context.Context, service string) (string, error
 	return newest.Status.ContainerStatus.ContainerID, nil
 }
 
-// MaskText hides the secrets of a stack in a text, and what looks like one.
+// MaskText masks the secrets of a stack in a text, and what looks like a secret.
 func MaskText(text string, stack *compose.Stack) string {
 	return looksSecret.clean(maskSecrets(text, stack))
 }
 
-// head keeps the beginning of what is written to it, and drops the rest.
+// head keeps the first bytes that are written to it, up to limit.
 type head struct {
 	bytes.Buffer
 	limit int

@@ -8,7 +8,7 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Names that tests need and nobody else.
+// Names that only tests need.
 var (
 	ServiceChanges = serviceChanges
 	Masked         = masked
@@ -18,7 +18,7 @@ var (
 	Settle         = settle
 )
 
-// NewJudge gives the judgement of one wait, by a clock of the test's own.
+// NewJudge gives the judge of one wait, with a clock of the test.
 func NewJudge(opts VerifyOptions, now func() time.Time) func(*LiveServices, map[string][]swarm.Task, *compose.Stack) (Result, time.Duration) {
 	m := newMemory(opts)
 	m.now = now

@@ -12,18 +12,17 @@ import (
 )
 
 // Change is one field that differs, by its path in the spec, such as
-// TaskTemplate.ContainerSpec.Env[LOG_LEVEL]. Old or New is empty where the field
-// is not set; values whose names look secret are masked.
+// TaskTemplate.ContainerSpec.Env[LOG_LEVEL]. Old or New is empty if the field is not set.
+// What looks secret is masked.
 type Change struct {
 	Path string `json:"path"`
 	Old  string `json:"old"`
 	New  string `json:"new"`
 }
 
-// fieldChanges compares two values of one type field by field. It goes by
-// reflection, so that a field that a newer engine adds is not forgotten; lists
-// and maps that are empty and those that are nil are the same, pointers to
-// nothing and nil are not: Swarm tells them apart.
+// fieldChanges compares two values of one type field by field. It uses reflection, so
+// that it covers fields that a newer engine adds. An empty list or map equals nil. A
+// pointer to an empty struct differs from nil, as it does for Swarm.
 func fieldChanges(old, want any) []Change {
 	var w walker
 	w.walk("", reflect.ValueOf(old), reflect.ValueOf(want))
@@ -184,7 +183,8 @@ func (w *walker) walkKeyed(path string, a, b map[string]reflect.Value) {
 	}
 }
 
-// elementText leaves out the variable's name, which the path has already.
+// elementText renders an element of a keyed list. It leaves out the name of a variable,
+// which the path contains.
 func elementText(path string, element reflect.Value) string {
 	text := shortly(element.Interface())
 	if strings.HasSuffix(path, ".Env") {
@@ -216,7 +216,7 @@ func scalar(v reflect.Value) string {
 	}
 }
 
-// list renders a list of scalars, without the secrets in it.
+// list renders a list of scalars, with the secrets in it masked.
 func list(path string, v reflect.Value) string {
 	if v.Len() == 0 {
 		return ""

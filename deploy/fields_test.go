@@ -17,8 +17,8 @@ import (
 
 func itself(name string) string { return name }
 
-// filler sets every field of a value, each text and number to another value;
-// lists and maps get two elements.
+// filler sets every field of a value, each text and number to a different value. Lists and
+// maps get two elements.
 type filler struct{ n int }
 
 func (f *filler) fill(v reflect.Value) {
@@ -61,16 +61,16 @@ func (f *filler) text() string {
 	return fmt.Sprintf("text%d", f.n)
 }
 
-// filled gives a value of T with something in every field, always the same.
+// filled gives a value of T with all fields set, always the same.
 func filled[T any]() T {
 	var value T
 	new(filler).fill(reflect.ValueOf(&value).Elem())
 	return value
 }
 
-// alterations calls try for each field below v, with a function that changes it;
-// pointers, lists and maps are taken away as well, and elements of lists and maps
-// are added, removed and put into another order.
+// alterations calls try for each field below v, with a function that changes it. It also
+// removes pointers, lists and maps, and adds, removes and reorders elements of lists and
+// maps.
 func alterations(path string, v reflect.Value, try func(alteration string, change func())) {
 	take := func() { v.SetZero() }
 	switch v.Kind() { //nolint:exhaustive // fill has refused all others than the floats of the default
@@ -130,8 +130,8 @@ func alterList(path string, v reflect.Value, try func(string, func())) {
 
 var brackets = regexp.MustCompile(`\[[^\]]*\]`)
 
-// coverage demands that each alteration of a T, but the excepted ones, is told as a
-// difference which names its field. With -v it lists them all.
+// coverage checks that each alteration of a T, except the listed ones, is a difference
+// that names its field. With -v it lists them all.
 func coverage[T any](t *testing.T, differences func(live, want T) []string, excepted map[string]string) {
 	t.Helper()
 	if changes := differences(filled[T](), filled[T]()); len(changes) > 0 {
@@ -180,7 +180,7 @@ func alter[T any](value *T, n int) (altered string) {
 		}
 		count++
 	})
-	change() // after the walk, which a pointer taken away would break
+	change() // after the walk, which a removed pointer would break
 	return altered
 }
 
@@ -192,12 +192,12 @@ func paths(changes []deploy.Change) []string {
 	return list
 }
 
-// noOrder is why another order of a list is no difference: it restarts tasks in
-// Swarm and means nothing, so the live order is kept.
+// noOrder is why another order of a list is not a difference: the order has no meaning,
+// and writing it would restart tasks, so the live order is kept.
 const noOrder = "a list whose order means nothing: the live order is kept"
 
-// TestEveryFieldIsCompared changes each field of the service spec in turn and
-// demands that the difference names it.
+// TestEveryFieldIsCompared changes each field of the service spec in turn and checks that
+// the difference names it.
 func TestEveryFieldIsCompared(t *testing.T) {
 	const container = "TaskTemplate.ContainerSpec."
 	coverage(t, func(live, want swarm.ServiceSpec) []string {
@@ -229,8 +229,8 @@ func TestEveryFieldIsCompared(t *testing.T) {
 	})
 }
 
-// TestLiveOrderIsWritten demands that a list whose other order is no difference is
-// written in the live order, so that a write for another reason restarts nothing.
+// TestLiveOrderIsWritten checks that a list whose order has no meaning is written in the
+// live order, so that a write for another reason does not restart tasks.
 func TestLiveOrderIsWritten(t *testing.T) {
 	count := 0
 	model := filled[swarm.ServiceSpec]()

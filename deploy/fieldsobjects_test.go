@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// liveNetwork is what the engine tells of a network that was made with options.
+// liveNetwork gives the engine's description of a network that was created with options.
 func liveNetwork(options network.CreateOptions) network.Summary {
 	live := network.Summary{
 		Scope: "swarm", Driver: options.Driver, Internal: options.Internal, Attachable: options.Attachable, Ingress: options.Ingress,
@@ -27,8 +27,8 @@ func liveNetwork(options network.CreateOptions) network.Summary {
 	return live
 }
 
-// TestEveryNetworkOptionIsCompared does with the options of a network what
-// TestEveryFieldIsCompared does with services.
+// TestEveryNetworkOptionIsCompared does for the options of a network what
+// TestEveryFieldIsCompared does for services.
 func TestEveryNetworkOptionIsCompared(t *testing.T) {
 	const (
 		never  = "no compose file of a stack can say it"
@@ -61,7 +61,7 @@ func TestEveryNetworkOptionIsCompared(t *testing.T) {
 	})
 }
 
-// TestOptionsOfOverlay knows what the overlay driver adds, and so what is gone.
+// TestOptionsOfOverlay covers options that the overlay driver adds, and a removed option.
 func TestOptionsOfOverlay(t *testing.T) {
 	live := network.Summary{Scope: "swarm", Driver: "overlay", Options: map[string]string{
 		"com.docker.network.driver.overlay.vxlanid_list": "4097", "encrypted": "",
@@ -84,7 +84,7 @@ func TestOptionsOfOverlay(t *testing.T) {
 	network.Attachable, network.Labels = true, map[string]string{compose.LabelStack: "s", "a": "1"}
 	seen.Networks["s_default"] = network
 	plan, err := deploy.Diff(seen, wants)
-	const says = "network s_default exists and differs (Attachable: true -> false; Labels[a]: 1 -> not set); the engine cannot change a network"
+	const says = "network s_default exists and differs (Attachable: true -> false; Labels[a]: 1 -> not set). The engine cannot change a network"
 	if err != nil || len(plan.Warnings) != 1 || !strings.HasPrefix(plan.Warnings[0], says) {
 		t.Errorf("warnings %v, %v", plan.Warnings, err)
 	}
@@ -96,13 +96,13 @@ const (
 	byMismatch = "the content is compared with the engine's help (Mismatched)"
 )
 
-// objectDifferences gives what a plan says of one existing secret or config: the
-// refusals and warnings, by the field that they name.
+// objectDifferences gives the refusals and warnings of a plan about one existing secret or
+// config, by the field that they name.
 func objectDifferences(live *deploy.Live, want *compose.Stack) []string {
 	plan, err := deploy.Diff(live, want)
 	var found []string
 	for _, one := range append(fault.All(err), asErrors(plan.Warnings)...) {
-		for word, field := range map[string]string{"other driver": "Driver", "other templating": "Templating", "other content": "Data", "label": "Labels"} {
+		for word, field := range map[string]string{"different driver": "Driver", "different templating": "Templating", "different content": "Data", "label": "Labels"} {
 			if strings.Contains(one.Error(), word) {
 				found = append(found, field)
 			}

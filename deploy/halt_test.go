@@ -8,8 +8,8 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// Whoever follows an apply can stop it: no further step begins, what was scaled
-// down comes back, and what the follower said is told.
+// TestProgressStopsApply: an error of Progress stops an Apply. No further step begins,
+// cron services scale up again, and Apply returns the error.
 func TestProgressStopsApply(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))

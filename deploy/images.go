@@ -13,13 +13,12 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// Resolve gives the stack with its images as they are to run: name:tag@digest,
-// so that every node runs the same content. Like `docker stack deploy
-// --resolve-image` it asks the registries for what the stack's Resolve says: each
-// image, the images of services whose image text changed, or none; what it does
-// not ask for keeps the running digest. So does what no registry tells of; an
-// image that did not run before then stays as it is written, and warnings say so.
-// The stack that is passed is left as it is.
+// Resolve gives the stack with its images as name:tag@digest, so that every node runs the
+// same content. Like `docker stack deploy --resolve-image` it asks the registries for the
+// images that the stack's Resolve selects: all, those of services whose image text
+// changed, or none. An image that it does not ask for, or that cannot be looked up, keeps
+// the running digest. If such an image did not run before, it stays without a digest, and
+// a warning says so. Resolve does not change the stack that is passed.
 func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	resolved := *want
 	resolved.Services = maps.Clone(want.Services)
@@ -52,21 +51,21 @@ func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.
 	return &resolved, e.unresolved(ctx, answers, kept), nil
 }
 
-// asks tells whether a service's image is to be looked up.
+// asks tells whether the image of a service is to be looked up.
 func asks(resolve compose.Resolve, want, live swarm.ServiceSpec) bool {
 	switch resolve {
 	case compose.ResolveNever:
 		return false
 	case compose.ResolveAlways:
-		// What the file pins by digest cannot move.
+		// An image that the file gives with a digest cannot change.
 		return !sameTag(want, live) || !strings.Contains(want.TaskTemplate.ContainerSpec.Image, "@")
 	case compose.ResolveChanged:
 	}
 	return !sameTag(want, live) || want.Labels[compose.LabelImage] != live.Labels[compose.LabelImage]
 }
 
-// sameTag tells whether the live service runs the wanted image, of any digest
-// where the wanted one names none.
+// sameTag tells whether the live service runs the wanted image, with any digest if the
+// wanted image has none.
 func sameTag(want, live swarm.ServiceSpec) bool {
 	if live.TaskTemplate.ContainerSpec == nil {
 		return false
@@ -76,7 +75,7 @@ func sameTag(want, live swarm.ServiceSpec) bool {
 	return running == image || tag == image
 }
 
-// withImage gives a spec with another image; the argument is left as it is.
+// withImage gives a spec with another image. It does not change its argument.
 func withImage(spec swarm.ServiceSpec, image string) swarm.ServiceSpec {
 	container := *spec.TaskTemplate.ContainerSpec
 	container.Image = image
@@ -84,8 +83,8 @@ func withImage(spec swarm.ServiceSpec, image string) swarm.ServiceSpec {
 	return spec
 }
 
-// pinned gives a spec with what the registry told of its image: the digest, and
-// the platforms, by which Swarm chooses nodes.
+// pinned gives a spec with the digest and the platforms of its image, by which Swarm
+// chooses nodes.
 func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
 	spec = withImage(spec, answer.image)
 	if len(answer.platforms) == 0 {
@@ -100,8 +99,8 @@ func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
 	return spec
 }
 
-// MissingImages names those of the images, sorted, that are neither on this
-// node nor in their registry, as far as the node's logins show it.
+// MissingImages names the images, sorted, that are neither on this node nor in their
+// registry, as far as the node's logins can read it.
 func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, error) {
 	var elsewhere []string
 	for _, image := range slices.Compact(slices.Sorted(slices.Values(images))) {
@@ -129,8 +128,8 @@ func (e *Engine) here(ctx context.Context, image string) (bool, error) {
 	return false, e.explain(fmt.Sprintf("look for image %s", image), err)
 }
 
-// Unresolved gives an applied stack with its images as they were written, so
-// that Resolve asks for them anew. The stack that is passed is left as it is.
+// Unresolved gives an applied stack with its images as they were written, so that Resolve
+// asks for them again. It does not change the stack that is passed.
 func Unresolved(applied *compose.Stack) *compose.Stack {
 	written := *applied
 	written.Services = maps.Clone(applied.Services)

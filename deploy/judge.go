@@ -15,27 +15,28 @@ import (
 const (
 	// defaultMonitor is Swarm's own default of update_config.monitor.
 	defaultMonitor = 5 * time.Second
-	// crashes is how many tasks of one replica (or node) that end make a crash
-	// loop, unless max_attempts of the restart policy says more.
+	// crashes is how many tasks of one replica (or node) end before this is a crash
+	// loop, unless max_attempts of the restart policy is larger.
 	crashes = 3
-	// refusals is how many times a node may refuse a task: once may be an accident.
+	// refusals is how many times a node rejects a task before the service has failed:
+	// one rejection may have a cause that is over soon.
 	refusals = 2
-	// tooLate begins the message of a service whose time is over.
+	// tooLate begins the message of a service whose timeout is over.
 	tooLate = "not done within "
 )
 
-// memory is what one Verify remembers between its looks.
+// memory is what one Verify remembers between two readings of the engine.
 type memory struct {
 	changed map[string]bool
 	timeout time.Duration
 	now     func() time.Time
 
-	began   time.Time                        // of the waiting; zero before the first look
-	old     map[string]bool                  // tasks that had failed, and updates that were paused, before the first look
-	running map[string]time.Time             // since when tasks are seen running
-	version map[string]seenVersion           // since when services are seen as they are
-	ended   map[string]map[string]swarm.Task // tasks that have ended, by service and their IDs: Swarm forgets them
-	over    map[string]verdict               // by service, the last that was no waiting
+	began   time.Time                        // when the wait began; zero before the first reading
+	old     map[string]bool                  // tasks that had failed, and updates that were paused, before the first reading
+	running map[string]time.Time             // since when a task is seen running
+	version map[string]seenVersion           // since when a service has its version
+	ended   map[string]map[string]swarm.Task // ended tasks by service and task ID; Swarm deletes them
+	over    map[string]verdict               // the last verdict of each service
 }
 
 type seenVersion struct {
@@ -43,7 +44,7 @@ type seenVersion struct {
 	since time.Time
 }
 
-// verdict is since when a service is converged or failed.
+// verdict tells after how many seconds a service converged or failed.
 type verdict struct {
 	state   State
 	seconds float64
@@ -61,8 +62,8 @@ func newMemory(opts VerifyOptions) *memory {
 	return m
 }
 
-// judge says of every wanted service how it fares, and when to look again if
-// nothing happens.
+// judge gives the state of every wanted service, and the time until the next reading if
+// no event comes.
 func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
 	if m.began.IsZero() {
 		m.began = m.now()
@@ -72,7 +73,7 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 	for _, name := range keys(want.Services) {
 		service, ok := live.Services[name]
 		if !ok {
-			result.Services = append(result.Services, ServiceResult{Name: name, State: Failed, Message: "it is gone: somebody removed it"})
+			result.Services = append(result.Services, ServiceResult{Name: name, State: Failed, Message: "the service was removed"})
 			continue
 		}
 		c := newCase(m, service, m.see(service, tasks[service.ID]), want)
@@ -86,8 +87,8 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 	return result, next
 }
 
-// rememberOld notes what had gone wrong with services that nobody has written
-// now: it is history.
+// rememberOld notes the failures of services that were not written now, so that they do
+// not count.
 func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) {
 	for name, service := range live.Services {
 		if m.changed[name] {
@@ -105,8 +106,8 @@ func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) 
 	}
 }
 
-// see notes what a look shows, and gives the tasks with those that have ended and
-// that Swarm has forgotten since, the oldest first.
+// see notes what a reading shows. It gives the tasks together with the ended tasks that
+// Swarm has deleted since, the oldest first.
 func (m *memory) see(service swarm.Service, tasks []swarm.Task) []swarm.Task {
 	if m.version[service.ID].index != service.Version.Index {
 		m.version[service.ID] = seenVersion{service.Version.Index, m.now()}
@@ -144,10 +145,10 @@ func broken(task swarm.Task) bool {
 	return task.Status.State == swarm.TaskStateFailed || task.Status.State == swarm.TaskStateRejected
 }
 
-// over tells whether a task has ended by itself.
+// over tells whether a task ended by itself.
 func over(task swarm.Task) bool { return broken(task) || task.Status.State == swarm.TaskStateComplete }
 
-// oneCase is the judgement of one service at one look.
+// oneCase is the judgement of one service at one reading.
 type oneCase struct {
 	memory  *memory
 	service swarm.Service
@@ -156,8 +157,8 @@ type oneCase struct {
 	result  ServiceResult
 	again   time.Duration
 
-	current, previous []swarm.Task // by their spec, oldest first
-	stale             bool         // tasks of another spec are still to run
+	current, previous []swarm.Task // tasks of the current spec and of previous ones, oldest first
+	stale             bool         // a task of a previous spec is still to run
 }
 
 func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose.Stack) *oneCase {
@@ -175,13 +176,13 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		}
 		c.previous = append(c.previous, task)
 	}
-	c.result.job = isJob(service.Spec.Mode) || oneShot(want.Name, service.Spec)
+	c.result.job = endsByItself(want.Name, service.Spec)
 	c.rememberTrouble(c.current)
 	return c
 }
 
-// ofCurrentSpec tells whether a task was made from what the service is now. Swarm
-// keeps tasks whose placement still holds.
+// ofCurrentSpec tells whether a task has the current spec of its service. A different
+// placement does not count: Swarm keeps tasks that still meet it.
 func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 	if service.JobStatus != nil {
 		return task.JobIteration != nil && task.JobIteration.Index == service.JobStatus.JobIteration.Index
@@ -197,7 +198,7 @@ func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 	return reflect.DeepEqual(of, is)
 }
 
-// rememberTrouble keeps the last task error for the result.
+// rememberTrouble keeps the last error of the tasks for the result.
 func (c *oneCase) rememberTrouble(tasks []swarm.Task) {
 	for _, task := range tasks {
 		if task.Status.Err == "" || c.memory.old[task.ID] && task.DesiredState != swarm.TaskStateRunning {
@@ -211,7 +212,7 @@ func (c *oneCase) rememberTrouble(tasks []swarm.Task) {
 	}
 }
 
-// about makes a task the one that the result tells of.
+// about makes a task the one that the result describes.
 func (c *oneCase) about(task swarm.Task) {
 	c.result.task, c.result.node, c.result.ExitCode, c.result.container = task.ID, task.NodeID, 0, ""
 	if status := task.Status.ContainerStatus; status != nil {
@@ -234,7 +235,7 @@ func (c *oneCase) decide() {
 	}
 }
 
-// clock fails a service whose time is over, and notes how long one took.
+// clock fails a service whose timeout is over, and notes how long a service took.
 func (c *oneCase) clock() {
 	timeout := c.memory.timeout
 	if own := compose.Timeout(c.want.Labels); own > 0 {
@@ -268,10 +269,12 @@ func (c *oneCase) done() {
 	c.result.Error, c.result.ExitCode, c.result.task, c.result.node, c.result.container = "", 0, "", "", ""
 }
 
-// updateFailed reads Swarm's own verdict. A rollback to the very spec that is
-// wanted is an old story, and so is a pause, unless it has left tasks of another
-// spec, which nobody will replace; and Swarm takes a one-shot task that has ended for one
-// that died early, and pauses the update: there the tasks' own outcome counts.
+// updateFailed reads the state of the update in Swarm. Three states do not count:
+//   - a rollback to the wanted spec;
+//   - a pause from before the wait, unless tasks of another spec are left, which Swarm
+//     does not replace;
+//   - a pause of a one-shot service: Swarm treats its ended task as failed. The result of
+//     its tasks counts instead.
 func (c *oneCase) updateFailed() bool {
 	status := c.service.UpdateStatus
 	if status == nil {
@@ -287,7 +290,7 @@ func (c *oneCase) updateFailed() bool {
 		if !c.differs() {
 			return false
 		}
-		c.rememberTrouble(c.previous) // what failed is no longer the current spec
+		c.rememberTrouble(c.previous) // the failed spec is not the current one any more
 		c.swarmGaveUp("Swarm rolled the update back", status.Message)
 	case swarm.UpdateStateRollbackPaused:
 		if c.memory.old[c.service.ID] && !c.stale && !c.differs() {
@@ -296,7 +299,7 @@ func (c *oneCase) updateFailed() bool {
 		if c.result.Error == "" {
 			c.rememberTrouble(c.previous)
 		}
-		c.swarmGaveUp("Swarm rolled the update back, and paused that as well: the old spec fails, too", status.Message)
+		c.swarmGaveUp("Swarm rolled the update back and paused the rollback: the old spec fails as well", status.Message)
 	case swarm.UpdateStateUpdating, swarm.UpdateStateCompleted:
 		return false
 	default:
@@ -305,8 +308,8 @@ func (c *oneCase) updateFailed() bool {
 	return true
 }
 
-// swarmGaveUp adds Swarm's own words only when the task has none: they name
-// nothing but a task by its ID.
+// swarmGaveUp adds Swarm's message only if the task has no error: the message names only
+// a task ID.
 func (c *oneCase) swarmGaveUp(what, message string) {
 	if c.result.Error == "" {
 		what += ": " + message
@@ -314,8 +317,8 @@ func (c *oneCase) swarmGaveUp(what, message string) {
 	c.fail("%s", what)
 }
 
-// differs tells whether the live task template is another than the wanted one.
-// Network names are left out: a rollback of networks alone shows in the plan.
+// differs tells whether the live spec differs from the wanted one. Networks are left
+// out, because their names are not known here; the next plan shows them.
 func (c *oneCase) differs() bool {
 	live, want := c.service.Spec, c.want
 	live.TaskTemplate.Networks, want.TaskTemplate.Networks = nil, nil

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// scene is a service "a" in a stack "s", as the looks of one wait show it.
+// scene is a service "a" in a stack "s", as the readings of one wait show it.
 type scene struct {
 	t       *testing.T
 	stack   *compose.Stack
@@ -28,7 +28,7 @@ func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene
 	t.Helper()
 	stack := newStack("s")
 	add(stack, name, func(s *swarm.ServiceSpec) {
-		replicated(1)(s) // as the engine gives it back
+		replicated(1)(s) // as the engine returns it
 		if change != nil {
 			change(s)
 		}
@@ -53,7 +53,7 @@ func (s *scene) change(change func(*swarm.Service)) {
 	}
 }
 
-// look gives what is judged after a time.
+// look gives the judgement after a time.
 func (s *scene) look(after time.Duration) deploy.ServiceResult {
 	s.t.Helper()
 	if s.judge == nil {
@@ -69,8 +69,8 @@ func (s *scene) look(after time.Duration) deploy.ServiceResult {
 	return result.Services[0]
 }
 
-// add adds a task of what the service is now, in a slot, or on a node of a global
-// service; the engine says says of it, where that is not "".
+// add adds a task of the current spec, in a slot or on a node of a global service. says is
+// the error of the task, if not "".
 func (s *scene) add(slot int, node string, state swarm.TaskState, says string) *swarm.Task {
 	task := swarm.Task{
 		ID: fmt.Sprintf("task%d", len(s.tasks)), Slot: slot, NodeID: node, Spec: s.spec().TaskTemplate, DesiredState: swarm.TaskStateRunning,
@@ -84,7 +84,7 @@ func (s *scene) add(slot int, node string, state swarm.TaskState, says string) *
 	return &s.tasks[len(s.tasks)-1]
 }
 
-// wants fails unless the result is of a state and its message begins so.
+// wants checks the state of the result and the beginning of its message.
 func (s *scene) wants(got deploy.ServiceResult, state deploy.State, says string) {
 	s.t.Helper()
 	if got.State != state || !strings.HasPrefix(got.Message, says) {
@@ -116,23 +116,23 @@ func TestCrashLoops(t *testing.T) {
 		want    deploy.State
 		says    string
 	}{
-		"once is no loop":               {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
-		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; watching"},
-		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again and again (3 times)"},
-		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks fail again and again (3 times)"},
+		"once is not a loop":            {"a", nil, []swarm.TaskState{"failed", "starting"}, nonZero, deploy.Pending, "0 of 1 tasks run"},
+		"once, then it runs":            {"a", nil, []swarm.TaskState{"failed", "running"}, nonZero, deploy.Pending, "1 of 1 tasks run; waiting"},
+		"three times":                   {"a", nil, []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks keep failing (3 times)"},
+		"ends with 0 again and again":   {"a", nil, []swarm.TaskState{"complete", "complete", "complete", "ready"}, "", deploy.Failed, "its tasks keep failing (3 times)"},
 		"as many as max_attempts allow": {"a", policy("any", 4), []swarm.TaskState{"failed", "failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
-		"more than max_attempts":        {"a", policy("on-failure", 1), []swarm.TaskState{"failed", "failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
-		"condition none":                {"a", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task has ended and its restart policy"},
-		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task has ended and its restart policy"},
+		"more than max_attempts":        {"a", policy("on-failure", 1), []swarm.TaskState{"failed", "failed"}, nonZero, deploy.Failed, "its task ended, and its restart policy"},
+		"condition none":                {"a", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task ended, and its restart policy"},
+		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task ended, and its restart policy"},
 		"image once":                    {"a", nil, []swarm.TaskState{"rejected", "ready"}, noImage, deploy.Pending, "0 of 1"},
-		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
-		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node refuses the task"},
-		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not started again"},
+		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image was not found"},
+		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node rejects the task"},
+		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not restarted"},
 		"one-shot is tried again":       {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "running"}, nonZero, deploy.Pending, "0 of 1 tasks have completed"},
-		"one-shot fails three times":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks fail again"},
+		"one-shot fails three times":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Failed, "its tasks keep failing"},
 		"one-shot has five attempts":    {"migrate", policy("on-failure", 5), []swarm.TaskState{"failed", "failed", "failed", "ready"}, nonZero, deploy.Pending, "0 of 1"},
 		"one-shot fails, then succeeds": {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "complete"}, nonZero, deploy.Converged, ""},
-		"one-shot without its image":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image is not there"},
+		"one-shot without its image":    {"migrate", policy("on-failure", 0), []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image was not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, test.service, test.change)
@@ -152,7 +152,7 @@ func TestCrashLoops(t *testing.T) {
 	}
 }
 
-func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
+func TestFailuresOfSeveralReplicas(t *testing.T) {
 	s := newScene(t, "a", replicated(3))
 	for slot := 1; slot <= 3; slot++ {
 		s.add(slot, "n", swarm.TaskStateFailed, nonZero)
@@ -160,12 +160,12 @@ func TestFailuresOfSeveralReplicasAreNoLoop(t *testing.T) {
 	for slot := 1; slot <= 3; slot++ {
 		s.add(slot, "n", swarm.TaskStateRunning, "")
 	}
-	s.wants(s.look(0), deploy.Pending, "3 of 3 tasks run; watching")
+	s.wants(s.look(0), deploy.Pending, "3 of 3 tasks run; waiting")
 	s.wants(s.look(time.Second), deploy.Converged, "")
 }
 
-// TestForgottenTasksCount has Swarm keep no history of tasks.
-func TestForgottenTasksCount(t *testing.T) {
+// TestDeletedTasksCount covers a Swarm that does not keep ended tasks.
+func TestDeletedTasksCount(t *testing.T) {
 	s := newScene(t, "a", nil)
 	for range 3 {
 		s.tasks = append([]swarm.Task{}, s.tasks[max(0, len(s.tasks)-1):]...)
@@ -174,10 +174,10 @@ func TestForgottenTasksCount(t *testing.T) {
 			t.Error("too early")
 		}
 	}
-	s.wants(s.look(0), deploy.Failed, "its tasks fail again and again (3 times)")
+	s.wants(s.look(0), deploy.Failed, "its tasks keep failing (3 times)")
 }
 
-// TestHistoryDoesNotCount looks at a service that nobody has written.
+// TestHistoryDoesNotCount reads a service that was not written.
 func TestHistoryDoesNotCount(t *testing.T) {
 	for state, want := range map[swarm.UpdateState]deploy.State{
 		swarm.UpdateStatePaused: deploy.Converged, swarm.UpdateStateRollbackPaused: deploy.Converged,
@@ -198,17 +198,17 @@ func TestHistoryDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestSwarmsOwnVerdict(t *testing.T) {
+func TestUpdateStates(t *testing.T) {
 	for state, says := range map[swarm.UpdateState]string{
 		swarm.UpdateStatePaused:            "Swarm paused the update",
 		swarm.UpdateStateRollbackStarted:   "Swarm rolled the update back",
 		swarm.UpdateStateRollbackCompleted: "Swarm rolled the update back",
-		swarm.UpdateStateRollbackPaused:    "Swarm rolled the update back, and paused that as well",
+		swarm.UpdateStateRollbackPaused:    "Swarm rolled the update back and paused the rollback",
 	} {
 		t.Run(string(state), func(t *testing.T) {
 			s := newScene(t, "a", nil)
 			s.add(1, "n", swarm.TaskStateFailed, nonZero)
-			if state != swarm.UpdateStatePaused { // the live spec is another than the wanted one
+			if state != swarm.UpdateStatePaused { // the live spec differs from the wanted one
 				s.stack.Services = map[string]swarm.ServiceSpec{"s_a": s.spec()}
 				s.change(func(service *swarm.Service) {
 					container := *service.Spec.TaskTemplate.ContainerSpec

@@ -12,17 +12,19 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// noSuchImage is how the engine begins when neither it nor the registry has one.
+// noSuchImage begins the engine's error about an image that neither the node nor the
+// registry has.
 const noSuchImage = "No such image"
 
-// wrongPlatform is how Swarm's scheduler says that an image does not run on a node.
+// wrongPlatform begins the error of Swarm's scheduler about an image that does not run on
+// a node.
 const wrongPlatform = "unsupported platform"
 
-// oneShotName is how one-shot services are named, as deployment.sh knew them.
+// oneShotName matches the names of one-shot services. deployment.sh used the same names.
 var oneShotName = regexp.MustCompile(`migrate|test_setup`)
 
-// oneShot tells whether a replicated service is there to end: by its name, and
-// by a restart policy that lets it end.
+// oneShot tells whether the tasks of a replicated service end by themselves: by its
+// name, and by a restart policy that lets them end.
 func oneShot(stack string, spec swarm.ServiceSpec) bool {
 	policy := spec.TaskTemplate.RestartPolicy
 	if canonicalMode(spec.Mode).Replicated == nil || policy == nil {
@@ -32,8 +34,8 @@ func oneShot(stack string, spec swarm.ServiceSpec) bool {
 		oneShotName.MatchString(strings.TrimPrefix(spec.Name, stack+"_"))
 }
 
-// givesUp tells whether the restart policy leaves a task that has ended ended,
-// after so many failures in its slot.
+// givesUp tells whether the restart policy does not restart an ended task after this
+// number of failures in its slot.
 func givesUp(policy *swarm.RestartPolicy, task swarm.Task, failures uint64) bool {
 	if policy == nil {
 		return false
@@ -47,16 +49,16 @@ func givesUp(policy *swarm.RestartPolicy, task swarm.Task, failures uint64) bool
 	return policy.MaxAttempts != nil && *policy.MaxAttempts > 0 && failures > *policy.MaxAttempts
 }
 
-// slot is what the tasks of one replica (or one node, of global services) say.
+// slot sums up the tasks of one replica (or of one node, for a global service).
 type slot struct {
 	latest   swarm.Task
 	failures uint64
 	complete bool
 
-	// Since the wait began, for what was not written just before it:
-	ended    uint64 // by failure or otherwise
+	// Without the failures from before the wait, if the service was not written:
+	ended    uint64 // tasks that failed or completed
 	rejected uint64
-	absent   uint64 // rejected, for the image is not there
+	absent   uint64 // tasks rejected because the image was not found
 }
 
 type slotKey struct {
@@ -72,7 +74,7 @@ func (c *oneCase) slots() map[slotKey]slot {
 			key.node = task.NodeID
 		}
 		if task.Slot == 0 && task.NodeID == "" {
-			continue // never assigned to a node: an engine may keep such tasks for ever
+			continue // never assigned to a node: an engine may keep such a task forever
 		}
 		one := slots[key]
 		one.latest = task
@@ -94,7 +96,7 @@ func (c *oneCase) slots() map[slotKey]slot {
 	return slots
 }
 
-// crashLimit is how many tasks of a slot may end before that is a crash loop.
+// crashLimit is how many tasks of a slot end before this is a crash loop.
 func crashLimit(policy *swarm.RestartPolicy) uint64 {
 	if policy != nil && policy.MaxAttempts != nil && *policy.MaxAttempts > 0 {
 		return *policy.MaxAttempts + 1
@@ -102,20 +104,20 @@ func crashLimit(policy *swarm.RestartPolicy) uint64 {
 	return crashes
 }
 
-// hopeless tells why a slot whose last task has ended is waited for in vain, "" if it is not.
+// hopeless tells why a slot whose last task ended cannot become ready; "" if it can.
 func (c *oneCase) hopeless(one slot, ended uint64) string {
 	switch {
 	case one.absent >= refusals:
-		return "its image is not there"
+		return "its image was not found"
 	case one.rejected >= refusals:
-		return "its node refuses the task"
+		return "its node rejects the task"
 	case ended >= crashLimit(c.service.Spec.TaskTemplate.RestartPolicy):
-		return fmt.Sprintf("its tasks fail again and again (%d times)", ended)
+		return fmt.Sprintf("its tasks keep failing (%d times)", ended)
 	}
 	return ""
 }
 
-// decideJob follows a job mode: as many completions as it declares.
+// decideJob judges a job: it needs as many completed tasks as it declares.
 func (c *oneCase) decideJob() {
 	slots := c.slots()
 	if c.service.Spec.Mode.GlobalJob != nil {
@@ -128,13 +130,13 @@ func (c *oneCase) decideJob() {
 	c.decideEnding(slots)
 }
 
-// calledOff tells whether Swarm has stopped a task before it ended, as it does on
-// a node that is drained or gone.
+// calledOff tells whether Swarm stopped a task before it ended, as it does on a node
+// that is drained or down.
 func calledOff(task swarm.Task) bool {
 	return !over(task) && !alive(task) && task.DesiredState != swarm.TaskStateComplete
 }
 
-// decideOneShot follows a replicated service whose tasks end.
+// decideOneShot judges a replicated service whose tasks end by themselves.
 func (c *oneCase) decideOneShot() {
 	c.result.Want = replicas(c.service.Spec)
 	c.decideEnding(c.slots())
@@ -148,7 +150,7 @@ func (c *oneCase) decideEnding(slots map[slotKey]slot) {
 		case one.complete:
 			c.result.Ready++
 		case broken(one.latest) && givesUp(policy, one.latest, one.failures):
-			why = max(why, "its task failed and is not started again")
+			why = max(why, "its task failed and is not restarted")
 		default:
 			why = max(why, c.hopeless(one, one.failures))
 		}
@@ -163,8 +165,8 @@ func (c *oneCase) decideEnding(slots map[slotKey]slot) {
 	}
 }
 
-// crashLoop ends the waiting for tasks that fail again and again, that a node
-// refuses, and for images that are not there.
+// crashLoop fails a service whose tasks keep failing or are rejected by a node, or whose
+// image was not found.
 func (c *oneCase) crashLoop() {
 	why := ""
 	for _, one := range c.slots() {
@@ -177,7 +179,7 @@ func (c *oneCase) crashLoop() {
 	}
 }
 
-// decideRunning follows a service whose tasks run on.
+// decideRunning judges a service whose tasks keep running.
 func (c *oneCase) decideRunning() {
 	wanted, running, steady := c.count()
 	c.result.Ready, c.result.Want = running, wanted
@@ -186,26 +188,26 @@ func (c *oneCase) decideRunning() {
 	}
 	switch {
 	case c.updating():
-		c.wait("%d of %d tasks run; the update goes on", running, c.result.Want)
+		c.wait("%d of %d tasks run; the update continues", running, c.result.Want)
 	case c.stale, c.endpointPending():
-		c.wait("tasks of the previous spec are still there")
+		c.wait("tasks of the previous spec still exist")
 	case c.ended():
-		c.fail("its task has ended and its restart policy does not start it again")
+		c.fail("its task ended, and its restart policy does not restart it")
 	case running != c.result.Want || wanted != c.result.Want:
 		c.wait("%d of %d tasks run", running, c.result.Want)
 	case steady != running:
-		c.wait("%d of %d tasks run; watching whether they stay", running, c.result.Want)
+		c.wait("%d of %d tasks run; waiting until the monitor time is over", running, c.result.Want)
 	case c.service.Spec.Mode.Global != nil && running == 0 && slices.ContainsFunc(c.current, c.misplaced):
-		c.wait("no node has a platform of its image")
+		c.wait("no node has the platform of its image")
 	case c.service.Spec.Mode.Global != nil && running == 0 && !c.settled(c.monitor()):
-		c.wait("no node runs it so far")
+		c.wait("no node runs a task yet")
 	default:
 		c.done()
 	}
 }
 
-// count gives how many tasks of the current spec are there to run, do run, and
-// have been running long enough.
+// count gives how many tasks of the current spec are to run, run, and have run for the
+// monitor time.
 func (c *oneCase) count() (wanted, running, steady uint64) {
 	for _, task := range c.current {
 		if !alive(task) || c.misplaced(task) {
@@ -225,13 +227,13 @@ func (c *oneCase) count() (wanted, running, steady uint64) {
 	return wanted, running, steady
 }
 
-// misplaced tells whether a task of a global service is on a node that its image
-// does not run on: Swarm makes it all the same, and never starts it.
+// misplaced tells whether a task of a global service is on a node on which its image
+// does not run: Swarm creates the task but never starts it.
 func (c *oneCase) misplaced(task swarm.Task) bool {
 	return c.service.Spec.Mode.Global != nil && task.Status.State == swarm.TaskStatePending && strings.Contains(task.Status.Err, wrongPlatform)
 }
 
-// alive tells whether a task runs or is to run, after a delay perhaps.
+// alive tells whether a task runs or is to run, possibly after a delay.
 func alive(task swarm.Task) bool {
 	return task.DesiredState == swarm.TaskStateRunning || task.DesiredState == swarm.TaskStateReady
 }
@@ -241,13 +243,12 @@ func (c *oneCase) updating() bool {
 	return status != nil && (status.State == swarm.UpdateStateUpdating || status.State == swarm.UpdateStateRollbackStarted)
 }
 
-// unsteady gives how long a running task still has to be watched. That of a new
-// service with a health check has not: Swarm calls a task running when it is
-// healthy. An update is not done before its monitor time is over, whatever the
-// health check says, and Swarm itself does not wait for that with the failure
-// action continue. Clocks of other nodes may be wrong, so a task that claims to
-// have run long must also be old by the managers' clock, and watching it long
-// enough always does.
+// unsteady gives the rest of the monitor time of a running task. A new service with a
+// health check has no monitor time: in Swarm such a task runs only when it is healthy.
+// An update is not done before its monitor time is over, even with a health check; with
+// the failure action continue, Swarm itself does not wait for it. The clock of another
+// node may be wrong, so the time since the task's start counts only up to its age by the
+// managers' clock. The time during which this process saw the task run always counts.
 func (c *oneCase) unsteady(task swarm.Task) time.Duration {
 	if checksHealth(c.service.Spec) && c.service.UpdateStatus == nil {
 		return 0
@@ -270,8 +271,8 @@ func (c *oneCase) monitor() time.Duration {
 	return defaultMonitor
 }
 
-// settled tells whether the service has been as it is for d; else it asks to be
-// looked at again then.
+// settled tells whether the service has had its version for d. If not, the next reading
+// comes at that time.
 func (c *oneCase) settled(d time.Duration) bool {
 	left := d - c.memory.now().Sub(c.memory.version[c.service.ID].since)
 	c.sooner(left)
@@ -284,8 +285,8 @@ func (c *oneCase) sooner(left time.Duration) {
 	}
 }
 
-// endpointPending bridges the moment between the write of another endpoint and
-// Swarm's beginning to replace tasks for it: their spec does not show it.
+// endpointPending tells whether an endpoint was just changed and Swarm has not yet begun
+// to replace the tasks. The tasks' specs do not show the endpoint.
 func (c *oneCase) endpointPending() bool {
 	previous := c.service.PreviousSpec
 	if previous == nil || c.service.UpdateStatus != nil || reflect.DeepEqual(previous.EndpointSpec, c.service.Spec.EndpointSpec) {
@@ -294,8 +295,8 @@ func (c *oneCase) endpointPending() bool {
 	return !c.settled(slowLook)
 }
 
-// ended tells whether a task is over that the restart policy leaves so. A global
-// service wants no more tasks than there are, so that each of its nodes is looked at.
+// ended tells whether a task ended that the restart policy does not restart. The number
+// of tasks does not show this for a global service, so each of its nodes is checked.
 func (c *oneCase) ended() bool {
 	if wanted, _, _ := c.count(); wanted >= c.result.Want && c.service.Spec.Mode.Global == nil {
 		return false

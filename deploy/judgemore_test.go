@@ -15,7 +15,7 @@ import (
 
 func global(s *swarm.ServiceSpec) { s.Mode = swarm.ServiceMode{Global: &swarm.GlobalService{}} }
 
-// TestModes judges each mode at one look, two seconds after the first.
+// TestModes judges each mode at one reading, two seconds after the first.
 func TestModes(t *testing.T) {
 	total := func(n uint64) func(*swarm.ServiceSpec) {
 		return func(s *swarm.ServiceSpec) {
@@ -48,14 +48,14 @@ func TestModes(t *testing.T) {
 		"global, another platform": {global, func(s *scene) { s.add(0, "a", "running", ""); s.add(0, "b", "pending", platform) }, 1, 1, deploy.Converged, ""},
 		"global, no platform":      {global, func(s *scene) { s.add(0, "b", "pending", platform) }, 0, 0, deploy.Pending, "no node has a platform"},
 		"global, no node":          {global, func(*scene) {}, 0, 0, deploy.Converged, ""},
-		"global, ended for good":   {globalOnce, func(s *scene) { s.add(0, "a", "failed", nonZero) }, 0, 0, deploy.Failed, "its task has ended and its restart policy"},
+		"global, ended for good":   {globalOnce, func(s *scene) { s.add(0, "a", "failed", nonZero) }, 0, 0, deploy.Failed, "its task ended, and its restart policy"},
 		"global, ended for good on one node": {globalOnce, func(s *scene) {
 			s.add(0, "a", "running", "")
 			s.add(0, "b", "failed", nonZero)
-		}, 1, 1, deploy.Failed, "its task has ended and its restart policy"},
+		}, 1, 1, deploy.Failed, "its task ended, and its restart policy"},
 		"job, two of three": {total(3), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 3, deploy.Pending, "2 of 3 tasks have completed"},
 		"job, done":         {total(2), func(s *scene) { s.add(1, "a", "complete", ""); s.add(2, "a", "complete", "") }, 2, 2, deploy.Converged, ""},
-		"job fails":         {total(2), func(s *scene) { s.add(1, "a", "complete", ""); failing(s, 2, 3) }, 1, 2, deploy.Failed, "its tasks fail again"},
+		"job fails":         {total(2), func(s *scene) { s.add(1, "a", "complete", ""); failing(s, 2, 3) }, 1, 2, deploy.Failed, "its tasks keep failing"},
 		"global job":        {globalJob, func(s *scene) { s.add(0, "a", "complete", ""); s.add(0, "b", "running", "") }, 1, 2, deploy.Pending, "1 of 2"},
 		"global job, one drained": {globalJob, func(s *scene) {
 			s.add(0, "a", "complete", "")
@@ -140,14 +140,14 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestErrNamesAllServices has one failure, one service in trouble, two that are
-// merely late, and one that is well.
+// TestErrNamesAllServices has a failed service, one with a pending error, two that are
+// late, and a converged one.
 func TestErrNamesAllServices(t *testing.T) {
 	result := deploy.Result{Services: []deploy.ServiceResult{
 		{Name: "a", State: deploy.Pending, Want: 2, Ready: 1},
 		{Name: "b", State: deploy.Pending, Want: 1, Error: nonZero, Message: "0 of 1 tasks run"},
-		{Name: "c", State: deploy.Failed, Error: "task: it was killed", ExitCode: 137, Node: "n1", Message: "its tasks fail again", Logs: []string{"x"}},
-		{Name: "d", State: deploy.Failed, Error: noImage, Message: "its image is not there"},
+		{Name: "c", State: deploy.Failed, Error: "task: it was killed", ExitCode: 137, Node: "n1", Message: "its tasks keep failing", Logs: []string{"x"}},
+		{Name: "d", State: deploy.Failed, Error: noImage, Message: "its image was not found"},
 		{Name: "e", State: deploy.Converged},
 		{Name: "f", State: deploy.Pending, Want: 1, Health: []string{"exit code 0", "fine"}},
 		{Name: "g", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run", Health: []string{"exit code 1", "first", "503"}},
@@ -161,7 +161,7 @@ func TestErrNamesAllServices(t *testing.T) {
 	}
 	want := []string{
 		"service c: task: it was killed; its tasks fail again, exit code 137 (on n1)",
-		"service d: No such image: coin/app:9; its image is not there",
+		"service d: No such image: coin/app:9; its image was not found",
 		"service b: task: non-zero exit (1); not ready when the wait ended: 0 of 1 tasks run",
 		"service g: health check: 503; not ready when the wait ended: 0 of 1 tasks run",
 		"not ready when the wait ended: a 1/2, f 0/1",
@@ -174,7 +174,7 @@ func TestErrNamesAllServices(t *testing.T) {
 	}
 }
 
-// TestOneShotThatWouldBeRolledBack is replaced, where Swarm would run the old one again.
+// TestOneShotThatWouldBeRolledBack is replaced, because Swarm would run the old task again.
 func TestOneShotThatWouldBeRolledBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		service string

@@ -9,8 +9,8 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// listKey gives the key of an element of the list at path, for the lists whose
-// order means nothing; nil for the others.
+// listKey gives the key of an element of the list at path if the order of the list has no
+// meaning, else nil.
 func listKey(path string) func(element any) string {
 	switch path {
 	case "EndpointSpec.Ports":
@@ -60,7 +60,7 @@ func portKey(p swarm.PortConfig) string {
 	return fmt.Sprintf("%d:%d/%s", p.PublishedPort, p.TargetPort, protocol(p))
 }
 
-// protocol knows that the engine fills in tcp.
+// protocol gives the protocol of a port, with the engine's default tcp.
 func protocol(p swarm.PortConfig) swarm.PortConfigProtocol {
 	if p.Protocol == "" {
 		return swarm.PortConfigProtocolTCP

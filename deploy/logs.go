@@ -21,24 +21,23 @@ import (
 
 const (
 	logLines = 10
-	// lineBytes is how much of one line is kept.
+	// lineBytes is how many bytes of one line are kept.
 	lineBytes = 1 << 10
-	// detailedServices is of how many services logs are fetched.
+	// detailedServices is the number of services whose logs are read.
 	detailedServices = 10
-	// healthCode begins what a health check said, healthOK that of a good one.
+	// healthCode is the first line of Health; healthOK is that of a check that passed.
 	healthCode = "exit code %d"
 	healthOK   = "exit code 0"
 	logBytes   = 64 << 10
 	logTime    = 2 * time.Second
-	// shortestMasked is the least length of a secret that is masked in logs:
-	// shorter ones would garble every line and tell nothing.
+	// shortestMasked is the shortest length of a secret that is masked in logs: masking
+	// a shorter one would change many words that are not secret.
 	shortestMasked = 6
 )
 
-// detailed adds to services that are not converged what only they are asked for,
-// side by side: the node's name, what the health check said last, and the last log
-// lines. None of it is worth an error of its own. With many such services those
-// in trouble come first.
+// detailed adds the details of services that have not converged, in parallel: the node's
+// name, the last output of the health check, and the last log lines. An error here is
+// not reported. If there are too many such services, failed ones come first.
 func (e *Engine) detailed(ctx context.Context, want *compose.Stack, result Result) Result {
 	ctx, cancel := context.WithTimeout(ctx, 2*logTime)
 	defer cancel()
@@ -57,7 +56,7 @@ func (e *Engine) detailed(ctx context.Context, want *compose.Stack, result Resul
 	return result
 }
 
-// rank orders services by how much is to be told of them.
+// rank orders services: failed ones first, then those with an error.
 func (s *ServiceResult) rank() int {
 	switch {
 	case s.State == Failed:
@@ -76,18 +75,18 @@ func (e *Engine) detail(ctx context.Context, want *compose.Stack, service *Servi
 	}
 	spec := want.Services[service.Name]
 	if secret := unmaskable(want, spec); secret != "" {
-		service.Logs = []string{fmt.Sprintf("not shown, since the value of secret %s is not at hand to be hidden in it: docker service logs %s", secret, service.Name)}
+		service.Logs = []string{fmt.Sprintf("not shown, because the value of secret %s is unknown and cannot be masked: docker service logs %s", secret, service.Name)}
 		return
 	}
-	if service.container != "" { // the image may have a check, too
+	if service.container != "" { // the image may declare a check as well
 		service.Health = e.lastHealth(ctx, service.container, want)
 	}
 	terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
 	service.Logs = e.taskLogs(ctx, service.task, terminal, want)
 }
 
-// unmaskable is a secret of the stack's own that a service has and whose value is not
-// known: what the service prints may hold it. "" where there is none.
+// unmaskable names a secret of the stack that a service has and whose value is not known:
+// the service's output may contain it. It gives "" if there is no such secret.
 func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
 	if spec.TaskTemplate.ContainerSpec == nil {
 		return ""
@@ -102,8 +101,8 @@ func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
 	return ""
 }
 
-// lastHealth gives what a container's last health check printed. Only the engine
-// that has the container knows it, so of tasks on other nodes there is none.
+// lastHealth gives the output of a container's last health check. Only the engine that
+// runs the container has it, so there is none for tasks on other nodes.
 func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack) []string {
 	container, err := e.api.ContainerInspect(ctx, id)
 	if err != nil || container.State == nil || container.State.Health == nil || len(container.State.Health.Log) == 0 {
@@ -114,8 +113,8 @@ func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack)
 	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, want)...)
 }
 
-// lastLines gives the end of a text, with the stack's secrets masked and what looks
-// like one: what a container prints may be any of its settings.
+// lastLines gives the last lines of a text. The stack's secrets and what looks like a
+// secret are masked, because a container may print any of its settings.
 func lastLines(text string, want *compose.Stack) []string {
 	whole := strings.TrimSpace(MaskText(strings.ToValidUTF8(text, "?"), want))
 	if whole == "" {
@@ -131,8 +130,8 @@ func lastLines(text string, want *compose.Stack) []string {
 	return lines
 }
 
-// taskLogs gives a task's last lines. The engine may wait for a node that does
-// not answer, so it gets little time; what came until then is kept.
+// taskLogs gives the last log lines of a task. The engine may wait for a node that does
+// not answer, so the call has a short time limit; lines received until then are kept.
 func (e *Engine) taskLogs(ctx context.Context, task string, terminal bool, want *compose.Stack) []string {
 	ctx, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
@@ -151,9 +150,9 @@ func (e *Engine) taskLogs(ctx context.Context, task string, terminal bool, want 
 	return lastLines(text.String(), want)
 }
 
-// maskSecrets hides the stack's secret values in text. The longest go first, so
-// that a value within another leaves no rest; of values with several lines each
-// line is hidden, since logs break there.
+// maskSecrets masks the stack's secret values in a text. The longest value comes first,
+// so that no part of it remains if it contains another. Each line of a value with several
+// lines is masked, because logs are split into lines.
 func maskSecrets(text string, want *compose.Stack) string {
 	var values []string
 	for _, secret := range want.Secrets {

@@ -49,7 +49,7 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 				Image:  image1,
 				Env:    []string{"SERVICE_NAME=" + short},
 				Labels: map[string]string{compose.LabelStack: stack.Name},
-				// What `docker stack deploy` always sends.
+				// `docker stack deploy` always sends this.
 				Privileges: &swarm.Privileges{},
 			},
 			Networks:  []swarm.NetworkAttachmentConfig{{Target: stack.Name + "_default", Aliases: []string{short}}},
@@ -102,7 +102,7 @@ func planFor(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.
 	return plan
 }
 
-// rollout brings the stack up and waits for it, and gives the plan.
+// rollout applies the stack, waits for it, and gives the plan.
 func rollout(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
 	tb.Helper()
 	plan := planFor(tb, engine, stack)
@@ -129,7 +129,7 @@ func verify(tb testing.TB, engine *deploy.Engine, stack *compose.Stack, plan dep
 	return result
 }
 
-// lines renders steps as "action kind name", the stack's name left out.
+// lines renders steps as "action kind name", without the name of the stack.
 func lines(plan deploy.Plan) []string {
 	steps := []string{}
 	for _, step := range plan.Steps {

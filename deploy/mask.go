@@ -7,25 +7,25 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// hidden stands where a value must not be shown.
+// hidden replaces a value that must not be shown.
 const hidden = "***"
 
-// longest is how much of one value a change shows.
+// longest is how many bytes of one value a change shows.
 const longest = 300
 
-// between stands between the elements of a list while secrets are looked for in it.
+// between separates the elements of a list while it is searched for secrets.
 const between = "\x00"
 
-// masker hides what looks secret in text that people will read. It hides rather
-// too much: what differs is still told, only not how.
+// masker masks what looks secret in a text for people. If in doubt it masks: a plan then
+// shows that a value differs, but not how.
 type masker struct {
-	name    *regexp.Regexp // a name that promises a secret
-	setting *regexp.Regexp // a name and what parts it from its value
-	path    *regexp.Regexp // a name whose value is a path, not a secret
+	name    *regexp.Regexp // a name of a setting whose value is a secret
+	setting *regexp.Regexp // a name and the separator before its value
+	path    *regexp.Regexp // a name of a setting whose value is a path
 	shapes  []shape
 }
 
-// shape is a text that is a secret by its looks.
+// shape is the form of a text that is a secret under any name.
 type shape struct {
 	pattern *regexp.Regexp
 	shown   string
@@ -51,8 +51,8 @@ func newMasker() masker {
 
 var looksSecret = newMasker()
 
-// masked renders one side of a change: hidden whole when the setting's name looks
-// secret, else without the secrets in it, and cut when it is long.
+// masked renders one side of a change: masked as a whole if the setting's name looks
+// secret, else with the secrets in it masked, and cut if it is long.
 func masked(path, text string) string {
 	if text == "" || isImage(path) {
 		return text
@@ -63,7 +63,7 @@ func masked(path, text string) string {
 	return cut(looksSecret.clean(text))
 }
 
-// maskedList hides what looks secret in the elements of a list such as a command.
+// maskedList masks what looks secret in the elements of a list such as a command.
 func maskedList(elements []string) []string {
 	return strings.Split(looksSecret.clean(strings.Join(elements, between)), between)
 }
@@ -75,18 +75,18 @@ func cut(text string) string {
 	return strings.ToValidUTF8(text[:longest], "") + "…"
 }
 
-// isImage tells the references to images, whose names and tags hide nothing.
+// isImage tells whether a path is that of an image reference, which holds no secret.
 func isImage(path string) bool {
 	return strings.HasSuffix(path, ".Image") || path == "Labels["+compose.LabelImage+"]"
 }
 
-// settingName gives the name of the setting that a path ends in. The keys of
-// references (a secret's file, a mount's target) are no such names: what stands
-// there is a name again, not a value.
+// settingName gives the name of the setting at the end of a path. It gives "" for the
+// keys of references (a secret's file, a mount's target): their values are names, not
+// settings.
 func settingName(path string) string {
 	for _, list := range []string{"Labels[", "TaskTemplate.ContainerSpec.Labels[", "TaskTemplate.ContainerSpec.Env["} {
 		if name, ok := strings.CutPrefix(path, list); ok {
-			return strings.TrimSuffix(name, "]") // a label's name may hold brackets
+			return strings.TrimSuffix(name, "]") // the name of a label may contain brackets
 		}
 	}
 	open := strings.LastIndexByte(path, '[')
@@ -101,8 +101,7 @@ func settingName(path string) string {
 	return path[open+1 : len(path)-1]
 }
 
-// hides tells whether the value of a setting must not be shown, going by the
-// setting's name.
+// hides tells whether the value of a setting must be masked, judging by its name.
 func (m masker) hides(name, value string) bool {
 	if m.path.MatchString(name) && strings.HasPrefix(value, "/") {
 		return false
@@ -110,8 +109,8 @@ func (m masker) hides(name, value string) bool {
 	return m.name.MatchString(name)
 }
 
-// clean hides what looks secret in a text: by its own looks, or as the value of a
-// name or flag that promises a secret.
+// clean masks what looks secret in a text: by its own form, or as the value of a name or
+// flag that looks secret.
 func (m masker) clean(text string) string {
 	for _, one := range m.shapes {
 		text = one.pattern.ReplaceAllString(text, one.shown)
@@ -127,7 +126,7 @@ func (m masker) clean(text string) string {
 			flag: at[2] >= 0, name: text[at[4]:at[5]], separator: text[at[6]:at[7]], rest: text[at[1]:],
 			first: at[0] == 0 && b.Len() == 0 || strings.HasSuffix(text[:at[0]], between) || at[0] == 0 && strings.HasSuffix(b.String(), between),
 		}
-		if !m.promises(found) {
+		if !m.isSecret(found) {
 			b.WriteString(text[:at[5]])
 			text = text[at[5]:]
 			continue
@@ -138,15 +137,16 @@ func (m masker) clean(text string) string {
 	}
 }
 
-// setting is a name in a text and what follows it.
+// setting is a name in a text, with the text after it.
 type setting struct {
 	name, separator, rest string
 
-	flag  bool // dashes stand before the name
-	first bool // it is the beginning of the text or element
+	flag  bool // dashes precede the name
+	first bool // the name is at the beginning of the text or element
 }
 
-func (m masker) promises(s setting) bool {
+// isSecret tells whether the value of a setting in a text must be masked.
+func (m masker) isSecret(s setting) bool {
 	if s.rest == "" {
 		return false
 	}
@@ -157,9 +157,9 @@ func (m masker) promises(s setting) bool {
 	return m.hides(s.name, s.rest)
 }
 
-// valueLength tells how far the value goes that rest begins with: to its closing
-// quote; of a whole element or after a colon to the end of the element or line;
-// else to the next blank.
+// valueLength gives the length of the value at the beginning of rest. A quoted value ends
+// at its closing quote; a value that fills an element or follows a colon ends with the
+// element or line; any other value ends at the next blank.
 func (s setting) valueLength() int {
 	if escapes := len(s.rest) - len(strings.TrimLeft(s.rest, `\`)); escapes < len(s.rest) && strings.ContainsAny(s.rest[escapes:escapes+1], `"'`) {
 		return quotedLength(s.rest, escapes)
@@ -177,8 +177,9 @@ func (s setting) valueLength() int {
 	return len(s.rest)
 }
 
-// quotedLength tells where the quoted text ends that begins after so many
-// backslashes: at the same quote after as many; one with more is in the text.
+// quotedLength gives the length of a quoted text whose opening quote follows this number
+// of backslashes. The closing quote follows the same number; a quote after more of them
+// is part of the text.
 func quotedLength(text string, escapes int) int {
 	quote, before := text[escapes], 0
 	for i := escapes + 1; i < len(text); i++ {

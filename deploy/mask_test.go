@@ -76,8 +76,8 @@ func TestMaskedList(t *testing.T) {
 	}
 }
 
-// TestNoSecretInAPlan puts one value into every place where people write secrets
-// and looks for it in all that a plan shows.
+// TestNoSecretInAPlan writes one value to every place where people write secrets, and
+// checks that no change of the plan contains it.
 func TestNoSecretInAPlan(t *testing.T) {
 	const canary = "c4n4ry"
 	change := func(value string) func(*swarm.ServiceSpec) {

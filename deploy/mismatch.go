@@ -12,15 +12,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Mismatched names the secrets that exist under their name with another content
-// than the wanted one, and gives a fault that says what to raise. Known holds
-// the keyed fingerprints of live secrets' contents by ID; what it lacks is asked
-// of the engine, once, and given back in learned. Secrets whose value is not
+// Mismatched names the secrets that exist in Swarm with a different content than the
+// wanted one, and gives a fault that says which version to raise. Known holds the keyed
+// fingerprints of live secrets' contents by ID. A fingerprint that it does not have is
+// found out with the engine, once, and returned in learned. Secrets whose value is not
 // known are skipped.
 //
-// The engine never tells a content. But it accepts an update of a secret only
-// with equal content: so the live spec is posted with the candidate content, and
-// either nothing changes or it refuses.
+// The engine never shows a content. But it accepts an update of a secret only with equal
+// content, so the live spec is sent with the wanted content: either nothing changes, or
+// the engine refuses.
 func (e *Engine) Mismatched(ctx context.Context, live *Live, want *compose.Stack, known map[string]string, key []byte) (mismatched []string, learned map[string]string, err error) {
 	learned = map[string]string{}
 	var faults []error
@@ -42,7 +42,7 @@ func (e *Engine) Mismatched(ctx context.Context, live *Live, want *compose.Stack
 		if !same {
 			mismatched = append(mismatched, secret.Spec.Name)
 			faults = append(faults, fault.New(fault.Place{}, raiseHint(secret.Variable),
-				"secret %s exists with another content, and secrets never change", secret.Spec.Name))
+				"secret %s exists with different content, and a secret cannot be changed", secret.Spec.Name))
 		}
 	}
 	return mismatched, learned, errors.Join(faults...)

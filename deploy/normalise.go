@@ -11,10 +11,9 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// canonical gives a spec as the engine would give it back: its defaults written
-// out, names for network IDs, no object IDs, and none of the labels that are
-// mere metadata. Both sides of a comparison pass through it; the argument is
-// left as it is.
+// canonical gives a spec in the form in which specs are compared: with the engine's
+// defaults, network names instead of IDs, without IDs of secrets and configs, and without
+// metadata labels. It does not change its argument.
 func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
 	spec.Labels = fixedLabels(spec.Labels)
 	spec.Mode = canonicalMode(spec.Mode)
@@ -44,8 +43,8 @@ func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.Se
 	return spec
 }
 
-// canonicalPlacement knows that a placement that says nothing is none, and that
-// registries list platforms in any order.
+// canonicalPlacement gives nil for an empty placement, and sorts the platforms, which
+// registries list in any order.
 func canonicalPlacement(placement *swarm.Placement) *swarm.Placement {
 	if p := placement; p == nil || len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
 		return nil
@@ -58,7 +57,8 @@ func canonicalPlacement(placement *swarm.Placement) *swarm.Placement {
 	return &given
 }
 
-// metadataLabel tells whether a label is the agent's and never a reason to write.
+// metadataLabel tells whether a label is metadata of the agent: its change alone is not
+// written.
 func metadataLabel(name string) bool {
 	return strings.HasPrefix(name, compose.LabelPrefix) && name != compose.LabelOwner
 }
@@ -162,8 +162,8 @@ func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
 	return &given
 }
 
-// canonicalMount knows that Swarm keeps no consistency, and bind options only
-// when they say something.
+// canonicalMount leaves out the consistency and empty bind options, which Swarm does not
+// store.
 func canonicalMount(m mount.Mount) mount.Mount {
 	if m.Type == "" {
 		m.Type = mount.TypeBind
@@ -201,9 +201,9 @@ func canonicalPrivileges(privileges *swarm.Privileges, configs []*swarm.ConfigRe
 	return &given
 }
 
-// pointedAt gives the credential spec with what points at its config: the engine
-// holds the config's ID there, and a rendered stack has but the reference to a
-// config that is no file.
+// pointedAt gives the credential spec with the reference to its config: the engine stores
+// the config's ID there, and a rendered stack has only a reference to a config that is
+// not a file.
 func pointedAt(spec *swarm.CredentialSpec, configs []*swarm.ConfigReference, pointer func(*swarm.ConfigReference) string) *swarm.CredentialSpec {
 	if spec == nil || spec.File != "" || spec.Registry != "" {
 		return spec

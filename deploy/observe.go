@@ -31,8 +31,7 @@ type Live struct {
 	Configs    map[string]swarm.Config
 }
 
-// networkName gives the name of the network that a live service's attachment
-// targets, which the engine stores as an ID.
+// networkName gives the name of a network by the ID that a live service has for it.
 func (l *LiveServices) networkName(target string) string {
 	if name, ok := l.networkNames[target]; ok {
 		return name
@@ -40,7 +39,7 @@ func (l *LiveServices) networkName(target string) string {
 	return target
 }
 
-// Observe reads all that a plan for the stack needs to know.
+// Observe reads everything that a plan for the stack needs.
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -62,8 +61,8 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	return live, nil
 }
 
-// ObserveServices reads the services that carry the stack's label and nothing
-// else: one call, as long as the networks they use have been seen before.
+// ObserveServices reads only the services with the stack's label: one call if the names of
+// their networks are known.
 func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*LiveServices, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -82,8 +81,8 @@ func stackLabel(stackName string) filters.Args {
 	return filters.NewArgs(filters.Arg("label", compose.LabelStack+"="+stackName))
 }
 
-// listServices asks without insertDefaults: a spec with the engine's defaults
-// filled in would restart tasks when written back.
+// listServices reads services without insertDefaults: a spec with the engine's defaults
+// would restart tasks when it is written back.
 func (e *Engine) listServices(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
 	list, err := e.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
 	if err != nil {
@@ -102,7 +101,7 @@ func (e *Engine) readServices(ctx context.Context, live *Live, stack *compose.St
 		return err
 	}
 	live.Services = services
-	// What is missing under the stack's label may stand there under another's.
+	// A service that is missing may exist with the label of another stack.
 	missing := missingNames(keys(stack.Services), services)
 	if len(missing) == 0 {
 		return nil
@@ -141,9 +140,9 @@ func (e *Engine) nameNetwork(id, name string) {
 	e.networks[id] = name
 }
 
-// namesOfNetworks gives the names of the networks that services use, and asks
-// the engine for those alone that it has not told before. Some, like host's, are
-// in no listing.
+// namesOfNetworks gives the names of the networks that services use, by ID. It reads only
+// names that are not known yet, each with a call of its own, because some networks, like
+// host, are in no list.
 func (e *Engine) namesOfNetworks(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
 	names := map[string]string{}
 	for _, service := range services {
@@ -155,7 +154,7 @@ func (e *Engine) namesOfNetworks(ctx context.Context, services map[string]swarm.
 			if !known {
 				found, err := e.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
 				if errdefs.IsNotFound(err) {
-					continue // it stays under its ID, and so differs from every name
+					continue // it keeps its ID, which differs from every name
 				}
 				if err != nil {
 					return nil, e.explain("read network "+id, err)
@@ -205,8 +204,8 @@ func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Sta
 	return readObjects(stack.Name, wanted, live.Configs, read)
 }
 
-// readObjects reads into found what has the stack's label, and then by name what
-// else is wanted.
+// readObjects reads the objects with the stack's label into found, and then other wanted
+// objects by name.
 func readObjects[T any](stack string, wanted []string, found map[string]T, read func(filters.Args) error) error {
 	if err := read(stackLabel(stack)); err != nil {
 		return err
@@ -217,8 +216,8 @@ func readObjects[T any](stack string, wanted []string, found map[string]T, read 
 	return nil
 }
 
-// nameFilter selects by the beginning of the name: the engine has no exact
-// filter for all kinds, so there may be more than was asked for.
+// nameFilter selects by the beginning of the name: the engine has no exact filter for all
+// kinds, so the answer may contain more objects.
 func nameFilter(names []string) filters.Args {
 	args := filters.NewArgs()
 	for _, name := range names {
@@ -227,7 +226,7 @@ func nameFilter(names []string) filters.Args {
 	return args
 }
 
-// missingNames lists the wanted names that are not in known, sorted and once.
+// missingNames lists the wanted names that are not in known, sorted, each once.
 func missingNames[T any](wanted []string, known map[string]T) []string {
 	var missing []string
 	for _, name := range wanted {

@@ -33,7 +33,7 @@ func TestPortsAreReleasedFirst(t *testing.T) {
 	}
 }
 
-func TestLabelsAloneDisturbNoCron(t *testing.T) {
+func TestLabelChangeKeepsCronServices(t *testing.T) {
 	lives, wants := newStack("s"), newStack("s")
 	foreign := func(s *swarm.ServiceSpec) { delete(s.Labels, compose.LabelOwner) }
 	add(lives, "cron_service", foreign)
@@ -57,7 +57,7 @@ func TestLabelsAloneDisturbNoCron(t *testing.T) {
 	}
 }
 
-func TestCronComesBackAfterAKill(t *testing.T) {
+func TestCronScalesUpAfterKill(t *testing.T) {
 	lives, wants := newStack("s"), newStack("s")
 	none := uint64(0)
 	add(lives, "cron_service", func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none} })

@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// conflicts refuses objects under the stack's names that are somebody else's.
+// conflicts refuses objects with the stack's names that belong to another stack or owner.
 func conflicts(live *Live, want *compose.Stack) []error {
 	var refused []error
 	check := func(kind Kind, name string, labels map[string]string, mustBeOurs bool) {
@@ -32,21 +32,22 @@ func conflicts(live *Live, want *compose.Stack) []error {
 			check(Config, config.Spec.Name, existing.Spec.Labels, false)
 		}
 	}
-	// All services of the stack's label: another owner's would be pruned.
+	// All services with the stack's label: the plan would remove another owner's.
 	for _, name := range keys(live.Services) {
 		check(Service, name, live.Services[name].Spec.Labels, true)
 	}
 	return refused
 }
 
-// conflict judges one object by its labels. Secrets and configs that nobody
-// labelled are taken as they are; nobody changes or removes them.
+// conflict refuses an object that, by its labels, belongs to another stack or owner.
+// Secrets and configs without labels are accepted; the agent never changes or removes
+// them.
 func conflict(kind Kind, name string, labels map[string]string, want *compose.Stack, mustBeOurs bool) error {
 	owner, stack := labels[compose.LabelOwner], labels[compose.LabelStack]
 	switch {
 	case owner != "" && owner != want.Owner:
 		return fault.New(fault.Place{},
-			fmt.Sprintf("give the two nodes different stack names in config.yml, or remove the %s when %s is gone for good", kind, owner),
+			fmt.Sprintf("give the two nodes different stack names in config.yml, or remove the %s if %s no longer exists", kind, owner),
 			"%s %s belongs to %s, not to %s", kind, name, owner, want.Owner)
 	case stack != "" && stack != want.Name:
 		return fault.New(fault.Place{},
@@ -60,7 +61,7 @@ func conflict(kind Kind, name string, labels map[string]string, want *compose.St
 	return nil
 }
 
-// missingExternals refuses a stack whose external objects are not there.
+// missingExternals refuses a stack whose external objects do not exist.
 func missingExternals(live *Live, want *compose.Stack) []error {
 	var missing []error
 	add := func(kind Kind, name, what string) {
@@ -68,14 +69,14 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 	}
 	for _, name := range want.ExternalNetworks {
 		if !container.NetworkMode(name).IsUserDefined() {
-			continue // host, none and the like are every node's own
+			continue // host, none and the like exist on every node
 		}
 		existing, ok := live.Networks[name]
 		switch {
 		case !ok:
 			add(Network, name, "does not exist")
 		case existing.Scope != "swarm":
-			add(Network, name, "is local to this node; services need one of Swarm's scope")
+			add(Network, name, "is local to this node; services need a network with scope swarm")
 		}
 	}
 	for _, name := range want.ExternalSecrets {
@@ -91,12 +92,12 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 	return missing
 }
 
-// missingValues refuses secrets that neither the repository nor Swarm has.
+// missingValues refuses secrets that are neither in the repository nor in Swarm.
 func missingValues(live *Live, want *compose.Stack) []error {
 	var missing []error
 	for _, secret := range want.Secrets {
 		if _, ok := live.Secrets[secret.Spec.Name]; secret.Missing != nil && !ok {
-			missing = append(missing, fault.New(secret.Missing.Place, secret.Missing.Hint, "%s, and Swarm has no %s", secret.Missing.Message, secret.Spec.Name))
+			missing = append(missing, fault.New(secret.Missing.Place, secret.Missing.Hint, "%s, and Swarm does not have %s", secret.Missing.Message, secret.Spec.Name))
 		}
 	}
 	return missing
@@ -104,7 +105,7 @@ func missingValues(live *Live, want *compose.Stack) []error {
 
 func createHint(kind Kind, name string) string {
 	if kind == Network {
-		return "make it: docker network create --driver overlay " + name
+		return "create it: docker network create --driver overlay " + name
 	}
-	return fmt.Sprintf("make it: docker %s create %s -", kind, name)
+	return fmt.Sprintf("create it: docker %s create %s -", kind, name)
 }

@@ -12,8 +12,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// TestObjectsOfOthersAreRefused puts an object of another stack or owner under
-// each kind of name that a stack wants.
+// TestObjectsOfOthersAreRefused creates an object of another stack or owner with each kind
+// of name that a stack wants.
 func TestObjectsOfOthersAreRefused(t *testing.T) {
 	put := map[deploy.Kind]func(live *deploy.Live, labels map[string]string){
 		deploy.Service: func(live *deploy.Live, labels map[string]string) {
@@ -32,16 +32,16 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 	for kind, put := range put {
 		for name, test := range map[string]struct {
 			labels     map[string]string
-			says, hint string // without the kind and name; "" when it is taken
+			says, hint string // without the kind and name; "" if it is accepted
 		}{
 			"another stack's": {map[string]string{compose.LabelStack: "t"}, "belongs to stack t, not to s", "remove it from stack t"},
 			"another node's": {
 				map[string]string{compose.LabelStack: "s", compose.LabelOwner: "sandbox/node9"},
 				"belongs to sandbox/node9, not to " + owner, "give the two nodes different stack names",
 			},
-			"the stack's":  {map[string]string{compose.LabelStack: "s"}, "", ""},
-			"the agent's":  {map[string]string{compose.LabelStack: "s", compose.LabelOwner: owner}, "", ""},
-			"nobody's one": {nil, map[bool]string{true: "exists and belongs to no stack"}[kind == deploy.Service || kind == deploy.Network], "remove it"},
+			"the stack's":    {map[string]string{compose.LabelStack: "s"}, "", ""},
+			"the agent's":    {map[string]string{compose.LabelStack: "s", compose.LabelOwner: owner}, "", ""},
+			"without labels": {nil, map[bool]string{true: "exists and belongs to no stack"}[kind == deploy.Service || kind == deploy.Network], "remove it"},
 		} {
 			t.Run(string(kind)+", "+name, func(t *testing.T) {
 				stack := newStack("s")
@@ -71,8 +71,8 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 	}
 }
 
-// TestSecretWithoutValue is left to Swarm where it holds that version, and
-// refused where nobody does.
+// TestSecretWithoutValue: a secret without a value is accepted if Swarm has this version,
+// else refused.
 func TestSecretWithoutValue(t *testing.T) {
 	stack := newStack("s")
 	stack.Secrets = []compose.Secret{{
@@ -81,7 +81,7 @@ func TestSecretWithoutValue(t *testing.T) {
 	}}
 	live := liveOf(newStack("s"))
 	_, err := deploy.Diff(live, stack)
-	if want := "docker-compose.yml:6: the secret has no value, and Swarm has no db.2"; err == nil || err.Error() != want || fault.Hint(err) != "add it" {
+	if want := "docker-compose.yml:6: the secret has no value, and Swarm does not have db.2"; err == nil || err.Error() != want || fault.Hint(err) != "add it" {
 		t.Errorf("%v (hint %s), want %s", err, fault.Hint(err), want)
 	}
 	live.Secrets["db.2"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "db.2"}}}

@@ -22,15 +22,15 @@ const (
 	Create    Action = "create"
 	Update    Action = "update"
 	Replace   Action = "replace"    // remove and create: the engine cannot update it so
-	ScaleDown Action = "scale-down" // a cron service to 0 while others change
+	ScaleDown Action = "scale-down" // of a cron service to 0 while other services change
 	Remove    Action = "remove"
 
-	// ScaleUp brings a cron service back after a failure. It is in no plan: an
-	// application that fails tells of it.
+	// ScaleUp gives a cron service its replicas again after a failure. It is not part of
+	// a plan: an Apply that fails reports it.
 	ScaleUp Action = "scale-up"
 )
 
-// Kind is the kind of object that a step is about.
+// Kind is the kind of object of a step.
 type Kind string
 
 // The kinds.
@@ -41,20 +41,20 @@ const (
 	Service Kind = "service"
 )
 
-// phase orders the steps: a phase begins when the one before it is done.
+// phase orders the steps: a phase begins when the previous one is done.
 type phase int
 
 const (
 	phaseCronDown phase = iota
 	phaseNetworks
 	phaseObjects  // secrets and configs
-	phaseRelease  // services that hold a published port which another one wants
+	phaseRelease  // services that give up a published port for another service
 	phaseServices // all others
 	phaseCronBack
 	phaseRemove
 )
 
-// stretch is the first of the phases that each wave goes through by itself.
+// stretch gives the first of the phases that each wave runs through separately.
 func (p phase) stretch() phase {
 	if p == phaseServices {
 		return phaseRelease
@@ -70,23 +70,22 @@ type Step struct {
 	Changes  []Change `json:"changes,omitempty"`
 	Restarts bool     `json:"restarts"` // tasks of the service are replaced, started or stopped
 
-	// Wave is the one that a service rolls in, counted from 1: what stands in earlier
-	// waves has to be what it declares before the step is taken. 0 where the plan has
-	// no waves.
+	// Wave is the service's wave, counted from 1: the services of earlier waves have to
+	// converge before the step begins. It is 0 if the plan has no waves.
 	Wave int `json:"wave,omitempty"`
 
-	// Tasks is how many tasks that concerns, going by what was wanted of the
-	// service when the plan was made. It is for people and not in the digest.
+	// Tasks is how many tasks that affects, by the number of desired tasks when the plan
+	// was made. It is for people and not part of the digest.
 	Tasks uint64 `json:"tasks,omitempty"`
 
-	// Sum is a digest of what is written, for the plan's own digest: Changes
-	// are masked and cut.
+	// Sum is a digest of what is written. The plan's digest needs it, because Changes are
+	// masked and cut.
 	Sum string `json:"sum,omitempty"`
 
 	phase phase
 }
 
-// LabelsOnly tells whether the step changes nothing but labels of the service.
+// LabelsOnly tells whether the step changes only labels of the service.
 func (s Step) LabelsOnly() bool {
 	return s.Action == Update && !s.Restarts && !slices.ContainsFunc(s.Changes, func(c Change) bool {
 		return !strings.HasPrefix(c.Path, "Labels[")
@@ -99,10 +98,10 @@ type RecordedPlan struct {
 	Stack string `json:"stack"`
 	Steps []Step `json:"steps"`
 
-	// Adopted names the live services of this stack that another tool deployed
-	// and that the plan takes over.
+	// Adopted names the live services of this stack that another tool deployed and that
+	// this agent takes over.
 	Adopted []string `json:"adopted,omitempty"`
-	// Warnings tell what differs and is left as it is.
+	// Warnings name differences that the plan does not change.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -116,7 +115,7 @@ type Plan struct {
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
 }
 
-// UnmarshalJSON refuses: what is read from JSON is a RecordedPlan.
+// UnmarshalJSON refuses: a plan from JSON is a RecordedPlan.
 func (p *Plan) UnmarshalJSON([]byte) error {
 	return errors.New("a recorded plan cannot be applied: read it into a RecordedPlan")
 }
@@ -136,8 +135,8 @@ func (p RecordedPlan) Changed() []string {
 	return slices.Compact(names)
 }
 
-// Digest identifies what the plan does: the same wanted stack and live state give
-// the same digest.
+// Digest identifies what the plan does: the same wanted stack and the same live state
+// give the same digest.
 func (p RecordedPlan) Digest() string {
 	steps := slices.Clone(p.Steps)
 	for i := range steps {
@@ -163,11 +162,11 @@ func sumOf(written any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Diff plans how the live state becomes the wanted one. It refuses, with every
-// reason at once, what must not or cannot be applied: objects of other owners,
-// external objects and secrets without a value that are not there, secrets and configs that something else
-// stands in under their name, and fields that the engine does not know. It needs
-// no secret values.
+// Diff plans how the live state becomes the wanted one. It refuses a stack that must not
+// or cannot be applied, with all reasons at once: objects of other owners, missing
+// external objects, missing secrets without a value, secrets and configs that exist with
+// a different content, and fields that the engine does not know. It needs no secret
+// values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
@@ -210,11 +209,11 @@ func (p *Plan) countTasks(live *LiveServices, want *compose.Stack) {
 		if step.Kind != Service || !step.Restarts {
 			continue
 		}
-		existing, is := live.Services[step.Name]
+		existing, exists := live.Services[step.Name]
 		spec, wanted := want.Services[step.Name]
 		now, then := desired(existing.Spec, existing.ServiceStatus), desired(spec, existing.ServiceStatus)
 		switch {
-		case !is:
+		case !exists:
 			step.Tasks = then
 		case !wanted, step.Action != Update:
 			step.Tasks = now
@@ -224,9 +223,9 @@ func (p *Plan) countTasks(live *LiveServices, want *compose.Stack) {
 	}
 }
 
-// desired is how many tasks a service should have: as its spec says, or, where
-// that depends on the nodes, as the engine counts them: 0 for a global service that
-// is not there yet.
+// desired gives how many tasks a service should have: by its spec, or by the engine's
+// count if the number depends on the nodes. It is 0 for a global service that does not
+// exist yet.
 func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
 	switch {
 	case spec.Mode.Global != nil || spec.Mode.GlobalJob != nil:

@@ -15,7 +15,7 @@ import (
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-// shelf is a stack of two services that run one image of a real registry.
+// shelf is a stack of two services with one image of a real registry.
 type shelf struct {
 	on       *swarmtest.Swarm
 	recorder *swarmtest.Recorder
@@ -39,7 +39,7 @@ func newShelf(t *testing.T, options swarmtest.RegistryOptions) *shelf {
 	return s
 }
 
-// want has the stack's services want an image.
+// want sets the image of the stack's services.
 func (s *shelf) want(image string) {
 	for name, spec := range s.stack.Services {
 		spec.Labels[compose.LabelImage] = image
@@ -68,7 +68,7 @@ func (s *shelf) plan(t *testing.T, resolve compose.Resolve) (*compose.Stack, dep
 	return stack, plan
 }
 
-// rollout resolves, writes and waits, and gives what is now to be there.
+// rollout resolves, applies and waits, and gives the applied stack and its plan.
 func (s *shelf) rollout(t *testing.T, resolve compose.Resolve) (*compose.Stack, deploy.Plan) {
 	t.Helper()
 	stack, plan := s.plan(t, resolve)
@@ -81,7 +81,7 @@ func (s *shelf) rollout(t *testing.T, resolve compose.Resolve) (*compose.Stack, 
 	return stack, plan
 }
 
-// lookups counts the questions to registries since the last reset.
+// lookups counts the requests to registries since the last reset.
 func (s *shelf) lookups() int {
 	count := 0
 	for _, call := range s.recorder.Calls() {
@@ -92,7 +92,7 @@ func (s *shelf) lookups() int {
 	return count
 }
 
-// runs checks that each task that is to run runs the image.
+// runs checks that each desired task runs the image.
 func (s *shelf) runs(t *testing.T, image string) {
 	t.Helper()
 	running := 0
@@ -112,7 +112,7 @@ func (s *shelf) runs(t *testing.T, image string) {
 	}
 }
 
-// drifts checks that the live services are what was written.
+// drifts gives the differences between the live services and the written ones.
 func (s *shelf) drifts(t *testing.T, applied *compose.Stack) []deploy.Step {
 	t.Helper()
 	data, err := json.Marshal(applied.Services) // as the state file keeps them
@@ -169,7 +169,7 @@ func TestTagsBecomeDigests(t *testing.T) {
 	}
 }
 
-func TestAMovedTag(t *testing.T) {
+func TestMovedTag(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	applied, _ := s.rollout(t, compose.ResolveAlways)
 	_, moved := s.registry.Push(t, "coin/core:1", "2")
@@ -194,7 +194,7 @@ func TestAMovedTag(t *testing.T) {
 		}
 	}
 	if drift := s.drifts(t, applied); len(drift) > 0 {
-		t.Errorf("a tag that moved in the registry alone is no drift of what runs: %+v", drift)
+		t.Errorf("a tag that changed only in the registry is not a drift: %+v", drift)
 	}
 	applied, _ = s.rollout(t, compose.ResolveAlways)
 	s.runs(t, s.image+"@"+moved)
@@ -203,7 +203,7 @@ func TestAMovedTag(t *testing.T) {
 	}
 }
 
-func TestNeverAsksNobody(t *testing.T) {
+func TestResolveNever(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	s.recorder.Reset()
 	applied, plan := s.rollout(t, compose.ResolveNever)
@@ -211,7 +211,7 @@ func TestNeverAsksNobody(t *testing.T) {
 		t.Errorf("%d lookups, %v", s.lookups(), plan.Warnings)
 	}
 	s.runs(t, s.image)
-	// Nothing restarts for a digest alone, unless every sync is to look.
+	// A new digest alone does not restart tasks, unless images.resolve is always.
 	if _, plan := s.plan(t, compose.ResolveChanged); !plan.Empty() {
 		t.Errorf("changed: %+v", plan)
 	}
@@ -220,7 +220,7 @@ func TestNeverAsksNobody(t *testing.T) {
 	}
 }
 
-// theirFile is what the shelf's stack comes to, as the docker CLI reads it.
+// theirFile is the compose file from which the docker CLI makes the shelf's stack.
 const theirFile = `
 version: "3.8"
 services:
@@ -234,8 +234,8 @@ services:
     deploy: {update_config: {parallelism: 1, monitor: 300ms}}
 `
 
-// TestTheCLIAndTheAgentAgree has both deploy the same, one after the other.
-func TestTheCLIAndTheAgentAgree(t *testing.T) {
+// TestSameResultAsDockerCLI deploys the same stack with both, one after the other.
+func TestSameResultAsDockerCLI(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	file := strings.ReplaceAll(theirFile, "IMAGE", s.image)
 	s.on.Docker(t, file, "stack", "deploy", "--resolve-image", "always", "-c", "-", s.stack.Name)
@@ -250,7 +250,7 @@ func TestTheCLIAndTheAgentAgree(t *testing.T) {
 		s.on.Docker(t, file, "stack", "deploy", "--resolve-image", theirs, "-c", "-", s.stack.Name)
 		for _, ours := range []compose.Resolve{compose.ResolveAlways, compose.ResolveChanged, compose.ResolveNever} {
 			_, plan := s.plan(t, ours)
-			for _, step := range plan.Steps { // the CLI drops labels that it does not know
+			for _, step := range plan.Steps { // the CLI removes labels that it does not know
 				if !step.LabelsOnly() {
 					t.Errorf("after the CLI's %s, %s: %+v", theirs, ours, step)
 				}

@@ -30,7 +30,7 @@ func warned(t *testing.T, plan deploy.Plan, words ...string) {
 	}
 }
 
-func TestARegistryThatIsDown(t *testing.T) {
+func TestRegistryDown(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	s.rollout(t, compose.ResolveChanged)
 	next, digest := s.registry.Push(t, "coin/core:2", "2")
@@ -57,7 +57,7 @@ func TestARegistryThatIsDown(t *testing.T) {
 	s.runs(t, next+"@"+digest)
 }
 
-func TestADownRegistryIsNotAskedForEachImage(t *testing.T) {
+func TestDownRegistryIsAskedOnce(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	s.registry.Stop()
 	none := uint64(0)
@@ -75,7 +75,7 @@ func TestADownRegistryIsNotAskedForEachImage(t *testing.T) {
 	}
 }
 
-func TestAnImageThatNobodyHas(t *testing.T) {
+func TestMissingImage(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{})
 	s.want(s.image + "-typo")
 	_, plan := s.plan(t, compose.ResolveChanged)
@@ -145,9 +145,9 @@ func TestRegistryLogins(t *testing.T) {
 	}
 }
 
-// TestAnUpdateWithoutLoginsKeepsThem changes a service by an agent that knows
-// no login: the nodes can go on pulling.
-func TestAnUpdateWithoutLoginsKeepsThem(t *testing.T) {
+// TestUpdateWithoutLoginsKeepsThem changes a service with an agent without a login: the
+// nodes can still pull the image.
+func TestUpdateWithoutLoginsKeepsThem(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{User: "robot", Password: password})
 	s.engine.UseLogins(loginFile(t, s.registry.Login(password), 0o600))
 	s.rollout(t, compose.ResolveChanged)
@@ -185,7 +185,7 @@ func TestRegistriesWithTLS(t *testing.T) {
 	warned(t, plan, "registry "+distrusted.Address+" does not answer (", "certificate signed by unknown authority")
 }
 
-func TestLoginFilesThatCannotBeRead(t *testing.T) {
+func TestUnreadableLoginFiles(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "web", nil)

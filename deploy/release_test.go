@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// TestReady asks a manager for what a rollout needs to know of it, with one read.
+// TestReady asks a manager, with one call.
 func TestReady(t *testing.T) {
 	_, recorder, engine := swarmWith(t)
 	ready, err := engine.Ready(t.Context())
@@ -38,8 +38,8 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestPushed asks a registry for an image that it has, though the node has it too,
-// and for one that only the node has; without a login, and when it is down.
+// TestPushed asks a registry for an image that it has and for an image that only the node
+// has, without a login, and while it is down.
 func TestPushed(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{User: "robot", Password: password})
 	nowhere := s.registry.Address + "/coin/core:nowhere"
@@ -75,7 +75,7 @@ func TestPushed(t *testing.T) {
 	}
 }
 
-// TestLogin reads logins for others than the engine.
+// TestLogin reads logins.
 func TestLogin(t *testing.T) {
 	engine := connect(t, "unix:///nowhere/docker.sock")
 	if user, value, err := engine.Login(t.Context(), "harbor.example.com"); user != "" || value.Known() || err != nil {

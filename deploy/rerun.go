@@ -12,14 +12,15 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// restartCounter is the field whose change alone has Swarm run a service anew.
+// restartCounter is the path of the field with which Swarm runs a service again without
+// another change.
 const restartCounter = "TaskTemplate.ForceUpdate"
 
-// Rerun gives the wanted stack with those services made to run again that have failed
-// for good as they are, and that Swarm would leave so: jobs, but none that has exited
-// with 0 for its very spec, tasks that are not started again, and updates that it has
-// paused half way. It reads the tasks of services that may be so and do not differ from
-// what is wanted, and nothing where there are none.
+// Rerun gives the wanted stack with raised restart counters, so that those services run
+// again that have failed with the wanted spec and that Swarm does not run again: failed
+// jobs, ended tasks that Swarm does not restart, and paused updates. A job that exited
+// with 0 for its spec does not run again. Rerun reads the tasks of services that may have
+// failed and equal the wanted spec, and reads nothing if there are none.
 func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, error) {
 	filter := filters.NewArgs()
 	var same []string
@@ -53,7 +54,7 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 	return withCounters(want, counters), nil
 }
 
-// stopped tells whether a service may be one that Swarm has given up.
+// stopped tells whether Swarm may have given up a service.
 func stopped(service swarm.Service) bool {
 	if status := service.UpdateStatus; status != nil && (status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused) {
 		return true
@@ -79,7 +80,7 @@ func (p RecordedPlan) WithReruns(want *compose.Stack) *compose.Stack {
 	return withCounters(want, counters)
 }
 
-// withCounters gives the stack with restart counters set.
+// withCounters gives the stack with these restart counters.
 func withCounters(want *compose.Stack, counters map[string]uint64) *compose.Stack {
 	if len(counters) == 0 {
 		return want

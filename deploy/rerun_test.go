@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// replan plans a rollout anew, as after a failure.
+// replan plans a rollout again, as after a failure.
 func replan(t *testing.T, engine *deploy.Engine, stack *compose.Stack) (deploy.Plan, *compose.Stack) {
 	t.Helper()
 	live, err := engine.Observe(t.Context(), stack)
@@ -32,9 +32,9 @@ func replan(t *testing.T, engine *deploy.Engine, stack *compose.Stack) (deploy.P
 	return plan, again
 }
 
-// TestARetryMovesWhatHasStopped has failures whose reason lies outside the stack and
-// goes away: nothing in the specs differs, and Swarm does nothing more by itself.
-func TestARetryMovesWhatHasStopped(t *testing.T) {
+// TestRetryRunsFailedServicesAgain covers failures with a cause outside the stack that
+// is fixed: the specs do not differ, and Swarm does not restart the tasks.
+func TestRetryRunsFailedServicesAgain(t *testing.T) {
 	folder := func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "data") }
 	for name, change := range map[string]func(*swarm.ServiceSpec){
 		"an update that Swarm paused half way": replicated(2),

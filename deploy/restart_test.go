@@ -14,9 +14,9 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// TestOtherOrderIsNotWritten deploys a service with every list that has no order,
-// then wants it in the other order, with a default spelled otherwise: that alone is
-// no difference, and where a label is written, it restarts no task.
+// TestOtherOrderIsNotWritten deploys a service with every list without order, then wants
+// the lists in another order and a default written differently. That alone is not a
+// difference, and when a label is written, no task restarts.
 func TestOtherOrderIsNotWritten(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	first, second := newStack(on.Stack(t)), newStack("")
@@ -91,8 +91,8 @@ func turnLists(s *swarm.ServiceSpec) {
 	s.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: "any", MaxAttempts: &attempts}
 }
 
-// TestCredentialSpec takes a credential spec in a config to the engine and back:
-// the stack names the config, the engine wants its ID.
+// TestCredentialSpec writes a credential spec in a config and reads it: the stack has the
+// name of the config, the engine its ID.
 func TestCredentialSpec(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
@@ -134,7 +134,7 @@ func TestCredentialSpec(t *testing.T) {
 	}
 }
 
-// TestDigestFromAFreshProcess asks the engine twice, with nothing remembered.
+// TestDigestFromAFreshProcess plans twice, each time with a new engine connection.
 func TestDigestFromAFreshProcess(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))

@@ -43,8 +43,8 @@ func planRollback(t *testing.T, lives, before *compose.Stack, only ...string) (d
 	return rollback, steps
 }
 
-// TestRollbackRunsNoJob: a job stays as it is, is not created, and is not verified.
-func TestRollbackRunsNoJob(t *testing.T) {
+// TestRollbackDoesNotRunJobs: a job stays as it is, is not created, and is not verified.
+func TestRollbackDoesNotRunJobs(t *testing.T) {
 	lives, before := newStack("s"), newStack("s")
 	add(before, "web", nil)
 	add(before, "migrate", once(image1))

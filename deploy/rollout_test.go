@@ -18,7 +18,7 @@ import (
 func swarmWith(tb testing.TB) (*swarmtest.Swarm, *swarmtest.Recorder, *deploy.Engine) {
 	tb.Helper()
 	if test, ok := tb.(*testing.T); ok && !strings.Contains(tb.Name(), "/") {
-		test.Parallel() // each has a stack of its own, and mostly waits
+		test.Parallel() // each has its own stack, and mostly waits
 	}
 	on := swarmtest.Engine(tb)
 	on.Image(tb, image1, image2)
@@ -26,7 +26,7 @@ func swarmWith(tb testing.TB) (*swarmtest.Swarm, *swarmtest.Recorder, *deploy.En
 	return on, recorder, connect(tb, recorder.Host)
 }
 
-func TestRolloutFromNothingThenNothing(t *testing.T) {
+func TestSecondRolloutWritesNothing(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	reference := addSecret(stack, "db_access", "1", "canary-content")
@@ -163,7 +163,7 @@ func TestPruneLeavesOtherStacks(t *testing.T) {
 	}
 }
 
-func TestCronRestsDuringChanges(t *testing.T) {
+func TestCronIsPausedDuringChanges(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "cron_service", nil)
@@ -181,9 +181,9 @@ func TestCronRestsDuringChanges(t *testing.T) {
 	}
 }
 
-// TestAMigrationRunsAgain changes a one-shot service: Swarm takes its task that
-// has ended for one that died, and pauses the update.
-func TestAMigrationRunsAgain(t *testing.T) {
+// TestChangedMigrationRuns changes a one-shot service: Swarm treats its ended task
+// as failed, and pauses the update.
+func TestChangedMigrationRuns(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {

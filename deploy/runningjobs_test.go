@@ -13,9 +13,9 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// TestAtWork tells jobs that have not ended from those that have, or that only wait to
-// be started again, and from what is not there to end.
-func TestAtWork(t *testing.T) {
+// TestRunningJobs covers jobs that run, that have ended and that wait for their
+// restart, and a service that is not a job.
+func TestRunningJobs(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	job := func(delay time.Duration, env ...string) func(*swarm.ServiceSpec) {

@@ -11,10 +11,10 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// settle gives the spec to write over a live one: what is wanted, and from the
-// live spec what the wanted one leaves open and what would restart tasks for
-// nothing: the digest of the same image, its platforms, the restart counter, the
-// order of lists whose order means nothing, and the metadata labels.
+// settle gives the spec to write over a live one: the wanted spec, with those fields of the
+// live spec that the wanted one does not set or whose change would restart tasks for no
+// reason: the digest of the same image, its platforms, the restart counter, the order of
+// lists without a meaning of order, and the metadata labels.
 func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
 	want.Labels = settleLabels(want, live)
 	if want.EndpointSpec == nil {
@@ -30,7 +30,7 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
 	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey) //nolint:staticcheck // deprecated, yet a live service may carry it
 	if task.ContainerSpec != nil {
-		container := *task.ContainerSpec // the engine client writes into it, too
+		container := *task.ContainerSpec // a copy: the engine's client writes into it as well
 		if liveTask.ContainerSpec != nil {
 			settleContainer(&container, liveTask.ContainerSpec)
 		}
@@ -41,7 +41,7 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 	return want
 }
 
-// samePinned tells whether both run one content, by digest.
+// samePinned tells whether both specs have the same image with a digest.
 func samePinned(want, live swarm.TaskSpec) bool {
 	return want.ContainerSpec != nil && live.ContainerSpec != nil &&
 		want.ContainerSpec.Image == live.ContainerSpec.Image && strings.Contains(live.ContainerSpec.Image, "@")
@@ -53,12 +53,11 @@ func settleLabels(want, live swarm.ServiceSpec) map[string]string {
 		labels = map[string]string{}
 	}
 	for name, value := range live.Labels {
-		if metadataLabel(name) && name != compose.LabelTimeout && name != compose.LabelWave { // which the files give
+		if metadataLabel(name) && name != compose.LabelTimeout && name != compose.LabelWave { // the compose files set these two
 			labels[name] = value
 		}
 	}
-	// Any update runs a job again: ownership is taken when the job is written
-	// for another reason.
+	// Any update runs a job again, so the owner is written together with another change.
 	if _, owned := live.Labels[compose.LabelOwner]; !owned && isJob(live.Mode) && sameBut(labels, live.Labels, compose.LabelOwner) {
 		delete(labels, compose.LabelOwner)
 	}
@@ -85,8 +84,8 @@ func settleNetworks(want, live []swarm.NetworkAttachmentConfig, key func(swarm.N
 	return want
 }
 
-// settlePlacement takes over the platforms, which belong to the image: `docker
-// stack deploy` may drop them though the image stays.
+// settlePlacement keeps the live platforms, which belong to the image: `docker stack
+// deploy` may remove them although the image stays the same.
 func settlePlacement(want, live *swarm.Placement, sameImage bool) *swarm.Placement {
 	if live == nil {
 		if want == nil || !sameImage {
@@ -130,8 +129,8 @@ func settleContainer(want, live *swarm.ContainerSpec) {
 	want.Ulimits = inLiveOrder(want.Ulimits, live.Ulimits, ulimitName)
 }
 
-// inLiveOrder puts want into live's order where both hold the same keys, each
-// once. Else want keeps its own order.
+// inLiveOrder sorts want in the order of live if both hold the same keys, each once.
+// Otherwise it does not change the order.
 func inLiveOrder[T any](want, live []T, key func(T) string) []T {
 	if len(want) != len(live) || len(want) == 0 {
 		return want

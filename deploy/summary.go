@@ -6,7 +6,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// ServiceStatus is one line of what runs.
+// ServiceStatus is the state of one live service.
 type ServiceStatus struct {
 	Name        string `json:"name"`
 	Image       string `json:"image"` // without its digest
@@ -14,9 +14,9 @@ type ServiceStatus struct {
 	Running     uint64 `json:"running"`
 	Desired     uint64 `json:"desired"`
 	Completed   uint64 `json:"completed,omitempty"` // of jobs
-	OneShot     bool   `json:"one_shot,omitempty"`  // its tasks are there to end
+	OneShot     bool   `json:"one_shot,omitempty"`  // its tasks end by themselves
 	UpdateState string `json:"update_state,omitempty"`
-	Message     string `json:"message,omitempty"` // the engine's own, on a paused or rolled back update
+	Message     string `json:"message,omitempty"` // the engine's message about a paused or rolled back update
 }
 
 // MissesTasks tells whether fewer tasks run than desired. Tasks that end by themselves
@@ -26,14 +26,14 @@ func (s ServiceStatus) MissesTasks() bool {
 	return s.Running < s.Desired && !s.OneShot && !ended
 }
 
-// Summarise lists the live services, sorted by name, from what one look at them
-// has told already.
+// Summarise gives the state of the live services, sorted by name, without a call to the
+// engine.
 func Summarise(live *LiveServices) []ServiceStatus {
 	statuses := make([]ServiceStatus, 0, len(live.Services))
 	for _, name := range keys(live.Services) {
 		service := live.Services[name]
 		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
-		status.OneShot = isJob(service.Spec.Mode) || oneShot(live.Stack, service.Spec)
+		status.OneShot = endsByItself(live.Stack, service.Spec)
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}

@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// apply brings the stack to the engine without waiting.
+// apply applies the stack without waiting.
 func apply(tb testing.TB, engine *deploy.Engine, stack *compose.Stack) deploy.Plan {
 	tb.Helper()
 	plan := planFor(tb, engine, stack)
@@ -47,16 +47,16 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: No such image: 127.0.0.1:1/coin/absent:1; its image is not there"},
+			says: []string{"_web: No such image: 127.0.0.1:1/coin/absent:1; its image was not found"},
 		},
 		"crash loop": {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
-				s.UpdateConfig.Monitor = time.Minute // a busy engine tells seconds late that a task has ended
+				s.UpdateConfig.Monitor = time.Minute // a busy engine reports the end of a task seconds late
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
-			says: []string{"_web: task: non-zero exit (3); its tasks fail again and again"}, code: 3, logs: "CRASH_AFTER",
+			says: []string{"_web: task: non-zero exit (3); its tasks keep failing"}, code: 3, logs: "CRASH_AFTER",
 		},
 		"migration": {
 			service: "migrate",
@@ -65,7 +65,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"JOB_FAIL=migrate"}
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_migrate: task: non-zero exit (1): ", "(JOB_FAIL); its task failed and is not started again"}, code: 1, logs: "JOB_FAIL",
+			says: []string{"_migrate: task: non-zero exit (1): ", "(JOB_FAIL); its task failed and is not restarted"}, code: 1, logs: "JOB_FAIL",
 		},
 		"health": {
 			service: "web",
@@ -74,7 +74,7 @@ func TestFailures(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task has ended and its restart policy does not start it again"},
+			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task ended, and its restart policy does not restart it"},
 		},
 		"global": {
 			service: "web",
@@ -84,7 +84,7 @@ func TestFailures(t *testing.T) {
 				s.UpdateConfig.Monitor = time.Minute
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
-			says: []string{"_web: task: non-zero exit (3); its task has ended and its restart policy does not start it again"}, code: 3, logs: "CRASH_AFTER",
+			says: []string{"_web: task: non-zero exit (3); its task ended, and its restart policy does not restart it"}, code: 3, logs: "CRASH_AFTER",
 		},
 		"no node": {
 			service: "web",
@@ -135,7 +135,7 @@ func TestFailures(t *testing.T) {
 func TestSecretsAreMaskedInLogs(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
-	// What the program says of a bad delay stands in for a program that logs a secret.
+	// The error of the program about a bad delay contains the secret.
 	addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
@@ -149,7 +149,7 @@ func TestSecretsAreMaskedInLogs(t *testing.T) {
 	}
 }
 
-// What may hold a secret that cannot be hidden in it is not read.
+// TestLogsOfUnknownSecretsAreNotShown: logs that may contain an unknown secret are not read.
 func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
@@ -168,7 +168,7 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestSwarmRollbackIsAFailure(t *testing.T) {
+func TestSwarmRollbackIsFailure(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
@@ -184,12 +184,12 @@ func TestSwarmRollbackIsAFailure(t *testing.T) {
 		result.Services[0].ExitCode != 3 {
 		t.Fatalf("result: %+v", result)
 	}
-	// The old spec is wanted again: that it came back by a rollback is history.
+	// The old spec is wanted again: the earlier rollback does not count.
 	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = good
 	rollout(t, engine, stack)
 }
 
-func TestAnUpdateOutOfSequence(t *testing.T) {
+func TestUpdateOutOfSequence(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "web", nil)
@@ -197,7 +197,7 @@ func TestAnUpdateOutOfSequence(t *testing.T) {
 	spec := stack.Services[stack.Name+"_web"]
 	spec.TaskTemplate.ContainerSpec.Image = image2
 	recorder.Reset()
-	recorder.BeforeWrite(1, func(swarmtest.Call) error { // somebody is faster
+	recorder.BeforeWrite(1, func(swarmtest.Call) error { // another process is faster
 		on.Docker(t, "", "service", "update", "--detach", "--label-add", "foreign=1", stack.Name+"_web")
 		return nil
 	})
@@ -207,7 +207,7 @@ func TestAnUpdateOutOfSequence(t *testing.T) {
 	}
 }
 
-func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
+func TestKillAtEachWrite(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "cron_service", nil)
@@ -242,7 +242,7 @@ func TestKilledAnywhereComesToTheSameEnd(t *testing.T) {
 	}
 }
 
-func TestCronComesBackAfterAFailure(t *testing.T) {
+func TestCronScalesUpAfterFailure(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))
 	add(stack, "cron_service", nil)

@@ -8,9 +8,9 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Err is nil when all services have converged. Else it joins a fault for each
-// service that has failed, sorted by name, then for each that was in trouble when
-// the wait ended, and one that names the rest, which were merely not ready yet.
+// Err is nil if all services have converged. Else it joins a fault for each failed
+// service, a fault for each pending service with an error of its own, and one fault that
+// names the other pending services.
 func (r Result) Err() error {
 	var failed, troubled []error
 	var late []string
@@ -19,28 +19,27 @@ func (r Result) Err() error {
 		case service.State == Converged:
 		case service.State == Failed:
 			failed = append(failed, service.fault(""))
-		case service.Error != "", service.unwell() != "":
+		case service.Error != "", service.unhealthy() != "":
 			troubled = append(troubled, service.fault("not ready when the wait ended: "))
 		default:
 			late = append(late, fmt.Sprintf("%s %d/%d", service.Name, service.Ready, service.Want))
 		}
 	}
 	if len(late) > 0 {
-		troubled = append(troubled, fault.New(fault.Place{}, "nothing is wrong with them so far: see to the others first",
+		troubled = append(troubled, fault.New(fault.Place{}, "still starting; fix the failed services first",
 			"not ready when the wait ended: %s", strings.Join(late, ", ")))
 	}
 	return errors.Join(append(failed, troubled...)...)
 }
 
-// fault puts the task's own error first: that is what a reader with little room
-// has to see.
+// fault puts the task's error first, so that a shortened text still shows it.
 func (s ServiceResult) fault(before string) error {
 	why := before + s.Message
-	if unwell := s.unwell(); unwell != "" {
-		why = unwell + "; " + why
+	if check := s.unhealthy(); check != "" {
+		why = check + "; " + why
 	}
 	if s.Error != "" && s.Error != s.Message {
-		why = s.Error + s.lastWords() + "; " + why
+		why = s.Error + s.lastLine() + "; " + why
 	}
 	if s.ExitCode != 0 && !strings.Contains(s.Error, fmt.Sprintf("non-zero exit (%d)", s.ExitCode)) {
 		why += fmt.Sprintf(", exit code %d", s.ExitCode)
@@ -51,8 +50,8 @@ func (s ServiceResult) fault(before string) error {
 	return &fault.Error{Message: fmt.Sprintf("service %s: %s", s.Name, why), Hint: s.hint()}
 }
 
-// lastWords gives the last line of a job that failed: it mostly says why.
-func (s ServiceResult) lastWords() string {
+// lastLine gives the last log line of a failed job, which usually says why it failed.
+func (s ServiceResult) lastLine() string {
 	const limit = 160
 	if !s.job || len(s.Logs) == 0 {
 		return ""
@@ -64,8 +63,8 @@ func (s ServiceResult) lastWords() string {
 	return ": " + string(runes)
 }
 
-// unwell gives the last line of a health check that failed, "" of any other.
-func (s ServiceResult) unwell() string {
+// unhealthy gives the last line of a failed health check; "" if the check passed.
+func (s ServiceResult) unhealthy() string {
 	if len(s.Health) == 0 || s.Health[0] == healthOK {
 		return ""
 	}

@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// slowLook is how often the engine is looked at when no event comes.
+	// slowLook is the time between two readings of the engine if no event comes.
 	slowLook = 2 * time.Second
-	// quickLook is the least time between two looks, however many events come.
+	// quickLook is the shortest time between two readings.
 	quickLook = 100 * time.Millisecond
-	// defaultTimeout is how long convergence may take when nobody says.
+	// defaultTimeout is how long convergence may take if no timeout is given.
 	defaultTimeout = 5 * time.Minute
 )
 
-// VerifyOptions say how to wait for convergence.
+// VerifyOptions are the options of Verify.
 type VerifyOptions struct {
-	// Timeout is how long a service may take whose label says nothing else
-	// (compose.LabelTimeout); 0 means five minutes.
+	// Timeout is how long a service may take that has no label compose.LabelTimeout; 0
+	// means five minutes.
 	Timeout time.Duration
-	// Changed names the services that were just written: all that happens to
-	// their current spec counts. Of the others only what happens from now on.
+	// Changed names the services that were just written. All failures of their current
+	// spec count; of other services, only failures from now on count.
 	Changed []string
-	// Progress, where set, gets the state of all services whenever it changes.
+	// Progress, if set, is called with the state of all services when it changes.
 	Progress func(Result)
 }
 
-// State is how far a service has come.
+// State is the state of a service during verification.
 type State string
 
 // The states.
@@ -43,32 +43,32 @@ const (
 	Failed    State = "failed"
 )
 
-// ServiceResult is how one service fares against what it declares.
+// ServiceResult compares one service with what it declares.
 type ServiceResult struct {
 	Name     string   `json:"name"`
 	State    State    `json:"state"`
 	Ready    uint64   `json:"ready"` // tasks running, or completed of a job
 	Want     uint64   `json:"want"`
-	Message  string   `json:"message,omitempty"`   // what is waited for, or what failed
-	Error    string   `json:"error,omitempty"`     // the last task error, in the engine's words
+	Message  string   `json:"message,omitempty"`   // what the service still needs, or why it failed
+	Error    string   `json:"error,omitempty"`     // the last task error, as the engine reports it
 	ExitCode int      `json:"exit_code,omitempty"` // of that task's container
-	Node     string   `json:"node,omitempty"`      // where that task ran
-	Health   []string `json:"health,omitempty"`    // what its health check said last, known secrets masked
-	Logs     []string `json:"logs,omitempty"`      // its last lines, known secrets masked
-	Seconds  float64  `json:"seconds,omitempty"`   // how long it was waited for, once that is over
+	Node     string   `json:"node,omitempty"`      // the node of that task
+	Health   []string `json:"health,omitempty"`    // the last output of its health check, known secrets masked
+	Logs     []string `json:"logs,omitempty"`      // its last log lines, known secrets masked
+	Seconds  float64  `json:"seconds,omitempty"`   // how long the service took, once it converged or failed
 
-	job       bool   // it is there to end
+	job       bool   // its tasks end by themselves
 	task      string // the task that Error is about, or the newest
 	node      string // its node's ID
 	container string // its container's ID
 }
 
-// Result is the outcome of a rollout, by service, sorted by name.
+// Result is the state of the services, sorted by name.
 type Result struct {
 	Services []ServiceResult `json:"services"`
 }
 
-// Waiting lists the services that are not what they declare, the failed ones first.
+// Waiting lists the services that have not converged, the failed ones first.
 func (r Result) Waiting() []ServiceResult {
 	var failed, pending []ServiceResult
 	for _, service := range r.Services {
@@ -83,7 +83,7 @@ func (r Result) Waiting() []ServiceResult {
 	return append(failed, pending...)
 }
 
-// Converged tells whether every service is what it declares.
+// Converged tells whether every service has converged.
 func (r Result) Converged() bool {
 	for _, service := range r.Services {
 		if service.State != Converged {
@@ -93,9 +93,9 @@ func (r Result) Converged() bool {
 	return true
 }
 
-// Verify follows the wanted services until each is what it declares, one has
-// failed for good, or the time of one is over. Its error is about the looking
-// itself; how the services fare is in the Result.
+// Verify waits until every wanted service runs what it declares, or one has failed or
+// its timeout is over. Its error is about reading the engine; the state of the services
+// is in the Result.
 func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOptions) (Result, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
@@ -103,7 +103,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	e.negotiate(ctx)
-	wake := e.follow(following, want)
+	changed := e.follow(following, want)
 	memory := newMemory(opts)
 	var last Result
 	for {
@@ -125,14 +125,14 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		case <-ctx.Done():
 			again.Stop()
 			return last, ctx.Err()
-		case <-wake:
+		case <-changed:
 		case <-again.C:
 		}
 		again.Stop()
 	}
 }
 
-// mask hides the stack's secrets in what tasks say of themselves.
+// mask masks the stack's secrets in the errors of tasks.
 func (r Result) mask(want *compose.Stack) {
 	for i := range r.Services {
 		if service := &r.Services[i]; service.Error != "" {
@@ -141,7 +141,7 @@ func (r Result) mask(want *compose.Stack) {
 	}
 }
 
-// finished tells whether nothing is left to wait for: one failure ends it.
+// finished tells whether the wait is over: one failure ends it.
 func (r Result) finished() bool {
 	for _, service := range r.Services {
 		if service.State == Failed {
@@ -151,7 +151,7 @@ func (r Result) finished() bool {
 	return r.Converged()
 }
 
-// look reads the services and their tasks: two calls, whatever their number.
+// look reads the services and their tasks, with two calls.
 func (e *Engine) look(ctx context.Context, want *compose.Stack) (*LiveServices, map[string][]swarm.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()

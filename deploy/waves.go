@@ -13,17 +13,17 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Wave is a stop on the way of an application, before the first write of a wave:
-// what stands in earlier waves has to be what it declares.
+// Wave is the point in an Apply before the first write of a wave: the services of the
+// earlier waves have to converge.
 type Wave struct {
 	Number int            // of the wave that is to begin
 	Before int            // the index of its first step in the plan
-	Stack  *compose.Stack // the wanted one, with the services of the earlier waves alone
-	Later  []string       // what is still to be written, sorted; nothing of it was touched
+	Stack  *compose.Stack // the wanted stack with only the services of the earlier waves
+	Later  []string       // services that are not written yet, sorted
 }
 
-// Err is nil when all services of the earlier waves have converged. Else it is
-// that of the result, and says that nothing went on.
+// Err is nil if all services of the earlier waves have converged. Else it is the error
+// of the result, with a hint that the wave did not start.
 func (w Wave) Err(result Result) error {
 	err := result.Err()
 	if err == nil {
@@ -33,7 +33,7 @@ func (w Wave) Err(result Result) error {
 	if n := len(w.Later); n != 1 {
 		untouched = fmt.Sprintf("%d services", n)
 	}
-	left := fmt.Sprintf("wave %d was not begun, %s untouched", w.Number, untouched)
+	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, untouched)
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left
@@ -45,19 +45,19 @@ func (w Wave) Err(result Result) error {
 	return errors.Join(faults...)
 }
 
-// OneShots lists the services of a stack that are there to end, by full name,
-// sorted: job modes, and migrate and test_setup whose restart policy lets them end.
+// OneShots lists the services of a stack whose tasks end by themselves, by full name,
+// sorted: job modes, and migrate and test_setup if their restart policy lets them end.
 func OneShots(stack *compose.Stack) []string {
 	var names []string
 	for _, name := range keys(stack.Services) {
-		if spec := stack.Services[name]; isJob(spec.Mode) || oneShot(stack.Name, spec) {
+		if endsByItself(stack.Name, stack.Services[name]) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// Only gives the stack with the named services alone.
+// Only gives the stack with only the named services.
 func Only(stack *compose.Stack, names []string) *compose.Stack {
 	part := *stack
 	part.Services = maps.Clone(stack.Services)
@@ -65,14 +65,15 @@ func Only(stack *compose.Stack, names []string) *compose.Stack {
 	return &part
 }
 
-// Idle tells whether a service is declared to have no task.
+// Idle tells whether a service declares 0 replicas.
 func Idle(spec swarm.ServiceSpec) bool {
 	return modeName(spec.Mode) == "replicated" && replicas(spec) == 0
 }
 
-// wavesOf numbers the waves that the services roll in, and gives the last one,
-// which holds those that nobody names, cron services and removals. The label of a
-// service beats config.yml; without either, what is there to end rolls first.
+// wavesOf gives the wave of each service, and the number of the last wave. Services
+// without a wave, cron services and removals are in the last wave. The label of a service
+// takes precedence over config.yml. If neither names waves, services whose tasks end by
+// themselves are in the first wave.
 func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 	waves, last = map[string]int{}, 1
 	ending := OneShots(want)
@@ -97,8 +98,8 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 	return waves, last
 }
 
-// addWaves puts the steps of services into waves, where there is more than one, and
-// where more than labels changes.
+// addWaves sets the waves of the steps of services, if there is more than one wave and
+// more than labels changes.
 func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
 	if !p.disturbs() {
 		return
@@ -129,8 +130,8 @@ func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
 	p.warnOfLateJobs(want)
 }
 
-// waitForPorts moves a service to the wave of the one that it takes a published
-// port over from, where that is later: the engine refuses two services on one port.
+// waitForPorts moves a service to the wave of the service from which it takes over a
+// published port, if that wave is later: the engine refuses two services on one port.
 func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[string]int) {
 	takers := portTakers(want)
 	for moved := true; moved; {
@@ -143,7 +144,7 @@ func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[s
 			for _, port := range meshPorts(live.Services[step.Name].Spec) {
 				taker, taken := takers[port]
 				if taken && taker != step.Name && waves[taker] < holder {
-					p.Warnings = append(p.Warnings, fmt.Sprintf("%s rolls in wave %d, not %d: it takes port %s over from %s", taker, holder, waves[taker], port, step.Name))
+					p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
 					waves[taker], moved = holder, true
 				}
 			}
@@ -151,8 +152,8 @@ func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[s
 	}
 }
 
-// releaseInWaves has what is removed, and holds a port that another one takes,
-// removed in that one's wave.
+// releaseInWaves moves the removal of a service to the wave of the service that takes
+// over its published port.
 func (p *Plan) releaseInWaves(live *LiveServices, want *compose.Stack) {
 	takers := portTakers(want)
 	for i := range p.Steps {
@@ -168,20 +169,20 @@ func (p *Plan) releaseInWaves(live *LiveServices, want *compose.Stack) {
 	}
 }
 
-// warnOfLateJobs tells of jobs that the author of the waves has left out.
+// warnOfLateJobs warns about jobs that deployment.waves does not name.
 func (p *Plan) warnOfLateJobs(want *compose.Stack) {
 	if want.Waves == nil {
 		return
 	}
 	for _, name := range OneShots(want) {
 		if want.Waves[name] == 0 && compose.Wave(want.Services[name].Labels) == 0 && !isCron(want.Name, name) {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s is there to end, and no entry of deployment.waves names it: it rolls in the last wave", name))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s ends by itself, and deployment.waves does not name it: it is in the last wave", name))
 		}
 	}
 }
 
-// Waves are the stops of the plan's application, in order. Want is the stack that
-// the plan was made for.
+// Waves gives the waves for which an Apply of the plan waits, in order. Want is the stack
+// that the plan was made for.
 func (p Plan) Waves(want *compose.Stack) []Wave {
 	var stops []Wave
 	begun := 0
@@ -200,8 +201,8 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 	return stops
 }
 
-// before lists the services of the waves before one, without those that have
-// nothing to run.
+// before lists the services of the waves before the given one, without those that declare
+// 0 replicas.
 func (p Plan) before(wave int, want *compose.Stack) []string {
 	var names []string
 	for _, name := range keys(p.waves) {
@@ -212,8 +213,8 @@ func (p Plan) before(wave int, want *compose.Stack) []string {
 	return names
 }
 
-// later lists the services that the steps from i on write first, sorted: a cron
-// service that was scaled down is none.
+// later lists the services that no step before i writes, sorted. A cron service that was
+// scaled down is not among them.
 func (p Plan) later(i int) []string {
 	var names []string
 	for _, step := range p.Steps[i:] {
@@ -226,7 +227,7 @@ func (p Plan) later(i int) []string {
 	return slices.Compact(names)
 }
 
-// await is the wait before a wave where nobody else does it.
+// await gives the wait before a wave for an Apply without a Wait of its own.
 func (e *Engine) await(plan Plan) func(context.Context, Wave) error {
 	return func(ctx context.Context, wave Wave) error {
 		result, err := e.Verify(ctx, wave.Stack, VerifyOptions{Changed: plan.Changed()})

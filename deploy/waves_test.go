@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// ending makes a service one that is there to end.
+// ending makes a service a one-shot service.
 func ending(s *swarm.ServiceSpec) {
 	s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
 	s.TaskTemplate.RestartPolicy = soon("none")
@@ -24,7 +24,7 @@ func inWave(label string) func(*swarm.ServiceSpec) {
 	return func(s *swarm.ServiceSpec) { s.Labels[compose.LabelWave] = label }
 }
 
-// unowned is a service that another tool has deployed.
+// unowned makes a service one that another tool deployed.
 func unowned(change func(*swarm.ServiceSpec)) func(*swarm.ServiceSpec) {
 	return func(s *swarm.ServiceSpec) {
 		delete(s.Labels, compose.LabelOwner)
@@ -56,7 +56,7 @@ func TestWavesOfPlan(t *testing.T) {
 			want:  map[string]func(*swarm.ServiceSpec){"web": nil, "api": nil, "cron_service": nil},
 			lines: []string{"0 create api", "0 create web", "0 create cron_service"},
 		},
-		"what is there to end comes first": {
+		"one-shot services come first": {
 			want: map[string]func(*swarm.ServiceSpec){"api": nil, "cron_service": nil, "migrate": ending, "seed": func(s *swarm.ServiceSpec) {
 				s.Mode = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}
 			}, "migrate_forever": nil},
@@ -66,7 +66,7 @@ func TestWavesOfPlan(t *testing.T) {
 			want:  map[string]func(*swarm.ServiceSpec){"api": nil, "web": nil, "other": nil, "migrate": ending},
 			waves: map[string]int{"s_web": 1, "s_api": 2},
 			lines: []string{"1 create web", "2 create api", "3 create migrate", "3 create other"},
-			warns: "s_migrate is there to end",
+			warns: "s_migrate ends by itself",
 		},
 		"a label beats both": {
 			want:  map[string]func(*swarm.ServiceSpec){"api": inWave("4"), "web": nil, "other": nil},
@@ -97,7 +97,7 @@ func TestWavesOfPlan(t *testing.T) {
 			want:  map[string]func(*swarm.ServiceSpec){"b": published(81), "z": published(82), "c": nil},
 			waves: map[string]int{"s_b": 1, "s_c": 1, "s_z": 2},
 			lines: []string{"1 create c", "2 update z", "2 create b"},
-			warns: "s_b rolls in wave 2, not 1: it takes port 81/tcp over from s_z",
+			warns: "s_b is in wave 2, not 1: it takes over port 81/tcp from s_z",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestWavesOfPlan(t *testing.T) {
 	}
 }
 
-// TestLabelOfWaveWritesNothing changes nothing but the label.
+// TestLabelOfWaveWritesNothing changes only the label.
 func TestLabelOfWaveWritesNothing(t *testing.T) {
 	lives, wants := newStack("s"), newStack("s")
 	add(lives, "a", inWave("1"))
@@ -176,10 +176,9 @@ func meshOwner(stack *compose.Stack, port uint32) string {
 	return ""
 }
 
-// TestWavesHoldForAnyStack checks what holds for any two stacks: nothing of a wave
-// stands before something of an earlier one, cron services go first and come back
-// behind all others, a stop has all that stands in earlier waves, and the plan is
-// the same each time.
+// TestWavesHoldForAnyStack checks rules for any two stacks: no step of a wave precedes a
+// step of an earlier wave, cron services scale down first and scale up last, a wave waits
+// for all services of earlier waves, and the plan is the same each time.
 func TestWavesHoldForAnyStack(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same numbers each time

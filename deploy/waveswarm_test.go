@@ -26,7 +26,7 @@ func wavesStack(name string) *compose.Stack {
 	return stack
 }
 
-// change gives every service of the stack another environment.
+// change changes the environment of every service of the stack.
 func change(stack *compose.Stack, env ...string) {
 	for name, spec := range stack.Services {
 		container := *spec.TaskTemplate.ContainerSpec
@@ -50,7 +50,7 @@ func seen(t *testing.T, engine *deploy.Engine, stack *compose.Stack) map[string]
 	return services
 }
 
-func TestAFailedMigrationStopsTheRollout(t *testing.T) {
+func TestFailedMigrationStopsRollout(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := wavesStack(on.Stack(t))
 	rollout(t, engine, stack)
@@ -87,8 +87,8 @@ func TestAFailedMigrationStopsTheRollout(t *testing.T) {
 	testRetry(t, engine, stack)
 }
 
-// testRetry plans anew after the failure: the same migration runs once more, and
-// only that one; carried on, a plan runs it as often as it began with.
+// testRetry plans again after the failure: only the failed migration runs once more, and a
+// resumed plan does not run it more often.
 func testRetry(t *testing.T, engine *deploy.Engine, stack *compose.Stack) {
 	t.Helper()
 	plan, again := replan(t, engine, stack)
@@ -107,8 +107,8 @@ func testRetry(t *testing.T, engine *deploy.Engine, stack *compose.Stack) {
 	}
 }
 
-// TestAMigrationThatSucceededIsNotRunAgain looks at one that exited with 0.
-func TestAMigrationThatSucceededIsNotRunAgain(t *testing.T) {
+// TestSucceededMigrationDoesNotRunAgain covers a migration that exited with 0.
+func TestSucceededMigrationDoesNotRunAgain(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := wavesStack(on.Stack(t))
 	rollout(t, engine, stack)
@@ -130,7 +130,7 @@ func TestAMigrationThatSucceededIsNotRunAgain(t *testing.T) {
 	}
 }
 
-func TestTheNextWaveWaits(t *testing.T) {
+func TestNextWaveWaits(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := wavesStack(on.Stack(t))
 	stack.Waves = map[string]int{stack.Name + "_migrate": 1, stack.Name + "_api": 2}
@@ -161,9 +161,9 @@ func TestTheNextWaveWaits(t *testing.T) {
 	}
 }
 
-// TestApplyIsKilledBetweenWaves ends an application while it waits. The next one
-// finds the first wave written, and waits for it all the same.
-func TestApplyIsKilledBetweenWaves(t *testing.T) {
+// TestApplyKilledBetweenWaves stops an Apply while it waits. The next Apply finds the
+// first wave written, and waits for it as well.
+func TestApplyKilledBetweenWaves(t *testing.T) {
 	on, _, engine := swarmWith(t)
 	stack := wavesStack(on.Stack(t))
 	rollout(t, engine, stack)
@@ -198,9 +198,9 @@ func TestApplyIsKilledBetweenWaves(t *testing.T) {
 	}
 }
 
-// TestNothingBeginsWhileACronJobGoesOn has a cron service that takes its time to stop,
-// also when the application was interrupted after scaling it down.
-func TestNothingBeginsWhileACronJobGoesOn(t *testing.T) {
+// TestApplyWaitsForCronJobs has a cron service that stops slowly, also if the Apply was
+// interrupted after it scaled the service down.
+func TestApplyWaitsForCronJobs(t *testing.T) {
 	const grace = 4 * time.Second
 	for name, interrupted := range map[string]bool{"at once": false, "carried on": true} {
 		t.Run(name, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestNothingBeginsWhileACronJobGoesOn(t *testing.T) {
 	}
 }
 
-// TestOneWaveReadsNothing counts what the engine is asked while a plan is applied.
+// TestOneWaveReadsNothing counts the calls to the engine during an Apply.
 func TestOneWaveReadsNothing(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := wavesStack(on.Stack(t))

@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// telling is how many characters in a row of a secret tell something of it.
+// telling is how many consecutive characters of a secret must not be shown.
 const telling = 8
 
-// errWithheld stands for an engine's words that must not be shown.
-var errWithheld = errors.New("the engine refuses it; its words are withheld, since they quote the secret")
+// errWithheld replaces an error of the engine that must not be shown.
+var errWithheld = errors.New("the engine refused it; its message is withheld because it contains the secret")
 
-// withhold gives an engine's error about a secret, unless it quotes the content
-// or a part of it: engines and proxies before them may answer with what they
-// were sent.
+// withhold gives the engine's error about a secret, or errWithheld if the error contains
+// a part of the content: engines and proxies may answer with the request that they got.
 func withhold(err error, content []byte) error {
 	if err == nil || !quotes(err.Error(), content) {
 		return err
@@ -23,8 +22,8 @@ func withhold(err error, content []byte) error {
 	return errWithheld
 }
 
-// quotes tells whether text holds a part of content, plain or as a request and
-// common ways of printing have it.
+// quotes tells whether a text contains a part of the content, in plain text, base64 or
+// hexadecimal.
 func quotes(text string, content []byte) bool {
 	for _, form := range []string{string(content), base64.StdEncoding.EncodeToString(content), hex.EncodeToString(content)} {
 		if len(form) < telling {

@@ -1,7 +1,7 @@
-// Package harbor asks a Harbor registry what its scanner has found in an image:
-// it takes the image's name and a login, and gives the severity of the worst
-// vulnerability. No answer, for whatever reason, is an error and never a severity;
-// the login stands in no error.
+// Package harbor asks a Harbor registry for the vulnerabilities of an image: from the
+// image's name and a login it makes a Report with the worst severity. It guarantees that a
+// missing answer is an error and never a severity, and that errors do not contain the
+// login.
 package harbor
 
 import (
@@ -21,51 +21,51 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 const (
-	// answerLimit bounds one question, and maxAnswer what is read of its answer.
+	// answerLimit is the timeout of one request, maxAnswer the maximum size of its answer.
 	answerLimit = 10 * time.Second
 	maxAnswer   = 4 << 20
 )
 
-// The two forms of reports that scanners give; Harbor shows the first of those that
-// are asked for and there.
+// The two formats of scan reports. Harbor returns the first requested format that exists.
 const (
 	genericReport = "application/vnd.security.vulnerability.report; version=1.1"
 	nativeReport  = "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0"
 )
 
-// ErrUnreachable is the cause of errors over a Harbor that does not answer at all:
-// it need not be asked for the next image.
+// ErrUnreachable is the cause of errors if Harbor does not answer, so that requests for
+// other images would fail as well.
 var ErrUnreachable = errors.New("harbor does not answer")
 
-// Secret is a value that must not be seen; secrets.Value is one.
+// Secret is a value that must not be shown, such as a secrets.Value.
 type Secret interface {
 	Reveal() []byte
 }
 
-// Options say which Harbor is asked, and as whom.
+// Options has the address of Harbor and the login.
 type Options struct {
 	URL      string         // https://harbor.example.com
-	User     string         // such as robot$agent; "" asks without a login
+	User     string         // such as robot$agent; "" means no login
 	Password Secret         // of User
-	Roots    *x509.CertPool // who vouches for it; nil for the system's
+	Roots    *x509.CertPool // trusted certificate authorities; nil means the system's
 }
 
-// Client makes single attempts; it never tries again by itself, and follows no
-// redirect, which could carry the login elsewhere.
+// Client sends requests without retries. It does not follow redirects, which could send
+// the login to another server.
 type Client struct {
 	options Options
 	base    string
 	http    *http.Client
 }
 
-// New makes a client. It asks nothing yet.
+// New makes a client. It does not send a request.
 func New(options Options) (*Client, error) {
 	address, err := url.Parse(options.URL)
 	if err != nil || address.Scheme != "https" || address.Host == "" || address.User != nil {
-		return nil, fault.New(fault.Place{}, "write it as https://harbor.example.com", "the address of the Harbor is no plain https address")
+		return nil, fault.New(fault.Place{}, "write an address such as https://harbor.example.com", "the address of Harbor is not an https address, or it contains a login")
 	}
 	return &Client{options: options, base: "https://" + address.Host, http: &http.Client{
 		Timeout:       answerLimit,
@@ -85,32 +85,32 @@ func New(options Options) (*Client, error) {
 // Close ends the connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// String names the Harbor.
+// String returns the address of Harbor.
 func (c *Client) String() string { return c.base }
 
-// Report is what a scanner has found in an image.
+// Report is the result of the scan of an image.
 type Report struct {
 	Severity Severity
 	Counts   map[Severity]int // vulnerabilities by severity
-	Scanned  time.Time        // when the scan was over
+	Scanned  time.Time        // the end of the scan
 }
 
-// Report asks for what was found in an image, of all its platforms. The error is
-// a fault with its remedy; where some platforms alone were scanned, what was found in
-// those comes with it.
+// Report requests the result of the scan of an image and all its platforms. The error is a
+// fault with a hint. If only some platforms were scanned, it returns both their result and
+// an error.
 func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
 	found := artifact{}
 	if err := c.get(ctx, image.path()+"?with_scan_overview=true&with_tag=false", image.String(), &found); err != nil {
 		return Report{}, err
 	}
 	if len(found.Overview) == 0 {
-		return Report{}, fault.New(fault.Place{}, "scan it in Harbor, or let the project scan what is pushed", "%s has not scanned %s", c.base, image)
+		return Report{}, fault.New(fault.Place{}, "scan the image in Harbor, or enable scans on push in its project", "%s has not scanned %s", c.base, image)
 	}
 	var worst Report
 	for _, form := range slices.Sorted(maps.Keys(found.Overview)) {
 		report, err := found.Overview[form].report()
 		if err != nil {
-			return report, fault.WithHint(fmt.Errorf("%s has no result for %s: %w", c.base, image, err), "see the scan of the artifact in Harbor, and start it again where it failed")
+			return report, fault.WithHint(fmt.Errorf("%s has no result for %s: %w", c.base, image, err), "check the scan of the artifact in Harbor, and start it again if it failed")
 		}
 		if worst.Severity == "" || report.Severity.rank() > worst.Severity.rank() {
 			worst = report
@@ -119,7 +119,7 @@ func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
 	return worst, nil
 }
 
-// get asks once and decodes the answer.
+// get sends one request and decodes the answer.
 func (c *Client) get(ctx context.Context, path, what string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
@@ -145,26 +145,26 @@ func (c *Client) get(ctx context.Context, path, what string, into any) error {
 	case response.StatusCode != http.StatusOK:
 		return c.refusal(response, body, what)
 	case len(body) > maxAnswer:
-		return fault.New(fault.Place{}, "see that it is a Harbor", "%s gives an answer of more than %d bytes", c.base, maxAnswer)
+		return fault.New(fault.Place{}, "check that the address is a Harbor", "%s returned an answer of more than %d bytes", c.base, maxAnswer)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fault.New(fault.Place{}, "see that it is a Harbor, with its API v2.0", "%s gives an answer that is no artifact", c.base)
+		return fault.New(fault.Place{}, "check that the address is a Harbor with API v2.0", "%s returned an answer that is not an artifact", c.base)
 	}
 	return nil
 }
 
-// unreachable says why no answer came, without the request.
+// unreachable returns the error for a missing answer, without the request.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	var asked *url.Error
 	if errors.As(err, &asked) {
 		err = asked.Err
 	}
 	var untrusted *tls.CertificateVerificationError
-	hint := "see that this node reaches it; gates.vulnerabilities.on_no_answer: warn goes on without"
+	hint := "check that this node can connect to it, or set gates.vulnerabilities.on_no_answer: warn"
 	why := err.Error()
 	switch {
 	case errors.As(err, &untrusted):
-		hint = "let gates.vulnerabilities.ca_file name the certificate authority that vouches for it"
+		hint = "set gates.vulnerabilities.ca_file to its certificate authority"
 	case ctx.Err() != nil || isTimeout(err):
 		why = "no answer within " + answerLimit.String()
 	}
@@ -176,8 +176,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timed) && timed.Timeout()
 }
 
-// refusal says what an answer other than 200 means. Of Harbor's own words only a
-// short text of its error form is quoted.
+// refusal returns the error for an answer other than 200. It quotes only a short text from
+// Harbor's error format.
 func (c *Client) refusal(response *http.Response, body []byte, what string) error {
 	said := fmt.Sprintf("HTTP %d", response.StatusCode)
 	if text := errorText(body); text != "" {
@@ -189,20 +189,20 @@ func (c *Client) refusal(response *http.Response, body []byte, what string) erro
 	}
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
-		return fault.New(fault.Place{}, "name a valid login in user_file and token_file of gates.vulnerabilities, or in registry_config_file", "%s does not let the agent in %s (%s)", c.base, as, said)
+		return fault.New(fault.Place{}, "set a valid login in user_file and token_file of gates.vulnerabilities, or in registry_config_file", "%s refuses access %s (%s)", c.base, as, said)
 	case status == http.StatusForbidden:
-		return fault.New(fault.Place{}, "give that user, or the robot account, the right to read artifacts of the project", "%s says nothing about %s %s (%s)", c.base, what, as, said)
+		return fault.New(fault.Place{}, "grant the user or robot account the right to read artifacts of the project", "%s refuses access to %s %s (%s)", c.base, what, as, said)
 	case status == http.StatusNotFound:
-		return fault.New(fault.Place{}, "push the image to it, or name the Harbor that has it in gates.vulnerabilities.registry, or the image in except", "%s does not know %s (%s)", c.base, what, said)
+		return fault.New(fault.Place{}, "push the image, set gates.vulnerabilities.registry to the Harbor that has it, or add it to except", "%s does not have %s (%s)", c.base, what, said)
 	case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
-		return &fault.Error{Message: fmt.Sprintf("%s cannot answer now (%s)", c.base, said), Hint: "it is asked again; see to Harbor where that goes on", Err: ErrUnreachable}
+		return &fault.Error{Message: fmt.Sprintf("%s is not available (%s)", c.base, said), Hint: "check the state of Harbor; the agent asks again", Err: ErrUnreachable}
 	case status >= 300 && status < 400:
-		return fault.New(fault.Place{}, "write the address that it redirects to", "%s answers with a redirect (%s), which is not followed", c.base, said)
+		return fault.New(fault.Place{}, "set the address to the target of the redirect", "%s answers with a redirect (%s), which the agent does not follow", c.base, said)
 	}
-	return fault.New(fault.Place{}, "see that it is a Harbor, with its API v2.0", "%s does not answer as a Harbor does (%s)", c.base, said)
+	return fault.New(fault.Place{}, "check that the address is a Harbor with API v2.0", "%s does not answer like Harbor (%s)", c.base, said)
 }
 
-// errorText gives the first message of Harbor's error form, in one line.
+// errorText returns the first message in Harbor's error format, on one line.
 func errorText(body []byte) string {
 	var form struct {
 		Errors []struct{ Code, Message string }
@@ -210,14 +210,10 @@ func errorText(body []byte) string {
 	if err := json.Unmarshal(body, &form); err != nil || len(form.Errors) == 0 {
 		return ""
 	}
-	text := strings.Join(strings.Fields(form.Errors[0].Code+" "+form.Errors[0].Message), " ")
-	if runes := []rune(text); len(runes) > 200 {
-		text = string(runes[:200]) + "…"
-	}
-	return text
+	return oneline.Cut(form.Errors[0].Code+" "+form.Errors[0].Message, 200)
 }
 
-// withhold gives a text unless it quotes the login.
+// withhold returns a text, unless it quotes the login.
 func (c *Client) withhold(text string) string {
 	if c.options.Password == nil {
 		return text

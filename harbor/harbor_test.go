@@ -20,7 +20,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// client makes a client of the double with its login.
+// client makes a client for the double with its login.
 func client(t *testing.T, h *harbortest.Harbor, change func(*harbor.Options)) *harbor.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -48,7 +48,7 @@ func image(t *testing.T, name string) harbor.Image {
 
 const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// TestReport asks about artifacts under all kinds of names.
+// TestReport requests artifacts with all kinds of names.
 func TestReport(t *testing.T) {
 	h := harbortest.New(t)
 	counts := map[string]int{"Critical": 2, "Low": 5}
@@ -80,8 +80,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestNoAnswer goes through all that is no answer: an error with a remedy, which
-// never shows the login.
+// TestNoAnswer checks that each missing answer is an error with a hint and without the
+// login.
 func TestNoAnswer(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the redirect was followed with %q", r.Header.Get("Authorization"))
@@ -102,41 +102,41 @@ func TestNoAnswer(t *testing.T) {
 		hint   string
 		down   bool
 	}{
-		"never scanned": {image: "coin/new:1", want: "has not scanned", hint: "scan it in Harbor"},
-		"scan runs":     {image: "coin/running:1", want: `the scan's state is "Running"`, hint: "see the scan"},
+		"never scanned": {image: "coin/new:1", want: "has not scanned", hint: "scan the image in Harbor"},
+		"scan runs":     {image: "coin/running:1", want: `the scan's state is "Running"`, hint: "check the scan"},
 		"scan failed":   {image: "coin/error:1", want: `the scan's state is "Error"`, hint: "start it again"},
-		"half scanned":  {image: "coin/index:1", want: "50 percent of its platforms", hint: "start it again"},
-		"odd severity":  {image: "coin/odd:1", want: `it says "Terrible", which is no severity`, hint: "see the scan"},
-		"no severity":   {image: "coin/none:1", want: "says nothing of a severity", hint: "see the scan"},
-		"no artifact":   {image: "coin/release:2", want: "does not know ", hint: "push the image"},
+		"half scanned":  {image: "coin/index:1", want: "50% of its platforms", hint: "start it again"},
+		"odd severity":  {image: "coin/odd:1", want: `unknown severity "Terrible"`, hint: "check the scan"},
+		"no severity":   {image: "coin/none:1", want: "has no severity", hint: "check the scan"},
+		"no artifact":   {image: "coin/release:2", want: "does not have ", hint: "push the image"},
 		"no project":    {image: "other/release:1", want: "as robot$agent (HTTP 403: FORBIDDEN forbidden)", hint: "the right to read artifacts"},
 		"may not":       {image: "coin/hidden:1", want: "HTTP 403", hint: "the right to read artifacts"},
-		"no login":      {image: "coin/private:1", change: anonymous, want: "does not let the agent in without a login (HTTP 401: UNAUTHORIZED unauthorized)", hint: "name a valid login"},
+		"no login":      {image: "coin/private:1", change: anonymous, want: "refuses access without a login (HTTP 401: UNAUTHORIZED unauthorized)", hint: "set a valid login"},
 		"wrong login": {
 			image: "coin/private:1", change: func(o *harbor.Options) { o.Password = secrets.NewValue([]byte("wrong-canary")) },
-			want: "does not let the agent in as robot$agent", hint: "name a valid login",
+			want: "refuses access as robot$agent", hint: "set a valid login",
 		},
 		"stranger":     {image: "coin/release:1", change: func(o *harbor.Options) { o.Roots = nil }, want: "certificate", hint: "ca_file", down: true},
-		"nobody there": {image: "coin/release:1", change: func(o *harbor.Options) { o.URL = "https://127.0.0.1:1" }, want: "connection refused", hint: "see that this node reaches it", down: true},
-		"busy":         {image: "coin/release:1", answer: status(429), want: "cannot answer now (HTTP 429", hint: "asked again", down: true},
-		"broken":       {image: "coin/release:1", answer: status(500), want: "HTTP 500: UNKNOWN internal", hint: "see to Harbor", down: true},
-		"teapot":       {image: "coin/release:1", answer: status(418), want: "does not answer as a Harbor does", hint: "see that it is a Harbor"},
+		"nobody there": {image: "coin/release:1", change: func(o *harbor.Options) { o.URL = "https://127.0.0.1:1" }, want: "connection refused", hint: "check that this node can connect to it", down: true},
+		"busy":         {image: "coin/release:1", answer: status(429), want: "is not available (HTTP 429", hint: "asks again", down: true},
+		"broken":       {image: "coin/release:1", answer: status(500), want: "HTTP 500: UNKNOWN internal", hint: "check the state of Harbor", down: true},
+		"teapot":       {image: "coin/release:1", answer: status(418), want: "does not answer like Harbor", hint: "check that the address is a Harbor"},
 		"redirect": {
 			image: "coin/release:1", answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
-			want: "a redirect (HTTP 302), which is not followed", hint: "write the address",
+			want: "a redirect (HTTP 302), which the agent does not follow", hint: "set the address",
 		},
-		"page":    {image: "coin/release:1", answer: say("<html>"), want: "no artifact", hint: "see that it is a Harbor"},
-		"a list":  {image: "coin/release:1", answer: say("[]"), want: "no artifact", hint: "see that it is a Harbor"},
-		"another": {image: "coin/release:1", answer: say("{}"), want: "has not scanned", hint: "scan it"},
-		"endless": {image: "coin/release:1", answer: say(strings.Repeat("x", 5<<20)), want: "more than 4194304 bytes", hint: "see that it is a Harbor"},
+		"page":    {image: "coin/release:1", answer: say("<html>"), want: "not an artifact", hint: "check that the address is a Harbor"},
+		"a list":  {image: "coin/release:1", answer: say("[]"), want: "not an artifact", hint: "check that the address is a Harbor"},
+		"another": {image: "coin/release:1", answer: say("{}"), want: "has not scanned", hint: "scan the image"},
+		"endless": {image: "coin/release:1", answer: say(strings.Repeat("x", 5<<20)), want: "more than 4194304 bytes", hint: "check that the address is a Harbor"},
 		"cut off": {image: "coin/release:1", answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "{")
-		}, want: "unexpected EOF", hint: "see that this node", down: true},
+		}, want: "unexpected EOF", hint: "check that this node", down: true},
 		"quotes": {image: "coin/release:1", answer: func(w http.ResponseWriter, r *http.Request) {
 			_, password, _ := r.BasicAuth()
 			harbortest.Refuse(w, 500, "UNKNOWN", "no user "+password)
-		}, want: "[an answer that quotes the login]", hint: "asked again", down: true},
+		}, want: "[an answer that quotes the login]", hint: "asks again", down: true},
 	}
 	h := harbortest.New(t)
 	h.Put("coin/release:1", harbortest.Scan{Severity: "Low"})
@@ -162,13 +162,13 @@ func TestNoAnswer(t *testing.T) {
 				t.Errorf("unreachable: %t, want %t", !test.down, test.down)
 			}
 			if all := fmt.Sprintf("%v %+v %#v %s", err, err, err, fault.Hint(err)); strings.Contains(all, "canary") {
-				t.Errorf("it shows the login: %s", all)
+				t.Errorf("the error contains the login: %s", all)
 			}
 		})
 	}
 }
 
-// TestReportEnds asks a Harbor that hangs, for as long as the caller has time.
+// TestReportEnds uses a Harbor that does not answer until the caller's context ends.
 func TestReportEnds(t *testing.T) {
 	h := harbortest.New(t)
 	gone := make(chan struct{})
@@ -218,7 +218,7 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-// TestNew refuses addresses that would send a login in the clear.
+// TestNew refuses addresses without TLS or with a login.
 func TestNew(t *testing.T) {
 	for _, address := range []string{"http://harbor.example.com", "harbor.example.com", "https://u:canary@harbor.example.com", ""} {
 		if _, err := harbor.New(harbor.Options{URL: address}); err == nil || strings.Contains(err.Error(), "canary") {

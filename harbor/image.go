@@ -9,24 +9,24 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Image is an image as Harbor names it.
+// Image is the name of an image in Harbor.
 type Image struct {
 	Host       string // of the registry, with its port
 	Project    string
-	Repository string // within the project; may hold slashes
-	Reference  string // the digest, or the tag where there is none
+	Repository string // within the project; may contain slashes
+	Reference  string // the digest, or the tag if there is no digest
 }
 
-// ParseImage reads an image's name. Harbor's are host/project/repository.
+// ParseImage reads an image's name. Names in Harbor are host/project/repository.
 func ParseImage(name string) (Image, error) {
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
-		return Image{}, fault.New(fault.Place{}, "write it as registry/project/image:tag", "%q is no image", name)
+		return Image{}, fault.New(fault.Place{}, "write a name such as registry/project/image:tag", "%q is not a valid image name", name)
 	}
 	image := Image{Host: reference.Domain(named)}
 	project, repository, deep := strings.Cut(reference.Path(named), "/")
 	if !deep {
-		return Image{}, fault.New(fault.Place{}, "name it in gates.vulnerabilities.except", "%s is of no Harbor: it belongs to no project", name)
+		return Image{}, fault.New(fault.Place{}, "add it to gates.vulnerabilities.except", "%s is not in a Harbor registry: its name has no project", name)
 	}
 	image.Project, image.Repository = project, repository
 	switch one := reference.TagNameOnly(named).(type) {
@@ -38,10 +38,10 @@ func ParseImage(name string) (Image, error) {
 	return image, nil
 }
 
-// Name is the image without tag and digest.
+// Name returns the name without tag and digest.
 func (i Image) Name() string { return i.Host + "/" + i.Project + "/" + i.Repository }
 
-// String is the image with its tag, or the beginning of its digest.
+// String returns the name with the tag, or the start of the digest.
 func (i Image) String() string {
 	if digest, ok := strings.CutPrefix(i.Reference, "sha256:"); ok && len(digest) > 12 {
 		return i.Name() + "@sha256:" + digest[:12]
@@ -49,8 +49,8 @@ func (i Image) String() string {
 	return i.Name() + ":" + i.Reference
 }
 
-// path is the artifact's address. Harbor wants the slashes of a repository's name
-// encoded twice.
+// path returns the path of the artifact in the API. Harbor requires that the slashes in a
+// repository's name are encoded twice.
 func (i Image) path() string {
 	return "/api/v2.0/projects/" + url.PathEscape(i.Project) +
 		"/repositories/" + url.PathEscape(url.PathEscape(i.Repository)) +

@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// Severity is how bad a vulnerability is, in Harbor's words.
+// Severity is the severity of a vulnerability in Harbor.
 type Severity string
 
-// The severities, from the worst on. Unknown ones count as none, as in Harbor's
-// own rules.
+// The severities, starting with the worst. As in Harbor, Unknown ranks above None only.
 const (
 	Critical   Severity = "Critical"
 	High       Severity = "High"
@@ -22,12 +21,12 @@ const (
 	None       Severity = "None"
 )
 
-// severities lists all, from the worst on.
+// severities lists all severities, starting with the worst.
 func severities() []Severity {
 	return []Severity{Critical, High, Medium, Low, Negligible, Unknown, None}
 }
 
-// rank orders severities; 0 is none that is known.
+// rank returns the order of a severity, or 0 for an invalid one.
 func (s Severity) rank() int {
 	all := severities()
 	for i, one := range all {
@@ -38,10 +37,10 @@ func (s Severity) rank() int {
 	return 0
 }
 
-// Reaches tells whether a severity is at or above a level.
+// Reaches reports whether a severity is at or above a level.
 func (s Severity) Reaches(level Severity) bool { return s.rank() >= level.rank() }
 
-// Words counts the vulnerabilities from the worst on: "2 Critical, 5 High".
+// Words returns the numbers of vulnerabilities, starting with the worst: "2 Critical, 5 High".
 func (r Report) Words() string {
 	var words []string
 	for _, severity := range severities() {
@@ -52,12 +51,12 @@ func (r Report) Words() string {
 	return strings.Join(words, ", ")
 }
 
-// artifact is what is read of Harbor's answer.
+// artifact is the part of Harbor's answer that is read.
 type artifact struct {
 	Overview map[string]summary `json:"scan_overview"`
 }
 
-// summary is what a scanner tells of an artifact in one form of report.
+// summary is a scan report of an artifact in one format.
 type summary struct {
 	Status   string    `json:"scan_status"`
 	Severity Severity  `json:"severity"`
@@ -68,23 +67,23 @@ type summary struct {
 	} `json:"summary"`
 }
 
-// report gives the result of a scan that is over and went well. To Harbor an index is
-// scanned when one of its platforms is: the error says then that more may be found.
+// report returns the result of a successful scan. Harbor treats an index as scanned if one
+// of its platforms is: then report returns the result and an error.
 func (s summary) report() (Report, error) {
 	switch {
 	case s.Status != "Success":
 		return Report{}, fmt.Errorf("the scan's state is %q", s.Status)
 	case s.Severity == "":
-		return Report{}, errors.New("it says nothing of a severity")
+		return Report{}, errors.New("the report has no severity")
 	case s.Severity.rank() == 0:
-		return Report{}, fmt.Errorf("it says %q, which is no severity", s.Severity)
+		return Report{}, fmt.Errorf("unknown severity %q", s.Severity)
 	}
 	found := Report{Severity: s.Severity, Scanned: s.End}
 	if s.Summary != nil {
 		found.Counts = s.Summary.Summary
 	}
 	if s.Percent != nil && *s.Percent < 100 {
-		return found, fmt.Errorf("only %d percent of its platforms are scanned", *s.Percent)
+		return found, fmt.Errorf("only %d%% of its platforms are scanned", *s.Percent)
 	}
 	return found, nil
 }

@@ -57,8 +57,8 @@ func TestApprovalIsRefused(t *testing.T) {
 		`{approvers: [ada, ada]}`:                     "twice",
 		`{approvers: [ada, Ada], minimum: 2}`:         "there are 1 approvers",
 		`{approvers: [ada], minimum: 0}`:              "at least 1",
-		`{approvers: [ada], roles: {Lead: [bob]}}`:    `approval.roles has "Lead"`,
-		`{approvers: [Lead], roles: {Lead: [b b]}}`:   `"b b" is no username`,
+		`{approvers: [ada], roles: {Lead: [bob]}}`:    `the role "Lead" is not used`,
+		`{approvers: [Lead], roles: {Lead: [b b]}}`:   `"b b" is not a username`,
 		`{approvers: [ada], board: {members: [bob]}}`: "change_advisory_board is not true",
 	} {
 		_, err := loadConfig("sandbox", twoNodes+"approval: "+keys+"\n")

@@ -13,15 +13,15 @@ import (
 
 var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 
-// SetVersion gives node.env or secrets.override.env with the version name (such
-// as SV_db_access) set, in the form in which it stands there; where it does not,
-// a line is added. All other lines stay as they are.
+// SetVersion returns node.env or secrets.override.env with the version variable
+// name (such as SV_db_access) set to version. It keeps the form of an existing
+// assignment and all other lines; without an assignment it adds a line.
 func SetVersion(file string, content []byte, name, version string) ([]byte, error) {
 	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(content), "")
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, onlyAssignments, "the file is not shell syntax")
 	}
-	last := map[string]*syntax.Assign{} // by spelling: the last one counts
+	last := map[string]*syntax.Assign{} // the last assignment of each spelling
 	syntax.Walk(script, func(node syntax.Node) bool {
 		assign, ok := node.(*syntax.Assign)
 		if ok && assign.Name != nil && !assign.Naked && spells(file, assign.Name.Value, name) {
@@ -37,25 +37,25 @@ func SetVersion(file string, content []byte, name, version string) ([]byte, erro
 		assigns = append(assigns, assign)
 	}
 	slices.SortFunc(assigns, func(a, b *syntax.Assign) int { return int(b.Pos().Offset()) - int(a.Pos().Offset()) })
-	for _, assign := range assigns { // from the end, so that offsets hold
+	for _, assign := range assigns { // from the end, so that earlier offsets stay valid
 		start, end, ok := literal(content, assign)
 		if !ok {
 			return nil, fault.New(fault.Place{File: file, Line: int(assign.Pos().Line()), Column: int(assign.Pos().Col())},
-				"write it as a plain number: "+name+"="+version, "the version %s is put together from something else", name)
+				"write it as a plain number: "+name+"="+version, "the value of %s is not a plain text", name)
 		}
 		content = slices.Concat(content[:start], []byte(version), content[end:])
 	}
 	return content, nil
 }
 
-// spells tells whether a variable of the file sets the version: in an override
-// file x_VERSION does as well.
+// spells reports whether a variable of the file sets the version. In an override
+// file x_VERSION sets SV_x.
 func spells(file, variable, version string) bool {
 	return variable == version || path.Base(file) == "secrets.override.env" && versionVariable(variable) == version
 }
 
-// literal gives the range of an assignment's value, inside its quotes, when it
-// is nothing but plain characters.
+// literal returns the range of an assignment's value, without its quotes, if the
+// value has only plain characters.
 func literal(content []byte, assign *syntax.Assign) (start, end int, ok bool) {
 	if assign.Append || assign.Index != nil || assign.Array != nil {
 		return 0, 0, false

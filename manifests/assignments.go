@@ -6,9 +6,9 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Assignments reads node.env or secrets.override.env by itself, as it may have
-// stood in the past: what it sets over outer, by name. A line that cannot be read
-// is left out. Of secrets.override.env only the versions count, by SV_ name.
+// Assignments returns what a past node.env or secrets.override.env sets over outer,
+// by name. It skips lines that it cannot read. From secrets.override.env it returns
+// only versions, by their SV_ names.
 func Assignments(file string, content []byte, outer map[string]Variable) map[string]Variable {
 	var ignored faults
 	var warnings []*fault.Error

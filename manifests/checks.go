@@ -14,72 +14,72 @@ import (
 
 // Check is one entry of `deployment.checks`; it has one of http, tcp, sql, exec.
 type Check struct {
-	Name     string        `yaml:"name" required:"true" format:"name" doc:"The check's name, by which it is reported and its time compared."`
-	Nodes    []string      `yaml:"nodes" doc:"The nodes that it runs on. Without it, all."`
-	Retries  int           `yaml:"retries" min:"0" max:"1000" default:"3" doc:"How often it is tried again before it has failed."`
+	Name     string        `yaml:"name" required:"true" format:"name" doc:"The name of the check in reports and in time comparisons."`
+	Nodes    []string      `yaml:"nodes" doc:"The nodes that it runs on. Default: all."`
+	Retries  int           `yaml:"retries" min:"0" max:"1000" default:"3" doc:"How many times it is retried before it counts as failed."`
 	Interval time.Duration `yaml:"interval" default:"5s" doc:"The time between two attempts."`
 	Timeout  time.Duration `yaml:"timeout" default:"10s" doc:"How long one attempt may take."`
-	HTTP     HTTPCheck     `yaml:"http" doc:"One HTTP request, and what its answer has to be."`
-	TCP      TCPCheck      `yaml:"tcp" doc:"A port that has to take connections."`
-	SQL      SQLCheck      `yaml:"sql" doc:"One query on a PostgreSQL, in a transaction that may only read."`
-	Exec     ExecCheck     `yaml:"exec" doc:"A command in a running container of a service on this node, which has to exit with 0."`
+	HTTP     HTTPCheck     `yaml:"http" doc:"One HTTP request, and the response that it expects."`
+	TCP      TCPCheck      `yaml:"tcp" doc:"A port that must accept connections."`
+	SQL      SQLCheck      `yaml:"sql" doc:"One PostgreSQL query, in a read-only transaction."`
+	Exec     ExecCheck     `yaml:"exec" doc:"A command in a running container of a service on this node. It must exit with 0."`
 }
 
 // HTTPCheck is the section `http` of a check.
 type HTTPCheck struct {
-	URL          string            `yaml:"url" required:"true" format:"url" doc:"What is asked. May hold {{name}} of the node's facts, and of what an earlier check saves."`
-	Method       string            `yaml:"method" enum:"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS" default:"GET" doc:"The method."`
-	Headers      map[string]string `yaml:"headers" doc:"Headers to send. May hold {{secret.NAME}} as well."`
-	Body         string            `yaml:"body" doc:"The body to send. May hold {{secret.NAME}} as well."`
-	TokenSecret  string            `yaml:"token_secret" doc:"The node's secret that is sent as Authorization: Bearer."`
-	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
-	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" doc:"The status, or a list of those that are good. Without it: 200."`
-	Header       map[string]string `yaml:"header" doc:"Headers that the answer has to have, with these values."`
-	BodyContains string            `yaml:"body_contains" doc:"A text that the answer has to hold."`
-	JSONPath     string            `yaml:"json_path" format:"jsonpath" doc:"A single value in the answer, such as data.items[0].id, which has to be there and not be empty."`
-	JSONEquals   []string          `yaml:"json_equals" single:"true" doc:"What that value has to be, as a text; or a list of what is good."`
-	SaveAs       string            `yaml:"save_as" format:"saved" doc:"The name by which later checks get that value as {{name}}. It is treated as a secret."`
-	TLS          CheckTLS          `yaml:"tls" doc:"Which server is trusted, for https."`
+	URL          string            `yaml:"url" required:"true" format:"url" doc:"The URL to request. May contain {{name}} of the node's facts and of values saved by earlier checks."`
+	Method       string            `yaml:"method" enum:"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS" default:"GET" doc:"The request method."`
+	Headers      map[string]string `yaml:"headers" doc:"Headers to send. May also contain {{secret.NAME}}."`
+	Body         string            `yaml:"body" doc:"The body to send. May also contain {{secret.NAME}}."`
+	TokenSecret  string            `yaml:"token_secret" doc:"The secret of the node that is sent as Authorization: Bearer."`
+	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the token instead."`
+	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" doc:"The expected status, or a list of expected statuses. Default: 200."`
+	Header       map[string]string `yaml:"header" doc:"Headers that the response must have, with their values."`
+	BodyContains string            `yaml:"body_contains" doc:"A text that the response must contain."`
+	JSONPath     string            `yaml:"json_path" format:"jsonpath" doc:"The path of a value in the response, such as data.items[0].id. The value must exist and must not be empty."`
+	JSONEquals   []string          `yaml:"json_equals" single:"true" doc:"The expected value at json_path as a text, or a list of expected values."`
+	SaveAs       string            `yaml:"save_as" format:"saved" doc:"The name by which later checks use the value at json_path as {{name}}. The value is treated as a secret."`
+	TLS          CheckTLS          `yaml:"tls" doc:"Which server certificate is trusted, for https."`
 }
 
 // CheckTLS is the section `tls` of a check.
 type CheckTLS struct {
-	CASecret           string `yaml:"ca_secret" doc:"The node's secret with the certificates, in PEM, that vouch for the server. Without it the system's."`
-	CAFile             string `yaml:"ca_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust whatever server answers, as curl -k does."`
-	ServerName         string `yaml:"server_name" format:"host" doc:"The name that the server's certificate has to have. Without it, the host that is asked."`
+	CASecret           string `yaml:"ca_secret" doc:"The secret of the node that holds the trusted CA certificates (PEM). Default: the system's."`
+	CAFile             string `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the certificates instead."`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Skip the verification of the server's certificate, as curl -k does."`
+	ServerName         string `yaml:"server_name" format:"host" doc:"The name that the server's certificate must have. Default: the host of the request."`
 }
 
 // TCPCheck is the section `tcp` of a check.
 type TCPCheck struct {
-	Address string `yaml:"address" required:"true" format:"address" doc:"host:port. May hold {{name}} of the node's facts."`
+	Address string `yaml:"address" required:"true" format:"address" doc:"host:port. May contain {{name}} of the node's facts."`
 }
 
 // SQLCheck is the section `sql` of a check.
 type SQLCheck struct {
-	Query          string   `yaml:"query" required:"true" doc:"The query. May hold {{name}} of the node's facts."`
-	Equals         []string `yaml:"equals" single:"true" doc:"What the first column of the first row has to be, as a text; or a list of what is good. Without it the query has to succeed."`
-	Host           string   `yaml:"host" format:"host" doc:"Without it database.host."`
-	Port           int      `yaml:"port" min:"1" max:"65535" doc:"Without it database.port, and without that 5432."`
-	Name           string   `yaml:"name" doc:"Without it database.name."`
-	User           string   `yaml:"user" doc:"Without it database.user."`
-	PasswordSecret string   `yaml:"password_secret" doc:"The node's secret that is the password."`
-	PasswordFile   string   `yaml:"password_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
-	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"What of TLS is demanded, as psql has it."`
-	TLS            CheckTLS `yaml:"tls" doc:"Which server is trusted, for sslmode: verify-full."`
+	Query          string   `yaml:"query" required:"true" doc:"The query. May contain {{name}} of the node's facts."`
+	Equals         []string `yaml:"equals" single:"true" doc:"The expected first column of the first row as a text, or a list of expected values. Default: the query must succeed."`
+	Host           string   `yaml:"host" format:"host" doc:"The database server. Default: database.host."`
+	Port           int      `yaml:"port" min:"1" max:"65535" doc:"The port. Default: database.port, or 5432 if that is not set."`
+	Name           string   `yaml:"name" doc:"The database. Default: database.name."`
+	User           string   `yaml:"user" doc:"The user. Default: database.user."`
+	PasswordSecret string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
+	PasswordFile   string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
+	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql."`
+	TLS            CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }
 
 // ExecCheck is the section `exec` of a check.
 type ExecCheck struct {
-	Service        string   `yaml:"service" required:"true" format:"stack" doc:"The service, as the compose file names it."`
-	Command        []string `yaml:"command" required:"true" doc:"The program and its arguments; no shell is added. May hold {{name}} of the node's facts."`
-	OutputContains string   `yaml:"output_contains" doc:"A text that it has to print."`
+	Service        string   `yaml:"service" required:"true" format:"stack" doc:"The name of the service in the compose file."`
+	Command        []string `yaml:"command" required:"true" doc:"The program and its arguments, run without a shell. May contain {{name}} of the node's facts."`
+	OutputContains string   `yaml:"output_contains" doc:"A text that the command must print."`
 }
 
 // Performance is the section `deployment.performance`.
 type Performance struct {
-	MaxDegradation int  `yaml:"max_degradation" min:"0" max:"10000" default:"20" doc:"By how many percent a check may be slower than the median of the last good releases, 10 at most. Differences below 50 ms do not count."`
-	Fail           bool `yaml:"fail" doc:"Whether a slower check fails the rollout instead of being a warning."`
+	MaxDegradation int  `yaml:"max_degradation" min:"0" max:"10000" default:"20" doc:"By how many percent a check may be slower than the median of the last good releases (at most 10). Differences below 50 ms are ignored."`
+	Fail           bool `yaml:"fail" doc:"Whether a slower check fails the rollout. Otherwise it is a warning."`
 }
 
 const (
@@ -89,7 +89,7 @@ const (
 
 func factNames() []string { return []string{"environment", "node", "stack", "release", "public_ip"} }
 
-// Checks lists the checks of a node, in order, with the keys at which they stand.
+// Checks lists the checks of a node in order, and their keys in config.yml.
 func (c *Config) Checks(node string) (checks []Check, keys []string) {
 	for i, check := range c.Deployment.Checks {
 		if len(check.Nodes) == 0 || slices.Contains(check.Nodes, node) {
@@ -109,7 +109,7 @@ func (c Check) Secrets() map[string]string {
 		names, _ := slots.Names(text.text) // validated
 		for _, name := range names {
 			if secret, ok := strings.CutPrefix(name, secretFact); ok {
-				named[text.key+" "+secret] = secret // several in one text
+				named[text.key+" "+secret] = secret // one text can name several
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func (c Check) Secrets() map[string]string {
 	return named
 }
 
-// checkText is a text of a check that may hold names, and of which kinds.
+// checkText is a text of a check that may contain names, and the kinds allowed in it.
 type checkText struct {
 	key, text      string
 	saved, secrets bool
@@ -151,14 +151,14 @@ func (c Check) texts() []checkText {
 	return texts
 }
 
-// Facts are what {{name}} means in the checks of a node.
+// Facts returns the values of {{name}} in the checks of a node.
 func (n *Node) Facts() map[string]string {
 	entry, _ := n.Config.Node(n.Name)
 	facts := map[string]string{"environment": n.Environment, "node": n.Name, "stack": n.Stack}
 	if entry.PublicIP != "" {
 		facts["public_ip"] = entry.PublicIP
 		if address, err := netip.ParseAddr(entry.PublicIP); err == nil && address.Is6() {
-			facts["public_ip"] = "[" + entry.PublicIP + "]" // as URLs and addresses have it
+			facts["public_ip"] = "[" + entry.PublicIP + "]" // as in URLs and addresses
 		}
 	}
 	if tag := n.Variables["TAG"].Value; tag != "" {
@@ -170,13 +170,13 @@ func (n *Node) Facts() map[string]string {
 	return facts
 }
 
-// checks finds the names in the node's checks that this node has no fact for.
+// checks finds names in the node's checks for which the node does not have a fact.
 func (l *loader) checks() {
 	facts := l.node.Facts()
 	checks, keys := l.node.Config.Checks(l.node.Name)
 	for i, check := range checks {
 		for _, text := range check.texts() {
-			names, _ := slots.Names(text.text) // config.yml's own faults are found before
+			names, _ := slots.Names(text.text) // validated
 			for _, name := range names {
 				_, known := facts[name]
 				if known || !slices.Contains(factNames(), name) && !strings.HasPrefix(name, variableFact) {
@@ -196,31 +196,23 @@ func factHint(name, node string) string {
 	case name == "release":
 		return "set TAG in node.env"
 	}
-	return fmt.Sprintf("give the node %s a %s in config.yml, or list the check's nodes", node, name)
+	return fmt.Sprintf("set %s for the node %s in config.yml, or set nodes in the check", name, node)
 }
 
-// validateChecks finds what contradicts itself in `deployment.checks`.
+// validateChecks finds contradictions in `deployment.checks`.
 func (c *Config) validateChecks(found *faults) {
-	names := map[string]int{}
+	var names []string
 	for i, check := range c.Deployment.Checks {
 		key := fmt.Sprintf("deployment.checks[%d]", i)
-		if before, twice := names[check.Name]; twice && check.Name != "" {
-			found.add(c.Place(key+".name"), "rename one of the two", "the check %q is listed twice, first on line %d",
-				check.Name, c.Place(fmt.Sprintf("deployment.checks[%d].name", before)).Line)
-		}
-		names[check.Name] = i
-		for j, node := range check.Nodes {
-			if _, ok := c.Node(node); !ok && node != "" {
-				found.add(c.Place(fmt.Sprintf("%s.nodes[%d]", key, j)), oneOf(node, c.nodeNames()), "%s.nodes names the node %q, which nodes does not list", key, node)
-			}
-		}
-		c.unique(found, key+".nodes", check.Nodes)
+		names = append(names, check.Name)
+		c.listsNodes(found, key+".nodes", check.Nodes)
 		c.validateKind(found, key, check)
 		c.validateTexts(found, key, check, c.Deployment.Checks[:i])
 	}
+	c.unique(found, "deployment.checks[].name", names)
 }
 
-// set tells whether config.yml has a key.
+// set reports whether config.yml sets a key.
 func (c *Config) set(key string) bool {
 	_, ok := c.places[key]
 	return ok
@@ -234,7 +226,7 @@ func (c *Config) validateKind(found *faults, key string, check Check) {
 		}
 	}
 	if len(kinds) != 1 {
-		found.add(c.Place(key), "give it one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
+		found.add(c.Place(key), "write exactly one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
 		return
 	}
 	at := key + "." + kinds[0]
@@ -255,7 +247,7 @@ func (c *Config) validateHTTP(found *faults, key string, check Check) {
 	c.either(found, key, "token_secret", "token_file")
 	c.validateTLS(found, key)
 	if h.JSONPath == "" && (len(h.JSONEquals) > 0 || h.SaveAs != "") {
-		found.add(c.Place(key), "add json_path: which value of the answer is meant", "%s has json_equals or save_as, but no json_path", key)
+		found.add(c.Place(key), "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
 	}
 	if slices.Contains(factNames(), h.SaveAs) {
 		found.add(c.Place(key+".save_as"), "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
@@ -266,27 +258,35 @@ func (c *Config) validateHTTP(found *faults, key string, check Check) {
 	}{{".headers", h.Headers}, {".header", h.Header}} {
 		for name := range section.headers {
 			if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(name) {
-				found.add(c.Place(key+section.key), "write a name such as Content-Type", "%s%s: %q is no name of a header", key, section.key, name)
+				found.add(c.Place(key+section.key), "write a name such as Content-Type", "%s%s: %q is not a valid header name", key, section.key, name)
 			}
 		}
 	}
 	if strings.HasPrefix(h.URL, "http:") && c.set(key+".tls") {
-		found.add(c.Place(key+".tls"), "write https://, or remove tls", "%s has tls, but its url is no https", key)
+		found.add(c.Place(key+".tls"), "write https://, or remove tls", "%s has tls, but its url is not https", key)
 	}
 }
 
 func (c *Config) validateSQL(found *faults, key string, check Check) {
-	c.either(found, key, "password_secret", "password_file")
-	c.validateTLS(found, key)
+	c.validateLogin(found, key, check.SQL.SSLMode)
 	for _, need := range []struct{ name, own, shared string }{
 		{"host", check.SQL.Host, c.Database.Host}, {"name", check.SQL.Name, c.Database.Name}, {"user", check.SQL.User, c.Database.User},
 	} {
 		if need.own == "" && need.shared == "" && !c.set(key+"."+need.name) && !c.set("database."+need.name) {
-			found.add(c.Place(key), fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s says nothing of the database's %s", key, need.name)
+			found.add(c.Place(key), fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s does not set the database's %s", key, need.name)
 		}
 	}
-	if c.set(key+".tls") && check.SQL.SSLMode != "verify-full" {
-		found.add(c.Place(key+".tls"), "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s does not look at", key, check.SQL.SSLMode)
+}
+
+// validateLogin validates the login and the TLS settings of a database at key.
+func (c *Config) validateLogin(found *faults, key, sslmode string) {
+	c.either(found, key, "password_secret", "password_file")
+	c.validateTLS(found, key)
+	if insecure := key + ".tls.insecure_skip_verify"; c.set(insecure) {
+		found.add(c.Place(insecure), "write sslmode: require", "%s does not apply to databases", insecure)
+	}
+	if c.set(key+".tls") && sslmode != "verify-full" {
+		found.add(c.Place(key+".tls"), "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s ignores", key, sslmode)
 	}
 }
 
@@ -294,20 +294,17 @@ func (c *Config) validateTLS(found *faults, key string) {
 	c.either(found, key+".tls", "ca_secret", "ca_file")
 	c.either(found, key+".tls", "insecure_skip_verify", "ca_file")
 	c.either(found, key+".tls", "insecure_skip_verify", "ca_secret")
-	if strings.HasSuffix(key, ".sql") && c.set(key+".tls.insecure_skip_verify") {
-		found.add(c.Place(key+".tls.insecure_skip_verify"), "write sslmode: require", "%s.tls.insecure_skip_verify is not for databases", key)
-	}
 }
 
-// either finds two keys of which only one may be there.
+// either finds two keys of which only one may be set.
 func (c *Config) either(found *faults, key, a, b string) {
 	if c.set(key+"."+a) && c.set(key+"."+b) {
 		found.add(c.Place(key+"."+b), "remove one of the two", "%s has both %s and %s", key, a, b)
 	}
 }
 
-// validateTexts looks at the names in a check's texts; earlier are the checks
-// before it, whose saved values it may use.
+// validateTexts validates the names in a check's texts. The check may use values that
+// the earlier checks save.
 func (c *Config) validateTexts(found *faults, key string, check Check, earlier []Check) {
 	var saved []string
 	for _, one := range earlier {
@@ -321,7 +318,7 @@ func (c *Config) validateTexts(found *faults, key string, check Check, earlier [
 	for _, text := range check.texts() {
 		names, err := slots.Names(text.text)
 		if err != nil {
-			found.add(c.Place(key+"."+text.key), "write {{name}}, without blanks", "%s.%s: %w", key, text.key, err)
+			found.add(c.Place(key+"."+text.key), "write {{name}}, without spaces", "%s.%s: %w", key, text.key, err)
 			continue
 		}
 		for _, name := range names {
@@ -339,16 +336,16 @@ func (c *Config) validateName(found *faults, place fault.Place, name string, tex
 	case slices.Contains(known, name), strings.HasPrefix(name, variableFact):
 	case strings.HasPrefix(name, secretFact) && text.secrets:
 	case strings.HasPrefix(name, secretFact):
-		found.add(place, "send it in a header or in the body: others log the rest", "{{%s}}: a secret has no place in %s", name, text.key)
+		found.add(place, "send it in http.headers or http.body: other texts can appear in logs", "{{%s}}: a secret is not allowed in %s", name, text.key)
 	case slices.Contains(saved, name):
-		found.add(place, "use it in the url, headers or body of an http check", "{{%s}}: a saved value has no place in %s", name, text.key)
+		found.add(place, "use it in the url, headers or body of an http check", "{{%s}}: a saved value is not allowed in %s", name, text.key)
 	default:
-		found.add(place, oneOf(name, known), "nothing is known as {{%s}}", name)
+		found.add(place, oneOf(name, known), "{{%s}} is not defined", name)
 	}
 }
 
-// covers tells whether a check on some nodes runs wherever one on others does;
-// none stands for all.
+// covers reports whether a check on the nodes some runs on each of the nodes others.
+// An empty list means all nodes.
 func covers(some, others []string) bool {
 	if len(some) == 0 {
 		return true

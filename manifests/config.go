@@ -8,13 +8,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// The struct tags below are the one description of config.yml: the decoder and
-// the JSON Schema both read them.
+// The struct tags below describe config.yml for the decoder and the JSON Schema:
 //
 //	yaml      the key
-//	doc       what it means
-//	required  the key must be there
-//	enum      the values allowed, parted by |
+//	doc       the description
+//	required  the key must be set
+//	enum      the allowed values, separated by |
 //	format    a rule of format.go
 //	min, max  bounds of a number
 //	default   the value when the key is absent
@@ -22,25 +21,25 @@ import (
 
 // Config is an environment's config.yml, with defaults filled in.
 type Config struct {
-	Environment           Environment   `yaml:"environment" required:"true" doc:"What this environment is."`
-	Base                  Base          `yaml:"base" doc:"What the environment's nodes have in common."`
-	Nodes                 []NodeConfig  `yaml:"nodes" required:"true" doc:"The nodes of the environment, each a Swarm manager with a stack of its own."`
+	Environment           Environment   `yaml:"environment" required:"true" doc:"The environment's name and type."`
+	Base                  Base          `yaml:"base" doc:"Settings that all nodes of the environment share."`
+	Nodes                 []NodeConfig  `yaml:"nodes" required:"true" doc:"The nodes of the environment. Each is a Swarm manager with its own stack."`
 	Database              Database      `yaml:"database" doc:"The database that the application uses."`
 	Deployment            Deployment    `yaml:"deployment" doc:"How a release is rolled out."`
-	Approval              Approval      `yaml:"approval" doc:"Who has to agree before a rollout."`
-	Freeze                []Freeze      `yaml:"freeze" doc:"When no rollout begins."`
-	Notifications         Notifications `yaml:"notifications" doc:"Who is told of rollouts."`
-	Interpolation         Interpolation `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"What an unset variable without a default is: an error (strict), or a warning and an empty string as docker stack deploy has it (lenient)."`
-	Images                Images        `yaml:"images" doc:"How images are taken from their registry."`
-	Secrets               Secrets       `yaml:"secrets" doc:"What holds for the environment's secrets: which must exist, when they are to be rotated, how long old versions stay."`
-	AllowPlaintextSecrets bool          `yaml:"allow_plaintext_secrets" doc:"Accept secrets that stand unencrypted in the repository. Never in production."`
-	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What follows when the live stack is found changed between commits: only a report, or the applied state put back."`
+	Approval              Approval      `yaml:"approval" doc:"Who must approve a rollout."`
+	Freeze                []Freeze      `yaml:"freeze" doc:"Times in which rollouts do not start."`
+	Notifications         Notifications `yaml:"notifications" doc:"Who is notified of rollouts, and of which events."`
+	Interpolation         Interpolation `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"How an unset variable without a default is treated: as an error (strict), or as a warning and an empty string as in docker stack deploy (lenient)."`
+	Images                Images        `yaml:"images" doc:"How image tags are resolved."`
+	Secrets               Secrets       `yaml:"secrets" doc:"Rules for secrets: which must exist, when they must be rotated, how long old versions are kept."`
+	AllowPlaintextSecrets bool          `yaml:"allow_plaintext_secrets" doc:"Accept unencrypted secrets in the repository. Refused in production."`
+	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What happens when the live stack has drifted: report only reports it, correct applies the last state again."`
 
 	file   string
 	places map[string]fault.Place
 }
 
-// Interpolation says what becomes of a variable that nobody sets.
+// Interpolation says how an unset variable is treated.
 type Interpolation string
 
 // The two ways to treat an unset variable.
@@ -49,10 +48,10 @@ const (
 	Lenient Interpolation = "lenient"
 )
 
-// Drift says what follows when the live stack differs from the applied one.
+// Drift says what happens when the live stack has drifted.
 type Drift string
 
-// The two answers to drift.
+// The two reactions to drift.
 const (
 	DriftReport  Drift = "report"
 	DriftCorrect Drift = "correct"
@@ -69,16 +68,16 @@ const (
 
 // Environment is the section `environment`.
 type Environment struct {
-	Name  string          `yaml:"name" required:"true" format:"name" doc:"The environment's name; the same as its folder's."`
-	Type  EnvironmentType `yaml:"type" required:"true" enum:"non-production|production" doc:"Production is held to stricter rules."`
-	Color string          `yaml:"color" doc:"The colour people know the environment by."`
+	Name  string          `yaml:"name" required:"true" format:"name" doc:"The environment's name. It must equal the name of its folder."`
+	Type  EnvironmentType `yaml:"type" required:"true" enum:"non-production|production" doc:"The environment's type. Stricter rules apply to production."`
+	Color string          `yaml:"color" doc:"The colour that marks the environment."`
 }
 
 // Base is the section `base`.
 type Base struct {
 	Directory string `yaml:"directory" format:"absolute" doc:"The directory on the nodes that holds the environment's files."`
-	Registry  string `yaml:"registry" format:"registry" doc:"The image repository that releases come from, without a scheme."`
-	BindRoot  string `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes below which relative bind mounts (./data:/data) are resolved. Without it they are refused."`
+	Registry  string `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme."`
+	BindRoot  string `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes that relative bind mounts (./data:/data) are resolved in. Without it they are refused."`
 }
 
 // Role is a node's part in a blue-green rollout.
@@ -92,15 +91,15 @@ const (
 
 // NodeConfig is one entry of `nodes`.
 type NodeConfig struct {
-	Name            string   `yaml:"name" required:"true" format:"name" doc:"The node's name; the same as its folder's below nodes/."`
-	Context         string   `yaml:"context" required:"true" doc:"The Docker context that people and scripts reach the node by."`
+	Name            string   `yaml:"name" required:"true" format:"name" doc:"The node's name. It must equal the name of its folder in nodes/."`
+	Context         string   `yaml:"context" required:"true" doc:"The Docker context that users and scripts reach the node by."`
 	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"The address of the node's engine."`
 	Stack           string   `yaml:"stack" required:"true" format:"stack" doc:"The name of the node's Swarm stack."`
-	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout: secondaries go first."`
+	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
 	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
-	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. When none is named: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
-	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, besides secrets.required."`
-	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder; a later one wins. They come after common/project.env. When none is named: project.env, then project_<node>.env."`
+	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
+	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
+	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
 }
 
 // Database is the section `database`.
@@ -111,7 +110,7 @@ type Database struct {
 	User string `yaml:"user" doc:"The user to connect as."`
 }
 
-// Strategy is the way a release goes over the nodes.
+// Strategy is the order in which the nodes roll out a release.
 type Strategy string
 
 // The four strategies.
@@ -124,40 +123,40 @@ const (
 
 // Deployment is the section `deployment`.
 type Deployment struct {
-	Strategy           Strategy        `yaml:"strategy" enum:"sequential|parallel|blue-green|replace" default:"sequential" doc:"How a release goes over the nodes: one after another, all at once, secondaries before primaries, or each for itself in place."`
-	Order              []string        `yaml:"order" doc:"All nodes, in the order they are rolled out. Without it, the order of nodes."`
-	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for one that comes before it and does not move on."`
-	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"How the primaries follow the secondaries in a blue-green rollout."`
-	Waves              [][]string      `yaml:"waves" format:"services" doc:"The services in the order in which they roll, in waves: the services of one have to be what they declare before the next begins. Names of the compose files, or patterns such as *_api; a service that none names rolls in a last wave. The label coin-agent.wave of a service wins. Without waves: migrate, test_setup and jobs, then all others."`
-	Replicas           int             `yaml:"replicas" min:"1" doc:"How many tasks a service of this environment has."`
+	Strategy           Strategy        `yaml:"strategy" enum:"sequential|parallel|blue-green|replace" default:"sequential" doc:"How the nodes roll out a release: sequential (one after another), parallel (all at once), blue-green (secondaries before primaries), or replace (each node in place, independent of the others)."`
+	Order              []string        `yaml:"order" doc:"All nodes in rollout order. Default: the order of nodes."`
+	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for an earlier node that makes no progress."`
+	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"When the primaries follow the secondaries in a blue-green rollout."`
+	Waves              [][]string      `yaml:"waves" format:"services" doc:"The services in rollout order, in waves. The services of one wave must be healthy before the next wave starts. Entries are service names of the compose files, or patterns such as *_api. Services that match no entry form the last wave. The label coin-agent.wave of a service overrides this list. Default: migrate, test_setup and jobs, then all others."`
+	Replicas           int             `yaml:"replicas" min:"1" doc:"The number of tasks of a service in this environment."`
 	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool."`
 	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level."`
 	FeatureFlags       map[string]bool `yaml:"feature_flags" doc:"The application's feature flags."`
 	HealthCheckTimeout time.Duration   `yaml:"health_check_timeout" doc:"The short form of health_check.timeout."`
-	AutoDeploy         bool            `yaml:"auto_deploy" default:"true" doc:"Whether a merged commit rolls out without anyone asking for it."`
+	AutoDeploy         bool            `yaml:"auto_deploy" default:"true" doc:"Whether a merged commit rolls out by itself. Otherwise a user starts it."`
 	ApprovalRequired   bool            `yaml:"approval_required" doc:"The short form of approval.required."`
-	HealthCheck        HealthCheck     `yaml:"health_check" doc:"How it is seen that services are well after a rollout."`
+	HealthCheck        HealthCheck     `yaml:"health_check" doc:"How a rollout checks that its services are healthy."`
 	MigrationCheck     MigrationCheck  `yaml:"migration_check" doc:"Whether the database's migrations are compared before and after a rollout."`
-	Checks             []Check         `yaml:"checks" doc:"What is asked of the node once its services are well: a rollout has succeeded when each has passed."`
-	Performance        Performance     `yaml:"performance" doc:"What follows when checks take longer than in earlier releases."`
-	Gates              Gates           `yaml:"gates" doc:"What a release and its surroundings have to be before it is rolled out."`
-	Rollback           Rollback        `yaml:"rollback" doc:"What follows a failed rollout."`
+	Checks             []Check         `yaml:"checks" doc:"Checks that run once the services are healthy. A rollout succeeds when each check passes."`
+	Performance        Performance     `yaml:"performance" doc:"What happens when checks take longer than in earlier releases."`
+	Gates              Gates           `yaml:"gates" doc:"Conditions that a release, the node and its services must meet before a rollout."`
+	Rollback           Rollback        `yaml:"rollback" doc:"What happens after a failed rollout."`
 }
 
 // HealthCheck is the section `deployment.health_check`.
 type HealthCheck struct {
-	Enabled  bool          `yaml:"enabled" default:"true" doc:"Whether a rollout waits for its services to be well."`
-	Timeout  time.Duration `yaml:"timeout" doc:"How long services may take to be well. Without it: 60s in development, 120s in sandbox, 180s in testing, else 300s."`
+	Enabled  bool          `yaml:"enabled" default:"true" doc:"Whether a rollout waits until its services are healthy."`
+	Timeout  time.Duration `yaml:"timeout" doc:"How long services may take to become healthy. Default: 60s in development, 120s in sandbox, 180s in testing, otherwise 300s."`
 	Interval time.Duration `yaml:"interval" default:"10s" doc:"The time between two checks."`
 }
 
 // Rollback is the section `deployment.rollback`.
 type Rollback struct {
-	Enabled   bool `yaml:"enabled" default:"true" doc:"Whether a failed rollout may be taken back."`
-	Automatic bool `yaml:"automatic" doc:"Whether that happens without a person asking for it."`
+	Enabled   bool `yaml:"enabled" default:"true" doc:"Whether a failed rollout may be rolled back."`
+	Automatic bool `yaml:"automatic" doc:"Whether the agent rolls back by itself. Otherwise a user starts the rollback."`
 }
 
-// ResolveImage says when an image's tag is looked up in its registry.
+// ResolveImage says when an image's tag is resolved to a digest by its registry.
 type ResolveImage string
 
 // The choices of `docker stack deploy --resolve-image`.
@@ -169,32 +168,32 @@ const (
 
 // Images is the section `images`.
 type Images struct {
-	Resolve ResolveImage `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When a tag is resolved to a digest through its registry, so that every node runs the same content: at each sync (always; a tag that was moved is then seen), when the image's text changed (changed), or never."`
+	Resolve ResolveImage `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When the registry is asked for the digest of a tag, so that all nodes run the same image: at each sync (always, which detects a moved tag), when the image's text has changed (changed), or never."`
 }
 
 // Secrets is the section `secrets`.
 type Secrets struct {
-	Required           []string       `yaml:"required" doc:"Secrets that must have a value on every node: a sync stops before it starts where one is missing."`
-	Retention          Retention      `yaml:"retention" doc:"How long versions that nothing uses any more stay in Swarm."`
-	RotationDays       int            `yaml:"rotation_days" min:"0" doc:"After how many days a secret is to be rotated. 0 for never."`
-	RotationExceptions map[string]int `yaml:"rotation_exceptions" doc:"Secrets with a period of their own, in days. 0 for never."`
+	Required           []string       `yaml:"required" doc:"Secrets that must have a value on every node. A sync fails before its first write if one is missing."`
+	Retention          Retention      `yaml:"retention" doc:"How long unused versions are kept in Swarm."`
+	RotationDays       int            `yaml:"rotation_days" min:"0" doc:"After how many days a secret must be rotated. 0 means never."`
+	RotationExceptions map[string]int `yaml:"rotation_exceptions" doc:"Secrets with a different rotation period, in days. 0 means never."`
 }
 
-// Retention is the section `secrets.retention`. A version has to be beyond both
-// bounds before it is collected.
+// Retention is the section `secrets.retention`. A version is removed when it exceeds
+// both limits.
 type Retention struct {
-	Days     int `yaml:"days" min:"0" doc:"How many days a version stays after nothing uses it any more; 0 to go by versions alone. Without it: 7 in development, 14 in sandbox, 30 in testing, else 90."`
-	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions stay besides the newest one, however old they are."`
+	Days     int `yaml:"days" min:"0" doc:"How many days an unused version is kept. With 0, only versions decides. Default: 7 in development, 14 in sandbox, 30 in testing, otherwise 90."`
+	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions are kept besides the newest one, regardless of age."`
 }
 
 // Notifications is the section `notifications`.
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
 	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
-	On    []Event  `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"What is told: a failed rollout, a rollback, the first success after a failure, a rollout that changed something, one that waits for a person, a live stack that was changed by hand. Without it: all but success. An empty list for nothing."`
+	On    []Event  `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
 }
 
-// Event is what people are told of.
+// Event is an event that users are notified of.
 type Event string
 
 // The events.
@@ -210,10 +209,10 @@ const (
 // Slack is the section `notifications.slack`.
 type Slack struct {
 	Channel            string `yaml:"channel" required:"true" doc:"The channel, such as \"#deployments\"."`
-	WebhookURLVariable string `yaml:"webhook_url_variable" format:"variable" doc:"The key of the node's secrets.enc that holds the webhook's URL."`
+	WebhookURLVariable string `yaml:"webhook_url_variable" format:"variable" doc:"The key in the node's secrets.enc that holds the webhook's URL."`
 }
 
-// Node gives the entry of a node by its name.
+// Node returns the entry of a node by its name.
 func (c *Config) Node(name string) (NodeConfig, bool) {
 	for _, node := range c.Nodes {
 		if node.Name == name {
@@ -223,7 +222,7 @@ func (c *Config) Node(name string) (NodeConfig, bool) {
 	return NodeConfig{}, false
 }
 
-// Order lists all nodes in the order they are rolled out.
+// Order lists all nodes in rollout order.
 func (c *Config) Order() []string {
 	if len(c.Deployment.Order) > 0 {
 		return c.Deployment.Order
@@ -231,7 +230,7 @@ func (c *Config) Order() []string {
 	return c.nodeNames()
 }
 
-// HealthTimeout is how long services may take to be well after a rollout.
+// HealthTimeout returns how long services may take to become healthy.
 func (c *Config) HealthTimeout() time.Duration {
 	switch {
 	case c.Deployment.HealthCheck.Timeout > 0:
@@ -250,11 +249,10 @@ func (c *Config) HealthTimeout() time.Duration {
 	return 300 * time.Second
 }
 
-// SecretRetention is how long an old version of a secret stays at least (seed,
-// the table of section 6.2).
+// SecretRetention returns how long an unused version of a secret is kept at least.
 func (c *Config) SecretRetention() time.Duration {
 	const day = 24 * time.Hour
-	if _, set := c.places["secrets.retention.days"]; set {
+	if c.set("secrets.retention.days") {
 		return time.Duration(c.Secrets.Retention.Days) * day
 	}
 	switch c.Environment.Name {
@@ -268,7 +266,7 @@ func (c *Config) SecretRetention() time.Duration {
 	return 90 * day
 }
 
-// RotationPeriod is after how long a secret is to be rotated; 0 for never.
+// RotationPeriod returns after how long a secret must be rotated, or 0 for never.
 func (c *Config) RotationPeriod(secret string) time.Duration {
 	days, own := c.Secrets.RotationExceptions[secret]
 	if !own {
@@ -277,22 +275,22 @@ func (c *Config) RotationPeriod(secret string) time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// RequiredSecrets lists what must have a value on a node, sorted.
+// RequiredSecrets lists the secrets that must have a value on a node, sorted.
 func (c *Config) RequiredSecrets(node string) []string {
 	entry, _ := c.Node(node)
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.Secrets.Required, entry.RequiredSecrets))))
 }
 
-// Events lists what people are told of.
+// Events lists the events that users are notified of.
 func (c *Config) Events() []Event {
-	if _, set := c.places["notifications.on"]; set {
+	if c.set("notifications.on") {
 		return c.Notifications.On
 	}
 	return []Event{EventFailure, EventRollback, EventRecovery, EventWaiting, EventDrift}
 }
 
-// Place says where config.yml sets a key, such as nodes[0].stack; for a key
-// that it does not set, where the nearest section around it stands.
+// Place returns where config.yml sets a key, such as nodes[0].stack. For a key that
+// is not set it returns the place of the nearest section that contains it.
 func (c *Config) Place(key string) fault.Place {
 	for {
 		if place, ok := c.places[key]; ok {

@@ -16,7 +16,7 @@ func loadConfig(environment, content string) (*manifests.Config, error) {
 	return manifests.LoadConfig(fstest.MapFS{"environments/" + environment + "/config.yml": {Data: []byte(content)}}, environment)
 }
 
-// production is what the example of a production config.yml looks like.
+// production is an example of a production config.yml.
 const production = `environment:
   name: production
   type: production
@@ -116,7 +116,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("place of a key: %s", place)
 	}
 	if place := config.Place("base.bind_root").String(); place != "environments/production/config.yml:6:3" {
-		t.Errorf("place of a key that is not there: %s", place)
+		t.Errorf("place of a key that is not set: %s", place)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestHealthTimeout(t *testing.T) {
 	}
 }
 
-// TestConfigFaults gives for each config.yml all its faults: place, text, hint.
+// TestConfigFaults expects all faults of each config.yml: place, text, hint.
 func TestConfigFaults(t *testing.T) {
 	more := func(lines string) string { return plainConfig + lines }
 	node := func(lines string) string { return plainConfig + "    " + lines + "\n" }
@@ -151,16 +151,16 @@ func TestConfigFaults(t *testing.T) {
 		config string
 		want   []string
 	}{
-		"empty":              {"", []string{`:1:1: the file is empty|it needs at least`}},
-		"comment":            {"# nothing\n", []string{`:1:1: the file is empty|it needs`}},
+		"empty":              {"", []string{`:1:1: the file is empty|add at least`}},
+		"comment":            {"# nothing\n", []string{`:1:1: the file is empty|add`}},
 		"list":               {"- a\n", []string{`:1:1: the file: want a mapping of keys and values, got a list|write`}},
 		"bad yaml":           {"environment:\n\tname: x\n", []string{`:2: malformed YAML: found character that cannot start any token|check the indentation`}},
-		"two documents":      {more("---\na: 1\n"), []string{`:8:1: the file holds a second YAML document|keep one`}},
+		"two documents":      {more("---\na: 1\n"), []string{`:8:1: the file has a second YAML document|keep one`}},
 		"unknown anchor":     {more("drift: *x\n"), []string{`: malformed YAML: unknown anchor 'x' referenced|check`}},
 		"unknown key":        {more("deploymnt: {}\n"), []string{`:8:1: unknown key "deploymnt"|did you mean "deployment"?`}},
 		"quite unknown":      {node("xyzzy: 1"), []string{`:8:5: unknown key "xyzzy" in nodes[0]|use one of: name, context,`}},
-		"duplicate":          {more("drift: report\ndrift: correct\n"), []string{`:9:1: key "drift" is given twice, first on line 8|keep one`}},
-		"missing":            {"environment: {name: sandbox}\n", []string{`:1:14: required key "type" is missing in environment|add type: Production is`, `:1:1: required key "nodes" is missing|add nodes`}},
+		"duplicate":          {more("drift: report\ndrift: correct\n"), []string{`:9:1: key "drift" is set twice, first on line 8|keep one`}},
+		"missing":            {"environment: {name: sandbox}\n", []string{`:1:14: required key "type" is missing in environment|add type: The environment's type.`, `:1:1: required key "nodes" is missing|add nodes`}},
 		"nothing":            {more("approval:\n"), []string{`:8:10: approval: want a mapping of keys and values, got nothing|write a mapping of keys and values, or remove the key`}},
 		"no nodes":           {strings.Split(plainConfig, "nodes:")[0] + "nodes: []\n", []string{`:4:8: nodes is empty|list at least one`}},
 		"duration number":    {more("deployment: {health_check_timeout: 300}\n"), []string{`:8:36: deployment.health_check_timeout: want a duration such as 300s, got 300|write a duration such as 300s`}},
@@ -176,8 +176,8 @@ func TestConfigFaults(t *testing.T) {
 		"type":               {strings.Replace(plainConfig, "non-production", "staging", 1), []string{`want one of non-production, production, got "staging"|use one of`}},
 		"role":               {node("role: master"), []string{`nodes[0].role: want one of primary, secondary, got "master"|`}},
 		"ip":                 {node("public_ip: 10.0.0.256"), []string{`nodes[0].public_ip: want an IP address such as`}},
-		"endpoint":           {node("endpoint: 10.0.0.1:2376"), []string{`nodes[0].endpoint: want an engine's address such as tcp://`}},
-		"endpoint port":      {node("endpoint: tcp://10.0.0.1"), []string{`nodes[0].endpoint: want an engine's address`}},
+		"endpoint":           {node("endpoint: 10.0.0.1:2376"), []string{`nodes[0].endpoint: want an engine address such as tcp://`}},
+		"endpoint port":      {node("endpoint: tcp://10.0.0.1"), []string{`nodes[0].endpoint: want an engine address`}},
 		"e-mail":             {more("notifications: {email: [ops]}\n"), []string{`:8:25: notifications.email[0]: want an e-mail address`}},
 		"registry":           {more("base: {registry: 'https://r/x'}\n"), []string{`base.registry: want a repository such as`}},
 		"bind root":          {more("base: {bind_root: data}\n"), []string{`base.bind_root: want an absolute path`}},
@@ -190,11 +190,11 @@ func TestConfigFaults(t *testing.T) {
 		"merge list":         {strings.Replace(plainConfig, "- name", "- <<: [x]\n    name", 1), []string{`:5:10: <<: want a mapping, such as *defaults, got "x"|`}},
 		"mapping as key":     {more("? {a: b}\n: c\n"), []string{`:8:3: a key is a mapping|`}},
 		"other folder":       {strings.Replace(plainConfig, "name: sandbox", "name: sandbx", 1), []string{`:2:9: environment.name is "sandbx", but the folder is environments/sandbox|write name: sandbox`}},
-		"order unknown":      {more("deployment: {order: [node3, node9]}\n"), []string{`:8:29: deployment.order names the node "node9", which nodes does not list|did you mean "node3"?`}},
-		"order misses":       {more("  - {name: node4, context: c, stack: s}\ndeployment: {order: [node3]}\n"), []string{`:9:21: deployment.order leaves out node4|add node4`}},
-		"order twice":        {more("deployment: {order: [node3, node3]}\n"), []string{`:8:29: deployment.order lists "node3" twice, first on line 8|remove`}},
+		"order unknown":      {more("deployment: {order: [node3, node9]}\n"), []string{`:8:29: deployment.order lists "node9", which is not a node in config.yml|did you mean "node3"?`}},
+		"order misses":       {more("  - {name: node4, context: c, stack: s}\ndeployment: {order: [node3]}\n"), []string{`:9:21: deployment.order does not list node4|add node4`}},
+		"order twice":        {more("deployment: {order: [node3, node3]}\n"), []string{`:8:29: deployment.order lists "node3" twice, first on line 8|rename or remove`}},
 		"node twice":         {more("  - {name: node3, context: c, stack: s}\n"), []string{`:8:12: node "node3" is listed twice, first on line 5|rename`}},
-		"stack twice":        {more("  - {name: node4, context: wlt-sbx-dkapp3-ams, stack: sbxapp3}\n"), []string{`:8:55: nodes node3 and node4 both have the stack "sbxapp3" on the context wlt-sbx-dkapp3-ams|give each`}},
+		"stack twice":        {more("  - {name: node4, context: wlt-sbx-dkapp3-ams, stack: sbxapp3}\n"), []string{`:8:55: nodes node3 and node4 both have the stack "sbxapp3" on the context wlt-sbx-dkapp3-ams|set a different`}},
 		"stack on others":    {more("  - {name: node4, context: other, stack: sbxapp3}\n"), nil},
 		"timeouts":           {more("deployment: {health_check_timeout: 60s, health_check: {timeout: 61s}}\n"), []string{`:8:36: deployment.health_check_timeout is 1m0s, but deployment.health_check.timeout is 1m1s|remove`}},
 		"same timeouts":      {more("deployment: {health_check_timeout: 60s, health_check: {timeout: 1m}}\n"), nil},

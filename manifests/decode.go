@@ -17,12 +17,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// decoder fills a Config from YAML, strictly, and notes where each key stands.
+// decoder fills a Config from YAML, strictly, and records the place of each key.
 type decoder struct {
 	file   string
 	faults faults
 	places map[string]fault.Place
-	merged map[*yaml.Node][]pair // mappings whose merge keys are resolved
+	merged map[*yaml.Node][]pair // mappings with resolved merge keys
 }
 
 // pair is one key of a mapping and its value.
@@ -39,13 +39,13 @@ func decodeConfig(file string, data []byte) (*Config, faults) {
 	return config, d.faults
 }
 
-// parse gives the root of the one document in data, or nil and a fault.
+// parse returns the root of the only document in data. It returns nil after a fault.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	reader := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	switch err := reader.Decode(&document); {
 	case errors.Is(err, io.EOF):
-		d.faults.add(fault.Place{File: d.file, Line: 1, Column: 1}, "it needs at least the keys environment and nodes", "the file is empty")
+		d.faults.add(fault.Place{File: d.file, Line: 1, Column: 1}, "add at least the keys environment and nodes", "the file is empty")
 		return nil
 	case err != nil:
 		d.syntax(err)
@@ -53,7 +53,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	}
 	switch err := reader.Decode(&second); {
 	case err == nil:
-		d.faults.add(d.place(&second), "keep one document and remove the line ---", "the file holds a second YAML document")
+		d.faults.add(d.place(&second), "keep one document and remove the line ---", "the file has a second YAML document")
 	case !errors.Is(err, io.EOF):
 		d.syntax(err)
 	}
@@ -143,7 +143,7 @@ func (d *decoder) list(node *yaml.Node, key string, v reflect.Value, tag reflect
 	}
 }
 
-// named decodes a mapping whose keys are the author's to choose.
+// named decodes a mapping with arbitrary keys.
 func (d *decoder) named(node *yaml.Node, key string, v reflect.Value) {
 	if node.Kind != yaml.MappingNode {
 		d.mismatch(node, key, "a mapping of names to values")
@@ -170,7 +170,7 @@ func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag refle
 	set(v, node.Value)
 }
 
-// textTag is the node's kind; a time is a text where one is wanted.
+// textTag returns the node's tag. It treats a time as a text if the field is a time.
 func textTag(node *yaml.Node, tag reflect.StructTag) string {
 	if kind := node.ShortTag(); kind != "!!timestamp" || tag.Get("format") != "time" {
 		return kind
@@ -194,7 +194,7 @@ func (d *decoder) mismatchHint(node *yaml.Node, key, want, hint string) {
 	d.faults.add(d.place(node), hint, "%s: want %s, got %s", subject, want, describe(node))
 }
 
-// want is what a scalar key takes.
+// want describes the values that a scalar key accepts.
 type want struct {
 	text    string
 	yamlTag string
@@ -240,7 +240,7 @@ func set(v reflect.Value, text string) {
 	}
 }
 
-// setDefaults fills in the defaults of a struct and of the structs in it.
+// setDefaults sets the defaults of a struct and of its nested structs.
 func setDefaults(v reflect.Value) {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)

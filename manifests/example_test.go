@@ -57,7 +57,7 @@ deployment:
 	// error: environments/sandbox/config.yml:6:18: unknown key "timout" in deployment.health_check
 	// hint: did you mean "timeout"?
 	// error: environments/sandbox/nodes/node3/docker-compose.yml: the node's compose file is missing
-	// hint: add it, or name the node's compose files in nodes[0].compose_files of config.yml
-	// error: environments/sandbox/nodes/node3/node.env:1:5: command substitution is refused: nothing in this file is run
+	// hint: add it, or list the node's compose files in nodes[0].compose_files of config.yml
+	// error: environments/sandbox/nodes/node3/node.env:1:5: command substitution is not allowed: this file is not run
 	// hint: write the value out, or use $NAME, ${NAME} or ${NAME:-default}
 }

@@ -2,8 +2,8 @@ package manifests
 
 import "coin.internal/coin-agent/internal/fault"
 
-// ReadOverrides reads a secrets.override.env alone: the variables that it sets,
-// and how many faults it has.
+// ReadOverrides reads a secrets.override.env alone. It returns the variables that the
+// file sets, and the number of faults.
 func ReadOverrides(content []byte) (set map[string]Variable, found int) {
 	var all faults
 	var warnings []*fault.Error

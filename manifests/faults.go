@@ -8,7 +8,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// faults collects what is wrong, so that one load names everything at once.
+// faults collects faults, so that one load reports all of them.
 type faults []error
 
 func (f *faults) add(place fault.Place, hint, format string, args ...any) {
@@ -17,18 +17,18 @@ func (f *faults) add(place fault.Place, hint, format string, args ...any) {
 
 func (f faults) err() error { return errors.Join(f...) }
 
-// oneOf lists what could have been meant, with the nearest first if one is near.
+// oneOf returns a hint that suggests the nearest known word, or lists all.
 func oneOf(got string, known []string) string {
 	if near := nearest(got, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(known) == 0 {
-		return "there are none yet"
+		return "add it: none is defined yet"
 	}
 	return "use one of: " + strings.Join(known, ", ")
 }
 
-// nearest gives the known word that got was probably meant to be, or "".
+// nearest returns the known word that is similar to got, or "".
 func nearest(got string, known []string) string {
 	best, bestDistance := "", len(got)/3+2
 	for _, word := range known {
@@ -39,7 +39,7 @@ func nearest(got string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, drop or change to make b out of a.
+// distance counts the letters to insert, remove or replace to change a to b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -13,7 +13,7 @@ import (
 
 const mainCompose = "docker-compose.yml"
 
-// composeFiles lists the node's compose files in the order they are merged.
+// composeFiles lists the node's compose files in merge order.
 func (l *loader) composeFiles(entry NodeConfig, key string) {
 	if len(entry.ComposeFiles) > 0 {
 		l.node.ComposeFiles = l.named(entry.ComposeFiles, key+".compose_files")
@@ -21,7 +21,7 @@ func (l *loader) composeFiles(entry NodeConfig, key string) {
 	}
 	if !slices.Contains(l.names, mainCompose) {
 		l.faults.add(fault.Place{File: path.Join(l.node.Dir, mainCompose)},
-			fmt.Sprintf("add it, or name the node's compose files in %s.compose_files of config.yml", key), "the node's compose file is missing")
+			fmt.Sprintf("add it, or list the node's compose files in %s.compose_files of config.yml", key), "the node's compose file is missing")
 	}
 	var more []string
 	for _, name := range l.names {
@@ -39,7 +39,7 @@ func (l *loader) composeFiles(entry NodeConfig, key string) {
 	}
 }
 
-// named resolves the files that config.yml lists under key; each must be there.
+// named resolves the files that config.yml lists under key. Each file must exist.
 func (l *loader) named(names []string, key string) []string {
 	var files []string
 	for i, name := range names {
@@ -56,7 +56,7 @@ func (l *loader) named(names []string, key string) []string {
 		case err != nil:
 			l.unreadable(file, place, err)
 		case !info.Mode().IsRegular():
-			l.faults.add(place, "name a plain file", "%s is no plain file", file)
+			l.faults.add(place, "name a regular file", "%s is not a regular file", file)
 		default:
 			files = append(files, file)
 		}
@@ -64,7 +64,7 @@ func (l *loader) named(names []string, key string) []string {
 	return files
 }
 
-// secretFiles lists the node's SOPS files, by fixed names and below secrets/.
+// secretFiles lists the node's SOPS files: two fixed names and all files in secrets/.
 func (l *loader) secretFiles() {
 	for _, name := range []string{"secrets.enc", "secrets.override.enc"} {
 		if slices.Contains(l.names, name) {
@@ -79,8 +79,7 @@ func (l *loader) secretFiles() {
 	}
 }
 
-// regularFiles lists the plain files of a folder, sorted; links count as what
-// they lead to.
+// regularFiles lists the regular files of a folder, sorted. It follows links.
 func (l *loader) regularFiles(dir string) []string {
 	entries, err := fs.ReadDir(l.repository, dir)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// format is a rule that a text in config.yml keeps to.
+// format is a rule for a text in config.yml.
 type format struct {
-	want    string // completes "want …"
-	pattern string // for the JSON Schema, and the rule itself where holds is nil
-	holds   func(string) bool
+	want    string            // completes "want …"
+	pattern string            // for the JSON Schema as well
+	holds   func(string) bool // an additional condition, or nil
 }
 
 func formatOf(name string) format {
@@ -23,13 +23,13 @@ func formatOf(name string) format {
 	case "stack":
 		return format{want: "a stack name of letters, digits, '_' and '-' such as sbxapp3", pattern: `^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`}
 	case "variable":
-		return format{want: "the name of a variable such as SLACK_WEBHOOK", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`}
+		return format{want: "a variable name such as SLACK_WEBHOOK", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`}
 	case "table":
 		return format{want: "a table such as schema_migrations or public.schema_migrations", pattern: `^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$`}
 	case "column":
 		return format{want: "a column such as id", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`}
 	case "host":
-		return format{want: "a host name or address without a port", pattern: `^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$`}
+		return format{want: "a host name or address, without a port", pattern: `^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$`}
 	case "url":
 		return format{want: "a URL such as https://{{public_ip}}:5443/health, without a login", pattern: `^https?://[^\s/@?#]+([/?#]\S*)?$`}
 	case "address":
@@ -45,9 +45,9 @@ func formatOf(name string) format {
 	case "absolute":
 		return format{want: "an absolute path such as /srv/coin", pattern: `^/`, holds: func(s string) bool { return path.IsAbs(s) && path.Clean(s) == strings.TrimSuffix(s, "/") }}
 	case "file":
-		return format{want: "a file's path relative to the node's folder", pattern: `^[^/~]`}
+		return format{want: "a file path relative to the node's folder", pattern: `^[^/~]`}
 	case "endpoint":
-		return format{want: "an engine's address such as tcp://10.0.0.1:2376", pattern: `^(tcp|ssh|https?|unix)://.`, holds: isEndpoint}
+		return format{want: "an engine address such as tcp://10.0.0.1:2376", pattern: `^(tcp|ssh|https?|unix)://.`, holds: isEndpoint}
 	case "cron", "zone", "time":
 		return timeFormat(name)
 	case "ip":
@@ -78,7 +78,7 @@ func formatOf(name string) format {
 	return format{pattern: `\S`, want: "a text"}
 }
 
-// matches reports whether a text keeps to the rule.
+// matches reports whether the rule accepts a text.
 func (f format) matches(text string) bool {
 	if !regexp.MustCompile(f.pattern).MatchString(text) {
 		return false

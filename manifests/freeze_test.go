@@ -9,7 +9,7 @@ import (
 func TestFrozen(t *testing.T) {
 	const weekend = `freeze: [{name: weekend, schedule: "0 18 * * FRI", duration: 62h, time_zone: Europe/Amsterdam}]`
 	tests := []struct {
-		name, keys, at, until string // until is "" where nothing is frozen
+		name, keys, at, until string // until is "" if no freeze is active
 	}{
 		{"before", weekend, "2026-11-20T16:59:59Z", ""},
 		{"at its beginning", weekend, "2026-11-20T17:00:00Z", "Mon 2026-11-23 08:00 CET"},
@@ -81,24 +81,24 @@ nodes: [{name: node3, context: a, stack: s}, {name: node4, context: b, stack: s}
 
 func TestFreezeIsRefused(t *testing.T) {
 	for keys, want := range map[string]string{
-		`{name: f}`: "either when it comes again and again",
-		`{name: f, schedule: "0 0 * * *", duration: 1h, from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z}`: "either when it comes again and again",
-		`{name: f, schedule: "0 0 * * *"}`:                                                               "both when it begins and when it ends",
-		`{name: f, from: 2026-01-01T00:00:00Z}`:                                                          "both when it begins and when it ends",
+		`{name: f}`: "needs either schedule and duration, or from and to",
+		`{name: f, schedule: "0 0 * * *", duration: 1h, from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z}`: "needs either schedule and duration, or from and to",
+		`{name: f, schedule: "0 0 * * *"}`:                                                               "only one of the two keys",
+		`{name: f, from: 2026-01-01T00:00:00Z}`:                                                          "only one of the two keys",
 		`{name: f, from: 2026-01-02T00:00:00Z, to: 2026-01-01T00:00:00Z}`:                                "ends before it begins",
 		`{name: f, from: 2026-01-02, to: 2026-01-03T00:00:00Z}`:                                          "want a time such as",
-		`{name: f, schedule: "@daily", duration: 1h}`:                                                    "want five fields of cron",
-		`{name: f, schedule: "0 0 0 * * *", duration: 1h}`:                                               "want five fields of cron",
-		`{name: f, schedule: "TZ=UTC 0 * * *", duration: 1h}`:                                            "want five fields of cron",
-		`{name: f, schedule: "61 0 * * *", duration: 1h}`:                                                "want five fields of cron",
-		`{name: f, schedule: "0 0 30 2 *", duration: 1h}`:                                                "there is no such day",
+		`{name: f, schedule: "@daily", duration: 1h}`:                                                    "want five cron fields",
+		`{name: f, schedule: "0 0 0 * * *", duration: 1h}`:                                               "want five cron fields",
+		`{name: f, schedule: "TZ=UTC 0 * * *", duration: 1h}`:                                            "want five cron fields",
+		`{name: f, schedule: "61 0 * * *", duration: 1h}`:                                                "want five cron fields",
+		`{name: f, schedule: "0 0 30 2 *", duration: 1h}`:                                                "the day does not exist",
 		`{name: f, schedule: "0 0 * * *", duration: 800h}`:                                               "longer than 31 days",
 		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Local}`:                               "want a time zone",
 		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Europe/Amsterdm}`:                     "want a time zone",
-		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node5]}`:                                 `names the node "node5"`,
+		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node5]}`:                                 `freeze[0].nodes lists "node5", which is not a node`,
 		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node3, node3]}`:                          "twice",
 		`{schedule: "0 0 * * *", duration: 1h}`:                                                          `required key "name"`,
-		`{name: f, schedule: "0 0 * * *", duration: 1h}, {name: f, schedule: "0 1 * * *", duration: 1h}`: `freeze "f" is listed twice`,
+		`{name: f, schedule: "0 0 * * *", duration: 1h}, {name: f, schedule: "0 1 * * *", duration: 1h}`: `freeze lists "f" twice`,
 	} {
 		_, err := loadConfig("sandbox", twoNodes+"freeze: ["+keys+"]\n")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "config.yml:3") {

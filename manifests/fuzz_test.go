@@ -15,7 +15,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// seeds adds each file of this name in testdata/load to the corpus.
+// seeds adds each file with this name in testdata/load to the corpus.
 func seeds(f *testing.F, name string) {
 	f.Helper()
 	cases, err := filepath.Glob("testdata/load/*.txtar")
@@ -35,7 +35,7 @@ func seeds(f *testing.F, name string) {
 	}
 }
 
-// load checks what holds for every outcome, and gives the node if there is one.
+// load checks the properties of every outcome, and returns the node if there is one.
 func load(t *testing.T, files map[string]string) *manifests.Node {
 	t.Helper()
 	node, err := manifests.Load(repository(files), "sandbox", "node3")
@@ -67,7 +67,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		if node.Stack == "" || node.Config.HealthTimeout() <= 0 || len(node.Config.Order()) != len(node.Config.Nodes) {
-			t.Errorf("a config.yml that passed is not whole: %+v", node.Config)
+			t.Errorf("an accepted config.yml is incomplete: %+v", node.Config)
 		}
 	})
 }
@@ -83,8 +83,8 @@ func FuzzNodeEnv(f *testing.F) {
 	})
 }
 
-// FuzzOverrideEnv reads a secrets.override.env alone, without the node around
-// it, which makes for many runs.
+// FuzzOverrideEnv reads a secrets.override.env without its node, which allows more
+// runs.
 func FuzzOverrideEnv(f *testing.F) {
 	seeds(f, "secrets.override.env")
 	f.Add([]byte("SV_db_access=2\nexport SV_x=auto # c\napi_VERSION='3'\n"))
@@ -120,7 +120,7 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// FuzzRawSettings compares the reading of one file with docker's own.
+// FuzzRawSettings compares the result for one file with docker's.
 func FuzzRawSettings(f *testing.F) {
 	f.Add([]byte("\ufeffA=\"b\"\r\n # c\nB= $x #y \nA=2\n"))
 	f.Fuzz(func(t *testing.T, project []byte) {
@@ -130,7 +130,7 @@ func FuzzRawSettings(f *testing.F) {
 		}
 		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(project), nil)
 		if err != nil {
-			return // over bytes in a comment: FuzzSettings sees that docker takes what is left
+			return // because of bytes in a comment: FuzzSettings covers the other lines
 		}
 		want := map[string]string{}
 		for _, line := range byDocker {

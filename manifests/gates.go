@@ -10,23 +10,23 @@ import (
 
 // Gates is the section `deployment.gates`.
 type Gates struct {
-	Tag             TagGate           `yaml:"tag" doc:"What the release's TAG has to look like."`
-	Images          bool              `yaml:"images" doc:"Whether the image of each service that is written has to be in its registry. Without it: true in an environment of type production, else false."`
-	Vulnerabilities VulnerabilityGate `yaml:"vulnerabilities" doc:"Which vulnerabilities that a Harbor has found in these images block a rollout. Without it, no Harbor is asked."`
-	Disk            DiskGate          `yaml:"disk" doc:"How much has to be free on the node's disks."`
-	Database        bool              `yaml:"database" doc:"Whether the database of the section database has to answer. Without it: true in an environment of type production that names database.host, else false."`
-	Preflight       bool              `yaml:"preflight" default:"true" doc:"Whether those probes of agent doctor that matter to a rollout are made before each."`
+	Tag             TagGate           `yaml:"tag" doc:"The format of the release's TAG."`
+	Images          bool              `yaml:"images" doc:"Whether the image of each changed service must be in its registry. Default: true in an environment of type production, otherwise false."`
+	Vulnerabilities VulnerabilityGate `yaml:"vulnerabilities" doc:"Which vulnerabilities that Harbor found in these images block a rollout. Without it, Harbor is not asked."`
+	Disk            DiskGate          `yaml:"disk" doc:"How much free disk space the node must have."`
+	Database        bool              `yaml:"database" doc:"Whether the database of the section database must accept connections. Default: true in an environment of type production with database.host, otherwise false."`
+	Preflight       bool              `yaml:"preflight" default:"true" doc:"Whether the checks of agent doctor that concern rollouts must pass."`
 }
 
 // TagGate is the section `deployment.gates.tag`.
 type TagGate struct {
-	Pattern string `yaml:"pattern" format:"regexp" doc:"The regular expression that TAG has to match; an empty one for any. Without it: ^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$ in an environment of type production, else any."`
+	Pattern string `yaml:"pattern" format:"regexp" doc:"The regular expression that TAG must match. An empty pattern accepts any TAG. Default: ^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$ in an environment of type production, otherwise empty."`
 }
 
-// NoAnswer says what follows when nobody knows an image's vulnerabilities.
+// NoAnswer says what happens when the vulnerabilities of an image are unknown.
 type NoAnswer string
 
-// The two answers to none.
+// The two reactions to unknown vulnerabilities.
 const (
 	NoAnswerBlock NoAnswer = "block"
 	NoAnswerWarn  NoAnswer = "warn"
@@ -34,28 +34,28 @@ const (
 
 // VulnerabilityGate is the section `deployment.gates.vulnerabilities`.
 type VulnerabilityGate struct {
-	Registry   string   `yaml:"registry" format:"https" doc:"The Harbor to ask. Without it, the registry that the image's name begins with."`
-	Severity   string   `yaml:"severity" enum:"Critical|High|Medium|Low|none" default:"Critical" doc:"The least severity that blocks. none: nothing blocks, and what is found from High on is a warning."`
-	OnNoAnswer NoAnswer `yaml:"on_no_answer" enum:"block|warn" default:"block" doc:"What follows when Harbor does not answer, does not know the image, or has not scanned it: the rollout is held back and tried again, or goes on with a warning."`
-	Except     []string `yaml:"except" doc:"Images that are not asked about, without tag, as docker.io/library/postgres or with * for a part between slashes."`
-	UserFile   string   `yaml:"user_file" format:"plainfile" doc:"The file in the agent's check_dir with the user's name, such as robot$agent. Without it, the login of registry_config_file for that Harbor."`
-	TokenFile  string   `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir with that user's secret."`
-	CAFile     string   `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir with the certificates, in PEM, that vouch for Harbor. Without it, the agent's ca_file and the system's."`
+	Registry   string   `yaml:"registry" format:"https" doc:"The address of Harbor. Default: the registry in the image's name."`
+	Severity   string   `yaml:"severity" enum:"Critical|High|Medium|Low|none" default:"Critical" doc:"The lowest severity that blocks. With none, nothing blocks, and High and Critical are warnings."`
+	OnNoAnswer NoAnswer `yaml:"on_no_answer" enum:"block|warn" default:"block" doc:"What happens when Harbor does not answer, does not know the image, or has not scanned it: the rollout waits and asks again (block), or continues with a warning (warn)."`
+	Except     []string `yaml:"except" doc:"Images that are not checked, without tag, such as docker.io/library/postgres. * stands for any text between slashes."`
+	UserFile   string   `yaml:"user_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the user name, such as robot$agent. Default: the login for that Harbor in registry_config_file."`
+	TokenFile  string   `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the secret of the user."`
+	CAFile     string   `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the CA certificates (PEM) trusted for Harbor. Default: the agent's ca_file and the system's."`
 
-	Asked bool // config.yml has the section
+	Asked bool // config.yml has this section
 }
 
 // DiskGate is the section `deployment.gates.disk`.
 type DiskGate struct {
-	MinFree string `yaml:"min_free" format:"size" default:"1GB" doc:"How much has to be free, such as 5GB or 512MiB; 0B for no bound."`
-	Path    string `yaml:"path" format:"absolute" doc:"A folder on the file system that is looked at. Without it: the engine's data root where the engine is on this machine, and the agent's state_dir."`
+	MinFree string `yaml:"min_free" format:"size" default:"1GB" doc:"The required free space, such as 5GB or 512MiB. 0B means no limit."`
+	Path    string `yaml:"path" format:"absolute" doc:"A folder on the file system to check. Default: the engine's data root if the engine runs on this machine, and the agent's state_dir."`
 }
 
-// releaseTag is what a release's TAG looks like (seed, section 9.2).
+// releaseTag is the format of a release's TAG in production.
 const releaseTag = `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`
 
-// ReleaseGates gives the section `deployment.gates` with what follows from the
-// environment's type where it says nothing.
+// ReleaseGates returns the section `deployment.gates` with the defaults of the
+// environment's type.
 func (c *Config) ReleaseGates() Gates {
 	gates, production := c.Deployment.Gates, c.Environment.Type == Production
 	if production && !c.set("deployment.gates.tag.pattern") {
@@ -71,8 +71,7 @@ func (c *Config) ReleaseGates() Gates {
 	return gates
 }
 
-// Excepts tells whether an image is not asked about; it is named without tag and
-// digest.
+// Excepts reports whether an image, named without tag and digest, is not checked.
 func (g VulnerabilityGate) Excepts(image string) bool {
 	for _, pattern := range g.Except {
 		if matched, _ := path.Match(pattern, image); matched { // validated
@@ -82,7 +81,7 @@ func (g VulnerabilityGate) Excepts(image string) bool {
 	return false
 }
 
-// Bytes is min_free as a number.
+// Bytes returns min_free as a number.
 func (g DiskGate) Bytes() uint64 {
 	bytes, _ := parseSize(g.MinFree) // validated
 	return bytes
@@ -92,7 +91,7 @@ var sizeText = regexp.MustCompile(sizePattern)
 
 const sizePattern = `^([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT]i?)?B$`
 
-// parseSize reads a size: KB and the like are powers of 1000, KiB of 1024.
+// parseSize reads a size. KB, MB, … are powers of 1000; KiB, MiB, … of 1024.
 func parseSize(text string) (uint64, bool) {
 	parts := sizeText.FindStringSubmatch(text)
 	if parts == nil {
@@ -117,17 +116,17 @@ func (c *Config) validateGates(found *faults) {
 	const key = "deployment.gates"
 	at := key + ".vulnerabilities"
 	if c.set(at+".user_file") != c.set(at+".token_file") {
-		found.add(c.Place(at), "name both, or none", "%s names only one of user_file and token_file", at)
+		found.add(c.Place(at), "set both, or none", "%s has only one of user_file and token_file", at)
 	}
 	if c.set(at+".user_file") && !c.set(at+".registry") {
-		found.add(c.Place(at+".user_file"), "add registry: https://harbor.example.com", "%s has a login, but does not say for which Harbor", at)
+		found.add(c.Place(at+".user_file"), "add registry: https://harbor.example.com", "%s has a login, but does not set the registry", at)
 	}
 	for _, pattern := range c.Deployment.Gates.Vulnerabilities.Except {
 		if _, err := path.Match(pattern, ""); err != nil {
-			found.add(c.Place(at+".except"), "write it as docker.io/library/*", "%s.except: %q is no pattern", at, pattern)
+			found.add(c.Place(at+".except"), "write a pattern such as docker.io/library/*", "%s.except: %q is not a valid pattern", at, pattern)
 		}
 	}
 	if c.Deployment.Gates.Database && c.Database.Host == "" && !c.set("database.host") {
-		found.add(c.Place(key+".database"), "add database.host, or remove the key", "%s.database is true, but the section database names no host", key)
+		found.add(c.Place(key+".database"), "add database.host, or remove the key", "%s.database is true, but database.host is not set", key)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// gated is a config.yml of a type of environment with these gates.
+// gated returns a config.yml with these gates for a type of environment.
 func gated(kind, gates string) string {
 	text := strings.Replace(plainConfig, "non-production", kind, 1)
 	if gates != "" {
@@ -21,7 +21,7 @@ func gated(kind, gates string) string {
 
 const releaseTag = `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`
 
-// TestReleaseGates gives for each section what holds, with what follows from the
+// TestReleaseGates expects the gates of each section, with the defaults of the
 // environment's type.
 func TestReleaseGates(t *testing.T) {
 	unasked := manifests.VulnerabilityGate{Severity: "Critical", OnNoAnswer: manifests.NoAnswerBlock}
@@ -59,7 +59,7 @@ func TestReleaseGates(t *testing.T) {
 	}
 }
 
-// TestGateFaults gives for each section its fault and the remedy.
+// TestGateFaults expects the fault and the hint of each section.
 func TestGateFaults(t *testing.T) {
 	tests := map[string]struct{ gates, want, hint string }{
 		"pattern":        {"{tag: {pattern: '('}}", `want a regular expression, got "("`, "write a regular expression"},
@@ -68,11 +68,11 @@ func TestGateFaults(t *testing.T) {
 		"severity":       {"{vulnerabilities: {severity: critical}}", "want one of Critical, High, Medium, Low, none", `did you mean "Critical"?`},
 		"plain http":     {"{vulnerabilities: {registry: 'http://harbor'}}", "want an address such as https://harbor.example.com", "write an address"},
 		"login in url":   {"{vulnerabilities: {registry: 'https://a:b@harbor'}}", "want an address such as https://harbor.example.com", "write an address"},
-		"half a login":   {"{vulnerabilities: {registry: 'https://h', user_file: u}}", "names only one of user_file and token_file", "name both"},
-		"login for whom": {"{vulnerabilities: {user_file: u, token_file: t}}", "does not say for which Harbor", "add registry"},
+		"half a login":   {"{vulnerabilities: {registry: 'https://h', user_file: u}}", "has only one of user_file and token_file", "set both"},
+		"login for whom": {"{vulnerabilities: {user_file: u, token_file: t}}", "does not set the registry", "add registry"},
 		"file elsewhere": {"{vulnerabilities: {ca_file: ../ca}}", "want the name of a file in the agent's check_dir", "write the name"},
-		"except":         {"{vulnerabilities: {except: ['a[']}}", `"a[" is no pattern`, "docker.io/library/*"},
-		"no database":    {"{database: true}", "the section database names no host", "add database.host"},
+		"except":         {"{vulnerabilities: {except: ['a[']}}", `"a[" is not a valid pattern`, "docker.io/library/*"},
+		"no database":    {"{database: true}", "database.host is not set", "add database.host"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -27,8 +27,8 @@ nodes:
 
 const nodeDir = "environments/sandbox/nodes/node3/"
 
-// repository makes a small right repository and lays files over it; a name
-// without a slash is in the node's folder.
+// repository makes a small valid repository and adds files. A name without a slash is
+// in the node's folder.
 func repository(files map[string]string) fstest.MapFS {
 	all := map[string]string{
 		"environments/sandbox/config.yml": plainConfig,
@@ -49,7 +49,7 @@ func repository(files map[string]string) fstest.MapFS {
 	return fsys
 }
 
-// report writes a load's outcome for people and golden files to compare.
+// report writes a load's outcome for comparison with golden files.
 func report(node *manifests.Node, err error) string {
 	var b strings.Builder
 	for _, one := range fault.All(err) {
@@ -79,7 +79,7 @@ func report(node *manifests.Node, err error) string {
 	return b.String()
 }
 
-// wantFault checks that err holds a fault of this text, with a remedy.
+// wantFault checks that err has a fault with this text and that it has a hint.
 func wantFault(t *testing.T, err error, want string) {
 	t.Helper()
 	for _, one := range fault.All(err) {

@@ -12,8 +12,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Load reads a node of an environment. It reads on after a fault and returns
-// all that it finds, joined; errors are *fault.Error.
+// Load reads a node of an environment. It continues after a fault and returns all
+// faults joined. Each is a *fault.Error.
 func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	l := &loader{repository: &repository{under: fsys}}
 	config := l.config(environment)
@@ -22,8 +22,8 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	}
 	entry, ok := config.Node(node)
 	if !ok {
-		if len(l.faults) == 0 { // an entry that could not be read may be the one
-			l.faults.add(config.Place("nodes"), oneOf(node, config.nodeNames()), "node %q is not one of environment %s", node, environment)
+		if len(l.faults) == 0 { // otherwise an unreadable entry may be the node
+			l.faults.add(config.Place("nodes"), oneOf(node, config.nodeNames()), "environment %s has no node %q", environment, node)
 		}
 		return nil, l.faults.err()
 	}
@@ -49,7 +49,7 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	return l.node, nil
 }
 
-// LoadConfig reads and checks an environment's config.yml.
+// LoadConfig reads and validates an environment's config.yml.
 func LoadConfig(fsys fs.FS, environment string) (*Config, error) {
 	l := &loader{repository: &repository{under: fsys}}
 	config := l.config(environment)
@@ -62,14 +62,19 @@ func LoadConfig(fsys fs.FS, environment string) (*Config, error) {
 // Environments lists the environments of a repository, sorted.
 func Environments(fsys fs.FS) ([]string, error) {
 	l := &loader{repository: &repository{under: fsys}}
-	names, found := l.folders("environments")
-	if !found && len(l.faults) == 0 {
-		l.faults.add(fault.Place{File: "environments"}, "this is no coin-gitops repository, or not its top folder", "the folder environments is missing")
-	}
+	names := l.environments()
 	return names, l.faults.err()
 }
 
-// Nodes lists the nodes of an environment as config.yml orders them.
+func (l *loader) environments() []string {
+	names, found := l.folders("environments")
+	if !found && len(l.faults) == 0 {
+		l.faults.add(fault.Place{File: "environments"}, "use the top folder of a coin-gitops repository", "the folder environments is missing")
+	}
+	return names
+}
+
+// Nodes lists the nodes of an environment in the order of config.yml.
 func Nodes(fsys fs.FS, environment string) ([]string, error) {
 	config, err := LoadConfig(fsys, environment)
 	if err != nil {
@@ -78,22 +83,22 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 	return config.nodeNames(), nil
 }
 
-// loader fills a Node and collects what is wrong with it.
+// loader fills a Node and collects its faults.
 type loader struct {
 	repository *repository
 	node       *Node
-	names      []string  // the plain files in the node's folder, sorted
-	project    []setting // the merged project settings
+	names      []string  // regular files in the node's folder, sorted
+	project    []setting // merged project settings
 	faults     faults
 }
 
 var plainName = regexp.MustCompile(formatOf("name").pattern)
 
-// config reads config.yml; nil says that there is none to go on with.
+// config reads config.yml. It returns nil if the load cannot continue.
 func (l *loader) config(environment string) *Config {
 	file := path.Join("environments", environment, "config.yml")
 	if !plainName.MatchString(environment) {
-		l.faults.add(fault.Place{}, "name the folder below environments/, such as sandbox", "%q is no name of an environment", environment)
+		l.faults.add(fault.Place{}, "write the name of a folder in environments/, such as sandbox", "%q is not a valid environment name", environment)
 		return nil
 	}
 	content, found := l.read(file, fault.Place{File: file})
@@ -110,10 +115,9 @@ func (l *loader) config(environment string) *Config {
 }
 
 func (l *loader) noConfig(environment, file string) {
-	known, found := l.folders("environments")
+	known := l.environments()
 	switch {
-	case !found:
-		l.faults.add(fault.Place{File: "environments"}, "this is no coin-gitops repository, or not its top folder", "the folder environments is missing")
+	case len(l.faults) > 0:
 	case slices.Contains(known, environment):
 		l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
 	default:
@@ -121,7 +125,7 @@ func (l *loader) noConfig(environment, file string) {
 	}
 }
 
-// folder checks that the node's folder is there.
+// folder checks that the node's folder exists.
 func (l *loader) folder() bool {
 	place := fault.Place{File: l.node.Dir}
 	info, err := fs.Stat(l.repository, l.node.Dir)
@@ -130,7 +134,7 @@ func (l *loader) folder() bool {
 		known, _ := l.folders(path.Dir(l.node.Dir))
 		hint := "add it with a docker-compose.yml, or remove the node from config.yml"
 		if near := nearest(l.node.Name, known); near != "" {
-			hint = fmt.Sprintf("%s (the folder %s is there)", hint, near)
+			hint = fmt.Sprintf("%s (a folder %s exists)", hint, near)
 		}
 		l.faults.add(place, hint, "the node's folder is missing")
 		return false
@@ -149,8 +153,8 @@ func (l *loader) folder() bool {
 	return true
 }
 
-// folders lists the folders in a folder, sorted, without hidden ones, and
-// reports whether the folder itself is there.
+// folders lists the folders in a folder, sorted, without hidden ones, and reports
+// whether the folder itself exists.
 func (l *loader) folders(dir string) (names []string, found bool) {
 	entries, err := fs.ReadDir(l.repository, dir)
 	if err != nil {
@@ -175,8 +179,8 @@ func (l *loader) folders(dir string) (names []string, found bool) {
 	return names, true
 }
 
-// read gives a file's content, and false if there is none. A file that is there
-// and cannot be read is a fault at place.
+// read returns the content of a file and whether it exists. A file that cannot be
+// read is a fault at place.
 func (l *loader) read(file string, place fault.Place) ([]byte, bool) {
 	content, err := fs.ReadFile(l.repository, file)
 	if err != nil {
@@ -186,18 +190,14 @@ func (l *loader) read(file string, place fault.Place) ([]byte, bool) {
 	return content, true
 }
 
-// unreadable turns a failed read into a fault, unless the file is just not there.
+// unreadable adds a fault for a failed read, unless the file does not exist.
 func (l *loader) unreadable(file string, place fault.Place, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, errLeaves):
-		if place.File == file {
-			file = "it"
-		}
-		l.faults.add(place, "put the file itself into the repository", "%s is, or is behind, a symbolic link that leaves the repository", file)
+		l.faults.add(place, "put the file itself into the repository", "the path %s has a symbolic link that leaves the repository", file)
 	default:
-		hint := "check that it is a plain file that can be read"
-		l.faults.add(place, hint, "read %s: %w", file, cause(err))
+		l.faults.add(place, "check that it is a readable regular file", "read %s: %w", file, cause(err))
 	}
 }
 

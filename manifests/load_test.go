@@ -15,8 +15,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// TestGolden loads each archive of testdata/load: its comment ends in a line
-// `load ENVIRONMENT NODE`, its file `want` is the report.
+// TestGolden loads each archive in testdata/load. Its comment ends with a line
+// `load ENVIRONMENT NODE`, and its file `want` is the expected report.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -46,7 +46,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// open takes an archive apart into a repository, the wanted report and what to load.
+// open reads an archive: a repository, the expected report, and the node to load.
 func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.File, environment, node string) {
 	t.Helper()
 	fsys = fstest.MapFS{}
@@ -67,11 +67,11 @@ func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.
 
 func TestLoadNames(t *testing.T) {
 	tests := map[string]struct{ environment, node, want string }{
-		"environment outside": {"../sandbox", "node3", "is no name of an environment"},
+		"environment outside": {"../sandbox", "node3", "is not a valid environment name"},
 		"environment unknown": {"sandbx", "node3", `environments/sandbx: environment "sandbx" is not in the repository`},
-		"environment empty":   {"", "node3", "is no name of an environment"},
-		"node unknown":        {"sandbox", "node5", `environments/sandbox/config.yml:5:3: node "node5" is not one of environment sandbox`},
-		"node outside":        {"sandbox", "../nodes/node3", "is not one of environment sandbox"},
+		"environment empty":   {"", "node3", "is not a valid environment name"},
+		"node unknown":        {"sandbox", "node5", `environments/sandbox/config.yml:5:3: environment sandbox has no node "node5"`},
+		"node outside":        {"sandbox", "../nodes/node3", "environment sandbox has no node"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestLoadFileOfANode(t *testing.T) {
 	wantFault(t, err, "the node's folder is a file")
 }
 
-// broken fails to read one file, as a repository on the network may.
+// broken returns an error for one file.
 type broken struct {
 	fs.FS
 	file string
@@ -138,7 +138,7 @@ func TestLoadUnreadable(t *testing.T) {
 			_, err := manifests.Load(broken{repository(nil), file}, "sandbox", "node3")
 			wantFault(t, err, "read "+file+": connection reset")
 			if !errors.Is(err, errBroken) {
-				t.Errorf("the cause is lost: %v", err)
+				t.Errorf("the error does not wrap its cause: %v", err)
 			}
 		})
 	}

@@ -9,13 +9,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// pairs lists a mapping's own keys, then those that its merge keys (<<) bring.
-// Each mapping is resolved once, so that anchors within anchors stay cheap.
+// pairs lists a mapping's own keys, then those of its merge keys (<<). It resolves
+// each mapping once, so that nested anchors stay cheap.
 func (d *decoder) pairs(node *yaml.Node) []pair {
 	if known, ok := d.merged[node]; ok {
 		return known
 	}
-	d.merged[node] = nil // an anchor that merges itself ends here
+	d.merged[node] = nil // ends the recursion of an anchor that merges itself
 	var own []pair
 	var merges []*yaml.Node
 	first := map[string]*yaml.Node{}
@@ -23,11 +23,11 @@ func (d *decoder) pairs(node *yaml.Node) []pair {
 		key, value := target(node.Content[i]), node.Content[i+1]
 		switch before := first[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
-			d.faults.add(d.place(key), "write a plain key", "a key is %s", describe(key))
+			d.faults.add(d.place(key), "write a text as the key", "a key is %s", describe(key))
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, value)
 		case before != nil:
-			d.faults.add(d.place(key), "keep one of the two", "key %q is given twice, first on line %d", key.Value, before.Line)
+			d.faults.add(d.place(key), "keep one of the two", "key %q is set twice, first on line %d", key.Value, before.Line)
 		default:
 			first[key.Value] = key
 			own = append(own, pair{key, value})
@@ -45,8 +45,8 @@ func (d *decoder) pairs(node *yaml.Node) []pair {
 	return own
 }
 
-// mergedPairs lists what the value of one merge key brings: a mapping's keys,
-// or those of a list of mappings, the earlier first.
+// mergedPairs lists the keys of a merge key's value, which is a mapping or a list
+// of mappings.
 func (d *decoder) mergedPairs(value *yaml.Node) []pair {
 	value = target(value)
 	switch value.Kind {
@@ -68,7 +68,7 @@ func (d *decoder) mergedPairs(value *yaml.Node) []pair {
 	return nil
 }
 
-// target follows an alias to the node it stands for.
+// target follows an alias to its node.
 func target(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		return node.Alias
@@ -76,7 +76,7 @@ func target(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// fieldsOf maps the keys of a section to its fields, and lists them in order.
+// fieldsOf maps the keys of a section to its fields, and lists the keys in order.
 func fieldsOf(t reflect.Type) (fields map[string]int, names []string) {
 	fields = map[string]int{}
 	for i := range t.NumField() {
@@ -88,7 +88,7 @@ func fieldsOf(t reflect.Type) (fields map[string]int, names []string) {
 	return fields, names
 }
 
-// bounds gives the least and the greatest number that a field's tags allow.
+// bounds returns the smallest and the largest number that a field's tags allow.
 func bounds(tag reflect.StructTag) (low, high int) {
 	low, high = 0, math.MaxInt32
 	if n, err := strconv.Atoi(tag.Get("min")); err == nil {
@@ -121,7 +121,7 @@ func within(key string) string {
 	return " in " + key
 }
 
-// describe says what stands in the file, cut to a readable length.
+// describe returns the value in the file, cut to a readable length.
 func describe(node *yaml.Node) string {
 	switch node.Kind {
 	case yaml.MappingNode:

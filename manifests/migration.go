@@ -7,27 +7,26 @@ import (
 
 // MigrationCheck is the section `deployment.migration_check`.
 type MigrationCheck struct {
-	Enabled          bool     `yaml:"enabled" required:"true" doc:"Whether migrations are checked, and nobody goes back across them unasked."`
-	Table            string   `yaml:"table" default:"schema_migrations" format:"table" doc:"The table that holds the migrations' ids, spelt as the database has it."`
-	Column           string   `yaml:"column" default:"id" format:"column" doc:"Its column with the ids: whole numbers, or texts of digits."`
-	ExpectedVariable string   `yaml:"expected_variable" default:"EXPECTED_MIGRATION_ID" format:"variable" doc:"The variable of node.env, or of the project settings, in which a release names the highest id that it expects."`
-	User             string   `yaml:"user" doc:"Without it database.user."`
-	PasswordSecret   string   `yaml:"password_secret" doc:"The node's secret that is the password."`
-	PasswordFile     string   `yaml:"password_file" format:"plainfile" doc:"The same from a file in the agent's check_dir."`
-	SSLMode          string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"What of TLS is demanded, as psql has it."`
-	TLS              CheckTLS `yaml:"tls" doc:"Which server is trusted, for sslmode: verify-full."`
+	Enabled          bool     `yaml:"enabled" required:"true" doc:"Whether the agent checks migrations, and asks before a rollback crosses one."`
+	Table            string   `yaml:"table" default:"schema_migrations" format:"table" doc:"The table with the migration IDs, spelled as in the database."`
+	Column           string   `yaml:"column" default:"id" format:"column" doc:"The column with the migration IDs: whole numbers, or texts of digits."`
+	ExpectedVariable string   `yaml:"expected_variable" default:"EXPECTED_MIGRATION_ID" format:"variable" doc:"The variable in node.env or the project settings that holds the highest migration ID that a release expects."`
+	User             string   `yaml:"user" doc:"The user. Default: database.user."`
+	PasswordSecret   string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
+	PasswordFile     string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
+	SSLMode          string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql."`
+	TLS              CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }
 
-// migrationKey is where config.yml has the section.
 const migrationKey = "deployment.migration_check"
 
-// SQL is the section as the login of a sql check has it.
+// SQL returns the section's login as a sql check.
 func (m MigrationCheck) SQL() SQLCheck {
 	return SQLCheck{User: m.User, PasswordSecret: m.PasswordSecret, PasswordFile: m.PasswordFile, SSLMode: m.SSLMode, TLS: m.TLS}
 }
 
 // Secrets lists the secrets that the migration check needs, by the key that names
-// each; none where it is off.
+// each. A disabled check needs none.
 func (m MigrationCheck) Secrets() map[string]string {
 	named := map[string]string{}
 	if m.Enabled && m.PasswordSecret != "" {
@@ -39,20 +38,8 @@ func (m MigrationCheck) Secrets() map[string]string {
 	return named
 }
 
-// validateMigration finds what contradicts itself in `deployment.migration_check`.
-func (c *Config) validateMigration(found *faults) {
-	c.either(found, migrationKey, "password_secret", "password_file")
-	c.validateTLS(found, migrationKey)
-	if insecure := migrationKey + ".tls.insecure_skip_verify"; c.set(insecure) {
-		found.add(c.Place(insecure), "write sslmode: require", "%s is not for databases", insecure)
-	}
-	if mode := c.Deployment.MigrationCheck.SSLMode; c.set(migrationKey+".tls") && mode != "verify-full" {
-		found.add(c.Place(migrationKey+".tls"), "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s does not look at", migrationKey, mode)
-	}
-}
-
-// migrations finds what a node's migration check lacks: a database to ask, and a
-// release's number that is one.
+// migrations finds missing settings of a node's migration check: the database, and a
+// valid ID in the release.
 func (l *loader) migrations() {
 	config := l.node.Config
 	check := config.Deployment.MigrationCheck
@@ -68,13 +55,13 @@ func (l *loader) migrations() {
 		}
 	}
 	if list := strings.Join(lacking, ", "); list != "" {
-		l.faults.add(config.Place(migrationKey), "add "+list+", or write enabled: false", "%s is enabled, but config.yml says nothing of %s", migrationKey, list)
+		l.faults.add(config.Place(migrationKey), "add "+list+", or write enabled: false", "%s is enabled, but config.yml does not set %s", migrationKey, list)
 	}
 	l.expectMigration(check.ExpectedVariable)
 }
 
-// expectMigration notes the highest id that the release expects the database to
-// have, where it names one: in node.env, or else in the project settings.
+// expectMigration sets the highest migration ID that the release expects, if
+// node.env or the project settings set it.
 func (l *loader) expectMigration(name string) {
 	variable, named := l.node.Variables[name]
 	for _, s := range l.project {
@@ -88,7 +75,7 @@ func (l *loader) expectMigration(name string) {
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id < 0 {
-		l.faults.add(variable.Place, "write the highest migration's id, such as "+name+"=565", "%s names no migration: %q", name, text)
+		l.faults.add(variable.Place, "write the highest migration ID, such as "+name+"=565", "%s is not a migration ID: %q", name, text)
 		return
 	}
 	l.node.ExpectedMigration = &id

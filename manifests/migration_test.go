@@ -13,7 +13,7 @@ const (
 	withDatabase  = plainConfig + "database: {host: db.internal, name: coin, user: coin}\n"
 )
 
-// guarded is a config.yml with a database and a migration check of these keys.
+// guarded returns a config.yml with a database and a migration check with these keys.
 func guarded(keys string) string {
 	return withDatabase + "deployment:\n  migration_check: {enabled: true" + keys + "}\n"
 }
@@ -39,12 +39,12 @@ func TestMigrationCheck(t *testing.T) {
 	}
 	check.Enabled = false
 	if len(check.Secrets()) != 0 {
-		t.Error("it needs secrets though it is off")
+		t.Error("a disabled check needs secrets")
 	}
 }
 
-// TestExpectedMigration finds the number of the release in the node's variables,
-// or in the project settings as containers get them.
+// TestExpectedMigration expects the migration ID from the node's variables, or from
+// the project settings as containers get them.
 func TestExpectedMigration(t *testing.T) {
 	number := func(id int64) *int64 { return &id }
 	for name, test := range map[string]struct {
@@ -85,16 +85,16 @@ func TestMigrationCheckFaults(t *testing.T) {
 		"column":           {guarded(`, column: "id) FROM m --"`), "", "", `deployment.migration_check.column: want a column such as id`},
 		"two passwords":    {guarded(", password_secret: a, password_file: b"), "", "", `has both password_secret and password_file`},
 		"path":             {guarded(", password_file: ../b"), "", "", `want the name of a file in the agent's check_dir`},
-		"tls unused":       {guarded(", tls: {ca_file: b}"), "", "", `:10:41: deployment.migration_check has tls, which sslmode: prefer does not look at`},
-		"no name":          {plainConfig + "database: {host: a, user: a}\ndeployment: {migration_check: {enabled: true}}\n", "", "", `says nothing of database.name`},
-		"insecure":         {guarded(", sslmode: verify-full, tls: {insecure_skip_verify: true}"), "", "", `insecure_skip_verify is not for databases`},
+		"tls unused":       {guarded(", tls: {ca_file: b}"), "", "", `:10:41: deployment.migration_check has tls, which sslmode: prefer ignores`},
+		"no name":          {plainConfig + "database: {host: a, user: a}\ndeployment: {migration_check: {enabled: true}}\n", "", "", `does not set database.name`},
+		"insecure":         {guarded(", sslmode: verify-full, tls: {insecure_skip_verify: true}"), "", "", `insecure_skip_verify does not apply to databases`},
 		"no database": {
 			plainConfig + "deployment: {migration_check: {enabled: true}}\n", "", "",
-			`:8:31: deployment.migration_check is enabled, but config.yml says nothing of database.host, database.name, database.user`,
+			`:8:31: deployment.migration_check is enabled, but config.yml does not set database.host, database.name, database.user`,
 		},
-		"no number":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=V565\n", `node.env:2:1: EXPECTED_MIGRATION_ID names no migration: "V565"`},
-		"below zero":  {guarded(""), "project.env", "EXPECTED_MIGRATION_ID=-1\n", `project.env:1:1: EXPECTED_MIGRATION_ID names no migration: "-1"`},
-		"too large":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=99999999999999999999\n", `names no migration`},
+		"no number":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=V565\n", `node.env:2:1: EXPECTED_MIGRATION_ID is not a migration ID: "V565"`},
+		"below zero":  {guarded(""), "project.env", "EXPECTED_MIGRATION_ID=-1\n", `project.env:1:1: EXPECTED_MIGRATION_ID is not a migration ID: "-1"`},
+		"too large":   {guarded(""), "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=99999999999999999999\n", `is not a migration ID`},
 		"off, and so": {plainConfig + "deployment: {migration_check: {enabled: false}}\n", "node.env", "TAG=1\nEXPECTED_MIGRATION_ID=V565\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
-// Package manifests reads what the repository says about one node: out of an
-// fs.FS, an environment and a node's name it makes a Node. The same files give
-// the same Node, wherever it is made: neither clock, network nor the process's
-// own environment has a say in it.
+// Package manifests reads the configuration of one node from the repository: from an
+// fs.FS, an environment and a node's name it makes a Node. The Node depends only on
+// the files, not on the clock, the network or the process's environment.
 package manifests
 
 import (
@@ -10,8 +9,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Node is everything the repository says about one node, with its settings
-// layered and its files listed. It holds no ciphertext and no plaintext secret.
+// Node is the configuration of one node, with its settings merged and its files
+// listed. It contains neither ciphertext nor plaintext secrets.
 type Node struct {
 	Environment string
 	Name        string
@@ -19,27 +18,27 @@ type Node struct {
 	Config      *Config
 	Dir         string // environments/<env>/nodes/<node>
 
-	// FS is the repository, confined: a path that leaves it is refused. The
-	// derived settings files (.project.tmp.env and its like) stand in Dir.
+	// FS is the repository. It refuses paths that leave the repository. Dir also has
+	// the derived settings files, such as .project.tmp.env.
 	FS fs.FS
 
 	ComposeFiles []string // repository paths in merge order
 
-	// SecretFiles are repository paths: secrets.enc, secrets.override.enc,
-	// secrets/* and, where plaintext secrets are allowed and it holds some,
-	// secrets.override.env. Whether a file is encrypted is for its reader to see.
+	// SecretFiles are repository paths: secrets.enc, secrets.override.enc, secrets/*,
+	// and secrets.override.env if it has plaintext secrets and they are allowed. The
+	// reader of a file must check whether it is encrypted.
 	SecretFiles []string
 
-	// Variables are the interpolation variables: node.env, the plain
-	// secrets.override.env, PROJECT_SETTINGS. TAG_ and SV_ defaults are not
-	// in it: they depend on what the compose files mention.
+	// Variables are the interpolation variables from node.env and the plain
+	// secrets.override.env, and PROJECT_SETTINGS. The TAG_ and SV_ defaults are not
+	// included, because they depend on the compose files.
 	Variables map[string]Variable
 
-	// ExpectedMigration is the highest id that the release expects the database's
-	// migrations to have; nil where it names none, or config.yml checks none.
+	// ExpectedMigration is the highest migration ID that the release expects in the
+	// database. It is nil if the release sets none, or migrations are not checked.
 	ExpectedMigration *int64
 
-	// Warnings are what the author should know but what stops nothing.
+	// Warnings do not stop a sync.
 	Warnings []*fault.Error
 }
 

@@ -13,17 +13,16 @@ import (
 	"coin.internal/coin-agent/internal/paging"
 )
 
-// errLeaves is the cause of a fault over a path that leads out of the repository.
-var errLeaves = errors.New("the path leads out of the repository")
+var errLeaves = errors.New("the path leaves the repository")
 
-// maxLinks is how many symbolic links one path may lead through.
+// maxLinks is the maximum number of symbolic links in one path.
 const maxLinks = 40
 
-// Resolve joins a path that a file at place names with the folder it is
-// relative to, and refuses one that leaves the repository. The result is a path
-// for Node.FS, which refuses symbolic links that leave.
+// Resolve joins the path name, which is set at place, with the folder that it is
+// relative to. It refuses a path that leaves the repository. The result is a path
+// for Node.FS, which refuses symbolic links that leave the repository.
 func Resolve(dir, name string, place fault.Place) (string, error) {
-	inside := "name a file of the repository, relative to " + dir
+	inside := "name a file in the repository, relative to " + dir
 	switch {
 	case name == "":
 		return "", fault.New(place, inside, "a file's path is empty")
@@ -39,12 +38,12 @@ func Resolve(dir, name string, place fault.Place) (string, error) {
 	return joined, nil
 }
 
-// repository confines a file system to itself and lays the derived files over
-// one of its folders. It follows symbolic links by itself, since os.DirFS and
-// its like follow them anywhere.
+// repository refuses paths that leave a file system, and adds the derived files to
+// one folder. It follows symbolic links itself, because os.DirFS follows them out of
+// the folder.
 type repository struct {
 	under   fs.FS
-	dir     string            // where the derived files stand, free of links
+	dir     string            // folder of the derived files, without links
 	derived map[string][]byte // by base name
 }
 
@@ -75,8 +74,8 @@ func (r *repository) derivedAt(name string) ([]byte, bool) {
 	return content, ok
 }
 
-// follow gives the path that name stands for once all symbolic links in it are
-// resolved. A file system without links is taken at its word.
+// follow resolves all symbolic links in a path. It returns the path of a file system
+// without links unchanged.
 func (r *repository) follow(name string) (string, error) {
 	under, ok := r.under.(fs.ReadLinkFS)
 	if !ok {
@@ -115,7 +114,7 @@ func (r *repository) follow(name string) (string, error) {
 	return done, nil
 }
 
-// cause takes the error out of a *fs.PathError, whose path is not the one asked for.
+// cause returns the error in a *fs.PathError, which has a different path.
 func cause(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {
@@ -124,7 +123,6 @@ func cause(err error) error {
 	return err
 }
 
-// derivedFile is an open derived file.
 type derivedFile struct {
 	info derivedInfo
 	*bytes.Reader
@@ -145,7 +143,7 @@ func (i derivedInfo) ModTime() time.Time { return time.Time{} }
 func (i derivedInfo) IsDir() bool        { return false }
 func (i derivedInfo) Sys() any           { return nil }
 
-// derivedDir is the open folder that the derived files stand in.
+// derivedDir is the open folder with the derived files.
 type derivedDir struct {
 	fs.File
 	repository *repository

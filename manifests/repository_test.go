@@ -73,8 +73,8 @@ func TestNodeFS(t *testing.T) {
 	}
 }
 
-// onDisk writes a small repository with a second node that is a link to the
-// first, and gives its folder.
+// onDisk writes a small repository, in which the second node is a link to the first,
+// and returns its folder.
 func onDisk(t *testing.T) string {
 	t.Helper()
 	top := t.TempDir()
@@ -94,7 +94,7 @@ func onDisk(t *testing.T) string {
 	return dir
 }
 
-// trees opens a folder in the ways that a repository may be handed over.
+// trees opens a folder in each way that a repository can be passed.
 func trees(t *testing.T, dir string) map[string]fs.FS {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
@@ -109,14 +109,14 @@ func TestLinks(t *testing.T) {
 	tests := map[string]struct{ at, to, want string }{
 		"to a sibling":        {nodeDir + "project_node3.env", "project.env", ""},
 		"up and inside":       {nodeDir + "project_node3.env", "../../../../templates/../environments/sandbox/nodes/node3/project.env", ""},
-		"out":                 {nodeDir + "project_node3.env", "../../../../../outside", "is, or is behind, a symbolic link that leaves the repository"},
-		"absolute":            {nodeDir + "project_node3.env", "/etc/hostname", "is, or is behind, a symbolic link that leaves the repository"},
+		"out":                 {nodeDir + "project_node3.env", "../../../../../outside", "has a symbolic link that leaves the repository"},
+		"absolute":            {nodeDir + "project_node3.env", "/etc/hostname", "has a symbolic link that leaves the repository"},
 		"folder to the top":   {"environments/sandbox/common", "../..", ""},
-		"settings folder out": {"environments/sandbox/common", "../../../..", "environments/sandbox/common/project.env: it is, or is behind, a symbolic link that leaves"},
+		"settings folder out": {"environments/sandbox/common", "../../../..", "environments/sandbox/common/project.env has a symbolic link that leaves"},
 		"round":               {nodeDir + "project_node3.env", "project_node3.env", "too many symbolic links"},
 		"to nothing":          {nodeDir + "project_node3.env", "nothing", ""},
-		"secrets folder out":  {nodeDir + "secrets", "/etc", "node3/secrets: it is, or is behind, a symbolic link that leaves the repository"},
-		"one secret out":      {nodeDir + "secrets.enc", "/etc/hostname", "node3/secrets.enc: it is, or is behind, a symbolic link that leaves"},
+		"secrets folder out":  {nodeDir + "secrets", "/etc", "node3/secrets has a symbolic link that leaves the repository"},
+		"one secret out":      {nodeDir + "secrets.enc", "/etc/hostname", "node3/secrets.enc has a symbolic link that leaves"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestLinkedNode loads a node whose folder is a link to another's.
+// TestLinkedNode loads a node whose folder is a link to another node's.
 func TestLinkedNode(t *testing.T) {
 	dir := onDisk(t)
 	config := filepath.Join(dir, "environments/sandbox/config.yml")
@@ -178,7 +178,7 @@ func TestLinksInNodeFS(t *testing.T) {
 			t.Errorf("%s: %v %s", kind, err, diff)
 		}
 		for _, name := range []string{"out", "folder/outside", "folder"} {
-			if content, err := fs.ReadFile(node.FS, name); err == nil || !strings.Contains(err.Error(), "out of the repository") {
+			if content, err := fs.ReadFile(node.FS, name); err == nil || !strings.Contains(err.Error(), "leaves the repository") {
 				t.Errorf("%s: %s was read: %q %v", kind, name, content, err)
 			}
 		}

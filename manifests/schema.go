@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Schema gives the JSON Schema of config.yml, for editors to complete it by.
+// Schema returns the JSON Schema of config.yml, which editors use for completion.
 func Schema() []byte {
 	root := sectionSchema(reflect.TypeFor[Config]())
 	root["$schema"] = "http://json-schema.org/draft-07/schema#"

@@ -35,7 +35,7 @@ func TestSchemaFile(t *testing.T) {
 	}
 }
 
-// TestSchemaAgrees holds the schema to the same verdicts as the decoder.
+// TestSchemaAgrees checks that the schema and the decoder accept the same files.
 func TestSchemaAgrees(t *testing.T) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(manifests.Schema()))
 	if err != nil {
@@ -82,7 +82,7 @@ func TestSchemaAgrees(t *testing.T) {
 			t.Errorf("want a fault over %q; schema: %v; decoder: %v; of\n%s", want, verdict, decoding, config)
 		}
 		if verdict != nil && !strings.Contains(verdict.Error(), want) {
-			t.Errorf("the schema says nothing of %q: %v", want, verdict)
+			t.Errorf("the schema does not report %q: %v", want, verdict)
 		}
 	}
 }

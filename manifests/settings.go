@@ -12,14 +12,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// The files that are made of the project settings, beside the node's own.
+// Names of the project settings.
 const (
 	mergedSettings   = ".project.tmp.env"
 	templateFile     = "templates/project.env.template"
 	settingsVariable = "PROJECT_SETTINGS"
 )
 
-// extract is a derived file: the settings that start with Prefix, without Cut.
+// extract is a derived file with the settings whose names start with prefix. It
+// removes cut from the names.
 type extract struct{ file, prefix, cut string }
 
 func extracts() []extract {
@@ -31,7 +32,7 @@ func extracts() []extract {
 	}
 }
 
-// setting is one line of an env file. Its value is raw: quotes are part of it.
+// setting is one line of an env file. Quotes are part of its value.
 type setting struct {
 	name, value string
 	place       fault.Place
@@ -39,13 +40,13 @@ type setting struct {
 
 // settingsReader reads env files as `docker stack deploy` does.
 type settingsReader struct {
-	variables map[string]Variable // gives a bare name its value
+	variables map[string]Variable // values of names without =
 	lenient   bool
 	faults    *faults
 	warnings  *[]*fault.Error
 }
 
-// lines parts a file into its lines, which end as docker has them end.
+// lines splits a file into lines as docker does.
 func lines(content []byte) []string {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	all := strings.Split(string(content), "\n")
@@ -84,13 +85,13 @@ func (r *settingsReader) setting(line string, place fault.Place) (setting, bool)
 	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
 		r.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
 	case strings.ContainsRune(line, '\r'):
-		r.faults.add(place, "convert the file to Unix line endings (dos2unix)", "a carriage return stands within the line")
+		r.faults.add(place, "convert the file to Unix line endings (dos2unix)", "the line contains a carriage return")
 	case len(line) >= bufio.MaxScanTokenSize:
 		r.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
 	case strings.HasPrefix(strings.TrimSpace(line), "export "):
-		r.faults.add(place, "remove export: containers get these lines as they stand", "an env file has no export")
+		r.faults.add(place, "remove export: containers get these lines unchanged", "export is not allowed in an env file")
 	case name == "":
-		r.faults.add(place, "write NAME=value", "a name is missing before the =")
+		r.faults.add(place, "write NAME=value", "the name before the = is missing")
 	case strings.TrimLeftFunc(name, unicode.IsSpace) != name:
 		r.faults.add(place, "remove the spaces at the start of the line", "the line starts with spaces")
 	case strings.ContainsFunc(name, unicode.IsSpace):
@@ -103,13 +104,13 @@ func (r *settingsReader) setting(line string, place fault.Place) (setting, bool)
 	return setting{}, false
 }
 
-// bare gives a line without = the value of the interpolation variable of that
-// name, since the environment that docker would look in is not ours to use.
+// bare sets a name without = to the value of the interpolation variable. Docker would
+// use the process's environment instead, which the agent must not depend on.
 func (r *settingsReader) bare(name string, place fault.Place) (setting, bool) {
 	if v, ok := r.variables[name]; ok {
 		if strings.ContainsAny(v.Value, "\r\n") {
 			r.faults.add(place, fmt.Sprintf("give %s a value on one line, or put it into a secret or a config", name),
-				"the value of %s has a line break, which an env file cannot hold", name)
+				"the value of %s has a line break, which an env file cannot contain", name)
 			return setting{}, false
 		}
 		return r.setting(name+"="+v.Value, place)
@@ -125,8 +126,8 @@ func (r *settingsReader) bare(name string, place fault.Place) (setting, bool) {
 
 var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
-// fill puts values in the place of a template's {{NAME}}s and reads the result.
-// Swarm's own {{.Node.Hostname}} and its like stay as they are.
+// fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
+// templates such as {{.Node.Hostname}} stay unchanged.
 func (r *settingsReader) fill(template []byte, values []setting, valuesFile string) []setting {
 	known := map[string]setting{}
 	for _, s := range values {
@@ -157,25 +158,25 @@ func (r *settingsReader) fill(template []byte, values []setting, valuesFile stri
 		})
 	}
 	if len(unfilled) > 0 {
-		r.faults.add(first, "set them in "+valuesFile, "nothing fills %s", strings.Join(unfilled, ", "))
+		r.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))
 		return nil
 	}
 	r.unused(values, used)
 	return r.settings(templateFile, all)
 }
 
-// unused warns of values that reach nobody, because the template leaves them out.
+// unused warns of values that the template does not use.
 func (r *settingsReader) unused(values []setting, used map[string]bool) {
 	for _, s := range merge(values) {
 		if !used[s.name] {
 			*r.warnings = append(*r.warnings, fault.New(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
-				"%s reaches no container: %s does not mention it", s.name, templateFile))
+				"%s has no effect: %s does not use it", s.name, templateFile))
 		}
 	}
 }
 
-// merge leaves one setting of each name: the last one written, in the place of
-// the first, so that an override does not move lines about.
+// merge keeps the last setting of each name, at the position of the first, so that
+// an override does not change the order of lines.
 func merge(layers ...[]setting) []setting {
 	var merged []setting
 	at := map[string]int{}
@@ -192,7 +193,7 @@ func merge(layers ...[]setting) []setting {
 	return merged
 }
 
-// derive writes the merged settings file and those drawn from it.
+// derive returns the merged settings file and its extracts.
 func (r *settingsReader) derive(settings []setting) map[string][]byte {
 	files := map[string][]byte{mergedSettings: text(settings)}
 	for _, e := range extracts() {
@@ -202,7 +203,7 @@ func (r *settingsReader) derive(settings []setting) map[string][]byte {
 				continue
 			}
 			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
-				r.faults.add(s.place, "write more of the name", "%s leaves an empty name in %s", e.prefix, e.file)
+				r.faults.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
 				continue
 			}
 			drawn = append(drawn, s)

@@ -16,7 +16,7 @@ const (
 	templateFile = "templates/project.env.template"
 )
 
-// settings gives the merged settings of a node with these files.
+// settings returns the merged settings of a node with these files.
 func settings(files map[string]string) (string, error) {
 	node, err := manifests.Load(repository(files), "sandbox", "node3")
 	if err != nil {
@@ -71,23 +71,23 @@ func TestSettingsFaults(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"export":           {map[string]string{"project.env": "A=1\nexport B=2\n"}, "project.env:2:1: an env file has no export"},
-		"no name":          {map[string]string{"project.env": "=x\n"}, "project.env:1:1: a name is missing before the ="},
+		"export":           {map[string]string{"project.env": "A=1\nexport B=2\n"}, "project.env:2:1: export is not allowed in an env file"},
+		"no name":          {map[string]string{"project.env": "=x\n"}, "project.env:1:1: the name before the = is missing"},
 		"leading spaces":   {map[string]string{"project.env": "  A=1\n"}, "project.env:1:1: the line starts with spaces"},
 		"space in a name":  {map[string]string{"project.env": "A B=1\n"}, "project.env:1:1: the name has a space in it"},
 		"space after":      {map[string]string{"project.env": "A =1\n"}, "project.env:1:1: the name has a space in it"},
 		"no text":          {map[string]string{"project.env": "A=\xff\n"}, "project.env:1:1: the line is not UTF-8 text"},
 		"bare name":        {map[string]string{"project.env": "NOBODY\n"}, "project.env:1:1: NOBODY has no value and is not set in node.env"},
 		"line break":       {map[string]string{"node.env": "X='a\nb'\n", "project.env": "X\n"}, "project.env:1:1: the value of X has a line break"},
-		"carriage return":  {map[string]string{"project.env": "A=1\r2\n"}, "project.env:1:1: a carriage return stands within the line"},
+		"carriage return":  {map[string]string{"project.env": "A=1\r2\n"}, "project.env:1:1: the line contains a carriage return"},
 		"too long":         {map[string]string{"project.env": "A=" + strings.Repeat("x", 70000)}, "project.env:1:1: the line is longer than docker accepts"},
-		"unfilled":         {map[string]string{templateFile: "A={{X}}\nB={{Y-Z}}\n"}, "templates/project.env.template:1:3: nothing fills {{X}} (line 1), {{Y-Z}} (line 2)"},
+		"unfilled":         {map[string]string{templateFile: "A={{X}}\nB={{Y-Z}}\n"}, "templates/project.env.template:1:3: values are missing for {{X}} (line 1), {{Y-Z}} (line 2)"},
 		"filled badly":     {map[string]string{templateFile: "{{X}}=1\n", commonFile: "X=a b\n"}, "templates/project.env.template:1:1: the name has a space in it"},
-		"empty derived":    {map[string]string{"project.env": "REPORT_GENERATOR_=1\n"}, "project.env:1:1: REPORT_GENERATOR_ leaves an empty name"},
-		"derived in git":   {map[string]string{".project.admin.tmp.env": ""}, ".project.admin.tmp.env: the agent makes a file of this name"},
+		"empty derived":    {map[string]string{"project.env": "REPORT_GENERATOR_=1\n"}, "project.env:1:1: the name REPORT_GENERATOR_ becomes empty"},
+		"derived in git":   {map[string]string{".project.admin.tmp.env": ""}, ".project.admin.tmp.env: the agent generates the file .project.admin.tmp.env"},
 		"config: missing":  {map[string]string{"environments/sandbox/config.yml": plainConfig + "    project_files: [project.evn]\n"}, "config.yml:8:21: environments/sandbox/nodes/node3/project.evn is missing"},
 		"config: leaves":   {map[string]string{"environments/sandbox/config.yml": plainConfig + "    compose_files:\n      - ../../../../../x.yml\n"}, "config.yml:9:9: path \"../../../../../x.yml\" leaves the repository"},
-		"config: a folder": {map[string]string{"environments/sandbox/config.yml": plainConfig + "    compose_files: [../node3]\n"}, "config.yml:8:21: environments/sandbox/nodes/node3 is no plain file"},
+		"config: a folder": {map[string]string{"environments/sandbox/config.yml": plainConfig + "    compose_files: [../node3]\n"}, "config.yml:8:21: environments/sandbox/nodes/node3 is not a regular file"},
 		"encrypted":        {map[string]string{"secrets.override.env": "SV_a=ENC[AES256_GCM,data:x,type:str]\nsops_mac=x\n"}, "secrets.override.env:2:1: the file is encrypted with sops"},
 		"two versions":     {map[string]string{"secrets.override.env": "SV_a=1\na_VERSION=2\n"}, "secrets.override.env:2:1: a_VERSION differs from the version on line 1"},
 		"plaintext":        {map[string]string{"secrets.override.env": "_VERSION=canary\n"}, "secrets.override.env:1:1: _VERSION is a secret in plaintext"},
@@ -119,7 +119,7 @@ func TestWarnings(t *testing.T) {
 		got = append(got, warning.Error())
 	}
 	want := []string{
-		"environments/sandbox/nodes/node3/node.env: the node has no node.env, so that no variable is set",
+		"environments/sandbox/nodes/node3/node.env: the node has no node.env, so no variables are set",
 		"environments/sandbox/nodes/node3: the node has no project settings",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -127,7 +127,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestOverrides checks what versions node.env and secrets.override.env give.
+// TestOverrides checks the versions that node.env and secrets.override.env set.
 func TestOverrides(t *testing.T) {
 	node, err := manifests.Load(repository(map[string]string{
 		"node.env":             "SV_a=1\nSV_b=1\nRELEASE_VERSION=25.22\nBASE=7\n",

@@ -13,17 +13,16 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// onlyAssignments is the remedy for whatever a settings script does besides
-// setting variables.
-const onlyAssignments = "write NAME=value or export NAME=value; this file is read, never run"
+// onlyAssignments is the hint for everything but assignments.
+const onlyAssignments = "write NAME=value or export NAME=value: the agent reads this file, but does not run it"
 
-// shellReader reads a file of shell assignments as bash would source it with an
-// empty environment. It runs nothing, and no fault of it quotes a value.
+// shellReader reads shell assignments as bash would source them with an empty
+// environment. It does not run anything, and its faults do not quote values.
 type shellReader struct {
 	file     string
 	lenient  bool
-	outer    map[string]Variable // what earlier files have set
-	assigned map[string]Variable // what this file sets
+	outer    map[string]Variable // set by earlier files
+	assigned map[string]Variable // set by this file
 	faults   *faults
 	warnings *[]*fault.Error
 }
@@ -42,8 +41,7 @@ func (r *shellReader) read(source []byte) {
 	}
 }
 
-// readable refuses bytes that a shell would take for part of a name or value,
-// though nobody means them to be.
+// readable refuses invisible bytes that bash would treat as part of a name or value.
 func (r *shellReader) readable(source []byte) bool {
 	before := len(*r.faults)
 	if bytes.HasPrefix(source, []byte("\ufeff")) {
@@ -74,19 +72,19 @@ func (r *shellReader) unreadable(err error) {
 	case errors.As(err, &language):
 		place, text = r.position(language.Pos), language.Feature+" is not bash"
 	}
-	r.faults.add(place, onlyAssignments, "the file is not shell syntax: %s", text)
+	r.faults.add(place, onlyAssignments, "the file is not valid shell syntax: %s", text)
 }
 
 func (r *shellReader) statement(s *syntax.Stmt) {
 	if s.Negated || s.Background || s.Coprocess || s.Disown || len(s.Redirs) > 0 {
-		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are accepted here")
+		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are allowed here")
 		return
 	}
 	switch command := s.Cmd.(type) {
 	case *syntax.CallExpr:
 		if len(command.Args) > 0 {
 			if !exportsAll(command) {
-				r.faults.add(r.position(command.Args[0].Pos()), onlyAssignments, "a command stands here")
+				r.faults.add(r.position(command.Args[0].Pos()), onlyAssignments, "a command is not allowed here")
 			}
 			return
 		}
@@ -95,18 +93,18 @@ func (r *shellReader) statement(s *syntax.Stmt) {
 		}
 	case *syntax.DeclClause:
 		if command.Variant.Value != "export" {
-			r.faults.add(r.position(s.Pos()), onlyAssignments, "%s is not accepted here", command.Variant.Value)
+			r.faults.add(r.position(s.Pos()), onlyAssignments, "%s is not allowed here", command.Variant.Value)
 			return
 		}
 		for _, assign := range command.Args {
 			r.export(assign)
 		}
 	default:
-		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are accepted here")
+		r.faults.add(r.position(s.Pos()), onlyAssignments, "only assignments are allowed here")
 	}
 }
 
-// exportsAll recognises `set -a` and `set +a`, which change nothing here.
+// exportsAll recognises `set -a` and `set +a`, which have no effect here.
 func exportsAll(command *syntax.CallExpr) bool {
 	if len(command.Assigns) > 0 {
 		return false
@@ -121,30 +119,30 @@ func exportsAll(command *syntax.CallExpr) bool {
 func (r *shellReader) export(assign *syntax.Assign) {
 	switch {
 	case assign.Name == nil:
-		r.faults.add(r.position(assign.Pos()), "write export NAME=value", "export takes only names and assignments here")
+		r.faults.add(r.position(assign.Pos()), "write export NAME=value", "only names and assignments are allowed after export")
 	case assign.Naked && assign.Index == nil:
-		return // every assignment counts, exported or not
+		return // all assignments count, whether exported or not
 	default:
 		if at := unquotedBrace(assign.Value); at.IsValid() {
-			r.faults.add(r.position(at), "put the value in quotes", "export expands the braces here")
+			r.faults.add(r.position(at), "put the value in quotes", "bash expands the braces after export")
 			return
 		}
 		r.assign(assign)
 	}
 }
 
-// reserved are the variables that bash keeps for itself.
+// reserved matches the variables that bash sets.
 var reserved = regexp.MustCompile(`^(_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECONDS|LINENO|EPOCHSECONDS|EPOCHREALTIME|FUNCNAME|DIRSTACK|HISTCMD|SHELLOPTS|BASHOPTS|BASHPID|BASH_.*|COMP_.*)$`)
 
 func (r *shellReader) assign(assign *syntax.Assign) {
 	name, place := assign.Name.Value, r.position(assign.Pos())
 	before := len(*r.faults)
 	switch {
-	case name == "": // the parser takes += for an assignment to nothing; bash, for a command
-		r.faults.add(place, onlyAssignments, "a command stands here")
+	case name == "": // bash treats a lone += as a command
+		r.faults.add(place, onlyAssignments, "a command is not allowed here")
 		return
 	case reserved.MatchString(name):
-		r.faults.add(place, "choose another name", "bash keeps the variable %s for itself", name)
+		r.faults.add(place, "choose another name", "the variable %s is reserved by bash", name)
 	case assign.Array != nil || assign.Index != nil:
 		r.faults.add(place, onlyAssignments, "%s is set as an array", name)
 	case assign.Value != nil:
@@ -161,10 +159,10 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 	if !utf8.ValidString(value) {
 		r.faults.add(place, "write UTF-8 text", "the value of %s is not UTF-8 text", name)
 	}
-	r.assigned[name] = Variable{Value: value, Place: place} // also after a fault, so that it is not followed by others
+	r.assigned[name] = Variable{Value: value, Place: place} // also after a fault, which prevents follow-up faults
 }
 
-// lookup gives what the files have set so far; nothing else is known.
+// lookup returns a variable that this file or an earlier one sets.
 func (r *shellReader) lookup(name string) (value string, set bool) {
 	v, set := r.assigned[name]
 	if !set {

@@ -15,12 +15,12 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// bash sources a file with an empty environment and gives what it has set.
+// bash sources a file with an empty environment and returns the variables.
 func bash(t *testing.T, source string) map[string]string {
 	t.Helper()
 	path, err := exec.LookPath("bash")
 	if err != nil {
-		t.Fatal("bash is not there to compare with: install bash")
+		t.Fatal("bash is not installed")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "node.env"), []byte(source), 0o600); err != nil {
@@ -123,18 +123,18 @@ func TestShellIsRead(t *testing.T) {
 
 func TestShellIsRefused(t *testing.T) {
 	tests := map[string]struct{ source, want string }{
-		"no name":              {"A=1\n+=[\n", "node.env:2:1: a command stands here"},
-		"command":              {"A=1\ngit pull\n", "node.env:2:1: a command stands here"},
-		"command with setting": {"A=1 make\n", ":1:5: a command stands here"},
-		"source":               {". ./other.env\n", ":1:1: a command stands here"},
-		"unset":                {"unset A\n", ":1:1: a command stands here"},
-		"set -e":               {"set -e\n", ":1:1: a command stands here"},
-		"substitution":         {"A=1\nB=x$(id)\n", ":2:4: command substitution is refused"},
-		"backticks":            {"A=`id`\n", ":1:3: command substitution is refused"},
-		"quoted substitution":  {"A=\"x$(id)\"\n", ":1:5: command substitution is refused"},
-		"in a default":         {"A=${B:-$(id)}\n", ":1:8: command substitution is refused"},
-		"process substitution": {"A=<(id)\n", ":1:3: process substitution is refused"},
-		"arithmetic":           {"A=$((1+1))\n", ":1:3: arithmetic is refused"},
+		"no name":              {"A=1\n+=[\n", "node.env:2:1: a command is not allowed here"},
+		"command":              {"A=1\ngit pull\n", "node.env:2:1: a command is not allowed here"},
+		"command with setting": {"A=1 make\n", ":1:5: a command is not allowed here"},
+		"source":               {". ./other.env\n", ":1:1: a command is not allowed here"},
+		"unset":                {"unset A\n", ":1:1: a command is not allowed here"},
+		"set -e":               {"set -e\n", ":1:1: a command is not allowed here"},
+		"substitution":         {"A=1\nB=x$(id)\n", ":2:4: command substitution is not allowed"},
+		"backticks":            {"A=`id`\n", ":1:3: command substitution is not allowed"},
+		"quoted substitution":  {"A=\"x$(id)\"\n", ":1:5: command substitution is not allowed"},
+		"in a default":         {"A=${B:-$(id)}\n", ":1:8: command substitution is not allowed"},
+		"process substitution": {"A=<(id)\n", ":1:3: process substitution is not allowed"},
+		"arithmetic":           {"A=$((1+1))\n", ":1:3: arithmetic is not allowed"},
 		"array":                {"A=(1 2)\n", ":1:1: A is set as an array"},
 		"element":              {"A[0]=1\n", ":1:1: A is set as an array"},
 		"pipe":                 {"A=1 | B=2\n", ":1:1: only assignments"},
@@ -146,28 +146,28 @@ func TestShellIsRefused(t *testing.T) {
 		"function":             {"f() { A=1; }\n", ":1:1: only assignments"},
 		"block":                {"{ A=1; }\n", ":1:1: only assignments"},
 		"subshell":             {"(A=1)\n", ":1:1: only assignments"},
-		"readonly":             {"readonly A=1\n", ":1:1: readonly is not accepted"},
-		"declare":              {"declare -x A=1\n", ":1:1: declare is not accepted"},
-		"export -n":            {"export -n A\n", ":1:8: export takes only names"},
-		"export quoted":        {"export \"A=1\"\n", ":1:8: export takes only names"},
-		"export braces":        {"export A={a,b}\n", ":1:10: export expands the braces"},
-		"tilde":                {"A=~/x\n", ":1:3: ~ stands for a home directory"},
-		"tilde in a path":      {"A=/bin:~/bin\n", ":1:3: ~ stands for a home directory"},
-		"special":              {"A=$$\n", ":1:3: a special or positional parameter"},
-		"positional":           {"A=$1\n", ":1:3: a special or positional parameter"},
-		"random":               {"A=$RANDOM\n", ":1:3: the variable RANDOM is bash's own"},
-		"reserved":             {"UID=5\n", ":1:1: bash keeps the variable UID"},
-		"assigning default":    {"A=${B:=c}\n", ":1:3: this form of ${…} is refused"},
-		"replacing":            {"A=${B/x/y}\n", ":1:3: this form of ${…} is refused"},
-		"indirect":             {"A=${!B}\n", ":1:3: this form of ${…} is refused"},
-		"odd escape":           {`A=$'\cA'`, ":1:3: an escape in $'…' is not known"},
-		"demanded":             {"A=${B:?canary}\n", ":1:3: the variable B has to be set here"},
-		"length":               {"A=${#B}\n", ":1:3: this form of ${…} is refused"},
-		"quotes in a default":  {"A=\"${B:-'q'}\"\n", ":1:9: single quotes do not quote here"},
-		"export --":            {"export -- A=1\n", ":1:8: export takes only names"},
-		"quote left open":      {"A=1\nB=\"x\n", ":2:3: the file is not shell syntax: reached EOF without closing quote"},
-		"spaces":               {"A = 1\n", ":1:1: a command stands here"},
-		"space after":          {"A= 1\n", ":1:4: a command stands here"},
+		"readonly":             {"readonly A=1\n", ":1:1: readonly is not allowed"},
+		"declare":              {"declare -x A=1\n", ":1:1: declare is not allowed"},
+		"export -n":            {"export -n A\n", ":1:8: only names and assignments are allowed after export"},
+		"export quoted":        {"export \"A=1\"\n", ":1:8: only names and assignments are allowed after export"},
+		"export braces":        {"export A={a,b}\n", ":1:10: bash expands the braces"},
+		"tilde":                {"A=~/x\n", ":1:3: ~ means a home directory"},
+		"tilde in a path":      {"A=/bin:~/bin\n", ":1:3: ~ means a home directory"},
+		"special":              {"A=$$\n", ":1:3: special and positional parameters"},
+		"positional":           {"A=$1\n", ":1:3: special and positional parameters"},
+		"random":               {"A=$RANDOM\n", ":1:3: the variable RANDOM is reserved by bash"},
+		"reserved":             {"UID=5\n", ":1:1: the variable UID is reserved by bash"},
+		"assigning default":    {"A=${B:=c}\n", ":1:3: this form of ${…} is not allowed"},
+		"replacing":            {"A=${B/x/y}\n", ":1:3: this form of ${…} is not allowed"},
+		"indirect":             {"A=${!B}\n", ":1:3: this form of ${…} is not allowed"},
+		"odd escape":           {`A=$'\cA'`, ":1:3: $'…' has an unknown escape"},
+		"demanded":             {"A=${B:?canary}\n", ":1:3: the variable B must be set here"},
+		"length":               {"A=${#B}\n", ":1:3: this form of ${…} is not allowed"},
+		"quotes in a default":  {"A=\"${B:-'q'}\"\n", ":1:9: single quotes have no effect here"},
+		"export --":            {"export -- A=1\n", ":1:8: only names and assignments are allowed after export"},
+		"quote left open":      {"A=1\nB=\"x\n", ":2:3: the file is not valid shell syntax: reached EOF without closing quote"},
+		"spaces":               {"A = 1\n", ":1:1: a command is not allowed here"},
+		"space after":          {"A= 1\n", ":1:4: a command is not allowed here"},
 		"carriage returns":     {"A=1\nB=2\r\n", ":2:4: a carriage return would become part of the value"},
 		"byte order mark":      {"\ufeffA=1\n", ":1:1: the file starts with a byte order mark"},
 		"no text":              {"A=1\nB=\xff\n", ":2: the line is not UTF-8 text"},
@@ -177,14 +177,14 @@ func TestShellIsRefused(t *testing.T) {
 		"long pattern":         {"A=1\nB=${A%" + strings.Repeat("x", 101) + "}\n", ":2:3: only a short pattern"},
 		"long value to cut":    {"A=" + strings.Repeat("x", 5000) + "\nB=${A%x}\n", ":2:3: the value of A is too long to cut"},
 		"quoted pattern":       {"A=1\nB=${A%\"1\"}\n", ":2:3: only a short pattern"},
-		"settings":             {"PROJECT_SETTINGS=other.env\n", ":1:1: PROJECT_SETTINGS is set by the agent"},
+		"settings":             {"PROJECT_SETTINGS=other.env\n", ":1:1: the agent sets PROJECT_SETTINGS"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := shell(test.source)
 			wantFault(t, err, test.want)
 			if err != nil && strings.Contains(err.Error(), "canary") {
-				t.Errorf("the fault quotes a text of the file: %v", err)
+				t.Errorf("the fault quotes the file: %v", err)
 			}
 		})
 	}
@@ -208,7 +208,7 @@ func TestShellEnvironment(t *testing.T) {
 	}
 }
 
-// TestShellRandom compares the reader with bash over made-up files.
+// TestShellRandom compares the reader with bash on random files.
 func TestShellRandom(t *testing.T) {
 	const rounds = 300
 	random := rand.New(rand.NewPCG(1, 2))

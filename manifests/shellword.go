@@ -13,11 +13,11 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// longestValue is what Linux lets one variable of a process be. The limit also
-// ends a file whose lines double a value again and again.
+// longestValue is the limit of Linux for one variable of a process. It also limits a
+// file in which each line doubles a value.
 const longestValue = 128 << 10
 
-// Cutting a value tries every place in it; these limits keep that quick.
+// trim tries every position in a value. These limits keep it fast.
 const (
 	longestTrimmed = 4 << 10
 	longestPattern = 100
@@ -25,8 +25,8 @@ const (
 
 const writeOut = "write the value out, or use $NAME, ${NAME} or ${NAME:-default}"
 
-// checkWord refuses what a value may not contain, also where it would not come
-// to be read: whatever runs a command or depends on the machine.
+// checkWord refuses everything in a value that runs a command or depends on the
+// machine, even in a part that is not evaluated.
 func (r *shellReader) checkWord(word *syntax.Word) {
 	refuse := func(at syntax.Pos, hint, message string) bool {
 		r.faults.add(r.position(at), hint, "%s", message)
@@ -35,35 +35,35 @@ func (r *shellReader) checkWord(word *syntax.Word) {
 	syntax.Walk(word, func(node syntax.Node) bool {
 		switch part := node.(type) {
 		case *syntax.CmdSubst:
-			return refuse(part.Pos(), writeOut, "command substitution is refused: nothing in this file is run")
+			return refuse(part.Pos(), writeOut, "command substitution is not allowed: this file is not run")
 		case *syntax.ProcSubst:
-			return refuse(part.Pos(), writeOut, "process substitution is refused: nothing in this file is run")
+			return refuse(part.Pos(), writeOut, "process substitution is not allowed: this file is not run")
 		case *syntax.ArithmExp:
-			return refuse(part.Pos(), writeOut, "arithmetic is refused")
+			return refuse(part.Pos(), writeOut, "arithmetic is not allowed")
 		case *syntax.ExtGlob:
-			return refuse(part.Pos(), "put the value in quotes", "a pattern stands here")
+			return refuse(part.Pos(), "put the value in quotes", "a pattern is not allowed here")
 		case *syntax.ParamExp:
 			if message := refusedParameter(part); message != "" {
 				return refuse(part.Pos(), writeOut, message)
 			}
 		case *syntax.Word:
 			if at := tilde(part); at.IsValid() {
-				return refuse(at, "write the directory out, or put the ~ in quotes", "~ stands for a home directory, which differs between machines")
+				return refuse(at, "write the full path, or put the ~ in quotes", "~ means a home directory, which differs between machines")
 			}
 		}
 		return true
 	})
 }
 
-// refusedParameter says why an expansion is refused, or "".
+// refusedParameter returns why an expansion is refused, or "".
 func refusedParameter(p *syntax.ParamExp) string {
 	switch {
 	case p.Param == nil || !syntax.ValidName(p.Param.Value):
-		return "a special or positional parameter is refused"
+		return "special and positional parameters are not allowed"
 	case reserved.MatchString(p.Param.Value):
-		return "the variable " + p.Param.Value + " is bash's own and differs from run to run"
+		return "the variable " + p.Param.Value + " is reserved by bash"
 	case p.Excl || p.Length || p.Width || p.IsSet || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Names != 0:
-		return "this form of ${…} is refused"
+		return "this form of ${…} is not allowed"
 	case p.Exp == nil:
 		return ""
 	}
@@ -71,14 +71,14 @@ func refusedParameter(p *syntax.ParamExp) string {
 	case slices.Contains([]string{"-", ":-", "+", ":+", "?", ":?"}, operator):
 		return ""
 	case !slices.Contains([]string{"#", "##", "%", "%%"}, operator):
-		return "this form of ${…} is refused"
+		return "this form of ${…} is not allowed"
 	case pattern != nil && (pattern.Lit() == "" || len(pattern.Lit()) > longestPattern || strings.ContainsAny(pattern.Lit(), `\[`)):
-		return "only a short pattern of letters, * and ? is accepted in ${…}"
+		return "only a short pattern of letters, * and ? is allowed in ${…}"
 	}
 	return ""
 }
 
-// tilde finds an unquoted ~ where bash puts a home directory in its place.
+// tilde finds an unquoted ~ that bash replaces by a home directory.
 func tilde(word *syntax.Word) syntax.Pos {
 	for i, part := range word.Parts {
 		literal, ok := part.(*syntax.Lit)
@@ -89,7 +89,7 @@ func tilde(word *syntax.Word) syntax.Pos {
 	return syntax.Pos{}
 }
 
-// unquotedBrace finds what may be a brace expansion, such as {a,b} or {1..3}.
+// unquotedBrace finds a possible brace expansion, such as {a,b} or {1..3}.
 func unquotedBrace(word *syntax.Word) syntax.Pos {
 	if word != nil {
 		for _, part := range word.Parts {
@@ -101,7 +101,7 @@ func unquotedBrace(word *syntax.Word) syntax.Pos {
 	return syntax.Pos{}
 }
 
-// value gives what bash would assign for a word that checkWord let pass.
+// value returns the value that bash would assign for a word that checkWord accepts.
 func (r *shellReader) value(word *syntax.Word) string {
 	if word == nil {
 		return ""
@@ -130,8 +130,8 @@ func (r *shellReader) parts(parts []syntax.WordPart, quoted bool) string {
 	return b.String()
 }
 
-// unescape removes the backslashes that quote; in double quotes they do so only
-// before some characters.
+// unescape removes backslashes that quote. In double quotes they quote only some
+// characters.
 func unescape(text string, quoted bool) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -148,7 +148,7 @@ func unescape(text string, quoted bool) string {
 
 func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 	if quoted {
-		r.faults.add(r.position(q.Pos()), "use no single quotes within \"${…}\"", "single quotes do not quote here")
+		r.faults.add(r.position(q.Pos()), "remove the single quotes within \"${…}\"", "single quotes have no effect here")
 		return ""
 	}
 	if !q.Dollar {
@@ -158,7 +158,7 @@ func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 	for rest := q.Value; rest != ""; {
 		char, size, err := escaped(rest)
 		if err != nil {
-			r.faults.add(r.position(q.Pos()), `use \\, \', \", \n, \t, \r, \e, \xHH or \uHHHH`, "an escape in $'…' is not known")
+			r.faults.add(r.position(q.Pos()), `use \\, \', \", \n, \t, \r, \e, \xHH or \uHHHH`, "$'…' has an unknown escape")
 			return ""
 		}
 		b, rest = append(b, char...), rest[size:]
@@ -166,7 +166,7 @@ func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 	return string(b)
 }
 
-// escaped gives the first character of a text in $'…' and the length it has there.
+// escaped returns the first character of a text in $'…' and its length there.
 func escaped(text string) (char string, size int, err error) {
 	for _, known := range []struct{ written, meant string }{{`\'`, "'"}, {`\"`, `"`}, {`\?`, "?"}, {`\e`, "\x1b"}, {`\E`, "\x1b"}} {
 		if strings.HasPrefix(text, known.written) {
@@ -221,28 +221,28 @@ func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
 	return trim(value, operator, argument())
 }
 
-// unset tells of a variable that is used and nobody has set. The message of
-// ${NAME:?message} is left out, as all text of the file is.
+// unset reports a variable that is used but not set. It omits the message of
+// ${NAME:?message}, because faults do not quote the file.
 func (r *shellReader) unset(p *syntax.ParamExp, demanded bool) {
 	name, place := p.Param.Value, r.position(p.Pos())
 	if demanded {
-		r.faults.add(place, "set "+name+" further up", "the variable %s has to be set here", name)
+		r.faults.add(place, "set "+name+" in an earlier line", "the variable %s must be set here", name)
 		return
 	}
-	hint := fmt.Sprintf("set %s further up, or write ${%s:-} where it may be empty", name, name)
+	hint := fmt.Sprintf("set %s in an earlier line, or write ${%s:-} if it may be empty", name, name)
 	if r.lenient {
-		*r.warnings = append(*r.warnings, fault.New(place, hint, "the variable %s is not set: it is taken as empty", name))
+		*r.warnings = append(*r.warnings, fault.New(place, hint, "the variable %s is not set: it is treated as empty", name))
 		return
 	}
 	r.faults.add(place, hint, "the variable %s is not set", name)
 }
 
-// trim removes the shortest or longest start or end that matches a pattern of
+// trim removes the shortest or longest prefix or suffix that matches a pattern of
 // letters, * and ?.
 func trim(value, operator, pattern string) string {
 	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	whole := regexp.MustCompile(`(?s)\A` + expression + `\z`)
-	var cuts []int // where the value may be cut, from its start to its end
+	var cuts []int // positions between characters
 	for i := range value {
 		cuts = append(cuts, i)
 	}

@@ -8,12 +8,12 @@ import (
 
 // BlueGreenRules is the section `deployment.blue_green`.
 type BlueGreenRules struct {
-	Soak     time.Duration `yaml:"soak" doc:"How long the secondaries have to have been well before the first primary begins. Without it, no time."`
-	Approval bool          `yaml:"approval" doc:"Whether the primaries wait for agent approve, once the secondaries are well."`
+	Soak     time.Duration `yaml:"soak" doc:"How long the secondaries must be healthy before the first primary starts. Default: no wait."`
+	Approval bool          `yaml:"approval" doc:"Whether the primaries wait for agent approve after the secondaries are healthy."`
 }
 
-// Before lists the nodes that have to have succeeded with a commit before a node
-// begins with it, in the order of the rollout.
+// Before lists the nodes that must succeed with a commit before a node starts with
+// it, in rollout order.
 func (c *Config) Before(node string) []string {
 	entry, _ := c.Node(node)
 	order := c.Order()
@@ -34,8 +34,8 @@ func (c *Config) Before(node string) []string {
 	return order[:at:at]
 }
 
-// Greens lists the nodes that roll before the others in a blue-green rollout; none
-// in any other.
+// Greens lists the nodes that roll out first in a blue-green rollout. Other strategies
+// have none.
 func (c *Config) Greens() []string {
 	if c.Deployment.Strategy != BlueGreen {
 		return nil
@@ -43,8 +43,8 @@ func (c *Config) Greens() []string {
 	return c.withRole(c.Order(), Secondary)
 }
 
-// Others lists the nodes that stand and fall with a node in a blue-green rollout; none
-// in any other.
+// Others lists the other nodes of a node's group in a blue-green rollout. Other
+// strategies have none.
 func (c *Config) Others(node string) []string {
 	if c.Deployment.Strategy != BlueGreen {
 		return nil
@@ -62,11 +62,11 @@ func (c *Config) withRole(names []string, role Role) []string {
 	return found
 }
 
-// validateStrategy finds a blue-green rollout without one of its two sides, and
-// settings of one that is not asked for.
+// validateStrategy finds a blue-green rollout that lacks a role, and blue-green
+// settings with another strategy.
 func (c *Config) validateStrategy(found *faults) {
 	if c.Deployment.Strategy != BlueGreen {
-		if _, set := c.places["deployment.blue_green"]; set {
+		if c.set("deployment.blue_green") {
 			found.add(c.Place("deployment.blue_green"), "write strategy: blue-green, or remove blue_green",
 				"deployment.blue_green is set, but deployment.strategy is %s", c.Deployment.Strategy)
 		}
@@ -76,14 +76,14 @@ func (c *Config) validateStrategy(found *faults) {
 	for i, node := range c.Nodes {
 		key := fmt.Sprintf("nodes[%d]", i)
 		roles[node.Role]++
-		if _, set := c.places[key+".role"]; !set {
-			found.add(c.Place(key), "write role: primary or role: secondary: secondaries roll first",
+		if !c.set(key + ".role") {
+			found.add(c.Place(key), "add role: primary, or role: secondary to roll out first",
 				"node %q has no role, but deployment.strategy is blue-green", node.Name)
 		}
 	}
 	for _, role := range []Role{Primary, Secondary} {
 		if roles[role] == 0 && len(c.Nodes) > 0 {
-			found.add(c.Place("deployment.strategy"), fmt.Sprintf("give a node role: %s, or write strategy: sequential", role),
+			found.add(c.Place("deployment.strategy"), fmt.Sprintf("set role: %s for a node, or write strategy: sequential", role),
 				"deployment.strategy is blue-green, but no node has the role %s", role)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// rolled is a config.yml with four nodes of these roles, p for primary and s for
-// secondary, and lines of deployment.
+// rolled returns a config.yml with four nodes that have these roles, p for primary and
+// s for secondary, and with lines of deployment.
 func rolled(roles string, lines ...string) string {
 	names := map[rune]string{'p': "role: primary, ", 's': "role: secondary, ", '-': ""}
 	config := "environment: {name: sandbox, type: non-production}\nnodes:\n"
@@ -63,7 +63,7 @@ func TestWhoComesBefore(t *testing.T) {
 				t.Errorf("greens are %q, want %q", greens, test.greens)
 			}
 			if before := config.Before("node9"); before != nil {
-				t.Errorf("before a stranger come %v", before)
+				t.Errorf("an unknown node has earlier nodes: %v", before)
 			}
 		})
 	}
@@ -85,9 +85,9 @@ func TestStrategySettings(t *testing.T) {
 
 func TestStrategyFaults(t *testing.T) {
 	tests := map[string]struct{ config, want string }{
-		"no secondary": {rolled("pp", "strategy: blue-green"), `config.yml:6:13: deployment.strategy is blue-green, but no node has the role secondary|give a node role: secondary`},
-		"no primary":   {rolled("ss", "strategy: blue-green"), `config.yml:6:13: deployment.strategy is blue-green, but no node has the role primary|give a node role: primary`},
-		"no role":      {rolled("ps-", "strategy: blue-green"), `config.yml:5:5: node "node3" has no role, but deployment.strategy is blue-green|write role: primary or role: secondary`},
+		"no secondary": {rolled("pp", "strategy: blue-green"), `config.yml:6:13: deployment.strategy is blue-green, but no node has the role secondary|set role: secondary`},
+		"no primary":   {rolled("ss", "strategy: blue-green"), `config.yml:6:13: deployment.strategy is blue-green, but no node has the role primary|set role: primary`},
+		"no role":      {rolled("ps-", "strategy: blue-green"), `config.yml:5:5: node "node3" has no role, but deployment.strategy is blue-green|add role: primary, or role: secondary`},
 		"other strategy": {
 			rolled("ps", "strategy: parallel", "blue_green: {soak: 5m}"),
 			`config.yml:7:15: deployment.blue_green is set, but deployment.strategy is parallel|write strategy: blue-green, or remove blue_green`,

@@ -15,11 +15,11 @@ func (l *loader) variables() {
 	if content, found := l.read(file, fault.Place{File: file}); found {
 		maps.Copy(l.node.Variables, l.shell(file, content))
 	} else if len(l.faults) == 0 {
-		l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so that no variable is set")
+		l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so no variables are set")
 	}
 	set, ok := l.node.Variables[settingsVariable]
 	if ok && path.Clean(set.Value) != mergedSettings {
-		l.faults.add(set.Place, "remove the line", "%s is set by the agent, to %s", settingsVariable, mergedSettings)
+		l.faults.add(set.Place, "remove the line", "the agent sets %s to %s", settingsVariable, mergedSettings)
 	}
 	if !ok {
 		set.Place = fault.Place{File: path.Join(l.node.Dir, mergedSettings)}
@@ -37,8 +37,8 @@ func (l *loader) shell(file string, content []byte) map[string]Variable {
 	return reader.assigned
 }
 
-// overrides reads the plain secrets.override.env: secret versions, and nothing
-// else unless plaintext secrets are allowed. Values of secrets are not kept.
+// overrides reads secret versions from the plain secrets.override.env. Other values
+// are secrets: they need allow_plaintext_secrets and are not kept.
 func (l *loader) overrides() {
 	file := path.Join(l.node.Dir, "secrets.override.env")
 	content, found := l.read(file, fault.Place{File: file})
@@ -47,7 +47,7 @@ func (l *loader) overrides() {
 	}
 	assigned := l.shell(file, content)
 	if mac, encrypted := assigned["sops_mac"]; encrypted {
-		l.faults.add(mac.Place, "rename it to secrets.override.enc", "the file is encrypted with sops, but its name says that it is plain")
+		l.faults.add(mac.Place, "rename it to secrets.override.enc", "the file is encrypted with sops, but its name is for a plain file")
 		return
 	}
 	versions := map[string]Variable{}
@@ -77,12 +77,11 @@ func (l *loader) plaintext(key string, place fault.Place) {
 		l.warn(place, encrypt, "%s is a secret in plaintext", key)
 		return
 	}
-	l.faults.add(place, encrypt+"; this file is for SV_<name> and <name>_VERSION", "%s is a secret in plaintext", key)
+	l.faults.add(place, encrypt+": this file may contain only SV_<name> and <name>_VERSION", "%s is a secret in plaintext", key)
 }
 
-// versionVariable gives the SV_ variable that a key of an override file sets:
-// SV_x itself, or SV_x for x_VERSION, as the old rotation script wrote it. A key
-// that is no version gives "".
+// versionVariable returns the SV_ variable that a key of an override file sets, or "".
+// x_VERSION, which the old rotation script wrote, sets SV_x.
 func versionVariable(key string) string {
 	if strings.HasPrefix(key, "SV_") {
 		return key
@@ -97,7 +96,7 @@ func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
 	l.node.Warnings = append(l.node.Warnings, fault.New(place, hint, format, args...))
 }
 
-// settings layers the project settings and makes the derived files of them.
+// settings merges the project settings and makes the derived files.
 func (l *loader) settings(entry NodeConfig, key string) {
 	reader := &settingsReader{
 		variables: l.node.Variables, lenient: l.lenient(), faults: &l.faults, warnings: &l.node.Warnings,
@@ -122,13 +121,13 @@ func (l *loader) settings(entry NodeConfig, key string) {
 	for _, name := range l.names {
 		if _, ok := derived[name]; ok {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
-				"the agent makes a file of this name from the project settings")
+				"the agent generates the file %s from the project settings", name)
 		}
 	}
 	l.repository.derived = derived
 }
 
-// baseSettings reads common/project.env, through the template where there is one.
+// baseSettings reads common/project.env and fills the template, if there is one.
 func (l *loader) baseSettings(reader *settingsReader) []setting {
 	file := path.Join("environments", l.node.Environment, "common", "project.env")
 	content, found := l.read(file, fault.Place{File: file})

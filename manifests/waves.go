@@ -3,13 +3,14 @@ package manifests
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Wave is the wave, counted from 1, that deployment.waves puts a service of a
-// compose file into; 0 where none names it. A name beats a pattern, and of two
-// patterns the one of the earlier wave holds.
+// Wave returns the number of the wave, from 1, of a service in deployment.waves, or 0
+// if no entry matches it. A name takes precedence over a pattern, and a pattern of an
+// earlier wave over a later one.
 func (c *Config) Wave(service string) int {
 	matched := 0
 	for i, wave := range c.Deployment.Waves {
@@ -17,7 +18,7 @@ func (c *Config) Wave(service string) int {
 			if pattern == service {
 				return i + 1
 			}
-			if ok, _ := path.Match(pattern, service); ok && matched == 0 { // a bad pattern was refused
+			if ok, _ := path.Match(pattern, service); ok && matched == 0 { // validated
 				matched = i + 1
 			}
 		}
@@ -25,45 +26,37 @@ func (c *Config) Wave(service string) int {
 	return matched
 }
 
-// IdleWaves gives a warning for each entry of deployment.waves that names none of
-// the services.
+// IdleWaves returns a warning for each entry of deployment.waves that matches none
+// of the services.
 func (c *Config) IdleWaves(services []string) []*fault.Error {
 	var idle []*fault.Error
 	for i, wave := range c.Deployment.Waves {
 		for j, pattern := range wave {
-			if !matchesAny(pattern, services) {
+			matches := func(service string) bool { ok, _ := path.Match(pattern, service); return ok }
+			if !slices.ContainsFunc(services, matches) {
 				idle = append(idle, fault.New(c.Place(fmt.Sprintf("deployment.waves[%d][%d]", i, j)),
-					"name a service as the compose files have it, without the stack, or remove the entry",
-					"deployment.waves names %q, which is no service here", pattern))
+					"write the name of a service in the compose files, without the stack, or remove the entry",
+					"deployment.waves lists %q, which matches no service of this node", pattern))
 			}
 		}
 	}
 	return idle
 }
 
-func matchesAny(pattern string, services []string) bool {
-	for _, service := range services {
-		if ok, _ := path.Match(pattern, service); ok {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *Config) validateWaves(found *faults) {
-	if _, set := c.places["deployment.waves"]; set && len(c.Deployment.Waves) == 0 {
+	if c.set("deployment.waves") && len(c.Deployment.Waves) == 0 {
 		found.add(c.Place("deployment.waves"), "list waves such as [[migrate], [admin_api, client_api]], or remove the key", "deployment.waves is empty")
 	}
 	first := map[string]string{}
 	for i, wave := range c.Deployment.Waves {
 		at := fmt.Sprintf("deployment.waves[%d]", i)
 		if len(wave) == 0 {
-			found.add(c.Place(at), "name the wave's services, or remove it", "%s is empty", at)
+			found.add(c.Place(at), "list the services of the wave, or remove it", "%s is empty", at)
 		}
 		for j, pattern := range wave {
 			key := fmt.Sprintf("%s[%d]", at, j)
 			if before, twice := first[pattern]; twice && pattern != "" {
-				found.add(c.Place(key), "remove one of the two", "deployment.waves names %q twice, first on line %d", pattern, c.Place(before).Line)
+				found.add(c.Place(key), "remove one of the two", "deployment.waves lists %q twice, first on line %d", pattern, c.Place(before).Line)
 				continue
 			}
 			first[pattern] = key

@@ -27,7 +27,7 @@ func TestWaveOfService(t *testing.T) {
 	for _, warning := range config.IdleWaves([]string{"migrate", "test_setup", "client_api"}) {
 		idle = append(idle, warning.Error())
 	}
-	if len(idle) != 1 || !strings.Contains(idle[0], `config.yml:6:`) || !strings.Contains(idle[0], `deployment.waves names "admin_api", which is no service here`) {
+	if len(idle) != 1 || !strings.Contains(idle[0], `config.yml:6:`) || !strings.Contains(idle[0], `deployment.waves lists "admin_api", which matches no service of this node`) {
 		t.Errorf("idle: %v", idle)
 	}
 }
@@ -36,7 +36,7 @@ func TestWavesThatContradict(t *testing.T) {
 	for lines, want := range map[string]string{
 		"waves: []":                         "deployment.waves is empty",
 		"waves: [[a], []]":                  "deployment.waves[1] is empty",
-		"waves: [[a, '*b'], ['*b']]":        `deployment.waves names "*b" twice, first on line 5`,
+		"waves: [[a, '*b'], ['*b']]":        `deployment.waves lists "*b" twice, first on line 5`,
 		"waves: [['[']]":                    "deployment.waves[0][0]: want a service of the compose files, or a pattern such as *_api",
 		"waves: [[a b]]":                    "want a service of the compose files",
 		"waves: [migrate]":                  "deployment.waves[0]: want a list",

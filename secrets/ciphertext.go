@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Ciphertexts tells, without a key, what stands encrypted in a SOPS file: a digest
-// of the ciphertext of each top-level key of a file of keys, versions among them;
-// of a whole file, and of a file of keys whose keys cannot be seen, one digest
-// under "". SOPS keeps the ciphertext of what does not change, until the file gets
-// another data key. It gives nil for a file that SOPS did not encrypt.
+// Ciphertexts returns, without a key, digests of the ciphertexts in a SOPS file: one for
+// each encrypted top-level key of a file of keys, including versions. For a whole file,
+// and for a file of keys that is encrypted as a whole, it returns one digest under "".
+// SOPS keeps the ciphertext of an unchanged value until the file gets another data key.
+// Ciphertexts returns nil for a file that is not encrypted.
 func Ciphertexts(file File) (map[string]string, error) {
 	doc, err := parse(file)
 	if err != nil || doc == nil {
 		return nil, err
 	}
-	depth := 1 // of the key in a leaf's path, after the document's number
+	depth := 1 // of the key in a leaf's path, after the number of the document
 	if doc.format == formatINI {
 		depth = 2
 	}
@@ -42,11 +42,11 @@ func Ciphertexts(file File) (map[string]string, error) {
 	return texts, nil
 }
 
-// versionKey is how the keys of versions are named, which are no secrets.
+// versionKey matches the keys of versions, which are not secrets.
 var versionKey = regexp.MustCompile(`^(export )?SV_|_VERSION$`)
 
-// Encrypted tells whether SOPS encrypted a file; with all, that it left nothing in
-// the clear either but versions and what is empty.
+// Encrypted reports whether a file is encrypted by SOPS. With all, only versions and
+// empty values may be unencrypted.
 func Encrypted(file File, all bool) bool {
 	doc, err := parse(file)
 	if err != nil || doc == nil {

@@ -13,81 +13,85 @@ import (
 	"github.com/getsops/sops/v3/logging"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// maxFile bounds a SOPS file. A Swarm secret holds at most 500 kB.
+// maxFile is the maximum size of a SOPS file. A Swarm secret has at most 500 kB.
 const maxFile = 4 << 20
 
 const (
-	hintDamaged = "change it with sops only; take it from an earlier commit, or check the output of sops -d --ignore-mac and encrypt that anew"
+	hintDamaged = "restore it from an earlier commit, or check the output of sops -d --ignore-mac and encrypt it again; edit it only with sops"
 	hintEncrypt = "encrypt it: sops -e -i "
+	hintBinary  = "put the value into a separate file: sops -e --input-type binary, as secrets/<name>.enc"
 )
 
-// quiet stops the loggers that SOPS keeps for itself: they write to standard
-// error, and some lines quote comments of the file. SOPS offers no other way
-// than its global table; it is changed once, before the first file is read.
+// quiet disables the loggers of SOPS, which write to standard error and quote comments of
+// files. It changes the global table of SOPS once, before the first file is read.
 var quiet = sync.OnceFunc(func() {
 	for _, logger := range logging.Loggers {
 		logger.SetOutput(io.Discard)
 	}
 })
 
-// document is one SOPS file, read but not necessarily decrypted.
+// document is one SOPS file, which may not be decrypted yet.
 type document struct {
 	path   string
 	data   []byte
 	format format
 	store  sops.Store
 	tree   sops.Tree
-	// encrypted holds the paths of the values that stand encrypted in the
-	// file, joined by colons as SOPS does. It is filled by decrypt and seal.
+	// encrypted has the paths of the values that are encrypted in the file, joined by
+	// colons as SOPS does. decrypt and seal set it.
 	encrypted map[string]bool
 }
 
-// parse reads a SOPS file. It gives nil for a file that is not one.
+// parse reads a SOPS file. It returns nil for any other file.
 func parse(file File) (*document, error) {
 	quiet()
 	if len(file.Data) > maxFile {
-		return nil, fault.New(fault.Place{File: file.Path}, "a Swarm secret holds at most 500 kB", "the file is larger than %d bytes", maxFile)
+		return nil, fault.New(fault.Place{File: file.Path}, "split it: a Swarm secret has at most 500 kB", "the file is larger than %d bytes", maxFile)
 	}
 	kind := detect(file.Path, file.Data)
 	if kind == formatNone {
-		return nil, nil //nolint:nilnil // not a SOPS file, which is no error yet
+		return nil, nil //nolint:nilnil // not a SOPS file, which the caller judges
 	}
 	line, err := kind.precheck(file.Data)
 	doc := &document{path: file.Path, data: file.Data, format: kind, store: kind.store(), encrypted: map[string]bool{}}
 	if err == nil {
 		doc.tree, err = doc.store.LoadEncryptedFile(file.Data)
 	}
-	if err != nil { // its words may quote the content
-		return nil, fault.New(fault.Place{File: file.Path, Line: line}, hintDamaged, "the file is not well-formed as SOPS %s", kind)
+	if err != nil { // the error may quote the content
+		return nil, fault.New(fault.Place{File: file.Path, Line: line}, hintDamaged, "the file is not valid SOPS %s", kind)
 	}
 	return doc, nil
 }
 
-// decrypt turns the tree into plaintext and checks the MAC.
+// decrypt decrypts the tree and checks the MAC.
 func (d *document) decrypt(ring *Keyring) error {
 	key, err := ring.dataKey(d.path, &d.tree.Metadata)
 	if err != nil {
 		return err
 	}
 	defer clear(key)
-	cipher := aes.NewCipher()
+	return d.decryptWith(key, aes.NewCipher())
+}
+
+// decryptWith decrypts the tree with the data key and checks the MAC.
+func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
 	mac, err := d.walk(key, cipher)
 	if err != nil {
 		return err
 	}
-	modified := d.tree.Metadata.LastModified.Format(time.RFC3339)
-	recorded, err := cipher.Decrypt(d.tree.Metadata.MessageAuthenticationCode, key, modified)
+	recorded, err := cipher.Decrypt(d.tree.Metadata.MessageAuthenticationCode, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
 	if err != nil || recorded != mac {
 		return fault.New(fault.Place{File: d.path}, hintDamaged,
-			"the file was changed after it was encrypted: its content does not match its MAC")
+			"the file was changed after its encryption: its content does not match its MAC")
 	}
 	return nil
 }
 
-// seal checks, without a key, that what should be encrypted is, and leaves
-// nothing of it in the tree.
+// seal checks, without a key, that all values that should be encrypted are encrypted,
+// and removes them from the tree.
 func (d *document) seal() error {
 	_, err := d.walk(nil, sealer{})
 	return err
@@ -102,30 +106,30 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 	case tracing.failure != nil:
 		return "", tracing.failure
 	case strings.Contains(err.Error(), "Expected encrypted value as string"):
-		return "", fault.New(fault.Place{File: d.path}, hintEncrypt+d.path, "a value that should be encrypted stands in plaintext")
+		return "", fault.New(fault.Place{File: d.path}, hintEncrypt+d.path, "a value that should be encrypted is in plaintext")
 	default:
-		return "", fault.New(fault.Place{File: d.path}, hintDamaged, "the file is not laid out as SOPS does it")
+		return "", fault.New(fault.Place{File: d.path}, hintDamaged, "the file does not have the layout of SOPS")
 	}
 }
 
-// tracer notes which values stand encrypted, and turns a cipher's errors, which
-// quote the value, into faults that name it.
+// tracer records the encrypted values. It replaces errors of a cipher, which quote the
+// value, by faults that name it.
 type tracer struct {
 	sops.Cipher
 	document      *document
 	failure       error
-	changed, open bool // whether something failed that is encrypted, or is not
+	changed, open bool // an encrypted value failed, or an unencrypted one
 }
 
-// comments judges what failed where SOPS went on: it takes a comment that does
-// not decrypt for one that never was encrypted, and no MAC covers comments.
+// comments returns the failures of comments. SOPS ignores them: it treats a comment that
+// does not decrypt as unencrypted, and its MAC does not cover comments.
 func (t *tracer) comments() error {
 	place := fault.Place{File: t.document.path}
 	switch {
 	case t.changed:
-		return fault.New(place, hintDamaged, "a comment does not decrypt: it was changed or moved after it was encrypted")
+		return fault.New(place, hintDamaged, "a comment does not decrypt: it was changed or moved after its encryption")
 	case t.open && !isKeyed(t.document.path): // comments of a file of keys are not read
-		return fault.New(place, "change it with sops only, which encrypts comments; or encrypt it anew", "a comment stands in plaintext among what is encrypted")
+		return fault.New(place, "edit the file only with sops, which encrypts comments, or encrypt it again", "a comment is in plaintext, but the other comments are encrypted")
 	}
 	return nil
 }
@@ -135,27 +139,27 @@ var encryptedForm = regexp.MustCompile(`^ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,ty
 func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any, error) {
 	path := strings.TrimSuffix(additional, ":")
 	t.document.encrypted[path] = ciphertext != "" || t.document.encrypted[path]
-	if ciphertext == "" || encryptedForm.MatchString(ciphertext) { // SOPS would ignore what follows the form
+	if ciphertext == "" || encryptedForm.MatchString(ciphertext) { // SOPS would ignore a text after the form
 		plain, err := t.Cipher.Decrypt(ciphertext, key, additional)
 		if err == nil {
 			return plain, nil
 		}
 	}
 	name, _, _ := strings.Cut(path, ":")
-	name = oneLine(name, 80)
+	name = oneline.Cut(name, 80)
 	place := fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)}
 	if encryptedForm.MatchString(ciphertext) {
 		t.changed = true
-		t.failure = fault.New(place, hintDamaged, "the value of %q does not decrypt: it was changed or moved after it was encrypted", name)
+		t.failure = fault.New(place, hintDamaged, "the value of %q does not decrypt: it was changed or moved after its encryption", name)
 	} else {
 		t.open = true
-		t.failure = fault.New(place, hintEncrypt+t.document.path, "the value of %q should be encrypted, but stands in plaintext", name)
+		t.failure = fault.New(place, hintEncrypt+t.document.path, "the value of %q should be encrypted, but is in plaintext", name)
 	}
 	return nil, t.failure
 }
 
-// sealer stands for a cipher without a key: it admits what has the form of an
-// encrypted value, and gives an empty one for it.
+// sealer is a cipher without a key. It replaces texts in the form of encrypted values by
+// empty texts, and refuses all others.
 type sealer struct{}
 
 var errSealed = errors.New("no key")

@@ -15,29 +15,28 @@ import (
 	"github.com/getsops/sops/v3/aes"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // Edits are new contents for one SOPS file.
 type Edits struct {
-	Content  Value             // of a whole file; not known: stays
-	Values   map[string]Value  // by key, of a file of keys; the keys must be there
-	Versions map[string]string // by SV_ name, of a file of keys; set in the spelling that is there, else added
+	Content  Value             // of a whole file; an unknown value means no change
+	Values   map[string]Value  // by key, of a file of keys; the keys must exist
+	Versions map[string]string // by SV_ name, of a file of keys; changed in their spelling, or added
 }
 
-// Edit gives the file with the edits made, encrypted with the file's own data
-// key. All other lines stay as they are to the byte, but for the MAC and the
-// time of change; comments and order stay. Where the layout of the file does not
-// allow that, it is written as SOPS would write it: values that did not change
-// keep their ciphertext all the same. What is given has been opened again and
-// holds the edits and nothing else that is new.
+// Edit returns the file with the edits, encrypted with the file's data key. All other
+// lines stay unchanged, except for the MAC and the time of the change. If the file's
+// layout does not allow this, Edit writes the file as SOPS does; unchanged values then
+// keep their ciphertext. Edit opens the result and checks that it has the edits and no
+// other changes.
 func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	before, err := parse(file)
 	if err != nil {
 		return nil, err
 	}
 	if before == nil {
-		return nil, fault.New(fault.Place{File: file.Path}, hintEncrypt+file.Path+" (and rotate what it holds: git keeps the plaintext)",
-			"the file is not encrypted")
+		return nil, notEncrypted(file.Path)
 	}
 	after, err := parse(file)
 	if err != nil {
@@ -48,7 +47,7 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 		return nil, err
 	}
 	defer clear(key)
-	cipher := aes.NewCipher() // it gives a value that it has decrypted the same ciphertext again
+	cipher := aes.NewCipher() // it encrypts an unchanged value to the same ciphertext
 	if err := after.decryptWith(key, cipher); err != nil {
 		return nil, err
 	}
@@ -60,41 +59,26 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 		return nil, err
 	}
 	if edits.Content.Known() && after.format != formatBinary {
-		before = nil // its comments are not those of the new content
+		before = nil // the new content has different comments
 	}
 	return after.render(before, want, key)
 }
 
-// decryptWith is decrypt with the data key that is already open, and a cipher
-// that remembers.
-func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
-	mac, err := d.walk(key, cipher)
-	if err != nil {
-		return err
-	}
-	recorded, err := cipher.Decrypt(d.tree.Metadata.MessageAuthenticationCode, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
-	if err != nil || recorded != mac {
-		return fault.New(fault.Place{File: d.path}, hintDamaged,
-			"the file was changed after it was encrypted: its content does not match its MAC")
-	}
-	return nil
-}
-
 func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
 	mac, err := d.tree.Encrypt(key, cipher)
-	if err != nil { // its words may quote the content
-		return fault.New(fault.Place{File: d.path}, hintDamaged, "the new content cannot be encrypted as the file's SOPS settings ask for")
+	if err != nil { // the error may quote the content
+		return fault.New(fault.Place{File: d.path}, hintDamaged, "cannot encrypt the new content with the file's SOPS settings")
 	}
 	d.tree.Metadata.LastModified = time.Now().UTC()
 	d.tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
 	if err != nil {
-		return fault.New(fault.Place{File: d.path}, "", "the MAC cannot be encrypted")
+		return fault.New(fault.Place{File: d.path}, "", "cannot encrypt the MAC")
 	}
 	return nil
 }
 
-// render writes the encrypted tree: into the lines of the file as it was, if
-// that is given, else anew. A form counts only when it reads back as wanted.
+// render writes the encrypted tree into the lines of the file before, or as SOPS does.
+// It accepts a result only if the result has the wanted leaves.
 func (d *document) render(before *document, want []leaf, key []byte) ([]byte, error) {
 	if spliced, ok := d.splice(before); ok && d.readsBack(spliced, want, key) {
 		return spliced, nil
@@ -103,8 +87,7 @@ func (d *document) render(before *document, want []leaf, key []byte) ([]byte, er
 	if err == nil && d.readsBack(emitted, want, key) {
 		return emitted, nil
 	}
-	return nil, fault.New(fault.Place{File: d.path}, "put the value into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
-		"SOPS %s cannot hold the new value", d.format)
+	return nil, fault.New(fault.Place{File: d.path}, hintBinary, "SOPS %s cannot contain the new value", d.format)
 }
 
 func (d *document) readsBack(data []byte, want []leaf, key []byte) bool {
@@ -127,7 +110,7 @@ func (d *document) apply(edits Edits) error {
 		return d.applyText(edits)
 	}
 	if len(d.tree.Branches) != 1 {
-		return fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys holds several YAML documents")
+		return d.severalDocuments()
 	}
 	for _, key := range slices.Sorted(maps.Keys(edits.Values)) {
 		value := edits.Values[key]
@@ -147,26 +130,26 @@ func (d *document) apply(edits Edits) error {
 }
 
 func (d *document) notText(key string) error {
-	return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, key)}, "put it into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
-		"the new value of %q is no UTF-8 text, which a file of keys cannot hold", oneLine(key, 80))
+	return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, key)}, hintBinary,
+		"the new value of %q is not UTF-8 text, which a file of keys requires", oneline.Cut(key, 80))
 }
 
 func (d *document) noKey(key string) error {
-	return fault.New(fault.Place{File: d.path}, "add it with sops first", "the key %q is not in the file", oneLine(key, 80))
+	return fault.New(fault.Place{File: d.path}, "add it with sops", "the file does not have the key %q", oneline.Cut(key, 80))
 }
 
-// applyContent replaces all that the file holds.
+// applyContent replaces the content of the file.
 func (d *document) applyContent(content Value) error {
 	branches, err := d.store.LoadPlainFile(content.Reveal())
-	if err != nil || len(branches) == 0 { // its words may quote the content
-		return fault.New(fault.Place{File: d.path}, "give the whole new file, or encrypt the file anew as binary: sops -e --input-type binary",
-			"the file holds SOPS %s, and the new value is none", d.format)
+	if err != nil || len(branches) == 0 { // the error may quote the content
+		return fault.New(fault.Place{File: d.path}, "pass the whole new file, or encrypt the file again as binary: sops -e --input-type binary",
+			"the file is SOPS %s, but the new value is not", d.format)
 	}
 	d.tree.Branches = branches
 	return nil
 }
 
-// applyText edits the text that a binary file of keys holds.
+// applyText edits the text in a binary file of keys.
 func (d *document) applyText(edits Edits) error {
 	content, err := d.content()
 	if err != nil {
@@ -196,7 +179,7 @@ func (d *document) applyText(edits Edits) error {
 	return d.applyContent(NewValue(text))
 }
 
-// versionKeys gives the spellings that a version has in a text, or the one to add.
+// versionKeys returns the spellings of a version in a text, or the one to add.
 func (d *document) versionKeys(text []byte, name string) ([]string, error) {
 	entries, err := plainEntries(d.path, text, entryOpen)
 	if err != nil {
@@ -218,11 +201,10 @@ func (d *document) textFault(key string, err error) error {
 	if errors.Is(err, errNoKey) {
 		return d.noKey(key)
 	}
-	return fault.New(fault.Place{File: d.path}, "put the value into a file of its own: sops -e --input-type binary, as secrets/<name>.enc",
-		"the decrypted text cannot hold the new value of %q", oneLine(key, 80))
+	return fault.New(fault.Place{File: d.path}, hintBinary, "the decrypted text cannot contain the new value of %q", oneline.Cut(key, 80))
 }
 
-// items gives the items of the file of keys whose key is wanted.
+// items returns the items of a file of keys whose key is wanted.
 func (d *document) items(wanted func(key string) bool) []*sops.TreeItem {
 	var found []*sops.TreeItem
 	for _, branch := range d.sections() {
@@ -235,7 +217,7 @@ func (d *document) items(wanted func(key string) bool) []*sops.TreeItem {
 	return found
 }
 
-// sections gives the branches that hold the keys: one, or those of an INI file.
+// sections returns the branches with the keys: one, or several in an INI file.
 func (d *document) sections() []sops.TreeBranch {
 	if d.format != formatINI {
 		return d.tree.Branches[:1]
@@ -248,8 +230,8 @@ func (d *document) sections() []sops.TreeBranch {
 	return all
 }
 
-// applyVersion sets a version in each spelling that is there, or adds it after
-// the last version, in the same type.
+// applyVersion sets a version in each existing spelling, or adds it after the last
+// version with the same type.
 func (d *document) applyVersion(name, version string) {
 	items := d.items(func(key string) bool { found, ok := versionName(key); return ok && found == name })
 	for _, item := range items {
@@ -294,8 +276,8 @@ func isVersion(item sops.TreeItem) bool {
 	return ok
 }
 
-// typed gives a version the type of the one beside it, so that YAML and JSON
-// keep a number a number.
+// typed returns a version as a number if like is a number, so that YAML and JSON keep
+// the type.
 func typed(version string, like any) any {
 	if _, ok := like.(int); ok {
 		if number, err := strconv.Atoi(version); err == nil && strconv.Itoa(number) == version {
@@ -305,7 +287,7 @@ func typed(version string, like any) any {
 	return version
 }
 
-// leaf is one scalar of a tree and the way to it.
+// leaf is one scalar of a tree and its path.
 type leaf struct {
 	path  string
 	key   string // the last part of the path

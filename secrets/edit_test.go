@@ -34,8 +34,8 @@ func edit(t *testing.T, keys *secrets.Keyring, file secrets.File, what secrets.E
 	return data
 }
 
-// changedLines gives the lines that one text has and the other has not, but for
-// the time of change.
+// changedLines returns the lines that only one of two texts has, without the time of the
+// change.
 func changedLines(before, after []byte) (gone, come []string) {
 	count := map[string]int{}
 	for line := range strings.Lines(string(before)) {
@@ -54,8 +54,8 @@ func changedLines(before, after []byte) (gone, come []string) {
 	return gone, come
 }
 
-// The lines that change are those of the value, the version, the MAC and the
-// time; the sops command reads the file.
+// Only the lines of the value, the version, the MAC and the time change. The sops command
+// can read the file.
 func TestEditEveryFormatWithEveryKey(t *testing.T) {
 	kinds := map[string]string{"yaml": "yaml", "json": "json", "dotenv": "dotenv", "ini": "ini"}
 	for _, inner := range []string{"yaml", "json", "dotenv"} {
@@ -86,7 +86,7 @@ func TestEditEveryFormatWithEveryKey(t *testing.T) {
 				gone, come := changedLines(before, after)
 				want := map[string]int{"yaml": 3, "json": 3, "dotenv": 3, "ini": 3, "binary": 2}[outer]
 				if added := len(come) - len(gone); len(gone) != want || added != want-2 {
-					t.Errorf("gone %q, come %q", gone, come)
+					t.Errorf("removed %q, added %q", gone, come)
 				}
 				checkWithSOPS(t, outer, before, after)
 			})
@@ -110,8 +110,8 @@ func checkEdited(t *testing.T, set *secrets.Set, wanted string) {
 	}
 }
 
-// checkWithSOPS compares what the sops command says of two files: comments and
-// order are as they were.
+// checkWithSOPS compares the output of the sops command for two files: comments and order
+// do not change.
 func checkWithSOPS(t *testing.T, kind string, before, after []byte) {
 	t.Helper()
 	decrypt := func(data []byte) []string {
@@ -121,20 +121,20 @@ func checkWithSOPS(t *testing.T, kind string, before, after []byte) {
 		}
 		out, err := lab.run(lab.sops, "-d", "--input-type", kind, "--output-type", kind, path)
 		if err != nil {
-			t.Fatalf("sops does not open it: %v", err)
+			t.Fatalf("sops cannot open the file: %v", err)
 		}
 		return strings.SplitAfter(string(out), "\n")
 	}
 	gone, come := changedLines([]byte(strings.Join(decrypt(before), "")), []byte(strings.Join(decrypt(after), "")))
-	if kind == "ini" || kind == "json" || kind == "binary" { // signs are aligned, a comma comes, lines are one
+	if kind == "ini" || kind == "json" || kind == "binary" { // the alignment changes, a comma is added, the text has one line
 		return
 	}
 	if len(gone) != 2 || !strings.Contains(strings.Join(gone, ""), "canary-db") || !strings.Contains(strings.Join(come, ""), "SV_added") {
-		t.Errorf("sops -d: gone %q, come %q", gone, come)
+		t.Errorf("sops -d: removed %q, added %q", gone, come)
 	}
 }
 
-// A file that a person laid out keeps that layout.
+// Edit keeps the layout of a file that a user wrote.
 func TestEditKeepsLayout(t *testing.T) {
 	text := "# first\ndb_access: canary-db # beside\nSV_db_access: 2\nother: canary-other\n"
 	data := encrypt(t, "yaml", text, append(toAge(), "--unencrypted-regex", "^SV_")...)
@@ -142,13 +142,13 @@ func TestEditKeepsLayout(t *testing.T) {
 	top, metadata, _ := bytes.Cut(data, []byte("sops:\n"))
 	data = slices.Concat(top, []byte("sops:\n"), bytes.ReplaceAll(metadata[2:], []byte("\n  "), []byte("\n")))
 	keys := ageKeys(t)
-	// The version is part of the MAC as text, as which 2 and "2" are the same.
+	// The MAC includes the version as text, so that 2 and "2" are equal.
 	open(t, keys, secrets.File{Path: node + "secrets.override.enc", Data: data})
 	after := edit(t, keys, secrets.File{Path: node + "secrets.override.enc", Data: data},
 		edits(map[string]string{"db_access": newValue}, map[string]string{"SV_db_access": "3", "SV_other": "1"}))
 	gone, come := changedLines(data, after)
 	if len(gone) != 3 || len(come) != 4 || come[1] != "SV_db_access:   \"3\"   # two\n" || come[2] != "SV_other:   \"1\"\n" {
-		t.Errorf("gone %q, come %q", gone, come)
+		t.Errorf("removed %q, added %q", gone, come)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestEditPartlyEncrypted(t *testing.T) {
 			keys := ageKeys(t)
 			after := edit(t, keys, file, edits(map[string]string{"db_access": newValue}, map[string]string{"SV_db_access": "10"}))
 			if gone, come := changedLines(file.Data, after); len(gone) != 3 || len(come) != 3 {
-				t.Errorf("gone %q, come %q", gone, come)
+				t.Errorf("removed %q, added %q", gone, come)
 			}
 			set := open(t, keys, secrets.File{Path: file.Path, Data: after})
 			if value(set, "db_access", "") != newValue || !maps.Equal(set.Versions(), map[string]string{"SV_db_access": "10"}) {
@@ -205,10 +205,10 @@ func TestEditFaults(t *testing.T) {
 	}{
 		"plaintext":    {[]byte("db_access: canary-db\n"), edits(nil, nil), "not encrypted"},
 		"tampered":     {bytes.Replace(yaml, []byte("type:str"), []byte("type:int"), 1), edits(nil, nil), "changed"},
-		"not a key":    {yaml, edits(map[string]string{"other": "x"}, nil), `"other" is not in the file`},
-		"not text":     {yaml, edits(map[string]string{"db_access": "canary\xff"}, nil), "no UTF-8 text"},
-		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Content: secrets.NewValue([]byte("canary"))}, "holds SOPS json"},
-		"dotenv slash": {encrypt(t, "binary", "db_access=canary-db\n", toAge()...), edits(map[string]string{"db_access": `canary\n`}, nil), "cannot hold"},
+		"not a key":    {yaml, edits(map[string]string{"other": "x"}, nil), `does not have the key "other"`},
+		"not text":     {yaml, edits(map[string]string{"db_access": "canary\xff"}, nil), "not UTF-8 text"},
+		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Content: secrets.NewValue([]byte("canary"))}, "is SOPS json"},
+		"dotenv slash": {encrypt(t, "binary", "db_access=canary-db\n", toAge()...), edits(map[string]string{"db_access": `canary\n`}, nil), "cannot contain"},
 		"others' key":  {encrypt(t, "yaml", "db_access: canary-db\n", "--config", "/dev/null", "--age", lab.otherAge), edits(nil, nil), "no key opens"},
 	}
 	for name, c := range cases {

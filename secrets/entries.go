@@ -16,7 +16,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// entry is one key of a file of keys and what stands there.
+// entry is one key of a file of keys and its value.
 type entry struct {
 	key     string
 	content []byte
@@ -27,20 +27,20 @@ type entryState int
 
 const (
 	entryOpen   entryState = iota // encrypted in the file, content known
-	entrySealed                   // encrypted in the file, content not known
+	entrySealed                   // encrypted in the file, content unknown
 	entryPlain                    // in plaintext in the file
-	entryNested                   // a mapping or a list: no value
+	entryNested                   // a mapping or a list, which is not a value
 )
 
-// entries lists the keys of the document, after decrypt or seal. It must not be
-// called for a sealed binary file: its keys are part of what is encrypted.
+// entries lists the keys of the document after decrypt or seal. It does not support a
+// sealed binary file, in which the keys are encrypted.
 func (d *document) entries(isSealed bool) ([]entry, error) {
 	switch len(d.tree.Branches) {
 	case 0:
 		return nil, nil
 	case 1:
 	default:
-		return nil, fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys holds several YAML documents")
+		return nil, d.severalDocuments()
 	}
 	switch d.format {
 	case formatBinary:
@@ -61,6 +61,10 @@ func (d *document) entries(isSealed bool) ([]entry, error) {
 	case formatYAML, formatJSON, formatDotenv, formatNone:
 	}
 	return d.branchEntries(d.tree.Branches[0], "", isSealed), nil
+}
+
+func (d *document) severalDocuments() error {
+	return fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys has several YAML documents")
 }
 
 func (d *document) branchEntries(branch sops.TreeBranch, prefix string, isSealed bool) []entry {
@@ -87,17 +91,17 @@ func (d *document) branchEntries(branch sops.TreeBranch, prefix string, isSealed
 	return all
 }
 
-// content gives the whole decrypted file in its own format, as `sops -d` does.
+// content returns the whole decrypted file in its format, as `sops -d` does.
 func (d *document) content() ([]byte, error) {
 	content, err := d.store.EmitPlainFile(d.tree.Branches)
-	if err != nil { // its words may quote the content
-		return nil, fault.New(fault.Place{File: d.path}, hintDamaged, "the decrypted content cannot be written as %s", d.format)
+	if err != nil { // the error may quote the content
+		return nil, fault.New(fault.Place{File: d.path}, hintDamaged, "cannot write the decrypted content as %s", d.format)
 	}
 	return content, nil
 }
 
-// scalarText gives a scalar as text: what SOPS encrypted, with booleans as YAML
-// and JSON write them. It tells false for a mapping or a list.
+// scalarText returns a scalar as the text that SOPS encrypts, with booleans as in YAML
+// and JSON. It returns false for a mapping or a list.
 func scalarText(value any) ([]byte, bool) {
 	switch value := value.(type) {
 	case string:
@@ -118,12 +122,12 @@ func scalarText(value any) ([]byte, bool) {
 	return nil, false
 }
 
-var errUnknownText = errors.New("neither a YAML mapping, a JSON object nor NAME=value lines")
+var errUnknownText = errors.New("not a YAML mapping, a JSON object or NAME=value lines")
 
 var dotenvLine = regexp.MustCompile(`^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$`)
 
-// plainEntries reads the keys of plaintext: what a binary file of keys holds,
-// which is what sops makes of a file whose extension it does not know.
+// plainEntries reads the keys of plaintext, such as the content of a binary file of
+// keys, which sops writes for an unknown extension.
 func plainEntries(path string, text []byte, state entryState) ([]entry, error) {
 	all, ok := dotenvEntries(text, state)
 	if ok {
@@ -139,15 +143,15 @@ func plainEntries(path string, text []byte, state entryState) ([]entry, error) {
 	if err == nil && len(roots) == 1 && roots[0].Kind == yaml.MappingNode {
 		return yamlEntries(roots[0], state), nil
 	}
-	message := fault.New(fault.Place{File: path}, "write one NAME: value or NAME=value a line", "the decrypted content is %w", errUnknownText)
+	message := fault.New(fault.Place{File: path}, "write one NAME: value or NAME=value per line", "the decrypted content is %w", errUnknownText)
 	if err != nil && yamlLine(err) > 0 {
-		message.Message += fmt.Sprintf(" (line %d of it)", yamlLine(err))
+		message.Message += fmt.Sprintf(" (its line %d)", yamlLine(err))
 	}
 	return nil, message
 }
 
-// dotenvEntries reads NAME=value lines as SOPS' dotenv format does: the value
-// raw, `\n` for a line break. It tells false when another line is among them.
+// dotenvEntries reads NAME=value lines as the dotenv format of SOPS: a raw value with
+// `\n` for a line break. It returns false if the text has other lines.
 func dotenvEntries(text []byte, state entryState) ([]entry, bool) {
 	var all []entry
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
@@ -164,7 +168,7 @@ func dotenvEntries(text []byte, state entryState) ([]entry, bool) {
 	return all, true
 }
 
-// jsonEntries reads a JSON object, numbers as they are written.
+// jsonEntries reads a JSON object. It does not convert numbers.
 func jsonEntries(text []byte, state entryState) ([]entry, bool) {
 	var top map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -188,7 +192,7 @@ func jsonEntries(text []byte, state entryState) ([]entry, bool) {
 	return all, true
 }
 
-// yamlEntries reads a YAML mapping, scalars as they are written.
+// yamlEntries reads a YAML mapping. It does not convert scalars.
 func yamlEntries(root *yaml.Node, state entryState) []entry {
 	var all []entry
 	for index := 0; index+1 < len(root.Content); index += 2 {

@@ -7,7 +7,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Without keys the names are there, and the versions that stand unencrypted.
+// Without keys, Seal returns the names and the unencrypted versions.
 func ExampleSeal() {
 	data, err := os.ReadFile("testdata/yaml.enc")
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// format is how SOPS laid a file out. The file's name does not tell: all of
-// them end in .enc.
+// format is the format of a SOPS file. It does not follow from the name, because all
+// files end in .enc.
 type format string
 
 const (
@@ -40,8 +40,8 @@ var (
 	jsonMark   = regexp.MustCompile(`"sops"\s*:\s*\{`)
 )
 
-// detect tells the format by the marks that SOPS leaves. A file with a mark can
-// still be malformed; one without any is not encrypted.
+// detect returns the format by the metadata of SOPS. A file with metadata can still be
+// malformed. A file without metadata is not encrypted.
 func detect(name string, data []byte) format {
 	trimmed := bytes.TrimSpace(data)
 	switch {
@@ -60,9 +60,8 @@ func detect(name string, data []byte) format {
 	return formatNone
 }
 
-// isBinary tells whether a JSON file is the envelope of a binary one: nothing
-// but a `data` text beside the metadata. Real JSON can look the same; there the
-// name decides.
+// isBinary reports whether a JSON file is the envelope of a binary file, with only the
+// text `data` and the metadata. The name decides about real JSON of this form.
 func isBinary(name string, data []byte) bool {
 	var top map[string]json.RawMessage
 	if json.Unmarshal(data, &top) != nil || len(top) != 2 || path.Ext(strings.TrimSuffix(name, ".enc")) == ".json" {
@@ -72,8 +71,8 @@ func isBinary(name string, data []byte) bool {
 	return json.Unmarshal(top["data"], &text) == nil
 }
 
-// store gives SOPS' own reader and writer for a format, with the layout that
-// `sops -d` has by default.
+// store returns the reader and writer of SOPS for a format, with the default layout of
+// `sops -d`.
 func (f format) store() sops.Store {
 	settings := config.NewStoresConfig()
 	switch f {
@@ -90,11 +89,10 @@ func (f format) store() sops.Store {
 	return sopsjson.NewBinaryStore(&settings.JSONBinary)
 }
 
-var errAlias = errors.New("SOPS writes no YAML anchors")
+var errAlias = errors.New("SOPS does not write YAML anchors")
 
-// precheck refuses what SOPS' readers would follow without a bound (anchors in
-// a later document, depth in JSON), and finds the line of a syntax error. It
-// returns 0 where the line is not known.
+// precheck refuses input that the readers of SOPS would follow without a limit (anchors
+// in a later document, depth in JSON). It returns the line of a syntax error, or 0.
 func (f format) precheck(data []byte) (line int, err error) {
 	switch f {
 	case formatYAML:
@@ -115,7 +113,7 @@ func (f format) precheck(data []byte) (line int, err error) {
 	return 0, nil
 }
 
-// parseYAML gives the roots of the documents in data that have one.
+// parseYAML returns the roots of all non-empty documents.
 func parseYAML(data []byte) ([]*yaml.Node, error) {
 	var roots []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -138,8 +136,8 @@ func hasAlias(node *yaml.Node) bool {
 
 var yamlLineMark = regexp.MustCompile(`line (\d+)`)
 
-// yamlLine takes the line out of a YAML error and leaves the rest, which may
-// quote the content.
+// yamlLine returns the line number in a YAML error. The rest of the error may quote the
+// content.
 func yamlLine(err error) int {
 	if found := yamlLineMark.FindStringSubmatch(err.Error()); found != nil {
 		line, _ := strconv.Atoi(found[1])

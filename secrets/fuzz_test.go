@@ -10,14 +10,14 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// testKeys is the key of the files in testdata.
+// testKeys returns the key of the files in testdata.
 func testKeys(tb testing.TB) *secrets.Keyring {
 	tb.Helper()
 	identity, err := os.ReadFile("testdata/age.key")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	path := filepath.Join(tb.TempDir(), "age.key") // git does not keep mode 0600
+	path := filepath.Join(tb.TempDir(), "age.key") // git does not store mode 0600
 	if err := os.WriteFile(path, identity, 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func testFiles(tb testing.TB) map[string][]byte {
 	return files
 }
 
-// Files that an earlier SOPS made open as they did.
+// The files of an earlier SOPS still open.
 func TestTestdataOpens(t *testing.T) {
 	for path, data := range testFiles(t) {
 		set := open(t, testKeys(t), secrets.File{Path: "secrets.enc", Data: data})
@@ -74,7 +74,7 @@ func checkSet(t *testing.T, set *secrets.Set) {
 	set.Wipe()
 }
 
-// Format detection, SOPS' readers and the parsing of files of keys take anything.
+// Format detection, the readers of SOPS and the parsing of files of keys accept any input.
 func FuzzSeal(f *testing.F) {
 	for _, data := range testFiles(f) {
 		f.Add(data)
@@ -93,8 +93,8 @@ func FuzzSeal(f *testing.F) {
 	})
 }
 
-// What stands in a file of overrides: NAME=value lines, JSON or YAML, as sops
-// encrypts it whole and as it stands in plaintext.
+// The content of a file of overrides: NAME=value lines, JSON or YAML, in plaintext and in
+// a file that sops encrypts as a whole.
 func FuzzOverrides(f *testing.F) {
 	for _, seed := range append(plainSeeds, "SV_a=1\nexport b_VERSION='2'\nSV_b=auto\n# note\n", "SV_a: 1\nb_VERSION: \"2\"\nlist: [1]\nauto_version_key: 0123456789abcdef\n") {
 		f.Add([]byte(seed))
@@ -110,7 +110,7 @@ func FuzzOverrides(f *testing.F) {
 	})
 }
 
-// The way through decryption takes anything, too.
+// Decryption accepts any input.
 func FuzzOpen(f *testing.F) {
 	for _, data := range testFiles(f) {
 		f.Add(data)

@@ -10,11 +10,11 @@ import (
 	"regexp"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// gnupg is a GnuPG home: its keys are used by gpg, and never read. gpg is run
-// with the home of the agent's settings, without a terminal, and with nothing
-// of the agent's environment but PATH.
+// gnupg is a GnuPG home, whose keys only gpg reads. The agent runs gpg with the home from
+// its settings, without a terminal, and with only PATH from its environment.
 type gnupg struct {
 	home, passphraseFile string
 	fingerprints         []string
@@ -25,25 +25,25 @@ func newGnuPG(home, passphraseFile string) (*gnupg, error) {
 	info, err := os.Stat(home)
 	switch {
 	case err != nil:
-		return nil, fault.New(place, "name an existing folder in gnupg_home", "look at the GnuPG home: %w", errors.Unwrap(err))
+		return nil, fault.New(place, "set gnupg_home to an existing folder", "open the GnuPG home: %w", errors.Unwrap(err))
 	case !info.IsDir():
-		return nil, fault.New(place, "name the folder itself in gnupg_home", "the GnuPG home is not a folder")
+		return nil, fault.New(place, "set gnupg_home to a folder", "the GnuPG home is not a folder")
 	case info.Mode().Perm()&0o077 != 0:
-		return nil, fault.New(place, "chmod 700 "+home, "others than its owner may use the GnuPG home (mode %04o)", info.Mode().Perm())
+		return nil, fault.New(place, "chmod 700 "+home, "other users can access the GnuPG home (mode %04o)", info.Mode().Perm())
 	}
 	g := &gnupg{home: home, passphraseFile: passphraseFile}
-	ctx, cancel := context.WithTimeout(context.Background(), remoteTimeout) //nolint:forbidigo // loading keys is local, and this bounds it
+	ctx, cancel := context.WithTimeout(context.Background(), remoteTimeout) //nolint:forbidigo // loading keys is local, and has a timeout
 	defer cancel()
 	listing, _, err := g.run(ctx, nil, "--with-colons", "--list-secret-keys")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, fault.New(place, "apt install gnupg, or export the keys and name them in pgp_key_files", "the keys of a GnuPG home are used by gpg, which is not installed")
+		return nil, fault.New(place, "apt install gnupg, or export the keys and list them in pgp_key_files", "a GnuPG home needs gpg, which is not installed")
 	}
 	if err != nil {
-		return nil, fault.New(place, "see what `gpg --homedir "+home+" --list-secret-keys` says, as the agent's user", "gpg cannot use the GnuPG home")
+		return nil, fault.New(place, "run `gpg --homedir "+home+" --list-secret-keys` as the agent's user", "gpg cannot use the GnuPG home")
 	}
 	g.fingerprints = primaryKeys(listing)
 	if len(g.fingerprints) == 0 {
-		return nil, fault.New(place, "import a secret key: gpg --homedir "+home+" --import", "the GnuPG home holds no secret keys")
+		return nil, fault.New(place, "import a secret key: gpg --homedir "+home+" --import", "the GnuPG home has no secret keys")
 	}
 	return g, nil
 }
@@ -59,22 +59,22 @@ func primaryKeys(listing []byte) []string {
 	return all
 }
 
-// open has gpg decrypt a data key.
+// open decrypts a data key with gpg.
 func (g *gnupg) open(ctx context.Context, ciphertext []byte) ([]byte, error) {
 	plain, statuses, err := g.run(ctx, ciphertext, "--status-fd", "2", "--decrypt")
-	if err != nil || len(plain) == 0 || !bytes.Contains(statuses, []byte("[GNUPG:] DECRYPTION_OKAY")) { // a message that is not encrypted is read as well
+	if err != nil || len(plain) == 0 || !bytes.Contains(statuses, []byte("[GNUPG:] DECRYPTION_OKAY")) { // gpg also reads unencrypted messages
 		clear(plain)
 		return nil, fmt.Errorf("%w: %s", errRemote, lastWords(statuses))
 	}
 	return plain, nil
 }
 
-// lastWords gives what gpg said last; it speaks of keys, not of content.
+// lastWords returns the last message of gpg, which is about keys, not content.
 func lastWords(statuses []byte) string {
-	words := "gpg: it said nothing"
+	words := "gpg: no message"
 	for line := range bytes.Lines(statuses) {
 		if bytes.HasPrefix(line, []byte("gpg: ")) {
-			words = oneLine(string(line), 120)
+			words = oneline.Cut(string(line), 120)
 		}
 	}
 	return words
@@ -85,7 +85,7 @@ func (g *gnupg) run(ctx context.Context, input []byte, args ...string) (out, pro
 	if g.passphraseFile != "" {
 		options = append(options, "--passphrase-file", g.passphraseFile)
 	}
-	command := exec.CommandContext(ctx, "gpg", append(options, args...)...) //nolint:gosec // the operator's own settings
+	command := exec.CommandContext(ctx, "gpg", append(options, args...)...) //nolint:gosec // from the operator's settings
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	var stdout, stderr bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"filippo.io/age"
@@ -16,30 +15,26 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
 
-// maxKeyFile bounds what is read of a key file; the largest real ones are a few
-// kilobytes.
-const maxKeyFile = 1 << 20
-
-// KeyFiles names the files that hold the keys, paths on this machine, and the
-// key services that may be asked besides.
+// KeyFiles names the key files by their paths on this machine, and the allowed key
+// services.
 type KeyFiles struct {
 	Age           []string // age identities or unencrypted SSH private keys
 	PGP           []string // OpenPGP secret keys, armored or binary
-	PGPPassphrase string   // the passphrase of the PGP keys; "" when they have none
-	GnuPGHome     string   // a GnuPG home, whose keys gpg uses; "" for none
+	PGPPassphrase string   // file with the passphrase of the PGP keys, or ""
+	GnuPGHome     string   // a GnuPG home, whose keys gpg uses, or ""
 
-	Services     []string // the key services that are admitted, of KeyServices; none are DefaultKeyServices
-	VaultAddress string   // the one Vault that is asked
-	VaultToken   string   // its token
-	CAFile       string   // certificates to trust besides the system's, for the Vault
+	Services     []string // allowed names from KeyServices; empty means DefaultKeyServices
+	VaultAddress string   // address of the only allowed Vault
+	VaultToken   string   // file with its token
+	CAFile       string   // certificates that are trusted for the Vault, besides the system's
 }
 
-// Keyring holds the keys that open the repository's files. Nothing else does:
-// no environment variable, home directory, key agent or program is asked, unless
-// KeyFiles names a GnuPG home or the key service of a cloud. It is safe for
-// concurrent use.
+// Keyring holds the keys that open the repository's files. It does not use environment
+// variables, home directories, key agents or programs, unless KeyFiles names a GnuPG
+// home or the key service of a cloud. It is safe for concurrent use.
 type Keyring struct {
 	ages       []age.Identity
 	pgps       openpgp.EntityList
@@ -49,9 +44,8 @@ type Keyring struct {
 	recipients []string
 }
 
-// LoadKeys reads the key files. A file that group or others may read, and one
-// that is not what it should be, is a fault that names it; all of them are
-// reported together.
+// LoadKeys reads the key files. It refuses invalid files, and files that other users can
+// access. It returns all faults joined.
 func LoadKeys(files KeyFiles) (*Keyring, error) {
 	ring := &Keyring{}
 	faults := []error{ring.admit(files)}
@@ -77,7 +71,7 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 	return ring, nil
 }
 
-// String says how many keys there are, and nothing of them.
+// String returns the number of keys.
 func (k *Keyring) String() string {
 	if len(k.recipients) == 1 {
 		return "1 key"
@@ -85,53 +79,16 @@ func (k *Keyring) String() string {
 	return fmt.Sprintf("%d keys", len(k.recipients))
 }
 
-// Recipients lists the public halves of the keys, as SOPS files name them.
-func (k *Keyring) Recipients() []string { return append([]string(nil), k.recipients...) }
-
-// readKeyFile reads a file that only its owner may read.
-func readKeyFile(path string) ([]byte, error) {
-	place := fault.Place{File: path}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fault.New(place, "name an existing file in the agent's key settings", "read key file: %w", errors.Unwrap(err))
-	}
-	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, fault.New(place, "", "read key file: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fault.New(place, "name the key file itself in the agent's key settings", "the key file is not a regular file")
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fault.New(place, "chmod 600 "+path, "others than its owner may use the key file (mode %04o)", info.Mode().Perm())
-	case info.Size() > maxKeyFile:
-		return nil, fault.New(place, "", "the key file is larger than %d bytes", maxKeyFile)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
-	if err != nil {
-		return nil, fault.New(place, "", "read key file: %w", err)
-	}
-	return data, nil
-}
-
 func readPassphrase(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	data, err := readKeyFile(path)
-	if err != nil {
-		return nil, err
-	}
-	line := bytes.TrimRight(data, "\r\n")
-	if len(line) == 0 {
-		return nil, fault.New(fault.Place{File: path}, "write the passphrase into it, or remove it from the agent's key settings",
-			"the passphrase file is empty")
-	}
-	return line, nil
+	data, err := privatefile.Read(path, "the passphrase file", nil)
+	return bytes.TrimRight(data, "\r\n"), err
 }
 
 func (k *Keyring) addAge(path string) error {
-	data, err := readKeyFile(path)
+	data, err := privatefile.Read(path, "the key file", nil)
 	if err != nil {
 		return err
 	}
@@ -141,13 +98,13 @@ func (k *Keyring) addAge(path string) error {
 		return k.addSSH(place, data)
 	}
 	if bytes.HasPrefix(data, []byte("age-encryption.org/")) || bytes.Contains(data, []byte("-----BEGIN AGE ENCRYPTED FILE-----")) {
-		return fault.New(place, "store the identity unencrypted, readable by the agent's user alone", "the age identity is protected by a passphrase")
+		return fault.New(place, "store the identity unencrypted, with mode 600 for the agent's user", "the age identity has a passphrase")
 	}
-	// The parser's own words may quote the key.
+	// The parser's error may quote the key.
 	identities, err := age.ParseIdentities(bytes.NewReader(data))
 	if err != nil {
-		return fault.New(place, "give a file made by age-keygen, or an SSH private key",
-			"the file holds no age identities (lines that start with AGE-SECRET-KEY-1), or one that is malformed")
+		return fault.New(place, "use a file from age-keygen, or an SSH private key",
+			"the file has no age identity (a line that starts with AGE-SECRET-KEY-1), or a malformed one")
 	}
 	for _, identity := range identities {
 		k.ages = append(k.ages, identity)
@@ -165,10 +122,10 @@ func (k *Keyring) addSSH(place fault.Place, data []byte) error {
 	identity, err := agessh.ParseIdentity(data)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
-		return fault.New(place, "give a key without a passphrase, readable by the agent's user alone", "the SSH key is protected by a passphrase")
+		return fault.New(place, "use a key without a passphrase, with mode 600 for the agent's user", "the SSH key has a passphrase")
 	}
 	if err != nil {
-		return fault.New(place, "give an unencrypted ed25519 or RSA private key", "the file holds no SSH private key that age can use")
+		return fault.New(place, "use an unencrypted ed25519 or RSA private key", "the file has no SSH private key that age supports")
 	}
 	signer, err := ssh.ParsePrivateKey(data)
 	if err != nil {
@@ -180,7 +137,7 @@ func (k *Keyring) addSSH(place fault.Place, data []byte) error {
 }
 
 func (k *Keyring) addPGP(path string, passphrase []byte) error {
-	data, err := readKeyFile(path)
+	data, err := privatefile.Read(path, "the key file", nil)
 	if err != nil {
 		return err
 	}
@@ -188,12 +145,12 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 	place := fault.Place{File: path}
 	entities, err := parsePGP(data)
 	if err != nil {
-		return fault.New(place, "give the output of gpg --export-secret-keys --armor", "the file holds no OpenPGP key that can be read")
+		return fault.New(place, "use the output of gpg --export-secret-keys --armor", "the file has no readable OpenPGP key")
 	}
 	usable := 0
 	for _, entity := range entities {
 		if len(passphrase) > 0 {
-			_ = entity.DecryptPrivateKeys(passphrase) // where it fails, the keys stay locked
+			_ = entity.DecryptPrivateKeys(passphrase) // after a failure the keys stay locked
 		}
 		fingerprint := fmt.Sprintf("%X", entity.PrimaryKey.Fingerprint)
 		held, locked := secretState(entity)
@@ -208,7 +165,7 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 		k.recipients = append(k.recipients, fingerprint)
 	}
 	if usable == 0 {
-		return fault.New(place, "export the secret key: gpg --export-secret-keys --armor", "the file holds public OpenPGP keys only")
+		return fault.New(place, "export the secret key: gpg --export-secret-keys --armor", "the file has only public OpenPGP keys")
 	}
 	return nil
 }
@@ -227,11 +184,11 @@ func (k *Keyring) addGnuPG(files KeyFiles) error {
 
 func lockedFault(place fault.Place, fingerprint string, tried bool) error {
 	if tried {
-		return fault.New(place, "put this key's passphrase into the PGP passphrase file of the agent's key settings",
+		return fault.New(place, "write this key's passphrase into the PGP passphrase file of the agent's key settings",
 			"the passphrase does not unlock the PGP key %s", fingerprint)
 	}
-	return fault.New(place, "name a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
-		"the PGP key %s is protected by a passphrase, and none is configured", fingerprint)
+	return fault.New(place, "set a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
+		"the PGP key %s has a passphrase, but no passphrase file is set", fingerprint)
 }
 
 // parsePGP reads a binary key ring, or all armored blocks of a file.
@@ -258,9 +215,9 @@ func parsePGP(data []byte) (openpgp.EntityList, error) {
 	return all, nil
 }
 
-// secretState tells whether an entity holds secret keys, and whether one of them
-// is locked. A stub (gnu-dummy), as gpg --export-secret-subkeys leaves for the
-// primary key, is none.
+// secretState reports whether an entity has secret keys, and whether one of them is
+// locked. It ignores a stub (gnu-dummy), which gpg --export-secret-subkeys writes for
+// the primary key.
 func secretState(entity *openpgp.Entity) (held, locked bool) {
 	look := func(encrypted bool) { held, locked = true, locked || encrypted }
 	if key := entity.PrivateKey; key != nil && !key.Dummy() {

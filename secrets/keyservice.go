@@ -21,18 +21,18 @@ import (
 	"google.golang.org/grpc"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// errKeyRefused says only that a key did not open: the libraries' own words may
-// quote what they were given.
+// errKeyRefused replaces the errors of libraries, which may quote their input.
 var errKeyRefused = errors.New("the key does not open this data key")
 
-// errRemote starts what is said of gpg, and of a key service on the network.
+// errRemote is the start of errors about gpg and key services on the network.
 var errRemote = errors.New("the key service does not open the data key")
 
-// service is the key service that SOPS asks for the data key of one file. It
-// admits what the ring admits, and nothing else, and notes why gpg or a service
-// on the network gave nothing.
+// service is the key service that SOPS asks for the data key of one file. It uses only
+// the keys and services of the ring, and records the errors of gpg and of services on
+// the network.
 type service struct {
 	ring     *Keyring
 	failures map[string]error // by the encrypted data key
@@ -54,7 +54,7 @@ func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest
 	return &keyservice.DecryptResponse{Plaintext: plain}, nil
 }
 
-// open asks the keys and services for what dataKey let through.
+// open decrypts a part of a data key with the keys and services that dataKey allows.
 func (k *Keyring) open(ctx context.Context, request *keyservice.DecryptRequest) ([]byte, error) {
 	switch kind := request.Key.KeyType.(type) {
 	case *keyservice.Key_AgeKey:
@@ -67,7 +67,7 @@ func (k *Keyring) open(ctx context.Context, request *keyservice.DecryptRequest) 
 	return openCloud(ctx, request)
 }
 
-// Encrypt is refused: this service only reads.
+// Encrypt returns an error, because this service only decrypts.
 func (s service) Encrypt(context.Context, *keyservice.EncryptRequest, ...grpc.CallOption) (*keyservice.EncryptResponse, error) {
 	return nil, errKeyRefused
 }
@@ -85,8 +85,8 @@ func (k *Keyring) openAge(recipient string, ciphertext []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// openPGP tries the keys of files, then those of the GnuPG home. SOPS itself
-// would look for a home of its own, and for programs that SOPS_* variables name.
+// openPGP tries the keys of files, then those of the GnuPG home. SOPS would use the
+// default home, and programs in SOPS_* variables.
 func (k *Keyring) openPGP(ctx context.Context, ciphertext []byte) ([]byte, error) {
 	plain, err := k.openOpenPGP(ciphertext)
 	if err != nil && k.gnupg != nil {
@@ -95,7 +95,7 @@ func (k *Keyring) openPGP(ctx context.Context, ciphertext []byte) ([]byte, error
 	return plain, err
 }
 
-// openOpenPGP does what SOPS' own PGP key does first, with the ring's keys.
+// openOpenPGP does the same as the PGP key of SOPS, with the ring's keys.
 func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 	if len(k.pgps) == 0 {
 		return nil, errKeyRefused
@@ -105,20 +105,19 @@ func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 		return nil, errKeyRefused
 	}
 	message, err := openpgp.ReadMessage(block.Body, k.pgps, nil, nil)
-	if err != nil || message.DecryptedWith.PublicKey == nil { // a message that is not encrypted is read as well
+	if err != nil || message.DecryptedWith.PublicKey == nil { // the library also reads unencrypted messages
 		return nil, errKeyRefused
 	}
 	plain, err := io.ReadAll(message.UnverifiedBody)
-	if err != nil { // the integrity check comes at the end
+	if err != nil { // the integrity check is at the end
 		clear(plain)
 		return nil, errKeyRefused
 	}
 	return plain, nil
 }
 
-// dataKey gives the data key of a SOPS file, from as many key groups as it asks
-// for. Recipients of services that are not admitted are left out before SOPS
-// sees them.
+// dataKey returns the data key of a SOPS file. It removes the recipients of services that
+// are not allowed before it calls SOPS.
 func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) {
 	admitted := sops.Metadata{ShamirThreshold: metadata.ShamirThreshold}
 	for _, group := range metadata.KeyGroups {
@@ -131,7 +130,7 @@ func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) 
 		admitted.KeyGroups = append(admitted.KeyGroups, held)
 	}
 	asked := service{ring: k, failures: map[string]error{}}
-	// age first: what needs no network is not kept waiting by what does.
+	// age and PGP come first, because they do not need the network.
 	key, err := admitted.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{asked}, []string{sopsage.KeyTypeIdentifier, sopspgp.KeyTypeIdentifier})
 	if err != nil {
 		return nil, k.noKey(path, metadata, asked.failures)
@@ -139,7 +138,7 @@ func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) 
 	return key, nil
 }
 
-// noKey says which recipients a file has and which keys were tried.
+// noKey returns a fault with the recipients of a file and the keys that were tried.
 func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[string]error) error {
 	var groups, own []string
 	remedy := "add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: sops updatekeys " + path
@@ -170,13 +169,13 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 	}
 	place := fault.Place{File: path}
 	if len(own) > 0 && len(groups) == 1 && len(failures) == 0 {
-		return fault.New(place, "take the file from an earlier commit, or encrypt it anew",
-			"the data key for %s does not open: the file is damaged or was tampered with", strings.Join(own, ", "))
+		return fault.New(place, "restore the file from an earlier commit, or encrypt it again",
+			"the data key for %s does not decrypt: the file is damaged or was manipulated", strings.Join(own, ", "))
 	}
 	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }
 
-// holds tells whether one of the ring's keys is the recipient.
+// holds reports whether one of the ring's keys is the recipient.
 func (k *Keyring) holds(key keys.MasterKey) bool {
 	switch key := key.(type) {
 	case *sopsage.MasterKey:
@@ -187,7 +186,7 @@ func (k *Keyring) holds(key keys.MasterKey) bool {
 	return false
 }
 
-// withoutComment takes off what follows an SSH public key.
+// withoutComment removes the comment of an SSH public key.
 func withoutComment(recipient string) string {
 	if fields := strings.Fields(recipient); len(fields) > 2 {
 		return fields[0] + " " + fields[1]
@@ -195,29 +194,15 @@ func withoutComment(recipient string) string {
 	return recipient
 }
 
-// recipientName names a recipient by kind and public name, on one short line:
-// the text comes from the file.
+// recipientName returns the kind and public name of a recipient on one short line,
+// because the text is from the file.
 func recipientName(key keys.MasterKey) string {
 	kinds := map[string]string{
 		serviceAge: "age", servicePGP: "PGP", serviceVault: "Vault transit",
 		serviceGCP: "Google Cloud KMS", serviceAzure: "Azure Key Vault", serviceHuawei: "Huawei Cloud KMS",
 	}
-	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics at a null in the encryption context
-		return "AWS KMS " + oneLine(key.Arn, 120)
+	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics on a null in the encryption context
+		return "AWS KMS " + oneline.Cut(key.Arn, 120)
 	}
-	return kinds[serviceOf(key)] + " " + oneLine(key.ToString(), 120)
-}
-
-// oneLine makes text from a file fit for a message.
-func oneLine(text string, limit int) string {
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(clean); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return clean
+	return kinds[serviceOf(key)] + " " + oneline.Cut(key.ToString(), 120)
 }

@@ -14,13 +14,13 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// lab has the real sops command and real keys of every kind. Its keys and its
-// GnuPG home live in a folder of the test run.
+// lab has the real sops command and real keys of every kind. Its keys and its GnuPG home
+// are in a folder of the test run.
 var lab bench
 
 type bench struct {
 	dir, sops, gnupg string
-	home             string   // a GnuPG home that holds the curve and the locked key alone
+	home             string   // a GnuPG home with only the curve and the locked key
 	env              []string // more variables for the commands
 
 	age, otherAge, ssh, rsa  string // recipients
@@ -32,7 +32,7 @@ const pgpPassphrase = "open sesame"
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if worker := flag.Lookup("test.fuzzworker"); worker != nil && worker.Value.String() == "true" {
-		os.Exit(m.Run()) // fuzzing needs none of it, and has a process for each core
+		os.Exit(m.Run()) // fuzzing does not need the lab, and has a process for each core
 	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "secrets")
@@ -99,7 +99,7 @@ func newBench(dir string) (b bench, err error) {
 
 func (b bench) path(name string) string { return filepath.Join(b.dir, name) }
 
-// close ends the key agents that gpg started for its homes.
+// close ends the key agents that gpg started.
 func (b bench) close() {
 	for _, home := range []string{b.gnupg, b.home} {
 		if home != "" {
@@ -171,7 +171,7 @@ func (b bench) newPGP(name, algorithm, passphrase string) (fingerprint string, e
 	return fingerprint, nil
 }
 
-// encrypt gives what the sops command makes of text.
+// encrypt encrypts text with the sops command.
 func encrypt(tb testing.TB, kind, text string, args ...string) []byte {
 	tb.Helper()
 	plain := filepath.Join(tb.TempDir(), "plain")
@@ -186,7 +186,7 @@ func encrypt(tb testing.TB, kind, text string, args ...string) []byte {
 	return out
 }
 
-// toAge are the arguments that encrypt to the lab's age key.
+// toAge returns the arguments that encrypt to the lab's age key.
 func toAge() []string { return []string{"--config", "/dev/null", "--age", lab.age} }
 
 func ageKeys(tb testing.TB) *secrets.Keyring {
@@ -213,7 +213,7 @@ func open(tb testing.TB, keys *secrets.Keyring, files ...secrets.File) *secrets.
 	return set
 }
 
-// value gives the content of a secret, "(none)" or "(sealed)".
+// value returns the content of a secret, "(none)" or "(sealed)".
 func value(set *secrets.Set, name, file string) string {
 	found, ok := set.Lookup(name, file)
 	switch {

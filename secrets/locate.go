@@ -7,15 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// Location is where a value stands: in a file as a whole, or under a key of a
-// file of keys.
+// Location is the place of a value: a whole file, or a key in a file of keys.
 type Location struct {
 	File string
 	Key  string // "" for a whole file
 }
 
-// Locate tells where a value that Lookup gave stands. It tells false for a value
-// of another set, and for one whose content is not known.
+// Locate returns the place of a value from Lookup. It returns false for a value of
+// another set, and for an unknown value.
 func (s *Set) Locate(v Value) (Location, bool) {
 	if !v.Known() {
 		return Location{}, false
@@ -36,8 +35,8 @@ func (s *Set) Locate(v Value) (Location, bool) {
 	return Location{}, false
 }
 
-// VersionFile gives the file of keys whose setting of the version name (such as
-// SV_db_access) counts; false where none sets it.
+// VersionFile returns the file of keys that sets the version name (such as
+// SV_db_access), or false.
 func (s *Set) VersionFile(name string) (file string, found bool) {
 	for _, keys := range s.keyed {
 		if _, found := keys.versions[name]; found {
@@ -47,8 +46,8 @@ func (s *Set) VersionFile(name string) (file string, found bool) {
 	return "", false
 }
 
-// OverrideFile gives the node's secrets.override.enc, and whether it holds
-// versions; "" where there is none.
+// OverrideFile returns the path of the node's secrets.override.enc, or "", and whether
+// it has versions.
 func (s *Set) OverrideFile() (file string, holdsVersions bool) {
 	for _, keys := range s.keyed {
 		if path.Base(keys.path) == baseOverride {
@@ -58,21 +57,20 @@ func (s *Set) OverrideFile() (file string, holdsVersions bool) {
 	return "", false
 }
 
-// Equal tells whether two known values have the same content.
+// Equal reports whether two known values have the same content.
 func (v Value) Equal(other Value) bool {
 	return v.Known() && other.Known() && subtle.ConstantTimeCompare(v.Reveal(), other.Reveal()) == 1
 }
 
-// Len is the number of bytes of a known value.
+// Len returns the number of bytes of a known value.
 func (v Value) Len() int { return len(v.Reveal()) }
 
-// EndsLine tells whether the value ends in a line break.
+// EndsLine reports whether the value ends with a line break.
 func (v Value) EndsLine() bool { return bytes.HasSuffix(v.Reveal(), []byte("\n")) }
 
-// WithoutLineBreak gives the value without the one line break at its end, and
-// whether there was one to take off: an editor's, which is no part of a
-// password. A line break stays where the value is no text, and where the value
-// that it replaces ends in one as well.
+// WithoutLineBreak returns the value without the line break at its end, which editors
+// add, and whether it removed one. It keeps the line break if the value is not text, or
+// if the replaced value also ends with one.
 func (v Value) WithoutLineBreak(replaced Value) (Value, bool) {
 	content := v.Reveal()
 	rest, found := bytes.CutSuffix(content, []byte("\n"))

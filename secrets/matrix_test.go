@@ -15,10 +15,10 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// matrix collects what a table test covered, and prints it.
+// matrix records and prints the coverage of a table test.
 type matrix struct {
 	mu   sync.Mutex
-	cell map[string]map[string]bool // by row and column; true where it opened
+	cell map[string]map[string]bool // by row and column; true if the file opened
 }
 
 func (m *matrix) set(row, column string, opened bool) {
@@ -101,7 +101,7 @@ func keyKinds(t *testing.T) map[string]keyKind {
 	return kinds
 }
 
-// groupsRule gives a .sops.yaml of three key groups, of which two are needed.
+// groupsRule returns a .sops.yaml with three key groups, of which two are required.
 func groupsRule(t *testing.T) string {
 	t.Helper()
 	return rules(t, "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n"+
@@ -117,7 +117,7 @@ func rules(t *testing.T, text string) string {
 	return path
 }
 
-// Files of the real sops command open, in each format with each kind of key.
+// Files of the real sops command open in each format with each kind of key.
 func TestOpenEveryFormatWithEveryKey(t *testing.T) {
 	formats := map[string]string{"yaml": "yaml", "json": "json", "dotenv": "dotenv", "ini": "ini"}
 	for _, inner := range []string{"yaml", "json", "dotenv"} {
@@ -145,7 +145,7 @@ func TestOpenEveryFormatWithEveryKey(t *testing.T) {
 	t.Log(covered)
 }
 
-// rotate gives what `sops rotate` makes of a file: another data key.
+// rotate returns the output of `sops rotate` for a file, with another data key.
 func rotate(t *testing.T, format string, data []byte) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
@@ -157,13 +157,13 @@ func rotate(t *testing.T, format string, data []byte) []byte {
 		t.Fatal(err)
 	}
 	if string(out) == string(data) {
-		t.Fatal("nothing was rotated")
+		t.Fatal("sops did not rotate the data key")
 	}
 	return out
 }
 
-// partly are the ways in which sops leaves some of a file in plaintext. In each
-// of them db_access is encrypted, and SV_db_access is not.
+// partly lists the ways in which sops keeps a part of a file in plaintext. In each of them
+// db_access is encrypted, and SV_db_access is not.
 func partly() map[string][]string {
 	return map[string][]string{
 		"encrypted_regex":           {"--encrypted-regex", "^(db_access|cert)$"},
@@ -179,11 +179,11 @@ func partly() map[string][]string {
 var partlyText = map[string]string{
 	"yaml":   "# seal this\ndb_access: canary-db\n# keep open\nSV_db_access: 2\n",
 	"dotenv": "# seal this\ndb_access=canary-db\n# keep open\nSV_db_access=2\n",
-	"ini":    "[s]\n; seal this\na = x\ndb_access = canary-db\n[v]\n; keep open\nb = x\nSV_db_access = 2\n", // in INI sops puts a comment behind its key
+	"ini":    "[s]\n; seal this\na = x\ndb_access = canary-db\n[v]\n; keep open\nb = x\nSV_db_access = 2\n", // in INI, sops moves a comment behind its key
 	"json":   `{"db_access": "canary-db", "SV_db_access": 2}`,
 }
 
-// partlyNames gives the names as a rule needs them: suffixes are part of a name.
+// partlyNames returns the names that a rule needs: suffixes are part of a name.
 func partlyNames(rule, text string) (secret, version, renamed string) {
 	secret, version = "db_access", "SV_db_access"
 	switch rule {
@@ -196,7 +196,7 @@ func partlyNames(rule, text string) (secret, version, renamed string) {
 	return secret, version, renamed
 }
 
-// What sops leaves in plaintext beside it is no hindrance, in any format.
+// A file with other values in plaintext opens in each format.
 func TestOpenPartlyEncrypted(t *testing.T) {
 	covered := &matrix{cell: map[string]map[string]bool{}}
 	for rule, args := range partly() {
@@ -209,7 +209,7 @@ func TestOpenPartlyEncrypted(t *testing.T) {
 				secret, version, text := partlyNames(rule, text)
 				data := encrypt(t, format, text, append(toAge(), args...)...)
 				if !strings.Contains(string(data), version) || strings.Contains(string(data), "canary-db") {
-					t.Fatalf("sops made another file of it:\n%s", data)
+					t.Fatalf("sops wrote a different file:\n%s", data)
 				}
 				files := []secrets.File{{Path: node + "secrets.enc", Data: data}}
 				set := open(t, ageKeys(t), files...)
@@ -233,7 +233,7 @@ func TestOpenPartlyEncrypted(t *testing.T) {
 	t.Log(covered)
 }
 
-// The first rule of .sops.yaml whose path fits decides.
+// sops uses the first rule of .sops.yaml that matches the path.
 func TestRulesPerPath(t *testing.T) {
 	config := rules(t, "creation_rules:\n"+
 		"  - path_regex: nodes/node3/\n    age: "+lab.age+"\n    unencrypted_regex: ^SV_\n"+
@@ -266,12 +266,12 @@ func TestRulesPerPath(t *testing.T) {
 	}
 }
 
-// One of two key groups that are needed is not enough, and all are named.
+// One of two required key groups is not enough, and the error names all.
 func TestKeyGroupsMissing(t *testing.T) {
 	data := encrypt(t, "yaml", keyedText["yaml"], "--config", groupsRule(t))
 	_, err := ageKeys(t).Open([]secrets.File{{Path: node + "secrets.enc", Data: data}}, secrets.Options{})
 	if err == nil {
-		t.Fatal("one of two key groups was enough")
+		t.Fatal("the file opened with one of two key groups")
 	}
 	for _, part := range []string{"2 of 3 key groups", lab.age, lab.otherAge, lab.pgp, "keys tried: " + lab.age} {
 		if !strings.Contains(err.Error(), part) {

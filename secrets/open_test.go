@@ -41,7 +41,7 @@ func checkKeyed(t *testing.T, set *secrets.Set) {
 	}
 }
 
-// The value of a whole file is what `sops -d` prints.
+// The value of a whole file is the output of `sops -d`.
 func TestOpenWholeFile(t *testing.T) {
 	texts := map[string]string{
 		"binary": "\x00\x01canary \xff\n\n",
@@ -79,7 +79,7 @@ func TestBinaryKeepsEveryByte(t *testing.T) {
 	}
 }
 
-// In JSON with a `data` key alone only the name tells it from a binary file.
+// Only the name distinguishes JSON with the single key `data` from a binary file.
 func TestJSONThatLooksBinary(t *testing.T) {
 	data := encrypt(t, "json", `{"data": "x"}`, toAge()...)
 	set := open(t, ageKeys(t), secrets.File{Path: node + "secrets/a.json.enc", Data: data}, secrets.File{Path: node + "secrets/b.enc", Data: data})
@@ -91,7 +91,7 @@ func TestJSONThatLooksBinary(t *testing.T) {
 	}
 }
 
-// Every kind of recipient is named when no key opens the file.
+// The error names every kind of recipient if no key opens the file.
 func TestNoKeyOpens(t *testing.T) {
 	data := string(encrypt(t, "yaml", "a: canary", "--config", "/dev/null", "--age", lab.age, "--pgp", lab.pgp))
 	data = strings.Replace(data, "sops:\n", `sops:
@@ -111,7 +111,7 @@ func TestNoKeyOpens(t *testing.T) {
 	file := []secrets.File{{Path: node + "secrets.enc", Data: []byte(data)}}
 	_, err := load(t, secrets.KeyFiles{Age: []string{lab.path("other.key")}}).Open(file, secrets.Options{})
 	if err == nil {
-		t.Fatal("opened with a foreign key")
+		t.Fatal("a foreign key opened the file")
 	}
 	for _, part := range []string{
 		node + "secrets.enc: ", "age " + lab.age, "PGP " + lab.pgp, "AWS KMS arn:aws:kms:eu-central-1:1:key/abc",
@@ -130,7 +130,7 @@ func TestNoKeyOpens(t *testing.T) {
 	}
 }
 
-// Keys come from the configured files, whatever else lies about.
+// Only the configured files are used for keys.
 func TestEnvironmentIsNotConsulted(t *testing.T) {
 	identity, err := os.ReadFile(lab.path("age.key"))
 	if err != nil {

@@ -15,33 +15,32 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// maxScanned bounds the files that Scan reads; larger ones are no settings.
+// maxScanned is the maximum size of files that Scan reads. Larger files are not settings.
 const maxScanned = 4 << 20
 
-const hintMove = "move it into secrets.enc with sops, and replace the secret itself: git keeps what was committed; " +
-	"where it is none, write `" + markHarmless + "` into a comment on that line or the one before"
+const hintMove = "move it to secrets.enc with sops, and replace the secret, because git keeps the old commits; " +
+	"if it is not a secret, write `" + markHarmless + "` in a comment on this line or the line before"
 
-// markHarmless stands in a comment beside what looks like a secret and is none.
+// markHarmless marks, in a comment, a value that looks like a secret but is not.
 const markHarmless = "not-a-secret"
 
-// Scanned is what a Scan came to.
+// Scanned is the result of a Scan.
 type Scanned struct {
-	Files int            // how many files were read
-	Found []*fault.Error // sorted by file and line; no message holds a value
+	Files int            // number of files that were read
+	Found []*fault.Error // sorted by file and line; the messages contain no values
 }
 
-// ScanOptions narrow a Scan.
+// ScanOptions are the options of a Scan.
 type ScanOptions struct {
-	// Plaintext tells the paths below which secrets may stand unencrypted
-	// (allow_plaintext_secrets of config.yml).
+	// Plaintext reports whether secrets in a path may be unencrypted
+	// (allow_plaintext_secrets in config.yml).
 	Plaintext func(path string) bool
 }
 
-// Scan looks for secrets in the clear in a repository: values that look like
-// keys, settings with secret-looking names, files below secrets/ or called .enc
-// or matched by .sops.yaml that are not encrypted, and SOPS files that were saved
-// decrypted, in part or whole. It needs no key. Files that .gitignore leaves out
-// of git are left out here.
+// Scan searches a repository for unencrypted secrets: values that look like keys,
+// settings with the names of secrets, unencrypted files that are in secrets/, end in
+// .enc or match .sops.yaml, and SOPS files that are partly or fully decrypted. It needs
+// no key. It skips files that .gitignore excludes.
 func Scan(fsys fs.FS, o ScanOptions) (Scanned, error) {
 	s := &scanner{fsys: fsys, options: o}
 	if err := s.readRules(); err != nil {
@@ -68,12 +67,12 @@ type scanner struct {
 	found   []*fault.Error
 }
 
-// readRules reads which paths .sops.yaml has encrypted.
+// readRules reads the path rules of .sops.yaml.
 func (s *scanner) readRules() error {
 	const name = ".sops.yaml"
 	data, err := fs.ReadFile(s.fsys, name)
 	if err != nil {
-		return nil //nolint:nilerr // a repository without the file has no such rules
+		return nil //nolint:nilerr // without the file there are no rules
 	}
 	var file struct {
 		Rules []struct {
@@ -81,11 +80,11 @@ func (s *scanner) readRules() error {
 		} `yaml:"creation_rules"`
 	}
 	if err := yaml.Unmarshal(data, &file); err != nil {
-		return fault.New(fault.Place{File: name, Line: yamlLine(err)}, "correct the YAML", "the file is not well-formed")
+		return fault.New(fault.Place{File: name, Line: yamlLine(err)}, "correct the YAML", "the file is not valid YAML")
 	}
 	for i, rule := range file.Rules {
 		if rule.PathRegex == "" {
-			continue // a rule for whatever is left: it does not say what has to be encrypted
+			continue // a default rule does not say which files must be encrypted
 		}
 		pattern, err := regexp.Compile(rule.PathRegex)
 		if err != nil {
@@ -132,7 +131,7 @@ func skipped(entry fs.DirEntry) error {
 	return nil
 }
 
-// readIgnored adds the folder's .gitignore to what is left out.
+// readIgnored adds the rules in the folder's .gitignore.
 func (s *scanner) readIgnored(dir string) error {
 	data, err := fs.ReadFile(s.fsys, path.Join(dir, ".gitignore"))
 	if err != nil {
@@ -150,7 +149,7 @@ func (s *scanner) readIgnored(dir string) error {
 	return nil
 }
 
-// file judges one file by its name, then by its content.
+// file checks one file by its name, then by its content.
 func (s *scanner) file(file File) {
 	doc, err := parse(file)
 	if err == nil && doc != nil {
@@ -177,11 +176,11 @@ func (s *scanner) add(err error) {
 	}
 }
 
-// sealedNames end the names of files that SOPS has encrypted, and of those that
-// hold private keys in binary form.
+// sealedNames lists the extensions of encrypted files, and of files with private keys in
+// binary form.
 var sealedNames = []string{".enc", ".p12", ".pfx", ".jks", ".keystore", ".kdbx"}
 
-// encryptedByName says that a file of this name has to be encrypted.
+// encryptedByName reports whether a file with this name must be encrypted.
 func (s *scanner) encryptedByName(file File) bool {
 	if ignored(file) || path.Base(file.Path) == "README.md" {
 		return false
@@ -190,8 +189,8 @@ func (s *scanner) encryptedByName(file File) bool {
 		slices.ContainsFunc(s.rules, func(rule *regexp.Regexp) bool { return rule.MatchString(file.Path) })
 }
 
-// inSecretsFolder says that a file stands in a folder secrets/ of an environment;
-// a node may be called so.
+// inSecretsFolder reports whether a file is in a folder secrets/ of an environment. The
+// folder of a node with the name secrets does not count.
 func inSecretsFolder(name string) bool {
 	parts := strings.Split(path.Dir(name), "/")
 	if parts[0] != "environments" || len(parts) < 3 {
@@ -205,10 +204,10 @@ func inSecretsFolder(name string) bool {
 }
 
 func notEncrypted(name string) *fault.Error {
-	return fault.New(fault.Place{File: name}, hintEncrypt+name+" (and rotate what it holds: git keeps the plaintext)", "the file is not encrypted")
+	return fault.New(fault.Place{File: name}, hintEncrypt+name+" (and rotate its secrets, because git keeps the plaintext)", "the file is not encrypted")
 }
 
-// lines looks through a text for what looks like a secret.
+// lines searches a text for values that look like secrets.
 func (s *scanner) lines(file File) {
 	if bytes.IndexByte(file.Data[:min(len(file.Data), 8000)], 0) >= 0 {
 		return // binary

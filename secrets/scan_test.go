@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// scan gives what Scan finds, each as file:line: message.
+// scan returns the results of Scan, each as file:line: message.
 func scan(t *testing.T, files map[string]string, o secrets.ScanOptions) []string {
 	t.Helper()
 	repository := fstest.MapFS{}
@@ -32,8 +32,8 @@ func scan(t *testing.T, files map[string]string, o secrets.ScanOptions) []string
 	return found
 }
 
-// planted are lines with something that should be encrypted: what is found, and
-// the value, which must never be in the words.
+// planted lists lines with values that should be encrypted, the expected messages, and
+// the values, which must not be in the messages.
 var planted = map[string]struct{ file, line, what, value string }{
 	"private key":   {"deploy.pem", "-----BEGIN RSA " + "PRIVATE KEY-----", "this looks like a private key in plaintext", "RSA"},
 	"pgp":           {"keys.asc", "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----", "this looks like a private key in plaintext", "BLOCK"},
@@ -80,7 +80,7 @@ func TestScanFindsSecrets(t *testing.T) {
 			}
 			for _, marked := range []string{one.line + " # not-a-secret\n", "# not-a-secret: an example\n" + one.line + "\n"} {
 				if found := scan(t, map[string]string{one.file: marked}, secrets.ScanOptions{}); len(found) > 0 {
-					t.Errorf("found although it is marked: %v", found)
+					t.Errorf("found in spite of the mark: %v", found)
 				}
 			}
 		})
@@ -118,8 +118,8 @@ func TestScanPassesOver(t *testing.T) {
 	}
 }
 
-// TestScanFiles goes by the files' names: what has to be encrypted, and what is
-// not in git at all.
+// TestScanFiles checks which files must be encrypted by their names, and which are not in
+// git.
 func TestScanFiles(t *testing.T) {
 	key := sopstest.NewKey(t)
 	encrypted := sopstest.YAML(t, key, map[string]string{"API_KEY": "hunter2"})
@@ -157,7 +157,7 @@ func TestScanFiles(t *testing.T) {
 		"environments/e/nodes/n/secrets.enc: the file is not encrypted",
 		"environments/e/nodes/n/secrets/db: the file is not encrypted",
 		"environments/e/nodes/n/secrets/x/y: the file is not encrypted",
-		"environments/e/nodes/p/secrets.enc:1: the value of \"API_KEY\" should be encrypted, but stands in plaintext",
+		"environments/e/nodes/p/secrets.enc:1: the value of \"API_KEY\" should be encrypted, but is in plaintext",
 		"environments/e/nodes/secrets/secrets/z: the file is not encrypted",
 		"stores/shop.jks: the file is not encrypted",
 	}
@@ -168,7 +168,7 @@ func TestScanFiles(t *testing.T) {
 
 func TestScanFaults(t *testing.T) {
 	for content, want := range map[string]string{
-		"creation_rules: [":                       ".sops.yaml:1: the file is not well-formed",
+		"creation_rules: [":                       ".sops.yaml:1: the file is not valid YAML",
 		"creation_rules: [{path_regex: 'a(b'}]\n": ".sops.yaml: creation_rules[0].path_regex: error parsing regexp: missing closing ): `a(b`",
 	} {
 		_, err := secrets.Scan(fstest.MapFS{".sops.yaml": {Data: []byte(content)}}, secrets.ScanOptions{})
@@ -178,7 +178,7 @@ func TestScanFaults(t *testing.T) {
 	}
 }
 
-// FuzzScan gives any text under names of every kind: Scan must come to an end.
+// FuzzScan scans any text under names of every kind. Scan must end.
 func FuzzScan(f *testing.F) {
 	for _, one := range planted {
 		f.Add(one.file, one.line)
@@ -186,11 +186,11 @@ func FuzzScan(f *testing.F) {
 	f.Add("environments/e/nodes/n/secrets.enc", `{"sops": {}}`)
 	f.Fuzz(func(t *testing.T, name, content string) {
 		if !fs.ValidPath(name) || name == "." {
-			return // MapFS does not hold to itself with such a name
+			return // MapFS does not support such a name
 		}
 		scanned, err := secrets.Scan(fstest.MapFS{name: {Data: []byte(content)}}, secrets.ScanOptions{})
 		if err != nil {
-			return // a .sops.yaml that is none
+			return // an invalid .sops.yaml
 		}
 		if _, err := json.Marshal(scanned); err != nil {
 			t.Error(err)

@@ -22,10 +22,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// keyServices are the key services by the names that the agent's settings have
-// for them. Only age and PGP do without the network.
+// The names of the key services in the agent's settings. Only age and PGP do not need the
+// network.
 const (
 	serviceAge    = "age"
 	servicePGP    = "pgp"
@@ -36,24 +37,24 @@ const (
 	serviceHuawei = "hckms"
 )
 
-// remoteTimeout bounds one request to a key service on the network.
+// remoteTimeout is the timeout of one request to a key service on the network.
 const remoteTimeout = 15 * time.Second
 
-// KeyServices lists the names that KeyFiles.Services takes.
+// KeyServices lists the names allowed in KeyFiles.Services.
 func KeyServices() []string {
 	return []string{serviceAge, servicePGP, serviceVault, serviceAWS, serviceGCP, serviceAzure, serviceHuawei}
 }
 
-// DefaultKeyServices lists what is admitted when KeyFiles.Services is empty.
+// DefaultKeyServices lists the allowed services when KeyFiles.Services is empty.
 func DefaultKeyServices() []string { return []string{serviceAge, servicePGP} }
 
-// Empty tells whether nothing is named that could open a file.
+// Empty reports whether f has no key and no service.
 func (f KeyFiles) Empty() bool {
 	remote := slices.ContainsFunc(f.Services, func(name string) bool { return !slices.Contains(DefaultKeyServices(), name) })
 	return len(f.Age) == 0 && len(f.PGP) == 0 && f.GnuPGHome == "" && f.VaultAddress == "" && f.VaultToken == "" && !remote
 }
 
-// admit takes the names of the key services that may be asked.
+// admit sets the allowed key services.
 func (k *Keyring) admit(files KeyFiles) error {
 	k.services = files.Services
 	if len(k.services) == 0 {
@@ -62,7 +63,7 @@ func (k *Keyring) admit(files KeyFiles) error {
 	var faults []error
 	for _, name := range k.services {
 		if !slices.Contains(KeyServices(), name) {
-			faults = append(faults, fault.New(fault.Place{}, "write some of "+strings.Join(KeyServices(), ", "), "key_services: there is no key service %q", oneLine(name, 40)))
+			faults = append(faults, fault.New(fault.Place{}, "use "+strings.Join(KeyServices(), ", "), "key_services: unknown key service %q", oneline.Cut(name, 40)))
 		}
 	}
 	for _, needs := range []struct {
@@ -75,7 +76,7 @@ func (k *Keyring) admit(files KeyFiles) error {
 	} {
 		if needs.set && !k.admits(needs.service) {
 			faults = append(faults, fault.New(fault.Place{}, "add "+needs.service+" to key_services, or remove the setting",
-				"%s set, but key_services does not admit %s", needs.settings, needs.service))
+				"%s set, but key_services does not list %s", needs.settings, needs.service))
 		}
 	}
 	return errors.Join(faults...)
@@ -83,7 +84,7 @@ func (k *Keyring) admit(files KeyFiles) error {
 
 func (k *Keyring) admits(service string) bool { return slices.Contains(k.services, service) }
 
-// serviceOf names the key service of a recipient; "" for one that is not known.
+// serviceOf returns the key service of a recipient, or "" for an unknown one.
 func serviceOf(key keys.MasterKey) string {
 	switch key.(type) {
 	case *sopsage.MasterKey:
@@ -104,8 +105,8 @@ func serviceOf(key keys.MasterKey) string {
 	return ""
 }
 
-// usable tells whether SOPS may see a recipient: its key service is admitted,
-// and SOPS can handle it.
+// usable reports whether a recipient's key service is allowed, and SOPS can read the
+// recipient without a panic.
 func (k *Keyring) usable(key keys.MasterKey) bool {
 	if amazon, ok := key.(*kms.MasterKey); ok {
 		for _, value := range amazon.EncryptionContext {
@@ -117,12 +118,12 @@ func (k *Keyring) usable(key keys.MasterKey) bool {
 	return k.admits(serviceOf(key))
 }
 
-// remoteKey is a recipient of SOPS that asks a service on the network.
+// remoteKey is a recipient of SOPS that uses a service on the network.
 type remoteKey interface {
 	DecryptContext(ctx context.Context) ([]byte, error)
 }
 
-// cloudKey gives SOPS' own key for a request to a cloud; nil for other requests.
+// cloudKey returns the key of SOPS for a request to a cloud.
 func cloudKey(request *keyservice.DecryptRequest) (remoteKey, error) {
 	enc := string(request.Ciphertext)
 	switch kind := request.Key.KeyType.(type) {
@@ -148,7 +149,7 @@ func cloudKey(request *keyservice.DecryptRequest) (remoteKey, error) {
 	return nil, errKeyRefused
 }
 
-// openCloud asks a cloud's key service, with the credentials that its SDK finds.
+// openCloud uses a cloud's key service with the credentials that its SDK finds.
 func openCloud(ctx context.Context, request *keyservice.DecryptRequest) ([]byte, error) {
 	key, err := cloudKey(request)
 	if err != nil {
@@ -161,8 +162,8 @@ func openCloud(ctx context.Context, request *keyservice.DecryptRequest) ([]byte,
 	return plain, nil
 }
 
-// remoteFailure says why a key service did not open a key, without the words of
-// its answer: those may quote what it was sent.
+// remoteFailure returns why a key service did not open a key, without the text of its
+// answer, which may quote the request.
 func remoteFailure(err error) error {
 	var coded interface{ ErrorCode() string }
 	var network net.Error
@@ -170,11 +171,11 @@ func remoteFailure(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: no answer within %s", errRemote, remoteTimeout)
 	case errors.As(err, &coded):
-		return fmt.Errorf("%w: it answered %s", errRemote, oneLine(coded.ErrorCode(), 60))
+		return fmt.Errorf("%w: it answered %s", errRemote, oneline.Cut(coded.ErrorCode(), 60))
 	case errors.As(err, &network):
-		return fmt.Errorf("%w: it cannot be reached", errRemote)
+		return fmt.Errorf("%w: the connection failed", errRemote)
 	case status.Code(err) != codes.Unknown && status.Code(err) != codes.OK:
 		return fmt.Errorf("%w: it answered %s", errRemote, status.Code(err))
 	}
-	return fmt.Errorf("%w: it refused, or no credentials were found", errRemote)
+	return fmt.Errorf("%w: the request was refused, or no credentials were found", errRemote)
 }

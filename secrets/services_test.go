@@ -18,8 +18,8 @@ import (
 
 const vaultToken = "canary-vault-token"
 
-// transit answers like Vault's transit engine for the key coin, whose cipher is
-// base64. The real sops command encrypts with it, so that its form is right.
+// transit answers like Vault's transit engine for the key coin, with base64 as its cipher.
+// The real sops command encrypts with it, so that the form of the file is right.
 type transit struct {
 	*httptest.Server
 	requests atomic.Int32
@@ -58,7 +58,7 @@ func (tr *transit) answer(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
 }
 
-// encrypt gives a file of the sops command with this Vault as a recipient.
+// encrypt returns a file of the sops command with this Vault as a recipient.
 func (tr *transit) encrypt(t *testing.T, args ...string) []byte {
 	t.Helper()
 	b := lab
@@ -83,7 +83,7 @@ func (tr *transit) files(t *testing.T) secrets.KeyFiles {
 func TestVaultOpensWhenConfigured(t *testing.T) {
 	tr := newTransit(t)
 	files := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t)}}
-	for name, value := range map[string]string{ // none of these is heeded
+	for name, value := range map[string]string{ // these are ignored
 		"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_AGENT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "other", "VAULT_NAMESPACE": "x", "SOPS_HC_VAULT_ALLOWLIST": "none",
 	} {
 		t.Setenv(name, value)
@@ -103,7 +103,7 @@ func TestVaultOpensWhenConfigured(t *testing.T) {
 		}
 	}
 	if tr.requests.Load() != before {
-		t.Error("the Vault was asked without being configured")
+		t.Error("the Vault got a request, but it is not configured")
 	}
 	both := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t, "--age", lab.age)}}
 	before = tr.requests.Load()
@@ -111,25 +111,24 @@ func TestVaultOpensWhenConfigured(t *testing.T) {
 	withAge.Age = []string{lab.path("age.key")}
 	open(t, load(t, withAge), both...)
 	if tr.requests.Load() != before {
-		t.Error("the Vault was asked although an age key opens the file")
+		t.Error("the Vault got a request, but an age key opens the file")
 	}
 }
 
-// Whoever may commit can write another address or path into a file: the token
-// goes nowhere else.
+// A commit can write another address or path into a file. The token is not sent there.
 func TestVaultIsAskedNothingElse(t *testing.T) {
 	tr, foreign := newTransit(t), newTransit(t)
 	data := string(tr.encrypt(t))
 	cases := map[string]struct{ data, want string }{
-		"another Vault": {strings.ReplaceAll(data, tr.URL, foreign.URL), "it is not the Vault of vault_address, " + tr.URL},
-		"another path":  {strings.Replace(data, "engine_path: transit", "engine_path: sys/../auth", 1), "its path is not that of a transit key"},
-		"another query": {strings.Replace(data, "key_name: coin", `key_name: "../../sys/seal?x="`, 1), "its path is not that of a transit key"},
+		"another Vault": {strings.ReplaceAll(data, tr.URL, foreign.URL), "its address differs from vault_address, " + tr.URL},
+		"another path":  {strings.Replace(data, "engine_path: transit", "engine_path: sys/../auth", 1), "its path is not the path of a transit key"},
+		"another query": {strings.Replace(data, "key_name: coin", `key_name: "../../sys/seal?x="`, 1), "its path is not the path of a transit key"},
 	}
 	before := tr.requests.Load()
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			if test.data == data {
-				t.Fatal("nothing was changed")
+				t.Fatal("the file did not change")
 			}
 			_, err := load(t, tr.files(t)).Open([]secrets.File{{Path: "secrets.enc", Data: []byte(test.data)}}, secrets.Options{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -153,12 +152,12 @@ func TestVaultThatRefuses(t *testing.T) {
 	}
 	tr.Close()
 	_, err = ring.Open(files, secrets.Options{})
-	if err == nil || !strings.Contains(err.Error(), "it cannot be reached") || strings.Contains(err.Error(), "canary") {
+	if err == nil || !strings.Contains(err.Error(), "the connection failed") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// clouds are the recipients as sops writes them, by the service that they need.
+// clouds lists the recipients in the form of sops, by the service that they need.
 var clouds = map[string]string{
 	"aws_kms":  "    kms:\n        - arn: arn:aws:kms:eu-central-1:1:key/abc\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n          aws_profile: \"\"\n",
 	"gcp_kms":  "    gcp_kms:\n        - resource_id: projects/p/locations/global/keyRings/r/cryptoKeys/k\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eHl6\n",
@@ -180,8 +179,8 @@ func TestCloudsAreNamed(t *testing.T) {
 	}
 }
 
-// AWS' SDK takes its endpoint and its credentials from the environment, which
-// is the operator's word where key_services names it, and nobody's elsewhere.
+// The SDK of AWS takes its endpoint and credentials from the environment. It is only used
+// if the operator lists it in key_services.
 func TestCloudIsAskedOnlyWhenConfigured(t *testing.T) {
 	var requests atomic.Int32
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -208,6 +207,6 @@ func TestCloudIsAskedOnlyWhenConfigured(t *testing.T) {
 	mustHide(t, "error", err.Error()+fault.Hint(err))
 	null := strings.Replace(data, "aws_profile: \"\"", "aws_profile: \"\"\n          context: {a: null}", 1)
 	if _, err := load(t, secrets.KeyFiles{Services: []string{"aws_kms"}}).Open([]secrets.File{{Path: "secrets.enc", Data: []byte(null)}}, secrets.Options{}); err == nil {
-		t.Error("opened without a key")
+		t.Error("the file opened without a key")
 	}
 }

@@ -1,30 +1,27 @@
-// Package secrets takes the ciphertext of a node's SOPS files and the agent's
-// keys, and gives redacting Values and the versions under which they stand in
-// Swarm. It guarantees that plaintext stays in memory: no file, log line, error
-// or printed Value holds any of it.
+// Package secrets reads a node's SOPS files: from their ciphertext and the agent's keys
+// it makes redacting Values, and the versions that name them in Swarm. It guarantees
+// that plaintext stays in memory: files, log lines, errors and printed Values do not
+// contain it.
 //
-// Cryptography is that of SOPS, age and OpenPGP as their libraries do it, or of
-// gpg where a GnuPG home is named. SOPS handles plaintext as strings, which Go
-// cannot wipe: those are dropped as soon as a file has been read, and what the
-// Values hold is in buffers that Wipe zeroes.
+// The cryptography is that of the libraries of SOPS, age and OpenPGP, or of gpg for a
+// GnuPG home. SOPS uses strings for plaintext, which Go cannot wipe. The package drops
+// them after it has read a file. The buffers of Values are zeroed by Wipe.
 //
-// SOPS' MAC covers every value, and an encrypted value is bound to the names
-// above it. It does not cover
-//   - the names of what stands in plaintext, and where one such value ends and
-//     the next begins: no value of a secret is taken from there unless
-//     AllowPlaintext says so, only versions;
-//   - with mac_only_encrypted, anything that stands in plaintext;
-//   - empty values, nulls, and empty mappings and lists: none is given as a
-//     secret;
-//   - comments: those that are encrypted have to decrypt, and a whole file with
-//     one in plaintext where all others are encrypted is refused;
-//   - in a whole YAML or JSON file, whether a value stands in a list. A whole
-//     file in the binary format, which sops makes of an unknown extension, is
-//     covered to its last byte.
+// The MAC of SOPS covers every value, and an encrypted value is bound to the names above
+// it. The MAC does not cover
+//   - the names of plaintext values, and the borders between them: the package reads
+//     only versions from plaintext, and secrets only with AllowPlaintext;
+//   - with mac_only_encrypted, all plaintext;
+//   - empty values, nulls, and empty mappings and lists: none of them is a secret;
+//   - comments: encrypted comments must decrypt, and a whole file is refused if one
+//     comment is in plaintext and all others are encrypted;
+//   - in a whole YAML or JSON file, whether a value is in a list. The MAC covers every
+//     byte of a whole file in the binary format, which sops uses for an unknown
+//     extension.
 //
-// Nothing outside the given files, keys and services is consulted, but for
-// /etc/sops/audit.yaml: SOPS reads it when a program starts, and records
-// decryptions where an operator has set that up.
+// The package reads nothing but the given files, keys and services, with one exception:
+// SOPS reads /etc/sops/audit.yaml at the start of the program, and records decryptions
+// if an operator has enabled it there.
 package secrets
 
 import (
@@ -42,32 +39,32 @@ const (
 	baseSecrets  = "secrets.enc"
 )
 
-// File is a file of the repository: its path and its content as in git.
+// File is a file of the repository: its path and its content in git.
 type File struct {
 	Path string
 	Data []byte
 }
 
-// Options say what is admitted.
+// Options are the options of Open and Seal.
 type Options struct {
-	// AllowPlaintext admits secrets that stand unencrypted in git.
+	// AllowPlaintext accepts unencrypted secrets in git.
 	AllowPlaintext bool
 }
 
-// Set is what the files of one node hold. The zero Set is empty.
+// Set has the secrets and versions in the files of one node. The zero Set is empty.
 type Set struct {
 	whole map[string]Value // content of whole files, by path
-	keyed []*keyed         // files of keys, the first has precedence
+	keyed []*keyed         // files of keys; the first takes precedence
 }
 
-// Open decrypts all files and verifies their MACs. A file that cannot be opened
-// is a fault; all faults are reported together, and nothing is kept then.
+// Open decrypts all files and verifies their MACs. It returns all faults joined, and no
+// Set if there is one.
 func (k *Keyring) Open(files []File, o Options) (*Set, error) {
 	return build(files, func(doc *document) error { return doc.decrypt(k) }, o, false)
 }
 
-// Seal reads the files without keys: the names are there and the versions that
-// stand unencrypted, the Values are not known. MACs cannot be verified.
+// Seal reads the files without keys. The Set has the names and the unencrypted versions.
+// Its Values are unknown. Seal cannot verify MACs.
 func Seal(files []File, o Options) (*Set, error) {
 	return build(files, (*document).seal, o, true)
 }
@@ -90,7 +87,7 @@ func build(files []File, open func(*document) error, o Options, isSealed bool) (
 	return set, nil
 }
 
-// ignored tells files that stand beside secrets and hold none.
+// ignored reports whether a file in a folder of secrets has no secrets.
 func ignored(file File) bool {
 	switch path.Base(file.Path) {
 	case ".gitkeep", ".gitignore", ".gitattributes", ".sops.yaml":
@@ -99,8 +96,8 @@ func ignored(file File) bool {
 	return len(file.Data) == 0
 }
 
-// isKeyed tells a file of keys from a whole file, which may have any name but
-// stands in a folder secrets/.
+// isKeyed reports whether a file is a file of keys. Files in a folder secrets/ are whole
+// files with any name.
 func isKeyed(name string) bool {
 	base := path.Base(name)
 	return (base == baseOverride || base == baseSecrets) && path.Base(path.Dir(name)) != "secrets"
@@ -138,11 +135,10 @@ func (s *Set) add(file File, open func(*document) error, o Options, isSealed boo
 	return nil
 }
 
-// addPlain takes a file that SOPS did not encrypt.
+// addPlain adds an unencrypted file.
 func (s *Set) addPlain(file File, o Options) error {
 	if !o.AllowPlaintext {
-		return fault.New(fault.Place{File: file.Path}, hintEncrypt+file.Path+" (and rotate what it holds: git keeps the plaintext)",
-			"the file is not encrypted")
+		return notEncrypted(file.Path)
 	}
 	if !isKeyed(file.Path) {
 		s.whole[file.Path] = NewValue(slices.Clone(file.Data))
@@ -161,11 +157,10 @@ func (s *Set) addKeyed(file File, entries []entry, o Options) error {
 	return keys.fill(file.Data, entries, o)
 }
 
-// Lookup gives the value of a secret: name is its key in the compose file, file
-// the repository path of its `file:`, or "". The first of these counts: the
-// whole file <file>.enc, the whole file <file>, the key name of
-// secrets.override.enc or secrets.enc, the base name of file as key of these.
-// A Value that is found need not be Known.
+// Lookup returns the value of a secret. name is its key in the compose file, file the
+// repository path of its `file:`, or "". Lookup uses the first of: the whole file
+// <file>.enc, the whole file <file>, the key name in secrets.override.enc or
+// secrets.enc, the base name of file as a key in these. The Value may be unknown.
 func (s *Set) Lookup(name, file string) (Value, bool) {
 	if file != "" {
 		file = path.Clean(file)
@@ -193,12 +188,12 @@ func lookupKeys(name, file string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool { return key == autoVersionKey })
 }
 
-// Missing says why Lookup finds nothing, and what to do about it.
+// Missing returns a fault with the reason why Lookup does not find a value.
 func (s *Set) Missing(name, file string) *fault.Error {
 	for _, key := range lookupKeys(name, file) {
 		for _, keys := range s.keyed {
 			if refused, ok := keys.refused[key]; ok {
-				return fault.New(refused.place, "write it as a text, and see that encrypted_regex and its like in .sops.yaml cover it",
+				return fault.New(refused.place, "write it as a text, and check that rules such as encrypted_regex in .sops.yaml include it",
 					"the secret %q has no value: its key %s", name, refused.why)
 			}
 		}
@@ -209,14 +204,14 @@ func (s *Set) Missing(name, file string) *fault.Error {
 		places = append(places, file+".enc", file)
 	}
 	for _, key := range lookupKeys(name, file) {
-		places = append(places, "the key "+key+" of "+baseOverride+" and "+baseSecrets)
+		places = append(places, "the key "+key+" in "+baseOverride+" and "+baseSecrets)
 	}
 	return fault.New(fault.Place{File: file}, "add it with sops to one of these places",
 		"the secret %q has no value: looked for %s", name, strings.Join(places, ", "))
 }
 
-// Opaque lists the files whose keys cannot be seen without a key, so that
-// neither their names nor their versions are known. It is empty after Open.
+// Opaque lists the files that are encrypted as a whole, so that their keys and versions
+// are unknown. It is empty after Open.
 func (s *Set) Opaque() []string {
 	var paths []string
 	for _, keys := range s.keyed {
@@ -227,8 +222,8 @@ func (s *Set) Opaque() []string {
 	return paths
 }
 
-// Names lists what the set has values for, sorted: the keys of the files of
-// keys, and the names of whole files without .enc.
+// Names lists the secrets of the set, sorted: the keys of the files of keys, and the
+// names of whole files without .enc.
 func (s *Set) Names() []string {
 	names := map[string]bool{}
 	for whole := range s.whole {
@@ -243,7 +238,7 @@ func (s *Set) Names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Wipe zeroes all values of the set, wherever they have been copied to.
+// Wipe zeroes all values of the set, including their copies.
 func (s *Set) Wipe() {
 	for _, value := range s.whole {
 		value.Wipe()

@@ -15,7 +15,7 @@ func TestLookupOrder(t *testing.T) {
 	file := func(name, kind, text string) secrets.File {
 		return secrets.File{Path: node + name, Data: encrypt(t, kind, text, toAge()...)}
 	}
-	sources := []secrets.File{ // the first has precedence
+	sources := []secrets.File{ // the first takes precedence
 		file("secrets/db_access.txt.enc", "binary", "whole .enc"),
 		file("secrets/db_access.txt", "binary", "whole"),
 		file("secrets.override.enc", "yaml", "db_access: key in override"),
@@ -36,10 +36,10 @@ func TestLookupOrder(t *testing.T) {
 	}
 	set := open(t, ageKeys(t), sources[0])
 	if got := value(set, "db_access", ""); got != "(none)" {
-		t.Errorf("a whole file was found without a file: %q", got)
+		t.Errorf("Lookup without a file found a whole file: %q", got)
 	}
 	missing := set.Missing("other", node+"secrets/other")
-	for _, part := range []string{`"other"`, node + "secrets/other.enc", "the key other of secrets.override.enc and secrets.enc"} {
+	for _, part := range []string{`"other"`, node + "secrets/other.enc", "the key other in secrets.override.enc and secrets.enc"} {
 		if !strings.Contains(missing.Error(), part) {
 			t.Errorf("%q is missing in: %v", part, missing)
 		}
@@ -64,9 +64,9 @@ func TestPlaintextIsRefused(t *testing.T) {
 		"json keys":        {secrets.File{Path: node + "secrets.enc", Data: []byte(`{"a": "` + canary + `"}`)}, "is not encrypted"},
 		"value by hand":    {secrets.File{Path: node + "secrets.enc", Data: []byte(byHand)}, `"a" should be encrypted`},
 		"number by hand":   {secrets.File{Path: node + "secrets.enc", Data: []byte(number)}, "should be encrypted"},
-		"merge conflict":   {secrets.File{Path: node + "secrets.enc", Data: []byte("<<<<<<< ours\n" + sealedText + ">>>>>>> " + canary)}, "not well-formed"},
-		"malformed json":   {secrets.File{Path: node + "secrets.enc", Data: []byte(`{"a": ` + canary + `, "sops": {}}`)}, "not well-formed"},
-		"malformed dotenv": {secrets.File{Path: node + "secrets.enc", Data: []byte("sops_mac=x\n" + canary + "\n")}, "not well-formed"},
+		"merge conflict":   {secrets.File{Path: node + "secrets.enc", Data: []byte("<<<<<<< ours\n" + sealedText + ">>>>>>> " + canary)}, "not valid SOPS"},
+		"malformed json":   {secrets.File{Path: node + "secrets.enc", Data: []byte(`{"a": ` + canary + `, "sops": {}}`)}, "not valid SOPS"},
+		"malformed dotenv": {secrets.File{Path: node + "secrets.enc", Data: []byte("sops_mac=x\n" + canary + "\n")}, "not valid SOPS"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestPlaintextIsRefused(t *testing.T) {
 			_, openErr := ageKeys(t).Open([]secrets.File{test.file}, secrets.Options{})
 			for how, err := range map[string]error{"Seal": sealErr, "Open": openErr} {
 				if err == nil {
-					t.Errorf("%s admits it", how)
+					t.Errorf("%s accepts it", how)
 					continue
 				}
 				if !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.file.Path) || fault.Hint(err) == "" {
@@ -121,8 +121,8 @@ func TestPlaintextIsAdmittedOnDemand(t *testing.T) {
 	}
 }
 
-// A rule such as the seed's, which encrypts some keys only: the others stand
-// readable in git and are no secrets.
+// A rule that encrypts only some keys: the others are readable in git, and are not
+// secrets.
 func TestPartlyEncrypted(t *testing.T) {
 	text := "password: canary\nDATABASE_PASSWORD: " + canary + "\nSV_password: 4\nnested:\n  password: x\n"
 	for _, rule := range [][]string{{"--encrypted-regex", "^(password|secret)$"}, {"--encrypted-regex", "^(password|secret)$", "--mac-only-encrypted"}, {"--encrypted-suffix", "ssword"}} {
@@ -132,7 +132,7 @@ func TestPartlyEncrypted(t *testing.T) {
 			t.Errorf("%v: got %q", rule, got)
 		}
 		if got := value(set, "DATABASE_PASSWORD", ""); got != "(none)" {
-			t.Errorf("%v: a plaintext secret was given", rule)
+			t.Errorf("%v: Lookup returned a plaintext secret", rule)
 		}
 		missing := set.Missing("DATABASE_PASSWORD", "")
 		if missing.Place.Line != 2 || !strings.Contains(missing.Error(), "is not encrypted in the file") {
@@ -182,7 +182,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// The keys of a sealed binary file cannot be seen: none of them is called missing.
+// The keys of a sealed binary file are unknown, so that no secret is reported as missing.
 func TestSealOpaque(t *testing.T) {
 	path := node + "secrets.override.enc"
 	set, err := secrets.Seal([]secrets.File{{Path: path, Data: encrypt(t, "binary", "db: x\nSV_db: 3\n", toAge()...)}}, secrets.Options{})

@@ -12,12 +12,12 @@ import (
 )
 
 var (
-	errNoKey    = errors.New("the key is not there")
-	errUnfitted = errors.New("the text cannot hold the value")
+	errNoKey    = errors.New("the key does not exist")
+	errUnfitted = errors.New("the text cannot contain the value")
 )
 
-// setText sets a key of the plaintext that plainEntries reads, and leaves the
-// rest of it as it is. A key that is not there is added when add says so.
+// setText sets a key in plaintext of the forms that plainEntries reads, and keeps the
+// rest. With add, it adds a missing key.
 func setText(text []byte, key, value string, add bool) ([]byte, error) {
 	before, err := plainEntries("", text, entryOpen)
 	if err != nil {
@@ -49,7 +49,7 @@ func setText(text []byte, key, value string, add bool) ([]byte, error) {
 	return nil, errUnfitted
 }
 
-// setAsMeant reads the text back.
+// setAsMeant reports whether the text has the new value and the other old values.
 func setAsMeant(before []entry, text []byte, key, value string) bool {
 	after, err := plainEntries("", text, entryOpen)
 	if err != nil {
@@ -98,7 +98,7 @@ func appendLine(text []byte, line string) []byte {
 	return append(text, line+"\n"...)
 }
 
-// setLine replaces a YAML or JSON scalar that stands on the line of its key.
+// setLine replaces a YAML or JSON scalar on the line of its key.
 func setLine(text []byte, key, value string) ([]byte, bool) {
 	form := regexp.MustCompile(`(?m)^([ \t]*["']?` + regexp.QuoteMeta(key) + `["']?[ \t]*:[ \t]+)("(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'|[^"'|>&*!\s][^#,\n]*?)([ \t]*,?[ \t]*(?:#.*)?)$`)
 	found := form.FindAllSubmatchIndex(text, -1)
@@ -114,7 +114,7 @@ func setLine(text []byte, key, value string) ([]byte, bool) {
 
 var plainNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 
-// scalarSource writes a version as a number, and all else in quotes.
+// scalarSource writes a version as a number, and other texts in quotes.
 func scalarSource(value string) string {
 	if len(value) < 10 && plainNumber.MatchString(value) {
 		return value
@@ -122,7 +122,7 @@ func scalarSource(value string) string {
 	return quoted(value)
 }
 
-// quoted writes a text in double quotes as both YAML and JSON read it.
+// quoted writes a text in double quotes for YAML and JSON.
 func quoted(value string) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -133,8 +133,8 @@ func quoted(value string) string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// setNode sets a key in the parsed text and writes all of it anew: comments and
-// order stay, the layout need not.
+// setNode sets a key in the parsed text and writes the whole text again. It keeps
+// comments and order, but not the layout.
 func setNode(text []byte, key, value string, isJSON bool) ([]byte, bool) {
 	var document yaml.Node
 	if yaml.Unmarshal(text, &document) != nil || len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {

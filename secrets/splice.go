@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// splice writes what has changed into the lines of the file as it was: one
-// ciphertext for another, one number for another, one line more. It tells false
-// where the file is not laid out so that this can be done.
+// splice writes the changes into the lines of the file before: it replaces ciphertexts
+// and numbers, and adds lines. It returns false if the file's layout does not allow it.
 func (d *document) splice(before *document) ([]byte, bool) {
 	if before == nil {
 		return nil, false
@@ -54,8 +53,7 @@ func replaceOnce(text []byte, from, to string) ([]byte, bool) {
 	return bytes.Replace(text, []byte(from), []byte(to), 1), true
 }
 
-// replaceScalar puts a ciphertext in the place of another, or a plain scalar of
-// a top-level key in the place of another.
+// replaceScalar replaces a ciphertext, or a plain scalar of a top-level key.
 func replaceScalar(text []byte, from, to leaf) ([]byte, bool) {
 	fromText, toText := fmt.Sprint(from.value), fmt.Sprint(to.value)
 	if encryptedForm.MatchString(fromText) {
@@ -71,7 +69,7 @@ func replaceScalar(text []byte, from, to leaf) ([]byte, bool) {
 	return form.ReplaceAll(text, []byte("${1}${2}"+strings.ReplaceAll(toText, "$", "$$")+"${3}")), true
 }
 
-// insertAfter adds a line below that of another scalar, in its form.
+// insertAfter adds a line below the line of another scalar, in the same form.
 func insertAfter(text []byte, above, added leaf) ([]byte, bool) {
 	form := scalarLine(above.key, fmt.Sprint(above.value))
 	found := form.FindAllSubmatchIndex(text, -1)
@@ -85,8 +83,8 @@ func insertAfter(text []byte, above, added leaf) ([]byte, bool) {
 	return append(append(bytes.Clone(text[:at[1]]), line...), text[at[1]:]...), true
 }
 
-// scalarLine matches the one line that sets a key to a scalar, whatever the
-// format: what leads to the scalar, an opening quote, the scalar, and the rest.
+// scalarLine matches the line that sets a key to a scalar in any format: the text before
+// the scalar, an opening quote, the scalar, and the rest.
 func scalarLine(key, value string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^([ \t]*(?:export )?["']?` + regexp.QuoteMeta(key) + `["']?[ \t]*[:=][ \t]*)(["']?)` +
 		regexp.QuoteMeta(value) + `(["']?,?[ \t]*(?:#.*)?)$`)

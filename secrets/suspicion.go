@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// token is a kind of key that is known by its form.
+// token is a kind of key with a known form.
 type token struct {
 	what string
 	form *regexp.Regexp
 }
 
-// tokens are the kinds that say by themselves what they are.
+// tokens lists the kinds of keys.
 var tokens = []token{
 	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----`)},
 	{"an age identity", regexp.MustCompile(`AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20,}`)},
@@ -26,7 +26,7 @@ var tokens = []token{
 	{"a Vault token", regexp.MustCompile(`\bhv[sb]\.[0-9A-Za-z_-]{24,}`)},
 	{"a SendGrid key", regexp.MustCompile(`\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{16,}`)},
 	{"a Docker Hub token", regexp.MustCompile(`\bdckr_(pat|oat)_[0-9A-Za-z_-]{20,}`)},
-	{"a Telegram bot's token", regexp.MustCompile(`\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}\b`)},
+	{"a Telegram bot token", regexp.MustCompile(`\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}\b`)},
 	{"a registry login", regexp.MustCompile(`"auth"\s*:\s*"[0-9A-Za-z+/]{12,}={0,2}"`)},
 	{"a JSON web token", regexp.MustCompile(`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}`)},
 }
@@ -34,7 +34,7 @@ var tokens = []token{
 var (
 	urlPassword = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`)
 
-	// How settings stand in files. A comment may hold one that was switched off.
+	// The forms of settings in files. A comment may contain a disabled setting.
 	envSetting  = regexp.MustCompile(`^\s*(#\s*)?(?:export\s+|ENV\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$`)
 	yamlSetting = regexp.MustCompile(`^\s*(#\s*)?(?:-\s+)?["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(.*)$`)
 	flowSetting = regexp.MustCompile(`[{,]()\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*:\s*("[^"]*"|'[^']*'|[^,{}]*)`)
@@ -43,28 +43,28 @@ var (
 	secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|` +
 		`(^|[_.-])(PWD|PASS|PIN|SALT|IV|AUTH|CREDS?)$|(^|[_.-])(DB|DATABASE|REDIS|AMQP)_ACCESS$|` +
 		`(^|[_.-])KEYS?([_.-]?([0-9]+|HEX|BASE64|B64|PEM))?$)`)
-	// YAML's own keys, such as secrets: and token:, are written small; these are
-	// settings all the same.
+	// Keys of YAML files, such as secrets: and token:, are in lower case. These names in
+	// lower case are settings.
 	smallName    = regexp.MustCompile(`(password|passwd|passphrase|api_?key|client_secret|secret_key|private_key)$`)
 	harmlessName = regexp.MustCompile(`(?i)((_|^)(FILE|PATH|DIR|URL|URI|HOST|PORT|NAME|USER|USERNAME|ID|IDS|TTL|TIMEOUT|LENGTH|SIZE|COUNT|LIMIT|` +
 		`DAYS|HOURS|MINUTES|SECONDS|INTERVAL|ENABLED|REQUIRED|VERSION|ALGORITHM|ALG|TYPE|MODE|POLICY|FORMAT|HEADER|COOKIE|PREFIX|SUFFIX|EXPIRY|EXPIRES|` +
 		`EXPIRATION|LIFETIME|ISSUER|AUDIENCE|SCOPES?|VARIABLE|REGEX|BACKEND|PROVIDER|ENDPOINT|ENCODER|HASHER|ROUNDS)$|` +
 		`^SV_|^PUBLIC_|_PUBLIC_|(SITE|CACHE|ROUTING|PARTITION|PRIMARY|SORT|PUBLISHABLE)_KEY$)`)
-	// What people choose, and may choose plain: here a number can be the secret.
+	// Names of values that users choose, so that a short number can be the secret.
 	chosenName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|[_.-])(PWD|PASS|PIN)$)`)
 
-	// What stands for a value, or is too plain to be a secret: a variable, a
-	// placeholder, a path, an address, an option, a switch.
+	// Values that are not secrets: variables, placeholders, paths, addresses, options,
+	// booleans.
 	harmlessValue = regexp.MustCompile(`(?i)^(\$[a-z_][a-z0-9_]*|\$\{[a-z_][a-z0-9_]*(:?\?[^}]*|:?[+-])?\}|\$[0-9@*]|\$\(.*|\{\{.*|<.*>|%.*%|\*+|x{3,}|.*\.{3}|` +
 		`your[_-].*|[.~]{0,2}(/[a-z0-9_.@-]+)+/?|https?://[^\s?@]*|--[a-z].*|true|false|yes|no|on|off|null|none|~|ENC\[.*\])$`)
 	fallback    = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*:?-(.*)\}$`)
 	shortNumber = regexp.MustCompile(`^[0-9.]{1,6}[A-Za-z]{0,2}$`)
-	// What is no scalar in YAML, unless it is quoted.
+	// Unquoted YAML that is not a scalar.
 	yamlStructure = regexp.MustCompile(`^[{\[|>&*!]`)
 )
 
-// suspicion says what a line seems to hold that should be encrypted; "" for
-// nothing. The value itself is never part of it.
+// suspicion returns a message if a line seems to contain an unencrypted secret, or "".
+// The message does not contain the value.
 func suspicion(file, line string) string {
 	for _, token := range tokens {
 		if token.form.MatchString(line) {
@@ -85,14 +85,14 @@ func suspicion(file, line string) string {
 	return ""
 }
 
-// settings is how a kind of file holds them.
+// settings describes the settings in a kind of file.
 type settings struct {
 	forms      []*regexp.Regexp // of a setting: comment sign, name, value
 	yaml       bool
-	composable bool // a value is often put together from variables
+	composable bool // values often contain variables
 }
 
-// settingsOf goes by the file's name; other files hold no settings.
+// settingsOf returns the settings for a file's name. Other files have no settings.
 func settingsOf(file string) settings {
 	base := path.Base(file)
 	switch {
@@ -114,7 +114,7 @@ func settingsOf(file string) settings {
 	return settings{}
 }
 
-// tells judges one setting by its name and value.
+// tells reports whether one setting looks like a secret.
 func (s settings) tells(comment bool, name, value string) bool {
 	value = strings.TrimSpace(value)
 	if !secretName.MatchString(name) || harmlessName.MatchString(name) {
@@ -125,12 +125,12 @@ func (s settings) tells(comment bool, name, value string) bool {
 	}
 	value = unquoted(value)
 	if comment && strings.ContainsAny(value, " \t") || s.composable && strings.Contains(value, "$") {
-		return false // a sentence; a program's own work
+		return false // a sentence, or a value that a program makes
 	}
 	return !harmless(name, value)
 }
 
-// unquoted gives what stands between quotes, or before a comment.
+// unquoted returns the text between quotes, or before a comment.
 func unquoted(value string) string {
 	if value != "" && (value[0] == '"' || value[0] == '\'') {
 		if end := strings.IndexByte(value[1:], value[0]); end >= 0 {
@@ -144,10 +144,10 @@ func unquoted(value string) string {
 	return strings.Trim(strings.TrimSpace(value), `"'`)
 }
 
-// harmless says that a setting's value is no secret.
+// harmless reports whether a setting's value is not a secret.
 func harmless(name, value string) bool {
 	if match := fallback.FindStringSubmatch(value); match != nil {
-		value = match[1] // what holds where the variable is not set
+		value = match[1] // the default of the variable
 	}
 	return value == "" || harmlessValue.MatchString(value) || shortNumber.MatchString(value) && !chosenName.MatchString(name)
 }

@@ -18,9 +18,9 @@ var tamperText = map[string]string{
 	"binary": "a: " + canary + "\nSV_a: 11\nn: 1.5\n",
 }
 
-// A file with any byte changed is refused, or gives exactly the same: some
-// bytes carry nothing, such as those of another recipient or a date of the
-// metadata. The text of an error never quotes the content.
+// A file with one changed byte is refused, or gives exactly the same result: some bytes
+// have no meaning, such as those of another recipient or a date in the metadata. The text
+// of an error never quotes the content.
 func TestTamperedByteIsRefused(t *testing.T) {
 	recipients := map[string]struct {
 		args []string
@@ -58,7 +58,7 @@ func TestTamperedByteIsRefused(t *testing.T) {
 					}
 				}
 				if refused < tried/2 {
-					t.Errorf("only %d of %d changed bytes were noticed", refused, tried)
+					t.Errorf("only %d of %d changed bytes were detected", refused, tried)
 				}
 				for length := 0; length < len(data)-1; length += 29 {
 					if got := content(t, recipient.keys, recipient.path, data[:length]); length > 0 && got != "" && got != want {
@@ -73,7 +73,7 @@ func TestTamperedByteIsRefused(t *testing.T) {
 // everyByte takes minutes: go test ./secrets -run TestTamperedByteIsRefused -every-byte
 var everyByte = flag.Bool("every-byte", false, "change each byte of the encrypted files, not a sample")
 
-// sample is which bytes are changed: each one of so many.
+// sample is the distance of the bytes that are changed.
 func sample(who string) int {
 	switch {
 	case *everyByte:
@@ -84,8 +84,8 @@ func sample(who string) int {
 	return 12
 }
 
-// plainVersions tells which bytes SOPS' MAC does not cover: the names of keys
-// that stand in plaintext, and with mac_only_encrypted their values.
+// plainVersions reports which bytes the MAC of SOPS does not cover: the names of plaintext
+// keys, and with mac_only_encrypted their values.
 func plainVersions(data []byte, who string) map[int]bool {
 	form := regexp.MustCompile(`"?SV_a"?\s*[:=]\s*`)
 	if who == "mac only" {
@@ -100,8 +100,8 @@ func plainVersions(data []byte, who string) map[int]bool {
 	return bytes
 }
 
-// content gives all that a file says, in one text; "" when it is refused. The
-// secrets themselves stand apart from the versions: those are never uncovered.
+// content returns the whole content of a file in one text, or "" if it is refused. It
+// keeps the secrets, which the MAC always covers, separate from the versions.
 func content(t *testing.T, keys *secrets.Keyring, path string, data []byte) string {
 	t.Helper()
 	set, err := keys.Open([]secrets.File{{Path: node + path, Data: data}}, secrets.Options{})
@@ -119,8 +119,8 @@ func content(t *testing.T, keys *secrets.Keyring, path string, data []byte) stri
 	return text
 }
 
-// What no single byte does: values moved, left out, added or taken from
-// elsewhere.
+// Changes of more than one byte: values that are moved, removed, added or copied from
+// another file.
 func TestTamperedStructureIsRefused(t *testing.T) {
 	text := "# note\na: " + canary + "\nb: other\nSV_a: 11\nSV_b: 12\n"
 	data := string(encrypt(t, "yaml", text, append(toAge(), "--unencrypted-regex", "^SV_")...))
@@ -148,19 +148,19 @@ func TestTamperedStructureIsRefused(t *testing.T) {
 	for name, changed := range cases {
 		t.Run(name, func(t *testing.T) {
 			if changed == data {
-				t.Fatal("nothing was changed")
+				t.Fatal("the file did not change")
 			}
 			_, err := ageKeys(t).Open([]secrets.File{{Path: node + "secrets.enc", Data: []byte(changed)}}, secrets.Options{})
 			if err == nil {
-				t.Fatalf("opened:\n%s", changed)
+				t.Fatalf("the changed file opened:\n%s", changed)
 			}
 			mustHide(t, "error", err.Error()+fault.Hint(err))
 		})
 	}
 }
 
-// SOPS encrypts no empty value and covers no null: they are no secrets, so that
-// one which was added hides no other.
+// SOPS does not encrypt empty values, and its MAC does not cover nulls. They are not
+// secrets, so that an added one does not hide another.
 func TestAddedEmptyValuesHideNothing(t *testing.T) {
 	files := []secrets.File{{Path: node + "secrets.enc", Data: encrypt(t, "yaml", "a: "+canary+"\n", toAge()...)}}
 	override := string(encrypt(t, "yaml", "b: other\n", toAge()...))
@@ -175,8 +175,8 @@ func TestAddedEmptyValuesHideNothing(t *testing.T) {
 	}
 }
 
-// A whole file is given with its comments, which no MAC covers: one that sops
-// did not encrypt is refused.
+// A whole file includes its comments, which the MAC does not cover. An unencrypted comment
+// is refused.
 func TestAddedCommentIsRefused(t *testing.T) {
 	for kind, text := range map[string]string{"yaml": "# note\na: x\n", "dotenv": "# note\na=x\n", "ini": "; note\n[s]\n; note\na = x\n"} {
 		data := string(encrypt(t, kind, text, toAge()...))

@@ -11,21 +11,20 @@ import (
 
 const redacted = "[redacted]"
 
-// Value is a secret in memory. Every way of printing, logging or marshalling it
-// gives [redacted]; only Reveal gives the content, and only deploy calls it.
-// The zero Value is no value: it has no content and is not known. Values share
-// their content when copied, and cannot be compared with ==.
+// Value is a secret in memory. Printing, logging and marshalling it give [redacted].
+// Only Reveal returns the content, and only deploy calls it. The zero Value is unknown.
+// Copies of a Value share its content. Values cannot be compared with ==.
 //
-// The content stands behind a function because fmt and reflecting printers call
-// no methods on the fields of others' structs: all they find here is an address.
+// The content is behind a function, because fmt and reflecting printers do not call
+// methods of unexported fields in other structs. They find only an address.
 type Value struct {
 	open func() *buffer
 }
 
 type buffer struct{ content []byte }
 
-// NewValue gives a known Value that takes content over: the caller must not use
-// the slice any more.
+// NewValue returns a known Value that owns content: the caller must no longer use the
+// slice.
 func NewValue(content []byte) Value {
 	if content == nil {
 		content = []byte{} // known to be empty
@@ -34,11 +33,11 @@ func NewValue(content []byte) Value {
 	return Value{open: func() *buffer { return held }}
 }
 
-// sealed gives a Value that exists but whose content is not known.
+// sealed returns an unknown Value.
 func sealed() Value { return Value{} }
 
-// Reveal gives the content itself, not a copy: it must not be changed, and is
-// zeroed by Wipe. It is nil when the content is not known.
+// Reveal returns the content, not a copy. The caller must not change it, and Wipe zeroes
+// it. It is nil if the Value is unknown.
 func (v Value) Reveal() []byte {
 	if v.open == nil {
 		return nil
@@ -46,13 +45,13 @@ func (v Value) Reveal() []byte {
 	return v.open().content
 }
 
-// Known tells whether the content is there: it is not in a value that was read
-// without keys, nor after Wipe.
+// Known reports whether the Value has content. It has none if it was read without keys,
+// and after Wipe.
 func (v Value) Known() bool { return v.open != nil && v.open().content != nil }
 
-// Fingerprint gives a keyed digest of the content in hexadecimal, by which two
-// contents are compared without showing either. It is empty when the content is
-// not known or key is empty, since a digest without a key can be guessed at.
+// Fingerprint returns a keyed digest of the content in hexadecimal, which can be compared
+// without the content. It is empty if the Value is unknown, or if key is empty, because a
+// digest without a key allows guessing.
 func (v Value) Fingerprint(key []byte) string {
 	if !v.Known() || len(key) == 0 {
 		return ""
@@ -60,8 +59,8 @@ func (v Value) Fingerprint(key []byte) string {
 	return hex.EncodeToString(digest(key, "coin-agent secret fingerprint 1", v.Reveal()))
 }
 
-// digest is an HMAC-SHA256 over the parts, each led by its length so that no
-// two lists of parts read the same.
+// digest returns an HMAC-SHA256 of the parts. Each part has its length as prefix, so that
+// different lists give different digests.
 func digest(key []byte, domain string, parts ...[]byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	for _, part := range append([][]byte{[]byte(domain)}, parts...) {
@@ -81,10 +80,10 @@ func (v Value) Wipe() {
 	held.content = nil
 }
 
-// String hides the content from whoever prints the Value.
+// String hides the content from printing.
 func (v Value) String() string { return redacted }
 
-// GoString hides the content from whoever asks for Go syntax.
+// GoString hides the content from printing in Go syntax.
 func (v Value) GoString() string { return redacted }
 
 // LogValue hides the content from logs.

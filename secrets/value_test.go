@@ -104,7 +104,7 @@ func TestValueLife(t *testing.T) {
 	secret := secrets.NewValue(content)
 	twin := secret
 	if !secret.Known() || string(twin.Reveal()) != canary {
-		t.Fatal("the content is not there")
+		t.Fatal("the Value has no content")
 	}
 	secret.Wipe()
 	secret.Wipe()
@@ -117,7 +117,7 @@ func TestValueLife(t *testing.T) {
 		t.Error("the zero Value has content")
 	}
 	if empty := secrets.NewValue(nil); !empty.Known() || empty.Reveal() == nil {
-		t.Error("an empty content is not known")
+		t.Error("a Value with empty content is unknown")
 	}
 }
 
@@ -128,7 +128,7 @@ func TestFingerprint(t *testing.T) {
 		t.Error("equal contents differ")
 	}
 	if one.Fingerprint(key) == another.Fingerprint(key) || one.Fingerprint(key) == one.Fingerprint(other) {
-		t.Error("different contents or keys give the same")
+		t.Error("different contents or keys give the same fingerprint")
 	}
 	if len(one.Fingerprint(key)) != 64 || one.Fingerprint(nil) != "" {
 		t.Errorf("fingerprints %q, %q", one.Fingerprint(key), one.Fingerprint(nil))

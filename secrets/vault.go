@@ -18,11 +18,15 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
 
-// vault asks the transit engine of one Vault. SOPS' own client takes the address
-// from the file alone and the rest from VAULT_* variables: whoever may commit
-// could have the agent's token sent elsewhere. This one knows its Vault.
+// maxAnswer is the maximum size of an answer of the Vault.
+const maxAnswer = 1 << 20
+
+// vault uses the transit engine of one Vault. The client of SOPS takes the address from
+// the file, so that a commit could send the agent's token to another server. This client
+// uses only the Vault in the agent's settings.
 type vault struct {
 	address string
 	token   []byte
@@ -31,19 +35,19 @@ type vault struct {
 
 func newVault(files KeyFiles) (*vault, error) {
 	if files.VaultAddress == "" || files.VaultToken == "" {
-		return nil, fault.New(fault.Place{}, "set vault_address to the Vault's https address, and vault_token_file", "hc_vault is in key_services, but vault_address or vault_token_file is not set")
+		return nil, fault.New(fault.Place{}, "set vault_address to the https address of the Vault, and vault_token_file", "key_services lists hc_vault, but vault_address or vault_token_file is not set")
 	}
 	address, err := url.Parse(files.VaultAddress)
 	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && !loopback(address) {
-		return nil, fault.New(fault.Place{}, "write it as https://vault.example.com:8200", "vault_address is no https address")
+		return nil, fault.New(fault.Place{}, "write an address such as https://vault.example.com:8200", "vault_address is not an https address")
 	}
-	token, err := readKeyFile(files.VaultToken)
+	token, err := privatefile.Read(files.VaultToken, "the token file of the Vault", nil)
 	if err != nil {
 		return nil, err
 	}
 	token = bytes.TrimSpace(token)
-	if len(token) == 0 || bytes.ContainsAny(token, "\r\n") {
-		return nil, fault.New(fault.Place{File: files.VaultToken}, "write the token into it, and nothing else", "the file holds no Vault token")
+	if bytes.ContainsAny(token, "\r\n") {
+		return nil, fault.New(fault.Place{File: files.VaultToken}, "write only the token into the file", "the file does not contain a Vault token")
 	}
 	roots, err := authorities.Load(files.CAFile)
 	if err != nil {
@@ -63,20 +67,20 @@ func loopback(address *url.URL) bool {
 
 var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
-// path gives the path of a request; engine and key come from the file.
+// path returns the path of a request with the engine and key in the file.
 func (v *vault) path(key *keyservice.VaultKey) (string, error) {
 	if !strings.EqualFold(strings.TrimRight(key.VaultAddress, "/"), v.address) {
-		return "", fmt.Errorf("%w: it is not the Vault of vault_address, %s", errRemote, v.address)
+		return "", fmt.Errorf("%w: its address differs from vault_address, %s", errRemote, v.address)
 	}
 	parts := append(strings.Split(strings.Trim(key.EnginePath, "/"), "/"), key.KeyName)
 	if slices.ContainsFunc(parts, func(part string) bool { return !vaultName.MatchString(part) }) {
-		return "", fmt.Errorf("%w: its path is not that of a transit key", errRemote)
+		return "", fmt.Errorf("%w: its path is not the path of a transit key", errRemote)
 	}
 	last := len(parts) - 1
 	return "/v1/" + strings.Join(slices.Insert(parts, last, "decrypt"), "/"), nil
 }
 
-// open has a data key decrypted.
+// open decrypts a data key.
 func (v *vault) open(ctx context.Context, key *keyservice.VaultKey, ciphertext []byte) ([]byte, error) {
 	path, err := v.path(key)
 	if err != nil {
@@ -105,7 +109,7 @@ func (v *vault) open(ctx context.Context, key *keyservice.VaultKey, ciphertext [
 }
 
 func vaultAnswer(body io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(body, maxKeyFile))
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 	defer clear(text)
 	if err != nil {
 		return nil, remoteFailure(err)
@@ -116,7 +120,7 @@ func vaultAnswer(body io.Reader) ([]byte, error) {
 		} `json:"data"`
 	}
 	if json.Unmarshal(text, &answer) != nil || len(answer.Data.Plaintext) == 0 {
-		return nil, fmt.Errorf("%w: its answer is not that of a transit key", errRemote)
+		return nil, fmt.Errorf("%w: its answer is not the answer of a transit key", errRemote)
 	}
 	return answer.Data.Plaintext, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 const (
@@ -20,19 +21,19 @@ const (
 	minAutoKey     = 16
 )
 
-// ErrSealed is the cause of what cannot be told without keys.
-var ErrSealed = errors.New("the content is not known: no key was given")
+// ErrSealed is the cause of errors about values that were read without keys.
+var ErrSealed = errors.New("the content is unknown, because it was read without a key")
 
 // keyed is a file of keys: secrets.enc or secrets.override.enc.
 type keyed struct {
 	path     string
 	values   map[string]Value
-	versions map[string]string // by SV_ name; "" when encrypted and no key was given
+	versions map[string]string // by SV_ name; "" if encrypted and read without a key
 	refused  map[string]refusal
-	opaque   bool // sealed whole: the keys cannot be seen
+	opaque   bool // encrypted as a whole, and read without a key
 }
 
-// refusal says where a key stands that Lookup does not give, and why.
+// refusal is the place of a key that Lookup does not return, and the reason.
 type refusal struct {
 	place fault.Place
 	why   string
@@ -55,13 +56,13 @@ func (k *keyed) fill(data []byte, entries []entry, o Options) error {
 		name, isVersion := versionName(one.key)
 		switch {
 		case index > 0 && entries[index-1].key == one.key:
-			faults = append(faults, fault.New(place(), "keep one of them", "the key %q stands in the file twice", oneLine(one.key, 80)))
+			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneline.Cut(one.key, 80)))
 		case isVersion:
 			faults = append(faults, k.addVersion(place, name, one))
 		case one.state == entryNested:
-			k.refused[one.key] = refusal{place(), "holds a mapping or a list, not a text"}
-		case one.state != entrySealed && len(one.content) == 0: // SOPS encrypts nothing here: it could come from anyone
-			k.refused[one.key] = refusal{place(), "is empty, which Swarm takes for no secret"}
+			k.refused[one.key] = refusal{place(), "has a mapping or a list as its value, not a text"}
+		case one.state != entrySealed && len(one.content) == 0: // SOPS does not encrypt empty values, so any committer can add one
+			k.refused[one.key] = refusal{place(), "is empty, and Swarm does not accept empty secrets"}
 		case one.state == entryPlain && !o.AllowPlaintext:
 			k.refused[one.key] = refusal{place(), "is not encrypted in the file"}
 		case one.state == entrySealed:
@@ -75,7 +76,7 @@ func (k *keyed) fill(data []byte, entries []entry, o Options) error {
 	return errors.Join(faults...)
 }
 
-// versionName gives the SV_ name that a key sets, in either of its spellings.
+// versionName returns the SV_ name that a key sets: SV_x, or SV_x for x_VERSION.
 func versionName(key string) (string, bool) {
 	if len(key) > len(versionPrefix) && strings.HasPrefix(key, versionPrefix) {
 		return key, true
@@ -88,26 +89,25 @@ func versionName(key string) (string, bool) {
 
 var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
-// addVersion takes a version. It becomes part of an object's name, so nothing
-// that does not look like one is let through, or shown: it may be a value that
-// was put under the wrong key.
+// addVersion adds a version, which becomes part of an object's name. It refuses other
+// texts and does not show them, because they may be secrets under the wrong key.
 func (k *keyed) addVersion(place func() fault.Place, name string, one entry) error {
 	text := ""
 	if one.state != entrySealed {
 		text = string(unquote(one.content))
 		if !versionForm.MatchString(text) {
-			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s is not made of letters, digits, '.', '_' and '-' alone", oneLine(one.key, 80))
+			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneline.Cut(one.key, 80))
 		}
 	}
 	if earlier, ok := k.versions[name]; ok && earlier != text {
-		return fault.New(place(), "keep one of the two spellings", "the version %s is set twice, as %s and as %s, and differently",
+		return fault.New(place(), "keep one of the two spellings", "the version %s is set to two different values, as %s and as %s",
 			name, name, strings.TrimPrefix(name, versionPrefix)+versionSuffix)
 	}
 	k.versions[name] = text
 	return nil
 }
 
-// unquote takes off the quotes that a shell would have taken off.
+// unquote removes the quotes that a shell would remove.
 func unquote(text []byte) []byte {
 	for _, quote := range []string{`"`, `'`} {
 		if inner, ok := bytes.CutPrefix(text, []byte(quote)); ok && bytes.HasSuffix(inner, []byte(quote)) {
@@ -117,17 +117,17 @@ func unquote(text []byte) []byte {
 	return text
 }
 
-// Versions gives the versions that the files set, by SV_ name. Those of
-// secrets.override.enc have precedence. The encrypted ones are left out when no
-// key was given: SealedVersions has their names.
+// Versions returns the versions that the files set, by SV_ name. Those in
+// secrets.override.enc take precedence. It omits unknown versions: SealedVersions has
+// their names.
 func (s *Set) Versions() map[string]string {
 	versions := s.allVersions()
 	maps.DeleteFunc(versions, func(_, version string) bool { return version == "" })
 	return versions
 }
 
-// SealedVersions lists the SV_ names whose version is encrypted and no key was
-// given, sorted.
+// SealedVersions lists the SV_ names of encrypted versions that were read without a key,
+// sorted.
 func (s *Set) SealedVersions() []string {
 	versions := s.allVersions()
 	maps.DeleteFunc(versions, func(_, version string) bool { return version != "" })
@@ -142,19 +142,19 @@ func (s *Set) allVersions() map[string]string {
 	return versions
 }
 
-// AutoVersion derives the version of a secret from its content, for SV_x=auto:
-// another content, another version, and nothing of it can be told from the
-// version without the key auto_version_key of the node's files. Where the
-// content is not known the error is ErrSealed.
+// AutoVersion derives the version of a secret from its content, for SV_x=auto. A changed
+// content gives another version. The version reveals nothing about the content without
+// the key auto_version_key in the node's files. If the content is unknown, the error
+// wraps ErrSealed.
 func (s *Set) AutoVersion(name string, v Value) (string, error) {
 	key, held, file := s.autoKey()
 	place := fault.Place{File: file}
 	if !v.Known() || held && !key.Known() {
-		return "", fault.New(place, "give the agent's keys", "the version of the secret %q is derived from its content: %w", name, ErrSealed)
+		return "", fault.New(place, "set the agent's keys", "the version of the secret %q depends on its content: %w", name, ErrSealed)
 	}
 	if len(key.Reveal()) < minAutoKey {
 		return "", fault.New(place, "add "+autoVersionKey+" with a random text to "+baseSecrets+", such as the output of: openssl rand -hex 32",
-			"the version of the secret %q is auto, which needs the key %s of at least %d bytes", name, autoVersionKey, minAutoKey)
+			"the version of the secret %q is auto, which requires the key %s with at least %d bytes", name, autoVersionKey, minAutoKey)
 	}
 	sum := digest(key.Reveal(), "coin-agent secret version 1", []byte(name), v.Reveal())
 	return hex.EncodeToString(sum)[:12], nil

@@ -31,13 +31,13 @@ func TestVersions(t *testing.T) {
 
 func TestVersionFaults(t *testing.T) {
 	cases := map[string]struct{ text, want string }{
-		"space":    {"SV_a: \"" + canary + " x\"\n", "the version SV_a is not made of"},
-		"slash":    {"b: 1\na_VERSION: \"../" + canary + "\"\n", "the version a_VERSION is not made of"},
+		"space":    {"SV_a: \"" + canary + " x\"\n", "the version SV_a has characters other than"},
+		"slash":    {"b: 1\na_VERSION: \"../" + canary + "\"\n", "the version a_VERSION has characters other than"},
 		"lines":    {"SV_a: |\n  " + canary + "\n  x\n", "the version SV_a"},
 		"empty":    {"SV_a: \"\"\n", "the version SV_a"},
 		"null":     {"SV_a:\n", "the version SV_a"},
 		"mapping":  {"SV_a: {x: " + canary + "}\n", "the version SV_a"},
-		"conflict": {"SV_a: 1\na_VERSION: 2\n", "set twice, as SV_a and as a_VERSION"},
+		"conflict": {"SV_a: 1\na_VERSION: 2\n", "set to two different values, as SV_a and as a_VERSION"},
 	}
 	for name, test := range cases {
 		for _, kind := range []string{"yaml", "binary"} {
@@ -56,7 +56,7 @@ func TestVersionFaults(t *testing.T) {
 func TestKeyTwice(t *testing.T) {
 	data := encrypt(t, "dotenv", "a="+canary+"\nb=1\na=2\n", toAge()...)
 	_, err := ageKeys(t).Open([]secrets.File{{Path: "secrets.enc", Data: data}}, secrets.Options{})
-	if err == nil || !strings.Contains(err.Error(), `"a" stands in the file twice`) {
+	if err == nil || !strings.Contains(err.Error(), `the file has the key "a" twice`) {
 		t.Fatalf("got %v", err)
 	}
 	mustHide(t, "error", err.Error())
@@ -67,7 +67,7 @@ func TestAutoVersion(t *testing.T) {
 		t.Helper()
 		set := open(t, ageKeys(t), secrets.File{Path: "secrets.enc", Data: encrypt(t, "yaml", "auto_version_key: "+key+"\n", toAge()...)})
 		if len(set.Names()) != 0 || value(set, "auto_version_key", "") != "(none)" {
-			t.Error("the key itself is given as a secret")
+			t.Error("the key itself is a secret")
 		}
 		version, err := set.AutoVersion(name, secrets.NewValue([]byte(content)))
 		if err != nil {
@@ -80,7 +80,7 @@ func TestAutoVersion(t *testing.T) {
 		t.Errorf("version %q", first)
 	}
 	if again := auto("0123456789abcdefg", "db", "x"); again != first {
-		t.Errorf("not the same twice: %s, %s", first, again)
+		t.Errorf("the same content gives %s and %s", first, again)
 	}
 	for _, other := range []string{auto("0123456789abcdefh", "db", "x"), auto("0123456789abcdefg", "db2", "x"), auto("0123456789abcdefg", "db", "y")} {
 		if other == first {

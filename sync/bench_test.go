@@ -10,7 +10,7 @@ import (
 	"coin.internal/coin-agent/sync/gittest"
 )
 
-// estate is a repository of 200 nodes with 8 files each, 50 branches and 20 commits.
+// estate makes a repository with 200 nodes of 8 files each, 50 branches and 20 commits.
 func estate(tb testing.TB) *gittest.Repo {
 	tb.Helper()
 	made := gittest.New(tb)
@@ -67,8 +67,7 @@ func BenchmarkFetch(b *testing.B) {
 	})
 }
 
-// TestMemoryStaysFlat fetches many times over: nothing of the last fetch may
-// stay behind.
+// TestMemoryStaysFlat fetches many times: no data of an earlier fetch may stay in memory.
 func TestMemoryStaysFlat(t *testing.T) {
 	made := estate(t)
 	repo := open(t, remote(t, "http", made.Root(), gittest.Options{}))

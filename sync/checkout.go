@@ -15,32 +15,31 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Revision is a commit that the remote offers, and how it was selected.
+// Revision is a commit of the remote, and the ref that selected it.
 type Revision struct {
 	Commit  string    `json:"commit"`           // full hash
-	Ref     string    `json:"ref"`              // branch or tag name, short: master, 2025-12-15-11eeef9e99
+	Ref     string    `json:"ref"`              // short name of a branch or tag: master, 2025-12-15-11eeef9e99
 	Tag     bool      `json:"tag,omitempty"`    // Ref is a tag
 	Author  string    `json:"author,omitempty"` // "Name <email>"
 	Subject string    `json:"subject,omitempty"`
 	Time    time.Time `json:"time,omitzero"` // committer time
 }
 
-// Checkout is one revision's files, in memory.
+// Checkout has one revision's files in memory.
 type Checkout struct {
 	Revision Revision
 	FS       fs.FS
 
-	files *files // what FS is; nil in a Checkout that Fetch did not make
+	files *files // the same as FS; nil in a Checkout that Fetch did not make
 }
 
-// Fetch brings a revision's commit and folders with one request, and the files
-// at or below the prefetch paths with a second one; a path that is not there is
-// no error. Another file comes when FS reads it, which ctx bounds too: the
-// checkout reads from the remote only as long as ctx lives.
+// Fetch reads a revision's commit and folders with one request, and the files at or below
+// the prefetch paths with a second one. It ignores paths that do not exist. FS reads
+// other files from the remote when they are opened, until ctx ends.
 func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string) (*Checkout, error) {
 	for _, path := range prefetch {
 		if !fs.ValidPath(path) {
-			return nil, fault.New(fault.Place{File: path}, "name paths from the repository's root, without ..", "not a path inside the repository")
+			return nil, fault.New(fault.Place{File: path}, "use paths from the repository's root, without ..", "the path is not in the repository")
 		}
 	}
 	need, err := needOf(rev)
@@ -54,8 +53,8 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 	commit, err := object.GetCommit(store, need.wants[0])
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, &fault.Error{
-			Message: fmt.Sprintf("%s did not give commit %s", r.name, rev.Commit),
-			Hint:    fmt.Sprintf("%s may have moved on meanwhile; select again", rev.Ref),
+			Message: fmt.Sprintf("%s does not have commit %s", r.name, rev.Commit),
+			Hint:    fmt.Sprintf("wait for the next sync: %s may have moved", rev.Ref),
 			Err:     ErrNotFound,
 		}
 	}
@@ -82,41 +81,51 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 }
 
 func needOf(rev Revision) (need, error) {
-	if !plumbing.IsHash(rev.Commit) {
-		return need{}, fault.New(fault.Place{}, "give the full hash of a commit", "%q is no commit", rev.Commit)
+	commit, err := commitHash(rev.Commit)
+	if err != nil {
+		return need{}, err
 	}
-	asked := need{wants: []plumbing.Hash{plumbing.NewHash(rev.Commit)}, depth: 1, filter: packp.FilterBlobNone()}
+	asked := need{wants: []plumbing.Hash{commit}, depth: 1, filter: packp.FilterBlobNone()}
 	if rev.Tag {
 		asked.ref = tagPrefix + rev.Ref
 	}
 	return asked, nil
 }
 
-// Descends tells whether older is an ancestor of newer, or the same commit: that
-// the way from one to the other rewrites no history. It asks for commits alone.
+func commitHash(text string) (plumbing.Hash, error) {
+	if !plumbing.IsHash(text) {
+		return plumbing.ZeroHash, fault.New(fault.Place{}, "use the full hash of a commit", "%q is not a commit hash", text)
+	}
+	return plumbing.NewHash(text), nil
+}
+
+// Descends reports whether older is an ancestor of newer, or the same commit, so that the
+// history is not rewritten. It requests only commits.
 func (r *Repository) Descends(ctx context.Context, older, newer string) (bool, error) {
 	if older == newer {
 		return true, nil
 	}
-	for _, commit := range []string{older, newer} {
-		if !plumbing.IsHash(commit) {
-			return false, fault.New(fault.Place{}, "give the full hash of a commit", "%q is no commit", commit)
-		}
+	ancestor, err := commitHash(older)
+	if err != nil {
+		return false, err
 	}
-	ancestor := plumbing.NewHash(older)
+	tip, err := commitHash(newer)
+	if err != nil {
+		return false, err
+	}
 	store, err := r.src.pull(ctx, need{
-		wants:  []plumbing.Hash{plumbing.NewHash(newer)},
+		wants:  []plumbing.Hash{tip},
 		have:   ancestor,
 		filter: packp.FilterTreeDepth(0),
 	})
 	if errors.Is(err, errUnknownHave) {
-		return false, nil // whatever newer descends from, the remote has
+		return false, nil // the remote has all ancestors of newer
 	}
 	if err != nil {
 		return false, err
 	}
 	seen := map[plumbing.Hash]bool{}
-	for todo := []plumbing.Hash{plumbing.NewHash(newer)}; len(todo) > 0; {
+	for todo := []plumbing.Hash{tip}; len(todo) > 0; {
 		hash := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if hash == ancestor {
@@ -128,7 +137,7 @@ func (r *Repository) Descends(ctx context.Context, older, newer string) (bool, e
 		seen[hash] = true
 		commit, err := object.GetCommit(store, hash)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			continue // an ancestor of older, so older is not among its ancestors
+			continue // an ancestor of older, which therefore cannot descend from older
 		}
 		if err != nil {
 			return false, fmt.Errorf("read history of %s: %w", r.name, err)

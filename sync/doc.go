@@ -1,11 +1,11 @@
-// Package sync follows a git repository: a Remote and a Rule go in, a Checkout
-// of the selected Revision comes out, in memory.
+// Package sync follows a git repository: from a Remote and a Rule it makes a Checkout of
+// the selected Revision in memory.
 //
-// Select asks for the refs and nothing else. Fetch brings one commit's trees and
-// the blobs under the paths that are wanted at once; the rest comes when it is
-// read. A Checkout writes what was read of it down as Inputs, so that another
-// one can say, without any blob, whether the same reads would give the same.
+// Select requests only the refs. Fetch requests one commit's trees and the blobs in the
+// prefetch paths. Other blobs are requested when they are read. A Checkout records its
+// reads as Inputs, so that another Checkout can report, without blobs, whether the same
+// reads would give the same results.
 //
-// Everything that goes over the network ends: with its context, or when the
-// connection has been silent for Remote.Timeout. No error holds a credential.
+// Every network operation ends with its context, or after Remote.Timeout without
+// traffic. Errors do not contain credentials.
 package sync

@@ -15,20 +15,21 @@ import (
 	"github.com/skeema/knownhosts"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// The kinds of failure of a remote, for errors.Is. An error of none of them is
-// one that neither waiting nor another token helps against.
+// The kinds of failures of a remote, for errors.Is. Neither a retry nor another token
+// helps against other errors.
 var (
-	// ErrAuth means that the remote does not take our credentials, or that we do not take its host key.
+	// ErrAuth means that the remote refuses the credentials, or that its host key is not trusted.
 	ErrAuth = errors.New("not authorised")
-	// ErrUnreachable means that the remote did not answer, or only in part; it may later.
+	// ErrUnreachable means that the remote did not answer, or not completely. A retry may help.
 	ErrUnreachable = errors.New("remote unreachable")
 	// ErrNotFound means that the remote does not have the repository, ref or commit.
 	ErrNotFound = errors.New("not found at the remote")
 )
 
-// errNotOffered is an object that the remote has for others, or had.
+// errNotOffered means that the remote does not offer an object.
 var errNotOffered = fmt.Errorf("%w: not offered", ErrNotFound)
 
 // statusError is an HTTP answer other than 200.
@@ -38,19 +39,24 @@ func (e statusError) Error() string {
 	return fmt.Sprintf("HTTP status %d %s", int(e), http.StatusText(int(e)))
 }
 
-// saidError is what the remote says in words.
+// saidError is an error text of the remote.
 type saidError string
 
 func (e saidError) Error() string { return string(e) }
 
-// verdict is what a failure means and what to do.
+const (
+	checkNetwork = "check that the remote is up, and that the network does not block it"
+	checkURL     = "check the URL with git ls-remote"
+)
+
+// verdict is the kind, text and hint of a failure.
 type verdict struct {
 	kind       error // one of the sentinels, or nil
 	says, hint string
 }
 
-// explain makes the error that people see of a failed exchange. The cause is
-// not kept: it could hold what a server chose to echo.
+// explain returns the error for a failed exchange. It does not wrap the cause, which may
+// contain credentials that a server echoes.
 func (w *wire) explain(ctx context.Context, doing string, err error) error {
 	var own *fault.Error
 	if errors.As(err, &own) {
@@ -73,7 +79,7 @@ func (w *wire) judge(ctx context.Context, err error) verdict {
 	var line *pktline.ErrorLine
 	switch {
 	case ctx.Err() != nil:
-		return verdict{ErrUnreachable, "no complete answer in time", "is the remote up and the way to it open?"}
+		return verdict{ErrUnreachable, "no complete answer in time", checkNetwork}
 	case errors.As(err, &status):
 		return w.judgeStatus(status)
 	case errors.As(err, &said):
@@ -83,17 +89,17 @@ func (w *wire) judge(ctx context.Context, err error) verdict {
 	case knownhosts.IsHostUnknown(err):
 		return verdict{
 			ErrAuth, "the host's key is not in " + w.remote.KnownHostsFile,
-			"get the key with ssh-keyscan, compare it with what the host's owner says, and add it there",
+			"get the key with ssh-keyscan, verify it with the owner of the host, and add it to this file",
 		}
 	case knownhosts.IsHostKeyChanged(err):
 		return verdict{
-			ErrAuth, "the host's key is not the one in " + w.remote.KnownHostsFile,
-			"ask the host's owner whether its key changed; only then replace it there",
+			ErrAuth, "the host's key differs from the one in " + w.remote.KnownHostsFile,
+			"ask the owner of the host whether its key changed, and only then replace it in this file",
 		}
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return verdict{
-			ErrAuth, "the host does not take the key " + w.remote.KeyFile,
-			"add its public half as a deploy key of the repository, with read access",
+			ErrAuth, "the host refuses the key " + w.remote.KeyFile,
+			"add its public key as a deploy key of the repository, with read access",
 		}
 	default:
 		return judgeTransport(err)
@@ -103,20 +109,20 @@ func (w *wire) judge(ctx context.Context, err error) verdict {
 func (w *wire) judgeStatus(status statusError) verdict {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		hint := "set a token file: the repository is not public"
+		hint := "set a token file, because the repository is not public"
 		if w.remote.TokenFile != "" {
-			hint = "put a token that is valid and may read the repository (read_repository) in " + w.remote.TokenFile
+			hint = "write a valid token with read access to the repository (read_repository) into " + w.remote.TokenFile
 		}
 		return verdict{ErrAuth, "the remote refuses the token, " + status.Error(), hint}
 	case status == http.StatusNotFound || status == http.StatusGone:
 		return verdict{
-			ErrNotFound, "no such repository, " + status.Error(),
-			"check the URL, and that the token's owner may see the repository",
+			ErrNotFound, "the repository does not exist, " + status.Error(),
+			"check the URL, and whether the token's owner can read the repository",
 		}
 	case status == http.StatusTooManyRequests || status >= 500:
-		return verdict{ErrUnreachable, "the remote cannot answer now, " + status.Error(), "it is tried again; see the remote's own state"}
+		return verdict{ErrUnreachable, "the remote is not available, " + status.Error(), "check the state of the remote; the agent tries again"}
 	default:
-		return verdict{nil, status.Error(), "check that the URL is the one that git clone takes"}
+		return verdict{nil, status.Error(), checkURL}
 	}
 }
 
@@ -124,16 +130,16 @@ func (w *wire) judgeWords(text string) verdict {
 	lower := strings.ToLower(text)
 	for _, gone := range []string{"not our ref", "not a valid object"} {
 		if strings.Contains(lower, gone) {
-			return verdict{errNotOffered, "the remote no longer offers the commit: " + oneLine(text), "its ref has moved on; select again"}
+			return verdict{errNotOffered, "the remote no longer offers the commit: " + oneLine(text), "wait for the next sync: the ref has moved"}
 		}
 	}
 	for _, missing := range []string{"not found", "not exist", "no such", "could not be found", "not appear to be a git", "not exported"} {
 		if strings.Contains(lower, missing) {
-			return verdict{ErrNotFound, "no such repository: " + oneLine(text), "check the URL, and that the key or token may read the repository"}
+			return verdict{ErrNotFound, "the repository does not exist: " + oneLine(text), "check the URL, and whether the key or token can read the repository"}
 		}
 	}
 	if strings.Contains(lower, "denied") || strings.Contains(lower, "not allowed") {
-		return verdict{ErrAuth, oneLine(text), "check that the key or token may read the repository"}
+		return verdict{ErrAuth, oneLine(text), "check whether the key or token can read the repository"}
 	}
 	return verdict{nil, oneLine(text), ""}
 }
@@ -145,23 +151,16 @@ func judgeTransport(err error) verdict {
 	says := oneLine(err.Error())
 	switch {
 	case errors.As(err, &unknown):
-		return verdict{ErrUnreachable, says, "name the file with the authority's certificate as CA file"}
+		return verdict{ErrUnreachable, says, "set ca_file to the certificate of the remote's certificate authority"}
 	case errors.As(err, &verify):
 		return verdict{ErrUnreachable, says, "check the URL's host name and the remote's certificate"}
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return verdict{ErrUnreachable, "the remote is silent: " + says, "is the remote up and the way to it open?"}
+		return verdict{ErrUnreachable, "the remote does not answer: " + says, checkNetwork}
 	case errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return verdict{ErrUnreachable, says, "is the remote up and the way to it open? check host and port of the URL"}
+		return verdict{ErrUnreachable, says, checkNetwork + "; check host and port of the URL"}
 	default:
-		return verdict{nil, says, "check that the URL is the one that git clone takes"}
+		return verdict{nil, says, checkURL}
 	}
 }
 
-// oneLine keeps what a remote says within a status line.
-func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
-}
+func oneLine(text string) string { return oneline.Cut(text, 200) }

@@ -54,7 +54,7 @@ func Example() {
 	// nothing to do: false
 }
 
-// push stands for an engineer.
+// push makes a commit like an engineer.
 func push(dir, name, content string) {
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 		panic(err)

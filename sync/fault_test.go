@@ -18,8 +18,8 @@ import (
 	"coin.internal/coin-agent/sync/gittest"
 )
 
-// expect checks what people get to see: the kind, the words, a remedy, and no
-// credential whichever way the error is printed.
+// expect checks an error: its kind, its text, its hint, and that it contains no credential
+// in any form of printing.
 func expect(t *testing.T, err, kind error, says, hint string) {
 	t.Helper()
 	if err == nil {
@@ -36,7 +36,7 @@ func expect(t *testing.T, err, kind error, says, hint string) {
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		if all := fmt.Sprintf("%v %+v %#v", inner, inner, inner); strings.Contains(all, token) {
-			t.Errorf("the token is in: %s", all)
+			t.Errorf("the error contains the token: %s", all)
 		}
 	}
 }
@@ -54,24 +54,24 @@ func TestOpenRefuses(t *testing.T) {
 		remote     gitsync.Remote
 		says, hint string
 	}{
-		"nothing":             {gitsync.Remote{}, "no URL", "URL"},
-		"token as password":   {gitsync.Remote{URL: "https://oauth2:" + token + "@host/repo.git"}, "holds a user, password or query", "file"},
-		"token as user":       {gitsync.Remote{URL: "https://" + token + "@host/repo.git"}, "holds a user", "https://host/repo.git"},
-		"token in query":      {gitsync.Remote{URL: "https://host/repo.git?private_token=" + token}, "query", "file"},
-		"password over ssh":   {gitsync.Remote{URL: "ssh://git:" + token + "@host/repo.git"}, "password", "ssh://host/repo.git"},
-		"password in short":   {gitsync.Remote{URL: "git:" + token + "@host:repo.git"}, "cannot be read", "never with a password"},
-		"not a URL":           {gitsync.Remote{URL: "https://u:" + token + "@ho st/x"}, "cannot be read", "https://"},
-		"unknown scheme":      {gitsync.Remote{URL: "ftp://host/repo"}, "unknown kind", "https://"},
-		"no path":             {gitsync.Remote{URL: "https://host/"}, "path is missing", "https://"},
-		"plain http":          {gitsync.Remote{URL: "http://git.example/repo", TokenFile: private(t, token)}, "plain http", "https"},
-		"no token file":       {gitsync.Remote{URL: "https://host/repo", TokenFile: "/nonexistent"}, "token file", "put the token file there"},
-		"empty token file":    {gitsync.Remote{URL: "https://host/repo", TokenFile: private(t, "\n")}, "empty", "put"},
-		"token for everybody": {gitsync.Remote{URL: "https://host/repo", TokenFile: wide}, "mode 0640", "chmod 600"},
-		"no CA":               {gitsync.Remote{URL: "https://host/repo", CAFile: private(t, "x")}, "no certificate", "PEM"},
-		"no key":              {gitsync.Remote{URL: "git@host:repo"}, "needs a key file", "deploy key"},
-		"no known hosts":      {gitsync.Remote{URL: "ssh://git@host/repo", KeyFile: key}, "needs a known_hosts file", "ssh-keyscan"},
-		"key for everybody":   {gitsync.Remote{URL: "git@host:repo", KeyFile: wide, KnownHostsFile: hosts}, "mode 0640", "chmod 600"},
-		"not a key":           {gitsync.Remote{URL: "git@host:repo", KeyFile: key, KnownHostsFile: hosts}, "no private key", "OpenSSH"},
+		"nothing":           {gitsync.Remote{}, "no URL", "URL"},
+		"token as password": {gitsync.Remote{URL: "https://oauth2:" + token + "@host/repo.git"}, "contains a user, password or query", "file"},
+		"token as user":     {gitsync.Remote{URL: "https://" + token + "@host/repo.git"}, "contains a user", "https://host/repo.git"},
+		"token in query":    {gitsync.Remote{URL: "https://host/repo.git?private_token=" + token}, "query", "file"},
+		"password over ssh": {gitsync.Remote{URL: "ssh://git:" + token + "@host/repo.git"}, "password", "ssh://host/repo.git"},
+		"password in short": {gitsync.Remote{URL: "git:" + token + "@host:repo.git"}, "is not valid", "without a password"},
+		"not a URL":         {gitsync.Remote{URL: "https://u:" + token + "@ho st/x"}, "is not valid", "https://"},
+		"unknown scheme":    {gitsync.Remote{URL: "ftp://host/repo"}, "unknown URL scheme", "https://"},
+		"no path":           {gitsync.Remote{URL: "https://host/"}, "path is missing", "https://"},
+		"plain http":        {gitsync.Remote{URL: "http://git.example/repo", TokenFile: private(t, token)}, "plain http", "https"},
+		"no token file":     {gitsync.Remote{URL: "https://host/repo", TokenFile: "/nonexistent"}, "token file", "create the file"},
+		"empty token file":  {gitsync.Remote{URL: "https://host/repo", TokenFile: private(t, "\n")}, "empty", "write"},
+		"token of group":    {gitsync.Remote{URL: "https://host/repo", TokenFile: wide}, "mode 0640", "chmod 600"},
+		"no CA":             {gitsync.Remote{URL: "https://host/repo", CAFile: private(t, "x")}, "no certificate", "PEM"},
+		"no key":            {gitsync.Remote{URL: "git@host:repo"}, "needs a key file", "deploy key"},
+		"no known hosts":    {gitsync.Remote{URL: "ssh://git@host/repo", KeyFile: key}, "needs a known_hosts file", "ssh-keyscan"},
+		"key of group":      {gitsync.Remote{URL: "git@host:repo", KeyFile: wide, KnownHostsFile: hosts}, "mode 0640", "chmod 600"},
+		"not a key":         {gitsync.Remote{URL: "git@host:repo", KeyFile: key, KnownHostsFile: hosts}, "does not contain a private key", "OpenSSH"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := gitsync.Open(c.remote)
@@ -91,8 +91,8 @@ func TestSelectRefuses(t *testing.T) {
 		kind       error
 		says, hint string
 	}{
-		"neither":     {gitsync.Rule{}, nil, "a branch or a tag pattern", "exactly one"},
-		"both":        {gitsync.Rule{Branch: "a", TagPattern: "b"}, nil, "not both", "exactly one"},
+		"neither":     {gitsync.Rule{}, nil, "exactly one of branch and tag pattern", "exactly one"},
+		"both":        {gitsync.Rule{Branch: "a", TagPattern: "b"}, nil, "exactly one of branch and tag pattern", "exactly one"},
 		"bad pattern": {gitsync.Rule{TagPattern: "("}, nil, "tag pattern", `^\d`},
 		"no branch":   {gitsync.Rule{Branch: "main"}, gitsync.ErrNotFound, `no branch "main"`, "branches a, b, c, d, e and 1 more"},
 		"no tag":      {gitsync.Rule{TagPattern: "^v"}, gitsync.ErrNotFound, "matches ^v", "no tags"},
@@ -123,7 +123,7 @@ func TestStatuses(t *testing.T) {
 		404: {gitsync.ErrNotFound, "404 Not Found", "URL"},
 		429: {gitsync.ErrUnreachable, "429 Too Many Requests", "again"},
 		502: {gitsync.ErrUnreachable, "502 Bad Gateway", "again"},
-		418: {nil, "418", "git clone"},
+		418: {nil, "418", "git ls-remote"},
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			server.Fail(status)
@@ -150,7 +150,7 @@ func TestTokenRotates(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = repo.Select(t.Context(), gitsync.Rule{Branch: "master"})
-	expect(t, err, gitsync.ErrAuth, "read token file", "put the token file there")
+	expect(t, err, gitsync.ErrAuth, "read the token file", "create the file")
 }
 
 func TestNoSuchRepository(t *testing.T) {
@@ -179,8 +179,8 @@ func TestHostKeys(t *testing.T) {
 	_, impostor, _ := strings.Cut(string(theirs), " ")
 	for _, c := range []struct{ name, hosts, key, says, hint string }{
 		{"unknown", "", server.KeyFile, "host's key is not in", "ssh-keyscan"},
-		{"changed", name + " " + impostor, server.KeyFile, "host's key is not the one in", "ask the host's owner"},
-		{"other key", string(mine), other.KeyFile, "does not take the key", "deploy key"},
+		{"changed", name + " " + impostor, server.KeyFile, "host's key differs from the one in", "ask the owner of the host"},
+		{"other key", string(mine), other.KeyFile, "refuses the key", "deploy key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			repo := open(t, gitsync.Remote{URL: server.URL + "/repo", KeyFile: c.key, KnownHostsFile: private(t, c.hosts)})
@@ -204,15 +204,15 @@ func TestUnreachable(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			repo := open(t, gitsync.Remote{URL: scheme + "://" + addr + "/repo", KeyFile: ssh.KeyFile, KnownHostsFile: ssh.KnownHostsFile})
 			_, err := repo.Select(t.Context(), gitsync.Rule{Branch: "master"})
-			expect(t, err, gitsync.ErrUnreachable, "connection refused", "is the remote up")
+			expect(t, err, gitsync.ErrUnreachable, "connection refused", "check that the remote is up")
 		})
 	}
 	server, _ := gittest.HTTPS(t, example(t).Root(), gittest.Options{})
 	_, err = open(t, gitsync.Remote{URL: server.URL + "/repo"}).Select(t.Context(), gitsync.Rule{Branch: "master"})
-	expect(t, err, gitsync.ErrUnreachable, "certificate signed by unknown authority", "CA file")
+	expect(t, err, gitsync.ErrUnreachable, "certificate signed by unknown authority", "ca_file")
 }
 
-// TestHangs has servers that take a connection or a request and say nothing.
+// TestHangs uses servers that accept a connection or a request and do not answer.
 func TestHangs(t *testing.T) {
 	made := example(t)
 	web := gittest.HTTP(t, made.Root(), gittest.Options{})
@@ -246,7 +246,7 @@ func TestHangs(t *testing.T) {
 					t.Errorf("%s took %s", what, took)
 				}
 			}
-			bounded("silence", 150*time.Millisecond, t.Context(), gitsync.ErrUnreachable, "silent")
+			bounded("silence", 150*time.Millisecond, t.Context(), gitsync.ErrUnreachable, "does not answer")
 			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 			defer cancel()
 			bounded("deadline", time.Minute, ctx, gitsync.ErrUnreachable, "in time")
@@ -258,7 +258,7 @@ func TestHangs(t *testing.T) {
 	web.Hang(func(r *http.Request) bool { return r.Method == http.MethodPost })
 	repo := open(t, gitsync.Remote{URL: web.URL + "/repo", Timeout: 150 * time.Millisecond})
 	_, err := repo.Fetch(t.Context(), selectBranch(t, repo), nil)
-	expect(t, err, gitsync.ErrUnreachable, "fetch from", "is the remote up")
+	expect(t, err, gitsync.ErrUnreachable, "fetch from", "check that the remote is up")
 }
 
 func TestRedirects(t *testing.T) {
@@ -270,7 +270,7 @@ func TestRedirects(t *testing.T) {
 	_, err := open(t, to).Select(t.Context(), gitsync.Rule{Branch: "master"})
 	expect(t, err, nil, "the remote redirects to "+server.URL+"/repo", "set the remote's URL")
 	if asked := server.Requests(); asked != nil {
-		t.Errorf("the token went along: %v", asked)
+		t.Errorf("the token was sent: %v", asked)
 	}
 
 	handler := server.Config.Handler
@@ -292,5 +292,5 @@ func TestNotGit(t *testing.T) {
 	}))
 	t.Cleanup(page.Close)
 	_, err := open(t, gitsync.Remote{URL: page.URL + "/repo"}).Select(t.Context(), gitsync.Rule{Branch: "master"})
-	expect(t, err, nil, "a login page?", "git clone")
+	expect(t, err, nil, "a login page?", "git ls-remote")
 }

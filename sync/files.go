@@ -25,15 +25,15 @@ const (
 	modeLink      = filemode.Symlink
 	modeSubmodule = filemode.Submodule
 
-	maxHops = 40 // symbolic links on the way to one file, as Linux has it
+	maxHops = 40 // symbolic links in one path, the limit of Linux
 )
 
 // files is a commit's tree as a file system.
 type files struct {
 	root node
-	when time.Time // every file's, so that nothing depends on when it was fetched
+	when time.Time // of every file, so that it does not depend on the time of the fetch
 
-	mu    sync.Mutex // holds all that follows; go-git's stores are not safe to share
+	mu    sync.Mutex // guards all fields below; the stores of go-git are not safe for concurrent use
 	store storer.EncodedObjectStorer
 	more  func(blobs []plumbing.Hash) error
 	trees map[plumbing.Hash]folder
@@ -48,7 +48,7 @@ type node struct {
 
 type folder map[string]node
 
-// folder gives the entries of a tree.
+// folder returns the entries of a tree.
 func (f *files) folder(hash plumbing.Hash) (folder, error) {
 	if known, ok := f.trees[hash]; ok {
 		return known, nil
@@ -60,7 +60,7 @@ func (f *files) folder(hash plumbing.Hash) (folder, error) {
 	entries := make(folder, len(tree.Entries))
 	for _, e := range tree.Entries {
 		if e.Name == "." || strings.Contains(e.Name, "/") || !fs.ValidPath(e.Name) {
-			return nil, fmt.Errorf("read tree %s: impossible file name %q", hash, e.Name)
+			return nil, fmt.Errorf("read tree %s: invalid file name %q", hash, e.Name)
 		}
 		entries[e.Name] = node{e.Mode, e.Hash}
 	}
@@ -68,8 +68,8 @@ func (f *files) folder(hash plumbing.Hash) (folder, error) {
 	return entries, nil
 }
 
-// literal looks a path up without following links. What lies behind a link is
-// not there, but a link without a hash tells it from what is absent.
+// literal looks up a path without following links. For a path behind a link it returns a
+// link without a hash, which differs from a missing path.
 func (f *files) literal(name string) (at node, found bool, err error) {
 	at = f.root
 	if name == "." {
@@ -93,8 +93,8 @@ func (f *files) literal(name string) (at node, found bool, err error) {
 	return at, true, nil
 }
 
-// resolve follows links as far as they stay inside, and gives the path without
-// them. It notes the links on the way, and what is not there.
+// resolve follows links within the repository, and returns the path without links. It
+// records the links in the path and missing files as inputs.
 func (f *files) resolve(op, name string) (where string, at node, err error) {
 	if !fs.ValidPath(name) {
 		return "", node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -107,7 +107,7 @@ func (f *files) resolve(op, name string) (where string, at node, err error) {
 		switch {
 		case part == "" || part == ".":
 		case part == ".." && where == ".":
-			return "", node{}, fault.New(fault.Place{File: name}, "keep links inside the repository", "a symbolic link on the way leaves the repository")
+			return "", node{}, fault.New(fault.Place{File: name}, "use links within the repository", "the path has a symbolic link that leaves the repository")
 		case part == "..":
 			where = path.Dir(where)
 			at, _, err = f.literal(where)
@@ -126,7 +126,7 @@ func (f *files) resolve(op, name string) (where string, at node, err error) {
 				at, _, err = f.literal(where)
 			}
 			if hops++; hops > maxHops {
-				err = fault.New(fault.Place{File: name}, "break the circle of links", "too many symbolic links on the way")
+				err = fault.New(fault.Place{File: name}, "remove the circular links", "the path has too many symbolic links")
 			}
 		}
 		if err != nil {
@@ -136,20 +136,20 @@ func (f *files) resolve(op, name string) (where string, at node, err error) {
 	return where, at, nil
 }
 
-// target reads where a link leads to, from the folder that it is in.
+// target reads the target of a link, relative to the link's folder.
 func (f *files) target(where string, at node) ([]string, error) {
 	target, err := f.blob(where, at.hash)
 	if err != nil {
 		return nil, err
 	}
 	if path.IsAbs(string(target)) {
-		return nil, fault.New(fault.Place{File: where}, "make the link relative and keep it inside the repository",
+		return nil, fault.New(fault.Place{File: where}, "use a relative link within the repository",
 			"the symbolic link leaves the repository: %s", target)
 	}
 	return strings.Split(string(target), "/"), nil
 }
 
-// child steps from a folder to an entry of it.
+// child returns an entry of a folder.
 func (f *files) child(dir, name string, at node) (node, error) {
 	if at.mode != modeFolder {
 		return node{}, fs.ErrNotExist
@@ -167,12 +167,12 @@ func (f *files) child(dir, name string, at node) (node, error) {
 		f.note(here, next.input())
 	}
 	if next.mode == modeSubmodule {
-		return node{}, fault.New(fault.Place{File: here}, "put the files themselves into the repository", "a git submodule is not followed")
+		return node{}, fault.New(fault.Place{File: here}, "put the files into the repository", "git submodules are not supported")
 	}
 	return next, nil
 }
 
-// missed notes that nothing is here, nor at the rest of the way behind it.
+// missed records a missing path as an input.
 func (f *files) missed(op, name, here string, rest []string) error {
 	if !slices.Contains(rest, "..") {
 		here = path.Join(here, path.Join(rest...))
@@ -181,7 +181,7 @@ func (f *files) missed(op, name, here string, rest []string) error {
 	return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 }
 
-// blob gives a file's content, from the remote if need be.
+// blob returns a file's content, from the remote if necessary.
 func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
 	found, err := f.store.EncodedObject(plumbing.BlobObject, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
@@ -205,7 +205,7 @@ func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
 	return content, nil
 }
 
-// file gives the content of a regular file.
+// file returns the content of a regular file.
 func (f *files) file(where string, at node) ([]byte, error) {
 	f.note(where, at.input())
 	content, err := f.blob(where, at.hash)
@@ -213,13 +213,13 @@ func (f *files) file(where string, at node) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) < 1024 && bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/")) {
-		return nil, fault.New(fault.Place{File: where}, "commit the file itself: git lfs untrack, then git add --renormalize",
-			"the repository holds a Git LFS pointer here and not the content")
+		return nil, fault.New(fault.Place{File: where}, "commit the file itself with git lfs untrack and git add --renormalize",
+			"the file is a Git LFS pointer, not the content")
 	}
 	return content, nil
 }
 
-// prefetch brings the blobs at and below paths that are not here yet.
+// prefetch requests the missing blobs at and below the paths.
 func (f *files) prefetch(paths []string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

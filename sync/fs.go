@@ -19,7 +19,7 @@ var (
 	errNotFolder = errors.New("not a folder")
 )
 
-// Open opens a file or folder; links inside the repository are followed.
+// Open opens a file or folder. It follows links within the repository.
 func (f *files) Open(name string) (fs.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -38,7 +38,7 @@ func (f *files) Open(name string) (fs.File, error) {
 	return &openFile{*bytes.NewReader(content), f.info(name, at, len(content))}, nil
 }
 
-// ReadFile gives a file's content.
+// ReadFile returns a file's content.
 func (f *files) ReadFile(name string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,8 +76,8 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// Stat describes what is at name, links followed. A file's size is its content's,
-// so this may bring the file.
+// Stat describes a file or folder, and follows links. It may request the file from the
+// remote to get its size.
 func (f *files) Stat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +88,7 @@ func (f *files) Stat(name string) (fs.FileInfo, error) {
 	return f.describe(name, where, at)
 }
 
-// Lstat describes what is at name; a link there is not followed.
+// Lstat describes a file, folder or link. It does not follow the link at name.
 func (f *files) Lstat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +99,7 @@ func (f *files) Lstat(name string) (fs.FileInfo, error) {
 	return f.describe(name, where, at)
 }
 
-// ReadLink gives where a link points.
+// ReadLink returns the target of a link.
 func (f *files) ReadLink(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,7 +132,7 @@ func (f *files) entry(op, name string) (where string, at node, err error) {
 	return where, at, err
 }
 
-// describe tells of a node. Neither a link's size nor its target is looked up.
+// describe describes a node. It does not read the target of a link.
 func (f *files) describe(name, where string, at node) (fs.FileInfo, error) {
 	if at.mode == modeFolder {
 		f.note(where, modeOnly(at))
@@ -168,7 +168,7 @@ func (i info) IsDir() bool        { return i.at.mode == modeFolder }
 func (i info) Sys() any           { return nil }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {
-	switch mode { //nolint:exhaustive // anything else is a plain file
+	switch mode { //nolint:exhaustive // other modes are regular files
 	case modeFolder:
 		return fs.ModeDir | 0o755
 	case modeLink:
@@ -182,7 +182,7 @@ func fileMode(mode filemode.FileMode) fs.FileMode {
 	}
 }
 
-// entry is a line of a folder's listing; links are not followed.
+// entry is an entry of a folder. It does not follow links.
 type entry struct {
 	files     *files
 	at        node
@@ -194,7 +194,7 @@ func (e entry) IsDir() bool       { return e.at.mode == modeFolder }
 func (e entry) Type() fs.FileMode { return fileMode(e.at.mode).Type() }
 func (e entry) String() string    { return fs.FormatDirEntry(e) }
 
-// Info describes the entry itself; of a file it may bring the content.
+// Info describes the entry. It may request the content of a file from the remote.
 func (e entry) Info() (fs.FileInfo, error) {
 	e.files.mu.Lock()
 	defer e.files.mu.Unlock()
@@ -209,8 +209,8 @@ type openFile struct {
 func (o *openFile) Stat() (fs.FileInfo, error) { return o.about, nil }
 func (o *openFile) Close() error               { return nil }
 
-// openFolder lists itself when it is first asked to, for only then does its
-// content count as read.
+// openFolder reads its entries on the first call of ReadDir, because only then the list
+// counts as an input.
 type openFolder struct {
 	info  info
 	list  func() ([]fs.DirEntry, error)

@@ -47,7 +47,7 @@ func TestLinks(t *testing.T) {
 		"link":        "-> a/file",
 		"dir":         "-> a",
 		"twice":       "-> dir/b/c",
-		"climb":       "-> twice/../../file", // from where twice leads to, not from its name
+		"climb":       "-> twice/../../file", // from the target of twice, not from its name
 		"dangling":    "-> a/none",
 		"escape":      "-> ../outside",
 		"a/b/escape":  "-> ../../../outside",
@@ -70,14 +70,14 @@ func TestLinks(t *testing.T) {
 		{name: "a/self/self/file", want: "content\n"},
 		{name: "dangling", wrong: "file does not exist"},
 		{name: "link/x", wrong: "file does not exist"},
-		{name: "escape", wrong: "escape: a symbolic link on the way leaves the repository"},
+		{name: "escape", wrong: "escape: the path has a symbolic link that leaves the repository"},
 		{name: "a/b/escape", wrong: "leaves the repository"},
 		{name: "through", wrong: "leaves the repository"},
 		{name: "absolute", wrong: "absolute: the symbolic link leaves the repository: /etc/passwd"},
 		{name: "loop", wrong: "too many symbolic links"},
-		{name: "module", wrong: "module: a git submodule is not followed"},
-		{name: "module/x", wrong: "a git submodule is not followed"},
-		{name: "pointer.bin", wrong: "pointer.bin: the repository holds a Git LFS pointer"},
+		{name: "module", wrong: "module: git submodules are not supported"},
+		{name: "module/x", wrong: "git submodules are not supported"},
+		{name: "pointer.bin", wrong: "pointer.bin: the file is a Git LFS pointer"},
 		{name: "../outside", wrong: "invalid argument"},
 		{name: "/a/file", wrong: "invalid argument"},
 		{name: "dir", wrong: "is a folder"},
@@ -101,8 +101,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// readSome reads of each kind: a file, one through a link, a folder's list, two
-// folders passed by, and what is not there.
+// readSome makes each kind of read: a file, a file through a link, a list of a folder, two
+// folders without a list, and a missing file.
 func readSome(t *testing.T, checkout *gitsync.Checkout) gitsync.Inputs {
 	t.Helper()
 	read(t, checkout, nodeDir+"/node.env")
@@ -179,7 +179,7 @@ func TestSame(t *testing.T) {
 		})
 	}
 	if checkout.Same(gitsync.Inputs{"../x": ""}) || (&gitsync.Checkout{}).Same(nil) {
-		t.Error("Same is true where nothing can be told")
+		t.Error("Same is true for an unknown tree")
 	}
 }
 
@@ -221,7 +221,7 @@ func TestLazyReadFails(t *testing.T) {
 	read(t, checkout, "environments/sandbox/config.yml")
 }
 
-// What was read can be kept, and read again without the remote.
+// The files that were read can be stored, and read again without the remote.
 func TestFiles(t *testing.T) {
 	made := gittest.New(t)
 	made.Commit("First", map[string]string{"a/file": "content\n", "link": "-> a", "unread": "x\n"})

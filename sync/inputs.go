@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Inputs is what was read of a checkout, by path: mode and git object hash of a
-// file, a link or a folder that was listed; the mode alone of a folder that was
-// only passed by; nothing for what was looked up and is not there.
+// Inputs lists the reads of a checkout by path: mode and git object hash of a file, a
+// link or a listed folder; only the mode of a folder that was opened but not listed; ""
+// for a missing path.
 type Inputs map[string]string
 
 const absent = ""
@@ -17,8 +17,7 @@ func (n node) input() string { return modeOnly(n) + " " + n.hash.String() }
 
 func modeOnly(n node) string { return strings.TrimPrefix(n.mode.String(), "0") }
 
-// note writes down what a read depends on; that a folder was listed says more
-// than that it is there.
+// note records an input of a read. It does not replace the list of a folder by its mode.
 func (f *files) note(name, input string) {
 	if known := f.read[name]; strings.HasPrefix(known, input+" ") {
 		return
@@ -26,8 +25,7 @@ func (f *files) note(name, input string) {
 	f.read[name] = input
 }
 
-// Inputs gives what was read through FS so far. A link that was followed is in
-// it beside the file that it leads to.
+// Inputs returns the reads through FS so far. It has both a followed link and its target.
 func (c *Checkout) Inputs() Inputs {
 	if c.files == nil {
 		return nil
@@ -37,8 +35,8 @@ func (c *Checkout) Inputs() Inputs {
 	return maps.Clone(c.files.read)
 }
 
-// Same tells whether reads that gave in elsewhere would give the same here. It
-// looks at folders alone and reads no file.
+// Same reports whether the reads in would give the same results in this checkout. It uses
+// only folders and reads no file.
 func (c *Checkout) Same(in Inputs) bool {
 	if c.files == nil {
 		return false
@@ -64,9 +62,9 @@ func (c *Checkout) Same(in Inputs) bool {
 	return true
 }
 
-// Files gives what was read through FS so far: the content of each file, and where
-// each symbolic link leads. Of a Checkout that Fetch did not make it gives all
-// files.
+// Files returns the files that were read through FS so far: the content of each file, and
+// the target of each symbolic link. For a Checkout that Fetch did not make, it returns
+// all files.
 func (c *Checkout) Files() (contents map[string][]byte, links map[string]string, err error) {
 	contents, links = map[string][]byte{}, map[string]string{}
 	if c.files == nil {

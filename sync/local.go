@@ -12,8 +12,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// local is a repository in a directory of this machine, bare or with a worktree.
-// It is opened anew each time, as others write to it.
+// local is a repository in a directory of this machine, bare or with a worktree. Each use
+// opens it again, because other processes write to it.
 type local struct {
 	dir, name string
 }
@@ -21,7 +21,7 @@ type local struct {
 func (l *local) open() (*git.Repository, error) {
 	repo, err := git.PlainOpenWithOptions(l.dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, &fault.Error{Message: "no git repository at " + l.name, Hint: "check the path", Err: ErrNotFound}
+		return nil, &fault.Error{Message: l.name + " is not a git repository", Hint: "check the path", Err: ErrNotFound}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", l.name, err)
@@ -68,7 +68,7 @@ func (l *local) pull(ctx context.Context, need need) (storer.EncodedObjectStorer
 	return repo.Storer, nil
 }
 
-// blobs looks again, in case that the repository was repacked meanwhile.
+// blobs reads the pack index again, because the repository may have been repacked.
 func (l *local) blobs(_ context.Context, store storer.EncodedObjectStorer, _ need, _ []plumbing.Hash) error {
 	if packed, ok := store.(interface{ Reindex() }); ok {
 		packed.Reindex()

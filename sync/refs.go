@@ -23,14 +23,14 @@ const (
 	tagPrefix    = "refs/tags/"
 )
 
-// Rule selects a revision: the tip of a branch, or the newest of the tags whose
-// names match a regular expression. Exactly one is set.
+// Rule selects a revision: the tip of a branch, or the newest tag whose name matches a
+// regular expression. Exactly one field is set.
 type Rule struct {
 	Branch     string
-	TagPattern string // as written: ^ and $ are not added
+	TagPattern string // without implicit ^ and $
 }
 
-// listing is what a remote's refs hold, by short name.
+// listing has the refs of a remote by short name.
 type listing struct {
 	branches, tags map[string]plumbing.Hash
 }
@@ -51,22 +51,21 @@ func (l *listing) add(ref string, hash plumbing.Hash) {
 	}
 }
 
-// tagged is what a tag's ref leads to. A zero commit means that it is none.
+// tagged is the target of a tag. A zero commit means that the target is not a commit.
 type tagged struct {
 	commit plumbing.Hash
-	when   time.Time // of the tag, or of the commit where the tag is but a name
+	when   time.Time // of an annotated tag, or of the commit of a lightweight tag
 }
 
-// Select asks the remote for its refs and gives the commit, ref and kind of the
-// revision that rule means; Fetch tells the rest. Only tags that it has not seen
-// before cost a second request.
+// Select requests the refs of the remote, and returns the commit and ref of the selected
+// revision. Fetch returns the other fields. New tags need a second request.
 func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 	if (rule.Branch == "") == (rule.TagPattern == "") {
-		return Revision{}, fault.New(fault.Place{}, "set exactly one of branch and tag pattern", "select a revision of %s: a branch or a tag pattern, not both", r.name)
+		return Revision{}, fault.New(fault.Place{}, "set exactly one of branch and tag pattern", "select a revision of %s: exactly one of branch and tag pattern must be set", r.name)
 	}
 	pattern, err := regexp.Compile(rule.TagPattern)
 	if err != nil {
-		return Revision{}, fault.New(fault.Place{}, `write it as in ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
+		return Revision{}, fault.New(fault.Place{}, `write a regular expression such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
 	}
 	refs, err := r.src.list(ctx)
 	if err != nil {
@@ -79,14 +78,14 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 	if !ok {
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
-			Hint:    "push it, or name another one; " + offers(refs.branches, "branches"),
+			Hint:    "push the branch, or set another one; " + offers(refs.branches, "branches"),
 			Err:     ErrNotFound,
 		}
 	}
 	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
 }
 
-// offers names a few of what the remote has.
+// offers lists some refs of the remote.
 func offers(refs map[string]plumbing.Hash, what string) string {
 	const few = 5
 	names := slices.Sorted(maps.Keys(refs))
@@ -112,7 +111,7 @@ func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Has
 		return Revision{}, err
 	}
 	var newest string
-	for _, name := range names { // sorted, so that of two of one time the later name stays
+	for _, name := range names { // sorted, so that the later of two names with the same time counts
 		is := known[tags[name]]
 		if !is.commit.IsZero() && (newest == "" || !is.when.Before(known[tags[newest]].when)) {
 			newest = name
@@ -120,16 +119,16 @@ func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Has
 	}
 	if newest == "" {
 		return Revision{}, &fault.Error{
-			Message: fmt.Sprintf("%s has no tag of a commit that matches %s", r.name, pattern),
-			Hint:    "push one, or change the pattern; " + offers(tags, "tags"),
+			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, pattern),
+			Hint:    "push a tag, or change the pattern; " + offers(tags, "tags"),
 			Err:     ErrNotFound,
 		}
 	}
 	return Revision{Commit: known[tags[newest]].commit.String(), Ref: newest, Tag: true}, nil
 }
 
-// resolveTags looks up what it has not met before, with one request for all. A
-// remote without filters sends the content along; it is asked once per tag.
+// resolveTags reads the targets of unknown tags with one request. A remote without
+// filters also sends the contents, so it is asked only once for each tag.
 func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]tagged, error) {
 	r.mu.Lock()
 	known := maps.Clone(r.tags)
@@ -166,18 +165,18 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	return maps.Clone(known), nil
 }
 
-// peel follows tags of tags to a commit; the outermost tag's time counts.
+// peel follows nested tags to a commit. The time of the outermost tag counts.
 func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) {
 	var is tagged
 	for range 10 {
 		found, err := store.EncodedObject(plumbing.AnyObject, hash)
 		if err != nil && !is.when.IsZero() && errors.Is(err, plumbing.ErrObjectNotFound) {
-			return tagged{}, nil // a tag of a tree or blob, which was not sent
+			return tagged{}, nil // a tag on a tree or blob, which was not sent
 		}
 		if err != nil {
 			return tagged{}, err
 		}
-		switch found.Type() { //nolint:exhaustive // a tag of anything else names no commit
+		switch found.Type() { //nolint:exhaustive // other objects are not commits
 		case plumbing.TagObject:
 			tag, err := object.DecodeTag(store, found)
 			if err != nil {

@@ -19,58 +19,57 @@ import (
 
 const (
 	defaultTimeout = 30 * time.Second
-	defaultUser    = "oauth2" // what GitLab takes with any kind of token
+	defaultUser    = "oauth2" // GitLab accepts it with all kinds of tokens
 )
 
-// Remote says where the repository is and which files open it. The files are
-// read anew for each connection.
+// Remote has the address of the repository and the files for its access. Each connection
+// reads the files again.
 type Remote struct {
-	// URL is https://, http://, ssh:// or user@host:path, git://, file:// or a
-	// plain path.
+	// URL is https://, http://, ssh:// or user@host:path, git://, file:// or a path.
 	URL string
 
 	Username  string // with TokenFile; empty means oauth2
-	TokenFile string // for https; readable by its owner alone
+	TokenFile string // for https; only its owner may access it
 
-	KeyFile        string // for ssh: a private key without passphrase, readable by its owner alone
-	KnownHostsFile string // for ssh: the host keys that are trusted, and no others
+	KeyFile        string // for ssh: a private key without passphrase; only its owner may access it
+	KnownHostsFile string // for ssh: the trusted host keys
 
 	CAFile string // for https: PEM certificates trusted besides the system's
 
-	// Timeout is the silence after which a connection counts as dead; zero
-	// means 30 s. No single exchange lasts longer than ten times that.
+	// Timeout ends a connection without traffic; zero means 30 s. An exchange ends after
+	// ten times Timeout.
 	Timeout time.Duration
 }
 
-// Repository is an opened Remote. It holds no connection and no content, only
-// what it has learned of the server. It may be used concurrently.
+// Repository is an opened Remote. It keeps no connection and no content, only facts about
+// the server. It is safe for concurrent use.
 type Repository struct {
-	name string // the URL, fit to be shown
+	name string // the URL without credentials
 	src  source
 
 	mu   sync.Mutex
-	tags map[plumbing.Hash]tagged // by the hash that the tag's ref holds
+	tags map[plumbing.Hash]tagged // by the hash in the tag's ref
 }
 
-// source is one kind of remote: over the wire, or a local directory.
+// source is one kind of remote: over the network, or a local directory.
 type source interface {
 	list(ctx context.Context) (*listing, error)
-	// pull gives a store that holds what is needed, if the remote has it.
+	// pull returns a store with the needed objects, if the remote has them.
 	pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error)
-	// blobs completes the store that pull gave for need.
+	// blobs adds blobs to the store that pull returned for need.
 	blobs(ctx context.Context, store storer.EncodedObjectStorer, need need, blobs []plumbing.Hash) error
 }
 
 // need is a request for objects.
 type need struct {
 	wants  []plumbing.Hash
-	ref    string        // full name of the ref that led to the one want, if any
-	have   plumbing.Hash // not this commit and what it reaches; errUnknownHave when the remote lacks it
+	ref    string        // full name of the ref with the only want, or ""
+	have   plumbing.Hash // excludes this commit and its ancestors; errUnknownHave if the remote does not have it
 	depth  int
 	filter packp.Filter
 }
 
-// Open checks the remote's address and files. It asks nothing of the network.
+// Open checks the remote's address and files. It does not use the network.
 func Open(remote Remote) (*Repository, error) {
 	if remote.Timeout <= 0 {
 		remote.Timeout = defaultTimeout
@@ -104,7 +103,7 @@ func Open(remote Remote) (*Repository, error) {
 	return repo, nil
 }
 
-// String gives the remote's address, without credentials.
+// String returns the remote's address without credentials.
 func (r *Repository) String() string { return r.name }
 
 type address struct {
@@ -112,8 +111,7 @@ type address struct {
 	shown string
 }
 
-// parse reads an address as git does. Its errors never quote one that holds
-// credentials.
+// parse reads an address as git does. Its errors do not quote credentials.
 func parse(raw string) (address, error) {
 	if raw == "" {
 		return address{}, fault.New(fault.Place{}, "set the URL of the repository", "the remote has no URL")
@@ -122,8 +120,8 @@ func parse(raw string) (address, error) {
 		return parseShort(raw)
 	}
 	u, err := url.Parse(raw)
-	if err != nil { // its text may hold a password
-		return address{}, fault.New(fault.Place{}, "write it as https://host/group/project.git", "the remote's URL cannot be read")
+	if err != nil { // the error may quote a password
+		return address{}, fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "the remote's URL is not valid")
 	}
 	at := address{url: u, shown: u.Redacted()}
 	_, password := u.User.Password()
@@ -131,26 +129,26 @@ func parse(raw string) (address, error) {
 	switch {
 	case password, web && u.User != nil, u.RawQuery != "", u.Fragment != "":
 		bare := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-		return address{}, fault.New(fault.Place{}, "put the token in a file of its own and name that file; the URL is just "+bare.String(),
-			"the remote's URL holds a user, password or query")
+		return address{}, fault.New(fault.Place{}, "write the token into a file, set the path of that file, and use the URL "+bare.String(),
+			"the remote's URL contains a user, password or query")
 	case u.Scheme == "file" && u.Host == "" && u.Path != "":
 		return at, nil
 	case !web && u.Scheme != "ssh" && u.Scheme != "git":
-		return address{}, fault.New(fault.Place{}, "use https://, ssh://, git://, file:// or a path", "remote %s: unknown kind of URL", at.shown)
+		return address{}, fault.New(fault.Place{}, "use https://, ssh://, git://, file:// or a path", "remote %s: unknown URL scheme", at.shown)
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
-		return address{}, fault.New(fault.Place{}, "write it as https://host/group/project.git", "remote %s: host or path is missing", at.shown)
+		return address{}, fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "remote %s: host or path is missing", at.shown)
 	}
 	return at, nil
 }
 
-// parseShort reads user@host:path and plain paths; a colon before any slash
-// makes the difference, as it does for git.
+// parseShort reads user@host:path and paths. As in git, a colon before the first slash
+// marks a host.
 func parseShort(raw string) (address, error) {
 	host, path, found := strings.Cut(raw, ":")
 	if !found || strings.Contains(host, "/") {
 		dir, err := filepath.Abs(raw)
 		if err != nil {
-			return address{}, fault.New(fault.Place{}, "give an absolute path", "remote %s: %w", raw, err)
+			return address{}, fault.New(fault.Place{}, "use an absolute path", "remote %s: %w", raw, err)
 		}
 		return address{url: &url.URL{Scheme: "file", Path: dir}, shown: raw}, nil
 	}
@@ -159,10 +157,10 @@ func parseShort(raw string) (address, error) {
 		user, name = "", host
 	}
 	if strings.Contains(path, "@") {
-		return address{}, fault.New(fault.Place{}, "write it as git@host:group/project.git, and never with a password", "the remote's address cannot be read")
+		return address{}, fault.New(fault.Place{}, "write an address such as git@host:group/project.git, without a password", "the remote's address is not valid")
 	}
 	if name == "" || path == "" {
-		return address{}, fault.New(fault.Place{}, "write it as git@host:group/project.git", "remote %s: host or path is missing", raw)
+		return address{}, fault.New(fault.Place{}, "write an address such as git@host:group/project.git", "remote %s: host or path is missing", raw)
 	}
 	u := &url.URL{Scheme: "ssh", Host: name, Path: path}
 	if user != "" {
@@ -171,7 +169,7 @@ func parseShort(raw string) (address, error) {
 	return address{url: u, shown: raw}, nil
 }
 
-// hostPort gives what to dial.
+// hostPort returns the address to connect to.
 func hostPort(u *url.URL, port string) string {
 	if u.Port() != "" {
 		port = u.Port()

@@ -16,15 +16,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
 
-// stream speaks to an upload-pack at the other end of a connection.
+// stream is a connection to an upload-pack.
 type stream struct {
 	in     io.Writer
 	out    io.Reader
-	words  func() string // what it said beside the protocol, once out has ended
+	words  func() string // returns its error output after the end of out
 	hangUp func()
-	asked  bool // a pack was asked for
+	asked  bool // a pack was requested
 }
 
 func (s *stream) refs(context.Context) (*packp.AdvRefs, error) {
@@ -40,7 +41,7 @@ func (s *stream) refs(context.Context) (*packp.AdvRefs, error) {
 }
 
 func (s *stream) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
-	// One write: the remote may answer, and close, before it has read all.
+	// One write, because the remote may answer and close before it has read everything.
 	var body bytes.Buffer
 	if err := encode(&body, req, true); err != nil {
 		return nil, nil, err
@@ -58,12 +59,12 @@ func (s *stream) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadC
 
 func (s *stream) close() {
 	if !s.asked {
-		_, _ = s.in.Write(pktline.FlushPkt) // lets the upload-pack leave in peace; it is gone either way
+		_, _ = s.in.Write(pktline.FlushPkt) // ends the upload-pack without an error
 	}
 	s.hangUp()
 }
 
-// openDaemon connects to git's own daemon.
+// openDaemon connects to git daemon.
 func openDaemon(remote Remote, u *url.URL) func(context.Context) (session, error) {
 	return func(ctx context.Context) (session, error) {
 		conn, err := dialer(remote.Timeout)(ctx, "tcp", hostPort(u, "9418"))
@@ -81,8 +82,8 @@ func openDaemon(remote Remote, u *url.URL) func(context.Context) (session, error
 	}
 }
 
-// openSSH connects with one key to a host of a known key; there is no agent, no
-// ~/.ssh and no way around the host key.
+// openSSH connects with one key to a host with a known key. It does not use an ssh agent
+// or ~/.ssh, and always checks the host key.
 func openSSH(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
 	if _, err := sshConfig(remote, u); err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, path string)
 		return nil, err
 	}
 	words := func() string {
-		_ = shell.Wait() // for its words to be complete; its exit status says less than they
+		_ = shell.Wait() // completes the output, which says more than the exit status
 		return said.String()
 	}
 	return &stream{in: in, out: out, words: words}, nil
@@ -140,27 +141,27 @@ func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, path string)
 
 func sshConfig(remote Remote, u *url.URL) (*ssh.ClientConfig, error) {
 	if remote.KeyFile == "" {
-		return nil, fault.New(fault.Place{}, "name a file with a private key that the repository has as deploy key", "remote %s: ssh needs a key file", u.Host)
+		return nil, fault.New(fault.Place{}, "set a file with the private key of a deploy key of the repository", "remote %s: ssh needs a key file", u.Host)
 	}
 	if remote.KnownHostsFile == "" {
-		return nil, fault.New(fault.Place{}, "write the host's key to a file with ssh-keyscan, compare it, and name that file",
+		return nil, fault.New(fault.Place{}, "write the host's key into a file with ssh-keyscan, verify it, and set the path of the file",
 			"remote %s: ssh needs a known_hosts file", u.Host)
 	}
-	pem, err := readPrivate(remote.KeyFile, "key file")
+	pem, err := privatefile.Read(remote.KeyFile, "the key file", ErrAuth)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := ssh.ParsePrivateKey([]byte(pem))
+	signer, err := ssh.ParsePrivateKey(pem)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
-		return nil, fault.New(fault.Place{}, "make a key of its own for the agent: ssh-keygen -t ed25519 -N ''", "the key file %s has a passphrase", remote.KeyFile)
+		return nil, fault.New(fault.Place{}, "create a key for the agent: ssh-keygen -t ed25519 -N ''", "the key file %s has a passphrase", remote.KeyFile)
 	}
-	if err != nil { // its text could quote the key
-		return nil, fault.New(fault.Place{}, "give a private key in OpenSSH or PEM form", "the key file %s holds no private key", remote.KeyFile)
+	if err != nil { // the error may quote the key
+		return nil, fault.New(fault.Place{}, "use a private key in OpenSSH or PEM format", "the key file %s does not contain a private key", remote.KeyFile)
 	}
 	trusted, err := knownhosts.NewDB(remote.KnownHostsFile)
 	if err != nil {
-		return nil, fault.New(fault.Place{}, "write the host's key there with ssh-keyscan, and compare it", "read known_hosts file: %w", err)
+		return nil, fault.New(fault.Place{}, "write the host's key into the file with ssh-keyscan, and verify it", "read known_hosts file: %w", err)
 	}
 	user := u.User.Username()
 	if user == "" {
@@ -170,12 +171,12 @@ func sshConfig(remote Remote, u *url.URL) (*ssh.ClientConfig, error) {
 		User:            user,
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(signer)},
 		HostKeyCallback: trusted.HostKeyCallback(),
-		// Of the kinds that we know: a host with another kind beside is no impostor.
+		// Only the kinds of the known keys, because the host may also have keys of other kinds.
 		HostKeyAlgorithms: trusted.HostKeyAlgorithms(hostPort(u, "22")),
 	}, nil
 }
 
-// boundedBuffer keeps the first words of a talkative remote.
+// boundedBuffer keeps the first 4096 bytes of the remote's error output.
 type boundedBuffer struct {
 	mu   sync.Mutex
 	kept []byte

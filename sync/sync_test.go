@@ -25,7 +25,7 @@ const (
 	token   = "glpat-canary-4711"
 )
 
-// example is a repository as the agent meets it.
+// example makes a typical repository.
 func example(tb testing.TB) *gittest.Repo {
 	tb.Helper()
 	repo := gittest.New(tb)
@@ -42,10 +42,10 @@ func example(tb testing.TB) *gittest.Repo {
 	return repo
 }
 
-// kinds are the ways to reach a repository.
+// kinds lists the kinds of remotes.
 var kinds = []string{"https", "http", "ssh", "git", "file", "path"}
 
-// remote serves root and gives how to reach its repository named repo.
+// remote serves root and returns the Remote of its repository with the name repo.
 func remote(tb testing.TB, kind, root string, options gittest.Options) gitsync.Remote {
 	tb.Helper()
 	switch kind {
@@ -111,7 +111,7 @@ func read(tb testing.TB, checkout *gitsync.Checkout, name string) string {
 	return string(content)
 }
 
-// everyKind runs a test over each kind of remote, with filters and without.
+// everyKind runs a test with each kind of remote, with and without filters.
 func everyKind(t *testing.T, test func(t *testing.T, kind string, options gittest.Options)) {
 	t.Helper()
 	for _, kind := range kinds {
@@ -144,7 +144,7 @@ func TestFollowBranch(t *testing.T) {
 		next := made.Commit("Raise tag", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
 		after := fetch(t, repo)
 		if after.Revision.Commit != next || read(t, after, nodeDir+"/node.env") != "TAG=2\n" {
-			t.Errorf("second fetch gave %+v", after.Revision)
+			t.Errorf("the second fetch returned %+v", after.Revision)
 		}
 		if got := read(t, checkout, nodeDir+"/node.env"); got != "TAG=1\n" {
 			t.Errorf("the first checkout changed: %q", got)
@@ -176,7 +176,7 @@ func TestForcePush(t *testing.T) {
 		made.Reset(first)
 		checkout := fetch(t, repo, nodeDir)
 		if checkout.Revision.Commit != first || read(t, checkout, nodeDir+"/node.env") != "TAG=1\n" {
-			t.Errorf("after a forced push to an older commit: %+v", checkout.Revision)
+			t.Errorf("after a force push to an older commit: %+v", checkout.Revision)
 		}
 		descends(third, first, false)
 		other := made.Commit("Other", map[string]string{nodeDir + "/node.env": "TAG=4\n"})
@@ -210,18 +210,18 @@ func TestNewestTag(t *testing.T) {
 		newest("2025-01-01-aaaaaaaaaa")
 		made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
 		made.Tag("2024-01-01-bbbbbbbbbb") // lightweight: its commit is newer than the tag above
-		made.Tag("v9")                    // matches nothing
+		made.Tag("v9")                    // does not match
 		newest("2024-01-01-bbbbbbbbbb")
-		made.Tag("2024-01-01-cccccccccc") // a tie: the later name
+		made.Tag("2024-01-01-cccccccccc") // the same time: the later name counts
 		newest("2024-01-01-cccccccccc")
 		made.Git("checkout", "--quiet", first)
-		made.Annotate("2023-01-01-dddddddddd") // made last, of an older commit, before the branch moves on
+		made.Annotate("2023-01-01-dddddddddd") // the newest tag, on an older commit, before the next commit
 		made.Git("checkout", "--quiet", "master")
 		made.Commit("Third", map[string]string{nodeDir + "/node.env": "TAG=3\n"})
 		newest("2023-01-01-dddddddddd")
 		made.Git("tag", "--annotate", "--message", "tag of a tag", "2020-01-01-eeeeeeeeee", "2025-01-01-aaaaaaaaaa")
 		newest("2020-01-01-eeeeeeeeee")
-		made.Git("tag", "2026-01-01-ffffffffff", "HEAD^{tree}") // of no commit
+		made.Git("tag", "2026-01-01-ffffffffff", "HEAD^{tree}") // not on a commit
 		newest("2020-01-01-eeeeeeeeee")
 	})
 }
@@ -279,7 +279,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestRefusedBlobs has a server that advertises more than it grants.
+// TestRefusedBlobs uses a server that refuses an advertised capability.
 func TestRefusedBlobs(t *testing.T) {
 	server := gittest.HTTP(t, example(t).Root(), gittest.Options{})
 	serve, refused := server.Config.Handler, 0
@@ -298,7 +298,7 @@ func TestRefusedBlobs(t *testing.T) {
 		serve.ServeHTTP(w, r)
 	}))
 	t.Cleanup(strict.Close)
-	for _, prefetch := range [][]string{nil, {nodeDir}} { // the first finds out by a lazy read
+	for _, prefetch := range [][]string{nil, {nodeDir}} { // the first one detects it by a lazy read
 		repo := open(t, gitsync.Remote{URL: strict.URL + "/repo"})
 		for range 3 {
 			if got := read(t, fetch(t, repo, prefetch...), nodeDir+"/node.env"); got != "TAG=1\n" {
@@ -307,7 +307,7 @@ func TestRefusedBlobs(t *testing.T) {
 		}
 	}
 	if refused != 2 {
-		t.Errorf("%d refusals: each of two repositories was to remember its first", refused)
+		t.Errorf("%d refusals: each of two repositories must store the first one", refused)
 	}
 }
 
@@ -320,7 +320,7 @@ func TestMovedRef(t *testing.T) {
 		rev.Commit = strings.Repeat("0123456789", 4)
 		_, err := repo.Fetch(t.Context(), rev, nil)
 		if !errors.Is(err, gitsync.ErrNotFound) || fault.Hint(err) == "" {
-			t.Errorf("a commit that is nowhere: %v (hint %q)", err, fault.Hint(err))
+			t.Errorf("a commit that does not exist: %v (hint %q)", err, fault.Hint(err))
 		}
 	})
 }

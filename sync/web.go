@@ -31,13 +31,13 @@ type web struct {
 	remote Remote
 
 	mu   sync.Mutex
-	base string // moves with a redirect of the listing, within the host
+	base string // follows redirects of the listing within the host
 }
 
 func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
 	if remote.TokenFile != "" {
 		if u.Scheme == "http" && !loopback(u.Hostname()) {
-			return nil, fault.New(fault.Place{}, "use https://", "remote %s: a token does not go over plain http", u)
+			return nil, fault.New(fault.Place{}, "use https://", "remote %s: a token must not be sent over plain http", u)
 		}
 		if _, err := readToken(remote.TokenFile); err != nil {
 			return nil, err
@@ -60,12 +60,12 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 	return func(context.Context) (session, error) { return site, nil }, nil
 }
 
-// stayOnHost keeps the token where it belongs.
+// stayOnHost refuses redirects that would send the token to another host.
 func stayOnHost(req *http.Request, via []*http.Request) error {
 	from := via[0].URL
 	if req.URL.Host != from.Host || req.URL.Scheme != from.Scheme || req.Method != http.MethodGet || len(via) > 5 {
 		target := url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: strings.TrimSuffix(req.URL.Path, infoRefs)}
-		return fault.New(fault.Place{}, "set the remote's URL to where it is now, if you trust it", "the remote redirects to %s", target.String())
+		return fault.New(fault.Place{}, "set the remote's URL to this address if you trust it", "the remote redirects to %s", target.String())
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (s *web) pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCl
 	return answer.Body, pack, nil
 }
 
-// do sends one request and takes only the answer that it asked for.
+// do sends one request, and refuses answers with another content type.
 func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	s.mu.Lock()
 	base := s.base
@@ -137,14 +137,14 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	}
 	if kind := answer.Header.Get("Content-Type"); kind != want {
 		_ = answer.Body.Close()
-		return nil, fmt.Errorf("the answer is %q and not git's smart HTTP (a login page?)", kind)
+		return nil, fmt.Errorf("the content type of the answer is %q, which is not git's smart HTTP (a login page?)", kind)
 	}
 	return answer, nil
 }
 
 func (s *web) close() {} // connections belong to the client
 
-// encode writes a request for a pack.
+// encode writes the request for a pack.
 func encode(to io.Writer, req *packp.UploadPackRequest, flushHaves bool) error {
 	if err := req.UploadRequest.Encode(to); err != nil {
 		return err

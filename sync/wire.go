@@ -19,30 +19,30 @@ import (
 )
 
 const (
-	maxRefs = 64 << 20 // bytes of a ref listing
+	maxRefs = 64 << 20 // bytes of a list of refs
 	maxPack = 1 << 30  // bytes of a pack
 )
 
-// errUnknownHave means that the remote does not have the commit that was offered.
+// errUnknownHave means that the remote does not have the commit in need.have.
 var errUnknownHave = errors.New("the remote does not know the commit")
 
-// session is one conversation with a remote's upload-pack.
+// session is one session with the remote's upload-pack.
 type session interface {
 	refs(ctx context.Context) (*packp.AdvRefs, error)
 	pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error)
 	close()
 }
 
-// wire is a remote that is reached over the network.
+// wire is a remote on the network.
 type wire struct {
 	name      string
 	remote    Remote
 	connect   func(ctx context.Context) (session, error)
-	stateless bool // a pack may be asked for without listing the refs first
+	stateless bool // a pack can be requested without a list of the refs
 
 	mu    sync.Mutex
-	caps  *capability.List // as last advertised
-	whole bool             // it refuses single blobs, whatever it advertises
+	caps  *capability.List // the last advertised ones
+	whole bool             // the remote refuses single blobs
 }
 
 func (w *wire) list(ctx context.Context) (*listing, error) {
@@ -60,7 +60,7 @@ func (w *wire) list(ctx context.Context) (*listing, error) {
 	return newListing(refs), nil
 }
 
-// advertised reads the refs and remembers what the remote can do.
+// advertised reads the refs and stores the capabilities of the remote.
 func (w *wire) advertised(ctx context.Context, talk session) (*packp.AdvRefs, error) {
 	refs, err := talk.refs(ctx)
 	if errors.Is(err, packp.ErrEmptyAdvRefs) { // a repository without commits
@@ -69,8 +69,8 @@ func (w *wire) advertised(ctx context.Context, talk session) (*packp.AdvRefs, er
 	if err != nil {
 		return nil, err
 	}
-	for _, beyondUs := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
-		refs.Capabilities.Delete(beyondUs)
+	for _, unsupported := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
+		refs.Capabilities.Delete(unsupported)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,8 +86,8 @@ func (w *wire) pull(ctx context.Context, need need) (storer.EncodedObjectStorer,
 	return store, nil
 }
 
-// blobs asks for all of them at once. A remote that refuses turns out to know
-// whole revisions only, and is asked for that, now and ever after.
+// blobs requests all blobs at once. If the remote refuses single blobs, it requests the
+// whole revision, now and in later calls.
 func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of need, blobs []plumbing.Hash) error {
 	into, ok := store.(*memory.Storage)
 	if !ok {
@@ -136,7 +136,7 @@ func (w *wire) converse(ctx context.Context, into *memory.Storage, need need) er
 	}
 	req := request(caps, need, whole)
 	if tag, ok := annotated(refs, need); ok && req.Filter == "" {
-		req.Wants = []plumbing.Hash{tag} // a strict server gives away what a ref holds, not what it peels to
+		req.Wants = []plumbing.Hash{tag} // a strict server offers the object in a ref, not the commit behind it
 	}
 	body, answer, err := talk.pack(ctx, req)
 	if err != nil {
@@ -149,7 +149,7 @@ func (w *wire) converse(ctx context.Context, into *memory.Storage, need need) er
 	return unpack(into, req.Capabilities, answer)
 }
 
-// request asks for what is needed, as far as the remote can be asked for it.
+// request returns a request for the need with the capabilities of the remote.
 func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequest {
 	req := packp.NewUploadPackRequestFromCapabilities(caps)
 	req.Wants = append(req.Wants, need.wants...)
@@ -163,7 +163,7 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 	if caps.Supports(capability.NoProgress) {
 		_ = req.Capabilities.Set(capability.NoProgress)
 	}
-	// Without the right to ask for any object the blobs could not be had later.
+	// A server without this capability would refuse the blobs later.
 	lazy := caps.Supports(capability.AllowReachableSHA1InWant) && !whole
 	if caps.Supports(capability.Filter) && (lazy || need.filter != packp.FilterBlobNone()) && need.filter != "" {
 		req.Filter = need.filter
@@ -172,7 +172,7 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 	return req
 }
 
-// annotated gives the tag object behind the one commit that is needed.
+// annotated returns the tag object of the only wanted commit.
 func annotated(refs *packp.AdvRefs, need need) (plumbing.Hash, bool) {
 	if refs == nil || need.ref == "" || refs.Peeled[need.ref] != need.wants[0] {
 		return plumbing.ZeroHash, false
@@ -194,14 +194,14 @@ func unpack(into *memory.Storage, caps *capability.List, answer io.Reader) error
 	switch {
 	case bounded.N <= 0:
 		return saidError("the pack is larger than 1 GiB")
-	case errors.Is(err, packfile.ErrEmptyPackfile): // nothing that we lack
+	case errors.Is(err, packfile.ErrEmptyPackfile): // the store already has all objects
 		return nil
 	default:
 		return err
 	}
 }
 
-// scrub takes out our token, should a remote have echoed it.
+// scrub removes the token from a text of the remote.
 func (w *wire) scrub(text string) string {
 	if w.remote.TokenFile == "" {
 		return text

@@ -9,32 +9,25 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
-// Merged is a merge request that was merged and has a commit.
+// Merged is a merged merge request that contains a commit.
 type Merged struct {
 	Number int64
 	URL    string
 	Author string // username
 	Target string // branch
 	Labels []string
-	// Brought says that the commit is what the merge left on the branch: its merge
-	// commit, its squash commit, or its last one.
+	// Brought means that the commit is the result of the merge on the branch: its merge
+	// commit, its squash commit, or its last commit.
 	Brought bool
 }
 
-// MergeRequests lists the merge requests that were merged and have a commit, by its
-// full hash: first those whose merge brought it, each sort by number. An error is an
-// *Error.
+// MergeRequests lists the merged merge requests that contain a commit, given by its full
+// hash: first those with Brought, and each part by number. An error is an *Error.
 func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, error) {
 	var found []Merged
 	for page := int64(1); page != 0; {
-		var listed []*gl.BasicMergeRequest
-		var next int64
-		err := c.try(ctx, "look for the merge request of commit "+short(commit), func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-			listed, resp, err = c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with, gl.WithOffsetPaginationParameters(page))
-			if err == nil {
-				next = resp.NextPage
-			}
-			return resp, err
+		listed, next, err := ask(ctx, c, "find the merge requests of commit "+short(commit), func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+			return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with, gl.WithOffsetPaginationParameters(page))
 		})
 		if err != nil {
 			return nil, err
@@ -67,14 +60,13 @@ func merged(one *gl.BasicMergeRequest, commit string) Merged {
 	return m
 }
 
-// Approvals lists who has approved a merge request, as usernames in small letters,
-// sorted. Whether GitLab itself calls it approved says nothing: without rules it
-// does so of each. An error is an *Error.
+// Approvals lists the users who have approved a merge request, as usernames in lower case,
+// sorted. GitLab's own verdict is not used, because GitLab approves every merge request if
+// the project has no rules. An error is an *Error.
 func (c *Client) Approvals(ctx context.Context, number int64) ([]string, error) {
-	var approvals *gl.MergeRequestApprovals
-	err := c.try(ctx, "ask who has approved the merge request", func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		approvals, resp, err = c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with)
-		return resp, err
+	const what = "read the approvals of the merge request"
+	approvals, _, err := ask(ctx, c, what, func(with gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
+		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with)
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +74,7 @@ func (c *Client) Approvals(ctx context.Context, number int64) ([]string, error) 
 	users := []string{}
 	for _, one := range approvals.ApprovedBy {
 		if one.User == nil || one.User.Username == "" {
-			return nil, &Error{Kind: KindRetry, Err: errors.New("ask who has approved the merge request: the answer does not say who")}
+			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer has an approval without a user")}
 		}
 		users = append(users, strings.ToLower(one.User.Username))
 	}

@@ -17,7 +17,7 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	d.AddCommit(commit, "master")
 	client := newClient(t, options(d))
 	if found, err := client.MergeRequests(t.Context(), commit); err != nil || len(found) > 0 {
-		t.Errorf("a commit of nobody: %v, %v", found, err)
+		t.Errorf("a commit without merge requests: %v, %v", found, err)
 	}
 	later := strings.Repeat("2", 40)
 	for range 25 { // more than a page
@@ -48,7 +48,7 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 		t.Error(diff)
 	}
 	if found[3].Number != 1 || found[3].Brought {
-		t.Errorf("the others begin with %+v", found[3])
+		t.Errorf("the others start with %+v", found[3])
 	}
 	_, err = client.MergeRequests(t.Context(), strings.Repeat("3", 40))
 	if refused := (*gitlab.Error)(nil); !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
@@ -61,7 +61,7 @@ func TestApprovals(t *testing.T) {
 	client := newClient(t, options(d))
 	d.AddMerge(gitlabtest.Merge{Commit: commit})
 	if users, err := client.Approvals(t.Context(), 1); err != nil || len(users) > 0 {
-		t.Errorf("nobody: %v, %v", users, err)
+		t.Errorf("no approvals: %v, %v", users, err)
 	}
 	d.Approve(1, "carol", "Bob", "carol")
 	users, err := client.Approvals(t.Context(), 1)

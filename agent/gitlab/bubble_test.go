@@ -19,8 +19,8 @@ import (
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 )
 
-// world is a double, a store and outboxes over them, in a bubble of synctest:
-// HTTP is spoken in full, over pipes, and time passes only when all wait.
+// world is a double, a store and outboxes in synctest: they use full HTTP over pipes, and
+// time passes only when all wait.
 type world struct {
 	*gitlabtest.Server
 	t         *testing.T
@@ -52,7 +52,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		server := &http.Server{Handler: w.Server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 		go server.Serve(w.listener) //nolint:errcheck // ends by Close
 		w.restart()
-		defer func() { // also after a failure: the bubble must be empty at its end
+		defer func() { // also after a failure, because synctest requires that all goroutines end
 			w.stop()
 			w.client.CloseIdle()
 			if err := server.Close(); err != nil {
@@ -62,13 +62,12 @@ func inWorld(t *testing.T, test func(w *world)) {
 		test(w)
 		w.stop()
 		if bytes.Contains(w.logs.Bytes(), []byte(gitlabtest.Secret)) {
-			t.Errorf("the token is in the logs: %s", w.logs)
+			t.Errorf("the logs contain the token: %s", w.logs)
 		}
 	})
 }
 
-// restart makes a new agent over the same store, as after a kill. It does not
-// run yet.
+// restart makes a new agent with the same store, as after a kill. It does not run it.
 func (w *world) restart() {
 	w.t.Helper()
 	if w.stop != nil {
@@ -81,7 +80,7 @@ func (w *world) restart() {
 	w.stop = func() {}
 }
 
-// run starts the deliverer; stop ends it.
+// run starts the delivery; stop ends it.
 func (w *world) run() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
@@ -104,17 +103,17 @@ func (w *world) enqueue(reports ...gitlab.Report) {
 	}
 }
 
-// settled lets the deliverer work for d and demands that nothing is left.
+// settled runs the delivery for d, and checks that no report is left.
 func (w *world) settled(d time.Duration) {
 	w.t.Helper()
-	time.Sleep(d) // of the bubble
+	time.Sleep(d) // in synctest
 	synctest.Wait()
 	if health := w.outbox.Health(); health.Undelivered != 0 {
 		w.t.Fatalf("after %s: %+v\n%s", d, health, w.logs)
 	}
 }
 
-// states gives the states of the commit's entries, retried ones too.
+// states checks the states of the commit's entries, including retried ones.
 func (w *world) states() []string {
 	var states []string
 	for _, entry := range w.Statuses(commit).Entries {
@@ -130,7 +129,7 @@ func (w *world) wantStates(want ...string) {
 	}
 }
 
-// requests counts the requests of a method about statuses.
+// requests counts the requests for statuses by method.
 func (w *world) requests(method string) int {
 	n := 0
 	for _, request := range w.Requests() {
@@ -182,8 +181,7 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// memory is a store that keeps JSON, as the agent's state file does, and can
-// fail.
+// memory is a store that keeps JSON, like the agent's state file, and that can fail.
 type memory struct {
 	mu      sync.Mutex
 	last    uint64

@@ -19,21 +19,20 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Options say which GitLab project to report to.
+// Options has the GitLab project and the login.
 type Options struct {
 	URL         string        // https://gitlab.example.com
 	Project     string        // group/project, or its number
-	TokenFile   string        // holds the token alone; read anew for every request
-	CAFile      string        // PEM certificates to trust besides the system's; may be empty
+	TokenFile   string        // contains only the token; read for every request
+	CAFile      string        // PEM certificates that are trusted besides the system's; may be empty
 	HTTPTimeout time.Duration // of one request; 0 means DefaultHTTPTimeout
 }
 
-// DefaultHTTPTimeout is longer than the 10 s that GitLab may wait for its own
-// lock: a request given up earlier could still take effect after the check that
-// looks for it.
+// DefaultHTTPTimeout is longer than the 10 s that GitLab may wait for its lock. After a
+// shorter timeout, a request could take effect after the agent has looked for its result.
 const DefaultHTTPTimeout = 30 * time.Second
 
-// Client makes single attempts; it never tries again by itself.
+// Client sends requests without retries.
 type Client struct {
 	api       *gl.Client
 	transport *http.Transport
@@ -43,22 +42,22 @@ type Client struct {
 	timeout   time.Duration
 
 	mu   sync.Mutex
-	user struct { // whose token it is, as far as known
+	user struct { // the known user of the token
 		fingerprint [sha256.Size]byte
 		id          int64
 	}
 }
 
-// New checks the options and reads the token once, so that a wrong
-// configuration is told at the start. It makes no request.
+// New checks the options and reads the token once, so that a wrong configuration is
+// reported at the start. It does not send a request.
 func New(o Options) (*Client, error) {
 	address, err := url.Parse(o.URL)
 	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" || address.User != nil {
-		return nil, fault.New(fault.Place{}, "write it as https://gitlab.example.com, with the token in its own file",
-			"the GitLab address is not a plain http or https address")
+		return nil, fault.New(fault.Place{}, "write an address such as https://gitlab.example.com, and the token into a file",
+			"the GitLab address is not an http or https address, or it contains a login")
 	}
 	if o.Project == "" {
-		return nil, fault.New(fault.Place{}, "write it as group/project, or as its number", "no GitLab project is configured")
+		return nil, fault.New(fault.Place{}, "write group/project, or the number of the project", "the GitLab project is not set")
 	}
 	roots, err := authorities.Load(o.CAFile)
 	if err != nil {
@@ -89,15 +88,15 @@ func New(o Options) (*Client, error) {
 		gl.WithUserAgent("coin-agent"),
 	)
 	if err != nil {
-		return nil, fault.WithHint(err, "write the GitLab address as https://gitlab.example.com")
+		return nil, fault.WithHint(err, "write a GitLab address such as https://gitlab.example.com")
 	}
 	return c, nil
 }
 
-// unlimited replaces the library's own limiter, which would wait unseen.
+// unlimited replaces the library's rate limiter, which would delay requests.
 type unlimited struct{}
 
-// Wait lets every request pass.
+// Wait does not wait.
 func (unlimited) Wait(ctx context.Context) error { return ctx.Err() }
 
 func newTransport(roots *x509.CertPool) *http.Transport {
@@ -112,15 +111,15 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// Posted is a status entry as GitLab has it.
+// Posted is a status entry in GitLab.
 type Posted struct {
 	ID         int64
 	PipelineID int64
 	State      State
 }
 
-// Post sends the report once. A pipeline of 0 leaves the choice to GitLab. An
-// error is an *Error.
+// Post sends the report once. With pipeline 0, GitLab chooses the pipeline. An error is an
+// *Error.
 func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, error) {
 	if err := r.check(); err != nil {
 		return Posted{}, &Error{Kind: KindPermanent, Err: err}
@@ -136,13 +135,12 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 	if pipeline != 0 {
 		options.PipelineID = &pipeline
 	}
-	var status *gl.CommitStatus
-	err := c.try(ctx, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		status, resp, err = c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with)
+	status, _, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
+		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with)
 		if err == nil && (status.ID == 0 || status.PipelineID == 0) {
-			err = errors.New("it is no commit status")
+			err = errors.New("it is not a commit status")
 		}
-		return resp, err
+		return status, resp, err
 	})
 	if err != nil {
 		return Posted{}, err
@@ -150,58 +148,24 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 	return posted(status), nil
 }
 
-// latest finds the newest entry of the report's name, of one user unless user
-// is 0. It looks into every pipeline of the commit: the one that an unanswered
-// post went to need not be the one that is known.
-func (c *Client) latest(ctx context.Context, r Report, user int64) (Posted, bool, error) {
-	all := true
-	options := &gl.GetCommitStatusesOptions{
-		ListOptions: gl.ListOptions{OrderBy: "id", Sort: "desc", PerPage: 100, Page: 1},
-		Ref:         &r.Ref, Name: &r.Name, All: &all,
-	}
-	for options.Page != 0 {
-		var page []*gl.CommitStatus
-		var next int64
-		err := c.try(ctx, "read statuses of commit "+short(r.Commit), func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-			page, resp, err = c.api.Commits.GetCommitStatuses(c.project, r.Commit, options, with)
-			if err == nil {
-				next = resp.NextPage
-			}
-			return resp, err
-		})
-		if err != nil {
-			return Posted{}, false, err
-		}
-		for _, status := range page {
-			if user == 0 || status.Author.ID == user {
-				return posted(status), true, nil
-			}
-		}
-		options.Page = next
-	}
-	return Posted{}, false, nil
-}
-
 func posted(status *gl.CommitStatus) Posted {
 	return Posted{ID: status.ID, PipelineID: status.PipelineID, State: State(status.Status)}
 }
 
-// TokenInfo is what GitLab says about the token in use.
+// TokenInfo describes the token in use.
 type TokenInfo struct {
 	Name      string
 	UserID    int64
 	Scopes    []string
 	Active    bool
-	ExpiresAt time.Time // the day it ends; zero when it does not
+	ExpiresAt time.Time // the day of its end, or zero
 }
 
-// Token asks GitLab about the token in use.
+// Token requests information about the token in use.
 func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
 	fingerprint := c.token.fingerprint()
-	var token *gl.PersonalAccessToken
-	err := c.try(ctx, "ask about the token", func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		token, resp, err = c.api.PersonalAccessTokens.GetSinglePersonalAccessToken(with)
-		return resp, err
+	token, _, err := ask(ctx, c, "read the token's information", func(with gl.RequestOptionFunc) (*gl.PersonalAccessToken, *gl.Response, error) {
+		return c.api.PersonalAccessTokens.GetSinglePersonalAccessToken(with)
 	})
 	if err != nil {
 		return TokenInfo{}, err
@@ -216,7 +180,7 @@ func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
 	return info, nil
 }
 
-// userID gives whose token is in use, and 0 where GitLab does not tell.
+// userID returns the user of the token, or 0 if GitLab does not report it.
 func (c *Client) userID(ctx context.Context) (int64, error) {
 	c.mu.Lock()
 	known := c.user
@@ -232,12 +196,10 @@ func (c *Client) userID(ctx context.Context) (int64, error) {
 	return info.UserID, err
 }
 
-// Version asks GitLab for its version.
+// Version requests the version of GitLab.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	var version *gl.Version
-	err := c.try(ctx, "ask for the version", func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		version, resp, err = c.api.Version.GetVersion(with)
-		return resp, err
+	version, _, err := ask(ctx, c, "read the version", func(with gl.RequestOptionFunc) (*gl.Version, *gl.Response, error) {
+		return c.api.Version.GetVersion(with)
 	})
 	if err != nil {
 		return "", err
@@ -245,12 +207,13 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return version.Version, nil
 }
 
-func (c *Client) try(ctx context.Context, what string, call func(gl.RequestOptionFunc) (*gl.Response, error)) error {
+// ask sends one request, and returns the answer and the next page. An error is an *Error.
+func ask[T any](ctx context.Context, c *Client, what string, call func(gl.RequestOptionFunc) (T, *gl.Response, error)) (answer T, next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	resp, err := call(gl.WithContext(ctx))
+	answer, resp, err := call(gl.WithContext(ctx))
 	if err != nil {
-		return c.refusal(what, resp, err)
+		return answer, 0, c.refusal(what, resp, err)
 	}
-	return nil
+	return answer, resp.NextPage, nil
 }

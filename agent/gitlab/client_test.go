@@ -91,10 +91,10 @@ func TestRefusalsAreClassified(t *testing.T) {
 		"absurd wait":  {gitlabtest.Fault{Status: 429, RetryAfter: 9999 * time.Hour}, want{gitlab.KindRetry, time.Hour, "429", ""}},
 		"broken":       {gitlabtest.Fault{Status: 500}, want{gitlab.KindRetry, 0, "500", ""}},
 		"upkeep":       {gitlabtest.Fault{Status: 503, RetryAfter: time.Minute}, want{gitlab.KindRetry, time.Minute, "503 Service Unavailable", ""}},
-		"hang":         {gitlabtest.Fault{Hang: true}, want{gitlab.KindRetry, 0, "no answer within 200ms", "reached"}},
-		"cut":          {gitlabtest.Fault{Cut: true}, want{gitlab.KindRetry, 0, "EOF", "reached"}},
-		"other answer": {gitlabtest.Fault{Status: 200, Body: "<html>sign in</html>"}, want{gitlab.KindRetry, 0, "cannot be read", "proxy"}},
-		"empty answer": {gitlabtest.Fault{Status: 200, Body: "{}"}, want{gitlab.KindRetry, 0, "no commit status", "proxy"}},
+		"hang":         {gitlabtest.Fault{Hang: true}, want{gitlab.KindRetry, 0, "no answer within 200ms", "can connect"}},
+		"cut":          {gitlabtest.Fault{Cut: true}, want{gitlab.KindRetry, 0, "EOF", "can connect"}},
+		"other answer": {gitlabtest.Fault{Status: 200, Body: "<html>sign in</html>"}, want{gitlab.KindRetry, 0, "is not valid", "proxy"}},
+		"empty answer": {gitlabtest.Fault{Status: 200, Body: "{}"}, want{gitlab.KindRetry, 0, "not a commit status", "proxy"}},
 	}
 	for title, test := range tests {
 		t.Run(title, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestRefusalsAreClassified(t *testing.T) {
 			_, err := client.Post(t.Context(), report(gitlab.Success, ""), 0)
 			var refused *gitlab.Error
 			if !errors.As(err, &refused) {
-				t.Fatalf("error %v is no *Error", err)
+				t.Fatalf("error %v is not an *Error", err)
 			}
 			if refused.Kind != test.want.kind || refused.RetryAfter != test.want.wait {
 				t.Errorf("kind %s after %s, want %+v", refused.Kind, refused.RetryAfter, test.want)
@@ -200,10 +200,10 @@ func TestTokenFileIsReadAnew(t *testing.T) {
 	}{
 		{"good", func() error { return nil }, "", "", ""},
 		{"unknown", func() error { return os.WriteFile(d.TokenFile, []byte("glpat-other"), 0o600) }, gitlab.KindAuth, "401", "valid token"},
-		{"open to others", func() error { return os.Chmod(d.TokenFile, 0o640) }, gitlab.KindAuth, "read by others (mode 0640)", "chmod 600 "},
+		{"open to others", func() error { return os.Chmod(d.TokenFile, 0o640) }, gitlab.KindAuth, "other users can access the token file (mode 0640)", "chmod 600 "},
 		{"gone", func() error { return os.Remove(d.TokenFile) }, gitlab.KindAuth, "no such file", "mode 600"},
-		{"empty", func() error { return os.WriteFile(d.TokenFile, []byte("\n"), 0o600) }, gitlab.KindAuth, "is empty", "write the token"},
-		{"two lines", func() error { return os.WriteFile(d.TokenFile, []byte("a\nb"), 0o600) }, gitlab.KindAuth, "holds no token", "alone"},
+		{"empty", func() error { return os.WriteFile(d.TokenFile, []byte("\n"), 0o600) }, gitlab.KindAuth, "is empty", "write"},
+		{"two lines", func() error { return os.WriteFile(d.TokenFile, []byte("a\nb"), 0o600) }, gitlab.KindAuth, "does not contain a token", "only the token"},
 		{"good again", func() error { return os.WriteFile(d.TokenFile, []byte(gitlabtest.Secret), 0o600) }, "", "", ""},
 	}
 	for _, step := range steps {
@@ -268,7 +268,7 @@ func TestCertificateAuthority(t *testing.T) {
 	}
 }
 
-// A server may echo what it was sent; the token must not get any further.
+// A server may echo the request. The token must not be in an error.
 func TestTokenIsInNoError(t *testing.T) {
 	d := gitlabtest.New(t)
 	o := options(d)
@@ -288,7 +288,7 @@ func TestTokenIsInNoError(t *testing.T) {
 		}
 		for _, form := range []string{err.Error(), fault.Hint(err)} {
 			if strings.Contains(form, gitlabtest.Secret) {
-				t.Errorf("%+v: the token is in %q", f, form)
+				t.Errorf("%+v: %q contains the token", f, form)
 			}
 		}
 	}

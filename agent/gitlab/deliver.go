@@ -3,23 +3,21 @@ package gitlab
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
-	firstWait    = time.Second
-	slowestWait  = 5 * time.Minute
 	authWait     = time.Minute
-	tokenGlance  = 2 * time.Second // how soon a replaced token file is seen
-	tokenRefresh = 12 * time.Hour  // how old the known expiry may be
+	tokenGlance  = 2 * time.Second // the interval of checks for a new token file
+	tokenRefresh = 12 * time.Hour  // the maximum age of the known expiry
 )
 
-// round delivers all that is due and says when to look again, and how many
-// reports are left.
+// round delivers all due reports. It returns the time until the next round, and the number
+// of reports that are left.
 func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 	o.delivering.Lock()
 	defer o.delivering.Unlock()
@@ -28,7 +26,7 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 		if err != nil {
 			o.log.Error("reports not read", "error", err)
 			o.trouble(err)
-			return slowestWait, 1
+			return backoff.Longest, 1
 		}
 		if ctx.Err() != nil {
 			return 0, len(entries)
@@ -41,13 +39,13 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 	}
 }
 
-// due picks the first report that may go now: the oldest of its commit, of a
-// commit that is not waiting. Where there is none it says when there may be.
+// due returns the first report that can be sent now: the oldest report of a commit without
+// a wait. If there is none, it returns the time until the next one.
 func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 	if o.pause.auth && o.client.token.fingerprint() != o.pause.token {
 		o.pause, o.askToken = pause{}, time.Time{}
 	}
-	if paused := o.pause.until.Sub(now); paused > 0 {
+	if paused := o.pause.Until.Sub(now); paused > 0 {
 		if o.pause.auth {
 			paused = min(paused, tokenGlance)
 		}
@@ -61,7 +59,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[commit] = true
-		waiting := o.waits[commit].until.Sub(now)
+		waiting := o.waits[commit].Until.Sub(now)
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -82,7 +80,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	case err == nil:
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
 		o.settle(entry, trail, nil)
-	case ctx.Err() != nil: // stopped in the middle: the entry stays as attempted
+	case ctx.Err() != nil: // stopped: the entry stays attempted
 	case errors.As(err, &refused) && refused.Kind == KindPermanent:
 		o.settle(entry, trail, refused)
 	case errors.As(err, &refused) && refused.Kind == KindAuth:
@@ -94,7 +92,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	}
 }
 
-// send posts the report once. One whose answer was lost is looked for first.
+// send posts the report once. If an earlier answer was lost, it first looks for the result.
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
 	if entry.Attempted {
 		posted, there, err := o.find(ctx, entry.Report, trail)
@@ -110,10 +108,10 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	posted, err := o.client.Post(ctx, entry.Report, trail.PipelineID)
 	var refused *Error
 	if trail.PipelineID != 0 && errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
-		posted, err = o.client.Post(ctx, entry.Report, 0) // that pipeline is gone
+		posted, err = o.client.Post(ctx, entry.Report, 0) // the pipeline no longer exists
 	}
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() {
-		return o.standing(ctx, entry.Report, trail)
+		return o.current(ctx, entry.Report, trail)
 	}
 	if errors.As(err, &refused) && refused.definite() {
 		entry.Attempted = false
@@ -122,22 +120,24 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	return posted, err
 }
 
-// find looks for the entry that a report without an answer may have made.
+// find looks for the status entry of a report whose answer was lost.
 func (o *Outbox) find(ctx context.Context, r Report, trail Trail) (Posted, bool, error) {
+	found, ok, err := o.newest(ctx, r)
+	return found, ok && reached(r.State, found, trail), err
+}
+
+// newest finds the newest entry with the report's name from the agent's user.
+func (o *Outbox) newest(ctx context.Context, r Report) (Posted, bool, error) {
 	user, err := o.client.userID(ctx)
 	if err != nil {
 		return Posted{}, false, err
 	}
-	found, ok, err := o.client.latest(ctx, r, user)
-	if err != nil {
-		return Posted{}, false, err
-	}
-	return found, ok && reached(r.State, found, trail), nil
+	return o.client.latest(ctx, r, user)
 }
 
-// reached says whether GitLab's newest entry shows that a report of state want
-// has arrived: it is newer than what the trail knows, or is that and was still
-// open; and it has the state, or has gone past it.
+// reached reports whether the newest entry in GitLab shows that a report with the state
+// want has arrived: the entry is newer than the trail, or it is the unfinished entry of
+// the trail; and it has the state, or a later one.
 func reached(want State, newest Posted, trail Trail) bool {
 	fresh := newest.ID > trail.StatusID
 	open := newest.ID == trail.StatusID && !trail.Last.State.finished()
@@ -150,21 +150,16 @@ func reached(want State, newest Posted, trail Trail) bool {
 	return want == Pending || newest.State != Pending
 }
 
-// standing gives the entry that is already in the state that was posted, or
-// past it.
-func (o *Outbox) standing(ctx context.Context, r Report, trail Trail) (Posted, error) {
-	user, err := o.client.userID(ctx)
-	if err != nil {
-		return Posted{}, err
-	}
-	found, ok, err := o.client.latest(ctx, r, user)
+// current returns the entry that already has the posted state, or a later one.
+func (o *Outbox) current(ctx context.Context, r Report, trail Trail) (Posted, error) {
+	found, ok, err := o.newest(ctx, r)
 	if err != nil || ok {
 		return found, err
 	}
 	return Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}, nil
 }
 
-// settle ends an entry: GitLab has it, or has refused it for good.
+// settle removes an entry that GitLab has accepted or permanently refused.
 func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	commit := entry.Report.Commit
 	now := time.Now()
@@ -176,13 +171,13 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	err := o.store.Settle(entry.Seq, entry.Report, trail)
 	o.mu.Unlock()
 	if err != nil {
-		o.putOff(entry, err) // it stays as attempted, and will be found
+		o.putOff(entry, err) // it stays attempted, so that find will find it
 		return
 	}
 	delete(o.waits, commit)
 	o.recovered()
 	if refused != nil {
-		o.log.Warn("report given up", "revision", commit, "state", entry.Report.State, "error", refused, "hint", fault.Hint(refused))
+		o.log.Warn("report refused", "revision", commit, "state", entry.Report.State, "error", refused, "hint", fault.Hint(refused))
 		o.trouble(refused)
 		o.mu.Lock()
 		o.health.Refused = &Refusal{Report: entry.Report, Reason: trail.Refused, Time: now}
@@ -195,48 +190,45 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	o.mu.Unlock()
 }
 
-// putOff lets the commit of an entry wait, and no other.
+// putOff delays the reports of the entry's commit.
 func (o *Outbox) putOff(entry Entry, err error) {
 	commit := entry.Report.Commit
-	next := o.waits[commit].longer(err)
+	next := o.waits[commit].After(askedWait(err))
 	o.waits[commit] = next
 	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
-		"attempt", next.tries, "next", next.until, "error", err, "hint", fault.Hint(err))
+		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
 	o.trouble(err)
 }
 
-// slowDown lets everything wait: GitLab counts the requests of all commits.
+// slowDown delays all reports, because GitLab counts the requests of all commits.
 func (o *Outbox) slowDown(err error) {
-	o.pause.wait = o.pause.longer(err)
-	o.log.Warn("report delivery slowed down", "next", o.pause.until, "error", err)
+	o.pause.Wait = o.pause.After(askedWait(err))
+	o.log.Warn("report delivery slowed down", "next", o.pause.Until, "error", err)
 	o.trouble(err)
 }
 
-// halt lets everything wait for the operator.
+// halt stops all reports until the operator corrects the token.
 func (o *Outbox) halt(err error) {
 	o.pause = pause{
-		wait:  wait{until: time.Now().Add(authWait)},
+		Wait:  backoff.Wait{Until: time.Now().Add(authWait)},
 		auth:  true,
 		token: o.client.token.fingerprint(),
 	}
-	o.log.Warn("report delivery halted", "next", o.pause.until, "error", err, "hint", fault.Hint(err))
+	o.log.Warn("report delivery stopped", "next", o.pause.Until, "error", err, "hint", fault.Hint(err))
 	o.trouble(err)
 }
 
-// longer doubles a wait, with jitter so that nodes do not come in step, and
-// never falls short of what GitLab asked for.
-func (w wait) longer(err error) wait {
-	step := firstWait << min(w.tries, 9)
-	step = min(step+rand.N(step/2), slowestWait)
+// askedWait returns the wait that GitLab asked for.
+func askedWait(err error) time.Duration {
 	var refused *Error
 	if errors.As(err, &refused) {
-		step = max(step, refused.RetryAfter)
+		return refused.RetryAfter
 	}
-	return wait{until: time.Now().Add(step), tries: w.tries + 1}
+	return 0
 }
 
-// watchToken asks GitLab about the token now and then, so that its end is known
-// before it comes, and says when to ask again.
+// watchToken requests the expiry of the token if it is due, and returns the time until the
+// next request.
 func (o *Outbox) watchToken(ctx context.Context) time.Duration {
 	o.delivering.Lock()
 	defer o.delivering.Unlock()
@@ -244,8 +236,8 @@ func (o *Outbox) watchToken(ctx context.Context) time.Duration {
 	if ask := o.askToken.Sub(now); ask > 0 {
 		return ask
 	}
-	if o.pause.until.After(now) {
-		return tokenRefresh // the round says when the pause ends
+	if o.pause.Until.After(now) {
+		return tokenRefresh // round returns the end of the pause
 	}
 	info, err := o.client.Token(ctx)
 	var refused *Error
@@ -259,11 +251,11 @@ func (o *Outbox) watchToken(ctx context.Context) time.Duration {
 	case ctx.Err() != nil:
 	case errors.As(err, &refused) && refused.Kind == KindAuth && refused.Status != http.StatusForbidden:
 		o.halt(err)
-		return tokenGlance // and ask again when the pause is over
+		return tokenGlance // asks again after the pause
 	case errors.As(err, &refused) && refused.Kind == KindRetry:
-		o.log.Debug("token not looked at", "error", err)
-		again = max(slowestWait, refused.RetryAfter)
-	default: // GitLab does not tell about this kind of token
+		o.log.Debug("token information not read", "error", err)
+		again = max(backoff.Longest, refused.RetryAfter)
+	default: // GitLab has no information about this kind of token
 	}
 	o.askToken = now.Add(again)
 	return again

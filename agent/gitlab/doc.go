@@ -1,9 +1,7 @@
-// Package gitlab tells GitLab, as commit statuses, what the agent does with a
-// commit. In go reports, one per step of a commit; out come statuses on that
-// commit. Its guarantee: a report that Enqueue has taken is delivered in order
-// and leaves one entry in GitLab, whatever is lost, slow or killed on the way,
-// and no trouble with GitLab ever holds up a rollout.
+// Package gitlab shows the syncs of a commit in GitLab: from reports, one for each step of
+// a commit, it makes commit statuses. It guarantees that a report that Enqueue has accepted
+// is delivered in order and makes exactly one entry, even if answers are lost or the agent
+// is killed, and that failures of GitLab do not delay a rollout.
 //
-// Client makes one attempt and says what kind of refusal it met. Outbox is the
-// only one that tries again.
+// Client makes one attempt, and classifies its failure. Only Outbox retries.
 package gitlab

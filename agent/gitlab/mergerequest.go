@@ -8,30 +8,31 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// MergeRequest is what is asked for.
+// MergeRequest is a merge request to open.
 type MergeRequest struct {
 	Source, Target     string // branches of the project
 	Title, Description string
 }
 
-// OpenMergeRequest is a merge request that is open.
+// OpenMergeRequest is an open merge request.
 type OpenMergeRequest struct {
 	Number  int64
 	URL     string
-	Existed bool // somebody, or an earlier run, has opened it before
+	Existed bool // it was opened earlier
 }
 
-// OpenMergeRequest opens a merge request that removes its source branch when it
-// is merged, or gives the one that is open for the same two branches. An error is
+// OpenMergeRequest opens a merge request that removes its source branch when it is merged.
+// If a merge request for the same two branches is open, it returns that one. An error is
 // an *Error.
 func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
 	found, err := c.findMergeRequest(ctx, wanted)
 	if err != nil || found.Existed {
 		return found, err
 	}
-	wanted.Title = fold(wanted.Title, maxLength)
+	wanted.Title = oneline.Cut(wanted.Title, maxLength)
 	remove := true
 	options := &gl.CreateMergeRequestOptions{
 		Title: &wanted.Title, SourceBranch: &wanted.Source, TargetBranch: &wanted.Target, RemoveSourceBranch: &remove,
@@ -39,16 +40,15 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	if wanted.Description != "" {
 		options.Description = &wanted.Description
 	}
-	var opened *gl.MergeRequest
-	err = c.try(ctx, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		opened, resp, err = c.api.MergeRequests.CreateMergeRequest(c.project, options, with)
+	opened, _, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with)
 		if err == nil && (opened.IID == 0 || opened.WebURL == "") {
-			err = errors.New("it is no merge request")
+			err = errors.New("it is not a merge request")
 		}
-		return resp, err
+		return opened, resp, err
 	})
 	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == 0) { // somebody was quicker, or the answer was lost
+	if errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == 0) { // it was opened at the same time, or the answer was lost
 		if found, again := c.findMergeRequest(ctx, wanted); again == nil && found.Existed {
 			return found, nil
 		}
@@ -62,10 +62,8 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
 	state := "opened"
 	options := &gl.ListProjectMergeRequestsOptions{State: &state, SourceBranch: &wanted.Source, TargetBranch: &wanted.Target}
-	var found []*gl.BasicMergeRequest
-	err := c.try(ctx, "look for a merge request of "+wanted.Source, func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		found, resp, err = c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with)
-		return resp, err
+	found, _, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with)
 	})
 	if err != nil || len(found) == 0 {
 		return OpenMergeRequest{}, err
@@ -73,16 +71,14 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	return OpenMergeRequest{Number: found[0].IID, URL: found[0].WebURL, Existed: true}, nil
 }
 
-// Tip gives the commit that a branch of the project is at; "" when there is no
-// such branch.
+// Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
-	var found *gl.Branch
-	err = c.try(ctx, "look for branch "+branch, func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		found, resp, err = c.api.Branches.GetBranch(c.project, branch, with)
+	found, _, err := ask(ctx, c, "find branch "+branch, func(with gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with)
 		if err == nil && found.Commit == nil {
-			err = errors.New("it is no branch")
+			err = errors.New("it is not a branch")
 		}
-		return resp, err
+		return found, resp, err
 	})
 	var refused *Error
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
@@ -94,12 +90,10 @@ func (c *Client) Tip(ctx context.Context, branch string) (commit string, err err
 	return found.Commit.ID, nil
 }
 
-// DefaultBranch gives the branch that the project's merge requests go into.
+// DefaultBranch returns the default target branch of the project's merge requests.
 func (c *Client) DefaultBranch(ctx context.Context) (string, error) {
-	var project *gl.Project
-	err := c.try(ctx, "ask for the default branch", func(with gl.RequestOptionFunc) (resp *gl.Response, err error) {
-		project, resp, err = c.api.Projects.GetProject(c.project, nil, with)
-		return resp, err
+	project, _, err := ask(ctx, c, "read the default branch", func(with gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
+		return c.api.Projects.GetProject(c.project, nil, with)
 	})
 	if err != nil {
 		return "", err

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 )
 
-// neighbour is the agent of another node, with a token of its own.
+// neighbour is the agent of another node with a different token.
 func (w *world) neighbour(user gitlabtest.User) *world {
 	w.t.Helper()
 	secret := "glpat-" + user.Name
@@ -52,8 +52,8 @@ func TestTwoNodesShareThePipeline(t *testing.T) {
 	}
 }
 
-// A token that moves to another user must not leave a status running: the new
-// user's post makes an entry of its own and GitLab sets the old one aside.
+// A token of another user must not leave a status running: the new user's post makes a new
+// entry, and GitLab marks the old one as retried.
 func TestTokenMovesToAnotherUser(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.run()
@@ -71,7 +71,7 @@ func TestTokenMovesToAnotherUser(t *testing.T) {
 	})
 }
 
-// The entry that is looked for may stand behind pages of others.
+// The searched entry may be behind pages of other entries.
 func TestLostAnswerBehindManyEntries(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.Inject(gitlabtest.Fault{Method: http.MethodPost, Lost: true})
@@ -92,8 +92,8 @@ func TestLostAnswerBehindManyEntries(t *testing.T) {
 	})
 }
 
-// The same result twice in a row is two reports; a lost answer to the second
-// must not be taken for the first.
+// The same state twice is two reports. After a lost answer to the second report, the agent
+// must not treat the entry of the first as its result.
 func TestLostAnswerAfterTheSameState(t *testing.T) {
 	for _, f := range []gitlabtest.Fault{
 		{Method: http.MethodPost, Lost: true}, {Method: http.MethodPost, Cut: true}, {Method: http.MethodPost, Status: 500},
@@ -138,8 +138,8 @@ func TestFullPipelineIsToldAndPassedOver(t *testing.T) {
 	})
 }
 
-// A state that GitLab already shows, or is past, counts as delivered, and its
-// pipeline is learned.
+// A report counts as delivered if GitLab already has its state or a later one. The agent
+// then stores the pipeline.
 func TestStateThatStandsAlready(t *testing.T) {
 	inWorld(t, func(w *world) {
 		if _, err := w.client.Post(w.t.Context(), report(gitlab.Running, "by hand"), 0); err != nil {
@@ -153,12 +153,12 @@ func TestStateThatStandsAlready(t *testing.T) {
 		w.settled(0)
 		w.wantStates("success")
 		if got := w.Statuses(commit).Entries[0].PipelineID; got == ci {
-			t.Error("the pipeline was not learned")
+			t.Error("the agent did not store the pipeline")
 		}
 	})
 }
 
-// A report from yesterday goes out before today's.
+// A report of the last day is sent before a new one.
 func TestReportsLeftFromYesterday(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.enqueue(report(gitlab.Pending, ""))

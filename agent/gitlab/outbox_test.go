@@ -46,7 +46,7 @@ func TestPipelineIsKept(t *testing.T) {
 		w.enqueue(report(gitlab.Running, ""))
 		w.settled(0)
 		w.StartPipeline(commit, "master", "build")
-		w.restart() // the pipeline survives it
+		w.restart() // the pipeline is still known
 		w.run()
 		w.enqueue(report(gitlab.Success, ""))
 		w.settled(0)
@@ -72,7 +72,7 @@ func TestPipelineThatIsGone(t *testing.T) {
 	})
 }
 
-// Each trouble passes, and leaves one entry and no more.
+// After each transient failure there is exactly one entry.
 func TestTroubleThatPasses(t *testing.T) {
 	const post = http.MethodPost
 	tests := map[string]struct {
@@ -134,7 +134,7 @@ func TestBackoff(t *testing.T) {
 			w.t.Errorf("%d tries in an hour", tries)
 		}
 		if health := w.outbox.Health(); !health.Since.Equal(begin) {
-			w.t.Errorf("trouble since %s, want %s", health.Since, begin)
+			w.t.Errorf("failing since %s, want %s", health.Since, begin)
 		}
 		w.Heal()
 		w.settled(5 * time.Minute)
@@ -142,8 +142,8 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// GitLab is not asked again before the time it gave, and a refusal that is
-// certain needs no look at what became of the post.
+// The agent does not ask GitLab again before the time in Retry-After. After a definite
+// refusal it does not look for the result of the post.
 func TestRetryAfterIsHonoured(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict} {
 		inWorld(t, func(w *world) {
@@ -266,7 +266,7 @@ func TestExpiredTokenIsSeenWithNothingToReport(t *testing.T) {
 	})
 }
 
-func TestRefusedForGoodBlocksNobody(t *testing.T) {
+func TestPermanentRefusalBlocksNoOther(t *testing.T) {
 	const other = "2222222222222222222222222222222222222222"
 	inWorld(t, func(w *world) {
 		missing := report(gitlab.Success, "")
@@ -279,7 +279,7 @@ func TestRefusedForGoodBlocksNobody(t *testing.T) {
 		if refused == nil || refused.Report.Commit != other || !strings.Contains(refused.Reason, "404 Commit Not Found") {
 			w.t.Errorf("refused %+v", refused)
 		}
-		w.AddCommit(other, "master") // it came later, and is reported again
+		w.AddCommit(other, "master") // the commit arrives later, and is reported again
 		w.enqueue(missing)
 		w.settled(0)
 		if n := len(w.Statuses(other).Entries); n != 1 {
@@ -324,7 +324,7 @@ func TestFlush(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		for _, status := range []int{503, 401} {
-			waits := status == 503 // nobody mends a token by waiting
+			waits := status == 503 // a refused token does not recover
 			w.Heal()
 			w.Inject(gitlabtest.Fault{Status: status, Times: -1})
 			w.enqueue(report(gitlab.Failed, ""))
@@ -393,7 +393,7 @@ func TestEnqueueRefuses(t *testing.T) {
 		}
 		w.store.fail = func(string) error { return errors.New("disk full") }
 		if err := w.outbox.Enqueue(report(gitlab.Success, "")); err == nil {
-			w.t.Error("a report that is not kept was taken")
+			w.t.Error("a report was accepted, but not stored")
 		}
 		if health := w.outbox.Health(); !strings.Contains(health.LastError, "disk full") {
 			w.t.Errorf("health %+v", health)

@@ -4,14 +4,13 @@ import (
 	"encoding/hex"
 	"net/url"
 	"slices"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// State is what a commit status shows.
+// State is the state of a commit status.
 type State string
 
 // The states that the agent reports.
@@ -23,15 +22,14 @@ const (
 	Canceled State = "canceled"
 )
 
-// finished says that GitLab accepts no further event for such a status: the
-// next post of that name makes a new entry.
+// finished reports whether GitLab accepts no more changes of such a status, so that the
+// next post with its name makes a new entry.
 func (s State) finished() bool { return s != Pending && s != Running }
 
-// maxLength is what GitLab allows for a description, a target URL and a name,
-// in characters.
+// maxLength is the maximum number of characters in a description, target URL and name.
 const maxLength = 255
 
-// Report is one step of a commit on this node, as GitLab is to show it.
+// Report is one step of a commit on this node.
 type Report struct {
 	Commit      string `json:"commit"` // full hash
 	Ref         string `json:"ref"`    // branch or tag
@@ -41,14 +39,14 @@ type Report struct {
 	TargetURL   string `json:"target_url,omitempty"`
 }
 
-// check refuses what GitLab could only misunderstand. Its lock and its listing
-// take the hash as written, so a short one is no use.
+// check refuses invalid reports. GitLab's lock and list use the hash as written, so it must
+// be complete.
 func (r Report) check() error {
 	if _, err := hex.DecodeString(r.Commit); err != nil || (len(r.Commit) != 40 && len(r.Commit) != 64) {
-		return fault.New(fault.Place{}, "give the full hash", "report on commit %q: not a full commit hash", r.Commit)
+		return fault.New(fault.Place{}, "use the full hash", "report on commit %q: not a full commit hash", r.Commit)
 	}
 	if r.Ref == "" {
-		return fault.New(fault.Place{}, "name the branch or tag", "report on commit %s: no ref", short(r.Commit))
+		return fault.New(fault.Place{}, "set the branch or tag", "report on commit %s: the ref is missing", short(r.Commit))
 	}
 	if r.Name == "" || utf8.RuneCountInString(r.Name) > maxLength {
 		return fault.New(fault.Place{}, "use coin-agent/<environment>/<node>",
@@ -61,26 +59,14 @@ func (r Report) check() error {
 	return nil
 }
 
-// clean gives r as GitLab will take it: the description on one line and short
-// enough, the target URL only where GitLab would accept it.
+// clean returns r with a short description on one line, and without a target URL that
+// GitLab would refuse.
 func (r Report) clean() Report {
-	r.Description = fold(r.Description, maxLength)
+	r.Description = oneline.Cut(r.Description, maxLength)
 	if !linkable(r.TargetURL) {
 		r.TargetURL = ""
 	}
 	return r
-}
-
-// fold puts text on one line of at most limit characters: runs of white space
-// and control characters become one space, what is cut is marked by an ellipsis.
-func fold(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
-	text = strings.Join(words, " ")
-	if utf8.RuneCountInString(text) <= limit {
-		return text
-	}
-	return strings.TrimRight(string([]rune(text)[:limit-1]), " ") + "…"
 }
 
 func linkable(link string) bool {

@@ -13,8 +13,8 @@ import (
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 )
 
-// Whatever goes wrong, in any mixture: each report takes effect once, in order,
-// and no entry is left behind in another pipeline.
+// With every mixture of faults, each report takes effect once and in order, and no entry
+// stays in another pipeline.
 func TestStorm(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestStorm(t *testing.T) {
 					if diff := cmp.Diff(posts, got); diff != "" {
 						t.Errorf("commit %s (-want +got):\n%s\n%s", commit, diff, w.logs)
 					}
-					if len(timeline.Entries) != 3 { // one for each run
+					if len(timeline.Entries) != 3 { // one per run
 						t.Errorf("commit %s: entries %+v", commit, timeline.Entries)
 					}
 				}
@@ -54,7 +54,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// trouble injects something, or restarts the agent.
+// trouble injects a fault, or restarts the agent.
 func (w *world) trouble(dice *rand.Rand, commit string) {
 	w.t.Helper()
 	w.Inject([]gitlabtest.Fault{
@@ -74,7 +74,7 @@ func (w *world) trouble(dice *rand.Rand, commit string) {
 		w.restart()
 		w.run()
 	case 1:
-		if len(w.Statuses(commit).Posts) > 0 { // the first post could not know it
+		if len(w.Statuses(commit).Posts) > 0 { // the first post did not know it
 			w.StartPipeline(commit, "master", "build")
 		}
 	}

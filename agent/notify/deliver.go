@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -14,15 +13,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// parcel is one message to one receiver, of one or more entries.
+// parcel is one message to one receiver, made from one or more entries.
 type parcel struct {
 	to      Receiver
 	seqs    []uint64
 	message Message
 }
 
-// round delivers all that is due and says when to look again. A receiver that
-// hangs keeps the others waiting for one attempt at most.
+// round delivers all due messages, and returns the time until the next round. A receiver
+// that does not answer delays the others by one attempt at most.
 func (o *Outbox) round(ctx context.Context) time.Duration {
 	o.delivering.Lock()
 	defer o.delivering.Unlock()
@@ -44,8 +43,8 @@ func (o *Outbox) round(ctx context.Context) time.Duration {
 	}
 }
 
-// due makes the messages that may go now, one for each receiver at most. Where
-// there is none it says when there may be.
+// due makes the messages that can be sent now, at most one for each receiver. If there is
+// none, it returns the time until the next one.
 func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -56,7 +55,7 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 		if len(notices) == 0 {
 			continue
 		}
-		if waiting := o.waits[receiver].until.Sub(now); waiting > 0 {
+		if waiting := o.waits[receiver].Until.Sub(now); waiting > 0 {
 			next = min(next, waiting)
 			continue
 		}
@@ -66,7 +65,7 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 			next = min(next, sent[0].Add(sentWindow).Sub(now))
 			continue
 		}
-		if len(notices) <= room { // one after another, while there is room
+		if len(notices) <= room { // one message for each notice, until the limit is near
 			one.seqs, notices = one.seqs[:1], notices[:1]
 		}
 		one.message = compose(notices)
@@ -76,7 +75,7 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 	return parcels, next
 }
 
-// pending gives what a receiver has not got, the oldest first.
+// pending returns the undelivered notices of a receiver, the oldest first.
 func (o *Outbox) pending(receiver Receiver) (parcel, []Notice) {
 	one := parcel{to: receiver}
 	var notices []Notice
@@ -89,13 +88,14 @@ func (o *Outbox) pending(receiver Receiver) (parcel, []Notice) {
 	return one, notices
 }
 
-// recent keeps the times that count. One in the future is of a clock that was wrong.
+// recent returns the times within sentWindow. It ignores times in the future, which are
+// from a wrong clock.
 func recent(sent Sent, now time.Time) Sent {
 	return slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool { return now.Before(at) || now.Sub(at) >= sentWindow })
 }
 
-// messageID is the same when a message is sent once more because its answer was
-// lost, so that a mail program shows it once.
+// messageID returns the same ID for a message that is sent again after a lost answer, so
+// that a mail program shows it once.
 func messageID(to Receiver, seqs []uint64, newest *Notice) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %v %q %q %d", to, seqs, newest.Environment, newest.Node, newest.Time.UnixNano()))
 	return "coin-agent." + hex.EncodeToString(sum[:16])
@@ -117,13 +117,13 @@ func (o *Outbox) deliver(ctx context.Context, one parcel) {
 		o.settle(one, nil)
 	case errors.As(err, &refused) && refused.permanent:
 		o.settle(one, err)
-	case ctx.Err() != nil: // stopped in the middle: it goes out after the next start
+	case ctx.Err() != nil: // stopped: it is sent again after the next start
 	default:
 		o.putOff(one, err)
 	}
 }
 
-// settle ends a message: the receiver has it, or has refused it for good.
+// settle removes a message that the receiver has accepted or permanently refused.
 func (o *Outbox) settle(one parcel, refused error) {
 	now, name := time.Now(), one.to.String()
 	err := o.save(func(book *Book) {
@@ -136,27 +136,26 @@ func (o *Outbox) settle(one parcel, refused error) {
 		book.Sent[name] = append(recent(book.Sent[name], now), now)
 	})
 	if err != nil {
-		o.putOff(one, err) // it is sent once more: better than never
+		o.putOff(one, err) // it is sent again
 		return
 	}
 	delete(o.waits, one.to)
 	delete(o.troubles, one.to)
 	if refused != nil {
 		o.count(one.to.Kind, "dropped")
-		o.log.Warn("notice given up", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
+		o.log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
 		return
 	}
 	o.count(one.to.Kind, "sent")
 	o.log.Info("notice sent", "receiver", name, "notice", one.message.Title)
 }
 
-// putOff lets the receiver wait, and no other. It is said once, not at each
-// attempt.
+// putOff delays the messages to the receiver. It logs an error once, not at each attempt.
 func (o *Outbox) putOff(one parcel, err error) {
-	next := o.waits[one.to].longer(err)
+	next := o.waits[one.to].After(asked(err))
 	o.waits[one.to] = next
-	if errors.Is(err, errUnlearned) && next.tries <= flushTries {
-		return // after a start, the agent is about to open the node's secrets
+	if errors.Is(err, errUnlearned) && next.Tries <= flushTries {
+		return // after a start, the agent will soon open the node's secrets
 	}
 	o.count(one.to.Kind, "failed")
 	trouble, known := o.troubles[one.to]
@@ -164,21 +163,18 @@ func (o *Outbox) putOff(one parcel, err error) {
 		trouble.Since = time.Now()
 	}
 	if trouble.Error != err.Error() {
-		o.log.Warn("notice not sent, it is tried again", "receiver", one.to.String(), "notice", one.message.Title,
-			"next", next.until, "error", err.Error(), "hint", fault.Hint(err))
+		o.log.Warn("notice not sent", "receiver", one.to.String(), "notice", one.message.Title,
+			"next", next.Until, "error", err.Error(), "hint", fault.Hint(err))
 	}
 	trouble.Error, trouble.Hint = err.Error(), fault.Hint(err)
 	o.troubles[one.to] = trouble
 }
 
-// longer doubles a wait, with jitter so that nodes do not come in step, and
-// never falls short of what the receiver asked for.
-func (w wait) longer(err error) wait {
-	step := firstWait << min(w.tries, 9)
-	step = min(step+rand.N(step/2), slowestWait)
+// asked returns the wait that the receiver asked for.
+func asked(err error) time.Duration {
 	var refused *refusal
 	if errors.As(err, &refused) {
-		step = max(step, refused.after)
+		return refused.after
 	}
-	return wait{until: time.Now().Add(step), tries: w.tries + 1}
+	return 0
 }

@@ -1,5 +1,5 @@
-// Package notify tells people of rollouts: it takes notices, and a
-// Slack-compatible webhook and e-mail addresses get messages of them. A notice
-// that was taken is kept until each receiver has it, has refused it for good, or
-// a day has passed; no receiver holds up another, or the one who tells.
+// Package notify sends notices of rollouts to users: from notices it makes messages to a
+// Slack-compatible webhook and to e-mail addresses. It guarantees that it keeps a notice
+// until each receiver has accepted or permanently refused it, up to 100 notices, and that
+// no receiver delays another one or the caller.
 package notify

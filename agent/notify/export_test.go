@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// Composed gives the message of notices in its forms.
+// Composed returns the message of notices in its formats.
 func Composed(notices []Notice) (title, text, slack string) {
 	m := compose(notices)
 	return m.Title, m.text(), slackText(&m)
 }
 
-// Compose makes a message of notices.
+// Compose makes a message from notices.
 func Compose(notices ...Notice) Message {
 	m := compose(notices)
 	m.ID = "coin-agent.test"
 	return m
 }
 
-// Permanent marks an error as refused for good.
+// Permanent marks an error as a permanent refusal.
 func Permanent(err error) error { return permanent(err) }
 
-// After is an error of a receiver that asks to wait.
+// After returns an error of a receiver that asks for a wait.
 func After(err error, wait time.Duration) error { return &refusal{error: err, after: wait} }
 
-// Asks says what an error asks of the outbox.
+// Asks returns how the outbox reacts to an error.
 func Asks(err error) (permanent bool, after time.Duration) {
 	var refused *refusal
 	if errors.As(err, &refused) {

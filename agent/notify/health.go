@@ -10,30 +10,30 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Trouble is what keeps a receiver from getting its messages.
+// Trouble is the failure of the delivery to a receiver.
 type Trouble struct {
 	Error string    `json:"error"`
 	Hint  string    `json:"hint,omitempty"`
-	Since time.Time `json:"since,omitzero"` // zero when nothing has been tried yet
+	Since time.Time `json:"since,omitzero"` // zero before the first attempt
 }
 
-// Health is what `agent status` shows of the delivery.
+// Health is the state of the delivery in `agent status`.
 type Health struct {
-	Undelivered int         `json:"undelivered"` // notices that somebody has not got
+	Undelivered int         `json:"undelivered"` // notices that a receiver has not accepted
 	Dropped     int         `json:"dropped,omitempty"`
 	Receivers   []Condition `json:"receivers,omitempty"`
 }
 
-// Condition is how it stands with one receiver.
+// Condition is the state of the delivery to one receiver.
 type Condition struct {
 	Receiver
 	Waiting  int       `json:"waiting"`
 	LastSent time.Time `json:"last_sent,omitzero"`
-	Trouble  *Trouble  `json:"trouble,omitempty"` // now
-	Refused  *Refusal  `json:"refused,omitempty"` // given up, and nothing taken since
+	Trouble  *Trouble  `json:"trouble,omitempty"` // the current failure
+	Refused  *Refusal  `json:"refused,omitempty"` // the last refused message, if no later one was accepted
 }
 
-// Health tells how the delivery goes, the receivers sorted.
+// Health returns the state of the delivery, with the receivers sorted.
 func (o *Outbox) Health() Health {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -61,11 +61,12 @@ func (o *Outbox) Health() Health {
 	return health
 }
 
-// ErrNoMailServer says that config.yml asks for e-mail and nobody can send it.
-var ErrNoMailServer = fault.WithHint(errors.New("config.yml names e-mail addresses, and no mail server is set"),
+// ErrNoMailServer means that config.yml has e-mail addresses, but the agent has no mail
+// server.
+var ErrNoMailServer = fault.WithHint(errors.New("config.yml has e-mail addresses, but no mail server is set"),
 	"set smtp_address and smtp_from in the agent's settings")
 
-// ready says what is known to be missing before anything is sent.
+// ready returns a missing setting that prevents the delivery.
 func (o *Outbox) ready(kind Kind) error {
 	switch sender := o.senders[kind].(type) {
 	case nil:
@@ -76,9 +77,9 @@ func (o *Outbox) ready(kind Kind) error {
 	return nil
 }
 
-// fault says what was not delivered, and why.
+// fault returns an error with the number of undelivered notices and the reason.
 func (h *Health) fault() error {
-	reason, hint := "they had no time", "they go out when the agent runs next"
+	reason, hint := "the time was too short", "start the agent, which sends them"
 	for _, one := range h.Receivers {
 		if one.Trouble != nil {
 			reason, hint = one.String()+": "+one.Trouble.Error, cmp.Or(one.Trouble.Hint, hint)

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// Bounds of a message: what is longer is cut, and says so.
+// The limits of a message. Longer texts and lists are cut.
 const (
 	maxTitle   = 150
 	maxDetail  = 800
@@ -16,23 +16,22 @@ const (
 	maxListed  = 20
 )
 
-// Message is what a receiver gets of one notice, or of several at once.
+// Message is a message to a receiver about one or several notices.
 type Message struct {
-	ID     string // the same when it is sent once more
+	ID     string // the same for each attempt
 	Time   time.Time
 	Title  string
 	Blocks []Block
 }
 
-// Block is a part of a message. Lines that start with a space belong to the one
-// above.
+// Block is a part of a message. Lines that start with a space belong to the line above.
 type Block struct {
 	Head  string // may be empty
 	Lines []string
 }
 
-// compose makes one message of notices, the oldest first: the newest in full,
-// the others by a line each.
+// compose makes one message from notices, the oldest first: the newest one in full, the
+// others with one line each.
 func compose(notices []Notice) Message {
 	last := notices[len(notices)-1]
 	m := Message{Time: last.Time, Title: title(&last), Blocks: blocks(&last)}
@@ -40,10 +39,10 @@ func compose(notices []Notice) Message {
 	if len(older) == 0 {
 		return m
 	}
-	m.Title = cut(m.Title, maxTitle-20) + fmt.Sprintf(" (and %d more)", len(older))
-	more := Block{Head: fmt.Sprintf("And %d more before, held back so as not to flood you:", len(older))}
+	m.Title = oneline.Cut(m.Title, maxTitle-20) + fmt.Sprintf(" (and %d more)", len(older))
+	more := Block{Head: fmt.Sprintf("Earlier notices (%d), delayed to limit the number of messages:", len(older))}
 	if skipped := len(older) - maxListed; skipped > 0 {
-		more.Lines = append(more.Lines, fmt.Sprintf("%d that are not listed", skipped))
+		more.Lines = append(more.Lines, fmt.Sprintf("%d not listed", skipped))
 		older = older[skipped:]
 	}
 	for i := range older {
@@ -53,7 +52,7 @@ func compose(notices []Notice) Message {
 	return m
 }
 
-// title says in one line where and what.
+// title returns the node and the event on one line.
 func title(n *Notice) string {
 	text := n.Environment + "/" + n.Node + ": "
 	if n.Event == Recovery {
@@ -63,10 +62,10 @@ func title(n *Notice) string {
 	if n.Release != "" {
 		text += ", release " + n.Release
 	}
-	return cut(line(text), maxTitle)
+	return oneline.Cut(text, maxTitle)
 }
 
-// brief is a notice in one line.
+// brief returns a notice on one line.
 func brief(n *Notice) string {
 	text := stamp(n.Time) + " " + title(n)
 	if n.Commit != "" {
@@ -75,7 +74,7 @@ func brief(n *Notice) string {
 	if len(n.Details) > 0 {
 		text += ": " + n.Details[0].Text
 	}
-	return cut(line(text), 2*maxTitle)
+	return oneline.Cut(text, 2*maxTitle)
 }
 
 func blocks(n *Notice) []Block {
@@ -86,33 +85,33 @@ func blocks(n *Notice) []Block {
 			details.Lines = append(details.Lines, fmt.Sprintf("and %d more: see `agent status` on the node", len(n.Details)-i))
 			break
 		}
-		details.Lines = append(details.Lines, cut(line(detail.Text), maxDetail))
+		details.Lines = append(details.Lines, oneline.Cut(detail.Text, maxDetail))
 		if detail.Hint != "" {
-			details.Lines = append(details.Lines, "  hint: "+cut(line(detail.Hint), maxDetail))
+			details.Lines = append(details.Lines, "  hint: "+oneline.Cut(detail.Hint, maxDetail))
 		}
 	}
 	if len(details.Lines) > 0 {
 		parts = append(parts, details)
 	}
 	if n.Next != "" {
-		parts = append(parts, Block{Lines: []string{"Next: " + line(n.Next)}})
+		parts = append(parts, Block{Lines: []string{"Next: " + oneline.Join(n.Next)}})
 	}
 	return append(parts, Block{Lines: facts(n)})
 }
 
-// facts are where, what and who.
+// facts returns the lines with node, release, commit and time.
 func facts(n *Notice) []string {
 	var lines []string
 	add := func(name, text string) {
 		if text != "" {
-			lines = append(lines, fmt.Sprintf("%s: %s", name, cut(line(text), 2*maxTitle)))
+			lines = append(lines, fmt.Sprintf("%s: %s", name, oneline.Cut(text, 2*maxTitle)))
 		}
 	}
 	commit := ""
 	if n.Commit != "" {
 		commit = strings.TrimSpace(short(n.Commit) + " " + n.Ref)
 		if n.Subject != "" {
-			commit += ` "` + line(n.Subject) + `"`
+			commit += ` "` + oneline.Join(n.Subject) + `"`
 		}
 		if n.Author != "" {
 			commit += " by " + n.Author
@@ -129,7 +128,7 @@ func facts(n *Notice) []string {
 
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// text is the message without its title, as plain text.
+// text returns the message without its title as plain text.
 func (m *Message) text() string {
 	var b strings.Builder
 	for i, block := range m.Blocks {
@@ -144,22 +143,6 @@ func (m *Message) text() string {
 		}
 	}
 	return b.String()
-}
-
-// line makes one line of a text: a line break would let a commit's subject say
-// something in the agent's name.
-func line(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\u2028' || r == '\u2029'
-	}), " ")
-}
-
-// cut bounds a text; an ellipsis marks the cut.
-func cut(text string, limit int) string {
-	if utf8.RuneCountInString(text) <= limit {
-		return text
-	}
-	return strings.TrimRight(string([]rune(text)[:limit-1]), " ") + "…"
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden messages")
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// failed is a notice of a failed rollout.
+// failed returns a notice of a failed rollout.
 func failed() notify.Notice {
 	return notify.Notice{
 		Event: notify.Failure, Environment: "sandbox", Node: "node3", Stack: "sbxapp3", Release: "2026-03-14-0123456789",
@@ -87,7 +87,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestBounds holds a message of the most that can be told to what receivers take.
+// TestBounds checks that the longest message is within the limits of receivers.
 func TestBounds(t *testing.T) {
 	var notices []notify.Notice
 	for range 100 {

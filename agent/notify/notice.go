@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Event is what a notice tells of.
+// Event is the event of a notice.
 type Event string
 
-// The events, as config.yml names them.
+// The events, as in config.yml.
 const (
 	Failure  Event = "failure"
 	Recovery Event = "recovery" // the first success after a failure
-	Success  Event = "success"  // a rollout that changed something
-	Rollback Event = "rollback" // the node runs an earlier state now
-	Waiting  Event = "waiting"  // for a person
+	Success  Event = "success"  // a rollout with changes
+	Rollback Event = "rollback" // the node was rolled back
+	Waiting  Event = "waiting"  // for a user
 	Drift    Event = "drift"
 )
 
-// Notice is one thing to tell. Its texts are free of secrets.
+// Notice is one notification. Its texts contain no secrets.
 type Notice struct {
 	Event       Event     `json:"event"`
 	Environment string    `json:"environment"`
@@ -36,20 +36,20 @@ type Notice struct {
 	Link        string    `json:"link,omitempty"`    // to the commit
 	Title       string    `json:"title"`             // what happened, such as "rollout failed at verify"
 	Details     []Detail  `json:"details,omitempty"`
-	Next        string    `json:"next,omitempty"` // what follows, and what to do
+	Next        string    `json:"next,omitempty"` // the next step
 	Time        time.Time `json:"time"`
-	Failed      bool      `json:"failed,omitempty"` // a rollback of a rollout that failed: those who want failures are told
-	Again       bool      `json:"-"`                // it is tried again by itself: other numbers alone are no news
-	Quiet       bool      `json:"-"`                // a success that changed nothing: told only as a recovery
+	Failed      bool      `json:"failed,omitempty"` // a rollback after a failed rollout, which also counts as a failure
+	Again       bool      `json:"-"`                // transient: a notice that differs only in numbers is not sent
+	Quiet       bool      `json:"-"`                // a success without changes, which is sent only as a recovery
 }
 
-// Detail is one fault, difference or result, and its remedy.
+// Detail is one fault, difference or result with its hint.
 type Detail struct {
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"`
 }
 
-// key is the same for two notices that say the same.
+// key returns the same text for notices with the same content.
 func (n *Notice) key() string {
 	sum := sha256.New()
 	_, _ = fmt.Fprintf(sum, "%q %q %q", n.Event, n.Commit, n.Title)
@@ -63,10 +63,10 @@ func (n *Notice) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
-// numbered are the words that change from try to try: ports, times, free space.
+// numbered matches words that change between attempts: ports, times, free space.
 var numbered = regexp.MustCompile(`\S*\d\S*`)
 
-// Told is what has been told, so that nothing is told twice.
+// Told is the record of the last notices, so that no notice is sent twice.
 type Told struct {
 	Commit  string   `json:"commit,omitempty"`
 	Keys    []string `json:"keys,omitempty"` // of the commit's notices
@@ -74,11 +74,11 @@ type Told struct {
 	Failing bool     `json:"failing,omitempty"` // the last outcome was a failure
 }
 
-// mostKeys is how many notices of one commit are remembered.
+// mostKeys is the maximum number of recorded notices of one commit.
 const mostKeys = 50
 
-// take says whether a notice is news, and what is told then; a success after a
-// failure is a recovery.
+// take reports whether a notice is new, and returns its event: a success after a failure is
+// a recovery.
 func (t *Told) take(n *Notice) (Event, bool) {
 	key := n.key()
 	if n.Event == Drift {
@@ -98,7 +98,7 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		return event, false
 	}
 	if n.Event == Success {
-		t.Keys = nil // what fails from now on is news
+		t.Keys = nil // later failures are new
 	}
 	t.Failing = t.Failing || n.Event == Failure || n.Failed
 	t.Keys = append(slices.Clone(t.Keys[max(len(t.Keys)-mostKeys+1, 0):]), key)

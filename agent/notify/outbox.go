@@ -8,57 +8,57 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"coin.internal/coin-agent/internal/backoff"
 )
 
-// Bounds of what is kept and sent.
+// The limits of the outbox.
 const (
 	mostEntries = 100
 	mostSent    = 5 // messages to a receiver within sentWindow
 	sentWindow  = 10 * time.Minute
 	sendLimit   = 30 * time.Second // of one attempt
-	firstWait   = time.Second
-	slowestWait = 5 * time.Minute
 	longestRest = time.Hour
-	sideBySide  = 4 // receivers
+	sideBySide  = 4 // receivers at the same time
 	flushTries  = 3
 )
 
-// Store keeps the book over restarts. SaveNotices is durable when it returns.
+// Store persists the book. SaveNotices is durable when it returns.
 type Store interface {
 	Notices() (Book, error)
 	SaveNotices(book *Book) error
 }
 
-// Book is all that the outbox must not forget.
+// Book is the persistent state of the outbox.
 type Book struct {
 	Last    uint64             `json:"last"` // number of the last entry
 	Wants   Wants              `json:"wants"`
 	Told    Told               `json:"told"`
 	Entries []Entry            `json:"entries,omitempty"`
 	Sent    map[string]Sent    `json:"sent,omitempty"`    // by receiver
-	Refused map[string]Refusal `json:"refused,omitempty"` // by receiver, until it takes one
-	Dropped int                `json:"dropped,omitempty"` // too many waited
+	Refused map[string]Refusal `json:"refused,omitempty"` // by receiver, until it accepts a message
+	Dropped int                `json:"dropped,omitempty"` // number of entries beyond mostEntries
 }
 
-// Wants is what config.yml says: who is told of what. It is kept, so that a
-// config.yml that cannot be read is told to those of before.
+// Wants is the section notifications of config.yml. It is persistent, so that the receivers
+// are notified of a config.yml that cannot be read.
 type Wants struct {
 	Receivers []Receiver `json:"receivers,omitempty"`
 	Events    []Event    `json:"events,omitempty"`
-	Variable  string     `json:"variable,omitempty"` // that holds the webhook's URL
+	Variable  string     `json:"variable,omitempty"` // the key of the webhook's URL in secrets.enc
 }
 
-// Entry is a notice and those who have not got it yet.
+// Entry is a notice and the receivers that have not accepted it yet.
 type Entry struct {
 	Seq    uint64     `json:"seq"`
 	Notice Notice     `json:"notice"`
 	Left   []Receiver `json:"left"`
 }
 
-// Sent are the times of the last messages.
+// Sent has the times of the last messages.
 type Sent []time.Time
 
-// Refusal is a message that a receiver will never have, and why.
+// Refusal is a message that a receiver permanently refused, and the reason.
 type Refusal struct {
 	Title  string    `json:"title"`
 	Reason string    `json:"reason"`
@@ -66,54 +66,46 @@ type Refusal struct {
 	Time   time.Time `json:"time"`
 }
 
-// Outbox takes notices and delivers them.
+// Outbox accepts notices and delivers them.
 type Outbox struct {
 	senders map[Kind]Sender
 	store   Store
 	log     *slog.Logger
 	count   func(kind Kind, result string)
-	wake    chan struct{}
+	wake    backoff.Bell
 
-	delivering sync.Mutex // admits one round at a time
+	delivering sync.Mutex // allows one round at a time
 
 	mu       sync.Mutex
 	book     Book
-	waits    map[Receiver]wait
+	waits    map[Receiver]backoff.Wait
 	troubles map[Receiver]Trouble
 }
 
-// wait is the time before the next attempt, and how many have failed.
-type wait struct {
-	until time.Time
-	tries int
-}
-
-// Options are what an outbox works with.
+// Options has the dependencies of an outbox.
 type Options struct {
-	Senders map[Kind]Sender // a kind without one waits until it has
+	Senders map[Kind]Sender // messages of other kinds wait
 	Store   Store
 	Log     *slog.Logger
 	Count   func(kind Kind, result string) // sent, failed or dropped; may be nil
 }
 
-// NewOutbox makes an outbox over what the store holds. Nothing is sent before
-// Run or Flush.
+// NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages.
 func NewOutbox(o Options) (*Outbox, error) {
 	book, err := o.Store.Notices()
 	if err != nil {
-		return nil, fmt.Errorf("read the notices: %w", err)
+		return nil, fmt.Errorf("read notices: %w", err)
 	}
 	if o.Count == nil {
 		o.Count = func(Kind, string) {}
 	}
 	return &Outbox{
-		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: make(chan struct{}, 1),
-		book: book, waits: map[Receiver]wait{}, troubles: map[Receiver]Trouble{},
+		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: backoff.NewBell(),
+		book: book, waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
 	}, nil
 }
 
-// Use takes what config.yml says. Those who are no longer listed get nothing
-// more.
+// Use sets the section notifications of config.yml. Removed receivers get no more messages.
 func (o *Outbox) Use(wants Wants) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -135,16 +127,15 @@ func (o *Outbox) Use(wants Wants) error {
 	})
 }
 
-// Variable names the variable that holds the webhook's URL, where config.yml
-// asks for a channel.
+// Variable returns the key of the webhook's URL in secrets.enc, or "".
 func (o *Outbox) Variable() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.book.Wants.Variable
 }
 
-// Tell takes a notice; it is durable when Tell returns. What has been told
-// already, or nobody wants to know, is skipped.
+// Tell accepts a notice, which is durable when Tell returns. It skips repeated notices, and
+// events that are not in config.yml.
 func (o *Outbox) Tell(n Notice) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -170,12 +161,12 @@ func (o *Outbox) Tell(n Notice) error {
 		return err
 	}
 	o.lost(surplus)
-	o.nudge()
+	o.wake.Ring()
 	return nil
 }
 
-// want says whether a notice is wanted; a recovery is at least a success, and a
-// rollback after a failure at least a failure.
+// want reports whether a notice is wanted. A recovery also counts as a success, and a
+// rollback after a failure as a failure.
 func (w *Wants) want(n *Notice) bool {
 	if n.Event == Recovery && !slices.Contains(w.Events, Recovery) {
 		n.Event = Success
@@ -189,7 +180,7 @@ func (w *Wants) want(n *Notice) bool {
 	return len(w.Receivers) > 0 && slices.Contains(w.Events, n.Event)
 }
 
-// DriftOver says that there is no drift: the next one is news, even the same.
+// DriftOver records the end of a drift, so that the next drift is new, even the same one.
 func (o *Outbox) DriftOver() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -199,23 +190,15 @@ func (o *Outbox) DriftOver() error {
 	return o.save(func(book *Book) { book.Told.Drift = "" })
 }
 
-// Nudge makes an attempt with all who wait because of trouble: something may be
-// better now.
+// Nudge ends the waits of the receivers of a kind, because their cause may be gone.
 func (o *Outbox) Nudge(kind Kind) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	maps.DeleteFunc(o.waits, func(r Receiver, _ wait) bool { return r.Kind == kind })
-	o.nudge()
+	maps.DeleteFunc(o.waits, func(r Receiver, _ backoff.Wait) bool { return r.Kind == kind })
+	o.wake.Ring()
 }
 
-func (o *Outbox) nudge() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
-}
-
-// save changes the book, in the store first.
+// save changes the book, first in the store.
 func (o *Outbox) save(change func(book *Book)) error {
 	book := o.book
 	book.Entries, book.Sent, book.Refused = slices.Clone(book.Entries), maps.Clone(book.Sent), maps.Clone(book.Refused)
@@ -233,8 +216,8 @@ func (o *Outbox) save(change func(book *Book)) error {
 	return nil
 }
 
-// strike takes a receiver from the entries of some numbers, or from all when
-// seqs is nil, and drops the entries that nobody is left of.
+// strike removes a receiver from the entries with the numbers seqs, or from all entries if
+// seqs is nil, and removes entries without receivers.
 func (b *Book) strike(receiver Receiver, seqs []uint64) {
 	kept := b.Entries[:0:0]
 	for _, entry := range b.Entries {
@@ -248,7 +231,7 @@ func (b *Book) strike(receiver Receiver, seqs []uint64) {
 	b.Entries = kept
 }
 
-// trim drops the oldest entries beyond what is kept, and gives them.
+// trim removes and returns the oldest entries beyond mostEntries.
 func (b *Book) trim() []Entry {
 	surplus := max(len(b.Entries)-mostEntries, 0)
 	dropped := b.Entries[:surplus]
@@ -257,26 +240,26 @@ func (b *Book) trim() []Entry {
 	return dropped
 }
 
-// lost says which entries were dropped.
+// lost logs and counts removed entries.
 func (o *Outbox) lost(entries []Entry) {
 	for _, entry := range entries {
 		for _, receiver := range entry.Left {
 			o.count(receiver.Kind, "dropped")
-			o.log.Warn("notice dropped", "reason", "too many wait", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
+			o.log.Warn("notice dropped", "reason", "too many undelivered notices", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
 		}
 	}
 }
 
-// Run delivers until ctx ends, whatever happens, and returns ctx's error.
+// Run delivers until ctx ends, and returns ctx's error.
 func (o *Outbox) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		o.rest(ctx, o.round(ctx))
+		o.wake.Rest(ctx, o.round(ctx))
 	}
 	return ctx.Err()
 }
 
-// Flush delivers until nothing is left, ctx ends, or all that is left has failed
-// a few times or has to wait for others to be read.
+// Flush delivers until no notice is left, ctx ends, or all left notices have failed several
+// times or exceed the limit of messages.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		next := o.round(ctx)
@@ -287,27 +270,16 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		if ctx.Err() != nil || o.stuck(&health) {
 			return health.fault()
 		}
-		o.rest(ctx, next)
+		o.wake.Rest(ctx, next)
 	}
 }
 
-// stuck says that nothing of what is left will go out soon.
+// stuck reports whether none of the left notices will be sent soon.
 func (o *Outbox) stuck(health *Health) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !slices.ContainsFunc(health.Receivers, func(c Condition) bool {
 		full := len(recent(o.book.Sent[c.String()], time.Now())) >= mostSent
-		return c.Waiting > 0 && !full && o.waits[c.Receiver].tries < flushTries
+		return c.Waiting > 0 && !full && o.waits[c.Receiver].Tries < flushTries
 	})
-}
-
-// rest waits for d, for something new or for the end.
-func (o *Outbox) rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-o.wake:
-	case <-ctx.Done():
-	}
 }

@@ -19,7 +19,7 @@ func TestTellsOnce(t *testing.T) {
 		r.run(0)
 		bad, other := plainNotice(notify.Failure, "1", "bad"), plainNotice(notify.Failure, "1", "other")
 		good := plainNotice(notify.Success, "1", "good")
-		for range 20 { // retries, whose error changes to and fro
+		for range 20 { // retries with two alternating errors
 			r.tell(bad, other)
 			r.pass(30 * time.Minute)
 		}
@@ -34,7 +34,7 @@ func TestTellsOnce(t *testing.T) {
 		r.tell(good)
 		r.pass(time.Hour)
 		r.wants()
-		r.tell(plainNotice(notify.Failure, "2", "bad")) // again, after it was good
+		r.tell(plainNotice(notify.Failure, "2", "bad")) // a failure after a success
 		r.pass(time.Hour)
 		r.tell(good, plainNotice(notify.Waiting, "3", "waits"), plainNotice(notify.Waiting, "3", "waits"))
 		r.pass(time.Hour)
@@ -85,8 +85,8 @@ func TestOnlyWhatIsWanted(t *testing.T) {
 	})
 }
 
-// TestThrottle tells of 30 failures within ten minutes: never more than five
-// messages in any ten minutes, and each failure is in one of them.
+// TestThrottle reports 30 failures within ten minutes: there are never more than five
+// messages in ten minutes, and each failure is in one of them.
 func TestThrottle(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -95,7 +95,7 @@ func TestThrottle(t *testing.T) {
 			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), fmt.Sprintf("bad %02d", i)))
 			r.pass(20 * time.Second)
 			if i%7 == 0 {
-				r.open() // the limit holds over restarts
+				r.open() // the limit also applies after a restart
 				r.run(0)
 			}
 		}
@@ -103,14 +103,14 @@ func TestThrottle(t *testing.T) {
 		times := r.sentAt()
 		for i, at := range times {
 			if i >= 5 && at.Sub(times[i-5]) < 10*time.Minute {
-				t.Errorf("message %d comes %s after the one five before", i, at.Sub(times[i-5]))
+				t.Errorf("message %d is sent %s after message %d", i, at.Sub(times[i-5]), i-5)
 			}
 		}
 		r.wants("slack: bad 00", "slack: bad 01", "slack: bad 02", "slack: bad 03", "slack: bad 04", "slack: bad 29 (and 24 more)")
 	})
 }
 
-// TestBurst is what piled up while the receiver could not be reached.
+// TestBurst checks the notices of a time in which the receiver did not answer.
 func TestBurst(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -122,7 +122,8 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// TestReceiversApart lets one hang and one refuse: the third has its messages.
+// TestReceiversApart checks that one receiver without an answer and one that refuses do not
+// delay the third.
 func TestReceiversApart(t *testing.T) {
 	inRoom(t, func(r *room) {
 		dev := notify.Receiver{Kind: notify.KindEmail, Address: "dev@example.com"}
@@ -134,7 +135,7 @@ func TestReceiversApart(t *testing.T) {
 			before := time.Now()
 			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), "bad"))
 			if time.Since(before) != 0 {
-				t.Error("the teller waited")
+				t.Error("Tell waited")
 			}
 			r.pass(time.Minute)
 		}
@@ -164,7 +165,7 @@ func TestReceiversApart(t *testing.T) {
 	})
 }
 
-// TestRestart keeps what nobody has taken, and sends nobody a second one.
+// TestRestart checks that notices survive a restart, and that none is sent twice.
 func TestRestart(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.set(channel, errors.New("down"))
@@ -183,7 +184,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestBackoff counts the attempts of a day, and holds to what was asked for.
+// TestBackoff counts the attempts of a day, and checks the wait that a receiver asks for.
 func TestBackoff(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -207,8 +208,8 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// TestNothingIsTooOld keeps what a receiver has not got over a long weekend; of more
-// than a hundred the oldest go.
+// TestNothingIsTooOld checks that notices are kept over a long weekend, and that the oldest
+// of more than a hundred are removed.
 func TestNothingIsTooOld(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -233,8 +234,8 @@ func TestNothingIsTooOld(t *testing.T) {
 	})
 }
 
-// TestChangingTexts retries for a day, with a text that is never quite the same: that
-// is told once, and mutes nothing that comes after it.
+// TestChangingTexts retries for a day with a text whose numbers change: the notice is sent
+// once, and later notices are sent as well.
 func TestChangingTexts(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -251,7 +252,7 @@ func TestChangingTexts(t *testing.T) {
 		r.wants("slack: bad")
 		again("0.7 GB are free under /var")
 		r.wants("slack: bad")
-		for i := range 100 { // a person who tries again and again
+		for i := range 100 { // a user who retries repeatedly
 			r.tell(plainNotice(notify.Failure, "1", fmt.Sprint("bad ", i)))
 			r.pass(10 * time.Minute)
 		}
@@ -261,7 +262,7 @@ func TestChangingTexts(t *testing.T) {
 	})
 }
 
-// TestClockWasWrong has messages of the future in the book: they throttle nothing.
+// TestClockWasWrong checks that sent times in the future do not count for the limit.
 func TestClockWasWrong(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -283,7 +284,7 @@ func TestClockWasWrong(t *testing.T) {
 	})
 }
 
-// TestReceiverLeaves strikes who is no longer named.
+// TestReceiverLeaves removes a receiver that config.yml no longer has.
 func TestReceiverLeaves(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.set(channel, errors.New("down"))
@@ -297,7 +298,7 @@ func TestReceiverLeaves(t *testing.T) {
 	})
 }
 
-// TestStoreBroken takes nothing that it cannot keep, and goes on later.
+// TestStoreBroken refuses notices that it cannot store, and accepts later ones.
 func TestStoreBroken(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
@@ -317,7 +318,7 @@ func TestStoreBroken(t *testing.T) {
 		r.set(channel, nil)
 		r.pass(10 * time.Minute)
 		if sent := len(r.sentAt()) - 1; sent < 2 || sent > 15 {
-			t.Errorf("sent %d times while it could not be noted", sent)
+			t.Errorf("sent %d times while the store failed", sent)
 		}
 	})
 }
@@ -337,7 +338,7 @@ func TestFlush(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(before); took > 10*time.Second {
-			t.Errorf("it took %s to give up", took)
+			t.Errorf("Flush took %s", took)
 		}
 		r.wants("email: bad")
 	})

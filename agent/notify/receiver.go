@@ -3,15 +3,12 @@ package notify
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 	"unicode"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
 
 // Kind is a kind of receiver.
@@ -23,7 +20,7 @@ const (
 	KindEmail Kind = "email"
 )
 
-// Receiver is who gets messages: a channel, or an e-mail address.
+// Receiver is a receiver of messages: a channel, or an e-mail address.
 type Receiver struct {
 	Kind    Kind   `json:"kind"`
 	Address string `json:"address"`
@@ -35,60 +32,33 @@ func compareReceivers(a, b Receiver) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Address, b.Address))
 }
 
-// Sender brings a message to a receiver of its kind, once. Its errors hold no
-// secret.
+// Sender sends a message to a receiver of its kind once. Its errors contain no secrets.
 type Sender interface {
 	Send(ctx context.Context, to Receiver, m Message) error
 }
 
-// refusal is an error that says what it asks of the outbox.
+// refusal is an error that says how the outbox reacts.
 type refusal struct {
 	error
-	permanent bool          // this message will be refused however often it is sent
-	after     time.Duration // what the receiver asked to wait; 0 when it did not say
+	permanent bool          // every retry of this message would be refused
+	after     time.Duration // the wait that the receiver asked for, or 0
 }
 
 func (r *refusal) Unwrap() error { return r.error }
 
 func permanent(err error) error { return &refusal{error: err, permanent: true} }
 
-// maxSecretFile bounds what is read from a file that is named by mistake.
 const maxSecretFile = 4096
 
-// readSecret reads a file that holds one line of printable text and that only
-// its owner may read. what names it, in words for people.
+// readSecret reads a file with one line of printable text. what names the text in errors.
 func readSecret(path, what string) (string, error) {
-	place := fault.Place{File: path}
-	file, err := os.Open(path)
+	content, err := privatefile.Read(path, "the file with "+what, nil)
 	if err != nil {
-		return "", fault.New(place, "write it with mode 600, or name the right file", "read the file with %s: %w", what, plain(err))
-	}
-	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return "", fault.New(place, "", "read the file with %s: %w", what, plain(err))
-	case !info.Mode().IsRegular():
-		return "", fault.New(place, "name a file that holds only "+what, "the file with %s is not a regular file", what)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", fault.New(place, "chmod 600 "+path, "others than its owner may use the file with %s (mode %04o)", what, info.Mode().Perm())
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
-	if err != nil {
-		return "", fault.New(place, "", "read the file with %s: %w", what, plain(err))
+		return "", err
 	}
 	text := strings.TrimRight(string(content), "\r\n")
-	if text == "" || len(text) > maxSecretFile || strings.ContainsFunc(text, unicode.IsControl) {
-		return "", fault.New(place, "write "+what+" into it, alone and on one line", "the file does not hold %s", what)
+	if len(text) > maxSecretFile || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", fault.New(fault.Place{File: path}, "write only "+what+" into the file, on one line", "the file does not contain %s", what)
 	}
 	return text, nil
-}
-
-// plain takes the file name out of a file error; the place has it already.
-func plain(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -18,8 +18,8 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 )
 
-// room is an outbox over a store and receivers in memory, in a bubble of
-// synctest: time passes only when all wait.
+// room is an outbox with a store and receivers in memory, in synctest: time passes only when
+// all wait.
 type room struct {
 	t      *testing.T
 	outbox *notify.Outbox
@@ -28,8 +28,8 @@ type room struct {
 	counts map[string]int
 
 	mu      sync.Mutex
-	book    []byte // as the state file keeps it
-	broken  error  // of the store
+	book    []byte // in the format of the state file
+	broken  error  // error of the store
 	got     []string
 	times   []time.Time
 	trouble map[notify.Receiver]error
@@ -50,7 +50,7 @@ func inRoom(t *testing.T, test func(r *room)) {
 	})
 }
 
-// open makes an outbox over what the store holds, as after a kill.
+// open makes an outbox with the content of the store, as after a kill.
 func (r *room) open() {
 	r.t.Helper()
 	r.stop()
@@ -65,7 +65,7 @@ func (r *room) open() {
 	r.outbox = outbox
 }
 
-// run starts the deliverer and lets it work for a time.
+// run starts the delivery and runs it for a time.
 func (r *room) run(d time.Duration) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
@@ -81,7 +81,7 @@ func (r *room) run(d time.Duration) {
 }
 
 func (r *room) pass(d time.Duration) {
-	time.Sleep(d) // of the bubble
+	time.Sleep(d) // in synctest
 	synctest.Wait()
 }
 
@@ -102,7 +102,7 @@ func (r *room) tell(notices ...notify.Notice) {
 	}
 }
 
-// Send is both senders.
+// Send implements both senders.
 func (r *room) Send(ctx context.Context, to notify.Receiver, m notify.Message) error {
 	r.mu.Lock()
 	err, hang := r.trouble[to], r.hang[to]
@@ -146,7 +146,7 @@ func (r *room) counted(what string) int {
 	return r.counts[what]
 }
 
-// sentAt gives the times of all messages.
+// sentAt returns the times of all messages.
 func (r *room) sentAt() []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,7 +171,7 @@ func (r *room) SaveNotices(book *notify.Book) error {
 	return err
 }
 
-// wants demands what has been received since the last time, sorted.
+// wants checks the messages since the last call, sorted.
 func (r *room) wants(want ...string) {
 	r.t.Helper()
 	r.mu.Lock()
@@ -183,7 +183,7 @@ func (r *room) wants(want ...string) {
 	r.got = nil
 }
 
-// plainNotice is a short notice of a revision.
+// plainNotice returns a short notice of a revision.
 func plainNotice(event notify.Event, commit, title string) notify.Notice {
 	return notify.Notice{Event: event, Environment: "sandbox", Node: "node3", Commit: commit, Title: title}
 }

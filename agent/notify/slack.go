@@ -12,30 +12,30 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
 
-// Slack posts to a Slack-compatible webhook. The webhook's URL is a secret: it
-// is in no error, and nothing writes it down.
+// Slack posts to a Slack-compatible webhook. The webhook's URL is a secret, which is not in
+// errors, and which the agent does not store.
 type Slack struct {
 	file   string
 	client *http.Client
 
 	mu      sync.Mutex
 	learned secrets.Value // from the node's secrets
-	why     error         // why there is none
+	why     error         // the reason if there is none
 }
 
-// NewSlack makes a sender whose webhook's URL stands in a file, which is read
-// at each use, or is learned when file is empty. caFile may name certificates to
-// trust besides the system's.
+// NewSlack makes a sender that reads the webhook's URL from a file for each message, or,
+// if file is empty, uses the URL from Learn. caFile may name certificates that are trusted
+// besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
 	roots, err := authorities.Load(caFile)
 	if err != nil {
@@ -55,9 +55,8 @@ func NewSlack(file, caFile string) (*Slack, error) {
 	}}, nil
 }
 
-// Learn gives the URL that the node's secrets hold, or says why they hold none.
-// The Value is the sender's from then on. It says whether that is a URL that was not
-// known before.
+// Learn sets the URL from the node's secrets, or the reason why they have none. The sender
+// owns the Value from then on. Learn reports whether the URL is new.
 func (s *Slack) Learn(address secrets.Value, why error) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,8 +66,7 @@ func (s *Slack) Learn(address secrets.Value, why error) (news bool) {
 	return news
 }
 
-// Ready says why there is no URL to post to; one that is still to be learned is
-// no trouble.
+// Ready returns an error if there is no URL, unless Learn was not called yet.
 func (s *Slack) Ready() error {
 	if _, err := s.address(); !errors.Is(err, errUnlearned) {
 		return err
@@ -76,16 +74,15 @@ func (s *Slack) Ready() error {
 	return nil
 }
 
-// Unlearned says that a URL would have to be learned, and that nobody has told
-// one, nor why there is none.
+// Unlearned reports whether the sender waits for Learn.
 func (s *Slack) Unlearned() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.file == "" && !s.learned.Known() && s.why == nil
 }
 
-// errUnlearned says that the secrets have not been opened since the start.
-var errUnlearned = errors.New("the webhook's URL is not known yet: the node's secrets have not been opened since the agent started")
+// errUnlearned means that the agent has not opened the secrets since its start.
+var errUnlearned = errors.New("the webhook's URL is unknown until the agent opens the node's secrets")
 
 func (s *Slack) address() (*url.URL, error) {
 	if s.file != "" {
@@ -103,18 +100,18 @@ func (s *Slack) address() (*url.URL, error) {
 	case s.why != nil:
 		return nil, s.why
 	}
-	return nil, fault.WithHint(errUnlearned, "set slack_webhook_file to have it at all times")
+	return nil, fault.WithHint(errUnlearned, "set slack_webhook_file to use a URL without the secrets")
 }
 
-// parseWebhook takes https, and http to this machine only: the URL is all that
-// it takes to post. Its errors do not quote it.
+// parseWebhook accepts https, and http only for this machine, because the URL alone allows
+// posts. Its errors do not quote the URL.
 func parseWebhook(text, remedy string) (*url.URL, error) {
 	address, err := url.Parse(text)
 	if err != nil || address.Host == "" || address.User != nil || address.Scheme != "https" && address.Scheme != "http" {
-		return nil, fault.New(fault.Place{}, remedy+" as https://hooks.example.com/services/…", "the webhook's URL is no address")
+		return nil, fault.New(fault.Place{}, remedy+" as https://hooks.example.com/services/…", "the webhook's URL is not valid")
 	}
 	if address.Scheme == "http" && !loopback(address.Hostname()) {
-		return nil, fault.New(fault.Place{}, remedy+" with https://", "the webhook's URL is without TLS: whoever sees it pass may post")
+		return nil, fault.New(fault.Place{}, remedy+" with https://", "the webhook's URL does not use TLS, so that others could read it")
 	}
 	return address, nil
 }
@@ -136,7 +133,7 @@ func (s *Slack) Send(ctx context.Context, to Receiver, m Message) error {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(body))
 	if err != nil {
-		return errors.New("make the request to the webhook: its URL cannot be used")
+		return errors.New("make the request to the webhook: its URL is not valid")
 	}
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
 	request.Header.Set("User-Agent", "coin-agent")
@@ -152,7 +149,7 @@ func (s *Slack) Send(ctx context.Context, to Receiver, m Message) error {
 	return refused(response, address, string(bytes.TrimSpace(said)))
 }
 
-// noAnswer takes the URL out of what net/http says.
+// noAnswer removes the URL from the error of net/http.
 func noAnswer(host string, err error) error {
 	for outer := (*url.Error)(nil); errors.As(err, &outer); {
 		err = outer.Err
@@ -160,20 +157,20 @@ func noAnswer(host string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("post to the webhook at %s: no answer in time", host)
 	}
-	hint := "see that the node reaches " + host
+	hint := "check that this node can connect to " + host
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
-		hint = "put the certificate authority of " + host + " into ca_file"
+		hint = "set ca_file to the certificate authority of " + host
 	}
 	return fault.WithHint(fmt.Errorf("post to the webhook at %s: %w", host, err), hint)
 }
 
-// slackWord is what Slack answers: no_service, channel_is_archived and the like.
+// slackWord matches Slack's error codes, such as no_service and channel_is_archived.
 var slackWord = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
 
-// refused decides by the status code: the message is given up only where it is itself
-// at fault. Of the answer's text only a word of
-// Slack's is told: anything else may quote the URL.
+// refused returns the error for an answer by its status code. The error is permanent only
+// if the message itself is refused. It quotes only an error code of Slack, because other
+// texts may quote the URL.
 func refused(response *http.Response, address *url.URL, said string) error {
 	code := response.StatusCode
 	text := fmt.Sprintf("the webhook at %s answers %d %s", address.Host, code, http.StatusText(code))
@@ -182,34 +179,20 @@ func refused(response *http.Response, address *url.URL, said string) error {
 	}
 	switch {
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		return &refusal{error: errors.New(text), after: retryAfter(response.Header)}
+		return &refusal{error: errors.New(text), after: backoff.RetryAfter(response.Header)}
 	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
 		return errors.New(text)
 	case code < 400:
-		return fault.New(fault.Place{}, "use the URL that it redirects to", "%s, and is not followed", text)
+		return fault.New(fault.Place{}, "set the URL to the target of the redirect", "%s, which the agent does not follow", text)
 	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge, code == http.StatusUnprocessableEntity:
 		return permanent(fault.New(fault.Place{}, "check the channel's name in config.yml, and that the webhook is Slack-compatible", "%s", text))
 	}
-	// The webhook was revoked, or may not post there: what waits goes out by the next one.
-	return fault.New(fault.Place{}, "make a new webhook and put its URL in the place of the old one; check the channel's name in config.yml", "%s", text)
+	// The webhook was revoked, or has no access to the channel. Messages wait for a new one.
+	return fault.New(fault.Place{}, "create a new webhook and replace the URL; check the channel's name in config.yml", "%s", text)
 }
 
-// longestAfter bounds what a receiver may ask to wait.
-const longestAfter = time.Hour
-
-func retryAfter(header http.Header) time.Duration {
-	text := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return min(time.Duration(min(seconds, 86400))*time.Second, longestAfter)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(time.Until(at), 0), longestAfter)
-	}
-	return 0
-}
-
-// slackText is the message in Slack's markup. What others wrote can neither link
-// nor call the whole channel.
+// slackText returns the message in Slack's markup. Texts of users can neither make links nor
+// mention the channel.
 func slackText(m *Message) string {
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
 	var b strings.Builder

@@ -20,12 +20,12 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// token is what makes a webhook's URL a secret.
+// token is the secret part of a webhook's URL.
 const token = "T0CAFE/B0CAFE/q7Xw2canaryZk9"
 
 var channel = notify.Receiver{Kind: notify.KindSlack, Address: "#deployments"}
 
-// private writes a file that only its owner may read.
+// private writes a file that only its owner can access.
 func private(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
@@ -35,7 +35,7 @@ func private(t *testing.T, content string) string {
 	return path
 }
 
-// slack makes a sender to a server's webhook.
+// slack makes a sender for a server's webhook.
 func slack(t *testing.T, server *httptest.Server, caFile string) *notify.Slack {
 	t.Helper()
 	sender, err := notify.NewSlack(private(t, server.URL+"/services/"+token+"\n"), caFile)
@@ -45,13 +45,13 @@ func slack(t *testing.T, server *httptest.Server, caFile string) *notify.Slack {
 	return sender
 }
 
-// hides demands that an error tells nothing of a secret, however it is printed.
+// hides checks that an error contains no secret in any form of printing.
 func hides(t *testing.T, err error, secret string) {
 	t.Helper()
 	for _, text := range []string{fmt.Sprintf("%v %+v %#v", err, err, err), fault.Hint(err)} {
 		for _, part := range append(strings.Split(secret, "/"), secret) {
 			if strings.Contains(text, part) {
-				t.Errorf("the secret is in %q", text)
+				t.Errorf("%q contains the secret", text)
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func TestSlackRefusals(t *testing.T) {
 		"429, nonsense": {answer: later("soon"), want: "429"},
 		"redirect": {answer: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere/"+token, http.StatusFound)
-		}, want: "answers 302 Found, and is not followed"},
+		}, want: "answers 302 Found, which the agent does not follow"},
 		"torn": {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, want: "post to the webhook at 127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,13 +152,13 @@ func TestSlackTLS(t *testing.T) {
 
 func TestSlackURL(t *testing.T) {
 	for content, want := range map[string]string{
-		"http://hooks.example.com/" + token:        "without TLS",
-		"ftp://hooks.example.com/" + token:         "is no address",
-		"https://me:" + token + "@hooks.example/x": "is no address",
-		"https://hooks.example.com\n" + token:      "does not hold the webhook's URL",
-		token:                                      "is no address",
-		"https://[" + token:                        "is no address",
-		"":                                         "does not hold the webhook's URL",
+		"http://hooks.example.com/" + token:        "does not use TLS",
+		"ftp://hooks.example.com/" + token:         "is not valid",
+		"https://me:" + token + "@hooks.example/x": "is not valid",
+		"https://hooks.example.com\n" + token:      "does not contain the webhook's URL",
+		token:                                      "is not valid",
+		"https://[" + token:                        "is not valid",
+		"":                                         "the file with the webhook's URL is empty",
 	} {
 		sender, err := notify.NewSlack(private(t, content), "")
 		if err != nil {
@@ -186,7 +186,7 @@ func TestSlackURL(t *testing.T) {
 	}
 }
 
-// TestSlackLearns takes the URL out of secrets, and a new one for the old.
+// TestSlackLearns sets the URL from the secrets, and replaces it by a new one.
 func TestSlackLearns(t *testing.T) {
 	posts := map[string]int{}
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { posts[r.URL.Path]++ }))
@@ -201,7 +201,7 @@ func TestSlackLearns(t *testing.T) {
 	old := secrets.NewValue([]byte(server.URL + "/old\n"))
 	for _, address := range []secrets.Value{old, secrets.NewValue([]byte(server.URL + "/new"))} {
 		if again := secrets.NewValue(bytes.Clone(address.Reveal())); !sender.Learn(again, nil) || sender.Learn(address, nil) {
-			t.Error("it does not tell a new URL from the known one")
+			t.Error("Learn does not distinguish a new URL from the known one")
 		}
 		if err := sender.Send(t.Context(), channel, notify.Compose(failed())); err != nil {
 			t.Fatal(err)

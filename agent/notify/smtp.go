@@ -20,26 +20,27 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
-// TLSMode is how a mail server is spoken to.
+// TLSMode is the TLS mode of the connection to a mail server.
 type TLSMode string
 
-// The modes. None is for a server on this machine only.
+// The modes. NoTLS is only allowed for a server on this machine.
 const (
 	StartTLS TLSMode = "starttls"
 	TLS      TLSMode = "tls"
 	NoTLS    TLSMode = "none"
 )
 
-// SMTPOptions name a mail server.
+// SMTPOptions has the address of a mail server and the login.
 type SMTPOptions struct {
 	Address      string // host:port
-	User         string // empty for no login
-	PasswordFile string // read at each use
+	User         string // empty means no login
+	PasswordFile string // read for each message
 	From         string
 	TLS          TLSMode
-	CAFile       string // certificates to trust besides the system's; may be empty
+	CAFile       string // certificates that are trusted besides the system's; may be empty
 }
 
 // SMTP sends mail through one server.
@@ -50,27 +51,27 @@ type SMTP struct {
 	roots   *x509.CertPool
 }
 
-// NewSMTP checks the options. Nothing is sent before Send.
+// NewSMTP checks the options. It does not connect.
 func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	host, port, err := net.SplitHostPort(o.Address)
 	if err != nil || host == "" || port == "" {
-		return nil, fault.New(fault.Place{}, "write it as mail.example.com:587", "smtp_address %q is no host:port", o.Address)
+		return nil, fault.New(fault.Place{}, "write an address such as mail.example.com:587", "smtp_address %q is not host:port", o.Address)
 	}
 	from, err := mail.ParseAddress(o.From)
 	if err != nil {
-		return nil, fault.New(fault.Place{}, "write it as coin-agent@example.com", "smtp_from %q is no e-mail address", o.From)
+		return nil, fault.New(fault.Place{}, "write an address such as coin-agent@example.com", "smtp_from %q is not an e-mail address", o.From)
 	}
 	switch o.TLS {
 	case StartTLS, TLS:
 	case NoTLS:
 		if !loopback(host) {
-			return nil, fault.New(fault.Place{}, "set smtp_tls to starttls or tls", "smtp_tls is none, and %s is not this machine", host)
+			return nil, fault.New(fault.Place{}, "set smtp_tls to starttls or tls", "smtp_tls is none, but %s is not this machine", host)
 		}
 	default:
-		return nil, fault.New(fault.Place{}, "use starttls, tls or none", "smtp_tls %q is not known", o.TLS)
+		return nil, fault.New(fault.Place{}, "use starttls, tls or none", "unknown smtp_tls %q", o.TLS)
 	}
 	if (o.User == "") != (o.PasswordFile == "") {
-		return nil, fault.New(fault.Place{}, "set both, or neither for a server without a login", "only one of smtp_user and smtp_password_file is set")
+		return nil, fault.New(fault.Place{}, "set both, or none for a server without a login", "only one of smtp_user and smtp_password_file is set")
 	}
 	if o.PasswordFile != "" {
 		if _, err := readSecret(o.PasswordFile, "the mail server's password"); err != nil {
@@ -84,7 +85,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	return &SMTP{options: o, host: host, from: from, roots: roots}, nil
 }
 
-// Check connects and logs in, and sends nothing.
+// Check connects and logs in without sending a message.
 func (s *SMTP) Check(ctx context.Context) error {
 	return s.session(ctx, func(*smtp.Client) error { return nil })
 }
@@ -93,7 +94,7 @@ func (s *SMTP) Check(ctx context.Context) error {
 func (s *SMTP) Send(ctx context.Context, to Receiver, m Message) error {
 	recipient, err := mail.ParseAddress(to.Address)
 	if err != nil {
-		return permanent(fault.New(fault.Place{}, "mend notifications.email in config.yml", "%q is no e-mail address", to.Address))
+		return permanent(fault.New(fault.Place{}, "correct notifications.email in config.yml", "%q is not an e-mail address", to.Address))
 	}
 	return s.session(ctx, func(client *smtp.Client) error {
 		if err := client.Mail(s.from.Address); err != nil {
@@ -116,18 +117,18 @@ func (s *SMTP) Send(ctx context.Context, to Receiver, m Message) error {
 	})
 }
 
-// session runs a conversation with the server after the login, and says good
-// bye. What the server thinks of the good bye changes nothing.
+// session connects, logs in, calls talk, and ends the connection. It ignores an error at
+// the end of the connection.
 func (s *SMTP) session(ctx context.Context, talk func(*smtp.Client) error) error {
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", s.options.Address)
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("reach the mail server: %w", err), "check smtp_address, and that the node reaches it")
+		return fault.WithHint(fmt.Errorf("connect to the mail server: %w", err), "check smtp_address, and that this node can connect to it")
 	}
-	defer conn.Close() //nolint:errcheck // nothing is left to send
+	defer conn.Close() //nolint:errcheck // all data is sent
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
-			return fmt.Errorf("limit the time of the mail server: %w", err)
+			return fmt.Errorf("set the deadline of the connection to the mail server: %w", err)
 		}
 	}
 	client, err := s.greet(conn)
@@ -144,7 +145,7 @@ func (s *SMTP) session(ctx context.Context, talk func(*smtp.Client) error) error
 	return nil
 }
 
-// greet opens the conversation, with TLS as the mode has it: never less.
+// greet starts the session with TLS according to the mode. It never falls back to no TLS.
 func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 	config := &tls.Config{ServerName: s.host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 	if s.options.TLS == TLS {
@@ -165,7 +166,7 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 		return client, nil
 	}
 	if offered, _ := client.Extension("STARTTLS"); !offered {
-		return nil, fault.New(fault.Place{}, "use a server that does, or smtp_tls: tls with the port for it (465 as a rule)",
+		return nil, fault.New(fault.Place{}, "use a server that offers it, or set smtp_tls: tls and the port for it (usually 465)",
 			"the mail server %s does not offer STARTTLS", s.options.Address)
 	}
 	if err := client.StartTLS(config); err != nil {
@@ -175,16 +176,15 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 }
 
 func (s *SMTP) trouble(doing string, err error) error {
-	hint := "check smtp_address and smtp_tls: starttls is for port 587 as a rule, tls for 465"
+	hint := "check smtp_address and smtp_tls: port 587 usually needs starttls, port 465 tls"
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
-		hint = "put the server's certificate authority into ca_file, and write smtp_address with the name in its certificate"
+		hint = "set ca_file to the server's certificate authority, and smtp_address to the name in its certificate"
 	}
 	return fault.WithHint(fmt.Errorf("%s %s: %w", doing, s.options.Address, err), hint)
 }
 
-// login names the user. The server's words are not told: it may quote what was
-// sent to it.
+// login logs in. Its errors do not quote the server, which may echo the password.
 func (s *SMTP) login(client *smtp.Client) error {
 	if s.options.User == "" {
 		return nil
@@ -201,11 +201,11 @@ func (s *SMTP) login(client *smtp.Client) error {
 	case offered && slices.Contains(methods, "LOGIN"):
 		auth = &loginAuth{user: s.options.User, password: password}
 	default:
-		return fault.New(fault.Place{}, "leave out smtp_user for a server without a login, or use one that offers PLAIN or LOGIN",
-			"the mail server %s offers no login that the agent knows", s.options.Address)
+		return fault.New(fault.Place{}, "remove smtp_user for a server without a login, or use a server that offers PLAIN or LOGIN",
+			"the mail server %s offers no supported login", s.options.Address)
 	}
 	if err := client.Auth(auth); err != nil {
-		said := "it broke off"
+		said := "the connection ended"
 		var reply *textproto.Error
 		if errors.As(err, &reply) {
 			said = fmt.Sprintf("it answers %d", reply.Code)
@@ -216,14 +216,14 @@ func (s *SMTP) login(client *smtp.Client) error {
 	return nil
 }
 
-// loginAuth is AUTH LOGIN, which is all that some servers offer. It is used
-// after TLS only, or with a server on this machine.
+// loginAuth is AUTH LOGIN, the only login of some servers. It is only used with TLS, or
+// with a server on this machine.
 type loginAuth struct{ user, password string }
 
-// Start begins the exchange.
+// Start starts the login.
 func (a *loginAuth) Start(server *smtp.ServerInfo) (string, []byte, error) {
 	if !server.TLS && !loopback(server.Name) {
-		return "", nil, errors.New("the connection is without TLS")
+		return "", nil, errors.New("the connection does not use TLS")
 	}
 	return "LOGIN", nil, nil
 }
@@ -239,12 +239,11 @@ func (a *loginAuth) Next(question []byte, more bool) ([]byte, error) {
 	case strings.HasPrefix(text, "pass"):
 		return []byte(a.password), nil
 	}
-	return nil, errors.New("the server asks what is not known")
+	return nil, errors.New("the server asks an unknown question")
 }
 
-// refusedMail says what the server refused. That is trouble which a person can mend,
-// in config.yml, the settings or the server, and what waits goes out then; refusedMessage
-// is about the message itself.
+// refusedMail returns the error for a refusal that is not permanent: after a correction of
+// config.yml, the settings or the server, a retry succeeds.
 func (s *SMTP) refusedMail(what string, err error) error {
 	var reply *textproto.Error
 	if !errors.As(err, &reply) {
@@ -254,13 +253,14 @@ func (s *SMTP) refusedMail(what string, err error) error {
 	switch {
 	case reply.Code == 530 || reply.Code == 538:
 		hint = "set smtp_user and smtp_password_file"
-	case reply.Code >= 500 && reply.Code != 521: // 521: it takes no mail at all
-		hint = "check smtp_from, notifications.email in config.yml, and what the server lets smtp_user send"
+	case reply.Code >= 500 && reply.Code != 521: // 521: the server accepts no mail
+		hint = "check smtp_from, notifications.email in config.yml, and the rights of smtp_user on the server"
 	}
-	return fault.WithHint(fmt.Errorf("the mail server %s does not take %s: %d %s", s.options.Address, what, reply.Code, cut(line(reply.Msg), 200)), hint)
+	return fault.WithHint(fmt.Errorf("the mail server %s refuses %s: %d %s", s.options.Address, what, reply.Code, oneline.Cut(reply.Msg, 200)), hint)
 }
 
-// refusedMessage gives a message up that the server has read and refuses for good.
+// refusedMessage returns the error for a message that the server has read. A refusal with
+// a code from 500 is permanent.
 func (s *SMTP) refusedMessage(err error) error {
 	refused := s.refusedMail("the message", err)
 	if reply := (*textproto.Error)(nil); errors.As(err, &reply) && reply.Code >= 500 && reply.Code != 521 {
@@ -269,8 +269,8 @@ func (s *SMTP) refusedMessage(err error) error {
 	return refused
 }
 
-// letter writes the message as mail. Every text from outside stands encoded or
-// in the body, so that none can add a header.
+// letter returns the message as a mail. All texts of users are encoded or in the body, so
+// that they cannot add a header.
 func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
 	var b bytes.Buffer
 	from := *s.from
@@ -278,7 +278,7 @@ func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
 		from.Name = "coin-agent"
 	}
 	_, domain, _ := strings.Cut(from.Address, "@")
-	subject := strings.ReplaceAll(mime.QEncoding.Encode("utf-8", line(m.Title)), "?= =?", "?=\r\n =?")
+	subject := strings.ReplaceAll(mime.QEncoding.Encode("utf-8", oneline.Join(m.Title)), "?= =?", "?=\r\n =?")
 	for _, header := range [][2]string{
 		{"From", from.String()},
 		{"To", to.String()},
@@ -294,7 +294,7 @@ func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
 	}
 	b.WriteString("\r\n")
 	body := quotedprintable.NewWriter(&b)
-	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.text(), "\n", "\r\n"))) // into memory
+	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.text(), "\n", "\r\n"))) // writes to memory cannot fail
 	_ = body.Close()
 	return b.Bytes()
 }

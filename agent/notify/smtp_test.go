@@ -26,7 +26,7 @@ var ops = notify.Receiver{Kind: notify.KindEmail, Address: "ops@example.com"}
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// options are those of a server with a login.
+// options returns the options for a server with a login.
 func options(t *testing.T, server *smtptest.Server) notify.SMTPOptions {
 	t.Helper()
 	return notify.SMTPOptions{
@@ -101,7 +101,7 @@ func TestMailArrives(t *testing.T) {
 	}
 }
 
-// TestLetter holds a mail of hostile texts to its headers and its body.
+// TestLetter checks the headers and the body of a mail with hostile texts.
 func TestLetter(t *testing.T) {
 	server := smtptest.New(t, smtptest.Options{Plain: true})
 	sender := mailer(t, notify.SMTPOptions{Address: server.Addr, From: "Агент <coin-agent@example.com>", TLS: notify.NoTLS})
@@ -147,11 +147,11 @@ func TestMailRefusals(t *testing.T) {
 		want      string
 		permanent bool
 	}{
-		"greylisted":    {"RCPT", 451, "does not take the address ops@example.com: 451", false},
-		"no such user":  {"RCPT", 550, "does not take the address ops@example.com: 550", false},
-		"not our user":  {"MAIL", 553, "does not take the sender coin-agent@example.com: 553", false},
-		"spam":          {"DATA", 554, "does not take the message: 554", true},
-		"full":          {"DATA", 452, "does not take the message: 452", false},
+		"greylisted":    {"RCPT", 451, "refuses the address ops@example.com: 451", false},
+		"no such user":  {"RCPT", 550, "refuses the address ops@example.com: 550", false},
+		"not our user":  {"MAIL", 553, "refuses the sender coin-agent@example.com: 553", false},
+		"spam":          {"DATA", 554, "refuses the message: 554", true},
+		"full":          {"DATA", 452, "refuses the message: 452", false},
 		"wants a login": {"MAIL", 530, "530", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +172,8 @@ func TestMailRefusals(t *testing.T) {
 	}
 }
 
-// TestMailServerTrouble is never refused for good: it is for a person to mend.
+// TestMailServerTrouble checks failures that the operator can correct, which are never
+// permanent.
 func TestMailServerTrouble(t *testing.T) {
 	withLogin, wrong := smtptest.Options{User: "agent", Password: password}, private(t, password+"-wrong")
 	for name, test := range map[string]struct {
@@ -184,10 +185,10 @@ func TestMailServerTrouble(t *testing.T) {
 		"password":                     {withLogin, func(o *notify.SMTPOptions) { o.PasswordFile = wrong }, "as agent: it answers 535", "check smtp_user"},
 		"authority":                    {withLogin, func(o *notify.SMTPOptions) { o.CAFile = "" }, "certificate", "ca_file"},
 		"no starttls":                  {smtptest.Options{Plain: true, User: "agent", Password: password}, nil, "does not offer STARTTLS", "smtp_tls: tls"},
-		"no login":                     {smtptest.Options{}, nil, "offers no login", "leave out smtp_user"},
-		"other login":                  {smtptest.Options{User: "agent", Password: password, Mechanisms: []string{"CRAM-MD5"}}, nil, "offers no login", "PLAIN or LOGIN"},
+		"no login":                     {smtptest.Options{}, nil, "offers no supported login", "remove smtp_user"},
+		"other login":                  {smtptest.Options{User: "agent", Password: password, Mechanisms: []string{"CRAM-MD5"}}, nil, "offers no supported login", "PLAIN or LOGIN"},
 		"tls on the port for starttls": {withLogin, func(o *notify.SMTPOptions) { o.TLS = notify.TLS }, "greet the mail server", "smtp_tls"},
-		"nobody":                       {withLogin, func(o *notify.SMTPOptions) { o.Address = "127.0.0.1:1" }, "reach the mail server", "smtp_address"},
+		"nobody":                       {withLogin, func(o *notify.SMTPOptions) { o.Address = "127.0.0.1:1" }, "connect to the mail server", "smtp_address"},
 		"file gone":                    {withLogin, nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,7 +209,7 @@ func TestMailServerTrouble(t *testing.T) {
 				t.Fatalf("%v, hint %q", err, fault.Hint(err))
 			}
 			if permanent, _ := notify.Asks(err); permanent {
-				t.Error("refused for good")
+				t.Error("the refusal is permanent")
 			}
 			hides(t, err, password)
 			hides(t, err, base64.StdEncoding.EncodeToString([]byte("\x00agent\x00"+password)))
@@ -219,7 +220,7 @@ func TestMailServerTrouble(t *testing.T) {
 	}
 }
 
-// TestMailServerHangs ends with the time that there is.
+// TestMailServerHangs checks that an attempt ends with its context.
 func TestMailServerHangs(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -238,11 +239,11 @@ func TestSMTPOptions(t *testing.T) {
 	good := notify.SMTPOptions{Address: "mail.example.com:587", From: "a@example.com", TLS: notify.StartTLS}
 	for want, change := range map[string]func(*notify.SMTPOptions){
 		"":                               func(*notify.SMTPOptions) {},
-		"is no host:port":                func(o *notify.SMTPOptions) { o.Address = "mail.example.com" },
-		"is no e-mail address":           func(o *notify.SMTPOptions) { o.From = "agent" },
+		"is not host:port":               func(o *notify.SMTPOptions) { o.Address = "mail.example.com" },
+		"is not an e-mail address":       func(o *notify.SMTPOptions) { o.From = "agent" },
 		`smtp_from ""`:                   func(o *notify.SMTPOptions) { o.From = "" },
 		"mail.example.com is not this":   func(o *notify.SMTPOptions) { o.TLS = notify.NoTLS },
-		`smtp_tls "ssl" is not known`:    func(o *notify.SMTPOptions) { o.TLS = "ssl" },
+		`unknown smtp_tls "ssl"`:         func(o *notify.SMTPOptions) { o.TLS = "ssl" },
 		"only one of smtp_user and":      func(o *notify.SMTPOptions) { o.User = "agent" },
 		"read the file with the mail":    func(o *notify.SMTPOptions) { o.User, o.PasswordFile = "agent", "/nowhere" },
 		"read the certificate authority": func(o *notify.SMTPOptions) { o.CAFile = "/nowhere" },

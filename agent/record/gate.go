@@ -7,9 +7,6 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 )
 
-// AboutAgreement is the About of the order gate while it waits for `agent approve`.
-const AboutAgreement = "agreement"
-
 // Gate is the last answer of one gate about a plan.
 type Gate struct {
 	Name    GateName  `json:"name"`

@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// ChangeText says a change in the words of a compose file, such as
+// ChangeText gives a change in the words of a compose file, such as
 // "env LOG_LEVEL: info -> debug", "+ port 80:8080/tcp: ingress" or
 // "secret db_access: 1 -> 2".
 func ChangeText(c deploy.Change) string {
@@ -19,7 +19,7 @@ func ChangeText(c deploy.Change) string {
 		return strings.TrimSuffix("+ "+label+": "+want, ": ")
 	case want == "":
 		return strings.TrimSuffix("- "+label+": "+old, ": ")
-	case old == want: // what differs is masked or cut
+	case old == want: // the difference is masked or cut
 		return "~ " + label + ": " + old + " -> " + want + " (differs)"
 	}
 	return "~ " + label + ": " + old + " -> " + want
@@ -31,7 +31,7 @@ func ChangeLabel(c deploy.Change) string {
 	return label
 }
 
-// sides gives the field's label and both values for people.
+// sides gives the label of the field and both values.
 func sides(c deploy.Change) (label, old, want string) {
 	old, want = valueWords(c.Path, c.Old), valueWords(c.Path, c.New)
 	if kind, target, ok := referenceIn(c.Path); ok {
@@ -41,15 +41,14 @@ func sides(c deploy.Change) (label, old, want string) {
 	if old == want || old != "" && want != "" {
 		return label, old, want
 	}
-	// The element's key says it all: "+ constraint node.role==manager".
+	// The key of the element equals its value: "+ constraint: node.role==manager".
 	if one := old + want; strings.HasSuffix(label, " "+one) {
 		label = strings.TrimSuffix(label, " "+one)
 	}
 	return label, old, want
 }
 
-// referenceIn takes the path of a reference to a secret or config apart, as far as
-// the name of the object is concerned.
+// referenceIn gives kind and target of a path that holds the name of a secret or config.
 func referenceIn(path string) (kind deploy.Kind, target string, ok bool) {
 	for _, one := range []struct {
 		kind         deploy.Kind
@@ -69,8 +68,8 @@ func referenceIn(path string) (kind deploy.Kind, target string, ok bool) {
 	return "", "", false
 }
 
-// referenceSides tells versions of one object apart by the version alone, and
-// where the object is found in the container unless that goes without saying.
+// referenceSides gives only the versions if both sides are versions of one object. The
+// label contains the place in the container unless it follows from the name.
 func referenceSides(kind deploy.Kind, target, old, want string) (label, from, to string) {
 	oldKey, oldVersion := versioned(old)
 	newKey, newVersion := versioned(want)
@@ -89,8 +88,8 @@ func referenceSides(kind deploy.Kind, target, old, want string) (label, from, to
 	return label + place, old, want
 }
 
-// versioned takes <key>.<version> apart; a version starts with a digit or is
-// derived from the content.
+// versioned splits <key>.<version>. A version starts with a digit or is a digest of the
+// content.
 func versioned(name string) (key, version string) {
 	dot := strings.LastIndexByte(name, '.')
 	if dot <= 0 || !isVersion.MatchString(name[dot+1:]) {
@@ -101,9 +100,9 @@ func versioned(name string) (key, version string) {
 
 var isVersion = regexp.MustCompile(`^([0-9][0-9A-Za-z_-]*|[0-9a-f]{8,})$`)
 
-// composeName names what paths begin with, where it is not the path itself in
-// lower case. A name that ends in a blank is followed by the key of an element;
-// where elements have fields, one of those may follow.
+// composeName gives the name for the beginning of a path. A name with a blank at its end
+// is followed by the key of an element, and then by a field of the element if elements
+// have fields.
 type composeName struct {
 	path, name string
 	fields     bool
@@ -159,8 +158,8 @@ func composeNames() []composeName {
 	}
 }
 
-// pathWords names a field as compose files do; a field that is in no list goes by
-// its path in lower case.
+// pathWords names a field as compose files do. A field without a name in the list is named
+// by its path in lower case.
 func pathWords(path string) string {
 	for _, one := range composeNames() {
 		rest, ok := strings.CutPrefix(path, one.path)
@@ -187,8 +186,8 @@ func spaced(field string) string {
 	return " " + lower(field)
 }
 
-// lower turns Go's UpdateConfig.MaxFailureRatio into update_config.max_failure_ratio;
-// keys in brackets stay.
+// lower turns UpdateConfig.MaxFailureRatio into update_config.max_failure_ratio. It does not
+// change keys in brackets.
 func lower(path string) string {
 	var b strings.Builder
 	inKey, before := false, rune(0)
@@ -215,8 +214,7 @@ func lower(path string) string {
 	return b.String()
 }
 
-// valueWords renders a value as a person would write it: short digests, cpus,
-// sizes.
+// valueWords writes a value for people: with short digests, CPUs and sizes.
 func valueWords(path, value string) string {
 	switch {
 	case strings.HasSuffix(path, "ContainerSpec.Image"):
@@ -233,7 +231,7 @@ func valueWords(path, value string) string {
 	return value
 }
 
-// shortDigest cuts the digest of an image reference to what tells it apart.
+// shortDigest shortens the digest of an image reference.
 func shortDigest(image string) string {
 	const shown = 12
 	name, digest, ok := strings.Cut(image, "@sha256:")

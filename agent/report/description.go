@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 )
 
@@ -37,7 +38,7 @@ func Description(sync *record.Sync, owner string) string {
 func word(sync *record.Sync) string {
 	text := ""
 	if sync.Approval != nil && sync.Approval.Source == record.FromNode && sync.Wrote {
-		text += ", " + ApprovalText(sync.Approval)
+		text += ", " + gates.ApprovalText(sync.Approval)
 	}
 	for _, gate := range sync.Gates {
 		if gate.Name == record.GateFreeze && gate.Passed != "" && sync.Wrote {

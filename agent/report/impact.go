@@ -18,32 +18,32 @@ func (r *rollbackReport) impact() {
 	r.item("Data", r.data())
 }
 
-// downtime tells what is known of it: its bounds. How long a service answered
-// nobody is measured by whoever asks it all the time.
+// downtime gives the upper bound of the downtime. The agent does not measure how long a
+// service did not answer.
 func (r *rollbackReport) downtime() string {
-	down := r.without()
+	down := r.down()
 	what := ""
 	if len(down) > 0 {
-		what = "; without a ready task when the rollout was given up: " + strings.Join(down, ", ")
+		what = "; without a ready task when the rollout failed: " + strings.Join(down, ", ")
 	} else if len(r.sync.Services) > 0 && r.back.Auto {
-		what = "; each service had a ready task when the rollout was given up"
+		what = "; each service had a ready task when the rollout failed"
 	}
 	begun := r.back.Started
 	if r.back.Auto && r.sync.Wrote && !r.sync.Entered["apply"].IsZero() {
 		begun = r.sync.Entered["apply"]
 	}
 	switch {
-	case !proven(r.back):
-		return "not known: it may go on, since no good state is proven" + what
+	case !succeeded(r.back):
+		return "not known: it may continue, because no good state is verified" + what
 	case len(r.restarted()) == 0:
-		return "none by the agent: no task was replaced"
+		return "none caused by the agent: no task was replaced"
 	}
 	took := r.back.Finished.Sub(begun).Round(time.Second)
-	return fmt.Sprintf("not measured; at most %s, from the first write to the proven good state%s", took, what)
+	return fmt.Sprintf("not measured; at most %s, from the first write to the verified good state%s", took, what)
 }
 
-// without lists the services that had no ready task when the rollout failed.
-func (r *rollbackReport) without() []string {
+// down lists the services that had no ready task when the rollout failed.
+func (r *rollbackReport) down() []string {
 	var names []string
 	for _, result := range r.services {
 		if result.State != deploy.Converged && result.Ready == 0 && result.Want > 0 {
@@ -53,10 +53,10 @@ func (r *rollbackReport) without() []string {
 	return names
 }
 
-// restarted lists the services whose tasks the rollout or the way back replaces.
+// restarted lists the services whose tasks the rollout or the rollback replaces.
 func (r *rollbackReport) restarted() []string {
 	var names []string
-	for _, plan := range []*deploy.RecordedPlan{r.plan, r.wayBack} {
+	for _, plan := range []*deploy.RecordedPlan{r.plan, r.backPlan} {
 		if plan == nil {
 			continue
 		}
@@ -74,15 +74,15 @@ func (r *rollbackReport) data() string {
 	where := r.sync.Migration
 	switch {
 	case where == nil || where.Before == nil && where.After == nil:
-		return "not known to the agent: it reads no migrations here (`deployment.migration_check`)"
+		return "not known: the agent does not read the migrations (`deployment.migration_check`)"
 	case where.Before == nil || where.After == nil:
 		return fmt.Sprintf("the migrations of %s were not read both before and after; %s", where.Table, oneReading(where.Before, where.After))
 	case *where.Before == *where.After:
-		return fmt.Sprintf("no migration was added to %s: it stands at %d", where.Table, *where.After)
+		return fmt.Sprintf("no migration was added to %s: the last one is %d", where.Table, *where.After)
 	}
-	text := fmt.Sprintf("%s went from migration %d to %d, which no rollback of services takes back", where.Table, *where.Before, *where.After)
+	text := fmt.Sprintf("%s went from migration %d to %d, and a rollback of services does not revert migrations", where.Table, *where.Before, *where.After)
 	if where.Forced {
-		text += "; a person had the services go back all the same"
+		text += "; a user forced the rollback"
 	}
 	return text
 }
@@ -90,12 +90,12 @@ func (r *rollbackReport) data() string {
 func (r *rollbackReport) cause() {
 	switch before := r.back.After; {
 	case r.sync.Error == "" && before != nil:
-		r.item(fmt.Sprintf("Sync #%d had failed", before.Sync), string(before.Stage)+": "+before.Error)
+		r.item(fmt.Sprintf("Sync #%d failed", before.Sync), string(before.Stage)+": "+before.Error)
 		r.gap()
-		r.line(fmt.Sprintf("`agent show %d` has what its services left behind.", before.Sync))
+		r.line(fmt.Sprintf("`agent show %d` shows the output of its services.", before.Sync))
 		return
 	case r.sync.Error == "":
-		r.line("No failure is on record: it was asked for.")
+		r.line("No failure is recorded: a user requested the rollback.")
 		return
 	}
 	for _, one := range r.sync.All() {
@@ -106,15 +106,15 @@ func (r *rollbackReport) cause() {
 		r.evidence(service)
 	}
 	r.gap()
-	r.WriteString("These are the symptoms. What brought them about is for a person to find.\n")
+	r.WriteString("These are the symptoms. An engineer has to find the cause.\n")
 }
 
-// unready are the services that were not what they declare when the rollout failed.
+// unready gives the services that had not converged when the rollout failed.
 func (r *rollbackReport) unready() []deploy.ServiceResult {
 	return deploy.Result{Services: r.services}.Waiting()
 }
 
-// evidence is what a service left behind that was not ready.
+// evidence shows the errors and output of a service that was not ready.
 func (r *rollbackReport) evidence(service deploy.ServiceResult) {
 	if service.Error == "" && len(service.Health)+len(service.Logs) == 0 {
 		return
@@ -129,7 +129,7 @@ func (r *rollbackReport) evidence(service deploy.ServiceResult) {
 	for _, output := range []struct {
 		title string
 		lines []string
-	}{{"What its health check said", service.Health}, {"Its last log lines", service.Logs}} {
+	}{{"Output of its health check", service.Health}, {"Its last log lines", service.Logs}} {
 		if len(output.lines) > 0 {
 			r.gap()
 			r.WriteString(output.title + ":\n")
@@ -138,50 +138,57 @@ func (r *rollbackReport) evidence(service deploy.ServiceResult) {
 	}
 }
 
-// next lists what is to be done, with the commands for it.
+// next lists the next steps, with their commands.
 func (r *rollbackReport) next() {
 	var steps []string
 	add := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
 	switch {
 	case r.back.Refused != "":
-		add("Nothing was put back, and what failed goes on to run: see to it that it serves, or take it out of use.")
-		if r.back.Hint != "" {
-			add("%s", sentence(r.back.Hint))
-		}
+		add("Nothing was rolled back, and the failed version still runs. Check that it serves its users, or stop it.")
+		r.addHint(add)
 		if r.back.To == 0 {
 			break
 		}
-		if !strings.Contains(r.back.Hint, "--force-migrations") { // which it has where migrations are the reason
-			add("When that is mended: `agent rollback --to %d --reason …`.", r.back.To)
+		if !strings.Contains(r.back.Hint, "--force-migrations") { // the hint names it if migrations are the reason
+			add("Then run `agent rollback --to %d --reason …`.", r.back.To)
 			break
 		}
-		add("To go back across the migrations on your own word: `agent rollback --to %d --force-migrations --reason …`.", r.back.To)
+		add("To roll back across the migrations on your own responsibility: `agent rollback --to %d --force-migrations --reason …`.", r.back.To)
 	case r.back.Finished.IsZero():
-		add("Wait: the rollback goes on by itself; `agent status --watch` follows it.")
-	case !proven(r.back):
-		add("The stack is neither the new nor the old one: `agent status` shows each service.")
-		if r.back.Hint != "" {
-			add("%s", sentence(r.back.Hint))
-		}
-		add("When the cause is gone: `agent rollback --to %d --reason …`.", r.back.To)
+		add("Wait until the rollback has finished: `agent status --watch` shows its progress.")
+	case !succeeded(r.back):
+		add("The stack may be a mix of both versions: `agent status` shows each service.")
+		r.addHint(add)
+		add("When the cause is fixed: `agent rollback --to %d --reason …`.", r.back.To)
 	default:
-		add("The node stays at %s until a next commit that concerns it, or `agent resume`.", goodState(r.back))
+		add("The node stays at %s until a new commit changes its files, or until `agent resume`.", goodState(r.back))
 	}
 	for _, service := range r.unready()[:min(3, len(r.unready()))] {
 		add("Find the cause in %s: `docker service logs %s`, `docker service ps --no-trunc %s`.", service.Name, service.Name, service.Name)
 	}
 	if r.sync.Deployment != nil && len(r.sync.Deployment.Nodes) > 1 {
-		add("See what commit %s did on the other nodes (%s): its statuses in GitLab say so.", short(r.sync.Commit), strings.Join(others(r.sync.Deployment.Nodes, r.node.Name), ", "))
+		add("Check the other nodes (%s): the statuses of commit %s in GitLab show their results.", strings.Join(others(r.sync.Deployment.Nodes, r.node.Name), ", "), short(r.sync.Commit))
 	}
-	add("Mend or revert commit %s by a merge, and see it through a lower environment first.", short(r.sync.Commit))
+	add("Fix or revert commit %s with a merge request, and deploy the fix to a lower environment first.", short(r.sync.Commit))
 	r.numbered(steps)
+}
+
+// addHint adds the hint of the rollback, if there is one.
+func (r *rollbackReport) addHint(add func(string, ...any)) {
+	switch hint := r.back.Hint; {
+	case hint == "":
+	case strings.HasPrefix(hint, "docker "):
+		add("Run `%s`.", hint)
+	default:
+		add("%s", sentence(hint))
+	}
 }
 
 func others(nodes []string, own string) []string {
 	return slices.DeleteFunc(slices.Clone(nodes), func(name string) bool { return name == own })
 }
 
-// oneReading says the one of two readings that there is.
+// oneReading describes the one reading that there is.
 func oneReading(before, after *int64) string {
 	switch {
 	case before != nil:

@@ -17,23 +17,23 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// Node is whose record it is.
+// Node is the node of a record.
 type Node struct {
 	Environment string
 	Name        string
 }
 
-// Manifest is a sync for machines. The first nine fields are those of the manifest that the
-// deployment pipeline of old left behind.
+// Manifest describes a sync for machines. The first nine fields are those of the manifest
+// that the deployment pipeline wrote before the agent.
 type Manifest struct {
 	ReleaseTag  string    `json:"release_tag"`
 	Environment string    `json:"environment"`
 	TaskID      string    `json:"task_id"`
-	DeployedBy  string    `json:"deployed_by"` // the commit's author; of a rollback by hand the person
+	DeployedBy  string    `json:"deployed_by"` // the commit's author; for a rollback by hand, the user
 	DeployedAt  time.Time `json:"deployed_at"` // of the first write
 	PipelineID  string    `json:"pipeline_id"`
 	GitCommit   string    `json:"git_commit"`
-	GitBranch   string    `json:"git_branch"` // or the tag that was selected
+	GitBranch   string    `json:"git_branch"` // or the selected tag
 	Nodes       []string  `json:"nodes"`      // of the environment, in the order of config.yml
 
 	Node         string         `json:"node"`
@@ -45,7 +45,7 @@ type Manifest struct {
 	Subject      string         `json:"subject,omitempty"`
 	Outcome      record.State   `json:"outcome"`
 	Unchanged    bool           `json:"unchanged,omitempty"`
-	Touched      bool           `json:"touched"` // the engine was written to
+	Touched      bool           `json:"touched"` // the sync wrote to the engine
 	Summary      string         `json:"summary,omitempty"`
 	FailedAt     string         `json:"failed_at,omitempty"` // the stage
 	Faults       []record.Fault `json:"faults,omitempty"`
@@ -67,46 +67,46 @@ type Manifest struct {
 	Warnings   []string             `json:"warnings"`
 }
 
-// StageTime is when a stage began last, and how long it took.
+// StageTime is when a stage last began, and how long it took.
 type StageTime struct {
 	Stage   record.Stage `json:"stage"`
 	Entered *time.Time   `json:"entered,omitempty"`
 	Seconds float64      `json:"seconds"`
 }
 
-// Service is a service of the release, and what became of it.
+// Service is a service of the release, with its result.
 type Service struct {
 	Name    string        `json:"name"`
 	Image   Image         `json:"image"`
-	Before  *Image        `json:"before,omitempty"` // what ran before; the same as Image where nothing changed
-	Action  deploy.Action `json:"action,omitempty"` // of the plan; none where it was left alone
-	State   deploy.State  `json:"state,omitempty"`  // as verify left it
+	Before  *Image        `json:"before,omitempty"` // the image before the sync; the same as Image if it did not change
+	Action  deploy.Action `json:"action,omitempty"` // of the plan; empty if the service did not change
+	State   deploy.State  `json:"state,omitempty"`  // at the end of verify
 	Ready   uint64        `json:"ready"`
 	Want    uint64        `json:"want"`
 	Error   string        `json:"error,omitempty"`
 	Seconds float64       `json:"seconds,omitempty"`
 }
 
-// Image are the parts of a reference to an image.
+// Image holds the parts of an image reference.
 type Image struct {
 	Name   string `json:"name"`
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 }
 
-// NewManifest makes the manifest of a sync of a node.
+// NewManifest gives the manifest of a sync of a node.
 func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 	read, err := recordOf(sync)
 	if err != nil {
 		return nil, err
 	}
 	digest := sync.PlanDigest
-	if by := sync.Rollback; by != nil && sync.IsRollback() { // the way back is all that it did
-		digest, read.plan, read.services, read.checks = by.PlanDigest, read.wayBack, read.restored, read.asked
+	if by := sync.Rollback; by != nil && sync.IsRollback() { // such a sync has only a rollback
+		digest, read.plan, read.services, read.checks = by.PlanDigest, read.backPlan, read.restored, read.asked
 	}
 	brought := sync.Deployment
 	if brought == nil {
-		brought = &record.Deployment{} // it did not come so far as to make a plan
+		brought = &record.Deployment{} // the sync ended before it made a plan
 	}
 	m := &Manifest{
 		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
@@ -135,7 +135,7 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// deployedBy names who is answerable for what was brought.
+// deployedBy names the person who is responsible for the release.
 func deployedBy(sync *record.Sync) string {
 	if sync.IsRollback() || sync.Author == "" {
 		return sync.Actor.String()
@@ -143,18 +143,18 @@ func deployedBy(sync *record.Sync) string {
 	return sync.Author
 }
 
-// contents is what a sync's record holds in JSON, read.
+// contents holds the JSON parts of a sync's record, decoded.
 type contents struct {
 	plan     *deploy.RecordedPlan
 	services []deploy.ServiceResult
 	checks   []checks.Result
 
-	wayBack  *deploy.RecordedPlan // of its rollback
+	backPlan *deploy.RecordedPlan // of the rollback
 	restored []deploy.ServiceResult
 	asked    []checks.Result // after the rollback
 }
 
-// part is one of them.
+// part is one JSON part of a record.
 type part struct {
 	name string
 	data json.RawMessage
@@ -165,7 +165,7 @@ func recordOf(sync *record.Sync) (*contents, error) {
 	read := &contents{}
 	parts := []part{{"plan", sync.Plan, &read.plan}, {"services", sync.Services, &read.services}, {"checks", sync.Checks, &read.checks}}
 	if back := sync.Rollback; back != nil {
-		parts = append(parts, part{"rollback's plan", back.Plan, &read.wayBack},
+		parts = append(parts, part{"rollback's plan", back.Plan, &read.backPlan},
 			part{"rollback's services", back.ServicesOf, &read.restored}, part{"rollback's checks", back.Checks, &read.asked})
 	}
 	for _, part := range parts {
@@ -179,7 +179,7 @@ func recordOf(sync *record.Sync) (*contents, error) {
 	return read, nil
 }
 
-// stageOrder is the order of the stages; one that is not in it comes last.
+// stageOrder is the order of the stages. Unknown stages come last.
 var stageOrder = []record.Stage{
 	record.StageSelect, record.StageFetch, record.StageLoad, record.StageDecrypt, record.StageRender,
 	record.StagePlan, record.StageGate, record.StageApply, record.StageVerify, record.StageRollback,
@@ -242,7 +242,7 @@ func servicesOf(brought *record.Deployment, read *contents) []Service {
 	return list
 }
 
-// partsOf takes a reference to an image apart.
+// partsOf gives the parts of an image reference.
 func partsOf(reference string) Image {
 	name, digest, _ := strings.Cut(reference, "@")
 	parts := Image{Name: name, Digest: digest}

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// markdown writes a document. What goes into it is made harmless: errors, log
-// lines, names and subjects are anybody's.
+// markdown writes a document. It escapes all texts, because errors, log lines, names and
+// subjects may contain anything.
 type markdown struct{ strings.Builder }
 
 func (m *markdown) heading(level int, text string) {
@@ -17,14 +17,14 @@ func (m *markdown) heading(level int, text string) {
 	fmt.Fprintf(m, "%s %s\n\n", strings.Repeat("#", level), plainText(text))
 }
 
-// gap parts what comes from what is there.
+// gap adds an empty line unless the document ends with one.
 func (m *markdown) gap() {
 	if text := m.String(); text != "" && !strings.HasSuffix(text, "\n\n") {
 		m.WriteString("\n")
 	}
 }
 
-// item is a line of a list of facts; none without a text.
+// item adds a line to a list of facts, unless the text is empty.
 func (m *markdown) item(name, text string) {
 	if text != "" {
 		fmt.Fprintf(m, "- **%s**: %s\n", name, plainText(text))
@@ -59,7 +59,7 @@ func (m *markdown) row(cells []string) {
 	m.WriteString("|\n")
 }
 
-// code shows lines as they are, in a fence that none of them can end.
+// code adds lines as a code block, with a fence that none of them can close.
 func (m *markdown) code(lines []string) {
 	fence := "```"
 	for _, line := range lines {
@@ -75,21 +75,19 @@ func (m *markdown) code(lines []string) {
 	m.WriteString(fence + "\n")
 }
 
-// sentence begins a text with a capital letter, and ends it with a full stop.
+// sentence gives a text with a capital letter at its beginning and a full stop at its end.
 func sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	return strings.TrimRight(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
-// plainText makes one line of a text, without what would be a link, a tag or the
-// end of a cell.
+// plainText makes one line of a text and escapes links, tags and cell borders.
 func plainText(text string) string {
 	text = strings.Join(strings.FieldsFunc(controlFree(text), unicode.IsSpace), " ")
 	return strings.NewReplacer(`\`, `\\`, "<", `\<`, "[", `\[`, "|", `\|`).Replace(text)
 }
 
-// controlFree takes out what a terminal would obey, and makes a space of each line
-// break.
+// controlFree removes control characters and replaces each line break with a space.
 func controlFree(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -102,5 +100,5 @@ func controlFree(text string) string {
 	}, text)
 }
 
-// stamp is a time as reports have it.
+// stamp formats a time for reports.
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }

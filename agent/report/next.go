@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 )
 
@@ -78,43 +79,12 @@ func nextAfterFailure(sync *record.Sync) string {
 
 // nextAtGates says what opens each gate that a sync waits at.
 func nextAtGates(sync *record.Sync) string {
-	var steps []string
-	for _, gate := range sync.Gates {
-		if gate.Waiting == "" {
-			continue
-		}
-		switch gate.Name {
-		case "pause":
-			steps = append(steps, "`agent resume` ends the pause")
-		case "auto_deploy":
-			steps = append(steps, "`agent diff` shows the plan, `agent sync` rolls it out")
-		case "approval":
-			steps = append(steps, fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit)))
-		case "order":
-			if step := nextInOrder(sync, gate); step != "" {
-				steps = append(steps, step)
-			}
-		case "release":
-			steps = append(steps, "`agent doctor` shows what is missing; it is asked again by itself")
-		}
-	}
-	if len(steps) == 0 {
-		steps = append(steps, "wait: it goes on by itself")
+	steps := []string{"wait: it goes on by itself"}
+	if step := gates.Next(gates.All(gates.Parts{}), sync); step != "" {
+		steps[0] = step
 	}
 	if begun := sync.Dirty(); begun != 0 {
 		steps = append(steps, fmt.Sprintf("what runs is of sync #%d, which was not proven: `agent rollback` takes it back", begun))
 	}
 	return strings.Join(steps, "; ")
-}
-
-// nextInOrder says what is to be done about the other nodes; "" where they come by
-// themselves.
-func nextInOrder(sync *record.Sync, gate record.Gate) string {
-	switch {
-	case gate.Unattended:
-		return ""
-	case gate.About == record.AboutAgreement:
-		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
-	}
-	return "see to the node that it waits for"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
@@ -51,7 +52,7 @@ func DelayNotice(node Node, link string, sync *record.Sync, why error) notify.No
 	if sync.Error != "" {
 		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
 	}
-	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + Target(sync.Rollback) + ": " + OneLine(why), Hint: fault.Hint(why)})
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + Target(sync.Rollback) + ": " + gates.OneLine(why), Hint: fault.Hint(why)})
 	n.Next = nextAfterFailure(&record.Sync{Transient: true})
 	return n
 }

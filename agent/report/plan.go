@@ -27,9 +27,8 @@ type Line struct {
 	Text string
 }
 
-// PlanLines says a plan as people read it, in order of application. It is the one
-// rendering of a plan: `agent diff`, `agent show`, the rollback report and the
-// documentation have it.
+// PlanLines gives the lines of a plan for people, in order of application. `agent diff`,
+// `agent show`, the rollback report and the documentation use it.
 func PlanLines(plan deploy.RecordedPlan) []Line {
 	p := planText{plan}
 	var lines []Line
@@ -41,13 +40,13 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 	}
 	still, restarting := p.takenOver()
 	if len(still) > 0 {
-		add(TonePlain, "taken over from docker stack deploy without restarting a task: %s", strings.Join(still, ", "))
+		add(TonePlain, "takes over from docker stack deploy without restarting a task: %s", strings.Join(still, ", "))
 	}
 	if len(restarting) > 0 {
-		add(ToneWarning, "taken over from docker stack deploy with a restart, since they differ: %s", strings.Join(restarting, ", "))
+		add(ToneWarning, "takes over from docker stack deploy with a restart, because they differ: %s", strings.Join(restarting, ", "))
 	}
 	if p.Empty() {
-		add(TonePlain, "no difference: the stack %s is what the repository says", p.Stack)
+		add(TonePlain, "no difference: the stack %s is in sync", p.Stack)
 		return lines
 	}
 	several, wave := p.severalWaves(), 0
@@ -56,8 +55,8 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 			wave = step.Wave
 			add(ToneQuiet, "wave %d%s", wave, p.after(wave))
 		}
-		if p.comesBack(step) {
-			add(ToneQuiet, "%s", stepLine(step, "comes back"))
+		if p.scalesUp(step) {
+			add(ToneQuiet, "%s", stepLine(step, "scales up again"))
 			continue
 		}
 		add(stepTone(step.Action), "%s", stepLine(step, effect(step)))
@@ -65,30 +64,28 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 			add(changeTone(text), "             %s", text)
 		}
 	}
-	add(TonePlain, "%s; plan %.10s…", PlanSummary(plan), p.Digest())
+	add(TonePlain, "%s; plan %.10s…", PlanIntent(plan), p.Digest())
 	return lines
 }
 
-// PlanSummary says in one line what the plan comes to, as if it were done: "1 service,
-// 2 secrets created; 3 services updated (5 tasks of 2 services restart, 1 label-only)".
+// PlanSummary sums up an applied plan in one line: "1 service, 2 secrets created; 3
+// services updated (5 tasks of 2 services restarted, 1 label-only)".
 func PlanSummary(plan deploy.RecordedPlan) string { return planText{plan}.summary(false) }
 
-// PlanIntent is PlanSummary for a plan that is still to be applied: "1 service to
-// create".
+// PlanIntent sums up a plan that is not applied yet: "1 service to create".
 func PlanIntent(plan deploy.RecordedPlan) string { return planText{plan}.summary(true) }
 
-// PlanDocument is a plan for machines, as `agent diff -o json` prints it: the plan's
-// own fields (stack, steps, adopted, warnings), and beside them
+// PlanDocument is a plan for machines, as `agent diff -o json` prints it: the fields of
+// the plan (stack, steps, adopted, warnings), and
 //
 //	digest   hexadecimal SHA-256 of what the plan does; equal plans have equal digests
 //	summary  the plan in one line
 //
-// A step has action (create, update, replace, scale-down, remove), kind (network,
-// secret, config, service), name, wave (of a service, counted from 1; 0 where the
-// stack has but one), restarts, tasks (how many are restarted, started
-// or stopped), sum (of what is written) and changes; a change has path (in the
-// engine's spec), old and new, "" where it is not set. What looks secret is ***,
-// and old and new are equal where they differ in what is hidden alone.
+// A step has action (create, update, replace, scale-down, remove), kind (network, secret,
+// config, service), name, wave (of a service, counted from 1; 0 if the stack has one
+// wave), restarts, tasks (how many are restarted, started or stopped), sum (of what is
+// written) and changes. A change has path (in the engine's spec), old and new; "" means
+// not set. What looks secret is ***; if only the masked parts differ, old equals new.
 type PlanDocument struct {
 	deploy.RecordedPlan
 	Digest  string `json:"digest"`
@@ -97,13 +94,13 @@ type PlanDocument struct {
 
 // NewPlanDocument gives the plan for machines.
 func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
-	return PlanDocument{RecordedPlan: plan, Digest: plan.Digest(), Summary: PlanSummary(plan)}
+	return PlanDocument{RecordedPlan: plan, Digest: plan.Digest(), Summary: PlanIntent(plan)}
 }
 
-// planText makes the words of a plan.
+// planText makes the texts about a plan.
 type planText struct{ deploy.RecordedPlan }
 
-// takenOver parts the adopted services by whether their tasks restart.
+// takenOver divides the adopted services by whether their tasks restart.
 func (p planText) takenOver() (still, restarting []string) {
 	for _, name := range p.Adopted {
 		if slices.ContainsFunc(p.Steps, func(s deploy.Step) bool {
@@ -131,11 +128,11 @@ func (p planText) severalWaves() bool {
 	return false
 }
 
-// after says what a wave waits for: "" for the first of the plan.
+// after tells what a wave waits for; "" for the first wave of the plan.
 func (p planText) after(wave int) string {
 	for _, step := range p.Steps {
 		if step.Wave > 0 && step.Wave < wave {
-			return ", once what is in the waves before it is well"
+			return ", when the earlier waves are healthy"
 		}
 	}
 	return ""
@@ -160,11 +157,15 @@ func (p planText) summary(ahead bool) string {
 			verb = one.toDo
 		}
 		if objects := p.objects(one.action); objects != "" {
-			parts = append(parts, objects+" "+verb+p.consequences(one.action))
+			parts = append(parts, objects+" "+verb+p.consequences(one.action, ahead))
 		}
 	}
 	if paused := p.paused(); paused > 0 {
-		parts = append(parts, counted(paused, "cron service")+" paused meanwhile")
+		verb := " paused"
+		if ahead {
+			verb = " to pause"
+		}
+		parts = append(parts, counted(paused, "cron service")+verb+" during the rollout")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -175,7 +176,7 @@ func (p planText) objects(action deploy.Action) string {
 	for _, kind := range []deploy.Kind{deploy.Service, deploy.Secret, deploy.Config, deploy.Network} {
 		count := uint64(0)
 		for _, step := range p.Steps {
-			if step.Action == action && step.Kind == kind && !p.comesBack(step) {
+			if step.Action == action && step.Kind == kind && !p.scalesUp(step) {
 				count++
 			}
 		}
@@ -186,15 +187,15 @@ func (p planText) objects(action deploy.Action) string {
 	return strings.Join(objects, ", ")
 }
 
-// consequences says what updates do to tasks.
-func (p planText) consequences(action deploy.Action) string {
+// consequences tells what updates do, or did, to tasks.
+func (p planText) consequences(action deploy.Action, ahead bool) string {
 	if action != deploy.Update && action != deploy.Replace {
 		return ""
 	}
 	var tasks, services, labels uint64
 	for _, step := range p.Steps {
 		switch {
-		case step.Action != action || p.comesBack(step):
+		case step.Action != action || p.scalesUp(step):
 		case step.Restarts:
 			services++
 			tasks += step.Tasks
@@ -204,9 +205,12 @@ func (p planText) consequences(action deploy.Action) string {
 	}
 	var notes []string
 	if services > 0 {
-		verb := "restart"
-		if tasks == 1 {
+		verb := "restarted"
+		switch {
+		case ahead && tasks == 1:
 			verb = "restarts"
+		case ahead:
+			verb = "restart"
 		}
 		notes = append(notes, fmt.Sprintf("%s of %s %s", counted(tasks, "task"), counted(services, "service"), verb))
 	}
@@ -219,18 +223,17 @@ func (p planText) consequences(action deploy.Action) string {
 	return " (" + strings.Join(notes, ", ") + ")"
 }
 
-// comesBack says that a step does no more than bring a cron service back that the
-// plan has scaled down before.
-func (p planText) comesBack(step deploy.Step) bool {
+// scalesUp tells whether a step only scales up a cron service that the plan scaled down.
+func (p planText) scalesUp(step deploy.Step) bool {
 	down := slices.ContainsFunc(p.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
 	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
 }
 
-// paused counts the cron services that do nothing but stop and come back.
+// paused counts the cron services that are only scaled down and up again.
 func (p planText) paused() uint64 {
 	count := uint64(0)
 	for _, step := range p.Steps {
-		if p.comesBack(step) {
+		if p.scalesUp(step) {
 			count++
 		}
 	}

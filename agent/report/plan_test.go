@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// TestChangeText says each kind of change as the compose file has it.
+// TestChangeText covers each kind of change.
 func TestChangeText(t *testing.T) {
 	const container = "TaskTemplate.ContainerSpec."
 	digest := "@sha256:" + strings.Repeat("a", 64)
@@ -113,7 +113,7 @@ func liveOf(stack *compose.Stack) *deploy.Live {
 	return live
 }
 
-// TestPlanLines reads a plan with every action in it.
+// TestPlanLines covers a plan with every action.
 func TestPlanLines(t *testing.T) {
 	lives, wants := newStack(), newStack()
 	count := func(n uint64) func(*swarm.ServiceSpec) {
@@ -148,7 +148,7 @@ func TestPlanLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{
-		"taken over from docker stack deploy without restarting a task: s_taken, s_taken2",
+		"takes over from docker stack deploy without restarting a task: s_taken, s_taken2",
 		"scale-down service s_cron_service (stops 1 task)",
 		"create secret s_key.1",
 		"create service s_each (image coin/app:1, mode global)",
@@ -162,21 +162,23 @@ func TestPlanLines(t *testing.T) {
 		"update service s_taken2 (no restart)", "+ label coin-agent.owner: " + owner, "~ replicas: 1 -> 2",
 		"update service s_web (restarts 3 tasks)",
 		"~ image: coin/app:1 -> coin/app:2", "+ mount /d: volume d (read-only)", "~ replicas: 4 -> 3",
-		"update service s_cron_service (comes back)",
+		"update service s_cron_service (scales up again)",
 		"remove service s_gone (stops 2 tasks)",
-		"2 services, 1 secret created; 5 services updated (3 tasks of 1 service restart, 1 label-only); " +
-			"1 service replaced (1 task of 1 service restarts); 1 service removed; 1 cron service paused meanwhile",
+		"2 services, 1 secret to create; 5 services to update (3 tasks of 1 service restart, 1 label-only); " +
+			"1 service to replace (1 task of 1 service restarts); 1 service to remove; 1 cron service to pause during the rollout",
 	}, texts(plan.RecordedPlan)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff("2 services, 1 secret to create", report.PlanIntent(plan.RecordedPlan)[:30]); diff != "" {
+	if diff := cmp.Diff("2 services, 1 secret created; 5 services updated (3 tasks of 1 service restarted, 1 label-only); "+
+		"1 service replaced (1 task of 1 service restarted); 1 service removed; 1 cron service paused during the rollout",
+		report.PlanSummary(plan.RecordedPlan)); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPlanLinesOfNothing(t *testing.T) {
 	plan, err := deploy.Diff(liveOf(newStack()), newStack())
-	if diff := cmp.Diff([]string{"no difference: the stack s is what the repository says"}, texts(plan.RecordedPlan)); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"no difference: the stack s is in sync"}, texts(plan.RecordedPlan)); err != nil || diff != "" {
 		t.Error(diff, err)
 	}
 }

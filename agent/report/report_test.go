@@ -15,11 +15,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden reports")
 
-// reported is the node that the syncs of testdata are of.
+// reported is the node of the syncs in testdata.
 var reported = report.Node{Environment: "sandbox", Name: "node3"}
 
-// TestReports holds manifests and rollback reports to testdata: each folder
-// has a sync as the state file records it, and what is made of it.
+// TestReports compares manifests and rollback reports with testdata: each folder has a
+// recorded sync, its manifest and its report.
 func TestReports(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/sync.json")
 	if err != nil || len(files) == 0 {
@@ -40,7 +40,7 @@ func TestReports(t *testing.T) {
 			golden(t, filepath.Join(dir, "manifest.json"), string(text)+"\n")
 			if sync.Rollback == nil {
 				if text, err := report.Rollback(reported, sync); err == nil {
-					t.Errorf("a report of no rollback: %s", text)
+					t.Errorf("a report without a rollback: %s", text)
 				}
 				return
 			}

@@ -12,12 +12,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Rollback tells a rollback, or why there was none, as Markdown, in the sections of the
-// report that was written by hand of old.
+// Rollback gives the report of a rollback, or of its refusal, in Markdown. Its sections are
+// those of the report that engineers wrote before the agent.
 func Rollback(node Node, sync *record.Sync) (string, error) {
 	if sync.Rollback == nil {
-		return "", fault.New(fault.Place{}, fmt.Sprintf("`agent show %d` has what it did; `agent history` marks those that went back", sync.ID),
-			"sync #%d has no rollback to report", sync.ID)
+		return "", fault.New(fault.Place{}, fmt.Sprintf("`agent show %d` shows what it did; `agent history` marks the syncs with a rollback", sync.ID),
+			"sync #%d has no rollback", sync.ID)
 	}
 	read, err := recordOf(sync)
 	if err != nil {
@@ -44,7 +44,7 @@ func Rollback(node Node, sync *record.Sync) (string, error) {
 	return strings.TrimRight(r.String(), "\n") + "\n", nil
 }
 
-// rollbackReport is a report in the making.
+// rollbackReport writes a rollback report.
 type rollbackReport struct {
 	markdown
 	node Node
@@ -53,34 +53,34 @@ type rollbackReport struct {
 	*contents
 }
 
-// Outcome says in a few words what became of a rollback.
+// Outcome gives the result of a rollback in a few words.
 func Outcome(back *record.Rollback) string {
 	switch {
 	case back.Refused != "":
-		return "refused: nothing was touched"
+		return "refused: nothing was changed"
 	case back.Finished.IsZero():
-		return "under way"
+		return "running"
 	case back.Error != "" && back.Wrote:
-		return "not proven: " + back.Error
+		return "failed: " + back.Error
 	case back.Error != "":
-		return "not done: " + back.Error
+		return "failed before the first write: " + back.Error
 	}
-	return "done and proven"
+	return "succeeded"
 }
 
-// proven says that the good state is back and was seen to be well.
-func proven(back *record.Rollback) bool {
+// succeeded tells whether the good state was applied and verified.
+func succeeded(back *record.Rollback) bool {
 	return back.Refused == "" && back.Error == "" && !back.Finished.IsZero()
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }
 
-// goodState names the state that a rollback goes to.
+// goodState names the good state of a rollback.
 func goodState(back *record.Rollback) string {
 	if back.To == 0 {
 		return "none is recorded"
 	}
-	text := fmt.Sprintf("commit %s, proven by sync #%d", short(back.Commit), back.To)
+	text := fmt.Sprintf("commit %s, verified by sync #%d", short(back.Commit), back.To)
 	if back.Release != "" {
 		text = "release " + back.Release + ", " + text
 	}
@@ -92,11 +92,11 @@ func (r *rollbackReport) summary() {
 	r.item("Date", stamp(r.back.Started))
 	r.item("Rollback", Outcome(r.back))
 	if r.back.Auto {
-		r.item("Begun by", "the agent, by itself (`deployment.rollback.automatic`)")
+		r.item("Started by", "the agent (`deployment.rollback.automatic`)")
 	} else {
-		r.item("Begun by", r.sync.Actor.String())
+		r.item("Started by", r.sync.Actor.String())
 	}
-	r.item("Reason given", r.back.Reason)
+	r.item("Reason", r.back.Reason)
 	r.item("Release by", fmt.Sprintf("%s (%q)", r.sync.Author, r.sync.Subject))
 	if r.sync.Deployment != nil {
 		r.item("Pipeline", r.sync.Deployment.PipelineID)
@@ -114,11 +114,11 @@ func (r *rollbackReport) versions() {
 	}
 	name := "Failed version"
 	if !r.back.Auto {
-		name = "Version left"
+		name = "Version before the rollback"
 	}
 	r.item(name, failed)
 	name = "Rolled back to"
-	if !proven(r.back) {
+	if !succeeded(r.back) {
 		name = "Last good version"
 	}
 	r.item(name, goodState(r.back))
@@ -136,24 +136,24 @@ func (r *rollbackReport) versions() {
 
 func (r *rollbackReport) actions() {
 	if len(r.back.Services) > 0 {
-		r.item("Asked for", "these services alone: "+strings.Join(r.back.Services, ", "))
+		r.item("Scope", "only these services: "+strings.Join(r.back.Services, ", "))
 	}
 	switch {
 	case r.back.Refused != "":
-		r.line("None. It was refused: " + r.back.Refused)
+		r.line("None. The rollback was refused: " + r.back.Refused)
 		return
 	case !r.back.Wrote:
 		r.line("None: nothing was written.")
 		return
 	}
-	r.item("What was done", r.back.Summary)
+	r.item("Result", r.back.Summary)
 	r.item("Jobs that were not run again", strings.Join(r.back.Left, ", "))
 	for _, warning := range r.back.Warnings {
 		r.item("Warning", warning)
 	}
-	if r.wayBack != nil {
-		lines := make([]string, 0, len(r.wayBack.Steps))
-		for _, line := range PlanLines(*r.wayBack) {
+	if r.backPlan != nil {
+		lines := make([]string, 0, len(r.backPlan.Steps))
+		for _, line := range PlanLines(*r.backPlan) {
 			lines = append(lines, line.Text)
 		}
 		r.code(lines)
@@ -162,37 +162,38 @@ func (r *rollbackReport) actions() {
 
 func (r *rollbackReport) verification() {
 	switch {
-	case !r.back.Wrote && !proven(r.back):
-		r.line("None: nothing was put back.")
+	case !r.back.Wrote && !succeeded(r.back):
+		r.line("None: nothing was rolled back.")
 		return
 	case len(r.restored) == 0:
-		r.line("The services were not followed.")
+		r.line("The services were not verified.")
 	default:
 		r.listServices(r.restored)
 	}
 	r.listChecks(r.asked)
 	if r.back.Error != "" {
 		r.gap()
-		r.item("Not proven", r.back.Error)
+		r.item("Failed", r.back.Error)
 		r.item("Hint", r.back.Hint)
 	}
 }
 
-// listServices says how many are what they declare, and lists those that are not.
+// listServices gives the number of healthy services, and lists the others.
 func (r *rollbackReport) listServices(results []deploy.ServiceResult) {
-	well := 0
+	healthy := 0
 	var rows [][]string
 	for _, result := range results {
 		if result.State == deploy.Converged {
-			well++
+			healthy++
 			continue
 		}
 		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), troubleOf(result)})
 	}
-	r.item("Services that are what they declare", fmt.Sprintf("%d of %d", well, len(results)))
+	r.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
 	r.table([]string{"Service", "Ready", "State", "Last error"}, rows)
 }
 
+// troubleOf gives the error and the message of a service.
 func troubleOf(result deploy.ServiceResult) string {
 	if result.Error != "" && result.Message != "" {
 		return result.Error + "; " + result.Message
@@ -202,7 +203,7 @@ func troubleOf(result deploy.ServiceResult) string {
 
 func (r *rollbackReport) listChecks(results []checks.Result) {
 	if len(results) == 0 {
-		r.item("Checks", "none were asked")
+		r.item("Checks", "none were run")
 		return
 	}
 	r.item("Checks", checks.Summary(results))
@@ -214,7 +215,7 @@ func (r *rollbackReport) listChecks(results []checks.Result) {
 		}
 		rows = append(rows, []string{result.Name, result.Kind + " " + result.Target, fmt.Sprintf("%.3f s", result.Seconds), outcome})
 	}
-	r.table([]string{"Check", "Asked", "Time", "Outcome"}, rows)
+	r.table([]string{"Check", "Target", "Time", "Result"}, rows)
 }
 
 // moment is a row of the timeline.
@@ -230,14 +231,14 @@ func (r *rollbackReport) timeline() {
 			moments = append(moments, moment{at, fmt.Sprintf(format, args...)})
 		}
 	}
-	add(r.sync.Started, "Sync #%d began (%s)", r.sync.ID, r.sync.Trigger)
+	add(r.sync.Started, "Sync #%d started (%s)", r.sync.ID, r.sync.Trigger)
 	if r.sync.Approval != nil {
 		add(r.sync.Approval.At, "Approved by %s", strings.Join(r.sync.Approval.By, ", "))
 	}
 	if r.back.Auto {
 		if r.sync.Wrote {
 			add(r.sync.Entered["apply"], "First write to the engine")
-			add(r.sync.Entered["verify"], "All written; services and checks followed")
+			add(r.sync.Entered["verify"], "All changes written, verification started")
 		}
 		add(r.back.Started, "Failure detected at %s", r.sync.FailedAt())
 	}
@@ -245,18 +246,18 @@ func (r *rollbackReport) timeline() {
 	case r.back.Refused != "":
 		add(r.back.Started, "Rollback refused")
 	default:
-		add(r.back.Started, "Rollback initiated")
+		add(r.back.Started, "Rollback started")
 	}
-	if proven(r.back) {
+	if succeeded(r.back) {
 		add(r.back.Finished, "Rollback completed, services restored")
 	} else if r.back.Refused == "" {
-		add(r.back.Finished, "Rollback given up")
+		add(r.back.Finished, "Rollback failed")
 	}
-	add(r.sync.Finished, "Sync over: %s", r.sync.State)
+	add(r.sync.Finished, "Sync finished: %s", r.sync.State)
 	slices.SortStableFunc(moments, func(a, b moment) int { return a.at.Compare(b.at) })
 	rows := make([][]string, 0, len(moments))
 	for _, one := range moments {
 		rows = append(rows, []string{stamp(one.at), one.what})
 	}
-	r.table([]string{"Time", "What"}, rows)
+	r.table([]string{"Time", "Event"}, rows)
 }

@@ -33,8 +33,7 @@ func changeTone(text string) Tone {
 	return TonePlain
 }
 
-// stepLine says a step in one line: what happens to what, and what that does to the
-// tasks.
+// stepLine gives a step in one line: the action, the object and the effect.
 func stepLine(step deploy.Step, effect string) string {
 	text := fmt.Sprintf("%-10s %-7s %s", step.Action, step.Kind, step.Name)
 	if effect != "" {
@@ -43,7 +42,7 @@ func stepLine(step deploy.Step, effect string) string {
 	return text
 }
 
-// effect says what a step does beside what its changes say.
+// effect tells what a step does apart from the changes of an update.
 func effect(step deploy.Step) string {
 	var parts []string
 	if step.Action == deploy.Create {
@@ -58,7 +57,7 @@ func effect(step deploy.Step) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
 
-// onTasks says what a step does to the tasks of its service.
+// onTasks tells what a step does to the tasks of its service.
 func onTasks(step deploy.Step) string {
 	switch tasks := counted(step.Tasks, "task"); {
 	case step.LabelsOnly():
@@ -70,7 +69,7 @@ func onTasks(step deploy.Step) string {
 	case step.Action == deploy.Remove, step.Action == deploy.ScaleDown:
 		return "stops " + tasks
 	case step.RunsAgain():
-		return "runs again: it has failed"
+		return "runs again because it failed"
 	case step.Restarts:
 		return "restarts " + tasks
 	case slices.ContainsFunc(step.Changes, isPlacement):
@@ -83,7 +82,7 @@ func isPlacement(c deploy.Change) bool {
 	return strings.HasPrefix(c.Path, "TaskTemplate.Placement.Constraints")
 }
 
-// details are the changes of a step that its first line does not tell.
+// details gives the changes of an update, which its first line does not contain.
 func details(step deploy.Step) []string {
 	if step.Action != deploy.Update && step.Action != deploy.Replace || step.RunsAgain() {
 		return nil
@@ -92,7 +91,7 @@ func details(step deploy.Step) []string {
 	var texts []string
 	for _, change := range step.Changes {
 		if image && change.Path == "Labels["+compose.LabelImage+"]" {
-			continue // it says the same
+			continue // it repeats the image
 		}
 		texts = append(texts, ChangeText(change))
 	}

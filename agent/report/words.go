@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 // Target names the good state of a rollback.
@@ -44,42 +42,4 @@ func rollbackText(taken *record.Rollback) string {
 		text += " by " + taken.By.String()
 	}
 	return text + Because(taken)
-}
-
-// ApprovalText gives in one line who approved, and where.
-func ApprovalText(approval *record.Approval) string {
-	who := strings.Join(approval.By, ", ")
-	if approval.Source == record.FromNode {
-		return fmt.Sprintf("approved on the node by %s: %s", who, approval.Reason)
-	}
-	return fmt.Sprintf("approved in !%d by %s", approval.MergeRequest, who)
-}
-
-// PauseText gives in one line who paused the agent, until when and why.
-func PauseText(pause *record.Pause, now time.Time) string {
-	if pause.Until.IsZero() {
-		return fmt.Sprintf("paused by %s: %s", pause.Actor, pause.Reason)
-	}
-	return fmt.Sprintf("paused by %s until %s: %s", pause.Actor, Clock(pause.Until.Local(), now), pause.Reason)
-}
-
-// Clock gives a future time in its own time zone, in the shortest unambiguous form.
-func Clock(at, now time.Time) string {
-	now = now.In(at.Location())
-	switch day := at.YearDay() == now.YearDay() && at.Year() == now.Year(); {
-	case day:
-		return at.Format("15:04 MST")
-	case at.Sub(now) < 6*24*time.Hour:
-		return at.Format("Mon 15:04 MST")
-	}
-	return at.Format("Mon 2006-01-02 15:04 MST")
-}
-
-// OneLine gives joined errors as one text.
-func OneLine(err error) string {
-	var texts []string
-	for _, one := range fault.All(err) {
-		texts = append(texts, one.Error())
-	}
-	return strings.Join(texts, "; ")
 }

@@ -61,8 +61,8 @@ func strangeKey(l *lab) sopstest.Key { return sopstest.NewKey(l.t) }
 
 var badCommits = []badCommit{
 	{"missing variables", "render", edited("SERVICE_NAME: worker", "SERVICE_NAME: $WORKER_NAME, B: $OTHER_NAME"), []said{
-		{composeFile + ":18: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or give a default: ${OTHER_NAME:-value}"},
-		{composeFile + ":18: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or give a default: ${WORKER_NAME:-value}"},
+		{composeFile + ":18: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or add a default: ${OTHER_NAME:-value}"},
+		{composeFile + ":18: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or add a default: ${WORKER_NAME:-value}"},
 	}, false},
 	{"unknown config keys", "load", configured("deploymnt: {}\ndrift: mend\n"), []said{
 		{sandbox + `config.yml:5:1: unknown key "deploymnt"`, `did you mean "deployment"?`},
@@ -87,7 +87,7 @@ var badCommits = []badCommit{
 		{sandbox + "config.yml:1: malformed YAML: did not find expected ',' or '}'", "check the indentation and the quotes around this line"},
 	}, false},
 	{"path that leaves", "render", edited("env_file: $PROJECT_SETTINGS", "env_file: ../../../../../etc/passwd"), []said{
-		{composeFile + `:5: path "../../../../../etc/passwd" leaves the repository`, "name a file of the repository, relative to " + strings.TrimSuffix(node3, "/")},
+		{composeFile + `:5: path "../../../../../etc/passwd" leaves the repository`, "name a file in the repository, relative to " + strings.TrimSuffix(node3, "/")},
 	}, false},
 	{"link that leaves", "load", plain(node3+"project.env", "-> ../../../../../etc/passwd"), []said{
 		{node3 + "project.env", "put the file itself into the repository"},

@@ -235,7 +235,7 @@ func TestCanary(t *testing.T) {
 	l.posts(raised, "failed")
 	seen.commands(l, "refused", "sync --wait", "diff", "diff -o json")
 	seen.everything(l, "refused")
-	if log := seen["refused: log"]; !strings.Contains(log, "words are withheld") {
+	if log := seen["refused: log"]; !strings.Contains(log, "message is withheld") {
 		t.Error("the log does not tell that the engine quoted a secret")
 	}
 	engine.refusing.Store(false)

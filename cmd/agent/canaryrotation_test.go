@@ -203,11 +203,11 @@ func TestCanaryRotation(t *testing.T) {
 func (w witness) expected(t *testing.T) {
 	t.Helper()
 	for place, text := range map[string]string{
-		"generated, refused: log": "words are withheld", "generated, pushing: cmdline": "--generate",
+		"generated, refused: log": "message is withheld", "generated, pushing: cmdline": "--generate",
 		"generated, pushing: limits": "Max core file size        0                    0",
 		"given: GitLab":              "merge_requests", "given: docker config inspect": "site.1",
-		"of another type: log": "does not decrypt", "not well-formed: log": "not well-formed as SOPS dotenv",
-		"of another type: agent secrets rotate": "does not decrypt", "not well-formed: agent secrets rotate": "not well-formed",
+		"of another type: log": "does not decrypt", "not well-formed: log": "not valid SOPS dotenv",
+		"of another type: agent secrets rotate": "does not decrypt", "not well-formed: agent secrets rotate": "not valid SOPS",
 	} {
 		if !strings.Contains(w[place], text) {
 			t.Errorf("%s does not have %q: %s", place, text, fmt.Sprintf("%.2000s", w[place]))

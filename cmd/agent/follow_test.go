@@ -73,10 +73,10 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	name := func(text string) string { return strings.ReplaceAll(text, "NAME", l.stack) }
 	l.finds("sync --wait", errs,
 		`(?m)^\d+s  NAME_crash 0/1 pending: 0 of 1 tasks run$`,
-		`(?m)^\d+s  NAME_crash 0/1 failed: task: non-zero exit \(3\); its tasks fail again and again \(3 times\)$`,
+		`(?m)^\d+s  NAME_crash 0/1 failed: task: non-zero exit \(3\); its tasks keep failing \(3 times\)$`,
 		`(?m)^  NAME_crash  0/1 on .+\n    log     time=.*\n            app: error: .*CRASH_AFTER`,
 		`(?m)^  NAME_ill  0/1 on .+\n    health  exit code 1\n            app: error: ask for health: .*503`,
-		`agent: error: master .*: verify: service NAME_crash: task: non-zero exit \(3\); its tasks fail again and again \(3 times\) \(on `,
+		`agent: error: master .*: verify: service NAME_crash: task: non-zero exit \(3\); its tasks keep failing \(3 times\) \(on `,
 		`agent: error: master .*: verify: service NAME_homeless: no suitable node .*; not ready when the wait ended: 0 of 1 tasks run\n`,
 		`agent: error: master .*: verify: service NAME_ill: health check: app: error: ask for health: .* 503 Service Unavailable; not ready when the wait ended: 0 of 1 tasks run`,
 	)

@@ -90,7 +90,7 @@ func TestDaemonRefusesOpenKeys(t *testing.T) {
 	}
 	out, err := exec.Command(binary, "run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3", "--repository", dir,
 		"--age-key-files", key, "--state-dir", dir+"/state", "--socket", dir+"/agent.sock", "--listen", "").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "others than its owner may use the key file") || !strings.Contains(string(out), "hint: chmod 600 "+key) {
+	if err == nil || !strings.Contains(string(out), "other users can access the key file") || !strings.Contains(string(out), "hint: chmod 600 "+key) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -41,7 +41,7 @@ survives restarts and is shown in agent status and at the commit that waits.`,
 		}
 		until := "somebody says `agent resume`"
 		if !pause.Until.IsZero() {
-			until = report.Clock(pause.Until.Local(), time.Now())
+			until = gates.Clock(pause.Until.Local(), time.Now())
 		}
 		newPrinter(a.stdout).line("paused until %s; what has begun goes on", until)
 		return nil

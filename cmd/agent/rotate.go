@@ -13,8 +13,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/rotate"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -35,13 +35,13 @@ func (a *app) rotateCommand() *cobra.Command {
 		Long: `Give a secret a new value and version in a working copy of the repository.
 
 All nodes of the environment that have the secret change together, in one
-commit on a branch of its own, which is left checked out. Nodes that have the
+commit on a branch of its own, which is then checked out. Nodes that have the
 same value now get the same new one. NAME is the secret's key in the compose
 file, its SV_ name, or its key in the SOPS file.
 
-Where a GitLab project and a token are configured, the branch is pushed and a
-merge request is opened. Run again, the command finishes what an earlier run
-could not. Swarm is not touched: that is for the sync after the merge.`,
+If a GitLab project and a token are configured, the command pushes the branch
+and opens a merge request. If an earlier run was interrupted, the command
+finishes it. Swarm does not change before the sync of the merged commit.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
 				return usageError{fault.WithHint(fmt.Errorf("name one secret: %w", err), "agent secrets rotate db_access --environment sandbox --generate 32")}
@@ -54,12 +54,12 @@ could not. Swarm is not touched: that is for the sync after the merge.`,
 	flags.StringSliceVar(&f.nodes, "node", nil, "change only this node; may be given several times")
 	flags.StringVar(&f.valueFile, "value-file", "", "file with the new value, outside the repository; - for standard input")
 	flags.BoolVar(&f.raw, "raw", false, "a line break at the end of the file is part of the value")
-	flags.IntVar(&f.generate, "generate", 0, "generate a value of so many characters")
+	flags.IntVar(&f.generate, "generate", 0, "generate a value with this many characters")
 	flags.StringVar(&f.charset, "charset", "alnum", "characters to generate from: alnum, hex, base64, ascii, or the characters themselves")
 	flags.StringVar(&f.branch, "branch", "", "branch to commit on (default rotate/<environment>/<name>-<version>)")
-	flags.StringVar(&f.author, "author", "", `who commits, as "Name <address>" (default: git's configuration files)`)
-	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "leave the commit; push nothing")
-	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the one that is followed, else the project's)")
+	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
+	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
+	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
 	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkRotate(cmd, f) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -74,10 +74,10 @@ func (a *app) checkRotate(cmd *cobra.Command, f rotateFlags) error {
 	case a.settings.Environment == "":
 		return usageError{errors.New("name the environment with --environment")}
 	case changed("value-file") == changed("generate"):
-		return usageError{fault.New(fault.Place{}, "--generate 32 makes a value; --value-file F takes one from a file, or with - from standard input",
+		return usageError{fault.New(fault.Place{}, "add --generate 32 for a new random value, or --value-file FILE for your own (- for standard input)",
 			"give either --value-file or --generate")}
 	case changed("charset") && !changed("generate"), f.raw && !changed("value-file"):
-		return usageError{errors.New("--charset belongs to --generate, and --raw to --value-file")}
+		return usageError{errors.New("use --charset with --generate, and --raw with --value-file")}
 	}
 	return checkOutput(f.output, "text", "json")
 }
@@ -117,7 +117,7 @@ func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.R
 	return err
 }
 
-// readValue reads the new value; it is not known where none is given.
+// readValue reads the new value; without a file the value is not known.
 func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Value, error) {
 	const limit = 1 << 20
 	switch name {
@@ -156,11 +156,11 @@ type rotated struct {
 	Next         []string       `json:"next"`
 }
 
-// publish opens the merge request, where that is possible and wanted, and says
-// what is to be done next. The commit stays whatever happens.
+// publish opens the merge request if that is configured and requested, and sets the next
+// steps. The commit stays in any case.
 func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
 	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
-	again := "run the same command again: it finishes this rotation, and makes no new value"
+	again := "run the same command again to finish this rotation, with the same value"
 	switch {
 	case shown.Commit.Unsigned:
 		shown.Next = append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...)
@@ -169,7 +169,7 @@ func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags,
 		shown.Next = byHand
 		return nil
 	case a.settings.GitLabURL == "":
-		shown.Next = append(byHand, "with gitlab_url, gitlab_project and gitlab_token_file set, this command does both")
+		shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
 		return nil
 	}
 	client, err := a.settings.GitLab()
@@ -188,7 +188,7 @@ func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags,
 		}
 	}
 	shown.Next = append([]string{again + "; or by hand:"}, byHand...)
-	return fault.WithHint(fmt.Errorf("the commit is made, the merge request is not open: %w", err), fault.Hint(err))
+	return fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
 }
 
 func sameHost(a, b string) bool {
@@ -200,8 +200,8 @@ func sameHost(a, b string) bool {
 func (a *app) printRotated(shown rotated) {
 	p := newPrinter(a.stdout)
 	if shown.Commit.Taken {
-		p.line("%s", p.paint(yellow, "taken up: "+shown.Commit.Message))
-		p.line("an earlier run made this commit; there is no new value")
+		p.line("%s", p.paint(yellow, "resumed: "+shown.Commit.Message))
+		p.line("an earlier run made this commit; no other value was generated or set")
 	} else {
 		p.line("%s", p.paint(green, shown.Commit.Message))
 		var rows [][]string

@@ -28,7 +28,7 @@ func TestSecretLeftToSwarm(t *testing.T) {
 	}
 	_, out, _ := l.command("status", "-o", "json")
 	warnings := strings.Join(decode[report.Status](t, out).Sync.Warnings, "\n")
-	if want := `the secret "web_auth" has no value in the repository: Swarm has to hold ` + l.stack + "_web_auth.0"; !strings.Contains(warnings, want) {
+	if want := `the secret "web_auth" has no value in the repository: Swarm must have ` + l.stack + "_web_auth.0"; !strings.Contains(warnings, want) {
 		t.Errorf("warnings %q lack %q", warnings, want)
 	}
 }

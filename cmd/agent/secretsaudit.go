@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
-	"github.com/docker/docker/api/types/swarm"
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/provenance"
 )
 
 // secretsAuditFlags are those of one command line.
@@ -32,17 +32,18 @@ func (a *app) secretsAuditCommand() *cobra.Command {
 		Long: `Show, for each secret of an environment, who committed each version and when,
 what merged it, when each node applied it, and whether its rotation is overdue.
 
-It reads the history of a working copy, from its last commit back; changes that
-are not committed do not count. Keys are not needed; with them it also tells
-versions that are encrypted, and new values from files that were encrypted anew.
-When nodes applied a version is taken from the agent on this machine, and from
-the commit statuses in GitLab where a project and a token are configured.`,
+The command reads the git history of a working copy, from its last commit back.
+Changes that are not committed do not count. No key is needed. With keys, the
+report also shows encrypted versions, and whether a file that was encrypted
+again has new values. When a node applied a version is read from the history and
+the audit log of the agent on this machine, and from the commit statuses in
+GitLab if a project and a token are configured.`,
 		Args: noArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository, with its history")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
-	flags.StringVar(&f.secret, "secret", "", "only this secret: its key in the compose file, or its SV_ name; also one that is gone")
+	flags.StringVar(&f.secret, "secret", "", "only this secret: its key in the compose file, or its SV_ name; also a removed one")
 	flags.StringVarP(&f.output, "output", "o", "text", "output: text, json or csv")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if a.settings.Environment == "" {
@@ -86,86 +87,74 @@ func (a *app) auditSecrets(ctx context.Context, f secretsAuditFlags) error {
 	return err
 }
 
-// addApplied adds when nodes applied what is in git, as far as it can be told. It
-// is never a reason to fail: git's part of the report stands by itself.
+// addApplied adds when nodes applied what is in git. What cannot be read is a warning:
+// the part of the report that comes from git is complete without it.
 func (a *app) addApplied(ctx context.Context, report *provenance.Report) {
-	doubt := func(what string, err error) {
+	warn := func(what string, err error) {
 		if err != nil {
 			report.Warnings = append(report.Warnings, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
-	owner, stack := a.localNode(ctx)
-	if environment, node, ok := splitOwner(owner); ok && environment == report.Environment {
-		syncs, err := a.history(ctx, allSyncs)
-		report.AddHistory(node, syncs)
-		doubt("the agent's history on this machine is not in it", err)
-		created, err := a.createdSecrets(ctx, owner, stack, report)
-		report.AddCreated(node, created)
-		doubt("the times of this machine's engine are not in it", err)
+	if environment, node, ok := strings.Cut(a.localNode(ctx), "/"); ok && environment == report.Environment {
+		syncs, err := a.recordedSyncs(ctx)
+		warn("cannot read the history of the agent on this machine", err)
+		report.AddSyncs(node, syncs)
+		syncs, err = a.loggedSyncs()
+		warn("cannot read the audit log of the agent on this machine", err)
+		report.AddSyncs(node, syncs)
 	}
-	doubt("when nodes applied versions is not known from GitLab", a.addStatuses(ctx, report))
+	warn("cannot read commit statuses from GitLab", a.addStatuses(ctx, report))
 }
 
-// allSyncs is more than the history holds.
+// allSyncs is more than a history holds.
 const allSyncs = 1 << 20
 
-// localNode tells which node's agent runs, or has run, on this machine, and its
-// stack; "" for none.
-func (a *app) localNode(ctx context.Context) (owner, stack string) {
+// recordedSyncs gives the syncs of the agent's history.
+func (a *app) recordedSyncs(ctx context.Context) ([]provenance.Sync, error) {
+	history, err := a.history(ctx, allSyncs)
+	var syncs []provenance.Sync
+	for _, sync := range history {
+		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
+	}
+	return syncs, err
+}
+
+// loggedSyncs gives the syncs of the audit log, which begins before the history and has
+// the secrets that each sync created, but not the syncs that wrote nothing.
+func (a *app) loggedSyncs() ([]provenance.Sync, error) {
+	var syncs []provenance.Sync
+	created := map[string]time.Time{}
+	_, err := audit.Read(a.settings.StateDir, func(entry audit.Entry) {
+		switch {
+		case entry.Kind == audit.Secret && entry.Action == audit.Create && entry.Outcome == audit.Succeeded:
+			created[entry.Name] = entry.Time
+		case entry.Kind == audit.Stack && entry.Action == audit.Sync && entry.Outcome != audit.Started:
+			syncs = append(syncs, provenance.Sync{
+				Commit: entry.Revision, Finished: entry.Time, Succeeded: entry.Outcome == audit.Succeeded, Created: created,
+			})
+			created = map[string]time.Time{}
+		}
+	})
+	return syncs, err
+}
+
+// localNode gives the owner, <environment>/<node>, whose agent runs or has run on this
+// machine; "" for none.
+func (a *app) localNode(ctx context.Context) string {
 	status, err := control.NewClient(a.settings.Socket).Status(ctx)
 	if err == nil {
-		return status.Environment + "/" + status.Node, status.Stack
+		return status.Environment + "/" + status.Node
 	}
 	store, err := store.OpenReadOnly(a.settings.StateDir)
 	if err != nil {
-		return "", ""
+		return ""
 	}
 	defer func() { _ = store.Close() }()
 	applied, err := store.Stack(record.OnlyStack).Deployed()
 	if err != nil || applied == nil {
-		return "", ""
+		return ""
 	}
-	return applied.Owner, applied.StackName
-}
-
-var ownerForm = regexp.MustCompile(`^([^/]+)/([^/]+)$`)
-
-func splitOwner(owner string) (environment, node string, ok bool) {
-	found := ownerForm.FindStringSubmatch(owner)
-	if found == nil {
-		return "", "", false
-	}
-	return found[1], found[2], true
-}
-
-// createdSecrets asks the engine when it created the node's secrets.
-func (a *app) createdSecrets(ctx context.Context, owner, stack string, report *provenance.Report) (map[string]time.Time, error) {
-	wanted := &compose.Stack{Name: stack}
-	for _, name := range report.Objects() {
-		secret := compose.Secret{}
-		secret.Spec.Name = name
-		wanted.Secrets = append(wanted.Secrets, secret)
-	}
-	engine, err := a.settings.Connect()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = engine.Close() }()
-	live, err := engine.Observe(ctx, wanted)
-	if err != nil {
-		return nil, err
-	}
-	created := map[string]time.Time{}
-	for name, secret := range live.Secrets {
-		if ofNode(secret, owner, stack) {
-			created[name] = secret.CreatedAt
-		}
-	}
-	return created, nil
-}
-
-func ofNode(secret swarm.Secret, owner, stack string) bool {
-	return secret.Spec.Labels[compose.LabelOwner] == owner || stack != "" && secret.Spec.Labels[compose.LabelStack] == stack
+	return applied.Owner
 }
 
 // addStatuses asks GitLab, where one is configured.

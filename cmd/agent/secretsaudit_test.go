@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/provenance"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
 )
 
-// When this node applied a version is known from its agent and its engine, running
-// or not; of another node, nothing is.
+// When this node applied and created a version is read from its agent, running or not.
+// On another machine, GitLab's commit statuses show when it applied the version.
 func TestSecretsAuditApplied(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

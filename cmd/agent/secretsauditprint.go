@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/agent/provenance"
+	"coin.internal/coin-agent/provenance"
 )
 
 func (a *app) printSecretsAudit(report *provenance.Report) {
@@ -56,7 +56,7 @@ func (p printer) printSecret(nodes []*provenance.Secret) {
 	p.table([]string{"  NODE", "VERSION", "COMMITTED", "BY", "COMMIT", "CHANGE", "MERGED", "APPLIED"}, rows)
 }
 
-// rotation says how old a secret's value is, and whether that is too old.
+// rotation gives the age of a secret's value, and by how much its rotation is overdue.
 func rotation(p printer, secret *provenance.Secret) string {
 	if secret.Removed {
 		return "removed"
@@ -129,7 +129,7 @@ func appliedText(entry *provenance.Entry) string {
 	case !entry.Created.IsZero():
 		return "created " + entry.Created.Local().Format("2006-01-02 15:04")
 	case entry.Skipped:
-		return "replaced before"
+		return "replaced before merge"
 	case entry.Change == provenance.Gone:
 		return "-"
 	}
@@ -203,7 +203,7 @@ func csvCommit(c provenance.Commit) []string {
 	}
 }
 
-// csvRotation is empty where git does not show when the value came.
+// csvRotation is empty where git does not show when the value changed.
 func csvRotation(secret *provenance.Secret) []string {
 	rotated, by, age := "", "", ""
 	if secret.Rotated != nil {
@@ -219,7 +219,7 @@ func csvTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// csvCell keeps a spreadsheet from taking a text for a formula.
+// csvCell quotes a text that a spreadsheet would run as a formula.
 func csvCell(text string) string {
 	if text != "" && strings.ContainsAny(text[:1], "=+-@\t\r\n") {
 		return "'" + text

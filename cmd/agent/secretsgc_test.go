@@ -78,7 +78,7 @@ func TestSecretsCollected(t *testing.T) {
 			l.t.Fatalf("listed: %+v", list)
 		}
 		kept := strings.Join(list[0].Others[0].Kept, "; ")
-		for _, why := range []string{"previous spec of " + l.stack + "_", "good state of ", "the last old one"} {
+		for _, why := range []string{"previous spec of " + l.stack + "_", "good state of ", "last old version"} {
 			if !strings.Contains(kept, why) {
 				l.t.Errorf("db_access.3 stays for %q, not for %q", kept, why)
 			}

@@ -23,15 +23,15 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	a.printSecrets(&inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,
-			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"the last old one", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},
+			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"last old version", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},
 		},
 		{Secret: "next", Live: &deploy.Version{Name: "s_next.1", Created: created, Uses: []deploy.Use{{Service: "s_web", Target: "/run/secrets/next"}}}, Due: created.Add(105 * day)},
-		{Secret: "s_gone", Others: []deploy.Version{{Name: "s_gone.1", Created: created, Kept: []string{"within 14 days of its last use: 3 days left"}}}},
+		{Secret: "s_gone", Others: []deploy.Version{{Name: "s_gone.1", Created: created, Kept: []string{"unused for less than 14 days: 3 days left"}}}},
 	}})
 	for _, want := range []string{
 		"in sync", "s_db_access.3 is 100d old and should have been rotated 10d ago", "hint: agent secrets rotate db_access --environment sandbox",
-		"overdue by 10d  no service", "stays: the last old one; previous spec of s_web", "goes at the next collection",
-		"due in 5d       s_web /run/secrets/next", "s_gone     s_gone.1 ", "stays: within 14 days of its last use: 3 days left",
+		"overdue by 10d  no service", "stays: last old version; previous spec of s_web", "goes at the next collection",
+		"due in 5d       s_web /run/secrets/next", "s_gone     s_gone.1 ", "stays: unused for less than 14 days: 3 days left",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())

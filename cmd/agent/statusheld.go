@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 )
@@ -20,7 +21,7 @@ func printHeld(p printer, s report.Status) {
 	if pause := s.Pause; pause != nil {
 		until := "somebody resumes"
 		if !pause.Until.IsZero() {
-			until = report.Clock(pause.Until.Local(), time.Now())
+			until = gates.Clock(pause.Until.Local(), time.Now())
 		}
 		p.line("  paused    until %s, since %s by %s: %s", until, pause.Since.Local().Format(time.DateTime), pause.Actor, tidy(pause.Reason))
 	}
@@ -58,7 +59,7 @@ func printWaiting(p printer, sync *record.Sync) {
 			text += ", for " + roughly(time.Since(gate.Since))
 		}
 		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
-			text += ", until " + report.Clock(gate.Until.Local(), time.Now())
+			text += ", until " + gates.Clock(gate.Until.Local(), time.Now())
 		}
 		p.line("            %s", text)
 		shown = true

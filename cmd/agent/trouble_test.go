@@ -97,9 +97,9 @@ func TestRemoteTrouble(t *testing.T) {
 		code int
 		want said
 	}{
-		{"remote gone", http.StatusBadGateway, said{"the remote cannot answer now, HTTP status 502 Bad Gateway", "tried again"}},
-		{"token expired", http.StatusUnauthorized, said{"the remote refuses the token, HTTP status 401 Unauthorized", "put a token that is valid"}},
-		{"repository gone", http.StatusNotFound, said{"no such repository, HTTP status 404 Not Found", "check the URL"}},
+		{"remote gone", http.StatusBadGateway, said{"the remote is not available, HTTP status 502 Bad Gateway", "tries again"}},
+		{"token expired", http.StatusUnauthorized, said{"the remote refuses the token, HTTP status 401 Unauthorized", "write a valid token"}},
+		{"repository gone", http.StatusNotFound, said{"the repository does not exist, HTTP status 404 Not Found", "check the URL"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l.git.Fail(test.code)
@@ -115,7 +115,7 @@ func TestRemoteTrouble(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		l.settings["repository"] = "http://127.0.0.1:1/repo"
 		code, _, errs := l.command("diff")
-		told(t, "diff", errs, []said{{"connection refused", "is the remote up"}}, "agent: error: ", "agent: hint: ")
+		told(t, "diff", errs, []said{{"connection refused", "check that the remote is up"}}, "agent: error: ", "agent: hint: ")
 		if code != exitError {
 			t.Errorf("exit %d", code)
 		}
@@ -163,7 +163,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 		t.Errorf("GitLab's health: %+v", health)
 	}
 	code, out, _ := l.command("status")
-	told(t, "status", out, []said{want}, "ask about the token: ", "hint: ")
+	told(t, "status", out, []said{want}, "read the token's information: ", "hint: ")
 	if code != exitDone || !strings.Contains(out, "3 statuses not delivered") {
 		t.Errorf("status: exit %d: %s", code, out)
 	}

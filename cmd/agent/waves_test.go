@@ -50,7 +50,7 @@ func TestWaves(t *testing.T) {
 	if diff := cmp.Diff([]string{"pending", "running", "failed"}, l.posts(second, "failed")); diff != "" {
 		t.Error(diff)
 	}
-	l.finds("the commit's status", l.described(second), `^apply: service NAME_migrate: task: non-zero exit \(1\): app: error: job migrate: failed on demand`, `\(wave 2 was not begun, 2 services untouched; `)
+	l.finds("the commit's status", l.described(second), `^apply: service NAME_migrate: task: non-zero exit \(1\): app: error: job migrate: failed on demand`, `\(wave 2 did not start, 2 services not changed; `)
 	if replicas := l.replicas("cron_service"); replicas != 1 {
 		t.Errorf("cron_service is left at %d", replicas)
 	}
@@ -58,7 +58,7 @@ func TestWaves(t *testing.T) {
 		t.Error(diff)
 	}
 	tasks := len(l.swarm.Tasks(t, l.stack+"_migrate"))
-	l.mustRun(exitDifferent, []string{"migrate  (runs again: it has failed)", "wave 1\n", "wave 2, once what is in the waves before it is well\n"}, "diff")
+	l.mustRun(exitDifferent, []string{"migrate  (runs again because it failed)", "wave 1\n", "wave 2, when the earlier waves are healthy\n"}, "diff")
 	l.mustRun(exitError, []string{"migrate: task: non-zero exit (1)"}, "sync", "--wait")
 	if after := len(l.swarm.Tasks(t, l.stack+"_migrate")); after != tasks+1 {
 		t.Errorf("the retry made %d tasks of %d", after, tasks)

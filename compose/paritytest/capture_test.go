@@ -19,7 +19,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// bodies are the requests by which the docker command made a stack's objects.
+// bodies holds the requests in which the docker command creates a stack's objects.
 type bodies struct {
 	mu    sync.Mutex
 	fault error
@@ -32,7 +32,7 @@ type bodies struct {
 
 var created = regexp.MustCompile(`^/v[0-9.]+/(services|networks|secrets|configs)/create$`)
 
-// capture puts a proxy in front of the engine at host that keeps these bodies.
+// capture starts a proxy in front of the engine at host that records these bodies.
 func capture(t *testing.T, host string) (proxied string, sent *bodies) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -64,8 +64,8 @@ func capture(t *testing.T, host string) (proxied string, sent *bodies) {
 	return "unix://" + path, sent
 }
 
-// withoutPlugin makes an ordinary secret of one that a plugin would hold: the
-// engine has no plugins, and would look for it for long.
+// withoutPlugin replaces a secret of a plugin by an ordinary one: the engine has no
+// plugins, and would search a long time for it.
 func withoutPlugin(kind string, body []byte) []byte {
 	var spec swarm.SecretSpec
 	if kind != "secrets" || json.Unmarshal(body, &spec) != nil || spec.Driver == nil {
@@ -79,8 +79,8 @@ func withoutPlugin(kind string, body []byte) []byte {
 	return plain
 }
 
-// add keeps one body. A field that the engine's types do not know is a fault: it
-// would escape the comparison.
+// add records one body. It refuses fields that the engine's types do not have, because
+// they would not be compared.
 func (b *bodies) add(kind string, body []byte, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

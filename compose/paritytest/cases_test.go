@@ -13,8 +13,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// intended are the differences of a case that docs/parity.md gives reasons for.
-// Each must still be there: one that is gone must leave the page as well.
+// intended lists the differences of each case that docs/parity.md explains. The tests
+// fail when a difference no longer exists, so that it is removed from the page.
 var intended = map[string][]difference{
 	"braces": {
 		{"services.app.Labels.com.docker.stack.image", `"registry.invalid/app:1.27"`, `"registry.invalid/app:1.27-alpine"`},
@@ -43,29 +43,28 @@ var intended = map[string][]difference{
 	},
 }
 
-// newer are the cases that docker 20.10 refuses or renders otherwise; Render
-// follows 28.
+// newer lists the cases that docker 20.10 refuses or renders differently. Render follows
+// docker 28.
 var newer = map[string]bool{
 	"health-start-interval": true, "job": true, "job-global": true, "jobs": true, "merge-newer": true,
 	"networks-attachment": true, "newer": true, "volumes-cluster": true, "volumes-subpath": true,
 }
 
-// needs are the cases with a field that engines keep from an API version on.
+// needs lists the cases with a field that requires an API version of the engine.
 var needs = map[string]string{
 	"health-start-interval": "1.44",
 	"volumes-cluster":       "1.42",
 	"volumes-subpath":       "1.45",
 }
 
-// unready are the cases that no engine here can run to the end: what docker sends
-// is compared, and nothing is applied.
+// unready lists the cases that the private engine cannot run. The test compares docker's
+// requests, and does not apply the case.
 var unready = map[string]string{
 	"secrets-driver": "there is no plugin for secrets",
 }
 
-// TestCases takes the small cases in testdata, a repository with a node for each,
-// through both ways to the same end: docker first, then the agent, and the other
-// way round.
+// TestCases deploys the cases in testdata, a repository with a node for each, in both
+// orders: docker first and then the agent, and the agent first and then docker.
 func TestCases(t *testing.T) {
 	repository := os.DirFS("testdata")
 	names, err := manifests.Nodes(repository, "cases")
@@ -90,7 +89,7 @@ func dockerFirst(t *testing.T, repository fs.FS, name string, total *count) {
 	found, err := trial.compare(t, total)
 	if docker(t).old() && newer[name] {
 		if err == nil && len(found) == 0 {
-			t.Errorf("this docker agrees as well")
+			t.Errorf("this version of docker does not differ")
 		}
 		return
 	}
@@ -123,7 +122,7 @@ func agentFirst(t *testing.T, repository fs.FS, name string) {
 		t.Fatal(err)
 	}
 	if slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action != deploy.Create }) {
-		t.Errorf("a plan from nothing: %+v", plan.Steps)
+		t.Errorf("plan for an empty engine: %+v", plan.Steps)
 	}
 	trial.settled(t)
 	if intended[name] == nil && (!docker(t).old() || !newer[name]) {

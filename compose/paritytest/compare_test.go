@@ -12,10 +12,10 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// fields are the leaves of a stack's specs: their values as JSON, by path.
+// fields holds the leaves of a stack's specs: their values as JSON, by path.
 type fields map[string]string
 
-// difference is one field in which the two disagree; "" where it is not set.
+// difference is one field that differs; "" means not set.
 type difference struct{ path, docker, ours string }
 
 func (d difference) String() string {
@@ -41,8 +41,8 @@ func differences(docker, ours fields) []difference {
 	return found
 }
 
-// sentFields are those of the docker command's requests, without the IDs that it
-// looks up in the engine.
+// sentFields returns the fields of the docker command's requests, without the IDs that
+// it looks up in the engine.
 func sentFields(t *testing.T, sent *bodies, stack string) fields {
 	t.Helper()
 	all := fields{}
@@ -61,12 +61,12 @@ func sentFields(t *testing.T, sent *bodies, stack string) fields {
 	}
 	for _, request := range sent.networks {
 		if ipv6 := request.EnableIPv6; ipv6 != nil && !*ipv6 {
-			request.EnableIPv6 = nil // docker 20.10 always says false
+			request.EnableIPv6 = nil // docker 20.10 always sends false
 		}
 		all.add(t, "networks", stack, request.Name, request.CreateOptions)
 	}
 	for _, spec := range sent.secrets {
-		spec.Data = nil // compared by itself: it must not be printed
+		spec.Data = nil // compared separately, because it must not be printed
 		all.add(t, "secrets", stack, spec.Name, spec)
 	}
 	for _, spec := range sent.configs {
@@ -75,7 +75,7 @@ func sentFields(t *testing.T, sent *bodies, stack string) fields {
 	return all
 }
 
-// renderedFields are those of a rendered stack, without the agent's own label.
+// renderedFields returns the fields of a rendered stack, without the agent's label.
 func renderedFields(t *testing.T, stack *compose.Stack) fields {
 	t.Helper()
 	all := fields{}
@@ -107,8 +107,8 @@ func renderedFields(t *testing.T, stack *compose.Stack) fields {
 	return all
 }
 
-// add takes an object apart. It goes through JSON, since that is what the engine
-// gets. Names lose the stack's, which is another one on each run.
+// add adds the fields of an object in JSON, the form that the engine gets. It removes
+// the stack's name, which differs in each run, from other names.
 func (f fields) add(t *testing.T, kind, stack, name string, object any) {
 	t.Helper()
 	data, err := json.Marshal(object)
@@ -143,13 +143,13 @@ func (f fields) walk(path string, value any) {
 	default:
 		data, err := json.Marshal(value)
 		if err != nil {
-			panic(err) // it came from JSON
+			panic(err) // the value is from JSON
 		}
 		f[path] = string(data)
 	}
 }
 
-// sameSecrets compares those contents that Render knows with what docker sent.
+// sameSecrets compares the contents that Render knows with those that docker sends.
 func sameSecrets(t *testing.T, sent *bodies, stack *compose.Stack) {
 	t.Helper()
 	for _, secret := range stack.Secrets {

@@ -11,11 +11,11 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// client is the docker command on this machine.
+// client is the docker command of this machine.
 type client struct {
 	program  string
 	major    int  // version
-	detaches bool // it waits for the services unless told not to
+	detaches bool // it has --detach, and by default waits for the services
 }
 
 var findClient = sync.OnceValues(func() (client, error) {
@@ -48,12 +48,12 @@ func docker(t *testing.T) client {
 	return found
 }
 
-// old tells whether it is one of 20.10; we follow 28.
+// old reports whether the version is 20.10. Render follows 28.
 func (c client) old() bool { return c.major < 28 }
 
 // stackDeploy runs the real `docker stack deploy` in dir with exactly the given
-// environment, and gives what it sends to the engine at host, also when the
-// engine refuses it.
+// environment. It returns the requests to the engine at host, even if the engine
+// refuses them.
 func stackDeploy(t *testing.T, host, dir string, node *manifests.Node, flags ...string) (sent *bodies, failed error) {
 	t.Helper()
 	client := docker(t)

@@ -13,9 +13,9 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// features are what the cases cover between them, each with a pattern of what
-// must stand in the files of a case that claims it. A case names its features in
-// the first line of its docker-compose.yml.
+// features lists the features that the cases cover, each with a pattern that must match
+// the files of a case that names it. A case names its features in the first line of its
+// docker-compose.yml.
 var features = map[string]string{
 	"ports single":                  `- \d+$`,
 	"ports short":                   `- "\d+:\d+"`,
@@ -145,8 +145,8 @@ var features = map[string]string{
 	"labels list":                     `^    labels:\s+- `,
 }
 
-// moreFeatures are the rest of them: health, containers, environment, variables,
-// and what several files come to.
+// moreFeatures lists the features of health checks, containers, environments, variables
+// and several files.
 var moreFeatures = map[string]string{
 	"health check CMD":            `test: \["CMD",`,
 	"health check CMD-SHELL":      `test: \["CMD-SHELL",`,
@@ -256,8 +256,8 @@ var moreFeatures = map[string]string{
 
 var firstLine = regexp.MustCompile(`^# features: (.+)\n`)
 
-// TestFeatures demands that every feature is in a case, and that every case says
-// what it is for and has it.
+// TestFeatures checks that every feature is in a case, and that every case names its
+// features and has them.
 func TestFeatures(t *testing.T) {
 	all := maps.Clone(features)
 	maps.Copy(all, moreFeatures)
@@ -279,7 +279,7 @@ func TestFeatures(t *testing.T) {
 			if !ok {
 				t.Errorf("%s: unknown feature %q", name, feature)
 			} else if !regexp.MustCompile(`(?m)` + pattern).MatchString(text) {
-				t.Errorf("%s: nothing in its files is %q", name, feature)
+				t.Errorf("%s: its files do not have %q", name, feature)
 			}
 			covered[feature] = true
 		}
@@ -292,7 +292,7 @@ func TestFeatures(t *testing.T) {
 	t.Logf("%d features in %d cases", len(covered), len(names))
 }
 
-// caseText joins the files of a case, docker-compose.yml first.
+// caseText returns the files of a case as one text, docker-compose.yml first.
 func caseText(t *testing.T, repository fs.FS, name string) string {
 	t.Helper()
 	dir := path.Join("environments/cases/nodes", name)

@@ -25,8 +25,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// inProcess does what `docker stack deploy` does in dir with exactly the given
-// variables, by the docker CLI's own code.
+// inProcess does the same as `docker stack deploy` in dir with exactly the given
+// variables, by the code of the docker CLI.
 func inProcess(t *testing.T, node *manifests.Node, dir string, variables map[string]string) (sent *bodies, err error) {
 	t.Helper()
 	defer func() {
@@ -36,7 +36,7 @@ func inProcess(t *testing.T, node *manifests.Node, dir string, variables map[str
 	}()
 	environment := scripted(t, variables)
 	for name, value := range environment {
-		t.Setenv(name, value) // a bare name in an env_file
+		t.Setenv(name, value) // for a name without = in an env_file
 	}
 	details := composetypes.ConfigDetails{WorkingDir: dir, Environment: environment}
 	for _, name := range node.ComposeFiles {
@@ -64,8 +64,8 @@ func inProcess(t *testing.T, node *manifests.Node, dir string, variables map[str
 	return sent, post(t, sent, node.Stack, config)
 }
 
-// scripted adds to node.env what deployment.sh sets. Every TAG_ and SV_ variable
-// of the grammar is in the files.
+// scripted adds the variables that deployment.sh sets to those of node.env: every TAG_
+// and SV_ variable of the grammar.
 func scripted(t *testing.T, variables map[string]string) map[string]string {
 	t.Helper()
 	environment := maps.Clone(variables)
@@ -84,8 +84,8 @@ func scripted(t *testing.T, variables map[string]string) map[string]string {
 	return environment
 }
 
-// post converts and sends a stack as `docker stack deploy` does, through docker's
-// own client, to an engine that has every secret and config.
+// post converts and sends a stack as `docker stack deploy` does, with docker's client,
+// to an engine that has every secret and config.
 func post(t *testing.T, sent *bodies, stack string, config *composetypes.Config) error {
 	t.Helper()
 	engine, err := dockerclient.NewClientWithOpts(dockerclient.WithHTTPClient(&http.Client{Transport: transport{sent}}), dockerclient.WithVersion("1.51"))
@@ -141,8 +141,8 @@ func post(t *testing.T, sent *bodies, stack string, config *composetypes.Config)
 	return sent.fault
 }
 
-// transport is an engine that keeps what is created and has every secret and
-// config that it is asked for.
+// transport is an engine that records created objects, and has every requested secret
+// and config.
 type transport struct{ sent *bodies }
 
 func (e transport) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mounts are a service's volumes, no two at one target.
+// mounts makes a service's volumes with different targets.
 func (g *grammar) mounts() *yaml.Node {
 	node := g.list()
 	for _, target := range g.some("/data", "/srv/logs", "/var/run/docker.sock", "/tmp/a b", "/z") {
@@ -92,7 +92,7 @@ func (g *grammar) ports() *yaml.Node {
 	return distinct(node)
 }
 
-// distinct drops scalars that are there twice, which both schemas refuse.
+// distinct removes duplicate scalars, which both schemas refuse.
 func distinct(list *yaml.Node) *yaml.Node {
 	seen := map[string]bool{}
 	list.Content = slices.DeleteFunc(list.Content, func(one *yaml.Node) bool {

@@ -2,7 +2,7 @@ package paritytest
 
 import "go.yaml.in/yaml/v3"
 
-// odd gives a service something that one side refuses, or both.
+// odd adds a key to a service that one side or both refuse.
 func (g *grammar) odd(service *yaml.Node) {
 	oddities := []part{
 		{"environment", 0, func(*grammar) *yaml.Node { return flow("ON", plain("true")) }},
@@ -50,7 +50,7 @@ func (g *grammar) odd(service *yaml.Node) {
 	add(service, one.key, one.make(g))
 }
 
-// oddFile gives a compose file something that one side refuses, or both.
+// oddFile adds a key to a compose file that one side or both refuse.
 func (g *grammar) oddFile(file *yaml.Node) {
 	has := func(key string) bool { _, has := lookup(file, key); return has }
 	switch g.pick(6) {

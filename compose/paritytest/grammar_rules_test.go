@@ -2,13 +2,13 @@ package paritytest
 
 import "regexp"
 
-// rule explains a difference that docs/parity.md names.
+// rule explains a difference that docs/parity.md lists.
 type rule struct {
 	reason string
 	match  *regexp.Regexp
 }
 
-// takenByUs are the docker CLI's faults with files that we take.
+// takenByUs lists errors of the docker CLI for files that Render accepts.
 var takenByUs = []rule{
 	{"a key that is newer than the file's version", regexp.MustCompile(`Additional property (start_interval|oom_score_adj|driver_opts|pids) is not allowed`)},
 	{"a version that docker does not know, or another in each file", regexp.MustCompile(`unsupported Compose file version|version mismatched`)},
@@ -23,19 +23,19 @@ var takenByUs = []rule{
 	{"a variable where docker casts none", regexp.MustCompile(`init must be a boolean`)},
 	{"${NAME:+alternative}", regexp.MustCompile(`invalid interpolation format for \S+: "\$\{SET:\+alt\}"`)},
 	{"a mode as text", regexp.MustCompile(`(secrets|configs)\.0\.mode must be a number`)},
-	{"a dollar before what is no name", regexp.MustCompile(`invalid interpolation format for \S+: "\$1"`)},
+	{"a dollar that does not start a name", regexp.MustCompile(`invalid interpolation format for \S+: "\$1"`)},
 }
 
-// refusedByUs are our faults with files that the docker CLI takes. The engine
+// refusedByUs lists errors of Render for files that the docker CLI accepts. The engine
 // refuses some of them.
 var refusedByUs = []rule{
-	{"cgroupns_mode, which Compose calls cgroup", regexp.MustCompile(`cgroupns_mode is not a key that Compose knows`)},
+	{"cgroupns_mode, which Compose calls cgroup", regexp.MustCompile(`cgroupns_mode is not a key of Compose`)},
 	{"a mount or port without a target", regexp.MustCompile(`is missing a (mount target|target port)`)},
-	{"a service name that Swarm refuses", regexp.MustCompile(`Swarm takes no service of the name`)},
-	{"a secret file as a config", regexp.MustCompile(`secrets/key holds secrets`)},
+	{"a service name that Swarm refuses", regexp.MustCompile(`Swarm does not accept the service name`)},
+	{"a secret file as a config", regexp.MustCompile(`secrets/key contains secrets`)},
 	{"a bind source outside base.bind_root", regexp.MustCompile(`the bind source \S+ (means a home directory|leaves)`)},
 	{"a variable that is not set", regexp.MustCompile(`the variable UNSET is not set and has no default`)},
 }
 
-// intendedFields are differences in a field.
+// intendedFields lists intended differences in a field.
 var intendedFields = []rule{}

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// words are what stands where any text may.
+// words lists values for keys that accept any text.
 func (g *grammar) words() string {
 	return g.one("plain", "two words", "", "it's", "a=b", "x: y", "# none", "a #b", "$HOME", "a$$b", "ünï€",
 		" led", "trailed ", "yes", "null", "~", "1.0", "0x1F", "012", "1e3", "2026-01-02", "*star", "&and",
@@ -69,7 +69,7 @@ func (g *grammar) object(section, key string) *yaml.Node {
 	return g.fresh(parts)
 }
 
-// fresh makes a mapping that refers to nothing before it.
+// fresh makes a mapping without references to earlier ones.
 func (g *grammar) fresh(parts []part) *yaml.Node {
 	made := g.made
 	g.made = map[string][]*yaml.Node{}
@@ -139,7 +139,7 @@ func (g *grammar) volume(key string) *yaml.Node {
 	})
 }
 
-// objects are the keys of each section.
+// objects lists the keys of each section.
 var objects = map[string][]string{
 	"networks": {"front", "back", "default", "out_1", "h-2"},
 	"volumes":  {"data", "logs", "cache-1"},
@@ -157,7 +157,7 @@ func (g *grammar) files() map[string]string {
 	count := 1 + g.pick(3)
 	version := g.one("3.13", "3.13", "3.13", "3.13", "3", "", "3.12", "3.13", "3.13", "3.8")
 	plan := make([]map[string][]string, count)
-	for i := range plan { // what each file defines, so that every file can refer to it
+	for i := range plan { // first the definitions, so that every file can refer to them
 		plan[i] = map[string][]string{}
 		for _, section := range sections {
 			if g.chance(60) {

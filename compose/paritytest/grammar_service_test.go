@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// service makes a service, with an image if it must have one.
+// service makes a service. If image is set, the service has an image.
 func (g *grammar) service(image bool) *yaml.Node {
 	node := g.mapping(serviceParts())
 	if _, has := lookup(node, "image"); image && !has {
@@ -34,7 +34,7 @@ func (g *grammar) image() *yaml.Node {
 		"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
 }
 
-// of makes a text that is one of these.
+// of makes one of these texts.
 func of(values ...string) func(*grammar) *yaml.Node {
 	return func(g *grammar) *yaml.Node { return g.text(g.one(values...)) }
 }
@@ -49,17 +49,17 @@ func listOf(values ...string) func(*grammar) *yaml.Node {
 	}
 }
 
-// oneOrSome makes one of these as a text, or a list of some.
+// oneOrSome makes one of these texts, or a list of some.
 func oneOrSome(values ...string) func(*grammar) *yaml.Node {
 	return func(g *grammar) *yaml.Node { return g.textOrTexts(g.some(values...)...) }
 }
 
-// number makes a number at a place where docker takes a variable for it.
+// number makes a number for a key in which docker accepts a variable.
 func number(values ...string) func(*grammar) *yaml.Node {
 	return func(g *grammar) *yaml.Node { return g.cast(g.one(values...)) }
 }
 
-// truth makes a boolean at a place where docker takes a variable for it.
+// truth makes a boolean for a key in which docker accepts a variable.
 func truth(g *grammar) *yaml.Node {
 	if g.chance(10) {
 		return g.quoted("${" + g.set(g.one("true", "false", "yes", "no", "on", "off", "True", "n", "Y")) + "}")
@@ -207,7 +207,7 @@ func (g *grammar) environment() *yaml.Node {
 	})
 }
 
-// references are the secrets or configs of a service.
+// references makes the secrets or configs of a service.
 func (g *grammar) references(section string) *yaml.Node {
 	node := g.list()
 	if len(g.defined[section]) == 0 {
@@ -215,7 +215,7 @@ func (g *grammar) references(section string) *yaml.Node {
 	}
 	seen := map[string]bool{}
 	for _, source := range g.some(g.defined[section]...) {
-		if seen[source] { // docker takes the two in random order
+		if seen[source] { // docker sends the two in random order
 			continue
 		}
 		seen[source] = true

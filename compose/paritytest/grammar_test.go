@@ -21,8 +21,8 @@ var (
 	first  = flag.Int("grammar-first", 0, "the number of the first one")
 )
 
-// TestGrammar compares the nodes that the grammar makes of fixed inputs with what
-// the docker CLI's own code makes of them.
+// TestGrammar makes nodes from fixed inputs of the grammar, and compares the results of
+// Render and of the docker CLI's code.
 func TestGrammar(t *testing.T) {
 	all := &tally{used: map[string]int{}}
 	for seed := *first; seed < *first+*inputs; seed++ {
@@ -33,7 +33,7 @@ func TestGrammar(t *testing.T) {
 	all.log(t)
 }
 
-// FuzzGrammar lets the fuzzer choose.
+// FuzzGrammar makes nodes from the fuzzer's inputs.
 func FuzzGrammar(f *testing.F) {
 	f.Add([]byte{})
 	for seed := range 20 {
@@ -48,7 +48,7 @@ func FuzzGrammar(f *testing.F) {
 }
 
 func randomBytes(seed, n int) []byte {
-	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // any number does
+	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // a test needs no secure random numbers
 	data := make([]byte, n)
 	for i := range data {
 		data[i] = byte(random.Uint32())
@@ -56,7 +56,7 @@ func randomBytes(seed, n int) []byte {
 	return data
 }
 
-// tally sums up what became of the nodes.
+// tally counts the results of the nodes.
 type tally struct {
 	count
 	files    int
@@ -67,14 +67,14 @@ type tally struct {
 
 func (a *tally) log(t *testing.T) {
 	t.Helper()
-	t.Logf("%d nodes with %d compose files: %d%% taken by both, %d%% refused by both; compared %d services, %d networks, %d secrets, %d configs; %d fields",
+	t.Logf("%d nodes with %d compose files: %d%% accepted by both, %d%% refused by both; compared %d services, %d networks, %d secrets, %d configs; %d fields",
 		a.nodes, a.files, 100*a.accepted/a.nodes, 100*a.refused/a.nodes, a.services, a.networks, a.secrets, a.configs, a.fields)
 	for _, rule := range slices.Sorted(maps.Keys(a.used)) {
 		t.Logf("%5d × %s", a.used[rule], rule)
 	}
 }
 
-// compare makes a node of the input and lists what no rule explains.
+// compare makes a node from the input, and lists the differences without a rule.
 func (a *tally) compare(t *testing.T, input []byte) []string {
 	t.Helper()
 	g := &grammar{input: input}
@@ -91,7 +91,7 @@ func (a *tally) compare(t *testing.T, input []byte) []string {
 		t.Fatalf("%v\n%s", err, listing(files))
 	}
 	dir := layOut(t, node)
-	node.Config.Base.BindRoot = dir // what a relative path means to docker
+	node.Config.Base.BindRoot = dir // docker's base of relative paths
 	stack, ourErr := renderSealed(t, node)
 	sent, dockerErr := inProcess(t, node, dir, g.env)
 	a.nodes++
@@ -150,7 +150,7 @@ func listing(files map[string]string) string {
 	return out.String()
 }
 
-// explain gives what no rule covers of the faults of the only side that refuses.
+// explain returns the errors that no rule explains, if only one side refuses the node.
 func (a *tally) explain(err error, rules []rule, what string) []string {
 	for line := range strings.Lines(err.Error()) {
 		if !a.covered(strings.TrimSpace(line), rules) {

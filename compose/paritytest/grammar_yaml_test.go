@@ -9,19 +9,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// grammar writes the files of a node. Every byte of its input settles one choice;
-// where the bytes end, the plainest is taken.
+// grammar writes the files of a node. Every byte of its input makes one choice. After
+// the last byte it makes the simplest choice.
 type grammar struct {
 	input []byte
-	env   map[string]string // what node.env sets
+	env   map[string]string // the variables in node.env
 
-	made     map[string][]*yaml.Node // what this compose file has so far, by key
+	made     map[string][]*yaml.Node // earlier values in this compose file, by key
 	anchors  int
 	defined  map[string][]string // the objects of all compose files, by section
 	services []string
 }
 
-// pick settles a choice between n.
+// pick makes a choice from n.
 func (g *grammar) pick(n int) int {
 	if len(g.input) == 0 {
 		return 0
@@ -31,12 +31,12 @@ func (g *grammar) pick(n int) int {
 	return choice
 }
 
-// chance is true in so many of a hundred cases.
+// chance is true with a probability in percent.
 func (g *grammar) chance(percent int) bool { return g.pick(100) >= 100-percent }
 
 func (g *grammar) one(of ...string) string { return of[g.pick(len(of))] }
 
-// some picks each of the words in a quarter of the cases, and one at least.
+// some picks each word with a probability of a quarter, and at least one.
 func (g *grammar) some(of ...string) []string {
 	var picked []string
 	for _, word := range of {
@@ -50,10 +50,10 @@ func (g *grammar) some(of ...string) []string {
 	return picked
 }
 
-// text is a string in one of YAML's styles. A variable may stand for it.
+// text makes a string in one of YAML's styles, or a variable with this value.
 func (g *grammar) text(value string) *yaml.Node { return g.quoted(g.variable(value)) }
 
-// quoted is a string as it is, in one of YAML's styles.
+// quoted makes a string in one of YAML's styles.
 func (g *grammar) quoted(value string) *yaml.Node {
 	styles := []yaml.Style{0, yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle, yaml.LiteralStyle, yaml.FoldedStyle}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Style: styles[g.pick(3)]}
@@ -63,14 +63,14 @@ func (g *grammar) quoted(value string) *yaml.Node {
 	return node
 }
 
-// variable writes a text with a variable for it or for a part of it, in the forms
-// in which docker and the Compose specification agree.
+// variable replaces a text, or a part of it, by a variable, in a form that docker and
+// the Compose specification read equally.
 func (g *grammar) variable(value string) string {
 	escaped := strings.ReplaceAll(value, "$", "$$")
 	if strings.ContainsAny(value, "'\n\\") || g.chance(70) {
 		return escaped
 	}
-	bare := !strings.ContainsAny(value, "$}") // a default that means itself
+	bare := !strings.ContainsAny(value, "$}") // a default without special characters
 	switch form := g.pick(8); {
 	case form == 0 && bare:
 		return "${UNSET-" + value + "}"
@@ -90,23 +90,23 @@ func (g *grammar) variable(value string) string {
 	return "${" + g.set(value) + "}"
 }
 
-// set gives a variable of node.env that has the value.
+// set returns a variable in node.env that has the value.
 func (g *grammar) set(value string) string {
 	name := fmt.Sprintf("V%d", len(g.env))
 	if g.chance(20) {
 		name = fmt.Sprintf("TAG_V%d", len(g.env))
 	}
-	if strings.HasPrefix(name, "TAG_") && value == "" { // it would count as unset
+	if strings.HasPrefix(name, "TAG_") && value == "" { // an empty TAG_ counts as unset
 		name = "v" + name
 	}
 	g.env[name] = value
 	return name
 }
 
-// plain is a scalar as YAML reads it: a number, a boolean, nothing.
+// plain makes an unquoted scalar: a number, a boolean, nothing.
 func plain(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: value} }
 
-// cast is a number or boolean at a place where docker takes a variable for it.
+// cast makes a number or boolean for a key in which docker accepts a variable.
 func (g *grammar) cast(value string) *yaml.Node {
 	if g.chance(80) {
 		return plain(value)
@@ -138,7 +138,7 @@ func (g *grammar) texts(values ...string) *yaml.Node {
 	return g.list(items...)
 }
 
-// textOrTexts is a single string, or a list.
+// textOrTexts makes a single string, or a list.
 func (g *grammar) textOrTexts(values ...string) *yaml.Node {
 	if len(values) == 1 && g.chance(50) {
 		return g.text(values[0])
@@ -146,14 +146,14 @@ func (g *grammar) textOrTexts(values ...string) *yaml.Node {
 	return g.texts(values...)
 }
 
-// part is a key that a mapping may have, in so many of a hundred cases.
+// part is an optional key of a mapping, with its probability in percent.
 type part struct {
 	key     string
 	percent int
 	make    func(g *grammar) *yaml.Node
 }
 
-// mapping makes one of the parts, and of those that it must have.
+// mapping makes a mapping from the parts.
 func (g *grammar) mapping(parts []part) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode, Style: g.flow()}
 	for _, one := range parts {
@@ -171,8 +171,8 @@ func add(node *yaml.Node, key string, value *yaml.Node) {
 	}
 }
 
-// reused makes the value of a key, or refers to one that this file has already:
-// as it is, or merged with keys of its own.
+// reused makes the value of a key, or a reference to an earlier value in this file,
+// either unchanged or merged with more keys.
 func (g *grammar) reused(one part) *yaml.Node {
 	earlier := g.made[one.key]
 	if len(earlier) == 0 || g.chance(85) {
@@ -187,7 +187,7 @@ func (g *grammar) reused(one part) *yaml.Node {
 	made := maps.Clone(g.made)
 	own := one.make(g)
 	if own.Kind != yaml.MappingNode {
-		g.made = made // what is in it is not in the file
+		g.made = made // the value is not in the file
 		return alias
 	}
 	own.Content = append([]*yaml.Node{merge(), alias}, own.Content...)
@@ -207,7 +207,7 @@ func (g *grammar) alias(node *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.AliasNode, Value: node.Anchor, Alias: node}
 }
 
-// listOrDict is a mapping, or a list of the same as NAME=value.
+// listOrDict makes a mapping, or the same as a list of NAME=value.
 func (g *grammar) listOrDict(names []string, value func(name string) *yaml.Node) *yaml.Node {
 	asList := g.chance(40)
 	node := &yaml.Node{Kind: yaml.MappingNode, Style: g.flow()}
@@ -233,7 +233,7 @@ func encode(node *yaml.Node) string {
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(node); err != nil {
-		panic(err) // the grammar makes YAML
+		panic(err) // the grammar makes valid YAML
 	}
 	return out.String()
 }

@@ -1,7 +1,6 @@
-// Package paritytest holds the renderer against the real `docker stack deploy`:
-// both get the same files and variables, and what the command sends to the
-// engine must be what compose.Render makes, field by field. docs/parity.md lists
-// the intended differences.
+// Package paritytest compares the renderer with the real `docker stack deploy`. Both get
+// the same files and variables. The command must send the specs that compose.Render
+// makes, field by field. docs/parity.md lists the intended differences.
 package paritytest
 
 import (
@@ -15,6 +14,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logrus.SetOutput(io.Discard) // libraries of the renderer log there
+	logrus.SetOutput(io.Discard) // libraries of the renderer log to it
 	os.Exit(swarmtest.Main(m))
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPage demands that docs/parity.md names every case that does not go all the
-// way like docker.
+// TestPage checks that docs/parity.md names every case that is not deployed in both
+// orders without differences.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/parity.md")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// count sums up what was compared.
+// count counts the compared nodes, files and objects.
 type count struct {
 	mu sync.Mutex
 
@@ -44,8 +44,8 @@ func (c *count) log(t *testing.T) {
 		c.nodes, c.files, c.services, c.networks, c.secrets, c.configs, c.fields)
 }
 
-// TestExampleNodes compares every node of the example repository, and has each
-// adopted. Nobody here has the keys of its secrets: the agent cannot make them.
+// TestExampleNodes compares every node of the example repository, and adopts each. The
+// test has no keys for its secrets, so the agent cannot create them.
 func TestExampleNodes(t *testing.T) {
 	repository := os.DirFS("../../examples/coin-gitops")
 	unscheduled(t)
@@ -80,8 +80,8 @@ func TestExampleNodes(t *testing.T) {
 	total.log(t)
 }
 
-// compare has the docker command deploy a trial's files and lists where what it
-// sends differs from what the agent renders. The error is docker's.
+// compare deploys a trial's files with the docker command, and lists the differences
+// between its requests and the rendered stack. The error is docker's.
 func (r *trial) compare(t *testing.T, total *count) ([]difference, error) {
 	t.Helper()
 	sent, err := r.docker(t)
@@ -91,7 +91,7 @@ func (r *trial) compare(t *testing.T, total *count) ([]difference, error) {
 	stack := render(t, r.node)
 	docker := sentFields(t, sent, r.node.Stack)
 	found := differences(docker, renderedFields(t, stack))
-	for i := range found { // the stack has another name on each run
+	for i := range found { // the stack's name differs in each run
 		found[i].docker = strings.ReplaceAll(found[i].docker, r.node.Stack, "stack")
 		found[i].ours = strings.ReplaceAll(found[i].ours, r.node.Stack, "stack")
 	}
@@ -121,10 +121,10 @@ func render(t *testing.T, node *manifests.Node) *compose.Stack {
 	return stack
 }
 
-// makeExternals makes what the stack expects to be there.
+// makeExternals makes the external objects of the stack.
 func makeExternals(t *testing.T, engine *swarmtest.Swarm, stack *compose.Stack) {
 	t.Helper()
-	labels := map[string]string{compose.LabelStack: stack.Name} // removed with the stack
+	labels := map[string]string{compose.LabelStack: stack.Name} // so that they are removed with the stack
 	check := func(err error) {
 		if err != nil {
 			t.Fatal(err)

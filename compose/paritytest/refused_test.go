@@ -10,9 +10,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// TestRefused holds what Render takes and the docker command does not: files of
-// the Compose specification that Swarm has no trouble with. The first line of a
-// case's compose file has docker's words.
+// TestRefused checks files of the Compose specification that Render accepts and the
+// docker command refuses. The first line of each compose file has docker's error.
 func TestRefused(t *testing.T) {
 	repository := os.DirFS("testdata")
 	names, err := manifests.Nodes(repository, "refused")
@@ -28,7 +27,7 @@ func TestRefused(t *testing.T) {
 			line, _, _ := strings.Cut(string(data), "\n")
 			words := strings.TrimPrefix(line, "# docker: ")
 			if docker(t).old() {
-				words = "" // other words
+				words = "" // its error differs
 			}
 			node, err := manifests.Load(repository, "refused", name)
 			if err != nil {

@@ -24,16 +24,16 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// trial is one node's files as one stack on the engine, written by the docker
-// command and by the agent in turn.
+// trial is one node's files as one stack on the engine, which the docker command and the
+// agent write in turn.
 type trial struct {
 	engine *swarmtest.Swarm
 	node   *manifests.Node
-	dir    string            // the files as deployment.sh had them
-	known  map[string]string // what the agent remembers of secrets' contents
+	dir    string            // the files as deployment.sh used them
+	known  map[string]string // the fingerprints of secrets that the agent has stored
 }
 
-// fingerprintKey stands for the agent's own.
+// fingerprintKey replaces the agent's key.
 var fingerprintKey = []byte("a key of this test's")
 
 func newTrial(t *testing.T, repository fs.FS, environment, name string) *trial {
@@ -49,8 +49,8 @@ func newTrial(t *testing.T, repository fs.FS, environment, name string) *trial {
 	return trial
 }
 
-// docker has the docker command deploy the files. It gives up where the engine
-// still gives a new service its address, and is asked again then.
+// docker deploys the files with the docker command. The command fails while the engine
+// assigns the address of a new service, and is then run again.
 func (r *trial) docker(t *testing.T, flags ...string) (sent *bodies, err error) {
 	t.Helper()
 	waitfor.NoError(t, 20*time.Second, func() error {
@@ -63,8 +63,8 @@ func (r *trial) docker(t *testing.T, flags ...string) (sent *bodies, err error) 
 	return sent, err
 }
 
-// agent does what the agent does after a start: it renders, looks, plans and
-// applies. It gives the plan and what was written. The error is the plan's.
+// agent does the same as the agent after a start: it renders, observes, plans and
+// applies. It returns the plan and the writes. The error is the plan's.
 func (r *trial) agent(t *testing.T) (deploy.Plan, []swarmtest.Call, error) {
 	t.Helper()
 	recorder := r.engine.Record(t)
@@ -92,7 +92,7 @@ func (r *trial) agent(t *testing.T) (deploy.Plan, []swarmtest.Call, error) {
 	}
 	if err := engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{
 		Metadata: deploy.Metadata{"deployed-by": "test"},
-		Wait:     func(context.Context, deploy.Wave) error { return nil }, // no image is there
+		Wait:     func(context.Context, deploy.Wave) error { return nil }, // the images do not exist
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (r *trial) agent(t *testing.T) (deploy.Plan, []swarmtest.Call, error) {
 	return plan, writes, nil
 }
 
-// learn remembers the contents of the secrets that were made.
+// learn stores the fingerprints of the new secrets.
 func (r *trial) learn(t *testing.T, engine *deploy.Engine, plan deploy.Plan, stack *compose.Stack) {
 	t.Helper()
 	if !slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Kind == deploy.Secret }) {
@@ -116,8 +116,8 @@ func (r *trial) learn(t *testing.T, engine *deploy.Engine, plan deploy.Plan, sta
 	}
 }
 
-// adopts demands that the agent puts its label on every service of the stack
-// that docker has deployed, and that it plans and writes nothing else.
+// adopts checks that the agent adds its label to every service of the stack that docker
+// deployed, and that it plans and writes nothing else.
 func (r *trial) adopts(t *testing.T) {
 	t.Helper()
 	before := r.specs(t)
@@ -132,7 +132,7 @@ func (r *trial) adopts(t *testing.T) {
 	}
 	want := slices.DeleteFunc(slices.Sorted(maps.Keys(before)), func(name string) bool {
 		mode := before[name].Mode
-		return mode.ReplicatedJob != nil || mode.GlobalJob != nil // a write would run them again
+		return mode.ReplicatedJob != nil || mode.GlobalJob != nil // an update would run them again
 	})
 	if !slices.Equal(plan.Adopted, want) {
 		t.Errorf("adopted %v, want %v", plan.Adopted, want)
@@ -146,10 +146,9 @@ func (r *trial) adopts(t *testing.T) {
 
 var serviceUpdate = regexp.MustCompile(`^/services/\w+/update$`)
 
-// serviceUpdates counts the services that were written. An update that comes
-// while the engine still gives a new service its address is refused and repeated.
-// What the agent asks of secrets whose content it does not know yet changes
-// nothing and is left out.
+// serviceUpdates counts the updated services. The engine refuses updates, which are then
+// repeated, while it assigns the address of a new service. Reads of secrets with unknown
+// contents are not counted.
 func serviceUpdates(writes []swarmtest.Call) int {
 	written := map[string]bool{}
 	for _, call := range writes {
@@ -160,8 +159,7 @@ func serviceUpdates(writes []swarmtest.Call) int {
 	return len(written)
 }
 
-// settled demands that an agent that is started anew finds nothing to do and
-// writes nothing.
+// settled checks that an agent after a start plans nothing and writes nothing.
 func (r *trial) settled(t *testing.T) {
 	t.Helper()
 	plan, writes, err := r.agent(t)
@@ -176,8 +174,8 @@ func (r *trial) settled(t *testing.T) {
 	}
 }
 
-// overwritten has docker deploy the files over what the agent has applied: it
-// takes the agent's labels off and touches no task, and the agent puts them back.
+// overwritten deploys the files with docker after the agent. Docker removes the agent's
+// labels and does not restart tasks, and the agent adds the labels again.
 func (r *trial) overwritten(t *testing.T) {
 	t.Helper()
 	before := r.specs(t)
@@ -187,7 +185,7 @@ func (r *trial) overwritten(t *testing.T) {
 	for name, spec := range r.specs(t) {
 		for label := range spec.Labels {
 			if strings.HasPrefix(label, compose.LabelPrefix) {
-				t.Errorf("docker has left the label %s on %s", label, name)
+				t.Errorf("docker did not remove the label %s from %s", label, name)
 			}
 		}
 	}
@@ -195,8 +193,8 @@ func (r *trial) overwritten(t *testing.T) {
 	r.adopts(t)
 }
 
-// restartsNothing demands that the services are those of before, but for their
-// labels. Swarm replaces tasks for nothing else than what differs in their spec.
+// restartsNothing checks that the services differ from before only in their labels.
+// Swarm replaces tasks only if other fields of their spec differ.
 func (r *trial) restartsNothing(t *testing.T, before map[string]swarm.ServiceSpec) {
 	t.Helper()
 	bare := func(specs map[string]swarm.ServiceSpec) map[string]swarm.ServiceSpec {
@@ -208,11 +206,11 @@ func (r *trial) restartsNothing(t *testing.T, before map[string]swarm.ServiceSpe
 		return specs
 	}
 	if diff := cmp.Diff(bare(before), bare(r.specs(t))); diff != "" {
-		t.Errorf("more than labels has changed (-before +after):\n%s", diff)
+		t.Errorf("more than labels changed (-before +after):\n%s", diff)
 	}
 }
 
-// specs are the stack's services as the engine keeps them.
+// specs returns the stack's services in the engine.
 func (r *trial) specs(t *testing.T) map[string]swarm.ServiceSpec {
 	t.Helper()
 	list, err := r.engine.API.ServiceList(t.Context(), swarm.ServiceListOptions{
@@ -228,15 +226,15 @@ func (r *trial) specs(t *testing.T) map[string]swarm.ServiceSpec {
 	return specs
 }
 
-// engineRefuses tells whether the engine is older than a field of the case.
+// engineRefuses reports whether the engine is older than a field of the case.
 func (r *trial) engineRefuses(t *testing.T, name string) bool {
 	t.Helper()
 	r.engine.API.NegotiateAPIVersion(t.Context())
 	return needs[name] != "" && apiversions.LessThan(r.engine.API.ClientVersion(), needs[name])
 }
 
-// unscheduled keeps the private engine from starting tasks for the time of the
-// test: only specs are compared, and a task whose image is nowhere costs time.
+// unscheduled prevents the private engine from starting tasks during the test. The test
+// compares only specs, and tasks without an image take time.
 func unscheduled(t *testing.T) {
 	t.Helper()
 	if os.Getenv(swarmtest.HostVariable) != "" {

@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// untried are keys of the docker CLI's types that are in no case, with the reason.
-// What stands below them is left out as well.
+// untried lists the keys of the docker CLI's types that no case has, with the reason.
+// The keys below them are excluded as well.
 var untried = map[string]string{
 	"services.build":             "dropped whole: Swarm builds nothing",
 	"services.cgroupns_mode":     "Compose has no such key, so we refuse it; Swarm has no such setting either",
@@ -30,8 +30,8 @@ var untried = map[string]string{
 	"volumes.external.external":  "how the type holds `external: true`",
 }
 
-// TestKeys demands that a case has every key that the docker CLI's loader knows:
-// a key that a newer CLI brings is not forgotten.
+// TestKeys checks that the cases have every key of the docker CLI's loader. It fails on
+// a new key of a newer CLI.
 func TestKeys(t *testing.T) {
 	known := map[string]bool{}
 	typeKeys(known, "", reflect.TypeOf(composetypes.Config{}))
@@ -42,7 +42,7 @@ func TestKeys(t *testing.T) {
 			reason = untried[above]
 		}
 		if reason == "" && !used[key] {
-			t.Errorf("no case has the key %s", key)
+			t.Errorf("the key %s is not in a case", key)
 		}
 	}
 	t.Logf("%d keys of the docker CLI's types, %d of them out of reach", len(known), len(untried))
@@ -55,10 +55,9 @@ func cutLast(key string) (before, after string, found bool) {
 	return "", key, false
 }
 
-// typeKeys collects the keys of a type by its YAML names, those of sections
-// without the objects' own names.
+// typeKeys lists the keys of a type by their YAML names. It omits the names of objects.
 func typeKeys(keys map[string]bool, prefix string, of reflect.Type) {
-	switch of.Kind() { //nolint:exhaustive // the kinds that hold others
+	switch of.Kind() { //nolint:exhaustive // only kinds with elements
 	case reflect.Pointer, reflect.Slice:
 		typeKeys(keys, prefix, of.Elem())
 	case reflect.Map:
@@ -80,7 +79,7 @@ func typeKeys(keys map[string]bool, prefix string, of reflect.Type) {
 	}
 }
 
-// named are the mappings whose keys are names.
+// named lists the mappings with names as keys.
 var named = map[string]bool{
 	"services": true, "networks": true, "volumes": true, "secrets": true, "configs": true,
 	"services.networks": true, "services.ulimits": true,
@@ -119,7 +118,7 @@ func valueKeys(keys map[string]bool, prefix string, value any) {
 				key = strings.TrimPrefix(prefix+"."+name, ".")
 				keys[key] = true
 			}
-			// The mapping of names ends here: what is below are an object's keys.
+			// The keys below are those of an object.
 			if named[prefix] {
 				objectKeys(keys, prefix, below)
 				continue

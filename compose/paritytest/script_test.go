@@ -18,9 +18,9 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// layOut writes a node's folder into a new one, as deployment.sh had it: compose
-// files, settings and those drawn from them, and a file for each secret. Of a
-// secret that is encrypted in the repository the content does not matter.
+// layOut writes a node's folder as deployment.sh used it: compose files, settings,
+// derived settings, and a file for each secret. The content of a secret that is
+// encrypted in the repository does not matter.
 func layOut(t *testing.T, node *manifests.Node) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,9 +91,8 @@ func secretFiles(t *testing.T, fsys fs.FS, name string) []string {
 	return files
 }
 
-// exported is the environment that deployment.sh ran docker with. A shell reads
-// node.env; the rest follows the script (seed 2.3, 2.4), written anew here so
-// that the test shares no code with what it tests.
+// exported returns the environment in which deployment.sh ran docker. A shell reads
+// node.env. The rest repeats the script, so that the test shares no code with Render.
 func exported(t *testing.T, node *manifests.Node, dir string) map[string]string {
 	t.Helper()
 	environment := source(t, filepath.Join(dir, "node.env"))
@@ -118,8 +117,8 @@ func exported(t *testing.T, node *manifests.Node, dir string) map[string]string 
 	return environment
 }
 
-// What `grep TAG_ | sed 's/.*\$TAG_/TAG_/'` and its like for SV_ leave of a
-// line: from the last $ on; what is no name by itself was never a variable.
+// The result of `grep TAG_ | sed 's/.*\$TAG_/TAG_/'`, and of the same for SV_: the
+// line from the last $. A text that is not a name was never a variable.
 var (
 	greppedTag     = regexp.MustCompile(`^.*\$(TAG_\w*)$`)
 	greppedVersion = regexp.MustCompile(`^.*\.\$(SV_\w*)$`)
@@ -131,7 +130,7 @@ func setDefault(environment map[string]string, grepped *regexp.Regexp, line, val
 	}
 }
 
-// source has a shell read a file, and tells what it sets.
+// source reads a file with a shell, and returns the variables that it sets.
 func source(t *testing.T, file string) map[string]string {
 	t.Helper()
 	command := exec.Command("bash", "-c", `set -a; . "$1"; exec env -0`, "bash", file)
@@ -152,7 +151,7 @@ func source(t *testing.T, file string) map[string]string {
 	return environment
 }
 
-// versions reads the SV_ keys of a SOPS file, which stand unencrypted.
+// versions reads the SV_ keys of a SOPS file, which are not encrypted.
 func versions(t *testing.T, file string) map[string]string {
 	t.Helper()
 	found := map[string]string{}

@@ -16,9 +16,9 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// TestTakeOver takes over what deployment.sh leaves behind while it runs: tags,
-// settings, versioned secrets, and a cron service that runs or, where the script
-// has failed, was left at 0. The tasks that ran before run on.
+// TestTakeOver takes over a running stack of deployment.sh: tags, settings, versioned
+// secrets, and a cron service that runs or that a failed script left at 0. The tasks
+// continue to run.
 func TestTakeOver(t *testing.T) {
 	trial := newTrial(t, os.DirFS("testdata"), "running", "app")
 	trial.engine.Image(t, "coin/app:7", "coin/job:8")
@@ -51,7 +51,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// steps renders a plan, the stack's name left out.
+// steps lists the steps of a plan, without the stack's name.
 func steps(plan deploy.Plan) []string {
 	var all []string
 	for _, step := range plan.Steps {
@@ -66,11 +66,11 @@ func steps(plan deploy.Plan) []string {
 	return all
 }
 
-// scale does what `docker service scale` does.
+// scale does the same as `docker service scale`.
 func (r *trial) scale(t *testing.T, service string, count uint64) {
 	t.Helper()
 	name := r.node.Stack + "_" + service
-	waitfor.NoError(t, 10*time.Second, func() error { // the engine writes to a new service as well
+	waitfor.NoError(t, 10*time.Second, func() error { // the engine also updates a new service
 		found, _, err := r.engine.API.ServiceInspectWithRaw(t.Context(), name, swarm.ServiceInspectOptions{})
 		if err != nil {
 			return err
@@ -81,8 +81,8 @@ func (r *trial) scale(t *testing.T, service string, count uint64) {
 	})
 }
 
-// running waits until so many tasks of the stack run and no other is on its way,
-// and gives their services by their IDs.
+// running waits until exactly this number of tasks of the stack run and no other task
+// is pending. It returns their services by task ID.
 func (r *trial) running(t *testing.T, count int) map[string]string {
 	t.Helper()
 	var tasks map[string]string
@@ -107,7 +107,7 @@ func (r *trial) running(t *testing.T, count int) map[string]string {
 	return tasks
 }
 
-// TestOthers refuses objects of another stack by name, of every kind.
+// TestOthers checks that the agent refuses objects of another stack, of every kind.
 func TestOthers(t *testing.T) {
 	unscheduled(t)
 	trial := newTrial(t, os.DirFS("testdata"), "running", "others")
@@ -118,7 +118,7 @@ func TestOthers(t *testing.T) {
 	before := trial.specs(t)
 	_, writes, err := other.agent(t)
 	if err == nil {
-		t.Fatal("objects of another stack are taken over")
+		t.Fatal("the plan takes over objects of another stack")
 	}
 	for _, words := range []string{
 		"secret parity-others-secret belongs to stack " + trial.node.Stack,
@@ -126,7 +126,7 @@ func TestOthers(t *testing.T) {
 		"network parity-others-network belongs to stack " + trial.node.Stack,
 	} {
 		if !strings.Contains(err.Error(), words) {
-			t.Errorf("it says %q, want %q", err, words)
+			t.Errorf("error %q, want %q", err, words)
 		}
 	}
 	if updates := serviceUpdates(writes); updates != 0 {

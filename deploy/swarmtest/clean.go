@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// removeStale removes what private engines left behind whose owners were killed:
-// nobody locks their directories any more.
+// removeStale removes the directories of private engines whose owners were killed: no
+// process locks them any more.
 func removeStale() {
 	dirs, err := filepath.Glob(prefix + "*")
 	if err != nil {
@@ -30,13 +30,13 @@ func removeStale() {
 	}
 }
 
-// removeDir ends what still runs from dir, unmounts what is mounted below it and
+// removeDir ends the processes that run from dir, unmounts what is mounted below it and
 // removes it.
 func removeDir(dir string) error {
 	deadline := time.Now().Add(stopLimit)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	asked := map[int]bool{} // once each: an engine that is asked thrice cleans nothing up
+	asked := map[int]bool{} // once for each: an engine that gets three signals does not clean up
 	for left := processesOf(dir); len(left) > 0; left = processesOf(dir) {
 		for _, pid := range left {
 			if time.Now().After(deadline) {
@@ -61,8 +61,8 @@ func removeDir(dir string) error {
 	return nil
 }
 
-// processesOf finds the engine and its containerd by the directory in their
-// arguments. A container's shim ends with its containerd's work.
+// processesOf finds the engine and its containerd by the directory in their arguments. The
+// shim of a container ends when containerd has stopped the container.
 func processesOf(dir string) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

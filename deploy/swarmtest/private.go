@@ -1,7 +1,6 @@
-// Package swarmtest gives tests, the demo and the benchmarks a real Swarm: that
-// of $SWARM_TEST_HOST, or a private engine of its own, which is ended and
-// removed without a trace whatever happens. It also records what is written to
-// an engine, and makes writes fail on demand.
+// Package swarmtest gives tests, the demo and the benchmarks a real Swarm: the Swarm of
+// $SWARM_TEST_HOST, or a private engine, which is always stopped and removed completely.
+// It also records the writes to an engine, and makes writes fail on demand.
 package swarmtest
 
 import (
@@ -29,25 +28,25 @@ const (
 	startLimit = time.Minute
 	stopLimit  = 40 * time.Second
 
-	// prefix begins the paths of private engines' directories.
+	// prefix is the beginning of the paths of private engines' directories.
 	prefix = "/tmp/coin-swarm-"
 )
 
-// Private is an engine of our own with a Swarm of one node.
+// Private is a private engine with a Swarm of one node.
 type Private struct {
 	Host string // unix:///…
-	Dir  string // holds all that the engine has, and its log
+	Dir  string // holds the data of the engine, and its log
 
 	program string // dockerd
 	process *os.Process
-	ended   chan struct{} // closed when the engine's process is gone
+	ended   chan struct{} // closed when the engine's process has ended
 	lock    *os.File
 }
 
-// Start starts a private engine and makes it a Swarm manager. It has a network of
-// its own, so that any number of them runs side by side, and beside an engine
-// that was there before. Dir is made if need be and removed by Stop; its path
-// must be short, as a socket lies in it. An empty dir takes a new one in /tmp.
+// Start starts a private engine and makes it a Swarm manager. It has its own network, so
+// that any number of private engines runs at once, also beside an installed engine. Start
+// creates dir if necessary, and Stop removes it. Its path must be short, because it holds
+// a socket. If dir is empty, Start uses a new directory in /tmp.
 func Start(ctx context.Context, dir string) (*Private, error) {
 	program, err := exec.LookPath("dockerd")
 	if err != nil {
@@ -71,9 +70,9 @@ func Start(ctx context.Context, dir string) (*Private, error) {
 	return p, nil
 }
 
-// claim makes the engine's directory and locks it. The system gives the lock
-// back when the process ends, however it ends: a directory that is not locked is
-// stale, and is removed here. Only one process looks at a time.
+// claim creates the engine's directory and locks it. The system releases the lock when the
+// process ends in any way: a directory without a lock is stale, and claim removes it. Only
+// one process does this at a time.
 func (p *Private) claim(dir string) error {
 	looking, err := lock(prefix+"lock", syscall.LOCK_EX)
 	if err != nil {
@@ -105,8 +104,8 @@ func lock(path string, how int) (*os.File, error) {
 	return file, nil
 }
 
-// launch runs the engine's process. It is told to end when the thread ends that
-// started it, that is with this process at the latest; hence the locked thread.
+// launch runs the engine's process. The system ends it when the thread that started it
+// ends, at the latest with this process; therefore the thread is locked.
 func (p *Private) launch() error {
 	log, err := os.OpenFile(filepath.Join(p.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -128,7 +127,7 @@ func (p *Private) launch() error {
 	started, ended := make(chan error, 1), make(chan struct{})
 	p.ended = ended
 	go func() {
-		runtime.LockOSThread() // for good: the thread is lost to the engine's network
+		runtime.LockOSThread() // without unlocking: the thread stays in the engine's network
 		defer close(ended)
 		err := ownNetwork()
 		if err == nil {
@@ -144,9 +143,9 @@ func (p *Private) launch() error {
 	return <-started
 }
 
-// ownNetwork puts the calling thread, and what it starts, into a network of its
-// own, with nothing but a loopback interface. So the engine's bridges, ports and
-// firewall rules never meet those of the machine, and go with the engine.
+// ownNetwork moves the calling thread, and the processes that it starts, to a new network
+// with only a loopback interface. The engine's bridges, ports and firewall rules are thus
+// separate from those of the machine, and end with the engine.
 func ownNetwork() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("make a network: %w", err)
@@ -167,7 +166,7 @@ func ownNetwork() error {
 	return nil
 }
 
-// initialise waits for the engine to answer and makes it a Swarm of one.
+// initialise waits until the engine answers, and makes it a Swarm of one node.
 func (p *Private) initialise(ctx context.Context) error {
 	api, err := client.NewClientWithOpts(client.WithHost(p.Host), client.WithAPIVersionNegotiation())
 	if err != nil {
@@ -185,7 +184,7 @@ func (p *Private) initialise(ctx context.Context) error {
 	return err
 }
 
-// until waits for the engine to be as check wants it.
+// until waits until check succeeds.
 func (p *Private) until(ctx context.Context, check func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -224,14 +223,14 @@ func (p *Private) CopyLog(w io.Writer) error {
 	return err
 }
 
-// Stop ends the engine with all its containers and removes what it had.
+// Stop stops the engine with all its containers and removes its data.
 func (p *Private) Stop() error {
 	defer func() { _ = p.lock.Close() }()
 	p.end()
 	return removeDir(p.Dir)
 }
 
-// end ends the engine's process, and with it its containers.
+// end stops the engine's process and its containers.
 func (p *Private) end() {
 	if p.process == nil {
 		return
@@ -247,7 +246,7 @@ func (p *Private) end() {
 	}
 }
 
-// shared is the one engine of a test binary; tests of a package use it together.
+// shared is the engine of a test binary, which all tests of the package use.
 type shared struct {
 	once    sync.Once
 	host    string

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// Call is one request that an engine was sent.
+// Call is one request to an engine.
 type Call struct {
 	Method string
 	Path   string // without the API version
@@ -25,16 +25,16 @@ type Call struct {
 
 func (c Call) String() string { return c.Method + " " + c.Path }
 
-// Write tells whether the call could change something. A command in a container
-// is none: it asks what runs, and the engine keeps nothing of it.
+// Write tells whether the call could change the engine. A command in a container does not
+// count: the engine does not store it.
 func (c Call) Write() bool {
 	return c.Method != http.MethodGet && c.Method != http.MethodHead && !command.MatchString(c.Path)
 }
 
 var command = regexp.MustCompile(`^/(containers/[^/]+/exec|exec/[^/]+/start)$`)
 
-// Recorder stands in front of an engine on a socket of its own and records the
-// calls that pass, streams such as /events included.
+// Recorder is a proxy in front of an engine, on its own socket. It records the calls,
+// including streams such as /events.
 type Recorder struct {
 	Host string
 
@@ -46,7 +46,7 @@ type Recorder struct {
 
 var apiVersion = regexp.MustCompile(`^/v\d+\.\d+/`)
 
-// Record puts a recorder in front of the Swarm for the time of the test.
+// Record starts a recorder in front of the Swarm for the duration of the test.
 func (s *Swarm) Record(tb testing.TB) *Recorder {
 	tb.Helper()
 	recorder, stop, err := NewRecorder(s.Host)
@@ -57,8 +57,8 @@ func (s *Swarm) Record(tb testing.TB) *Recorder {
 	return recorder
 }
 
-// NewRecorder puts a recorder in front of the engine at host, unix:///… only,
-// until stop is called.
+// NewRecorder starts a recorder in front of the engine at host (unix:///… only), until stop
+// is called.
 func NewRecorder(host string) (recorder *Recorder, stop func(), err error) {
 	socket, ok := strings.CutPrefix(host, "unix://")
 	if !ok {
@@ -84,7 +84,7 @@ func NewRecorder(host string) (recorder *Recorder, stop func(), err error) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine"
 		},
 		Transport:     transport,
-		FlushInterval: -1, // events are to arrive as they come
+		FlushInterval: -1, // forward events at once
 		ErrorLog:      quiet,
 	}
 	server := &http.Server{Handler: recorder.handle(proxy), ErrorLog: quiet}
@@ -124,16 +124,15 @@ func (r *Recorder) note(call Call) error {
 	return act(call)
 }
 
-// BeforeWrite has act called before the n-th write from the last Reset passes,
-// counted from 1. An error of act is answered with status 500, and the write
-// does not reach the engine.
+// BeforeWrite calls act before the n-th write after the last Reset, counted from 1. If act
+// fails, the answer is status 500, and the write does not reach the engine.
 func (r *Recorder) BeforeWrite(n int, act func(Call) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.before[n] = act
 }
 
-// Reset forgets the calls so far, and what was to happen before writes.
+// Reset deletes the recorded calls and the functions of BeforeWrite.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,21 +20,21 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// outside is an address of a private engine's network that the engine does not
-// take for its own host: unlike 127.0.0.1, a registry there must prove who it is.
-// It is one of those that are kept for documentation.
+// outside is an address in a private engine's network that is not the engine's own host.
+// Unlike at 127.0.0.1, the engine requires TLS from a registry there. The address is
+// reserved for documentation.
 const outside = "192.0.2.1"
 
-// RegistryOptions say what a registry demands.
+// RegistryOptions are the options of a registry.
 type RegistryOptions struct {
-	User, Password string // who may use it; nobody has to log in when empty
-	TLS            bool   // it has a certificate of a CA of its own; needs a private engine
-	Distrusted     bool   // with TLS: the engine is not told of the CA
+	User, Password string // the login that it requires; if empty, none
+	TLS            bool   // it has a certificate of its own CA; needs a private engine
+	Distrusted     bool   // with TLS: the engine does not trust the CA
 }
 
 // Registry is a real image registry that the engine of a test can reach.
 type Registry struct {
-	Address string // host:port, as images' names begin
+	Address string // host:port, the beginning of image names
 
 	swarm   *Swarm
 	options RegistryOptions
@@ -43,8 +43,7 @@ type Registry struct {
 	ended   chan struct{}
 }
 
-// Registry starts an empty registry in the engine's network, for the time of the
-// test.
+// Registry starts an empty registry in the engine's network, for the duration of the test.
 func (s *Swarm) Registry(tb testing.TB, options RegistryOptions) *Registry {
 	tb.Helper()
 	if options.TLS && s.private == nil {
@@ -77,8 +76,8 @@ func (s *Swarm) Registry(tb testing.TB, options RegistryOptions) *Registry {
 	return r
 }
 
-// inNetwork runs a function in the network of the private engine, if that is the
-// one; its thread is given up.
+// inNetwork runs a function in the network of the private engine, if the test uses one, on a
+// thread that is not used again.
 func (s *Swarm) inNetwork(run func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -92,7 +91,7 @@ func (s *Swarm) inNetwork(run func() error) error {
 	return <-done
 }
 
-// enterNetwork puts the calling thread into the private engine's network.
+// enterNetwork moves the calling thread to the private engine's network.
 func (s *Swarm) enterNetwork() error {
 	if s.private == nil {
 		return nil
@@ -129,7 +128,7 @@ func addOutside() error {
 	return nil
 }
 
-// configure writes the registry's own files.
+// configure writes the files of the registry.
 func (r *Registry) configure(tb testing.TB) {
 	tb.Helper()
 	config := "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: " + filepath.Join(r.dir, "data") + "}}\n" +
@@ -154,7 +153,7 @@ func (r *Registry) write(tb testing.TB, name string, content []byte) {
 	}
 }
 
-// SetPassword changes what the registry demands of its user, from now on.
+// SetPassword changes the password that the registry requires.
 func (r *Registry) SetPassword(tb testing.TB, password string) {
 	tb.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -165,7 +164,7 @@ func (r *Registry) SetPassword(tb testing.TB, password string) {
 	r.write(tb, "htpasswd", []byte(r.options.User+":"+string(hash)+"\n"))
 }
 
-// Start starts the registry, again with what it had before, and waits for it.
+// Start starts the registry, with the images that it had before, and waits for it.
 func (r *Registry) Start(tb testing.TB) {
 	tb.Helper()
 	program, err := exec.LookPath("docker-registry")
@@ -181,7 +180,7 @@ func (r *Registry) Start(tb testing.TB) {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
-		runtime.LockOSThread() // for good, as for the engine
+		runtime.LockOSThread() // without unlocking, as for the engine
 		defer close(ended)
 		err := r.swarm.enterNetwork()
 		if err == nil {
@@ -200,7 +199,7 @@ func (r *Registry) Start(tb testing.TB) {
 	waitfor.NoError(tb, 20*time.Second, func() error { return r.answers(tb.Context()) })
 }
 
-// answers tells whether the registry takes connections.
+// answers tells whether the registry accepts connections.
 func (r *Registry) answers(ctx context.Context) error {
 	select {
 	case <-r.ended:
@@ -217,7 +216,7 @@ func (r *Registry) answers(ctx context.Context) error {
 	})
 }
 
-// Stop ends the registry; what it has stays for the next Start.
+// Stop stops the registry. Its images stay for the next Start.
 func (r *Registry) Stop() {
 	if r.process == nil {
 		return
@@ -227,14 +226,13 @@ func (r *Registry) Stop() {
 	r.process = nil
 }
 
-// Login is the registry's entry in docker's config.json with a password of the
-// caller's choice.
+// Login gives the registry's entry in docker's config.json with a password.
 func (r *Registry) Login(password string) string {
 	return `{"auths": {` + strconv.Quote(r.Address) + `: {"username": ` + strconv.Quote(r.options.User) +
 		`, "password": ` + strconv.Quote(password) + `}}}`
 }
 
-// Log gives what the registry has written.
+// Log gives the log of the registry.
 func (r *Registry) Log(tb testing.TB) string {
 	tb.Helper()
 	content, err := os.ReadFile(r.path("log"))

@@ -22,12 +22,11 @@ import (
 	"github.com/docker/docker/api/types/registry"
 )
 
-// certificates is where an engine looks for the CAs of registries, whatever its
-// other directories are.
+// certificates is the directory in which any engine looks for the CAs of registries.
 const certificates = "/etc/docker/certs.d"
 
-// certify makes a CA and a certificate for the registry, and has the engine
-// trust the CA, unless it is to distrust it, until the test ends.
+// certify creates a CA and a certificate for the registry. Unless Distrusted is set, the
+// engine trusts the CA until the test ends.
 func (r *Registry) certify(tb testing.TB) (certificate, key string) {
 	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -57,8 +56,8 @@ func (r *Registry) certify(tb testing.TB) (certificate, key string) {
 	return r.path("ca.crt"), r.path("key")
 }
 
-// trust has engines trust the CA for this registry alone. The directory is the
-// machine's, so its name is the registry's own and it goes with the test.
+// trust makes engines trust the CA for this registry only. The directory belongs to the
+// machine, so it has the name of the registry and is removed after the test.
 func (r *Registry) trust(tb testing.TB, ca []byte) {
 	tb.Helper()
 	dir := filepath.Join(certificates, r.Address)
@@ -71,9 +70,8 @@ func (r *Registry) trust(tb testing.TB, ca []byte) {
 	}
 }
 
-// Push puts an image of the demo program into the registry that differs from
-// those with another content, and gives its reference and digest. It stays on
-// the engine, too.
+// Push pushes an image of the demo program to the registry, and gives its reference and
+// digest. Images with another content differ from it. The image also stays on the engine.
 func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest string) {
 	tb.Helper()
 	const base = "coin/app:1"
@@ -107,7 +105,7 @@ func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest 
 	return reference, digest
 }
 
-// pushed reads the engine's account of a push.
+// pushed reads the engine's messages about a push.
 func pushed(answer io.Reader) (digest string, err error) {
 	for lines := json.NewDecoder(answer); ; {
 		var line struct {

@@ -10,9 +10,9 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// Restart ends the engine and starts it again on what it has, as a reboot of its
-// machine does: containers are gone, Swarm makes new ones. It comes back when the
-// engine manages its Swarm again.
+// Restart stops the engine and starts it again with its data, like a reboot of its machine:
+// the containers have ended, and Swarm creates new ones. Restart returns when the engine
+// manages its Swarm again.
 func (p *Private) Restart(ctx context.Context) error {
 	p.end()
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
@@ -40,7 +40,7 @@ func (p *Private) manages(ctx context.Context) error {
 	})
 }
 
-// Own gives the test an engine of its own, for what would disturb others.
+// Own gives the test its own engine, for changes that would disturb other tests.
 func Own(tb testing.TB) *Swarm {
 	tb.Helper()
 	private, err := Start(context.WithoutCancel(tb.Context()), "")
@@ -60,7 +60,7 @@ func Own(tb testing.TB) *Swarm {
 	return &Swarm{Host: private.Host, API: api, private: private}
 }
 
-// Restart restarts the engine, which must be the test's own.
+// Restart restarts the engine, which must come from Own.
 func (s *Swarm) Restart(ctx context.Context) error {
 	if s.private == nil {
 		return errors.New("restart the engine: it is not private")

@@ -11,8 +11,8 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// TestRestart restarts an engine: its services, networks and secrets are still
-// there, and run again in new tasks.
+// TestRestart restarts an engine: its networks and secrets still exist, and its services run
+// in new tasks.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	s := swarmtest.Own(t)

@@ -22,8 +22,8 @@ func byStack(name string) filters.Args {
 	return filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace="+name))
 }
 
-// remove takes a stack away: services, and when their containers are gone,
-// networks (one removed too early becomes a ghost), secrets and configs.
+// remove removes a stack: services, and when their containers have ended, networks, secrets
+// and configs. A network that is removed too early stays in an unusable state.
 func (s *Swarm) remove(ctx context.Context, tb testing.TB, name string) {
 	tb.Helper()
 	services, err := s.API.ServiceList(ctx, swarm.ServiceListOptions{Filters: byStack(name)})

@@ -27,8 +27,8 @@ var (
 	importing sync.Mutex // the image is built once, not by each parallel test
 )
 
-// Main runs a package's tests and ends the engine that they started, if any. It
-// is all that a TestMain needs: os.Exit(swarmtest.Main(m)).
+// Main runs a package's tests and stops the engine that they started, if any. A TestMain
+// calls only os.Exit(swarmtest.Main(m)).
 func Main(m *testing.M) int {
 	code := m.Run()
 	if ours.private == nil {
@@ -41,7 +41,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Swarm is the engine that a test works on.
+// Swarm is the engine that a test uses.
 type Swarm struct {
 	Host string
 	API  *client.Client
@@ -49,15 +49,15 @@ type Swarm struct {
 	private *Private // nil for the engine of $SWARM_TEST_HOST
 }
 
-// Engine gives the test's Swarm, and starts it for the first test that asks. The
-// package's TestMain must call Main.
+// Engine gives the test's Swarm, and starts it for the first test. The package's TestMain
+// must call Main.
 func Engine(tb testing.TB) *Swarm {
 	tb.Helper()
 	ours.once.Do(func() {
 		if ours.host = os.Getenv(HostVariable); ours.host != "" {
 			return
 		}
-		// It outlives the test that happens to be the first.
+		// It runs longer than the first test.
 		if ours.private, ours.err = Start(context.WithoutCancel(tb.Context()), ""); ours.err == nil {
 			ours.host = ours.private.Host
 		}
@@ -73,7 +73,7 @@ func Engine(tb testing.TB) *Swarm {
 	return &Swarm{Host: ours.host, API: api, private: ours.private}
 }
 
-// Image makes the engine have the demo program under each of refs.
+// Image loads the demo program into the engine with each of the references.
 func (s *Swarm) Image(tb testing.TB, refs ...string) {
 	tb.Helper()
 	importing.Lock()
@@ -83,13 +83,13 @@ func (s *Swarm) Image(tb testing.TB, refs ...string) {
 	}
 }
 
-// Stack gives a stack name of the test's own and removes at its end what carries
-// it. When the test has failed, its tasks and their logs are shown.
+// Stack gives a stack name for the test, and removes the stack when the test ends. If the
+// test failed, it shows the tasks and their logs.
 func (s *Swarm) Stack(tb testing.TB) string {
 	tb.Helper()
 	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
 	tb.Cleanup(func() {
-		// The test's own context is over.
+		// The context of the test has ended.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 		defer cancel()
 		if tb.Failed() {
@@ -100,8 +100,8 @@ func (s *Swarm) Stack(tb testing.TB) string {
 	return name
 }
 
-// Docker runs the docker command against the engine, with input on its standard
-// input, and gives what it prints.
+// Docker runs the docker command with the engine and the given standard input, and gives its
+// output.
 func (s *Swarm) Docker(tb testing.TB, input string, arguments ...string) string {
 	tb.Helper()
 	program, err := exec.LookPath("docker")

@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-// TestPrivateEngine starts an engine, calls it through a recorder, and sees that
-// nothing is left of it.
+// TestPrivateEngine starts an engine, calls it through a recorder, and checks that nothing
+// is left after it stopped.
 func TestPrivateEngine(t *testing.T) {
 	private, err := swarmtest.Start(t.Context(), "")
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package harbortest is a double of Harbor's API v2.0, as far as scans of artifacts
-// go: it takes what a test says of artifacts and logins, and answers as strictly
-// as the real one. It never answers what Harbor would not.
+// Package harbortest is a double of Harbor's API v2.0 for scans of artifacts: from the
+// artifacts of a test it makes answers. It guarantees to be as strict as Harbor, and to
+// return no answer that Harbor would not return.
 package harbortest
 
 import (
@@ -23,38 +23,37 @@ const (
 	Password = "canary-harbor-token-8d20f1"
 )
 
-// The forms of reports, as a client asks for them. Native is what it gets that asks
-// for none.
+// The formats of reports that a client can request. Native is the default.
 const (
 	Generic = "application/vnd.security.vulnerability.report; version=1.1"
 	Native  = "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0"
 )
 
-// Scan is what the double tells of an artifact.
+// Scan is the scan of an artifact in the double.
 type Scan struct {
-	Status   string         // Success when empty; Pending, Running, Scheduled, Stopped, Error
-	Severity string         // Critical … None; as long as a scan is not over, Harbor has Unknown
+	Status   string         // default Success; Pending, Running, Scheduled, Stopped, Error
+	Severity string         // Critical … None; Unknown before the end of a scan
 	Counts   map[string]int // vulnerabilities by severity
-	Form     string         // Generic when empty
-	Share    int            // percent of an index' images whose scan went well, 100 when 0; Harbor calls it a success from the first on
+	Form     string         // default Generic
+	Share    int            // percent of an index's images with a successful scan, default 100; Harbor reports success from the first image on
 	Unasked  bool           // it was never scanned
-	Private  bool           // its project is seen by those who log in only
-	Hidden   bool           // … and may read it, which User may not
+	Private  bool           // its project is only visible with a login
+	Hidden   bool           // User has no access to its project
 }
 
 // Harbor is a running double.
 type Harbor struct {
 	URL  string // https://127.0.0.1:…
 	Host string // of URL
-	CA   []byte // the certificate that vouches for it, in PEM
+	CA   []byte // its certificate in PEM
 
 	mu        sync.Mutex
 	artifacts map[string]Scan // by project/repository:reference
 	requests  []string
-	answer    http.HandlerFunc // instead of its own; nil for its own
+	answer    http.HandlerFunc // replaces the normal answers if not nil
 }
 
-// New starts a double for the time of the test.
+// New starts a double that ends with the test.
 func New(tb testing.TB) *Harbor {
 	tb.Helper()
 	h := &Harbor{artifacts: map[string]Scan{}}
@@ -67,7 +66,7 @@ func New(tb testing.TB) *Harbor {
 	return h
 }
 
-// Put tells of an artifact: project/repository:tag, or …@sha256:….
+// Put adds an artifact: project/repository:tag, or …@sha256:….
 func (h *Harbor) Put(artifact string, scan Scan) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,21 +76,21 @@ func (h *Harbor) Put(artifact string, scan Scan) {
 	h.artifacts[artifact] = scan
 }
 
-// Answer has the double give this answer to all; nil for its own again.
+// Answer replaces the answers to all requests; nil restores the normal answers.
 func (h *Harbor) Answer(answer http.HandlerFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.answer = answer
 }
 
-// Requests lists the artifacts that were asked about, in order.
+// Requests lists the paths of the requests, in order.
 func (h *Harbor) Requests() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]string(nil), h.requests...)
 }
 
-// ServeHTTP answers one question.
+// ServeHTTP answers one request.
 func (h *Harbor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	answer := h.answer
@@ -113,8 +112,8 @@ func (h *Harbor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.artifact(w, r, project, repository+":"+reference)
 }
 
-// artifactOf takes an address apart. The repository's name is decoded once more: a
-// slash that was encoded once has become a slash of the path before.
+// artifactOf parses a path. It decodes the repository's name twice: a slash that is encoded
+// once becomes a slash of the path, as in Harbor.
 func artifactOf(path string) (project, repository, reference string, ok bool) {
 	rest, ok := strings.CutPrefix(strings.ReplaceAll(strings.ReplaceAll(path, "%2F", "/"), "%2f", "/"), "/api/v2.0/projects/")
 	parts := strings.Split(rest, "/")
@@ -132,8 +131,8 @@ func artifactOf(path string) (project, repository, reference string, ok bool) {
 	return parts[0], repository, reference, err == nil
 }
 
-// artifact answers for one artifact. A wrong login counts as none, and what a
-// caller may not see is told from nothing by nobody.
+// artifact answers a request for one artifact. A wrong login counts as no login. A caller
+// without access cannot find out whether a project exists.
 func (h *Harbor) artifact(w http.ResponseWriter, r *http.Request, project, name string) {
 	h.mu.Lock()
 	scan, there := h.artifacts[project+"/"+name]
@@ -192,7 +191,7 @@ func describe(r *http.Request, name string, scan Scan) map[string]any {
 	return artifact
 }
 
-// Refuse answers with Harbor's form of an error.
+// Refuse answers with an error in Harbor's format.
 func Refuse(w http.ResponseWriter, status int, code, message string) {
 	write(w, status, map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
 }

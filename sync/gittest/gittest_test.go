@@ -25,7 +25,7 @@ func TestPush(t *testing.T) {
 		pushed := made.Git("-C", clone, "rev-parse", "HEAD")
 		made.Git("-C", clone, "push", "--quiet", "origin", "master")
 		if got := made.Git("ls-remote", server.URL+name, "refs/heads/master"); got != pushed+"\trefs/heads/master" {
-			t.Errorf("%s: pushed %s, there is %q", name, pushed, got)
+			t.Errorf("%s: pushed %s, got %q", name, pushed, got)
 		}
 	}
 }

@@ -18,14 +18,13 @@ import (
 	"testing"
 )
 
-// Options say how a server serves.
+// Options are the options of a server.
 type Options struct {
-	Whole bool   // no filters and no objects by hash, as a server that nobody set up has it
-	Token string // over HTTP: the password that is demanded
+	Whole bool   // no filters and no objects by hash, the defaults of git
+	Token string // over HTTP: the required password
 }
 
-// Handler serves the repositories below root over git's smart HTTP, for reading
-// and pushing.
+// Handler serves the repositories in root over git's smart HTTP, for reads and pushes.
 func Handler(root string, options Options) (http.Handler, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
@@ -60,7 +59,7 @@ func Handler(root string, options Options) (http.Handler, error) {
 	}), nil
 }
 
-// HTTPServer is a git server whose requests can be counted and spoilt.
+// HTTPServer is a git server that counts requests and can fail.
 type HTTPServer struct {
 	*httptest.Server
 
@@ -71,7 +70,7 @@ type HTTPServer struct {
 	quit     chan struct{}
 }
 
-// HTTP serves the repositories below root until the test ends.
+// HTTP serves the repositories in root until the test ends.
 func HTTP(tb testing.TB, root string, options Options) *HTTPServer {
 	tb.Helper()
 	s := newHTTP(tb, root, options)
@@ -79,7 +78,7 @@ func HTTP(tb testing.TB, root string, options Options) *HTTPServer {
 	return s
 }
 
-// HTTPS is HTTP with TLS, and gives the file of the authority to trust.
+// HTTPS is HTTP with TLS. It also returns the file with the certificate authority.
 func HTTPS(tb testing.TB, root string, options Options) (*HTTPServer, string) {
 	tb.Helper()
 	s := newHTTP(tb, root, options)
@@ -111,7 +110,7 @@ func newHTTP(tb testing.TB, root string, options Options) *HTTPServer {
 			handler.ServeHTTP(w, r)
 		}
 	}))
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of clients that do not trust it
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // errors of clients that do not trust it
 	tb.Cleanup(func() {
 		close(s.quit)
 		s.Close()
@@ -119,7 +118,7 @@ func newHTTP(tb testing.TB, root string, options Options) *HTTPServer {
 	return s
 }
 
-// Requests gives what was asked since the last call, as METHOD /path.
+// Requests returns the requests since the last call, as METHOD /path.
 func (s *HTTPServer) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,15 +127,15 @@ func (s *HTTPServer) Requests() []string {
 	return asked
 }
 
-// Fail answers every request with a status, and echoes the credentials that it
-// was sent; 0 ends that.
+// Fail answers every request with a status, and echoes the credentials of the request. 0
+// disables it.
 func (s *HTTPServer) Fail(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = status
 }
 
-// Hang never answers the requests that when picks; nil ends that.
+// Hang does not answer the requests that when selects; nil disables it.
 func (s *HTTPServer) Hang(when func(*http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,12 +16,12 @@ import (
 	"testing"
 )
 
-// Server serves connections one by one, as inetd does, each with a process of
-// its own that ends with the test.
+// Server starts a process for each connection, as inetd does. The processes end with the
+// test.
 type Server struct {
-	URL string // to which a slash and a repository's name are added
+	URL string // without the slash and the name of the repository
 
-	KeyFile, KnownHostsFile string // over ssh
+	KeyFile, KnownHostsFile string // for ssh
 
 	mu       sync.Mutex
 	accepted int
@@ -29,21 +29,21 @@ type Server struct {
 	held     []net.Conn
 }
 
-// Accepted gives the number of connections so far.
+// Accepted returns the number of connections so far.
 func (s *Server) Accepted() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.accepted
 }
 
-// Hang takes connections and says nothing on them, or ends that.
+// Hang accepts connections without an answer, or disables that.
 func (s *Server) Hang(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hang = on
 }
 
-// Daemon serves the repositories below root with git's own daemon.
+// Daemon serves the repositories in root with git daemon.
 func Daemon(tb testing.TB, root string, options Options) *Server {
 	tb.Helper()
 	config := writeConfig(tb, options)
@@ -57,7 +57,7 @@ func Daemon(tb testing.TB, root string, options Options) *Server {
 	return s
 }
 
-// SSH serves the repositories below root with a real sshd that knows one key.
+// SSH serves the repositories in root with a real sshd that accepts one key.
 func SSH(tb testing.TB, root string, options Options) *Server {
 	tb.Helper()
 	sshd, err := exec.LookPath("sshd")
@@ -65,9 +65,9 @@ func SSH(tb testing.TB, root string, options Options) *Server {
 		sshd = "/usr/sbin/sshd"
 	}
 	if _, err := os.Stat(sshd); err != nil {
-		tb.Fatal("sshd is not there; install openssh-server")
+		tb.Fatal("sshd is missing; install openssh-server")
 	}
-	if os.Getuid() == 0 { // where root's sshd locks itself up, and which a boot would have made
+	if os.Getuid() == 0 { // the privilege separation folder, which the boot normally creates
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			tb.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func SSH(tb testing.TB, root string, options Options) *Server {
 		"HostKey " + keyPair(tb, dir, "host"), "AuthorizedKeysFile " + s.KeyFile + ".pub",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no", "StrictModes no", "PidFile none",
 		"PermitRootLogin prohibit-password", "LogLevel ERROR",
-		// SHLVL keeps bash from reading this user's own .bashrc.
+		// SHLVL prevents bash from reading the user's .bashrc.
 		"SetEnv SHLVL=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(tb, options),
 	}
 	config := filepath.Join(dir, "sshd_config")
@@ -97,7 +97,7 @@ func SSH(tb testing.TB, root string, options Options) *Server {
 	return s
 }
 
-// listen hands each connection to a process, as its standard input and output.
+// listen passes each connection to a process as its standard input and output.
 func (s *Server) listen(tb testing.TB, serve func() *exec.Cmd) *net.TCPAddr {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,7 +140,7 @@ func handOver(tb testing.TB, conn net.Conn, cmd *exec.Cmd) {
 	file, err := conn.(*net.TCPConn).File()
 	_ = conn.Close() // the process has its own copy
 	if err != nil {
-		return // closed by the test's end
+		return // closed at the end of the test
 	}
 	cmd.Stdin, cmd.Stdout = file, file
 	err = cmd.Start()
@@ -149,7 +149,7 @@ func handOver(tb testing.TB, conn net.Conn, cmd *exec.Cmd) {
 		tb.Errorf("start %s: %v", cmd.Path, err)
 		return
 	}
-	_ = cmd.Wait() // a client that hangs up makes it fail
+	_ = cmd.Wait() // it fails when the client ends the connection
 }
 
 func keyPair(tb testing.TB, dir, name string) string {
@@ -161,8 +161,8 @@ func keyPair(tb testing.TB, dir, name string) string {
 	return file
 }
 
-// writeConfig writes a server's git configuration to a file of its own: the
-// repository may be served in two ways at once.
+// writeConfig writes a server's git configuration to a new file, because two servers can
+// serve the repository with different options.
 func writeConfig(tb testing.TB, options Options) string {
 	tb.Helper()
 	config := serverConfig(options.Whole)

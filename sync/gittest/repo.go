@@ -1,7 +1,6 @@
-// Package gittest makes git repositories with git itself and serves them with
-// its real servers: over HTTP, ssh and git's own protocol, with filters and
-// without, broken on demand. What is made from the same input has the same
-// hashes each time.
+// Package gittest makes git repositories with git, and serves them with its real servers:
+// over HTTP, ssh and the git protocol, with and without filters, and with failures. The
+// same input always gives the same hashes.
 package gittest
 
 import (
@@ -24,8 +23,7 @@ type Repo struct {
 	now time.Time
 }
 
-// New makes an empty repository in Dir; served from its parent folder its name
-// is repo.
+// New makes an empty repository in Dir, the folder repo in a new folder.
 func New(tb testing.TB) *Repo {
 	tb.Helper()
 	r := &Repo{Dir: filepath.Join(tb.TempDir(), "repo"), t: tb, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
@@ -33,14 +31,14 @@ func New(tb testing.TB) *Repo {
 	return r
 }
 
-// Root is the folder to serve.
+// Root returns the folder to serve.
 func (r *Repo) Root() string { return filepath.Dir(r.Dir) }
 
-// At sets the clock for what comes next.
+// At sets the clock.
 func (r *Repo) At(when time.Time) { r.now = when }
 
-// Write puts files into the worktree; empty content deletes one, and content
-// that begins with "-> " makes a symbolic link.
+// Write writes files into the worktree. Empty content deletes a file, and content that
+// starts with "-> " makes a symbolic link.
 func (r *Repo) Write(files map[string]string) {
 	r.t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -63,7 +61,7 @@ func write(path, content string) error {
 	return os.WriteFile(path, []byte(content), 0o644)
 }
 
-// Commit writes files and commits the whole worktree; it gives the hash.
+// Commit writes files, commits the whole worktree, and returns the hash.
 func (r *Repo) Commit(message string, files map[string]string) string {
 	r.t.Helper()
 	r.Write(files)
@@ -72,31 +70,31 @@ func (r *Repo) Commit(message string, files map[string]string) string {
 	return r.Head()
 }
 
-// Tag makes a tag that is but a name of the checked out commit.
+// Tag makes a lightweight tag on the checked out commit.
 func (r *Repo) Tag(name string) {
 	r.t.Helper()
 	r.Git("tag", name)
 }
 
-// Annotate makes a tag object of the checked out commit, dated by the clock.
+// Annotate makes an annotated tag on the checked out commit, with the time of the clock.
 func (r *Repo) Annotate(name string) {
 	r.t.Helper()
 	r.Git("tag", "--annotate", "--message", name, name)
 }
 
-// Reset moves the branch to any commit, as a forced push does.
+// Reset moves the branch to any commit, as a force push does.
 func (r *Repo) Reset(commit string) {
 	r.t.Helper()
 	r.Git("reset", "--quiet", "--hard", commit)
 }
 
-// Head gives the hash of the checked out commit.
+// Head returns the hash of the checked out commit.
 func (r *Repo) Head() string {
 	r.t.Helper()
 	return r.Git("rev-parse", "HEAD")
 }
 
-// Git runs git in the repository and gives its trimmed output.
+// Git runs git in the repository and returns its trimmed output.
 func (r *Repo) Git(args ...string) string {
 	r.t.Helper()
 	date := r.now.Format(time.RFC3339)
@@ -120,7 +118,7 @@ func run(tb testing.TB, dir string, env []string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// gitEnv keeps git from reading this machine's and this user's configuration.
+// gitEnv prevents git from reading the configuration of the machine and the user.
 func gitEnv() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C",
@@ -128,8 +126,8 @@ func gitEnv() []string {
 	}
 }
 
-// serverConfig is the configuration of a served repository. Pushes to its
-// checked out branch move the worktree along.
+// serverConfig returns the configuration of a served repository. Pushes to its checked
+// out branch also update the worktree.
 func serverConfig(whole bool) map[string]string {
 	config := map[string]string{
 		"safe.directory":            "*",

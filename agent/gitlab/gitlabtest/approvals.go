@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Merge is a merge request of people that is over.
+// Merge is a closed merge request of a user.
 type Merge struct {
-	Author string   // username; ada when empty
-	Target string   // branch; master when empty
-	State  string   // merged when empty
+	Author string   // username; default ada
+	Target string   // branch; default master
+	State  string   // default merged
 	Labels []string // names
 
-	// Commit is what its merge left on the branch: a merge commit, or with Squash
-	// the squash commit. With Fast it is the last of its own.
+	// Commit is the result of its merge on the branch: a merge commit, with Squash the
+	// squash commit, with Fast its last commit.
 	Commit       string
 	Squash, Fast bool
-	Commits      []string // others that it has, by full hash
+	Commits      []string // its other commits, by full hash
 }
 
-// AddMerge makes a merge request known, and gives its number.
+// AddMerge adds a merge request, and returns its number.
 func (s *Server) AddMerge(m Merge) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +51,7 @@ func (s *Server) AddMerge(m Merge) int64 {
 	return made.IID
 }
 
-// Approve has users approve a merge request, by their usernames.
+// Approve adds the approvals of users, by their usernames.
 func (s *Server) Approve(iid int64, usernames ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 	one.approvedBy = append(one.approvedBy, usernames...)
 }
 
-// Unapprove takes back what a user approved.
+// Unapprove removes the approval of a user.
 func (s *Server) Unapprove(iid int64, username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Server) Unapprove(iid int64, username string) {
 	one.approvedBy = slices.DeleteFunc(one.approvedBy, func(user string) bool { return user == username })
 }
 
-// SetLabels gives a merge request other labels.
+// SetLabels replaces the labels of a merge request.
 func (s *Server) SetLabels(iid int64, labels ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +99,8 @@ func (s *Server) listCommitMergeRequests(r *http.Request, token Token, where [2]
 	return cut(page, r, found)
 }
 
-// getApprovals is GET /projects/:id/merge_requests/:iid/approvals, as the Community
-// Edition answers it: without approvals_required, and approved with nobody's word.
+// getApprovals is GET /projects/:id/merge_requests/:iid/approvals of the Community Edition:
+// without approvals_required, and approved even without approvals.
 func (s *Server) getApprovals(token Token, project, number string) answer {
 	if refusal := s.admit(token, project, []string{"api", "read_api"}, Reporter); refusal != nil {
 		return *refusal

@@ -7,23 +7,22 @@ import (
 	"time"
 )
 
-// Fault is trouble for requests to come. Faults are used up in the order they
-// were injected in, each by the requests it is for.
+// Fault is a failure of later requests. Each matching request uses the first matching fault.
 type Fault struct {
-	Method string // of the requests it is for; empty means any
-	Path   string // part of their path; empty means any
-	Times  int    // how many requests it takes; 0 means one, -1 all
+	Method string // of matching requests; empty means any
+	Path   string // part of the path of matching requests; empty means any
+	Times  int    // number of requests that fail; 0 means one, -1 all
 
-	// Status answers with this code and the body that GitLab has for it, and
-	// does nothing else. Body replaces that body, word for word.
+	// Status answers with this code and GitLab's body for it, without an effect. Body
+	// replaces that body.
 	Status     int
 	Body       string
 	RetryAfter time.Duration // of 429 and 503
 	Location   string        // of a redirect
 
-	Hang bool // there is no answer, until the client gives up
-	Cut  bool // the connection dies before anything is done
-	Lost bool // what is asked takes effect and the answer is lost; with Hang, by never coming
+	Hang bool // no answer, until the client ends the request
+	Cut  bool // the connection ends before the request has an effect
+	Lost bool // the request takes effect, and the answer is lost; with Hang, the connection stays open
 }
 
 // Inject adds a fault.
@@ -36,7 +35,7 @@ func (s *Server) Inject(fault Fault) {
 	s.faults = append(s.faults, &fault)
 }
 
-// Heal takes all faults back.
+// Heal removes all faults.
 func (s *Server) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +58,7 @@ func (s *Server) nextFault(method, path string) *Fault {
 	return nil
 }
 
-// stops answers instead of GitLab, where the fault says so.
+// stops applies the part of the fault before the request takes effect.
 func (f *Fault) stops(w http.ResponseWriter, r *http.Request, s *Server, request *Request) bool {
 	switch {
 	case f == nil || f.Lost:
@@ -76,7 +75,7 @@ func (f *Fault) stops(w http.ResponseWriter, r *http.Request, s *Server, request
 	return true
 }
 
-// afterwards loses the answer, where the fault says so.
+// afterwards applies the part of the fault after the request took effect.
 func (f *Fault) afterwards(r *http.Request) {
 	if f == nil || !f.Lost {
 		return

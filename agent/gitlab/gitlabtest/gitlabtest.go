@@ -7,21 +7,20 @@ import (
 	"testing"
 )
 
-// Secret is the token that New lets in.
+// Secret is the token that New accepts.
 const Secret = "glpat-test-double-Secret1"
 
-// Agent is the user whose token Secret is.
+// Agent is the user of the token Secret.
 func Agent() User { return User{ID: 101, Name: "coin-agent", Access: Maintainer} }
 
-// Instance is a double that listens.
+// Instance is a running double.
 type Instance struct {
 	*Server
 	URL       string
-	TokenFile string // holds Secret
+	TokenFile string // contains Secret
 }
 
-// New starts a double on a port of its own, for one test. It knows the token
-// Secret and no commit.
+// New starts a double for one test. It has the token Secret and no commits.
 func New(tb testing.TB) *Instance {
 	tb.Helper()
 	server := NewServer(Config{})
@@ -31,7 +30,7 @@ func New(tb testing.TB) *Instance {
 	return &Instance{Server: server, URL: listening.URL, TokenFile: TokenFile(tb, Secret)}
 }
 
-// TokenFile writes a token file that only its owner can read.
+// TokenFile writes a token file that only its owner can access.
 func TokenFile(tb testing.TB, secret string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "token")

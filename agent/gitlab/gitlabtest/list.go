@@ -23,7 +23,7 @@ func (s *Server) listStatuses(r *http.Request, token Token, project, sha string,
 	}
 	found := []Status{}
 	for _, status := range s.statuses {
-		if status.SHA == sha && query.admits(status) { // literally: a short hash finds nothing
+		if status.SHA == sha && query.admits(status) { // exactly: a short hash finds nothing
 			found = append(found, *status)
 		}
 	}
@@ -95,7 +95,7 @@ func (l listing) admits(status *Status) bool {
 
 type page struct{ number, size int64 }
 
-// cut gives one page of the list, with GitLab's headers about the others.
+// cut returns one page of the list, with GitLab's headers about the other pages.
 func cut[T any](p page, r *http.Request, all []T) answer {
 	total := int64(len(all))
 	pages := max((total+p.size-1)/p.size, 1)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// MergeRequest is one merge request, as GitLab shows it.
+// MergeRequest is one merge request in GitLab's format.
 type MergeRequest struct {
 	ID                 int64     `json:"id"`
 	IID                int64     `json:"iid"`
@@ -34,8 +34,8 @@ type MergeRequest struct {
 	approvedBy []string // usernames
 }
 
-// SetTips says where the branches of the project are: tip gives the commit of
-// one, and "" when there is none. The default branch is master.
+// SetTips sets the branches of the project: tip returns the commit of a branch, or "" if it
+// does not exist. The default branch is master.
 func (s *Server) SetTips(tip func(branch string) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *Server) MergeRequests() []MergeRequest {
 	return all
 }
 
-// CloseMergeRequest closes one, as a person would.
+// CloseMergeRequest closes a merge request, as a user does.
 func (s *Server) CloseMergeRequest(iid int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *Server) listMergeRequests(token Token, project string, params url.Value
 		return *refusal
 	}
 	found := []MergeRequest{}
-	for i := len(s.merges) - 1; i >= 0; i-- { // the newest first, as GitLab sorts
+	for i := len(s.merges) - 1; i >= 0; i-- { // the newest first, as in GitLab
 		one := s.merges[i]
 		if (state == "all" || one.State == state) &&
 			(params.Get("source_branch") == "" || one.SourceBranch == params.Get("source_branch")) &&

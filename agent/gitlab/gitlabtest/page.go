@@ -24,7 +24,7 @@ td,th{padding:.3em .8em;text-align:left;border-bottom:1px solid #ddd} code{color
 {{else}}<p>No statuses yet.</p>
 {{end}}`
 
-// page shows people the commits that have statuses, the newest first.
+// page shows the commits with statuses, the newest first.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" {
 		http.NotFound(w, r)
@@ -50,5 +50,5 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		data.Commits = append(data.Commits, commit{sha, s.Statuses(sha)})
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	template.Must(template.New("page").Parse(pageText)).Execute(w, data) //nolint:errcheck // the client may have gone
+	template.Must(template.New("page").Parse(pageText)).Execute(w, data) //nolint:errcheck // the client may have ended the connection
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// readParams gathers query and body. Blank parameters are left out: GitLab
-// ignores them.
+// readParams reads the parameters in query and body. It omits blank ones, which GitLab
+// ignores.
 func readParams(r *http.Request) (params url.Values, body string, err error) {
 	content, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
@@ -60,7 +60,7 @@ func addJSON(params url.Values, content []byte) error {
 	return nil
 }
 
-// number reads a whole, positive parameter; 0 means that it is not given.
+// number reads a positive whole number; 0 means that the parameter is not set.
 func number(params url.Values, name string) (int64, *answer) {
 	text := params.Get(name)
 	if text == "" {
@@ -74,7 +74,7 @@ func number(params url.Values, name string) (int64, *answer) {
 	return value, nil
 }
 
-// oneOf reads a parameter that has only certain values.
+// oneOf reads a parameter with a fixed set of values.
 func oneOf(params url.Values, name, standard string, values ...string) (string, *answer) {
 	text := params.Get(name)
 	if text == "" {

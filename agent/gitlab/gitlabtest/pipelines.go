@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// pipeline finds the newest pipeline of a commit and ref, or the one that is
-// named; an empty ref means any.
+// pipeline finds the newest pipeline of a commit and ref, or the one with the ID. An empty
+// ref means any.
 func (s *Server) pipeline(sha, ref string, id int64) *pipeline {
 	for _, p := range slices.Backward(s.pipelines) {
 		if p.sha == sha && (ref == "" || p.ref == ref) && (id == 0 || p.id == id) {
@@ -26,8 +26,8 @@ func (s *Server) addPipeline(sha, ref, source string) *pipeline {
 	return p
 }
 
-// StartPipeline starts a CI pipeline with jobs, as a push or a person does, and
-// gives its ID. From then on it is the newest of the commit and ref.
+// StartPipeline starts a CI pipeline with jobs, as a push or a user does, and returns its
+// ID. It is the newest of the commit and ref from then on.
 func (s *Server) StartPipeline(sha, ref string, jobs ...string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *Server) DeletePipeline(id int64) {
 	defer s.mu.Unlock()
 	for _, p := range s.pipelines {
 		if p.id == id {
-			p.sha = "" // IDs are not given twice
+			p.sha = "" // IDs are not reused
 		}
 	}
 	for _, status := range s.statuses {
@@ -57,7 +57,7 @@ func (s *Server) DeletePipeline(id int64) {
 	}
 }
 
-// FillPipeline lets a pipeline reach the limit of its jobs.
+// FillPipeline fills a pipeline with the maximum number of jobs.
 func (s *Server) FillPipeline(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +66,7 @@ func (s *Server) FillPipeline(id int64) {
 	}
 }
 
-// CancelPipeline cancels what is open in a pipeline, as a person can in the
-// browser.
+// CancelPipeline cancels the unfinished entries of a pipeline, as a user can in the browser.
 func (s *Server) CancelPipeline(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,13 +78,13 @@ func (s *Server) CancelPipeline(id int64) {
 	}
 }
 
-// Timeline is what happened on a commit.
+// Timeline has the posts and entries of a commit.
 type Timeline struct {
 	Posts   []Post   // those that took effect, in order
-	Entries []Status // all there are, retried ones too, by ID; without CI jobs
+	Entries []Status // all entries, including retried ones, by ID; without CI jobs
 }
 
-// Statuses gives the timeline of a commit, by its full hash.
+// Statuses returns the timeline of a commit, given by its full hash.
 func (s *Server) Statuses(sha string) Timeline {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Status is one entry, as GitLab shows it.
+// Status is one entry in GitLab's format.
 type Status struct {
 	ID           int64      `json:"id"`
 	SHA          string     `json:"sha"`
@@ -28,8 +28,8 @@ type Status struct {
 	PipelineID   int64      `json:"pipeline_id"`
 	Author       Author     `json:"author"`
 
-	Retried bool `json:"-"` // a newer one of that name stands in its pipeline
-	job     bool // of CI, not posted
+	Retried bool `json:"-"` // its pipeline has a newer entry with its name
+	job     bool // a CI job, not a posted status
 }
 
 // Author is the user of an entry.
@@ -59,7 +59,7 @@ type pipeline struct {
 	sha    string
 	ref    string
 	source string
-	full   bool // no room for another job
+	full   bool // the maximum number of jobs is reached
 }
 
 var states = []string{"pending", "running", "success", "failed", "canceled", "skipped"} //nolint:gochecknoglobals // a constant list
@@ -113,7 +113,7 @@ func (s *Server) postStatus(token Token, project, sha string, params url.Values)
 	return s.apply(found, name, ref, token.User, params)
 }
 
-// apply finds or makes the entry and gives it the event.
+// apply finds or makes the entry, and applies the event.
 func (s *Server) apply(in *pipeline, name, ref string, user User, params url.Values) answer {
 	now := time.Now().UTC()
 	existing := s.open(in, name, ref, user)
@@ -150,7 +150,7 @@ func (s *Server) apply(in *pipeline, name, ref string, user User, params url.Val
 	return answer{code: http.StatusCreated, body: *saved}
 }
 
-// open finds the entry that a post would go on with.
+// open finds the unfinished entry that a post would change.
 func (s *Server) open(in *pipeline, name, ref string, user User) *Status {
 	for _, status := range s.statuses {
 		if !status.job && status.PipelineID == in.id && status.Name == name && status.Ref == ref &&
@@ -161,7 +161,7 @@ func (s *Server) open(in *pipeline, name, ref string, user User) *Status {
 	return nil
 }
 
-// assign takes the attributes that are given, and refuses what is too long.
+// assign sets the given attributes, and refuses too long ones.
 func assign(status *Status, params url.Values) *answer {
 	invalid := map[string][]string{}
 	for name, field := range map[string]**string{"description": &status.Description, "target_url": &status.TargetURL} {
@@ -228,7 +228,7 @@ func (status *Status) event(state string, now time.Time) *answer {
 	return nil
 }
 
-// commit resolves a hash, a short one too.
+// commit resolves a full or short hash.
 func (s *Server) commit(sha string) (full string, branches []string, exists bool) {
 	for full, branches := range s.commits {
 		if len(sha) >= 7 && strings.HasPrefix(full, sha) {

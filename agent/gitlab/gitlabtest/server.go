@@ -1,10 +1,9 @@
-// Package gitlabtest is a strict double of the part of GitLab that the agent
-// talks to: commit statuses, branches, merge requests and their approvals, the
-// current token, the version. In go requests and faults to inject; out come GitLab's answers, its
-// state and a log of what was asked. Its guarantee: where it differs from GitLab
-// it is the stricter one.
+// Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commit
+// statuses, branches, merge requests and their approvals, the current token, the version.
+// From requests and injected faults it makes GitLab's answers, its state, and a log of the
+// requests. It guarantees to be at least as strict as GitLab.
 //
-// Notes and deployments are not in it; it answers 404 to them.
+// It does not have notes and deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -18,20 +17,20 @@ import (
 	"time"
 )
 
-// Config says what the double serves.
+// Config is the configuration of the double.
 type Config struct {
-	Project   string // path of the one project; coin/coin-gitops when empty
-	ProjectID int64  // its number; 7 when 0
+	Project   string // path of the only project; default coin/coin-gitops
+	ProjectID int64  // its number; default 7
 
-	// Branches, where set, tells of commits that AddCommit did not: the
-	// branches that contain one, and whether it exists.
+	// Branches, if set, returns the branches that contain a commit which AddCommit did not
+	// add, and whether the commit exists.
 	Branches func(sha string) (branches []string, exists bool)
 }
 
 // Access is a user's role in the project.
 type Access int
 
-// The roles that matter for statuses.
+// The roles that are relevant for statuses.
 const (
 	NoMember   Access = 0
 	Reporter   Access = 20
@@ -39,28 +38,28 @@ const (
 	Maintainer Access = 40
 )
 
-// User is somebody who posts.
+// User is the user of a post.
 type User struct {
 	ID     int64
 	Name   string
 	Access Access
 }
 
-// Token is what a secret opens.
+// Token is an access token.
 type Token struct {
 	Name    string
 	User    User
-	Scopes  []string  // api for posting, read_api or api for reading
-	Expires time.Time // zero: never
+	Scopes  []string  // api for posts, read_api or api for reads
+	Expires time.Time // zero means never
 	Revoked bool
 }
 
-// Request is one request as it came, without its credentials.
+// Request is one request without its credentials.
 type Request struct {
 	Method   string
 	Path     string // escaped, with the query
 	Body     string
-	Answered int // status; 0 while there is no answer
+	Answered int // status; 0 without an answer
 }
 
 // Server is the double. It is an http.Handler.
@@ -80,7 +79,7 @@ type Server struct {
 	merges    []*MergeRequest // by number
 }
 
-// NewServer makes a double that knows no token and no commit yet.
+// NewServer makes a double without tokens and commits.
 func NewServer(config Config) *Server {
 	if config.Project == "" {
 		config.Project = "coin/coin-gitops"
@@ -96,28 +95,28 @@ func NewServer(config Config) *Server {
 	}
 }
 
-// SetToken lets a secret in, or changes what it opens.
+// SetToken adds or changes the token of a secret.
 func (s *Server) SetToken(secret string, token Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens[secret] = token
 }
 
-// AddCommit makes a commit known, by its full hash, on branches.
+// AddCommit adds a commit, given by its full hash, to branches.
 func (s *Server) AddCommit(sha string, branches ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits[sha] = branches
 }
 
-// ProtectBranch admits only Maintainers to the pipelines of a branch.
+// ProtectBranch restricts the pipelines of a branch to Maintainers.
 func (s *Server) ProtectBranch(branch string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.protected[branch] = true
 }
 
-// Requests gives all requests so far, in order.
+// Requests lists all requests so far, in order.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +129,7 @@ func (s *Server) Requests() []Request {
 
 const apiPrefix = "/api/v4/"
 
-// ServeHTTP answers the API below /api/v4/, and a page for people elsewhere.
+// ServeHTTP answers the API in /api/v4/, and shows a page for other paths.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, isAPI := strings.CutPrefix(r.URL.EscapedPath(), apiPrefix)
 	if !isAPI {
@@ -172,23 +171,22 @@ func (s *Server) write(w http.ResponseWriter, request *Request, reply answer) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(reply.code)
-	json.NewEncoder(w).Encode(reply.body) //nolint:errcheck // the client may have gone
+	json.NewEncoder(w).Encode(reply.body) //nolint:errcheck // the client may have ended the connection
 }
 
-// answer is what a request gets. A string goes out as plain text, all else as
-// JSON.
+// answer is the answer to a request: plain text for a string, JSON for other values.
 type answer struct {
 	code   int
 	header http.Header
 	body   any
 }
 
-// refuse is the answer of GitLab's own code.
+// refuse is an error of GitLab's code.
 func refuse(code int, message any) answer {
 	return answer{code: code, body: map[string]any{"message": message}}
 }
 
-// apiError is the answer of the API layer, before GitLab's own code is asked.
+// apiError is an error of the API layer in front of GitLab's code.
 func apiError(code int, text string) answer {
 	return answer{code: code, body: map[string]any{"error": text}}
 }
@@ -229,7 +227,7 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	}
 }
 
-// authenticate admits PRIVATE-TOKEN and Bearer, as GitLab does.
+// authenticate accepts PRIVATE-TOKEN and Bearer, as GitLab does.
 func (s *Server) authenticate(r *http.Request) (Token, *answer) {
 	secret := r.Header.Get("PRIVATE-TOKEN")
 	if secret == "" {
@@ -251,7 +249,7 @@ func (s *Server) authenticate(r *http.Request) (Token, *answer) {
 	return token, nil
 }
 
-// admit checks the project and the token's scope and role.
+// admit checks the project, and the scope and role of the token.
 func (s *Server) admit(token Token, project string, scopes []string, least Access) *answer {
 	name, err := url.PathUnescape(project)
 	if err != nil || (name != s.config.Project && name != fmt.Sprint(s.config.ProjectID)) || token.User.Access == NoMember {

@@ -1,5 +1,6 @@
-// Package smtptest serves mail on the loopback, with STARTTLS or TLS, logins and
-// refusals, and keeps what it takes.
+// Package smtptest is a mail server for tests: from options it makes a server on the
+// loopback interface with STARTTLS or TLS, logins and refusals. It guarantees to record
+// every accepted mail.
 package smtptest
 
 import (
@@ -27,29 +28,29 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Options say how the server behaves.
+// Options are the options of the server.
 type Options struct {
 	TLS            bool // from the first byte
 	Plain          bool // no TLS at all
 	User, Password string
-	Mechanisms     []string                             // of AUTH; without any and with a User: PLAIN
-	Refuse         func(command, argument string) error // what MAIL, RCPT and DATA answer; nil takes all
+	Mechanisms     []string                             // of AUTH; default with a User: PLAIN
+	Refuse         func(command, argument string) error // returns the answer to MAIL, RCPT and DATA; nil accepts all
 }
 
-// Message is a mail that was taken.
+// Message is an accepted mail.
 type Message struct {
 	From, To string // of the envelope
-	User     string // who was logged in
+	User     string // of the login
 	TLS      bool
 	Raw      string
 	Header   mail.Header
-	Body     string // as it was sent
+	Body     string // not decoded
 }
 
 // Server is a mail server that runs until the test ends.
 type Server struct {
 	Addr   string // host:port
-	CAFile string // of the authority that signed its certificate
+	CAFile string // of its certificate authority
 
 	options Options
 	mu      sync.Mutex
@@ -64,7 +65,7 @@ func New(tb testing.TB, o Options) *Server {
 	server.Domain = "mail.test"
 	server.AllowInsecureAuth = o.Plain
 	server.ReadTimeout, server.WriteTimeout = time.Minute, time.Minute
-	server.ErrorLog = log.New(io.Discard, "", 0) //nolint:forbidigo // the library asks for one
+	server.ErrorLog = log.New(io.Discard, "", 0) //nolint:forbidigo // the library requires one
 	if !o.Plain {
 		server.TLSConfig, s.CAFile = certificate(tb)
 	}
@@ -87,21 +88,21 @@ func New(tb testing.TB, o Options) *Server {
 	return s
 }
 
-// Messages lists what was taken, in order.
+// Messages lists the accepted mails, in order.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.taken...)
 }
 
-// Refuse sets what commands are answered from now on.
+// Refuse sets the function that answers commands.
 func (s *Server) Refuse(refuse func(command, argument string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.options.Refuse = refuse
 }
 
-// Reply is an answer of a mail server that refuses.
+// Reply returns the refusal of a mail server.
 func Reply(code int, text string) error {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode, Message: text}
 }
@@ -120,7 +121,7 @@ type session struct {
 	now    Message
 }
 
-// AuthMechanisms lists what is offered.
+// AuthMechanisms lists the offered mechanisms.
 func (s *session) AuthMechanisms() []string {
 	if s.server.options.User == "" {
 		return nil
@@ -131,11 +132,11 @@ func (s *session) AuthMechanisms() []string {
 	return []string{sasl.Plain}
 }
 
-// Auth begins a login.
+// Auth starts a login.
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	check := func(user, password string) error {
 		if user != s.server.options.User || password != s.server.options.Password {
-			// As a careless server: it quotes what it got.
+			// Like a careless server, it quotes the password.
 			return &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "bad login " + user + " " + password}
 		}
 		s.user = user
@@ -147,14 +148,14 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
 }
 
-// login is the server's side of AUTH LOGIN.
+// login is the server side of AUTH LOGIN.
 type login struct {
 	check func(user, password string) error
 	step  int
 	user  string
 }
 
-// Next takes an answer and asks the next question.
+// Next reads an answer and returns the next question.
 func (l *login) Next(response []byte) ([]byte, bool, error) {
 	l.step++
 	switch l.step {
@@ -177,7 +178,7 @@ func (s *session) refuse(command, argument string) error {
 	return refuse(command, argument)
 }
 
-// Mail begins a mail.
+// Mail starts a mail.
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	if s.server.options.User != "" && s.user == "" {
 		return Reply(530, "authentication required")
@@ -186,13 +187,13 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	return s.refuse("MAIL", from)
 }
 
-// Rcpt names who gets it.
+// Rcpt sets the recipient.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.now.To = to
 	return s.refuse("RCPT", to)
 }
 
-// Data takes it.
+// Data reads the mail.
 func (s *session) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
@@ -217,13 +218,13 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-// Reset forgets a mail that was begun.
+// Reset drops an unfinished mail.
 func (s *session) Reset() { s.now = Message{} }
 
 // Logout ends the connection.
 func (s *session) Logout() error { return nil }
 
-// certificate makes a certificate for the loopback, which is its own authority.
+// certificate makes a self-signed certificate for the loopback interface.
 func certificate(tb testing.TB) (*tls.Config, string) {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,0 +1,48 @@
+package gates
+
+import (
+	"context"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
+)
+
+// Approvals tells which merge requests brought a commit, and who approved them.
+type Approvals interface {
+	MergeRequests(ctx context.Context, commit string) ([]gitlab.Merged, error)
+	Approvals(ctx context.Context, number int64) ([]string, error)
+}
+
+// Statuses tells the commit statuses of the other nodes.
+type Statuses interface {
+	Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error)
+}
+
+// Records is what the gates read of the stack's records.
+type Records interface {
+	Asked(commit, plan string, unresolved bool) (record.Asked, error)
+	Newest() (*record.GoodState, error)
+}
+
+// Parts are what the gates work with.
+type Parts struct {
+	Environment string
+	Node        string
+	Records     Records
+	Approvals   Approvals                                 // nil: no GitLab is configured
+	Statuses    Statuses                                  // nil: no GitLab is configured
+	Paused      func() *record.Pause                      // the pause in force, or nil
+	Release     func(ctx context.Context) (Ruling, error) // judges what the release needs
+}
+
+// All gives the gates in the order in which they are asked.
+func All(p Parts) []Gate {
+	return []Gate{
+		pause{p},
+		freeze{p},
+		autoDeploy{},
+		release{p},
+		approval{p},
+		order{p},
+	}
+}

@@ -1,0 +1,28 @@
+package gates
+
+import (
+	"context"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/manifests"
+)
+
+// release asks whether the release, and what it needs on this node, is ready for a rollout
+// (config.yml's deployment.gates). The correction of a drift returns to what was verified,
+// and asks for nothing.
+type release struct{ parts Parts }
+
+func (release) Name() record.GateName { return record.GateRelease }
+
+func (g release) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
+	if plan.Sync.Trigger == record.OnDrift {
+		return Ruling{Passed: "puts back what was proven"}, nil
+	}
+	return g.parts.Release(ctx)
+}
+
+func (release) Next(*record.Sync, record.Gate) string {
+	return "`agent doctor` shows what is missing; it is asked again by itself"
+}
+
+func (release) HoldsNewer(*manifests.Config) bool { return false }

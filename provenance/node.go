@@ -1,0 +1,270 @@
+package provenance
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+const (
+	tagPrefix     = "TAG_"
+	versionPrefix = "SV_"
+	autoVersion   = "auto"
+	maxIncludes   = 20 // how deep includes of compose files may lead
+)
+
+// node is what the files of a node say as of one commit.
+type node struct {
+	stack     string
+	variables map[string]string
+	sealed    map[string]string // versions that no key opens: the digest of their ciphertext
+	keyed     []*secretFile     // the SOPS files of keys; the last has precedence
+	whole     []*secretFile     // the files of secrets/
+	secrets   map[string]*reading
+}
+
+// definition is a secret as a compose file defines it.
+type definition struct {
+	Name, File string
+	External   any
+}
+
+// readings gives the secrets of the node in dir, by their key in the compose files; nil
+// where there is no such folder.
+func (f *files) readings(dir string) map[string]*reading {
+	if folder, ok := f.find(dir); !ok || folder.Mode != filemode.Dir {
+		return nil
+	}
+	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}}
+	settings := map[string]manifests.Variable{}
+	for _, name := range []string{"node.env", "secrets.override.env"} {
+		maps.Copy(settings, manifests.Assignments(name, f.read(path.Join(dir, name)), settings))
+	}
+	for name, variable := range settings {
+		n.variables[name] = variable.Value
+	}
+	n.keyed = f.secretFiles(dir, []string{"secrets.enc", "secrets.override.enc"})
+	for _, one := range n.keyed {
+		for _, name := range one.set.SealedVersions() {
+			n.sealed[name] = one.ciphers[name] + one.ciphers[strings.TrimPrefix(name, versionPrefix)+"_VERSION"]
+			delete(n.variables, name)
+		}
+		for name, version := range one.set.Versions() {
+			n.variables[name] = version
+			delete(n.sealed, name)
+		}
+	}
+	n.whole = f.secretFiles(path.Join(dir, "secrets"), f.list(path.Join(dir, "secrets")))
+	for _, name := range f.composeFiles(dir, n) {
+		f.define(n, path.Join(dir, name), dir, 0)
+	}
+	return n.secrets
+}
+
+// composeFiles lists the node's compose files in their order.
+func (f *files) composeFiles(dir string, n *node) []string {
+	config := decode[struct {
+		Nodes []struct {
+			Name, Stack string
+			Files       []string `yaml:"compose_files"`
+		}
+	}](f, path.Join(dir, "../../config.yml"))
+	var names []string
+	for _, one := range config.Nodes {
+		if one.Name == path.Base(dir) {
+			n.stack, names = one.Stack, one.Files
+		}
+	}
+	if len(names) > 0 {
+		return names
+	}
+	for _, pattern := range []string{"docker-compose.yml", "custom.secrets.yml", "docker-compose-*.y*ml"} {
+		for _, name := range f.list(dir) {
+			if matched, _ := path.Match(pattern, name); matched {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// define adds the secrets of a compose file, whose relative paths start from dir, to
+// those of the files before it and of those that it includes.
+func (f *files) define(n *node, name, dir string, depth int) {
+	file := decode[struct {
+		Secrets map[string]definition
+		Include []any
+	}](f, name)
+	if depth == maxIncludes {
+		return
+	}
+	for _, one := range file.Include { // a path, or a mapping with one or more
+		long, _ := one.(map[string]any)
+		if long == nil {
+			long = map[string]any{"path": one}
+		}
+		paths, ok := long["path"].([]any)
+		if !ok {
+			paths = []any{long["path"]}
+		}
+		from, _ := long["project_directory"].(string)
+		from = path.Join(dir, n.replace(from))
+		for i, one := range paths {
+			included := path.Join(dir, n.replace(fmt.Sprint(one)))
+			if long["project_directory"] == nil && i == 0 {
+				from = path.Dir(included)
+			}
+			f.define(n, included, from, depth+1)
+		}
+	}
+	for key, found := range file.Secrets {
+		n.secrets[key] = n.reading(key, found, dir, f.run)
+	}
+}
+
+// lookup gives the value of a variable; TAG_ and SV_ variables have defaults.
+func (n *node) lookup(name string) (string, bool) {
+	value, ok := n.variables[name]
+	switch {
+	case value == "" && strings.HasPrefix(name, versionPrefix):
+		return "0", true
+	case value == "" && strings.HasPrefix(name, tagPrefix):
+		return n.variables["TAG"], true
+	}
+	return value, ok
+}
+
+// replace replaces the variables in a text, unless it is malformed.
+func (n *node) replace(text string) string {
+	if !strings.Contains(text, "$") {
+		return text
+	}
+	replaced, err := template.SubstituteWithOptions(text, n.lookup, template.WithoutLogging)
+	if err != nil {
+		return text
+	}
+	return replaced
+}
+
+var versionForm = regexp.MustCompile(`\$\{?` + versionPrefix + `\w+`)
+
+// reading is what a node's files say of one secret.
+type reading struct {
+	variable string // the SV_ variable in its name
+	version  string
+	sealed   string // the digest of the version's ciphertext, where no key opens it
+	object   string // the name in Swarm; "" where the version is not known
+	external bool
+
+	file  *secretFile // that holds the value; nil for none
+	key   string      // in the file; "" for the whole file
+	print string      // of the value; "" where it is not known
+}
+
+// reading reads the name, the version and the value of a secret. File is relative to dir.
+func (n *node) reading(key string, from definition, dir string, run []byte) *reading {
+	long, isLong := from.External.(map[string]any)
+	made := &reading{external: isLong || fmt.Sprint(from.External) == "true"}
+	if elsewhere, ok := long["name"].(string); ok && from.Name == "" {
+		from.Name = elsewhere
+	}
+	if from.Name == "" && made.external {
+		from.Name = key
+	}
+	var value secrets.Value
+	if !made.external {
+		value = n.locate(made, key, from.File, dir)
+		made.print = value.Fingerprint(run)
+	}
+	if from.Name == "" {
+		made.object = n.stack + "_" + key
+		return made
+	}
+	made.object = n.replace(from.Name)
+	mentioned := versionForm.FindAllString(from.Name, -1)
+	if len(mentioned) == 0 {
+		made.version = strings.TrimPrefix(strings.TrimPrefix(made.object, key), ".")
+		return made
+	}
+	made.variable = strings.TrimLeft(slices.Min(mentioned), "${")
+	if made.sealed = n.sealed[made.variable]; made.sealed == "" {
+		made.version, _ = n.lookup(made.variable)
+	}
+	if made.sealed != "" || made.version == autoVersion {
+		made.object = ""
+	}
+	for _, one := range n.keyed {
+		if derived, err := one.set.AutoVersion(key, value); err == nil && made.version == autoVersion {
+			with := &node{variables: maps.Clone(n.variables)}
+			with.variables[made.variable] = derived
+			made.object = with.replace(from.Name)
+		}
+	}
+	return made
+}
+
+// locate finds the value of a secret, in the order of secrets.Set.
+func (n *node) locate(made *reading, key, file, dir string) secrets.Value {
+	if file != "" {
+		file = path.Join(dir, n.replace(file))
+	}
+	for _, try := range []struct {
+		in              []*secretFile
+		key, file, name string
+	}{{n.whole, "", file, ""}, {n.keyed, key, "", key}, {n.keyed, "", file, path.Base(file)}} {
+		for _, one := range slices.Backward(try.in) {
+			if value, ok := one.set.Lookup(try.key, try.file); ok {
+				made.file, made.key = one, try.name
+				return value
+			}
+		}
+	}
+	return secrets.Value{}
+}
+
+// secretFile is a SOPS file, or one that should be.
+type secretFile struct {
+	ciphers map[string]string // digests of ciphertext, by key; none for plaintext
+	set     *secrets.Set      // empty for a broken file
+}
+
+// secretFiles reads those files of a folder that are there.
+func (f *files) secretFiles(dir string, names []string) []*secretFile {
+	var all []*secretFile
+	for _, name := range names {
+		name = path.Join(dir, name)
+		if found, ok := f.find(name); ok && found.Mode.IsFile() && !strings.HasPrefix(path.Base(name), ".git") {
+			id := name + found.Hash.String()
+			if f.secrets[id] == nil {
+				f.secrets[id] = f.open(secrets.File{Path: name, Data: f.blob(found.Hash)})
+			}
+			all = append(all, f.secrets[id])
+		}
+	}
+	return all
+}
+
+// open reads a file, with the keys if they open it. Plaintext counts: it was a value.
+func (r *reader) open(file secrets.File) *secretFile {
+	options := secrets.Options{AllowPlaintext: true}
+	if ciphers, err := secrets.Ciphertexts(file); err == nil {
+		if r.keys != nil {
+			if set, err := r.keys.Open([]secrets.File{file}, options); err == nil {
+				return &secretFile{ciphers, set}
+			}
+		}
+		if set, err := secrets.Seal([]secrets.File{file}, options); err == nil {
+			return &secretFile{ciphers, set}
+		}
+	}
+	return &secretFile{set: &secrets.Set{}}
+}

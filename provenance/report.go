@@ -1,0 +1,159 @@
+package provenance
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+const day = 24 * time.Hour
+
+// Request says what to report.
+type Request struct {
+	Dir         string   // the folder of environments/, in a git working copy
+	Environment string   //
+	Nodes       []string // only these; none: all of the environment
+	Secret      string   // only this; "": all that the nodes have now
+	Keys        *secrets.Keyring
+	Now         time.Time
+}
+
+// Trace reads the history of a working copy, from its last commit back.
+func Trace(ctx context.Context, request Request) (*Report, error) {
+	h, err := readHistory(request.Dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
+		history: h, keys: request.Keys, run: []byte(rand.Text()),
+		folders: map[plumbing.Hash][]object.TreeEntry{}, yaml: map[plumbing.Hash]any{}, secrets: map[string]*secretFile{},
+	}
+	defer r.wipe()
+	config, err := r.config(request.Environment)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range request.Nodes {
+		if _, ok := config.Node(name); !ok {
+			return nil, fault.New(fault.Place{}, "name one of its nodes: "+strings.Join(config.Order(), ", "), "node %q is not in environment %s", name, request.Environment)
+		}
+	}
+	report := &Report{
+		Environment: request.Environment, Branch: h.branch, Commit: h.head.Hash, Commits: len(h.all), Secrets: []*Secret{},
+		Since:  slices.MinFunc(h.all, func(a, b *commit) int { return a.Committed.Compare(b.Committed) }).Committed,
+		tracks: map[string]*track{}, history: h,
+	}
+	present := map[string]bool{}
+	for _, node := range config.Nodes {
+		if len(request.Nodes) > 0 && !slices.Contains(request.Nodes, node.Name) {
+			continue
+		}
+		track, err := r.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
+		if err != nil {
+			return nil, err
+		}
+		report.tracks[node.Name] = track
+		for key := range track.readings[h.head] {
+			present[key] = true
+		}
+		for _, key := range track.keys(request.Secret) {
+			report.Secrets = append(report.Secrets, track.secret(key, config.RotationPeriod(key), request.Now))
+		}
+	}
+	if request.Secret != "" && len(report.Secrets) == 0 {
+		return nil, fault.New(fault.Place{}, "name one of the environment's secrets: "+strings.Join(slices.Sorted(maps.Keys(present)), ", "),
+			"the secret %q is not on any node of %s and never was", request.Secret, request.Environment)
+	}
+	slices.SortStableFunc(report.Secrets, func(a, b *Secret) int { return strings.Compare(a.Name, b.Name) })
+	report.note(request.Keys != nil)
+	return report, nil
+}
+
+// config reads the environment's config.yml as it is committed.
+func (r *reader) config(environment string) (*manifests.Config, error) {
+	head, configs := r.at(r.head), map[string]memfs.File{}
+	for _, one := range head.list("environments") {
+		name := path.Join("environments", one, "config.yml")
+		if data := head.read(name); data != nil {
+			configs[name] = memfs.File{Data: data}
+		}
+	}
+	return manifests.LoadConfig(memfs.New(configs), environment)
+}
+
+// keys gives the secrets to report: those that the node has now, or those that are
+// called name and that it has or had.
+func (t *track) keys(name string) []string {
+	found := map[string]bool{}
+	for commit, readings := range t.readings {
+		for key, one := range readings {
+			version := strings.TrimPrefix(name, versionPrefix)
+			found[key] = found[key] || name == "" && commit == t.head ||
+				name != "" && (name == key || strings.TrimPrefix(one.variable, versionPrefix) == version)
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, wanted bool) bool { return !wanted })
+	return slices.Collect(maps.Keys(found))
+}
+
+// secret reports one secret of the node.
+func (t *track) secret(key string, period time.Duration, today time.Time) *Secret {
+	now := t.readings[t.head][key]
+	secret := &Secret{Name: key, Node: t.node, Removed: now == nil, Entries: t.entries(key)}
+	secret.Warnings = t.warnings(key, secret.Entries)
+	if now == nil {
+		return secret
+	}
+	secret.Variable, secret.Version, secret.Object, secret.External = now.variable, now.version, now.object, now.external
+	for _, entry := range slices.Backward(secret.Entries) {
+		if entry.Current = entry.reading.same(now); entry.Current {
+			break
+		}
+	}
+	secret.RotationDays = int(period / day)
+	if from := origin(secret.Entries, now); from != nil {
+		age := max(today.Sub(from.Commit.Authored), 0)
+		secret.Rotated = &Rotation{
+			By: from.Commit.Author, Email: from.Commit.AuthorEmail, At: from.Commit.Authored, Commit: from.Commit.Hash,
+			AgeDays: int(age / day), AtLeast: from.Change == Earlier,
+		}
+		if secret.RotationDays > 0 && age > period {
+			secret.OverdueDays = int((age-period)/day) + 1
+		}
+	}
+	return secret
+}
+
+// note says why the report is not complete.
+func (r *Report) note(keys bool) {
+	if at := slices.IndexFunc(r.history.all, func(c *commit) bool { return c.cut }); at >= 0 {
+		end := r.history.all[at]
+		r.Shallow = true
+		r.Warnings = append(r.Warnings, fmt.Sprintf(
+			"the clone is shallow: its history ends at commit %s of %s, and earlier changes are not known; run: git fetch --unshallow",
+			end.Hash[:10], end.Committed.Format(time.DateOnly)))
+	}
+	hint := "some versions are encrypted; to see them, name the key files with --age-key-files or --pgp-key-files"
+	if keys {
+		hint = "some versions are encrypted, and the given keys do not open them"
+	}
+	for _, secret := range r.Secrets {
+		if slices.ContainsFunc(secret.Entries, func(e *Entry) bool { return e.Sealed }) {
+			r.Warnings = append(r.Warnings, hint)
+			return
+		}
+	}
+}

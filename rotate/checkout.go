@@ -1,0 +1,121 @@
+package rotate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/index"
+)
+
+// checkout checks out the branch: it writes the files, HEAD and the index. If one of them
+// fails, it restores all.
+func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
+	head, err := w.Repo.Storer.Reference(plumbing.HEAD)
+	if err != nil {
+		return fmt.Errorf("read HEAD: %w", err)
+	}
+	if err := w.prepareIndex(files); err != nil {
+		return fmt.Errorf("write git's index: %w", err)
+	}
+	for i, file := range files {
+		if err := w.replace(file.Path, file.After); err != nil {
+			return errors.Join(fmt.Errorf("write %s: %w", file.Path, err), w.restore(files[:i]))
+		}
+	}
+	if err := w.Repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
+		return errors.Join(fmt.Errorf("check out the branch %s: %w", branch.Short(), err), w.restore(files))
+	}
+	if err := os.Rename(w.lock, strings.TrimSuffix(w.lock, ".lock")); err != nil {
+		return errors.Join(fmt.Errorf("write git's index: %w", err), w.Repo.Storer.SetReference(head), w.restore(files))
+	}
+	w.locked = nil
+	w.recordMove(branch.Short())
+	return nil
+}
+
+// recordMove adds the checkout to git's log of HEAD, for `git switch -`. Its errors do no
+// harm.
+func (w *Worktree) recordMove(branch string) {
+	now, err := w.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
+	log, openErr := os.OpenFile(filepath.Join(filepath.Dir(w.lock), "logs", "HEAD"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil || openErr != nil {
+		return
+	}
+	defer log.Close() //nolint:errcheck // see above
+	from := w.Branch()
+	if from == "" {
+		from = w.head.Hash().String()
+	}
+	fmt.Fprintf(log, "%s %s coin-agent <> %d +0000\tcheckout: moving from %s to %s\n", w.head.Hash(), now.Hash(), time.Now().Unix(), from, branch)
+}
+
+func (w *Worktree) restore(files []File) error {
+	var faults []error
+	for _, file := range files {
+		if file.Before == nil {
+			faults = append(faults, os.Remove(w.path(file.Path)))
+		} else {
+			faults = append(faults, w.replace(file.Path, file.Before))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (w *Worktree) path(name string) string {
+	return filepath.Join(w.Root, filepath.FromSlash(w.Prefix+name))
+}
+
+// replace writes a file of ciphertext or versions: a temporary file in the same folder,
+// with the same mode, is renamed.
+func (w *Worktree) replace(name string, content []byte) (err error) {
+	path, mode := w.path(name), fs.FileMode(0o644)
+	if info, err := os.Lstat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".rotate-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary.Name())
+		}
+	}()
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+// prepareIndex writes the index with the files into git's lock file, which becomes the
+// index when it is renamed.
+func (w *Worktree) prepareIndex(files []File) error {
+	for _, file := range files {
+		name := w.Prefix + file.Path
+		entry, err := w.index.Entry(name)
+		if errors.Is(err, index.ErrEntryNotFound) {
+			entry = w.index.Add(name)
+			entry.Mode = filemode.Regular
+		} else if err != nil {
+			return err
+		}
+		entry.Hash = plumbing.ComputeHash(plumbing.BlobObject, file.After)
+		entry.Size, entry.ModifiedAt = uint32(len(file.After)), time.Time{} // so git compares the content
+	}
+	var content bytes.Buffer
+	if err := index.NewEncoder(&content).Encode(w.index); err != nil {
+		return err
+	}
+	_, err := w.locked.Write(content.Bytes())
+	return errors.Join(err, w.locked.Sync())
+}

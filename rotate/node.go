@@ -1,0 +1,141 @@
+package rotate
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// loaded is a node with its secrets open.
+type loaded struct {
+	node  *manifests.Node
+	set   *secrets.Set
+	stack *compose.Stack
+
+	found    []compose.Secret // those with the value to rotate; the first is the requested one
+	location secrets.Location
+}
+
+// load reads, decrypts and renders a node as a sync does.
+func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
+	node, err := manifests.Load(fsys, environment, name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := secretFiles(node)
+	if err != nil {
+		return nil, err
+	}
+	set, err := keys.Open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	if err != nil {
+		return nil, err
+	}
+	stack, err := compose.Render(node, set, compose.Options{})
+	if err != nil {
+		set.Wipe()
+		return nil, err
+	}
+	return &loaded{node: node, set: set, stack: stack}, nil
+}
+
+func secretFiles(node *manifests.Node) ([]secrets.File, error) {
+	files := make([]secrets.File, 0, len(node.SecretFiles))
+	for _, name := range node.SecretFiles {
+		data, err := fs.ReadFile(node.FS, name)
+		if err != nil {
+			return nil, fault.New(fault.Place{File: name}, "", "read secret file: %w", err)
+		}
+		files = append(files, secrets.File{Path: name, Data: data})
+	}
+	return files, nil
+}
+
+// find finds a secret by its key, its SV_ variable or the place of its value, and all
+// others that have their value in the same place. It reports false if there is none.
+func (l *loaded) find(name string) (bool, error) {
+	ways := []func(compose.Secret) bool{
+		func(s compose.Secret) bool { return s.Key == name },
+		func(s compose.Secret) bool {
+			return s.Variable != "" && (s.Variable == name || s.Variable == "SV_"+name)
+		},
+		func(s compose.Secret) bool {
+			at, ok := l.set.Locate(s.Value)
+			return ok && (at.Key == name || at.Key == "" && strings.TrimSuffix(path.Base(at.File), ".enc") == name)
+		},
+	}
+	for _, way := range ways {
+		var candidates []compose.Secret
+		for _, secret := range l.stack.Secrets {
+			if way(secret) {
+				candidates = append(candidates, secret)
+			}
+		}
+		if len(candidates) > 0 {
+			return true, l.choose(name, candidates)
+		}
+	}
+	return false, nil
+}
+
+func (l *loaded) choose(name string, candidates []compose.Secret) error {
+	place := fault.Place{File: l.node.Dir}
+	at, ok := l.set.Locate(candidates[0].Value)
+	if !ok {
+		return fault.New(place, "rotate it in the system that it comes from", "the value of the secret %q is not in the repository", candidates[0].Key)
+	}
+	for _, other := range candidates[1:] {
+		if elsewhere, _ := l.set.Locate(other.Value); elsewhere != at {
+			return fault.New(place, "name one of them", "%q matches several secrets: %s", name, names(keysOf(candidates)))
+		}
+	}
+	l.location, l.found = at, candidates[:1]
+	for _, secret := range l.stack.Secrets {
+		if elsewhere, ok := l.set.Locate(secret.Value); ok && elsewhere == at && secret.Key != candidates[0].Key {
+			l.found = append(l.found, secret)
+		}
+	}
+	for _, secret := range l.found {
+		if secret.Variable == "" {
+			return fault.New(place, "give it a versioned name in the compose file: `name: "+secret.Key+".$SV_"+variableName(secret.Key)+"`, and deploy that first",
+				"the secret %q does not have a version in its name %s, so a new value would have the same name", secret.Key, secret.Spec.Name)
+		}
+	}
+	return nil
+}
+
+// variableName gives an SV_ variable, without SV_, for a secret's key.
+func variableName(key string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, key)
+}
+
+func keysOf(all []compose.Secret) []string {
+	keys := make([]string, 0, len(all))
+	for _, secret := range all {
+		keys = append(keys, secret.Key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (l *loaded) value() secrets.Value { return l.found[0].Value }
+
+// variables lists the versions to raise, sorted.
+func (l *loaded) variables() []string {
+	var all []string
+	for _, secret := range l.found {
+		all = append(all, secret.Variable)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

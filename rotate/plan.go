@@ -1,0 +1,213 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// maxSecret is the largest secret that Swarm takes.
+const maxSecret = 500 << 10
+
+// planner makes one plan.
+type planner struct {
+	fsys    fs.ReadLinkFS
+	keys    *secrets.Keyring
+	request Request
+
+	nodes  []*loaded // that change
+	others []*loaded // of the environment, that have the secret and were not named
+	groups []group
+	plan   *Plan
+}
+
+// group is the nodes that have the same value now.
+type group struct {
+	old, new secrets.Value
+	nodes    []string
+}
+
+// MakePlan decides what a rotation writes into the files of a working copy, and verifies
+// it. It writes nothing.
+func MakePlan(fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
+	p := &planner{fsys: fsys, keys: keys, request: request, plan: &Plan{Environment: request.Environment}}
+	defer p.wipe()
+	for _, step := range []func() error{p.load, p.decideValues, p.write, p.verify} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	p.note()
+	return p.plan, nil
+}
+
+func (p *planner) wipe() {
+	for _, one := range slices.Concat(p.nodes, p.others) {
+		one.set.Wipe()
+	}
+	for _, one := range p.groups {
+		one.new.Wipe()
+	}
+}
+
+// load reads the nodes and finds their secrets of the requested name.
+func (p *planner) load() error {
+	if p.keys == nil {
+		return fault.New(fault.Place{}, "name key files with --age-key-files or --pgp-key-files (or in the settings)", "the SOPS files cannot be edited without a key")
+	}
+	all, err := manifests.Nodes(p.fsys, p.request.Environment)
+	if err != nil {
+		return err
+	}
+	for _, name := range p.request.Nodes {
+		if !slices.Contains(all, name) {
+			return fault.New(fault.Place{}, "name one of its nodes: "+names(all), "node %q is not in environment %s", name, p.request.Environment)
+		}
+	}
+	var faults []error
+	known := map[string]bool{}
+	for _, name := range all {
+		asked := len(p.request.Nodes) == 0 || slices.Contains(p.request.Nodes, name)
+		faults = append(faults, p.loadNode(name, asked, known))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	if len(p.nodes) == 0 {
+		return fault.New(fault.Place{}, "name one of the environment's secrets: "+names(slices.Sorted(maps.Keys(known))),
+			"the agent does not create a secret %q on any node of %s", p.request.Name, p.request.Environment)
+	}
+	p.plan.Secret = p.nodes[0].found[0].Key
+	return nil
+}
+
+func (p *planner) loadNode(name string, asked bool, known map[string]bool) error {
+	one, err := load(p.fsys, p.request.Environment, name, p.keys)
+	if err != nil && !asked {
+		p.noted("%s cannot be read, so it is not known whether it has the same value", name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, secret := range one.stack.Secrets {
+		known[secret.Key] = true
+	}
+	found, err := one.find(p.request.Name)
+	switch {
+	case found && err == nil && asked:
+		p.nodes = append(p.nodes, one)
+		return nil
+	case found && err == nil:
+		p.others = append(p.others, one)
+		return nil
+	case asked && err == nil && len(p.request.Nodes) > 0:
+		err = fault.New(fault.Place{File: one.node.Dir}, "name one of its secrets: "+names(keysOf(one.stack.Secrets)), "the agent does not create a secret %q on node %s", p.request.Name, name)
+	}
+	one.set.Wipe()
+	if !asked {
+		return nil
+	}
+	return err
+}
+
+// decideValues gives each group of nodes that share a value a new one.
+func (p *planner) decideValues() error {
+	for _, one := range p.nodes {
+		at := slices.IndexFunc(p.groups, func(g group) bool { return g.old.Equal(one.value()) })
+		if at < 0 {
+			at = len(p.groups)
+			p.groups = append(p.groups, group{old: one.value()})
+		}
+		p.groups[at].nodes = append(p.groups[at].nodes, one.node.Name)
+	}
+	if p.request.Value.Known() && len(p.groups) > 1 && len(p.request.Nodes) == 0 {
+		return fault.New(fault.Place{}, "name the nodes for this value with --node, or use --generate, which makes a value for each",
+			"the nodes have different values now (%s), and one value for all would make them equal", describeGroups(p.groups))
+	}
+	for i := range p.groups {
+		if err := p.decideValue(&p.groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) decideValue(g *group) error {
+	var err error
+	taken := false
+	switch {
+	case !p.request.Value.Known():
+		g.new, err = p.request.Generate.value()
+	case p.request.Raw:
+		g.new = secrets.NewValue(slices.Clone(p.request.Value.Reveal()))
+	default:
+		g.new, taken = p.request.Value.WithoutLineBreak(g.old)
+	}
+	switch {
+	case err != nil:
+		return err
+	case g.new.Len() == 0:
+		return fault.New(fault.Place{}, "check the file that --value-file names", "the new value is empty")
+	case g.new.Len() > maxSecret:
+		return fault.New(fault.Place{}, "keep large files out of secrets", "the new value has %d bytes; Swarm takes %d at most", g.new.Len(), maxSecret)
+	case g.new.Equal(g.old):
+		return fault.New(fault.Place{}, "choose another value", "the new value is the present value of %s", names(g.nodes))
+	}
+	switch {
+	case taken:
+		p.noted("the line break at the end of the value was removed; --raw keeps it")
+	case !p.request.Raw && g.new.EndsLine() && g.old.EndsLine():
+		p.noted("the line break at the end of the value was kept: the old value ends in one too")
+	}
+	return nil
+}
+
+func describeGroups(groups []group) string {
+	var all []string
+	for _, g := range groups {
+		all = append(all, names(g.nodes))
+	}
+	return strings.Join(all, "; ")
+}
+
+func (p *planner) newValue(one *loaded) secrets.Value {
+	at := slices.IndexFunc(p.groups, func(g group) bool { return slices.Contains(g.nodes, one.node.Name) })
+	return p.groups[at].new
+}
+
+// noted adds a note for the operator.
+func (p *planner) noted(format string, args ...any) {
+	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf(format, args...))
+}
+
+// note adds what the operator should know of the whole plan.
+func (p *planner) note() {
+	if len(p.groups) > 1 {
+		p.noted("the nodes had different values and got different new ones: %s", describeGroups(p.groups))
+	}
+	if bits := p.request.Generate.bits(); !p.request.Value.Known() && bits < weakBits {
+		p.noted("the generated value has only %.0f bits, so it can be found by trying", math.Floor(bits))
+	}
+	for _, other := range p.others {
+		if slices.ContainsFunc(p.groups, func(g group) bool { return g.old.Equal(other.value()) }) {
+			p.noted("%s had the same value and keeps it", other.node.Name)
+		}
+	}
+	for _, one := range p.nodes {
+		if len(one.found) > 1 {
+			p.noted("on %s the secrets %s have the same place for their value, %s, and all of them change",
+				one.node.Name, names(keysOf(one.found)), one.location.File)
+		}
+	}
+	slices.Sort(p.plan.Notes)
+	p.plan.Notes = slices.Compact(p.plan.Notes)
+}

@@ -1,0 +1,215 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Publisher pushes a rotation's branch and opens its merge request.
+type Publisher struct {
+	GitLab *gitlab.Client
+	// Remote has the address to push to, and the files with its credentials. Without a
+	// URL, the working copy's origin is the address.
+	Remote gitsync.Remote
+	Target string // of the merge request; "" for the project's default branch
+}
+
+// How long to wait until GitLab shows a branch that was pushed.
+const (
+	seenWithin = 30 * time.Second
+	seenEvery  = 500 * time.Millisecond
+)
+
+// Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
+// is open.
+func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (gitlab.OpenMergeRequest, error) {
+	if p.Target == "" {
+		target, err := p.GitLab.DefaultBranch(ctx)
+		if err != nil {
+			return gitlab.OpenMergeRequest{}, err
+		}
+		p.Target = target
+	}
+	tip, err := p.GitLab.Tip(ctx, commit.Branch)
+	if err != nil {
+		return gitlab.OpenMergeRequest{}, err
+	}
+	if tip != commit.Hash {
+		if err := p.push(ctx, w, commit); err != nil {
+			return gitlab.OpenMergeRequest{}, err
+		}
+		if err := p.awaitTip(ctx, commit); err != nil {
+			return gitlab.OpenMergeRequest{}, err
+		}
+	}
+	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
+		Source: commit.Branch, Target: p.Target, Title: commit.Message,
+		Description: commit.body + "\n\nThe sync of this merge creates the new version in Swarm. The old version stays there for a rollback.",
+	})
+}
+
+// awaitTip waits until GitLab's API shows the pushed commit.
+func (p Publisher) awaitTip(ctx context.Context, commit *Commit) error {
+	ctx, cancel := context.WithTimeout(ctx, seenWithin)
+	defer cancel()
+	for {
+		tip, err := p.GitLab.Tip(ctx, commit.Branch)
+		if err != nil || tip == commit.Hash {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Place{}, "check that gitlab_project is the project that the branch was pushed to",
+				"the branch %s was pushed, but GitLab does not show it", commit.Branch)
+		case <-time.After(seenEvery):
+		}
+	}
+}
+
+// Address is the address to push to; "" if none is configured.
+func (p Publisher) Address(w *Worktree) string {
+	if p.Remote.URL != "" {
+		return p.Remote.URL
+	}
+	origin, err := w.Repo.Remote(git.DefaultRemoteName)
+	if err != nil || len(origin.Config().URLs) == 0 {
+		return ""
+	}
+	return origin.Config().URLs[0]
+}
+
+func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error {
+	address := p.Address(w)
+	if address == "" {
+		return fault.New(fault.Place{}, "name the repository with --repository, or run: git remote add origin URL", "the working copy does not have a remote to push to")
+	}
+	auth, err := p.auth(address)
+	if err != nil {
+		return err
+	}
+	options := &git.PushOptions{
+		RemoteURL: address, Auth: auth,
+		RefSpecs: []config.RefSpec{config.RefSpec("refs/heads/" + commit.Branch + ":refs/heads/" + commit.Branch)},
+	}
+	if p.Remote.CAFile != "" {
+		if options.CABundle, err = os.ReadFile(p.Remote.CAFile); err != nil {
+			return fault.New(fault.Place{File: p.Remote.CAFile}, "name the file of the certificate authority in ca_file", "read CA file: %w", err)
+		}
+	}
+	err = w.Repo.PushContext(ctx, options)
+	if err == nil || errors.Is(err, git.NoErrAlreadyUpToDate) {
+		return nil
+	}
+	hint := "push it by hand and run the command again: git push -u origin " + commit.Branch
+	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) {
+		hint = "set git_token_file to a token that may push (scope write_repository, role Developer), or " + hint
+	}
+	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), scrub(address, err.Error()))
+}
+
+// auth makes the credentials for an address from the files that are configured.
+func (p Publisher) auth(address string) (transport.AuthMethod, error) {
+	endpoint, err := transport.NewEndpoint(address)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, "check it with: git remote -v", "the address to push to cannot be read")
+	}
+	switch endpoint.Protocol {
+	case "http", "https":
+		if p.Remote.TokenFile == "" {
+			return nil, nil //nolint:nilnil // the address may contain credentials, as in CI jobs
+		}
+		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
+			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
+		}
+		token, err := readToken(p.Remote.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		user := p.Remote.Username
+		if user == "" {
+			user = "oauth2"
+		}
+		return &githttp.BasicAuth{Username: user, Password: token}, nil
+	case "ssh":
+		return p.sshAuth(endpoint)
+	}
+	return nil, nil //nolint:nilnil // a local path needs none
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, error) {
+	const hint = "set ssh_key_file and known_hosts_file, or push the branch by hand (git push) and run the command again"
+	if p.Remote.KeyFile == "" || p.Remote.KnownHostsFile == "" {
+		return nil, fault.New(fault.Place{}, hint, "ssh_key_file or known_hosts_file is not set, so the branch cannot be pushed over ssh to %s", endpoint.Host)
+	}
+	user := endpoint.User
+	if user == "" {
+		user = "git"
+	}
+	keys, err := gitssh.NewPublicKeysFromFile(user, p.Remote.KeyFile, "")
+	if err != nil {
+		return nil, fault.New(fault.Place{File: p.Remote.KeyFile}, hint, "the ssh key cannot be used")
+	}
+	if keys.HostKeyCallback, err = gitssh.NewKnownHostsCallback(p.Remote.KnownHostsFile); err != nil {
+		return nil, fault.New(fault.Place{File: p.Remote.KnownHostsFile}, hint, "the known hosts cannot be read")
+	}
+	return keys, nil
+}
+
+func readToken(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", fault.New(fault.Place{File: file}, "name the file of the token in git_token_file", "read git token: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fault.New(fault.Place{File: file}, "chmod 600 "+file, "other users than the owner can read the git token (mode %04o)", info.Mode().Perm())
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fault.New(fault.Place{File: file}, "make the user of this command its owner: chown USER "+file, "read git token: %w", err)
+	}
+	token := strings.TrimSpace(string(content))
+	if token == "" {
+		return "", fault.New(fault.Place{File: file}, "write the token into it", "the file of the git token is empty")
+	}
+	return token, nil
+}
+
+// shown gives an address without credentials.
+func shown(address string) string {
+	if parsed, err := url.Parse(address); err == nil && parsed.User != nil {
+		return fmt.Sprintf("%s://%s%s", parsed.Scheme, parsed.Host, parsed.Path)
+	}
+	return address
+}
+
+// scrub removes an address' credentials from the text of a library's error.
+func scrub(address, text string) string {
+	text = strings.ReplaceAll(text, address, shown(address))
+	if parsed, err := url.Parse(address); err == nil {
+		if password, ok := parsed.User.Password(); ok && password != "" {
+			text = strings.ReplaceAll(text, password, "[redacted]")
+		}
+	}
+	return text
+}

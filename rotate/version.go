@@ -1,0 +1,72 @@
+package rotate
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+const (
+	auto         = "auto"
+	overrideFile = "secrets.override.env"
+	settingsFile = "node.env"
+)
+
+// raise gives the file that sets a version, and the next version: a number that it never
+// had.
+func (l *loaded) raise(variable string, before *past) (Version, error) {
+	version := Version{Variable: variable}
+	set, plain := l.node.Variables[variable]
+	if file, ok := l.set.VersionFile(variable); ok {
+		version.File, version.Old = file, l.set.Versions()[variable]
+	} else if plain {
+		version.File, version.Old = set.Place.File, set.Value
+	} else {
+		file, err := l.home()
+		if err != nil {
+			return Version{}, err
+		}
+		version.File = file
+	}
+	if version.Old == auto {
+		version.File, version.New = "", auto
+		return version, nil
+	}
+	if version.Old == "" {
+		version.Old = "0" // the default in compose files
+	}
+	number, err := strconv.ParseUint(version.Old, 10, 62)
+	if err != nil {
+		return Version{}, fault.New(fault.Place{File: version.File, Line: set.Place.Line}, "set it to a number that the secret never had as a version, and run the command again",
+			"the version %s is not a number, so it cannot be raised", variable)
+	}
+	highest, err := before.highest(version.File, variable)
+	if err != nil {
+		return Version{}, err
+	}
+	version.New = strconv.FormatUint(max(number, highest)+1, 10)
+	return version, nil
+}
+
+// home gives the file for a version that no file sets yet: that of the node's other
+// versions, else secrets.override.env.
+func (l *loaded) home() (string, error) {
+	if file, holdsVersions := l.set.OverrideFile(); holdsVersions {
+		return file, nil
+	}
+	file := path.Join(l.node.Dir, overrideFile)
+	_, err := fs.Stat(l.node.FS, file)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return file, err
+	}
+	for name, variable := range l.node.Variables {
+		if strings.HasPrefix(name, "SV_") && path.Base(variable.Place.File) == settingsFile {
+			return path.Join(l.node.Dir, settingsFile), nil
+		}
+	}
+	return file, nil
+}

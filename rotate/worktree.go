@@ -1,0 +1,154 @@
+package rotate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/index"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/worktree"
+)
+
+// Worktree is a git working copy, locked against git until Close.
+type Worktree struct {
+	*worktree.Worktree
+	lock   string // git's own lock of the index
+	locked *os.File
+	head   *plumbing.Reference // HEAD, followed to a commit
+	index  *index.Index
+}
+
+// OpenWorktree opens the working copy that dir, the folder of environments/, is in, and
+// locks it.
+func OpenWorktree(dir string) (*Worktree, error) {
+	opened, err := worktree.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &Worktree{Worktree: opened}
+	if err := w.acquire(); err != nil {
+		return nil, err
+	}
+	if err := w.read(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Close releases the lock.
+func (w *Worktree) Close() {
+	if w.locked != nil {
+		_ = w.locked.Close()
+		_ = os.Remove(w.lock)
+		w.locked = nil
+	}
+}
+
+// acquire takes the lock that git takes to change the index.
+func (w *Worktree) acquire() error {
+	storage, ok := w.Repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return errors.New("open the git working copy: it is not on disk")
+	}
+	w.lock = filepath.Join(storage.Filesystem().Root(), "index.lock")
+	locked, err := os.OpenFile(w.lock, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return fault.New(fault.Place{File: w.lock}, "wait until it ends; if no git process is running, remove the file", "another git process works in this working copy")
+	}
+	if err != nil {
+		return fmt.Errorf("lock the git working copy: %w", err)
+	}
+	w.locked = locked
+	return nil
+}
+
+func (w *Worktree) read() error {
+	var err error
+	if w.head, err = w.Repo.Head(); err != nil {
+		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.Root, err), "check out the branch to start from: git switch BRANCH")
+	}
+	if w.index, err = w.Repo.Storer.Index(); err != nil {
+		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.Root, err), "make a new clone: this one uses a feature of git that the agent does not support")
+	}
+	return nil
+}
+
+// Dir is the folder that holds environments/.
+func (w *Worktree) Dir() string { return filepath.Join(w.Root, filepath.FromSlash(w.Prefix)) }
+
+// Branch is the checked out branch; "" where a commit is checked out.
+func (w *Worktree) Branch() string {
+	if w.head.Name().IsBranch() {
+		return w.head.Name().Short()
+	}
+	return ""
+}
+
+// Outside returns an error for a file of plaintext in the working copy.
+func (w *Worktree) Outside(name string) error {
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
+		return nil // reading it gives the error
+	}
+	if within, err := filepath.Rel(w.Root, absolute); err == nil && filepath.IsLocal(within) {
+		return fault.New(fault.Place{File: name}, "move it out of the repository, or pipe the value in: --value-file -",
+			"the file with the new value is in the working copy, where it could be committed")
+	}
+	return nil
+}
+
+// checkClean returns an error for files with changes that are not committed.
+func (w *Worktree) checkClean(files []File) error {
+	tree, err := w.tree(w.head.Hash())
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, file := range files {
+		faults = append(faults, w.checkFile(tree, file))
+	}
+	return errors.Join(faults...)
+}
+
+func (w *Worktree) checkFile(tree *object.Tree, file File) error {
+	dirty := fault.New(fault.Place{File: file.Path}, "commit or restore them first: git status", "the file has changes that are not committed")
+	name := w.Prefix + file.Path
+	entry, err := tree.FindEntry(name)
+	staged, stagedErr := w.index.Entry(name)
+	switch {
+	case err != nil && file.Before == nil && stagedErr != nil:
+		return nil // a new file
+	case err != nil:
+		return fault.New(fault.Place{File: file.Path}, "commit it first", "the file is not in git's last commit")
+	case file.Before == nil, stagedErr != nil, staged.Hash != entry.Hash, entry.Hash != plumbing.ComputeHash(plumbing.BlobObject, file.Before):
+		return dirty
+	}
+	onDisk, err := os.ReadFile(filepath.Join(w.Root, filepath.FromSlash(name)))
+	if err != nil || !bytes.Equal(onDisk, file.Before) {
+		return dirty
+	}
+	return nil
+}
+
+func (w *Worktree) tree(commit plumbing.Hash) (*object.Tree, error) {
+	found, err := w.Repo.CommitObject(commit)
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", commit, err)
+	}
+	tree, err := found.Tree()
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", commit, err)
+	}
+	return tree, nil
+}
