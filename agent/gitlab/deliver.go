@@ -59,7 +59,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[commit] = true
-		waiting := o.waits[commit].Until.Sub(now)
+		waiting := max(o.waits[commit].Until.Sub(now), entries[i].arrives().Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -81,6 +81,10 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
 		o.settle(entry, trail, nil)
 	case ctx.Err() != nil: // stopped: the entry stays attempted
+		entry.CutOff = time.Now()
+		if err := o.store.Save(&entry); err != nil {
+			o.log.Warn("cannot save that a report was cut off", "revision", entry.Report.Commit, "error", err.Error())
+		}
 	case errors.As(err, &refused) && refused.Kind == KindPermanent:
 		o.settle(entry, trail, refused)
 	case errors.As(err, &refused) && refused.Kind == KindAuth:
@@ -105,6 +109,8 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 			return Posted{}, err
 		}
 	}
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	posted, err := o.client.Post(ctx, entry.Report, trail.PipelineID)
 	var refused *Error
 	if trail.PipelineID != 0 && errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
@@ -118,6 +124,18 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 		return posted, errors.Join(err, o.store.Save(entry))
 	}
 	return posted, err
+}
+
+// stopGrace is how long a post that is on its way may go on after the agent was told to
+// stop.
+const stopGrace = 5 * time.Second
+
+// lingering gives a context that ends stopGrace after ctx: a post that is cut off leaves it
+// unknown whether GitLab has it.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // find looks for the status entry of a report whose answer was lost.

@@ -38,6 +38,22 @@ type Entry struct {
 	// Attempted is set before the report is sent, and reset when GitLab refuses it. While
 	// it is set, the result of the report is unknown.
 	Attempted bool `json:"attempted,omitempty"`
+
+	// CutOff is when the end of the agent cut a post off: GitLab may still get it.
+	CutOff time.Time `json:"cut_off,omitzero"`
+}
+
+// arrival is how long a post that was cut off may still arrive: GitLab waits up to 10 s for
+// its lock.
+const arrival = 15 * time.Second
+
+// arrives gives the time from which the result of a post that was cut off can be looked
+// up; zero for any other.
+func (e *Entry) arrives() time.Time {
+	if !e.Attempted || e.CutOff.IsZero() {
+		return time.Time{}
+	}
+	return e.CutOff.Add(arrival)
 }
 
 // Trail is the record of the delivered reports of a commit and ref.

@@ -201,6 +201,28 @@ func TestRestartInTheMiddle(t *testing.T) {
 	}
 }
 
+// A post that is slow when the agent stops may go on for some seconds; one that is cut off
+// then, and still arrives, is found and not posted again.
+func TestStopDuringSlowPost(t *testing.T) {
+	for _, late := range []time.Duration{3 * time.Second, 9 * time.Second} {
+		inWorld(t, func(w *world) {
+			w.run()
+			w.enqueue(rollout()[:2]...)
+			w.settled(0)
+			w.Inject(gitlabtest.Fault{Method: http.MethodPost, Late: late})
+			w.enqueue(rollout()[2])
+			synctest.Wait()
+			w.restart()
+			w.run()
+			w.settled(time.Minute)
+			w.wantStates("success")
+			if n := len(w.Statuses(commit).Posts); n != 3 {
+				w.t.Errorf("%s late: %d posts took effect, want 3", late, n)
+			}
+		})
+	}
+}
+
 func TestTokenIsReplaced(t *testing.T) {
 	for what, spoil := range map[string]func(w *world){
 		"expired": func(w *world) {

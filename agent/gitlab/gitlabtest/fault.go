@@ -20,9 +20,10 @@ type Fault struct {
 	RetryAfter time.Duration // of 429 and 503
 	Location   string        // of a redirect
 
-	Hang bool // no answer, until the client ends the request
-	Cut  bool // the connection ends before the request has an effect
-	Lost bool // the request takes effect, and the answer is lost; with Hang, the connection stays open
+	Hang bool          // no answer, until the client ends the request
+	Cut  bool          // the connection ends before the request has an effect
+	Late time.Duration // the request takes effect that much later, also when its client has gone
+	Lost bool          // the request takes effect, and the answer is lost; with Hang, the connection stays open
 }
 
 // Inject adds a fault.
@@ -68,6 +69,9 @@ func (f *Fault) stops(w http.ResponseWriter, r *http.Request, s *Server, request
 		panic(http.ErrAbortHandler)
 	case f.Cut:
 		panic(http.ErrAbortHandler)
+	case f.Late > 0:
+		<-time.After(f.Late)
+		return false
 	case f.Status == 0:
 		return false
 	}
