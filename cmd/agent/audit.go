@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,12 +60,16 @@ func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
 	if !store.Exists(a.settings.StateDir) {
 		return audit.Head{}, nil
 	}
-	store, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
+	opened, err := store.OpenReadOnly(a.settings.StateDir)
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		fmt.Fprintf(a.stderr, "agent: warning: the audit log is checked without the state file: %v\n", err)
+		return audit.Head{}, nil
+	case err != nil:
 		return audit.Head{}, err
 	}
-	defer func() { _ = store.Close() }()
-	return store.AuditHead()
+	defer func() { _ = opened.Close() }()
+	return opened.AuditHead()
 }
 
 // shownProblems is how many broken places are listed; the first says the most.

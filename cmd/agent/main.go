@@ -1,11 +1,12 @@
-// Command agent keeps a Docker Swarm stack true to a git repository: `agent run`
-// is the daemon, the other commands are its clients or work on a checkout.
+// Command agent keeps a Docker Swarm stack in sync with a git repository: `agent run` is
+// the daemon, the other commands are its clients or work on a checkout.
 package main
 
 import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -13,8 +14,17 @@ import (
 var version = "dev"
 
 func main() {
+	endPanicsBySignal()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// endPanicsBySignal makes a panic end the process by SIGABRT. Go's own exit code for it is 2,
+// which means wrong usage here, and after which the unit does not restart the agent. No core
+// is dumped: it could hold secrets.
+func endPanicsBySignal() {
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
+	debug.SetTraceback("crash")
 }

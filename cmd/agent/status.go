@@ -57,12 +57,15 @@ func (a *app) status(ctx context.Context) (report.Status, error) {
 	if !errors.Is(err, control.ErrNotRunning) {
 		return status, err
 	}
-	store, storeErr := store.OpenReadOnly(a.settings.StateDir)
-	if storeErr != nil {
-		return status, err // no daemon, and nothing that one has left
+	opened, storeErr := store.OpenReadOnly(a.settings.StateDir)
+	switch {
+	case errors.Is(storeErr, store.ErrDamaged):
+		return status, storeErr
+	case storeErr != nil:
+		return status, err // the daemon does not run, and has left nothing
 	}
-	defer func() { _ = store.Close() }()
-	return report.StoredStatus(report.Node{Environment: a.settings.Environment, Name: a.settings.Node}, store.Stack(record.OnlyStack), time.Now())
+	defer func() { _ = opened.Close() }()
+	return report.StoredStatus(report.Node{Environment: a.settings.Environment, Name: a.settings.Node}, opened.Stack(record.OnlyStack), time.Now())
 }
 
 func (a *app) printStatus(s report.Status) { a.printStatusTo(newPrinter(a.stdout), s) }
