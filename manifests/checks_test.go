@@ -74,7 +74,7 @@ func TestCheckFaults(t *testing.T) {
 		"no path":         {checked(h("json_equals: ok")), []string{`has json_equals or save_as, but no json_path|add json_path`}},
 		"bad path":        {checked(h("json_path: 'a..b'")), []string{`want a path such as data.items[0].id`}},
 		"unknown name":    {checked("{name: a, http: {url: 'http://{{publicip}}/'}}"), []string{`{{publicip}} is not defined|did you mean "public_ip"?`}},
-		"broken name":     {checked("{name: a, http: {url: 'http://{{public_ip/'}}"), []string{`http.url: after {{ comes no name and }}|write {{name}}`}},
+		"broken name":     {checked("{name: a, http: {url: 'http://{{public_ip/'}}"), []string{`http.url: {{ is not followed by a name and }}|write {{name}}`}},
 		"secret in url":   {checked("{name: a, http: {url: 'http://a/{{secret.x}}'}}"), []string{`{{secret.x}}: a secret is not allowed in http.url|send it in http.headers`}},
 		"secret in exec":  {checked("{name: a, exec: {service: web, command: [x, '{{secret.x}}']}}"), []string{`:11:51: {{secret.x}}: a secret is not allowed in exec.command[1]|`}},
 		"secret in query": {checked("{name: a, sql: {query: 'SELECT {{secret.x}}'}}"), []string{`a secret is not allowed in sql.query|`}},

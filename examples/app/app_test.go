@@ -20,7 +20,7 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// build gives the program as the image has it, under its name and as sh.
+// build returns the paths of the program and of its link sh, as in the image.
 func build(t *testing.T) (app, sh string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +101,7 @@ func TestServe(t *testing.T) {
 		})
 	}
 	if strings.Contains(body, "CANARY") {
-		t.Errorf("the answer shows a value: %s", body)
+		t.Errorf("the response contains a value: %s", body)
 	}
 	var got, want any
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
@@ -119,7 +119,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// start runs the server, and ends it with SIGTERM, which it must obey at once.
+// start runs the server, and checks that SIGTERM ends it at once.
 func start(t *testing.T, app string, env []string) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), app, "/entrypoint-admin.sh")

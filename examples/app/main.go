@@ -1,21 +1,19 @@
-// Command app stands in for every image of the example repository
-// examples/coin-gitops: one small static program that serves, runs jobs and
-// checks its own health, and that fails on demand.
+// Command app replaces every image of the example repository examples/coin-gitops.
+// It is a small static program that serves HTTP, runs jobs, checks its own health,
+// and fails on demand.
 //
-// Its input is its arguments (the commands of the compose files) and its
-// environment; its output is JSON over HTTP, log lines and an exit code. It
-// never shows the content of a secret or the value of a setting.
+// It never shows the content of a secret or the value of a setting.
 //
 //	app [/entrypoint-*.sh]   serve HTTP on LISTEN_PORTS
 //	app /job.sh NAME         run the job NAME once
-//	app health               ask the server of this container for its health
-//	sh -c "exit N"           what a CMD-SHELL health check needs, no more
+//	app health               request /health from the server of this container
+//	sh -c "exit N"           the only shell command, for CMD-SHELL health checks
 //
 // Variables: SERVICE_NAME, ENVIRONMENT, NODE_NAME and APP_RELEASE are shown;
-// LISTEN_PORTS (8080) lists the ports; SECRETS_DIR (/run/secrets) holds the
-// secrets. On demand: HEALTH_FAIL=1 is never healthy, CRASH_AFTER=3s exits with
-// 3 after that time, JOB_FAIL=NAME fails that job (1: every job), JOB_DELAY=5s
-// makes jobs slow. SIGTERM ends everything at once, with exit code 143.
+// LISTEN_PORTS (8080) lists the ports; SECRETS_DIR (/run/secrets) is the folder of the
+// secrets. HEALTH_FAIL=1 makes the server unhealthy, CRASH_AFTER=3s exits with code 3
+// after that time, JOB_FAIL=NAME fails that job (1: every job), JOB_DELAY=5s delays
+// jobs. SIGTERM ends the program at once, with exit code 143.
 package main
 
 import (
@@ -39,7 +37,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run does what args ask for and gives the exit code.
+// run runs the command in args and returns the exit code.
 func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if filepath.Base(args[0]) == "sh" {
 		return shell(args[1:], stderr)
@@ -59,7 +57,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		err = job(ctx, log, args[2])
 	default:
 		fmt.Fprintf(stderr, "app: error: unknown command %q\n", strings.Join(args[1:], " "))
-		fmt.Fprintln(stderr, "app: hint: give nothing, /entrypoint-*.sh, /job.sh NAME or health")
+		fmt.Fprintln(stderr, "app: hint: run it with /entrypoint-*.sh, /job.sh NAME, health, or without arguments")
 		return 2
 	}
 	if err != nil {
@@ -69,7 +67,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	return 0
 }
 
-// shell understands `-c "exit N"`: the image has no shell.
+// shell runs `-c "exit N"`, because the image has no shell.
 func shell(args []string, stderr io.Writer) int {
 	if len(args) == 2 && args[0] == "-c" {
 		words := strings.Fields(args[1])

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// report is what the program sees of its deployment. It is all that it tells:
-// settings and secrets by name, never by content.
+// report describes the deployment of the program. It has the names of settings and
+// secrets, never their values.
 type report struct {
 	Service     string   `json:"service"`
 	Environment string   `json:"environment"`
@@ -24,8 +24,8 @@ type report struct {
 	Secrets     []secret `json:"secrets"`
 }
 
-// secret is a mounted secret. Version is the number in its line "version: N",
-// or "" when it has none.
+// secret is a mounted secret. Version is the number in its line "version: N", or ""
+// without such a line.
 type secret struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
@@ -56,7 +56,7 @@ func settingNames() []string {
 	return names
 }
 
-// mountedSecrets lists the secrets by name: ReadDir sorts.
+// mountedSecrets returns the secrets, sorted by name.
 func mountedSecrets() ([]secret, error) {
 	dir := os.Getenv("SECRETS_DIR")
 	if dir == "" {
@@ -80,8 +80,8 @@ func mountedSecrets() ([]secret, error) {
 	return secrets, nil
 }
 
-// marker gives the number of the first line "version: N". A number is all that
-// can leave a secret.
+// marker returns the number of the first line "version: N". It never returns other
+// content of a secret.
 func marker(content []byte) string {
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	for lines.Scan() {

@@ -18,9 +18,9 @@ var (
 	errStopped = errors.New("stopped by a signal")
 )
 
-// exitCode gives 143 to what SIGTERM ended, as the kernel does. With 0 Swarm
-// would call the task complete: a service with `condition: on-failure` that was
-// stopped for its bad health, or with its engine, would then stay down.
+// exitCode returns the exit code for err. After SIGTERM it is 143, as the kernel sets
+// it. With 0, Swarm would not restart a service with `condition: on-failure` that the
+// engine stopped because it was unhealthy.
 func exitCode(err error) int {
 	switch {
 	case errors.Is(err, errCrash):
@@ -32,7 +32,7 @@ func exitCode(err error) int {
 	}
 }
 
-// serve answers on all ports until ctx ends, CRASH_AFTER has passed or a port
+// serve serves HTTP on all ports until ctx ends, CRASH_AFTER has passed, or a port
 // fails.
 func serve(ctx context.Context, log *slog.Logger) error {
 	crash, err := crashTimer()
@@ -65,7 +65,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// crashTimer gives a channel that never fires when CRASH_AFTER is unset.
+// crashTimer returns a channel that fires after CRASH_AFTER, or nil if it is not set.
 func crashTimer() (<-chan time.Time, error) {
 	after := os.Getenv("CRASH_AFTER")
 	if after == "" {
@@ -104,13 +104,12 @@ func handler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(report) // the client has gone: nobody is left to tell
+		_ = encoder.Encode(report) // fails only if the client has closed the connection
 	})
 	return mux
 }
 
-// askHealth is the container's health check. What it returns is the check's
-// output in the engine.
+// askHealth is the container's health check.
 func askHealth(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -125,12 +124,12 @@ func askHealth(ctx context.Context) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask for health: %s answered %s", url, response.Status)
+		return fmt.Errorf("ask for health: %s returned %s", url, response.Status)
 	}
 	return nil
 }
 
-// job runs the job once: it waits JOB_DELAY and fails where JOB_FAIL says so.
+// job waits for JOB_DELAY, and fails if JOB_FAIL matches its name.
 func job(ctx context.Context, log *slog.Logger, name string) error {
 	log.Info("job started", "job", name, "release", os.Getenv("APP_RELEASE"))
 	if delay := os.Getenv("JOB_DELAY"); delay != "" {

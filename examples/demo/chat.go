@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// chat stands in for a chat with a Slack-compatible webhook.
+// chat simulates a chat with a Slack-compatible webhook.
 type chat struct {
 	url      string
 	messages chan string
 }
 
-// startChat takes messages until the demo ends.
+// startChat receives messages until the demo ends.
 func (w *world) startChat() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func (w *world) showMessage(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a message to the chat: %w", ctx.Err())
 	case message := <-w.chat.messages:
-		w.say.line("\nWhat the chat was told:\n\n%s", indent(message))
+		w.say.line("\nThe message in the chat:\n\n%s", indent(message))
 		return nil
 	}
 }

@@ -27,13 +27,13 @@ const (
 // daemon is a running `agent run`.
 type daemon struct {
 	process *os.Process
-	ended   chan struct{} // closed when the process is gone
+	ended   chan struct{} // closed when the process has ended
 	log     string
 }
 
-// startAgent runs the agent in a process group of its own, so that Ctrl-C does
-// not reach it before the demo has decided what to end first. It is told to end
-// when the thread ends that started it; hence the locked thread.
+// startAgent runs the agent in its own process group, so that Ctrl-C does not end it
+// before the demo does. The kernel sends SIGTERM to the agent when the thread that
+// started it ends; therefore the thread is locked.
 func (w *world) startAgent() error {
 	log, err := os.Create(w.path("agent.log"))
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *world) startAgent() error {
 	return nil
 }
 
-// stop ends the agent and waits for its end.
+// stop ends the agent and waits until it has ended.
 func (d *daemon) stop(context.Context) error {
 	_ = d.process.Signal(syscall.SIGTERM)
 	select {
@@ -72,12 +72,12 @@ func (d *daemon) stop(context.Context) error {
 	case <-time.After(stopLimit):
 		_ = d.process.Kill()
 		<-d.ended
-		return errors.New("the agent had to be killed")
+		return errors.New("the agent did not end after SIGTERM, and was killed")
 	}
 }
 
-// agentEnv is this process's environment with the demo's settings of the agent
-// and no others.
+// agentEnv returns the environment of this process, with only the demo's settings of
+// the agent.
 func (w *world) agentEnv() []string {
 	env := []string{agent.EnvPrefix + "CONFIG=" + w.path("agent.yml")}
 	for _, variable := range os.Environ() {
@@ -88,7 +88,7 @@ func (w *world) agentEnv() []string {
 	return env
 }
 
-// run shows an agent command and its real output. Exit code 3 is an answer, no
+// run runs an agent command, and prints it and its output. Exit code 3 is not a
 // failure.
 func (w *world) run(ctx context.Context, args ...string) error {
 	w.say.command("agent " + typed(args))
@@ -106,7 +106,7 @@ func (w *world) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// typed is how a person would have typed arguments.
+// typed returns the arguments as a user types them.
 func typed(args []string) string {
 	var words []string
 	for _, arg := range args {
@@ -124,8 +124,8 @@ func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return command
 }
 
-// follow waits until the agent is done with a commit, however that ends, and
-// GitLab knows. It prints what the agent says of its progress meanwhile.
+// follow prints the progress until the sync of a commit has ended and GitLab has the
+// result.
 func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error) {
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
@@ -150,7 +150,7 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 		}
 		select {
 		case <-w.agent.ended:
-			return nil, errors.New("the agent has ended by itself")
+			return nil, errors.New("the agent ended unexpectedly")
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the rollout of %s: %w", short(commit), ctx.Err())
 		case <-tick.C:
@@ -158,25 +158,25 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 	}
 }
 
-// over says whether the sync of a commit has ended for good. One that failed for a
-// reason outside the revision, such as a busy engine, is tried again by itself.
+// over reports whether the sync of a commit has ended. The agent retries transient
+// failures, so they do not count.
 func over(sync *record.Sync, commit string) bool {
 	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Transient
 }
 
-// doing says in one line what the agent is at.
+// doing describes the agent's current step in one line.
 func doing(status report.Status, err error, commit string) string {
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
-		return "the agent starts"
+		return "the agent is starting"
 	case err != nil:
 		return err.Error()
 	case status.PollError != "":
-		return status.PollError + " (the agent tries again by itself)"
+		return status.PollError + " (the agent retries)"
 	case status.Sync == nil || status.Sync.Commit != commit:
-		return "the agent has not seen the commit yet (it looks every 2 s)"
+		return "waiting until the agent fetches the commit (every 2 s)"
 	case over(status.Sync, commit):
-		return "telling GitLab"
+		return "reporting to GitLab"
 	case status.Progress != "":
 		return string(status.Sync.Stage) + ": " + status.Progress
 	}

@@ -19,13 +19,13 @@ const (
 	token   = "demo-token-that-opens-nothing"
 )
 
-// gitlab stands in for a GitLab: git over HTTP, commit statuses, and a page.
+// gitlab simulates GitLab: git over HTTP, commit statuses, and a web page.
 type gitlab struct {
 	*gitlabtest.Server
 	url string
 }
 
-// startGitLab serves the repositories below root and the double of GitLab's API.
+// startGitLab serves the repositories below root and the simulated GitLab API.
 func (w *world) startGitLab(ctx context.Context, root string) error {
 	double := gitlabtest.NewServer(gitlabtest.Config{Project: project, Branches: w.repo.branches(ctx)})
 	double.SetToken(token, gitlabtest.Token{
@@ -38,7 +38,7 @@ func (w *world) startGitLab(ctx context.Context, root string) error {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("serve git and the GitLab double: %w", err)
+		return fmt.Errorf("serve git and the simulated GitLab: %w", err)
 	}
 	server := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
@@ -51,19 +51,19 @@ func (w *world) startGitLab(ctx context.Context, root string) error {
 		}),
 	}
 	go func() { _ = server.Serve(listener) }()
-	w.later("stop the git server and the GitLab double", func(context.Context) error { return server.Close() })
+	w.later("stop the git server and the simulated GitLab", func(context.Context) error { return server.Close() })
 	w.gitlab = &gitlab{Server: double, url: "http://" + listener.Addr().String()}
 	return nil
 }
 
-// cloneURL is where people clone from; they may push, too.
+// cloneURL returns the URL to clone from and push to.
 func (g *gitlab) cloneURL() string {
 	return strings.Replace(g.url, "http://", "http://oauth2:"+token+"@", 1) + "/" + project
 }
 
-// showStatuses prints what GitLab was told of a commit.
+// showStatuses prints the commit statuses in GitLab.
 func (w *world) showStatuses(sha string) {
-	w.say.line("\nWhat GitLab was told of commit %s:", short(sha))
+	w.say.line("\nThe statuses of commit %s in GitLab:", short(sha))
 	rows := [][]string{}
 	for _, post := range w.gitlab.Statuses(sha).Posts {
 		rows = append(rows, []string{post.Time.Local().Format("15:04:05.0"), post.State, post.Name, post.Description})

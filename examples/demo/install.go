@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// prepare checks the machine and has what is missing installed.
+// prepare checks the machine and installs missing programs.
 func (w *world) prepare(ctx context.Context) error {
 	output, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if w.root = strings.TrimSpace(string(output)); err != nil || w.root == "" {
@@ -21,7 +21,7 @@ func (w *world) prepare(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return fault.WithHint(errors.New("a private Docker engine needs root"), `sudo env "PATH=$PATH" make demo`)
 	}
-	// Debian keeps dockerd where a user's PATH may not lead.
+	// Debian installs dockerd in a folder that may not be in a user's PATH.
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return err
 	}
@@ -37,10 +37,10 @@ func (w *world) prepare(ctx context.Context) error {
 	if !missing {
 		return nil
 	}
-	return w.say.during(ctx, "installing it from Debian's packages (scripts/need)", "", func(ctx context.Context) error {
+	return w.say.during(ctx, "installing the missing programs from Debian's packages (scripts/need)", "", func(ctx context.Context) error {
 		output, err := exec.CommandContext(ctx, filepath.Join(w.root, "scripts/need"), programs...).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("install what is missing: %w\n%s", err, output)
+			return fmt.Errorf("install the missing programs: %w\n%s", err, output)
 		}
 		return nil
 	})

@@ -1,13 +1,11 @@
-// Command demo shows the agent's main job for real, as somebody sees it who has
-// never heard of it: a merged change rolls out by itself, and everyone can see
-// it. `make demo` runs it.
+// Command demo shows the agent at work to new users: the agent rolls out a merged
+// change automatically, and reports the result. `make demo` runs it.
 //
 //	go run ./examples/demo [-keep]
 //
-// It needs root on a Linux machine with Go, and installs what else is missing.
-// It works in a folder of its own with a private Docker engine, and cleans up
-// when it is done, on Ctrl-C and when it fails. -keep leaves everything running
-// after the story, for playing with it.
+// It needs root on a Linux machine with Go, and installs other missing programs. It
+// uses its own folder and a private Docker engine. It cleans up when it ends, also
+// after a failure or Ctrl-C. -keep leaves everything running until Ctrl-C.
 package main
 
 import (
@@ -32,18 +30,18 @@ const (
 )
 
 func main() {
-	// SIGPIPE: `make demo | head` is to clean up as well.
+	// SIGPIPE: `make demo | head` must clean up, too.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	code := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	os.Exit(code)
 }
 
-// run tells the story, cleans up and gives the exit code.
+// run runs the demo, cleans up and returns the exit code.
 func run(ctx context.Context, args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(out)
-	keep := flags.Bool("keep", false, "leave everything running after the story, until Ctrl-C")
+	keep := flags.Bool("keep", false, "leave everything running until Ctrl-C")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -72,8 +70,8 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	return 0
 }
 
-// explain says why the demo failed, and shows what the agent and the engine said
-// last.
+// explain prints why the demo failed, and the end of the agent's and the engine's
+// logs.
 func (w *world) explain(err error) {
 	w.say.line("")
 	for _, one := range fault.All(err) {
@@ -93,7 +91,7 @@ func (w *world) explain(err error) {
 	}
 }
 
-// tail gives the last lines of a log that was read.
+// tail returns the last lines of a log, or the error of reading it.
 func tail(content []byte, err error) string {
 	if err != nil {
 		return err.Error()

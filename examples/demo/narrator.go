@@ -12,15 +12,15 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// patience is the longest silence while something is waited for.
+// patience is the longest time without output during a wait.
 const patience = 2 * time.Second
 
-// narrator tells the story: plain text, with colour on a terminal.
+// narrator prints the demo's output, with colour on a terminal.
 type narrator struct {
 	out    io.Writer
 	colour bool
 	steps  int
-	step   time.Time // when the present step began
+	step   time.Time // start of the current step
 	times  [][]string
 	title  string
 	begun  time.Time
@@ -60,7 +60,7 @@ func (n *narrator) begin(title string) {
 	n.line("\n%s\n", n.paint(blue, fmt.Sprintf("%d. %s", n.steps, title)))
 }
 
-// end notes how long the present step took.
+// end records the duration of the current step.
 func (n *narrator) end() {
 	if n.title != "" {
 		n.note(n.title, time.Since(n.step))
@@ -68,15 +68,15 @@ func (n *narrator) end() {
 	n.title = ""
 }
 
-// note remembers a duration for the summary.
+// note records a duration for the summary.
 func (n *narrator) note(what string, took time.Duration) {
 	n.times = append(n.times, []string{what, seconds(took)})
 }
 
-// command shows a command that is about to run.
+// command prints a command that is about to run.
 func (n *narrator) command(text string) { n.line("\n%s", n.paint(bold, "$ "+text)) }
 
-// progress is one line about what is waited for.
+// progress prints one line about a wait.
 func (n *narrator) progress(since time.Time, text string) {
 	n.line("%s", n.paint(dim, fmt.Sprintf("  %6s  %s", seconds(time.Since(since)), text)))
 }
@@ -92,8 +92,8 @@ func (n *narrator) table(rows [][]string) {
 	_ = w.Flush()
 }
 
-// during does something and gives signs of life until it is done. Where it takes
-// long, the text long says why.
+// during runs do and prints progress until it ends. The text long explains a long
+// wait.
 func (n *narrator) during(ctx context.Context, text, long string, do func(context.Context) error) error {
 	started := time.Now()
 	n.progress(started, text)

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// repository is the example as a real git repository on branch master. What is
-// committed to it counts as merged.
+// repository is a git repository with the example on branch master. A commit in it
+// counts as merged.
 type repository struct{ dir string }
 
-// newRepository copies the example and commits it. change makes it fit before.
+// newRepository copies the example, applies change, and commits it.
 func newRepository(ctx context.Context, dir, example string, change func(*repository) error) (*repository, error) {
 	r := &repository{dir: dir}
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
@@ -31,10 +31,10 @@ func newRepository(ctx context.Context, dir, example string, change func(*reposi
 	if _, err := r.git(ctx, "add", "--all"); err != nil {
 		return nil, err
 	}
-	return r, r.commit(ctx, "The COIN stacks as they are")
+	return r, r.commit(ctx, "Add the COIN stacks")
 }
 
-// git runs git, without the machine's and the user's configuration.
+// git runs git without the configuration of the machine and the user.
 func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "git", args...)
 	command.Dir = r.dir
@@ -55,7 +55,7 @@ func (r *repository) commit(ctx context.Context, subject string) error {
 	return err
 }
 
-// branches tells the double which commits there are.
+// branches returns a function that lists the branches of a commit, if it exists.
 func (r *repository) branches(ctx context.Context) func(string) ([]string, bool) {
 	return func(sha string) ([]string, bool) {
 		output, err := r.git(ctx, "branch", "--contains", sha, "--format=%(refname:short)")
@@ -66,8 +66,8 @@ func (r *repository) branches(ctx context.Context) func(string) ([]string, bool)
 	}
 }
 
-// set gives a variable of node.env a value: in its line, which may be a comment
-// so far, or in a new one.
+// set sets a variable in node.env: in its line, which may be commented out, or in a
+// new one.
 func (r *repository) set(variable, value string) error {
 	path := filepath.Join(r.dir, nodeDir, "node.env")
 	content, err := os.ReadFile(path)
@@ -102,13 +102,13 @@ func (r *repository) withoutDatabase() error {
 	}
 	on := []byte("migration_check:\n    enabled: true")
 	if !bytes.Contains(content, on) {
-		return fmt.Errorf("configure %s: it has no migration_check that is on", environment)
+		return fmt.Errorf("configure %s: migration_check is not enabled", environment)
 	}
 	return os.WriteFile(path, bytes.Replace(content, on, []byte("migration_check:\n    enabled: false"), 1), 0o644)
 }
 
-// raise gives a secret a new value and, since a secret in Swarm never changes,
-// the version that goes with it.
+// raise sets a new value and version of a secret. Secrets in Swarm cannot change, so
+// a new value needs a new version.
 func (r *repository) raise(keyFile, secret, variable string, version int, value string) error {
 	return errors.Join(
 		editSOPS(filepath.Join(r.dir, nodeDir, "secrets.enc"), keyFile, secret, value),

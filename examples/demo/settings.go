@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// copyKey brings the sandbox's test key where only its owner may read it: the
-// agent refuses one that others can read, as they can after a clone.
+// copyKey copies the sandbox's test key to a file that only its owner can read. After
+// a clone, other users can read the key, and the agent refuses it.
 func (w *world) copyKey() error {
 	key, err := os.ReadFile(filepath.Join(w.root, "examples/keys", environment+".agekey"))
 	if err != nil {
@@ -18,7 +18,8 @@ func (w *world) copyKey() error {
 	return w.write("age.key", string(key))
 }
 
-// settings writes the agent's settings and the files that they name.
+// settings writes and returns the agent's settings, and writes the files that they
+// name.
 func (w *world) settings() (string, error) {
 	if err := w.copyKey(); err != nil {
 		return "", err
@@ -51,7 +52,7 @@ slack_webhook_file: %s
 	return text, w.write("agent.yml", text)
 }
 
-// freeAddress finds a loopback port that nobody uses.
+// freeAddress returns an address with an unused loopback port.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,28 +61,28 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// summary says what was seen and how long it took.
+// summary prints the duration of each step.
 func (w *world) summary() {
-	w.say.line("\n%s\n", w.say.paint(green, "Done: the node is what the repository says."))
+	w.say.line("\n%s\n", w.say.paint(green, "Done: the node is in sync with the repository."))
 	w.say.note("all", time.Since(w.say.begun))
 	w.say.table(w.say.times)
 }
 
-// lookAround says how to play with what runs.
+// lookAround prints how to inspect and change the running demo.
 func (w *world) lookAround() {
 	w.say.line(`
-Everything runs on until Ctrl-C. To look around, in another terminal (as root):
+Everything keeps running until Ctrl-C. To inspect it, in another terminal (as root):
 
   export COIN_AGENT_CONFIG=%s PATH=%s:$PATH
-  agent status --watch       what should run, what runs, what is being done
-  agent doctor               what the agent depends on
-  agent render               what the repository says, as one compose file
+  agent status --watch       the desired state, the actual state, and the progress
+    agent doctor               checks of everything that the agent depends on
+    agent render               the stack in the repository, as one compose file
   tail -f %s
   curl %s/metrics
 
   export DOCKER_HOST=%s
-  docker service ls          (apt-get install docker-cli, where docker is missing)
-  docker tag OLD NEW         a new release needs its images here
+  docker service ls          (if docker is missing: apt-get install docker-cli)
+    docker tag OLD NEW         makes an image available for a new release
 
 To change something, push to master (the stack is in %s);
 %s/ shows the statuses in a browser:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,8 +15,8 @@ import (
 	"coin.internal/coin-agent/internal/sopsfile"
 )
 
-// editSOPS sets one name of a SOPS file, as `sops set` does: in memory, and all
-// other values keep their ciphertext.
+// editSOPS sets one value in a SOPS file, as `sops set` does. All other values keep
+// their ciphertext.
 func editSOPS(path, keyFile, name string, value any) error {
 	fail := func(err error) error { return fmt.Errorf("set %s in %s: %w", name, path, err) }
 	content, err := os.ReadFile(path)
@@ -31,7 +32,7 @@ func editSOPS(path, keyFile, name string, value any) error {
 	if err != nil {
 		return fail(err)
 	}
-	cipher := aes.NewCipher() // it remembers what it has decrypted
+	cipher := aes.NewCipher() // keeps the ciphertext of unchanged values
 	if err := sopsfile.Decrypt(&tree, dataKey, cipher); err != nil {
 		return fail(err)
 	}
@@ -42,7 +43,7 @@ func editSOPS(path, keyFile, name string, value any) error {
 	return os.WriteFile(path, content, 0o644)
 }
 
-// openDataKey opens the file's own key with the first that the key file fits.
+// openDataKey decrypts the data key with the identities of the key file.
 func openDataKey(groups []sops.KeyGroup, keyFile string) ([]byte, error) {
 	file, err := os.Open(keyFile)
 	if err != nil {
@@ -53,7 +54,7 @@ func openDataKey(groups []sops.KeyGroup, keyFile string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = fmt.Errorf("no age recipient")
+	err = errors.New("the file has no age recipient")
 	for _, group := range groups {
 		for _, key := range group {
 			master, ok := key.(*sopsage.MasterKey)

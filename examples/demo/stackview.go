@@ -21,8 +21,8 @@ import (
 	"coin.internal/coin-agent/internal/demoimage"
 )
 
-// images makes the engine have the images that the repository's files ask for as
-// they are now, and no others. It gives the numbers of services and images.
+// images imports the images of the stack in the repository's work tree. It returns
+// the numbers of services and images.
 func (w *world) images(ctx context.Context) (services, images int, err error) {
 	command := w.agentCommand(ctx, "render", "--repo", ".", "-o", "specs")
 	var stderr bytes.Buffer
@@ -59,13 +59,13 @@ func (w *world) containers(ctx context.Context) (map[string]string, error) {
 	return found, nil
 }
 
-// answer is what the demo program tells of its deployment (examples/app).
+// answer is the response of the demo program (examples/app).
 type answer struct {
 	Environment, Node, Release string
 	Secrets                    []struct{ Name, Version string }
 }
 
-// ask asks the container of a service what it sees, and prints it.
+// ask prints the response of a service's container.
 func (w *world) ask(ctx context.Context, service string) error {
 	containers, err := w.containers(ctx)
 	if err != nil {
@@ -89,19 +89,19 @@ func (w *world) ask(ctx context.Context, service string) error {
 	for _, secret := range seen.Secrets {
 		secrets = append(secrets, secret.Name+"="+secret.Version)
 	}
-	w.say.line("\nThe container of %s says: I am %s/%s, release %s.\n  Versions of my secrets: %s",
+	w.say.line("\nThe container of %s runs in %s/%s, release %s.\n  Versions of its secrets: %s",
 		service, seen.Environment, seen.Node, seen.Release, strings.Join(secrets, " "))
 	return nil
 }
 
-// inside asks a server in the network of a process. That needs nothing of the
-// network around it: no published port, no route.
+// inside sends a request from the network namespace of a process, so that no port
+// has to be published.
 func inside(ctx context.Context, pid int, url string) (answer, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		var conn net.Conn
 		done := make(chan error, 1)
 		go func() {
-			runtime.LockOSThread() // for good: the thread is lost to that network
+			runtime.LockOSThread() // never unlocked: the thread stays in that network
 			namespace, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 			if err == nil {
 				err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)

@@ -13,35 +13,34 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// The releases of the story. The images of the last one do not exist.
+// The releases in the demo. The images of the last one do not exist.
 const (
 	firstRelease  = "2025-12-15-11eeef9e99"
 	secondRelease = "2026-01-13-0a1b2c3d4e"
 	wrongRelease  = "2026-01-14-bad1bad1ba"
 )
 
-// chapter is one step of the story.
+// chapter is one step of the demo.
 type chapter struct {
 	title string
 	tell  func(context.Context) error
 }
 
-// tell tells the whole story.
+// tell runs all chapters.
 func (w *world) tell(ctx context.Context, keep bool) error {
-	w.say.line("%s", w.say.paint(bold, "coin-agent: a merged change rolls out by itself, and everyone can see it."))
+	w.say.line("%s", w.say.paint(bold, "coin-agent rolls out a merged change automatically and reports the result."))
 	w.say.line(`
-This demo plays the whole way on this machine, with the real programs: a private
-Docker engine with a Swarm, a git repository served over HTTP, a double of GitLab,
-and the agent of the node %s/%s, where the COIN stack is to run. It takes
-one to two minutes and cleans up after itself.`, environment, node)
+This demo runs everything on this machine: a private Docker engine with a Swarm, a
+git repository served over HTTP, a simulated GitLab, and the agent of the node %s/%s,
+which runs the COIN stack. It takes one to two minutes and cleans up at the end.`, environment, node)
 	for _, chapter := range []chapter{
-		{"What this machine needs", w.prepare},
+		{"Required programs", w.prepare},
 		{"A private Docker engine and Swarm", w.engineChapter},
 		{"A git repository and a GitLab", w.gitChapter},
 		{"The agent starts: the first rollout", w.firstChapter},
 		{"A merge: a new release of one service, a new version of a secret", w.changeChapter},
-		{"A merge that breaks: an image that is not there", w.breakChapter},
-		{"Back, without git", w.backChapter},
+		{"A merge that fails: the image does not exist", w.breakChapter},
+		{"A rollback without git", w.backChapter},
 		{"The fix", w.fixChapter},
 	} {
 		w.say.begin(chapter.title)
@@ -68,14 +67,14 @@ func (w *world) engineChapter(ctx context.Context) error {
 	if err := w.say.during(ctx, "starting dockerd", "", w.startEngine); err != nil {
 		return err
 	}
-	w.say.line("\nIt has its own data, socket and process: %s", w.engine.Host)
+	w.say.line("\nThe engine has its own data, socket and process: %s", w.engine.Host)
 	return nil
 }
 
 func (w *world) gitChapter(ctx context.Context) error {
 	var err error
 	w.repo, err = newRepository(ctx, w.path("git/"+project), filepath.Join(w.root, "examples/coin-gitops"), func(r *repository) error {
-		// cron_service is to talk to the private engine; the images are nowhere else.
+		// cron_service uses the private engine, and no registry has the images.
 		return errors.Join(
 			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
 			r.configure("images:\n  resolve: never\n"),
@@ -88,24 +87,24 @@ func (w *world) gitChapter(ctx context.Context) error {
 	if err := errors.Join(w.startGitLab(ctx, w.path("git")), w.startChat()); err != nil {
 		return err
 	}
-	w.say.line("The example repository is served as a real one: %s/%s", w.gitlab.url, project)
-	w.say.line("The same address answers GitLab's API, and shows the commit statuses to a browser.")
+	w.say.line("URL of the git repository: %s/%s", w.gitlab.url, project)
+	w.say.line("The same server simulates GitLab's API, and shows the commit statuses in a browser.")
 	settings, err := w.settings()
 	if err != nil {
 		return err
 	}
-	w.say.line("\nThe agent's settings, agent.yml (tokens and keys only ever by file):\n\n%s\n", indent(settings))
-	return w.say.during(ctx, "building demo images, importing them under the names that the stack uses", "", func(ctx context.Context) error {
+	w.say.line("\nThe agent's settings, agent.yml (tokens and keys are in files of their own):\n\n%s\n", indent(settings))
+	return w.say.during(ctx, "building and importing the images of the stack", "", func(ctx context.Context) error {
 		services, images, err := w.images(ctx)
 		if err == nil {
-			w.say.line("\nThe stack has %d services. Their %d images, of release %s, are in the engine.", services, images, firstRelease)
+			w.say.line("\nThe stack has %d services. The engine has their %d images of release %s.", services, images, firstRelease)
 		}
 		return err
 	})
 }
 
 func (w *world) firstChapter(ctx context.Context) error {
-	w.say.line("It knows no more than these settings. What runs so far: nothing.")
+	w.say.line("The engine does not run any service yet.")
 	w.say.command("agent run")
 	if err := w.startAgent(); err != nil {
 		return err
@@ -122,10 +121,10 @@ func (w *world) firstChapter(ctx context.Context) error {
 }
 
 func (w *world) changeChapter(ctx context.Context) error {
-	w.say.line("Ada, an engineer, writes two changes for %s:", node)
-	w.say.line("  node.env              TAG_ADMIN_API=%s   (one service on a new release)", secondRelease)
+	w.say.line("Ada, an engineer, makes two changes for %s:", node)
+	w.say.line("  node.env              TAG_ADMIN_API=%s   (a new release of one service)", secondRelease)
 	w.say.line("  secrets.enc           webhook.auth gets a new value, encrypted with SOPS")
-	w.say.line("  secrets.override.enc  SV_webhook_auth: 1 -> 2         (and with it a new version)")
+	w.say.line("  secrets.override.enc  SV_webhook_auth: 1 -> 2         (a new version for the new value)")
 	if err := w.repo.set("TAG_ADMIN_API", secondRelease); err != nil {
 		return err
 	}
@@ -136,7 +135,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 	if _, _, err := w.images(ctx); err != nil {
 		return err
 	}
-	w.say.line("\nBefore she merges them: what would they do?")
+	w.say.line("\nBefore the merge, she looks at the plan:")
 	if err := w.run(ctx, "diff", "--repo", "."); err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.say.line("\nShe merges them:")
+	w.say.line("\nShe merges the changes:")
 	commit, err := w.merge(ctx, "Release admin_api "+secondRelease+", renew webhook.auth", record.Succeeded)
 	if err != nil {
 		return err
@@ -163,7 +162,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 }
 
 func (w *world) breakChapter(ctx context.Context) error {
-	w.say.line("Ada merges TAG_PDF_RENDERER=%s, whose image nobody has built.", wrongRelease)
+	w.say.line("Ada merges TAG_PDF_RENDERER=%s. Its image does not exist.", wrongRelease)
 	if err := w.repo.set("TAG_PDF_RENDERER", wrongRelease); err != nil {
 		return err
 	}
@@ -171,12 +170,12 @@ func (w *world) breakChapter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.say.line("\nWhat the engineer sees, on her commit:")
+	w.say.line("\nThe engineer sees the result on her commit:")
 	w.showStatuses(commit)
 	if err := w.showMessage(ctx); err != nil {
 		return err
 	}
-	w.say.line("\nWhat the operator sees, on the node:")
+	w.say.line("\nThe operator sees it on the node:")
 	if err := w.run(ctx, "status"); err != nil {
 		return err
 	}
@@ -184,19 +183,19 @@ func (w *world) breakChapter(ctx context.Context) error {
 		return err
 	}
 	w.say.line(`
-pdf-renderer is down: its update_config stops the old task first, and the
-sandbox's config.yml wants no automatic rollback. All others run on (cron_service
-is starting again after its stop).`)
+pdf-renderer is down: its update_config stops the old task first, and the sandbox's
+config.yml disables the automatic rollback. All other services keep running
+(cron_service is restarting after the rollout).`)
 	return nil
 }
 
 func (w *world) backChapter(ctx context.Context) error {
-	w.say.line(`The operator does not wait for a fix. The agent has on record what ran and was proven
-before; going back there asks neither git nor GitLab.`)
+	w.say.line(`The operator does not wait for a fix. The agent has recorded the last good state. A
+	rollback to it needs neither git nor GitLab.`)
 	if err := w.run(ctx, "rollback", "--yes", "--reason", "pdf-renderer is down"); err != nil {
 		return err
 	}
-	w.say.line("\nThe report of it:")
+	w.say.line("\nThe report of the rollback:")
 	if err := w.run(ctx, "show", "latest", "-o", "report"); err != nil {
 		return err
 	}
@@ -204,7 +203,7 @@ before; going back there asks neither git nor GitLab.`)
 }
 
 func (w *world) fixChapter(ctx context.Context) error {
-	w.say.line("The node stays there until a next commit. Ada reverts her merge.")
+	w.say.line("The node stays pinned to the good state until the next commit. Ada reverts her merge.")
 	w.say.command("git revert HEAD")
 	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
@@ -223,7 +222,7 @@ func (w *world) fixChapter(ctx context.Context) error {
 	return w.run(ctx, "history", "-n", "4")
 }
 
-// merge commits what was changed, and waits for the agent to be done with it.
+// merge commits the changes and waits until their sync has ended.
 func (w *world) merge(ctx context.Context, subject string, want record.State) (string, error) {
 	w.say.command(fmt.Sprintf("git commit --all --message %q", subject))
 	if err := w.repo.commit(ctx, subject); err != nil {
@@ -237,7 +236,7 @@ func (w *world) merge(ctx context.Context, subject string, want record.State) (s
 	return w.rollout(ctx, want)
 }
 
-// rollout waits for the agent to be done with the newest commit.
+// rollout waits until the sync of the newest commit has ended.
 func (w *world) rollout(ctx context.Context, want record.State) (string, error) {
 	commit, err := w.repo.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
@@ -248,12 +247,12 @@ func (w *world) rollout(ctx context.Context, want record.State) (string, error) 
 		return "", err
 	}
 	if sync.State != want {
-		return "", fmt.Errorf("the rollout of %s %s, and should have %s: %s", short(commit), sync.State, want, sync.Error)
+		return "", fmt.Errorf("the sync of %s has the state %s, want %s: %s", short(commit), sync.State, want, sync.Error)
 	}
 	return commit, nil
 }
 
-// compare proves that exactly the named services have new containers.
+// compare checks that exactly the services in want have new containers.
 func (w *world) compare(ctx context.Context, before map[string]string, want ...string) error {
 	after, err := w.containers(ctx)
 	if err != nil {
@@ -265,10 +264,10 @@ func (w *world) compare(ctx context.Context, before map[string]string, want ...s
 			changed = append(changed, service)
 		}
 	}
-	w.say.line("\nThe engine's own word: new containers in %s;\nthe other %d are the same as before. (cron_service is stopped during every rollout.)",
+	w.say.line("\nThe engine has new containers for %s.\nThe other %d are unchanged. (The agent stops cron_service during every rollout.)",
 		strings.Join(changed, ", "), len(after)-len(changed))
 	if !slices.Equal(changed, want) {
-		return fmt.Errorf("new containers in %v, and should be in %v alone", changed, want)
+		return fmt.Errorf("the engine has new containers for %v, want only %v", changed, want)
 	}
 	return nil
 }
@@ -282,7 +281,7 @@ func (w *world) askBoth(ctx context.Context) error {
 	return nil
 }
 
-// indent sets a text off from the narration.
+// indent indents a text.
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }

@@ -22,11 +22,11 @@ const (
 	nodeDir     = "environments/" + environment + "/nodes/" + node
 )
 
-// world is all that the demo has started, and where it lies.
+// world has everything that the demo has started.
 type world struct {
 	say  *narrator
-	root string // of this module
-	dir  string // the demo's own
+	root string // folder of this module
+	dir  string // folder of the demo
 
 	engine *swarmtest.Private
 	api    *client.Client
@@ -35,9 +35,9 @@ type world struct {
 	chat   *chat
 	agent  *daemon
 
-	metrics string // where the agent tells its metrics
+	metrics string // URL of the agent's metrics
 
-	undo []undo // in the order of doing
+	undo []undo // steps of the clean-up, to run in reverse order
 }
 
 type undo struct {
@@ -45,12 +45,12 @@ type undo struct {
 	do   func(context.Context) error
 }
 
-// later remembers how to undo what was just done.
+// later adds a step to the clean-up.
 func (w *world) later(what string, do func(context.Context) error) {
 	w.undo = append(w.undo, undo{what, do})
 }
 
-// close undoes everything, the last first. It goes on after Ctrl-C.
+// close runs the clean-up, the last step first. Ctrl-C does not stop it.
 func (w *world) close(ctx context.Context) error {
 	if len(w.undo) == 0 {
 		return nil
@@ -64,7 +64,8 @@ func (w *world) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// makeDir makes the demo's folder. Unix sockets lie in it, so its path is short.
+// makeDir makes the demo's folder. Its path is short because it contains unix
+// sockets.
 func (w *world) makeDir() error {
 	dir, err := os.MkdirTemp("/tmp", "coin-demo-")
 	if err != nil {
@@ -77,7 +78,7 @@ func (w *world) makeDir() error {
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// write writes a file that only its owner may read.
+// write writes a file that only its owner can read.
 func (w *world) write(name, content string) error {
 	if err := os.WriteFile(w.path(name), []byte(content), 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -85,7 +86,7 @@ func (w *world) write(name, content string) error {
 	return nil
 }
 
-// build makes the agent's binary.
+// build builds the agent.
 func (w *world) build(ctx context.Context) error {
 	command := exec.CommandContext(ctx, "go", "build", "-o", w.path("bin/agent"), "./cmd/agent")
 	command.Dir = w.root
@@ -103,7 +104,7 @@ func (w *world) startEngine(ctx context.Context) error {
 		return err
 	}
 	w.engine = engine
-	w.later("end the private engine with all its containers", func(context.Context) error { return engine.Stop() })
+	w.later("stop the private engine and all its containers", func(context.Context) error { return engine.Stop() })
 	w.api, err = client.NewClientWithOpts(client.WithHost(engine.Host), client.WithAPIVersionNegotiation())
 	if err != nil {
 		return fmt.Errorf("connect to the engine: %w", err)

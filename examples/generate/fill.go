@@ -14,16 +14,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// accounts are the values that the pipelines have always demanded of a node.
-// They stand in secrets.override.enc where there is one.
+// accounts are values that every node needs. A node with a secrets.override.enc has
+// them there.
 var accounts = [...]string{"API_KEY", "DATABASE_PASSWORD", "JWT_SECRET"}
 
-// wholeFiles have a SOPS file of their own: secrets/<name>.enc.
+// wholeFiles are secrets in a separate SOPS file, secrets/<name>.enc.
 var wholeFiles = [...]string{"dhparam.pem", "scheme.p12"}
 
 var versionVariable = regexp.MustCompile(`\$(SV_\w+)$`)
 
-// fill gives the node every secret that its compose files mention.
+// fill adds values for the secrets in the node's compose files that have none.
 func fill(node string, env environment, key key) error {
 	wanted, err := mentioned(node)
 	if err != nil {
@@ -72,8 +72,8 @@ func fillWhole(path string, key key, version int) error {
 	return file.write()
 }
 
-// mentioned maps the secret files of the node's compose files to the variables
-// that version them.
+// mentioned maps the secret files of the node's compose files to the variables of
+// their versions.
 func mentioned(node string) (map[string]string, error) {
 	paths, err := filepath.Glob(filepath.Join(node, "*.y*ml"))
 	if err != nil {
@@ -102,7 +102,7 @@ func mentioned(node string) (map[string]string, error) {
 	return wanted, nil
 }
 
-// madeUp is a value that opens nothing. The demo program shows its first line.
+// madeUp returns a random value. The demo program shows its first line.
 func madeUp(version int) string {
 	return fmt.Sprintf("version: %d\nnote: made up for the example, opens nothing\nvalue: %s\n", version, hex.EncodeToString(random(24)))
 }

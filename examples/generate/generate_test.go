@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// build gives the program.
+// build returns the path of the program.
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "generate")
@@ -21,7 +21,7 @@ func build(t *testing.T) string {
 	return program
 }
 
-// examples copies what is committed: the repository and its keys.
+// examples copies the committed repository and its keys.
 func examples(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func examples(t *testing.T) string {
 	return dir
 }
 
-// contents maps the files below dir to what is in them.
+// contents maps the files below dir to their contents.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -66,8 +66,8 @@ func TestGenerate(t *testing.T) {
 	t.Run("lost pgp key", func(t *testing.T) { testLostKey(t, program, "production.asc") })
 }
 
-// testCommitted shows that the committed example lacks nothing: every secret of
-// its compose files has a value that its key opens.
+// testCommitted checks that the committed example is complete: every secret in its
+// compose files has a value, encrypted to its key.
 func testCommitted(t *testing.T, program string) {
 	t.Helper()
 	dir := examples(t)
@@ -93,12 +93,12 @@ func testFromNothing(t *testing.T, program string) {
 	first := contents(t, dir)
 	for path := range committed {
 		if _, made := first[path]; !made && !strings.HasSuffix(path, "README.md") {
-			t.Errorf("%s was not made", path)
+			t.Errorf("%s is missing", path)
 		}
 	}
 	for path, content := range first {
 		if strings.HasSuffix(path, ".enc") && strings.Contains(content, "made up") {
-			t.Errorf("%s shows a value", path)
+			t.Errorf("%s contains a value in plaintext", path)
 		}
 	}
 	for _, private := range []string{"sandbox.agekey", "production.asc"} {
@@ -123,7 +123,7 @@ func testLostKey(t *testing.T, program, lost string) {
 		t.Fatal(err)
 	}
 	output, err := exec.CommandContext(t.Context(), program, dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(output), "bring its key back") {
+	if err == nil || !strings.Contains(string(output), "restore its key") {
 		t.Errorf("generate: %v, %s", err, output)
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 const marking = "TEST KEY, for the example only"
 
-// key is an environment's one key.
+// key is the key of an environment.
 type key interface {
 	rule() string // its line in .sops.yaml
 	seal(dataKey []byte) (keys.MasterKey, error)
@@ -32,7 +32,7 @@ type key interface {
 
 type ageKey struct{ identity *age.X25519Identity }
 
-// ageKeyOf reads keys/<name>.agekey, which it makes first if need be.
+// ageKeyOf reads keys/<name>.agekey, or makes it if it does not exist.
 func ageKeyOf(dir, name string) (key, error) {
 	path := filepath.Join(dir, name+".agekey")
 	content, err := os.ReadFile(path)
@@ -75,15 +75,14 @@ func (k ageKey) open(group sops.KeyGroup) ([]byte, error) {
 			return master.Decrypt()
 		}
 	}
-	return nil, fmt.Errorf("no recipient %s", k.identity.Recipient())
+	return nil, fmt.Errorf("the file is not encrypted to %s", k.identity.Recipient())
 }
 
-// pgpKey seals and opens in this process, so that no gpg and no key ring are
-// needed.
+// pgpKey encrypts and decrypts without gpg and a key ring.
 type pgpKey struct{ entity *openpgp.Entity }
 
-// pgpKeyOf reads keys/<name>.asc, which it makes first if need be, together
-// with its public half.
+// pgpKeyOf reads keys/<name>.asc, or makes it and its public key if it does not
+// exist.
 func pgpKeyOf(dir, name string) (key, error) {
 	path := filepath.Join(dir, name+".asc")
 	content, err := os.ReadFile(path)
@@ -173,5 +172,5 @@ func (k pgpKey) open(group sops.KeyGroup) ([]byte, error) {
 		}
 		return io.ReadAll(message.UnverifiedBody)
 	}
-	return nil, fmt.Errorf("no recipient %s", k.fingerprint())
+	return nil, fmt.Errorf("the file is not encrypted to %s", k.fingerprint())
 }

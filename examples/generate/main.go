@@ -1,7 +1,6 @@
-// Command generate makes what of the example cannot be written by hand: the test
-// keys, .sops.yaml and the SOPS files of every node. Its input is the tree of
-// compose files; it adds what is missing and leaves alone what is there, so a
-// second run changes nothing.
+// Command generate makes the encrypted parts of the example: the test keys,
+// .sops.yaml, and a SOPS file with the secrets of each node's compose files. It only
+// adds what is missing, so a second run changes nothing.
 //
 //	go run ./examples/generate [DIR]
 //
@@ -15,9 +14,8 @@ import (
 	"strings"
 )
 
-// environment is one of the repository's: how its files are encrypted, and which
-// secrets are past version 0. Without versions a node has no
-// secrets.override.enc.
+// environment is an environment of the repository: its key, and the secret versions
+// above 0. Without versions, its nodes have no secrets.override.enc.
 type environment struct {
 	name     string
 	key      func(dir, name string) (key, error)
@@ -52,7 +50,7 @@ func main() {
 
 func run(dir string) error {
 	var rules strings.Builder
-	rules.WriteString("# Who can read the secrets of an environment. Made by examples/generate.\ncreation_rules:\n")
+	rules.WriteString("# The keys that decrypt the secrets of each environment. Made by examples/generate.\ncreation_rules:\n")
 	for _, env := range environments() {
 		key, err := env.key(filepath.Join(dir, "keys"), env.name)
 		if err != nil {
@@ -75,11 +73,11 @@ func run(dir string) error {
 func writeRules(rules *strings.Builder, env environment, key key) {
 	fmt.Fprintf(rules, "  # %s\n", env.name)
 	fmt.Fprintf(rules, "  - path_regex: environments/%s/.*/secrets\\.override\\.enc$\n", env.name)
-	fmt.Fprintf(rules, "    %s\n    unencrypted_regex: %s # versions are for everybody to review\n", key.rule(), unencryptedVersions)
+	fmt.Fprintf(rules, "    %s\n    unencrypted_regex: %s # versions stay readable for reviews\n", key.rule(), unencryptedVersions)
 	fmt.Fprintf(rules, "  - path_regex: environments/%s/.*/secrets(/.*)?\\.enc$\n    %s\n", env.name, key.rule())
 }
 
-// writeChanged writes the file unless it has that content already.
+// writeChanged writes the file if its content differs.
 func writeChanged(path string, content []byte, mode os.FileMode) error {
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(content) {
 		return nil

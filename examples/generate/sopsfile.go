@@ -16,11 +16,10 @@ import (
 	"coin.internal/coin-agent/internal/sopsfile"
 )
 
-// unencryptedVersions leaves the versions readable in secrets.override.enc.
+// unencryptedVersions matches the values in secrets.override.enc that stay readable.
 const unencryptedVersions = "^SV_"
 
-// sopsFile is an encrypted file and the key that opens it. Its content is in
-// memory only.
+// sopsFile is an encrypted file and its key. The decrypted content is only in memory.
 type sopsFile struct {
 	path        string
 	key         key
@@ -38,7 +37,7 @@ func binaryFile(path string, key key) *sopsFile {
 	return &sopsFile{path: path, key: key, store: json.NewBinaryStore(&config.JSONBinaryStoreConfig{Indent: -1})}
 }
 
-// read decrypts the file; one that is not there is empty.
+// read decrypts the file. A missing file is empty.
 func (f *sopsFile) read() error {
 	content, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +52,7 @@ func (f *sopsFile) read() error {
 	}
 	dataKey, err := f.key.open(tree.Metadata.KeyGroups[0])
 	if err != nil {
-		return fmt.Errorf("open %s (bring its key back, or delete it to have it made anew): %w", f.path, err)
+		return fmt.Errorf("open %s (restore its key, or delete the file to make a new one): %w", f.path, err)
 	}
 	if err := sopsfile.Decrypt(&tree, dataKey, aes.NewCipher()); err != nil {
 		return fmt.Errorf("decrypt %s: %w", f.path, err)
@@ -62,7 +61,7 @@ func (f *sopsFile) read() error {
 	return nil
 }
 
-// get gives the value of a name, or nil.
+// get returns the value of a name, or nil.
 func (f *sopsFile) get(name string) any {
 	for _, item := range f.branch {
 		if item.Key == name {
@@ -72,7 +71,7 @@ func (f *sopsFile) get(name string) any {
 	return nil
 }
 
-// add sets a name that has no value yet.
+// add sets a value if the name has none.
 func (f *sopsFile) add(name string, value any) {
 	if f.get(name) != nil {
 		return
@@ -81,7 +80,7 @@ func (f *sopsFile) add(name string, value any) {
 	f.changed = true
 }
 
-// write encrypts the file anew if something was added to it.
+// write encrypts the file if add has changed it.
 func (f *sopsFile) write() error {
 	if !f.changed {
 		return nil
@@ -90,7 +89,7 @@ func (f *sopsFile) write() error {
 	rand.Read(dataKey)
 	master, err := f.key.seal(dataKey)
 	if err != nil {
-		return fmt.Errorf("seal %s: %w", f.path, err)
+		return fmt.Errorf("encrypt the data key of %s: %w", f.path, err)
 	}
 	tree := sopsfile.New(f.branch, master, f.unencrypted)
 	content, err := sopsfile.Encrypt(f.store, tree, dataKey, aes.NewCipher())

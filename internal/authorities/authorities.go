@@ -1,6 +1,5 @@
-// Package authorities takes the name of a file with certificates and gives the
-// pool of those to trust over TLS. It guarantees that the system's own stay
-// trusted beside them.
+// Package authorities makes the pool of trusted certificate authorities from the
+// ca_file of a setting. The system's authorities always stay trusted.
 package authorities
 
 import (
@@ -11,14 +10,13 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Load gives the system's certificate authorities and those of a file in PEM
-// form; nil, which means the system's alone, for the file "". Errors name the
-// file and the remedy.
+// Load returns the system's certificate authorities and those of a PEM file. Without
+// a file it returns nil, which means the system's authorities only.
 func Load(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	const hint = "let ca_file name a file with the certificate authority in PEM form"
+	const hint = "set ca_file to a file with the certificate authority in PEM form"
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, hint, "read the certificate authority: %w", errors.Unwrap(err))
@@ -28,7 +26,7 @@ func Load(file string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(content) {
-		return nil, fault.New(fault.Place{File: file}, hint, "the file holds no certificates")
+		return nil, fault.New(fault.Place{File: file}, hint, "the file has no certificates")
 	}
 	return pool, nil
 }

@@ -1,6 +1,6 @@
-// Package demoimage builds the one image that stands in for all images of the
-// example repository, and imports it into an engine under the names that its
-// compose files use. It takes nothing from a registry.
+// Package demoimage builds the image that replaces all images of the example
+// repository, and imports it into an engine under the image names of the compose
+// files. It does not use a registry.
 package demoimage
 
 import (
@@ -22,15 +22,15 @@ import (
 
 const program = "coin.internal/coin-agent/examples/app"
 
-// engine is what Import needs of a Docker client.
+// engine is the part of the Docker client that Import uses.
 type engine interface {
 	ImageInspect(ctx context.Context, ref string, options ...client.ImageInspectOption) (image.InspectResponse, error)
 	ImageImport(ctx context.Context, source image.ImportSource, ref string, options image.ImportOptions) (io.ReadCloser, error)
 	ImageTag(ctx context.Context, source, target string) error
 }
 
-// Build compiles examples/app and gives the image's file system as a tar. It
-// must be called from within this module. The same source gives the same bytes.
+// Build compiles examples/app and returns the image's file system as a tar archive.
+// The working directory must be in this module. The build is reproducible.
 func Build(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "demoimage-")
 	if err != nil {
@@ -50,7 +50,7 @@ func Build(ctx context.Context) ([]byte, error) {
 	return pack(content)
 }
 
-// pack makes the program the image's /app and its /bin/sh.
+// pack returns a tar archive with the program as /app and /bin/sh.
 func pack(program []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	archive := tar.NewWriter(&packed)
@@ -75,8 +75,8 @@ func pack(program []byte) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// Import makes the engine have the image under each of refs. It builds and
-// imports once and tags the rest; names that the engine has are left alone.
+// Import imports the image under each of refs that the engine does not have. It
+// imports once, and tags the other names.
 func Import(ctx context.Context, engine engine, refs []string) error {
 	var missing []string
 	for _, ref := range refs {
@@ -105,7 +105,7 @@ func Import(ctx context.Context, engine engine, refs []string) error {
 	return nil
 }
 
-// load imports the tar under ref. The engine tells of a failure in the stream.
+// load imports the tar archive under ref. The engine reports a failure in the stream.
 func load(ctx context.Context, engine engine, packed []byte, ref string) error {
 	source := image.ImportSource{Source: bytes.NewReader(packed), SourceName: "-"}
 	answer, err := engine.ImageImport(ctx, source, ref, image.ImportOptions{

@@ -46,15 +46,15 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// shelf is an engine's image store, and what was done to it.
-type shelf struct {
+// store is an engine's image store that records calls.
+type store struct {
 	images map[string]bool
 	answer string
 	broken error
 	calls  []string
 }
 
-func (s *shelf) ImageInspect(_ context.Context, ref string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
+func (s *store) ImageInspect(_ context.Context, ref string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
 	if s.broken != nil {
 		return image.InspectResponse{}, s.broken
 	}
@@ -64,14 +64,14 @@ func (s *shelf) ImageInspect(_ context.Context, ref string, _ ...client.ImageIns
 	return image.InspectResponse{}, nil
 }
 
-func (s *shelf) ImageImport(_ context.Context, source image.ImportSource, ref string, _ image.ImportOptions) (io.ReadCloser, error) {
+func (s *store) ImageImport(_ context.Context, source image.ImportSource, ref string, _ image.ImportOptions) (io.ReadCloser, error) {
 	s.calls = append(s.calls, "import "+ref)
 	s.images[ref] = true
 	_, err := io.Copy(io.Discard, source.Source)
 	return io.NopCloser(strings.NewReader(s.answer)), err
 }
 
-func (s *shelf) ImageTag(_ context.Context, source, target string) error {
+func (s *store) ImageTag(_ context.Context, source, target string) error {
 	s.calls = append(s.calls, "tag "+source+" "+target)
 	s.images[target] = true
 	return nil
@@ -79,34 +79,34 @@ func (s *shelf) ImageTag(_ context.Context, source, target string) error {
 
 func TestImport(t *testing.T) {
 	refs := []string{"coin/core:1", "coin/scheduler:1", "coin/pdf-renderer:1"}
-	store := &shelf{images: map[string]bool{"coin/core:1": true}, answer: `{"status":"sha256:0"}` + "\n"}
-	for range 2 { // the second time there is nothing to do
-		if err := demoimage.Import(t.Context(), store, refs); err != nil {
+	images := &store{images: map[string]bool{"coin/core:1": true}, answer: `{"status":"sha256:0"}` + "\n"}
+	for range 2 { // the second call has nothing to do
+		if err := demoimage.Import(t.Context(), images, refs); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := []string{"import coin/scheduler:1", "tag coin/scheduler:1 coin/pdf-renderer:1"}
-	if diff := cmp.Diff(want, store.calls); diff != "" {
+	if diff := cmp.Diff(want, images.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 
 func TestImportFails(t *testing.T) {
-	gone := errors.New("engine gone")
+	down := errors.New("engine down")
 	for _, test := range []struct {
 		name  string
-		store *shelf
+		store *store
 		want  string
 	}{
-		{name: "engine gone", store: &shelf{broken: gone}, want: "look for image coin/core:1: engine gone"},
+		{name: "engine down", store: &store{broken: down}, want: "look for image coin/core:1: engine down"},
 		{
 			name:  "error in the stream",
-			store: &shelf{images: map[string]bool{}, answer: `{"error":"no space left on device"}`},
+			store: &store{images: map[string]bool{}, answer: `{"error":"no space left on device"}`},
 			want:  "import image coin/core:1: no space left on device",
 		},
 		{
-			name:  "stream cut",
-			store: &shelf{images: map[string]bool{}, answer: `{"status":`},
+			name:  "truncated stream",
+			store: &store{images: map[string]bool{}, answer: `{"status":`},
 			want:  "import image coin/core:1: unexpected EOF",
 		},
 	} {

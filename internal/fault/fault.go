@@ -1,6 +1,6 @@
-// Package fault carries errors that a person can act on: what is wrong, where
-// it stands, and what to do about it. Every stage reports bad input with it, so
-// that the command line, `agent status` and the commit status say the same.
+// Package fault provides errors with a place and a hint: what is wrong, where, and
+// how to fix it. All stages use it for bad input, so that the command line,
+// `agent status` and the commit status show the same text.
 package fault
 
 import (
@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// Place is a position in a file of the followed repository. Line and Column
-// count from 1; 0 means unknown.
+// Place is a position in a file. Line and Column start at 1; 0 means unknown.
 type Place struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`
 	Column int    `json:"column,omitempty"`
 }
 
-// String gives file:line:column as far as they are known.
+// String returns the known parts of file:line:column.
 func (p Place) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -30,8 +29,8 @@ func (p Place) String() string {
 	return b.String()
 }
 
-// Error is one fault. Message never holds a secret value. Err, where set, is
-// the cause; Message stands alone without it.
+// Error is one fault. Message never contains a secret value, and includes the text
+// of the cause Err, if there is one.
 type Error struct {
 	Place   Place
 	Message string
@@ -39,13 +38,13 @@ type Error struct {
 	Err     error
 }
 
-// New gives a fault at a place; hint is the remedy and may be empty.
+// New returns a fault at a place. The hint says how to fix it, and may be empty.
 func New(place Place, hint, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Place: place, Message: err.Error(), Hint: hint, Err: errors.Unwrap(err)}
 }
 
-// WithHint adds a remedy to err; nil stays nil.
+// WithHint adds a hint to err. For nil it returns nil.
 func WithHint(err error, hint string) error {
 	if err == nil {
 		return nil
@@ -62,7 +61,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint gives the first remedy in err's tree, or "".
+// Hint returns the first hint in err's tree, or "".
 func Hint(err error) string {
 	var fault *Error
 	for err != nil && errors.As(err, &fault) {
@@ -74,8 +73,8 @@ func Hint(err error) string {
 	return ""
 }
 
-// All lists the single errors that err joins (errors.Join), in order, each text
-// once; an error that joins nothing is listed itself, and nil gives none.
+// All returns the single errors that err joins (errors.Join), in order and without
+// duplicate texts. For an error that joins nothing it returns that error.
 func All(err error) []error {
 	if err == nil {
 		return nil

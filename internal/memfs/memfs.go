@@ -1,5 +1,5 @@
-// Package memfs makes a read-only file system of contents by path. It does not
-// follow symbolic links by itself: who reads it asks for them with fs.ReadLink.
+// Package memfs provides a read-only file system in memory. It does not follow
+// symbolic links; readers resolve them with fs.ReadLink.
 package memfs
 
 import (
@@ -13,7 +13,7 @@ import (
 	"coin.internal/coin-agent/internal/paging"
 )
 
-// File is a plain file, or a symbolic link where Link is set.
+// File is a symbolic link if Link is set, else a regular file.
 type File struct {
 	Data []byte
 	Link string
@@ -25,7 +25,7 @@ type FS struct {
 	folders map[string][]fs.DirEntry
 }
 
-// New makes a file system of files by path. Folders are where files are in them.
+// New returns a file system of files by path. It adds the folders of the files.
 func New(files map[string]File) *FS {
 	f := &FS{files: files, folders: map[string][]fs.DirEntry{".": nil}}
 	for name, file := range files {
@@ -37,7 +37,7 @@ func New(files map[string]File) *FS {
 	return f
 }
 
-// add lists an entry in its folder, and that in the one above where it is new.
+// add adds an entry to its folder, and a new folder to its parent.
 func (f *FS) add(name string, entry info) {
 	dir := path.Dir(name)
 	_, known := f.folders[dir]
@@ -61,7 +61,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return &openFile{info: at, Reader: bytes.NewReader(at.file.Data)}, nil
 }
 
-// Lstat describes what is at name.
+// Lstat describes a file, link or folder.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	at, err := f.find("lstat", name)
 	if err != nil {
@@ -70,7 +70,7 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	return at, nil
 }
 
-// ReadLink gives where a link points.
+// ReadLink returns the target of a link.
 func (f *FS) ReadLink(name string) (string, error) {
 	at, err := f.find("readlink", name)
 	if err == nil && at.file.Link == "" {

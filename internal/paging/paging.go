@@ -1,4 +1,4 @@
-// Package paging gives out a folder in pages, as fs.ReadDirFile asks for it.
+// Package paging splits the entries of a folder into pages for fs.ReadDirFile.
 package paging
 
 import (
@@ -6,14 +6,14 @@ import (
 	"io/fs"
 )
 
-// Folder gives out a folder's entries; the zero Folder has not read them yet.
+// Folder returns the entries of a folder in pages. The zero Folder is ready to use.
 type Folder struct {
 	read bool
 	rest []fs.DirEntry
 }
 
-// Next gives the next n entries, or all that are left when n is not positive.
-// The first call reads them; a read that fails is tried again by the next call.
+// Next returns the next n entries, or all remaining entries if n is not positive. It
+// calls read until it succeeds once.
 func (f *Folder) Next(n int, read func() ([]fs.DirEntry, error)) ([]fs.DirEntry, error) {
 	if !f.read {
 		all, err := read()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// selfSigned makes a certificate for 127.0.0.1 and its key, in PEM.
+// selfSigned makes a certificate for 127.0.0.1 and its key, in PEM form.
 func selfSigned(tb testing.TB) (certificate, key []byte) {
 	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

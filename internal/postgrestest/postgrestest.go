@@ -1,6 +1,5 @@
-// Package postgrestest gives tests a real PostgreSQL of their own, from Debian's
-// package: on a port of 127.0.0.1, with TLS and a password, ended and removed
-// with the test.
+// Package postgrestest runs a PostgreSQL server from Debian's package for a test: on
+// a port of 127.0.0.1, with TLS and a password. It is removed after the test.
 package postgrestest
 
 import (
@@ -21,7 +20,7 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// The login that the server takes.
+// The login of the server.
 const (
 	User     = "coin"
 	Password = "canary-database-password-51c7"
@@ -32,12 +31,12 @@ const (
 type Server struct {
 	Host string
 	Port int
-	CA   []byte // the certificate of 127.0.0.1, in PEM
+	CA   []byte // the certificate of 127.0.0.1, in PEM form
 
-	Sockets string // the folder of its unix socket, for who has another loopback
+	Sockets string // the folder of its unix socket, for clients in another network namespace
 
 	bin, dir string
-	as       *syscall.Credential // nil: this process' own user
+	as       *syscall.Credential // nil: the user of this process
 }
 
 // New starts a server.
@@ -50,7 +49,7 @@ func New(tb testing.TB) *Server {
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s.dir, s.Sockets = filepath.Join(dir, "data"), dir
-	s.asNobody(tb, dir)
+	s.dropRoot(tb, dir)
 	password := filepath.Join(dir, "password")
 	s.write(tb, password, []byte(Password+"\n"))
 	s.run(tb, "initdb", "--pgdata", s.dir, "--username", User, "--pwfile", password, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync")
@@ -63,19 +62,19 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
-// programs finds the folder of the newest PostgreSQL.
+// programs returns the folder of the newest PostgreSQL.
 func programs(tb testing.TB) string {
 	tb.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(found) == 0 {
-		tb.Fatal("no PostgreSQL here: `make test` installs it; by hand: apt-get install postgresql")
+		tb.Fatal("PostgreSQL is not installed: run `make test`, which installs it, or apt-get install postgresql")
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1])
 }
 
-// asNobody gives the folder to a user who is not root: as root it does not run.
-func (s *Server) asNobody(tb testing.TB, dir string) {
+// dropRoot makes the user nobody the owner of dir: PostgreSQL does not run as root.
+func (s *Server) dropRoot(tb testing.TB, dir string) {
 	tb.Helper()
 	if os.Getuid() != 0 {
 		return
@@ -152,16 +151,16 @@ func (s *Server) start(tb testing.TB, sockets string) {
 	})
 }
 
-// Program is the path of one of PostgreSQL's programs, such as psql.
+// Program returns the path of a PostgreSQL program, such as psql.
 func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
 
-// Exec runs SQL in the server's database and gives what it finds.
+// Exec runs SQL in the database Name and returns the result.
 func (s *Server) Exec(tb testing.TB, sql string) string {
 	tb.Helper()
 	return s.Query(tb, Name, sql)
 }
 
-// Query runs SQL in a database and gives what it finds.
+// Query runs SQL in a database and returns the result.
 func (s *Server) Query(tb testing.TB, database, sql string) string {
 	tb.Helper()
 	return s.run(tb, "psql", "-h", s.Host, "-p", strconv.Itoa(s.Port), "-U", User, "-d", database, "-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql)

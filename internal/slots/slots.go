@@ -1,16 +1,16 @@
-// Package slots fills {{name}} in the texts of config.yml. A name is made
-// of letters, digits, '_', '-' and '.'; there is nothing more to it.
+// Package slots replaces {{name}} in the texts of config.yml. A name has letters,
+// digits, '_', '-' and '.'.
 package slots
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 	"strings"
 )
 
 const name = `^\{\{([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\}`
 
-// Names lists the names in a text, in order.
+// Names returns the names in a text in order.
 func Names(text string) ([]string, error) {
 	var names []string
 	_, err := Fill(text, func(name string) (string, error) {
@@ -20,7 +20,7 @@ func Names(text string) ([]string, error) {
 	return names, err
 }
 
-// Fill puts what value gives for its name in the place of each {{name}}.
+// Fill replaces each {{name}} by value(name).
 func Fill(text string, value func(name string) (string, error)) (string, error) {
 	pattern := regexp.MustCompile(name)
 	var b strings.Builder
@@ -32,7 +32,7 @@ func Fill(text string, value func(name string) (string, error)) (string, error) 
 		}
 		match := pattern.FindStringSubmatch("{{" + rest)
 		if match == nil {
-			return "", fmt.Errorf("after {{ comes no name and }}")
+			return "", errors.New("{{ is not followed by a name and }}")
 		}
 		filled, err := value(match[1])
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 func TestFill(t *testing.T) {
 	value := func(name string) (string, error) {
 		if name == "bad" {
-			return "", errors.New("no bad")
+			return "", errors.New("bad name")
 		}
 		return "<" + name + ">", nil
 	}

@@ -1,5 +1,5 @@
-// Package sopsfile is what all that write SOPS files share: the examples and the
-// tests. The agent itself only reads them, with package secrets.
+// Package sopsfile encrypts and decrypts SOPS files for the examples and the tests.
+// The agent uses package secrets.
 package sopsfile
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/getsops/sops/v3/version"
 )
 
-// New gives a tree for one key. Names that match unencrypted stay readable; it
-// may be empty.
+// New returns a tree for one key. Values whose names match the pattern unencrypted,
+// if there is one, are not encrypted.
 func New(branch sops.TreeBranch, master keys.MasterKey, unencrypted string) *sops.Tree {
 	tree := &sops.Tree{Branches: sops.TreeBranches{branch}, Metadata: sops.Metadata{
 		KeyGroups:        []sops.KeyGroup{{master}},
@@ -25,7 +25,8 @@ func New(branch sops.TreeBranch, master keys.MasterKey, unencrypted string) *sop
 	return tree
 }
 
-// Encrypt gives the file of a tree in plaintext, as changed now.
+// Encrypt encrypts a tree and returns its file, with the current time as the time of
+// the change.
 func Encrypt(store sops.Store, tree *sops.Tree, dataKey []byte, cipher sops.Cipher) ([]byte, error) {
 	tree.Metadata.LastModified = time.Now().UTC()
 	mac, err := tree.Encrypt(dataKey, cipher)
@@ -39,7 +40,7 @@ func Encrypt(store sops.Store, tree *sops.Tree, dataKey []byte, cipher sops.Ciph
 	return store.EmitEncryptedFile(*tree)
 }
 
-// Decrypt decrypts a tree in its place and checks its MAC.
+// Decrypt decrypts a tree in place and checks its MAC.
 func Decrypt(tree *sops.Tree, dataKey []byte, cipher sops.Cipher) error {
 	mac, err := tree.Decrypt(dataKey, cipher)
 	if err != nil {
@@ -47,10 +48,10 @@ func Decrypt(tree *sops.Tree, dataKey []byte, cipher sops.Cipher) error {
 	}
 	stored, err := cipher.Decrypt(tree.Metadata.MessageAuthenticationCode, dataKey, modified(tree))
 	if err != nil || stored != mac {
-		return errors.New("its MAC does not fit its content")
+		return errors.New("the MAC does not match the content")
 	}
 	return nil
 }
 
-// modified is the time as the MAC is bound to it.
+// modified returns the time of the last change in the form that the MAC includes.
 func modified(tree *sops.Tree) string { return tree.Metadata.LastModified.Format(time.RFC3339) }

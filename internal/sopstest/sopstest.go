@@ -1,5 +1,5 @@
-// Package sopstest makes SOPS files for tests: values go in, the file that the
-// sops command would have written comes out.
+// Package sopstest encrypts values to SOPS files for tests, in the form that the
+// sops command writes.
 package sopstest
 
 import (
@@ -17,10 +17,10 @@ import (
 	"coin.internal/coin-agent/internal/sopsfile"
 )
 
-// Key is an age identity and what encrypts to it.
+// Key is an age identity and its recipient.
 type Key struct{ Identity, Recipient string }
 
-// NewKey makes an age identity.
+// NewKey generates a key.
 func NewKey(tb testing.TB) Key {
 	tb.Helper()
 	identity, err := age.GenerateX25519Identity()
@@ -30,13 +30,13 @@ func NewKey(tb testing.TB) Key {
 	return Key{Identity: identity.String(), Recipient: identity.Recipient().String()}
 }
 
-// YAML encrypts values to the key; names that begin with SV_ stay readable.
+// YAML encrypts values to the key, except for names that begin with SV_.
 func YAML(tb testing.TB, key Key, values map[string]string) string {
 	tb.Helper()
 	return encrypt(tb, key, values, "^SV_")
 }
 
-// WholeYAML is YAML with the names that begin with SV_ encrypted, too.
+// WholeYAML encrypts all values to the key.
 func WholeYAML(tb testing.TB, key Key, values map[string]string) string {
 	tb.Helper()
 	return encrypt(tb, key, values, "")

@@ -1,4 +1,4 @@
-// Package waitfor waits in tests for a condition instead of sleeping.
+// Package waitfor waits for a condition in tests.
 package waitfor
 
 import (
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// NoError calls check every 20 ms until it returns nil, and fails the test with
-// check's last error when limit has passed.
+// NoError calls check every 20 ms until it returns nil. After limit it fails the
+// test with the last error of check.
 func NoError(tb testing.TB, limit time.Duration, check func() error) {
 	tb.Helper()
 	deadline := time.Now().Add(limit)
