@@ -84,7 +84,7 @@ func TestMissingImage(t *testing.T) {
 	s.on.Image(t, local)
 	s.want(local)
 	_, plan = s.plan(t, compose.ResolveChanged)
-	warned(t, plan, local, "this node has one of its own")
+	warned(t, plan, local, "this node has the image")
 	missing, err := s.engine.MissingImages(t.Context(), []string{s.image, local, s.image + "-typo"})
 	if diff := cmp.Diff([]string{s.image + "-typo"}, missing); diff != "" || err != nil {
 		t.Errorf("%s, %v", diff, err)

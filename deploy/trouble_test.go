@@ -72,6 +72,7 @@ func TestFailures(t *testing.T) {
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.ContainerSpec.Env = []string{"HEALTH_FAIL=1"}
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
+				s.TaskTemplate.ContainerSpec.Healthcheck.Interval, s.TaskTemplate.ContainerSpec.Healthcheck.Retries = time.Second, 1 // no second check while the container stops
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
 			says: []string{"_web: task: non-zero exit (143)", "unhealthy container; health check: ", "; its task ended, and its restart policy does not restart it"},
@@ -163,7 +164,7 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	plan := apply(t, engine, stack)
 	stack.Secrets[0].Value = secrets.Value{}
 	text := strings.Join(verify(t, engine, stack, plan).Services[0].Logs, "\n")
-	if strings.Contains(text, "canary-delay") || !strings.Contains(text, "not shown, since the value of secret") {
+	if strings.Contains(text, "canary-delay") || !strings.Contains(text, "not shown, because the value of secret") {
 		t.Errorf("log: %s", text)
 	}
 }
