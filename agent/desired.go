@@ -2,10 +2,10 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -48,25 +48,9 @@ func OpenSecrets(node *manifests.Node, keys *secrets.Keyring) (*secrets.Set, err
 	return set, nil
 }
 
-// Keyring loads the keys that the settings name; nil when they name none.
-func (s *Settings) Keyring() (*secrets.Keyring, error) {
-	files := secrets.KeyFiles{
-		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
-		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
-	}
-	if files.Empty() {
-		return nil, nil
-	}
-	keys, err := secrets.LoadKeys(files)
-	if err != nil {
-		return nil, fmt.Errorf("load keys: %w", err)
-	}
-	return keys, nil
-}
-
 // Render gives what a node should run, from a tree of files: the offline way
 // through the stages that the daemon takes one by one. keys may be nil.
-func Render(fsys fs.FS, settings *Settings, keys *secrets.Keyring) (*compose.Stack, error) {
+func Render(fsys fs.FS, settings *settings.Settings, keys *secrets.Keyring) (*compose.Stack, error) {
 	node, err := manifests.Load(fsys, settings.Environment, settings.Node)
 	if err != nil {
 		return nil, err

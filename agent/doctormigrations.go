@@ -13,11 +13,11 @@ func (d *doctor) checkMigrations(ctx context.Context) (string, error) {
 	if d.checkout == nil || d.stack == nil {
 		return "", errSkipped("git and the manifests")
 	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
+	node, err := manifests.Load(d.checkout.FS, d.on.Settings.Environment, d.on.Settings.Node)
 	if err != nil {
 		return "", err
 	}
-	keys, err := d.settings.Keyring()
+	keys, err := d.on.Keys()
 	if err != nil {
 		return "", errSkipped("keys")
 	}
@@ -26,7 +26,7 @@ func (d *doctor) checkMigrations(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer set.Wipe()
-	m, err := migrationsOf(node, set, d.settings.CheckDir)
+	m, err := migrationsOf(node, set, d.on.Settings.CheckDir)
 	switch {
 	case err != nil:
 		return "", err

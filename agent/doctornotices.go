@@ -19,7 +19,7 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
+	node, err := manifests.Load(d.checkout.FS, d.on.Settings.Environment, d.on.Settings.Node)
 	if err != nil {
 		return "", errSkipped("the manifests")
 	}
@@ -37,7 +37,7 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook(node))
 	}
 	if len(wanted.Email) > 0 {
-		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
+		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
 		return "config.yml names nobody to tell", nil
@@ -46,12 +46,12 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 }
 
 func (d *doctor) checkWebhook(node *manifests.Node) error {
-	slack, err := notify.NewSlack(d.settings.SlackWebhookFile, d.settings.CAFile)
+	slack, err := notify.NewSlack(d.on.Settings.SlackWebhookFile, d.on.Settings.CAFile)
 	if err != nil {
 		return err
 	}
-	if d.settings.SlackWebhookFile == "" {
-		keys, err := d.settings.Keyring()
+	if d.on.Settings.SlackWebhookFile == "" {
+		keys, err := d.on.Keys()
 		if err != nil {
 			return errSkipped("keys")
 		}
@@ -68,7 +68,7 @@ func (d *doctor) checkWebhook(node *manifests.Node) error {
 }
 
 func (d *doctor) checkMail(ctx context.Context) error {
-	server, err := d.settings.mailServer()
+	server, err := d.on.MailServer()
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (d *doctor) checkMail(ctx context.Context) error {
 // deliveryTrouble asks the running agent what it could not deliver; without one
 // there is nothing to ask.
 func (d *doctor) deliveryTrouble(ctx context.Context) []error {
-	status, err := control.NewClient(d.settings.Socket).Status(ctx)
+	status, err := control.NewClient(d.on.Settings.Socket).Status(ctx)
 	if err != nil || status.Notices == nil {
 		return nil
 	}

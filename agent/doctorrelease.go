@@ -12,7 +12,7 @@ import (
 
 // releaseProbes are those of the release gates, for all services of the stack.
 func (d *doctor) releaseProbes(node *manifests.Node) *releaseProbes {
-	probes := &releaseProbes{settings: d.settings, node: node, stack: d.stack}
+	probes := &releaseProbes{settings: d.on.Settings, node: node, stack: d.stack}
 	if d.engine != nil {
 		probes.engine = d.engine
 	}
@@ -27,7 +27,7 @@ func (d *doctor) node() *manifests.Node {
 	if d.checkout == nil {
 		return nil
 	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
+	node, err := manifests.Load(d.checkout.FS, d.on.Settings.Environment, d.on.Settings.Node)
 	if err != nil {
 		return nil
 	}
@@ -113,7 +113,7 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 // logins adds the databases that the node has a login for, until the function that
 // it gives is called. Without the keys there are none.
 func (d *doctor) logins(node *manifests.Node, probes *releaseProbes) (done func()) {
-	keys, err := d.settings.Keyring()
+	keys, err := d.on.Keys()
 	if err != nil {
 		return func() {}
 	}
@@ -122,14 +122,14 @@ func (d *doctor) logins(node *manifests.Node, probes *releaseProbes) (done func(
 		return func() {}
 	}
 	var list []checks.Check
-	from := &checkSources{node: node, secrets: set, dir: d.settings.CheckDir}
+	from := &checkSources{node: node, secrets: set, dir: d.on.Settings.CheckDir}
 	entries, _ := node.Config.Checks(node.Name)
 	for _, entry := range entries {
 		if check, err := from.check(entry); err == nil {
 			list = append(list, check)
 		}
 	}
-	guard, err := migrationsOf(node, set, d.settings.CheckDir)
+	guard, err := migrationsOf(node, set, d.on.Settings.CheckDir)
 	if err != nil {
 		guard = nil
 	}

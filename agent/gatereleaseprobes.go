@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -21,7 +22,7 @@ import (
 // releaseProbes ask for what the release gates need. The gates and the doctor share
 // them, so that both say the same.
 type releaseProbes struct {
-	settings  *Settings
+	settings  *settings.Settings
 	engine    surroundings // nil: there is none to ask
 	node      *manifests.Node
 	stack     *compose.Stack

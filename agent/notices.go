@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
@@ -126,44 +124,21 @@ func (n Notices) health() *notify.Health {
 	return &health
 }
 
-// commitLink is the commit's page in GitLab; empty where the settings do not
-// tell its address.
-func (s *Settings) commitLink(commit string) string {
-	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" || commit == "" {
-		return ""
-	}
-	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
+// NoticeParts are what notices work with.
+type NoticeParts struct {
+	Slack   *notify.Slack
+	Mail    *notify.SMTP // nil: e-mail waits until there is a mail server
+	Store   *store.Store
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
-// Notices makes what tells people, over what the store holds. A kind of receiver
-// that the settings say nothing of waits until they do.
-func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
-	slack, err := notify.NewSlack(s.SlackWebhookFile, s.CAFile)
-	if err != nil {
-		return Notices{}, err
+// NewNotices makes what tells people, over what the store holds.
+func NewNotices(parts NoticeParts) (Notices, error) {
+	senders := map[notify.Kind]notify.Sender{notify.KindSlack: parts.Slack}
+	if parts.Mail != nil {
+		senders[notify.KindEmail] = parts.Mail
 	}
-	senders := map[notify.Kind]notify.Sender{notify.KindSlack: slack}
-	mail, err := s.mailServer()
-	if err != nil {
-		return Notices{}, err
-	}
-	if mail != nil {
-		senders[notify.KindEmail] = mail
-	}
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.notified})
-	return Notices{Outbox: outbox, Slack: slack}, err
-}
-
-// mailServer is the one that the settings name; nil for none.
-func (s *Settings) mailServer() (*notify.SMTP, error) {
-	if s.SMTPAddress == "" {
-		if s.SMTPUser != "" || s.SMTPPasswordFile != "" || s.SMTPFrom != "" {
-			return nil, fault.New(fault.Place{}, "set smtp_address, or leave out the other smtp_ settings", "the setting smtp_address is missing")
-		}
-		return nil, nil
-	}
-	return notify.NewSMTP(notify.SMTPOptions{
-		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
-		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
-	})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.notified})
+	return Notices{Outbox: outbox, Slack: parts.Slack}, err
 }

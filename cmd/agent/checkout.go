@@ -91,7 +91,7 @@ func (a *app) rendered(ctx context.Context, flags checkoutFlags) (*compose.Stack
 	if err := a.needNode(); err != nil {
 		return nil, err
 	}
-	keys, err := a.settings.Keyring()
+	keys, err := a.keyring()
 	if err != nil {
 		return nil, err
 	}

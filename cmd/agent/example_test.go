@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -84,9 +85,9 @@ func (l *lab) exampleKey() sopstest.Key {
 // rendered renders the committed repository in this process.
 func (l *lab) rendered() *compose.Stack {
 	l.t.Helper()
-	settings := agent.DefaultSettings()
+	settings := settings.Default()
 	settings.Environment, settings.Node, settings.AgeKeyFiles = "sandbox", "node3", []string{l.settings["age_key_files"]}
-	keys, err := settings.Keyring()
+	keys, err := (&app{settings: settings}).keyring()
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -167,9 +168,9 @@ func (l *lab) made() map[string]string {
 // value gives what the repository's files hold for a secret of this node.
 func (l *lab) value(key string) string {
 	l.t.Helper()
-	settings := agent.DefaultSettings()
+	settings := settings.Default()
 	settings.Environment, settings.Node, settings.AgeKeyFiles = "sandbox", l.settings["node"], []string{l.settings["age_key_files"]}
-	keys, err := settings.Keyring()
+	keys, err := (&app{settings: settings}).keyring()
 	if err != nil {
 		l.t.Fatal(err)
 	}
