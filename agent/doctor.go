@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -52,6 +54,9 @@ type doctor struct {
 
 	engine   *deploy.Engine
 	checkout *gitsync.Checkout
+	node     *manifests.Node // nil where it cannot be read
+	opened   *desired.State  // nil where the node's secrets cannot be opened, as closed says
+	closed   error
 	stack    *compose.Stack
 }
 
@@ -95,6 +100,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		cancel()
 		d.add(p.subject, text, err)
 	}
+	d.opened.Wipe()
 	if d.engine != nil {
 		_ = d.engine.Close()
 	}
@@ -199,12 +205,25 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	keys, err := d.on.Keys()
-	if err != nil {
-		return "", errSkipped("keys")
+	state, err := desired.Load(d.checkout.FS, desired.Options{
+		Environment: d.on.Settings.Environment, Node: d.on.Settings.Node, Keys: d.on.Keys, CheckDir: d.on.Settings.CheckDir,
+	})
+	if err == nil {
+		d.node = state.Node
 	}
-	d.stack, err = Render(d.checkout.FS, d.on.Settings, keys)
+	if _, keysErr := d.on.Keys(); keysErr != nil {
+		d.closed = errSkipped("keys")
+		return "", d.closed
+	}
+	d.closed = errSkipped("the manifests")
 	if err != nil {
+		return "", err
+	}
+	if err := state.Decrypt(); err != nil {
+		return "", err
+	}
+	d.opened = state
+	if d.stack, err = state.Render(); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, count(len(d.stack.Services), "service"), count(len(d.stack.Secrets), "secret")), nil

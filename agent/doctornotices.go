@@ -9,7 +9,6 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
 
 // checkNotices sees whether those whom config.yml names can be told: a webhook's
@@ -19,11 +18,10 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	node, err := manifests.Load(d.checkout.FS, d.on.Settings.Environment, d.on.Settings.Node)
-	if err != nil {
+	if d.node == nil {
 		return "", errSkipped("the manifests")
 	}
-	wanted := node.Config.Notifications
+	wanted := d.node.Config.Notifications
 	var good []string
 	var faults []error
 	note := func(text string, err error) {
@@ -34,7 +32,7 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		good = append(good, text)
 	}
 	if wanted.Slack.Channel != "" {
-		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook(node))
+		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook())
 	}
 	if len(wanted.Email) > 0 {
 		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
@@ -45,22 +43,16 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	return strings.Join(good, "; "), errors.Join(append(faults, d.deliveryTrouble(ctx)...)...)
 }
 
-func (d *doctor) checkWebhook(node *manifests.Node) error {
+func (d *doctor) checkWebhook() error {
 	slack, err := notify.NewSlack(d.on.Settings.SlackWebhookFile, d.on.Settings.CAFile)
 	if err != nil {
 		return err
 	}
 	if d.on.Settings.SlackWebhookFile == "" {
-		keys, err := d.on.Keys()
-		if err != nil {
-			return errSkipped("keys")
+		if d.opened == nil {
+			return d.closed
 		}
-		set, err := OpenSecrets(node, keys)
-		if err != nil {
-			return errSkipped("the manifests")
-		}
-		defer set.Wipe()
-		value, why := webhookOf(node, set)
+		value, why := d.opened.Webhook()
 		defer value.Wipe()
 		slack.Learn(value, why)
 	}

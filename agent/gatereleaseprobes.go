@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func size(bytes uint64) string { return fmt.Sprintf("%d.%02d GB", bytes/1e9, byt
 // its port.
 func (p *releaseProbes) database(ctx context.Context, v *verdict) {
 	section := p.node.Config.Database
-	port := first(section.Port, 5432)
+	port := cmp.Or(section.Port, 5432)
 	ctx, cancel := context.WithTimeout(ctx, probeLimit/2)
 	defer cancel()
 	for _, database := range p.databases {

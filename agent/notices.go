@@ -1,14 +1,13 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
@@ -41,35 +40,13 @@ func (n Notices) use(config *manifests.Config) error {
 
 // learn keeps the webhook's URL of the node's secrets in memory, or why there is
 // none, until the next sync opens them.
-func (n Notices) learn(node *manifests.Node, set *secrets.Set) {
-	if n.Slack == nil || node.Config.Notifications.Slack.Channel == "" {
+func (n Notices) learn(state *desired.State) {
+	if n.Slack == nil || state.Node.Config.Notifications.Slack.Channel == "" {
 		return
 	}
-	if n.Slack.Learn(webhookOf(node, set)) {
+	if n.Slack.Learn(state.Webhook()) {
 		n.Outbox.Nudge(notify.KindSlack)
 	}
-}
-
-// webhookOf finds the webhook's URL in the node's secrets. The Value is a copy
-// that outlives them.
-func webhookOf(node *manifests.Node, set *secrets.Set) (secrets.Value, error) {
-	name := node.Config.Notifications.Slack.WebhookURLVariable
-	if name == "" {
-		return secrets.Value{}, fault.New(node.Config.Place("notifications.slack"),
-			"set webhook_url_variable to a key of the node's secrets.enc, or slack_webhook_file in the agent's settings", "it is not said where the webhook's URL is")
-	}
-	value, found := set.Lookup(name, "")
-	if found && value.Known() {
-		return secrets.NewValue(bytes.Clone(value.Reveal())), nil
-	}
-	if variable, plain := node.Variables[name]; plain {
-		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
-			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
-	}
-	if found {
-		return secrets.Value{}, fault.New(fault.Place{}, "set age_key_files or pgp_key_files", "the webhook's URL cannot be read without a key")
-	}
-	return secrets.Value{}, set.Missing(name, "")
 }
 
 // lacksWebhook says that messages wait for a webhook's URL that the node's
@@ -97,23 +74,13 @@ func (a *Agent) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 		a.Log.Warn("cannot look for the webhook's URL", "revision", short(revision.Commit), "error", err.Error())
 		return // the next look tries again
 	}
-	node, err := manifests.Load(checkout.FS, a.Settings.Environment, a.Settings.Node)
+	state, err := desired.Open(checkout.FS, a.nodeOptions())
 	if err != nil {
 		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
 		return
 	}
-	keys, err := a.Keys()
-	if err != nil {
-		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
-		return
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
-		return
-	}
-	defer set.Wipe()
-	a.Notices.learn(node, set)
+	defer state.Wipe()
+	a.Notices.learn(state)
 }
 
 func (n Notices) health() *notify.Health {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
@@ -23,6 +24,11 @@ func (a *app) keyring() (*secrets.Keyring, error) {
 		return nil, fmt.Errorf("load keys: %w", err)
 	}
 	return keys, nil
+}
+
+// nodeOptions say which node the settings name, and with which keys it is opened.
+func (a *app) nodeOptions() desired.Options {
+	return desired.Options{Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring, CheckDir: a.settings.CheckDir}
 }
 
 // connect prepares a connection to the engine that the settings name, with the
