@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -54,7 +55,7 @@ type reports interface {
 
 // Parts are what an agent works with.
 type Parts struct {
-	Settings  Settings
+	Settings  settings.Settings
 	Version   string
 	Log       *slog.Logger
 	Source    source

@@ -15,7 +15,7 @@ func (a *Agent) announce(sync *record.Sync) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	n, is := report.Notice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync)
+	n, is := report.Notice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync)
 	if !is {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (a *Agent) announceDelay(sync *record.Sync, why error) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	return a.tell(report.DelayNotice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync, why))
+	return a.tell(report.DelayNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, why))
 }
 
 // announceGroup tells people that this node runs a commit that failed on another node.
@@ -43,7 +43,7 @@ func (a *Agent) announceGroup(sync *record.Sync, text, hint string) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	return a.tell(report.GroupNotice(a.reportNode(), a.Settings.commitLink(sync.Commit), sync, text, hint))
+	return a.tell(report.GroupNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, text, hint))
 }
 
 // announceDrift tells people once that live services differ from the applied specs.
@@ -55,5 +55,5 @@ func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
 		return a.Notices.Outbox.DriftOver()
 	}
 	corrected := v.applied.Drift == string(manifests.DriftCorrect)
-	return a.tell(report.DriftNotice(a.reportNode(), a.Settings.commitLink(v.sync.Commit), v.sync, drift, corrected))
+	return a.tell(report.DriftNotice(a.reportNode(), a.Settings.CommitLink(v.sync.Commit), v.sync, drift, corrected))
 }

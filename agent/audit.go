@@ -5,12 +5,13 @@ import (
 	"log/slog"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 )
 
 // OpenAudit opens the audit log beside the state file, which remembers its head
 // from then on.
-func OpenAudit(settings *Settings, version string, store *store.Store, log *slog.Logger) (*audit.Log, error) {
+func OpenAudit(settings *settings.Settings, version string, store *store.Store, log *slog.Logger) (*audit.Log, error) {
 	known, err := store.AuditHead()
 	if err != nil {
 		return nil, fmt.Errorf("read head of the audit log: %w", err)

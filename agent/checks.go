@@ -7,17 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
-	"slices"
 
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
-	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
-	"coin.internal/coin-agent/secrets"
 )
 
 // Execer runs a command in a running container of a service on this node.
@@ -36,7 +33,7 @@ type questions struct {
 // readyChecks finds everything that the checks will need, before anything is
 // touched.
 func (r *reconcile) readyChecks() error {
-	if err := checkServices(r.node, r.stack); err != nil {
+	if err := desired.CheckServices(r.node, r.stack); err != nil {
 		return err
 	}
 	entries, keys := r.node.Config.Checks(r.node.Name)
@@ -56,17 +53,16 @@ func (r *reconcile) readyChecks() error {
 			r.show(text)
 		},
 	}
-	from := &checkSources{node: r.node, secrets: r.secrets, dir: r.Settings.CheckDir}
 	var faults []error
 	for i, entry := range entries {
-		check, err := from.check(entry)
+		check, err := r.desired.Check(entry)
 		if err != nil {
 			faults = append(faults, fault.New(r.node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
 			continue
 		}
 		q.list = append(q.list, check)
 		for _, name := range entry.Secrets() {
-			value, err := from.known(name)
+			value, err := r.desired.Known(name)
 			if err != nil {
 				faults = append(faults, fault.New(r.node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
 			}
@@ -74,7 +70,7 @@ func (r *reconcile) readyChecks() error {
 		}
 	}
 	r.questions, r.attempt.Checks = q, nil
-	r.migrations, err = migrationsOf(r.node, r.secrets, r.Settings.CheckDir)
+	r.migrations, err = migrations.Of(r.desired)
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return environmentError{err} // the files of this node are not the revision's
@@ -94,45 +90,6 @@ func questionsDigest(node *manifests.Node, entries []manifests.Check) (string, e
 	}
 	digest := sha256.Sum256(said)
 	return hex.EncodeToString(digest[:]), nil
-}
-
-// checkServices looks for the services that checks run commands in.
-func checkServices(node *manifests.Node, stack *compose.Stack) error {
-	entries, keys := node.Config.Checks(node.Name)
-	var faults []error
-	for i, entry := range entries {
-		service := entry.Exec.Service
-		if _, there := stack.Services[stack.Name+"_"+service]; service != "" && !there {
-			faults = append(faults, fault.New(node.Config.Place(keys[i]+".exec.service"), "name a service of the compose files",
-				"check %s: node %s has no service %q", entry.Name, node.Name, service))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// checkSecrets looks for the secrets that checks and the migration check name.
-func checkSecrets(node *manifests.Node, set *secrets.Set) error {
-	entries, keys := node.Config.Checks(node.Name)
-	var faults []error
-	for i, entry := range entries {
-		needed := entry.Secrets()
-		for _, name := range slices.Compact(slices.Sorted(maps.Values(needed))) {
-			file := path.Join(node.Dir, "secrets", name)
-			if _, found := set.Lookup(name, file); !found {
-				missing := set.Missing(name, file)
-				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
-			}
-		}
-	}
-	needed := node.Config.Deployment.MigrationCheck.Secrets()
-	for _, key := range slices.Sorted(maps.Keys(needed)) {
-		file := path.Join(node.Dir, "secrets", needed[key])
-		if _, found := set.Lookup(needed[key], file); !found {
-			missing := set.Missing(needed[key], file)
-			faults = append(faults, fault.New(node.Config.Place(key), missing.Hint, "migration_check: %s", missing.Message))
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // due tells whether the checks and the migrations are to be asked: not where

@@ -8,9 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -43,19 +49,32 @@ func (g Grade) MarshalText() ([]byte, error) {
 // doctor goes through the agent's dependencies; a later probe uses what an
 // earlier one found.
 type doctor struct {
-	settings *Settings
+	on       Dependencies
 	findings []Finding
 
 	engine   *deploy.Engine
 	checkout *gitsync.Checkout
+	node     *manifests.Node // nil where it cannot be read
+	opened   *desired.State  // nil where the node's secrets cannot be opened, as closed says
+	closed   error
 	stack    *compose.Stack
 }
 
-// Examine probes every dependency of the agent that settings describe: keys,
+// Dependencies are what the doctor examines. The functions make each dependency when
+// it is probed.
+type Dependencies struct {
+	Settings   *settings.Settings
+	Keys       func() (*secrets.Keyring, error) // nil: no keys are set
+	Engine     func() (*deploy.Engine, error)
+	GitLab     func() (*gitlab.Client, error) // nil: no GitLab is set
+	MailServer func() (*notify.SMTP, error)   // nil: no mail server is set
+}
+
+// Examine probes every dependency of the agent: settings, keys,
 // disk, engine, Swarm role, git remote, GitLab token, manifests,
 // registries, images, the database's migrations, and those who are told. It changes nothing.
-func Examine(ctx context.Context, settings *Settings) []Finding {
-	d := &doctor{settings: settings}
+func Examine(ctx context.Context, on Dependencies) []Finding {
+	d := &doctor{on: on}
 	probes := []struct {
 		subject string
 		probe   func(context.Context) (string, error)
@@ -81,6 +100,7 @@ func Examine(ctx context.Context, settings *Settings) []Finding {
 		cancel()
 		d.add(p.subject, text, err)
 	}
+	d.opened.Wipe()
 	if d.engine != nil {
 		_ = d.engine.Close()
 	}
@@ -109,11 +129,11 @@ func (d *doctor) add(subject, text string, err error) {
 }
 
 func (d *doctor) checkSettings(context.Context) (string, error) {
-	return "node " + d.settings.Owner(), d.settings.Validate()
+	return "node " + d.on.Settings.Owner(), d.on.Settings.Validate()
 }
 
 func (d *doctor) checkKeys(context.Context) (string, error) {
-	keys, err := d.settings.Keyring()
+	keys, err := d.on.Keys()
 	if err != nil {
 		return "", err
 	}
@@ -124,7 +144,7 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 }
 
 func (d *doctor) checkEngine(ctx context.Context) (string, error) {
-	engine, err := d.settings.Connect()
+	engine, err := d.on.Engine()
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +153,7 @@ func (d *doctor) checkEngine(ctx context.Context) (string, error) {
 		return "", errors.Join(err, engine.Close())
 	}
 	d.engine = engine
-	return fmt.Sprintf("Docker %s, API %s, at %s", info.EngineVersion, info.APIVersion, d.settings.Engine), nil
+	return fmt.Sprintf("Docker %s, API %s, at %s", info.EngineVersion, info.APIVersion, d.on.Settings.Engine), nil
 }
 
 // errSkipped says that a probe needs another one that failed.
@@ -150,21 +170,21 @@ func (d *doctor) checkSwarm(ctx context.Context) (string, error) {
 }
 
 func (d *doctor) checkGit(ctx context.Context) (string, error) {
-	source, err := gitsync.Open(d.settings.Remote())
+	source, err := gitsync.Open(d.on.Settings.Remote())
 	if err != nil {
 		return "", err
 	}
-	revision, err := source.Select(ctx, d.settings.Rule())
+	revision, err := source.Select(ctx, d.on.Settings.Rule())
 	if err != nil {
 		return "", err
 	}
 	// Files are read from the checkout in later probes; the connection has limits of its own.
-	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.settings.Paths())
+	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.on.Settings.Paths())
 	return fmt.Sprintf("%s is at %s", revision.Ref, short(revision.Commit)), err
 }
 
 func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
-	client, err := d.settings.GitLab()
+	client, err := d.on.GitLab()
 	if err != nil {
 		return "", err
 	}
@@ -185,12 +205,25 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	keys, err := d.settings.Keyring()
-	if err != nil {
-		return "", errSkipped("keys")
+	state, err := desired.Load(d.checkout.FS, desired.Options{
+		Environment: d.on.Settings.Environment, Node: d.on.Settings.Node, Keys: d.on.Keys, CheckDir: d.on.Settings.CheckDir,
+	})
+	if err == nil {
+		d.node = state.Node
 	}
-	d.stack, err = Render(d.checkout.FS, d.settings, keys)
+	if _, keysErr := d.on.Keys(); keysErr != nil {
+		d.closed = errSkipped("keys")
+		return "", d.closed
+	}
+	d.closed = errSkipped("the manifests")
 	if err != nil {
+		return "", err
+	}
+	if err := state.Decrypt(); err != nil {
+		return "", err
+	}
+	d.opened = state
+	if d.stack, err = state.Render(); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, count(len(d.stack.Services), "service"), count(len(d.stack.Secrets), "secret")), nil

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/agent/migrations"
 )
 
 // checkMigrations reads the table that config.yml's migration_check names, as a
@@ -13,32 +13,19 @@ func (d *doctor) checkMigrations(ctx context.Context) (string, error) {
 	if d.checkout == nil || d.stack == nil {
 		return "", errSkipped("git and the manifests")
 	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
-	if err != nil {
-		return "", err
-	}
-	keys, err := d.settings.Keyring()
-	if err != nil {
-		return "", errSkipped("keys")
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		return "", err
-	}
-	defer set.Wipe()
-	m, err := migrationsOf(node, set, d.settings.CheckDir)
+	m, err := migrations.Of(d.opened)
 	switch {
 	case err != nil:
 		return "", err
 	case m == nil:
 		return "migration_check is off in config.yml", nil
 	}
-	id, missing, err := m.highest(ctx)
+	id, missing, err := m.Highest(ctx)
 	if err != nil {
 		return "", err
 	}
 	if missing {
-		return fmt.Sprintf("%s answers; it has no table %s yet", m.Database, m.Table), nil
+		return fmt.Sprintf("%s answers; it has no table %s yet", m.Table.Database, m.Table.Table), nil
 	}
-	return fmt.Sprintf("%s is at migration %d of %s", m.Database, id, m.Table), nil
+	return fmt.Sprintf("%s is at migration %d of %s", m.Table.Database, id, m.Table.Table), nil
 }

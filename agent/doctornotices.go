@@ -9,7 +9,6 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
 
 // checkNotices sees whether those whom config.yml names can be told: a webhook's
@@ -19,11 +18,10 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
-	if err != nil {
+	if d.node == nil {
 		return "", errSkipped("the manifests")
 	}
-	wanted := node.Config.Notifications
+	wanted := d.node.Config.Notifications
 	var good []string
 	var faults []error
 	note := func(text string, err error) {
@@ -34,10 +32,10 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		good = append(good, text)
 	}
 	if wanted.Slack.Channel != "" {
-		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook(node))
+		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook())
 	}
 	if len(wanted.Email) > 0 {
-		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
+		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
 		return "config.yml names nobody to tell", nil
@@ -45,22 +43,16 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	return strings.Join(good, "; "), errors.Join(append(faults, d.deliveryTrouble(ctx)...)...)
 }
 
-func (d *doctor) checkWebhook(node *manifests.Node) error {
-	slack, err := notify.NewSlack(d.settings.SlackWebhookFile, d.settings.CAFile)
+func (d *doctor) checkWebhook() error {
+	slack, err := notify.NewSlack(d.on.Settings.SlackWebhookFile, d.on.Settings.CAFile)
 	if err != nil {
 		return err
 	}
-	if d.settings.SlackWebhookFile == "" {
-		keys, err := d.settings.Keyring()
-		if err != nil {
-			return errSkipped("keys")
+	if d.on.Settings.SlackWebhookFile == "" {
+		if d.opened == nil {
+			return d.closed
 		}
-		set, err := OpenSecrets(node, keys)
-		if err != nil {
-			return errSkipped("the manifests")
-		}
-		defer set.Wipe()
-		value, why := webhookOf(node, set)
+		value, why := d.opened.Webhook()
 		defer value.Wipe()
 		slack.Learn(value, why)
 	}
@@ -68,7 +60,7 @@ func (d *doctor) checkWebhook(node *manifests.Node) error {
 }
 
 func (d *doctor) checkMail(ctx context.Context) error {
-	server, err := d.settings.mailServer()
+	server, err := d.on.MailServer()
 	if err != nil {
 		return err
 	}
@@ -81,7 +73,7 @@ func (d *doctor) checkMail(ctx context.Context) error {
 // deliveryTrouble asks the running agent what it could not deliver; without one
 // there is nothing to ask.
 func (d *doctor) deliveryTrouble(ctx context.Context) []error {
-	status, err := control.NewClient(d.settings.Socket).Status(ctx)
+	status, err := control.NewClient(d.on.Settings.Socket).Status(ctx)
 	if err != nil || status.Notices == nil {
 		return nil
 	}

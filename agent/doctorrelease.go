@@ -5,14 +5,15 @@ import (
 	"errors"
 	"strings"
 
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
 )
 
 // releaseProbes are those of the release gates, for all services of the stack.
-func (d *doctor) releaseProbes(node *manifests.Node) *releaseProbes {
-	probes := &releaseProbes{settings: d.settings, node: node, stack: d.stack}
+func (d *doctor) releaseProbes() *releaseProbes {
+	probes := &releaseProbes{settings: d.on.Settings, node: d.node, stack: d.stack}
 	if d.engine != nil {
 		probes.engine = d.engine
 	}
@@ -20,18 +21,6 @@ func (d *doctor) releaseProbes(node *manifests.Node) *releaseProbes {
 		probes.images = d.images()
 	}
 	return probes
-}
-
-// node loads what the repository says of the node; nil where it cannot be read.
-func (d *doctor) node() *manifests.Node {
-	if d.checkout == nil {
-		return nil
-	}
-	node, err := manifests.Load(d.checkout.FS, d.settings.Environment, d.settings.Node)
-	if err != nil {
-		return nil
-	}
-	return node
 }
 
 // finding is what the doctor says of a verdict: what holds a rollout back is bad, and
@@ -50,14 +39,14 @@ func (v *verdict) finding() (string, error) {
 // checkDisk looks at the file systems that state and images lie on, by the bound of
 // config.yml, or by the usual one where that cannot be read.
 func (d *doctor) checkDisk(ctx context.Context) (string, error) {
-	node, gate := d.node(), manifests.DiskGate{MinFree: "1GB"}
-	if node != nil {
-		gate = node.Config.ReleaseGates().Disk
+	gate := manifests.DiskGate{MinFree: "1GB"}
+	if d.node != nil {
+		gate = d.node.Config.ReleaseGates().Disk
 	}
 	if gate.Bytes() == 0 {
 		gate.MinFree = "1B"
 	}
-	probes, v := d.releaseProbes(node), &verdict{}
+	probes, v := d.releaseProbes(), &verdict{}
 	ready, err := probes.ready(ctx)
 	if err != nil {
 		ready = deploy.Info{} // which the lines of engine and swarm tell
@@ -68,18 +57,17 @@ func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 
 // checkHarbor asks about the stack's images where config.yml has that done.
 func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
-	node := d.node()
-	if node == nil {
+	if d.node == nil {
 		return "", errSkipped("the manifests")
 	}
-	gate := node.Config.ReleaseGates().Vulnerabilities
+	gate := d.node.Config.ReleaseGates().Vulnerabilities
 	switch {
 	case !gate.Asked:
 		return "config.yml asks none", nil
 	case d.stack == nil:
 		return "", errSkipped("the manifests")
 	}
-	probes, v := d.releaseProbes(node), &verdict{}
+	probes, v := d.releaseProbes(), &verdict{}
 	if d.engine != nil {
 		// By their digests, as a rollout asks; where no registry tells, by their tags.
 		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
@@ -93,46 +81,37 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 // checkDatabase sees that the database answers, with the logins that checks and the
 // migration check have. One that no rollout depends on is worth a look only.
 func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
-	node := d.node()
 	switch {
-	case node == nil:
+	case d.node == nil:
 		return "", errSkipped("the manifests")
-	case node.Config.Database.Host == "":
+	case d.node.Config.Database.Host == "":
 		return "config.yml names none", nil
 	}
-	probes, v := d.releaseProbes(node), &verdict{}
-	done := d.logins(node, probes)
-	defer done()
+	probes, v := d.releaseProbes(), &verdict{}
+	probes.databases = d.logins()
 	probes.database(ctx, v)
-	if !node.Config.ReleaseGates().Database {
+	if !d.node.Config.ReleaseGates().Database {
 		v.refusals, v.troubles = v.troubles, nil
 	}
 	return v.finding()
 }
 
-// logins adds the databases that the node has a login for, until the function that
-// it gives is called. Without the keys there are none.
-func (d *doctor) logins(node *manifests.Node, probes *releaseProbes) (done func()) {
-	keys, err := d.settings.Keyring()
-	if err != nil {
-		return func() {}
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		return func() {}
+// logins lists the databases that the node has a login for. Without the keys there
+// are none.
+func (d *doctor) logins() []checks.Database {
+	if d.opened == nil {
+		return nil
 	}
 	var list []checks.Check
-	from := &checkSources{node: node, secrets: set, dir: d.settings.CheckDir}
-	entries, _ := node.Config.Checks(node.Name)
+	entries, _ := d.node.Config.Checks(d.node.Name)
 	for _, entry := range entries {
-		if check, err := from.check(entry); err == nil {
+		if check, err := d.opened.Check(entry); err == nil {
 			list = append(list, check)
 		}
 	}
-	guard, err := migrationsOf(node, set, d.settings.CheckDir)
+	guard, err := migrations.Of(d.opened)
 	if err != nil {
 		guard = nil
 	}
-	probes.databases = knownDatabases(guard, list)
-	return set.Wipe
+	return knownDatabases(guard, list)
 }

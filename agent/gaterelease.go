@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
@@ -215,10 +216,10 @@ func tokenDoubt(expires time.Time) error {
 
 // knownDatabases lists the databases that the agent has a login for, that of the
 // migration check first.
-func knownDatabases(m *migrations, list []checks.Check) []checks.Database {
+func knownDatabases(m *migrations.Check, list []checks.Check) []checks.Database {
 	var known []checks.Database
 	if m != nil {
-		known = append(known, m.Database)
+		known = append(known, m.Table.Database)
 	}
 	for _, check := range list {
 		if check.SQL != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/harbor"
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
@@ -199,12 +200,11 @@ func (h *harbors) open(ctx context.Context, one *harborClient, host string) erro
 
 // fileLogin reads the login from check_dir.
 func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
-	from := &checkSources{node: h.probes.node, dir: h.probes.settings.CheckDir}
-	name, err := from.file(h.gate.UserFile)
+	name, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.UserFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
-	token, err := from.file(h.gate.TokenFile)
+	token, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.TokenFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
@@ -217,8 +217,7 @@ func (h *harbors) roots() (*x509.CertPool, error) {
 	if err != nil || h.gate.CAFile == "" {
 		return pool, err
 	}
-	from := &checkSources{node: h.probes.node, dir: h.probes.settings.CheckDir}
-	certificates, err := from.file(h.gate.CAFile)
+	certificates, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.CAFile)
 	if err != nil {
 		return nil, err
 	}

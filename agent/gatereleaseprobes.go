@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -21,7 +23,7 @@ import (
 // releaseProbes ask for what the release gates need. The gates and the doctor share
 // them, so that both say the same.
 type releaseProbes struct {
-	settings  *Settings
+	settings  *settings.Settings
 	engine    surroundings // nil: there is none to ask
 	node      *manifests.Node
 	stack     *compose.Stack
@@ -142,7 +144,7 @@ func size(bytes uint64) string { return fmt.Sprintf("%d.%02d GB", bytes/1e9, byt
 // its port.
 func (p *releaseProbes) database(ctx context.Context, v *verdict) {
 	section := p.node.Config.Database
-	port := first(section.Port, 5432)
+	port := cmp.Or(section.Port, 5432)
 	ctx, cancel := context.WithTimeout(ctx, probeLimit/2)
 	defer cancel()
 	for _, database := range p.databases {

@@ -7,13 +7,11 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
-
-// listedMigrations is how many migrations a refusal names.
-const listedMigrations = 20
 
 // decideMigrations is what a person has to decide where migrations stand in the
 // way of going back.
@@ -87,9 +85,9 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
 	}
-	busy, err := r.atWork(ctx, to.StackName)
+	busy, err := migrations.AtWork(ctx, r.Engine, to.StackName, r.show)
 	if err != nil {
-		return err
+		return ofEnvironment(err)
 	}
 	now, missing, err := r.patiently(ctx)
 	if err != nil {
@@ -106,7 +104,7 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; where it was when %s was proven is not on record", now, releaseOf(to))
 	case missing && *proven > 0:
 		return fault.New(fault.Place{}, "see what became of the table, and what else was done to the database; where nothing speaks against it, `agent rollback --force-migrations`",
-			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table, *proven)
+			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table.Table, *proven)
 	case now <= *proven && len(busy) > 0:
 		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`",
 			"it cannot be known which migrations are still to come: %s has not ended", strings.Join(busy, ", "))
@@ -114,32 +112,14 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 		return nil
 	}
 	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
-		*proven, now, releaseOf(to), r.sinceWhen(now), r.between(ctx, *proven, now))
-}
-
-// atWork lists the jobs that have not ended, after some time to do so: one of them
-// may be about to migrate the database.
-func (r *reconcile) atWork(ctx context.Context, stack string) ([]string, error) {
-	for attempt := 1; ; attempt++ {
-		busy, err := r.Engine.RunningJobs(ctx, stack)
-		if err != nil {
-			return nil, environmentError{err}
-		}
-		if len(busy) == 0 || attempt == migrationAttempts {
-			return busy, nil
-		}
-		r.show("waiting for " + strings.Join(busy, ", ") + " to end, before the database is asked for its migrations")
-		if err := pause(ctx, migrationInterval); err != nil {
-			return nil, err
-		}
-	}
+		*proven, now, releaseOf(to), r.sinceWhen(now), r.migrations.Between(ctx, *proven, now))
 }
 
 // currentLogin is the newest way into the database that is known: a password may
 // have changed since a good state was recorded. That is the way of the revision
 // that is left, else of the newest good state, else of the one to go back to, as
 // long as all mean the same table.
-func (r *reconcile) currentLogin(to *record.GoodState) (*migrations, error) {
+func (r *reconcile) currentLogin(to *record.GoodState) (*migrations.Check, error) {
 	own, left := r.migrations, r.back.left
 	if left == nil {
 		newest, err := r.records.Newest()
@@ -150,41 +130,28 @@ func (r *reconcile) currentLogin(to *record.GoodState) (*migrations, error) {
 			left = r.loginOf(newest)
 		}
 	}
-	if left == nil || own != nil && !own.same(left) {
+	if left == nil || own != nil && !own.Same(left) {
 		return own, nil
 	}
 	return left, nil
 }
 
 // loginOf is how a good state asks the database; nil where that cannot be had.
-func (r *reconcile) loginOf(good *record.GoodState) *migrations {
+func (r *reconcile) loginOf(good *record.GoodState) *migrations.Check {
 	files, err := r.Store.Files(good)
 	if err != nil || files == nil {
 		return nil
 	}
-	node, err := manifests.Load(files, r.Settings.Environment, r.Settings.Node)
-	if err != nil || !node.Config.Deployment.MigrationCheck.Enabled {
+	state, err := desired.Load(files, r.nodeOptions())
+	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt() != nil {
 		return nil
 	}
-	keys, err := r.Keys()
-	if err != nil {
-		return nil
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		return nil
-	}
-	defer set.Wipe()
-	found, err := migrationsOf(node, set, r.Settings.CheckDir)
+	defer state.Wipe()
+	found, err := migrations.Of(state)
 	if err != nil {
 		return nil
 	}
 	return found
-}
-
-// same tells whether both mean the same table of the same database.
-func (m *migrations) same(other *migrations) bool {
-	return m.Table == other.Table && m.Column == other.Column && m.Host == other.Host && m.Port == other.Port && m.Name == other.Name
 }
 
 // sinceWhen says that the migrations are not those of the rollout that failed.
@@ -202,24 +169,6 @@ func releaseOf(to *record.GoodState) string {
 		name = short(to.Commit)
 	}
 	return fmt.Sprintf("%s (sync #%d)", name, to.SyncID)
-}
-
-// between lists the migrations above one id up to another.
-func (r *reconcile) between(ctx context.Context, above, upTo int64) string {
-	limited, cancel := context.WithTimeout(ctx, migrationTimeout)
-	defer cancel()
-	list, all, err := r.migrations.Between(limited, above, upTo, listedMigrations)
-	if err != nil {
-		return "which they are cannot be read now"
-	}
-	names := make([]string, 0, len(list)+1)
-	for _, one := range list {
-		names = append(names, one.String())
-	}
-	if all > len(list) {
-		names = append(names, fmt.Sprintf("and %d more", all-len(list)))
-	}
-	return strings.Join(names, ", ")
 }
 
 // provenWith is where the database stood when a state was good: as recorded with

@@ -1,16 +1,13 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
@@ -43,35 +40,13 @@ func (n Notices) use(config *manifests.Config) error {
 
 // learn keeps the webhook's URL of the node's secrets in memory, or why there is
 // none, until the next sync opens them.
-func (n Notices) learn(node *manifests.Node, set *secrets.Set) {
-	if n.Slack == nil || node.Config.Notifications.Slack.Channel == "" {
+func (n Notices) learn(state *desired.State) {
+	if n.Slack == nil || state.Node.Config.Notifications.Slack.Channel == "" {
 		return
 	}
-	if n.Slack.Learn(webhookOf(node, set)) {
+	if n.Slack.Learn(state.Webhook()) {
 		n.Outbox.Nudge(notify.KindSlack)
 	}
-}
-
-// webhookOf finds the webhook's URL in the node's secrets. The Value is a copy
-// that outlives them.
-func webhookOf(node *manifests.Node, set *secrets.Set) (secrets.Value, error) {
-	name := node.Config.Notifications.Slack.WebhookURLVariable
-	if name == "" {
-		return secrets.Value{}, fault.New(node.Config.Place("notifications.slack"),
-			"set webhook_url_variable to a key of the node's secrets.enc, or slack_webhook_file in the agent's settings", "it is not said where the webhook's URL is")
-	}
-	value, found := set.Lookup(name, "")
-	if found && value.Known() {
-		return secrets.NewValue(bytes.Clone(value.Reveal())), nil
-	}
-	if variable, plain := node.Variables[name]; plain {
-		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
-			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
-	}
-	if found {
-		return secrets.Value{}, fault.New(fault.Place{}, "set age_key_files or pgp_key_files", "the webhook's URL cannot be read without a key")
-	}
-	return secrets.Value{}, set.Missing(name, "")
 }
 
 // lacksWebhook says that messages wait for a webhook's URL that the node's
@@ -99,23 +74,13 @@ func (a *Agent) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 		a.Log.Warn("cannot look for the webhook's URL", "revision", short(revision.Commit), "error", err.Error())
 		return // the next look tries again
 	}
-	node, err := manifests.Load(checkout.FS, a.Settings.Environment, a.Settings.Node)
+	state, err := desired.Open(checkout.FS, a.nodeOptions())
 	if err != nil {
 		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
 		return
 	}
-	keys, err := a.Keys()
-	if err != nil {
-		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
-		return
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		a.Notices.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
-		return
-	}
-	defer set.Wipe()
-	a.Notices.learn(node, set)
+	defer state.Wipe()
+	a.Notices.learn(state)
 }
 
 func (n Notices) health() *notify.Health {
@@ -126,44 +91,21 @@ func (n Notices) health() *notify.Health {
 	return &health
 }
 
-// commitLink is the commit's page in GitLab; empty where the settings do not
-// tell its address.
-func (s *Settings) commitLink(commit string) string {
-	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" || commit == "" {
-		return ""
-	}
-	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
+// NoticeParts are what notices work with.
+type NoticeParts struct {
+	Slack   *notify.Slack
+	Mail    *notify.SMTP // nil: e-mail waits until there is a mail server
+	Store   *store.Store
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
-// Notices makes what tells people, over what the store holds. A kind of receiver
-// that the settings say nothing of waits until they do.
-func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
-	slack, err := notify.NewSlack(s.SlackWebhookFile, s.CAFile)
-	if err != nil {
-		return Notices{}, err
+// NewNotices makes what tells people, over what the store holds.
+func NewNotices(parts NoticeParts) (Notices, error) {
+	senders := map[notify.Kind]notify.Sender{notify.KindSlack: parts.Slack}
+	if parts.Mail != nil {
+		senders[notify.KindEmail] = parts.Mail
 	}
-	senders := map[notify.Kind]notify.Sender{notify.KindSlack: slack}
-	mail, err := s.mailServer()
-	if err != nil {
-		return Notices{}, err
-	}
-	if mail != nil {
-		senders[notify.KindEmail] = mail
-	}
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.notified})
-	return Notices{Outbox: outbox, Slack: slack}, err
-}
-
-// mailServer is the one that the settings name; nil for none.
-func (s *Settings) mailServer() (*notify.SMTP, error) {
-	if s.SMTPAddress == "" {
-		if s.SMTPUser != "" || s.SMTPPasswordFile != "" || s.SMTPFrom != "" {
-			return nil, fault.New(fault.Place{}, "set smtp_address, or leave out the other smtp_ settings", "the setting smtp_address is missing")
-		}
-		return nil, nil
-	}
-	return notify.NewSMTP(notify.SMTPOptions{
-		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
-		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
-	})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.notified})
+	return Notices{Outbox: outbox, Slack: parts.Slack}, err
 }

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
-	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -28,7 +29,7 @@ type reconcile struct {
 
 	checkout   *gitsync.Checkout
 	node       *manifests.Node
-	secrets    *secrets.Set
+	desired    *desired.State
 	stack      *compose.Stack
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
@@ -37,8 +38,8 @@ type reconcile struct {
 	noted      bool // the audit log has the start of this apply
 	remembered bool // the release gate went by an earlier verdict
 
-	migrations *migrations // nil where config.yml checks none
-	back       *back       // nil unless it goes back to a good state
+	migrations *migrations.Check // nil where config.yml checks none
+	back       *back             // nil unless it goes back to a good state
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -77,10 +78,11 @@ func (r *reconcile) take(ctx context.Context, stages ...stage) error {
 }
 
 // wipe forgets the values of secrets.
-func (r *reconcile) wipe() {
-	if r.secrets != nil {
-		r.secrets.Wipe()
-	}
+func (r *reconcile) wipe() { r.desired.Wipe() }
+
+// nodeOptions say which node the agent keeps in sync.
+func (a *Agent) nodeOptions() desired.Options {
+	return desired.Options{Environment: a.Settings.Environment, Node: a.Settings.Node, Keys: a.Keys, CheckDir: a.Settings.CheckDir}
 }
 
 // enter writes the stage to the state file, takes it, and measures it.
@@ -143,28 +145,24 @@ func (r *reconcile) goalCommit() string {
 }
 
 func (r *reconcile) load(context.Context) error {
-	node, err := manifests.Load(r.checkout.FS, r.Settings.Environment, r.Settings.Node)
+	state, err := desired.Load(r.checkout.FS, r.nodeOptions())
 	if err != nil {
 		return err
 	}
-	r.node, r.sync.Stack = node, node.Stack
-	return r.Notices.use(node.Config)
+	r.desired, r.node, r.sync.Stack = state, state.Node, state.Node.Stack
+	return r.Notices.use(state.Node.Config)
 }
 
 func (r *reconcile) decrypt(context.Context) error {
-	keys, err := r.Keys()
-	if err != nil {
+	if err := r.desired.Decrypt(); err != nil {
 		return err
 	}
-	r.secrets, err = OpenSecrets(r.node, keys)
-	if err == nil {
-		r.Notices.learn(r.node, r.secrets)
-	}
-	return err
+	r.Notices.learn(r.desired)
+	return nil
 }
 
 func (r *reconcile) render(context.Context) error {
-	stack, err := compose.Render(r.node, r.secrets, compose.Options{AllowLive: true})
+	stack, err := r.desired.Render()
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
@@ -38,10 +39,10 @@ type way struct {
 type back struct {
 	to     *record.GoodState
 	actor  audit.Actor
-	before *compose.Stack // as it ran then
-	all    *compose.Stack // as it is to run now
-	follow *compose.Stack // what of it has to be well
-	left   *migrations    // as the revision that is left asks for them; nil where that is not at hand
+	before *compose.Stack    // as it ran then
+	all    *compose.Stack    // as it is to run now
+	follow *compose.Stack    // what of it has to be well
+	left   *migrations.Check // as the revision that is left asks for them; nil where that is not at hand
 }
 
 // goBack takes the node back to a good state, in a sync of its own. It is for the

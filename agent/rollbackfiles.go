@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/secrets"
 )
@@ -15,7 +16,7 @@ func (r *reconcile) noteFiles(applied *record.GoodState) error {
 	if err != nil {
 		return fmt.Errorf("record files: %w", err)
 	}
-	files, err := ReadSecretFiles(r.node)
+	files, err := desired.ReadSecretFiles(r.node)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,11 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
 
 // loadBack reads the good state: what ran then, and, from the files of then, the
@@ -67,19 +67,12 @@ func (r *reconcile) openState() (*compose.Stack, error) {
 	if files == nil {
 		return nil, errors.New("an earlier version of the agent recorded it without its files")
 	}
-	node, err := manifests.Load(files, r.Settings.Environment, r.Settings.Node)
+	state, err := desired.Open(files, r.nodeOptions())
 	if err != nil {
 		return nil, err
 	}
-	keys, err := r.Keys()
-	if err != nil {
-		return nil, err
-	}
-	if r.secrets, err = OpenSecrets(node, keys); err != nil {
-		return nil, err
-	}
-	r.node = node
-	stack, err := compose.Render(node, r.secrets, compose.Options{AllowLive: true})
+	r.desired, r.node = state, state.Node
+	stack, err := state.Render()
 	if err != nil {
 		r.Log.Debug("cannot render a good state", "sync", r.back.to.SyncID, "error", err.Error())
 		return nil, nil

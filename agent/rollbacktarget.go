@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func (a *Agent) stateOf(id uint64) (*record.GoodState, error) {
 }
 
 func label(good *record.GoodState) string {
-	return fmt.Sprintf("#%d %s", good.SyncID, first(good.Release, short(good.Commit)))
+	return fmt.Sprintf("#%d %s", good.SyncID, cmp.Or(good.Release, short(good.Commit)))
 }
 
 func goodList(good []record.GoodState) string {

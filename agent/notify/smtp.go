@@ -85,6 +85,12 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	return &SMTP{options: o, host: host, from: from, roots: roots}, nil
 }
 
+// Validate checks the options, with the files that they name.
+func (o SMTPOptions) Validate() error {
+	_, err := NewSMTP(o)
+	return err
+}
+
 // Check connects and logs in without sending a message.
 func (s *SMTP) Check(ctx context.Context) error {
 	return s.session(ctx, func(*smtp.Client) error { return nil })

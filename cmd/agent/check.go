@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 )
@@ -74,14 +74,14 @@ func (a *app) check(path string, within scope, output string) error {
 	if err != nil {
 		return err
 	}
-	scan := agent.Scan(root.FS(), within.environment, within.node).Without(results)
+	scan := desired.Scan(root.FS(), within.environment, within.node).Without(results)
 	all := append(results, scan)
 	if output == "json" {
 		err = printJSON(a.stdout, all)
 	} else {
 		a.printCheck(results, scan)
 	}
-	if err == nil && slices.ContainsFunc(all, func(c agent.Checked) bool { return len(c.Problems) > 0 }) {
+	if err == nil && slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }) {
 		err = errDifferent
 	}
 	return err
@@ -119,7 +119,7 @@ func scopeOf(path string) scope {
 	return s
 }
 
-func checkNodes(fsys fs.FS, within scope) ([]agent.Checked, error) {
+func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	environments := []string{within.environment}
 	if within.environment == "" {
 		all, err := manifests.Environments(fsys)
@@ -130,29 +130,29 @@ func checkNodes(fsys fs.FS, within scope) ([]agent.Checked, error) {
 			return nil, errors.New("check: the repository has no environment")
 		}
 	}
-	var results []agent.Checked
+	var results []desired.Checked
 	for _, environment := range environments {
 		nodes := []string{within.node}
 		if within.node == "" {
 			all, err := manifests.Nodes(fsys, environment)
 			if err != nil {
-				results = append(results, agent.Unreadable(environment, err))
+				results = append(results, desired.Unreadable(environment, err))
 				continue
 			}
 			nodes = all
 		}
 		before := len(results)
 		for _, node := range nodes {
-			results = append(results, agent.Check(fsys, environment, node))
+			results = append(results, desired.Check(fsys, environment, node))
 		}
 		if within.node == "" {
-			agent.WarnIdleWaves(results[before:])
+			desired.WarnIdleWaves(results[before:])
 		}
 	}
 	return results, nil
 }
 
-func (a *app) printCheck(nodes []agent.Checked, scan agent.Checked) {
+func (a *app) printCheck(nodes []desired.Checked, scan desired.Checked) {
 	p := newPrinter(a.stdout)
 	bad := 0
 	for _, node := range nodes {
@@ -166,7 +166,7 @@ func (a *app) printCheck(nodes []agent.Checked, scan agent.Checked) {
 	p.line("%s checked, %d with problems", counted(len(nodes), "node", "nodes"), bad)
 }
 
-func printChecked(p printer, name string, checked agent.Checked, size string) {
+func printChecked(p printer, name string, checked desired.Checked, size string) {
 	if len(checked.Problems) == 0 {
 		p.line("%-24s %s  %s", name, p.paint(green, "ok"), size)
 	} else {
@@ -180,7 +180,7 @@ func printChecked(p printer, name string, checked agent.Checked, size string) {
 	}
 }
 
-func printProblem(p printer, kind string, problem agent.Problem) {
+func printProblem(p printer, kind string, problem desired.Problem) {
 	text := problem.Message
 	if place := problem.Place.String(); place != "" {
 		text = place + ": " + text

@@ -10,9 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -91,7 +92,7 @@ func (a *app) rendered(ctx context.Context, flags checkoutFlags) (*compose.Stack
 	if err := a.needNode(); err != nil {
 		return nil, err
 	}
-	keys, err := a.settings.Keyring()
+	keys, err := a.keyring() // before anything is fetched
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,9 @@ func (a *app) rendered(ctx context.Context, flags checkoutFlags) (*compose.Stack
 		return nil, err
 	}
 	defer closer()
-	stack, err := agent.Render(files, &a.settings, keys)
+	options := a.nodeOptions()
+	options.Keys = func() (*secrets.Keyring, error) { return keys, nil }
+	stack, err := desired.Render(files, options)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
-	engine, err := a.settings.Connect()
+	engine, err := a.connect()
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
 		}
-		findings := agent.Examine(cmd.Context(), &a.settings)
+		findings := agent.Examine(cmd.Context(), agent.Dependencies{
+			Settings: &a.settings, Keys: a.keyring, Engine: a.connect, GitLab: a.gitLab, MailServer: a.mailServer,
+		})
 		if *output == "json" {
 			if err := printJSON(a.stdout, findings); err != nil {
 				return err

@@ -12,8 +12,9 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -84,13 +85,9 @@ func (l *lab) exampleKey() sopstest.Key {
 // rendered renders the committed repository in this process.
 func (l *lab) rendered() *compose.Stack {
 	l.t.Helper()
-	settings := agent.DefaultSettings()
-	settings.Environment, settings.Node, settings.AgeKeyFiles = "sandbox", "node3", []string{l.settings["age_key_files"]}
-	keys, err := settings.Keyring()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	stack, err := agent.Render(os.DirFS(l.repo.Dir), &settings, keys)
+	wanted := &app{settings: settings.Default()}
+	wanted.settings.Environment, wanted.settings.Node, wanted.settings.AgeKeyFiles = "sandbox", "node3", []string{l.settings["age_key_files"]}
+	stack, err := desired.Render(os.DirFS(l.repo.Dir), wanted.nodeOptions())
 	if err != nil {
 		l.t.Fatal(err)
 	}

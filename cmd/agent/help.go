@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/settings"
 )
 
 // settingsOf names the settings that the help of a command shows. Every command
@@ -35,7 +35,7 @@ var settingsOf = map[string][]string{
 }
 
 // addSetting makes a setting a flag.
-func addSetting(flags *pflag.FlagSet, field agent.Field) {
+func addSetting(flags *pflag.FlagSet, field settings.Field) {
 	switch field.Kind() {
 	case "bool":
 		flags.Bool(field.Flag(), field.Default() == "true", field.Help)
@@ -60,7 +60,7 @@ func explainSettings(root *cobra.Command) {
 	template := strings.NewReplacer(
 		"Global Flags:", "Settings:",
 		`Use "{{.CommandPath}} [command] --help" for more information about a command.`,
-		"Settings are flags over "+agent.EnvPrefix+"* variables over the settings file; `agent run --help` lists them.\n"+
+		"Settings are flags over "+settings.EnvPrefix+"* variables over the settings file; `agent run --help` lists them.\n"+
 			`Exit codes: `+exitCodes+"\n\n"+`Use "{{.CommandPath}} [command] --help" for more about a command.`,
 	).Replace(root.UsageTemplate())
 	root.SetUsageTemplate(template)

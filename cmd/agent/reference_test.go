@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/settings"
 )
 
 var update = flag.Bool("update", false, "write the generated documents")
@@ -28,7 +28,7 @@ const (
 
 // TestReferenceCommands holds docs/commands.md to the commands as they are.
 func TestReferenceCommands(t *testing.T) {
-	root := (&app{settings: agent.DefaultSettings()}).root()
+	root := (&app{settings: settings.Default()}).root()
 	checkDocument(t, commandsFile, commandReference(root))
 }
 
@@ -55,7 +55,7 @@ func TestReferenceExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := agent.DefaultSettings()
+	settings := settings.Default()
 	if err := settings.ReadYAML(file, text); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func commandReference(root *cobra.Command) string {
 	}
 	text.WriteString("\n## Flags of every command\n\nEach setting of the agent is a flag too: see [configuration.md](configuration.md#settings).\n")
 	names := map[string]bool{}
-	settings := agent.DefaultSettings()
+	settings := settings.Default()
 	for _, field := range settings.Fields() {
 		names[field.Flag()] = true
 	}
@@ -163,7 +163,7 @@ func writeFlags(text *bytes.Buffer, flags *pflag.FlagSet) {
 func settingsTable() string {
 	var text bytes.Buffer
 	text.WriteString("\n| agent.yml | flag | variable | default | means |\n|---|---|---|---|---|\n")
-	settings := agent.DefaultSettings()
+	settings := settings.Default()
 	for _, field := range settings.Fields() {
 		fmt.Fprintf(&text, "| `%s` | `--%s` | `%s` | %s | %s |\n", field.Name, field.Flag(), field.Env(), code(field.Default()), field.Help)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -38,14 +38,14 @@ func (e usageError) Unwrap() error { return e.err }
 // app is what the commands share.
 type app struct {
 	stdout, stderr io.Writer
-	settings       agent.Settings
+	settings       settings.Settings
 	config         string
 }
 
 // run runs one command line and gives its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logrus.SetOutput(io.Discard) // libraries log there; what they say comes back as errors and warnings
-	a := &app{stdout: stdout, stderr: stderr, settings: agent.DefaultSettings()}
+	a := &app{stdout: stdout, stderr: stderr, settings: settings.Default()}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -125,7 +125,7 @@ func (a *app) readSettings(cmd *cobra.Command) error {
 	}
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, agent.EnvPrefix) && !known[name] && name != agent.EnvPrefix+"CONFIG" {
+		if strings.HasPrefix(name, settings.EnvPrefix) && !known[name] && name != settings.EnvPrefix+"CONFIG" {
 			return usageError{fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name)}
 		}
 	}
@@ -135,7 +135,7 @@ func (a *app) readSettings(cmd *cobra.Command) error {
 func (a *app) readConfig() error {
 	name, asked := a.config, true
 	if name == "" {
-		name = os.Getenv(agent.EnvPrefix + "CONFIG")
+		name = os.Getenv(settings.EnvPrefix + "CONFIG")
 	}
 	if name == "" {
 		name, asked = defaultConfig, false

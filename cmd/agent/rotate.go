@@ -172,7 +172,7 @@ func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags,
 		shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
 		return nil
 	}
-	client, err := a.settings.GitLab()
+	client, err := a.gitLab()
 	if err == nil {
 		publisher := rotate.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
 		if publisher.Target == "" && a.settings.TagPattern == "" {

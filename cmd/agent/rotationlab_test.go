@@ -22,7 +22,8 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"golang.org/x/sys/unix"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -167,13 +168,9 @@ func (l *lab) made() map[string]string {
 // value gives what the repository's files hold for a secret of this node.
 func (l *lab) value(key string) string {
 	l.t.Helper()
-	settings := agent.DefaultSettings()
-	settings.Environment, settings.Node, settings.AgeKeyFiles = "sandbox", l.settings["node"], []string{l.settings["age_key_files"]}
-	keys, err := settings.Keyring()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	stack, err := agent.Render(os.DirFS(l.repo.Dir), &settings, keys)
+	wanted := &app{settings: settings.Default()}
+	wanted.settings.Environment, wanted.settings.Node, wanted.settings.AgeKeyFiles = "sandbox", l.settings["node"], []string{l.settings["age_key_files"]}
+	stack, err := desired.Render(os.DirFS(l.repo.Dir), wanted.nodeOptions())
 	if err != nil {
 		l.t.Fatal(err)
 	}

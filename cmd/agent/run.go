@@ -124,18 +124,18 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err := a.settings.Validate(); err != nil {
 		return nil, err
 	}
-	if _, err := a.settings.Keyring(); err != nil {
+	if _, err := a.keyring(); err != nil {
 		return nil, err
 	}
 	source, err := gitsync.Open(a.settings.Remote())
 	if err != nil {
 		return nil, err
 	}
-	client, err := a.settings.GitLab()
+	client, err := a.gitLab()
 	if err != nil {
 		return nil, err
 	}
-	engine, err := a.settings.Connect()
+	engine, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +150,9 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Release: engine, Store: store, Audit: auditLog,
-		Keys: a.settings.Keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
+		Keys: a.keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
 	}
-	if made.Notices, err = a.settings.Notices(store, log, made.Metrics); err != nil {
+	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()
 		return nil, err
 	}

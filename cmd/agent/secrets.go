@@ -19,7 +19,7 @@ func (a *app) openWorkingCopy(path string) (root string, keys *secrets.Keyring, 
 	if err := forbidCoreDumps(); err != nil {
 		return "", nil, err
 	}
-	if keys, err = a.settings.Keyring(); err != nil {
+	if keys, err = a.keyring(); err != nil {
 		return "", nil, err
 	}
 	root, _, err = findRepository(path)

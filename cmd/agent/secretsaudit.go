@@ -159,7 +159,7 @@ func (a *app) localNode(ctx context.Context) string {
 
 // addStatuses asks GitLab, where one is configured.
 func (a *app) addStatuses(ctx context.Context, report *provenance.Report) error {
-	client, err := a.settings.GitLab()
+	client, err := a.gitLab()
 	if client == nil || err != nil {
 		return err
 	}

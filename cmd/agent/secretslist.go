@@ -52,7 +52,7 @@ func (a *app) survey(ctx context.Context) (*inventory.Survey, error) {
 		return nil, err
 	}
 	defer func() { _ = store.Close() }()
-	engine, err := a.settings.Connect()
+	engine, err := a.connect()
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 	"syscall"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/settings"
 )
 
 const (
@@ -79,9 +79,9 @@ func (d *daemon) stop(context.Context) error {
 // agentEnv returns the environment of this process, with only the demo's settings of
 // the agent.
 func (w *world) agentEnv() []string {
-	env := []string{agent.EnvPrefix + "CONFIG=" + w.path("agent.yml")}
+	env := []string{settings.EnvPrefix + "CONFIG=" + w.path("agent.yml")}
 	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, agent.EnvPrefix) {
+		if !strings.HasPrefix(variable, settings.EnvPrefix) {
 			env = append(env, variable)
 		}
 	}

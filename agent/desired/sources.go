@@ -1,6 +1,7 @@
-package agent
+package desired
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -16,15 +17,8 @@ import (
 // maxCheckFile bounds a file in check_dir.
 const maxCheckFile = 1 << 20
 
-// checkSources is where checks get their secrets and files from.
-type checkSources struct {
-	node    *manifests.Node
-	secrets *secrets.Set
-	dir     string // the setting check_dir
-}
-
-// check makes one entry of config.yml ready.
-func (s *checkSources) check(entry manifests.Check) (checks.Check, error) {
+// Check makes one of config.yml's checks ready: with the secrets and files that it names.
+func (s *State) Check(entry manifests.Check) (checks.Check, error) {
 	check := checks.Check{Name: entry.Name, Retries: entry.Retries, Interval: entry.Interval, Timeout: entry.Timeout}
 	var err error
 	switch {
@@ -33,14 +27,14 @@ func (s *checkSources) check(entry manifests.Check) (checks.Check, error) {
 	case entry.TCP.Address != "":
 		check.TCP = &checks.TCP{Address: entry.TCP.Address}
 	case entry.SQL.Query != "":
-		check.SQL, err = s.sql(entry.SQL)
+		check.SQL, err = s.SQL(entry.SQL)
 	default:
-		check.Exec = &checks.Exec{Service: s.node.Stack + "_" + entry.Exec.Service, Command: entry.Exec.Command, OutputContains: entry.Exec.OutputContains}
+		check.Exec = &checks.Exec{Service: s.Node.Stack + "_" + entry.Exec.Service, Command: entry.Exec.Command, OutputContains: entry.Exec.OutputContains}
 	}
 	return check, err
 }
 
-func (s *checkSources) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
+func (s *State) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
 	token, err := s.either(entry.TokenSecret, entry.TokenFile)
 	if err != nil {
 		return nil, err
@@ -60,7 +54,8 @@ func (s *checkSources) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
 	}, nil
 }
 
-func (s *checkSources) sql(entry manifests.SQLCheck) (*checks.SQL, error) {
+// SQL makes a query of config.yml ready, with its login.
+func (s *State) SQL(entry manifests.SQLCheck) (*checks.SQL, error) {
 	password, err := s.either(entry.PasswordSecret, entry.PasswordFile)
 	if err != nil {
 		return nil, err
@@ -69,15 +64,15 @@ func (s *checkSources) sql(entry manifests.SQLCheck) (*checks.SQL, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := s.node.Config.Database
+	shared := s.Node.Config.Database
 	database := checks.Database{
-		Host: first(entry.Host, shared.Host), Port: first(entry.Port, shared.Port, 5432), Name: first(entry.Name, shared.Name),
-		User: first(entry.User, shared.User), Password: password, SSLMode: checks.SSLMode(entry.SSLMode), TLS: tls,
+		Host: cmp.Or(entry.Host, shared.Host), Port: cmp.Or(entry.Port, shared.Port, 5432), Name: cmp.Or(entry.Name, shared.Name),
+		User: cmp.Or(entry.User, shared.User), Password: password, SSLMode: checks.SSLMode(entry.SSLMode), TLS: tls,
 	}
 	return &checks.SQL{Database: database, Query: entry.Query, Equals: entry.Equals}, nil
 }
 
-func (s *checkSources) tls(entry manifests.CheckTLS) (checks.TLS, error) {
+func (s *State) tls(entry manifests.CheckTLS) (checks.TLS, error) {
 	ca, err := s.either(entry.CASecret, entry.CAFile)
 	if err != nil {
 		return checks.TLS{}, err
@@ -90,13 +85,13 @@ func (s *checkSources) tls(entry manifests.CheckTLS) (checks.TLS, error) {
 }
 
 // secret gives a secret of the node; that it is there was seen before.
-func (s *checkSources) secret(name string) secrets.Value {
-	value, _ := s.secrets.Lookup(name, path.Join(s.node.Dir, "secrets", name))
+func (s *State) secret(name string) secrets.Value {
+	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name))
 	return value
 }
 
-// known gives a secret of the node whose content can be seen.
-func (s *checkSources) known(name string) (secrets.Value, error) {
+// Known gives a secret of the node whose content can be seen.
+func (s *State) Known(name string) (secrets.Value, error) {
 	value := s.secret(name)
 	if !value.Known() {
 		return value, fault.New(fault.Place{}, "name a key that opens it in age_key_files or pgp_key_files", "the secret %q cannot be read", name)
@@ -105,20 +100,20 @@ func (s *checkSources) known(name string) (secrets.Value, error) {
 }
 
 // either gives what is named as a secret or as a file; nil when neither is.
-func (s *checkSources) either(secret, file string) (checks.Secret, error) {
+func (s *State) either(secret, file string) (checks.Secret, error) {
 	switch {
 	case secret != "":
-		return s.known(secret)
+		return s.Known(secret)
 	case file != "":
-		return s.file(file)
+		return ReadCheckFile(s.options.CheckDir, file)
 	}
 	return nil, nil
 }
 
-// file reads a file of check_dir. config.yml can name no other: what it names is
+// ReadCheckFile reads a file of check_dir. config.yml can name no other: what it names is
 // sent to servers that it names as well.
-func (s *checkSources) file(name string) (checks.Secret, error) {
-	at := filepath.Join(s.dir, name)
+func ReadCheckFile(dir, name string) (checks.Secret, error) {
+	at := filepath.Join(dir, name)
 	file, err := os.Open(at)
 	if err != nil {
 		return nil, fault.New(fault.Place{}, "put the file there, for the agent's user only (mode 600)", "read a file of check_dir: %w", err)
@@ -138,15 +133,4 @@ func (s *checkSources) file(name string) (checks.Secret, error) {
 		return nil, fmt.Errorf("read a file of check_dir: %w", err)
 	}
 	return secrets.NewValue(content), nil
-}
-
-// first gives the first of the values that is set.
-func first[T comparable](values ...T) T {
-	var none T
-	for _, value := range values {
-		if value != none {
-			return value
-		}
-	}
-	return none
 }

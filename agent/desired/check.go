@@ -1,82 +1,13 @@
-package agent
+package desired
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
-	"coin.internal/coin-agent/secrets"
 )
-
-// ReadSecretFiles reads the node's SOPS files as they stand in git.
-func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
-	files := make([]secrets.File, 0, len(node.SecretFiles))
-	for _, path := range node.SecretFiles {
-		data, err := fs.ReadFile(node.FS, path)
-		if err != nil {
-			return nil, fault.New(fault.Place{File: path}, "", "read secret file: %w", err)
-		}
-		files = append(files, secrets.File{Path: path, Data: data})
-	}
-	return files, nil
-}
-
-// OpenSecrets decrypts the node's SOPS files in memory. Without a keyring it
-// reads only what they say without one. A required secret that is missing is an
-// error.
-func OpenSecrets(node *manifests.Node, keys *secrets.Keyring) (*secrets.Set, error) {
-	files, err := ReadSecretFiles(node)
-	if err != nil {
-		return nil, err
-	}
-	open := secrets.Seal
-	if keys != nil {
-		open = keys.Open
-	}
-	set, err := open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(checkRequired(node, set), checkSecrets(node, set)); err != nil {
-		set.Wipe()
-		return nil, err
-	}
-	return set, nil
-}
-
-// Keyring loads the keys that the settings name; nil when they name none.
-func (s *Settings) Keyring() (*secrets.Keyring, error) {
-	files := secrets.KeyFiles{
-		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
-		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
-	}
-	if files.Empty() {
-		return nil, nil
-	}
-	keys, err := secrets.LoadKeys(files)
-	if err != nil {
-		return nil, fmt.Errorf("load keys: %w", err)
-	}
-	return keys, nil
-}
-
-// Render gives what a node should run, from a tree of files: the offline way
-// through the stages that the daemon takes one by one. keys may be nil.
-func Render(fsys fs.FS, settings *Settings, keys *secrets.Keyring) (*compose.Stack, error) {
-	node, err := manifests.Load(fsys, settings.Environment, settings.Node)
-	if err != nil {
-		return nil, err
-	}
-	set, err := OpenSecrets(node, keys)
-	if err != nil {
-		return nil, err
-	}
-	return compose.Render(node, set, compose.Options{AllowLive: true})
-}
 
 // Checked is what Check found about one node.
 type Checked struct {
@@ -101,19 +32,16 @@ type Problem struct {
 // Check validates one node without an engine and without keys.
 func Check(fsys fs.FS, environment, name string) Checked {
 	checked := Checked{Environment: environment, Node: name}
-	node, err := manifests.Load(fsys, environment, name)
+	state, err := Open(fsys, Options{Environment: environment, Node: name})
 	if err != nil {
 		checked.Problems = problems(err)
 		return checked
 	}
-	set, err := OpenSecrets(node, nil)
-	if err != nil {
-		checked.Problems = problems(err)
-		return checked
-	}
-	stack, err := compose.Render(node, set, compose.Options{AllowSealed: true})
+	defer state.Wipe()
+	node := state.Node
+	stack, err := compose.Render(node, state.Secrets, compose.Options{AllowSealed: true})
 	if err == nil {
-		err = checkServices(node, stack)
+		err = CheckServices(node, stack)
 	}
 	if err != nil {
 		checked.Problems = problems(err)
@@ -136,7 +64,7 @@ func Check(fsys fs.FS, environment, name string) Checked {
 func WarnIdleWaves(nodes []Checked) {
 	for i, node := range nodes {
 		if len(node.Problems) > 0 {
-			return // nobody knows its services
+			return // its services are not known
 		}
 		if i > 0 {
 			nodes[0].idleWaves = slices.DeleteFunc(nodes[0].idleWaves, func(p Problem) bool { return !slices.Contains(node.idleWaves, p) })

@@ -1,4 +1,4 @@
-package agent_test
+package settings_test
 
 import (
 	"strings"
@@ -7,13 +7,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 func TestReadYAML(t *testing.T) {
-	settings := agent.DefaultSettings()
-	err := settings.ReadYAML("agent.yml", []byte(`
+	got := settings.Default()
+	err := got.ReadYAML("agent.yml", []byte(`
 environment: sandbox
 node: "node3"
 allow_rewrite: true
@@ -25,13 +25,13 @@ listen: ""
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := agent.DefaultSettings()
+	want := settings.Default()
 	want.Environment, want.Node, want.AllowRewrite, want.Interval = "sandbox", "node3", true, 90*time.Second
 	want.AgeKeyFiles, want.PGPKeyFiles, want.Listen = []string{"/a", "/b"}, []string{"/c", "/d"}, ""
-	if diff := cmp.Diff(want, settings); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for _, field := range settings.Fields() {
+	for _, field := range got.Fields() {
 		if field.Name == "" || field.Help == "" || field.Env() != "COIN_AGENT_"+strings.ToUpper(field.Name) || strings.Contains(field.Flag(), "_") {
 			t.Errorf("field %q: %q, %s, --%s", field.Name, field.Help, field.Env(), field.Flag())
 		}
@@ -49,8 +49,8 @@ func TestReadYAMLFaults(t *testing.T) {
 		"\ninterval: 5":      `agent.yml:2:1: interval: "5" is no duration`,
 		"allow_rewrite: yep": `agent.yml:1:1: allow_rewrite: "yep" is neither true nor false`,
 	} {
-		settings := agent.DefaultSettings()
-		err := settings.ReadYAML("agent.yml", []byte(content))
+		got := settings.Default()
+		err := got.ReadYAML("agent.yml", []byte(content))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", content, err, want)
 			continue
@@ -62,23 +62,23 @@ func TestReadYAMLFaults(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	valid := agent.DefaultSettings()
+	valid := settings.Default()
 	valid.Environment, valid.Node, valid.Repository = "sandbox", "node3", "https://gitlab.example.com/coin/gitops.git"
 	if err := valid.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for want, spoil := range map[string]func(s *agent.Settings){
-		"the setting node is missing":              func(s *agent.Settings) { s.Node = "" },
-		"branch and tag_pattern are both set":      func(s *agent.Settings) { s.Branch, s.TagPattern = "a", "b" },
-		"interval 10ms is under one second":        func(s *agent.Settings) { s.Interval = 10 * time.Millisecond },
-		"the setting gitlab_token_file is missing": func(s *agent.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
-		"gitlab_url is no address":                 func(s *agent.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
-		`listen ":9180" is no loopback address`:    func(s *agent.Settings) { s.Listen = ":9180" },
-		`socket "a.sock" cannot be used`:           func(s *agent.Settings) { s.Socket = "a.sock" },
+	for want, spoil := range map[string]func(s *settings.Settings){
+		"the setting node is missing":              func(s *settings.Settings) { s.Node = "" },
+		"branch and tag_pattern are both set":      func(s *settings.Settings) { s.Branch, s.TagPattern = "a", "b" },
+		"interval 10ms is under one second":        func(s *settings.Settings) { s.Interval = 10 * time.Millisecond },
+		"the setting gitlab_token_file is missing": func(s *settings.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
+		"gitlab_url is no address":                 func(s *settings.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
+		`listen ":9180" is no loopback address`:    func(s *settings.Settings) { s.Listen = ":9180" },
+		`socket "a.sock" cannot be used`:           func(s *settings.Settings) { s.Socket = "a.sock" },
 	} {
-		settings := valid
-		spoil(&settings)
-		err := settings.Validate()
+		spoiled := valid
+		spoil(&spoiled)
+		err := spoiled.Validate()
 		if all := fault.All(err); len(all) != 1 || all[0].Error() != want || fault.Hint(all[0]) == "" {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -100,8 +100,8 @@ func FuzzReadYAML(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		settings := agent.DefaultSettings()
-		if err := settings.ReadYAML("agent.yml", data); err != nil {
+		got := settings.Default()
+		if err := got.ReadYAML("agent.yml", data); err != nil {
 			for _, one := range fault.All(err) {
 				if !strings.HasPrefix(one.Error(), "agent.yml") {
 					t.Errorf("no place: %v", one)
@@ -109,11 +109,11 @@ func FuzzReadYAML(f *testing.F) {
 			}
 			return
 		}
-		again := agent.DefaultSettings()
+		again := settings.Default()
 		if err := again.ReadYAML("agent.yml", data); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(settings, again); diff != "" {
+		if diff := cmp.Diff(got, again); diff != "" {
 			t.Error(diff)
 		}
 	})

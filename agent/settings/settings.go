@@ -1,4 +1,7 @@
-package agent
+// Package settings reads and validates the agent's own configuration: it takes flags,
+// environment variables and a YAML file, and gives plain values. It connects to
+// nothing, and keeps tokens, passwords and keys as the names of their files.
+package settings
 
 import (
 	"errors"
@@ -6,16 +9,12 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
@@ -75,8 +74,8 @@ type Settings struct {
 	LogFormat string `name:"log_format" help:"text or json"`
 }
 
-// DefaultSettings are the settings that nobody set.
-func DefaultSettings() Settings {
+// Default gives the settings that hold unless they are set.
+func Default() Settings {
 	return Settings{
 		Engine:    "unix:///var/run/docker.sock",
 		CheckDir:  "/etc/coin-agent/checks",
@@ -90,136 +89,6 @@ func DefaultSettings() Settings {
 
 		KeyServices: secrets.DefaultKeyServices(),
 	}
-}
-
-// Field is one setting, by name.
-type Field struct {
-	Name, Help string
-	value      reflect.Value
-}
-
-// Flag is the setting's name as a command line flag.
-func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
-
-// Env is the setting's environment variable.
-func (f Field) Env() string { return EnvPrefix + strings.ToUpper(f.Name) }
-
-// Default is the setting's present value as text.
-func (f Field) Default() string {
-	if list, ok := f.value.Interface().([]string); ok {
-		return strings.Join(list, ",")
-	}
-	return fmt.Sprint(f.value.Interface())
-}
-
-// Kind is the kind of the setting's value, as a usage text names it.
-func (f Field) Kind() string {
-	switch f.value.Interface().(type) {
-	case []string:
-		return "list"
-	case bool:
-		return "bool"
-	case time.Duration:
-		return "duration"
-	}
-	return "string"
-}
-
-// Set reads text into the setting; lists are separated by commas.
-func (f Field) Set(text string) error {
-	switch target := f.value.Addr().Interface().(type) {
-	case *string:
-		*target = text
-	case *[]string:
-		*target = nil
-		for item := range strings.SplitSeq(text, ",") {
-			if item = strings.TrimSpace(item); item != "" {
-				*target = append(*target, item)
-			}
-		}
-	case *bool:
-		value, err := strconv.ParseBool(text)
-		if err != nil {
-			return fault.New(fault.Place{}, "write true or false", "%q is neither true nor false", text)
-		}
-		*target = value
-	case *time.Duration:
-		value, err := time.ParseDuration(text)
-		if err != nil {
-			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is no duration", text)
-		}
-		*target = value
-	}
-	return nil
-}
-
-// Fields lists the settings in the order of their declaration.
-func (s *Settings) Fields() []Field {
-	value := reflect.ValueOf(s).Elem()
-	fields := make([]Field, 0, value.NumField())
-	for i := range value.NumField() {
-		tag := value.Type().Field(i).Tag
-		fields = append(fields, Field{Name: tag.Get("name"), Help: tag.Get("help"), value: value.Field(i)})
-	}
-	return fields
-}
-
-// ReadYAML takes settings from a YAML file's content; name is for messages.
-func (s *Settings) ReadYAML(name string, data []byte) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		place, text := fault.Place{File: name}, strings.TrimPrefix(err.Error(), "yaml: ")
-		if _, scanErr := fmt.Sscanf(text, "line %d:", &place.Line); scanErr == nil {
-			_, text, _ = strings.Cut(text, ": ")
-		}
-		return fault.New(place, "check the indentation and the quotes around this line", "not valid YAML: %s", text)
-	}
-	if len(document.Content) == 0 {
-		return nil
-	}
-	root := document.Content[0]
-	if root.Kind != yaml.MappingNode {
-		return fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
-	}
-	known, seen := map[string]Field{}, map[string]bool{}
-	for _, field := range s.Fields() {
-		known[field.Name] = field
-	}
-	var faults []error
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key := root.Content[i]
-		faults = append(faults, readSetting(name, known, key, root.Content[i+1]))
-		if seen[key.Value] {
-			faults = append(faults, fault.New(fault.Place{File: name, Line: key.Line, Column: key.Column}, "keep one of them", "%s is set twice", key.Value))
-		}
-		seen[key.Value] = true
-	}
-	return errors.Join(faults...)
-}
-
-func readSetting(name string, known map[string]Field, key, value *yaml.Node) error {
-	place := fault.Place{File: name, Line: key.Line, Column: key.Column}
-	field, ok := known[key.Value]
-	if !ok {
-		return fault.New(place, "`agent run --help` lists the settings", "unknown setting %q", key.Value)
-	}
-	text := value.Value
-	if value.Kind == yaml.SequenceNode {
-		if field.value.Kind() != reflect.Slice {
-			return fault.New(place, "write one value", "%s takes no list", key.Value)
-		}
-		items := make([]string, 0, len(value.Content))
-		for _, item := range value.Content {
-			items = append(items, item.Value)
-		}
-		text = strings.Join(items, ",")
-	} else if value.Kind != yaml.ScalarNode {
-		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
-	}
-	if err := field.Set(text); err != nil {
-		return fault.New(place, fault.Hint(err), "%s: %w", key.Value, err)
-	}
-	return nil
 }
 
 // Validate checks the settings of an agent that follows a remote.
@@ -247,8 +116,7 @@ func (s *Settings) Validate() error {
 			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is no address"))
 		}
 	}
-	_, mailErr := s.mailServer()
-	faults = append(faults, s.checkListen(), s.checkSocket(), mailErr)
+	faults = append(faults, s.checkListen(), s.checkSocket(), s.checkMail())
 	return errors.Join(faults...)
 }
 
@@ -272,6 +140,15 @@ func (s *Settings) checkSocket() error {
 	return fault.New(fault.Place{}, "choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 }
 
+// checkMail checks the mail server's settings, with the files that they name.
+func (s *Settings) checkMail() error {
+	options, err := s.MailServer()
+	if err != nil || options.Address == "" {
+		return err
+	}
+	return options.Validate()
+}
+
 // Owner names the node as the ownership labels do.
 func (s *Settings) Owner() string { return s.Environment + "/" + s.Node }
 
@@ -283,23 +160,37 @@ func (s *Settings) Remote() gitsync.Remote {
 	}
 }
 
-// Connect prepares a connection to the engine that the settings name, with the
-// registry logins that they name.
-func (s *Settings) Connect() (*deploy.Engine, error) {
-	engine, err := deploy.Connect(s.Engine)
-	if err != nil {
-		return nil, err
-	}
-	engine.UseLogins(s.RegistryConfigFile)
-	return engine, nil
+// GitLab names GitLab's API and project; without a URL there is none to ask.
+func (s *Settings) GitLab() gitlab.Options {
+	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile}
 }
 
-// GitLab makes the client of the GitLab that the settings name; nil for none.
-func (s *Settings) GitLab() (*gitlab.Client, error) {
-	if s.GitLabURL == "" {
-		return nil, nil
+// CommitLink is the commit's page in GitLab; empty where the settings do not
+// tell its address.
+func (s *Settings) CommitLink(commit string) string {
+	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" || commit == "" {
+		return ""
 	}
-	return gitlab.New(gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile})
+	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
+}
+
+// MailServer names the mail server; without an address there is none.
+func (s *Settings) MailServer() (notify.SMTPOptions, error) {
+	if s.SMTPAddress == "" && (s.SMTPUser != "" || s.SMTPPasswordFile != "" || s.SMTPFrom != "") {
+		return notify.SMTPOptions{}, fault.New(fault.Place{}, "set smtp_address, or leave out the other smtp_ settings", "the setting smtp_address is missing")
+	}
+	return notify.SMTPOptions{
+		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
+		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
+	}, nil
+}
+
+// KeyFiles names the files and services that open the secrets.
+func (s *Settings) KeyFiles() secrets.KeyFiles {
+	return secrets.KeyFiles{
+		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
+		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
+	}
 }
 
 // Rule gives the revision rule of the settings.

@@ -1,0 +1,140 @@
+// Package desired gives what a node should run: it takes a tree of files and the keys,
+// and gives the node's config.yml and settings, its secrets in memory, and its rendered
+// stack. The same files and keys give the same result, and nothing is written down.
+package desired
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Options say which node is meant, and what this machine adds to the files.
+type Options struct {
+	Environment, Node string
+
+	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
+	CheckDir string                           // the folder of the files that config.yml's checks name
+}
+
+// State is what a node should run, as far as it is known.
+type State struct {
+	Node    *manifests.Node
+	Secrets *secrets.Set // nil until Decrypt
+
+	options Options
+}
+
+// Load reads the node's config.yml, settings and list of files.
+func Load(fsys fs.FS, options Options) (*State, error) {
+	node, err := manifests.Load(fsys, options.Environment, options.Node)
+	if err != nil {
+		return nil, err
+	}
+	return &State{Node: node, options: options}, nil
+}
+
+// Open loads a node and decrypts its secrets. Wipe must be called after their use.
+func Open(fsys fs.FS, options Options) (*State, error) {
+	state, err := Load(fsys, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := state.Decrypt(); err != nil {
+		return nil, err
+	}
+	return state, nil
+}
+
+// Render gives the stack of engine specs of a node, from a tree of files: the way of
+// those who need nothing else of its State.
+func Render(fsys fs.FS, options Options) (*compose.Stack, error) {
+	state, err := Open(fsys, options)
+	if err != nil {
+		return nil, err
+	}
+	return state.Render()
+}
+
+// Decrypt opens the node's SOPS files in memory. Without a keyring it reads only what
+// they say without one. A required secret that is missing is an error.
+func (s *State) Decrypt() error {
+	var keys *secrets.Keyring
+	if s.options.Keys != nil {
+		var err error
+		if keys, err = s.options.Keys(); err != nil {
+			return err
+		}
+	}
+	files, err := ReadSecretFiles(s.Node)
+	if err != nil {
+		return err
+	}
+	open := secrets.Seal
+	if keys != nil {
+		open = keys.Open
+	}
+	set, err := open(files, secrets.Options{AllowPlaintext: s.Node.Config.AllowPlaintextSecrets})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkRequired(s.Node, set), checkSecrets(s.Node, set)); err != nil {
+		set.Wipe()
+		return err
+	}
+	s.Secrets = set
+	return nil
+}
+
+// Render gives the stack of engine specs. Its secrets are readable until Wipe.
+func (s *State) Render() (*compose.Stack, error) {
+	return compose.Render(s.Node, s.Secrets, compose.Options{AllowLive: true})
+}
+
+// Wipe forgets the values of the secrets. A nil State has none.
+func (s *State) Wipe() {
+	if s != nil && s.Secrets != nil {
+		s.Secrets.Wipe()
+	}
+}
+
+// ReadSecretFiles reads the node's SOPS files as they stand in git.
+func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
+	files := make([]secrets.File, 0, len(node.SecretFiles))
+	for _, path := range node.SecretFiles {
+		data, err := fs.ReadFile(node.FS, path)
+		if err != nil {
+			return nil, fault.New(fault.Place{File: path}, "", "read secret file: %w", err)
+		}
+		files = append(files, secrets.File{Path: path, Data: data})
+	}
+	return files, nil
+}
+
+// Webhook gives the URL of the notifications' webhook from the node's secrets. The
+// Value is a copy that outlives them.
+func (s *State) Webhook() (secrets.Value, error) {
+	node, set := s.Node, s.Secrets
+	name := node.Config.Notifications.Slack.WebhookURLVariable
+	if name == "" {
+		return secrets.Value{}, fault.New(node.Config.Place("notifications.slack"),
+			"set webhook_url_variable to a key of the node's secrets.enc, or slack_webhook_file in the agent's settings", "it is not said where the webhook's URL is")
+	}
+	value, found := set.Lookup(name, "")
+	if found && value.Known() {
+		return secrets.NewValue(bytes.Clone(value.Reveal())), nil
+	}
+	if variable, plain := node.Variables[name]; plain {
+		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
+			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
+	}
+	if found {
+		return secrets.Value{}, fault.New(fault.Place{}, "set age_key_files or pgp_key_files", "the webhook's URL cannot be read without a key")
+	}
+	return secrets.Value{}, set.Missing(name, "")
+}

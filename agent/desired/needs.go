@@ -1,0 +1,85 @@
+package desired
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// checkRequired looks for the secrets that config.yml requires of the node: as
+// the whole file secrets/<name>[.enc], or as a key. What cannot be seen without
+// keys counts as there.
+func checkRequired(node *manifests.Node, set *secrets.Set) error {
+	var faults []error
+	for _, name := range node.Config.RequiredSecrets(node.Name) {
+		if missing := lacks(node, set, name); missing != nil {
+			faults = append(faults, fault.New(requiredPlace(node, name), missing.Hint, "a required secret is missing: %s", missing))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// lacks says why the node has no value for a secret, as a whole file or as a key;
+// nil when it has one.
+func lacks(node *manifests.Node, set *secrets.Set, name string) *fault.Error {
+	file := path.Join(node.Dir, "secrets", name)
+	if _, found := set.Lookup(name, file); found {
+		return nil
+	}
+	return set.Missing(name, file)
+}
+
+// requiredPlace says where config.yml requires a secret.
+func requiredPlace(node *manifests.Node, name string) fault.Place {
+	if index := slices.Index(node.Config.Secrets.Required, name); index >= 0 {
+		return node.Config.Place(fmt.Sprintf("secrets.required[%d]", index))
+	}
+	for at, entry := range node.Config.Nodes {
+		if index := slices.Index(entry.RequiredSecrets, name); entry.Name == node.Name && index >= 0 {
+			return node.Config.Place(fmt.Sprintf("nodes[%d].required_secrets[%d]", at, index))
+		}
+	}
+	return node.Config.Place("secrets.required")
+}
+
+// CheckServices looks for the services that checks run commands in.
+func CheckServices(node *manifests.Node, stack *compose.Stack) error {
+	entries, keys := node.Config.Checks(node.Name)
+	var faults []error
+	for i, entry := range entries {
+		service := entry.Exec.Service
+		if _, there := stack.Services[stack.Name+"_"+service]; service != "" && !there {
+			faults = append(faults, fault.New(node.Config.Place(keys[i]+".exec.service"), "name a service of the compose files",
+				"check %s: node %s has no service %q", entry.Name, node.Name, service))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkSecrets looks for the secrets that checks and the migration check name.
+func checkSecrets(node *manifests.Node, set *secrets.Set) error {
+	entries, keys := node.Config.Checks(node.Name)
+	var faults []error
+	for i, entry := range entries {
+		needed := entry.Secrets()
+		for _, name := range slices.Compact(slices.Sorted(maps.Values(needed))) {
+			if missing := lacks(node, set, name); missing != nil {
+				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
+			}
+		}
+	}
+	needed := node.Config.Deployment.MigrationCheck.Secrets()
+	for _, key := range slices.Sorted(maps.Keys(needed)) {
+		if missing := lacks(node, set, needed[key]); missing != nil {
+			faults = append(faults, fault.New(node.Config.Place(key), missing.Hint, "migration_check: %s", missing.Message))
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,42 @@
+package migrations
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// jobs is an engine that knows which jobs of a stack have not ended.
+type jobs interface {
+	RunningJobs(ctx context.Context, stack string) ([]string, error)
+}
+
+// AtWork lists the jobs that have not ended, after some time to do so: one of them
+// may be about to migrate the database. progress gets what it waits for.
+func AtWork(ctx context.Context, engine jobs, stack string, progress func(string)) ([]string, error) {
+	for attempt := 1; ; attempt++ {
+		busy, err := engine.RunningJobs(ctx, stack)
+		if err != nil {
+			return nil, Unreachable{err}
+		}
+		if len(busy) == 0 || attempt == attempts {
+			return busy, nil
+		}
+		progress("waiting for " + strings.Join(busy, ", ") + " to end, before the database is asked for its migrations")
+		if err := pause(ctx, interval); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits, and says why where ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-wait.C:
+		return nil
+	}
+}

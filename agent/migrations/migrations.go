@@ -1,0 +1,155 @@
+// Package migrations reads where a database's migrations are: it takes a node's
+// migration_check with its login, and gives the highest id and the migrations between
+// two ids. It only reads, each read within ten seconds.
+package migrations
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
+)
+
+// How long the database is asked.
+const (
+	readLimit = 10 * time.Second // one read
+	interval  = 5 * time.Second  // between two
+	attempts  = 4
+)
+
+// listed is how many migrations Between names.
+const listed = 20
+
+// Unreachable is an error of the database's server or the engine: it says nothing
+// about what config.yml says, and may be over at the next read.
+type Unreachable struct{ err error }
+
+func (e Unreachable) Error() string { return e.err.Error() }
+func (e Unreachable) Unwrap() error { return e.err }
+
+// Check is config.yml's migration check of a node, ready to be asked.
+type Check struct {
+	Table    checks.Migrations
+	Expected *int64 // by the release; nil where it names none
+	Variable string // that it is named in
+	place    fault.Place
+}
+
+// Of makes the migration check of a node ready; nil where it is off. Its
+// login is a copy, which outlives the node's secrets.
+func Of(state *desired.State) (*Check, error) {
+	node := state.Node
+	check := node.Config.Deployment.MigrationCheck
+	if !check.Enabled {
+		return nil, nil
+	}
+	place := node.Config.Place("deployment.migration_check")
+	sql, err := state.SQL(check.SQL())
+	if err != nil {
+		return nil, fault.New(place, fault.Hint(err), "migration_check: %w", err)
+	}
+	if sql.Password != nil {
+		sql.Password = secrets.NewValue(bytes.Clone(sql.Password.Reveal()))
+	}
+	sql.TLS.CA = bytes.Clone(sql.TLS.CA)
+	return &Check{
+		Table:    checks.Migrations{Database: sql.Database, Table: check.Table, Column: check.Column},
+		Expected: node.ExpectedMigration, Variable: check.ExpectedVariable, place: place,
+	}, nil
+}
+
+// Highest reads the highest id once. A table that is not there yet is at 0, and
+// missing says so.
+func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	id, err = c.Table.Highest(limited)
+	switch {
+	case errors.Is(err, checks.ErrNoTable):
+		return 0, true, nil
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return 0, false, Unreachable{c.fault(fmt.Errorf("got no answer within %s", readLimit))}
+	case err != nil && unreachable(err):
+		return 0, false, Unreachable{c.fault(err)}
+	case err != nil:
+		return 0, false, c.fault(err)
+	}
+	return id, false, nil
+}
+
+// fault says that the migrations cannot be read, and what to do.
+func (c *Check) fault(err error) error {
+	return fault.New(fault.Place{}, "see that the database is up and that this node may log in to it; what is asked stands at "+c.place.String(),
+		"read the migrations of %s: %w", c.Table.Database, err)
+}
+
+// unreachable says that it is not what config.yml says that is wrong: the server
+// is not there, is starting or ending, has no room, or its table is locked.
+func unreachable(err error) bool {
+	var said *checks.DatabaseError
+	if !errors.As(err, &said) {
+		return false
+	}
+	for _, class := range []string{"08", "53", "55", "57", "58"} {
+		if strings.HasPrefix(said.State, class) {
+			return true
+		}
+	}
+	return said.State == ""
+}
+
+// Patiently reads the highest id, and tries again while the database cannot be
+// reached. progress gets why it waits.
+func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64, missing bool, err error) {
+	for attempt := 1; ; attempt++ {
+		id, missing, err = c.Highest(ctx)
+		if !errors.As(err, new(Unreachable)) || attempt == attempts {
+			return id, missing, err
+		}
+		progress(fmt.Sprintf("attempt %d of %d: %s", attempt, attempts, err))
+		if err := pause(ctx, interval); err != nil {
+			return 0, false, err
+		}
+	}
+}
+
+// Between lists the migrations above one id up to another.
+func (c *Check) Between(ctx context.Context, above, upTo int64) string {
+	limited, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	list, all, err := c.Table.Between(limited, above, upTo, listed)
+	if err != nil {
+		return "which they are cannot be read now"
+	}
+	names := make([]string, 0, len(list)+1)
+	for _, one := range list {
+		names = append(names, one.String())
+	}
+	if all > len(list) {
+		names = append(names, fmt.Sprintf("and %d more", all-len(list)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Beyond says that the database has gone on without this release.
+func (c *Check) Beyond(id int64) string {
+	return fmt.Sprintf("the database is at migration %d already, the release expects %d", id, *c.Expected)
+}
+
+// Absent says that the table is not there yet.
+func (c *Check) Absent() string {
+	return fmt.Sprintf("the database has no table %s yet: that counts as migration 0", c.Table.Table)
+}
+
+// Same tells whether both mean the same table of the same database.
+func (c *Check) Same(other *Check) bool {
+	one, two := c.Table, other.Table
+	return one.Table == two.Table && one.Column == two.Column && one.Host == two.Host && one.Port == two.Port && one.Name == two.Name
+}

@@ -1,0 +1,144 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Field is one setting, by name.
+type Field struct {
+	Name, Help string
+	value      reflect.Value
+}
+
+// Flag is the setting's name as a command line flag.
+func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
+
+// Env is the setting's environment variable.
+func (f Field) Env() string { return EnvPrefix + strings.ToUpper(f.Name) }
+
+// Default is the setting's present value as text.
+func (f Field) Default() string {
+	if list, ok := f.value.Interface().([]string); ok {
+		return strings.Join(list, ",")
+	}
+	return fmt.Sprint(f.value.Interface())
+}
+
+// Kind is the kind of the setting's value, as a usage text names it.
+func (f Field) Kind() string {
+	switch f.value.Interface().(type) {
+	case []string:
+		return "list"
+	case bool:
+		return "bool"
+	case time.Duration:
+		return "duration"
+	}
+	return "string"
+}
+
+// Set reads text into the setting; lists are separated by commas.
+func (f Field) Set(text string) error {
+	switch target := f.value.Addr().Interface().(type) {
+	case *string:
+		*target = text
+	case *[]string:
+		*target = nil
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				*target = append(*target, item)
+			}
+		}
+	case *bool:
+		value, err := strconv.ParseBool(text)
+		if err != nil {
+			return fault.New(fault.Place{}, "write true or false", "%q is neither true nor false", text)
+		}
+		*target = value
+	case *time.Duration:
+		value, err := time.ParseDuration(text)
+		if err != nil {
+			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is no duration", text)
+		}
+		*target = value
+	}
+	return nil
+}
+
+// Fields lists the settings in the order of their declaration.
+func (s *Settings) Fields() []Field {
+	value := reflect.ValueOf(s).Elem()
+	fields := make([]Field, 0, value.NumField())
+	for i := range value.NumField() {
+		tag := value.Type().Field(i).Tag
+		fields = append(fields, Field{Name: tag.Get("name"), Help: tag.Get("help"), value: value.Field(i)})
+	}
+	return fields
+}
+
+// ReadYAML takes settings from a YAML file's content; name is for messages.
+func (s *Settings) ReadYAML(name string, data []byte) error {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		place, text := fault.Place{File: name}, strings.TrimPrefix(err.Error(), "yaml: ")
+		if _, scanErr := fmt.Sscanf(text, "line %d:", &place.Line); scanErr == nil {
+			_, text, _ = strings.Cut(text, ": ")
+		}
+		return fault.New(place, "check the indentation and the quotes around this line", "not valid YAML: %s", text)
+	}
+	if len(document.Content) == 0 {
+		return nil
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
+	}
+	known, seen := map[string]Field{}, map[string]bool{}
+	for _, field := range s.Fields() {
+		known[field.Name] = field
+	}
+	var faults []error
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key := root.Content[i]
+		faults = append(faults, readSetting(name, known, key, root.Content[i+1]))
+		if seen[key.Value] {
+			faults = append(faults, fault.New(fault.Place{File: name, Line: key.Line, Column: key.Column}, "keep one of them", "%s is set twice", key.Value))
+		}
+		seen[key.Value] = true
+	}
+	return errors.Join(faults...)
+}
+
+func readSetting(name string, known map[string]Field, key, value *yaml.Node) error {
+	place := fault.Place{File: name, Line: key.Line, Column: key.Column}
+	field, ok := known[key.Value]
+	if !ok {
+		return fault.New(place, "`agent run --help` lists the settings", "unknown setting %q", key.Value)
+	}
+	text := value.Value
+	if value.Kind == yaml.SequenceNode {
+		if field.value.Kind() != reflect.Slice {
+			return fault.New(place, "write one value", "%s takes no list", key.Value)
+		}
+		items := make([]string, 0, len(value.Content))
+		for _, item := range value.Content {
+			items = append(items, item.Value)
+		}
+		text = strings.Join(items, ",")
+	} else if value.Kind != yaml.ScalarNode {
+		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
+	}
+	if err := field.Set(text); err != nil {
+		return fault.New(place, fault.Hint(err), "%s: %w", key.Value, err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
+)
+
+// keyring loads the keys that the settings name; nil when they name none.
+func (a *app) keyring() (*secrets.Keyring, error) {
+	files := a.settings.KeyFiles()
+	if files.Empty() {
+		return nil, nil
+	}
+	keys, err := secrets.LoadKeys(files)
+	if err != nil {
+		return nil, fmt.Errorf("load keys: %w", err)
+	}
+	return keys, nil
+}
+
+// nodeOptions say which node the settings name, and with which keys it is opened.
+func (a *app) nodeOptions() desired.Options {
+	return desired.Options{Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring, CheckDir: a.settings.CheckDir}
+}
+
+// connect prepares a connection to the engine that the settings name, with the
+// registry logins that they name.
+func (a *app) connect() (*deploy.Engine, error) {
+	engine, err := deploy.Connect(a.settings.Engine)
+	if err != nil {
+		return nil, err
+	}
+	engine.UseLogins(a.settings.RegistryConfigFile)
+	return engine, nil
+}
+
+// gitLab makes the client of the GitLab that the settings name; nil for none.
+func (a *app) gitLab() (*gitlab.Client, error) {
+	options := a.settings.GitLab()
+	if options.URL == "" {
+		return nil, nil
+	}
+	return gitlab.New(options)
+}
+
+// mailServer is the one that the settings name; nil for none.
+func (a *app) mailServer() (*notify.SMTP, error) {
+	options, err := a.settings.MailServer()
+	if err != nil || options.Address == "" {
+		return nil, err
+	}
+	return notify.NewSMTP(options)
+}
+
+// notices makes what tells people. A kind of receiver that the settings say nothing
+// of waits until they do.
+func (a *app) notices(store *store.Store, log *slog.Logger, metrics *agent.Metrics) (agent.Notices, error) {
+	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
+	if err != nil {
+		return agent.Notices{}, err
+	}
+	mail, err := a.mailServer()
+	if err != nil {
+		return agent.Notices{}, err
+	}
+	return agent.NewNotices(agent.NoticeParts{Slack: slack, Mail: mail, Store: store, Log: log, Metrics: metrics})
+}
