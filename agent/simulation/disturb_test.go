@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -62,10 +63,9 @@ func (w *world) round() {
 
 // repair takes back what would hold the agent for good.
 func (w *world) repair() {
-	if w.restore != nil {
+	if w.refused {
 		w.note("the branch is restored")
-		w.git.set(func(g *git) { g.head = w.restore })
-		w.restore = nil
+		w.git.set(func(g *git) { g.head = g.commits[w.process.parts.look().commit] })
 	}
 	if w.intruder && w.random.IntN(2) == 0 {
 		w.note("the intruder is removed")
@@ -155,16 +155,13 @@ func (w *world) pushConfig() {
 // forcePush replaces the last commit or two by another one.
 func (w *world) forcePush() {
 	head := w.git.head
-	if head.parent == nil || w.restore != nil {
+	if head.parent == nil {
 		w.pushGood()
 		return
 	}
 	base := head.parent
 	if base.parent != nil && w.random.IntN(2) == 0 {
 		base = base.parent
-	}
-	if !w.rewrites {
-		w.restore = head
 	}
 	wants := base.wants
 	wants.about, wants.trouble, wants.tag = "force push", sound, fmt.Sprintf("f%d", w.git.made)
@@ -223,15 +220,15 @@ func (w *world) restart() {
 func (w *world) settle() {
 	w.heal()
 	w.note("faults end")
-	looks, last := 0, time.Time{}
+	looks, last, paused := 0, time.Time{}, false
 	for range 250 {
 		w.pass(interval + interval/6)
 		if w.process == nil || w.process.parts == nil {
 			continue
 		}
 		now := w.process.parts.look()
-		if why := w.unsettled(now); why != "" {
-			looks = 0
+		if why := w.unsettled(now); why != "" || now.paused != paused {
+			looks, paused = 0, now.paused
 			continue
 		}
 		if !now.lastLook.Equal(last) {
@@ -248,11 +245,12 @@ func (w *world) settle() {
 // unsettled says what the agent still has to do.
 func (w *world) unsettled(now seen) string {
 	head := w.git.head.hash
+	w.refused = !w.rewrites && now.commit != "" && !w.git.head.descends(now.commit)
 	switch {
 	case now.undelivered > 0:
 		return "statuses are not delivered"
-	case w.restore != nil:
-		if now.pollError == "" && now.commit != head {
+	case w.refused:
+		if now.desired != head || !strings.Contains(now.pollError, "rewritten") {
 			return "the rewritten branch is not refused yet"
 		}
 		return ""

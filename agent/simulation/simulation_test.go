@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +17,10 @@ import (
 )
 
 const (
-	perSeed     = 20               // rounds of one seed
-	defaultRuns = 20000            // rounds without ROUNDS
-	patience    = 75 * time.Second // for them
-	shownSeeds  = 3                // failing seeds that are shown in full
+	perSeed       = 20               // rounds of one seed
+	defaultRounds = 20000            // rounds without ROUNDS,
+	patience      = 75 * time.Second // as many of them as fit in this time
+	shownSeeds    = 3                // failing seeds that are shown with their trace
 )
 
 // fixture is what all seeds share.
@@ -67,55 +70,93 @@ func number(t *testing.T, name string, standard uint64) uint64 {
 	return value
 }
 
-// tally is what all seeds came to.
-type tally struct{ rounds, kills, faults, failures int }
+// run is all seeds of a test, by several workers.
+type run struct {
+	shared *fixture
+	rounds int       // that there are to be
+	until  time.Time // no further seed begins then
 
-// TestSimulation runs seeds one after the other, and shows those that fail. SEED runs one
-// alone, ROUNDS sets how many rounds there are.
-func TestSimulation(t *testing.T) {
-	shared := newFixture(t)
-	rounds, limit := int(number(t, "ROUNDS", defaultRuns)), patience
-	if os.Getenv("ROUNDS") != "" {
-		limit = 100 * time.Hour
-	}
-	seed := number(t, "SEED", 1)
-	began, sum := time.Now(), tally{}
-	for sum.rounds < rounds && time.Since(began) < limit {
-		simulate(t, shared, seed, &sum)
-		if os.Getenv("SEED") != "" && os.Getenv("ROUNDS") == "" {
-			break
-		}
-		seed++
-	}
-	fmt.Printf("simulation: %d rounds, %d kills, %d faults, %d failures in %s\n",
-		sum.rounds, sum.kills, sum.faults, sum.failures, time.Since(began).Round(time.Second))
+	mu                      sync.Mutex
+	seed                    uint64 // the next
+	begun, done             int    // rounds
+	kills, faults, failures int
 }
 
-// simulate runs the rounds of one seed in a bubble of its own.
-func simulate(t *testing.T, shared *fixture, seed uint64, sum *tally) {
+// next gives the next seed, unless there are enough.
+func (r *run) next() (seed uint64, more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.begun >= r.rounds || time.Now().After(r.until) {
+		return 0, false
+	}
+	r.begun += perSeed
+	r.seed++
+	return r.seed - 1, true
+}
+
+// add counts what a seed came to, and says what went wrong.
+func (r *run) add(w *world, rounds int) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done += rounds
+	r.kills += w.kills
+	r.faults += w.faults
+	if len(w.wrong) == 0 {
+		return ""
+	}
+	r.failures++
+	text := fmt.Sprintf("SEED=%d: %s", w.seed, w.wrong[0])
+	if r.failures <= shownSeeds {
+		text += "\n" + w.trace.String()
+	}
+	return text
+}
+
+// TestSimulation runs seeds, and shows those that fail. SEED sets the first one; alone, it
+// runs no other. ROUNDS sets how many rounds there are.
+func TestSimulation(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	began, workers := time.Now(), runtime.GOMAXPROCS(0)
+	all := &run{shared: newFixture(t), rounds: int(number(t, "ROUNDS", defaultRounds)), until: began.Add(patience), seed: number(t, "SEED", 1)}
+	switch {
+	case os.Getenv("ROUNDS") != "":
+		all.until = began.Add(1000 * time.Hour)
+	case os.Getenv("SEED") != "":
+		all.rounds = perSeed
+	}
+	t.Run("seeds", func(t *testing.T) {
+		for range workers {
+			t.Run("worker", func(t *testing.T) {
+				t.Parallel()
+				for seed, more := all.next(); more; seed, more = all.next() {
+					if wrong := simulate(t, all, seed); wrong != "" {
+						t.Error(wrong)
+					}
+				}
+			})
+		}
+	})
+	fmt.Printf("simulation: %d rounds, %d kills, %d faults, %d failures in %s\n",
+		all.done, all.kills, all.faults, all.failures, time.Since(began).Round(time.Second))
+}
+
+// simulate runs the rounds of one seed in a bubble of its own, and says what went wrong.
+func simulate(t *testing.T, all *run, seed uint64) (wrong string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, shared)
+		t.Helper()
+		w := newWorld(t, seed, all.shared)
 		defer func() { _ = os.RemoveAll(w.dir) }()
 		w.push(release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: w.random.IntN(3) > 0, correct: w.random.IntN(2) == 0})
 		w.start()
 		w.settle()
 		w.check()
-		for n := 0; n < perSeed && len(w.wrong) == 0; n++ {
+		n := 0
+		for ; n < perSeed && len(w.wrong) == 0; n++ {
 			w.round()
-			sum.rounds++
 		}
 		w.stop()
-		sum.kills += w.kills
-		sum.faults += w.faults
-		if len(w.wrong) == 0 {
-			return
-		}
-		sum.failures++
-		text := ""
-		if sum.failures <= shownSeeds || os.Getenv("SEED") != "" {
-			text = "\n" + w.trace.String()
-		}
-		t.Errorf("SEED=%d: %s%s", seed, w.wrong[0], text)
+		wrong = all.add(w, n)
 	})
+	return wrong
 }

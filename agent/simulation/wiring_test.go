@@ -59,7 +59,7 @@ func (p *process) assemble() (*parts, error) {
 	made.agent = agent.New(agent.Parts{
 		Settings: settings, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
-		Reports: made.outbox, GitLab: client, Metrics: agent.NewMetrics("sandbox", "node3", "simulated"),
+		Reports: made.outbox, GitLab: client, Metrics: agent.NewMetrics("sandbox", "node3", "simulated"), Random: w.jitter,
 	})
 	return made, nil
 }

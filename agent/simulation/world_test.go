@@ -27,6 +27,7 @@ const interval = 30 * time.Second
 // world is a node's surroundings and its agent, in a bubble of synctest.
 type world struct {
 	t         *testing.T
+	seed      uint64
 	random    *rand.Rand // of the driver alone
 	dir       string     // of the state file and the audit log
 	tokenFile string
@@ -38,10 +39,10 @@ type world struct {
 	rewrites  bool // the agent's allow_rewrite
 	process   *process
 
-	restore  *commit // where the branch was before a refused force push
-	intruder bool    // another node's service is in the stack
-	meddled  bool    // a user changed the engine since the world was last as recorded
-	foreign  string  // the other stack, as it was made
+	refused  bool   // the agent does not follow the branch, whose history was rewritten
+	intruder bool   // another node's service is in the stack
+	meddled  bool   // a user changed the engine since the world was last as recorded
+	foreign  string // the other stack, as it was made
 	failed   bool
 
 	mu          sync.Mutex
@@ -68,7 +69,7 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys,
+		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys,
 		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
 	}
 	w.log = slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -98,6 +99,12 @@ func (w *world) note(format string, args ...any) {
 	fmt.Fprintf(&w.trace, "%9.3f ", time.Since(w.began).Seconds())
 	fmt.Fprintf(&w.trace, format, args...)
 	w.trace.WriteByte('\n')
+}
+
+// jitter gives a number below n that follows from the seed and the time, so that a seed
+// repeats whatever the order in which goroutines ask.
+func (w *world) jitter(n int64) int64 {
+	return rand.New(rand.NewPCG(w.seed, uint64(time.Now().UnixNano()))).Int64N(n)
 }
 
 // count adds one to a counter.
