@@ -22,7 +22,7 @@ func disturbances() []disturbance {
 	return []disturbance{
 		{20, (*world).pushGood}, {14, (*world).pushBad}, {4, (*world).pushUnconcerned}, {8, (*world).pushConfig},
 		{4, (*world).pushSecret}, {4, (*world).forcePush}, {14, (*world).command}, {14, (*world).drift}, {3, (*world).addIntruder},
-		{6, (*world).restart}, {9, (*world).fault},
+		{6, (*world).restart}, {9, (*world).fault}, {3, (*world).lag},
 	}
 }
 
@@ -69,7 +69,7 @@ func (w *world) repair() {
 	}
 	if w.intruder && w.random.IntN(2) == 0 {
 		w.note("the intruder is removed")
-		if err := w.engine.RemoveService(context.Background(), stack+"_intruder"); err != nil {
+		if err := w.engine.RemoveService(context.Background(), intruder); err != nil {
 			w.fail("cannot remove the intruder: %v", err)
 		}
 		w.intruder = false
@@ -168,6 +168,18 @@ func (w *world) forcePush() {
 	w.pushOn(base, wants)
 }
 
+// lag lets a replica that lags behind answer, until the faults end.
+func (w *world) lag() {
+	at := w.git.head
+	for range 1 + w.random.IntN(3) {
+		if at.parent != nil {
+			at = at.parent
+		}
+	}
+	w.note("fault: the refs lag behind at %s", at.hash[:10])
+	w.git.set(func(g *git) { g.stale = at })
+}
+
 func (w *world) command() {
 	commands := []string{"sync", "retry", "pause", "resume", "approve", "rollback", "resume", "sync", "approve"}
 	chosen := commands[w.random.IntN(len(commands))]
@@ -201,7 +213,7 @@ func (w *world) drift() {
 func (w *world) addIntruder() {
 	if !w.intruder {
 		labels := map[string]string{"com.docker.stack.namespace": stack, "coin-agent.owner": "sandbox/node9"}
-		_, err := w.engine.Client(enginetest.Hooks{}).ServiceCreate(context.Background(), foreignService(stack+"_intruder", labels), swarm.ServiceCreateOptions{})
+		_, err := w.engine.Client(enginetest.Hooks{}).ServiceCreate(context.Background(), foreignService(intruder, labels), swarm.ServiceCreateOptions{})
 		w.note("an intruder comes: %v", err)
 		w.intruder = err == nil
 		w.foreign = w.foreignNow()
@@ -254,6 +266,8 @@ func (w *world) unsettled(now seen) string {
 			return "the rewritten branch is not refused yet"
 		}
 		return ""
+	case w.intruder && strings.Contains(now.pollError, intruder):
+		return "" // a drift cannot be corrected while the service of another node is there
 	case now.pollError != "":
 		return "it cannot look: " + now.pollError
 	case now.desired != head || now.commit != head:

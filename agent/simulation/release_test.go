@@ -13,6 +13,7 @@ import (
 const (
 	stack     = "s"
 	owner     = "sandbox/node3"
+	intruder  = "s_intruder" // a service of another node in the stack
 	configDir = "environments/sandbox/"
 	nodeDir   = configDir + "nodes/node3/"
 )

@@ -10,6 +10,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
@@ -77,23 +78,23 @@ func (m *parts) commands() map[string]func(ctx context.Context, head string) err
 	return map[string]func(ctx context.Context, head string) error{
 		"sync": func(ctx context.Context, _ string) error { _, err := m.agent.Sync(ctx, ada, quiet); return err },
 		"retry": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Retry(ctx, ada, agent.RetryRequest{}, quiet)
+			_, err := m.agent.Retry(ctx, ada, request.Retry{}, quiet)
 			return err
 		},
 		"pause": func(context.Context, string) error {
-			_, err := m.agent.Pause(ada, agent.PauseRequest{For: "10m", Reason: "simulated"})
+			_, err := m.agent.Pause(ada, request.Pause{For: "10m", Reason: "simulated"})
 			return err
 		},
 		"resume": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Resume(ctx, ada, agent.ResumeRequest{})
+			_, err := m.agent.Resume(ctx, ada, request.Resume{})
 			return err
 		},
 		"approve": func(_ context.Context, head string) error {
-			_, err := m.agent.Approve(ada, agent.ApproveRequest{Commit: head, Reason: "simulated"})
+			_, err := m.agent.Approve(ada, request.Approve{Commit: head, Reason: "simulated"})
 			return err
 		},
 		"rollback": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Rollback(ctx, ada, agent.RollbackRequest{Reason: "simulated"}, quiet)
+			_, err := m.agent.Rollback(ctx, ada, request.Rollback{Reason: "simulated"}, quiet)
 			return err
 		},
 	}
