@@ -71,6 +71,8 @@ type Parts struct {
 	Notices   Notices         // people who are told; without an outbox nobody is
 	Metrics   *Metrics
 	Audit     *audit.Log // of Store's folder; see OpenAudit
+
+	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 }
 
 // Agent keeps one node's stack true to the repository.
@@ -198,7 +200,11 @@ func (a *Agent) wait(failures int) time.Duration {
 		wait = min(2*wait, max(maxBackoff, a.Settings.Interval))
 	}
 	tenth := int64(wait / 10)
-	return wait + time.Duration(rand.Int64N(2*tenth+1)-tenth)
+	random := a.Random
+	if random == nil {
+		random = rand.Int64N
+	}
+	return wait + time.Duration(random(2*tenth+1)-tenth)
 }
 
 // idle waits for the time of the next look, for a request, which it gives, or

@@ -167,6 +167,22 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
+// A commit that could not begin, and that a newer one replaces, does not stay pending.
+func TestSupersededBeforeItBegan(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		old := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.set(func() { w.engineErr = fmt.Errorf("away: %w", deploy.ErrUnavailable) })
+		w.poll()
+		w.wantLast(old, record.Failed)
+		w.set(func() { w.engineErr = nil })
+		commit := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.pass(11 * time.Minute)
+		w.wantLast(commit, record.Succeeded)
+		w.told(old, gitlab.Pending, gitlab.Canceled)
+	})
+}
+
 // An agent that is stopped while it applies carries on under the same number.
 func TestCarriesOn(t *testing.T) {
 	inWorld(t, func(w *world) {

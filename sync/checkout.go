@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -50,7 +51,7 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 	if err != nil {
 		return nil, err
 	}
-	commit, err := object.GetCommit(store, need.wants[0])
+	checkout, err := Read(store, rev)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, &fault.Error{
 			Message: fmt.Sprintf("%s does not have commit %s", r.name, rev.Commit),
@@ -59,6 +60,19 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 		}
 	}
 	if err != nil {
+		return nil, err
+	}
+	checkout.files.more = func(blobs []plumbing.Hash) error { return r.src.blobs(ctx, store, need, blobs) }
+	if err := checkout.files.prefetch(prefetch); err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", rev.Commit, err)
+	}
+	return checkout, nil
+}
+
+// Read gives the checkout of a revision whose objects are in a store.
+func Read(store storer.EncodedObjectStorer, rev Revision) (*Checkout, error) {
+	commit, err := object.GetCommit(store, plumbing.NewHash(rev.Commit))
+	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", rev.Commit, err)
 	}
 	rev.Author = commit.Author.Name + " <" + commit.Author.Email + ">"
@@ -66,16 +80,11 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 	rev.Time = commit.Committer.When.UTC()
 	all := &files{
 		store: store,
-		more: func(blobs []plumbing.Hash) error {
-			return r.src.blobs(ctx, store, need, blobs)
-		},
+		more:  func([]plumbing.Hash) error { return nil },
 		root:  node{mode: modeFolder, hash: commit.TreeHash},
 		trees: map[plumbing.Hash]folder{},
 		read:  Inputs{},
 		when:  rev.Time,
-	}
-	if err := all.prefetch(prefetch); err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", rev.Commit, err)
 	}
 	return &Checkout{Revision: rev, FS: all, files: all}, nil
 }

@@ -30,6 +30,10 @@ func (o *Options) owner() string { return o.Environment + "/" + o.Node }
 // Log is an open log. Its methods are safe for concurrent use. The lock of the state
 // file makes sure that only one process has the log open.
 type Log struct {
+	// Around, where set, is called with each Append, which it makes or refuses: a test
+	// simulates full disks and kills with it.
+	Around func(write func() error) error
+
 	path    string
 	options Options
 
@@ -83,6 +87,13 @@ func (l *Log) Append(entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	if l.Around == nil {
+		return l.append(entries)
+	}
+	return l.Around(func() error { return l.append(entries) })
+}
+
+func (l *Log) append(entries []Entry) error {
 	if !l.intact() {
 		if err := l.load(l.head); err != nil {
 			return fault.WithHint(fmt.Errorf("reopen audit log: %w", err), "let the agent's user write to "+l.path)

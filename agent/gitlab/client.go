@@ -26,6 +26,8 @@ type Options struct {
 	TokenFile   string        // contains only the token; read for every request
 	CAFile      string        // PEM certificates that are trusted besides the system's; may be empty
 	HTTPTimeout time.Duration // of one request; 0 means DefaultHTTPTimeout
+
+	Transport http.RoundTripper // carries the requests; nil for the network
 }
 
 // DefaultHTTPTimeout is longer than the 10 s that GitLab may wait for its lock. After a
@@ -76,11 +78,15 @@ func New(o Options) (*Client, error) {
 	if _, err := c.token.read(); err != nil {
 		return nil, err
 	}
+	var carrier http.RoundTripper = c.transport
+	if o.Transport != nil {
+		carrier = o.Transport
+	}
 	c.api, err = gl.NewAuthSourceClient(c.token,
 		gl.WithURLWarningLogger(slog.New(slog.DiscardHandler)), // before WithBaseURL, which logs
 		gl.WithBaseURL(o.URL),
 		gl.WithHTTPClient(&http.Client{
-			Transport:     answerKeeper{c.transport},
+			Transport:     answerKeeper{carrier},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
 		gl.WithoutRetries(),

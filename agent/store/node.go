@@ -22,7 +22,7 @@ func (s *Store) FollowAudit(head func() audit.Head) error {
 }
 
 // SaveAuditHead writes the head of the audit log after entries that belong to no sync.
-func (s *Store) SaveAuditHead() error { return s.db.Update(s.putAuditHead) }
+func (s *Store) SaveAuditHead() error { return s.write(s.putAuditHead) }
 
 func (s *Store) putAuditHead(tx *bbolt.Tx) error {
 	if s.audit == nil {
@@ -60,7 +60,7 @@ func (s *Store) Notices() (book notify.Book, err error) {
 
 // SaveNotices writes the book of notices.
 func (s *Store) SaveNotices(book *notify.Book) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), noticesKey, book) })
+	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), noticesKey, book) })
 }
 
 // FingerprintKey is this file's own random key for fingerprints of secrets.
@@ -84,7 +84,7 @@ func (s *Store) LearnFingerprints(learned map[string]string) error {
 	if len(learned) == 0 {
 		return nil
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	return s.write(func(tx *bbolt.Tx) error {
 		for id, fingerprint := range learned {
 			if err := tx.Bucket(secretsBucket).Put([]byte(id), []byte(fingerprint)); err != nil {
 				return fmt.Errorf("save fingerprint: %w", err)
@@ -127,7 +127,7 @@ func (s *Store) SeeUnused(ids []string, now time.Time) (map[string]time.Time, er
 	if maps.EqualFunc(known, since, time.Time.Equal) {
 		return since, nil
 	}
-	return since, s.db.Update(func(tx *bbolt.Tx) error { return putUnused(tx, since) })
+	return since, s.write(func(tx *bbolt.Tx) error { return putUnused(tx, since) })
 }
 
 func putUnused(tx *bbolt.Tx, since map[string]time.Time) error {

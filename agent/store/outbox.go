@@ -39,7 +39,7 @@ func (o Outbox) Entries() ([]gitlab.Entry, error) {
 
 // Save writes an entry; a new one gets the next number.
 func (o Outbox) Save(entry *gitlab.Entry) error {
-	return o.store.db.Update(func(tx *bbolt.Tx) error {
+	return o.store.write(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(reportsBucket)
 		if entry.Seq == 0 {
 			seq, err := b.NextSequence()
@@ -54,7 +54,7 @@ func (o Outbox) Save(entry *gitlab.Entry) error {
 
 // Settle writes the trail of a report and deletes its entry.
 func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
-	return o.store.db.Update(func(tx *bbolt.Tx) error {
+	return o.store.write(func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
 		return errors.Join(
 			forgetTrails(trails, time.Now().Add(-trailLife)),

@@ -66,7 +66,7 @@ func (s *Stack) view(read func(*bbolt.Bucket) error) error {
 
 // update changes the stack's bucket.
 func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
-	return s.store.db.Update(func(tx *bbolt.Tx) error {
+	return s.store.write(func(tx *bbolt.Tx) error {
 		stack, err := makeStack(tx, s.key)
 		if err != nil {
 			return err

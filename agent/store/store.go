@@ -39,6 +39,10 @@ type Store struct {
 	key   []byte
 	audit func() audit.Head // the audit log's head, written with each outcome; nil without a log
 
+	// Around, where set, is called with each write, which it makes or refuses: a test
+	// simulates full disks and kills with it.
+	Around func(write func() error) error
+
 	log        *slog.Logger
 	mu         sync.Mutex
 	unreadable map[string]error // records that were skipped, by name
@@ -73,6 +77,14 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 	}
 	s.key = append([]byte(nil), meta.Get(secretKey)...)
 	return errors.Join(meta.Put(versionKey, number(version)), meta.Put(ownerKey, []byte(owner)))
+}
+
+// write changes the file in one transaction.
+func (s *Store) write(change func(*bbolt.Tx) error) error {
+	if s.Around == nil {
+		return s.db.Update(change)
+	}
+	return s.Around(func() error { return s.db.Update(change) })
 }
 
 // view reads a top-level bucket; a missing one is empty.

@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -68,7 +67,17 @@ func unreachable(host string) error {
 
 // ErrLost is an error for hooks: the connection breaks, so that it is not known whether
 // the engine has done what it was asked.
-var ErrLost = errors.New("error during connect: EOF")
+var ErrLost error = lost{}
+
+// lost is the error of docker's client for a connection that broke: deploy knows it by
+// its type.
+type lost struct{}
+
+func (lost) Error() string { return "error during connect: EOF" }
+
+func (lost) Unwrap() error {
+	return client.ErrorConnectionFailed("") //nolint:staticcheck // see unreachable
+}
 
 // ErrUnavailable is an error for hooks: the engine answers that its managers do not
 // agree in time.

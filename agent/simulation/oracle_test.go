@@ -1,0 +1,263 @@
+package simulation_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/deploy/enginetest"
+)
+
+// attempt is a record of the state file, as far as the oracle reads it.
+type attempt struct {
+	ID        uint64 `json:"id"`
+	Commit    string `json:"commit"`
+	State     string `json:"state"`
+	Stage     string `json:"stage"`
+	Error     string `json:"error"`
+	Waiting   string `json:"waiting"`
+	Trigger   string `json:"trigger"`
+	Transient bool   `json:"retry"`
+	Wrote     bool   `json:"touched"`
+	Unchanged bool   `json:"unchanged"`
+	Upon      uint64 `json:"upon"`
+	Retries   int    `json:"retries"`
+	Rollback  *struct {
+		Commit   string    `json:"commit"`
+		Finished time.Time `json:"finished"`
+		Refused  string    `json:"refused"`
+		Error    string    `json:"error"`
+		Auto     bool      `json:"auto"`
+	} `json:"rollback"`
+}
+
+// check is the oracle: it says what is wrong with the world now that the agent is idle.
+func (w *world) check() {
+	if len(w.wrong) > 0 {
+		return
+	}
+	syncs, err := w.records()
+	if err != nil {
+		w.fail("cannot read the state file: %v", err)
+		return
+	}
+	state := w.engine.State()
+	w.checkState(syncs, state)
+	w.checkStatuses(syncs)
+	w.checkAudit()
+	w.checkPlaintext(state)
+	if now := w.foreignNow(); now != w.foreign {
+		w.fail("objects of another owner changed:\n%s\nwere\n%s", now, w.foreign)
+	}
+}
+
+// records reads the syncs of the state file, the newest first.
+func (w *world) records() (syncs []attempt, err error) {
+	content, err := os.ReadFile(filepath.Join(w.dir, "state.db"))
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(content), canary) {
+		w.fail("plaintext of a secret in the state file")
+	}
+	copied := filepath.Join(w.dir, "copy.db")
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		return nil, err
+	}
+	db, err := bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	return syncs, db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket([]byte("stacks")).Bucket([]byte("default")).Bucket([]byte("syncs")).Cursor()
+		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
+			var one attempt
+			if err := json.Unmarshal(data, &one); err != nil {
+				return err
+			}
+			syncs = append(syncs, one)
+		}
+		return nil
+	})
+}
+
+// goal gives the commit whose release is to run after the syncs, "" for none. Mixed says
+// that the node may be between two releases.
+func goal(syncs []attempt) (commit string, mixed bool) {
+	for i, one := range syncs {
+		switch {
+		case one.State == "succeeded":
+			return one.Commit, false
+		case one.State == "rolled_back":
+			return one.Rollback.Commit, false
+		case i == 0 && (one.Wrote || one.Upon != 0 || one.Rollback != nil && one.Rollback.Error != ""):
+			return "", true
+		}
+	}
+	return "", false
+}
+
+// checkState compares the engine with what the records promise.
+func (w *world) checkState(syncs []attempt, state enginetest.State) {
+	if len(syncs) == 0 {
+		w.fail("no sync is recorded")
+		return
+	}
+	last, now := syncs[0], w.process.parts.look()
+	if !w.refused && last.Commit != w.git.head.hash {
+		w.fail("the last sync is of %s, the branch is at %s", last.Commit, w.git.head.hash)
+	}
+	w.checkVerdict(&last)
+	commit, mixed := goal(syncs)
+	if mixed {
+		w.checkMixture(state)
+		return
+	}
+	wants := map[string]wanted{}
+	if commit != "" {
+		wants = w.git.commits[commit].wants.services()
+	}
+	differ := w.differences(state, wants)
+	if last.State == "waiting" || w.refused {
+		// The agent asks the gates, or refuses the branch, and does not look for drift.
+		if len(differ) > 0 && !w.meddled {
+			w.fail("%s, nothing was written, and the engine differs from %s: %v", last.State, commit, differ)
+		}
+		return
+	}
+	drift := slices.DeleteFunc(slices.Clone(now.drift), func(name string) bool { return name == intruder })
+	slices.Sort(drift)
+	if names := slices.Sorted(maps.Keys(differ)); !slices.Equal(names, slices.Compact(drift)) {
+		w.fail("%s, and the engine differs from %s: %v; the status says that %v drifted", last.State, commit, differ, drift)
+	}
+	if len(differ) == 0 {
+		w.meddled = false
+		w.checkTasks(state, wants)
+		return
+	}
+	applied := w.git.commits[commit].wants
+	if applied.correct && !applied.frozen && !now.paused && !w.intruder {
+		w.fail("a drift is not corrected: %v", differ)
+	}
+}
+
+// checkVerdict says whether the outcome fits the release.
+func (w *world) checkVerdict(last *attempt) {
+	wants := w.git.commits[last.Commit].wants
+	switch {
+	case last.State == "succeeded" && wants.trouble != sound:
+		w.fail("a release that is %s succeeded", wants.trouble)
+	case last.State == "failed" && last.Error == "":
+		w.fail("a sync failed without a reason")
+	case last.State == "failed" && wants.trouble == sound && !w.meddled && !strings.Contains(last.Error, intruder) && last.Trigger != "rollback":
+		w.fail("a sound release failed: %s: %s", last.Stage, last.Error)
+	case last.State == "waiting" && last.Waiting == "":
+		w.fail("a sync waits for nothing")
+	}
+}
+
+// differences says by service in what the engine differs from a release.
+func (w *world) differences(state enginetest.State, wants map[string]wanted) map[string]string {
+	differ := map[string]string{}
+	for name, service := range state.Services {
+		if service.Spec.Labels["com.docker.stack.namespace"] == stack && service.Spec.Labels["coin-agent.owner"] == owner {
+			if _, known := wants[name]; !known {
+				differ[name] = "is not wanted"
+			}
+		}
+	}
+	for name, want := range wants {
+		live, there := state.Services[name]
+		if !there {
+			differ[name] = "is not there"
+			continue
+		}
+		if text := w.difference(&live.Spec, want); text != "" {
+			differ[name] = text
+		}
+	}
+	return differ
+}
+
+// difference says in what a service differs from what is wanted; "" for nothing.
+func (w *world) difference(spec *swarm.ServiceSpec, want wanted) string {
+	container := spec.TaskTemplate.ContainerSpec
+	image, digest, _ := strings.Cut(container.Image, "@")
+	var secrets []string
+	for _, one := range container.Secrets {
+		secrets = append(secrets, one.SecretName)
+	}
+	switch {
+	case image != want.image || digest != "" && digest != w.engine.Digest(want.image):
+		return fmt.Sprintf("image %s, want %s", container.Image, want.image)
+	case !slices.Equal(container.Env, want.env):
+		return fmt.Sprintf("environment %v, want %v", container.Env, want.env)
+	case *spec.Mode.Replicated.Replicas != want.replicas:
+		return fmt.Sprintf("%d replicas, want %d", *spec.Mode.Replicated.Replicas, want.replicas)
+	case !slices.Equal(secrets, want.secrets):
+		return fmt.Sprintf("secrets %v, want %v", secrets, want.secrets)
+	case spec.Labels["coin-agent.owner"] != owner:
+		return "owner " + spec.Labels["coin-agent.owner"]
+	}
+	return ""
+}
+
+// checkMixture demands that each service is as some commit wants it, unless a user has
+// changed the engine.
+func (w *world) checkMixture(state enginetest.State) {
+	if w.meddled {
+		return
+	}
+	for name, service := range state.Services {
+		if service.Spec.Labels["com.docker.stack.namespace"] != stack || service.Spec.Labels["coin-agent.owner"] != owner {
+			continue
+		}
+		known := false
+		for _, one := range w.git.commits {
+			want, has := one.wants.services()[name]
+			known = known || has && w.difference(&service.Spec, want) == ""
+		}
+		if !known {
+			w.fail("%s is as no commit wants it: %s, %d replicas", name, service.Spec.TaskTemplate.ContainerSpec.Image, *service.Spec.Mode.Replicated.Replicas)
+		}
+	}
+}
+
+// checkTasks demands that each service has the tasks that it declares.
+func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
+	for name, want := range wants {
+		running := uint64(0)
+		for _, task := range state.Tasks[name] {
+			if task.Status.State == swarm.TaskStateRunning && task.DesiredState == swarm.TaskStateRunning &&
+				task.Spec.ContainerSpec.Image == state.Services[name].Spec.TaskTemplate.ContainerSpec.Image {
+				running++
+			}
+		}
+		if running != want.replicas {
+			w.fail("%d tasks of %s run, want %d", running, name, want.replicas)
+		}
+	}
+}
+
+// foreignNow gives the objects of other owners as text.
+func (w *world) foreignNow() string {
+	mine := func(labels map[string]string) bool { return labels["coin-agent.owner"] == "sandbox/node9" }
+	state := w.engine.State().Only(mine)
+	var all []string
+	for name, one := range state.Services {
+		text, _ := json.Marshal(one.Spec)
+		all = append(all, name+" "+string(text))
+	}
+	all = slices.Concat(all, slices.Collect(maps.Keys(state.Networks)), slices.Collect(maps.Keys(state.Secrets)))
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}

@@ -1,0 +1,190 @@
+package simulation_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/deploy/enginetest"
+)
+
+// entry is an entry of the audit log, as far as the oracle reads it.
+type entry struct {
+	Seq     uint64 `json:"seq"`
+	Action  string `json:"action"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Sync    uint64 `json:"sync"`
+	Outcome string `json:"outcome"`
+	Prev    string `json:"prev"`
+	Hash    string `json:"hash"`
+}
+
+// auditLog is the oracle's own reading of the audit log, as far as it has come.
+type auditLog struct {
+	offset  int64
+	seq     uint64
+	hash    string
+	started map[uint64]bool   // syncs whose start is in the log
+	removal map[string]string // the last outcome of each removal, by kind and name
+}
+
+// read reads what was added to the log, and checks the chain. A torn last line is left.
+func (l *auditLog) read(dir string) error {
+	file, err := os.Open(filepath.Join(dir, "audit.log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil || info.Size() <= l.offset {
+		return err
+	}
+	content := make([]byte, info.Size()-l.offset)
+	if _, err := file.ReadAt(content, l.offset); err != nil {
+		return err
+	}
+	for {
+		end := bytes.IndexByte(content, '\n')
+		if end < 0 {
+			return nil
+		}
+		if err := l.take(content[:end]); err != nil {
+			return err
+		}
+		l.offset += int64(end) + 1
+		content = content[end+1:]
+	}
+}
+
+// take checks one line: its own hash, and that it follows the one before.
+func (l *auditLog) take(line []byte) error {
+	var one entry
+	if err := json.Unmarshal(line, &one); err != nil {
+		return fmt.Errorf("entry after %d: %w", l.seq, err)
+	}
+	bare, rest, found := strings.Cut(string(line), `,"hash":"`)
+	sum := sha256.Sum256([]byte(bare + "}\n"))
+	if !found || hex.EncodeToString(sum[:]) != one.Hash || rest != one.Hash+`"}` {
+		return fmt.Errorf("entry %d: its hash is not that of its line", one.Seq)
+	}
+	if one.Seq != l.seq+1 || one.Prev != l.hash {
+		return fmt.Errorf("entry %d does not follow entry %d", one.Seq, l.seq)
+	}
+	if one.Kind == "log" && (one.Action == "gap" || one.Action == "unanchored") {
+		return fmt.Errorf("entry %d: the log says %s", one.Seq, one.Action)
+	}
+	l.seq, l.hash = one.Seq, one.Hash
+	if l.started == nil {
+		l.started, l.removal = map[uint64]bool{}, map[string]string{}
+	}
+	if one.Outcome == "started" && one.Kind == "stack" {
+		l.started[one.Sync] = true
+	}
+	if one.Action == "remove" {
+		l.removal[one.Kind+" "+one.Name] = one.Outcome
+	}
+	return nil
+}
+
+// checkAudit checks the chain, and looks for plaintext.
+func (w *world) checkAudit() {
+	if err := w.log1.read(w.dir); err != nil {
+		w.fail("audit log: %v", err)
+	}
+	content, err := os.ReadFile(filepath.Join(w.dir, "audit.log"))
+	if err != nil || bytes.Contains(content, []byte(canary)) {
+		w.fail("plaintext of a secret in the audit log, %v", err)
+	}
+}
+
+// watchWrite demands, at a write to the engine, that state file and audit log announce it.
+func (w *world) watchWrite(p *process, call enginetest.Call) {
+	sync, announced := p.parts.recorded()
+	w.mu.Lock()
+	err := w.log1.read(w.dir)
+	started, removal := w.log1.started[sync], w.log1.removal[call.Kind+" "+call.Name]
+	w.mu.Unlock()
+	if err != nil {
+		w.fail("audit log: %v", err)
+	}
+	collected := (call.Kind == "secret" || call.Kind == "config") && removal == "started"
+	if call.Method == "SecretUpdate" {
+		return // it compares the content and changes nothing (deploy.Engine.Mismatched)
+	}
+	if !collected && (!announced || !started) {
+		w.fail("%s %s, and no record announces it (sync %d, state file %v, audit log %v)", call.Method, call.Name, sync, announced, started)
+	}
+}
+
+// statusOf is what GitLab shows for the state of a sync.
+func statusOf(state string) string {
+	return map[string]string{
+		"pending": "pending", "waiting": "pending", "running": "running", "succeeded": "success",
+		"failed": "failed", "rolled_back": "failed", "superseded": "canceled",
+	}[state]
+}
+
+func final(status string) bool { return status != "pending" && status != "running" }
+
+// checkStatuses compares what GitLab has with the records.
+func (w *world) checkStatuses(syncs []attempt) {
+	last, attempts := map[string]attempt{}, map[string]int{}
+	for _, one := range slices.Backward(syncs) {
+		last[one.Commit] = one
+		attempts[one.Commit] += 1 + one.Retries
+	}
+	for hash := range w.git.commits {
+		posts := w.gitlab.Statuses(hash).Posts
+		var states []string
+		finals := 0
+		for i, post := range posts {
+			states = append(states, post.State)
+			if final(post.State) {
+				finals++
+			}
+			if i > 0 && post.State == posts[i-1].State && post.Description == posts[i-1].Description {
+				w.fail("%s: %s was posted twice: %s", hash[:10], post.State, post.Description)
+			}
+			if i > 0 && post.State == "pending" && posts[i-1].State == "running" {
+				w.fail("%s: pending after running", hash[:10])
+			}
+		}
+		one, synced := last[hash]
+		switch {
+		case !synced && len(posts) > 0 && states[len(states)-1] != "failed":
+			w.fail("%s was never synced, and GitLab shows %v", hash[:10], states)
+		case synced && (len(states) == 0 || states[len(states)-1] != statusOf(one.State)) && !w.refused:
+			w.fail("%s is %s, and GitLab shows %v", hash[:10], one.State, states)
+		}
+	}
+}
+
+// checkPlaintext looks for the secret's content wherever it must not be.
+func (w *world) checkPlaintext(state enginetest.State) {
+	requests := w.gitlab.Requests()
+	for _, request := range requests[w.scannedBody:] {
+		if strings.Contains(request.Body+request.Path, canary) {
+			w.fail("plaintext of a secret in a request to GitLab")
+		}
+	}
+	w.scannedBody = len(requests)
+	for name, service := range state.Services {
+		text, err := json.Marshal(service.Spec)
+		if err != nil || bytes.Contains(text, []byte(canary)) {
+			w.fail("plaintext of a secret in the spec of %s, %v", name, err)
+		}
+	}
+	w.mu.Lock()
+	found := bytes.Contains(w.trace.Bytes(), []byte(canary))
+	w.mu.Unlock()
+	if found {
+		w.fail("plaintext of a secret in the log")
+	}
+}

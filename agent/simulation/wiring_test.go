@@ -1,0 +1,152 @@
+package simulation_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
+)
+
+// All that is known of how an agent is made and asked is in this file.
+
+// parts is one agent and what it is made of.
+type parts struct {
+	agent  *agent.Agent
+	store  *store.Store
+	audit  *audit.Log
+	outbox *gitlab.Outbox
+}
+
+// ada is the user who asks.
+var ada = audit.Actor{By: audit.ByUser, Name: "ada", UID: "1000"}
+
+// assemble makes an agent on the world's files. Its side effects pass the process.
+func (p *process) assemble() (*parts, error) {
+	w := p.w
+	made := &parts{}
+	var err error
+	if made.store, err = store.Open(w.dir, owner, w.log); err != nil {
+		return nil, err
+	}
+	made.store.Around = p.around("state file")
+	known, err := made.store.AuditHead()
+	if err == nil {
+		made.audit, err = audit.Open(w.dir, audit.Options{Environment: "sandbox", Node: "node3", Version: "simulated", Known: known, Log: w.log})
+	}
+	if err != nil {
+		return nil, errors.Join(err, made.store.Close())
+	}
+	made.audit.Around = p.around("audit log")
+	if err = made.store.FollowAudit(made.audit.Head); err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	client, err := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: w.tokenFile, Transport: p})
+	if err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	made.outbox = gitlab.NewOutbox(client, made.store.Outbox(), w.log)
+	settings := agent.DefaultSettings()
+	settings.Environment, settings.Node, settings.Branch, settings.Interval = "sandbox", "node3", branch, interval
+	settings.StateDir, settings.CheckDir, settings.AllowRewrite = w.dir, w.dir, w.rewrites
+	made.agent = agent.New(agent.Parts{
+		Settings: settings, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
+		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
+		Reports: made.outbox, GitLab: client, Metrics: agent.NewMetrics("sandbox", "node3", "simulated"), Random: w.jitter,
+	})
+	return made, nil
+}
+
+func (m *parts) close() error { return errors.Join(m.audit.Close(), m.store.Close()) }
+
+// services are what runs in an agent's process until its context ends.
+func (m *parts) services() []func(context.Context) error {
+	return []func(context.Context) error{m.agent.Run, m.outbox.Run}
+}
+
+// commands are what a user can ask of an agent, by name.
+func (m *parts) commands() map[string]func(ctx context.Context, head string) error {
+	quiet := func(string) {}
+	return map[string]func(ctx context.Context, head string) error{
+		"sync": func(ctx context.Context, _ string) error { _, err := m.agent.Sync(ctx, ada, quiet); return err },
+		"retry": func(ctx context.Context, _ string) error {
+			_, err := m.agent.Retry(ctx, ada, request.Retry{}, quiet)
+			return err
+		},
+		"pause": func(context.Context, string) error {
+			_, err := m.agent.Pause(ada, request.Pause{For: "10m", Reason: "simulated"})
+			return err
+		},
+		"resume": func(ctx context.Context, _ string) error {
+			_, err := m.agent.Resume(ctx, ada, request.Resume{})
+			return err
+		},
+		"approve": func(_ context.Context, head string) error {
+			_, err := m.agent.Approve(ada, request.Approve{Commit: head, Reason: "simulated"})
+			return err
+		},
+		"rollback": func(ctx context.Context, _ string) error {
+			_, err := m.agent.Rollback(ctx, ada, request.Rollback{Reason: "simulated"}, quiet)
+			return err
+		},
+	}
+}
+
+// seen is what the agent's status says.
+type seen struct {
+	desired, commit, state string
+	pollError              string
+	busy                   bool // it is at something, or tries again
+	undelivered            int
+	lastLook               time.Time
+	drift                  []string // services
+	paused                 bool
+	text                   string // for people
+}
+
+// look asks the agent for its status.
+func (m *parts) look() seen {
+	status := m.agent.Status()
+	s := seen{pollError: status.PollError, lastLook: status.LastLook, undelivered: status.GitLab.Undelivered, busy: status.Progress != "", paused: status.Pause != nil}
+	s.text = status.Next
+	if status.Desired != nil {
+		s.desired = status.Desired.Commit
+	}
+	if sync := status.Sync; sync != nil {
+		s.commit, s.state = sync.Commit, string(sync.State)
+		s.busy = s.busy || sync.Transient || sync.RollingBack() || !sync.State.Final() && sync.State != record.Waiting
+		s.text += "; " + sync.Error + sync.Waiting
+	}
+	for _, step := range status.Drift {
+		s.drift = append(s.drift, step.Name)
+	}
+	return s
+}
+
+// recorded reports whether the state file of a running agent has, now, a record that
+// announces writes to services, and the number of its sync.
+func (m *parts) recorded() (sync uint64, announced bool) {
+	records := m.store.Stack(record.OnlyStack)
+	if down, err := records.ScaledDown(); err == nil && len(down.Services) > 0 {
+		announced = true
+	}
+	last, err := records.LastSync()
+	if err != nil || last == nil {
+		return 0, announced
+	}
+	if rolling := last.RollingBack(); rolling && last.Rollback.Wrote || !rolling && last.Wrote && last.State == record.Running {
+		return last.ID, true
+	}
+	return last.ID, announced
+}
+
+// discard is a log that keeps nothing.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
