@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
@@ -137,7 +138,7 @@ func (s *Settings) commitLink(commit string) string {
 
 // Notices makes what tells people, over what the store holds. A kind of receiver
 // that the settings say nothing of waits until they do.
-func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *Metrics) (Notices, error) {
+func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (Notices, error) {
 	slack, err := notify.NewSlack(s.SlackWebhookFile, s.CAFile)
 	if err != nil {
 		return Notices{}, err
@@ -150,7 +151,7 @@ func (s *Settings) Notices(store *store.Store, log *slog.Logger, metrics *Metric
 	if mail != nil {
 		senders[notify.KindEmail] = mail
 	}
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.notified})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.Notified})
 	return Notices{Outbox: outbox, Slack: slack}, err
 }
 
