@@ -145,11 +145,8 @@ func (d *doctor) checkSwarm(ctx context.Context) (string, error) {
 	if d.engine == nil {
 		return "", errSkipped("the engine")
 	}
-	if err := d.engine.CheckManager(ctx); err != nil {
-		return "", err
-	}
-	info, err := d.engine.Info(ctx)
-	return fmt.Sprintf("a manager of a Swarm of %s", count(len(info.Nodes), "node")), err
+	info, err := d.engine.Ready(ctx)
+	return fmt.Sprintf("a manager of a Swarm of %s", count(info.Nodes, "node")), err
 }
 
 func (d *doctor) checkGit(ctx context.Context) (string, error) {

@@ -60,7 +60,7 @@ func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(node), &verdict{}
 	ready, err := probes.ready(ctx)
 	if err != nil {
-		ready = deploy.Ready{} // which the lines of engine and swarm tell
+		ready = deploy.Info{} // which the lines of engine and swarm tell
 	}
 	probes.disk(v, gate, ready)
 	return v.finding()

@@ -24,7 +24,7 @@ const verdictAge = 10 * time.Minute
 
 // surroundings are what the release gates ask the engine for.
 type surroundings interface {
-	Ready(ctx context.Context) (deploy.Ready, error)
+	Ready(ctx context.Context) (deploy.Info, error)
 	Local() bool
 	Pushed(ctx context.Context, images []string) ([]deploy.Pushed, error)
 	Login(ctx context.Context, host string) (user string, password secrets.Value, err error)

@@ -32,10 +32,10 @@ type around struct {
 	hosts  []string   // that logins were asked for
 }
 
-func (a *around) Ready(context.Context) (deploy.Ready, error) {
+func (a *around) Ready(context.Context) (deploy.Info, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return deploy.Ready{EngineVersion: "27.0", APIVersion: "1.47", DataRoot: a.root}, a.bad
+	return deploy.Info{EngineVersion: "27.0", APIVersion: "1.47", DataRoot: a.root}, a.bad
 }
 
 func (a *around) Local() bool { return true }

@@ -30,9 +30,9 @@ type releaseProbes struct {
 }
 
 // ready asks the engine about itself.
-func (p *releaseProbes) ready(ctx context.Context) (deploy.Ready, error) {
+func (p *releaseProbes) ready(ctx context.Context) (deploy.Info, error) {
 	if p.engine == nil {
-		return deploy.Ready{}, nil
+		return deploy.Info{}, nil
 	}
 	return p.engine.Ready(ctx)
 }
@@ -79,7 +79,7 @@ func shortImage(image string) string {
 }
 
 // disk sees that enough is free where images and state go.
-func (p *releaseProbes) disk(v *verdict, gate manifests.DiskGate, ready deploy.Ready) {
+func (p *releaseProbes) disk(v *verdict, gate manifests.DiskGate, ready deploy.Info) {
 	wanted := gate.Bytes()
 	if wanted == 0 {
 		return

@@ -55,7 +55,6 @@ type engineReader interface {
 }
 
 type nodeReader interface {
-	NodeList(ctx context.Context, options swarm.NodeListOptions) ([]swarm.Node, error)
 	NodeInspectWithRaw(ctx context.Context, node string) (swarm.Node, []byte, error)
 }
 

@@ -22,7 +22,11 @@ func shortly(element any) string {
 	case *swarm.ConfigReference:
 		return e.ConfigName
 	case swarm.NetworkAttachmentConfig:
-		return withOptions(e.Target, e.DriverOpts, noted("alias", e.Aliases))
+		var notes []string
+		for _, alias := range e.Aliases {
+			notes = append(notes, "alias "+alias)
+		}
+		return withOptions(e.Target, e.DriverOpts, notes)
 	case swarm.PortConfig:
 		return portText(e)
 	case mount.Mount:
@@ -47,14 +51,6 @@ func shortly(element any) string {
 		return fmt.Sprint(element)
 	}
 	return strings.TrimSpace(text.String())
-}
-
-func noted(what string, values []string) []string {
-	notes := make([]string, 0, len(values))
-	for _, value := range values {
-		notes = append(notes, what+" "+value)
-	}
-	return notes
 }
 
 // withOptions gives a text with notes and options in parentheses.
@@ -92,9 +88,11 @@ func mountText(m mount.Mount) string {
 		if v.Subpath != "" {
 			notes = append(notes, "subpath "+v.Subpath)
 		}
-		if v.DriverConfig != nil {
-			notes = append(notes, noted("driver", nonEmpty(v.DriverConfig.Name))...)
-			options = v.DriverConfig.Options
+		if driver := v.DriverConfig; driver != nil {
+			options = driver.Options
+			if driver.Name != "" {
+				notes = append(notes, "driver "+driver.Name)
+			}
 		}
 	}
 	if b := m.BindOptions; b != nil && b.Propagation != "" {
@@ -104,13 +102,6 @@ func mountText(m mount.Mount) string {
 		notes = append(notes, "size "+Size(t.SizeBytes))
 	}
 	return withOptions(strings.TrimSpace(string(m.Type)+" "+m.Source), options, notes)
-}
-
-func nonEmpty(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return []string{text}
 }
 
 // Size writes a number of bytes as compose files do: 64M.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -63,27 +62,17 @@ func (e *Engine) negotiate(ctx context.Context) {
 // Close ends the connection.
 func (e *Engine) Close() error { return e.api.Close() }
 
-// Node is a node of the Swarm.
-type Node struct {
-	ID           string `json:"id"`
-	Hostname     string `json:"hostname"`
-	Role         string `json:"role"`
-	State        string `json:"state"`
-	Availability string `json:"availability"`
-}
-
-// Info is what the engine reports about itself and its Swarm. Nodes is empty unless
-// the engine is a manager.
+// Info is what the engine reports about itself and its Swarm.
 type Info struct {
-	EngineVersion string `json:"engine_version"`
-	APIVersion    string `json:"api_version"` // as negotiated
-	SwarmActive   bool   `json:"swarm_active"`
-	Manager       bool   `json:"manager"`
-	NodeID        string `json:"node_id,omitempty"`
-	Nodes         []Node `json:"nodes,omitempty"`
+	EngineVersion string
+	APIVersion    string // as negotiated
+	DataRoot      string // the engine's data folder, on the engine's machine
+	Nodes         int    // of the Swarm; 0 unless the engine is a manager
+
+	swarm swarm.Info
 }
 
-// Info asks the engine about itself and its Swarm.
+// Info asks the engine about itself and its Swarm, with one call.
 func (e *Engine) Info(ctx context.Context) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -91,46 +80,27 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, e.explain("ask the engine for its state", err)
 	}
-	info := Info{
-		EngineVersion: system.ServerVersion,
-		APIVersion:    e.api.ClientVersion(),
-		SwarmActive:   system.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-		Manager:       system.Swarm.ControlAvailable,
-		NodeID:        system.Swarm.NodeID,
-	}
-	if !info.Manager {
-		return info, nil
-	}
-	nodes, err := e.api.NodeList(ctx, swarm.NodeListOptions{})
-	if err != nil {
-		return Info{}, e.explain("list the nodes of the Swarm", err)
-	}
-	for _, node := range nodes {
-		info.Nodes = append(info.Nodes, Node{
-			ID:           node.ID,
-			Hostname:     node.Description.Hostname,
-			Role:         string(node.Spec.Role),
-			State:        string(node.Status.State),
-			Availability: string(node.Spec.Availability),
-		})
-	}
-	sort.Slice(info.Nodes, func(i, j int) bool { return info.Nodes[i].Hostname < info.Nodes[j].Hostname })
-	return info, nil
+	return Info{
+		EngineVersion: system.ServerVersion, APIVersion: e.api.ClientVersion(), DataRoot: system.DockerRootDir,
+		Nodes: system.Swarm.Nodes, swarm: system.Swarm,
+	}, nil
 }
 
-// CheckManager gives a fault with a remedy unless the engine answers and is a manager
-// of a Swarm.
-func (e *Engine) CheckManager(ctx context.Context) error {
+// Ready gives Info, or a fault with a remedy unless the engine is a manager of a Swarm
+// that works and its API version is supported.
+func (e *Engine) Ready(ctx context.Context) (Info, error) {
 	info, err := e.Info(ctx)
 	switch {
 	case err != nil:
-		return err
-	case !info.SwarmActive:
-		return e.notInSwarm(nil)
-	case !info.Manager:
-		return e.notManager(nil)
+		return Info{}, err
+	case info.swarm.LocalNodeState != swarm.LocalNodeStateActive:
+		return Info{}, e.notInSwarm(nil)
+	case !info.swarm.ControlAvailable:
+		return Info{}, e.notManager(nil)
+	case info.swarm.Error != "": // the managers have lost their quorum, for example
+		return Info{}, e.explain("ask the managers for the state of the Swarm", errors.New(info.swarm.Error))
 	}
-	return nil
+	return info, tooOld(info.APIVersion)
 }
 
 func (e *Engine) notInSwarm(cause error) error {

@@ -46,7 +46,7 @@ func TestModes(t *testing.T) {
 			drained(s.add(0, "b", "running", ""))
 		}, 1, 1, deploy.Converged, ""},
 		"global, another platform": {global, func(s *scene) { s.add(0, "a", "running", ""); s.add(0, "b", "pending", platform) }, 1, 1, deploy.Converged, ""},
-		"global, no platform":      {global, func(s *scene) { s.add(0, "b", "pending", platform) }, 0, 0, deploy.Pending, "no node has a platform"},
+		"global, no platform":      {global, func(s *scene) { s.add(0, "b", "pending", platform) }, 0, 0, deploy.Pending, "no node has the platform"},
 		"global, no node":          {global, func(*scene) {}, 0, 0, deploy.Converged, ""},
 		"global, ended for good":   {globalOnce, func(s *scene) { s.add(0, "a", "failed", nonZero) }, 0, 0, deploy.Failed, "its task ended, and its restart policy"},
 		"global, ended for good on one node": {globalOnce, func(s *scene) {
@@ -160,7 +160,7 @@ func TestErrNamesAllServices(t *testing.T) {
 		}
 	}
 	want := []string{
-		"service c: task: it was killed; its tasks fail again, exit code 137 (on n1)",
+		"service c: task: it was killed; its tasks keep failing, exit code 137 (on n1)",
 		"service d: No such image: coin/app:9; its image was not found",
 		"service b: task: non-zero exit (1); not ready when the wait ended: 0 of 1 tasks run",
 		"service g: health check: 503; not ready when the wait ended: 0 of 1 tasks run",

@@ -5,36 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/api/types/swarm"
-
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
-
-// Ready describes an engine that can roll out a stack.
-type Ready struct {
-	EngineVersion string
-	APIVersion    string // as negotiated
-	DataRoot      string // the engine's data folder, on the engine's machine
-}
-
-// Ready checks with one call that the engine is a manager of a Swarm and that its API
-// version is supported. The error is a fault with a remedy.
-func (e *Engine) Ready(ctx context.Context) (Ready, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	system, err := e.api.Info(ctx)
-	switch {
-	case err != nil:
-		return Ready{}, e.explain("ask the engine for its state", err)
-	case system.Swarm.LocalNodeState != swarm.LocalNodeStateActive:
-		return Ready{}, e.notInSwarm(nil)
-	case !system.Swarm.ControlAvailable:
-		return Ready{}, e.notManager(nil)
-	}
-	ready := Ready{EngineVersion: system.ServerVersion, APIVersion: e.api.ClientVersion(), DataRoot: system.DockerRootDir}
-	return ready, tooOld(ready.APIVersion)
-}
 
 // Local tells whether the engine runs on this machine.
 func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }

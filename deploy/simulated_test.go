@@ -55,7 +55,7 @@ func TestFlowOnTheSimulatedEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulated()
 		engine := deploy.New(sim.Client(enginetest.Hooks{}))
-		if err := engine.CheckManager(t.Context()); err != nil {
+		if _, err := engine.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stack := smallStack("t")
@@ -89,10 +89,10 @@ func TestFailuresOnTheSimulatedEngine(t *testing.T) {
 		action string
 		says   string
 	}{
-		"crash loop":        {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks fail again and again"},
+		"crash loop":        {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks keep failing"},
 		"paused":            {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
 		"rolled back":       {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
-		"missing":           {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image is not there"},
+		"missing":           {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image was not found"},
 		"unhealthy":         {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
 		"missing on 29":     {"29.7.0", []enginetest.Trait{enginetest.Missing()}, "continue", "coin/bad:1: not found"},
 		"unreachable on 29": {"29.7.0", []enginetest.Trait{enginetest.Unreachable()}, "continue", "network is unreachable"},

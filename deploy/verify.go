@@ -85,12 +85,7 @@ func (r Result) Waiting() []ServiceResult {
 
 // Converged tells whether every service has converged.
 func (r Result) Converged() bool {
-	for _, service := range r.Services {
-		if service.State != Converged {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.Services, func(s ServiceResult) bool { return s.State != Converged })
 }
 
 // Verify waits until every wanted service runs what it declares, or one has failed or
@@ -143,12 +138,7 @@ func (r Result) mask(want *compose.Stack) {
 
 // finished tells whether the wait is over: one failure ends it.
 func (r Result) finished() bool {
-	for _, service := range r.Services {
-		if service.State == Failed {
-			return true
-		}
-	}
-	return r.Converged()
+	return r.Converged() || slices.ContainsFunc(r.Services, func(s ServiceResult) bool { return s.State == Failed })
 }
 
 // look reads the services and their tasks, with two calls.

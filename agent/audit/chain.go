@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// Problem is a place at which the log is not what was written.
+// Problem is a place where the log differs from what the agent wrote.
 type Problem struct {
-	Line int    `json:"line"` // of the file; one beyond its last where the end is missing
-	Seq  uint64 `json:"seq"`  // number of the entry that should stand there
+	Line int    `json:"line"` // in the file; one after the last line if the end is missing
+	Seq  uint64 `json:"seq"`  // number of the expected entry
 	What string `json:"what"`
 }
 
 func (p Problem) String() string { return fmt.Sprintf("line %d, entry %d: %s", p.Line, p.Seq, p.What) }
 
-// Report is what a look at the whole log has found.
+// Report is the result of a check of the whole log.
 type Report struct {
 	Entries  int       `json:"entries"`
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
-	Head     Head      `json:"head"`               // of the file
-	Known    Head      `json:"known"`              // as the state file remembers it
-	Torn     int       `json:"torn,omitempty"`     // bytes of an unfinished last line
-	Notes    []string  `json:"notes,omitempty"`    // what the log says of itself and a reader should know
-	Problems []Problem `json:"problems,omitempty"` // in the order of the file
+	Head     Head      `json:"head"`               // last entry of the file
+	Known    Head      `json:"known"`              // last entry according to the state file
+	Torn     int       `json:"torn,omitempty"`     // bytes of an incomplete last line
+	Notes    []string  `json:"notes,omitempty"`    // events of the log itself that a reader should know
+	Problems []Problem `json:"problems,omitempty"` // in file order
 }
 
-// scan gives each whole line of a log, nil for one that is longer than any entry,
-// and the number of bytes after the last.
+// scan calls take with each complete line of a log, or with nil for a line that is
+// longer than any entry. It returns the number of bytes after the last line break.
 func scan(r io.Reader, take func(line []byte)) (torn int, err error) {
 	reader, long := bufio.NewReaderSize(r, maxLine), 0
 	for {
@@ -51,19 +51,19 @@ func scan(r io.Reader, take func(line []byte)) (torn int, err error) {
 	}
 }
 
-// chain follows the entries of a log, and notes what does not fit.
+// chain checks the entries of a log in order and collects the problems.
 type chain struct {
 	report Report
 	lines  int
-	next   uint64 // number of the entry that should come
-	prev   string // its hash of the one before, unless that one could not be read
-	loose  bool   // the entry before could not be read
-	held   bool   // the head that the state file remembers is there
+	next   uint64 // number of the expected entry
+	prev   string // hash of the previous entry
+	loose  bool   // the previous entry is not readable, so prev is not checked
+	found  bool   // the log has the head of the state file, or the state file has none
 	owner  string
 }
 
 func newChain(known Head) *chain {
-	return &chain{report: Report{Known: known}, next: 1, held: !known.Known()}
+	return &chain{report: Report{Known: known}, next: 1, found: !known.Known()}
 }
 
 // take adds the next line.
@@ -82,22 +82,22 @@ func (c *chain) take(line []byte) {
 	}
 	c.report.Entries++
 	c.report.Last, c.report.Head = entry.Time, entry.head()
-	c.held = c.held || entry.head() == c.report.Known
+	c.found = c.found || entry.head() == c.report.Known
 	c.next, c.prev, c.loose = entry.Seq+1, entry.Hash, false
 }
 
-// follow checks that an entry follows the one before it.
+// follow checks that an entry is the successor of the previous one.
 func (c *chain) follow(entry *Entry) {
 	owner := entry.Environment + "/" + entry.Node
 	switch {
 	case entry.Seq > c.next:
-		c.problem(numbers(c.next, entry.Seq-1) + " are missing")
+		c.problem(missing(c.next, entry.Seq-1))
 	case entry.Seq < c.next:
-		c.problem(fmt.Sprintf("entry %d stands here, out of its order", entry.Seq))
+		c.problem(fmt.Sprintf("entry %d is out of order", entry.Seq))
 	case entry.Prev != c.prev && !c.loose:
-		c.problem("it follows another entry than the one before it, which was replaced")
+		c.problem("the previous entry was replaced: its hash does not match")
 	case c.owner != "" && owner != c.owner:
-		c.problem("it is an entry of " + owner)
+		c.problem("the entry belongs to " + owner)
 	}
 	if c.owner == "" {
 		c.owner = owner
@@ -115,18 +115,18 @@ func (c *chain) problem(what string) {
 	c.report.Problems = append(c.report.Problems, Problem{Line: c.lines, Seq: c.next, What: what})
 }
 
-// end holds the end of the log against the head that the state file remembers.
+// end compares the end of the log with the head of the state file.
 func (c *chain) end(torn int) Report {
 	c.report.Torn = torn
 	known := c.report.Known
-	if c.held {
+	if c.found {
 		return c.report
 	}
 	c.lines++
 	if c.next <= known.Seq {
-		c.problem(numbers(c.next, known.Seq) + " are cut off: the state file remembers them")
+		c.problem(fmt.Sprintf("%s, but the state file has entry %d", missing(c.next, known.Seq), known.Seq))
 	} else {
-		c.problem(fmt.Sprintf("entry %d is not the one that the state file remembers: the log was replaced", known.Seq))
+		c.problem(fmt.Sprintf("the log was replaced: entry %d differs from the one in the state file", known.Seq))
 	}
 	return c.report
 }

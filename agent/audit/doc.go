@@ -1,6 +1,6 @@
-// Package audit keeps the agent's append-only log of what it did with stacks and
-// secrets: who had it done, what, for which revision, and how it ended. In go
-// entries; out comes a file of JSON lines in which each entry holds the hash of
-// the one before, so that a change, a gap and, with the head that the state file
-// remembers, a cut end are seen. An entry is on disk when Append returns.
+// Package audit keeps an append-only log of the agent's actions on stacks and
+// secrets: the actor, the action, the revision, and the outcome. The log is a file
+// of JSON lines, and each entry has the hash of the previous one. Verify therefore
+// finds changed and missing entries. To find a truncated log, it needs the head
+// that the state file stores. An entry is on disk when Append returns.
 package audit

@@ -15,16 +15,16 @@ import (
 // Action is what was done.
 type Action string
 
-// What the agent does with stacks and secrets.
+// Actions on stacks and secrets.
 const (
 	Sync      Action = "sync"
 	Create    Action = "create"
 	Update    Action = "update"
 	Replace   Action = "replace"
 	ScaleDown Action = "scale-down"
-	ScaleUp   Action = "scale-up" // a cron service back, after a rollout that did not come to its end
+	ScaleUp   Action = "scale-up" // a cron service is restored after an unfinished rollout
 	Remove    Action = "remove"
-	Use       Action = "use" // a service got a secret version that it did not have
+	Use       Action = "use" // a service got a new secret version
 	Rollback  Action = "rollback"
 	Approve   Action = "approve"
 	Pause     Action = "pause"
@@ -34,15 +34,15 @@ const (
 	Rotate    Action = "rotate"
 )
 
-// What the log says of itself.
+// Actions on the log itself.
 const (
 	Opened     Action = "opened"     // the first entry of a new log
 	Recovered  Action = "recovered"  // an unfinished last line was cut off
-	Gap        Action = "gap"        // entries that had been written were not there
+	Gap        Action = "gap"        // written entries are missing
 	Unanchored Action = "unanchored" // the state file did not know the log's head
 )
 
-// Kind is the kind of object that an entry is about.
+// Kind is the kind of the object.
 type Kind string
 
 // The kinds.
@@ -55,43 +55,43 @@ const (
 	Journal Kind = "log" // this log
 )
 
-// Outcome is how it went.
+// Outcome is the result of the action.
 type Outcome string
 
-// The outcomes. An entry that says started is followed by one that says how it
-// ended, unless the agent was stopped: the next start carries on.
+// The outcomes. A started entry is followed by an entry with the result. If the
+// agent stops in between, it continues after its next start.
 const (
 	Started    Outcome = "started"
 	Succeeded  Outcome = "succeeded"
 	Failed     Outcome = "failed"
-	Superseded Outcome = "superseded" // a newer revision came before it was done
+	Superseded Outcome = "superseded" // replaced by a newer revision before it finished
 )
 
-// By says what kind of actor it was.
+// By is the kind of an actor.
 type By string
 
 // The kinds of actors.
 const (
-	ByAuthor By = "author" // of a commit that was synced because it came
-	ByUser   By = "user"   // of this machine, who asked
-	ByAgent  By = "agent"  // of itself
+	ByAuthor By = "author" // author of the synced commit
+	ByUser   By = "user"   // user of this machine
+	ByAgent  By = "agent"  // the agent itself
 )
 
-// Actor is who had something done.
+// Actor is the one who caused an action.
 type Actor struct {
 	By    By     `json:"by"`
 	Name  string `json:"name,omitempty"`
-	UID   string `json:"uid,omitempty"`   // of a user
-	Login string `json:"login,omitempty"` // who had logged in, where sudo or su made another user of them
+	UID   string `json:"uid,omitempty"`   // only for users
+	Login string `json:"login,omitempty"` // the login user, if sudo or su changed it
 }
 
-// Agent is the actor of what the agent does by itself.
+// Agent returns the actor of automatic actions.
 func Agent() Actor { return Actor{By: ByAgent} }
 
-// Author is the author of a commit, as "Name <email>".
+// Author returns the actor for the author of a commit, "Name <email>".
 func Author(name string) Actor { return Actor{By: ByAuthor, Name: name} }
 
-// String names the actor for people.
+// String returns the actor's name for display.
 func (a Actor) String() string {
 	switch {
 	case a.By == ByAgent || a.By == "":
@@ -104,36 +104,36 @@ func (a Actor) String() string {
 	return a.Name
 }
 
-// Entry is one thing that was done. Whoever appends it leaves Seq, Time,
-// Environment, Node, Prev and Hash to the log. No entry holds a secret's value.
+// Entry is one action. The log sets Seq, Time, Environment, Node, Prev and Hash.
+// An entry never contains a secret value.
 type Entry struct {
 	Seq         uint64    `json:"seq"`
 	Time        time.Time `json:"time"`
 	Actor       Actor     `json:"actor"`
 	Action      Action    `json:"action"`
 	Kind        Kind      `json:"kind"`
-	Name        string    `json:"name"`              // full name in the engine, as db_access.3
-	Service     string    `json:"service,omitempty"` // that uses it
+	Name        string    `json:"name"`              // full name in the engine, such as db_access.3
+	Service     string    `json:"service,omitempty"` // the service that uses the object
 	Environment string    `json:"environment"`
 	Node        string    `json:"node"`
-	Sync        uint64    `json:"sync,omitempty"`     // its number in the history
+	Sync        uint64    `json:"sync,omitempty"`     // the sync's number in the history
 	Revision    string    `json:"revision,omitempty"` // the commit
 	Plan        string    `json:"plan,omitempty"`     // the plan's digest
 	Outcome     Outcome   `json:"outcome"`
 	Error       string    `json:"error,omitempty"`
 	Detail      string    `json:"detail,omitempty"`
-	Prev        string    `json:"prev"` // hash of the entry before; empty in the first
+	Prev        string    `json:"prev"` // hash of the previous entry; empty in the first
 	Hash        string    `json:"hash,omitempty"`
 }
 
-// The bounds of texts, in bytes: an entry stays a line that can be read at once.
+// The limits of texts in bytes, so that a line fits into the read buffer.
 const (
 	maxName = 256
 	maxText = 1024
-	maxLine = 64 << 10 // with every byte escaped, and then some
+	maxLine = 64 << 10 // all texts with every byte escaped fit in
 )
 
-// seal bounds the texts and adds the entry's own hash.
+// seal shortens long texts and sets the entry's hash.
 func (e *Entry) seal() {
 	e.Time = e.Time.UTC().Round(0)
 	for _, text := range []*string{
@@ -146,7 +146,7 @@ func (e *Entry) seal() {
 	e.Hash = e.sum()
 }
 
-// bounded is text in whole characters, cut where it is too long.
+// bounded returns text as valid UTF-8 of at most limit bytes.
 func bounded(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "?")
 	if len(text) <= limit {
@@ -159,7 +159,7 @@ func bounded(text string, limit int) string {
 	return text[:cut] + "…"
 }
 
-// sum is the SHA-256 of the entry's canonical form without its hash.
+// sum returns the SHA-256 of the entry's canonical form without its hash.
 func (e *Entry) sum() string {
 	bare := *e
 	bare.Hash = ""
@@ -167,8 +167,8 @@ func (e *Entry) sum() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// canonical is the entry as its line has it: JSON with the fields in their order
-// here, without spaces.
+// canonical returns the entry's line: JSON without spaces, with the fields in the
+// order of the struct.
 func (e *Entry) canonical() []byte {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
@@ -178,12 +178,12 @@ func (e *Entry) canonical() []byte {
 }
 
 var (
-	errForeign = errors.New("this is no entry of an audit log")
-	errChanged = errors.New("this entry was changed: its hash does not fit")
+	errForeign = errors.New("the line is not an audit log entry")
+	errChanged = errors.New("the entry was changed: its hash does not match")
 )
 
-// parse reads a line with its line break. Where the line was changed the entry is
-// what it says now.
+// parse reads a line with its line break. With errChanged, it also returns the
+// changed entry.
 func parse(line []byte) (Entry, error) {
 	var entry Entry
 	if err := json.Unmarshal(line, &entry); err != nil || entry.Hash == "" && entry.Seq == 0 {
@@ -195,21 +195,21 @@ func parse(line []byte) (Entry, error) {
 	return entry, nil
 }
 
-// Head is the last entry of a log. The zero Head is that of no log.
+// Head identifies the last entry of a log. The zero Head means that no entry exists.
 type Head struct {
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"`
 }
 
-// Known tells whether there is an entry at all.
+// Known reports whether the head identifies an entry.
 func (h Head) Known() bool { return h.Seq > 0 }
 
 func (e *Entry) head() Head { return Head{Seq: e.Seq, Hash: e.Hash} }
 
-// numbers says which entries, for people.
-func numbers(first, last uint64) string {
+// missing describes a range of missing entries.
+func missing(first, last uint64) string {
 	if first == last {
-		return fmt.Sprintf("entry %d", first)
+		return fmt.Sprintf("entry %d is missing", first)
 	}
-	return fmt.Sprintf("entries %d to %d", first, last)
+	return fmt.Sprintf("entries %d to %d are missing", first, last)
 }

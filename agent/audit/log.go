@@ -17,46 +17,46 @@ import (
 // FileName is the log's name in the state directory.
 const FileName = "audit.log"
 
-// Options say whose log it is.
+// Options configure a log.
 type Options struct {
 	Environment, Node string
-	Version           string       // of the agent
-	Known             Head         // the head that the state file remembers
-	Log               *slog.Logger // is told what is amiss with the file; nil: nobody is
+	Version           string       // agent version
+	Known             Head         // the head that the state file stores
+	Log               *slog.Logger // for problems of the file; may be nil
 }
 
 func (o *Options) owner() string { return o.Environment + "/" + o.Node }
 
-// Log is the open log. Its methods may be called from many goroutines; one
-// process at a time may have it, which the state file's lock sees to.
+// Log is an open log. Its methods are safe for concurrent use. The lock of the state
+// file makes sure that only one process has the log open.
 type Log struct {
 	path    string
 	options Options
 
 	mu   sync.Mutex
 	file *os.File
-	size int64 // of the whole entries
+	size int64 // bytes of the complete entries
 	head Head
 }
 
-// Open opens the log in dir, or begins it, and looks at the whole of it. What is
-// amiss is no error: an unfinished last line is cut off, and after a gap the log
-// goes on; both are said in an entry.
+// Open opens or creates the log in dir and checks all of it. Problems are not an
+// error: Open removes an incomplete last line, and continues after a gap. It
+// appends an entry about each.
 func Open(dir string, options Options) (*Log, error) {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.New(fault.Place{}, "choose a state directory that the agent may write", "make state directory: %w", err)
+		return nil, fault.New(fault.Place{}, "set state_dir to a folder that the agent can write", "make state directory: %w", err)
 	}
 	l := &Log{path: filepath.Join(dir, FileName), options: options}
 	if err := l.load(options.Known); err != nil {
-		return nil, errors.Join(fault.WithHint(err, "see that the agent may write "+l.path), l.Close())
+		return nil, errors.Join(fault.WithHint(err, "let the agent's user write to "+l.path), l.Close())
 	}
 	return l, nil
 }
 
-// Head is the last entry.
+// Head returns the last entry.
 func (l *Log) Head() Head {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,8 +75,8 @@ func (l *Log) Close() error {
 	return err
 }
 
-// Append writes entries, one after the other, and waits until they are on disk.
-// Either all of them are in the log then, or an error says that none is.
+// Append writes the entries and waits until they are on disk. After an error, the
+// log has none of them.
 func (l *Log) Append(entries ...Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,14 +85,14 @@ func (l *Log) Append(entries ...Entry) error {
 	}
 	if !l.intact() {
 		if err := l.load(l.head); err != nil {
-			return fault.WithHint(fmt.Errorf("open audit log again: %w", err), "see that the agent may write "+l.path)
+			return fault.WithHint(fmt.Errorf("reopen audit log: %w", err), "let the agent's user write to "+l.path)
 		}
 	}
 	return l.write(l.head, entries)
 }
 
-// intact tells whether the file is still the one that was written last: not
-// replaced, removed, cut or added to.
+// intact reports whether the file is unchanged since the last write: not replaced,
+// removed, truncated or extended.
 func (l *Log) intact() bool {
 	if l.file == nil {
 		return false
@@ -105,7 +105,7 @@ func (l *Log) intact() bool {
 	return err == nil && os.SameFile(there, ours)
 }
 
-// load opens the file, reads it to its end and writes what is to be said of that.
+// load opens and checks the file, and appends entries about what it found.
 func (l *Log) load(known Head) error {
 	if l.file != nil {
 		_ = l.file.Close()
@@ -131,7 +131,7 @@ func (l *Log) load(known Head) error {
 		return errors.Join(err, file.Close())
 	}
 	l.file = file
-	l.complain(chain.end(torn))
+	l.logProblems(chain.end(torn))
 	head, entries := l.resume(chain)
 	l.head = head
 	if len(entries) == 0 {
@@ -140,55 +140,54 @@ func (l *Log) load(known Head) error {
 	return l.write(head, entries)
 }
 
-// complain tells the journal what is wrong with the log: the first place, and how
-// many more there are.
-func (l *Log) complain(report Report) {
+// logProblems logs the first problem and the number of problems.
+func (l *Log) logProblems(report Report) {
 	if n := len(report.Problems); n > 0 {
-		l.options.Log.Error("the audit log is not what was written", "file", l.path, "problem", report.Problems[0].String(), "problems", n)
+		l.options.Log.Error("the audit log was changed", "file", l.path, "problem", report.Problems[0].String(), "problems", n)
 	}
 	if report.Torn > 0 {
-		l.options.Log.Warn("cut an unfinished line off the audit log", "file", l.path, "bytes", report.Torn)
+		l.options.Log.Warn("removed an incomplete line from the audit log", "file", l.path, "bytes", report.Torn)
 	}
 }
 
-// trim cuts an unfinished last line off and closes the file to others.
+// trim removes torn bytes from the end, and access by other users.
 func trim(file *os.File, torn int) (int64, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return 0, fmt.Errorf("look at audit log: %w", err)
+		return 0, fmt.Errorf("stat audit log: %w", err)
 	}
 	size := info.Size() - int64(torn)
 	if torn > 0 {
 		if err := file.Truncate(size); err != nil {
-			return 0, fmt.Errorf("cut an unfinished line off the audit log: %w", err)
+			return 0, fmt.Errorf("remove an incomplete line from the audit log: %w", err)
 		}
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := file.Chmod(0o600); err != nil {
-			return 0, fmt.Errorf("protect audit log: %w", err)
+			return 0, fmt.Errorf("restrict access to audit log: %w", err)
 		}
 	}
 	return size, nil
 }
 
-// syncFolder makes a new file's name last.
+// syncFolder makes the name of a new file durable.
 func syncFolder(dir string) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("open state directory: %w", err)
 	}
 	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return fmt.Errorf("save state directory: %w", err)
+		return fmt.Errorf("sync state directory: %w", err)
 	}
 	return nil
 }
 
-// resume gives the entry that the next one follows, and the entries that say what
-// was found. After a gap the log goes on from the head that is remembered, so
-// that the gap stays visible for good.
+// resume returns the head to continue from, and entries about what load found.
+// After a gap it continues from the head of the state file, so that every later
+// check finds the gap.
 func (l *Log) resume(chain *chain) (Head, []Entry) {
 	var entries []Entry
-	say := func(action Action, format string, args ...any) {
+	add := func(action Action, format string, args ...any) {
 		entries = append(entries, Entry{
 			Actor: Agent(), Action: action, Kind: Journal, Name: FileName,
 			Outcome: Succeeded, Detail: fmt.Sprintf(format, args...),
@@ -196,23 +195,22 @@ func (l *Log) resume(chain *chain) (Head, []Entry) {
 	}
 	head, known := Head{Seq: chain.next - 1, Hash: chain.report.Head.Hash}, chain.report.Known
 	switch {
-	case !chain.held:
-		missing := chain.report.Problems[len(chain.report.Problems)-1]
+	case !chain.found:
+		gap := chain.report.Problems[len(chain.report.Problems)-1]
 		head = Head{Seq: max(head.Seq, known.Seq), Hash: known.Hash}
-		say(Gap, "%s", missing.What)
+		add(Gap, "%s", gap.What)
 	case chain.lines == 0:
-		say(Opened, "audit log of %s, begun by agent %s", l.options.owner(), l.options.Version)
+		add(Opened, "audit log of %s, created by agent %s", l.options.owner(), l.options.Version)
 	case !known.Known():
-		say(Unanchored, "the state file did not know the log's last entry: whether entries were cut off before this one cannot be told")
+		add(Unanchored, "the state file had no last entry: entries before this one may be missing")
 	}
 	if chain.report.Torn > 0 {
-		say(Recovered, "an unfinished line of %d bytes was cut off", chain.report.Torn)
+		add(Recovered, "removed an incomplete line of %d bytes", chain.report.Torn)
 	}
 	return head, entries
 }
 
-// write adds entries after head. What was written of them is taken back when not
-// all of it could be saved.
+// write appends entries after head. If that fails, it removes what it wrote.
 func (l *Log) write(head Head, entries []Entry) error {
 	var lines bytes.Buffer
 	now := time.Now()
@@ -232,21 +230,21 @@ func (l *Log) write(head Head, entries []Entry) error {
 		err = l.file.Sync()
 	}
 	if err != nil {
-		return fault.WithHint(errors.Join(fmt.Errorf("write audit log: %w", err), l.takeBack()), "see that "+l.path+" can be written, and that the disk is not full")
+		return fault.WithHint(errors.Join(fmt.Errorf("write audit log: %w", err), l.undo()), "free disk space, or let the agent's user write to "+l.path)
 	}
 	l.size += int64(lines.Len())
 	l.head = head
 	return nil
 }
 
-// takeBack cuts off what was written of entries that could not be saved. The file
-// is read anew before the next entry.
-func (l *Log) takeBack() error {
+// undo removes the bytes of a failed write and closes the file. The next Append
+// loads it again.
+func (l *Log) undo() error {
 	err := l.file.Truncate(l.size)
 	err = errors.Join(err, l.file.Close())
 	l.file = nil
 	if err != nil {
-		return fmt.Errorf("take back what was written of it: %w", err)
+		return fmt.Errorf("remove the incomplete entries: %w", err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// options are those of the tests' node.
+// options returns the options of the test node.
 func options(known audit.Head) audit.Options {
 	return audit.Options{Environment: "sandbox", Node: "node3", Version: "test", Known: known}
 }
@@ -29,7 +29,7 @@ func open(t *testing.T, dir string, known audit.Head) *audit.Log {
 	return log
 }
 
-// numbered is an entry like many.
+// numbered returns an entry about version n of a secret.
 func numbered(n int) audit.Entry {
 	return audit.Entry{
 		Actor: audit.Author("Ada Engineer <ada@coin.example>"), Action: audit.Create, Kind: audit.Secret, Name: fmt.Sprintf("s_db_access.%d", n),
@@ -38,7 +38,7 @@ func numbered(n int) audit.Entry {
 	}
 }
 
-// written makes a log of n entries, the first its own, in a folder of its own.
+// written creates a log of n entries, including the first, in a new folder.
 func written(t *testing.T, n int) (dir string, head audit.Head) {
 	t.Helper()
 	dir = t.TempDir()
@@ -80,7 +80,7 @@ func verify(t *testing.T, dir string, known audit.Head) audit.Report {
 	return report
 }
 
-// sound checks that a log has as many entries and no fault.
+// sound checks that a log has the number of entries and no problem.
 func sound(t *testing.T, dir string, known audit.Head, entries int) {
 	t.Helper()
 	if report := verify(t, dir, known); report.Entries != entries || len(report.Problems) > 0 || report.Torn > 0 {
@@ -92,7 +92,7 @@ func entries(t *testing.T, dir string) (all []audit.Entry) {
 	t.Helper()
 	foreign, err := audit.Read(dir, func(entry audit.Entry) { all = append(all, entry) })
 	if err != nil || foreign > 0 {
-		t.Fatalf("%d lines are no entries, %v", foreign, err)
+		t.Fatalf("%d lines are not entries, %v", foreign, err)
 	}
 	return all
 }
@@ -121,10 +121,10 @@ func TestWrittenAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound(t, dir, log.Head(), 5)
-	sound(t, dir, head, 5) // ahead of what the state file remembers
+	sound(t, dir, head, 5) // the state file is behind the log
 }
 
-// Whatever a text holds, its entry is a line that verifies, and no long one.
+// An entry with any text is one valid line of limited length.
 func TestHostileTexts(t *testing.T) {
 	dir, head := written(t, 1)
 	log := open(t, dir, head)
@@ -152,11 +152,11 @@ func TestAnotherNodesLog(t *testing.T) {
 	sound(t, dir, head, 2)
 }
 
-// A log that others could read is closed to them.
-func TestOpenLogIsClosedToOthers(t *testing.T) {
+// Open removes the access of other users.
+func TestOpenRestrictsAccess(t *testing.T) {
 	dir, head := written(t, 2)
 	path := filepath.Join(dir, audit.FileName)
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is what the test is about
+	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // the test needs it
 		t.Fatal(err)
 	}
 	open(t, dir, head)
@@ -165,7 +165,7 @@ func TestOpenLogIsClosedToOthers(t *testing.T) {
 	}
 }
 
-func TestAppendersSideBySide(t *testing.T) {
+func TestConcurrentAppend(t *testing.T) {
 	dir, head := written(t, 1)
 	log := open(t, dir, head)
 	const writers, each = 6, 8
@@ -177,7 +177,7 @@ func TestAppendersSideBySide(t *testing.T) {
 					t.Error(err)
 				}
 				if report, err := audit.Verify(dir, head); err != nil || len(report.Problems) > 0 {
-					t.Errorf("read meanwhile: %+v, %v", report, err)
+					t.Errorf("verified during appends: %+v, %v", report, err)
 				}
 			}
 		})
@@ -191,7 +191,7 @@ func TestAppendersSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := fmt.Sprintf("s_db_access.%d", 100*writer); !strings.HasPrefix(all[i+1].Name, want[:len(want)-2]) {
-			t.Errorf("entries of one call are apart: %s, %s", all[i].Name, all[i+1].Name)
+			t.Errorf("the entries of one call are not adjacent: %s, %s", all[i].Name, all[i+1].Name)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestNoLog(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	report := verify(t, t.TempDir(), audit.Head{Seq: 9, Hash: "x"})
-	if len(report.Problems) != 1 || !strings.Contains(report.Problems[0].What, "entries 1 to 9 are cut off") {
+	if len(report.Problems) != 1 || !strings.Contains(report.Problems[0].What, "entries 1 to 9 are missing, but the state file has entry 9") {
 		t.Errorf("got %+v", report)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Verify reads the whole log in dir and tells what in it is not what was written.
-// known is the head that the state file remembers; without one a cut at the end
-// is not seen. The agent may run meanwhile, if known was asked for before.
+// Verify checks the whole log in dir. known is the head that the state file stores;
+// without it, Verify cannot find missing entries at the end. If the agent is
+// running, get known first.
 func Verify(dir string, known Head) (Report, error) {
 	chain := newChain(known)
 	torn, err := readLog(dir, chain.take)
 	if errors.Is(err, os.ErrNotExist) && known.Known() {
-		err = nil // all of it is missing
+		err = nil // all entries are missing
 	}
 	if err != nil {
 		return Report{}, err
@@ -24,14 +24,14 @@ func Verify(dir string, known Head) (Report, error) {
 	return chain.end(torn), nil
 }
 
-// Read gives the entries that the log has by now, in their order.
+// Read calls take with each entry of the log in order.
 func (l *Log) Read(take func(Entry)) error {
 	_, err := Read(filepath.Dir(l.path), take)
 	return err
 }
 
-// Read gives the entries of the log in dir, in their order, and tells how many
-// lines are none. It checks nothing: that is what Verify is for.
+// Read calls take with each entry of the log in dir in order, and returns the number
+// of lines that are not entries. It does not check them; see Verify.
 func Read(dir string, take func(Entry)) (foreign int, err error) {
 	_, err = readLog(dir, func(line []byte) {
 		entry, err := parse(line)
@@ -48,7 +48,7 @@ func readLog(dir string, take func(line []byte)) (torn int, err error) {
 	path := filepath.Join(dir, FileName)
 	file, err := os.Open(path)
 	if err != nil {
-		return 0, fault.New(fault.Place{}, "name the agent's folder with --state-dir; the agent begins the log when it starts", "open audit log: %w", err)
+		return 0, fault.New(fault.Place{}, "set --state-dir to the agent's state directory; the agent creates the log when it starts", "open audit log: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	torn, err = scan(file, take)

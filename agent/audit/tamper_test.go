@@ -14,10 +14,10 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 )
 
-// lines splits a log, each line with its line break.
+// lines splits a log into lines with their line breaks.
 func lines(data []byte) [][]byte { return slices.Collect(bytes.Lines(data)) }
 
-// forged is an entry as its line has it, with a hash that fits.
+// forged returns the line of an entry with a matching hash.
 func forged(t *testing.T, entry audit.Entry) []byte {
 	t.Helper()
 	encode := func() []byte {
@@ -48,7 +48,7 @@ func parsed(t *testing.T, data []byte) (all []audit.Entry) {
 	return all
 }
 
-// Every change of a single byte is seen, at its line.
+// Verify finds every change of a single byte, at its line.
 func TestChangedByte(t *testing.T) {
 	dir, head := written(t, 3)
 	data := content(t, dir)
@@ -59,10 +59,10 @@ func TestChangedByte(t *testing.T) {
 		put(t, dir, changed)
 		report := verify(t, dir, head)
 		if len(report.Problems) == 0 {
-			t.Fatalf("byte %d of line %d as %q: not seen", i, line, changed[i])
+			t.Fatalf("byte %d of line %d as %q: not found", i, line, changed[i])
 		}
 		if report.Problems[0].Line != line {
-			t.Fatalf("byte %d of line %d as %q: seen at %s", i, line, changed[i], report.Problems[0])
+			t.Fatalf("byte %d of line %d as %q: found at %s", i, line, changed[i], report.Problems[0])
 		}
 		if data[i] == '\n' {
 			line++
@@ -70,13 +70,13 @@ func TestChangedByte(t *testing.T) {
 	}
 }
 
-// A field that is changed together with its entry's hash is seen at the next
-// entry, and in the last one by the head that is remembered.
+// If a field is changed together with its entry's hash, the hash in the next entry
+// does not match. In the last entry, the head does not match.
 func TestForgedFields(t *testing.T) {
 	dir, head := written(t, 4)
 	data := content(t, dir)
 	if !bytes.Equal(forged(t, parsed(t, data)[3]), lines(data)[3]) {
-		t.Fatal("the test forges otherwise than the log writes")
+		t.Fatal("the test does not write lines in the form of the log")
 	}
 	fields := 0
 	for at := range lines(data) {
@@ -88,7 +88,7 @@ func TestForgedFields(t *testing.T) {
 			changed[at] = forged(t, entry)
 			put(t, dir, bytes.Join(changed, nil))
 			if report := verify(t, dir, head); len(report.Problems) == 0 {
-				t.Errorf("not seen: %s", changed[at])
+				t.Errorf("not found: %s", changed[at])
 			}
 		}
 		spoil = func(value reflect.Value) {
@@ -115,12 +115,12 @@ func TestForgedFields(t *testing.T) {
 		spoil(reflect.ValueOf(&entry).Elem())
 	}
 	if fields != 4*19 {
-		t.Errorf("%d fields were tried", fields)
+		t.Errorf("the test changed %d fields", fields)
 	}
 }
 
-// Who writes the log anew from some entry on cannot write the head that is
-// remembered elsewhere.
+// A log that is rewritten from some entry on does not match the head in the state
+// file.
 func TestRewrittenChain(t *testing.T) {
 	dir, head := written(t, 5)
 	all := parsed(t, content(t, dir))
@@ -129,7 +129,7 @@ func TestRewrittenChain(t *testing.T) {
 		prev := ""
 		for i, entry := range all {
 			if i == from {
-				entry.Actor.Name = "somebody else"
+				entry.Actor.Name = "Mallory"
 			}
 			entry.Prev = prev
 			line := forged(t, entry)
@@ -145,14 +145,14 @@ func TestRewrittenChain(t *testing.T) {
 	}
 }
 
-// A log that ends anywhere too early is seen.
+// Verify finds every truncation.
 func TestCut(t *testing.T) {
 	dir, head := written(t, 3)
 	data := content(t, dir)
 	for size := range data {
 		put(t, dir, data[:size])
 		report := verify(t, dir, head)
-		if len(report.Problems) == 0 || !strings.Contains(report.Problems[0].What, "cut off") || report.Problems[0].Seq != uint64(report.Entries)+1 {
+		if len(report.Problems) == 0 || !strings.Contains(report.Problems[0].What, "but the state file has entry 3") || report.Problems[0].Seq != uint64(report.Entries)+1 {
 			t.Fatalf("at %d bytes: %+v", size, report)
 		}
 	}
@@ -169,21 +169,21 @@ func TestMovedLines(t *testing.T) {
 		line int
 		want string
 	}{
-		"first missing":  {moved(func(l [][]byte) [][]byte { return l[1:] }), 1, "entry 1 are missing"},
+		"first missing":  {moved(func(l [][]byte) [][]byte { return l[1:] }), 1, "entry 1 is missing"},
 		"two missing":    {moved(func(l [][]byte) [][]byte { return slices.Delete(l, 1, 3) }), 2, "entries 2 to 3 are missing"},
-		"swapped":        {moved(func(l [][]byte) [][]byte { l[1], l[2] = l[2], l[1]; return l }), 2, "entry 2 are missing"},
-		"twice":          {moved(func(l [][]byte) [][]byte { return slices.Insert(l, 3, l[2]) }), 4, "entry 3 stands here"},
-		"of another log": {moved(func(l [][]byte) [][]byte { l[2] = foreign[2]; return l }), 3, "it follows another entry"},
+		"swapped":        {moved(func(l [][]byte) [][]byte { l[1], l[2] = l[2], l[1]; return l }), 2, "entry 2 is missing"},
+		"twice":          {moved(func(l [][]byte) [][]byte { return slices.Insert(l, 3, l[2]) }), 4, "entry 3 is out of order"},
+		"of another log": {moved(func(l [][]byte) [][]byte { l[2] = foreign[2]; return l }), 3, "the previous entry was replaced"},
 		"another log":    {bytes.Join(foreign, nil), 6, "the log was replaced"},
-		"empty line":     {moved(func(l [][]byte) [][]byte { return slices.Insert(l, 2, []byte("\n")) }), 3, "no entry"},
-		"other words":    {moved(func(l [][]byte) [][]byte { l[3] = []byte("{\"level\":\"INFO\"}\n"); return l }), 4, "no entry"},
+		"empty line":     {moved(func(l [][]byte) [][]byte { return slices.Insert(l, 2, []byte("\n")) }), 3, "not an audit log entry"},
+		"other words":    {moved(func(l [][]byte) [][]byte { l[3] = []byte("{\"level\":\"INFO\"}\n"); return l }), 4, "not an audit log entry"},
 		"long line": {moved(func(l [][]byte) [][]byte {
 			l[3] = bytes.Repeat([]byte("x"), 200_000)
 			return slices.Insert(l, 4, []byte("\n"))
-		}), 4, "no entry"},
+		}), 4, "not an audit log entry"},
 		"with a space":   {moved(func(l [][]byte) [][]byte { l[3] = bytes.Replace(l[3], []byte(`":"`), []byte(`": "`), 1); return l }), 4, "was changed"},
 		"one more field": {moved(func(l [][]byte) [][]byte { l[3] = bytes.Replace(l[3], []byte(`{`), []byte(`{"x":1,`), 1); return l }), 4, "was changed"},
-		"one line added": {moved(func(l [][]byte) [][]byte { return append(l, l[4]) }), 6, "entry 5 stands here"},
+		"one line added": {moved(func(l [][]byte) [][]byte { return append(l, l[4]) }), 6, "entry 5 is out of order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			put(t, dir, test.data)

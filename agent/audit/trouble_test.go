@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 )
 
-// actions lists what entries are about, in order.
+// actions returns the actions of entries in order.
 func actions(all []audit.Entry) (list []audit.Action) {
 	for _, entry := range all {
 		list = append(list, entry.Action)
@@ -25,8 +25,8 @@ func actions(all []audit.Entry) (list []audit.Action) {
 	return list
 }
 
-// A line that a crash has left unfinished is cut off at any of its bytes, and the
-// log says so.
+// After a crash, Open removes an incomplete line, wherever it ends, and appends an
+// entry about it.
 func TestTornTail(t *testing.T) {
 	dir, head := written(t, 3)
 	full, _ := written(t, 2)
@@ -39,7 +39,7 @@ func TestTornTail(t *testing.T) {
 		log := open(t, dir, head)
 		sound(t, dir, log.Head(), 4)
 		last := entries(t, dir)[3]
-		if want := fmt.Sprintf("an unfinished line of %d bytes was cut off", size); last.Action != audit.Recovered || last.Detail != want {
+		if want := fmt.Sprintf("removed an incomplete line of %d bytes", size); last.Action != audit.Recovered || last.Detail != want {
 			t.Errorf("%+v", last)
 		}
 		if report := verify(t, dir, log.Head()); len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "entry 4, ") {
@@ -51,8 +51,8 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// What was cut, replaced or removed while the agent was away stays visible after
-// the agent has gone on: the numbers are not given again.
+// If the log is truncated, replaced or removed while the agent is stopped, every
+// later check finds the gap. Numbers are not reused.
 func TestGapStays(t *testing.T) {
 	other, _ := written(t, 9)
 	foreign := content(t, other)
@@ -61,9 +61,9 @@ func TestGapStays(t *testing.T) {
 		next  uint64
 		want  string
 	}{
-		"cut":      {func(data []byte) []byte { return bytes.Join(lines(data)[:2], nil) }, 6, "entries 3 to 5 are cut off"},
-		"torn":     {func(data []byte) []byte { return data[:len(data)-1] }, 6, "entry 5 are cut off"},
-		"emptied":  {func([]byte) []byte { return nil }, 6, "entries 1 to 5 are cut off"},
+		"cut":      {func(data []byte) []byte { return bytes.Join(lines(data)[:2], nil) }, 6, "entries 3 to 5 are missing, but the state file has entry 5"},
+		"torn":     {func(data []byte) []byte { return data[:len(data)-1] }, 6, "entry 5 is missing, but the state file has entry 5"},
+		"emptied":  {func([]byte) []byte { return nil }, 6, "entries 1 to 5 are missing, but the state file has entry 5"},
 		"replaced": {func([]byte) []byte { return foreign }, 10, "the log was replaced"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestGapStays(t *testing.T) {
 					t.Fatal(err)
 				}
 				if head = log.Head(); head.Seq <= test.next {
-					t.Errorf("went on at %d", head.Seq)
+					t.Errorf("continued at entry %d", head.Seq)
 				}
 				if err := log.Close(); err != nil {
 					t.Fatal(err)
@@ -94,18 +94,18 @@ func TestGapStays(t *testing.T) {
 	}
 }
 
-// Without the state file the log goes on, and says that its end could not be
-// checked.
+// Without the state file, the log continues with an entry that says that entries may
+// be missing.
 func TestStateFileLost(t *testing.T) {
 	dir, _ := written(t, 3)
 	log := open(t, dir, audit.Head{})
 	sound(t, dir, log.Head(), 4)
-	if report := verify(t, dir, log.Head()); len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "did not know the log's last entry") {
+	if report := verify(t, dir, log.Head()); len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "the state file had no last entry") {
 		t.Errorf("notes: %q", report.Notes)
 	}
 }
 
-// Under an agent that runs the file can be changed as well.
+// Append finds changes of the file since the last write.
 func TestChangedWhileOpen(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -124,14 +124,14 @@ func TestChangedWhileOpen(t *testing.T) {
 			if err := log.Append(numbered(9)); err != nil {
 				t.Fatal(err)
 			}
-			if report := verify(t, dir, log.Head()); len(report.Problems) == 0 || !strings.Contains(strings.Join(report.Notes, "\n"), "cut off: the state file remembers") {
+			if report := verify(t, dir, log.Head()); len(report.Problems) == 0 || !strings.Contains(strings.Join(report.Notes, "\n"), "missing, but the state file has entry") {
 				t.Errorf("got %+v", report)
 			}
 		})
 	}
 }
 
-// The tests below run this test program as processes that die or are hindered.
+// The tests below run this test program as processes that are killed or limited.
 const childEnv = "AUDIT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -152,7 +152,7 @@ func child(what, dir string) *exec.Cmd {
 	return command
 }
 
-// childAppends appends without end and tells each head when it is saved.
+// childAppends appends until it is killed, and prints each saved head.
 func childAppends(dir string) {
 	var known audit.Head
 	if text := os.Getenv(childEnv + "_HEAD"); text != "" {
@@ -168,8 +168,8 @@ func childAppends(dir string) {
 	os.Exit(1)
 }
 
-// An agent that is killed in the middle of its appending loses no entry that was
-// saved, and the next one goes on.
+// If the agent is killed during appends, no saved entry is lost, and the next agent
+// continues the log.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	var known audit.Head
@@ -211,7 +211,7 @@ func TestKilled(t *testing.T) {
 	sound(t, dir, log.Head(), int(log.Head().Seq)) //nolint:gosec // a few hundred
 }
 
-// childFull appends into a file that may not grow as far as it would.
+// childFull appends to a file with a size limit.
 func childFull(dir string) {
 	log, err := audit.Open(dir, options(audit.Head{}))
 	if err == nil {
@@ -245,8 +245,8 @@ func childFull(dir string) {
 	}
 }
 
-// Entries that do not fit on the disk are no entries, and none of their bytes
-// stay; with room again the log goes on.
+// If the disk is full, a failed Append leaves no bytes. Once there is space again,
+// the log continues.
 func TestNoRoom(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := child("full", dir).Output(); err != nil || len(out) > 0 {

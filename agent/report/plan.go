@@ -49,11 +49,12 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 		add(TonePlain, "no difference: the stack %s is in sync", p.Stack)
 		return lines
 	}
-	several, wave := p.severalWaves(), 0
+	first, last := p.waves()
+	wave := 0
 	for _, step := range p.Steps {
-		if several && step.Wave > wave {
+		if first < last && step.Wave > wave {
 			wave = step.Wave
-			add(ToneQuiet, "wave %d%s", wave, p.after(wave))
+			add(ToneQuiet, "wave %d%s", wave, after(wave, first))
 		}
 		if p.scalesUp(step) {
 			add(ToneQuiet, "%s", stepLine(step, "scales up again"))
@@ -114,28 +115,23 @@ func (p planText) takenOver() (still, restarting []string) {
 	return still, restarting
 }
 
-// severalWaves tells whether services of more than one wave are written.
-func (p planText) severalWaves() bool {
-	first := 0
+// waves gives the first and the last wave that the plan writes; 0 if it has no waves.
+func (p planText) waves() (first, last int) {
 	for _, step := range p.Steps {
-		if first == 0 {
+		if first == 0 || step.Wave > 0 && step.Wave < first {
 			first = step.Wave
 		}
-		if step.Wave > first {
-			return true
-		}
+		last = max(last, step.Wave)
 	}
-	return false
+	return first, last
 }
 
 // after tells what a wave waits for; "" for the first wave of the plan.
-func (p planText) after(wave int) string {
-	for _, step := range p.Steps {
-		if step.Wave > 0 && step.Wave < wave {
-			return ", when the earlier waves are healthy"
-		}
+func after(wave, first int) string {
+	if wave == first {
+		return ""
 	}
-	return ""
+	return ", when the earlier waves are healthy"
 }
 
 func (p planText) summary(ahead bool) string {

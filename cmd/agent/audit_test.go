@@ -117,7 +117,7 @@ func (l *lab) cutLog(path string, data []byte) {
 	l.t.Helper()
 	lines := slices.Collect(bytes.Lines(data))
 	cut := bytes.Join(lines[:len(lines)-2], nil)
-	seen := "entries " + strconv.Itoa(len(lines)-1) + " to " + strconv.Itoa(len(lines)) + " are cut off"
+	seen := "entries " + strconv.Itoa(len(lines)-1) + " to " + strconv.Itoa(len(lines)) + " are missing"
 	write := func(content []byte) {
 		l.t.Helper()
 		if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -137,7 +137,7 @@ func (l *lab) cutLog(path string, data []byte) {
 	}
 	l.start()
 	l.until("there", func(report.Status) bool { return true })
-	l.mustRun(exitDifferent, []string{"broken", "are missing", "note", "the state file remembers them"}, "audit", "verify")
+	l.mustRun(exitDifferent, []string{"broken", "are missing", "note", "but the state file has entry"}, "audit", "verify")
 	l.stop()
 	if err := os.Remove(filepath.Join(l.dir, "state", "state.db")); err != nil {
 		l.t.Fatal(err)

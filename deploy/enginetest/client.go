@@ -121,17 +121,6 @@ func (c *Client) Info(ctx context.Context) (system.Info, error) {
 	})
 }
 
-// NodeList lists the nodes of the Swarm.
-func (c *Client) NodeList(ctx context.Context, _ swarm.NodeListOptions) ([]swarm.Node, error) {
-	return ask(ctx, c, Call{Method: "NodeList", Kind: "node"}, func() ([]swarm.Node, error) {
-		var all []swarm.Node
-		for _, one := range c.engine.nodes {
-			all = append(all, one.swarm())
-		}
-		return all, nil
-	})
-}
-
 // NodeInspectWithRaw gives a node by its ID or hostname. The raw form is empty.
 func (c *Client) NodeInspectWithRaw(ctx context.Context, reference string) (swarm.Node, []byte, error) {
 	found, err := ask(ctx, c, Call{Method: "NodeInspectWithRaw", Kind: "node", Name: reference}, func() (swarm.Node, error) {
