@@ -78,6 +78,8 @@ type Agent struct {
 	Parts
 	requests chan job
 	nudges   chan struct{} // look at once
+	asked    chan struct{} // users asked for a look; see join.go
+	ended    chan struct{} // closed when Run has ended
 	stops    chan struct{} // a rollout that waits for its services makes way
 
 	records  *store.Stack      // of the stack
@@ -85,8 +87,9 @@ type Agent struct {
 	released *verdict          // of the release that passed its gates last; the loop's own
 	people   sync.Mutex        // admits one person's word at a time
 
-	mu   sync.Mutex
-	view view
+	mu     sync.Mutex
+	view   view
+	joints []*joint // looks that users asked for and that have not begun
 }
 
 // job asks the loop to do something between two looks of its own.
@@ -104,7 +107,7 @@ type outcome struct {
 
 // New makes an agent of its parts. It does nothing until Run.
 func New(parts Parts) *Agent {
-	a := &Agent{Parts: parts, requests: make(chan job), nudges: make(chan struct{}, 1), stops: make(chan struct{})}
+	a := &Agent{Parts: parts, requests: make(chan job), nudges: make(chan struct{}, 1), stops: make(chan struct{}), asked: make(chan struct{}, 1), ended: make(chan struct{})}
 	if parts.Store != nil {
 		a.records = parts.Store.Stack(record.OnlyStack)
 	}
@@ -131,6 +134,7 @@ func New(parts Parts) *Agent {
 // Run looks at the remote and the engine until ctx ends: at once, then every
 // interval with a tenth of jitter, later after errors. One sync runs at a time.
 func (a *Agent) Run(ctx context.Context) error {
+	defer close(a.ended)
 	if err := a.recall(); err != nil {
 		return err
 	}
@@ -151,6 +155,7 @@ func (a *Agent) turn(ctx context.Context, asked *job, failures int) int {
 			return a.lookOn(ctx, cause{trigger: record.OnCommit}, func(string) {})
 		}}
 	}
+	a.step("look", stepLimit)
 	result := asked.do(ctx)
 	a.wake(ctx)
 	if asked.look && ctx.Err() == nil {
@@ -203,7 +208,7 @@ func (a *Agent) wait(failures int) time.Duration {
 // idle waits for the time of the next look, for a request, which it gives, or
 // for the end.
 func (a *Agent) idle(ctx context.Context, wait time.Duration) *job {
-	a.update(func(v *view) { v.nextPoll = time.Now().Add(wait) })
+	a.update(func(v *view) { v.nextPoll, v.step = time.Now().Add(wait), step{} })
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -212,6 +217,8 @@ func (a *Agent) idle(ctx context.Context, wait time.Duration) *job {
 	case <-a.nudges:
 	case asked := <-a.requests:
 		return &asked
+	case <-a.asked:
+		return a.takeJoint()
 	}
 	return nil
 }
@@ -236,6 +243,8 @@ func (a *Agent) hand(ctx context.Context, asked job, stops chan<- struct{}) outc
 		select {
 		case <-ctx.Done():
 			return outcome{err: ctx.Err()}
+		case <-a.ended:
+			return outcome{err: context.Canceled}
 		case stops <- struct{}{}:
 		case a.requests <- asked:
 			taken = true
@@ -252,13 +261,8 @@ func (a *Agent) hand(ctx context.Context, asked job, stops chan<- struct{}) outc
 // Sync asks the running loop for a sync now, for an actor, and waits for it. A
 // revision that failed here before is tried again.
 func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*record.Sync, error) {
-	result := a.syncFor(ctx, cause{trigger: record.OnRequest, actor: actor}, progress)
+	result := a.askSync(ctx, cause{trigger: record.OnRequest, actor: actor}, progress)
 	return result.sync, result.err
-}
-
-// syncFor has the loop look for a person.
-func (a *Agent) syncFor(ctx context.Context, why cause, progress func(string)) outcome {
-	return a.inLoop(ctx, true, func(ctx context.Context) outcome { return a.lookOn(ctx, why, progress) })
 }
 
 // Once makes one sync without a loop, for the user of this process.

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
@@ -39,41 +37,4 @@ func (a *Agent) GrantRollback(actor audit.Actor, asked request.Rollback) (reques
 	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
 		return a.Rollback(ctx, actor, asked, progress)
 	}, nil
-}
-
-// runFor gives what has the loop look for a user. Until the loop does, progress gets the
-// progress of what the loop does before.
-func (a *Agent) runFor(why cause) request.Run {
-	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
-		begun := make(chan struct{})
-		begin := sync.OnceFunc(func() { close(begun) })
-		var before sync.WaitGroup
-		before.Go(func() { a.tellUntil(begun, progress) })
-		done := a.inLoop(ctx, true, func(ctx context.Context) outcome {
-			begin()
-			before.Wait()
-			return a.lookOn(ctx, why, progress)
-		})
-		begin()
-		before.Wait()
-		return done.sync, done.err
-	}
-}
-
-// tellUntil gives the progress of what the loop does, whenever it changes.
-func (a *Agent) tellUntil(end <-chan struct{}, tell func(string)) {
-	tick := time.NewTicker(time.Second / 2)
-	defer tick.Stop()
-	told := ""
-	for {
-		select {
-		case <-end:
-			return
-		case <-tick.C:
-		}
-		if text := a.snapshot().progress; text != "" && text != told {
-			told = text
-			tell(text)
-		}
-	}
 }

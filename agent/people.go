@@ -55,6 +55,22 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, asked request.Res
 	if err != nil {
 		return request.Resumed{}, err
 	}
+	ended, err := a.endPause(actor, why)
+	if err != nil {
+		return ended, err
+	}
+	if ended.Pin != "" { // other users are not kept waiting for the loop
+		if done := a.inLoop(ctx, false, a.unpin); done.err != nil {
+			return ended, done.err
+		}
+	}
+	a.Log.Info("resumed", "actor", actor.String(), "reason", why)
+	a.nudge()
+	return ended, nil
+}
+
+// endPause ends the pause in force, and gives it with the commit that is pinned.
+func (a *Agent) endPause(actor audit.Actor, why string) (request.Resumed, error) {
 	a.people.Lock()
 	defer a.people.Unlock()
 	ended := request.Resumed{Pause: a.paused()}
@@ -71,13 +87,6 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, asked request.Res
 		return ended, fmt.Errorf("save pause: %w", err)
 	}
 	a.update(func(v *view) { v.pause = nil })
-	if ended.Pin != "" {
-		if done := a.inLoop(ctx, false, a.unpin); done.err != nil {
-			return ended, done.err
-		}
-	}
-	a.Log.Info("resumed", "actor", actor.String(), "reason", why)
-	a.nudge()
 	return ended, nil
 }
 

@@ -86,6 +86,7 @@ func (r *reconcile) wipe() {
 // enter writes the stage to the state file, takes it, and measures it.
 func (r *reconcile) enter(ctx context.Context, stage stage) error {
 	r.stage = stage.name
+	r.step(string(stage.name), stepLimit)
 	if r.back == nil {
 		r.sync.Stage = stage.name
 		r.sync.Enter(stage.name, time.Now())
@@ -321,6 +322,7 @@ func (r *reconcile) converge(ctx context.Context) error {
 
 // show tells whoever watches how far the sync is.
 func (r *reconcile) show(text string) {
+	r.progressed()
 	if r.sync.ID != 0 { // else nothing has begun: a plan that somebody looks at
 		r.update(func(v *view) { v.progress = text })
 	}

@@ -31,6 +31,7 @@ type view struct {
 
 	lastLook, nextPoll time.Time
 	pollError          error
+	step               step // of the loop that is under way; the zero step while it waits
 	progress           string
 	pause              *record.Pause   // the last one, which may be over
 	rollout            *report.Rollout // while services are waited for

@@ -71,6 +71,11 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 		}
 	}
 	started := time.Now()
+	longest := timeout
+	for _, spec := range stack.Services {
+		longest = max(longest, compose.Timeout(spec.Labels))
+	}
+	r.step("the wait for services", longest+stepLimit)
 	result, err := r.Engine.Verify(ctx, stack, deploy.VerifyOptions{
 		Timeout: timeout,
 		Changed: begun.Changed(),
