@@ -26,7 +26,7 @@ func NextStep(sync *record.Sync) string {
 			return "fix " + sync.Group.Failed + "; then `agent retry` on the secondaries, and on the primaries, rolls out this commit again"
 		}
 		return "fix or revert the release by a merge; `agent resume` rolls out this commit again"
-	case record.Succeeded, record.Superseded:
+	case record.New, record.Succeeded, record.Superseded:
 	}
 	return ""
 }

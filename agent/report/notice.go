@@ -21,7 +21,7 @@ func notice(node Node, link string, sync *record.Sync) notify.Notice {
 
 // Notice gives the notice of a sync's state. A commit that changes nothing here has none,
 // nor has a sync that waits for something that comes without a user.
-func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, any bool) {
+func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, has bool) {
 	if sync.Unchanged || sync.Unattended() {
 		return n, false
 	}
@@ -38,7 +38,7 @@ func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, any boo
 	case record.Succeeded:
 		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
 		n.Details = []notify.Detail{{Text: sync.Summary}}
-	case record.Pending, record.Running, record.Superseded:
+	case record.New, record.Pending, record.Running, record.Superseded:
 		return n, false
 	}
 	return n, true
