@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
@@ -69,7 +70,7 @@ type Parts struct {
 	Exec      Execer          // runs the commands of checks; nil: they fail
 	Release   surroundings    // what the release gates ask of the engine; nil: nothing
 	Notices   Notices         // people who are told; without an outbox nobody is
-	Metrics   *Metrics
+	Metrics   *metrics.Metrics
 	Audit     *audit.Log // of Store's folder; see OpenAudit
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
@@ -120,12 +121,16 @@ func New(parts Parts) *Agent {
 	if parts.GitLab != nil && parts.Approvals == nil {
 		a.Approvals = parts.GitLab
 	}
-	parts.Metrics.gates.ask = a.gateFigures
-	parts.Metrics.inSync = func() bool { return a.Status().InSync }
-	parts.Metrics.secrets.rotations = func() []inventory.Rotation { return a.snapshot().rotations }
-	if parts.Reports != nil {
-		parts.Metrics.reports = func() int { return parts.Reports.Health().Undelivered }
-	}
+	parts.Metrics.Ask(metrics.Source{
+		InSync: func() bool { return a.Status().InSync }, Gates: a.gateFigures,
+		Rotations: func() []inventory.Rotation { return a.snapshot().rotations },
+		Undelivered: func() int {
+			if parts.Reports == nil {
+				return 0
+			}
+			return parts.Reports.Health().Undelivered
+		},
+	})
 	return a
 }
 
@@ -183,7 +188,7 @@ func (a *Agent) afterLook(err error, failures int) int {
 		a.update(func(v *view) { v.pollError, v.lastLook = nil, time.Now() })
 		return 0
 	}
-	a.Metrics.pollErrors.Inc()
+	a.Metrics.PollFailed()
 	previous := a.snapshot().pollError
 	if previous == nil || previous.Error() != err.Error() {
 		a.Log.Warn("cannot look at the repository or the engine", "error", err.Error())
@@ -294,7 +299,7 @@ func (a *Agent) recall() error {
 	}
 	for i := range slices.Backward(syncs) {
 		a.update(func(v *view) { v.applied, v.sync = applied, &syncs[i] })
-		a.Metrics.ended(applied, &syncs[i])
+		a.Metrics.Ended(applied, &syncs[i])
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func TestRollbackIsTold(t *testing.T) {
 				w.wantLast(bad, record.RolledBack)
 				w.pass(time.Hour)
 				box.says(t, "rollout failed at verify and was rolled back, release 2", "service s_web: it is broken",
-					"rolled back to 1 (sync #1)", "Next: mend or revert the release by a merge; `agent resume`", "`agent show 2 -o report`")
+					"rolled back to 1 (sync #1)", "Next: fix or revert the release by a merge; `agent resume`", "`agent show 2 -o report`")
 				if on == "" {
 					w.release("3")
 					w.poll()
@@ -74,7 +74,7 @@ func TestRollbackByHandIsTold(t *testing.T) {
 		w.poll()
 		w.wentBack(request.Rollback{Reason: "orders fail"})
 		w.pass(time.Hour)
-		box.says(t, "rolled back by hand, release 2", "rolled back to 1 (sync #1) by ada: orders fail")
+		box.says(t, "rolled back by a user, release 2", "rolled back to 1 (sync #1) by ada: orders fail")
 		w.release("3")
 		w.poll()
 		w.pass(time.Hour)
@@ -89,7 +89,7 @@ func TestNoWayBackIsTold(t *testing.T) {
 		w.breaks("1")
 		w.start()
 		w.pass(time.Hour)
-		box.says(t, "rollout failed at verify, and is not rolled back", "not rolled back: no good state is recorded yet", "Next: the revision is held; mend or revert it")
+		box.says(t, "rollout failed at verify, and is not rolled back", "not rolled back: no good state is recorded yet", "Next: the revision is held; fix or revert it")
 		told, err := report.Rollback(reported, w.last())
 		if err != nil || !strings.Contains(told, "- **Last good version**: none is recorded\n") || strings.Contains(told, "--to 0") {
 			t.Errorf("%v in %s", err, told)
@@ -103,7 +103,7 @@ func TestNoWayBackIsTold(t *testing.T) {
 		w.release("3")
 		w.poll()
 		w.pass(time.Hour)
-		box.says(t, "rollout failed at verify, and the rollback is not proven", "after going back to 2 (sync #2): service s_web", "`agent show 3`")
+		box.says(t, "rollout failed at verify, and the rollback is not verified", "rolled back to 2 (sync #2), but it is unhealthy: service s_web", "`agent show 3`")
 		w.wantMetrics(`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="failed"} 1`,
 			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="refused"} 1`,
 			`coin_agent_rollbacks_total{environment="sandbox",node="node3",result="done"} 0`)
@@ -132,8 +132,8 @@ func TestRollbackThatWaitsIsTold(t *testing.T) {
 			w.pass(30 * time.Minute)
 			w.set(func() { w.engineErr = nil }) // and away again with the next look
 		}
-		box.says(t, "rollout failed at verify, and the rollback has to wait, release 2", "service s_web: it is broken", "to go back to 1 (sync #1): away, port 1",
-			"Next: nothing: it is tried again by itself; should it stay so: `agent doctor`")
+		box.says(t, "rollout failed at verify, and the rollback has to wait, release 2", "service s_web: it is broken", "rollback to 1 (sync #1): away, port 1",
+			"Next: nothing: it is tried again automatically; if it keeps failing, run `agent doctor`")
 		w.set(func() { w.onVerify, w.engineErr = fails, nil })
 		w.pass(time.Hour)
 		w.wantLast(bad, record.RolledBack)

@@ -119,7 +119,7 @@ func (r *reconcile) ask(ctx context.Context) error {
 		return err
 	}
 	if len(r.questions.list) == 0 {
-		r.Metrics.checks.told(nil)
+		r.Metrics.Checked(nil)
 		return nil
 	}
 	results := checks.Run(ctx, r.questions.list, r.questions.options)

@@ -147,7 +147,7 @@ func TestCheckMetrics(t *testing.T) {
 			commit := a.commit("none", configFile, checked(""))
 			a.poll()
 			a.wantLast(commit, record.Succeeded)
-			if body := a.agent.Metrics.Scrape(); strings.Contains(body, metric) {
+			if body := a.scrape(); strings.Contains(body, metric) {
 				a.t.Error("the metrics tell of a check that is no more")
 			}
 		},

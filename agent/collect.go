@@ -103,7 +103,7 @@ func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*inventory.Surve
 			a.Log.Info("removed an old version", "stack", survey.Stack, "kind", string(version.Kind), "name", version.Name, "created", version.Created)
 		}
 	}
-	a.Metrics.versions(survey)
+	a.Metrics.Surveyed(survey)
 	a.update(func(v *view) { v.rotations = survey.Rotations() })
 	return survey, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -263,7 +265,7 @@ func TestSurveyOfNothing(t *testing.T) {
 // wantMetrics checks lines of the metrics.
 func (w *world) wantMetrics(lines ...string) {
 	w.t.Helper()
-	body := w.agent.Metrics.Scrape()
+	body := w.scrape()
 	for _, line := range lines {
 		if !strings.Contains(body, "\n"+line+"\n") {
 			w.t.Errorf("no metric %s in\n%s", line, strings.Join(slices.DeleteFunc(strings.Split(body, "\n"), func(line string) bool {
@@ -271,4 +273,11 @@ func (w *world) wantMetrics(lines ...string) {
 			}), "\n"))
 		}
 	}
+}
+
+// scrape gives the metrics as /metrics has them.
+func (w *world) scrape() string {
+	answer := httptest.NewRecorder()
+	w.agent.Metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return answer.Body.String()
 }

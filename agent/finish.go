@@ -232,8 +232,8 @@ func (a *Agent) record(sync *record.Sync, applied *record.GoodState) error {
 			v.applied, v.asked, v.moved = applied, applied.At, nil
 		}
 	})
-	a.Metrics.ended(a.snapshot().applied, sync)
-	a.Metrics.wentBack(sync)
+	a.Metrics.Ended(a.snapshot().applied, sync)
+	a.Metrics.RolledBack(sync)
 	if sync.State == record.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}

@@ -95,7 +95,7 @@ func TestGroupGoesBack(t *testing.T) {
 				w.t.Errorf("went back as %+v", taken)
 			}
 			w.wantImage("app:1")
-			if next := report.NextStep(sync); !strings.HasPrefix(next, "see to "+node+"; then `agent retry`") {
+			if next := report.NextStep(sync); !strings.HasPrefix(next, "fix "+node+"; then `agent retry`") {
 				w.t.Errorf("what to do: %s", next)
 			}
 			w.told(second, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
@@ -158,7 +158,7 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which goes on to run here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
 		}
-		if status := w.agent.Status(); !strings.HasPrefix(report.NextFor(&status), "see to node1, which failed") {
+		if status := w.agent.Status(); !strings.HasPrefix(report.NextFor(&status), "fix node1, which failed") {
 			w.t.Errorf("what to do: %s", report.NextFor(&status))
 		}
 		w.others.says(commit, "node1", gitlab.Success)

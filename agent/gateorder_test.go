@@ -105,7 +105,7 @@ func TestOrderIsKept(t *testing.T) {
 	inOrder(t, func(w *world) {
 		commit := w.revision.Commit
 		w.start()
-		if next := report.NextStep(w.waits("waiting for node1")); next != "wait: it goes on by itself" {
+		if next := report.NextStep(w.waits("waiting for node1")); next != "wait: it continues automatically" {
 			w.t.Errorf("what to do: %s", next)
 		}
 		w.toldInOrder(commit, gitlab.Pending)

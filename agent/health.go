@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"coin.internal/coin-agent/agent/record"
 )
 
 // stepLimit is how long a step may take without progress before the loop counts as stuck.
@@ -67,4 +69,27 @@ func respond(w http.ResponseWriter, err error) {
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
+}
+
+// HealthHandler answers /metrics, /healthz and /readyz.
+func (a *Agent) HealthHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.Metrics.Handler())
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	return mux
+}
+
+// gateFigures are what the metrics tell: whether the agent is paused, and the gates
+// that a rollout waits for.
+func (a *Agent) gateFigures() (paused bool, waiting []string) {
+	sync := a.snapshot().sync
+	if sync != nil && sync.State == record.Waiting {
+		for _, gate := range sync.Gates {
+			if gate.Waiting != "" {
+				waiting = append(waiting, string(gate.Name))
+			}
+		}
+	}
+	return a.paused() != nil, waiting
 }

@@ -203,7 +203,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 		a.Log.Warn("live services drifted", "stack", stack, "services", stepNames(drift))
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
-	a.Metrics.drift(len(drift))
+	a.Metrics.Drift(len(drift))
 	if v.applied != nil && v.sync.Dirty() == 0 {
 		return drift, a.announceDrift(v, drift)
 	}
@@ -227,7 +227,7 @@ func (a *Agent) start(ctx context.Context, seen *sighting, cause cause, progress
 	}
 	seconds := seen.fetching.Seconds()
 	r.attempt.Seconds[record.StageFetch] = seconds
-	a.Metrics.phase(string(record.StageFetch), seconds)
+	a.Metrics.Phase(string(record.StageFetch), seconds)
 	return r.finish(ctx, r.run(ctx))
 }
 

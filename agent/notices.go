@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/manifests"
@@ -97,7 +98,7 @@ type NoticeParts struct {
 	Mail    *notify.SMTP // nil: e-mail waits until there is a mail server
 	Store   *store.Store
 	Log     *slog.Logger
-	Metrics *Metrics
+	Metrics *metrics.Metrics
 }
 
 // NewNotices makes what tells people, over what the store holds.
@@ -106,6 +107,6 @@ func NewNotices(parts NoticeParts) (Notices, error) {
 	if parts.Mail != nil {
 		senders[notify.KindEmail] = parts.Mail
 	}
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.notified})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.Notified})
 	return Notices{Outbox: outbox, Slack: parts.Slack}, err
 }

@@ -50,7 +50,7 @@ func TestPause(t *testing.T) {
 			w.t.Errorf("status has %+v", pause)
 		}
 		for _, line := range []string{`coin_agent_paused{environment="sandbox",node="node3"} 1`, `coin_agent_waiting{environment="sandbox",gate="pause",node="node3"} 1`} {
-			if !strings.Contains(w.agent.Metrics.Scrape(), line) {
+			if !strings.Contains(w.scrape(), line) {
 				w.t.Errorf("no metric %s", line)
 			}
 		}
@@ -58,7 +58,7 @@ func TestPause(t *testing.T) {
 		if done := w.wantLast(commit, record.Succeeded); done.ID != sync.ID || w.agent.Status().Pause != nil {
 			w.t.Errorf("#%d, %+v", done.ID, w.agent.Status().Pause)
 		}
-		if body := w.agent.Metrics.Scrape(); !strings.Contains(body, `coin_agent_paused{environment="sandbox",node="node3"} 0`) || strings.Contains(body, "coin_agent_waiting{") {
+		if body := w.scrape(); !strings.Contains(body, `coin_agent_paused{environment="sandbox",node="node3"} 0`) || strings.Contains(body, "coin_agent_waiting{") {
 			w.t.Error("the metrics still tell of a pause")
 		}
 		_, err := w.resume()

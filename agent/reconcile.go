@@ -100,7 +100,7 @@ func (r *reconcile) enter(ctx context.Context, stage stage) error {
 	err := stage.run(ctx)
 	seconds := time.Since(started).Seconds()
 	r.attempt.Seconds[stage.name] += seconds
-	r.Metrics.phase(string(stage.name), seconds)
+	r.Metrics.Phase(string(stage.name), seconds)
 	r.Log.Debug("took stage", "stage", stage.name, "revision", short(r.sync.Commit), "seconds", seconds)
 	if err == nil {
 		return nil

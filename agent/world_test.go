@@ -19,6 +19,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
@@ -144,7 +145,7 @@ func (w *world) start() {
 	}
 	parts := agent.Parts{
 		Notices: notices, Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
-		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: agent.NewMetrics("sandbox", "node3", "test"),
+		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: metrics.New("sandbox", "node3", "test"),
 	}
 	if w.merges != nil {
 		parts.Approvals = w.merges

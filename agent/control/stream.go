@@ -83,7 +83,8 @@ func (h *handlers) stream(w http.ResponseWriter, r *http.Request, run request.Ru
 				return
 			}
 		case last, is := <-ended:
-			for len(events) > 0 && write(<-events) {
+			for len(events) > 0 {
+				write(<-events)
 			}
 			if is {
 				write(last)

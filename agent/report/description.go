@@ -28,7 +28,7 @@ func Description(sync *record.Sync, owner string) string {
 		if said := word(sync); said != "" {
 			return clip(sync.Summary+said, MaxDescription)
 		}
-	case record.Superseded:
+	case record.New, record.Superseded:
 	}
 	return sync.Summary
 }

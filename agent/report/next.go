@@ -23,10 +23,10 @@ func NextStep(sync *record.Sync) string {
 			return "wait: it is rolled out again"
 		}
 		if sync.RolledBackByGroup() {
-			return "see to " + sync.Group.Failed + "; then `agent retry` on the secondaries, and on the primaries, rolls out this commit again"
+			return "fix " + sync.Group.Failed + "; then `agent retry` on the secondaries, and on the primaries, rolls out this commit again"
 		}
-		return "mend or revert the release by a merge; `agent resume` rolls out this commit again"
-	case record.Succeeded, record.Superseded:
+		return "fix or revert the release by a merge; `agent resume` rolls out this commit again"
+	case record.New, record.Succeeded, record.Superseded:
 	}
 	return ""
 }
@@ -35,21 +35,21 @@ func NextStep(sync *record.Sync) string {
 func NextFor(s *Status) string {
 	switch {
 	case !s.Running:
-		return "`systemctl start coin-agent`; `journalctl -u coin-agent` says why it ended"
+		return "`systemctl start coin-agent`; `journalctl -u coin-agent` shows why it ended"
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
 	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):
-		return "`agent doctor` says what does not answer, and the remedy; what runs goes on to run"
+		return "`agent doctor` shows what does not answer, and the remedy; the services keep running"
 	case s.Sync == nil:
-		return "wait: the agent looks for the first time"
+		return "wait for the first look"
 	case s.Sync.State != record.Succeeded && s.Desired != nil && s.Sync.Commit != s.Desired.Commit:
-		return "wait for the next look: a newer commit is there"
+		return "wait: the next look syncs a newer commit"
 	case s.Sync.State != record.Succeeded:
 		return NextStep(s.Sync)
 	case s.Sync.Group != nil && s.Sync.Group.Failed != "":
-		return "see to " + s.Sync.Group.Failed + ", which failed with this commit, or `agent rollback` here, too"
+		return "fix " + s.Sync.Group.Failed + ", which failed with this commit, or run `agent rollback` here, too"
 	case len(s.Drift) > 0:
-		return "`agent diff` shows what was changed by hand, `agent sync` puts back what was applied"
+		return "`agent diff` shows what was changed by hand, `agent sync` restores the applied state"
 	case s.InSync && len(s.Lacking()) > 0:
 		return "`docker service ps --no-trunc " + s.Lacking()[0] + "` says why; or `agent rollback`"
 	case s.Pause != nil:
@@ -66,25 +66,25 @@ func nextAfterFailure(sync *record.Sync) string {
 	back := sync.Rollback
 	switch {
 	case sync.Transient:
-		return "nothing: it is tried again by itself; should it stay so: `agent doctor`"
+		return "nothing: it is tried again automatically; if it keeps failing, run `agent doctor`"
 	case back != nil && back.Refused != "" && back.To != 0:
-		return fmt.Sprintf("decide what is to become of it: `agent show %d -o report` says what lies between", sync.ID)
+		return fmt.Sprintf("decide how to continue: `agent show %d -o report` shows why it was not rolled back", sync.ID)
 	case back != nil && back.Error != "":
-		return fmt.Sprintf("see what did not come back: `agent show %d`; `agent rollback` tries it again", sync.ID)
+		return fmt.Sprintf("`agent show %d` shows what is unhealthy; `agent rollback` tries it again", sync.ID)
 	case sync.Dirty() != 0 && (back == nil || back.To != 0):
-		return "mend or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
+		return "fix or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
 	}
-	return "mend or revert it by a merge; `agent retry` tries this commit again"
+	return "fix or revert it by a merge; `agent retry` tries this commit again"
 }
 
 // nextAtGates says what opens each gate that a sync waits at.
 func nextAtGates(sync *record.Sync) string {
-	steps := []string{"wait: it goes on by itself"}
+	steps := []string{"wait: it continues automatically"}
 	if step := gates.Next(gates.All(gates.Parts{}), sync); step != "" {
 		steps[0] = step
 	}
 	if begun := sync.Dirty(); begun != 0 {
-		steps = append(steps, fmt.Sprintf("what runs is of sync #%d, which was not proven: `agent rollback` takes it back", begun))
+		steps = append(steps, fmt.Sprintf("unverified changes of sync #%d are deployed: `agent rollback` reverts them", begun))
 	}
 	return strings.Join(steps, "; ")
 }

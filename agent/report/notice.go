@@ -21,7 +21,7 @@ func notice(node Node, link string, sync *record.Sync) notify.Notice {
 
 // Notice gives the notice of a sync's state. A commit that changes nothing here has none,
 // nor has a sync that waits for something that comes without a user.
-func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, any bool) {
+func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, has bool) {
 	if sync.Unchanged || sync.Unattended() {
 		return n, false
 	}
@@ -38,7 +38,7 @@ func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, any boo
 	case record.Succeeded:
 		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
 		n.Details = []notify.Detail{{Text: sync.Summary}}
-	case record.Pending, record.Running, record.Superseded:
+	case record.New, record.Pending, record.Running, record.Superseded:
 		return n, false
 	}
 	return n, true
@@ -52,7 +52,7 @@ func DelayNotice(node Node, link string, sync *record.Sync, why error) notify.No
 	if sync.Error != "" {
 		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
 	}
-	n.Details = append(faultDetails(sync), notify.Detail{Text: "to go back to " + Target(sync.Rollback) + ": " + gates.OneLine(why), Hint: fault.Hint(why)})
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "rollback to " + Target(sync.Rollback) + ": " + gates.OneLine(why), Hint: fault.Hint(why)})
 	n.Next = nextAfterFailure(&record.Sync{Transient: true})
 	return n
 }
@@ -73,9 +73,9 @@ func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step,
 	for _, step := range drift {
 		n.Details = append(n.Details, notify.Detail{Text: driftText(step)})
 	}
-	n.Next = "`agent diff` on the node shows it, `agent sync` puts back what was applied"
+	n.Next = "`agent diff` on the node shows it, `agent sync` restores the applied state"
 	if corrected {
-		n.Next = "what was applied is put back by itself"
+		n.Next = "the agent restores the applied state"
 	}
 	return n
 }
@@ -97,7 +97,7 @@ func driftText(step deploy.Step) string {
 func failureNotice(n *notify.Notice, sync *record.Sync) {
 	n.Event, n.Title = notify.Failure, "rollout failed at "+string(sync.Stage)
 	if sync.IsRollback() {
-		n.Title = "rollback by hand failed"
+		n.Title = "rollback by a user failed"
 	}
 	n.Details = faultDetails(sync)
 	back := sync.Rollback
@@ -107,8 +107,8 @@ func failureNotice(n *notify.Notice, sync *record.Sync) {
 		n.Title += ", and is not rolled back"
 		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
 	case back.Error != "":
-		n.Title += ", and the rollback is not proven"
-		n.Details = append(n.Details, notify.Detail{Text: "after going back to " + Target(back) + ": " + back.Error, Hint: back.Hint})
+		n.Title += ", and the rollback is not verified"
+		n.Details = append(n.Details, notify.Detail{Text: "rolled back to " + Target(back) + ", but it is unhealthy: " + back.Error, Hint: back.Hint})
 	}
 	if !sync.Transient {
 		n.Next = "the revision is held; " + n.Next
@@ -123,9 +123,9 @@ func rollbackNotice(n *notify.Notice, sync *record.Sync) {
 	n.Details = append(n.Details, notify.Detail{Text: sync.Summary})
 	switch {
 	case sync.IsRollback() && !back.Auto:
-		n.Title = "rolled back by hand"
+		n.Title = "rolled back by a user"
 	case !sync.IsRollback() && sync.Error == "": // what a rollback had put there was changed, and is put back
-		n.Event, n.Title = notify.Success, "what was rolled back to is put back"
+		n.Event, n.Title = notify.Success, "the good state is restored"
 	default:
 		n.Title, n.Failed = "rollout failed at "+string(sync.Stage)+" and was rolled back", true
 	}

@@ -32,7 +32,7 @@ func rollbackText(taken *record.Rollback) string {
 	case taken.Refused != "":
 		return "not rolled back: " + taken.Refused
 	case taken.Error != "":
-		return "not well after going back to " + Target(taken) + ": " + taken.Error
+		return "rolled back to " + Target(taken) + ", but it is unhealthy: " + taken.Error
 	}
 	text := "rolled back to " + Target(taken)
 	if len(taken.Services) > 0 {

@@ -9,8 +9,10 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
@@ -54,13 +56,13 @@ func (p *process) assemble() (*parts, error) {
 		return nil, errors.Join(err, made.close())
 	}
 	made.outbox = gitlab.NewOutbox(client, made.store.Outbox(), w.log)
-	settings := agent.DefaultSettings()
-	settings.Environment, settings.Node, settings.Branch, settings.Interval = "sandbox", "node3", branch, interval
-	settings.StateDir, settings.CheckDir, settings.AllowRewrite = w.dir, w.dir, w.rewrites
+	chosen := settings.Default()
+	chosen.Environment, chosen.Node, chosen.Branch, chosen.Interval = "sandbox", "node3", branch, interval
+	chosen.StateDir, chosen.CheckDir, chosen.AllowRewrite = w.dir, w.dir, w.rewrites
 	made.agent = agent.New(agent.Parts{
-		Settings: settings, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
+		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
-		Reports: made.outbox, GitLab: client, Metrics: agent.NewMetrics("sandbox", "node3", "simulated"), Random: w.jitter,
+		Reports: made.outbox, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
 	})
 	return made, nil
 }

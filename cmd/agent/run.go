@@ -17,6 +17,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
@@ -150,7 +151,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Release: engine, Store: store, Audit: auditLog,
-		Keys: a.keyring, Metrics: agent.NewMetrics(a.settings.Environment, a.settings.Node, version),
+		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()

@@ -7,6 +7,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
@@ -62,7 +63,7 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 
 // notices makes what tells people. A kind of receiver that the settings say nothing
 // of waits until they do.
-func (a *app) notices(store *store.Store, log *slog.Logger, metrics *agent.Metrics) (agent.Notices, error) {
+func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (agent.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
 		return agent.Notices{}, err

@@ -1,4 +1,4 @@
-package agent
+package metrics
 
 import (
 	"time"
@@ -53,8 +53,8 @@ func (m *versionMetrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// versions sets the metrics after a survey.
-func (m *Metrics) versions(s *inventory.Survey) {
+// Surveyed sets the metrics after a survey.
+func (m *Metrics) Surveyed(s *inventory.Survey) {
 	for _, version := range s.Removed {
 		m.secrets.removed.WithLabelValues(string(version.Kind)).Inc()
 	}

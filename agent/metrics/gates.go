@@ -1,15 +1,13 @@
-package agent
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"coin.internal/coin-agent/agent/record"
 )
 
 // gateMetrics tell what keeps a rollout from beginning. They are asked at each scrape.
 type gateMetrics struct {
 	paused, waiting *prometheus.Desc
-	ask             func() (paused bool, waiting []string) // New sets it
+	ask             func() (paused bool, waiting []string) // Ask sets it
 }
 
 func newGateMetrics(labels prometheus.Labels) *gateMetrics {
@@ -30,18 +28,4 @@ func (m *gateMetrics) Collect(to chan<- prometheus.Metric) {
 	for _, gate := range waiting {
 		to <- prometheus.MustNewConstMetric(m.waiting, prometheus.GaugeValue, 1, gate)
 	}
-}
-
-// gateFigures are what the metrics tell: whether the agent is paused, and the gates
-// that a rollout waits for.
-func (a *Agent) gateFigures() (paused bool, waiting []string) {
-	sync := a.snapshot().sync
-	if sync != nil && sync.State == record.Waiting {
-		for _, gate := range sync.Gates {
-			if gate.Waiting != "" {
-				waiting = append(waiting, string(gate.Name))
-			}
-		}
-	}
-	return a.paused() != nil, waiting
 }

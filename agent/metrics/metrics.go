@@ -1,4 +1,6 @@
-package agent
+// Package metrics takes what an agent did and what it can be asked, and gives the node's
+// Prometheus metrics. Their names and labels are stable.
+package metrics
 
 import (
 	"net/http"
@@ -7,8 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/checks"
 )
 
 // Metrics are the agent's Prometheus metrics. The first two have the names that
@@ -29,17 +33,28 @@ type Metrics struct {
 	gates       *gateMetrics
 	rollbacks   *prometheus.CounterVec
 
-	// Asked at each scrape; New sets them.
-	inSync  func() bool
-	reports func() int
+	source Source
 }
 
-// NewMetrics makes the metrics of one node.
-func NewMetrics(environment, node, version string) *Metrics {
+// Source is asked at each scrape. All fields are required.
+type Source struct {
+	InSync      func() bool                            // the node runs what the repository says
+	Undelivered func() int                             // commit statuses that GitLab has not taken
+	Gates       func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
+	Rotations   func() []inventory.Rotation            // of the applied stack
+}
+
+// Ask sets what is asked at each scrape.
+func (m *Metrics) Ask(source Source) {
+	m.source, m.gates.ask, m.secrets.rotations = source, source.Gates, source.Rotations
+}
+
+// New makes the metrics of one node.
+func New(environment, node, version string) *Metrics {
 	labels := prometheus.Labels{"environment": environment, "node": node}
 	m := &Metrics{
 		registry: prometheus.NewRegistry(), labels: labels,
-		inSync: func() bool { return false }, reports: func() int { return 0 },
+		source: Source{InSync: func() bool { return false }, Undelivered: func() int { return 0 }},
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
@@ -52,7 +67,7 @@ func NewMetrics(environment, node, version string) *Metrics {
 	}, []string{"release"})
 	inSync := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "coin_agent_in_sync", Help: "1 when the node runs what the repository says.", ConstLabels: labels,
-	}, func() float64 { return truth(m.inSync()) })
+	}, func() float64 { return truth(m.source.InSync()) })
 	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.")
 	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.")
 	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -64,7 +79,7 @@ func NewMetrics(environment, node, version string) *Metrics {
 	})
 	undelivered := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
-	}, func() float64 { return float64(m.reports()) })
+	}, func() float64 { return float64(m.source.Undelivered()) })
 	m.secrets = newVersionMetrics(labels)
 	m.checks, m.gates = newCheckMetrics(labels), newGateMetrics(labels)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
@@ -84,17 +99,18 @@ func NewMetrics(environment, node, version string) *Metrics {
 	return m
 }
 
-func (m *Metrics) phase(name string, seconds float64) {
+// Phase notes the duration of a stage.
+func (m *Metrics) Phase(name string, seconds float64) {
 	m.phases.WithLabelValues(name).Observe(seconds)
 }
 
-// notified counts an attempt to tell a kind of receiver of a rollout.
-func (m *Metrics) notified(kind notify.Kind, result string) {
+// Notified counts an attempt to send a notice to a kind of receiver.
+func (m *Metrics) Notified(kind notify.Kind, result string) {
 	m.notices.WithLabelValues(string(kind), result).Inc()
 }
 
-// wentBack counts what became of a sync's rollback, if it had one of its own.
-func (m *Metrics) wentBack(sync *record.Sync) {
+// RolledBack counts the outcome of a sync's rollback, if it had one of its own.
+func (m *Metrics) RolledBack(sync *record.Sync) {
 	back := sync.Rollback
 	switch {
 	case back == nil || sync.Unchanged || !back.Over() || !back.Resumed.IsZero():
@@ -107,7 +123,11 @@ func (m *Metrics) wentBack(sync *record.Sync) {
 	}
 }
 
-func (m *Metrics) drift(services int) { m.drifted.Set(float64(services)) }
+// PollFailed counts a look at the remote or the engine that failed.
+func (m *Metrics) PollFailed() { m.pollErrors.Inc() }
+
+// Drift sets the number of drifted services.
+func (m *Metrics) Drift(services int) { m.drifted.Set(float64(services)) }
 
 func truth(is bool) float64 {
 	if is {
@@ -116,9 +136,9 @@ func truth(is bool) float64 {
 	return 0
 }
 
-// ended sets the gauges after a sync, and at the start from the state file. A
+// Ended sets the gauges after a sync, and at the start from the state file. A
 // sync that is not over leaves the outcome of the one before it.
-func (m *Metrics) ended(applied *record.GoodState, last *record.Sync) {
+func (m *Metrics) Ended(applied *record.GoodState, last *record.Sync) {
 	if applied != nil {
 		m.version.Reset()
 		m.version.WithLabelValues(applied.Release).Set(1)
@@ -130,11 +150,10 @@ func (m *Metrics) ended(applied *record.GoodState, last *record.Sync) {
 	}
 }
 
-// HealthHandler answers /metrics, /healthz and /readyz.
-func (a *Agent) HealthHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", a.healthz)
-	mux.HandleFunc("GET /readyz", a.readyz)
-	return mux
+// Checked sets the metrics to the results of checks.
+func (m *Metrics) Checked(results []checks.Result) { m.checks.told(results) }
+
+// Handler answers a scrape.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
