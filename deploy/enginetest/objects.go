@@ -55,7 +55,7 @@ func (e *Engine) addBuiltInNetworks() {
 	} {
 		hidden := one.scope == "swarm" && one.driver != "overlay"
 		made := &networkObject{hidden: hidden, summary: network.Summary{
-			ID: e.newID(), Name: one.name, Driver: one.driver, Scope: one.scope, Created: e.now(), Ingress: one.name == "ingress",
+			ID: e.newID("network", one.scope+" "+one.name), Name: one.name, Driver: one.driver, Scope: one.scope, Created: e.now(), Ingress: one.name == "ingress",
 		}}
 		e.networks[made.summary.ID] = made
 	}
@@ -82,7 +82,7 @@ func (e *Engine) createNetwork(name string, options network.CreateOptions) (*net
 	}
 	options = clone(options)
 	made := &networkObject{summary: network.Summary{
-		ID: e.newID(), Name: name, Created: e.now(), Scope: "local", Driver: options.Driver,
+		ID: e.newID("network", name), Name: name, Created: e.now(), Scope: "local", Driver: options.Driver,
 		EnableIPv6: options.EnableIPv6 != nil && *options.EnableIPv6, Internal: options.Internal, Attachable: options.Attachable,
 		Ingress: options.Ingress, Options: options.Options, Labels: options.Labels,
 	}}
@@ -166,7 +166,7 @@ func (e *Engine) createSecret(spec swarm.SecretSpec) (*secretObject, error) {
 	if e.findSecret(spec.Name) != nil {
 		return nil, exists("secret %s already exists", spec.Name)
 	}
-	made := &secretObject{id: e.newID(), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: clone(spec)}
+	made := &secretObject{id: e.newID("secret", spec.Name), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: clone(spec)}
 	e.secrets[made.id] = made
 	e.tellObject("secret", "create", made.id, spec.Name)
 	return made, nil
@@ -235,7 +235,7 @@ func (e *Engine) createConfig(spec swarm.ConfigSpec) (*configObject, error) {
 	if e.findConfig(spec.Name) != nil {
 		return nil, exists("config %s already exists", spec.Name)
 	}
-	made := &configObject{id: e.newID(), version: e.nextVersion(), created: e.now(), spec: clone(spec)}
+	made := &configObject{id: e.newID("config", spec.Name), version: e.nextVersion(), created: e.now(), spec: clone(spec)}
 	e.configs[made.id] = made
 	e.tellObject("config", "create", made.id, spec.Name)
 	return made, nil
