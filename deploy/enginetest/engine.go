@@ -149,6 +149,11 @@ func (e *Engine) Start() {
 			return
 		}
 		e.down = false
+		for _, one := range e.networks {
+			if one.allocate != nil {
+				one.allocate()
+			}
+		}
 		for _, s := range sorted(e.services) {
 			s.updater, s.planned, s.allocated = nil, false, s.spec.EndpointSpec
 		}
