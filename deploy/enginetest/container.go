@@ -67,7 +67,7 @@ func (e *Engine) make(t *task, from *image, b Behaviour) {
 		e.set(t, stageRejected, "preparing", b.Refused)
 		return
 	}
-	t.container = &taskContainer{id: e.newContainerID(), does: b}
+	t.container = &taskContainer{id: e.newContainerID("container", t.id), does: b}
 	e.tellContainer("create", t)
 	e.set(t, stageReady, "prepared", "")
 	if t.desired == t.goal() {

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -98,11 +99,17 @@ func networkComesBack(s *scene) {
 	id := s.network("n")
 	_, err := s.world.Swarm.NetworkCreate(s.t.Context(), s.name("n"), network.CreateOptions{Driver: "overlay"})
 	s.refused(err, errdefs.IsConflict, "already exists")
-	found, err := s.world.Swarm.NetworkInspect(s.t.Context(), id, network.InspectOptions{Scope: "swarm"})
-	s.must(err)
-	if found.Name != s.name("n") || found.Scope != "swarm" || found.Driver != "overlay" || !cmp.Equal(found.Labels, s.labels()) {
-		s.t.Errorf("network %+v", found)
-	}
+	s.until(func() error { // Swarm gives it its driver a little later
+		found, err := s.world.Swarm.NetworkInspect(s.t.Context(), id, network.InspectOptions{Scope: "swarm"})
+		s.must(err)
+		if found.Name != s.name("n") || found.Scope != "swarm" || !cmp.Equal(found.Labels, s.labels()) {
+			s.t.Errorf("network %+v", found)
+		}
+		if found.Driver != "overlay" {
+			return fmt.Errorf("network %+v", found)
+		}
+		return nil
+	})
 	list, err := s.world.Swarm.NetworkList(s.t.Context(), network.ListOptions{})
 	s.must(err)
 	at := slices.IndexFunc(list, func(one network.Summary) bool { return one.ID == id })

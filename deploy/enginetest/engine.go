@@ -13,7 +13,7 @@ package enginetest
 
 import (
 	"cmp"
-	"math/bits"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,9 +40,9 @@ type Engine struct {
 	clock  time.Time // of the moment that is being simulated
 	agenda agenda
 	wake   wakeUp
-	random uint64
-	index  uint64 // Swarm's version counter
-	down   bool   // the engine's process does not run
+	made   map[string]uint64 // how many objects there were, by kind and name
+	index  uint64            // Swarm's version counter
+	down   bool              // the engine's process does not run
 
 	services map[string]*service // by ID
 	tasks    map[string]*task    // by ID, those of removed services too
@@ -65,13 +65,13 @@ func New(options Options) *Engine {
 		options.Nodes = []string{"node1"}
 	}
 	e := &Engine{
-		options: options, clock: time.Now(), random: options.Seed, index: 10,
+		options: options, clock: time.Now(), made: map[string]uint64{}, index: 10,
 		services: map[string]*service{}, tasks: map[string]*task{},
 		networks: map[string]*networkObject{}, secrets: map[string]*secretObject{}, configs: map[string]*configObject{},
 		images: newImages(), streams: map[*stream]bool{},
 	}
 	for _, hostname := range options.Nodes {
-		e.nodes = append(e.nodes, &node{id: e.newID(), hostname: hostname, created: e.clock, version: e.nextVersion()})
+		e.nodes = append(e.nodes, &node{id: e.newID("node", hostname), hostname: hostname, created: e.clock, version: e.nextVersion()})
 	}
 	e.addBuiltInNetworks()
 	return e
@@ -93,33 +93,32 @@ func (e *Engine) nextVersion() uint64 {
 	return e.index
 }
 
-// newID gives an ID as Swarm's are: 25 digits to base 36, in no order.
-func (e *Engine) newID() string {
-	const length = 25
-	id := make([]byte, 0, 2*length)
-	for len(id) < length {
-		id = strconv.AppendUint(id, e.nextRandom(), 36)
-	}
-	return string(id[:length])
-}
+// newID gives an ID as Swarm's are: 25 digits to base 36, in no order. It depends on
+// what it is of, and how many such there were before, so that calls at one time give
+// the same IDs in whatever order they come.
+func (e *Engine) newID(kind, name string) string { return e.digits(kind, name, 36, 25) }
 
 // newContainerID gives 64 hexadecimal digits.
-func (e *Engine) newContainerID() string {
-	const length = 64
-	id := make([]byte, 0, 2*length)
-	for len(id) < length {
-		id = strconv.AppendUint(id, e.nextRandom()|1<<63, 16)
+func (e *Engine) newContainerID(kind, name string) string { return e.digits(kind, name, 16, 64) }
+
+func (e *Engine) digits(kind, name string, base, length int) string {
+	key := kind + " " + name
+	e.made[key]++
+	random := rand.NewPCG(e.options.Seed+e.made[key], hash(key))
+	digits := make([]byte, 0, length+13)
+	for len(digits) < length {
+		digits = strconv.AppendUint(digits, random.Uint64(), base)
 	}
-	return string(id[:length])
+	return string(digits[:length])
 }
 
-// nextRandom is the generator of IDs, splitmix64.
-func (e *Engine) nextRandom() uint64 {
-	e.random += 0x9e3779b97f4a7c15
-	z := e.random
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return bits.RotateLeft64(z^z>>31, 7)
+// hash is FNV-1a.
+func hash(text string) uint64 {
+	sum := uint64(14695981039346656037)
+	for i := range len(text) {
+		sum = (sum ^ uint64(text[i])) * 1099511628211
+	}
+	return sum
 }
 
 // atLeast reports whether the engine's major version is n or later.
@@ -150,8 +149,13 @@ func (e *Engine) Start() {
 			return
 		}
 		e.down = false
+		for _, one := range e.networks {
+			if one.allocate != nil {
+				one.allocate()
+			}
+		}
 		for _, s := range sorted(e.services) {
-			s.updater = nil
+			s.updater, s.planned, s.allocated = nil, false, s.spec.EndpointSpec
 		}
 		e.pending = nil
 		for _, t := range sorted(e.tasks) {

@@ -52,7 +52,7 @@ func (c *Client) ContainerExecCreate(ctx context.Context, id string, options con
 		if e.commands.begun == nil {
 			e.commands.begun = map[string]begunCommand{}
 		}
-		exec := e.newContainerID()
+		exec := e.newContainerID("exec", id)
 		e.commands.begun[exec] = begunCommand{service: t.serviceName, command: slices.Clone(options.Cmd), runs: t.container.does.Runs}
 		return container.ExecCreateResponse{ID: exec}, nil
 	})

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ import (
 // networkObject is a network. Those that are hidden are Swarm's counterparts of
 // networks of the node: no listing shows them, yet services may name them.
 type networkObject struct {
-	summary network.Summary
-	hidden  bool
+	summary  network.Summary
+	hidden   bool
+	allocate func() // gives it what it works with; nil once that is done
 }
 
 // secretObject is a secret with its content, which no answer shows.
@@ -55,7 +57,7 @@ func (e *Engine) addBuiltInNetworks() {
 	} {
 		hidden := one.scope == "swarm" && one.driver != "overlay"
 		made := &networkObject{hidden: hidden, summary: network.Summary{
-			ID: e.newID(), Name: one.name, Driver: one.driver, Scope: one.scope, Created: e.now(), Ingress: one.name == "ingress",
+			ID: e.newID("network", one.scope+" "+one.name), Name: one.name, Driver: one.driver, Scope: one.scope, Created: e.now(), Ingress: one.name == "ingress",
 		}}
 		e.networks[made.summary.ID] = made
 	}
@@ -74,40 +76,51 @@ func (e *Engine) findNetwork(reference, scope string) *networkObject {
 	return nil
 }
 
-// createNetwork makes a network. Its address range comes from the engine's pool
-// unless the options give one.
+// createNetwork makes a network. A moment later Swarm has given it what it works with.
 func (e *Engine) createNetwork(name string, options network.CreateOptions) (*networkObject, error) {
 	if found := e.findNetwork(name, ""); found != nil {
 		return nil, &answer{text: fmt.Sprintf("network with name %s already exists", name), kind: errConflict}
 	}
 	options = clone(options)
 	made := &networkObject{summary: network.Summary{
-		ID: e.newID(), Name: name, Created: e.now(), Scope: "local", Driver: options.Driver,
+		ID: e.newID("network", name), Name: name, Created: e.now(), Scope: "local",
 		EnableIPv6: options.EnableIPv6 != nil && *options.EnableIPv6, Internal: options.Internal, Attachable: options.Attachable,
-		Ingress: options.Ingress, Options: options.Options, Labels: options.Labels,
+		Ingress: options.Ingress, Labels: options.Labels,
 	}}
-	if options.IPAM != nil {
-		made.summary.IPAM = *options.IPAM
-	}
-	if made.summary.IPAM.Driver == "" {
-		made.summary.IPAM.Driver = "default"
+	if options.Driver == "overlay" {
+		made.summary.Scope = "swarm"
 	}
 	number := len(e.networks)
-	if len(made.summary.IPAM.Config) == 0 {
-		made.summary.IPAM.Config = []network.IPAMConfig{{
+	e.networks[made.summary.ID] = made
+	made.allocate = func() { made.give(options, number) }
+	e.after(orchestrates, made.allocate)
+	e.tellObject("network", "create", made.summary.ID, name)
+	return made, nil
+}
+
+// give gives a network its driver with its options, and an address range unless it
+// was made with one.
+func (n *networkObject) give(options network.CreateOptions, number int) {
+	n.allocate = nil
+	n.summary.Driver, n.summary.Options = options.Driver, options.Options
+	if options.IPAM != nil {
+		n.summary.IPAM = *options.IPAM
+	}
+	if n.summary.IPAM.Driver == "" {
+		n.summary.IPAM.Driver = "default"
+	}
+	if len(n.summary.IPAM.Config) == 0 {
+		n.summary.IPAM.Config = []network.IPAMConfig{{
 			Subnet: fmt.Sprintf("10.0.%d.0/24", number%256), Gateway: fmt.Sprintf("10.0.%d.1", number%256),
 		}}
 	}
-	if options.Driver == "overlay" {
-		made.summary.Scope = "swarm"
-		if made.summary.Options == nil {
-			made.summary.Options = map[string]string{}
+	if n.summary.Scope == "swarm" {
+		n.summary.Options = maps.Clone(n.summary.Options)
+		if n.summary.Options == nil {
+			n.summary.Options = map[string]string{}
 		}
-		made.summary.Options["com.docker.network.driver.overlay.vxlanid_list"] = fmt.Sprint(4096 + number)
+		n.summary.Options["com.docker.network.driver.overlay.vxlanid_list"] = fmt.Sprint(4096 + number)
 	}
-	e.networks[made.summary.ID] = made
-	e.tellObject("network", "create", made.summary.ID, name)
-	return made, nil
 }
 
 // removeNetwork removes a network that nothing uses.
@@ -166,7 +179,7 @@ func (e *Engine) createSecret(spec swarm.SecretSpec) (*secretObject, error) {
 	if e.findSecret(spec.Name) != nil {
 		return nil, exists("secret %s already exists", spec.Name)
 	}
-	made := &secretObject{id: e.newID(), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: clone(spec)}
+	made := &secretObject{id: e.newID("secret", spec.Name), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: clone(spec)}
 	e.secrets[made.id] = made
 	e.tellObject("secret", "create", made.id, spec.Name)
 	return made, nil
@@ -235,7 +248,7 @@ func (e *Engine) createConfig(spec swarm.ConfigSpec) (*configObject, error) {
 	if e.findConfig(spec.Name) != nil {
 		return nil, exists("config %s already exists", spec.Name)
 	}
-	made := &configObject{id: e.newID(), version: e.nextVersion(), created: e.now(), spec: clone(spec)}
+	made := &configObject{id: e.newID("config", spec.Name), version: e.nextVersion(), created: e.now(), spec: clone(spec)}
 	e.configs[made.id] = made
 	e.tellObject("config", "create", made.id, spec.Name)
 	return made, nil

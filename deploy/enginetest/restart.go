@@ -15,7 +15,9 @@ const (
 
 // delayedStart is the time that a task waits before Swarm wants it to run.
 type delayedStart struct {
-	restart bool // the task has ended meanwhile, and is to be restarted afterwards
+	restart bool   // the task has ended meanwhile, and is to be restarted afterwards
+	over    bool   // the task may start, or another delay has taken over
+	then    func() // called when it is over
 }
 
 // restartHistory counts the restarts in a slot, of one spec.
@@ -26,7 +28,7 @@ type restartHistory struct {
 
 // restart replaces a task that has ended, as its restart policy says.
 func (e *Engine) restart(t *task) {
-	if t.service.removed || !t.wanted() || t.stage <= stageRunning {
+	if t.service.removed || e.tasks[t.id] != t || !t.wanted() || t.stage <= stageRunning {
 		return
 	}
 	if t.delay != nil {
@@ -100,22 +102,22 @@ func (s *service) countRestart(t *task) {
 // delayStart sets a task's desired state to its goal after a delay and, if old is not
 // nil, after old has stopped. Then, if not nil, is called afterwards.
 func (e *Engine) delayStart(old, fresh *task, delay time.Duration, then func()) {
-	fresh.delay = &delayedStart{}
-	begun := false
+	mine := &delayedStart{then: then}
+	if before := fresh.delay; before != nil { // it is superseded
+		mine.restart = before.restart
+		before.end()
+	}
+	fresh.delay = mine
 	begin := func() {
-		if begun {
+		if mine.over {
 			return
 		}
-		begun = true
-		waiting := fresh.delay
 		fresh.delay = nil
 		e.want(fresh, fresh.goal())
-		if waiting.restart {
+		if mine.restart {
 			e.after(orchestrates, func() { e.restart(fresh) })
 		}
-		if then != nil {
-			then()
-		}
+		mine.end()
 	}
 	e.after(delay, func() {
 		if old == nil || old.stage > stageRunning {
@@ -125,4 +127,12 @@ func (e *Engine) delayStart(old, fresh *task, delay time.Duration, then func()) 
 		old.ended = append(old.ended, begin)
 		e.after(stopLimit, begin)
 	})
+}
+
+// end ends the waiting.
+func (d *delayedStart) end() {
+	d.over = true
+	if d.then != nil {
+		d.then()
+	}
 }

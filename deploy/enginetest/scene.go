@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test of the contract waits for anything. A real engine may be
 // slow.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // scene is one test of the contract at work. What fails to be made ends it.
 type scene struct {

@@ -64,7 +64,7 @@ func (e *Engine) writeService(s *service, change func()) {
 // createService stores a new service.
 func (e *Engine) createService(spec *swarm.ServiceSpec) *service {
 	s := &service{
-		id: e.newID(), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: spec,
+		id: e.newID("service", spec.Name), version: e.nextVersion(), created: e.now(), updated: e.now(), spec: spec,
 		restarts: map[slot]*restartHistory{},
 	}
 	if s.job() {

@@ -111,7 +111,7 @@ func (t *task) wanted() bool { return t.desired <= t.goal() }
 // be prepared only.
 func (e *Engine) newTask(s *service, number int, on *node, desired stage) *task {
 	t := &task{
-		id: e.newID(), service: s, serviceName: s.spec.Name, labels: s.spec.Labels, number: number, fixed: on, node: on,
+		id: e.newID("task", s.id), service: s, serviceName: s.spec.Name, labels: s.spec.Labels, number: number, fixed: on, node: on,
 		spec: &s.spec.TaskTemplate, endpoint: s.spec.EndpointSpec, specVersion: s.specVersion,
 		version: e.nextVersion(), created: e.now(), updated: e.now(), changed: e.now(),
 		stage: stageNew, desired: desired, message: "created",
@@ -121,7 +121,7 @@ func (e *Engine) newTask(s *service, number int, on *node, desired stage) *task 
 	}
 	e.tasks[t.id] = t
 	s.tasks = append(s.tasks, t)
-	e.reap(s, t.slot())
+	e.after(reaps, func() { e.reap(s, t.slot()) })
 	e.after(schedules, func() { e.schedule(t) })
 	return t
 }
@@ -198,9 +198,13 @@ func (e *Engine) removeTaskSoon(t *task) {
 	e.after(reaps, func() { e.removeTask(t) })
 }
 
+// removeTask forgets a task. One that was to run is replaced.
 func (e *Engine) removeTask(t *task) {
 	delete(e.tasks, t.id)
 	t.service.tasks = slices.DeleteFunc(t.service.tasks, func(one *task) bool { return one == t })
+	if t.wanted() {
+		e.reconcileSoon(t.service)
+	}
 }
 
 // keptTasks is how many tasks of a slot Swarm keeps, those that have ended included.

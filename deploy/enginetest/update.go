@@ -69,7 +69,7 @@ func (e *Engine) update(s *service, slots [][]*task) {
 		})
 	}
 	u.handing = true
-	u.hand()
+	e.after(orchestrates, u.hand) // the orchestrator sees the new status before the new tasks
 }
 
 // configure takes the settings of the update, or of the rollback, with Swarm's
