@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 		},
 		"secret without value": {
 			map[string]string{"docker-compose.yml": app + "    secrets: [db]\nsecrets:\n  db:\n    file: ./secrets/db\n"},
-			[]string{`docker-compose.yml:6: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db of secrets.override.enc and secrets.enc`},
+			[]string{`docker-compose.yml:6: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db in secrets.override.enc and secrets.enc`},
 		},
 		"labels of the agent": {
 			map[string]string{

@@ -138,7 +138,7 @@ func TestOtherFileFaults(t *testing.T) {
 		},
 		"missing secret of an included file": {
 			map[string]string{"docker-compose.yml": includes, "part.yml": "secrets:\n  db:\n    file: secrets/db\n"},
-			[]string{`part.yml:2: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db of secrets.override.enc and secrets.enc`},
+			[]string{`part.yml:2: the secret "db" has no value: looked for secrets/db.enc, secrets/db, the key db in secrets.override.enc and secrets.enc`},
 		},
 		"files that leave": {
 			map[string]string{
