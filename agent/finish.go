@@ -28,7 +28,7 @@ func newSync(revision gitsync.Revision, trigger record.Trigger, now time.Time) (
 // or failed for a reason outside the revision, is carried on under its number;
 // one that a newer revision overtook is superseded.
 func (r *reconcile) begin(last *record.Sync, cause cause) error {
-	if last.Unfinished() && last.Commit != r.revision.Commit {
+	if last.CarriesOn() && last.Commit != r.revision.Commit {
 		replaced, err := r.supersede(last, "superseded by "+short(r.revision.Commit))
 		if err != nil {
 			return err

@@ -136,7 +136,7 @@ func (a *Agent) backwards(whole *record.Sync, to *record.GoodState, progress fun
 // beginBack writes a rollback down before anything of it is done. A sync that was
 // not over is so now.
 func (r *reconcile) beginBack(last *record.Sync) error {
-	if whole := r.sync; whole.ID == 0 && last.Unfinished() {
+	if whole := r.sync; whole.ID == 0 && last.CarriesOn() {
 		replaced, err := r.supersede(last, "superseded by a rollback to "+report.Target(whole.Rollback))
 		if err == nil {
 			err = r.record(replaced, nil) // GitLab gets the end of the rollback, of the same commit

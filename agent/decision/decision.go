@@ -121,6 +121,8 @@ func due(r Record, o Observed, p Policy) Action {
 		switch {
 		case o.Lineage == nil:
 			return AskLineage
+		case *o.Lineage == Behind && o.Trigger != record.OnRequest && r.Last.CarriesOn():
+			return Wait // the last commit goes on once the refs have caught up
 		case *o.Lineage == Behind && o.Trigger != record.OnRequest:
 			return idle(r, o, p)
 		case *o.Lineage == Diverged && !p.AllowRewrite:

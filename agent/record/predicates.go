@@ -56,8 +56,8 @@ func (s *Sync) Held() bool {
 	return s != nil && (s.State == Failed && !s.Transient || s.Pinned() && s.Rollback.Auto)
 }
 
-// CarriesOn reports whether the next attempt at the same commit continues this sync, under
-// its number.
+// CarriesOn reports whether the sync is not over, or waits for its next attempt. The next
+// attempt at the same commit continues it, under its number; another sync supersedes it.
 func (s *Sync) CarriesOn() bool {
 	return s != nil && (!s.State.Final() || s.State == Failed && s.Transient)
 }
