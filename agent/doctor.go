@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -80,6 +81,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		probe   func(context.Context) (string, error)
 	}{
 		{"settings", d.checkSettings},
+		{"state", d.checkState},
 		{"keys", d.checkKeys},
 		{"engine", d.checkEngine},
 		{"swarm", d.checkSwarm},
@@ -105,6 +107,11 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		_ = d.engine.Close()
 	}
 	return d.findings
+}
+
+// checkState reads the state folder.
+func (d *doctor) checkState(ctx context.Context) (string, error) {
+	return store.Examine(ctx, d.on.Settings.StateDir, d.on.Settings.Owner())
 }
 
 // doubt is a finding that needs a look but breaks nothing.

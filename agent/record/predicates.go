@@ -62,10 +62,6 @@ func (s *Sync) CarriesOn() bool {
 	return s != nil && (!s.State.Final() || s.State == Failed && s.Transient)
 }
 
-// Unfinished reports whether another sync supersedes this one when it begins: it is not
-// over, or it waits for its next attempt.
-func (s *Sync) Unfinished() bool { return s.CarriesOn() }
-
 // Settled reports whether the commit came to an end of its own here, so that a later
 // commit that changes nothing shares the outcome. A superseded commit, a transient
 // failure, and a commit that did not pass its gates are still to be rolled out.

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// accessWrite asks access(2) for the right to write.
+const accessWrite = 2
+
+// Examine reads the state folder of a node without changing it, and says in a line how it
+// is. An error is a folder or file that the agent cannot work with; its hint is the remedy.
+func Examine(ctx context.Context, dir, owner string) (string, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "the agent makes " + dir + " when it starts", nil
+	}
+	if err := syscall.Access(dir, accessWrite); err != nil {
+		return "", fault.New(fault.Place{}, "let the agent's user write "+dir+", and mount its file system for writing", "the agent cannot write %s: %w", dir, err)
+	}
+	if !Exists(dir) {
+		return "no state file yet in " + dir, nil
+	}
+	s, err := OpenReadOnly(dir)
+	switch {
+	case errors.Is(err, ErrLocked):
+		return "in use by the running agent", nil
+	case err != nil:
+		return "", err
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.belongsTo(owner); err != nil {
+		return "", err
+	}
+	if err := safely(dir, func() error { return s.Probe(ctx) }); err != nil {
+		return "", err
+	}
+	if bad := s.Unreadable(); len(bad) > 0 {
+		return "", fault.New(fault.Place{}, "nothing has to be done: the agent skips them; `agent history` shows what is left",
+			"%d records of %s are unreadable: %s", len(bad), path(dir), strings.Join(bad, "; "))
+	}
+	return fmt.Sprintf("%s is whole", path(dir)), nil
+}
+
+// belongsTo refuses the state file of another node.
+func (s *Store) belongsTo(owner string) error {
+	return s.view(metaBucket, func(meta *bbolt.Bucket) error {
+		if found := string(meta.Get(ownerKey)); found != "" && found != owner {
+			return fault.New(fault.Place{}, "give each node its own state directory", "the state file belongs to %s, not to %s", found, owner)
+		}
+		return nil
+	})
+}
