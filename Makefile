@@ -5,7 +5,7 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
-.PHONY: build demo test walk lint check fuzz bench docs
+.PHONY: build demo test walk simulate lint check fuzz bench docs
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -20,6 +20,9 @@ test: ## all tests, with the race detector, on a private engine
 walk: ## a node led astray at random for ROUNDS rounds (200), by SEED where one is given
 	scripts/need dockerd docker git gcc
 	WALK_ROUNDS=$(or $(ROUNDS),200) WALK_SEED=$(SEED) go test -count 1 -timeout 3h -v -run 'TestRandomWalk$$' ./cmd/agent
+
+simulate: ## the agent in a simulated world for ROUNDS rounds (1000000), from SEED on where one is given
+	SEED=$(or $(SEED),$(shell date +%s)000) ROUNDS=$(or $(ROUNDS),1000000) go test -count 1 -timeout 0 -v -run 'TestSimulation$$' ./agent/simulation
 
 lint: $(LINT)
 	$(LINT) run ./...

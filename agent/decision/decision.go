@@ -154,7 +154,9 @@ func idle(r Record, o Observed, p Policy) Action {
 		return AskDrift
 	case o.Drift.Services == 0 || !r.Corrects || r.Paused || r.Frozen:
 		return Wait
-	case r.Last.State == record.Succeeded && (o.Lineage == nil || *o.Lineage != Behind):
+	case o.Lineage != nil && *o.Lineage == Behind:
+		return Wait // a correction needs the last commit, and must not end a sync that is not over
+	case r.Last.State == record.Succeeded:
 		return CorrectSync
 	}
 	return CorrectBack

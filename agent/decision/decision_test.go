@@ -181,3 +181,22 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 		}
 	}
 }
+
+// While the refs lag behind, drift waits: a correction by the good state would end the last
+// sync, which may wait or carry on, as rolled back.
+func TestDriftWhileRefsLagBehind(t *testing.T) {
+	behind := decision.Behind
+	for name, last := range lasts() {
+		world := decision.Observed{
+			Remote: &decision.Remote{Commit: "0", Ref: "master"}, Group: &decision.Group{}, Lineage: &behind,
+			Files: &decision.Files{}, Drift: &decision.Drift{Services: 1},
+		}
+		if last == nil || last.RollingBack() {
+			continue
+		}
+		known := decision.Record{Last: last, Deployed: &record.GoodState{}, Corrects: true}
+		if _, end := walk(t, record.OnCommit, known, world, decision.Policy{}); end != decision.Wait {
+			t.Errorf("%s: got %s", name, end)
+		}
+	}
+}

@@ -20,9 +20,18 @@ type disturbance struct {
 // disturbances are chosen by their weights.
 func disturbances() []disturbance {
 	return []disturbance{
-		{20, (*world).pushGood}, {14, (*world).pushBad}, {4, (*world).pushUnconcerned}, {8, (*world).pushConfig},
-		{4, (*world).pushSecret}, {4, (*world).forcePush}, {14, (*world).command}, {14, (*world).drift}, {3, (*world).addIntruder},
-		{6, (*world).restart}, {9, (*world).fault}, {3, (*world).lag},
+		{20, (*world).pushGood},
+		{14, (*world).pushBad},
+		{4, (*world).pushUnconcerned},
+		{8, (*world).pushConfig},
+		{4, (*world).pushSecret},
+		{4, (*world).forcePush},
+		{14, (*world).command},
+		{14, (*world).drift},
+		{3, (*world).addIntruder},
+		{6, (*world).restart},
+		{9, (*world).fault},
+		{3, (*world).lag},
 	}
 }
 

@@ -171,8 +171,15 @@ func (w *world) armEngine() {
 func (w *world) gitlabFault() {
 	times := 1 + w.random.IntN(4)
 	faults := []gitlabtest.Fault{
-		{Cut: true}, {Lost: true}, {Lost: true, Method: "POST"}, {Status: 429, RetryAfter: 20 * time.Second},
-		{Status: 503}, {Status: 409}, {Status: 500}, {Hang: true}, {Lost: true, Hang: true},
+		{Cut: true},
+		{Lost: true},
+		{Lost: true, Method: "POST"},
+		{Status: 429, RetryAfter: 20 * time.Second},
+		{Status: 503},
+		{Status: 409},
+		{Status: 500},
+		{Hang: true},
+		{Lost: true, Hang: true},
 	}
 	chosen := faults[w.random.IntN(len(faults))]
 	chosen.Times = times

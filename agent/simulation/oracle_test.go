@@ -50,12 +50,25 @@ func (w *world) check() {
 		return
 	}
 	state := w.engine.State()
+	defer w.noteTasks(state)
 	w.checkState(syncs, state)
 	w.checkStatuses(syncs)
 	w.checkAudit()
 	w.checkPlaintext(state)
 	if now := w.foreignNow(); now != w.foreign {
 		w.fail("objects of another owner changed:\n%s\nwere\n%s", now, w.foreign)
+	}
+}
+
+// noteTasks adds the tasks to the trace of a world that is not as it is to be.
+func (w *world) noteTasks(state enginetest.State) {
+	if len(w.wrong) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(state.Tasks)) {
+		for _, task := range state.Tasks[name] {
+			w.note("task of %s: %s, to be %s, image %s: %s", name, task.Status.State, task.DesiredState, task.Spec.ContainerSpec.Image, task.Status.Err)
+		}
 	}
 }
 

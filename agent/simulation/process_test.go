@@ -129,7 +129,7 @@ type doom struct{}
 func (p *process) hooks() enginetest.Hooks {
 	doomed := sync.Map{} // contexts of calls
 	return enginetest.Hooks{
-		Before: func(ctx context.Context, call enginetest.Call) error {
+		Before: func(_ context.Context, call enginetest.Call) error {
 			what := call.Method + " " + call.Name
 			last, err := p.before(what)
 			if err != nil {
@@ -143,7 +143,7 @@ func (p *process) hooks() enginetest.Hooks {
 			}
 			return p.w.refuseCall(call)
 		},
-		After: func(ctx context.Context, call enginetest.Call) error {
+		After: func(_ context.Context, call enginetest.Call) error {
 			_, last := doomed.LoadAndDelete(call)
 			if err := p.after(call.Method+" "+call.Name, last); err != nil {
 				return err

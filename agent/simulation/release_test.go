@@ -132,7 +132,10 @@ var (
 )
 
 // prepareKey makes the key that all secrets are encrypted to.
-func prepareKey(t *testing.T) { sealKey = sopstest.NewKey(t); sealT = t }
+func prepareKey(t *testing.T) {
+	t.Helper()
+	sealKey, sealT = sopstest.NewKey(t), t
+}
 
 var sealT *testing.T
 

@@ -3,7 +3,6 @@ package simulation_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"coin.internal/coin-agent/agent"
@@ -133,22 +132,18 @@ func (m *parts) look() seen {
 	return s
 }
 
-// recorded reports whether the state file of a running agent has, now, a record that
-// announces writes to services, and the number of its sync.
-func (m *parts) recorded() (sync uint64, announced bool) {
+// recorded gives what the state file of a running agent has, now, of writes to services:
+// the number of the last sync, whether its record announces writes, and whether a service
+// is recorded as scaled down.
+func (m *parts) recorded(service string) (sync uint64, announced, scaledDown bool) {
 	records := m.store.Stack(record.OnlyStack)
-	if down, err := records.ScaledDown(); err == nil && len(down.Services) > 0 {
-		announced = true
+	if down, err := records.ScaledDown(); err == nil {
+		_, scaledDown = down.Services[service]
 	}
 	last, err := records.LastSync()
 	if err != nil || last == nil {
-		return 0, announced
+		return 0, false, scaledDown
 	}
-	if rolling := last.RollingBack(); rolling && last.Rollback.Wrote || !rolling && last.Wrote && last.State == record.Running {
-		return last.ID, true
-	}
-	return last.ID, announced
+	rolling := last.RollingBack()
+	return last.ID, rolling && last.Rollback.Wrote || !rolling && last.Wrote && last.State == record.Running, scaledDown
 }
-
-// discard is a log that keeps nothing.
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

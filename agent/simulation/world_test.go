@@ -43,7 +43,6 @@ type world struct {
 	intruder bool   // another node's service is in the stack
 	meddled  bool   // a user changed the engine since the world was last as recorded
 	foreign  string // the other stack, as it was made
-	failed   bool
 
 	mu          sync.Mutex
 	trace       bytes.Buffer
@@ -64,6 +63,7 @@ type world struct {
 
 // newWorld makes a world whose agent does not run yet.
 func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
+	t.Helper()
 	dir := filepath.Join(shared.dir, fmt.Sprint(seed))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
