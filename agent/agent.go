@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
@@ -63,13 +64,13 @@ type Parts struct {
 	Engine    swarm
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store     *store.Store
-	Reports   reports         // nil: GitLab is not told
-	GitLab    *gitlab.Client  // nil: GitLab is not asked
-	Statuses  gates.Statuses  // of the other nodes; nil: those that GitLab tells
-	Approvals gates.Approvals // of merge requests; nil: those that GitLab tells
-	Exec      Execer          // runs the commands of checks; nil: they fail
-	Release   surroundings    // what the release gates ask of the engine; nil: nothing
-	Notices   Notices         // people who are told; without an outbox nobody is
+	Reports   reports          // nil: GitLab is not told
+	GitLab    *gitlab.Client   // nil: GitLab is not asked
+	Statuses  gates.Statuses   // of the other nodes; nil: those that GitLab tells
+	Approvals gates.Approvals  // of merge requests; nil: those that GitLab tells
+	Exec      Execer           // runs the commands of checks; nil: they fail
+	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
+	Notices   Notices          // people who are told; without an outbox nobody is
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log // of Store's folder; see OpenAudit
 
@@ -87,7 +88,7 @@ type Agent struct {
 
 	records  *store.Stack      // of the stack
 	fetched  *gitsync.Checkout // the last one; the loop's own
-	released *verdict          // of the release that passed its gates last; the loop's own
+	released *released         // of the release that passed its gates last; the loop's own
 	people   sync.Mutex        // admits one person's word at a time
 
 	mu     sync.Mutex

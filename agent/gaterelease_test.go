@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -348,7 +349,7 @@ func (ending) Health() gitlab.Health {
 // TestSizes rounds nothing up: what is less than a bound of 5GB is not shown as 5 GB.
 func TestSizes(t *testing.T) {
 	for bytes, want := range map[uint64]string{0: "0.00 GB", 4_999_999_999: "4.99 GB", 5_000_000_000: "5.00 GB", 3_120_000_000: "3.12 GB"} {
-		if got := agent.Size(bytes); got != want {
+		if got := readiness.Size(bytes); got != want {
 			t.Errorf("%d bytes are %s, want %s", bytes, got, want)
 		}
 	}

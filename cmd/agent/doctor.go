@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/doctor"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -15,7 +15,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
 		}
-		findings := agent.Examine(cmd.Context(), agent.Dependencies{
+		findings := doctor.Examine(cmd.Context(), doctor.Dependencies{
 			Settings: &a.settings, Keys: a.keyring, Engine: a.connect, GitLab: a.gitLab, MailServer: a.mailServer,
 		})
 		if *output == "json" {
@@ -25,7 +25,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		} else {
 			a.printFindings(findings)
 		}
-		if slices.ContainsFunc(findings, func(f agent.Finding) bool { return f.Grade == agent.Bad }) {
+		if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Grade == doctor.Bad }) {
 			return errDifferent
 		}
 		return nil
@@ -33,9 +33,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) printFindings(findings []agent.Finding) {
+func (a *app) printFindings(findings []doctor.Finding) {
 	p := newPrinter(a.stdout)
-	colours := map[agent.Grade]string{agent.Good: green, agent.Doubtful: yellow, agent.Bad: red}
+	colours := map[doctor.Grade]string{doctor.Good: green, doctor.Doubtful: yellow, doctor.Bad: red}
 	for _, finding := range findings {
 		p.line("%s  %-12s %s", p.paint(colours[finding.Grade], string(finding.Grade)), finding.Subject, finding.Text)
 		if finding.Hint != "" {

@@ -1,4 +1,6 @@
-package agent
+// Package doctor probes every dependency of an agent, and gives for each a finding with its
+// remedy. It changes nothing.
+package doctor
 
 import (
 	"context"
@@ -11,11 +13,13 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
@@ -120,6 +124,14 @@ type doubt struct{ err error }
 func (d doubt) Error() string { return d.err.Error() }
 func (d doubt) Unwrap() error { return d.err }
 
+// doubtful makes an error a doubt; nil stays nil.
+func doubtful(err error) error {
+	if err == nil {
+		return nil
+	}
+	return doubt{err}
+}
+
 func (d *doctor) add(subject, text string, err error) {
 	if err == nil {
 		d.findings = append(d.findings, Finding{Subject: subject, Grade: Good, Text: text})
@@ -127,8 +139,8 @@ func (d *doctor) add(subject, text string, err error) {
 	}
 	for _, one := range fault.All(err) {
 		grade := Bad
-		var doubtful doubt
-		if errors.As(err, &doubtful) {
+		var unsure doubt
+		if errors.As(err, &unsure) {
 			grade = Doubtful
 		}
 		d.findings = append(d.findings, Finding{Subject: subject, Grade: grade, Text: one.Error(), Hint: fault.Hint(one)})
@@ -173,7 +185,7 @@ func (d *doctor) checkSwarm(ctx context.Context) (string, error) {
 		return "", errSkipped("the engine")
 	}
 	info, err := d.engine.Ready(ctx)
-	return fmt.Sprintf("a manager of a Swarm of %s", count(info.Nodes, "node")), err
+	return fmt.Sprintf("a manager of a Swarm of %s", plural.Count(info.Nodes, "node")), err
 }
 
 func (d *doctor) checkGit(ctx context.Context) (string, error) {
@@ -187,7 +199,7 @@ func (d *doctor) checkGit(ctx context.Context) (string, error) {
 	}
 	// Files are read from the checkout in later probes; the connection has limits of its own.
 	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.on.Settings.Paths())
-	return fmt.Sprintf("%s is at %s", revision.Ref, short(revision.Commit)), err
+	return fmt.Sprintf("%s is at %s", revision.Ref, revision.Commit[:min(10, len(revision.Commit))]), err
 }
 
 func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
@@ -205,7 +217,7 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if token.ExpiresAt.IsZero() {
 		return "the token is good and does not expire", nil
 	}
-	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), tokenDoubt(token.ExpiresAt)
+	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), doubtful(readiness.TokenTrouble(token.ExpiresAt))
 }
 
 func (d *doctor) checkManifests(context.Context) (string, error) {
@@ -233,7 +245,7 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if d.stack, err = state.Render(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, count(len(d.stack.Services), "service"), count(len(d.stack.Secrets), "secret")), nil
+	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, plural.Count(len(d.stack.Services), "service"), plural.Count(len(d.stack.Secrets), "secret")), nil
 }
 
 // images lists the images of the stack's services.

@@ -1,4 +1,4 @@
-package agent
+package readiness
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/harbor"
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -28,8 +29,8 @@ type harborAnswer struct {
 	err    error // there is no answer, or one about a part of the image
 }
 
-// vulnerabilities judges what scanners found in the images.
-func (p *releaseProbes) vulnerabilities(ctx context.Context, v *verdict, gate manifests.VulnerabilityGate) {
+// Vulnerabilities judges what scanners found in the images.
+func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests.VulnerabilityGate) {
 	level, blocks := harbor.Severity(gate.Severity), gate.Severity != "none"
 	if !blocks {
 		level = harbor.High
@@ -41,17 +42,17 @@ func (p *releaseProbes) vulnerabilities(ctx context.Context, v *verdict, gate ma
 		worse := one.report.Severity.Reaches(level)
 		switch {
 		case worse && blocks: // also where more may be found
-			v.refusals = append(v.refusals, vulnerable(one, level))
+			v.Refusals = append(v.Refusals, vulnerable(one, level))
 			continue
 		case worse:
-			v.warn(vulnerable(one, level))
+			v.Warn(vulnerable(one, level))
 		}
 		switch {
 		case one.err != nil && blocks && gate.OnNoAnswer == manifests.NoAnswerBlock:
-			v.troubles = append(v.troubles, one.err)
+			v.Troubles = append(v.Troubles, one.err)
 			continue
 		case one.err != nil:
-			v.warn(one.err)
+			v.Warn(one.err)
 			continue
 		}
 		good++
@@ -60,7 +61,7 @@ func (p *releaseProbes) vulnerabilities(ctx context.Context, v *verdict, gate ma
 		}
 	}
 	if good > 0 {
-		v.pass("%s scanned, at worst %s", count(good, "image"), worst)
+		v.Pass("%s scanned, at worst %s", plural.Count(good, "image"), worst)
 	}
 }
 
@@ -79,12 +80,12 @@ func vulnerable(one harborAnswer, level harbor.Severity) error {
 
 // askHarbors asks about each image that is not excepted, in order. A Harbor that
 // does not answer is not asked for its other images.
-func (p *releaseProbes) askHarbors(ctx context.Context, gate manifests.VulnerabilityGate) []harborAnswer {
+func (p *Probes) askHarbors(ctx context.Context, gate manifests.VulnerabilityGate) []harborAnswer {
 	clients := &harbors{probes: p, gate: gate, known: map[string]*harborClient{}}
 	defer clients.close()
 	var answers []harborAnswer
 	var images []harbor.Image
-	for _, name := range slices.Compact(slices.Clone(p.images)) { // sorted
+	for _, name := range slices.Compact(slices.Clone(p.Images)) { // sorted
 		image, err := harbor.ParseImage(name)
 		if err == nil && gate.Excepts(image.Name()) {
 			continue
@@ -125,7 +126,7 @@ func once(answers []harborAnswer) []harborAnswer {
 
 // harbors are the Harbors that one verdict asks, each with a login of its own.
 type harbors struct {
-	probes *releaseProbes
+	probes *Probes
 	gate   manifests.VulnerabilityGate
 
 	mu    sync.Mutex
@@ -188,8 +189,8 @@ func (h *harbors) open(ctx context.Context, one *harborClient, host string) erro
 	switch {
 	case h.gate.UserFile != "":
 		user, one.password, err = h.fileLogin()
-	case h.probes.engine != nil:
-		user, one.password, err = h.probes.engine.Login(ctx, host)
+	case h.probes.Engine != nil:
+		user, one.password, err = h.probes.Engine.Login(ctx, host)
 	}
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("log in to %s: %w", host, err), fault.Hint(err))
@@ -200,11 +201,11 @@ func (h *harbors) open(ctx context.Context, one *harborClient, host string) erro
 
 // fileLogin reads the login from check_dir.
 func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
-	name, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.UserFile)
+	name, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.UserFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
-	token, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.TokenFile)
+	token, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.TokenFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
@@ -213,11 +214,11 @@ func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
 
 // roots are the certificates that vouch for Harbor.
 func (h *harbors) roots() (*x509.CertPool, error) {
-	pool, err := authorities.Load(h.probes.settings.CAFile)
+	pool, err := authorities.Load(h.probes.Settings.CAFile)
 	if err != nil || h.gate.CAFile == "" {
 		return pool, err
 	}
-	certificates, err := desired.ReadCheckFile(h.probes.settings.CheckDir, h.gate.CAFile)
+	certificates, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.CAFile)
 	if err != nil {
 		return nil, err
 	}

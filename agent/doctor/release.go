@@ -1,4 +1,4 @@
-package agent
+package doctor
 
 import (
 	"context"
@@ -6,34 +6,35 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/migrations"
+	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
 )
 
 // releaseProbes are those of the release gates, for all services of the stack.
-func (d *doctor) releaseProbes() *releaseProbes {
-	probes := &releaseProbes{settings: d.on.Settings, node: d.node, stack: d.stack}
+func (d *doctor) releaseProbes() *readiness.Probes {
+	probes := &readiness.Probes{Settings: d.on.Settings, Node: d.node, Stack: d.stack}
 	if d.engine != nil {
-		probes.engine = d.engine
+		probes.Engine = d.engine
 	}
 	if d.stack != nil {
-		probes.images = d.images()
+		probes.Images = d.images()
 	}
 	return probes
 }
 
 // finding is what the doctor says of a verdict: what holds a rollout back is bad, and
 // what would be said of this release needs a look.
-func (v *verdict) finding() (string, error) {
-	faults := v.troubles
-	for _, err := range v.refusals {
+func finding(v *readiness.Verdict) (string, error) {
+	faults := v.Troubles
+	for _, err := range v.Refusals {
 		faults = append(faults, doubt{err})
 	}
-	for _, text := range v.warnings {
+	for _, text := range v.Warnings {
 		faults = append(faults, doubt{errors.New(text)})
 	}
-	return strings.Join(v.passed, "; "), errors.Join(faults...)
+	return strings.Join(v.Passed, "; "), errors.Join(faults...)
 }
 
 // checkDisk looks at the file systems that state and images lie on, by the bound of
@@ -46,13 +47,13 @@ func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 	if gate.Bytes() == 0 {
 		gate.MinFree = "1B"
 	}
-	probes, v := d.releaseProbes(), &verdict{}
-	ready, err := probes.ready(ctx)
+	probes, v := d.releaseProbes(), &readiness.Verdict{}
+	ready, err := probes.Ready(ctx)
 	if err != nil {
 		ready = deploy.Info{} // which the lines of engine and swarm tell
 	}
-	probes.disk(v, gate, ready)
-	return v.finding()
+	probes.Disk(v, gate, ready)
+	return finding(v)
 }
 
 // checkHarbor asks about the stack's images where config.yml has that done.
@@ -67,15 +68,15 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	case d.stack == nil:
 		return "", errSkipped("the manifests")
 	}
-	probes, v := d.releaseProbes(), &verdict{}
+	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	if d.engine != nil {
 		// By their digests, as a rollout asks; where no registry tells, by their tags.
 		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
-			probes.images = imagesOf(resolved)
+			probes.Images = imagesOf(resolved)
 		}
 	}
-	probes.vulnerabilities(ctx, v, gate)
-	return v.finding()
+	probes.Vulnerabilities(ctx, v, gate)
+	return finding(v)
 }
 
 // checkDatabase sees that the database answers, with the logins that checks and the
@@ -87,13 +88,13 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 	case d.node.Config.Database.Host == "":
 		return "config.yml names none", nil
 	}
-	probes, v := d.releaseProbes(), &verdict{}
-	probes.databases = d.logins()
-	probes.database(ctx, v)
+	probes, v := d.releaseProbes(), &readiness.Verdict{}
+	probes.Databases = d.logins()
+	probes.Database(ctx, v)
 	if !d.node.Config.ReleaseGates().Database {
-		v.refusals, v.troubles = v.troubles, nil
+		v.Refusals, v.Troubles = v.Troubles, nil
 	}
-	return v.finding()
+	return finding(v)
 }
 
 // logins lists the databases that the node has a login for. Without the keys there
@@ -113,5 +114,5 @@ func (d *doctor) logins() []checks.Database {
 	if err != nil {
 		guard = nil
 	}
-	return knownDatabases(guard, list)
+	return readiness.KnownDatabases(guard, list)
 }

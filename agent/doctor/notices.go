@@ -1,4 +1,4 @@
-package agent
+package doctor
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // checkNotices sees whether those whom config.yml names can be told: a webhook's
@@ -35,7 +36,7 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook())
 	}
 	if len(wanted.Email) > 0 {
-		note(count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
+		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
 		return "config.yml names nobody to tell", nil
@@ -80,7 +81,7 @@ func (d *doctor) deliveryTrouble(ctx context.Context) []error {
 	var faults []error
 	for _, one := range status.Notices.Receivers {
 		if one.Trouble != nil {
-			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s waits for %s: %s", one.Receiver, count(one.Waiting, "notice"), one.Trouble.Error), one.Trouble.Hint)})
+			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s waits for %s: %s", one.Receiver, plural.Count(one.Waiting, "notice"), one.Trouble.Error), one.Trouble.Hint)})
 		}
 		if one.Refused != nil {
 			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s did not take a notice: %s", one.Receiver, one.Refused.Reason), one.Refused.Hint)})

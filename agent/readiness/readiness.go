@@ -1,0 +1,109 @@
+// Package readiness finds what a release needs on a node before it is rolled out: its
+// images in their registries, the verdict of Harbor's scanner, room on the disk, the
+// database. It takes a rendered stack and gives a Verdict with all reasons at once, and
+// changes nothing.
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"coin.internal/coin-agent/agent/migrations"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Engine is what the probes ask the engine for.
+type Engine interface {
+	Ready(ctx context.Context) (deploy.Info, error)
+	Local() bool
+	Pushed(ctx context.Context, images []string) ([]deploy.Pushed, error)
+	Login(ctx context.Context, host string) (user string, password secrets.Value, err error)
+}
+
+// Verdict is what the probes found about a release.
+type Verdict struct {
+	Passed   []string
+	Warnings []string
+	Refusals []error // what is wrong with the release
+	Troubles []error // what keeps this node, for now, from going on or from knowing
+}
+
+// Pass notes what is good.
+func (v *Verdict) Pass(format string, args ...any) {
+	v.Passed = append(v.Passed, fmt.Sprintf(format, args...))
+}
+
+// Warn notes what does not stop a rollout.
+func (v *Verdict) Warn(err error) {
+	text := err.Error()
+	if hint := fault.Hint(err); hint != "" {
+		text += "; " + hint
+	}
+	v.Warnings = append(v.Warnings, text)
+}
+
+// Judge asks all that config.yml's deployment.gates name, and finds all reasons at once. It
+// gives the engine's error, which is not part of the verdict.
+func (p *Probes) Judge(ctx context.Context, asked manifests.Gates) (*Verdict, error) {
+	v := &Verdict{}
+	v.judgeTag(asked.Tag, p.Node, p.Stack.Release)
+	if asked.Images {
+		p.Pushed(ctx, v)
+	}
+	if asked.Vulnerabilities.Asked {
+		p.Vulnerabilities(ctx, v, asked.Vulnerabilities)
+	}
+	ready, err := p.Ready(ctx)
+	p.Disk(v, asked.Disk, ready)
+	if asked.Database {
+		p.Database(ctx, v)
+	}
+	return v, err
+}
+
+// judgeTag compares the release's TAG with what config.yml wants it to look like.
+func (v *Verdict) judgeTag(gate manifests.TagGate, node *manifests.Node, tag string) {
+	if gate.Pattern == "" {
+		return
+	}
+	if regexp.MustCompile(gate.Pattern).MatchString(tag) { // validated
+		v.Pass("TAG is as it should be")
+		return
+	}
+	said := fmt.Sprintf("TAG is %q", tag)
+	if tag == "" {
+		said = "no TAG is set"
+	}
+	v.Refusals = append(v.Refusals, fault.New(node.Variables["TAG"].Place, "set TAG in node.env to a release, or change deployment.gates.tag.pattern of config.yml",
+		"%s, which does not match %s", said, gate.Pattern))
+}
+
+// TokenTrouble gives an error for a token that expires within 14 days.
+func TokenTrouble(expires time.Time) error {
+	if expires.IsZero() || time.Until(expires) >= 14*24*time.Hour {
+		return nil
+	}
+	return fault.WithHint(errors.New("the token expires "+expires.Format(time.DateOnly)), "rotate it soon")
+}
+
+// KnownDatabases lists the databases that the agent has a login for, that of the
+// migration check first.
+func KnownDatabases(m *migrations.Check, list []checks.Check) []checks.Database {
+	var known []checks.Database
+	if m != nil {
+		known = append(known, m.Table.Database)
+	}
+	for _, check := range list {
+		if check.SQL != nil {
+			known = append(known, check.SQL.Database)
+		}
+	}
+	return known
+}
