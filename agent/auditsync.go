@@ -30,6 +30,7 @@ func (c cause) who(revision gitsync.Revision) audit.Actor {
 		return c.actor
 	case record.OnCommit:
 		return audit.Author(revision.Author)
+	case record.OnDrift, record.OnRollback:
 	}
 	return audit.Agent()
 }

@@ -33,7 +33,7 @@ var Events = []Event{
 }
 
 // New is the state of a sync to which nothing has happened.
-const New State = ""
+const New = ""
 
 // transition is one row of the table.
 type transition struct {
