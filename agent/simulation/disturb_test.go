@@ -130,6 +130,16 @@ func (w *world) pushBad() {
 	w.push(wants)
 }
 
+// pushStuck commits a release that waits for a user, or that cannot be read.
+func (w *world) pushStuck() {
+	wants := w.next("stuck")
+	wants.trouble, wants.tag, wants.manual = sound, fmt.Sprintf("g%d", w.git.made), true
+	if w.random.IntN(2) == 0 {
+		wants.trouble = malformed
+	}
+	w.push(wants)
+}
+
 func (w *world) pushUnconcerned() {
 	wants := w.git.head.wants
 	wants.about = "of another node"

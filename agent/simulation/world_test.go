@@ -198,6 +198,9 @@ func (w *world) pass(d time.Duration) {
 		}
 		if w.process != nil {
 			w.reap()
+			if w.random.IntN(4) == 0 {
+				w.pushStuck() // what was interrupted is not carried on
+			}
 			time.Sleep(time.Duration(w.random.IntN(8000)) * time.Millisecond)
 		}
 		w.start()
