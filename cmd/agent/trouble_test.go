@@ -65,7 +65,7 @@ func TestEngineIsNoManager(t *testing.T) {
 	if code != exitDifferent || !strings.Contains(out, "it is tried again by itself") || strings.Count(out, "is not part of a Swarm") != 1 {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
-	l.posts(sha, "failed")
+	l.posts(sha, "pending")
 	if got := l.gitlab.Statuses(sha).Posts[0].Description; !strings.HasPrefix(got, "plan: "+want[0].text) || !strings.Contains(got, want[0].hint) {
 		t.Errorf("GitLab shows %q", got)
 	}
