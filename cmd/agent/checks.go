@@ -7,7 +7,7 @@ import (
 	"coin.internal/coin-agent/checks"
 )
 
-// checksText says how the checks of a sync went; "" when it had none.
+// checksText gives the check results of a sync in one text; "" if it had no checks.
 func checksText(sync *record.Sync) string {
 	var results []checks.Result
 	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {

@@ -14,11 +14,12 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// follower shows how a sync goes: each step in a line; the services that are
-// waited for on a terminal in one place, elsewhere a line for each that changes.
+// follower shows the progress of a sync, with a line for each step. On a terminal it
+// redraws the services that are not ready in one place. Elsewhere it prints a line for
+// each service that changes.
 type follower struct {
 	printer
-	screen *screen // nil where it is no terminal
+	screen *screen // nil if the output is not a terminal
 	stop   chan struct{}
 
 	mu      sync.Mutex
@@ -34,7 +35,7 @@ func newFollower(w io.Writer) *follower {
 	return f
 }
 
-// tick keeps the times on a terminal right.
+// tick redraws the terminal every second, so that the times are current.
 func (f *follower) tick() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -50,7 +51,7 @@ func (f *follower) tick() {
 	}
 }
 
-// close ends the following and leaves what is shown.
+// close stops the redrawing. The last text stays on the terminal.
 func (f *follower) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,8 +87,8 @@ func (f *follower) redraw() {
 	f.screen.draw(text.String())
 }
 
-// fresh gives the lines, by what they are about, that are others than those
-// shown before, in order, and notes them.
+// fresh gives the lines that differ from the shown ones, sorted by key, and adds them
+// to shown.
 func fresh(shown, lines map[string]string) []string {
 	var all []string
 	for _, about := range slices.Sorted(maps.Keys(lines)) {
@@ -99,7 +100,7 @@ func fresh(shown, lines map[string]string) []string {
 	return all
 }
 
-// rolloutLines says of each service that is waited for how it fares.
+// rolloutLines gives the state of each service of a rollout in a line, by service name.
 func rolloutLines(rollout *report.Rollout) map[string]string {
 	lines := map[string]string{}
 	for _, service := range rollout.Services {
@@ -112,7 +113,7 @@ func rolloutLines(rollout *report.Rollout) map[string]string {
 	return lines
 }
 
-// troubleText is what is waited for, after the last task error.
+// troubleText gives the last task error of a service, and what the rollout waits for.
 func troubleText(service deploy.ServiceResult) string {
 	text := service.Error + service.Message
 	if service.Error != "" && service.Message != "" {
@@ -121,7 +122,7 @@ func troubleText(service deploy.ServiceResult) string {
 	return printable(text)
 }
 
-// printRollout shows what is waited for, and for how long.
+// printRollout shows the services that the rollout waits for, and for how long.
 func printRollout(p printer, rollout *report.Rollout) {
 	waiting := rollout.Waiting()
 	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
@@ -138,8 +139,8 @@ func printRollout(p printer, rollout *report.Rollout) {
 	}
 }
 
-// printDetails shows what the services that were not ready left behind. The
-// errors themselves stand above it.
+// printDetails shows the health output and the logs of the services that were not
+// ready. It does not show their errors, which are in the faults of the sync.
 func printDetails(p printer, rollout *report.Rollout) {
 	for _, service := range rollout.Waiting() {
 		if len(service.Health)+len(service.Logs) == 0 {

@@ -6,15 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// harden closes the daemon to others: what it writes, its user alone may read.
+// harden protects the daemon's memory and files. Only its user can read files that it
+// writes.
 func harden() error {
 	unix.Umask(0o077)
 	return forbidCoreDumps()
 }
 
-// forbidCoreDumps keeps secrets in memory out of core files, and out of the
-// reach of other processes of the same user: no debugger attaches, and
-// /proc/PID/mem and environ are root's.
+// forbidCoreDumps disables core dumps, which would contain secrets. It also stops other
+// processes of the same user from reading the memory: they cannot attach a debugger,
+// and /proc/PID/mem and environ belong to root.
 func forbidCoreDumps() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("disable core dumps: %w", err)

@@ -21,9 +21,9 @@ func main() {
 	os.Exit(code)
 }
 
-// endPanicsBySignal makes a panic end the process by SIGABRT. Go's own exit code for it is 2,
-// which means wrong usage here, and after which the unit does not restart the agent. No core
-// is dumped: it could hold secrets.
+// endPanicsBySignal makes a panic end the process by SIGABRT. Go's own exit code for a panic is
+// 2, which means wrong usage here; systemd would not restart the agent after it. Core dumps are
+// disabled, because they could contain secrets.
 func endPanicsBySignal() {
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	debug.SetTraceback("crash")

@@ -13,7 +13,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// printer writes for people: with colour on a terminal, plain in a pipe.
+// printer writes text for users: with colour on a terminal, plain in a pipe.
 type printer struct {
 	io.Writer
 	colour bool
@@ -42,7 +42,7 @@ func (p printer) paint(colour, text string) string {
 func (p printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 // table writes rows in aligned columns. Colour goes into the last column only:
-// its codes would upset the alignment of others.
+// its codes would break the alignment of the other columns.
 func (p printer) table(header []string, rows [][]string) {
 	w := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(header, "\t"))
@@ -52,8 +52,8 @@ func (p printer) table(header []string, rows [][]string) {
 	_ = w.Flush()
 }
 
-// printable takes out what a terminal would obey: log lines, and names and
-// subjects in git, are anybody's.
+// printable removes the characters that control a terminal. Log lines, and names and
+// subjects in git, are not trusted.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Cf, r) {
@@ -73,7 +73,7 @@ func printJSON(w io.Writer, value any) error {
 	return nil
 }
 
-// ago says how long since a time, roughly.
+// ago gives the approximate time since t.
 func ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -109,7 +109,7 @@ func orDash(text string) string {
 	return text
 }
 
-// counted is a number of things, in one form or the other.
+// counted gives a number and its noun, in the singular or the plural.
 func counted(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

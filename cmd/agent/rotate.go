@@ -18,7 +18,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// rotateFlags are those of one command line.
+// rotateFlags are the flags of the command.
 type rotateFlags struct {
 	repo, valueFile, charset       string
 	branch, author, target, output string
@@ -117,7 +117,7 @@ func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.R
 	return err
 }
 
-// readValue reads the new value; without a file the value is not known.
+// readValue reads the new value; without a file it gives an empty value.
 func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Value, error) {
 	const limit = 1 << 20
 	switch name {
@@ -145,7 +145,7 @@ func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Val
 	return secrets.NewValue(content), nil
 }
 
-// rotated is what the command prints.
+// rotated is the output of the command.
 type rotated struct {
 	Environment  string         `json:"environment"`
 	Secret       string         `json:"secret"`

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// screen shows text on a terminal in the place of the text before.
+// screen shows text on a terminal and replaces it with the next text.
 type screen struct {
 	io.Writer
 	size func() (width, height int)
 
-	drawn int // lines that are there
+	drawn int // number of lines on the terminal
 }
 
-// newScreen gives the terminal behind w, nil when it is none.
+// newScreen gives the screen of the terminal w; nil if w is not a terminal.
 func newScreen(w io.Writer) *screen {
 	file, ok := w.(*os.File)
 	if !ok || !isatty.IsTerminal(file.Fd()) {
@@ -34,8 +34,8 @@ func newScreen(w io.Writer) *screen {
 	}}
 }
 
-// draw replaces what was drawn. Lines are cut to the terminal's width, and those
-// that do not fit its height are left out: else nothing would stay in its place.
+// draw replaces the text that was drawn before. It cuts lines to the terminal's width
+// and omits lines that exceed its height: otherwise the terminal would scroll.
 func (s *screen) draw(text string) {
 	width, height := s.size()
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
@@ -54,10 +54,10 @@ func (s *screen) draw(text string) {
 	_, _ = io.WriteString(s.Writer, out.String())
 }
 
-// keep leaves what was drawn where it is.
+// keep leaves the drawn text on the terminal; the next draw starts below it.
 func (s *screen) keep() { s.drawn = 0 }
 
-// cut shortens a line to a number of columns; colours take none.
+// cut shortens a line to a number of columns; colour codes do not count.
 func cut(line string, width int) string {
 	column, coloured := 0, false
 	for i := 0; i < len(line); {

@@ -18,7 +18,7 @@ import (
 	"coin.internal/coin-agent/provenance"
 )
 
-// secretsAuditFlags are those of one command line.
+// secretsAuditFlags are the flags of the command.
 type secretsAuditFlags struct {
 	repo, secret, output string
 	nodes                []string
@@ -87,8 +87,8 @@ func (a *app) auditSecrets(ctx context.Context, f secretsAuditFlags) error {
 	return err
 }
 
-// addApplied adds when nodes applied what is in git. What cannot be read is a warning:
-// the part of the report that comes from git is complete without it.
+// addApplied adds when nodes applied the versions. A source that it cannot read gives a
+// warning: the part of the report that comes from git is complete without it.
 func (a *app) addApplied(ctx context.Context, report *provenance.Report) {
 	warn := func(what string, err error) {
 		if err != nil {
@@ -157,7 +157,7 @@ func (a *app) localNode(ctx context.Context) string {
 	return applied.Owner
 }
 
-// addStatuses asks GitLab, where one is configured.
+// addStatuses adds the commit statuses of GitLab, if one is configured.
 func (a *app) addStatuses(ctx context.Context, report *provenance.Report) error {
 	client, err := a.gitLab()
 	if client == nil || err != nil {

@@ -11,8 +11,8 @@ import (
 	"coin.internal/coin-agent/agent/report"
 )
 
-// watchStatus shows the status again and again: on a terminal in one place, in a
-// pipe what changes, a line each; as JSON an object a line.
+// watchStatus shows the status until ctx ends. On a terminal it redraws the status in
+// one place. In a pipe it prints a line for each change; as JSON, an object a line.
 func (a *app) watchStatus(ctx context.Context, output string) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -36,7 +36,7 @@ func (a *app) watchStatus(ctx context.Context, output string) error {
 	}
 }
 
-// statusShower gives what shows one status after the other.
+// statusShower gives the function that shows each status.
 func (a *app) statusShower(output string) func(report.Status) error {
 	shown := map[string]string{}
 	lines := func(before string, all map[string]string) error {
@@ -76,13 +76,13 @@ func (a *app) statusShower(output string) func(report.Status) error {
 	}
 }
 
-// waiting tells whether services are waited for. Once that is over they are on record
-// of the sync that failed, whatever has become of them.
+// waiting reports whether a rollout waits for services. After the sync has ended, the
+// rollout is the record of a failed sync; the services may have changed since.
 func waiting(s report.Status) bool {
 	return s.Rollout != nil && s.Sync != nil && !s.Sync.State.Final()
 }
 
-// statusLine says in a line how the node fares.
+// statusLine gives the state of the node in a line.
 func statusLine(s report.Status) string {
 	first := fmt.Sprintf("%s/%s %s", s.Environment, s.Node, verdict(printer{}, s))
 	if s.Sync != nil {
@@ -99,7 +99,7 @@ func statusLine(s report.Status) string {
 	return first
 }
 
-// serviceLines says in a line each how services fare that nobody waits for.
+// serviceLines gives the state of each service in a line, by name.
 func serviceLines(s report.Status) map[string]string {
 	lines := map[string]string{}
 	for _, service := range s.Services {

@@ -14,7 +14,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// keyring loads the keys that the settings name; nil when they name none.
+// keyring loads the keys that the settings name; nil if they name none.
 func (a *app) keyring() (*secrets.Keyring, error) {
 	files := a.settings.KeyFiles()
 	if files.Empty() {
@@ -27,7 +27,7 @@ func (a *app) keyring() (*secrets.Keyring, error) {
 	return keys, nil
 }
 
-// nodeOptions say which node the settings name, and with which keys it is opened.
+// nodeOptions gives the node that the settings name, and the keys for its secrets.
 func (a *app) nodeOptions() desired.Options {
 	return desired.Options{Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring, CheckDir: a.settings.CheckDir}
 }
@@ -43,7 +43,7 @@ func (a *app) connect() (*deploy.Engine, error) {
 	return engine, nil
 }
 
-// gitLab makes the client of the GitLab that the settings name; nil for none.
+// gitLab makes the client of the GitLab that the settings name; nil if they name none.
 func (a *app) gitLab() (*gitlab.Client, error) {
 	options := a.settings.GitLab()
 	if options.URL == "" {
@@ -52,7 +52,8 @@ func (a *app) gitLab() (*gitlab.Client, error) {
 	return gitlab.New(options)
 }
 
-// mailServer is the one that the settings name; nil for none.
+// mailServer makes the client of the mail server that the settings name; nil if they
+// name none.
 func (a *app) mailServer() (*notify.SMTP, error) {
 	options, err := a.settings.MailServer()
 	if err != nil || options.Address == "" {
@@ -61,8 +62,8 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 	return notify.NewSMTP(options)
 }
 
-// notices makes what tells people. A kind of receiver that the settings say nothing
-// of waits until they do.
+// notices makes the sender of notifications. Notices to a kind of receiver that the
+// settings do not configure wait until they do.
 func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (agent.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
