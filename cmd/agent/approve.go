@@ -16,9 +16,9 @@ func (a *app) approveCommand() *cobra.Command {
 		Short: "Approve the plan of the commit that waits for approval",
 		Long: `Approve the plan of the commit that waits for approval.
 
-It stands in place of the approvals that config.yml asks of the merge request, holds
-for this very plan only, and is recorded with who and why: in agent status, in the
-history, in the audit log, and at the commit in GitLab. agent diff shows the plan.`,
+The approval replaces the merge request approvals that config.yml requires. It is
+valid for this plan only. agent status, the history, the audit log and the commit in
+GitLab show the user and the reason. agent diff shows the plan.`,
 		Example: `  agent approve 79f141c9f3 --reason "GitLab is down, agreed with the board by phone"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -27,8 +27,8 @@ history, in the audit log, and at the commit in GitLab. agent diff shows the pla
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded (required)")
-	cmd.Flags().StringVar(&asked.Plan, "plan", "", "the digest of the plan that was looked at, or how it begins (default the present plan)")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded (required)")
+	cmd.Flags().StringVar(&asked.Plan, "plan", "", "digest of the plan that you reviewed, or its first characters (default: the current plan)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := wantReason(asked.Reason); err != nil {
 			return err
@@ -38,7 +38,7 @@ history, in the audit log, and at the commit in GitLab. agent diff shows the pla
 		if err != nil {
 			return err
 		}
-		newPrinter(a.stdout).line("approved: plan %s of %s; `agent status` shows how it goes", short(approval.PlanDigest), asked.Commit)
+		newPrinter(a.stdout).line("approved: plan %s of %s; `agent status` shows the progress", short(approval.PlanDigest), asked.Commit)
 		return nil
 	}
 	return cmd

@@ -16,14 +16,14 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Look at the log of what the agent did with stacks and secrets", Args: noArgs}
+	cmd := &cobra.Command{Use: "audit", Short: "Show or verify the log of what the agent did with stacks and secrets", Args: noArgs}
 	cmd.AddCommand(a.auditLogCommand(), a.auditVerifyCommand())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "verify", Short: "Check that the audit log is whole and unchanged", Args: noArgs}
+	cmd := &cobra.Command{Use: "verify", Short: "Check that the audit log is complete and unchanged", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
@@ -50,8 +50,8 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 	return cmd
 }
 
-// auditHead asks the daemon for the log's last entry, or reads the state file when
-// none runs. Without a state file nothing is known of it.
+// auditHead asks the daemon for the last entry of the log. Without a daemon it reads the
+// state file. Without a state file it gives the zero head.
 func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
 	head, err := control.NewClient(a.settings.Socket).AuditHead(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -72,13 +72,13 @@ func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
 	return opened.AuditHead()
 }
 
-// shownProblems is how many broken places are listed; the first says the most.
+// shownProblems is how many problems are listed. The first ones explain the most.
 const shownProblems = 10
 
 func (a *app) printAudit(report *audit.Report) {
 	p := newPrinter(a.stdout)
 	if n := len(report.Problems); n > 0 {
-		p.line("%s", p.paint(red, "broken: the log is not what was written"))
+		p.line("%s", p.paint(red, "broken: the log differs from what the agent wrote"))
 		for _, problem := range report.Problems[:min(n, shownProblems)] {
 			p.line("  %s", problem)
 		}
@@ -96,12 +96,12 @@ func (a *app) printAudit(report *audit.Report) {
 	}
 	switch {
 	case !report.Known.Known():
-		p.line("%-8s %s", "note", "the state file does not know the head: entries that are missing at the end are not seen")
+		p.line("%-8s %s", "note", "the state file does not record the head: the check does not find entries that are missing at the end")
 	case report.Head.Seq > report.Known.Seq && len(report.Problems) == 0:
-		p.line("%-8s the state file knows the head up to entry %d", "note", report.Known.Seq)
+		p.line("%-8s the state file records the log up to entry %d", "note", report.Known.Seq)
 	}
 	if report.Torn > 0 {
-		p.line("%-8s an unfinished line of %d bytes stands at the end; the agent cuts it off when it starts", "note", report.Torn)
+		p.line("%-8s an unfinished line of %d bytes is at the end; the agent removes it when it starts", "note", report.Torn)
 	}
 	for _, note := range report.Notes {
 		p.line("%-8s %s", "note", note)
@@ -111,8 +111,8 @@ func (a *app) printAudit(report *audit.Report) {
 func (a *app) auditLogCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Show the entries of the audit log, the oldest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
-	since := cmd.Flags().Duration("since", 0, "only entries that are not older, such as 24h")
-	object := cmd.Flags().String("object", "", "only entries about a service, secret, config or network: its full name, or that without its version")
+	since := cmd.Flags().Duration("since", 0, "show only entries of this last period, such as 24h")
+	object := cmd.Flags().String("object", "", "show only entries about this service, secret, config or network: its full name, or its name without the version")
 	cmd.RunE = func(_ *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
@@ -130,7 +130,7 @@ func (a *app) auditLogCommand() *cobra.Command {
 			return err
 		}
 		if foreign > 0 {
-			newPrinter(a.stderr).line("agent: %s of the audit log: no entry; see `agent audit verify`", counted(foreign, "line", "lines"))
+			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
 		}
 		if *output == "json" {
 			return printJSON(a.stdout, entries)
@@ -141,7 +141,7 @@ func (a *app) auditLogCommand() *cobra.Command {
 	return cmd
 }
 
-// about says whether an entry concerns an object.
+// about reports whether an entry concerns an object.
 func about(entry *audit.Entry, object string) bool {
 	if object == "" || entry.Name == object || entry.Service == object {
 		return true
@@ -168,7 +168,7 @@ func (a *app) printEntries(entries []audit.Entry) {
 	newPrinter(a.stdout).table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
 }
 
-// join puts two texts into one; the second may be empty.
+// join joins two texts with a semicolon; the second may be empty.
 func join(text, more string) string {
 	if more == "" {
 		return text
@@ -176,8 +176,8 @@ func join(text, more string) string {
 	return text + "; " + more
 }
 
-// oneLine is text without line breaks and other control characters, which a table
-// and a terminal would take amiss.
+// oneLine replaces line breaks and other control characters with spaces. They would
+// break the table, and a terminal would interpret them.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

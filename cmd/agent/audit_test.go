@@ -143,7 +143,7 @@ func (l *lab) cutLog(path string, data []byte) {
 		l.t.Fatal(err)
 	}
 	write(data)
-	l.mustRun(exitDone, []string{"whole", "the state file does not know the head"}, "audit", "verify")
+	l.mustRun(exitDone, []string{"whole", "the state file does not record the head"}, "audit", "verify")
 	write(append(bytes.Clone(data), `{"seq":`...))
 	l.mustRun(exitDone, []string{"whole", "an unfinished line of 7 bytes"}, "audit", "verify")
 	l.mustRun(exitUsage, nil, "audit", "log", "--since", "-1h")

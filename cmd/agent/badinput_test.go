@@ -167,7 +167,7 @@ func (l *lab) refusedInStatus(t *testing.T, bad badCommit, sha string) {
 	l.await(sha, record.Failed)
 	code, out, _ := l.command("status")
 	told(t, "status", out, bad.want, bad.stage+": ", "hint: ")
-	if code != exitDifferent || !strings.Contains(out, "held: a new commit, or `agent retry`, tries again") {
+	if code != exitDifferent || !strings.Contains(out, "held: not tried again until a new commit or `agent retry`") {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
 	_, out, _ = l.command("status", "-o", "json")

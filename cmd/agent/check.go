@@ -36,7 +36,7 @@ func (a *app) checkCommand() *cobra.Command {
 		path := "."
 		switch {
 		case *repo != "" && len(args) > 0:
-			return usageError{errors.New("--repo and PATH do not go together")}
+			return usageError{errors.New("--repo and PATH cannot be used together")}
 		case *repo != "":
 			path = *repo
 		case len(args) > 0:
@@ -60,10 +60,10 @@ func (a *app) checkCommand() *cobra.Command {
 	return cmd
 }
 
-// scope is the part of a repository that a check is about; empty names mean all.
+// scope is the part of a repository that a check covers; an empty name means all.
 type scope struct{ environment, node string }
 
-// check validates a part of the repository and prints what is wrong.
+// check validates a part of the repository and prints the problems.
 func (a *app) check(path string, within scope, output string) error {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -106,7 +106,8 @@ func findRepository(path string) (string, scope, error) {
 	}
 }
 
-// scopeOf reads environments/<env>/nodes/<node> off a path in the repository.
+// scopeOf reads the environment and the node from a path in the repository:
+// environments/<env>/nodes/<node>.
 func scopeOf(path string) scope {
 	parts := strings.Split(strings.Trim(path, string(filepath.Separator)), string(filepath.Separator))
 	var s scope
@@ -162,7 +163,7 @@ func (a *app) printCheck(nodes []desired.Checked, scan desired.Checked) {
 		printChecked(p, strings.TrimSuffix(node.Environment+"/"+node.Node, "/"), node,
 			counted(node.Services, "service", "services")+", "+counted(node.Secrets, "secret", "secrets"))
 	}
-	printChecked(p, "no secrets in the clear", scan, counted(scan.Files, "file", "files"))
+	printChecked(p, "no plaintext secrets", scan, counted(scan.Files, "file", "files"))
 	p.line("%s checked, %d with problems", counted(len(nodes), "node", "nodes"), bad)
 }
 

@@ -17,7 +17,7 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// checkoutFlags say which files an offline command works on: a folder, or a
+// checkoutFlags select the files that an offline command reads: a folder, or a
 // revision of the remote.
 type checkoutFlags struct {
 	repo     string
@@ -25,12 +25,12 @@ type checkoutFlags struct {
 }
 
 func (f *checkoutFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.repo, "repo", "", "work on this folder instead of the remote")
-	cmd.Flags().StringVar(&f.revision, "revision", "", "branch, tag or commit of the remote (default: the one that is followed)")
+	cmd.Flags().StringVar(&f.repo, "repo", "", "read this folder instead of the remote")
+	cmd.Flags().StringVar(&f.revision, "revision", "", "branch, tag or commit of the remote (default: the followed revision)")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return onlyOne(cmd, "repo", "revision") }
 }
 
-// files opens the tree of files; close must be called after their use.
+// files opens the tree of files. The caller must call closer after their use.
 func (a *app) files(ctx context.Context, flags checkoutFlags) (fsys fs.FS, closer func(), err error) {
 	if flags.repo != "" {
 		root, err := os.OpenRoot(flags.repo)
@@ -59,8 +59,8 @@ func (a *app) files(ctx context.Context, flags checkoutFlags) (fsys fs.FS, close
 
 var fullHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
-// selectRevision finds the revision that a person named: a commit, a branch or
-// a tag; none means the one that the settings follow.
+// selectRevision finds the revision that the user named: a commit, a branch or a
+// tag. Without a name it selects the revision that the settings follow.
 func (a *app) selectRevision(ctx context.Context, source *gitsync.Repository, name string) (gitsync.Revision, error) {
 	switch {
 	case name == "":
@@ -78,7 +78,7 @@ func (a *app) selectRevision(ctx context.Context, source *gitsync.Repository, na
 	return gitsync.Revision{}, err
 }
 
-// needNode refuses a command line that does not say which node it is about.
+// needNode refuses a command line that does not name a node.
 func (a *app) needNode() error {
 	if a.settings.Environment == "" || a.settings.Node == "" {
 		return usageError{fmt.Errorf("name the node with --environment and --node")}

@@ -11,7 +11,7 @@ import (
 
 func (a *app) diffCommand() *cobra.Command {
 	var flags checkoutFlags
-	cmd := &cobra.Command{Use: "diff", Short: "Show the plan: what a sync would change, in order; exit code 3 when there is something", Args: noArgs}
+	cmd := &cobra.Command{Use: "diff", Short: "Show the plan: what a sync would change, in order; exit code 3 if there are changes", Args: noArgs}
 	flags.add(cmd)
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -23,7 +23,7 @@ func (a *app) diffCommand() *cobra.Command {
 	return cmd
 }
 
-// diff plans and shows; it writes nothing.
+// diff prints the plan of a sync. It does not change the stack.
 func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) error {
 	stack, err := a.rendered(ctx, flags)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "doctor", Short: "Probe everything the agent depends on; each line says what to do", Args: noArgs}
+	cmd := &cobra.Command{Use: "doctor", Short: "Check everything the agent depends on, and give a hint for each problem", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {

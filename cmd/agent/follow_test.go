@@ -198,7 +198,7 @@ func TestWatchingInAPipe(t *testing.T) {
 		at(record.Running, deploy.Pending)
 		at(record.RolledBack, deploy.Failed)
 		want := "sandbox/node3 running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
-			"sandbox/node3 not in sync; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
+			"sandbox/node3 out of sync; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Error(diff)
 		}

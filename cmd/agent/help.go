@@ -11,7 +11,7 @@ import (
 )
 
 // settingsOf names the settings that the help of a command shows. Every command
-// takes them all, since they may share one command line; run's help lists them.
+// accepts all settings as flags; the help of run lists them.
 var settingsOf = map[string][]string{
 	"agent":   {"config"},
 	"status":  {"config", "socket", "state-dir"},
@@ -34,7 +34,7 @@ var settingsOf = map[string][]string{
 	"version": {},
 }
 
-// addSetting makes a setting a flag.
+// addSetting adds the flag of a setting.
 func addSetting(flags *pflag.FlagSet, field settings.Field) {
 	switch field.Kind() {
 	case "bool":
@@ -46,7 +46,7 @@ func addSetting(flags *pflag.FlagSet, field settings.Field) {
 	}
 }
 
-// flagText is a flag's value as settings are written; lists by commas.
+// flagText gives a flag's value in the form of the settings; commas separate a list.
 func flagText(flag *pflag.Flag) string {
 	if list, ok := flag.Value.(pflag.SliceValue); ok {
 		return strings.Join(list.GetSlice(), ",")
@@ -55,12 +55,12 @@ func flagText(flag *pflag.Flag) string {
 }
 
 // explainSettings makes each command's help show its own flags first, then the
-// few settings that matter to it, and say where the others are.
+// settings that it uses, and then how to list the others.
 func explainSettings(root *cobra.Command) {
 	template := strings.NewReplacer(
 		"Global Flags:", "Settings:",
 		`Use "{{.CommandPath}} [command] --help" for more information about a command.`,
-		"Settings are flags over "+settings.EnvPrefix+"* variables over the settings file; `agent run --help` lists them.\n"+
+		"Flags override "+settings.EnvPrefix+"* variables, which override the settings file; `agent run --help` lists all settings.\n"+
 			`Exit codes: `+exitCodes+"\n\n"+`Use "{{.CommandPath}} [command] --help" for more about a command.`,
 	).Replace(root.UsageTemplate())
 	root.SetUsageTemplate(template)

@@ -16,7 +16,7 @@ import (
 func (a *app) historyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "history", Short: "List past syncs, the newest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
-	limit := cmd.Flags().IntP("limit", "n", 20, "how many")
+	limit := cmd.Flags().IntP("limit", "n", 20, "number of syncs to list")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
@@ -34,7 +34,7 @@ func (a *app) historyCommand() *cobra.Command {
 	return cmd
 }
 
-// history asks the daemon, or reads the state file when none runs.
+// history asks the daemon. Without a daemon it reads the state file.
 func (a *app) history(ctx context.Context, limit int) ([]record.Sync, error) {
 	syncs, err := control.NewClient(a.settings.Socket).History(ctx, limit)
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -56,20 +56,20 @@ func (a *app) printHistory(syncs []record.Sync) {
 		if !sync.Finished.IsZero() {
 			took = sync.Finished.Sub(sync.Started).Round(100 * time.Millisecond).String()
 		}
-		came := string(sync.State)
+		state := string(sync.State)
 		if sync.Good {
-			came += ", good"
+			state += ", good"
 		}
 		rows = append(rows, []string{
 			number(sync.ID), sync.Started.Local().Format(time.DateTime), short(sync.Commit), sync.Ref,
-			orDash(sync.Release), triggerText(&sync), took, came, tidy(historyText(&sync)),
+			orDash(sync.Release), triggerText(&sync), took, state, tidy(historyText(&sync)),
 		})
 	}
 	p.table([]string{"ID", "STARTED", "COMMIT", "REF", "RELEASE", "TRIGGER", "TOOK", "STATE", "WHAT"}, rows)
 }
 
-// triggerText says why a sync began, and who had it done where a person of the node
-// did.
+// triggerText gives the trigger of a sync, and the user if a user of the node
+// requested it.
 func triggerText(sync *record.Sync) string {
 	if sync.Actor.By == audit.ByUser {
 		return string(sync.Trigger) + " by " + sync.Actor.String()
@@ -77,7 +77,7 @@ func triggerText(sync *record.Sync) string {
 	return string(sync.Trigger)
 }
 
-// historyText says in a line what became of a sync.
+// historyText gives the result of a sync in a line.
 func historyText(sync *record.Sync) string {
 	switch {
 	case sync.Error == "" && sync.State == record.Waiting:

@@ -15,35 +15,35 @@ func (a *app) pauseCommand() *cobra.Command {
 	var asked request.Pause
 	cmd := &cobra.Command{
 		Use:   "pause --reason TEXT",
-		Short: "Begin no rollouts on this node for a while, or until somebody resumes",
-		Long: `Begin no rollouts on this node for a while, or until somebody resumes.
+		Short: "Start no rollouts on this node for a time, or until `agent resume`",
+		Long: `Start no rollouts on this node for a time, or until agent resume.
 
-New commits wait, also where somebody says agent sync, and no drift is corrected. A
-rollout that has begun goes on to its end, and agent rollback works. The pause
-survives restarts and is shown in agent status and at the commit that waits.`,
+New commits wait, even if a user runs agent sync. The agent does not correct drift. A
+running rollout will finish, and agent rollback works. The pause survives restarts.
+agent status and the commit that waits show it.`,
 		Example: `  agent pause --for 2h --reason "the database is being moved"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&asked.For, "for", "", "how long, such as 2h (default until somebody resumes)")
-	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded (required)")
+	cmd.Flags().StringVar(&asked.For, "for", "", "duration, such as 2h (default: until agent resume)")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded (required)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := wantReason(asked.Reason); err != nil {
 			return err
 		}
 		if asked.For != "" {
 			if length, err := time.ParseDuration(asked.For); err != nil || length <= 0 {
-				return usageError{fmt.Errorf("--for %q is no time to pause for: write it as 2h or 30m", asked.For)}
+				return usageError{fmt.Errorf("--for %q is not a valid duration: write it as 2h or 30m", asked.For)}
 			}
 		}
 		pause, err := control.NewClient(a.settings.Socket).Pause(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}
-		until := "somebody says `agent resume`"
+		until := "a user runs `agent resume`"
 		if !pause.Until.IsZero() {
 			until = gates.Clock(pause.Until.Local(), time.Now())
 		}
-		newPrinter(a.stdout).line("paused until %s; what has begun goes on", until)
+		newPrinter(a.stdout).line("paused until %s; a running rollout will finish", until)
 		return nil
 	}
 	return cmd
@@ -53,15 +53,15 @@ func (a *app) resumeCommand() *cobra.Command {
 	var asked request.Resume
 	cmd := &cobra.Command{
 		Use:   "resume",
-		Short: "End a pause, and roll out again what a rollback has taken back",
-		Long: `End a pause, and roll out again what a rollback has taken back.
+		Short: "End a pause, and unpin the node after a rollback",
+		Long: `End a pause, and unpin the node after a rollback.
 
-After a rollback the node stays where it went until a new commit comes, or until this
-command. What is due then begins at once, if nothing else keeps it waiting.`,
+After a rollback the node stays pinned until a new commit or this command. The
+rollout that is due then starts at once, unless another gate waits.`,
 		Example: `  agent resume --reason "the database is back"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ended, err := control.NewClient(a.settings.Socket).Resume(cmd.Context(), asked)
 		if err != nil {
@@ -69,10 +69,10 @@ command. What is due then begins at once, if nothing else keeps it waiting.`,
 		}
 		p := newPrinter(a.stdout)
 		if ended.Pause != nil {
-			p.line("resumed: the pause by %s (%s) is over", ended.Pause.Actor, printable(ended.Pause.Reason))
+			p.line("resumed: the pause by %s (%s) has ended", ended.Pause.Actor, printable(ended.Pause.Reason))
 		}
 		if ended.Pin != "" {
-			p.line("resumed: the node no longer stays at %s, to which it was rolled back", short(ended.Pin))
+			p.line("resumed: the node is no longer pinned at %s", short(ended.Pin))
 		}
 		return nil
 	}
@@ -82,7 +82,7 @@ command. What is due then begins at once, if nothing else keeps it waiting.`,
 // wantReason refuses a command line without a reason as wrong usage.
 func wantReason(reason string) error {
 	if reason == "" {
-		return usageError{fmt.Errorf("--reason is missing: say why, it is recorded")}
+		return usageError{fmt.Errorf("--reason is missing: give a reason, which is recorded")}
 	}
 	return nil
 }

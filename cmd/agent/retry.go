@@ -15,20 +15,20 @@ func (a *app) retryCommand() *cobra.Command {
 		Short: "Try the held revision again",
 		Long: `Try the held revision again.
 
-A revision that has failed is held until a new commit comes, or until this command. It
-is for failures whose cause lay outside the revision, and is refused where none is held.`,
+A failed revision is held until a new commit or this command. Use the command if the
+cause of the failure was outside the revision. It fails if no revision is held.`,
 		Example: `  agent retry --wait --reason "the database has room again"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&asked.Reason, "reason", "", "why; it is recorded")
-	cmd.Flags().BoolVar(&wait, "wait", false, "follow it to its end")
+	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded")
+	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := control.NewClient(a.settings.Socket)
 		if !wait {
 			if _, err := client.Retry(cmd.Context(), asked, nil); err != nil {
 				return err
 			}
-			newPrinter(a.stdout).line("it is tried again; `agent status` shows how it goes")
+			newPrinter(a.stdout).line("retry requested; `agent status` shows the progress")
 			return nil
 		}
 		follower := newFollower(a.stderr)

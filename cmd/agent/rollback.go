@@ -19,7 +19,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// rollbackFlags are what the command is told.
+// rollbackFlags are the flags of the command.
 type rollbackFlags struct {
 	request request.Rollback
 	yes     bool
@@ -31,14 +31,14 @@ func (a *app) rollbackCommand() *cobra.Command {
 	var f rollbackFlags
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "Go back to a state that was proven, and stay there until the next commit or `agent resume`",
-		Long: `Go back to a state that was proven, service by service, with the versions of
-secrets and the digests of images of then. Neither git nor GitLab is needed. The
-node stays there until the next commit that concerns it, or until agent resume.
+		Short: "Roll back to a good state, and stay pinned there until the next commit or `agent resume`",
+		Long: `Roll back to a recorded good state, service by service, with the secret versions
+and the image digests it had. A rollback does not need git or GitLab. The node stays
+pinned there until the next commit that concerns it, or until agent resume.
 
-Without --to it goes to the state before the one that runs, or, after a rollout
-that failed, to the last good one. agent history marks the good states. Jobs are
-not run again.`,
+Without --to, the target is the good state before the one that runs. After a failed
+rollout, the target is the last good state. agent history marks the good states. Jobs
+do not run again.`,
 		Example: `  agent rollback --dry-run
   agent rollback --reason "the checkout fails" --yes
   agent rollback --to 12 --service client_api`,
@@ -51,21 +51,21 @@ not run again.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.request.To, "to", 0, "the sync whose state to go back to, as agent history numbers it")
-	flags.StringSliceVar(&f.request.Services, "service", nil, "only this service goes back; may be given several times")
-	flags.StringVar(&f.request.Reason, "reason", "", "why: it goes into the history, the audit log and GitLab")
-	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.Uint64Var(&f.request.To, "to", 0, "the good state to roll back to: the ID of its sync in agent history")
+	flags.StringSliceVar(&f.request.Services, "service", nil, "roll back only this service; may be given several times")
+	flags.StringVar(&f.request.Reason, "reason", "", "reason; the history, the audit log and GitLab show it")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask for confirmation")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
-	flags.BoolVar(&f.request.Force, "force-migrations", false, "go back although the database has migrations that came after that state; it is recorded")
+	flags.BoolVar(&f.request.Force, "force-migrations", false, "roll back even if the database has migrations that are newer than the good state; it is recorded")
 	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
 	return cmd
 }
 
-// rollback shows the plan, asks, and goes back by that plan and no other.
+// rollback shows the plan, asks for confirmation, and rolls back by exactly that plan.
 func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) error {
 	asking := !f.yes && !f.dryRun
 	if asking && f.output == "json" {
-		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "with -o json nobody is asked")}
+		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "with -o json the command does not ask")}
 	}
 	if file, ok := stdin.(*os.File); asking && (!ok || !isatty.IsTerminal(file.Fd())) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
@@ -91,10 +91,10 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) er
 		}
 		return err
 	}
-	return a.wentBack(sync, err, f.output)
+	return a.rolledBack(sync, err, f.output)
 }
 
-// printRollback shows where it goes back to, and the plan in the words of agent diff.
+// printRollback shows the good state to roll back to, and the plan as agent diff does.
 func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
 	if f.output == "json" {
 		if f.dryRun {
@@ -107,12 +107,12 @@ func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
 		what = strings.Join(plan.Services, ", ")
 	}
 	p := newPrinter(a.stdout)
-	p.line("%s goes back to %s, sync #%d, proven at %s", what, releaseOf(plan.Release, plan.Commit), plan.To, plan.At.Local().Format(time.DateTime))
+	p.line("%s will roll back to %s (sync #%d), verified at %s", what, releaseOf(plan.Release, plan.Commit), plan.To, plan.At.Local().Format(time.DateTime))
 	if plan.Plan.Empty() {
 		for _, warning := range plan.Plan.Warnings {
 			p.line("%s", p.paint(yellow, "warning: "+warning))
 		}
-		p.line("nothing differs: the services are only looked at, and the node stays there")
+		p.line("no changes: the rollback will only verify the services and pin the node")
 		return nil
 	}
 	a.printPlan(plan.Plan)
@@ -133,8 +133,8 @@ func (a *app) confirmed(stdin io.Reader) bool {
 	return answer == "y" || answer == "yes"
 }
 
-// wentBack prints how going back has ended.
-func (a *app) wentBack(sync *record.Sync, err error, output string) error {
+// rolledBack prints the result of a rollback.
+func (a *app) rolledBack(sync *record.Sync, err error, output string) error {
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (a *app) wentBack(sync *record.Sync, err error, output string) error {
 		return fault.New(fault.Place{}, sync.Hint, "%s", sync.Error)
 	}
 	if output == "text" {
-		newPrinter(a.stdout).line("%s; `agent resume` goes back to %s", sync.Summary, sync.Ref)
+		newPrinter(a.stdout).line("%s; `agent resume` follows %s again", sync.Summary, sync.Ref)
 	}
 	return nil
 }

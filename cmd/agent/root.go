@@ -26,16 +26,16 @@ const (
 
 const defaultConfig = "/etc/coin-agent/agent.yml"
 
-// errDifferent says that there is a difference, which is already printed.
+// errDifferent reports a difference that is already printed.
 var errDifferent = errors.New("different")
 
-// usageError is a command line that was not understood.
+// usageError is an error in the command line.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// app is what the commands share.
+// app holds what the commands share.
 type app struct {
 	stdout, stderr io.Writer
 	settings       settings.Settings
@@ -44,7 +44,7 @@ type app struct {
 
 // run runs one command line and gives its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	logrus.SetOutput(io.Discard) // libraries log there; what they say comes back as errors and warnings
+	logrus.SetOutput(io.Discard) // libraries log there; they also return these texts as errors and warnings
 	a := &app{stdout: stdout, stderr: stderr, settings: settings.Default()}
 	root := a.root()
 	root.SetArgs(args)
@@ -80,12 +80,12 @@ func (a *app) exit(err error) int {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "agent",
-		Short:         "Keeps a Docker Swarm stack true to a git repository",
+		Short:         "Keeps a Docker Swarm stack in sync with git",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Name() == "version" {
-				return nil // it is told even where the settings are broken
+				return nil // it is printed even if the settings are invalid
 			}
 			return a.readSettings(cmd)
 		},
@@ -93,7 +93,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.config, "config", "", "settings file (default "+defaultConfig+", when it is there)")
+	flags.StringVar(&a.config, "config", "", "settings file (default "+defaultConfig+", if it exists)")
 	for _, field := range a.settings.Fields() {
 		addSetting(flags, field)
 	}
@@ -103,8 +103,8 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// readSettings layers the settings: flags over COIN_AGENT_* variables over the
-// settings file.
+// readSettings reads the settings. Flags override COIN_AGENT_* variables, which
+// override the settings file.
 func (a *app) readSettings(cmd *cobra.Command) error {
 	if err := a.readConfig(); err != nil {
 		return err
@@ -158,12 +158,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// outputFlag adds -o with the forms that the command has; the first is default.
+// outputFlag adds -o with the forms that the command has; the first is the default.
 func outputFlag(cmd *cobra.Command, forms ...string) *string {
 	return cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms, " or "))
 }
 
-// checkOutput refuses a form that the command has not.
+// checkOutput refuses a form that the command does not have.
 func checkOutput(output string, forms ...string) error {
 	for _, form := range forms {
 		if output == form {
@@ -173,7 +173,7 @@ func checkOutput(output string, forms ...string) error {
 	return usageError{fmt.Errorf("unknown output %q: use %s", output, strings.Join(forms, " or "))}
 }
 
-// onlyOne refuses flags that do not go together.
+// onlyOne refuses flags that cannot be used together.
 func onlyOne(cmd *cobra.Command, names ...string) error {
 	var given []string
 	for _, name := range names {
@@ -182,7 +182,7 @@ func onlyOne(cmd *cobra.Command, names ...string) error {
 		}
 	}
 	if len(given) > 1 {
-		return usageError{fmt.Errorf("%s do not go together", strings.Join(given, " and "))}
+		return usageError{fmt.Errorf("%s cannot be used together", strings.Join(given, " and "))}
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
-		Short: "Run the daemon: follow the repository and keep the stack true to it",
+		Short: "Run the daemon: follow the repository and keep the stack in sync with it",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.daemon(cmd.Context()) },
 	}
@@ -108,7 +108,7 @@ func terminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(file.Fd()) && os.Getenv("NO_COLOR") == ""
 }
 
-// parts are an agent and what it stands on.
+// parts are an agent and what it uses.
 type parts struct {
 	agent  *agent.Agent
 	source *gitsync.Repository
@@ -120,7 +120,7 @@ type parts struct {
 	notices *notify.Outbox
 }
 
-// assemble makes an agent of the settings.
+// assemble makes an agent from the settings.
 func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err := a.settings.Validate(); err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	return p, nil
 }
 
-// control serves the agent to its users.
+// control gives the server of the control socket.
 func (p *parts) control() *control.Server {
 	return &control.Server{
 		Node: p.agent, History: p.store, Requests: p.agent, Plans: p.agent, Users: p.agent, Versions: p.agent, Audit: p.audit,

@@ -17,17 +17,17 @@ func (a *app) secretsGCCommand() *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "gc",
-		Short: "Remove old versions of secrets and configs that nothing needs any more",
-		Long: `Remove old versions of secrets and configs that nothing needs any more.
+		Short: "Remove old versions of secrets and configs that are no longer needed",
+		Long: `Remove old versions of secrets and configs that are no longer needed.
 
-The agent does so by itself, after each sync and once an hour; secrets.retention of
-config.yml says how long versions stay. --dry-run shows what would go and why each
-other version stays, also while the daemon is down. Nothing is removed while the
-last sync has not succeeded or live services have drifted.`,
+The agent does this automatically after each sync and once an hour. secrets.retention
+in config.yml sets how long versions stay. --dry-run shows the versions to remove, and
+why each other version stays, also while the daemon is down. Nothing is removed if the
+last sync did not succeed or live services have drifted.`,
 		Args: noArgs,
 	}
 	output := outputFlag(cmd, "text", "json")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would go, and change nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the versions to remove, and change nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
@@ -52,7 +52,7 @@ func (a *app) collect(ctx context.Context, dryRun bool) (*inventory.Survey, erro
 	}
 	survey, err := control.NewClient(a.settings.Socket).Collect(ctx)
 	if errors.Is(err, control.ErrNotRunning) {
-		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows what would go")
+		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows the versions to remove")
 	}
 	return survey, err
 }
@@ -69,7 +69,7 @@ func (a *app) printCollection(survey *inventory.Survey, dryRun bool) {
 	due := len(deploy.Collectable(survey.Versions))
 	for _, version := range survey.Versions {
 		if version.Collectable() {
-			row(version, p.paint(yellow, "may go"))
+			row(version, p.paint(yellow, "to remove"))
 		}
 	}
 	for _, version := range survey.Versions {
@@ -83,8 +83,8 @@ func (a *app) printCollection(survey *inventory.Survey, dryRun bool) {
 	case !dryRun:
 		p.line("%s removed, %s", counted(len(survey.Removed), "version", "versions"), stay)
 	case survey.Uncertain != "" && due > 0:
-		p.line("%s may go, but not now: %s; %s", counted(due, "version", "versions"), survey.Uncertain, stay)
+		p.line("%s to remove, but not now: %s; %s", counted(due, "version", "versions"), survey.Uncertain, stay)
 	default:
-		p.line("%s may go, %s", counted(due, "version", "versions"), stay)
+		p.line("%s to remove, %s", counted(due, "version", "versions"), stay)
 	}
 }

@@ -88,7 +88,7 @@ func TestSecretsCollected(t *testing.T) {
 	l.step("by hand", func() {
 		l.swarm.Docker(l.t, "a content", "secret", "create", "--label", compose.LabelOwner+"=sandbox/node7",
 			"--label", compose.LabelStack+"="+l.stack, gone, "-")
-		l.mustRun(exitDone, []string{gone, "may go", "1 version may go, 3 versions stay"}, "secrets", "gc", "--dry-run")
+		l.mustRun(exitDone, []string{gone, "to remove", "1 version to remove, 3 versions stay"}, "secrets", "gc", "--dry-run")
 		l.swarm.Docker(l.t, "", "service", "update", "--detach", "--env-add", "BY_HAND=1", l.stack+"_worker")
 		l.until("drifted", func(s report.Status) bool { return len(s.Drift) > 0 })
 		l.mustRun(exitError, []string{"nothing was removed: live services drifted: " + l.stack + "_worker"}, "secrets", "gc")
@@ -113,7 +113,7 @@ func TestSecretsCollected(t *testing.T) {
 	l.step("without the daemon", func() {
 		l.stop()
 		l.mustRun(exitDone, []string{"SECRET", l.stack + "_web /run/secrets/db_access", "due in ", "stays: previous spec of"}, "secrets", "list")
-		l.mustRun(exitDone, []string{"0 versions may go, 3 versions stay"}, "secrets", "gc", "--dry-run")
+		l.mustRun(exitDone, []string{"0 versions to remove, 3 versions stay"}, "secrets", "gc", "--dry-run")
 		l.mustRun(exitError, []string{"no agent answers", "--dry-run this command shows"}, "secrets", "gc")
 		l.mustRun(exitUsage, []string{"unknown output"}, "secrets", "list", "-o", "csv")
 	})

@@ -41,7 +41,7 @@ func (a *app) secretsListCommand() *cobra.Command {
 	return cmd
 }
 
-// survey asks the daemon, or looks by itself with the state file when none runs.
+// survey asks the daemon. Without a daemon it reads the engine and the state file.
 func (a *app) survey(ctx context.Context) (*inventory.Survey, error) {
 	survey, err := control.NewClient(a.settings.Socket).Survey(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -102,10 +102,10 @@ func usersText(version deploy.Version) string {
 	return strings.Join(texts, ", ")
 }
 
-// fateText says why a version stays, or that it goes.
+// fateText gives the reasons why a version stays, or that it will be removed.
 func fateText(version deploy.Version) string {
 	if version.Collectable() {
-		return "goes at the next collection"
+		return "will be removed at the next collection"
 	}
 	return "stays: " + strings.Join(version.Kept, "; ")
 }

@@ -30,7 +30,7 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	}})
 	for _, want := range []string{
 		"in sync", "s_db_access.3 is 100d old and should have been rotated 10d ago", "hint: agent secrets rotate db_access --environment sandbox",
-		"overdue by 10d  no service", "stays: last old version; previous spec of s_web", "goes at the next collection",
+		"overdue by 10d  no service", "stays: last old version; previous spec of s_web", "will be removed at the next collection",
 		"due in 5d       s_web /run/secrets/next", "s_gone     s_gone.1 ", "stays: unused for less than 14 days: 3 days left",
 	} {
 		if !strings.Contains(text.String(), want) {

@@ -16,7 +16,7 @@ import (
 
 func (a *app) showCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show one sync of the history in full: by its number, or latest",
+		Use: "show ID", Short: "Show one sync of the history in detail: by its number, or latest",
 		Example: "  agent show latest\n  agent show 12 -o report > rollback.md",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
@@ -39,7 +39,7 @@ func (a *app) showCommand() *cobra.Command {
 	return cmd
 }
 
-// findSync asks the daemon, or reads the state file when none runs.
+// findSync asks the daemon. Without a daemon it reads the state file.
 func (a *app) findSync(ctx context.Context, which string) (*record.Sync, error) {
 	sync, err := control.NewClient(a.settings.Socket).FindSync(ctx, which)
 	if !errors.Is(err, control.ErrNotRunning) {

@@ -13,17 +13,17 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// printShown shows a sync on one screen: what it was, what stood in its way, what
-// it wrote, what became of it, and what to do next.
+// printShown shows a sync on one screen: its revision, its errors and gates, its
+// writes, its result, and the next step.
 func printShown(p printer, sync *record.Sync, m *report.Manifest) {
 	p.line("%s/%s  stack %s  sync #%d  %s", m.Environment, m.Node, orDash(m.Stack), sync.ID, outcomeText(p, sync))
 	p.fact("commit", "%s %s  %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
 	p.fact("release", "%s", releaseText(m))
-	p.fact("began", "%s", tookText(m))
+	p.fact("started", "%s", tookText(m))
 	p.fact("by", "%s (%s)", sync.Actor, sync.Trigger)
 	printFaults(p, sync)
 	if sync.Summary != "" {
-		p.fact("did", "%s", sync.Summary)
+		p.fact("summary", "%s", sync.Summary)
 	}
 	printGates(p, sync)
 	printMigration(p, sync.Migration)
@@ -38,7 +38,7 @@ func printShown(p printer, sync *record.Sync, m *report.Manifest) {
 			p.line("  %s", p.paint(toneColours[line.Tone], printable(line.Text)))
 		}
 	}
-	printBrought(p, m)
+	printReleased(p, m)
 	if rollout := report.FailedRollout(sync); rollout != nil {
 		p.line("")
 		printDetails(p, rollout)
@@ -49,12 +49,12 @@ func printShown(p printer, sync *record.Sync, m *report.Manifest) {
 	}
 }
 
-// fact is a line with a name before it.
+// fact prints a line with a name before it.
 func (p printer) fact(name, format string, args ...any) {
 	p.line("  %-9s %s", name, tidy(fmt.Sprintf(format, args...)))
 }
 
-// tidy makes one harmless line of a text.
+// tidy makes one printable line of a text.
 func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
 func outcomeText(p printer, sync *record.Sync) string {
@@ -68,7 +68,7 @@ func outcomeText(p printer, sync *record.Sync) string {
 	}
 	text := p.paint(colour, strings.ReplaceAll(string(sync.State), "_", " "))
 	if sync.Good {
-		text += ", a good state to go back to"
+		text += ", a good state"
 	}
 	return text
 }
@@ -84,7 +84,7 @@ func releaseText(m *report.Manifest) string {
 	return text
 }
 
-// tookText says when a sync began, and where its time went.
+// tookText gives the start of a sync, its duration, and the time of each stage.
 func tookText(m *report.Manifest) string {
 	text := m.Started.Local().Format(time.DateTime)
 	if m.Finished != nil {
@@ -109,7 +109,7 @@ func printFaults(p printer, sync *record.Sync) {
 	}
 }
 
-// printGates shows the gates that had something to say, and who approved.
+// printGates shows the gates that have a text, and who approved.
 func printGates(p printer, sync *record.Sync) {
 	name := "gates"
 	for _, gate := range sync.Gates {
@@ -133,7 +133,7 @@ func printGates(p printer, sync *record.Sync) {
 	}
 }
 
-// gateText is a gate in one line; "" for one that has nothing to say.
+// gateText gives a gate in one line; "" for a gate without a text.
 func gateText(gate record.Gate) string {
 	switch {
 	case gate.Waiting == "" && gate.Passed == "":
@@ -157,7 +157,7 @@ func printMigration(p printer, at *record.Migration) {
 	}
 }
 
-// migrationText says where the database stood; "" where nobody looked.
+// migrationText gives the migrations of the database; "" if the agent did not read them.
 func migrationText(at *record.Migration) string {
 	if at == nil {
 		return ""
@@ -173,7 +173,7 @@ func migrationText(at *record.Migration) string {
 		text += fmt.Sprintf(", the release expects %d", *at.Expected)
 	}
 	if at.Forced {
-		text += "; gone back across, by a person's word"
+		text += "; rollback across migrations forced by a user"
 	}
 	return text
 }
@@ -195,15 +195,15 @@ func printRollback(p printer, sync *record.Sync) {
 	if back == nil {
 		return
 	}
-	how := "by itself"
+	how := "automatic"
 	if !back.Auto {
-		how = "by hand"
+		how = "manual"
 	}
 	took := ""
 	if !back.Finished.IsZero() && back.Refused == "" {
 		took = ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
 	}
-	p.fact("rollback", "%s to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), report.Outcome(back), took)
+	p.fact("rollback", "%s, to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), report.Outcome(back), took)
 	for _, text := range []string{back.Refused, back.Summary} {
 		if text != "" {
 			p.fact("", "%s", text)
@@ -213,34 +213,34 @@ func printRollback(p printer, sync *record.Sync) {
 		p.fact("", "reason: %s", back.Reason)
 	}
 	printHint(p, back.Hint)
-	p.fact("", "the whole story: agent show %d -o report", sync.ID)
+	p.fact("", "full report: agent show %d -o report", sync.ID)
 }
 
-// printBrought lists the services of the release and what became of them.
-func printBrought(p printer, m *report.Manifest) {
+// printReleased lists the services of the release and their states.
+func printReleased(p printer, m *report.Manifest) {
 	if len(m.Services) == 0 {
 		return
 	}
 	rows := make([][]string, 0, len(m.Services))
 	for _, service := range m.Services {
-		ready, fared := "-", orDash(string(service.State))
+		ready, state := "-", orDash(string(service.State))
 		if service.State != "" {
 			ready = fmt.Sprintf("%d/%d", service.Ready, service.Want)
 		}
 		if service.State == deploy.Failed {
-			fared = p.paint(red, fared)
+			state = p.paint(red, state)
 		}
-		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, fared})
+		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, state})
 	}
 	p.line("")
 	if m.Rollback != nil && m.Rollback.Wrote {
-		p.line("as the rollout had left them before the rollback:")
+		p.line("after the rollout, before the rollback:")
 	}
 	p.table([]string{"SERVICE", "IMAGE", "PLAN", "READY", "STATE"}, rows)
 }
 
-// imageText is a service's image, with the tag that it had before where that is
-// another.
+// imageText gives a service's image, and the tag that it had before if the tag
+// changed.
 func imageText(service report.Service) string {
 	name := func(parts report.Image) string {
 		if parts.Tag == "" {

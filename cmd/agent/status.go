@@ -19,9 +19,9 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "status", Short: "Show what should run, what runs, and what is being done", Args: noArgs}
+	cmd := &cobra.Command{Use: "status", Short: "Show the desired state, the live state and the current sync", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
-	watch := cmd.Flags().Bool("watch", false, "show it again whenever it changes")
+	watch := cmd.Flags().Bool("watch", false, "show the status again after each change")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return cmd
 }
 
-// status asks the daemon, or reads the state file when none runs.
+// status asks the daemon. Without a daemon it reads the state file.
 func (a *app) status(ctx context.Context) (report.Status, error) {
 	status, err := control.NewClient(a.settings.Socket).Status(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -62,7 +62,7 @@ func (a *app) status(ctx context.Context) (report.Status, error) {
 	case errors.Is(storeErr, store.ErrDamaged):
 		return status, storeErr
 	case storeErr != nil:
-		return status, err // the daemon does not run, and has left nothing
+		return status, err // the daemon does not run, and there is no state file
 	}
 	defer func() { _ = opened.Close() }()
 	return report.StoredStatus(report.Node{Environment: a.settings.Environment, Name: a.settings.Node}, opened.Stack(record.OnlyStack), time.Now())
@@ -103,8 +103,8 @@ func (*app) printStatusTo(p printer, s report.Status) {
 	p.line("next: %s", s.Next)
 }
 
-// printWait shows the services that are waited for, or what is known of those over
-// which the sync failed.
+// printWait shows the services that the rollout waits for, or the details of the
+// services that failed.
 func printWait(p printer, s report.Status) {
 	switch {
 	case s.Rollout == nil:
@@ -117,13 +117,13 @@ func printWait(p printer, s report.Status) {
 	}
 }
 
-// verdict is the one word that matters.
+// verdict gives the state of the node in a few words.
 func verdict(p printer, s report.Status) string {
 	switch {
 	case !s.Running:
 		return p.paint(red, "the agent does not run")
 	case s.InSync && len(s.Lacking()) > 0:
-		return p.paint(red, "in sync, but not all of it runs")
+		return p.paint(red, "in sync, but not healthy")
 	case s.InSync && s.Pause != nil:
 		return p.paint(green, "in sync") + p.paint(yellow, ", paused")
 	case s.InSync:
@@ -139,11 +139,11 @@ func verdict(p printer, s report.Status) string {
 	case len(s.Drift) > 0:
 		return p.paint(yellow, "drifted")
 	case s.PollError != "":
-		return p.paint(red, "out of touch")
+		return p.paint(red, "last look failed")
 	case s.LastLook.IsZero():
 		return p.paint(yellow, "starting")
 	}
-	return p.paint(yellow, "not in sync")
+	return p.paint(yellow, "out of sync")
 }
 
 func byWhom(subject, author string) string {
@@ -159,14 +159,14 @@ func printSync(p printer, sync *record.Sync, progress string, rollout *report.Ro
 		where = " at " + string(sync.Stage)
 	}
 	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
-	printStanding(p, sync)
+	printSyncResult(p, sync)
 	if text := checksText(sync); text != "" {
 		p.line("            checks: %s", text)
 	}
 	if text := migrationText(sync.Migration); text != "" {
 		p.line("            migrations: %s", text)
 	}
-	printWayBack(p, sync)
+	printRollbackResult(p, sync)
 	if progress != "" && rollout == nil {
 		p.line("            %s", progress)
 	}
@@ -209,18 +209,18 @@ func printGitLab(p printer, s report.Status) {
 	}
 }
 
-// printNotices says who waits to be told, and why. Nothing where nobody is to be
-// told.
+// printNotices shows the notices that are not sent, and why. It prints nothing if
+// there are no receivers.
 func printNotices(p printer, s report.Status) {
 	if s.Notices == nil || len(s.Notices.Receivers) == 0 {
 		return
 	}
 	text := "all notices sent"
 	if n := s.Notices.Undelivered; n > 0 {
-		text = counted(n, "notice", "notices") + " not sent to everybody"
+		text = counted(n, "notice", "notices") + " not sent to all receivers"
 	}
 	if n := s.Notices.Dropped; n > 0 {
-		text += fmt.Sprintf(", %d dropped (the log says which)", n)
+		text += fmt.Sprintf(", %d dropped (see the log)", n)
 	}
 	p.line("  notices   %s", text)
 	for _, one := range s.Notices.Receivers {

@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 )
 
-// printHeld says what a person, or a rollback, keeps the node from.
+// printHeld shows the pin and the pause of the node.
 func printHeld(p printer, s report.Status) {
 	if at := s.Pinned; at != nil {
 		why := ""
@@ -19,7 +19,7 @@ func printHeld(p printer, s report.Status) {
 		p.line("  pinned    at %s release %s since %s by %s%s", short(at.Commit), orDash(at.Release), at.Since.Local().Format(time.DateTime), at.By, why)
 	}
 	if pause := s.Pause; pause != nil {
-		until := "somebody resumes"
+		until := "a user runs `agent resume`"
 		if !pause.Until.IsZero() {
 			until = gates.Clock(pause.Until.Local(), time.Now())
 		}
@@ -27,8 +27,8 @@ func printHeld(p printer, s report.Status) {
 	}
 }
 
-// printStanding says what went wrong, what is waited for, or what was done.
-func printStanding(p printer, sync *record.Sync) {
+// printSyncResult shows the errors of a sync, the gates it waits at, or what it did.
+func printSyncResult(p printer, sync *record.Sync) {
 	switch {
 	case sync.Error != "":
 		for _, one := range sync.All() {
@@ -36,9 +36,9 @@ func printStanding(p printer, sync *record.Sync) {
 			printHint(p, one.Hint)
 		}
 		if sync.Transient {
-			p.line("            it is tried again by itself")
+			p.line("            it is tried again automatically")
 		} else if sync.State == record.Failed {
-			p.line("            held: a new commit, or `agent retry`, tries again")
+			p.line("            held: not tried again until a new commit or `agent retry`")
 		}
 	case sync.Waiting != "":
 		printWaiting(p, sync)
@@ -47,7 +47,7 @@ func printStanding(p printer, sync *record.Sync) {
 	}
 }
 
-// printWaiting shows each gate that a sync waits at, for how long, and until when.
+// printWaiting shows each gate that a sync waits at, since when, and until when.
 func printWaiting(p printer, sync *record.Sync) {
 	shown := false
 	for _, gate := range sync.Gates {
@@ -69,8 +69,8 @@ func printWaiting(p printer, sync *record.Sync) {
 	}
 }
 
-// printWayBack says what became of going back.
-func printWayBack(p printer, sync *record.Sync) {
+// printRollbackResult shows the result of a rollback.
+func printRollbackResult(p printer, sync *record.Sync) {
 	back := sync.Rollback
 	switch {
 	case back == nil || sync.Unchanged:

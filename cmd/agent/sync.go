@@ -16,7 +16,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// reportLimit is how long `sync --once` tries to bring its reports to GitLab.
+// reportLimit is how long `sync --once` tries to deliver its reports to GitLab.
 const reportLimit = 30 * time.Second
 
 func (a *app) syncCommand() *cobra.Command {
@@ -24,14 +24,14 @@ func (a *app) syncCommand() *cobra.Command {
 	var why string
 	cmd := &cobra.Command{
 		Use:   "sync",
-		Short: "Reconcile now; a revision that failed or waits here is taken up again",
-		Long: `Reconcile now; a revision that failed or waits here is taken up again.
+		Short: "Sync now; a held or waiting revision is tried again",
+		Long: `Sync now; a held or waiting revision is tried again.
 
-Where auto_deploy is off, this is the word that a rollout waits for. It is no approval,
-and it ends no pause and no freeze: with --override-freeze and a reason, which is
-recorded, what is rolled out now does not wait for the end of a freeze.
+If auto_deploy is off, this command starts the waiting rollout. It does not replace an
+approval, and it does not end a pause or a freeze. With --override-freeze and a reason,
+which is recorded, the rollout does not wait for the end of a freeze.
 
-With --wait the exit code is 3 where the rollout waits for something.`,
+With --wait the exit code is 3 if the rollout waits at a gate.`,
 		Example: "  agent sync --wait\n  agent sync --override-freeze --reason \"the fix for the outage\"",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,15 +56,15 @@ With --wait the exit code is 3 where the rollout waits for something.`,
 			if err := control.NewClient(a.settings.Socket).RequestSync(cmd.Context(), options); err != nil {
 				return err
 			}
-			newPrinter(a.stdout).line("sync requested; `agent status` shows how it goes")
+			newPrinter(a.stdout).line("sync requested; `agent status` shows the progress")
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "make one sync in this process, without the daemon")
+	cmd.Flags().BoolVar(&once, "once", false, "run one sync in this process, without the daemon")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
-	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync to its end")
+	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
-	cmd.Flags().StringVar(&why, "reason", "", "why the freeze does not hold; it is recorded")
+	cmd.Flags().StringVar(&why, "reason", "", "reason for overriding the freeze; it is recorded")
 	return cmd
 }
 
@@ -73,7 +73,7 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 	override, _ := cmd.Flags().GetBool("override-freeze")
 	switch {
 	case !override && why != "":
-		return request.Sync{}, usageError{errors.New("--reason goes with --override-freeze")}
+		return request.Sync{}, usageError{errors.New("--reason needs --override-freeze")}
 	case !override:
 		return request.Sync{}, nil
 	}
@@ -83,8 +83,8 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 	return request.Sync{OverrideFreeze: true, Reason: why}, wantReason(why)
 }
 
-// syncOnce makes one sync in this process. The state file admits one agent at a
-// time, so it never runs beside the daemon.
+// syncOnce runs one sync in this process. Only one agent at a time can open the state
+// file, so it never runs while the daemon runs.
 func (a *app) syncOnce(ctx context.Context) error {
 	if err := forbidCoreDumps(); err != nil {
 		return err

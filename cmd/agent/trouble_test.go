@@ -62,7 +62,7 @@ func TestEngineIsNoManager(t *testing.T) {
 	}
 	code, out, _ := l.command("status")
 	told(t, "status", out, want, "plan: ", "hint: ")
-	if code != exitDifferent || !strings.Contains(out, "it is tried again by itself") || strings.Count(out, "is not part of a Swarm") != 1 {
+	if code != exitDifferent || !strings.Contains(out, "it is tried again automatically") || strings.Count(out, "is not part of a Swarm") != 1 {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
 	l.posts(sha, "pending")
@@ -136,7 +136,7 @@ func (l *lab) remoteTrouble(t *testing.T, want said) {
 	}
 	code, out, _ := l.command("status")
 	told(t, "status", out, []said{want}, "looking ", "hint: ")
-	if code != exitDifferent || !strings.Contains(out, "out of touch") {
+	if code != exitDifferent || !strings.Contains(out, "last look failed") {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
 }
