@@ -146,7 +146,7 @@ func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by
 	members, unknown := config.BoardMembers()
 	board := counting(members, false)
 	if len(board) == 0 {
-		return nil, "is not agreed to by the change advisory board" + boardWay(label, members, unknown)
+		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown)
 	}
 	by = append(by, board...)
 	slices.Sort(by)
@@ -165,13 +165,13 @@ func ofWhom(users, unknown []string) string {
 	return text
 }
 
-func boardWay(label string, members, unknown []string) string {
-	var ways []string
+func boardOptions(label string, members, unknown []string) string {
+	var options []string
 	if label != "" {
-		ways = append(ways, fmt.Sprintf("label %q", label))
+		options = append(options, fmt.Sprintf("label %q", label))
 	}
 	if len(members)+len(unknown) > 0 {
-		ways = append(ways, "an approval"+ofWhom(members, unknown))
+		options = append(options, "an approval"+ofWhom(members, unknown))
 	}
-	return ": it takes " + strings.Join(ways, " or ")
+	return ": it takes " + strings.Join(options, " or ")
 }

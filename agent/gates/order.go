@@ -74,12 +74,12 @@ func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, 
 		return s.Failed() && (slices.Contains(before, s.Node) || plan.Sync.Trigger == record.OnCommit)
 	}
 	if i := slices.IndexFunc(standings, stops); i >= 0 {
-		one, way := standings[i], ""
+		one, also := standings[i], ""
 		if !slices.Contains(before, one.Node) {
-			way = ", or by `agent sync`"
+			also = ", or by `agent sync`"
 		}
 		return Ruling{
-			Waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node goes on once that one has succeeded%s", one.Node, one.State, way),
+			Waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node goes on once that one has succeeded%s", one.Node, one.State, also),
 			About:   one.Node + " failed",
 		}, nil
 	}
