@@ -19,13 +19,13 @@ type Field struct {
 	value      reflect.Value
 }
 
-// Flag is the setting's name as a command line flag.
+// Flag gives the setting's name as a command line flag.
 func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
 
-// Env is the setting's environment variable.
+// Env gives the setting's environment variable.
 func (f Field) Env() string { return EnvPrefix + strings.ToUpper(f.Name) }
 
-// Default is the setting's present value as text.
+// Default gives the setting's present value as text.
 func (f Field) Default() string {
 	if list, ok := f.value.Interface().([]string); ok {
 		return strings.Join(list, ",")
@@ -33,7 +33,7 @@ func (f Field) Default() string {
 	return fmt.Sprint(f.value.Interface())
 }
 
-// Kind is the kind of the setting's value, as a usage text names it.
+// Kind gives the kind of the setting's value, as a usage text names it.
 func (f Field) Kind() string {
 	switch f.value.Interface().(type) {
 	case []string:
@@ -85,7 +85,7 @@ func (s *Settings) Fields() []Field {
 	return fields
 }
 
-// ReadYAML takes settings from a YAML file's content; name is for messages.
+// ReadYAML reads settings from the content of a YAML file; name is for messages.
 func (s *Settings) ReadYAML(name string, data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
