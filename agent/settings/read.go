@@ -67,7 +67,7 @@ func (f Field) Set(text string) error {
 	case *time.Duration:
 		value, err := time.ParseDuration(text)
 		if err != nil {
-			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is no duration", text)
+			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is not a valid duration", text)
 		}
 		*target = value
 	}
@@ -127,7 +127,7 @@ func readSetting(name string, known map[string]Field, key, value *yaml.Node) err
 	text := value.Value
 	if value.Kind == yaml.SequenceNode {
 		if field.value.Kind() != reflect.Slice {
-			return fault.New(place, "write one value", "%s takes no list", key.Value)
+			return fault.New(place, "write one value", "%s does not take a list", key.Value)
 		}
 		items := make([]string, 0, len(value.Content))
 		for _, item := range value.Content {
@@ -135,7 +135,7 @@ func readSetting(name string, known map[string]Field, key, value *yaml.Node) err
 		}
 		text = strings.Join(items, ",")
 	} else if value.Kind != yaml.ScalarNode {
-		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
+		return fault.New(place, "write one value", "%s does not take a mapping", key.Value)
 	}
 	if err := field.Set(text); err != nil {
 		return fault.New(place, fault.Hint(err), "%s: %w", key.Value, err)

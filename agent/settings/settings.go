@@ -113,7 +113,7 @@ func (s *Settings) Validate() error {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
 		if u, err := url.Parse(s.GitLabURL); err != nil || u.Host == "" {
-			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is no address"))
+			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is not a valid address"))
 		}
 	}
 	faults = append(faults, s.checkListen(), s.checkSocket(), s.checkMail())
@@ -129,7 +129,7 @@ func (s *Settings) checkListen() error {
 	if err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is no loopback address", s.Listen)
+	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
 }
 
 // checkSocket checks that the unix socket's path has at most 107 bytes.
