@@ -88,7 +88,7 @@ func (r *reconcile) noteStart() error {
 		entry.Detail += "; " + gates.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
-		entry.Detail = "carried on: " + report.PlanIntent(r.plan.RecordedPlan)
+		entry.Detail = "continued: " + report.PlanIntent(r.plan.RecordedPlan)
 	}
 	if err := r.write(entry); err != nil {
 		return err

@@ -141,7 +141,7 @@ func (r *reconcile) ask(ctx context.Context) error {
 			return environmentError{cause}
 		}
 		if failure := result.Failure(); failure != "" {
-			faults = append(faults, fault.New(fault.Place{}, "see the logs of the services, and ask by hand from this node; the check stands at "+
+			faults = append(faults, fault.New(fault.Place{}, "check the logs of the services, and run the check by hand from this node; the check is at "+
 				r.node.Config.Place(r.questions.keys[i]).String(), "%s", failure))
 		}
 	}
@@ -162,7 +162,7 @@ func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error
 		switch {
 		case !result.Slower:
 		case rule.Fail:
-			faults = append(faults, fault.New(fault.Place{}, "see what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
+			faults = append(faults, fault.New(fault.Place{}, "find what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
 		default:
 			r.attempt.Warnings = append(r.attempt.Warnings, result.Slowness(rule.MaxDegradation))
 		}

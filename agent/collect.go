@@ -85,7 +85,7 @@ func (a *Agent) surveyWhenDue(ctx context.Context) {
 
 func (a *Agent) surveyNow(ctx context.Context) {
 	if _, err := a.survey(ctx, audit.Agent()); err != nil && ctx.Err() == nil {
-		a.Log.Warn("cannot look after old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
+		a.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
 	}
 }
 

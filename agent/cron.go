@@ -44,7 +44,7 @@ func (a *Agent) roll(ctx context.Context, plan deploy.Plan, want *compose.Stack,
 		scaledDown.Services = nil
 	}
 	if saveErr := a.records.SaveScaledDown(scaledDown); saveErr != nil {
-		return fmt.Errorf("record the cron services that are back: %w", saveErr)
+		return fmt.Errorf("record the cron services that are restored: %w", saveErr)
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (a *Agent) restoreScaledDown(ctx context.Context) {
 			}
 			entry := audit.Entry{
 				Actor: audit.Agent(), Action: audit.ScaleUp, Kind: audit.Service, Name: event.Step.Name,
-				Outcome: audit.Succeeded, Detail: "brought back: the rollout that had scaled it down is not going on",
+				Outcome: audit.Succeeded, Detail: "restored: the rollout that had scaled it down has stopped",
 			}
 			if about != nil {
 				entry.Sync, entry.Revision = about.ID, about.Commit
@@ -81,7 +81,7 @@ func (a *Agent) restoreScaledDown(ctx context.Context) {
 		err = a.records.SaveScaledDown(record.ScaledDown{})
 	}
 	if err != nil {
-		a.Log.Warn("cannot bring cron services back", "stack", scaledDown.Stack, "error", err.Error())
+		a.Log.Warn("cannot restore cron services", "stack", scaledDown.Stack, "error", err.Error())
 	}
 }
 
@@ -93,7 +93,7 @@ func (a *Agent) clearScaledDown() error {
 		err = a.records.SaveScaledDown(record.ScaledDown{})
 	}
 	if err != nil {
-		return fmt.Errorf("record the cron services that are back: %w", err)
+		return fmt.Errorf("record the cron services that are restored: %w", err)
 	}
 	return nil
 }

@@ -38,9 +38,9 @@ func (r *reconcile) begin(last *record.Sync, cause cause) error {
 		}
 	}
 	if last.CarriesOn() && last.Commit == r.revision.Commit {
-		carried := *last
+		continued := *last
 		r.waited = last.Waiting
-		r.sync = &carried
+		r.sync = &continued
 		if cause.trigger == record.OnRequest {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
@@ -53,7 +53,7 @@ func (r *reconcile) begin(last *record.Sync, cause cause) error {
 			return err
 		}
 		if last.State != record.Waiting {
-			r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
+			r.Log.Info("continuing", "revision", short(continued.Commit), "sync", continued.ID, "stage", continued.Stage)
 		}
 		return nil
 	}

@@ -48,7 +48,7 @@ func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	seen.observed.Group = &decision.Group{}
 	stand, err := gates.AskStandings(ctx, a.Statuses, a.Settings.Environment, last.Commit, last.Group.Nodes)
 	if err != nil {
-		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
+		a.update(func(v *view) { v.group = "cannot ask GitLab for the other nodes' statuses: " + err.Error() })
 		return nil
 	}
 	group, lacks, failed := *last.Group, "", ""
@@ -77,7 +77,7 @@ func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(str
 	last := a.snapshot().sync
 	group := *last.Group
 	group.Failed = failed
-	text, hint := failed+" failed with this commit, which goes on to run here", "`agent rollback` takes this node back, too"
+	text, hint := failed+" failed with this commit, which still runs here", "`agent rollback` rolls this node back, too"
 	switch {
 	case !group.Back:
 	case group.Base == 0:

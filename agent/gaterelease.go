@@ -101,7 +101,7 @@ func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.attempt
 func (r *reconcile) judgeRelease(ctx context.Context) *released {
 	asked := r.node.Config.ReleaseGates()
 	if asked.Images || asked.Vulnerabilities.Asked || asked.Database { // these may be slow
-		r.showProgress("looking whether the release is fit for a rollout")
+		r.showProgress("checking whether the release is ready for a rollout")
 		defer r.update(func(v *view) { v.progress = "" })
 	}
 	probes := readiness.Probes{

@@ -61,7 +61,7 @@ func (r *reconcile) migrationsBefore(ctx context.Context) error {
 		r.warn(m.Beyond(before))
 		return nil
 	}
-	return fault.New(fault.Place{}, fmt.Sprintf("nothing was touched. Take a newer release; or look at what came after %d and either set %s=%d, where this release works with it, or take it back by hand",
+	return fault.New(fault.Place{}, fmt.Sprintf("nothing was touched. Take a newer release; or check the migrations after %d, and either set %s=%d, if this release works with them, or revert them by hand",
 		*m.Expected, m.Variable, before), "%s", m.Beyond(before))
 }
 
@@ -138,7 +138,7 @@ func (r *reconcile) checkMigrations(ctx context.Context) error {
 		r.warn(m.Beyond(after))
 		return nil
 	}
-	return fault.New(fault.Place{}, fmt.Sprintf("see what became of the release's migrations (the log of its migrate service); or correct %s", m.Variable),
+	return fault.New(fault.Place{}, fmt.Sprintf("check the release's migrations in the log of its migrate service; or correct %s", m.Variable),
 		"the database is at migration %d, the release expects %d", after, *m.Expected)
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 // decideMigrations is the decision that a user makes when migrations prevent a rollback.
-const decideMigrations = "a person decides: review these migrations; would going back lose data? If it is safe, run their down migrations by hand " +
-	"and then `agent rollback`, or, where the older release works with them, `agent rollback --force-migrations`; if it is not, mend it with a new commit"
+const decideMigrations = "review these migrations: would a rollback lose data? If it is safe, run their down migrations by hand " +
+	"and then `agent rollback`, or, where the older release works with them, `agent rollback --force-migrations`; if it is not, fix it with a new commit"
 
 // guardMigration refuses a rollback to a good state across migrations that came after it,
 // or if that is unknown. A rollback that has begun has passed already. With
@@ -57,7 +57,7 @@ func (r *reconcile) noteForced() error {
 		return nil
 	}
 	entry := r.entry(audit.Rollback, audit.Stack, r.sync.Stack)
-	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"nobody said what lies between"
+	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"the migrations in between are not known"
 	for _, warning := range r.attempt.Warnings {
 		if strings.HasPrefix(warning, forcedMigrations) {
 			entry.Detail = warning
@@ -66,7 +66,7 @@ func (r *reconcile) noteForced() error {
 	if reason := r.sync.Rollback.Reason; reason != "" {
 		entry.Detail += "; reason: " + reason
 	}
-	r.Log.Warn("going back across migrations", "revision", short(r.sync.Commit), "stack", r.sync.Stack, "actor", r.sync.Actor.String())
+	r.Log.Warn("rolling back across migrations", "revision", short(r.sync.Commit), "stack", r.sync.Stack, "actor", r.sync.Actor.String())
 	return r.write(entry)
 }
 
@@ -80,8 +80,8 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 	case r.migrations == nil && verified == nil && r.sync.Migration == nil:
 		return nil // the migrations were never read
 	case r.migrations == nil:
-		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
-			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
+		return fault.New(fault.Place{}, "check the database's migration; if a rollback is safe, `agent rollback --force-migrations`",
+			"it cannot be known whether migrations came after %s: no login for the database is known", releaseOf(to))
 	}
 	busy, err := migrations.AtWork(ctx, r.Engine, to.StackName, r.showProgress)
 	if err != nil {
@@ -99,9 +99,9 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 	r.sync.Migration = &noted
 	switch {
 	case verified == nil:
-		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; where it was when %s was proven is not on record", now, releaseOf(to))
+		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; its migration when %s was verified is not recorded", now, releaseOf(to))
 	case missing && *verified > 0:
-		return fault.New(fault.Place{}, "see what became of the table, and what else was done to the database; where nothing speaks against it, `agent rollback --force-migrations`",
+		return fault.New(fault.Place{}, "check what happened to the table and the database; if a rollback is safe, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table.Table, *verified)
 	case now <= *verified && len(busy) > 0:
 		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`",
@@ -109,7 +109,7 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 	case now <= *verified:
 		return nil
 	}
-	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
+	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was verified%s: %s",
 		*verified, now, releaseOf(to), r.sinceWhen(now), r.migrations.Between(ctx, *verified, now))
 }
 

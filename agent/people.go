@@ -25,11 +25,11 @@ func (a *Agent) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, er
 		return nil, err
 	}
 	pause := &record.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
-	detail := "until somebody resumes: " + why
+	detail := "until a user resumes: " + why
 	if asked.For != "" {
 		length, err := time.ParseDuration(asked.For)
 		if err != nil || length <= 0 || length > longestPause {
-			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is no time to pause for", asked.For)
+			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is not a valid pause duration", asked.For)
 		}
 		pause.Until = pause.Since.Add(length)
 		detail = fmt.Sprintf("until %s: %s", pause.Until.Format(time.RFC3339), why)

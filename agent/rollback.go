@@ -66,7 +66,7 @@ func (a *Agent) rollBack(ctx context.Context, goal rollbackGoal, progress func(s
 
 // errPlanChanged refuses a plan that is not the one that the user has seen.
 var errPlanChanged = fault.New(fault.Place{}, "look at the new plan: run `agent rollback` again",
-	"nothing was changed: the plan is another now than the one that was shown")
+	"nothing was changed: the plan has changed since it was shown")
 
 // prepareRollback plans a rollback and checks whether it must be refused. The caller must
 // wipe the reconcile that it gives, also if there is an error.
@@ -153,7 +153,7 @@ func (r *reconcile) beginRollback(last *record.Sync) error {
 	if err := r.save(); err != nil {
 		return err
 	}
-	r.Log.Info("going back", "revision", short(r.sync.Commit), "to", report.Target(r.sync.Rollback), "sync", r.sync.ID, "actor", r.rollback.actor.String())
+	r.Log.Info("rolling back", "revision", short(r.sync.Commit), "to", report.Target(r.sync.Rollback), "sync", r.sync.ID, "actor", r.rollback.actor.String())
 	return nil
 }
 
@@ -188,7 +188,7 @@ func (r *reconcile) rollBackFailure(ctx context.Context) (outcome, bool) {
 	}
 	if !rule.Automatic {
 		if newest != nil {
-			r.sync.Hint = strings.TrimPrefix(r.sync.Hint+"; or go back: agent rollback", "; ")
+			r.sync.Hint = strings.TrimPrefix(r.sync.Hint+"; or roll back: agent rollback", "; ")
 		}
 		return outcome{}, false
 	}
@@ -234,7 +234,7 @@ func (a *Agent) carryOnRollback(ctx context.Context, last *record.Sync, progress
 		r := a.newRollback(whole, to, progress)
 		return r.finishRollback(ctx, stageError{stage: record.StageLoad, err: fmt.Errorf("the good state of sync #%d is no longer recorded", whole.Rollback.To)})
 	}
-	a.Log.Info("carrying on", "revision", short(whole.Commit), "sync", whole.ID, "stage", "rollback")
+	a.Log.Info("continuing", "revision", short(whole.Commit), "sync", whole.ID, "stage", "rollback")
 	r := a.newRollback(whole, to, progress)
 	defer r.wipe()
 	return r.finishRollback(ctx, r.runRollback(ctx))

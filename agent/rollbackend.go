@@ -158,7 +158,7 @@ func (r *reconcile) failRollback(err error) error {
 	if whole.Error == "" {
 		whole.Stage, whole.Error, whole.Hint, whole.Faults = record.StageRollback, text, hint, all
 	}
-	r.Log.Error("cannot go back", "revision", short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
+	r.Log.Error("cannot roll back", "revision", short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
 	if !refused {
 		return nil // noteEnd has recorded it
 	}
@@ -174,6 +174,6 @@ func (e pinnedError) Unwrap() error { return e.error }
 
 func errPinned(last *record.Sync) error {
 	at := report.PinnedAt(last)
-	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
+	return pinnedError{fault.New(fault.Place{}, "`agent resume` follows "+last.Ref+" again", "%s is not rolled out: pinned at %s since %s by %s",
 		short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }

@@ -54,7 +54,7 @@ func (r *reconcile) loadGoodState(context.Context) error {
 
 // warnUnchecked adds the warning that the checks of a good state cannot be asked.
 func (r *reconcile) warnUnchecked(why error) {
-	r.attempt.Warnings = append(r.attempt.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, its services are followed alone: %s", r.rollback.to.SyncID, why))
+	r.attempt.Warnings = append(r.attempt.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, only its services are verified: %s", r.rollback.to.SyncID, why))
 }
 
 // openState reads the files of the good state, and renders them for the values of secrets
@@ -146,7 +146,7 @@ func (r *reconcile) planRollback(ctx context.Context) error {
 	}
 	r.stack, b.all, b.follow, taken.Left = goal.Stack, goal.Stack, goal.Verify, goal.Left
 	for _, name := range goal.Left {
-		plan.Warnings = append(plan.Warnings, name+" is left as it is: going back runs no job again")
+		plan.Warnings = append(plan.Warnings, name+" is not changed: a rollback does not run jobs again")
 	}
 	plan.Warnings = append(plan.Warnings, r.attempt.Warnings...)
 	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
@@ -183,7 +183,7 @@ func runAgain(left, names []string) error {
 	for _, name := range left {
 		if slices.Contains(names, name) {
 			refused = append(refused, fault.New(fault.Place{}, "leave it out; a commit that changes it runs it again",
-				"%s runs to its end: going back runs no job again", name))
+				"%s runs to its end: a rollback does not run jobs again", name))
 		}
 	}
 	return errors.Join(refused...)
@@ -193,7 +193,7 @@ func runAgain(left, names []string) error {
 func gone(live *deploy.Live, want *compose.Stack) error {
 	var missing []error
 	add := func(kind deploy.Kind, name string) {
-		missing = append(missing, fault.New(fault.Place{}, "make it again, or go back to another state: `agent history` marks the good ones",
+		missing = append(missing, fault.New(fault.Place{}, "create it again, or roll back to another state: `agent history` marks the good ones",
 			"the %s %s is gone from Swarm, and its content is not recorded", kind, name))
 	}
 	for _, name := range want.ExternalSecrets {
@@ -227,7 +227,7 @@ func (r *reconcile) applyRollback(ctx context.Context) error {
 	return r.apply(ctx)
 }
 
-// verifyBack follows the services and asks the checks of the good state.
+// verifyRollback verifies the services and asks the checks of the good state.
 func (r *reconcile) verifyRollback(ctx context.Context) error {
 	follow := *r.rollback.follow
 	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, r.rollback.to))

@@ -24,7 +24,7 @@ func (a *Agent) target(goal rollbackGoal) (*record.GoodState, error) {
 		return nil, fmt.Errorf("recall good states: %w", err)
 	}
 	if len(good) == 0 || last == nil {
-		return nil, fault.New(fault.Place{}, "roll out a revision that works: `agent status` says what is wrong with the last one", "there is nothing to go back to: no good state is recorded yet")
+		return nil, fault.New(fault.Place{}, "roll out a revision that works: `agent status` says what is wrong with the last one", "cannot roll back: no good state is recorded yet")
 	}
 	if !goal.auto {
 		if err := a.refuseDisabled(); err != nil {
@@ -37,7 +37,7 @@ func (a *Agent) target(goal rollbackGoal) (*record.GoodState, error) {
 				return &good[i], nil
 			}
 		}
-		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is no good state that is recorded", goal.to)
+		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is not a recorded good state", goal.to)
 	}
 	if last.State == record.Failed || last.Dirty() != 0 {
 		return &good[0], nil
@@ -113,7 +113,7 @@ func (a *Agent) refuseDisabled() error {
 		return nil // a config.yml that cannot be read forbids nothing
 	}
 	return fault.New(config.Place("deployment.rollback.enabled"), "set deployment.rollback.enabled to true in config.yml and merge that, or merge a fix",
-		"config.yml lets no rollout be taken back: deployment.rollback.enabled is false")
+		"config.yml disables rollbacks: deployment.rollback.enabled is false")
 }
 
 // configOf gives the config.yml of a good state, nil if it cannot be read.

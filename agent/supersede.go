@@ -12,7 +12,7 @@ import (
 
 // errSuperseded ends a sync because of a newer commit. The next look follows at once and
 // supersedes the sync.
-var errSuperseded = errors.New("a newer commit has overtaken this one")
+var errSuperseded = errors.New("superseded by a newer commit")
 
 // watchRemote looks at the remote while a sync waits for its services, and cancels the
 // wait when a newer commit changes what this node reads. A running job is left to its end

@@ -31,7 +31,7 @@ func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
 }
 
 // errStopped ends a sync because a user requests a rollback.
-var errStopped = fault.New(fault.Place{}, "`agent status` shows what became of it", "somebody rolls back meanwhile")
+var errStopped = fault.New(fault.Place{}, "`agent status` shows the rollback", "stopped: a rollback was requested")
 
 // unlessSuperseded waits until the wait ends, a newer commit concerns this node, or a
 // user requests a rollback: neither has to wait for a rollout that it replaces.

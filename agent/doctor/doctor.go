@@ -157,7 +157,7 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 		return "", err
 	}
 	if keys == nil {
-		return "", doubt{fault.WithHint(errors.New("no keys are set: encrypted secrets cannot be opened"), "set age_key_files, pgp_key_files or gnupg_home")}
+		return "", doubt{fault.WithHint(errors.New("no keys are set: encrypted secrets cannot be decrypted"), "set age_key_files, pgp_key_files or gnupg_home")}
 	}
 	return keys.String(), nil
 }

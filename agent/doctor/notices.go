@@ -39,7 +39,7 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
-		return "config.yml names nobody to tell", nil
+		return "config.yml names no receivers of notices", nil
 	}
 	return strings.Join(good, "; "), errors.Join(append(faults, d.undelivered(ctx)...)...)
 }

@@ -23,7 +23,7 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	case !plan.Config.ApprovalRequired():
 		return Ruling{}, nil
 	case plan.PutsBack:
-		return Ruling{Passed: "it puts back what was applied and proven last"}, nil
+		return Ruling{Passed: "it returns to what was applied and verified last"}, nil
 	}
 	asked, err := g.parts.asked(plan)
 	if err != nil {
@@ -160,7 +160,7 @@ func ofWhom(users, unknown []string) string {
 		text = " (of " + strings.Join(users, ", ") + ")"
 	}
 	for _, name := range unknown {
-		text += fmt.Sprintf(", and %q is nobody's username: approval.roles has to say who it is", name)
+		text += fmt.Sprintf(", and %q is not a username: assign it in approval.roles", name)
 	}
 	return text
 }

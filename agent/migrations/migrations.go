@@ -86,7 +86,7 @@ func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error)
 
 // fault says that the migrations cannot be read, and what to do.
 func (c *Check) fault(err error) error {
-	return fault.New(fault.Place{}, "see that the database is up and that this node may log in to it; what is asked stands at "+c.place.String(),
+	return fault.New(fault.Place{}, "see that the database is up and that this node may log in to it; the check is at "+c.place.String(),
 		"read the migrations of %s: %w", c.Table.Database, err)
 }
 

@@ -74,7 +74,7 @@ func vulnerable(one harborAnswer, level harbor.Severity) error {
 	if !one.report.Scanned.IsZero() {
 		words += ", scanned " + one.report.Scanned.UTC().Format("2006-01-02")
 	}
-	return fault.New(fault.Place{}, "build the image anew on a mended base and raise TAG; or, where the risk is taken, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist of Harbor's changes nothing here",
+	return fault.New(fault.Place{}, "rebuild the image on a fixed base image and raise TAG; or, if you accept the risk, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist in Harbor has no effect here",
 		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.image), level, words)
 }
 
@@ -148,12 +148,12 @@ func (h *harbors) ask(ctx context.Context, image harbor.Image) (harbor.Report, e
 	host := strings.TrimSuffix(strings.TrimPrefix(h.gate.Registry, "https://"), "/")
 	switch {
 	case host == "" && image.Host == "docker.io":
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is of no Harbor: nobody knows its vulnerabilities", image)
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is not in a Harbor registry, so it is not scanned", image)
 	case host == "":
 		host = image.Host
 	case host != image.Host && !strings.Contains(image.Reference, ":"):
 		// Another registry may hold a different image under the same tag.
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not of %s and has no digest by which that would know it", image, host)
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not in %s, and without a digest it cannot be found there", image, host)
 	}
 	h.mu.Lock()
 	one := h.known[host]
