@@ -43,13 +43,13 @@ type swarm interface {
 	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
-	ScaleUp(ctx context.Context, stack string, asleep map[string]uint64, progress func(deploy.Event) error) error
+	ScaleUp(ctx context.Context, stack string, scaledDown map[string]uint64, progress func(deploy.Event) error) error
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
 	RunningJobs(ctx context.Context, stack string) ([]string, error)
 	collector
 }
 
-// reports is where commit statuses go.
+// reports takes the commit statuses for GitLab.
 type reports interface {
 	Enqueue(report gitlab.Report) error
 	Health() gitlab.Health
@@ -64,52 +64,52 @@ type Parts struct {
 	Engine    swarm
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store     *store.Store
-	Reports   reports          // nil: GitLab is not told
+	Reports   reports          // nil: no statuses are sent to GitLab
 	GitLab    *gitlab.Client   // nil: GitLab is not asked
-	Statuses  gates.Statuses   // of the other nodes; nil: those that GitLab tells
-	Approvals gates.Approvals  // of merge requests; nil: those that GitLab tells
+	Statuses  gates.Statuses   // of the other nodes; nil: those from GitLab
+	Approvals gates.Approvals  // of merge requests; nil: those from GitLab
 	Exec      Execer           // runs the commands of checks; nil: they fail
 	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
-	Notices   Notices          // people who are told; without an outbox nobody is
+	Notices   Notices          // notices for people; without an outbox none are sent
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log // of Store's folder; see OpenAudit
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 }
 
-// Agent keeps one node's stack true to the repository.
+// Agent keeps one node's stack in sync with the repository.
 type Agent struct {
 	Parts
 	requests chan job
 	nudges   chan struct{} // look at once
 	asked    chan struct{} // users asked for a look; see join.go
 	ended    chan struct{} // closed when Run has ended
-	stops    chan struct{} // a rollout that waits for its services makes way
+	stops    chan struct{} // stops a rollout that waits for its services
 
 	records  *store.Stack      // of the stack
 	fetched  *gitsync.Checkout // the last one; the loop's own
 	released *released         // of the release that passed its gates last; the loop's own
-	people   sync.Mutex        // admits one person's word at a time
+	people   sync.Mutex        // admits one user's request at a time
 
 	mu     sync.Mutex
 	view   view
 	joints []*joint // looks that users asked for and that have not begun
 }
 
-// job asks the loop to do something between two looks of its own.
+// job asks the loop to do something between two of its own looks.
 type job struct {
 	do   func(ctx context.Context) outcome
 	look bool // it looks at the remote: its error counts as that of a look
 	done chan outcome
 }
 
-// outcome is what a look at the remote came to.
+// outcome is the result of a look at the remote.
 type outcome struct {
 	sync *record.Sync // nil when nothing was due
 	err  error
 }
 
-// New makes an agent of its parts. It does nothing until Run.
+// New makes an agent from its parts. The agent does nothing until Run.
 func New(parts Parts) *Agent {
 	a := &Agent{Parts: parts, requests: make(chan job), nudges: make(chan struct{}, 1), stops: make(chan struct{}), asked: make(chan struct{}, 1), ended: make(chan struct{})}
 	if parts.Store != nil {
@@ -151,8 +151,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
-// turn looks once by itself, or does what a request asks, and gives the number of
-// failures in a row.
+// turn looks once, or does what a request asks, and gives the number of failures in a
+// row.
 func (a *Agent) turn(ctx context.Context, asked *job, failures int) int {
 	if asked == nil {
 		asked = &job{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
@@ -161,11 +161,11 @@ func (a *Agent) turn(ctx context.Context, asked *job, failures int) int {
 	}
 	a.step("look", stepLimit)
 	result := asked.do(ctx)
-	a.wake(ctx)
+	a.restoreScaledDown(ctx)
 	if asked.look && ctx.Err() == nil {
 		err := result.err
 		if errors.As(err, new(pinnedError)) || errors.Is(err, errStopped) {
-			err = nil // the look went well
+			err = nil // the look succeeded
 		}
 		failures = a.afterLook(err, failures)
 	}
@@ -173,11 +173,12 @@ func (a *Agent) turn(ctx context.Context, asked *job, failures int) int {
 	return failures
 }
 
-// lookOn looks, and at once again while a newer commit overtakes what it began.
+// lookOn looks, and looks again at once while a newer commit supersedes the sync that it
+// began.
 func (a *Agent) lookOn(ctx context.Context, cause cause, progress func(string)) outcome {
 	for {
 		result := a.look(ctx, cause, progress)
-		if !errors.Is(result.err, errOvertaken) || ctx.Err() != nil {
+		if !errors.Is(result.err, errSuperseded) || ctx.Err() != nil {
 			return result
 		}
 	}
@@ -213,8 +214,7 @@ func (a *Agent) wait(failures int) time.Duration {
 	return wait + time.Duration(random(2*tenth+1)-tenth)
 }
 
-// idle waits for the time of the next look, for a request, which it gives, or
-// for the end.
+// idle waits until the next look is due, a request arrives, which it gives, or ctx ends.
 func (a *Agent) idle(ctx context.Context, wait time.Duration) *job {
 	a.update(func(v *view) { v.nextPoll, v.step = time.Now().Add(wait), step{} })
 	timer := time.NewTimer(wait)
@@ -244,8 +244,8 @@ func (a *Agent) inLoop(ctx context.Context, look bool, do func(context.Context) 
 	return a.hand(ctx, job{do: do, look: look, done: make(chan outcome, 1)}, nil)
 }
 
-// hand gives the loop a request, and waits for its end. What the loop does meanwhile
-// is told on stops, where set, to make way.
+// hand gives the loop a request and waits for its end. If stops is set, it also asks the
+// running rollout to stop.
 func (a *Agent) hand(ctx context.Context, asked job, stops chan<- struct{}) outcome {
 	for taken := false; !taken; {
 		select {
@@ -266,8 +266,8 @@ func (a *Agent) hand(ctx context.Context, asked job, stops chan<- struct{}) outc
 	}
 }
 
-// Sync asks the running loop for a sync now, for an actor, and waits for it. A
-// revision that failed here before is tried again.
+// Sync asks the running loop for a sync now, for an actor, and waits for it. A held
+// revision is tried again.
 func (a *Agent) Sync(ctx context.Context, actor audit.Actor, progress func(string)) (*record.Sync, error) {
 	result := a.askSync(ctx, cause{trigger: record.OnRequest, actor: actor}, progress)
 	return result.sync, result.err
@@ -279,7 +279,7 @@ func (a *Agent) Once(ctx context.Context, progress func(string)) (*record.Sync, 
 		return nil, err
 	}
 	result := a.lookOn(ctx, cause{trigger: record.OnRequest, actor: audit.Self()}, progress)
-	a.wake(ctx)
+	a.restoreScaledDown(ctx)
 	return result.sync, result.err
 }
 
@@ -299,7 +299,7 @@ func (a *Agent) recall() error {
 		return fmt.Errorf("recall the last syncs: %w", err)
 	}
 	for i := range slices.Backward(syncs) {
-		a.update(func(v *view) { v.applied, v.sync = applied, &syncs[i] })
+		a.update(func(v *view) { v.deployed, v.sync = applied, &syncs[i] })
 		a.Metrics.Ended(applied, &syncs[i])
 	}
 	return nil

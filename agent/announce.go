@@ -10,7 +10,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// announce tells people the state of a sync. The outbox skips what it has told already.
+// announce queues the notices of a sync's state. The outbox skips a notice that it has
+// sent already.
 func (a *Agent) announce(sync *record.Sync) error {
 	if a.Notices.Outbox == nil {
 		return nil
@@ -19,34 +20,35 @@ func (a *Agent) announce(sync *record.Sync) error {
 	if !is {
 		return nil
 	}
-	return a.tell(n)
+	return a.queueNotice(n)
 }
 
-func (a *Agent) tell(n notify.Notice) error {
+func (a *Agent) queueNotice(n notify.Notice) error {
 	if err := a.Notices.Outbox.Tell(n); err != nil {
 		return fmt.Errorf("queue notice: %w", err)
 	}
 	return nil
 }
 
-// announceDelay tells people that a rollback waits for the engine, the network or a
-// registry.
+// announceDelay queues the notice of a rollback that waits for the engine, the network or
+// a registry.
 func (a *Agent) announceDelay(sync *record.Sync, why error) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	return a.tell(report.DelayNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, why))
+	return a.queueNotice(report.DelayNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, why))
 }
 
-// announceGroup tells people that this node runs a commit that failed on another node.
+// announceGroup queues the notice that this node runs a commit that failed on another
+// node.
 func (a *Agent) announceGroup(sync *record.Sync, text, hint string) error {
 	if a.Notices.Outbox == nil {
 		return nil
 	}
-	return a.tell(report.GroupNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, text, hint))
+	return a.queueNotice(report.GroupNotice(a.reportNode(), a.Settings.CommitLink(sync.Commit), sync, text, hint))
 }
 
-// announceDrift tells people once that live services differ from the applied specs.
+// announceDrift queues one notice that live services differ from the applied specs.
 func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
 	if a.Notices.Outbox == nil {
 		return nil
@@ -54,6 +56,6 @@ func (a *Agent) announceDrift(v view, drift []deploy.Step) error {
 	if len(drift) == 0 {
 		return a.Notices.Outbox.DriftOver()
 	}
-	corrected := v.applied.Drift == string(manifests.DriftCorrect)
-	return a.tell(report.DriftNotice(a.reportNode(), a.Settings.CommitLink(v.sync.Commit), v.sync, drift, corrected))
+	corrected := v.deployed.Drift == string(manifests.DriftCorrect)
+	return a.queueNotice(report.DriftNotice(a.reportNode(), a.Settings.CommitLink(v.sync.Commit), v.sync, drift, corrected))
 }

@@ -28,10 +28,10 @@ func (a *Agent) GrantRetry(actor audit.Actor, asked request.Retry) (request.Run,
 	return a.runFor(cause{trigger: record.OnRequest, actor: actor}), nil
 }
 
-// GrantRollback allows a rollback that is asked for in a valid way. The run plans it
-// first, and refuses it when something is against it.
+// GrantRollback allows a rollback if the request is valid. The run plans the rollback
+// first and refuses it if a check fails.
 func (a *Agent) GrantRollback(actor audit.Actor, asked request.Rollback) (request.Run, error) {
-	if _, err := wayOfRequest(actor, asked); err != nil {
+	if _, err := goalOfRequest(actor, asked); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {

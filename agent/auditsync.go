@@ -23,7 +23,7 @@ type cause struct {
 	override *record.Override // of a freeze
 }
 
-// who has the sync of a revision done.
+// who gives the actor of a revision's sync.
 func (c cause) who(revision gitsync.Revision) audit.Actor {
 	switch c.trigger {
 	case record.OnRequest:
@@ -62,14 +62,14 @@ func syncEntry(sync *record.Sync) audit.Entry {
 func (r *reconcile) syncEntry() audit.Entry {
 	entry := syncEntry(r.sync)
 	entry.Plan, entry.Revision = r.attempt.PlanDigest, r.goalCommit()
-	if r.back != nil {
-		entry.Actor, entry.Action, entry.Name = r.back.actor, audit.Rollback, r.back.to.StackName
+	if r.rollback != nil {
+		entry.Actor, entry.Action, entry.Name = r.rollback.actor, audit.Rollback, r.rollback.to.StackName
 	}
 	return entry
 }
 
-// write appends entries. Where that is not possible nothing may be done: it is
-// tried again by itself.
+// write appends entries. If that fails, nothing may be applied, and the sync is tried
+// again automatically.
 func (r *reconcile) write(entries ...audit.Entry) error {
 	if err := r.Audit.Append(entries...); err != nil {
 		return environmentError{err}
@@ -77,18 +77,18 @@ func (r *reconcile) write(entries ...audit.Entry) error {
 	return nil
 }
 
-// noteStart says what is about to be applied, before anything is.
+// noteStart records what is about to be applied, before the first write.
 func (r *reconcile) noteStart() error {
 	entry := r.syncEntry()
 	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+report.PlanIntent(r.plan.RecordedPlan)
-	if r.back != nil {
+	if r.rollback != nil {
 		entry.Detail = "to " + report.Target(r.sync.Rollback) + ": " + report.PlanIntent(r.plan.RecordedPlan) + report.Because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
 		entry.Detail += "; " + gates.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
-		entry.Detail = "carried on: " + report.PlanIntent(r.plan.RecordedPlan)
+		entry.Detail = "continued: " + report.PlanIntent(r.plan.RecordedPlan)
 	}
 	if err := r.write(entry); err != nil {
 		return err
@@ -97,10 +97,10 @@ func (r *reconcile) noteStart() error {
 	return nil
 }
 
-// noteEnd says how an apply came out, with what verify has seen, once; err is the
-// outcome, and what it gives back has the log's own trouble in it.
+// noteEnd records once how an apply ended, with what verify has seen. err is the outcome.
+// The result also contains the errors of the log itself.
 func (r *reconcile) noteEnd(err error) error {
-	if !r.noted && (!r.attempt.Wrote || passing(err)) {
+	if !r.noted && (!r.attempt.Wrote || transient(err)) {
 		return err
 	}
 	entry := r.syncEntry()
@@ -118,9 +118,9 @@ func (r *reconcile) noteEnd(err error) error {
 	return err
 }
 
-// noteOvertaken ends a sync that had begun to write and that a newer revision
-// overtook.
-func (a *Agent) noteOvertaken(sync *record.Sync) error {
+// noteSuperseded records the end of a sync that had begun to write and that a newer
+// revision superseded.
+func (a *Agent) noteSuperseded(sync *record.Sync) error {
 	if !sync.Wrote {
 		return nil
 	}
@@ -129,19 +129,19 @@ func (a *Agent) noteOvertaken(sync *record.Sync) error {
 	return a.Audit.Append(entry)
 }
 
-// deed is one step as the log tells it.
-type deed struct {
+// stepKey identifies a step in the log.
+type stepKey struct {
 	action audit.Action
 	kind   audit.Kind
 	name   string
 }
 
-func deedOf(step deploy.Step) deed {
-	return deed{audit.Action(step.Action), audit.Kind(step.Kind), step.Name}
+func stepKeyOf(step deploy.Step) stepKey {
+	return stepKey{audit.Action(step.Action), audit.Kind(step.Kind), step.Name}
 }
 
-// noteFound says what a sync that was interrupted had done without an entry: the
-// steps that it had begun with, are not in the log and need not be taken any more.
+// noteFound records the steps that an interrupted sync took without an entry: it had
+// planned them, the log does not have them, and the new plan does not need them.
 func (r *reconcile) noteFound() error {
 	if !r.attempt.Wrote {
 		return nil
@@ -150,13 +150,13 @@ func (r *reconcile) noteFound() error {
 	if err != nil {
 		return err
 	}
-	settled := map[deed]bool{}
+	settled := map[stepKey]bool{}
 	for _, step := range r.plan.Steps {
-		settled[deedOf(step)] = true
+		settled[stepKeyOf(step)] = true
 	}
 	err = r.Audit.Read(func(entry audit.Entry) {
 		if entry.Sync == r.sync.ID && entry.Revision == r.goalCommit() && entry.Outcome == audit.Succeeded {
-			settled[deed{entry.Action, entry.Kind, entry.Name}] = true
+			settled[stepKey{entry.Action, entry.Kind, entry.Name}] = true
 		}
 	})
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *reconcile) noteFound() error {
 	uses := newUses(r.appliedSecrets(), r.stack)
 	var entries []audit.Entry
 	for _, step := range begun.Steps {
-		if !settled[deedOf(step)] {
+		if !settled[stepKeyOf(step)] {
 			for _, entry := range r.stepEntries(step, uses[step.Name]) {
 				entry.Detail = "found done after an interruption"
 				entries = append(entries, entry)
@@ -175,9 +175,10 @@ func (r *reconcile) noteFound() error {
 	return r.write(entries...)
 }
 
-// stepEntries tell of a step that was taken, and which secrets a service got by it.
+// stepEntries gives the entries of a step that was taken, with the secrets that a service
+// got by it.
 func (r *reconcile) stepEntries(step deploy.Step, secrets []string) []audit.Entry {
-	taken := deedOf(step)
+	taken := stepKeyOf(step)
 	entries := []audit.Entry{r.entry(taken.action, taken.kind, taken.name)}
 	if step.Kind != deploy.Service || step.Action == deploy.Remove || step.Action == deploy.ScaleDown || step.Action == deploy.ScaleUp {
 		return entries
@@ -228,7 +229,7 @@ func liveSecrets(live *deploy.Live) secretNames {
 
 // appliedSecrets are what the services of the last good state refer to.
 func (a *Agent) appliedSecrets() secretNames {
-	applied := a.snapshot().applied
+	applied := a.snapshot().deployed
 	if applied == nil {
 		return nil
 	}
@@ -253,8 +254,8 @@ func newUses(before secretNames, want *compose.Stack) map[string][]string {
 	return uses
 }
 
-// book writes what an apply does while it does it. What comes at once is saved at
-// once, so that steps do not wait for the disk one by one.
+// book writes the steps of an apply to the log while the apply runs. Steps that end at
+// the same time are saved together, so that they do not wait for the disk one by one.
 type book struct {
 	r       *reconcile
 	entries chan audit.Entry
@@ -264,11 +265,11 @@ type book struct {
 	err error
 }
 
-// openBook has room for all entries of the plan: noting never waits.
+// openBook makes a book with room for all entries of the plan, so that note never waits.
 func (r *reconcile) openBook() *book {
-	room := 2 * len(r.plan.Steps) // after a failure cron services come back
-	if asleep, err := r.records.ScaledDown(); err == nil {
-		room += len(asleep.Services)
+	room := 2 * len(r.plan.Steps) // after a failure cron services are restored
+	if scaledDown, err := r.records.ScaledDown(); err == nil {
+		room += len(scaledDown.Services)
 	}
 	for _, secrets := range r.uses {
 		room += len(secrets)
@@ -294,8 +295,8 @@ func (b *book) run() {
 	}
 }
 
-// note takes a step that has ended, and stops the apply when one before could not
-// be written.
+// note records a step that has ended. It stops the apply if an earlier entry could not be
+// written.
 func (b *book) note(event deploy.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,8 +30,7 @@ type questions struct {
 	digest  string // of what config.yml says of them
 }
 
-// readyChecks finds everything that the checks will need, before anything is
-// touched.
+// readyChecks finds everything that the checks need, before the first write.
 func (r *reconcile) readyChecks() error {
 	if err := desired.CheckServices(r.node, r.stack); err != nil {
 		return err
@@ -50,7 +49,7 @@ func (r *reconcile) readyChecks() error {
 			if p.Last != "" {
 				text += "; " + p.Last
 			}
-			r.show(text)
+			r.showProgress(text)
 		},
 	}
 	var faults []error
@@ -78,7 +77,8 @@ func (r *reconcile) readyChecks() error {
 	return nil
 }
 
-// questionsDigest tells one list of checks, with the migration check, from another.
+// questionsDigest gives a digest of the checks and the migration check, to compare two
+// lists.
 func questionsDigest(node *manifests.Node, entries []manifests.Check) (string, error) {
 	var all any = entries
 	if check := node.Config.Deployment.MigrationCheck; check.Enabled {
@@ -92,10 +92,11 @@ func questionsDigest(node *manifests.Node, entries []manifests.Check) (string, e
 	return hex.EncodeToString(digest[:]), nil
 }
 
-// due tells whether the checks and the migrations are to be asked: not where
-// nothing was written and the same ones passed here before, unless a person asks.
+// due reports whether the checks and the migrations are to be asked. They are not asked
+// if nothing was written and the same ones passed here before, unless a user requested
+// the sync.
 func (r *reconcile) due() (bool, error) {
-	if r.attempt.Wrote || r.sync.Trigger == record.OnRequest || r.back != nil {
+	if r.attempt.Wrote || r.sync.Trigger == record.OnRequest || r.rollback != nil {
 		return true, nil
 	}
 	syncs, err := r.records.Syncs(2)
@@ -110,8 +111,8 @@ func (r *reconcile) due() (bool, error) {
 	return true, nil
 }
 
-// ask runs the checks and records how they went. A check that fails is the
-// revision's fault, unless the engine could not be asked.
+// ask runs the checks and records their results. A failed check is the revision's fault,
+// unless the engine could not be asked.
 func (r *reconcile) ask(ctx context.Context) error {
 	r.sync.ChecksDigest = r.questions.digest
 	due, err := r.due()
@@ -140,14 +141,14 @@ func (r *reconcile) ask(ctx context.Context) error {
 			return environmentError{cause}
 		}
 		if failure := result.Failure(); failure != "" {
-			faults = append(faults, fault.New(fault.Place{}, "see the logs of the services, and ask by hand from this node; the check stands at "+
+			faults = append(faults, fault.New(fault.Place{}, "check the logs of the services, and run the check by hand from this node; the check is at "+
 				r.node.Config.Place(r.questions.keys[i]).String(), "%s", failure))
 		}
 	}
 	return errors.Join(append(faults, slow)...)
 }
 
-// compareTimes sets the checks' times beside those of earlier good releases.
+// compareTimes compares the checks' times with those of earlier good releases.
 func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error) {
 	earlier, err := r.records.CheckTimes(r.sync.Commit)
 	if err != nil {
@@ -161,7 +162,7 @@ func (r *reconcile) compareTimes(results []checks.Result) (slow error, err error
 		switch {
 		case !result.Slower:
 		case rule.Fail:
-			faults = append(faults, fault.New(fault.Place{}, "see what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
+			faults = append(faults, fault.New(fault.Place{}, "find what became slower; deployment.performance of config.yml sets the bound", "%s", result.Slowness(rule.MaxDegradation)))
 		default:
 			r.attempt.Warnings = append(r.attempt.Warnings, result.Slowness(rule.MaxDegradation))
 		}

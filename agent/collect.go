@@ -19,7 +19,7 @@ import (
 // of its secrets and configs. It does so after each sync as well.
 const surveyEvery = time.Hour
 
-// collector is the engine as a survey needs it.
+// collector is the part of the engine that a survey needs.
 type collector interface {
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
@@ -34,7 +34,8 @@ func (a *Agent) Survey(ctx context.Context) (*inventory.Survey, error) {
 	return survey, err
 }
 
-// uncertain says why what runs may not be what the state file says; "" where it is.
+// uncertain says why the live services may differ from what the state file records; "" if
+// they do not.
 func (v view) uncertain() string {
 	switch {
 	case v.sync == nil:
@@ -74,22 +75,22 @@ func (a *Agent) collectNow(ctx context.Context, actor audit.Actor) (*inventory.S
 	return a.survey(ctx, actor)
 }
 
-// surveyWhenDue makes the survey of an idle look. What goes wrong with it is no
-// fault of the look: it is logged, and tried again in its time.
+// surveyWhenDue makes the survey of an idle look. Its failure is not a failure of the
+// look: it is logged, and the survey is tried again when it is next due.
 func (a *Agent) surveyWhenDue(ctx context.Context) {
-	if v := a.snapshot(); v.applied != nil && time.Since(v.surveyed) >= surveyEvery {
+	if v := a.snapshot(); v.deployed != nil && time.Since(v.surveyed) >= surveyEvery {
 		a.surveyNow(ctx)
 	}
 }
 
 func (a *Agent) surveyNow(ctx context.Context) {
 	if _, err := a.survey(ctx, audit.Agent()); err != nil && ctx.Err() == nil {
-		a.Log.Warn("cannot look after old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
+		a.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
 	}
 }
 
-// survey looks at all versions, and removes what may go unless the state is
-// uncertain: it is to be called after the services were looked at, from the loop.
+// survey looks at all versions, and removes those that may go unless the state is
+// uncertain. Only the loop calls it, after it has looked at the services.
 func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	now := time.Now()
 	a.update(func(v *view) { v.surveyed = now })
@@ -108,8 +109,7 @@ func (a *Agent) survey(ctx context.Context, actor audit.Actor) (*inventory.Surve
 	return survey, err
 }
 
-// noteRemoval has the audit log tell of a removal before it is made, and how it
-// ended.
+// noteRemoval records a removal in the audit log before it is made, and its result.
 func (a *Agent) noteRemoval(event deploy.Event, actor audit.Actor) error {
 	entry := audit.Entry{
 		Actor: actor, Action: audit.Remove, Kind: audit.Kind(event.Step.Kind), Name: event.Step.Name,
@@ -124,8 +124,8 @@ func (a *Agent) noteRemoval(event deploy.Event, actor audit.Actor) error {
 	return a.note(entry)
 }
 
-// noteObjects adds to what was applied the objects that a rollback would need, and
-// what config.yml says of old ones.
+// noteObjects adds to the good state the objects that a rollback needs, and how long
+// config.yml keeps old ones.
 func (r *reconcile) noteObjects(applied *record.GoodState) (err error) {
 	if applied.Networks, err = json.Marshal(r.stack.Networks); err != nil {
 		return fmt.Errorf("record networks: %w", err)
@@ -152,7 +152,8 @@ func (r *reconcile) noteObjects(applied *record.GoodState) (err error) {
 	return nil
 }
 
-// rotationPeriod is that of a secret by its key, or by the name of its SV_.
+// rotationPeriod gives the rotation period of a secret by its key, or by the name of its
+// SV_ variable.
 func (r *reconcile) rotationPeriod(key, variable string) time.Duration {
 	exceptions := r.node.Config.Secrets.RotationExceptions
 	name := strings.TrimPrefix(variable, "SV_")

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// deployment records what the rendered stack brings, beside what runs.
+// deployment gives what the rendered stack deploys, beside what runs now.
 func (r *reconcile) deployment(live *deploy.Live) *record.Deployment {
 	d := &record.Deployment{Agent: r.Version, Services: images(live, r.stack)}
 	if r.node != nil { // a good state may have been recorded without its files
@@ -42,7 +42,7 @@ func (r *reconcile) deployment(live *deploy.Live) *record.Deployment {
 	return d
 }
 
-// images are what the services are to run, and what they ran before.
+// images gives the images that the services are to run, and those that they ran before.
 func images(live *deploy.Live, want *compose.Stack) []record.Image {
 	list := make([]record.Image, 0, len(want.Services))
 	for _, name := range slices.Sorted(maps.Keys(want.Services)) {

@@ -24,9 +24,9 @@ func newSync(revision gitsync.Revision, trigger record.Trigger, now time.Time) (
 	return sync, sync.Apply(record.Begin, now)
 }
 
-// begin writes the sync down before anything is done. One that was interrupted,
-// or failed for a reason outside the revision, is carried on under its number;
-// one that a newer revision overtook is superseded.
+// begin records the sync before anything is done. A sync that was interrupted, or that
+// failed with a transient failure, continues under its number. A sync of an older
+// revision is superseded.
 func (r *reconcile) begin(last *record.Sync, cause cause) error {
 	if last.CarriesOn() && last.Commit != r.revision.Commit {
 		replaced, err := r.supersede(last, "superseded by "+short(r.revision.Commit))
@@ -38,9 +38,9 @@ func (r *reconcile) begin(last *record.Sync, cause cause) error {
 		}
 	}
 	if last.CarriesOn() && last.Commit == r.revision.Commit {
-		carried := *last
+		continued := *last
 		r.waited = last.Waiting
-		r.sync = &carried
+		r.sync = &continued
 		if cause.trigger == record.OnRequest {
 			r.sync.Trigger, r.sync.Actor = cause.trigger, cause.actor
 		}
@@ -53,7 +53,7 @@ func (r *reconcile) begin(last *record.Sync, cause cause) error {
 			return err
 		}
 		if last.State != record.Waiting {
-			r.Log.Info("carrying on", "revision", short(carried.Commit), "sync", carried.ID, "stage", carried.Stage)
+			r.Log.Info("continuing", "revision", short(continued.Commit), "sync", continued.ID, "stage", continued.Stage)
 		}
 		return nil
 	}
@@ -69,31 +69,31 @@ func (r *reconcile) begin(last *record.Sync, cause cause) error {
 	return r.save()
 }
 
-// supersede gives the end of a sync that another one replaces before it has finished.
+// supersede ends a sync that another one replaces before it has finished.
 func (r *reconcile) supersede(last *record.Sync, summary string) (*record.Sync, error) {
 	replaced := last.Copy()
 	if err := replaced.Apply(record.Supersede, time.Now()); err != nil {
 		return nil, err
 	}
 	replaced.Summary = summary
-	return replaced, r.noteOvertaken(replaced)
+	return replaced, r.noteSuperseded(replaced)
 }
 
-// finish decides the outcome, writes it down and tells everyone.
+// finish decides the outcome, records it and reports it.
 func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	if err != nil && ctx.Err() != nil {
-		return outcome{sync: r.sync, err: err} // the agent is stopping: the next start carries on
+		return outcome{sync: r.sync, err: err} // the agent is stopping: the next start continues
 	}
 	r.update(func(v *view) { v.progress, v.rollout = "", nil })
 	switch {
 	case errors.Is(err, errWaiting):
 		return r.wait()
-	case errors.Is(err, errOvertaken), errors.Is(err, errStopped):
+	case errors.Is(err, errSuperseded), errors.Is(err, errStopped):
 		return outcome{sync: r.sync, err: err}
 	}
 	r.noteAttempt()
 	r.sync.Inputs = r.checkout.Inputs()
-	if err != nil && !passing(err) {
+	if err != nil && !transient(err) {
 		r.noteMigrations(ctx)
 	}
 	err = r.noteEnd(err)
@@ -105,13 +105,13 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 		if failErr := r.fail(err); failErr != nil {
 			return outcome{sync: r.sync, err: failErr}
 		}
-		if done, went := r.failedBack(ctx); went {
+		if done, went := r.rollBackFailure(ctx); went {
 			return done
 		}
 	}
-	// The report is queued first: killed in between, the agent carries this sync
-	// on and queues the same report, which the outbox takes once.
-	if reportErr := r.tell(); reportErr != nil {
+	// The report is queued first: if the agent is killed in between, it continues this sync
+	// and queues the same report, which the outbox takes once.
+	if reportErr := r.reportOutcome(); reportErr != nil {
 		return outcome{sync: r.sync, err: reportErr}
 	}
 	if saveErr := r.record(r.sync, applied); saveErr != nil {
@@ -127,23 +127,25 @@ func (r *reconcile) finish(ctx context.Context, err error) outcome {
 	return outcome{sync: r.sync, err: lookErr}
 }
 
-// tell reports the outcome, unless someone only looked again at a commit that
-// GitLab knows to be good.
-func (r *reconcile) tell() error {
+// reportOutcome reports the outcome, unless a user only asked for another look at a
+// commit that GitLab knows to be good.
+func (r *reconcile) reportOutcome() error {
 	if r.known && !r.sync.Wrote && r.sync.State == record.Succeeded {
 		return nil
 	}
 	if r.sync.Transient && r.sync.Wrote && r.sync.Retries < quietRetries {
-		return nil // GitLab goes on to see it running: a hiccup of the engine is no failed rollout
+		return nil // GitLab still shows it running: a transient failure of the engine is not a failed rollout
 	}
 	if r.sync.Transient && !r.sync.Wrote {
-		// It cannot begin yet, and is tried again: the commit's entry stays open until then.
-		return errors.Join(r.announce(r.sync), r.tellGitLab(r.sync, gitlab.Pending))
+		// The sync cannot begin yet, and is tried again: the commit's entry stays open until
+		// then.
+		return errors.Join(r.announce(r.sync), r.queueStatus(r.sync, gitlab.Pending))
 	}
 	return r.report(r.sync)
 }
 
-// quietRetries is how often a rollout is tried again before GitLab hears of it.
+// quietRetries is how often a rollout is tried again before the failure is reported to
+// GitLab.
 const quietRetries = 3
 
 // wait leaves the sync waiting; the next look asks the gates again.
@@ -177,7 +179,7 @@ func (r *reconcile) succeed() (*record.GoodState, error) {
 	applied := &record.GoodState{
 		SyncID: r.sync.ID, Commit: r.sync.Commit, Release: r.sync.Release, At: r.sync.Finished,
 		StackName: r.stack.Name, Owner: r.stack.Owner, Services: services, Drift: string(r.node.Config.Drift), Resolve: string(r.stack.Resolve),
-		Migration: r.provenMigration(), Freezes: freezes,
+		Migration: r.verifiedMigration(), Freezes: freezes,
 	}
 	return applied, errors.Join(r.noteObjects(applied), r.noteFiles(applied))
 }
@@ -187,7 +189,7 @@ func (r *reconcile) fail(err error) error {
 	if applyErr := r.sync.Apply(record.Fail, time.Now()); applyErr != nil {
 		return applyErr
 	}
-	r.sync.Transient = passing(err)
+	r.sync.Transient = transient(err)
 	if r.sync.Transient {
 		r.sync.Retries++
 	}
@@ -200,9 +202,9 @@ func (r *reconcile) fail(err error) error {
 	return nil
 }
 
-// passing says that the fault is not the revision's but of what surrounds the
-// agent, so that the same revision may succeed later.
-func passing(err error) bool {
+// transient reports whether the engine, the network or a registry caused the failure, so
+// that the same revision may succeed later.
+func transient(err error) bool {
 	var outside environmentError
 	return errors.As(err, &outside) || errors.Is(err, deploy.ErrUnavailable) || errors.Is(err, deploy.ErrLogin) ||
 		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
@@ -221,7 +223,7 @@ func faults(err error) (text, hint string, all []record.Fault) {
 	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all
 }
 
-// record writes a sync that is over, with what it applied, and tells the metrics.
+// record writes a sync that is over, with its good state, and updates the metrics.
 func (a *Agent) record(sync *record.Sync, applied *record.GoodState) error {
 	if err := a.records.SaveOutcome(sync, applied); err != nil {
 		return fmt.Errorf("save sync: %w", err)
@@ -229,10 +231,10 @@ func (a *Agent) record(sync *record.Sync, applied *record.GoodState) error {
 	a.update(func(v *view) {
 		v.sync = sync.Copy()
 		if applied != nil {
-			v.applied, v.asked, v.moved = applied, applied.At, nil
+			v.deployed, v.asked, v.moved = applied, applied.At, nil
 		}
 	})
-	a.Metrics.Ended(a.snapshot().applied, sync)
+	a.Metrics.Ended(a.snapshot().deployed, sync)
 	a.Metrics.RolledBack(sync)
 	if sync.State == record.Succeeded {
 		a.Log.Info("sync succeeded", "revision", short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
@@ -240,15 +242,14 @@ func (a *Agent) record(sync *record.Sync, applied *record.GoodState) error {
 	return nil
 }
 
-// report queues the sync's state for GitLab, and for the people whom config.yml
-// names; it waits in the state file until they have it, and never holds a
-// rollout up.
+// report queues the sync's state for GitLab and for the receivers in config.yml. It stays
+// in the state file until it is delivered, and never delays a rollout.
 func (a *Agent) report(sync *record.Sync) error {
-	return errors.Join(a.announce(sync), a.tellGitLab(sync, reportStates[sync.State]))
+	return errors.Join(a.announce(sync), a.queueStatus(sync, reportStates[sync.State]))
 }
 
-// tellGitLab queues a state for GitLab.
-func (a *Agent) tellGitLab(sync *record.Sync, as gitlab.State) error {
+// queueStatus queues a commit status for GitLab.
+func (a *Agent) queueStatus(sync *record.Sync, as gitlab.State) error {
 	if a.Reports == nil {
 		return nil
 	}
@@ -262,7 +263,7 @@ func (a *Agent) tellGitLab(sync *record.Sync, as gitlab.State) error {
 	return nil
 }
 
-// reportStates are what GitLab sees (design, "One reconcile").
+// reportStates are the states that GitLab shows (design, "One reconcile").
 var reportStates = map[record.State]gitlab.State{
 	record.Pending:    gitlab.Pending,
 	record.Waiting:    gitlab.Pending,

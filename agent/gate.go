@@ -13,8 +13,8 @@ import (
 	"coin.internal/coin-agent/agent/report"
 )
 
-// gate lets a plan pass, or makes the sync wait. A rollout that has begun is never
-// stopped by a gate.
+// gate lets a plan pass, or makes the sync wait. A gate never stops a rollout that has
+// begun.
 func (r *reconcile) gate(ctx context.Context) error {
 	r.regroup()
 	if r.plan.Empty() {
@@ -30,7 +30,7 @@ func (r *reconcile) gate(ctx context.Context) error {
 	}
 	answer, err := gates.Ask(ctx, r.gates(), &gates.Plan{
 		Sync: r.sync, Config: r.node.Config, Digest: r.attempt.PlanDigest, Unresolved: r.unresolved, Tag: r.revision.Tag,
-		PutsBack: putsBack, Verified: r.proven(), Before: r.sync.Gates,
+		PutsBack: putsBack, Verified: r.verified(), Before: r.sync.Gates,
 	})
 	r.sync.Gates, r.sync.Approval = answer.Gates, answer.Approval
 	if answer.Group != nil {
@@ -58,12 +58,12 @@ func (r *reconcile) gate(ctx context.Context) error {
 		return err
 	}
 	if r.sync.State == record.Running {
-		return nil // carried on after a restart
+		return nil // continued after a restart
 	}
 	return r.report(r.sync)
 }
 
-// gates are the gates of this attempt.
+// gates gives the gates of this attempt.
 func (r *reconcile) gates() []gates.Gate {
 	return gates.All(gates.Parts{
 		Environment: r.Settings.Environment, Node: r.Settings.Node, Records: r.records,
@@ -71,10 +71,10 @@ func (r *reconcile) gates() []gates.Gate {
 	})
 }
 
-// putsBack reports whether the services are to be those of the deployed good state: a
-// drift is put back, and nothing comes that needs an approval.
+// putsBack reports whether the plan returns the services to the deployed good state, as
+// the correction of a drift does. Nothing in such a plan needs an approval.
 func (r *reconcile) putsBack() (bool, error) {
-	deployed := r.snapshot().applied
+	deployed := r.snapshot().deployed
 	if deployed == nil {
 		return false, nil
 	}
@@ -85,9 +85,9 @@ func (r *reconcile) putsBack() (bool, error) {
 	return bytes.Equal(services, deployed.Services), nil
 }
 
-// proven reports whether this node has verified the sync's revision before.
-func (r *reconcile) proven() bool {
-	deployed := r.snapshot().applied
+// verified reports whether this node has verified the sync's revision before.
+func (r *reconcile) verified() bool {
+	deployed := r.snapshot().deployed
 	return r.sync.Trigger == record.OnDrift || deployed != nil && deployed.Commit == r.sync.Commit
 }
 

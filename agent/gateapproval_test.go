@@ -157,7 +157,7 @@ func TestApprovalRules(t *testing.T) {
 		"two are":                   {"approval: {required: true, approvers: [bob, carol], minimum: 2}\n", []string{"bob", "carol"}, nil, ""},
 		"a role's member":           {"approval: {required: true, approvers: [Lead, Board]" + roles + "}\n", []string{"dan"}, nil, ""},
 		"one person is not two":     {"approval: {required: true, minimum: 2, approvers: [Lead, carol], roles: {Lead: [carol, dan]}}\n", []string{"carol"}, nil, "has 1 of 2"},
-		"a role that nobody has":    {"approval: {required: true, approvers: [DevOps Lead]}\n", []string{"bob"}, nil, `"DevOps Lead" is nobody's username`},
+		"a role that nobody has":    {"approval: {required: true, approvers: [DevOps Lead]}\n", []string{"bob"}, nil, `"DevOps Lead" is not a username`},
 		"the board has not agreed":  {board + "}\n", []string{"bob"}, nil, `!12 is not agreed to by the change advisory board: it takes label "CAB approved"`},
 		"the board's label":         {board + "}\n", []string{"bob"}, func(m *merges) { m.requests[0].Labels = []string{"CAB approved"} }, ""},
 		"the label alone":           {board + "}\n", nil, func(m *merges) { m.requests[0].Labels = []string{"CAB approved"} }, "has 0 of 1"},

@@ -14,8 +14,8 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// regroup has an inherited group follow the config.yml of this commit: a node that is
-// in none any more goes back with nobody.
+// regroup makes an inherited group follow the config.yml of this commit. A node that is
+// no longer in a group does not roll back with others.
 func (r *reconcile) regroup() {
 	others := r.node.Config.Others(r.Settings.Node)
 	if r.sync.Group == nil || len(others) == 0 {
@@ -27,9 +27,9 @@ func (r *reconcile) regroup() {
 	r.sync.Group = &group
 }
 
-// ground is what a node that has failed goes back to: the newest good state, or, as
-// the others do, that from before a group that never became complete.
-func (r *reconcile) ground(newest *record.GoodState) (*record.GoodState, error) {
+// rollbackBase gives the good state that a failed node rolls back to: the newest one, or,
+// as on the other nodes, the one from before a group that never became complete.
+func (r *reconcile) rollbackBase(newest *record.GoodState) (*record.GoodState, error) {
 	if r.sync.Group == nil || r.sync.Group.Complete {
 		return newest, nil
 	}
@@ -40,15 +40,15 @@ func (r *reconcile) ground(newest *record.GoodState) (*record.GoodState, error) 
 	return base, err
 }
 
-// askGroup asks GitLab how the group of the last sync does: it notes when all nodes have
-// succeeded, and sees the node that failed since this one began. A GitLab that does not
-// answer is asked again by the next look.
+// askGroup asks GitLab for the statuses of the last sync's group. It records when all
+// nodes have succeeded, and notes a node that failed since this one began. If GitLab does
+// not answer, the next look asks again.
 func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	last := a.snapshot().sync
 	seen.observed.Group = &decision.Group{}
 	stand, err := gates.AskStandings(ctx, a.Statuses, a.Settings.Environment, last.Commit, last.Group.Nodes)
 	if err != nil {
-		a.update(func(v *view) { v.group = "cannot ask GitLab how the others do: " + err.Error() })
+		a.update(func(v *view) { v.group = "cannot ask GitLab for the other nodes' statuses: " + err.Error() })
 		return nil
 	}
 	group, lacks, failed := *last.Group, "", ""
@@ -63,7 +63,7 @@ func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	}
 	a.update(func(v *view) { v.group = lacks })
 	if lacks != "" {
-		if failed != group.Failed { // else that is noted already
+		if failed != group.Failed { // otherwise it is noted already
 			seen.observed.Group.Failed = failed
 		}
 		return nil
@@ -72,19 +72,19 @@ func (a *Agent) askGroup(ctx context.Context, seen *sighting) error {
 	return a.saveGroup(last, &group)
 }
 
-// leaveGroup goes back because a node has failed, or says why it does not.
+// leaveGroup rolls back because a node of the group has failed, or says why it does not.
 func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(string)) outcome {
 	last := a.snapshot().sync
 	group := *last.Group
 	group.Failed = failed
-	text, hint := failed+" failed with this commit, which goes on to run here", "`agent rollback` takes this node back, too"
+	text, hint := failed+" failed with this commit, which still runs here", "`agent rollback` rolls this node back, too"
 	switch {
 	case !group.Back:
 	case group.Base == 0:
 		text += ": no good state is recorded from before it"
 	default:
-		result := a.goBack(ctx, way{to: group.Base, auto: true, actor: audit.Agent(), reason: failed + " failed with this commit", group: &group}, progress)
-		if result.err == nil || result.sync != nil || ctx.Err() != nil || passing(result.err) {
+		result := a.rollBack(ctx, rollbackGoal{to: group.Base, auto: true, actor: audit.Agent(), reason: failed + " failed with this commit", group: &group}, progress)
+		if result.err == nil || result.sync != nil || ctx.Err() != nil || transient(result.err) {
 			return result
 		}
 		text, hint = text+": "+result.err.Error(), fault.Hint(result.err)
@@ -95,7 +95,7 @@ func (a *Agent) leaveGroup(ctx context.Context, failed string, progress func(str
 	return outcome{sync: sync, err: errors.Join(a.saveGroup(sync, &group), a.announceGroup(sync, text, hint))}
 }
 
-// saveGroup notes how the group of a sync that is over does.
+// saveGroup records the state of the group of a sync that is over.
 func (a *Agent) saveGroup(last *record.Sync, group *record.Group) error {
 	sync := last.Copy()
 	sync.Group = group

@@ -155,7 +155,7 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 			w.poll()
 		}
 		sync := w.wantLast(commit, record.Succeeded)
-		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which goes on to run here"); n != 1 || sync.Group.Failed != "node1" {
+		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which still runs here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
 		}
 		if status := w.agent.Status(); !strings.HasPrefix(report.NextFor(&status), "fix node1, which failed") {

@@ -140,7 +140,7 @@ func TestStatusOfAnOpenGroup(t *testing.T) {
 		w.others.says(second, "node1", gitlab.Success)
 		wants("not complete: node2 says nothing yet: no agent has reported this commit for it")
 		w.others.fail(errors.New("GitLab is away"))
-		wants("cannot ask GitLab how the others do: GitLab is away")
+		wants("cannot ask GitLab for the other nodes' statuses: GitLab is away")
 		w.others.fail(nil)
 		w.others.says(second, "node2", gitlab.Success)
 		wants("")

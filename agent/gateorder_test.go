@@ -147,7 +147,7 @@ func TestFailedNeighbourStops(t *testing.T) {
 			w.others.says(first, "node2", gitlab.Running)
 			w.others.says(first, "node1", bad)
 			w.start()
-			if next := report.NextStep(w.waits("stopped: node1 failed with this commit")); next != "see to the node that it waits for" {
+			if next := report.NextStep(w.waits("stopped: node1 failed with this commit")); next != "check the node that it waits for" {
 				w.t.Errorf("what to do: %s", next)
 			}
 			w.pass(7 * time.Minute)

@@ -18,8 +18,8 @@ func (a *Agent) paused() *record.Pause {
 	return pause
 }
 
-// frozen reports whether a freeze is in force of those that the deployed config.yml has.
-// A drift is not corrected then.
+// frozen reports whether a freeze of the deployed config.yml applies now. A drift is not
+// corrected during a freeze.
 func (a *Agent) frozen(deployed *record.GoodState) (bool, error) {
 	if deployed == nil || len(deployed.Freezes) == 0 {
 		return false, nil
@@ -32,7 +32,7 @@ func (a *Agent) frozen(deployed *record.GoodState) (bool, error) {
 	return frozen, nil
 }
 
-// freezes are what an applied revision says of freezes; nil where it has none.
+// freezes gives the freezes of the sync's config.yml; nil if it has none.
 func (r *reconcile) freezes() (json.RawMessage, error) {
 	if len(r.node.Config.Freeze) == 0 {
 		return nil, nil

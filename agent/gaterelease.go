@@ -15,21 +15,21 @@ import (
 	"coin.internal/coin-agent/internal/plural"
 )
 
-// verdictAge is how long registries, Harbor and the other surroundings are not asked
-// again while another gate waits.
+// verdictAge is how long the verdict about registries, Harbor, disk and database is
+// reused while another gate waits.
 const verdictAge = 10 * time.Minute
 
-// released is the verdict about a plan, and when it was made.
+// released is the verdict about a plan, with its time.
 type released struct {
 	verdict *readiness.Verdict
 	of      string    // commit and plan
 	at      time.Time // when that was asked last
 }
 
-// gateRelease asks whether the release and what surrounds it are fit for a rollout
-// (config.yml's deployment.gates). What was found good is remembered while other
-// gates wait; confirmRelease has the last word. A drift is corrected to what was
-// proven, and asks nobody.
+// gateRelease asks whether the release, and what it needs on this node, is ready for a
+// rollout (config.yml's deployment.gates). A good verdict is reused while other gates
+// wait; confirmRelease asks again before the first write. The correction of a drift
+// returns to what was verified, and asks for nothing.
 func (r *reconcile) gateRelease(ctx context.Context) (gates.Ruling, error) {
 	known := r.released
 	if known != nil && known.of != r.releaseKey() {
@@ -47,7 +47,7 @@ func (r *reconcile) gateRelease(ctx context.Context) (gates.Ruling, error) {
 	case len(found.verdict.Troubles) > 0 && known == nil:
 		return gates.Ruling{Trouble: errors.Join(found.verdict.Troubles...)}, nil
 	case len(found.verdict.Troubles) > 0:
-		kept := *known // as long as others wait, what was good a while ago will do
+		kept := *known // while other gates wait, an earlier good verdict is enough
 		kept.at = time.Now()
 		known, found = &kept, &kept
 	}
@@ -56,8 +56,8 @@ func (r *reconcile) gateRelease(ctx context.Context) (gates.Ruling, error) {
 	return gates.Ruling{Passed: strings.Join(found.verdict.Passed, "; ")}, nil
 }
 
-// confirmRelease asks again, once nothing else waits, where the gate went by what it
-// remembered.
+// confirmRelease asks again once no other gate waits, if the gate reused an earlier
+// verdict.
 func (r *reconcile) confirmRelease(ctx context.Context) error {
 	if !r.remembered {
 		return nil
@@ -80,14 +80,13 @@ func (r *reconcile) confirmRelease(ctx context.Context) error {
 			r.attempt.Warnings = append(r.attempt.Warnings, warning)
 		}
 	}
-	r.sync.Gates = slices.Clone(r.sync.Gates) // others read the ones before
+	r.sync.Gates = slices.Clone(r.sync.Gates) // other goroutines read the earlier ones
 	i := slices.IndexFunc(r.sync.Gates, func(g record.Gate) bool { return g.Name == record.GateRelease })
 	r.sync.Gates[i].Passed = strings.Join(found.verdict.Passed, "; ")
 	return nil
 }
 
-// environmentErrors says of each of the joined errors that it is none of the
-// revision's.
+// environmentErrors marks each of the joined errors as a transient failure.
 func environmentErrors(err error) error {
 	var all []error
 	for _, one := range fault.All(err) {
@@ -98,11 +97,11 @@ func environmentErrors(err error) error {
 
 func (r *reconcile) releaseKey() string { return r.sync.Commit + " " + r.attempt.PlanDigest }
 
-// judgeRelease asks all that config.yml names, and finds all reasons at once.
+// judgeRelease asks for everything that config.yml names, and gives all reasons at once.
 func (r *reconcile) judgeRelease(ctx context.Context) *released {
 	asked := r.node.Config.ReleaseGates()
-	if asked.Images || asked.Vulnerabilities.Asked || asked.Database { // which may take their time
-		r.show("looking whether the release is fit for a rollout")
+	if asked.Images || asked.Vulnerabilities.Asked || asked.Database { // these may be slow
+		r.showProgress("checking whether the release is ready for a rollout")
 		defer r.update(func(v *view) { v.progress = "" })
 	}
 	probes := readiness.Probes{
@@ -128,8 +127,8 @@ func (r *reconcile) writtenImages() []string {
 	return slices.Compact(images)
 }
 
-// preflight makes those probes of the doctor that matter to a rollout and cost next
-// to nothing. The keys were used a moment ago; of GitLab nothing is asked now.
+// preflight runs the doctor's probes that matter to a rollout and take little time. The
+// keys were used shortly before; GitLab is not asked.
 func (r *reconcile) preflight(v *readiness.Verdict, engineErr error) {
 	passed := 1 // keys
 	if r.Release != nil {

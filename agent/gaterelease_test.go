@@ -320,7 +320,7 @@ func TestDriftIsCorrectedWithoutGates(t *testing.T) {
 			w.live = map[string]swarm.ServiceSpec{"s_web": spec}
 		})
 		w.poll()
-		if w.releaseGate().Passed != "puts back what was proven" || w.plans() != 2 || found.times() != 1 {
+		if w.releaseGate().Passed != "returns to what was verified" || w.plans() != 2 || found.times() != 1 {
 			w.t.Errorf("%d plans, asked %d times: %+v", w.plans(), found.times(), w.last())
 		}
 	})

@@ -136,11 +136,11 @@ func TestWhichHarborIsAsked(t *testing.T) {
 		hosts           string // that logins were read for
 	}{
 		"its own":          {h.Host + "/coin/release:1", "", "1 image scanned, at worst None", h.Host},
-		"elsewhere":        {"postgres:17", named, "is not of " + h.Host + " and has no digest", ""},
+		"elsewhere":        {"postgres:17", named, "is not in " + h.Host + ", and without a digest", ""},
 		"by digest":        {"redis:7@" + digest, named, "1 image scanned, at worst Low", h.Host},
-		"Docker Hub":       {"postgres:17", "", "docker.io/library/postgres:17 is of no Harbor", ""},
+		"Docker Hub":       {"postgres:17", "", "docker.io/library/postgres:17 is not in a Harbor registry", ""},
 		"without project":  {h.Host + "/release:1", "", "its name has no project", ""},
-		"another registry": {h.Host + "/coin/release:1", "registry: 'https://127.0.0.1:1', ", "has no digest", ""},
+		"another registry": {h.Host + "/coin/release:1", "registry: 'https://127.0.0.1:1', ", "without a digest", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

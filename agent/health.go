@@ -27,11 +27,11 @@ func (a *Agent) step(name string, limit time.Duration) {
 	a.update(func(v *view) { v.step = step{name: name, since: time.Now(), limit: limit} })
 }
 
-// progressed notes that the step goes on.
+// progressed notes that the step makes progress.
 func (a *Agent) progressed() { a.update(func(v *view) { v.step.since = time.Now() }) }
 
-// stuck says why the loop makes no progress; nil when it does. A loop that waits has to
-// look again when its wait is over.
+// stuck says why the loop makes no progress; nil if it makes progress. A loop that waits
+// must look again when its wait is over.
 func (v *view) stuck(now time.Time) error {
 	switch {
 	case v.step.name != "" && now.After(v.step.since.Add(v.step.limit)):
@@ -80,7 +80,7 @@ func (a *Agent) HealthHandler() http.Handler {
 	return mux
 }
 
-// gateFigures are what the metrics tell: whether the agent is paused, and the gates
+// gateFigures gives the metrics of the gates: whether the agent is paused, and the gates
 // that a rollout waits for.
 func (a *Agent) gateFigures() (paused bool, waiting []string) {
 	sync := a.snapshot().sync

@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// joint is one look that users asked for. Those who ask before it begins share it, and its
-// outcome: requests do not queue one behind another.
+// joint is one look that users asked for. Users who ask before it begins share it and its
+// outcome, so that requests do not queue one behind another.
 type joint struct {
 	why   cause
 	begun chan struct{} // closed when the loop begins
@@ -25,8 +25,8 @@ type joint struct {
 // listener is a user who waits for a joint look.
 type listener struct{ progress func(string) }
 
-// show passes progress on to the users who still wait.
-func (j *joint) show(text string) {
+// showProgress passes progress to the users who still wait.
+func (j *joint) showProgress(text string) {
 	j.mu.Lock()
 	users := slices.Clone(j.users)
 	j.mu.Unlock()
@@ -35,8 +35,8 @@ func (j *joint) show(text string) {
 	}
 }
 
-// askSync has the loop look for a user, and waits for the outcome. Until the loop does,
-// progress gets the progress of what it does before.
+// askSync makes the loop look for a user, and waits for the outcome. Until that look
+// begins, progress gets the progress of the loop's current work.
 func (a *Agent) askSync(ctx context.Context, why cause, progress func(string)) outcome {
 	one, me := a.join(why, progress)
 	defer a.leave(one, me)
@@ -50,8 +50,8 @@ func (a *Agent) askSync(ctx context.Context, why cause, progress func(string)) o
 	}
 }
 
-// join adds a user to the look that is to begin next, or asks for one. A look that
-// overrides a freeze is not shared.
+// join adds a user to the next look, or asks for one. A look that overrides a freeze is
+// not shared.
 func (a *Agent) join(why cause, progress func(string)) (*joint, *listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,16 +66,16 @@ func (a *Agent) join(why cause, progress func(string)) (*joint, *listener) {
 	one.mu.Lock()
 	one.users = append(one.users, me)
 	one.mu.Unlock()
-	one.before.Go(func() { a.tellUntil(one.begun, a.ended, progress) })
+	one.before.Go(func() { a.progressUntil(one.begun, a.ended, progress) })
 	select {
 	case a.asked <- struct{}{}:
-	default: // the loop is told already
+	default: // the loop has been asked already
 	}
 	return one, me
 }
 
-// leave takes a user out. A look that has not begun and that no user waits for any more is
-// dropped.
+// leave removes a user from a joint look. A look that has not begun is dropped when no
+// user waits for it any more.
 func (a *Agent) leave(one *joint, me *listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,7 +84,7 @@ func (a *Agent) leave(one *joint, me *listener) {
 	one.users = slices.DeleteFunc(one.users, func(l *listener) bool { return l == me })
 	if i := slices.Index(a.joints, one); i >= 0 && len(one.users) == 0 {
 		a.joints = slices.Delete(a.joints, i, i+1)
-		close(one.begun) // ends what its users were shown
+		close(one.begun) // ends the progress of earlier work
 	}
 }
 
@@ -106,18 +106,18 @@ func (a *Agent) takeJoint() *job {
 	return &job{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
 		close(one.begun)
 		one.before.Wait()
-		one.result = a.lookOn(ctx, one.why, one.show)
+		one.result = a.lookOn(ctx, one.why, one.showProgress)
 		close(one.done)
 		return one.result
 	}}
 }
 
-// tellUntil gives the progress of what the loop does, whenever it changes, until one of two
-// channels is closed.
-func (a *Agent) tellUntil(begun, ended <-chan struct{}, tell func(string)) {
+// progressUntil passes on the progress of the loop, whenever it changes, until one of the
+// two channels is closed.
+func (a *Agent) progressUntil(begun, ended <-chan struct{}, tell func(string)) {
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
-	told := ""
+	shown := ""
 	for {
 		select {
 		case <-begun:
@@ -126,14 +126,14 @@ func (a *Agent) tellUntil(begun, ended <-chan struct{}, tell func(string)) {
 			return
 		case <-tick.C:
 		}
-		if text := a.snapshot().progress; text != "" && text != told {
-			told = text
+		if text := a.snapshot().progress; text != "" && text != shown {
+			shown = text
 			tell(text)
 		}
 	}
 }
 
-// runFor gives what has the loop look for a user.
+// runFor gives the function that makes the loop look for a user.
 func (a *Agent) runFor(why cause) func(context.Context, func(string)) (*record.Sync, error) {
 	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
 		done := a.askSync(ctx, why, progress)

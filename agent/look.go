@@ -38,7 +38,7 @@ func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) ou
 	}
 }
 
-// sighting is what a look has seen, for the decision and for the action after it.
+// sighting is what a look has observed, for the decision and for the action after it.
 type sighting struct {
 	observed decision.Observed
 	revision gitsync.Revision
@@ -47,17 +47,18 @@ type sighting struct {
 	sync     *record.Sync  // the last one, once the services were read
 }
 
-// known gives what is on record of the stack.
+// known gives what is recorded of the stack.
 func (a *Agent) known() (decision.Record, error) {
 	v := a.snapshot()
-	frozen, err := a.frozen(v.applied)
+	frozen, err := a.frozen(v.deployed)
 	return decision.Record{
-		Last: v.sync, Deployed: v.applied, Paused: a.paused() != nil, Frozen: frozen,
-		Corrects: v.applied != nil && v.applied.Drift == string(manifests.DriftCorrect),
+		Last: v.sync, Deployed: v.deployed, Paused: a.paused() != nil, Frozen: frozen,
+		Corrects: v.deployed != nil && v.deployed.Drift == string(manifests.DriftCorrect),
 	}, err
 }
 
-// observation gives what makes an observation; nil for an action that is none.
+// observation gives the function that makes an observation; nil if the action is not an
+// observation.
 func (a *Agent) observation(action decision.Action) func(context.Context, *sighting) error {
 	switch action {
 	case decision.AskRemote:
@@ -76,14 +77,14 @@ func (a *Agent) observation(action decision.Action) func(context.Context, *sight
 	return nil
 }
 
-// act takes an action.
+// act carries out an action.
 func (a *Agent) act(ctx context.Context, action decision.Action, seen *sighting, why cause, progress func(string)) outcome {
 	last := a.snapshot().sync
 	switch action {
 	case decision.Unreachable:
 		return outcome{err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}
 	case decision.CarryBack:
-		return a.carryBack(ctx, last, progress)
+		return a.carryOnRollback(ctx, last, progress)
 	case decision.LeaveGroup:
 		return a.leaveGroup(ctx, seen.observed.Group.Failed, progress)
 	case decision.RefusePinned:
@@ -100,7 +101,7 @@ func (a *Agent) act(ctx context.Context, action decision.Action, seen *sighting,
 		}
 		return a.start(ctx, seen, cause{trigger: record.OnDrift}, progress)
 	case decision.CorrectBack:
-		return a.goBack(ctx, way{state: a.snapshot().applied, actor: audit.Agent(), auto: true, drift: true}, progress)
+		return a.rollBack(ctx, rollbackGoal{state: a.snapshot().deployed, actor: audit.Agent(), auto: true, drift: true}, progress)
 	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
 	}
 	return outcome{sync: last}
@@ -167,8 +168,8 @@ func (a *Agent) askDrift(ctx context.Context, seen *sighting) error {
 	return nil
 }
 
-// selected gives the selected revision with its author and subject, which only a
-// fetch tells, where it was fetched before.
+// selected gives the selected revision, with its author and subject if it was fetched
+// before: only a fetch reads those.
 func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Revision) *gitsync.Revision {
 	if desired != nil && desired.Commit == revision.Commit && desired.Ref == revision.Ref {
 		return desired
@@ -180,10 +181,10 @@ func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Rev
 }
 
 // observe reads the live services and notes their drift from the deployed good state.
-// While unverified changes are deployed there is none: the failed sync says so.
+// While unverified changes are deployed, no drift is noted: the failed sync reports them.
 func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	v := a.snapshot()
-	stack := report.StackOf(v.sync, v.applied)
+	stack := report.StackOf(v.sync, v.deployed)
 	if stack == "" {
 		return nil, nil
 	}
@@ -192,7 +193,7 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 		return nil, fmt.Errorf("look at the services: %w", err)
 	}
 	var drift []deploy.Step
-	if v.applied != nil && v.sync.Dirty() == 0 {
+	if v.deployed != nil && v.sync.Dirty() == 0 {
 		want, err := a.expected(ctx, live, v)
 		if err != nil {
 			return nil, err
@@ -204,13 +205,13 @@ func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
 	}
 	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
 	a.Metrics.Drift(len(drift))
-	if v.applied != nil && v.sync.Dirty() == 0 {
+	if v.deployed != nil && v.sync.Dirty() == 0 {
 		return drift, a.announceDrift(v, drift)
 	}
 	return drift, nil
 }
 
-// appliedStack is the part of the applied stack that drift is measured by.
+// appliedStack gives the part of the applied stack that drift is compared with.
 func appliedStack(applied *record.GoodState) (*compose.Stack, error) {
 	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner, Resolve: compose.Resolve(applied.Resolve)}
 	if err := json.Unmarshal(applied.Services, &stack.Services); err != nil {
@@ -219,7 +220,7 @@ func appliedStack(applied *record.GoodState) (*compose.Stack, error) {
 	return stack, nil
 }
 
-// start takes the fetched revision through the stages.
+// start runs the stages for the fetched revision.
 func (a *Agent) start(ctx context.Context, seen *sighting, cause cause, progress func(string)) outcome {
 	r := &reconcile{Agent: a, revision: seen.checkout.Revision, checkout: seen.checkout, progress: progress}
 	if err := r.begin(a.snapshot().sync, cause); err != nil {
@@ -231,7 +232,7 @@ func (a *Agent) start(ctx context.Context, seen *sighting, cause cause, progress
 	return r.finish(ctx, r.run(ctx))
 }
 
-// fetch brings a revision's files into memory; those of a sync that waits are there
+// fetch loads a revision's files into memory. The files of a waiting sync are there
 // already.
 func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.Checkout, error) {
 	last := a.snapshot().sync

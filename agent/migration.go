@@ -14,19 +14,19 @@ import (
 // lookedBack is how many syncs are looked at for one that was good.
 const lookedBack = 20
 
-// patiently reads the highest id, and tries again while the database cannot be
-// reached, unless what was proven is only put back.
+// patiently reads the highest migration ID. It tries again while the database cannot be
+// reached, unless the sync only returns to a verified state.
 func (r *reconcile) patiently(ctx context.Context) (id int64, missing bool, err error) {
 	if r.sync.Trigger == record.OnDrift {
 		id, missing, err = r.migrations.Highest(ctx)
 	} else {
-		id, missing, err = r.migrations.Patiently(ctx, r.show)
+		id, missing, err = r.migrations.Patiently(ctx, r.showProgress)
 	}
 	return id, missing, ofEnvironment(err)
 }
 
-// ofEnvironment says of a database or an engine that gives no answer that this is not
-// the revision's fault.
+// ofEnvironment marks an error as transient if the database or the engine does not
+// answer.
 func ofEnvironment(err error) error {
 	if errors.As(err, new(migrations.Unreachable)) {
 		return environmentError{err}
@@ -34,9 +34,8 @@ func ofEnvironment(err error) error {
 	return err
 }
 
-// migrationsBefore reads where the database stands before anything is written. A
-// release that is older than the database is refused: no rollout takes migrations
-// back.
+// migrationsBefore reads the database's migration before the first write. It refuses a
+// release that is older than the database, because a rollout never reverts migrations.
 func (r *reconcile) migrationsBefore(ctx context.Context) error {
 	if r.migrations == nil {
 		return nil
@@ -62,12 +61,12 @@ func (r *reconcile) migrationsBefore(ctx context.Context) error {
 		r.warn(m.Beyond(before))
 		return nil
 	}
-	return fault.New(fault.Place{}, fmt.Sprintf("nothing was touched. Take a newer release; or look at what came after %d and either set %s=%d, where this release works with it, or take it back by hand",
+	return fault.New(fault.Place{}, fmt.Sprintf("nothing was touched. Take a newer release; or check the migrations after %d, and either set %s=%d, if this release works with them, or revert them by hand",
 		*m.Expected, m.Variable, before), "%s", m.Beyond(before))
 }
 
-// goodBefore tells whether this revision was good here before this sync, with nothing
-// else since: others may have taken the database on.
+// goodBefore reports whether this revision was good here before this sync, with no other
+// revision since: another one may have migrated the database.
 func (r *reconcile) goodBefore() (bool, error) {
 	syncs, err := r.records.Syncs(lookedBack)
 	if err != nil {
@@ -85,8 +84,8 @@ func (r *reconcile) goodBefore() (bool, error) {
 	return false, nil
 }
 
-// unread decides what a database means that gives no answer. What only puts back
-// what was proven before does without.
+// unread decides what happens if the database does not answer. A sync that only returns
+// to a verified state continues without it.
 func (r *reconcile) unread(err error) error {
 	if r.sync.Trigger != record.OnDrift {
 		return err
@@ -102,7 +101,7 @@ func (r *reconcile) warn(text string) {
 	}
 }
 
-// checkMigrations reads where the database stands now that the services are well,
+// checkMigrations reads the database's migration after the services have become healthy,
 // and compares it with what the release expects.
 func (r *reconcile) checkMigrations(ctx context.Context) error {
 	if r.migrations == nil {
@@ -139,12 +138,12 @@ func (r *reconcile) checkMigrations(ctx context.Context) error {
 		r.warn(m.Beyond(after))
 		return nil
 	}
-	return fault.New(fault.Place{}, fmt.Sprintf("see what became of the release's migrations (the log of its migrate service); or correct %s", m.Variable),
+	return fault.New(fault.Place{}, fmt.Sprintf("check the release's migrations in the log of its migrate service; or correct %s", m.Variable),
 		"the database is at migration %d, the release expects %d", after, *m.Expected)
 }
 
-// migration is a copy of what is on record of this sync: others read the record
-// while it goes on.
+// migration gives a copy of the sync's migration record: others read the record while the
+// sync runs.
 func (r *reconcile) migration() record.Migration {
 	if r.sync.Migration != nil {
 		return *r.sync.Migration
@@ -152,8 +151,8 @@ func (r *reconcile) migration() record.Migration {
 	return record.Migration{Table: r.migrations.Table.Table, Column: r.migrations.Table.Column, Expected: r.migrations.Expected}
 }
 
-// noteMigrations notes, where it can be had, where the database stands after a
-// rollout that has failed.
+// noteMigrations records the database's migration after a failed rollout, if it can be
+// read.
 func (r *reconcile) noteMigrations(ctx context.Context) {
 	if r.migrations == nil || !r.attempt.Wrote || r.sync.Migration != nil && r.sync.Migration.After != nil {
 		return
@@ -168,16 +167,16 @@ func (r *reconcile) noteMigrations(ctx context.Context) {
 	r.sync.Migration = &noted
 }
 
-// provenMigration is where the database stood when this sync was proven: as read,
-// or, where nothing had to be asked, as it was proven before.
-func (r *reconcile) provenMigration() *int64 {
+// verifiedMigration gives the migration at which this sync was verified: as read, or, if
+// nothing was asked, as recorded before.
+func (r *reconcile) verifiedMigration() *int64 {
 	if r.migrations == nil {
 		return nil
 	}
 	if noted := r.sync.Migration; noted != nil && noted.After != nil {
 		return noted.After
 	}
-	if applied := r.snapshot().applied; applied != nil {
+	if applied := r.snapshot().deployed; applied != nil {
 		return applied.Migration
 	}
 	return nil

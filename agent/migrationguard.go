@@ -13,24 +13,22 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// decideMigrations is what a person has to decide where migrations stand in the
-// way of going back.
-const decideMigrations = "a person decides: review these migrations; would going back lose data? If it is safe, run their down migrations by hand " +
-	"and then `agent rollback`, or, where the older release works with them, `agent rollback --force-migrations`; if it is not, mend it with a new commit"
+// decideMigrations is the decision that a user makes when migrations prevent a rollback.
+const decideMigrations = "review these migrations: would a rollback lose data? If it is safe, run their down migrations by hand " +
+	"and then `agent rollback`, or, where the older release works with them, `agent rollback --force-migrations`; if it is not, fix it with a new commit"
 
-// guardMigration refuses to go back to a good state across migrations that came
-// after it, or where nobody can know whether some did. A rollback that has begun was
-// let pass before. With --force-migrations what speaks against it is a warning, and
-// on record.
+// guardMigration refuses a rollback to a good state across migrations that came after it,
+// or if that is unknown. A rollback that has begun has passed already. With
+// --force-migrations the reason becomes a warning, and is recorded.
 func (r *reconcile) guardMigration(ctx context.Context, to *record.GoodState) (err error) {
-	if r.sync.Rollback.Wrote || r.sync.Trigger == record.OnDrift { // what ran is put back
+	if r.sync.Rollback.Wrote || r.sync.Trigger == record.OnDrift { // it restores what ran
 		return nil
 	}
 	if r.migrations, err = r.currentLogin(to); err != nil {
 		return err
 	}
 	refused := r.acrossMigrations(ctx, to)
-	if refused == nil || passing(refused) {
+	if refused == nil || transient(refused) {
 		return refused
 	}
 	if ctx.Err() != nil {
@@ -46,20 +44,20 @@ func (r *reconcile) guardMigration(ctx context.Context, to *record.GoodState) (e
 	noted.Forced = true
 	r.sync.Migration = &noted
 	r.warn(forcedMigrations + refused.Error())
-	r.plan.Warnings = append(r.plan.Warnings, forcedMigrations+refused.Error()) // for whoever looks at it first
+	r.plan.Warnings = append(r.plan.Warnings, forcedMigrations+refused.Error()) // shown to a user who looks at the plan first
 	return nil
 }
 
 const forcedMigrations = "across migrations, by --force-migrations: "
 
-// noteForced writes into the audit log, before anything is touched, that a rollback
-// goes across migrations by a person's word.
+// noteForced records in the audit log, before the first write, that a user forces a
+// rollback across migrations.
 func (r *reconcile) noteForced() error {
 	if r.attempt.Wrote || r.sync.Migration == nil || !r.sync.Migration.Forced {
 		return nil
 	}
 	entry := r.entry(audit.Rollback, audit.Stack, r.sync.Stack)
-	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"nobody said what lies between"
+	entry.Outcome, entry.Detail = audit.Started, forcedMigrations+"the migrations in between are not known"
 	for _, warning := range r.attempt.Warnings {
 		if strings.HasPrefix(warning, forcedMigrations) {
 			entry.Detail = warning
@@ -68,31 +66,31 @@ func (r *reconcile) noteForced() error {
 	if reason := r.sync.Rollback.Reason; reason != "" {
 		entry.Detail += "; reason: " + reason
 	}
-	r.Log.Warn("going back across migrations", "revision", short(r.sync.Commit), "stack", r.sync.Stack, "actor", r.sync.Actor.String())
+	r.Log.Warn("rolling back across migrations", "revision", short(r.sync.Commit), "stack", r.sync.Stack, "actor", r.sync.Actor.String())
 	return r.write(entry)
 }
 
-// acrossMigrations says why nobody should go back to a good state, nil where
-// nothing speaks against it. It notes where the database stands.
+// acrossMigrations says why a rollback to a good state is refused, nil if migrations do
+// not prevent it. It records the database's migration.
 func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) error {
-	proven, err := r.provenWith(to)
+	verified, err := r.migrationOf(to)
 	switch {
 	case err != nil:
 		return err
-	case r.migrations == nil && proven == nil && r.sync.Migration == nil:
-		return nil // nobody has ever looked
+	case r.migrations == nil && verified == nil && r.sync.Migration == nil:
+		return nil // the migrations were never read
 	case r.migrations == nil:
-		return fault.New(fault.Place{}, "see where the database stands; where nothing speaks against it, `agent rollback --force-migrations`",
-			"it cannot be known whether migrations came after %s: no login for the database is at hand", releaseOf(to))
+		return fault.New(fault.Place{}, "check the database's migration; if a rollback is safe, `agent rollback --force-migrations`",
+			"it cannot be known whether migrations came after %s: no login for the database is known", releaseOf(to))
 	}
-	busy, err := migrations.AtWork(ctx, r.Engine, to.StackName, r.show)
+	busy, err := migrations.AtWork(ctx, r.Engine, to.StackName, r.showProgress)
 	if err != nil {
 		return ofEnvironment(err)
 	}
 	now, missing, err := r.patiently(ctx)
 	if err != nil {
 		return fault.New(fault.Place{}, "once the database can be read, `agent rollback`; "+fault.Hint(err),
-			"it cannot be known whether migrations came after %s: %s", releaseOf(to), err) // no error of what surrounds the agent any more
+			"it cannot be known whether migrations came after %s: %s", releaseOf(to), err) // no longer a transient failure
 	}
 	noted := r.migration()
 	if noted.After = &now; noted.Before == nil && !r.sync.Rollback.Auto {
@@ -100,27 +98,26 @@ func (r *reconcile) acrossMigrations(ctx context.Context, to *record.GoodState) 
 	}
 	r.sync.Migration = &noted
 	switch {
-	case proven == nil:
-		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; where it was when %s was proven is not on record", now, releaseOf(to))
-	case missing && *proven > 0:
-		return fault.New(fault.Place{}, "see what became of the table, and what else was done to the database; where nothing speaks against it, `agent rollback --force-migrations`",
-			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table.Table, *proven)
-	case now <= *proven && len(busy) > 0:
+	case verified == nil:
+		return fault.New(fault.Place{}, decideMigrations, "the database is at migration %d; its migration when %s was verified is not recorded", now, releaseOf(to))
+	case missing && *verified > 0:
+		return fault.New(fault.Place{}, "check what happened to the table and the database; if a rollback is safe, `agent rollback --force-migrations`",
+			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), r.migrations.Table.Table, *verified)
+	case now <= *verified && len(busy) > 0:
 		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`",
 			"it cannot be known which migrations are still to come: %s has not ended", strings.Join(busy, ", "))
-	case now <= *proven:
+	case now <= *verified:
 		return nil
 	}
-	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was proven%s: %s",
-		*proven, now, releaseOf(to), r.sinceWhen(now), r.migrations.Between(ctx, *proven, now))
+	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was verified%s: %s",
+		*verified, now, releaseOf(to), r.sinceWhen(now), r.migrations.Between(ctx, *verified, now))
 }
 
-// currentLogin is the newest way into the database that is known: a password may
-// have changed since a good state was recorded. That is the way of the revision
-// that is left, else of the newest good state, else of the one to go back to, as
-// long as all mean the same table.
+// currentLogin gives the newest known login for the database: a password may have changed
+// since a good state was recorded. It is the login of the revision that is replaced, or
+// else of the newest good state, or else of the goal, as long as all mean the same table.
 func (r *reconcile) currentLogin(to *record.GoodState) (*migrations.Check, error) {
-	own, left := r.migrations, r.back.left
+	own, left := r.migrations, r.rollback.left
 	if left == nil {
 		newest, err := r.records.Newest()
 		if err != nil {
@@ -136,7 +133,7 @@ func (r *reconcile) currentLogin(to *record.GoodState) (*migrations.Check, error
 	return left, nil
 }
 
-// loginOf is how a good state asks the database; nil where that cannot be had.
+// loginOf gives the migration check of a good state; nil if it cannot be read.
 func (r *reconcile) loginOf(good *record.GoodState) *migrations.Check {
 	files, err := r.Store.Files(good)
 	if err != nil || files == nil {
@@ -171,10 +168,9 @@ func releaseOf(to *record.GoodState) string {
 	return fmt.Sprintf("%s (sync #%d)", name, to.SyncID)
 }
 
-// provenWith is where the database stood when a state was good: as recorded with
-// it, or else before the first rollout after it touched anything; nil where that
-// is not known.
-func (a *Agent) provenWith(to *record.GoodState) (*int64, error) {
+// migrationOf gives the database's migration when a state was good: as recorded with it,
+// or else as read before the first later rollout wrote anything; nil if it is not known.
+func (a *Agent) migrationOf(to *record.GoodState) (*int64, error) {
 	if to.Migration != nil {
 		return to.Migration, nil
 	}

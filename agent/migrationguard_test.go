@@ -52,8 +52,8 @@ func TestMigrationGuard(t *testing.T) {
 		"refused": func(m *migrated) {
 			sync := m.failsAfter(insert42 + "; INSERT INTO schema_migrations VALUES (43, 'drop_old_wallets')")
 			m.stood(sync, 41, 43)
-			m.refused(sync, "the database went from migration 41 to 43 after 1 (sync #1) was proven: 42 (add_wallets), 43 (drop_old_wallets)",
-				"would going back lose data?", "agent rollback --force-migrations")
+			m.refused(sync, "the database went from migration 41 to 43 after 1 (sync #1) was verified: 42 (add_wallets), 43 (drop_old_wallets)",
+				"would a rollback lose data?", "agent rollback --force-migrations")
 			applied := m.plans()
 			for range 5 {
 				m.poll()

@@ -12,10 +12,10 @@ import (
 // whether a tag moved, where config.yml says images.resolve: always.
 const movedEvery = 10 * time.Minute
 
-// expected gives what the live services are measured by: what was applied, with
-// the digests that its tags had when the registries were last asked.
+// expected gives the stack that the live services are compared with: what was applied,
+// with the digests that its tags had when the registries were last asked.
 func (a *Agent) expected(ctx context.Context, live *deploy.LiveServices, v view) (*compose.Stack, error) {
-	stack, err := appliedStack(v.applied)
+	stack, err := appliedStack(v.deployed)
 	if err != nil || stack.Resolve != compose.ResolveAlways {
 		return stack, err
 	}

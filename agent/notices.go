@@ -14,7 +14,7 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// Notices are what tells people. The zero value tells nobody.
+// Notices queues and sends notices. The zero value sends none.
 type Notices struct {
 	Outbox *notify.Outbox
 	Slack  *notify.Slack // among the outbox's senders
@@ -39,8 +39,8 @@ func (n Notices) use(config *manifests.Config) error {
 	return n.Outbox.Use(wants)
 }
 
-// learn keeps the webhook's URL of the node's secrets in memory, or why there is
-// none, until the next sync opens them.
+// learn keeps the webhook's URL of the node's secrets in memory, or why there is none,
+// until the next sync decrypts them.
 func (n Notices) learn(state *desired.State) {
 	if n.Slack == nil || state.Node.Config.Notifications.Slack.Channel == "" {
 		return
@@ -50,8 +50,8 @@ func (n Notices) learn(state *desired.State) {
 	}
 }
 
-// lacksWebhook says that messages wait for a webhook's URL that the node's
-// secrets may hold, and that nobody has looked since the start.
+// lacksWebhook reports whether messages wait for a webhook's URL that the node's secrets
+// may contain, and that the agent has not looked for since its start.
 func (n Notices) lacksWebhook() bool {
 	if n.Slack == nil || !n.Slack.Unlearned() {
 		return false
@@ -64,8 +64,8 @@ func (n Notices) lacksWebhook() bool {
 	return false
 }
 
-// recallWebhook opens the node's secrets for the webhook's URL, which is written
-// down nowhere, when messages have waited over a restart and no sync is due.
+// recallWebhook decrypts the node's secrets for the webhook's URL, which is never written
+// to disk, if messages have waited over a restart and no sync is due.
 func (a *Agent) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	if !a.Notices.lacksWebhook() {
 		return
@@ -101,7 +101,7 @@ type NoticeParts struct {
 	Metrics *metrics.Metrics
 }
 
-// NewNotices makes what tells people, over what the store holds.
+// NewNotices makes Notices on the notices in the store.
 func NewNotices(parts NoticeParts) (Notices, error) {
 	senders := map[notify.Kind]notify.Sender{notify.KindSlack: parts.Slack}
 	if parts.Mail != nil {

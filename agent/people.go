@@ -14,29 +14,29 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-// longestPause is a year: a longer one is a slip.
+// longestPause is a year: a longer pause is a typing error.
 const longestPause = 366 * 24 * time.Hour
 
-// Pause keeps rollouts from beginning, until it is over or somebody resumes. What has
-// begun goes on. Another pause takes the place of the one before.
+// Pause keeps rollouts from beginning, until the pause ends or a user resumes. A running
+// rollout will finish. Another pause replaces the one before.
 func (a *Agent) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, error) {
 	why, err := request.Reason(asked.Reason, true)
 	if err != nil {
 		return nil, err
 	}
 	pause := &record.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
-	detail := "until somebody resumes: " + why
+	detail := "until a user resumes: " + why
 	if asked.For != "" {
 		length, err := time.ParseDuration(asked.For)
 		if err != nil || length <= 0 || length > longestPause {
-			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is no time to pause for", asked.For)
+			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is not a valid pause duration", asked.For)
 		}
 		pause.Until = pause.Since.Add(length)
 		detail = fmt.Sprintf("until %s: %s", pause.Until.Format(time.RFC3339), why)
 	}
 	a.people.Lock()
 	defer a.people.Unlock()
-	if err := a.note(a.word(actor, audit.Pause, detail)); err != nil {
+	if err := a.note(a.userEntry(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
 	if err := a.records.SavePause(pause); err != nil {
@@ -48,8 +48,7 @@ func (a *Agent) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, er
 	return pause, nil
 }
 
-// Resume ends a pause, and the pinning to where a rollback has gone: what is due is
-// done at once.
+// Resume ends a pause and the pinning after a rollback. What is due is done at once.
 func (a *Agent) Resume(ctx context.Context, actor audit.Actor, asked request.Resume) (request.Resumed, error) {
 	why, err := request.Reason(asked.Reason, false)
 	if err != nil {
@@ -59,7 +58,7 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, asked request.Res
 	if err != nil {
 		return ended, err
 	}
-	if ended.Pin != "" { // other users are not kept waiting for the loop
+	if ended.Pin != "" { // outside the lock: other users need not wait for the loop
 		if done := a.inLoop(ctx, false, a.unpin); done.err != nil {
 			return ended, done.err
 		}
@@ -69,7 +68,7 @@ func (a *Agent) Resume(ctx context.Context, actor audit.Actor, asked request.Res
 	return ended, nil
 }
 
-// endPause ends the pause in force, and gives it with the commit that is pinned.
+// endPause ends the current pause, and gives it with the commit that is pinned.
 func (a *Agent) endPause(actor audit.Actor, why string) (request.Resumed, error) {
 	a.people.Lock()
 	defer a.people.Unlock()
@@ -80,7 +79,7 @@ func (a *Agent) endPause(actor audit.Actor, why string) (request.Resumed, error)
 	if ended.Pause == nil && ended.Pin == "" {
 		return ended, request.Refuse(request.Conflict, "`agent status` shows what the agent does; a revision that failed is tried again by `agent retry`", "nothing is paused, and no rollback holds a revision back")
 	}
-	if err := a.note(a.word(actor, audit.Resume, why)); err != nil {
+	if err := a.note(a.userEntry(actor, audit.Resume, why)); err != nil {
 		return ended, err
 	}
 	if err := a.records.SavePause(nil); err != nil {
@@ -90,7 +89,7 @@ func (a *Agent) endPause(actor audit.Actor, why string) (request.Resumed, error)
 	return ended, nil
 }
 
-// unpin ends that. It is for the loop, whose the syncs are.
+// unpin ends the pinning. It runs in the loop, which owns the syncs.
 func (a *Agent) unpin(context.Context) outcome {
 	last := a.snapshot().sync
 	if !last.Pinned() {
@@ -107,8 +106,8 @@ func (a *Agent) unpin(context.Context) outcome {
 	return outcome{sync: resumed}
 }
 
-// Approve records a person's word for the plan of the sync that waits for approval,
-// and has its gates asked again.
+// Approve records a user's approval of the plan of the sync that waits for approval, and
+// has its gates asked again.
 func (a *Agent) Approve(actor audit.Actor, asked request.Approve) (*record.Approval, error) {
 	why, err := request.Reason(asked.Reason, true)
 	if err != nil {
@@ -136,7 +135,8 @@ func (a *Agent) Approve(actor audit.Actor, asked request.Approve) (*record.Appro
 	return approval, nil
 }
 
-// approvable gives the sync that waits for approval, where it is the one that is meant.
+// approvable gives the sync that waits for approval, if it is the one that the request
+// names.
 func (a *Agent) approvable(asked request.Approve) (*record.Sync, error) {
 	sync := a.snapshot().sync
 	waits := func(gate record.Gate) bool {
@@ -158,7 +158,7 @@ func (a *Agent) approvable(asked request.Approve) (*record.Sync, error) {
 	return sync, nil
 }
 
-// Retry tries the held revision again for a person, and follows it to its end.
+// Retry tries the held revision again for a user, and follows it to its end.
 func (a *Agent) Retry(ctx context.Context, actor audit.Actor, asked request.Retry, progress func(string)) (*record.Sync, error) {
 	if err := a.allowRetry(actor, asked); err != nil {
 		return nil, err
@@ -191,21 +191,21 @@ func (a *Agent) allowRetry(actor audit.Actor, asked request.Retry) error {
 	return nil
 }
 
-// word is an entry about what a person says to the agent, of the whole node.
-func (a *Agent) word(actor audit.Actor, action audit.Action, detail string) audit.Entry {
+// userEntry gives the audit entry of a user's request that concerns the whole node.
+func (a *Agent) userEntry(actor audit.Actor, action audit.Action, detail string) audit.Entry {
 	v := a.snapshot()
 	return audit.Entry{
-		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.sync, v.applied), Outcome: audit.Succeeded, Detail: detail,
+		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.sync, v.deployed), Outcome: audit.Succeeded, Detail: detail,
 	}
 }
 
-// override records a person's word that a freeze does not hold for what is synced now.
+// override records that a user overrides a freeze for the current sync.
 func (a *Agent) override(actor audit.Actor, text string) (*record.Override, error) {
 	why, err := request.Reason(text, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.note(a.word(actor, audit.Override, why)); err != nil {
+	if err := a.note(a.userEntry(actor, audit.Override, why)); err != nil {
 		return nil, err
 	}
 	return &record.Override{Actor: actor, Reason: why, At: time.Now().UTC()}, nil

@@ -100,9 +100,9 @@ func TestPauseIsRefused(t *testing.T) {
 		w.start()
 		for words, request := range map[string]request.Pause{
 			"a reason is missing":       {For: "2h"},
-			`"2" is no time`:            {For: "2", Reason: "x"},
-			`"-2h" is no time`:          {For: "-2h", Reason: "x"},
-			`"20000h" is no time`:       {For: "20000h", Reason: "x"},
+			`"2" is not a valid`:        {For: "2", Reason: "x"},
+			`"-2h" is not a valid`:      {For: "-2h", Reason: "x"},
+			`"20000h" is not a valid`:   {For: "20000h", Reason: "x"},
 			"longer than 200 character": {Reason: strings.Repeat("é", 201)},
 		} {
 			_, err := w.agent.Pause(person, request)

@@ -16,12 +16,12 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// reconcile is one way through the stages: what each leaves for the next.
+// reconcile is one run through the stages, with what each stage leaves for the next.
 type reconcile struct {
 	*Agent
 	sync     *record.Sync
 	attempt  *record.Attempt // what it leaves on record, in the sync or in its rollback
-	stage    record.Stage    // that is under way
+	stage    record.Stage    // the current stage
 	revision gitsync.Revision
 	progress func(string)
 	known    bool   // the revision was synced before, and is good
@@ -33,13 +33,13 @@ type reconcile struct {
 	stack      *compose.Stack
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
-	uses       map[string][]string // secrets that a service refers to and did not before, by service
+	uses       map[string][]string // new secrets of a service, by service
 	questions  *questions
 	noted      bool // the audit log has the start of this apply
 	remembered bool // the release gate went by an earlier verdict
 
 	migrations *migrations.Check // nil where config.yml checks none
-	back       *back             // nil unless it goes back to a good state
+	rollback   *rollbackRun      // nil unless it is a rollback
 }
 
 // stage is one step of a reconcile, by the name that status, metrics, log and
@@ -49,7 +49,7 @@ type stage struct {
 	run  func(context.Context) error
 }
 
-// stages are a reconcile after its fetch, in order.
+// stages gives the stages of a reconcile after its fetch, in order.
 func (r *reconcile) stages() []stage {
 	return []stage{
 		{record.StageLoad, r.load},
@@ -77,7 +77,7 @@ func (r *reconcile) take(ctx context.Context, stages ...stage) error {
 	return nil
 }
 
-// wipe forgets the values of secrets.
+// wipe overwrites the values of secrets.
 func (r *reconcile) wipe() { r.desired.Wipe() }
 
 // nodeOptions say which node the agent keeps in sync.
@@ -89,7 +89,7 @@ func (a *Agent) nodeOptions() desired.Options {
 func (r *reconcile) enter(ctx context.Context, stage stage) error {
 	r.stage = stage.name
 	r.step(string(stage.name), stepLimit)
-	if r.back == nil {
+	if r.rollback == nil {
 		r.sync.Stage = stage.name
 		r.sync.Enter(stage.name, time.Now())
 	}
@@ -127,9 +127,9 @@ func (r *reconcile) save() error {
 	return nil
 }
 
-// noteAttempt puts on record what the attempt has done so far.
+// noteAttempt records what the attempt has done so far.
 func (r *reconcile) noteAttempt() {
-	if r.back != nil {
+	if r.rollback != nil {
 		r.sync.Rollback.Note(r.attempt)
 		return
 	}
@@ -138,8 +138,8 @@ func (r *reconcile) noteAttempt() {
 
 // goalCommit is the commit that the attempt deploys.
 func (r *reconcile) goalCommit() string {
-	if r.back != nil {
-		return r.back.to.Commit
+	if r.rollback != nil {
+		return r.rollback.to.Commit
 	}
 	return r.sync.Commit
 }
@@ -182,11 +182,11 @@ func (r *reconcile) render(context.Context) error {
 	return nil
 }
 
-// makePlan compares what is wanted, with the digests of its images, with what
-// runs, and refuses a secret whose content changed under an old version, before
-// anything is touched.
+// makePlan compares the desired services, with the digests of their images, with the live
+// ones. It refuses a secret whose content changed under an old version, before the first
+// write.
 func (r *reconcile) makePlan(ctx context.Context) error {
-	r.sync.Inputs = r.checkout.Inputs() // known also of a sync that waits or is interrupted, and gone back from
+	r.sync.Inputs = r.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
 	live, err := r.Engine.Observe(ctx, r.stack)
 	if err != nil {
 		return environmentError{err}
@@ -211,7 +211,7 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 	}
 	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
 	if r.attempt.Wrote {
-		return nil // carried on: the plan of then stays on record, whatever is left of it
+		return nil // continued: the recorded plan stays the original one
 	}
 	r.attempt.PlanDigest = plan.Digest()
 	r.sync.Deployment = r.deployment(live)
@@ -235,8 +235,8 @@ func (r *reconcile) compareSecrets(ctx context.Context, live *deploy.Live) error
 	return err
 }
 
-// learnSecrets remembers the content of the secrets that were just created, so
-// that the engine need not be asked about them.
+// learnSecrets remembers the fingerprints of the secrets that were just created, so that
+// the engine need not be asked about them.
 func (r *reconcile) learnSecrets(ctx context.Context) error {
 	created := map[string]bool{}
 	for _, step := range r.plan.Steps {
@@ -260,13 +260,13 @@ func (r *reconcile) learnSecrets(ctx context.Context) error {
 	return r.Store.LearnFingerprints(learned)
 }
 
-// apply writes the plan, and only it.
+// apply writes the plan and nothing else.
 func (r *reconcile) apply(ctx context.Context) error {
 	if err := r.noteFound(); err != nil {
 		return err
 	}
 	if r.plan.Empty() {
-		return r.awake()
+		return r.clearScaledDown()
 	}
 	if err := r.noteStart(); err != nil {
 		return err
@@ -286,7 +286,7 @@ func (r *reconcile) apply(ctx context.Context) error {
 	err := r.roll(ctx, r.plan, r.stack, deploy.ApplyOptions{
 		Metadata: r.metadata(), Wait: r.awaitWave,
 		Progress: func(event deploy.Event) error {
-			r.show(report.EventText(event))
+			r.showProgress(report.EventText(event))
 			return book.note(event)
 		},
 	})
@@ -296,9 +296,9 @@ func (r *reconcile) apply(ctx context.Context) error {
 	return r.learnSecrets(ctx)
 }
 
-// verify follows the services until they are what they declare, and asks the checks.
+// verify waits until the services are what they declare, and asks the checks.
 func (r *reconcile) verify(ctx context.Context) error {
-	return r.unlessOvertaken(ctx, func(ctx context.Context) error {
+	return r.unlessSuperseded(ctx, func(ctx context.Context) error {
 		if err := r.converge(ctx); err != nil {
 			return err
 		}
@@ -318,10 +318,10 @@ func (r *reconcile) converge(ctx context.Context) error {
 	return result.Err()
 }
 
-// show tells whoever watches how far the sync is.
-func (r *reconcile) show(text string) {
+// showProgress shows how far the sync is to the users who watch it.
+func (r *reconcile) showProgress(text string) {
 	r.progressed()
-	if r.sync.ID != 0 { // else nothing has begun: a plan that somebody looks at
+	if r.sync.ID != 0 { // otherwise nothing has begun: a user only looks at a plan
 		r.update(func(v *view) { v.progress = text })
 	}
 	r.progress(text)
@@ -337,8 +337,8 @@ func (r *reconcile) metadata() deploy.Metadata {
 		"node":        r.Settings.Node,
 		"release-tag": r.sync.Release,
 	}
-	if r.back != nil {
-		meta["deployed-by"], meta["release-tag"] = r.back.actor.String(), r.back.to.Release
+	if r.rollback != nil {
+		meta["deployed-by"], meta["release-tag"] = r.rollback.actor.String(), r.rollback.to.Release
 		meta["deployed-at"] = r.sync.Rollback.Started.UTC().Format(time.RFC3339)
 	}
 	if r.node != nil {
@@ -347,8 +347,8 @@ func (r *reconcile) metadata() deploy.Metadata {
 	return meta
 }
 
-// environmentError is a fault of the engine, not of the revision: it is tried
-// again by itself.
+// environmentError is a transient failure: the engine, the network or a registry caused
+// it, and it is tried again automatically.
 type environmentError struct{ err error }
 
 func (e environmentError) Error() string { return e.err.Error() }

@@ -18,60 +18,60 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// way is where to go back to, and why.
-type way struct {
+// rollbackGoal is the good state to roll back to, and the reason.
+type rollbackGoal struct {
 	state    *record.GoodState // the state itself, or
-	to       uint64            // its number; 0 for the one that suggests itself
+	to       uint64            // its number; 0 for the default one
 	services []string          // by full name or as the compose file has them; none for the whole stack
 
 	actor  audit.Actor
-	auto   bool // nobody has asked for it
+	auto   bool // by the agent, not by a user
 	reason string
 	force  bool   // across migrations
-	digest string // of the plan that a person has seen; "" where nobody has
-	drift  bool   // what ran is put back
+	digest string // of the plan that the user has seen; "" if none was shown
+	drift  bool   // it corrects a drift
 
 	group *record.Group // whose failure is the reason
 }
 
-// back is what a reconcile that goes back to a good state has beside the others.
-// What its stages leave on record goes into the sync's Rollback.
-type back struct {
+// rollbackRun is what only the reconcile of a rollback has. Its stages record their
+// results in the sync's Rollback.
+type rollbackRun struct {
 	to     *record.GoodState
 	actor  audit.Actor
-	before *compose.Stack    // as it ran then
-	all    *compose.Stack    // as it is to run now
-	follow *compose.Stack    // what of it has to be well
-	left   *migrations.Check // as the revision that is left asks for them; nil where that is not at hand
+	before *compose.Stack    // as it was
+	all    *compose.Stack    // as it will be
+	follow *compose.Stack    // the part that must become healthy
+	left   *migrations.Check // of the revision that is replaced; nil if it is not known
 }
 
-// goBack takes the node back to a good state, in a sync of its own. It is for the
-// loop. What speaks against it is said before anything is written down.
-func (a *Agent) goBack(ctx context.Context, w way, progress func(string)) outcome {
-	r, err := a.readyBack(ctx, w, progress)
+// rollBack rolls the node back to a good state, in a sync of its own. Only the loop calls
+// it. A refusal is given before anything is recorded.
+func (a *Agent) rollBack(ctx context.Context, goal rollbackGoal, progress func(string)) outcome {
+	r, err := a.prepareRollback(ctx, goal, progress)
 	if r != nil {
 		defer r.wipe()
 	}
 	if err != nil {
 		return outcome{err: err}
 	}
-	if w.digest != "" && w.digest != r.plan.Digest() {
+	if goal.digest != "" && goal.digest != r.plan.Digest() {
 		return outcome{err: errPlanChanged}
 	}
-	if err := r.beginBack(a.snapshot().sync); err != nil {
+	if err := r.beginRollback(a.snapshot().sync); err != nil {
 		return outcome{err: err}
 	}
-	return r.finishBack(ctx, r.take(ctx, stage{record.StageApply, r.applyBack}, stage{record.StageVerify, r.verifyBack}))
+	return r.finishRollback(ctx, r.take(ctx, stage{record.StageApply, r.applyRollback}, stage{record.StageVerify, r.verifyRollback}))
 }
 
-// errPlanChanged refuses a plan that is not the one a person has seen.
+// errPlanChanged refuses a plan that is not the one that the user has seen.
 var errPlanChanged = fault.New(fault.Place{}, "look at the new plan: run `agent rollback` again",
-	"nothing was changed: the plan is another now than the one that was shown")
+	"nothing was changed: the plan has changed since it was shown")
 
-// readyBack plans the way back and asks what may speak against it. The reconcile
-// that it gives, also with an error, is to be wiped.
-func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*reconcile, error) {
-	to, err := a.target(w)
+// prepareRollback plans a rollback and checks whether it must be refused. The caller must
+// wipe the reconcile that it gives, also if there is an error.
+func (a *Agent) prepareRollback(ctx context.Context, goal rollbackGoal, progress func(string)) (*reconcile, error) {
+	to, err := a.target(goal)
 	if err != nil {
 		return nil, err
 	}
@@ -80,27 +80,27 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 	if err != nil {
 		return nil, err
 	}
-	whole.Stack, whole.Release, whole.Inputs, whole.Actor = last.Stack, last.Release, maps.Clone(last.Inputs), w.actor
+	whole.Stack, whole.Release, whole.Inputs, whole.Actor = last.Stack, last.Release, maps.Clone(last.Inputs), goal.actor
 	whole.Rollback = &record.Rollback{
-		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, w.services),
-		Auto: w.auto, Reason: w.reason, Force: w.force, Started: whole.Started, By: w.actor,
+		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, goal.services),
+		Auto: goal.auto, Reason: goal.reason, Force: goal.force, Started: whole.Started, By: goal.actor,
 	}
-	whole.Group, whole.DirtySince = w.group, last.Dirty()
+	whole.Group, whole.DirtySince = goal.group, last.Dirty()
 	if last.State == record.Failed {
 		whole.Rollback.After = &record.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
 	}
-	if w.drift {
+	if goal.drift {
 		whole.Trigger, whole.Group = record.OnDrift, last.Group
 		if before := last.Rollback; before != nil {
-			kept := whole.Rollback // who pinned it, why, and what had failed, stays known
+			kept := whole.Rollback // keeps who pinned it, why, and what had failed
 			if kept.After = before.After; last.Error != "" {
 				kept.After = &record.Broken{Sync: last.ID, Stage: last.FailedAt(), Error: last.Error}
 			}
 			kept.By, kept.Since, kept.Auto, kept.Reason = before.By, before.Since, before.Auto, before.Reason
 		}
 	}
-	r := a.backwards(whole, to, progress)
-	for _, stage := range []stage{{record.StageLoad, r.loadBack}, {record.StagePlan, r.planBack}, {record.StageGuard, r.guardBack}} {
+	r := a.newRollback(whole, to, progress)
+	for _, stage := range []stage{{record.StageLoad, r.loadGoodState}, {record.StagePlan, r.planRollback}, {record.StageGuard, r.guardRollback}} {
 		if err := stage.run(ctx); err != nil {
 			return r, err
 		}
@@ -108,7 +108,7 @@ func (a *Agent) readyBack(ctx context.Context, w way, progress func(string)) (*r
 	return r, nil
 }
 
-// fullNames are services as the engine names them, sorted.
+// fullNames gives the services by their names in the engine, sorted.
 func fullNames(stack string, services []string) []string {
 	var names []string
 	for _, name := range services {
@@ -121,25 +121,25 @@ func fullNames(stack string, services []string) []string {
 	return slices.Compact(names)
 }
 
-// backwards makes the reconcile of a rollback that a sync takes.
-func (a *Agent) backwards(whole *record.Sync, to *record.GoodState, progress func(string)) *reconcile {
+// newRollback makes the reconcile of a sync's rollback.
+func (a *Agent) newRollback(whole *record.Sync, to *record.GoodState, progress func(string)) *reconcile {
 	taken := whole.Rollback
 	actor := whole.Actor
 	if taken.Auto {
 		actor = audit.Agent()
 	}
 	return &reconcile{
-		Agent: a, progress: progress, sync: whole, attempt: taken.Attempt(), back: &back{to: to, actor: actor},
+		Agent: a, progress: progress, sync: whole, attempt: taken.Attempt(), rollback: &rollbackRun{to: to, actor: actor},
 	}
 }
 
-// beginBack writes a rollback down before anything of it is done. A sync that was
-// not over is so now.
-func (r *reconcile) beginBack(last *record.Sync) error {
+// beginRollback records a rollback before anything of it is done. A sync that was not
+// over is superseded.
+func (r *reconcile) beginRollback(last *record.Sync) error {
 	if whole := r.sync; whole.ID == 0 && last.CarriesOn() {
 		replaced, err := r.supersede(last, "superseded by a rollback to "+report.Target(whole.Rollback))
 		if err == nil {
-			err = r.record(replaced, nil) // GitLab gets the end of the rollback, of the same commit
+			err = r.record(replaced, nil) // GitLab gets only the end of the rollback, which has the same commit
 		}
 		if err != nil {
 			return err
@@ -153,12 +153,12 @@ func (r *reconcile) beginBack(last *record.Sync) error {
 	if err := r.save(); err != nil {
 		return err
 	}
-	r.Log.Info("going back", "revision", short(r.sync.Commit), "to", report.Target(r.sync.Rollback), "sync", r.sync.ID, "actor", r.back.actor.String())
+	r.Log.Info("rolling back", "revision", short(r.sync.Commit), "to", report.Target(r.sync.Rollback), "sync", r.sync.ID, "actor", r.rollback.actor.String())
 	return nil
 }
 
-// rollbackRule is what config.yml says of going back: that of the revision that has
-// failed, or, where it could not be read, that of the good state.
+// rollbackRule gives the rollback settings of config.yml: those of the failed revision,
+// or, if that could not be read, those of the good state.
 func (r *reconcile) rollbackRule(newest *record.GoodState) manifests.Rollback {
 	if r.node != nil {
 		return r.node.Config.Deployment.Rollback
@@ -171,10 +171,10 @@ func (r *reconcile) rollbackRule(newest *record.GoodState) manifests.Rollback {
 	return manifests.Rollback{Enabled: true}
 }
 
-// failedBack goes back after a sync that has failed, if it or one that it overtook
-// has written, config.yml wants that and there is something to go back to. It gives
-// false where the failure stands.
-func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
+// rollBackFailure rolls back after a failed sync, if it or one that it superseded has
+// written, config.yml allows it and there is a good state. It gives false if the sync
+// stays failed.
+func (r *reconcile) rollBackFailure(ctx context.Context) (outcome, bool) {
 	if r.sync.Dirty() == 0 || r.sync.Transient {
 		return outcome{}, false
 	}
@@ -188,7 +188,7 @@ func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
 	}
 	if !rule.Automatic {
 		if newest != nil {
-			r.sync.Hint = strings.TrimPrefix(r.sync.Hint+"; or go back: agent rollback", "; ")
+			r.sync.Hint = strings.TrimPrefix(r.sync.Hint+"; or roll back: agent rollback", "; ")
 		}
 		return outcome{}, false
 	}
@@ -199,28 +199,28 @@ func (r *reconcile) failedBack(ctx context.Context) (outcome, bool) {
 		taken.Finished, taken.Refused = now, "no good state is recorded yet"
 		return outcome{}, false
 	}
-	to, err := r.ground(newest)
+	to, err := r.rollbackBase(newest)
 	if err != nil {
 		return outcome{sync: r.sync, err: err}, true
 	}
 	taken.To, taken.Commit, taken.Release = to.SyncID, to.Commit, to.Release
-	b := r.backwards(r.sync, to, r.progress)
-	b.back.left = r.migrations
+	b := r.newRollback(r.sync, to, r.progress)
+	b.rollback.left = r.migrations
 	defer b.wipe()
-	if err := b.beginBack(r.sync); err != nil {
+	if err := b.beginRollback(r.sync); err != nil {
 		return outcome{sync: r.sync, err: err}, true
 	}
-	return b.finishBack(ctx, b.runBack(ctx)), true
+	return b.finishRollback(ctx, b.runRollback(ctx)), true
 }
 
-// runBack takes all stages of a rollback that is on record.
-func (r *reconcile) runBack(ctx context.Context) error {
-	return r.take(ctx, stage{record.StageLoad, r.loadBack}, stage{record.StagePlan, r.planBack}, stage{record.StageGuard, r.guardBack},
-		stage{record.StageApply, r.applyBack}, stage{record.StageVerify, r.verifyBack})
+// runRollback runs all stages of a recorded rollback.
+func (r *reconcile) runRollback(ctx context.Context) error {
+	return r.take(ctx, stage{record.StageLoad, r.loadGoodState}, stage{record.StagePlan, r.planRollback}, stage{record.StageGuard, r.guardRollback},
+		stage{record.StageApply, r.applyRollback}, stage{record.StageVerify, r.verifyRollback})
 }
 
-// carryBack carries on with a rollback that was interrupted. It needs no remote.
-func (a *Agent) carryBack(ctx context.Context, last *record.Sync, progress func(string)) outcome {
+// carryOnRollback continues an interrupted rollback. It does not need the remote.
+func (a *Agent) carryOnRollback(ctx context.Context, last *record.Sync, progress func(string)) outcome {
 	whole := last.Copy()
 	if whole.Seconds == nil {
 		whole.Seconds = map[record.Stage]float64{}
@@ -230,19 +230,20 @@ func (a *Agent) carryBack(ctx context.Context, last *record.Sync, progress func(
 		return outcome{err: err}
 	}
 	if to == nil {
-		to = &record.GoodState{StackName: whole.Stack} // to end it with
-		r := a.backwards(whole, to, progress)
-		return r.finishBack(ctx, stageError{stage: record.StageLoad, err: fmt.Errorf("the good state of sync #%d is no longer recorded", whole.Rollback.To)})
+		to = &record.GoodState{StackName: whole.Stack} // only to end the sync
+		r := a.newRollback(whole, to, progress)
+		return r.finishRollback(ctx, stageError{stage: record.StageLoad, err: fmt.Errorf("the good state of sync #%d is no longer recorded", whole.Rollback.To)})
 	}
-	a.Log.Info("carrying on", "revision", short(whole.Commit), "sync", whole.ID, "stage", "rollback")
-	r := a.backwards(whole, to, progress)
+	a.Log.Info("continuing", "revision", short(whole.Commit), "sync", whole.ID, "stage", "rollback")
+	r := a.newRollback(whole, to, progress)
 	defer r.wipe()
-	return r.finishBack(ctx, r.runBack(ctx))
+	return r.finishRollback(ctx, r.runRollback(ctx))
 }
 
-// report tells of a sync; of a rollback the end is told, as that of the whole one.
+// report queues the sync's state. A rollback queues only the outcome of the whole sync,
+// at its end.
 func (r *reconcile) report(sync *record.Sync) error {
-	if r.back != nil {
+	if r.rollback != nil {
 		return nil
 	}
 	return r.Agent.report(sync)

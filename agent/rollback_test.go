@@ -249,7 +249,7 @@ func TestRollbackByHand(t *testing.T) {
 		if _, err := w.goBack(request.Rollback{}); err == nil || !strings.Contains(err.Error(), "no good state is recorded from before") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.goBack(request.Rollback{To: 77}); err == nil || !strings.Contains(err.Error(), "#77 is no good state") {
+		if _, err := w.goBack(request.Rollback{To: 77}); err == nil || !strings.Contains(err.Error(), "#77 is not a recorded good state") {
 			t.Errorf("got %v", err)
 		}
 		w.wentBack(request.Rollback{To: 3}) // unless told
@@ -300,7 +300,7 @@ func TestRollbackByPlan(t *testing.T) {
 		}
 		before := w.last().ID
 		w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
-		if _, err := w.goBack(request.Rollback{Digest: plan.Digest}); err == nil || !strings.Contains(err.Error(), "the plan is another now") {
+		if _, err := w.goBack(request.Rollback{Digest: plan.Digest}); err == nil || !strings.Contains(err.Error(), "the plan has changed") {
 			t.Errorf("got %v", err)
 		}
 		if w.last().ID != before {

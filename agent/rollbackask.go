@@ -8,47 +8,47 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-// wayOfRequest gives where a user wants to go back to.
-func wayOfRequest(actor audit.Actor, q request.Rollback) (way, error) {
+// goalOfRequest gives the goal of a user's rollback.
+func goalOfRequest(actor audit.Actor, q request.Rollback) (rollbackGoal, error) {
 	why, err := request.Reason(q.Reason, false)
-	return way{to: q.To, services: q.Services, actor: actor, reason: why, force: q.Force, digest: q.Digest}, err
+	return rollbackGoal{to: q.To, services: q.Services, actor: actor, reason: why, force: q.Force, digest: q.Digest}, err
 }
 
-// PlanRollback says what going back would do. It changes nothing.
+// PlanRollback says what a rollback would do. It changes nothing.
 func (a *Agent) PlanRollback(ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
-	w, err := wayOfRequest(actor, asked)
+	goal, err := goalOfRequest(actor, asked)
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.readyBack(ctx, w, func(string) {})
+	r, err := a.prepareRollback(ctx, goal, func(string) {})
 	if r != nil {
 		defer r.wipe()
 	}
 	if err != nil {
 		return nil, err
 	}
-	to, taken := r.back.to, r.sync.Rollback
+	to, taken := r.rollback.to, r.sync.Rollback
 	return &request.RollbackPlan{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, At: to.At, Services: taken.Services,
 		Leaves: r.sync.Commit, Digest: r.attempt.PlanDigest, Plan: r.plan.RecordedPlan,
 	}, nil
 }
 
-// Rollback has the running loop go back to a good state, for an actor, and waits for
-// it. Where the request has a plan's digest, that plan is applied or none. A rollout
-// that waits for its services makes way, unless something speaks against going back.
+// Rollback makes the running loop roll back to a good state, for an actor, and waits for
+// it. If the request has a plan's digest, only that plan is applied. A rollout that waits
+// for its services is stopped, unless the rollback is refused.
 func (a *Agent) Rollback(ctx context.Context, actor audit.Actor, asked request.Rollback, progress func(string)) (*record.Sync, error) {
-	w, err := wayOfRequest(actor, asked)
+	goal, err := goalOfRequest(actor, asked)
 	if err != nil {
 		return nil, err
 	}
-	if w.digest == "" { // else that was asked with the plan
+	if goal.digest == "" { // otherwise the user asked for the plan before
 		if _, err := a.PlanRollback(ctx, actor, asked); err != nil {
 			return nil, err
 		}
 	}
 	done := a.hand(ctx, job{
-		do: func(ctx context.Context) outcome { return a.goBack(ctx, w, progress) }, done: make(chan outcome, 1),
+		do: func(ctx context.Context) outcome { return a.rollBack(ctx, goal, progress) }, done: make(chan outcome, 1),
 	}, a.stops)
 	return done.sync, done.err
 }

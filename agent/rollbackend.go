@@ -17,16 +17,15 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// finishBack decides how a rollback has ended, writes it down and tells everyone.
-// What is no fault of the good state is tried again by the next look; nothing else
-// is.
-func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
+// finishRollback decides the outcome of a rollback, records it and reports it. After a
+// transient failure the next look tries again; any other failure is final.
+func (r *reconcile) finishRollback(ctx context.Context, err error) outcome {
 	whole, taken := r.sync, r.sync.Rollback
 	if err != nil && ctx.Err() != nil {
-		return outcome{sync: whole, err: err} // the agent is stopping: the next start carries on
+		return outcome{sync: whole, err: err} // the agent is stopping: the next start continues
 	}
 	r.update(func(v *view) { v.progress, v.rollout = "", nil })
-	if err = r.noteEnd(err); passing(err) {
+	if err = r.noteEnd(err); transient(err) {
 		return outcome{sync: whole, err: errors.Join(err, r.announceDelay(whole, err))}
 	}
 	r.noteAttempt()
@@ -34,16 +33,16 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 	whole.Seconds[record.StageRollback] = taken.Finished.Sub(taken.Started).Seconds()
 	var applied *record.GoodState
 	if err == nil {
-		applied, err = r.wentBack()
+		applied, err = r.succeedRollback()
 	}
 	if err != nil {
-		if failErr := r.failBack(err); failErr != nil {
+		if failErr := r.failRollback(err); failErr != nil {
 			return outcome{sync: whole, err: failErr}
 		}
 	}
 	reportErr := r.announce(whole)
 	if whole.Trigger != record.OnDrift { // GitLab knows the outcome of the commit already
-		reportErr = errors.Join(reportErr, r.tellGitLab(whole, reportStates[whole.State]))
+		reportErr = errors.Join(reportErr, r.queueStatus(whole, reportStates[whole.State]))
 	}
 	if reportErr != nil {
 		return outcome{sync: whole, err: reportErr}
@@ -58,9 +57,10 @@ func (r *reconcile) finishBack(ctx context.Context, err error) outcome {
 	return outcome{sync: whole, err: lookErr}
 }
 
-// wentBack makes the whole sync one that went back, and gives what runs now.
-func (r *reconcile) wentBack() (*record.GoodState, error) {
-	whole, taken, to := r.sync, r.sync.Rollback, r.back.to
+// succeedRollback makes the sync rolled back, and gives the good state that is deployed
+// now.
+func (r *reconcile) succeedRollback() (*record.GoodState, error) {
+	whole, taken, to := r.sync, r.sync.Rollback, r.rollback.to
 	plan, err := r.begun()
 	if err != nil {
 		return nil, err
@@ -71,15 +71,15 @@ func (r *reconcile) wentBack() (*record.GoodState, error) {
 	}
 	applied := *to
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
-	applied.Resolve = string(compose.ResolveNever) // what runs is what ran, not what its tags have come to mean
+	applied.Resolve = string(compose.ResolveNever) // the images are those that ran, whatever their tags mean now
 	if noted := r.sync.Migration; noted != nil && noted.After != nil {
-		applied.Migration = noted.After // it is proven with that now
+		applied.Migration = noted.After // it is verified with that now
 	}
-	if v := r.snapshot(); v.applied != nil {
-		applied.Retention = v.applied.Retention
+	if v := r.snapshot(); v.deployed != nil {
+		applied.Retention = v.deployed.Retention
 		if len(taken.Services) > 0 || len(taken.Left) > 0 {
-			secrets, configs := referred(r.back.all)
-			applied.Secrets, applied.Configs = union(to.Secrets, v.applied.Secrets, secrets), union(to.Configs, v.applied.Configs, configs)
+			secrets, configs := referred(r.rollback.all)
+			applied.Secrets, applied.Configs = union(to.Secrets, v.deployed.Secrets, secrets), union(to.Configs, v.deployed.Configs, configs)
 		}
 	}
 	if err := whole.Apply(record.FinishRollback, taken.Finished); err != nil {
@@ -94,19 +94,19 @@ func (r *reconcile) wentBack() (*record.GoodState, error) {
 	return &applied, nil
 }
 
-// servicesNow are the specs that run now, in the very bytes of the good state where
-// they are those.
+// servicesNow gives the deployed specs, in the same bytes as the good state if they are
+// equal.
 func (r *reconcile) servicesNow() ([]byte, error) {
-	services, err := json.Marshal(r.back.all.Services)
+	services, err := json.Marshal(r.rollback.all.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}
-	before, err := json.Marshal(r.back.before.Services)
+	before, err := json.Marshal(r.rollback.before.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}
 	if bytes.Equal(services, before) {
-		return r.back.to.Services, nil
+		return r.rollback.to.Services, nil
 	}
 	return services, nil
 }
@@ -135,9 +135,9 @@ func union(lists ...[]record.Object) []record.Object {
 	return slices.CompactFunc(all, func(a, b record.Object) bool { return a.Name == b.Name })
 }
 
-// failBack makes the whole sync one that has failed, and says what of going back.
-// Where nothing was written yet it was refused.
-func (r *reconcile) failBack(err error) error {
+// failRollback makes the sync failed, and records why the rollback failed. The rollback
+// was refused if nothing was written.
+func (r *reconcile) failRollback(err error) error {
 	whole, taken := r.sync, r.sync.Rollback
 	var at stageError
 	if errors.As(err, &at) {
@@ -158,22 +158,22 @@ func (r *reconcile) failBack(err error) error {
 	if whole.Error == "" {
 		whole.Stage, whole.Error, whole.Hint, whole.Faults = record.StageRollback, text, hint, all
 	}
-	r.Log.Error("cannot go back", "revision", short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
+	r.Log.Error("cannot roll back", "revision", short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
 	if !refused {
-		return nil // noteEnd has told
+		return nil // noteEnd has recorded it
 	}
 	entry := r.syncEntry()
 	entry.Outcome, entry.Error, entry.Detail = audit.Failed, text, "refused: to "+report.Target(taken)
 	return r.write(entry)
 }
 
-// pinnedError refuses to roll out what a person went back from.
+// pinnedError refuses to roll out a commit that a user rolled back from.
 type pinnedError struct{ error }
 
 func (e pinnedError) Unwrap() error { return e.error }
 
 func errPinned(last *record.Sync) error {
 	at := report.PinnedAt(last)
-	return pinnedError{fault.New(fault.Place{}, "`agent resume` goes back to "+last.Ref, "%s is not rolled out: pinned at %s since %s by %s",
+	return pinnedError{fault.New(fault.Place{}, "`agent resume` follows "+last.Ref+" again", "%s is not rolled out: pinned at %s since %s by %s",
 		short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }

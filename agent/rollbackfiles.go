@@ -8,9 +8,9 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// noteFiles adds to what was applied the files that it was made of, as git has
-// them. A secret that stands in the clear is left out, under whatever name a link
-// leads to it: going back can do without, as long as Swarm has its version.
+// noteFiles adds to the good state the files that it was made from, as git has them. It
+// leaves out a plaintext secret, also under the name of a link to it: a rollback does not
+// need the file as long as Swarm has the version.
 func (r *reconcile) noteFiles(applied *record.GoodState) error {
 	contents, links, err := r.checkout.Files()
 	if err != nil {

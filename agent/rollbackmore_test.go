@@ -192,7 +192,7 @@ func TestRollbackWithoutFiles(t *testing.T) {
 		w.poll()
 		sync := w.wentBack(request.Rollback{})
 		w.runs("1")
-		if warnings := strings.Join(sync.Rollback.Warnings, "\n"); !strings.Contains(warnings, "its services are followed alone: an earlier version of the agent") {
+		if warnings := strings.Join(sync.Rollback.Warnings, "\n"); !strings.Contains(warnings, "only its services are verified: an earlier version of the agent") {
 			t.Errorf("warned of %q", warnings)
 		}
 	})

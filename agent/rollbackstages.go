@@ -17,11 +17,11 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// loadBack reads the good state: what ran then, and, from the files of then, the
-// config.yml, checks and values of secrets. Where those cannot be had, the services
-// are what it is proven by, and a warning says so.
-func (r *reconcile) loadBack(context.Context) error {
-	b := r.back
+// loadGoodState reads the good state: the services that it had, and, from its files,
+// config.yml, the checks and the values of secrets. If the files cannot be read, the
+// rollback is verified by its services only, and a warning says so.
+func (r *reconcile) loadGoodState(context.Context) error {
+	b := r.rollback
 	if running := r.sync.Stack; running != "" && running != b.to.StackName {
 		return fault.New(fault.Place{}, "roll out a commit that brings it back, or remove the stack by hand",
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
@@ -38,7 +38,7 @@ func (r *reconcile) loadBack(context.Context) error {
 	stack.Release, stack.ExternalNetworks = b.to.Release, foreignNetworks(stack)
 	rendered, err := r.openState()
 	if err != nil {
-		r.blind(err)
+		r.warnUnchecked(err)
 	}
 	nameObjects(stack, b.to, rendered)
 	b.before, r.stack = stack, stack
@@ -47,20 +47,20 @@ func (r *reconcile) loadBack(context.Context) error {
 	}
 	if err := r.readyChecks(); err != nil {
 		r.questions, r.migrations = nil, nil
-		r.blind(err)
+		r.warnUnchecked(err)
 	}
 	return nil
 }
 
-// blind says that the checks of a good state cannot be asked.
-func (r *reconcile) blind(why error) {
-	r.attempt.Warnings = append(r.attempt.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, its services are followed alone: %s", r.back.to.SyncID, why))
+// warnUnchecked adds the warning that the checks of a good state cannot be asked.
+func (r *reconcile) warnUnchecked(why error) {
+	r.attempt.Warnings = append(r.attempt.Warnings, fmt.Sprintf("the checks of sync #%d are not asked, only its services are verified: %s", r.rollback.to.SyncID, why))
 }
 
-// openState reads the files of the good state, and renders them for the values of
-// secrets and configs. What else they would come to does not matter.
+// openState reads the files of the good state, and renders them for the values of secrets
+// and configs. The rest of the rendered stack is not used.
 func (r *reconcile) openState() (*compose.Stack, error) {
-	files, err := r.Store.Files(r.back.to)
+	files, err := r.Store.Files(r.rollback.to)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +74,14 @@ func (r *reconcile) openState() (*compose.Stack, error) {
 	r.desired, r.node = state, state.Node
 	stack, err := state.Render()
 	if err != nil {
-		r.Log.Debug("cannot render a good state", "sync", r.back.to.SyncID, "error", err.Error())
+		r.Log.Debug("cannot render a good state", "sync", r.rollback.to.SyncID, "error", err.Error())
 		return nil, nil
 	}
 	return stack, nil
 }
 
-// nameObjects gives a stack the secrets and configs that it had. Those whose
-// content is known can be made again, the others have to be in Swarm.
+// nameObjects gives a stack the secrets and configs that it had. If the content of an
+// object is known, it can be created again; otherwise it must be in Swarm.
 func nameObjects(stack *compose.Stack, to *record.GoodState, rendered *compose.Stack) {
 	if rendered == nil {
 		rendered = &compose.Stack{}
@@ -105,7 +105,7 @@ func nameObjects(stack *compose.Stack, to *record.GoodState, rendered *compose.S
 	}
 }
 
-// foreignNetworks are those that services use and the stack does not make.
+// foreignNetworks gives the networks that services use and the stack does not create.
 func foreignNetworks(stack *compose.Stack) []string {
 	foreign := map[string]bool{}
 	for _, spec := range stack.Services {
@@ -118,10 +118,10 @@ func foreignNetworks(stack *compose.Stack) []string {
 	return slices.Sorted(maps.Keys(foreign))
 }
 
-// planBack compares what ran then with what runs, and refuses where something that
-// it needs is gone, before anything is touched.
-func (r *reconcile) planBack(ctx context.Context) error {
-	b, taken := r.back, r.sync.Rollback
+// planRollback compares the good state with the live services. Before the first write it
+// refuses the rollback if something that it needs is missing.
+func (r *reconcile) planRollback(ctx context.Context) error {
+	b, taken := r.rollback, r.sync.Rollback
 	live, err := r.Engine.Observe(ctx, b.before)
 	if err != nil {
 		return environmentError{err}
@@ -129,31 +129,31 @@ func (r *reconcile) planBack(ctx context.Context) error {
 	if err := unknownServices(live, b, taken.Services); err != nil {
 		return err
 	}
-	asleep, err := r.records.ScaledDown()
+	scaledDown, err := r.records.ScaledDown()
 	if err != nil {
 		return fmt.Errorf("recall the cron services that are scaled down: %w", err)
 	}
-	if asleep.Stack != b.before.Name {
-		asleep.Services = nil
+	if scaledDown.Stack != b.before.Name {
+		scaledDown.Services = nil
 	}
-	backwards := deploy.RollbackTo(live.ScaledUp(asleep.Services), b.before, taken.Services)
-	if err := errors.Join(runAgain(backwards.Left, taken.Services), gone(live, backwards.Stack)); err != nil {
+	goal := deploy.RollbackTo(live.ScaledUp(scaledDown.Services), b.before, taken.Services)
+	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return err
 	}
-	plan, err := deploy.Diff(live, backwards.Stack)
+	plan, err := deploy.Diff(live, goal.Stack)
 	if err != nil {
 		return err
 	}
-	r.stack, b.all, b.follow, taken.Left = backwards.Stack, backwards.Stack, backwards.Verify, backwards.Left
-	for _, name := range backwards.Left {
-		plan.Warnings = append(plan.Warnings, name+" is left as it is: going back runs no job again")
+	r.stack, b.all, b.follow, taken.Left = goal.Stack, goal.Stack, goal.Verify, goal.Left
+	for _, name := range goal.Left {
+		plan.Warnings = append(plan.Warnings, name+" is not changed: a rollback does not run jobs again")
 	}
 	plan.Warnings = append(plan.Warnings, r.attempt.Warnings...)
 	r.plan, r.uses = plan, newUses(liveSecrets(live), r.stack)
 	if r.attempt.Wrote {
 		return nil
 	}
-	if r.sync.Deployment == nil { // by hand: what it brings is what was
+	if r.sync.Deployment == nil { // by a user: it deploys what was deployed before
 		r.sync.Deployment = r.deployment(live)
 	}
 	r.attempt.PlanDigest = plan.Digest()
@@ -164,7 +164,7 @@ func (r *reconcile) planBack(ctx context.Context) error {
 }
 
 // unknownServices refuses names that are neither in the good state nor running.
-func unknownServices(live *deploy.Live, b *back, names []string) error {
+func unknownServices(live *deploy.Live, b *rollbackRun, names []string) error {
 	var unknown []error
 	for _, name := range names {
 		_, then := b.before.Services[name]
@@ -177,13 +177,13 @@ func unknownServices(live *deploy.Live, b *back, names []string) error {
 	return errors.Join(unknown...)
 }
 
-// runAgain refuses to take back jobs that somebody has named.
+// runAgain refuses to roll back jobs that the request names.
 func runAgain(left, names []string) error {
 	var refused []error
 	for _, name := range left {
 		if slices.Contains(names, name) {
 			refused = append(refused, fault.New(fault.Place{}, "leave it out; a commit that changes it runs it again",
-				"%s runs to its end: going back runs no job again", name))
+				"%s runs to its end: a rollback does not run jobs again", name))
 		}
 	}
 	return errors.Join(refused...)
@@ -193,7 +193,7 @@ func runAgain(left, names []string) error {
 func gone(live *deploy.Live, want *compose.Stack) error {
 	var missing []error
 	add := func(kind deploy.Kind, name string) {
-		missing = append(missing, fault.New(fault.Place{}, "make it again, or go back to another state: `agent history` marks the good ones",
+		missing = append(missing, fault.New(fault.Place{}, "create it again, or roll back to another state: `agent history` marks the good ones",
 			"the %s %s is gone from Swarm, and its content is not recorded", kind, name))
 	}
 	for _, name := range want.ExternalSecrets {
@@ -209,13 +209,13 @@ func gone(live *deploy.Live, want *compose.Stack) error {
 	return errors.Join(missing...)
 }
 
-// guardBack asks whether the database lets the node go back.
-func (r *reconcile) guardBack(ctx context.Context) error {
-	return r.guardMigration(ctx, r.back.to)
+// guardRollback asks whether the database's migrations allow the rollback.
+func (r *reconcile) guardRollback(ctx context.Context) error {
+	return r.guardMigration(ctx, r.rollback.to)
 }
 
-// applyBack writes the plan. That a rollback has nothing to write is on record, too.
-func (r *reconcile) applyBack(ctx context.Context) error {
+// applyRollback writes the plan. It also records that a rollback has nothing to write.
+func (r *reconcile) applyRollback(ctx context.Context) error {
 	if err := r.noteForced(); err != nil {
 		return err
 	}
@@ -227,10 +227,10 @@ func (r *reconcile) applyBack(ctx context.Context) error {
 	return r.apply(ctx)
 }
 
-// verifyBack follows the services and asks the checks of the good state.
-func (r *reconcile) verifyBack(ctx context.Context) error {
-	follow := *r.back.follow
-	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, r.back.to))
+// verifyRollback verifies the services and asks the checks of the good state.
+func (r *reconcile) verifyRollback(ctx context.Context) error {
+	follow := *r.rollback.follow
+	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, r.rollback.to))
 	r.stack = &follow
 	if err := r.converge(ctx); err != nil {
 		return err
@@ -241,20 +241,20 @@ func (r *reconcile) verifyBack(ctx context.Context) error {
 	return r.ask(ctx)
 }
 
-// unknownSecrets are those that services have and whose values a good state does not
-// tell. External ones are nobody's to know.
+// unknownSecrets gives the secrets of the services whose values the good state does not
+// contain. External secrets are left out, because the agent never knows their values.
 func unknownSecrets(stack *compose.Stack, to *record.GoodState) []compose.Secret {
-	told := map[string]bool{}
+	known := map[string]bool{}
 	for _, secret := range stack.Secrets {
-		told[secret.Spec.Name] = true
+		known[secret.Spec.Name] = true
 	}
 	for _, object := range to.Secrets {
-		told[object.Name] = told[object.Name] || object.Key == ""
+		known[object.Name] = known[object.Name] || object.Key == ""
 	}
 	var unknown []compose.Secret
 	needed, _ := referred(stack)
 	for _, object := range union(needed) {
-		if !told[object.Name] {
+		if !known[object.Name] {
 			var secret compose.Secret
 			secret.Spec.Name = object.Name
 			unknown = append(unknown, secret)

@@ -12,43 +12,42 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// target finds the good state to go back to. Without a number it is the one before
-// what runs, or, after a sync that failed, or where what runs is no good state, the
-// one that was proven last.
-func (a *Agent) target(w way) (*record.GoodState, error) {
+// target finds the good state to roll back to. Without a number it is the one before the
+// deployed one, or, after a failed sync or with unverified changes, the newest one.
+func (a *Agent) target(goal rollbackGoal) (*record.GoodState, error) {
 	last := a.snapshot().sync
-	if w.state != nil && last != nil {
-		return w.state, nil
+	if goal.state != nil && last != nil {
+		return goal.state, nil
 	}
 	good, err := a.records.AllGood(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("recall good states: %w", err)
 	}
 	if len(good) == 0 || last == nil {
-		return nil, fault.New(fault.Place{}, "roll out a revision that works: `agent status` says what is wrong with the last one", "there is nothing to go back to: no good state is recorded yet")
+		return nil, fault.New(fault.Place{}, "roll out a revision that works: `agent status` says what is wrong with the last one", "cannot roll back: no good state is recorded yet")
 	}
-	if !w.auto {
-		if err := a.allowedBack(); err != nil {
+	if !goal.auto {
+		if err := a.refuseDisabled(); err != nil {
 			return nil, err
 		}
 	}
-	if w.to != 0 {
+	if goal.to != 0 {
 		for i := range good {
-			if good[i].SyncID == w.to {
+			if good[i].SyncID == goal.to {
 				return &good[i], nil
 			}
 		}
-		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is no good state that is recorded", w.to)
+		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is not a recorded good state", goal.to)
 	}
 	if last.State == record.Failed || last.Dirty() != 0 {
 		return &good[0], nil
 	}
-	return before(good, w.services)
+	return before(good, goal.services)
 }
 
-// before is the newest of the good states that differs from the first, which runs, in
-// services of it, by any name, or in any where none are named. What was left on the
-// way to the first is none to go back to.
+// before gives the newest good state that differs from the first, which is deployed, in
+// the named services, or in any service if none is named. It skips good states that an
+// earlier rollback has left.
 func before(good []record.GoodState, services []string) (*record.GoodState, error) {
 	running, err := appliedStack(&good[0])
 	if err != nil {
@@ -66,9 +65,9 @@ func before(good []record.GoodState, services []string) (*record.GoodState, erro
 	return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "no good state is recorded from before %s, which runs", label(&good[0]))
 }
 
-// stateOf gives what a sync proved, where that is still recorded.
+// stateOf gives the good state of a sync, if it is still recorded.
 func (a *Agent) stateOf(id uint64) (*record.GoodState, error) {
-	if applied := a.snapshot().applied; applied != nil && applied.SyncID == id {
+	if applied := a.snapshot().deployed; applied != nil && applied.SyncID == id {
 		return applied, nil
 	}
 	good, err := a.records.Good(record.KeepGood)
@@ -103,9 +102,9 @@ func listed(texts []string) string {
 	return strings.Join(texts, ", ")
 }
 
-// allowedBack refuses where the config.yml that runs lets nothing be taken back.
-func (a *Agent) allowedBack() error {
-	applied := a.snapshot().applied
+// refuseDisabled refuses a rollback if the deployed config.yml disables rollbacks.
+func (a *Agent) refuseDisabled() error {
+	applied := a.snapshot().deployed
 	if applied == nil {
 		return nil
 	}
@@ -114,10 +113,10 @@ func (a *Agent) allowedBack() error {
 		return nil // a config.yml that cannot be read forbids nothing
 	}
 	return fault.New(config.Place("deployment.rollback.enabled"), "set deployment.rollback.enabled to true in config.yml and merge that, or merge a fix",
-		"config.yml lets no rollout be taken back: deployment.rollback.enabled is false")
+		"config.yml disables rollbacks: deployment.rollback.enabled is false")
 }
 
-// configOf is the config.yml of a good state, nil where it cannot be had.
+// configOf gives the config.yml of a good state, nil if it cannot be read.
 func (a *Agent) configOf(applied *record.GoodState) *manifests.Config {
 	files, err := a.Store.Files(applied)
 	if err != nil || files == nil {

@@ -13,29 +13,29 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// view is what the agent knows at a moment; parts of it are replaced, never
-// changed in place.
+// view is what the agent knows at one time; its parts are replaced, never changed in
+// place.
 type view struct {
 	started  time.Time
 	desired  *gitsync.Revision
 	sync     *record.Sync
-	applied  *record.GoodState
+	deployed *record.GoodState
 	services []deploy.ServiceStatus
 	drift    []deploy.Step
 
 	asked time.Time      // when the registries were asked whether tags moved
-	moved *compose.Stack // what was applied, with the digests of then; nil before
+	moved *compose.Stack // what was applied, with the digests at that time; nil before
 
 	surveyed  time.Time // when all versions of secrets and configs were looked at
 	rotations []inventory.Rotation
 
 	lastLook, nextPoll time.Time
 	pollError          error
-	step               step // of the loop that is under way; the zero step while it waits
+	step               step // the loop's current step; the zero step while it waits
 	progress           string
 	pause              *record.Pause   // the last one, which may be over
-	rollout            *report.Rollout // while services are waited for
-	group              string          // what the group still lacks; see askGroup
+	rollout            *report.Rollout // while the agent waits for services
+	group              string          // why the group is not complete; see askGroup
 }
 
 func (a *Agent) update(change func(*view)) {
@@ -50,10 +50,10 @@ func (a *Agent) snapshot() view {
 	return a.view
 }
 
-// Status tells what the running agent knows.
+// Status gives what the running agent knows.
 func (a *Agent) Status() report.Status {
 	v := a.snapshot()
-	status := report.NewStatus(a.reportNode(), v.applied, v.sync)
+	status := report.NewStatus(a.reportNode(), v.deployed, v.sync)
 	status.Version, status.Running, status.PID, status.Started = a.Version, true, os.Getpid(), v.started
 	status.Desired, status.Services, status.Drift = v.desired, v.services, v.drift
 	status.LastLook, status.NextPoll, status.Progress = v.lastLook, v.nextPoll, v.progress

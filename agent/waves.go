@@ -14,13 +14,13 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// awaitWave waits until what stands in the waves before one is what it declares. On
-// the way back no job runs, and one that has failed holds nothing up.
+// awaitWave waits until the services in the waves before a wave are what they declare. A
+// rollback does not wait: it runs no job, and a failed service must not delay it.
 func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
-	if r.back != nil {
+	if r.rollback != nil {
 		return nil
 	}
-	return r.unlessOvertaken(ctx, func(ctx context.Context) error {
+	return r.unlessSuperseded(ctx, func(ctx context.Context) error {
 		result, err := r.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
 		if err != nil {
 			return err
@@ -30,12 +30,12 @@ func (r *reconcile) awaitWave(ctx context.Context, wave deploy.Wave) error {
 	})
 }
 
-// errStopped ends a sync that makes way for a rollback by hand.
-var errStopped = fault.New(fault.Place{}, "`agent status` shows what became of it", "somebody rolls back meanwhile")
+// errStopped ends a sync because a user requests a rollback.
+var errStopped = fault.New(fault.Place{}, "`agent status` shows the rollback", "stopped: a rollback was requested")
 
-// unlessOvertaken waits, or until a newer commit concerns this node, or a person wants
-// to go back: neither must wait for what it mends.
-func (r *reconcile) unlessOvertaken(ctx context.Context, wait func(context.Context) error) error {
+// unlessSuperseded waits until the wait ends, a newer commit concerns this node, or a
+// user requests a rollback: neither has to wait for a rollout that it replaces.
+func (r *reconcile) unlessSuperseded(ctx context.Context, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go r.watchRemote(ctx, cancel)
@@ -47,20 +47,20 @@ func (r *reconcile) unlessOvertaken(ctx context.Context, wait func(context.Conte
 		}
 	}()
 	err := wait(ctx)
-	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errOvertaken) || errors.Is(cause, errStopped)) {
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errSuperseded) || errors.Is(cause, errStopped)) {
 		return cause
 	}
 	return err
 }
 
-// follow waits for the services of a stack. Where config.yml has nobody wait for
-// services, jobs are waited for all the same: their exit code is no health check.
+// follow waits for the services of a stack. If config.yml disables the health check, it
+// still waits for jobs: their exit code is not a health check.
 func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
-	begun, err := r.begun() // what was written before an interruption is no history
+	begun, err := r.begun() // includes what was written before an interruption
 	if err != nil {
 		return deploy.Result{}, err
 	}
-	var timeout time.Duration // deploy's own, where there is no config.yml to ask
+	var timeout time.Duration // deploy's default if there is no config.yml
 	if r.node != nil {
 		timeout = r.node.Config.HealthTimeout()
 	}
@@ -81,7 +81,7 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 		Changed: begun.Changed(),
 		Progress: func(result deploy.Result) {
 			r.update(func(v *view) { v.rollout = &report.Rollout{Started: started, Services: result.Services} })
-			r.show(before + report.WaitingText(result))
+			r.showProgress(before + report.WaitingText(result))
 		},
 	})
 	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
@@ -93,8 +93,8 @@ func (r *reconcile) follow(ctx context.Context, stack *compose.Stack, before str
 	return result, nil
 }
 
-// begun is the plan that the sync began with: after a restart r.plan is only what is
-// left of it.
+// begun gives the plan that the sync began with: after a restart r.plan has only the rest
+// of it.
 func (r *reconcile) begun() (deploy.RecordedPlan, error) {
 	var plan deploy.RecordedPlan
 	if err := json.Unmarshal(r.attempt.Plan, &plan); err != nil {
@@ -103,8 +103,8 @@ func (r *reconcile) begun() (deploy.RecordedPlan, error) {
 	return plan, nil
 }
 
-// rerun has services run again that have failed for good as they are: this is a rollout
-// anew. One that is carried on runs those again that it began with, and no others.
+// rerun makes services run again that have failed for good: this is a new rollout. A
+// continued sync runs only those again that it began with.
 func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 	if r.attempt.Wrote {
 		begun, err := r.begun()

@@ -51,16 +51,16 @@ func (g Grade) MarshalText() ([]byte, error) {
 	return []byte(strings.ToLower(strings.TrimSpace(string(g)))), nil
 }
 
-// doctor goes through the agent's dependencies; a later probe uses what an
-// earlier one found.
+// doctor probes the agent's dependencies; a later probe uses the results of an earlier
+// one.
 type doctor struct {
 	on       Dependencies
 	findings []Finding
 
 	engine   *deploy.Engine
 	checkout *gitsync.Checkout
-	node     *manifests.Node // nil where it cannot be read
-	opened   *desired.State  // nil where the node's secrets cannot be opened, as closed says
+	node     *manifests.Node // nil if it cannot be read
+	opened   *desired.State  // nil if the node's secrets cannot be decrypted; closed says why
 	closed   error
 	stack    *compose.Stack
 }
@@ -75,9 +75,9 @@ type Dependencies struct {
 	MailServer func() (*notify.SMTP, error)   // nil: no mail server is set
 }
 
-// Examine probes every dependency of the agent: settings, keys,
-// disk, engine, Swarm role, git remote, GitLab token, manifests,
-// registries, images, the database's migrations, and those who are told. It changes nothing.
+// Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
+// git remote, GitLab token, manifests, registries, images, the database's migrations, and
+// the receivers of notices. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
 	probes := []struct {
@@ -118,7 +118,7 @@ func (d *doctor) checkState(ctx context.Context) (string, error) {
 	return store.Examine(ctx, d.on.Settings.StateDir, d.on.Settings.Owner())
 }
 
-// doubt is a finding that needs a look but breaks nothing.
+// doubt is a finding that needs a look but does not stop a rollout.
 type doubt struct{ err error }
 
 func (d doubt) Error() string { return d.err.Error() }
@@ -157,7 +157,7 @@ func (d *doctor) checkKeys(context.Context) (string, error) {
 		return "", err
 	}
 	if keys == nil {
-		return "", doubt{fault.WithHint(errors.New("no keys are set: encrypted secrets cannot be opened"), "set age_key_files, pgp_key_files or gnupg_home")}
+		return "", doubt{fault.WithHint(errors.New("no keys are set: encrypted secrets cannot be decrypted"), "set age_key_files, pgp_key_files or gnupg_home")}
 	}
 	return keys.String(), nil
 }
@@ -261,8 +261,8 @@ func imagesOf(stack *compose.Stack) []string {
 	return images
 }
 
-// checkRegistries asks the images' registries, with the node's logins. A service
-// whose image is on its node runs without them: trouble is worth a look only.
+// checkRegistries asks the images' registries, with the node's logins. A service whose
+// image is on its node runs without the registry: an error only needs a look.
 func (d *doctor) checkRegistries(ctx context.Context) (string, error) {
 	if d.engine == nil || d.stack == nil {
 		return "", errSkipped("the engine and the manifests")

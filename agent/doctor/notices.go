@@ -12,9 +12,9 @@ import (
 	"coin.internal/coin-agent/internal/plural"
 )
 
-// checkNotices sees whether those whom config.yml names can be told: a webhook's
-// URL is there, and the mail server lets the agent in. Nothing is sent. Rollouts
-// go on without: trouble is worth a look only.
+// checkNotices checks whether notices can be delivered to the receivers in config.yml:
+// there is a webhook's URL, and the mail server accepts the agent's login. Nothing is
+// sent. Rollouts do not need notices: an error only needs a look.
 func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
@@ -39,9 +39,9 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
-		return "config.yml names nobody to tell", nil
+		return "config.yml names no receivers of notices", nil
 	}
-	return strings.Join(good, "; "), errors.Join(append(faults, d.deliveryTrouble(ctx)...)...)
+	return strings.Join(good, "; "), errors.Join(append(faults, d.undelivered(ctx)...)...)
 }
 
 func (d *doctor) checkWebhook() error {
@@ -71,9 +71,9 @@ func (d *doctor) checkMail(ctx context.Context) error {
 	return server.Check(ctx)
 }
 
-// deliveryTrouble asks the running agent what it could not deliver; without one
-// there is nothing to ask.
-func (d *doctor) deliveryTrouble(ctx context.Context) []error {
+// undelivered asks the running agent for the notices that it could not deliver. Without a
+// running agent there is nothing to ask.
+func (d *doctor) undelivered(ctx context.Context) []error {
 	status, err := control.NewClient(d.on.Settings.Socket).Status(ctx)
 	if err != nil || status.Notices == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// releaseProbes are those of the release gates, for all services of the stack.
+// releaseProbes gives the probes of the release gates, for all services of the stack.
 func (d *doctor) releaseProbes() *readiness.Probes {
 	probes := &readiness.Probes{Settings: d.on.Settings, Node: d.node, Stack: d.stack}
 	if d.engine != nil {
@@ -24,8 +24,8 @@ func (d *doctor) releaseProbes() *readiness.Probes {
 	return probes
 }
 
-// finding is what the doctor says of a verdict: what holds a rollout back is bad, and
-// what would be said of this release needs a look.
+// finding gives the doctor's text for a verdict: what stops a rollout is bad, and a
+// warning about this release needs a look.
 func finding(v *readiness.Verdict) (string, error) {
 	faults := v.Troubles
 	for _, err := range v.Refusals {
@@ -37,8 +37,8 @@ func finding(v *readiness.Verdict) (string, error) {
 	return strings.Join(v.Passed, "; "), errors.Join(faults...)
 }
 
-// checkDisk looks at the file systems that state and images lie on, by the bound of
-// config.yml, or by the usual one where that cannot be read.
+// checkDisk checks the free space of the file systems that hold state and images, with
+// the bound of config.yml, or the default one if that cannot be read.
 func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 	gate := manifests.DiskGate{MinFree: "1GB"}
 	if d.node != nil {
@@ -50,13 +50,13 @@ func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	ready, err := probes.Ready(ctx)
 	if err != nil {
-		ready = deploy.Info{} // which the lines of engine and swarm tell
+		ready = deploy.Info{} // the findings of engine and swarm contain that
 	}
 	probes.Disk(v, gate, ready)
 	return finding(v)
 }
 
-// checkHarbor asks about the stack's images where config.yml has that done.
+// checkHarbor asks Harbor about the stack's images if config.yml enables that.
 func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	if d.node == nil {
 		return "", errSkipped("the manifests")
@@ -70,7 +70,7 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	}
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	if d.engine != nil {
-		// By their digests, as a rollout asks; where no registry tells, by their tags.
+		// Ask by digest, as a rollout does; if no registry answers, by tag.
 		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
 			probes.Images = imagesOf(resolved)
 		}
@@ -79,8 +79,8 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	return finding(v)
 }
 
-// checkDatabase sees that the database answers, with the logins that checks and the
-// migration check have. One that no rollout depends on is worth a look only.
+// checkDatabase checks that the database answers, with the logins of the checks and the
+// migration check. If no rollout depends on it, an error only needs a look.
 func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 	switch {
 	case d.node == nil:
@@ -97,8 +97,8 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 	return finding(v)
 }
 
-// logins lists the databases that the node has a login for. Without the keys there
-// are none.
+// logins lists the databases that the node has a login for. Without the keys the list is
+// empty.
 func (d *doctor) logins() []checks.Database {
 	if d.opened == nil {
 		return nil

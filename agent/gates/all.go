@@ -7,13 +7,14 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// Approvals tells which merge requests brought a commit, and who approved them.
+// Approvals gives the merge requests that brought a commit, and the users who approved
+// them.
 type Approvals interface {
 	MergeRequests(ctx context.Context, commit string) ([]gitlab.Merged, error)
 	Approvals(ctx context.Context, number int64) ([]string, error)
 }
 
-// Statuses tells the commit statuses of the other nodes.
+// Statuses gives the commit statuses of the other nodes.
 type Statuses interface {
 	Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error)
 }
@@ -31,7 +32,7 @@ type Parts struct {
 	Records     Records
 	Approvals   Approvals                                 // nil: no GitLab is configured
 	Statuses    Statuses                                  // nil: no GitLab is configured
-	Paused      func() *record.Pause                      // the pause in force, or nil
+	Paused      func() *record.Pause                      // the current pause, or nil
 	Release     func(ctx context.Context) (Ruling, error) // judges what the release needs
 }
 

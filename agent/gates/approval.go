@@ -23,7 +23,7 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	case !plan.Config.ApprovalRequired():
 		return Ruling{}, nil
 	case plan.PutsBack:
-		return Ruling{Passed: "it puts back what was applied and proven last"}, nil
+		return Ruling{Passed: "it returns to what was applied and verified last"}, nil
 	}
 	asked, err := g.parts.asked(plan)
 	if err != nil {
@@ -146,7 +146,7 @@ func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by
 	members, unknown := config.BoardMembers()
 	board := counting(members, false)
 	if len(board) == 0 {
-		return nil, "is not agreed to by the change advisory board" + boardWay(label, members, unknown)
+		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown)
 	}
 	by = append(by, board...)
 	slices.Sort(by)
@@ -160,18 +160,18 @@ func ofWhom(users, unknown []string) string {
 		text = " (of " + strings.Join(users, ", ") + ")"
 	}
 	for _, name := range unknown {
-		text += fmt.Sprintf(", and %q is nobody's username: approval.roles has to say who it is", name)
+		text += fmt.Sprintf(", and %q is not a username: assign it in approval.roles", name)
 	}
 	return text
 }
 
-func boardWay(label string, members, unknown []string) string {
-	var ways []string
+func boardOptions(label string, members, unknown []string) string {
+	var options []string
 	if label != "" {
-		ways = append(ways, fmt.Sprintf("label %q", label))
+		options = append(options, fmt.Sprintf("label %q", label))
 	}
 	if len(members)+len(unknown) > 0 {
-		ways = append(ways, "an approval"+ofWhom(members, unknown))
+		options = append(options, "an approval"+ofWhom(members, unknown))
 	}
-	return ": it takes " + strings.Join(ways, " or ")
+	return ": it takes " + strings.Join(options, " or ")
 }

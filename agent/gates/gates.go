@@ -27,8 +27,8 @@ type Gate interface {
 	// Next says what a user does about a sync that waits at the gate; "" when it opens by
 	// itself.
 	Next(sync *record.Sync, waiting record.Gate) string
-	// HoldsNewer reports whether the gate would hold a newer commit, as far as its
-	// config.yml tells before there is a plan.
+	// HoldsNewer reports whether the gate would hold a newer commit, as far as its config.yml
+	// shows before there is a plan.
 	HoldsNewer(config *manifests.Config) bool
 }
 
@@ -58,8 +58,8 @@ type Ruling struct {
 	Late  error
 	// Unattended says that the gate opens without a user's action.
 	Unattended bool
-	// Trouble is what keeps this node, for now, from letting the plan pass, and is not the
-	// revision's fault: unless another gate waits, the sync is tried again.
+	// Trouble is a transient failure that prevents a ruling: unless another gate waits, the
+	// sync is tried again.
 	Trouble error
 
 	Approval *record.Approval // that the plan has; nil for none
@@ -80,7 +80,7 @@ type Answer struct {
 func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 	var answer Answer
 	var waits []string
-	var troubles []error
+	var transient []error
 	for _, gate := range all {
 		plan.Answers = answer.Gates
 		said, err := gate.Ask(ctx, plan)
@@ -94,7 +94,7 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 			answer.Group = said.Group
 		}
 		if said.Trouble != nil {
-			troubles = append(troubles, said.Trouble)
+			transient = append(transient, said.Trouble)
 			said.Waiting, said.Unattended = OneLine(said.Trouble), true
 		}
 		one := record.Gate{Name: gate.Name(), Waiting: said.Waiting, Passed: said.Passed, Until: said.Until}
@@ -109,8 +109,8 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 		}
 	}
 	switch {
-	case len(troubles) > 0 && len(waits) == len(troubles):
-		answer.Trouble = errors.Join(troubles...)
+	case len(transient) > 0 && len(waits) == len(transient):
+		answer.Trouble = errors.Join(transient...)
 	case len(waits) > 0:
 		answer.Waiting = strings.Join(waits, "; ")
 	}

@@ -85,8 +85,8 @@ func (g order) agreement(plan *Plan) (*record.Approval, error) {
 }
 
 // join gives the group that this node takes part in, and the good state that the group
-// returns to: the last one, or that of an earlier group which never became complete.
-// Nodes that had failed already are no reason for a rollback.
+// returns to: the last one, or that of an earlier group which never became complete. A
+// node that had failed already does not cause a rollback.
 func (g order) join(plan *Plan, others []string, standings []Standing) (*record.Group, error) {
 	rules := plan.Config.Deployment.Rollback
 	group := &record.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}

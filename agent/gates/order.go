@@ -61,7 +61,7 @@ func (order) Next(sync *record.Sync, waiting record.Gate) string {
 	case waiting.About == AboutAgreement:
 		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
 	}
-	return "see to the node that it waits for"
+	return "check the node that it waits for"
 }
 
 func (g order) HoldsNewer(config *manifests.Config) bool {
@@ -74,12 +74,12 @@ func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, 
 		return s.Failed() && (slices.Contains(before, s.Node) || plan.Sync.Trigger == record.OnCommit)
 	}
 	if i := slices.IndexFunc(standings, stops); i >= 0 {
-		one, way := standings[i], ""
+		one, also := standings[i], ""
 		if !slices.Contains(before, one.Node) {
-			way = ", or by `agent sync`"
+			also = ", or by `agent sync`"
 		}
 		return Ruling{
-			Waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node goes on once that one has succeeded%s", one.Node, one.State, way),
+			Waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node continues once that one has succeeded%s", one.Node, one.State, also),
 			About:   one.Node + " failed",
 		}, nil
 	}
@@ -100,7 +100,7 @@ func waitFor(plan *Plan, one Standing) Ruling {
 	return Ruling{
 		Waiting: "waiting for " + one.Node, About: strings.TrimSpace(one.Node + " " + string(one.State)), Unattended: true,
 		Limit: limit,
-		Late: fault.New(fault.Place{}, fmt.Sprintf("see to %s, then `agent retry` on this node; deployment.order_timeout is the time", one.Node),
+		Late: fault.New(fault.Place{}, fmt.Sprintf("check %s, then `agent retry` on this node; deployment.order_timeout is the time", one.Node),
 			"waited %s for %s, which says %s", brief(limit), one.Node, one.Says()),
 	}
 }

@@ -16,7 +16,7 @@ func (release) Name() record.GateName { return record.GateRelease }
 
 func (g release) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	if plan.Sync.Trigger == record.OnDrift {
-		return Ruling{Passed: "puts back what was proven"}, nil
+		return Ruling{Passed: "returns to what was verified"}, nil
 	}
 	return g.parts.Release(ctx)
 }

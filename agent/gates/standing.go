@@ -34,8 +34,8 @@ func (s Standing) Says() string {
 	return string(s.State)
 }
 
-// AskStandings asks GitLab for the statuses of nodes with a commit. The newest status of a
-// name counts; only the name tells to which node it belongs.
+// AskStandings asks GitLab for the statuses of nodes with a commit. The newest status of
+// a name counts; only the name shows to which node it belongs.
 func AskStandings(ctx context.Context, statuses Statuses, environment, commit string, nodes []string) ([]Standing, error) {
 	// One look waits for GitLab no longer than one request may take, however many pages.
 	ctx, cancel := context.WithTimeout(ctx, gitlab.DefaultHTTPTimeout)

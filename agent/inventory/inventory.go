@@ -40,7 +40,8 @@ type Sources struct {
 	Usage   usage
 }
 
-// Survey lists the versions of a node's secrets and configs, and which of them are kept.
+// Survey lists the versions of a node's secrets and configs, and says which of them are
+// kept.
 type Survey struct {
 	Stack     string           `json:"stack"`
 	At        time.Time        `json:"at"`

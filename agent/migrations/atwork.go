@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// jobs is an engine that knows which jobs of a stack have not ended.
+// jobs is an engine that lists the jobs of a stack that have not ended.
 type jobs interface {
 	RunningJobs(ctx context.Context, stack string) ([]string, error)
 }
 
-// AtWork lists the jobs that have not ended, after some time to do so: one of them
-// may be about to migrate the database. progress gets what it waits for.
+// AtWork lists the jobs that have not ended after a short wait: one of them may be about
+// to migrate the database. progress gets what it waits for.
 func AtWork(ctx context.Context, engine jobs, stack string, progress func(string)) ([]string, error) {
 	for attempt := 1; ; attempt++ {
 		busy, err := engine.RunningJobs(ctx, stack)
@@ -29,7 +29,7 @@ func AtWork(ctx context.Context, engine jobs, stack string, progress func(string
 	}
 }
 
-// pause waits, and says why where ctx ends before.
+// pause waits, and gives the cause if ctx ends before.
 func pause(ctx context.Context, d time.Duration) error {
 	wait := time.NewTimer(d)
 	defer wait.Stop()

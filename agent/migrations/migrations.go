@@ -1,6 +1,6 @@
-// Package migrations reads where a database's migrations are: it takes a node's
-// migration_check with its login, and gives the highest id and the migrations between
-// two ids. It only reads, each read within ten seconds.
+// Package migrations reads a database's migrations: it takes a node's migration_check
+// with its login, and gives the highest ID and the migrations between two IDs. It only
+// reads, each read within ten seconds.
 package migrations
 
 import (
@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// How long the database is asked.
+// The limits of the reads.
 const (
 	readLimit = 10 * time.Second // one read
 	interval  = 5 * time.Second  // between two
@@ -27,8 +27,8 @@ const (
 // listed is how many migrations Between names.
 const listed = 20
 
-// Unreachable is an error of the database's server or the engine: it says nothing
-// about what config.yml says, and may be over at the next read.
+// Unreachable is an error of the database's server or the engine, not of config.yml. The
+// next read may succeed.
 type Unreachable struct{ err error }
 
 func (e Unreachable) Error() string { return e.err.Error() }
@@ -37,12 +37,12 @@ func (e Unreachable) Unwrap() error { return e.err }
 // Check is config.yml's migration check of a node, ready to be asked.
 type Check struct {
 	Table    checks.Migrations
-	Expected *int64 // by the release; nil where it names none
-	Variable string // that it is named in
+	Expected *int64 // by the release; nil if it names none
+	Variable string // the variable that names it
 	place    fault.Place
 }
 
-// Of makes the migration check of a node ready; nil where it is off. Its
+// Of makes the migration check of a node ready; it gives nil if the check is off. Its
 // login is a copy, which outlives the node's secrets.
 func Of(state *desired.State) (*Check, error) {
 	node := state.Node
@@ -65,7 +65,7 @@ func Of(state *desired.State) (*Check, error) {
 	}, nil
 }
 
-// Highest reads the highest id once. A table that is not there yet is at 0, and
+// Highest reads the highest ID once. It gives 0 for a table that does not exist yet, and
 // missing says so.
 func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, readLimit)
@@ -86,12 +86,12 @@ func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error)
 
 // fault says that the migrations cannot be read, and what to do.
 func (c *Check) fault(err error) error {
-	return fault.New(fault.Place{}, "see that the database is up and that this node may log in to it; what is asked stands at "+c.place.String(),
+	return fault.New(fault.Place{}, "see that the database is up and that this node may log in to it; the check is at "+c.place.String(),
 		"read the migrations of %s: %w", c.Table.Database, err)
 }
 
-// unreachable says that it is not what config.yml says that is wrong: the server
-// is not there, is starting or ending, has no room, or its table is locked.
+// unreachable reports whether the server caused the error, not config.yml: it is absent,
+// starting or stopping, out of room, or its table is locked.
 func unreachable(err error) bool {
 	var said *checks.DatabaseError
 	if !errors.As(err, &said) {
@@ -105,8 +105,8 @@ func unreachable(err error) bool {
 	return said.State == ""
 }
 
-// Patiently reads the highest id, and tries again while the database cannot be
-// reached. progress gets why it waits.
+// Patiently reads the highest ID, and tries again while the database cannot be reached.
+// progress gets the reason.
 func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64, missing bool, err error) {
 	for attempt := 1; ; attempt++ {
 		id, missing, err = c.Highest(ctx)
@@ -120,7 +120,7 @@ func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64,
 	}
 }
 
-// Between lists the migrations above one id up to another.
+// Between lists the migrations above one ID up to another.
 func (c *Check) Between(ctx context.Context, above, upTo int64) string {
 	limited, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
@@ -138,17 +138,17 @@ func (c *Check) Between(ctx context.Context, above, upTo int64) string {
 	return strings.Join(names, ", ")
 }
 
-// Beyond says that the database has gone on without this release.
+// Beyond says that the database is at a later migration than this release.
 func (c *Check) Beyond(id int64) string {
 	return fmt.Sprintf("the database is at migration %d already, the release expects %d", id, *c.Expected)
 }
 
-// Absent says that the table is not there yet.
+// Absent says that the table does not exist yet.
 func (c *Check) Absent() string {
 	return fmt.Sprintf("the database has no table %s yet: that counts as migration 0", c.Table.Table)
 }
 
-// Same tells whether both mean the same table of the same database.
+// Same reports whether both mean the same table of the same database.
 func (c *Check) Same(other *Check) bool {
 	one, two := c.Table, other.Table
 	return one.Table == two.Table && one.Column == two.Column && one.Host == two.Host && one.Port == two.Port && one.Name == two.Name

@@ -19,17 +19,17 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// harborAtOnce is how many questions to Harbors are under way at once.
+// harborAtOnce is how many requests to Harbors run at the same time.
 const harborAtOnce = 4
 
-// harborAnswer is what a Harbor told of an image.
+// harborAnswer is the answer of a Harbor about an image.
 type harborAnswer struct {
 	image  string
 	report harbor.Report
-	err    error // there is no answer, or one about a part of the image
+	err    error // there is no answer, or only an incomplete one
 }
 
-// Vulnerabilities judges what scanners found in the images.
+// Vulnerabilities checks the scanners' results for the images.
 func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests.VulnerabilityGate) {
 	level, blocks := harbor.Severity(gate.Severity), gate.Severity != "none"
 	if !blocks {
@@ -41,7 +41,7 @@ func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests
 	for _, one := range answers {
 		worse := one.report.Severity.Reaches(level)
 		switch {
-		case worse && blocks: // also where more may be found
+		case worse && blocks: // also if the scan is incomplete
 			v.Refusals = append(v.Refusals, vulnerable(one, level))
 			continue
 		case worse:
@@ -65,7 +65,7 @@ func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests
 	}
 }
 
-// vulnerable says what a scanner found.
+// vulnerable gives the error for a scanner's result.
 func vulnerable(one harborAnswer, level harbor.Severity) error {
 	words := one.report.Words()
 	if words == "" {
@@ -74,7 +74,7 @@ func vulnerable(one harborAnswer, level harbor.Severity) error {
 	if !one.report.Scanned.IsZero() {
 		words += ", scanned " + one.report.Scanned.UTC().Format("2006-01-02")
 	}
-	return fault.New(fault.Place{}, "build the image anew on a mended base and raise TAG; or, where the risk is taken, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist of Harbor's changes nothing here",
+	return fault.New(fault.Place{}, "rebuild the image on a fixed base image and raise TAG; or, if you accept the risk, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist in Harbor has no effect here",
 		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.image), level, words)
 }
 
@@ -108,7 +108,7 @@ func (p *Probes) askHarbors(ctx context.Context, gate manifests.VulnerabilityGat
 	return once(answers)
 }
 
-// once leaves of several answers with one error the first.
+// once keeps only the first of several answers with the same error.
 func once(answers []harborAnswer) []harborAnswer {
 	seen := map[string]bool{}
 	var left []harborAnswer
@@ -124,7 +124,7 @@ func once(answers []harborAnswer) []harborAnswer {
 	return left
 }
 
-// harbors are the Harbors that one verdict asks, each with a login of its own.
+// harbors are the Harbors that one verdict asks, each with its own login.
 type harbors struct {
 	probes *Probes
 	gate   manifests.VulnerabilityGate
@@ -143,17 +143,17 @@ type harborClient struct {
 	down error // it does not answer
 }
 
-// ask asks the Harbor that knows an image.
+// ask asks the Harbor that has an image.
 func (h *harbors) ask(ctx context.Context, image harbor.Image) (harbor.Report, error) {
 	host := strings.TrimSuffix(strings.TrimPrefix(h.gate.Registry, "https://"), "/")
 	switch {
 	case host == "" && image.Host == "docker.io":
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is of no Harbor: nobody knows its vulnerabilities", image)
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is not in a Harbor registry, so it is not scanned", image)
 	case host == "":
 		host = image.Host
 	case host != image.Host && !strings.Contains(image.Reference, ":"):
-		// Under one tag another registry may hold something else.
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not of %s and has no digest by which that would know it", image, host)
+		// Another registry may hold a different image under the same tag.
+		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not in %s, and without a digest it cannot be found there", image, host)
 	}
 	h.mu.Lock()
 	one := h.known[host]
@@ -178,8 +178,8 @@ func (h *harbors) ask(ctx context.Context, image harbor.Image) (harbor.Report, e
 	return report, err
 }
 
-// open makes the client of a Harbor, with the login that config.yml names for it, or
-// that the node has for it as a registry.
+// open makes the client of a Harbor, with the login that config.yml names for it, or the
+// node's login for it as a registry.
 func (h *harbors) open(ctx context.Context, one *harborClient, host string) error {
 	roots, err := h.roots()
 	if err != nil {
@@ -212,7 +212,7 @@ func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
 	return string(bytes.TrimSpace(name.Reveal())), secrets.NewValue(bytes.TrimSpace(token.Reveal())), nil
 }
 
-// roots are the certificates that vouch for Harbor.
+// roots gives the certificates that Harbor's certificate is verified with.
 func (h *harbors) roots() (*x509.CertPool, error) {
 	pool, err := authorities.Load(h.probes.Settings.CAFile)
 	if err != nil || h.gate.CAFile == "" {

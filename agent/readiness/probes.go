@@ -22,18 +22,18 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// Probes ask for what the release gates need. The gates and the doctor share
-// them, so that both say the same.
+// Probes ask for what the release gates need. The gates and the doctor share them, so
+// that both give the same result.
 type Probes struct {
 	Settings  *settings.Settings
-	Engine    Engine // nil: there is none to ask
+	Engine    Engine // nil: no engine is asked
 	Node      *manifests.Node
 	Stack     *compose.Stack
 	Images    []string
 	Databases []checks.Database // with a login
 }
 
-// Ready asks the engine about itself.
+// Ready asks the engine for its version and role.
 func (p *Probes) Ready(ctx context.Context) (deploy.Info, error) {
 	if p.Engine == nil {
 		return deploy.Info{}, nil
@@ -41,8 +41,8 @@ func (p *Probes) Ready(ctx context.Context) (deploy.Info, error) {
 	return p.Engine.Ready(ctx)
 }
 
-// Pushed sees that the images are in their registries: each node has to find them
-// there, today and when it starts a task anew.
+// Pushed checks that the images are in their registries: each node must be able to pull
+// them, also when it starts a task again later.
 func (p *Probes) Pushed(ctx context.Context, v *Verdict) {
 	if len(p.Images) == 0 {
 		return
@@ -73,7 +73,7 @@ func (p *Probes) Pushed(ctx context.Context, v *Verdict) {
 	}
 }
 
-// shortImage is an image without a digest that follows a tag.
+// shortImage gives an image reference without the digest after a tag.
 func shortImage(image string) string {
 	name, _, _ := strings.Cut(image, "@")
 	if strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
@@ -82,7 +82,7 @@ func shortImage(image string) string {
 	return image
 }
 
-// Disk sees that enough is free where images and state go.
+// Disk checks that there is enough free space for images and state.
 func (p *Probes) Disk(v *Verdict, gate manifests.DiskGate, ready deploy.Info) {
 	wanted := gate.Bytes()
 	if wanted == 0 {
@@ -120,7 +120,7 @@ func (p *Probes) Disk(v *Verdict, gate manifests.DiskGate, ready deploy.Info) {
 	}
 }
 
-// above gives a folder, or the nearest one above it that is there.
+// above gives a folder, or its nearest parent that exists.
 func above(folder string) string {
 	for {
 		if _, err := os.Stat(folder); err == nil || folder == filepath.Dir(folder) {
@@ -130,7 +130,7 @@ func above(folder string) string {
 	}
 }
 
-// freeUnder gives what is free on the file system of a folder.
+// freeUnder gives the free bytes of a folder's file system.
 func freeUnder(folder string) (uint64, error) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(folder, &stat); err != nil {
@@ -139,13 +139,14 @@ func freeUnder(folder string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec // a block size is positive
 }
 
-// Size gives a number of bytes; it is never rounded up: what is just less than a bound is not shown as the bound.
+// Size gives a number of bytes as text. It never rounds up: a size just below a bound is
+// not shown as the bound.
 func Size(bytes uint64) string { return fmt.Sprintf("%d.%02d GB", bytes/1e9, bytes%1e9/1e7) }
 
 // databaseLimit is how long the database may take to answer.
 const databaseLimit = 10 * time.Second
 
-// Database sees that the database answers: with a login where one is known, else by
+// Database checks that the database answers: with a login if one is known, otherwise by
 // its port.
 func (p *Probes) Database(ctx context.Context, v *Verdict) {
 	section := p.Node.Config.Database

@@ -32,15 +32,15 @@ type Verdict struct {
 	Passed   []string
 	Warnings []string
 	Refusals []error // what is wrong with the release
-	Troubles []error // what keeps this node, for now, from going on or from knowing
+	Troubles []error // transient failures that stop this node for now
 }
 
-// Pass notes what is good.
+// Pass adds a result that is good.
 func (v *Verdict) Pass(format string, args ...any) {
 	v.Passed = append(v.Passed, fmt.Sprintf(format, args...))
 }
 
-// Warn notes what does not stop a rollout.
+// Warn adds a warning, which does not stop a rollout.
 func (v *Verdict) Warn(err error) {
 	text := err.Error()
 	if hint := fault.Hint(err); hint != "" {
@@ -49,8 +49,8 @@ func (v *Verdict) Warn(err error) {
 	v.Warnings = append(v.Warnings, text)
 }
 
-// Judge asks all that config.yml's deployment.gates name, and finds all reasons at once. It
-// gives the engine's error, which is not part of the verdict.
+// Judge makes all checks that config.yml's deployment.gates name, and gives all reasons
+// at once. It also gives the engine's error, which is not part of the verdict.
 func (p *Probes) Judge(ctx context.Context, asked manifests.Gates) (*Verdict, error) {
 	v := &Verdict{}
 	v.judgeTag(asked.Tag, p.Node, p.Stack.Release)
@@ -68,7 +68,7 @@ func (p *Probes) Judge(ctx context.Context, asked manifests.Gates) (*Verdict, er
 	return v, err
 }
 
-// judgeTag compares the release's TAG with what config.yml wants it to look like.
+// judgeTag checks the release's TAG against the pattern of config.yml.
 func (v *Verdict) judgeTag(gate manifests.TagGate, node *manifests.Node, tag string) {
 	if gate.Pattern == "" {
 		return

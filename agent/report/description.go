@@ -21,11 +21,11 @@ func Description(sync *record.Sync, owner string) string {
 	case record.Pending:
 		return sync.Summary
 	case record.Running:
-		return clip("rolling out"+word(sync), MaxDescription)
+		return clip("rolling out"+overrides(sync), MaxDescription)
 	case record.Failed, record.RolledBack:
 		return failure(sync, owner)
 	case record.Succeeded:
-		if said := word(sync); said != "" {
+		if said := overrides(sync); said != "" {
 			return clip(sync.Summary+said, MaxDescription)
 		}
 	case record.New, record.Superseded:
@@ -33,9 +33,10 @@ func Description(sync *record.Sync, owner string) string {
 	return sync.Summary
 }
 
-// word is the word of a person that a rollout came about by, in place of GitLab's
-// own approvals or against a freeze: whoever looks at the commit is to see it.
-func word(sync *record.Sync) string {
+// overrides gives the user decisions that a rollout relied on: an approval on the node
+// instead of GitLab's own, or an overridden freeze. Users who look at the commit must see
+// them.
+func overrides(sync *record.Sync) string {
 	text := ""
 	if sync.Approval != nil && sync.Approval.Source == record.FromNode && sync.Wrote {
 		text += ", " + gates.ApprovalText(sync.Approval)
@@ -48,21 +49,21 @@ func word(sync *record.Sync) string {
 	return text
 }
 
-// failure tells the first fault and its remedy. When both do not fit, the place
-// is told from the node's folder (the status' name has the node), then the
-// middle is cut, so that the beginning of the remedy is still there. Between them
-// stands what became of going back.
+// failure gives the first fault and its hint, with the result of the rollback between
+// them. If the text is too long, the place is given relative to the node's folder (the
+// status' name has the node). Then the middle is cut, so that the beginning of the hint
+// stays.
 func failure(sync *record.Sync, owner string) string {
-	way := rollbackText(sync.Rollback)
+	rollback := rollbackText(sync.Rollback)
 	switch {
 	case sync.Error == "":
-		return clip(way, MaxDescription)
+		return clip(rollback, MaxDescription)
 	case sync.State == record.Failed && sync.IsRollback():
-		way = "" // it is the error
-	case way != "":
-		way = "; " + clip(way, MaxDescription/2)
+		rollback = "" // the error contains it
+	case rollback != "":
+		rollback = "; " + clip(rollback, MaxDescription/2)
 	}
-	limit := MaxDescription - length(way)
+	limit := MaxDescription - length(rollback)
 	text, hint := string(sync.Stage)+": "+sync.Error, sync.Hint
 	if hint != "" {
 		hint = " (" + hint + ")"
@@ -74,7 +75,7 @@ func failure(sync *record.Sync, owner string) string {
 		text, hint = shorten.Replace(text), shorten.Replace(hint)
 	}
 	text = clip(text, max(limit-length(hint), limit/2))
-	return text + way + clip(hint, limit-length(text))
+	return text + rollback + clip(hint, limit-length(text))
 }
 
 func length(text string) int { return utf8.RuneCountInString(text) }

@@ -1,4 +1,4 @@
-// Package report makes the words about a record: a plan as people read it, the
+// Package report takes a record and gives texts about it: a plan for people, the
 // deployment manifest of a sync, for machines, and the report of its rollback, in
 // Markdown. The same record gives the same bytes; the package reads nothing else.
 package report
@@ -104,18 +104,18 @@ func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 	if by := sync.Rollback; by != nil && sync.IsRollback() { // such a sync has only a rollback
 		digest, read.plan, read.services, read.checks = by.PlanDigest, read.backPlan, read.restored, read.asked
 	}
-	brought := sync.Deployment
-	if brought == nil {
-		brought = &record.Deployment{} // the sync ended before it made a plan
+	deployment := sync.Deployment
+	if deployment == nil {
+		deployment = &record.Deployment{} // the sync ended before it made a plan
 	}
 	m := &Manifest{
-		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: brought.TaskID, DeployedBy: deployedBy(sync),
-		DeployedAt: sync.Deployed().UTC(), PipelineID: brought.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(brought.Nodes),
+		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: deployment.TaskID, DeployedBy: deployedBy(sync),
+		DeployedAt: sync.Deployed().UTC(), PipelineID: deployment.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(deployment.Nodes),
 		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: string(sync.Trigger), Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Wrote, Summary: sync.Summary, Faults: sync.All(),
-		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: brought.Agent,
-		PlanDigest: digest, Plan: read.plan, Services: servicesOf(brought, read),
-		Secrets: orEmpty(brought.Secrets), Configs: orEmpty(brought.Configs), Checks: orEmpty(read.checks),
+		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: deployment.Agent,
+		PlanDigest: digest, Plan: read.plan, Services: servicesOf(deployment, read),
+		Secrets: orEmpty(deployment.Secrets), Configs: orEmpty(deployment.Configs), Checks: orEmpty(read.checks),
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}
 	if sync.Error != "" {
@@ -213,7 +213,7 @@ func stageTimes(sync *record.Sync) []StageTime {
 	return list
 }
 
-func servicesOf(brought *record.Deployment, read *contents) []Service {
+func servicesOf(deployment *record.Deployment, read *contents) []Service {
 	actions := map[string]deploy.Action{}
 	if read.plan != nil {
 		for _, step := range read.plan.Steps {
@@ -226,8 +226,8 @@ func servicesOf(brought *record.Deployment, read *contents) []Service {
 	for _, result := range read.services {
 		results[result.Name] = result
 	}
-	list := make([]Service, 0, len(brought.Services))
-	for _, image := range brought.Services {
+	list := make([]Service, 0, len(deployment.Services))
+	for _, image := range deployment.Services {
 		result := results[image.Service]
 		one := Service{
 			Name: image.Service, Image: partsOf(image.Image), Action: actions[image.Service],

@@ -8,8 +8,8 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// NextStep says what a person is to do about a sync, the most useful first; "" for
-// nothing. It is what status, show, reports and notices have.
+// NextStep says what a user does next about a sync, the most useful first; "" for
+// nothing. status, show, reports and notices use it.
 func NextStep(sync *record.Sync) string {
 	switch sync.State {
 	case record.Waiting:
@@ -31,7 +31,7 @@ func NextStep(sync *record.Sync) string {
 	return ""
 }
 
-// NextFor says what a person is to do about the node.
+// NextFor says what a user does next about the node.
 func NextFor(s *Status) string {
 	switch {
 	case !s.Running:

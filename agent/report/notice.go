@@ -92,8 +92,7 @@ func driftText(step deploy.Step) string {
 	return text + strings.Join(labels, ", ")
 }
 
-// failureNotice tells what failed, and why there was no way back where one was
-// looked for.
+// failureNotice adds what failed, and why it was not rolled back if a rollback was tried.
 func failureNotice(n *notify.Notice, sync *record.Sync) {
 	n.Event, n.Title = notify.Failure, "rollout failed at "+string(sync.Stage)
 	if sync.IsRollback() {
@@ -115,8 +114,8 @@ func failureNotice(n *notify.Notice, sync *record.Sync) {
 	}
 }
 
-// rollbackNotice tells that the node runs an earlier state now. By itself that is a
-// failed rollout as well.
+// rollbackNotice adds that the node runs an earlier state now. An automatic rollback is
+// also a failed rollout.
 func rollbackNotice(n *notify.Notice, sync *record.Sync) {
 	back := sync.Rollback
 	n.Event, n.Details = notify.Rollback, faultDetails(sync)
@@ -124,7 +123,7 @@ func rollbackNotice(n *notify.Notice, sync *record.Sync) {
 	switch {
 	case sync.IsRollback() && !back.Auto:
 		n.Title = "rolled back by a user"
-	case !sync.IsRollback() && sync.Error == "": // what a rollback had put there was changed, and is put back
+	case !sync.IsRollback() && sync.Error == "": // a drift from the state of a rollback was corrected
 		n.Event, n.Title = notify.Success, "the good state is restored"
 	default:
 		n.Title, n.Failed = "rollout failed at "+string(sync.Stage)+" and was rolled back", true

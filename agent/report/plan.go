@@ -126,7 +126,7 @@ func (p planText) waves() (first, last int) {
 	return first, last
 }
 
-// after tells what a wave waits for; "" for the first wave of the plan.
+// after says what a wave waits for; "" for the first wave of the plan.
 func after(wave, first int) string {
 	if wave == first {
 		return ""
@@ -183,7 +183,7 @@ func (p planText) objects(action deploy.Action) string {
 	return strings.Join(objects, ", ")
 }
 
-// consequences tells what updates do, or did, to tasks.
+// consequences says what updates do, or did, to tasks.
 func (p planText) consequences(action deploy.Action, ahead bool) string {
 	if action != deploy.Update && action != deploy.Replace {
 		return ""
@@ -219,7 +219,8 @@ func (p planText) consequences(action deploy.Action, ahead bool) string {
 	return " (" + strings.Join(notes, ", ") + ")"
 }
 
-// scalesUp tells whether a step only scales up a cron service that the plan scaled down.
+// scalesUp reports whether a step only scales up a cron service that the plan scaled
+// down.
 func (p planText) scalesUp(step deploy.Step) bool {
 	down := slices.ContainsFunc(p.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
 	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"

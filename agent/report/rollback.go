@@ -68,7 +68,7 @@ func Outcome(back *record.Rollback) string {
 	return "succeeded"
 }
 
-// succeeded tells whether the good state was applied and verified.
+// succeeded reports whether the good state was applied and verified.
 func succeeded(back *record.Rollback) bool {
 	return back.Refused == "" && back.Error == "" && !back.Finished.IsZero()
 }
@@ -187,14 +187,14 @@ func (r *rollbackReport) listServices(results []deploy.ServiceResult) {
 			healthy++
 			continue
 		}
-		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), troubleOf(result)})
+		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), messageOf(result)})
 	}
 	r.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
 	r.table([]string{"Service", "Ready", "State", "Last error"}, rows)
 }
 
-// troubleOf gives the error and the message of a service.
-func troubleOf(result deploy.ServiceResult) string {
+// messageOf gives the error and the message of a service.
+func messageOf(result deploy.ServiceResult) string {
 	if result.Error != "" && result.Message != "" {
 		return result.Error + "; " + result.Message
 	}

@@ -42,7 +42,7 @@ func stepLine(step deploy.Step, effect string) string {
 	return text
 }
 
-// effect tells what a step does apart from the changes of an update.
+// effect says what a step does apart from the changes of an update.
 func effect(step deploy.Step) string {
 	var parts []string
 	if step.Action == deploy.Create {
@@ -57,7 +57,7 @@ func effect(step deploy.Step) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
 
-// onTasks tells what a step does to the tasks of its service.
+// onTasks says what a step does to the tasks of its service.
 func onTasks(step deploy.Step) string {
 	switch tasks := counted(step.Tasks, "task"); {
 	case step.LabelsOnly():

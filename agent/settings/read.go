@@ -19,13 +19,13 @@ type Field struct {
 	value      reflect.Value
 }
 
-// Flag is the setting's name as a command line flag.
+// Flag gives the setting's name as a command line flag.
 func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
 
-// Env is the setting's environment variable.
+// Env gives the setting's environment variable.
 func (f Field) Env() string { return EnvPrefix + strings.ToUpper(f.Name) }
 
-// Default is the setting's present value as text.
+// Default gives the setting's present value as text.
 func (f Field) Default() string {
 	if list, ok := f.value.Interface().([]string); ok {
 		return strings.Join(list, ",")
@@ -33,7 +33,7 @@ func (f Field) Default() string {
 	return fmt.Sprint(f.value.Interface())
 }
 
-// Kind is the kind of the setting's value, as a usage text names it.
+// Kind gives the kind of the setting's value, as a usage text names it.
 func (f Field) Kind() string {
 	switch f.value.Interface().(type) {
 	case []string:
@@ -67,7 +67,7 @@ func (f Field) Set(text string) error {
 	case *time.Duration:
 		value, err := time.ParseDuration(text)
 		if err != nil {
-			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is no duration", text)
+			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is not a valid duration", text)
 		}
 		*target = value
 	}
@@ -85,7 +85,7 @@ func (s *Settings) Fields() []Field {
 	return fields
 }
 
-// ReadYAML takes settings from a YAML file's content; name is for messages.
+// ReadYAML reads settings from the content of a YAML file; name is for messages.
 func (s *Settings) ReadYAML(name string, data []byte) error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -127,7 +127,7 @@ func readSetting(name string, known map[string]Field, key, value *yaml.Node) err
 	text := value.Value
 	if value.Kind == yaml.SequenceNode {
 		if field.value.Kind() != reflect.Slice {
-			return fault.New(place, "write one value", "%s takes no list", key.Value)
+			return fault.New(place, "write one value", "%s does not take a list", key.Value)
 		}
 		items := make([]string, 0, len(value.Content))
 		for _, item := range value.Content {
@@ -135,7 +135,7 @@ func readSetting(name string, known map[string]Field, key, value *yaml.Node) err
 		}
 		text = strings.Join(items, ",")
 	} else if value.Kind != yaml.ScalarNode {
-		return fault.New(place, "write one value", "%s takes no mapping", key.Value)
+		return fault.New(place, "write one value", "%s does not take a mapping", key.Value)
 	}
 	if err := field.Set(text); err != nil {
 		return fault.New(place, fault.Hint(err), "%s: %w", key.Value, err)

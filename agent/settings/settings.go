@@ -23,10 +23,10 @@ import (
 // EnvPrefix starts the environment variables that set the agent.
 const EnvPrefix = "COIN_AGENT_"
 
-// Settings are the agent's own configuration: flags over COIN_AGENT_* variables
-// over a YAML file. Tokens and keys are only ever named by file. The tags give
-// each setting's name (as the YAML file and, with dashes, the flags have it)
-// and its text for people.
+// Settings are the agent's own configuration: flags override COIN_AGENT_* variables,
+// which override a YAML file. Tokens and keys are given only by the names of their files.
+// The tags give each setting's name (as in the YAML file and, with dashes, the flags) and
+// its text for people.
 type Settings struct {
 	Environment string `name:"environment" help:"environment of the repository, such as sandbox"`
 	Node        string `name:"node" help:"node of the environment, such as node3"`
@@ -74,7 +74,7 @@ type Settings struct {
 	LogFormat string `name:"log_format" help:"text or json"`
 }
 
-// Default gives the settings that hold unless they are set.
+// Default gives the default settings.
 func Default() Settings {
 	return Settings{
 		Engine:    "unix:///var/run/docker.sock",
@@ -113,7 +113,7 @@ func (s *Settings) Validate() error {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
 		if u, err := url.Parse(s.GitLabURL); err != nil || u.Host == "" {
-			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is no address"))
+			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is not a valid address"))
 		}
 	}
 	faults = append(faults, s.checkListen(), s.checkSocket(), s.checkMail())
@@ -129,10 +129,10 @@ func (s *Settings) checkListen() error {
 	if err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is no loopback address", s.Listen)
+	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
 }
 
-// checkSocket keeps to the 107 bytes that a unix socket's path may have.
+// checkSocket checks that the unix socket's path has at most 107 bytes.
 func (s *Settings) checkSocket() error {
 	if len(s.Socket) < 108 && filepath.IsAbs(s.Socket) {
 		return nil
@@ -152,7 +152,7 @@ func (s *Settings) checkMail() error {
 // Owner names the node as the ownership labels do.
 func (s *Settings) Owner() string { return s.Environment + "/" + s.Node }
 
-// Remote is the repository that the settings name.
+// Remote gives the repository that the settings name.
 func (s *Settings) Remote() gitsync.Remote {
 	return gitsync.Remote{
 		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
@@ -160,13 +160,13 @@ func (s *Settings) Remote() gitsync.Remote {
 	}
 }
 
-// GitLab names GitLab's API and project; without a URL there is none to ask.
+// GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
 	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile}
 }
 
-// CommitLink is the commit's page in GitLab; empty where the settings do not
-// tell its address.
+// CommitLink gives the commit's page in GitLab; empty if the settings do not contain its
+// address.
 func (s *Settings) CommitLink(commit string) string {
 	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" || commit == "" {
 		return ""
@@ -174,7 +174,7 @@ func (s *Settings) CommitLink(commit string) string {
 	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
 }
 
-// MailServer names the mail server; without an address there is none.
+// MailServer gives the mail server; without an address there is none.
 func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	if s.SMTPAddress == "" && (s.SMTPUser != "" || s.SMTPPasswordFile != "" || s.SMTPFrom != "") {
 		return notify.SMTPOptions{}, fault.New(fault.Place{}, "set smtp_address, or leave out the other smtp_ settings", "the setting smtp_address is missing")
@@ -185,7 +185,7 @@ func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	}, nil
 }
 
-// KeyFiles names the files and services that open the secrets.
+// KeyFiles gives the files and services that decrypt the secrets.
 func (s *Settings) KeyFiles() secrets.KeyFiles {
 	return secrets.KeyFiles{
 		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
@@ -202,7 +202,7 @@ func (s *Settings) Rule() gitsync.Rule {
 	return rule
 }
 
-// Paths lists the files and folders of the repository that a node is made of.
+// Paths lists the files and folders of the repository that the node reads.
 func (s *Settings) Paths() []string {
 	environment := "environments/" + s.Environment
 	return []string{environment + "/config.yml", environment + "/common", environment + "/nodes/" + s.Node, "templates"}

@@ -44,9 +44,9 @@ func TestReadYAMLFaults(t *testing.T) {
 		"a: [":               "agent.yml:1: not valid YAML: did not find",
 		"- a":                "agent.yml:1: the settings are not a mapping",
 		"node: a\nnode: b":   "agent.yml:2:1: node is set twice",
-		"node: [a]":          "agent.yml:1:1: node takes no list",
-		"node: {a: b}":       "agent.yml:1:1: node takes no mapping",
-		"\ninterval: 5":      `agent.yml:2:1: interval: "5" is no duration`,
+		"node: [a]":          "agent.yml:1:1: node does not take a list",
+		"node: {a: b}":       "agent.yml:1:1: node does not take a mapping",
+		"\ninterval: 5":      `agent.yml:2:1: interval: "5" is not a valid duration`,
 		"allow_rewrite: yep": `agent.yml:1:1: allow_rewrite: "yep" is neither true nor false`,
 	} {
 		got := settings.Default()
@@ -72,8 +72,8 @@ func TestValidate(t *testing.T) {
 		"branch and tag_pattern are both set":      func(s *settings.Settings) { s.Branch, s.TagPattern = "a", "b" },
 		"interval 10ms is under one second":        func(s *settings.Settings) { s.Interval = 10 * time.Millisecond },
 		"the setting gitlab_token_file is missing": func(s *settings.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
-		"gitlab_url is no address":                 func(s *settings.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
-		`listen ":9180" is no loopback address`:    func(s *settings.Settings) { s.Listen = ":9180" },
+		"gitlab_url is not a valid address":        func(s *settings.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
+		`listen ":9180" is not a loopback address`: func(s *settings.Settings) { s.Listen = ":9180" },
 		`socket "a.sock" cannot be used`:           func(s *settings.Settings) { s.Socket = "a.sock" },
 	} {
 		spoiled := valid

@@ -13,8 +13,8 @@ import (
 )
 
 // Good lists up to limit recorded good states, the newest first: each revision that was
-// applied and verified, where its specs differ from those of the one before. Swarm still
-// has the objects that they refer to: the collection of old versions spares those.
+// applied and verified, if its specs differ from those of the one before. Swarm still has
+// the objects that they refer to: the collection of old versions keeps those.
 func (s *Stack) Good(limit int) ([]record.GoodState, error) {
 	var good []record.GoodState
 	err := s.view(func(stack *bbolt.Bucket) error {
@@ -42,7 +42,7 @@ func (s *Stack) AllGood(now time.Time) ([]record.GoodState, error) {
 	return good[:record.Kept(good, now)], err
 }
 
-// Newest gives the newest recorded good state, nil where there is none.
+// Newest gives the newest recorded good state, nil if there is none.
 func (s *Stack) Newest() (*record.GoodState, error) {
 	good, err := s.Good(1)
 	if err != nil || len(good) == 0 {
@@ -68,8 +68,8 @@ func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
 
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
-// PruneGood drops the good states that are no longer to be kept. Where there is none,
-// nothing is written.
+// PruneGood drops the good states that are no longer to be kept. If there is none to
+// drop, it writes nothing.
 func (s *Stack) PruneGood(now time.Time) error {
 	good, err := s.Good(record.KeepGood + 1)
 	if err != nil || record.Kept(good, now) == len(good) {

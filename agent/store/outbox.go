@@ -11,10 +11,10 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 )
 
-// trailLife is how long the store remembers what GitLab was told of a commit.
+// trailLife is how long the store remembers which statuses of a commit GitLab has.
 const trailLife = 90 * 24 * time.Hour
 
-// Outbox is the state file as the outbox of reports needs it.
+// Outbox is the part of the state file that the outbox of reports needs.
 type Outbox struct{ store *Store }
 
 var _ gitlab.Store = Outbox{}

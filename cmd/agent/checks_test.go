@@ -103,7 +103,7 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 		t.Errorf("described as %q", text)
 	}
 	_, out, _ := l.command("status")
-	told(t, "status", out, []said{{want, "the check stands at"}}, "verify: ", "hint: ")
+	told(t, "status", out, []said{{want, "the check is at"}}, "verify: ", "hint: ")
 	if !strings.Contains(out, "checks: 4 of 5 passed") {
 		t.Errorf("status: %s", out)
 	}

@@ -97,7 +97,7 @@ func TestDoctor(t *testing.T) {
 		}, "disk", "fail", said{"are free under ", "docker image prune"}, ""},
 		{"harbor", func() {
 			l.commit("harbor", map[string]string{config: good[config] + "  gates: {vulnerabilities: {}}\n"})
-		}, "harbor", "fail", said{"is of no Harbor", "vulnerabilities.except"}, ""},
+		}, "harbor", "fail", said{"is not in a Harbor registry", "vulnerabilities.except"}, ""},
 		{"database", func() {
 			l.commit("database", map[string]string{config: good[config] + "database: {host: 127.0.0.1, port: 1}\n"})
 		}, "database", "warn", said{"the database 127.0.0.1:1 does not answer", "see that it is up"}, ""},

@@ -102,7 +102,7 @@ func (l *lab) carriedOn(commit string, round int) {
 	} else if len(syncs[0].Plan) == 0 || string(syncs[0].Plan) == "null" {
 		l.t.Error("the history has lost the plan")
 	}
-	if n := strings.Count(l.logText(), `"msg":"carrying on"`); n != round {
+	if n := strings.Count(l.logText(), `"msg":"continuing"`); n != round {
 		l.t.Errorf("the log tells of %d syncs carried on, want %d", n, round)
 	}
 	l.mustRun(exitDone, []string{"no difference"}, "diff")

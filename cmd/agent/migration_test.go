@@ -124,8 +124,8 @@ func TestMigrationGuard(t *testing.T) {
 	if noted == nil || *noted.Before != 41 || *noted.After != 42 || taken == nil || !taken.Auto || taken.Wrote || taken.To != 1 {
 		t.Errorf("recorded %+v, %+v", noted, taken)
 	}
-	const lies = "the database went from migration 41 to 42 after 1 (sync #1) was proven: 42 (migration 42)"
-	if !strings.HasPrefix(status.Sync.Error, "check health") || taken.Refused != lies || !strings.Contains(taken.Hint, "would going back lose data?") {
+	const lies = "the database went from migration 41 to 42 after 1 (sync #1) was verified: 42 (migration 42)"
+	if !strings.HasPrefix(status.Sync.Error, "check health") || taken.Refused != lies || !strings.Contains(taken.Hint, "would a rollback lose data?") {
 		t.Errorf("failed with %q, refused with %q (%s)", status.Sync.Error, taken.Refused, taken.Hint)
 	}
 	if image := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; image != imageB {
@@ -135,7 +135,7 @@ func TestMigrationGuard(t *testing.T) {
 	if text := l.described(bad); !strings.Contains(text, "check health") || !strings.Contains(text, "not rolled back: the database went from migration 41 to 42") {
 		t.Errorf("described as %q", text)
 	}
-	waitfor.NoError(t, patience, func() error { return told.has(lies, "would going back lose data?") })
+	waitfor.NoError(t, patience, func() error { return told.has(lies, "would a rollback lose data?") })
 	_, out, _ := l.command("status")
 	_, shown, _ := l.command("show", fmt.Sprint(status.Sync.ID))
 	for what, text := range map[string]string{"status": out, "show": shown} {

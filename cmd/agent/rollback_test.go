@@ -207,7 +207,7 @@ func TestRollbackByHand(t *testing.T) {
 	l.mustRun(exitDone, []string{"rolled back to 1 (sync #1) by ", "it is slow", "`agent resume`"}, "rollback", "--yes", "--reason", "it is slow")
 	l.unchanged(before)
 	l.mustRun(exitError, []string{"no good state is recorded from before"}, "rollback", "--yes")
-	l.mustRun(exitError, []string{"#9 is no good state", "#3 1, #2 1, #1 1"}, "rollback", "--yes", "--to", "9")
+	l.mustRun(exitError, []string{"#9 is not a recorded good state", "#3 1, #2 1, #1 1"}, "rollback", "--yes", "--to", "9")
 	l.mustRun(exitError, []string{"there is no service " + l.stack + "_wbe"}, "rollback", "--yes", "--to", "2", "--service", "wbe")
 
 	l.mustRun(exitDone, []string{"rolled " + l.stack + "_web back to 1 (sync #2)"}, "rollback", "--yes", "--to", "2", "--service", "web")
@@ -229,7 +229,7 @@ func TestRollbackByHand(t *testing.T) {
 	if status := l.await(elsewhere, record.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
 		t.Errorf("a commit of another node: %+v, pinned %+v", status.Sync, status.Pinned)
 	}
-	l.mustRun(exitError, []string{"pinned at 1 (sync #2) since", "`agent resume` goes back to master"}, "sync", "--wait")
+	l.mustRun(exitError, []string{"pinned at 1 (sync #2) since", "`agent resume` follows master again"}, "sync", "--wait")
 	l.mustRun(exitDone, nil, "resume")
 	l.await(elsewhere, record.Succeeded)
 	l.unchanged(after)
