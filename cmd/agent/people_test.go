@@ -70,7 +70,7 @@ func TestPeople(t *testing.T) {
 	})
 	l.step("paused over a kill, and resumed", func() {
 		l.mustRun(exitUsage, []string{"--reason is missing"}, "pause")
-		l.mustRun(exitUsage, []string{`--for "2" is no time`}, "pause", "--for", "2", "--reason", "x")
+		l.mustRun(exitUsage, []string{`--for "2" is not a valid duration`}, "pause", "--for", "2", "--reason", "x")
 		l.mustRun(exitDone, []string{"paused until "}, "pause", "--for", "1h", "--reason", "the database is moved")
 		l.mustRun(exitDone, []string{"the database is moved"}, "status")
 		l.metric(`coin_agent_paused{environment="sandbox",node="node3"} 1`)

@@ -59,7 +59,7 @@ func TestReleaseGates(t *testing.T) {
 	tests := []struct{ name, tag, disk, want, hint string }{
 		{"tag", "v1", "1MB", `node3/node.env:2:8: TAG is "v1", which does not match`, "set TAG"},
 		{"not pushed", release1, "1MB", "image " + registry.Address + "/coin/core:" + release1 + ": registry " + registry.Address + " does not have the image", "check the tag"},
-		{"critical", release2, "1MB", "has vulnerabilities of severity Critical or worse (3 Critical", "build the image anew"},
+		{"critical", release2, "1MB", "has vulnerabilities of severity Critical or worse (3 Critical", "rebuild the image"},
 		{"disk", release3, "999999TB", "are free under ", "docker image prune"},
 	}
 	for _, test := range tests {
