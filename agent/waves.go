@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"coin.internal/coin-agent/agent/report"
@@ -38,16 +39,20 @@ var errStopped = fault.New(fault.Place{}, "`agent status` shows the rollback", "
 func (r *reconcile) unlessSuperseded(ctx context.Context, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go r.watchRemote(ctx, cancel)
-	go func() {
+	var watchers sync.WaitGroup
+	watchers.Go(func() { r.watchRemote(ctx, cancel) })
+	watchers.Go(func() {
 		select {
 		case <-ctx.Done():
 		case <-r.stops:
 			cancel(errStopped)
 		}
-	}()
+	})
 	err := wait(ctx)
-	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errSuperseded) || errors.Is(cause, errStopped)) {
+	cause := context.Cause(ctx)
+	cancel(nil)
+	watchers.Wait() // neither outlives the attempt
+	if err != nil && (errors.Is(cause, errSuperseded) || errors.Is(cause, errStopped)) {
 		return cause
 	}
 	return err
