@@ -18,7 +18,7 @@ import (
 
 const (
 	perSeed       = 20               // rounds of one seed
-	defaultRounds = 20000            // rounds without ROUNDS,
+	defaultRounds = 4_000            // rounds without ROUNDS: the same seeds on every machine,
 	patience      = 75 * time.Second // as many of them as fit in this time
 	shownSeeds    = 3                // failing seeds that are shown with their trace
 )
