@@ -108,7 +108,7 @@ func TestAuditOfSyncs(t *testing.T) {
 		for range 5 {
 			w.poll()
 		}
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.commit("2", "README.md", "new")
@@ -116,7 +116,7 @@ func TestAuditOfSyncs(t *testing.T) {
 		n = w.wantAudit(n)
 
 		w.useSecret("3", 1, "web", "worker")
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		n = w.wantAudit(n, "ada: sync s started", "ada: update s_worker succeeded", "ada: use s_db.1 succeeded by s_worker", "ada: sync s succeeded")

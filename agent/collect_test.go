@@ -176,7 +176,7 @@ func TestCollectNothingWhileUncertain(t *testing.T) {
 				test.upset(w)
 				w.poll()
 				w.pass(2 * time.Hour)
-				_, err := w.agent.Collect(w.t.Context(), person)
+				_, err := w.desk.Collect(w.t.Context(), person)
 				if err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Errorf("asked for a collection: %v", err)
 				}
@@ -201,16 +201,16 @@ func TestCollectOnRequest(t *testing.T) {
 		w.raise(2)
 		w.raise(3)
 		w.sleep(23*time.Hour + 59*time.Minute)
-		survey, err := w.agent.Survey(w.t.Context())
+		survey, err := w.desk.Survey(w.t.Context())
 		if err != nil || survey.Uncertain != "" || len(deploy.Collectable(survey.Versions)) != 0 || len(survey.Versions) != 3 {
 			t.Fatalf("%+v, %v", survey, err)
 		}
 		w.pass(90 * time.Second)
-		if survey, err = w.agent.Survey(w.t.Context()); err != nil || len(deploy.Collectable(survey.Versions)) != 1 {
+		if survey, err = w.desk.Survey(w.t.Context()); err != nil || len(deploy.Collectable(survey.Versions)) != 1 {
 			t.Errorf("%+v, %v", survey, err)
 		}
 		w.wantSecrets("s_db.1", "s_db.2", "s_db.3")
-		if survey, err = w.agent.Collect(w.t.Context(), person); err != nil || len(survey.Removed) != 1 || len(survey.Versions) != 2 {
+		if survey, err = w.desk.Collect(w.t.Context(), person); err != nil || len(survey.Removed) != 1 || len(survey.Versions) != 2 {
 			t.Errorf("%+v, %v", survey, err)
 		}
 		w.wantSecrets("s_db.2", "s_db.3")
@@ -229,22 +229,22 @@ func TestOverdueRotation(t *testing.T) {
 		w.start()
 		w.pass(time.Hour)
 		metric := `coin_agent_secret_rotation_overdue_seconds{environment="sandbox",node="node3",secret="db"} `
-		if status := w.agent.Status(); len(status.Overdue) > 0 {
+		if status := w.desk.Status(); len(status.Overdue) > 0 {
 			t.Errorf("after an hour: %+v", status.Overdue)
 		}
 		w.wantMetrics(metric + "0")
 		w.sleep(71 * time.Hour)
-		status := w.agent.Status()
+		status := w.desk.Status()
 		if len(status.Overdue) != 1 || status.Overdue[0].Name != "s_db.1" || !status.InSync {
 			t.Errorf("after 3 days: %+v", status)
 		}
 		w.wantMetrics(metric + "86400")
-		survey, err := w.agent.Survey(w.t.Context())
+		survey, err := w.desk.Survey(w.t.Context())
 		if err != nil || len(survey.Secrets) != 1 || !survey.Secrets[0].Overdue || survey.Secrets[0].Live.Uses[0].Target != "/run/secrets/db" {
 			t.Errorf("%+v, %v", survey, err)
 		}
 		w.raise(2)
-		if status := w.agent.Status(); len(status.Overdue) > 0 {
+		if status := w.desk.Status(); len(status.Overdue) > 0 {
 			t.Errorf("rotated: %+v", status.Overdue)
 		}
 		w.wantMetrics(metric + "0")
@@ -256,7 +256,7 @@ func TestSurveyOfNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(func() { w.selectErr = errors.New("no network") })
 		w.start()
-		if _, err := w.agent.Survey(w.t.Context()); err == nil || !strings.Contains(err.Error(), "no revision is applied") {
+		if _, err := w.desk.Survey(w.t.Context()); err == nil || !strings.Contains(err.Error(), "no revision is applied") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -278,6 +278,6 @@ func (w *world) wantMetrics(lines ...string) {
 // scrape gives the metrics as /metrics has them.
 func (w *world) scrape() string {
 	answer := httptest.NewRecorder()
-	w.agent.Metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	w.metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return answer.Body.String()
 }

@@ -26,7 +26,7 @@ func TestDriftWhileHeld(t *testing.T) {
 				w.wantLast(bad, record.Failed)
 				w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
 				w.poll()
-				status := w.agent.Status()
+				status := w.desk.Status()
 				if corrected != (len(status.Drift) == 0) || status.InSync {
 					t.Errorf("drift %v, in sync %t", status.Drift, status.InSync)
 				}
@@ -101,12 +101,12 @@ func TestRefsThatLagBehind(t *testing.T) {
 			if len(w.states(older.Commit)) != told {
 				t.Errorf("GitLab was told of the older commit: %v", w.states(older.Commit))
 			}
-			if status := w.agent.Status(); status.PollError != "" {
+			if status := w.desk.Status(); status.PollError != "" {
 				t.Errorf("the look failed: %s", status.PollError)
 			}
 			w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
 			w.poll()
-			if status := w.agent.Status(); len(status.Drift) != 1 {
+			if status := w.desk.Status(); len(status.Drift) != 1 {
 				t.Errorf("drift is %v", status.Drift)
 			}
 		})
@@ -161,7 +161,7 @@ func TestRetryOfTransientFailure(t *testing.T) {
 		w.pass(time.Hour)
 		w.wantLast(commit, record.Failed)
 		w.set(func() { w.engineErr = nil })
-		sync, err := w.agent.Retry(w.t.Context(), person, request.Retry{}, func(string) {})
+		sync, err := w.desk.Retry(w.t.Context(), person, request.Retry{}, func(string) {})
 		if err != nil || sync.State != record.Succeeded || strings.Contains(sync.Error, "engine") {
 			t.Errorf("got %+v, %v", sync, err)
 		}

@@ -84,7 +84,7 @@ func (w *world) said(words ...string) *record.Sync {
 
 func (w *world) approve(plan string) error {
 	w.t.Helper()
-	_, err := w.agent.Approve(person, request.Approve{Commit: w.revision.Commit[:10], Plan: plan, Reason: "agreed by phone"})
+	_, err := w.desk.Approve(person, request.Approve{Commit: w.revision.Commit[:10], Plan: plan, Reason: "agreed by phone"})
 	w.pass(time.Second)
 	return err
 }
@@ -104,7 +104,7 @@ func TestApprovalInGitLab(t *testing.T) {
 		w.merges.set(func() { w.merges.users = []string{"ada", "eve"} })
 		w.poll()
 		w.said("!12 has 0 of 1 approvals") // its author's own, and nobody's
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		sync := w.said("!12 has 0 of 1 approvals") // a sync is no approval
@@ -185,7 +185,7 @@ func TestApprovalRules(t *testing.T) {
 					return
 				}
 				w.said(test.want)
-				if status := w.agent.Status(); status.PollError != "" || w.plans() != 0 {
+				if status := w.desk.Status(); status.PollError != "" || w.plans() != 0 {
 					w.t.Errorf("looks failed: %q; %d plans", status.PollError, w.plans())
 				}
 				w.merges.set(func() { w.merges.hangs = false })
@@ -225,7 +225,7 @@ func TestApprovalOnTheNode(t *testing.T) {
 			"longer than 200 characters":          {Commit: sync.Commit, Reason: strings.Repeat("x", 201)},
 			"the plan is " + sync.PlanDigest[:10]: {Commit: sync.Commit, Plan: sync.PlanDigest[:6], Reason: "x"},
 		} {
-			_, err := w.agent.Approve(person, request)
+			_, err := w.desk.Approve(person, request)
 			refuses(w.t, err, words)
 		}
 		w.pass(time.Second)
@@ -275,7 +275,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 			w.t.Fatalf("the plan is still %s", second.PlanDigest)
 		}
 		refuses(w.t, w.approve(first.PlanDigest), "the plan is "+second.PlanDigest[:10])
-		if _, err := w.agent.Pause(person, request.Pause{Reason: "wait"}); err != nil {
+		if _, err := w.desk.Pause(person, request.Pause{Reason: "wait"}); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := w.approve(second.PlanDigest); err != nil {
@@ -288,7 +288,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 			w.t.Errorf("after a restart it waits for %q", sync.Waiting)
 		}
 		w.moves("b")
-		if _, err := w.agent.Resume(w.t.Context(), person, request.Resume{}); err != nil {
+		if _, err := w.desk.Resume(w.t.Context(), person, request.Resume{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Second)
@@ -310,7 +310,7 @@ func TestApprovalOfARetry(t *testing.T) {
 		retry := func() {
 			w.t.Helper()
 			w.set(func() { w.result, w.live, w.networks = deploy.Result{}, nil, map[string]network.CreateOptions{} })
-			if _, err := w.agent.Retry(w.t.Context(), person, request.Retry{Reason: "room again"}, func(string) {}); err != nil {
+			if _, err := w.desk.Retry(w.t.Context(), person, request.Retry{Reason: "room again"}, func(string) {}); err != nil {
 				w.t.Fatal(err)
 			}
 		}

@@ -158,7 +158,7 @@ func TestGroupThatStaysIsTold(t *testing.T) {
 		if n := strings.Count(strings.Join(sync.Warnings, "\n"), "node1 failed with this commit, which still runs here"); n != 1 || sync.Group.Failed != "node1" {
 			w.t.Errorf("%d warnings: %v; %+v", n, sync.Warnings, sync.Group)
 		}
-		if status := w.agent.Status(); !strings.HasPrefix(report.NextFor(&status), "fix node1, which failed") {
+		if status := w.desk.Status(); !strings.HasPrefix(report.NextFor(&status), "fix node1, which failed") {
 			w.t.Errorf("what to do: %s", report.NextFor(&status))
 		}
 		w.others.says(commit, "node1", gitlab.Success)
@@ -193,7 +193,7 @@ func TestGroupIsTriedAgain(t *testing.T) {
 		w.others.says(second, "node1", gitlab.Failed)
 		w.poll()
 		w.wantLast(second, record.RolledBack)
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
@@ -262,7 +262,7 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 		w.start()
 		w.waits("waiting for node2")
 		approve := request.Approve{Commit: commit, Reason: "the greens look well"}
-		if _, err := w.agent.Approve(person, approve); err == nil {
+		if _, err := w.desk.Approve(person, approve); err == nil {
 			w.t.Error("approved before the greens were seen")
 		}
 		w.others.says(commit, "node2", gitlab.Success)
@@ -274,7 +274,7 @@ func TestPrimariesWaitForApproval(t *testing.T) {
 		if next := report.NextStep(w.waits("this node follows by `agent approve")); !strings.HasPrefix(next, "`agent approve 0000000000") {
 			w.t.Errorf("what to do: %s", next)
 		}
-		if _, err := w.agent.Approve(person, approve); err != nil {
+		if _, err := w.desk.Approve(person, approve); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
@@ -296,7 +296,7 @@ func TestApprovalOfBeforeIsNoAgreement(t *testing.T) {
 			w.t.Errorf("asked for the others while a person is waited for: %s", sync.Waiting)
 		}
 		approve := request.Approve{Commit: commit, Reason: "it may come"}
-		if _, err := w.agent.Approve(person, approve); err != nil {
+		if _, err := w.desk.Approve(person, approve); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
@@ -307,7 +307,7 @@ func TestApprovalOfBeforeIsNoAgreement(t *testing.T) {
 			w.waits("this node follows by `agent approve")
 		}
 		approve.Reason = "the greens look well"
-		if _, err := w.agent.Approve(person, approve); err != nil {
+		if _, err := w.desk.Approve(person, approve); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()

@@ -74,7 +74,7 @@ func TestAgreementOutlivesAHiccup(t *testing.T) {
 		w.start()
 		w.waits("this node follows by `agent approve")
 		w.others.fail(errors.New("GitLab does not answer"))
-		if _, err := w.agent.Approve(person, request.Approve{Commit: commit, Reason: "the greens look well"}); err != nil {
+		if _, err := w.desk.Approve(person, request.Approve{Commit: commit, Reason: "the greens look well"}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.poll()
@@ -104,7 +104,7 @@ func TestFailedNodeGoesBackAsFarAsItsGroup(t *testing.T) {
 		w.poll()
 		w.breaks("2")
 		w.set(func() { w.live = nil })
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		if taken := w.last().Rollback; taken == nil || taken.Commit != second {
@@ -132,7 +132,7 @@ func TestStatusOfAnOpenGroup(t *testing.T) {
 		wants := func(words string) {
 			w.t.Helper()
 			w.poll()
-			if status := w.agent.Status(); status.Group != words || !status.InSync {
+			if status := w.desk.Status(); status.Group != words || !status.InSync {
 				w.t.Errorf("in sync: %v; the group: %q, want %q", status.InSync, status.Group, words)
 			}
 		}
@@ -178,7 +178,7 @@ func TestHeldCommitOvertakesNothing(t *testing.T) {
 						}
 						third = w.release("3", configFile, config)
 						if name == "pause" {
-							if _, err := w.agent.Pause(person, request.Pause{Reason: "wait"}); err != nil {
+							if _, err := w.desk.Pause(person, request.Pause{Reason: "wait"}); err != nil {
 								w.t.Error(err)
 							}
 						}
@@ -209,7 +209,7 @@ func TestPausedNodeGoesBackLater(t *testing.T) {
 		w.others.says(second, "node1", gitlab.Failed)
 		w.pass(8 * time.Minute)
 		w.wantLast(second, record.Succeeded)
-		if status := w.agent.Status(); status.Group != "not complete: node1 says failed" {
+		if status := w.desk.Status(); status.Group != "not complete: node1 says failed" {
 			w.t.Errorf("the group: %q", status.Group)
 		}
 		w.pass(3 * time.Minute)

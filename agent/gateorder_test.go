@@ -152,7 +152,7 @@ func TestFailedNeighbourStops(t *testing.T) {
 			}
 			w.pass(7 * time.Minute)
 			w.waits("stopped: node1 failed with this commit")
-			if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+			if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.waits("stopped: node1 failed with this commit")
@@ -210,7 +210,7 @@ func TestOrderTimesOut(t *testing.T) {
 			if w.wantLast(commit, record.Failed).ID != sync.ID || w.plans() != 0 {
 				w.t.Error("it was not held")
 			}
-			if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+			if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.wantLast(commit, record.Succeeded)
@@ -297,7 +297,7 @@ func TestProvenNeedsNoOrder(t *testing.T) {
 			w.others.says(commit, "node1", gitlab.Failed)
 			w.set(func() { w.live = nil })
 			if drift == "report" {
-				if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+				if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 					w.t.Fatal(err)
 				}
 			}

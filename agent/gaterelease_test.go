@@ -257,7 +257,7 @@ func TestReleaseWhileOthersWait(t *testing.T) {
 		if sync := w.wantLast(commit, record.Waiting); !strings.HasPrefix(sync.Waiting, "auto_deploy is off") || w.releaseGate().Waiting != "" {
 			w.t.Errorf("waits for %q", sync.Waiting)
 		}
-		_, _ = w.agent.Sync(w.t.Context(), person, func(string) {})
+		_, _ = w.desk.Sync(w.t.Context(), person, func(string) {})
 		if sync := w.wantLast(commit, record.Failed); !sync.Transient || w.plans() != 0 {
 			w.t.Errorf("rolled out by what was true long ago: %+v", sync)
 		}
@@ -278,7 +278,7 @@ func TestReleaseIsConfirmed(t *testing.T) {
 		w.start()
 		w.wantLast(commit, record.Waiting)
 		found.set(func() { found.lost = []string{"app:1"} })
-		_, _ = w.agent.Sync(w.t.Context(), person, func(string) {})
+		_, _ = w.desk.Sync(w.t.Context(), person, func(string) {})
 		if sync := w.wantLast(commit, record.Failed); sync.Transient || w.plans() != 0 || found.times() != 2 {
 			w.t.Errorf("got %+v, asked %d times", sync, found.times())
 		}

@@ -4,63 +4,97 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
-
-	"coin.internal/coin-agent/agent/record"
 )
-
-// stepLimit is how long a step may take without progress before the loop counts as stuck.
-// The wait for services has its own limit.
-const stepLimit = 10 * time.Minute
 
 var errNoAnswer = errors.New("the remote has not answered yet")
 
-// step is what the loop does, since its last progress, and how long that may take.
-type step struct {
-	name  string
-	since time.Time
-	limit time.Duration
+// pulse is the progress of the loop: its current step since its last progress, or its wait
+// for the next look.
+type pulse struct {
+	mu       sync.Mutex
+	name     string // "" while the loop waits
+	since    time.Time
+	limit    time.Duration
+	lastLook time.Time
+	nextLook time.Time
 }
 
-// step notes that the loop begins a step.
-func (a *Agent) step(name string, limit time.Duration) {
-	a.update(func(v *view) { v.step = step{name: name, since: time.Now(), limit: limit} })
+// begin notes that the loop begins a step that may take so long without progress.
+func (p *pulse) begin(name string, limit time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.since, p.limit = name, time.Now(), limit
 }
 
-// progressed notes that the step makes progress.
-func (a *Agent) progressed() { a.update(func(v *view) { v.step.since = time.Now() }) }
+// beat notes that the step makes progress.
+func (p *pulse) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.since = time.Now()
+}
+
+// looked notes the end of a look.
+func (p *pulse) looked() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastLook = time.Now()
+}
+
+// rest notes that the loop waits for its next look.
+func (p *pulse) rest(wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.nextLook = "", time.Now().Add(wait)
+}
+
+// looks gives the times of the last look and of the next one.
+func (p *pulse) looks() (last, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastLook, p.nextLook
+}
 
 // stuck says why the loop makes no progress; nil if it makes progress. A loop that waits
 // must look again when its wait is over.
-func (v *view) stuck(now time.Time) error {
+func (p *pulse) stuck(now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case v.step.name != "" && now.After(v.step.since.Add(v.step.limit)):
-		return fmt.Errorf("no progress in %s for %s", v.step.name, now.Sub(v.step.since).Round(time.Second))
-	case v.step.name == "" && !v.nextPoll.IsZero() && now.After(v.nextPoll.Add(time.Minute)):
-		return fmt.Errorf("no look at the remote since %s", v.lastLook.UTC().Format(time.RFC3339))
+	case p.name != "" && now.After(p.since.Add(p.limit)):
+		return fmt.Errorf("no progress in %s for %s", p.name, now.Sub(p.since).Round(time.Second))
+	case p.name == "" && !p.nextLook.IsZero() && now.After(p.nextLook.Add(time.Minute)):
+		return fmt.Errorf("no look at the remote since %s", p.lastLook.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
-// healthz says whether the loop makes progress.
-func (a *Agent) healthz(w http.ResponseWriter, _ *http.Request) {
-	v := a.snapshot()
-	respond(w, v.stuck(time.Now()))
+// HealthHandler answers /metrics, /healthz and /readyz.
+func (a *Agent) HealthHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.parts.Metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { respond(w, a.pulse.stuck(time.Now())) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { respond(w, a.ready()) })
+	return mux
 }
 
-// readyz says whether the loop makes progress, and the remote and the engine answered at
-// the last look.
-func (a *Agent) readyz(w http.ResponseWriter, _ *http.Request) {
-	v := a.snapshot()
-	err := v.stuck(time.Now())
-	switch {
-	case err != nil:
-	case v.pollError != nil:
-		err = v.pollError
-	case v.desired == nil:
-		err = errNoAnswer
+// ready says why the loop makes no progress, or which of the remote and the engine did not
+// answer at the last look.
+func (a *Agent) ready() error {
+	if err := a.pulse.stuck(time.Now()); err != nil {
+		return err
 	}
-	respond(w, err)
+	for _, s := range a.stacks {
+		v := s.board.snapshot()
+		if v.lookError != nil {
+			return v.lookError
+		}
+		if v.desired == nil {
+			return errNoAnswer
+		}
+	}
+	return nil
 }
 
 func respond(w http.ResponseWriter, err error) {
@@ -69,27 +103,4 @@ func respond(w http.ResponseWriter, err error) {
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
-}
-
-// HealthHandler answers /metrics, /healthz and /readyz.
-func (a *Agent) HealthHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", a.Metrics.Handler())
-	mux.HandleFunc("GET /healthz", a.healthz)
-	mux.HandleFunc("GET /readyz", a.readyz)
-	return mux
-}
-
-// gateFigures gives the metrics of the gates: whether the agent is paused, and the gates
-// that a rollout waits for.
-func (a *Agent) gateFigures() (paused bool, waiting []string) {
-	sync := a.snapshot().sync
-	if sync != nil && sync.State == record.Waiting {
-		for _, gate := range sync.Gates {
-			if gate.Waiting != "" {
-				waiting = append(waiting, string(gate.Name))
-			}
-		}
-	}
-	return a.paused() != nil, waiting
 }

@@ -6,20 +6,30 @@ import (
 	"sync"
 	"time"
 
-	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/rollout"
 )
 
-// joint is one look that users asked for. Users who ask before it begins share it and its
-// outcome, so that requests do not queue one behind another.
+// queue holds the looks that users asked for and that have not begun.
+type queue struct {
+	asked chan struct{}   // there is one
+	ended <-chan struct{} // closed when the loop has ended
+
+	mu     sync.Mutex
+	joints []*joint
+}
+
+// joint is one look at a stack that users asked for. Users who ask before it begins share
+// it and its outcome, so that requests do not queue one behind another.
 type joint struct {
-	why   cause
+	stack *stack
+	why   rollout.Cause
 	begun chan struct{} // closed when the loop begins
 	done  chan struct{} // closed when it has ended, with result set
 
 	mu     sync.Mutex
 	users  []*listener
 	before sync.WaitGroup // users who still see the progress of what the loop does before
-	result outcome
+	result rollout.Outcome
 }
 
 // listener is a user who waits for a joint look.
@@ -35,108 +45,96 @@ func (j *joint) showProgress(text string) {
 	}
 }
 
-// askSync makes the loop look for a user, and waits for the outcome. Until that look
-// begins, progress gets the progress of the loop's current work.
-func (a *Agent) askSync(ctx context.Context, why cause, progress func(string)) outcome {
-	one, me := a.join(why, progress)
-	defer a.leave(one, me)
+// look makes the loop look at a stack for a user, and waits for the outcome. Until that
+// look begins, progress gets the progress of the loop's current work at the stack.
+func (q *queue) look(ctx context.Context, s *stack, why rollout.Cause, progress func(string)) rollout.Outcome {
+	one, me := q.join(s, why, progress)
+	defer q.leave(one, me)
 	select {
 	case <-one.done:
 		return one.result
-	case <-a.ended:
-		return outcome{err: context.Canceled}
+	case <-q.ended:
+		return rollout.Outcome{Err: context.Canceled}
 	case <-ctx.Done():
-		return outcome{err: ctx.Err()}
+		return rollout.Outcome{Err: ctx.Err()}
 	}
 }
 
-// join adds a user to the next look, or asks for one. A look that overrides a freeze is
-// not shared.
-func (a *Agent) join(why cause, progress func(string)) (*joint, *listener) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+// join adds a user to the next look at a stack, or asks for one. A look that overrides a
+// freeze is not shared.
+func (q *queue) join(s *stack, why rollout.Cause, progress func(string)) (*joint, *listener) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	var one *joint
-	if i := slices.IndexFunc(a.joints, func(j *joint) bool { return why.override == nil && j.why.override == nil }); i >= 0 {
-		one = a.joints[i]
+	shared := func(j *joint) bool { return j.stack == s && why.Override == nil && j.why.Override == nil }
+	if i := slices.IndexFunc(q.joints, shared); i >= 0 {
+		one = q.joints[i]
 	} else {
-		one = &joint{why: why, begun: make(chan struct{}), done: make(chan struct{})}
-		a.joints = append(a.joints, one)
+		one = &joint{stack: s, why: why, begun: make(chan struct{}), done: make(chan struct{})}
+		q.joints = append(q.joints, one)
 	}
 	me := &listener{progress: progress}
 	one.mu.Lock()
 	one.users = append(one.users, me)
 	one.mu.Unlock()
-	one.before.Go(func() { a.progressUntil(one.begun, a.ended, progress) })
+	one.before.Go(func() { q.progressUntil(one, progress) })
+	q.wake()
+	return one, me
+}
+
+// wake has the loop take a look from the queue.
+func (q *queue) wake() {
 	select {
-	case a.asked <- struct{}{}:
+	case q.asked <- struct{}{}:
 	default: // the loop has been asked already
 	}
-	return one, me
 }
 
 // leave removes a user from a joint look. A look that has not begun is dropped when no
 // user waits for it any more.
-func (a *Agent) leave(one *joint, me *listener) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (q *queue) leave(one *joint, me *listener) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	one.users = slices.DeleteFunc(one.users, func(l *listener) bool { return l == me })
-	if i := slices.Index(a.joints, one); i >= 0 && len(one.users) == 0 {
-		a.joints = slices.Delete(a.joints, i, i+1)
+	if i := slices.Index(q.joints, one); i >= 0 && len(one.users) == 0 {
+		q.joints = slices.Delete(q.joints, i, i+1)
 		close(one.begun) // ends the progress of earlier work
 	}
 }
 
-// takeJoint gives the next look that users asked for as a job, nil when there is none.
-func (a *Agent) takeJoint() *job {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.joints) == 0 {
+// take gives the next look that users asked for, nil when there is none.
+func (q *queue) take() *joint {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.joints) == 0 {
 		return nil
 	}
-	one := a.joints[0]
-	a.joints = a.joints[1:]
-	if len(a.joints) > 0 {
-		select {
-		case a.asked <- struct{}{}:
-		default:
-		}
+	one := q.joints[0]
+	if q.joints = q.joints[1:]; len(q.joints) > 0 {
+		q.wake()
 	}
-	return &job{look: true, done: make(chan outcome, 1), do: func(ctx context.Context) outcome {
-		close(one.begun)
-		one.before.Wait()
-		one.result = a.lookOn(ctx, one.why, one.showProgress)
-		close(one.done)
-		return one.result
-	}}
+	return one
 }
 
-// progressUntil passes on the progress of the loop, whenever it changes, until one of the
-// two channels is closed.
-func (a *Agent) progressUntil(begun, ended <-chan struct{}, tell func(string)) {
+// progressUntil passes on the progress of the loop, whenever it changes, until the look
+// begins or the loop ends.
+func (q *queue) progressUntil(one *joint, tell func(string)) {
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
 	shown := ""
 	for {
 		select {
-		case <-begun:
+		case <-one.begun:
 			return
-		case <-ended:
+		case <-q.ended:
 			return
 		case <-tick.C:
 		}
-		if text := a.snapshot().progress; text != "" && text != shown {
+		if text := one.stack.board.snapshot().progress; text != "" && text != shown {
 			shown = text
 			tell(text)
 		}
-	}
-}
-
-// runFor gives the function that makes the loop look for a user.
-func (a *Agent) runFor(why cause) func(context.Context, func(string)) (*record.Sync, error) {
-	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
-		done := a.askSync(ctx, why, progress)
-		return done.sync, done.err
 	}
 }

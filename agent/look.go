@@ -12,29 +12,28 @@ import (
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
 // look observes, decides and acts, until nothing is left to do before the next look.
-func (a *Agent) look(ctx context.Context, cause cause, progress func(string)) outcome {
-	seen := &sighting{observed: decision.Observed{Trigger: cause.trigger}}
+func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
+	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}}
 	for {
-		known, err := a.known()
+		known, err := s.known()
 		if err != nil {
-			return outcome{err: err}
+			return rollout.Outcome{Err: err}
 		}
-		action := decision.Next(known, seen.observed, decision.Policy{AllowRewrite: a.Settings.AllowRewrite, Group: a.Statuses != nil})
-		if ask := a.observation(action); ask != nil {
+		action := decision.Next(known, seen.observed, decision.Policy{AllowRewrite: s.parts.Settings.AllowRewrite, Group: s.parts.Statuses != nil})
+		if ask := s.observation(action); ask != nil {
 			if err := ask(ctx, seen); err != nil {
-				return outcome{sync: seen.sync, err: err}
+				return rollout.Outcome{Sync: seen.sync, Err: err}
 			}
 			continue
 		}
-		return a.act(ctx, action, seen, cause, progress)
+		return s.after(ctx, s.act(ctx, action, seen, why, progress))
 	}
 }
 
@@ -48,29 +47,43 @@ type sighting struct {
 }
 
 // known gives what is recorded of the stack.
-func (a *Agent) known() (decision.Record, error) {
-	v := a.snapshot()
-	frozen, err := a.frozen(v.deployed)
+func (s *stack) known() (decision.Record, error) {
+	v := s.board.snapshot()
+	frozen, err := s.frozen(v.deployed)
 	return decision.Record{
-		Last: v.sync, Deployed: v.deployed, Paused: a.paused() != nil, Frozen: frozen,
+		Last: v.sync, Deployed: v.deployed, Paused: v.paused() != nil, Frozen: frozen,
 		Corrects: v.deployed != nil && v.deployed.Drift == string(manifests.DriftCorrect),
 	}, err
 }
 
+// frozen reports whether a freeze of the deployed config.yml applies now. A drift is not
+// corrected during a freeze.
+func (s *stack) frozen(deployed *record.GoodState) (bool, error) {
+	if deployed == nil || len(deployed.Freezes) == 0 {
+		return false, nil
+	}
+	var freezes []manifests.Freeze
+	if err := json.Unmarshal(deployed.Freezes, &freezes); err != nil {
+		return false, fmt.Errorf("recall the freezes: %w", err)
+	}
+	_, frozen := manifests.FrozenBy(freezes, s.node.Node, time.Now())
+	return frozen, nil
+}
+
 // observation gives the function that makes an observation; nil if the action is not an
 // observation.
-func (a *Agent) observation(action decision.Action) func(context.Context, *sighting) error {
+func (s *stack) observation(action decision.Action) func(context.Context, *sighting) error {
 	switch action {
 	case decision.AskRemote:
-		return a.askRemote
+		return s.askRemote
 	case decision.AskGroup:
-		return a.askGroup
+		return s.askGroup
 	case decision.AskLineage:
-		return a.askLineage
+		return s.askLineage
 	case decision.AskFiles:
-		return a.askFiles
+		return s.askFiles
 	case decision.AskDrift:
-		return a.askDrift
+		return s.askDrift
 	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.RefusePinned,
 		decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 	}
@@ -78,93 +91,70 @@ func (a *Agent) observation(action decision.Action) func(context.Context, *sight
 }
 
 // act carries out an action.
-func (a *Agent) act(ctx context.Context, action decision.Action, seen *sighting, why cause, progress func(string)) outcome {
-	last := a.snapshot().sync
+func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
+	base := s.base()
 	switch action {
 	case decision.Unreachable:
-		return outcome{err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}
+		return rollout.Outcome{Err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}
 	case decision.CarryBack:
-		return a.carryOnRollback(ctx, last, progress)
+		return s.rollouts.CarryOnBack(ctx, base, progress)
 	case decision.LeaveGroup:
-		return a.leaveGroup(ctx, seen.observed.Group.Failed, progress)
+		return s.leaveGroup(ctx, seen.observed.Group.Failed, progress)
 	case decision.RefusePinned:
-		return outcome{err: errPinned(last)}
+		return rollout.Outcome{Err: errPinned(base.Last)}
 	case decision.RefuseRewrite:
-		return outcome{err: a.refuseRewritten(seen.revision)}
+		return rollout.Outcome{Err: s.refuseRewritten(seen.revision)}
 	case decision.Share:
-		return a.share(ctx, last, seen.checkout)
+		return s.share(base.Last, seen.checkout)
 	case decision.Sync:
-		return a.start(ctx, seen, why, progress)
+		return s.forward(ctx, seen, why, progress)
 	case decision.CorrectSync:
-		if err := a.askFiles(ctx, seen); err != nil {
-			return outcome{sync: last, err: err}
+		if err := s.askFiles(ctx, seen); err != nil {
+			return rollout.Outcome{Sync: base.Last, Err: err}
 		}
-		return a.start(ctx, seen, cause{trigger: record.OnDrift}, progress)
+		return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift}, progress)
 	case decision.CorrectBack:
-		return a.rollBack(ctx, rollbackGoal{state: a.snapshot().deployed, actor: audit.Agent(), auto: true, drift: true}, progress)
+		return s.rollouts.Back(ctx, base, rollout.Rollback{State: base.Deployed, Actor: audit.Agent(), Auto: true, Drift: true}, progress)
 	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
 	}
-	return outcome{sync: last}
+	return rollout.Outcome{Sync: base.Last}
+}
+
+// base gives what is on record when an attempt begins.
+func (s *stack) base() rollout.Base {
+	v := s.board.snapshot()
+	return rollout.Base{Last: v.sync, Deployed: v.deployed}
+}
+
+// forward rolls out the fetched commit.
+func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
+	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Cause: why, Progress: progress})
+}
+
+// after looks at the services once more after a sync that is over, and at the versions of
+// secrets and configs.
+func (s *stack) after(ctx context.Context, done rollout.Outcome) rollout.Outcome {
+	if !done.Over {
+		return done
+	}
+	verified := done.Sync.Verified() && !done.Sync.Unchanged
+	if verified {
+		s.watch.Deployed(s.board.snapshot().deployed.At)
+	}
+	if _, done.Err = s.observe(ctx); done.Err == nil && verified {
+		s.survey.now(ctx)
+	}
+	return done
 }
 
 // askRemote asks which revision is selected.
-func (a *Agent) askRemote(ctx context.Context, seen *sighting) error {
-	revision, err := a.Source.Select(ctx, a.Settings.Rule())
+func (s *stack) askRemote(ctx context.Context, seen *sighting) error {
+	revision, err := s.remote.choose(ctx)
 	if err == nil {
-		last := a.snapshot().sync
-		a.update(func(v *view) { v.desired = selected(v.desired, last, revision) })
+		s.board.update(func(v *view) { v.desired = selected(v.desired, v.sync, revision) })
 	}
 	seen.revision = revision
 	seen.observed.Remote = &decision.Remote{Err: err, Commit: revision.Commit, Ref: revision.Ref, Tag: revision.Tag}
-	return nil
-}
-
-// askLineage asks how the selected commit relates to the last one.
-func (a *Agent) askLineage(ctx context.Context, seen *sighting) error {
-	last, lineage := a.snapshot().sync, decision.Follows
-	descends, err := a.Source.Descends(ctx, last.Commit, seen.revision.Commit)
-	if err == nil && !descends {
-		lineage = decision.Diverged
-		if descends, err = a.Source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
-			lineage = decision.Behind
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("look at the history of %s: %w", seen.revision.Ref, err)
-	}
-	if lineage == decision.Behind {
-		a.Log.Info("the remote selects an older commit than the last one", "revision", short(seen.revision.Commit), "last", short(last.Commit))
-	}
-	seen.observed.Lineage = &lineage
-	return nil
-}
-
-// askFiles fetches the selected commit.
-func (a *Agent) askFiles(ctx context.Context, seen *sighting) error {
-	started, last := time.Now(), a.snapshot().sync
-	checkout, err := a.fetch(ctx, seen.revision)
-	if err != nil {
-		return fmt.Errorf("fetch %s: %w", short(seen.revision.Commit), err)
-	}
-	seen.checkout, seen.fetching = checkout, time.Since(started)
-	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
-	a.update(func(v *view) { v.desired = &checkout.Revision })
-	return nil
-}
-
-// askDrift reads the live services. It costs one read of the engine, and once an hour
-// those of a survey.
-func (a *Agent) askDrift(ctx context.Context, seen *sighting) error {
-	seen.sync = a.snapshot().sync
-	if seen.observed.Remote.Err == nil {
-		a.recallWebhook(ctx, seen.revision)
-	}
-	drift, err := a.observe(ctx)
-	if err != nil {
-		return err
-	}
-	a.surveyWhenDue(ctx)
-	seen.observed.Drift = &decision.Drift{Services: len(drift)}
 	return nil
 }
 
@@ -180,69 +170,80 @@ func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Rev
 	return &revision
 }
 
-// observe reads the live services and notes their drift from the deployed good state.
-// While unverified changes are deployed, no drift is noted: the failed sync reports them.
-func (a *Agent) observe(ctx context.Context) ([]deploy.Step, error) {
-	v := a.snapshot()
-	stack := report.StackOf(v.sync, v.deployed)
-	if stack == "" {
-		return nil, nil
-	}
-	live, err := a.Engine.ObserveServices(ctx, stack)
-	if err != nil {
-		return nil, fmt.Errorf("look at the services: %w", err)
-	}
-	var drift []deploy.Step
-	if v.deployed != nil && v.sync.Dirty() == 0 {
-		want, err := a.expected(ctx, live, v)
-		if err != nil {
-			return nil, err
+// askLineage asks how the selected commit relates to the last one.
+func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
+	last, lineage := s.board.snapshot().sync, decision.Follows
+	descends, err := s.remote.source.Descends(ctx, last.Commit, seen.revision.Commit)
+	if err == nil && !descends {
+		lineage = decision.Diverged
+		if descends, err = s.remote.source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
+			lineage = decision.Behind
 		}
-		drift = deploy.Drift(live, want)
+	}
+	if err != nil {
+		return fmt.Errorf("look at the history of %s: %w", seen.revision.Ref, err)
+	}
+	if lineage == decision.Behind {
+		s.log.Info("the remote selects an older commit than the last one", "revision", record.Short(seen.revision.Commit), "last", record.Short(last.Commit))
+	}
+	seen.observed.Lineage = &lineage
+	return nil
+}
+
+// askFiles fetches the selected commit.
+func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
+	started, last := time.Now(), s.board.snapshot().sync
+	checkout, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", record.Short(seen.revision.Commit), err)
+	}
+	seen.checkout, seen.fetching = checkout, time.Since(started)
+	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
+	s.board.update(func(v *view) { v.desired = &checkout.Revision })
+	return nil
+}
+
+// askDrift reads the live services. It costs one read of the engine, and once an hour
+// those of a survey.
+func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
+	seen.sync = s.board.snapshot().sync
+	if seen.observed.Remote.Err == nil {
+		s.recallWebhook(ctx, seen.revision)
+	}
+	drift, err := s.observe(ctx)
+	if err != nil {
+		return err
+	}
+	s.survey.whenDue(ctx)
+	seen.observed.Drift = &decision.Drift{Services: drift}
+	return nil
+}
+
+// observe reads the live services, and gives how many differ from the deployed good state.
+// While unverified changes are deployed, no drift is noted: the failed sync reports them.
+func (s *stack) observe(ctx context.Context) (drifted int, err error) {
+	v := s.board.snapshot()
+	name := report.StackOf(v.sync, v.deployed)
+	if name == "" {
+		return 0, nil
+	}
+	good := v.deployed
+	if v.sync.Dirty() != 0 {
+		good = nil
+	}
+	services, drift, err := s.watch.Look(ctx, name, good)
+	if err != nil {
+		return 0, err
 	}
 	if len(drift) > 0 && len(v.drift) == 0 {
-		a.Log.Warn("live services drifted", "stack", stack, "services", stepNames(drift))
+		s.log.Warn("live services drifted", "stack", name, "services", stepNames(drift))
 	}
-	a.update(func(v *view) { v.services, v.drift = deploy.Summarise(live), drift })
-	a.Metrics.Drift(len(drift))
-	if v.deployed != nil && v.sync.Dirty() == 0 {
-		return drift, a.announceDrift(v, drift)
+	s.board.update(func(v *view) { v.services, v.drift = services, drift })
+	s.parts.Metrics.Drift(len(drift))
+	if good != nil {
+		err = s.publish.Drift(v.sync, good, drift)
 	}
-	return drift, nil
-}
-
-// appliedStack gives the part of the applied stack that drift is compared with.
-func appliedStack(applied *record.GoodState) (*compose.Stack, error) {
-	stack := &compose.Stack{Name: applied.StackName, Owner: applied.Owner, Resolve: compose.Resolve(applied.Resolve)}
-	if err := json.Unmarshal(applied.Services, &stack.Services); err != nil {
-		return nil, fmt.Errorf("recall the applied services: %w", err)
-	}
-	return stack, nil
-}
-
-// start runs the stages for the fetched revision.
-func (a *Agent) start(ctx context.Context, seen *sighting, cause cause, progress func(string)) outcome {
-	r := &reconcile{Agent: a, revision: seen.checkout.Revision, checkout: seen.checkout, progress: progress}
-	if err := r.begin(a.snapshot().sync, cause); err != nil {
-		return outcome{err: err}
-	}
-	seconds := seen.fetching.Seconds()
-	r.attempt.Seconds[record.StageFetch] = seconds
-	a.Metrics.Phase(string(record.StageFetch), seconds)
-	return r.finish(ctx, r.run(ctx))
-}
-
-// fetch loads a revision's files into memory. The files of a waiting sync are there
-// already.
-func (a *Agent) fetch(ctx context.Context, revision gitsync.Revision) (*gitsync.Checkout, error) {
-	last := a.snapshot().sync
-	if last != nil && last.State == record.Waiting && a.fetched != nil &&
-		a.fetched.Revision.Commit == revision.Commit && a.fetched.Revision.Ref == revision.Ref {
-		return a.fetched, nil
-	}
-	checkout, err := a.Source.Fetch(ctx, revision, a.Settings.Paths())
-	a.fetched = checkout
-	return checkout, err
+	return len(drift), err
 }
 
 // shared is the event by which a commit that changes nothing shares the outcome of the
@@ -253,36 +254,34 @@ var shared = map[record.State]record.Event{
 
 // share records a commit that changes nothing here: it shares the outcome of the
 // revision before it.
-func (a *Agent) share(ctx context.Context, last *record.Sync, checkout *gitsync.Checkout) outcome {
-	now := time.Now()
-	sync := &record.Sync{
-		Commit: checkout.Revision.Commit, Ref: checkout.Revision.Ref, Author: checkout.Revision.Author, Subject: checkout.Revision.Subject,
-		Trigger: record.OnCommit, Seconds: map[record.Stage]float64{},
-	}
-	if err := sync.Apply(shared[last.State], now); err != nil {
-		return outcome{err: err}
+func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout) rollout.Outcome {
+	sync, err := rollout.NewSync(checkout.Revision, record.OnCommit, shared[last.State], time.Now())
+	if err != nil {
+		return rollout.Outcome{Err: err}
 	}
 	sync.Stack, sync.Release, sync.Inputs = last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != record.Succeeded {
 		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error
 		if !last.Unchanged && last.Error != "" {
-			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", short(last.Commit), last.Error)
+			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", record.Short(last.Commit), last.Error)
 		}
 	}
 	sync.Rollback, sync.Group, sync.DirtySince = last.SharedRollback(), last.NextGroup(sync.Commit), last.Dirty()
-	if err := errors.Join(a.report(sync), a.record(sync, nil)); err != nil {
-		return outcome{err: err}
+	if err := errors.Join(s.publish.Sync(sync), s.board.End(sync, nil)); err != nil {
+		return rollout.Outcome{Err: err}
 	}
-	a.Log.Info("commit does not concern this node", "revision", short(sync.Commit))
-	_, err := a.observe(ctx)
-	return outcome{sync: sync, err: err}
+	s.log.Info("commit does not concern this node", "revision", record.Short(sync.Commit))
+	return rollout.Outcome{Sync: sync, Over: true}
 }
 
+// errRewritten refuses a branch whose history was rewritten.
+var errRewritten = errors.New("the branch's history was rewritten: the new commit does not descend from the one that was synced last")
+
 // refuseRewritten reports a branch whose history was rewritten, and does not follow it.
-func (a *Agent) refuseRewritten(revision gitsync.Revision) error {
+func (s *stack) refuseRewritten(revision gitsync.Revision) error {
 	now := time.Now()
-	refused, err := newSync(revision, record.OnCommit, now)
+	refused, err := rollout.NewSync(revision, record.OnCommit, record.Begin, now)
 	if err == nil {
 		err = refused.Apply(record.Fail, now)
 	}
@@ -291,5 +290,16 @@ func (a *Agent) refuseRewritten(revision gitsync.Revision) error {
 	}
 	refused.Stage, refused.Error = record.StageSelect, errRewritten.Error()
 	refused.Hint = "restore the branch, or set allow_rewrite and restart the agent"
-	return errors.Join(fault.WithHint(errRewritten, refused.Hint), a.report(refused))
+	return errors.Join(fault.WithHint(errRewritten, refused.Hint), s.publish.Sync(refused))
+}
+
+// pinnedError refuses to roll out a commit that a user rolled back from.
+type pinnedError struct{ error }
+
+func (e pinnedError) Unwrap() error { return e.error }
+
+func errPinned(last *record.Sync) error {
+	at := report.PinnedAt(last)
+	return pinnedError{fault.New(fault.Place{}, "`agent resume` follows "+last.Ref+" again", "%s is not rolled out: pinned at %s since %s by %s",
+		record.Short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
 }

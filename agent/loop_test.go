@@ -40,7 +40,7 @@ func TestRolloutAndIdle(t *testing.T) {
 		if w.plans() != 1 || w.last().ID != first.ID {
 			w.t.Errorf("%d plans applied, sync %d: want 1, %d", w.plans(), w.last().ID, first.ID)
 		}
-		if status := w.agent.Status(); !status.InSync {
+		if status := w.desk.Status(); !status.InSync {
 			w.t.Errorf("not in sync: %+v", status)
 		}
 		for _, gap := range w.gaps() {
@@ -68,7 +68,7 @@ func TestHeldRevision(t *testing.T) {
 		if w.last().ID != failed.ID {
 			w.t.Error("it was tried again by itself")
 		}
-		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != record.Failed {
+		if sync, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.ID != failed.ID+1 || sync.State != record.Failed {
 			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		good := w.commit("3", nodeDir+"node.env", "TAG=3\n")
@@ -110,13 +110,13 @@ func TestEnvironmentErrors(t *testing.T) {
 						w.t.Errorf("look %d came after %s, want %s give or take a tenth", i, gap, limit)
 					}
 				}
-				if status := w.agent.Status(); status.InSync || !strings.Contains(status.PollError, "away") {
+				if status := w.desk.Status(); status.InSync || !strings.Contains(status.PollError, "away") {
 					w.t.Errorf("status: %+v", status)
 				}
 				w.set(func() { set(w, nil) })
 				w.pass(11 * time.Minute)
 				w.wantLast(w.revision.Commit, record.Succeeded)
-				if status := w.agent.Status(); !status.InSync || status.PollError != "" {
+				if status := w.desk.Status(); !status.InSync || status.PollError != "" {
 					w.t.Errorf("status: %+v", status)
 				}
 			})
@@ -142,7 +142,7 @@ func TestGate(t *testing.T) {
 		if w.plans() != 0 || w.last().ID != sync.ID {
 			w.t.Errorf("it did not wait: %+v", w.last())
 		}
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		done := w.wantLast(commit, record.Succeeded)
@@ -209,7 +209,7 @@ func TestRewrittenHistory(t *testing.T) {
 		w.poll()
 		w.wantLast(first, record.Succeeded)
 		w.told(rewritten, gitlab.Failed)
-		status := w.agent.Status()
+		status := w.desk.Status()
 		if !strings.Contains(status.PollError, "history was rewritten") || !strings.Contains(status.PollHint, "allow_rewrite") || status.InSync {
 			w.t.Errorf("status: %+v", status)
 		}
@@ -231,7 +231,7 @@ func TestDrift(t *testing.T) {
 				if got := w.plans() == 2; got != corrected {
 					w.t.Errorf("%d plans applied", w.plans())
 				}
-				if status := w.agent.Status(); status.InSync != corrected || len(status.Drift) > 0 == corrected {
+				if status := w.desk.Status(); status.InSync != corrected || len(status.Drift) > 0 == corrected {
 					w.t.Errorf("in sync %v, drift %v", status.InSync, status.Drift)
 				}
 			})
@@ -246,10 +246,10 @@ func TestSyncRequests(t *testing.T) {
 		w.start()
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.agent.Sync(ctx, person, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.desk.Sync(ctx, person, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Errorf("got %v while a sync runs", err)
 		}
-		sync, err := w.agent.Sync(w.t.Context(), person, func(string) {})
+		sync, err := w.desk.Sync(w.t.Context(), person, func(string) {})
 		if err != nil || sync.Trigger != "manual" || sync.Summary != "in sync: nothing to change" {
 			w.t.Errorf("got %+v, %v", sync, err)
 		}
@@ -265,7 +265,7 @@ func TestProgressOfTheSyncBefore(t *testing.T) {
 		w.start()
 		w.set(func() { w.verify = nil })
 		var progress []string
-		run, err := w.agent.GrantSync(person, request.Sync{})
+		run, err := w.desk.GrantSync(person, request.Sync{})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestManualSyncOfNewCommit(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		commit := w.commit("2")
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.told(commit, gitlab.Success)

@@ -214,7 +214,7 @@ func TestMigrationCheck(t *testing.T) {
 			m.sql(insert42)
 			m.opens(false)
 			m.set(func() { m.live = nil })
-			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err == nil && !sync.Transient {
+			if sync, err := m.desk.Sync(m.t.Context(), person, func(string) {}); err == nil && !sync.Transient {
 				m.t.Fatalf("got %+v, %v", sync, err)
 			}
 			m.opens(true)
@@ -245,7 +245,7 @@ func TestMigrationCheck(t *testing.T) {
 			if sync := m.wantLast(old, record.Failed); sync.Wrote || !strings.Contains(sync.Hint, "nothing was touched") {
 				m.t.Errorf("touched %t: %s", sync.Wrote, sync.Error)
 			}
-			if sync, err := m.agent.Sync(m.t.Context(), person, func(string) {}); err != nil || sync.State != record.Failed {
+			if sync, err := m.desk.Sync(m.t.Context(), person, func(string) {}); err != nil || sync.State != record.Failed {
 				m.t.Errorf("asked for: %+v, %v", sync, err)
 			}
 			m.runs("2")

@@ -58,7 +58,7 @@ func TestAMovedTagIsSeen(t *testing.T) {
 				w.tag("sha256:2", &asked)
 				w.pass(3 * time.Minute)
 				w.poll() // a drift stays one between two questions
-				if status := w.agent.Status(); asked != want.asked || w.plans() != want.plans || len(status.Drift) != want.drift {
+				if status := w.desk.Status(); asked != want.asked || w.plans() != want.plans || len(status.Drift) != want.drift {
 					t.Errorf("asked %d times, %d plans, drift %+v", asked, w.plans(), status.Drift)
 				}
 			})
@@ -81,7 +81,7 @@ func TestRegistriesThatCannotBeAsked(t *testing.T) {
 		w.wantLast(commit, record.Succeeded)
 		w.tag("", &asked)
 		w.pass(12 * time.Minute)
-		if status := w.agent.Status(); !status.InSync || len(status.Drift) > 0 {
+		if status := w.desk.Status(); !status.InSync || len(status.Drift) > 0 {
 			t.Errorf("%+v", status)
 		}
 	})

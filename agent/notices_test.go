@@ -13,8 +13,8 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 )
@@ -61,7 +61,7 @@ func inMailWorld(t *testing.T, config string, test func(w *world, box *mailbox))
 	t.Helper()
 	inWorld(t, func(w *world) {
 		box := &mailbox{}
-		w.notices = func(store *store.Store) agent.Notices {
+		w.notices = func(store *store.Store) publish.Notices {
 			outbox, err := notify.NewOutbox(notify.Options{
 				Senders: map[notify.Kind]notify.Sender{notify.KindEmail: box}, Store: store, Log: slog.New(slog.DiscardHandler),
 			})
@@ -78,7 +78,7 @@ func inMailWorld(t *testing.T, config string, test func(w *world, box *mailbox))
 				cancel()
 				<-ended
 			}
-			return agent.Notices{Outbox: outbox}
+			return publish.Notices{Outbox: outbox}
 		}
 		w.commit("1", configFile, "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"+config)
 		test(w, box)
@@ -179,7 +179,7 @@ func TestReceiverDownHoldsNothingUp(t *testing.T) {
 		good := w.commit("3", nodeDir+"docker-compose.yml", goodCompose, nodeDir+"node.env", "TAG=3\n")
 		w.poll()
 		w.wantLast(good, record.Succeeded)
-		status := w.agent.Status()
+		status := w.desk.Status()
 		if status.Notices == nil || status.Notices.Undelivered != 2 || status.Notices.Receivers[0].Trouble == nil {
 			t.Errorf("%+v", status.Notices)
 		}

@@ -13,7 +13,7 @@ import (
 
 func (w *world) pause(length, reason string) {
 	w.t.Helper()
-	if _, err := w.agent.Pause(person, request.Pause{For: length, Reason: reason}); err != nil {
+	if _, err := w.desk.Pause(person, request.Pause{For: length, Reason: reason}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.pass(time.Second)
@@ -21,7 +21,7 @@ func (w *world) pause(length, reason string) {
 
 func (w *world) resume() (request.Resumed, error) {
 	w.t.Helper()
-	ended, err := w.agent.Resume(w.t.Context(), person, request.Resume{Reason: "done"})
+	ended, err := w.desk.Resume(w.t.Context(), person, request.Resume{Reason: "done"})
 	w.pass(time.Second)
 	return ended, err
 }
@@ -40,13 +40,13 @@ func TestPause(t *testing.T) {
 		if w.description != "waiting: "+text {
 			w.t.Errorf("described as %q", w.description)
 		}
-		if sync, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.State != record.Waiting {
+		if sync, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.State != record.Waiting {
 			w.t.Errorf("asked for: %+v, %v", sync, err)
 		}
 		w.halt()
 		w.start()
 		w.said(text)
-		if pause := w.agent.Status().Pause; pause == nil || pause.Actor.Name != "ada" || pause.Until.Minute() != 10 {
+		if pause := w.desk.Status().Pause; pause == nil || pause.Actor.Name != "ada" || pause.Until.Minute() != 10 {
 			w.t.Errorf("status has %+v", pause)
 		}
 		for _, line := range []string{`coin_agent_paused{environment="sandbox",node="node3"} 1`, `coin_agent_waiting{environment="sandbox",gate="pause",node="node3"} 1`} {
@@ -55,8 +55,8 @@ func TestPause(t *testing.T) {
 			}
 		}
 		w.pass(10 * time.Minute)
-		if done := w.wantLast(commit, record.Succeeded); done.ID != sync.ID || w.agent.Status().Pause != nil {
-			w.t.Errorf("#%d, %+v", done.ID, w.agent.Status().Pause)
+		if done := w.wantLast(commit, record.Succeeded); done.ID != sync.ID || w.desk.Status().Pause != nil {
+			w.t.Errorf("#%d, %+v", done.ID, w.desk.Status().Pause)
 		}
 		if body := w.scrape(); !strings.Contains(body, `coin_agent_paused{environment="sandbox",node="node3"} 0`) || strings.Contains(body, "coin_agent_waiting{") {
 			w.t.Error("the metrics still tell of a pause")
@@ -105,10 +105,10 @@ func TestPauseIsRefused(t *testing.T) {
 			`"20000h" is not a valid`:   {For: "20000h", Reason: "x"},
 			"longer than 200 character": {Reason: strings.Repeat("é", 201)},
 		} {
-			_, err := w.agent.Pause(person, request)
+			_, err := w.desk.Pause(person, request)
 			refuses(w.t, err, words)
 		}
-		if w.agent.Status().Pause != nil || w.wrote(audit.Pause) != "" {
+		if w.desk.Status().Pause != nil || w.wrote(audit.Pause) != "" {
 			w.t.Error("it is paused")
 		}
 	})
@@ -136,7 +136,7 @@ func TestDriftWaits(t *testing.T) {
 				w.start()
 				w.set(func() { w.live = nil })
 				w.poll()
-				if sync := w.last(); sync.ID != first.ID || w.plans() != 1 || len(w.agent.Status().Drift) == 0 {
+				if sync := w.last(); sync.ID != first.ID || w.plans() != 1 || len(w.desk.Status().Drift) == 0 {
 					w.t.Errorf("#%d is %s after %d plans", sync.ID, sync.State, w.plans())
 				}
 				w.pass(10 * time.Minute)
@@ -156,7 +156,7 @@ func TestFreeze(t *testing.T) {
 		commit := w.commit("2", configFile, string(w.files[configFile].Data)+nightly)
 		w.start()
 		w.said("frozen until 01:10 CET: nightly")
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		sync := w.said("frozen until")
@@ -172,8 +172,8 @@ func TestFreeze(t *testing.T) {
 		urgent := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.poll()
 		w.said("frozen until 02:10 CET: nightly")
-		refuses(w.t, w.agent.SyncOver(person, ""), "a reason is missing")
-		if err := w.agent.SyncOver(person, "the fix of an outage"); err != nil {
+		refuses(w.t, w.desk.SyncOver(person, ""), "a reason is missing")
+		if err := w.desk.SyncOver(person, "the fix of an outage"); err != nil {
 			w.t.Fatal(err)
 		}
 		done := w.wantLast(urgent, record.Succeeded)
@@ -193,7 +193,7 @@ func TestFreeze(t *testing.T) {
 func TestRetry(t *testing.T) {
 	inWorld(t, func(w *world) {
 		retry := func() error {
-			_, err := w.agent.Retry(w.t.Context(), person, request.Retry{Reason: "there is\nroom"}, func(string) {})
+			_, err := w.desk.Retry(w.t.Context(), person, request.Retry{Reason: "there is\nroom"}, func(string) {})
 			return err
 		}
 		w.start()
@@ -205,7 +205,7 @@ func TestRetry(t *testing.T) {
 		w.poll()
 		w.said("auto_deploy is off")
 		refuses(w.t, retry(), "no revision is held")
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		failed := w.wantLast(commit, record.Failed)
@@ -233,12 +233,12 @@ func TestResumeAfterRollback(t *testing.T) {
 		w.poll()
 		w.wantLast(commit, record.Succeeded)
 		w.pause("", "an outage") // does not stop what follows
-		if _, err := w.agent.Rollback(w.t.Context(), person, request.Rollback{Reason: "an outage"}, func(string) {}); err != nil {
+		if _, err := w.desk.Rollback(w.t.Context(), person, request.Rollback{Reason: "an outage"}, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(5 * time.Minute)
 		back := w.wantLast(commit, record.RolledBack)
-		_, err := w.agent.Retry(w.t.Context(), person, request.Retry{}, func(string) {})
+		_, err := w.desk.Retry(w.t.Context(), person, request.Retry{}, func(string) {})
 		refuses(w.t, err, "a rollback by hand keeps the node")
 		ended, err := w.resume()
 		if err != nil || ended.Pause == nil || ended.Pin != back.Rollback.Commit {

@@ -22,7 +22,7 @@ func TestRequestsCoalesce(t *testing.T) {
 		results := make(chan *record.Sync, 3)
 		for range 3 {
 			go func() {
-				sync, err := w.agent.Sync(w.t.Context(), person, func(string) {})
+				sync, err := w.desk.Sync(w.t.Context(), person, func(string) {})
 				if err != nil {
 					w.t.Error(err)
 				}
@@ -51,7 +51,7 @@ func TestRequestsGivenUp(t *testing.T) {
 		w.start()
 		for range 2 {
 			ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
-			if _, err := w.agent.Sync(ctx, person, func(string) {}); err == nil {
+			if _, err := w.desk.Sync(ctx, person, func(string) {}); err == nil {
 				w.t.Error("it did not give up")
 			}
 			cancel()
@@ -79,11 +79,11 @@ func TestResumeDoesNotBlock(t *testing.T) {
 		w.poll()
 		resumed := make(chan error, 1)
 		go func() {
-			_, err := w.agent.Resume(w.t.Context(), person, request.Resume{})
+			_, err := w.desk.Resume(w.t.Context(), person, request.Resume{})
 			resumed <- err
 		}()
 		synctest.Wait()
-		if _, err := w.agent.Pause(person, request.Pause{Reason: "why"}); err != nil {
+		if _, err := w.desk.Pause(person, request.Pause{Reason: "why"}); err != nil {
 			t.Error(err)
 		}
 		close(release)

@@ -51,7 +51,7 @@ func (w *world) runs(tag string) {
 // goBack asks for a rollback.
 func (w *world) goBack(request request.Rollback) (*record.Sync, error) {
 	w.t.Helper()
-	return w.agent.Rollback(w.t.Context(), person, request, func(string) {})
+	return w.desk.Rollback(w.t.Context(), person, request, func(string) {})
 }
 
 // wentBack asks for a rollback that has to come off.
@@ -92,7 +92,7 @@ func TestAutomaticRollback(t *testing.T) {
 		if w.plans() != applied || w.last().ID != sync.ID {
 			t.Errorf("%d plans after it, sync %+v", w.plans()-applied, w.last())
 		}
-		if status := w.agent.Status(); status.InSync || len(status.Drift) > 0 || status.Applied.Commit != good || status.Pinned == nil || status.Pinned.To != first.ID {
+		if status := w.desk.Status(); status.InSync || len(status.Drift) > 0 || status.Applied.Commit != good || status.Pinned == nil || status.Pinned.To != first.ID {
 			t.Errorf("status: %+v, pinned %+v", status, status.Pinned)
 		}
 		next := w.release("3")
@@ -271,17 +271,17 @@ func TestPinned(t *testing.T) {
 		commit := w.release("2")
 		w.poll()
 		w.wentBack(request.Rollback{})
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err == nil || !strings.Contains(err.Error(), "pinned at 1 (sync #1)") {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err == nil || !strings.Contains(err.Error(), "pinned at 1 (sync #1)") {
 			t.Errorf("a sync: %v", err)
 		}
 		w.runs("1")
-		if _, err := w.agent.Resume(w.t.Context(), person, request.Resume{}); err != nil {
+		if _, err := w.desk.Resume(w.t.Context(), person, request.Resume{}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
 		w.wantLast(commit, record.Succeeded)
 		w.runs("2")
-		if status := w.agent.Status(); status.Pinned != nil || !status.InSync {
+		if status := w.desk.Status(); status.Pinned != nil || !status.InSync {
 			t.Errorf("still pinned: %+v", status.Pinned)
 		}
 	})
@@ -294,7 +294,7 @@ func TestRollbackByPlan(t *testing.T) {
 		w.start()
 		w.release("2")
 		w.poll()
-		plan, err := w.agent.PlanRollback(w.t.Context(), person, request.Rollback{})
+		plan, err := w.desk.PlanRollback(w.t.Context(), person, request.Rollback{})
 		if err != nil || plan.To != 1 || len(plan.Plan.Steps) != 1 || plan.Digest == "" {
 			t.Fatalf("got %+v, %v", plan, err)
 		}
@@ -327,7 +327,7 @@ func TestDriftAfterRollback(t *testing.T) {
 		if sync.Trigger != "drift" || sync.ID != 3 {
 			t.Errorf("recorded as %+v", sync)
 		}
-		if pinned := w.agent.Status().Pinned; pinned == nil || pinned.Reason != "" {
+		if pinned := w.desk.Status().Pinned; pinned == nil || pinned.Reason != "" {
 			t.Errorf("pinned %+v", pinned)
 		}
 	})

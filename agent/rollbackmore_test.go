@@ -57,7 +57,7 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 				var instants []instant
 				w.set(func() {
 					w.moment = func() {
-						if last := w.agent.Status().Sync; !last.Rollback.Over() {
+						if last := w.desk.Status().Sync; !last.Rollback.Over() {
 							instants = append(instants, w.instant())
 						}
 					}
@@ -129,7 +129,7 @@ func TestRollbackOfOneService(t *testing.T) {
 			t.Errorf("told as %q", sync.Summary)
 		}
 		w.poll()
-		if status := w.agent.Status(); len(status.Drift) > 0 {
+		if status := w.desk.Status(); len(status.Drift) > 0 {
 			t.Errorf("it drifted: %v", status.Drift)
 		}
 		w.wentBack(request.Rollback{To: 1})
@@ -162,7 +162,7 @@ func TestRollbackOfAddedServices(t *testing.T) {
 			t.Errorf("back to: %s", diff)
 		}
 		w.poll()
-		if status := w.agent.Status(); len(status.Drift) > 0 {
+		if status := w.desk.Status(); len(status.Drift) > 0 {
 			t.Errorf("it drifted: %v", status.Drift)
 		}
 	})
@@ -312,7 +312,7 @@ func TestRollbackOutlastsTheEngine(t *testing.T) {
 		bad := w.release("2")
 		w.poll()
 		w.wantLast(bad, record.Running)
-		if status := w.agent.Status(); !strings.Contains(status.PollError, "away") || status.Sync.Stage != "rollback" {
+		if status := w.desk.Status(); !strings.Contains(status.PollError, "away") || status.Sync.Stage != "rollback" {
 			t.Errorf("status: %s at %s", status.PollError, status.Sync.Stage)
 		}
 		w.set(func() { w.onVerify, w.engineErr = fails, nil })
@@ -370,7 +370,7 @@ func TestRollbackOfARolloutUnderWay(t *testing.T) {
 		w.told(second, gitlab.Pending, gitlab.Running, gitlab.Failed)
 		w.poll()
 		w.runs("1")
-		if status := w.agent.Status(); status.Pinned == nil || status.PollError != "" {
+		if status := w.desk.Status(); status.Pinned == nil || status.PollError != "" {
 			t.Errorf("pinned %+v, %s", status.Pinned, status.PollError)
 		}
 	})

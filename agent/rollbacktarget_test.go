@@ -134,7 +134,7 @@ func TestWaitingUponWhatWasOvertaken(t *testing.T) {
 		w.start()
 		w.wantLast(third, record.Waiting)
 		w.runs("2")
-		if next := w.agent.Status().Next; !strings.Contains(next, "unverified changes of sync #2 are deployed: `agent rollback`") {
+		if next := w.desk.Status().Next; !strings.Contains(next, "unverified changes of sync #2 are deployed: `agent rollback`") {
 			t.Errorf("told %q", next)
 		}
 		w.wentBack(request.Rollback{})

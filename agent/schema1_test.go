@@ -91,7 +91,7 @@ func TestCarriesOnSchema1(t *testing.T) {
 			w.start()
 			w.poll()
 			pinned := w.wantLast(w.revision.Commit, record.RolledBack)
-			if at := w.agent.Status().Pinned; at == nil || at.Reason != "it is slow" || !pinned.PinnedByUser() || w.plans() != 0 {
+			if at := w.desk.Status().Pinned; at == nil || at.Reason != "it is slow" || !pinned.PinnedByUser() || w.plans() != 0 {
 				t.Errorf("pinned at %+v", at)
 			}
 			w.runs("1")

@@ -110,7 +110,7 @@ func TestAFailedWaveStopsTheRollout(t *testing.T) {
 		}
 		// A retry runs the failed migration again, and goes on.
 		w.set(func() { w.result, w.failedJobs = deploy.Result{}, map[string]bool{"s_migrate": true} })
-		if _, err := w.agent.Sync(w.t.Context(), person, func(string) {}); err != nil {
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		w.wantLast(second, record.Succeeded)

@@ -19,7 +19,9 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
@@ -43,6 +45,8 @@ var person = audit.Actor{By: audit.ByUser, Name: "ada", UID: "1000"}
 type world struct {
 	t       *testing.T
 	agent   *agent.Agent
+	desk    users
+	metrics *metrics.Metrics
 	store   *store.Store
 	records *store.Stack // of the node's stack
 	audit   *audit.Log
@@ -79,11 +83,11 @@ type world struct {
 	applied     int                             // plans that were applied
 	reported    []gitlab.Report
 	description string
-	notices     func(*store.Store) agent.Notices // who is told; nil for nobody
-	after       func()                           // ends what notices started
-	others      *neighbours                      // the other nodes' statuses; nil where no GitLab is configured
-	merges      *merges                          // the merge requests; nil where no GitLab is configured
-	change      func(*agent.Parts)               // what the agent is made of; nil for nothing else
+	notices     func(*store.Store) publish.Notices // who is told; nil for nobody
+	after       func()                             // ends what notices started
+	others      *neighbours                        // the other nodes' statuses; nil where no GitLab is configured
+	merges      *merges                            // the merge requests; nil where no GitLab is configured
+	change      func(*agent.Parts)                 // what the agent is made of; nil for nothing else
 }
 
 // inWorld runs a test in a world whose daemon does not run yet.
@@ -136,16 +140,17 @@ func (w *world) start() {
 	settings.Environment, settings.Node, settings.Interval, settings.AllowRewrite = "sandbox", "node3", interval, w.allow
 	w.store, w.records = store, store.Stack(record.OnlyStack)
 	settings.StateDir, settings.CheckDir = w.dir, w.dir
-	if w.audit, err = agent.OpenAudit(&settings, "test", store, slog.New(slog.DiscardHandler)); err != nil {
+	if w.audit, err = journal.Open(w.dir, store, audit.Options{Environment: "sandbox", Node: "node3", Version: "test", Log: slog.New(slog.DiscardHandler)}); err != nil {
 		w.t.Fatal(err)
 	}
-	var notices agent.Notices
+	var notices publish.Notices
 	if w.notices != nil {
 		notices = w.notices(store)
 	}
+	w.metrics = metrics.New("sandbox", "node3", "test")
 	parts := agent.Parts{
 		Notices: notices, Settings: settings, Log: slog.New(slog.DiscardHandler), Source: w, Engine: engine{w}, Store: store, Audit: w.audit, Reports: w,
-		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: metrics.New("sandbox", "node3", "test"),
+		Keys: func() (*secrets.Keyring, error) { return nil, nil }, Metrics: w.metrics,
 	}
 	if w.merges != nil {
 		parts.Approvals = w.merges
@@ -157,6 +162,11 @@ func (w *world) start() {
 		w.change(&parts)
 	}
 	w.agent = agent.New(parts)
+	desk, err := w.agent.Desk("")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.desk = users{desk}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.agent.Run(ctx) }()

@@ -23,6 +23,9 @@ type Node struct {
 	Name        string
 }
 
+// String gives the node as environment/name.
+func (n Node) String() string { return n.Environment + "/" + n.Name }
+
 // Manifest describes a sync for machines. The first nine fields are those of the manifest
 // that the deployment pipeline wrote before the agent.
 type Manifest struct {

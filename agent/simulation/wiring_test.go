@@ -22,6 +22,7 @@ import (
 // parts is one agent and what it is made of.
 type parts struct {
 	agent  *agent.Agent
+	desk   *agent.Desk
 	store  *store.Store
 	audit  *audit.Log
 	outbox *gitlab.Outbox
@@ -63,6 +64,9 @@ func (p *process) assemble() (*parts, error) {
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
 	})
+	if made.desk, err = made.agent.Desk(""); err != nil {
+		return nil, errors.Join(err, made.close())
+	}
 	return made, nil
 }
 
@@ -73,30 +77,40 @@ func (m *parts) services() []func(context.Context) error {
 	return []func(context.Context) error{m.agent.Run, m.outbox.Run}
 }
 
+// runGranted does what was granted.
+func runGranted(ctx context.Context, granted request.Run, err error) error {
+	if err == nil {
+		_, err = granted(ctx, func(string) {})
+	}
+	return err
+}
+
 // commands are what a user can ask of an agent, by name.
 func (m *parts) commands() map[string]func(ctx context.Context, head string) error {
-	quiet := func(string) {}
 	return map[string]func(ctx context.Context, head string) error{
-		"sync": func(ctx context.Context, _ string) error { _, err := m.agent.Sync(ctx, ada, quiet); return err },
+		"sync": func(ctx context.Context, _ string) error {
+			granted, err := m.desk.GrantSync(ada, request.Sync{})
+			return runGranted(ctx, granted, err)
+		},
 		"retry": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Retry(ctx, ada, request.Retry{}, quiet)
-			return err
+			granted, err := m.desk.GrantRetry(ada, request.Retry{})
+			return runGranted(ctx, granted, err)
 		},
 		"pause": func(context.Context, string) error {
-			_, err := m.agent.Pause(ada, request.Pause{For: "10m", Reason: "simulated"})
+			_, err := m.desk.Pause(ada, request.Pause{For: "10m", Reason: "simulated"})
 			return err
 		},
 		"resume": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Resume(ctx, ada, request.Resume{})
+			_, err := m.desk.Resume(ctx, ada, request.Resume{})
 			return err
 		},
 		"approve": func(_ context.Context, head string) error {
-			_, err := m.agent.Approve(ada, request.Approve{Commit: head, Reason: "simulated"})
+			_, err := m.desk.Approve(ada, request.Approve{Commit: head, Reason: "simulated"})
 			return err
 		},
 		"rollback": func(ctx context.Context, _ string) error {
-			_, err := m.agent.Rollback(ctx, ada, request.Rollback{Reason: "simulated"}, quiet)
-			return err
+			granted, err := m.desk.GrantRollback(ada, request.Rollback{Reason: "simulated"})
+			return runGranted(ctx, granted, err)
 		},
 	}
 }
@@ -115,7 +129,7 @@ type seen struct {
 
 // look asks the agent for its status.
 func (m *parts) look() seen {
-	status := m.agent.Status()
+	status := m.desk.Status()
 	s := seen{pollError: status.PollError, lastLook: status.LastLook, undelivered: status.GitLab.Undelivered, busy: status.Progress != "", paused: status.Pause != nil}
 	s.text = status.Next
 	if status.Desired != nil {

@@ -17,8 +17,10 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -111,6 +113,7 @@ func terminal(w io.Writer) bool {
 // parts are an agent and what it uses.
 type parts struct {
 	agent  *agent.Agent
+	desk   *agent.Desk
 	source *gitsync.Repository
 	engine *deploy.Engine
 	store  *store.Store
@@ -144,7 +147,9 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	auditLog, err := agent.OpenAudit(&a.settings, version, store, log)
+	auditLog, err := journal.Open(a.settings.StateDir, store, audit.Options{
+		Environment: a.settings.Environment, Node: a.settings.Node, Version: version, Log: log,
+	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
@@ -164,13 +169,17 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		made.Reports = p.outbox
 	}
 	p.agent = agent.New(made)
+	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
+		p.close()
+		return nil, err
+	}
 	return p, nil
 }
 
 // control gives the server of the control socket.
 func (p *parts) control() *control.Server {
 	return &control.Server{
-		Node: p.agent, History: p.store, Requests: p.agent, Plans: p.agent, Users: p.agent, Versions: p.agent, Audit: p.audit,
+		Node: p.desk, History: p.store, Requests: p.desk, Plans: p.desk, Users: p.desk, Versions: p.desk, Audit: p.audit,
 	}
 }
 

@@ -98,7 +98,7 @@ func (a *app) syncOnce(ctx context.Context) error {
 	}
 	defer p.close()
 	follower := newFollower(a.stderr)
-	sync, err := p.agent.Once(ctx, func(text string) { follower.note(control.Event{Progress: text, Rollout: p.agent.Rollout()}) })
+	sync, err := p.agent.Once(ctx, func(text string) { follower.note(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
 	follower.close()
 	err = a.outcome(sync, err)
 	limited, cancel := context.WithTimeout(ctx, reportLimit)

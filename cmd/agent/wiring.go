@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
@@ -64,14 +64,14 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 
 // notices makes the sender of notifications. Notices to a kind of receiver that the
 // settings do not configure wait until they do.
-func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (agent.Notices, error) {
+func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
-		return agent.Notices{}, err
+		return publish.Notices{}, err
 	}
 	mail, err := a.mailServer()
 	if err != nil {
-		return agent.Notices{}, err
+		return publish.Notices{}, err
 	}
-	return agent.NewNotices(agent.NoticeParts{Slack: slack, Mail: mail, Store: store, Log: log, Metrics: metrics})
+	return publish.NewNotices(publish.NoticeParts{Slack: slack, Mail: mail, Store: store, Log: log, Metrics: metrics})
 }

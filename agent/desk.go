@@ -1,0 +1,371 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// longestPause is a year: a longer pause is a typing error.
+const longestPause = 366 * 24 * time.Hour
+
+// Desk takes users' requests for one stack.
+type Desk struct {
+	agent  *Agent
+	stack  *stack
+	notes  noter
+	people sync.Mutex // admits one user's request at a time
+}
+
+func newDesk(a *Agent, s *stack) *Desk {
+	return &Desk{agent: a, stack: s, notes: noter{a.parts.Audit, a.parts.Store}}
+}
+
+// inLoop has the loop do something for the stack, and waits for its end. If stops is set,
+// it also asks the running rollout to stop.
+func (d *Desk) inLoop(ctx context.Context, do func(context.Context) rollout.Outcome, stops chan<- struct{}) rollout.Outcome {
+	a := d.agent
+	asked := job{done: make(chan rollout.Outcome, 1), do: func(ctx context.Context) rollout.Outcome { return a.do(ctx, d.stack, do) }}
+	for taken := false; !taken; {
+		select {
+		case <-ctx.Done():
+			return rollout.Outcome{Err: ctx.Err()}
+		case <-a.ended:
+			return rollout.Outcome{Err: context.Canceled}
+		case stops <- struct{}{}:
+		case a.requests <- asked:
+			taken = true
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return rollout.Outcome{Err: ctx.Err()}
+	case result := <-asked.done:
+		return result
+	}
+}
+
+// runFor gives the function that makes the loop look for a user.
+func (d *Desk) runFor(why rollout.Cause) request.Run {
+	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
+		done := d.agent.queue.look(ctx, d.stack, why, progress)
+		return done.Sync, done.Err
+	}
+}
+
+// GrantSync allows a sync for an actor. It records who overrides a freeze, and why. A held
+// revision is tried again.
+func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error) {
+	why := rollout.Cause{Trigger: record.OnRequest, Actor: actor}
+	if asked.OverrideFreeze {
+		reason, err := request.Reason(asked.Reason, true)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.notes.note(d.userEntry(actor, audit.Override, reason)); err != nil {
+			return nil, err
+		}
+		why.Override = &record.Override{Actor: actor, Reason: reason, At: time.Now().UTC()}
+	}
+	return d.runFor(why), nil
+}
+
+// GrantRetry allows another attempt at the held revision, and records it.
+func (d *Desk) GrantRetry(actor audit.Actor, asked request.Retry) (request.Run, error) {
+	if err := d.allowRetry(actor, asked); err != nil {
+		return nil, err
+	}
+	return d.runFor(rollout.Cause{Trigger: record.OnRequest, Actor: actor}), nil
+}
+
+// rollbackOf gives the goal of a user's rollback.
+func rollbackOf(actor audit.Actor, q request.Rollback) (rollout.Rollback, error) {
+	why, err := request.Reason(q.Reason, false)
+	return rollout.Rollback{To: q.To, Services: q.Services, Actor: actor, Reason: why, Force: q.Force, Digest: q.Digest}, err
+}
+
+// PlanRollback says what a rollback would do. It changes nothing.
+func (d *Desk) PlanRollback(ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
+	goal, err := rollbackOf(actor, asked)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := d.stack.rollouts.PlanBack(ctx, d.stack.base(), goal)
+	if err != nil {
+		return nil, err
+	}
+	return &request.RollbackPlan{
+		To: plan.To.SyncID, Commit: plan.To.Commit, Release: plan.To.Release, At: plan.To.At, Services: plan.Sync.Rollback.Services,
+		Leaves: plan.Sync.Commit, Digest: plan.Digest, Plan: plan.Plan,
+	}, nil
+}
+
+// GrantRollback allows a rollback to a good state if the request is valid. The run refuses
+// it if a check fails. If the request has a plan's digest, only that plan is applied. A
+// rollout that waits for its services is stopped, unless the rollback is refused.
+func (d *Desk) GrantRollback(actor audit.Actor, asked request.Rollback) (request.Run, error) {
+	goal, err := rollbackOf(actor, asked)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
+		if goal.Digest == "" { // otherwise the user asked for the plan before
+			if _, err := d.PlanRollback(ctx, actor, asked); err != nil {
+				return nil, err
+			}
+		}
+		done := d.inLoop(ctx, func(ctx context.Context) rollout.Outcome {
+			return d.stack.after(ctx, d.stack.rollouts.Back(ctx, d.stack.base(), goal, progress))
+		}, d.stack.stops)
+		return done.Sync, done.Err
+	}, nil
+}
+
+// Pause keeps rollouts from beginning, until the pause ends or a user resumes. A running
+// rollout will finish. Another pause replaces the one before.
+func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, error) {
+	why, err := request.Reason(asked.Reason, true)
+	if err != nil {
+		return nil, err
+	}
+	pause := &record.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
+	detail := "until a user resumes: " + why
+	if asked.For != "" {
+		length, err := time.ParseDuration(asked.For)
+		if err != nil || length <= 0 || length > longestPause {
+			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is not a valid pause duration", asked.For)
+		}
+		pause.Until = pause.Since.Add(length)
+		detail = fmt.Sprintf("until %s: %s", pause.Until.Format(time.RFC3339), why)
+	}
+	d.people.Lock()
+	defer d.people.Unlock()
+	if err := d.notes.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
+		return nil, err
+	}
+	if err := d.stack.board.records.SavePause(pause); err != nil {
+		return nil, fmt.Errorf("save pause: %w", err)
+	}
+	d.stack.board.update(func(v *view) { v.pause = pause })
+	d.stack.log.Info("paused", "actor", actor.String(), "until", pause.Until, "reason", why)
+	d.agent.nudge()
+	return pause, nil
+}
+
+// Resume ends a pause and the pinning after a rollback. What is due is done at once.
+func (d *Desk) Resume(ctx context.Context, actor audit.Actor, asked request.Resume) (request.Resumed, error) {
+	why, err := request.Reason(asked.Reason, false)
+	if err != nil {
+		return request.Resumed{}, err
+	}
+	ended, err := d.endPause(actor, why)
+	if err != nil {
+		return ended, err
+	}
+	if ended.Pin != "" { // outside the lock: other users need not wait for the loop
+		if done := d.inLoop(ctx, d.unpin, nil); done.Err != nil {
+			return ended, done.Err
+		}
+	}
+	d.stack.log.Info("resumed", "actor", actor.String(), "reason", why)
+	d.agent.nudge()
+	return ended, nil
+}
+
+// endPause ends the current pause, and gives it with the commit that is pinned.
+func (d *Desk) endPause(actor audit.Actor, why string) (request.Resumed, error) {
+	d.people.Lock()
+	defer d.people.Unlock()
+	ended := request.Resumed{Pause: d.stack.board.snapshot().paused()}
+	if last := d.stack.board.snapshot().sync; last.Pinned() {
+		ended.Pin = last.Rollback.Commit
+	}
+	if ended.Pause == nil && ended.Pin == "" {
+		return ended, request.Refuse(request.Conflict, "`agent status` shows what the agent does; a revision that failed is tried again by `agent retry`", "nothing is paused, and no rollback holds a revision back")
+	}
+	if err := d.notes.note(d.userEntry(actor, audit.Resume, why)); err != nil {
+		return ended, err
+	}
+	if err := d.stack.board.records.SavePause(nil); err != nil {
+		return ended, fmt.Errorf("save pause: %w", err)
+	}
+	d.stack.board.update(func(v *view) { v.pause = nil })
+	return ended, nil
+}
+
+// unpin ends the pinning. It runs in the loop, which owns the syncs.
+func (d *Desk) unpin(context.Context) rollout.Outcome {
+	last := d.stack.board.snapshot().sync
+	if !last.Pinned() {
+		return rollout.Outcome{} // a newer commit has ended it meanwhile
+	}
+	resumed := last.Copy()
+	if err := resumed.Apply(record.Unpin, time.Now().UTC()); err != nil {
+		return rollout.Outcome{Err: err}
+	}
+	return rollout.Outcome{Sync: resumed, Err: d.stack.board.Save(resumed)}
+}
+
+// Approve records a user's approval of the plan of the sync that waits for approval, and
+// has its gates asked again.
+func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approval, error) {
+	why, err := request.Reason(asked.Reason, true)
+	if err != nil {
+		return nil, err
+	}
+	d.people.Lock()
+	defer d.people.Unlock()
+	sync, err := d.approvable(asked)
+	if err != nil {
+		return nil, err
+	}
+	approval := &record.Approval{
+		PlanDigest: sync.PlanDigest, Source: record.FromNode, By: []string{actor.String()}, Reason: why, Actor: &actor, At: time.Now().UTC(),
+	}
+	entry := journal.SyncEntry(sync)
+	entry.Actor, entry.Action, entry.Detail = actor, audit.Approve, why
+	if err := d.notes.note(entry); err != nil {
+		return nil, err
+	}
+	if err := d.stack.board.records.Approve(sync.Commit, approval); err != nil {
+		return nil, fmt.Errorf("save approval: %w", err)
+	}
+	d.stack.log.Info("approved", "actor", actor.String(), "revision", record.Short(sync.Commit), "plan", sync.PlanDigest, "reason", why)
+	d.agent.nudge()
+	return approval, nil
+}
+
+// approvable gives the sync that waits for approval, if it is the one that the request
+// names.
+func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
+	sync := d.stack.board.snapshot().sync
+	waits := func(gate record.Gate) bool {
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement)
+	}
+	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
+		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for approval")
+	}
+	const shortest = 7
+	commit, plan := strings.ToLower(asked.Commit), strings.ToLower(asked.Plan)
+	switch {
+	case len(commit) < shortest:
+		return nil, request.Refuse(request.Invalid, "write at least 7 digits, as `agent status` shows them", "%q does not name a commit", asked.Commit)
+	case !strings.HasPrefix(sync.Commit, commit):
+		return nil, request.Refuse(request.Conflict, "look at it first: `agent status`, `agent diff`", "the rollout that waits is that of %s, not of %s", record.Short(sync.Commit), asked.Commit)
+	case plan != "" && (len(plan) < shortest || !strings.HasPrefix(sync.PlanDigest, plan)):
+		return nil, request.Refuse(request.Conflict, "look at it first: `agent diff`", "the plan is %s now, not %s", record.Short(sync.PlanDigest), asked.Plan)
+	}
+	return sync, nil
+}
+
+// allowRetry refuses a retry where nothing is held, and records one that is granted.
+func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
+	why, err := request.Reason(asked.Reason, false)
+	if err != nil {
+		return err
+	}
+	d.people.Lock()
+	defer d.people.Unlock()
+	v := d.stack.board.snapshot()
+	held := v.sync
+	if held.Pinned() && !held.Rollback.Auto {
+		return request.Refuse(request.Conflict, "`agent resume` ends that, and rolls out what is selected", "no revision is held: a rollback by hand keeps the node at %s", record.Short(held.Rollback.Commit))
+	}
+	if held == nil || held.State != record.Failed && held.State != record.RolledBack {
+		return request.Refuse(request.Conflict, "`agent status` shows what is being done; `agent sync` reconciles now", "no revision is held")
+	}
+	entry := journal.SyncEntry(held)
+	entry.Actor, entry.Action, entry.Plan, entry.Detail = actor, audit.Retry, "", why
+	if err := d.notes.note(entry); err != nil {
+		return err
+	}
+	d.stack.log.Info("retrying", "actor", actor.String(), "revision", record.Short(held.Commit), "reason", why)
+	return nil
+}
+
+// userEntry gives the audit entry of a user's request that concerns the whole node.
+func (d *Desk) userEntry(actor audit.Actor, action audit.Action, detail string) audit.Entry {
+	v := d.stack.board.snapshot()
+	return audit.Entry{
+		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.sync, v.deployed), Outcome: audit.Succeeded, Detail: detail,
+	}
+}
+
+// Survey lists the versions of secrets and configs. It changes nothing.
+func (d *Desk) Survey(ctx context.Context) (*inventory.Survey, error) {
+	return d.stack.survey.look(ctx)
+}
+
+// Collect asks the running loop to remove the versions that may go now, for an actor, and
+// waits for it.
+func (d *Desk) Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
+	var survey *inventory.Survey
+	result := d.inLoop(ctx, func(ctx context.Context) (done rollout.Outcome) {
+		survey, done.Err = d.stack.collectFor(ctx, actor)
+		return done
+	}, nil)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return survey, result.Err
+}
+
+// Rollout gives the state of the services that the agent waits for now; nil if it waits
+// for none.
+func (d *Desk) Rollout() *report.Rollout { return d.stack.board.snapshot().rollout }
+
+// Status gives what the running agent knows of the stack.
+func (d *Desk) Status() report.Status {
+	a, v := d.agent, d.stack.board.snapshot()
+	status := report.NewStatus(d.stack.reportNode(), v.deployed, v.sync)
+	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
+	status.Desired, status.Services, status.Drift, status.Progress = v.desired, v.services, v.drift, v.progress
+	status.LastLook, status.NextPoll = a.pulse.looks()
+	status.Pause = v.paused()
+	status.Overdue = inventory.Overdue(v.rotations, time.Now())
+	if v.rollout != nil {
+		status.Rollout = v.rollout
+	}
+	if v.sync.InOpenGroup() && a.parts.Statuses != nil {
+		status.Group = v.group
+	}
+	if v.lookError != nil {
+		status.PollError, status.PollHint = v.lookError.Error(), fault.Hint(v.lookError)
+	}
+	if a.parts.Reports != nil {
+		health := a.parts.Reports.Health()
+		status.GitLab = &health
+	}
+	status.Notices = a.parts.Notices.Health()
+	status.InSync = v.inSync()
+	status.Next = report.NextFor(&status)
+	return status
+}
+
+// gateFigures gives the metrics of the gates: whether the agent is paused, and the gates
+// that a rollout waits for.
+func (d *Desk) gateFigures() (paused bool, waiting []string) {
+	v := d.stack.board.snapshot()
+	if v.sync != nil && v.sync.State == record.Waiting {
+		for _, gate := range v.sync.Gates {
+			if gate.Waiting != "" {
+				waiting = append(waiting, string(gate.Name))
+			}
+		}
+	}
+	return v.paused() != nil, waiting
+}

@@ -1,0 +1,92 @@
+// Package drift takes the live services of one stack and its deployed good state, and
+// gives the services that differ. It changes nothing.
+package drift
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+)
+
+// movedEvery is how often an agent that has nothing to do asks the registries whether a
+// tag moved, where config.yml says images.resolve: always.
+const movedEvery = 10 * time.Minute
+
+// engine reads services, and asks the registries for the digests of images.
+type engine interface {
+	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
+	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+}
+
+// Watch compares the services of one stack. Only one goroutine may use it.
+type Watch struct {
+	engine engine
+	log    *slog.Logger
+	asked  time.Time      // when the registries were asked last
+	moved  *compose.Stack // what was applied, with the digests at that time; nil before
+}
+
+// New makes a Watch.
+func New(engine engine, log *slog.Logger) *Watch {
+	return &Watch{engine: engine, log: log, asked: time.Now()}
+}
+
+// Deployed notes that another good state is deployed since a time.
+func (w *Watch) Deployed(at time.Time) { w.asked, w.moved = at, nil }
+
+// Look reads the services of a stack and gives those that differ from a good state; no
+// difference is looked for if the good state is nil.
+func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) ([]deploy.ServiceStatus, []deploy.Step, error) {
+	live, err := w.engine.ObserveServices(ctx, stack)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the services: %w", err)
+	}
+	services := deploy.Summarise(live)
+	if good == nil {
+		return services, nil, nil
+	}
+	want, err := w.expected(ctx, live, good)
+	if err != nil {
+		return nil, nil, err
+	}
+	return services, deploy.Drift(live, want), nil
+}
+
+// expected gives the stack that the live services are compared with: what was applied,
+// with the digests that its tags had when the registries were last asked.
+func (w *Watch) expected(ctx context.Context, live *deploy.LiveServices, good *record.GoodState) (*compose.Stack, error) {
+	stack, err := Applied(good)
+	if err != nil || stack.Resolve != compose.ResolveAlways {
+		return stack, err
+	}
+	if time.Since(w.asked) >= movedEvery {
+		moved, warnings, err := w.engine.Resolve(ctx, live, deploy.Unresolved(stack))
+		if err != nil {
+			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
+			moved = w.moved
+		}
+		for _, warning := range warnings {
+			w.log.Warn("cannot ask whether a tag moved", "stack", stack.Name, "reason", warning)
+		}
+		w.moved, w.asked = moved, time.Now()
+	}
+	if w.moved != nil {
+		return w.moved, nil
+	}
+	return stack, nil
+}
+
+// Applied gives the part of an applied stack that drift is compared with.
+func Applied(good *record.GoodState) (*compose.Stack, error) {
+	stack := &compose.Stack{Name: good.StackName, Owner: good.Owner, Resolve: compose.Resolve(good.Resolve)}
+	if err := json.Unmarshal(good.Services, &stack.Services); err != nil {
+		return nil, fmt.Errorf("recall the applied services: %w", err)
+	}
+	return stack, nil
+}

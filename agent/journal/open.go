@@ -1,0 +1,27 @@
+package journal
+
+import (
+	"fmt"
+
+	"coin.internal/coin-agent/agent/audit"
+)
+
+// anchor remembers the head of the audit log, so that a cut is seen.
+type anchor interface {
+	AuditHead() (audit.Head, error)
+	FollowAudit(head func() audit.Head) error
+}
+
+// Open opens the audit log in a folder. The anchor remembers its head from then on.
+func Open(dir string, anchor anchor, options audit.Options) (*audit.Log, error) {
+	known, err := anchor.AuditHead()
+	if err != nil {
+		return nil, fmt.Errorf("read head of the audit log: %w", err)
+	}
+	options.Known = known
+	opened, err := audit.Open(dir, options)
+	if err != nil {
+		return nil, err
+	}
+	return opened, anchor.FollowAudit(opened.Head)
+}

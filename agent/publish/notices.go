@@ -1,0 +1,114 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Notices queues and sends notices. The zero value sends none.
+type Notices struct {
+	Outbox *notify.Outbox
+	Slack  *notify.Slack // among the outbox's senders
+}
+
+// NoticeParts are what notices work with.
+type NoticeParts struct {
+	Slack   *notify.Slack
+	Mail    *notify.SMTP // nil: e-mail waits until there is a mail server
+	Store   *store.Store
+	Log     *slog.Logger
+	Metrics *metrics.Metrics
+}
+
+// NewNotices makes Notices on the notices in the store.
+func NewNotices(parts NoticeParts) (Notices, error) {
+	senders := map[notify.Kind]notify.Sender{notify.KindSlack: parts.Slack}
+	if parts.Mail != nil {
+		senders[notify.KindEmail] = parts.Mail
+	}
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.Notified})
+	return Notices{Outbox: outbox, Slack: parts.Slack}, err
+}
+
+// Use takes the receivers that config.yml names.
+func (n Notices) Use(config *manifests.Config) error {
+	if n.Outbox == nil {
+		return nil
+	}
+	var wants notify.Wants
+	if slack := config.Notifications.Slack; slack.Channel != "" {
+		wants.Variable = slack.WebhookURLVariable
+		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.KindSlack, Address: slack.Channel})
+	}
+	for _, address := range config.Notifications.Email {
+		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.KindEmail, Address: address})
+	}
+	for _, event := range config.Events() {
+		wants.Events = append(wants.Events, notify.Event(event))
+	}
+	return n.Outbox.Use(wants)
+}
+
+// Learn keeps the webhook's URL of the node's secrets in memory, or why there is none,
+// until the next sync decrypts them.
+func (n Notices) Learn(state *desired.State) {
+	if n.Slack == nil || state.Node.Config.Notifications.Slack.Channel == "" {
+		return
+	}
+	if n.Slack.Learn(state.Webhook()) {
+		n.Outbox.Nudge(notify.KindSlack)
+	}
+}
+
+// Recall decrypts the node's secrets for the webhook's URL, which is never written to
+// disk, if messages have waited over a restart and no sync is due. An error means that the
+// files could not be fetched, and the next look tries again.
+func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS, error), options desired.Options) error {
+	if !n.lacksWebhook() {
+		return nil
+	}
+	files, err := fetch(ctx)
+	if err != nil {
+		return err
+	}
+	state, err := desired.Open(files, options)
+	if err != nil {
+		n.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
+		return nil
+	}
+	defer state.Wipe()
+	n.Learn(state)
+	return nil
+}
+
+// lacksWebhook reports whether messages wait for a webhook's URL that the node's secrets
+// may contain, and that the agent has not looked for since its start.
+func (n Notices) lacksWebhook() bool {
+	if n.Slack == nil || !n.Slack.Unlearned() {
+		return false
+	}
+	for _, receiver := range n.Outbox.Health().Receivers {
+		if receiver.Kind == notify.KindSlack && receiver.Waiting > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Health gives the state of the outbox; nil if no notices are sent.
+func (n Notices) Health() *notify.Health {
+	if n.Outbox == nil {
+		return nil
+	}
+	health := n.Outbox.Health()
+	return &health
+}

@@ -1,0 +1,117 @@
+// Package publish takes the syncs of one stack and queues what GitLab and the receivers of
+// notices get to know about them. What it has queued is in the state file when it returns,
+// and stays there until it is delivered: publishing never delays a rollout.
+package publish
+
+import (
+	"errors"
+	"fmt"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/manifests"
+)
+
+// statuses takes the commit statuses for GitLab.
+type statuses interface {
+	Enqueue(report gitlab.Report) error
+}
+
+// Publisher publishes the syncs of one stack.
+type Publisher struct {
+	Node     report.Node
+	Status   string                     // the name of the commit status
+	Link     func(commit string) string // gives the commit's page in GitLab; "" for none
+	Statuses statuses                   // nil: no statuses are sent to GitLab
+	Notices  Notices
+}
+
+// Sync publishes a sync's state.
+func (p *Publisher) Sync(sync *record.Sync) error {
+	return errors.Join(p.Notice(sync), p.status(sync, states[sync.State]))
+}
+
+// Pending publishes a sync that cannot begin yet and is tried again: the commit's status
+// stays open until then.
+func (p *Publisher) Pending(sync *record.Sync) error {
+	return errors.Join(p.Notice(sync), p.status(sync, gitlab.Pending))
+}
+
+// Notice queues the notices of a sync's state and nothing for GitLab. The outbox skips a
+// notice that it has sent already.
+func (p *Publisher) Notice(sync *record.Sync) error {
+	if p.Notices.Outbox == nil {
+		return nil
+	}
+	n, has := report.Notice(p.Node, p.Link(sync.Commit), sync)
+	if !has {
+		return nil
+	}
+	return p.queue(n)
+}
+
+// Delay queues the notice of a rollback that waits for the engine, the network or a
+// registry.
+func (p *Publisher) Delay(sync *record.Sync, why error) error {
+	if p.Notices.Outbox == nil {
+		return nil
+	}
+	return p.queue(report.DelayNotice(p.Node, p.Link(sync.Commit), sync, why))
+}
+
+// Group queues the notice that this node runs a commit that failed on another node.
+func (p *Publisher) Group(sync *record.Sync, text, hint string) error {
+	if p.Notices.Outbox == nil {
+		return nil
+	}
+	return p.queue(report.GroupNotice(p.Node, p.Link(sync.Commit), sync, text, hint))
+}
+
+// Drift queues one notice that live services differ from the applied specs of the last
+// sync, or ends it.
+func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, drift []deploy.Step) error {
+	if p.Notices.Outbox == nil {
+		return nil
+	}
+	if len(drift) == 0 {
+		return p.Notices.Outbox.DriftOver()
+	}
+	corrected := deployed.Drift == string(manifests.DriftCorrect)
+	return p.queue(report.DriftNotice(p.Node, p.Link(last.Commit), last, drift, corrected))
+}
+
+func (p *Publisher) queue(n notify.Notice) error {
+	if err := p.Notices.Outbox.Tell(n); err != nil {
+		return fmt.Errorf("queue notice: %w", err)
+	}
+	return nil
+}
+
+// status queues a commit status for GitLab.
+func (p *Publisher) status(sync *record.Sync, as gitlab.State) error {
+	if p.Statuses == nil {
+		return nil
+	}
+	err := p.Statuses.Enqueue(gitlab.Report{
+		Commit: sync.Commit, Ref: sync.Ref, Name: p.Status,
+		State: as, Description: report.Description(sync, p.Node.String()),
+	})
+	if err != nil {
+		return fmt.Errorf("queue report: %w", err)
+	}
+	return nil
+}
+
+// states are the states that GitLab shows (design, "One reconcile").
+var states = map[record.State]gitlab.State{
+	record.Pending:    gitlab.Pending,
+	record.Waiting:    gitlab.Pending,
+	record.Running:    gitlab.Running,
+	record.Succeeded:  gitlab.Success,
+	record.Failed:     gitlab.Failed,
+	record.RolledBack: gitlab.Failed,
+	record.Superseded: gitlab.Canceled,
+}

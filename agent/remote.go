@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"context"
+
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// source is the followed repository.
+type source interface {
+	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
+	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
+	Descends(ctx context.Context, old, revision string) (bool, error)
+}
+
+// remote asks the followed repository once for all stacks that look at it in a row. Only
+// the loop uses it.
+type remote struct {
+	source  source
+	rule    gitsync.Rule
+	paths   []string
+	asked   bool // since forget
+	selects gitsync.Revision
+	err     error
+	fetched *gitsync.Checkout
+	fresh   bool // it was fetched since forget
+}
+
+// forget has the next look ask again.
+func (r *remote) forget() { r.asked, r.fresh = false, false }
+
+// choose gives the selected revision.
+func (r *remote) choose(ctx context.Context) (gitsync.Revision, error) {
+	if !r.asked {
+		r.selects, r.err = r.source.Select(ctx, r.rule)
+		r.asked = true
+	}
+	return r.selects, r.err
+}
+
+// fetch loads a revision's files into memory. keep says that files of the same revision may
+// be used again, such as those of a sync that waits.
+func (r *remote) fetch(ctx context.Context, revision gitsync.Revision, keep bool) (*gitsync.Checkout, error) {
+	if (keep || r.fresh) && r.fetched != nil && r.fetched.Revision.Commit == revision.Commit && r.fetched.Revision.Ref == revision.Ref {
+		return r.fetched, nil
+	}
+	checkout, err := r.source.Fetch(ctx, revision, r.paths)
+	r.fetched, r.fresh = checkout, true
+	return checkout, err
+}

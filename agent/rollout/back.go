@@ -1,0 +1,277 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Rollback is the good state that a sync returns to, and the reason.
+type Rollback struct {
+	State    *record.GoodState // the state itself, or
+	To       uint64            // its number; 0 for the default one
+	Services []string          // by full name or as the compose file has them; none for the whole stack
+
+	Actor  audit.Actor
+	Auto   bool // by the agent, not by a user
+	Reason string
+	Force  bool   // across migrations
+	Digest string // of the plan that the user has seen; "" if none was shown
+	Drift  bool   // it corrects a drift
+
+	Group *record.Group // whose failure is the reason
+}
+
+// RollbackPlan is what a rollback would do.
+type RollbackPlan struct {
+	To     *record.GoodState
+	Sync   *record.Sync // with its Rollback; it is not recorded
+	Digest string
+	Plan   deploy.RecordedPlan
+}
+
+// back is the goal of an attempt that returns to a good state. Its stages record their
+// results in the sync's Rollback.
+type back struct {
+	a      *attempt
+	to     *record.GoodState
+	actor  audit.Actor
+	before *compose.Stack // as it was
+	all    *compose.Stack // as it will be
+	follow *compose.Stack // the part that must become healthy
+}
+
+// Back returns the stack to a good state, in a sync of its own. A refusal is given before
+// anything is recorded.
+func (r *Rollouts) Back(ctx context.Context, base Base, goal Rollback, progress func(string)) Outcome {
+	b, err := r.prepareBack(ctx, base, goal, progress)
+	if b != nil {
+		defer b.a.wipe()
+	}
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	if goal.Digest != "" && goal.Digest != b.a.plan.Digest() {
+		return Outcome{Err: errPlanChanged}
+	}
+	if err := b.begin(); err != nil {
+		return Outcome{Err: err}
+	}
+	return b.finish(ctx, b.a.take(ctx, b.a.write()))
+}
+
+// errPlanChanged refuses a plan that is not the one that the user has seen.
+var errPlanChanged = fault.New(fault.Place{}, "look at the new plan: run `agent rollback` again",
+	"nothing was changed: the plan has changed since it was shown")
+
+// PlanBack says what a rollback would do. It changes nothing.
+func (r *Rollouts) PlanBack(ctx context.Context, base Base, goal Rollback) (*RollbackPlan, error) {
+	b, err := r.prepareBack(ctx, base, goal, func(string) {})
+	if b != nil {
+		defer b.a.wipe()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &RollbackPlan{To: b.to, Sync: b.a.sync, Digest: b.a.note.PlanDigest, Plan: b.a.plan.RecordedPlan}, nil
+}
+
+// prepareBack plans a rollback and checks whether it must be refused. The caller must wipe
+// the attempt that it gives, also if there is an error.
+func (r *Rollouts) prepareBack(ctx context.Context, base Base, goal Rollback, progress func(string)) (*back, error) {
+	to, err := r.target(base, goal)
+	if err != nil {
+		return nil, err
+	}
+	sync, err := backSync(base.Last, to, goal)
+	if err != nil {
+		return nil, err
+	}
+	b := r.newBack(base, sync, to, progress)
+	for _, stage := range b.a.prepare() { // nothing is on record yet
+		if err := stage.run(ctx); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// backSync makes the sync of a rollback.
+func backSync(last *record.Sync, to *record.GoodState, goal Rollback) (*record.Sync, error) {
+	now := time.Now()
+	revision := gitsync.Revision{Commit: last.Commit, Ref: last.Ref, Author: last.Author, Subject: last.Subject}
+	sync, err := NewSync(revision, record.OnRollback, record.Begin, now)
+	if err != nil {
+		return nil, err
+	}
+	sync.Stack, sync.Release, sync.Inputs, sync.Actor = last.Stack, last.Release, maps.Clone(last.Inputs), goal.Actor
+	taken := &record.Rollback{
+		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, goal.Services),
+		Auto: goal.Auto, Reason: goal.Reason, Force: goal.Force, Started: now, By: goal.Actor,
+	}
+	sync.Rollback, sync.Group, sync.DirtySince = taken, goal.Group, last.Dirty()
+	if last.State == record.Failed {
+		taken.After = &record.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
+	}
+	if !goal.Drift {
+		return sync, nil
+	}
+	sync.Trigger, sync.Group = record.OnDrift, last.Group
+	if before := last.Rollback; before != nil { // keeps who pinned it, why, and what had failed
+		if taken.After = before.After; last.Error != "" {
+			taken.After = &record.Broken{Sync: last.ID, Stage: last.FailedAt(), Error: last.Error}
+		}
+		taken.By, taken.Since, taken.Auto, taken.Reason = before.By, before.Since, before.Auto, before.Reason
+	}
+	return sync, nil
+}
+
+// fullNames gives the services by their names in the engine, sorted.
+func fullNames(stack string, services []string) []string {
+	var names []string
+	for _, name := range services {
+		if !strings.HasPrefix(name, stack+"_") {
+			name = stack + "_" + name
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// newBack makes the attempt of a sync's rollback.
+func (r *Rollouts) newBack(base Base, sync *record.Sync, to *record.GoodState, progress func(string)) *back {
+	a := &attempt{use: r.use, cron: r.cron, base: base, sync: sync, note: sync.Rollback.Attempt(), commit: to.Commit, progress: progress}
+	b := &back{a: a, to: to, actor: sync.Actor}
+	if sync.Rollback.Auto {
+		b.actor = audit.Agent()
+	}
+	a.goal, a.database, a.journal = b, &database{a: a}, journal.New(r.use.Audit, b.entry)
+	return b
+}
+
+// begin records a rollback before anything of it is done. A sync that was not over is
+// superseded.
+func (b *back) begin() error {
+	a, last := b.a, b.a.base.Last
+	if a.sync.ID == 0 && last.CarriesOn() {
+		replaced, err := a.supersede("superseded by a rollback to " + report.Target(a.sync.Rollback))
+		if err == nil {
+			err = a.use.Ledger.End(replaced, nil) // GitLab gets only the end of the rollback, which has the same commit
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.sync.Apply(record.StartRollback, time.Now()); err != nil {
+		return err
+	}
+	a.sync.Stage = record.StageRollback
+	a.sync.Enter(record.StageRollback, a.sync.Rollback.Started)
+	if err := a.save(); err != nil {
+		return err
+	}
+	a.use.Log.Info("rolling back", "revision", record.Short(a.sync.Commit), "to", report.Target(a.sync.Rollback), "sync", a.sync.ID, "actor", b.actor.String())
+	return nil
+}
+
+// CarryOnBack continues the last sync's interrupted rollback. It does not need the remote.
+func (r *Rollouts) CarryOnBack(ctx context.Context, base Base, progress func(string)) Outcome {
+	sync := base.Last.Copy()
+	if sync.Seconds == nil {
+		sync.Seconds = map[record.Stage]float64{}
+	}
+	to, err := r.stateOf(base, sync.Rollback.To)
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	if to == nil {
+		b := r.newBack(base, sync, &record.GoodState{StackName: sync.Stack}, progress) // only to end the sync
+		return b.finish(ctx, stageError{stage: record.StageLoad, err: fmt.Errorf("the good state of sync #%d is no longer recorded", sync.Rollback.To)})
+	}
+	r.use.Log.Info("continuing", "revision", record.Short(sync.Commit), "sync", sync.ID, "stage", "rollback")
+	b := r.newBack(base, sync, to, progress)
+	defer b.a.wipe()
+	return b.finish(ctx, b.a.run(ctx))
+}
+
+// rollBack rolls back after a failed sync, if it or one that it superseded has written,
+// config.yml allows it and there is a good state. It gives false if the sync stays failed.
+func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
+	a := f.a
+	if a.sync.Dirty() == 0 || a.sync.Transient {
+		return Outcome{}, false
+	}
+	newest, err := a.use.Records.Newest()
+	if err != nil {
+		return Outcome{Sync: a.sync, Err: fmt.Errorf("recall good states: %w", err)}, true
+	}
+	rule := f.rollbackRule(newest)
+	if !rule.Enabled {
+		return Outcome{}, false
+	}
+	if !rule.Automatic {
+		if newest != nil {
+			a.sync.Hint = strings.TrimPrefix(a.sync.Hint+"; or roll back: agent rollback", "; ")
+		}
+		return Outcome{}, false
+	}
+	now := time.Now()
+	taken := &record.Rollback{Auto: true, Started: now, By: audit.Agent(), Stage: a.sync.Stage}
+	a.sync.Rollback = taken
+	if newest == nil {
+		taken.Finished, taken.Refused = now, "no good state is recorded yet"
+		return Outcome{}, false
+	}
+	to, err := f.rollbackBase(newest)
+	if err != nil {
+		return Outcome{Sync: a.sync, Err: err}, true
+	}
+	taken.To, taken.Commit, taken.Release = to.SyncID, to.Commit, to.Release
+	b := f.rollouts.newBack(a.base, a.sync, to, a.progress)
+	b.a.database.left = a.database.check
+	defer b.a.wipe()
+	if err := b.begin(); err != nil {
+		return Outcome{Sync: a.sync, Err: err}, true
+	}
+	return b.finish(ctx, b.a.run(ctx)), true
+}
+
+// rollbackRule gives the rollback settings of config.yml: those of the failed revision,
+// or, if that could not be read, those of the good state.
+func (f *forward) rollbackRule(newest *record.GoodState) manifests.Rollback {
+	if config := f.a.config(); config != nil {
+		return config.Deployment.Rollback
+	}
+	if newest != nil {
+		if config := f.rollouts.configOf(newest); config != nil {
+			return config.Deployment.Rollback
+		}
+	}
+	return manifests.Rollback{Enabled: true}
+}
+
+// rollbackBase gives the good state that a failed node rolls back to: the newest one, or,
+// as on the other nodes, the one from before a group that never became complete.
+func (f *forward) rollbackBase(newest *record.GoodState) (*record.GoodState, error) {
+	if group := f.a.sync.Group; group != nil && !group.Complete {
+		base, err := f.rollouts.stateOf(f.a.base, group.Base)
+		if base != nil || err != nil {
+			return base, err
+		}
+	}
+	return newest, nil
+}

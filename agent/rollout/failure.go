@@ -1,0 +1,31 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Transient reports whether the engine, the network or a registry caused a failure, so that
+// the same revision may succeed later.
+func Transient(err error) bool {
+	return fault.IsTransient(err) || errors.Is(err, deploy.ErrUnavailable) || errors.Is(err, deploy.ErrLogin) ||
+		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
+}
+
+// faults gives the first of the faults that err joins, with the number of the
+// others, and the list of all when there are several.
+func faults(err error) (text, hint string, all []record.Fault) {
+	for _, one := range fault.All(err) {
+		all = append(all, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+	}
+	text, hint = all[0].Error, all[0].Hint
+	if len(all) == 1 {
+		return text, hint, nil
+	}
+	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all
+}

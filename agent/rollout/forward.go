@@ -1,0 +1,377 @@
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Commit is the commit that a sync rolls out, and the reason.
+type Commit struct {
+	Checkout *gitsync.Checkout
+	Fetching time.Duration // how long the fetch took
+	Cause    Cause
+	Progress func(string)
+}
+
+// forward is the goal of an attempt that rolls out a commit.
+type forward struct {
+	a        *attempt
+	rollouts *Rollouts
+	checkout *gitsync.Checkout
+	known    bool   // the commit was synced before, and is good
+	waited   string // what the sync waited for when its gates were asked last
+	release  *releaseGate
+}
+
+// Forward brings the stack to the files of a commit, in a new sync, or carries the last
+// sync on.
+func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
+	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
+	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
+	a.goal, a.database, f.release = f, &database{a: a}, &releaseGate{a: a, memory: &r.released}
+	a.journal = journal.New(r.use.Audit, f.entry)
+	if err := f.begin(to.Cause); err != nil {
+		return Outcome{Err: err}
+	}
+	seconds := to.Fetching.Seconds()
+	a.note.Seconds[record.StageFetch] = seconds
+	r.use.Metrics.Phase(string(record.StageFetch), seconds)
+	defer a.wipe()
+	return f.finish(ctx, a.run(ctx))
+}
+
+// NewSync makes the sync of a revision.
+func NewSync(revision gitsync.Revision, trigger record.Trigger, event record.Event, now time.Time) (*record.Sync, error) {
+	sync := &record.Sync{
+		Commit: revision.Commit, Ref: revision.Ref, Author: revision.Author, Subject: revision.Subject,
+		Trigger: trigger, Seconds: map[record.Stage]float64{},
+	}
+	return sync, sync.Apply(event, now)
+}
+
+// begin records the sync before anything is done. A sync that was interrupted, or that
+// failed with a transient failure, continues under its number. A sync of an older
+// revision is superseded.
+func (f *forward) begin(cause Cause) error {
+	a, revision, last := f.a, f.checkout.Revision, f.a.base.Last
+	if last.CarriesOn() && last.Commit == revision.Commit {
+		return f.carryOn(cause)
+	}
+	if last.CarriesOn() {
+		replaced, err := a.supersede("superseded by " + record.Short(revision.Commit))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(a.use.Publish.Sync(replaced), a.use.Ledger.End(replaced, nil)); err != nil {
+			return err
+		}
+	}
+	f.known = last != nil && last.Commit == revision.Commit && last.State == record.Succeeded
+	var err error
+	if a.sync, err = NewSync(revision, cause.Trigger, record.Begin, time.Now()); err != nil {
+		return err
+	}
+	a.note = a.sync.Attempt()
+	a.sync.Actor, a.sync.Override = cause.who(revision), cause.Override
+	a.sync.Group, a.sync.DirtySince = last.NextGroup(revision.Commit), last.Dirty()
+	a.use.Log.Info("syncing", "revision", record.Short(revision.Commit), "ref", revision.Ref, "trigger", cause.Trigger)
+	return a.save()
+}
+
+// carryOn continues the last sync under its number.
+func (f *forward) carryOn(cause Cause) error {
+	a, last := f.a, f.a.base.Last
+	continued := *last
+	f.waited, a.sync = last.Waiting, &continued
+	if cause.Trigger == record.OnRequest {
+		a.sync.Trigger, a.sync.Actor = cause.Trigger, cause.Actor
+	}
+	if cause.Override != nil {
+		a.sync.Override = cause.Override
+	}
+	a.sync.Seconds, a.sync.Entered = map[record.Stage]float64{}, maps.Clone(last.Entered)
+	a.note = a.sync.Attempt()
+	if err := a.sync.Apply(record.CarryOn, time.Now()); err != nil {
+		return err
+	}
+	if last.State != record.Waiting {
+		a.use.Log.Info("continuing", "revision", record.Short(continued.Commit), "sync", continued.ID, "stage", continued.Stage)
+	}
+	return nil
+}
+
+// supersede ends the last sync, which another one replaces before it has finished.
+func (a *attempt) supersede(summary string) (*record.Sync, error) {
+	replaced := a.base.Last.Copy()
+	if err := replaced.Apply(record.Supersede, time.Now()); err != nil {
+		return nil, err
+	}
+	replaced.Summary = summary
+	if !replaced.Wrote {
+		return replaced, nil
+	}
+	return replaced, a.use.Audit.Append(journal.Superseded(replaced))
+}
+
+func (f *forward) enter(name record.Stage) {
+	f.a.sync.Stage = name
+	f.a.sync.Enter(name, time.Now())
+}
+
+func (f *forward) keep() { f.a.sync.Note(f.a.note) }
+
+func (f *forward) entry() audit.Entry {
+	entry := journal.SyncEntry(f.a.sync)
+	entry.Plan, entry.Revision = f.a.note.PlanDigest, f.a.commit
+	return entry
+}
+
+func (f *forward) origin() (by, release string, at time.Time) {
+	return f.a.sync.Author, f.a.sync.Release, f.a.sync.Deployed()
+}
+
+func (f *forward) load() error {
+	state, err := desired.Load(f.checkout.FS, f.a.use.Node)
+	if err != nil {
+		return err
+	}
+	f.a.desired, f.a.sync.Stack = state, state.Node.Stack
+	return f.a.use.Receivers.Use(state.Node.Config)
+}
+
+func (f *forward) decrypt() error {
+	if err := f.a.desired.Decrypt(); err != nil {
+		return err
+	}
+	f.a.use.Receivers.Learn(f.a.desired)
+	return nil
+}
+
+func (f *forward) render() error {
+	a := f.a
+	stack, err := a.desired.Render()
+	if err != nil {
+		return err
+	}
+	a.stack = stack
+	if err := a.readyChecks(); err != nil {
+		return err
+	}
+	a.sync.Release = stack.Release
+	a.note.Warnings = nil
+	for _, warning := range stack.Warnings {
+		text := warning.Error()
+		if warning.Hint != "" {
+			text += "; " + warning.Hint
+		}
+		a.note.Warnings = append(a.note.Warnings, text)
+	}
+	return nil
+}
+
+// plan compares the services, with the digests of their images, with the live ones. It
+// refuses a secret whose content changed under an old version, before the first write.
+func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
+	a := f.a
+	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
+	stack, unresolved, err := a.use.Engine.Resolve(ctx, &live.LiveServices, a.stack)
+	if err != nil {
+		return deploy.Plan{}, fault.Transient(err)
+	}
+	if a.stack, err = f.rerun(ctx, live, stack); err != nil {
+		return deploy.Plan{}, err
+	}
+	plan, err := deploy.Diff(live, a.stack)
+	if err != nil {
+		return plan, err
+	}
+	a.unresolved = len(unresolved) > 0
+	plan.Warnings = append(plan.Warnings, unresolved...)
+	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
+	if !a.note.Wrote {
+		a.sync.Deployment = a.deployment(live)
+	}
+	return plan, f.compareSecrets(ctx, live)
+}
+
+// rerun makes services run again that have failed for good: this is a new rollout. A
+// continued sync runs only those again that it began with.
+func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.Stack) (*compose.Stack, error) {
+	if f.a.note.Wrote {
+		begun, err := f.a.begun()
+		if err != nil {
+			return nil, err
+		}
+		return begun.WithReruns(stack), nil
+	}
+	stack, err := f.a.use.Engine.Rerun(ctx, &live.LiveServices, stack)
+	return stack, fault.Transient(err)
+}
+
+// compareSecrets refuses versions whose content differs from the live one.
+func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
+	prints := f.a.use.Fingerprints
+	known, err := prints.Fingerprints()
+	if err != nil {
+		return fmt.Errorf("read fingerprints: %w", err)
+	}
+	_, learned, err := f.a.use.Engine.Mismatched(ctx, live, f.a.stack, known, prints.FingerprintKey())
+	if learnErr := prints.LearnFingerprints(learned); learnErr != nil {
+		return fmt.Errorf("save fingerprints: %w", learnErr)
+	}
+	return err
+}
+
+func (f *forward) gate() stage { return stage{record.StageGate, f.askGates} }
+
+// askGates lets a plan pass, or makes the sync wait. A gate never stops a rollout that has
+// begun.
+func (f *forward) askGates(ctx context.Context) error {
+	a := f.a
+	f.regroup()
+	if a.plan.Empty() {
+		return a.sync.Apply(record.Pass, time.Now())
+	}
+	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.RecordedPlan)
+	if a.note.Wrote {
+		return nil
+	}
+	putsBack, err := f.putsBack()
+	if err != nil {
+		return err
+	}
+	answer, err := gates.Ask(ctx, f.gates(), &gates.Plan{
+		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: f.checkout.Revision.Tag,
+		PutsBack: putsBack, Verified: f.verified(), Before: a.sync.Gates,
+	})
+	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
+	if answer.Group != nil {
+		a.sync.Group = answer.Group
+	}
+	switch {
+	case err != nil:
+		return err
+	case answer.Trouble != nil:
+		return fault.Transient(answer.Trouble)
+	case answer.Waiting != "":
+		if err := a.sync.Apply(record.Hold, time.Now()); err != nil {
+			return err
+		}
+		a.sync.Waiting = answer.Waiting
+		return errWaiting
+	}
+	if err := f.release.confirm(ctx); err != nil {
+		return err
+	}
+	if err := a.database.before(ctx); err != nil {
+		return err
+	}
+	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
+		return err
+	}
+	if a.sync.State == record.Running {
+		return nil // continued after a restart
+	}
+	return a.use.Publish.Sync(a.sync)
+}
+
+// errWaiting ends an attempt that waits.
+var errWaiting = errors.New("waiting")
+
+// gates gives the gates of this attempt.
+func (f *forward) gates() []gates.Gate {
+	parts := f.a.use.Gates
+	parts.Release = f.release.ask
+	return gates.All(parts)
+}
+
+// regroup makes an inherited group follow the config.yml of this commit. A node that is
+// no longer in a group does not roll back with others.
+func (f *forward) regroup() {
+	others := f.a.config().Others(f.a.use.Node.Node)
+	if f.a.sync.Group == nil || len(others) == 0 {
+		f.a.sync.Group = nil
+		return
+	}
+	group := *f.a.sync.Group
+	group.Nodes = others
+	f.a.sync.Group = &group
+}
+
+// putsBack reports whether the plan returns the services to the deployed good state, as
+// the correction of a drift does. Nothing in such a plan needs an approval.
+func (f *forward) putsBack() (bool, error) {
+	deployed := f.a.base.Deployed
+	if deployed == nil {
+		return false, nil
+	}
+	services, err := json.Marshal(f.a.stack.Services)
+	if err != nil {
+		return false, fmt.Errorf("compare with what was applied: %w", err)
+	}
+	return bytes.Equal(services, deployed.Services), nil
+}
+
+// verified reports whether this node has verified the sync's revision before.
+func (f *forward) verified() bool {
+	deployed := f.a.base.Deployed
+	return f.a.sync.Trigger == record.OnDrift || deployed != nil && deployed.Commit == f.a.sync.Commit
+}
+
+// ready notes what is about to be written.
+func (f *forward) ready() error {
+	a := f.a
+	if a.plan.Empty() {
+		return nil
+	}
+	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.RecordedPlan)
+	return a.journal.Start(a.startDetail(detail))
+}
+
+func (f *forward) wrote() error { return f.a.use.Publish.Sync(f.a.sync) }
+
+// await waits until the services in the waves before a wave are what they declare.
+func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
+	return f.unlessSuperseded(ctx, func(ctx context.Context) error {
+		result, err := f.a.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
+		if err != nil {
+			return err
+		}
+		f.a.use.Screen.Services(nil)
+		return wave.Err(result)
+	})
+}
+
+// verify waits until the services are what they declare, and asks about migrations and
+// the checks.
+func (f *forward) verify(ctx context.Context) error {
+	return f.unlessSuperseded(ctx, func(ctx context.Context) error {
+		if err := f.a.converge(ctx); err != nil {
+			return err
+		}
+		f.a.sync.ChecksDigest = f.a.questions.digest
+		if due, err := f.due(); err != nil || !due {
+			return err
+		}
+		if err := f.a.database.after(ctx); err != nil {
+			return err
+		}
+		return f.a.ask(ctx)
+	})
+}

@@ -1,0 +1,104 @@
+package rollout
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
+)
+
+// goodState gives the state that a successful sync leaves, with everything that a rollback
+// to it needs.
+func (f *forward) goodState() (*record.GoodState, error) {
+	a, config := f.a, f.a.config()
+	services, err := json.Marshal(a.stack.Services)
+	if err != nil {
+		return nil, fmt.Errorf("record what was applied: %w", err)
+	}
+	networks, err := json.Marshal(a.stack.Networks)
+	if err != nil {
+		return nil, fmt.Errorf("record networks: %w", err)
+	}
+	good := &record.GoodState{
+		SyncID: a.sync.ID, Commit: a.sync.Commit, Release: a.sync.Release,
+		StackName: a.stack.Name, Owner: a.stack.Owner, Services: services, Networks: networks,
+		Drift: string(config.Drift), Resolve: string(a.stack.Resolve), Migration: a.database.verified(),
+		Retention: record.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions},
+	}
+	good.Secrets, good.Configs = objects(a.stack, config)
+	if len(config.Freeze) > 0 {
+		good.Freezes, err = json.Marshal(config.Freeze)
+	}
+	return good, errors.Join(err, f.noteFiles(good))
+}
+
+// objects gives the secrets and configs of a stack, sorted by name.
+func objects(stack *compose.Stack, config *manifests.Config) (secrets, configs []record.Object) {
+	for _, secret := range stack.Secrets {
+		secrets = append(secrets, record.Object{
+			Name: secret.Spec.Name, Key: secret.Key, Rotate: rotationPeriod(config, secret.Key, secret.Variable),
+		})
+	}
+	for _, name := range stack.ExternalSecrets {
+		secrets = append(secrets, record.Object{Name: name})
+	}
+	for _, config := range stack.Configs {
+		configs = append(configs, record.Object{Name: config.Spec.Name, Key: config.Key})
+	}
+	for _, name := range stack.ExternalConfigs {
+		configs = append(configs, record.Object{Name: name})
+	}
+	byName := func(a, b record.Object) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(secrets, byName)
+	slices.SortStableFunc(configs, byName)
+	return secrets, configs
+}
+
+// rotationPeriod gives the rotation period of a secret by its key, or by the name of its
+// SV_ variable.
+func rotationPeriod(config *manifests.Config, key, variable string) time.Duration {
+	name := strings.TrimPrefix(variable, "SV_")
+	if _, own := config.Secrets.RotationExceptions[key]; !own {
+		if _, own := config.Secrets.RotationExceptions[name]; own {
+			return config.RotationPeriod(name)
+		}
+	}
+	return config.RotationPeriod(key)
+}
+
+// noteFiles adds to the good state the files that it was made from, as git has them. It
+// leaves out a plaintext secret, also under the name of a link to it: a rollback does not
+// need the file as long as Swarm has the version.
+func (f *forward) noteFiles(good *record.GoodState) error {
+	contents, links, err := f.checkout.Files()
+	if err != nil {
+		return fmt.Errorf("record files: %w", err)
+	}
+	files, err := desired.ReadSecretFiles(f.a.desired.Node)
+	if err != nil {
+		return err
+	}
+	plain := map[string]bool{}
+	for _, file := range files {
+		if len(file.Data) > 0 && !secrets.Encrypted(file, f.a.config().AllowPlaintextSecrets) {
+			plain[string(file.Data)] = true
+		}
+	}
+	for path, content := range contents {
+		if !plain[string(content)] {
+			good.Keep(path, content)
+		}
+	}
+	for path, to := range links {
+		good.KeepLink(path, to)
+	}
+	return nil
+}

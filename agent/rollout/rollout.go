@@ -1,0 +1,235 @@
+// Package rollout makes attempts at one stack: it takes a goal, which is the files of a
+// commit or a recorded good state, through the stages, and gives the sync with its
+// outcome. It guarantees that every step is on record before it is taken, so that an
+// attempt that is cut off at any point continues to the same end.
+package rollout
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/readiness"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Remote is the followed repository.
+type Remote interface {
+	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
+	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
+}
+
+// Engine is the engine that the stack runs on.
+type Engine interface {
+	planner
+	fingerprinter
+	writer
+	watcher
+}
+
+// planner reads what a plan needs.
+type planner interface {
+	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
+	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
+}
+
+// fingerprinter compares the contents of secrets with the live ones.
+type fingerprinter interface {
+	Mismatched(ctx context.Context, live *deploy.Live, want *compose.Stack, known map[string]string, key []byte) ([]string, map[string]string, error)
+}
+
+// writer changes services.
+type writer interface {
+	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
+	ScaleUp(ctx context.Context, stack string, scaledDown map[string]uint64, progress func(deploy.Event) error) error
+}
+
+// watcher follows services and jobs.
+type watcher interface {
+	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
+	RunningJobs(ctx context.Context, stack string) ([]string, error)
+}
+
+// Execer runs a command in a running container of a service on this node.
+type Execer interface {
+	Exec(ctx context.Context, service string, command []string) (code int, output string, err error)
+}
+
+// Records are the records of the stack. They are read here, and written through the
+// Ledger.
+type Records interface {
+	history
+	goodStates
+	cronRecords
+}
+
+// history is the syncs before this one.
+type history interface {
+	Syncs(limit int) ([]record.Sync, error)
+	CheckTimes(commit string) (map[string][]float64, error)
+}
+
+// goodStates are the states that a rollback can return to.
+type goodStates interface {
+	Good(limit int) ([]record.GoodState, error)
+	AllGood(now time.Time) ([]record.GoodState, error)
+	Newest() (*record.GoodState, error)
+}
+
+// cronRecords keep which cron services are scaled down.
+type cronRecords interface {
+	ScaledDown() (record.ScaledDown, error)
+	SaveScaledDown(down record.ScaledDown) error
+}
+
+// Files gives the files that a good state was made of.
+type Files interface {
+	Files(good *record.GoodState) (fs.FS, error)
+}
+
+// Fingerprints are the fingerprints of the contents of secrets in Swarm.
+type Fingerprints interface {
+	FingerprintKey() []byte
+	Fingerprints() (map[string]string, error)
+	LearnFingerprints(learned map[string]string) error
+}
+
+// AuditLog is the audit log of the node.
+type AuditLog interface {
+	Append(entries ...audit.Entry) error
+	Read(each func(audit.Entry)) error
+	Head() audit.Head
+}
+
+// Ledger records the stack's syncs. Both calls are durable when they return.
+type Ledger interface {
+	Save(sync *record.Sync) error
+	End(sync *record.Sync, good *record.GoodState) error // the sync is over; good may be nil
+}
+
+// Screen shows how far an attempt is.
+type Screen interface {
+	Step(name string, limit time.Duration) // a step begins that may take so long without progress
+	Progress(text string)
+	Services(services *report.Rollout) // the services that the attempt waits for; nil for none
+}
+
+// Publisher tells GitLab and the receivers of notices about a sync.
+type Publisher interface {
+	Sync(sync *record.Sync) error
+	Pending(sync *record.Sync) error
+	Notice(sync *record.Sync) error
+}
+
+// Receivers are those who get notices.
+type Receivers interface {
+	Use(config *manifests.Config) error
+	Learn(state *desired.State)
+}
+
+// Delays tells the receivers that a rollback waits for the engine, the network or a
+// registry.
+type Delays interface {
+	Delay(sync *record.Sync, why error) error
+}
+
+// Measures are the metrics of an attempt.
+type Measures interface {
+	Phase(name string, seconds float64)
+	Checked(results []checks.Result)
+}
+
+// Parts are what the attempts at one stack work with.
+type Parts struct {
+	Settings *settings.Settings
+	Node     desired.Options // whose files the stack is made of
+	Version  string
+	Log      *slog.Logger
+
+	Remote Remote
+	Engine Engine
+	Probe  readiness.Engine // what the release gates ask of the engine; nil: nothing
+	Exec   Execer           // runs the commands of checks; nil: they fail
+	Gates  gates.Parts      // without Release
+	Token  func() time.Time // when GitLab's token expires; nil: there is none
+
+	Records      Records
+	Files        Files
+	Fingerprints Fingerprints
+	Audit        AuditLog
+	Ledger       Ledger
+
+	Screen    Screen
+	Publish   Publisher
+	Receivers Receivers
+	Delays    Delays
+	Metrics   Measures
+
+	Stops <-chan struct{} // ends the wait of a rollout for a rollback
+}
+
+// Rollouts makes the attempts at one stack, one at a time.
+type Rollouts struct {
+	use      *Parts
+	cron     *cron
+	released *released // of the release that passed its gates last
+}
+
+// New makes Rollouts.
+func New(parts Parts) *Rollouts {
+	use := &parts
+	return &Rollouts{use: use, cron: &cron{records: parts.Records, engine: parts.Engine, audit: parts.Audit}}
+}
+
+// Base is what is on record of the stack when an attempt begins.
+type Base struct {
+	Last     *record.Sync      // nil before the first sync
+	Deployed *record.GoodState // nil before the first good state
+}
+
+// Cause is why a sync begins, and who asked for it.
+type Cause struct {
+	Trigger  record.Trigger
+	Actor    audit.Actor      // of a user's request
+	Override *record.Override // of a freeze
+}
+
+// who gives the actor of a revision's sync.
+func (c Cause) who(revision gitsync.Revision) audit.Actor {
+	switch c.Trigger {
+	case record.OnRequest:
+		return c.Actor
+	case record.OnCommit:
+		return audit.Author(revision.Author)
+	case record.OnDrift, record.OnRollback:
+	}
+	return audit.Agent()
+}
+
+// Outcome is the result of an attempt.
+type Outcome struct {
+	Sync *record.Sync // nil when nothing was due
+	Err  error        // the sync is tried again, or its outcome could not be recorded
+	Over bool         // the sync is over, and that is on record
+}
+
+// RestoreCron restores the cron services that are still scaled down after a look: the
+// rollout was interrupted and another sync is due now, or nothing can be done, or the
+// engine did not answer. What fails is tried again by the next look.
+func (r *Rollouts) RestoreCron(ctx context.Context, last *record.Sync) {
+	if stack, err := r.cron.restore(ctx, last); err != nil {
+		r.use.Log.Warn("cannot restore cron services", "stack", stack, "error", err.Error())
+	}
+}

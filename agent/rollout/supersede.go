@@ -1,0 +1,91 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+var (
+	// ErrSuperseded ends an attempt because of a newer commit. The next look follows at once
+	// and supersedes the sync.
+	ErrSuperseded = errors.New("superseded by a newer commit")
+	// ErrStopped ends an attempt because a user requests a rollback.
+	ErrStopped error = fault.New(fault.Place{}, "`agent status` shows the rollback", "stopped: a rollback was requested")
+)
+
+// unlessSuperseded waits until the wait ends, a newer commit concerns this node, or a
+// user requests a rollback: neither has to wait for a rollout that it replaces.
+func (f *forward) unlessSuperseded(ctx context.Context, wait func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { f.watchRemote(ctx, cancel) })
+	watchers.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-f.a.use.Stops:
+			cancel(ErrStopped)
+		}
+	})
+	err := wait(ctx)
+	cause := context.Cause(ctx)
+	cancel(nil)
+	watchers.Wait() // neither outlives the attempt
+	if err != nil && (errors.Is(cause, ErrSuperseded) || errors.Is(cause, ErrStopped)) {
+		return cause
+	}
+	return err
+}
+
+// watchRemote looks at the remote while a sync waits for its services, and cancels the
+// wait when a newer commit changes what this node reads. A running job is left to its end
+// or its timeout: to stop a migration midway does more harm than a later fix. The wait
+// also continues while a gate would hold the newer commit: otherwise unverified changes
+// would stay deployed until the gate opens.
+func (f *forward) watchRemote(ctx context.Context, cancel context.CancelCauseFunc) {
+	use := f.a.use
+	tick := time.NewTicker(use.Settings.Interval)
+	defer tick.Stop()
+	seen := f.a.sync.Commit
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		revision, err := use.Remote.Select(ctx, use.Settings.Rule())
+		if err != nil || revision.Commit == seen {
+			continue // the next look reports a remote that does not answer
+		}
+		checkout, err := use.Remote.Fetch(ctx, revision, use.Settings.Paths())
+		if err != nil {
+			continue
+		}
+		if checkout.Same(f.checkout.Inputs()) {
+			seen = revision.Commit
+			continue
+		}
+		if f.waitsAtGate(checkout) {
+			continue
+		}
+		if jobs, err := use.Engine.RunningJobs(ctx, f.a.stack.Name); err == nil && len(jobs) == 0 {
+			cancel(ErrSuperseded)
+			return
+		}
+	}
+}
+
+// waitsAtGate reports whether a gate would hold a newer revision, as far as that is known
+// without a plan. It gives false for a revision that cannot be read: its sync fails, and
+// rolls back what was begun.
+func (f *forward) waitsAtGate(checkout *gitsync.Checkout) bool {
+	config, err := manifests.LoadConfig(checkout.FS, f.a.use.Node.Environment)
+	return err == nil && gates.HoldsNewer(f.gates(), config)
+}

@@ -1,0 +1,59 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// converge waits for the services of the whole stack.
+func (a *attempt) converge(ctx context.Context) error {
+	result, err := a.follow(ctx, a.stack, "")
+	if err != nil {
+		return err
+	}
+	return result.Err()
+}
+
+// follow waits for the services of a stack. If config.yml disables the health check, it
+// still waits for jobs: their exit code is not a health check.
+func (a *attempt) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
+	begun, err := a.begun() // includes what was written before an interruption
+	if err != nil {
+		return deploy.Result{}, err
+	}
+	var timeout time.Duration // deploy's default if there is no config.yml
+	if config := a.config(); config != nil {
+		timeout = config.HealthTimeout()
+		if !config.Deployment.HealthCheck.Enabled {
+			stack = deploy.Only(stack, slices.DeleteFunc(deploy.OneShots(stack), func(name string) bool { return deploy.Idle(stack.Services[name]) }))
+			if len(stack.Services) == 0 {
+				return deploy.Result{}, nil
+			}
+		}
+	}
+	started := time.Now()
+	longest := timeout
+	for _, spec := range stack.Services {
+		longest = max(longest, compose.Timeout(spec.Labels))
+	}
+	a.use.Screen.Step("the wait for services", longest+StepLimit)
+	result, err := a.use.Engine.Verify(ctx, stack, deploy.VerifyOptions{
+		Timeout: timeout,
+		Changed: begun.Changed(),
+		Progress: func(result deploy.Result) {
+			a.use.Screen.Services(&report.Rollout{Started: started, Services: result.Services})
+			a.show(before + report.WaitingText(result))
+		},
+	})
+	if data, jsonErr := json.Marshal(result.Services); jsonErr == nil {
+		a.note.Services = data
+	}
+	return result, fault.Transient(err)
+}
