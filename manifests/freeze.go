@@ -117,17 +117,6 @@ func offWall(shown time.Time, zone *time.Location) (first, last time.Time) {
 	return first, last
 }
 
-// timeFormat returns the rule of a format for times.
-func timeFormat(name string) format {
-	switch name {
-	case "cron":
-		return format{want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: isSchedule}
-	case "zone":
-		return format{want: "a time zone such as Europe/Amsterdam", pattern: `^[A-Za-z][A-Za-z0-9_+/-]*$`, holds: isZone}
-	}
-	return format{want: "a time such as 2026-12-24T18:00:00+01:00", pattern: `^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}`, holds: isTime}
-}
-
 func isSchedule(text string) bool {
 	_, err := parseSchedule(text)
 	return err == nil

@@ -92,7 +92,7 @@ type loader struct {
 	faults     faults
 }
 
-var plainName = regexp.MustCompile(formatOf("name").pattern)
+var plainName = regexp.MustCompile(namePattern)
 
 // config reads config.yml. It returns nil if the load cannot continue.
 func (l *loader) config(environment string) *Config {
