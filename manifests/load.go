@@ -110,7 +110,7 @@ func (l *loader) config(environment string) *Config {
 	}
 	config, decoded := decodeConfig(file, content)
 	l.faults = append(l.faults, decoded...)
-	l.faults = append(l.faults, config.validate(environment)...)
+	l.faults = append(l.faults, validate(config, environment)...)
 	return config
 }
 
