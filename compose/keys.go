@@ -125,8 +125,8 @@ services.*.deploy.update_config.parallelism
 // judge applies the rules to a file's keys. It removes dropped keys with a warning, and
 // refuses refused keys and keys without a rule.
 type judge struct {
-	renderer *renderer
 	source   *source
+	warnings *warnings
 	faults   []error
 }
 
@@ -168,7 +168,7 @@ func (j *judge) condemn(one rule, at []step, value any) {
 		if what := conditions(at, value); what != "" {
 			instead += " and does not wait for " + what
 		}
-		j.renderer.warn(place, one.remedy, "%s has no effect: %s", what, instead)
+		j.warnings.add(place, one.remedy, "%s has no effect: %s", what, instead)
 	case refused:
 		j.faults = append(j.faults, fault.New(place, one.remedy, "%s does not work in Swarm: %s", what, one.instead))
 	case carried:

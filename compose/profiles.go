@@ -13,9 +13,9 @@ const activeProfiles = "COMPOSE_PROFILES"
 
 // leaveOut removes the services that have only inactive profiles from the models of the
 // node's compose files. A service has the profiles of all files.
-func (r *renderer) leaveOut(models []map[string]any) {
+func (m *merger) leaveOut(models []map[string]any) {
 	var active []string
-	for name := range strings.SplitSeq(r.variables.values[activeProfiles], ",") {
+	for name := range strings.SplitSeq(m.variables.values[activeProfiles], ",") {
 		active = append(active, strings.TrimSpace(name))
 	}
 	profiles := map[string][]string{}
@@ -31,7 +31,7 @@ func (r *renderer) leaveOut(models []map[string]any) {
 		if slices.Contains(active, "*") || slices.ContainsFunc(profiles[name], func(one string) bool { return slices.Contains(active, one) }) {
 			continue
 		}
-		r.warn(r.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
+		m.warnings.add(m.files.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
 			"service %s is not deployed: none of its profiles is active", name)
 		for _, model := range models {
 			delete(mapping(model["services"]), name)

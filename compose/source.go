@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // source is one compose file with the positions of its keys. A file that several files
@@ -37,26 +38,52 @@ type source struct {
 // maxFiles is the maximum number of included and extended files of a node.
 const maxFiles = 500
 
-// readSources reads and parses all compose files of the node, and the files that they
+// files are the compose files of a node.
+type files struct {
+	dir  string    // the node's folder
+	main []*source // the node's compose files, in merge order
+	all  []*source // these, and all files that they include and extend
+}
+
+// placeOf returns the place of the keys in the last file that sets them, which
+// overrides the others.
+func (f *files) placeOf(keys ...string) fault.Place {
+	for _, s := range slices.Backward(f.main) {
+		if place, depth := s.find(keys); depth == len(keys) {
+			return place
+		}
+	}
+	return fault.Place{File: f.dir}
+}
+
+// reader reads the compose files of a node.
+type reader struct {
+	node     *manifests.Node
+	files    *files
+	extended map[baseKey]*source
+}
+
+// readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
-func (r *renderer) readSources() error {
+func readFiles(node *manifests.Node, variables *variables) (*files, error) {
+	r := &reader{node: node, files: &files{dir: node.Dir}, extended: map[baseKey]*source{}}
 	var faults []error
-	for _, name := range r.node.ComposeFiles {
-		s, err := r.readSource(name, r.node.Dir, r.variables)
+	for _, name := range node.ComposeFiles {
+		s, err := r.read(name, node.Dir, variables)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		r.sources = append(r.sources, s)
+		r.files.main = append(r.files.main, s)
 		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
 	}
-	if unset := unsetFaults(r.files); len(unset) > 0 {
+	if unset := r.files.unsetFaults(); len(unset) > 0 {
 		faults = unset // other faults may be caused by the empty paths
 	}
-	return errors.Join(faults...)
+	return r.files, errors.Join(faults...)
 }
 
-func (r *renderer) readSource(name, dir string, variables *variables) (*source, error) {
+func (r *reader) read(name, dir string, variables *variables) (*source, error) {
 	data, err := fs.ReadFile(r.node.FS, name)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
@@ -66,7 +93,7 @@ func (r *renderer) readSource(name, dir string, variables *variables) (*source, 
 		return nil, err
 	}
 	s.dir, s.variables, s.bases = dir, variables, map[string]base{}
-	r.files = append(r.files, s)
+	r.files.all = append(r.files.all, s)
 	return s, nil
 }
 
