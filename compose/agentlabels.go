@@ -85,7 +85,7 @@ func (f *files) forbidAgentLabels(labels map[string]string, at ...string) error 
 // placeOfLabel finds a label, in a mapping or a list, in the last file that sets it.
 func (f *files) placeOfLabel(name string, at ...string) fault.Place {
 	for _, s := range slices.Backward(f.main) {
-		if place, depth := s.find(append(slices.Clip(at), name)); depth > len(at) {
+		if place, depth, _ := s.find(append(slices.Clip(at), name)); depth > len(at) {
 			return place
 		}
 		node := s.root

@@ -137,18 +137,8 @@ func (l modelLoader) ownResource(s *source, section, name string) any {
 
 // conflict returns a fault with the places of two resources with the same name.
 func (s *source) conflict(included *inclusion, section, name string) error {
-	place := func(files ...*inclusion) (fault.Place, int) {
-		return (&source{included: files}).find([]string{section, name})
-	}
-	inner, _ := place(included)
-	outer, depth := (&source{path: s.path, root: s.root}).find([]string{section, name})
-	for _, earlier := range s.included {
-		if depth == 2 {
-			break
-		}
-		outer, depth = place(earlier)
-	}
-	return fault.New(outer, "rename one of the two, or extend the included service under another name",
+	inner := (&source{included: []*inclusion{included}}).place(section, name)
+	return fault.New(s.place(section, name), "rename one of the two, or extend the included service under another name",
 		"%s %s: the included %s also defines it", strings.TrimSuffix(section, "s"), name, inner)
 }
 

@@ -191,7 +191,7 @@ type step struct {
 // placeAt returns the place of the deepest step that exists in the file. It returns the
 // list's place if one written item became several.
 func (s *source) placeAt(steps []step) fault.Place {
-	place, _ := s.find(keysOf(steps))
+	place := s.place(keysOf(steps)...)
 	node, inList := s.root, false
 	for _, one := range steps {
 		var at *yaml.Node

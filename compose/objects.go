@@ -146,7 +146,11 @@ func driver(name string, options map[string]string) *swarm.Driver {
 // versionVariable returns the SV_ variable in an object's name, or "".
 func (f *files) versionVariable(section, key string) string {
 	for _, s := range slices.Backward(f.main) {
-		for _, name := range variablesIn(scalarAt(s.object(section, key), "name")) {
+		_, depth, body := s.find([]string{section, key})
+		if depth < 2 {
+			continue
+		}
+		for _, name := range variablesIn(scalarAt(body, "name")) {
 			if strings.HasPrefix(name, versionPrefix) {
 				return name
 			}

@@ -23,7 +23,7 @@ var (
 // it treats the text after an unbraced variable as a default, and does not replace
 // variables in a default. The warnings do not show the texts, which may contain secrets.
 func (s *source) warnOtherReadings(found *warnings) {
-	s.scalars(func(node *yaml.Node) {
+	walkScalars(s.root, func(node *yaml.Node) {
 		ours, err := template.SubstituteWithOptions(node.Value, s.variables.lookup, template.WithoutLogging)
 		if err != nil {
 			return
@@ -89,9 +89,7 @@ func itemsOf(service *yaml.Node, key string) []*yaml.Node {
 
 // mountPlace returns the place of a service's mount at target, or that of volumes.
 func (s *source) mountPlace(service, target string) fault.Place {
-	_, services := lookup(s.root, "services")
-	_, body := lookup(services, service)
-	for _, mount := range itemsOf(body, "volumes") {
+	for _, mount := range itemsOf(s.service(service), "volumes") {
 		if path.Clean(s.mountTarget(mount)) == path.Clean(target) {
 			return fault.Place{File: s.path, Line: mount.Line}
 		}

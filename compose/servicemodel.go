@@ -105,9 +105,7 @@ func portRange(text string) (first, last int, err error) {
 // warnHostPaths warns of paths that Compose would create. It does not warn of the
 // short syntax, which asks for the creation only implicitly.
 func (m *serviceModel) warnHostPaths() {
-	_, services := lookup(m.source.root, "services")
-	_, service := lookup(services, m.name)
-	for _, volume := range itemsOf(service, "volumes") {
+	for _, volume := range itemsOf(m.source.service(m.name), "volumes") {
 		_, bind := lookup(volume, "bind")
 		if key, value := lookup(bind, "create_host_path"); key != nil && value.Value == "true" {
 			m.warn(fault.Place{File: m.source.path, Line: key.Line}, "create the path on the node, and remove create_host_path",

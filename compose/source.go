@@ -49,7 +49,7 @@ type files struct {
 // overrides the others.
 func (f *files) placeOf(keys ...string) fault.Place {
 	for _, s := range slices.Backward(f.main) {
-		if place, depth := s.find(keys); depth == len(keys) {
+		if place, depth, _ := s.find(keys); depth == len(keys) {
 			return place
 		}
 	}
@@ -163,25 +163,24 @@ func (s *source) resets(node *yaml.Node) error {
 // place returns the place of a key, or of the deepest part of it that exists. It
 // follows aliases, merge keys, extends and includes.
 func (s *source) place(keys ...string) fault.Place {
-	place, _ := s.find(keys)
+	place, _, _ := s.find(keys)
 	return place
 }
 
-// find returns the same place, and how many of the keys exist.
-func (s *source) find(keys []string) (best fault.Place, depth int) {
-	best.File = s.path
-	node := s.root
+// find returns the same place, how many of the keys exist, and the value there.
+func (s *source) find(keys []string) (best fault.Place, depth int, value *yaml.Node) {
+	best.File, value = s.path, s.root
 	for _, key := range keys {
-		keyNode, value := lookup(node, key)
+		keyNode, below := lookup(value, key)
 		if keyNode == nil {
 			break
 		}
-		best.Line, node = keyNode.Line, value
+		best.Line, value = keyNode.Line, below
 		depth++
 	}
 	try := func(other *source, keys []string) {
-		if place, deeper := other.find(keys); deeper > depth {
-			best, depth = place, deeper
+		if place, deeper, below := other.find(keys); deeper > depth {
+			best, depth, value = place, deeper, below
 		}
 	}
 	if depth < len(keys) && depth >= 2 && keys[0] == "services" {
@@ -196,23 +195,14 @@ func (s *source) find(keys []string) (best fault.Place, depth int) {
 			}
 		}
 	}
-	return best, depth
+	return best, depth, value
 }
 
-// object finds the body of a resource, such as a secret, in the file or its includes.
-func (s *source) object(section, key string) *yaml.Node {
-	_, objects := lookup(s.root, section)
-	if _, body := lookup(objects, key); body != nil {
-		return body
-	}
-	for _, inclusion := range s.included {
-		for _, other := range slices.Backward(inclusion.files) {
-			if body := other.object(section, key); body != nil {
-				return body
-			}
-		}
-	}
-	return nil
+// service finds the body of a service in the file itself.
+func (s *source) service(name string) *yaml.Node {
+	_, services := lookup(s.root, "services")
+	_, body := lookup(services, name)
+	return body
 }
 
 // lookup finds a key in a mapping. Own keys take precedence over merged ones.
@@ -266,9 +256,7 @@ func deref(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// scalars calls visit for each scalar value of the file, in order.
-func (s *source) scalars(visit func(*yaml.Node)) { walkScalars(s.root, visit) }
-
+// walkScalars calls visit for each scalar value of a document, in order.
 func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
 	switch node.Kind {
 	case yaml.ScalarNode:

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +18,9 @@ import (
 const (
 	tagPrefix     = "TAG_"
 	versionPrefix = "SV_"
+	autoVersion   = "auto"
+
+	needKeys = "set age_key_files or pgp_key_files to the keys of this node's SOPS files"
 )
 
 // variables holds the values of $NAME in a compose file: from node.env, the SV_
@@ -46,6 +50,93 @@ func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
 // inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
 	return &variables{values: values, outer: v, missing: map[string]bool{}, lenient: v.lenient}
+}
+
+// versions decides the values of the SV_ variables.
+type versions struct {
+	files       *files
+	set         *secrets.Set
+	allowSealed bool
+}
+
+// decide replaces the versions that are sealed or `auto` in the variables of the files.
+func (d versions) decide(v *variables) error {
+	var faults []error
+	for _, path := range d.set.Opaque() {
+		if !d.allowSealed {
+			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the agent has no key to read the versions in this file"))
+		}
+	}
+	for _, name := range d.set.SealedVersions() {
+		if _, known := v.values[name]; known {
+			continue
+		}
+		mentions := mentions(d.files.all, name)
+		switch {
+		case len(mentions) == 0:
+		case d.allowSealed:
+			v.values[name] = "0"
+		default:
+			faults = append(faults, fault.New(mentions[0], needKeys,
+				"the version %s is encrypted, and the agent has no key for it", name))
+		}
+	}
+	for _, s := range d.files.all {
+		faults = append(faults, d.autoVersions(s.variables))
+	}
+	return errors.Join(faults...)
+}
+
+func (d versions) autoVersions(v *variables) error {
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(v.values)) {
+		if v.values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
+			version, err := d.autoVersion(name)
+			faults = append(faults, err)
+			v.values[name] = version
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// autoVersion derives a version from the content of the secret whose name contains the
+// variable.
+func (d versions) autoVersion(name string) (string, error) {
+	for _, s := range d.files.all {
+		if s.only != nil {
+			continue // only its services count
+		}
+		_, section := lookup(s.root, "secrets")
+		for key, body := range pairs(section) {
+			if slices.Contains(variablesIn(scalarAt(body, "name")), name) {
+				return d.autoVersionOf(s, name, key, scalarAt(body, "file"))
+			}
+		}
+	}
+	return "0", nil
+}
+
+func (d versions) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {
+	place := s.place("secrets", key)
+	file, err := template.Substitute(fileTemplate, s.variables.lookup)
+	if err == nil {
+		file, err = manifests.Resolve(s.dir, file, place)
+	}
+	if err != nil {
+		return "", fault.New(place, "", "secret %s: %w", key, err)
+	}
+	value, ok := d.set.Lookup(key, file)
+	switch {
+	case !ok, !value.Known() && d.allowSealed:
+		return "0", nil // convertSecrets reports a missing value
+	case !value.Known():
+		return "", fault.New(place, needKeys, "%s=auto needs the secret's value, but the agent has no key for it", name)
+	}
+	version, err := d.set.AutoVersion(key, value)
+	if err != nil {
+		return "", fault.New(place, fault.Hint(err), "%s=auto: %w", name, err)
+	}
+	return version, nil
 }
 
 // lookup returns a value with the defaults of TAG_ and SV_. It is a template.Mapping.
@@ -131,7 +222,7 @@ func (v *variables) settings() map[string]string {
 func (v *variables) environment(sources []*source) map[string]string {
 	all := maps.Clone(v.values)
 	for _, s := range sources {
-		s.scalars(func(node *yaml.Node) {
+		walkScalars(s.root, func(node *yaml.Node) {
 			for _, name := range variablesIn(node.Value) {
 				if value, ok := v.lookup(name); ok {
 					all[name] = value
@@ -183,7 +274,7 @@ func (f *files) unset(lenient bool) []*fault.Error {
 func mentions(sources []*source, name string) []fault.Place {
 	var places []fault.Place
 	for _, s := range sources {
-		s.scalars(func(node *yaml.Node) {
+		walkScalars(s.root, func(node *yaml.Node) {
 			place := fault.Place{File: s.path, Line: node.Line}
 			if slices.Contains(variablesIn(node.Value), name) && !slices.Contains(places, place) {
 				places = append(places, place)
