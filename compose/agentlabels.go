@@ -16,32 +16,32 @@ import (
 
 // checkAgentLabels refuses labels with the agent's prefix that a compose file may not
 // set. Otherwise a typing error would have no visible effect.
-func (r *renderer) checkAgentLabels(merged *composetypes.Config) error {
+func (f *files) checkAgentLabels(merged *composetypes.Config) error {
 	var faults []error
 	for _, service := range merged.Services {
 		faults = append(faults,
-			r.checkDeployLabels(service.Name, service.Deploy.Labels),
-			r.forbidAgentLabels(service.Labels, "services", service.Name),
+			f.checkDeployLabels(service.Name, service.Deploy.Labels),
+			f.forbidAgentLabels(service.Labels, "services", service.Name),
 		)
 	}
 	for name, network := range merged.Networks {
-		faults = append(faults, r.forbidAgentLabels(network.Labels, "networks", name))
+		faults = append(faults, f.forbidAgentLabels(network.Labels, "networks", name))
 	}
 	for name, volume := range merged.Volumes {
-		faults = append(faults, r.forbidAgentLabels(volume.Labels, "volumes", name))
+		faults = append(faults, f.forbidAgentLabels(volume.Labels, "volumes", name))
 	}
 	for name, secret := range merged.Secrets {
-		faults = append(faults, r.forbidAgentLabels(secret.Labels, "secrets", name))
+		faults = append(faults, f.forbidAgentLabels(secret.Labels, "secrets", name))
 	}
 	for name, config := range merged.Configs {
-		faults = append(faults, r.forbidAgentLabels(config.Labels, "configs", name))
+		faults = append(faults, f.forbidAgentLabels(config.Labels, "configs", name))
 	}
 	faults = slices.DeleteFunc(faults, func(err error) bool { return err == nil })
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
 }
 
-func (r *renderer) checkDeployLabels(service string, labels map[string]string) error {
+func (f *files) checkDeployLabels(service string, labels map[string]string) error {
 	var faults []error
 	at := []string{"services", service, "deploy", "labels"}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -49,15 +49,15 @@ func (r *renderer) checkDeployLabels(service string, labels map[string]string) e
 		case !strings.HasPrefix(name, LabelPrefix):
 		case name == LabelWave:
 			if Wave(labels) == 0 {
-				faults = append(faults, fault.New(r.placeOfLabel(name, at...), `write a whole number of at least 1, such as "1"`,
+				faults = append(faults, fault.New(f.placeOfLabel(name, at...), `write a whole number of at least 1, such as "1"`,
 					"service %s: the label %s is %q, which is not a wave number", service, name, labels[name]))
 			}
 		case name != LabelTimeout:
-			faults = append(faults, fault.New(r.placeOfLabel(name, at...), "remove it, or use "+LabelTimeout+" or "+LabelWave,
+			faults = append(faults, fault.New(f.placeOfLabel(name, at...), "remove it, or use "+LabelTimeout+" or "+LabelWave,
 				"service %s: unknown label %s", service, name))
 		default:
 			if timeout, err := time.ParseDuration(labels[name]); err != nil || timeout <= 0 {
-				faults = append(faults, fault.New(r.placeOfLabel(name, at...), "write a duration such as 10m or 90s",
+				faults = append(faults, fault.New(f.placeOfLabel(name, at...), "write a duration such as 10m or 90s",
 					"service %s: the label %s is %q, which is not a valid duration", service, name, labels[name]))
 			}
 		}
@@ -66,7 +66,7 @@ func (r *renderer) checkDeployLabels(service string, labels map[string]string) e
 }
 
 // forbidAgentLabels refuses the agent's labels where they have no effect.
-func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) error {
+func (f *files) forbidAgentLabels(labels map[string]string, at ...string) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		if !strings.HasPrefix(name, LabelPrefix) {
@@ -76,16 +76,16 @@ func (r *renderer) forbidAgentLabels(labels map[string]string, at ...string) err
 		if (name == LabelTimeout || name == LabelWave) && at[0] == "services" {
 			hint = "move it to deploy.labels"
 		}
-		faults = append(faults, fault.New(r.placeOfLabel(name, append(at, "labels")...), hint,
+		faults = append(faults, fault.New(f.placeOfLabel(name, append(at, "labels")...), hint,
 			"%s: the label %s has no effect here", strings.Join(at, "."), name))
 	}
 	return errors.Join(faults...)
 }
 
 // placeOfLabel finds a label, in a mapping or a list, in the last file that sets it.
-func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
-	for _, s := range slices.Backward(r.sources) {
-		if place, depth := s.find(append(slices.Clip(at), name)); depth > len(at) {
+func (f *files) placeOfLabel(name string, at ...string) fault.Place {
+	for _, s := range slices.Backward(f.main) {
+		if place, depth, _ := s.find(append(slices.Clip(at), name)); depth > len(at) {
 			return place
 		}
 		node := s.root
@@ -101,7 +101,7 @@ func (r *renderer) placeOfLabel(name string, at ...string) fault.Place {
 			}
 		}
 	}
-	return r.placeOf(at...)
+	return f.placeOf(at...)
 }
 
 // Wave returns the wave in a service's label, or 0.

@@ -24,11 +24,24 @@ func guard(call func() error) (err error) {
 	return call()
 }
 
+// blame converts a library's error about files that it merges to a fault with a place.
+// It tries the files alone, in order. try loads a part of the document of file i, or the
+// whole file if the part is nil.
+func blame(files []*source, documents []map[string]any, err error, try func(i int, part map[string]any) error) error {
+	for i, s := range files {
+		if one := try(i, nil); one != nil {
+			return s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
+		}
+	}
+	message, hint := explain(err)
+	return fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
+}
+
 // blame converts a library's error about a file to a fault with a place. Most of these
 // errors have no place, and the library reports a random one of several errors. So
 // blame tries the parts of the file alone, in order.
-func (s *source) blame(dict map[string]any, err error, try func(map[string]any) error) error {
-	keys, alone := bisect(dict, try)
+func (s *source) blame(document map[string]any, err error, try func(map[string]any) error) error {
+	keys, alone := bisect(document, try)
 	if alone == nil {
 		alone = err
 	}
@@ -71,6 +84,9 @@ func bisect(dict map[string]any, try func(map[string]any) error) (keys []string,
 	}
 	return nil, nil
 }
+
+// explain returns a library's error in readable words, and a hint.
+func explain(err error) (message, hint string) { return advise(plainMessage(err)) }
 
 // plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,31 +24,47 @@ type extra struct {
 	onHost     fault.Place            // of network_mode: host
 }
 
-func (r *renderer) extraOf(service string) *extra {
-	if r.extras[service] == nil {
-		r.extras[service] = &extra{modes: map[string]fs.FileMode{}}
+// kept has what the adapted models of the files do not contain, but the specs and the
+// warnings need.
+type kept struct {
+	contents map[string]string       // configs with inline content, by key
+	extras   map[string]*extra       // by service
+	settings map[settingsOf]settings // environments of services, by file
+	inline   map[settingsOf]string   // contents of configs, by file
+}
+
+func newKept() *kept {
+	return &kept{
+		contents: map[string]string{}, extras: map[string]*extra{},
+		settings: map[settingsOf]settings{}, inline: map[settingsOf]string{},
 	}
-	return r.extras[service]
+}
+
+func (k *kept) extraOf(service string) *extra {
+	if k.extras[service] == nil {
+		k.extras[service] = &extra{modes: map[string]fs.FileMode{}}
+	}
+	return k.extras[service]
 }
 
 // setAside moves settings from a file's service to its extra. A later file extends the
 // lists of an earlier one, and replaces its mounts by target.
-func (r *renderer) setAside(s *source, name string, service map[string]any) error {
-	e := r.extraOf(name)
+func (a *adapter) setAside(m *serviceModel) error {
+	e := a.kept.extraOf(m.name)
 	for key, values := range map[string]*[]string{"group_add": &e.groups, "dns_opt": &e.dnsOptions} {
-		for _, item := range list(service[key]) {
+		for _, item := range list(m.model[key]) {
 			if text := fmt.Sprint(item); !slices.Contains(*values, text) {
 				*values = append(*values, text)
 			}
 		}
-		delete(service, key)
+		delete(m.model, key)
 	}
-	for _, item := range list(service["volumes"]) {
+	for _, item := range list(m.model["volumes"]) {
 		volume := mapping(item)
 		target := fmt.Sprint(volume["target"])
 		if volume["type"] == "image" {
-			return fault.New(s.place("services", name, "volumes"), "copy the files into the service's image, or into a volume",
-				"service %s: the mount at %s does not work in Swarm: Swarm does not mount images", name, target)
+			return m.fault("volumes", "copy the files into the service's image, or into a volume",
+				"the mount at %s does not work in Swarm: Swarm does not mount images", target)
 		}
 		delete(e.modes, target)
 		mode, ok := mapping(volume["tmpfs"])["mode"]
@@ -58,12 +73,12 @@ func (r *renderer) setAside(s *source, name string, service map[string]any) erro
 		}
 		bits, err := fileMode(mode)
 		if err != nil {
-			return fault.New(s.place("services", name, "volumes"), "write an octal mode such as 01777", "service %s: mode %q is not a file mode", name, mode)
+			return m.fault("volumes", "write an octal mode such as 01777", "mode %q is not a file mode", mode)
 		}
 		e.modes[target] = bits
 		delete(mapping(volume["tmpfs"]), "mode")
-		r.warn(s.mountPlace(name, target), "remove it to avoid the restart",
-			"service %s: the mode of the tmpfs at %s is applied; docker stack deploy ignores it, so a service that it created restarts its tasks", name, target)
+		m.warn(m.source.mountPlace(m.name, target), "remove it to avoid the restart",
+			"the mode of the tmpfs at %s is applied; docker stack deploy ignores it, so a service that it created restarts its tasks", target)
 	}
 	return nil
 }
@@ -106,22 +121,21 @@ func (e *extra) completeMount(one *mount.Mount) {
 
 // adaptNetworkMode attaches a service with network_mode: host to Swarm's network of
 // that name. Swarm does not support the other modes.
-func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string) error {
-	service := mapping(mapping(dict["services"])[name])
-	mode, ok := service["network_mode"]
-	delete(service, "network_mode")
-	place := s.place("services", name, "network_mode")
+func (a *adapter) adaptNetworkMode(m *serviceModel, dict map[string]any) error {
+	const key = "network_mode"
+	mode, ok := m.model[key]
+	delete(m.model, key)
 	switch text := fmt.Sprint(mode); {
 	case !ok, isEmpty(mode):
 		return nil
 	case text == "bridge", text == "default":
-		r.warn(place, "remove it", "service %s: network_mode: %s has no effect: the service joins its networks, or the stack's default network", name, text)
+		m.warn(m.place(key), "remove it", "network_mode: %s has no effect: the service joins its networks, or the stack's default network", text)
 		return nil
 	case text != "host":
-		return fault.New(place, "add a network for it, with internal: true to block outgoing connections",
-			"service %s: network_mode: %s does not work in Swarm: the service would join the stack's default network", name, text)
-	case len(mapping(service["networks"])) > 0:
-		return fault.New(place, "remove networks, or network_mode", "service %s: network_mode: host cannot be combined with networks", name)
+		return m.fault(key, "add a network for it, with internal: true to block outgoing connections",
+			"network_mode: %s does not work in Swarm: the service would join the stack's default network", text)
+	case len(mapping(m.model["networks"])) > 0:
+		return m.fault(key, "remove networks, or network_mode", "network_mode: host cannot be combined with networks")
 	}
 	networks := mapping(dict["networks"])
 	if networks == nil {
@@ -129,22 +143,22 @@ func (r *renderer) adaptNetworkMode(s *source, dict map[string]any, name string)
 		dict["networks"] = networks
 	}
 	if _, taken := networks["host"]; taken {
-		return fault.New(place, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
-			"service %s: network_mode: host, but the file defines a network with this name", name)
+		return m.fault(key, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
+			"network_mode: host, but the file defines a network with this name")
 	}
 	networks["host"] = map[string]any{"external": map[string]any{"name": "host"}}
-	service["networks"] = map[string]any{"host": nil}
-	r.extraOf(name).onHost = place
-	r.warn(place, "", "service %s: network_mode: host attaches it to the node's network host; docker stack deploy ignores the key and uses the stack's default network", name)
+	m.model["networks"] = map[string]any{"host": nil}
+	a.kept.extraOf(m.name).onHost = m.place(key)
+	m.warn(m.place(key), "", "network_mode: host attaches it to the node's network host; docker stack deploy ignores the key and uses the stack's default network")
 	return nil
 }
 
 // aloneOnHost refuses services with network_mode: host that have, in any file, another
 // network or a published port.
-func (r *renderer) aloneOnHost(services []composetypes.ServiceConfig) error {
+func (k *kept) aloneOnHost(services []composetypes.ServiceConfig) error {
 	var faults []error
 	for _, service := range services {
-		e := r.extras[service.Name]
+		e := k.extras[service.Name]
 		if e != nil && e.onHost.Line > 0 && (len(service.Networks) > 1 || len(service.Ports) > 0) {
 			faults = append(faults, fault.New(e.onHost, "remove networks and ports: the program listens on the node's ports",
 				"service %s: network_mode: host cannot be combined with other networks or published ports", service.Name))
@@ -154,56 +168,16 @@ func (r *renderer) aloneOnHost(services []composetypes.ServiceConfig) error {
 }
 
 // warnRestart warns of a restart key that has a different meaning in Swarm.
-func (r *renderer) warnRestart(service composetypes.ServiceConfig) {
-	place := r.placeOf("services", service.Name, "restart")
+func (c *converter) warnRestart(service composetypes.ServiceConfig) {
+	place := c.files.placeOf("services", service.Name, "restart")
 	switch {
 	case service.Restart == "":
 	case service.Deploy.RestartPolicy != nil:
-		r.warn(place, "remove it", "service %s: restart has no effect: deploy.restart_policy overrides it", service.Name)
+		c.warnings.add(place, "remove it", "service %s: restart has no effect: deploy.restart_policy overrides it", service.Name)
 	case service.Restart == "no":
-		r.warn(place, "write deploy.restart_policy: {condition: none}",
+		c.warnings.add(place, "write deploy.restart_policy: {condition: none}",
 			"service %s: restart: no has no effect: Swarm restarts each task that ends", service.Name)
 	case service.Restart == "unless-stopped":
-		r.warn(place, "write restart: always", "service %s: restart: unless-stopped means always in Swarm, because tasks are not stopped by hand", service.Name)
+		c.warnings.add(place, "write restart: always", "service %s: restart: unless-stopped means always in Swarm, because tasks are not stopped by hand", service.Name)
 	}
-}
-
-// adaptLabelFiles adds the lines of a service's label_file list to `labels`, which
-// takes precedence.
-func (r *renderer) adaptLabelFiles(s *source, name string, service map[string]any) error {
-	files := list(service["label_file"])
-	delete(service, "label_file")
-	if len(files) == 0 {
-		return nil
-	}
-	labels := map[string]any{}
-	for _, file := range files {
-		lines, err := r.envFile(s.place("services", name, "label_file"), "label_file", map[string]any{"path": file})
-		if err != nil {
-			return err
-		}
-		for _, line := range lines {
-			key, value, _ := strings.Cut(line, "=")
-			labels[key] = value
-		}
-	}
-	maps.Copy(labels, pairsOf(service["labels"]))
-	service["labels"] = labels
-	return nil
-}
-
-// pairsOf returns a mapping that may be written as a list of NAME=value.
-func pairsOf(value any) map[string]any {
-	all := maps.Clone(mapping(value))
-	if all == nil {
-		all = map[string]any{}
-	}
-	for _, item := range list(value) {
-		key, text, ok := strings.Cut(fmt.Sprint(item), "=")
-		all[key] = text
-		if !ok {
-			all[key] = nil
-		}
-	}
-	return all
 }

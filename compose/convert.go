@@ -14,6 +14,8 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
 )
 
 // apiVersion is the newest API version that the converter supports. The package deploy
@@ -23,30 +25,42 @@ const apiVersion = "1.51"
 // serviceNames matches the service names that Swarm accepts.
 var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 
+// converter makes the engine specs of the merged file.
+type converter struct {
+	node      *manifests.Node
+	files     *files
+	kept      *kept
+	warnings  *warnings
+	merged    *composetypes.Config
+	set       *secrets.Set
+	allowLive bool
+	namespace convert.Namespace
+}
+
 // convert makes the same engine specs as `docker stack deploy`.
-func (r *renderer) convert(merged *composetypes.Config) (*Stack, error) {
+func (c *converter) convert(release string) (*Stack, error) {
 	stack := &Stack{
-		Name:     r.node.Stack,
-		Owner:    r.node.Environment + "/" + r.node.Name,
-		Release:  r.variables.values["TAG"],
-		Resolve:  Resolve(r.node.Config.Images.Resolve),
+		Name:     c.node.Stack,
+		Owner:    c.node.Environment + "/" + c.node.Name,
+		Release:  release,
+		Resolve:  Resolve(c.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
-		merged:   merged,
+		merged:   c.merged,
 	}
-	r.convertNetworks(stack, merged)
+	c.convertNetworks(stack)
 	err := errors.Join(
-		r.convertSecrets(stack, merged.Secrets),
-		r.convertConfigs(stack, merged.Configs),
-		r.convertServices(stack, merged),
-		r.checkAgentLabels(merged),
+		c.convertSecrets(stack),
+		c.convertConfigs(stack),
+		c.convertServices(stack),
+		c.files.checkAgentLabels(c.merged),
 	)
-	r.setWaves(stack)
+	c.setWaves(stack)
 	return stack, err
 }
 
-func (r *renderer) convertNetworks(stack *Stack, merged *composetypes.Config) {
+func (c *converter) convertNetworks(stack *Stack) {
 	used := map[string]struct{}{}
-	for _, service := range merged.Services {
+	for _, service := range c.merged.Services {
 		if len(service.Networks) == 0 {
 			used["default"] = struct{}{}
 		}
@@ -54,7 +68,7 @@ func (r *renderer) convertNetworks(stack *Stack, merged *composetypes.Config) {
 			used[name] = struct{}{}
 		}
 	}
-	networks, external := convert.Networks(r.namespace, cloneNetworks(merged.Networks), used)
+	networks, external := convert.Networks(c.namespace, cloneNetworks(c.merged.Networks), used)
 	for name, options := range networks {
 		if options.Driver == "" {
 			options.Driver = "overlay"
@@ -76,16 +90,16 @@ func cloneNetworks(networks map[string]composetypes.NetworkConfig) map[string]co
 	return clones
 }
 
-func (r *renderer) convertServices(stack *Stack, merged *composetypes.Config) error {
+func (c *converter) convertServices(stack *Stack) error {
 	var faults []error
-	for _, service := range merged.Services {
-		spec, err := r.convertService(service, merged)
+	for _, service := range c.merged.Services {
+		spec, err := c.convertService(service)
 		if err != nil {
-			message, hint := advise(plainMessage(err))
+			message, hint := explain(err)
 			if own := fault.Hint(err); own != "" {
 				hint = own
 			}
-			faults = append(faults, fault.New(r.placeOf("services", service.Name), hint, "service %s: %s", service.Name, message))
+			faults = append(faults, fault.New(c.files.placeOf("services", service.Name), hint, "service %s: %s", service.Name, message))
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -94,8 +108,8 @@ func (r *renderer) convertServices(stack *Stack, merged *composetypes.Config) er
 	return errors.Join(faults...)
 }
 
-func (r *renderer) convertService(service composetypes.ServiceConfig, merged *composetypes.Config) (swarm.ServiceSpec, error) {
-	if name := r.namespace.Scope(service.Name); len(name) > 63 || !serviceNames.MatchString(name) {
+func (c *converter) convertService(service composetypes.ServiceConfig) (swarm.ServiceSpec, error) {
+	if name := c.namespace.Scope(service.Name); len(name) > 63 || !serviceNames.MatchString(name) {
 		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "use letters, digits, '-' and '_', at most 63 with the stack's name", "Swarm does not accept the service name %q", name)
 	}
 	if service.Image == "" {
@@ -105,11 +119,11 @@ func (r *renderer) convertService(service composetypes.ServiceConfig, merged *co
 	if err != nil {
 		return swarm.ServiceSpec{}, fault.New(fault.Place{}, "check the variables in it", "%q is not a valid image reference: %w", service.Image, err)
 	}
-	secrets, err := r.secretReferences(service.Secrets, merged.Secrets)
+	secretRefs, err := c.secretReferences(service.Secrets)
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}
-	configs, err := r.configReferences(service, merged.Configs)
+	configRefs, err := c.configReferences(service)
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}
@@ -117,28 +131,28 @@ func (r *renderer) convertService(service composetypes.ServiceConfig, merged *co
 	service.Deploy.Labels = maps.Clone(service.Deploy.Labels)
 	var spec swarm.ServiceSpec
 	err = guard(func() error {
-		spec, err = convert.Service(apiVersion, r.namespace, service, merged.Networks, merged.Volumes, secrets, configs)
+		spec, err = convert.Service(apiVersion, c.namespace, service, c.merged.Networks, c.merged.Volumes, secretRefs, configRefs)
 		return err
 	})
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}
 	spec.TaskTemplate.ContainerSpec.Image = image
-	r.warnRestart(service)
-	r.extras[service.Name].complete(&spec)
+	c.warnRestart(service)
+	c.kept.extras[service.Name].complete(&spec)
 	return spec, nil
 }
 
-func (r *renderer) secretReferences(uses []composetypes.ServiceSecretConfig, defined map[string]composetypes.SecretConfig) ([]*swarm.SecretReference, error) {
+func (c *converter) secretReferences(uses []composetypes.ServiceSecretConfig) ([]*swarm.SecretReference, error) {
 	references := []*swarm.SecretReference{}
 	targets := map[string]bool{}
 	for _, use := range uses {
-		secret, ok := defined[use.Source]
+		secret, ok := c.merged.Secrets[use.Source]
 		target, err := fileTarget("secret", composetypes.FileReferenceConfig(use), ok, targets)
 		if err != nil {
 			return nil, err
 		}
-		references = append(references, &swarm.SecretReference{File: &target, SecretName: r.objectName(use.Source, secret.Name)})
+		references = append(references, &swarm.SecretReference{File: &target, SecretName: c.objectName(use.Source, secret.Name)})
 	}
 	slices.SortStableFunc(references, func(a, b *swarm.SecretReference) int {
 		return strings.Compare(a.SecretName+"\x00"+a.File.Name, b.SecretName+"\x00"+b.File.Name)
@@ -146,25 +160,25 @@ func (r *renderer) secretReferences(uses []composetypes.ServiceSecretConfig, def
 	return references, nil
 }
 
-func (r *renderer) configReferences(service composetypes.ServiceConfig, defined map[string]composetypes.ConfigObjConfig) ([]*swarm.ConfigReference, error) {
+func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swarm.ConfigReference, error) {
 	references := []*swarm.ConfigReference{}
 	targets := map[string]bool{}
 	for _, use := range service.Configs {
-		config, ok := defined[use.Source]
+		config, ok := c.merged.Configs[use.Source]
 		target, err := fileTarget("config", composetypes.FileReferenceConfig(use), ok, targets)
 		if err != nil {
 			return nil, err
 		}
 		file := swarm.ConfigReferenceFileTarget(target)
-		references = append(references, &swarm.ConfigReference{File: &file, ConfigName: r.objectName(use.Source, config.Name)})
+		references = append(references, &swarm.ConfigReference{File: &file, ConfigName: c.objectName(use.Source, config.Name)})
 	}
 	if key := service.CredentialSpec.Config; key != "" {
-		config, ok := defined[key]
+		config, ok := c.merged.Configs[key]
 		if !ok {
 			return nil, fault.New(fault.Place{}, "define it under the top-level configs", "the config %q of credential_spec is not defined", key)
 		}
 		references = append(references, &swarm.ConfigReference{
-			ConfigName: r.objectName(key, config.Name),
+			ConfigName: c.objectName(key, config.Name),
 			Runtime:    &swarm.ConfigReferenceRuntimeTarget{},
 		})
 	}
@@ -201,18 +215,20 @@ func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool,
 	return target, nil
 }
 
-// objectName returns a secret's or config's name in the engine.
-func (r *renderer) objectName(key, name string) string {
-	return cmp.Or(name, r.namespace.Scope(key))
-}
-
-// placeOf returns the place of the keys in the last file that sets them, which
-// overrides the others.
-func (r *renderer) placeOf(keys ...string) fault.Place {
-	for _, s := range slices.Backward(r.sources) {
-		if place, depth := s.find(keys); depth == len(keys) {
-			return place
+// setWaves sets the waves of the services from config.yml. It warns of entries that
+// match no service, unless they may be for another node.
+func (c *converter) setWaves(stack *Stack) {
+	config := c.node.Config
+	if len(config.Deployment.Waves) == 0 {
+		return
+	}
+	stack.Waves = map[string]int{}
+	for name := range stack.Services {
+		if wave := config.Wave(strings.TrimPrefix(name, stack.Name+"_")); wave > 0 {
+			stack.Waves[name] = wave
 		}
 	}
-	return fault.Place{File: r.node.Dir}
+	if len(config.Nodes) == 1 {
+		*c.warnings = append(*c.warnings, config.IdleWaves(stack.Short())...)
+	}
 }

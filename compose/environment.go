@@ -1,39 +1,41 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/pkg/kvfile"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // adaptEnvironment adds the lines of a service's env_file list, read raw as `docker
 // stack deploy` does, to `environment`, which takes precedence. A name without = gets
 // the value of the interpolation variable, never that of the process's environment.
-func (r *renderer) adaptEnvironment(s *source, name string, service map[string]any) error {
-	files := list(service["env_file"])
-	delete(service, "env_file")
-	now := settings{own: pairsOf(service["environment"]), files: map[string]string{}}
-	r.settings[settingsOf{s, name}] = now
+func (a *adapter) adaptEnvironment(m *serviceModel) error {
+	files := list(m.model["env_file"])
+	delete(m.model, "env_file")
+	now := settings{own: pairsOf(m.model["environment"]), files: map[string]string{}}
+	a.kept.settings[settingsOf{m.source, m.name}] = now
 	if len(files) == 0 {
 		return nil
 	}
 	var faults []error
 	for _, item := range files {
-		place := s.place("services", name, "env_file")
-		lines, err := r.envFile(place, "env_file", mapping(item))
+		lines, err := a.envFile(m.place("env_file"), "env_file", mapping(item))
 		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
 			now.files[key] = value
 		}
 		if format := mapping(item)["format"]; !isEmpty(format) && format != "raw" {
-			faults = append(faults, fault.New(place, "write format: raw, or remove it", "service %s: env_file has the format %v, but is read raw", name, format))
+			faults = append(faults, m.fault("env_file", "write format: raw, or remove it", "env_file has the format %v, but is read raw", format))
 		}
 	}
 	environment := map[string]any{}
@@ -41,39 +43,99 @@ func (r *renderer) adaptEnvironment(s *source, name string, service map[string]a
 		environment[key] = value
 	}
 	maps.Copy(environment, now.own)
-	service["environment"] = environment
+	m.model["environment"] = environment
 	return errors.Join(faults...)
 }
 
+// adaptLabelFiles adds the lines of a service's label_file list to `labels`, which
+// takes precedence.
+func (a *adapter) adaptLabelFiles(m *serviceModel) error {
+	files := list(m.model["label_file"])
+	delete(m.model, "label_file")
+	if len(files) == 0 {
+		return nil
+	}
+	labels := map[string]any{}
+	for _, file := range files {
+		lines, err := a.envFile(m.place("label_file"), "label_file", map[string]any{"path": file})
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			key, value, _ := strings.Cut(line, "=")
+			labels[key] = value
+		}
+	}
+	maps.Copy(labels, pairsOf(m.model["labels"]))
+	m.model["labels"] = labels
+	return nil
+}
+
+// pairsOf returns a mapping that may be written as a list of NAME=value.
+func pairsOf(value any) map[string]any {
+	all := maps.Clone(mapping(value))
+	if all == nil {
+		all = map[string]any{}
+	}
+	for _, item := range list(value) {
+		key, text, ok := strings.Cut(fmt.Sprint(item), "=")
+		all[key] = text
+		if !ok {
+			all[key] = nil
+		}
+	}
+	return all
+}
+
 // envFile returns the lines of the file that an item of the list at key names.
-func (r *renderer) envFile(place fault.Place, key string, item map[string]any) ([]string, error) {
-	resolved, err := r.resolve(fmt.Sprint(item["path"]), place)
+func (a *adapter) envFile(place fault.Place, key string, item map[string]any) ([]string, error) {
+	resolved, err := manifests.Resolve(a.node.Dir, fmt.Sprint(item["path"]), place)
 	if err != nil {
 		return nil, err
 	}
-	data, err := r.readNamed(place, key, resolved)
+	data, err := readNamed(a.node, place, key, resolved)
 	if required, ok := item["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), r.variables.lookup)
+	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), a.variables.lookup)
 	if err != nil {
-		return nil, r.badLine(resolved, data)
+		return nil, a.badLine(resolved, data)
 	}
 	return lines, nil
 }
 
 // badLine finds the invalid line of an env_file. The library's error would show its
 // content.
-func (r *renderer) badLine(file string, data []byte) error {
+func (a *adapter) badLine(file string, data []byte) error {
 	place := fault.Place{File: file}
 	for line := range strings.Lines(string(data)) {
 		place.Line++
-		if _, err := kvfile.ParseFromReader(strings.NewReader(line), r.variables.lookup); err != nil {
+		if _, err := kvfile.ParseFromReader(strings.NewReader(line), a.variables.lookup); err != nil {
 			break
 		}
 	}
 	return fault.New(place, "write NAME=value in UTF-8, without export and without spaces around the name", "the line is not an assignment")
+}
+
+// readNamed reads a file that a compose file names at place. what names it in errors.
+func readNamed(node *manifests.Node, place fault.Place, what, file string) ([]byte, error) {
+	if err := notSecret(node, place, file); err != nil {
+		return nil, err
+	}
+	data, err := fs.ReadFile(node.FS, file)
+	if err != nil {
+		return nil, fault.New(place, cmp.Or(fault.Hint(err), "add the file, or correct its path"), "read %s: %w", what, err)
+	}
+	return data, nil
+}
+
+// notSecret refuses to copy a secret file to a spec, where every user can read it.
+func notSecret(node *manifests.Node, place fault.Place, file string) error {
+	if !slices.Contains(node.SecretFiles, file) {
+		return nil
+	}
+	return fault.New(place, "define it under the top-level secrets", "%s contains secrets", file)
 }

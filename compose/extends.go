@@ -26,7 +26,7 @@ type baseKey struct {
 type link struct{ path, service string }
 
 // readBases reads the files with the services that the services of s extend.
-func (r *renderer) readBases(s *source) error {
+func (r *reader) readBases(s *source) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(mapping(s.plain["services"]))) {
 		faults = append(faults, r.readBase(s, name, nil))
@@ -36,7 +36,7 @@ func (r *renderer) readBases(s *source) error {
 
 // readBase follows the extends of one service to the end. It skips an invalid extends,
 // which compose-go refuses when it loads the file.
-func (r *renderer) readBase(s *source, name string, chain []link) error {
+func (r *reader) readBase(s *source, name string, chain []link) error {
 	here := link{s.path, name}
 	place := s.place("services", name, "extends")
 	if slices.Contains(chain, here) {
@@ -77,7 +77,7 @@ func (r *renderer) readBase(s *source, name string, chain []link) error {
 
 // readExtended reads a file with services that another file extends. It reads the file
 // only once.
-func (r *renderer) readExtended(s *source, text string, place fault.Place) (*source, error) {
+func (r *reader) readExtended(s *source, text string, place fault.Place) (*source, error) {
 	file, err := r.otherFile(s, text, place)
 	if err != nil {
 		return nil, err

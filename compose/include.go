@@ -82,7 +82,7 @@ func texts(value any) []string {
 
 // readIncludes reads the files that s includes, directly and indirectly. The chain
 // lists the files that lead to s, and s itself.
-func (r *renderer) readIncludes(s *source, chain []string) error {
+func (r *reader) readIncludes(s *source, chain []string) error {
 	var faults []error
 	for _, entry := range s.includeEntries() {
 		inclusion, err := r.readInclusion(s, entry, chain)
@@ -94,7 +94,7 @@ func (r *renderer) readIncludes(s *source, chain []string) error {
 	return errors.Join(faults...)
 }
 
-func (r *renderer) readInclusion(s *source, entry includeEntry, chain []string) (*inclusion, error) {
+func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*inclusion, error) {
 	if len(entry.paths) == 0 {
 		return nil, fault.New(entry.place, "write the path of a file", "the include does not name a file")
 	}
@@ -139,10 +139,10 @@ func (r *renderer) readInclusion(s *source, entry includeEntry, chain []string) 
 var remote = regexp.MustCompile(`^[a-z+]+://|^oci:|^git@|^github\.com/`)
 
 // otherFile returns the repository path of a file that s names.
-func (r *renderer) otherFile(s *source, text string, place fault.Place) (string, error) {
+func (r *reader) otherFile(s *source, text string, place fault.Place) (string, error) {
 	name, err := s.variables.substitute(text, s.variables.lookup)
 	if err != nil {
-		message, hint := advise(plainMessage(err))
+		message, hint := explain(err)
 		return "", fault.New(place, hint, "%s", message)
 	}
 	if remote.MatchString(name) {
@@ -152,15 +152,15 @@ func (r *renderer) otherFile(s *source, text string, place fault.Place) (string,
 	if err != nil {
 		return "", err
 	}
-	return file, r.notSecret(place, file)
+	return file, notSecret(r.node, place, file)
 }
 
 // readOther reads a file that another file names at place.
-func (r *renderer) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
-	if len(r.files) >= maxFiles+len(r.node.ComposeFiles) {
+func (r *reader) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
+	if len(r.files.all) >= maxFiles+len(r.node.ComposeFiles) {
 		return nil, fault.New(place, "include fewer files", "more than %d files are included and extended", maxFiles)
 	}
-	s, err := r.readSource(file, dir, variables)
+	s, err := r.read(file, dir, variables)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(place, "add the file, or correct its path", "the file %s does not exist", file)
 	}
@@ -169,7 +169,7 @@ func (r *renderer) readOther(file, dir string, variables *variables, place fault
 
 // includedVariables returns the variables of an included file: those of the including
 // file, then those of the include's env_file, or of .env in dir.
-func (r *renderer) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
+func (r *reader) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
 	variables := s.variables.inner(map[string]string{})
 	if len(entry.envFiles) == 0 {
 		file := path.Join(dir, ".env")
@@ -194,8 +194,8 @@ func (r *renderer) includedVariables(s *source, entry includeEntry, dir string) 
 }
 
 // includedSettings reads one env_file of an include, in the format of Compose.
-func (r *renderer) includedSettings(into *variables, file string, place fault.Place) error {
-	data, err := r.readNamed(place, "env_file", file)
+func (r *reader) includedSettings(into *variables, file string, place fault.Place) error {
+	data, err := readNamed(r.node, place, "env_file", file)
 	if err != nil {
 		return err
 	}

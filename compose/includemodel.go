@@ -21,7 +21,7 @@ var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "c
 // document returns the input for compose-go: the file with its includes, and with the
 // services of other files that it extends, under private names. It returns nil if the
 // file itself is the input.
-func (r *renderer) document(s *source) (map[string]any, error) {
+func (l modelLoader) document(s *source) (map[string]any, error) {
 	private := s.privateNames()
 	if len(s.included) == 0 && len(private) == 0 && s.only == nil {
 		return nil, nil
@@ -34,7 +34,7 @@ func (r *renderer) document(s *source) (map[string]any, error) {
 	}
 	var faults []error
 	for _, one := range s.included {
-		faults = append(faults, r.include(s, one, document))
+		faults = append(faults, l.include(s, one, document))
 	}
 	services := mapping(document["services"])
 	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
@@ -47,7 +47,7 @@ func (r *renderer) document(s *source) (map[string]any, error) {
 		if services[name] != nil {
 			continue // several services extend it
 		}
-		model, err := r.extendedModel(base.source, s.dir)
+		model, err := l.extendedModel(base.source, s.dir)
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -72,27 +72,27 @@ func (s *source) privateNames() map[base]string {
 }
 
 // extendedModel returns the model of an extended file with only the extended services.
-func (r *renderer) extendedModel(s *source, dir string) (map[string]any, error) {
+func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error) {
 	if s.loaded != nil {
 		return s.loaded, nil
 	}
-	model, err := r.loadFiles([]*source{s}, composetypes.Mapping{})
+	model, err := l.load([]*source{s}, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.loaded = model
-	return model, r.settle([]*source{s}, model, dir)
+	return model, settle([]*source{s}, model, dir)
 }
 
 // include adds the resources of an include to the document of the including file. It
 // refuses two different resources with the same name.
-func (r *renderer) include(s *source, included *inclusion, document map[string]any) error {
+func (l modelLoader) include(s *source, included *inclusion, document map[string]any) error {
 	last := included.files[len(included.files)-1]
-	model, err := r.loadFiles(included.files, last.variables.settings())
+	model, err := l.load(included.files, last.variables.settings())
 	if err != nil {
 		return err
 	}
-	faults := []error{r.settle(included.files, model, s.dir)}
+	faults := []error{settle(included.files, model, s.dir)}
 	for _, section := range sections {
 		resources := mapping(model[section])
 		if len(resources) == 0 {
@@ -109,7 +109,7 @@ func (r *renderer) include(s *source, included *inclusion, document map[string]a
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			resource := clone(resources[name], escaped)
 			if there, ok := all[name]; ok && !reflect.DeepEqual(there, resource) {
-				if own := r.ownResource(s, section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
+				if own := l.ownResource(s, section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
 					faults = append(faults, s.conflict(included, section, name))
 				}
 				continue
@@ -122,13 +122,13 @@ func (r *renderer) include(s *source, included *inclusion, document map[string]a
 
 // ownResource returns the model of a network, volume, secret or config that the file
 // itself defines, or nil.
-func (r *renderer) ownResource(s *source, section, name string) any {
+func (l modelLoader) ownResource(s *source, section, name string) any {
 	own, ok := mapping(s.plain[section])[name]
 	if !ok || section == "services" {
 		return nil
 	}
 	alone := map[string]any{section: map[string]any{name: clone(own, plainText)}}
-	dict, err := r.loadConfigs(s, composetypes.Mapping{}, composetypes.ConfigFile{Filename: s.path, Config: alone})
+	dict, err := l.loadConfigs(s, nil, composetypes.ConfigFile{Filename: s.path, Config: alone})
 	if err != nil {
 		return nil
 	}
@@ -137,31 +137,21 @@ func (r *renderer) ownResource(s *source, section, name string) any {
 
 // conflict returns a fault with the places of two resources with the same name.
 func (s *source) conflict(included *inclusion, section, name string) error {
-	place := func(files ...*inclusion) (fault.Place, int) {
-		return (&source{included: files}).find([]string{section, name})
-	}
-	inner, _ := place(included)
-	outer, depth := (&source{path: s.path, root: s.root}).find([]string{section, name})
-	for _, earlier := range s.included {
-		if depth == 2 {
-			break
-		}
-		outer, depth = place(earlier)
-	}
-	return fault.New(outer, "rename one of the two, or extend the included service under another name",
+	inner := (&source{included: []*inclusion{included}}).place(section, name)
+	return fault.New(s.place(section, name), "rename one of the two, or extend the included service under another name",
 		"%s %s: the included %s also defines it", strings.TrimSuffix(section, "s"), name, inner)
 }
 
 // settle changes the relative paths of an included or extended file, which start from
 // its own folder, to paths from dir, the folder of the file that includes it.
-func (r *renderer) settle(files []*source, model map[string]any, dir string) error {
+func settle(files []*source, model map[string]any, dir string) error {
 	from := &source{path: files[0].path, dir: files[0].dir, included: []*inclusion{{files: files}}}
 	var faults []error
 	services := mapping(model["services"])
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		service := mapping(services[name])
 		for _, file := range files {
-			faults = append(faults, sameTargets(file, name, service))
+			faults = append(faults, file.sameTargets(name, service))
 		}
 		for _, item := range list(service["env_file"]) {
 			faults = append(faults, from.rebase(mapping(item), "path", dir, from.place("services", name, "env_file")))

@@ -34,99 +34,76 @@ type rule struct {
 // dropped. Keys that it refuses are refused, unless they do not affect a running task.
 var rules = func() map[string]rule {
 	all := map[string]rule{}
-	for _, key := range strings.Fields(carriedKeys) {
-		all[key] = rule{verdict: carried}
-	}
-	for _, part := range []struct {
-		prefix string
-		rules  map[string]rule
-	}{
-		{"", topRules},
-		{"services.*.", serviceRules},
-		{"services.*.", limitRules},
-		{"services.*.", partRules},
-	} {
-		for key, one := range part.rules {
-			all[part.prefix+key] = one
+	for line := range strings.Lines(carriedKeys) {
+		path, keys, _ := strings.Cut(line, ":")
+		for key := range strings.FieldsSeq(keys) {
+			all[join(path, key)] = rule{verdict: carried}
 		}
+	}
+	maps.Copy(all, topRules)
+	for key, one := range serviceRules {
+		all["services.*."+key] = one
 	}
 	return all
 }()
 
-// carriedKeys lists the keys that reach the engine's specs. adapt treats the values
-// that do not.
+// carriedKeys lists, after the path of a mapping or list, its keys that reach the
+// engine's specs. adapt treats the values that do not.
 const carriedKeys = `
-version name include
-services services.*
-networks networks.* networks.*.name networks.*.driver networks.*.driver_opts networks.*.attachable
-networks.*.internal networks.*.external networks.*.external.name networks.*.labels
-networks.*.ipam networks.*.ipam.driver networks.*.ipam.config networks.*.ipam.config.subnet
-volumes volumes.* volumes.*.name volumes.*.driver volumes.*.driver_opts volumes.*.labels
-volumes.*.external volumes.*.external.name
-secrets secrets.* secrets.*.name secrets.*.file secrets.*.labels secrets.*.driver secrets.*.driver_opts
-secrets.*.template_driver secrets.*.external secrets.*.external.name
-configs configs.* configs.*.name configs.*.file configs.*.content configs.*.labels
-configs.*.template_driver configs.*.external configs.*.external.name
-
-services.*.cap_add services.*.cap_drop services.*.command services.*.entrypoint services.*.environment
-services.*.extends services.*.extends.file services.*.extends.service services.*.extra_hosts
-services.*.hostname services.*.image services.*.init services.*.isolation services.*.labels
-services.*.label_file services.*.network_mode services.*.profiles
-services.*.read_only services.*.restart services.*.stdin_open services.*.stop_grace_period
-services.*.stop_signal services.*.sysctls services.*.tty services.*.user services.*.working_dir
-services.*.dns services.*.dns_opt services.*.dns_search services.*.group_add
-services.*.credential_spec services.*.credential_spec.config services.*.credential_spec.file
-services.*.credential_spec.registry
-services.*.env_file services.*.env_file.path services.*.env_file.required services.*.env_file.format
-services.*.healthcheck services.*.healthcheck.disable services.*.healthcheck.interval
-services.*.healthcheck.retries services.*.healthcheck.start_interval services.*.healthcheck.start_period
-services.*.healthcheck.test services.*.healthcheck.timeout
-services.*.logging services.*.logging.driver services.*.logging.options
-services.*.networks services.*.networks.* services.*.networks.*.aliases services.*.networks.*.driver_opts
-services.*.ports services.*.ports.mode services.*.ports.protocol services.*.ports.published
-services.*.ports.target services.*.ports.host_ip
-services.*.configs services.*.configs.gid services.*.configs.mode services.*.configs.source
-services.*.configs.target services.*.configs.uid
-services.*.secrets services.*.secrets.gid services.*.secrets.mode services.*.secrets.source
-services.*.secrets.target services.*.secrets.uid
-services.*.ulimits services.*.ulimits.* services.*.ulimits.*.hard services.*.ulimits.*.soft
-services.*.volumes services.*.volumes.type services.*.volumes.source services.*.volumes.target
-services.*.volumes.read_only services.*.volumes.consistency
-services.*.volumes.bind services.*.volumes.bind.propagation services.*.volumes.bind.create_host_path
-services.*.volumes.volume services.*.volumes.volume.nocopy services.*.volumes.volume.subpath
-services.*.volumes.tmpfs services.*.volumes.tmpfs.size services.*.volumes.tmpfs.mode
-
-services.*.deploy services.*.deploy.endpoint_mode services.*.deploy.labels services.*.deploy.mode
-services.*.deploy.replicas
-services.*.deploy.placement services.*.deploy.placement.constraints
-services.*.deploy.placement.max_replicas_per_node services.*.deploy.placement.preferences
-services.*.deploy.placement.preferences.spread
-services.*.deploy.resources services.*.deploy.resources.limits services.*.deploy.resources.limits.cpus
-services.*.deploy.resources.limits.memory services.*.deploy.resources.limits.pids
-services.*.deploy.resources.reservations services.*.deploy.resources.reservations.cpus
-services.*.deploy.resources.reservations.memory
-services.*.deploy.resources.reservations.generic_resources
-services.*.deploy.resources.reservations.generic_resources.discrete_resource_spec
-services.*.deploy.resources.reservations.generic_resources.discrete_resource_spec.kind
-services.*.deploy.resources.reservations.generic_resources.discrete_resource_spec.value
-services.*.deploy.restart_policy services.*.deploy.restart_policy.condition
-services.*.deploy.restart_policy.delay services.*.deploy.restart_policy.max_attempts
-services.*.deploy.restart_policy.window
-services.*.deploy.rollback_config services.*.deploy.rollback_config.delay
-services.*.deploy.rollback_config.failure_action services.*.deploy.rollback_config.max_failure_ratio
-services.*.deploy.rollback_config.monitor services.*.deploy.rollback_config.order
-services.*.deploy.rollback_config.parallelism
-services.*.deploy.update_config services.*.deploy.update_config.delay
-services.*.deploy.update_config.failure_action services.*.deploy.update_config.max_failure_ratio
-services.*.deploy.update_config.monitor services.*.deploy.update_config.order
-services.*.deploy.update_config.parallelism
+: version name include services networks volumes secrets configs
+networks: *
+networks.*: name driver driver_opts attachable internal external labels ipam
+networks.*.external: name
+networks.*.ipam: driver config
+networks.*.ipam.config: subnet
+volumes: *
+volumes.*: name driver driver_opts labels external
+volumes.*.external: name
+secrets: *
+secrets.*: name file labels driver driver_opts template_driver external
+secrets.*.external: name
+configs: *
+configs.*: name file content labels template_driver external
+configs.*.external: name
+services: *
+services.*: cap_add cap_drop command configs credential_spec deploy dns dns_opt dns_search entrypoint
+services.*: env_file environment extends extra_hosts group_add healthcheck hostname image init isolation
+services.*: label_file labels logging network_mode networks ports profiles read_only restart secrets
+services.*: stdin_open stop_grace_period stop_signal sysctls tty ulimits user volumes working_dir
+services.*.configs: gid mode source target uid
+services.*.credential_spec: config file registry
+services.*.deploy: endpoint_mode labels mode placement replicas resources restart_policy rollback_config update_config
+services.*.deploy.placement: constraints max_replicas_per_node preferences
+services.*.deploy.placement.preferences: spread
+services.*.deploy.resources: limits reservations
+services.*.deploy.resources.limits: cpus memory pids
+services.*.deploy.resources.reservations: cpus memory generic_resources
+services.*.deploy.resources.reservations.generic_resources: discrete_resource_spec
+services.*.deploy.resources.reservations.generic_resources.discrete_resource_spec: kind value
+services.*.deploy.restart_policy: condition delay max_attempts window
+services.*.deploy.rollback_config: delay failure_action max_failure_ratio monitor order parallelism
+services.*.deploy.update_config: delay failure_action max_failure_ratio monitor order parallelism
+services.*.env_file: path required format
+services.*.extends: file service
+services.*.healthcheck: disable interval retries start_interval start_period test timeout
+services.*.logging: driver options
+services.*.networks: *
+services.*.networks.*: aliases driver_opts
+services.*.ports: mode protocol published target host_ip
+services.*.secrets: gid mode source target uid
+services.*.ulimits: *
+services.*.ulimits.*: hard soft
+services.*.volumes: type source target read_only consistency bind volume tmpfs
+services.*.volumes.bind: propagation create_host_path
+services.*.volumes.tmpfs: size mode
+services.*.volumes.volume: nocopy subpath
 `
 
 // judge applies the rules to a file's keys. It removes dropped keys with a warning, and
 // refuses refused keys and keys without a rule.
 type judge struct {
-	renderer *renderer
 	source   *source
+	warnings *warnings
 	faults   []error
 }
 
@@ -168,7 +145,7 @@ func (j *judge) condemn(one rule, at []step, value any) {
 		if what := conditions(at, value); what != "" {
 			instead += " and does not wait for " + what
 		}
-		j.renderer.warn(place, one.remedy, "%s has no effect: %s", what, instead)
+		j.warnings.add(place, one.remedy, "%s has no effect: %s", what, instead)
 	case refused:
 		j.faults = append(j.faults, fault.New(place, one.remedy, "%s does not work in Swarm: %s", what, one.instead))
 	case carried:
@@ -193,12 +170,14 @@ func conditions(at []step, value any) string {
 }
 
 func ruleOf(path, key string) (string, rule) {
-	path = strings.TrimPrefix(path+".", ".")
-	if one, ok := rules[path+"*"]; ok {
-		return path + "*", one
+	anyKey := join(path, "*")
+	if one, ok := rules[anyKey]; ok {
+		return anyKey, one
 	}
-	return path + key, rules[path+key]
+	return join(path, key), rules[join(path, key)]
 }
+
+func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }
 
 // ruledPaths lists the paths of all rules, one per line.
 var ruledPaths = "\n" + strings.Join(slices.Sorted(maps.Keys(rules)), "\n") + "\n"
@@ -212,7 +191,7 @@ type step struct {
 // placeAt returns the place of the deepest step that exists in the file. It returns the
 // list's place if one written item became several.
 func (s *source) placeAt(steps []step) fault.Place {
-	place, _ := s.find(keysOf(steps))
+	place := s.place(keysOf(steps)...)
 	node, inList := s.root, false
 	for _, one := range steps {
 		var at *yaml.Node

@@ -23,16 +23,16 @@ type settings struct {
 
 // environments warns of empty names in the environment of a later file, which have no
 // effect, and of names in its env_file that override the environment of an earlier file.
-func (m *merging) environments(i int, name string) {
-	now := m.settings[settingsOf{m.sources[i], name}]
+func (c *comparison) environments(i int, name string) {
+	now := c.kept.settings[settingsOf{c.sources[i], name}]
 	overridden := map[fault.Place][]string{}
 	var emptied []string
 	for _, key := range slices.Sorted(maps.Keys(now.files)) {
 		if _, own := now.own[key]; own {
 			continue
 		}
-		value := m.settled(key, now.files[key])
-		before, place := m.before(i, name, key)
+		value := c.settled(key, now.files[key])
+		before, place := c.before(i, name, key)
 		switch {
 		case before == "" || before == value:
 		case value == "":
@@ -41,17 +41,17 @@ func (m *merging) environments(i int, name string) {
 			overridden[place] = append(overridden[place], key)
 		}
 	}
-	place := m.place(i, "services", name, "env_file")
+	place := c.place(i, "services", name, "env_file")
 	for _, earlier := range slices.SortedFunc(maps.Keys(overridden), comparePlaces) {
-		m.warn(place, "set the value in environment of the later file", "service %s: env_file overrides %s in the environment of %s",
+		c.warnings.add(place, "set the value in environment of the later file", "service %s: env_file overrides %s in the environment of %s",
 			name, strings.Join(overridden[earlier], ", "), earlier)
 	}
 	if len(emptied) > 0 {
-		m.warn(place, changeEarlier, "service %s: env_file sets %s to an empty value, which does not override the earlier file", name, strings.Join(emptied, ", "))
+		c.warnings.add(place, changeEarlier, "service %s: env_file sets %s to an empty value, which does not override the earlier file", name, strings.Join(emptied, ", "))
 	}
 	for _, key := range slices.Sorted(maps.Keys(now.own)) {
-		if before, _ := m.before(i, name, key); before != "" && m.settled(key, now.own[key]) == "" {
-			m.warn(m.place(i, "services", name, "environment", key), changeEarlier,
+		if before, _ := c.before(i, name, key); before != "" && c.settled(key, now.own[key]) == "" {
+			c.warnings.add(c.place(i, "services", name, "environment", key), changeEarlier,
 				"service %s: environment: %s has no effect: an empty value does not override the earlier file", name, key)
 		}
 	}
@@ -59,16 +59,16 @@ func (m *merging) environments(i int, name string) {
 
 // before returns the value of a name in the files before file i, and its place if
 // environment sets it.
-func (m *merging) before(i int, name, key string) (string, fault.Place) {
+func (c *comparison) before(i int, name, key string) (string, fault.Place) {
 	for j := i - 1; j >= 0; j-- {
-		then := m.settings[settingsOf{m.sources[j], name}]
+		then := c.kept.settings[settingsOf{c.sources[j], name}]
 		if value, ok := then.own[key]; ok {
-			if text := m.settled(key, value); text != "" {
-				return text, m.place(j, "services", name, "environment", key)
+			if text := c.settled(key, value); text != "" {
+				return text, c.place(j, "services", name, "environment", key)
 			}
 			continue
 		}
-		if text := m.settled(key, then.files[key]); text != "" {
+		if text := c.settled(key, then.files[key]); text != "" {
 			return text, fault.Place{}
 		}
 	}
@@ -77,31 +77,31 @@ func (m *merging) before(i int, name, key string) (string, fault.Place) {
 
 // settled returns the value that the docker CLI uses for a name. It replaces an empty
 // value by the variable with the same name.
-func (m *merging) settled(key string, value any) string {
+func (c *comparison) settled(key string, value any) string {
 	if !isEmpty(value) {
 		return fmt.Sprint(value)
 	}
-	return m.environment[key]
+	return c.environment[key]
 }
 
 // taken warns of empty names that get the value of the variable with the same name.
-func (m *merging) taken(i int, name string) {
-	now := m.settings[settingsOf{m.sources[i], name}]
+func (c *comparison) taken(i int, name string) {
+	now := c.kept.settings[settingsOf{c.sources[i], name}]
 	const hint = "remove or rename the variable in node.env"
 	for _, key := range slices.Sorted(maps.Keys(now.own)) {
-		if text, ok := now.own[key].(string); ok && text == "" && m.environment[key] != "" {
-			m.warn(m.place(i, "services", name, "environment", key), hint,
+		if text, ok := now.own[key].(string); ok && text == "" && c.environment[key] != "" {
+			c.warnings.add(c.place(i, "services", name, "environment", key), hint,
 				"service %s: environment: %s is empty, so it gets the value of the variable %[2]s", name, key)
 		}
 	}
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(now.files)) {
-		if _, own := now.own[key]; !own && now.files[key] == "" && m.environment[key] != "" {
+		if _, own := now.own[key]; !own && now.files[key] == "" && c.environment[key] != "" {
 			names = append(names, key)
 		}
 	}
 	if len(names) > 0 {
-		m.warn(m.place(i, "services", name, "env_file"), hint,
+		c.warnings.add(c.place(i, "services", name, "env_file"), hint,
 			"service %s: env_file: %s is empty, so it gets the value of the variable with this name", name, strings.Join(names, ", "))
 	}
 }

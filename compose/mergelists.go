@@ -63,29 +63,29 @@ type entry struct {
 
 // keyed warns of items that another item replaces. If a service is in two files, this
 // also happens within each of them.
-func (m *merging) keyed(name string, kind keyedList) {
+func (c *comparison) keyed(name string, kind keyedList) {
 	var all []entry
 	found := false
-	for i := range m.files {
-		if _, ok := m.at(i, "services", name); !ok {
+	for i := range c.files {
+		if _, ok := c.at(i, "services", name); !ok {
 			continue
 		}
-		value, _ := m.at(i, "services", name, kind.name)
+		value, _ := c.at(i, "services", name, kind.name)
 		items := list(value)
 		next := make([]entry, 0, len(items))
 		for at, item := range items {
-			place := m.sources[i].placeAt([]step{{key: "services"}, {key: name}, {key: kind.name}, {index: at, of: len(items)}})
+			place := c.sources[i].placeAt([]step{{key: "services"}, {key: name}, {key: kind.name}, {index: at, of: len(items)}})
 			next = append(next, entry{mapping(item), place})
 		}
 		if !found {
 			all, found = next, items != nil
 			continue
 		}
-		all = m.unite(name, kind, slices.Concat(all, next))
+		all = c.unite(name, kind, slices.Concat(all, next))
 	}
 }
 
-func (m *merging) unite(name string, kind keyedList, entries []entry) []entry {
+func (c *comparison) unite(name string, kind keyedList, entries []entry) []entry {
 	var kept []entry
 	index := map[string]int{}
 	for _, one := range entries {
@@ -96,7 +96,7 @@ func (m *merging) unite(name string, kind keyedList, entries []entry) []entry {
 			continue
 		}
 		if old := kept[at]; !reflect.DeepEqual(old.item, one.item) {
-			m.warn(one.place, changeEarlier, "service %s: %s: %s replaces %s of %s: they are merged by %s",
+			c.warnings.add(one.place, changeEarlier, "service %s: %s: %s replaces %s of %s: they are merged by %s",
 				name, kind.name, kind.show(one.item), kind.show(old.item), old.place, kind.by)
 		}
 		kept[at] = one

@@ -17,21 +17,21 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// model reads one compose file by the Compose specification (interpolation, anchors,
+// modelLoader reads compose files by the Compose specification (interpolation, anchors,
 // extends, include) into one dictionary.
-func (r *renderer) model(s *source) (map[string]any, error) {
-	return r.loadFiles([]*source{s}, composetypes.Mapping{})
+type modelLoader struct {
+	dir string // the working directory, which compose-go requires
 }
 
-// loadFiles reads files that Compose merges: one of the node's files, an extended file,
-// or the files of an include. A name without a value in `environment` gets its value
-// from settings.
-func (r *renderer) loadFiles(files []*source, settings composetypes.Mapping) (map[string]any, error) {
+// load reads files that Compose merges: one of the node's files, an extended file, or
+// the files of an include. A name without a value in `environment` gets its value from
+// settings.
+func (l modelLoader) load(files []*source, settings map[string]string) (map[string]any, error) {
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
 	for _, s := range files {
 		file := composetypes.ConfigFile{Filename: s.path, Content: s.data}
-		document, err := r.document(s)
+		document, err := l.document(s)
 		if err != nil {
 			return nil, err
 		}
@@ -43,30 +43,25 @@ func (r *renderer) loadFiles(files []*source, settings composetypes.Mapping) (ma
 		documents = append(documents, document)
 		configs = append(configs, file)
 	}
-	dict, err := r.loadConfigs(files[0], settings, configs...)
-	if err == nil {
-		return plainDict(files, dict)
+	dict, err := l.loadConfigs(files[0], settings, configs...)
+	if err != nil {
+		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
+			config := configs[i]
+			if part != nil {
+				config = composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
+			}
+			_, err := l.loadConfigs(files[i], settings, config)
+			return err
+		})
 	}
-	for i, s := range files {
-		if _, one := r.loadConfigs(s, settings, configs[i]); one != nil {
-			return nil, s.blame(documents[i], one, func(part map[string]any) error {
-				config := composetypes.ConfigFile{Filename: s.path, Config: withBases(documents[i], part)}
-				_, err := r.loadConfigs(s, settings, config)
-				return err
-			})
-		}
-	}
-	message, hint := advise(plainMessage(err))
-	return nil, fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
+	return plainDict(files, dict)
 }
 
 // loadConfigs loads the configs with compose-go, with the variables of s.
-func (r *renderer) loadConfigs(s *source, settings composetypes.Mapping, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
-	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + r.node.Dir,
-		ConfigFiles: configs,
-		Environment: maps.Clone(settings), // compose-go writes into it
-	}
+func (l modelLoader) loadConfigs(s *source, settings map[string]string, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
+	environment := composetypes.Mapping{} // compose-go writes into it
+	maps.Copy(environment, settings)
+	details := composetypes.ConfigDetails{WorkingDir: l.dir, ConfigFiles: configs, Environment: environment}
 	err = guard(func() error {
 		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
 		return err

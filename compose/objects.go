@@ -3,7 +3,6 @@ package compose
 import (
 	"cmp"
 	"errors"
-	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -18,128 +17,123 @@ import (
 // objectNames matches the names of secrets and configs that Swarm accepts.
 var objectNames = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-_.]{0,62}[a-zA-Z0-9])?$`)
 
-// convertSecrets makes the stack's secrets with their values, sorted by name. Only
-// deploy reveals a value.
-func (r *renderer) convertSecrets(stack *Stack, defined map[string]composetypes.SecretConfig) error {
-	var faults []error
-	for _, key := range slices.Sorted(maps.Keys(defined)) {
-		object := composetypes.FileObjectConfig(defined[key])
-		name := r.objectName(key, object.Name)
-		if object.External.External {
-			stack.ExternalSecrets = append(stack.ExternalSecrets, name)
-			continue
-		}
-		place := r.placeOf("secrets", key)
-		secret := Secret{Key: key, Variable: r.versionVariable("secrets", key)}
-		secret.Spec.Annotations = r.annotations(stack, name, object.Labels)
-		secret.Spec.Driver = driver(object.Driver, object.DriverOpts)
-		secret.Spec.Templating = driver(object.TemplateDriver, nil)
-		faults = append(faults, checkName(place, "secret", name))
-		if object.Driver == "" {
-			file := strings.TrimPrefix(object.File, "/")
-			value, ok := r.set.Lookup(key, file)
-			secret.Value = value
-			if !ok {
-				missing := r.set.Missing(key, file)
-				secret.Missing = fault.New(place, missing.Hint, "%s", missing.Message)
-				faults = append(faults, r.withoutValue(secret))
-			}
-		}
-		stack.Secrets = append(stack.Secrets, secret)
-	}
-	slices.SortStableFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
-	slices.Sort(stack.ExternalSecrets)
-	for i := 1; i < len(stack.Secrets); i++ {
-		a, b := stack.Secrets[i-1], stack.Secrets[i]
-		faults = append(faults, r.checkApart("secrets", a.Key, a.Spec.Name, b.Key, b.Spec.Name))
-	}
-	return errors.Join(faults...)
+// object is a secret or config that the stack owns.
+type object struct {
+	key, name string // in the compose files, and in the engine
+	place     fault.Place
+	defined   composetypes.FileObjectConfig
 }
 
-// withoutValue refuses a secret without a value, unless it may exist in Swarm.
-func (r *renderer) withoutValue(secret Secret) error {
-	if !r.options.AllowLive {
+// objects calls add for each object of a section that the stack owns, and returns the
+// names of the external ones, sorted. It refuses two objects with the same name.
+func (c *converter) objects(section string, defined map[string]composetypes.FileObjectConfig, add func(object) error) (external []string, err error) {
+	var faults []error
+	var own []object
+	for _, key := range slices.Sorted(maps.Keys(defined)) {
+		one := object{key: key, name: c.objectName(key, defined[key].Name), defined: defined[key]}
+		if one.defined.External.External {
+			external = append(external, one.name)
+			continue
+		}
+		one.place = c.files.placeOf(section, key)
+		faults = append(faults, add(one))
+		own = append(own, one)
+	}
+	slices.Sort(external)
+	slices.SortStableFunc(own, func(a, b object) int { return strings.Compare(a.name, b.name) })
+	for i := 1; i < len(own); i++ {
+		if a, b := own[i-1], own[i]; a.name == b.name {
+			faults = append(faults, fault.New(b.place, "use different names",
+				"the %s %s and %s have the same name in Swarm: %s", section, a.key, b.key, a.name))
+		}
+	}
+	return external, errors.Join(faults...)
+}
+
+// fileObjects returns secrets or configs with the type that both have in common.
+func fileObjects[T composetypes.SecretConfig | composetypes.ConfigObjConfig](defined map[string]T) map[string]composetypes.FileObjectConfig {
+	all := map[string]composetypes.FileObjectConfig{}
+	for key, one := range defined {
+		all[key] = composetypes.FileObjectConfig(one)
+	}
+	return all
+}
+
+// convertSecrets makes the stack's secrets with their values, sorted by name. Only
+// deploy reveals a value.
+func (c *converter) convertSecrets(stack *Stack) (err error) {
+	stack.ExternalSecrets, err = c.objects("secrets", fileObjects(c.merged.Secrets), func(one object) error {
+		secret := Secret{Key: one.key, Variable: c.files.versionVariable("secrets", one.key)}
+		secret.Spec.Annotations = annotations(stack, one)
+		secret.Spec.Driver = driver(one.defined.Driver, one.defined.DriverOpts)
+		secret.Spec.Templating = driver(one.defined.TemplateDriver, nil)
+		err := checkName("secret", one)
+		if one.defined.Driver == "" {
+			err = errors.Join(err, c.setValue(&secret, one))
+		}
+		stack.Secrets = append(stack.Secrets, secret)
+		return err
+	})
+	slices.SortStableFunc(stack.Secrets, func(a, b Secret) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	return err
+}
+
+// setValue sets the value of a secret. It refuses a secret without a value, unless it
+// may exist in Swarm.
+func (c *converter) setValue(secret *Secret, one object) error {
+	file := strings.TrimPrefix(one.defined.File, "/")
+	value, ok := c.set.Lookup(one.key, file)
+	secret.Value = value
+	if ok {
+		return nil
+	}
+	missing := c.set.Missing(one.key, file)
+	secret.Missing = fault.New(one.place, missing.Hint, "%s", missing.Message)
+	if !c.allowLive {
 		return secret.Missing
 	}
-	r.warn(secret.Missing.Place, secret.Missing.Hint, "the secret %q has no value in the repository: Swarm must have %s", secret.Key, secret.Spec.Name)
+	c.warnings.add(one.place, missing.Hint, "the secret %q has no value in the repository: Swarm must have %s", one.key, one.name)
 	return nil
 }
 
-func (r *renderer) convertConfigs(stack *Stack, defined map[string]composetypes.ConfigObjConfig) error {
-	var faults []error
-	for _, key := range slices.Sorted(maps.Keys(defined)) {
-		object := composetypes.FileObjectConfig(defined[key])
-		name := r.objectName(key, object.Name)
-		if object.External.External {
-			stack.ExternalConfigs = append(stack.ExternalConfigs, name)
-			continue
-		}
-		place := r.placeOf("configs", key)
-		data, err := r.configData(place, key, strings.TrimPrefix(object.File, "/"))
-		faults = append(faults, err, checkName(place, "config", name))
+func (c *converter) convertConfigs(stack *Stack) (err error) {
+	stack.ExternalConfigs, err = c.objects("configs", fileObjects(c.merged.Configs), func(one object) error {
+		data, err := c.configData(one)
 		stack.Configs = append(stack.Configs, Config{
-			Key:      key,
-			Variable: r.versionVariable("configs", key),
+			Key:      one.key,
+			Variable: c.files.versionVariable("configs", one.key),
 			Spec: swarm.ConfigSpec{
-				Annotations: r.annotations(stack, name, object.Labels),
+				Annotations: annotations(stack, one),
 				Data:        data,
-				Templating:  driver(object.TemplateDriver, nil),
+				Templating:  driver(one.defined.TemplateDriver, nil),
 			},
 		})
-	}
+		return errors.Join(err, checkName("config", one))
+	})
 	slices.SortStableFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
-	slices.Sort(stack.ExternalConfigs)
-	for i := 1; i < len(stack.Configs); i++ {
-		a, b := stack.Configs[i-1], stack.Configs[i]
-		faults = append(faults, r.checkApart("configs", a.Key, a.Spec.Name, b.Key, b.Spec.Name))
-	}
-	return errors.Join(faults...)
+	return err
 }
 
-// checkApart refuses two objects of one section with the same name in Swarm.
-func (r *renderer) checkApart(section, key, name, otherKey, otherName string) error {
-	if name != otherName {
-		return nil
-	}
-	return fault.New(r.placeOf(section, otherKey), "use different names",
-		"the %s %s and %s have the same name in Swarm: %s", section, key, otherKey, name)
-}
-
-func (r *renderer) configData(place fault.Place, key, file string) ([]byte, error) {
-	if content, ok := r.contents[key]; ok {
+func (c *converter) configData(one object) ([]byte, error) {
+	if content, ok := c.kept.contents[one.key]; ok {
 		return []byte(content), nil
 	}
-	return r.readNamed(place, "config "+key, file)
+	return readNamed(c.node, one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))
 }
 
-// readNamed reads a file that a compose file names at place. what names it in errors.
-func (r *renderer) readNamed(place fault.Place, what, file string) ([]byte, error) {
-	if err := r.notSecret(place, file); err != nil {
-		return nil, err
-	}
-	data, err := fs.ReadFile(r.node.FS, file)
-	if err != nil {
-		return nil, fault.New(place, cmp.Or(fault.Hint(err), "add the file, or correct its path"), "read %s: %w", what, err)
-	}
-	return data, nil
+// objectName returns a secret's or config's name in the engine.
+func (c *converter) objectName(key, name string) string {
+	return cmp.Or(name, c.namespace.Scope(key))
 }
 
-// notSecret refuses to copy a secret file to a spec, where every user can read it.
-func (r *renderer) notSecret(place fault.Place, file string) error {
-	if !slices.Contains(r.node.SecretFiles, file) {
-		return nil
-	}
-	return fault.New(place, "define it under the top-level secrets", "%s contains secrets", file)
-}
-
-func (r *renderer) annotations(stack *Stack, name string, labels map[string]string) swarm.Annotations {
-	all := maps.Clone(labels)
+func annotations(stack *Stack, one object) swarm.Annotations {
+	all := maps.Clone(one.defined.Labels)
 	if all == nil {
 		all = map[string]string{}
 	}
 	all[LabelStack] = stack.Name
 	all[LabelOwner] = stack.Owner
-	return swarm.Annotations{Name: name, Labels: all}
+	return swarm.Annotations{Name: one.name, Labels: all}
 }
 
 func driver(name string, options map[string]string) *swarm.Driver {
@@ -150,9 +144,13 @@ func driver(name string, options map[string]string) *swarm.Driver {
 }
 
 // versionVariable returns the SV_ variable in an object's name, or "".
-func (r *renderer) versionVariable(section, key string) string {
-	for _, s := range slices.Backward(r.sources) {
-		for _, name := range variablesIn(scalarAt(s.object(section, key), "name")) {
+func (f *files) versionVariable(section, key string) string {
+	for _, s := range slices.Backward(f.main) {
+		_, depth, body := s.find([]string{section, key})
+		if depth < 2 {
+			continue
+		}
+		for _, name := range variablesIn(scalarAt(body, "name")) {
 			if strings.HasPrefix(name, versionPrefix) {
 				return name
 			}
@@ -161,10 +159,10 @@ func (r *renderer) versionVariable(section, key string) string {
 	return ""
 }
 
-func checkName(place fault.Place, kind, name string) error {
-	if objectNames.MatchString(name) {
+func checkName(kind string, one object) error {
+	if objectNames.MatchString(one.name) {
 		return nil
 	}
-	return fault.New(place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-		"Swarm does not accept the %s name %q", kind, name)
+	return fault.New(one.place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+		"Swarm does not accept the %s name %q", kind, one.name)
 }

@@ -22,8 +22,8 @@ var (
 // warnOtherReadings warns of texts that `docker stack deploy` interpolates differently:
 // it treats the text after an unbraced variable as a default, and does not replace
 // variables in a default. The warnings do not show the texts, which may contain secrets.
-func (r *renderer) warnOtherReadings(s *source) {
-	s.scalars(func(node *yaml.Node) {
+func (s *source) warnOtherReadings(found *warnings) {
+	walkScalars(s.root, func(node *yaml.Node) {
 		ours, err := template.SubstituteWithOptions(node.Value, s.variables.lookup, template.WithoutLogging)
 		if err != nil {
 			return
@@ -33,9 +33,8 @@ func (r *renderer) warnOtherReadings(s *source) {
 			return
 		}
 		message, hint := otherReading(node.Value)
-		r.warn(fault.Place{File: s.path, Line: node.Line}, hint, "%s", message)
+		found.add(fault.Place{File: s.path, Line: node.Line}, hint, "%s", message)
 	})
-	r.warnOtherFields(s)
 }
 
 func otherReading(text string) (message, hint string) {
@@ -58,21 +57,21 @@ func otherReading(text string) (message, hint string) {
 
 // warnOtherFields warns of modes from variables, which docker reads as decimal numbers,
 // and of mount targets in short syntax, which docker does not clean.
-func (r *renderer) warnOtherFields(s *source) {
+func (s *source) warnOtherFields(found *warnings) {
 	_, services := lookup(s.root, "services")
 	for name, service := range pairs(services) {
 		for _, key := range []string{"secrets", "configs"} {
 			for _, use := range itemsOf(service, key) {
 				_, mode := lookup(use, "mode")
 				if mode = deref(mode); mode != nil && s.otherMode(mode.Value) {
-					r.warn(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable",
+					found.add(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable",
 						"service %s: the mode from a variable is octal; docker stack deploy reads it as a decimal number", name)
 				}
 			}
 		}
 		for _, mount := range itemsOf(service, "volumes") {
 			if target := s.mountTarget(mount); deref(mount).Kind == yaml.ScalarNode && strings.HasPrefix(target, "/") && path.Clean(target) != target {
-				r.warn(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target),
+				found.add(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target),
 					"service %s: the mount target %s becomes %s; docker stack deploy keeps it, so a service that it created restarts its tasks",
 					name, target, path.Clean(target))
 			}
@@ -90,9 +89,7 @@ func itemsOf(service *yaml.Node, key string) []*yaml.Node {
 
 // mountPlace returns the place of a service's mount at target, or that of volumes.
 func (s *source) mountPlace(service, target string) fault.Place {
-	_, services := lookup(s.root, "services")
-	_, body := lookup(services, service)
-	for _, mount := range itemsOf(body, "volumes") {
+	for _, mount := range itemsOf(s.service(service), "volumes") {
 		if path.Clean(s.mountTarget(mount)) == path.Clean(target) {
 			return fault.Place{File: s.path, Line: mount.Line}
 		}

@@ -8,6 +8,8 @@ package compose
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,99 +37,137 @@ type Options struct {
 // returns all faults of the files joined, each with its file and line. The stack does
 // not share memory with node.
 func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, error) {
-	r := &renderer{
-		node:      node,
-		set:       set,
-		options:   options,
-		namespace: convert.NewNamespace(node.Stack),
-		contents:  map[string]string{},
-		extended:  map[baseKey]*source{},
-		extras:    map[string]*extra{},
-		settings:  map[settingsOf]settings{},
-		inline:    map[settingsOf]string{},
-	}
-	r.setVariables()
-	if err := r.readSources(); err != nil {
-		return nil, err
-	}
-	if err := r.decideVersions(); err != nil {
-		return nil, err
-	}
-	merged, err := r.load()
+	values := nodeVariables(node, set)
+	files, err := readFiles(node, values)
 	if err != nil {
 		return nil, err
 	}
-	stack, err := r.convert(merged)
+	versions := versions{files: files, set: set, allowSealed: options.AllowSealed}
+	if err := versions.decide(values); err != nil {
+		return nil, err
+	}
+	m := &merger{node: node, files: files, variables: values, kept: newKept(), warnings: &warnings{}}
+	merged, err := m.merge()
 	if err != nil {
 		return nil, err
 	}
-	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), r.warnings...))
+	c := &converter{
+		node: node, files: files, kept: m.kept, warnings: m.warnings, merged: merged,
+		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
+	}
+	stack, err := c.convert(values.values["TAG"])
+	if err != nil {
+		return nil, err
+	}
+	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), *m.warnings...))
 	return stack, nil
 }
 
-// renderer is the state of one call of Render.
-type renderer struct {
+// merger makes one file of the node's compose files, as `docker stack deploy` does:
+// compose-go reads each file, and the docker CLI's loader merges them.
+type merger struct {
 	node      *manifests.Node
-	set       *secrets.Set
-	options   Options
-	namespace convert.Namespace
-
-	sources   []*source // the node's compose files
-	files     []*source // these, and all files that they include and extend
-	extended  map[baseKey]*source
+	files     *files
 	variables *variables
-	contents  map[string]string       // configs with inline content, by key
-	extras    map[string]*extra       // by service
-	settings  map[settingsOf]settings // environments of services, by file
-	inline    map[settingsOf]string   // contents of configs, by file
-	warnings  []*fault.Error
+	kept      *kept
+	warnings  *warnings
 }
 
-// load merges the node's compose files as `docker stack deploy` does: compose-go reads
-// each file, and the docker CLI's loader merges them.
-func (r *renderer) load() (*composetypes.Config, error) {
+func (m *merger) merge() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + r.node.Dir,
-		Environment: r.variables.environment(r.files),
+		WorkingDir:  "/" + m.node.Dir,
+		Environment: m.variables.environment(m.files.all),
 	}
-	models, faults := r.models()
-	for i, source := range r.sources {
+	models, faults := m.models()
+	a := &adapter{node: m.node, variables: m.variables, kept: m.kept, warnings: m.warnings}
+	for i, source := range m.files.main {
 		if models[i] != nil {
-			faults = append(faults, r.adapt(source, models[i]))
+			faults = append(faults, a.adapt(source, models[i]))
 		}
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: models[i]})
 	}
-	if unset := unsetFaults(r.files); len(unset) > 0 {
+	if unset := m.files.unsetFaults(); len(unset) > 0 {
 		faults = unset // other faults may be caused by the empty values
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	r.warnings = append(r.warnings, unsetWarnings(r.files)...)
-	for _, source := range r.files {
-		r.warnOtherReadings(source)
-	}
-	r.warnMerges(details)
+	m.warn(details)
 	merged, err := loadMerged(details)
 	if err != nil {
-		return nil, r.blameLoader(details, err)
+		return nil, blame(m.files.main, models, err, func(i int, part map[string]any) error {
+			alone := details
+			alone.ConfigFiles = []composetypes.ConfigFile{details.ConfigFiles[i]}
+			if part != nil {
+				alone.ConfigFiles[0].Config = part
+			}
+			_, err := loadMerged(alone)
+			return err
+		})
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
-	return merged, r.aloneOnHost(merged.Services)
+	return merged, m.kept.aloneOnHost(merged.Services)
 }
 
 // models reads the node's compose files one by one, without services with inactive
 // profiles. The model of a file that cannot be read is nil.
-func (r *renderer) models() (models []map[string]any, faults []error) {
-	for _, source := range r.sources {
-		model, err := r.model(source)
+func (m *merger) models() (models []map[string]any, faults []error) {
+	l := modelLoader{dir: "/" + m.node.Dir}
+	for _, s := range m.files.main {
+		model, err := l.load([]*source{s}, nil)
 		if err != nil {
 			faults, model = append(faults, err), nil
 		}
 		models = append(models, model)
 	}
-	r.leaveOut(models)
+	m.leaveOut(models)
 	return models, faults
+}
+
+// activeProfiles is the variable with the active profiles, as in docker compose:
+// separated by commas, * for all.
+const activeProfiles = "COMPOSE_PROFILES"
+
+// leaveOut removes the services that have only inactive profiles from the models of the
+// node's compose files. A service has the profiles of all files.
+func (m *merger) leaveOut(models []map[string]any) {
+	var active []string
+	for name := range strings.SplitSeq(m.variables.values[activeProfiles], ",") {
+		active = append(active, strings.TrimSpace(name))
+	}
+	profiles := map[string][]string{}
+	for _, model := range models {
+		for name, service := range mapping(model["services"]) {
+			for _, profile := range list(mapping(service)["profiles"]) {
+				profiles[name] = append(profiles[name], fmt.Sprint(profile))
+			}
+			delete(mapping(service), "profiles")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(profiles)) {
+		if slices.Contains(active, "*") || slices.ContainsFunc(profiles[name], func(one string) bool { return slices.Contains(active, one) }) {
+			continue
+		}
+		m.warnings.add(m.files.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
+			"service %s is not deployed: none of its profiles is active", name)
+		for _, model := range models {
+			delete(mapping(model["services"]), name)
+		}
+	}
+}
+
+// warn adds the warnings about what the files mean to docker.
+func (m *merger) warn(details composetypes.ConfigDetails) {
+	*m.warnings = append(*m.warnings, m.files.unset(true)...)
+	for _, source := range m.files.all {
+		source.warnOtherReadings(m.warnings)
+		source.warnOtherFields(m.warnings)
+	}
+	c := &comparison{
+		sources: m.files.main, files: details.ConfigFiles, environment: details.Environment,
+		kept: m.kept, warnings: m.warnings,
+	}
+	c.warn()
 }
 
 func loadMerged(details composetypes.ConfigDetails) (merged *composetypes.Config, err error) {
@@ -136,23 +176,6 @@ func loadMerged(details composetypes.ConfigDetails) (merged *composetypes.Config
 		return err
 	})
 	return merged, err
-}
-
-// blameLoader finds the file and the part that the docker CLI's loader refuses.
-func (r *renderer) blameLoader(details composetypes.ConfigDetails, err error) error {
-	for i, file := range details.ConfigFiles {
-		try := func(dict map[string]any) error {
-			alone := details
-			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: file.Filename, Config: dict}}
-			_, err := loadMerged(alone)
-			return err
-		}
-		if one := try(file.Config); one != nil {
-			return r.sources[i].blame(file.Config, one, try)
-		}
-	}
-	message, hint := advise(plainMessage(err))
-	return fault.New(fault.Place{File: r.sources[len(r.sources)-1].path}, hint, "merge with the earlier files: %s", message)
 }
 
 // wireImage returns the reference that the docker client sends: with a tag, and in its
@@ -168,13 +191,11 @@ func wireImage(image string) (string, error) {
 	return reference.FamiliarString(reference.TagNameOnly(named)), nil
 }
 
-// resolve returns the repository path of a relative path in a compose file.
-func (r *renderer) resolve(name string, place fault.Place) (string, error) {
-	return manifests.Resolve(r.node.Dir, name, place)
-}
+// warnings collects the warnings of one call of Render.
+type warnings []*fault.Error
 
-func (r *renderer) warn(place fault.Place, hint, format string, args ...any) {
-	r.warnings = append(r.warnings, fault.New(place, hint, format, args...))
+func (w *warnings) add(place fault.Place, hint, format string, args ...any) {
+	*w = append(*w, fault.New(place, hint, format, args...))
 }
 
 // inOrder sorts warnings by place, and removes duplicates.

@@ -27,8 +27,9 @@ var topRules = map[string]rule{
 	"configs.*.environment": {refused, "Swarm does not read configs from the environment", "write `content: $NAME`, with NAME in node.env", ""},
 }
 
-// serviceRules has the rules for containers, their rights and their life cycle.
+// serviceRules has the rules for the keys of a service.
 var serviceRules = map[string]rule{
+	// Containers, their rights and their life cycle.
 	"annotations":         {dropped, "Swarm does not pass annotations to the runtime", "use labels", ""},
 	"attach":              {dropped, "the agent does not show the output of services", "use docker service logs", "true"},
 	"build":               {dropped, "the agent does not build images; it deploys the one in image", "build and push it in the pipeline", ""},
@@ -68,11 +69,8 @@ var serviceRules = map[string]rule{
 	"userns_mode":         {dropped, "the engine's userns-remap applies", remove, ""},
 	"uts":                 {refused, "each task would have a separate host name", "write hostname", ""},
 	"volumes_from":        {refused, "its tasks would not have the files", "mount a named volume in both services", ""},
-}
 
-// limitRules has the rules for limits and shares of a container. Swarm supports some of
-// them under deploy.resources.
-var limitRules = map[string]rule{
+	// Limits and shares of a container. Swarm supports some of them under deploy.resources.
 	"blkio_config":                          {refused, noLimit, remove, ""},
 	"cpu_count":                             {refused, noLimit, limitCPUs, ""},
 	"cpu_percent":                           {refused, noLimit, limitCPUs, ""},
@@ -90,10 +88,8 @@ var limitRules = map[string]rule{
 	"pids_limit":                            {refused, noLimit, "write deploy.resources.limits.pids", ""},
 	"shm_size":                              {dropped, "/dev/shm has 64 MB", "write volumes: [{type: tmpfs, target: /dev/shm, tmpfs: {size: 268435456}}]", ""},
 	"deploy.resources.reservations.devices": {refused, "its tasks would not have the devices", "write deploy.resources.reservations.generic_resources", ""},
-}
 
-// partRules has the rules for the keys of ports, networks and mounts.
-var partRules = map[string]rule{
+	// The keys of ports, networks and mounts.
 	"ports.app_protocol": {dropped, noSetting, remove, ""},
 	"ports.name":         {dropped, "ports do not have names in Swarm", remove, ""},
 

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // source is one compose file with the positions of its keys. A file that several files
@@ -37,26 +38,52 @@ type source struct {
 // maxFiles is the maximum number of included and extended files of a node.
 const maxFiles = 500
 
-// readSources reads and parses all compose files of the node, and the files that they
+// files are the compose files of a node.
+type files struct {
+	dir  string    // the node's folder
+	main []*source // the node's compose files, in merge order
+	all  []*source // these, and all files that they include and extend
+}
+
+// placeOf returns the place of the keys in the last file that sets them, which
+// overrides the others.
+func (f *files) placeOf(keys ...string) fault.Place {
+	for _, s := range slices.Backward(f.main) {
+		if place, depth, _ := s.find(keys); depth == len(keys) {
+			return place
+		}
+	}
+	return fault.Place{File: f.dir}
+}
+
+// reader reads the compose files of a node.
+type reader struct {
+	node     *manifests.Node
+	files    *files
+	extended map[baseKey]*source
+}
+
+// readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
-func (r *renderer) readSources() error {
+func readFiles(node *manifests.Node, variables *variables) (*files, error) {
+	r := &reader{node: node, files: &files{dir: node.Dir}, extended: map[baseKey]*source{}}
 	var faults []error
-	for _, name := range r.node.ComposeFiles {
-		s, err := r.readSource(name, r.node.Dir, r.variables)
+	for _, name := range node.ComposeFiles {
+		s, err := r.read(name, node.Dir, variables)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		r.sources = append(r.sources, s)
+		r.files.main = append(r.files.main, s)
 		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
 	}
-	if unset := unsetFaults(r.files); len(unset) > 0 {
+	if unset := r.files.unsetFaults(); len(unset) > 0 {
 		faults = unset // other faults may be caused by the empty paths
 	}
-	return errors.Join(faults...)
+	return r.files, errors.Join(faults...)
 }
 
-func (r *renderer) readSource(name, dir string, variables *variables) (*source, error) {
+func (r *reader) read(name, dir string, variables *variables) (*source, error) {
 	data, err := fs.ReadFile(r.node.FS, name)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
@@ -66,7 +93,7 @@ func (r *renderer) readSource(name, dir string, variables *variables) (*source, 
 		return nil, err
 	}
 	s.dir, s.variables, s.bases = dir, variables, map[string]base{}
-	r.files = append(r.files, s)
+	r.files.all = append(r.files.all, s)
 	return s, nil
 }
 
@@ -136,25 +163,24 @@ func (s *source) resets(node *yaml.Node) error {
 // place returns the place of a key, or of the deepest part of it that exists. It
 // follows aliases, merge keys, extends and includes.
 func (s *source) place(keys ...string) fault.Place {
-	place, _ := s.find(keys)
+	place, _, _ := s.find(keys)
 	return place
 }
 
-// find returns the same place, and how many of the keys exist.
-func (s *source) find(keys []string) (best fault.Place, depth int) {
-	best.File = s.path
-	node := s.root
+// find returns the same place, how many of the keys exist, and the value there.
+func (s *source) find(keys []string) (best fault.Place, depth int, value *yaml.Node) {
+	best.File, value = s.path, s.root
 	for _, key := range keys {
-		keyNode, value := lookup(node, key)
+		keyNode, below := lookup(value, key)
 		if keyNode == nil {
 			break
 		}
-		best.Line, node = keyNode.Line, value
+		best.Line, value = keyNode.Line, below
 		depth++
 	}
 	try := func(other *source, keys []string) {
-		if place, deeper := other.find(keys); deeper > depth {
-			best, depth = place, deeper
+		if place, deeper, below := other.find(keys); deeper > depth {
+			best, depth, value = place, deeper, below
 		}
 	}
 	if depth < len(keys) && depth >= 2 && keys[0] == "services" {
@@ -169,23 +195,14 @@ func (s *source) find(keys []string) (best fault.Place, depth int) {
 			}
 		}
 	}
-	return best, depth
+	return best, depth, value
 }
 
-// object finds the body of a resource, such as a secret, in the file or its includes.
-func (s *source) object(section, key string) *yaml.Node {
-	_, objects := lookup(s.root, section)
-	if _, body := lookup(objects, key); body != nil {
-		return body
-	}
-	for _, inclusion := range s.included {
-		for _, other := range slices.Backward(inclusion.files) {
-			if body := other.object(section, key); body != nil {
-				return body
-			}
-		}
-	}
-	return nil
+// service finds the body of a service in the file itself.
+func (s *source) service(name string) *yaml.Node {
+	_, services := lookup(s.root, "services")
+	_, body := lookup(services, name)
+	return body
 }
 
 // lookup finds a key in a mapping. Own keys take precedence over merged ones.
@@ -239,9 +256,7 @@ func deref(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// scalars calls visit for each scalar value of the file, in order.
-func (s *source) scalars(visit func(*yaml.Node)) { walkScalars(s.root, visit) }
-
+// walkScalars calls visit for each scalar value of a document, in order.
 func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
 	switch node.Kind {
 	case yaml.ScalarNode:

@@ -5,51 +5,34 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 	"go.yaml.in/yaml/v3"
 )
 
-// specs is the output of `agent render -o specs`.
-type specs struct {
-	Stack    string                           `json:"stack"`
-	Networks map[string]network.CreateOptions `json:"networks"`
-	Secrets  []objectSpec                     `json:"secrets"`
-	Configs  []configSpec                     `json:"configs"`
-	Services map[string]swarm.ServiceSpec     `json:"services"`
-}
-
+// objectSpec is a secret or config in the output of `agent render -o specs`.
 type objectSpec struct {
 	Name       string            `json:"name"`
 	Labels     map[string]string `json:"labels"`
+	Data       *[]byte           `json:"data,omitempty"` // of a config
 	Driver     *swarm.Driver     `json:"driver,omitempty"`
-	Templating *swarm.Driver     `json:"templating,omitempty"`
-}
-
-type configSpec struct {
-	Name       string            `json:"name"`
-	Labels     map[string]string `json:"labels"`
-	Data       []byte            `json:"data"`
 	Templating *swarm.Driver     `json:"templating,omitempty"`
 }
 
 // Specs returns the stack as one JSON object with sorted keys, in the form of the
 // Engine API. It contains no secret values. It contains config contents in base64.
 func (s *Stack) Specs() ([]byte, error) {
-	out := specs{Stack: s.Name, Networks: s.Networks, Services: s.Services, Secrets: []objectSpec{}, Configs: []configSpec{}}
+	secrets, configs := []objectSpec{}, []objectSpec{}
 	for _, secret := range s.Secrets {
-		out.Secrets = append(out.Secrets, objectSpec{
-			Name: secret.Spec.Name, Labels: secret.Spec.Labels,
-			Driver: secret.Spec.Driver, Templating: secret.Spec.Templating,
-		})
+		spec := secret.Spec
+		secrets = append(secrets, objectSpec{Name: spec.Name, Labels: spec.Labels, Driver: spec.Driver, Templating: spec.Templating})
 	}
 	for _, config := range s.Configs {
-		out.Configs = append(out.Configs, configSpec{
-			Name: config.Spec.Name, Labels: config.Spec.Labels,
-			Data: config.Spec.Data, Templating: config.Spec.Templating,
-		})
+		spec := config.Spec
+		configs = append(configs, objectSpec{Name: spec.Name, Labels: spec.Labels, Data: &spec.Data, Templating: spec.Templating})
 	}
-	return sortedJSON(out)
+	return sortedJSON(map[string]any{
+		"stack": s.Name, "networks": s.Networks, "secrets": secrets, "configs": configs, "services": s.Services,
+	})
 }
 
 // sortedJSON marshals with the keys of every object sorted.

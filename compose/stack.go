@@ -1,6 +1,10 @@
 package compose
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	composetypes "github.com/docker/cli/cli/compose/types"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
@@ -68,6 +72,15 @@ type Stack struct {
 	Warnings []*fault.Error `json:"-"`
 
 	merged *composetypes.Config // for YAML
+}
+
+// Short lists the stack's services by their names in the compose files, sorted.
+func (s *Stack) Short() []string {
+	names := slices.Sorted(maps.Keys(s.Services))
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, s.Name+"_")
+	}
+	return names
 }
 
 // Secret is a versioned secret of the stack. Its value is not in the spec, so that the

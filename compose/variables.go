@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/secrets"
 )
 
 const (
@@ -32,17 +33,18 @@ type variables struct {
 	lenient bool
 }
 
-// setVariables sets the values that do not depend on the compose files.
-func (r *renderer) setVariables() {
-	r.variables = &variables{
+// nodeVariables returns the values that do not depend on the compose files.
+func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
+	v := &variables{
 		values:  map[string]string{},
 		missing: map[string]bool{},
-		lenient: r.node.Config.Interpolation == manifests.Lenient,
+		lenient: node.Config.Interpolation == manifests.Lenient,
 	}
-	for name, variable := range r.node.Variables {
-		r.variables.values[name] = variable.Value
+	for name, variable := range node.Variables {
+		v.values[name] = variable.Value
 	}
-	maps.Copy(r.variables.values, r.set.Versions())
+	maps.Copy(v.values, set.Versions())
+	return v
 }
 
 // inner returns the variables of an included or extended file.
@@ -50,43 +52,46 @@ func (v *variables) inner(values map[string]string) *variables {
 	return &variables{values: values, outer: v, missing: map[string]bool{}, lenient: v.lenient}
 }
 
-// decideVersions replaces the versions that are sealed or `auto`.
-func (r *renderer) decideVersions() error {
-	v := r.variables
+// versions decides the values of the SV_ variables.
+type versions struct {
+	files       *files
+	set         *secrets.Set
+	allowSealed bool
+}
+
+// decide replaces the versions that are sealed or `auto` in the variables of the files.
+func (d versions) decide(v *variables) error {
 	var faults []error
-	for _, path := range r.set.Opaque() {
-		if !r.options.AllowSealed {
+	for _, path := range d.set.Opaque() {
+		if !d.allowSealed {
 			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the agent has no key to read the versions in this file"))
 		}
 	}
-	for _, name := range r.set.SealedVersions() {
+	for _, name := range d.set.SealedVersions() {
 		if _, known := v.values[name]; known {
 			continue
 		}
-		mentions := mentions(r.files, name)
+		mentions := mentions(d.files.all, name)
 		switch {
 		case len(mentions) == 0:
-		case r.options.AllowSealed:
+		case d.allowSealed:
 			v.values[name] = "0"
 		default:
 			faults = append(faults, fault.New(mentions[0], needKeys,
 				"the version %s is encrypted, and the agent has no key for it", name))
 		}
 	}
-	faults = append(faults, r.autoVersions(v))
-	for _, s := range r.files {
-		if s.variables != v {
-			faults = append(faults, r.autoVersions(s.variables))
-		}
+	for _, s := range d.files.all {
+		faults = append(faults, d.autoVersions(s.variables))
 	}
 	return errors.Join(faults...)
 }
 
-func (r *renderer) autoVersions(v *variables) error {
+func (d versions) autoVersions(v *variables) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(v.values)) {
 		if v.values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
-			version, err := r.autoVersion(name)
+			version, err := d.autoVersion(name)
 			faults = append(faults, err)
 			v.values[name] = version
 		}
@@ -96,22 +101,22 @@ func (r *renderer) autoVersions(v *variables) error {
 
 // autoVersion derives a version from the content of the secret whose name contains the
 // variable.
-func (r *renderer) autoVersion(name string) (string, error) {
-	for _, s := range r.files {
+func (d versions) autoVersion(name string) (string, error) {
+	for _, s := range d.files.all {
 		if s.only != nil {
 			continue // only its services count
 		}
 		_, section := lookup(s.root, "secrets")
 		for key, body := range pairs(section) {
 			if slices.Contains(variablesIn(scalarAt(body, "name")), name) {
-				return r.autoVersionOf(s, name, key, scalarAt(body, "file"))
+				return d.autoVersionOf(s, name, key, scalarAt(body, "file"))
 			}
 		}
 	}
 	return "0", nil
 }
 
-func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {
+func (d versions) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {
 	place := s.place("secrets", key)
 	file, err := template.Substitute(fileTemplate, s.variables.lookup)
 	if err == nil {
@@ -120,14 +125,14 @@ func (r *renderer) autoVersionOf(s *source, name, key, fileTemplate string) (str
 	if err != nil {
 		return "", fault.New(place, "", "secret %s: %w", key, err)
 	}
-	value, ok := r.set.Lookup(key, file)
+	value, ok := d.set.Lookup(key, file)
 	switch {
-	case !ok, !value.Known() && r.options.AllowSealed:
+	case !ok, !value.Known() && d.allowSealed:
 		return "0", nil // convertSecrets reports a missing value
 	case !value.Known():
 		return "", fault.New(place, needKeys, "%s=auto needs the secret's value, but the agent has no key for it", name)
 	}
-	version, err := r.set.AutoVersion(key, value)
+	version, err := d.set.AutoVersion(key, value)
 	if err != nil {
 		return "", fault.New(place, fault.Hint(err), "%s=auto: %w", name, err)
 	}
@@ -217,7 +222,7 @@ func (v *variables) settings() map[string]string {
 func (v *variables) environment(sources []*source) map[string]string {
 	all := maps.Clone(v.values)
 	for _, s := range sources {
-		s.scalars(func(node *yaml.Node) {
+		walkScalars(s.root, func(node *yaml.Node) {
 			for _, name := range variablesIn(node.Value) {
 				if value, ok := v.lookup(name); ok {
 					all[name] = value
@@ -229,21 +234,23 @@ func (v *variables) environment(sources []*source) map[string]string {
 }
 
 // unsetFaults returns an error for each place that mentions an unset variable.
-func unsetFaults(files []*source) []error {
+func (f *files) unsetFaults() []error {
 	var faults []error
-	for _, one := range unset(files, false, "is not set and has no default") {
+	for _, one := range f.unset(false) {
 		faults = append(faults, one)
 	}
 	return faults
 }
 
-func unsetWarnings(files []*source) []*fault.Error {
-	return unset(files, true, "is not set: it is treated as empty")
-}
-
-func unset(files []*source, lenient bool, what string) []*fault.Error {
+// unset returns a fault for each place in a strict or lenient file that mentions an
+// unset variable.
+func (f *files) unset(lenient bool) []*fault.Error {
+	what := "is not set and has no default"
+	if lenient {
+		what = "is not set: it is treated as empty"
+	}
 	missing := map[string][]*source{}
-	for _, s := range files {
+	for _, s := range f.all {
 		for name := range s.variables.missing {
 			if s.variables.lenient == lenient {
 				missing[name] = append(missing[name], s)
@@ -267,7 +274,7 @@ func unset(files []*source, lenient bool, what string) []*fault.Error {
 func mentions(sources []*source, name string) []fault.Place {
 	var places []fault.Place
 	for _, s := range sources {
-		s.scalars(func(node *yaml.Node) {
+		walkScalars(s.root, func(node *yaml.Node) {
 			place := fault.Place{File: s.path, Line: node.Line}
 			if slices.Contains(variablesIn(node.Value), name) && !slices.Contains(places, place) {
 				places = append(places, place)

@@ -33,10 +33,14 @@ func (c *Config) ApprovalRequired() bool {
 
 // Approvers lists who may approve, as usernames in lower case, and the names among
 // the approvers that are neither a username nor a role.
-func (c *Config) Approvers() (users, unknown []string) { return c.people(c.Approval.Approvers) }
+func (c *Config) Approvers() (users, unknown []string) {
+	return c.Approval.people(c.Approval.Approvers)
+}
 
 // BoardMembers lists who may approve for the change advisory board, as Approvers does.
-func (c *Config) BoardMembers() (users, unknown []string) { return c.people(c.Approval.Board.Members) }
+func (c *Config) BoardMembers() (users, unknown []string) {
+	return c.Approval.people(c.Approval.Board.Members)
+}
 
 // BoardLabel returns the label by which the change advisory board approves, or ""
 // when only its members can approve.
@@ -50,10 +54,10 @@ func (c *Config) BoardLabel() string {
 var username = regexp.MustCompile(`^@?[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 // people replaces each role by its members. Usernames in GitLab are case-insensitive.
-func (c *Config) people(names []string) (users, unknown []string) {
+func (a Approval) people(names []string) (users, unknown []string) {
 	add := func(name string) { users = append(users, strings.ToLower(strings.TrimPrefix(name, "@"))) }
 	for _, name := range names {
-		members, isRole := c.Approval.Roles[name]
+		members, isRole := a.Roles[name]
 		switch {
 		case isRole:
 			for _, member := range members {
@@ -69,26 +73,26 @@ func (c *Config) people(names []string) (users, unknown []string) {
 	return slices.Compact(users), unknown
 }
 
-func (c *Config) validateApproval(found *faults) {
-	approval := c.Approval
-	c.unique(found, "approval.approvers[]", approval.Approvers)
-	c.unique(found, "approval.board.members[]", approval.Board.Members)
+func (v *validator) validateApproval() {
+	approval := v.config.Approval
+	v.unique("approval.approvers[]", approval.Approvers)
+	v.unique("approval.board.members[]", approval.Board.Members)
 	for _, role := range slices.Sorted(maps.Keys(approval.Roles)) {
 		key := "approval.roles." + role
 		if !slices.Contains(approval.Approvers, role) && !slices.Contains(approval.Board.Members, role) {
-			found.add(c.Place(key), "add the role to approvers or board.members, or remove it", "the role %q is not used in approvers or board.members", role)
+			v.add(key, "add the role to approvers or board.members, or remove it", "the role %q is not used in approvers or board.members", role)
 		}
 		for _, member := range approval.Roles[role] {
 			if !username.MatchString(member) {
-				found.add(c.Place(key), "write GitLab usernames, such as ada", "%s: %q is not a username", key, member)
+				v.add(key, "write GitLab usernames, such as ada", "%s: %q is not a username", key, member)
 			}
 		}
 	}
-	users, unknown := c.Approvers()
+	users, unknown := v.config.Approvers()
 	if len(approval.Approvers) > 0 && len(unknown) == 0 && len(users) < approval.Minimum {
-		found.add(c.Place("approval.minimum"), "lower it, or add approvers", "approval.minimum is %d, but there are %d approvers", approval.Minimum, len(users))
+		v.add("approval.minimum", "lower it, or add approvers", "approval.minimum is %d, but there are %d approvers", approval.Minimum, len(users))
 	}
-	if c.set("approval.board") && !approval.ChangeAdvisoryBoard {
-		found.add(c.Place("approval.board"), "add change_advisory_board: true, or remove board", "approval.board is set, but change_advisory_board is not true")
+	if v.config.set("approval.board") && !approval.ChangeAdvisoryBoard {
+		v.add("approval.board", "add change_advisory_board: true, or remove board", "approval.board is set, but change_advisory_board is not true")
 	}
 }

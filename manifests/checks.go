@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/slots"
 )
 
@@ -200,57 +199,51 @@ func factHint(name, node string) string {
 }
 
 // validateChecks finds contradictions in `deployment.checks`.
-func (c *Config) validateChecks(found *faults) {
+func (v *validator) validateChecks() {
 	var names []string
-	for i, check := range c.Deployment.Checks {
+	for i, check := range v.config.Deployment.Checks {
 		key := fmt.Sprintf("deployment.checks[%d]", i)
 		names = append(names, check.Name)
-		c.listsNodes(found, key+".nodes", check.Nodes)
-		c.validateKind(found, key, check)
-		c.validateTexts(found, key, check, c.Deployment.Checks[:i])
+		v.listsNodes(key+".nodes", check.Nodes)
+		v.validateKind(key, check)
+		v.validateTexts(key, check, v.config.Deployment.Checks[:i])
 	}
-	c.unique(found, "deployment.checks[].name", names)
+	v.unique("deployment.checks[].name", names)
 }
 
-// set reports whether config.yml sets a key.
-func (c *Config) set(key string) bool {
-	_, ok := c.places[key]
-	return ok
-}
-
-func (c *Config) validateKind(found *faults, key string, check Check) {
+func (v *validator) validateKind(key string, check Check) {
 	var kinds []string
 	for _, kind := range []string{"http", "tcp", "sql", "exec"} {
-		if c.set(key + "." + kind) {
+		if v.config.set(key + "." + kind) {
 			kinds = append(kinds, kind)
 		}
 	}
 	if len(kinds) != 1 {
-		found.add(c.Place(key), "write exactly one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
+		v.add(key, "write exactly one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
 		return
 	}
 	at := key + "." + kinds[0]
 	switch kinds[0] {
 	case "http":
-		c.validateHTTP(found, at, check)
+		v.validateHTTP(at, check)
 	case "sql":
-		c.validateSQL(found, at, check)
+		v.validateSQL(at, check)
 	case "exec":
-		if len(check.Exec.Command) == 0 && c.set(at+".command") {
-			found.add(c.Place(at+".command"), "write the program and its arguments", "%s.command is empty", at)
+		if len(check.Exec.Command) == 0 && v.config.set(at+".command") {
+			v.add(at+".command", "write the program and its arguments", "%s.command is empty", at)
 		}
 	}
 }
 
-func (c *Config) validateHTTP(found *faults, key string, check Check) {
+func (v *validator) validateHTTP(key string, check Check) {
 	h := check.HTTP
-	c.either(found, key, "token_secret", "token_file")
-	c.validateTLS(found, key)
+	v.either(key, "token_secret", "token_file")
+	v.validateTLS(key)
 	if h.JSONPath == "" && (len(h.JSONEquals) > 0 || h.SaveAs != "") {
-		found.add(c.Place(key), "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
+		v.add(key, "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
 	}
 	if slices.Contains(factNames(), h.SaveAs) {
-		found.add(c.Place(key+".save_as"), "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
+		v.add(key+".save_as", "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
 	}
 	for _, section := range []struct {
 		key     string
@@ -258,76 +251,76 @@ func (c *Config) validateHTTP(found *faults, key string, check Check) {
 	}{{".headers", h.Headers}, {".header", h.Header}} {
 		for name := range section.headers {
 			if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(name) {
-				found.add(c.Place(key+section.key), "write a name such as Content-Type", "%s%s: %q is not a valid header name", key, section.key, name)
+				v.add(key+section.key, "write a name such as Content-Type", "%s%s: %q is not a valid header name", key, section.key, name)
 			}
 		}
 	}
-	if strings.HasPrefix(h.URL, "http:") && c.set(key+".tls") {
-		found.add(c.Place(key+".tls"), "write https://, or remove tls", "%s has tls, but its url is not https", key)
+	if strings.HasPrefix(h.URL, "http:") && v.config.set(key+".tls") {
+		v.add(key+".tls", "write https://, or remove tls", "%s has tls, but its url is not https", key)
 	}
 }
 
-func (c *Config) validateSQL(found *faults, key string, check Check) {
-	c.validateLogin(found, key, check.SQL.SSLMode)
+func (v *validator) validateSQL(key string, check Check) {
+	v.validateLogin(key, check.SQL.SSLMode)
 	for _, need := range []struct{ name, own, shared string }{
-		{"host", check.SQL.Host, c.Database.Host}, {"name", check.SQL.Name, c.Database.Name}, {"user", check.SQL.User, c.Database.User},
+		{"host", check.SQL.Host, v.config.Database.Host}, {"name", check.SQL.Name, v.config.Database.Name}, {"user", check.SQL.User, v.config.Database.User},
 	} {
-		if need.own == "" && need.shared == "" && !c.set(key+"."+need.name) && !c.set("database."+need.name) {
-			found.add(c.Place(key), fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s does not set the database's %s", key, need.name)
+		if need.own == "" && need.shared == "" && !v.config.set(key+"."+need.name) && !v.config.set("database."+need.name) {
+			v.add(key, fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s does not set the database's %s", key, need.name)
 		}
 	}
 }
 
 // validateLogin validates the login and the TLS settings of a database at key.
-func (c *Config) validateLogin(found *faults, key, sslmode string) {
-	c.either(found, key, "password_secret", "password_file")
-	c.validateTLS(found, key)
-	if insecure := key + ".tls.insecure_skip_verify"; c.set(insecure) {
-		found.add(c.Place(insecure), "write sslmode: require", "%s does not apply to databases", insecure)
+func (v *validator) validateLogin(key, sslmode string) {
+	v.either(key, "password_secret", "password_file")
+	v.validateTLS(key)
+	if insecure := key + ".tls.insecure_skip_verify"; v.config.set(insecure) {
+		v.add(insecure, "write sslmode: require", "%s does not apply to databases", insecure)
 	}
-	if c.set(key+".tls") && sslmode != "verify-full" {
-		found.add(c.Place(key+".tls"), "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s ignores", key, sslmode)
+	if v.config.set(key+".tls") && sslmode != "verify-full" {
+		v.add(key+".tls", "add sslmode: verify-full, or remove tls", "%s has tls, which sslmode: %s ignores", key, sslmode)
 	}
 }
 
-func (c *Config) validateTLS(found *faults, key string) {
-	c.either(found, key+".tls", "ca_secret", "ca_file")
-	c.either(found, key+".tls", "insecure_skip_verify", "ca_file")
-	c.either(found, key+".tls", "insecure_skip_verify", "ca_secret")
+func (v *validator) validateTLS(key string) {
+	v.either(key+".tls", "ca_secret", "ca_file")
+	v.either(key+".tls", "insecure_skip_verify", "ca_file")
+	v.either(key+".tls", "insecure_skip_verify", "ca_secret")
 }
 
 // either finds two keys of which only one may be set.
-func (c *Config) either(found *faults, key, a, b string) {
-	if c.set(key+"."+a) && c.set(key+"."+b) {
-		found.add(c.Place(key+"."+b), "remove one of the two", "%s has both %s and %s", key, a, b)
+func (v *validator) either(key, a, b string) {
+	if v.config.set(key+"."+a) && v.config.set(key+"."+b) {
+		v.add(key+"."+b, "remove one of the two", "%s has both %s and %s", key, a, b)
 	}
 }
 
 // validateTexts validates the names in a check's texts. The check may use values that
 // the earlier checks save.
-func (c *Config) validateTexts(found *faults, key string, check Check, earlier []Check) {
+func (v *validator) validateTexts(key string, check Check, earlier []Check) {
 	var saved []string
 	for _, one := range earlier {
 		if one.HTTP.SaveAs != "" && covers(one.Nodes, check.Nodes) {
 			saved = append(saved, one.HTTP.SaveAs)
 		}
 		if one.HTTP.SaveAs != "" && one.HTTP.SaveAs == check.HTTP.SaveAs {
-			found.add(c.Place(key+".http.save_as"), "choose another name", "the checks %q and %q both save {{%s}}", one.Name, check.Name, one.HTTP.SaveAs)
+			v.add(key+".http.save_as", "choose another name", "the checks %q and %q both save {{%s}}", one.Name, check.Name, one.HTTP.SaveAs)
 		}
 	}
 	for _, text := range check.texts() {
 		names, err := slots.Names(text.text)
 		if err != nil {
-			found.add(c.Place(key+"."+text.key), "write {{name}}, without spaces", "%s.%s: %w", key, text.key, err)
+			v.add(key+"."+text.key, "write {{name}}, without spaces", "%s.%s: %w", key, text.key, err)
 			continue
 		}
 		for _, name := range names {
-			c.validateName(found, c.Place(key+"."+text.key), name, text, saved)
+			v.validateName(key+"."+text.key, name, text, saved)
 		}
 	}
 }
 
-func (c *Config) validateName(found *faults, place fault.Place, name string, text checkText, saved []string) {
+func (v *validator) validateName(key, name string, text checkText, saved []string) {
 	known := append(factNames(), "env.NAME of node.env")
 	if text.saved {
 		known = append(known, saved...)
@@ -336,11 +329,11 @@ func (c *Config) validateName(found *faults, place fault.Place, name string, tex
 	case slices.Contains(known, name), strings.HasPrefix(name, variableFact):
 	case strings.HasPrefix(name, secretFact) && text.secrets:
 	case strings.HasPrefix(name, secretFact):
-		found.add(place, "send it in http.headers or http.body: other texts can appear in logs", "{{%s}}: a secret is not allowed in %s", name, text.key)
+		v.add(key, "send it in http.headers or http.body: other texts can appear in logs", "{{%s}}: a secret is not allowed in %s", name, text.key)
 	case slices.Contains(saved, name):
-		found.add(place, "use it in the url, headers or body of an http check", "{{%s}}: a saved value is not allowed in %s", name, text.key)
+		v.add(key, "use it in the url, headers or body of an http check", "{{%s}}: a saved value is not allowed in %s", name, text.key)
 	default:
-		found.add(place, oneOf(name, known), "{{%s}} is not defined", name)
+		v.add(key, oneOf(name, known), "{{%s}} is not defined", name)
 	}
 }
 

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -232,38 +233,18 @@ func (c *Config) Order() []string {
 
 // HealthTimeout returns how long services may take to become healthy.
 func (c *Config) HealthTimeout() time.Duration {
-	switch {
-	case c.Deployment.HealthCheck.Timeout > 0:
-		return c.Deployment.HealthCheck.Timeout
-	case c.Deployment.HealthCheckTimeout > 0:
-		return c.Deployment.HealthCheckTimeout
-	}
-	switch c.Environment.Name {
-	case "development":
-		return 60 * time.Second
-	case "sandbox":
-		return 120 * time.Second
-	case "testing":
-		return 180 * time.Second
-	}
-	return 300 * time.Second
+	defaults := map[string]time.Duration{"development": 60 * time.Second, "sandbox": 120 * time.Second, "testing": 180 * time.Second}
+	return cmp.Or(c.Deployment.HealthCheck.Timeout, c.Deployment.HealthCheckTimeout, defaults[c.Environment.Name], 300*time.Second)
 }
 
 // SecretRetention returns how long an unused version of a secret is kept at least.
 func (c *Config) SecretRetention() time.Duration {
-	const day = 24 * time.Hour
-	if c.set("secrets.retention.days") {
-		return time.Duration(c.Secrets.Retention.Days) * day
+	days := c.Secrets.Retention.Days
+	if !c.set("secrets.retention.days") {
+		defaults := map[string]int{"development": 7, "sandbox": 14, "testing": 30}
+		days = cmp.Or(defaults[c.Environment.Name], 90)
 	}
-	switch c.Environment.Name {
-	case "development":
-		return 7 * day
-	case "sandbox":
-		return 14 * day
-	case "testing":
-		return 30 * day
-	}
-	return 90 * day
+	return time.Duration(days) * 24 * time.Hour
 }
 
 // RotationPeriod returns after how long a secret must be rotated, or 0 for never.
@@ -302,6 +283,12 @@ func (c *Config) Place(key string) fault.Place {
 		}
 		key = key[:cut]
 	}
+}
+
+// set reports whether config.yml sets a key.
+func (c *Config) set(key string) bool {
+	_, ok := c.places[key]
+	return ok
 }
 
 func (c *Config) nodeNames() []string {

@@ -220,7 +220,7 @@ func wanted(t reflect.Type, tag reflect.StructTag) want {
 		values := strings.Split(tag.Get("enum"), "|")
 		return want{"one of " + strings.Join(values, ", "), "!!str", func(s string) bool { return slices.Contains(values, s) }}
 	}
-	rule := formatOf(tag.Get("format"))
+	rule := formats[tag.Get("format")]
 	return want{rule.want, "!!str", rule.matches}
 }
 

@@ -117,17 +117,6 @@ func offWall(shown time.Time, zone *time.Location) (first, last time.Time) {
 	return first, last
 }
 
-// timeFormat returns the rule of a format for times.
-func timeFormat(name string) format {
-	switch name {
-	case "cron":
-		return format{want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: isSchedule}
-	case "zone":
-		return format{want: "a time zone such as Europe/Amsterdam", pattern: `^[A-Za-z][A-Za-z0-9_+/-]*$`, holds: isZone}
-	}
-	return format{want: "a time such as 2026-12-24T18:00:00+01:00", pattern: `^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}`, holds: isTime}
-}
-
 func isSchedule(text string) bool {
 	_, err := parseSchedule(text)
 	return err == nil
@@ -144,32 +133,32 @@ func isTime(text string) bool {
 	return err == nil
 }
 
-func (c *Config) validateFreeze(found *faults) {
+func (v *validator) validateFreezes() {
 	var names []string
-	for i, freeze := range c.Freeze {
+	for i, freeze := range v.config.Freeze {
 		key := fmt.Sprintf("freeze[%d]", i)
 		names = append(names, freeze.Name)
-		c.listsNodes(found, key+".nodes", freeze.Nodes)
-		c.validateWindow(found, key, freeze)
+		v.listsNodes(key+".nodes", freeze.Nodes)
+		v.validateWindow(key, freeze)
 	}
-	c.unique(found, "freeze[].name", names)
+	v.unique("freeze[].name", names)
 }
 
 // validateWindow checks that a freeze has either schedule and duration, or from and to.
-func (c *Config) validateWindow(found *faults, key string, freeze Freeze) {
-	given := func(name string) bool { return c.set(key + "." + name) }
+func (v *validator) validateWindow(key string, freeze Freeze) {
+	given := func(name string) bool { return v.config.set(key + "." + name) }
 	const remedy = "write schedule and duration, or from and to"
 	switch repeats, once := given("schedule") || given("duration"), given("from") || given("to"); {
 	case repeats == once:
-		found.add(c.Place(key), remedy, "%s needs either schedule and duration, or from and to", key)
+		v.add(key, remedy, "%s needs either schedule and duration, or from and to", key)
 	case repeats && (!given("schedule") || !given("duration")), once && (!given("from") || !given("to")):
-		found.add(c.Place(key), remedy, "%s has only one of the two keys that set its begin and its end", key)
+		v.add(key, remedy, "%s has only one of the two keys that set its begin and its end", key)
 	case once && isTime(freeze.From) && isTime(freeze.To) && !freeze.ordered():
-		found.add(c.Place(key+".to"), "write a later time", "%s ends before it begins", key)
+		v.add(key+".to", "write a later time", "%s ends before it begins", key)
 	case repeats && freeze.Duration > longestFreeze:
-		found.add(c.Place(key+".duration"), "write at most 744h, or from and to", "%s lasts longer than 31 days", key)
+		v.add(key+".duration", "write at most 744h, or from and to", "%s lasts longer than 31 days", key)
 	case repeats && isSchedule(freeze.Schedule) && never(freeze.Schedule):
-		found.add(c.Place(key+".schedule"), "write a day that exists", "%s never begins: the day does not exist", key)
+		v.add(key+".schedule", "write a day that exists", "%s never begins: the day does not exist", key)
 	}
 }
 

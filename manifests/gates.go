@@ -112,21 +112,21 @@ func parseSize(text string) (uint64, bool) {
 	return uint64(number * math.Pow(base, float64(power))), true
 }
 
-func (c *Config) validateGates(found *faults) {
+func (v *validator) validateGates() {
 	const key = "deployment.gates"
 	at := key + ".vulnerabilities"
-	if c.set(at+".user_file") != c.set(at+".token_file") {
-		found.add(c.Place(at), "set both, or none", "%s has only one of user_file and token_file", at)
+	if v.config.set(at+".user_file") != v.config.set(at+".token_file") {
+		v.add(at, "set both, or none", "%s has only one of user_file and token_file", at)
 	}
-	if c.set(at+".user_file") && !c.set(at+".registry") {
-		found.add(c.Place(at+".user_file"), "add registry: https://harbor.example.com", "%s has a login, but does not set the registry", at)
+	if v.config.set(at+".user_file") && !v.config.set(at+".registry") {
+		v.add(at+".user_file", "add registry: https://harbor.example.com", "%s has a login, but does not set the registry", at)
 	}
-	for _, pattern := range c.Deployment.Gates.Vulnerabilities.Except {
+	for _, pattern := range v.config.Deployment.Gates.Vulnerabilities.Except {
 		if _, err := path.Match(pattern, ""); err != nil {
-			found.add(c.Place(at+".except"), "write a pattern such as docker.io/library/*", "%s.except: %q is not a valid pattern", at, pattern)
+			v.add(at+".except", "write a pattern such as docker.io/library/*", "%s.except: %q is not a valid pattern", at, pattern)
 		}
 	}
-	if c.Deployment.Gates.Database && c.Database.Host == "" && !c.set("database.host") {
-		found.add(c.Place(key+".database"), "add database.host, or remove the key", "%s.database is true, but database.host is not set", key)
+	if v.config.Deployment.Gates.Database && v.config.Database.Host == "" && !v.config.set("database.host") {
+		v.add(key+".database", "add database.host, or remove the key", "%s.database is true, but database.host is not set", key)
 	}
 }

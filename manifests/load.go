@@ -92,7 +92,7 @@ type loader struct {
 	faults     faults
 }
 
-var plainName = regexp.MustCompile(formatOf("name").pattern)
+var plainName = regexp.MustCompile(namePattern)
 
 // config reads config.yml. It returns nil if the load cannot continue.
 func (l *loader) config(environment string) *Config {
@@ -110,7 +110,7 @@ func (l *loader) config(environment string) *Config {
 	}
 	config, decoded := decodeConfig(file, content)
 	l.faults = append(l.faults, decoded...)
-	l.faults = append(l.faults, config.validate(environment)...)
+	l.faults = append(l.faults, validate(config, environment)...)
 	return config
 }
 

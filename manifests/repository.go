@@ -1,15 +1,14 @@
 package manifests
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
 	"coin.internal/coin-agent/internal/paging"
 )
 
@@ -43,8 +42,8 @@ func Resolve(dir, name string, place fault.Place) (string, error) {
 // the folder.
 type repository struct {
 	under   fs.FS
-	dir     string            // folder of the derived files, without links
-	derived map[string][]byte // by base name
+	dir     string    // folder of the derived files, without links
+	derived *memfs.FS // the derived files by base name, or nil
 }
 
 // Open opens a file of the repository.
@@ -56,22 +55,22 @@ func (r *repository) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	if content, ok := r.derivedAt(resolved); ok {
-		return &derivedFile{derivedInfo{path.Base(resolved), int64(len(content))}, bytes.NewReader(content)}, nil
+	if r.isDerived(resolved) {
+		return r.derived.Open(path.Base(resolved))
 	}
 	file, err := r.under.Open(resolved)
-	if err != nil || resolved != r.dir || len(r.derived) == 0 {
+	if err != nil || resolved != r.dir || r.derived == nil {
 		return file, err
 	}
 	return &derivedDir{File: file, repository: r}, nil
 }
 
-func (r *repository) derivedAt(name string) ([]byte, bool) {
-	if path.Dir(name) != r.dir {
-		return nil, false
+func (r *repository) isDerived(name string) bool {
+	if r.derived == nil || path.Dir(name) != r.dir {
+		return false
 	}
-	content, ok := r.derived[path.Base(name)]
-	return content, ok
+	_, err := r.derived.Lstat(path.Base(name))
+	return err == nil
 }
 
 // follow resolves all symbolic links in a path. It returns the path of a file system
@@ -88,7 +87,7 @@ func (r *repository) follow(name string) (string, error) {
 			return "", errLeaves
 		}
 		rest = rest[1:]
-		if _, ok := r.derivedAt(next); ok || next == "." {
+		if next == "." || r.isDerived(next) {
 			done = next
 			continue
 		}
@@ -123,26 +122,6 @@ func cause(err error) error {
 	return err
 }
 
-type derivedFile struct {
-	info derivedInfo
-	*bytes.Reader
-}
-
-func (f *derivedFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *derivedFile) Close() error               { return nil }
-
-type derivedInfo struct {
-	name string
-	size int64
-}
-
-func (i derivedInfo) Name() string       { return i.name }
-func (i derivedInfo) Size() int64        { return i.size }
-func (i derivedInfo) Mode() fs.FileMode  { return 0o444 }
-func (i derivedInfo) ModTime() time.Time { return time.Time{} }
-func (i derivedInfo) IsDir() bool        { return false }
-func (i derivedInfo) Sys() any           { return nil }
-
 // derivedDir is the open folder with the derived files.
 type derivedDir struct {
 	fs.File
@@ -160,9 +139,11 @@ func (r *repository) list() ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, content := range r.derived {
-		entries = append(entries, fs.FileInfoToDirEntry(derivedInfo{name, int64(len(content))}))
+	derived, err := fs.ReadDir(r.derived, ".")
+	if err != nil {
+		return nil, err
 	}
+	entries = append(entries, derived...)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, nil
 }

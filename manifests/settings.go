@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
 )
 
 // Names of the project settings.
@@ -194,8 +195,8 @@ func merge(layers ...[]setting) []setting {
 }
 
 // derive returns the merged settings file and its extracts.
-func (r *settingsReader) derive(settings []setting) map[string][]byte {
-	files := map[string][]byte{mergedSettings: text(settings)}
+func (r *settingsReader) derive(settings []setting) map[string]memfs.File {
+	files := map[string]memfs.File{mergedSettings: {Data: text(settings)}}
 	for _, e := range extracts() {
 		var drawn []setting
 		for _, s := range settings {
@@ -208,7 +209,7 @@ func (r *settingsReader) derive(settings []setting) map[string][]byte {
 			}
 			drawn = append(drawn, s)
 		}
-		files[e.file] = text(drawn)
+		files[e.file] = memfs.File{Data: text(drawn)}
 	}
 	return files
 }

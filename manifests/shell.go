@@ -23,11 +23,12 @@ type shellReader struct {
 	lenient  bool
 	outer    map[string]Variable // set by earlier files
 	assigned map[string]Variable // set by this file
-	faults   *faults
-	warnings *[]*fault.Error
+	faults   faults
+	warnings []*fault.Error
 }
 
 func (r *shellReader) read(source []byte) {
+	r.assigned = map[string]Variable{}
 	if !r.readable(source) {
 		return
 	}
@@ -43,7 +44,7 @@ func (r *shellReader) read(source []byte) {
 
 // readable refuses invisible bytes that bash would treat as part of a name or value.
 func (r *shellReader) readable(source []byte) bool {
-	before := len(*r.faults)
+	before := len(r.faults)
 	if bytes.HasPrefix(source, []byte("\ufeff")) {
 		r.faults.add(r.at(1, 1), "save the file as UTF-8 without a byte order mark", "the file starts with a byte order mark")
 	}
@@ -59,7 +60,7 @@ func (r *shellReader) readable(source []byte) bool {
 			break
 		}
 	}
-	return len(*r.faults) == before
+	return len(r.faults) == before
 }
 
 func (r *shellReader) unreadable(err error) {
@@ -136,7 +137,7 @@ var reserved = regexp.MustCompile(`^(_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECON
 
 func (r *shellReader) assign(assign *syntax.Assign) {
 	name, place := assign.Name.Value, r.position(assign.Pos())
-	before := len(*r.faults)
+	before := len(r.faults)
 	switch {
 	case name == "": // bash treats a lone += as a command
 		r.faults.add(place, onlyAssignments, "a command is not allowed here")
@@ -149,7 +150,7 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 		r.checkWord(assign.Value)
 	}
 	value := ""
-	if len(*r.faults) == before {
+	if len(r.faults) == before {
 		value = r.value(assign.Value)
 	}
 	if assign.Append {

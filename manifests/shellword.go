@@ -231,7 +231,7 @@ func (r *shellReader) unset(p *syntax.ParamExp, demanded bool) {
 	}
 	hint := fmt.Sprintf("set %s in an earlier line, or write ${%s:-} if it may be empty", name, name)
 	if r.lenient {
-		*r.warnings = append(*r.warnings, fault.New(place, hint, "the variable %s is not set: it is treated as empty", name))
+		r.warnings = append(r.warnings, fault.New(place, hint, "the variable %s is not set: it is treated as empty", name))
 		return
 	}
 	r.faults.add(place, hint, "the variable %s is not set", name)

@@ -64,26 +64,26 @@ func (c *Config) withRole(names []string, role Role) []string {
 
 // validateStrategy finds a blue-green rollout that lacks a role, and blue-green
 // settings with another strategy.
-func (c *Config) validateStrategy(found *faults) {
-	if c.Deployment.Strategy != BlueGreen {
-		if c.set("deployment.blue_green") {
-			found.add(c.Place("deployment.blue_green"), "write strategy: blue-green, or remove blue_green",
-				"deployment.blue_green is set, but deployment.strategy is %s", c.Deployment.Strategy)
+func (v *validator) validateStrategy() {
+	if v.config.Deployment.Strategy != BlueGreen {
+		if v.config.set("deployment.blue_green") {
+			v.add("deployment.blue_green", "write strategy: blue-green, or remove blue_green",
+				"deployment.blue_green is set, but deployment.strategy is %s", v.config.Deployment.Strategy)
 		}
 		return
 	}
 	roles := map[Role]int{}
-	for i, node := range c.Nodes {
+	for i, node := range v.config.Nodes {
 		key := fmt.Sprintf("nodes[%d]", i)
 		roles[node.Role]++
-		if !c.set(key + ".role") {
-			found.add(c.Place(key), "add role: primary, or role: secondary to roll out first",
+		if !v.config.set(key + ".role") {
+			v.add(key, "add role: primary, or role: secondary to roll out first",
 				"node %q has no role, but deployment.strategy is blue-green", node.Name)
 		}
 	}
 	for _, role := range []Role{Primary, Secondary} {
-		if roles[role] == 0 && len(c.Nodes) > 0 {
-			found.add(c.Place("deployment.strategy"), fmt.Sprintf("set role: %s for a node, or write strategy: sequential", role),
+		if roles[role] == 0 && len(v.config.Nodes) > 0 {
+			v.add("deployment.strategy", fmt.Sprintf("set role: %s for a node, or write strategy: sequential", role),
 				"deployment.strategy is blue-green, but no node has the role %s", role)
 		}
 	}

@@ -4,115 +4,123 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"coin.internal/coin-agent/internal/fault"
 )
 
-// validate finds contradictions between the keys of the config.yml in the folder of
-// environment.
-func (c *Config) validate(environment string) faults {
-	var found faults
-	if name := c.Environment.Name; name != "" && name != environment {
-		found.add(c.Place("environment.name"), fmt.Sprintf("write name: %s, or rename the folder", environment),
-			"environment.name is %q, but the folder is environments/%s", name, environment)
-	}
-	if c.set("nodes") && len(c.Nodes) == 0 {
-		found.add(c.Place("nodes"), "list at least one node with name, context and stack", "nodes is empty")
-	}
-	c.validateNodes(&found)
-	c.validateOrder(&found)
-	c.validateWaves(&found)
-	c.validateStrategy(&found)
-	c.validateTwins(&found)
-	c.validateChecks(&found)
-	c.validateApproval(&found)
-	c.validateFreeze(&found)
-	c.validateLogin(&found, migrationKey, c.Deployment.MigrationCheck.SSLMode)
-	c.validateGates(&found)
-	c.unique(&found, "secrets.required[]", c.Secrets.Required)
-	if c.AllowPlaintextSecrets && c.Environment.Type == Production {
-		found.add(c.Place("allow_plaintext_secrets"), "remove the key and encrypt the secrets with sops",
-			"allow_plaintext_secrets is refused in an environment of type production")
-	}
-	return found
+// validator finds contradictions between the keys of a config.yml.
+type validator struct {
+	config *Config
+	faults faults
 }
 
-func (c *Config) validateNodes(found *faults) {
+// add adds a fault at the place of a key.
+func (v *validator) add(key, hint, format string, args ...any) {
+	v.faults.add(v.config.Place(key), hint, format, args...)
+}
+
+// validate finds contradictions in the config.yml in the folder of environment.
+func validate(config *Config, environment string) faults {
+	v := &validator{config: config}
+	if name := config.Environment.Name; name != "" && name != environment {
+		v.add("environment.name", fmt.Sprintf("write name: %s, or rename the folder", environment),
+			"environment.name is %q, but the folder is environments/%s", name, environment)
+	}
+	if config.set("nodes") && len(config.Nodes) == 0 {
+		v.add("nodes", "list at least one node with name, context and stack", "nodes is empty")
+	}
+	v.validateNodes()
+	v.validateOrder()
+	v.validateWaves()
+	v.validateStrategy()
+	v.validateTwins()
+	v.validateChecks()
+	v.validateApproval()
+	v.validateFreezes()
+	v.validateLogin(migrationKey, config.Deployment.MigrationCheck.SSLMode)
+	v.validateGates()
+	v.unique("secrets.required[]", config.Secrets.Required)
+	if config.AllowPlaintextSecrets && config.Environment.Type == Production {
+		v.add("allow_plaintext_secrets", "remove the key and encrypt the secrets with sops",
+			"allow_plaintext_secrets is refused in an environment of type production")
+	}
+	return v.faults
+}
+
+func (v *validator) validateNodes() {
 	names, stacks := map[string]int{}, map[string]int{}
-	for i, node := range c.Nodes {
+	for i, node := range v.config.Nodes {
 		key := fmt.Sprintf("nodes[%d]", i)
 		if before, twice := names[node.Name]; twice && node.Name != "" {
-			found.add(c.Place(key+".name"), "rename or remove one of the two", "node %q is listed twice, first on line %d",
-				node.Name, c.Place(fmt.Sprintf("nodes[%d].name", before)).Line)
+			v.add(key+".name", "rename or remove one of the two", "node %q is listed twice, first on line %d",
+				node.Name, v.config.Place(fmt.Sprintf("nodes[%d].name", before)).Line)
 			continue
 		}
 		names[node.Name] = i
 		if node.Stack != "" && node.Context != "" {
 			at := node.Context + "\x00" + node.Stack
 			if before, twice := stacks[at]; twice {
-				found.add(c.Place(key+".stack"), "set a different stack for each node",
-					"nodes %s and %s both have the stack %q on the context %s", c.Nodes[before].Name, node.Name, node.Stack, node.Context)
+				v.add(key+".stack", "set a different stack for each node",
+					"nodes %s and %s both have the stack %q on the context %s", v.config.Nodes[before].Name, node.Name, node.Stack, node.Context)
 			} else {
 				stacks[at] = i
 			}
 		}
-		c.unique(found, key+".compose_files[]", node.ComposeFiles)
-		c.unique(found, key+".project_files[]", node.ProjectFiles)
-		c.unique(found, key+".required_secrets[]", node.RequiredSecrets)
+		v.unique(key+".compose_files[]", node.ComposeFiles)
+		v.unique(key+".project_files[]", node.ProjectFiles)
+		v.unique(key+".required_secrets[]", node.RequiredSecrets)
 	}
 }
 
-func (c *Config) validateOrder(found *faults) {
-	if len(c.Deployment.Order) == 0 {
+func (v *validator) validateOrder() {
+	if len(v.config.Deployment.Order) == 0 {
 		return
 	}
-	c.listsNodes(found, "deployment.order", c.Deployment.Order)
+	v.listsNodes("deployment.order", v.config.Deployment.Order)
 	var missing []string
-	for _, name := range c.nodeNames() {
-		if name != "" && !slices.Contains(c.Deployment.Order, name) {
+	for _, name := range v.config.nodeNames() {
+		if name != "" && !slices.Contains(v.config.Deployment.Order, name) {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) > 0 {
-		found.add(c.Place("deployment.order"), "add "+strings.Join(missing, ", ")+", or remove order to roll out in the order of nodes",
+		v.add("deployment.order", "add "+strings.Join(missing, ", ")+", or remove order to roll out in the order of nodes",
 			"deployment.order does not list %s", strings.Join(missing, ", "))
 	}
 }
 
 // validateTwins compares keys that have a short and a long form.
-func (c *Config) validateTwins(found *faults) {
-	short, long := c.Deployment.HealthCheckTimeout, c.Deployment.HealthCheck.Timeout
+func (v *validator) validateTwins() {
+	short, long := v.config.Deployment.HealthCheckTimeout, v.config.Deployment.HealthCheck.Timeout
 	if short != 0 && long != 0 && short != long {
-		found.add(c.Place("deployment.health_check_timeout"), "remove health_check_timeout",
+		v.add("deployment.health_check_timeout", "remove health_check_timeout",
 			"deployment.health_check_timeout is %s, but deployment.health_check.timeout is %s", short, long)
 	}
-	if c.set("deployment.approval_required") && c.set("approval.required") && c.Deployment.ApprovalRequired != c.Approval.Required {
-		found.add(c.Place("deployment.approval_required"), "remove approval_required",
-			"deployment.approval_required is %t, but approval.required is %t", c.Deployment.ApprovalRequired, c.Approval.Required)
+	if v.config.set("deployment.approval_required") && v.config.set("approval.required") && v.config.Deployment.ApprovalRequired != v.config.Approval.Required {
+		v.add("deployment.approval_required", "remove approval_required",
+			"deployment.approval_required is %t, but approval.required is %t", v.config.Deployment.ApprovalRequired, v.config.Approval.Required)
 	}
 }
 
 // listsNodes finds entries of the list at key that are not nodes, or are listed twice.
-func (c *Config) listsNodes(found *faults, key string, names []string) {
+func (v *validator) listsNodes(key string, names []string) {
 	for i, name := range names {
-		if _, ok := c.Node(name); !ok && name != "" {
-			found.add(c.Place(fmt.Sprintf("%s[%d]", key, i)), oneOf(name, c.nodeNames()), "%s lists %q, which is not a node in config.yml", key, name)
+		if _, ok := v.config.Node(name); !ok && name != "" {
+			v.add(fmt.Sprintf("%s[%d]", key, i), oneOf(name, v.config.nodeNames()), "%s lists %q, which is not a node in config.yml", key, name)
 		}
 	}
-	c.unique(found, key+"[]", names)
+	v.unique(key+"[]", names)
 }
 
 // unique finds items that are listed twice. The keys of the items are key with the
 // index in [].
-func (c *Config) unique(found *faults, key string, items []string) {
+func (v *validator) unique(key string, items []string) {
 	list, field, _ := strings.Cut(key, "[]")
-	first := map[string]fault.Place{}
+	first := map[string]string{}
 	for i, item := range items {
-		place := c.Place(fmt.Sprintf("%s[%d]%s", list, i, field))
+		key := fmt.Sprintf("%s[%d]%s", list, i, field)
 		if before, twice := first[item]; twice && item != "" {
-			found.add(place, "rename or remove one of the two", "%s lists %q twice, first on line %d", list, item, before.Line)
+			v.add(key, "rename or remove one of the two", "%s lists %q twice, first on line %d", list, item, v.config.Place(before).Line)
 			continue
 		}
-		first[item] = place
+		first[item] = key
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memfs"
 )
 
 // variables reads node.env, then the plain secrets.override.env over it.
@@ -29,12 +30,29 @@ func (l *loader) variables() {
 }
 
 func (l *loader) shell(file string, content []byte) map[string]Variable {
-	reader := &shellReader{
-		file: file, lenient: l.lenient(), outer: l.node.Variables, assigned: map[string]Variable{},
-		faults: &l.faults, warnings: &l.node.Warnings,
-	}
+	reader := &shellReader{file: file, lenient: l.lenient(), outer: l.node.Variables}
 	reader.read(content)
+	l.faults = append(l.faults, reader.faults...)
+	l.node.Warnings = append(l.node.Warnings, reader.warnings...)
 	return reader.assigned
+}
+
+// Assignments returns what a past node.env or secrets.override.env sets over outer,
+// by name. It skips lines that it cannot read. From secrets.override.env it returns
+// only versions, by their SV_ names.
+func Assignments(file string, content []byte, outer map[string]Variable) map[string]Variable {
+	reader := &shellReader{file: file, lenient: true, outer: outer}
+	reader.read(content)
+	if path.Base(file) != "secrets.override.env" {
+		return reader.assigned
+	}
+	versions := map[string]Variable{}
+	for key, variable := range reader.assigned {
+		if name := versionVariable(key); name != "" {
+			versions[name] = variable
+		}
+	}
+	return versions
 }
 
 // overrides reads secret versions from the plain secrets.override.env. Other values
@@ -124,7 +142,7 @@ func (l *loader) settings(entry NodeConfig, key string) {
 				"the agent generates the file %s from the project settings", name)
 		}
 	}
-	l.repository.derived = derived
+	l.repository.derived = memfs.New(derived)
 }
 
 // baseSettings reads common/project.env and fills the template, if there is one.

@@ -43,20 +43,20 @@ func (c *Config) IdleWaves(services []string) []*fault.Error {
 	return idle
 }
 
-func (c *Config) validateWaves(found *faults) {
-	if c.set("deployment.waves") && len(c.Deployment.Waves) == 0 {
-		found.add(c.Place("deployment.waves"), "list waves such as [[migrate], [admin_api, client_api]], or remove the key", "deployment.waves is empty")
+func (v *validator) validateWaves() {
+	if v.config.set("deployment.waves") && len(v.config.Deployment.Waves) == 0 {
+		v.add("deployment.waves", "list waves such as [[migrate], [admin_api, client_api]], or remove the key", "deployment.waves is empty")
 	}
 	first := map[string]string{}
-	for i, wave := range c.Deployment.Waves {
+	for i, wave := range v.config.Deployment.Waves {
 		at := fmt.Sprintf("deployment.waves[%d]", i)
 		if len(wave) == 0 {
-			found.add(c.Place(at), "list the services of the wave, or remove it", "%s is empty", at)
+			v.add(at, "list the services of the wave, or remove it", "%s is empty", at)
 		}
 		for j, pattern := range wave {
 			key := fmt.Sprintf("%s[%d]", at, j)
 			if before, twice := first[pattern]; twice && pattern != "" {
-				found.add(c.Place(key), "remove one of the two", "deployment.waves lists %q twice, first on line %d", pattern, c.Place(before).Line)
+				v.add(key, "remove one of the two", "deployment.waves lists %q twice, first on line %d", pattern, v.config.Place(before).Line)
 				continue
 			}
 			first[pattern] = key

@@ -81,5 +81,5 @@ func typeSchema(t reflect.Type, tag reflect.StructTag) map[string]any {
 	case tag.Get("enum") != "":
 		return map[string]any{"type": "string", "enum": strings.Split(tag.Get("enum"), "|")}
 	}
-	return map[string]any{"type": "string", "pattern": formatOf(tag.Get("format")).pattern}
+	return map[string]any{"type": "string", "pattern": formats[tag.Get("format")].pattern}
 }
