@@ -211,7 +211,7 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 // putOff delays the reports of the entry's commit.
 func (o *Outbox) putOff(entry Entry, err error) {
 	commit := entry.Report.Commit
-	next := o.waits[commit].After(askedWait(err))
+	next := o.waits[commit].After(askedWait(err), o.Random)
 	o.waits[commit] = next
 	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
 		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
@@ -220,7 +220,7 @@ func (o *Outbox) putOff(entry Entry, err error) {
 
 // slowDown delays all reports, because GitLab counts the requests of all commits.
 func (o *Outbox) slowDown(err error) {
-	o.pause.Wait = o.pause.After(askedWait(err))
+	o.pause.Wait = o.pause.After(askedWait(err), o.Random)
 	o.log.Warn("report delivery slowed down", "next", o.pause.Until, "error", err)
 	o.trouble(err)
 }

@@ -85,6 +85,9 @@ type Refusal struct {
 
 // Outbox delivers reports in order until GitLab has accepted them.
 type Outbox struct {
+	// Random, where set before Run, gives the jitter of waits: a simulation repeats with it.
+	Random backoff.Random
+
 	client *Client
 	store  Store
 	log    *slog.Logger

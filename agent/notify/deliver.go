@@ -152,7 +152,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 
 // putOff delays the messages to the receiver. It logs an error once, not at each attempt.
 func (o *Outbox) putOff(one parcel, err error) {
-	next := o.waits[one.to].After(asked(err))
+	next := o.waits[one.to].After(asked(err), o.random)
 	o.waits[one.to] = next
 	if errors.Is(err, errUnlearned) && next.Tries <= flushTries {
 		return // after a start, the agent will soon open the node's secrets

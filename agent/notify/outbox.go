@@ -73,6 +73,7 @@ type Outbox struct {
 	log     *slog.Logger
 	count   func(kind Kind, result string)
 	wake    backoff.Bell
+	random  backoff.Random
 
 	delivering sync.Mutex // allows one round at a time
 
@@ -88,6 +89,7 @@ type Options struct {
 	Store   Store
 	Log     *slog.Logger
 	Count   func(kind Kind, result string) // sent, failed or dropped; may be nil
+	Random  backoff.Random                 // for the jitter of waits; may be nil
 }
 
 // NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages.
@@ -100,7 +102,7 @@ func NewOutbox(o Options) (*Outbox, error) {
 		o.Count = func(Kind, string) {}
 	}
 	return &Outbox{
-		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: backoff.NewBell(),
+		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: backoff.NewBell(), random: o.Random,
 		book: book, waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
 	}, nil
 }

@@ -129,7 +129,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	if !w.refused && last.Commit != w.git.head.hash {
 		w.fail("the last sync is of %s, the branch is at %s", last.Commit, w.git.head.hash)
 	}
-	w.checkVerdict(&last)
+	if wrong := verdict(&last, w.git.commits[last.Commit].wants, w.meddled, w.refused); wrong != "" {
+		w.fail("%s", wrong)
+	}
 	commit, mixed := goal(syncs)
 	if mixed {
 		w.checkMixture(state)
@@ -163,19 +165,24 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	}
 }
 
-// checkVerdict says whether the outcome fits the release.
-func (w *world) checkVerdict(last *attempt) {
-	wants := w.git.commits[last.Commit].wants
+// verdict says why the outcome of the last sync does not fit its release; "" if it does.
+// Meddled says that a user changed the engine, refused that the agent does not follow the
+// branch: then it does not try again what the engine made fail.
+func verdict(last *attempt, wants release, meddled, refused bool) string {
+	excused := meddled || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
 	switch {
 	case last.State == "succeeded" && wants.trouble != sound:
-		w.fail("a release that is %s succeeded", wants.trouble)
+		return fmt.Sprintf("a release that is %s succeeded", wants.trouble)
 	case last.State == "failed" && last.Error == "":
-		w.fail("a sync failed without a reason")
-	case last.State == "failed" && wants.trouble == sound && !w.meddled && !strings.Contains(last.Error, intruder) && last.Trigger != "rollback":
-		w.fail("a sound release failed: %s: %s", last.Stage, last.Error)
+		return "a sync failed without a reason"
+	case last.State == "failed" && last.Transient && !refused:
+		return fmt.Sprintf("a transient failure is not tried again: %s: %s", last.Stage, last.Error)
+	case last.State == "failed" && wants.trouble == sound && !excused:
+		return fmt.Sprintf("a sound release failed: %s: %s", last.Stage, last.Error)
 	case last.State == "waiting" && last.Waiting == "":
-		w.fail("a sync waits for nothing")
+		return "a sync waits for nothing"
 	}
+	return ""
 }
 
 // differences says by service in what the engine differs from a release.

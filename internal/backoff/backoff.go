@@ -20,11 +20,21 @@ type Wait struct {
 	Tries int // failed attempts
 }
 
+// Random gives a number below n, for the jitter of waits. A nil Random is math/rand's.
+type Random func(n int64) int64
+
+func (r Random) below(n time.Duration) time.Duration {
+	if r == nil {
+		return rand.N(n)
+	}
+	return time.Duration(r(int64(n)))
+}
+
 // After returns the wait after another failed attempt: twice as long as the last one, with
 // jitter so that nodes do not retry at the same time, and at least as long as asked.
-func (w Wait) After(asked time.Duration) Wait {
+func (w Wait) After(asked time.Duration, random Random) Wait {
 	step := time.Second << min(w.Tries, 9)
-	step = min(step+rand.N(step/2), Longest)
+	step = min(step+random.below(step/2), Longest)
 	return Wait{Until: time.Now().Add(max(step, asked)), Tries: w.Tries + 1}
 }
 

@@ -14,12 +14,12 @@ func TestAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wait backoff.Wait
 		for tries, least := 1, time.Second; tries <= 12; tries, least = tries+1, min(2*least, backoff.Longest) {
-			wait = wait.After(0)
+			wait = wait.After(0, nil)
 			if step := time.Until(wait.Until); wait.Tries != tries || step < least || step > min(least*3/2, backoff.Longest) {
 				t.Errorf("wait %d: %s after %d tries", tries, step, wait.Tries)
 			}
 		}
-		if asked := time.Until(wait.After(time.Hour).Until); asked != time.Hour {
+		if asked := time.Until(wait.After(time.Hour, nil).Until); asked != time.Hour {
 			t.Errorf("got %s, want the hour that was asked for", asked)
 		}
 	})
@@ -56,6 +56,17 @@ func TestBell(t *testing.T) {
 		defer cancel()
 		if ended := rested(ctx); ended != time.Second {
 			t.Errorf("with a context of 1s: %s", ended)
+		}
+	})
+}
+
+func TestRandomGivesTheJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		most := func(n int64) int64 { return n - 1 }
+		for tries, want := range []time.Duration{1500 * time.Millisecond, 3 * time.Second, 6 * time.Second} {
+			if step := time.Until(backoff.Wait{Tries: tries}.After(0, most).Until); step != want-1 {
+				t.Errorf("wait %s after %d attempts, want %s", step, tries, want-1)
+			}
 		}
 	})
 }
