@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/paging"
+	"coin.internal/coin-agent/internal/memfs"
 )
 
 var errLeaves = errors.New("the path leaves the repository")
@@ -147,7 +147,7 @@ func (i derivedInfo) Sys() any           { return nil }
 type derivedDir struct {
 	fs.File
 	repository *repository
-	pages      paging.Folder
+	pages      memfs.Pages
 }
 
 // ReadDir lists the folder's own entries and the derived files, by name.
