@@ -9,7 +9,6 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/memfs"
-	"coin.internal/coin-agent/internal/paging"
 )
 
 var errLeaves = errors.New("the path leaves the repository")
@@ -126,7 +125,7 @@ func cause(err error) error {
 type derivedDir struct {
 	fs.File
 	repository *repository
-	pages      paging.Folder
+	pages      memfs.Pages
 }
 
 // ReadDir lists the folder's own entries and the derived files, by name.

@@ -1,17 +1,15 @@
 package sync
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"maps"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
-	"coin.internal/coin-agent/internal/paging"
+	"coin.internal/coin-agent/internal/memfs"
 )
 
 var (
@@ -29,13 +27,14 @@ func (f *files) Open(name string) (fs.File, error) {
 	}
 	if at.mode == modeFolder {
 		f.note(where, modeOnly(at))
-		return &openFolder{info: f.info(name, at, 0), list: func() ([]fs.DirEntry, error) { return f.ReadDir(name) }}, nil
+		// Only a list that is read counts as an input.
+		return memfs.OpenFolder(f.info(name, at, 0), func() ([]fs.DirEntry, error) { return f.ReadDir(name) }), nil
 	}
 	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
-	return &openFile{*bytes.NewReader(content), f.info(name, at, len(content))}, nil
+	return memfs.OpenFile(f.info(name, at, len(content)), content), nil
 }
 
 // ReadFile returns a file's content.
@@ -148,24 +147,9 @@ func (f *files) describe(name, where string, at node) (fs.FileInfo, error) {
 	return f.info(name, at, len(content)), nil
 }
 
-func (f *files) info(name string, at node, size int) info {
-	return info{path.Base(name), at, int64(size), f.when}
+func (f *files) info(name string, at node, size int) fs.FileInfo {
+	return memfs.Info(path.Base(name), size, fileMode(at.mode), f.when)
 }
-
-// info is the fs.FileInfo of a node.
-type info struct {
-	name string
-	at   node
-	size int64
-	when time.Time
-}
-
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) Mode() fs.FileMode  { return fileMode(i.at.mode) }
-func (i info) ModTime() time.Time { return i.when }
-func (i info) IsDir() bool        { return i.at.mode == modeFolder }
-func (i info) Sys() any           { return nil }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {
 	switch mode { //nolint:exhaustive // other modes are regular files
@@ -200,28 +184,3 @@ func (e entry) Info() (fs.FileInfo, error) {
 	defer e.files.mu.Unlock()
 	return e.files.describe(e.name, path.Join(e.dir, e.name), e.at)
 }
-
-type openFile struct {
-	bytes.Reader
-	about info
-}
-
-func (o *openFile) Stat() (fs.FileInfo, error) { return o.about, nil }
-func (o *openFile) Close() error               { return nil }
-
-// openFolder reads its entries on the first call of ReadDir, because only then the list
-// counts as an input.
-type openFolder struct {
-	info  info
-	list  func() ([]fs.DirEntry, error)
-	pages paging.Folder
-}
-
-func (o *openFolder) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openFolder) Close() error               { return nil }
-
-func (o *openFolder) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errIsFolder}
-}
-
-func (o *openFolder) ReadDir(n int) ([]fs.DirEntry, error) { return o.pages.Next(n, o.list) }

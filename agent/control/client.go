@@ -1,11 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,20 +43,83 @@ func NewClient(socket string) *Client {
 
 // Status asks for the status.
 func (c *Client) Status(ctx context.Context) (report.Status, error) {
-	var status report.Status
-	return status, c.get(ctx, "/v1/status", &status)
+	return get[report.Status](ctx, c, "/v1/status")
 }
 
 // History asks for the last syncs, the newest first.
 func (c *Client) History(ctx context.Context, limit int) ([]record.Sync, error) {
-	var syncs []record.Sync
-	return syncs, c.get(ctx, "/v1/history?limit="+strconv.Itoa(limit), &syncs)
+	return get[[]record.Sync](ctx, c, "/v1/history?limit="+strconv.Itoa(limit))
+}
+
+// FindSync asks for one sync, by its ID or the latest.
+func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
+	return get[*record.Sync](ctx, c, "/v1/syncs/"+url.PathEscape(which))
 }
 
 // AuditHead asks for the last entry of the audit log.
 func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
-	var head audit.Head
-	return head, c.get(ctx, "/v1/audit/head", &head)
+	return get[audit.Head](ctx, c, "/v1/audit/head")
+}
+
+// Survey asks for the versions of secrets and configs, and why each is kept.
+func (c *Client) Survey(ctx context.Context) (*inventory.Survey, error) {
+	return get[*inventory.Survey](ctx, c, "/v1/secrets")
+}
+
+// Collect asks the agent to remove the versions that are no longer kept. The survey says
+// which were removed, also after an error where there is one.
+func (c *Client) Collect(ctx context.Context) (*inventory.Survey, error) {
+	survey, err := post[*inventory.Survey](ctx, c, "/v1/secrets/collect", nil)
+	if refused := (refusedError{}); errors.As(err, &refused) {
+		survey = refused.survey
+	}
+	return survey, err
+}
+
+// Pause asks the agent to begin no rollouts.
+func (c *Client) Pause(ctx context.Context, asked request.Pause) (*record.Pause, error) {
+	return post[*record.Pause](ctx, c, "/v1/pause", asked)
+}
+
+// Resume ends a pause and what a rollback has pinned.
+func (c *Client) Resume(ctx context.Context, asked request.Resume) (request.Resumed, error) {
+	return post[request.Resumed](ctx, c, "/v1/resume", asked)
+}
+
+// Approve approves the plan that waits for it.
+func (c *Client) Approve(ctx context.Context, asked request.Approve) (*record.Approval, error) {
+	return post[*record.Approval](ctx, c, "/v1/approve", asked)
+}
+
+// PlanRollback asks what going back would do.
+func (c *Client) PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error) {
+	return post[*request.RollbackPlan](ctx, c, "/v1/rollback/plan", asked)
+}
+
+// Rollback asks to go back, and follows that to its end.
+func (c *Client) Rollback(ctx context.Context, asked request.Rollback, progress func(Event)) (*record.Sync, error) {
+	return c.follow(ctx, "/v1/rollback", asked, progress)
+}
+
+// Retry has the held revision tried again. With progress it follows that to its end;
+// with nil it does not wait.
+func (c *Client) Retry(ctx context.Context, asked request.Retry, progress func(Event)) (*record.Sync, error) {
+	if progress == nil {
+		return nil, c.start(ctx, "/v1/retry?detach=1", asked)
+	}
+	return c.follow(ctx, "/v1/retry", asked, progress)
+}
+
+// Sync asks for a sync and follows it to its end. progress gets each step.
+func (c *Client) Sync(ctx context.Context, asked request.Sync, progress func(Event)) (*record.Sync, error) {
+	return c.follow(ctx, "/v1/sync?"+query(asked).Encode(), nil, progress)
+}
+
+// RequestSync asks for a sync and does not wait for its end.
+func (c *Client) RequestSync(ctx context.Context, asked request.Sync) error {
+	values := query(asked)
+	values.Set(detach, "1")
+	return c.start(ctx, "/v1/sync?"+values.Encode(), nil)
 }
 
 // query gives the parameters of a request for a sync.
@@ -68,18 +131,22 @@ func query(asked request.Sync) url.Values {
 	return values
 }
 
-// Sync asks for a sync and follows it to its end. progress gets each step.
-func (c *Client) Sync(ctx context.Context, asked request.Sync, progress func(Event)) (*record.Sync, error) {
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+query(asked).Encode())
+// start sends a request that the agent answers at once.
+func (c *Client) start(ctx context.Context, path string, asked any) error {
+	response, err := c.send(ctx, http.MethodPost, path, asked)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+// follow sends a request that starts a sync, and reads the sync's events to its end.
+func (c *Client) follow(ctx context.Context, path string, asked any, progress func(Event)) (*record.Sync, error) {
+	response, err := c.send(ctx, http.MethodPost, path, asked)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	return follow(response, progress)
-}
-
-// follow reads the events of a sync to its end.
-func follow(response *http.Response, progress func(Event)) (*record.Sync, error) {
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var event Event
@@ -97,39 +164,36 @@ func follow(response *http.Response, progress func(Event)) (*record.Sync, error)
 	}
 }
 
-// RequestSync asks for a sync and does not wait for its end.
-func (c *Client) RequestSync(ctx context.Context, asked request.Sync) error {
-	values := query(asked)
-	values.Set(detach, "1")
-	response, err := c.do(ctx, http.MethodPost, "/v1/sync?"+values.Encode())
-	if err != nil {
-		return err
-	}
-	return response.Body.Close()
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return ask[T](ctx, c, http.MethodGet, path, nil)
 }
 
-func (c *Client) get(ctx context.Context, path string, into any) error {
-	response, err := c.do(ctx, http.MethodGet, path)
+func post[T any](ctx context.Context, c *Client, path string, asked any) (T, error) {
+	return ask[T](ctx, c, http.MethodPost, path, asked)
+}
+
+// ask sends a request and reads its answer.
+func ask[T any](ctx context.Context, c *Client, method, path string, asked any) (value T, err error) {
+	response, err := c.send(ctx, method, path, asked)
 	if err != nil {
-		return err
+		return value, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	return decodeAnswer(response, into)
-}
-
-func decodeAnswer(response *http.Response, into any) error {
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the agent's answer: %w", err)
+	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
+		return value, fmt.Errorf("read the agent's answer: %w", err)
 	}
-	return nil
+	return value, nil
 }
 
-func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	return c.send(ctx, method, path, nil)
-}
-
-func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+// send sends a request, with a body unless asked is nil.
+func (c *Client) send(ctx context.Context, method, path string, asked any) (*http.Response, error) {
+	var body bytes.Buffer
+	if asked != nil {
+		if err := json.NewEncoder(&body).Encode(asked); err != nil {
+			return nil, err
+		}
+	}
+	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}

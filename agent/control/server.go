@@ -25,7 +25,7 @@ type node interface {
 
 // history is the recorded syncs.
 type history interface {
-	finder
+	Sync(id uint64) (found *record.Sync, oldest, newest uint64, err error)
 	History(limit int) ([]record.Sync, error)
 }
 
@@ -141,27 +141,18 @@ func (h *handlers) one(w http.ResponseWriter, r *http.Request) {
 func (h *handlers) sync(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	run, err := h.server.Requests.GrantSync(Peer(r.Context()), request.Sync{OverrideFreeze: query.Has(overrideFreeze), Reason: query.Get(overrideFreeze)})
-	if err != nil {
-		deny(w, refusal{}, err)
-		return
-	}
-	h.stream(w, r, run)
+	h.stream(w, r, run, err)
 }
 
 // granting streams what a granted request does.
 func granting[T any](h *handlers, grant func(audit.Actor, T) (request.Run, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		var run request.Run
 		asked, err := read[T](r)
-		if err != nil {
-			deny(w, refusal{}, err)
-			return
+		if err == nil {
+			run, err = grant(Peer(r.Context()), asked)
 		}
-		run, err := grant(Peer(r.Context()), asked)
-		if err != nil {
-			deny(w, refusal{}, err)
-			return
-		}
-		h.stream(w, r, run)
+		h.stream(w, r, run, err)
 	}
 }
 
@@ -169,14 +160,13 @@ func granting[T any](h *handlers, grant func(audit.Actor, T) (request.Run, error
 // same.
 func deciding[T, R any](h *handlers, decide func(context.Context, audit.Actor, T) (R, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		asked, err := read[T](r)
-		if err != nil {
-			deny(w, refusal{}, err)
-			return
-		}
 		ctx, cancel := h.background.detach(r.Context())
 		defer cancel()
-		result, err := decide(ctx, Peer(r.Context()), asked)
+		var result R
+		asked, err := read[T](r)
+		if err == nil {
+			result, err = decide(ctx, Peer(r.Context()), asked)
+		}
 		answer(w, result, err)
 	}
 }

@@ -57,9 +57,14 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 	return ended
 }
 
-// stream runs what was granted and writes its progress, one JSON object a line. A client
-// that goes away ends the stream, not the sync. With detach it answers at once.
-func (h *handlers) stream(w http.ResponseWriter, r *http.Request, run request.Run) {
+// stream runs what was granted, or answers with the error of a refusal. It writes the
+// progress, one JSON object a line. A client that goes away ends the stream, not the sync.
+// With detach it answers at once.
+func (h *handlers) stream(w http.ResponseWriter, r *http.Request, run request.Run, err error) {
+	if err != nil {
+		deny(w, refusal{}, err)
+		return
+	}
 	if r.URL.Query().Has(detach) {
 		h.background.start(r.Context(), run, func(string) {}) // the outcome is in status and history
 		return

@@ -4,34 +4,36 @@ package metrics
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
 )
 
 // Metrics are the agent's Prometheus metrics. The first two have the names that
 // the dashboards and alert rules of old use (seed 9.2 and 9.6).
 type Metrics struct {
 	registry *prometheus.Registry
-	labels   prometheus.Labels
 
-	status      *prometheus.GaugeVec // without a value until a sync has ended
-	version     *prometheus.GaugeVec
-	drifted     prometheus.Gauge
-	lastSuccess prometheus.Gauge
-	phases      *prometheus.HistogramVec
-	pollErrors  prometheus.Counter
-	notices     *prometheus.CounterVec
-	secrets     *versionMetrics
-	checks      *checkMetrics
-	gates       *gateMetrics
-	rollbacks   *prometheus.CounterVec
+	status       *prometheus.GaugeVec // without a value until a sync has ended
+	version      *prometheus.GaugeVec
+	drifted      prometheus.Gauge
+	lastSuccess  prometheus.Gauge
+	phases       *prometheus.HistogramVec
+	pollErrors   prometheus.Counter
+	notices      *prometheus.CounterVec
+	rollbacks    *prometheus.CounterVec
+	removed      *prometheus.CounterVec // versions of secrets and configs
+	kept         *prometheus.GaugeVec
+	checkOK      *prometheus.GaugeVec
+	checkSeconds *prometheus.GaugeVec
 
 	source Source
 }
@@ -45,58 +47,100 @@ type Source struct {
 }
 
 // Ask sets what is asked at each scrape.
-func (m *Metrics) Ask(source Source) {
-	m.source, m.gates.ask, m.secrets.rotations = source, source.Gates, source.Rotations
-}
+func (m *Metrics) Ask(source Source) { m.source = source }
 
 // New makes the metrics of one node.
 func New(environment, node, version string) *Metrics {
-	labels := prometheus.Labels{"environment": environment, "node": node}
-	m := &Metrics{
-		registry: prometheus.NewRegistry(), labels: labels,
-		source: Source{InSync: func() bool { return false }, Undelivered: func() int { return 0 }},
+	m := &Metrics{registry: prometheus.NewRegistry(), source: Source{
+		InSync:      func() bool { return false },
+		Undelivered: func() int { return 0 },
+		Gates:       func() (bool, []string) { return false, nil },
+		Rotations:   func() []inventory.Rotation { return nil },
+	}}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	promauto.With(m.registry).NewGaugeVec(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs."},
+		[]string{"version"}).WithLabelValues(version).Set(1)
+	ofNode := prometheus.WrapRegistererWith(prometheus.Labels{"environment": environment, "node": node}, m.registry)
+	m.count(promauto.With(ofNode))
+	m.scraped(ofNode)
+	return m
+}
+
+// count makes the metrics that change with what the agent does.
+func (m *Metrics) count(register promauto.Factory) {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return register.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	m.status = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "deployment_status", Help: "1 when the last sync succeeded, 0 when it failed.", ConstLabels: labels,
-	}, nil)
-	m.version = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "deployment_version", Help: "1 for the release that runs.", ConstLabels: labels,
-	}, []string{"release"})
-	inSync := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "coin_agent_in_sync", Help: "1 when the node runs what the repository says.", ConstLabels: labels,
-	}, func() float64 { return truth(m.source.InSync()) })
-	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.")
-	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.")
-	m.phases = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.", ConstLabels: labels,
+	m.status = gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed.")
+	m.version = gauge("deployment_version", "1 for the release that runs.", "release")
+	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues()
+	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.").WithLabelValues()
+	m.phases = register.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.",
 		Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
 	}, []string{"phase"})
-	m.pollErrors = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "coin_agent_poll_errors_total", Help: "Looks at the remote or the engine that failed.", ConstLabels: labels,
-	})
-	undelivered := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "coin_agent_undelivered_reports", Help: "Commit statuses that GitLab has not taken yet.", ConstLabels: labels,
-	}, func() float64 { return float64(m.source.Undelivered()) })
-	m.secrets = newVersionMetrics(labels)
-	m.checks, m.gates = newCheckMetrics(labels), newGateMetrics(labels)
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs.", ConstLabels: prometheus.Labels{"version": version}})
-	build.Set(1)
-	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "coin_agent_notices_total", Help: "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", ConstLabels: labels,
-	}, []string{"receiver", "result"})
-	m.rollbacks = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "coin_agent_rollbacks_total", Help: "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", ConstLabels: labels,
-	}, []string{"result"})
+	m.pollErrors = counter("coin_agent_poll_errors_total", "Looks at the remote or the engine that failed.").WithLabelValues()
+	m.notices = counter("coin_agent_notices_total", "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
+	m.rollbacks = counter("coin_agent_rollbacks_total", "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", "result")
 	for _, result := range []string{"done", "refused", "failed"} {
 		m.rollbacks.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.notices, m.rollbacks)
-	m.registry.MustRegister(m.status, m.version, inSync, m.drifted, m.lastSuccess, m.phases, m.pollErrors, undelivered, build, m.secrets, m.checks, m.gates,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+	m.removed = counter("coin_agent_removed_versions_total", "Old versions of secrets and configs that were removed.", "kind")
+	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
+		m.removed.WithLabelValues(string(kind))
+	}
+	m.kept = gauge("coin_agent_kept_versions", "Versions of secrets and configs that no service uses now and that stay.", "kind")
+	m.checkOK = gauge("coin_agent_check_ok", "1 when the check passed after the last rollout, or after going back from it, 0 when it failed.", "check")
+	m.checkSeconds = gauge("coin_agent_check_duration_seconds", "Duration of the check's last attempt.", "check")
+}
+
+// scraped makes the metrics that are asked at each scrape.
+func (m *Metrics) scraped(register prometheus.Registerer) {
+	gauge := func(name, help string, value func() float64) {
+		register.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("coin_agent_in_sync", "1 when the node runs what the repository says.", func() float64 { return truth(m.source.InSync()) })
+	gauge("coin_agent_undelivered_reports", "Commit statuses that GitLab has not taken yet.", func() float64 { return float64(m.source.Undelivered()) })
+	gauge("coin_agent_paused", "1 while a person has paused the agent.", func() float64 {
+		paused, _ := m.source.Gates()
+		return truth(paused)
+	})
+	register.MustRegister(scrapedGauge{
+		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),
+		func(set func(string, float64)) {
+			_, waiting := m.source.Gates()
+			for _, gate := range waiting {
+				set(gate, 1)
+			}
+		},
+	}, scrapedGauge{
+		prometheus.NewDesc("coin_agent_secret_rotation_overdue_seconds", "For how long a secret should have been rotated; 0 until then.", []string{"secret"}, nil),
+		func(set func(string, float64)) {
+			now := time.Now()
+			for _, rotation := range m.source.Rotations() {
+				set(rotation.Secret, rotation.Overdue(now).Seconds())
+			}
+		},
+	})
+}
+
+// scrapedGauge is a gauge with one label whose values are asked at each scrape.
+type scrapedGauge struct {
+	desc *prometheus.Desc
+	ask  func(set func(label string, value float64))
+}
+
+// Describe is part of prometheus.Collector.
+func (g scrapedGauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+
+// Collect is part of prometheus.Collector.
+func (g scrapedGauge) Collect(to chan<- prometheus.Metric) {
+	g.ask(func(label string, value float64) {
+		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, label)
+	})
 }
 
 // Phase notes the duration of a stage.
@@ -129,6 +173,16 @@ func (m *Metrics) PollFailed() { m.pollErrors.Inc() }
 // Drift sets the number of drifted services.
 func (m *Metrics) Drift(services int) { m.drifted.Set(float64(services)) }
 
+// Surveyed sets the metrics after a survey of the versions of secrets and configs.
+func (m *Metrics) Surveyed(s *inventory.Survey) {
+	for _, version := range s.Removed {
+		m.removed.WithLabelValues(string(version.Kind)).Inc()
+	}
+	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
+		m.kept.WithLabelValues(string(kind)).Set(float64(s.Kept(kind)))
+	}
+}
+
 func truth(is bool) float64 {
 	if is {
 		return 1
@@ -146,12 +200,9 @@ func (m *Metrics) Ended(applied *record.GoodState, last *record.Sync) {
 	}
 	if last != nil && last.State.Final() {
 		m.status.WithLabelValues().Set(truth(last.State == record.Succeeded))
-		m.checks.ended(last)
+		m.checksEnded(last)
 	}
 }
-
-// Checked sets the metrics to the results of checks.
-func (m *Metrics) Checked(results []checks.Result) { m.checks.told(results) }
 
 // Handler answers a scrape.
 func (m *Metrics) Handler() http.Handler {

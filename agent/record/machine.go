@@ -26,12 +26,6 @@ const (
 	Supersede      Event = "supersede"       // another sync takes its place
 )
 
-// Events lists all events.
-var Events = []Event{
-	Begin, ShareSuccess, ShareFailure, ShareRollback, Hold, Pass, Write, CarryOn, Succeed, Fail,
-	StartRollback, FinishRollback, Unpin, Supersede,
-}
-
 // New is the state of a sync to which nothing has happened.
 const New = ""
 
@@ -40,15 +34,17 @@ type transition struct {
 	from  State
 	event Event
 	to    State
-	only  string // a condition that Apply checks, in words; "" for none
+	only  string // a condition; "" for none
 }
+
+// The conditions of transitions.
+const (
+	transient = "the failure was transient"
+	pinned    = "no user has ended the stay yet"
+)
 
 // transitions is the table of all allowed transitions. Every other pair is an error.
 func transitions() []transition {
-	const (
-		transient = "the failure was transient"
-		pinned    = "no user has ended the stay yet"
-	)
 	return []transition{
 		{New, Begin, Pending, ""},
 		{New, ShareSuccess, Succeeded, ""},
@@ -92,7 +88,7 @@ func transitions() []transition {
 // changes nothing.
 func (s *Sync) Apply(event Event, at time.Time) error {
 	for _, row := range transitions() {
-		if row.from == s.State && row.event == event && s.allows(row) {
+		if row.from == s.State && row.event == event && row.allowed(s) {
 			s.State = row.to
 			s.stamp(event, at)
 			return nil
@@ -101,14 +97,13 @@ func (s *Sync) Apply(event Event, at time.Time) error {
 	return fmt.Errorf("sync #%d of %s: event %q is not possible in state %q", s.ID, s.Commit, event, s.State)
 }
 
-// allows checks the condition of a row.
-func (s *Sync) allows(row transition) bool {
-	switch row.from {
-	case Failed:
-		return row.only == "" || s.Transient
-	case RolledBack:
+// allowed reports whether the condition of a row holds for a sync.
+func (t transition) allowed(s *Sync) bool {
+	switch t.only {
+	case transient:
+		return s.Transient
+	case pinned:
 		return s.Pinned()
-	case New, Pending, Waiting, Running, Succeeded, Superseded:
 	}
 	return true
 }

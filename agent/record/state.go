@@ -14,9 +14,6 @@ const (
 	Superseded State = "superseded"  // another sync replaced it before it finished
 )
 
-// States lists all states in the order of a sync's life.
-var States = []State{Pending, Waiting, Running, Succeeded, Failed, RolledBack, Superseded}
-
 // Final reports whether a sync in this state is over.
 func (s State) Final() bool {
 	switch s {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"time"
@@ -24,7 +23,11 @@ func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error
 	asked = record.Asked{PlanDigest: plan, Unresolved: unresolved, At: time.Now().UTC(), Given: asked.Given}
 	return asked, s.update(func(_ *bbolt.Tx, stack *bbolt.Bucket) error {
 		b := stack.Bucket(approvalsBucket)
-		return errors.Join(forgetAsked(b, asked.At.Add(-askedLife)), putJSON(b, []byte(commit), asked))
+		old := func(_, data []byte) bool {
+			var one record.Asked
+			return json.Unmarshal(data, &one) == nil && asked.At.Sub(one.At) > askedLife
+		}
+		return errors.Join(drop(b, old), putJSON(b, []byte(commit), asked))
 	})
 }
 
@@ -45,24 +48,8 @@ func (s *Stack) Approve(commit string, approval *record.Approval) error {
 
 func (s *Stack) asked(commit string) (asked record.Asked, known bool, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		known = s.store.getJSON(b.Bucket(approvalsBucket), s.name("approval of "+commit, 0), []byte(commit), &asked)
+		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit, 0), []byte(commit))
 		return nil
 	})
 	return asked, known, err
-}
-
-// forgetAsked drops what was asked before a time.
-func forgetAsked(b *bbolt.Bucket, before time.Time) error {
-	var old [][]byte
-	err := b.ForEach(func(commit, data []byte) error {
-		var asked record.Asked
-		if json.Unmarshal(data, &asked) == nil && asked.At.Before(before) {
-			old = append(old, bytes.Clone(commit))
-		}
-		return nil
-	})
-	for _, commit := range old {
-		err = errors.Join(err, b.Delete(commit))
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +18,7 @@ const accessWrite = 2
 
 // Examine reads the state folder of a node without changing it, and says in a line how it
 // is. An error is a folder or file that the agent cannot work with; its hint is the remedy.
-func Examine(ctx context.Context, dir, owner string) (string, error) {
+func Examine(dir, owner string) (string, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return "the agent makes " + dir + " when it starts", nil
 	}
@@ -37,25 +36,16 @@ func Examine(ctx context.Context, dir, owner string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = s.Close() }()
-	if err := s.belongsTo(owner); err != nil {
+	if err := s.view(metaBucket, func(meta *bbolt.Bucket) error { return checkOwner(meta, owner) }); err != nil {
 		return "", err
 	}
-	if err := safely(dir, func() error { return s.Probe(ctx) }); err != nil {
+	var bad []string
+	if err := safely(dir, func() (err error) { bad, err = s.Probe(); return err }); err != nil {
 		return "", err
 	}
-	if bad := s.Unreadable(); len(bad) > 0 {
+	if len(bad) > 0 {
 		return "", fault.New(fault.Place{}, "nothing has to be done: the agent skips them; `agent history` shows what is left",
 			"%d records of %s are unreadable: %s", len(bad), path(dir), strings.Join(bad, "; "))
 	}
 	return fmt.Sprintf("%s is whole", path(dir)), nil
-}
-
-// belongsTo refuses the state file of another node.
-func (s *Store) belongsTo(owner string) error {
-	return s.view(metaBucket, func(meta *bbolt.Bucket) error {
-		if found := string(meta.Get(ownerKey)); found != "" && found != owner {
-			return fault.New(fault.Place{}, "give each node its own state directory", "the state file belongs to %s, not to %s", found, owner)
-		}
-		return nil
-	})
 }

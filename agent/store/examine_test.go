@@ -49,7 +49,7 @@ func TestExamine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			test.prepare(t, dir)
-			text, err := store.Examine(t.Context(), dir, test.owner)
+			text, err := store.Examine(dir, test.owner)
 			switch {
 			case test.wrong == "" && (err != nil || !strings.Contains(text, test.text)):
 				t.Errorf("got %q, %v", text, err)

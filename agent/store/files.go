@@ -61,39 +61,22 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 // dropFiles drops the contents that no good state of any stack has any more.
 func (s *Store) dropFiles(tx *bbolt.Tx) error {
 	used := map[string]bool{}
-	use := func(name string, data []byte) {
-		var good record.GoodState
-		if s.decode(name, data, &good) {
-			for _, file := range good.Files {
-				used[file.Sum] = true
-			}
+	use := func(good record.GoodState) {
+		for _, file := range good.Files {
+			used[file.Sum] = true
 		}
 	}
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
-		stack, name := stacks.Bucket(key), s.Stack(record.StackKey(key))
-		if data := stack.Get(goodKey); data != nil {
-			use(name.name(string(goodKey), 0), data)
-		}
-		return stack.Bucket(goodBucket).ForEach(func(id, data []byte) error {
-			use(name.name("good state", numberOf(id)), data)
-			return nil
-		})
-	})
-	b := tx.Bucket(filesBucket)
-	var unused [][]byte
-	err = errors.Join(err, b.ForEach(func(sum, _ []byte) error {
-		if !used[string(sum)] {
-			unused = append(unused, bytes.Clone(sum))
+		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
+		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey), 0), goodKey)
+		use(deployed)
+		for _, good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
+			use(good)
 		}
 		return nil
-	}))
-	for _, sum := range unused {
-		if err := b.Delete(sum); err != nil {
-			return fmt.Errorf("drop recorded file: %w", err)
-		}
-	}
-	return err
+	})
+	return errors.Join(err, drop(tx.Bucket(filesBucket), func(sum, _ []byte) bool { return !used[string(sum)] }))
 }
 
 func zip(content []byte) ([]byte, error) {

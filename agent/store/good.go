@@ -26,11 +26,10 @@ func (s *Stack) Good(limit int) ([]record.GoodState, error) {
 
 // readGood reads up to limit good states, the newest first, with their keys.
 func (s *Stack) readGood(b *bbolt.Bucket, limit int) (good []record.GoodState, keys [][]byte) {
-	cursor := b.Cursor()
-	for key, data := cursor.Last(); key != nil && len(good) < limit; key, data = cursor.Prev() {
-		var one record.GoodState
-		if s.store.decode(s.name("good state", numberOf(key)), data, &one) {
-			good, keys = append(good, one), append(keys, bytes.Clone(key))
+	for key, one := range newest[record.GoodState](s, b, "good state") {
+		good, keys = append(good, one), append(keys, bytes.Clone(key))
+		if len(good) >= limit {
+			break
 		}
 	}
 	return good, keys

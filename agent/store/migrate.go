@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -77,25 +78,9 @@ func nameTrails(trails *bbolt.Bucket, owner string) error {
 		renamed[string(key)+" "+name] = bytes.Clone(data)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	for key, data := range renamed {
-		if err := trails.Put([]byte(key), data); err != nil {
-			return fmt.Errorf("rename trail: %w", err)
-		}
+		err = errors.Join(err, trails.Put([]byte(key), data))
 	}
-	var old [][]byte
-	err = trails.ForEach(func(key, _ []byte) error {
-		if _, is := renamed[string(key)]; !is {
-			old = append(old, bytes.Clone(key))
-		}
-		return nil
-	})
-	for _, key := range old {
-		if err == nil {
-			err = trails.Delete(key)
-		}
-	}
-	return err
+	old := func(key, _ []byte) bool { return renamed[string(key)] == nil }
+	return errors.Join(err, drop(trails, old))
 }

@@ -55,8 +55,8 @@ func TestMigration(t *testing.T) {
 				if deployed, deployedErr := stack.Deployed(); err != nil || deployedErr != nil || (deployed == nil) != (name == "approval") || (len(good) == 0) != (name == "approval") {
 					t.Errorf("deployed %+v, good %d, %v, %v", deployed, len(good), err, deployedErr)
 				}
-				if err := opened.Probe(t.Context()); err != nil || len(opened.Unreadable()) > 0 {
-					t.Errorf("%v, %v", err, opened.Unreadable())
+				if unreadable, err := opened.Probe(); err != nil || len(unreadable) > 0 {
+					t.Errorf("%v, %v", err, unreadable)
 				}
 				shut(t, opened)
 			}
@@ -140,7 +140,7 @@ func TestDamagedFile(t *testing.T) {
 				}
 				continue
 			}
-			if err := opened.Probe(t.Context()); err != nil {
+			if _, err := opened.Probe(); err != nil {
 				t.Errorf("page %d %s: opened, then %v", first, spoil.name, err)
 			}
 			shut(t, opened)
@@ -183,7 +183,11 @@ func TestUnreadableRecord(t *testing.T) {
 	if good, err := stack.Good(10); err != nil || len(good) != 2 {
 		t.Errorf("%d good states, %v", len(good), err)
 	}
-	named := strings.Join(opened.Unreadable(), "; ")
+	unreadable, err := opened.Probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := strings.Join(unreadable, "; ")
 	for _, want := range []string{"good state #1 of stack default: ", "pause of stack default: ", "sync #1 of stack default: "} {
 		if !strings.Contains(named, want) {
 			t.Errorf("unreadable are %q, without %q", named, want)

@@ -36,12 +36,8 @@ func (s *Store) putAuditHead(tx *bbolt.Tx) error {
 
 // AuditHead gives the last entry of the audit log that was written here; the zero Head
 // when there is none.
-func (s *Store) AuditHead() (head audit.Head, err error) {
-	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
-		s.getJSON(b, "head of the audit log", auditKey, &head)
-		return nil
-	})
-	return head, err
+func (s *Store) AuditHead() (audit.Head, error) {
+	return get[audit.Head](s, metaBucket, "head of the audit log", auditKey)
 }
 
 // noticesKey holds the book of notices: small, and written as a whole.
@@ -50,12 +46,8 @@ var noticesKey = []byte("notices")
 var _ notify.Store = (*Store)(nil)
 
 // Notices gives the book of notices; an empty one before the first notice.
-func (s *Store) Notices() (book notify.Book, err error) {
-	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
-		s.getJSON(b, "book of notices", noticesKey, &book)
-		return nil
-	})
-	return book, err
+func (s *Store) Notices() (notify.Book, error) {
+	return get[notify.Book](s, metaBucket, "book of notices", noticesKey)
 }
 
 // SaveNotices writes the book of notices.

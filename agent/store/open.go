@@ -1,8 +1,6 @@
 package store
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -47,20 +45,11 @@ func Open(dir, owner string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{log: log}
-	return s, safely(dir, func() error {
-		db, err := open(dir, false)
-		if err != nil {
+	return s, s.load(dir, false, func() error {
+		if err := keepCopy(dir, s.db); err != nil {
 			return err
 		}
-		s.db = db
-		err = errors.Join(check(dir, db), keepCopy(dir, db))
-		if err == nil {
-			err = db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, owner) })
-		}
-		if err != nil {
-			return errors.Join(err, db.Close())
-		}
-		return nil
+		return s.db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, owner) })
 	})
 }
 
@@ -70,26 +59,32 @@ func OpenReadOnly(dir string) (*Store, error) {
 		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
 	}
 	s := &Store{}
-	return s, safely(dir, func() error {
-		db, err := open(dir, true)
-		if err != nil {
-			return err
-		}
-		s.db = db
-		found := uint64(0)
-		err = check(dir, db)
-		if err == nil {
-			found, err = schema(db)
-		}
+	return s, s.load(dir, true, func() error {
+		found, err := schema(s.db)
 		switch {
 		case err != nil:
+			return err
 		case found > version:
-			err = newer(found)
+			return newer(found)
 		case found < version:
-			err = fault.New(fault.Place{}, "start the agent: it migrates the file", "the state file has the schema of an older agent (version %d)", found)
+			return fault.New(fault.Place{}, "start the agent: it migrates the file", "the state file has the schema of an older agent (version %d)", found)
+		}
+		return nil
+	})
+}
+
+// load opens and checks the file, and closes it again if it cannot be used. A nil error of
+// ready means that it can.
+func (s *Store) load(dir string, readOnly bool, ready func() error) error {
+	return safely(dir, func() (err error) {
+		if s.db, err = open(dir, readOnly); err != nil {
+			return err
+		}
+		if err = check(dir, s.db); err == nil {
+			err = ready()
 		}
 		if err != nil {
-			return errors.Join(err, db.Close())
+			return errors.Join(err, s.db.Close())
 		}
 		return nil
 	})
@@ -101,25 +96,20 @@ func Exists(dir string) bool {
 	return err == nil
 }
 
-// Unreadable lists the records that were skipped, with the reason, sorted.
-func (s *Store) Unreadable() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.unreadable)) {
-		list = append(list, name+": "+s.unreadable[name].Error())
-	}
-	return list
-}
-
-// Probe reads every record once, so that Unreadable knows all that cannot be read.
-func (s *Store) Probe(context.Context) error {
-	_, err := s.History(keepSyncs)
+// Probe reads every sync and good state, and lists all records that were skipped so far,
+// with the reason, sorted.
+func (s *Store) Probe() (unreadable []string, err error) {
+	_, err = s.History(keepSyncs)
 	for _, stack := range s.Stacks() {
 		_, goodErr := s.Stack(stack).Good(keepSyncs)
 		err = errors.Join(err, goodErr)
 	}
-	return err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.unreadable)) {
+		unreadable = append(unreadable, name+": "+s.unreadable[name].Error())
+	}
+	return unreadable, err
 }
 
 func path(dir string) string { return filepath.Join(dir, FileName) }
@@ -199,9 +189,7 @@ func check(dir string, db *bbolt.DB) error {
 func schema(db *bbolt.DB) (found uint64, err error) {
 	err = db.View(func(tx *bbolt.Tx) error {
 		if meta := tx.Bucket(metaBucket); meta != nil {
-			if data := meta.Get(versionKey); len(data) == 8 {
-				found = binary.BigEndian.Uint64(data)
-			}
+			found = numberOf(meta.Get(versionKey))
 		}
 		return nil
 	})

@@ -56,8 +56,12 @@ func (o Outbox) Save(entry *gitlab.Entry) error {
 func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 	return o.store.write(func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
+		old := func(_, data []byte) bool {
+			var one gitlab.Trail
+			return json.Unmarshal(data, &one) == nil && time.Since(one.Updated) > trailLife
+		}
 		return errors.Join(
-			forgetTrails(trails, time.Now().Add(-trailLife)),
+			drop(trails, old),
 			putJSON(trails, trailKey(of), trail),
 			tx.Bucket(reportsBucket).Delete(number(seq)),
 		)
@@ -65,28 +69,9 @@ func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 }
 
 // Trail reads what is remembered of a report's commit, ref and status name.
-func (o Outbox) Trail(of gitlab.Report) (trail gitlab.Trail, err error) {
-	err = o.store.view(trailsBucket, func(b *bbolt.Bucket) error {
-		o.store.getJSON(b, "trail of "+string(trailKey(of)), trailKey(of), &trail)
-		return nil
-	})
-	return trail, err
+func (o Outbox) Trail(of gitlab.Report) (gitlab.Trail, error) {
+	key := trailKey(of)
+	return get[gitlab.Trail](o.store, trailsBucket, "trail of "+string(key), key)
 }
 
 func trailKey(of gitlab.Report) []byte { return []byte(of.Commit + " " + of.Ref + " " + of.Name) }
-
-// forgetTrails drops what was not touched since a time.
-func forgetTrails(b *bbolt.Bucket, since time.Time) error {
-	var old [][]byte
-	err := b.ForEach(func(key, data []byte) error {
-		var trail gitlab.Trail
-		if json.Unmarshal(data, &trail) == nil && trail.Updated.Before(since) {
-			old = append(old, append([]byte(nil), key...))
-		}
-		return nil
-	})
-	for _, key := range old {
-		err = errors.Join(err, b.Delete(key))
-	}
-	return err
-}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"iter"
 
 	"go.etcd.io/bbolt"
 
@@ -83,13 +84,29 @@ func (s *Stack) name(kind string, id uint64) string {
 	return fmt.Sprintf("%s #%d of stack %s", kind, id, s.key)
 }
 
-// one reads a single record of the stack into value, and reports whether there is one.
-func (s *Stack) one(key []byte, value any) (found bool, err error) {
+// newest gives the readable records of a bucket of the stack with their keys, the newest
+// first.
+func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq2[[]byte, T] {
+	return func(yield func([]byte, T) bool) {
+		cursor := b.Cursor()
+		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
+			var one T
+			if s.store.decode(s.name(kind, numberOf(key)), data, &one) && !yield(key, one) {
+				return
+			}
+		}
+	}
+}
+
+// single reads a record of which the stack has one, or gives nil.
+func single[T any](s *Stack, key []byte) (value *T, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		found = s.store.getJSON(b, s.name(string(key), 0), key, value)
+		if one, found := find[T](s.store, b, s.name(string(key), 0), key); found {
+			value = &one
+		}
 		return nil
 	})
-	return found, err
+	return value, err
 }
 
 // put writes a single record of the stack; without one it deletes it.
@@ -104,7 +121,10 @@ func (s *Stack) put(key []byte, value any, has bool) error {
 
 // ScaledDown gives the cron services that are still to be restored.
 func (s *Stack) ScaledDown() (down record.ScaledDown, err error) {
-	_, err = s.one(scaledDownKey, &down)
+	found, err := single[record.ScaledDown](s, scaledDownKey)
+	if found != nil {
+		down = *found
+	}
 	return down, err
 }
 
@@ -115,27 +135,13 @@ func (s *Stack) SaveScaledDown(down record.ScaledDown) error {
 }
 
 // Pause gives the last pause, over or not; nil after a user resumed.
-func (s *Stack) Pause() (*record.Pause, error) {
-	var pause record.Pause
-	found, err := s.one(pauseKey, &pause)
-	if err != nil || !found {
-		return nil, err
-	}
-	return &pause, nil
-}
+func (s *Stack) Pause() (*record.Pause, error) { return single[record.Pause](s, pauseKey) }
 
 // SavePause begins a pause, or ends it with nil.
 func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pause, pause != nil) }
 
 // Deployed gives the good state that was deployed last, or nil.
-func (s *Stack) Deployed() (*record.GoodState, error) {
-	var good record.GoodState
-	found, err := s.one(goodKey, &good)
-	if err != nil || !found {
-		return nil, err
-	}
-	return &good, nil
-}
+func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
 // SaveSync writes a sync; one without an ID gets the next of the node.
 func (s *Stack) SaveSync(sync *record.Sync) error { return s.SaveOutcome(sync, nil) }

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -60,8 +61,8 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 		}
 	}
 	meta := tx.Bucket(metaBucket)
-	if found := string(meta.Get(ownerKey)); found != "" && found != owner {
-		return fault.New(fault.Place{}, "give each node its own state directory", "the state file belongs to %s, not to %s", found, owner)
+	if err := checkOwner(meta, owner); err != nil {
+		return err
 	}
 	if err := migrate(tx, owner); err != nil {
 		return fmt.Errorf("migrate the state file: %w", err)
@@ -75,8 +76,16 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 			return fmt.Errorf("save fingerprint key: %w", err)
 		}
 	}
-	s.key = append([]byte(nil), meta.Get(secretKey)...)
+	s.key = bytes.Clone(meta.Get(secretKey))
 	return errors.Join(meta.Put(versionKey, number(version)), meta.Put(ownerKey, []byte(owner)))
+}
+
+// checkOwner refuses the state file of another node.
+func checkOwner(meta *bbolt.Bucket, owner string) error {
+	if found := string(meta.Get(ownerKey)); found != "" && found != owner {
+		return fault.New(fault.Place{}, "give each node its own state directory", "the state file belongs to %s, not to %s", found, owner)
+	}
+	return nil
 }
 
 // write changes the file in one transaction.
@@ -97,11 +106,19 @@ func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
 	})
 }
 
-// getJSON reads one record; a missing or unreadable one leaves value as it is and gives
-// false.
-func (s *Store) getJSON(b *bbolt.Bucket, name string, key []byte, value any) bool {
+// find reads one record of a bucket, and reports whether there is a readable one.
+func find[T any](s *Store, b *bbolt.Bucket, name string, key []byte) (value T, found bool) {
 	data := b.Get(key)
-	return data != nil && s.decode(name, data, value)
+	return value, data != nil && s.decode(name, data, &value)
+}
+
+// get reads one record of a top-level bucket, or gives the zero value.
+func get[T any](s *Store, bucket []byte, name string, key []byte) (value T, err error) {
+	err = s.view(bucket, func(b *bbolt.Bucket) error {
+		value, _ = find[T](s, b, name, key)
+		return nil
+	})
+	return value, err
 }
 
 // decode reads a record. An unreadable one is skipped: it is noted, and must not block
@@ -138,4 +155,19 @@ func putJSON(b *bbolt.Bucket, key []byte, value any) error {
 		return fmt.Errorf("marshal record: %w", err)
 	}
 	return b.Put(key, data)
+}
+
+// drop deletes the records of a bucket that are no longer needed.
+func drop(b *bbolt.Bucket, needless func(key, data []byte) bool) error {
+	var keys [][]byte
+	err := b.ForEach(func(key, data []byte) error {
+		if needless(key, data) {
+			keys = append(keys, bytes.Clone(key))
+		}
+		return nil
+	})
+	for _, key := range keys {
+		err = errors.Join(err, b.Delete(key))
+	}
+	return err
 }

@@ -37,11 +37,10 @@ func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
 	syncs := []record.Sync{}
 	err := s.view(func(stack *bbolt.Bucket) error {
-		cursor := stack.Bucket(syncsBucket).Cursor()
-		for key, data := cursor.Last(); key != nil && len(syncs) < limit; key, data = cursor.Prev() {
-			var sync record.Sync
-			if s.store.decode(s.name("sync", numberOf(key)), data, &sync) {
-				syncs = append(syncs, sync)
+		for _, sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
+			syncs = append(syncs, sync)
+			if len(syncs) >= limit {
+				break
 			}
 		}
 		return nil
@@ -90,6 +89,7 @@ func (s *Stack) markGood(syncs []record.Sync) error {
 func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err error) {
 	for _, key := range s.Stacks() {
 		stack := s.Stack(key)
+		var own []record.Sync
 		err := stack.view(func(b *bbolt.Bucket) error {
 			syncs := b.Bucket(syncsBucket)
 			first, _ := syncs.Cursor().First()
@@ -101,22 +101,16 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 				oldest = n
 			}
 			newest = max(newest, numberOf(last))
-			var sync record.Sync
-			if s.getJSON(syncs, stack.name("sync", id), number(id), &sync) {
-				found = &sync
+			if one, has := find[record.Sync](s, syncs, stack.name("sync", id), number(id)); has {
+				own = append(own, one)
 			}
 			return nil
 		})
+		if err == nil && len(own) > 0 {
+			found, err = &own[0], stack.markGood(own)
+		}
 		if err != nil {
 			return nil, 0, 0, err
-		}
-		if found != nil {
-			one := []record.Sync{*found}
-			if err := stack.markGood(one); err != nil {
-				return nil, 0, 0, err
-			}
-			found = &one[0]
-			continue // the range of all stacks
 		}
 	}
 	return found, oldest, newest, nil
@@ -130,20 +124,22 @@ const (
 // CheckTimes gives how many seconds each check took, by its name, in the last ten good
 // revisions other than commit, the newest first.
 func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
+	type checked struct {
+		Commit string       `json:"commit"`
+		State  record.State `json:"state"`
+		Checks []struct {
+			Name    string  `json:"name"`
+			Seconds float64 `json:"seconds"`
+		} `json:"checks"`
+	}
 	times, seen := map[string][]float64{}, map[string]bool{commit: true}
 	err := s.view(func(b *bbolt.Bucket) error {
-		cursor, read := b.Bucket(syncsBucket).Cursor(), 0
-		for key, data := cursor.Last(); key != nil && read < searched && len(seen) <= compared; key, data = cursor.Prev() {
-			read++
-			var sync struct {
-				Commit string       `json:"commit"`
-				State  record.State `json:"state"`
-				Checks []struct {
-					Name    string  `json:"name"`
-					Seconds float64 `json:"seconds"`
-				} `json:"checks"`
+		read := 0
+		for _, sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
+			if read++; read > searched || len(seen) > compared {
+				break
 			}
-			if !s.store.decode(s.name("sync", numberOf(key)), data, &sync) || sync.State != record.Succeeded || len(sync.Checks) == 0 || seen[sync.Commit] {
+			if sync.State != record.Succeeded || len(sync.Checks) == 0 || seen[sync.Commit] {
 				continue
 			}
 			seen[sync.Commit] = true

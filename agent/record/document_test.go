@@ -5,6 +5,15 @@ import (
 	"strings"
 )
 
+// States lists all states in the order of a sync's life.
+var States = []State{Pending, Waiting, Running, Succeeded, Failed, RolledBack, Superseded}
+
+// Events lists all events.
+var Events = []Event{
+	Begin, ShareSuccess, ShareFailure, ShareRollback, Hold, Pass, Write, CarryOn, Succeed, Fail,
+	StartRollback, FinishRollback, Unpin, Supersede,
+}
+
 // meanings says what each state and event means, for the document.
 var meanings = map[string]string{
 	string(Pending):    "recorded; nothing is written yet",
