@@ -11,8 +11,7 @@ import (
 	"coin.internal/coin-agent/provenance"
 )
 
-func (a *app) printSecretsAudit(report *provenance.Report) {
-	p := newPrinter(a.stdout)
+func printSecretsAudit(p printer, report *provenance.Report) {
 	p.line("%s at %s%s, %s since %s", report.Environment, short(report.Commit), onBranch(report.Branch),
 		counted(report.Commits, "commit", "commits"), report.Since.Local().Format(time.DateOnly))
 	for _, warning := range report.Warnings {
