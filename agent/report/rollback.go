@@ -187,14 +187,14 @@ func (r *rollbackReport) listServices(results []deploy.ServiceResult) {
 			healthy++
 			continue
 		}
-		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), messageOf(result)})
+		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), Message(result)})
 	}
 	r.out.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
 	r.out.table([]string{"Service", "Ready", "State", "Last error"}, rows)
 }
 
-// messageOf gives the error and the message of a service.
-func messageOf(result deploy.ServiceResult) string {
+// Message gives the last task error of a service, and what a rollout waits for.
+func Message(result deploy.ServiceResult) string {
 	if result.Error != "" && result.Message != "" {
 		return result.Error + "; " + result.Message
 	}

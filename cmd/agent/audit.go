@@ -137,36 +137,14 @@ func about(entry *audit.Entry, object string) bool {
 func printEntries(p printer, entries []audit.Entry) {
 	rows := make([][]string, 0, len(entries))
 	for _, entry := range entries {
-		what := entry.Detail
+		by := ""
 		if entry.Service != "" {
-			what = join("by "+entry.Service, what)
-		}
-		if entry.Error != "" {
-			what = join(entry.Error, what)
+			by = "by " + entry.Service
 		}
 		rows = append(rows, []string{
-			number(entry.Seq), entry.Time.Local().Format(time.DateTime), oneLine(entry.Actor.String()), string(entry.Action),
-			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), oneLine(what),
+			number(entry.Seq), entry.Time.Local().Format(time.DateTime), tidy(entry.Actor.String()), string(entry.Action),
+			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), tidy(joined("; ", entry.Error, by, entry.Detail)),
 		})
 	}
 	p.table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
-}
-
-// join joins two texts with a semicolon; the second may be empty.
-func join(text, more string) string {
-	if more == "" {
-		return text
-	}
-	return text + "; " + more
-}
-
-// oneLine replaces line breaks and other control characters with spaces. They would
-// break the table, and a terminal would interpret them.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
 }

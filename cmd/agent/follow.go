@@ -105,21 +105,12 @@ func rolloutLines(rollout *report.Rollout) map[string]string {
 	lines := map[string]string{}
 	for _, service := range rollout.Services {
 		line := fmt.Sprintf("%s %d/%d %s", service.Name, service.Ready, service.Want, service.State)
-		if text := troubleText(service); text != "" {
+		if text := printable(report.Message(service)); text != "" {
 			line += ": " + text
 		}
 		lines[service.Name] = line
 	}
 	return lines
-}
-
-// troubleText gives the last task error of a service, and what the rollout waits for.
-func troubleText(service deploy.ServiceResult) string {
-	text := service.Error + service.Message
-	if service.Error != "" && service.Message != "" {
-		text = service.Error + "; " + service.Message
-	}
-	return printable(text)
 }
 
 // printRollout shows the services that the rollout waits for, and for how long.
@@ -128,7 +119,7 @@ func printRollout(p printer, rollout *report.Rollout) {
 	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
 	rows := make([][]string, 0, len(waiting))
 	for _, service := range waiting {
-		state, text := string(service.State), troubleText(service)
+		state, text := string(service.State), printable(report.Message(service))
 		if service.State == deploy.Failed {
 			text = p.paint(red, text)
 		}

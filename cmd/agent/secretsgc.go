@@ -58,11 +58,10 @@ func printCollection(p printer, survey *inventory.Survey, dryRun bool) {
 	for _, version := range survey.Removed {
 		row(version, p.paint(yellow, "removed"))
 	}
-	due := len(deploy.Collectable(survey.Versions))
-	for _, version := range survey.Versions {
-		if version.Collectable() {
-			row(version, p.paint(yellow, "to remove"))
-		}
+	collectable := deploy.Collectable(survey.Versions)
+	due := len(collectable)
+	for _, version := range collectable {
+		row(version, p.paint(yellow, "to remove"))
 	}
 	for _, version := range survey.Versions {
 		if !version.Collectable() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -272,9 +271,5 @@ func driftText(step deploy.Step) string {
 	if step.Action != deploy.Update {
 		return "to " + string(step.Action)
 	}
-	fields := make([]string, 0, len(step.Changes))
-	for _, change := range step.Changes {
-		fields = append(fields, report.ChangeLabel(change))
-	}
-	return strings.Join(fields, ", ")
+	return report.ChangeLabels(step)
 }
