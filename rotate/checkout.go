@@ -18,7 +18,7 @@ import (
 // checkout checks out the branch: it writes the files, HEAD and the index. If one of them
 // fails, it restores all.
 func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
-	head, err := w.Repo.Storer.Reference(plumbing.HEAD)
+	head, err := w.git.Repo.Storer.Reference(plumbing.HEAD)
 	if err != nil {
 		return fmt.Errorf("read HEAD: %w", err)
 	}
@@ -30,11 +30,11 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 			return errors.Join(fmt.Errorf("write %s: %w", file.Path, err), w.restore(files[:i]))
 		}
 	}
-	if err := w.Repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
+	if err := w.git.Repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
 		return errors.Join(fmt.Errorf("check out the branch %s: %w", branch.Short(), err), w.restore(files))
 	}
 	if err := os.Rename(w.lock, strings.TrimSuffix(w.lock, ".lock")); err != nil {
-		return errors.Join(fmt.Errorf("write git's index: %w", err), w.Repo.Storer.SetReference(head), w.restore(files))
+		return errors.Join(fmt.Errorf("write git's index: %w", err), w.git.Repo.Storer.SetReference(head), w.restore(files))
 	}
 	w.locked = nil
 	w.recordMove(branch.Short())
@@ -44,7 +44,7 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 // recordMove adds the checkout to git's log of HEAD, for `git switch -`. Its errors do no
 // harm.
 func (w *Worktree) recordMove(branch string) {
-	now, err := w.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
+	now, err := w.git.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
 	log, openErr := os.OpenFile(filepath.Join(filepath.Dir(w.lock), "logs", "HEAD"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil || openErr != nil {
 		return
@@ -70,7 +70,7 @@ func (w *Worktree) restore(files []File) error {
 }
 
 func (w *Worktree) path(name string) string {
-	return filepath.Join(w.Root, filepath.FromSlash(w.Prefix+name))
+	return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix+name))
 }
 
 // replace writes a file of ciphertext or versions: a temporary file in the same folder,
@@ -101,7 +101,7 @@ func (w *Worktree) replace(name string, content []byte) (err error) {
 // index when it is renamed.
 func (w *Worktree) prepareIndex(files []File) error {
 	for _, file := range files {
-		name := w.Prefix + file.Path
+		name := w.git.Prefix + file.Path
 		entry, err := w.index.Entry(name)
 		if errors.Is(err, index.ErrEntryNotFound) {
 			entry = w.index.Add(name)

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -37,15 +39,12 @@ type Commit struct {
 // Commit writes the plan's files, commits them on a new branch and checks it out. If one
 // step fails, nothing has changed.
 func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
-	branch := request.Branch
-	if branch == "" {
-		branch = plan.branch()
-	}
+	branch := cmp.Or(request.Branch, plan.branch())
 	name := plumbing.NewBranchReferenceName(branch)
 	if err := name.Validate(); err != nil {
 		return nil, fault.New(fault.Place{}, "name another with --branch", "%q is not a valid branch name", branch)
 	}
-	if _, err := w.Repo.Reference(name, false); err == nil {
+	if _, err := w.git.Repo.Reference(name, false); err == nil {
 		return nil, fault.New(fault.Place{}, "merge it, delete it (git branch -D "+branch+"), or name another with --branch", "the branch %s exists already", branch)
 	}
 	author, err := w.author(request.Author)
@@ -61,11 +60,11 @@ func (w *Worktree) Commit(plan *Plan, request Request) (*Commit, error) {
 		return nil, fmt.Errorf("make the commit: %w", err)
 	}
 	// From here on, the next run finishes an interrupted one.
-	if err := w.Repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
+	if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
 		return nil, fmt.Errorf("make the branch %s: %w", branch, err)
 	}
 	if err := w.checkout(plan.Files, name); err != nil {
-		return nil, errors.Join(err, w.Repo.Storer.RemoveReference(name))
+		return nil, errors.Join(err, w.git.Repo.Storer.RemoveReference(name))
 	}
 	return w.describe(made, branch, message, false, ""), nil
 }
@@ -138,7 +137,7 @@ func (p *Plan) message(branch string, request Request) string {
 
 // store writes blobs, trees and the commit. No ref points to them yet.
 func (w *Worktree) store(files []File, author object.Signature, message string) (plumbing.Hash, error) {
-	before, err := w.Repo.CommitObject(w.head.Hash())
+	before, err := w.git.Repo.CommitObject(w.head.Hash())
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
@@ -149,22 +148,22 @@ func (w *Worktree) store(files []File, author object.Signature, message string) 
 		if _, err := blob.Write(file.After); err != nil {
 			return plumbing.ZeroHash, err
 		}
-		hash, err := w.Repo.Storer.SetEncodedObject(blob)
+		hash, err := w.git.Repo.Storer.SetEncodedObject(blob)
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
-		if tree, err = w.graft(tree, w.Prefix+file.Path, hash); err != nil {
+		if tree, err = graft(w.git.Repo, tree, w.git.Prefix+file.Path, hash); err != nil {
 			return plumbing.ZeroHash, err
 		}
 	}
-	return w.encode(&object.Commit{
+	return encode(w.git.Repo, &object.Commit{
 		Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{w.head.Hash()},
 	})
 }
 
 // graft writes a tree with one file replaced or added.
-func (w *Worktree) graft(tree plumbing.Hash, path string, blob plumbing.Hash) (plumbing.Hash, error) {
-	read, err := w.Repo.TreeObject(tree)
+func graft(repo *git.Repository, tree plumbing.Hash, path string, blob plumbing.Hash) (plumbing.Hash, error) {
+	read, err := repo.TreeObject(tree)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("read the folder of %s: %w", path, err)
 	}
@@ -176,24 +175,21 @@ func (w *Worktree) graft(tree plumbing.Hash, path string, blob plumbing.Hash) (p
 		entries = append(entries, object.TreeEntry{Name: name, Mode: filemode.Regular})
 	}
 	if nested {
-		if blob, err = w.graft(entries[at].Hash, rest, blob); err != nil {
+		if blob, err = graft(repo, entries[at].Hash, rest, blob); err != nil {
 			return plumbing.ZeroHash, err
 		}
 	}
 	entries[at].Hash = blob
 	sort.Sort(object.TreeEntrySorter(entries))
-	return w.encode(&object.Tree{Entries: entries})
+	return encode(repo, &object.Tree{Entries: entries})
 }
 
-func (w *Worktree) encode(what interface {
-	Encode(plumbing.EncodedObject) error
-},
-) (plumbing.Hash, error) {
-	stored := w.Repo.Storer.NewEncodedObject()
+func encode(repo *git.Repository, what object.Object) (plumbing.Hash, error) {
+	stored := repo.Storer.NewEncodedObject()
 	if err := what.Encode(stored); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return w.Repo.Storer.SetEncodedObject(stored)
+	return repo.Storer.SetEncodedObject(stored)
 }
 
 var authorForm = regexp.MustCompile(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
@@ -210,17 +206,12 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
-	settings, err := w.Repo.ConfigScoped(config.SystemScope)
+	settings, err := w.git.Repo.ConfigScoped(config.SystemScope)
 	if err != nil {
 		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "add --author \"Your Name <you@example.com>\"")
 	}
-	signature.Name, signature.Email = settings.User.Name, settings.User.Email
-	if settings.Author.Name != "" {
-		signature.Name = settings.Author.Name
-	}
-	if settings.Author.Email != "" {
-		signature.Email = settings.Author.Email
-	}
+	signature.Name = cmp.Or(settings.Author.Name, settings.User.Name)
+	signature.Email = cmp.Or(settings.Author.Email, settings.User.Email)
 	if signature.Name == "" || signature.Email == "" {
 		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" && git config user.email you@example.com; or add --author`,
 			"git's configuration does not have a user.name and a user.email")
@@ -230,21 +221,14 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 
 // wantsSignature reports whether git is configured to sign commits here.
 func (w *Worktree) wantsSignature() bool {
+	system, _ := config.LoadConfig(config.SystemScope)
+	global, _ := config.LoadConfig(config.GlobalScope)
+	local, _ := w.git.Repo.Config()
 	wanted := ""
-	for _, scope := range []config.Scope{config.SystemScope, config.GlobalScope} {
-		if settings, err := config.LoadConfig(scope); err == nil {
-			wanted = latest(settings, wanted)
+	for _, settings := range []*config.Config{system, global, local} { // nil for one that cannot be read
+		if settings != nil && settings.Raw.Section("commit").HasOption("gpgsign") {
+			wanted = settings.Raw.Section("commit").Option("gpgsign")
 		}
 	}
-	if settings, err := w.Repo.Config(); err == nil {
-		wanted = latest(settings, wanted)
-	}
 	return slices.Contains([]string{"true", "yes", "on", "1"}, strings.ToLower(wanted))
-}
-
-func latest(settings *config.Config, before string) string {
-	if section := settings.Raw.Section("commit"); section.HasOption("gpgsign") {
-		return section.Option("gpgsign")
-	}
-	return before
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -28,7 +29,7 @@ func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded,
 	if err != nil {
 		return nil, err
 	}
-	files, err := secretFiles(node)
+	files, err := desired.ReadSecretFiles(node)
 	if err != nil {
 		return nil, err
 	}
@@ -42,18 +43,6 @@ func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded,
 		return nil, err
 	}
 	return &loaded{node: node, set: set, stack: stack}, nil
-}
-
-func secretFiles(node *manifests.Node) ([]secrets.File, error) {
-	files := make([]secrets.File, 0, len(node.SecretFiles))
-	for _, name := range node.SecretFiles {
-		data, err := fs.ReadFile(node.FS, name)
-		if err != nil {
-			return nil, fault.New(fault.Place{File: name}, "", "read secret file: %w", err)
-		}
-		files = append(files, secrets.File{Path: name, Data: data})
-	}
-	return files, nil
 }
 
 // find finds a secret by its key, its SV_ variable or the place of its value, and all

@@ -33,7 +33,7 @@ func (p *past) highest(file, variable string) (uint64, error) {
 	if p == nil || file == "" {
 		return 0, nil
 	}
-	commits, err := p.work.Repo.Log(&git.LogOptions{From: p.work.head.Hash()})
+	commits, err := p.work.git.Repo.Log(&git.LogOptions{From: p.work.head.Hash()})
 	if err != nil {
 		return 0, fmt.Errorf("read the history of %s: %w", file, err)
 	}
@@ -44,7 +44,7 @@ func (p *past) highest(file, variable string) (uint64, error) {
 		if left--; left < 0 {
 			return storer.ErrStop
 		}
-		found, err := commit.File(p.work.Prefix + file)
+		found, err := commit.File(p.work.git.Prefix + file)
 		if err != nil || seen[found.Hash] {
 			return nil //nolint:nilerr // the commit does not have the file
 		}

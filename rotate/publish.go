@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (p Publisher) Address(w *Worktree) string {
 	if p.Remote.URL != "" {
 		return p.Remote.URL
 	}
-	origin, err := w.Repo.Remote(git.DefaultRemoteName)
+	origin, err := w.git.Repo.Remote(git.DefaultRemoteName)
 	if err != nil || len(origin.Config().URLs) == 0 {
 		return ""
 	}
@@ -112,7 +113,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 			return fault.New(fault.Place{File: p.Remote.CAFile}, "name the file of the certificate authority in ca_file", "read CA file: %w", err)
 		}
 	}
-	err = w.Repo.PushContext(ctx, options)
+	err = w.git.Repo.PushContext(ctx, options)
 	if err == nil || errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil
 	}
@@ -141,11 +142,7 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 		if err != nil {
 			return nil, err
 		}
-		user := p.Remote.Username
-		if user == "" {
-			user = "oauth2"
-		}
-		return &githttp.BasicAuth{Username: user, Password: token}, nil
+		return &githttp.BasicAuth{Username: cmp.Or(p.Remote.Username, "oauth2"), Password: token}, nil
 	case "ssh":
 		return p.sshAuth(endpoint)
 	}
@@ -162,11 +159,7 @@ func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, 
 	if p.Remote.KeyFile == "" || p.Remote.KnownHostsFile == "" {
 		return nil, fault.New(fault.Place{}, hint, "ssh_key_file or known_hosts_file is not set, so the branch cannot be pushed over ssh to %s", endpoint.Host)
 	}
-	user := endpoint.User
-	if user == "" {
-		user = "git"
-	}
-	keys, err := gitssh.NewPublicKeysFromFile(user, p.Remote.KeyFile, "")
+	keys, err := gitssh.NewPublicKeysFromFile(cmp.Or(endpoint.User, "git"), p.Remote.KeyFile, "")
 	if err != nil {
 		return nil, fault.New(fault.Place{File: p.Remote.KeyFile}, hint, "the ssh key cannot be used")
 	}

@@ -26,7 +26,7 @@ const (
 // TakeUp finds the rotation that an earlier run committed and did not finish, on the
 // branch that is checked out or on one that starts there. It gives nil if there is none.
 func (w *Worktree) TakeUp(request Request) (*Commit, error) {
-	branches, err := w.Repo.Branches()
+	branches, err := w.git.Repo.Branches()
 	if err != nil {
 		return nil, fmt.Errorf("list the branches: %w", err)
 	}
@@ -34,7 +34,7 @@ func (w *Worktree) TakeUp(request Request) (*Commit, error) {
 	var found []*object.Commit
 	var names []plumbing.ReferenceName
 	err = branches.ForEach(func(ref *plumbing.Reference) error {
-		commit, err := w.Repo.CommitObject(ref.Hash())
+		commit, err := w.git.Repo.CommitObject(ref.Hash())
 		if err != nil || !matches(commit.Message, request, ref.Name().Short()) {
 			return nil //nolint:nilerr // a branch without a commit is not a rotation
 		}
@@ -111,7 +111,7 @@ func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
 	}
 	var files []File
 	for _, change := range changes {
-		name, within := strings.CutPrefix(change.To.Name, w.Prefix)
+		name, within := strings.CutPrefix(change.To.Name, w.git.Prefix)
 		if !within || name == "" {
 			return nil, fault.New(fault.Place{File: change.From.Name}, "check out the branch by hand: git switch BRANCH", "the commit of the rotation was amended: it changes other files")
 		}

@@ -18,7 +18,7 @@ import (
 
 // Worktree is a git working copy, locked against git until Close.
 type Worktree struct {
-	*worktree.Worktree
+	git    *worktree.Worktree
 	lock   string // git's own lock of the index
 	locked *os.File
 	head   *plumbing.Reference // HEAD, followed to a commit
@@ -32,7 +32,7 @@ func OpenWorktree(dir string) (*Worktree, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worktree{Worktree: opened}
+	w := &Worktree{git: opened}
 	if err := w.acquire(); err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (w *Worktree) Close() {
 
 // acquire takes the lock that git takes to change the index.
 func (w *Worktree) acquire() error {
-	storage, ok := w.Repo.Storer.(*filesystem.Storage)
+	storage, ok := w.git.Repo.Storer.(*filesystem.Storage)
 	if !ok {
 		return errors.New("open the git working copy: it is not on disk")
 	}
@@ -72,17 +72,17 @@ func (w *Worktree) acquire() error {
 
 func (w *Worktree) read() error {
 	var err error
-	if w.head, err = w.Repo.Head(); err != nil {
-		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.Root, err), "check out the branch to start from: git switch BRANCH")
+	if w.head, err = w.git.Repo.Head(); err != nil {
+		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.git.Root, err), "check out the branch to start from: git switch BRANCH")
 	}
-	if w.index, err = w.Repo.Storer.Index(); err != nil {
-		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.Root, err), "make a new clone: this one uses a feature of git that the agent does not support")
+	if w.index, err = w.git.Repo.Storer.Index(); err != nil {
+		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.git.Root, err), "make a new clone: this one uses a feature of git that the agent does not support")
 	}
 	return nil
 }
 
 // Dir is the folder that holds environments/.
-func (w *Worktree) Dir() string { return filepath.Join(w.Root, filepath.FromSlash(w.Prefix)) }
+func (w *Worktree) Dir() string { return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix)) }
 
 // Branch is the checked out branch; "" where a commit is checked out.
 func (w *Worktree) Branch() string {
@@ -101,7 +101,7 @@ func (w *Worktree) Outside(name string) error {
 	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
 		return nil // reading it gives the error
 	}
-	if within, err := filepath.Rel(w.Root, absolute); err == nil && filepath.IsLocal(within) {
+	if within, err := filepath.Rel(w.git.Root, absolute); err == nil && filepath.IsLocal(within) {
 		return fault.New(fault.Place{File: name}, "move it out of the repository, or pipe the value in: --value-file -",
 			"the file with the new value is in the working copy, where it could be committed")
 	}
@@ -123,7 +123,7 @@ func (w *Worktree) checkClean(files []File) error {
 
 func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 	dirty := fault.New(fault.Place{File: file.Path}, "commit or restore them first: git status", "the file has changes that are not committed")
-	name := w.Prefix + file.Path
+	name := w.git.Prefix + file.Path
 	entry, err := tree.FindEntry(name)
 	staged, stagedErr := w.index.Entry(name)
 	switch {
@@ -134,7 +134,7 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 	case file.Before == nil, stagedErr != nil, staged.Hash != entry.Hash, entry.Hash != plumbing.ComputeHash(plumbing.BlobObject, file.Before):
 		return dirty
 	}
-	onDisk, err := os.ReadFile(filepath.Join(w.Root, filepath.FromSlash(name)))
+	onDisk, err := os.ReadFile(filepath.Join(w.git.Root, filepath.FromSlash(name)))
 	if err != nil || !bytes.Equal(onDisk, file.Before) {
 		return dirty
 	}
@@ -142,7 +142,7 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 }
 
 func (w *Worktree) tree(commit plumbing.Hash) (*object.Tree, error) {
-	found, err := w.Repo.CommitObject(commit)
+	found, err := w.git.Repo.CommitObject(commit)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", commit, err)
 	}

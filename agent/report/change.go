@@ -25,10 +25,15 @@ func ChangeText(c deploy.Change) string {
 	return "~ " + label + ": " + old + " -> " + want
 }
 
-// ChangeLabel names the changed field in the words of a compose file: "env LOG_LEVEL".
-func ChangeLabel(c deploy.Change) string {
-	label, _, _ := sides(c)
-	return label
+// ChangeLabels names the fields that a step changes in the words of a compose file:
+// "env LOG_LEVEL, image".
+func ChangeLabels(step deploy.Step) string {
+	labels := make([]string, 0, len(step.Changes))
+	for _, change := range step.Changes {
+		label, _, _ := sides(change)
+		labels = append(labels, label)
+	}
+	return strings.Join(labels, ", ")
 }
 
 // sides gives the label of the field and both values.

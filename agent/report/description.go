@@ -54,7 +54,7 @@ func overrides(sync *record.Sync) string {
 // status' name has the node). Then the middle is cut, so that the beginning of the hint
 // stays.
 func failure(sync *record.Sync, owner string) string {
-	rollback := rollbackText(sync.Rollback)
+	rollback := RollbackText(sync)
 	switch {
 	case sync.Error == "":
 		return clip(rollback, MaxDescription)

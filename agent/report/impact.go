@@ -10,12 +10,12 @@ import (
 )
 
 func (r *rollbackReport) impact() {
-	r.item("Downtime", r.downtime())
+	r.out.item("Downtime", r.downtime())
 	if touched := r.restarted(); len(touched) > 0 {
-		r.item("Services whose tasks were replaced", strings.Join(touched, ", "))
+		r.out.item("Services whose tasks were replaced", strings.Join(touched, ", "))
 	}
-	r.item("Affected users", "not known to the agent")
-	r.item("Data", r.data())
+	r.out.item("Affected users", "not known to the agent")
+	r.out.item("Data", r.data())
 }
 
 // downtime gives the upper bound of the downtime. The agent does not measure how long a
@@ -45,7 +45,7 @@ func (r *rollbackReport) downtime() string {
 // down lists the services that had no ready task when the rollout failed.
 func (r *rollbackReport) down() []string {
 	var names []string
-	for _, result := range r.services {
+	for _, result := range r.read.services {
 		if result.State != deploy.Converged && result.Ready == 0 && result.Want > 0 {
 			names = append(names, result.Name)
 		}
@@ -56,7 +56,7 @@ func (r *rollbackReport) down() []string {
 // restarted lists the services whose tasks the rollout or the rollback replaces.
 func (r *rollbackReport) restarted() []string {
 	var names []string
-	for _, plan := range []*deploy.RecordedPlan{r.plan, r.backPlan} {
+	for _, plan := range []*deploy.RecordedPlan{r.read.plan, r.read.backPlan} {
 		if plan == nil {
 			continue
 		}
@@ -90,28 +90,28 @@ func (r *rollbackReport) data() string {
 func (r *rollbackReport) cause() {
 	switch before := r.back.After; {
 	case r.sync.Error == "" && before != nil:
-		r.item(fmt.Sprintf("Sync #%d failed", before.Sync), string(before.Stage)+": "+before.Error)
-		r.gap()
-		r.line(fmt.Sprintf("`agent show %d` shows the output of its services.", before.Sync))
+		r.out.item(fmt.Sprintf("Sync #%d failed", before.Sync), string(before.Stage)+": "+before.Error)
+		r.out.gap()
+		r.out.line(fmt.Sprintf("`agent show %d` shows the output of its services.", before.Sync))
 		return
 	case r.sync.Error == "":
-		r.line("No failure is recorded: a user requested the rollback.")
+		r.out.line("No failure is recorded: a user requested the rollback.")
 		return
 	}
 	for _, one := range r.sync.All() {
-		r.item(string(r.sync.FailedAt()), one.Error)
-		r.item("Hint", one.Hint)
+		r.out.item(string(r.sync.FailedAt()), one.Error)
+		r.out.item("Hint", one.Hint)
 	}
 	for _, service := range r.unready() {
 		r.evidence(service)
 	}
-	r.gap()
-	r.WriteString("These are the symptoms. An engineer has to find the cause.\n")
+	r.out.gap()
+	r.out.WriteString("These are the symptoms. An engineer has to find the cause.\n")
 }
 
 // unready gives the services that had not converged when the rollout failed.
 func (r *rollbackReport) unready() []deploy.ServiceResult {
-	return deploy.Result{Services: r.services}.Waiting()
+	return deploy.Result{Services: r.read.services}.Waiting()
 }
 
 // evidence shows the errors and output of a service that was not ready.
@@ -119,21 +119,21 @@ func (r *rollbackReport) evidence(service deploy.ServiceResult) {
 	if service.Error == "" && len(service.Health)+len(service.Logs) == 0 {
 		return
 	}
-	r.heading(3, service.Name)
-	r.item("Ready", fmt.Sprintf("%d of %d tasks", service.Ready, service.Want))
-	r.item("Task error", service.Error)
+	r.out.heading(3, service.Name)
+	r.out.item("Ready", fmt.Sprintf("%d of %d tasks", service.Ready, service.Want))
+	r.out.item("Task error", service.Error)
 	if service.ExitCode != 0 {
-		r.item("Exit code", fmt.Sprint(service.ExitCode))
+		r.out.item("Exit code", fmt.Sprint(service.ExitCode))
 	}
-	r.item("Node", service.Node)
+	r.out.item("Node", service.Node)
 	for _, output := range []struct {
 		title string
 		lines []string
 	}{{"Output of its health check", service.Health}, {"Its last log lines", service.Logs}} {
 		if len(output.lines) > 0 {
-			r.gap()
-			r.WriteString(output.title + ":\n")
-			r.code(output.lines)
+			r.out.gap()
+			r.out.WriteString(output.title + ":\n")
+			r.out.code(output.lines)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (r *rollbackReport) next() {
 		add("Check the other nodes (%s): the statuses of commit %s in GitLab show their results.", strings.Join(others(r.sync.Deployment.Nodes, r.node.Name), ", "), short(r.sync.Commit))
 	}
 	add("Fix or revert commit %s with a merge request, and deploy the fix to a lower environment first.", short(r.sync.Commit))
-	r.numbered(steps)
+	r.out.numbered(steps)
 }
 
 // addHint adds the hint of the rollback, if there is one.
@@ -190,11 +190,8 @@ func others(nodes []string, own string) []string {
 
 // oneReading describes the one reading that there is.
 func oneReading(before, after *int64) string {
-	switch {
-	case before != nil:
+	if before != nil {
 		return fmt.Sprintf("before: %d", *before)
-	case after != nil:
-		return fmt.Sprintf("after: %d", *after)
 	}
-	return "neither is known"
+	return fmt.Sprintf("after: %d", *after)
 }

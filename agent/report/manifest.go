@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -182,37 +181,27 @@ func recordOf(sync *record.Sync) (*contents, error) {
 	return read, nil
 }
 
-// stageOrder is the order of the stages. Unknown stages come last.
+// stageOrder is the order in which a manifest lists the stages.
 var stageOrder = []record.Stage{
 	record.StageSelect, record.StageFetch, record.StageLoad, record.StageDecrypt, record.StageRender,
-	record.StagePlan, record.StageGate, record.StageApply, record.StageVerify, record.StageRollback,
+	record.StagePlan, record.StageGate, record.StageApply, record.StageVerify, record.StageRollback, record.StageGuard,
 }
 
 func stageTimes(sync *record.Sync) []StageTime {
-	times := map[record.Stage]*StageTime{}
-	for stage, seconds := range sync.Seconds {
-		times[stage] = &StageTime{Stage: stage, Seconds: seconds}
-	}
-	for stage, at := range sync.Entered {
-		if times[stage] == nil {
-			times[stage] = &StageTime{Stage: stage}
+	list := []StageTime{}
+	for _, stage := range stageOrder {
+		seconds, ended := sync.Seconds[stage]
+		at, entered := sync.Entered[stage]
+		if !ended && !entered {
+			continue
 		}
-		at = at.UTC()
-		times[stage].Entered = &at
-	}
-	list := make([]StageTime, 0, len(times))
-	for _, one := range times {
-		list = append(list, *one)
-	}
-	place := func(stage record.Stage) int {
-		if i := slices.Index(stageOrder, stage); i >= 0 {
-			return i
+		one := StageTime{Stage: stage, Seconds: seconds}
+		if entered {
+			at = at.UTC()
+			one.Entered = &at
 		}
-		return len(stageOrder)
+		list = append(list, one)
 	}
-	slices.SortFunc(list, func(a, b StageTime) int {
-		return cmp.Or(cmp.Compare(place(a.Stage), place(b.Stage)), cmp.Compare(a.Stage, b.Stage))
-	})
 	return list
 }
 

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"strings"
 
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/notify"
@@ -81,15 +80,11 @@ func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step,
 }
 
 func driftText(step deploy.Step) string {
-	labels := make([]string, 0, len(step.Changes))
-	for _, change := range step.Changes {
-		labels = append(labels, ChangeLabel(change))
-	}
 	text := fmt.Sprintf("%s %s: ", step.Kind, step.Name)
-	if len(labels) == 0 {
+	if len(step.Changes) == 0 {
 		return text + "to " + string(step.Action)
 	}
-	return text + strings.Join(labels, ", ")
+	return text + ChangeLabels(step)
 }
 
 // failureNotice adds what failed, and why it was not rolled back if a rollback was tried.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // Tone is the kind of a Line, for an output with colours.
@@ -30,33 +31,32 @@ type Line struct {
 // PlanLines gives the lines of a plan for people, in order of application. `agent diff`,
 // `agent show`, the rollback report and the documentation use it.
 func PlanLines(plan deploy.RecordedPlan) []Line {
-	p := planText{plan}
 	var lines []Line
 	add := func(tone Tone, format string, args ...any) {
 		lines = append(lines, Line{tone, fmt.Sprintf(format, args...)})
 	}
-	for _, warning := range p.Warnings {
+	for _, warning := range plan.Warnings {
 		add(ToneWarning, "warning: %s", warning)
 	}
-	still, restarting := p.takenOver()
+	still, restarting := takenOver(plan)
 	if len(still) > 0 {
 		add(TonePlain, "takes over from docker stack deploy without restarting a task: %s", strings.Join(still, ", "))
 	}
 	if len(restarting) > 0 {
 		add(ToneWarning, "takes over from docker stack deploy with a restart, because they differ: %s", strings.Join(restarting, ", "))
 	}
-	if p.Empty() {
-		add(TonePlain, "no difference: the stack %s is in sync", p.Stack)
+	if plan.Empty() {
+		add(TonePlain, "no difference: the stack %s is in sync", plan.Stack)
 		return lines
 	}
-	first, last := p.waves()
+	first, last := waves(plan)
 	wave := 0
-	for _, step := range p.Steps {
+	for _, step := range plan.Steps {
 		if first < last && step.Wave > wave {
 			wave = step.Wave
 			add(ToneQuiet, "wave %d%s", wave, after(wave, first))
 		}
-		if p.scalesUp(step) {
+		if scalesUp(plan, step) {
 			add(ToneQuiet, "%s", stepLine(step, "scales up again"))
 			continue
 		}
@@ -65,16 +65,21 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 			add(changeTone(text), "             %s", text)
 		}
 	}
-	add(TonePlain, "%s; plan %.10s…", PlanIntent(plan), p.Digest())
+	add(TonePlain, "%s; plan %.10s…", PlanIntent(plan), plan.Digest())
 	return lines
 }
 
-// PlanSummary sums up an applied plan in one line: "1 service, 2 secrets created; 3
-// services updated (5 tasks of 2 services restarted, 1 label-only)".
-func PlanSummary(plan deploy.RecordedPlan) string { return planText{plan}.summary(false) }
+// Summary sums up an applied plan in one line: "1 service, 2 secrets created; 3 services
+// updated (5 tasks of 2 services restarted, 1 label-only)".
+func Summary(plan deploy.RecordedPlan) string {
+	if plan.Empty() {
+		return "in sync: nothing to change"
+	}
+	return summary(plan, false)
+}
 
 // PlanIntent sums up a plan that is not applied yet: "1 service to create".
-func PlanIntent(plan deploy.RecordedPlan) string { return planText{plan}.summary(true) }
+func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 
 // PlanDocument is a plan for machines, as `agent diff -o json` prints it: the fields of
 // the plan (stack, steps, adopted, warnings), and
@@ -88,23 +93,26 @@ func PlanIntent(plan deploy.RecordedPlan) string { return planText{plan}.summary
 // written) and changes. A change has path (in the engine's spec), old and new; "" means
 // not set. What looks secret is ***; if only the masked parts differ, old equals new.
 type PlanDocument struct {
-	deploy.RecordedPlan
-	Digest  string `json:"digest"`
-	Summary string `json:"summary"`
+	Stack    string        `json:"stack"`
+	Steps    []deploy.Step `json:"steps"`
+	Adopted  []string      `json:"adopted,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+	Digest   string        `json:"digest"`
+	Summary  string        `json:"summary"`
 }
 
 // NewPlanDocument gives the plan for machines.
 func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
-	return PlanDocument{RecordedPlan: plan, Digest: plan.Digest(), Summary: PlanIntent(plan)}
+	return PlanDocument{
+		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings,
+		Digest: plan.Digest(), Summary: PlanIntent(plan),
+	}
 }
 
-// planText makes the texts about a plan.
-type planText struct{ deploy.RecordedPlan }
-
 // takenOver divides the adopted services by whether their tasks restart.
-func (p planText) takenOver() (still, restarting []string) {
-	for _, name := range p.Adopted {
-		if slices.ContainsFunc(p.Steps, func(s deploy.Step) bool {
+func takenOver(plan deploy.RecordedPlan) (still, restarting []string) {
+	for _, name := range plan.Adopted {
+		if slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool {
 			return s.Kind == deploy.Service && s.Name == name && s.Restarts && s.Action != deploy.ScaleDown
 		}) {
 			restarting = append(restarting, name)
@@ -116,8 +124,8 @@ func (p planText) takenOver() (still, restarting []string) {
 }
 
 // waves gives the first and the last wave that the plan writes; 0 if it has no waves.
-func (p planText) waves() (first, last int) {
-	for _, step := range p.Steps {
+func waves(plan deploy.RecordedPlan) (first, last int) {
+	for _, step := range plan.Steps {
 		if first == 0 || step.Wave > 0 && step.Wave < first {
 			first = step.Wave
 		}
@@ -134,8 +142,8 @@ func after(wave, first int) string {
 	return ", when the earlier waves are healthy"
 }
 
-func (p planText) summary(ahead bool) string {
-	if p.Empty() {
+func summary(plan deploy.RecordedPlan, ahead bool) string {
+	if plan.Empty() {
 		return "nothing to change"
 	}
 	var parts []string
@@ -152,46 +160,46 @@ func (p planText) summary(ahead bool) string {
 		if ahead {
 			verb = one.toDo
 		}
-		if objects := p.objects(one.action); objects != "" {
-			parts = append(parts, objects+" "+verb+p.consequences(one.action, ahead))
+		if counts := objects(plan, one.action); counts != "" {
+			parts = append(parts, counts+" "+verb+consequences(plan, one.action, ahead))
 		}
 	}
-	if paused := p.paused(); paused > 0 {
+	if count := paused(plan); count > 0 {
 		verb := " paused"
 		if ahead {
 			verb = " to pause"
 		}
-		parts = append(parts, counted(paused, "cron service")+verb+" during the rollout")
+		parts = append(parts, plural.Count(count, "cron service")+verb+" during the rollout")
 	}
 	return strings.Join(parts, "; ")
 }
 
 // objects counts the objects of an action by kind.
-func (p planText) objects(action deploy.Action) string {
-	var objects []string
+func objects(plan deploy.RecordedPlan, action deploy.Action) string {
+	var counts []string
 	for _, kind := range []deploy.Kind{deploy.Service, deploy.Secret, deploy.Config, deploy.Network} {
 		count := uint64(0)
-		for _, step := range p.Steps {
-			if step.Action == action && step.Kind == kind && !p.scalesUp(step) {
+		for _, step := range plan.Steps {
+			if step.Action == action && step.Kind == kind && !scalesUp(plan, step) {
 				count++
 			}
 		}
 		if count > 0 {
-			objects = append(objects, counted(count, string(kind)))
+			counts = append(counts, plural.Count(count, string(kind)))
 		}
 	}
-	return strings.Join(objects, ", ")
+	return strings.Join(counts, ", ")
 }
 
 // consequences says what updates do, or did, to tasks.
-func (p planText) consequences(action deploy.Action, ahead bool) string {
+func consequences(plan deploy.RecordedPlan, action deploy.Action, ahead bool) string {
 	if action != deploy.Update && action != deploy.Replace {
 		return ""
 	}
 	var tasks, services, labels uint64
-	for _, step := range p.Steps {
+	for _, step := range plan.Steps {
 		switch {
-		case step.Action != action || p.scalesUp(step):
+		case step.Action != action || scalesUp(plan, step):
 		case step.Restarts:
 			services++
 			tasks += step.Tasks
@@ -208,7 +216,7 @@ func (p planText) consequences(action deploy.Action, ahead bool) string {
 		case ahead:
 			verb = "restart"
 		}
-		notes = append(notes, fmt.Sprintf("%s of %s %s", counted(tasks, "task"), counted(services, "service"), verb))
+		notes = append(notes, fmt.Sprintf("%s of %s %s", plural.Count(tasks, "task"), plural.Count(services, "service"), verb))
 	}
 	if labels > 0 {
 		notes = append(notes, fmt.Sprintf("%d label-only", labels))
@@ -221,25 +229,18 @@ func (p planText) consequences(action deploy.Action, ahead bool) string {
 
 // scalesUp reports whether a step only scales up a cron service that the plan scaled
 // down.
-func (p planText) scalesUp(step deploy.Step) bool {
-	down := slices.ContainsFunc(p.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
+func scalesUp(plan deploy.RecordedPlan, step deploy.Step) bool {
+	down := slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
 	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
 }
 
 // paused counts the cron services that are only scaled down and up again.
-func (p planText) paused() uint64 {
+func paused(plan deploy.RecordedPlan) uint64 {
 	count := uint64(0)
-	for _, step := range p.Steps {
-		if p.scalesUp(step) {
+	for _, step := range plan.Steps {
+		if scalesUp(plan, step) {
 			count++
 		}
 	}
 	return count
-}
-
-func counted(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -171,7 +171,7 @@ func TestPlanLines(t *testing.T) {
 	}
 	if diff := cmp.Diff("2 services, 1 secret created; 5 services updated (3 tasks of 1 service restarted, 1 label-only); "+
 		"1 service replaced (1 task of 1 service restarted); 1 service removed; 1 cron service paused during the rollout",
-		report.PlanSummary(plan.RecordedPlan)); diff != "" {
+		report.Summary(plan.RecordedPlan)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -7,14 +7,6 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// Summary gives a plan that was applied in one line, by action and kind.
-func Summary(plan deploy.RecordedPlan) string {
-	if plan.Empty() {
-		return "in sync: nothing to change"
-	}
-	return PlanSummary(plan)
-}
-
 // EventText gives a step for the progress of a command and for the log.
 func EventText(event deploy.Event) string {
 	text := fmt.Sprintf("%s %s %s", event.Step.Action, event.Step.Kind, event.Step.Name)

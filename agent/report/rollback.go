@@ -23,8 +23,8 @@ func Rollback(node Node, sync *record.Sync) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, contents: read}
-	r.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", node.Environment, node.Name, sync.ID))
+	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, read: read}
+	r.out.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", node.Environment, node.Name, sync.ID))
 	for _, section := range []struct {
 		title string
 		write func()
@@ -38,19 +38,19 @@ func Rollback(node Node, sync *record.Sync) (string, error) {
 		{"Next Steps", r.next},
 		{"Timeline", r.timeline},
 	} {
-		r.heading(2, section.title)
+		r.out.heading(2, section.title)
 		section.write()
 	}
-	return strings.TrimRight(r.String(), "\n") + "\n", nil
+	return strings.TrimRight(r.out.String(), "\n") + "\n", nil
 }
 
 // rollbackReport writes a rollback report.
 type rollbackReport struct {
-	markdown
+	out  markdown
 	node Node
 	sync *record.Sync
 	back *record.Rollback
-	*contents
+	read *contents
 }
 
 // Outcome gives the result of a rollback in a few words.
@@ -88,22 +88,22 @@ func goodState(back *record.Rollback) string {
 }
 
 func (r *rollbackReport) summary() {
-	r.item("Environment", fmt.Sprintf("%s, node %s, stack %s", r.node.Environment, r.node.Name, r.sync.Stack))
-	r.item("Date", stamp(r.back.Started))
-	r.item("Rollback", Outcome(r.back))
+	r.out.item("Environment", fmt.Sprintf("%s, node %s, stack %s", r.node.Environment, r.node.Name, r.sync.Stack))
+	r.out.item("Date", stamp(r.back.Started))
+	r.out.item("Rollback", Outcome(r.back))
 	if r.back.Auto {
-		r.item("Started by", "the agent (`deployment.rollback.automatic`)")
+		r.out.item("Started by", "the agent (`deployment.rollback.automatic`)")
 	} else {
-		r.item("Started by", r.sync.Actor.String())
+		r.out.item("Started by", r.sync.Actor.String())
 	}
-	r.item("Reason", r.back.Reason)
-	r.item("Release by", fmt.Sprintf("%s (%q)", r.sync.Author, r.sync.Subject))
+	r.out.item("Reason", r.back.Reason)
+	r.out.item("Release by", fmt.Sprintf("%s (%q)", r.sync.Author, r.sync.Subject))
 	if r.sync.Deployment != nil {
-		r.item("Pipeline", r.sync.Deployment.PipelineID)
-		r.item("Task", r.sync.Deployment.TaskID)
+		r.out.item("Pipeline", r.sync.Deployment.PipelineID)
+		r.out.item("Task", r.sync.Deployment.TaskID)
 	}
 	if r.sync.Error != "" {
-		r.item("Failed at", string(r.sync.FailedAt())+": "+r.sync.Error)
+		r.out.item("Failed at", string(r.sync.FailedAt())+": "+r.sync.Error)
 	}
 }
 
@@ -116,12 +116,12 @@ func (r *rollbackReport) versions() {
 	if !r.back.Auto {
 		name = "Version before the rollback"
 	}
-	r.item(name, failed)
+	r.out.item(name, failed)
 	name = "Rolled back to"
 	if !succeeded(r.back) {
 		name = "Last good version"
 	}
-	r.item(name, goodState(r.back))
+	r.out.item(name, goodState(r.back))
 	if r.sync.Deployment == nil || !r.back.Auto {
 		return
 	}
@@ -131,50 +131,50 @@ func (r *rollbackReport) versions() {
 			rows = append(rows, []string{image.Service, image.Image, image.Before})
 		}
 	}
-	r.table([]string{"Service", "Image of the failed version", "Image before it"}, rows)
+	r.out.table([]string{"Service", "Image of the failed version", "Image before it"}, rows)
 }
 
 func (r *rollbackReport) actions() {
 	if len(r.back.Services) > 0 {
-		r.item("Scope", "only these services: "+strings.Join(r.back.Services, ", "))
+		r.out.item("Scope", "only these services: "+strings.Join(r.back.Services, ", "))
 	}
 	switch {
 	case r.back.Refused != "":
-		r.line("None. The rollback was refused: " + r.back.Refused)
+		r.out.line("None. The rollback was refused: " + r.back.Refused)
 		return
 	case !r.back.Wrote:
-		r.line("None: nothing was written.")
+		r.out.line("None: nothing was written.")
 		return
 	}
-	r.item("Result", r.back.Summary)
-	r.item("Jobs that were not run again", strings.Join(r.back.Left, ", "))
+	r.out.item("Result", r.back.Summary)
+	r.out.item("Jobs that were not run again", strings.Join(r.back.Left, ", "))
 	for _, warning := range r.back.Warnings {
-		r.item("Warning", warning)
+		r.out.item("Warning", warning)
 	}
-	if r.backPlan != nil {
-		lines := make([]string, 0, len(r.backPlan.Steps))
-		for _, line := range PlanLines(*r.backPlan) {
+	if r.read.backPlan != nil {
+		lines := make([]string, 0, len(r.read.backPlan.Steps))
+		for _, line := range PlanLines(*r.read.backPlan) {
 			lines = append(lines, line.Text)
 		}
-		r.code(lines)
+		r.out.code(lines)
 	}
 }
 
 func (r *rollbackReport) verification() {
 	switch {
 	case !r.back.Wrote && !succeeded(r.back):
-		r.line("None: nothing was rolled back.")
+		r.out.line("None: nothing was rolled back.")
 		return
-	case len(r.restored) == 0:
-		r.line("The services were not verified.")
+	case len(r.read.restored) == 0:
+		r.out.line("The services were not verified.")
 	default:
-		r.listServices(r.restored)
+		r.listServices(r.read.restored)
 	}
-	r.listChecks(r.asked)
+	r.listChecks(r.read.asked)
 	if r.back.Error != "" {
-		r.gap()
-		r.item("Failed", r.back.Error)
-		r.item("Hint", r.back.Hint)
+		r.out.gap()
+		r.out.item("Failed", r.back.Error)
+		r.out.item("Hint", r.back.Hint)
 	}
 }
 
@@ -187,14 +187,14 @@ func (r *rollbackReport) listServices(results []deploy.ServiceResult) {
 			healthy++
 			continue
 		}
-		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), messageOf(result)})
+		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), Message(result)})
 	}
-	r.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
-	r.table([]string{"Service", "Ready", "State", "Last error"}, rows)
+	r.out.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
+	r.out.table([]string{"Service", "Ready", "State", "Last error"}, rows)
 }
 
-// messageOf gives the error and the message of a service.
-func messageOf(result deploy.ServiceResult) string {
+// Message gives the last task error of a service, and what a rollout waits for.
+func Message(result deploy.ServiceResult) string {
 	if result.Error != "" && result.Message != "" {
 		return result.Error + "; " + result.Message
 	}
@@ -203,10 +203,10 @@ func messageOf(result deploy.ServiceResult) string {
 
 func (r *rollbackReport) listChecks(results []checks.Result) {
 	if len(results) == 0 {
-		r.item("Checks", "none were run")
+		r.out.item("Checks", "none were run")
 		return
 	}
-	r.item("Checks", checks.Summary(results))
+	r.out.item("Checks", checks.Summary(results))
 	rows := make([][]string, 0, len(results))
 	for _, result := range results {
 		outcome := "passed"
@@ -215,7 +215,7 @@ func (r *rollbackReport) listChecks(results []checks.Result) {
 		}
 		rows = append(rows, []string{result.Name, result.Kind + " " + result.Target, fmt.Sprintf("%.3f s", result.Seconds), outcome})
 	}
-	r.table([]string{"Check", "Target", "Time", "Result"}, rows)
+	r.out.table([]string{"Check", "Target", "Time", "Result"}, rows)
 }
 
 // moment is a row of the timeline.
@@ -259,5 +259,5 @@ func (r *rollbackReport) timeline() {
 	for _, one := range moments {
 		rows = append(rows, []string{stamp(one.at), one.what})
 	}
-	r.table([]string{"Time", "Event"}, rows)
+	r.out.table([]string{"Time", "Event"}, rows)
 }

@@ -7,6 +7,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 func stepTone(action deploy.Action) Tone {
@@ -59,7 +60,7 @@ func effect(step deploy.Step) string {
 
 // onTasks says what a step does to the tasks of its service.
 func onTasks(step deploy.Step) string {
-	switch tasks := counted(step.Tasks, "task"); {
+	switch tasks := plural.Count(step.Tasks, "task"); {
 	case step.LabelsOnly():
 		return "labels only, no restart"
 	case step.Action == deploy.Create && step.Tasks == 0: // global: a task on each node

@@ -23,9 +23,8 @@ func Because(taken *record.Rollback) string {
 }
 
 // RollbackText gives the outcome of the rollback of a sync; "" when it has none.
-func RollbackText(sync *record.Sync) string { return rollbackText(sync.Rollback) }
-
-func rollbackText(taken *record.Rollback) string {
+func RollbackText(sync *record.Sync) string {
+	taken := sync.Rollback
 	switch {
 	case taken == nil || taken.Finished.IsZero():
 		return ""

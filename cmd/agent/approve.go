@@ -9,7 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-func (a *app) approveCommand() *cobra.Command {
+func approveCommand(a *app) *cobra.Command {
 	var asked request.Approve
 	cmd := &cobra.Command{
 		Use:   "approve REV --reason TEXT",

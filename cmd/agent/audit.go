@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -11,25 +12,23 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
 
-func (a *app) auditCommand() *cobra.Command {
+func auditCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "Show or verify the log of what the agent did with stacks and secrets", Args: noArgs}
-	cmd.AddCommand(a.auditLogCommand(), a.auditVerifyCommand())
+	cmd.AddCommand(auditLogCommand(a), auditVerifyCommand(a))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 
-func (a *app) auditVerifyCommand() *cobra.Command {
+func auditVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "verify", Short: "Check that the audit log is complete and unchanged", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		known, err := a.auditHead(cmd.Context())
+		known, err := auditHead(cmd.Context(), &a.settings, a.stderr)
 		if err != nil {
 			return err
 		}
@@ -37,33 +36,26 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *output == "json" {
-			err = printJSON(a.stdout, report)
-		} else {
-			a.printAudit(&report)
-		}
-		if err == nil && len(report.Problems) > 0 {
-			err = errDifferent
-		}
-		return err
+		err = printAs(a.stdout, *output, report, func(p printer) { printAudit(p, &report) })
+		return differentIf(len(report.Problems) > 0, err)
 	}
 	return cmd
 }
 
 // auditHead asks the daemon for the last entry of the log. Without a daemon it reads the
 // state file. Without a state file it gives the zero head.
-func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
-	head, err := control.NewClient(a.settings.Socket).AuditHead(ctx)
+func auditHead(ctx context.Context, settings *settings.Settings, stderr io.Writer) (audit.Head, error) {
+	head, err := control.NewClient(settings.Socket).AuditHead(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return head, err
 	}
-	if !store.Exists(a.settings.StateDir) {
+	if !store.Exists(settings.StateDir) {
 		return audit.Head{}, nil
 	}
-	opened, err := store.OpenReadOnly(a.settings.StateDir)
+	opened, err := store.OpenReadOnly(settings.StateDir)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		fmt.Fprintf(a.stderr, "agent: warning: the audit log is checked without the state file: %v\n", err)
+		fmt.Fprintf(stderr, "agent: warning: the audit log is checked without the state file: %v\n", err)
 		return audit.Head{}, nil
 	case err != nil:
 		return audit.Head{}, err
@@ -75,8 +67,7 @@ func (a *app) auditHead(ctx context.Context) (audit.Head, error) {
 // shownProblems is how many problems are listed. The first ones explain the most.
 const shownProblems = 10
 
-func (a *app) printAudit(report *audit.Report) {
-	p := newPrinter(a.stdout)
+func printAudit(p printer, report *audit.Report) {
 	if n := len(report.Problems); n > 0 {
 		p.line("%s", p.paint(red, "broken: the log differs from what the agent wrote"))
 		for _, problem := range report.Problems[:min(n, shownProblems)] {
@@ -108,15 +99,12 @@ func (a *app) printAudit(report *audit.Report) {
 	}
 }
 
-func (a *app) auditLogCommand() *cobra.Command {
+func auditLogCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Show the entries of the audit log, the oldest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	since := cmd.Flags().Duration("since", 0, "show only entries of this last period, such as 24h")
 	object := cmd.Flags().String("object", "", "show only entries about this service, secret, config or network: its full name, or its name without the version")
 	cmd.RunE = func(_ *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
 		if *since < 0 {
 			return usageError{fault.New(fault.Place{}, "write a duration such as 24h", "--since %s is negative", *since)}
 		}
@@ -132,11 +120,7 @@ func (a *app) auditLogCommand() *cobra.Command {
 		if foreign > 0 {
 			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
 		}
-		if *output == "json" {
-			return printJSON(a.stdout, entries)
-		}
-		a.printEntries(entries)
-		return nil
+		return printAs(a.stdout, *output, entries, func(p printer) { printEntries(p, entries) })
 	}
 	return cmd
 }
@@ -150,39 +134,17 @@ func about(entry *audit.Entry, object string) bool {
 	return dot > 0 && entry.Name[:dot] == object
 }
 
-func (a *app) printEntries(entries []audit.Entry) {
+func printEntries(p printer, entries []audit.Entry) {
 	rows := make([][]string, 0, len(entries))
 	for _, entry := range entries {
-		what := entry.Detail
+		by := ""
 		if entry.Service != "" {
-			what = join("by "+entry.Service, what)
-		}
-		if entry.Error != "" {
-			what = join(entry.Error, what)
+			by = "by " + entry.Service
 		}
 		rows = append(rows, []string{
-			number(entry.Seq), entry.Time.Local().Format(time.DateTime), oneLine(entry.Actor.String()), string(entry.Action),
-			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), oneLine(what),
+			number(entry.Seq), entry.Time.Local().Format(time.DateTime), tidy(entry.Actor.String()), string(entry.Action),
+			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), tidy(joined("; ", entry.Error, by, entry.Detail)),
 		})
 	}
-	newPrinter(a.stdout).table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
-}
-
-// join joins two texts with a semicolon; the second may be empty.
-func join(text, more string) string {
-	if more == "" {
-		return text
-	}
-	return text + "; " + more
-}
-
-// oneLine replaces line breaks and other control characters with spaces. They would
-// break the table, and a terminal would interpret them.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
+	p.table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-func (a *app) checkCommand() *cobra.Command {
+func checkCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [PATH]",
 		Short: "Validate a repository, an environment or a node; needs no engine and no keys",
@@ -30,9 +31,6 @@ func (a *app) checkCommand() *cobra.Command {
 	output := outputFlag(cmd, "text", "json")
 	repo := cmd.Flags().String("repo", "", "the repository's folder, instead of PATH")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
 		path := "."
 		switch {
 		case *repo != "" && len(args) > 0:
@@ -55,7 +53,7 @@ func (a *app) checkCommand() *cobra.Command {
 		if within.node != "" && within.environment == "" {
 			return usageError{errors.New("--node needs --environment")}
 		}
-		return a.check(root, within, *output)
+		return check(a.stdout, root, within, *output)
 	}
 	return cmd
 }
@@ -64,7 +62,7 @@ func (a *app) checkCommand() *cobra.Command {
 type scope struct{ environment, node string }
 
 // check validates a part of the repository and prints the problems.
-func (a *app) check(path string, within scope, output string) error {
+func check(stdout io.Writer, path string, within scope, output string) error {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
@@ -76,15 +74,8 @@ func (a *app) check(path string, within scope, output string) error {
 	}
 	scan := desired.Scan(root.FS(), within.environment, within.node).Without(results)
 	all := append(results, scan)
-	if output == "json" {
-		err = printJSON(a.stdout, all)
-	} else {
-		a.printCheck(results, scan)
-	}
-	if err == nil && slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }) {
-		err = errDifferent
-	}
-	return err
+	err = printAs(stdout, output, all, func(p printer) { printCheck(p, results, scan) })
+	return differentIf(slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }), err)
 }
 
 // findRepository goes up from path to the folder that holds environments/.
@@ -153,8 +144,7 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	return results, nil
 }
 
-func (a *app) printCheck(nodes []desired.Checked, scan desired.Checked) {
-	p := newPrinter(a.stdout)
+func printCheck(p printer, nodes []desired.Checked, scan desired.Checked) {
 	bad := 0
 	for _, node := range nodes {
 		if len(node.Problems) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -31,26 +32,26 @@ func (f *checkoutFlags) add(cmd *cobra.Command) {
 }
 
 // files opens the tree of files. The caller must call closer after their use.
-func (a *app) files(ctx context.Context, flags checkoutFlags) (fsys fs.FS, closer func(), err error) {
-	if flags.repo != "" {
-		root, err := os.OpenRoot(flags.repo)
+func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) (fsys fs.FS, closer func(), err error) {
+	if f.repo != "" {
+		root, err := os.OpenRoot(f.repo)
 		if err != nil {
 			return nil, nil, fmt.Errorf("open repository: %w", err)
 		}
 		return root.FS(), func() { _ = root.Close() }, nil
 	}
-	if a.settings.Repository == "" {
-		return nil, nil, usageError{fmt.Errorf("name a folder with --repo, or a remote with --repository")}
+	if settings.Repository == "" {
+		return nil, nil, usageError{errors.New("name a folder with --repo, or a remote with --repository")}
 	}
-	source, err := gitsync.Open(a.settings.Remote())
+	source, err := gitsync.Open(settings.Remote())
 	if err != nil {
 		return nil, nil, err
 	}
-	revision, err := a.selectRevision(ctx, source, flags.revision)
+	revision, err := selectRevision(ctx, source, f.revision, settings.Rule())
 	if err != nil {
 		return nil, nil, err
 	}
-	checkout, err := source.Fetch(ctx, revision, a.settings.Paths())
+	checkout, err := source.Fetch(ctx, revision, settings.Paths())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,11 +61,11 @@ func (a *app) files(ctx context.Context, flags checkoutFlags) (fsys fs.FS, close
 var fullHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // selectRevision finds the revision that the user named: a commit, a branch or a
-// tag. Without a name it selects the revision that the settings follow.
-func (a *app) selectRevision(ctx context.Context, source *gitsync.Repository, name string) (gitsync.Revision, error) {
+// tag. Without a name it selects the revision of followed.
+func selectRevision(ctx context.Context, source *gitsync.Repository, name string, followed gitsync.Rule) (gitsync.Revision, error) {
 	switch {
 	case name == "":
-		return source.Select(ctx, a.settings.Rule())
+		return source.Select(ctx, followed)
 	case fullHash.MatchString(name):
 		return gitsync.Revision{Commit: name, Ref: name}, nil
 	}
@@ -78,25 +79,17 @@ func (a *app) selectRevision(ctx context.Context, source *gitsync.Repository, na
 	return gitsync.Revision{}, err
 }
 
-// needNode refuses a command line that does not name a node.
-func (a *app) needNode() error {
-	if a.settings.Environment == "" || a.settings.Node == "" {
-		return usageError{fmt.Errorf("name the node with --environment and --node")}
-	}
-	return nil
-}
-
 // rendered gives the stack of the node from the files that the flags name, and
 // prints its warnings.
-func (a *app) rendered(ctx context.Context, flags checkoutFlags) (*compose.Stack, error) {
-	if err := a.needNode(); err != nil {
-		return nil, err
+func rendered(ctx context.Context, a *app, flags checkoutFlags) (*compose.Stack, error) {
+	if a.settings.Environment == "" || a.settings.Node == "" {
+		return nil, usageError{errors.New("name the node with --environment and --node")}
 	}
 	keys, err := a.keyring() // before anything is fetched
 	if err != nil {
 		return nil, err
 	}
-	files, closer, err := a.files(ctx, flags)
+	files, closer, err := flags.files(ctx, &a.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -108,24 +101,18 @@ func (a *app) rendered(ctx context.Context, flags checkoutFlags) (*compose.Stack
 		return nil, err
 	}
 	for _, warning := range stack.Warnings {
-		fmt.Fprintf(a.stderr, "agent: warning: %v\n", warning)
-		if hint := fault.Hint(warning); hint != "" {
-			fmt.Fprintf(a.stderr, "agent: hint: %s\n", hint)
-		}
+		printFault(a.stderr, "warning", warning)
 	}
 	return stack, nil
 }
 
-func (a *app) renderCommand() *cobra.Command {
+func renderCommand(a *app) *cobra.Command {
 	var flags checkoutFlags
 	cmd := &cobra.Command{Use: "render", Short: "Print what would be deployed; secret values are never shown", Args: noArgs}
 	flags.add(cmd)
 	output := outputFlag(cmd, "yaml", "specs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "yaml", "specs"); err != nil {
-			return err
-		}
-		stack, err := a.rendered(cmd.Context(), flags)
+		stack, err := rendered(cmd.Context(), a, flags)
 		if err != nil {
 			return err
 		}

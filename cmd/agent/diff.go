@@ -9,23 +9,20 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-func (a *app) diffCommand() *cobra.Command {
+func diffCommand(a *app) *cobra.Command {
 	var flags checkoutFlags
 	cmd := &cobra.Command{Use: "diff", Short: "Show the plan: what a sync would change, in order; exit code 3 if there are changes", Args: noArgs}
 	flags.add(cmd)
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		return a.diff(cmd.Context(), flags, *output)
+		return diff(cmd.Context(), a, flags, *output)
 	}
 	return cmd
 }
 
 // diff prints the plan of a sync. It does not change the stack.
-func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) error {
-	stack, err := a.rendered(ctx, flags)
+func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error {
+	stack, err := rendered(ctx, a, flags)
 	if err != nil {
 		return err
 	}
@@ -50,23 +47,15 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 		return err
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	if output == "json" {
-		err = printJSON(a.stdout, report.NewPlanDocument(plan.RecordedPlan))
-	} else {
-		a.printPlan(plan.RecordedPlan)
-	}
-	if err == nil && !plan.Empty() {
-		err = errDifferent
-	}
-	return err
+	err = printAs(a.stdout, output, report.NewPlanDocument(plan.RecordedPlan), func(p printer) { printPlan(p, plan.RecordedPlan) })
+	return differentIf(!plan.Empty(), err)
 }
 
 var toneColours = map[report.Tone]string{
 	report.ToneAdd: green, report.ToneUpdate: yellow, report.ToneRemove: red, report.ToneQuiet: dim, report.ToneWarning: yellow,
 }
 
-func (a *app) printPlan(plan deploy.RecordedPlan) {
-	p := newPrinter(a.stdout)
+func printPlan(p printer, plan deploy.RecordedPlan) {
 	for _, line := range report.PlanLines(plan) {
 		text := line.Text
 		if colour, ok := toneColours[line.Tone]; ok {

@@ -59,8 +59,9 @@ func TestReferenceDiff(t *testing.T) {
 	doc.diff(exitDifferent)
 	checkDocument(t, diffFile, strings.NewReplacer(l.stack, "sbxapp3", first, "6e02de90c1", second, "f55e9963c6").Replace(doc.b.String()))
 
-	plan := decode[report.PlanDocument](t, l.mustRun(exitDifferent, nil, "diff", "-o", "json"))
-	if len(plan.Steps) < 3 || plan.Digest != plan.RecordedPlan.Digest() || plan.Summary != report.PlanIntent(plan.RecordedPlan) {
+	out := l.mustRun(exitDifferent, nil, "diff", "-o", "json")
+	plan, recorded := decode[report.PlanDocument](t, out), decode[deploy.RecordedPlan](t, out)
+	if len(plan.Steps) < 3 || plan.Digest != recorded.Digest() || plan.Summary != report.PlanIntent(recorded) {
 		t.Errorf("as JSON: %+v", plan)
 	}
 }

@@ -8,33 +8,20 @@ import (
 	"coin.internal/coin-agent/agent/doctor"
 )
 
-func (a *app) doctorCommand() *cobra.Command {
+func doctorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Check everything the agent depends on, and give a hint for each problem", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
 		findings := doctor.Examine(cmd.Context(), doctor.Dependencies{
 			Settings: &a.settings, Keys: a.keyring, Engine: a.connect, GitLab: a.gitLab, MailServer: a.mailServer,
 		})
-		if *output == "json" {
-			if err := printJSON(a.stdout, findings); err != nil {
-				return err
-			}
-		} else {
-			a.printFindings(findings)
-		}
-		if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Grade == doctor.Bad }) {
-			return errDifferent
-		}
-		return nil
+		err := printAs(a.stdout, *output, findings, func(p printer) { printFindings(p, findings) })
+		return differentIf(slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Grade == doctor.Bad }), err)
 	}
 	return cmd
 }
 
-func (a *app) printFindings(findings []doctor.Finding) {
-	p := newPrinter(a.stdout)
+func printFindings(p printer, findings []doctor.Finding) {
 	colours := map[doctor.Grade]string{doctor.Good: green, doctor.Doubtful: yellow, doctor.Bad: red}
 	for _, finding := range findings {
 		p.line("%s  %-12s %s", p.paint(colours[finding.Grade], string(finding.Grade)), finding.Subject, finding.Text)

@@ -18,7 +18,7 @@ import (
 // redraws the services that are not ready in one place. Elsewhere it prints a line for
 // each service that changes.
 type follower struct {
-	printer
+	out    printer
 	screen *screen // nil if the output is not a terminal
 	stop   chan struct{}
 
@@ -28,7 +28,7 @@ type follower struct {
 }
 
 func newFollower(w io.Writer) *follower {
-	f := &follower{printer: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), shown: map[string]string{}}
+	f := &follower{out: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), shown: map[string]string{}}
 	if f.screen != nil {
 		go f.tick()
 	}
@@ -68,12 +68,12 @@ func (f *follower) note(event control.Event) {
 		if f.screen != nil {
 			f.screen.keep()
 		}
-		f.line("%s", event.Progress)
+		f.out.line("%s", event.Progress)
 	case f.screen != nil:
 		f.redraw()
 	default:
 		for _, line := range fresh(f.shown, rolloutLines(f.rollout)) {
-			f.line("%s  %s", roughly(time.Since(f.rollout.Started)), line)
+			f.out.line("%s  %s", roughly(time.Since(f.rollout.Started)), line)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	printRollout(printer{Writer: &text, colour: f.colour}, f.rollout)
+	printRollout(printer{Writer: &text, colour: f.out.colour}, f.rollout)
 	f.screen.draw(text.String())
 }
 
@@ -105,21 +105,12 @@ func rolloutLines(rollout *report.Rollout) map[string]string {
 	lines := map[string]string{}
 	for _, service := range rollout.Services {
 		line := fmt.Sprintf("%s %d/%d %s", service.Name, service.Ready, service.Want, service.State)
-		if text := troubleText(service); text != "" {
+		if text := printable(report.Message(service)); text != "" {
 			line += ": " + text
 		}
 		lines[service.Name] = line
 	}
 	return lines
-}
-
-// troubleText gives the last task error of a service, and what the rollout waits for.
-func troubleText(service deploy.ServiceResult) string {
-	text := service.Error + service.Message
-	if service.Error != "" && service.Message != "" {
-		text = service.Error + "; " + service.Message
-	}
-	return printable(text)
 }
 
 // printRollout shows the services that the rollout waits for, and for how long.
@@ -128,7 +119,7 @@ func printRollout(p printer, rollout *report.Rollout) {
 	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
 	rows := make([][]string, 0, len(waiting))
 	for _, service := range waiting {
-		state, text := string(service.State), troubleText(service)
+		state, text := string(service.State), printable(report.Message(service))
 		if service.State == deploy.Failed {
 			text = p.paint(red, text)
 		}

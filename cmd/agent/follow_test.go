@@ -184,7 +184,7 @@ func TestLinesForWhatChanges(t *testing.T) {
 func TestWatchingInAPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		show := (&app{stdout: &out}).statusShower("text")
+		show := statusShower(&out, "text")
 		at := func(sync record.State, failed deploy.State) {
 			status := wellStatus(time.Now())
 			status.InSync, status.Sync.State, status.Sync.Stage = false, sync, "verify"

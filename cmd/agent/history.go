@@ -10,46 +10,45 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 )
 
-func (a *app) historyCommand() *cobra.Command {
+func historyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "history", Short: "List past syncs, the newest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	limit := cmd.Flags().IntP("limit", "n", 20, "number of syncs to list")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		syncs, err := a.history(cmd.Context(), *limit)
+		syncs, err := readHistory(cmd.Context(), &a.settings, *limit)
 		if err != nil {
 			return err
 		}
-		if *output == "json" {
-			return printJSON(a.stdout, syncs)
-		}
-		a.printHistory(syncs)
-		return nil
+		return printAs(a.stdout, *output, syncs, func(p printer) { printHistory(p, syncs) })
 	}
 	return cmd
 }
 
-// history asks the daemon. Without a daemon it reads the state file.
-func (a *app) history(ctx context.Context, limit int) ([]record.Sync, error) {
-	syncs, err := control.NewClient(a.settings.Socket).History(ctx, limit)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return syncs, err
+// readHistory asks the daemon. Without a daemon it reads the state file.
+func readHistory(ctx context.Context, settings *settings.Settings, limit int) ([]record.Sync, error) {
+	syncs, err := control.NewClient(settings.Socket).History(ctx, limit)
+	if errors.Is(err, control.ErrNotRunning) {
+		return fromStateFile(settings, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
 	}
-	store, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = store.Close() }()
-	return store.History(limit)
+	return syncs, err
 }
 
-func (a *app) printHistory(syncs []record.Sync) {
-	p := newPrinter(a.stdout)
+// fromStateFile gives what read finds in the state file. Commands use it if no daemon runs.
+func fromStateFile[T any](settings *settings.Settings, read func(*store.Store) (T, error)) (T, error) {
+	opened, err := store.OpenReadOnly(settings.StateDir)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer func() { _ = opened.Close() }()
+	return read(opened)
+}
+
+func printHistory(p printer, syncs []record.Sync) {
 	rows := make([][]string, 0, len(syncs))
 	for _, sync := range syncs {
 		took := "-"

@@ -47,6 +47,9 @@ const sideBySide = 6
 const patience = 5 * time.Minute
 
 func testMain(m *testing.M) int {
+	if os.Getenv(panicVariable) != "" {
+		panicAsMain()
+	}
 	if err := os.Setenv("TZ", "UTC"); err != nil { // what is shown is the same wherever the tests run
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,8 +21,13 @@ type printer struct {
 }
 
 func newPrinter(w io.Writer) printer {
-	file, ok := w.(*os.File)
-	return printer{Writer: w, colour: ok && isatty.IsTerminal(file.Fd()) && os.Getenv("NO_COLOR") == ""}
+	return printer{Writer: w, colour: isTerminal(w) && os.Getenv("NO_COLOR") == ""}
+}
+
+// isTerminal reports whether a command reads from or writes to a terminal.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
 }
 
 // The colours, as ANSI codes.
@@ -61,6 +67,24 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// printAs prints a result as JSON if that is the requested output, else as text.
+func printAs(w io.Writer, output string, result any, text func(printer)) error {
+	if output == "json" {
+		return printJSON(w, result)
+	}
+	text(newPrinter(w))
+	return nil
+}
+
+// differentIf gives the error of printing a result, else errDifferent if the result shows
+// differences or problems.
+func differentIf(different bool, err error) error {
+	if err == nil && different {
+		return errDifferent
+	}
+	return err
 }
 
 func printJSON(w io.Writer, value any) error {
@@ -107,6 +131,11 @@ func orDash(text string) string {
 		return "-"
 	}
 	return text
+}
+
+// joined joins the texts that are not empty.
+func joined(separator string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), separator)
 }
 
 // counted gives a number and its noun, in the singular or the plural.

@@ -11,7 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-func (a *app) pauseCommand() *cobra.Command {
+func pauseCommand(a *app) *cobra.Command {
 	var asked request.Pause
 	cmd := &cobra.Command{
 		Use:   "pause --reason TEXT",
@@ -49,7 +49,7 @@ agent status and the commit that waits show it.`,
 	return cmd
 }
 
-func (a *app) resumeCommand() *cobra.Command {
+func resumeCommand(a *app) *cobra.Command {
 	var asked request.Resume
 	cmd := &cobra.Command{
 		Use:   "resume",

@@ -7,7 +7,7 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-func (a *app) retryCommand() *cobra.Command {
+func retryCommand(a *app) *cobra.Command {
 	var asked request.Retry
 	var wait bool
 	cmd := &cobra.Command{

@@ -2,15 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
@@ -24,10 +23,10 @@ type rollbackFlags struct {
 	request request.Rollback
 	yes     bool
 	dryRun  bool
-	output  string
+	output  *string
 }
 
-func (a *app) rollbackCommand() *cobra.Command {
+func rollbackCommand(a *app) *cobra.Command {
 	var f rollbackFlags
 	cmd := &cobra.Command{
 		Use:   "rollback",
@@ -44,10 +43,7 @@ do not run again.`,
   agent rollback --to 12 --service client_api`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(f.output, "text", "json"); err != nil {
-				return err
-			}
-			return a.rollback(cmd.Context(), f, cmd.InOrStdin())
+			return rollback(cmd.Context(), a, f, cmd.InOrStdin())
 		},
 	}
 	flags := cmd.Flags()
@@ -57,17 +53,17 @@ do not run again.`,
 	flags.BoolVar(&f.yes, "yes", false, "do not ask for confirmation")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
 	flags.BoolVar(&f.request.Force, "force-migrations", false, "roll back even if the database has migrations that are newer than the good state; it is recorded")
-	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
+	f.output = outputFlag(cmd, "text", "json")
 	return cmd
 }
 
 // rollback shows the plan, asks for confirmation, and rolls back by exactly that plan.
-func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) error {
+func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) error {
 	asking := !f.yes && !f.dryRun
-	if asking && f.output == "json" {
+	if asking && *f.output == "json" {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "with -o json the command does not ask")}
 	}
-	if file, ok := stdin.(*os.File); asking && (!ok || !isatty.IsTerminal(file.Fd())) {
+	if asking && !isTerminal(stdin) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
 	}
 	client := control.NewClient(a.settings.Socket)
@@ -75,10 +71,10 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) er
 	if err != nil {
 		return err
 	}
-	if err := a.printRollback(plan, f); err != nil || f.dryRun {
+	if err := printRollbackPlan(a.stdout, plan, f); err != nil || f.dryRun {
 		return err
 	}
-	if asking && !a.confirmed(stdin) {
+	if asking && !confirmed(stdin, a.stdout) {
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
@@ -87,18 +83,18 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, stdin io.Reader) er
 	follower.close()
 	if err != nil && sync == nil {
 		if after, planErr := client.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
-			err = errors.Join(err, a.printRollback(after, f))
+			err = errors.Join(err, printRollbackPlan(a.stdout, after, f))
 		}
 		return err
 	}
-	return a.rolledBack(sync, err, f.output)
+	return rolledBack(a.stdout, sync, err, *f.output)
 }
 
-// printRollback shows the good state to roll back to, and the plan as agent diff does.
-func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
-	if f.output == "json" {
+// printRollbackPlan shows the good state to roll back to, and the plan as agent diff does.
+func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackFlags) error {
+	if *f.output == "json" {
 		if f.dryRun {
-			return printJSON(a.stdout, plan)
+			return printJSON(stdout, plan)
 		}
 		return nil
 	}
@@ -106,8 +102,8 @@ func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
 	if len(plan.Services) > 0 {
 		what = strings.Join(plan.Services, ", ")
 	}
-	p := newPrinter(a.stdout)
-	p.line("%s will roll back to %s (sync #%d), verified at %s", what, releaseOf(plan.Release, plan.Commit), plan.To, plan.At.Local().Format(time.DateTime))
+	p := newPrinter(stdout)
+	p.line("%s will roll back to %s (sync #%d), verified at %s", what, cmp.Or(plan.Release, short(plan.Commit)), plan.To, plan.At.Local().Format(time.DateTime))
 	if plan.Plan.Empty() {
 		for _, warning := range plan.Plan.Warnings {
 			p.line("%s", p.paint(yellow, "warning: "+warning))
@@ -115,31 +111,24 @@ func (a *app) printRollback(plan *request.RollbackPlan, f rollbackFlags) error {
 		p.line("no changes: the rollback will only verify the services and pin the node")
 		return nil
 	}
-	a.printPlan(plan.Plan)
+	printPlan(p, plan.Plan)
 	return nil
 }
 
-func releaseOf(release, commit string) string {
-	if release != "" {
-		return release
-	}
-	return short(commit)
-}
-
-func (a *app) confirmed(stdin io.Reader) bool {
-	_, _ = fmt.Fprint(a.stdout, "roll back? [y/N] ")
+func confirmed(stdin io.Reader, stdout io.Writer) bool {
+	_, _ = fmt.Fprint(stdout, "roll back? [y/N] ")
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
 }
 
 // rolledBack prints the result of a rollback.
-func (a *app) rolledBack(sync *record.Sync, err error, output string) error {
+func rolledBack(stdout io.Writer, sync *record.Sync, err error, output string) error {
 	if err != nil {
 		return err
 	}
 	if output == "json" {
-		if err := printJSON(a.stdout, sync); err != nil {
+		if err := printJSON(stdout, sync); err != nil {
 			return err
 		}
 	}
@@ -147,7 +136,7 @@ func (a *app) rolledBack(sync *record.Sync, err error, output string) error {
 		return fault.New(fault.Place{}, sync.Hint, "%s", sync.Error)
 	}
 	if output == "text" {
-		newPrinter(a.stdout).line("%s; `agent resume` follows %s again", sync.Summary, sync.Ref)
+		newPrinter(stdout).line("%s; `agent resume` follows %s again", sync.Summary, sync.Ref)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -63,10 +64,7 @@ func (a *app) exit(err error) int {
 		return exitDifferent
 	}
 	for _, one := range fault.All(err) {
-		fmt.Fprintf(a.stderr, "agent: error: %v\n", one)
-		if hint := fault.Hint(one); hint != "" {
-			fmt.Fprintf(a.stderr, "agent: hint: %s\n", hint)
-		}
+		printFault(a.stderr, "error", one)
 	}
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		if fault.Hint(err) == "" {
@@ -77,6 +75,14 @@ func (a *app) exit(err error) int {
 	return exitError
 }
 
+// printFault prints an error or a warning, with its hint.
+func printFault(w io.Writer, kind string, err error) {
+	fmt.Fprintf(w, "agent: %s: %v\n", kind, err)
+	if hint := fault.Hint(err); hint != "" {
+		fmt.Fprintf(w, "agent: hint: %s\n", hint)
+	}
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "agent",
@@ -84,10 +90,12 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Name() == "version" {
-				return nil // it is printed even if the settings are invalid
+			if cmd.Name() != "version" { // it is printed even if the settings are invalid
+				if err := a.readSettings(cmd); err != nil {
+					return err
+				}
 			}
-			return a.readSettings(cmd)
+			return checkOutput(cmd)
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
@@ -97,8 +105,9 @@ func (a *app) root() *cobra.Command {
 	for _, field := range a.settings.Fields() {
 		addSetting(flags, field)
 	}
-	root.AddCommand(a.runCommand(), a.syncCommand(), a.statusCommand(), a.checkCommand(), a.renderCommand(),
-		a.diffCommand(), a.historyCommand(), a.showCommand(), a.rollbackCommand(), a.doctorCommand(), a.secretsCommand(), a.auditCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.approveCommand(), a.versionCommand())
+	root.AddCommand(runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
+		diffCommand(a), historyCommand(a), showCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), versionCommand(a))
 	explainSettings(root)
 	return root
 }
@@ -158,19 +167,23 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// outputForms is the annotation of -o that names the forms which the command has.
+const outputForms = "forms"
+
 // outputFlag adds -o with the forms that the command has; the first is the default.
 func outputFlag(cmd *cobra.Command, forms ...string) *string {
-	return cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms, " or "))
+	output := cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms, " or "))
+	_ = cmd.Flags().SetAnnotation("output", outputForms, forms) // the flag exists
+	return output
 }
 
 // checkOutput refuses a form that the command does not have.
-func checkOutput(output string, forms ...string) error {
-	for _, form := range forms {
-		if output == form {
-			return nil
-		}
+func checkOutput(cmd *cobra.Command) error {
+	flag := cmd.Flags().Lookup("output")
+	if flag == nil || slices.Contains(flag.Annotations[outputForms], flag.Value.String()) {
+		return nil
 	}
-	return usageError{fmt.Errorf("unknown output %q: use %s", output, strings.Join(forms, " or "))}
+	return usageError{fmt.Errorf("unknown output %q: use %s", flag.Value.String(), strings.Join(flag.Annotations[outputForms], " or "))}
 }
 
 // onlyOne refuses flags that cannot be used together.

@@ -10,7 +10,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -20,14 +19,15 @@ import (
 
 // rotateFlags are the flags of the command.
 type rotateFlags struct {
-	repo, valueFile, charset       string
-	branch, author, target, output string
-	nodes                          []string
-	generate                       int
-	raw, noMergeRequest            bool
+	repo, valueFile, charset string
+	branch, author, target   string
+	nodes                    []string
+	output                   *string
+	generate                 int
+	raw, noMergeRequest      bool
 }
 
-func (a *app) rotateCommand() *cobra.Command {
+func rotateCommand(a *app) *cobra.Command {
 	var f rotateFlags
 	cmd := &cobra.Command{
 		Use:   "rotate NAME --environment E {--value-file F | --generate N}",
@@ -60,30 +60,33 @@ finishes it. Swarm does not change before the sync of the merged commit.`,
 	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
 	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
 	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
-	flags.StringVarP(&f.output, "output", "o", "text", "output: text or json")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkRotate(cmd, f) }
+	f.output = outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.rotate(cmd.Context(), args[0], f, cmd.InOrStdin())
+		if err := checkRotate(cmd, a.settings.Environment, f.raw); err != nil {
+			return err
+		}
+		return rotateSecret(cmd.Context(), a, args[0], f, cmd.InOrStdin())
 	}
 	return cmd
 }
 
-func (a *app) checkRotate(cmd *cobra.Command, f rotateFlags) error {
+// checkRotate refuses a command line that does not say what to rotate.
+func checkRotate(cmd *cobra.Command, environment string, raw bool) error {
 	changed := cmd.Flags().Changed
 	switch {
-	case a.settings.Environment == "":
+	case environment == "":
 		return usageError{errors.New("name the environment with --environment")}
 	case changed("value-file") == changed("generate"):
 		return usageError{fault.New(fault.Place{}, "add --generate 32 for a new random value, or --value-file FILE for your own (- for standard input)",
 			"give either --value-file or --generate")}
-	case changed("charset") && !changed("generate"), f.raw && !changed("value-file"):
+	case changed("charset") && !changed("generate"), raw && !changed("value-file"):
 		return usageError{errors.New("use --charset with --generate, and --raw with --value-file")}
 	}
-	return checkOutput(f.output, "text", "json")
+	return nil
 }
 
-func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.Reader) error {
-	root, keys, err := a.openWorkingCopy(f.repo)
+func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin io.Reader) error {
+	root, keys, err := openWorkingCopy(a, f.repo)
 	if err != nil {
 		return err
 	}
@@ -109,12 +112,8 @@ func (a *app) rotate(ctx context.Context, name string, f rotateFlags, stdin io.R
 	if result.Plan != nil {
 		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
 	}
-	err = a.publish(ctx, tree, f, &shown)
-	if f.output == "json" {
-		return errors.Join(printJSON(a.stdout, shown), err)
-	}
-	a.printRotated(shown)
-	return err
+	err = publish(ctx, a, tree, f, &shown)
+	return errors.Join(printAs(a.stdout, *f.output, shown, func(p printer) { printRotated(p, shown) }), err)
 }
 
 // readValue reads the new value; without a file it gives an empty value.
@@ -124,7 +123,7 @@ func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Val
 	case "":
 		return secrets.Value{}, nil
 	case "-":
-		if file, ok := stdin.(*os.File); ok && isatty.IsTerminal(file.Fd()) {
+		if isTerminal(stdin) {
 			return secrets.Value{}, usageError{errors.New("standard input is a terminal, which would show the value: pipe it in, or name a file")}
 		}
 	default:
@@ -158,7 +157,7 @@ type rotated struct {
 
 // publish opens the merge request if that is configured and requested, and sets the next
 // steps. The commit stays in any case.
-func (a *app) publish(ctx context.Context, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
+func publish(ctx context.Context, a *app, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
 	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	again := "run the same command again to finish this rotation, with the same value"
 	switch {
@@ -197,8 +196,7 @@ func sameHost(a, b string) bool {
 	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
 }
 
-func (a *app) printRotated(shown rotated) {
-	p := newPrinter(a.stdout)
+func printRotated(p printer, shown rotated) {
 	if shown.Commit.Taken {
 		p.line("%s", p.paint(yellow, "resumed: "+shown.Commit.Message))
 		p.line("an earlier run made this commit; no other value was generated or set")

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 
 	"github.com/lmittmann/tint"
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
@@ -26,7 +23,7 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-func (a *app) runCommand() *cobra.Command {
+func runCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon: follow the repository and keep the stack in sync with it",
@@ -100,14 +97,9 @@ func (a *app) logger() (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
 	case "text":
-		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !terminal(a.stderr)})), nil
+		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !newPrinter(a.stderr).colour})), nil
 	}
 	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
-}
-
-func terminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd()) && os.Getenv("NO_COLOR") == ""
 }
 
 // parts are an agent and what it uses.

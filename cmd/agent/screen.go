@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +21,7 @@ type screen struct {
 // newScreen gives the screen of the terminal w; nil if w is not a terminal.
 func newScreen(w io.Writer) *screen {
 	file, ok := w.(*os.File)
-	if !ok || !isatty.IsTerminal(file.Fd()) {
+	if !ok || !isTerminal(file) {
 		return nil
 	}
 	return &screen{Writer: w, size: func() (int, int) {

@@ -6,16 +6,16 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-func (a *app) secretsCommand() *cobra.Command {
+func secretsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "secrets", Short: "List, rotate, audit and clean up the secrets of an environment", Args: noArgs}
-	cmd.AddCommand(a.secretsListCommand(), a.secretsGCCommand(), a.rotateCommand(), a.secretsAuditCommand())
+	cmd.AddCommand(secretsListCommand(a), secretsGCCommand(a), rotateCommand(a), secretsAuditCommand(a))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 
 // openWorkingCopy finds the repository that contains path and loads the keys to its
 // secrets. It disables core dumps first, because they would contain the keys.
-func (a *app) openWorkingCopy(path string) (root string, keys *secrets.Keyring, err error) {
+func openWorkingCopy(a *app, path string) (root string, keys *secrets.Keyring, err error) {
 	if err := forbidCoreDumps(); err != nil {
 		return "", nil, err
 	}

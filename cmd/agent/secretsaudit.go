@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/provenance"
@@ -20,11 +21,12 @@ import (
 
 // secretsAuditFlags are the flags of the command.
 type secretsAuditFlags struct {
-	repo, secret, output string
-	nodes                []string
+	repo, secret string
+	nodes        []string
+	output       *string
 }
 
-func (a *app) secretsAuditCommand() *cobra.Command {
+func secretsAuditCommand(a *app) *cobra.Command {
 	var f secretsAuditFlags
 	cmd := &cobra.Command{
 		Use:   "audit --environment E [--node N] [--secret NAME]",
@@ -44,19 +46,19 @@ GitLab if a project and a token are configured.`,
 	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository, with its history")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
 	flags.StringVar(&f.secret, "secret", "", "only this secret: its key in the compose file, or its SV_ name; also a removed one")
-	flags.StringVarP(&f.output, "output", "o", "text", "output: text, json or csv")
-	cmd.PreRunE = func(*cobra.Command, []string) error {
+	f.output = outputFlag(cmd, "text", "json", "csv")
+	flags.Lookup("output").Usage = "output: text, json or csv"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.settings.Environment == "" {
 			return usageError{errors.New("name the environment with --environment")}
 		}
-		return checkOutput(f.output, "text", "json", "csv")
+		return auditSecrets(cmd.Context(), a, f)
 	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.auditSecrets(cmd.Context(), f) }
 	return cmd
 }
 
-func (a *app) auditSecrets(ctx context.Context, f secretsAuditFlags) error {
-	root, keys, err := a.openWorkingCopy(f.repo)
+func auditSecrets(ctx context.Context, a *app, f secretsAuditFlags) error {
+	root, keys, err := openWorkingCopy(a, f.repo)
 	if err != nil {
 		return err
 	}
@@ -67,51 +69,45 @@ func (a *app) auditSecrets(ctx context.Context, f secretsAuditFlags) error {
 	if err != nil {
 		return err
 	}
-	a.addApplied(ctx, report)
-	switch f.output {
-	case "json":
-		err = printJSON(a.stdout, report)
-	case "csv":
+	addApplied(ctx, a, report)
+	if *f.output == "csv" {
 		err = writeSecretsCSV(a.stdout, report)
-	default:
-		a.printSecretsAudit(report)
+	} else {
+		err = printAs(a.stdout, *f.output, report, func(p printer) { printSecretsAudit(p, report) })
 	}
-	if f.output != "text" {
+	if *f.output != "text" {
 		for _, warning := range report.Warnings {
 			fmt.Fprintf(a.stderr, "agent: warning: %s\n", warning)
 		}
 	}
-	if err == nil && len(report.Overdue()) > 0 {
-		err = errDifferent
-	}
-	return err
+	return differentIf(len(report.Overdue()) > 0, err)
 }
 
 // addApplied adds when nodes applied the versions. A source that it cannot read gives a
 // warning: the part of the report that comes from git is complete without it.
-func (a *app) addApplied(ctx context.Context, report *provenance.Report) {
+func addApplied(ctx context.Context, a *app, report *provenance.Report) {
 	warn := func(what string, err error) {
 		if err != nil {
 			report.Warnings = append(report.Warnings, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
-	if environment, node, ok := strings.Cut(a.localNode(ctx), "/"); ok && environment == report.Environment {
-		syncs, err := a.recordedSyncs(ctx)
+	if environment, node, ok := strings.Cut(localNode(ctx, &a.settings), "/"); ok && environment == report.Environment {
+		syncs, err := recordedSyncs(ctx, &a.settings)
 		warn("cannot read the history of the agent on this machine", err)
 		report.AddSyncs(node, syncs)
-		syncs, err = a.loggedSyncs()
+		syncs, err = loggedSyncs(a.settings.StateDir)
 		warn("cannot read the audit log of the agent on this machine", err)
 		report.AddSyncs(node, syncs)
 	}
-	warn("cannot read commit statuses from GitLab", a.addStatuses(ctx, report))
+	warn("cannot read commit statuses from GitLab", addStatuses(ctx, a, report))
 }
 
 // allSyncs is more than a history holds.
 const allSyncs = 1 << 20
 
 // recordedSyncs gives the syncs of the agent's history.
-func (a *app) recordedSyncs(ctx context.Context) ([]provenance.Sync, error) {
-	history, err := a.history(ctx, allSyncs)
+func recordedSyncs(ctx context.Context, settings *settings.Settings) ([]provenance.Sync, error) {
+	history, err := readHistory(ctx, settings, allSyncs)
 	var syncs []provenance.Sync
 	for _, sync := range history {
 		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
@@ -121,10 +117,10 @@ func (a *app) recordedSyncs(ctx context.Context) ([]provenance.Sync, error) {
 
 // loggedSyncs gives the syncs of the audit log, which begins before the history and has
 // the secrets that each sync created, but not the syncs that wrote nothing.
-func (a *app) loggedSyncs() ([]provenance.Sync, error) {
+func loggedSyncs(stateDir string) ([]provenance.Sync, error) {
 	var syncs []provenance.Sync
 	created := map[string]time.Time{}
-	_, err := audit.Read(a.settings.StateDir, func(entry audit.Entry) {
+	_, err := audit.Read(stateDir, func(entry audit.Entry) {
 		switch {
 		case entry.Kind == audit.Secret && entry.Action == audit.Create && entry.Outcome == audit.Succeeded:
 			created[entry.Name] = entry.Time
@@ -140,17 +136,12 @@ func (a *app) loggedSyncs() ([]provenance.Sync, error) {
 
 // localNode gives the owner, <environment>/<node>, whose agent runs or has run on this
 // machine; "" for none.
-func (a *app) localNode(ctx context.Context) string {
-	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+func localNode(ctx context.Context, settings *settings.Settings) string {
+	status, err := control.NewClient(settings.Socket).Status(ctx)
 	if err == nil {
 		return status.Environment + "/" + status.Node
 	}
-	store, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = store.Close() }()
-	applied, err := store.Stack(record.OnlyStack).Deployed()
+	applied, err := fromStateFile(settings, func(s *store.Store) (*record.GoodState, error) { return s.Stack(record.OnlyStack).Deployed() })
 	if err != nil || applied == nil {
 		return ""
 	}
@@ -158,7 +149,7 @@ func (a *app) localNode(ctx context.Context) string {
 }
 
 // addStatuses adds the commit statuses of GitLab, if one is configured.
-func (a *app) addStatuses(ctx context.Context, report *provenance.Report) error {
+func addStatuses(ctx context.Context, a *app, report *provenance.Report) error {
 	client, err := a.gitLab()
 	if client == nil || err != nil {
 		return err

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,23 +13,19 @@ import (
 	"coin.internal/coin-agent/provenance"
 )
 
-func (a *app) printSecretsAudit(report *provenance.Report) {
-	p := newPrinter(a.stdout)
+func printSecretsAudit(p printer, report *provenance.Report) {
 	p.line("%s at %s%s, %s since %s", report.Environment, short(report.Commit), onBranch(report.Branch),
 		counted(report.Commits, "commit", "commits"), report.Since.Local().Format(time.DateOnly))
 	for _, warning := range report.Warnings {
 		p.line("%s: %s", p.paint(yellow, "warning"), warning)
 	}
-	for i := 0; i < len(report.Secrets); {
-		group := report.Secrets[i:]
-		for j, secret := range group {
-			if secret.Name != group[0].Name {
-				group = group[:j]
-				break
-			}
+	for rest := report.Secrets; len(rest) > 0; {
+		end := slices.IndexFunc(rest, func(s *provenance.Secret) bool { return s.Name != rest[0].Name })
+		if end < 0 {
+			end = len(rest)
 		}
-		p.printSecret(group)
-		i += len(group)
+		p.printSecret(rest[:end])
+		rest = rest[end:]
 	}
 }
 
@@ -112,14 +110,11 @@ func entryRow(secret *provenance.Secret, entry *provenance.Entry) []string {
 }
 
 func mergedText(entry *provenance.Entry) string {
-	var parts []string
-	if entry.Request != "" {
-		parts = append(parts, printable(entry.Request))
-	}
+	by := ""
 	if entry.Merged != nil {
-		parts = append(parts, "by "+printable(entry.Merged.Author))
+		by = "by " + printable(entry.Merged.Author)
 	}
-	return orDash(strings.Join(parts, " "))
+	return orDash(joined(" ", printable(entry.Request), by))
 }
 
 func appliedText(entry *provenance.Entry) string {
@@ -146,70 +141,49 @@ func writeSecretsCSV(w io.Writer, report *provenance.Report) error {
 		"merge_commit", "merged_by", "merged", "merge_request", "applied", "applied_commit", "applied_source", "created",
 		"rotated", "rotated_by", "age_days", "rotation_days", "overdue_days", "warning",
 	}
-	if err := lines.Write(header); err != nil {
-		return fmt.Errorf("print: %w", err)
-	}
+	rows := [][]string{header}
 	for _, secret := range report.Secrets {
 		for _, entry := range secret.Entries {
-			if err := lines.Write(csvLine(report.Environment, secret, entry)); err != nil {
-				return fmt.Errorf("print: %w", err)
-			}
+			rows = append(rows, csvRow(report.Environment, secret, entry))
 		}
 	}
-	lines.Flush()
-	if err := lines.Error(); err != nil {
+	if err := lines.WriteAll(rows); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
 
-func csvLine(environment string, secret *provenance.Secret, entry *provenance.Entry) []string {
+// csvRow gives the cells of an entry. What git does not show is empty.
+func csvRow(environment string, secret *provenance.Secret, entry *provenance.Entry) []string {
 	version := entry.Version
 	if entry.Sealed {
 		version = versionText("", true)
 	}
-	line := []string{
-		environment, secret.Name, secret.Node, secret.Variable, version, entry.Object,
-		strconv.FormatBool(entry.Current), string(entry.Change), string(entry.NewValue),
+	merged, applied := cmp.Or(entry.Merged, &provenance.Commit{}), cmp.Or(entry.Applied, &provenance.Applied{})
+	last, age := &provenance.Rotation{}, ""
+	if secret.Rotated != nil {
+		last, age = secret.Rotated, strconv.Itoa(secret.Rotated.AgeDays)
 	}
-	line = append(line, csvCommit(entry.Commit)...)
-	merged := []string{"", "", ""}
-	if entry.Merged != nil {
-		merged = []string{entry.Merged.Hash, entry.Merged.Author, csvTime(entry.Merged.Committed)}
-	}
-	line = append(append(line, merged...), entry.Request)
-	applied := []string{"", "", ""}
-	if entry.Applied != nil {
-		applied = []string{csvTime(entry.Applied.At), entry.Applied.Commit, entry.Applied.Source}
-	}
-	line = append(append(line, applied...), csvTime(entry.Created))
-	line = append(line, csvRotation(secret)...)
 	var warnings []string
 	for _, warning := range secret.Warnings {
 		if warning.Commit == entry.Commit.Hash {
 			warnings = append(warnings, warning.Text)
 		}
 	}
-	line = append(line, strings.Join(warnings, "; "))
-	for i, cell := range line {
-		line[i] = csvCell(cell)
+	row := []string{
+		environment, secret.Name, secret.Node, secret.Variable, version, entry.Object,
+		strconv.FormatBool(entry.Current), string(entry.Change), string(entry.NewValue),
+		entry.Commit.Hash, entry.Commit.Author, entry.Commit.AuthorEmail, csvTime(entry.Commit.Authored),
+		entry.Commit.Committer, entry.Commit.CommitterEmail, csvTime(entry.Commit.Committed), entry.Commit.Subject,
+		merged.Hash, merged.Author, csvTime(merged.Committed), entry.Request,
+		csvTime(applied.At), applied.Commit, applied.Source, csvTime(entry.Created),
+		csvTime(last.At), last.By, age, strconv.Itoa(secret.RotationDays), strconv.Itoa(secret.OverdueDays),
+		strings.Join(warnings, "; "),
 	}
-	return line
-}
-
-func csvCommit(c provenance.Commit) []string {
-	return []string{
-		c.Hash, c.Author, c.AuthorEmail, csvTime(c.Authored), c.Committer, c.CommitterEmail, csvTime(c.Committed), c.Subject,
+	for i, cell := range row {
+		row[i] = csvCell(cell)
 	}
-}
-
-// csvRotation is empty where git does not show when the value changed.
-func csvRotation(secret *provenance.Secret) []string {
-	rotated, by, age := "", "", ""
-	if secret.Rotated != nil {
-		rotated, by, age = csvTime(secret.Rotated.At), secret.Rotated.By, strconv.Itoa(secret.Rotated.AgeDays)
-	}
-	return []string{rotated, by, age, strconv.Itoa(secret.RotationDays), strconv.Itoa(secret.OverdueDays)}
+	return row
 }
 
 func csvTime(t time.Time) string {

@@ -13,7 +13,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-func (a *app) secretsGCCommand() *cobra.Command {
+func secretsGCCommand(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "gc",
@@ -29,36 +29,28 @@ last sync did not succeed or live services have drifted.`,
 	output := outputFlag(cmd, "text", "json")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the versions to remove, and change nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		survey, err := a.collect(cmd.Context(), dryRun)
+		survey, err := collect(cmd.Context(), a, dryRun)
 		if survey == nil {
 			return err
 		}
 		survey.Secrets = nil // for `list`
-		if *output == "json" {
-			return errors.Join(printJSON(a.stdout, survey), err)
-		}
-		a.printCollection(survey, dryRun)
-		return err
+		return errors.Join(printAs(a.stdout, *output, survey, func(p printer) { printCollection(p, survey, dryRun) }), err)
 	}
 	return cmd
 }
 
-func (a *app) collect(ctx context.Context, dryRun bool) (*inventory.Survey, error) {
+func collect(ctx context.Context, a *app, dryRun bool) (*inventory.Survey, error) {
 	if dryRun {
-		return a.survey(ctx)
+		return survey(ctx, a)
 	}
-	survey, err := control.NewClient(a.settings.Socket).Collect(ctx)
+	removed, err := control.NewClient(a.settings.Socket).Collect(ctx)
 	if errors.Is(err, control.ErrNotRunning) {
 		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows the versions to remove")
 	}
-	return survey, err
+	return removed, err
 }
 
-func (a *app) printCollection(survey *inventory.Survey, dryRun bool) {
-	p := newPrinter(a.stdout)
+func printCollection(p printer, survey *inventory.Survey, dryRun bool) {
 	var rows [][]string
 	row := func(version deploy.Version, fate string) {
 		rows = append(rows, []string{string(version.Kind), version.Name, roughly(survey.At.Sub(version.Created)), fate})
@@ -66,11 +58,10 @@ func (a *app) printCollection(survey *inventory.Survey, dryRun bool) {
 	for _, version := range survey.Removed {
 		row(version, p.paint(yellow, "removed"))
 	}
-	due := len(deploy.Collectable(survey.Versions))
-	for _, version := range survey.Versions {
-		if version.Collectable() {
-			row(version, p.paint(yellow, "to remove"))
-		}
+	collectable := deploy.Collectable(survey.Versions)
+	due := len(collectable)
+	for _, version := range collectable {
+		row(version, p.paint(yellow, "to remove"))
 	}
 	for _, version := range survey.Versions {
 		if !version.Collectable() {

@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-func (a *app) secretsListCommand() *cobra.Command {
+func secretsListCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the node's secrets in Swarm: live version, age, users, rotation, and which old versions stay, and why",
@@ -25,43 +25,32 @@ func (a *app) secretsListCommand() *cobra.Command {
 	}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		survey, err := a.survey(cmd.Context())
+		found, err := survey(cmd.Context(), a)
 		if err != nil {
 			return err
 		}
-		if *output == "json" {
-			return printJSON(a.stdout, survey.Secrets)
-		}
-		a.printSecrets(survey)
-		return nil
+		return printAs(a.stdout, *output, found.Secrets, func(p printer) { printSecrets(p, found) })
 	}
 	return cmd
 }
 
 // survey asks the daemon. Without a daemon it reads the engine and the state file.
-func (a *app) survey(ctx context.Context) (*inventory.Survey, error) {
-	survey, err := control.NewClient(a.settings.Socket).Survey(ctx)
+func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
+	found, err := control.NewClient(a.settings.Socket).Survey(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
-		return survey, err
+		return found, err
 	}
-	store, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = store.Close() }()
-	engine, err := a.connect()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = engine.Close() }()
-	return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: store.Stack(record.OnlyStack), Usage: store}, time.Now())
+	return fromStateFile(&a.settings, func(s *store.Store) (*inventory.Survey, error) {
+		engine, err := a.connect()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = engine.Close() }()
+		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(record.OnlyStack), Usage: s}, time.Now())
+	})
 }
 
-func (a *app) printSecrets(survey *inventory.Survey) {
-	p := newPrinter(a.stdout)
+func printSecrets(p printer, survey *inventory.Survey) {
 	var rows [][]string
 	for _, secret := range survey.Secrets {
 		name := secret.Secret

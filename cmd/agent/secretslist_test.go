@@ -16,11 +16,11 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	const day = 24 * time.Hour
 	created := time.Now().Add(-100 * day)
 	var text strings.Builder
-	a := &app{stdout: &text}
-	a.printStatus(report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
+	p := newPrinter(&text)
+	printStatus(p, report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
 		{Secret: "db_access", Name: "s_db_access.3", Created: created, Due: created.Add(90 * day)},
 	}})
-	a.printSecrets(&inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
+	printSecrets(p, &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,
 			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"last old version", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},

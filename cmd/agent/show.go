@@ -11,10 +11,11 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 )
 
-func (a *app) showCommand() *cobra.Command {
+func showCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one sync of the history in detail: by its number, or latest",
 		Example: "  agent show latest\n  agent show 12 -o report > rollback.md",
@@ -25,63 +26,53 @@ func (a *app) showCommand() *cobra.Command {
 			return nil
 		},
 	}
-	output := cmd.Flags().StringP("output", "o", "text", "output: text, json (the whole record), manifest (JSON) or report (of its rollback, Markdown)")
+	output := outputFlag(cmd, "text", "json", "manifest", "report")
+	cmd.Flags().Lookup("output").Usage = "output: text, json (the whole record), manifest (JSON) or report (of its rollback, Markdown)"
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(*output, "text", "json", "manifest", "report"); err != nil {
-			return err
-		}
-		sync, err := a.findSync(cmd.Context(), args[0])
+		sync, err := findSync(cmd.Context(), &a.settings, args[0])
 		if err != nil {
 			return err
 		}
-		return a.show(sync, *output)
+		return show(a.stdout, nodeOf(&a.settings), sync, *output)
 	}
 	return cmd
 }
 
+// nodeOf names the node of the settings.
+func nodeOf(settings *settings.Settings) report.Node {
+	return report.Node{Environment: settings.Environment, Name: settings.Node}
+}
+
 // findSync asks the daemon. Without a daemon it reads the state file.
-func (a *app) findSync(ctx context.Context, which string) (*record.Sync, error) {
-	sync, err := control.NewClient(a.settings.Socket).FindSync(ctx, which)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return sync, err
+func findSync(ctx context.Context, settings *settings.Settings, which string) (*record.Sync, error) {
+	sync, err := control.NewClient(settings.Socket).FindSync(ctx, which)
+	if errors.Is(err, control.ErrNotRunning) {
+		return fromStateFile(settings, func(s *store.Store) (*record.Sync, error) { return control.FindSync(s, which) })
 	}
-	store, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = store.Close() }()
-	return control.FindSync(store, which)
+	return sync, err
 }
 
-// node names the node whose syncs are shown.
-func (a *app) node() report.Node {
-	return report.Node{Environment: a.settings.Environment, Name: a.settings.Node}
-}
-
-func (a *app) show(sync *record.Sync, output string) error {
-	switch output {
-	case "json":
-		return printJSON(a.stdout, sync)
-	case "manifest":
-		manifest, err := report.NewManifest(a.node(), sync)
+func show(stdout io.Writer, node report.Node, sync *record.Sync, output string) error {
+	if output == "json" {
+		return printJSON(stdout, sync)
+	}
+	if output == "report" {
+		text, err := report.Rollback(node, sync)
 		if err != nil {
 			return err
 		}
-		return printJSON(a.stdout, manifest)
-	case "report":
-		text, err := report.Rollback(a.node(), sync)
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(a.stdout, text); err != nil {
+		if _, err := io.WriteString(stdout, text); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 		return nil
 	}
-	manifest, err := report.NewManifest(a.node(), sync)
+	manifest, err := report.NewManifest(node, sync)
 	if err != nil {
 		return err
 	}
-	printShown(newPrinter(a.stdout), sync, manifest)
+	if output == "manifest" {
+		return printJSON(stdout, manifest)
+	}
+	printShown(newPrinter(stdout), sync, manifest)
 	return nil
 }

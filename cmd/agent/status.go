@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,51 +12,40 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
-func (a *app) statusCommand() *cobra.Command {
+func statusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "Show the desired state, the live state and the current sync", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	watch := cmd.Flags().Bool("watch", false, "show the status again after each change")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
 		if *watch {
-			return a.watchStatus(cmd.Context(), *output)
+			return watchStatus(cmd.Context(), a, *output)
 		}
-		status, err := a.status(cmd.Context())
+		status, err := readStatus(cmd.Context(), &a.settings)
 		if err != nil {
 			return err
 		}
-		if *output == "json" {
-			err = printJSON(a.stdout, status)
-		} else {
-			a.printStatus(status)
-		}
-		switch {
-		case err != nil:
-			return err
-		case !status.Running:
+		err = printAs(a.stdout, *output, status, func(p printer) { printStatus(p, status) })
+		if err == nil && !status.Running {
 			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
-		case !status.InSync:
-			return errDifferent
 		}
-		return nil
+		return differentIf(!status.InSync, err)
 	}
 	return cmd
 }
 
-// status asks the daemon. Without a daemon it reads the state file.
-func (a *app) status(ctx context.Context) (report.Status, error) {
-	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+// readStatus asks the daemon. Without a daemon it reads the state file.
+func readStatus(ctx context.Context, settings *settings.Settings) (report.Status, error) {
+	status, err := control.NewClient(settings.Socket).Status(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return status, err
 	}
-	opened, storeErr := store.OpenReadOnly(a.settings.StateDir)
+	opened, storeErr := store.OpenReadOnly(settings.StateDir)
 	switch {
 	case errors.Is(storeErr, store.ErrDamaged):
 		return status, storeErr
@@ -65,12 +53,10 @@ func (a *app) status(ctx context.Context) (report.Status, error) {
 		return status, err // the daemon does not run, and there is no state file
 	}
 	defer func() { _ = opened.Close() }()
-	return report.StoredStatus(report.Node{Environment: a.settings.Environment, Name: a.settings.Node}, opened.Stack(record.OnlyStack), time.Now())
+	return report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
 }
 
-func (a *app) printStatus(s report.Status) { a.printStatusTo(newPrinter(a.stdout), s) }
-
-func (*app) printStatusTo(p printer, s report.Status) {
+func printStatus(p printer, s report.Status) {
 	p.line("%s/%s  stack %s  %s", s.Environment, s.Node, orDash(s.Stack), verdict(p, s))
 	if s.Desired != nil {
 		p.line("  desired   %s %s  %s", short(s.Desired.Commit), s.Desired.Ref, byWhom(s.Desired.Subject, s.Desired.Author))
@@ -285,9 +271,5 @@ func driftText(step deploy.Step) string {
 	if step.Action != deploy.Update {
 		return "to " + string(step.Action)
 	}
-	fields := make([]string, 0, len(step.Changes))
-	for _, change := range step.Changes {
-		fields = append(fields, report.ChangeLabel(change))
-	}
-	return strings.Join(fields, ", ")
+	return report.ChangeLabels(step)
 }

@@ -75,7 +75,7 @@ func TestStatusText(t *testing.T) {
 				change(&status, time.Now())
 				status.Next = report.NextFor(&status)
 				var text strings.Builder
-				(*app)(nil).printStatusTo(printer{Writer: &text}, status)
+				printStatus(printer{Writer: &text}, status)
 				checkGolden(t, "testdata/status/"+name+".txt", text.String())
 				for _, line := range strings.Split(text.String(), "\n") {
 					if len(line) > 110 {

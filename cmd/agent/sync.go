@@ -19,7 +19,7 @@ import (
 // reportLimit is how long `sync --once` tries to deliver its reports to GitLab.
 const reportLimit = 30 * time.Second
 
-func (a *app) syncCommand() *cobra.Command {
+func syncCommand(a *app) *cobra.Command {
 	var once, dryRun, wait, overrideFreeze bool
 	var why string
 	cmd := &cobra.Command{
@@ -44,9 +44,9 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			}
 			switch {
 			case dryRun:
-				return a.diff(cmd.Context(), checkoutFlags{}, "text")
+				return diff(cmd.Context(), a, checkoutFlags{}, "text")
 			case once:
-				return a.syncOnce(cmd.Context())
+				return syncOnce(cmd.Context(), a)
 			case wait:
 				follower := newFollower(a.stderr)
 				sync, err := control.NewClient(a.settings.Socket).Sync(cmd.Context(), options, follower.note)
@@ -85,7 +85,7 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 
 // syncOnce runs one sync in this process. Only one agent at a time can open the state
 // file, so it never runs while the daemon runs.
-func (a *app) syncOnce(ctx context.Context) error {
+func syncOnce(ctx context.Context, a *app) error {
 	if err := forbidCoreDumps(); err != nil {
 		return err
 	}

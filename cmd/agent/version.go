@@ -6,18 +6,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		if *output == "json" {
-			return printJSON(a.stdout, map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
-		}
-		newPrinter(a.stdout).line("agent %s (%s, %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return nil
+		platform := runtime.GOOS + "/" + runtime.GOARCH
+		facts := map[string]string{"version": version, "go": runtime.Version(), "platform": platform}
+		return printAs(a.stdout, *output, facts, func(p printer) { p.line("agent %s (%s, %s)", version, runtime.Version(), platform) })
 	}
 	return cmd
 }

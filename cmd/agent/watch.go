@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -13,12 +14,12 @@ import (
 
 // watchStatus shows the status until ctx ends. On a terminal it redraws the status in
 // one place. In a pipe it prints a line for each change; as JSON, an object a line.
-func (a *app) watchStatus(ctx context.Context, output string) error {
+func watchStatus(ctx context.Context, a *app, output string) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	show := a.statusShower(output)
+	show := statusShower(a.stdout, output)
 	for {
-		status, err := a.status(ctx)
+		status, err := readStatus(ctx, &a.settings)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -37,11 +38,11 @@ func (a *app) watchStatus(ctx context.Context, output string) error {
 }
 
 // statusShower gives the function that shows each status.
-func (a *app) statusShower(output string) func(report.Status) error {
+func statusShower(stdout io.Writer, output string) func(report.Status) error {
 	shown := map[string]string{}
 	lines := func(before string, all map[string]string) error {
 		for _, line := range fresh(shown, all) {
-			if _, err := fmt.Fprintln(a.stdout, before+line); err != nil {
+			if _, err := fmt.Fprintln(stdout, before+line); err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
 		}
@@ -56,7 +57,7 @@ func (a *app) statusShower(output string) func(report.Status) error {
 			return lines("", map[string]string{"": string(data)})
 		}
 	}
-	terminal := newScreen(a.stdout)
+	terminal := newScreen(stdout)
 	if terminal == nil {
 		return func(status report.Status) error {
 			if err := lines("", map[string]string{"": statusLine(status)}); err != nil {
@@ -70,7 +71,7 @@ func (a *app) statusShower(output string) func(report.Status) error {
 	}
 	return func(status report.Status) error {
 		var text strings.Builder
-		a.printStatusTo(printer{Writer: &text, colour: newPrinter(a.stdout).colour}, status)
+		printStatus(printer{Writer: &text, colour: newPrinter(stdout).colour}, status)
 		terminal.draw(text.String())
 		return nil
 	}

@@ -4,7 +4,7 @@ package plural
 import "fmt"
 
 // Count gives "1 node" or "2 nodes" for a number of things.
-func Count(n int, what string) string {
+func Count[N int | uint64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
