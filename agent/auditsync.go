@@ -80,15 +80,15 @@ func (r *reconcile) write(entries ...audit.Entry) error {
 // noteStart records what is about to be applied, before the first write.
 func (r *reconcile) noteStart() error {
 	entry := r.syncEntry()
-	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+report.PlanIntent(r.plan.RecordedPlan)
+	entry.Outcome, entry.Detail = audit.Started, string(r.sync.Trigger)+": "+report.PlanIntent(r.plan.Recorded())
 	if r.rollback != nil {
-		entry.Detail = "to " + report.Target(r.sync.Rollback) + ": " + report.PlanIntent(r.plan.RecordedPlan) + report.Because(r.sync.Rollback)
+		entry.Detail = "to " + report.Target(r.sync.Rollback) + ": " + report.PlanIntent(r.plan.Recorded()) + report.Because(r.sync.Rollback)
 	}
 	if r.sync.Approval != nil {
 		entry.Detail += "; " + gates.ApprovalText(r.sync.Approval)
 	}
 	if r.attempt.Wrote {
-		entry.Detail = "continued: " + report.PlanIntent(r.plan.RecordedPlan)
+		entry.Detail = "continued: " + report.PlanIntent(r.plan.Recorded())
 	}
 	if err := r.write(entry); err != nil {
 		return err

@@ -20,7 +20,7 @@ func (r *reconcile) gate(ctx context.Context) error {
 	if r.plan.Empty() {
 		return r.sync.Apply(record.Pass, time.Now())
 	}
-	r.sync.Summary = "about to apply: " + report.PlanIntent(r.plan.RecordedPlan)
+	r.sync.Summary = "about to apply: " + report.PlanIntent(r.plan.Recorded())
 	if r.attempt.Wrote {
 		return nil
 	}

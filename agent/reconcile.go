@@ -191,7 +191,7 @@ func (r *reconcile) makePlan(ctx context.Context) error {
 	if err != nil {
 		return environmentError{err}
 	}
-	stack, unresolved, err := r.Engine.Resolve(ctx, &live.LiveServices, r.stack)
+	stack, unresolved, err := r.Engine.Resolve(ctx, live.LiveServices(), r.stack)
 	if err != nil {
 		return environmentError{err}
 	}

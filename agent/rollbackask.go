@@ -30,7 +30,7 @@ func (a *Agent) PlanRollback(ctx context.Context, actor audit.Actor, asked reque
 	to, taken := r.rollback.to, r.sync.Rollback
 	return &request.RollbackPlan{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, At: to.At, Services: taken.Services,
-		Leaves: r.sync.Commit, Digest: r.attempt.PlanDigest, Plan: r.plan.RecordedPlan,
+		Leaves: r.sync.Commit, Digest: r.attempt.PlanDigest, Plan: r.plan.Recorded(),
 	}, nil
 }
 

@@ -136,7 +136,7 @@ func (r *reconcile) planRollback(ctx context.Context) error {
 	if scaledDown.Stack != b.before.Name {
 		scaledDown.Services = nil
 	}
-	goal := deploy.RollbackTo(live.ScaledUp(scaledDown.Services), b.before, taken.Services)
+	goal := deploy.RollbackTo(live.LiveServices().ScaledUp(scaledDown.Services), b.before, taken.Services)
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return err
 	}

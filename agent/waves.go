@@ -119,7 +119,7 @@ func (r *reconcile) rerun(ctx context.Context, live *deploy.Live) error {
 		r.stack = begun.WithReruns(r.stack)
 		return nil
 	}
-	stack, err := r.Engine.Rerun(ctx, &live.LiveServices, r.stack)
+	stack, err := r.Engine.Rerun(ctx, live.LiveServices(), r.stack)
 	if err != nil {
 		return environmentError{err}
 	}

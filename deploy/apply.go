@@ -133,7 +133,7 @@ func valuesKnown(plan Plan, want *compose.Stack) error {
 // application is one run of Apply.
 type application struct {
 	engine     *Engine
-	live       *Live
+	live       *LiveServices
 	want       *compose.Stack
 	logins     *keyring
 	wait       func(context.Context, Wave) error
@@ -147,7 +147,7 @@ type application struct {
 
 func newApplication(e *Engine, plan Plan, want *compose.Stack, meta Metadata) *application {
 	run := &application{
-		engine: e, live: plan.live, want: want,
+		engine: e, live: plan.live.LiveServices(), want: want,
 		metadata: map[string]string{}, secrets: map[string]string{}, configs: map[string]string{},
 	}
 	for name, value := range meta {

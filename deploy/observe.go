@@ -23,12 +23,19 @@ type LiveServices struct {
 // Live is what the engine holds of a stack, by the objects' full names: all objects
 // with the stack's label, and those under a name that the stack wants.
 type Live struct {
-	LiveServices
-
-	APIVersion string                     // as negotiated with the engine; "" when unknown
+	Stack      string
+	APIVersion string // as negotiated with the engine; "" when unknown
+	Services   map[string]swarm.Service
 	Networks   map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
 	Secrets    map[string]swarm.Secret
 	Configs    map[string]swarm.Config
+
+	networkNames map[string]string // by ID
+}
+
+// LiveServices gives the part about the services. It shares the map with l.
+func (l *Live) LiveServices() *LiveServices {
+	return &LiveServices{Stack: l.Stack, Services: l.Services, networkNames: l.networkNames}
 }
 
 // networkName gives the name of a network by the ID that a live service has for it.
@@ -44,10 +51,10 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	live := &Live{
-		LiveServices: LiveServices{Stack: stack.Name},
-		Networks:     map[string]network.Summary{},
-		Secrets:      map[string]swarm.Secret{},
-		Configs:      map[string]swarm.Config{},
+		Stack:    stack.Name,
+		Networks: map[string]network.Summary{},
+		Secrets:  map[string]swarm.Secret{},
+		Configs:  map[string]swarm.Config{},
 	}
 	reads := []func(context.Context, *Live, *compose.Stack) error{
 		e.readServices, e.readNetworks, e.readSecrets, e.readConfigs,

@@ -38,11 +38,11 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, &live.LiveServices, stack)
+	stack, unresolved, err := engine.Resolve(ctx, live.LiveServices(), stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, &live.LiveServices, stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.LiveServices(), stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
@@ -51,9 +51,9 @@ func (a *app) diff(ctx context.Context, flags checkoutFlags, output string) erro
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
 	if output == "json" {
-		err = printJSON(a.stdout, report.NewPlanDocument(plan.RecordedPlan))
+		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
 	} else {
-		a.printPlan(plan.RecordedPlan)
+		a.printPlan(plan.Recorded())
 	}
 	if err == nil && !plan.Empty() {
 		err = errDifferent
