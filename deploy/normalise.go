@@ -142,18 +142,7 @@ func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
 	if given.Isolation == "" {
 		given.Isolation = container.IsolationDefault
 	}
-	given.Secrets = slices.Clone(given.Secrets)
-	for i, reference := range given.Secrets {
-		anonymous := *reference
-		anonymous.SecretID = ""
-		given.Secrets[i] = &anonymous
-	}
-	given.Configs = slices.Clone(given.Configs)
-	for i, reference := range given.Configs {
-		anonymous := *reference
-		anonymous.ConfigID = ""
-		given.Configs[i] = &anonymous
-	}
+	setIDs(&given, func(object) string { return "" })
 	given.Mounts = slices.Clone(given.Mounts)
 	for i := range given.Mounts {
 		given.Mounts[i] = canonicalMount(given.Mounts[i])

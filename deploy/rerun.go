@@ -40,7 +40,7 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	tasks, err := e.tasks(ctx, filter)
+	tasks, err := e.reader.tasks(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
