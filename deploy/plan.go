@@ -161,19 +161,15 @@ func (p RecordedPlan) Digest() string {
 	for i := range steps {
 		steps[i].Tasks = 0
 	}
-	content, err := json.Marshal(struct {
+	return sumOf(struct {
 		Stack string
 		Steps []Step
 	}{p.Stack, steps})
-	if err != nil {
-		return "" // strings and booleans always marshal
-	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }
 
-func sumOf(written any) string {
-	content, err := json.Marshal(written)
+// sumOf gives a digest of a value's JSON; "" if it has none.
+func sumOf(value any) string {
+	content, err := json.Marshal(value)
 	if err != nil {
 		return ""
 	}
