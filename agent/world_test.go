@@ -314,7 +314,7 @@ func (e engine) Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live
 	services, err := e.ObserveServices(ctx, stack.Name)
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
-	live := &deploy.Live{LiveServices: *services, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
+	live := &deploy.Live{Stack: services.Stack, Services: services.Services, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
 	for name, made := range e.w.networks {
 		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -12,16 +13,32 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
+func (a *application) takeService(ctx context.Context, step Step) error {
+	switch step.Action {
+	case Create:
+		return a.createService(ctx, step.Name)
+	case Update:
+		return a.updateService(ctx, step)
+	case ScaleDown:
+		return a.scaleDown(ctx, step.Name)
+	case ScaleUp: // not part of a plan
+	case Remove:
+		return a.removeService(ctx, step.Name)
+	case Replace:
+		if err := a.removeService(ctx, step.Name); err != nil {
+			return err
+		}
+		return a.createService(ctx, step.Name)
+	}
+	return fmt.Errorf("unknown action %q", step.Action)
+}
+
 func (a *application) createService(ctx context.Context, name string) error {
-	spec, err := a.spec(name, swarm.ServiceSpec{}, a.live.networkName)
+	spec, login, err := a.spec(ctx, name, swarm.ServiceSpec{}, a.live.networkName)
 	if err != nil {
 		return err
 	}
-	login, err := a.login(ctx, spec)
-	if err != nil {
-		return err
-	}
-	_, err = a.engine.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
 	if err = login.withhold(err); err == nil || !errdefs.IsConflict(err) {
 		return err
 	}
@@ -45,7 +62,7 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
-	existing, networkName, err := a.engine.readService(ctx, name)
+	existing, networkName, err := a.reader.service(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -56,41 +73,55 @@ func (a *application) writeFresh(ctx context.Context, name string) error {
 // difference overwrites Swarm's previous spec and runs jobs again.
 func (a *application) write(ctx context.Context, existing swarm.Service, networkName func(string) string) error {
 	name := existing.Spec.Name
-	if err := conflict(Service, name, existing.Spec.Labels, a.want, true); err != nil {
+	if err := conflict(object{Service, name}, existing.Spec.Labels, a.want); err != nil {
 		return err
 	}
 	if len(serviceChanges(existing.Spec, a.want.Services[name], networkName)) == 0 {
 		return nil
 	}
-	spec, err := a.spec(name, existing.Spec, networkName)
+	spec, login, err := a.spec(ctx, name, existing.Spec, networkName)
 	if err != nil {
 		return err
 	}
-	login, err := a.login(ctx, spec)
-	if err != nil {
-		return err
-	}
-	_, err = a.engine.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
 	return login.withhold(err)
 }
 
-// login gives the credentials with which the nodes pull the image of a service. Without
-// credentials, the engine keeps those that it has.
-func (a *application) login(ctx context.Context, spec swarm.ServiceSpec) (login, error) {
-	if spec.TaskTemplate.ContainerSpec == nil {
-		return login{}, nil
+// spec gives the wanted spec of a service to write over the live one, with the IDs of
+// secrets and configs and the current metadata, and the login with which the nodes pull
+// its image. Without a login, the engine keeps the one that it has. The wanted stack is
+// not changed.
+func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec, networkName func(string) string) (swarm.ServiceSpec, login, error) {
+	spec := settle(a.want.Services[name], live, networkName)
+	spec.Labels = maps.Clone(spec.Labels)
+	maps.Copy(spec.Labels, a.metadata)
+	container := spec.TaskTemplate.ContainerSpec
+	if container == nil {
+		return spec, login{}, nil
 	}
-	return a.logins.of(ctx, registryOf(spec.TaskTemplate.ContainerSpec.Image))
+	setIDs(container, func(of object) string { return a.ids[of] })
+	if container.Privileges != nil {
+		privileges := *container.Privileges
+		privileges.CredentialSpec = pointedAt(privileges.CredentialSpec, container.Configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
+		container.Privileges = &privileges
+	}
+	for _, one := range references(spec) {
+		if one.id == "" {
+			return spec, login{}, fmt.Errorf("%s %s does not exist", one.kind, one.name)
+		}
+	}
+	pulls, err := a.logins.of(ctx, registryOf(container.Image))
+	return spec, pulls, err
 }
 
 func (a *application) scaleDown(ctx context.Context, name string) error {
 	existing := a.live.Services[name]
 	for retried := false; ; retried = true {
-		_, err := a.engine.api.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
+		_, err := a.api.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
 		if !outOfSequence(err) || retried {
 			return err
 		}
-		if existing, _, err = a.engine.readService(ctx, name); err != nil {
+		if existing, _, err = a.reader.service(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -103,31 +134,12 @@ func (a *application) removeService(ctx context.Context, name string) error {
 	if !ok || existing.Spec.Labels[compose.LabelStack] != a.want.Name {
 		return fmt.Errorf("it does not belong to stack %s", a.want.Name)
 	}
-	err := a.engine.api.ServiceRemove(ctx, existing.ID)
+	err := a.api.ServiceRemove(ctx, existing.ID)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	return err
 }
-
-// readService reads one service without the engine's defaults, and gives the names of its
-// networks, which may be newer than the plan.
-func (e *Engine) readService(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
-	services, err := e.listServices(ctx, nameFilter([]string{name}))
-	if err != nil {
-		return swarm.Service{}, nil, err
-	}
-	service, ok := services[name]
-	if !ok {
-		return swarm.Service{}, nil, errGone
-	}
-	fresh := &LiveServices{}
-	fresh.networkNames, err = e.namesOfNetworks(ctx, map[string]swarm.Service{name: service})
-	return service, fresh.networkName, err
-}
-
-// errGone says that the service does not exist.
-var errGone = errors.New("the service was removed")
 
 func outOfSequence(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "update out of sequence")

@@ -10,8 +10,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
-
-	"coin.internal/coin-agent/compose"
 )
 
 // Inventory holds every secret and config of the Swarm, and the services of all stacks,
@@ -27,15 +25,15 @@ type Inventory struct {
 func (e *Engine) Inventory(ctx context.Context) (*Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	secrets, err := e.api.SecretList(ctx, swarm.SecretListOptions{})
+	secrets, err := e.swarm.SecretList(ctx, swarm.SecretListOptions{})
 	if err != nil {
-		return nil, e.explain("list secrets", err)
+		return nil, e.address.explain("list secrets", err)
 	}
-	configs, err := e.api.ConfigList(ctx, swarm.ConfigListOptions{})
+	configs, err := e.swarm.ConfigList(ctx, swarm.ConfigListOptions{})
 	if err != nil {
-		return nil, e.explain("list configs", err)
+		return nil, e.address.explain("list configs", err)
 	}
-	services, err := e.listServices(ctx, filters.NewArgs())
+	services, err := e.reader.services(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, err
 	}
@@ -103,13 +101,13 @@ func (r *Retention) Own(v Version) bool {
 // ErrUsed says that the engine refuses to remove an object because a service uses it.
 var ErrUsed = errors.New("a service uses it")
 
-// Remove removes a version by its ID. A version that does not exist is not an error.
-func (e *Engine) Remove(ctx context.Context, version Version) error {
+// remove removes a version by its ID. A version that does not exist is not an error.
+func (e *Engine) remove(ctx context.Context, version Version) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	remove := e.api.SecretRemove
+	remove := e.swarm.SecretRemove
 	if version.Kind == Config {
-		remove = e.api.ConfigRemove
+		remove = e.swarm.ConfigRemove
 	}
 	err := remove(ctx, version.ID)
 	switch {
@@ -118,7 +116,7 @@ func (e *Engine) Remove(ctx context.Context, version Version) error {
 	case strings.Contains(err.Error(), "is in use by the following service"):
 		return ErrUsed
 	}
-	return e.explain("remove "+string(version.Kind)+" "+version.Name, err)
+	return e.address.explain("remove "+string(version.Kind)+" "+version.Name, err)
 }
 
 // Collect reads the inventory again and removes those of the versions that still may be
@@ -145,7 +143,7 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, not
 		if err := note(event); err != nil {
 			return removed, used, err
 		}
-		event.Done, event.Err = true, e.Remove(ctx, version)
+		event.Done, event.Err = true, e.remove(ctx, version)
 		noteErr := note(event)
 		switch {
 		case errors.Is(event.Err, ErrUsed):
@@ -168,41 +166,4 @@ func (v Version) Collectable() bool { return len(v.Kept) == 0 }
 // Collectable gives the versions that may be removed.
 func Collectable(versions []Version) []Version {
 	return slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return !v.Collectable() })
-}
-
-// versions lists the objects of the inventory that concern an owner: its own objects,
-// those of the good states, and other objects with the same key. They are sorted by kind
-// (secrets first) and key, the newest of each key first.
-func (i *Inventory) versions(keep Retention) []Version {
-	var all []Version
-	for _, secret := range i.Secrets {
-		all = append(all, newVersion(Secret, secret.ID, secret.Spec.Annotations, secret.Meta))
-	}
-	for _, config := range i.Configs {
-		all = append(all, newVersion(Config, config.ID, config.Spec.Annotations, config.Meta))
-	}
-	type group struct {
-		kind Kind
-		key  string
-	}
-	concern := map[group]bool{}
-	for _, version := range all {
-		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(version.Kind), version.Name) }) {
-			concern[group{version.Kind, version.Key}] = true
-		}
-	}
-	all = slices.DeleteFunc(all, func(v Version) bool { return !concern[group{v.Kind, v.Key}] })
-	slices.SortFunc(all, compareVersions)
-	return all
-}
-
-func newVersion(kind Kind, id string, annotations swarm.Annotations, meta swarm.Meta) Version {
-	key, version := annotations.Name, ""
-	if dot := strings.LastIndex(annotations.Name, "."); dot > 0 {
-		key, version = annotations.Name[:dot], annotations.Name[dot+1:]
-	}
-	return Version{
-		Kind: kind, Name: annotations.Name, Key: key, Version: version, ID: id,
-		Created: meta.CreatedAt, Owner: annotations.Labels[compose.LabelOwner], Stack: annotations.Labels[compose.LabelStack],
-	}
 }

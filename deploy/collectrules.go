@@ -9,29 +9,66 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
 )
 
 const aDay = 24 * time.Hour
 
 // Versions lists the versions of an owner's secrets and configs, with the reasons why
-// each stays. If neither a service nor a good state refers to a key any more, its
-// versions stay only for the time of the retention.
+// each stays. They are sorted by kind (secrets first) and key, the newest of each key
+// first. If neither a service nor a good state refers to a key any more, its versions stay
+// only for the time of the retention.
 func (i *Inventory) Versions(keep Retention) []Version {
 	all := i.versions(keep)
-	users := i.users()
+	slices.SortFunc(all, compareVersions)
+	now, before := i.users()
 	for n := range all {
-		all[n].judgeUse(users, keep)
+		all[n].judgeUse(now, before, keep)
 	}
-	for begin := 0; begin < len(all); {
-		end := begin
-		for end < len(all) && all[end].Kind == all[begin].Kind && all[end].Key == all[begin].Key {
-			end++
+	for rest := all; len(rest) > 0; {
+		end := slices.IndexFunc(rest, func(v Version) bool { return v.group() != rest[0].group() })
+		if end < 0 {
+			end = len(rest)
 		}
-		judgeKey(all[begin:end], keep)
-		begin = end
+		judgeKey(rest[:end], keep)
+		rest = rest[end:]
 	}
 	return all
 }
+
+// versions lists the objects of the inventory that concern an owner: its own objects,
+// those of the good states, and other objects with the same key.
+func (i *Inventory) versions(keep Retention) []Version {
+	var all []Version
+	for _, secret := range i.Secrets {
+		all = append(all, newVersion(Secret, secret.ID, secret.Spec.Annotations, secret.Meta))
+	}
+	for _, config := range i.Configs {
+		all = append(all, newVersion(Config, config.ID, config.Spec.Annotations, config.Meta))
+	}
+	concern := map[object]bool{}
+	for _, version := range all {
+		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(version.Kind), version.Name) }) {
+			concern[version.group()] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(v Version) bool { return !concern[v.group()] })
+}
+
+func newVersion(kind Kind, id string, annotations swarm.Annotations, meta swarm.Meta) Version {
+	key, version := annotations.Name, ""
+	if dot := strings.LastIndex(annotations.Name, "."); dot > 0 {
+		key, version = annotations.Name[:dot], annotations.Name[dot+1:]
+	}
+	return Version{
+		Kind: kind, Name: annotations.Name, Key: key, Version: version, ID: id,
+		Created: meta.CreatedAt, Owner: annotations.Labels[compose.LabelOwner], Stack: annotations.Labels[compose.LabelStack],
+	}
+}
+
+// group is what all versions of a key have in common.
+func (v Version) group() object { return object{v.Kind, v.Key} }
 
 // compareVersions puts the newest version of a key first: by its creation time, then by
 // its number.
@@ -50,113 +87,71 @@ func versionNumber(v Version) int {
 	return number
 }
 
-// users are the services that refer to objects, by the objects' IDs and names: a
-// reference has both, and one of them is enough.
-type users struct {
-	now    map[referred][]Use
-	before map[referred][]string // services that referred to it before their last update
+// user is a service that refers to a secret or config.
+type user struct {
+	service string
+	by      use
 }
 
-// referred is an ID or a name that a service refers to.
-type referred struct {
-	kind Kind
-	text string
+// of tells whether the service refers to the version: its ID or its name is enough.
+func (u user) of(v *Version) bool {
+	return u.by.kind == v.Kind && (u.by.id == v.ID || u.by.name == v.Name)
 }
 
-func (i *Inventory) users() users {
-	all := users{now: map[referred][]Use{}, before: map[referred][]string{}}
+// users lists the references of all services, by service: those of now, and those before
+// the last update of each service.
+func (i *Inventory) users() (now, before []user) {
 	for _, name := range keys(i.Services) {
 		service := i.Services[name]
-		for ref, targets := range references(service.Spec) {
-			for _, target := range targets {
-				all.now[ref] = append(all.now[ref], Use{Service: name, Target: target})
-			}
+		for _, one := range references(service.Spec) {
+			now = append(now, user{name, one})
 		}
 		if service.PreviousSpec == nil {
 			continue
 		}
-		for ref := range references(*service.PreviousSpec) {
-			all.before[ref] = append(all.before[ref], name)
+		for _, one := range references(*service.PreviousSpec) {
+			before = append(before, user{name, one})
 		}
 	}
-	return all
+	return now, before
 }
 
-// references lists the secrets and configs of a spec, with their places in the container.
-func references(spec swarm.ServiceSpec) map[referred][]string {
-	container := spec.TaskTemplate.ContainerSpec
-	found := map[referred][]string{}
-	if container == nil {
-		return found
-	}
-	add := func(kind Kind, target string, texts ...string) {
-		for _, text := range texts {
-			if text != "" {
-				found[referred{kind, text}] = append(found[referred{kind, text}], target)
-			}
+// judgeUse sets the services that use a version, and the reasons that follow from this
+// and from the good states.
+func (v *Version) judgeUse(now, before []user, keep Retention) {
+	var services, formerly []string
+	for _, one := range now {
+		if one.of(v) {
+			v.Uses = append(v.Uses, Use{Service: one.service, Target: one.by.target})
+			services = append(services, one.service)
 		}
 	}
-	for _, one := range container.Secrets {
-		target := ""
-		if one.File != nil {
-			target = one.File.Name
-			if !strings.HasPrefix(target, "/") {
-				target = "/run/secrets/" + target
-			}
+	for _, one := range before {
+		if one.of(v) && !slices.Contains(services, one.service) {
+			formerly = append(formerly, one.service)
 		}
-		add(Secret, target, one.SecretID, one.SecretName)
-	}
-	for _, one := range container.Configs {
-		target := ""
-		if one.File != nil {
-			target = one.File.Name
-		}
-		add(Config, target, one.ConfigID, one.ConfigName)
-	}
-	if container.Privileges != nil && container.Privileges.CredentialSpec != nil {
-		add(Config, "credential_spec", container.Privileges.CredentialSpec.Config)
-	}
-	return found
-}
-
-// judgeUse sets the services that use a version, and the reasons that follow from this.
-func (v *Version) judgeUse(all users, keep Retention) {
-	byID, byName := referred{v.Kind, v.ID}, referred{v.Kind, v.Name}
-	v.Uses = all.now[byID]
-	if len(v.Uses) == 0 {
-		v.Uses = all.now[byName]
-	}
-	var services []string
-	for _, use := range v.Uses {
-		services = append(services, use.Service)
 	}
 	if len(services) > 0 {
-		v.Kept = append(v.Kept, "in use by "+strings.Join(slices.Compact(services), ", "))
+		v.keep("in use by %s", strings.Join(slices.Compact(services), ", "))
 	}
-	before := slices.Concat(all.before[byID], all.before[byName])
-	slices.Sort(before)
-	before = slices.DeleteFunc(slices.Compact(before), func(name string) bool { return slices.Contains(services, name) })
-	if len(before) > 0 {
-		v.Kept = append(v.Kept, "previous spec of "+strings.Join(before, ", "))
+	if len(formerly) > 0 {
+		v.keep("previous spec of %s", strings.Join(slices.Compact(formerly), ", "))
 	}
-	for i, good := range keep.Good {
-		if !slices.Contains(good.names(v.Kind), v.Name) {
-			continue
-		}
-		if i == 0 {
-			if len(services) == 0 {
-				v.Kept = append(v.Kept, "in the last applied stack")
-			}
-			v.Unused = false
-			return
-		}
-		v.Unused = len(services) == 0 && len(before) == 0
-		if len(services) == 0 { // only the newest good state is named
-			v.Kept = append(v.Kept, fmt.Sprintf("good state of %s %.10s", good.At.UTC().Format("2006-01-02 15:04"), good.Commit))
-		}
-		return
+	newest := slices.IndexFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(v.Kind), v.Name) })
+	v.Unused = len(services) == 0 && len(formerly) == 0 && newest != 0
+	switch {
+	case len(services) > 0 || newest < 0:
+	case newest == 0:
+		v.keep("in the last applied stack")
+	default: // only the newest good state is named
+		good := keep.Good[newest]
+		v.keep("good state of %s %.10s", good.At.UTC().Format("2006-01-02 15:04"), good.Commit)
 	}
-	v.Unused = len(services) == 0 && len(before) == 0
+}
+
+// keep adds a reason why the version stays.
+func (v *Version) keep(format string, args ...any) {
+	v.Kept = append(v.Kept, fmt.Sprintf(format, args...))
 }
 
 // judgeKey adds the reasons of age and count to the versions of a key, the newest first.
@@ -167,23 +162,23 @@ func judgeKey(versions []Version, keep Retention) {
 	for i := range versions {
 		v := &versions[i]
 		if !keep.Own(*v) {
-			v.Kept = append(v.Kept, foreign(*v, keep))
+			v.keep("%s", foreign(*v, keep))
 			continue
 		}
 		switch {
 		case !alive:
 		case newest:
-			v.Kept = append(v.Kept, "newest version")
+			v.keep("newest version")
 		case len(v.Uses) == 0 && old < keep.Versions:
 			old++
-			v.Kept = append(v.Kept, lastOnes(keep.Versions))
+			v.keep("%s", lastOnes(keep.Versions))
 		}
 		newest = false
 		if v.Unused {
 			v.keepForTime(keep)
 		}
 		if len(keep.Good) == 0 {
-			v.Kept = append(v.Kept, "no good state is recorded yet")
+			v.keep("no good state is recorded yet")
 		}
 	}
 }
@@ -220,7 +215,7 @@ func (v *Version) keepForTime(keep Retention) {
 	if left < 2*aDay {
 		text = fmt.Sprintf("%d hours", int((left+time.Hour-1)/time.Hour))
 	}
-	v.Kept = append(v.Kept, fmt.Sprintf("unused for less than %s: %s left", period(keep.After), text))
+	v.keep("unused for less than %s: %s left", period(keep.After), text)
 }
 
 // period writes a duration as config.yml does.

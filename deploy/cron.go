@@ -47,7 +47,7 @@ func (a *application) cronStops(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		live, tasks, err := a.engine.look(limited, a.want)
+		live, tasks, err := a.reader.look(limited, a.want.Name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -67,8 +67,8 @@ func (a *application) cronStops(ctx context.Context) error {
 }
 
 func graceOf(spec swarm.ServiceSpec) time.Duration {
-	if container := spec.TaskTemplate.ContainerSpec; container != nil && container.StopGracePeriod != nil {
-		return *container.StopGracePeriod
+	if grace := containerOf(spec).StopGracePeriod; grace != nil {
+		return *grace
 	}
 	return defaultGrace
 }
@@ -87,7 +87,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 	defer cancel()
 	var errs []error
 	for _, name := range keys(scaledDown) {
-		now, _, err := e.readService(ctx, name)
+		now, _, err := e.reader.service(ctx, name)
 		if errors.Is(err, errGone) {
 			continue
 		}
@@ -95,10 +95,10 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 			continue
 		}
 		if err == nil {
-			_, err = e.api.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
+			_, err = e.swarm.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
 		if err != nil {
-			err = e.explain("scale up service "+name, err)
+			err = e.address.explain("scale up service "+name, err)
 		}
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}

@@ -49,7 +49,7 @@ func TestDigest(t *testing.T) {
 		t.Error("a plan to apply can be read from JSON")
 	}
 	_, want := build("two")
-	recorded := deploy.Plan{RecordedPlan: read}
+	recorded := deploy.Plan{Stack: read.Stack, Steps: read.Steps}
 	if err := connect(t, "unix:///nowhere").Apply(t.Context(), recorded, want, deploy.ApplyOptions{}); err == nil || !strings.Contains(err.Error(), "Diff did not make it") {
 		t.Errorf("a recorded plan is applied: %v", err)
 	}

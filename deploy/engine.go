@@ -30,37 +30,47 @@ var ErrUnavailable = errors.New("the engine cannot be used")
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
 type Engine struct {
-	api       Client
-	host      string
-	loginFile string // registry credentials; "" for none
-
+	swarm      SwarmAPI
+	host       HostAPI
+	address    address
+	reader     *reader
+	registries *registries
 	negotiated sync.Once
-
-	mu       sync.Mutex
-	networks map[string]string // network names by ID: they never change, so each is read once
 }
 
 // Connect prepares a connection to the engine at host (unix:///path or
 // tcp://host:port). It reads no environment variables and sends nothing yet.
 func Connect(host string) (*Engine, error) {
+	const hint = "give it as unix:///var/run/docker.sock"
 	if host == "" {
-		return nil, fault.New(fault.Place{}, "give it as unix:///var/run/docker.sock", "no engine address given")
+		return nil, fault.New(fault.Place{}, hint, "no engine address given")
 	}
 	api, err := client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), "give it as unix:///var/run/docker.sock")
+		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), hint)
 	}
 	return New(api), nil
 }
 
-// negotiate sets the API version. Every call does this by itself, but the stream of
-// events reads the version without a lock, so it must be set before.
-func (e *Engine) negotiate(ctx context.Context) {
-	e.negotiated.Do(func() { e.api.NegotiateAPIVersion(ctx) })
+// New gives an Engine that calls through client, which it closes at its end.
+func New(client interface {
+	SwarmAPI
+	HostAPI
+},
+) *Engine {
+	at := address(client.DaemonHost())
+	return &Engine{
+		swarm: client, host: client, address: at,
+		reader:     &reader{api: client, engine: at, networks: map[string]string{}},
+		registries: &registries{api: client, engine: at},
+	}
 }
 
 // Close ends the connection.
-func (e *Engine) Close() error { return e.api.Close() }
+func (e *Engine) Close() error { return e.host.Close() }
+
+// Local tells whether the engine runs on this machine.
+func (e *Engine) Local() bool { return strings.HasPrefix(string(e.address), "unix://") }
 
 // Info is what the engine reports about itself and its Swarm.
 type Info struct {
@@ -76,12 +86,12 @@ type Info struct {
 func (e *Engine) Info(ctx context.Context) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	system, err := e.api.Info(ctx)
+	system, err := e.host.Info(ctx)
 	if err != nil {
-		return Info{}, e.explain("ask the engine for its state", err)
+		return Info{}, e.address.explain("ask the engine for its state", err)
 	}
 	return Info{
-		EngineVersion: system.ServerVersion, APIVersion: e.api.ClientVersion(), DataRoot: system.DockerRootDir,
+		EngineVersion: system.ServerVersion, APIVersion: e.host.ClientVersion(), DataRoot: system.DockerRootDir,
 		Nodes: system.Swarm.Nodes, swarm: system.Swarm,
 	}, nil
 }
@@ -94,59 +104,51 @@ func (e *Engine) Ready(ctx context.Context) (Info, error) {
 	case err != nil:
 		return Info{}, err
 	case info.swarm.LocalNodeState != swarm.LocalNodeStateActive:
-		return Info{}, e.notInSwarm(nil)
+		return Info{}, e.address.notInSwarm(nil)
 	case !info.swarm.ControlAvailable:
-		return Info{}, e.notManager(nil)
+		return Info{}, e.address.notManager(nil)
 	case info.swarm.Error != "": // the managers have lost their quorum, for example
-		return Info{}, e.explain("ask the managers for the state of the Swarm", errors.New(info.swarm.Error))
+		return Info{}, e.address.explain("ask the managers for the state of the Swarm", errors.New(info.swarm.Error))
 	}
 	return info, tooOld(info.APIVersion)
 }
 
-func (e *Engine) notInSwarm(cause error) error {
-	return &fault.Error{
-		Message: fmt.Sprintf("the engine at %s is not part of a Swarm", e.host),
-		Hint:    "run `docker swarm init` on it, or point the agent at a manager",
-		Err:     errors.Join(ErrUnavailable, cause),
-	}
+// address is where the engine is. Errors name it.
+type address string
+
+func (a address) notInSwarm(cause error) error {
+	return unavailable(cause, "run `docker swarm init` on it, or point the agent at a manager",
+		"the engine at %s is not part of a Swarm", a)
 }
 
-func (e *Engine) notManager(cause error) error {
-	return &fault.Error{
-		Message: fmt.Sprintf("the engine at %s is not a Swarm manager, or its Swarm has lost its quorum", e.host),
-		Hint:    "run the agent on a manager (`docker node promote` makes a node a manager), or start the other managers again",
-		Err:     errors.Join(ErrUnavailable, cause),
-	}
+func (a address) notManager(cause error) error {
+	return unavailable(cause, "run the agent on a manager (`docker node promote` makes a node a manager), or start the other managers again",
+		"the engine at %s is not a Swarm manager, or its Swarm has lost its quorum", a)
 }
 
 // explain turns an error of the engine's client into a fault with a remedy.
-func (e *Engine) explain(doing string, err error) error {
+func (a address) explain(doing string, err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "This node is not part of a swarm"), strings.Contains(text, `Use "docker swarm init"`):
-		return e.notInSwarm(err)
+		return a.notInSwarm(err)
 	case strings.Contains(text, "not a swarm manager"), strings.Contains(text, "The swarm does not have a leader"):
-		return e.notManager(err)
+		return a.notManager(err)
 	case errors.Is(err, os.ErrPermission) || strings.Contains(text, "permission denied while trying to connect"):
-		return &fault.Error{
-			Message: fmt.Sprintf("%s: no permission to use the engine at %s", doing, e.host),
-			Hint:    "run the agent as root or as a member of the group that owns the socket (docker)",
-			Err:     errors.Join(ErrUnavailable, err),
-		}
+		return unavailable(err, "run the agent as root or as a member of the group that owns the socket (docker)",
+			"%s: no permission to use the engine at %s", doing, a)
 	case client.IsErrConnectionFailed(err):
-		return &fault.Error{
-			Message: fmt.Sprintf("%s: the engine at %s does not answer", doing, e.host),
-			Hint:    "start the engine (`systemctl start docker`), or correct its address",
-			Err:     errors.Join(ErrUnavailable, err),
-		}
+		return unavailable(err, "start the engine (`systemctl start docker`), or correct its address",
+			"%s: the engine at %s does not answer", doing, a)
 	case errors.Is(err, context.DeadlineExceeded), busy.MatchString(text):
-		return &fault.Error{
-			Message: fmt.Sprintf("%s: the engine at %s did not answer in time, or its managers did not agree", doing, e.host),
-			Hint:    "find out why it is busy: `journalctl -u docker`, `docker node ls`",
-			Err:     errors.Join(ErrUnavailable, err),
-		}
+		return unavailable(err, "find out why it is busy: `journalctl -u docker`, `docker node ls`",
+			"%s: the engine at %s did not answer in time, or its managers did not agree", doing, a)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+func unavailable(cause error, hint, format string, args ...any) error {
+	return &fault.Error{Message: fmt.Sprintf(format, args...), Hint: hint, Err: errors.Join(ErrUnavailable, cause)}
 }
 
 // busy matches the errors of managers that did not process a call. Such an error is not

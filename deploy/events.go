@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"time"
 
@@ -14,23 +13,21 @@ import (
 
 // follow gives a channel that receives when something in the stack changes. A lost event
 // only costs time, because each reading of the engine is complete.
-func (e *Engine) follow(ctx context.Context, want *compose.Stack) <-chan struct{} {
+func follow(ctx context.Context, host HostAPI, stack string) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	// A copy, because the goroutine ends after ctx and the caller may change the stack.
-	watched := &compose.Stack{Name: want.Name, Services: maps.Clone(want.Services)}
 	go func() {
 		for ctx.Err() == nil {
-			e.followOnce(ctx, watched, changed)
+			followOnce(ctx, host, stack, changed)
 			pause(ctx, slowLook) // the engine restarts, or closed the stream
 		}
 	}()
 	return changed
 }
 
-func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, changed chan<- struct{}) {
+func followOnce(ctx context.Context, host HostAPI, stack string, changed chan<- struct{}) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	messages, errs := e.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+	messages, errs := host.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
 		filters.Arg("type", string(events.ServiceEventType)),
 		filters.Arg("type", string(events.ContainerEventType)),
 		filters.Arg("event", "create"), filters.Arg("event", "update"), filters.Arg("event", "remove"),
@@ -41,7 +38,7 @@ func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, changed ch
 		case <-errs: //nolint:errcheck // follow opens the next stream after any error
 			return
 		case message := <-messages:
-			if !concerns(message, want) {
+			if !concerns(message, stack) {
 				continue
 			}
 			// After a short pause, so that one reading covers events at the same time.
@@ -56,24 +53,22 @@ func (e *Engine) followOnce(ctx context.Context, want *compose.Stack, changed ch
 	}
 }
 
-func concerns(message events.Message, want *compose.Stack) bool {
+// concerns tells whether an event is about a service or a container of the stack.
+func concerns(message events.Message, stack string) bool {
 	attributes := message.Actor.Attributes
+	service := attributes["name"]
 	if message.Type == events.ContainerEventType {
-		return attributes[compose.LabelStack] == want.Name ||
-			strings.HasPrefix(attributes["com.docker.swarm.service.name"], want.Name+"_")
+		service = attributes["com.docker.swarm.service.name"]
 	}
-	_, ok := want.Services[attributes["name"]]
-	return ok
+	return attributes[compose.LabelStack] == stack || strings.HasPrefix(service, stack+"_")
 }
 
 // pause waits for d and tells whether ctx has not ended.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/pkg/stdcopy"
 
-	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -25,13 +24,13 @@ func (e *Engine) Exec(ctx context.Context, service string, command []string) (co
 	if err != nil {
 		return 0, "", err
 	}
-	created, err := e.api.ContainerExecCreate(ctx, running, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	created, err := e.host.ContainerExecCreate(ctx, running, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		return 0, "", e.explain("run a command in service "+service, err)
+		return 0, "", e.address.explain("run a command in service "+service, err)
 	}
-	stream, err := e.api.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	stream, err := e.host.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
 	if err != nil {
-		return 0, "", e.explain("run a command in service "+service, err)
+		return 0, "", e.address.explain("run a command in service "+service, err)
 	}
 	defer stream.Close()
 	stop := context.AfterFunc(ctx, stream.Close) // reading does not observe the context
@@ -43,24 +42,24 @@ func (e *Engine) Exec(ctx context.Context, service string, command []string) (co
 	if ctx.Err() != nil {
 		return 0, "", fmt.Errorf("run a command in service %s: %w", service, ctx.Err())
 	}
-	ended, err := e.api.ContainerExecInspect(ctx, created.ID)
+	ended, err := e.host.ContainerExecInspect(ctx, created.ID)
 	if err != nil {
-		return 0, "", e.explain("read the exit code of a command in service "+service, err)
+		return 0, "", e.address.explain("read the exit code of a command in service "+service, err)
 	}
 	return ended.ExitCode, kept.String(), nil
 }
 
 // runningHere finds the container of a service's newest running task on this node.
 func (e *Engine) runningHere(ctx context.Context, service string) (string, error) {
-	info, err := e.api.Info(ctx)
+	info, err := e.host.Info(ctx)
 	if err != nil {
-		return "", e.explain("read the ID of this node", err)
+		return "", e.address.explain("read the ID of this node", err)
 	}
-	tasks, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
+	tasks, err := e.swarm.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
 		filters.Arg("service", service), filters.Arg("node", info.Swarm.NodeID), filters.Arg("desired-state", "running"),
 	)})
 	if err != nil {
-		return "", e.explain("list the tasks of service "+service, err)
+		return "", e.address.explain("list the tasks of service "+service, err)
 	}
 	var newest swarm.Task
 	for _, task := range tasks {
@@ -72,11 +71,6 @@ func (e *Engine) runningHere(ctx context.Context, service string) (string, error
 		return "", fault.New(fault.Place{}, "docker service ps "+service, "service %s has no running task on this node", service)
 	}
 	return newest.Status.ContainerStatus.ContainerID, nil
-}
-
-// MaskText masks the secrets of a stack in a text, and what looks like a secret.
-func MaskText(text string, stack *compose.Stack) string {
-	return looksSecret.clean(maskSecrets(text, stack))
 }
 
 // head keeps the first bytes that are written to it, up to limit.

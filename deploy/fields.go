@@ -67,40 +67,32 @@ func join(path, name string) string {
 }
 
 func (w *walker) walkPointer(path string, a, b reflect.Value) {
-	switch {
-	case a.IsNil() && b.IsNil():
-	case !a.IsNil() && !b.IsNil():
-		w.walk(path, a.Elem(), b.Elem())
-	case a.Type().Elem().Kind() != reflect.Struct:
-		w.add(path, pointedScalar(a), pointedScalar(b))
-	default:
-		before := len(w.changes)
+	onlyOne := a.IsNil() != b.IsNil()
+	before := len(w.changes)
+	if !a.IsNil() && !b.IsNil() || onlyOne && a.Type().Elem().Kind() == reflect.Struct {
 		w.walk(path, elemOrZero(a), elemOrZero(b))
-		if len(w.changes) == before {
-			w.add(path, emptyStruct(a), emptyStruct(b))
-		}
+	}
+	if onlyOne && len(w.changes) == before {
+		w.add(path, pointed(a), pointed(b))
 	}
 }
 
-func pointedScalar(v reflect.Value) string {
-	if v.IsNil() {
+func elemOrZero(pointer reflect.Value) reflect.Value {
+	if pointer.IsNil() {
+		return reflect.Zero(pointer.Type().Elem())
+	}
+	return pointer.Elem()
+}
+
+// pointed renders what a pointer points to: a scalar, or an empty struct.
+func pointed(pointer reflect.Value) string {
+	switch {
+	case pointer.IsNil():
 		return ""
+	case pointer.Elem().Kind() == reflect.Struct:
+		return "{}"
 	}
-	return scalar(v.Elem())
-}
-
-func elemOrZero(v reflect.Value) reflect.Value {
-	if v.IsNil() {
-		return reflect.Zero(v.Type().Elem())
-	}
-	return v.Elem()
-}
-
-func emptyStruct(v reflect.Value) string {
-	if v.IsNil() {
-		return ""
-	}
-	return "{}"
+	return scalar(pointer.Elem())
 }
 
 // entries gives the values of a map with string keys.

@@ -28,7 +28,7 @@ func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.
 			wanted[container.Image] = true
 		}
 	}
-	answers, err := e.lookUp(ctx, keys(wanted))
+	answers, err := e.registries.lookUp(ctx, keys(wanted))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,7 +48,7 @@ func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.
 		}
 		resolved.Services[name] = spec
 	}
-	return &resolved, e.unresolved(ctx, answers, kept), nil
+	return &resolved, e.registries.unresolved(ctx, answers, kept), nil
 }
 
 // asks tells whether the image of a service is to be looked up.
@@ -104,7 +104,7 @@ func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
 func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, error) {
 	var elsewhere []string
 	for _, image := range slices.Compact(slices.Sorted(slices.Values(images))) {
-		here, err := e.here(ctx, image)
+		here, err := e.registries.here(ctx, image)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +112,7 @@ func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, 
 			elsewhere = append(elsewhere, image)
 		}
 	}
-	answers, err := e.lookUp(ctx, elsewhere)
+	answers, err := e.registries.lookUp(ctx, elsewhere)
 	if err != nil {
 		return nil, err
 	}
@@ -120,12 +120,12 @@ func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, 
 }
 
 // here tells whether this node has the image.
-func (e *Engine) here(ctx context.Context, image string) (bool, error) {
-	_, err := e.api.ImageInspect(ctx, image)
+func (r *registries) here(ctx context.Context, image string) (bool, error) {
+	_, err := r.api.ImageInspect(ctx, image)
 	if err == nil || errdefs.IsNotFound(err) {
 		return err == nil, nil
 	}
-	return false, e.explain(fmt.Sprintf("look for image %s", image), err)
+	return false, r.engine.explain(fmt.Sprintf("look for image %s", image), err)
 }
 
 // Unresolved gives an applied stack with its images as they were written, so that Resolve

@@ -80,9 +80,7 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 		c.decide()
 		c.clock()
 		result.Services = append(result.Services, c.result)
-		if c.again > 0 {
-			next = min(next, c.again)
-		}
+		next = min(next, c.again)
 	}
 	return result, next
 }
@@ -94,14 +92,9 @@ func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) 
 		if m.changed[name] {
 			continue
 		}
-		if status := service.UpdateStatus; status != nil &&
-			(status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused) {
-			m.old[service.ID] = true
-		}
+		m.old[service.ID] = paused(service)
 		for _, task := range tasks[service.ID] {
-			if broken(task) {
-				m.old[task.ID] = true
-			}
+			m.old[task.ID] = broken(task)
 		}
 	}
 }
@@ -141,6 +134,12 @@ func (m *memory) see(service swarm.Service, tasks []swarm.Task) []swarm.Task {
 	return all
 }
 
+// paused tells whether Swarm has given up to update a service.
+func paused(service swarm.Service) bool {
+	status := service.UpdateStatus
+	return status != nil && (status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused)
+}
+
 func broken(task swarm.Task) bool {
 	return task.Status.State == swarm.TaskStateFailed || task.Status.State == swarm.TaskStateRejected
 }
@@ -155,7 +154,7 @@ type oneCase struct {
 	want    swarm.ServiceSpec
 	stack   string
 	result  ServiceResult
-	again   time.Duration
+	again   time.Duration // until the next reading
 
 	current, previous []swarm.Task // tasks of the current spec and of previous ones, oldest first
 	stale             bool         // a task of a previous spec is still to run
@@ -164,17 +163,15 @@ type oneCase struct {
 func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose.Stack) *oneCase {
 	c := &oneCase{
 		memory: m, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
-		result: ServiceResult{Name: service.Spec.Name, State: Pending},
+		result: ServiceResult{Name: service.Spec.Name, State: Pending}, again: slowLook,
 	}
 	for _, task := range tasks {
-		switch {
-		case ofCurrentSpec(service, task):
+		if ofCurrentSpec(service, task) {
 			c.current = append(c.current, task)
 			continue
-		case task.DesiredState == swarm.TaskStateRunning:
-			c.stale = true
 		}
 		c.previous = append(c.previous, task)
+		c.stale = c.stale || task.DesiredState == swarm.TaskStateRunning
 	}
 	c.result.job = endsByItself(want.Name, service.Spec)
 	c.rememberTrouble(c.current)
@@ -189,12 +186,8 @@ func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 	}
 	of, is := task.Spec, service.Spec.TaskTemplate
 	of.Placement, is.Placement = nil, nil
-	if of.Runtime == "" {
-		of.Runtime = swarm.RuntimeContainer
-	}
-	if is.Runtime == "" {
-		is.Runtime = swarm.RuntimeContainer
-	}
+	of.Runtime = cmp.Or(of.Runtime, swarm.RuntimeContainer)
+	is.Runtime = cmp.Or(is.Runtime, swarm.RuntimeContainer)
 	return reflect.DeepEqual(of, is)
 }
 
@@ -223,10 +216,8 @@ func (c *oneCase) about(task swarm.Task) {
 func (c *oneCase) decide() {
 	switch {
 	case c.updateFailed():
-	case isJob(c.service.Spec.Mode):
-		c.decideJob()
-	case oneShot(c.stack, c.service.Spec):
-		c.decideOneShot()
+	case c.result.job:
+		c.decideEnding()
 	default:
 		c.decideRunning()
 		if c.result.State == Pending {
@@ -265,8 +256,8 @@ func (c *oneCase) wait(format string, args ...any) {
 }
 
 func (c *oneCase) done() {
-	c.result.State, c.result.Message = Converged, ""
-	c.result.Error, c.result.ExitCode, c.result.task, c.result.node, c.result.container = "", 0, "", "", ""
+	was := c.result
+	c.result = ServiceResult{Name: was.Name, State: Converged, Ready: was.Ready, Want: was.Want, job: was.job}
 }
 
 // updateFailed reads the state of the update in Swarm. Three states do not count:
@@ -280,41 +271,34 @@ func (c *oneCase) updateFailed() bool {
 	if status == nil {
 		return false
 	}
-	switch status.State {
+	before := c.memory.old[c.service.ID] && !c.stale
+	what := ""
+	switch status.State { //nolint:exhaustive // the others are no failures
 	case swarm.UpdateStatePaused:
-		if c.memory.old[c.service.ID] && !c.stale || oneShot(c.stack, c.service.Spec) {
-			return false
+		if !before && !oneShot(c.stack, c.service.Spec) {
+			what = "Swarm paused the update"
 		}
-		c.swarmGaveUp("Swarm paused the update", status.Message)
 	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackCompleted:
-		if !c.differs() {
-			return false
+		if c.differs() {
+			what = "Swarm rolled the update back"
+			c.rememberTrouble(c.previous) // the failed spec is not the current one any more
 		}
-		c.rememberTrouble(c.previous) // the failed spec is not the current one any more
-		c.swarmGaveUp("Swarm rolled the update back", status.Message)
 	case swarm.UpdateStateRollbackPaused:
-		if c.memory.old[c.service.ID] && !c.stale && !c.differs() {
-			return false
+		if !before || c.differs() {
+			what = "Swarm rolled the update back and paused the rollback: the old spec fails as well"
+			if c.result.Error == "" {
+				c.rememberTrouble(c.previous)
+			}
 		}
-		if c.result.Error == "" {
-			c.rememberTrouble(c.previous)
-		}
-		c.swarmGaveUp("Swarm rolled the update back and paused the rollback: the old spec fails as well", status.Message)
-	case swarm.UpdateStateUpdating, swarm.UpdateStateCompleted:
-		return false
-	default:
+	}
+	if what == "" {
 		return false
 	}
-	return true
-}
-
-// swarmGaveUp adds Swarm's message only if the task has no error: the message names only
-// a task ID.
-func (c *oneCase) swarmGaveUp(what, message string) {
-	if c.result.Error == "" {
-		what += ": " + message
+	if c.result.Error == "" { // Swarm's message names only a task ID
+		what += ": " + status.Message
 	}
 	c.fail("%s", what)
+	return true
 }
 
 // differs tells whether the live spec differs from the wanted one. Networks are left

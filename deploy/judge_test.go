@@ -33,7 +33,7 @@ func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene
 			change(s)
 		}
 	})
-	s := &scene{t: t, stack: stack, live: &liveOf(stack).LiveServices, now: time.Unix(1e9, 0)}
+	s := &scene{t: t, stack: stack, live: liveOf(stack).LiveServices(), now: time.Unix(1e9, 0)}
 	s.options = deploy.VerifyOptions{Timeout: time.Minute, Changed: []string{"s_" + name}}
 	return s
 }

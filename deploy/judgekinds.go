@@ -34,21 +34,6 @@ func oneShot(stack string, spec swarm.ServiceSpec) bool {
 		oneShotName.MatchString(strings.TrimPrefix(spec.Name, stack+"_"))
 }
 
-// givesUp tells whether the restart policy does not restart an ended task after this
-// number of failures in its slot.
-func givesUp(policy *swarm.RestartPolicy, task swarm.Task, failures uint64) bool {
-	if policy == nil {
-		return false
-	}
-	switch {
-	case policy.Condition == swarm.RestartPolicyConditionNone:
-		return true
-	case policy.Condition == swarm.RestartPolicyConditionOnFailure && task.Status.State == swarm.TaskStateComplete:
-		return true
-	}
-	return policy.MaxAttempts != nil && *policy.MaxAttempts > 0 && failures > *policy.MaxAttempts
-}
-
 // slot sums up the tasks of one replica (or of one node, for a global service).
 type slot struct {
 	latest   swarm.Task
@@ -73,7 +58,7 @@ func (c *oneCase) slots() map[slotKey]slot {
 		if task.Slot == 0 {
 			key.node = task.NodeID
 		}
-		if task.Slot == 0 && task.NodeID == "" {
+		if key == (slotKey{}) {
 			continue // never assigned to a node: an engine may keep such a task forever
 		}
 		one := slots[key]
@@ -96,38 +81,45 @@ func (c *oneCase) slots() map[slotKey]slot {
 	return slots
 }
 
-// crashLimit is how many tasks of a slot end before this is a crash loop.
-func crashLimit(policy *swarm.RestartPolicy) uint64 {
-	if policy != nil && policy.MaxAttempts != nil && *policy.MaxAttempts > 0 {
-		return *policy.MaxAttempts + 1
+// maxAttempts gives how many times the restart policy of a service restarts a task; 0 if
+// it has no limit.
+func maxAttempts(spec swarm.ServiceSpec) uint64 {
+	policy := spec.TaskTemplate.RestartPolicy
+	if policy == nil || policy.MaxAttempts == nil {
+		return 0
 	}
-	return crashes
+	return *policy.MaxAttempts
+}
+
+// givesUp tells whether the restart policy does not restart the last task of a slot, which
+// has ended.
+func (c *oneCase) givesUp(one slot) bool {
+	policy, most := c.service.Spec.TaskTemplate.RestartPolicy, maxAttempts(c.service.Spec)
+	switch {
+	case policy == nil:
+		return false
+	case policy.Condition == swarm.RestartPolicyConditionNone,
+		policy.Condition == swarm.RestartPolicyConditionOnFailure && one.latest.Status.State == swarm.TaskStateComplete:
+		return true
+	}
+	return most > 0 && one.failures > most
 }
 
 // hopeless tells why a slot whose last task ended cannot become ready; "" if it can.
 func (c *oneCase) hopeless(one slot, ended uint64) string {
+	limit := uint64(crashes)
+	if most := maxAttempts(c.service.Spec); most > 0 {
+		limit = most + 1
+	}
 	switch {
 	case one.absent >= refusals:
 		return "its image was not found"
 	case one.rejected >= refusals:
 		return "its node rejects the task"
-	case ended >= crashLimit(c.service.Spec.TaskTemplate.RestartPolicy):
+	case ended >= limit:
 		return fmt.Sprintf("its tasks keep failing (%d times)", ended)
 	}
 	return ""
-}
-
-// decideJob judges a job: it needs as many completed tasks as it declares.
-func (c *oneCase) decideJob() {
-	slots := c.slots()
-	if c.service.Spec.Mode.GlobalJob != nil {
-		maps.DeleteFunc(slots, func(_ slotKey, one slot) bool { return calledOff(one.latest) })
-	}
-	c.result.Want = uint64(len(slots))
-	if job := canonicalMode(c.service.Spec.Mode).ReplicatedJob; job != nil {
-		c.result.Want = *job.TotalCompletions
-	}
-	c.decideEnding(slots)
 }
 
 // calledOff tells whether Swarm stopped a task before it ended, as it does on a node
@@ -136,20 +128,26 @@ func calledOff(task swarm.Task) bool {
 	return !over(task) && !alive(task) && task.DesiredState != swarm.TaskStateComplete
 }
 
-// decideOneShot judges a replicated service whose tasks end by themselves.
-func (c *oneCase) decideOneShot() {
-	c.result.Want = replicas(c.service.Spec)
-	c.decideEnding(c.slots())
-}
-
-func (c *oneCase) decideEnding(slots map[slotKey]slot) {
+// decideEnding judges a service whose tasks end by themselves: it needs as many completed
+// tasks as it declares.
+func (c *oneCase) decideEnding() {
+	slots := c.slots()
+	mode := canonicalMode(c.service.Spec.Mode)
+	switch {
+	case mode.GlobalJob != nil:
+		maps.DeleteFunc(slots, func(_ slotKey, one slot) bool { return calledOff(one.latest) })
+		c.result.Want = uint64(len(slots))
+	case mode.ReplicatedJob != nil:
+		c.result.Want = *mode.ReplicatedJob.TotalCompletions
+	default:
+		c.result.Want = replicas(c.service.Spec)
+	}
 	why := ""
-	policy := c.service.Spec.TaskTemplate.RestartPolicy
 	for _, one := range slots {
 		switch {
 		case one.complete:
 			c.result.Ready++
-		case broken(one.latest) && givesUp(policy, one.latest, one.failures):
+		case broken(one.latest) && c.givesUp(one):
 			why = max(why, "its task failed and is not restarted")
 		default:
 			why = max(why, c.hopeless(one, one.failures))
@@ -254,14 +252,14 @@ func (c *oneCase) unsteady(task swarm.Task) time.Duration {
 		return 0
 	}
 	now := c.memory.now()
-	told := max(c.monitor()-now.Sub(task.Status.Timestamp), c.monitor()-now.Sub(task.CreatedAt))
-	watched := c.monitor() - now.Sub(c.memory.running[task.ID])
-	return min(told, watched)
+	told := min(now.Sub(task.Status.Timestamp), now.Sub(task.CreatedAt))
+	watched := now.Sub(c.memory.running[task.ID])
+	return c.monitor() - max(told, watched)
 }
 
 func checksHealth(spec swarm.ServiceSpec) bool {
-	container := spec.TaskTemplate.ContainerSpec
-	return container != nil && container.Healthcheck != nil && len(container.Healthcheck.Test) > 0 && container.Healthcheck.Test[0] != "NONE"
+	check := containerOf(spec).Healthcheck
+	return check != nil && len(check.Test) > 0 && check.Test[0] != "NONE"
 }
 
 func (c *oneCase) monitor() time.Duration {
@@ -280,8 +278,8 @@ func (c *oneCase) settled(d time.Duration) bool {
 }
 
 func (c *oneCase) sooner(left time.Duration) {
-	if left > 0 && (c.again == 0 || left < c.again) {
-		c.again = left
+	if left > 0 {
+		c.again = min(c.again, left)
 	}
 }
 
@@ -301,10 +299,8 @@ func (c *oneCase) ended() bool {
 	if wanted, _, _ := c.count(); wanted >= c.result.Want && c.service.Spec.Mode.Global == nil {
 		return false
 	}
-	policy := c.service.Spec.TaskTemplate.RestartPolicy
 	for _, one := range c.slots() {
-		over := broken(one.latest) || one.latest.Status.State == swarm.TaskStateComplete
-		if over && one.latest.DesiredState == swarm.TaskStateShutdown && givesUp(policy, one.latest, one.failures) {
+		if over(one.latest) && one.latest.DesiredState == swarm.TaskStateShutdown && c.givesUp(one) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -62,10 +63,7 @@ func portKey(p swarm.PortConfig) string {
 
 // protocol gives the protocol of a port, with the engine's default tcp.
 func protocol(p swarm.PortConfig) swarm.PortConfigProtocol {
-	if p.Protocol == "" {
-		return swarm.PortConfigProtocolTCP
-	}
-	return p.Protocol
+	return cmp.Or(p.Protocol, swarm.PortConfigProtocolTCP)
 }
 
 func secretTarget(r *swarm.SecretReference) string {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -35,10 +34,16 @@ const (
 	shortestMasked = 6
 )
 
-// detailed adds the details of services that have not converged, in parallel: the node's
-// name, the last output of the health check, and the last log lines. An error here is
-// not reported. If there are too many such services, failed ones come first.
-func (e *Engine) detailed(ctx context.Context, want *compose.Stack, result Result) Result {
+// details reads why services of a stack have not converged.
+type details struct {
+	host HostAPI
+	want *compose.Stack
+}
+
+// add adds the details of services that have not converged, in parallel: the node's name,
+// the last output of the health check, and the last log lines. An error here is not
+// reported. If there are too many such services, failed ones come first.
+func (d details) add(ctx context.Context, result Result) Result {
 	ctx, cancel := context.WithTimeout(ctx, 2*logTime)
 	defer cancel()
 	var asked []*ServiceResult
@@ -50,7 +55,7 @@ func (e *Engine) detailed(ctx context.Context, want *compose.Stack, result Resul
 	slices.SortStableFunc(asked, func(a, b *ServiceResult) int { return cmp.Compare(a.rank(), b.rank()) })
 	var all sync.WaitGroup
 	for _, service := range asked[:min(len(asked), detailedServices)] {
-		all.Go(func() { e.detail(ctx, want, service) })
+		all.Go(func() { d.addTo(ctx, service) })
 	}
 	all.Wait()
 	return result
@@ -67,35 +72,31 @@ func (s *ServiceResult) rank() int {
 	return 2
 }
 
-func (e *Engine) detail(ctx context.Context, want *compose.Stack, service *ServiceResult) {
+func (d details) addTo(ctx context.Context, service *ServiceResult) {
 	if service.node != "" {
-		if node, _, err := e.api.NodeInspectWithRaw(ctx, service.node); err == nil {
+		if node, _, err := d.host.NodeInspectWithRaw(ctx, service.node); err == nil {
 			service.Node = node.Description.Hostname
 		}
 	}
-	spec := want.Services[service.Name]
-	if secret := unmaskable(want, spec); secret != "" {
+	spec := d.want.Services[service.Name]
+	if secret := unmaskable(d.want, spec); secret != "" {
 		service.Logs = []string{fmt.Sprintf("not shown, because the value of secret %s is unknown and cannot be masked: docker service logs %s", secret, service.Name)}
 		return
 	}
 	if service.container != "" { // the image may declare a check as well
-		service.Health = e.lastHealth(ctx, service.container, want)
+		service.Health = d.lastHealth(ctx, service.container)
 	}
-	terminal := spec.TaskTemplate.ContainerSpec != nil && spec.TaskTemplate.ContainerSpec.TTY
-	service.Logs = e.taskLogs(ctx, service.task, terminal, want)
+	service.Logs = d.taskLogs(ctx, service.task, containerOf(spec).TTY)
 }
 
 // unmaskable names a secret of the stack that a service has and whose value is not known:
 // the service's output may contain it. It gives "" if there is no such secret.
 func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
-	if spec.TaskTemplate.ContainerSpec == nil {
-		return ""
-	}
-	for _, reference := range spec.TaskTemplate.ContainerSpec.Secrets {
-		for _, secret := range want.Secrets {
-			if secret.Spec.Name == reference.SecretName && !secret.Value.Known() {
-				return reference.SecretName
-			}
+	for _, one := range references(spec) {
+		if slices.ContainsFunc(want.Secrets, func(s compose.Secret) bool {
+			return one.kind == Secret && one.name == s.Spec.Name && !s.Value.Known()
+		}) {
+			return one.name
 		}
 	}
 	return ""
@@ -103,14 +104,34 @@ func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
 
 // lastHealth gives the output of a container's last health check. Only the engine that
 // runs the container has it, so there is none for tasks on other nodes.
-func (e *Engine) lastHealth(ctx context.Context, id string, want *compose.Stack) []string {
-	container, err := e.api.ContainerInspect(ctx, id)
+func (d details) lastHealth(ctx context.Context, id string) []string {
+	container, err := d.host.ContainerInspect(ctx, id)
 	if err != nil || container.State == nil || container.State.Health == nil || len(container.State.Health.Log) == 0 {
 		return nil
 	}
 	log := container.State.Health.Log
 	last := log[len(log)-1]
-	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, want)...)
+	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, d.want)...)
+}
+
+// taskLogs gives the last log lines of a task. The engine may wait for a node that does
+// not answer, so the call has a short time limit; lines received until then are kept.
+func (d details) taskLogs(ctx context.Context, task string, terminal bool) []string {
+	ctx, cancel := context.WithTimeout(ctx, logTime)
+	defer cancel()
+	stream, err := d.host.TaskLogs(ctx, task, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = stream.Close() }()
+	var text bytes.Buffer
+	limited := io.LimitReader(stream, logBytes)
+	if terminal {
+		_, _ = io.Copy(&text, limited)
+	} else {
+		_, _ = stdcopy.StdCopy(&text, &text, limited)
+	}
+	return lastLines(text.String(), d.want)
 }
 
 // lastLines gives the last lines of a text. The stack's secrets and what looks like a
@@ -130,24 +151,9 @@ func lastLines(text string, want *compose.Stack) []string {
 	return lines
 }
 
-// taskLogs gives the last log lines of a task. The engine may wait for a node that does
-// not answer, so the call has a short time limit; lines received until then are kept.
-func (e *Engine) taskLogs(ctx context.Context, task string, terminal bool, want *compose.Stack) []string {
-	ctx, cancel := context.WithTimeout(ctx, logTime)
-	defer cancel()
-	stream, err := e.api.TaskLogs(ctx, task, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = stream.Close() }()
-	var text bytes.Buffer
-	limited := io.LimitReader(stream, logBytes)
-	if terminal {
-		_, _ = io.Copy(&text, limited)
-	} else {
-		_, _ = stdcopy.StdCopy(&text, &text, limited)
-	}
-	return lastLines(text.String(), want)
+// MaskText masks the secrets of a stack in a text, and what looks like a secret.
+func MaskText(text string, stack *compose.Stack) string {
+	return looksSecret.clean(maskSecrets(text, stack))
 }
 
 // maskSecrets masks the stack's secret values in a text. The longest value comes first,
@@ -162,7 +168,7 @@ func maskSecrets(text string, want *compose.Stack) string {
 			values = append(values, strings.TrimSpace(line))
 		}
 	}
-	sort.Slice(values, func(i, j int) bool { return len(values[i]) > len(values[j]) })
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
 	for _, value := range values {
 		if len(value) >= shortestMasked {
 			text = strings.ReplaceAll(text, value, hidden)

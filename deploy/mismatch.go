@@ -54,17 +54,17 @@ func (e *Engine) sameSecret(ctx context.Context, existing swarm.Secret, content 
 	for retried := false; ; retried = true {
 		spec := existing.Spec
 		spec.Data = content
-		err := e.api.SecretUpdate(ctx, existing.ID, existing.Version, spec)
+		err := e.swarm.SecretUpdate(ctx, existing.ID, existing.Version, spec)
 		switch {
 		case err == nil:
 			return true, nil
 		case strings.Contains(err.Error(), "only updates to Labels are allowed"):
 			return false, nil
 		case !outOfSequence(err) || retried:
-			return false, e.explain(fmt.Sprintf("compare secret %s", existing.Spec.Name), withhold(err, content))
+			return false, e.address.explain(fmt.Sprintf("compare secret %s", existing.Spec.Name), withhold(err, content))
 		}
-		if existing, _, err = e.api.SecretInspectWithRaw(ctx, existing.ID); err != nil {
-			return false, e.explain(fmt.Sprintf("read secret %s", spec.Name), err)
+		if existing, _, err = e.swarm.SecretInspectWithRaw(ctx, existing.ID); err != nil {
+			return false, e.address.explain(fmt.Sprintf("read secret %s", spec.Name), err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,19 +25,13 @@ func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.Se
 	spec.Networks = canonicalNetworks(spec.Networks, networkName) //nolint:staticcheck // deprecated, yet a live service may carry it
 
 	task := spec.TaskTemplate
-	if task.Runtime == "" {
-		task.Runtime = swarm.RuntimeContainer
-	}
+	task.Runtime = cmp.Or(task.Runtime, swarm.RuntimeContainer)
 	task.ContainerSpec = canonicalContainer(task.ContainerSpec)
 	task.Networks = canonicalNetworks(task.Networks, networkName)
 	if policy := task.RestartPolicy; policy != nil {
 		given := *policy
-		if given.Condition == "" {
-			given.Condition = swarm.RestartPolicyConditionAny
-		}
-		if given.MaxAttempts == nil {
-			given.MaxAttempts = new(uint64)
-		}
+		given.Condition = cmp.Or(given.Condition, swarm.RestartPolicyConditionAny)
+		given.MaxAttempts = cmp.Or(given.MaxAttempts, new(uint64))
 		task.RestartPolicy = &given
 	}
 	task.Placement = canonicalPlacement(task.Placement)
@@ -64,12 +60,8 @@ func metadataLabel(name string) bool {
 }
 
 func fixedLabels(labels map[string]string) map[string]string {
-	fixed := make(map[string]string, len(labels))
-	for name, value := range labels {
-		if !metadataLabel(name) {
-			fixed[name] = value
-		}
-	}
+	fixed := maps.Clone(labels)
+	maps.DeleteFunc(fixed, func(name, _ string) bool { return metadataLabel(name) })
 	return fixed
 }
 
@@ -78,12 +70,8 @@ func canonicalMode(mode swarm.ServiceMode) swarm.ServiceMode {
 	switch {
 	case mode.ReplicatedJob != nil:
 		job := *mode.ReplicatedJob
-		if job.MaxConcurrent == nil {
-			job.MaxConcurrent = &one
-		}
-		if job.TotalCompletions == nil {
-			job.TotalCompletions = job.MaxConcurrent
-		}
+		job.MaxConcurrent = cmp.Or(job.MaxConcurrent, &one)
+		job.TotalCompletions = cmp.Or(job.TotalCompletions, job.MaxConcurrent)
 		mode.ReplicatedJob = &job
 	case mode.Global != nil, mode.GlobalJob != nil:
 	case mode.Replicated == nil || mode.Replicated.Replicas == nil:
@@ -97,12 +85,8 @@ func canonicalUpdate(config *swarm.UpdateConfig) *swarm.UpdateConfig {
 		return nil
 	}
 	given := *config
-	if given.FailureAction == "" {
-		given.FailureAction = swarm.UpdateFailureActionPause
-	}
-	if given.Order == "" {
-		given.Order = swarm.UpdateOrderStopFirst
-	}
+	given.FailureAction = cmp.Or(given.FailureAction, swarm.UpdateFailureActionPause)
+	given.Order = cmp.Or(given.Order, swarm.UpdateOrderStopFirst)
 	return &given
 }
 
@@ -111,17 +95,12 @@ func canonicalEndpoint(endpoint *swarm.EndpointSpec) *swarm.EndpointSpec {
 	if endpoint != nil {
 		given = *endpoint
 	}
-	if given.Mode == "" {
-		given.Mode = swarm.ResolutionModeVIP
-	}
+	given.Mode = cmp.Or(given.Mode, swarm.ResolutionModeVIP)
 	given.Ports = slices.Clone(given.Ports)
 	for i := range given.Ports {
-		if given.Ports[i].Protocol == "" {
-			given.Ports[i].Protocol = swarm.PortConfigProtocolTCP
-		}
-		if given.Ports[i].PublishMode == "" {
-			given.Ports[i].PublishMode = swarm.PortConfigPublishModeIngress
-		}
+		port := &given.Ports[i]
+		port.Protocol = protocol(*port)
+		port.PublishMode = cmp.Or(port.PublishMode, swarm.PortConfigPublishModeIngress)
 	}
 	return &given
 }
@@ -139,21 +118,8 @@ func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
 		return nil
 	}
 	given := *spec
-	if given.Isolation == "" {
-		given.Isolation = container.IsolationDefault
-	}
-	given.Secrets = slices.Clone(given.Secrets)
-	for i, reference := range given.Secrets {
-		anonymous := *reference
-		anonymous.SecretID = ""
-		given.Secrets[i] = &anonymous
-	}
-	given.Configs = slices.Clone(given.Configs)
-	for i, reference := range given.Configs {
-		anonymous := *reference
-		anonymous.ConfigID = ""
-		given.Configs[i] = &anonymous
-	}
+	given.Isolation = cmp.Or(given.Isolation, container.IsolationDefault)
+	setIDs(&given, func(object) string { return "" })
 	given.Mounts = slices.Clone(given.Mounts)
 	for i := range given.Mounts {
 		given.Mounts[i] = canonicalMount(given.Mounts[i])
@@ -165,21 +131,13 @@ func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
 // canonicalMount leaves out the consistency and empty bind options, which Swarm does not
 // store.
 func canonicalMount(m mount.Mount) mount.Mount {
-	if m.Type == "" {
-		m.Type = mount.TypeBind
-	}
-	m.Consistency = ""
-	if m.BindOptions == nil {
-		return m
-	}
-	bind := *m.BindOptions
-	if bind == (mount.BindOptions{}) {
+	m.Type, m.Consistency = cmp.Or(m.Type, mount.TypeBind), ""
+	if m.BindOptions == nil || *m.BindOptions == (mount.BindOptions{}) {
 		m.BindOptions = nil
 		return m
 	}
-	if bind.Propagation == "" {
-		bind.Propagation = mount.PropagationRPrivate
-	}
+	bind := *m.BindOptions
+	bind.Propagation = cmp.Or(bind.Propagation, mount.PropagationRPrivate)
 	m.BindOptions = &bind
 	return m
 }
@@ -190,9 +148,9 @@ func canonicalPrivileges(privileges *swarm.Privileges, configs []*swarm.ConfigRe
 	}
 	given := *privileges
 	given.CredentialSpec = pointedAt(given.CredentialSpec, configs, func(c *swarm.ConfigReference) string { return c.ConfigName })
-	if given.Seccomp != nil && given.Seccomp.Mode == "" {
+	if given.Seccomp != nil {
 		seccomp := *given.Seccomp
-		seccomp.Mode = swarm.SeccompModeDefault
+		seccomp.Mode = cmp.Or(seccomp.Mode, swarm.SeccompModeDefault)
 		given.Seccomp = &seccomp
 	}
 	if given.AppArmor != nil && given.AppArmor.Mode == "" {

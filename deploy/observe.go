@@ -2,7 +2,10 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
@@ -23,12 +26,19 @@ type LiveServices struct {
 // Live is what the engine holds of a stack, by the objects' full names: all objects
 // with the stack's label, and those under a name that the stack wants.
 type Live struct {
-	LiveServices
-
-	APIVersion string                     // as negotiated with the engine; "" when unknown
+	Stack      string
+	APIVersion string // as negotiated with the engine; "" when unknown
+	Services   map[string]swarm.Service
 	Networks   map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
 	Secrets    map[string]swarm.Secret
 	Configs    map[string]swarm.Config
+
+	networkNames map[string]string // by ID
+}
+
+// LiveServices gives the part about the services. It shares the map with l.
+func (l *Live) LiveServices() *LiveServices {
+	return &LiveServices{Stack: l.Stack, Services: l.Services, networkNames: l.networkNames}
 }
 
 // networkName gives the name of a network by the ID that a live service has for it.
@@ -43,21 +53,31 @@ func (l *LiveServices) networkName(target string) string {
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	live := &Live{
-		LiveServices: LiveServices{Stack: stack.Name},
-		Networks:     map[string]network.Summary{},
-		Secrets:      map[string]swarm.Secret{},
-		Configs:      map[string]swarm.Config{},
+	live := &Live{Stack: stack.Name}
+	secrets, configs := slices.Clone(stack.ExternalSecrets), slices.Clone(stack.ExternalConfigs)
+	for _, secret := range stack.Secrets {
+		secrets = append(secrets, secret.Spec.Name)
 	}
-	reads := []func(context.Context, *Live, *compose.Stack) error{
-		e.readServices, e.readNetworks, e.readSecrets, e.readConfigs,
+	for _, config := range stack.Configs {
+		configs = append(configs, config.Spec.Name)
 	}
-	for _, read := range reads {
-		if err := read(ctx, live, stack); err != nil {
-			return nil, err
-		}
+	var err error
+	if live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), e.reader.services); err != nil {
+		return nil, err
 	}
-	live.APIVersion = e.api.ClientVersion()
+	if live.Networks, err = e.reader.allNetworks(ctx); err != nil {
+		return nil, err
+	}
+	if live.networkNames, err = e.reader.networkNames(ctx, live.Services); err != nil {
+		return nil, err
+	}
+	if live.Secrets, err = ofStack(ctx, stack.Name, secrets, e.reader.secrets); err != nil {
+		return nil, err
+	}
+	if live.Configs, err = ofStack(ctx, stack.Name, configs, e.reader.configs); err != nil {
+		return nil, err
+	}
+	live.APIVersion = e.host.ClientVersion()
 	return live, nil
 }
 
@@ -66,154 +86,159 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*LiveServices, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	services, err := e.listServices(ctx, stackLabel(stackName))
+	return e.reader.live(ctx, stackName)
+}
+
+// reader reads the objects of the Swarm.
+type reader struct {
+	api    SwarmAPI
+	engine address
+
+	mu       sync.Mutex
+	networks map[string]string // network names by ID: they never change, so each is read once
+}
+
+// live reads the services with the stack's label, and the names of their networks.
+func (r *reader) live(ctx context.Context, stack string) (*LiveServices, error) {
+	services, err := r.services(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, err
 	}
-	names, err := e.namesOfNetworks(ctx, services)
+	names, err := r.networkNames(ctx, services)
 	if err != nil {
 		return nil, err
 	}
-	return &LiveServices{Stack: stackName, Services: services, networkNames: names}, nil
+	return &LiveServices{Stack: stack, Services: services, networkNames: names}, nil
 }
 
-func stackLabel(stackName string) filters.Args {
-	return filters.NewArgs(filters.Arg("label", compose.LabelStack+"="+stackName))
+// errGone says that the service does not exist.
+var errGone = errors.New("the service was removed")
+
+// service reads one service, and gives the names of its networks, which may be newer than
+// the plan.
+func (r *reader) service(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
+	services, err := r.services(ctx, nameFilter([]string{name}))
+	if err != nil {
+		return swarm.Service{}, nil, err
+	}
+	service, ok := services[name]
+	if !ok {
+		return swarm.Service{}, nil, errGone
+	}
+	fresh := &LiveServices{}
+	fresh.networkNames, err = r.networkNames(ctx, map[string]swarm.Service{name: service})
+	return service, fresh.networkName, err
 }
 
-// listServices reads services without insertDefaults: a spec with the engine's defaults
-// would restart tasks when it is written back.
-func (e *Engine) listServices(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
-	list, err := e.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
+// look reads the services of a stack and their tasks, with two calls.
+func (r *reader) look(ctx context.Context, stack string) (*LiveServices, map[string][]swarm.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	live, err := r.live(ctx, stack)
 	if err != nil {
-		return nil, e.explain("list services", err)
+		return nil, nil, err
 	}
-	services := make(map[string]swarm.Service, len(list))
-	for _, service := range list {
-		services[service.Spec.Name] = service
-	}
-	return services, nil
+	tasks, err := r.tasks(ctx, stackLabel(stack))
+	return live, tasks, err
 }
 
-func (e *Engine) readServices(ctx context.Context, live *Live, stack *compose.Stack) error {
-	services, err := e.listServices(ctx, stackLabel(stack.Name))
+// services reads services without insertDefaults: a spec with the engine's defaults would
+// restart tasks when it is written back.
+func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
+	list, err := r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
 	if err != nil {
-		return err
+		return nil, r.engine.explain("list services", err)
 	}
-	live.Services = services
-	// A service that is missing may exist with the label of another stack.
-	missing := missingNames(keys(stack.Services), services)
-	if len(missing) == 0 {
-		return nil
-	}
-	others, err := e.listServices(ctx, nameFilter(missing))
-	if err != nil {
-		return err
-	}
-	for _, name := range missing {
-		if service, ok := others[name]; ok {
-			services[name] = service
-		}
-	}
-	return nil
+	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), nil
 }
 
-func (e *Engine) readNetworks(ctx context.Context, live *Live, _ *compose.Stack) error {
-	list, err := e.api.NetworkList(ctx, network.ListOptions{})
+// tasks gives tasks by the ID of their service.
+func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
+	list, err := r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	if err != nil {
-		return e.explain("list networks", err)
+		return nil, r.engine.explain("list tasks", err)
 	}
+	tasks := map[string][]swarm.Task{}
+	for _, task := range list {
+		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
+	}
+	return tasks, nil
+}
+
+func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
+	list, err := r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
+	if err != nil {
+		return nil, r.engine.explain("list secrets", err)
+	}
+	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), nil
+}
+
+func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
+	list, err := r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
+	if err != nil {
+		return nil, r.engine.explain("list configs", err)
+	}
+	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), nil
+}
+
+// allNetworks reads the networks and remembers their names.
+func (r *reader) allNetworks(ctx context.Context) (map[string]network.Summary, error) {
+	list, err := r.api.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return nil, r.engine.explain("list networks", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	networks := map[string]network.Summary{}
 	for _, one := range list {
 		// A local network may share its name with a Swarm network.
-		if known, ok := live.Networks[one.Name]; !ok || known.Scope != "swarm" {
-			live.Networks[one.Name] = one
+		if known, ok := networks[one.Name]; !ok || known.Scope != "swarm" {
+			networks[one.Name] = one
 		}
-		e.nameNetwork(one.ID, one.Name)
+		r.networks[one.ID] = one.Name
 	}
-	live.networkNames, err = e.namesOfNetworks(ctx, live.Services)
-	return err
+	return networks, nil
 }
 
-func (e *Engine) nameNetwork(id, name string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.networks[id] = name
-}
-
-// namesOfNetworks gives the names of the networks that services use, by ID. It reads only
+// networkNames gives the names of the networks that services use, by ID. It reads only
 // names that are not known yet, each with a call of its own, because some networks, like
 // host, are in no list.
-func (e *Engine) namesOfNetworks(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
+func (r *reader) networkNames(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
 	names := map[string]string{}
 	for _, service := range services {
 		for _, attachment := range slices.Concat(service.Spec.TaskTemplate.Networks, service.Spec.Networks) { //nolint:staticcheck // old services have the deprecated field
-			id := attachment.Target
-			e.mu.Lock()
-			name, known := e.networks[id]
-			e.mu.Unlock()
-			if !known {
-				found, err := e.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
-				if errdefs.IsNotFound(err) {
-					continue // it keeps its ID, which differs from every name
-				}
-				if err != nil {
-					return nil, e.explain("read network "+id, err)
-				}
-				name = found.Name
-				e.nameNetwork(id, name)
+			name, err := r.networkName(ctx, attachment.Target)
+			if errdefs.IsNotFound(err) {
+				continue // it keeps its ID, which differs from every name
 			}
-			names[id] = name
+			if err != nil {
+				return nil, r.engine.explain("read network "+attachment.Target, err)
+			}
+			names[attachment.Target] = name
 		}
 	}
 	return names, nil
 }
 
-func (e *Engine) readSecrets(ctx context.Context, live *Live, stack *compose.Stack) error {
-	wanted := slices.Clone(stack.ExternalSecrets)
-	for _, secret := range stack.Secrets {
-		wanted = append(wanted, secret.Spec.Name)
+func (r *reader) networkName(ctx context.Context, id string) (string, error) {
+	r.mu.Lock()
+	name, known := r.networks[id]
+	r.mu.Unlock()
+	if known {
+		return name, nil
 	}
-	read := func(filter filters.Args) error {
-		list, err := e.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
-		if err != nil {
-			return e.explain("list secrets", err)
-		}
-		for _, secret := range list {
-			live.Secrets[secret.Spec.Name] = secret
-		}
-		return nil
+	found, err := r.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
+	if err != nil {
+		return "", err
 	}
-	return readObjects(stack.Name, wanted, live.Secrets, read)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.networks[id] = found.Name
+	return found.Name, nil
 }
 
-func (e *Engine) readConfigs(ctx context.Context, live *Live, stack *compose.Stack) error {
-	wanted := slices.Clone(stack.ExternalConfigs)
-	for _, config := range stack.Configs {
-		wanted = append(wanted, config.Spec.Name)
-	}
-	read := func(filter filters.Args) error {
-		list, err := e.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
-		if err != nil {
-			return e.explain("list configs", err)
-		}
-		for _, config := range list {
-			live.Configs[config.Spec.Name] = config
-		}
-		return nil
-	}
-	return readObjects(stack.Name, wanted, live.Configs, read)
-}
-
-// readObjects reads the objects with the stack's label into found, and then other wanted
-// objects by name.
-func readObjects[T any](stack string, wanted []string, found map[string]T, read func(filters.Args) error) error {
-	if err := read(stackLabel(stack)); err != nil {
-		return err
-	}
-	if missing := missingNames(wanted, found); len(missing) > 0 {
-		return read(nameFilter(missing))
-	}
-	return nil
+func stackLabel(stackName string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", compose.LabelStack+"="+stackName))
 }
 
 // nameFilter selects by the beginning of the name: the engine has no exact filter for all
@@ -226,24 +251,38 @@ func nameFilter(names []string) filters.Args {
 	return args
 }
 
-// missingNames lists the wanted names that are not in known, sorted, each once.
-func missingNames[T any](wanted []string, known map[string]T) []string {
-	var missing []string
-	for _, name := range wanted {
-		if _, ok := known[name]; !ok {
-			missing = append(missing, name)
-		}
+// ofStack reads the objects with the stack's label, and other wanted objects by name:
+// those may have the label of another stack.
+func ofStack[T any](ctx context.Context, stack string, wanted []string, read func(context.Context, filters.Args) (map[string]T, error)) (map[string]T, error) {
+	found, err := read(ctx, stackLabel(stack))
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.DeleteFunc(wanted, func(name string) bool { _, ok := found[name]; return ok })
+	if len(missing) == 0 {
+		return found, nil
 	}
 	slices.Sort(missing)
-	return slices.Compact(missing)
+	others, err := read(ctx, nameFilter(missing))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range missing {
+		if one, ok := others[name]; ok {
+			found[name] = one
+		}
+	}
+	return found, nil
+}
+
+// byName gives objects by their names.
+func byName[T any](list []T, name func(T) string) map[string]T {
+	named := make(map[string]T, len(list))
+	for _, one := range list {
+		named[name(one)] = one
+	}
+	return named
 }
 
 // keys gives a map's keys, sorted.
-func keys[T any](m map[string]T) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

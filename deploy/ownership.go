@@ -12,29 +12,29 @@ import (
 // conflicts refuses objects with the stack's names that belong to another stack or owner.
 func conflicts(live *Live, want *compose.Stack) []error {
 	var refused []error
-	check := func(kind Kind, name string, labels map[string]string, mustBeOurs bool) {
-		if err := conflict(kind, name, labels, want, mustBeOurs); err != nil {
+	check := func(kind Kind, name string, labels map[string]string) {
+		if err := conflict(object{kind, name}, labels, want); err != nil {
 			refused = append(refused, err)
 		}
 	}
 	for _, name := range keys(want.Networks) {
 		if existing, ok := live.Networks[name]; ok && existing.Scope == "swarm" {
-			check(Network, name, existing.Labels, true)
+			check(Network, name, existing.Labels)
 		}
 	}
 	for _, secret := range want.Secrets {
 		if existing, ok := live.Secrets[secret.Spec.Name]; ok {
-			check(Secret, secret.Spec.Name, existing.Spec.Labels, false)
+			check(Secret, secret.Spec.Name, existing.Spec.Labels)
 		}
 	}
 	for _, config := range want.Configs {
 		if existing, ok := live.Configs[config.Spec.Name]; ok {
-			check(Config, config.Spec.Name, existing.Spec.Labels, false)
+			check(Config, config.Spec.Name, existing.Spec.Labels)
 		}
 	}
 	// All services with the stack's label: the plan would remove another owner's.
 	for _, name := range keys(live.Services) {
-		check(Service, name, live.Services[name].Spec.Labels, true)
+		check(Service, name, live.Services[name].Spec.Labels)
 	}
 	return refused
 }
@@ -42,7 +42,8 @@ func conflicts(live *Live, want *compose.Stack) []error {
 // conflict refuses an object that, by its labels, belongs to another stack or owner.
 // Secrets and configs without labels are accepted; the agent never changes or removes
 // them.
-func conflict(kind Kind, name string, labels map[string]string, want *compose.Stack, mustBeOurs bool) error {
+func conflict(of object, labels map[string]string, want *compose.Stack) error {
+	kind, name := of.kind, of.name
 	owner, stack := labels[compose.LabelOwner], labels[compose.LabelStack]
 	switch {
 	case owner != "" && owner != want.Owner:
@@ -53,7 +54,7 @@ func conflict(kind Kind, name string, labels map[string]string, want *compose.St
 		return fault.New(fault.Place{},
 			fmt.Sprintf("rename it in the compose file, declare it external, or remove it from stack %s", stack),
 			"%s %s belongs to stack %s, not to %s", kind, name, stack, want.Name)
-	case stack == "" && owner == "" && mustBeOurs:
+	case stack == "" && owner == "" && (kind == Network || kind == Service):
 		return fault.New(fault.Place{},
 			"remove it, rename it in the compose file, or declare a network external",
 			"%s %s exists and belongs to no stack", kind, name)

@@ -105,15 +105,34 @@ type RecordedPlan struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Plan is what Diff gives and Apply takes: what to write, in the order of
-// application, so that the live state becomes the wanted one. Its JSON is the JSON of
-// its RecordedPlan.
+// Plan is what Diff gives and Apply takes: what to write, in the order of application,
+// so that the live state becomes the wanted one. Its fields are those of a RecordedPlan.
 type Plan struct {
-	RecordedPlan
+	Stack    string
+	Steps    []Step
+	Adopted  []string
+	Warnings []string
 
 	live  *Live          // nil if Diff did not make the plan
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
 }
+
+// Recorded gives what the history keeps of the plan.
+func (p Plan) Recorded() RecordedPlan {
+	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings}
+}
+
+// MarshalJSON gives the JSON of the recorded plan.
+func (p Plan) MarshalJSON() ([]byte, error) { return json.Marshal(p.Recorded()) }
+
+// Empty tells whether there is nothing to write.
+func (p Plan) Empty() bool { return p.Recorded().Empty() }
+
+// Changed lists the services that the plan creates or updates, sorted.
+func (p Plan) Changed() []string { return p.Recorded().Changed() }
+
+// Digest identifies what the plan does, as that of the recorded plan.
+func (p Plan) Digest() string { return p.Recorded().Digest() }
 
 // UnmarshalJSON refuses: a plan from JSON is a RecordedPlan.
 func (p *Plan) UnmarshalJSON([]byte) error {
@@ -142,19 +161,15 @@ func (p RecordedPlan) Digest() string {
 	for i := range steps {
 		steps[i].Tasks = 0
 	}
-	content, err := json.Marshal(struct {
+	return sumOf(struct {
 		Stack string
 		Steps []Step
 	}{p.Stack, steps})
-	if err != nil {
-		return "" // strings and booleans always marshal
-	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }
 
-func sumOf(written any) string {
-	content, err := json.Marshal(written)
+// sumOf gives a digest of a value's JSON; "" if it has none.
+func sumOf(value any) string {
+	content, err := json.Marshal(value)
 	if err != nil {
 		return ""
 	}
@@ -178,8 +193,8 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	if len(refused) > 0 {
 		return Plan{}, errors.Join(refused...)
 	}
-	plan := Plan{RecordedPlan: RecordedPlan{Stack: want.Name, Steps: []Step{}}, live: live}
-	services := &live.LiveServices
+	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
+	services := live.LiveServices()
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
 	plan.addServices(services, want)
@@ -195,7 +210,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 // secret values. The steps are for showing: a plan to apply would scale cron services
 // down first, which is not a difference.
 func Drift(live *LiveServices, applied *compose.Stack) []Step {
-	plan := Plan{RecordedPlan: RecordedPlan{Stack: applied.Name}}
+	plan := Plan{Stack: applied.Name}
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
 	plan.sort()

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,53 +43,48 @@ const (
 	unknown failure = "unknown" // it does not have the image
 )
 
-// lookUp asks the registries for images through the engine, once for each image. It
-// does not ask a registry again that did not answer.
-func (e *Engine) lookUp(ctx context.Context, images []string) (map[string]lookup, error) {
+// registries asks registries through the engine, with the node's logins.
+type registries struct {
+	api       HostAPI
+	engine    address
+	loginFile string // registry credentials; "" for none
+}
+
+// lookUp asks the registries for images, once for each image. It does not ask a registry
+// again that did not answer.
+func (r *registries) lookUp(ctx context.Context, images []string) (map[string]lookup, error) {
 	answers := make(map[string]lookup, len(images))
 	if len(images) == 0 {
 		return answers, nil
 	}
-	logins, err := e.readLogins()
+	logins, err := r.readLogins()
 	if err != nil {
 		return nil, err
 	}
 	var (
-		group sync.WaitGroup
-		mu    sync.Mutex // guards all below
-		errs  []error
-		down  = map[string]lookup{}
-		room  = make(chan struct{}, lookupsAtOnce)
+		mu   sync.Mutex // guards answers and the variables below
+		errs []error
+		down = map[string]lookup{}
 	)
-	for _, image := range images {
-		room <- struct{}{}
+	begin := func(i int) bool {
 		mu.Lock()
-		answer, isDown := down[registryOf(image)]
+		defer mu.Unlock()
+		answer, isDown := down[registryOf(images[i])]
 		if isDown {
-			answers[image] = answer
+			answers[images[i]] = answer
 		}
-		mu.Unlock()
-		if isDown {
-			<-room
-			continue
-		}
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			defer func() { <-room }()
-			answer, err := e.ask(ctx, logins, image)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-			}
-			if answer.failure == silent {
-				down[answer.registry] = answer
-			}
-			answers[image] = answer
-		}()
+		return !isDown
 	}
-	group.Wait()
+	inParallel(len(images), lookupsAtOnce, begin, func(i int) {
+		answer, err := r.ask(ctx, logins, images[i])
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+		if answer.failure == silent {
+			down[answer.registry] = answer
+		}
+		answers[images[i]] = answer
+	})
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -97,7 +93,7 @@ func (e *Engine) lookUp(ctx context.Context, images []string) (map[string]lookup
 
 // ask asks one registry for one image. The error is about the engine or the
 // credentials; an error of the registry is in the lookup.
-func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup, error) {
+func (r *registries) ask(ctx context.Context, logins *keyring, image string) (lookup, error) {
 	answer := lookup{registry: registryOf(image), image: image}
 	credentials, err := logins.of(ctx, answer.registry)
 	if err != nil {
@@ -106,14 +102,14 @@ func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup
 	answer.login = credentials.header != ""
 	limited, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	found, err := e.api.DistributionInspect(limited, image, credentials.header)
+	found, err := r.api.DistributionInspect(limited, image, credentials.header)
 	switch {
 	case ctx.Err() != nil:
 		return answer, ctx.Err()
 	case limited.Err() != nil:
 		answer.failure, answer.err = silent, errors.New("it did not answer within "+lookupLimit.String())
 	case client.IsErrConnectionFailed(err):
-		return answer, e.explain("look up image "+image, err)
+		return answer, r.engine.explain("look up image "+image, err)
 	case err != nil:
 		answer.failure, answer.err = failureOf(err), credentials.withhold(err)
 	default:
@@ -126,12 +122,7 @@ func (e *Engine) ask(ctx context.Context, logins *keyring, image string) (lookup
 func failureOf(err error) failure {
 	text := err.Error()
 	says := func(words ...string) bool {
-		for _, word := range words {
-			if strings.Contains(text, word) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 	}
 	switch {
 	case says("no basic auth credentials", "unauthorized", "denied", "401 Unauthorized", "403 Forbidden"),

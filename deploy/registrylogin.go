@@ -38,7 +38,7 @@ const hubKey = "https://index.docker.io/v1/"
 // the credential helpers that it names are called; the home directory and environment
 // variables are not read. UseLogins must be called before the engine is used; "" means
 // no credentials.
-func (e *Engine) UseLogins(file string) { e.loginFile = file }
+func (e *Engine) UseLogins(file string) { e.registries.loginFile = file }
 
 // keyring is the content of the credentials file at the time it was read.
 type keyring struct {
@@ -57,19 +57,19 @@ type login struct {
 }
 
 // readLogins reads the file with the registry credentials.
-func (e *Engine) readLogins() (*keyring, error) {
+func (r *registries) readLogins() (*keyring, error) {
 	ring := &keyring{known: map[string]login{}}
-	if e.loginFile == "" {
+	if r.loginFile == "" {
 		return ring, nil
 	}
-	data, err := readLoginFile(e.loginFile)
+	data, err := readLoginFile(r.loginFile)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
-	ring.file = configfile.New(e.loginFile)
+	ring.file = configfile.New(r.loginFile)
 	if err := ring.file.LoadFromReader(bytes.NewReader(data)); err != nil {
-		return nil, malformedLogins(e.loginFile, data, err)
+		return nil, malformedLogins(r.loginFile, data, err)
 	}
 	return ring, nil
 }

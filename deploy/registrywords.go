@@ -13,7 +13,7 @@ const mostNamed = 5
 // unresolved gives a warning for the images that could not be looked up: which images,
 // why, what happens instead, and the remedy. Images with the same reason and consequence
 // share a warning.
-func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept map[string]bool) []string {
+func (r *registries) unresolved(ctx context.Context, answers map[string]lookup, kept map[string]bool) []string {
 	type fate struct {
 		registry string
 		failure  failure
@@ -28,14 +28,14 @@ func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept
 		}
 		one := fate{registry: answer.registry, failure: answer.failure, kept: kept[image]}
 		if answer.failure == unknown {
-			one.here, _ = e.here(ctx, image) // an error here does not stop the sync
+			one.here, _ = r.here(ctx, image) // an error here does not stop the sync
 		}
 		images[one] = append(images[one], image)
 	}
 	warnings := make([]string, 0, len(images))
 	for fate, names := range images {
 		first := answers[names[0]]
-		why, remedy := e.explainLookup(first)
+		why, remedy := r.explain(first)
 		instead := "it is deployed without a digest, and each node uses the image that it finds under the tag"
 		switch {
 		case fate.kept:
@@ -49,18 +49,18 @@ func (e *Engine) unresolved(ctx context.Context, answers map[string]lookup, kept
 	return warnings
 }
 
-// explainLookup gives the reason why a lookup failed, and the remedy.
-func (e *Engine) explainLookup(answer lookup) (why, remedy string) {
+// explain gives the reason why a lookup failed, and the remedy.
+func (r *registries) explain(answer lookup) (why, remedy string) {
 	reason := strings.TrimPrefix(answer.err.Error(), "Error response from daemon: ")
 	switch answer.failure {
 	case refused:
 		switch {
 		case answer.login:
-			return fmt.Sprintf("registry %s refuses the login of %s (%s)", answer.registry, e.loginFile, reason),
+			return fmt.Sprintf("registry %s refuses the login of %s (%s)", answer.registry, r.loginFile, reason),
 				"write a valid login into it"
-		case e.loginFile != "":
+		case r.loginFile != "":
 			return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
-				"check the image, or add a login for it to " + e.loginFile
+				"check the image, or add a login for it to " + r.loginFile
 		}
 		return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
 			"check the image, or name a file with a login in registry_config_file"
@@ -99,7 +99,7 @@ func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistrySta
 	for _, host := range keys(one) {
 		asked = append(asked, one[host])
 	}
-	answers, err := e.lookUp(ctx, asked)
+	answers, err := e.registries.lookUp(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistrySta
 		answer := answers[image]
 		state := RegistryState{Registry: answer.registry, Login: answer.login}
 		if answer.err != nil && answer.failure != unknown {
-			state.Problem, state.Remedy = e.explainLookup(answer)
+			state.Problem, state.Remedy = e.registries.explain(answer)
 		}
 		states = append(states, state)
 	}

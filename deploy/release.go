@@ -3,14 +3,10 @@ package deploy
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
-
-// Local tells whether the engine runs on this machine.
-func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }
 
 // Pushed tells whether an image is in its registry.
 type Pushed struct {
@@ -24,7 +20,7 @@ type Pushed struct {
 // gives the answers, sorted. It does not look at the images that this node has.
 func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) {
 	wanted := slices.Compact(slices.Sorted(slices.Values(images)))
-	answers, err := e.lookUp(ctx, wanted)
+	answers, err := e.registries.lookUp(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +29,7 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 		answer, one := answers[image], Pushed{Image: image}
 		if answer.err != nil {
 			one.Missing = answer.failure == unknown
-			one.Problem, one.Remedy = e.explainLookup(answer)
+			one.Problem, one.Remedy = e.registries.explain(answer)
 		}
 		all = append(all, one)
 	}
@@ -42,7 +38,7 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 
 // Login gives the node's login for a registry; an empty user if there is none.
 func (e *Engine) Login(ctx context.Context, host string) (user string, password secrets.Value, err error) {
-	ring, err := e.readLogins()
+	ring, err := e.registries.readLogins()
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
@@ -51,7 +47,7 @@ func (e *Engine) Login(ctx context.Context, host string) (user string, password 
 		return "", secrets.Value{}, err
 	}
 	if found.user == "" || !found.password.Known() {
-		return "", secrets.Value{}, loginFault(fault.Place{File: e.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
+		return "", secrets.Value{}, loginFault(fault.Place{File: e.registries.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
 			"the login for %s is an identity token, which only the registry accepts", host)
 	}
 	return found.user, found.password, nil

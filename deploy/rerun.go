@@ -40,7 +40,7 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	tasks, err := e.tasks(ctx, filter)
+	tasks, err := e.reader.tasks(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +56,8 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 
 // stopped tells whether Swarm may have given up a service.
 func stopped(service swarm.Service) bool {
-	if status := service.UpdateStatus; status != nil && (status.State == swarm.UpdateStatePaused || status.State == swarm.UpdateStateRollbackPaused) {
-		return true
-	}
 	counts := service.ServiceStatus
-	return counts != nil && counts.RunningTasks < counts.DesiredTasks
+	return paused(service) || counts != nil && counts.RunningTasks < counts.DesiredTasks
 }
 
 // WithReruns gives the wanted stack with the restart counters that the plan sets, so

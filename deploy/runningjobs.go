@@ -5,15 +5,13 @@ import (
 	"slices"
 
 	"github.com/docker/docker/api/types/swarm"
-
-	"coin.internal/coin-agent/compose"
 )
 
 // RunningJobs lists the services of a stack whose tasks end by themselves and that have
 // a task which runs or starts, by full name, sorted. A task that waits for its restart
 // does not count.
 func (e *Engine) RunningJobs(ctx context.Context, stack string) ([]string, error) {
-	live, tasks, err := e.look(ctx, &compose.Stack{Name: stack})
+	live, tasks, err := e.reader.look(ctx, stack)
 	if err != nil {
 		return nil, err
 	}

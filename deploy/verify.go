@@ -6,9 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/swarm"
-
 	"coin.internal/coin-agent/compose"
 )
 
@@ -97,41 +94,33 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 	}
 	following, stop := context.WithCancel(ctx)
 	defer stop()
-	e.negotiate(ctx)
-	changed := e.follow(following, want)
+	// Every call sets the API version, but the stream of events reads it without a lock.
+	e.negotiated.Do(func() { e.host.NegotiateAPIVersion(ctx) })
+	changed := follow(following, e.host, want.Name)
 	memory := newMemory(opts)
 	var last Result
 	for {
-		live, tasks, err := e.look(ctx, want)
+		live, tasks, err := e.reader.look(ctx, want.Name)
 		if err != nil {
 			return last, err
 		}
 		result, next := memory.judge(live, tasks, want)
-		result.mask(want)
+		for i := range result.Services {
+			result.Services[i].Error = maskSecrets(result.Services[i].Error, want)
+		}
 		if opts.Progress != nil && !reflect.DeepEqual(result, last) {
 			opts.Progress(Result{Services: slices.Clone(result.Services)})
 		}
 		last = result
 		if result.finished() {
-			return e.detailed(ctx, want, result), nil
+			details := details{host: e.host, want: want}
+			return details.add(ctx, result), nil
 		}
-		again := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			again.Stop()
 			return last, ctx.Err()
 		case <-changed:
-		case <-again.C:
-		}
-		again.Stop()
-	}
-}
-
-// mask masks the stack's secrets in the errors of tasks.
-func (r Result) mask(want *compose.Stack) {
-	for i := range r.Services {
-		if service := &r.Services[i]; service.Error != "" {
-			service.Error = maskSecrets(service.Error, want)
+		case <-time.After(next):
 		}
 	}
 }
@@ -139,29 +128,4 @@ func (r Result) mask(want *compose.Stack) {
 // finished tells whether the wait is over: one failure ends it.
 func (r Result) finished() bool {
 	return r.Converged() || slices.ContainsFunc(r.Services, func(s ServiceResult) bool { return s.State == Failed })
-}
-
-// look reads the services and their tasks, with two calls.
-func (e *Engine) look(ctx context.Context, want *compose.Stack) (*LiveServices, map[string][]swarm.Task, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	live, err := e.ObserveServices(ctx, want.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	tasks, err := e.tasks(ctx, stackLabel(want.Name))
-	return live, tasks, err
-}
-
-// tasks gives tasks by the ID of their service.
-func (e *Engine) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
-	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
-	if err != nil {
-		return nil, e.explain("list tasks", err)
-	}
-	tasks := map[string][]swarm.Task{}
-	for _, task := range list {
-		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
-	}
-	return tasks, nil
 }

@@ -86,7 +86,7 @@ func (r *Rollouts) PlanBack(ctx context.Context, base Base, goal Rollback) (*Rol
 	if err != nil {
 		return nil, err
 	}
-	return &RollbackPlan{To: b.to, Sync: b.a.sync, Digest: b.a.note.PlanDigest, Plan: b.a.plan.RecordedPlan}, nil
+	return &RollbackPlan{To: b.to, Sync: b.a.sync, Digest: b.a.note.PlanDigest, Plan: b.a.plan.Recorded()}, nil
 }
 
 // prepareBack plans a rollback and checks whether it must be refused. The caller must wipe

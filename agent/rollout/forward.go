@@ -190,7 +190,7 @@ func (f *forward) render() error {
 func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a := f.a
 	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, &live.LiveServices, a.stack)
+	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.LiveServices(), a.stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
@@ -220,7 +220,7 @@ func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.S
 		}
 		return begun.WithReruns(stack), nil
 	}
-	stack, err := f.a.use.Engine.Rerun(ctx, &live.LiveServices, stack)
+	stack, err := f.a.use.Engine.Rerun(ctx, live.LiveServices(), stack)
 	return stack, fault.Transient(err)
 }
 
@@ -248,7 +248,7 @@ func (f *forward) askGates(ctx context.Context) error {
 	if a.plan.Empty() {
 		return a.sync.Apply(record.Pass, time.Now())
 	}
-	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.RecordedPlan)
+	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
 	if a.note.Wrote {
 		return nil
 	}
@@ -340,7 +340,7 @@ func (f *forward) ready() error {
 	if a.plan.Empty() {
 		return nil
 	}
-	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.RecordedPlan)
+	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.Recorded())
 	return a.journal.Start(a.startDetail(detail))
 }
 

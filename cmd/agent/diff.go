@@ -35,11 +35,11 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, &live.LiveServices, stack)
+	stack, unresolved, err := engine.Resolve(ctx, live.LiveServices(), stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, &live.LiveServices, stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.LiveServices(), stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
@@ -47,7 +47,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	err = printAs(a.stdout, output, report.NewPlanDocument(plan.RecordedPlan), func(p printer) { printPlan(p, plan.RecordedPlan) })
+	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
 	return differentIf(!plan.Empty(), err)
 }
 

@@ -112,7 +112,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 	if result.Plan != nil {
 		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
 	}
-	err = publish(ctx, a, tree, f, &shown)
+	err = publishRotation(ctx, a, tree, f, &shown)
 	return errors.Join(printAs(a.stdout, *f.output, shown, func(p printer) { printRotated(p, shown) }), err)
 }
 
@@ -155,9 +155,9 @@ type rotated struct {
 	Next         []string       `json:"next"`
 }
 
-// publish opens the merge request if that is configured and requested, and sets the next
+// publishRotation opens the merge request if that is configured and requested, and sets the next
 // steps. The commit stays in any case.
-func publish(ctx context.Context, a *app, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
+func publishRotation(ctx context.Context, a *app, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
 	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	again := "run the same command again to finish this rotation, with the same value"
 	switch {

@@ -13,7 +13,8 @@ import (
 // Swarm is what the contract calls: what package deploy calls, and what its tests need
 // to look at services and to remove networks.
 type Swarm interface {
-	deploy.Client
+	deploy.SwarmAPI
+	deploy.HostAPI
 	ServiceInspectWithRaw(ctx context.Context, service string, options swarm.ServiceInspectOptions) (swarm.Service, []byte, error)
 	NetworkRemove(ctx context.Context, network string) error
 }
