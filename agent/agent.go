@@ -123,8 +123,8 @@ func New(parts Parts) *Agent {
 func (a *Agent) answerMetrics() {
 	first := a.desks[0]
 	a.parts.Metrics.Ask(metrics.Source{
-		InSync: func() bool { return first.stack.board.snapshot().inSync() }, Gates: first.gateFigures,
-		Rotations: func() []inventory.Rotation { return first.stack.board.snapshot().rotations },
+		InSync: func() bool { return first.stack.board.Snapshot().InSync() }, Gates: first.gateFigures,
+		Rotations: func() []inventory.Rotation { return first.stack.board.Snapshot().Rotations },
 		Undelivered: func() int {
 			if a.parts.Reports == nil {
 				return 0
@@ -161,7 +161,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // recall fills the boards from the state file.
 func (a *Agent) recall() error {
 	for _, s := range a.stacks {
-		if err := s.board.recall(); err != nil {
+		if err := s.board.Recall(); err != nil {
 			return fmt.Errorf("stack %s: %w", s.key, err)
 		}
 	}
@@ -188,9 +188,9 @@ func (a *Agent) lookAt(ctx context.Context, s *stack, why rollout.Cause, progres
 
 // do does something for a stack, and restores the cron services that it left scaled down.
 func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollout.Outcome) rollout.Outcome {
-	a.pulse.begin("look", rollout.StepLimit)
+	a.pulse.Begin("look", rollout.StepLimit)
 	result := do(ctx)
-	s.rollouts.RestoreCron(ctx, s.board.snapshot().sync)
+	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
 	return result
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/journal"
@@ -27,12 +28,11 @@ const longestPause = 366 * 24 * time.Hour
 type Desk struct {
 	agent  *Agent
 	stack  *stack
-	notes  noter
 	people sync.Mutex // admits one user's request at a time
 }
 
 func newDesk(a *Agent, s *stack) *Desk {
-	return &Desk{agent: a, stack: s, notes: noter{a.parts.Audit, a.parts.Store}}
+	return &Desk{agent: a, stack: s}
 }
 
 // inLoop has the loop do something for the stack, and waits for its end. If stops is set,
@@ -76,7 +76,7 @@ func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, er
 		if err != nil {
 			return nil, err
 		}
-		if err := d.notes.note(d.userEntry(actor, audit.Override, reason)); err != nil {
+		if err := d.agent.parts.note(d.userEntry(actor, audit.Override, reason)); err != nil {
 			return nil, err
 		}
 		why.Override = &record.Override{Actor: actor, Reason: reason, At: time.Now().UTC()}
@@ -154,13 +154,13 @@ func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, err
 	}
 	d.people.Lock()
 	defer d.people.Unlock()
-	if err := d.notes.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
+	if err := d.agent.parts.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
-	if err := d.stack.board.records.SavePause(pause); err != nil {
+	if err := d.stack.records.SavePause(pause); err != nil {
 		return nil, fmt.Errorf("save pause: %w", err)
 	}
-	d.stack.board.update(func(v *view) { v.pause = pause })
+	d.stack.board.Update(func(v *board.View) { v.Pause = pause })
 	d.stack.log.Info("paused", "actor", actor.String(), "until", pause.Until, "reason", why)
 	d.agent.nudge()
 	return pause, nil
@@ -190,26 +190,26 @@ func (d *Desk) Resume(ctx context.Context, actor audit.Actor, asked request.Resu
 func (d *Desk) endPause(actor audit.Actor, why string) (request.Resumed, error) {
 	d.people.Lock()
 	defer d.people.Unlock()
-	ended := request.Resumed{Pause: d.stack.board.snapshot().paused()}
-	if last := d.stack.board.snapshot().sync; last.Pinned() {
+	ended := request.Resumed{Pause: d.stack.board.Snapshot().Paused()}
+	if last := d.stack.board.Snapshot().Last; last.Pinned() {
 		ended.Pin = last.Rollback.Commit
 	}
 	if ended.Pause == nil && ended.Pin == "" {
 		return ended, request.Refuse(request.Conflict, "`agent status` shows what the agent does; a revision that failed is tried again by `agent retry`", "nothing is paused, and no rollback holds a revision back")
 	}
-	if err := d.notes.note(d.userEntry(actor, audit.Resume, why)); err != nil {
+	if err := d.agent.parts.note(d.userEntry(actor, audit.Resume, why)); err != nil {
 		return ended, err
 	}
-	if err := d.stack.board.records.SavePause(nil); err != nil {
+	if err := d.stack.records.SavePause(nil); err != nil {
 		return ended, fmt.Errorf("save pause: %w", err)
 	}
-	d.stack.board.update(func(v *view) { v.pause = nil })
+	d.stack.board.Update(func(v *board.View) { v.Pause = nil })
 	return ended, nil
 }
 
 // unpin ends the pinning. It runs in the loop, which owns the syncs.
 func (d *Desk) unpin(context.Context) rollout.Outcome {
-	last := d.stack.board.snapshot().sync
+	last := d.stack.board.Snapshot().Last
 	if !last.Pinned() {
 		return rollout.Outcome{} // a newer commit has ended it meanwhile
 	}
@@ -238,10 +238,10 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	}
 	entry := journal.SyncEntry(sync)
 	entry.Actor, entry.Action, entry.Detail = actor, audit.Approve, why
-	if err := d.notes.note(entry); err != nil {
+	if err := d.agent.parts.note(entry); err != nil {
 		return nil, err
 	}
-	if err := d.stack.board.records.Approve(sync.Commit, approval); err != nil {
+	if err := d.stack.records.Approve(sync.Commit, approval); err != nil {
 		return nil, fmt.Errorf("save approval: %w", err)
 	}
 	d.stack.log.Info("approved", "actor", actor.String(), "revision", record.Short(sync.Commit), "plan", sync.PlanDigest, "reason", why)
@@ -252,7 +252,7 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 // approvable gives the sync that waits for approval, if it is the one that the request
 // names.
 func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
-	sync := d.stack.board.snapshot().sync
+	sync := d.stack.board.Snapshot().Last
 	waits := func(gate record.Gate) bool {
 		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement)
 	}
@@ -280,8 +280,8 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	}
 	d.people.Lock()
 	defer d.people.Unlock()
-	v := d.stack.board.snapshot()
-	held := v.sync
+	v := d.stack.board.Snapshot()
+	held := v.Last
 	if held.Pinned() && !held.Rollback.Auto {
 		return request.Refuse(request.Conflict, "`agent resume` ends that, and rolls out what is selected", "no revision is held: a rollback by hand keeps the node at %s", record.Short(held.Rollback.Commit))
 	}
@@ -290,7 +290,7 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	}
 	entry := journal.SyncEntry(held)
 	entry.Actor, entry.Action, entry.Plan, entry.Detail = actor, audit.Retry, "", why
-	if err := d.notes.note(entry); err != nil {
+	if err := d.agent.parts.note(entry); err != nil {
 		return err
 	}
 	d.stack.log.Info("retrying", "actor", actor.String(), "revision", record.Short(held.Commit), "reason", why)
@@ -299,15 +299,15 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 
 // userEntry gives the audit entry of a user's request that concerns the whole node.
 func (d *Desk) userEntry(actor audit.Actor, action audit.Action, detail string) audit.Entry {
-	v := d.stack.board.snapshot()
+	v := d.stack.board.Snapshot()
 	return audit.Entry{
-		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.sync, v.deployed), Outcome: audit.Succeeded, Detail: detail,
+		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.Last, v.Deployed), Outcome: audit.Succeeded, Detail: detail,
 	}
 }
 
 // Survey lists the versions of secrets and configs. It changes nothing.
 func (d *Desk) Survey(ctx context.Context) (*inventory.Survey, error) {
-	return d.stack.survey.look(ctx)
+	return d.stack.keeper.Look(ctx)
 }
 
 // Collect asks the running loop to remove the versions that may go now, for an actor, and
@@ -315,7 +315,7 @@ func (d *Desk) Survey(ctx context.Context) (*inventory.Survey, error) {
 func (d *Desk) Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	var survey *inventory.Survey
 	result := d.inLoop(ctx, func(ctx context.Context) (done rollout.Outcome) {
-		survey, done.Err = d.stack.collectFor(ctx, actor)
+		survey, done.Err = d.stack.collect(ctx, actor)
 		return done
 	}, nil)
 	if ctx.Err() != nil {
@@ -326,32 +326,32 @@ func (d *Desk) Collect(ctx context.Context, actor audit.Actor) (*inventory.Surve
 
 // Rollout gives the state of the services that the agent waits for now; nil if it waits
 // for none.
-func (d *Desk) Rollout() *report.Rollout { return d.stack.board.snapshot().rollout }
+func (d *Desk) Rollout() *report.Rollout { return d.stack.board.Snapshot().Rollout }
 
 // Status gives what the running agent knows of the stack.
 func (d *Desk) Status() report.Status {
-	a, v := d.agent, d.stack.board.snapshot()
-	status := report.NewStatus(d.stack.reportNode(), v.deployed, v.sync)
+	a, v := d.agent, d.stack.board.Snapshot()
+	status := report.NewStatus(d.stack.reportNode(), v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
-	status.Desired, status.Services, status.Drift, status.Progress = v.desired, v.services, v.drift, v.progress
+	status.Desired, status.Services, status.Drift, status.Progress = v.Desired, v.Services, v.Drift, v.Progress
 	status.LastLook, status.NextPoll = a.pulse.looks()
-	status.Pause = v.paused()
-	status.Overdue = inventory.Overdue(v.rotations, time.Now())
-	if v.rollout != nil {
-		status.Rollout = v.rollout
+	status.Pause = v.Paused()
+	status.Overdue = inventory.Overdue(v.Rotations, time.Now())
+	if v.Rollout != nil {
+		status.Rollout = v.Rollout
 	}
-	if v.sync.InOpenGroup() && a.parts.Statuses != nil {
-		status.Group = v.group
+	if v.Last.InOpenGroup() && a.parts.Statuses != nil {
+		status.Group = v.Group
 	}
-	if v.lookError != nil {
-		status.PollError, status.PollHint = v.lookError.Error(), fault.Hint(v.lookError)
+	if v.LookError != nil {
+		status.PollError, status.PollHint = v.LookError.Error(), fault.Hint(v.LookError)
 	}
 	if a.parts.Reports != nil {
 		health := a.parts.Reports.Health()
 		status.GitLab = &health
 	}
 	status.Notices = a.parts.Notices.Health()
-	status.InSync = v.inSync()
+	status.InSync = v.InSync()
 	status.Next = report.NextFor(&status)
 	return status
 }
@@ -359,13 +359,13 @@ func (d *Desk) Status() report.Status {
 // gateFigures gives the metrics of the gates: whether the agent is paused, and the gates
 // that a rollout waits for.
 func (d *Desk) gateFigures() (paused bool, waiting []string) {
-	v := d.stack.board.snapshot()
-	if v.sync != nil && v.sync.State == record.Waiting {
-		for _, gate := range v.sync.Gates {
+	v := d.stack.board.Snapshot()
+	if v.Last != nil && v.Last.State == record.Waiting {
+		for _, gate := range v.Last.Gates {
 			if gate.Waiting != "" {
 				waiting = append(waiting, string(gate.Name))
 			}
 		}
 	}
-	return v.paused() != nil, waiting
+	return v.Paused() != nil, waiting
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -18,11 +19,11 @@ import (
 // nodes have succeeded, and notes a node that failed since this one began. If GitLab does
 // not answer, the next look asks again.
 func (s *stack) askGroup(ctx context.Context, seen *sighting) error {
-	last := s.board.snapshot().sync
+	last := s.board.Snapshot().Last
 	seen.observed.Group = &decision.Group{}
 	standings, err := gates.AskStandings(ctx, s.parts.Statuses, s.node.Environment, last.Commit, last.Group.Nodes)
 	if err != nil {
-		s.board.update(func(v *view) { v.group = "cannot ask GitLab for the other nodes' statuses: " + err.Error() })
+		s.board.Update(func(v *board.View) { v.Group = "cannot ask GitLab for the other nodes' statuses: " + err.Error() })
 		return nil
 	}
 	group, lacks, failed := *last.Group, "", ""
@@ -35,7 +36,7 @@ func (s *stack) askGroup(ctx context.Context, seen *sighting) error {
 			lacks = "not complete: " + one.Node + " says " + one.Says()
 		}
 	}
-	s.board.update(func(v *view) { v.group = lacks })
+	s.board.Update(func(v *board.View) { v.Group = lacks })
 	if lacks != "" {
 		if failed != group.Failed { // otherwise it is noted already
 			seen.observed.Group.Failed = failed
@@ -48,7 +49,7 @@ func (s *stack) askGroup(ctx context.Context, seen *sighting) error {
 
 // leaveGroup rolls back because a node of the group has failed, or says why it does not.
 func (s *stack) leaveGroup(ctx context.Context, failed string, progress func(string)) rollout.Outcome {
-	last := s.board.snapshot().sync
+	last := s.board.Snapshot().Last
 	group := *last.Group
 	group.Failed = failed
 	text, hint := failed+" failed with this commit, which still runs here", "`agent rollback` rolls this node back, too"

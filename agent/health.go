@@ -21,15 +21,15 @@ type pulse struct {
 	nextLook time.Time
 }
 
-// begin notes that the loop begins a step that may take so long without progress.
-func (p *pulse) begin(name string, limit time.Duration) {
+// Begin notes that the loop begins a step that may take so long without progress.
+func (p *pulse) Begin(name string, limit time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.since, p.limit = name, time.Now(), limit
 }
 
-// beat notes that the step makes progress.
-func (p *pulse) beat() {
+// Beat notes that the step makes progress.
+func (p *pulse) Beat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.since = time.Now()
@@ -86,11 +86,11 @@ func (a *Agent) ready() error {
 		return err
 	}
 	for _, s := range a.stacks {
-		v := s.board.snapshot()
-		if v.lookError != nil {
-			return v.lookError
+		v := s.board.Snapshot()
+		if v.LookError != nil {
+			return v.LookError
 		}
-		if v.desired == nil {
+		if v.Desired == nil {
 			return errNoAnswer
 		}
 	}

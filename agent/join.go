@@ -132,7 +132,7 @@ func (q *queue) progressUntil(one *joint, tell func(string)) {
 			return
 		case <-tick.C:
 		}
-		if text := one.stack.board.snapshot().progress; text != "" && text != shown {
+		if text := one.stack.board.Snapshot().Progress; text != "" && text != shown {
 			shown = text
 			tell(text)
 		}

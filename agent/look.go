@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -48,11 +49,11 @@ type sighting struct {
 
 // known gives what is recorded of the stack.
 func (s *stack) known() (decision.Record, error) {
-	v := s.board.snapshot()
-	frozen, err := s.frozen(v.deployed)
+	v := s.board.Snapshot()
+	frozen, err := s.frozen(v.Deployed)
 	return decision.Record{
-		Last: v.sync, Deployed: v.deployed, Paused: v.paused() != nil, Frozen: frozen,
-		Corrects: v.deployed != nil && v.deployed.Drift == string(manifests.DriftCorrect),
+		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
+		Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
 	}, err
 }
 
@@ -122,8 +123,8 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 
 // base gives what is on record when an attempt begins.
 func (s *stack) base() rollout.Base {
-	v := s.board.snapshot()
-	return rollout.Base{Last: v.sync, Deployed: v.deployed}
+	v := s.board.Snapshot()
+	return rollout.Base{Last: v.Last, Deployed: v.Deployed}
 }
 
 // forward rolls out the fetched commit.
@@ -139,10 +140,10 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome) rollout.Outcome
 	}
 	verified := done.Sync.Verified() && !done.Sync.Unchanged
 	if verified {
-		s.watch.Deployed(s.board.snapshot().deployed.At)
+		s.watch.Deployed(s.board.Snapshot().Deployed.At)
 	}
 	if _, done.Err = s.observe(ctx); done.Err == nil && verified {
-		s.survey.now(ctx)
+		s.keeper.Now(ctx)
 	}
 	return done
 }
@@ -151,7 +152,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome) rollout.Outcome
 func (s *stack) askRemote(ctx context.Context, seen *sighting) error {
 	revision, err := s.remote.choose(ctx)
 	if err == nil {
-		s.board.update(func(v *view) { v.desired = selected(v.desired, v.sync, revision) })
+		s.board.Update(func(v *board.View) { v.Desired = selected(v.Desired, v.Last, revision) })
 	}
 	seen.revision = revision
 	seen.observed.Remote = &decision.Remote{Err: err, Commit: revision.Commit, Ref: revision.Ref, Tag: revision.Tag}
@@ -172,7 +173,7 @@ func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Rev
 
 // askLineage asks how the selected commit relates to the last one.
 func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
-	last, lineage := s.board.snapshot().sync, decision.Follows
+	last, lineage := s.board.Snapshot().Last, decision.Follows
 	descends, err := s.remote.source.Descends(ctx, last.Commit, seen.revision.Commit)
 	if err == nil && !descends {
 		lineage = decision.Diverged
@@ -192,21 +193,21 @@ func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
 
 // askFiles fetches the selected commit.
 func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
-	started, last := time.Now(), s.board.snapshot().sync
+	started, last := time.Now(), s.board.Snapshot().Last
 	checkout, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", record.Short(seen.revision.Commit), err)
 	}
 	seen.checkout, seen.fetching = checkout, time.Since(started)
 	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
-	s.board.update(func(v *view) { v.desired = &checkout.Revision })
+	s.board.Update(func(v *board.View) { v.Desired = &checkout.Revision })
 	return nil
 }
 
 // askDrift reads the live services. It costs one read of the engine, and once an hour
 // those of a survey.
 func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
-	seen.sync = s.board.snapshot().sync
+	seen.sync = s.board.Snapshot().Last
 	if seen.observed.Remote.Err == nil {
 		s.recallWebhook(ctx, seen.revision)
 	}
@@ -214,7 +215,9 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	if err != nil {
 		return err
 	}
-	s.survey.whenDue(ctx)
+	if s.board.Snapshot().Deployed != nil {
+		s.keeper.WhenDue(ctx)
+	}
 	seen.observed.Drift = &decision.Drift{Services: drift}
 	return nil
 }
@@ -222,26 +225,26 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 // observe reads the live services, and gives how many differ from the deployed good state.
 // While unverified changes are deployed, no drift is noted: the failed sync reports them.
 func (s *stack) observe(ctx context.Context) (drifted int, err error) {
-	v := s.board.snapshot()
-	name := report.StackOf(v.sync, v.deployed)
+	v := s.board.Snapshot()
+	name := report.StackOf(v.Last, v.Deployed)
 	if name == "" {
 		return 0, nil
 	}
-	good := v.deployed
-	if v.sync.Dirty() != 0 {
+	good := v.Deployed
+	if v.Last.Dirty() != 0 {
 		good = nil
 	}
 	services, drift, err := s.watch.Look(ctx, name, good)
 	if err != nil {
 		return 0, err
 	}
-	if len(drift) > 0 && len(v.drift) == 0 {
-		s.log.Warn("live services drifted", "stack", name, "services", stepNames(drift))
+	if len(drift) > 0 && len(v.Drift) == 0 {
+		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(drift))
 	}
-	s.board.update(func(v *view) { v.services, v.drift = services, drift })
+	s.board.Update(func(v *board.View) { v.Services, v.Drift = services, drift })
 	s.parts.Metrics.Drift(len(drift))
 	if good != nil {
-		err = s.publish.Drift(v.sync, good, drift)
+		err = s.publish.Drift(v.Last, good, drift)
 	}
 	return len(drift), err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
@@ -18,6 +19,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -29,10 +31,11 @@ type stack struct {
 	node     desired.Options // whose files the stack is made of
 	log      *slog.Logger
 	remote   *remote
-	board    *board
+	records  *store.Stack
+	board    *board.Board
 	publish  *publish.Publisher
 	watch    *drift.Watch
-	survey   *surveyor
+	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
 	stops    chan struct{} // ends the wait of a rollout for a rollback
 	failures int           // looks in a row that failed
@@ -46,37 +49,33 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
 		node:  desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir},
 		watch: drift.New(parts.Engine, parts.Log),
 	}
-	var records *store.Stack
-	if parts.Store != nil {
-		records = parts.Store.Stack(of.Key)
-	}
-	s.board = &board{records: records, metrics: parts.Metrics, log: parts.Log, pulse: pulse}
+	s.records = parts.Store.Stack(of.Key)
+	s.board = &board.Board{Records: s.records, Metrics: parts.Metrics, Log: parts.Log, Pulse: pulse}
 	s.publish = &publish.Publisher{
 		Node: s.reportNode(), Status: s.statusName(), Link: settings.CommitLink, Notices: parts.Notices,
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses = parts.Reports
 	}
-	notes := noter{parts.Audit, parts.Store}
-	s.survey = &surveyor{
-		board: s.board, sources: inventory.Sources{Engine: parts.Engine, Records: records, Usage: parts.Store},
-		audit: notes, metrics: parts.Metrics, log: parts.Log,
+	s.keeper = &inventory.Keeper{
+		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
+		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: parts.note, Seen: s.surveyed, Log: parts.Log,
 	}
-	s.rollouts = rollout.New(s.rolloutParts(records))
+	s.rollouts = rollout.New(s.rolloutParts())
 	return s
 }
 
 // rolloutParts gives what the attempts at the stack work with.
-func (s *stack) rolloutParts(records *store.Stack) rollout.Parts {
+func (s *stack) rolloutParts() rollout.Parts {
 	parts := s.parts
 	made := rollout.Parts{
 		Settings: &parts.Settings, Node: s.node, Version: parts.Version, Log: s.log,
 		Remote: parts.Source, Engine: parts.Engine, Probe: parts.Release, Exec: parts.Exec,
 		Gates: gates.Parts{
-			Environment: s.node.Environment, Node: s.node.Node, Records: records, Approvals: parts.Approvals, Statuses: parts.Statuses,
-			Paused: func() *record.Pause { return s.board.snapshot().paused() },
+			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
+			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Records: records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
+		Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: parts.Metrics, Stops: s.stops,
 	}
 	if parts.Reports != nil {
@@ -110,8 +109,8 @@ func (s *stack) looked(err error) {
 	if errors.As(err, new(pinnedError)) || errors.Is(err, rollout.ErrStopped) {
 		err = nil // the look succeeded
 	}
-	previous := s.board.snapshot().lookError
-	s.board.update(func(v *view) { v.lookError = err })
+	previous := s.board.Snapshot().LookError
+	s.board.Update(func(v *board.View) { v.LookError = err })
 	if err == nil {
 		s.failures = 0
 		return
@@ -138,18 +137,35 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	}
 }
 
-// noter appends entries that belong to no sync to the audit log, and has the state file
-// remember them.
-type noter struct {
-	log   *audit.Log
-	store *store.Store
+// surveyed notes what a survey has found.
+func (s *stack) surveyed(survey *inventory.Survey) {
+	s.parts.Metrics.Surveyed(survey)
+	s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
 }
 
-func (n noter) note(entries ...audit.Entry) error {
-	if err := n.log.Append(entries...); err != nil {
+// collect removes the versions of secrets and configs that may go, for a user. It looks at
+// the services first, as each look does.
+func (s *stack) collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
+	if err := s.board.Snapshot().LookError; err != nil {
+		return nil, fault.WithHint(fmt.Errorf("nothing was removed: the last look failed: %w", err), fault.Hint(err))
+	}
+	if _, err := s.observe(ctx); err != nil {
+		return nil, err
+	}
+	survey, err := s.keeper.Collect(ctx, actor)
+	if err == nil && survey.Uncertain != "" {
+		err = fault.New(fault.Place{}, "see `agent status`", "nothing was removed: %s", survey.Uncertain)
+	}
+	return survey, err
+}
+
+// note appends entries that belong to no sync to the audit log, and has the state file
+// remember them.
+func (p *Parts) note(entries ...audit.Entry) error {
+	if err := p.Audit.Append(entries...); err != nil {
 		return err
 	}
-	if err := n.store.SaveAuditHead(); err != nil {
+	if err := p.Store.SaveAuditHead(); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil

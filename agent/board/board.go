@@ -1,0 +1,179 @@
+// Package board takes what the loop and the attempts find out about one stack, and gives
+// it to the loop, to users and to the metrics. It records the stack's syncs: what it shows
+// of a sync is in the state file.
+package board
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/deploy"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// records are the records of the stack.
+type records interface {
+	Deployed() (*record.GoodState, error)
+	Pause() (*record.Pause, error)
+	Syncs(limit int) ([]record.Sync, error)
+	SaveSync(sync *record.Sync) error
+	SaveOutcome(sync *record.Sync, good *record.GoodState) error
+}
+
+// pulse notes the progress of the loop.
+type pulse interface {
+	Begin(step string, limit time.Duration)
+	Beat()
+}
+
+// View is what is known of one stack at one time; its parts are replaced, never changed in
+// place.
+type View struct {
+	Desired  *gitsync.Revision
+	Last     *record.Sync
+	Deployed *record.GoodState
+	Services []deploy.ServiceStatus
+	Drift    []deploy.Step
+
+	Rotations []inventory.Rotation
+	LookError error           // of the last look
+	Pause     *record.Pause   // the last one, which may be over
+	Progress  string          // of the attempt
+	Rollout   *report.Rollout // while an attempt waits for services
+	Group     string          // why the group is not complete
+}
+
+// Paused gives the pause that holds now, or nil.
+func (v View) Paused() *record.Pause {
+	if v.Pause == nil || v.Pause.Over(time.Now()) {
+		return nil
+	}
+	return v.Pause
+}
+
+// InSync reports whether the stack runs what the repository selects.
+func (v View) InSync() bool {
+	return v.LookError == nil && len(v.Drift) == 0 && v.Desired != nil && v.Last != nil &&
+		v.Last.State == record.Succeeded && v.Last.Commit == v.Desired.Commit
+}
+
+// Uncertain says why the live services may differ from what the state file records; "" if
+// they do not.
+func (v View) Uncertain() string {
+	switch {
+	case v.Last == nil:
+		return "nothing was synced yet"
+	case !v.Last.Verified():
+		return fmt.Sprintf("the last sync, #%d, is %s", v.Last.ID, v.Last.State)
+	case len(v.Drift) > 0:
+		return "live services drifted: " + strings.Join(StepNames(v.Drift), ", ")
+	}
+	return ""
+}
+
+// Board holds what is known of one stack.
+type Board struct {
+	Records records
+	Metrics *metrics.Metrics
+	Log     *slog.Logger
+	Pulse   pulse
+
+	mu   sync.Mutex
+	view View
+}
+
+// Update changes what is known.
+func (b *Board) Update(change func(*View)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.view)
+}
+
+// Snapshot gives what is known now.
+func (b *Board) Snapshot() View {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.view
+}
+
+// Recall fills the board from the state file.
+func (b *Board) Recall() error {
+	deployed, err := b.Records.Deployed()
+	if err != nil {
+		return fmt.Errorf("recall what was applied: %w", err)
+	}
+	pause, err := b.Records.Pause()
+	if err != nil {
+		return fmt.Errorf("recall the pause: %w", err)
+	}
+	syncs, err := b.Records.Syncs(2)
+	if err != nil {
+		return fmt.Errorf("recall the last syncs: %w", err)
+	}
+	b.Update(func(v *View) { v.Deployed, v.Pause = deployed, pause })
+	for i := range slices.Backward(syncs) { // the last one may not be over
+		b.Update(func(v *View) { v.Last = &syncs[i] })
+		b.Metrics.Ended(deployed, &syncs[i])
+	}
+	return nil
+}
+
+// Save records a sync.
+func (b *Board) Save(sync *record.Sync) error {
+	if err := b.Records.SaveSync(sync); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	copied := sync.Copy()
+	b.Update(func(v *View) { v.Last = copied })
+	return nil
+}
+
+// End records a sync that is over, with the good state that is deployed then.
+func (b *Board) End(sync *record.Sync, good *record.GoodState) error {
+	if err := b.Records.SaveOutcome(sync, good); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	copied := sync.Copy()
+	b.Update(func(v *View) {
+		if v.Last = copied; good != nil {
+			v.Deployed = good
+		}
+	})
+	b.Metrics.Ended(b.Snapshot().Deployed, sync)
+	b.Metrics.RolledBack(sync)
+	if sync.State == record.Succeeded {
+		b.Log.Info("sync succeeded", "revision", record.Short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
+	}
+	return nil
+}
+
+// Step notes that an attempt begins a step.
+func (b *Board) Step(name string, limit time.Duration) { b.Pulse.Begin(name, limit) }
+
+// Progress shows how far an attempt is.
+func (b *Board) Progress(text string) {
+	b.Pulse.Beat()
+	b.Update(func(v *View) { v.Progress = text })
+}
+
+// Services shows the services that an attempt waits for.
+func (b *Board) Services(services *report.Rollout) {
+	b.Update(func(v *View) { v.Rollout = services })
+}
+
+// StepNames gives the names of the objects of steps.
+func StepNames(steps []deploy.Step) []string {
+	names := make([]string, 0, len(steps))
+	for _, step := range steps {
+		names = append(names, step.Name)
+	}
+	return names
+}

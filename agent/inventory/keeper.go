@@ -1,0 +1,83 @@
+package inventory
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// surveyEvery is how often an agent that has nothing to do looks at all versions of its secrets
+// and configs. It does so after each sync as well.
+const surveyEvery = time.Hour
+
+// Keeper looks at the versions of one stack's secrets and configs, and removes old ones.
+type Keeper struct {
+	Sources   Sources
+	Uncertain func() string              // why the live services may differ from what is recorded; "" if they do not
+	Note      func(...audit.Entry) error // writes to the audit log
+	Seen      func(*Survey)              // takes each survey that may have removed something
+	Log       *slog.Logger
+
+	last time.Time // when all versions were looked at; the loop's own
+}
+
+// Look gives all versions. It changes nothing.
+func (k *Keeper) Look(ctx context.Context) (*Survey, error) {
+	survey, err := Look(ctx, k.Sources, time.Now())
+	if err == nil && survey.Uncertain == "" {
+		survey.Uncertain = k.Uncertain()
+	}
+	return survey, err
+}
+
+// WhenDue makes the survey of an idle look.
+func (k *Keeper) WhenDue(ctx context.Context) {
+	if time.Since(k.last) >= surveyEvery {
+		k.Now(ctx)
+	}
+}
+
+// Now looks at all versions and removes those that may go. A failure is not a failure of the
+// look: it is logged, and the survey is tried again when it is next due.
+func (k *Keeper) Now(ctx context.Context) {
+	if _, err := k.Collect(ctx, audit.Agent()); err != nil && ctx.Err() == nil {
+		k.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
+	}
+}
+
+// Collect looks at all versions, and removes those that may go unless the state is
+// uncertain. Only the loop calls it, after it has looked at the services.
+func (k *Keeper) Collect(ctx context.Context, actor audit.Actor) (*Survey, error) {
+	k.last = time.Now()
+	survey, err := k.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if survey.Uncertain == "" {
+		err = survey.Collect(ctx, func(event deploy.Event) error { return k.note(event, actor) })
+		for _, version := range survey.Removed {
+			k.Log.Info("removed an old version", "stack", survey.Stack, "kind", string(version.Kind), "name", version.Name, "created", version.Created)
+		}
+	}
+	k.Seen(survey)
+	return survey, err
+}
+
+// note records a removal in the audit log before it is made, and its result.
+func (k *Keeper) note(event deploy.Event, actor audit.Actor) error {
+	entry := audit.Entry{
+		Actor: actor, Action: audit.Remove, Kind: audit.Kind(event.Step.Kind), Name: event.Step.Name,
+		Outcome: audit.Started, Detail: "an old version that nothing uses",
+	}
+	switch {
+	case event.Err != nil:
+		entry.Outcome, entry.Error = audit.Failed, event.Err.Error()
+	case event.Done:
+		entry.Outcome = audit.Succeeded
+	}
+	return k.Note(entry)
+}
