@@ -14,7 +14,6 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/readiness"
@@ -115,23 +114,13 @@ func New(parts Parts) *Agent {
 		a.stacks = append(a.stacks, s)
 		a.desks = append(a.desks, newDesk(a, s))
 	}
-	a.answerMetrics()
-	return a
-}
-
-// answerMetrics answers what the metrics ask at each scrape.
-func (a *Agent) answerMetrics() {
-	first := a.desks[0]
-	a.parts.Metrics.Ask(metrics.Source{
-		InSync: func() bool { return first.stack.board.Snapshot().InSync() }, Gates: first.gateFigures,
-		Rotations: func() []inventory.Rotation { return first.stack.board.Snapshot().Rotations },
-		Undelivered: func() int {
-			if a.parts.Reports == nil {
-				return 0
-			}
-			return a.parts.Reports.Health().Undelivered
-		},
+	parts.Metrics.Reports(func() int {
+		if parts.Reports == nil {
+			return 0
+		}
+		return parts.Reports.Health().Undelivered
 	})
+	return a
 }
 
 // Desk takes users' requests for a stack; "" for the only one.

@@ -355,17 +355,3 @@ func (d *Desk) Status() report.Status {
 	status.Next = report.NextFor(&status)
 	return status
 }
-
-// gateFigures gives the metrics of the gates: whether the agent is paused, and the gates
-// that a rollout waits for.
-func (d *Desk) gateFigures() (paused bool, waiting []string) {
-	v := d.stack.board.Snapshot()
-	if v.Last != nil && v.Last.State == record.Waiting {
-		for _, gate := range v.Last.Gates {
-			if gate.Waiting != "" {
-				waiting = append(waiting, string(gate.Name))
-			}
-		}
-	}
-	return v.Paused() != nil, waiting
-}

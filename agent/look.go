@@ -242,7 +242,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(drift))
 	}
 	s.board.Update(func(v *board.View) { v.Services, v.Drift = services, drift })
-	s.parts.Metrics.Drift(len(drift))
+	s.metrics.Drift(len(drift))
 	if good != nil {
 		err = s.publish.Drift(v.Last, good, drift)
 	}

@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -28,11 +29,13 @@ import (
 type stack struct {
 	parts    *Parts
 	key      record.StackKey
+	name     string          // the key; "" for the only stack
 	node     desired.Options // whose files the stack is made of
 	log      *slog.Logger
 	remote   *remote
 	records  *store.Stack
 	board    *board.Board
+	metrics  *metrics.Stack
 	publish  *publish.Publisher
 	watch    *drift.Watch
 	keeper   *inventory.Keeper
@@ -46,20 +49,28 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
 	settings := &parts.Settings
 	s := &stack{
 		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}),
-		node:  desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir},
-		watch: drift.New(parts.Engine, parts.Log),
+		records: parts.Store.Stack(of.Key),
+		node:    desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir},
 	}
-	s.records = parts.Store.Stack(of.Key)
-	s.board = &board.Board{Records: s.records, Metrics: parts.Metrics, Log: parts.Log, Pulse: pulse}
+	if len(parts.Stacks) > 1 {
+		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
+	}
+	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
+		InSync:    func() bool { return s.board.Snapshot().InSync() },
+		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
+		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
+	})
+	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
+	s.watch = drift.New(parts.Engine, s.log)
 	s.publish = &publish.Publisher{
-		Node: s.reportNode(), Status: s.statusName(), Link: settings.CommitLink, Notices: parts.Notices,
+		Node: s.reportNode(), Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses = parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
-		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: parts.note, Seen: s.surveyed, Log: parts.Log,
+		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: parts.note, Seen: s.surveyed, Log: s.log,
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
 	return s
@@ -69,14 +80,14 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
 func (s *stack) rolloutParts() rollout.Parts {
 	parts := s.parts
 	made := rollout.Parts{
-		Settings: &parts.Settings, Node: s.node, Version: parts.Version, Log: s.log,
+		Settings: &parts.Settings, Node: s.node, Stack: s.name, Version: parts.Version, Log: s.log,
 		Remote: parts.Source, Engine: parts.Engine, Probe: parts.Release, Exec: parts.Exec,
 		Gates: gates.Parts{
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
 		Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
-		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: parts.Metrics, Stops: s.stops,
+		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Stops: s.stops,
 	}
 	if parts.Reports != nil {
 		made.Token = func() time.Time { return parts.Reports.Health().TokenExpires }
@@ -86,11 +97,8 @@ func (s *stack) rolloutParts() rollout.Parts {
 
 // reportNode names the node in what is written about it.
 func (s *stack) reportNode() report.Node {
-	return report.Node{Environment: s.node.Environment, Name: s.node.Node}
+	return report.Node{Environment: s.parts.Settings.Environment, Name: s.parts.Settings.Node}
 }
-
-// statusName is the name of the stack's commit status in GitLab.
-func (s *stack) statusName() string { return "coin-agent/" + s.reportNode().String() }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it
 // began.
@@ -139,7 +147,7 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 
 // surveyed notes what a survey has found.
 func (s *stack) surveyed(survey *inventory.Survey) {
-	s.parts.Metrics.Surveyed(survey)
+	s.metrics.Surveyed(survey)
 	s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
 }
 

@@ -116,6 +116,7 @@ type Entry struct {
 	Service     string    `json:"service,omitempty"` // the service that uses the object
 	Environment string    `json:"environment"`
 	Node        string    `json:"node"`
+	Stack       string    `json:"stack,omitempty"`    // the stack's key, where the node has several
 	Sync        uint64    `json:"sync,omitempty"`     // the sync's number in the history
 	Revision    string    `json:"revision,omitempty"` // the commit
 	Plan        string    `json:"plan,omitempty"`     // the plan's digest
@@ -137,7 +138,7 @@ const (
 func (e *Entry) seal() {
 	e.Time = e.Time.UTC().Round(0)
 	for _, text := range []*string{
-		&e.Actor.Name, &e.Actor.UID, &e.Actor.Login, &e.Name, &e.Service, &e.Environment, &e.Node, &e.Revision, &e.Plan,
+		&e.Actor.Name, &e.Actor.UID, &e.Actor.Login, &e.Name, &e.Service, &e.Environment, &e.Node, &e.Stack, &e.Revision, &e.Plan,
 		(*string)(&e.Actor.By), (*string)(&e.Action), (*string)(&e.Kind), (*string)(&e.Outcome),
 	} {
 		*text = bounded(*text, maxName)

@@ -79,10 +79,22 @@ func (v View) Uncertain() string {
 	return ""
 }
 
+// Gates says whether the stack is paused, and which gates a rollout waits for.
+func (v View) Gates() (paused bool, waiting []string) {
+	if v.Last != nil && v.Last.State == record.Waiting {
+		for _, gate := range v.Last.Gates {
+			if gate.Waiting != "" {
+				waiting = append(waiting, string(gate.Name))
+			}
+		}
+	}
+	return v.Paused() != nil, waiting
+}
+
 // Board holds what is known of one stack.
 type Board struct {
 	Records records
-	Metrics *metrics.Metrics
+	Metrics *metrics.Stack
 	Log     *slog.Logger
 	Pulse   pulse
 

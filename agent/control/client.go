@@ -28,6 +28,7 @@ var ErrNotRunning = errors.New("no agent answers on the control socket")
 type Client struct {
 	http   *http.Client
 	socket string
+	stack  record.StackKey // that the requests are about; "" for the only one
 }
 
 // NewClient makes a client; nothing is sent yet.
@@ -39,6 +40,13 @@ func NewClient(socket string) *Client {
 		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
 	}
 	return &Client{http: &http.Client{Transport: transport}, socket: socket}
+}
+
+// Of gives a client whose requests are about one of the node's stacks.
+func (c *Client) Of(stack record.StackKey) *Client {
+	of := *c
+	of.stack = stack
+	return &of
 }
 
 // Status asks for the status.
@@ -196,6 +204,11 @@ func (c *Client) send(ctx context.Context, method, path string, asked any) (*htt
 	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if c.stack != "" {
+		query := sent.URL.Query()
+		query.Set(ofStack, string(c.stack))
+		sent.URL.RawQuery = query.Encode()
 	}
 	response, err := c.http.Do(sent)
 	switch {

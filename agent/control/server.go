@@ -57,15 +57,20 @@ type versions interface {
 // auditor knows the head of the audit log.
 type auditor interface{ Head() audit.Head }
 
+// Desk takes the requests for one stack.
+type Desk interface {
+	node
+	granter
+	planner
+	decider
+	versions
+}
+
 // Server is what the endpoints ask. All fields are required.
 type Server struct {
-	Node     node
-	History  history
-	Requests granter
-	Plans    planner
-	Users    decider
-	Versions versions
-	Audit    auditor
+	Desk    func(stack record.StackKey) (Desk, error) // "" for the only stack
+	History history
+	Audit   auditor
 }
 
 // handlers are the endpoints of a server, and the work that they started.
@@ -74,8 +79,9 @@ type handlers struct {
 	background *background
 }
 
-// Parameters of requests that start a sync.
+// Parameters of requests.
 const (
+	ofStack        = "stack"           // the stack that the request is about
 	overrideFreeze = "override_freeze" // why a freeze does not hold
 	detach         = "detach"          // answer at once
 )
@@ -85,25 +91,22 @@ const (
 func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()) {
 	h := &handlers{server: s, background: newBackground(ctx)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Node.Status(), nil) })
+	mux.HandleFunc("GET /v1/status", h.status)
 	mux.HandleFunc("GET /v1/history", h.history)
 	mux.HandleFunc("GET /v1/syncs/{id}", h.one)
 	mux.HandleFunc("GET /v1/audit/head", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Audit.Head(), nil) })
 	mux.HandleFunc("POST /v1/sync", h.sync)
-	mux.HandleFunc("POST /v1/retry", granting(h, s.Requests.GrantRetry))
-	mux.HandleFunc("POST /v1/rollback", granting(h, s.Requests.GrantRollback))
-	mux.HandleFunc("POST /v1/rollback/plan", deciding(h, h.plan))
-	mux.HandleFunc("POST /v1/pause", deciding(h, func(_ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
-		return s.Users.Pause(actor, asked)
+	mux.HandleFunc("POST /v1/retry", granting(h, Desk.GrantRetry))
+	mux.HandleFunc("POST /v1/rollback", granting(h, Desk.GrantRollback))
+	mux.HandleFunc("POST /v1/rollback/plan", deciding(h, plan))
+	mux.HandleFunc("POST /v1/pause", deciding(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
+		return desk.Pause(actor, asked)
 	}))
-	mux.HandleFunc("POST /v1/resume", deciding(h, s.Users.Resume))
-	mux.HandleFunc("POST /v1/approve", deciding(h, func(_ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
-		return s.Users.Approve(actor, asked)
+	mux.HandleFunc("POST /v1/resume", deciding(h, Desk.Resume))
+	mux.HandleFunc("POST /v1/approve", deciding(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
+		return desk.Approve(actor, asked)
 	}))
-	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
-		survey, err := s.Versions.Survey(r.Context())
-		answer(w, survey, err)
-	})
+	mux.HandleFunc("GET /v1/secrets", h.survey)
 	mux.HandleFunc("POST /v1/secrets/collect", h.collect)
 	return mux, h.background.running.Wait
 }
@@ -117,6 +120,20 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	cancel()
 	wait()
 	return err
+}
+
+// desk gives the desk of the stack that a request is about.
+func (h *handlers) desk(r *http.Request) (Desk, error) {
+	return h.server.Desk(record.StackKey(r.URL.Query().Get(ofStack)))
+}
+
+func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
+	desk, err := h.desk(r)
+	var status report.Status
+	if err == nil {
+		status = desk.Status()
+	}
+	answer(w, status, err)
 }
 
 func (h *handlers) history(w http.ResponseWriter, r *http.Request) {
@@ -140,51 +157,76 @@ func (h *handlers) one(w http.ResponseWriter, r *http.Request) {
 // sync starts a sync.
 func (h *handlers) sync(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	run, err := h.server.Requests.GrantSync(Peer(r.Context()), request.Sync{OverrideFreeze: query.Has(overrideFreeze), Reason: query.Get(overrideFreeze)})
-	h.stream(w, r, run, err)
+	asked := request.Sync{OverrideFreeze: query.Has(overrideFreeze), Reason: query.Get(overrideFreeze)}
+	desk, err := h.desk(r)
+	var run request.Run
+	if err == nil {
+		run, err = desk.GrantSync(Peer(r.Context()), asked)
+	}
+	h.stream(w, r, desk, run, err)
 }
 
 // granting streams what a granted request does.
-func granting[T any](h *handlers, grant func(audit.Actor, T) (request.Run, error)) http.HandlerFunc {
+func granting[T any](h *handlers, grant func(Desk, audit.Actor, T) (request.Run, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var run request.Run
-		asked, err := read[T](r)
+		desk, err := h.desk(r)
 		if err == nil {
-			run, err = grant(Peer(r.Context()), asked)
+			var asked T
+			if asked, err = read[T](r); err == nil {
+				run, err = grant(desk, Peer(r.Context()), asked)
+			}
 		}
-		h.stream(w, r, run, err)
+		h.stream(w, r, desk, run, err)
 	}
 }
 
 // deciding answers a request with its result. A client that goes away has asked all the
 // same.
-func deciding[T, R any](h *handlers, decide func(context.Context, audit.Actor, T) (R, error)) http.HandlerFunc {
+func deciding[T, R any](h *handlers, decide func(Desk, context.Context, audit.Actor, T) (R, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := h.background.detach(r.Context())
 		defer cancel()
 		var result R
-		asked, err := read[T](r)
+		desk, err := h.desk(r)
 		if err == nil {
-			result, err = decide(ctx, Peer(r.Context()), asked)
+			var asked T
+			if asked, err = read[T](r); err == nil {
+				result, err = decide(desk, ctx, Peer(r.Context()), asked)
+			}
 		}
 		answer(w, result, err)
 	}
 }
 
 // plan refuses with the reason that the agent has against the rollback.
-func (h *handlers) plan(ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
-	plan, err := h.server.Plans.PlanRollback(ctx, actor, asked)
+func plan(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
+	plan, err := desk.PlanRollback(ctx, actor, asked)
 	if err != nil {
 		return nil, request.Refused{Kind: request.Conflict, Err: err}
 	}
 	return plan, nil
 }
 
+// survey lists the versions of secrets and configs.
+func (h *handlers) survey(w http.ResponseWriter, r *http.Request) {
+	desk, err := h.desk(r)
+	var survey *inventory.Survey
+	if err == nil {
+		survey, err = desk.Survey(r.Context())
+	}
+	answer(w, survey, err)
+}
+
 // collect removes old versions, and answers with what was removed even when it fails.
 func (h *handlers) collect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := h.background.detach(r.Context())
 	defer cancel()
-	survey, err := h.server.Versions.Collect(ctx, Peer(r.Context()))
+	desk, err := h.desk(r)
+	var survey *inventory.Survey
+	if err == nil {
+		survey, err = desk.Collect(ctx, Peer(r.Context()))
+	}
 	if err != nil {
 		deny(w, refusal{Survey: survey}, err)
 		return

@@ -104,7 +104,12 @@ func serving(t *testing.T, d *double) (client *control.Client, stop func()) {
 }
 
 func server(d *double) *control.Server {
-	return &control.Server{Node: d, History: d, Requests: d, Plans: d, Users: d, Versions: d, Audit: d}
+	return &control.Server{Desk: func(stack record.StackKey) (control.Desk, error) {
+		if stack != "" {
+			return nil, request.Refuse(request.NotFound, "", "no stack %q", stack)
+		}
+		return d, nil
+	}, History: d, Audit: d}
 }
 
 // A stream has all progress and the outcome, and the agent learns who asked.
@@ -122,6 +127,25 @@ func TestStream(t *testing.T) {
 	}
 	if d.actor.UID == "" || d.over.Reason != "an outage" {
 		t.Errorf("asked by %+v for %+v", d.actor, d.over)
+	}
+}
+
+// A request that names a stack that the node does not have is refused.
+func TestUnknownStack(t *testing.T) {
+	client, _ := serving(t, &double{})
+	other := client.Of("other")
+	_, statusErr := other.Status(t.Context())
+	_, pauseErr := other.Pause(t.Context(), request.Pause{Reason: "why"})
+	_, syncErr := other.Sync(t.Context(), request.Sync{}, func(control.Event) {})
+	_, surveyErr := other.Survey(t.Context())
+	_, collectErr := other.Collect(t.Context())
+	for _, err := range []error{statusErr, pauseErr, syncErr, surveyErr, collectErr} {
+		if err == nil || err.Error() != `no stack "other"` {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := client.Status(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -60,7 +60,7 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 // stream runs what was granted, or answers with the error of a refusal. It writes the
 // progress, one JSON object a line. A client that goes away ends the stream, not the sync.
 // With detach it answers at once.
-func (h *handlers) stream(w http.ResponseWriter, r *http.Request, run request.Run, err error) {
+func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
 	if err != nil {
 		deny(w, refusal{}, err)
 		return
@@ -72,7 +72,7 @@ func (h *handlers) stream(w http.ResponseWriter, r *http.Request, run request.Ru
 	events := make(chan Event, 64)
 	ended := h.background.start(r.Context(), run, func(text string) {
 		select {
-		case events <- Event{Progress: text, Rollout: h.server.Node.Rollout()}:
+		case events <- Event{Progress: text, Rollout: desk.Rollout()}:
 		default: // a slow reader misses progress, not the outcome
 		}
 	})

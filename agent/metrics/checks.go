@@ -9,7 +9,7 @@ import (
 
 // checksEnded takes over the results of the checks that a sync saw last: in its rollback,
 // if it had one. One without checks leaves what was seen before, unless it rolled back.
-func (m *Metrics) checksEnded(sync *record.Sync) {
+func (s *Stack) checksEnded(sync *record.Sync) {
 	data, back := sync.Checks, sync.Rollback
 	if back != nil && (sync.State == record.RolledBack || len(back.Checks) > 0) {
 		data = back.Checks
@@ -20,17 +20,17 @@ func (m *Metrics) checksEnded(sync *record.Sync) {
 	if sync.Unchanged || len(data) > 0 && json.Unmarshal(data, &results) != nil {
 		return
 	}
-	m.Checked(results)
+	s.Checked(results)
 }
 
 // Checked sets the metrics to the results of checks.
-func (m *Metrics) Checked(results []checks.Result) {
-	m.checkOK.Reset()
-	m.checkSeconds.Reset()
+func (s *Stack) Checked(results []checks.Result) {
+	s.checkOK.Reset()
+	s.checkSeconds.Reset()
 	for _, result := range results {
-		m.checkOK.WithLabelValues(result.Name).Set(truth(result.OK))
+		s.checkOK.WithLabelValues(result.Name).Set(truth(result.OK))
 		if result.Attempts > 0 {
-			m.checkSeconds.WithLabelValues(result.Name).Set(result.Seconds)
+			s.checkSeconds.WithLabelValues(result.Name).Set(result.Seconds)
 		}
 	}
 }

@@ -17,101 +17,115 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// Metrics are the agent's Prometheus metrics. The first two have the names that
-// the dashboards and alert rules of old use (seed 9.2 and 9.6).
+// Metrics are the Prometheus metrics of one node.
 type Metrics struct {
-	registry *prometheus.Registry
+	registry   *prometheus.Registry
+	ofNode     prometheus.Registerer
+	pollErrors prometheus.Counter
+	notices    *prometheus.CounterVec
+}
 
+// Stack are the metrics of one of the node's stacks. The first two have the names that the
+// dashboards and alert rules of old use (seed 9.2 and 9.6).
+type Stack struct {
 	status       *prometheus.GaugeVec // without a value until a sync has ended
 	version      *prometheus.GaugeVec
 	drifted      prometheus.Gauge
 	lastSuccess  prometheus.Gauge
 	phases       *prometheus.HistogramVec
-	pollErrors   prometheus.Counter
-	notices      *prometheus.CounterVec
 	rollbacks    *prometheus.CounterVec
 	removed      *prometheus.CounterVec // versions of secrets and configs
 	kept         *prometheus.GaugeVec
 	checkOK      *prometheus.GaugeVec
 	checkSeconds *prometheus.GaugeVec
-
-	source Source
 }
 
-// Source is asked at each scrape. All fields are required.
+// Source is what is asked about a stack at each scrape. All fields are required.
 type Source struct {
-	InSync      func() bool                            // the node runs what the repository says
-	Undelivered func() int                             // commit statuses that GitLab has not taken
-	Gates       func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
-	Rotations   func() []inventory.Rotation            // of the applied stack
+	InSync    func() bool                            // the stack runs what the repository says
+	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
+	Rotations func() []inventory.Rotation            // of the applied stack
 }
-
-// Ask sets what is asked at each scrape.
-func (m *Metrics) Ask(source Source) { m.source = source }
 
 // New makes the metrics of one node.
 func New(environment, node, version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), source: Source{
-		InSync:      func() bool { return false },
-		Undelivered: func() int { return 0 },
-		Gates:       func() (bool, []string) { return false, nil },
-		Rotations:   func() []inventory.Rotation { return nil },
-	}}
+	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	promauto.With(m.registry).NewGaugeVec(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs."},
 		[]string{"version"}).WithLabelValues(version).Set(1)
-	ofNode := prometheus.WrapRegistererWith(prometheus.Labels{"environment": environment, "node": node}, m.registry)
-	m.count(promauto.With(ofNode))
-	m.scraped(ofNode)
+	m.ofNode = prometheus.WrapRegistererWith(prometheus.Labels{"environment": environment, "node": node}, m.registry)
+	_, counter := makers(m.ofNode)
+	m.pollErrors = counter("coin_agent_poll_errors_total", "Looks at the remote or the engine that failed.").WithLabelValues()
+	m.notices = counter("coin_agent_notices_total", "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
 	return m
 }
 
-// count makes the metrics that change with what the agent does.
-func (m *Metrics) count(register promauto.Factory) {
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return register.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	}
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
-	m.status = gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed.")
-	m.version = gauge("deployment_version", "1 for the release that runs.", "release")
-	m.drifted = gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues()
-	m.lastSuccess = gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.").WithLabelValues()
-	m.phases = register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.",
-		Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
-	}, []string{"phase"})
-	m.pollErrors = counter("coin_agent_poll_errors_total", "Looks at the remote or the engine that failed.").WithLabelValues()
-	m.notices = counter("coin_agent_notices_total", "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
-	m.rollbacks = counter("coin_agent_rollbacks_total", "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", "result")
-	for _, result := range []string{"done", "refused", "failed"} {
-		m.rollbacks.WithLabelValues(result)
-	}
-	m.removed = counter("coin_agent_removed_versions_total", "Old versions of secrets and configs that were removed.", "kind")
-	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
-		m.removed.WithLabelValues(string(kind))
-	}
-	m.kept = gauge("coin_agent_kept_versions", "Versions of secrets and configs that no service uses now and that stay.", "kind")
-	m.checkOK = gauge("coin_agent_check_ok", "1 when the check passed after the last rollout, or after going back from it, 0 when it failed.", "check")
-	m.checkSeconds = gauge("coin_agent_check_duration_seconds", "Duration of the check's last attempt.", "check")
+// Reports has each scrape ask how many commit statuses GitLab has not taken.
+func (m *Metrics) Reports(undelivered func() int) {
+	scraped(m.ofNode, "coin_agent_undelivered_reports", "Commit statuses that GitLab has not taken yet.", func() float64 { return float64(undelivered()) })
 }
 
-// scraped makes the metrics that are asked at each scrape.
-func (m *Metrics) scraped(register prometheus.Registerer) {
-	gauge := func(name, help string, value func() float64) {
-		register.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+// Stack makes the metrics of a stack. They have its name as a label; the only stack of a
+// node has no name.
+func (m *Metrics) Stack(name string, source Source) *Stack {
+	register := m.ofNode
+	if name != "" {
+		register = prometheus.WrapRegistererWith(prometheus.Labels{"stack": name}, m.ofNode)
 	}
-	gauge("coin_agent_in_sync", "1 when the node runs what the repository says.", func() float64 { return truth(m.source.InSync()) })
-	gauge("coin_agent_undelivered_reports", "Commit statuses that GitLab has not taken yet.", func() float64 { return float64(m.source.Undelivered()) })
-	gauge("coin_agent_paused", "1 while a person has paused the agent.", func() float64 {
-		paused, _ := m.source.Gates()
+	gauge, counter := makers(register)
+	s := &Stack{
+		status:      gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed."),
+		version:     gauge("deployment_version", "1 for the release that runs.", "release"),
+		drifted:     gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues(),
+		lastSuccess: gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.").WithLabelValues(),
+		phases: promauto.With(register).NewHistogramVec(prometheus.HistogramOpts{
+			Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.",
+			Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
+		}, []string{"phase"}),
+		rollbacks:    counter("coin_agent_rollbacks_total", "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", "result"),
+		removed:      counter("coin_agent_removed_versions_total", "Old versions of secrets and configs that were removed.", "kind"),
+		kept:         gauge("coin_agent_kept_versions", "Versions of secrets and configs that no service uses now and that stay.", "kind"),
+		checkOK:      gauge("coin_agent_check_ok", "1 when the check passed after the last rollout, or after going back from it, 0 when it failed.", "check"),
+		checkSeconds: gauge("coin_agent_check_duration_seconds", "Duration of the check's last attempt.", "check"),
+	}
+	for _, result := range []string{"done", "refused", "failed"} {
+		s.rollbacks.WithLabelValues(result)
+	}
+	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
+		s.removed.WithLabelValues(string(kind))
+	}
+	ask(register, source)
+	return s
+}
+
+// makers give the functions that make and register a gauge and a counter.
+func makers(register prometheus.Registerer) (gauge func(name, help string, labels ...string) *prometheus.GaugeVec, counter func(name, help string, labels ...string) *prometheus.CounterVec) {
+	with := promauto.With(register)
+	gauge = func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return with.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	counter = func(name, help string, labels ...string) *prometheus.CounterVec {
+		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	return gauge, counter
+}
+
+// scraped registers a gauge whose value is asked at each scrape.
+func scraped(register prometheus.Registerer, name, help string, value func() float64) {
+	register.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// ask makes the metrics of a stack that are asked at each scrape.
+func ask(register prometheus.Registerer, source Source) {
+	scraped(register, "coin_agent_in_sync", "1 when the node runs what the repository says.", func() float64 { return truth(source.InSync()) })
+	scraped(register, "coin_agent_paused", "1 while a person has paused the agent.", func() float64 {
+		paused, _ := source.Gates()
 		return truth(paused)
 	})
 	register.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),
 		func(set func(string, float64)) {
-			_, waiting := m.source.Gates()
+			_, waiting := source.Gates()
 			for _, gate := range waiting {
 				set(gate, 1)
 			}
@@ -120,7 +134,7 @@ func (m *Metrics) scraped(register prometheus.Registerer) {
 		prometheus.NewDesc("coin_agent_secret_rotation_overdue_seconds", "For how long a secret should have been rotated; 0 until then.", []string{"secret"}, nil),
 		func(set func(string, float64)) {
 			now := time.Now()
-			for _, rotation := range m.source.Rotations() {
+			for _, rotation := range source.Rotations() {
 				set(rotation.Secret, rotation.Overdue(now).Seconds())
 			}
 		},
@@ -144,8 +158,8 @@ func (g scrapedGauge) Collect(to chan<- prometheus.Metric) {
 }
 
 // Phase notes the duration of a stage.
-func (m *Metrics) Phase(name string, seconds float64) {
-	m.phases.WithLabelValues(name).Observe(seconds)
+func (s *Stack) Phase(name string, seconds float64) {
+	s.phases.WithLabelValues(name).Observe(seconds)
 }
 
 // Notified counts an attempt to send a notice to a kind of receiver.
@@ -154,16 +168,16 @@ func (m *Metrics) Notified(kind notify.Kind, result string) {
 }
 
 // RolledBack counts the outcome of a sync's rollback, if it had one of its own.
-func (m *Metrics) RolledBack(sync *record.Sync) {
+func (s *Stack) RolledBack(sync *record.Sync) {
 	back := sync.Rollback
 	switch {
 	case back == nil || sync.Unchanged || !back.Over() || !back.Resumed.IsZero():
 	case back.Refused != "":
-		m.rollbacks.WithLabelValues("refused").Inc()
+		s.rollbacks.WithLabelValues("refused").Inc()
 	case back.Error != "":
-		m.rollbacks.WithLabelValues("failed").Inc()
+		s.rollbacks.WithLabelValues("failed").Inc()
 	default:
-		m.rollbacks.WithLabelValues("done").Inc()
+		s.rollbacks.WithLabelValues("done").Inc()
 	}
 }
 
@@ -171,15 +185,15 @@ func (m *Metrics) RolledBack(sync *record.Sync) {
 func (m *Metrics) PollFailed() { m.pollErrors.Inc() }
 
 // Drift sets the number of drifted services.
-func (m *Metrics) Drift(services int) { m.drifted.Set(float64(services)) }
+func (s *Stack) Drift(services int) { s.drifted.Set(float64(services)) }
 
 // Surveyed sets the metrics after a survey of the versions of secrets and configs.
-func (m *Metrics) Surveyed(s *inventory.Survey) {
-	for _, version := range s.Removed {
-		m.removed.WithLabelValues(string(version.Kind)).Inc()
+func (s *Stack) Surveyed(survey *inventory.Survey) {
+	for _, version := range survey.Removed {
+		s.removed.WithLabelValues(string(version.Kind)).Inc()
 	}
 	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
-		m.kept.WithLabelValues(string(kind)).Set(float64(s.Kept(kind)))
+		s.kept.WithLabelValues(string(kind)).Set(float64(survey.Kept(kind)))
 	}
 }
 
@@ -192,15 +206,15 @@ func truth(is bool) float64 {
 
 // Ended sets the gauges after a sync, and at the start from the state file. A
 // sync that is not over leaves the outcome of the one before it.
-func (m *Metrics) Ended(applied *record.GoodState, last *record.Sync) {
+func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 	if applied != nil {
-		m.version.Reset()
-		m.version.WithLabelValues(applied.Release).Set(1)
-		m.lastSuccess.Set(float64(applied.At.Unix()))
+		s.version.Reset()
+		s.version.WithLabelValues(applied.Release).Set(1)
+		s.lastSuccess.Set(float64(applied.At.Unix()))
 	}
 	if last != nil && last.State.Final() {
-		m.status.WithLabelValues().Set(truth(last.State == record.Succeeded))
-		m.checksEnded(last)
+		s.status.WithLabelValues().Set(truth(last.State == record.Succeeded))
+		s.checksEnded(last)
 	}
 }
 

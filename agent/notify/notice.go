@@ -28,6 +28,7 @@ type Notice struct {
 	Environment string    `json:"environment"`
 	Node        string    `json:"node"`
 	Stack       string    `json:"stack,omitempty"`
+	Key         string    `json:"key,omitempty"` // of the stack, where the node has several
 	Release     string    `json:"release,omitempty"`
 	Commit      string    `json:"commit,omitempty"`
 	Ref         string    `json:"ref,omitempty"`

@@ -34,6 +34,7 @@ type Book struct {
 	Last    uint64             `json:"last"` // number of the last entry
 	Wants   Wants              `json:"wants"`
 	Told    Told               `json:"told"`
+	Stacks  map[string]Told    `json:"stacks,omitempty"` // likewise, by the stack of a node with several
 	Entries []Entry            `json:"entries,omitempty"`
 	Sent    map[string]Sent    `json:"sent,omitempty"`    // by receiver
 	Refused map[string]Refusal `json:"refused,omitempty"` // by receiver, until it accepts a message
@@ -141,7 +142,7 @@ func (o *Outbox) Variable() string {
 func (o *Outbox) Tell(n Notice) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	told := o.book.Told
+	told := o.book.told(n.Key)
 	event, news := told.take(&n)
 	if !news {
 		return nil
@@ -151,7 +152,7 @@ func (o *Outbox) Tell(n Notice) error {
 	}
 	var surplus []Entry
 	err := o.save(func(book *Book) {
-		book.Told = told
+		book.setTold(n.Key, told)
 		if n.Event = event; !book.Wants.want(&n) {
 			return
 		}
@@ -182,14 +183,38 @@ func (w *Wants) want(n *Notice) bool {
 	return len(w.Receivers) > 0 && slices.Contains(w.Events, n.Event)
 }
 
-// DriftOver records the end of a drift, so that the next drift is new, even the same one.
-func (o *Outbox) DriftOver() error {
+// DriftOver records the end of a stack's drift, so that the next drift is new, even the same
+// one.
+func (o *Outbox) DriftOver(stack string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.book.Told.Drift == "" {
+	told := o.book.told(stack)
+	if told.Drift == "" {
 		return nil
 	}
-	return o.save(func(book *Book) { book.Told.Drift = "" })
+	told.Drift = ""
+	return o.save(func(book *Book) { book.setTold(stack, told) })
+}
+
+// told gives the record of a stack's last notices.
+func (b *Book) told(stack string) Told {
+	if stack == "" {
+		return b.Told
+	}
+	return b.Stacks[stack]
+}
+
+func (b *Book) setTold(stack string, told Told) {
+	if stack == "" {
+		b.Told = told
+		return
+	}
+	stacks := maps.Clone(b.Stacks) // others have the one before
+	if stacks == nil {
+		stacks = map[string]Told{}
+	}
+	stacks[stack] = told
+	b.Stacks = stacks
 }
 
 // Nudge ends the waits of the receivers of a kind, because their cause may be gone.

@@ -60,7 +60,7 @@ func TestDriftIsToldOnce(t *testing.T) {
 			r.pass(time.Hour)
 		}
 		r.wants("slack: drift", "slack: drift")
-		if err := r.outbox.DriftOver(); err != nil {
+		if err := r.outbox.DriftOver(""); err != nil {
 			t.Fatal(err)
 		}
 		r.open()

@@ -23,7 +23,7 @@ type statuses interface {
 // Publisher publishes the syncs of one stack.
 type Publisher struct {
 	Node     report.Node
-	Status   string                     // the name of the commit status
+	Stack    string                     // "" for the only one of the node
 	Link     func(commit string) string // gives the commit's page in GitLab; "" for none
 	Statuses statuses                   // nil: no statuses are sent to GitLab
 	Notices  Notices
@@ -77,13 +77,14 @@ func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, drift [
 		return nil
 	}
 	if len(drift) == 0 {
-		return p.Notices.Outbox.DriftOver()
+		return p.Notices.Outbox.DriftOver(p.Stack)
 	}
 	corrected := deployed.Drift == string(manifests.DriftCorrect)
 	return p.queue(report.DriftNotice(p.Node, p.Link(last.Commit), last, drift, corrected))
 }
 
 func (p *Publisher) queue(n notify.Notice) error {
+	n.Key = p.Stack
 	if err := p.Notices.Outbox.Tell(n); err != nil {
 		return fmt.Errorf("queue notice: %w", err)
 	}
@@ -95,8 +96,12 @@ func (p *Publisher) status(sync *record.Sync, as gitlab.State) error {
 	if p.Statuses == nil {
 		return nil
 	}
+	name := "coin-agent/" + p.Node.String()
+	if p.Stack != "" {
+		name += "/" + p.Stack
+	}
 	err := p.Statuses.Enqueue(gitlab.Report{
-		Commit: sync.Commit, Ref: sync.Ref, Name: p.Status,
+		Commit: sync.Commit, Ref: sync.Ref, Name: name,
 		State: as, Description: report.Description(sync, p.Node.String()),
 	})
 	if err != nil {

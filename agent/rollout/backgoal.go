@@ -29,6 +29,7 @@ func (b *back) keep() { b.a.sync.Rollback.Note(b.a.note) }
 func (b *back) entry() audit.Entry {
 	entry := journal.SyncEntry(b.a.sync)
 	entry.Plan, entry.Revision = b.a.note.PlanDigest, b.a.commit
+	entry.Stack = b.a.use.Stack
 	entry.Actor, entry.Action, entry.Name = b.actor, audit.Rollback, b.to.StackName
 	return entry
 }

@@ -139,6 +139,7 @@ func (f *forward) keep() { f.a.sync.Note(f.a.note) }
 func (f *forward) entry() audit.Entry {
 	entry := journal.SyncEntry(f.a.sync)
 	entry.Plan, entry.Revision = f.a.note.PlanDigest, f.a.commit
+	entry.Stack = f.a.use.Stack
 	return entry
 }
 

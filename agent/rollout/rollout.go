@@ -155,6 +155,7 @@ type Measures interface {
 type Parts struct {
 	Settings *settings.Settings
 	Node     desired.Options // whose files the stack is made of
+	Stack    string          // its name in audit entries; "" for the only one of the node
 	Version  string
 	Log      *slog.Logger
 

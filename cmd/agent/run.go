@@ -171,7 +171,8 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 // control gives the server of the control socket.
 func (p *parts) control() *control.Server {
 	return &control.Server{
-		Node: p.desk, History: p.store, Requests: p.desk, Plans: p.desk, Users: p.desk, Versions: p.desk, Audit: p.audit,
+		Desk:    func(stack record.StackKey) (control.Desk, error) { return p.agent.Desk(stack) },
+		History: p.store, Audit: p.audit,
 	}
 }
 
