@@ -98,7 +98,13 @@ func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()
 	mux.HandleFunc("POST /v1/sync", h.sync)
 	mux.HandleFunc("POST /v1/retry", granting(h, Desk.GrantRetry))
 	mux.HandleFunc("POST /v1/rollback", granting(h, Desk.GrantRollback))
-	mux.HandleFunc("POST /v1/rollback/plan", deciding(h, plan))
+	mux.HandleFunc("POST /v1/rollback/plan", deciding(h, func(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
+		plan, err := desk.PlanRollback(ctx, actor, asked)
+		if err != nil {
+			return nil, request.Refused{Kind: request.Conflict, Err: err} // with the reason that the agent has against it
+		}
+		return plan, nil
+	}))
 	mux.HandleFunc("POST /v1/pause", deciding(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
 		return desk.Pause(actor, asked)
 	}))
@@ -197,15 +203,6 @@ func deciding[T, R any](h *handlers, decide func(Desk, context.Context, audit.Ac
 		}
 		answer(w, result, err)
 	}
-}
-
-// plan refuses with the reason that the agent has against the rollback.
-func plan(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
-	plan, err := desk.PlanRollback(ctx, actor, asked)
-	if err != nil {
-		return nil, request.Refused{Kind: request.Conflict, Err: err}
-	}
-	return plan, nil
 }
 
 // survey lists the versions of secrets and configs.
