@@ -219,7 +219,7 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 	if err != nil {
 		return Outcome{Sync: a.sync, Err: fmt.Errorf("recall good states: %w", err)}, true
 	}
-	rule := f.rollbackRule(newest)
+	rule := f.rollouts.rule(a.config(), newest)
 	if !rule.Enabled {
 		return Outcome{}, false
 	}
@@ -236,7 +236,7 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 		taken.Finished, taken.Refused = now, "no good state is recorded yet"
 		return Outcome{}, false
 	}
-	to, err := f.rollbackBase(newest)
+	to, err := f.rollouts.baseOf(a.base, a.sync.Group, newest)
 	if err != nil {
 		return Outcome{Sync: a.sync, Err: err}, true
 	}
@@ -250,27 +250,27 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 	return b.finish(ctx, b.a.run(ctx)), true
 }
 
-// rollbackRule gives the rollback settings of config.yml: those of the failed revision,
-// or, if that could not be read, those of the good state.
-func (f *forward) rollbackRule(newest *record.GoodState) manifests.Rollback {
-	if config := f.a.config(); config != nil {
-		return config.Deployment.Rollback
+// rule gives the rollback settings of the failed revision's config.yml, or, if that could
+// not be read, those of the newest good state, which may be nil.
+func (r *Rollouts) rule(failed *manifests.Config, newest *record.GoodState) manifests.Rollback {
+	if failed != nil {
+		return failed.Deployment.Rollback
 	}
 	if newest != nil {
-		if config := f.rollouts.configOf(newest); config != nil {
+		if config := r.configOf(newest); config != nil {
 			return config.Deployment.Rollback
 		}
 	}
 	return manifests.Rollback{Enabled: true}
 }
 
-// rollbackBase gives the good state that a failed node rolls back to: the newest one, or,
-// as on the other nodes, the one from before a group that never became complete.
-func (f *forward) rollbackBase(newest *record.GoodState) (*record.GoodState, error) {
-	if group := f.a.sync.Group; group != nil && !group.Complete {
-		base, err := f.rollouts.stateOf(f.a.base, group.Base)
-		if base != nil || err != nil {
-			return base, err
+// baseOf gives the good state that a failed node rolls back to: the newest one, or, as on
+// the other nodes, the one from before a group that never became complete.
+func (r *Rollouts) baseOf(base Base, group *record.Group, newest *record.GoodState) (*record.GoodState, error) {
+	if group != nil && !group.Complete {
+		before, err := r.stateOf(base, group.Base)
+		if before != nil || err != nil {
+			return before, err
 		}
 	}
 	return newest, nil

@@ -97,7 +97,7 @@ func (b *back) render() error {
 	if b.a.desired == nil {
 		return nil
 	}
-	if err := b.a.readyChecks(); err != nil {
+	if err := readyChecks(b.a); err != nil {
 		b.a.questions, b.a.database.check = nil, nil
 		b.warnUnchecked(err)
 	}
@@ -172,7 +172,7 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	}
 	plan.Warnings = append(plan.Warnings, a.note.Warnings...)
 	if !a.note.Wrote && a.sync.Deployment == nil { // by a user: it deploys what was deployed before
-		a.sync.Deployment = a.deployment(live)
+		a.sync.Deployment = deployment(a, live)
 	}
 	return plan, nil
 }
@@ -260,7 +260,7 @@ func (b *back) verify(ctx context.Context) error {
 		return nil
 	}
 	a.sync.ChecksDigest = a.questions.digest
-	return a.ask(ctx)
+	return a.questions.ask(ctx)
 }
 
 // unknownSecrets gives the secrets of the services whose values the good state does not

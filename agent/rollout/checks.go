@@ -19,6 +19,7 @@ import (
 
 // questions are config.yml's checks of this node, ready to be asked.
 type questions struct {
+	a       *attempt
 	list    []checks.Check
 	keys    []string // where config.yml has each
 	options checks.Options
@@ -26,7 +27,7 @@ type questions struct {
 }
 
 // readyChecks finds everything that the checks need, before the first write.
-func (a *attempt) readyChecks() error {
+func readyChecks(a *attempt) error {
 	node := a.desired.Node
 	if err := desired.CheckServices(node, a.stack); err != nil {
 		return err
@@ -36,7 +37,7 @@ func (a *attempt) readyChecks() error {
 	if err != nil {
 		return err
 	}
-	q := &questions{keys: keys, digest: digest}
+	q := &questions{a: a, keys: keys, digest: digest}
 	q.options = checks.Options{
 		Facts: node.Facts(), Secrets: map[string]checks.Secret{}, Execer: a.use.Exec,
 		Mask: func(text string) string { return deploy.MaskText(text, a.stack) },
@@ -88,8 +89,8 @@ func questionsDigest(node *manifests.Node, entries []manifests.Check) (string, e
 // due reports whether the checks and the migrations are to be asked. They are not asked
 // if nothing was written and the same ones passed here before, unless a user requested
 // the sync.
-func (f *forward) due() (bool, error) {
-	a := f.a
+func (q *questions) due() (bool, error) {
+	a := q.a
 	if a.note.Wrote || a.sync.Trigger == record.OnRequest {
 		return true, nil
 	}
@@ -99,7 +100,7 @@ func (f *forward) due() (bool, error) {
 	}
 	for _, before := range syncs {
 		if before.ID < a.sync.ID {
-			return before.State != record.Succeeded || before.ChecksDigest != a.questions.digest, nil
+			return before.State != record.Succeeded || before.ChecksDigest != q.digest, nil
 		}
 	}
 	return true, nil
@@ -107,16 +108,17 @@ func (f *forward) due() (bool, error) {
 
 // ask runs the checks and records their results. A failed check is the revision's fault,
 // unless the engine could not be asked.
-func (a *attempt) ask(ctx context.Context) error {
-	if len(a.questions.list) == 0 {
+func (q *questions) ask(ctx context.Context) error {
+	a := q.a
+	if len(q.list) == 0 {
 		a.use.Metrics.Checked(nil)
 		return nil
 	}
-	results := checks.Run(ctx, a.questions.list, a.questions.options)
+	results := checks.Run(ctx, q.list, q.options)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	slow, err := a.compareTimes(results)
+	slow, err := q.compareTimes(results)
 	if err != nil {
 		return err
 	}
@@ -131,14 +133,15 @@ func (a *attempt) ask(ctx context.Context) error {
 		}
 		if failure := result.Failure(); failure != "" {
 			faults = append(faults, fault.New(fault.Place{}, "check the logs of the services, and run the check by hand from this node; the check is at "+
-				a.config().Place(a.questions.keys[i]).String(), "%s", failure))
+				a.config().Place(q.keys[i]).String(), "%s", failure))
 		}
 	}
 	return errors.Join(append(faults, slow)...)
 }
 
 // compareTimes compares the checks' times with those of earlier good releases.
-func (a *attempt) compareTimes(results []checks.Result) (slow error, err error) {
+func (q *questions) compareTimes(results []checks.Result) (slow error, err error) {
+	a := q.a
 	earlier, err := a.use.Records.CheckTimes(a.sync.Commit)
 	if err != nil {
 		return nil, fmt.Errorf("read the times of earlier checks: %w", err)

@@ -16,6 +16,7 @@ import (
 type cron struct {
 	records cronRecords
 	engine  writer
+	stack   string // its name in audit entries; "" for the only one of the node
 	audit   interface {
 		Append(entries ...audit.Entry) error
 	}
@@ -72,7 +73,7 @@ func (c *cron) restore(ctx context.Context, last *record.Sync) (stack string, er
 			}
 			entry := audit.Entry{
 				Actor: audit.Agent(), Action: audit.ScaleUp, Kind: audit.Service, Name: event.Step.Name,
-				Outcome: audit.Succeeded, Detail: "restored: the rollout that had scaled it down has stopped",
+				Stack: c.stack, Outcome: audit.Succeeded, Detail: "restored: the rollout that had scaled it down has stopped",
 			}
 			if last != nil {
 				entry.Sync, entry.Revision = last.ID, last.Commit

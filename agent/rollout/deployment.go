@@ -13,7 +13,7 @@ import (
 )
 
 // deployment gives what the rendered stack deploys, beside what runs now.
-func (a *attempt) deployment(live *deploy.Live) *record.Deployment {
+func deployment(a *attempt, live *deploy.Live) *record.Deployment {
 	d := &record.Deployment{Agent: a.use.Version, Services: images(live, a.stack)}
 	if a.desired != nil { // a good state may have been recorded without its files
 		node := a.desired.Node

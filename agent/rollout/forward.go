@@ -1,9 +1,7 @@
 package rollout
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,7 +9,6 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -36,7 +33,8 @@ type forward struct {
 	checkout *gitsync.Checkout
 	known    bool   // the commit was synced before, and is good
 	waited   string // what the sync waited for when its gates were asked last
-	release  *releaseGate
+
+	admission *admission
 }
 
 // Forward brings the stack to the files of a commit, in a new sync, or carries the last
@@ -44,7 +42,8 @@ type forward struct {
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
-	a.goal, a.database, f.release = f, &database{a: a}, &releaseGate{a: a, memory: &r.released}
+	a.goal, a.database = f, &database{a: a}
+	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
 	a.journal = journal.New(r.use.Audit, f.entry)
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
@@ -171,7 +170,7 @@ func (f *forward) render() error {
 		return err
 	}
 	a.stack = stack
-	if err := a.readyChecks(); err != nil {
+	if err := readyChecks(a); err != nil {
 		return err
 	}
 	a.sync.Release = stack.Release
@@ -206,7 +205,7 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	plan.Warnings = append(plan.Warnings, unresolved...)
 	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
 	if !a.note.Wrote {
-		a.sync.Deployment = a.deployment(live)
+		a.sync.Deployment = deployment(a, live)
 	}
 	return plan, f.compareSecrets(ctx, live)
 }
@@ -239,101 +238,7 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	return err
 }
 
-func (f *forward) gate() stage { return stage{record.StageGate, f.askGates} }
-
-// askGates lets a plan pass, or makes the sync wait. A gate never stops a rollout that has
-// begun.
-func (f *forward) askGates(ctx context.Context) error {
-	a := f.a
-	f.regroup()
-	if a.plan.Empty() {
-		return a.sync.Apply(record.Pass, time.Now())
-	}
-	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
-	if a.note.Wrote {
-		return nil
-	}
-	putsBack, err := f.putsBack()
-	if err != nil {
-		return err
-	}
-	answer, err := gates.Ask(ctx, f.gates(), &gates.Plan{
-		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: f.checkout.Revision.Tag,
-		PutsBack: putsBack, Verified: f.verified(), Before: a.sync.Gates,
-	})
-	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
-	if answer.Group != nil {
-		a.sync.Group = answer.Group
-	}
-	switch {
-	case err != nil:
-		return err
-	case answer.Trouble != nil:
-		return fault.Transient(answer.Trouble)
-	case answer.Waiting != "":
-		if err := a.sync.Apply(record.Hold, time.Now()); err != nil {
-			return err
-		}
-		a.sync.Waiting = answer.Waiting
-		return errWaiting
-	}
-	if err := f.release.confirm(ctx); err != nil {
-		return err
-	}
-	if err := a.database.before(ctx); err != nil {
-		return err
-	}
-	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
-		return err
-	}
-	if a.sync.State == record.Running {
-		return nil // continued after a restart
-	}
-	return a.use.Publish.Sync(a.sync)
-}
-
-// errWaiting ends an attempt that waits.
-var errWaiting = errors.New("waiting")
-
-// gates gives the gates of this attempt.
-func (f *forward) gates() []gates.Gate {
-	parts := f.a.use.Gates
-	parts.Release = f.release.ask
-	return gates.All(parts)
-}
-
-// regroup makes an inherited group follow the config.yml of this commit. A node that is
-// no longer in a group does not roll back with others.
-func (f *forward) regroup() {
-	others := f.a.config().Others(f.a.use.Node.Node)
-	if f.a.sync.Group == nil || len(others) == 0 {
-		f.a.sync.Group = nil
-		return
-	}
-	group := *f.a.sync.Group
-	group.Nodes = others
-	f.a.sync.Group = &group
-}
-
-// putsBack reports whether the plan returns the services to the deployed good state, as
-// the correction of a drift does. Nothing in such a plan needs an approval.
-func (f *forward) putsBack() (bool, error) {
-	deployed := f.a.base.Deployed
-	if deployed == nil {
-		return false, nil
-	}
-	services, err := json.Marshal(f.a.stack.Services)
-	if err != nil {
-		return false, fmt.Errorf("compare with what was applied: %w", err)
-	}
-	return bytes.Equal(services, deployed.Services), nil
-}
-
-// verified reports whether this node has verified the sync's revision before.
-func (f *forward) verified() bool {
-	deployed := f.a.base.Deployed
-	return f.a.sync.Trigger == record.OnDrift || deployed != nil && deployed.Commit == f.a.sync.Commit
-}
+func (f *forward) gate() stage { return stage{record.StageGate, f.admission.ask} }
 
 // ready notes what is about to be written.
 func (f *forward) ready() error {
@@ -349,7 +254,7 @@ func (f *forward) wrote() error { return f.a.use.Publish.Sync(f.a.sync) }
 
 // await waits until the services in the waves before a wave are what they declare.
 func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
-	return f.unlessSuperseded(ctx, func(ctx context.Context) error {
+	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
 		result, err := f.a.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
 		if err != nil {
 			return err
@@ -362,17 +267,22 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 // verify waits until the services are what they declare, and asks about migrations and
 // the checks.
 func (f *forward) verify(ctx context.Context) error {
-	return f.unlessSuperseded(ctx, func(ctx context.Context) error {
+	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
 		if err := f.a.converge(ctx); err != nil {
 			return err
 		}
 		f.a.sync.ChecksDigest = f.a.questions.digest
-		if due, err := f.due(); err != nil || !due {
+		if due, err := f.a.questions.due(); err != nil || !due {
 			return err
 		}
 		if err := f.a.database.after(ctx); err != nil {
 			return err
 		}
-		return f.a.ask(ctx)
+		return f.a.questions.ask(ctx)
 	})
+}
+
+// watch gives what may end a wait of this rollout early.
+func (f *forward) watch() watch {
+	return watch{use: f.a.use, checkout: f.checkout, stack: f.a.stack.Name, gates: f.admission.gates()}
 }

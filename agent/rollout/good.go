@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // goodState gives the state that a successful sync leaves, with everything that a rollback
@@ -37,7 +38,7 @@ func (f *forward) goodState() (*record.GoodState, error) {
 	if len(config.Freeze) > 0 {
 		good.Freezes, err = json.Marshal(config.Freeze)
 	}
-	return good, errors.Join(err, f.noteFiles(good))
+	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node))
 }
 
 // objects gives the secrets and configs of a stack, sorted by name.
@@ -77,18 +78,18 @@ func rotationPeriod(config *manifests.Config, key, variable string) time.Duratio
 // noteFiles adds to the good state the files that it was made from, as git has them. It
 // leaves out a plaintext secret, also under the name of a link to it: a rollback does not
 // need the file as long as Swarm has the version.
-func (f *forward) noteFiles(good *record.GoodState) error {
-	contents, links, err := f.checkout.Files()
+func noteFiles(good *record.GoodState, checkout *gitsync.Checkout, node *manifests.Node) error {
+	contents, links, err := checkout.Files()
 	if err != nil {
 		return fmt.Errorf("record files: %w", err)
 	}
-	files, err := desired.ReadSecretFiles(f.a.desired.Node)
+	files, err := desired.ReadSecretFiles(node)
 	if err != nil {
 		return err
 	}
 	plain := map[string]bool{}
 	for _, file := range files {
-		if len(file.Data) > 0 && !secrets.Encrypted(file, f.a.config().AllowPlaintextSecrets) {
+		if len(file.Data) > 0 && !secrets.Encrypted(file, node.Config.AllowPlaintextSecrets) {
 			plain[string(file.Data)] = true
 		}
 	}

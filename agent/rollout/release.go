@@ -11,6 +11,8 @@ import (
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/plural"
 )
@@ -107,7 +109,7 @@ func (g *releaseGate) judge(ctx context.Context) *released {
 	}
 	probes := readiness.Probes{
 		Settings: a.use.Settings, Engine: a.use.Probe, Node: a.desired.Node, Stack: a.stack,
-		Images: a.writtenImages(), Databases: readiness.KnownDatabases(a.database.check, a.questions.list),
+		Images: writtenImages(a.plan, a.stack), Databases: readiness.KnownDatabases(a.database.check, a.questions.list),
 	}
 	v, err := probes.Judge(ctx, asked)
 	if asked.Preflight {
@@ -117,10 +119,10 @@ func (g *releaseGate) judge(ctx context.Context) *released {
 }
 
 // writtenImages lists the images of the services that the plan creates or updates.
-func (a *attempt) writtenImages() []string {
+func writtenImages(plan deploy.Plan, stack *compose.Stack) []string {
 	var images []string
-	for _, name := range a.plan.Changed() {
-		if container := a.stack.Services[name].TaskTemplate.ContainerSpec; container != nil {
+	for _, name := range plan.Changed() {
+		if container := stack.Services[name].TaskTemplate.ContainerSpec; container != nil {
 			images = append(images, container.Image)
 		}
 	}

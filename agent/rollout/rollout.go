@@ -191,7 +191,7 @@ type Rollouts struct {
 // New makes Rollouts.
 func New(parts Parts) *Rollouts {
 	use := &parts
-	return &Rollouts{use: use, cron: &cron{records: parts.Records, engine: parts.Engine, audit: parts.Audit}}
+	return &Rollouts{use: use, cron: &cron{records: parts.Records, engine: parts.Engine, stack: parts.Stack, audit: parts.Audit}}
 }
 
 // Base is what is on record of the stack when an attempt begins.

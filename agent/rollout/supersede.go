@@ -20,17 +20,25 @@ var (
 	ErrStopped error = fault.New(fault.Place{}, "`agent status` shows the rollback", "stopped: a rollback was requested")
 )
 
+// watch is what a rollout looks at while it waits for services.
+type watch struct {
+	use      *Parts
+	checkout *gitsync.Checkout // that is rolled out
+	stack    string
+	gates    []gates.Gate // some of which may hold a newer commit
+}
+
 // unlessSuperseded waits until the wait ends, a newer commit concerns this node, or a
 // user requests a rollback: neither has to wait for a rollout that it replaces.
-func (f *forward) unlessSuperseded(ctx context.Context, wait func(context.Context) error) error {
+func (w watch) unlessSuperseded(ctx context.Context, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { f.watchRemote(ctx, cancel) })
+	watchers.Go(func() { w.remote(ctx, cancel) })
 	watchers.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-f.a.use.Stops:
+		case <-w.use.Stops:
 			cancel(ErrStopped)
 		}
 	})
@@ -44,16 +52,16 @@ func (f *forward) unlessSuperseded(ctx context.Context, wait func(context.Contex
 	return err
 }
 
-// watchRemote looks at the remote while a sync waits for its services, and cancels the
+// remote looks at the remote while a sync waits for its services, and cancels the
 // wait when a newer commit changes what this node reads. A running job is left to its end
 // or its timeout: to stop a migration midway does more harm than a later fix. The wait
 // also continues while a gate would hold the newer commit: otherwise unverified changes
 // would stay deployed until the gate opens.
-func (f *forward) watchRemote(ctx context.Context, cancel context.CancelCauseFunc) {
-	use := f.a.use
+func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
+	use := w.use
 	tick := time.NewTicker(use.Settings.Interval)
 	defer tick.Stop()
-	seen := f.a.sync.Commit
+	seen := w.checkout.Revision.Commit
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,14 +76,14 @@ func (f *forward) watchRemote(ctx context.Context, cancel context.CancelCauseFun
 		if err != nil {
 			continue
 		}
-		if checkout.Same(f.checkout.Inputs()) {
+		if checkout.Same(w.checkout.Inputs()) {
 			seen = revision.Commit
 			continue
 		}
-		if f.waitsAtGate(checkout) {
+		if w.waitsAtGate(checkout) {
 			continue
 		}
-		if jobs, err := use.Engine.RunningJobs(ctx, f.a.stack.Name); err == nil && len(jobs) == 0 {
+		if jobs, err := use.Engine.RunningJobs(ctx, w.stack); err == nil && len(jobs) == 0 {
 			cancel(ErrSuperseded)
 			return
 		}
@@ -85,7 +93,7 @@ func (f *forward) watchRemote(ctx context.Context, cancel context.CancelCauseFun
 // waitsAtGate reports whether a gate would hold a newer revision, as far as that is known
 // without a plan. It gives false for a revision that cannot be read: its sync fails, and
 // rolls back what was begun.
-func (f *forward) waitsAtGate(checkout *gitsync.Checkout) bool {
-	config, err := manifests.LoadConfig(checkout.FS, f.a.use.Node.Environment)
-	return err == nil && gates.HoldsNewer(f.gates(), config)
+func (w watch) waitsAtGate(checkout *gitsync.Checkout) bool {
+	config, err := manifests.LoadConfig(checkout.FS, w.use.Node.Environment)
+	return err == nil && gates.HoldsNewer(w.gates, config)
 }

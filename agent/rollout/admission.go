@@ -1,0 +1,116 @@
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// admission is the stage of a rollout that asks the gates about its plan.
+type admission struct {
+	a       *attempt
+	tag     bool // the revision was selected by a tag
+	release *releaseGate
+}
+
+// ask lets the plan pass, or makes the sync wait. A gate never stops a rollout that has
+// begun.
+func (d *admission) ask(ctx context.Context) error {
+	a := d.a
+	d.regroup()
+	if a.plan.Empty() {
+		return a.sync.Apply(record.Pass, time.Now())
+	}
+	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
+	if a.note.Wrote {
+		return nil
+	}
+	putsBack, err := d.putsBack()
+	if err != nil {
+		return err
+	}
+	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
+		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: d.tag,
+		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates,
+	})
+	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
+	if answer.Group != nil {
+		a.sync.Group = answer.Group
+	}
+	switch {
+	case err != nil:
+		return err
+	case answer.Trouble != nil:
+		return fault.Transient(answer.Trouble)
+	case answer.Waiting != "":
+		if err := a.sync.Apply(record.Hold, time.Now()); err != nil {
+			return err
+		}
+		a.sync.Waiting = answer.Waiting
+		return errWaiting
+	}
+	if err := d.release.confirm(ctx); err != nil {
+		return err
+	}
+	if err := a.database.before(ctx); err != nil {
+		return err
+	}
+	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
+		return err
+	}
+	if a.sync.State == record.Running {
+		return nil // continued after a restart
+	}
+	return a.use.Publish.Sync(a.sync)
+}
+
+// errWaiting ends an attempt that waits.
+var errWaiting = errors.New("waiting")
+
+// gates gives the gates of this attempt.
+func (d *admission) gates() []gates.Gate {
+	parts := d.a.use.Gates
+	parts.Release = d.release.ask
+	return gates.All(parts)
+}
+
+// regroup makes an inherited group follow the config.yml of this commit. A node that is
+// no longer in a group does not roll back with others.
+func (d *admission) regroup() {
+	others := d.a.config().Others(d.a.use.Node.Node)
+	if d.a.sync.Group == nil || len(others) == 0 {
+		d.a.sync.Group = nil
+		return
+	}
+	group := *d.a.sync.Group
+	group.Nodes = others
+	d.a.sync.Group = &group
+}
+
+// putsBack reports whether the plan returns the services to the deployed good state, as
+// the correction of a drift does. Nothing in such a plan needs an approval.
+func (d *admission) putsBack() (bool, error) {
+	deployed := d.a.base.Deployed
+	if deployed == nil {
+		return false, nil
+	}
+	services, err := json.Marshal(d.a.stack.Services)
+	if err != nil {
+		return false, fmt.Errorf("compare with what was applied: %w", err)
+	}
+	return bytes.Equal(services, deployed.Services), nil
+}
+
+// verified reports whether this node has verified the sync's revision before.
+func (d *admission) verified() bool {
+	deployed := d.a.base.Deployed
+	return d.a.sync.Trigger == record.OnDrift || deployed != nil && deployed.Commit == d.a.sync.Commit
+}
