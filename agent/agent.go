@@ -65,7 +65,7 @@ type Parts struct {
 	Approvals gates.Approvals  // of merge requests; nil: those from GitLab
 	Exec      rollout.Execer   // runs the commands of checks; nil: they fail
 	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
-	Notices   publish.Notices  // notices for people; without an outbox none are sent
+	Notices   publish.Notices  // notices to users; without an outbox none are sent
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log // of Store's folder
 

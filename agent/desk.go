@@ -26,9 +26,9 @@ const longestPause = 366 * 24 * time.Hour
 
 // Desk takes users' requests for one stack.
 type Desk struct {
-	agent  *Agent
-	stack  *stack
-	people sync.Mutex // admits one user's request at a time
+	agent *Agent
+	stack *stack
+	users sync.Mutex // admits one user's request at a time
 }
 
 func newDesk(a *Agent, s *stack) *Desk {
@@ -152,8 +152,8 @@ func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, err
 		pause.Until = pause.Since.Add(length)
 		detail = fmt.Sprintf("until %s: %s", pause.Until.Format(time.RFC3339), why)
 	}
-	d.people.Lock()
-	defer d.people.Unlock()
+	d.users.Lock()
+	defer d.users.Unlock()
 	if err := d.agent.parts.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
@@ -188,8 +188,8 @@ func (d *Desk) Resume(ctx context.Context, actor audit.Actor, asked request.Resu
 
 // endPause ends the current pause, and gives it with the commit that is pinned.
 func (d *Desk) endPause(actor audit.Actor, why string) (request.Resumed, error) {
-	d.people.Lock()
-	defer d.people.Unlock()
+	d.users.Lock()
+	defer d.users.Unlock()
 	ended := request.Resumed{Pause: d.stack.board.Snapshot().Paused()}
 	if last := d.stack.board.Snapshot().Last; last.Pinned() {
 		ended.Pin = last.Rollback.Commit
@@ -227,8 +227,8 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	if err != nil {
 		return nil, err
 	}
-	d.people.Lock()
-	defer d.people.Unlock()
+	d.users.Lock()
+	defer d.users.Unlock()
 	sync, err := d.approvable(asked)
 	if err != nil {
 		return nil, err
@@ -278,8 +278,8 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	if err != nil {
 		return err
 	}
-	d.people.Lock()
-	defer d.people.Unlock()
+	d.users.Lock()
+	defer d.users.Unlock()
 	v := d.stack.board.Snapshot()
 	held := v.Last
 	if held.Pinned() && !held.Rollback.Auto {

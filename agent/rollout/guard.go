@@ -160,7 +160,7 @@ func (d *database) sinceWhen(now int64) string {
 	return ""
 }
 
-// releaseOf names a good state for people.
+// releaseOf names a good state for users.
 func releaseOf(to *record.GoodState) string {
 	name := to.Release
 	if name == "" {
