@@ -76,7 +76,7 @@ func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, er
 		if err != nil {
 			return nil, err
 		}
-		if err := d.agent.parts.note(d.userEntry(actor, audit.Override, reason)); err != nil {
+		if err := d.stack.note(d.userEntry(actor, audit.Override, reason)); err != nil {
 			return nil, err
 		}
 		why.Override = &record.Override{Actor: actor, Reason: reason, At: time.Now().UTC()}
@@ -154,7 +154,7 @@ func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, err
 	}
 	d.users.Lock()
 	defer d.users.Unlock()
-	if err := d.agent.parts.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
+	if err := d.stack.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
 	if err := d.stack.records.SavePause(pause); err != nil {
@@ -197,7 +197,7 @@ func (d *Desk) endPause(actor audit.Actor, why string) (request.Resumed, error) 
 	if ended.Pause == nil && ended.Pin == "" {
 		return ended, request.Refuse(request.Conflict, "`agent status` shows what the agent does; a revision that failed is tried again by `agent retry`", "nothing is paused, and no rollback holds a revision back")
 	}
-	if err := d.agent.parts.note(d.userEntry(actor, audit.Resume, why)); err != nil {
+	if err := d.stack.note(d.userEntry(actor, audit.Resume, why)); err != nil {
 		return ended, err
 	}
 	if err := d.stack.records.SavePause(nil); err != nil {
@@ -238,7 +238,7 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	}
 	entry := journal.SyncEntry(sync)
 	entry.Actor, entry.Action, entry.Detail = actor, audit.Approve, why
-	if err := d.agent.parts.note(entry); err != nil {
+	if err := d.stack.note(entry); err != nil {
 		return nil, err
 	}
 	if err := d.stack.records.Approve(sync.Commit, approval); err != nil {
@@ -290,7 +290,7 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	}
 	entry := journal.SyncEntry(held)
 	entry.Actor, entry.Action, entry.Plan, entry.Detail = actor, audit.Retry, "", why
-	if err := d.agent.parts.note(entry); err != nil {
+	if err := d.stack.note(entry); err != nil {
 		return err
 	}
 	d.stack.log.Info("retrying", "actor", actor.String(), "revision", record.Short(held.Commit), "reason", why)
@@ -331,7 +331,7 @@ func (d *Desk) Rollout() *report.Rollout { return d.stack.board.Snapshot().Rollo
 // Status gives what the running agent knows of the stack.
 func (d *Desk) Status() report.Status {
 	a, v := d.agent, d.stack.board.Snapshot()
-	status := report.NewStatus(d.stack.reportNode(), v.Deployed, v.Last)
+	status := report.NewStatus(d.agent.parts.reportNode(), v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
 	status.Desired, status.Services, status.Drift, status.Progress = v.Desired, v.Services, v.Drift, v.Progress
 	status.LastLook, status.NextPoll = a.pulse.looks()

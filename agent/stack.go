@@ -63,14 +63,14 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
 	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
 	s.watch = drift.New(parts.Engine, s.log)
 	s.publish = &publish.Publisher{
-		Node: s.reportNode(), Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
+		Node: parts.reportNode(), Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses = parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
-		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: parts.note, Seen: s.surveyed, Log: s.log,
+		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.note, Seen: s.surveyed, Log: s.log,
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
 	return s
@@ -96,8 +96,8 @@ func (s *stack) rolloutParts() rollout.Parts {
 }
 
 // reportNode names the node in what is written about it.
-func (s *stack) reportNode() report.Node {
-	return report.Node{Environment: s.parts.Settings.Environment, Name: s.parts.Settings.Node}
+func (p *Parts) reportNode() report.Node {
+	return report.Node{Environment: p.Settings.Environment, Name: p.Settings.Node}
 }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it
@@ -167,13 +167,16 @@ func (s *stack) collect(ctx context.Context, actor audit.Actor) (*inventory.Surv
 	return survey, err
 }
 
-// note appends entries that belong to no sync to the audit log, and has the state file
-// remember them.
-func (p *Parts) note(entries ...audit.Entry) error {
-	if err := p.Audit.Append(entries...); err != nil {
+// note appends entries that belong to no running attempt to the audit log, and has the
+// state file remember them.
+func (s *stack) note(entries ...audit.Entry) error {
+	for i := range entries {
+		entries[i].Stack = s.name
+	}
+	if err := s.parts.Audit.Append(entries...); err != nil {
 		return err
 	}
-	if err := p.Store.SaveAuditHead(); err != nil {
+	if err := s.parts.Store.SaveAuditHead(); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil

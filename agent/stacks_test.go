@@ -180,6 +180,13 @@ func TestPauseOfOneStack(t *testing.T) {
 		}
 		w.pass(time.Second)
 		w.lastOf("platform", next, record.Succeeded)
+		if err := w.audit.Read(func(entry audit.Entry) {
+			if (entry.Action == audit.Pause || entry.Action == audit.Resume) && entry.Stack != "platform" {
+				t.Errorf("the audit log names the stack %q: %+v", entry.Stack, entry)
+			}
+		}); err != nil {
+			t.Error(err)
+		}
 		if told := w.statusesOf(next); told[len(told)-1] != "node3/platform "+string(gitlab.Success) {
 			t.Errorf("told %v", told)
 		}

@@ -125,7 +125,9 @@ func (a *attempt) supersede(summary string) (*record.Sync, error) {
 	if !replaced.Wrote {
 		return replaced, nil
 	}
-	return replaced, a.use.Audit.Append(journal.Superseded(replaced))
+	entry := journal.Superseded(replaced)
+	entry.Stack = a.use.Stack
+	return replaced, a.use.Audit.Append(entry)
 }
 
 func (f *forward) enter(name record.Stage) {
