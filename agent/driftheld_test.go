@@ -77,6 +77,29 @@ func TestDriftWhilePinned(t *testing.T) {
 	})
 }
 
+// The correction of a drift by a sync of the commit shows its progress in GitLab. When it
+// fails and is rolled back, GitLab shows that, too: the commit does not stay running.
+func TestDriftCorrectionIsRolledBack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		commit := w.release("1", configFile, automatic+"drift: correct\n")
+		w.start()
+		w.wantLast(commit, record.Succeeded)
+		w.set(func() {
+			w.live = map[string]swarm.ServiceSpec{}
+			w.onVerify = func() {
+				w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_app", State: deploy.Failed, Message: "the task failed"}}}
+				w.onVerify = func() { w.result = deploy.Result{} }
+			}
+		})
+		w.poll()
+		last := w.wantLast(commit, record.RolledBack)
+		if last.Trigger != record.OnDrift || !last.Wrote || last.Rollback == nil {
+			t.Errorf("recorded as %+v", last)
+		}
+		w.toldInOrder(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Pending, gitlab.Running, gitlab.Failed)
+	})
+}
+
 // A remote that answers with an older commit of the same history, such as a replica that
 // lags, changes nothing here, and GitLab is told nothing; a user may still ask for it.
 func TestRefsThatLagBehind(t *testing.T) {

@@ -50,6 +50,10 @@ type Rollback struct {
 // Over reports whether nothing of the rollback is left to do.
 func (b *Rollback) Over() bool { return b == nil || !b.Finished.IsZero() }
 
+// FollowsFailure reports whether a rollout failed in the same sync: its commit was reported
+// as running before.
+func (b *Rollback) FollowsFailure() bool { return b.Stage != "" }
+
 // Broken is the failed sync that a user rolled back from.
 type Broken struct {
 	Sync  uint64 `json:"sync"`

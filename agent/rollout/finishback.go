@@ -40,8 +40,8 @@ func (b *back) finish(ctx context.Context, err error) Outcome {
 		}
 	}
 	publish := a.use.Publish.Sync
-	if whole.Trigger == record.OnDrift {
-		publish = a.use.Publish.Notice // GitLab knows the outcome of the commit already
+	if whole.Trigger == record.OnDrift && !taken.FollowsFailure() {
+		publish = a.use.Publish.Notice // GitLab has the outcome of the commit, and no rollout of it ran since
 	}
 	if publishErr := publish(whole); publishErr != nil {
 		return Outcome{Sync: whole, Err: publishErr}

@@ -32,6 +32,7 @@ type attempt struct {
 	Retries   int    `json:"retries"`
 	Rollback  *struct {
 		Commit   string    `json:"commit"`
+		Stage    string    `json:"stage"` // of the failure in the same sync
 		Finished time.Time `json:"finished"`
 		Refused  string    `json:"refused"`
 		Error    string    `json:"error"`

@@ -140,7 +140,7 @@ func final(status string) bool { return status != "pending" && status != "runnin
 func (w *world) checkStatuses(syncs []attempt) {
 	last, attempts := map[string]attempt{}, map[string]int{}
 	for _, one := range slices.Backward(syncs) {
-		if before, more := last[one.Commit]; more && one.State == "rolled_back" && one.Trigger == "drift" {
+		if before, more := last[one.Commit]; more && one.State == "rolled_back" && one.Trigger == "drift" && one.Rollback.Stage == "" {
 			one.State = before.State // the correction of a drift tells GitLab nothing new
 		}
 		last[one.Commit] = one

@@ -25,6 +25,8 @@ type trouble string
 const (
 	sound     trouble = ""
 	missing   trouble = "missing"   // no registry has its image
+	unproved  trouble = "unproved"  // the check in config.yml fails
+	jobless   trouble = "jobless"   // its one-shot service fails
 	crashes   trouble = "crashes"   // its containers end again and again
 	sick      trouble = "sick"      // the health check of web fails
 	malformed trouble = "malformed" // the compose file is not YAML
