@@ -96,7 +96,7 @@ func (w *world) pushOn(parent *commit, wants release) {
 		traits = append(traits, enginetest.Crashes(3, time.Second))
 	case sick:
 		traits = append(traits, enginetest.Unhealthy())
-	case sound, missing, malformed, unset:
+	case sound, unproved, jobless, missing, malformed, unset:
 	}
 	if wants.trouble != missing && w.engine.Digest(wants.image()) == "" {
 		w.engine.Image(wants.image(), traits...)

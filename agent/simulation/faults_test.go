@@ -119,6 +119,7 @@ func (w *world) heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.plan, w.refuse, w.lose, w.diskFull, w.torn1, w.rival = nil, 0, 0, false, false, false
+	w.mailbox.away, w.mailbox.lose = false, 0
 }
 
 // planKill kills the agent at one of the next side effects.
@@ -133,7 +134,11 @@ func (w *world) planKill() {
 // fault starts one trouble of the surroundings.
 func (w *world) fault() {
 	w.faults++
-	switch w.random.IntN(8) {
+	switch w.random.IntN(9) {
+	case 8:
+		w.mu.Lock()
+		w.mailbox.away, w.mailbox.lose = w.random.IntN(2) == 0, w.random.IntN(3)
+		w.mu.Unlock()
 	case 0:
 		w.note("fault: git is away")
 		w.git.set(func(g *git) { g.away = true })

@@ -104,20 +104,21 @@ func (w *world) records() (syncs []attempt, err error) {
 	})
 }
 
-// goal gives the commit whose release is to run after the syncs, "" for none. Mixed says
-// that the node may be between two releases.
-func goal(syncs []attempt) (commit string, mixed bool) {
+// goal gives the commit whose release is to run after the syncs, "" for none. Back says
+// that a rollback led there, which runs no one-shot service again; mixed that the node may
+// be between two releases.
+func goal(syncs []attempt) (commit string, back, mixed bool) {
 	for i, one := range syncs {
 		switch {
 		case one.State == "succeeded":
-			return one.Commit, false
+			return one.Commit, false, false
 		case one.State == "rolled_back":
-			return one.Rollback.Commit, false
+			return one.Rollback.Commit, true, false
 		case i == 0 && (one.Wrote || one.Upon != 0 || one.Rollback != nil && one.Rollback.Error != ""):
-			return "", true
+			return "", false, true
 		}
 	}
-	return "", false
+	return "", false, false
 }
 
 // checkState compares the engine with what the records promise.
@@ -133,7 +134,7 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	if wrong := verdict(&last, w.git.commits[last.Commit].wants, w.meddled, w.refused); wrong != "" {
 		w.fail("%s", wrong)
 	}
-	commit, mixed := goal(syncs)
+	commit, back, mixed := goal(syncs)
 	if mixed {
 		w.checkMixture(state)
 		return
@@ -143,6 +144,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 		wants = w.git.commits[commit].wants.services()
 	}
 	differ := w.differences(state, wants)
+	if back {
+		delete(differ, oneShot)
+	}
 	if last.State == "waiting" || w.refused {
 		// The agent asks the gates, or refuses the branch, and does not look for drift.
 		if len(differ) > 0 && !w.meddled {
@@ -256,6 +260,9 @@ func (w *world) checkMixture(state enginetest.State) {
 // checkTasks demands that each service has the tasks that it declares.
 func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
 	for name, want := range wants {
+		if name == oneShot {
+			continue // its task has ended
+		}
 		running := uint64(0)
 		for _, task := range state.Tasks[name] {
 			if task.Status.State == swarm.TaskStateRunning && task.DesiredState == swarm.TaskStateRunning &&

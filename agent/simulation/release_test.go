@@ -16,6 +16,7 @@ const (
 	intruder  = "s_intruder" // a service of another node in the stack
 	configDir = "environments/sandbox/"
 	nodeDir   = configDir + "nodes/node3/"
+	oneShot   = "s_migrate"
 )
 
 // trouble is what is wrong with a release.
@@ -24,9 +25,9 @@ type trouble string
 // The kinds of bad releases.
 const (
 	sound     trouble = ""
-	missing   trouble = "missing"   // no registry has its image
-	unproved  trouble = "unproved"  // the check in config.yml fails
+	unproved  trouble = "unproved"  // the check of config.yml fails
 	jobless   trouble = "jobless"   // its one-shot service fails
+	missing   trouble = "missing"   // no registry has its image
 	crashes   trouble = "crashes"   // its containers end again and again
 	sick      trouble = "sick"      // the health check of web fails
 	malformed trouble = "malformed" // the compose file is not YAML
@@ -63,7 +64,13 @@ func (r *release) files() map[string]string {
 func (r *release) config() string {
 	text := "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n" +
 		"deployment:\n  health_check: {timeout: 60s}\n  gates: {preflight: false, disk: {min_free: 0B}}\n"
+	code := 0
+	if r.trouble == unproved {
+		code = 1
+	}
+	text += fmt.Sprintf("  checks: [{name: answer, retries: 1, interval: 1s, exec: {service: web, command: [sh, -c, exit %d]}}]\n", code)
 	text += fmt.Sprintf("  auto_deploy: %t\n  rollback: {automatic: %t}\napproval: {required: %t}\n", !r.manual, r.automatic, r.approval)
+	text += "notifications: {email: [" + mailAddress + "], on: [failure, rollback, recovery, success, waiting, drift]}\n"
 	if r.correct {
 		text += "drift: correct\n"
 	}
@@ -91,18 +98,32 @@ func (r *release) compose() string {
   cron_service:
     image: coin/app:$TAG
     deploy: {restart_policy: {delay: 1s}, update_config: {monitor: 2s}}
+  migrate:
+    image: coin/app:$TAG
+    command: [/job.sh, migrate]
+    environment: {JOB_DELAY: 3s, JOB_FAIL: "OUTCOME"}
+    deploy: {restart_policy: {condition: on-failure, max_attempts: 1, delay: 1s}}
 secrets:
   db: {file: ./secrets/db, name: db.$SV_db}
 `
 	text = strings.ReplaceAll(text, "REPLICAS", fmt.Sprint(r.replicas))
+	text = strings.ReplaceAll(text, "OUTCOME", r.jobFails())
 	switch r.trouble {
 	case malformed:
 		text += "networks: [\n"
 	case unset:
 		text = strings.Replace(text, "LEVEL: $LEVEL", "LEVEL: $NOT_SET", 1)
-	case sound, missing, crashes, sick:
+	case sound, unproved, jobless, missing, crashes, sick:
 	}
 	return text
+}
+
+// jobFails is the value of JOB_FAIL.
+func (r *release) jobFails() string {
+	if r.trouble == jobless {
+		return "1"
+	}
+	return ""
 }
 
 // wanted is how a service is to be, by the text of the compose file.
@@ -119,6 +140,7 @@ func (r *release) services() map[string]wanted {
 		"s_web":          {r.image(), []string{"RELEASE=" + r.tag}, r.replicas, []string{fmt.Sprintf("db.%d", r.secret)}},
 		"s_worker":       {r.image(), []string{fmt.Sprintf("LEVEL=%d", r.level)}, 1, nil},
 		"s_cron_service": {r.image(), nil, 1, nil},
+		oneShot:          {r.image(), []string{"JOB_DELAY=3s", "JOB_FAIL=" + r.jobFails()}, 1, nil},
 	}
 }
 
@@ -153,5 +175,5 @@ func sealed(version int) string {
 
 // troubles lists the kinds of bad releases.
 func troubles() []trouble {
-	return slices.Clone([]trouble{missing, crashes, sick, malformed, unset})
+	return slices.Clone([]trouble{unproved, jobless, missing, crashes, sick, malformed, unset})
 }

@@ -155,6 +155,9 @@ func simulate(t *testing.T, all *run, seed uint64) (wrong string) {
 		for ; n < perSeed && len(w.wrong) == 0; n++ {
 			w.round()
 		}
+		if len(w.wrong) == 0 {
+			w.checkMails()
+		}
 		w.stop()
 		wrong = all.add(w, n)
 	})

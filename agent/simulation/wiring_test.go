@@ -9,6 +9,8 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/settings"
@@ -26,6 +28,7 @@ type parts struct {
 	store  *store.Store
 	audit  *audit.Log
 	outbox *gitlab.Outbox
+	mail   *notify.Outbox
 }
 
 // ada is the user who asks.
@@ -56,13 +59,20 @@ func (p *process) assemble() (*parts, error) {
 		return nil, errors.Join(err, made.close())
 	}
 	made.outbox = gitlab.NewOutbox(client, made.store.Outbox(), w.log)
+	made.mail, err = notify.NewOutbox(notify.Options{
+		Senders: map[notify.Kind]notify.Sender{notify.KindEmail: postman{p}}, Store: made.store, Log: w.log, Random: w.jitter,
+	})
+	if err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	engine := deploy.New(w.engine.Client(p.hooks()))
 	chosen := settings.Default()
 	chosen.Environment, chosen.Node, chosen.Branch, chosen.Interval = "sandbox", "node3", branch, interval
 	chosen.StateDir, chosen.CheckDir, chosen.AllowRewrite = w.dir, w.dir, w.rewrites
 	made.agent = agent.New(agent.Parts{
-		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
+		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Exec: engine,
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
-		Reports: made.outbox, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
+		Reports: made.outbox, Notices: publish.Notices{Outbox: made.mail}, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
 	})
 	if made.desk, err = made.agent.Desk(""); err != nil {
 		return nil, errors.Join(err, made.close())
@@ -74,7 +84,7 @@ func (m *parts) close() error { return errors.Join(m.audit.Close(), m.store.Clos
 
 // services are what runs in an agent's process until its context ends.
 func (m *parts) services() []func(context.Context) error {
-	return []func(context.Context) error{m.agent.Run, m.outbox.Run}
+	return []func(context.Context) error{m.agent.Run, m.outbox.Run, m.mail.Run}
 }
 
 // runGranted does what was granted.

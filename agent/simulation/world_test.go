@@ -58,6 +58,7 @@ type world struct {
 	faults      int
 	wrong       []string // what watchWrite has found
 	log1        auditLog
+	mailbox     mailbox
 	scannedBody int
 }
 
