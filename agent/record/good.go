@@ -40,6 +40,10 @@ type GoodState struct {
 	// Contents are the contents of Files that are still to be saved, by their sum.
 	Contents map[string][]byte `json:"-"`
 
+	// Unfit says why no rollback returns to the state, although it was verified: it is
+	// deployed, and another process changed it. It is "" for every other state.
+	Unfit string `json:"unfit,omitempty"`
+
 	// Of is the first state with these services, when a rollback returned to it; 0 otherwise.
 	Of uint64 `json:"of,omitempty"`
 }

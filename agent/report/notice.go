@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/notify"
@@ -77,6 +78,15 @@ func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step,
 		n.Next = "the agent restores the applied state"
 	}
 	return n
+}
+
+// DriftText names the services that differ, and in what: "service s_web: replicas".
+func DriftText(drift []deploy.Step) string {
+	texts := make([]string, 0, len(drift))
+	for _, step := range drift {
+		texts = append(texts, driftText(step))
+	}
+	return strings.Join(texts, "; ")
 }
 
 func driftText(step deploy.Step) string {

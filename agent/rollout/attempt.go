@@ -37,6 +37,7 @@ type attempt struct {
 	stack      *compose.Stack
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
+	changed    string              // which services another process changed during the attempt; "" for none
 	uses       map[string][]string // new secrets of a service, by service
 	questions  *questions          // config.yml's checks; nil for none
 	database   *database

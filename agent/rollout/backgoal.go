@@ -248,7 +248,8 @@ func (b *back) wrote() error { return nil } // it is published at its end, with 
 // it.
 func (b *back) await(context.Context, deploy.Wave) error { return nil }
 
-// verify verifies the services and asks the checks of the good state.
+// verify verifies the services, asks the checks of the good state, and compares the services
+// with what was applied.
 func (b *back) verify(ctx context.Context) error {
 	a, follow := b.a, *b.follow
 	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, b.to))
@@ -256,11 +257,13 @@ func (b *back) verify(ctx context.Context) error {
 	if err := a.converge(ctx); err != nil {
 		return err
 	}
-	if a.questions == nil {
-		return nil
+	if a.questions != nil {
+		a.sync.ChecksDigest = a.questions.digest
+		if err := a.questions.ask(ctx); err != nil {
+			return err
+		}
 	}
-	a.sync.ChecksDigest = a.questions.digest
-	return a.questions.ask(ctx)
+	return a.compare(ctx, b.all)
 }
 
 // unknownSecrets gives the secrets of the services whose values the good state does not

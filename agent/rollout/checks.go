@@ -106,6 +106,17 @@ func (q *questions) due() (bool, error) {
 	return true, nil
 }
 
+// askDue asks about migrations and the checks, if they are due.
+func (q *questions) askDue(ctx context.Context) error {
+	if due, err := q.due(); err != nil || !due {
+		return err
+	}
+	if err := q.a.database.after(ctx); err != nil {
+		return err
+	}
+	return q.ask(ctx)
+}
+
 // ask runs the checks and records their results. A failed check is the revision's fault,
 // unless the engine could not be asked.
 func (q *questions) ask(ctx context.Context) error {

@@ -66,6 +66,7 @@ func (b *back) succeed() (*record.GoodState, error) {
 	}
 	applied := *to
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
+	applied.Unfit = b.a.changed
 	applied.Resolve = string(compose.ResolveNever) // the images are those that ran, whatever their tags mean now
 	if noted := whole.Migration; noted != nil && noted.After != nil {
 		applied.Migration = noted.After // it is verified with that now

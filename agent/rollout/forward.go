@@ -266,21 +266,18 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 	})
 }
 
-// verify waits until the services are what they declare, and asks about migrations and
-// the checks.
+// verify waits until the services are what they declare, asks about migrations and the
+// checks, and compares the services with what was applied.
 func (f *forward) verify(ctx context.Context) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
 		if err := f.a.converge(ctx); err != nil {
 			return err
 		}
 		f.a.sync.ChecksDigest = f.a.questions.digest
-		if due, err := f.a.questions.due(); err != nil || !due {
+		if err := f.a.questions.askDue(ctx); err != nil {
 			return err
 		}
-		if err := f.a.database.after(ctx); err != nil {
-			return err
-		}
-		return f.a.questions.ask(ctx)
+		return f.a.compare(ctx, f.a.stack)
 	})
 }
 

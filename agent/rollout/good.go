@@ -31,7 +31,7 @@ func (f *forward) goodState() (*record.GoodState, error) {
 	good := &record.GoodState{
 		SyncID: a.sync.ID, Commit: a.sync.Commit, Release: a.sync.Release,
 		StackName: a.stack.Name, Owner: a.stack.Owner, Services: services, Networks: networks,
-		Drift: string(config.Drift), Resolve: string(a.stack.Resolve), Migration: a.database.verified(),
+		Drift: string(config.Drift), Resolve: string(a.stack.Resolve), Migration: a.database.verified(), Unfit: a.changed,
 		Retention: record.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions},
 	}
 	good.Secrets, good.Configs = objects(a.stack, config)

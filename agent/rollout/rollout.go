@@ -33,6 +33,7 @@ type Remote interface {
 // Engine is the engine that the stack runs on.
 type Engine interface {
 	planner
+	looker
 	fingerprinter
 	writer
 	watcher
@@ -43,6 +44,11 @@ type planner interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
 	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
 	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
+}
+
+// looker reads the services of a stack, and nothing else.
+type looker interface {
+	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
 }
 
 // fingerprinter compares the contents of secrets with the live ones.

@@ -34,16 +34,30 @@ func (r *Rollouts) target(base Base, goal Rollback) (*record.GoodState, error) {
 	}
 	if goal.To != 0 {
 		for i := range good {
-			if good[i].SyncID == goal.To {
+			switch {
+			case good[i].SyncID != goal.To:
+			case good[i].Unfit != "":
+				return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is not a good state: %s", goal.To, good[i].Unfit)
+			default:
 				return &good[i], nil
 			}
 		}
 		return nil, fault.New(fault.Place{}, "the good ones are: "+goodList(good), "sync #%d is not a recorded good state", goal.To)
 	}
 	if last.State == record.Failed || last.Dirty() != 0 {
-		return &good[0], nil
+		return newest(good)
 	}
 	return before(good, goal.Services)
+}
+
+// newest gives the newest good state that a rollback can return to.
+func newest(good []record.GoodState) (*record.GoodState, error) {
+	for i := range good {
+		if good[i].Unfit == "" {
+			return &good[i], nil
+		}
+	}
+	return nil, fault.New(fault.Place{}, "roll out a revision that works", "cannot roll back: %s, and no other good state is recorded", good[0].Unfit)
 }
 
 // before gives the newest good state that differs from the first, which is deployed, in
@@ -59,7 +73,7 @@ func before(good []record.GoodState, services []string) (*record.GoodState, erro
 		if err != nil {
 			return nil, err
 		}
-		if good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, fullNames(running.Name, services)) {
+		if good[i].Unfit == "" && good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, fullNames(running.Name, services)) {
 			return &good[i], nil
 		}
 	}
@@ -90,7 +104,9 @@ func label(good *record.GoodState) string {
 func goodList(good []record.GoodState) string {
 	var texts []string
 	for i := range good {
-		texts = append(texts, label(&good[i]))
+		if good[i].Unfit == "" {
+			texts = append(texts, label(&good[i]))
+		}
 	}
 	return listed(texts)
 }

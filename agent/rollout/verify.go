@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -19,6 +20,24 @@ func (a *attempt) converge(ctx context.Context) error {
 		return err
 	}
 	return result.Err()
+}
+
+// compare reads the services once more at the end of an attempt, and notes those that do
+// not run what was applied: another process changed them during the attempt. Such a state
+// is deployed and drifted, but no rollback returns to it.
+func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
+	live, err := a.use.Engine.ObserveServices(ctx, applied.Name)
+	if err != nil {
+		return fault.Transient(err)
+	}
+	drifted := deploy.Drift(live, applied)
+	if len(drifted) == 0 {
+		return nil
+	}
+	a.changed = "another process changed it during the rollout: " + report.DriftText(drifted)
+	a.warn("not recorded as a good state: " + a.changed)
+	a.use.Log.Warn("another process changed services during the rollout", "revision", record.Short(a.commit), "stack", applied.Name, "changes", report.DriftText(drifted))
+	return nil
 }
 
 // follow waits for the services of a stack. If config.yml disables the health check, it

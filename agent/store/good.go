@@ -41,27 +41,30 @@ func (s *Stack) AllGood(now time.Time) ([]record.GoodState, error) {
 	return good[:record.Kept(good, now)], err
 }
 
-// Newest gives the newest recorded good state, nil if there is none.
+// Newest gives the newest recorded good state that a rollback can return to, nil if there
+// is none.
 func (s *Stack) Newest() (*record.GoodState, error) {
-	good, err := s.Good(1)
-	if err != nil || len(good) == 0 {
-		return nil, err
+	good, err := s.Good(record.KeepGood)
+	for i := range good {
+		if good[i].Unfit == "" {
+			return &good[i], err
+		}
 	}
-	return &good[0], nil
+	return nil, err
 }
 
 // saveGood records a good state, unless it has the objects of the one before: then only
-// the files, migration and retention of that one are renewed.
+// the files, migration, retention and fitness of that one are renewed.
 func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
 	before, keys := s.readGood(b, 1)
 	if len(before) == 0 || !before[0].Same(good) {
 		return putJSON(b, number(good.SyncID), good)
 	}
 	last := before[0]
-	if last.Retention == good.Retention && maps.Equal(last.Files, good.Files) && equal(last.Migration, good.Migration) {
+	if last.Retention == good.Retention && last.Unfit == good.Unfit && maps.Equal(last.Files, good.Files) && equal(last.Migration, good.Migration) {
 		return nil
 	}
-	last.Retention, last.Files, last.Migration = good.Retention, good.Files, good.Migration
+	last.Retention, last.Files, last.Migration, last.Unfit = good.Retention, good.Files, good.Migration, good.Unfit
 	return putJSON(b, keys[0], last)
 }
 

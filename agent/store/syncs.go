@@ -79,7 +79,7 @@ func (s *Store) History(limit int) ([]record.Sync, error) {
 func (s *Stack) markGood(syncs []record.Sync) error {
 	good, err := s.AllGood(time.Now())
 	for i := range syncs {
-		syncs[i].Good = slices.ContainsFunc(good, func(one record.GoodState) bool { return one.SyncID == syncs[i].ID })
+		syncs[i].Good = slices.ContainsFunc(good, func(one record.GoodState) bool { return one.SyncID == syncs[i].ID && one.Unfit == "" })
 	}
 	return err
 }
