@@ -68,6 +68,18 @@ func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	}
 }
 
+// TestMendedCause returns to a spec that had crashed, on a real engine: the image is on the
+// node alone, and its tag moves from a program that crashes to one that runs.
+func TestMendedCause(t *testing.T) {
+	on, _, engine := swarmWith(t)
+	stack := newStack(on.Stack(t))
+	image := "coin/" + stack.Name + ":1"
+	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
+	on.Docker(t, "", "commit", "--change", "ENV CRASH_AFTER=1ms", made, image)
+	on.Docker(t, "", "rm", made)
+	mendedCause(t, engine, stack, image, func() { on.Docker(t, "", "tag", image1, image) })
+}
+
 // TestHealthCheckOfImage fails without a health check in the compose file.
 func TestHealthCheckOfImage(t *testing.T) {
 	on, _, engine := swarmWith(t)

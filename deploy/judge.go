@@ -85,11 +85,11 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 	return result, next
 }
 
-// rememberOld notes the failures of services that were not written now, so that they do
-// not count.
+// rememberOld notes the failures of services whose tasks are not replaced now, so that they
+// do not count.
 func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) {
-	for name, service := range live.Services {
-		if m.changed[name] {
+	for _, service := range live.Services {
+		if m.replaced(service) {
 			continue
 		}
 		m.old[service.ID] = paused(service)
@@ -97,6 +97,31 @@ func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) 
 			m.old[task.ID] = broken(task)
 		}
 	}
+}
+
+// replaced tells whether the service was written now, and its tasks are replaced by that.
+func (m *memory) replaced(service swarm.Service) bool {
+	before, now := service.PreviousSpec, service.Spec
+	return m.changed[now.Name] &&
+		(before == nil || !reflect.DeepEqual(before.TaskTemplate, now.TaskTemplate) || !reflect.DeepEqual(before.EndpointSpec, now.EndpointSpec))
+}
+
+// earlier tells whether a task ended before the engine began with the spec that was written
+// now: its outcome is that of an earlier rollout, even one of the same spec.
+func (m *memory) earlier(service swarm.Service, task swarm.Task) bool {
+	return over(task) && m.replaced(service) && task.CreatedAt.Before(taken(service))
+}
+
+// taken gives the time, by the managers' clock, at which the engine took the spec of a
+// service. An update of the spec clears the state of the update before it.
+func taken(service swarm.Service) time.Time {
+	switch status := service.UpdateStatus; {
+	case service.PreviousSpec == nil:
+		return service.CreatedAt
+	case status != nil && status.StartedAt != nil:
+		return *status.StartedAt
+	}
+	return service.UpdatedAt
 }
 
 // see notes what a reading shows. It gives the tasks together with the ended tasks that
@@ -166,7 +191,7 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		result: ServiceResult{Name: service.Spec.Name, State: Pending}, again: slowLook,
 	}
 	for _, task := range tasks {
-		if ofCurrentSpec(service, task) {
+		if ofCurrentSpec(service, task) && !m.earlier(service, task) {
 			c.current = append(c.current, task)
 			continue
 		}

@@ -177,6 +177,61 @@ func TestDeletedTasksCount(t *testing.T) {
 	s.wants(s.look(0), deploy.Failed, "its tasks keep failing (3 times)")
 }
 
+// TestEarlierRolloutDoesNotCount returns to a spec whose tasks failed before: their
+// failures are not those of this rollout, and its own failures are.
+func TestEarlierRolloutDoesNotCount(t *testing.T) {
+	s := newScene(t, "a", nil)
+	for range 3 {
+		s.add(1, "n", swarm.TaskStateFailed, nonZero)
+	}
+	s.now = s.now.Add(time.Minute)
+	written := s.now
+	s.change(func(service *swarm.Service) {
+		other := service.Spec
+		container := *other.TaskTemplate.ContainerSpec
+		container.Image = "coin/app:between"
+		other.TaskTemplate.ContainerSpec = &container
+		service.PreviousSpec, service.CreatedAt, service.UpdatedAt = &other, written.Add(-time.Hour), written
+	})
+	s.wants(s.look(0), deploy.Pending, "0 of 1 tasks run")
+	s.change(func(service *swarm.Service) {
+		service.UpdateStatus = &swarm.UpdateStatus{State: swarm.UpdateStateUpdating, StartedAt: &written}
+		service.UpdatedAt = written.Add(time.Second) // the state of the update was written
+	})
+	s.add(1, "n", swarm.TaskStateFailed, nonZero)
+	s.add(1, "n", swarm.TaskStateFailed, nonZero)
+	s.wants(s.look(time.Second), deploy.Pending, "0 of 1 tasks run; the update continues")
+	s.add(1, "n", swarm.TaskStateFailed, nonZero)
+	s.wants(s.look(time.Second), deploy.Failed, "its tasks keep failing (3 times)")
+}
+
+// TestEarlierCompletionDoesNotCount returns to the spec of a one-shot service that had
+// completed: its task is to run again. When only its labels were written, no task follows.
+func TestEarlierCompletionDoesNotCount(t *testing.T) {
+	for name, test := range map[string]struct {
+		image string // between
+		want  deploy.State
+	}{"another image between": {"coin/app:between", deploy.Pending}, "labels alone": {"", deploy.Converged}} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, "migrate", policy(swarm.RestartPolicyConditionNone, 0))
+			s.add(1, "n", swarm.TaskStateComplete, "")
+			s.now = s.now.Add(time.Minute)
+			s.change(func(service *swarm.Service) {
+				other := service.Spec
+				container := *other.TaskTemplate.ContainerSpec
+				other.TaskTemplate.ContainerSpec = &container
+				if test.image != "" {
+					container.Image = test.image
+				}
+				service.PreviousSpec, service.UpdatedAt = &other, s.now
+			})
+			s.wants(s.look(0), test.want, "")
+			s.add(1, "n", swarm.TaskStateComplete, "")
+			s.wants(s.look(time.Second), deploy.Converged, "")
+		})
+	}
+}
+
 // TestHistoryDoesNotCount reads a service that was not written.
 func TestHistoryDoesNotCount(t *testing.T) {
 	for state, want := range map[swarm.UpdateState]deploy.State{

@@ -122,6 +122,36 @@ func TestFailuresOnTheSimulatedEngine(t *testing.T) {
 	}
 }
 
+// TestMendedCauseOnTheSimulatedEngine returns to a spec that had crashed, after its cause
+// was mended: the crashes of before do not fail it.
+func TestMendedCauseOnTheSimulatedEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulated()
+		sim.Image("coin/moving:1", enginetest.Crashes(3, time.Millisecond))
+		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		mendedCause(t, engine, newStack("t"), "coin/moving:1", func() { sim.Alter("coin/moving:1", enginetest.DemoApp()) })
+	})
+}
+
+// mendedCause rolls out an image that crashes, another one, and the first one again after
+// mend.
+func mendedCause(t *testing.T, engine *deploy.Engine, stack *compose.Stack, image string, mend func()) {
+	t.Helper()
+	add(stack, "web", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.RestartPolicy, s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = soon("any"), "continue", 5*time.Second
+	})
+	rollout(t, engine, stack)
+	setImage(stack, "web", image)
+	if err := verify(t, engine, stack, apply(t, engine, stack)).Err(); err == nil || !strings.Contains(err.Error(), "its tasks keep failing") {
+		t.Fatalf("the crashing image: %v", err)
+	}
+	setImage(stack, "web", image2)
+	rollout(t, engine, stack)
+	mend()
+	setImage(stack, "web", image)
+	rollout(t, engine, stack)
+}
+
 // TestKilledAnywhereOnTheSimulatedEngine ends an application at each of its calls,
 // before the call or after it, and comes to the same end.
 func TestKilledAnywhereOnTheSimulatedEngine(t *testing.T) {

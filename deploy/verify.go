@@ -23,8 +23,9 @@ type VerifyOptions struct {
 	// Timeout is how long a service may take that has no label compose.LabelTimeout; 0
 	// means five minutes.
 	Timeout time.Duration
-	// Changed names the services that were just written. All failures of their current
-	// spec count; of other services, only failures from now on count.
+	// Changed names the services that were just written. Of those whose tasks are replaced
+	// by that, the tasks that came after the write count; of other services, only failures
+	// from now on count.
 	Changed []string
 	// Progress, if set, is called with the state of all services when it changes.
 	Progress func(Result)
