@@ -42,7 +42,7 @@ func followOnce(ctx context.Context, host HostAPI, stack string, changed chan<- 
 				continue
 			}
 			// After a short pause, so that one reading covers events at the same time.
-			if !pause(ctx, quickLook) {
+			if !pause(ctx, together) {
 				return
 			}
 			select {

@@ -12,8 +12,11 @@ import (
 const (
 	// slowLook is the time between two readings of the engine if no event comes.
 	slowLook = 2 * time.Second
-	// quickLook is the shortest time between two readings.
-	quickLook = 100 * time.Millisecond
+	// together is how long a reading waits for other events at the same time.
+	together = 100 * time.Millisecond
+	// lookCalls is how many calls a reading takes. A wait makes burst calls at once, and
+	// callsPerSecond from then on, however many services change.
+	lookCalls, burst, callsPerSecond = 2, 4, 2
 	// defaultTimeout is how long convergence may take if no timeout is given.
 	defaultTimeout = 5 * time.Minute
 )
@@ -86,6 +89,19 @@ func (r Result) Converged() bool {
 	return !slices.ContainsFunc(r.Services, func(s ServiceResult) bool { return s.State != Converged })
 }
 
+// budget limits the calls of a wait.
+type budget struct {
+	left float64
+	at   time.Time // when left was right
+}
+
+// take spends the calls of a reading, and gives how long it has to wait.
+func (b *budget) take(now time.Time) time.Duration {
+	b.left = min(burst, b.left+callsPerSecond*now.Sub(b.at).Seconds()) - lookCalls
+	b.at = now
+	return time.Duration(max(0, -b.left) / callsPerSecond * float64(time.Second))
+}
+
 // Verify waits until every wanted service runs what it declares, or one has failed or
 // its timeout is over. Its error is about reading the engine; the state of the services
 // is in the Result.
@@ -98,9 +114,12 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 	// Every call sets the API version, but the stream of events reads it without a lock.
 	e.negotiated.Do(func() { e.host.NegotiateAPIVersion(ctx) })
 	changed := follow(following, e.host, want.Name)
-	memory := newMemory(opts)
+	memory, calls := newMemory(opts), &budget{left: burst, at: time.Now()}
 	var last Result
 	for {
+		if !pause(ctx, calls.take(time.Now())) {
+			return last, ctx.Err()
+		}
 		live, tasks, err := e.reader.look(ctx, want.Name)
 		if err != nil {
 			return last, err
