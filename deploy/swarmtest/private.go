@@ -20,8 +20,6 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 	"golang.org/x/sys/unix"
-
-	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
@@ -37,7 +35,7 @@ type Private struct {
 	Host string // unix:///…
 	Dir  string // holds the data of the engine, and its log
 
-	program string // dockerd
+	version version
 	process *os.Process
 	ended   chan struct{} // closed when the engine's process has ended
 	lock    *os.File
@@ -48,12 +46,11 @@ type Private struct {
 // creates dir if necessary, and Stop removes it. Its path must be short, because it holds
 // a socket. If dir is empty, Start uses a new directory in /tmp.
 func Start(ctx context.Context, dir string) (*Private, error) {
-	program, err := exec.LookPath("dockerd")
+	version, err := chosenVersion()
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("start a private engine: %w", err),
-			"`make test` installs it; by hand: apt-get install docker.io; or set SWARM_TEST_HOST to an engine that is a Swarm manager")
+		return nil, fmt.Errorf("start a private engine: %w", err)
 	}
-	p := &Private{program: program}
+	p := &Private{version: version}
 	if err := p.claim(dir); err != nil {
 		return nil, fmt.Errorf("start a private engine: %w", err)
 	}
@@ -111,7 +108,7 @@ func (p *Private) launch() error {
 	if err != nil {
 		return err
 	}
-	command := exec.Command(p.program,
+	command := exec.Command(p.version.program,
 		"--host", p.Host,
 		"--data-root", filepath.Join(p.Dir, "d"),
 		"--exec-root", filepath.Join(p.Dir, "e"),
@@ -119,7 +116,8 @@ func (p *Private) launch() error {
 		"--config-file", filepath.Join(p.Dir, "c"),
 		"--log-level", "warn",
 	)
-	if err := os.WriteFile(filepath.Join(p.Dir, "c"), []byte("{}\n"), 0o600); err != nil {
+	command.Env = p.version.environment()
+	if err := os.WriteFile(filepath.Join(p.Dir, "c"), []byte(p.version.config), 0o600); err != nil {
 		return err
 	}
 	command.Stdout, command.Stderr = log, log
