@@ -1,0 +1,188 @@
+// Package health takes what the looks see of a stack's services after their rollout, and
+// gives whether they run what they declare. A state lasts: what is seen once changes
+// nothing, and a service that crashes again and again stays degraded between its crashes.
+package health
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
+)
+
+// State is how a stack or a service is.
+type State string
+
+// The states.
+const (
+	Healthy   State = "healthy"   // it runs what it declares
+	Degraded  State = "degraded"  // some tasks are missing, or restart again and again
+	Unhealthy State = "unhealthy" // a service has no running task, and none is restarted
+)
+
+const (
+	// Window is how long an ended task counts as a restart.
+	Window = 10 * time.Minute
+	// restarts is how many restarts within the window make a service degraded.
+	restarts = 3
+	// looks is how many looks in a row must see the same before the state changes.
+	looks = 2
+)
+
+// Service is a service that is not healthy.
+type Service struct {
+	Name     string `json:"name"`
+	State    State  `json:"state"`
+	Running  uint64 `json:"running"`
+	Desired  uint64 `json:"desired"`
+	Restarts int    `json:"restarts,omitempty"` // within the window
+	ExitCode int    `json:"exit_code,omitempty"`
+	Error    string `json:"error,omitempty"` // the engine's words about the last ended task
+}
+
+// String gives the service as the first line of the status shows it, such as
+// "pdf-renderer 0/1 (exit 3, 6 restarts in 10 min)".
+func (s Service) String() string {
+	var why []string
+	switch {
+	case s.ExitCode != 0:
+		why = append(why, fmt.Sprintf("exit %d", s.ExitCode))
+	case s.Error != "":
+		why = append(why, s.Error)
+	}
+	if s.Restarts > 0 {
+		why = append(why, plural.Count(s.Restarts, "restart")+" in 10 min")
+	}
+	text := fmt.Sprintf("%s %d/%d", s.Name, s.Running, s.Desired)
+	if len(why) == 0 {
+		return text
+	}
+	return text + " (" + strings.Join(why, ", ") + ")"
+}
+
+// Verdict is how a stack is.
+type Verdict struct {
+	State    State     `json:"state"`
+	Since    time.Time `json:"since"`
+	Services []Service `json:"services,omitempty"` // those that are not healthy, the worst first
+	All      int       `json:"all"`                // how many services there are
+}
+
+// Text sums the verdict up: the services that are not healthy, and how many are.
+func (v Verdict) Text() string {
+	var texts []string
+	for _, service := range v.Services {
+		texts = append(texts, service.String())
+	}
+	return strings.Join(append(texts, fmt.Sprintf("%d of %s run", v.All-len(v.Services), plural.Count(v.All, "service"))), " · ")
+}
+
+// Watch remembers what earlier looks saw of a stack. Only one goroutine may use it.
+type Watch struct {
+	verdict  Verdict
+	services map[string]*memory
+}
+
+// memory is what is remembered of one service.
+type memory struct {
+	state State // as it is shown
+	seen  State // what the last looks saw
+	times int   // how many looks in a row saw it
+	ended map[string]deploy.EndedTask
+}
+
+// Reset forgets what was seen: a rollout begins anew with what it leaves.
+func (w *Watch) Reset() { *w = Watch{} }
+
+// Suspects reports whether the ended tasks of the services must be read to judge them: a
+// service misses tasks, was not healthy at the last look, or a task has died since.
+func (w *Watch) Suspects(services []deploy.ServiceStatus, died bool) bool {
+	return died || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
+}
+
+// See judges the services of one look. ended has the tasks that ended, by service; nil if
+// they were not read. A task that ended before the stack was rolled out, at since, does not
+// count.
+func (w *Watch) See(now, since time.Time, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
+	verdict := Verdict{State: Healthy, Since: now, All: len(services)}
+	if earliest := now.Add(-Window); since.Before(earliest) {
+		since = earliest
+	}
+	known := map[string]*memory{}
+	for _, service := range services {
+		of := w.services[service.Name]
+		if of == nil {
+			of = &memory{state: Healthy, ended: map[string]deploy.EndedTask{}}
+		}
+		known[service.Name] = of
+		if one := of.see(service, since, ended[service.Name]); one.State != Healthy {
+			verdict.Services = append(verdict.Services, one)
+			verdict.State = worse(verdict.State, one.State)
+		}
+	}
+	slices.SortStableFunc(verdict.Services, func(a, b Service) int { return cmp.Compare(rank(b.State), rank(a.State)) })
+	if verdict.State == w.verdict.State {
+		verdict.Since = w.verdict.Since
+	}
+	w.services, w.verdict = known, verdict
+	return verdict
+}
+
+// see takes what a look saw of the service. Its state changes at once where restarts prove
+// it, and else when looks in a row saw the same.
+func (m *memory) see(service deploy.ServiceStatus, since time.Time, ended []deploy.EndedTask) Service {
+	one := Service{Name: service.Name, Running: service.Running, Desired: service.Desired}
+	if !service.OneShot {
+		last := m.remember(since, ended)
+		one.Restarts, one.ExitCode, one.Error = len(m.ended), last.ExitCode, last.Error
+	}
+	if state := judge(service, one.Restarts); state != m.seen {
+		m.seen, m.times = state, 0
+	}
+	if m.times++; m.times >= looks || one.Restarts >= restarts {
+		m.state = m.seen
+	}
+	one.State = m.state
+	return one
+}
+
+// remember keeps the tasks that ended since a time, and gives the last one.
+func (m *memory) remember(since time.Time, ended []deploy.EndedTask) (last deploy.EndedTask) {
+	for _, task := range ended {
+		m.ended[task.ID] = task
+	}
+	maps.DeleteFunc(m.ended, func(_ string, task deploy.EndedTask) bool { return task.At.Before(since) })
+	for _, task := range m.ended {
+		if task.At.After(last.At) || task.At.Equal(last.At) && task.ID > last.ID {
+			last = task
+		}
+	}
+	return last
+}
+
+// judge gives the state of a service at one look.
+func judge(service deploy.ServiceStatus, ended int) State {
+	switch {
+	case ended >= restarts:
+		return Degraded
+	case !service.MissesTasks():
+		return Healthy
+	case service.Running == 0 && ended == 0:
+		return Unhealthy
+	}
+	return Degraded
+}
+
+func rank(state State) int { return slices.Index([]State{Healthy, Degraded, Unhealthy}, state) }
+
+func worse(a, b State) State {
+	if rank(a) > rank(b) {
+		return a
+	}
+	return b
+}
