@@ -9,13 +9,16 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/publish"
+	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
@@ -35,6 +38,12 @@ type engine interface {
 	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
+}
+
+// tasks are the tasks of that Swarm.
+type tasks interface {
+	health.Tasks
+	FollowDeaths(ctx context.Context, died func(stack string))
 }
 
 // reports takes the commit statuses for GitLab.
@@ -57,6 +66,7 @@ type Parts struct {
 	Log       *slog.Logger
 	Source    source
 	Engine    engine
+	Tasks     tasks                            // nil: health is judged by the numbers of tasks
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store     *store.Store
 	Reports   reports          // nil: no statuses are sent to GitLab
@@ -78,10 +88,11 @@ type Agent struct {
 	stacks   []*stack
 	desks    []*Desk // of the stacks
 	remote   *remote
-	pulse    *pulse
+	pulse    *pulse.Pulse
 	started  time.Time
 	requests chan job
 	nudges   chan struct{} // look at once
+	deaths   chan struct{} // containers have died
 	queue    *queue        // looks that users asked for
 	ended    chan struct{} // closed when Run has ended
 }
@@ -105,9 +116,9 @@ func New(parts Parts) *Agent {
 	}
 	ended := make(chan struct{})
 	a := &Agent{
-		parts: &parts, started: time.Now(), pulse: &pulse{},
+		parts: &parts, started: time.Now(), pulse: &pulse.Pulse{},
 		remote:   &remote{source: parts.Source, rule: parts.Settings.Rule(), paths: parts.Settings.Paths()},
-		requests: make(chan job), nudges: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
+		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
 	}
 	for _, of := range parts.Stacks {
 		s := newStack(a.parts, of, a.remote, a.pulse)
@@ -140,6 +151,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.recall(); err != nil {
 		return err
 	}
+	var followers sync.WaitGroup
+	followers.Go(func() { a.followDeaths(ctx) })
+	defer followers.Wait()
 	a.turn(ctx)
 	for ctx.Err() == nil {
 		a.idle(ctx)
@@ -170,7 +184,7 @@ func (a *Agent) lookAt(ctx context.Context, s *stack, why rollout.Cause, progres
 	result := a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
 	if ctx.Err() == nil {
 		s.looked(result.Err)
-		a.pulse.looked()
+		a.pulse.Looked()
 	}
 	return result
 }
@@ -206,7 +220,7 @@ func (a *Agent) wait() time.Duration {
 // due.
 func (a *Agent) idle(ctx context.Context) {
 	wait := a.wait()
-	a.pulse.rest(wait)
+	a.pulse.Rest(wait)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -215,6 +229,8 @@ func (a *Agent) idle(ctx context.Context) {
 		a.turn(ctx)
 	case <-a.nudges:
 		a.turn(ctx)
+	case <-a.deaths:
+		a.lookAtDeaths(ctx)
 	case asked := <-a.requests:
 		asked.done <- asked.do(ctx)
 	case <-a.queue.asked:

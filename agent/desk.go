@@ -334,7 +334,7 @@ func (d *Desk) Status() report.Status {
 	status := report.NewStatus(d.agent.parts.reportNode(), v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
 	status.Desired, status.Services, status.Drift, status.Progress = v.Desired, v.Services, v.Drift, v.Progress
-	status.LastLook, status.NextPoll = a.pulse.looks()
+	status.LastLook, status.NextPoll = a.pulse.Looks()
 	status.Pause = v.Paused()
 	status.Overdue = inventory.Overdue(v.Rotations, time.Now())
 	if v.Rollout != nil {

@@ -50,7 +50,7 @@ type sighting struct {
 // known gives what is recorded of the stack.
 func (s *stack) known() (decision.Record, error) {
 	v := s.board.Snapshot()
-	frozen, err := s.frozen(v.Deployed)
+	frozen, err := frozen(v.Deployed, s.node.Node)
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
 		Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
@@ -59,7 +59,7 @@ func (s *stack) known() (decision.Record, error) {
 
 // frozen reports whether a freeze of the deployed config.yml applies now. A drift is not
 // corrected during a freeze.
-func (s *stack) frozen(deployed *record.GoodState) (bool, error) {
+func frozen(deployed *record.GoodState, node string) (bool, error) {
 	if deployed == nil || len(deployed.Freezes) == 0 {
 		return false, nil
 	}
@@ -67,7 +67,7 @@ func (s *stack) frozen(deployed *record.GoodState) (bool, error) {
 	if err := json.Unmarshal(deployed.Freezes, &freezes); err != nil {
 		return false, fmt.Errorf("recall the freezes: %w", err)
 	}
-	_, frozen := manifests.FrozenBy(freezes, s.node.Node, time.Now())
+	_, frozen := manifests.FrozenBy(freezes, node, time.Now())
 	return frozen, nil
 }
 
@@ -141,6 +141,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome) rollout.Outcome
 	verified := done.Sync.Verified() && !done.Sync.Unchanged
 	if verified {
 		s.watch.Deployed(s.board.Snapshot().Deployed.At)
+		s.health.Deployed(s.board.Snapshot().Deployed.At)
 	}
 	if _, done.Err = s.observe(ctx); done.Err == nil && verified {
 		s.keeper.Now(ctx)
@@ -226,7 +227,7 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 // While unverified changes are deployed, no drift is noted: the failed sync reports them.
 func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	v := s.board.Snapshot()
-	name := report.StackOf(v.Last, v.Deployed)
+	name := v.Stack()
 	if name == "" {
 		return 0, nil
 	}
@@ -243,6 +244,9 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	}
 	s.board.Update(func(v *board.View) { v.Services, v.Drift = services, drift })
 	s.metrics.Drift(len(drift))
+	if err := s.judge(ctx, name, services); err != nil {
+		return 0, err
+	}
 	if good != nil {
 		err = s.publish.Drift(v.Last, good, drift)
 	}

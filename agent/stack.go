@@ -13,9 +13,11 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/publish"
+	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
@@ -38,6 +40,7 @@ type stack struct {
 	metrics  *metrics.Stack
 	publish  *publish.Publisher
 	watch    *drift.Watch
+	health   health.Watch
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
 	stops    chan struct{} // ends the wait of a rollout for a rollback
@@ -45,7 +48,7 @@ type stack struct {
 }
 
 // newStack makes the state machine of a stack.
-func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
+func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack {
 	settings := &parts.Settings
 	s := &stack{
 		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}),
@@ -61,7 +64,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse) *stack {
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 	})
 	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
-	s.watch = drift.New(parts.Engine, s.log)
+	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
 		Node: parts.reportNode(), Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
 	}

@@ -15,21 +15,27 @@ type EndedTask struct {
 	Error    string // the engine's words
 }
 
+// Tasks reads the tasks of a Swarm, and follows the ends of containers on this node.
+type Tasks struct{ engine *Engine }
+
+// TasksOf gives the Tasks of an engine.
+func TasksOf(engine *Engine) Tasks { return Tasks{engine} }
+
 // Ended lists the tasks of a stack's services that ended by themselves, by the services'
-// full names. It takes one call. Swarm keeps the last five tasks of each replica, unless it
+// full names. It takes one call to the engine. Swarm keeps the last five tasks of each replica, unless it
 // is told otherwise.
-func (e *Engine) Ended(ctx context.Context, live *LiveServices) (map[string][]EndedTask, error) {
+func (t Tasks) Ended(ctx context.Context, stack string, services []ServiceStatus) (map[string][]EndedTask, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	tasks, err := e.reader.tasks(ctx, stackLabel(live.Stack))
+	tasks, err := t.engine.reader.tasks(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, err
 	}
 	ended := map[string][]EndedTask{}
-	for name, service := range live.Services {
+	for _, service := range services {
 		for _, task := range tasks[service.ID] {
 			if over(task) {
-				ended[name] = append(ended[name], endedTask(task))
+				ended[service.Name] = append(ended[service.Name], endedTask(task))
 			}
 		}
 	}

@@ -15,40 +15,54 @@ import (
 // only costs time, because each reading of the engine is complete.
 func follow(ctx context.Context, host HostAPI, stack string) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	go func() {
-		for ctx.Err() == nil {
-			followOnce(ctx, host, stack, changed)
-			pause(ctx, slowLook) // the engine restarts, or closed the stream
+	go followEvents(ctx, host, func(message events.Message) {
+		// After a short pause, so that one reading covers events at the same time.
+		if !concerns(message, stack) || !pause(ctx, together) {
+			return
 		}
-	}()
-	return changed
-}
-
-func followOnce(ctx context.Context, host HostAPI, stack string, changed chan<- struct{}) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	messages, errs := host.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	},
 		filters.Arg("type", string(events.ServiceEventType)),
 		filters.Arg("type", string(events.ContainerEventType)),
 		filters.Arg("event", "create"), filters.Arg("event", "update"), filters.Arg("event", "remove"),
 		filters.Arg("event", "start"), filters.Arg("event", "die"), filters.Arg("event", "health_status"),
-	)})
+	)
+	return changed
+}
+
+// FollowDeaths calls died with the name of the stack whenever a container of a stack has
+// ended on this node. It reads the stream of events, and ends with ctx.
+func (t Tasks) FollowDeaths(ctx context.Context, died func(stack string)) {
+	e := t.engine
+	e.negotiated.Do(func() { e.host.NegotiateAPIVersion(ctx) })
+	followEvents(ctx, e.host, func(message events.Message) {
+		if stack := message.Actor.Attributes[compose.LabelStack]; stack != "" {
+			died(stack)
+		}
+	}, filters.Arg("type", string(events.ContainerEventType)), filters.Arg("event", "die"))
+}
+
+// followEvents passes the events of some kinds on until ctx ends.
+func followEvents(ctx context.Context, host HostAPI, each func(events.Message), kinds ...filters.KeyValuePair) {
+	for ctx.Err() == nil {
+		followOnce(ctx, host, each, kinds)
+		pause(ctx, slowLook) // the engine restarts, or closed the stream
+	}
+}
+
+func followOnce(ctx context.Context, host HostAPI, each func(events.Message), kinds []filters.KeyValuePair) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	messages, errs := host.Events(ctx, events.ListOptions{Filters: filters.NewArgs(kinds...)})
 	for {
 		select {
-		case <-errs: //nolint:errcheck // follow opens the next stream after any error
+		case <-errs: //nolint:errcheck // followEvents opens the next stream after any error
 			return
 		case message := <-messages:
-			if !concerns(message, stack) {
-				continue
-			}
-			// After a short pause, so that one reading covers events at the same time.
-			if !pause(ctx, together) {
-				return
-			}
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
+			each(message)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 // ServiceStatus is the state of one live service.
 type ServiceStatus struct {
+	ID          string `json:"-"`
 	Name        string `json:"name"`
 	Image       string `json:"image"` // without its digest
 	Mode        string `json:"mode"`
@@ -32,7 +33,7 @@ func Summarise(live *LiveServices) []ServiceStatus {
 	statuses := make([]ServiceStatus, 0, len(live.Services))
 	for _, name := range keys(live.Services) {
 		service := live.Services[name]
-		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
+		status := ServiceStatus{ID: service.ID, Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
 		status.OneShot = endsByItself(live.Stack, service.Spec)
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
@@ -41,6 +42,7 @@ type View struct {
 	Last     *record.Sync
 	Deployed *record.GoodState
 	Services []deploy.ServiceStatus
+	Health   health.Verdict // of them
 	Drift    []deploy.Step
 
 	Rotations []inventory.Rotation
@@ -50,6 +52,9 @@ type View struct {
 	Rollout   *report.Rollout // while an attempt waits for services
 	Group     string          // why the group is not complete
 }
+
+// Stack gives the name of the stack in the engine; "" before it is known.
+func (v View) Stack() string { return report.StackOf(v.Last, v.Deployed) }
 
 // Paused gives the pause that holds now, or nil.
 func (v View) Paused() *record.Pause {

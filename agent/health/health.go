@@ -5,10 +5,12 @@ package health
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"coin.internal/coin-agent/deploy"
@@ -82,8 +84,18 @@ func (v Verdict) Text() string {
 	return strings.Join(append(texts, fmt.Sprintf("%d of %s run", v.All-len(v.Services), plural.Count(v.All, "service"))), " · ")
 }
 
-// Watch remembers what earlier looks saw of a stack. Only one goroutine may use it.
+// Tasks reads the ended tasks of a stack's services.
+type Tasks interface {
+	Ended(ctx context.Context, stack string, services []deploy.ServiceStatus) (map[string][]deploy.EndedTask, error)
+}
+
+// Watch judges the services of one stack, and remembers what earlier looks saw. Only one
+// goroutine may use it, but for Died.
 type Watch struct {
+	Tasks Tasks // nil: only the numbers of tasks are judged
+
+	died     atomic.Bool
+	since    time.Time
 	verdict  Verdict
 	services map[string]*memory
 }
@@ -96,20 +108,35 @@ type memory struct {
 	ended map[string]deploy.EndedTask
 }
 
-// Reset forgets what was seen: a rollout begins anew with what it leaves.
-func (w *Watch) Reset() { *w = Watch{} }
+// Deployed notes that another good state is deployed since a time: what was seen before does
+// not count.
+func (w *Watch) Deployed(at time.Time) { w.since, w.verdict, w.services = at, Verdict{}, nil }
 
-// Suspects reports whether the ended tasks of the services must be read to judge them: a
-// service misses tasks, was not healthy at the last look, or a task has died since.
-func (w *Watch) Suspects(services []deploy.ServiceStatus, died bool) bool {
-	return died || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
+// Died notes that a container of the stack has died. It reports whether that is the first
+// since the last look.
+func (w *Watch) Died() bool { return !w.died.Swap(true) }
+
+// Pending reports whether a container has died since the last look.
+func (w *Watch) Pending() bool { return w.died.Load() }
+
+// Look judges the services that a look saw. It reads their ended tasks if a service misses
+// tasks, was not healthy at the last look, or if a container has died since.
+func (w *Watch) Look(ctx context.Context, stack string, services []deploy.ServiceStatus) (Verdict, error) {
+	suspect := w.died.Swap(false) || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
+	if !suspect || w.Tasks == nil {
+		return w.see(time.Now(), services, nil), nil
+	}
+	ended, err := w.Tasks.Ended(ctx, stack, services)
+	if err != nil {
+		w.died.Store(true)
+		return w.verdict, err
+	}
+	return w.see(time.Now(), services, ended), nil
 }
 
-// See judges the services of one look. ended has the tasks that ended, by service; nil if
-// they were not read. A task that ended before the stack was rolled out, at since, does not
-// count.
-func (w *Watch) See(now, since time.Time, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
-	verdict := Verdict{State: Healthy, Since: now, All: len(services)}
+// see judges the services of one look. ended has the tasks that ended, by service.
+func (w *Watch) see(now time.Time, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
+	verdict, since := Verdict{State: Healthy, Since: now, All: len(services)}, w.since
 	if earliest := now.Add(-Window); since.Before(earliest) {
 		since = earliest
 	}

@@ -1,8 +1,10 @@
 package health_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,8 +12,6 @@ import (
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/deploy"
 )
-
-var began = time.Date(2027, 1, 2, 3, 0, 0, 0, time.UTC)
 
 // look is one look: the running tasks of web and worker, of two and one, and how many tasks
 // of web have ended by then.
@@ -21,11 +21,24 @@ type look struct {
 	want        string
 }
 
+// ended is what Swarm has of ended tasks.
+type ended map[string][]deploy.EndedTask
+
+func (e ended) Ended(context.Context, string, []deploy.ServiceStatus) (map[string][]deploy.EndedTask, error) {
+	return e, nil
+}
+
 // see gives what each look is judged to be, as state and text.
 func see(t *testing.T, every time.Duration, looks []look) {
 	t.Helper()
-	watch := &health.Watch{}
-	now := began
+	synctest.Test(t, func(t *testing.T) { seeIn(t, every, looks) })
+}
+
+func seeIn(t *testing.T, every time.Duration, looks []look) {
+	t.Helper()
+	swarm := ended{}
+	watch := &health.Watch{Tasks: swarm}
+	watch.Deployed(time.Now())
 	var got, want []string
 	tasks := map[string][]deploy.EndedTask{}
 	for _, one := range looks {
@@ -36,12 +49,16 @@ func see(t *testing.T, every time.Duration, looks []look) {
 		}
 		for len(tasks["s_web"]) < one.ended {
 			id := fmt.Sprint(len(tasks["s_web"]))
-			tasks["s_web"] = append(tasks["s_web"], deploy.EndedTask{ID: id, At: now, ExitCode: 3, Error: "task: non-zero exit (3)"})
+			tasks["s_web"] = append(tasks["s_web"], deploy.EndedTask{ID: id, At: time.Now(), ExitCode: 3, Error: "task: non-zero exit (3)"})
 		}
-		last := tasks["s_web"][max(0, len(tasks["s_web"])-5):] // Swarm keeps five
-		verdict := watch.See(now, began, services, map[string][]deploy.EndedTask{"s_web": last})
+		swarm["s_web"] = tasks["s_web"][max(0, len(tasks["s_web"])-5):] // Swarm keeps five
+		watch.Died()
+		verdict, err := watch.Look(t.Context(), "s", services)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, want = append(got, string(verdict.State)+": "+verdict.Text()), append(want, one.want)
-		now = now.Add(every)
+		time.Sleep(every)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -99,26 +116,49 @@ func TestCrashLoop(t *testing.T) {
 // A crash from before the rollout is not one of this state, and the time of the state is
 // that of its beginning.
 func TestSince(t *testing.T) {
-	watch := &health.Watch{}
-	services := []deploy.ServiceStatus{{Name: "s_web", Running: 0, Desired: 1}}
-	old := map[string][]deploy.EndedTask{"s_web": {
-		{ID: "1", At: began.Add(-time.Minute)}, {ID: "2", At: began.Add(-time.Minute)}, {ID: "3", At: began.Add(-time.Minute)},
-	}}
-	var last health.Verdict
-	for i := range 4 {
-		last = watch.See(began.Add(time.Duration(i)*time.Minute), began, services, old)
-		if want := map[bool]health.State{false: health.Healthy, true: health.Unhealthy}[i > 0]; last.State != want {
-			t.Errorf("look %d: %s, want %s", i, last.State, want)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		old := began.Add(-time.Minute)
+		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", At: old}, {ID: "2", At: old}, {ID: "3", At: old}}}}
+		watch.Deployed(began)
+		services := []deploy.ServiceStatus{{Name: "s_web", Running: 0, Desired: 1}}
+		for i, want := range []health.State{health.Healthy, health.Unhealthy, health.Unhealthy, health.Unhealthy} {
+			verdict, err := watch.Look(t.Context(), "s", services)
+			if err != nil || verdict.State != want {
+				t.Errorf("look %d: %s, %v, want %s", i, verdict.State, err, want)
+			}
+			if i == 3 && !verdict.Since.Equal(began.Add(time.Minute)) {
+				t.Errorf("since %s", verdict.Since)
+			}
+			time.Sleep(time.Minute)
 		}
-	}
-	if want := began.Add(time.Minute); !last.Since.Equal(want) {
-		t.Errorf("since %s, want %s", last.Since, want)
-	}
-	if !watch.Suspects(services, false) || !watch.Suspects(nil, false) {
-		t.Error("the ended tasks of a stack that is not healthy are not read")
-	}
-	watch.Reset()
-	if watch.Suspects(nil, false) || !watch.Suspects(nil, true) {
-		t.Error("a task's death is not looked at, or each look reads the ended tasks")
+	})
+}
+
+// counted counts the reads of ended tasks.
+type counted struct{ reads int }
+
+func (c *counted) Ended(context.Context, string, []deploy.ServiceStatus) (map[string][]deploy.EndedTask, error) {
+	c.reads++
+	return nil, nil
+}
+
+// The ended tasks are read only where there is a reason: a look at a healthy stack stays
+// one read.
+func TestReads(t *testing.T) {
+	swarm := &counted{}
+	watch := &health.Watch{Tasks: swarm}
+	whole, lacking := []deploy.ServiceStatus{{Name: "s_web", Running: 1, Desired: 1}}, []deploy.ServiceStatus{{Name: "s_web", Desired: 1}}
+	for i, one := range []struct {
+		services []deploy.ServiceStatus
+		died     bool
+		reads    int
+	}{{whole, false, 0}, {whole, true, 1}, {whole, false, 1}, {lacking, false, 2}, {lacking, false, 3}, {whole, false, 4}, {whole, false, 5}, {whole, false, 5}} {
+		if one.died && (!watch.Died() || watch.Died() || !watch.Pending()) {
+			t.Error("a death is not noted once")
+		}
+		if _, err := watch.Look(t.Context(), "s", one.services); err != nil || swarm.reads != one.reads {
+			t.Errorf("look %d: %d reads, %v", i, swarm.reads, err)
+		}
 	}
 }

@@ -147,7 +147,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	}
 	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
 	made := agent.Parts{
-		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Exec: engine, Release: engine, Store: store, Audit: auditLog,
+		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine, Release: engine, Store: store, Audit: auditLog,
 		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {

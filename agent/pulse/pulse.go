@@ -1,0 +1,69 @@
+// Package pulse takes the steps of the loop and says whether it makes progress. It takes
+// the time itself, and changes nothing else.
+package pulse
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Pulse is the progress of the loop: its current step since its last progress, or its wait
+// for the next look.
+type Pulse struct {
+	mu       sync.Mutex
+	name     string // "" while the loop waits
+	since    time.Time
+	limit    time.Duration
+	lastLook time.Time
+	nextLook time.Time
+}
+
+// Begin notes that the loop begins a step that may take so long without progress.
+func (p *Pulse) Begin(name string, limit time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.since, p.limit = name, time.Now(), limit
+}
+
+// Beat notes that the step makes progress.
+func (p *Pulse) Beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.since = time.Now()
+}
+
+// Looked notes the end of a look.
+func (p *Pulse) Looked() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastLook = time.Now()
+}
+
+// Rest notes that the loop waits for its next look.
+func (p *Pulse) Rest(wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.nextLook = "", time.Now().Add(wait)
+}
+
+// Looks gives the times of the last look and of the next one.
+func (p *Pulse) Looks() (last, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastLook, p.nextLook
+}
+
+// Stuck says why the loop makes no progress; nil if it makes progress. A loop that waits
+// must look again when its wait is over.
+func (p *Pulse) Stuck(now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.name != "" && now.After(p.since.Add(p.limit)):
+		return fmt.Errorf("no progress in %s for %s", p.name, now.Sub(p.since).Round(time.Second))
+	case p.name == "" && !p.nextLook.IsZero() && now.After(p.nextLook.Add(time.Minute)):
+		return fmt.Errorf("no look at the remote since %s", p.lastLook.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
