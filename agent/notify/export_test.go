@@ -8,7 +8,7 @@ import (
 // Composed returns the message of notices in its formats.
 func Composed(notices []Notice) (title, text, slack string) {
 	m := compose(notices)
-	return m.Title, m.text(), slackText(&m)
+	return m.Title, m.Text, slackText(&m)
 }
 
 // Compose makes a message from notices.

@@ -130,13 +130,6 @@ func (o *Outbox) Use(wants Wants) error {
 	})
 }
 
-// Variable returns the key of the webhook's URL in secrets.enc, or "".
-func (o *Outbox) Variable() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.book.Wants.Variable
-}
-
 // Tell accepts a notice, which is durable when Tell returns. It skips repeated notices, and
 // events that are not in config.yml.
 func (o *Outbox) Tell(n Notice) error {

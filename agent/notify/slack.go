@@ -195,16 +195,5 @@ func refused(response *http.Response, address *url.URL, said string) error {
 // mention the channel.
 func slackText(m *Message) string {
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
-	var b strings.Builder
-	b.WriteString("*" + strings.ReplaceAll(escape(m.Title), "*", "") + "*\n")
-	for _, block := range m.Blocks {
-		b.WriteString("\n")
-		if block.Head != "" {
-			b.WriteString(escape(block.Head) + "\n")
-		}
-		for _, one := range block.Lines {
-			b.WriteString(escape(one) + "\n")
-		}
-	}
-	return b.String()
+	return "*" + strings.ReplaceAll(escape(m.Title), "*", "") + "*\n\n" + escape(m.Text)
 }

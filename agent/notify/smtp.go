@@ -300,7 +300,7 @@ func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
 	}
 	b.WriteString("\r\n")
 	body := quotedprintable.NewWriter(&b)
-	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.text(), "\n", "\r\n"))) // writes to memory cannot fail
+	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.Text, "\n", "\r\n"))) // writes to memory cannot fail
 	_ = body.Close()
 	return b.Bytes()
 }
