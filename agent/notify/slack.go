@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/backoff"
@@ -37,18 +36,11 @@ type Slack struct {
 // if file is empty, uses the URL from Learn. caFile may name certificates that are trusted
 // besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
-	roots, err := authorities.Load(caFile)
+	transport, err := authorities.Transport(caFile)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableKeepAlives:   true, // messages are rare
-		ForceAttemptHTTP2:   true,
-	}
+	transport.DisableKeepAlives = true // messages are rare
 	return &Slack{file: file, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
