@@ -3,7 +3,20 @@ package gitlab
 import (
 	"context"
 	"net"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
+
+// Version requests the version of GitLab, which needs no rights.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	version, err := ask(ctx, c, "read the version", func(with gl.RequestOptionFunc) (*gl.Version, *gl.Response, error) {
+		return c.api.Version.GetVersion(with)
+	})
+	if err != nil {
+		return "", err
+	}
+	return version.Version, nil
+}
 
 // DialThrough replaces the client's network for tests with synctest.
 func (c *Client) DialThrough(dial func(ctx context.Context, network, address string) (net.Conn, error)) {

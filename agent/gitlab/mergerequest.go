@@ -40,7 +40,7 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	if wanted.Description != "" {
 		options.Description = &wanted.Description
 	}
-	opened, _, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+	opened, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
 		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with)
 		if err == nil && (opened.IID == 0 || opened.WebURL == "") {
 			err = errors.New("it is not a merge request")
@@ -62,7 +62,7 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
 	state := "opened"
 	options := &gl.ListProjectMergeRequestsOptions{State: &state, SourceBranch: &wanted.Source, TargetBranch: &wanted.Target}
-	found, _, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+	found, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with)
 	})
 	if err != nil || len(found) == 0 {
@@ -73,7 +73,7 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 
 // Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
-	found, _, err := ask(ctx, c, "find branch "+branch, func(with gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+	found, err := ask(ctx, c, "find branch "+branch, func(with gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
 		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with)
 		if err == nil && found.Commit == nil {
 			err = errors.New("it is not a branch")
@@ -92,7 +92,7 @@ func (c *Client) Tip(ctx context.Context, branch string) (commit string, err err
 
 // DefaultBranch returns the default target branch of the project's merge requests.
 func (c *Client) DefaultBranch(ctx context.Context) (string, error) {
-	project, _, err := ask(ctx, c, "read the default branch", func(with gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
+	project, err := ask(ctx, c, "read the default branch", func(with gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
 		return c.api.Projects.GetProject(c.project, nil, with)
 	})
 	if err != nil {
