@@ -101,7 +101,7 @@ func keyOf(step deploy.Step) stepKey {
 // Found records the steps that an interrupted attempt took without an entry: it had
 // planned them, the log does not have them, and the plan of what is left does not need
 // them. uses lists the new secrets of each service.
-func (j *Journal) Found(begun, left []deploy.Step, uses map[string][]string) error {
+func (j *Journal) Found(begun, left []deploy.Step, uses SecretNames) error {
 	settled := map[stepKey]bool{}
 	for _, step := range left {
 		settled[keyOf(step)] = true
