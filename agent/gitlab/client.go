@@ -161,8 +161,7 @@ func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
 // userID returns the user of the token, or 0 if GitLab does not report it.
 func (c *Client) userID(ctx context.Context) (int64, error) {
 	info, err := c.Token(ctx)
-	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusForbidden) {
+	if status := asError(err).Status; status == http.StatusNotFound || status == http.StatusForbidden {
 		return 0, nil
 	}
 	return info.UserID, err

@@ -47,8 +47,7 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 		}
 		return opened, resp, err
 	})
-	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == 0) { // it was opened at the same time, or the answer was lost
+	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) { // it was opened at the same time, or the answer was lost
 		if found, again := c.findMergeRequest(ctx, wanted); again == nil && found.Existed {
 			return found, nil
 		}
@@ -80,11 +79,10 @@ func (c *Client) Tip(ctx context.Context, branch string) (commit string, err err
 		}
 		return found, resp, err
 	})
-	var refused *Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
+	switch {
+	case asError(err).missing():
 		return "", nil
-	}
-	if err != nil {
+	case err != nil:
 		return "", err
 	}
 	return found.Commit.ID, nil

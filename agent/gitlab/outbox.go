@@ -76,6 +76,14 @@ type Health struct {
 	Refused       *Refusal  `json:"refused,omitempty"`      // the last refused report
 }
 
+// fail stores an error.
+func (h *Health) fail(err error) {
+	if h.LastError == "" {
+		h.Since = time.Now()
+	}
+	h.LastError, h.Hint = err.Error(), fault.Hint(err)
+}
+
 // Refusal is a report that GitLab permanently refused, and the reason.
 type Refusal struct {
 	Report Report    `json:"report"`
@@ -218,10 +226,7 @@ func (o *Outbox) Health() Health {
 func (o *Outbox) trouble(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.health.LastError == "" {
-		o.health.Since = time.Now()
-	}
-	o.health.LastError, o.health.Hint = err.Error(), fault.Hint(err)
+	o.health.fail(err)
 }
 
 // recovered removes the error from the health, unless a commit still waits.

@@ -47,6 +47,17 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the fault with its hint.
 func (e *Error) Unwrap() error { return e.Err }
 
+// asError gives the Error in err. Any other failure, such as one of the store, may pass.
+func asError(err error) *Error {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return refused
+	}
+	return &Error{Kind: KindRetry, Err: err}
+}
+
+// missing reports whether GitLab has the project, but not what was asked for.
+func (e *Error) missing() bool { return e.Status == http.StatusNotFound && e.Kind == KindPermanent }
+
 // definite reports whether GitLab itself refused the request, so that it had no effect. A
 // missing answer, or an answer of a proxy, is not definite.
 func (e *Error) definite() bool {
@@ -59,9 +70,9 @@ var errTransition = errors.New("the status has this state or a later one")
 
 // refusal converts the library's error to an Error.
 func (c *Client) refusal(what string, answered bool, err error) error {
-	var refused *Error
+	refused, known := errors.AsType[*Error](err)
 	switch {
-	case errors.As(err, &refused):
+	case known:
 	case answered:
 		refused = &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, "check that "+c.host+" is GitLab, and not a proxy",
 			"the answer is not valid: %s", c.token.scrub(err.Error()))}
@@ -134,17 +145,14 @@ func (c *Client) judge(status int, said string) (kind Kind, hint string) {
 
 // noAnswer returns the error for a request without an answer.
 func (c *Client) noAnswer(err error) *Error {
-	var own *fault.Error
-	if errors.As(err, &own) && errors.Is(own, errToken) {
+	if own, ok := errors.AsType[*fault.Error](err); ok && errors.Is(own, errToken) {
 		return &Error{Kind: KindAuth, Err: own}
 	}
 	hint := "check that this node can connect to " + c.host
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		hint = "set ca_file to the certificate authority of GitLab"
 	}
 	reason := c.token.scrub(err.Error()) // without the cause, which may quote an echo of the server
