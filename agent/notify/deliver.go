@@ -111,15 +111,14 @@ func (o *Outbox) deliver(ctx context.Context, one parcel) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var refused *refusal
-	switch {
+	switch permanent, after := judge(err); {
 	case err == nil:
 		o.settle(one, nil)
-	case errors.As(err, &refused) && refused.permanent:
+	case permanent:
 		o.settle(one, err)
 	case ctx.Err() != nil: // stopped: it is sent again after the next start
 	default:
-		o.putOff(one, err)
+		o.putOff(one, err, after)
 	}
 }
 
@@ -136,7 +135,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 		book.Sent[name] = append(recent(book.Sent[name], now), now)
 	})
 	if err != nil {
-		o.putOff(one, err) // it is sent again
+		o.putOff(one, err, 0) // it is sent again
 		return
 	}
 	delete(o.waits, one.to)
@@ -150,9 +149,10 @@ func (o *Outbox) settle(one parcel, refused error) {
 	o.log.Info("notice sent", "receiver", name, "notice", one.message.Title)
 }
 
-// putOff delays the messages to the receiver. It logs an error once, not at each attempt.
-func (o *Outbox) putOff(one parcel, err error) {
-	next := o.waits[one.to].After(asked(err), o.random)
+// putOff delays the messages to the receiver, at least as long as it asked. It logs an error
+// once, not at each attempt.
+func (o *Outbox) putOff(one parcel, err error, asked time.Duration) {
+	next := o.waits[one.to].After(asked, o.random)
 	o.waits[one.to] = next
 	if errors.Is(err, errUnlearned) && next.Tries <= flushTries {
 		return // after a start, the agent will soon open the node's secrets
@@ -168,13 +168,4 @@ func (o *Outbox) putOff(one parcel, err error) {
 	}
 	trouble.Error, trouble.Hint = err.Error(), fault.Hint(err)
 	o.troubles[one.to] = trouble
-}
-
-// asked returns the wait that the receiver asked for.
-func asked(err error) time.Duration {
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return refused.after
-	}
-	return 0
 }

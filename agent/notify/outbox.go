@@ -202,12 +202,10 @@ func (b *Book) setTold(stack string, told Told) {
 		b.Told = told
 		return
 	}
-	stacks := maps.Clone(b.Stacks) // others have the one before
-	if stacks == nil {
-		stacks = map[string]Told{}
+	if b.Stacks == nil {
+		b.Stacks = map[string]Told{}
 	}
-	stacks[stack] = told
-	b.Stacks = stacks
+	b.Stacks[stack] = told
 }
 
 // Nudge ends the waits of the receivers of a kind, because their cause may be gone.
@@ -221,7 +219,8 @@ func (o *Outbox) Nudge(kind Kind) {
 // save changes the book, first in the store.
 func (o *Outbox) save(change func(book *Book)) error {
 	book := o.book
-	book.Entries, book.Sent, book.Refused = slices.Clone(book.Entries), maps.Clone(book.Sent), maps.Clone(book.Refused)
+	book.Entries, book.Stacks = slices.Clone(book.Entries), maps.Clone(book.Stacks)
+	book.Sent, book.Refused = maps.Clone(book.Sent), maps.Clone(book.Refused)
 	if book.Sent == nil {
 		book.Sent = map[string]Sent{}
 	}
