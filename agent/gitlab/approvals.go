@@ -62,8 +62,8 @@ func merged(one *gl.BasicMergeRequest, commit string) Merged {
 // the project has no rules. An error is an *Error.
 func (c *Client) Approvals(ctx context.Context, number int64) ([]string, error) {
 	const what = "read the approvals of the merge request"
-	approvals, err := ask(ctx, c, what, func(with gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
-		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with)
+	approvals, err := ask(ctx, c, what, func(with ...gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
+		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with...)
 	})
 	if err != nil {
 		return nil, err

@@ -107,18 +107,12 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 		return Posted{}, &Error{Kind: KindPermanent, Err: err}
 	}
 	r = r.clean()
-	options := &gl.SetCommitStatusOptions{State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name}
-	if r.Description != "" {
-		options.Description = &r.Description
+	options := &gl.SetCommitStatusOptions{
+		State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name,
+		Description: optional(r.Description), TargetURL: optional(r.TargetURL), PipelineID: optional(pipeline),
 	}
-	if r.TargetURL != "" {
-		options.TargetURL = &r.TargetURL
-	}
-	if pipeline != 0 {
-		options.PipelineID = &pipeline
-	}
-	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
-		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with)
+	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
+		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)
 		if err == nil && (status.ID == 0 || status.PipelineID == 0) {
 			err = errors.New("it is not a commit status")
 		}
@@ -145,9 +139,7 @@ type TokenInfo struct {
 
 // Token requests information about the token in use.
 func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
-	token, err := ask(ctx, c, "read the token's information", func(with gl.RequestOptionFunc) (*gl.PersonalAccessToken, *gl.Response, error) {
-		return c.api.PersonalAccessTokens.GetSinglePersonalAccessToken(with)
-	})
+	token, err := ask(ctx, c, "read the token's information", c.api.PersonalAccessTokens.GetSinglePersonalAccessToken)
 	if err != nil {
 		return TokenInfo{}, err
 	}
@@ -167,23 +159,28 @@ func (c *Client) userID(ctx context.Context) (int64, error) {
 	return info.UserID, err
 }
 
+// call is a request of the library.
+type call[T any] func(...gl.RequestOptionFunc) (T, *gl.Response, error)
+
 // ask sends one request and returns the answer. An error is an *Error.
-func ask[T any](ctx context.Context, c *Client, what string, call func(gl.RequestOptionFunc) (T, *gl.Response, error)) (T, error) {
+func ask[T any](ctx context.Context, c *Client, what string, call call[T]) (T, error) {
 	answer, resp, err := call(gl.WithContext(ctx))
-	if err != nil {
-		return answer, c.refusal(what, resp != nil, err)
-	}
-	return answer, nil
+	return answer, c.refusal(what, resp != nil, err)
 }
 
 // list sends a request for each page of a list, and gives the items. An error is an *Error,
-// and the last item.
-func list[T any](ctx context.Context, c *Client, what string, call func(...gl.RequestOptionFunc) ([]T, *gl.Response, error)) iter.Seq2[T, error] {
+// and comes last.
+func list[T any](ctx context.Context, c *Client, what string, call call[[]T]) iter.Seq2[T, error] {
 	return gl.Scan2(func(page gl.PaginationOptionFunc) ([]T, *gl.Response, error) {
 		items, resp, err := call(gl.WithContext(ctx), page)
-		if err != nil {
-			err = c.refusal(what, resp != nil, err)
-		}
-		return items, resp, err
+		return items, resp, c.refusal(what, resp != nil, err)
 	})
+}
+
+// optional gives a field of a request, which GitLab does not get if it is empty.
+func optional[T comparable](value T) *T {
+	if value == *new(T) {
+		return nil
+	}
+	return &value
 }

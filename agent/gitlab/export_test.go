@@ -3,15 +3,11 @@ package gitlab
 import (
 	"context"
 	"net"
-
-	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
 // Version requests the version of GitLab, which needs no rights.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	version, err := ask(ctx, c, "read the version", func(with gl.RequestOptionFunc) (*gl.Version, *gl.Response, error) {
-		return c.api.Version.GetVersion(with)
-	})
+	version, err := ask(ctx, c, "read the version", c.api.Version.GetVersion)
 	if err != nil {
 		return "", err
 	}

@@ -68,10 +68,12 @@ func (e *Error) definite() bool {
 // allow.
 var errTransition = errors.New("the status has this state or a later one")
 
-// refusal converts the library's error to an Error.
+// refusal converts the library's error to an Error; nil if there is none.
 func (c *Client) refusal(what string, answered bool, err error) error {
 	refused, known := errors.AsType[*Error](err)
 	switch {
+	case err == nil:
+		return nil
 	case known:
 	case answered:
 		refused = &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, "check that "+c.host+" is GitLab, and not a proxy",

@@ -50,8 +50,7 @@ func (c *Client) latest(ctx context.Context, r Report, user int64) (newest Poste
 
 // statuses reads the statuses of a commit, also those that GitLab has marked as retried.
 func (c *Client) statuses(ctx context.Context, commit string, options gl.GetCommitStatusesOptions) iter.Seq2[*gl.CommitStatus, error] {
-	all := true
-	options.All, options.PerPage = &all, 100
+	options.All, options.PerPage = new(true), 100
 	return list(ctx, c, "read statuses of commit "+short(commit), func(with ...gl.RequestOptionFunc) ([]*gl.CommitStatus, *gl.Response, error) {
 		return c.api.Commits.GetCommitStatuses(c.project, commit, &options, with...)
 	})

@@ -68,9 +68,8 @@ func (s *Slack) Ready() error {
 
 // Unlearned reports whether the sender waits for Learn.
 func (s *Slack) Unlearned() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.file == "" && !s.learned.Known() && s.why == nil
+	_, err := s.address()
+	return errors.Is(err, errUnlearned)
 }
 
 // errUnlearned means that the agent has not opened the secrets since its start.
@@ -150,8 +149,7 @@ func noAnswer(host string, err error) error {
 		return fmt.Errorf("post to the webhook at %s: no answer in time", host)
 	}
 	hint := "check that this node can connect to " + host
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		hint = "set ca_file to the certificate authority of " + host
 	}
 	return fault.WithHint(fmt.Errorf("post to the webhook at %s: %w", host, err), hint)

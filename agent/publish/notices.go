@@ -54,7 +54,7 @@ func (n Notices) Learn(state *desired.State) {
 // again.
 func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS, error), options desired.Options) error {
 	waits := func(one notify.Condition) bool { return one.Kind == notify.KindSlack && one.Waiting > 0 }
-	if n.Slack == nil || !n.Slack.Unlearned() || !slices.ContainsFunc(n.Outbox.Health().Receivers, waits) {
+	if n.Slack == nil || !slices.ContainsFunc(n.Outbox.Health().Receivers, waits) || !n.Slack.Unlearned() {
 		return nil
 	}
 	files, err := fetch(ctx)
