@@ -59,7 +59,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[commit] = true
-		waiting := max(o.waits[commit].Until.Sub(now), entries[i].arrives().Sub(now))
+		waiting := max(o.waits[commit].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -98,7 +98,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 // send posts the report once. If an earlier answer was lost, it first looks for the result.
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
 	if entry.Attempted {
-		posted, there, err := o.newest(ctx, entry.Report)
+		posted, there, err := o.client.latest(ctx, entry.Report)
 		if err != nil || there && reached(entry.Report.State, posted, trail) {
 			return posted, err
 		}
@@ -115,14 +115,14 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 		posted, err = o.client.Post(ctx, entry.Report, 0) // the pipeline no longer exists
 	}
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
-		found, ok, err := o.newest(ctx, entry.Report)
+		found, ok, err := o.client.latest(ctx, entry.Report)
 		if err == nil && !ok {
 			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
 		}
 		return found, err
 	}
 	if asError(err).definite() {
-		entry.Attempted = false
+		entry.Attempted, entry.CutOff = false, time.Time{}
 		return posted, errors.Join(err, o.store.Save(entry))
 	}
 	return posted, err
@@ -138,15 +138,6 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
 	return longer, func() { stop(); cancel() }
-}
-
-// newest finds the newest entry with the report's name from the agent's user.
-func (o *Outbox) newest(ctx context.Context, r Report) (Posted, bool, error) {
-	user, err := o.client.userID(ctx)
-	if err != nil {
-		return Posted{}, false, err
-	}
-	return o.client.latest(ctx, r, user)
 }
 
 // reached reports whether the newest entry in GitLab shows that a report with the state

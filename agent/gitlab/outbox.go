@@ -44,17 +44,8 @@ type Entry struct {
 }
 
 // arrival is how long a post that was cut off may still arrive: GitLab waits up to 10 s for
-// its lock.
+// its lock. Then its result can be looked up.
 const arrival = 15 * time.Second
-
-// arrives gives the time from which the result of a post that was cut off can be looked
-// up; zero for any other.
-func (e *Entry) arrives() time.Time {
-	if !e.Attempted || e.CutOff.IsZero() {
-		return time.Time{}
-	}
-	return e.CutOff.Add(arrival)
-}
 
 // Trail is the record of the delivered reports of a commit and ref.
 type Trail struct {

@@ -32,10 +32,14 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 	return found, nil
 }
 
-// latest finds the newest entry with the report's name, from one user unless user is 0. It
-// searches all pipelines of the commit, because an unanswered post may have gone to another
-// pipeline than the known one.
-func (c *Client) latest(ctx context.Context, r Report, user int64) (newest Posted, found bool, err error) {
+// latest finds the newest entry with the report's name, from the token's user where GitLab
+// reports that. It searches all pipelines of the commit, because an unanswered post may have
+// gone to another pipeline than the known one.
+func (c *Client) latest(ctx context.Context, r Report) (newest Posted, found bool, err error) {
+	user, err := c.userID(ctx)
+	if err != nil {
+		return Posted{}, false, err
+	}
 	options := gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{OrderBy: "id", Sort: "desc"}, Ref: &r.Ref, Name: &r.Name}
 	for status, err := range c.statuses(ctx, r.Commit, options) {
 		if err != nil {
