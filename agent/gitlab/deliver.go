@@ -79,6 +79,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	case err == nil:
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
 		o.settle(entry, trail, nil)
+	case ctx.Err() != nil && !entry.Attempted: // stopped after a definite refusal
 	case ctx.Err() != nil: // stopped: the entry stays attempted
 		entry.CutOff = time.Now()
 		if err := o.store.Save(&entry); err != nil {
