@@ -19,8 +19,6 @@ const (
 // round delivers all due reports. It returns the time until the next round, and the number
 // of reports that are left.
 func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
 	for {
 		entries, err := o.store.Entries()
 		if err != nil {
@@ -216,8 +214,6 @@ func (o *Outbox) halt(err error) {
 // watchToken requests the expiry of the token if it is due, and returns the time until the
 // next request.
 func (o *Outbox) watchToken(ctx context.Context) time.Duration {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
 	now := time.Now()
 	if ask := o.askToken.Sub(now); ask > 0 {
 		return ask

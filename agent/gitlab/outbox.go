@@ -92,11 +92,10 @@ type Outbox struct {
 	log    *slog.Logger
 	wake   backoff.Bell
 
-	// delivering allows one delivery at a time, and guards the fields below.
-	delivering sync.Mutex
-	waits      map[string]backoff.Wait // by commit
-	pause      pause                   // of all commits
-	askToken   time.Time               // of the next request for the token's information
+	// Of Run or Flush, which alone delivers:
+	waits    map[string]backoff.Wait // by commit
+	pause    pause                   // of all commits
+	askToken time.Time               // of the next request for the token's information
 
 	// mu guards the health, and makes the read and the write in Enqueue atomic.
 	mu     sync.Mutex
@@ -111,7 +110,7 @@ type pause struct {
 }
 
 // NewOutbox makes an outbox from the entries of the store. Only Run and Flush send
-// reports.
+// reports; one of them at a time.
 func NewOutbox(client *Client, store Store, log *slog.Logger) *Outbox {
 	return &Outbox{
 		client: client,
@@ -181,7 +180,7 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
-		if ctx.Err() != nil || o.halted() {
+		if ctx.Err() != nil || o.pause.auth {
 			health := o.Health()
 			err := fmt.Errorf("deliver reports to GitLab: %d left: %s", left, cmp.Or(health.LastError, "the time was too short"))
 			if ctx.Err() != nil {
@@ -191,13 +190,6 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		}
 		o.wake.Rest(ctx, next)
 	}
-}
-
-// halted reports whether the delivery waits for a new token.
-func (o *Outbox) halted() bool {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
-	return o.pause.auth
 }
 
 // Health returns the state of the delivery.

@@ -63,7 +63,7 @@ var ErrNoMailServer = fault.WithHint(errors.New("config.yml has e-mail addresses
 
 // ready returns a missing setting that prevents the delivery.
 func (o *Outbox) ready(kind Kind) error {
-	switch sender := o.senders[kind].(type) {
+	switch sender := o.use.Senders[kind].(type) {
 	case nil:
 		return ErrNoMailServer
 	case interface{ Ready() error }:

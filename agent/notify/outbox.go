@@ -69,14 +69,8 @@ type Refusal struct {
 
 // Outbox accepts notices and delivers them.
 type Outbox struct {
-	senders map[Kind]Sender
-	store   Store
-	log     *slog.Logger
-	count   func(kind Kind, result string)
-	wake    backoff.Bell
-	random  backoff.Random
-
-	delivering sync.Mutex // allows one round at a time
+	use  Options
+	wake backoff.Bell
 
 	mu       sync.Mutex
 	book     Book
@@ -93,7 +87,8 @@ type Options struct {
 	Random  backoff.Random                 // for the jitter of waits; may be nil
 }
 
-// NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages.
+// NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages;
+// one of them at a time.
 func NewOutbox(o Options) (*Outbox, error) {
 	book, err := o.Store.Notices()
 	if err != nil {
@@ -103,8 +98,8 @@ func NewOutbox(o Options) (*Outbox, error) {
 		o.Count = func(Kind, string) {}
 	}
 	return &Outbox{
-		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: backoff.NewBell(), random: o.Random,
-		book: book, waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
+		use: o, wake: backoff.NewBell(), book: book,
+		waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
 	}, nil
 }
 
@@ -228,7 +223,7 @@ func (o *Outbox) save(change func(book *Book)) error {
 		book.Refused = map[string]Refusal{}
 	}
 	change(&book)
-	if err := o.store.SaveNotices(&book); err != nil {
+	if err := o.use.Store.SaveNotices(&book); err != nil {
 		return fmt.Errorf("save notices: %w", err)
 	}
 	o.book = book
@@ -263,8 +258,8 @@ func (b *Book) trim() []Entry {
 func (o *Outbox) lost(entries []Entry) {
 	for _, entry := range entries {
 		for _, receiver := range entry.Left {
-			o.count(receiver.Kind, "dropped")
-			o.log.Warn("notice dropped", "reason", "too many undelivered notices", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
+			o.use.Count(receiver.Kind, "dropped")
+			o.use.Log.Warn("notice dropped", "reason", "too many undelivered notices", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
 		}
 	}
 }
