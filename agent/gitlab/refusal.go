@@ -181,14 +181,9 @@ func answerText(resp *http.Response, content []byte) string {
 		}
 		return oneline.Cut(string(content), maxLength)
 	}
-	var parts []string
 	var message string
-	switch {
-	case json.Unmarshal(answer.Message, &message) == nil:
-		parts = append(parts, message)
-	case len(answer.Message) > 0:
-		parts = append(parts, string(answer.Message))
+	if json.Unmarshal(answer.Message, &message) != nil { // not a text
+		message = string(answer.Message)
 	}
-	parts = append(parts, answer.Error, answer.Description)
-	return oneline.Cut(strings.Join(parts, " "), 2*maxLength)
+	return oneline.Cut(message+" "+answer.Error+" "+answer.Description, 2*maxLength)
 }

@@ -67,13 +67,6 @@ func (j *Journal) Note(outcome audit.Outcome, detail, trouble string) error {
 	return j.write(entry)
 }
 
-// Forced notes, before the first write, that a user forces a rollback.
-func (j *Journal) Forced(stack, detail string) error {
-	entry := j.entry(audit.Rollback, audit.Stack, stack)
-	entry.Outcome, entry.Detail = audit.Started, detail
-	return j.write(entry)
-}
-
 // write appends entries. If that fails, nothing may be applied, and the sync is tried
 // again automatically.
 func (j *Journal) write(entries ...audit.Entry) error {

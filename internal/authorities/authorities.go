@@ -1,5 +1,6 @@
 // Package authorities makes the pool of trusted certificate authorities from the
-// ca_file of a setting. The system's authorities always stay trusted.
+// ca_file of a setting, and an HTTP transport that trusts them. The system's authorities
+// always stay trusted.
 package authorities
 
 import (
