@@ -25,10 +25,10 @@ type Merged struct {
 // hash: first those with Brought, and each part by number. An error is an *Error.
 func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, error) {
 	var found []Merged
-	what := "find the merge requests of commit " + short(commit)
-	for one, err := range list(ctx, c, what, func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with...)
-	}) {
+	}
+	for one, err := range list(ctx, c, "find the merge requests of commit "+short(commit), read) {
 		if err != nil {
 			return nil, err
 		}

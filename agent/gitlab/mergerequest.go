@@ -44,7 +44,8 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 		}
 		return opened, resp, err
 	})
-	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) { // it was opened at the same time, or the answer was lost
+	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) {
+		// It was opened at the same time, or the answer was lost.
 		if found, again := c.findMergeRequest(ctx, wanted); again == nil && found.Existed {
 			return found, nil
 		}
@@ -56,7 +57,9 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 }
 
 func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
-	options := &gl.ListProjectMergeRequestsOptions{State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target}
+	options := &gl.ListProjectMergeRequestsOptions{
+		State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target,
+	}
 	found, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with...)
 	})

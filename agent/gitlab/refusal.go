@@ -139,7 +139,8 @@ func (c *Client) judge(status int, said string) (kind Kind, hint string) {
 		return KindPermanent, fmt.Sprintf("check that the agent follows the repository of project %q", c.project)
 	case status == http.StatusUnprocessableEntity:
 		return KindPermanent, "remove jobs from the commit's pipeline, which has as many as GitLab allows"
-	case status == http.StatusConflict, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+	case status == http.StatusConflict, status == http.StatusTooManyRequests,
+		status == http.StatusRequestTimeout, status >= 500:
 		return KindRetry, ""
 	}
 	return KindPermanent, ""

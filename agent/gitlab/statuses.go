@@ -19,7 +19,7 @@ type CommitStatus struct {
 // jobs, the oldest first. An error is an *Error.
 func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, error) {
 	var found []CommitStatus
-	for one, err := range c.statuses(ctx, commit, gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{OrderBy: "id", Sort: "asc"}}) {
+	for one, err := range c.statuses(ctx, commit, gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{Sort: "asc"}}) {
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +40,7 @@ func (c *Client) latest(ctx context.Context, r Report) (newest Posted, found boo
 	if err != nil {
 		return Posted{}, false, err
 	}
-	options := gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{OrderBy: "id", Sort: "desc"}, Ref: &r.Ref, Name: &r.Name}
+	options := gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{Sort: "desc"}, Ref: &r.Ref, Name: &r.Name}
 	for status, err := range c.statuses(ctx, r.Commit, options) {
 		if err != nil {
 			return Posted{}, false, err
@@ -52,10 +52,14 @@ func (c *Client) latest(ctx context.Context, r Report) (newest Posted, found boo
 	return Posted{}, false, nil
 }
 
-// statuses reads the statuses of a commit, also those that GitLab has marked as retried.
-func (c *Client) statuses(ctx context.Context, commit string, options gl.GetCommitStatusesOptions) iter.Seq2[*gl.CommitStatus, error] {
-	options.All, options.PerPage = new(true), 100
-	return list(ctx, c, "read statuses of commit "+short(commit), func(with ...gl.RequestOptionFunc) ([]*gl.CommitStatus, *gl.Response, error) {
+// statuses reads the statuses of a commit by their ID, also those that GitLab has marked as
+// retried.
+func (c *Client) statuses(
+	ctx context.Context, commit string, options gl.GetCommitStatusesOptions,
+) iter.Seq2[*gl.CommitStatus, error] {
+	options.All, options.OrderBy, options.PerPage = new(true), "id", 100
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.CommitStatus, *gl.Response, error) {
 		return c.api.Commits.GetCommitStatuses(c.project, commit, &options, with...)
-	})
+	}
+	return list(ctx, c, "read statuses of commit "+short(commit), read)
 }

@@ -47,7 +47,9 @@ func LiveSecrets(live *deploy.Live) SecretNames {
 func NewUses(before SecretNames, want *compose.Stack) SecretNames {
 	uses := StackSecrets(want)
 	for service, secrets := range uses {
-		uses[service] = slices.DeleteFunc(secrets, func(secret string) bool { return slices.Contains(before[service], secret) })
+		uses[service] = slices.DeleteFunc(secrets, func(secret string) bool {
+			return slices.Contains(before[service], secret)
+		})
 	}
 	return uses
 }
