@@ -25,11 +25,10 @@ func guard(call func() error) (err error) {
 }
 
 // blame converts a library's error about files that it merges to a fault with a place.
-// It tries the files alone, in order. try loads a part of the document of file i, or the
-// whole file if the part is nil.
+// It tries the files alone, in order. try loads the document of file i, or a part of it.
 func blame(files []*source, documents []map[string]any, err error, try func(i int, part map[string]any) error) error {
 	for i, s := range files {
-		if one := try(i, nil); one != nil {
+		if one := try(i, documents[i]); one != nil {
 			return s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
 		}
 	}

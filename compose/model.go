@@ -30,26 +30,17 @@ func (l modelLoader) load(files []*source, settings map[string]string) (map[stri
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
 	for _, s := range files {
-		file := composetypes.ConfigFile{Filename: s.path, Content: s.data}
 		document, err := l.document(s)
 		if err != nil {
 			return nil, err
 		}
-		if document != nil {
-			file.Content, file.Config = nil, document
-		} else {
-			document = s.plain
-		}
 		documents = append(documents, document)
-		configs = append(configs, file)
+		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
 	dict, err := l.loadConfigs(files[0], settings, configs...)
 	if err != nil {
 		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
-			config := configs[i]
-			if part != nil {
-				config = composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
-			}
+			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
 			_, err := l.loadConfigs(files[i], settings, config)
 			return err
 		})
@@ -82,7 +73,6 @@ func modelOptions(s *source) func(*composego.Options) {
 		o.Interpolate.Substitute = s.variables.substitute
 		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
 		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
-		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and has at least one byte
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
 }
@@ -102,26 +92,27 @@ func (noFiles) Accept(string) bool                           { return true }
 func (noFiles) Load(context.Context, string) (string, error) { return "", errOtherFile }
 func (noFiles) Dir(string) string                            { return "." }
 
-// withBases adds the services that a part of a document extends.
+// withBases returns a part of a document with the services that its services extend.
 func withBases(document, part map[string]any) map[string]any {
-	services := mapping(part["services"])
+	services := maps.Clone(mapping(part["services"]))
 	if services == nil {
 		return part
 	}
 	all := mapping(document["services"])
-	complete := maps.Clone(services)
 	for waiting := slices.Sorted(maps.Keys(services)); len(waiting) > 0; waiting = waiting[1:] {
-		service := mapping(complete[waiting[0]])
+		service := mapping(services[waiting[0]])
 		name, ok := service["extends"].(string)
 		if !ok {
 			name, _ = mapping(service["extends"])["service"].(string)
 		}
-		if _, there := complete[name]; !there && all[name] != nil {
-			complete[name] = all[name]
+		if _, there := services[name]; !there && all[name] != nil {
+			services[name] = all[name]
 			waiting = append(waiting, name)
 		}
 	}
-	return map[string]any{"services": complete}
+	complete := maps.Clone(part)
+	complete["services"] = services
+	return complete
 }
 
 // plainDict converts compose-go's types to maps, lists and scalars. It removes the
@@ -129,8 +120,8 @@ func withBases(document, part map[string]any) map[string]any {
 func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
 	delete(dict, "include")
 	for _, s := range files {
-		for _, name := range s.privateNames() {
-			delete(mapping(dict["services"]), name)
+		for service := range s.bases {
+			delete(mapping(dict["services"]), privateName(service))
 		}
 	}
 	plain, err := plainValue(dict)

@@ -97,10 +97,7 @@ func (m *merger) merge() (*composetypes.Config, error) {
 	if err != nil {
 		return nil, blame(m.files.main, models, err, func(i int, part map[string]any) error {
 			alone := details
-			alone.ConfigFiles = []composetypes.ConfigFile{details.ConfigFiles[i]}
-			if part != nil {
-				alone.ConfigFiles[0].Config = part
-			}
+			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: m.files.main[i].path, Config: part}}
 			_, err := loadMerged(alone)
 			return err
 		})
