@@ -74,7 +74,7 @@ func (c *comparison) keyed(name string, kind keyedList) {
 		items := list(value)
 		next := make([]entry, 0, len(items))
 		for at, item := range items {
-			place := c.sources[i].placeAt([]step{{key: "services"}, {key: name}, {key: kind.name}, {index: at, of: len(items)}})
+			place := c.place(i, "services", name, kind.name, itemKey(at, len(items)))
 			next = append(next, entry{mapping(item), place})
 		}
 		if !found {

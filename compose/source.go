@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -205,10 +206,25 @@ func (s *source) service(name string) *yaml.Node {
 	return body
 }
 
-// lookup finds a key in a mapping. Own keys take precedence over merged ones.
+// itemKey returns the key by which lookup finds an item in a list of so many items. It
+// finds nothing if one written item became several.
+func itemKey(index, of int) string { return fmt.Sprintf("[%d/%d]", index, of) }
+
+// lookup finds a key in a mapping, or an item of a list. Own keys take precedence over
+// merged ones.
 func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	node = deref(node)
-	if node == nil || node.Kind != yaml.MappingNode {
+	if node == nil {
+		return nil, nil
+	}
+	if node.Kind == yaml.SequenceNode {
+		for i, item := range node.Content {
+			if key == itemKey(i, len(node.Content)) {
+				return item, item
+			}
+		}
+	}
+	if node.Kind != yaml.MappingNode {
 		return nil, nil
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
