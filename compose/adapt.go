@@ -64,15 +64,15 @@ func (a *adapter) adaptService(m *serviceModel) error {
 	adaptTexts(m.model, "environment", "labels", "sysctls")
 	adaptTexts(mapping(m.model["deploy"]), "labels")
 	adaptTexts(mapping(m.model["logging"]), "options")
-	return errors.Join(
+	faults := []error{
 		m.source.sameTargets(m.name, m.model),
 		m.adaptPorts(),
 		a.setAside(m),
 		a.adaptVolumes(m),
 		m.adaptModes(),
-		a.adaptLabelFiles(m),
-		a.adaptEnvironment(m),
-	)
+	}
+	_, err := a.addFiles(m, "label_file", "labels")
+	return errors.Join(append(faults, err, a.adaptEnvironment(m))...)
 }
 
 // adaptTexts converts the booleans in these mappings to text, which the docker CLI

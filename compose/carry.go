@@ -27,16 +27,16 @@ type extra struct {
 // kept has what the adapted models of the files do not contain, but the specs and the
 // warnings need.
 type kept struct {
-	contents map[string]string       // configs with inline content, by key
-	extras   map[string]*extra       // by service
-	settings map[settingsOf]settings // environments of services, by file
-	inline   map[settingsOf]string   // contents of configs, by file
+	contents map[string]string                 // configs with inline content, by key
+	extras   map[string]*extra                 // by service
+	settings map[settingsOf]map[string]setting // environments of services, by file
+	inline   map[settingsOf]string             // contents of configs, by file
 }
 
 func newKept() *kept {
 	return &kept{
 		contents: map[string]string{}, extras: map[string]*extra{},
-		settings: map[settingsOf]settings{}, inline: map[settingsOf]string{},
+		settings: map[settingsOf]map[string]setting{}, inline: map[settingsOf]string{},
 	}
 }
 
