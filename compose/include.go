@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -12,7 +13,8 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
-	"go.yaml.in/yaml/v3"
+	composego "github.com/compose-spec/compose-go/v2/loader"
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -25,59 +27,32 @@ type inclusion struct {
 
 // includeEntry is an entry of an `include` list as in the file.
 type includeEntry struct {
-	paths     []string
-	directory string
-	envFiles  []string
-	place     fault.Place
-	node      *yaml.Node
+	composetypes.IncludeConfig
+	source *source
+	key    string // of the entry in the list
 }
 
-// includeEntries lists the includes of the file. It skips invalid entries, which the
-// schema of Compose refuses when the file is loaded.
+// includeEntries lists the includes of the file.
 func (s *source) includeEntries() []includeEntry {
-	_, node := lookup(s.root, "include")
-	node = deref(node)
 	var entries []includeEntry
-	for i, item := range list(s.plain["include"]) {
-		entry := includeEntry{place: s.place("include")}
-		if node != nil && i < len(node.Content) {
-			entry.node = node.Content[i]
-			entry.place.Line = entry.node.Line
+	items := list(s.plain["include"])
+	for i, item := range items {
+		if text, ok := item.(string); ok {
+			item = map[string]any{"path": text}
 		}
-		switch item := item.(type) {
-		case string:
-			entry.paths = []string{item}
-		case map[string]any:
-			entry.paths, entry.envFiles = texts(item["path"]), texts(item["env_file"])
-			entry.directory, _ = item["project_directory"].(string)
-		default:
-			continue
+		if mapping(item) == nil {
+			continue // the schema of Compose refuses it when the file is loaded
 		}
+		entry := includeEntry{source: s, key: itemKey(i, len(items))}
+		_ = composego.Transform(item, &entry.IncludeConfig) // the schema refuses invalid values
 		entries = append(entries, entry)
 	}
 	return entries
 }
 
-// at returns the place of one of the entry's keys.
-func (e includeEntry) at(key string) fault.Place {
-	place := e.place
-	if keyNode, _ := lookup(e.node, key); keyNode != nil {
-		place.Line = keyNode.Line
-	}
-	return place
-}
-
-func texts(value any) []string {
-	if text, ok := value.(string); ok {
-		return []string{text}
-	}
-	var all []string
-	for _, item := range list(value) {
-		if text, ok := item.(string); ok {
-			all = append(all, text)
-		}
-	}
-	return all
+// place returns the place of the entry, or of one of its keys.
+func (e includeEntry) place(keys ...string) fault.Place {
+	return e.source.place(append([]string{"include", e.key}, keys...)...)
 }
 
 // readIncludes reads the files that s includes, directly and indirectly. The chain
@@ -95,25 +70,25 @@ func (r *reader) readIncludes(s *source, chain []string) error {
 }
 
 func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*inclusion, error) {
-	if len(entry.paths) == 0 {
-		return nil, fault.New(entry.place, "write the path of a file", "the include does not name a file")
+	if len(entry.Path) == 0 {
+		return nil, fault.New(entry.place(), "write the path of a file", "the include does not name a file")
 	}
 	var files []string
-	for _, text := range entry.paths {
-		file, err := r.otherFile(s, text, entry.at("path"))
+	for _, text := range entry.Path {
+		file, err := r.otherFile(s, text, entry.place("path"))
 		if err != nil {
 			return nil, err
 		}
 		if slices.Contains(chain, file) {
-			return nil, fault.New(entry.at("path"), "remove one of the includes", "the files include each other: %s",
+			return nil, fault.New(entry.place("path"), "remove one of the includes", "the files include each other: %s",
 				strings.Join(append(slices.Clone(chain), file), " includes "))
 		}
 		files = append(files, file)
 	}
 	dir := path.Dir(files[0])
-	if entry.directory != "" {
+	if entry.ProjectDirectory != "" {
 		var err error
-		if dir, err = r.otherFile(s, entry.directory, entry.at("project_directory")); err != nil {
+		if dir, err = r.otherFile(s, entry.ProjectDirectory, entry.place("project_directory")); err != nil {
 			return nil, err
 		}
 	}
@@ -124,7 +99,7 @@ func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*
 	included := &inclusion{}
 	var faults []error
 	for _, file := range files {
-		other, err := r.readOther(file, dir, variables, entry.at("path"))
+		other, err := r.readOther(file, dir, variables, entry.place("path"))
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -171,22 +146,22 @@ func (r *reader) readOther(file, dir string, variables *variables, place fault.P
 // file, then those of the include's env_file, or of .env in dir.
 func (r *reader) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
 	variables := s.variables.inner(map[string]string{})
-	if len(entry.envFiles) == 0 {
+	if len(entry.EnvFile) == 0 {
 		file := path.Join(dir, ".env")
 		if info, err := fs.Stat(r.node.FS, file); err != nil || !info.Mode().IsRegular() {
 			return variables, nil
 		}
-		return variables, r.includedSettings(variables, file, entry.place)
+		return variables, r.includedSettings(variables, file, entry.place())
 	}
-	for _, text := range entry.envFiles {
+	for _, text := range entry.EnvFile {
 		if text == "/dev/null" { // disables .env in Compose
 			continue
 		}
-		file, err := r.otherFile(s, text, entry.at("env_file"))
+		file, err := r.otherFile(s, text, entry.place("env_file"))
 		if err != nil {
 			return nil, err
 		}
-		if err := r.includedSettings(variables, file, entry.at("env_file")); err != nil {
+		if err := r.includedSettings(variables, file, entry.place("env_file")); err != nil {
 			return nil, err
 		}
 	}
@@ -203,9 +178,7 @@ func (r *reader) includedSettings(into *variables, file string, place fault.Plac
 	if err != nil {
 		return fault.New(settingsPlace(file, err), "write NAME=value, and close the quotes", "the line is not an assignment")
 	}
-	for name, value := range values {
-		into.values[name] = value
-	}
+	maps.Copy(into.values, values)
 	return into.checkSettings(file, data)
 }
 
@@ -240,11 +213,9 @@ func (v *variables) checkSettings(file string, data []byte) error {
 		if _, err := probe.substitute(value, v.lookup); err != nil {
 			continue // part of a multi-line value, which the parser accepts
 		}
-		for _, name := range variablesIn(value) {
-			if probe.missing[name] {
-				faults = append(faults, fault.New(place, fmt.Sprintf("set %s in node.env, or add a default: ${%s:-value}", name, name),
-					"the variable %s is not set and has no default", name))
-			}
+		for _, name := range slices.Sorted(maps.Keys(probe.missing)) {
+			faults = append(faults, fault.New(place, fmt.Sprintf("set %s in node.env, or add a default: ${%s:-value}", name, name),
+				"the variable %s is not set and has no default", name))
 		}
 	}
 	return errors.Join(faults...)
