@@ -179,6 +179,9 @@ func (r *reader) includedSettings(into *variables, file string, place fault.Plac
 		return fault.New(settingsPlace(file, err), "write NAME=value, and close the quotes", "the line is not an assignment")
 	}
 	maps.Copy(into.values, values)
+	if r.files.lenient() {
+		return nil
+	}
 	return into.checkSettings(file, data)
 }
 
@@ -197,9 +200,6 @@ func settingsPlace(file string, err error) fault.Place {
 // checkSettings refuses unset variables in an env_file, which the parser silently
 // treats as empty.
 func (v *variables) checkSettings(file string, data []byte) error {
-	if v.lenient {
-		return nil
-	}
 	var faults []error
 	place := fault.Place{File: file}
 	for line := range strings.Lines(string(data)) {

@@ -75,7 +75,7 @@ func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error
 	if s.loaded != nil {
 		return s.loaded, nil
 	}
-	model, err := l.load([]*source{s}, nil)
+	model, err := l.load([]*source{s})
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,7 @@ func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error
 // include adds the resources of an include to the document of the including file. It
 // refuses two different resources with the same name.
 func (l modelLoader) include(s *source, included *inclusion, document map[string]any) error {
-	last := included.files[len(included.files)-1]
-	model, err := l.load(included.files, last.variables.settings())
+	model, err := l.load(included.files)
 	if err != nil {
 		return err
 	}
@@ -130,7 +129,7 @@ func (l modelLoader) ownResource(s *source, section, name string) any {
 		return nil
 	}
 	alone := map[string]any{section: map[string]any{name: own}}
-	dict, err := l.loadConfigs(s, nil, composetypes.ConfigFile{Filename: s.path, Config: alone})
+	dict, err := l.loadConfigs(s, composetypes.ConfigFile{Filename: s.path, Config: alone})
 	if err != nil {
 		return nil
 	}

@@ -24,9 +24,8 @@ type modelLoader struct {
 }
 
 // load reads files that Compose merges: one of the node's files, an extended file, or
-// the files of an include. A name without a value in `environment` gets its value from
-// settings.
-func (l modelLoader) load(files []*source, settings map[string]string) (map[string]any, error) {
+// the files of an include.
+func (l modelLoader) load(files []*source) (map[string]any, error) {
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
 	for _, s := range files {
@@ -37,22 +36,21 @@ func (l modelLoader) load(files []*source, settings map[string]string) (map[stri
 		documents = append(documents, document)
 		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
-	dict, err := l.loadConfigs(files[0], settings, configs...)
+	dict, err := l.loadConfigs(files[0], configs...)
 	if err != nil {
 		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
 			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
-			_, err := l.loadConfigs(files[i], settings, config)
+			_, err := l.loadConfigs(files[i], config)
 			return err
 		})
 	}
 	return plainDict(files, dict)
 }
 
-// loadConfigs loads the configs with compose-go, with the variables of s.
-func (l modelLoader) loadConfigs(s *source, settings map[string]string, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
-	environment := composetypes.Mapping{} // compose-go writes into it
-	maps.Copy(environment, settings)
-	details := composetypes.ConfigDetails{WorkingDir: l.dir, ConfigFiles: configs, Environment: environment}
+// loadConfigs loads the configs with compose-go, with the variables of s. A name without a
+// value in `environment` gets its value from the env_files of includes.
+func (l modelLoader) loadConfigs(s *source, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
+	details := composetypes.ConfigDetails{WorkingDir: l.dir, ConfigFiles: configs, Environment: s.variables.settings()}
 	err = guard(func() error {
 		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
 		return err

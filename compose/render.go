@@ -7,7 +7,6 @@ package compose
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -86,10 +85,7 @@ func (m *merger) merge() (*composetypes.Config, error) {
 		}
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: models[i]})
 	}
-	if unset := m.files.unsetFaults(); len(unset) > 0 {
-		faults = unset // other faults may be caused by the empty values
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := m.files.join(faults); err != nil {
 		return nil, err
 	}
 	m.warn(details)
@@ -111,7 +107,7 @@ func (m *merger) merge() (*composetypes.Config, error) {
 func (m *merger) models() (models []map[string]any, faults []error) {
 	l := modelLoader{dir: "/" + m.node.Dir}
 	for _, s := range m.files.main {
-		model, err := l.load([]*source{s}, nil)
+		model, err := l.load([]*source{s})
 		if err != nil {
 			faults, model = append(faults, err), nil
 		}
@@ -155,7 +151,9 @@ func (m *merger) leaveOut(models []map[string]any) {
 
 // warn adds the warnings about what the files mean to docker.
 func (m *merger) warn(details composetypes.ConfigDetails) {
-	*m.warnings = append(*m.warnings, m.files.unset(true)...)
+	if m.files.lenient() {
+		*m.warnings = append(*m.warnings, m.files.unset()...)
+	}
 	for _, source := range m.files.all {
 		source.warnOtherReadings(m.warnings)
 		source.warnOtherFields(m.warnings)

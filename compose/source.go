@@ -41,7 +41,7 @@ const maxFiles = 500
 
 // files are the compose files of a node.
 type files struct {
-	dir  string    // the node's folder
+	node *manifests.Node
 	main []*source // the node's compose files, in merge order
 	all  []*source // these, and all files that they include and extend
 }
@@ -54,7 +54,7 @@ func (f *files) placeOf(keys ...string) fault.Place {
 			return place
 		}
 	}
-	return fault.Place{File: f.dir}
+	return fault.Place{File: f.node.Dir}
 }
 
 // reader reads the compose files of a node.
@@ -67,7 +67,7 @@ type reader struct {
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	r := &reader{node: node, files: &files{dir: node.Dir}, extended: map[baseKey]*source{}}
+	r := &reader{node: node, files: &files{node: node}, extended: map[baseKey]*source{}}
 	var faults []error
 	for _, name := range node.ComposeFiles {
 		s, err := r.read(name, node.Dir, variables)
@@ -78,10 +78,7 @@ func readFiles(node *manifests.Node, variables *variables) (*files, error) {
 		r.files.main = append(r.files.main, s)
 		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
 	}
-	if unset := r.files.unsetFaults(); len(unset) > 0 {
-		faults = unset // other faults may be caused by the empty paths
-	}
-	return r.files, errors.Join(faults...)
+	return r.files, r.files.join(faults)
 }
 
 func (r *reader) read(name, dir string, variables *variables) (*source, error) {
