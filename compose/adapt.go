@@ -13,15 +13,8 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// adapter changes compose-go's models of the node's files, in place, to the form that
-// the docker CLI's loader accepts. It keeps what that form cannot contain.
-type adapter struct {
-	node      *manifests.Node
-	variables *variables
-	kept      *kept
-	warnings  *warnings
-}
-
+// adapt changes compose-go's model of a file, in place, to the form that the docker CLI's
+// loader accepts. It keeps what that form cannot contain.
 func (a *adapter) adapt(s *source, dict map[string]any) error {
 	a.warnName(s)
 	delete(dict, "name")

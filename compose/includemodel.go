@@ -22,7 +22,7 @@ var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "c
 
 // document returns the input for compose-go: the file with its includes, and with the
 // services of other files that it extends, under private names.
-func (l modelLoader) document(s *source) (map[string]any, error) {
+func (s *source) document() (map[string]any, error) {
 	document := maps.Clone(s.plain)
 	if s.only != nil {
 		services := maps.Clone(mapping(s.plain["services"]))
@@ -31,14 +31,14 @@ func (l modelLoader) document(s *source) (map[string]any, error) {
 	}
 	var faults []error
 	for _, one := range s.included {
-		faults = append(faults, l.include(s, one, document))
+		faults = append(faults, s.include(one, document))
 	}
 	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
 		base := s.bases[service]
 		if base.source == s {
 			continue
 		}
-		model, err := l.extendedModel(base.source, s.dir)
+		model, err := base.source.extendedModel(s.dir)
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -71,11 +71,11 @@ func ownSection(document map[string]any, section string) map[string]any {
 func privateName(service string) string { return "coin-agent.base-of." + service }
 
 // extendedModel returns the model of an extended file with only the extended services.
-func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error) {
+func (s *source) extendedModel(dir string) (map[string]any, error) {
 	if s.loaded != nil {
 		return s.loaded, nil
 	}
-	model, err := l.load([]*source{s})
+	model, err := loadModel([]*source{s})
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error
 
 // include adds the resources of an include to the document of the including file. It
 // refuses two different resources with the same name.
-func (l modelLoader) include(s *source, included *inclusion, document map[string]any) error {
-	model, err := l.load(included.files)
+func (s *source) include(included *inclusion, document map[string]any) error {
+	model, err := loadModel(included.files)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (l modelLoader) include(s *source, included *inclusion, document map[string
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			resource := mapping(protected[section])[name]
 			if there, ok := all[name]; ok && !reflect.DeepEqual(there, resource) {
-				if own := l.ownResource(s, section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
+				if own := s.ownResource(section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
 					faults = append(faults, s.conflict(included, section, name))
 				}
 				continue
@@ -123,13 +123,13 @@ func (l modelLoader) include(s *source, included *inclusion, document map[string
 
 // ownResource returns the model of a network, volume, secret or config that the file
 // itself defines, or nil.
-func (l modelLoader) ownResource(s *source, section, name string) any {
+func (s *source) ownResource(section, name string) any {
 	own, ok := mapping(s.plain[section])[name]
 	if !ok || section == "services" {
 		return nil
 	}
 	alone := map[string]any{section: map[string]any{name: own}}
-	dict, err := l.loadConfigs(s, composetypes.ConfigFile{Filename: s.path, Config: alone})
+	dict, err := s.loadConfigs(composetypes.ConfigFile{Filename: s.path, Config: alone})
 	if err != nil {
 		return nil
 	}

@@ -17,30 +17,25 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// modelLoader reads compose files by the Compose specification (interpolation, anchors,
-// extends, include) into one dictionary.
-type modelLoader struct {
-	dir string // the working directory, which compose-go requires
-}
-
-// load reads files that Compose merges: one of the node's files, an extended file, or
-// the files of an include.
-func (l modelLoader) load(files []*source) (map[string]any, error) {
+// loadModel reads files that Compose merges, by the Compose specification (interpolation,
+// anchors, extends, include), into one dictionary: one of the node's files, an extended
+// file, or the files of an include.
+func loadModel(files []*source) (map[string]any, error) {
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
 	for _, s := range files {
-		document, err := l.document(s)
+		document, err := s.document()
 		if err != nil {
 			return nil, err
 		}
 		documents = append(documents, document)
 		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
-	dict, err := l.loadConfigs(files[0], configs...)
+	dict, err := files[0].loadConfigs(configs...)
 	if err != nil {
 		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
 			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
-			_, err := l.loadConfigs(files[i], config)
+			_, err := files[i].loadConfigs(config)
 			return err
 		})
 	}
@@ -49,8 +44,8 @@ func (l modelLoader) load(files []*source) (map[string]any, error) {
 
 // loadConfigs loads the configs with compose-go, with the variables of s. A name without a
 // value in `environment` gets its value from the env_files of includes.
-func (l modelLoader) loadConfigs(s *source, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
-	details := composetypes.ConfigDetails{WorkingDir: l.dir, ConfigFiles: configs, Environment: s.variables.settings()}
+func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
+	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: configs, Environment: s.variables.settings()}
 	err = guard(func() error {
 		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
 		return err
