@@ -210,18 +210,13 @@ func itemKey(index, of int) string { return fmt.Sprintf("[%d/%d]", index, of) }
 // lookup finds a key in a mapping, or an item of a list. Own keys take precedence over
 // merged ones.
 func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
-	node = deref(node)
-	if node == nil {
-		return nil, nil
-	}
-	if node.Kind == yaml.SequenceNode {
-		for i, item := range node.Content {
-			if key == itemKey(i, len(node.Content)) {
-				return item, item
-			}
+	for i, item := range items(node) {
+		if key == itemKey(i, len(items(node))) {
+			return item, item
 		}
 	}
-	if node.Kind != yaml.MappingNode {
+	node = deref(node)
+	if node == nil || node.Kind != yaml.MappingNode {
 		return nil, nil
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
