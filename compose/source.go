@@ -228,10 +228,9 @@ func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 		if node.Content[i].Tag != "!!merge" {
 			continue
 		}
-		merged := deref(node.Content[i+1])
-		parts := []*yaml.Node{merged}
-		if merged.Kind == yaml.SequenceNode {
-			parts = merged.Content
+		parts := items(node.Content[i+1])
+		if parts == nil {
+			parts = []*yaml.Node{node.Content[i+1]}
 		}
 		for _, part := range parts {
 			if keyNode, value := lookup(part, key); keyNode != nil {
@@ -266,18 +265,13 @@ func deref(node *yaml.Node) *yaml.Node {
 
 // walkScalars calls visit for each scalar value of a document, in order.
 func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
-	switch node.Kind {
-	case yaml.ScalarNode:
+	if node.Kind == yaml.ScalarNode {
 		visit(node)
-	case yaml.MappingNode:
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			walkScalars(node.Content[i+1], visit)
+	}
+	for i, child := range node.Content {
+		if node.Kind != yaml.MappingNode || i%2 == 1 { // a mapping has keys and values in turn
+			walkScalars(child, visit)
 		}
-	case yaml.SequenceNode:
-		for _, item := range node.Content {
-			walkScalars(item, visit)
-		}
-	case yaml.DocumentNode, yaml.AliasNode:
 	}
 }
 
