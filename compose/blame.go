@@ -89,23 +89,18 @@ func explain(err error) (message, hint string) { return advise(plainMessage(err)
 
 // plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {
-	message := strings.Join(strings.Fields(describe(err)), " ")
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	var forbidden *loader.ForbiddenPropertiesError
+	if errors.As(err, &forbidden) { // its text omits the property
+		property := slices.Min(slices.Collect(maps.Keys(forbidden.Properties)))
+		message = fmt.Sprintf("%s is not supported: %s", property, forbidden.Properties[property])
+	}
 	for _, noise := range []string{"validating", "error while interpolating", "decoding failed due to the following error(s):"} {
 		if rest, ok := strings.CutPrefix(message, noise+" "); ok {
 			message = rest
 		}
 	}
 	return message
-}
-
-// describe returns an error with the details that the docker CLI omits.
-func describe(err error) string {
-	var forbidden *loader.ForbiddenPropertiesError
-	if !errors.As(err, &forbidden) {
-		return err.Error()
-	}
-	property := slices.Min(slices.Collect(maps.Keys(forbidden.Properties)))
-	return fmt.Sprintf("%s is not supported: %s", property, forbidden.Properties[property])
 }
 
 var (

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,22 +101,15 @@ func (e *extra) complete(spec *swarm.ServiceSpec) {
 	container := spec.TaskTemplate.ContainerSpec
 	container.Groups = e.groups
 	if len(e.dnsOptions) > 0 {
-		if container.DNSConfig == nil {
-			container.DNSConfig = &swarm.DNSConfig{}
-		}
+		container.DNSConfig = cmp.Or(container.DNSConfig, &swarm.DNSConfig{})
 		container.DNSConfig.Options = e.dnsOptions
 	}
 	for i := range container.Mounts {
-		e.completeMount(&container.Mounts[i])
-	}
-}
-
-func (e *extra) completeMount(one *mount.Mount) {
-	if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
-		if one.TmpfsOptions == nil {
-			one.TmpfsOptions = &mount.TmpfsOptions{}
+		one := &container.Mounts[i]
+		if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
+			one.TmpfsOptions = cmp.Or(one.TmpfsOptions, &mount.TmpfsOptions{})
+			one.TmpfsOptions.Mode = mode
 		}
-		one.TmpfsOptions.Mode = mode
 	}
 }
 
@@ -137,11 +131,7 @@ func (a *adapter) adaptNetworkMode(m *serviceModel, dict map[string]any) error {
 	case len(mapping(m.model["networks"])) > 0:
 		return m.fault(key, "remove networks, or network_mode", "network_mode: host cannot be combined with networks")
 	}
-	networks := mapping(dict["networks"])
-	if networks == nil {
-		networks = map[string]any{}
-		dict["networks"] = networks
-	}
+	networks := ownSection(dict, "networks")
 	if _, taken := networks["host"]; taken {
 		return m.fault(key, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
 			"network_mode: host, but the file defines a network with this name")

@@ -16,12 +16,6 @@ type base struct {
 	service string
 }
 
-// baseKey identifies an extended file and the variables that it is read with.
-type baseKey struct {
-	variables *variables
-	path      string
-}
-
 // link is one service in a chain of extends.
 type link struct{ path, service string }
 
@@ -45,13 +39,7 @@ func (r *reader) readBase(s *source, name string, chain []link) error {
 	if _, known := s.bases[name]; known {
 		return nil
 	}
-	service := mapping(mapping(s.plain["services"])[name])
-	var file string
-	reference, short := service["extends"].(string)
-	if !short {
-		reference, _ = mapping(service["extends"])["service"].(string)
-		file, _ = mapping(service["extends"])["file"].(string)
-	}
+	reference, file := extendsOf(mapping(s.plain["services"])[name])
 	if reference == "" {
 		return nil
 	}
@@ -75,23 +63,34 @@ func (r *reader) readBase(s *source, name string, chain []link) error {
 	return r.readBase(other, reference, append(chain, here))
 }
 
-// readExtended reads a file with services that another file extends. It reads the file
-// only once.
+// extendsOf returns the service that a service extends, and its file, or "".
+func extendsOf(service any) (reference, file string) {
+	extends := mapping(service)["extends"]
+	if reference, short := extends.(string); short {
+		return reference, ""
+	}
+	reference, _ = mapping(extends)["service"].(string)
+	file, _ = mapping(extends)["file"].(string)
+	return reference, file
+}
+
+// readExtended reads a file with services that another file extends. For each of these
+// files it reads the file only once.
 func (r *reader) readExtended(s *source, text string, place fault.Place) (*source, error) {
 	file, err := r.otherFile(s, text, place)
 	if err != nil {
 		return nil, err
 	}
-	key := baseKey{s.variables, file}
-	if known, ok := r.extended[key]; ok {
-		return known, nil
+	for _, known := range s.bases {
+		if known.source != s && known.source.path == file {
+			return known.source, nil
+		}
 	}
 	other, err := r.readOther(file, path.Dir(file), s.variables.inner(nil), place)
 	if err != nil {
 		return nil, err
 	}
 	other.only = map[string]bool{}
-	r.extended[key] = other
 	return other, nil
 }
 

@@ -20,11 +20,6 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// inclusion is one entry of an `include` list: files that Compose merges.
-type inclusion struct {
-	files []*source
-}
-
 // includeEntry is an entry of an `include` list as in the file.
 type includeEntry struct {
 	composetypes.IncludeConfig
@@ -60,16 +55,13 @@ func (e includeEntry) place(keys ...string) fault.Place {
 func (r *reader) readIncludes(s *source, chain []string) error {
 	var faults []error
 	for _, entry := range s.includeEntries() {
-		inclusion, err := r.readInclusion(s, entry, chain)
-		faults = append(faults, err)
-		if inclusion != nil {
-			s.included = append(s.included, inclusion)
-		}
+		files, err := r.readInclude(s, entry, chain)
+		faults, s.included = append(faults, err), append(s.included, files)
 	}
 	return errors.Join(faults...)
 }
 
-func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*inclusion, error) {
+func (r *reader) readInclude(s *source, entry includeEntry, chain []string) (included []*source, err error) {
 	if len(entry.Path) == 0 {
 		return nil, fault.New(entry.place(), "write the path of a file", "the include does not name a file")
 	}
@@ -87,7 +79,6 @@ func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*
 	}
 	dir := path.Dir(files[0])
 	if entry.ProjectDirectory != "" {
-		var err error
 		if dir, err = r.otherFile(s, entry.ProjectDirectory, entry.place("project_directory")); err != nil {
 			return nil, err
 		}
@@ -96,7 +87,6 @@ func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*
 	if err != nil {
 		return nil, err
 	}
-	included := &inclusion{}
 	var faults []error
 	for _, file := range files {
 		other, err := r.readOther(file, dir, variables, entry.place("path"))
@@ -104,7 +94,7 @@ func (r *reader) readInclusion(s *source, entry includeEntry, chain []string) (*
 			faults = append(faults, err)
 			continue
 		}
-		included.files = append(included.files, other)
+		included = append(included, other)
 		faults = append(faults, r.readIncludes(other, append(slices.Clone(chain), file)), r.readBases(other))
 	}
 	return included, errors.Join(faults...)
@@ -185,13 +175,11 @@ func (r *reader) includedSettings(into *variables, file string, place fault.Plac
 	return into.checkSettings(file, data)
 }
 
-var settingsLine = regexp.MustCompile(`^line (\d+): `)
-
 // settingsPlace returns the line number in a parser's error. The error itself would
 // show the line's content.
 func settingsPlace(file string, err error) fault.Place {
 	place := fault.Place{File: file}
-	if match := settingsLine.FindStringSubmatch(err.Error()); match != nil {
+	if match := lineNumber.FindStringSubmatch(err.Error()); match != nil {
 		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
 	}
 	return place

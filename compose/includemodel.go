@@ -88,12 +88,12 @@ func (s *source) extendedModel(dir string) (map[string]any, error) {
 
 // include adds the resources of an include to the document of the including file. It
 // refuses two different resources with the same name.
-func (s *source) include(included *inclusion, document map[string]any) error {
-	model, err := loadModel(included.files)
+func (s *source) include(included []*source, document map[string]any) error {
+	model, err := loadModel(included)
 	if err != nil {
 		return err
 	}
-	faults := []error{settle(included.files, model, s.dir)}
+	faults := []error{settle(included, model, s.dir)}
 	protected, err := escaped(model)
 	if err != nil {
 		return err
@@ -137,8 +137,8 @@ func (s *source) ownResource(section, name string) any {
 }
 
 // conflict returns a fault with the places of two resources with the same name.
-func (s *source) conflict(included *inclusion, section, name string) error {
-	inner := (&source{included: []*inclusion{included}}).place(section, name)
+func (s *source) conflict(included []*source, section, name string) error {
+	inner := (&source{included: [][]*source{included}}).place(section, name)
 	return fault.New(s.place(section, name), "rename one of the two, or extend the included service under another name",
 		"%s %s: the included %s also defines it", strings.TrimSuffix(section, "s"), name, inner)
 }
@@ -146,7 +146,7 @@ func (s *source) conflict(included *inclusion, section, name string) error {
 // settle changes the relative paths of an included or extended file, which start from
 // its own folder, to paths from dir, the folder of the file that includes it.
 func settle(files []*source, model map[string]any, dir string) error {
-	from := &source{path: files[0].path, dir: files[0].dir, included: []*inclusion{{files: files}}}
+	from := &source{path: files[0].path, dir: files[0].dir, included: [][]*source{files}}
 	var faults []error
 	services := mapping(model["services"])
 	for _, name := range slices.Sorted(maps.Keys(services)) {

@@ -93,11 +93,7 @@ func withBases(document, part map[string]any) map[string]any {
 	}
 	all := mapping(document["services"])
 	for waiting := slices.Sorted(maps.Keys(services)); len(waiting) > 0; waiting = waiting[1:] {
-		service := mapping(services[waiting[0]])
-		name, ok := service["extends"].(string)
-		if !ok {
-			name, _ = mapping(service["extends"])["service"].(string)
-		}
+		name, _ := extendsOf(services[waiting[0]])
 		if _, there := services[name]; !there && all[name] != nil {
 			services[name] = all[name]
 			waiting = append(waiting, name)
@@ -124,27 +120,26 @@ func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
 	return mapping(plain), nil
 }
 
-// plainValue copies maps and lists. It converts other types through YAML.
+// plainValue converts the values in maps and lists, in place. It converts other types
+// through YAML.
 func plainValue(value any) (plain any, err error) {
 	switch value := value.(type) {
 	case nil, string, bool, int:
 		return value, nil
 	case map[string]any:
-		all := make(map[string]any, len(value))
 		for key, one := range value {
-			if all[key], err = plainValue(one); err != nil {
+			if value[key], err = plainValue(one); err != nil {
 				return nil, err
 			}
 		}
-		return all, nil
+		return value, nil
 	case []any:
-		all := make([]any, len(value))
 		for i, one := range value {
-			if all[i], err = plainValue(one); err != nil {
+			if value[i], err = plainValue(one); err != nil {
 				return nil, err
 			}
 		}
-		return all, nil
+		return value, nil
 	}
 	data, err := yaml.Marshal(value)
 	if err != nil {

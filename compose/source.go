@@ -30,7 +30,7 @@ type source struct {
 	dir       string     // base of relative paths
 	variables *variables // values of $NAME
 
-	included []*inclusion
+	included [][]*source     // the files of each include, which Compose merges
 	bases    map[string]base // what its services extend, by service
 	only     map[string]bool // of an extended file: the extended services, nothing else counts
 	loaded   map[string]any  // the model of an extended file
@@ -59,15 +59,14 @@ func (f *files) placeOf(keys ...string) fault.Place {
 
 // reader reads the compose files of a node.
 type reader struct {
-	node     *manifests.Node
-	files    *files
-	extended map[baseKey]*source
+	node  *manifests.Node
+	files *files
 }
 
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	r := &reader{node: node, files: &files{node: node}, extended: map[baseKey]*source{}}
+	r := &reader{node: node, files: &files{node: node}}
 	var faults []error
 	for _, name := range node.ComposeFiles {
 		s, err := r.read(name, node.Dir, variables)
@@ -121,8 +120,8 @@ func parseSource(name string, data []byte) (*source, error) {
 }
 
 var (
-	yamlLine  = regexp.MustCompile(`line (\d+): ?`)
-	badAnchor = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
+	lineNumber = regexp.MustCompile(`line (\d+): ?`)
+	badAnchor  = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
 )
 
 // invalid converts the first error of the YAML library to a fault.
@@ -133,7 +132,7 @@ func (s *source) invalid(err error) error {
 		message = several.Errors[0]
 	}
 	place := fault.Place{File: s.path}
-	if match := yamlLine.FindStringSubmatch(message); match != nil {
+	if match := lineNumber.FindStringSubmatch(message); match != nil {
 		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
 		message = strings.Replace(message, match[0], "", 1)
 	}
@@ -187,8 +186,8 @@ func (s *source) find(keys []string) (best fault.Place, depth int, value *yaml.N
 		}
 	}
 	if depth < 2 {
-		for _, inclusion := range s.included {
-			for _, other := range slices.Backward(inclusion.files) {
+		for _, files := range s.included {
+			for _, other := range slices.Backward(files) {
 				try(other, keys)
 			}
 		}
