@@ -19,9 +19,7 @@ func (a *adapter) adapt(s *source, dict map[string]any) error {
 	a.warnName(s)
 	delete(dict, "name")
 	services := mapping(dict["services"])
-	j := &judge{source: s, warnings: a.warnings}
-	j.mapping("", nil, dict)
-	faults := j.faults
+	faults := a.judge(s, "", nil, dict)
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		m := &serviceModel{source: s, name: name, model: mapping(services[name]), warnings: a.warnings}
 		faults = append(faults, a.adaptNetworkMode(m, dict), a.adaptService(m))

@@ -45,52 +45,43 @@ var ruledPaths = "\n" + strings.Join(slices.Sorted(maps.Keys(rules)), "\n")
 // hasRules reports whether there are rules for keys below path.
 func hasRules(path string) bool { return strings.Contains(ruledPaths, "\n"+path+".") }
 
-// judge applies the rules to a file's keys. It removes dropped keys with a warning, and
-// refuses refused keys.
-type judge struct {
-	source   *source
-	warnings *warnings
-	faults   []error
-}
-
-func (j *judge) mapping(path string, at []string, values map[string]any) {
+// judge applies the rules to the keys of a mapping in a file. It removes dropped keys with
+// a warning, and refuses refused keys.
+func (a *adapter) judge(s *source, path string, at []string, values map[string]any) (faults []error) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		below, here := strings.TrimPrefix(path+"."+key, "."), append(slices.Clip(at), key)
 		if hasRules(path + ".*") {
 			below = path + ".*"
 		}
 		if one, ok := rules[below]; ok {
-			j.condemn(one, here, values[key])
+			faults = append(faults, a.condemn(s, one, here, values[key]))
 			delete(values, key)
 		} else if hasRules(below) {
-			j.below(below, here, values[key])
+			faults = append(faults, a.judge(s, below, here, mapping(values[key]))...)
+			items := list(values[key])
+			for i, item := range items {
+				faults = append(faults, a.judge(s, below, append(here, itemKey(i, len(items))), mapping(item))...)
+			}
 		}
 	}
+	return faults
 }
 
-// below continues in a value, or in the items of a list.
-func (j *judge) below(path string, at []string, value any) {
-	j.mapping(path, at, mapping(value))
-	items := list(value)
-	for i, item := range items {
-		j.mapping(path, append(slices.Clip(at), itemKey(i, len(items))), mapping(item))
-	}
-}
-
-func (j *judge) condemn(one rule, at []string, value any) {
+// condemn warns of a dropped key, or returns the fault of a refused one.
+func (a *adapter) condemn(s *source, one rule, at []string, value any) error {
 	if isEmpty(value) || fmt.Sprint(value) == one.harmless {
-		return
+		return nil
 	}
-	place, what := j.source.place(at...), describeKey(at)
+	place, what := s.place(at...), describeKey(at)
 	if one.verdict == refused {
-		j.faults = append(j.faults, fault.New(place, one.remedy, "%s does not work in Swarm: %s", what, one.instead))
-		return
+		return fault.New(place, one.remedy, "%s does not work in Swarm: %s", what, one.instead)
 	}
 	instead := one.instead
 	if what := conditions(at, value); what != "" {
 		instead += " and does not wait for " + what
 	}
-	j.warnings.add(place, one.remedy, "%s has no effect: %s", what, instead)
+	a.warnings.add(place, one.remedy, "%s has no effect: %s", what, instead)
+	return nil
 }
 
 // conditions lists the conditions of a depends_on other than the start.
