@@ -179,16 +179,15 @@ func (s *source) sameTargets(name string, service map[string]any) error {
 	return errors.Join(faults...)
 }
 
-// adaptFile checks that the file of a secret or config is in the repository. It also
-// stores a config's inline content, which the docker CLI does not support.
+// inlineContent is the key of a config's content for the docker CLI, which supports only
+// files. Its loader keeps an extension as it is.
+const inlineContent = "x-coin-agent-content"
+
+// adaptFile checks that the file of a secret or config is in the repository. It renames a
+// config's content.
 func (a *adapter) adaptFile(s *source, section, key string, object map[string]any) error {
-	place := s.place(section, key)
-	if section == "configs" {
-		delete(a.kept.contents, key) // of an earlier file
-	}
 	if content, ok := object["content"]; ok {
-		a.kept.contents[key] = fmt.Sprint(content)
-		a.kept.inline[settingsOf{s, key}] = a.kept.contents[key]
+		object[inlineContent] = fmt.Sprint(content)
 		delete(object, "content")
 		return nil
 	}
@@ -196,7 +195,7 @@ func (a *adapter) adaptFile(s *source, section, key string, object map[string]an
 	if !ok {
 		return nil
 	}
-	resolved, err := manifests.Resolve(a.node.Dir, file, place)
+	resolved, err := manifests.Resolve(a.node.Dir, file, s.place(section, key))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 type converter struct {
 	node      *manifests.Node
 	files     *files
-	kept      *kept
+	extras    extras
 	warnings  *warnings
 	merged    *composetypes.Config
 	set       *secrets.Set
@@ -139,7 +139,7 @@ func (c *converter) convertService(service composetypes.ServiceConfig) (swarm.Se
 	}
 	spec.TaskTemplate.ContainerSpec.Image = image
 	c.warnRestart(service)
-	c.kept.extras[service.Name].complete(&spec)
+	c.extras.of(service.Name).complete(&spec)
 	return spec, nil
 }
 

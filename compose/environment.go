@@ -22,7 +22,7 @@ func (a *adapter) adaptEnvironment(m *serviceModel) error {
 	for key, value := range pairsOf(m.model["environment"]) {
 		settings[key] = setting{value: value, own: true}
 	}
-	a.kept.settings[settingsOf{m.source, m.name}] = settings
+	m.source.settings[m.name] = settings
 	values, err := a.addFiles(m, "env_file", "environment")
 	for key, value := range values {
 		if _, own := settings[key]; !own {

@@ -16,9 +16,6 @@ type base struct {
 	service string
 }
 
-// link is one service in a chain of extends.
-type link struct{ path, service string }
-
 // readBases reads the files with the services that the services of s extend.
 func (r *reader) readBases(s *source) error {
 	var faults []error
@@ -30,11 +27,11 @@ func (r *reader) readBases(s *source) error {
 
 // readBase follows the extends of one service to the end. It skips an invalid extends,
 // which compose-go refuses when it loads the file.
-func (r *reader) readBase(s *source, name string, chain []link) error {
-	here := link{s.path, name}
+func (r *reader) readBase(s *source, name string, chain []string) error {
+	here := name + " in " + s.path
 	place := s.place("services", name, "extends")
 	if slices.Contains(chain, here) {
-		return fault.New(place, "remove one of the extends", "the services extend each other: %s", chainText(append(chain, here)))
+		return fault.New(place, "remove one of the extends", "the services extend each other: %s", strings.Join(append(chain, here), " extends "))
 	}
 	if _, known := s.bases[name]; known {
 		return nil
@@ -57,7 +54,7 @@ func (r *reader) readBase(s *source, name string, chain []link) error {
 		}
 	}
 	if other.only != nil {
-		other.only[reference] = true
+		other.only[reference] = mapping(other.plain["services"])[reference]
 	}
 	s.bases[name] = base{source: other, service: reference}
 	return r.readBase(other, reference, append(chain, here))
@@ -90,14 +87,6 @@ func (r *reader) readExtended(s *source, text string, place fault.Place) (*sourc
 	if err != nil {
 		return nil, err
 	}
-	other.only = map[string]bool{}
+	other.only = map[string]any{}
 	return other, nil
-}
-
-func chainText(chain []link) string {
-	var words []string
-	for _, one := range chain {
-		words = append(words, one.service+" in "+one.path)
-	}
-	return strings.Join(words, " extends ")
 }

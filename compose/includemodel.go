@@ -25,9 +25,7 @@ var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "c
 func (s *source) document() (map[string]any, error) {
 	document := maps.Clone(s.plain)
 	if s.only != nil {
-		services := maps.Clone(mapping(s.plain["services"]))
-		maps.DeleteFunc(services, func(name string, _ any) bool { return !s.only[name] })
-		document = map[string]any{"services": services}
+		document = map[string]any{"services": s.only}
 	}
 	var faults []error
 	for _, one := range s.included {

@@ -9,12 +9,6 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// settingsOf identifies the environment of a service in one file.
-type settingsOf struct {
-	source  *source
-	service string
-}
-
 // setting is a value in an environment.
 type setting struct {
 	value any  // nil if environment has only the name
@@ -24,7 +18,7 @@ type setting struct {
 // environments warns of empty names in the environment of a later file, which have no
 // effect, and of names in its env_file that override the environment of an earlier file.
 func (c *comparison) environments(i int, name string) {
-	now := c.kept.settings[settingsOf{c.sources[i], name}]
+	now := c.sources[i].settings[name]
 	overridden := map[fault.Place][]string{}
 	var emptied []string
 	for _, key := range slices.Sorted(maps.Keys(now)) {
@@ -56,7 +50,7 @@ func (c *comparison) environments(i int, name string) {
 // environment sets it.
 func (c *comparison) before(i int, name, key string) (string, fault.Place) {
 	for j := i - 1; j >= 0; j-- {
-		then := c.kept.settings[settingsOf{c.sources[j], name}][key]
+		then := c.sources[j].settings[name][key]
 		text := c.settled(key, then)
 		switch {
 		case text == "":
@@ -80,7 +74,7 @@ func (c *comparison) settled(key string, one setting) string {
 
 // taken warns of empty names that get the value of the variable with the same name.
 func (c *comparison) taken(i int, name string) {
-	now := c.kept.settings[settingsOf{c.sources[i], name}]
+	now := c.sources[i].settings[name]
 	const hint = "remove or rename the variable in node.env"
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(now)) {

@@ -19,7 +19,6 @@ type comparison struct {
 	sources     []*source
 	files       []composetypes.ConfigFile // the same, as the docker CLI's loader gets them
 	environment map[string]string         // replaces empty values
-	kept        *kept
 	warnings    *warnings
 }
 
@@ -77,12 +76,12 @@ func (c *comparison) objects(i int, section string) {
 			continue
 		}
 		after, _ := c.at(i, section, key)
-		if c.same(i, j, section, key) && reflect.DeepEqual(before, after) {
+		if reflect.DeepEqual(before, after) {
 			continue
 		}
 		var lost []string
 		for name, value := range mapping(before) {
-			if _, kept := mapping(after)[name]; !kept && !isEmpty(value) {
+			if _, kept := mapping(after)[name]; !kept && !isEmpty(value) && name != inlineContent {
 				lost = append(lost, name)
 			}
 		}
@@ -103,11 +102,6 @@ func (c *comparison) definition(i int, section, key string) (value any, j int, o
 		value, ok = c.at(j, section, key)
 	}
 	return value, j + 1, ok
-}
-
-// same compares the inline content of two configs, which is no longer in the files.
-func (c *comparison) same(i, j int, section, key string) bool {
-	return section != "configs" || c.kept.inline[settingsOf{c.sources[i], key}] == c.kept.inline[settingsOf{c.sources[j], key}]
 }
 
 // empties warns of values that the merge ignores and that an earlier file sets.

@@ -124,7 +124,8 @@ func (c *converter) convertConfigs(stack *Stack) (err error) {
 }
 
 func (c *converter) configData(one object) ([]byte, error) {
-	if content, ok := c.kept.contents[one.key]; ok {
+	if content, ok := one.defined.Extras[inlineContent].(string); ok {
+		delete(one.defined.Extras, inlineContent) // which are the merged file's
 		return []byte(content), nil
 	}
 	return readNamed(c.node, one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))

@@ -45,13 +45,13 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 	if err := versions.decide(values); err != nil {
 		return nil, err
 	}
-	a := &adapter{node: node, files: files, variables: values, kept: newKept(), warnings: &warnings{}}
+	a := &adapter{node: node, files: files, variables: values, extras: extras{}, warnings: &warnings{}}
 	merged, err := a.merge()
 	if err != nil {
 		return nil, err
 	}
 	c := &converter{
-		node: node, files: files, kept: a.kept, warnings: a.warnings, merged: merged,
+		node: node, files: files, extras: a.extras, warnings: a.warnings, merged: merged,
 		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
 	}
 	stack, err := c.convert(values.values["TAG"])
@@ -68,7 +68,7 @@ type adapter struct {
 	node      *manifests.Node
 	files     *files
 	variables *variables
-	kept      *kept
+	extras    extras
 	warnings  *warnings
 }
 
@@ -102,7 +102,7 @@ func (a *adapter) merge() (*composetypes.Config, error) {
 		})
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
-	return merged, a.kept.aloneOnHost(merged.Services)
+	return merged, a.extras.aloneOnHost(merged.Services)
 }
 
 // activeProfiles is the variable with the active profiles, as in docker compose:
@@ -148,7 +148,7 @@ func (a *adapter) warn(details composetypes.ConfigDetails) {
 	}
 	c := &comparison{
 		sources: a.files.main, files: details.ConfigFiles, environment: details.Environment,
-		kept: a.kept, warnings: a.warnings,
+		warnings: a.warnings,
 	}
 	c.warn()
 }

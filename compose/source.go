@@ -30,9 +30,11 @@ type source struct {
 	dir       string     // base of relative paths
 	variables *variables // values of $NAME
 
+	settings map[string]map[string]setting // the environments of its services
+
 	included [][]*source     // the files of each include, which Compose merges
 	bases    map[string]base // what its services extend, by service
-	only     map[string]bool // of an extended file: the extended services, nothing else counts
+	only     map[string]any  // of an extended file: the extended services, nothing else counts
 	loaded   map[string]any  // the model of an extended file
 }
 
@@ -89,7 +91,7 @@ func (r *reader) read(name, dir string, variables *variables) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dir, s.variables, s.bases = dir, variables, map[string]base{}
+	s.dir, s.variables, s.bases, s.settings = dir, variables, map[string]base{}, map[string]map[string]setting{}
 	r.files.all = append(r.files.all, s)
 	return s, nil
 }

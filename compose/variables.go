@@ -136,12 +136,10 @@ func (v *variables) lookup(name string) (string, bool) {
 	switch {
 	case value != "":
 		return value, true
-	case strings.HasPrefix(name, tagPrefix) && tag != "":
-		return tag, true
+	case strings.HasPrefix(name, tagPrefix):
+		return tag, tag != ""
 	case strings.HasPrefix(name, versionPrefix):
 		return "0", true
-	case strings.HasPrefix(name, tagPrefix):
-		return "", false
 	}
 	return value, ok
 }
