@@ -48,8 +48,11 @@ func (s *source) blame(document map[string]any, err error, try func(map[string]a
 	if len(keys) > 1 && keys[0] == "services" { // compose-go uses the name x when it merges a service
 		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
 	}
+	if match := quotedField.FindStringSubmatch(message); match != nil {
+		keys = append(keys, strings.Split(strings.ToLower(match[1]), ".")...)
+	}
 	place := s.placeOf(message)
-	if within := s.place(append(keys, fieldOf(message)...)...); place.Line == 0 {
+	if within := s.place(keys...); place.Line == 0 {
 		place = within
 	}
 	if first, _, _ := strings.Cut(message, " "); place.Line == 0 {
@@ -104,19 +107,10 @@ func plainMessage(err error) string {
 }
 
 var (
-	quotedField = regexp.MustCompile(`^'([A-Za-z_.]+)'`)
+	quotedField = regexp.MustCompile(`^'([A-Za-z_.]+)'`) // as mapstructure writes it: 'Deploy.Resources.Limits.memory'
 	unknownKey  = regexp.MustCompile(`^(?:(\S+) )?(?:additional properties '([^']+)'.* not allowed|Additional property (\S+) is not allowed)$`)
 	notSet      = regexp.MustCompile(`required variable (\w+) is missing a value`)
 )
-
-// fieldOf returns the keys of a service in an error of mapstructure, such as
-// 'Deploy.Resources.Limits.memory'.
-func fieldOf(message string) []string {
-	if match := quotedField.FindStringSubmatch(message); match != nil {
-		return strings.Split(strings.ToLower(match[1]), ".")
-	}
-	return nil
-}
 
 // advise rewrites messages that are hard to understand, and adds a hint.
 func advise(message string) (better, hint string) {

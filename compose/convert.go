@@ -68,7 +68,12 @@ func (c *converter) convertNetworks(stack *Stack) {
 			used[name] = struct{}{}
 		}
 	}
-	networks, external := convert.Networks(c.namespace, cloneNetworks(c.merged.Networks), used)
+	defined := maps.Clone(c.merged.Networks)
+	for name, network := range defined {
+		network.Labels = maps.Clone(network.Labels) // the converter adds labels
+		defined[name] = network
+	}
+	networks, external := convert.Networks(c.namespace, defined, used)
 	for name, options := range networks {
 		if options.Driver == "" {
 			options.Driver = "overlay"
@@ -78,16 +83,6 @@ func (c *converter) convertNetworks(stack *Stack) {
 	}
 	slices.Sort(external)
 	stack.Networks, stack.ExternalNetworks = networks, slices.Compact(external)
-}
-
-// cloneNetworks prevents the converter from adding labels to the merged file.
-func cloneNetworks(networks map[string]composetypes.NetworkConfig) map[string]composetypes.NetworkConfig {
-	clones := maps.Clone(networks)
-	for name, network := range clones {
-		network.Labels = maps.Clone(network.Labels)
-		clones[name] = network
-	}
-	return clones
 }
 
 func (c *converter) convertServices(stack *Stack) error {
@@ -172,6 +167,9 @@ func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swa
 		file := swarm.ConfigReferenceFileTarget(target)
 		references = append(references, &swarm.ConfigReference{File: &file, ConfigName: c.objectName(use.Source, config.Name)})
 	}
+	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int {
+		return strings.Compare(a.ConfigName+"\x00"+a.File.Name, b.ConfigName+"\x00"+b.File.Name)
+	})
 	if key := service.CredentialSpec.Config; key != "" {
 		config, ok := c.merged.Configs[key]
 		if !ok {
@@ -182,18 +180,9 @@ func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swa
 			Runtime:    &swarm.ConfigReferenceRuntimeTarget{},
 		})
 	}
-	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int {
-		return strings.Compare(a.ConfigName+"\x00"+configTarget(a), b.ConfigName+"\x00"+configTarget(b))
-	})
+	// A config without a file is after the others with its name, as in the docker CLI.
+	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int { return strings.Compare(a.ConfigName, b.ConfigName) })
 	return references, nil
-}
-
-// configTarget sorts configs without a file last, as the docker CLI does.
-func configTarget(reference *swarm.ConfigReference) string {
-	if reference.File == nil {
-		return "\U0010FFFF"
-	}
-	return reference.File.Name
 }
 
 // fileTarget returns the target of a secret or config with the defaults of the docker

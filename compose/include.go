@@ -136,22 +136,23 @@ func (r *reader) readOther(file, dir string, variables *variables, place fault.P
 // file, then those of the include's env_file, or of .env in dir.
 func (r *reader) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
 	variables := s.variables.inner(map[string]string{})
+	place := entry.place("env_file")
 	if len(entry.EnvFile) == 0 {
 		file := path.Join(dir, ".env")
 		if info, err := fs.Stat(r.node.FS, file); err != nil || !info.Mode().IsRegular() {
 			return variables, nil
 		}
-		return variables, r.includedSettings(variables, file, entry.place())
+		return variables, r.includedSettings(variables, file, place)
 	}
 	for _, text := range entry.EnvFile {
 		if text == "/dev/null" { // disables .env in Compose
 			continue
 		}
-		file, err := r.otherFile(s, text, entry.place("env_file"))
-		if err != nil {
-			return nil, err
+		file, err := r.otherFile(s, text, place)
+		if err == nil {
+			err = r.includedSettings(variables, file, place)
 		}
-		if err := r.includedSettings(variables, file, entry.place("env_file")); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -39,22 +39,24 @@ func loadModel(files []*source) (map[string]any, error) {
 			return err
 		})
 	}
-	return plainDict(files, dict)
+	delete(dict, "include")
+	for _, s := range files {
+		for service := range s.bases {
+			delete(mapping(dict["services"]), privateName(service))
+		}
+	}
+	plain, err := plainValue(dict)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
+	}
+	return mapping(plain), nil
 }
 
 // loadConfigs loads the configs with compose-go, with the variables of s. A name without a
 // value in `environment` gets its value from the env_files of includes.
 func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
 	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: configs, Environment: s.variables.settings()}
-	err = guard(func() error {
-		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
-		return err
-	})
-	return dict, err
-}
-
-func modelOptions(s *source) func(*composego.Options) {
-	return func(o *composego.Options) {
+	options := func(o *composego.Options) {
 		o.SetProjectName("stack", true) // Compose may refuse the stack's name
 		o.SkipNormalization = true
 		o.SkipDefaultValues = true
@@ -68,6 +70,11 @@ func modelOptions(s *source) func(*composego.Options) {
 		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
+	err = guard(func() error {
+		dict, err = composego.LoadModelWithContext(context.TODO(), details, options) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
+		return err
+	})
+	return dict, err
 }
 
 // refusedPlace reports whether a place is in a refused part of Compose. Fewer places
@@ -102,22 +109,6 @@ func withBases(document, part map[string]any) map[string]any {
 	complete := maps.Clone(part)
 	complete["services"] = services
 	return complete
-}
-
-// plainDict converts compose-go's types to maps, lists and scalars. It removes the
-// bases of services.
-func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
-	delete(dict, "include")
-	for _, s := range files {
-		for service := range s.bases {
-			delete(mapping(dict["services"]), privateName(service))
-		}
-	}
-	plain, err := plainValue(dict)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
-	}
-	return mapping(plain), nil
 }
 
 // plainValue converts the values in maps and lists, in place. It converts other types
