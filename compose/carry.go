@@ -28,6 +28,7 @@ type extra struct {
 // extras are the settings of all services, by service.
 type extras map[string]*extra
 
+// of returns the settings of a service.
 func (e extras) of(service string) *extra {
 	if e[service] == nil {
 		e[service] = &extra{modes: map[string]fs.FileMode{}}

@@ -49,12 +49,13 @@ func (r *reader) readBase(s *source, name string, chain []string) error {
 		if other, err = r.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
 			return err
 		}
-		if _, ok := mapping(other.plain["services"])[reference]; !ok {
-			return fault.New(place, "correct its name", "service %s extends %s, which is not in %s", name, reference, other.path)
-		}
 	}
-	if other.only != nil {
-		other.only[reference] = mapping(other.plain["services"])[reference]
+	service, found := mapping(other.plain["services"])[reference]
+	if file != "" && !found {
+		return fault.New(place, "correct its name", "service %s extends %s, which is not in %s", name, reference, other.path)
+	}
+	if found && other.only != nil {
+		other.only[reference] = service
 	}
 	s.bases[name] = base{source: other, service: reference}
 	return r.readBase(other, reference, append(chain, here))
