@@ -25,18 +25,14 @@ func (a *adapter) adapt(s *source, dict map[string]any) error {
 		faults = append(faults, a.adaptNetworkMode(m, dict), a.adaptService(m))
 	}
 	for _, section := range []string{"networks", "volumes", "secrets", "configs"} {
-		for _, object := range mapping(dict[section]) {
-			adaptTexts(mapping(object), "labels", "driver_opts")
-		}
-	}
-	volumes := mapping(dict["volumes"])
-	for _, key := range slices.Sorted(maps.Keys(volumes)) {
-		faults = append(faults, a.adaptDevice(s, key, mapping(volumes[key])))
-	}
-	for _, section := range []string{"secrets", "configs"} {
 		objects := mapping(dict[section])
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			faults = append(faults, a.adaptFile(s, section, key, mapping(objects[key])))
+			object := mapping(objects[key])
+			adaptTexts(object, "labels", "driver_opts")
+			if section == "volumes" {
+				faults = append(faults, a.adaptDevice(s, key, object))
+			}
+			faults = append(faults, a.adaptFile(s, section, key, object))
 		}
 	}
 	return errors.Join(faults...)

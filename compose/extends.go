@@ -17,17 +17,17 @@ type base struct {
 }
 
 // readBases reads the files with the services that the services of s extend.
-func (r *reader) readBases(s *source) error {
+func (f *files) readBases(s *source) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(mapping(s.plain["services"]))) {
-		faults = append(faults, r.readBase(s, name, nil))
+		faults = append(faults, f.readBase(s, name, nil))
 	}
 	return errors.Join(faults...)
 }
 
 // readBase follows the extends of one service to the end. It skips an invalid extends,
 // which compose-go refuses when it loads the file.
-func (r *reader) readBase(s *source, name string, chain []string) error {
+func (f *files) readBase(s *source, name string, chain []string) error {
 	here := name + " in " + s.path
 	place := s.place("services", name, "extends")
 	if slices.Contains(chain, here) {
@@ -46,7 +46,7 @@ func (r *reader) readBase(s *source, name string, chain []string) error {
 	}
 	other := s
 	if file != "" {
-		if other, err = r.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
+		if other, err = f.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (r *reader) readBase(s *source, name string, chain []string) error {
 		other.only[reference] = service
 	}
 	s.bases[name] = base{source: other, service: reference}
-	return r.readBase(other, reference, append(chain, here))
+	return f.readBase(other, reference, append(chain, here))
 }
 
 // extendsOf returns the service that a service extends, and its file, or "".
@@ -74,8 +74,8 @@ func extendsOf(service any) (reference, file string) {
 
 // readExtended reads a file with services that another file extends. For each of these
 // files it reads the file only once.
-func (r *reader) readExtended(s *source, text string, place fault.Place) (*source, error) {
-	file, err := r.otherFile(s, text, place)
+func (f *files) readExtended(s *source, text string, place fault.Place) (*source, error) {
+	file, err := f.otherFile(s, text, place)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (r *reader) readExtended(s *source, text string, place fault.Place) (*sourc
 			return known.source, nil
 		}
 	}
-	other, err := r.readOther(file, path.Dir(file), s.variables.inner(nil), place)
+	other, err := f.readOther(file, path.Dir(file), s.variables.inner(nil), place)
 	if err != nil {
 		return nil, err
 	}

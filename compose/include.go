@@ -52,22 +52,22 @@ func (e includeEntry) place(keys ...string) fault.Place {
 
 // readIncludes reads the files that s includes, directly and indirectly. The chain
 // lists the files that lead to s, and s itself.
-func (r *reader) readIncludes(s *source, chain []string) error {
+func (f *files) readIncludes(s *source, chain []string) error {
 	var faults []error
 	for _, entry := range s.includeEntries() {
-		files, err := r.readInclude(s, entry, chain)
+		files, err := f.readInclude(s, entry, chain)
 		faults, s.included = append(faults, err), append(s.included, files)
 	}
 	return errors.Join(faults...)
 }
 
-func (r *reader) readInclude(s *source, entry includeEntry, chain []string) (included []*source, err error) {
+func (f *files) readInclude(s *source, entry includeEntry, chain []string) (included []*source, err error) {
 	if len(entry.Path) == 0 {
 		return nil, fault.New(entry.place(), "write the path of a file", "the include does not name a file")
 	}
 	var files []string
 	for _, text := range entry.Path {
-		file, err := r.otherFile(s, text, entry.place("path"))
+		file, err := f.otherFile(s, text, entry.place("path"))
 		if err != nil {
 			return nil, err
 		}
@@ -79,23 +79,23 @@ func (r *reader) readInclude(s *source, entry includeEntry, chain []string) (inc
 	}
 	dir := path.Dir(files[0])
 	if entry.ProjectDirectory != "" {
-		if dir, err = r.otherFile(s, entry.ProjectDirectory, entry.place("project_directory")); err != nil {
+		if dir, err = f.otherFile(s, entry.ProjectDirectory, entry.place("project_directory")); err != nil {
 			return nil, err
 		}
 	}
-	variables, err := r.includedVariables(s, entry, dir)
+	variables, err := f.includedVariables(s, entry, dir)
 	if err != nil {
 		return nil, err
 	}
 	var faults []error
 	for _, file := range files {
-		other, err := r.readOther(file, dir, variables, entry.place("path"))
+		other, err := f.readOther(file, dir, variables, entry.place("path"))
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		included = append(included, other)
-		faults = append(faults, r.readIncludes(other, append(slices.Clone(chain), file)), r.readBases(other))
+		faults = append(faults, f.readIncludes(other, append(slices.Clone(chain), file)), f.readBases(other))
 	}
 	return included, errors.Join(faults...)
 }
@@ -104,7 +104,7 @@ func (r *reader) readInclude(s *source, entry includeEntry, chain []string) (inc
 var remote = regexp.MustCompile(`^[a-z+]+://|^oci:|^git@|^github\.com/`)
 
 // otherFile returns the repository path of a file that s names.
-func (r *reader) otherFile(s *source, text string, place fault.Place) (string, error) {
+func (f *files) otherFile(s *source, text string, place fault.Place) (string, error) {
 	name, err := s.variables.substitute(text, s.variables.lookup)
 	if err != nil {
 		message, hint := explain(err)
@@ -117,15 +117,15 @@ func (r *reader) otherFile(s *source, text string, place fault.Place) (string, e
 	if err != nil {
 		return "", err
 	}
-	return file, notSecret(r.node, place, file)
+	return file, notSecret(f.node, place, file)
 }
 
 // readOther reads a file that another file names at place.
-func (r *reader) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
-	if len(r.files.all) >= maxFiles+len(r.node.ComposeFiles) {
+func (f *files) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
+	if len(f.all) >= maxFiles+len(f.node.ComposeFiles) {
 		return nil, fault.New(place, "include fewer files", "more than %d files are included and extended", maxFiles)
 	}
-	s, err := r.read(file, dir, variables)
+	s, err := f.read(file, dir, variables)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(place, "add the file, or correct its path", "the file %s does not exist", file)
 	}
@@ -134,23 +134,23 @@ func (r *reader) readOther(file, dir string, variables *variables, place fault.P
 
 // includedVariables returns the variables of an included file: those of the including
 // file, then those of the include's env_file, or of .env in dir.
-func (r *reader) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
+func (f *files) includedVariables(s *source, entry includeEntry, dir string) (*variables, error) {
 	variables := s.variables.inner(map[string]string{})
 	place := entry.place("env_file")
 	if len(entry.EnvFile) == 0 {
 		file := path.Join(dir, ".env")
-		if info, err := fs.Stat(r.node.FS, file); err != nil || !info.Mode().IsRegular() {
+		if info, err := fs.Stat(f.node.FS, file); err != nil || !info.Mode().IsRegular() {
 			return variables, nil
 		}
-		return variables, r.includedSettings(variables, file, place)
+		return variables, f.includedSettings(variables, file, place)
 	}
 	for _, text := range entry.EnvFile {
 		if text == "/dev/null" { // disables .env in Compose
 			continue
 		}
-		file, err := r.otherFile(s, text, place)
+		file, err := f.otherFile(s, text, place)
 		if err == nil {
-			err = r.includedSettings(variables, file, place)
+			err = f.includedSettings(variables, file, place)
 		}
 		if err != nil {
 			return nil, err
@@ -160,8 +160,8 @@ func (r *reader) includedVariables(s *source, entry includeEntry, dir string) (*
 }
 
 // includedSettings reads one env_file of an include, in the format of Compose.
-func (r *reader) includedSettings(into *variables, file string, place fault.Place) error {
-	data, err := readNamed(r.node, place, "env_file", file)
+func (f *files) includedSettings(into *variables, file string, place fault.Place) error {
+	data, err := readNamed(f.node, place, "env_file", file)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (r *reader) includedSettings(into *variables, file string, place fault.Plac
 		return fault.New(settingsPlace(file, err), "write NAME=value, and close the quotes", "the line is not an assignment")
 	}
 	maps.Copy(into.values, values)
-	if r.files.lenient() {
+	if f.lenient() {
 		return nil
 	}
 	return into.checkSettings(file, data)

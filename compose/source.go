@@ -59,66 +59,62 @@ func (f *files) placeOf(keys ...string) fault.Place {
 	return fault.Place{File: f.node.Dir}
 }
 
-// reader reads the compose files of a node.
-type reader struct {
-	node  *manifests.Node
-	files *files
-}
-
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	r := &reader{node: node, files: &files{node: node}}
+	f := &files{node: node}
 	var faults []error
 	for _, name := range node.ComposeFiles {
-		s, err := r.read(name, node.Dir, variables)
+		s, err := f.read(name, node.Dir, variables)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		r.files.main = append(r.files.main, s)
-		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
+		f.main = append(f.main, s)
+		faults = append(faults, f.readIncludes(s, []string{name}), f.readBases(s))
 	}
-	return r.files, r.files.join(faults)
+	return f, f.join(faults)
 }
 
-func (r *reader) read(name, dir string, variables *variables) (*source, error) {
-	data, err := fs.ReadFile(r.node.FS, name)
+func (f *files) read(name, dir string, variables *variables) (*source, error) {
+	data, err := fs.ReadFile(f.node.FS, name)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
-	s, err := parseSource(name, data)
-	if err != nil {
+	s := &source{
+		path: name, data: data, dir: dir, variables: variables,
+		bases: map[string]base{}, settings: map[string]map[string]setting{},
+	}
+	if err := s.parse(); err != nil {
 		return nil, err
 	}
-	s.dir, s.variables, s.bases, s.settings = dir, variables, map[string]base{}, map[string]map[string]setting{}
-	r.files.all = append(r.files.all, s)
+	f.all = append(f.all, s)
 	return s, nil
 }
 
-func parseSource(name string, data []byte) (*source, error) {
-	s := &source{path: name, data: data}
+// parse sets the nodes and plain values of the file.
+func (s *source) parse() error {
 	var document, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, fault.New(fault.Place{File: name, Line: 1}, "start the file with a mapping such as `services:`",
+		return fault.New(fault.Place{File: s.path, Line: 1}, "start the file with a mapping such as `services:`",
 			"the top level is not a mapping")
 	}
 	if err := decoder.Decode(&next); err == nil {
-		return nil, fault.New(fault.Place{File: name, Line: next.Line}, "move it to a separate file: nodes[].compose_files in config.yml lists the files",
+		return fault.New(fault.Place{File: s.path, Line: next.Line}, "move it to a separate file: nodes[].compose_files in config.yml lists the files",
 			"a second YAML document starts here")
 	} else if !errors.Is(err, io.EOF) {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	// Finds duplicate keys, and anchors that contain themselves.
 	if err := document.Decode(&s.plain); err != nil {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	s.root = document.Content[0]
-	return s, s.resets(s.root)
+	return s.resets(s.root)
 }
 
 var (
