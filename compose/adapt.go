@@ -41,8 +41,8 @@ func (a *adapter) adapt(s *source, dict map[string]any) error {
 // warnName warns of a top-level name that differs from the stack's.
 func (a *adapter) warnName(s *source) {
 	name, err := a.variables.substitute(scalarAt(s.root, "name"), a.variables.lookup)
-	if err == nil && name != "" && name != a.node.Stack {
-		a.warnings.add(s.place("name"), "remove it, or change nodes[].stack in config.yml", "name has no effect: config.yml names the stack %s", a.node.Stack)
+	if err == nil && name != "" && name != a.files.node.Stack {
+		a.warnings.add(s.place("name"), "remove it, or change nodes[].stack in config.yml", "name has no effect: config.yml names the stack %s", a.files.node.Stack)
 	}
 }
 
@@ -124,9 +124,7 @@ func (a *adapter) adaptDevice(s *source, key string, volume map[string]any) erro
 		return nil
 	}
 	device, err := a.bindSource(s.place("volumes", key, "driver_opts", "device"), "volume "+key, device)
-	if err == nil {
-		options["device"] = device
-	}
+	options["device"] = device
 	return err
 }
 
@@ -144,7 +142,7 @@ func bindOptions(volume map[string]any) map[string]any {
 // bindSource returns the absolute path of a bind source. what names the service or
 // volume in errors.
 func (a *adapter) bindSource(place fault.Place, what, source string) (string, error) {
-	root := a.node.Config.Base.BindRoot
+	root := a.files.node.Config.Base.BindRoot
 	switch {
 	case path.IsAbs(source):
 		return source, nil
@@ -191,7 +189,7 @@ func (a *adapter) adaptFile(s *source, section, key string, object map[string]an
 	if !ok {
 		return nil
 	}
-	resolved, err := manifests.Resolve(a.node.Dir, file, s.place(section, key))
+	resolved, err := manifests.Resolve(a.files.node.Dir, file, s.place(section, key))
 	if err != nil {
 		return err
 	}

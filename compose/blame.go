@@ -32,7 +32,7 @@ func blame(files []*source, documents []map[string]any, err error, try func(i in
 			return s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
 		}
 	}
-	message, hint := explain(err)
+	message, hint := advise(plainMessage(err))
 	return fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
 }
 
@@ -40,11 +40,8 @@ func blame(files []*source, documents []map[string]any, err error, try func(i in
 // errors have no place, and the library reports a random one of several errors. So
 // blame tries the parts of the file alone, in order.
 func (s *source) blame(document map[string]any, err error, try func(map[string]any) error) error {
-	keys, alone := bisect(document, try)
-	if alone == nil {
-		alone = err
-	}
-	message := strings.TrimPrefix(plainMessage(alone), s.path+": ")
+	keys, err := bisect(document, err, try)
+	message := strings.TrimPrefix(plainMessage(err), s.path+": ")
 	if len(keys) > 1 && keys[0] == "services" { // compose-go uses the name x when it merges a service
 		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
 	}
@@ -63,9 +60,9 @@ func (s *source) blame(document map[string]any, err error, try func(map[string]a
 }
 
 // bisect finds the first part of a compose file, such as a service or a network, that
-// try refuses alone. If a single key of the part causes the error, it returns that key
-// as well.
-func bisect(dict map[string]any, try func(map[string]any) error) (keys []string, err error) {
+// try refuses alone, and its error. If a single key of the part causes the error, it
+// returns that key as well. If no part is refused alone, it returns the given error.
+func bisect(dict map[string]any, err error, try func(map[string]any) error) ([]string, error) {
 	for _, section := range slices.Sorted(maps.Keys(dict)) {
 		parts := mapping(dict[section])
 		for _, name := range slices.Sorted(maps.Keys(parts)) {
@@ -84,11 +81,8 @@ func bisect(dict map[string]any, try func(map[string]any) error) (keys []string,
 			return keys, err
 		}
 	}
-	return nil, nil
+	return nil, err
 }
-
-// explain returns a library's error in readable words, and a hint.
-func explain(err error) (message, hint string) { return advise(plainMessage(err)) }
 
 // plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {

@@ -14,7 +14,6 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -27,7 +26,6 @@ var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 
 // converter makes the engine specs of the merged file.
 type converter struct {
-	node      *manifests.Node
 	files     *files
 	extras    extras
 	warnings  *warnings
@@ -40,10 +38,10 @@ type converter struct {
 // convert makes the same engine specs as `docker stack deploy`.
 func (c *converter) convert(release string) (*Stack, error) {
 	stack := &Stack{
-		Name:     c.node.Stack,
-		Owner:    c.node.Environment + "/" + c.node.Name,
+		Name:     c.files.node.Stack,
+		Owner:    c.files.node.Environment + "/" + c.files.node.Name,
 		Release:  release,
-		Resolve:  Resolve(c.node.Config.Images.Resolve),
+		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
 	}
@@ -75,9 +73,7 @@ func (c *converter) convertNetworks(stack *Stack) {
 	}
 	networks, external := convert.Networks(c.namespace, defined, used)
 	for name, options := range networks {
-		if options.Driver == "" {
-			options.Driver = "overlay"
-		}
+		options.Driver = cmp.Or(options.Driver, "overlay")
 		options.Labels[LabelOwner] = stack.Owner
 		networks[name] = options
 	}
@@ -90,11 +86,8 @@ func (c *converter) convertServices(stack *Stack) error {
 	for _, service := range c.merged.Services {
 		spec, err := c.convertService(service)
 		if err != nil {
-			message, hint := explain(err)
-			if own := fault.Hint(err); own != "" {
-				hint = own
-			}
-			faults = append(faults, fault.New(c.files.placeOf("services", service.Name), hint, "service %s: %s", service.Name, message))
+			message, hint := advise(plainMessage(err))
+			faults = append(faults, fault.New(c.files.placeOf("services", service.Name), cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -207,7 +200,7 @@ func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool,
 // setWaves sets the waves of the services from config.yml. It warns of entries that
 // match no service, unless they may be for another node.
 func (c *converter) setWaves(stack *Stack) {
-	config := c.node.Config
+	config := c.files.node.Config
 	if len(config.Deployment.Waves) == 0 {
 		return
 	}

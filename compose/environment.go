@@ -81,11 +81,11 @@ func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, er
 	if entry := mapping(item); entry != nil {
 		name = entry["path"]
 	}
-	resolved, err := manifests.Resolve(a.node.Dir, fmt.Sprint(name), place)
+	resolved, err := manifests.Resolve(a.files.node.Dir, fmt.Sprint(name), place)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readNamed(a.node, place, key, resolved)
+	data, err := readNamed(a.files.node, place, key, resolved)
 	if required, ok := mapping(item)["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -107,7 +107,7 @@ var remote = regexp.MustCompile(`^[a-z+]+://|^oci:|^git@|^github\.com/`)
 func (f *files) otherFile(s *source, text string, place fault.Place) (string, error) {
 	name, err := s.variables.substitute(text, s.variables.lookup)
 	if err != nil {
-		message, hint := explain(err)
+		message, hint := advise(plainMessage(err))
 		return "", fault.New(place, hint, "%s", message)
 	}
 	if remote.MatchString(name) {
@@ -166,24 +166,18 @@ func (f *files) includedSettings(into *variables, file string, place fault.Place
 		return err
 	}
 	values, err := dotenv.ParseWithLookup(bytes.NewReader(data), into.value)
-	if err != nil {
-		return fault.New(settingsPlace(file, err), "write NAME=value, and close the quotes", "the line is not an assignment")
+	if err != nil { // it would show the line's content
+		place := fault.Place{File: file}
+		if match := lineNumber.FindStringSubmatch(err.Error()); match != nil {
+			place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
+		}
+		return fault.New(place, "write NAME=value, and close the quotes", "the line is not an assignment")
 	}
 	maps.Copy(into.values, values)
 	if f.lenient() {
 		return nil
 	}
 	return into.checkSettings(file, data)
-}
-
-// settingsPlace returns the line number in a parser's error. The error itself would
-// show the line's content.
-func settingsPlace(file string, err error) fault.Place {
-	place := fault.Place{File: file}
-	if match := lineNumber.FindStringSubmatch(err.Error()); match != nil {
-		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
-	}
-	return place
 }
 
 // checkSettings refuses unset variables in an env_file, which the parser silently

@@ -86,11 +86,11 @@ func refusedPlace(place tree.Path, _ interpolation.Cast) bool {
 // noFiles prevents compose-go from reading files.
 type noFiles struct{}
 
-var errOtherFile = errors.New("other files are not read")
-
-func (noFiles) Accept(string) bool                           { return true }
-func (noFiles) Load(context.Context, string) (string, error) { return "", errOtherFile }
-func (noFiles) Dir(string) string                            { return "." }
+func (noFiles) Accept(string) bool { return true }
+func (noFiles) Load(context.Context, string) (string, error) {
+	return "", errors.New("other files are not read")
+}
+func (noFiles) Dir(string) string { return "." }
 
 // withBases returns a part of a document with the services that its services extend.
 func withBases(document, part map[string]any) map[string]any {

@@ -45,13 +45,13 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 	if err := versions.decide(values); err != nil {
 		return nil, err
 	}
-	a := &adapter{node: node, files: files, variables: values, extras: extras{}, warnings: &warnings{}}
+	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}}
 	merged, err := a.merge()
 	if err != nil {
 		return nil, err
 	}
 	c := &converter{
-		node: node, files: files, extras: a.extras, warnings: a.warnings, merged: merged,
+		files: files, extras: a.extras, warnings: a.warnings, merged: merged,
 		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
 	}
 	stack, err := c.convert(values.values["TAG"])
@@ -65,7 +65,6 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 // adapter makes one file of the node's compose files, as `docker stack deploy` does:
 // compose-go reads each file, and the docker CLI's loader merges the adapted models.
 type adapter struct {
-	node      *manifests.Node
 	files     *files
 	variables *variables
 	extras    extras
@@ -74,7 +73,7 @@ type adapter struct {
 
 func (a *adapter) merge() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + a.node.Dir,
+		WorkingDir:  "/" + a.files.node.Dir,
 		Environment: a.variables.environment(a.files.all),
 	}
 	var models []map[string]any
