@@ -87,7 +87,8 @@ func (c *converter) convertServices(stack *Stack) error {
 		spec, err := c.convertService(service)
 		if err != nil {
 			message, hint := advise(plainMessage(err))
-			faults = append(faults, fault.New(c.files.placeOf("services", service.Name), cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
+			place := c.files.placeOf("services", service.Name)
+			faults = append(faults, fault.New(place, cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -174,7 +175,9 @@ func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swa
 		})
 	}
 	// A config without a file is after the others with its name, as in the docker CLI.
-	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int { return strings.Compare(a.ConfigName, b.ConfigName) })
+	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int {
+		return strings.Compare(a.ConfigName, b.ConfigName)
+	})
 	return references, nil
 }
 

@@ -29,9 +29,9 @@ type object struct {
 
 // objects calls add for each object of a section that the stack owns, and returns the
 // names of the external ones, sorted. It refuses two objects with the same name.
-func (c *converter) objects(stack *Stack, section string, defined map[string]composetypes.FileObjectConfig, add func(object) error) (
-	external []string, err error,
-) {
+func (c *converter) objects(
+	stack *Stack, section string, defined map[string]composetypes.FileObjectConfig, add func(object) error,
+) (external []string, err error) {
 	var faults []error
 	var own []object
 	for _, key := range slices.Sorted(maps.Keys(defined)) {
