@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"testing/fstest" // the standard library's file system in memory
 	"unicode"
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // Names of the project settings.
@@ -195,8 +195,8 @@ func merge(layers ...[]setting) []setting {
 }
 
 // derive returns the merged settings file and its extracts.
-func (r *settingsReader) derive(settings []setting) map[string]memfs.File {
-	files := map[string]memfs.File{mergedSettings: {Data: text(settings)}}
+func (r *settingsReader) derive(settings []setting) fstest.MapFS {
+	files := fstest.MapFS{mergedSettings: derivedFile(settings)}
 	for _, e := range extracts() {
 		var drawn []setting
 		for _, s := range settings {
@@ -209,15 +209,15 @@ func (r *settingsReader) derive(settings []setting) map[string]memfs.File {
 			}
 			drawn = append(drawn, s)
 		}
-		files[e.file] = memfs.File{Data: text(drawn)}
+		files[e.file] = derivedFile(drawn)
 	}
 	return files
 }
 
-func text(settings []setting) []byte {
+func derivedFile(settings []setting) *fstest.MapFile {
 	var b bytes.Buffer
 	for _, s := range settings {
 		b.WriteString(s.name + "=" + s.value + "\n")
 	}
-	return b.Bytes()
+	return &fstest.MapFile{Data: b.Bytes(), Mode: 0o444}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // variables reads node.env, then the plain secrets.override.env over it.
@@ -137,12 +136,12 @@ func (l *loader) settings(entry NodeConfig, key string) {
 	l.project = merge(layers...)
 	derived := reader.derive(l.project)
 	for _, name := range l.names {
-		if _, ok := derived[name]; ok {
+		if derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
 				"the agent generates the file %s from the project settings", name)
 		}
 	}
-	l.repository.derived = memfs.New(derived)
+	l.repository.derived = derived
 }
 
 // baseSettings reads common/project.env and fills the template, if there is one.
