@@ -5,6 +5,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/manifests"
 )
 
 // Approvals gives the merge requests that brought a commit, and the users who approved
@@ -39,11 +40,40 @@ type Parts struct {
 // All gives the gates in the order in which they are asked.
 func All(p Parts) []Gate {
 	return []Gate{
-		pause{p},
-		freeze{p},
-		autoDeploy{},
-		release{p},
-		approval{p},
-		order{p},
+		{
+			Name: record.GatePause, Ask: p.pause,
+			Next:       always("`agent resume` ends the pause"),
+			HoldsNewer: func(*manifests.Config) bool { return p.Paused() != nil },
+		},
+		{
+			Name: record.GateFreeze, Ask: p.freeze,
+			Next:       always(""),
+			HoldsNewer: p.frozen,
+		},
+		{
+			Name: record.GateAutoDeploy, Ask: autoDeploy,
+			Next:       always("`agent diff` shows the plan, `agent sync` rolls it out"),
+			HoldsNewer: func(config *manifests.Config) bool { return !config.Deployment.AutoDeploy },
+		},
+		{
+			Name: record.GateRelease, Ask: p.release,
+			Next:       always("`agent doctor` shows what is missing; it is asked again by itself"),
+			HoldsNewer: func(*manifests.Config) bool { return false },
+		},
+		{
+			Name: record.GateApproval, Ask: p.approval,
+			Next:       nextApproval,
+			HoldsNewer: (*manifests.Config).ApprovalRequired,
+		},
+		{
+			Name: record.GateOrder, Ask: p.order,
+			Next:       nextOrder,
+			HoldsNewer: p.ordered,
+		},
 	}
+}
+
+// always gives the same next step for each sync.
+func always(step string) func(*record.Sync, record.Gate) string {
+	return func(*record.Sync, record.Gate) string { return step }
 }

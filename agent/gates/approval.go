@@ -14,30 +14,26 @@ import (
 
 // approval waits for the approval of this very plan: that of the merge request in GitLab,
 // for the first plan of its commit, or one that was given on the node.
-type approval struct{ parts Parts }
-
-func (approval) Name() record.GateName { return record.GateApproval }
-
-func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
+func (p Parts) approval(ctx context.Context, plan *Plan) (Ruling, error) {
 	switch {
 	case !plan.Config.ApprovalRequired():
 		return Ruling{}, nil
 	case plan.PutsBack:
 		return Ruling{Passed: "it returns to what was applied and verified last"}, nil
 	}
-	asked, err := g.parts.asked(plan)
+	asked, err := p.asked(plan)
 	if err != nil {
 		return Ruling{}, err
 	}
 	if given := asked.Given; given != nil && given.PlanDigest == plan.Digest {
 		return Ruling{Passed: ApprovalText(given), Approval: given}, nil
 	}
-	given, lacking := g.approved(ctx, plan, asked)
+	given, lacking := p.approved(ctx, plan, asked)
 	if ctx.Err() != nil {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
 	if lacking != "" {
-		return Ruling{Waiting: fmt.Sprintf("approval is required: %s; on the node: agent approve %s", lacking, short(plan.Sync.Commit))}, nil
+		return Ruling{Waiting: fmt.Sprintf("approval is required: %s; on the node: agent approve %s", lacking, record.Short(plan.Sync.Commit))}, nil
 	}
 	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) {
 		given = before // with the time when it was seen first
@@ -45,11 +41,9 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	return Ruling{Passed: ApprovalText(given), Approval: given}, nil
 }
 
-func (approval) Next(sync *record.Sync, _ record.Gate) string {
-	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit))
+func nextApproval(sync *record.Sync, _ record.Gate) string {
+	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", record.Short(sync.Commit))
 }
-
-func (approval) HoldsNewer(config *manifests.Config) bool { return config.ApprovalRequired() }
 
 // asked gives what is remembered of approvals of the commit.
 func (p Parts) asked(plan *Plan) (record.Asked, error) {
@@ -69,28 +63,34 @@ func ApprovalText(given *record.Approval) string {
 	return fmt.Sprintf("approved in !%d by %s", given.MergeRequest, who)
 }
 
-// approved asks GitLab for the approval of the commit's merge request; without one it says
-// what is lacking.
-func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) (given *record.Approval, lacking string) {
+// approved asks GitLab for the approval of the merge request that brought the commit to
+// the followed branch, the newest of several; without one it says what is lacking. For a
+// tag, the target branch does not matter, but the merge request must end with the commit:
+// it was approved for its end.
+func (p Parts) approved(ctx context.Context, plan *Plan, asked record.Asked) (given *record.Approval, lacking string) {
 	switch {
 	case asked.Given != nil:
 		return nil, fmt.Sprintf("the plan is no longer the one that %s approved", asked.Given.Actor)
 	case asked.PlanDigest != plan.Digest:
 		return nil, "the plan is no longer the one that was made of the merge request"
-	case g.parts.Approvals == nil:
+	case p.Approvals == nil:
 		return nil, "no GitLab is configured that could be asked"
 	}
 	// One look waits for GitLab no longer than one request may take.
 	ctx, cancel := context.WithTimeout(ctx, gitlab.DefaultHTTPTimeout)
 	defer cancel()
-	request, found, err := g.mergeRequest(ctx, plan)
+	found, err := p.Approvals.MergeRequests(ctx, plan.Sync.Commit)
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
-	if !found {
+	i := slices.IndexFunc(found, func(request gitlab.Merged) bool {
+		return plan.Tag && request.Brought || !plan.Tag && request.Target == plan.Sync.Ref
+	})
+	if i < 0 {
 		return nil, "no merge request brought this commit"
 	}
-	users, err := g.parts.Approvals.Approvals(ctx, request.Number)
+	request := found[i]
+	users, err := p.Approvals.Approvals(ctx, request.Number)
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
@@ -101,22 +101,6 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	return &record.Approval{
 		PlanDigest: plan.Digest, Source: record.FromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
 	}, ""
-}
-
-// mergeRequest finds the merge request that brought the commit to the followed branch; the
-// newest of several. For a tag, the target branch does not matter, but the merge request
-// must end with the commit: it was approved for its end.
-func (g approval) mergeRequest(ctx context.Context, plan *Plan) (gitlab.Merged, bool, error) {
-	found, err := g.parts.Approvals.MergeRequests(ctx, plan.Sync.Commit)
-	if err != nil {
-		return gitlab.Merged{}, false, err
-	}
-	for _, request := range found {
-		if plan.Tag && request.Brought || !plan.Tag && request.Target == plan.Sync.Ref {
-			return request, true, nil
-		}
-	}
-	return gitlab.Merged{}, false, nil
 }
 
 // agreed judges the approvals of a merge request, users in small letters: it gives those

@@ -2,7 +2,7 @@
 // planned sync and gives for each gate whether it lets the plan pass, or what it waits
 // for. A gate changes nothing; what it found out for the record is in its ruling.
 //
-// To add a gate: one new file with a type that implements Gate, and one line in All.
+// To add a gate: one function that rules on a plan, and one entry in All.
 package gates
 
 import (
@@ -18,18 +18,17 @@ import (
 )
 
 // Gate is one condition.
-type Gate interface {
-	// Name gives the name of the gate.
-	Name() record.GateName
+type Gate struct {
+	Name record.GateName
 	// Ask says what the gate waits for, or that it lets the plan pass. An error means that
 	// the plan must not pass at all: the revision fails.
-	Ask(ctx context.Context, plan *Plan) (Ruling, error)
+	Ask func(ctx context.Context, plan *Plan) (Ruling, error)
 	// Next says what a user does about a sync that waits at the gate; "" when it opens by
 	// itself.
-	Next(sync *record.Sync, waiting record.Gate) string
+	Next func(sync *record.Sync, waiting record.Gate) string
 	// HoldsNewer reports whether the gate would hold a newer commit, as far as its config.yml
 	// shows before there is a plan.
-	HoldsNewer(config *manifests.Config) bool
+	HoldsNewer func(config *manifests.Config) bool
 }
 
 // Plan is what the gates judge: a planned sync.
@@ -97,7 +96,7 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 			transient = append(transient, said.Trouble)
 			said.Waiting, said.Unattended = OneLine(said.Trouble), true
 		}
-		one := record.Gate{Name: gate.Name(), Waiting: said.Waiting, Passed: said.Passed, Until: said.Until}
+		one := record.Gate{Name: gate.Name, Waiting: said.Waiting, Passed: said.Passed, Until: said.Until}
 		if said.Waiting != "" {
 			one.About, one.Unattended = said.About, said.Unattended
 			one.Since = waitingSince(plan.Before, one.Name, said.About)
@@ -130,7 +129,7 @@ func waitingSince(before []record.Gate, name record.GateName, about string) time
 func Next(all []Gate, sync *record.Sync) string {
 	var steps []string
 	for _, waiting := range sync.Gates {
-		i := slices.IndexFunc(all, func(g Gate) bool { return g.Name() == waiting.Name })
+		i := slices.IndexFunc(all, func(g Gate) bool { return g.Name == waiting.Name })
 		if waiting.Waiting == "" || i < 0 {
 			continue
 		}
@@ -154,5 +153,3 @@ func OneLine(err error) string {
 	}
 	return strings.Join(texts, "; ")
 }
-
-func short(commit string) string { return commit[:min(10, len(commit))] }

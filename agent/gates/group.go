@@ -18,13 +18,17 @@ const AboutAgreement = "agreement"
 
 // afterGreens holds a primary for the soak time of the secondaries, and then until a user
 // agrees, where config.yml asks for that.
-func (g order) afterGreens(plan *Plan, standings []Standing) (Ruling, error) {
+func (p Parts) afterGreens(plan *Plan, standings []Standing) (Ruling, error) {
 	passed := Ruling{}
-	if len(standings) > 0 {
-		passed.Passed = "succeeded before: " + namesOf(standings)
+	var succeeded []string
+	for _, one := range standings {
+		succeeded = append(succeeded, one.Node)
+	}
+	if len(succeeded) > 0 {
+		passed.Passed = "succeeded before: " + strings.Join(succeeded, ", ")
 	}
 	rules, greens := plan.Config.Deployment.BlueGreen, plan.Config.Greens()
-	if len(greens) == 0 || slices.Contains(greens, g.parts.Node) {
+	if len(greens) == 0 || slices.Contains(greens, p.Node) {
 		return passed, nil
 	}
 	var last time.Time
@@ -43,13 +47,13 @@ func (g order) afterGreens(plan *Plan, standings []Standing) (Ruling, error) {
 	if !rules.Approval {
 		return passed, nil
 	}
-	given, err := g.agreement(plan)
+	given, err := p.agreement(plan)
 	if err != nil {
 		return Ruling{}, err
 	}
 	if given == nil {
 		return Ruling{
-			Waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, short(plan.Sync.Commit)),
+			Waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, record.Short(plan.Sync.Commit)),
 			About:   AboutAgreement,
 		}, nil
 	}
@@ -68,12 +72,12 @@ func agreementAsked(plan *Plan) string {
 
 // agreement gives a user's agreement on this node to this plan, given after it was asked
 // for: what was approved before the secondaries had been seen does not count.
-func (g order) agreement(plan *Plan) (*record.Approval, error) {
+func (p Parts) agreement(plan *Plan) (*record.Approval, error) {
 	i := slices.IndexFunc(plan.Before, func(g record.Gate) bool { return g.About == AboutAgreement })
 	if i < 0 {
 		return nil, nil
 	}
-	asked, err := g.parts.asked(plan)
+	asked, err := p.asked(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (g order) agreement(plan *Plan) (*record.Approval, error) {
 // join gives the group that this node takes part in, and the good state that the group
 // returns to: the last one, or that of an earlier group which never became complete. A
 // node that had failed already does not cause a rollback.
-func (g order) join(plan *Plan, others []string, standings []Standing) (*record.Group, error) {
+func (p Parts) join(plan *Plan, others []string, standings []Standing) (*record.Group, error) {
 	rules := plan.Config.Deployment.Rollback
 	group := &record.Group{Nodes: others, Back: rules.Enabled && rules.Automatic, Past: map[string]time.Time{}}
 	for _, one := range standings {
@@ -99,7 +103,7 @@ func (g order) join(plan *Plan, others []string, standings []Standing) (*record.
 		group.Base = had.Base
 	}
 	if group.Base == 0 {
-		newest, err := g.parts.Records.Newest()
+		newest, err := p.Records.Newest()
 		if err != nil {
 			return nil, fmt.Errorf("recall good states: %w", err)
 		}

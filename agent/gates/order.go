@@ -16,12 +16,8 @@ import (
 // order waits until the nodes before this one have succeeded with the commit. If their
 // status is unknown, the node waits. A commit that this node has verified already, such as
 // for the correction of a drift, passes.
-type order struct{ parts Parts }
-
-func (order) Name() record.GateName { return record.GateOrder }
-
-func (g order) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
-	before, others := plan.Config.Before(g.parts.Node), plan.Config.Others(g.parts.Node)
+func (p Parts) order(ctx context.Context, plan *Plan) (Ruling, error) {
+	before, others := plan.Config.Before(p.Node), plan.Config.Others(p.Node)
 	if len(before)+len(others) == 0 || plan.Verified {
 		return Ruling{}, nil
 	}
@@ -33,10 +29,10 @@ func (g order) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 		concerned = others
 	}
 	names := strings.Join(concerned, ", ")
-	if g.parts.Statuses == nil {
+	if p.Statuses == nil {
 		return Ruling{Waiting: "waiting for " + names + ", but cannot know how they do: no GitLab is configured (set gitlab_url, or strategy: parallel in config.yml)"}, nil
 	}
-	standings, err := AskStandings(ctx, g.parts.Statuses, g.parts.Environment, plan.Sync.Commit, concerned)
+	standings, err := AskStandings(ctx, p.Statuses, p.Environment, plan.Sync.Commit, concerned)
 	if ctx.Err() != nil {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
@@ -45,31 +41,31 @@ func (g order) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	}
 	var group *record.Group
 	if len(others) > 0 {
-		if group, err = g.join(plan, others, standings); err != nil {
+		if group, err = p.join(plan, others, standings); err != nil {
 			return Ruling{}, err
 		}
 	}
-	ruling, err := g.rank(plan, standings, before)
+	ruling, err := p.rank(plan, standings, before)
 	ruling.Group = group
 	return ruling, err
 }
 
-func (order) Next(sync *record.Sync, waiting record.Gate) string {
+func nextOrder(sync *record.Sync, waiting record.Gate) string {
 	switch {
 	case waiting.Unattended:
 		return ""
 	case waiting.About == AboutAgreement:
-		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
+		return fmt.Sprintf("`agent approve %s --reason …`", record.Short(sync.Commit))
 	}
 	return "check the node that it waits for"
 }
 
-func (g order) HoldsNewer(config *manifests.Config) bool {
-	return len(config.Before(g.parts.Node))+len(config.Others(g.parts.Node)) > 0
+func (p Parts) ordered(config *manifests.Config) bool {
+	return len(config.Before(p.Node))+len(config.Others(p.Node)) > 0
 }
 
 // rank judges by the standings of the other nodes whether this one may begin.
-func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, error) {
+func (p Parts) rank(plan *Plan, standings []Standing, before []string) (Ruling, error) {
 	stops := func(s Standing) bool {
 		return s.Failed() && (slices.Contains(before, s.Node) || plan.Sync.Trigger == record.OnCommit)
 	}
@@ -88,7 +84,7 @@ func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, 
 	if i := slices.IndexFunc(standings, func(s Standing) bool { return s.State != gitlab.Success }); i >= 0 {
 		return waitFor(plan, standings[i]), nil
 	}
-	return g.afterGreens(plan, standings)
+	return p.afterGreens(plan, standings)
 }
 
 // waitFor waits for a node that has not ended, for a limited time: it may have no agent.

@@ -3,7 +3,6 @@ package gates
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -18,12 +17,7 @@ type Standing struct {
 
 // Failed reports whether the node has failed with the commit.
 func (s Standing) Failed() bool {
-	switch s.State {
-	case "", gitlab.Pending, gitlab.Running, gitlab.Success:
-		return false
-	case gitlab.Failed, gitlab.Canceled:
-	}
-	return true
+	return !slices.Contains([]gitlab.State{"", gitlab.Pending, gitlab.Running, gitlab.Success}, s.State)
 }
 
 // Says gives the standing in words.
@@ -44,27 +38,17 @@ func AskStandings(ctx context.Context, statuses Statuses, environment, commit st
 	if err != nil {
 		return nil, err
 	}
+	newest := map[string]gitlab.CommitStatus{}
+	for _, entry := range entries {
+		newest[entry.Name] = entry
+	}
 	found := make([]Standing, 0, len(nodes))
 	for _, node := range nodes {
-		one, name := Standing{Node: node}, StatusName(environment, node)
-		for _, entry := range slices.Backward(entries) {
-			if entry.Name == name {
-				one.State, one.Finished = entry.State, entry.Finished
-				break
-			}
-		}
-		found = append(found, one)
+		status := newest[StatusName(environment, node)]
+		found = append(found, Standing{Node: node, State: status.State, Finished: status.Finished})
 	}
 	return found, nil
 }
 
 // StatusName gives the name of a node's commit status.
 func StatusName(environment, node string) string { return "coin-agent/" + environment + "/" + node }
-
-func namesOf(standings []Standing) string {
-	names := make([]string, 0, len(standings))
-	for _, one := range standings {
-		names = append(names, one.Node)
-	}
-	return strings.Join(names, ", ")
-}
