@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -53,12 +54,13 @@ type Options struct {
 	Roots    *x509.CertPool // trusted certificate authorities; nil means the system's
 }
 
-// Client sends requests without retries. It does not follow redirects, which could send
-// the login to another server.
+// Client sends requests without retries, and none after Harbor did not answer. It does
+// not follow redirects, which could send the login to another server.
 type Client struct {
 	options Options
 	base    string
 	http    *http.Client
+	down    atomic.Pointer[error] // why Harbor does not answer
 }
 
 // New makes a client. It does not send a request.
@@ -99,8 +101,14 @@ type Report struct {
 // fault with a hint. If only some platforms were scanned, it returns both their result and
 // an error.
 func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
+	if down := c.down.Load(); down != nil {
+		return Report{}, *down
+	}
 	found := artifact{}
 	if err := c.get(ctx, image.path()+"?with_scan_overview=true&with_tag=false", image.String(), &found); err != nil {
+		if errors.Is(err, ErrUnreachable) {
+			c.down.Store(&err)
+		}
 		return Report{}, err
 	}
 	if len(found.Overview) == 0 {
