@@ -115,10 +115,7 @@ func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
 
 // settings merges the project settings and makes the derived files.
 func (l *loader) settings(entry NodeConfig, key string) {
-	reader := &settingsReader{
-		variables: l.node.Variables, lenient: l.lenient(), faults: &l.faults, warnings: &l.node.Warnings,
-	}
-	layers := [][]setting{l.baseSettings(reader)}
+	layers := [][]setting{l.baseSettings()}
 	some := layers[0] != nil
 	files := []string{path.Join(l.node.Dir, "project.env"), path.Join(l.node.Dir, "project_"+l.node.Name+".env")}
 	if len(entry.ProjectFiles) > 0 {
@@ -127,14 +124,14 @@ func (l *loader) settings(entry NodeConfig, key string) {
 	for _, file := range files {
 		if content, found := l.read(file, fault.Place{File: file}); found {
 			some = true
-			layers = append(layers, reader.read(file, content))
+			layers = append(layers, l.readSettings(file, lines(content)))
 		}
 	}
 	if !some {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
-	derived := reader.derive(l.project)
+	derived := l.derive(l.project)
 	for _, name := range l.names {
 		if derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
@@ -145,16 +142,16 @@ func (l *loader) settings(entry NodeConfig, key string) {
 }
 
 // baseSettings reads common/project.env and fills the template, if there is one.
-func (l *loader) baseSettings(reader *settingsReader) []setting {
+func (l *loader) baseSettings() []setting {
 	file := path.Join("environments", l.node.Environment, "common", "project.env")
 	content, found := l.read(file, fault.Place{File: file})
 	var common []setting
 	if found {
-		common = append([]setting{}, reader.read(file, content)...)
+		common = append([]setting{}, l.readSettings(file, lines(content))...)
 	}
 	template, found := l.read(templateFile, fault.Place{File: templateFile})
 	if !found {
 		return common
 	}
-	return append([]setting{}, reader.fill(template, common, file)...)
+	return append([]setting{}, l.fill(template, common, file)...)
 }
