@@ -114,8 +114,7 @@ func (r *repository) follow(name string) (string, error) {
 
 // cause returns the error in a *fs.PathError, which has a different path.
 func cause(err error) error {
-	var of *fs.PathError
-	if errors.As(err, &of) {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return of.Err
 	}
 	return err

@@ -101,12 +101,12 @@ func unquotedBrace(word *syntax.Word) syntax.Pos {
 	return syntax.Pos{}
 }
 
-// value returns the value that bash would assign for a word that checkWord accepts.
-func (r *shellReader) value(word *syntax.Word) string {
+// value returns the value of a word that checkWord accepts, as bash would assign it.
+func (r *shellReader) value(word *syntax.Word, quoted bool) string {
 	if word == nil {
 		return ""
 	}
-	return r.parts(word.Parts, false)
+	return r.parts(word.Parts, quoted)
 }
 
 func (r *shellReader) parts(parts []syntax.WordPart, quoted bool) string {
@@ -184,38 +184,28 @@ func escaped(text string) (char string, size int, err error) {
 }
 
 func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
-	name := p.Param.Value
-	value, set := r.lookup(name)
+	value, set := r.lookup(p.Param.Value)
 	operator, argument := "", func() string { return "" }
 	if p.Exp != nil {
 		operator = p.Exp.Op.String()
-		if p.Exp.Word != nil {
-			argument = func() string { return r.parts(p.Exp.Word.Parts, quoted) }
-		}
+		argument = func() string { return r.value(p.Exp.Word, quoted) }
 	}
-	if strings.HasPrefix(operator, ":") {
+	operator, orEmpty := strings.CutPrefix(operator, ":")
+	if orEmpty {
 		set = set && value != ""
 	}
-	switch strings.TrimPrefix(operator, ":") {
-	case "+":
-		if set {
-			return argument()
-		}
-		return ""
-	case "-":
-		if !set {
-			return argument()
-		}
-		return value
-	}
 	switch {
-	case !set:
-		r.unset(p, strings.HasSuffix(operator, "?"))
+	case operator == "+" && set, operator == "-" && !set:
+		return argument()
+	case operator == "+":
 		return ""
-	case operator == "" || strings.HasSuffix(operator, "?"):
+	case !set:
+		r.unset(p, operator == "?")
+		return ""
+	case operator == "", operator == "-", operator == "?":
 		return value
 	case len(value) > longestTrimmed:
-		r.faults.add(r.position(p.Pos()), "write the value out", "the value of %s is too long to cut", name)
+		r.faults.add(r.position(p.Pos()), "write the value out", "the value of %s is too long to cut", p.Param.Value)
 		return ""
 	}
 	return trim(value, operator, argument())

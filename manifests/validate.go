@@ -116,11 +116,15 @@ func (v *validator) unique(key string, items []string) {
 	list, field, _ := strings.Cut(key, "[]")
 	first := map[string]string{}
 	for i, item := range items {
-		key := fmt.Sprintf("%s[%d]%s", list, i, field)
-		if before, twice := first[item]; twice && item != "" {
-			v.add(key, "rename or remove one of the two", "%s lists %q twice, first on line %d", list, item, v.config.Place(before).Line)
-			continue
-		}
-		first[item] = key
+		v.once(first, list, fmt.Sprintf("%s[%d]%s", list, i, field), item, "rename or remove one of the two")
 	}
+}
+
+// once finds an item at key that the list has before. first has the keys of the items.
+func (v *validator) once(first map[string]string, list, key, item, hint string) {
+	if before, twice := first[item]; twice && item != "" {
+		v.add(key, hint, "%s lists %q twice, first on line %d", list, item, v.config.Place(before).Line)
+		return
+	}
+	first[item] = key
 }
