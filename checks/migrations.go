@@ -136,8 +136,8 @@ const (
 
 // explained replaces the server's error about IDs that are not numbers.
 func (m Migrations) explained(err error) error {
-	var said *DatabaseError
-	if errors.As(err, &said) && (said.State == stateNoNumber || said.State == stateTooLarge) {
+	said, ok := errors.AsType[*DatabaseError](err)
+	if ok && (said.State == stateNoNumber || said.State == stateTooLarge) {
 		return &ColumnError{fmt.Sprintf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)}
 	}
 	return err

@@ -44,8 +44,6 @@ func (c *SQL) kind() string { return "sql" }
 
 func (c *SQL) target(*run) string { return c.String() }
 
-func (c *SQL) needs() []string { return nil }
-
 func (c *SQL) try(ctx context.Context, r *run) error {
 	got, rows, err := c.First(ctx, r.public(c.Query))
 	if err != nil {
@@ -173,13 +171,11 @@ func (e *DatabaseError) Error() string { return e.Doing + ": " + e.Text }
 // databaseError converts an error. For an error of the server it uses only the message and
 // the code, because the details may quote rows.
 func databaseError(doing string, err error) error {
-	var said *pgconn.PgError
-	if errors.As(err, &said) {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return &DatabaseError{Doing: doing, State: said.Code, Text: fmt.Sprintf("%s: %s (%s)", said.Severity, said.Message, said.Code)}
 	}
 	text := err.Error()
-	var connecting *pgconn.ConnectError
-	if errors.As(err, &connecting) {
+	if connecting, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		lines := strings.Split(strings.TrimSpace(connecting.Unwrap().Error()), "\n")
 		text = strings.TrimSpace(lines[len(lines)-1])
 	}
