@@ -70,15 +70,10 @@ func New(options Options) (*Client, error) {
 		return nil, fault.New(fault.Place{}, "write an address such as https://harbor.example.com", "the address of Harbor is not an https address, or it contains a login")
 	}
 	return &Client{options: options, base: "https://" + address.Host, http: &http.Client{
-		Timeout:       answerLimit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: answerLimit}).DialContext,
 			TLSClientConfig:     &tls.Config{RootCAs: options.Roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: answerLimit,
-			MaxIdleConns:        4,
 			MaxIdleConnsPerHost: 4,
-			IdleConnTimeout:     30 * time.Second,
 			ForceAttemptHTTP2:   true,
 		},
 	}}, nil
@@ -163,25 +158,20 @@ func (c *Client) get(ctx context.Context, path, what string, into any) error {
 
 // unreachable returns the error for a missing answer, without the request.
 func (c *Client) unreachable(ctx context.Context, err error) error {
-	var asked *url.Error
-	if errors.As(err, &asked) {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
 		err = asked.Err
 	}
-	var untrusted *tls.CertificateVerificationError
 	hint := "check that this node can connect to it, or set gates.vulnerabilities.on_no_answer: warn"
 	why := err.Error()
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	timed, network := errors.AsType[net.Error](err)
 	switch {
-	case errors.As(err, &untrusted):
+	case untrusted:
 		hint = "set gates.vulnerabilities.ca_file to its certificate authority"
-	case ctx.Err() != nil || isTimeout(err):
+	case ctx.Err() != nil || network && timed.Timeout():
 		why = "no answer within " + answerLimit.String()
 	}
 	return &fault.Error{Message: fmt.Sprintf("%s does not answer: %s", c.base, why), Hint: hint, Err: ErrUnreachable}
-}
-
-func isTimeout(err error) bool {
-	var timed net.Error
-	return errors.As(err, &timed) && timed.Timeout()
 }
 
 // refusal returns the error for an answer other than 200. It quotes only a short text from
