@@ -61,20 +61,22 @@ func (p Parts) afterGreens(plan *Plan, standings []Standing) (Ruling, error) {
 	return passed, nil
 }
 
-// agreementAsked gives what is waited for, where that was a user's agreement in the round
-// before: an agreement must not be lost to a GitLab that does not answer.
-func agreementAsked(plan *Plan) string {
-	if slices.ContainsFunc(plan.Before, func(g record.Gate) bool { return g.About == AboutAgreement }) {
-		return AboutAgreement
+// agreementAsked gives the gate that waited for a user's agreement in the round before;
+// the zero gate when none did.
+func agreementAsked(plan *Plan) record.Gate {
+	for _, gate := range plan.Before {
+		if gate.About == AboutAgreement {
+			return gate
+		}
 	}
-	return ""
+	return record.Gate{}
 }
 
 // agreement gives a user's agreement on this node to this plan, given after it was asked
 // for: what was approved before the secondaries had been seen does not count.
 func (p Parts) agreement(plan *Plan) (*record.Approval, error) {
-	i := slices.IndexFunc(plan.Before, func(g record.Gate) bool { return g.About == AboutAgreement })
-	if i < 0 {
+	waited := agreementAsked(plan)
+	if waited.About == "" {
 		return nil, nil
 	}
 	asked, err := p.asked(plan)
@@ -82,7 +84,7 @@ func (p Parts) agreement(plan *Plan) (*record.Approval, error) {
 		return nil, err
 	}
 	given := asked.Given
-	if given == nil || given.PlanDigest != plan.Digest || given.At.Before(plan.Before[i].Since) {
+	if given == nil || given.PlanDigest != plan.Digest || given.At.Before(waited.Since) {
 		return nil, nil
 	}
 	return given, nil

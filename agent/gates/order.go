@@ -37,7 +37,8 @@ func (p Parts) order(ctx context.Context, plan *Plan) (Ruling, error) {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
 	if err != nil {
-		return Ruling{Waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", names, err), About: agreementAsked(plan), Unattended: true}, nil
+		// An agreement must not be lost to a GitLab that does not answer.
+		return Ruling{Waiting: fmt.Sprintf("cannot ask GitLab about %s: %v", names, err), About: agreementAsked(plan).About, Unattended: true}, nil
 	}
 	var group *record.Group
 	if len(others) > 0 {
