@@ -186,12 +186,10 @@ func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 		r.show(func(p *Progress) {
 			p.Last = fmt.Sprintf("%s, attempt %d of %d: %s", check.Name, result.Attempts, check.Retries+1, result.Error)
 		})
-		wait := time.NewTimer(check.Interval)
 		select {
 		case <-ctx.Done():
-		case <-wait.C:
+		case <-time.After(check.Interval):
 		}
-		wait.Stop()
 	}
 }
 

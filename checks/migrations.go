@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Migrations is the table with the migrations of a database.
@@ -36,11 +38,11 @@ var ErrNoTable = errors.New("the table does not exist")
 
 // Highest returns the highest ID, or 0 for an empty table.
 func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
-	err = m.read(ctx, func(s *session) error {
-		if _, err := m.columns(s); err != nil {
+	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+		if _, err := m.columns(ctx, connection); err != nil {
 			return err
 		}
-		rows, err := s.query("SELECT max(" + quoted(m.Column) + "::bigint) FROM " + quoted(m.Table))
+		rows, err := rowsOf(ctx, connection, "SELECT max("+quoted(m.Column)+"::bigint) FROM "+quoted(m.Table))
 		if err != nil {
 			return m.explained(err)
 		}
@@ -56,13 +58,13 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 // Between lists the migrations above one ID up to another one, in order. It returns at
 // most limit of them, and the number of all.
 func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []Migration, all int, err error) {
-	err = m.read(ctx, func(s *session) error {
-		columns, err := m.columns(s)
+	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+		columns, err := m.columns(ctx, connection)
 		if err != nil {
 			return err
 		}
 		id := quoted(m.Column) + "::bigint"
-		rows, err := s.query(fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
+		rows, err := rowsOf(ctx, connection, fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
 			id, m.name(columns), quoted(m.Table), id, id),
 			strconv.FormatInt(above, 10), strconv.FormatInt(upTo, 10), strconv.Itoa(limit))
 		if err != nil {
@@ -94,11 +96,11 @@ func (m Migrations) name(columns []string) string {
 }
 
 // columns returns the table's columns. It checks the type of the column with the IDs.
-func (m Migrations) columns(s *session) ([]string, error) {
-	if err := s.connection.Exec(s.ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
+func (m Migrations) columns(ctx context.Context, connection *pgconn.PgConn) ([]string, error) {
+	if err := connection.Exec(ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
 		return nil, databaseError("query", err)
 	}
-	rows, err := s.query("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
+	rows, err := rowsOf(ctx, connection, "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
 		"WHERE attrelid = to_regclass($1)::oid AND attnum > 0 AND NOT attisdropped ORDER BY attname", quoted(m.Table))
 	if err != nil {
 		return nil, err

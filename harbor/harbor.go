@@ -82,9 +82,6 @@ func New(options Options) (*Client, error) {
 // Close ends the connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// String returns the address of Harbor.
-func (c *Client) String() string { return c.base }
-
 // Report is the result of the scan of an image.
 type Report struct {
 	Severity Severity
