@@ -19,20 +19,6 @@ type Migrations struct {
 	Column string // the column with the IDs: whole numbers, or texts of digits
 }
 
-// Migration is one row of the table.
-type Migration struct {
-	ID   int64
-	Name string // if the table has a column for it
-}
-
-// String returns the ID and the name of the migration.
-func (m Migration) String() string {
-	if m.Name == "" {
-		return strconv.FormatInt(m.ID, 10)
-	}
-	return fmt.Sprintf("%d (%s)", m.ID, m.Name)
-}
-
 // ErrNoTable means that the table does not exist, as before the first migration.
 var ErrNoTable = errors.New("the table does not exist")
 
@@ -42,12 +28,9 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 		if _, err := m.columns(ctx, connection); err != nil {
 			return err
 		}
-		rows, err := rowsOf(ctx, connection, "SELECT max("+quoted(m.Column)+"::bigint) FROM "+quoted(m.Table))
+		rows, err := rowsOf(ctx, connection, "SELECT coalesce(max("+quoted(m.Column)+"::bigint), 0) FROM "+quoted(m.Table))
 		if err != nil {
 			return m.explained(err)
-		}
-		if rows[0][0] == "" {
-			return nil
 		}
 		id, err = strconv.ParseInt(rows[0][0], 10, 64)
 		return err
@@ -55,9 +38,10 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// Between lists the migrations above one ID up to another one, in order. It returns at
-// most limit of them, and the number of all.
-func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []Migration, all int, err error) {
+// Between lists the migrations above one ID up to another one, in order, by ID and, if
+// the table has a column for it, name. It returns at most limit of them, and the number
+// of all.
+func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []string, all int, err error) {
 	err = m.read(ctx, func(connection *pgconn.PgConn) error {
 		columns, err := m.columns(ctx, connection)
 		if err != nil {
@@ -71,9 +55,9 @@ func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (
 			return m.explained(err)
 		}
 		for _, row := range rows {
-			one := Migration{Name: printable(row[1])}
-			if one.ID, err = strconv.ParseInt(row[0], 10, 64); err != nil {
-				return err
+			one := row[0]
+			if row[1] != "" {
+				one += " (" + printable(row[1]) + ")"
 			}
 			if all, err = strconv.Atoi(row[2]); err != nil {
 				return err
@@ -118,17 +102,12 @@ func (m Migrations) columns(ctx context.Context, connection *pgconn.PgConn) ([]s
 	}
 	switch {
 	case kind == "":
-		return nil, &ColumnError{fmt.Sprintf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))}
+		return nil, fmt.Errorf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))
 	case !slices.Contains([]string{"bigint", "integer", "smallint", "numeric", "text", "character varying", "character"}, kind):
-		return nil, &ColumnError{fmt.Sprintf("the column %s of %s has the type %s, which is neither a number nor a text", m.Column, m.Table, kind)}
+		return nil, fmt.Errorf("the column %s of %s has the type %s, which is neither a number nor a text", m.Column, m.Table, kind)
 	}
 	return names, nil
 }
-
-// ColumnError means that the column does not contain migration IDs.
-type ColumnError struct{ text string }
-
-func (e *ColumnError) Error() string { return e.text }
 
 // The SQLSTATE for a text that is not a whole number, and for a number out of range.
 const (
@@ -140,7 +119,7 @@ const (
 func (m Migrations) explained(err error) error {
 	said, ok := errors.AsType[*DatabaseError](err)
 	if ok && (said.State == stateNoNumber || said.State == stateTooLarge) {
-		return &ColumnError{fmt.Sprintf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)}
+		return fmt.Errorf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)
 	}
 	return err
 }
