@@ -75,12 +75,9 @@ func (v *validator) validateOrder() {
 		return
 	}
 	v.listsNodes("deployment.order", v.config.Deployment.Order)
-	var missing []string
-	for _, name := range v.config.nodeNames() {
-		if name != "" && !slices.Contains(v.config.Deployment.Order, name) {
-			missing = append(missing, name)
-		}
-	}
+	missing := slices.DeleteFunc(v.config.nodeNames(), func(name string) bool {
+		return name == "" || slices.Contains(v.config.Deployment.Order, name)
+	})
 	if len(missing) > 0 {
 		v.add("deployment.order", "add "+strings.Join(missing, ", ")+", or remove order to roll out in the order of nodes",
 			"deployment.order does not list %s", strings.Join(missing, ", "))
