@@ -116,11 +116,6 @@ func offWall(shown time.Time, zone *time.Location) (first, last time.Time) {
 	return first, last
 }
 
-func isSchedule(text string) bool {
-	_, err := parseSchedule(text)
-	return err == nil
-}
-
 // isZone refuses Local, because a config.yml must mean the same on each machine.
 func isZone(text string) bool {
 	_, err := time.LoadLocation(text)

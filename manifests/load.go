@@ -101,7 +101,7 @@ func (l *loader) config(environment string) *Config {
 		l.faults.add(fault.Place{}, "write the name of a folder in environments/, such as sandbox", "%q is not a valid environment name", environment)
 		return nil
 	}
-	content, found := l.read(file, fault.Place{File: file})
+	content, found := l.read(file)
 	if !found {
 		if len(l.faults) == 0 {
 			l.noConfig(environment, file)
@@ -194,11 +194,11 @@ func (l *loader) list(dir string, broken func(string, error), wanted func(string
 }
 
 // read returns the content of a file and whether it exists. A file that cannot be
-// read is a fault at place.
-func (l *loader) read(file string, place fault.Place) ([]byte, bool) {
+// read is a fault.
+func (l *loader) read(file string) ([]byte, bool) {
 	content, err := fs.ReadFile(l.repository, file)
 	if err != nil {
-		l.unreadable(file, place, err)
+		l.unreadable(file, fault.Place{File: file}, err)
 		return nil, false
 	}
 	return content, true

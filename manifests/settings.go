@@ -151,18 +151,13 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 		l.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))
 		return nil
 	}
-	l.unused(values, used)
-	return l.readSettings(templateFile, all)
-}
-
-// unused warns of values that the template does not use.
-func (l *loader) unused(values []setting, used map[string]bool) {
 	for _, s := range merge(values) {
 		if !used[s.name] {
 			l.warn(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
 				"%s has no effect: %s does not use it", s.name, templateFile)
 		}
 	}
+	return l.readSettings(templateFile, all)
 }
 
 // merge keeps the last setting of each name, at the position of the first, so that

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 )
 
 // Open returns an open folder. It calls list at the first ReadDir, and again after an
@@ -40,13 +41,13 @@ func (f *open) ReadDir(n int) ([]fs.DirEntry, error) {
 		}
 		f.rest, f.read = all, true
 	}
-	if n > 0 && len(f.rest) == 0 {
-		return nil, io.EOF
+	page := f.rest
+	if n > 0 {
+		page = slices.Clip(page[:min(n, len(page))])
+		if len(page) == 0 {
+			return nil, io.EOF
+		}
 	}
-	if n <= 0 || n > len(f.rest) {
-		n = len(f.rest)
-	}
-	page := f.rest[:n:n]
-	f.rest = f.rest[n:]
+	f.rest = f.rest[len(page):]
 	return page, nil
 }
