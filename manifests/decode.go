@@ -81,12 +81,12 @@ func (d *decoder) place(node *yaml.Node) fault.Place {
 func (d *decoder) value(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
 	node = target(node)
 	d.places[key] = d.place(node)
-	switch kind := v.Kind(); {
-	case kind == reflect.Struct:
+	switch v.Kind() { //nolint:exhaustive // the other kinds are scalars
+	case reflect.Struct:
 		d.mapping(node, key, v)
-	case kind == reflect.Slice:
+	case reflect.Slice:
 		d.list(node, key, v, tag)
-	case kind == reflect.Map:
+	case reflect.Map:
 		d.named(node, key, v)
 	default:
 		d.scalar(node, key, v, tag)

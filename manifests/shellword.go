@@ -146,6 +146,9 @@ func unescape(text string, quoted bool) string {
 	return b.String()
 }
 
+// bashEscapes writes the escapes of $'…' that Go does not have as Go writes them.
+var bashEscapes = strings.NewReplacer(`\\`, `\\`, `\'`, `'`, `\"`, `"`, `\?`, `?`, `\e`, `\x1b`, `\E`, `\x1b`)
+
 func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 	if quoted {
 		r.faults.add(r.position(q.Pos()), "remove the single quotes within \"${…}\"", "single quotes have no effect here")
@@ -155,32 +158,20 @@ func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 		return q.Value
 	}
 	var b []byte
-	for rest := q.Value; rest != ""; {
-		char, size, err := escaped(rest)
-		if err != nil {
+	for rest := bashEscapes.Replace(q.Value); rest != ""; {
+		value, multibyte, after, err := strconv.UnquoteChar(rest, 0)
+		if err != nil || value == 0 {
 			r.faults.add(r.position(q.Pos()), `use \\, \', \", \n, \t, \r, \e, \xHH or \uHHHH`, "$'…' has an unknown escape")
 			return ""
 		}
-		b, rest = append(b, char...), rest[size:]
+		if value < utf8.RuneSelf || multibyte {
+			b = utf8.AppendRune(b, value)
+		} else {
+			b = append(b, byte(value))
+		}
+		rest = after
 	}
 	return string(b)
-}
-
-// escaped returns the first character of a text in $'…' and its length there.
-func escaped(text string) (char string, size int, err error) {
-	for _, known := range []struct{ written, meant string }{{`\'`, "'"}, {`\"`, `"`}, {`\?`, "?"}, {`\e`, "\x1b"}, {`\E`, "\x1b"}} {
-		if strings.HasPrefix(text, known.written) {
-			return known.meant, len(known.written), nil
-		}
-	}
-	value, multibyte, rest, err := strconv.UnquoteChar(text, 0)
-	switch size = len(text) - len(rest); {
-	case err != nil || value == 0:
-		return "", 0, strconv.ErrSyntax
-	case value < utf8.RuneSelf || multibyte:
-		return string(value), size, nil
-	}
-	return string([]byte{byte(value)}), size, nil
 }
 
 func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
