@@ -8,13 +8,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"testing/fstest" // the standard library's file system in memory
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -84,14 +84,14 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 
 // config reads the environment's config.yml as it is committed.
 func (r *reader) config(environment string) (*manifests.Config, error) {
-	head, configs := r.at(r.head), map[string]memfs.File{}
+	head, configs := r.at(r.head), fstest.MapFS{}
 	for _, one := range head.list("environments") {
 		name := path.Join("environments", one, "config.yml")
 		if data := head.read(name); data != nil {
-			configs[name] = memfs.File{Data: data}
+			configs[name] = &fstest.MapFile{Data: data}
 		}
 	}
-	return manifests.LoadConfig(memfs.New(configs), environment)
+	return manifests.LoadConfig(configs, environment)
 }
 
 // keys gives the secrets to report: those that the node has now, or those that are

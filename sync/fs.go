@@ -6,10 +6,11 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"testing/fstest" // the standard library's file system in memory
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
-	"coin.internal/coin-agent/internal/memfs"
+	"coin.internal/coin-agent/internal/dirlist"
 )
 
 var (
@@ -28,13 +29,13 @@ func (f *files) Open(name string) (fs.File, error) {
 	if at.mode == modeFolder {
 		f.note(where, modeOnly(at))
 		// Only a list that is read counts as an input.
-		return memfs.OpenFolder(f.info(name, at, 0), func() ([]fs.DirEntry, error) { return f.ReadDir(name) }), nil
+		return dirlist.Open(f.info(name, at, nil), func() ([]fs.DirEntry, error) { return f.ReadDir(name) }), nil
 	}
 	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
-	return memfs.OpenFile(f.info(name, at, len(content)), content), nil
+	return f.alone(name, at, content).Open(path.Base(name))
 }
 
 // ReadFile returns a file's content.
@@ -135,20 +136,26 @@ func (f *files) entry(op, name string) (where string, at node, err error) {
 func (f *files) describe(name, where string, at node) (fs.FileInfo, error) {
 	if at.mode == modeFolder {
 		f.note(where, modeOnly(at))
-		return f.info(name, at, 0), nil
+		return f.info(name, at, nil), nil
 	}
 	if at.mode == modeLink || at.mode == modeSubmodule {
-		return f.info(name, at, 0), nil
+		return f.info(name, at, nil), nil
 	}
 	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
-	return f.info(name, at, len(content)), nil
+	return f.info(name, at, content), nil
 }
 
-func (f *files) info(name string, at node, size int) fs.FileInfo {
-	return memfs.Info(path.Base(name), size, fileMode(at.mode), f.when)
+// alone returns a file system that has only this file, under its base name.
+func (f *files) alone(name string, at node, content []byte) fstest.MapFS {
+	return fstest.MapFS{path.Base(name): {Data: content, Mode: fileMode(at.mode), ModTime: f.when}}
+}
+
+func (f *files) info(name string, at node, content []byte) fs.FileInfo {
+	info, _ := f.alone(name, at, content).Lstat(path.Base(name)) // it exists
+	return info
 }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {

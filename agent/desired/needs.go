@@ -68,8 +68,7 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 	entries, keys := node.Config.Checks(node.Name)
 	var faults []error
 	for i, entry := range entries {
-		needed := entry.Secrets()
-		for _, name := range slices.Compact(slices.Sorted(maps.Values(needed))) {
+		for _, name := range entry.Secrets() {
 			if missing := lacks(node, set, name); missing != nil {
 				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
 			}

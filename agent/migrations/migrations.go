@@ -124,16 +124,12 @@ func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64,
 func (c *Check) Between(ctx context.Context, above, upTo int64) string {
 	limited, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	list, all, err := c.Table.Between(limited, above, upTo, listed)
+	names, all, err := c.Table.Between(limited, above, upTo, listed)
 	if err != nil {
 		return "which they are cannot be read now"
 	}
-	names := make([]string, 0, len(list)+1)
-	for _, one := range list {
-		names = append(names, one.String())
-	}
-	if all > len(list) {
-		names = append(names, fmt.Sprintf("and %d more", all-len(list)))
+	if all > len(names) {
+		names = append(names, fmt.Sprintf("and %d more", all-len(names)))
 	}
 	return strings.Join(names, ", ")
 }

@@ -26,10 +26,7 @@ func Load(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, hint, "read the certificate authority: %w", errors.Unwrap(err))
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
+	pool := System()
 	if !pool.AppendCertsFromPEM(content) {
 		return nil, fault.New(fault.Place{File: file}, hint, "the file has no certificates")
 	}
@@ -51,4 +48,13 @@ func Transport(file string) (*http.Transport, error) {
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
 	}, nil
+}
+
+// System returns the system's certificate authorities.
+func System() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return pool
 }
