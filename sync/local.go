@@ -29,7 +29,7 @@ func (l *local) open() (*git.Repository, error) {
 	return repo, nil
 }
 
-func (l *local) list(ctx context.Context) (*listing, error) {
+func (l *local) list(ctx context.Context) (map[string]plumbing.Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
 	}
@@ -37,14 +37,14 @@ func (l *local) list(ctx context.Context) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
+	found := map[string]plumbing.Hash{}
 	refs, err := repo.References()
 	if err != nil {
 		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
 	}
 	err = refs.ForEach(func(ref *plumbing.Reference) error {
 		if ref.Type() == plumbing.HashReference {
-			found.add(ref.Name().String(), ref.Hash())
+			found[ref.Name().String()] = ref.Hash()
 		}
 		return nil
 	})

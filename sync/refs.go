@@ -30,27 +30,6 @@ type Rule struct {
 	TagPattern string // without implicit ^ and $
 }
 
-// listing has the refs of a remote by short name.
-type listing struct {
-	branches, tags map[string]plumbing.Hash
-}
-
-func newListing(refs *packp.AdvRefs) *listing {
-	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
-	for name, hash := range refs.References {
-		found.add(name, hash)
-	}
-	return found
-}
-
-func (l *listing) add(ref string, hash plumbing.Hash) {
-	if name, ok := strings.CutPrefix(ref, branchPrefix); ok {
-		l.branches[name] = hash
-	} else if name, ok := strings.CutPrefix(ref, tagPrefix); ok {
-		l.tags[name] = hash
-	}
-}
-
 // tagged is the target of a tag. A zero commit means that the target is not a commit.
 type tagged struct {
 	commit plumbing.Hash
@@ -72,17 +51,28 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 		return Revision{}, err
 	}
 	if rule.TagPattern != "" {
-		return r.newestTag(ctx, refs.tags, pattern)
+		return r.newestTag(ctx, below(refs, tagPrefix), pattern)
 	}
-	tip, ok := refs.branches[rule.Branch]
+	tip, ok := refs[branchPrefix+rule.Branch]
 	if !ok {
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
-			Hint:    "push the branch, or set another one; " + offers(refs.branches, "branches"),
+			Hint:    "push the branch, or set another one; " + offers(below(refs, branchPrefix), "branches"),
 			Err:     ErrNotFound,
 		}
 	}
 	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
+}
+
+// below returns the refs with a prefix by short name.
+func below(refs map[string]plumbing.Hash, prefix string) map[string]plumbing.Hash {
+	short := map[string]plumbing.Hash{}
+	for ref, hash := range refs {
+		if name, ok := strings.CutPrefix(ref, prefix); ok {
+			short[name] = hash
+		}
+	}
+	return short
 }
 
 // offers lists some refs of the remote.

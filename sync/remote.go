@@ -53,7 +53,8 @@ type Repository struct {
 
 // source is one kind of remote: over the network, or a local directory.
 type source interface {
-	list(ctx context.Context) (*listing, error)
+	// list returns the refs by full name.
+	list(ctx context.Context) (map[string]plumbing.Hash, error)
 	// pull returns a store with the needed objects, if the remote has them.
 	pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error)
 	// blobs adds blobs to the store that pull returned for need.
