@@ -98,6 +98,25 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq2[[]byte, T] 
 	}
 }
 
+// upTo reads up to limit records of a bucket of the stack, the newest first.
+func upTo[T any](s *Stack, b *bbolt.Bucket, kind string, limit int) []T {
+	all := []T{}
+	for _, one := range newest[T](s, b, kind) {
+		if all = append(all, one); len(all) >= limit {
+			break
+		}
+	}
+	return all
+}
+
+// first gives the first record of a list, or nil.
+func first[T any](all []T, err error) (*T, error) {
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
 // single reads a record of which the stack has one, or gives nil.
 func single[T any](s *Stack, key []byte) (value *T, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {

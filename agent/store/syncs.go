@@ -34,28 +34,16 @@ func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 }
 
 // Syncs lists up to limit syncs of the stack, the newest first.
-func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
-	syncs := []record.Sync{}
-	err := s.view(func(stack *bbolt.Bucket) error {
-		for _, sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
-			syncs = append(syncs, sync)
-			if len(syncs) >= limit {
-				break
-			}
-		}
+func (s *Stack) Syncs(limit int) (syncs []record.Sync, err error) {
+	err = s.view(func(stack *bbolt.Bucket) error {
+		syncs = upTo[record.Sync](s, stack.Bucket(syncsBucket), "sync", limit)
 		return nil
 	})
 	return syncs, err
 }
 
 // LastSync gives the newest sync of the stack, or nil when there is none.
-func (s *Stack) LastSync() (*record.Sync, error) {
-	syncs, err := s.Syncs(1)
-	if err != nil || len(syncs) == 0 {
-		return nil, err
-	}
-	return &syncs[0], nil
-}
+func (s *Stack) LastSync() (*record.Sync, error) { return first(s.Syncs(1)) }
 
 // History lists up to limit syncs of all stacks, the newest first, and marks those whose
 // good state a rollback can return to.
