@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,12 +91,7 @@ func offers(refs map[string]plumbing.Hash, what string) string {
 }
 
 func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Hash, pattern *regexp.Regexp) (Revision, error) {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		if pattern.MatchString(name) {
-			names = append(names, name)
-		}
-	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tags)), func(name string) bool { return !pattern.MatchString(name) })
 	known, err := r.resolveTags(ctx, tags, names)
 	if err != nil {
 		return Revision{}, err
@@ -123,9 +119,6 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	r.mu.Lock()
 	known := maps.Clone(r.tags)
 	r.mu.Unlock()
-	if known == nil {
-		known = map[plumbing.Hash]tagged{}
-	}
 	var unknown []plumbing.Hash
 	for _, name := range names {
 		if _, ok := known[tags[name]]; !ok {
@@ -159,34 +152,20 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) {
 	var is tagged
 	for range 10 {
-		found, err := store.EncodedObject(plumbing.AnyObject, hash)
+		found, err := object.GetObject(store, hash)
 		if err != nil && !is.when.IsZero() && errors.Is(err, plumbing.ErrObjectNotFound) {
 			return tagged{}, nil // a tag on a tree or blob, which was not sent
 		}
 		if err != nil {
 			return tagged{}, err
 		}
-		switch found.Type() { //nolint:exhaustive // other objects are not commits
-		case plumbing.TagObject:
-			tag, err := object.DecodeTag(store, found)
-			if err != nil {
-				return tagged{}, err
-			}
-			if is.when.IsZero() {
-				is.when = tag.Tagger.When
-			}
-			hash = tag.Target
-		case plumbing.CommitObject:
-			commit, err := object.DecodeCommit(store, found)
-			if err != nil {
-				return tagged{}, err
-			}
-			if is.when.IsZero() {
-				is.when = commit.Committer.When
-			}
-			is.commit = hash
+		switch found := found.(type) {
+		case *object.Tag:
+			is.when, hash = cmp.Or(is.when, found.Tagger.When), found.Target
+		case *object.Commit:
+			is.when, is.commit = cmp.Or(is.when, found.Committer.When), hash
 			return is, nil
-		default:
+		default: // other objects are not commits
 			return tagged{}, nil
 		}
 	}

@@ -82,7 +82,7 @@ func Open(remote Remote) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: at.shown}
+	repo := &Repository{name: at.shown, tags: map[plumbing.Hash]tagged{}}
 	if at.url.Scheme == "file" {
 		repo.src = &local{dir: at.url.Path, name: at.shown}
 		return repo, nil

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -28,8 +28,7 @@ type web struct {
 	client *http.Client
 	remote Remote
 
-	mu   sync.Mutex
-	base string // follows redirects of the listing within the host
+	base atomic.Pointer[url.URL] // follows redirects of the listing within the host
 }
 
 func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
@@ -45,7 +44,8 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 	if err != nil {
 		return nil, err
 	}
-	site := &web{remote: remote, base: strings.TrimSuffix(u.String(), "/")}
+	site := &web{remote: remote}
+	site.base.Store(u)
 	site.client = &http.Client{
 		CheckRedirect: stayOnHost,
 		Transport: &http.Transport{
@@ -74,10 +74,7 @@ func (s *web) refs(ctx context.Context) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if final := answer.Request.URL; strings.HasSuffix(final.Path, infoRefs) {
-		moved := url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)}
-		s.mu.Lock()
-		s.base = moved.String()
-		s.mu.Unlock()
+		s.base.Store(&url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)})
 	}
 	return answer.Body, nil
 }
@@ -92,10 +89,7 @@ func (s *web) pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, e
 
 // do sends one request, and refuses answers with another content type.
 func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	s.mu.Lock()
-	base := s.base
-	s.mu.Unlock()
-	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.base.Load().String(), "/")+path, body)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -46,9 +46,8 @@ type wire struct {
 	connect   func(ctx context.Context) (session, error)
 	stateless bool // a pack can be requested without a list of the refs
 
-	mu    sync.Mutex
-	caps  *capability.List // the last advertised ones
-	whole bool             // the remote refuses single blobs
+	caps  atomic.Pointer[capability.List] // the last advertised ones
+	whole atomic.Bool                     // the remote refuses single blobs
 }
 
 // talk opens a session for an exchange, and explains its error.
@@ -95,9 +94,7 @@ func (w *wire) advertised(ctx context.Context, with session) (*packp.AdvRefs, er
 	for _, unsupported := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
 		refs.Capabilities.Delete(unsupported)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.caps = refs.Capabilities
+	w.caps.Store(refs.Capabilities)
 	return refs, nil
 }
 
@@ -116,17 +113,12 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 	if !ok {
 		return fmt.Errorf("store blobs of %s: not a store of this remote", w.name)
 	}
-	w.mu.Lock()
-	whole := w.whole
-	w.mu.Unlock()
-	if !whole {
+	if !w.whole.Load() {
 		err := w.fetch(ctx, into, need{wants: blobs})
 		if !errors.Is(err, errNotOffered) {
 			return err
 		}
-		w.mu.Lock()
-		w.whole = true
-		w.mu.Unlock()
+		w.whole.Store(true)
 	}
 	return w.fetch(ctx, into, of)
 }
@@ -134,17 +126,15 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 // fetch adds the needed objects to a store.
 func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error {
 	return w.talk(ctx, "fetch from", func(ctx context.Context, with session) (err error) {
-		w.mu.Lock()
-		caps, whole := w.caps, w.whole
-		w.mu.Unlock()
 		var refs *packp.AdvRefs
+		caps := w.caps.Load()
 		if caps == nil || !w.stateless {
 			if refs, err = w.advertised(ctx, with); err != nil {
 				return err
 			}
 			caps = refs.Capabilities
 		}
-		req := request(caps, need, whole)
+		req := request(caps, need, w.whole.Load())
 		if tag, ok := annotated(refs, need); ok && req.Filter == "" {
 			req.Wants = []plumbing.Hash{tag} // a strict server offers the object in a ref, not the commit behind it
 		}
