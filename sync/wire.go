@@ -126,8 +126,7 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 // fetch adds the needed objects to a store.
 func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error {
 	return w.talk(ctx, "fetch from", func(ctx context.Context, with session) (err error) {
-		var refs *packp.AdvRefs
-		caps := w.caps.Load()
+		refs, caps := packp.NewAdvRefs(), w.caps.Load()
 		if caps == nil || !w.stateless {
 			if refs, err = w.advertised(ctx, with); err != nil {
 				return err
@@ -135,8 +134,9 @@ func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error
 			caps = refs.Capabilities
 		}
 		req := request(caps, need, w.whole.Load())
-		if tag, ok := annotated(refs, need); ok && req.Filter == "" {
-			req.Wants = []plumbing.Hash{tag} // a strict server offers the object in a ref, not the commit behind it
+		if req.Filter == "" && refs.Peeled[need.ref] == need.wants[0] {
+			// A strict server offers the tag's object in the ref, not the commit behind it.
+			req.Wants = []plumbing.Hash{refs.References[need.ref]}
 		}
 		return unpack(ctx, with, req, into)
 	})
@@ -163,15 +163,6 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 		_ = req.Capabilities.Set(capability.Filter)
 	}
 	return req
-}
-
-// annotated returns the tag object of the only wanted commit.
-func annotated(refs *packp.AdvRefs, need need) (plumbing.Hash, bool) {
-	if refs == nil || need.ref == "" || refs.Peeled[need.ref] != need.wants[0] {
-		return plumbing.ZeroHash, false
-	}
-	tag, ok := refs.References[need.ref]
-	return tag, ok
 }
 
 // unpack requests a pack, and reads it into a store.
