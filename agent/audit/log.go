@@ -140,22 +140,18 @@ func (l *Log) load(known Head) error {
 		return errors.Join(err, file.Close())
 	}
 	l.file = file
-	l.logProblems(chain.end(torn))
+	report := chain.end(torn)
+	if n := len(report.Problems); n > 0 {
+		l.options.Log.Error("the audit log was changed", "file", l.path, "problem", report.Problems[0].String(), "problems", n)
+	}
+	if torn > 0 {
+		l.options.Log.Warn("removed an incomplete line from the audit log", "file", l.path, "bytes", torn)
+	}
 	var entries []Entry
 	if l.head, entries = l.resume(chain); len(entries) == 0 {
 		return nil
 	}
 	return l.write(entries)
-}
-
-// logProblems logs the first problem and the number of problems.
-func (l *Log) logProblems(report Report) {
-	if n := len(report.Problems); n > 0 {
-		l.options.Log.Error("the audit log was changed", "file", l.path, "problem", report.Problems[0].String(), "problems", n)
-	}
-	if report.Torn > 0 {
-		l.options.Log.Warn("removed an incomplete line from the audit log", "file", l.path, "bytes", report.Torn)
-	}
 }
 
 // trim removes torn bytes from the end, and access by other users.

@@ -84,15 +84,9 @@ func (s *State) tls(entry manifests.CheckTLS) (checks.TLS, error) {
 	return tls, nil
 }
 
-// secret gives a secret of the node; that it is there was seen before.
-func (s *State) secret(name string) secrets.Value {
-	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name))
-	return value
-}
-
 // Known gives a secret of the node whose content can be seen.
 func (s *State) Known(name string) (secrets.Value, error) {
-	value := s.secret(name)
+	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name)) // that it is there was seen before
 	if !value.Known() {
 		return value, fault.New(fault.Place{}, "name a key that opens it in age_key_files or pgp_key_files", "the secret %q cannot be read", name)
 	}
