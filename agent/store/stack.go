@@ -162,11 +162,8 @@ func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pa
 // Deployed gives the good state that was deployed last, or nil.
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
-// SaveSync writes a sync; one without an ID gets the next of the node.
-func (s *Stack) SaveSync(sync *record.Sync) error { return s.SaveOutcome(sync, nil) }
-
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
-// one transaction.
+// one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		if err := errors.Join(putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {

@@ -70,9 +70,7 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 	}
 	if meta.Get(secretKey) == nil {
 		key := make([]byte, 32)
-		if _, err := rand.Read(key); err != nil {
-			return fmt.Errorf("make fingerprint key: %w", err)
-		}
+		_, _ = rand.Read(key) // never returns an error
 		if err := meta.Put(secretKey, key); err != nil {
 			return fmt.Errorf("save fingerprint key: %w", err)
 		}
