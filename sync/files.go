@@ -115,14 +115,16 @@ func (f *files) resolve(op, name string, last bool) (where string, at node, err 
 		if !found {
 			return "", node{}, f.missed(op, name, where, todo)
 		}
-		if at.mode == modeLink || at.mode == modeSubmodule {
-			f.note(where, at.input())
-		}
 		if at.mode == modeSubmodule {
+			f.note(where, at.input())
 			return "", node{}, fault.New(fault.Place{File: where}, "put the files into the repository", "git submodules are not supported")
 		}
-		if at.mode != modeLink || !last && len(todo) == 0 {
+		if at.mode != modeLink {
 			continue
+		}
+		f.note(where, at.input())
+		if !last && len(todo) == 0 {
+			break
 		}
 		target, err := f.target(where, at)
 		if err != nil {
