@@ -47,7 +47,11 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 		if b.Get([]byte(sum)) != nil {
 			continue
 		}
-		if err := b.Put([]byte(sum), zip(content)); err != nil {
+		zipped, err := zip(content)
+		if err != nil {
+			return fmt.Errorf("record file: %w", err)
+		}
+		if err := b.Put([]byte(sum), zipped); err != nil {
 			return fmt.Errorf("record file: %w", err)
 		}
 	}
@@ -75,12 +79,14 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 	return errors.Join(err, drop(tx.Bucket(filesBucket), func(sum, _ []byte) bool { return !used[string(sum)] }))
 }
 
-func zip(content []byte) []byte {
-	var zipped bytes.Buffer // takes everything that is written to it
+func zip(content []byte) ([]byte, error) {
+	var zipped bytes.Buffer
 	writer := gzip.NewWriter(&zipped)
-	_, _ = writer.Write(content)
-	_ = writer.Close()
-	return zipped.Bytes()
+	_, err := writer.Write(content)
+	if err = errors.Join(err, writer.Close()); err != nil {
+		return nil, err
+	}
+	return zipped.Bytes(), nil
 }
 
 func unzip(zipped []byte) ([]byte, error) {
