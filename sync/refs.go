@@ -116,9 +116,7 @@ func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Has
 // resolveTags reads the targets of unknown tags with one request. A remote without
 // filters also sends the contents, so it is asked only once for each tag.
 func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]tagged, error) {
-	r.mu.Lock()
-	known := maps.Clone(r.tags)
-	r.mu.Unlock()
+	known := *r.tags.Load()
 	var unknown []plumbing.Hash
 	for _, name := range names {
 		if _, ok := known[tags[name]]; !ok {
@@ -132,20 +130,19 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	if err != nil {
 		return nil, err
 	}
+	still := map[plumbing.Hash]tagged{} // without the tags that the remote no longer has
+	for _, hash := range tags {
+		if is, ok := known[hash]; ok {
+			still[hash] = is
+		}
+	}
 	for _, hash := range unknown {
-		if known[hash], err = peel(store, hash); err != nil {
+		if still[hash], err = peel(store, hash); err != nil {
 			return nil, fmt.Errorf("read tags of %s: %w", r.name, err)
 		}
 	}
-	still := map[plumbing.Hash]bool{}
-	for _, hash := range tags {
-		still[hash] = true
-	}
-	maps.DeleteFunc(known, func(hash plumbing.Hash, _ tagged) bool { return !still[hash] })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tags = known
-	return maps.Clone(known), nil
+	r.tags.Store(&still)
+	return still, nil
 }
 
 // peel follows nested tags to a commit. The time of the outermost tag counts.

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -46,9 +46,7 @@ type Remote struct {
 type Repository struct {
 	name string // the URL without credentials
 	src  source
-
-	mu   sync.Mutex
-	tags map[plumbing.Hash]tagged // by the hash in the tag's ref
+	tags atomic.Pointer[map[plumbing.Hash]tagged] // by the hash in the tag's ref
 }
 
 // source is one kind of remote: over the network, or a local directory.
@@ -82,7 +80,8 @@ func Open(remote Remote) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: shown, tags: map[plumbing.Hash]tagged{}}
+	repo := &Repository{name: shown}
+	repo.tags.Store(&map[plumbing.Hash]tagged{})
 	if u.Scheme == "file" {
 		repo.src = &local{dir: u.Path, name: shown}
 		return repo, nil
