@@ -40,7 +40,7 @@ func (s *Stack) Approve(commit string, approval *record.Approval) error {
 
 func (s *Stack) asked(commit string) (asked record.Asked, known bool, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit, 0), []byte(commit))
+		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit), []byte(commit))
 		return nil
 	})
 	return asked, known, err

@@ -77,11 +77,11 @@ func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
 }
 
 // name names a record of the stack.
-func (s *Stack) name(kind string, id uint64) string {
-	if id == 0 {
-		return fmt.Sprintf("%s of stack %s", kind, s.key)
-	}
-	return fmt.Sprintf("%s #%d of stack %s", kind, id, s.key)
+func (s *Stack) name(record string) string { return fmt.Sprintf("%s of stack %s", record, s.key) }
+
+// numbered names a record of the stack by its number.
+func (s *Stack) numbered(kind string, id uint64) string {
+	return s.name(fmt.Sprintf("%s #%d", kind, id))
 }
 
 // newest gives the readable records of a bucket of the stack with their keys, the newest
@@ -91,7 +91,7 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq2[[]byte, T] 
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(s.name(kind, numberOf(key)), data, &one) && !yield(key, one) {
+			if s.store.decode(s.numbered(kind, numberOf(key)), data, &one) && !yield(key, one) {
 				return
 			}
 		}
@@ -120,7 +120,7 @@ func first[T any](all []T, err error) (*T, error) {
 // single reads a record of which the stack has one, or gives nil.
 func single[T any](s *Stack, key []byte) (value *T, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		if one, found := find[T](s.store, b, s.name(string(key), 0), key); found {
+		if one, found := find[T](s.store, b, s.name(string(key)), key); found {
 			value = &one
 		}
 		return nil

@@ -89,7 +89,7 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 				oldest = n
 			}
 			newest = max(newest, numberOf(last))
-			if one, has := find[record.Sync](s, syncs, stack.name("sync", id), number(id)); has {
+			if one, has := find[record.Sync](s, syncs, stack.numbered("sync", id), number(id)); has {
 				own = append(own, one)
 			}
 			return nil
