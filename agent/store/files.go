@@ -71,7 +71,7 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
 		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey)), goodKey)
 		use(deployed)
-		for _, good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
+		for good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
 			use(good)
 		}
 		return nil

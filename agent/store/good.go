@@ -14,12 +14,8 @@ import (
 // Good lists up to limit recorded good states, the newest first: each revision that was
 // applied and verified, if its specs differ from those of the one before. Swarm still has
 // the objects that they refer to: the collection of old versions keeps those.
-func (s *Stack) Good(limit int) (good []record.GoodState, err error) {
-	err = s.view(func(stack *bbolt.Bucket) error {
-		good = upTo[record.GoodState](s, stack.Bucket(goodBucket), "good state", limit)
-		return nil
-	})
-	return good, err
+func (s *Stack) Good(limit int) ([]record.GoodState, error) {
+	return list[record.GoodState](s, goodBucket, "good state", limit)
 }
 
 // AllGood lists every recorded good state that is still to be kept, the newest first.
@@ -34,7 +30,7 @@ func (s *Stack) Newest() (*record.GoodState, error) { return first(s.Good(1)) }
 // saveGood records a good state, unless it has the objects of the one before: then only
 // the files, migration and retention of that one are renewed.
 func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
-	last, _ := first(upTo[record.GoodState](s, b, "good state", 1), nil)
+	last, _ := first(upTo(1, newest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
 		return putJSON(b, number(good.SyncID), good)
 	}
@@ -60,7 +56,7 @@ func (s *Stack) PruneGood(now time.Time) error {
 }
 
 func (s *Stack) pruneGood(b *bbolt.Bucket, now time.Time) error {
-	good := upTo[record.GoodState](s, b, "good state", keepSyncs)
+	good := upTo(keepSyncs, newest[record.GoodState](s, b, "good state"))
 	for _, old := range good[record.Kept(good, now):] {
 		if err := b.Delete(number(old.SyncID)); err != nil {
 			return fmt.Errorf("drop good state: %w", err)

@@ -84,29 +84,37 @@ func (s *Stack) numbered(kind string, id uint64) string {
 	return s.name(fmt.Sprintf("%s #%d", kind, id))
 }
 
-// newest gives the readable records of a bucket of the stack with their keys, the newest
-// first.
-func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq2[[]byte, T] {
-	return func(yield func([]byte, T) bool) {
+// newest gives the readable records of a bucket of the stack, the newest first.
+func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
+	return func(yield func(T) bool) {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(s.numbered(kind, numberOf(key)), data, &one) && !yield(key, one) {
+			if s.store.decode(s.numbered(kind, numberOf(key)), data, &one) && !yield(one) {
 				return
 			}
 		}
 	}
 }
 
-// upTo reads up to limit records of a bucket of the stack, the newest first.
-func upTo[T any](s *Stack, b *bbolt.Bucket, kind string, limit int) []T {
+// upTo takes up to limit records.
+func upTo[T any](limit int, records iter.Seq[T]) []T {
 	all := []T{}
-	for _, one := range newest[T](s, b, kind) {
+	for one := range records {
 		if all = append(all, one); len(all) >= limit {
 			break
 		}
 	}
 	return all
+}
+
+// list reads up to limit records of a bucket of the stack, the newest first.
+func list[T any](s *Stack, bucket []byte, kind string, limit int) (all []T, err error) {
+	err = s.view(func(stack *bbolt.Bucket) error {
+		all = upTo(limit, newest[T](s, stack.Bucket(bucket), kind))
+		return nil
+	})
+	return all, err
 }
 
 // first gives the first record of a list, or nil.

@@ -34,12 +34,8 @@ func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 }
 
 // Syncs lists up to limit syncs of the stack, the newest first.
-func (s *Stack) Syncs(limit int) (syncs []record.Sync, err error) {
-	err = s.view(func(stack *bbolt.Bucket) error {
-		syncs = upTo[record.Sync](s, stack.Bucket(syncsBucket), "sync", limit)
-		return nil
-	})
-	return syncs, err
+func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
+	return list[record.Sync](s, syncsBucket, "sync", limit)
 }
 
 // LastSync gives the newest sync of the stack, or nil when there is none.
@@ -123,7 +119,7 @@ func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
 	times, seen := map[string][]float64{}, map[string]bool{commit: true}
 	err := s.view(func(b *bbolt.Bucket) error {
 		read := 0
-		for _, sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
+		for sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
 			if read++; read > searched || len(seen) > compared {
 				break
 			}
