@@ -48,10 +48,10 @@ type ListedSecret struct {
 }
 
 // listed gives the secrets by name, the versions of each together.
-func (s *Survey) listed() []ListedSecret {
-	applied := map[string]record.Object{}
-	for _, object := range s.applied.Secrets {
-		applied[object.Name] = object
+func (s *Survey) listed(applied *record.GoodState) []ListedSecret {
+	objects := map[string]record.Object{}
+	for _, object := range applied.Secrets {
+		objects[object.Name] = object
 	}
 	list := []ListedSecret{}
 	byKey := map[string]int{}
@@ -65,7 +65,7 @@ func (s *Survey) listed() []ListedSecret {
 			list = append(list, ListedSecret{Secret: version.Key})
 		}
 		one := &list[at]
-		object, live := applied[version.Name]
+		object, live := objects[version.Name]
 		if !live || one.Live != nil {
 			one.Others = append(one.Others, version)
 			continue
