@@ -205,13 +205,10 @@ func (f *files) prefetch(paths []string) error {
 	missing := map[plumbing.Hash]bool{}
 	for _, name := range paths {
 		at, found, err := f.literal(name)
+		if err == nil && found {
+			err = f.missing(at, missing)
+		}
 		if err != nil {
-			return err
-		}
-		if !found {
-			continue
-		}
-		if err := f.missing(at, missing); err != nil {
 			return err
 		}
 	}

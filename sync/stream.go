@@ -140,8 +140,7 @@ func sshConfig(remote Remote, u *url.URL) (*ssh.ClientConfig, error) {
 		return nil, err
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
-	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) {
+	if _, locked := errors.AsType[*ssh.PassphraseMissingError](err); locked {
 		return nil, fault.New(fault.Place{}, "create a key for the agent: ssh-keygen -t ed25519 -N ''", "the key file %s has a passphrase", remote.KeyFile)
 	}
 	if err != nil { // the error may quote the key

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,16 +87,11 @@ func (c *Check) fault(err error) error {
 // unreachable reports whether the server caused the error, not config.yml: it is absent,
 // starting or stopping, out of room, or its table is locked.
 func unreachable(err error) bool {
-	var said *checks.DatabaseError
-	if !errors.As(err, &said) {
-		return false
+	said, ok := errors.AsType[*checks.DatabaseError](err)
+	if !ok || said.State == "" {
+		return ok
 	}
-	for _, class := range []string{"08", "53", "55", "57", "58"} {
-		if strings.HasPrefix(said.State, class) {
-			return true
-		}
-	}
-	return said.State == ""
+	return slices.Contains([]string{"08", "53", "55", "57", "58"}, said.State[:min(2, len(said.State))])
 }
 
 // Patiently reads the highest ID, and tries again while the database cannot be reached.
