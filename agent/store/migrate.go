@@ -24,7 +24,11 @@ func migrate(tx *bbolt.Tx, owner string) error {
 		return err
 	}
 	for from, to := range map[string][]byte{"applied": goodKey, "asleep": scaledDownKey, "pause": pauseKey} {
-		if err := moveKey(meta, []byte(from), stack, to); err != nil {
+		data := bytes.Clone(meta.Get([]byte(from)))
+		if data == nil {
+			continue
+		}
+		if err := errors.Join(stack.Put(to, data), meta.Delete([]byte(from))); err != nil {
 			return err
 		}
 	}
@@ -37,17 +41,6 @@ func migrate(tx *bbolt.Tx, owner string) error {
 		return err
 	}
 	return nameTrails(tx.Bucket(trailsBucket), owner)
-}
-
-func moveKey(from *bbolt.Bucket, key []byte, to *bbolt.Bucket, as []byte) error {
-	data := bytes.Clone(from.Get(key))
-	if data == nil {
-		return nil
-	}
-	if err := to.Put(as, data); err != nil {
-		return err
-	}
-	return from.Delete(key)
 }
 
 // moveBucket moves an old top-level bucket. The numbers of syncs go on after the last one,
