@@ -78,12 +78,16 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 // Stat describes a file or folder, and follows links. It may request the file from the
 // remote to get its size.
 func (f *files) Stat(name string) (fs.FileInfo, error) {
-	return find(f, "stat", name, true, func(where string, at node) (fs.FileInfo, error) { return f.describe(name, where, at) })
+	return find(f, "stat", name, true, func(where string, at node) (fs.FileInfo, error) {
+		return f.describe(name, where, at)
+	})
 }
 
 // Lstat describes a file, folder or link. It does not follow the link at name.
 func (f *files) Lstat(name string) (fs.FileInfo, error) {
-	return find(f, "lstat", name, false, func(where string, at node) (fs.FileInfo, error) { return f.describe(name, where, at) })
+	return find(f, "lstat", name, false, func(where string, at node) (fs.FileInfo, error) {
+		return f.describe(name, where, at)
+	})
 }
 
 // ReadLink returns the target of a link.

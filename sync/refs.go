@@ -91,7 +91,9 @@ func offers(refs map[string]plumbing.Hash, what string) string {
 }
 
 func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Hash, pattern *regexp.Regexp) (Revision, error) {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tags)), func(name string) bool { return !pattern.MatchString(name) })
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tags)), func(name string) bool {
+		return !pattern.MatchString(name)
+	})
 	known, err := r.resolveTags(ctx, tags, names)
 	if err != nil {
 		return Revision{}, err

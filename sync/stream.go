@@ -55,8 +55,11 @@ func (s *stream) close() {
 	s.hangUp()
 }
 
+// starter begins a stream on a connection.
+type starter func(net.Conn) (*stream, error)
+
 // dialStream connects to addr, and has start begin the stream.
-func dialStream(ctx context.Context, limit time.Duration, addr string, start func(net.Conn) (*stream, error)) (session, error) {
+func dialStream(ctx context.Context, limit time.Duration, addr string, start starter) (session, error) {
 	conn, err := dialer(limit)(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,9 @@ func openSSH(remote Remote, u *url.URL) (func(context.Context) (session, error),
 			return nil, err
 		}
 		addr := hostPort(u, "22")
-		return dialStream(ctx, remote.Timeout, addr, func(conn net.Conn) (*stream, error) { return startSSH(conn, addr, config, u.Path) })
+		return dialStream(ctx, remote.Timeout, addr, func(conn net.Conn) (*stream, error) {
+			return startSSH(conn, addr, config, u.Path)
+		})
 	}, nil
 }
 

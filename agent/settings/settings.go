@@ -99,8 +99,8 @@ func (s *Settings) Validate() error {
 	}
 	require := func(value, name string) {
 		if value == "" {
-			refuse(fmt.Sprintf("set %s in agent.yml, --%s or %s%s", name, strings.ReplaceAll(name, "_", "-"), EnvPrefix, strings.ToUpper(name)),
-				"the setting %s is missing", name)
+			flag, env := strings.ReplaceAll(name, "_", "-"), EnvPrefix+strings.ToUpper(name)
+			refuse(fmt.Sprintf("set %s in agent.yml, --%s or %s", name, flag, env), "the setting %s is missing", name)
 		}
 	}
 	require(s.Environment, "environment")
