@@ -87,7 +87,7 @@ func (d *database) across(ctx context.Context, to *record.GoodState) error {
 	}
 	busy, err := migrations.AtWork(ctx, a.use.Engine, to.StackName, a.show)
 	if err != nil {
-		return unreachable(err)
+		return err
 	}
 	now, missing, err := d.patiently(ctx)
 	if err != nil {

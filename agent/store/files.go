@@ -69,9 +69,9 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
 		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
-		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey), 0), goodKey)
+		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey)), goodKey)
 		use(deployed)
-		for _, good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
+		for good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
 			use(good)
 		}
 		return nil
