@@ -17,7 +17,6 @@ import (
 // commit is one commit of the history.
 type commit struct {
 	Commit
-	tree    plumbing.Hash
 	parents []*commit
 	request string  // the merge request that its message names
 	cut     bool    // a shallow clone ends here
@@ -109,7 +108,7 @@ var mergeRequest = regexp.MustCompile(`(?m)^See merge request (\S+!\d+)[ \t\r]*$
 
 func (c *commit) fill(read *object.Commit) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(read.Message, "\n"), "\n")
-	c.tree, c.Commit = read.TreeHash, Commit{
+	c.Commit = Commit{
 		Hash: read.Hash.String(), Author: read.Author.Name, AuthorEmail: read.Author.Email, Authored: read.Author.When,
 		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: read.Committer.When,
 		Subject: strings.TrimSpace(subject),

@@ -10,11 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
-
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -38,11 +34,15 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 		return nil, err
 	}
 	r := &reader{
-		history: h, keys: request.Keys, run: []byte(rand.Text()),
-		folders: map[plumbing.Hash][]object.TreeEntry{}, yaml: map[plumbing.Hash]any{}, secrets: map[string]*secretFile{},
+		history: h, objects: &objects{EncodedObjectStorer: h.Repo.Storer}, keys: request.Keys, run: []byte(rand.Text()),
+		yaml: map[string]any{}, secrets: map[string]*secretFile{},
 	}
 	defer r.wipe()
-	config, err := r.config(request.Environment)
+	head, err := r.at(h.head)
+	if err != nil {
+		return nil, err
+	}
+	config, err := manifests.LoadConfig(head.FS, request.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +80,6 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 	slices.SortStableFunc(report.Secrets, func(a, b *Secret) int { return strings.Compare(a.Name, b.Name) })
 	report.note(request.Keys != nil)
 	return report, nil
-}
-
-// config reads the environment's config.yml as it is committed.
-func (r *reader) config(environment string) (*manifests.Config, error) {
-	head, configs := r.at(r.head), map[string]memfs.File{}
-	for _, one := range head.list("environments") {
-		name := path.Join("environments", one, "config.yml")
-		if data := head.read(name); data != nil {
-			configs[name] = memfs.File{Data: data}
-		}
-	}
-	return manifests.LoadConfig(memfs.New(configs), environment)
 }
 
 // keys gives the secrets to report: those that the node has now, or those that are
