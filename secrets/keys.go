@@ -12,6 +12,7 @@ import (
 	"filippo.io/age/agessh"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/getsops/sops/v3/hcvault"
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -61,7 +62,7 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 		}
 		faults = append(faults, ring.addGnuPG(files))
 	}
-	if ring.admits(serviceVault) {
+	if ring.admits(hcvault.KeyTypeIdentifier) {
 		ring.vault, err = newVault(files)
 		faults = append(faults, err)
 	}
