@@ -19,6 +19,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -138,11 +139,11 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
 			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		}
-		token, err := readToken(p.Remote.TokenFile)
+		token, err := privatefile.Read(p.Remote.TokenFile, "the git token", nil)
 		if err != nil {
 			return nil, err
 		}
-		return &githttp.BasicAuth{Username: cmp.Or(p.Remote.Username, "oauth2"), Password: token}, nil
+		return &githttp.BasicAuth{Username: cmp.Or(p.Remote.Username, "oauth2"), Password: strings.TrimSpace(string(token))}, nil
 	case "ssh":
 		return p.sshAuth(endpoint)
 	}
@@ -167,25 +168,6 @@ func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, 
 		return nil, fault.New(fault.Place{File: p.Remote.KnownHostsFile}, hint, "the known hosts cannot be read")
 	}
 	return keys, nil
-}
-
-func readToken(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", fault.New(fault.Place{File: file}, "name the file of the token in git_token_file", "read git token: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Place{File: file}, "chmod 600 "+file, "other users than the owner can read the git token (mode %04o)", info.Mode().Perm())
-	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fault.New(fault.Place{File: file}, "make the user of this command its owner: chown USER "+file, "read git token: %w", err)
-	}
-	token := strings.TrimSpace(string(content))
-	if token == "" {
-		return "", fault.New(fault.Place{File: file}, "write the token into it", "the file of the git token is empty")
-	}
-	return token, nil
 }
 
 // shown gives an address without credentials.

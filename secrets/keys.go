@@ -53,12 +53,16 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 	for _, path := range files.Age {
 		faults = append(faults, ring.addAge(path))
 	}
-	passphrase, err := readPassphrase(files.PGPPassphrase)
-	defer clear(passphrase)
+	var passphrase []byte
+	var err error
+	if files.PGPPassphrase != "" {
+		passphrase, err = privatefile.Read(files.PGPPassphrase, "the passphrase file", nil)
+		defer clear(passphrase)
+	}
 	faults = append(faults, err)
 	if err == nil {
 		for _, path := range files.PGP {
-			faults = append(faults, ring.addPGP(path, passphrase))
+			faults = append(faults, ring.addPGP(path, bytes.TrimRight(passphrase, "\r\n")))
 		}
 		faults = append(faults, ring.addGnuPG(files))
 	}
@@ -78,14 +82,6 @@ func (k *Keyring) String() string {
 		return "1 key"
 	}
 	return fmt.Sprintf("%d keys", len(k.recipients))
-}
-
-func readPassphrase(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := privatefile.Read(path, "the passphrase file", nil)
-	return bytes.TrimRight(data, "\r\n"), err
 }
 
 func (k *Keyring) addAge(path string) error {
@@ -158,8 +154,13 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 		if !held {
 			continue
 		}
-		if locked {
-			return lockedFault(place, fingerprint, len(passphrase) > 0)
+		switch {
+		case locked && len(passphrase) > 0:
+			return fault.New(place, "write this key's passphrase into the PGP passphrase file of the agent's key settings",
+				"the passphrase does not unlock the PGP key %s", fingerprint)
+		case locked:
+			return fault.New(place, "set a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
+				"the PGP key %s has a passphrase, but no passphrase file is set", fingerprint)
 		}
 		usable++
 		k.pgps = append(k.pgps, entity)
@@ -181,15 +182,6 @@ func (k *Keyring) addGnuPG(files KeyFiles) error {
 	}
 	k.gnupg, k.recipients = home, append(k.recipients, home.fingerprints...)
 	return nil
-}
-
-func lockedFault(place fault.Place, fingerprint string, tried bool) error {
-	if tried {
-		return fault.New(place, "write this key's passphrase into the PGP passphrase file of the agent's key settings",
-			"the passphrase does not unlock the PGP key %s", fingerprint)
-	}
-	return fault.New(place, "set a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
-		"the PGP key %s has a passphrase, but no passphrase file is set", fingerprint)
 }
 
 // parsePGP reads a binary key ring, or all armored blocks of a file.

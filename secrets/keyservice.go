@@ -185,23 +185,14 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }
 
-// holds reports whether one of the ring's keys is the recipient.
+// holds reports whether one of the ring's keys is the recipient. The recipient may be an
+// SSH public key with a comment.
 func (k *Keyring) holds(key keys.MasterKey) bool {
-	switch key := key.(type) {
-	case *sopsage.MasterKey:
-		return slices.Contains(k.recipients, withoutComment(key.Recipient))
-	case *sopspgp.MasterKey:
-		return slices.ContainsFunc(k.recipients, func(own string) bool { return strings.EqualFold(own, key.Fingerprint) })
+	if !slices.Contains(DefaultKeyServices(), serviceOf(key)) {
+		return false
 	}
-	return false
-}
-
-// withoutComment removes the comment of an SSH public key.
-func withoutComment(recipient string) string {
-	if fields := strings.Fields(recipient); len(fields) > 2 {
-		return fields[0] + " " + fields[1]
-	}
-	return recipient
+	name := key.ToString()
+	return slices.ContainsFunc(k.recipients, func(own string) bool { return strings.EqualFold(own, name) || strings.HasPrefix(name, own+" ") })
 }
 
 // recipientName returns the kind and public name of a recipient on one short line,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,17 +63,9 @@ func setAsMeant(before []entry, text []byte, key, value string) bool {
 		}
 		return found
 	}
-	want, got := content(before), content(after)
+	want := content(before)
 	want[key] = value
-	if len(want) != len(got) {
-		return false
-	}
-	for name, text := range want {
-		if got[name] != text {
-			return false
-		}
-	}
-	return true
+	return maps.Equal(want, content(after))
 }
 
 func setDotenv(text []byte, key, value string) []byte {
