@@ -257,11 +257,11 @@ func (f *files) secretFiles(dir string, names []string) []*secretFile {
 }
 
 // open reads a file, with the keys if they open it. Plaintext counts: it was a value.
-func (r *reader) open(file secrets.File) *secretFile {
+func (h *history) open(file secrets.File) *secretFile {
 	options := secrets.Options{AllowPlaintext: true}
 	if ciphers, err := secrets.Ciphertexts(file); err == nil {
-		if r.keys != nil {
-			if set, err := r.keys.Open([]secrets.File{file}, options); err == nil {
+		if h.keys != nil {
+			if set, err := h.keys.Open([]secrets.File{file}, options); err == nil {
 				return &secretFile{ciphers, set}
 			}
 		}

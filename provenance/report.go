@@ -2,7 +2,6 @@ package provenance
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"maps"
 	"path"
@@ -29,16 +28,12 @@ type Request struct {
 
 // Trace reads the history of a working copy, from its last commit back.
 func Trace(ctx context.Context, request Request) (*Report, error) {
-	h, err := readHistory(request.Dir)
+	h, err := readHistory(request.Dir, request.Keys)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{
-		history: h, objects: &objects{EncodedObjectStorer: h.Repo.Storer}, keys: request.Keys, run: []byte(rand.Text()),
-		yaml: map[string]any{}, secrets: map[string]*secretFile{},
-	}
-	defer r.wipe()
-	head, err := r.at(h.head)
+	defer h.wipe()
+	head, err := h.at(h.head)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +56,7 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 		if len(request.Nodes) > 0 && !slices.Contains(request.Nodes, node.Name) {
 			continue
 		}
-		track, err := r.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
+		track, err := h.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -85,15 +80,17 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 // keys gives the secrets to report: those that the node has now, or those that are
 // called name and that it has or had.
 func (t *track) keys(name string) []string {
+	if name == "" {
+		return slices.Collect(maps.Keys(t.readings[t.head]))
+	}
 	found := map[string]bool{}
-	for commit, readings := range t.readings {
+	for _, readings := range t.readings {
 		for key, one := range readings {
-			version := strings.TrimPrefix(name, versionPrefix)
-			found[key] = found[key] || name == "" && commit == t.head ||
-				name != "" && (name == key || strings.TrimPrefix(one.variable, versionPrefix) == version)
+			if name == key || strings.TrimPrefix(one.variable, versionPrefix) == strings.TrimPrefix(name, versionPrefix) {
+				found[key] = true
+			}
 		}
 	}
-	maps.DeleteFunc(found, func(_ string, wanted bool) bool { return !wanted })
 	return slices.Collect(maps.Keys(found))
 }
 

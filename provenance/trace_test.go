@@ -87,7 +87,7 @@ func TestTraceRotate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := rotate.Run(tree, l.keys, rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 20, Charset: "hex"}})
+	result, err := rotate.Run(t.Context(), tree, l.keys, rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 20, Charset: "hex"}})
 	tree.Close()
 	if err != nil {
 		t.Fatal(err)

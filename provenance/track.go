@@ -18,15 +18,15 @@ type track struct {
 }
 
 // follow reads a node's folder in every commit, under the names that it had.
-func (r *reader) follow(ctx context.Context, node, dir string) (*track, error) {
-	t := &track{history: r.history, node: node, dirs: map[*commit]string{r.head: dir}, readings: map[*commit]map[string]*reading{}}
+func (h *history) follow(ctx context.Context, node, dir string) (*track, error) {
+	t := &track{history: h, node: node, dirs: map[*commit]string{h.head: dir}, readings: map[*commit]map[string]*reading{}}
 	lastDir, inputs := "", gitsync.Inputs{} // of what was read last
 	var readings map[string]*reading
-	for _, one := range slices.Backward(r.all) {
+	for _, one := range slices.Backward(h.all) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		now, err := r.at(one)
+		now, err := h.at(one)
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +40,7 @@ func (r *reader) follow(ctx context.Context, node, dir string) (*track, error) {
 			if t.dirs[parent] != "" {
 				continue
 			}
-			before, err := r.at(parent)
+			before, err := h.at(parent)
 			if err != nil {
 				return nil, err
 			}
@@ -50,7 +50,7 @@ func (r *reader) follow(ctx context.Context, node, dir string) (*track, error) {
 			}
 		}
 	}
-	return t, r.objects.fault
+	return t, h.objects.fault
 }
 
 // renamed gives the earlier name of a node's folder: that of a node which is gone now

@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -10,27 +11,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"go.yaml.in/yaml/v3"
 
-	"coin.internal/coin-agent/secrets"
+	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
-
-// reader reads the files of commits, and keeps what it has decoded and decrypted.
-type reader struct {
-	*history
-	objects *objects
-	keys    *secrets.Keyring       // nil for none
-	run     []byte                 // the key of the values' prints
-	yaml    map[string]any         // by content
-	secrets map[string]*secretFile // by path and content
-}
-
-// wipe forgets the values.
-func (r *reader) wipe() {
-	clear(r.run)
-	for _, one := range r.secrets {
-		one.set.Wipe()
-	}
-}
 
 // objects are git's objects. It keeps the faults of those that cannot be read.
 type objects struct {
@@ -41,29 +24,35 @@ type objects struct {
 // EncodedObject reads an object.
 func (o *objects) EncodedObject(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	found, err := o.EncodedObjectStorer.EncodedObject(kind, hash)
-	if err != nil && (o.fault == nil || !strings.Contains(o.fault.Error(), hash.String())) {
-		what := map[plumbing.ObjectType]string{plumbing.CommitObject: "commit", plumbing.TreeObject: "folder", plumbing.BlobObject: "file"}[kind]
-		o.fault = errors.Join(o.fault, unreadable(what, hash, err))
+	if err == nil || o.fault != nil && strings.Contains(o.fault.Error(), hash.String()) {
+		return found, err
 	}
-	return found, err
+	what := map[plumbing.ObjectType]string{plumbing.CommitObject: "commit", plumbing.TreeObject: "folder", plumbing.BlobObject: "file"}[kind]
+	one := fault.New(fault.Place{}, "", "read git's %s %s: %w", what, hash, err)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		one.Message = fmt.Sprintf("git's %s %s is missing from this clone", what, hash)
+		one.Hint = "make a complete clone, without --filter: git clone URL"
+	}
+	o.fault = errors.Join(o.fault, one)
+	return nil, err
 }
 
 // files is the repository as of one commit, with environments/ at its top. Files of the
 // past need not be valid: what cannot be read counts as absent.
 type files struct {
-	*reader
+	*history
 	fs.FS
 	checkout *gitsync.Checkout
 }
 
 // at gives the files of a commit.
-func (r *reader) at(c *commit) (*files, error) {
-	checkout, err := gitsync.Read(r.objects, gitsync.Revision{Commit: c.Hash})
+func (h *history) at(c *commit) (*files, error) {
+	checkout, err := gitsync.Read(h.objects, gitsync.Revision{Commit: c.Hash})
 	if err != nil {
 		return nil, err
 	}
-	top, err := fs.Sub(checkout.FS, path.Join(".", r.Prefix))
-	return &files{reader: r, FS: top, checkout: checkout}, err
+	top, err := fs.Sub(checkout.FS, path.Join(".", h.Prefix))
+	return &files{history: h, FS: top, checkout: checkout}, err
 }
 
 // read gives the content of a file, or false.

@@ -30,7 +30,7 @@ func (p *planner) writeNode(one *loaded) error {
 	node := Node{Name: one.node.Name, File: one.location.File, Key: one.location.Key}
 	edits := map[string]secrets.Edits{one.location.File: {Key: one.location.Key, Value: one.group.new}}
 	for _, variable := range one.variables() {
-		version, err := one.raise(variable, p.request.before)
+		version, err := one.raise(variable, p.request.past)
 		if err != nil {
 			return err
 		}
