@@ -106,7 +106,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 		return err
 	}
 	options := &git.PushOptions{
-		RemoteURL: address, Auth: auth,
+		RemoteURL: shown(address), Auth: auth, // the library's errors show the address
 		RefSpecs: []config.RefSpec{config.RefSpec("refs/heads/" + commit.Branch + ":refs/heads/" + commit.Branch)},
 	}
 	if p.Remote.CAFile != "" {
@@ -122,7 +122,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) {
 		hint = "set git_token_file to a token that may push (scope write_repository, role Developer), or " + hint
 	}
-	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), scrub(address, err.Error()))
+	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), err)
 }
 
 // auth makes the credentials for an address from the files that are configured.
@@ -133,8 +133,11 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 	}
 	switch endpoint.Protocol {
 	case "http", "https":
-		if p.Remote.TokenFile == "" {
-			return nil, nil //nolint:nilnil // the address may contain credentials, as in CI jobs
+		switch {
+		case p.Remote.TokenFile == "" && endpoint.User == "":
+			return nil, nil //nolint:nilnil // the server decides
+		case p.Remote.TokenFile == "": // the address contains credentials, as in CI jobs
+			return &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}, nil
 		}
 		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
 			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
@@ -176,15 +179,4 @@ func shown(address string) string {
 		return fmt.Sprintf("%s://%s%s", parsed.Scheme, parsed.Host, parsed.Path)
 	}
 	return address
-}
-
-// scrub removes an address' credentials from the text of a library's error.
-func scrub(address, text string) string {
-	text = strings.ReplaceAll(text, address, shown(address))
-	if parsed, err := url.Parse(address); err == nil {
-		if password, ok := parsed.User.Password(); ok && password != "" {
-			text = strings.ReplaceAll(text, password, "[redacted]")
-		}
-	}
-	return text
 }

@@ -88,14 +88,6 @@ func (w *Worktree) read() error {
 // Dir is the folder that holds environments/.
 func (w *Worktree) Dir() string { return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix)) }
 
-// Branch is the checked out branch; "" where a commit is checked out.
-func (w *Worktree) Branch() string {
-	if w.head.Name().IsBranch() {
-		return w.head.Name().Short()
-	}
-	return ""
-}
-
 // Outside returns an error for a file of plaintext in the working copy.
 func (w *Worktree) Outside(name string) error {
 	absolute, err := filepath.Abs(name)
