@@ -12,10 +12,12 @@ import (
 	"filippo.io/age/agessh"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/getsops/sops/v3/hcvault"
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/privatefile"
 )
 
@@ -77,12 +79,7 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 }
 
 // String returns the number of keys.
-func (k *Keyring) String() string {
-	if len(k.recipients) == 1 {
-		return "1 key"
-	}
-	return fmt.Sprintf("%d keys", len(k.recipients))
-}
+func (k *Keyring) String() string { return plural.Count(len(k.recipients), "key") }
 
 func (k *Keyring) addAge(path string) error {
 	data, err := privatefile.Read(path, "the key file", nil)
@@ -212,13 +209,13 @@ func parsePGP(data []byte) (openpgp.EntityList, error) {
 // locked. It ignores a stub (gnu-dummy), which gpg --export-secret-subkeys writes for
 // the primary key.
 func secretState(entity *openpgp.Entity) (held, locked bool) {
-	look := func(encrypted bool) { held, locked = true, locked || encrypted }
-	if key := entity.PrivateKey; key != nil && !key.Dummy() {
-		look(key.Encrypted)
-	}
+	keys := []*packet.PrivateKey{entity.PrivateKey}
 	for _, subkey := range entity.Subkeys {
-		if key := subkey.PrivateKey; key != nil && !key.Dummy() {
-			look(key.Encrypted)
+		keys = append(keys, subkey.PrivateKey)
+	}
+	for _, key := range keys {
+		if key != nil && !key.Dummy() {
+			held, locked = true, locked || key.Encrypted
 		}
 	}
 	return held, locked

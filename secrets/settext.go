@@ -30,24 +30,23 @@ func setText(text []byte, key, value string, add bool) ([]byte, error) {
 	}
 	_, isDotenv := dotenvEntries(text, entryOpen)
 	isJSON := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
-	var forms []func() ([]byte, bool)
+	var after []byte
+	ok := true
 	switch {
 	case isDotenv:
-		forms = append(forms, func() ([]byte, bool) { return setDotenv(text, key, value), true })
+		after = setDotenv(text, key, value)
 	case held:
-		forms = append(forms, func() ([]byte, bool) { return setLine(text, key, value) })
+		after, ok = setLine(text, key, value)
 	case !isJSON:
-		forms = append(forms, func() ([]byte, bool) { return appendLine(text, key+": "+scalarSource(value)), true })
+		after = appendLine(text, key+": "+scalarSource(value))
 	}
-	if !isDotenv {
-		forms = append(forms, func() ([]byte, bool) { return setNode(text, key, value, isJSON) })
+	if !isDotenv && !(ok && setAsMeant(before, after, key, value)) {
+		after, ok = setNode(text, key, value, isJSON)
 	}
-	for _, form := range forms {
-		if after, ok := form(); ok && setAsMeant(before, after, key, value) {
-			return after, nil
-		}
+	if !ok || !setAsMeant(before, after, key, value) {
+		return nil, errUnfitted
 	}
-	return nil, errUnfitted
+	return after, nil
 }
 
 // setAsMeant reports whether the text has the new value and the other old values.
