@@ -32,9 +32,9 @@ const (
 	entryNested                   // a mapping or a list, which is not a value
 )
 
-// entries lists the keys of the document after decrypt or seal. It does not support a
-// sealed binary file, in which the keys are encrypted.
-func (d *document) entries(isSealed bool) ([]entry, error) {
+// entries lists the keys of the open document. It does not support a sealed binary file,
+// in which the keys are encrypted.
+func (d *document) entries() ([]entry, error) {
 	switch len(d.tree.Branches) {
 	case 0:
 		return nil, nil
@@ -52,7 +52,7 @@ func (d *document) entries(isSealed bool) ([]entry, error) {
 	}
 	var all []entry
 	for _, section := range d.sections() {
-		all = append(all, d.branchEntries(section, isSealed)...)
+		all = append(all, d.branchEntries(section)...)
 	}
 	return all, nil
 }
@@ -80,7 +80,7 @@ func (d *document) severalDocuments() error {
 	return fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys has several YAML documents")
 }
 
-func (d *document) branchEntries(part section, isSealed bool) []entry {
+func (d *document) branchEntries(part section) []entry {
 	var all []entry
 	for _, item := range part.branch {
 		key, ok := item.Key.(string)
@@ -92,7 +92,7 @@ func (d *document) branchEntries(part section, isSealed bool) []entry {
 		switch {
 		case !scalar:
 			one.state = entryNested
-		case d.encrypted[part.prefix+key] && isSealed:
+		case d.encrypted[part.prefix+key] && d.sealed:
 			one.state = entrySealed
 		case d.encrypted[part.prefix+key]:
 			one.state, one.content = entryOpen, text

@@ -138,7 +138,7 @@ func (s *scanner) readIgnored(dir string) error {
 func (s *scanner) file(file File) {
 	doc, err := parse(file)
 	if err == nil && doc != nil {
-		err = doc.seal()
+		err = doc.open(nil)
 	}
 	switch {
 	case err != nil:

@@ -75,16 +75,16 @@ type refusal struct {
 // Open decrypts all files and verifies their MACs. It returns all faults joined, and no
 // Set if there is one.
 func (k *Keyring) Open(files []File, o Options) (*Set, error) {
-	return build(files, func(doc *document) error { return doc.decrypt(k) }, o, false)
+	return build(k, files, o)
 }
 
 // Seal reads the files without keys. The Set has the names and the unencrypted versions.
 // Its Values are unknown. Seal cannot verify MACs.
 func Seal(files []File, o Options) (*Set, error) {
-	return build(files, (*document).seal, o, true)
+	return build(nil, files, o)
 }
 
-func build(files []File, open func(*document) error, o Options, isSealed bool) (*Set, error) {
+func build(ring *Keyring, files []File, o Options) (*Set, error) {
 	set := &Set{values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
 	var faults []error
 	for _, file := range files {
@@ -92,7 +92,7 @@ func build(files []File, open func(*document) error, o Options, isSealed bool) (
 		if ignored(file) {
 			continue
 		}
-		faults = append(faults, set.add(file, open, o, isSealed))
+		faults = append(faults, set.add(ring, file, o))
 	}
 	if err := errors.Join(faults...); err != nil {
 		set.Wipe()
@@ -118,7 +118,7 @@ func isKeyed(name string) bool {
 	return (base == baseOverride || base == baseSecrets) && path.Base(path.Dir(name)) != "secrets"
 }
 
-func (s *Set) add(file File, open func(*document) error, o Options, isSealed bool) error {
+func (s *Set) add(ring *Keyring, file File, o Options) error {
 	doc, err := parse(file)
 	if err != nil {
 		return err
@@ -126,19 +126,19 @@ func (s *Set) add(file File, open func(*document) error, o Options, isSealed boo
 	if doc == nil {
 		return s.addPlain(file, o)
 	}
-	if err := open(doc); err != nil {
+	if err := doc.open(ring); err != nil {
 		return err
 	}
 	switch {
-	case isKeyed(file.Path) && isSealed && doc.format == formatBinary:
+	case isKeyed(file.Path) && doc.sealed && doc.format == formatBinary:
 		s.keyed, s.opaque = append(s.keyed, file.Path), append(s.opaque, file.Path)
 	case isKeyed(file.Path):
-		entries, err := doc.entries(isSealed)
+		entries, err := doc.entries()
 		if err != nil {
 			return err
 		}
 		return s.addKeys(file, entries, o)
-	case isSealed:
+	case doc.sealed:
 		s.values[Location{File: file.Path}] = sealed()
 	default:
 		content, err := doc.content()

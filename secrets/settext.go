@@ -40,10 +40,12 @@ func setText(text []byte, key, value string, add bool) ([]byte, error) {
 	case !isJSON:
 		after = appendLine(text, key+": "+scalarSource(value))
 	}
-	if !isDotenv && !(ok && setAsMeant(before, after, key, value)) {
+	done := ok && setAsMeant(before, after, key, value)
+	if !done && !isDotenv {
 		after, ok = setNode(text, key, value, isJSON)
+		done = ok && setAsMeant(before, after, key, value)
 	}
-	if !ok || !setAsMeant(before, after, key, value) {
+	if !done {
 		return nil, errUnfitted
 	}
 	return after, nil
