@@ -40,25 +40,21 @@ const (
 
 // Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
 // is open.
-func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (gitlab.OpenMergeRequest, error) {
+func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
 	if p.Target == "" {
-		target, err := p.GitLab.DefaultBranch(ctx)
-		if err != nil {
-			return gitlab.OpenMergeRequest{}, err
+		if p.Target, err = p.GitLab.DefaultBranch(ctx); err != nil {
+			return opened, err
 		}
-		p.Target = target
 	}
 	tip, err := p.GitLab.Tip(ctx, commit.Branch)
-	if err != nil {
-		return gitlab.OpenMergeRequest{}, err
+	if err == nil && tip != commit.Hash {
+		err = p.push(ctx, w, commit)
+		if err == nil {
+			err = p.awaitTip(ctx, commit)
+		}
 	}
-	if tip != commit.Hash {
-		if err := p.push(ctx, w, commit); err != nil {
-			return gitlab.OpenMergeRequest{}, err
-		}
-		if err := p.awaitTip(ctx, commit); err != nil {
-			return gitlab.OpenMergeRequest{}, err
-		}
+	if err != nil {
+		return opened, err
 	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
 		Source: commit.Branch, Target: p.Target, Title: commit.Message,
