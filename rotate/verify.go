@@ -47,7 +47,7 @@ func (p *planner) compare(before, after *loaded, node *Node) error {
 		delete(was, secret.Key)
 		want := old.Value
 		if changes[secret.Key] {
-			want = p.newValue(before)
+			want = before.group.new
 		}
 		kept := secret.Spec.Name == old.Spec.Name
 		switch {
