@@ -100,7 +100,7 @@ type application struct {
 	api        SwarmAPI
 	reader     *reader
 	logins     *keyring
-	live       *LiveServices
+	live       LiveServices
 	want       *compose.Stack
 	progress   func(Event) error
 	wait       func(context.Context, Wave) error
@@ -113,7 +113,7 @@ type application struct {
 
 func newApplication(plan Plan, want *compose.Stack, opts ApplyOptions) *application {
 	run := &application{
-		live: plan.live.LiveServices(), want: want, progress: opts.Progress, wait: opts.Wait,
+		live: plan.live.Services, want: want, progress: opts.Progress, wait: opts.Wait,
 		metadata: map[string]string{}, ids: map[object]string{},
 	}
 	for name, value := range opts.Metadata {

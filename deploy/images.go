@@ -19,12 +19,12 @@ import (
 // changed, or none. An image that it does not ask for, or that cannot be looked up, keeps
 // the running digest. If such an image did not run before, it stays without a digest, and
 // a warning says so. Resolve does not change the stack that is passed.
-func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	resolved := *want
 	resolved.Services = maps.Clone(want.Services)
 	wanted := map[string]bool{}
 	for name, spec := range want.Services {
-		if container := spec.TaskTemplate.ContainerSpec; container != nil && asks(want.Resolve, spec, live.Services[name].Spec) {
+		if container := spec.TaskTemplate.ContainerSpec; container != nil && asks(want.Resolve, spec, live[name].Spec) {
 			wanted[container.Image] = true
 		}
 	}
@@ -37,7 +37,7 @@ func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.
 		if spec.TaskTemplate.ContainerSpec == nil {
 			continue
 		}
-		running := live.Services[name].Spec
+		running := live[name].Spec
 		answer, asked := answers[spec.TaskTemplate.ContainerSpec.Image]
 		switch {
 		case asked && asks(want.Resolve, spec, running) && answer.err == nil:

@@ -64,14 +64,14 @@ func newMemory(opts VerifyOptions) *memory {
 
 // judge gives the state of every wanted service, and the time until the next reading if
 // no event comes.
-func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
+func (m *memory) judge(live LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
 	if m.began.IsZero() {
 		m.began = m.now()
 		m.rememberOld(live, tasks)
 	}
 	result, next := Result{Services: []ServiceResult{}}, slowLook
 	for _, name := range keys(want.Services) {
-		service, ok := live.Services[name]
+		service, ok := live[name]
 		if !ok {
 			result.Services = append(result.Services, ServiceResult{Name: name, State: Failed, Message: "the service was removed"})
 			continue
@@ -87,8 +87,8 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 
 // rememberOld notes the failures of services that were not written now, so that they do
 // not count.
-func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) {
-	for name, service := range live.Services {
+func (m *memory) rememberOld(live LiveServices, tasks map[string][]swarm.Task) {
+	for name, service := range live {
 		if m.changed[name] {
 			continue
 		}
@@ -302,9 +302,9 @@ func (c *oneCase) updateFailed() bool {
 }
 
 // differs tells whether the live spec differs from the wanted one. Networks are left
-// out, because their names are not known here; the next plan shows them.
+// out; the next plan shows them.
 func (c *oneCase) differs() bool {
 	live, want := c.service.Spec, c.want
 	live.TaskTemplate.Networks, want.TaskTemplate.Networks = nil, nil
-	return len(serviceChanges(live, want, itself)) > 0
+	return len(serviceChanges(live, want)) > 0
 }

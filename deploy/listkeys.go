@@ -17,7 +17,7 @@ func listKey(path string) func(element any) string {
 	case "EndpointSpec.Ports":
 		return keyOf(portKey)
 	case "TaskTemplate.Networks", "Networks":
-		return keyOf(func(n swarm.NetworkAttachmentConfig) string { return n.Target })
+		return keyOf(networkTarget)
 	case "TaskTemplate.ContainerSpec.Env":
 		return keyOf(envName)
 	case "TaskTemplate.ContainerSpec.Mounts":
@@ -52,6 +52,8 @@ func envName(entry string) string {
 	name, _, _ := strings.Cut(entry, "=")
 	return name
 }
+
+func networkTarget(n swarm.NetworkAttachmentConfig) string { return n.Target }
 
 func portNumber(p swarm.PortConfig) string {
 	return fmt.Sprintf("%d/%s", p.PublishedPort, protocol(p))

@@ -14,20 +14,18 @@ import (
 )
 
 // canonical gives a spec in the form in which specs are compared: with the engine's
-// defaults, network names instead of IDs, without IDs of secrets and configs, and without
+// defaults, without IDs of secrets and configs, and without
 // metadata labels. It does not change its argument.
-func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
+func canonical(spec swarm.ServiceSpec) swarm.ServiceSpec {
 	spec.Labels = fixedLabels(spec.Labels)
 	spec.Mode = canonicalMode(spec.Mode)
 	spec.UpdateConfig = canonicalUpdate(spec.UpdateConfig)
 	spec.RollbackConfig = canonicalUpdate(spec.RollbackConfig)
 	spec.EndpointSpec = canonicalEndpoint(spec.EndpointSpec)
-	spec.Networks = canonicalNetworks(spec.Networks, networkName) //nolint:staticcheck // deprecated, yet a live service may carry it
 
 	task := spec.TaskTemplate
 	task.Runtime = cmp.Or(task.Runtime, swarm.RuntimeContainer)
 	task.ContainerSpec = canonicalContainer(task.ContainerSpec)
-	task.Networks = canonicalNetworks(task.Networks, networkName)
 	if policy := task.RestartPolicy; policy != nil {
 		given := *policy
 		given.Condition = cmp.Or(given.Condition, swarm.RestartPolicyConditionAny)
@@ -103,14 +101,6 @@ func canonicalEndpoint(endpoint *swarm.EndpointSpec) *swarm.EndpointSpec {
 		port.PublishMode = cmp.Or(port.PublishMode, swarm.PortConfigPublishModeIngress)
 	}
 	return &given
-}
-
-func canonicalNetworks(networks []swarm.NetworkAttachmentConfig, networkName func(string) string) []swarm.NetworkAttachmentConfig {
-	named := slices.Clone(networks)
-	for i := range named {
-		named[i].Target = networkName(named[i].Target)
-	}
-	return named
 }
 
 func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {

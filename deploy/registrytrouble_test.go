@@ -210,7 +210,7 @@ func TestUnreadableLoginFiles(t *testing.T) {
 		": the credential helper docker-credential-nowhere is not installed": loginFile(t, `{"credsStore": "nowhere"}`, 0o600),
 	} {
 		engine.UseLogins(path)
-		_, _, resolveErr := engine.Resolve(t.Context(), live.LiveServices(), stack)
+		_, _, resolveErr := engine.Resolve(t.Context(), live.Services, stack)
 		applyErr := engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{})
 		for _, err := range []error{resolveErr, applyErr} {
 			switch {

@@ -21,14 +21,14 @@ type Rollback struct {
 // again: a job that exists stays as it is, in any version, and a job that does not exist
 // is not created. If only is not empty, the services that it names by full name are
 // rolled back and all others stay as they are.
-func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollback {
+func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollback {
 	stack, verify := *before, *before
 	stack.Services, verify.Services = map[string]swarm.ServiceSpec{}, map[string]swarm.ServiceSpec{}
 	rollback := Rollback{Stack: &stack, Verify: &verify}
 	included := func(name string) bool { return len(only) == 0 || slices.Contains(only, name) }
 	for _, name := range keys(before.Services) {
 		spec := before.Services[name]
-		existing, exists := live.Services[name]
+		existing, exists := live[name]
 		switch {
 		case !included(name):
 		case !endsByItself(before.Name, spec) && (!exists || !endsByItself(before.Name, existing.Spec)):
@@ -36,8 +36,8 @@ func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollba
 		case !exists:
 			rollback.Left = append(rollback.Left, name)
 		default:
-			stack.Services[name] = unchanged(existing.Spec, live)
-			if len(serviceChanges(existing.Spec, spec, live.networkName)) > 0 {
+			stack.Services[name] = existing.Spec
+			if len(serviceChanges(existing.Spec, spec)) > 0 {
 				rollback.Left = append(rollback.Left, name)
 			}
 		}
@@ -45,11 +45,11 @@ func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollba
 	if len(only) == 0 {
 		return rollback
 	}
-	for name, existing := range live.Services {
+	for name, existing := range live {
 		if included(name) || existing.Spec.Labels[compose.LabelStack] != before.Name {
 			continue
 		}
-		stack.Services[name] = unchanged(existing.Spec, live)
+		stack.Services[name] = existing.Spec
 		if !endsByItself(before.Name, existing.Spec) {
 			verify.Services[name] = stack.Services[name]
 		}
@@ -72,15 +72,8 @@ func RollbackChanges(from, to *compose.Stack, only []string) bool {
 		if runs && endsByItself(from.Name, now) || ran && endsByItself(to.Name, then) {
 			return len(only) > 0
 		}
-		return runs != ran || !runs || len(serviceChanges(now, then, itself)) > 0
+		return runs != ran || !runs || len(serviceChanges(now, then)) > 0
 	})
-}
-
-// unchanged gives the spec of a live service with its networks by name: an engine may
-// give a network another ID after the spec was recorded.
-func unchanged(spec swarm.ServiceSpec, live *LiveServices) swarm.ServiceSpec {
-	spec.TaskTemplate.Networks = canonicalNetworks(spec.TaskTemplate.Networks, live.networkName)
-	return spec
 }
 
 // endsByItself tells whether the tasks of a service end, so that a write would run them

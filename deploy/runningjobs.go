@@ -16,8 +16,8 @@ func (e *Engine) RunningJobs(ctx context.Context, stack string) ([]string, error
 		return nil, err
 	}
 	var names []string
-	for _, name := range keys(live.Services) {
-		if service := live.Services[name]; endsByItself(stack, service.Spec) && slices.ContainsFunc(tasks[service.ID], runsNow) {
+	for _, name := range keys(live) {
+		if service := live[name]; endsByItself(stack, service.Spec) && slices.ContainsFunc(tasks[service.ID], runsNow) {
 			names = append(names, name)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // live spec that the wanted one does not set or whose change would restart tasks for no
 // reason: the digest of the same image, its platforms, the restart counter, the order of
 // lists without a meaning of order, and the metadata labels.
-func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
+func settle(want, live swarm.ServiceSpec) swarm.ServiceSpec {
 	want.Labels = settleLabels(want, live)
 	if want.EndpointSpec == nil {
 		want.EndpointSpec = live.EndpointSpec
@@ -26,9 +26,8 @@ func settle(want, live swarm.ServiceSpec, networkName func(string) string) swarm
 	}
 	task, liveTask := &want.TaskTemplate, live.TaskTemplate
 	task.ForceUpdate = max(task.ForceUpdate, liveTask.ForceUpdate)
-	attachmentKey := func(n swarm.NetworkAttachmentConfig) string { return networkName(n.Target) }
-	task.Networks = settleNetworks(task.Networks, liveTask.Networks, attachmentKey)
-	want.Networks = settleNetworks(want.Networks, live.Networks, attachmentKey) //nolint:staticcheck // deprecated, yet a live service may carry it
+	task.Networks = settleNetworks(task.Networks, liveTask.Networks)
+	want.Networks = settleNetworks(want.Networks, live.Networks) //nolint:staticcheck // deprecated, yet a live service may carry it
 	if task.ContainerSpec != nil {
 		container := *task.ContainerSpec // a copy: the engine's client writes into it as well
 		if liveTask.ContainerSpec != nil {
@@ -72,11 +71,11 @@ func sameBut(a, b map[string]string, name string) bool {
 
 func isJob(mode swarm.ServiceMode) bool { return mode.ReplicatedJob != nil || mode.GlobalJob != nil }
 
-func settleNetworks(want, live []swarm.NetworkAttachmentConfig, key func(swarm.NetworkAttachmentConfig) string) []swarm.NetworkAttachmentConfig {
-	want = slices.Clone(inLiveOrder(want, live, key))
+func settleNetworks(want, live []swarm.NetworkAttachmentConfig) []swarm.NetworkAttachmentConfig {
+	want = slices.Clone(inLiveOrder(want, live, networkTarget))
 	for i := range want {
 		for _, one := range live {
-			if key(one) == key(want[i]) {
+			if one.Target == want[i].Target {
 				want[i].Aliases = inLiveOrder(want[i].Aliases, one.Aliases, itself)
 			}
 		}

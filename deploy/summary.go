@@ -26,14 +26,14 @@ func (s ServiceStatus) MissesTasks() bool {
 	return s.Running < s.Desired && !s.OneShot && !ended
 }
 
-// Summarise gives the state of the live services, sorted by name, without a call to the
+// Summarise gives the state of the live services of a stack, sorted by name, without a call to the
 // engine.
-func Summarise(live *LiveServices) []ServiceStatus {
-	statuses := make([]ServiceStatus, 0, len(live.Services))
-	for _, name := range keys(live.Services) {
-		service := live.Services[name]
+func Summarise(stack string, live LiveServices) []ServiceStatus {
+	statuses := make([]ServiceStatus, 0, len(live))
+	for _, name := range keys(live) {
+		service := live[name]
 		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
-		status.OneShot = endsByItself(live.Stack, service.Spec)
+		status.OneShot = endsByItself(stack, service.Spec)
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}

@@ -100,7 +100,7 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 
 // addWaves sets the waves of the steps of services, if there is more than one wave and
 // more than labels changes.
-func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
+func (p *Plan) addWaves(live LiveServices, want *compose.Stack) {
 	if !p.disturbs() {
 		return
 	}
@@ -132,7 +132,7 @@ func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
 
 // waitForPorts moves a service to the wave of the service from which it takes over a
 // published port, if that wave is later: the engine refuses two services on one port.
-func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[string]int) {
+func (p *Plan) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
 	takers := portTakers(want)
 	for moved := true; moved; {
 		moved = false
@@ -141,7 +141,7 @@ func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[s
 			if !wanted || step.phase != phaseRelease {
 				continue
 			}
-			for _, port := range meshPorts(live.Services[step.Name].Spec) {
+			for _, port := range meshPorts(live[step.Name].Spec) {
 				taker, taken := takers[port]
 				if taken && taker != step.Name && waves[taker] < holder {
 					p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
@@ -154,14 +154,14 @@ func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[s
 
 // releaseInWaves moves the removal of a service to the wave of the service that takes
 // over its published port.
-func (p *Plan) releaseInWaves(live *LiveServices, want *compose.Stack) {
+func (p *Plan) releaseInWaves(live LiveServices, want *compose.Stack) {
 	takers := portTakers(want)
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.phase != phaseRelease || step.Action != Remove {
 			continue
 		}
-		for _, port := range meshPorts(live.Services[step.Name].Spec) {
+		for _, port := range meshPorts(live[step.Name].Spec) {
 			if taker, taken := takers[port]; taken {
 				step.Wave = min(step.Wave, p.waves[taker])
 			}

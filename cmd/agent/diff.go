@@ -35,11 +35,11 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, live.LiveServices(), stack)
+	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live.LiveServices(), stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.Services, stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
