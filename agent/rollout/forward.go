@@ -249,7 +249,7 @@ func (f *forward) askGates(ctx context.Context) error {
 	if a.plan.Empty() {
 		return a.sync.Apply(record.Pass, time.Now())
 	}
-	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
+	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan)
 	if a.note.Wrote {
 		return nil
 	}
@@ -341,7 +341,7 @@ func (f *forward) ready() error {
 	if a.plan.Empty() {
 		return nil
 	}
-	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.Recorded())
+	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan)
 	return a.journal.Start(a.startDetail(detail))
 }
 
