@@ -135,7 +135,7 @@ func TestRegistryLogins(t *testing.T) {
 	s.rollout(t, compose.ResolveChanged)
 	s.runs(t, next+"@"+digest)
 	states, err = s.engine.Registries(t.Context(), []string{next})
-	if diff := cmp.Diff([]deploy.RegistryState{{Registry: s.registry.Address, Login: true}}, states); diff != "" || err != nil {
+	if diff := cmp.Diff([]deploy.Pushed{{Image: next, Registry: s.registry.Address, Login: true}}, states); diff != "" || err != nil {
 		t.Errorf("%s, %v", diff, err)
 	}
 

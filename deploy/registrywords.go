@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -78,39 +80,21 @@ func someOf(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
 }
 
-// RegistryState tells whether a registry answers.
-type RegistryState struct {
-	Registry string
-	Login    bool   // there are credentials for it
-	Problem  string // "" if it answers
-	Remedy   string
-}
-
 // Registries asks each registry of the images for one of its images, with the node's
-// logins. The answer that the image does not exist is not a problem.
-func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistryState, error) {
+// logins, and gives the answers, sorted by registry. The answer that the image does not
+// exist is not a problem.
+func (e *Engine) Registries(ctx context.Context, images []string) ([]Pushed, error) {
 	one := map[string]string{}
 	for _, image := range slices.Sorted(slices.Values(images)) {
-		if host := registryOf(image); one[host] == "" {
-			one[host] = image
+		host := registryOf(image)
+		one[host] = cmp.Or(one[host], image)
+	}
+	answers, err := e.Pushed(ctx, slices.Collect(maps.Values(one)))
+	for i := range answers {
+		if answers[i].Missing {
+			answers[i].Problem, answers[i].Remedy = "", ""
 		}
 	}
-	asked := make([]string, 0, len(one))
-	for _, host := range keys(one) {
-		asked = append(asked, one[host])
-	}
-	answers, err := e.registries.lookUp(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	states := make([]RegistryState, 0, len(asked))
-	for _, image := range asked {
-		answer := answers[image]
-		state := RegistryState{Registry: answer.registry, Login: answer.login}
-		if answer.err != nil && answer.failure != unknown {
-			state.Problem, state.Remedy = e.registries.explain(answer)
-		}
-		states = append(states, state)
-	}
-	return states, nil
+	slices.SortFunc(answers, func(a, b Pushed) int { return strings.Compare(a.Registry, b.Registry) })
+	return answers, err
 }

@@ -10,10 +10,12 @@ import (
 
 // Pushed tells whether an image is in its registry.
 type Pushed struct {
-	Image   string
-	Missing bool   // the registry answered that the image does not exist
-	Problem string // why the image was not found; "" if it was
-	Remedy  string
+	Image    string
+	Registry string
+	Login    bool   // there are credentials for the registry
+	Missing  bool   // the registry answered that the image does not exist
+	Problem  string // why the image was not found; "" if it was
+	Remedy   string
 }
 
 // Pushed asks the registries for images, once for each, with the node's logins, and
@@ -26,7 +28,8 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 	}
 	all := make([]Pushed, 0, len(wanted))
 	for _, image := range wanted {
-		answer, one := answers[image], Pushed{Image: image}
+		answer := answers[image]
+		one := Pushed{Image: image, Registry: answer.registry, Login: answer.login}
 		if answer.err != nil {
 			one.Missing = answer.failure == unknown
 			one.Problem, one.Remedy = e.registries.explain(answer)
