@@ -93,17 +93,14 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 // not changed.
 func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
 	spec := settle(a.want.Services[name], live)
-	spec.Labels = maps.Clone(spec.Labels)
 	maps.Copy(spec.Labels, a.metadata)
 	container := spec.TaskTemplate.ContainerSpec
 	if container == nil {
 		return spec, login{}, nil
 	}
 	setIDs(container, func(of object) string { return a.ids[of] })
-	if container.Privileges != nil {
-		privileges := *container.Privileges
-		privileges.CredentialSpec = pointedAt(privileges.CredentialSpec, container.Configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
-		container.Privileges = &privileges
+	if p := container.Privileges; p != nil {
+		p.CredentialSpec = pointedAt(p.CredentialSpec, container.Configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
 	}
 	for _, one := range references(spec) {
 		if one.id == "" {

@@ -80,8 +80,11 @@ func alteration(live, want swarm.ServiceSpec) (Step, bool) {
 
 // serviceChanges compares the spec that would be written with the live one.
 func serviceChanges(live, want swarm.ServiceSpec) []Change {
+	live = clone(live)
 	written := settle(want, live)
-	return fieldChanges(canonical(live), canonical(written))
+	canonicalise(&live)
+	canonicalise(&written)
+	return fieldChanges(live, written)
 }
 
 // restarts tells whether Swarm replaces tasks for these changes: it does for the task
@@ -140,9 +143,11 @@ func portTakers(want *compose.Stack) map[string]string {
 
 func meshPorts(spec swarm.ServiceSpec) []string {
 	var ports []string
-	endpoint := canonicalEndpoint(spec.EndpointSpec)
-	for _, port := range endpoint.Ports {
-		if port.PublishMode == swarm.PortConfigPublishModeIngress && port.PublishedPort != 0 {
+	if spec.EndpointSpec == nil {
+		return nil
+	}
+	for _, port := range spec.EndpointSpec.Ports {
+		if port.PublishMode != swarm.PortConfigPublishModeHost && port.PublishedPort != 0 {
 			ports = append(ports, portNumber(port))
 		}
 	}

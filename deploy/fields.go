@@ -41,12 +41,7 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 		w.walkPointer(path, a, b)
 	case reflect.Struct:
 		for i := range a.NumField() {
-			field := a.Type().Field(i)
-			below := join(path, field.Name)
-			if field.Anonymous {
-				below = path
-			}
-			w.walk(below, a.Field(i), b.Field(i))
+			w.walk(fieldPath(path, a.Type().Field(i)), a.Field(i), b.Field(i))
 		}
 	case reflect.Map:
 		w.walkKeyed(path, entries(a), entries(b))
@@ -59,11 +54,15 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 	}
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
+// fieldPath gives the path of a field of the struct at path.
+func fieldPath(path string, field reflect.StructField) string {
+	switch {
+	case field.Anonymous:
+		return path
+	case path == "":
+		return field.Name
 	}
-	return path + "." + name
+	return path + "." + field.Name
 }
 
 func (w *walker) walkPointer(path string, a, b reflect.Value) {
