@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -49,9 +48,10 @@ func (e *Engine) Login(ctx context.Context, host string) (user string, password 
 	if err != nil || found.header == "" {
 		return "", secrets.Value{}, err
 	}
-	if found.user == "" || !found.password.Known() {
-		return "", secrets.Value{}, loginFault(fault.Place{File: e.registries.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
+	login := found.credentials
+	if login.Username == "" || login.Password == "" {
+		return "", secrets.Value{}, loginFault(e.registries.loginFile, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
 			"the login for %s is an identity token, which only the registry accepts", host)
 	}
-	return found.user, found.password, nil
+	return login.Username, secrets.NewValue([]byte(login.Password)), nil
 }
