@@ -232,10 +232,7 @@ func (a *application) take(ctx context.Context, step Step) error {
 	case Service:
 		err = a.takeService(ctx, step)
 	}
-	if err != nil {
-		return a.reader.engine.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
-	}
-	return nil
+	return a.reader.engine.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
 }
 
 // createNetwork treats the answer that the network exists as success if it belongs to the

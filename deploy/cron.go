@@ -97,9 +97,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 		if err == nil {
 			_, err = e.swarm.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
-		if err != nil {
-			err = e.address.explain("scale up service "+name, err)
-		}
+		err = e.address.explain("scale up service "+name, err)
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}
 	return errors.Join(errs...)

@@ -116,29 +116,30 @@ func modeName(mode swarm.ServiceMode) string {
 // releasePorts moves the services to an earlier phase that give up a port of the routing
 // mesh for another service: the engine refuses two services on one port.
 func (p *Plan) releasePorts(live LiveServices, want *compose.Stack) {
-	taken := portTakers(want)
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.Kind != Service || step.phase != phaseServices && step.phase != phaseRemove {
-			continue
+	p.takeovers(live, want, func(step *Step, _, _ string) {
+		if step.phase == phaseServices || step.phase == phaseRemove {
+			step.phase = phaseRelease
 		}
-		for _, port := range meshPorts(live[step.Name].Spec) {
-			if other, ok := taken[port]; ok && other != step.Name {
-				step.phase = phaseRelease
-			}
-		}
-	}
+	})
 }
 
-// portTakers gives for each port of the routing mesh the service that wants it.
-func portTakers(want *compose.Stack) map[string]string {
+// takeovers calls do for each step of a service from which another service, the taker,
+// takes over a port of the routing mesh.
+func (p *Plan) takeovers(live LiveServices, want *compose.Stack, do func(step *Step, port, taker string)) {
 	takers := map[string]string{}
 	for _, name := range keys(want.Services) {
 		for _, port := range meshPorts(want.Services[name]) {
 			takers[port] = name
 		}
 	}
-	return takers
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		for _, port := range meshPorts(live[step.Name].Spec) {
+			if taker, taken := takers[port]; taken && taker != step.Name && step.Kind == Service {
+				do(step, port, taker)
+			}
+		}
+	}
 }
 
 func meshPorts(spec swarm.ServiceSpec) []string {

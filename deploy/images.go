@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,8 +23,8 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 	resolved.Services = maps.Clone(want.Services)
 	wanted := map[string]bool{}
 	for name, spec := range want.Services {
-		if container := spec.TaskTemplate.ContainerSpec; container != nil && asks(want.Resolve, spec, live[name].Spec) {
-			wanted[container.Image] = true
+		if spec.TaskTemplate.ContainerSpec != nil && asks(want.Resolve, spec, live[name].Spec) {
+			wanted[containerOf(spec).Image] = true
 		}
 	}
 	answers, err := e.registries.lookUp(ctx, keys(wanted))
@@ -75,27 +74,21 @@ func sameTag(want, live swarm.ServiceSpec) bool {
 	return running == image || tag == image
 }
 
-// withImage gives a spec with another image. It does not change its argument.
+// withImage gives a copy of a spec with another image.
 func withImage(spec swarm.ServiceSpec, image string) swarm.ServiceSpec {
-	container := *spec.TaskTemplate.ContainerSpec
-	container.Image = image
-	spec.TaskTemplate.ContainerSpec = &container
+	spec = clone(spec)
+	spec.TaskTemplate.ContainerSpec.Image = image
 	return spec
 }
 
-// pinned gives a spec with the digest and the platforms of its image, by which Swarm
+// pinned gives a copy of a spec with the digest and the platforms of its image, by which Swarm
 // chooses nodes.
 func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
 	spec = withImage(spec, answer.image)
-	if len(answer.platforms) == 0 {
-		return spec
+	if len(answer.platforms) > 0 {
+		fill(&spec.TaskTemplate.Placement, &swarm.Placement{})
+		spec.TaskTemplate.Placement.Platforms = slices.Clone(answer.platforms)
 	}
-	placement := swarm.Placement{}
-	if spec.TaskTemplate.Placement != nil {
-		placement = *spec.TaskTemplate.Placement
-	}
-	placement.Platforms = slices.Clone(answer.platforms)
-	spec.TaskTemplate.Placement = &placement
 	return spec
 }
 
@@ -122,10 +115,10 @@ func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, 
 // here tells whether this node has the image.
 func (r *registries) here(ctx context.Context, image string) (bool, error) {
 	_, err := r.api.ImageInspect(ctx, image)
-	if err == nil || errdefs.IsNotFound(err) {
-		return err == nil, nil
+	if errdefs.IsNotFound(err) {
+		return false, nil
 	}
-	return false, r.engine.explain(fmt.Sprintf("look for image %s", image), err)
+	return err == nil, r.engine.explain("look for image "+image, err)
 }
 
 // Unresolved gives an applied stack with its images as they were written, so that Resolve

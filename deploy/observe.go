@@ -120,10 +120,7 @@ func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[stri
 // restart tasks when it is written back.
 func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
 	list, err := r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
-	if err != nil {
-		return nil, r.engine.explain("list services", err)
-	}
-	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), nil
+	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), r.engine.explain("list services", err)
 }
 
 // tasks gives tasks by the ID of their service. Networks whose names are known have names,
@@ -147,18 +144,12 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 
 func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
 	list, err := r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
-	if err != nil {
-		return nil, r.engine.explain("list secrets", err)
-	}
-	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), nil
+	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), r.engine.explain("list secrets", err)
 }
 
 func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
 	list, err := r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
-	if err != nil {
-		return nil, r.engine.explain("list configs", err)
-	}
-	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), nil
+	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), r.engine.explain("list configs", err)
 }
 
 // allNetworks reads the networks and remembers their names.

@@ -32,8 +32,8 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 	statuses := make([]ServiceStatus, 0, len(live))
 	for _, name := range keys(live) {
 		service := live[name]
-		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
-		status.OneShot = endsByItself(stack, service.Spec)
+		status := ServiceStatus{Name: name, Mode: modeName(service.Spec.Mode), OneShot: endsByItself(stack, service.Spec)}
+		status.Image, _, _ = strings.Cut(containerOf(service.Spec).Image, "@")
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}
@@ -46,12 +46,4 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 		statuses = append(statuses, status)
 	}
 	return statuses
-}
-
-func imageOf(spec swarm.ServiceSpec) string {
-	if spec.TaskTemplate.ContainerSpec == nil {
-		return ""
-	}
-	image, _, _ := strings.Cut(spec.TaskTemplate.ContainerSpec.Image, "@")
-	return image
 }

@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // Wave is the point in an Apply before the first write of a wave: the services of the
@@ -29,11 +30,7 @@ func (w Wave) Err(result Result) error {
 	if err == nil {
 		return nil
 	}
-	untouched := "1 service"
-	if n := len(w.Later); n != 1 {
-		untouched = fmt.Sprintf("%d services", n)
-	}
-	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, untouched)
+	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, plural.Count(len(w.Later), "service"))
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left
@@ -133,40 +130,26 @@ func (p *Plan) addWaves(live LiveServices, want *compose.Stack) {
 // waitForPorts moves a service to the wave of the service from which it takes over a
 // published port, if that wave is later: the engine refuses two services on one port.
 func (p *Plan) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
-	takers := portTakers(want)
 	for moved := true; moved; {
 		moved = false
-		for _, step := range p.Steps {
+		p.takeovers(live, want, func(step *Step, port, taker string) {
 			holder, wanted := waves[step.Name]
-			if !wanted || step.phase != phaseRelease {
-				continue
+			if wanted && step.phase == phaseRelease && waves[taker] < holder {
+				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
+				waves[taker], moved = holder, true
 			}
-			for _, port := range meshPorts(live[step.Name].Spec) {
-				taker, taken := takers[port]
-				if taken && taker != step.Name && waves[taker] < holder {
-					p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
-					waves[taker], moved = holder, true
-				}
-			}
-		}
+		})
 	}
 }
 
 // releaseInWaves moves the removal of a service to the wave of the service that takes
 // over its published port.
 func (p *Plan) releaseInWaves(live LiveServices, want *compose.Stack) {
-	takers := portTakers(want)
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.phase != phaseRelease || step.Action != Remove {
-			continue
+	p.takeovers(live, want, func(step *Step, _, taker string) {
+		if step.phase == phaseRelease && step.Action == Remove {
+			step.Wave = min(step.Wave, p.waves[taker])
 		}
-		for _, port := range meshPorts(live[step.Name].Spec) {
-			if taker, taken := takers[port]; taken {
-				step.Wave = min(step.Wave, p.waves[taker])
-			}
-		}
-	}
+	})
 }
 
 // warnOfLateJobs warns about jobs that deployment.waves does not name.
