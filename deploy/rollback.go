@@ -84,28 +84,22 @@ func endsByItself(stack string, spec swarm.ServiceSpec) bool {
 
 // keepUsedObjects takes from a stack the objects that none of the named services uses.
 func keepUsedObjects(stack *compose.Stack, services []string) {
-	networks, secrets, configs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	used := map[object]bool{}
 	for _, name := range services {
-		task := stack.Services[name].TaskTemplate
-		for _, attachment := range task.Networks {
-			networks[attachment.Target] = true
+		spec := stack.Services[name]
+		for _, attachment := range spec.TaskTemplate.Networks {
+			used[object{Network, attachment.Target}] = true
 		}
-		if task.ContainerSpec == nil {
-			continue
-		}
-		for _, reference := range task.ContainerSpec.Secrets {
-			secrets[reference.SecretName] = true
-		}
-		for _, reference := range task.ContainerSpec.Configs {
-			configs[reference.ConfigName] = true
+		for _, one := range references(spec) {
+			used[object{one.kind, one.name}] = true
 		}
 	}
-	unused := func(used map[string]bool) func(string) bool { return func(name string) bool { return !used[name] } }
+	unused := func(kind Kind) func(string) bool { return func(name string) bool { return !used[object{kind, name}] } }
 	stack.Networks = maps.Clone(stack.Networks)
-	maps.DeleteFunc(stack.Networks, func(name string, _ network.CreateOptions) bool { return !networks[name] })
-	stack.Secrets = slices.DeleteFunc(slices.Clone(stack.Secrets), func(s compose.Secret) bool { return !secrets[s.Spec.Name] })
-	stack.Configs = slices.DeleteFunc(slices.Clone(stack.Configs), func(c compose.Config) bool { return !configs[c.Spec.Name] })
-	stack.ExternalNetworks = slices.DeleteFunc(slices.Clone(stack.ExternalNetworks), unused(networks))
-	stack.ExternalSecrets = slices.DeleteFunc(slices.Clone(stack.ExternalSecrets), unused(secrets))
-	stack.ExternalConfigs = slices.DeleteFunc(slices.Clone(stack.ExternalConfigs), unused(configs))
+	maps.DeleteFunc(stack.Networks, func(name string, _ network.CreateOptions) bool { return !used[object{Network, name}] })
+	stack.Secrets = slices.DeleteFunc(slices.Clone(stack.Secrets), func(s compose.Secret) bool { return !used[object{Secret, s.Spec.Name}] })
+	stack.Configs = slices.DeleteFunc(slices.Clone(stack.Configs), func(c compose.Config) bool { return !used[object{Config, c.Spec.Name}] })
+	stack.ExternalNetworks = slices.DeleteFunc(slices.Clone(stack.ExternalNetworks), unused(Network))
+	stack.ExternalSecrets = slices.DeleteFunc(slices.Clone(stack.ExternalSecrets), unused(Secret))
+	stack.ExternalConfigs = slices.DeleteFunc(slices.Clone(stack.ExternalConfigs), unused(Config))
 }
