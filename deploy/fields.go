@@ -215,12 +215,12 @@ func list(path string, v reflect.Value) string {
 	elements := make([]string, 0, v.Len())
 	for i := range v.Len() {
 		element := scalar(v.Index(i))
-		if name, _, assigns := strings.Cut(element, "="); assigns && looksSecret.hides(name, element[len(name)+1:]) {
+		if name, _, assigns := strings.Cut(element, "="); assigns && hides(name, element[len(name)+1:]) {
 			element = name + "=" + hidden
 		}
 		elements = append(elements, element)
 	}
-	if looksSecret.hides(settingName(path), "") {
+	if hides(settingName(path), "") {
 		return hidden
 	}
 	return cut(shortly(maskedList(elements)))
