@@ -39,7 +39,7 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 		running := live[name].Spec
 		answer, asked := answers[spec.TaskTemplate.ContainerSpec.Image]
 		switch {
-		case asked && asks(want.Resolve, spec, running) && answer.err == nil:
+		case asked && asks(want.Resolve, spec, running) && answer.Problem == "":
 			spec = pinned(spec, answer)
 		case sameTag(spec, running):
 			kept[spec.TaskTemplate.ContainerSpec.Image] = true
@@ -83,8 +83,8 @@ func withImage(spec swarm.ServiceSpec, image string) swarm.ServiceSpec {
 
 // pinned gives a copy of a spec with the digest and the platforms of its image, by which Swarm
 // chooses nodes.
-func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
-	spec = withImage(spec, answer.image)
+func pinned(spec swarm.ServiceSpec, answer Pushed) swarm.ServiceSpec {
+	spec = withImage(spec, answer.pinned)
 	if len(answer.platforms) > 0 {
 		fill(&spec.TaskTemplate.Placement, &swarm.Placement{})
 		spec.TaskTemplate.Placement.Platforms = slices.Clone(answer.platforms)
@@ -109,7 +109,7 @@ func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(elsewhere, func(image string) bool { return answers[image].err == nil }), nil
+	return slices.DeleteFunc(elsewhere, func(image string) bool { return answers[image].Problem == "" }), nil
 }
 
 // here tells whether this node has the image.

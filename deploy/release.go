@@ -7,16 +7,6 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Pushed tells whether an image is in its registry.
-type Pushed struct {
-	Image    string
-	Registry string
-	Login    bool   // there are credentials for the registry
-	Missing  bool   // the registry answered that the image does not exist
-	Problem  string // why the image was not found; "" if it was
-	Remedy   string
-}
-
 // Pushed asks the registries for images, once for each, with the node's logins, and
 // gives the answers, sorted. It does not look at the images that this node has.
 func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) {
@@ -27,13 +17,7 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 	}
 	all := make([]Pushed, 0, len(wanted))
 	for _, image := range wanted {
-		answer := answers[image]
-		one := Pushed{Image: image, Registry: answer.registry, Login: answer.login}
-		if answer.err != nil {
-			one.Missing = answer.failure == unknown
-			one.Problem, one.Remedy = e.registries.explain(answer)
-		}
-		all = append(all, one)
+		all = append(all, answers[image])
 	}
 	return all, nil
 }
