@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -38,7 +37,7 @@ func (a *application) createService(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.engine.swarm.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
 	if err = login.withhold(err); err == nil || !errdefs.IsConflict(err) {
 		return err
 	}
@@ -62,7 +61,7 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
-	existing, err := a.reader.service(ctx, name)
+	existing, err := a.engine.reader.service(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
 	return login.withhold(err)
 }
 
@@ -93,7 +92,11 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 // not changed.
 func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
 	spec := settle(a.want.Services[name], live)
-	maps.Copy(spec.Labels, a.metadata)
+	for name, value := range a.options.Metadata {
+		if label := compose.LabelPrefix + name; metadataLabel(label) {
+			spec.Labels[label] = value
+		}
+	}
 	container := spec.TaskTemplate.ContainerSpec
 	if container == nil {
 		return spec, login{}, nil
@@ -114,11 +117,11 @@ func (a *application) spec(ctx context.Context, name string, live swarm.ServiceS
 func (a *application) scaleDown(ctx context.Context, name string) error {
 	existing := a.live[name]
 	for retried := false; ; retried = true {
-		_, err := a.api.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
+		_, err := a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
 		if !outOfSequence(err) || retried {
 			return err
 		}
-		if existing, err = a.reader.service(ctx, name); err != nil {
+		if existing, err = a.engine.reader.service(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -131,7 +134,7 @@ func (a *application) removeService(ctx context.Context, name string) error {
 	if !ok || existing.Spec.Labels[compose.LabelStack] != a.want.Name {
 		return fmt.Errorf("it does not belong to stack %s", a.want.Name)
 	}
-	err := a.api.ServiceRemove(ctx, existing.ID)
+	err := a.engine.swarm.ServiceRemove(ctx, existing.ID)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}

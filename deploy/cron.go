@@ -47,7 +47,7 @@ func (a *application) cronStops(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		live, tasks, err := a.reader.look(limited, a.want.Name)
+		live, tasks, err := a.engine.reader.look(limited, a.want.Name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
