@@ -126,12 +126,9 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, not
 	if err != nil {
 		return nil, nil, err
 	}
-	still := map[string]bool{}
-	for _, version := range inventory.Versions(keep) {
-		still[version.ID] = version.Collectable()
-	}
+	still := Collectable(inventory.Versions(keep))
 	for _, version := range due {
-		if !still[version.ID] {
+		if !slices.ContainsFunc(still, func(v Version) bool { return v.ID == version.ID }) {
 			continue
 		}
 		event := Event{Step: Step{Action: Remove, Kind: version.Kind, Name: version.Name}}

@@ -110,14 +110,11 @@ func readLoginFile(path string) ([]byte, error) {
 func malformedLogins(path string, data []byte, err error) error {
 	const hint = "write it as `docker --config DIR login REGISTRY` writes DIR/config.json"
 	offset, what := int64(-1), "an auth under auths is not user:password in base64"
-	var syntax *json.SyntaxError
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset, what = syntax.Offset, "not valid JSON"
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	} else if errors.Is(err, io.ErrUnexpectedEOF) {
 		offset, what = int64(len(data)), "not valid JSON: it ends too early"
-	case errors.As(err, &wrongType):
+	} else if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		offset, what = wrongType.Offset, "a value is of the wrong type"
 	}
 	found := loginFault(path, hint, "%s", what)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,13 +46,7 @@ func (w Wave) Err(result Result) error {
 // OneShots lists the services of a stack whose tasks end by themselves, by full name,
 // sorted: job modes, and migrate and test_setup if their restart policy lets them end.
 func OneShots(stack *compose.Stack) []string {
-	var names []string
-	for _, name := range keys(stack.Services) {
-		if endsByItself(stack.Name, stack.Services[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(keys(stack.Services), func(name string) bool { return !endsByItself(stack.Name, stack.Services[name]) })
 }
 
 // Only gives the stack with only the named services.
@@ -73,13 +68,9 @@ func Idle(spec swarm.ServiceSpec) bool {
 // themselves are in the first wave.
 func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 	waves, last = map[string]int{}, 1
-	ending := OneShots(want)
 	for name, spec := range want.Services {
-		wave := compose.Wave(spec.Labels)
-		if wave == 0 {
-			wave = want.Waves[name]
-		}
-		if wave == 0 && want.Waves == nil && slices.Contains(ending, name) {
+		wave := cmp.Or(compose.Wave(spec.Labels), want.Waves[name])
+		if wave == 0 && want.Waves == nil && endsByItself(want.Name, spec) {
 			wave = 1
 		}
 		if wave > 0 && !isCron(want.Name, name) {
@@ -174,12 +165,9 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 			continue
 		}
 		begun = step.Wave
-		stop := Wave{Number: begun, Before: i, Stack: Only(want, p.before(begun, want))}
-		if len(stop.Stack.Services) == 0 {
-			continue
+		if before := p.before(begun, want); len(before) > 0 {
+			stops = append(stops, Wave{Number: begun, Before: i, Stack: Only(want, before), Later: p.later(i)})
 		}
-		stop.Later = p.later(i)
-		stops = append(stops, stop)
 	}
 	return stops
 }
@@ -187,13 +175,7 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 // before lists the services of the waves before the given one, without those that declare
 // 0 replicas.
 func (p Plan) before(wave int, want *compose.Stack) []string {
-	var names []string
-	for _, name := range keys(p.waves) {
-		if p.waves[name] < wave && !Idle(want.Services[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(keys(p.waves), func(name string) bool { return p.waves[name] >= wave || Idle(want.Services[name]) })
 }
 
 // later lists the services that no step before i writes, sorted. A cron service that was
