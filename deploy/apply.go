@@ -249,11 +249,7 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 		spec := secret.Spec
 		spec.Data = secret.Value.Reveal()
 		created, err := a.engine.swarm.SecretCreate(ctx, spec)
-		if err != nil {
-			return withhold(err, spec.Data)
-		}
-		a.remember(object{Secret, name}, created.ID)
-		return nil
+		return a.remember(object{Secret, name}, created.ID, withhold(err, spec.Data))
 	}
 	return errors.New("the stack does not have this secret")
 }
@@ -264,17 +260,18 @@ func (a *application) createConfig(ctx context.Context, name string) error {
 			continue
 		}
 		created, err := a.engine.swarm.ConfigCreate(ctx, config.Spec)
-		if err != nil {
-			return err
-		}
-		a.remember(object{Config, name}, created.ID)
-		return nil
+		return a.remember(object{Config, name}, created.ID, err)
 	}
 	return errors.New("the stack does not have this config")
 }
 
-func (a *application) remember(created object, id string) {
+// remember notes the ID of a created object, or gives the error of its creation.
+func (a *application) remember(created object, id string, err error) error {
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ids[created] = id
+	return nil
 }

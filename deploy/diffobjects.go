@@ -39,21 +39,19 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 func (p *Plan) addObjects(live *Live, want *compose.Stack) {
 	for _, secret := range want.Secrets {
 		name := secret.Spec.Name
-		existing, ok := live.Secrets[name]
-		if !ok {
+		if existing, ok := live.Secrets[name]; ok {
+			p.warnOfLabels(Secret, name, existing.Spec.Labels, secret.Spec.Labels, secret.Variable)
+		} else {
 			p.Steps = append(p.Steps, Step{Action: Create, Kind: Secret, Name: name, Sum: sumOf(secret.Spec), phase: phaseObjects})
-			continue
 		}
-		p.warnOfLabels(Secret, name, existing.Spec.Labels, secret.Spec.Labels, secret.Variable)
 	}
 	for _, config := range want.Configs {
 		name := config.Spec.Name
-		existing, ok := live.Configs[name]
-		if !ok {
+		if existing, ok := live.Configs[name]; ok {
+			p.warnOfLabels(Config, name, existing.Spec.Labels, config.Spec.Labels, config.Variable)
+		} else {
 			p.Steps = append(p.Steps, Step{Action: Create, Kind: Config, Name: name, Sum: sumOf(config.Spec), phase: phaseObjects})
-			continue
 		}
-		p.warnOfLabels(Config, name, existing.Spec.Labels, config.Spec.Labels, config.Variable)
 	}
 }
 

@@ -61,7 +61,7 @@ func New(client interface {
 	at := address(client.DaemonHost())
 	return &Engine{
 		swarm: client, host: client, address: at,
-		reader:     &reader{api: client, engine: at, networks: map[string]string{}},
+		reader:     &reader{api: client, engine: at},
 		registries: &registries{api: client, engine: at},
 	}
 }

@@ -127,7 +127,8 @@ func (w *walker) walkSlice(path string, a, b reflect.Value) {
 			return
 		}
 	}
-	if scalarKind(a.Type().Elem().Kind()) {
+	holders := []reflect.Kind{reflect.Struct, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface}
+	if !slices.Contains(holders, a.Type().Elem().Kind()) {
 		if !reflect.DeepEqual(a.Interface(), b.Interface()) && a.Len()+b.Len() > 0 {
 			w.changes = append(w.changes, Change{Path: path, Old: list(path, a), New: list(path, b)})
 		}
@@ -185,15 +186,6 @@ func elementText(path string, element reflect.Value) string {
 		return "(no value)"
 	}
 	return text
-}
-
-func scalarKind(kind reflect.Kind) bool {
-	switch kind { //nolint:exhaustive // the kinds that hold others
-	case reflect.Struct, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
-		return false
-	default:
-		return true
-	}
 }
 
 func scalar(v reflect.Value) string {

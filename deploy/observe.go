@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -75,8 +74,7 @@ type reader struct {
 	api    SwarmAPI
 	engine address
 
-	mu       sync.Mutex
-	networks map[string]string // network names by ID: they never change, so each is read once
+	networks sync.Map // network names by ID: they never change, so each is read once
 }
 
 // live reads the services with the stack's label, and the names of their networks.
@@ -130,12 +128,12 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 	if err != nil {
 		return nil, r.engine.explain("list tasks", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	tasks := map[string][]swarm.Task{}
 	for _, task := range list {
 		for i, attachment := range task.Spec.Networks {
-			task.Spec.Networks[i].Target = cmp.Or(r.networks[attachment.Target], attachment.Target)
+			if name, known := r.networks.Load(attachment.Target); known {
+				task.Spec.Networks[i].Target = name.(string)
+			}
 		}
 		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
 	}
@@ -158,15 +156,13 @@ func (r *reader) allNetworks(ctx context.Context) (map[string]network.Summary, e
 	if err != nil {
 		return nil, r.engine.explain("list networks", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	networks := map[string]network.Summary{}
 	for _, one := range list {
 		// A local network may share its name with a Swarm network.
 		if known, ok := networks[one.Name]; !ok || known.Scope != "swarm" {
 			networks[one.Name] = one
 		}
-		r.networks[one.ID] = one.Name
+		r.networks.Store(one.ID, one.Name)
 	}
 	return networks, nil
 }
@@ -194,19 +190,14 @@ func (r *reader) nameNetworks(ctx context.Context, services LiveServices) error 
 }
 
 func (r *reader) networkName(ctx context.Context, id string) (string, error) {
-	r.mu.Lock()
-	name, known := r.networks[id]
-	r.mu.Unlock()
-	if known {
-		return name, nil
+	if name, known := r.networks.Load(id); known {
+		return name.(string), nil
 	}
 	found, err := r.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
 	if err != nil {
 		return "", err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.networks[id] = found.Name
+	r.networks.Store(id, found.Name)
 	return found.Name, nil
 }
 

@@ -35,26 +35,20 @@ func settle(want, live swarm.ServiceSpec) swarm.ServiceSpec {
 }
 
 func settleLabels(want, live swarm.ServiceSpec) map[string]string {
-	labels := maps.Clone(want.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, want.Labels)
 	for name, value := range live.Labels {
 		if metadataLabel(name) && name != compose.LabelTimeout && name != compose.LabelWave { // the compose files set these two
 			labels[name] = value
 		}
 	}
 	// Any update runs a job again, so the owner is written together with another change.
-	if _, owned := live.Labels[compose.LabelOwner]; !owned && isJob(live.Mode) && sameBut(labels, live.Labels, compose.LabelOwner) {
-		delete(labels, compose.LabelOwner)
+	unowned := maps.Clone(labels)
+	delete(unowned, compose.LabelOwner)
+	if isJob(live.Mode) && maps.Equal(unowned, live.Labels) {
+		return unowned
 	}
 	return labels
-}
-
-func sameBut(a, b map[string]string, name string) bool {
-	a = maps.Clone(a)
-	delete(a, name)
-	return maps.Equal(a, b)
 }
 
 func isJob(mode swarm.ServiceMode) bool { return mode.ReplicatedJob != nil || mode.GlobalJob != nil }
