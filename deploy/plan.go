@@ -92,9 +92,10 @@ func (s Step) LabelsOnly() bool {
 	})
 }
 
-// RecordedPlan is a plan as the history keeps it: it can be shown and compared, but
-// not applied.
-type RecordedPlan struct {
+// Plan is what Diff gives and Apply takes: what to write, in the order of application,
+// so that the live state becomes the wanted one. The history keeps it as JSON: a plan that
+// is read back can be shown and compared, but not applied.
+type Plan struct {
 	Stack string `json:"stack"`
 	Steps []Step `json:"steps"`
 
@@ -103,47 +104,16 @@ type RecordedPlan struct {
 	Adopted []string `json:"adopted,omitempty"`
 	// Warnings name differences that the plan does not change.
 	Warnings []string `json:"warnings,omitempty"`
-}
-
-// Plan is what Diff gives and Apply takes: what to write, in the order of application,
-// so that the live state becomes the wanted one. Its fields are those of a RecordedPlan.
-type Plan struct {
-	Stack    string
-	Steps    []Step
-	Adopted  []string
-	Warnings []string
 
 	live  *Live          // nil if Diff did not make the plan
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
 }
 
-// Recorded gives what the history keeps of the plan.
-func (p Plan) Recorded() RecordedPlan {
-	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings}
-}
-
-// MarshalJSON gives the JSON of the recorded plan.
-func (p Plan) MarshalJSON() ([]byte, error) { return json.Marshal(p.Recorded()) }
-
 // Empty tells whether there is nothing to write.
-func (p Plan) Empty() bool { return p.Recorded().Empty() }
+func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 
 // Changed lists the services that the plan creates or updates, sorted.
-func (p Plan) Changed() []string { return p.Recorded().Changed() }
-
-// Digest identifies what the plan does, as that of the recorded plan.
-func (p Plan) Digest() string { return p.Recorded().Digest() }
-
-// UnmarshalJSON refuses: a plan from JSON is a RecordedPlan.
-func (p *Plan) UnmarshalJSON([]byte) error {
-	return errors.New("a recorded plan cannot be applied: read it into a RecordedPlan")
-}
-
-// Empty tells whether there is nothing to write.
-func (p RecordedPlan) Empty() bool { return len(p.Steps) == 0 }
-
-// Changed lists the services that the plan creates or updates, sorted.
-func (p RecordedPlan) Changed() []string {
+func (p Plan) Changed() []string {
 	var names []string
 	for _, step := range p.Steps {
 		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown {
@@ -156,7 +126,7 @@ func (p RecordedPlan) Changed() []string {
 
 // Digest identifies what the plan does: the same wanted stack and the same live state
 // give the same digest.
-func (p RecordedPlan) Digest() string {
+func (p Plan) Digest() string {
 	steps := slices.Clone(p.Steps)
 	for i := range steps {
 		steps[i].Tasks = 0
@@ -194,7 +164,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 		return Plan{}, errors.Join(refused...)
 	}
 	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
-	services := live.LiveServices()
+	services := live.Services
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
 	plan.addServices(services, want)
@@ -209,7 +179,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 // none if they are equal. The stack may come from the agent's state file, without
 // secret values. The steps are for showing: a plan to apply would scale cron services
 // down first, which is not a difference.
-func Drift(live *LiveServices, applied *compose.Stack) []Step {
+func Drift(live LiveServices, applied *compose.Stack) []Step {
 	plan := Plan{Stack: applied.Name}
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
@@ -218,13 +188,13 @@ func Drift(live *LiveServices, applied *compose.Stack) []Step {
 }
 
 // countTasks notes how many tasks each step replaces, starts or stops.
-func (p *Plan) countTasks(live *LiveServices, want *compose.Stack) {
+func (p *Plan) countTasks(live LiveServices, want *compose.Stack) {
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.Kind != Service || !step.Restarts {
 			continue
 		}
-		existing, exists := live.Services[step.Name]
+		existing, exists := live[step.Name]
 		spec, wanted := want.Services[step.Name]
 		now, then := desired(existing.Spec, existing.ServiceStatus), desired(spec, existing.ServiceStatus)
 		switch {

@@ -71,7 +71,7 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	if d.engine != nil {
 		// Ask by digest, as a rollout does; if no registry answers, by tag.
-		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
+		if resolved, _, err := d.engine.Resolve(ctx, nil, d.stack); err == nil {
 			probes.Images = imagesOf(resolved)
 		}
 	}

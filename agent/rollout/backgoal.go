@@ -158,7 +158,7 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	if down.Stack != b.before.Name {
 		down.Services = nil
 	}
-	goal := deploy.RollbackTo(live.LiveServices().ScaledUp(down.Services), b.before, taken.Services)
+	goal := deploy.RollbackTo(live.Services.ScaledUp(down.Services), b.before, taken.Services)
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return deploy.Plan{}, err
 	}
@@ -238,7 +238,7 @@ func (b *back) ready() error {
 	if a.plan.Empty() && a.note.Wrote {
 		return nil
 	}
-	detail := "to " + report.Target(a.sync.Rollback) + ": " + report.PlanIntent(a.plan.Recorded()) + report.Because(a.sync.Rollback)
+	detail := "to " + report.Target(a.sync.Rollback) + ": " + report.PlanIntent(a.plan) + report.Because(a.sync.Rollback)
 	return a.journal.Start(a.startDetail(detail))
 }
 

@@ -41,8 +41,8 @@ type Engine interface {
 // planner reads what a plan needs.
 type planner interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
-	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
-	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
+	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Rerun(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 }
 
 // fingerprinter compares the contents of secrets with the live ones.

@@ -35,11 +35,11 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, live.LiveServices(), stack)
+	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live.LiveServices(), stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.Services, stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
@@ -47,7 +47,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
+	err = printAs(a.stdout, output, report.NewPlanDocument(plan), func(p printer) { printPlan(p, plan) })
 	return differentIf(!plan.Empty(), err)
 }
 
@@ -55,7 +55,7 @@ var toneColours = map[report.Tone]string{
 	report.ToneAdd: green, report.ToneUpdate: yellow, report.ToneRemove: red, report.ToneQuiet: dim, report.ToneWarning: yellow,
 }
 
-func printPlan(p printer, plan deploy.RecordedPlan) {
+func printPlan(p printer, plan deploy.Plan) {
 	for _, line := range report.PlanLines(plan) {
 		text := line.Text
 		if colour, ok := toneColours[line.Tone]; ok {
