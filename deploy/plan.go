@@ -92,10 +92,9 @@ func (s Step) LabelsOnly() bool {
 	})
 }
 
-// Plan is what Diff gives and Apply takes: what to write, in the order of application,
-// so that the live state becomes the wanted one. The history keeps it as JSON: a plan that
-// is read back can be shown and compared, but not applied.
-type Plan struct {
+// RecordedPlan is a plan as the history keeps it: it can be shown and compared, but
+// not applied.
+type RecordedPlan struct {
 	Stack string `json:"stack"`
 	Steps []Step `json:"steps"`
 
@@ -104,16 +103,47 @@ type Plan struct {
 	Adopted []string `json:"adopted,omitempty"`
 	// Warnings name differences that the plan does not change.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Plan is what Diff gives and Apply takes: what to write, in the order of application,
+// so that the live state becomes the wanted one. Its fields are those of a RecordedPlan.
+type Plan struct {
+	Stack    string
+	Steps    []Step
+	Adopted  []string
+	Warnings []string
 
 	live  *Live          // nil if Diff did not make the plan
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
 }
 
+// Recorded gives what the history keeps of the plan.
+func (p Plan) Recorded() RecordedPlan {
+	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings}
+}
+
+// MarshalJSON gives the JSON of the recorded plan.
+func (p Plan) MarshalJSON() ([]byte, error) { return json.Marshal(p.Recorded()) }
+
 // Empty tells whether there is nothing to write.
-func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+func (p Plan) Empty() bool { return p.Recorded().Empty() }
 
 // Changed lists the services that the plan creates or updates, sorted.
-func (p Plan) Changed() []string {
+func (p Plan) Changed() []string { return p.Recorded().Changed() }
+
+// Digest identifies what the plan does, as that of the recorded plan.
+func (p Plan) Digest() string { return p.Recorded().Digest() }
+
+// UnmarshalJSON refuses: a plan from JSON is a RecordedPlan.
+func (p *Plan) UnmarshalJSON([]byte) error {
+	return errors.New("a recorded plan cannot be applied: read it into a RecordedPlan")
+}
+
+// Empty tells whether there is nothing to write.
+func (p RecordedPlan) Empty() bool { return len(p.Steps) == 0 }
+
+// Changed lists the services that the plan creates or updates, sorted.
+func (p RecordedPlan) Changed() []string {
 	var names []string
 	for _, step := range p.Steps {
 		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown {
@@ -126,7 +156,7 @@ func (p Plan) Changed() []string {
 
 // Digest identifies what the plan does: the same wanted stack and the same live state
 // give the same digest.
-func (p Plan) Digest() string {
+func (p RecordedPlan) Digest() string {
 	steps := slices.Clone(p.Steps)
 	for i := range steps {
 		steps[i].Tasks = 0

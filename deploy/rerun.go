@@ -62,7 +62,7 @@ func stopped(service swarm.Service) bool {
 
 // WithReruns gives the wanted stack with the restart counters that the plan sets, so
 // that the services which the plan runs again run again.
-func (p Plan) WithReruns(want *compose.Stack) *compose.Stack {
+func (p RecordedPlan) WithReruns(want *compose.Stack) *compose.Stack {
 	counters := map[string]uint64{}
 	for _, step := range p.Steps {
 		for _, change := range step.Changes {

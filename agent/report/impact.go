@@ -56,7 +56,7 @@ func (r *rollbackReport) down() []string {
 // restarted lists the services whose tasks the rollout or the rollback replaces.
 func (r *rollbackReport) restarted() []string {
 	var names []string
-	for _, plan := range []*deploy.Plan{r.read.plan, r.read.backPlan} {
+	for _, plan := range []*deploy.RecordedPlan{r.read.plan, r.read.backPlan} {
 		if plan == nil {
 			continue
 		}

@@ -56,17 +56,17 @@ type Manifest struct {
 	Stages       []StageTime    `json:"stages"`
 	AgentVersion string         `json:"agent_version"`
 
-	PlanDigest string            `json:"plan_digest,omitempty"`
-	Plan       *deploy.Plan      `json:"plan,omitempty"` // what looks secret is ***
-	Services   []Service         `json:"services"`
-	Secrets    []record.Version  `json:"secrets"` // versions, by their names in Swarm
-	Configs    []record.Version  `json:"configs"`
-	Checks     []checks.Result   `json:"checks"`
-	Gates      []record.Gate     `json:"gates"`
-	Approval   *record.Approval  `json:"approval,omitempty"`
-	Migration  *record.Migration `json:"migration,omitempty"`
-	Rollback   *record.Rollback  `json:"rollback,omitempty"`
-	Warnings   []string          `json:"warnings"`
+	PlanDigest string               `json:"plan_digest,omitempty"`
+	Plan       *deploy.RecordedPlan `json:"plan,omitempty"` // what looks secret is ***
+	Services   []Service            `json:"services"`
+	Secrets    []record.Version     `json:"secrets"` // versions, by their names in Swarm
+	Configs    []record.Version     `json:"configs"`
+	Checks     []checks.Result      `json:"checks"`
+	Gates      []record.Gate        `json:"gates"`
+	Approval   *record.Approval     `json:"approval,omitempty"`
+	Migration  *record.Migration    `json:"migration,omitempty"`
+	Rollback   *record.Rollback     `json:"rollback,omitempty"`
+	Warnings   []string             `json:"warnings"`
 }
 
 // StageTime is when a stage last began, and how long it took.
@@ -147,11 +147,11 @@ func deployedBy(sync *record.Sync) string {
 
 // contents holds the JSON parts of a sync's record, decoded.
 type contents struct {
-	plan     *deploy.Plan
+	plan     *deploy.RecordedPlan
 	services []deploy.ServiceResult
 	checks   []checks.Result
 
-	backPlan *deploy.Plan // of the rollback
+	backPlan *deploy.RecordedPlan // of the rollback
 	restored []deploy.ServiceResult
 	asked    []checks.Result // after the rollback
 }

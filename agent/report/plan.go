@@ -30,7 +30,7 @@ type Line struct {
 
 // PlanLines gives the lines of a plan for people, in order of application. `agent diff`,
 // `agent show`, the rollback report and the documentation use it.
-func PlanLines(plan deploy.Plan) []Line {
+func PlanLines(plan deploy.RecordedPlan) []Line {
 	var lines []Line
 	add := func(tone Tone, format string, args ...any) {
 		lines = append(lines, Line{tone, fmt.Sprintf(format, args...)})
@@ -71,7 +71,7 @@ func PlanLines(plan deploy.Plan) []Line {
 
 // Summary sums up an applied plan in one line: "1 service, 2 secrets created; 3 services
 // updated (5 tasks of 2 services restarted, 1 label-only)".
-func Summary(plan deploy.Plan) string {
+func Summary(plan deploy.RecordedPlan) string {
 	if plan.Empty() {
 		return "in sync: nothing to change"
 	}
@@ -79,7 +79,7 @@ func Summary(plan deploy.Plan) string {
 }
 
 // PlanIntent sums up a plan that is not applied yet: "1 service to create".
-func PlanIntent(plan deploy.Plan) string { return summary(plan, true) }
+func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 
 // PlanDocument is a plan for machines, as `agent diff -o json` prints it: the fields of
 // the plan (stack, steps, adopted, warnings), and
@@ -102,7 +102,7 @@ type PlanDocument struct {
 }
 
 // NewPlanDocument gives the plan for machines.
-func NewPlanDocument(plan deploy.Plan) PlanDocument {
+func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
 	return PlanDocument{
 		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings,
 		Digest: plan.Digest(), Summary: PlanIntent(plan),
@@ -110,7 +110,7 @@ func NewPlanDocument(plan deploy.Plan) PlanDocument {
 }
 
 // takenOver divides the adopted services by whether their tasks restart.
-func takenOver(plan deploy.Plan) (still, restarting []string) {
+func takenOver(plan deploy.RecordedPlan) (still, restarting []string) {
 	for _, name := range plan.Adopted {
 		if slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool {
 			return s.Kind == deploy.Service && s.Name == name && s.Restarts && s.Action != deploy.ScaleDown
@@ -124,7 +124,7 @@ func takenOver(plan deploy.Plan) (still, restarting []string) {
 }
 
 // waves gives the first and the last wave that the plan writes; 0 if it has no waves.
-func waves(plan deploy.Plan) (first, last int) {
+func waves(plan deploy.RecordedPlan) (first, last int) {
 	for _, step := range plan.Steps {
 		if first == 0 || step.Wave > 0 && step.Wave < first {
 			first = step.Wave
@@ -142,7 +142,7 @@ func after(wave, first int) string {
 	return ", when the earlier waves are healthy"
 }
 
-func summary(plan deploy.Plan, ahead bool) string {
+func summary(plan deploy.RecordedPlan, ahead bool) string {
 	if plan.Empty() {
 		return "nothing to change"
 	}
@@ -175,7 +175,7 @@ func summary(plan deploy.Plan, ahead bool) string {
 }
 
 // objects counts the objects of an action by kind.
-func objects(plan deploy.Plan, action deploy.Action) string {
+func objects(plan deploy.RecordedPlan, action deploy.Action) string {
 	var counts []string
 	for _, kind := range []deploy.Kind{deploy.Service, deploy.Secret, deploy.Config, deploy.Network} {
 		count := uint64(0)
@@ -192,7 +192,7 @@ func objects(plan deploy.Plan, action deploy.Action) string {
 }
 
 // consequences says what updates do, or did, to tasks.
-func consequences(plan deploy.Plan, action deploy.Action, ahead bool) string {
+func consequences(plan deploy.RecordedPlan, action deploy.Action, ahead bool) string {
 	if action != deploy.Update && action != deploy.Replace {
 		return ""
 	}
@@ -229,13 +229,13 @@ func consequences(plan deploy.Plan, action deploy.Action, ahead bool) string {
 
 // scalesUp reports whether a step only scales up a cron service that the plan scaled
 // down.
-func scalesUp(plan deploy.Plan, step deploy.Step) bool {
+func scalesUp(plan deploy.RecordedPlan, step deploy.Step) bool {
 	down := slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action == deploy.ScaleDown && s.Name == step.Name })
 	return down && step.Action == deploy.Update && len(step.Changes) == 1 && step.Changes[0].Path == "Mode.Replicated.Replicas"
 }
 
 // paused counts the cron services that are only scaled down and up again.
-func paused(plan deploy.Plan) uint64 {
+func paused(plan deploy.RecordedPlan) uint64 {
 	count := uint64(0)
 	for _, step := range plan.Steps {
 		if scalesUp(plan, step) {

@@ -68,7 +68,7 @@ func TestChangeText(t *testing.T) {
 	}
 }
 
-func texts(plan deploy.Plan) []string {
+func texts(plan deploy.RecordedPlan) []string {
 	var list []string
 	for _, line := range report.PlanLines(plan) {
 		text, _, _ := strings.Cut(line.Text, "; plan ")
@@ -166,19 +166,19 @@ func TestPlanLines(t *testing.T) {
 		"remove service s_gone (stops 2 tasks)",
 		"2 services, 1 secret to create; 5 services to update (3 tasks of 1 service restart, 1 label-only); " +
 			"1 service to replace (1 task of 1 service restarts); 1 service to remove; 1 cron service to pause during the rollout",
-	}, texts(plan)); diff != "" {
+	}, texts(plan.Recorded())); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff("2 services, 1 secret created; 5 services updated (3 tasks of 1 service restarted, 1 label-only); "+
 		"1 service replaced (1 task of 1 service restarted); 1 service removed; 1 cron service paused during the rollout",
-		report.Summary(plan)); diff != "" {
+		report.Summary(plan.Recorded())); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPlanLinesOfNothing(t *testing.T) {
 	plan, err := deploy.Diff(liveOf(newStack()), newStack())
-	if diff := cmp.Diff([]string{"no difference: the stack s is in sync"}, texts(plan)); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"no difference: the stack s is in sync"}, texts(plan.Recorded())); err != nil || diff != "" {
 		t.Error(diff, err)
 	}
 }

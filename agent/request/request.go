@@ -57,14 +57,14 @@ type Resumed struct {
 
 // RollbackPlan is what a rollback would do.
 type RollbackPlan struct {
-	To       uint64      `json:"to"`
-	Commit   string      `json:"commit"`
-	Release  string      `json:"release,omitempty"`
-	At       time.Time   `json:"at"` // when it was verified
-	Services []string    `json:"services,omitempty"`
-	Leaves   string      `json:"leaves"` // the commit that is deployed now
-	Digest   string      `json:"digest"`
-	Plan     deploy.Plan `json:"plan"`
+	To       uint64              `json:"to"`
+	Commit   string              `json:"commit"`
+	Release  string              `json:"release,omitempty"`
+	At       time.Time           `json:"at"` // when it was verified
+	Services []string            `json:"services,omitempty"`
+	Leaves   string              `json:"leaves"` // the commit that is deployed now
+	Digest   string              `json:"digest"`
+	Plan     deploy.RecordedPlan `json:"plan"`
 }
 
 // Run does what was granted, and gives its outcome. progress gets each step.

@@ -29,7 +29,7 @@ func (d *admission) ask(ctx context.Context) error {
 	if a.plan.Empty() {
 		return a.sync.Apply(record.Pass, time.Now())
 	}
-	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan)
+	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
 	if a.note.Wrote {
 		return nil
 	}

@@ -181,8 +181,8 @@ func (a *attempt) makePlan(ctx context.Context) error {
 
 // begun gives the plan that the attempt began with: after a restart the plan has only the
 // rest of it.
-func (a *attempt) begun() (deploy.Plan, error) {
-	var plan deploy.Plan
+func (a *attempt) begun() (deploy.RecordedPlan, error) {
+	var plan deploy.RecordedPlan
 	if err := json.Unmarshal(a.note.Plan, &plan); err != nil {
 		return plan, fmt.Errorf("read the recorded plan: %w", err)
 	}

@@ -40,7 +40,7 @@ type RollbackPlan struct {
 	To     *record.GoodState
 	Sync   *record.Sync // with its Rollback; it is not recorded
 	Digest string
-	Plan   deploy.Plan
+	Plan   deploy.RecordedPlan
 }
 
 // back is the goal of an attempt that returns to a good state. Its stages record their
@@ -86,7 +86,7 @@ func (r *Rollouts) PlanBack(ctx context.Context, base Base, goal Rollback) (*Rol
 	if err != nil {
 		return nil, err
 	}
-	return &RollbackPlan{To: b.to, Sync: b.a.sync, Digest: b.a.note.PlanDigest, Plan: b.a.plan}, nil
+	return &RollbackPlan{To: b.to, Sync: b.a.sync, Digest: b.a.note.PlanDigest, Plan: b.a.plan.Recorded()}, nil
 }
 
 // prepareBack plans a rollback and checks whether it must be refused. The caller must wipe

@@ -238,7 +238,7 @@ func (b *back) ready() error {
 	if a.plan.Empty() && a.note.Wrote {
 		return nil
 	}
-	detail := "to " + report.Target(a.sync.Rollback) + ": " + report.PlanIntent(a.plan) + report.Because(a.sync.Rollback)
+	detail := "to " + report.Target(a.sync.Rollback) + ": " + report.PlanIntent(a.plan.Recorded()) + report.Because(a.sync.Rollback)
 	return a.journal.Start(a.startDetail(detail))
 }
 

@@ -128,7 +128,7 @@ func (f *forward) publish() error {
 // startDetail adds an approval to what the audit log says before the first write.
 func (a *attempt) startDetail(detail string) string {
 	if a.note.Wrote {
-		return "continued: " + report.PlanIntent(a.plan)
+		return "continued: " + report.PlanIntent(a.plan.Recorded())
 	}
 	if a.sync.Approval != nil {
 		detail += "; " + gates.ApprovalText(a.sync.Approval)

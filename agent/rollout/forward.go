@@ -248,7 +248,7 @@ func (f *forward) ready() error {
 	if a.plan.Empty() {
 		return nil
 	}
-	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan)
+	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.Recorded())
 	return a.journal.Start(a.startDetail(detail))
 }
 

@@ -47,7 +47,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	err = printAs(a.stdout, output, report.NewPlanDocument(plan), func(p printer) { printPlan(p, plan) })
+	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
 	return differentIf(!plan.Empty(), err)
 }
 
@@ -55,7 +55,7 @@ var toneColours = map[report.Tone]string{
 	report.ToneAdd: green, report.ToneUpdate: yellow, report.ToneRemove: red, report.ToneQuiet: dim, report.ToneWarning: yellow,
 }
 
-func printPlan(p printer, plan deploy.Plan) {
+func printPlan(p printer, plan deploy.RecordedPlan) {
 	for _, line := range report.PlanLines(plan) {
 		text := line.Text
 		if colour, ok := toneColours[line.Tone]; ok {

@@ -60,7 +60,7 @@ func TestReferenceDiff(t *testing.T) {
 	checkDocument(t, diffFile, strings.NewReplacer(l.stack, "sbxapp3", first, "6e02de90c1", second, "f55e9963c6").Replace(doc.b.String()))
 
 	out := l.mustRun(exitDifferent, nil, "diff", "-o", "json")
-	plan, recorded := decode[report.PlanDocument](t, out), decode[deploy.Plan](t, out)
+	plan, recorded := decode[report.PlanDocument](t, out), decode[deploy.RecordedPlan](t, out)
 	if len(plan.Steps) < 3 || plan.Digest != recorded.Digest() || plan.Summary != report.PlanIntent(recorded) {
 		t.Errorf("as JSON: %+v", plan)
 	}
