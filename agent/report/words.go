@@ -11,7 +11,7 @@ import (
 
 // Target names the good state of a rollback.
 func Target(taken *record.Rollback) string {
-	return fmt.Sprintf("%s (sync #%d)", cmp.Or(taken.Release, short(taken.Commit)), taken.To)
+	return fmt.Sprintf("%s (sync #%d)", cmp.Or(taken.Release, record.Short(taken.Commit)), taken.To)
 }
 
 // Because gives the reason of a rollback, to be appended to what it did.
