@@ -18,22 +18,15 @@ type refusal struct {
 	Survey *inventory.Survey `json:"survey,omitempty"` // of a collection that ended early
 }
 
-// answer writes a value, or why there is none.
+// answer writes a value, or why the request fails, and the remedy.
 func answer(w http.ResponseWriter, value any, err error) {
+	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		deny(w, refusal{}, err)
-		return
+		survey, _ := value.(*inventory.Survey)
+		w.WriteHeader(statusOf(err))
+		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Survey: survey}
 	}
-	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value)
-}
-
-// deny writes why a request fails, and the remedy.
-func deny(w http.ResponseWriter, said refusal, err error) {
-	said.Error, said.Hint = err.Error(), fault.Hint(err)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(err))
-	_ = json.NewEncoder(w).Encode(said)
 }
 
 // statusOf gives the HTTP status of an error.
@@ -55,11 +48,11 @@ func statusOf(err error) int {
 // maxBody bounds the body of a request.
 const maxBody = 16 << 10
 
-// read reads the body of a request.
+// read reads the body of a request. An empty body is a request without details.
 func read[T any](r *http.Request) (asked T, err error) {
 	decoder := json.NewDecoder(io.LimitReader(r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&asked); err != nil {
+	if err := decoder.Decode(&asked); err != nil && !errors.Is(err, io.EOF) {
 		return asked, request.Refuse(request.Invalid, "", "read the request: %w", err)
 	}
 	return asked, nil

@@ -62,7 +62,7 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 // With detach it answers at once.
 func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
 	if err != nil {
-		deny(w, refusal{}, err)
+		answer(w, nil, err)
 		return
 	}
 	if r.URL.Query().Has(detach) {

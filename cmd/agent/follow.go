@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
@@ -25,6 +26,13 @@ type follower struct {
 	mu      sync.Mutex
 	rollout *report.Rollout
 	shown   map[string]string
+}
+
+// followed has an agent start a sync, and shows the progress of the sync until it ends.
+func (a *app) followed(start func(progress func(control.Event)) (*record.Sync, error)) (*record.Sync, error) {
+	follower := newFollower(a.stderr)
+	defer follower.close()
+	return start(follower.note)
 }
 
 func newFollower(w io.Writer) *follower {

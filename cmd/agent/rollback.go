@@ -78,9 +78,9 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
-	follower := newFollower(a.stderr)
-	sync, err := client.Rollback(ctx, f.request, follower.note)
-	follower.close()
+	sync, err := a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+		return client.Rollback(ctx, f.request, progress)
+	})
 	if err != nil && sync == nil {
 		if after, planErr := client.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
 			err = errors.Join(err, printRollbackPlan(a.stdout, after, f))
