@@ -137,30 +137,3 @@ func printRollout(p printer, rollout *report.Rollout) {
 		p.table([]string{"SERVICE", "READY", "STATE", "WAITING FOR"}, rows)
 	}
 }
-
-// printDetails shows the health output and the logs of the services that were not
-// ready. It does not show their errors, which are in the faults of the sync.
-func printDetails(p printer, rollout *report.Rollout) {
-	for _, service := range rollout.Waiting() {
-		if len(service.Health)+len(service.Logs) == 0 {
-			continue
-		}
-		at := fmt.Sprintf("%d/%d", service.Ready, service.Want)
-		if service.Node != "" {
-			at += " on " + service.Node
-		}
-		p.line("  %s  %s", service.Name, at)
-		for _, part := range []struct {
-			name  string
-			lines []string
-		}{{"health", service.Health}, {"log", service.Logs}} {
-			for i, line := range part.lines {
-				name := ""
-				if i == 0 {
-					name = part.name
-				}
-				p.line("    %-8s%s", name, printable(line))
-			}
-		}
-	}
-}

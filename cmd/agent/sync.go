@@ -122,7 +122,9 @@ func (a *app) outcome(sync *record.Sync, err error) error {
 		return errDifferent
 	}
 	if rollout := report.FailedRollout(sync); rollout != nil {
-		printDetails(newPrinter(a.stderr), rollout)
+		if err := newPrinter(a.stderr).screen("details", rollout); err != nil {
+			return err
+		}
 	}
 	var faults []error
 	for _, one := range sync.All() {

@@ -71,7 +71,9 @@ func statusShower(stdout io.Writer, output string) func(report.Status) error {
 	}
 	return func(status report.Status) error {
 		var text strings.Builder
-		printStatus(printer{Writer: &text, colour: newPrinter(stdout).colour}, status)
+		if err := (printer{Writer: &text, colour: newPrinter(stdout).colour}).screen("status", status); err != nil {
+			return err
+		}
 		terminal.draw(text.String())
 		return nil
 	}
