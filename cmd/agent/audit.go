@@ -36,7 +36,7 @@ func auditVerifyCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = printAs(a.stdout, *output, report, func(p printer) { printAudit(p, &report) })
+		err = printScreen(a.stdout, *output, "audit", report)
 		return differentIf(len(report.Problems) > 0, err)
 	}
 	return cmd
@@ -62,41 +62,6 @@ func auditHead(ctx context.Context, settings *settings.Settings, stderr io.Write
 	}
 	defer func() { _ = opened.Close() }()
 	return opened.AuditHead()
-}
-
-// shownProblems is how many problems are listed. The first ones explain the most.
-const shownProblems = 10
-
-func printAudit(p printer, report *audit.Report) {
-	if n := len(report.Problems); n > 0 {
-		p.line("%s", p.paint(red, "broken: the log differs from what the agent wrote"))
-		for _, problem := range report.Problems[:min(n, shownProblems)] {
-			p.line("  %s", problem)
-		}
-		if n > shownProblems {
-			p.line("  and %d more", n-shownProblems)
-		}
-	} else {
-		p.line("%s", p.paint(green, "whole: each entry follows from the one before it"))
-	}
-	p.line("%-8s %d", "entries", report.Entries)
-	if report.Entries > 0 {
-		p.line("%-8s %s", "first", report.First.Local().Format(time.DateTime))
-		p.line("%-8s %s", "last", report.Last.Local().Format(time.DateTime))
-		p.line("%-8s %d %s", "head", report.Head.Seq, report.Head.Hash)
-	}
-	switch {
-	case !report.Known.Known():
-		p.line("%-8s %s", "note", "the state file does not record the head: the check does not find entries that are missing at the end")
-	case report.Head.Seq > report.Known.Seq && len(report.Problems) == 0:
-		p.line("%-8s the state file records the log up to entry %d", "note", report.Known.Seq)
-	}
-	if report.Torn > 0 {
-		p.line("%-8s an unfinished line of %d bytes is at the end; the agent removes it when it starts", "note", report.Torn)
-	}
-	for _, note := range report.Notes {
-		p.line("%-8s %s", "note", note)
-	}
 }
 
 func auditLogCommand(a *app) *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"text/template"
 	"time"
 
+	"coin.internal/coin-agent/agent/doctor"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
@@ -36,9 +37,11 @@ func (p printer) screen(name string, data any) error {
 func (p printer) functions() template.FuncMap {
 	return template.FuncMap{
 		"red":    func(text string) string { return p.paint(red, text) },
+		"green":  func(text string) string { return p.paint(green, text) },
 		"yellow": func(text string) string { return p.paint(yellow, text) },
 		"dim":    func(text string) string { return p.paint(dim, text) },
 
+		"add":       func(a, b int) int { return a + b },
 		"after":     after,
 		"ago":       ago,
 		"byWhom":    byWhom,
@@ -49,6 +52,7 @@ func (p printer) functions() template.FuncMap {
 		"local":     func(at time.Time) string { return at.Local().Format(time.DateTime) },
 		"printable": printable,
 		"short":     short,
+		"subtract":  func(a, b int) int { return a - b },
 		"tidy":      tidy,
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
@@ -64,15 +68,14 @@ func (p printer) functions() template.FuncMap {
 		"took":          tookText,
 		"waits":         waits,
 
-		"firstWarnings": func(sync *record.Sync) []string { return sync.Warnings[:min(mostWarnings, len(sync.Warnings))] },
-		"moreWarnings":  func(sync *record.Sync) int { return max(0, len(sync.Warnings)-mostWarnings) },
-		"overdue":       func(s report.Status) string { return p.captured(func(p printer) { printOverdue(p, s) }) },
-		"planLines":     func(m *report.Manifest) []string { return shownPlan(p, m) },
-		"released":      func(m *report.Manifest) string { return p.captured(func(p printer) { printReleased(p, m) }) },
-		"rollout":       func(r *report.Rollout) string { return p.captured(func(p printer) { printRollout(p, r) }) },
-		"services":      func(s report.Status) string { return p.captured(func(p printer) { printServices(p, s) }) },
-		"state":         func(sync *record.Sync) string { return outcomeText(p, sync) },
-		"verdict":       func(s report.Status) string { return verdict(p, s) },
+		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
+		"overdue":   func(s report.Status) string { return p.captured(func(p printer) { printOverdue(p, s) }) },
+		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },
+		"released":  func(m *report.Manifest) string { return p.captured(func(p printer) { printReleased(p, m) }) },
+		"rollout":   func(r *report.Rollout) string { return p.captured(func(p printer) { printRollout(p, r) }) },
+		"services":  func(s report.Status) string { return p.captured(func(p printer) { printServices(p, s) }) },
+		"state":     func(sync *record.Sync) string { return outcomeText(p, sync) },
+		"verdict":   func(s report.Status) string { return verdict(p, s) },
 	}
 }
 

@@ -92,9 +92,6 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-// mostWarnings is how many warnings of a sync the status shows.
-const mostWarnings = 3
-
 // printServices lists the services, with their drift. It prints nothing if there are none.
 func printServices(p printer, s report.Status) {
 	if len(s.Services) == 0 {
