@@ -85,7 +85,7 @@ func auditLogCommand(a *app) *cobra.Command {
 		if foreign > 0 {
 			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
 		}
-		return printAs(a.stdout, *output, entries, func(p printer) { printEntries(p, entries) })
+		return printScreen(a.stdout, *output, "log", entries)
 	}
 	return cmd
 }
@@ -97,19 +97,4 @@ func about(entry *audit.Entry, object string) bool {
 	}
 	dot := strings.LastIndexByte(entry.Name, '.')
 	return dot > 0 && entry.Name[:dot] == object
-}
-
-func printEntries(p printer, entries []audit.Entry) {
-	rows := make([][]string, 0, len(entries))
-	for _, entry := range entries {
-		by := ""
-		if entry.Service != "" {
-			by = "by " + entry.Service
-		}
-		rows = append(rows, []string{
-			number(entry.Seq), entry.Time.Local().Format(time.DateTime), tidy(entry.Actor.String()), string(entry.Action),
-			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), tidy(joined("; ", entry.Error, by, entry.Detail)),
-		})
-	}
-	p.table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
 }

@@ -12,7 +12,6 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/deploy"
 )
 
 // follower shows the progress of a sync, with a line for each step. On a terminal it
@@ -91,8 +90,9 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	printRollout(printer{Writer: &text, colour: f.out.colour}, f.rollout)
-	f.screen.draw(text.String())
+	if (printer{Writer: &text, colour: f.out.colour}).screen("rollout", f.rollout) == nil {
+		f.screen.draw(text.String())
+	}
 }
 
 // fresh gives the lines that differ from the shown ones, sorted by key, and adds them
@@ -119,21 +119,4 @@ func rolloutLines(rollout *report.Rollout) map[string]string {
 		lines[service.Name] = line
 	}
 	return lines
-}
-
-// printRollout shows the services that the rollout waits for, and for how long.
-func printRollout(p printer, rollout *report.Rollout) {
-	waiting := rollout.Waiting()
-	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
-	rows := make([][]string, 0, len(waiting))
-	for _, service := range waiting {
-		state, text := string(service.State), printable(report.Message(service))
-		if service.State == deploy.Failed {
-			text = p.paint(red, text)
-		}
-		rows = append(rows, []string{service.Name, fmt.Sprintf("%d/%d", service.Ready, service.Want), state, text})
-	}
-	if len(rows) > 0 {
-		p.table([]string{"SERVICE", "READY", "STATE", "WAITING FOR"}, rows)
-	}
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 	"text/template"
 	"time"
 
@@ -20,10 +22,21 @@ import (
 //go:embed screens
 var screens embed.FS
 
-// screen writes a screen about data.
+// screen writes a screen about data. A table in it is a template whose tabs become aligned
+// columns. Colour goes into the last column only: its codes would break the alignment of
+// the other columns.
 func (p printer) screen(name string, data any) error {
+	all := template.New("").Funcs(p.functions())
+	all.Funcs(template.FuncMap{"table": func(name string, data any) (string, error) {
+		var text strings.Builder
+		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+		err := all.ExecuteTemplate(w, name, data)
+		fmt.Fprintln(w)
+		err = errors.Join(err, w.Flush())
+		return strings.TrimSuffix(text.String(), "\n"), err
+	}})
 	var text strings.Builder
-	err := template.Must(template.New("").Funcs(p.functions()).ParseFS(screens, "screens/*")).ExecuteTemplate(&text, name, data)
+	err := template.Must(all.ParseFS(screens, "screens/*")).ExecuteTemplate(&text, name, data)
 	if err == nil && text.Len() > 0 {
 		_, err = io.WriteString(p, strings.TrimPrefix(text.String(), "\n")+"\n")
 	}
@@ -48,10 +61,13 @@ func (p printer) functions() template.FuncMap {
 		"counted":   counted,
 		"dash":      orDash,
 		"fact":      fact,
+		"joined":    joined,
 		"join":      func(texts []string) string { return strings.Join(texts, ", ") },
 		"local":     func(at time.Time) string { return at.Local().Format(time.DateTime) },
 		"printable": printable,
 		"short":     short,
+		"row":       row,
+		"since":     func(at time.Time) string { return roughly(time.Since(at)) },
 		"subtract":  func(a, b int) int { return a - b },
 		"tidy":      tidy,
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
@@ -59,20 +75,23 @@ func (p printer) functions() template.FuncMap {
 		"checksText":    checksText,
 		"failedRollout": report.FailedRollout,
 		"gate":          gateText,
+		"history":       historyText,
+		"image":         imageText,
+		"message":       report.Message,
 		"migration":     migrationText,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,
 		"pauseEnd":      pauseEnd,
 		"rollbackTook":  rollbackTook,
 		"summary":       checks.Summary,
+		"syncTook":      syncTook,
 		"took":          tookText,
+		"trigger":       triggerText,
 		"waits":         waits,
 
 		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
 		"overdue":   func(s report.Status) string { return p.captured(func(p printer) { printOverdue(p, s) }) },
 		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },
-		"released":  func(m *report.Manifest) string { return p.captured(func(p printer) { printReleased(p, m) }) },
-		"rollout":   func(r *report.Rollout) string { return p.captured(func(p printer) { printRollout(p, r) }) },
 		"services":  func(s report.Status) string { return p.captured(func(p printer) { printServices(p, s) }) },
 		"state":     func(sync *record.Sync) string { return outcomeText(p, sync) },
 		"verdict":   func(s report.Status) string { return verdict(p, s) },
@@ -89,6 +108,15 @@ func (p printer) captured(write func(printer)) string {
 // fact gives a line with a name before its text.
 func fact(name any, format string, args ...any) string {
 	return fmt.Sprintf("\n  %-9s %s", name, tidy(fmt.Sprintf(format, args...)))
+}
+
+// row gives a line of a table.
+func row(cells ...any) string {
+	texts := make([]string, 0, len(cells))
+	for _, cell := range cells {
+		texts = append(texts, fmt.Sprint(cell))
+	}
+	return "\n" + strings.Join(texts, "\t")
 }
 
 // after gives a text with another before it; "" if the text is empty.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/deploy"
 )
 
 // tidy makes one printable line of a text.
@@ -106,26 +104,6 @@ func rollbackTook(back *record.Rollback) string {
 		return ""
 	}
 	return ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
-}
-
-// printReleased lists the services of the release and their states. It prints nothing if
-// there are none.
-func printReleased(p printer, m *report.Manifest) {
-	if len(m.Services) == 0 {
-		return
-	}
-	rows := make([][]string, 0, len(m.Services))
-	for _, service := range m.Services {
-		ready, state := "-", orDash(string(service.State))
-		if service.State != "" {
-			ready = fmt.Sprintf("%d/%d", service.Ready, service.Want)
-		}
-		if service.State == deploy.Failed {
-			state = p.paint(red, state)
-		}
-		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, state})
-	}
-	p.table([]string{"SERVICE", "IMAGE", "PLAN", "READY", "STATE"}, rows)
 }
 
 // imageText gives a service's image, and the tag that it had before if the tag
