@@ -21,9 +21,9 @@ var rollbackText string
 // escape the texts, because errors, log lines, names and subjects may contain anything.
 var rollbackTemplate = template.Must(template.New("rollback").Funcs(template.FuncMap{
 	"item": item, "escape": escape, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
-	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy,
+	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy, "sentence": sentence,
+	"contains": strings.Contains, "hasPrefix": strings.HasPrefix,
 	"join":     func(texts []string) string { return strings.Join(texts, ", ") },
-	"add":      func(a, b int) int { return a + b },
 	"subtract": func(a, b int) int { return a - b },
 }).Parse(rollbackText))
 
@@ -51,6 +51,14 @@ type rollbackReport struct {
 	Sync *record.Sync
 	Back *record.Rollback
 	Read *contents
+
+	steps int // so far
+}
+
+// Step gives the number of the next step.
+func (r *rollbackReport) Step() int {
+	r.steps++
+	return r.steps
 }
 
 // Outcome gives the result of a rollback in a few words.
@@ -184,4 +192,52 @@ func (r *rollbackReport) Data() string {
 		text += "; a user forced the rollback"
 	}
 	return text
+}
+
+// OtherNodes lists the nodes of the environment besides this one.
+func (r *rollbackReport) OtherNodes() []string {
+	if r.Sync.Deployment == nil || len(r.Sync.Deployment.Nodes) < 2 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Sync.Deployment.Nodes), func(name string) bool { return name == r.Node.Name })
+}
+
+// moment is a row of the timeline.
+type moment struct {
+	At   time.Time
+	What string
+}
+
+// Timeline lists what happened, the earliest first.
+func (r *rollbackReport) Timeline() []moment {
+	var moments []moment
+	add := func(at time.Time, format string, args ...any) {
+		if !at.IsZero() {
+			moments = append(moments, moment{at, fmt.Sprintf(format, args...)})
+		}
+	}
+	add(r.Sync.Started, "Sync #%d started (%s)", r.Sync.ID, r.Sync.Trigger)
+	if r.Sync.Approval != nil {
+		add(r.Sync.Approval.At, "Approved by %s", strings.Join(r.Sync.Approval.By, ", "))
+	}
+	if r.Back.Auto {
+		if r.Sync.Wrote {
+			add(r.Sync.Entered["apply"], "First write to the engine")
+			add(r.Sync.Entered["verify"], "All changes written, verification started")
+		}
+		add(r.Back.Started, "Failure detected at %s", r.Sync.FailedAt())
+	}
+	switch {
+	case r.Back.Refused != "":
+		add(r.Back.Started, "Rollback refused")
+	case r.Succeeded():
+		add(r.Back.Started, "Rollback started")
+		add(r.Back.Finished, "Rollback completed, services restored")
+	default:
+		add(r.Back.Started, "Rollback started")
+		add(r.Back.Finished, "Rollback failed")
+	}
+	add(r.Sync.Finished, "Sync finished: %s", r.Sync.State)
+	slices.SortStableFunc(moments, func(a, b moment) int { return a.At.Compare(b.At) })
+	return moments
 }
