@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/checks"
 )
 
 // tidy makes one printable line of a text.
@@ -126,4 +128,13 @@ func imageText(service report.Service) string {
 		text = name(*before) + " -> " + text
 	}
 	return text
+}
+
+// checksText gives the check results of a sync in one text; "" if it had no checks.
+func checksText(sync *record.Sync) string {
+	var results []checks.Result
+	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {
+		return ""
+	}
+	return checks.Summary(results)
 }
