@@ -20,7 +20,7 @@ func (d *doctor) releaseProbes() *readiness.Probes {
 		probes.Engine = d.engine
 	}
 	if d.stack != nil {
-		probes.Images = d.images()
+		probes.Images = imagesOf(d.stack)
 	}
 	return probes
 }

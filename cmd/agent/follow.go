@@ -24,7 +24,7 @@ type follower struct {
 
 	mu      sync.Mutex
 	rollout *report.Rollout
-	shown   map[string]string
+	changes changes
 }
 
 // followed has an agent start a sync, and shows the progress of the sync until it ends.
@@ -35,7 +35,7 @@ func (a *app) followed(start func(progress func(control.Event)) (*record.Sync, e
 }
 
 func newFollower(w io.Writer) *follower {
-	f := &follower{out: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), shown: map[string]string{}}
+	f := &follower{out: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), changes: changes{w, map[string]string{}}}
 	if f.screen != nil {
 		go f.tick()
 	}
@@ -79,9 +79,7 @@ func (f *follower) note(event control.Event) {
 	case f.screen != nil:
 		f.redraw()
 	default:
-		for _, line := range fresh(f.shown, rolloutLines(f.rollout)) {
-			f.out.line("%s  %s", roughly(time.Since(f.rollout.Started)), line)
-		}
+		_ = f.changes.print(roughly(time.Since(f.rollout.Started))+"  ", rolloutLines(f.rollout))
 	}
 }
 
@@ -95,17 +93,25 @@ func (f *follower) redraw() {
 	}
 }
 
-// fresh gives the lines that differ from the shown ones, sorted by key, and adds them
-// to shown.
-func fresh(shown, lines map[string]string) []string {
-	var all []string
+// changes prints lines about things, each when it differs from the last one about its thing.
+type changes struct {
+	out   io.Writer
+	shown map[string]string // the last line, by what it is about
+}
+
+// print prints the lines that have changed, sorted by what they are about.
+func (c changes) print(before string, lines map[string]string) error {
 	for _, about := range slices.Sorted(maps.Keys(lines)) {
-		if line := lines[about]; shown[about] != line {
-			all = append(all, line)
-			shown[about] = line
+		line := lines[about]
+		if c.shown[about] == line {
+			continue
+		}
+		c.shown[about] = line
+		if _, err := fmt.Fprintln(c.out, before+line); err != nil {
+			return fmt.Errorf("print: %w", err)
 		}
 	}
-	return all
+	return nil
 }
 
 // rolloutLines gives the state of each service of a rollout in a line, by service name.

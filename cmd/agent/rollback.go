@@ -2,13 +2,11 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,18 +96,9 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 		}
 		return nil
 	}
-	what := "the stack"
-	if len(plan.Services) > 0 {
-		what = strings.Join(plan.Services, ", ")
-	}
 	p := newPrinter(stdout)
-	p.line("%s will roll back to %s (sync #%d), verified at %s", what, cmp.Or(plan.Release, short(plan.Commit)), plan.To, plan.At.Local().Format(time.DateTime))
-	if plan.Plan.Empty() {
-		for _, warning := range plan.Plan.Warnings {
-			p.line("%s", p.paint(yellow, "warning: "+warning))
-		}
-		p.line("no changes: the rollback will only verify the services and pin the node")
-		return nil
+	if err := p.screen("rollback", plan); err != nil || plan.Plan.Empty() {
+		return err
 	}
 	printPlan(p, plan.Plan)
 	return nil
