@@ -57,10 +57,6 @@ var toneColours = map[report.Tone]string{
 
 func printPlan(p printer, plan deploy.RecordedPlan) {
 	for _, line := range report.PlanLines(plan) {
-		text := line.Text
-		if colour, ok := toneColours[line.Tone]; ok {
-			text = p.paint(colour, text)
-		}
-		p.line("%s", text)
+		p.line("%s", p.paint(toneColours[line.Tone], line.Text))
 	}
 }
