@@ -103,8 +103,15 @@ func (l *loader) config(environment string) *Config {
 	}
 	content, found := l.read(file)
 	if !found {
-		if len(l.faults) == 0 {
-			l.noConfig(environment, file)
+		if len(l.faults) > 0 {
+			return nil
+		}
+		switch known := l.environments(); {
+		case len(l.faults) > 0:
+		case slices.Contains(known, environment):
+			l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
+		default:
+			l.faults.add(fault.Place{File: path.Dir(file)}, oneOf(environment, known), "environment %q is not in the repository", environment)
 		}
 		return nil
 	}
@@ -112,17 +119,6 @@ func (l *loader) config(environment string) *Config {
 	l.faults = append(l.faults, decoded...)
 	l.faults = append(l.faults, validate(config, environment)...)
 	return config
-}
-
-func (l *loader) noConfig(environment, file string) {
-	known := l.environments()
-	switch {
-	case len(l.faults) > 0:
-	case slices.Contains(known, environment):
-		l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
-	default:
-		l.faults.add(fault.Place{File: path.Dir(file)}, oneOf(environment, known), "environment %q is not in the repository", environment)
-	}
 }
 
 // folder checks that the node's folder exists.
@@ -215,4 +211,5 @@ func (l *loader) unreadable(file string, place fault.Place, err error) {
 	}
 }
 
-func (l *loader) lenient() bool { return l.node.Config.Interpolation == Lenient }
+// lenient reports whether unset variables are allowed.
+func (n *Node) lenient() bool { return n.Config.Interpolation == Lenient }

@@ -106,7 +106,7 @@ func (l *loader) bare(name string, place fault.Place) (setting, bool) {
 		return l.setting(name+"="+v.Value, place)
 	}
 	hint := fmt.Sprintf("write %s=value, or set %s in node.env", name, name)
-	if l.lenient() {
+	if l.node.lenient() {
 		l.warn(place, hint, "%s has no value and is not set in node.env: it is left out", name)
 	} else {
 		l.faults.add(place, hint, "%s has no value and is not set in node.env", name)
@@ -178,8 +178,8 @@ func merge(layers ...[]setting) []setting {
 	return merged
 }
 
-// derive returns the merged settings file and its extracts.
-func (l *loader) derive(settings []setting) fstest.MapFS {
+// derive returns the merged settings file and its extracts, and adds what is wrong with them.
+func derive(settings []setting, wrong *faults) fstest.MapFS {
 	files := fstest.MapFS{mergedSettings: derivedFile(settings)}
 	for _, e := range extracts() {
 		var drawn []setting
@@ -188,7 +188,7 @@ func (l *loader) derive(settings []setting) fstest.MapFS {
 				continue
 			}
 			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
-				l.faults.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
+				wrong.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
 				continue
 			}
 			drawn = append(drawn, s)

@@ -29,7 +29,7 @@ func (l *loader) variables() {
 }
 
 func (l *loader) shell(file string, content []byte) map[string]Variable {
-	reader := &shellReader{file: file, lenient: l.lenient(), outer: l.node.Variables}
+	reader := &shellReader{file: file, lenient: l.node.lenient(), outer: l.node.Variables}
 	reader.read(content)
 	l.faults = append(l.faults, reader.faults...)
 	l.node.Warnings = append(l.node.Warnings, reader.warnings...)
@@ -134,7 +134,7 @@ func (l *loader) settings(entry NodeConfig, key string) {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
-	l.repository.derived = l.derive(l.project)
+	l.repository.derived = derive(l.project, &l.faults)
 	for _, name := range l.names {
 		if l.repository.derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",

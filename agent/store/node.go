@@ -60,7 +60,7 @@ func (s *Store) SaveNotices(book *notify.Book) error {
 func (s *Store) FingerprintKey() []byte { return s.key }
 
 // values gives the values of a bucket by key.
-func (s *Store) values(bucket []byte) (map[string]string, error) {
+func values(s *Store, bucket []byte) (map[string]string, error) {
 	all := map[string]string{}
 	err := s.view(bucket, func(b *bbolt.Bucket) error {
 		return b.ForEach(func(key, value []byte) error {
@@ -73,7 +73,7 @@ func (s *Store) values(bucket []byte) (map[string]string, error) {
 
 // Fingerprints gives the fingerprint of each secret's content whose engine ID is known,
 // by ID.
-func (s *Store) Fingerprints() (map[string]string, error) { return s.values(secretsBucket) }
+func (s *Store) Fingerprints() (map[string]string, error) { return values(s, secretsBucket) }
 
 // LearnFingerprints adds fingerprints by engine ID.
 func (s *Store) LearnFingerprints(learned map[string]string) error {
@@ -93,7 +93,7 @@ func (s *Store) LearnFingerprints(learned map[string]string) error {
 // Unused gives since when no service is known to use an object of Swarm, by its ID.
 func (s *Store) Unused() (map[string]time.Time, error) {
 	since := map[string]time.Time{}
-	known, err := s.values(unusedBucket)
+	known, err := values(s, unusedBucket)
 	for id, text := range known {
 		var at time.Time
 		if at.UnmarshalText([]byte(text)) == nil { // else the time of the object starts anew
