@@ -35,7 +35,7 @@ const maxBackoff = 10 * time.Minute
 // engine is the Swarm that the stacks run on.
 type engine interface {
 	rollout.Engine
-	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
+	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }

@@ -6,21 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 )
-
-// text is all that a message says.
-func text(mail *notify.Message) string {
-	var b strings.Builder
-	b.WriteString(mail.Title + "\n")
-	for _, block := range mail.Blocks {
-		b.WriteString(block.Head + "\n" + strings.Join(block.Lines, "\n") + "\n")
-	}
-	return b.String()
-}
 
 // says demands texts in the only mail since the last time, and forgets it.
 func (m *mailbox) says(t *testing.T, texts ...string) {
@@ -31,7 +20,7 @@ func (m *mailbox) says(t *testing.T, texts ...string) {
 		t.Fatalf("%d mails, want 1: %+v", len(m.mails), m.mails)
 	}
 	for _, want := range texts {
-		if said := text(&m.mails[0]); !strings.Contains(said, want) {
+		if said := m.mails[0].Title + "\n" + m.mails[0].Text; !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)
 		}
 	}

@@ -25,10 +25,7 @@ func (e engine) Inventory(context.Context) (*deploy.Inventory, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	e.w.surveys++
-	stock := &deploy.Inventory{Services: map[string]swarm.Service{}}
-	for _, name := range slices.Sorted(maps.Keys(e.w.secrets)) {
-		stock.Secrets = append(stock.Secrets, e.w.secrets[name])
-	}
+	stock := &deploy.Inventory{Secrets: maps.Clone(e.w.secrets), Services: deploy.LiveServices{}}
 	for name, spec := range e.w.live {
 		stock.Services[name] = swarm.Service{ID: name, Spec: spec}
 	}

@@ -251,7 +251,7 @@ func TestApprovalOnTheNode(t *testing.T) {
 // moves has the registry give another digest for the image's tag.
 func (w *world) moves(digit string) {
 	w.set(func() {
-		w.resolve = func(_ *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+		w.resolve = func(_ deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 			resolved, spec := *want, want.Services["s_web"]
 			container := *spec.TaskTemplate.ContainerSpec
 			container.Image = "app:1@sha256:" + strings.Repeat(digit, 64)
@@ -345,7 +345,7 @@ func TestApprovalOfWhatWas(t *testing.T) {
 func TestApprovalWhileTheRegistryIsAway(t *testing.T) {
 	toApprove(t, "approval: {required: true}\n", func(w *world) {
 		w.set(func() {
-			w.resolve = func(_ *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+			w.resolve = func(_ deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 				return want, []string{"image app:1: the registry does not answer"}, nil
 			}
 		})

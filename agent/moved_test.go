@@ -16,7 +16,7 @@ import (
 // they are asked.
 func (w *world) tag(digest string, asked *int) {
 	w.set(func() {
-		w.resolve = func(_ *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+		w.resolve = func(_ deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 			*asked++
 			if digest == "" {
 				return nil, nil, errors.New("the logins cannot be read")

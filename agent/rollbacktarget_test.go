@@ -153,7 +153,7 @@ func TestSupersededByNothing(t *testing.T) {
 		w.poll()
 		sync := w.wantLast(second, record.Running)
 		sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
-		if err := w.records.SaveSync(sync); err != nil {
+		if err := w.records.SaveOutcome(sync, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.halt()

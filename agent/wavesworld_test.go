@@ -70,14 +70,14 @@ func (e engine) ScaleUp(_ context.Context, _ string, asleep map[string]uint64, p
 }
 
 // Rerun has the jobs run again that the world calls failed.
-func (e engine) Rerun(_ context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error) {
+func (e engine) Rerun(_ context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	again := *want
 	again.Services = maps.Clone(want.Services)
 	for name := range e.w.failedJobs {
 		if spec, there := again.Services[name]; there {
-			spec.TaskTemplate.ForceUpdate = live.Services[name].Spec.TaskTemplate.ForceUpdate + 1
+			spec.TaskTemplate.ForceUpdate = live[name].Spec.TaskTemplate.ForceUpdate + 1
 			again.Services[name] = spec
 		}
 	}

@@ -66,7 +66,7 @@ type world struct {
 	allow       bool
 	engineErr   error
 	mismatch    error
-	resolve     func(*deploy.LiveServices, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
+	resolve     func(deploy.LiveServices, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	onVerify    func()                    // before services are looked after
@@ -314,28 +314,28 @@ func (e engine) Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live
 	services, err := e.ObserveServices(ctx, stack.Name)
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
-	live := &deploy.Live{Stack: services.Stack, Services: services.Services, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
+	live := &deploy.Live{Services: services, Networks: map[string]network.Summary{}, Secrets: maps.Clone(e.w.secrets)}
 	for name, made := range e.w.networks {
 		live.Networks[name] = network.Summary{ID: name, Name: name, Scope: "swarm", Driver: made.Driver, Labels: made.Labels}
 	}
 	return live, err
 }
 
-func (e engine) ObserveServices(_ context.Context, name string) (*deploy.LiveServices, error) {
+func (e engine) ObserveServices(_ context.Context, name string) (deploy.LiveServices, error) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	e.w.instantly()
-	live := &deploy.LiveServices{Stack: name, Services: map[string]swarm.Service{}}
+	live := deploy.LiveServices{}
 	for service, spec := range e.w.live {
 		if strings.HasPrefix(service, name+"_") {
-			live.Services[service] = swarm.Service{ID: service, Spec: spec}
+			live[service] = swarm.Service{ID: service, Spec: spec}
 		}
 	}
 	return live, e.w.engineErr
 }
 
 // Resolve leaves images as they are, unless the world says otherwise.
-func (e engine) Resolve(_ context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e engine) Resolve(_ context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	e.w.mu.Lock()
 	resolve := e.w.resolve
 	e.w.mu.Unlock()

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // together is the number of checks that run at the same time.
@@ -77,11 +80,7 @@ func (r Result) Failure() string {
 	if r.OK {
 		return ""
 	}
-	attempts := "1 attempt"
-	if r.Attempts != 1 {
-		attempts = fmt.Sprintf("%d attempts", r.Attempts)
-	}
-	return fmt.Sprintf("check %s: %s (%s)", r, r.Error, attempts)
+	return fmt.Sprintf("check %s: %s (%s)", r, r.Error, plural.Count(r.Attempts, "attempt"))
 }
 
 // Cause returns the error of the last attempt, for errors.Is. Its text is not masked.
@@ -92,8 +91,6 @@ type probe interface {
 	kind() string
 	// target names the tested server or service. Secrets in it are hidden.
 	target(run *run) string
-	// needs lists the texts that may contain names of saved values.
-	needs() []string
 	// try makes one attempt. Its error has the actual and the expected answer.
 	try(ctx context.Context, run *run) error
 }
@@ -106,10 +103,8 @@ func (c Check) probe() probe {
 		return c.TCP
 	case c.SQL != nil:
 		return c.SQL
-	case c.Exec != nil:
-		return c.Exec
 	}
-	return nothing{}
+	return c.Exec
 }
 
 // Run runs all checks until each has passed or has no attempts left, or ctx ends. Checks
@@ -122,7 +117,12 @@ func Run(ctx context.Context, list []Check, options Options) []Result {
 		all.Go(func() {
 			defer close(run.ended[i])
 			run.check(ctx, i, slots)
-			run.tell(i)
+			run.show(func(p *Progress) {
+				p.Ended++
+				if run.results[i].OK {
+					p.Passed++
+				}
+			})
 		})
 	}
 	all.Wait()
@@ -161,7 +161,7 @@ func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 	check, result := r.list[i], &r.results[i]
 	probe := check.probe()
 	result.Name, result.Kind, result.Target = check.Name, probe.kind(), r.hide(probe.target(r))
-	if result.Error = r.await(ctx, i, probe.needs()); result.Error != "" {
+	if result.Error = r.await(ctx, i); result.Error != "" {
 		return
 	}
 	for {
@@ -183,13 +183,13 @@ func (r *run) check(ctx context.Context, i int, slots chan struct{}) {
 		if result.Attempts > check.Retries {
 			return
 		}
-		r.show(fmt.Sprintf("%s, attempt %d of %d: %s", check.Name, result.Attempts, check.Retries+1, result.Error))
-		wait := time.NewTimer(check.Interval)
+		r.show(func(p *Progress) {
+			p.Last = fmt.Sprintf("%s, attempt %d of %d: %s", check.Name, result.Attempts, check.Retries+1, result.Error)
+		})
 		select {
 		case <-ctx.Done():
-		case <-wait.C:
+		case <-time.After(check.Interval):
 		}
-		wait.Stop()
 	}
 }
 
@@ -201,19 +201,10 @@ func (r *run) attempt(ctx context.Context, probe probe, timeout time.Duration, r
 	err := probe.try(limited, r)
 	result.Seconds = time.Since(started).Seconds()
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return late{fmt.Sprintf("got no answer within %s, want %s", timeout, wanted(probe)), err}
+		return &fault.Error{Message: fmt.Sprintf("got no answer within %s, want %s", timeout, wanted(probe)), Err: err}
 	}
 	return err
 }
-
-// late is the error of an attempt after its timeout. It wraps the probe's error.
-type late struct {
-	text  string
-	cause error
-}
-
-func (e late) Error() string { return e.text }
-func (e late) Unwrap() error { return e.cause }
 
 // wanted describes the answer that a probe expects.
 func wanted(probe probe) string {
@@ -225,8 +216,12 @@ func wanted(probe probe) string {
 
 // await waits for the earlier checks that save the needed values. It returns an error
 // text if one is missing.
-func (r *run) await(ctx context.Context, i int, texts []string) string {
-	for _, name := range namesIn(texts) {
+func (r *run) await(ctx context.Context, i int) string {
+	request := r.list[i].HTTP
+	if request == nil {
+		return "" // the other kinds use no saved values
+	}
+	for _, name := range namesIn(request.needs()) {
 		by, saved := r.savedBy[name]
 		if !saved || by >= i {
 			continue
@@ -243,23 +238,11 @@ func (r *run) await(ctx context.Context, i int, texts []string) string {
 	return ""
 }
 
-// tell counts an ended check.
-func (r *run) tell(i int) {
+// show changes the progress and shows it.
+func (r *run) show(change func(*Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.progress.Ended++
-	if r.results[i].OK {
-		r.progress.Passed++
-	}
-	if r.Progress != nil {
-		r.Progress(r.progress)
-	}
-}
-
-func (r *run) show(text string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.progress.Last = text
+	change(&r.progress)
 	if r.Progress != nil {
 		r.Progress(r.progress)
 	}
@@ -282,11 +265,3 @@ func Summary(results []Result) string {
 	}
 	return text
 }
-
-// nothing is a check without a kind.
-type nothing struct{}
-
-func (nothing) kind() string                    { return "none" }
-func (nothing) target(*run) string              { return "" }
-func (nothing) needs() []string                 { return nil }
-func (nothing) try(context.Context, *run) error { return fmt.Errorf("the check has no kind") }

@@ -20,8 +20,6 @@ func (c *Exec) target(r *run) string {
 	return c.Service + ": " + r.mask(strings.Join(r.all(c.Command), " "))
 }
 
-func (c *Exec) needs() []string { return nil }
-
 func (c *Exec) try(ctx context.Context, r *run) error {
 	if r.Execer == nil {
 		return errors.New("no engine is available")

@@ -53,6 +53,7 @@ func (h *HTTP) target(r *run) string {
 	return address + "?" + r.mask(query)
 }
 
+// needs lists the texts that may contain names of saved values.
 func (h *HTTP) needs() []string {
 	return slices.Concat([]string{h.URL, h.Body}, slices.Collect(maps.Values(h.Headers)))
 }
@@ -141,8 +142,7 @@ func (t TLS) config() (*tls.Config, error) {
 // unanswered returns the error for a failed request.
 func (h *HTTP) unanswered(err error) error {
 	err = cause(err)
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return fmt.Errorf("got no connection: %w, want status %s", dial.Err, h.statuses())
 	}
 	return fmt.Errorf("got no answer: %w, want status %s", err, h.statuses())

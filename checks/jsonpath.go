@@ -39,12 +39,8 @@ func lookup(body []byte, path string) (string, error) {
 	switch found := value.(type) {
 	case nil:
 		return "", nil
-	case string:
-		return found, nil
-	case json.Number:
-		return found.String(), nil
-	case bool:
-		return strconv.FormatBool(found), nil
+	case string, json.Number, bool:
+		return fmt.Sprint(found), nil
 	case []any:
 		return "", fmt.Errorf("a list in %s, want a single value", path)
 	}

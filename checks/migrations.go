@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Migrations is the table with the migrations of a database.
@@ -17,35 +19,18 @@ type Migrations struct {
 	Column string // the column with the IDs: whole numbers, or texts of digits
 }
 
-// Migration is one row of the table.
-type Migration struct {
-	ID   int64
-	Name string // if the table has a column for it
-}
-
-// String returns the ID and the name of the migration.
-func (m Migration) String() string {
-	if m.Name == "" {
-		return strconv.FormatInt(m.ID, 10)
-	}
-	return fmt.Sprintf("%d (%s)", m.ID, m.Name)
-}
-
 // ErrNoTable means that the table does not exist, as before the first migration.
 var ErrNoTable = errors.New("the table does not exist")
 
 // Highest returns the highest ID, or 0 for an empty table.
 func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
-	err = m.read(ctx, func(s *session) error {
-		if _, err := m.columns(s); err != nil {
+	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+		if _, err := m.columns(ctx, connection); err != nil {
 			return err
 		}
-		rows, err := s.query("SELECT max(" + quoted(m.Column) + "::bigint) FROM " + quoted(m.Table))
+		rows, err := rowsOf(ctx, connection, "SELECT coalesce(max("+quoted(m.Column)+"::bigint), 0) FROM "+quoted(m.Table))
 		if err != nil {
 			return m.explained(err)
-		}
-		if rows[0][0] == "" {
-			return nil
 		}
 		id, err = strconv.ParseInt(rows[0][0], 10, 64)
 		return err
@@ -53,25 +38,26 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// Between lists the migrations above one ID up to another one, in order. It returns at
-// most limit of them, and the number of all.
-func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []Migration, all int, err error) {
-	err = m.read(ctx, func(s *session) error {
-		columns, err := m.columns(s)
+// Between lists the migrations above one ID up to another one, in order, by ID and, if
+// the table has a column for it, name. It returns at most limit of them, and the number
+// of all.
+func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []string, all int, err error) {
+	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+		columns, err := m.columns(ctx, connection)
 		if err != nil {
 			return err
 		}
 		id := quoted(m.Column) + "::bigint"
-		rows, err := s.query(fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
+		rows, err := rowsOf(ctx, connection, fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
 			id, m.name(columns), quoted(m.Table), id, id),
 			strconv.FormatInt(above, 10), strconv.FormatInt(upTo, 10), strconv.Itoa(limit))
 		if err != nil {
 			return m.explained(err)
 		}
 		for _, row := range rows {
-			one := Migration{Name: printable(row[1])}
-			if one.ID, err = strconv.ParseInt(row[0], 10, 64); err != nil {
-				return err
+			one := row[0]
+			if row[1] != "" {
+				one += " (" + printable(row[1]) + ")"
 			}
 			if all, err = strconv.Atoi(row[2]); err != nil {
 				return err
@@ -94,11 +80,11 @@ func (m Migrations) name(columns []string) string {
 }
 
 // columns returns the table's columns. It checks the type of the column with the IDs.
-func (m Migrations) columns(s *session) ([]string, error) {
-	if err := s.connection.Exec(s.ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
+func (m Migrations) columns(ctx context.Context, connection *pgconn.PgConn) ([]string, error) {
+	if err := connection.Exec(ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
 		return nil, databaseError("query", err)
 	}
-	rows, err := s.query("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
+	rows, err := rowsOf(ctx, connection, "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
 		"WHERE attrelid = to_regclass($1)::oid AND attnum > 0 AND NOT attisdropped ORDER BY attname", quoted(m.Table))
 	if err != nil {
 		return nil, err
@@ -116,17 +102,12 @@ func (m Migrations) columns(s *session) ([]string, error) {
 	}
 	switch {
 	case kind == "":
-		return nil, &ColumnError{fmt.Sprintf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))}
+		return nil, fmt.Errorf("the table %s has no column %s; it has %s", m.Table, m.Column, strings.Join(names, ", "))
 	case !slices.Contains([]string{"bigint", "integer", "smallint", "numeric", "text", "character varying", "character"}, kind):
-		return nil, &ColumnError{fmt.Sprintf("the column %s of %s has the type %s, which is neither a number nor a text", m.Column, m.Table, kind)}
+		return nil, fmt.Errorf("the column %s of %s has the type %s, which is neither a number nor a text", m.Column, m.Table, kind)
 	}
 	return names, nil
 }
-
-// ColumnError means that the column does not contain migration IDs.
-type ColumnError struct{ text string }
-
-func (e *ColumnError) Error() string { return e.text }
 
 // The SQLSTATE for a text that is not a whole number, and for a number out of range.
 const (
@@ -136,9 +117,9 @@ const (
 
 // explained replaces the server's error about IDs that are not numbers.
 func (m Migrations) explained(err error) error {
-	var said *DatabaseError
-	if errors.As(err, &said) && (said.State == stateNoNumber || said.State == stateTooLarge) {
-		return &ColumnError{fmt.Sprintf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)}
+	said, ok := errors.AsType[*DatabaseError](err)
+	if ok && (said.State == stateNoNumber || said.State == stateTooLarge) {
+		return fmt.Errorf("the column %s of %s has IDs that are not whole numbers", m.Column, m.Table)
 	}
 	return err
 }

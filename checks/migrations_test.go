@@ -120,11 +120,7 @@ func between(t *testing.T, database checks.Database) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []string
-			for _, one := range list {
-				got = append(got, one.String())
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" || all != test.all {
+			if diff := cmp.Diff(test.want, list); diff != "" || all != test.all {
 				t.Errorf("%d in all (-want +got):\n%s", all, diff)
 			}
 		})

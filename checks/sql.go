@@ -44,8 +44,6 @@ func (c *SQL) kind() string { return "sql" }
 
 func (c *SQL) target(*run) string { return c.String() }
 
-func (c *SQL) needs() []string { return nil }
-
 func (c *SQL) try(ctx context.Context, r *run) error {
 	got, rows, err := c.First(ctx, r.public(c.Query))
 	if err != nil {
@@ -69,8 +67,8 @@ func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.
 // First returns the first column of the first row of a query as a text, and the number
 // of rows. Null is "". The query must only read.
 func (d Database) First(ctx context.Context, query string) (value string, rows int, err error) {
-	err = d.read(ctx, func(s *session) error {
-		result := s.connection.ExecParams(ctx, query, nil, nil, nil, nil)
+	err = d.read(ctx, func(connection *pgconn.PgConn) error {
+		result := connection.ExecParams(ctx, query, nil, nil, nil, nil)
 		for ; result.NextRow(); rows++ {
 			if columns := result.Values(); rows == 0 && len(columns) > 0 {
 				value = string(columns[0])
@@ -84,14 +82,8 @@ func (d Database) First(ctx context.Context, query string) (value string, rows i
 	return value, rows, err
 }
 
-// session is a read-only transaction.
-type session struct {
-	ctx        context.Context //nolint:containedctx // it ends with the read
-	connection *pgconn.PgConn
-}
-
 // read connects, and calls ask in a read-only transaction.
-func (d Database) read(ctx context.Context, ask func(*session) error) error {
+func (d Database) read(ctx context.Context, ask func(*pgconn.PgConn) error) error {
 	config, err := d.config()
 	if err != nil {
 		return err
@@ -105,16 +97,16 @@ func (d Database) read(ctx context.Context, ask func(*session) error) error {
 	if err := connection.Exec(ctx, "BEGIN READ ONLY").Close(); err != nil {
 		return databaseError("begin", err)
 	}
-	return ask(&session{ctx: ctx, connection: connection})
+	return ask(connection)
 }
 
-// query returns the rows of a query, each value as a text. Null is "".
-func (s *session) query(query string, args ...string) ([][]string, error) {
+// rowsOf returns the rows of a query, each value as a text. Null is "".
+func rowsOf(ctx context.Context, connection *pgconn.PgConn, query string, args ...string) ([][]string, error) {
 	values := make([][]byte, 0, len(args))
 	for _, arg := range args {
 		values = append(values, []byte(arg))
 	}
-	result := s.connection.ExecParams(s.ctx, query, values, nil, nil, nil).Read()
+	result := connection.ExecParams(ctx, query, values, nil, nil, nil).Read()
 	if result.Err != nil {
 		return nil, databaseError("query", result.Err)
 	}
@@ -173,13 +165,11 @@ func (e *DatabaseError) Error() string { return e.Doing + ": " + e.Text }
 // databaseError converts an error. For an error of the server it uses only the message and
 // the code, because the details may quote rows.
 func databaseError(doing string, err error) error {
-	var said *pgconn.PgError
-	if errors.As(err, &said) {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return &DatabaseError{Doing: doing, State: said.Code, Text: fmt.Sprintf("%s: %s (%s)", said.Severity, said.Message, said.Code)}
 	}
 	text := err.Error()
-	var connecting *pgconn.ConnectError
-	if errors.As(err, &connecting) {
+	if connecting, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		lines := strings.Split(strings.TrimSpace(connecting.Unwrap().Error()), "\n")
 		text = strings.TrimSpace(lines[len(lines)-1])
 	}

@@ -14,13 +14,11 @@ type TCP struct {
 
 func (c *TCP) kind() string         { return "tcp" }
 func (c *TCP) target(r *run) string { return r.public(c.Address) }
-func (c *TCP) needs() []string      { return nil }
 
 func (c *TCP) try(ctx context.Context, r *run) error {
 	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.public(c.Address))
 	if err != nil {
-		var dial *net.OpError
-		if errors.As(err, &dial) {
+		if dial, ok := errors.AsType[*net.OpError](err); ok {
 			err = dial.Err
 		}
 		return fmt.Errorf("got no connection: %w, want a connection", err)

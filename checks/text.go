@@ -181,8 +181,7 @@ func asIs(value string) string { return value }
 
 // cause removes the URL from an error, because it may contain saved values.
 func cause(err error) error {
-	var about *url.Error
-	if errors.As(err, &about) {
+	if about, ok := errors.AsType[*url.Error](err); ok {
 		return about.Err
 	}
 	return err

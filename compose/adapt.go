@@ -13,39 +13,26 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// adapter changes compose-go's models of the node's files, in place, to the form that
-// the docker CLI's loader accepts. It keeps what that form cannot contain.
-type adapter struct {
-	node      *manifests.Node
-	variables *variables
-	kept      *kept
-	warnings  *warnings
-}
-
+// adapt changes compose-go's model of a file, in place, to the form that the docker CLI's
+// loader accepts. It keeps what that form cannot contain.
 func (a *adapter) adapt(s *source, dict map[string]any) error {
 	a.warnName(s)
 	delete(dict, "name")
 	services := mapping(dict["services"])
-	j := &judge{source: s, warnings: a.warnings}
-	j.mapping("", nil, dict)
-	faults := j.faults
+	faults := a.judge(s, "", nil, dict)
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		m := &serviceModel{source: s, name: name, model: mapping(services[name]), warnings: a.warnings}
 		faults = append(faults, a.adaptNetworkMode(m, dict), a.adaptService(m))
 	}
 	for _, section := range []string{"networks", "volumes", "secrets", "configs"} {
-		for _, object := range mapping(dict[section]) {
-			adaptTexts(mapping(object), "labels", "driver_opts")
-		}
-	}
-	volumes := mapping(dict["volumes"])
-	for _, key := range slices.Sorted(maps.Keys(volumes)) {
-		faults = append(faults, a.adaptDevice(s, key, mapping(volumes[key])))
-	}
-	for _, section := range []string{"secrets", "configs"} {
 		objects := mapping(dict[section])
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			faults = append(faults, a.adaptFile(s, section, key, mapping(objects[key])))
+			object := mapping(objects[key])
+			adaptTexts(object, "labels", "driver_opts")
+			if section == "volumes" {
+				faults = append(faults, a.adaptDevice(s, key, object))
+			}
+			faults = append(faults, a.adaptFile(s, section, key, object))
 		}
 	}
 	return errors.Join(faults...)
@@ -54,8 +41,8 @@ func (a *adapter) adapt(s *source, dict map[string]any) error {
 // warnName warns of a top-level name that differs from the stack's.
 func (a *adapter) warnName(s *source) {
 	name, err := a.variables.substitute(scalarAt(s.root, "name"), a.variables.lookup)
-	if err == nil && name != "" && name != a.node.Stack {
-		a.warnings.add(s.place("name"), "remove it, or change nodes[].stack in config.yml", "name has no effect: config.yml names the stack %s", a.node.Stack)
+	if err == nil && name != "" && name != a.files.node.Stack {
+		a.warnings.add(s.place("name"), "remove it, or change nodes[].stack in config.yml", "name has no effect: config.yml names the stack %s", a.files.node.Stack)
 	}
 }
 
@@ -64,15 +51,15 @@ func (a *adapter) adaptService(m *serviceModel) error {
 	adaptTexts(m.model, "environment", "labels", "sysctls")
 	adaptTexts(mapping(m.model["deploy"]), "labels")
 	adaptTexts(mapping(m.model["logging"]), "options")
-	return errors.Join(
+	faults := []error{
 		m.source.sameTargets(m.name, m.model),
 		m.adaptPorts(),
 		a.setAside(m),
 		a.adaptVolumes(m),
 		m.adaptModes(),
-		a.adaptLabelFiles(m),
-		a.adaptEnvironment(m),
-	)
+	}
+	_, err := a.addFiles(m, "label_file", "labels")
+	return errors.Join(append(faults, err, a.adaptEnvironment(m))...)
 }
 
 // adaptTexts converts the booleans in these mappings to text, which the docker CLI
@@ -137,9 +124,7 @@ func (a *adapter) adaptDevice(s *source, key string, volume map[string]any) erro
 		return nil
 	}
 	device, err := a.bindSource(s.place("volumes", key, "driver_opts", "device"), "volume "+key, device)
-	if err == nil {
-		options["device"] = device
-	}
+	options["device"] = device
 	return err
 }
 
@@ -157,7 +142,7 @@ func bindOptions(volume map[string]any) map[string]any {
 // bindSource returns the absolute path of a bind source. what names the service or
 // volume in errors.
 func (a *adapter) bindSource(place fault.Place, what, source string) (string, error) {
-	root := a.node.Config.Base.BindRoot
+	root := a.files.node.Config.Base.BindRoot
 	switch {
 	case path.IsAbs(source):
 		return source, nil
@@ -188,16 +173,15 @@ func (s *source) sameTargets(name string, service map[string]any) error {
 	return errors.Join(faults...)
 }
 
-// adaptFile checks that the file of a secret or config is in the repository. It also
-// stores a config's inline content, which the docker CLI does not support.
+// inlineContent is the key of a config's content for the docker CLI, which supports only
+// files. Its loader keeps an extension as it is.
+const inlineContent = "x-coin-agent-content"
+
+// adaptFile checks that the file of a secret or config is in the repository. It renames a
+// config's content.
 func (a *adapter) adaptFile(s *source, section, key string, object map[string]any) error {
-	place := s.place(section, key)
-	if section == "configs" {
-		delete(a.kept.contents, key) // of an earlier file
-	}
 	if content, ok := object["content"]; ok {
-		a.kept.contents[key] = fmt.Sprint(content)
-		a.kept.inline[settingsOf{s, key}] = a.kept.contents[key]
+		object[inlineContent] = fmt.Sprint(content)
 		delete(object, "content")
 		return nil
 	}
@@ -205,7 +189,7 @@ func (a *adapter) adaptFile(s *source, section, key string, object map[string]an
 	if !ok {
 		return nil
 	}
-	resolved, err := manifests.Resolve(a.node.Dir, file, place)
+	resolved, err := manifests.Resolve(a.files.node.Dir, file, s.place(section, key))
 	if err != nil {
 		return err
 	}

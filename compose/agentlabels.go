@@ -2,6 +2,7 @@ package compose
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	composetypes "github.com/docker/cli/cli/compose/types"
-	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -18,86 +18,70 @@ import (
 // set. Otherwise a typing error would have no visible effect.
 func (f *files) checkAgentLabels(merged *composetypes.Config) error {
 	var faults []error
+	check := func(labels map[string]string, at ...string) {
+		var wrong []error
+		for _, name := range slices.Sorted(maps.Keys(labels)) {
+			if message, hint := wrongLabel(at, name, labels); message != "" {
+				wrong = append(wrong, fault.New(f.placeOfLabel(name, at), hint, "%s", message))
+			}
+		}
+		if len(wrong) > 0 {
+			faults = append(faults, errors.Join(wrong...))
+		}
+	}
 	for _, service := range merged.Services {
-		faults = append(faults,
-			f.checkDeployLabels(service.Name, service.Deploy.Labels),
-			f.forbidAgentLabels(service.Labels, "services", service.Name),
-		)
+		check(service.Deploy.Labels, "services", service.Name, "deploy", "labels")
+		check(service.Labels, "services", service.Name, "labels")
 	}
 	for name, network := range merged.Networks {
-		faults = append(faults, f.forbidAgentLabels(network.Labels, "networks", name))
+		check(network.Labels, "networks", name, "labels")
 	}
 	for name, volume := range merged.Volumes {
-		faults = append(faults, f.forbidAgentLabels(volume.Labels, "volumes", name))
+		check(volume.Labels, "volumes", name, "labels")
 	}
 	for name, secret := range merged.Secrets {
-		faults = append(faults, f.forbidAgentLabels(secret.Labels, "secrets", name))
+		check(secret.Labels, "secrets", name, "labels")
 	}
 	for name, config := range merged.Configs {
-		faults = append(faults, f.forbidAgentLabels(config.Labels, "configs", name))
+		check(config.Labels, "configs", name, "labels")
 	}
-	faults = slices.DeleteFunc(faults, func(err error) bool { return err == nil })
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
 }
 
-func (f *files) checkDeployLabels(service string, labels map[string]string) error {
-	var faults []error
-	at := []string{"services", service, "deploy", "labels"}
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		switch {
-		case !strings.HasPrefix(name, LabelPrefix):
-		case name == LabelWave:
-			if Wave(labels) == 0 {
-				faults = append(faults, fault.New(f.placeOfLabel(name, at...), `write a whole number of at least 1, such as "1"`,
-					"service %s: the label %s is %q, which is not a wave number", service, name, labels[name]))
-			}
-		case name != LabelTimeout:
-			faults = append(faults, fault.New(f.placeOfLabel(name, at...), "remove it, or use "+LabelTimeout+" or "+LabelWave,
-				"service %s: unknown label %s", service, name))
-		default:
-			if timeout, err := time.ParseDuration(labels[name]); err != nil || timeout <= 0 {
-				faults = append(faults, fault.New(f.placeOfLabel(name, at...), "write a duration such as 10m or 90s",
-					"service %s: the label %s is %q, which is not a valid duration", service, name, labels[name]))
-			}
-		}
+// wrongLabel returns what is wrong with one of the labels at these keys, and a hint.
+func wrongLabel(at []string, name string, labels map[string]string) (message, hint string) {
+	known := name == LabelTimeout || name == LabelWave
+	service := "service " + at[1]
+	switch {
+	case !strings.HasPrefix(name, LabelPrefix):
+	case at[0] == "services" && at[2] == "labels" && known:
+		return fmt.Sprintf("%s.%s: the label %s has no effect here", at[0], at[1], name), "move it to deploy.labels"
+	case at[2] == "labels":
+		return fmt.Sprintf("%s.%s: the label %s has no effect here", at[0], at[1], name), "remove it"
+	case !known:
+		return fmt.Sprintf("%s: unknown label %s", service, name), "remove it, or use " + LabelTimeout + " or " + LabelWave
+	case name == LabelWave && Wave(labels) == 0:
+		return fmt.Sprintf("%s: the label %s is %q, which is not a wave number", service, name, labels[name]),
+			`write a whole number of at least 1, such as "1"`
+	case name == LabelTimeout && Timeout(labels) == 0:
+		return fmt.Sprintf("%s: the label %s is %q, which is not a valid duration", service, name, labels[name]),
+			"write a duration such as 10m or 90s"
 	}
-	return errors.Join(faults...)
-}
-
-// forbidAgentLabels refuses the agent's labels where they have no effect.
-func (f *files) forbidAgentLabels(labels map[string]string, at ...string) error {
-	var faults []error
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		if !strings.HasPrefix(name, LabelPrefix) {
-			continue
-		}
-		hint := "remove it"
-		if (name == LabelTimeout || name == LabelWave) && at[0] == "services" {
-			hint = "move it to deploy.labels"
-		}
-		faults = append(faults, fault.New(f.placeOfLabel(name, append(at, "labels")...), hint,
-			"%s: the label %s has no effect here", strings.Join(at, "."), name))
-	}
-	return errors.Join(faults...)
+	return "", ""
 }
 
 // placeOfLabel finds a label, in a mapping or a list, in the last file that sets it.
-func (f *files) placeOfLabel(name string, at ...string) fault.Place {
+func (f *files) placeOfLabel(name string, at []string) fault.Place {
 	for _, s := range slices.Backward(f.main) {
-		if place, depth, _ := s.find(append(slices.Clip(at), name)); depth > len(at) {
+		place, depth, node := s.find(append(slices.Clip(at), name))
+		if depth > len(at) {
 			return place
 		}
-		node := s.root
-		for _, key := range at {
-			_, node = lookup(node, key)
-		}
-		if node = deref(node); node == nil || node.Kind != yaml.SequenceNode {
-			continue
-		}
-		for _, item := range node.Content {
-			if key, _, _ := strings.Cut(deref(item).Value, "="); key == name {
-				return fault.Place{File: s.path, Line: item.Line}
+		for _, item := range items(node) {
+			if key, _, _ := strings.Cut(deref(item).Value, "="); depth == len(at) && key == name {
+				place.Line = item.Line
+				return place
 			}
 		}
 	}

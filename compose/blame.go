@@ -25,15 +25,14 @@ func guard(call func() error) (err error) {
 }
 
 // blame converts a library's error about files that it merges to a fault with a place.
-// It tries the files alone, in order. try loads a part of the document of file i, or the
-// whole file if the part is nil.
+// It tries the files alone, in order. try loads the document of file i, or a part of it.
 func blame(files []*source, documents []map[string]any, err error, try func(i int, part map[string]any) error) error {
 	for i, s := range files {
-		if one := try(i, nil); one != nil {
+		if one := try(i, documents[i]); one != nil {
 			return s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
 		}
 	}
-	message, hint := explain(err)
+	message, hint := advise(plainMessage(err))
 	return fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
 }
 
@@ -41,16 +40,16 @@ func blame(files []*source, documents []map[string]any, err error, try func(i in
 // errors have no place, and the library reports a random one of several errors. So
 // blame tries the parts of the file alone, in order.
 func (s *source) blame(document map[string]any, err error, try func(map[string]any) error) error {
-	keys, alone := bisect(document, try)
-	if alone == nil {
-		alone = err
-	}
-	message := strings.TrimPrefix(plainMessage(alone), s.path+": ")
+	keys, err := bisect(document, err, try)
+	message := strings.TrimPrefix(plainMessage(err), s.path+": ")
 	if len(keys) > 1 && keys[0] == "services" { // compose-go uses the name x when it merges a service
 		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
 	}
+	if match := quotedField.FindStringSubmatch(message); match != nil {
+		keys = append(keys, strings.Split(strings.ToLower(match[1]), ".")...)
+	}
 	place := s.placeOf(message)
-	if within := s.place(append(keys, fieldOf(message)...)...); place.Line == 0 {
+	if within := s.place(keys...); place.Line == 0 {
 		place = within
 	}
 	if first, _, _ := strings.Cut(message, " "); place.Line == 0 {
@@ -61,9 +60,9 @@ func (s *source) blame(document map[string]any, err error, try func(map[string]a
 }
 
 // bisect finds the first part of a compose file, such as a service or a network, that
-// try refuses alone. If a single key of the part causes the error, it returns that key
-// as well.
-func bisect(dict map[string]any, try func(map[string]any) error) (keys []string, err error) {
+// try refuses alone, and its error. If a single key of the part causes the error, it
+// returns that key as well. If no part is refused alone, it returns the given error.
+func bisect(dict map[string]any, err error, try func(map[string]any) error) ([]string, error) {
 	for _, section := range slices.Sorted(maps.Keys(dict)) {
 		parts := mapping(dict[section])
 		for _, name := range slices.Sorted(maps.Keys(parts)) {
@@ -82,15 +81,17 @@ func bisect(dict map[string]any, try func(map[string]any) error) (keys []string,
 			return keys, err
 		}
 	}
-	return nil, nil
+	return nil, err
 }
-
-// explain returns a library's error in readable words, and a hint.
-func explain(err error) (message, hint string) { return advise(plainMessage(err)) }
 
 // plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {
-	message := strings.Join(strings.Fields(describe(err)), " ")
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	var forbidden *loader.ForbiddenPropertiesError
+	if errors.As(err, &forbidden) { // its text omits the property
+		property := slices.Min(slices.Collect(maps.Keys(forbidden.Properties)))
+		message = fmt.Sprintf("%s is not supported: %s", property, forbidden.Properties[property])
+	}
 	for _, noise := range []string{"validating", "error while interpolating", "decoding failed due to the following error(s):"} {
 		if rest, ok := strings.CutPrefix(message, noise+" "); ok {
 			message = rest
@@ -99,30 +100,11 @@ func plainMessage(err error) string {
 	return message
 }
 
-// describe returns an error with the details that the docker CLI omits.
-func describe(err error) string {
-	var forbidden *loader.ForbiddenPropertiesError
-	if !errors.As(err, &forbidden) {
-		return err.Error()
-	}
-	property := slices.Min(slices.Collect(maps.Keys(forbidden.Properties)))
-	return fmt.Sprintf("%s is not supported: %s", property, forbidden.Properties[property])
-}
-
 var (
-	quotedField = regexp.MustCompile(`^'([A-Za-z_.]+)'`)
+	quotedField = regexp.MustCompile(`^'([A-Za-z_.]+)'`) // as mapstructure writes it: 'Deploy.Resources.Limits.memory'
 	unknownKey  = regexp.MustCompile(`^(?:(\S+) )?(?:additional properties '([^']+)'.* not allowed|Additional property (\S+) is not allowed)$`)
 	notSet      = regexp.MustCompile(`required variable (\w+) is missing a value`)
 )
-
-// fieldOf returns the keys of a service in an error of mapstructure, such as
-// 'Deploy.Resources.Limits.memory'.
-func fieldOf(message string) []string {
-	if match := quotedField.FindStringSubmatch(message); match != nil {
-		return strings.Split(strings.ToLower(match[1]), ".")
-	}
-	return nil
-}
 
 // advise rewrites messages that are hard to understand, and adds a hint.
 func advise(message string) (better, hint string) {

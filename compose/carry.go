@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,33 +25,21 @@ type extra struct {
 	onHost     fault.Place            // of network_mode: host
 }
 
-// kept has what the adapted models of the files do not contain, but the specs and the
-// warnings need.
-type kept struct {
-	contents map[string]string       // configs with inline content, by key
-	extras   map[string]*extra       // by service
-	settings map[settingsOf]settings // environments of services, by file
-	inline   map[settingsOf]string   // contents of configs, by file
-}
+// extras are the settings of all services, by service.
+type extras map[string]*extra
 
-func newKept() *kept {
-	return &kept{
-		contents: map[string]string{}, extras: map[string]*extra{},
-		settings: map[settingsOf]settings{}, inline: map[settingsOf]string{},
+// of returns the settings of a service.
+func (e extras) of(service string) *extra {
+	if e[service] == nil {
+		e[service] = &extra{modes: map[string]fs.FileMode{}}
 	}
-}
-
-func (k *kept) extraOf(service string) *extra {
-	if k.extras[service] == nil {
-		k.extras[service] = &extra{modes: map[string]fs.FileMode{}}
-	}
-	return k.extras[service]
+	return e[service]
 }
 
 // setAside moves settings from a file's service to its extra. A later file extends the
 // lists of an earlier one, and replaces its mounts by target.
 func (a *adapter) setAside(m *serviceModel) error {
-	e := a.kept.extraOf(m.name)
+	e := a.extras.of(m.name)
 	for key, values := range map[string]*[]string{"group_add": &e.groups, "dns_opt": &e.dnsOptions} {
 		for _, item := range list(m.model[key]) {
 			if text := fmt.Sprint(item); !slices.Contains(*values, text) {
@@ -94,28 +83,18 @@ func fileMode(value any) (fs.FileMode, error) {
 
 // complete adds the settings to the spec of a service.
 func (e *extra) complete(spec *swarm.ServiceSpec) {
-	if e == nil {
-		return
-	}
 	container := spec.TaskTemplate.ContainerSpec
 	container.Groups = e.groups
 	if len(e.dnsOptions) > 0 {
-		if container.DNSConfig == nil {
-			container.DNSConfig = &swarm.DNSConfig{}
-		}
+		container.DNSConfig = cmp.Or(container.DNSConfig, &swarm.DNSConfig{})
 		container.DNSConfig.Options = e.dnsOptions
 	}
 	for i := range container.Mounts {
-		e.completeMount(&container.Mounts[i])
-	}
-}
-
-func (e *extra) completeMount(one *mount.Mount) {
-	if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
-		if one.TmpfsOptions == nil {
-			one.TmpfsOptions = &mount.TmpfsOptions{}
+		one := &container.Mounts[i]
+		if mode, ok := e.modes[one.Target]; ok && one.Type == mount.TypeTmpfs {
+			one.TmpfsOptions = cmp.Or(one.TmpfsOptions, &mount.TmpfsOptions{})
+			one.TmpfsOptions.Mode = mode
 		}
-		one.TmpfsOptions.Mode = mode
 	}
 }
 
@@ -137,29 +116,25 @@ func (a *adapter) adaptNetworkMode(m *serviceModel, dict map[string]any) error {
 	case len(mapping(m.model["networks"])) > 0:
 		return m.fault(key, "remove networks, or network_mode", "network_mode: host cannot be combined with networks")
 	}
-	networks := mapping(dict["networks"])
-	if networks == nil {
-		networks = map[string]any{}
-		dict["networks"] = networks
-	}
+	networks := ownSection(dict, "networks")
 	if _, taken := networks["host"]; taken {
 		return m.fault(key, "write networks: [host], with `host: {external: true, name: host}` under the top-level networks",
 			"network_mode: host, but the file defines a network with this name")
 	}
 	networks["host"] = map[string]any{"external": map[string]any{"name": "host"}}
 	m.model["networks"] = map[string]any{"host": nil}
-	a.kept.extraOf(m.name).onHost = m.place(key)
+	a.extras.of(m.name).onHost = m.place(key)
 	m.warn(m.place(key), "", "network_mode: host attaches it to the node's network host; docker stack deploy ignores the key and uses the stack's default network")
 	return nil
 }
 
 // aloneOnHost refuses services with network_mode: host that have, in any file, another
 // network or a published port.
-func (k *kept) aloneOnHost(services []composetypes.ServiceConfig) error {
+func (e extras) aloneOnHost(services []composetypes.ServiceConfig) error {
 	var faults []error
 	for _, service := range services {
-		e := k.extras[service.Name]
-		if e != nil && e.onHost.Line > 0 && (len(service.Networks) > 1 || len(service.Ports) > 0) {
+		e := e.of(service.Name)
+		if e.onHost.Line > 0 && (len(service.Networks) > 1 || len(service.Ports) > 0) {
 			faults = append(faults, fault.New(e.onHost, "remove networks and ports: the program listens on the node's ports",
 				"service %s: network_mode: host cannot be combined with other networks or published ports", service.Name))
 		}

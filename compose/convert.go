@@ -14,7 +14,6 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -27,9 +26,8 @@ var serviceNames = regexp.MustCompile(`^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$`)
 
 // converter makes the engine specs of the merged file.
 type converter struct {
-	node      *manifests.Node
 	files     *files
-	kept      *kept
+	extras    extras
 	warnings  *warnings
 	merged    *composetypes.Config
 	set       *secrets.Set
@@ -40,10 +38,10 @@ type converter struct {
 // convert makes the same engine specs as `docker stack deploy`.
 func (c *converter) convert(release string) (*Stack, error) {
 	stack := &Stack{
-		Name:     c.node.Stack,
-		Owner:    c.node.Environment + "/" + c.node.Name,
+		Name:     c.files.node.Stack,
+		Owner:    c.files.node.Environment + "/" + c.files.node.Name,
 		Release:  release,
-		Resolve:  Resolve(c.node.Config.Images.Resolve),
+		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
 	}
@@ -68,11 +66,14 @@ func (c *converter) convertNetworks(stack *Stack) {
 			used[name] = struct{}{}
 		}
 	}
-	networks, external := convert.Networks(c.namespace, cloneNetworks(c.merged.Networks), used)
+	defined := maps.Clone(c.merged.Networks)
+	for name, network := range defined {
+		network.Labels = maps.Clone(network.Labels) // the converter adds labels
+		defined[name] = network
+	}
+	networks, external := convert.Networks(c.namespace, defined, used)
 	for name, options := range networks {
-		if options.Driver == "" {
-			options.Driver = "overlay"
-		}
+		options.Driver = cmp.Or(options.Driver, "overlay")
 		options.Labels[LabelOwner] = stack.Owner
 		networks[name] = options
 	}
@@ -80,26 +81,14 @@ func (c *converter) convertNetworks(stack *Stack) {
 	stack.Networks, stack.ExternalNetworks = networks, slices.Compact(external)
 }
 
-// cloneNetworks prevents the converter from adding labels to the merged file.
-func cloneNetworks(networks map[string]composetypes.NetworkConfig) map[string]composetypes.NetworkConfig {
-	clones := maps.Clone(networks)
-	for name, network := range clones {
-		network.Labels = maps.Clone(network.Labels)
-		clones[name] = network
-	}
-	return clones
-}
-
 func (c *converter) convertServices(stack *Stack) error {
 	var faults []error
 	for _, service := range c.merged.Services {
 		spec, err := c.convertService(service)
 		if err != nil {
-			message, hint := explain(err)
-			if own := fault.Hint(err); own != "" {
-				hint = own
-			}
-			faults = append(faults, fault.New(c.files.placeOf("services", service.Name), hint, "service %s: %s", service.Name, message))
+			message, hint := advise(plainMessage(err))
+			place := c.files.placeOf("services", service.Name)
+			faults = append(faults, fault.New(place, cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -139,7 +128,7 @@ func (c *converter) convertService(service composetypes.ServiceConfig) (swarm.Se
 	}
 	spec.TaskTemplate.ContainerSpec.Image = image
 	c.warnRestart(service)
-	c.kept.extras[service.Name].complete(&spec)
+	c.extras.of(service.Name).complete(&spec)
 	return spec, nil
 }
 
@@ -172,6 +161,9 @@ func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swa
 		file := swarm.ConfigReferenceFileTarget(target)
 		references = append(references, &swarm.ConfigReference{File: &file, ConfigName: c.objectName(use.Source, config.Name)})
 	}
+	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int {
+		return strings.Compare(a.ConfigName+"\x00"+a.File.Name, b.ConfigName+"\x00"+b.File.Name)
+	})
 	if key := service.CredentialSpec.Config; key != "" {
 		config, ok := c.merged.Configs[key]
 		if !ok {
@@ -182,18 +174,11 @@ func (c *converter) configReferences(service composetypes.ServiceConfig) ([]*swa
 			Runtime:    &swarm.ConfigReferenceRuntimeTarget{},
 		})
 	}
+	// A config without a file is after the others with its name, as in the docker CLI.
 	slices.SortStableFunc(references, func(a, b *swarm.ConfigReference) int {
-		return strings.Compare(a.ConfigName+"\x00"+configTarget(a), b.ConfigName+"\x00"+configTarget(b))
+		return strings.Compare(a.ConfigName, b.ConfigName)
 	})
 	return references, nil
-}
-
-// configTarget sorts configs without a file last, as the docker CLI does.
-func configTarget(reference *swarm.ConfigReference) string {
-	if reference.File == nil {
-		return "\U0010FFFF"
-	}
-	return reference.File.Name
 }
 
 // fileTarget returns the target of a secret or config with the defaults of the docker
@@ -218,7 +203,7 @@ func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool,
 // setWaves sets the waves of the services from config.yml. It warns of entries that
 // match no service, unless they may be for another node.
 func (c *converter) setWaves(stack *Stack) {
-	config := c.node.Config
+	config := c.files.node.Config
 	if len(config.Deployment.Waves) == 0 {
 		return
 	}

@@ -15,60 +15,47 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// adaptEnvironment adds the lines of a service's env_file list, read raw as `docker
-// stack deploy` does, to `environment`, which takes precedence. A name without = gets
+// adaptEnvironment adds a service's env_file list to `environment`. A name without = gets
 // the value of the interpolation variable, never that of the process's environment.
 func (a *adapter) adaptEnvironment(m *serviceModel) error {
-	files := list(m.model["env_file"])
-	delete(m.model, "env_file")
-	now := settings{own: pairsOf(m.model["environment"]), files: map[string]string{}}
-	a.kept.settings[settingsOf{m.source, m.name}] = now
-	if len(files) == 0 {
-		return nil
+	settings := map[string]setting{}
+	for key, value := range pairsOf(m.model["environment"]) {
+		settings[key] = setting{value: value, own: true}
+	}
+	m.source.settings[m.name] = settings
+	values, err := a.addFiles(m, "env_file", "environment")
+	for key, value := range values {
+		if _, own := settings[key]; !own {
+			settings[key] = setting{value: value}
+		}
+	}
+	return err
+}
+
+// addFiles adds the lines of the files in a service's list, read raw as `docker stack
+// deploy` does, to a mapping of the service, which takes precedence. It returns them all.
+func (a *adapter) addFiles(m *serviceModel, files, into string) (map[string]any, error) {
+	items := list(m.model[files])
+	delete(m.model, files)
+	if len(items) == 0 {
+		return nil, nil
 	}
 	var faults []error
-	for _, item := range files {
-		lines, err := a.envFile(m.place("env_file"), "env_file", mapping(item))
+	all := map[string]any{}
+	for _, item := range items {
+		lines, err := a.envFile(m.place(files), files, item)
 		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
-			now.files[key] = value
+			all[key] = value
 		}
 		if format := mapping(item)["format"]; !isEmpty(format) && format != "raw" {
-			faults = append(faults, m.fault("env_file", "write format: raw, or remove it", "env_file has the format %v, but is read raw", format))
+			faults = append(faults, m.fault(files, "write format: raw, or remove it", "env_file has the format %v, but is read raw", format))
 		}
 	}
-	environment := map[string]any{}
-	for key, value := range now.files {
-		environment[key] = value
-	}
-	maps.Copy(environment, now.own)
-	m.model["environment"] = environment
-	return errors.Join(faults...)
-}
-
-// adaptLabelFiles adds the lines of a service's label_file list to `labels`, which
-// takes precedence.
-func (a *adapter) adaptLabelFiles(m *serviceModel) error {
-	files := list(m.model["label_file"])
-	delete(m.model, "label_file")
-	if len(files) == 0 {
-		return nil
-	}
-	labels := map[string]any{}
-	for _, file := range files {
-		lines, err := a.envFile(m.place("label_file"), "label_file", map[string]any{"path": file})
-		if err != nil {
-			return err
-		}
-		for _, line := range lines {
-			key, value, _ := strings.Cut(line, "=")
-			labels[key] = value
-		}
-	}
-	maps.Copy(labels, pairsOf(m.model["labels"]))
-	m.model["labels"] = labels
-	return nil
+	maps.Copy(all, pairsOf(m.model[into]))
+	m.model[into] = all
+	return all, errors.Join(faults...)
 }
 
 // pairsOf returns a mapping that may be written as a list of NAME=value.
@@ -87,14 +74,19 @@ func pairsOf(value any) map[string]any {
 	return all
 }
 
-// envFile returns the lines of the file that an item of the list at key names.
-func (a *adapter) envFile(place fault.Place, key string, item map[string]any) ([]string, error) {
-	resolved, err := manifests.Resolve(a.node.Dir, fmt.Sprint(item["path"]), place)
+// envFile returns the lines of the file that an item of the list at key names. An item of
+// env_file is a mapping.
+func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, error) {
+	name := item
+	if entry := mapping(item); entry != nil {
+		name = entry["path"]
+	}
+	resolved, err := manifests.Resolve(a.files.node.Dir, fmt.Sprint(name), place)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readNamed(a.node, place, key, resolved)
-	if required, ok := item["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
+	data, err := readNamed(a.files.node, place, key, resolved)
+	if required, ok := mapping(item)["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {

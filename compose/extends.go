@@ -16,42 +16,27 @@ type base struct {
 	service string
 }
 
-// baseKey identifies an extended file and the variables that it is read with.
-type baseKey struct {
-	variables *variables
-	path      string
-}
-
-// link is one service in a chain of extends.
-type link struct{ path, service string }
-
 // readBases reads the files with the services that the services of s extend.
-func (r *reader) readBases(s *source) error {
+func (f *files) readBases(s *source) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(mapping(s.plain["services"]))) {
-		faults = append(faults, r.readBase(s, name, nil))
+		faults = append(faults, f.readBase(s, name, nil))
 	}
 	return errors.Join(faults...)
 }
 
 // readBase follows the extends of one service to the end. It skips an invalid extends,
 // which compose-go refuses when it loads the file.
-func (r *reader) readBase(s *source, name string, chain []link) error {
-	here := link{s.path, name}
+func (f *files) readBase(s *source, name string, chain []string) error {
+	here := name + " in " + s.path
 	place := s.place("services", name, "extends")
 	if slices.Contains(chain, here) {
-		return fault.New(place, "remove one of the extends", "the services extend each other: %s", chainText(append(chain, here)))
+		return fault.New(place, "remove one of the extends", "the services extend each other: %s", strings.Join(append(chain, here), " extends "))
 	}
 	if _, known := s.bases[name]; known {
 		return nil
 	}
-	service := mapping(mapping(s.plain["services"])[name])
-	var file string
-	reference, short := service["extends"].(string)
-	if !short {
-		reference, _ = mapping(service["extends"])["service"].(string)
-		file, _ = mapping(service["extends"])["file"].(string)
-	}
+	reference, file := extendsOf(mapping(s.plain["services"])[name])
 	if reference == "" {
 		return nil
 	}
@@ -61,44 +46,48 @@ func (r *reader) readBase(s *source, name string, chain []link) error {
 	}
 	other := s
 	if file != "" {
-		if other, err = r.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
+		if other, err = f.readExtended(s, file, s.place("services", name, "extends", "file")); err != nil {
 			return err
 		}
-		if _, ok := mapping(other.plain["services"])[reference]; !ok {
-			return fault.New(place, "correct its name", "service %s extends %s, which is not in %s", name, reference, other.path)
-		}
 	}
-	if other.only != nil {
-		other.only[reference] = true
+	service, found := mapping(other.plain["services"])[reference]
+	if file != "" && !found {
+		return fault.New(place, "correct its name", "service %s extends %s, which is not in %s", name, reference, other.path)
+	}
+	if found && other.only != nil {
+		other.only[reference] = service
 	}
 	s.bases[name] = base{source: other, service: reference}
-	return r.readBase(other, reference, append(chain, here))
+	return f.readBase(other, reference, append(chain, here))
 }
 
-// readExtended reads a file with services that another file extends. It reads the file
-// only once.
-func (r *reader) readExtended(s *source, text string, place fault.Place) (*source, error) {
-	file, err := r.otherFile(s, text, place)
+// extendsOf returns the service that a service extends, and its file, or "".
+func extendsOf(service any) (reference, file string) {
+	extends := mapping(service)["extends"]
+	if reference, short := extends.(string); short {
+		return reference, ""
+	}
+	reference, _ = mapping(extends)["service"].(string)
+	file, _ = mapping(extends)["file"].(string)
+	return reference, file
+}
+
+// readExtended reads a file with services that another file extends. For each of these
+// files it reads the file only once.
+func (f *files) readExtended(s *source, text string, place fault.Place) (*source, error) {
+	file, err := f.otherFile(s, text, place)
 	if err != nil {
 		return nil, err
 	}
-	key := baseKey{s.variables, file}
-	if known, ok := r.extended[key]; ok {
-		return known, nil
+	for _, known := range s.bases {
+		if known.source != s && known.source.path == file {
+			return known.source, nil
+		}
 	}
-	other, err := r.readOther(file, path.Dir(file), s.variables.inner(nil), place)
+	other, err := f.readOther(file, path.Dir(file), s.variables.inner(nil), place)
 	if err != nil {
 		return nil, err
 	}
-	other.only = map[string]bool{}
-	r.extended[key] = other
+	other.only = map[string]any{}
 	return other, nil
-}
-
-func chainText(chain []link) string {
-	var words []string
-	for _, one := range chain {
-		words = append(words, one.service+" in "+one.path)
-	}
-	return strings.Join(words, " extends ")
 }

@@ -205,6 +205,10 @@ func TestOtherFileFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    user: $NO\n  other:\n    user: $OTHER\n"},
 			[]string{`base.yml:4: the variable NO is not set and has no default`},
 		},
+		"a base extends an unknown service": {
+			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    extends: nope\n"},
+			[]string{`base.yml:4: cannot extend service "base" in base.yml: service "nope" not found`},
+		},
 		"wrong in a base": {
 			map[string]string{"docker-compose.yml": appExtends, "base.yml": baseFile + "    hostnam: a\n"},
 			[]string{`base.yml:4: services.base.hostnam is not a key of Compose`},

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/interpolation"
+	"github.com/compose-spec/compose-go/v2/template"
 	composetypes "github.com/compose-spec/compose-go/v2/types"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -19,97 +21,94 @@ import (
 var sections = []string{"services", "jobs", "networks", "volumes", "secrets", "configs", "models"}
 
 // document returns the input for compose-go: the file with its includes, and with the
-// services of other files that it extends, under private names. It returns nil if the
-// file itself is the input.
-func (l modelLoader) document(s *source) (map[string]any, error) {
-	private := s.privateNames()
-	if len(s.included) == 0 && len(private) == 0 && s.only == nil {
-		return nil, nil
-	}
-	document := mapping(clone(s.plain, plainText))
+// services of other files that it extends, under private names.
+func (s *source) document() (map[string]any, error) {
+	document := maps.Clone(s.plain)
 	if s.only != nil {
-		services := mapping(document["services"])
-		maps.DeleteFunc(services, func(name string, _ any) bool { return !s.only[name] })
-		document = map[string]any{"services": services}
+		document = map[string]any{"services": s.only}
 	}
 	var faults []error
 	for _, one := range s.included {
-		faults = append(faults, l.include(s, one, document))
+		faults = append(faults, s.include(one, document))
 	}
-	services := mapping(document["services"])
 	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
 		base := s.bases[service]
-		name, foreign := private[base]
-		if !foreign {
+		if base.source == s {
 			continue
 		}
-		mapping(services[service])["extends"] = map[string]any{"service": name}
-		if services[name] != nil {
-			continue // several services extend it
-		}
-		model, err := l.extendedModel(base.source, s.dir)
+		model, err := base.source.extendedModel(s.dir)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		services[name] = clone(mapping(model["services"])[base.service], escaped)
+		services := ownSection(document, "services")
+		extending := maps.Clone(mapping(services[service]))
+		extending["extends"] = map[string]any{"service": privateName(service)}
+		services[service] = extending
+		services[privateName(service)] = mapping(model["services"])[base.service]
 	}
 	return document, errors.Join(faults...)
 }
 
-// privateNames returns the names, in the document, of services in other files that s
-// extends. They have a dot, which Swarm does not allow in the names of real services.
-func (s *source) privateNames() map[base]string {
-	names := map[base]string{}
-	for _, service := range slices.Sorted(maps.Keys(s.bases)) {
-		base := s.bases[service]
-		if _, known := names[base]; known || base.source == s {
-			continue
+// ownSection replaces a section of a document by a copy that can be changed, and returns
+// it. It returns nil if the section is not a mapping, which compose-go refuses.
+func ownSection(document map[string]any, section string) map[string]any {
+	all := maps.Clone(mapping(document[section]))
+	if all == nil {
+		if document[section] != nil {
+			return nil
 		}
-		names[base] = "coin-agent.base-of." + service
+		all = map[string]any{}
 	}
-	return names
+	document[section] = all
+	return all
 }
 
+// privateName returns the name, in the document, of the service in another file that a
+// service extends. It has a dot, which Swarm does not allow in the names of real services.
+func privateName(service string) string { return "coin-agent.base-of." + service }
+
 // extendedModel returns the model of an extended file with only the extended services.
-func (l modelLoader) extendedModel(s *source, dir string) (map[string]any, error) {
+func (s *source) extendedModel(dir string) (map[string]any, error) {
 	if s.loaded != nil {
 		return s.loaded, nil
 	}
-	model, err := l.load([]*source{s}, nil)
+	model, err := loadModel([]*source{s})
 	if err != nil {
 		return nil, err
 	}
-	s.loaded = model
-	return model, settle([]*source{s}, model, dir)
+	if err := settle([]*source{s}, model, dir); err != nil {
+		return nil, err
+	}
+	s.loaded, err = escaped(model)
+	return s.loaded, err
 }
 
 // include adds the resources of an include to the document of the including file. It
 // refuses two different resources with the same name.
-func (l modelLoader) include(s *source, included *inclusion, document map[string]any) error {
-	last := included.files[len(included.files)-1]
-	model, err := l.load(included.files, last.variables.settings())
+func (s *source) include(included []*source, document map[string]any) error {
+	model, err := loadModel(included)
 	if err != nil {
 		return err
 	}
-	faults := []error{settle(included.files, model, s.dir)}
+	faults := []error{settle(included, model, s.dir)}
+	protected, err := escaped(model)
+	if err != nil {
+		return err
+	}
 	for _, section := range sections {
 		resources := mapping(model[section])
 		if len(resources) == 0 {
 			continue
 		}
-		all, ok := document[section].(map[string]any)
-		if !ok && document[section] != nil {
-			continue // compose-go refuses it
-		}
+		all := ownSection(document, section)
 		if all == nil {
-			all = map[string]any{}
-			document[section] = all
+			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
-			resource := clone(resources[name], escaped)
+			resource := mapping(protected[section])[name]
 			if there, ok := all[name]; ok && !reflect.DeepEqual(there, resource) {
-				if own := l.ownResource(s, section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
+				if own := s.ownResource(section, name); own == nil || !reflect.DeepEqual(own, resources[name]) {
 					faults = append(faults, s.conflict(included, section, name))
 				}
 				continue
@@ -122,13 +121,13 @@ func (l modelLoader) include(s *source, included *inclusion, document map[string
 
 // ownResource returns the model of a network, volume, secret or config that the file
 // itself defines, or nil.
-func (l modelLoader) ownResource(s *source, section, name string) any {
+func (s *source) ownResource(section, name string) any {
 	own, ok := mapping(s.plain[section])[name]
 	if !ok || section == "services" {
 		return nil
 	}
-	alone := map[string]any{section: map[string]any{name: clone(own, plainText)}}
-	dict, err := l.loadConfigs(s, nil, composetypes.ConfigFile{Filename: s.path, Config: alone})
+	alone := map[string]any{section: map[string]any{name: own}}
+	dict, err := s.loadConfigs(composetypes.ConfigFile{Filename: s.path, Config: alone})
 	if err != nil {
 		return nil
 	}
@@ -136,8 +135,8 @@ func (l modelLoader) ownResource(s *source, section, name string) any {
 }
 
 // conflict returns a fault with the places of two resources with the same name.
-func (s *source) conflict(included *inclusion, section, name string) error {
-	inner := (&source{included: []*inclusion{included}}).place(section, name)
+func (s *source) conflict(included []*source, section, name string) error {
+	inner := (&source{included: [][]*source{included}}).place(section, name)
 	return fault.New(s.place(section, name), "rename one of the two, or extend the included service under another name",
 		"%s %s: the included %s also defines it", strings.TrimSuffix(section, "s"), name, inner)
 }
@@ -145,7 +144,7 @@ func (s *source) conflict(included *inclusion, section, name string) error {
 // settle changes the relative paths of an included or extended file, which start from
 // its own folder, to paths from dir, the folder of the file that includes it.
 func settle(files []*source, model map[string]any, dir string) error {
-	from := &source{path: files[0].path, dir: files[0].dir, included: []*inclusion{{files: files}}}
+	from := &source{path: files[0].path, dir: files[0].dir, included: [][]*source{files}}
 	var faults []error
 	services := mapping(model["services"])
 	for _, name := range slices.Sorted(maps.Keys(services)) {
@@ -219,34 +218,11 @@ func fromFolder(dir, file string) string {
 	return name
 }
 
-// clone returns a deep copy of a document. It applies text to each text.
-func clone(value any, text func(string) string) any {
-	switch value := value.(type) {
-	case map[string]any:
-		all := make(map[string]any, len(value))
-		for key, item := range value {
-			all[key] = clone(item, text)
-		}
-		return all
-	case map[any]any:
-		all := make(map[any]any, len(value))
-		for key, item := range value {
-			all[key] = clone(item, text)
-		}
-		return all
-	case []any:
-		all := make([]any, len(value))
-		for i, item := range value {
-			all[i] = clone(item, text)
-		}
-		return all
-	case string:
-		return text(value)
-	}
-	return value
+// escaped returns a copy of a model that does not change in a second interpolation.
+func escaped(model map[string]any) (map[string]any, error) {
+	return interpolation.Interpolate(model, interpolation.Options{
+		Substitute: func(text string, _ template.Mapping) (string, error) {
+			return strings.ReplaceAll(text, "$", "$$"), nil
+		},
+	})
 }
-
-func plainText(text string) string { return text }
-
-// escaped protects a text from a second interpolation.
-func escaped(text string) string { return strings.ReplaceAll(text, "$", "$$") }

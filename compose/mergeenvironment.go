@@ -9,32 +9,27 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// settingsOf identifies the environment of a service in one file.
-type settingsOf struct {
-	source  *source
-	service string
-}
-
-// settings is an environment by origin.
-type settings struct {
-	own   map[string]any    // from the compose file
-	files map[string]string // from its env_file
+// setting is a value in an environment.
+type setting struct {
+	value any  // nil if environment has only the name
+	own   bool // from environment of the compose file, not from its env_file
 }
 
 // environments warns of empty names in the environment of a later file, which have no
 // effect, and of names in its env_file that override the environment of an earlier file.
 func (c *comparison) environments(i int, name string) {
-	now := c.kept.settings[settingsOf{c.sources[i], name}]
+	now := c.sources[i].settings[name]
 	overridden := map[fault.Place][]string{}
 	var emptied []string
-	for _, key := range slices.Sorted(maps.Keys(now.files)) {
-		if _, own := now.own[key]; own {
-			continue
-		}
-		value := c.settled(key, now.files[key])
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		value := c.settled(key, now[key])
 		before, place := c.before(i, name, key)
 		switch {
 		case before == "" || before == value:
+		case now[key].own && value == "":
+			c.warnings.add(c.place(i, "services", name, "environment", key), changeEarlier,
+				"service %s: environment: %s has no effect: an empty value does not override the earlier file", name, key)
+		case now[key].own:
 		case value == "":
 			emptied = append(emptied, key)
 		case place.Line > 0:
@@ -49,26 +44,19 @@ func (c *comparison) environments(i int, name string) {
 	if len(emptied) > 0 {
 		c.warnings.add(place, changeEarlier, "service %s: env_file sets %s to an empty value, which does not override the earlier file", name, strings.Join(emptied, ", "))
 	}
-	for _, key := range slices.Sorted(maps.Keys(now.own)) {
-		if before, _ := c.before(i, name, key); before != "" && c.settled(key, now.own[key]) == "" {
-			c.warnings.add(c.place(i, "services", name, "environment", key), changeEarlier,
-				"service %s: environment: %s has no effect: an empty value does not override the earlier file", name, key)
-		}
-	}
 }
 
 // before returns the value of a name in the files before file i, and its place if
 // environment sets it.
 func (c *comparison) before(i int, name, key string) (string, fault.Place) {
 	for j := i - 1; j >= 0; j-- {
-		then := c.kept.settings[settingsOf{c.sources[j], name}]
-		if value, ok := then.own[key]; ok {
-			if text := c.settled(key, value); text != "" {
-				return text, c.place(j, "services", name, "environment", key)
-			}
-			continue
-		}
-		if text := c.settled(key, then.files[key]); text != "" {
+		then := c.sources[j].settings[name][key]
+		text := c.settled(key, then)
+		switch {
+		case text == "":
+		case then.own:
+			return text, c.place(j, "services", name, "environment", key)
+		default:
 			return text, fault.Place{}
 		}
 	}
@@ -77,26 +65,25 @@ func (c *comparison) before(i int, name, key string) (string, fault.Place) {
 
 // settled returns the value that the docker CLI uses for a name. It replaces an empty
 // value by the variable with the same name.
-func (c *comparison) settled(key string, value any) string {
-	if !isEmpty(value) {
-		return fmt.Sprint(value)
+func (c *comparison) settled(key string, one setting) string {
+	if !isEmpty(one.value) {
+		return fmt.Sprint(one.value)
 	}
 	return c.environment[key]
 }
 
 // taken warns of empty names that get the value of the variable with the same name.
 func (c *comparison) taken(i int, name string) {
-	now := c.kept.settings[settingsOf{c.sources[i], name}]
+	now := c.sources[i].settings[name]
 	const hint = "remove or rename the variable in node.env"
-	for _, key := range slices.Sorted(maps.Keys(now.own)) {
-		if text, ok := now.own[key].(string); ok && text == "" && c.environment[key] != "" {
+	var names []string
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		switch {
+		case now[key].value != "" || c.environment[key] == "":
+		case now[key].own:
 			c.warnings.add(c.place(i, "services", name, "environment", key), hint,
 				"service %s: environment: %s is empty, so it gets the value of the variable %[2]s", name, key)
-		}
-	}
-	var names []string
-	for _, key := range slices.Sorted(maps.Keys(now.files)) {
-		if _, own := now.own[key]; !own && now.files[key] == "" && c.environment[key] != "" {
+		default:
 			names = append(names, key)
 		}
 	}

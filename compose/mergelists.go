@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
-	"slices"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -61,45 +60,26 @@ type entry struct {
 	place fault.Place
 }
 
-// keyed warns of items that another item replaces. If a service is in two files, this
-// also happens within each of them.
-func (c *comparison) keyed(name string, kind keyedList) {
-	var all []entry
+// keyed warns of items in the files until file i that another item replaces. If an earlier
+// file has the list, this also happens within each of them.
+func (c *comparison) keyed(i int, name string, kind keyedList) {
 	found := false
-	for i := range c.files {
-		if _, ok := c.at(i, "services", name); !ok {
-			continue
-		}
-		value, _ := c.at(i, "services", name, kind.name)
+	latest := map[string]entry{}
+	for j := range i + 1 {
+		value, _ := c.at(j, "services", name, kind.name)
 		items := list(value)
-		next := make([]entry, 0, len(items))
+		if j == i && !found {
+			return
+		}
+		found = found || items != nil
 		for at, item := range items {
-			place := c.sources[i].placeAt([]step{{key: "services"}, {key: name}, {key: kind.name}, {index: at, of: len(items)}})
-			next = append(next, entry{mapping(item), place})
+			now := entry{mapping(item), c.place(j, "services", name, kind.name, itemKey(at, len(items)))}
+			old, ok := latest[kind.key(now.item)]
+			if ok && !reflect.DeepEqual(old.item, now.item) {
+				c.warnings.add(now.place, changeEarlier, "service %s: %s: %s replaces %s of %s: they are merged by %s",
+					name, kind.name, kind.show(now.item), kind.show(old.item), old.place, kind.by)
+			}
+			latest[kind.key(now.item)] = now
 		}
-		if !found {
-			all, found = next, items != nil
-			continue
-		}
-		all = c.unite(name, kind, slices.Concat(all, next))
 	}
-}
-
-func (c *comparison) unite(name string, kind keyedList, entries []entry) []entry {
-	var kept []entry
-	index := map[string]int{}
-	for _, one := range entries {
-		at, ok := index[kind.key(one.item)]
-		if !ok {
-			index[kind.key(one.item)] = len(kept)
-			kept = append(kept, one)
-			continue
-		}
-		if old := kept[at]; !reflect.DeepEqual(old.item, one.item) {
-			c.warnings.add(one.place, changeEarlier, "service %s: %s: %s replaces %s of %s: they are merged by %s",
-				name, kind.name, kind.show(one.item), kind.show(old.item), old.place, kind.by)
-		}
-		kept[at] = one
-	}
-	return kept
 }

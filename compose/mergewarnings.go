@@ -19,7 +19,6 @@ type comparison struct {
 	sources     []*source
 	files       []composetypes.ConfigFile // the same, as the docker CLI's loader gets them
 	environment map[string]string         // replaces empty values
-	kept        *kept
 	warnings    *warnings
 }
 
@@ -31,44 +30,29 @@ func (c *comparison) warn() {
 		services := mapping(c.files[i].Config["services"])
 		for _, name := range slices.Sorted(maps.Keys(services)) {
 			c.taken(i, name)
-			if !c.again(i, name) {
+			if _, _, again := c.definition(i, "services", name); !again {
 				continue
 			}
 			c.empties(i, []string{"services", name}, mapping(services[name]))
 			c.health(i, name)
 			c.attachments(i, name)
 			c.environments(i, name)
-		}
-	}
-	for _, name := range c.serviceNames() {
-		for _, list := range keyedLists {
-			c.keyed(name, list)
+			for _, list := range keyedLists {
+				c.keyed(i, name, list)
+			}
 		}
 	}
 }
 
 // at returns the value of the keys in file i.
-func (c *comparison) at(i int, keys ...string) (any, bool) {
-	var value any = c.files[i].Config
+func (c *comparison) at(i int, keys ...string) (value any, ok bool) {
+	value = c.files[i].Config
 	for _, key := range keys {
-		values := mapping(value)
-		if values == nil {
+		if value, ok = mapping(value)[key]; !ok {
 			return nil, false
 		}
-		below, ok := values[key]
-		if !ok {
-			return nil, false
-		}
-		value = below
 	}
 	return value, true
-}
-
-// again reports whether a file before i has the service.
-func (c *comparison) again(i int, name string) bool {
-	return slices.ContainsFunc(c.files[:i], func(file composetypes.ConfigFile) bool {
-		return mapping(file.Config["services"])[name] != nil
-	})
 }
 
 // earlier finds the last file before i with a value that counts in the merge.
@@ -83,17 +67,6 @@ func (c *comparison) earlier(i int, keys ...string) (int, bool) {
 
 func (c *comparison) place(i int, keys ...string) fault.Place { return c.sources[i].place(keys...) }
 
-func (c *comparison) serviceNames() []string {
-	names := map[string]int{}
-	for _, file := range c.files {
-		for name := range mapping(file.Config["services"]) {
-			names[name]++
-		}
-	}
-	maps.DeleteFunc(names, func(_ string, n int) bool { return n < 2 })
-	return slices.Sorted(maps.Keys(names))
-}
-
 // objects warns of a network, volume, secret or config that a later file defines again:
 // it replaces the whole earlier definition.
 func (c *comparison) objects(i int, section string) {
@@ -103,12 +76,12 @@ func (c *comparison) objects(i int, section string) {
 			continue
 		}
 		after, _ := c.at(i, section, key)
-		if c.same(i, j, section, key) && reflect.DeepEqual(before, after) {
+		if reflect.DeepEqual(before, after) {
 			continue
 		}
 		var lost []string
 		for name, value := range mapping(before) {
-			if _, kept := mapping(after)[name]; !kept && !isEmpty(value) {
+			if _, kept := mapping(after)[name]; !kept && !isEmpty(value) && name != inlineContent {
 				lost = append(lost, name)
 			}
 		}
@@ -122,17 +95,13 @@ func (c *comparison) objects(i int, section string) {
 	}
 }
 
-// definition returns the last definition of an object before file i, and its file.
+// definition returns the last definition of an object or service before file i, and its
+// file.
 func (c *comparison) definition(i int, section, key string) (value any, j int, ok bool) {
 	for j = i - 1; j >= 0 && !ok; j-- {
 		value, ok = c.at(j, section, key)
 	}
 	return value, j + 1, ok
-}
-
-// same compares the inline content of two configs, which is no longer in the files.
-func (c *comparison) same(i, j int, section, key string) bool {
-	return section != "configs" || c.kept.inline[settingsOf{c.sources[i], key}] == c.kept.inline[settingsOf{c.sources[j], key}]
 }
 
 // empties warns of values that the merge ignores and that an earlier file sets.

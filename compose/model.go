@@ -17,60 +17,46 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// modelLoader reads compose files by the Compose specification (interpolation, anchors,
-// extends, include) into one dictionary.
-type modelLoader struct {
-	dir string // the working directory, which compose-go requires
-}
-
-// load reads files that Compose merges: one of the node's files, an extended file, or
-// the files of an include. A name without a value in `environment` gets its value from
-// settings.
-func (l modelLoader) load(files []*source, settings map[string]string) (map[string]any, error) {
+// loadModel reads files that Compose merges, by the Compose specification (interpolation,
+// anchors, extends, include), into one dictionary: one of the node's files, an extended
+// file, or the files of an include.
+func loadModel(files []*source) (map[string]any, error) {
 	var configs []composetypes.ConfigFile
 	var documents []map[string]any
 	for _, s := range files {
-		file := composetypes.ConfigFile{Filename: s.path, Content: s.data}
-		document, err := l.document(s)
+		document, err := s.document()
 		if err != nil {
 			return nil, err
 		}
-		if document != nil {
-			file.Content, file.Config = nil, document
-		} else {
-			document = s.plain
-		}
 		documents = append(documents, document)
-		configs = append(configs, file)
+		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
-	dict, err := l.loadConfigs(files[0], settings, configs...)
+	dict, err := files[0].loadConfigs(configs...)
 	if err != nil {
 		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
-			config := configs[i]
-			if part != nil {
-				config = composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
-			}
-			_, err := l.loadConfigs(files[i], settings, config)
+			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
+			_, err := files[i].loadConfigs(config)
 			return err
 		})
 	}
-	return plainDict(files, dict)
+	delete(dict, "include")
+	for _, s := range files {
+		for service := range s.bases {
+			delete(mapping(dict["services"]), privateName(service))
+		}
+	}
+	plain, err := plainValue(dict)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
+	}
+	return mapping(plain), nil
 }
 
-// loadConfigs loads the configs with compose-go, with the variables of s.
-func (l modelLoader) loadConfigs(s *source, settings map[string]string, configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
-	environment := composetypes.Mapping{} // compose-go writes into it
-	maps.Copy(environment, settings)
-	details := composetypes.ConfigDetails{WorkingDir: l.dir, ConfigFiles: configs, Environment: environment}
-	err = guard(func() error {
-		dict, err = composego.LoadModelWithContext(context.TODO(), details, modelOptions(s)) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
-		return err
-	})
-	return dict, err
-}
-
-func modelOptions(s *source) func(*composego.Options) {
-	return func(o *composego.Options) {
+// loadConfigs loads the configs with compose-go, with the variables of s. A name without a
+// value in `environment` gets its value from the env_files of includes.
+func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
+	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: configs, Environment: s.variables.settings()}
+	options := func(o *composego.Options) {
 		o.SetProjectName("stack", true) // Compose may refuse the stack's name
 		o.SkipNormalization = true
 		o.SkipDefaultValues = true
@@ -82,9 +68,13 @@ func modelOptions(s *source) func(*composego.Options) {
 		o.Interpolate.Substitute = s.variables.substitute
 		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
 		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
-		o.MaxNodeVisits = 1 + len(s.data) // each node is visited once, and has at least one byte
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
+	err = guard(func() error {
+		dict, err = composego.LoadModelWithContext(context.TODO(), details, options) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
+		return err
+	})
+	return dict, err
 }
 
 // refusedPlace reports whether a place is in a refused part of Compose. Fewer places
@@ -96,71 +86,51 @@ func refusedPlace(place tree.Path, _ interpolation.Cast) bool {
 // noFiles prevents compose-go from reading files.
 type noFiles struct{}
 
-var errOtherFile = errors.New("other files are not read")
+func (noFiles) Accept(string) bool { return true }
+func (noFiles) Load(context.Context, string) (string, error) {
+	return "", errors.New("other files are not read")
+}
+func (noFiles) Dir(string) string { return "." }
 
-func (noFiles) Accept(string) bool                           { return true }
-func (noFiles) Load(context.Context, string) (string, error) { return "", errOtherFile }
-func (noFiles) Dir(string) string                            { return "." }
-
-// withBases adds the services that a part of a document extends.
+// withBases returns a part of a document with the services that its services extend.
 func withBases(document, part map[string]any) map[string]any {
-	services := mapping(part["services"])
+	services := maps.Clone(mapping(part["services"]))
 	if services == nil {
 		return part
 	}
 	all := mapping(document["services"])
-	complete := maps.Clone(services)
 	for waiting := slices.Sorted(maps.Keys(services)); len(waiting) > 0; waiting = waiting[1:] {
-		service := mapping(complete[waiting[0]])
-		name, ok := service["extends"].(string)
-		if !ok {
-			name, _ = mapping(service["extends"])["service"].(string)
-		}
-		if _, there := complete[name]; !there && all[name] != nil {
-			complete[name] = all[name]
+		name, _ := extendsOf(services[waiting[0]])
+		if _, there := services[name]; !there && all[name] != nil {
+			services[name] = all[name]
 			waiting = append(waiting, name)
 		}
 	}
-	return map[string]any{"services": complete}
+	complete := maps.Clone(part)
+	complete["services"] = services
+	return complete
 }
 
-// plainDict converts compose-go's types to maps, lists and scalars. It removes the
-// bases of services.
-func plainDict(files []*source, dict map[string]any) (map[string]any, error) {
-	delete(dict, "include")
-	for _, s := range files {
-		for _, name := range s.privateNames() {
-			delete(mapping(dict["services"]), name)
-		}
-	}
-	plain, err := plainValue(dict)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
-	}
-	return mapping(plain), nil
-}
-
-// plainValue copies maps and lists. It converts other types through YAML.
+// plainValue converts the values in maps and lists, in place. It converts other types
+// through YAML.
 func plainValue(value any) (plain any, err error) {
 	switch value := value.(type) {
 	case nil, string, bool, int:
 		return value, nil
 	case map[string]any:
-		all := make(map[string]any, len(value))
 		for key, one := range value {
-			if all[key], err = plainValue(one); err != nil {
+			if value[key], err = plainValue(one); err != nil {
 				return nil, err
 			}
 		}
-		return all, nil
+		return value, nil
 	case []any:
-		all := make([]any, len(value))
 		for i, one := range value {
-			if all[i], err = plainValue(one); err != nil {
+			if value[i], err = plainValue(one); err != nil {
 				return nil, err
 			}
 		}
-		return all, nil
+		return value, nil
 	}
 	data, err := yaml.Marshal(value)
 	if err != nil {

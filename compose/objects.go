@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/cli/cli/compose/convert"
 	composetypes "github.com/docker/cli/cli/compose/types"
 	"github.com/docker/docker/api/types/swarm"
 
@@ -19,32 +20,45 @@ var objectNames = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-_.]{0,62}[a-zA-Z0-
 
 // object is a secret or config that the stack owns.
 type object struct {
-	key, name string // in the compose files, and in the engine
-	place     fault.Place
-	defined   composetypes.FileObjectConfig
+	key         string // in the compose files
+	variable    string // the SV_ variable in its name, or ""
+	annotations swarm.Annotations
+	place       fault.Place
+	defined     composetypes.FileObjectConfig
 }
 
 // objects calls add for each object of a section that the stack owns, and returns the
 // names of the external ones, sorted. It refuses two objects with the same name.
-func (c *converter) objects(section string, defined map[string]composetypes.FileObjectConfig, add func(object) error) (external []string, err error) {
+func (c *converter) objects(
+	stack *Stack, section string, defined map[string]composetypes.FileObjectConfig, add func(object) error,
+) (external []string, err error) {
 	var faults []error
 	var own []object
 	for _, key := range slices.Sorted(maps.Keys(defined)) {
-		one := object{key: key, name: c.objectName(key, defined[key].Name), defined: defined[key]}
-		if one.defined.External.External {
-			external = append(external, one.name)
+		name := c.objectName(key, defined[key].Name)
+		if defined[key].External.External {
+			external = append(external, name)
 			continue
 		}
-		one.place = c.files.placeOf(section, key)
+		labels := convert.AddStackLabel(c.namespace, maps.Clone(defined[key].Labels))
+		labels[LabelOwner] = stack.Owner
+		one := object{
+			key: key, variable: c.files.versionVariable(section, key), place: c.files.placeOf(section, key),
+			annotations: swarm.Annotations{Name: name, Labels: labels}, defined: defined[key],
+		}
+		if !objectNames.MatchString(name) {
+			faults = append(faults, fault.New(one.place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+				"Swarm does not accept the %s name %q", strings.TrimSuffix(section, "s"), name))
+		}
 		faults = append(faults, add(one))
 		own = append(own, one)
 	}
 	slices.Sort(external)
-	slices.SortStableFunc(own, func(a, b object) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(own, func(a, b object) int { return strings.Compare(a.annotations.Name, b.annotations.Name) })
 	for i := 1; i < len(own); i++ {
-		if a, b := own[i-1], own[i]; a.name == b.name {
+		if a, b := own[i-1], own[i]; a.annotations.Name == b.annotations.Name {
 			faults = append(faults, fault.New(b.place, "use different names",
-				"the %s %s and %s have the same name in Swarm: %s", section, a.key, b.key, a.name))
+				"the %s %s and %s have the same name in Swarm: %s", section, a.key, b.key, a.annotations.Name))
 		}
 	}
 	return external, errors.Join(faults...)
@@ -62,14 +76,15 @@ func fileObjects[T composetypes.SecretConfig | composetypes.ConfigObjConfig](def
 // convertSecrets makes the stack's secrets with their values, sorted by name. Only
 // deploy reveals a value.
 func (c *converter) convertSecrets(stack *Stack) (err error) {
-	stack.ExternalSecrets, err = c.objects("secrets", fileObjects(c.merged.Secrets), func(one object) error {
-		secret := Secret{Key: one.key, Variable: c.files.versionVariable("secrets", one.key)}
-		secret.Spec.Annotations = annotations(stack, one)
-		secret.Spec.Driver = driver(one.defined.Driver, one.defined.DriverOpts)
-		secret.Spec.Templating = driver(one.defined.TemplateDriver, nil)
-		err := checkName("secret", one)
+	stack.ExternalSecrets, err = c.objects(stack, "secrets", fileObjects(c.merged.Secrets), func(one object) error {
+		secret := Secret{Key: one.key, Variable: one.variable, Spec: swarm.SecretSpec{
+			Annotations: one.annotations,
+			Driver:      driver(one.defined.Driver, one.defined.DriverOpts),
+			Templating:  driver(one.defined.TemplateDriver, nil),
+		}}
+		var err error
 		if one.defined.Driver == "" {
-			err = errors.Join(err, c.setValue(&secret, one))
+			err = c.setValue(&secret, one)
 		}
 		stack.Secrets = append(stack.Secrets, secret)
 		return err
@@ -92,48 +107,33 @@ func (c *converter) setValue(secret *Secret, one object) error {
 	if !c.allowLive {
 		return secret.Missing
 	}
-	c.warnings.add(one.place, missing.Hint, "the secret %q has no value in the repository: Swarm must have %s", one.key, one.name)
+	c.warnings.add(one.place, missing.Hint, "the secret %q has no value in the repository: Swarm must have %s", one.key, one.annotations.Name)
 	return nil
 }
 
 func (c *converter) convertConfigs(stack *Stack) (err error) {
-	stack.ExternalConfigs, err = c.objects("configs", fileObjects(c.merged.Configs), func(one object) error {
+	stack.ExternalConfigs, err = c.objects(stack, "configs", fileObjects(c.merged.Configs), func(one object) error {
 		data, err := c.configData(one)
-		stack.Configs = append(stack.Configs, Config{
-			Key:      one.key,
-			Variable: c.files.versionVariable("configs", one.key),
-			Spec: swarm.ConfigSpec{
-				Annotations: annotations(stack, one),
-				Data:        data,
-				Templating:  driver(one.defined.TemplateDriver, nil),
-			},
-		})
-		return errors.Join(err, checkName("config", one))
+		stack.Configs = append(stack.Configs, Config{Key: one.key, Variable: one.variable, Spec: swarm.ConfigSpec{
+			Annotations: one.annotations, Data: data, Templating: driver(one.defined.TemplateDriver, nil),
+		}})
+		return err
 	})
 	slices.SortStableFunc(stack.Configs, func(a, b Config) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	return err
 }
 
 func (c *converter) configData(one object) ([]byte, error) {
-	if content, ok := c.kept.contents[one.key]; ok {
+	if content, ok := one.defined.Extras[inlineContent].(string); ok {
+		delete(one.defined.Extras, inlineContent) // which are the merged file's
 		return []byte(content), nil
 	}
-	return readNamed(c.node, one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))
+	return readNamed(c.files.node, one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))
 }
 
 // objectName returns a secret's or config's name in the engine.
 func (c *converter) objectName(key, name string) string {
 	return cmp.Or(name, c.namespace.Scope(key))
-}
-
-func annotations(stack *Stack, one object) swarm.Annotations {
-	all := maps.Clone(one.defined.Labels)
-	if all == nil {
-		all = map[string]string{}
-	}
-	all[LabelStack] = stack.Name
-	all[LabelOwner] = stack.Owner
-	return swarm.Annotations{Name: one.name, Labels: all}
 }
 
 func driver(name string, options map[string]string) *swarm.Driver {
@@ -157,12 +157,4 @@ func (f *files) versionVariable(section, key string) string {
 		}
 	}
 	return ""
-}
-
-func checkName(kind string, one object) error {
-	if objectNames.MatchString(one.name) {
-		return nil
-	}
-	return fault.New(one.place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-		"Swarm does not accept the %s name %q", kind, one.name)
 }

@@ -80,11 +80,16 @@ func (s *source) warnOtherFields(found *warnings) {
 }
 
 func itemsOf(service *yaml.Node, key string) []*yaml.Node {
-	_, items := lookup(service, key)
-	if items = deref(items); items == nil || items.Kind != yaml.SequenceNode {
+	_, value := lookup(service, key)
+	return items(value)
+}
+
+// items returns the items of a list, or nil.
+func items(node *yaml.Node) []*yaml.Node {
+	if node = deref(node); node == nil || node.Kind != yaml.SequenceNode {
 		return nil
 	}
-	return items.Content
+	return node.Content
 }
 
 // mountPlace returns the place of a service's mount at target, or that of volumes.

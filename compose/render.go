@@ -7,7 +7,6 @@ package compose
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,82 +45,63 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 	if err := versions.decide(values); err != nil {
 		return nil, err
 	}
-	m := &merger{node: node, files: files, variables: values, kept: newKept(), warnings: &warnings{}}
-	merged, err := m.merge()
+	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}}
+	merged, err := a.merge()
 	if err != nil {
 		return nil, err
 	}
 	c := &converter{
-		node: node, files: files, kept: m.kept, warnings: m.warnings, merged: merged,
+		files: files, extras: a.extras, warnings: a.warnings, merged: merged,
 		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
 	}
 	stack, err := c.convert(values.values["TAG"])
 	if err != nil {
 		return nil, err
 	}
-	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), *m.warnings...))
+	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), *a.warnings...))
 	return stack, nil
 }
 
-// merger makes one file of the node's compose files, as `docker stack deploy` does:
-// compose-go reads each file, and the docker CLI's loader merges them.
-type merger struct {
-	node      *manifests.Node
+// adapter makes one file of the node's compose files, as `docker stack deploy` does:
+// compose-go reads each file, and the docker CLI's loader merges the adapted models.
+type adapter struct {
 	files     *files
 	variables *variables
-	kept      *kept
+	extras    extras
 	warnings  *warnings
 }
 
-func (m *merger) merge() (*composetypes.Config, error) {
+func (a *adapter) merge() (*composetypes.Config, error) {
 	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + m.node.Dir,
-		Environment: m.variables.environment(m.files.all),
+		WorkingDir:  "/" + a.files.node.Dir,
+		Environment: a.variables.environment(a.files.all),
 	}
-	models, faults := m.models()
-	a := &adapter{node: m.node, variables: m.variables, kept: m.kept, warnings: m.warnings}
-	for i, source := range m.files.main {
-		if models[i] != nil {
-			faults = append(faults, a.adapt(source, models[i]))
-		}
-		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: source.path, Config: models[i]})
+	var models []map[string]any
+	var faults []error
+	for _, s := range a.files.main {
+		model, err := loadModel([]*source{s})
+		faults, models = append(faults, err), append(models, model)
 	}
-	if unset := m.files.unsetFaults(); len(unset) > 0 {
-		faults = unset // other faults may be caused by the empty values
+	a.leaveOut(models)
+	for i, s := range a.files.main {
+		faults = append(faults, a.adapt(s, models[i]))
+		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: s.path, Config: models[i]})
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := a.files.join(faults); err != nil {
 		return nil, err
 	}
-	m.warn(details)
+	a.warn(details)
 	merged, err := loadMerged(details)
 	if err != nil {
-		return nil, blame(m.files.main, models, err, func(i int, part map[string]any) error {
+		return nil, blame(a.files.main, models, err, func(i int, part map[string]any) error {
 			alone := details
-			alone.ConfigFiles = []composetypes.ConfigFile{details.ConfigFiles[i]}
-			if part != nil {
-				alone.ConfigFiles[0].Config = part
-			}
+			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: a.files.main[i].path, Config: part}}
 			_, err := loadMerged(alone)
 			return err
 		})
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
-	return merged, m.kept.aloneOnHost(merged.Services)
-}
-
-// models reads the node's compose files one by one, without services with inactive
-// profiles. The model of a file that cannot be read is nil.
-func (m *merger) models() (models []map[string]any, faults []error) {
-	l := modelLoader{dir: "/" + m.node.Dir}
-	for _, s := range m.files.main {
-		model, err := l.load([]*source{s}, nil)
-		if err != nil {
-			faults, model = append(faults, err), nil
-		}
-		models = append(models, model)
-	}
-	m.leaveOut(models)
-	return models, faults
+	return merged, a.extras.aloneOnHost(merged.Services)
 }
 
 // activeProfiles is the variable with the active profiles, as in docker compose:
@@ -130,9 +110,9 @@ const activeProfiles = "COMPOSE_PROFILES"
 
 // leaveOut removes the services that have only inactive profiles from the models of the
 // node's compose files. A service has the profiles of all files.
-func (m *merger) leaveOut(models []map[string]any) {
+func (a *adapter) leaveOut(models []map[string]any) {
 	var active []string
-	for name := range strings.SplitSeq(m.variables.values[activeProfiles], ",") {
+	for name := range strings.SplitSeq(a.variables.values[activeProfiles], ",") {
 		active = append(active, strings.TrimSpace(name))
 	}
 	profiles := map[string][]string{}
@@ -148,7 +128,7 @@ func (m *merger) leaveOut(models []map[string]any) {
 		if slices.Contains(active, "*") || slices.ContainsFunc(profiles[name], func(one string) bool { return slices.Contains(active, one) }) {
 			continue
 		}
-		m.warnings.add(m.files.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
+		a.warnings.add(a.files.placeOf("services", name, "profiles"), "add one of its profiles to COMPOSE_PROFILES in node.env, or remove profiles",
 			"service %s is not deployed: none of its profiles is active", name)
 		for _, model := range models {
 			delete(mapping(model["services"]), name)
@@ -157,15 +137,17 @@ func (m *merger) leaveOut(models []map[string]any) {
 }
 
 // warn adds the warnings about what the files mean to docker.
-func (m *merger) warn(details composetypes.ConfigDetails) {
-	*m.warnings = append(*m.warnings, m.files.unset(true)...)
-	for _, source := range m.files.all {
-		source.warnOtherReadings(m.warnings)
-		source.warnOtherFields(m.warnings)
+func (a *adapter) warn(details composetypes.ConfigDetails) {
+	if a.files.lenient() {
+		*a.warnings = append(*a.warnings, a.files.unset()...)
+	}
+	for _, source := range a.files.all {
+		source.warnOtherReadings(a.warnings)
+		source.warnOtherFields(a.warnings)
 	}
 	c := &comparison{
-		sources: m.files.main, files: details.ConfigFiles, environment: details.Environment,
-		kept: m.kept, warnings: m.warnings,
+		sources: a.files.main, files: details.ConfigFiles, environment: details.Environment,
+		warnings: a.warnings,
 	}
 	c.warn()
 }

@@ -6,8 +6,9 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/docker/go-connections/nat"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -64,14 +65,14 @@ func (m *serviceModel) adaptPorts() error {
 			ports = append(ports, port)
 			continue
 		}
-		first, last, err := portRange(published)
+		first, last, err := nat.ParsePortRange(published)
 		if err != nil {
 			faults = append(faults, m.fault("ports", "publish one port, such as 8080:80", "%q is not a port that Swarm can publish", published))
 			continue
 		}
 		for number := first; number <= last; number++ { // 7000-7001:80 publishes port 80 twice
 			one := maps.Clone(port)
-			one["published"] = number
+			one["published"] = int(number) //nolint:gosec // at most 65535
 			ports = append(ports, one)
 		}
 	}
@@ -83,23 +84,6 @@ func (m *serviceModel) adaptPorts() error {
 			"Swarm publishes a port on all addresses of the node, not only on %s", strings.Join(exposed, ", "))
 	}
 	return errors.Join(faults...)
-}
-
-// portRange reads a published port, or a range such as 7000-7001.
-func portRange(text string) (first, last int, err error) {
-	from, to, several := strings.Cut(text, "-")
-	if !several {
-		to = from
-	}
-	low, err := strconv.ParseUint(from, 10, 16)
-	if err != nil {
-		return 0, 0, err
-	}
-	high, err := strconv.ParseUint(to, 10, 16)
-	if err == nil && high < low {
-		err = strconv.ErrRange
-	}
-	return int(low), int(high), err
 }
 
 // warnHostPaths warns of paths that Compose would create. It does not warn of the

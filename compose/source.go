@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -29,9 +30,11 @@ type source struct {
 	dir       string     // base of relative paths
 	variables *variables // values of $NAME
 
-	included []*inclusion
+	settings map[string]map[string]setting // the environments of its services
+
+	included [][]*source     // the files of each include, which Compose merges
 	bases    map[string]base // what its services extend, by service
-	only     map[string]bool // of an extended file: the extended services, nothing else counts
+	only     map[string]any  // of an extended file: the extended services, nothing else counts
 	loaded   map[string]any  // the model of an extended file
 }
 
@@ -40,7 +43,7 @@ const maxFiles = 500
 
 // files are the compose files of a node.
 type files struct {
-	dir  string    // the node's folder
+	node *manifests.Node
 	main []*source // the node's compose files, in merge order
 	all  []*source // these, and all files that they include and extend
 }
@@ -53,78 +56,70 @@ func (f *files) placeOf(keys ...string) fault.Place {
 			return place
 		}
 	}
-	return fault.Place{File: f.dir}
-}
-
-// reader reads the compose files of a node.
-type reader struct {
-	node     *manifests.Node
-	files    *files
-	extended map[baseKey]*source
+	return fault.Place{File: f.node.Dir}
 }
 
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	r := &reader{node: node, files: &files{dir: node.Dir}, extended: map[baseKey]*source{}}
+	f := &files{node: node}
 	var faults []error
 	for _, name := range node.ComposeFiles {
-		s, err := r.read(name, node.Dir, variables)
+		s, err := f.read(name, node.Dir, variables)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		r.files.main = append(r.files.main, s)
-		faults = append(faults, r.readIncludes(s, []string{name}), r.readBases(s))
+		f.main = append(f.main, s)
+		faults = append(faults, f.readIncludes(s, []string{name}), f.readBases(s))
 	}
-	if unset := r.files.unsetFaults(); len(unset) > 0 {
-		faults = unset // other faults may be caused by the empty paths
-	}
-	return r.files, errors.Join(faults...)
+	return f, f.join(faults)
 }
 
-func (r *reader) read(name, dir string, variables *variables) (*source, error) {
-	data, err := fs.ReadFile(r.node.FS, name)
+func (f *files) read(name, dir string, variables *variables) (*source, error) {
+	data, err := fs.ReadFile(f.node.FS, name)
 	if err != nil {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
-	s, err := parseSource(name, data)
-	if err != nil {
+	s := &source{
+		path: name, data: data, dir: dir, variables: variables,
+		bases: map[string]base{}, settings: map[string]map[string]setting{},
+	}
+	if err := s.parse(); err != nil {
 		return nil, err
 	}
-	s.dir, s.variables, s.bases = dir, variables, map[string]base{}
-	r.files.all = append(r.files.all, s)
+	f.all = append(f.all, s)
 	return s, nil
 }
 
-func parseSource(name string, data []byte) (*source, error) {
-	s := &source{path: name, data: data}
+// parse sets the nodes and plain values of the file.
+func (s *source) parse() error {
 	var document, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, fault.New(fault.Place{File: name, Line: 1}, "start the file with a mapping such as `services:`",
+		return fault.New(fault.Place{File: s.path, Line: 1}, "start the file with a mapping such as `services:`",
 			"the top level is not a mapping")
 	}
 	if err := decoder.Decode(&next); err == nil {
-		return nil, fault.New(fault.Place{File: name, Line: next.Line}, "move it to a separate file: nodes[].compose_files in config.yml lists the files",
+		return fault.New(fault.Place{File: s.path, Line: next.Line}, "move it to a separate file: nodes[].compose_files in config.yml lists the files",
 			"a second YAML document starts here")
 	} else if !errors.Is(err, io.EOF) {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	// Finds duplicate keys, and anchors that contain themselves.
 	if err := document.Decode(&s.plain); err != nil {
-		return nil, s.invalid(err)
+		return s.invalid(err)
 	}
 	s.root = document.Content[0]
-	return s, s.resets(s.root)
+	return s.resets(s.root)
 }
 
 var (
-	yamlLine  = regexp.MustCompile(`line (\d+): ?`)
-	badAnchor = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
+	lineNumber = regexp.MustCompile(`line (\d+): ?`)
+	badAnchor  = regexp.MustCompile(`anchor '(.+)' (?:referenced|value contains itself)$`)
 )
 
 // invalid converts the first error of the YAML library to a fault.
@@ -135,7 +130,7 @@ func (s *source) invalid(err error) error {
 		message = several.Errors[0]
 	}
 	place := fault.Place{File: s.path}
-	if match := yamlLine.FindStringSubmatch(message); match != nil {
+	if match := lineNumber.FindStringSubmatch(message); match != nil {
 		place.Line, _ = strconv.Atoi(match[1]) // the pattern allows only digits
 		message = strings.Replace(message, match[0], "", 1)
 	}
@@ -189,8 +184,8 @@ func (s *source) find(keys []string) (best fault.Place, depth int, value *yaml.N
 		}
 	}
 	if depth < 2 {
-		for _, inclusion := range s.included {
-			for _, other := range slices.Backward(inclusion.files) {
+		for _, files := range s.included {
+			for _, other := range slices.Backward(files) {
 				try(other, keys)
 			}
 		}
@@ -205,8 +200,18 @@ func (s *source) service(name string) *yaml.Node {
 	return body
 }
 
-// lookup finds a key in a mapping. Own keys take precedence over merged ones.
+// itemKey returns the key by which lookup finds an item in a list of so many items. It
+// finds nothing if one written item became several.
+func itemKey(index, of int) string { return fmt.Sprintf("[%d/%d]", index, of) }
+
+// lookup finds a key in a mapping, or an item of a list. Own keys take precedence over
+// merged ones.
 func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
+	for i, item := range items(node) {
+		if key == itemKey(i, len(items(node))) {
+			return item, item
+		}
+	}
 	node = deref(node)
 	if node == nil || node.Kind != yaml.MappingNode {
 		return nil, nil
@@ -220,10 +225,9 @@ func lookup(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 		if node.Content[i].Tag != "!!merge" {
 			continue
 		}
-		merged := deref(node.Content[i+1])
-		parts := []*yaml.Node{merged}
-		if merged.Kind == yaml.SequenceNode {
-			parts = merged.Content
+		parts := items(node.Content[i+1])
+		if parts == nil {
+			parts = []*yaml.Node{node.Content[i+1]}
 		}
 		for _, part := range parts {
 			if keyNode, value := lookup(part, key); keyNode != nil {
@@ -258,18 +262,13 @@ func deref(node *yaml.Node) *yaml.Node {
 
 // walkScalars calls visit for each scalar value of a document, in order.
 func walkScalars(node *yaml.Node, visit func(*yaml.Node)) {
-	switch node.Kind {
-	case yaml.ScalarNode:
+	if node.Kind == yaml.ScalarNode {
 		visit(node)
-	case yaml.MappingNode:
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			walkScalars(node.Content[i+1], visit)
+	}
+	for i, child := range node.Content {
+		if node.Kind != yaml.MappingNode || i%2 == 1 { // a mapping has keys and values in turn
+			walkScalars(child, visit)
 		}
-	case yaml.SequenceNode:
-		for _, item := range node.Content {
-			walkScalars(item, visit)
-		}
-	case yaml.DocumentNode, yaml.AliasNode:
 	}
 }
 

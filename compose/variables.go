@@ -30,16 +30,11 @@ type variables struct {
 	values  map[string]string
 	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
-	lenient bool
 }
 
 // nodeVariables returns the values that do not depend on the compose files.
 func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
-	v := &variables{
-		values:  map[string]string{},
-		missing: map[string]bool{},
-		lenient: node.Config.Interpolation == manifests.Lenient,
-	}
+	v := &variables{values: map[string]string{}, missing: map[string]bool{}}
 	for name, variable := range node.Variables {
 		v.values[name] = variable.Value
 	}
@@ -49,7 +44,7 @@ func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
 
 // inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
-	return &variables{values: values, outer: v, missing: map[string]bool{}, lenient: v.lenient}
+	return &variables{values: values, outer: v, missing: map[string]bool{}}
 }
 
 // versions decides the values of the SV_ variables.
@@ -82,18 +77,13 @@ func (d versions) decide(v *variables) error {
 		}
 	}
 	for _, s := range d.files.all {
-		faults = append(faults, d.autoVersions(s.variables))
-	}
-	return errors.Join(faults...)
-}
-
-func (d versions) autoVersions(v *variables) error {
-	var faults []error
-	for _, name := range slices.Sorted(maps.Keys(v.values)) {
-		if v.values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
-			version, err := d.autoVersion(name)
-			faults = append(faults, err)
-			v.values[name] = version
+		values := s.variables.values
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			if values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
+				version, err := d.autoVersion(name)
+				faults = append(faults, err)
+				values[name] = version
+			}
 		}
 	}
 	return errors.Join(faults...)
@@ -146,12 +136,10 @@ func (v *variables) lookup(name string) (string, bool) {
 	switch {
 	case value != "":
 		return value, true
-	case strings.HasPrefix(name, tagPrefix) && tag != "":
-		return tag, true
+	case strings.HasPrefix(name, tagPrefix):
+		return tag, tag != ""
 	case strings.HasPrefix(name, versionPrefix):
 		return "0", true
-	case strings.HasPrefix(name, tagPrefix):
-		return "", false
 	}
 	return value, ok
 }
@@ -233,28 +221,31 @@ func (v *variables) environment(sources []*source) map[string]string {
 	return all
 }
 
-// unsetFaults returns an error for each place that mentions an unset variable.
-func (f *files) unsetFaults() []error {
-	var faults []error
-	for _, one := range f.unset(false) {
-		faults = append(faults, one)
+// join joins the faults of the files. If variables are unset, it returns only these
+// faults: their empty values may cause the others.
+func (f *files) join(faults []error) error {
+	if unset := f.unset(); len(unset) > 0 && !f.lenient() {
+		faults = nil
+		for _, one := range unset {
+			faults = append(faults, one)
+		}
 	}
-	return faults
+	return errors.Join(faults...)
 }
 
-// unset returns a fault for each place in a strict or lenient file that mentions an
-// unset variable.
-func (f *files) unset(lenient bool) []*fault.Error {
+// lenient reports whether unset variables are empty. Otherwise they are errors.
+func (f *files) lenient() bool { return f.node.Config.Interpolation == manifests.Lenient }
+
+// unset returns a fault for each place that mentions an unset variable.
+func (f *files) unset() []*fault.Error {
 	what := "is not set and has no default"
-	if lenient {
+	if f.lenient() {
 		what = "is not set: it is treated as empty"
 	}
 	missing := map[string][]*source{}
 	for _, s := range f.all {
 		for name := range s.variables.missing {
-			if s.variables.lenient == lenient {
-				missing[name] = append(missing[name], s)
-			}
+			missing[name] = append(missing[name], s)
 		}
 	}
 	var all []*fault.Error

@@ -1,6 +1,10 @@
 package deploy
 
 import (
+	"cmp"
+	"slices"
+
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/versions"
@@ -14,38 +18,27 @@ import (
 type newField struct {
 	name  string
 	since string
-	used  func(*swarm.ContainerSpec) bool
+	used  bool
 }
 
-// newFields lists the fields that are newer than API 1.41, the oldest supported version.
-func newFields() []newField {
-	privileged := func(used func(*swarm.Privileges) bool) func(*swarm.ContainerSpec) bool {
-		return func(c *swarm.ContainerSpec) bool { return c.Privileges != nil && used(c.Privileges) }
-	}
-	mounted := func(used func(mount.Mount) bool) func(*swarm.ContainerSpec) bool {
-		return func(c *swarm.ContainerSpec) bool {
-			for _, m := range c.Mounts {
-				if used(m) {
-					return true
-				}
-			}
-			return false
-		}
-	}
+// newFields lists the fields that are newer than API 1.41, the oldest supported version,
+// and tells which of them a container uses.
+func newFields(c swarm.ContainerSpec) []newField {
+	privileges := cmp.Or(c.Privileges, &swarm.Privileges{})
+	check := cmp.Or(c.Healthcheck, &container.HealthConfig{})
+	mounted := func(used func(mount.Mount) bool) bool { return slices.ContainsFunc(c.Mounts, used) }
 	return []newField{
-		{"privileges.seccomp", "1.44", privileged(func(p *swarm.Privileges) bool { return p.Seccomp != nil })},
-		{"privileges.apparmor", "1.44", privileged(func(p *swarm.Privileges) bool { return p.AppArmor != nil })},
-		{"privileges.no_new_privileges", "1.44", privileged(func(p *swarm.Privileges) bool { return p.NoNewPrivileges })},
-		{"healthcheck.start_interval", "1.44", func(c *swarm.ContainerSpec) bool {
-			return c.Healthcheck != nil && c.Healthcheck.StartInterval != 0
-		}},
+		{"privileges.seccomp", "1.44", privileges.Seccomp != nil},
+		{"privileges.apparmor", "1.44", privileges.AppArmor != nil},
+		{"privileges.no_new_privileges", "1.44", privileges.NoNewPrivileges},
+		{"healthcheck.start_interval", "1.44", check.StartInterval != 0},
 		{"volume.subpath", "1.45", mounted(func(m mount.Mount) bool {
 			return m.VolumeOptions != nil && m.VolumeOptions.Subpath != ""
 		})},
 		{"tmpfs.options", "1.46", mounted(func(m mount.Mount) bool {
 			return m.TmpfsOptions != nil && len(m.TmpfsOptions.Options) > 0
 		})},
-		{"oom_score_adj", "1.46", func(c *swarm.ContainerSpec) bool { return c.OomScoreAdj != 0 }},
+		{"oom_score_adj", "1.46", c.OomScoreAdj != 0},
 		{"cluster volumes", "1.42", mounted(func(m mount.Mount) bool { return m.Type == mount.TypeCluster })},
 		{"bind.create_host_path", "", mounted(func(m mount.Mount) bool {
 			return m.BindOptions != nil && m.BindOptions.CreateMountpoint
@@ -60,15 +53,10 @@ func newFields() []newField {
 // unknownFields refuses fields that an engine with this API version would drop silently.
 func unknownFields(apiVersion string, want *compose.Stack) []error {
 	var refused []error
-	fields := newFields()
 	for _, name := range keys(want.Services) {
-		container := want.Services[name].TaskTemplate.ContainerSpec
-		if container == nil {
-			continue
-		}
-		for _, field := range fields {
+		for _, field := range newFields(containerOf(want.Services[name])) {
 			switch {
-			case !field.used(container):
+			case !field.used:
 			case field.since == "":
 				refused = append(refused, fault.New(fault.Place{}, "remove it from the compose file",
 					"service %s uses %s, which Swarm does not support for services", name, field.name))

@@ -70,8 +70,10 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	}
 	scaledDown := plan.ScaledDown()
 	maps.Copy(scaledDown, opts.ScaledDown)
-	run := newApplication(plan, want, opts)
-	run.api, run.reader, run.logins, run.scaledDown = e.swarm, e.reader, logins, keys(scaledDown)
+	run := &application{
+		engine: e, logins: logins, live: plan.live.Services, want: want, options: opts,
+		scaledDown: keys(scaledDown), ids: idsOf(plan.live),
+	}
 	if err := run.steps(ctx, plan); err != nil {
 		if ctx.Err() != nil {
 			return err // the agent stops, and continues after its next start
@@ -97,42 +99,32 @@ func valuesKnown(plan Plan, want *compose.Stack) error {
 
 // application is one run of Apply.
 type application struct {
-	api        SwarmAPI
-	reader     *reader
+	engine     *Engine
 	logins     *keyring
-	live       *LiveServices
+	live       LiveServices
 	want       *compose.Stack
-	progress   func(Event) error
-	wait       func(context.Context, Wave) error
-	metadata   map[string]string // by full label names
-	scaledDown []string          // cron services that are scaled down, sorted
+	options    ApplyOptions
+	scaledDown []string // cron services that are scaled down, sorted
 
 	mu  sync.Mutex
 	ids map[object]string // of secrets and configs
 }
 
-func newApplication(plan Plan, want *compose.Stack, opts ApplyOptions) *application {
-	run := &application{
-		live: plan.live.LiveServices(), want: want, progress: opts.Progress, wait: opts.Wait,
-		metadata: map[string]string{}, ids: map[object]string{},
-	}
-	for name, value := range opts.Metadata {
-		if label := compose.LabelPrefix + name; metadataLabel(label) {
-			run.metadata[label] = value
-		}
-	}
-	for _, service := range plan.live.Services {
+// idsOf gives the IDs of the live secrets and configs.
+func idsOf(live *Live) map[object]string {
+	ids := map[object]string{}
+	for _, service := range live.Services {
 		for _, one := range references(service.Spec) {
-			run.ids[object{one.kind, one.name}] = one.id
+			ids[object{one.kind, one.name}] = one.id
 		}
 	}
-	for name, secret := range plan.live.Secrets {
-		run.ids[object{Secret, name}] = secret.ID
+	for name, secret := range live.Secrets {
+		ids[object{Secret, name}] = secret.ID
 	}
-	for name, config := range plan.live.Configs {
-		run.ids[object{Config, name}] = config.ID
+	for name, config := range live.Configs {
+		ids[object{Config, name}] = config.ID
 	}
-	return run
+	return ids
 }
 
 // steps writes the steps, phase after phase. It waits until cron services have stopped,
@@ -152,7 +144,7 @@ func (a *application) steps(ctx context.Context, plan Plan) error {
 			end++
 		}
 		if len(waves) > 0 && waves[0].Before == begin {
-			if err := a.wait(ctx, waves[0]); err != nil {
+			if err := a.options.Wait(ctx, waves[0]); err != nil {
 				return err
 			}
 			waves = waves[1:]
@@ -180,7 +172,7 @@ func (a *application) together(ctx context.Context, steps []Step) error {
 		if stop || ctx.Err() != nil {
 			return false
 		}
-		halt = a.progress(Event{Step: steps[i]})
+		halt = a.options.Progress(Event{Step: steps[i]})
 		stop = halt != nil
 		return !stop
 	}
@@ -189,7 +181,7 @@ func (a *application) together(ctx context.Context, steps []Step) error {
 		mu.Lock()
 		defer mu.Unlock()
 		errs[i] = err
-		halt = errors.Join(halt, a.progress(Event{Step: steps[i], Done: true, Err: err}))
+		halt = errors.Join(halt, a.options.Progress(Event{Step: steps[i], Done: true, Err: err}))
 		stop = stop || err != nil || halt != nil
 	})
 	if err := errors.Join(append(errs, halt)...); err != nil {
@@ -232,20 +224,17 @@ func (a *application) take(ctx context.Context, step Step) error {
 	case Service:
 		err = a.takeService(ctx, step)
 	}
-	if err != nil {
-		return a.reader.engine.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
-	}
-	return nil
+	return a.engine.address.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
 }
 
 // createNetwork treats the answer that the network exists as success if it belongs to the
 // stack: an earlier attempt may have created it.
 func (a *application) createNetwork(ctx context.Context, name string) error {
-	_, err := a.api.NetworkCreate(ctx, name, a.want.Networks[name])
+	_, err := a.engine.swarm.NetworkCreate(ctx, name, a.want.Networks[name])
 	if err == nil || !errdefs.IsConflict(err) {
 		return err
 	}
-	existing, inspectErr := a.api.NetworkInspect(ctx, name, network.InspectOptions{Scope: "swarm"})
+	existing, inspectErr := a.engine.swarm.NetworkInspect(ctx, name, network.InspectOptions{Scope: "swarm"})
 	if inspectErr != nil {
 		return errors.Join(err, inspectErr)
 	}
@@ -259,12 +248,8 @@ func (a *application) createSecret(ctx context.Context, name string) error {
 		}
 		spec := secret.Spec
 		spec.Data = secret.Value.Reveal()
-		created, err := a.api.SecretCreate(ctx, spec)
-		if err != nil {
-			return withhold(err, spec.Data)
-		}
-		a.remember(object{Secret, name}, created.ID)
-		return nil
+		created, err := a.engine.swarm.SecretCreate(ctx, spec)
+		return a.remember(object{Secret, name}, created.ID, withhold(err, spec.Data))
 	}
 	return errors.New("the stack does not have this secret")
 }
@@ -274,18 +259,19 @@ func (a *application) createConfig(ctx context.Context, name string) error {
 		if config.Spec.Name != name {
 			continue
 		}
-		created, err := a.api.ConfigCreate(ctx, config.Spec)
-		if err != nil {
-			return err
-		}
-		a.remember(object{Config, name}, created.ID)
-		return nil
+		created, err := a.engine.swarm.ConfigCreate(ctx, config.Spec)
+		return a.remember(object{Config, name}, created.ID, err)
 	}
 	return errors.New("the stack does not have this config")
 }
 
-func (a *application) remember(created object, id string) {
+// remember notes the ID of a created object, or gives the error of its creation.
+func (a *application) remember(created object, id string, err error) error {
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ids[created] = id
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -34,11 +33,11 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 }
 
 func (a *application) createService(ctx context.Context, name string) error {
-	spec, login, err := a.spec(ctx, name, swarm.ServiceSpec{}, a.live.networkName)
+	spec, login, err := a.spec(ctx, name, swarm.ServiceSpec{})
 	if err != nil {
 		return err
 	}
-	_, err = a.api.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.engine.swarm.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: login.header})
 	if err = login.withhold(err); err == nil || !errdefs.IsConflict(err) {
 		return err
 	}
@@ -54,7 +53,7 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 	if step.phase == phaseCronBack { // scaled down since the plan was made
 		return a.writeFresh(ctx, step.Name)
 	}
-	err := a.write(ctx, a.live.Services[step.Name], a.live.networkName)
+	err := a.write(ctx, a.live[step.Name])
 	if outOfSequence(err) {
 		return a.writeFresh(ctx, step.Name)
 	}
@@ -62,28 +61,28 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
-	existing, networkName, err := a.reader.service(ctx, name)
+	existing, err := a.engine.reader.service(ctx, name)
 	if err != nil {
 		return err
 	}
-	return a.write(ctx, existing, networkName)
+	return a.write(ctx, existing)
 }
 
 // write updates a service if it differs from the wanted spec: an update without a
 // difference overwrites Swarm's previous spec and runs jobs again.
-func (a *application) write(ctx context.Context, existing swarm.Service, networkName func(string) string) error {
+func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	name := existing.Spec.Name
 	if err := conflict(object{Service, name}, existing.Spec.Labels, a.want); err != nil {
 		return err
 	}
-	if len(serviceChanges(existing.Spec, a.want.Services[name], networkName)) == 0 {
+	if len(serviceChanges(existing.Spec, a.want.Services[name])) == 0 {
 		return nil
 	}
-	spec, login, err := a.spec(ctx, name, existing.Spec, networkName)
+	spec, login, err := a.spec(ctx, name, existing.Spec)
 	if err != nil {
 		return err
 	}
-	_, err = a.api.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
+	_, err = a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: login.header})
 	return login.withhold(err)
 }
 
@@ -91,19 +90,20 @@ func (a *application) write(ctx context.Context, existing swarm.Service, network
 // secrets and configs and the current metadata, and the login with which the nodes pull
 // its image. Without a login, the engine keeps the one that it has. The wanted stack is
 // not changed.
-func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec, networkName func(string) string) (swarm.ServiceSpec, login, error) {
-	spec := settle(a.want.Services[name], live, networkName)
-	spec.Labels = maps.Clone(spec.Labels)
-	maps.Copy(spec.Labels, a.metadata)
+func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
+	spec := settle(a.want.Services[name], live)
+	for name, value := range a.options.Metadata {
+		if label := compose.LabelPrefix + name; metadataLabel(label) {
+			spec.Labels[label] = value
+		}
+	}
 	container := spec.TaskTemplate.ContainerSpec
 	if container == nil {
 		return spec, login{}, nil
 	}
 	setIDs(container, func(of object) string { return a.ids[of] })
-	if container.Privileges != nil {
-		privileges := *container.Privileges
-		privileges.CredentialSpec = pointedAt(privileges.CredentialSpec, container.Configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
-		container.Privileges = &privileges
+	if p := container.Privileges; p != nil {
+		p.CredentialSpec = pointedAt(p.CredentialSpec, container.Configs, func(c *swarm.ConfigReference) string { return c.ConfigID })
 	}
 	for _, one := range references(spec) {
 		if one.id == "" {
@@ -115,13 +115,13 @@ func (a *application) spec(ctx context.Context, name string, live swarm.ServiceS
 }
 
 func (a *application) scaleDown(ctx context.Context, name string) error {
-	existing := a.live.Services[name]
+	existing := a.live[name]
 	for retried := false; ; retried = true {
-		_, err := a.api.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
+		_, err := a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
 		if !outOfSequence(err) || retried {
 			return err
 		}
-		if existing, _, err = a.reader.service(ctx, name); err != nil {
+		if existing, err = a.engine.reader.service(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -130,11 +130,11 @@ func (a *application) scaleDown(ctx context.Context, name string) error {
 // removeService removes a service by the ID that the plan saw, if that service had the
 // stack's label.
 func (a *application) removeService(ctx context.Context, name string) error {
-	existing, ok := a.live.Services[name]
+	existing, ok := a.live[name]
 	if !ok || existing.Spec.Labels[compose.LabelStack] != a.want.Name {
 		return fmt.Errorf("it does not belong to stack %s", a.want.Name)
 	}
-	err := a.api.ServiceRemove(ctx, existing.ID)
+	err := a.engine.swarm.ServiceRemove(ctx, existing.ID)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}

@@ -15,9 +15,9 @@ import (
 // Inventory holds every secret and config of the Swarm, and the services of all stacks,
 // which may use them.
 type Inventory struct {
-	Secrets  []swarm.Secret
-	Configs  []swarm.Config
-	Services map[string]swarm.Service
+	Secrets  map[string]swarm.Secret
+	Configs  map[string]swarm.Config
+	Services LiveServices
 }
 
 // Inventory reads the inventory, with three calls. It reads the services last, so that it
@@ -25,19 +25,16 @@ type Inventory struct {
 func (e *Engine) Inventory(ctx context.Context) (*Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	secrets, err := e.swarm.SecretList(ctx, swarm.SecretListOptions{})
-	if err != nil {
-		return nil, e.address.explain("list secrets", err)
-	}
-	configs, err := e.swarm.ConfigList(ctx, swarm.ConfigListOptions{})
-	if err != nil {
-		return nil, e.address.explain("list configs", err)
-	}
-	services, err := e.reader.services(ctx, filters.NewArgs())
+	secrets, err := e.reader.secrets(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, err
 	}
-	return &Inventory{Secrets: secrets, Configs: configs, Services: services}, nil
+	configs, err := e.reader.configs(ctx, filters.NewArgs())
+	if err != nil {
+		return nil, err
+	}
+	services, err := e.reader.services(ctx, filters.NewArgs())
+	return &Inventory{Secrets: secrets, Configs: configs, Services: services}, err
 }
 
 // Version is one version of a secret or config, and why it stays in Swarm.
@@ -74,11 +71,9 @@ type GoodState struct {
 	Configs []string
 }
 
-func (g *GoodState) names(kind Kind) []string {
-	if kind == Secret {
-		return g.Secrets
-	}
-	return g.Configs
+// has tells whether a version belongs to the state.
+func (g GoodState) has(v Version) bool {
+	return slices.Contains(g.Secrets, v.Name) && v.Kind == Secret || slices.Contains(g.Configs, v.Name) && v.Kind == Config
 }
 
 // Retention holds the rules by which versions stay.
@@ -131,12 +126,9 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, not
 	if err != nil {
 		return nil, nil, err
 	}
-	still := map[string]bool{}
-	for _, version := range inventory.Versions(keep) {
-		still[version.ID] = version.Collectable()
-	}
+	still := Collectable(inventory.Versions(keep))
 	for _, version := range due {
-		if !still[version.ID] {
+		if !slices.ContainsFunc(still, func(v Version) bool { return v.ID == version.ID }) {
 			continue
 		}
 		event := Event{Step: Step{Action: Remove, Kind: version.Kind, Name: version.Name}}

@@ -22,9 +22,9 @@ const aDay = 24 * time.Hour
 func (i *Inventory) Versions(keep Retention) []Version {
 	all := i.versions(keep)
 	slices.SortFunc(all, compareVersions)
-	now, before := i.users()
+	users := i.users()
 	for n := range all {
-		all[n].judgeUse(now, before, keep)
+		all[n].judgeUse(users, keep)
 	}
 	for rest := all; len(rest) > 0; {
 		end := slices.IndexFunc(rest, func(v Version) bool { return v.group() != rest[0].group() })
@@ -49,7 +49,7 @@ func (i *Inventory) versions(keep Retention) []Version {
 	}
 	concern := map[object]bool{}
 	for _, version := range all {
-		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(version.Kind), version.Name) }) {
+		if keep.Own(version) || slices.ContainsFunc(keep.Good, func(g GoodState) bool { return g.has(version) }) {
 			concern[version.group()] = true
 		}
 	}
@@ -87,57 +87,50 @@ func versionNumber(v Version) int {
 	return number
 }
 
-// user is a service that refers to a secret or config.
+// user is a service that refers to secrets and configs, now and before its last update.
 type user struct {
-	service string
-	by      use
+	service     string
+	now, before []use
 }
 
-// of tells whether the service refers to the version: its ID or its name is enough.
-func (u user) of(v *Version) bool {
-	return u.by.kind == v.Kind && (u.by.id == v.ID || u.by.name == v.Name)
-}
-
-// users lists the references of all services, by service: those of now, and those before
-// the last update of each service.
-func (i *Inventory) users() (now, before []user) {
+func (i *Inventory) users() []user {
+	all := make([]user, 0, len(i.Services))
 	for _, name := range keys(i.Services) {
-		service := i.Services[name]
-		for _, one := range references(service.Spec) {
-			now = append(now, user{name, one})
+		one := user{service: name, now: references(i.Services[name].Spec)}
+		if previous := i.Services[name].PreviousSpec; previous != nil {
+			one.before = references(*previous)
 		}
-		if service.PreviousSpec == nil {
-			continue
-		}
-		for _, one := range references(*service.PreviousSpec) {
-			before = append(before, user{name, one})
-		}
+		all = append(all, one)
 	}
-	return now, before
+	return all
 }
 
 // judgeUse sets the services that use a version, and the reasons that follow from this
 // and from the good states.
-func (v *Version) judgeUse(now, before []user, keep Retention) {
+func (v *Version) judgeUse(users []user, keep Retention) {
+	ofVersion := func(one use) bool { return one.kind == v.Kind && (one.id == v.ID || one.name == v.Name) }
 	var services, formerly []string
-	for _, one := range now {
-		if one.of(v) {
-			v.Uses = append(v.Uses, Use{Service: one.service, Target: one.by.target})
-			services = append(services, one.service)
+	for _, user := range users {
+		uses := len(v.Uses)
+		for _, one := range user.now {
+			if ofVersion(one) {
+				v.Uses = append(v.Uses, Use{Service: user.service, Target: one.target})
+			}
 		}
-	}
-	for _, one := range before {
-		if one.of(v) && !slices.Contains(services, one.service) {
-			formerly = append(formerly, one.service)
+		switch {
+		case len(v.Uses) > uses:
+			services = append(services, user.service)
+		case slices.ContainsFunc(user.before, ofVersion):
+			formerly = append(formerly, user.service)
 		}
 	}
 	if len(services) > 0 {
-		v.keep("in use by %s", strings.Join(slices.Compact(services), ", "))
+		v.keep("in use by %s", strings.Join(services, ", "))
 	}
 	if len(formerly) > 0 {
-		v.keep("previous spec of %s", strings.Join(slices.Compact(formerly), ", "))
+		v.keep("previous spec of %s", strings.Join(formerly, ", "))
 	}
-	newest := slices.IndexFunc(keep.Good, func(g GoodState) bool { return slices.Contains(g.names(v.Kind), v.Name) })
+	newest := slices.IndexFunc(keep.Good, func(g GoodState) bool { return g.has(*v) })
 	v.Unused = len(services) == 0 && len(formerly) == 0 && newest != 0
 	switch {
 	case len(services) > 0 || newest < 0:

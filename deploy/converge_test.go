@@ -155,12 +155,11 @@ func TestTimeoutLabelAloneIsNotWritten(t *testing.T) {
 	if plan, err := deploy.Diff(liveOf(lives), wants); err != nil || !plan.Empty() {
 		t.Errorf("steps %+v, %v", plan.Steps, err)
 	}
-	same := func(name string) string { return name }
-	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"], same); written.Labels[compose.LabelTimeout] != "" {
+	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"]); written.Labels[compose.LabelTimeout] != "" {
 		t.Errorf("labels %v", written.Labels)
 	}
 	wants.Services["s_a"].Labels[compose.LabelTimeout] = "2m"
-	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"], same); written.Labels[compose.LabelTimeout] != "2m" {
+	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"]); written.Labels[compose.LabelTimeout] != "2m" {
 		t.Errorf("labels %v", written.Labels)
 	}
 }

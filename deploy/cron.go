@@ -42,12 +42,12 @@ func (a *application) cronStops(ctx context.Context) error {
 	}
 	limit := stopSlack
 	for _, name := range a.scaledDown {
-		limit = max(limit, graceOf(a.live.Services[name].Spec)+stopSlack)
+		limit = max(limit, graceOf(a.live[name].Spec)+stopSlack)
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		live, tasks, err := a.reader.look(limited, a.want.Name)
+		live, tasks, err := a.engine.reader.look(limited, a.want.Name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -57,7 +57,7 @@ func (a *application) cronStops(ctx context.Context) error {
 			return err
 		}
 		stopping := slices.ContainsFunc(a.scaledDown, func(name string) bool {
-			return replicas(live.Services[name].Spec) == 0 && slices.ContainsFunc(tasks[live.Services[name].ID], onNode)
+			return replicas(live[name].Spec) == 0 && slices.ContainsFunc(tasks[live[name].ID], onNode)
 		})
 		if !stopping {
 			return nil
@@ -87,7 +87,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 	defer cancel()
 	var errs []error
 	for _, name := range keys(scaledDown) {
-		now, _, err := e.reader.service(ctx, name)
+		now, err := e.reader.service(ctx, name)
 		if errors.Is(err, errGone) {
 			continue
 		}
@@ -97,9 +97,7 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 		if err == nil {
 			_, err = e.swarm.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
 		}
-		if err != nil {
-			err = e.address.explain("scale up service "+name, err)
-		}
+		err = e.address.explain("scale up service "+name, err)
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))
 	}
 	return errors.Join(errs...)
@@ -107,14 +105,13 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 
 // ScaledUp gives the live services as they are without the effect of an interrupted
 // rollout: those cron services that it left at 0 have the replicas of scaledDown.
-func (l *LiveServices) ScaledUp(scaledDown map[string]uint64) *LiveServices {
-	up := *l
-	up.Services = maps.Clone(l.Services)
+func (l LiveServices) ScaledUp(scaledDown map[string]uint64) LiveServices {
+	up := maps.Clone(l)
 	for name, n := range scaledDown {
-		if service, there := up.Services[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
+		if service, there := up[name]; there && service.Spec.Mode.Replicated != nil && replicas(service.Spec) == 0 {
 			service.Spec = scaledTo(service.Spec, n)
-			up.Services[name] = service
+			up[name] = service
 		}
 	}
-	return &up
+	return up
 }

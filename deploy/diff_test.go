@@ -18,7 +18,7 @@ import (
 // liveOf gives the live state of a stack that was just applied.
 func liveOf(stack *compose.Stack) *deploy.Live {
 	live := &deploy.Live{
-		Stack: stack.Name, Services: map[string]swarm.Service{},
+		Services:   map[string]swarm.Service{},
 		APIVersion: "1.41", Networks: map[string]network.Summary{},
 		Secrets: map[string]swarm.Secret{}, Configs: map[string]swarm.Config{},
 	}

@@ -39,21 +39,19 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 func (p *Plan) addObjects(live *Live, want *compose.Stack) {
 	for _, secret := range want.Secrets {
 		name := secret.Spec.Name
-		existing, ok := live.Secrets[name]
-		if !ok {
+		if existing, ok := live.Secrets[name]; ok {
+			p.warnOfLabels(Secret, name, existing.Spec.Labels, secret.Spec.Labels, secret.Variable)
+		} else {
 			p.Steps = append(p.Steps, Step{Action: Create, Kind: Secret, Name: name, Sum: sumOf(secret.Spec), phase: phaseObjects})
-			continue
 		}
-		p.warnOfLabels(Secret, name, existing.Spec.Labels, secret.Spec.Labels, secret.Variable)
 	}
 	for _, config := range want.Configs {
 		name := config.Spec.Name
-		existing, ok := live.Configs[name]
-		if !ok {
+		if existing, ok := live.Configs[name]; ok {
+			p.warnOfLabels(Config, name, existing.Spec.Labels, config.Spec.Labels, config.Variable)
+		} else {
 			p.Steps = append(p.Steps, Step{Action: Create, Kind: Config, Name: name, Sum: sumOf(config.Spec), phase: phaseObjects})
-			continue
 		}
-		p.warnOfLabels(Config, name, existing.Spec.Labels, config.Spec.Labels, config.Variable)
 	}
 }
 
@@ -193,25 +191,23 @@ func networkChanges(live network.Summary, want network.CreateOptions) []Change {
 	if want.IPAM != nil && !idle {
 		note(want.IPAM.Driver == "" || want.IPAM.Driver == live.IPAM.Driver, "IPAM.Driver", live.IPAM.Driver, want.IPAM.Driver)
 		changes = append(changes, mapChanges("IPAM.Options", among(live.IPAM.Options, want.IPAM.Options), want.IPAM.Options)...)
-		missing := missingRanges(live.IPAM.Config, want.IPAM.Config)
-		note(len(missing) == 0, "IPAM.Config", ranges(live.IPAM.Config), ranges(want.IPAM.Config))
+		note(hasRanges(live.IPAM.Config, want.IPAM.Config), "IPAM.Config", ranges(live.IPAM.Config), ranges(want.IPAM.Config))
 	}
 	return changes
 }
 
-// missingRanges lists the wanted address ranges that a network does not have. Swarm does
-// not store auxiliary addresses, and it adds gateways.
-func missingRanges(live, want []network.IPAMConfig) []network.IPAMConfig {
-	var missing []network.IPAMConfig
+// hasRanges tells whether a network has all wanted address ranges. Swarm does not store
+// auxiliary addresses, and it adds gateways.
+func hasRanges(live, want []network.IPAMConfig) bool {
 	for _, w := range want {
 		if !slices.ContainsFunc(live, func(l network.IPAMConfig) bool {
 			return (w.Subnet == "" || prefix(l.Subnet) == prefix(w.Subnet)) && prefix(l.IPRange) == prefix(w.IPRange) &&
 				(w.Gateway == "" || l.Gateway == w.Gateway)
 		}) {
-			missing = append(missing, w)
+			return false
 		}
 	}
-	return missing
+	return true
 }
 
 // prefix gives equal address ranges the same form.
@@ -226,10 +222,11 @@ func ranges(configs []network.IPAMConfig) string {
 	texts := make([]string, 0, len(configs))
 	for _, one := range configs {
 		text := one.Subnet
-		for _, part := range []struct{ name, value string }{{" range ", one.IPRange}, {" gateway ", one.Gateway}} {
-			if part.value != "" {
-				text += part.name + part.value
-			}
+		if one.IPRange != "" {
+			text += " range " + one.IPRange
+		}
+		if one.Gateway != "" {
+			text += " gateway " + one.Gateway
 		}
 		texts = append(texts, text)
 	}

@@ -11,30 +11,30 @@ import (
 
 // addServices plans the services of the stack: it creates missing ones, updates those
 // that differ, and removes those that the stack does not want any more.
-func (p *Plan) addServices(live *LiveServices, want *compose.Stack) {
+func (p *Plan) addServices(live LiveServices, want *compose.Stack) {
 	for _, name := range keys(want.Services) {
 		spec := want.Services[name]
-		existing, ok := live.Services[name]
+		existing, ok := live[name]
 		if !ok {
 			p.Steps = append(p.Steps, creation(name, spec))
 			continue
 		}
-		if modeName(existing.Spec.Mode) != modeName(spec.Mode) || endsInRollback(want.Name, existing.Spec, spec, live.networkName) {
+		if modeName(existing.Spec.Mode) != modeName(spec.Mode) || endsInRollback(want.Name, existing.Spec, spec) {
 			p.Steps = append(p.Steps, Step{
 				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices,
-				Changes: serviceChanges(existing.Spec, spec, live.networkName),
+				Changes: serviceChanges(existing.Spec, spec),
 			})
 			continue
 		}
-		if step, differs := alteration(existing.Spec, spec, live.networkName); differs {
+		if step, differs := alteration(existing.Spec, spec); differs {
 			p.Steps = append(p.Steps, step)
 			if existing.Spec.Labels[compose.LabelOwner] == "" {
 				p.Adopted = append(p.Adopted, name)
 			}
 		}
 	}
-	for _, name := range keys(live.Services) {
-		existing := live.Services[name]
+	for _, name := range keys(live) {
+		existing := live[name]
 		if _, wanted := want.Services[name]; wanted || existing.Spec.Labels[compose.LabelStack] != want.Name {
 			continue
 		}
@@ -47,12 +47,12 @@ func (p *Plan) addServices(live *LiveServices, want *compose.Stack) {
 // if its task succeeds. Swarm treats any ended task as failed, also with exit code 0. If
 // the failure action is rollback, it then writes the old spec and runs the old task
 // again. A new service has no old spec.
-func endsInRollback(stack string, live, want swarm.ServiceSpec, networkName func(string) string) bool {
+func endsInRollback(stack string, live, want swarm.ServiceSpec) bool {
 	update := want.UpdateConfig
 	if update == nil || update.FailureAction != swarm.UpdateFailureActionRollback || !oneShot(stack, want) || replicas(want) == 0 {
 		return false
 	}
-	return restarts(live, serviceChanges(live, want, networkName))
+	return restarts(live, serviceChanges(live, want))
 }
 
 func creation(name string, spec swarm.ServiceSpec) Step {
@@ -67,8 +67,8 @@ func creation(name string, spec swarm.ServiceSpec) Step {
 }
 
 // alteration plans the update of one service if it differs.
-func alteration(live, want swarm.ServiceSpec, networkName func(string) string) (Step, bool) {
-	changes := serviceChanges(live, want, networkName)
+func alteration(live, want swarm.ServiceSpec) (Step, bool) {
+	changes := serviceChanges(live, want)
 	if len(changes) == 0 {
 		return Step{}, false
 	}
@@ -79,9 +79,12 @@ func alteration(live, want swarm.ServiceSpec, networkName func(string) string) (
 }
 
 // serviceChanges compares the spec that would be written with the live one.
-func serviceChanges(live, want swarm.ServiceSpec, networkName func(string) string) []Change {
-	written := settle(want, live, networkName)
-	return fieldChanges(canonical(live, networkName), canonical(written, networkName))
+func serviceChanges(live, want swarm.ServiceSpec) []Change {
+	live = clone(live)
+	written := settle(want, live)
+	canonicalise(&live)
+	canonicalise(&written)
+	return fieldChanges(live, written)
 }
 
 // restarts tells whether Swarm replaces tasks for these changes: it does for the task
@@ -112,37 +115,40 @@ func modeName(mode swarm.ServiceMode) string {
 
 // releasePorts moves the services to an earlier phase that give up a port of the routing
 // mesh for another service: the engine refuses two services on one port.
-func (p *Plan) releasePorts(live *LiveServices, want *compose.Stack) {
-	taken := portTakers(want)
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.Kind != Service || step.phase != phaseServices && step.phase != phaseRemove {
-			continue
+func (p *Plan) releasePorts(live LiveServices, want *compose.Stack) {
+	p.takeovers(live, want, func(step *Step, _, _ string) {
+		if step.phase == phaseServices || step.phase == phaseRemove {
+			step.phase = phaseRelease
 		}
-		for _, port := range meshPorts(live.Services[step.Name].Spec) {
-			if other, ok := taken[port]; ok && other != step.Name {
-				step.phase = phaseRelease
-			}
-		}
-	}
+	})
 }
 
-// portTakers gives for each port of the routing mesh the service that wants it.
-func portTakers(want *compose.Stack) map[string]string {
+// takeovers calls do for each step of a service from which another service, the taker,
+// takes over a port of the routing mesh.
+func (p *Plan) takeovers(live LiveServices, want *compose.Stack, do func(step *Step, port, taker string)) {
 	takers := map[string]string{}
 	for _, name := range keys(want.Services) {
 		for _, port := range meshPorts(want.Services[name]) {
 			takers[port] = name
 		}
 	}
-	return takers
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		for _, port := range meshPorts(live[step.Name].Spec) {
+			if taker, taken := takers[port]; taken && taker != step.Name && step.Kind == Service {
+				do(step, port, taker)
+			}
+		}
+	}
 }
 
 func meshPorts(spec swarm.ServiceSpec) []string {
 	var ports []string
-	endpoint := canonicalEndpoint(spec.EndpointSpec)
-	for _, port := range endpoint.Ports {
-		if port.PublishMode == swarm.PortConfigPublishModeIngress && port.PublishedPort != 0 {
+	if spec.EndpointSpec == nil {
+		return nil
+	}
+	for _, port := range spec.EndpointSpec.Ports {
+		if port.PublishMode != swarm.PortConfigPublishModeHost && port.PublishedPort != 0 {
 			ports = append(ports, portNumber(port))
 		}
 	}
@@ -152,7 +158,7 @@ func meshPorts(spec swarm.ServiceSpec) []string {
 // addCron scales cron services down before other services of the stack change, and scales
 // them up again after all other services. If only labels change, cron services keep
 // running.
-func (p *Plan) addCron(live *LiveServices, want *compose.Stack) {
+func (p *Plan) addCron(live LiveServices, want *compose.Stack) {
 	disturbs := p.disturbs()
 	for i := range p.Steps {
 		step := &p.Steps[i]
@@ -163,15 +169,15 @@ func (p *Plan) addCron(live *LiveServices, want *compose.Stack) {
 	if !disturbs {
 		return
 	}
-	for _, name := range keys(live.Services) {
-		existing := live.Services[name]
+	for _, name := range keys(live) {
+		existing := live[name]
 		if !isCron(want.Name, name) || existing.Spec.Labels[compose.LabelStack] != want.Name || replicas(existing.Spec) == 0 {
 			continue
 		}
 		down := scaledTo(existing.Spec, 0)
 		p.Steps = append(p.Steps, Step{
 			Action: ScaleDown, Kind: Service, Name: name, Restarts: true, phase: phaseCronDown,
-			Changes: serviceChanges(existing.Spec, down, live.networkName),
+			Changes: serviceChanges(existing.Spec, down),
 		})
 		spec, wanted := want.Services[name]
 		if !wanted || modeName(spec.Mode) != modeName(existing.Spec.Mode) {
@@ -180,7 +186,7 @@ func (p *Plan) addCron(live *LiveServices, want *compose.Stack) {
 		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
 			return s.Kind == Service && s.Name == name && s.Action == Update
 		})
-		if back, differs := alteration(down, spec, live.networkName); differs {
+		if back, differs := alteration(down, spec); differs {
 			back.phase = phaseCronBack
 			p.Steps = append(p.Steps, back)
 		}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -27,8 +28,11 @@ func shortly(element any) string {
 			notes = append(notes, "alias "+alias)
 		}
 		return withOptions(e.Target, e.DriverOpts, notes)
-	case swarm.PortConfig:
-		return portText(e)
+	case swarm.PortConfig: // the key of the list contains its numbers
+		if e.Name == "" {
+			return string(e.PublishMode)
+		}
+		return string(e.PublishMode) + " (name " + e.Name + ")"
 	case mount.Mount:
 		return mountText(e)
 	case *container.Ulimit:
@@ -64,44 +68,26 @@ func withOptions(text string, options map[string]string, notes []string) string 
 	return text + " (" + strings.Join(notes, ", ") + ")"
 }
 
-// portText gives the mode and name of a port. The key of the list contains its numbers.
-func portText(p swarm.PortConfig) string {
-	text := string(p.PublishMode)
-	if p.Name != "" {
-		text += " (name " + p.Name + ")"
-	}
-	return text
-}
-
 // mountText renders a mount without its target, which is the key of the list. `agent
 // render -o specs` shows the options that it leaves out.
 func mountText(m mount.Mount) string {
 	var notes []string
-	if m.ReadOnly {
-		notes = append(notes, "read-only")
-	}
-	options := map[string]string{}
-	if v := m.VolumeOptions; v != nil {
-		if v.NoCopy {
-			notes = append(notes, "nocopy")
-		}
-		if v.Subpath != "" {
-			notes = append(notes, "subpath "+v.Subpath)
-		}
-		if driver := v.DriverConfig; driver != nil {
-			options = driver.Options
-			if driver.Name != "" {
-				notes = append(notes, "driver "+driver.Name)
-			}
+	note := func(applies bool, text string) {
+		if applies {
+			notes = append(notes, text)
 		}
 	}
-	if b := m.BindOptions; b != nil && b.Propagation != "" {
-		notes = append(notes, "propagation "+string(b.Propagation))
-	}
-	if t := m.TmpfsOptions; t != nil && t.SizeBytes > 0 {
-		notes = append(notes, "size "+Size(t.SizeBytes))
-	}
-	return withOptions(strings.TrimSpace(string(m.Type)+" "+m.Source), options, notes)
+	volume := cmp.Or(m.VolumeOptions, &mount.VolumeOptions{})
+	driver := cmp.Or(volume.DriverConfig, &mount.Driver{})
+	bind := cmp.Or(m.BindOptions, &mount.BindOptions{})
+	tmpfs := cmp.Or(m.TmpfsOptions, &mount.TmpfsOptions{})
+	note(m.ReadOnly, "read-only")
+	note(volume.NoCopy, "nocopy")
+	note(volume.Subpath != "", "subpath "+volume.Subpath)
+	note(driver.Name != "", "driver "+driver.Name)
+	note(bind.Propagation != "", "propagation "+string(bind.Propagation))
+	note(tmpfs.SizeBytes > 0, "size "+Size(tmpfs.SizeBytes))
+	return withOptions(strings.TrimSpace(string(m.Type)+" "+m.Source), driver.Options, notes)
 }
 
 // Size writes a number of bytes as compose files do: 64M.

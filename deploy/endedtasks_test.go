@@ -31,7 +31,7 @@ func TestEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended, err := deploy.TasksOf(engine).Ended(t.Context(), "t", deploy.Summarise(live))
+		ended, err := deploy.TasksOf(engine).Ended(t.Context(), "t", deploy.Summarise("t", live))
 		if err != nil || len(ended["t_web"]) != 0 || len(ended["t_crashes"]) < 2 {
 			t.Fatalf("%+v, %v", ended, err)
 		}

@@ -61,7 +61,7 @@ func New(client interface {
 	at := address(client.DaemonHost())
 	return &Engine{
 		swarm: client, host: client, address: at,
-		reader:     &reader{api: client, engine: at, networks: map[string]string{}},
+		reader:     &reader{api: client, engine: at},
 		registries: &registries{api: client, engine: at},
 	}
 }
@@ -126,8 +126,12 @@ func (a address) notManager(cause error) error {
 		"the engine at %s is not a Swarm manager, or its Swarm has lost its quorum", a)
 }
 
-// explain turns an error of the engine's client into a fault with a remedy.
+// explain turns an error of the engine's client into a fault with a remedy. For nil it
+// gives nil.
 func (a address) explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "This node is not part of a swarm"), strings.Contains(text, `Use "docker swarm init"`):

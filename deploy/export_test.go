@@ -19,7 +19,7 @@ var (
 )
 
 // NewJudge gives the judge of one wait, with a clock of the test.
-func NewJudge(opts VerifyOptions, now func() time.Time) func(*LiveServices, map[string][]swarm.Task, *compose.Stack) (Result, time.Duration) {
+func NewJudge(opts VerifyOptions, now func() time.Time) func(LiveServices, map[string][]swarm.Task, *compose.Stack) (Result, time.Duration) {
 	m := newMemory(opts)
 	m.now = now
 	return m.judge

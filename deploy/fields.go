@@ -41,12 +41,7 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 		w.walkPointer(path, a, b)
 	case reflect.Struct:
 		for i := range a.NumField() {
-			field := a.Type().Field(i)
-			below := join(path, field.Name)
-			if field.Anonymous {
-				below = path
-			}
-			w.walk(below, a.Field(i), b.Field(i))
+			w.walk(fieldPath(path, a.Type().Field(i)), a.Field(i), b.Field(i))
 		}
 	case reflect.Map:
 		w.walkKeyed(path, entries(a), entries(b))
@@ -59,11 +54,15 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 	}
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
+// fieldPath gives the path of a field of the struct at path.
+func fieldPath(path string, field reflect.StructField) string {
+	switch {
+	case field.Anonymous:
+		return path
+	case path == "":
+		return field.Name
 	}
-	return path + "." + name
+	return path + "." + field.Name
 }
 
 func (w *walker) walkPointer(path string, a, b reflect.Value) {
@@ -128,7 +127,8 @@ func (w *walker) walkSlice(path string, a, b reflect.Value) {
 			return
 		}
 	}
-	if scalarKind(a.Type().Elem().Kind()) {
+	holders := []reflect.Kind{reflect.Struct, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface}
+	if !slices.Contains(holders, a.Type().Elem().Kind()) {
 		if !reflect.DeepEqual(a.Interface(), b.Interface()) && a.Len()+b.Len() > 0 {
 			w.changes = append(w.changes, Change{Path: path, Old: list(path, a), New: list(path, b)})
 		}
@@ -188,15 +188,6 @@ func elementText(path string, element reflect.Value) string {
 	return text
 }
 
-func scalarKind(kind reflect.Kind) bool {
-	switch kind { //nolint:exhaustive // the kinds that hold others
-	case reflect.Struct, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
-		return false
-	default:
-		return true
-	}
-}
-
 func scalar(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case time.Duration:
@@ -216,12 +207,12 @@ func list(path string, v reflect.Value) string {
 	elements := make([]string, 0, v.Len())
 	for i := range v.Len() {
 		element := scalar(v.Index(i))
-		if name, _, assigns := strings.Cut(element, "="); assigns && looksSecret.hides(name, element[len(name)+1:]) {
+		if name, _, assigns := strings.Cut(element, "="); assigns && hides(name, element[len(name)+1:]) {
 			element = name + "=" + hidden
 		}
 		elements = append(elements, element)
 	}
-	if looksSecret.hides(settingName(path), "") {
+	if hides(settingName(path), "") {
 		return hidden
 	}
 	return cut(shortly(maskedList(elements)))

@@ -15,8 +15,6 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-func itself(name string) string { return name }
-
 // filler sets every field of a value, each text and number to a different value. Lists and
 // maps get two elements.
 type filler struct{ n int }
@@ -201,7 +199,7 @@ const noOrder = "a list whose order means nothing: the live order is kept"
 func TestEveryFieldIsCompared(t *testing.T) {
 	const container = "TaskTemplate.ContainerSpec."
 	coverage(t, func(live, want swarm.ServiceSpec) []string {
-		return paths(deploy.ServiceChanges(live, want, itself))
+		return paths(deploy.ServiceChanges(live, want))
 	}, map[string]string{
 		container + "Secrets.SecretID":             "an object's ID: the name decides",
 		container + "Configs.ConfigID":             "an object's ID: the name decides",
@@ -238,10 +236,10 @@ func TestLiveOrderIsWritten(t *testing.T) {
 	for n := range count {
 		live, want := filled[swarm.ServiceSpec](), filled[swarm.ServiceSpec]()
 		alteration := alter(&want, n)
-		if !strings.HasSuffix(alteration, " reordered") || len(deploy.ServiceChanges(live, want, itself)) > 0 {
+		if !strings.HasSuffix(alteration, " reordered") || len(deploy.ServiceChanges(live, want)) > 0 {
 			continue
 		}
-		if diff := cmp.Diff(live, deploy.Settle(want, live, itself)); diff != "" {
+		if diff := cmp.Diff(live, deploy.Settle(want, live)); diff != "" {
 			t.Errorf("%s (-live +written):\n%s", alteration, diff)
 		}
 	}

@@ -39,7 +39,7 @@ func TestProgressStopsApply(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cron := live.Services[stack.Name+"_cron_service"]; *cron.Spec.Mode.Replicated.Replicas != 1 {
+		if cron := live[stack.Name+"_cron_service"]; *cron.Spec.Mode.Replicated.Replicas != 1 {
 			t.Errorf("%s: cron_service is left with %d replicas", name, *cron.Spec.Mode.Replicated.Replicas)
 		}
 	}

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,13 +18,13 @@ import (
 // changed, or none. An image that it does not ask for, or that cannot be looked up, keeps
 // the running digest. If such an image did not run before, it stays without a digest, and
 // a warning says so. Resolve does not change the stack that is passed.
-func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
 	resolved := *want
 	resolved.Services = maps.Clone(want.Services)
 	wanted := map[string]bool{}
 	for name, spec := range want.Services {
-		if container := spec.TaskTemplate.ContainerSpec; container != nil && asks(want.Resolve, spec, live.Services[name].Spec) {
-			wanted[container.Image] = true
+		if spec.TaskTemplate.ContainerSpec != nil && asks(want.Resolve, spec, live[name].Spec) {
+			wanted[containerOf(spec).Image] = true
 		}
 	}
 	answers, err := e.registries.lookUp(ctx, keys(wanted))
@@ -37,10 +36,10 @@ func (e *Engine) Resolve(ctx context.Context, live *LiveServices, want *compose.
 		if spec.TaskTemplate.ContainerSpec == nil {
 			continue
 		}
-		running := live.Services[name].Spec
+		running := live[name].Spec
 		answer, asked := answers[spec.TaskTemplate.ContainerSpec.Image]
 		switch {
-		case asked && asks(want.Resolve, spec, running) && answer.err == nil:
+		case asked && asks(want.Resolve, spec, running) && answer.Problem == "":
 			spec = pinned(spec, answer)
 		case sameTag(spec, running):
 			kept[spec.TaskTemplate.ContainerSpec.Image] = true
@@ -75,27 +74,21 @@ func sameTag(want, live swarm.ServiceSpec) bool {
 	return running == image || tag == image
 }
 
-// withImage gives a spec with another image. It does not change its argument.
+// withImage gives a copy of a spec with another image.
 func withImage(spec swarm.ServiceSpec, image string) swarm.ServiceSpec {
-	container := *spec.TaskTemplate.ContainerSpec
-	container.Image = image
-	spec.TaskTemplate.ContainerSpec = &container
+	spec = clone(spec)
+	spec.TaskTemplate.ContainerSpec.Image = image
 	return spec
 }
 
-// pinned gives a spec with the digest and the platforms of its image, by which Swarm
+// pinned gives a copy of a spec with the digest and the platforms of its image, by which Swarm
 // chooses nodes.
-func pinned(spec swarm.ServiceSpec, answer lookup) swarm.ServiceSpec {
-	spec = withImage(spec, answer.image)
-	if len(answer.platforms) == 0 {
-		return spec
+func pinned(spec swarm.ServiceSpec, answer Pushed) swarm.ServiceSpec {
+	spec = withImage(spec, answer.pinned)
+	if len(answer.platforms) > 0 {
+		fill(&spec.TaskTemplate.Placement, &swarm.Placement{})
+		spec.TaskTemplate.Placement.Platforms = slices.Clone(answer.platforms)
 	}
-	placement := swarm.Placement{}
-	if spec.TaskTemplate.Placement != nil {
-		placement = *spec.TaskTemplate.Placement
-	}
-	placement.Platforms = slices.Clone(answer.platforms)
-	spec.TaskTemplate.Placement = &placement
 	return spec
 }
 
@@ -116,16 +109,16 @@ func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(elsewhere, func(image string) bool { return answers[image].err == nil }), nil
+	return slices.DeleteFunc(elsewhere, func(image string) bool { return answers[image].Problem == "" }), nil
 }
 
 // here tells whether this node has the image.
 func (r *registries) here(ctx context.Context, image string) (bool, error) {
 	_, err := r.api.ImageInspect(ctx, image)
-	if err == nil || errdefs.IsNotFound(err) {
-		return err == nil, nil
+	if errdefs.IsNotFound(err) {
+		return false, nil
 	}
-	return false, r.engine.explain(fmt.Sprintf("look for image %s", image), err)
+	return err == nil, r.engine.explain("look for image "+image, err)
 }
 
 // Unresolved gives an applied stack with its images as they were written, so that Resolve

@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -27,56 +28,46 @@ const (
 
 // memory is what one Verify remembers between two readings of the engine.
 type memory struct {
-	changed map[string]bool
-	timeout time.Duration
+	options VerifyOptions
 	now     func() time.Time
 
-	began   time.Time                        // when the wait began; zero before the first reading
-	old     map[string]bool                  // tasks that had failed, and updates that were paused, before the first reading
-	running map[string]time.Time             // since when a task is seen running
-	version map[string]seenVersion           // since when a service has its version
-	ended   map[string]map[string]swarm.Task // ended tasks by service and task ID; Swarm deletes them
-	over    map[string]verdict               // the last verdict of each service
+	began    time.Time            // when the wait began; zero before the first reading
+	old      map[string]bool      // tasks that had failed, and updates that were paused, before the first reading
+	running  map[string]time.Time // since when a task is seen running
+	services map[string]*watched  // by ID
 }
 
-type seenVersion struct {
-	index uint64
-	since time.Time
-}
-
-// verdict tells after how many seconds a service converged or failed.
-type verdict struct {
-	state   State
-	seconds float64
+// watched is what a memory holds of one service.
+type watched struct {
+	version uint64
+	since   time.Time             // since when the service has its version
+	ended   map[string]swarm.Task // ended tasks by ID; Swarm deletes them
+	state   State                 // as last judged
+	seconds float64               // after how long it converged or failed
 }
 
 func newMemory(opts VerifyOptions) *memory {
-	m := &memory{
-		changed: map[string]bool{}, timeout: opts.Timeout, now: time.Now,
-		old: map[string]bool{}, running: map[string]time.Time{}, version: map[string]seenVersion{},
-		ended: map[string]map[string]swarm.Task{}, over: map[string]verdict{},
+	return &memory{
+		options: opts, now: time.Now,
+		old: map[string]bool{}, running: map[string]time.Time{}, services: map[string]*watched{},
 	}
-	for _, name := range opts.Changed {
-		m.changed[name] = true
-	}
-	return m
 }
 
 // judge gives the state of every wanted service, and the time until the next reading if
 // no event comes.
-func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
+func (m *memory) judge(live LiveServices, tasks map[string][]swarm.Task, want *compose.Stack) (Result, time.Duration) {
 	if m.began.IsZero() {
 		m.began = m.now()
 		m.rememberOld(live, tasks)
 	}
 	result, next := Result{Services: []ServiceResult{}}, slowLook
 	for _, name := range keys(want.Services) {
-		service, ok := live.Services[name]
+		service, ok := live[name]
 		if !ok {
 			result.Services = append(result.Services, ServiceResult{Name: name, State: Failed, Message: "the service was removed"})
 			continue
 		}
-		c := newCase(m, service, m.see(service, tasks[service.ID]), want)
+		c := newCase(m, service, tasks[service.ID], want)
 		c.decide()
 		c.clock()
 		result.Services = append(result.Services, c.result)
@@ -87,8 +78,8 @@ func (m *memory) judge(live *LiveServices, tasks map[string][]swarm.Task, want *
 
 // rememberOld notes the failures of services whose tasks are not replaced now, so that they
 // do not count.
-func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) {
-	for _, service := range live.Services {
+func (m *memory) rememberOld(live LiveServices, tasks map[string][]swarm.Task) {
+	for _, service := range live {
 		if m.replaced(service) {
 			continue
 		}
@@ -102,7 +93,7 @@ func (m *memory) rememberOld(live *LiveServices, tasks map[string][]swarm.Task) 
 // replaced tells whether the service was written now, and its tasks are replaced by that.
 func (m *memory) replaced(service swarm.Service) bool {
 	before, now := service.PreviousSpec, service.Spec
-	return m.changed[now.Name] &&
+	return slices.Contains(m.options.Changed, now.Name) &&
 		(before == nil || !reflect.DeepEqual(before.TaskTemplate, now.TaskTemplate) || !reflect.DeepEqual(before.EndpointSpec, now.EndpointSpec))
 }
 
@@ -124,23 +115,22 @@ func taken(service swarm.Service) time.Time {
 	return service.UpdatedAt
 }
 
-// see notes what a reading shows. It gives the tasks together with the ended tasks that
-// Swarm has deleted since, the oldest first.
-func (m *memory) see(service swarm.Service, tasks []swarm.Task) []swarm.Task {
-	if m.version[service.ID].index != service.Version.Index {
-		m.version[service.ID] = seenVersion{service.Version.Index, m.now()}
+// see notes what a reading shows of a service. It gives the tasks together with the ended
+// tasks that Swarm has deleted since, the oldest first.
+func (m *memory) see(service swarm.Service, tasks []swarm.Task) (*watched, []swarm.Task) {
+	seen := m.services[service.ID]
+	if seen == nil {
+		seen = &watched{ended: map[string]swarm.Task{}}
+		m.services[service.ID] = seen
 	}
-	ended := m.ended[service.ID]
-	if ended == nil {
-		ended = map[string]swarm.Task{}
-		m.ended[service.ID] = ended
+	if seen.version != service.Version.Index {
+		seen.version, seen.since = service.Version.Index, m.now()
 	}
-	all := slices.Clone(tasks)
-	there := map[string]bool{}
+	deleted := maps.Clone(seen.ended)
 	for _, task := range tasks {
-		there[task.ID] = true
+		delete(deleted, task.ID)
 		if over(task) {
-			ended[task.ID] = task
+			seen.ended[task.ID] = task
 		}
 		if task.Status.State != swarm.TaskStateRunning {
 			delete(m.running, task.ID)
@@ -148,15 +138,11 @@ func (m *memory) see(service swarm.Service, tasks []swarm.Task) []swarm.Task {
 			m.running[task.ID] = m.now()
 		}
 	}
-	for id, task := range ended {
-		if !there[id] {
-			all = append(all, task)
-		}
-	}
+	all := slices.AppendSeq(slices.Clone(tasks), maps.Values(deleted))
 	slices.SortFunc(all, func(a, b swarm.Task) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return all
+	return seen, all
 }
 
 // paused tells whether Swarm has given up to update a service.
@@ -175,6 +161,7 @@ func over(task swarm.Task) bool { return broken(task) || task.Status.State == sw
 // oneCase is the judgement of one service at one reading.
 type oneCase struct {
 	memory  *memory
+	seen    *watched
 	service swarm.Service
 	want    swarm.ServiceSpec
 	stack   string
@@ -186,8 +173,9 @@ type oneCase struct {
 }
 
 func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose.Stack) *oneCase {
+	seen, tasks := m.see(service, tasks)
 	c := &oneCase{
-		memory: m, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
+		memory: m, seen: seen, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
 		result: ServiceResult{Name: service.Spec.Name, State: Pending}, again: slowLook,
 	}
 	for _, task := range tasks {
@@ -253,23 +241,22 @@ func (c *oneCase) decide() {
 
 // clock fails a service whose timeout is over, and notes how long a service took.
 func (c *oneCase) clock() {
-	timeout := c.memory.timeout
+	timeout := c.memory.options.Timeout
 	if own := compose.Timeout(c.want.Labels); own > 0 {
 		timeout = own
 	}
-	name, waited := c.result.Name, c.memory.now().Sub(c.memory.began)
-	if c.result.State == Pending {
-		if waited < timeout {
-			delete(c.memory.over, name)
-			c.sooner(timeout - waited)
-			return
-		}
+	waited := c.memory.now().Sub(c.memory.began)
+	if c.result.State == Pending && waited >= timeout {
 		c.fail(tooLate+"%s: %s", timeout, c.result.Message)
 	}
-	if c.memory.over[name].state != c.result.State {
-		c.memory.over[name] = verdict{c.result.State, waited.Round(time.Millisecond).Seconds()}
+	if c.seen.state != c.result.State {
+		c.seen.state, c.seen.seconds = c.result.State, waited.Round(time.Millisecond).Seconds()
 	}
-	c.result.Seconds = c.memory.over[name].seconds
+	if c.result.State == Pending {
+		c.sooner(timeout - waited)
+		return
+	}
+	c.result.Seconds = c.seen.seconds
 }
 
 func (c *oneCase) fail(format string, args ...any) {
@@ -327,9 +314,9 @@ func (c *oneCase) updateFailed() bool {
 }
 
 // differs tells whether the live spec differs from the wanted one. Networks are left
-// out, because their names are not known here; the next plan shows them.
+// out; the next plan shows them.
 func (c *oneCase) differs() bool {
 	live, want := c.service.Spec, c.want
 	live.TaskTemplate.Networks, want.TaskTemplate.Networks = nil, nil
-	return len(serviceChanges(live, want, itself)) > 0
+	return len(serviceChanges(live, want)) > 0
 }

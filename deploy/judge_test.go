@@ -16,11 +16,11 @@ import (
 type scene struct {
 	t       *testing.T
 	stack   *compose.Stack
-	live    *deploy.LiveServices
+	live    deploy.LiveServices
 	tasks   []swarm.Task
 	now     time.Time
 	options deploy.VerifyOptions
-	judge   func(*deploy.LiveServices, map[string][]swarm.Task, *compose.Stack) (deploy.Result, time.Duration)
+	judge   func(deploy.LiveServices, map[string][]swarm.Task, *compose.Stack) (deploy.Result, time.Duration)
 	next    time.Duration
 }
 
@@ -33,13 +33,13 @@ func newScene(t *testing.T, name string, change func(*swarm.ServiceSpec)) *scene
 			change(s)
 		}
 	})
-	s := &scene{t: t, stack: stack, live: liveOf(stack).LiveServices(), now: time.Unix(1e9, 0)}
+	s := &scene{t: t, stack: stack, live: liveOf(stack).Services, now: time.Unix(1e9, 0)}
 	s.options = deploy.VerifyOptions{Timeout: time.Minute, Changed: []string{"s_" + name}}
 	return s
 }
 
 func (s *scene) spec() swarm.ServiceSpec {
-	for _, service := range s.live.Services {
+	for _, service := range s.live {
 		return service.Spec
 	}
 	return swarm.ServiceSpec{}
@@ -47,9 +47,9 @@ func (s *scene) spec() swarm.ServiceSpec {
 
 // change changes the live service.
 func (s *scene) change(change func(*swarm.Service)) {
-	for name, service := range s.live.Services {
+	for name, service := range s.live {
 		change(&service)
-		s.live.Services[name] = service
+		s.live[name] = service
 	}
 }
 
@@ -61,7 +61,7 @@ func (s *scene) look(after time.Duration) deploy.ServiceResult {
 	}
 	s.now = s.now.Add(after)
 	tasks := map[string][]swarm.Task{}
-	for _, service := range s.live.Services {
+	for _, service := range s.live {
 		tasks[service.ID] = s.tasks
 	}
 	var result deploy.Result

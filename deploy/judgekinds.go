@@ -272,7 +272,7 @@ func (c *oneCase) monitor() time.Duration {
 // settled tells whether the service has had its version for d. If not, the next reading
 // comes at that time.
 func (c *oneCase) settled(d time.Duration) bool {
-	left := d - c.memory.now().Sub(c.memory.version[c.service.ID].since)
+	left := d - c.memory.now().Sub(c.seen.since)
 	c.sooner(left)
 	return left <= 0
 }

@@ -19,7 +19,7 @@ func listKey(path string) func(element any) string {
 	case "TaskTemplate.Networks", "Networks":
 		return keyOf(func(n swarm.NetworkAttachmentConfig) string { return n.Target })
 	case "TaskTemplate.ContainerSpec.Env":
-		return keyOf(envName)
+		return keyOf(func(entry string) string { name, _, _ := strings.Cut(entry, "="); return name })
 	case "TaskTemplate.ContainerSpec.Mounts":
 		return keyOf(func(m mount.Mount) string { return m.Target })
 	case "TaskTemplate.ContainerSpec.Secrets":
@@ -27,7 +27,7 @@ func listKey(path string) func(element any) string {
 	case "TaskTemplate.ContainerSpec.Configs":
 		return keyOf(configTarget)
 	case "TaskTemplate.ContainerSpec.Ulimits":
-		return keyOf(ulimitName)
+		return keyOf(func(u *container.Ulimit) string { return u.Name })
 	case "TaskTemplate.ContainerSpec.Groups",
 		"TaskTemplate.ContainerSpec.CapabilityAdd",
 		"TaskTemplate.ContainerSpec.CapabilityDrop",
@@ -47,11 +47,6 @@ func keyOf[T any](key func(T) string) func(any) string {
 }
 
 func itself(s string) string { return s }
-
-func envName(entry string) string {
-	name, _, _ := strings.Cut(entry, "=")
-	return name
-}
 
 func portNumber(p swarm.PortConfig) string {
 	return fmt.Sprintf("%d/%s", p.PublishedPort, protocol(p))
@@ -79,8 +74,6 @@ func configTarget(r *swarm.ConfigReference) string {
 	}
 	return "runtime:" + r.ConfigName
 }
-
-func ulimitName(u *container.Ulimit) string { return u.Name }
 
 func platformName(p swarm.Platform) string { return p.OS + "/" + p.Architecture }
 

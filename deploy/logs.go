@@ -153,7 +153,7 @@ func lastLines(text string, want *compose.Stack) []string {
 
 // MaskText masks the secrets of a stack in a text, and what looks like a secret.
 func MaskText(text string, stack *compose.Stack) string {
-	return looksSecret.clean(maskSecrets(text, stack))
+	return clean(maskSecrets(text, stack))
 }
 
 // maskSecrets masks the stack's secret values in a text. The longest value comes first,

@@ -16,40 +16,33 @@ const longest = 300
 // between separates the elements of a list while it is searched for secrets.
 const between = "\x00"
 
-// masker masks what looks secret in a text for people. If in doubt it masks: a plan then
-// shows that a value differs, but not how.
-type masker struct {
-	name    *regexp.Regexp // a name of a setting whose value is a secret
-	setting *regexp.Regexp // a name and the separator before its value
-	path    *regexp.Regexp // a name of a setting whose value is a path
-	shapes  []shape
-}
+// What looks secret in a text for people is masked, if in doubt as well: a plan then shows
+// that a value differs, but not how.
+var (
+	// secretName matches the name of a setting whose value is a secret.
+	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|pwd|secret|token|credential|bearer|cookie|htpasswd|basicauth|digestauth|` +
+		`api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|authorization|(^|[_.\-])(keys?|pass|auth|salt|dsn|jwt|pin)$)`)
+	// settingStart matches a name and the separator before its value.
+	settingStart = regexp.MustCompile(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`)
+	// pathName matches the name of a setting whose value is a path.
+	pathName = regexp.MustCompile(`(?i)_(file|path|dir)$`)
+	// secretShapes are the forms of texts that are secret under any name.
+	secretShapes = []shape{
+		{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), hidden},
+		{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + hidden + "@"},
+		{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + hidden + "@"},
+		{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), hidden},
+		{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), hidden},
+		{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + hidden},
+		{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + hidden},
+	}
+)
 
-// shape is the form of a text that is a secret under any name.
+// shape is the form of a secret, and the text that replaces it.
 type shape struct {
 	pattern *regexp.Regexp
 	shown   string
 }
-
-func newMasker() masker {
-	return masker{
-		name: regexp.MustCompile(`(?i)(password|passwd|passphrase|pwd|secret|token|credential|bearer|cookie|htpasswd|basicauth|digestauth|` +
-			`api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|authorization|(^|[_.\-])(keys?|pass|auth|salt|dsn|jwt|pin)$)`),
-		setting: regexp.MustCompile(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`),
-		path:    regexp.MustCompile(`(?i)_(file|path|dir)$`),
-		shapes: []shape{
-			{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), hidden},
-			{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + hidden + "@"},
-			{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + hidden + "@"},
-			{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), hidden},
-			{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), hidden},
-			{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + hidden},
-			{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + hidden},
-		},
-	}
-}
-
-var looksSecret = newMasker()
 
 // masked renders one side of a change: masked as a whole if the setting's name looks
 // secret, else with the secrets in it masked, and cut if it is long.
@@ -57,15 +50,15 @@ func masked(path, text string) string {
 	if text == "" || isImage(path) {
 		return text
 	}
-	if looksSecret.hides(settingName(path), text) {
+	if hides(settingName(path), text) {
 		return hidden
 	}
-	return cut(looksSecret.clean(text))
+	return cut(clean(text))
 }
 
 // maskedList masks what looks secret in the elements of a list such as a command.
 func maskedList(elements []string) []string {
-	return strings.Split(looksSecret.clean(strings.Join(elements, between)), between)
+	return strings.Split(clean(strings.Join(elements, between)), between)
 }
 
 func cut(text string) string {
@@ -102,22 +95,20 @@ func settingName(path string) string {
 }
 
 // hides tells whether the value of a setting must be masked, judging by its name.
-func (m masker) hides(name, value string) bool {
-	if m.path.MatchString(name) && strings.HasPrefix(value, "/") {
-		return false
-	}
-	return m.name.MatchString(name)
+func hides(name, value string) bool {
+	isPath := pathName.MatchString(name) && strings.HasPrefix(value, "/")
+	return !isPath && secretName.MatchString(name)
 }
 
 // clean masks what looks secret in a text: by its own form, or as the value of a name or
 // flag that looks secret.
-func (m masker) clean(text string) string {
-	for _, one := range m.shapes {
+func clean(text string) string {
+	for _, one := range secretShapes {
 		text = one.pattern.ReplaceAllString(text, one.shown)
 	}
 	var b strings.Builder
 	for {
-		at := m.setting.FindStringSubmatchIndex(text)
+		at := settingStart.FindStringSubmatchIndex(text)
 		if at == nil {
 			b.WriteString(text)
 			return b.String()
@@ -126,7 +117,7 @@ func (m masker) clean(text string) string {
 			flag: at[2] >= 0, name: text[at[4]:at[5]], separator: text[at[6]:at[7]], rest: text[at[1]:],
 			first: at[0] == 0 && b.Len() == 0 || strings.HasSuffix(text[:at[0]], between) || at[0] == 0 && strings.HasSuffix(b.String(), between),
 		}
-		if !m.isSecret(found) {
+		if !found.isSecret() {
 			b.WriteString(text[:at[5]])
 			text = text[at[5]:]
 			continue
@@ -146,15 +137,15 @@ type setting struct {
 }
 
 // isSecret tells whether the value of a setting in a text must be masked.
-func (m masker) isSecret(s setting) bool {
+func (s setting) isSecret() bool {
 	if s.rest == "" {
 		return false
 	}
 	if strings.TrimLeft(s.separator, " \t\r\n"+between) == "" { // no = and no :
 		short := s.name == "p" && !strings.ContainsAny(s.rest[:1], "/.$-")
-		return s.flag && s.rest[0] != '-' && (short || m.hides(s.name, s.rest))
+		return s.flag && s.rest[0] != '-' && (short || hides(s.name, s.rest))
 	}
-	return m.hides(s.name, s.rest)
+	return hides(s.name, s.rest)
 }
 
 // valueLength gives the length of the value at the beginning of rest. A quoted value ends

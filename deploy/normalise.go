@@ -13,44 +13,50 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// canonical gives a spec in the form in which specs are compared: with the engine's
-// defaults, network names instead of IDs, without IDs of secrets and configs, and without
-// metadata labels. It does not change its argument.
-func canonical(spec swarm.ServiceSpec, networkName func(string) string) swarm.ServiceSpec {
-	spec.Labels = fixedLabels(spec.Labels)
+// canonicalise gives a spec the form in which specs are compared: with the engine's
+// defaults, without IDs of secrets and configs, and without metadata labels.
+func canonicalise(spec *swarm.ServiceSpec) {
+	spec.Labels = maps.Clone(spec.Labels)
+	maps.DeleteFunc(spec.Labels, func(name, _ string) bool { return metadataLabel(name) })
 	spec.Mode = canonicalMode(spec.Mode)
-	spec.UpdateConfig = canonicalUpdate(spec.UpdateConfig)
-	spec.RollbackConfig = canonicalUpdate(spec.RollbackConfig)
-	spec.EndpointSpec = canonicalEndpoint(spec.EndpointSpec)
-	spec.Networks = canonicalNetworks(spec.Networks, networkName) //nolint:staticcheck // deprecated, yet a live service may carry it
-
-	task := spec.TaskTemplate
-	task.Runtime = cmp.Or(task.Runtime, swarm.RuntimeContainer)
-	task.ContainerSpec = canonicalContainer(task.ContainerSpec)
-	task.Networks = canonicalNetworks(task.Networks, networkName)
+	for _, config := range []*swarm.UpdateConfig{spec.UpdateConfig, spec.RollbackConfig} {
+		if config != nil {
+			fill(&config.FailureAction, swarm.UpdateFailureActionPause)
+			fill(&config.Order, swarm.UpdateOrderStopFirst)
+		}
+	}
+	fill(&spec.EndpointSpec, &swarm.EndpointSpec{})
+	fill(&spec.EndpointSpec.Mode, swarm.ResolutionModeVIP)
+	for i := range spec.EndpointSpec.Ports {
+		port := &spec.EndpointSpec.Ports[i]
+		port.Protocol = protocol(*port)
+		fill(&port.PublishMode, swarm.PortConfigPublishModeIngress)
+	}
+	task := &spec.TaskTemplate
+	fill(&task.Runtime, swarm.RuntimeContainer)
 	if policy := task.RestartPolicy; policy != nil {
-		given := *policy
-		given.Condition = cmp.Or(given.Condition, swarm.RestartPolicyConditionAny)
-		given.MaxAttempts = cmp.Or(given.MaxAttempts, new(uint64))
-		task.RestartPolicy = &given
+		fill(&policy.Condition, swarm.RestartPolicyConditionAny)
+		fill(&policy.MaxAttempts, new(uint64))
 	}
 	task.Placement = canonicalPlacement(task.Placement)
-	spec.TaskTemplate = task
-	return spec
+	if task.ContainerSpec != nil {
+		canonicalContainer(task.ContainerSpec)
+	}
 }
+
+// fill sets a field that is not set to the engine's default.
+func fill[T comparable](field *T, value T) { *field = cmp.Or(*field, value) }
 
 // canonicalPlacement gives nil for an empty placement, and sorts the platforms, which
 // registries list in any order.
-func canonicalPlacement(placement *swarm.Placement) *swarm.Placement {
-	if p := placement; p == nil || len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
+func canonicalPlacement(p *swarm.Placement) *swarm.Placement {
+	if p == nil || len(p.Constraints)+len(p.Preferences)+len(p.Platforms) == 0 && p.MaxReplicas == 0 {
 		return nil
 	}
-	given := *placement
-	given.Platforms = slices.Clone(given.Platforms)
-	slices.SortFunc(given.Platforms, func(a, b swarm.Platform) int {
+	slices.SortFunc(p.Platforms, func(a, b swarm.Platform) int {
 		return strings.Compare(platformName(a), platformName(b))
 	})
-	return &given
+	return p
 }
 
 // metadataLabel tells whether a label is metadata of the agent: its change alone is not
@@ -59,19 +65,13 @@ func metadataLabel(name string) bool {
 	return strings.HasPrefix(name, compose.LabelPrefix) && name != compose.LabelOwner
 }
 
-func fixedLabels(labels map[string]string) map[string]string {
-	fixed := maps.Clone(labels)
-	maps.DeleteFunc(fixed, func(name, _ string) bool { return metadataLabel(name) })
-	return fixed
-}
-
 func canonicalMode(mode swarm.ServiceMode) swarm.ServiceMode {
 	one := uint64(1)
 	switch {
 	case mode.ReplicatedJob != nil:
 		job := *mode.ReplicatedJob
-		job.MaxConcurrent = cmp.Or(job.MaxConcurrent, &one)
-		job.TotalCompletions = cmp.Or(job.TotalCompletions, job.MaxConcurrent)
+		fill(&job.MaxConcurrent, &one)
+		fill(&job.TotalCompletions, job.MaxConcurrent)
 		mode.ReplicatedJob = &job
 	case mode.Global != nil, mode.GlobalJob != nil:
 	case mode.Replicated == nil || mode.Replicated.Replicas == nil:
@@ -80,83 +80,33 @@ func canonicalMode(mode swarm.ServiceMode) swarm.ServiceMode {
 	return mode
 }
 
-func canonicalUpdate(config *swarm.UpdateConfig) *swarm.UpdateConfig {
-	if config == nil {
-		return nil
+func canonicalContainer(c *swarm.ContainerSpec) {
+	fill(&c.Isolation, container.IsolationDefault)
+	for i := range c.Mounts {
+		canonicalMount(&c.Mounts[i])
 	}
-	given := *config
-	given.FailureAction = cmp.Or(given.FailureAction, swarm.UpdateFailureActionPause)
-	given.Order = cmp.Or(given.Order, swarm.UpdateOrderStopFirst)
-	return &given
-}
-
-func canonicalEndpoint(endpoint *swarm.EndpointSpec) *swarm.EndpointSpec {
-	given := swarm.EndpointSpec{}
-	if endpoint != nil {
-		given = *endpoint
+	if p := c.Privileges; p != nil {
+		p.CredentialSpec = pointedAt(p.CredentialSpec, c.Configs, func(c *swarm.ConfigReference) string { return c.ConfigName })
+		if p.Seccomp != nil {
+			fill(&p.Seccomp.Mode, swarm.SeccompModeDefault)
+		}
+		if p.AppArmor != nil {
+			fill(&p.AppArmor.Mode, swarm.AppArmorModeDefault)
+		}
 	}
-	given.Mode = cmp.Or(given.Mode, swarm.ResolutionModeVIP)
-	given.Ports = slices.Clone(given.Ports)
-	for i := range given.Ports {
-		port := &given.Ports[i]
-		port.Protocol = protocol(*port)
-		port.PublishMode = cmp.Or(port.PublishMode, swarm.PortConfigPublishModeIngress)
-	}
-	return &given
-}
-
-func canonicalNetworks(networks []swarm.NetworkAttachmentConfig, networkName func(string) string) []swarm.NetworkAttachmentConfig {
-	named := slices.Clone(networks)
-	for i := range named {
-		named[i].Target = networkName(named[i].Target)
-	}
-	return named
-}
-
-func canonicalContainer(spec *swarm.ContainerSpec) *swarm.ContainerSpec {
-	if spec == nil {
-		return nil
-	}
-	given := *spec
-	given.Isolation = cmp.Or(given.Isolation, container.IsolationDefault)
-	setIDs(&given, func(object) string { return "" })
-	given.Mounts = slices.Clone(given.Mounts)
-	for i := range given.Mounts {
-		given.Mounts[i] = canonicalMount(given.Mounts[i])
-	}
-	given.Privileges = canonicalPrivileges(given.Privileges, spec.Configs)
-	return &given
+	setIDs(c, func(object) string { return "" })
 }
 
 // canonicalMount leaves out the consistency and empty bind options, which Swarm does not
 // store.
-func canonicalMount(m mount.Mount) mount.Mount {
-	m.Type, m.Consistency = cmp.Or(m.Type, mount.TypeBind), ""
-	if m.BindOptions == nil || *m.BindOptions == (mount.BindOptions{}) {
+func canonicalMount(m *mount.Mount) {
+	fill(&m.Type, mount.TypeBind)
+	m.Consistency = ""
+	if m.BindOptions != nil && *m.BindOptions != (mount.BindOptions{}) {
+		fill(&m.BindOptions.Propagation, mount.PropagationRPrivate)
+	} else {
 		m.BindOptions = nil
-		return m
 	}
-	bind := *m.BindOptions
-	bind.Propagation = cmp.Or(bind.Propagation, mount.PropagationRPrivate)
-	m.BindOptions = &bind
-	return m
-}
-
-func canonicalPrivileges(privileges *swarm.Privileges, configs []*swarm.ConfigReference) *swarm.Privileges {
-	if privileges == nil {
-		return nil
-	}
-	given := *privileges
-	given.CredentialSpec = pointedAt(given.CredentialSpec, configs, func(c *swarm.ConfigReference) string { return c.ConfigName })
-	if given.Seccomp != nil {
-		seccomp := *given.Seccomp
-		seccomp.Mode = cmp.Or(seccomp.Mode, swarm.SeccompModeDefault)
-		given.Seccomp = &seccomp
-	}
-	if given.AppArmor != nil && given.AppArmor.Mode == "" {
-		given.AppArmor = &swarm.AppArmorOpts{Mode: swarm.AppArmorModeDefault}
-	}
-	return &given
 }
 
 // pointedAt gives the credential spec with the reference to its config: the engine stores

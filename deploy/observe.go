@@ -15,45 +15,25 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// LiveServices is what the engine holds of a stack's services, by their full names.
-type LiveServices struct {
-	Stack    string
-	Services map[string]swarm.Service
-
-	networkNames map[string]string // by ID
-}
+// LiveServices is what the engine holds of a stack's services, by their full names. Their
+// networks have names instead of IDs.
+type LiveServices map[string]swarm.Service
 
 // Live is what the engine holds of a stack, by the objects' full names: all objects
 // with the stack's label, and those under a name that the stack wants.
 type Live struct {
-	Stack      string
 	APIVersion string // as negotiated with the engine; "" when unknown
-	Services   map[string]swarm.Service
+	Services   LiveServices
 	Networks   map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
 	Secrets    map[string]swarm.Secret
 	Configs    map[string]swarm.Config
-
-	networkNames map[string]string // by ID
-}
-
-// LiveServices gives the part about the services. It shares the map with l.
-func (l *Live) LiveServices() *LiveServices {
-	return &LiveServices{Stack: l.Stack, Services: l.Services, networkNames: l.networkNames}
-}
-
-// networkName gives the name of a network by the ID that a live service has for it.
-func (l *LiveServices) networkName(target string) string {
-	if name, ok := l.networkNames[target]; ok {
-		return name
-	}
-	return target
 }
 
 // Observe reads everything that a plan for the stack needs.
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	live := &Live{Stack: stack.Name}
+	live := &Live{}
 	secrets, configs := slices.Clone(stack.ExternalSecrets), slices.Clone(stack.ExternalConfigs)
 	for _, secret := range stack.Secrets {
 		secrets = append(secrets, secret.Spec.Name)
@@ -68,7 +48,7 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	if live.Networks, err = e.reader.allNetworks(ctx); err != nil {
 		return nil, err
 	}
-	if live.networkNames, err = e.reader.networkNames(ctx, live.Services); err != nil {
+	if err = e.reader.nameNetworks(ctx, live.Services); err != nil {
 		return nil, err
 	}
 	if live.Secrets, err = ofStack(ctx, stack.Name, secrets, e.reader.secrets); err != nil {
@@ -83,7 +63,7 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 
 // ObserveServices reads only the services with the stack's label: one call if the names of
 // their networks are known.
-func (e *Engine) ObserveServices(ctx context.Context, stackName string) (*LiveServices, error) {
+func (e *Engine) ObserveServices(ctx context.Context, stackName string) (LiveServices, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	return e.reader.live(ctx, stackName)
@@ -94,44 +74,36 @@ type reader struct {
 	api    SwarmAPI
 	engine address
 
-	mu       sync.Mutex
-	networks map[string]string // network names by ID: they never change, so each is read once
+	networks sync.Map // network names by ID: they never change, so each is read once
 }
 
 // live reads the services with the stack's label, and the names of their networks.
-func (r *reader) live(ctx context.Context, stack string) (*LiveServices, error) {
+func (r *reader) live(ctx context.Context, stack string) (LiveServices, error) {
 	services, err := r.services(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, err
 	}
-	names, err := r.networkNames(ctx, services)
-	if err != nil {
-		return nil, err
-	}
-	return &LiveServices{Stack: stack, Services: services, networkNames: names}, nil
+	return services, r.nameNetworks(ctx, services)
 }
 
 // errGone says that the service does not exist.
 var errGone = errors.New("the service was removed")
 
-// service reads one service, and gives the names of its networks, which may be newer than
-// the plan.
-func (r *reader) service(ctx context.Context, name string) (swarm.Service, func(string) string, error) {
+// service reads one service.
+func (r *reader) service(ctx context.Context, name string) (swarm.Service, error) {
 	services, err := r.services(ctx, nameFilter([]string{name}))
 	if err != nil {
-		return swarm.Service{}, nil, err
+		return swarm.Service{}, err
 	}
 	service, ok := services[name]
 	if !ok {
-		return swarm.Service{}, nil, errGone
+		return swarm.Service{}, errGone
 	}
-	fresh := &LiveServices{}
-	fresh.networkNames, err = r.networkNames(ctx, map[string]swarm.Service{name: service})
-	return service, fresh.networkName, err
+	return service, r.nameNetworks(ctx, LiveServices{name: service})
 }
 
 // look reads the services of a stack and their tasks, with two calls.
-func (r *reader) look(ctx context.Context, stack string) (*LiveServices, map[string][]swarm.Task, error) {
+func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[string][]swarm.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	live, err := r.live(ctx, stack)
@@ -146,13 +118,11 @@ func (r *reader) look(ctx context.Context, stack string) (*LiveServices, map[str
 // restart tasks when it is written back.
 func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
 	list, err := r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
-	if err != nil {
-		return nil, r.engine.explain("list services", err)
-	}
-	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), nil
+	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), r.engine.explain("list services", err)
 }
 
-// tasks gives tasks by the ID of their service.
+// tasks gives tasks by the ID of their service. Networks whose names are known have names,
+// so that the task's spec equals that of its service.
 func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
 	list, err := r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	if err != nil {
@@ -160,6 +130,11 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 	}
 	tasks := map[string][]swarm.Task{}
 	for _, task := range list {
+		for i, attachment := range task.Spec.Networks {
+			if name, known := r.networks.Load(attachment.Target); known {
+				task.Spec.Networks[i].Target = name.(string)
+			}
+		}
 		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
 	}
 	return tasks, nil
@@ -167,18 +142,12 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 
 func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
 	list, err := r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
-	if err != nil {
-		return nil, r.engine.explain("list secrets", err)
-	}
-	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), nil
+	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), r.engine.explain("list secrets", err)
 }
 
 func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
 	list, err := r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
-	if err != nil {
-		return nil, r.engine.explain("list configs", err)
-	}
-	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), nil
+	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), r.engine.explain("list configs", err)
 }
 
 // allNetworks reads the networks and remembers their names.
@@ -187,53 +156,48 @@ func (r *reader) allNetworks(ctx context.Context) (map[string]network.Summary, e
 	if err != nil {
 		return nil, r.engine.explain("list networks", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	networks := map[string]network.Summary{}
 	for _, one := range list {
 		// A local network may share its name with a Swarm network.
 		if known, ok := networks[one.Name]; !ok || known.Scope != "swarm" {
 			networks[one.Name] = one
 		}
-		r.networks[one.ID] = one.Name
+		r.networks.Store(one.ID, one.Name)
 	}
 	return networks, nil
 }
 
-// networkNames gives the names of the networks that services use, by ID. It reads only
+// nameNetworks replaces the IDs of the networks that services use by names. It reads only
 // names that are not known yet, each with a call of its own, because some networks, like
 // host, are in no list.
-func (r *reader) networkNames(ctx context.Context, services map[string]swarm.Service) (map[string]string, error) {
-	names := map[string]string{}
+func (r *reader) nameNetworks(ctx context.Context, services LiveServices) error {
 	for _, service := range services {
-		for _, attachment := range slices.Concat(service.Spec.TaskTemplate.Networks, service.Spec.Networks) { //nolint:staticcheck // old services have the deprecated field
-			name, err := r.networkName(ctx, attachment.Target)
-			if errdefs.IsNotFound(err) {
-				continue // it keeps its ID, which differs from every name
+		old := service.Spec.Networks //nolint:staticcheck // old services have the deprecated field
+		for _, attachments := range [][]swarm.NetworkAttachmentConfig{service.Spec.TaskTemplate.Networks, old} {
+			for i, attachment := range attachments {
+				name, err := r.networkName(ctx, attachment.Target)
+				if errdefs.IsNotFound(err) {
+					continue // it keeps its ID, which differs from every name
+				}
+				if err != nil {
+					return r.engine.explain("read network "+attachment.Target, err)
+				}
+				attachments[i].Target = name
 			}
-			if err != nil {
-				return nil, r.engine.explain("read network "+attachment.Target, err)
-			}
-			names[attachment.Target] = name
 		}
 	}
-	return names, nil
+	return nil
 }
 
 func (r *reader) networkName(ctx context.Context, id string) (string, error) {
-	r.mu.Lock()
-	name, known := r.networks[id]
-	r.mu.Unlock()
-	if known {
-		return name, nil
+	if name, known := r.networks.Load(id); known {
+		return name.(string), nil
 	}
 	found, err := r.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
 	if err != nil {
 		return "", err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.networks[id] = found.Name
+	r.networks.Store(id, found.Name)
 	return found.Name, nil
 }
 

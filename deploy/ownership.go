@@ -22,15 +22,12 @@ func conflicts(live *Live, want *compose.Stack) []error {
 			check(Network, name, existing.Labels)
 		}
 	}
+	// Those that do not exist have no labels, and are accepted like those without labels.
 	for _, secret := range want.Secrets {
-		if existing, ok := live.Secrets[secret.Spec.Name]; ok {
-			check(Secret, secret.Spec.Name, existing.Spec.Labels)
-		}
+		check(Secret, secret.Spec.Name, live.Secrets[secret.Spec.Name].Spec.Labels)
 	}
 	for _, config := range want.Configs {
-		if existing, ok := live.Configs[config.Spec.Name]; ok {
-			check(Config, config.Spec.Name, existing.Spec.Labels)
-		}
+		check(Config, config.Spec.Name, live.Configs[config.Spec.Name].Spec.Labels)
 	}
 	// All services with the stack's label: the plan would remove another owner's.
 	for _, name := range keys(live.Services) {

@@ -194,7 +194,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 		return Plan{}, errors.Join(refused...)
 	}
 	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
-	services := live.LiveServices()
+	services := live.Services
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
 	plan.addServices(services, want)
@@ -209,7 +209,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 // none if they are equal. The stack may come from the agent's state file, without
 // secret values. The steps are for showing: a plan to apply would scale cron services
 // down first, which is not a difference.
-func Drift(live *LiveServices, applied *compose.Stack) []Step {
+func Drift(live LiveServices, applied *compose.Stack) []Step {
 	plan := Plan{Stack: applied.Name}
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
@@ -218,13 +218,13 @@ func Drift(live *LiveServices, applied *compose.Stack) []Step {
 }
 
 // countTasks notes how many tasks each step replaces, starts or stops.
-func (p *Plan) countTasks(live *LiveServices, want *compose.Stack) {
+func (p *Plan) countTasks(live LiveServices, want *compose.Stack) {
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.Kind != Service || !step.Restarts {
 			continue
 		}
-		existing, exists := live.Services[step.Name]
+		existing, exists := live[step.Name]
 		spec, wanted := want.Services[step.Name]
 		now, then := desired(existing.Spec, existing.ServiceStatus), desired(spec, existing.ServiceStatus)
 		switch {

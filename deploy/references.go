@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -48,20 +47,13 @@ func references(spec swarm.ServiceSpec) []use {
 	return all
 }
 
-// setIDs sets the IDs of the secrets and configs to which a container refers. It copies
-// the references before.
+// setIDs sets the IDs of the secrets and configs to which a container refers.
 func setIDs(container *swarm.ContainerSpec, id func(object) string) {
-	container.Secrets = slices.Clone(container.Secrets)
-	for i, one := range container.Secrets {
-		with := *one
-		with.SecretID = id(object{Secret, one.SecretName})
-		container.Secrets[i] = &with
+	for _, one := range container.Secrets {
+		one.SecretID = id(object{Secret, one.SecretName})
 	}
-	container.Configs = slices.Clone(container.Configs)
-	for i, one := range container.Configs {
-		with := *one
-		with.ConfigID = id(object{Config, one.ConfigName})
-		container.Configs[i] = &with
+	for _, one := range container.Configs {
+		one.ConfigID = id(object{Config, one.ConfigName})
 	}
 }
 

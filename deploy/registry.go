@@ -24,14 +24,18 @@ const (
 	lookupsAtOnce = 4
 )
 
-// lookup is what a registry answered about an image.
-type lookup struct {
-	registry  string
-	image     string // with its digest
+// Pushed is what an image's registry answered about it.
+type Pushed struct {
+	Image    string
+	Registry string
+	Login    bool   // there are credentials for the registry
+	Missing  bool   // the registry answered that the image does not exist
+	Problem  string // why the image was not found; "" if it was
+	Remedy   string
+
+	pinned    string // the image with its digest
 	platforms []swarm.Platform
-	login     bool // credentials were sent
 	failure   failure
-	err       error
 }
 
 // failure is why a lookup failed.
@@ -52,8 +56,8 @@ type registries struct {
 
 // lookUp asks the registries for images, once for each image. It does not ask a registry
 // again that did not answer.
-func (r *registries) lookUp(ctx context.Context, images []string) (map[string]lookup, error) {
-	answers := make(map[string]lookup, len(images))
+func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pushed, error) {
+	answers := make(map[string]Pushed, len(images))
 	if len(images) == 0 {
 		return answers, nil
 	}
@@ -64,13 +68,14 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]lo
 	var (
 		mu   sync.Mutex // guards answers and the variables below
 		errs []error
-		down = map[string]lookup{}
+		down = map[string]Pushed{}
 	)
 	begin := func(i int) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		answer, isDown := down[registryOf(images[i])]
 		if isDown {
+			answer.Image = images[i]
 			answers[images[i]] = answer
 		}
 		return !isDown
@@ -81,7 +86,7 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]lo
 		defer mu.Unlock()
 		errs = append(errs, err)
 		if answer.failure == silent {
-			down[answer.registry] = answer
+			down[answer.Registry] = answer
 		}
 		answers[images[i]] = answer
 	})
@@ -92,14 +97,14 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]lo
 }
 
 // ask asks one registry for one image. The error is about the engine or the
-// credentials; an error of the registry is in the lookup.
-func (r *registries) ask(ctx context.Context, logins *keyring, image string) (lookup, error) {
-	answer := lookup{registry: registryOf(image), image: image}
-	credentials, err := logins.of(ctx, answer.registry)
+// credentials; an error of the registry is in the answer.
+func (r *registries) ask(ctx context.Context, logins *keyring, image string) (Pushed, error) {
+	answer := Pushed{Image: image, Registry: registryOf(image)}
+	credentials, err := logins.of(ctx, answer.Registry)
 	if err != nil {
 		return answer, err
 	}
-	answer.login = credentials.header != ""
+	answer.Login = credentials.header != ""
 	limited, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
 	found, err := r.api.DistributionInspect(limited, image, credentials.header)
@@ -107,13 +112,13 @@ func (r *registries) ask(ctx context.Context, logins *keyring, image string) (lo
 	case ctx.Err() != nil:
 		return answer, ctx.Err()
 	case limited.Err() != nil:
-		answer.failure, answer.err = silent, errors.New("it did not answer within "+lookupLimit.String())
+		r.explain(&answer, silent, errors.New("it did not answer within "+lookupLimit.String()))
 	case client.IsErrConnectionFailed(err):
 		return answer, r.engine.explain("look up image "+image, err)
 	case err != nil:
-		answer.failure, answer.err = failureOf(err), credentials.withhold(err)
+		r.explain(&answer, failureOf(err), credentials.withhold(err))
 	default:
-		answer.image, answer.platforms = withDigest(image, found), platformsOf(found)
+		answer.pinned, answer.platforms = withDigest(image, found), platformsOf(found)
 	}
 	return answer, nil
 }

@@ -56,7 +56,7 @@ func (s *shelf) plan(t *testing.T, resolve compose.Resolve) (*compose.Stack, dep
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, warnings, err := s.engine.Resolve(t.Context(), live.LiveServices(), s.stack)
+	stack, warnings, err := s.engine.Resolve(t.Context(), live.Services, s.stack)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/docker/docker/api/types/registry"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/secrets"
 )
 
 // ErrLogin is the cause of errors about registry credentials that cannot be read. The
@@ -50,10 +49,8 @@ type keyring struct {
 
 // login holds the credentials of one registry. The zero value holds none.
 type login struct {
-	user     string
-	password secrets.Value
-	header   string   // as the engine takes them
-	telling  [][]byte // must not appear in any text
+	credentials registry.AuthConfig
+	header      string // the credentials as the engine takes them
 }
 
 // readLogins reads the file with the registry credentials.
@@ -75,36 +72,35 @@ func (r *registries) readLogins() (*keyring, error) {
 }
 
 // loginFault is a fault about the credentials file. It never quotes the file.
-func loginFault(place fault.Place, hint, format string, args ...any) error {
-	return &fault.Error{Place: place, Message: fmt.Sprintf(format, args...), Hint: hint, Err: ErrLogin}
+func loginFault(path, hint, format string, args ...any) *fault.Error {
+	return &fault.Error{Place: fault.Place{File: path}, Message: fmt.Sprintf(format, args...), Hint: hint, Err: ErrLogin}
 }
 
 // readLoginFile reads a credentials file. It refuses a file that other users than its
 // owner may use.
 func readLoginFile(path string) ([]byte, error) {
-	place := fault.Place{File: path}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, loginFault(place, "name an existing file in registry_config_file", "read registry credentials: %v", errors.Unwrap(err))
+		return nil, loginFault(path, "name an existing file in registry_config_file", "read registry credentials: %v", errors.Unwrap(err))
 	}
 	defer file.Close() //nolint:errcheck // only read from
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, loginFault(place, "", "read registry credentials: %v", err)
+		return nil, loginFault(path, "", "read registry credentials: %v", err)
 	case !info.Mode().IsRegular():
-		return nil, loginFault(place, "name the file itself in registry_config_file", "it is not a regular file")
+		return nil, loginFault(path, "name the file itself in registry_config_file", "it is not a regular file")
 	case info.Mode().Perm()&0o077 != 0:
-		return nil, loginFault(place, "chmod 600 "+path, "users other than its owner may read the registry credentials (mode %04o)", info.Mode().Perm())
+		return nil, loginFault(path, "chmod 600 "+path, "users other than its owner may read the registry credentials (mode %04o)", info.Mode().Perm())
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxLoginFile+1))
 	switch {
 	case err != nil:
-		return nil, loginFault(place, "", "read registry credentials: %v", err)
+		return nil, loginFault(path, "", "read registry credentials: %v", err)
 	case len(data) > maxLoginFile:
-		return nil, loginFault(place, "", "it is larger than %d bytes", maxLoginFile)
+		return nil, loginFault(path, "", "it is larger than %d bytes", maxLoginFile)
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, loginFault(place, "write `{}` into it, or remove registry_config_file", "the file with the registry credentials is empty")
+		return nil, loginFault(path, "write `{}` into it, or remove registry_config_file", "the file with the registry credentials is empty")
 	}
 	return data, nil
 }
@@ -114,21 +110,18 @@ func readLoginFile(path string) ([]byte, error) {
 func malformedLogins(path string, data []byte, err error) error {
 	const hint = "write it as `docker --config DIR login REGISTRY` writes DIR/config.json"
 	offset, what := int64(-1), "an auth under auths is not user:password in base64"
-	var syntax *json.SyntaxError
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset, what = syntax.Offset, "not valid JSON"
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	} else if errors.Is(err, io.ErrUnexpectedEOF) {
 		offset, what = int64(len(data)), "not valid JSON: it ends too early"
-	case errors.As(err, &wrongType):
+	} else if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		offset, what = wrongType.Offset, "a value is of the wrong type"
 	}
-	place := fault.Place{File: path}
+	found := loginFault(path, hint, "%s", what)
 	if offset >= 0 && offset <= int64(len(data)) {
-		place.Line = 1 + bytes.Count(data[:offset], []byte("\n"))
+		found.Place.Line = 1 + bytes.Count(data[:offset], []byte("\n"))
 	}
-	return loginFault(place, hint, "%s", what)
+	return found
 }
 
 // registryOf gives the host of an image's registry; "" if the image name is not valid.
@@ -158,9 +151,12 @@ func (k *keyring) of(ctx context.Context, host string) (login, error) {
 	if err != nil {
 		return login{}, err
 	}
-	made, err := newLogin(found)
-	if err != nil {
-		return login{}, err
+	made := login{}
+	if found != (registry.AuthConfig{ServerAddress: key}) {
+		made.credentials = found
+		if made.header, err = registry.EncodeAuthConfig(found); err != nil {
+			return login{}, fmt.Errorf("encode a login: %w", err)
+		}
 	}
 	k.known[host] = made
 	return made, nil
@@ -171,7 +167,7 @@ func (k *keyring) of(ctx context.Context, host string) (login, error) {
 func (k *keyring) search(ctx context.Context, key string) (registry.AuthConfig, error) {
 	stored, err := logins.NewFileStore(k.file).Get(key)
 	if err != nil {
-		return registry.AuthConfig{}, loginFault(fault.Place{File: k.file.Filename}, "", "the login for %s cannot be read", key)
+		return registry.AuthConfig{}, loginFault(k.file.Filename, "", "the login for %s cannot be read", key)
 	}
 	found := registry.AuthConfig{
 		Username: stored.Username, Password: stored.Password, ServerAddress: key,
@@ -194,18 +190,18 @@ const tokenUser = "<token>"
 func (k *keyring) ask(ctx context.Context, helper, key string) (registry.AuthConfig, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	place, program := fault.Place{File: k.file.Filename}, "docker-credential-"+helper
+	path, program := k.file.Filename, "docker-credential-"+helper
 	if _, err := exec.LookPath(program); err != nil {
-		return registry.AuthConfig{}, loginFault(place, "install it, or remove it from the file", "the credential helper %s is not installed", program)
+		return registry.AuthConfig{}, loginFault(path, "install it, or remove it from the file", "the credential helper %s is not installed", program)
 	}
 	found, err := client.Get(func(args ...string) client.Program {
 		return &helperRun{exec.CommandContext(ctx, program, args...)} //nolint:gosec // the file that only root may write names it
 	}, key)
 	switch {
 	case credentials.IsErrCredentialsNotFound(err):
-		return registry.AuthConfig{}, nil
+		return registry.AuthConfig{ServerAddress: key}, nil
 	case err != nil:
-		return registry.AuthConfig{}, loginFault(place, "run it by hand: echo "+key+" | "+program+" get", "the credential helper %s gives no login for %s", program, key)
+		return registry.AuthConfig{}, loginFault(path, "run it by hand: echo "+key+" | "+program+" get", "the credential helper %s gives no login for %s", program, key)
 	}
 	if found.Username == tokenUser {
 		return registry.AuthConfig{IdentityToken: found.Secret, ServerAddress: key}, nil
@@ -219,32 +215,14 @@ type helperRun struct{ *exec.Cmd }
 // Input gives the run its standard input.
 func (h *helperRun) Input(in io.Reader) { h.Stdin = in }
 
-func newLogin(found registry.AuthConfig) (login, error) {
-	if found.Username == "" && found.Password == "" && found.IdentityToken == "" && found.RegistryToken == "" {
-		return login{}, nil
-	}
-	header, err := registry.EncodeAuthConfig(found)
-	if err != nil {
-		return login{}, fmt.Errorf("encode a login: %w", err)
-	}
-	made := login{user: found.Username, header: header, telling: [][]byte{[]byte(header)}}
-	for _, secret := range []string{found.Password, found.IdentityToken, found.RegistryToken} {
-		if secret != "" {
-			made.telling = append(made.telling, []byte(secret))
-		}
-	}
-	if found.Password != "" {
-		made.password = secrets.NewValue([]byte(found.Password))
-		basic := base64.StdEncoding.EncodeToString([]byte(found.Username + ":" + found.Password))
-		made.telling = append(made.telling, []byte(basic))
-	}
-	return made, nil
-}
-
 // withhold replaces an error that contains a secret of the login.
 func (l login) withhold(err error) error {
-	for _, secret := range l.telling {
-		err = withhold(err, secret)
+	secret := []string{l.header, l.credentials.Password, l.credentials.IdentityToken, l.credentials.RegistryToken}
+	if l.credentials.Password != "" {
+		secret = append(secret, base64.StdEncoding.EncodeToString([]byte(l.credentials.Username+":"+l.credentials.Password)))
+	}
+	for _, one := range secret {
+		err = withhold(err, []byte(one))
 	}
 	return err
 }

@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,7 +15,7 @@ const mostNamed = 5
 // unresolved gives a warning for the images that could not be looked up: which images,
 // why, what happens instead, and the remedy. Images with the same reason and consequence
 // share a warning.
-func (r *registries) unresolved(ctx context.Context, answers map[string]lookup, kept map[string]bool) []string {
+func (r *registries) unresolved(ctx context.Context, answers map[string]Pushed, kept map[string]bool) []string {
 	type fate struct {
 		registry string
 		failure  failure
@@ -23,10 +25,10 @@ func (r *registries) unresolved(ctx context.Context, answers map[string]lookup, 
 	images := map[fate][]string{}
 	for _, image := range keys(answers) {
 		answer := answers[image]
-		if answer.err == nil {
+		if answer.Problem == "" {
 			continue
 		}
-		one := fate{registry: answer.registry, failure: answer.failure, kept: kept[image]}
+		one := fate{registry: answer.Registry, failure: answer.failure, kept: kept[image]}
 		if answer.failure == unknown {
 			one.here, _ = r.here(ctx, image) // an error here does not stop the sync
 		}
@@ -35,7 +37,6 @@ func (r *registries) unresolved(ctx context.Context, answers map[string]lookup, 
 	warnings := make([]string, 0, len(images))
 	for fate, names := range images {
 		first := answers[names[0]]
-		why, remedy := r.explain(first)
 		instead := "it is deployed without a digest, and each node uses the image that it finds under the tag"
 		switch {
 		case fate.kept:
@@ -43,32 +44,30 @@ func (r *registries) unresolved(ctx context.Context, answers map[string]lookup, 
 		case fate.here:
 			instead = "this node has the image, other nodes cannot pull it"
 		}
-		warnings = append(warnings, fmt.Sprintf("image %s: %s; %s: %s", someOf(names), why, instead, remedy))
+		warnings = append(warnings, fmt.Sprintf("image %s: %s; %s: %s", someOf(names), first.Problem, instead, first.Remedy))
 	}
 	slices.Sort(warnings)
 	return warnings
 }
 
-// explain gives the reason why a lookup failed, and the remedy.
-func (r *registries) explain(answer lookup) (why, remedy string) {
-	reason := strings.TrimPrefix(answer.err.Error(), "Error response from daemon: ")
-	switch answer.failure {
-	case refused:
-		switch {
-		case answer.login:
-			return fmt.Sprintf("registry %s refuses the login of %s (%s)", answer.registry, r.loginFile, reason),
-				"write a valid login into it"
-		case r.loginFile != "":
-			return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
-				"check the image, or add a login for it to " + r.loginFile
-		}
-		return fmt.Sprintf("registry %s requires a login, or does not have the image (%s)", answer.registry, reason),
-			"check the image, or name a file with a login in registry_config_file"
-	case unknown:
-		return fmt.Sprintf("registry %s does not have the image (%s)", answer.registry, reason), "check the tag, or push the image"
-	case silent:
+// explain sets why the lookup of an image failed, and the remedy.
+func (r *registries) explain(answer *Pushed, why failure, err error) {
+	answer.failure, answer.Missing = why, why == unknown
+	what := "does not answer"
+	answer.Remedy = "make sure that this node can reach it: `agent doctor` checks it"
+	switch {
+	case why == unknown:
+		what, answer.Remedy = "does not have the image", "check the tag, or push the image"
+	case why == refused && answer.Login:
+		what, answer.Remedy = "refuses the login of "+r.loginFile, "write a valid login into it"
+	case why == refused && r.loginFile != "":
+		what, answer.Remedy = "requires a login, or does not have the image", "check the image, or add a login for it to "+r.loginFile
+	case why == refused:
+		what = "requires a login, or does not have the image"
+		answer.Remedy = "check the image, or name a file with a login in registry_config_file"
 	}
-	return fmt.Sprintf("registry %s does not answer (%s)", answer.registry, reason), "make sure that this node can reach it: `agent doctor` checks it"
+	reason := strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+	answer.Problem = fmt.Sprintf("registry %s %s (%s)", answer.Registry, what, reason)
 }
 
 func someOf(names []string) string {
@@ -78,39 +77,21 @@ func someOf(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
 }
 
-// RegistryState tells whether a registry answers.
-type RegistryState struct {
-	Registry string
-	Login    bool   // there are credentials for it
-	Problem  string // "" if it answers
-	Remedy   string
-}
-
 // Registries asks each registry of the images for one of its images, with the node's
-// logins. The answer that the image does not exist is not a problem.
-func (e *Engine) Registries(ctx context.Context, images []string) ([]RegistryState, error) {
+// logins, and gives the answers, sorted by registry. The answer that the image does not
+// exist is not a problem.
+func (e *Engine) Registries(ctx context.Context, images []string) ([]Pushed, error) {
 	one := map[string]string{}
 	for _, image := range slices.Sorted(slices.Values(images)) {
-		if host := registryOf(image); one[host] == "" {
-			one[host] = image
+		host := registryOf(image)
+		one[host] = cmp.Or(one[host], image)
+	}
+	answers, err := e.Pushed(ctx, slices.Collect(maps.Values(one)))
+	for i := range answers {
+		if answers[i].Missing {
+			answers[i].Problem, answers[i].Remedy = "", ""
 		}
 	}
-	asked := make([]string, 0, len(one))
-	for _, host := range keys(one) {
-		asked = append(asked, one[host])
-	}
-	answers, err := e.registries.lookUp(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	states := make([]RegistryState, 0, len(asked))
-	for _, image := range asked {
-		answer := answers[image]
-		state := RegistryState{Registry: answer.registry, Login: answer.login}
-		if answer.err != nil && answer.failure != unknown {
-			state.Problem, state.Remedy = e.registries.explain(answer)
-		}
-		states = append(states, state)
-	}
-	return states, nil
+	slices.SortFunc(answers, func(a, b Pushed) int { return strings.Compare(a.Registry, b.Registry) })
+	return answers, err
 }

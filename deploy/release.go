@@ -4,17 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 )
-
-// Pushed tells whether an image is in its registry.
-type Pushed struct {
-	Image   string
-	Missing bool   // the registry answered that the image does not exist
-	Problem string // why the image was not found; "" if it was
-	Remedy  string
-}
 
 // Pushed asks the registries for images, once for each, with the node's logins, and
 // gives the answers, sorted. It does not look at the images that this node has.
@@ -26,12 +17,7 @@ func (e *Engine) Pushed(ctx context.Context, images []string) ([]Pushed, error) 
 	}
 	all := make([]Pushed, 0, len(wanted))
 	for _, image := range wanted {
-		answer, one := answers[image], Pushed{Image: image}
-		if answer.err != nil {
-			one.Missing = answer.failure == unknown
-			one.Problem, one.Remedy = e.registries.explain(answer)
-		}
-		all = append(all, one)
+		all = append(all, answers[image])
 	}
 	return all, nil
 }
@@ -46,9 +32,10 @@ func (e *Engine) Login(ctx context.Context, host string) (user string, password 
 	if err != nil || found.header == "" {
 		return "", secrets.Value{}, err
 	}
-	if found.user == "" || !found.password.Known() {
-		return "", secrets.Value{}, loginFault(fault.Place{File: e.registries.loginFile}, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
+	login := found.credentials
+	if login.Username == "" || login.Password == "" {
+		return "", secrets.Value{}, loginFault(e.registries.loginFile, "log in with user and password, or name user_file and token_file in gates.vulnerabilities",
 			"the login for %s is an identity token, which only the registry accepts", host)
 	}
-	return found.user, found.password, nil
+	return login.Username, secrets.NewValue([]byte(login.Password)), nil
 }

@@ -21,16 +21,16 @@ const restartCounter = "TaskTemplate.ForceUpdate"
 // jobs, ended tasks that Swarm does not restart, and paused updates. A job that exited
 // with 0 for its spec does not run again. Rerun reads the tasks of services that may have
 // failed and equal the wanted spec, and reads nothing if there are none.
-func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.Stack) (*compose.Stack, error) {
+func (e *Engine) Rerun(ctx context.Context, live LiveServices, want *compose.Stack) (*compose.Stack, error) {
 	filter := filters.NewArgs()
 	var same []string
 	jobs := OneShots(want)
 	for _, name := range keys(want.Services) {
-		existing, there := live.Services[name]
+		existing, there := live[name]
 		if !there || Idle(existing.Spec) || !slices.Contains(jobs, name) && !stopped(existing) {
 			continue
 		}
-		if len(serviceChanges(existing.Spec, want.Services[name], live.networkName)) == 0 {
+		if len(serviceChanges(existing.Spec, want.Services[name])) == 0 {
 			same = append(same, name)
 			filter.Add("service", existing.ID)
 		}
@@ -48,7 +48,7 @@ func (e *Engine) Rerun(ctx context.Context, live *LiveServices, want *compose.St
 	counters := map[string]uint64{}
 	for _, service := range result.Services {
 		if service.State == Failed {
-			counters[service.Name] = live.Services[service.Name].Spec.TaskTemplate.ForceUpdate + 1
+			counters[service.Name] = live[service.Name].Spec.TaskTemplate.ForceUpdate + 1
 		}
 	}
 	return withCounters(want, counters), nil

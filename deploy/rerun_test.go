@@ -21,7 +21,7 @@ func replan(t *testing.T, engine *deploy.Engine, stack *compose.Stack) (deploy.P
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := engine.Rerun(t.Context(), live.LiveServices(), stack)
+	again, err := engine.Rerun(t.Context(), live.Services, stack)
 	if err != nil {
 		t.Fatal(err)
 	}

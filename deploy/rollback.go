@@ -21,14 +21,14 @@ type Rollback struct {
 // again: a job that exists stays as it is, in any version, and a job that does not exist
 // is not created. If only is not empty, the services that it names by full name are
 // rolled back and all others stay as they are.
-func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollback {
+func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollback {
 	stack, verify := *before, *before
 	stack.Services, verify.Services = map[string]swarm.ServiceSpec{}, map[string]swarm.ServiceSpec{}
 	rollback := Rollback{Stack: &stack, Verify: &verify}
 	included := func(name string) bool { return len(only) == 0 || slices.Contains(only, name) }
 	for _, name := range keys(before.Services) {
 		spec := before.Services[name]
-		existing, exists := live.Services[name]
+		existing, exists := live[name]
 		switch {
 		case !included(name):
 		case !endsByItself(before.Name, spec) && (!exists || !endsByItself(before.Name, existing.Spec)):
@@ -36,8 +36,8 @@ func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollba
 		case !exists:
 			rollback.Left = append(rollback.Left, name)
 		default:
-			stack.Services[name] = unchanged(existing.Spec, live)
-			if len(serviceChanges(existing.Spec, spec, live.networkName)) > 0 {
+			stack.Services[name] = existing.Spec
+			if len(serviceChanges(existing.Spec, spec)) > 0 {
 				rollback.Left = append(rollback.Left, name)
 			}
 		}
@@ -45,11 +45,11 @@ func RollbackTo(live *LiveServices, before *compose.Stack, only []string) Rollba
 	if len(only) == 0 {
 		return rollback
 	}
-	for name, existing := range live.Services {
+	for name, existing := range live {
 		if included(name) || existing.Spec.Labels[compose.LabelStack] != before.Name {
 			continue
 		}
-		stack.Services[name] = unchanged(existing.Spec, live)
+		stack.Services[name] = existing.Spec
 		if !endsByItself(before.Name, existing.Spec) {
 			verify.Services[name] = stack.Services[name]
 		}
@@ -72,15 +72,8 @@ func RollbackChanges(from, to *compose.Stack, only []string) bool {
 		if runs && endsByItself(from.Name, now) || ran && endsByItself(to.Name, then) {
 			return len(only) > 0
 		}
-		return runs != ran || !runs || len(serviceChanges(now, then, itself)) > 0
+		return runs != ran || !runs || len(serviceChanges(now, then)) > 0
 	})
-}
-
-// unchanged gives the spec of a live service with its networks by name: an engine may
-// give a network another ID after the spec was recorded.
-func unchanged(spec swarm.ServiceSpec, live *LiveServices) swarm.ServiceSpec {
-	spec.TaskTemplate.Networks = canonicalNetworks(spec.TaskTemplate.Networks, live.networkName)
-	return spec
 }
 
 // endsByItself tells whether the tasks of a service end, so that a write would run them
@@ -91,28 +84,22 @@ func endsByItself(stack string, spec swarm.ServiceSpec) bool {
 
 // keepUsedObjects takes from a stack the objects that none of the named services uses.
 func keepUsedObjects(stack *compose.Stack, services []string) {
-	networks, secrets, configs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	used := map[object]bool{}
 	for _, name := range services {
-		task := stack.Services[name].TaskTemplate
-		for _, attachment := range task.Networks {
-			networks[attachment.Target] = true
+		spec := stack.Services[name]
+		for _, attachment := range spec.TaskTemplate.Networks {
+			used[object{Network, attachment.Target}] = true
 		}
-		if task.ContainerSpec == nil {
-			continue
-		}
-		for _, reference := range task.ContainerSpec.Secrets {
-			secrets[reference.SecretName] = true
-		}
-		for _, reference := range task.ContainerSpec.Configs {
-			configs[reference.ConfigName] = true
+		for _, one := range references(spec) {
+			used[object{one.kind, one.name}] = true
 		}
 	}
-	unused := func(used map[string]bool) func(string) bool { return func(name string) bool { return !used[name] } }
+	unused := func(kind Kind) func(string) bool { return func(name string) bool { return !used[object{kind, name}] } }
 	stack.Networks = maps.Clone(stack.Networks)
-	maps.DeleteFunc(stack.Networks, func(name string, _ network.CreateOptions) bool { return !networks[name] })
-	stack.Secrets = slices.DeleteFunc(slices.Clone(stack.Secrets), func(s compose.Secret) bool { return !secrets[s.Spec.Name] })
-	stack.Configs = slices.DeleteFunc(slices.Clone(stack.Configs), func(c compose.Config) bool { return !configs[c.Spec.Name] })
-	stack.ExternalNetworks = slices.DeleteFunc(slices.Clone(stack.ExternalNetworks), unused(networks))
-	stack.ExternalSecrets = slices.DeleteFunc(slices.Clone(stack.ExternalSecrets), unused(secrets))
-	stack.ExternalConfigs = slices.DeleteFunc(slices.Clone(stack.ExternalConfigs), unused(configs))
+	maps.DeleteFunc(stack.Networks, func(name string, _ network.CreateOptions) bool { return !used[object{Network, name}] })
+	stack.Secrets = slices.DeleteFunc(slices.Clone(stack.Secrets), func(s compose.Secret) bool { return !used[object{Secret, s.Spec.Name}] })
+	stack.Configs = slices.DeleteFunc(slices.Clone(stack.Configs), func(c compose.Config) bool { return !used[object{Config, c.Spec.Name}] })
+	stack.ExternalNetworks = slices.DeleteFunc(slices.Clone(stack.ExternalNetworks), unused(Network))
+	stack.ExternalSecrets = slices.DeleteFunc(slices.Clone(stack.ExternalSecrets), unused(Secret))
+	stack.ExternalConfigs = slices.DeleteFunc(slices.Clone(stack.ExternalConfigs), unused(Config))
 }

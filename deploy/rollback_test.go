@@ -31,7 +31,7 @@ func newer(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }
 func planRollback(t *testing.T, lives, before *compose.Stack, only ...string) (deploy.Rollback, []string) {
 	t.Helper()
 	live := liveOf(lives)
-	rollback := deploy.RollbackTo(live.LiveServices(), before, only)
+	rollback := deploy.RollbackTo(live.Services, before, only)
 	plan, err := deploy.Diff(live, rollback.Stack)
 	if err != nil {
 		t.Fatal(err)

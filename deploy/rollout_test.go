@@ -78,7 +78,7 @@ func TestSecondRolloutWritesNothing(t *testing.T) {
 	if calls := recorder.Calls(); len(calls) != 1 {
 		t.Errorf("an idle look took %v", calls)
 	}
-	for _, status := range deploy.Summarise(live) {
+	for _, status := range deploy.Summarise(stack.Name, live) {
 		if strings.HasSuffix(status.Name, "_api") && (status.Running != 1 || status.Desired != 1 || status.Image != image1) {
 			t.Errorf("status: %+v", status)
 		}
@@ -158,8 +158,8 @@ func TestPruneLeavesOtherStacks(t *testing.T) {
 	if again := planFor(t, engine, other); !again.Empty() {
 		t.Errorf("the other stack was touched: %+v", again.Steps)
 	}
-	if live, err := engine.ObserveServices(t.Context(), one.Name); err != nil || len(live.Services) != 1 {
-		t.Errorf("services %v, %v", live.Services, err)
+	if live, err := engine.ObserveServices(t.Context(), one.Name); err != nil || len(live) != 1 {
+		t.Errorf("services %v, %v", live, err)
 	}
 }
 

@@ -15,13 +15,9 @@ func (e *Engine) RunningJobs(ctx context.Context, stack string) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, name := range keys(live.Services) {
-		if service := live.Services[name]; endsByItself(stack, service.Spec) && slices.ContainsFunc(tasks[service.ID], runsNow) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
+	return slices.DeleteFunc(keys(live), func(name string) bool {
+		return !endsByItself(stack, live[name].Spec) || !slices.ContainsFunc(tasks[live[name].ID], runsNow)
+	}), nil
 }
 
 func runsNow(task swarm.Task) bool {

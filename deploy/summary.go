@@ -27,14 +27,14 @@ func (s ServiceStatus) MissesTasks() bool {
 	return s.Running < s.Desired && !s.OneShot && !ended
 }
 
-// Summarise gives the state of the live services, sorted by name, without a call to the
-// engine.
-func Summarise(live *LiveServices) []ServiceStatus {
-	statuses := make([]ServiceStatus, 0, len(live.Services))
-	for _, name := range keys(live.Services) {
-		service := live.Services[name]
-		status := ServiceStatus{ID: service.ID, Name: name, Mode: modeName(service.Spec.Mode), Image: imageOf(service.Spec)}
-		status.OneShot = endsByItself(live.Stack, service.Spec)
+// Summarise gives the state of the live services of a stack, sorted by name, without a call
+// to the engine.
+func Summarise(stack string, live LiveServices) []ServiceStatus {
+	statuses := make([]ServiceStatus, 0, len(live))
+	for _, name := range keys(live) {
+		service := live[name]
+		status := ServiceStatus{ID: service.ID, Name: name, Mode: modeName(service.Spec.Mode), OneShot: endsByItself(stack, service.Spec)}
+		status.Image, _, _ = strings.Cut(containerOf(service.Spec).Image, "@")
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}
@@ -47,12 +47,4 @@ func Summarise(live *LiveServices) []ServiceStatus {
 		statuses = append(statuses, status)
 	}
 	return statuses
-}
-
-func imageOf(spec swarm.ServiceSpec) string {
-	if spec.TaskTemplate.ContainerSpec == nil {
-		return ""
-	}
-	image, _, _ := strings.Cut(spec.TaskTemplate.ContainerSpec.Image, "@")
-	return image
 }

@@ -258,7 +258,7 @@ func TestCronScalesUpAfterFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cron := live.Services[stack.Name+"_cron_service"]; *cron.Spec.Mode.Replicated.Replicas != 1 {
+	if cron := live[stack.Name+"_cron_service"]; *cron.Spec.Mode.Replicated.Replicas != 1 {
 		t.Errorf("cron_service is left with %d replicas", *cron.Spec.Mode.Replicated.Replicas)
 	}
 }

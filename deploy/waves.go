@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // Wave is the point in an Apply before the first write of a wave: the services of the
@@ -29,11 +31,7 @@ func (w Wave) Err(result Result) error {
 	if err == nil {
 		return nil
 	}
-	untouched := "1 service"
-	if n := len(w.Later); n != 1 {
-		untouched = fmt.Sprintf("%d services", n)
-	}
-	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, untouched)
+	left := fmt.Sprintf("wave %d did not start, %s not changed", w.Number, plural.Count(len(w.Later), "service"))
 	var faults []error
 	for _, one := range fault.All(err) {
 		hint := left
@@ -48,13 +46,7 @@ func (w Wave) Err(result Result) error {
 // OneShots lists the services of a stack whose tasks end by themselves, by full name,
 // sorted: job modes, and migrate and test_setup if their restart policy lets them end.
 func OneShots(stack *compose.Stack) []string {
-	var names []string
-	for _, name := range keys(stack.Services) {
-		if endsByItself(stack.Name, stack.Services[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(keys(stack.Services), func(name string) bool { return !endsByItself(stack.Name, stack.Services[name]) })
 }
 
 // Only gives the stack with only the named services.
@@ -76,13 +68,9 @@ func Idle(spec swarm.ServiceSpec) bool {
 // themselves are in the first wave.
 func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 	waves, last = map[string]int{}, 1
-	ending := OneShots(want)
 	for name, spec := range want.Services {
-		wave := compose.Wave(spec.Labels)
-		if wave == 0 {
-			wave = want.Waves[name]
-		}
-		if wave == 0 && want.Waves == nil && slices.Contains(ending, name) {
+		wave := cmp.Or(compose.Wave(spec.Labels), want.Waves[name])
+		if wave == 0 && want.Waves == nil && endsByItself(want.Name, spec) {
 			wave = 1
 		}
 		if wave > 0 && !isCron(want.Name, name) {
@@ -100,7 +88,7 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 
 // addWaves sets the waves of the steps of services, if there is more than one wave and
 // more than labels changes.
-func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
+func (p *Plan) addWaves(live LiveServices, want *compose.Stack) {
 	if !p.disturbs() {
 		return
 	}
@@ -132,41 +120,27 @@ func (p *Plan) addWaves(live *LiveServices, want *compose.Stack) {
 
 // waitForPorts moves a service to the wave of the service from which it takes over a
 // published port, if that wave is later: the engine refuses two services on one port.
-func (p *Plan) waitForPorts(live *LiveServices, want *compose.Stack, waves map[string]int) {
-	takers := portTakers(want)
+func (p *Plan) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
 	for moved := true; moved; {
 		moved = false
-		for _, step := range p.Steps {
+		p.takeovers(live, want, func(step *Step, port, taker string) {
 			holder, wanted := waves[step.Name]
-			if !wanted || step.phase != phaseRelease {
-				continue
+			if wanted && step.phase == phaseRelease && waves[taker] < holder {
+				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
+				waves[taker], moved = holder, true
 			}
-			for _, port := range meshPorts(live.Services[step.Name].Spec) {
-				taker, taken := takers[port]
-				if taken && taker != step.Name && waves[taker] < holder {
-					p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
-					waves[taker], moved = holder, true
-				}
-			}
-		}
+		})
 	}
 }
 
 // releaseInWaves moves the removal of a service to the wave of the service that takes
 // over its published port.
-func (p *Plan) releaseInWaves(live *LiveServices, want *compose.Stack) {
-	takers := portTakers(want)
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.phase != phaseRelease || step.Action != Remove {
-			continue
+func (p *Plan) releaseInWaves(live LiveServices, want *compose.Stack) {
+	p.takeovers(live, want, func(step *Step, _, taker string) {
+		if step.phase == phaseRelease && step.Action == Remove {
+			step.Wave = min(step.Wave, p.waves[taker])
 		}
-		for _, port := range meshPorts(live.Services[step.Name].Spec) {
-			if taker, taken := takers[port]; taken {
-				step.Wave = min(step.Wave, p.waves[taker])
-			}
-		}
-	}
+	})
 }
 
 // warnOfLateJobs warns about jobs that deployment.waves does not name.
@@ -191,12 +165,9 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 			continue
 		}
 		begun = step.Wave
-		stop := Wave{Number: begun, Before: i, Stack: Only(want, p.before(begun, want))}
-		if len(stop.Stack.Services) == 0 {
-			continue
+		if before := p.before(begun, want); len(before) > 0 {
+			stops = append(stops, Wave{Number: begun, Before: i, Stack: Only(want, before), Later: p.later(i)})
 		}
-		stop.Later = p.later(i)
-		stops = append(stops, stop)
 	}
 	return stops
 }
@@ -204,13 +175,7 @@ func (p Plan) Waves(want *compose.Stack) []Wave {
 // before lists the services of the waves before the given one, without those that declare
 // 0 replicas.
 func (p Plan) before(wave int, want *compose.Stack) []string {
-	var names []string
-	for _, name := range keys(p.waves) {
-		if p.waves[name] < wave && !Idle(want.Services[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(keys(p.waves), func(name string) bool { return p.waves[name] >= wave || Idle(want.Services[name]) })
 }
 
 // later lists the services that no step before i writes, sorted. A cron service that was

@@ -132,8 +132,7 @@ func TestLabelOfWaveWritesNothing(t *testing.T) {
 	if err != nil || !plan.Empty() {
 		t.Errorf("steps %+v, %v", plan.Steps, err)
 	}
-	same := func(s string) string { return s }
-	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"], same); written.Labels[compose.LabelWave] != "2" {
+	if written := deploy.Settle(wants.Services["s_a"], lives.Services["s_a"]); written.Labels[compose.LabelWave] != "2" {
 		t.Errorf("labels %v", written.Labels)
 	}
 }

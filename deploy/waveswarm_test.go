@@ -44,7 +44,7 @@ func seen(t *testing.T, engine *deploy.Engine, stack *compose.Stack) map[string]
 		t.Fatal(err)
 	}
 	services := map[string]swarm.Service{}
-	for name, service := range live.Services {
+	for name, service := range live {
 		services[strings.TrimPrefix(name, stack.Name+"_")] = service
 	}
 	return services
@@ -116,7 +116,7 @@ func TestSucceededMigrationDoesNotRunAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := engine.Rerun(t.Context(), live.LiveServices(), stack)
+	again, err := engine.Rerun(t.Context(), live.Services, stack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestSucceededMigrationDoesNotRunAgain(t *testing.T) {
 	}
 	delete(stack.Services, stack.Name+"_migrate")
 	recorder.Reset()
-	if _, err := engine.Rerun(t.Context(), live.LiveServices(), stack); err != nil || len(recorder.Calls()) > 0 {
+	if _, err := engine.Rerun(t.Context(), live.Services, stack); err != nil || len(recorder.Calls()) > 0 {
 		t.Errorf("without jobs: %v, %v", recorder.Calls(), err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -53,12 +54,13 @@ type Options struct {
 	Roots    *x509.CertPool // trusted certificate authorities; nil means the system's
 }
 
-// Client sends requests without retries. It does not follow redirects, which could send
-// the login to another server.
+// Client sends requests without retries, and none after Harbor did not answer. It does
+// not follow redirects, which could send the login to another server.
 type Client struct {
 	options Options
 	base    string
 	http    *http.Client
+	down    atomic.Pointer[error] // why Harbor does not answer
 }
 
 // New makes a client. It does not send a request.
@@ -68,15 +70,10 @@ func New(options Options) (*Client, error) {
 		return nil, fault.New(fault.Place{}, "write an address such as https://harbor.example.com", "the address of Harbor is not an https address, or it contains a login")
 	}
 	return &Client{options: options, base: "https://" + address.Host, http: &http.Client{
-		Timeout:       answerLimit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: answerLimit}).DialContext,
 			TLSClientConfig:     &tls.Config{RootCAs: options.Roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: answerLimit,
-			MaxIdleConns:        4,
 			MaxIdleConnsPerHost: 4,
-			IdleConnTimeout:     30 * time.Second,
 			ForceAttemptHTTP2:   true,
 		},
 	}}, nil
@@ -84,9 +81,6 @@ func New(options Options) (*Client, error) {
 
 // Close ends the connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// String returns the address of Harbor.
-func (c *Client) String() string { return c.base }
 
 // Report is the result of the scan of an image.
 type Report struct {
@@ -99,8 +93,14 @@ type Report struct {
 // fault with a hint. If only some platforms were scanned, it returns both their result and
 // an error.
 func (c *Client) Report(ctx context.Context, image Image) (Report, error) {
+	if down := c.down.Load(); down != nil {
+		return Report{}, *down
+	}
 	found := artifact{}
 	if err := c.get(ctx, image.path()+"?with_scan_overview=true&with_tag=false", image.String(), &found); err != nil {
+		if errors.Is(err, ErrUnreachable) {
+			c.down.Store(&err)
+		}
 		return Report{}, err
 	}
 	if len(found.Overview) == 0 {
@@ -155,25 +155,20 @@ func (c *Client) get(ctx context.Context, path, what string, into any) error {
 
 // unreachable returns the error for a missing answer, without the request.
 func (c *Client) unreachable(ctx context.Context, err error) error {
-	var asked *url.Error
-	if errors.As(err, &asked) {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
 		err = asked.Err
 	}
-	var untrusted *tls.CertificateVerificationError
 	hint := "check that this node can connect to it, or set gates.vulnerabilities.on_no_answer: warn"
 	why := err.Error()
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	timed, network := errors.AsType[net.Error](err)
 	switch {
-	case errors.As(err, &untrusted):
+	case untrusted:
 		hint = "set gates.vulnerabilities.ca_file to its certificate authority"
-	case ctx.Err() != nil || isTimeout(err):
+	case ctx.Err() != nil || network && timed.Timeout():
 		why = "no answer within " + answerLimit.String()
 	}
 	return &fault.Error{Message: fmt.Sprintf("%s does not answer: %s", c.base, why), Hint: hint, Err: ErrUnreachable}
-}
-
-func isTimeout(err error) bool {
-	var timed net.Error
-	return errors.As(err, &timed) && timed.Timeout()
 }
 
 // refusal returns the error for an answer other than 200. It quotes only a short text from

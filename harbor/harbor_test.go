@@ -189,11 +189,11 @@ func TestReportEnds(t *testing.T) {
 
 func TestParseImage(t *testing.T) {
 	tests := map[string]harbor.Image{
-		"harbor.example.com/coin/core:1":             {Host: "harbor.example.com", Project: "coin", Repository: "core", Reference: "1"},
-		"harbor.example.com:8443/coin/a/b@" + digest: {Host: "harbor.example.com:8443", Project: "coin", Repository: "a/b", Reference: digest},
-		"harbor.example.com/coin/core:1@" + digest:   {Host: "harbor.example.com", Project: "coin", Repository: "core", Reference: digest},
-		"harbor.example.com/coin/core":               {Host: "harbor.example.com", Project: "coin", Repository: "core", Reference: "latest"},
-		"postgres:17":                                {Host: "docker.io", Project: "library", Repository: "postgres", Reference: "17"},
+		"harbor.example.com/coin/core:1":             {Host: "harbor.example.com", Path: "coin/core", Reference: "1"},
+		"harbor.example.com:8443/coin/a/b@" + digest: {Host: "harbor.example.com:8443", Path: "coin/a/b", Reference: digest},
+		"harbor.example.com/coin/core:1@" + digest:   {Host: "harbor.example.com", Path: "coin/core", Reference: digest},
+		"harbor.example.com/coin/core":               {Host: "harbor.example.com", Path: "coin/core", Reference: "latest"},
+		"postgres:17":                                {Host: "docker.io", Path: "library/postgres", Reference: "17"},
 	}
 	for name, want := range tests {
 		if diff := cmp.Diff(want, image(t, name)); diff != "" {

@@ -11,10 +11,9 @@ import (
 
 // Image is the name of an image in Harbor.
 type Image struct {
-	Host       string // of the registry, with its port
-	Project    string
-	Repository string // within the project; may contain slashes
-	Reference  string // the digest, or the tag if there is no digest
+	Host      string // of the registry, with its port
+	Path      string // project/repository; the repository may contain slashes
+	Reference string // the digest, or the tag if there is no digest
 }
 
 // ParseImage reads an image's name. Names in Harbor are host/project/repository.
@@ -23,12 +22,10 @@ func ParseImage(name string) (Image, error) {
 	if err != nil {
 		return Image{}, fault.New(fault.Place{}, "write a name such as registry/project/image:tag", "%q is not a valid image name", name)
 	}
-	image := Image{Host: reference.Domain(named)}
-	project, repository, deep := strings.Cut(reference.Path(named), "/")
-	if !deep {
+	image := Image{Host: reference.Domain(named), Path: reference.Path(named)}
+	if !strings.Contains(image.Path, "/") {
 		return Image{}, fault.New(fault.Place{}, "add it to gates.vulnerabilities.except", "%s is not in a Harbor registry: its name has no project", name)
 	}
-	image.Project, image.Repository = project, repository
 	switch one := reference.TagNameOnly(named).(type) {
 	case reference.Canonical:
 		image.Reference = one.Digest().String()
@@ -39,7 +36,7 @@ func ParseImage(name string) (Image, error) {
 }
 
 // Name returns the name without tag and digest.
-func (i Image) Name() string { return i.Host + "/" + i.Project + "/" + i.Repository }
+func (i Image) Name() string { return i.Host + "/" + i.Path }
 
 // String returns the name with the tag, or the start of the digest.
 func (i Image) String() string {
@@ -52,7 +49,8 @@ func (i Image) String() string {
 // path returns the path of the artifact in the API. Harbor requires that the slashes in a
 // repository's name are encoded twice.
 func (i Image) path() string {
-	return "/api/v2.0/projects/" + url.PathEscape(i.Project) +
-		"/repositories/" + url.PathEscape(url.PathEscape(i.Repository)) +
+	project, repository, _ := strings.Cut(i.Path, "/")
+	return "/api/v2.0/projects/" + url.PathEscape(project) +
+		"/repositories/" + url.PathEscape(url.PathEscape(repository)) +
 		"/artifacts/" + url.PathEscape(i.Reference)
 }

@@ -3,6 +3,7 @@ package harbor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,12 +30,8 @@ func severities() []Severity {
 // rank returns the order of a severity, or 0 for an invalid one.
 func (s Severity) rank() int {
 	all := severities()
-	for i, one := range all {
-		if s == one {
-			return len(all) - i
-		}
-	}
-	return 0
+	slices.Reverse(all)
+	return 1 + slices.Index(all, s)
 }
 
 // Reaches reports whether a severity is at or above a level.

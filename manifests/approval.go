@@ -55,19 +55,19 @@ var username = regexp.MustCompile(`^@?[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 // people replaces each role by its members. Usernames in GitLab are case-insensitive.
 func (a Approval) people(names []string) (users, unknown []string) {
-	add := func(name string) { users = append(users, strings.ToLower(strings.TrimPrefix(name, "@"))) }
 	for _, name := range names {
 		members, isRole := a.Roles[name]
 		switch {
 		case isRole:
-			for _, member := range members {
-				add(member)
-			}
+			users = append(users, members...)
 		case username.MatchString(name):
-			add(name)
+			users = append(users, name)
 		default:
 			unknown = append(unknown, name)
 		}
+	}
+	for i, name := range users {
+		users[i] = strings.ToLower(strings.TrimPrefix(name, "@"))
 	}
 	slices.Sort(users)
 	return slices.Compact(users), unknown

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"bytes"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -32,12 +33,8 @@ func SetVersion(file string, content []byte, name, version string) ([]byte, erro
 	if len(last) == 0 {
 		return addLine(content, name+"="+version), nil
 	}
-	var assigns []*syntax.Assign
-	for _, assign := range last {
-		assigns = append(assigns, assign)
-	}
-	slices.SortFunc(assigns, func(a, b *syntax.Assign) int { return int(b.Pos().Offset()) - int(a.Pos().Offset()) })
-	for _, assign := range assigns { // from the end, so that earlier offsets stay valid
+	fromEnd := func(a, b *syntax.Assign) int { return int(b.Pos().Offset()) - int(a.Pos().Offset()) }
+	for _, assign := range slices.SortedFunc(maps.Values(last), fromEnd) { // so that earlier offsets stay valid
 		start, end, ok := literal(content, assign)
 		if !ok {
 			return nil, fault.New(fault.Place{File: file, Line: int(assign.Pos().Line()), Column: int(assign.Pos().Col())},

@@ -98,26 +98,19 @@ func (c *Config) Checks(node string) (checks []Check, keys []string) {
 	return checks, keys
 }
 
-// Secrets lists the secrets that a check needs, by the key that names each.
-func (c Check) Secrets() map[string]string {
-	named := map[string]string{
-		"http.token_secret": c.HTTP.TokenSecret, "http.tls.ca_secret": c.HTTP.TLS.CASecret,
-		"sql.password_secret": c.SQL.PasswordSecret, "sql.tls.ca_secret": c.SQL.TLS.CASecret,
-	}
+// Secrets lists the secrets that a check needs, sorted.
+func (c Check) Secrets() []string {
+	secrets := []string{c.HTTP.TokenSecret, c.HTTP.TLS.CASecret, c.SQL.PasswordSecret, c.SQL.TLS.CASecret}
 	for _, text := range c.texts() {
 		names, _ := slots.Names(text.text) // validated
 		for _, name := range names {
 			if secret, ok := strings.CutPrefix(name, secretFact); ok {
-				named[text.key+" "+secret] = secret // one text can name several
+				secrets = append(secrets, secret)
 			}
 		}
 	}
-	for key, secret := range named {
-		if secret == "" {
-			delete(named, key)
-		}
-	}
-	return named
+	slices.Sort(secrets)
+	return slices.DeleteFunc(slices.Compact(secrets), func(secret string) bool { return secret == "" })
 }
 
 // checkText is a text of a check that may contain names, and the kinds allowed in it.

@@ -157,19 +157,9 @@ type Rollback struct {
 	Automatic bool `yaml:"automatic" doc:"Whether the agent rolls back by itself. Otherwise a user starts the rollback."`
 }
 
-// ResolveImage says when an image's tag is resolved to a digest by its registry.
-type ResolveImage string
-
-// The choices of `docker stack deploy --resolve-image`.
-const (
-	ResolveAlways  ResolveImage = "always"
-	ResolveChanged ResolveImage = "changed"
-	ResolveNever   ResolveImage = "never"
-)
-
 // Images is the section `images`.
 type Images struct {
-	Resolve ResolveImage `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When the registry is asked for the digest of a tag, so that all nodes run the same image: at each sync (always, which detects a moved tag), when the image's text has changed (changed), or never."`
+	Resolve string `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When the registry is asked for the digest of a tag, so that all nodes run the same image: at each sync (always, which detects a moved tag), when the image's text has changed (changed), or never."`
 }
 
 // Secrets is the section `secrets`.
@@ -191,21 +181,8 @@ type Retention struct {
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
 	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
-	On    []Event  `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
+	On    []string `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
 }
-
-// Event is an event that users are notified of.
-type Event string
-
-// The events.
-const (
-	EventFailure  Event = "failure"
-	EventRollback Event = "rollback"
-	EventRecovery Event = "recovery"
-	EventSuccess  Event = "success"
-	EventWaiting  Event = "waiting"
-	EventDrift    Event = "drift"
-)
 
 // Slack is the section `notifications.slack`.
 type Slack struct {
@@ -263,11 +240,11 @@ func (c *Config) RequiredSecrets(node string) []string {
 }
 
 // Events lists the events that users are notified of.
-func (c *Config) Events() []Event {
+func (c *Config) Events() []string {
 	if c.set("notifications.on") {
 		return c.Notifications.On
 	}
-	return []Event{EventFailure, EventRollback, EventRecovery, EventWaiting, EventDrift}
+	return []string{"failure", "rollback", "recovery", "waiting", "drift"}
 }
 
 // Place returns where config.yml sets a key, such as nodes[0].stack. For a key that

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"coin.internal/coin-agent/manifests"
 )
 
 const day = 24 * time.Hour
@@ -47,7 +45,7 @@ secrets:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.Images.Resolve != manifests.ResolveAlways || config.Secrets.Retention.Versions != 1 {
+	if config.Images.Resolve != "always" || config.Secrets.Retention.Versions != 1 {
 		t.Errorf("images %+v, retention %+v", config.Images, config.Secrets.Retention)
 	}
 	if diff := cmp.Diff([]string{"API_KEY", "db_access", "node_key"}, config.RequiredSecrets(config.Nodes[0].Name)); diff != "" {

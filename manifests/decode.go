@@ -81,19 +81,16 @@ func (d *decoder) place(node *yaml.Node) fault.Place {
 func (d *decoder) value(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
 	node = target(node)
 	d.places[key] = d.place(node)
-	if v.Kind() == reflect.Struct {
+	switch v.Kind() { //nolint:exhaustive // the other kinds are scalars
+	case reflect.Struct:
 		d.mapping(node, key, v)
-		return
-	}
-	if v.Kind() == reflect.Slice {
+	case reflect.Slice:
 		d.list(node, key, v, tag)
-		return
-	}
-	if v.Kind() == reflect.Map {
+	case reflect.Map:
 		d.named(node, key, v)
-		return
+	default:
+		d.scalar(node, key, v, tag)
 	}
-	d.scalar(node, key, v, tag)
 }
 
 func (d *decoder) mapping(node *yaml.Node, key string, v reflect.Value) {
@@ -159,15 +156,14 @@ func (d *decoder) named(node *yaml.Node, key string, v reflect.Value) {
 
 func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag reflect.StructTag) {
 	want := wanted(v.Type(), tag)
-	if node.Kind != yaml.ScalarNode || textTag(node, tag) != want.yamlTag || !want.accepts(node.Value) {
-		hint := ""
-		if enum := tag.Get("enum"); enum != "" && node.Kind == yaml.ScalarNode {
-			hint = oneOf(node.Value, strings.Split(enum, "|"))
-		}
-		d.mismatchHint(node, key, want.text, hint)
+	if node.Kind == yaml.ScalarNode && textTag(node, tag) == want.yamlTag && want.set(v, node.Value) {
 		return
 	}
-	set(v, node.Value)
+	hint := ""
+	if enum := tag.Get("enum"); enum != "" && node.Kind == yaml.ScalarNode {
+		hint = oneOf(node.Value, strings.Split(enum, "|"))
+	}
+	d.mismatchHint(node, key, want.text, hint)
 }
 
 // textTag returns the node's tag. It treats a time as a text if the field is a time.
@@ -198,46 +194,42 @@ func (d *decoder) mismatchHint(node *yaml.Node, key, want, hint string) {
 type want struct {
 	text    string
 	yamlTag string
-	accepts func(string) bool
+	read    func(text string) (value any, ok bool)
+}
+
+// set stores a text in v, and reports whether it is accepted.
+func (w want) set(v reflect.Value, text string) bool {
+	value, ok := w.read(text)
+	if ok {
+		v.Set(reflect.ValueOf(value).Convert(v.Type()))
+	}
+	return ok
 }
 
 func wanted(t reflect.Type, tag reflect.StructTag) want {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
-		return want{"a duration such as 300s", "!!str", func(s string) bool {
-			duration, err := time.ParseDuration(s)
-			return err == nil && duration > 0
+		return want{"a duration such as 300s", "!!str", func(text string) (any, bool) {
+			duration, err := time.ParseDuration(text)
+			return duration, err == nil && duration > 0
 		}}
 	case t.Kind() == reflect.Bool:
-		return want{"true or false", "!!bool", func(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }}
+		return want{"true or false", "!!bool", func(text string) (any, bool) {
+			text = strings.ToLower(text)
+			return text == "true", text == "true" || text == "false"
+		}}
 	case t.Kind() == reflect.Int:
 		low, high := bounds(tag)
-		return want{rangeText(low, high), "!!int", func(s string) bool {
-			n, err := strconv.Atoi(s)
-			return err == nil && n >= low && n <= high
+		return want{rangeText(low, high), "!!int", func(text string) (any, bool) {
+			n, err := strconv.Atoi(text)
+			return n, err == nil && n >= low && n <= high
 		}}
 	case tag.Get("enum") != "":
 		values := strings.Split(tag.Get("enum"), "|")
-		return want{"one of " + strings.Join(values, ", "), "!!str", func(s string) bool { return slices.Contains(values, s) }}
+		return want{"one of " + strings.Join(values, ", "), "!!str", func(text string) (any, bool) { return text, slices.Contains(values, text) }}
 	}
 	rule := formats[tag.Get("format")]
-	return want{rule.want, "!!str", rule.matches}
-}
-
-// set stores a text that wanted has accepted.
-func set(v reflect.Value, text string) {
-	switch {
-	case v.Type() == reflect.TypeFor[time.Duration]():
-		duration, _ := time.ParseDuration(text)
-		v.SetInt(int64(duration))
-	case v.Kind() == reflect.Bool:
-		v.SetBool(strings.EqualFold(text, "true"))
-	case v.Kind() == reflect.Int:
-		n, _ := strconv.Atoi(text)
-		v.SetInt(int64(n))
-	default:
-		v.SetString(text)
-	}
+	return want{rule.want, "!!str", func(text string) (any, bool) { return text, rule.matches(text) }}
 }
 
 // setDefaults sets the defaults of a struct and of its nested structs.
@@ -245,7 +237,7 @@ func setDefaults(v reflect.Value) {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		if text, ok := field.Tag.Lookup("default"); ok {
-			set(v.Field(i), text)
+			wanted(field.Type, field.Tag).set(v.Field(i), text)
 		}
 		if field.IsExported() && field.Type.Kind() == reflect.Struct {
 			setDefaults(v.Field(i))

@@ -78,29 +78,3 @@ func (l *loader) secretFiles() {
 		}
 	}
 }
-
-// regularFiles lists the regular files of a folder, sorted. It follows links.
-func (l *loader) regularFiles(dir string) []string {
-	entries, err := fs.ReadDir(l.repository, dir)
-	if err != nil {
-		l.unreadable(dir, fault.Place{File: dir}, err)
-		return nil
-	}
-	var names []string
-	for _, entry := range entries {
-		file, mode := path.Join(dir, entry.Name()), entry.Type()
-		if mode&fs.ModeSymlink != 0 {
-			info, err := fs.Stat(l.repository, file)
-			if err != nil {
-				l.unreadable(file, fault.Place{File: file}, err)
-				continue
-			}
-			mode = info.Mode()
-		}
-		if mode.IsRegular() {
-			names = append(names, entry.Name())
-		}
-	}
-	slices.Sort(names)
-	return names
-}

@@ -37,11 +37,11 @@ var formats = map[string]format{
 	"absolute":  {want: "an absolute path such as /srv/coin", pattern: `^/`, holds: isAbsolute},
 	"file":      {want: "a file path relative to the node's folder", pattern: `^[^/~]`},
 	"endpoint":  {want: "an engine address such as tcp://10.0.0.1:2376", pattern: `^(tcp|ssh|https?|unix)://.`, holds: isEndpoint},
-	"cron":      {want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: isSchedule},
+	"cron":      {want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: parses(parseSchedule)},
 	"zone":      {want: "a time zone such as Europe/Amsterdam", pattern: `^[A-Za-z][A-Za-z0-9_+/-]*$`, holds: isZone},
 	"time":      {want: "a time such as 2026-12-24T18:00:00+01:00", pattern: `^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}`, holds: isTime},
 	"ip":        {want: "an IP address such as 10.95.81.131", pattern: `^[0-9A-Fa-f.:]+$`, holds: isIP},
-	"regexp":    {want: "a regular expression", holds: isRegexp},
+	"regexp":    {want: "a regular expression", holds: parses(regexp.Compile)},
 	"https":     {want: "an address such as https://harbor.example.com, without a login", pattern: `^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/?$`},
 	"size":      {want: "a size such as 5GB or 512MiB", pattern: sizePattern},
 	"services":  {want: "a service of the compose files, or a pattern such as *_api", pattern: `^[^\s/]+$`, holds: isPattern},
@@ -65,9 +65,12 @@ func isIP(text string) bool {
 	return err == nil && address.Zone() == ""
 }
 
-func isRegexp(text string) bool {
-	_, err := regexp.Compile(text)
-	return err == nil
+// parses returns the condition that a function parses the text.
+func parses[T any](parse func(string) (T, error)) func(string) bool {
+	return func(text string) bool {
+		_, err := parse(text)
+		return err == nil
+	}
 }
 
 func isPattern(text string) bool {

@@ -57,8 +57,7 @@ func (f *Freeze) holds(at time.Time) (until time.Time, holds bool) {
 		return time.Time{}, false // validated
 	}
 	if f.Schedule == "" {
-		from, _ := time.Parse(time.RFC3339, f.From)
-		to, _ := time.Parse(time.RFC3339, f.To)
+		from, to := f.window()
 		return to.In(zone), !at.Before(from) && at.Before(to)
 	}
 	schedule, err := parseSchedule(f.Schedule)
@@ -117,11 +116,6 @@ func offWall(shown time.Time, zone *time.Location) (first, last time.Time) {
 	return first, last
 }
 
-func isSchedule(text string) bool {
-	_, err := parseSchedule(text)
-	return err == nil
-}
-
 // isZone refuses Local, because a config.yml must mean the same on each machine.
 func isZone(text string) bool {
 	_, err := time.LoadLocation(text)
@@ -146,6 +140,7 @@ func (v *validator) validateFreezes() {
 
 // validateWindow checks that a freeze has either schedule and duration, or from and to.
 func (v *validator) validateWindow(key string, freeze Freeze) {
+	from, to := freeze.window()
 	given := func(name string) bool { return v.config.set(key + "." + name) }
 	const remedy = "write schedule and duration, or from and to"
 	switch repeats, once := given("schedule") || given("duration"), given("from") || given("to"); {
@@ -153,20 +148,20 @@ func (v *validator) validateWindow(key string, freeze Freeze) {
 		v.add(key, remedy, "%s needs either schedule and duration, or from and to", key)
 	case repeats && (!given("schedule") || !given("duration")), once && (!given("from") || !given("to")):
 		v.add(key, remedy, "%s has only one of the two keys that set its begin and its end", key)
-	case once && isTime(freeze.From) && isTime(freeze.To) && !freeze.ordered():
+	case once && isTime(freeze.From) && isTime(freeze.To) && !to.After(from):
 		v.add(key+".to", "write a later time", "%s ends before it begins", key)
 	case repeats && freeze.Duration > longestFreeze:
 		v.add(key+".duration", "write at most 744h, or from and to", "%s lasts longer than 31 days", key)
-	case repeats && isSchedule(freeze.Schedule) && never(freeze.Schedule):
+	case repeats && never(freeze.Schedule):
 		v.add(key+".schedule", "write a day that exists", "%s never begins: the day does not exist", key)
 	}
 }
 
-// ordered reports whether a single freeze ends after it begins.
-func (f *Freeze) ordered() bool {
-	from, _ := time.Parse(time.RFC3339, f.From)
-	to, _ := time.Parse(time.RFC3339, f.To)
-	return to.After(from)
+// window returns the begin and the end of a single freeze.
+func (f *Freeze) window() (from, to time.Time) {
+	from, _ = time.Parse(time.RFC3339, f.From) // validated
+	to, _ = time.Parse(time.RFC3339, f.To)
+	return from, to
 }
 
 // never reports whether a schedule has no date, such as the 30th of February. The

@@ -1,11 +1,10 @@
 package manifests
 
 import (
-	"math"
 	"path"
-	"regexp"
-	"strconv"
 	"strings"
+
+	"github.com/docker/go-units"
 )
 
 // Gates is the section `deployment.gates`.
@@ -81,35 +80,16 @@ func (g VulnerabilityGate) Excepts(image string) bool {
 	return false
 }
 
-// Bytes returns min_free as a number.
-func (g DiskGate) Bytes() uint64 {
-	bytes, _ := parseSize(g.MinFree) // validated
-	return bytes
-}
-
-var sizeText = regexp.MustCompile(sizePattern)
-
 const sizePattern = `^([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT]i?)?B$`
 
-// parseSize reads a size. KB, MB, … are powers of 1000; KiB, MiB, … of 1024.
-func parseSize(text string) (uint64, bool) {
-	parts := sizeText.FindStringSubmatch(text)
-	if parts == nil {
-		return 0, false
+// Bytes returns min_free as a number. KB, MB, … are powers of 1000; KiB, MiB, … of 1024.
+func (g DiskGate) Bytes() uint64 {
+	parse := units.FromHumanSize
+	if strings.Contains(g.MinFree, "i") {
+		parse = units.RAMInBytes
 	}
-	number, err := strconv.ParseFloat(parts[1], 64)
-	if err != nil {
-		return 0, false
-	}
-	base := 1000.0
-	if strings.HasSuffix(parts[2], "i") {
-		base = 1024
-	}
-	power := 0
-	if parts[2] != "" {
-		power = 1 + strings.Index("KMGT", parts[2][:1])
-	}
-	return uint64(number * math.Pow(base, float64(power))), true
+	bytes, _ := parse(g.MinFree) // validated
+	return uint64(max(bytes, 0)) //nolint:gosec // not negative
 }
 
 func (v *validator) validateGates() {

@@ -34,7 +34,7 @@ func sectionSchema(t reflect.Type) map[string]any {
 		property["description"] = field.Tag.Get("doc")
 		if text, ok := field.Tag.Lookup("default"); ok {
 			value := reflect.New(field.Type).Elem()
-			set(value, text)
+			wanted(field.Type, field.Tag).set(value, text)
 			property["default"] = value.Interface()
 			if field.Type == reflect.TypeFor[time.Duration]() {
 				property["default"] = text

@@ -101,10 +101,17 @@ func (l *loader) config(environment string) *Config {
 		l.faults.add(fault.Place{}, "write the name of a folder in environments/, such as sandbox", "%q is not a valid environment name", environment)
 		return nil
 	}
-	content, found := l.read(file, fault.Place{File: file})
+	content, found := l.read(file)
 	if !found {
-		if len(l.faults) == 0 {
-			l.noConfig(environment, file)
+		if len(l.faults) > 0 {
+			return nil
+		}
+		switch known := l.environments(); {
+		case len(l.faults) > 0:
+		case slices.Contains(known, environment):
+			l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
+		default:
+			l.faults.add(fault.Place{File: path.Dir(file)}, oneOf(environment, known), "environment %q is not in the repository", environment)
 		}
 		return nil
 	}
@@ -112,17 +119,6 @@ func (l *loader) config(environment string) *Config {
 	l.faults = append(l.faults, decoded...)
 	l.faults = append(l.faults, validate(config, environment)...)
 	return config
-}
-
-func (l *loader) noConfig(environment, file string) {
-	known := l.environments()
-	switch {
-	case len(l.faults) > 0:
-	case slices.Contains(known, environment):
-		l.faults.add(fault.Place{File: file}, "add it with at least the keys environment and nodes", "config.yml is missing")
-	default:
-		l.faults.add(fault.Place{File: path.Dir(file)}, oneOf(environment, known), "environment %q is not in the repository", environment)
-	}
 }
 
 // folder checks that the node's folder exists.
@@ -156,35 +152,49 @@ func (l *loader) folder() bool {
 // folders lists the folders in a folder, sorted, without hidden ones, and reports
 // whether the folder itself exists.
 func (l *loader) folders(dir string) (names []string, found bool) {
+	skip := func(string, error) {}
+	return l.list(dir, skip, func(name string, mode fs.FileMode) bool { return mode.IsDir() && !strings.HasPrefix(name, ".") })
+}
+
+// regularFiles lists the regular files of a folder, sorted. It follows links.
+func (l *loader) regularFiles(dir string) []string {
+	broken := func(file string, err error) { l.unreadable(file, fault.Place{File: file}, err) }
+	names, _ := l.list(dir, broken, func(_ string, mode fs.FileMode) bool { return mode.IsRegular() })
+	return names
+}
+
+// list lists the wanted entries of a folder, sorted, and reports whether the folder
+// exists. It follows links, and calls broken for those that cannot be followed.
+func (l *loader) list(dir string, broken func(string, error), wanted func(string, fs.FileMode) bool) (names []string, found bool) {
 	entries, err := fs.ReadDir(l.repository, dir)
 	if err != nil {
 		l.unreadable(dir, fault.Place{File: dir}, err)
 		return nil, false
 	}
 	for _, entry := range entries {
-		name := path.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
-		if entry.Type()&fs.ModeSymlink != 0 {
-			if info, err := fs.Stat(l.repository, name); err != nil || !info.IsDir() {
+		file, mode := path.Join(dir, entry.Name()), entry.Type()
+		if mode&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(l.repository, file)
+			if err != nil {
+				broken(file, err)
 				continue
 			}
-		} else if !entry.IsDir() {
-			continue
+			mode = info.Mode()
 		}
-		names = append(names, entry.Name())
+		if wanted(entry.Name(), mode) {
+			names = append(names, entry.Name())
+		}
 	}
 	slices.Sort(names)
 	return names, true
 }
 
 // read returns the content of a file and whether it exists. A file that cannot be
-// read is a fault at place.
-func (l *loader) read(file string, place fault.Place) ([]byte, bool) {
+// read is a fault.
+func (l *loader) read(file string) ([]byte, bool) {
 	content, err := fs.ReadFile(l.repository, file)
 	if err != nil {
-		l.unreadable(file, place, err)
+		l.unreadable(file, fault.Place{File: file}, err)
 		return nil, false
 	}
 	return content, true
@@ -201,4 +211,5 @@ func (l *loader) unreadable(file string, place fault.Place, err error) {
 	}
 }
 
-func (l *loader) lenient() bool { return l.node.Config.Interpolation == Lenient }
+// lenient reports whether unset variables are allowed.
+func (n *Node) lenient() bool { return n.Config.Interpolation == Lenient }

@@ -1,10 +1,12 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -49,23 +51,21 @@ func (d *decoder) pairs(node *yaml.Node) []pair {
 // of mappings.
 func (d *decoder) mergedPairs(value *yaml.Node) []pair {
 	value = target(value)
-	switch value.Kind {
-	case yaml.MappingNode:
+	if value.Kind == yaml.MappingNode {
 		return d.pairs(value)
-	case yaml.SequenceNode:
-		var all []pair
-		for _, item := range value.Content {
-			if item = target(item); item.Kind == yaml.MappingNode {
-				all = append(all, d.pairs(item)...)
-				continue
-			}
-			d.mismatch(item, "<<", "a mapping, such as *defaults")
-		}
-		return all
-	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
 	}
-	d.mismatch(value, "<<", "a mapping or a list of mappings, such as *defaults")
-	return nil
+	if value.Kind != yaml.SequenceNode {
+		d.mismatch(value, "<<", "a mapping or a list of mappings, such as *defaults")
+	}
+	var all []pair
+	for _, item := range value.Content {
+		if item = target(item); item.Kind == yaml.MappingNode {
+			all = append(all, d.pairs(item)...)
+			continue
+		}
+		d.mismatch(item, "<<", "a mapping, such as *defaults")
+	}
+	return all
 }
 
 // target follows an alias to its node.
@@ -90,14 +90,9 @@ func fieldsOf(t reflect.Type) (fields map[string]int, names []string) {
 
 // bounds returns the smallest and the largest number that a field's tags allow.
 func bounds(tag reflect.StructTag) (low, high int) {
-	low, high = 0, math.MaxInt32
-	if n, err := strconv.Atoi(tag.Get("min")); err == nil {
-		low = n
-	}
-	if n, err := strconv.Atoi(tag.Get("max")); err == nil {
-		high = n
-	}
-	return low, high
+	low, _ = strconv.Atoi(tag.Get("min")) // 0 without the tag
+	high, _ = strconv.Atoi(tag.Get("max"))
+	return low, cmp.Or(high, math.MaxInt32)
 }
 
 func rangeText(low, high int) string {
@@ -108,10 +103,7 @@ func rangeText(low, high int) string {
 }
 
 func join(key, name string) string {
-	if key == "" {
-		return name
-	}
-	return key + "." + name
+	return strings.TrimPrefix(key+"."+name, ".")
 }
 
 func within(key string) string {
@@ -123,14 +115,12 @@ func within(key string) string {
 
 // describe returns the value in the file, cut to a readable length.
 func describe(node *yaml.Node) string {
-	switch node.Kind {
-	case yaml.MappingNode:
+	switch {
+	case node.Kind == yaml.MappingNode:
 		return "a mapping"
-	case yaml.SequenceNode:
+	case node.Kind == yaml.SequenceNode:
 		return "a list"
-	case yaml.DocumentNode, yaml.AliasNode, yaml.ScalarNode:
-	}
-	if node.ShortTag() == "!!null" {
+	case node.ShortTag() == "!!null":
 		return "nothing"
 	}
 	text := []rune(node.Value)

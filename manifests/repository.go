@@ -6,9 +6,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"testing/fstest"
 
+	"coin.internal/coin-agent/internal/dirlist"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 var errLeaves = errors.New("the path leaves the repository")
@@ -41,8 +42,8 @@ func Resolve(dir, name string, place fault.Place) (string, error) {
 // the folder.
 type repository struct {
 	under   fs.FS
-	dir     string    // folder of the derived files, without links
-	derived *memfs.FS // the derived files by base name, or nil
+	dir     string       // folder of the derived files, without links
+	derived fstest.MapFS // the derived files by base name, or nil
 }
 
 // Open opens a file of the repository.
@@ -57,19 +58,18 @@ func (r *repository) Open(name string) (fs.File, error) {
 	if r.isDerived(resolved) {
 		return r.derived.Open(path.Base(resolved))
 	}
-	file, err := r.under.Open(resolved)
-	if err != nil || resolved != r.dir || r.derived == nil {
-		return file, err
+	if resolved != r.dir || r.derived == nil {
+		return r.under.Open(resolved)
 	}
-	return &derivedDir{File: file, repository: r}, nil
+	info, err := fs.Stat(r.under, resolved)
+	if err != nil {
+		return nil, err
+	}
+	return dirlist.Open(info, r.list), nil
 }
 
 func (r *repository) isDerived(name string) bool {
-	if r.derived == nil || path.Dir(name) != r.dir {
-		return false
-	}
-	_, err := r.derived.Lstat(path.Base(name))
-	return err == nil
+	return path.Dir(name) == r.dir && r.derived[path.Base(name)] != nil
 }
 
 // follow resolves all symbolic links in a path. It returns the path of a file system
@@ -114,31 +114,19 @@ func (r *repository) follow(name string) (string, error) {
 
 // cause returns the error in a *fs.PathError, which has a different path.
 func cause(err error) error {
-	var of *fs.PathError
-	if errors.As(err, &of) {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return of.Err
 	}
 	return err
 }
 
-// derivedDir is the open folder with the derived files.
-type derivedDir struct {
-	fs.File
-	repository *repository
-	pages      memfs.Pages
-}
-
-// ReadDir lists the folder's own entries and the derived files, by name.
-func (d *derivedDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	return d.pages.Next(n, d.repository.list)
-}
-
+// list lists the own entries of the folder with the derived files, and these, by name.
 func (r *repository) list() ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(r.under, r.dir)
 	if err != nil {
 		return nil, err
 	}
-	derived, err := fs.ReadDir(r.derived, ".")
+	derived, err := r.derived.ReadDir(".")
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"testing/fstest" // the standard library's file system in memory
 	"unicode"
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // Names of the project settings.
@@ -39,14 +39,6 @@ type setting struct {
 	place       fault.Place
 }
 
-// settingsReader reads env files as `docker stack deploy` does.
-type settingsReader struct {
-	variables map[string]Variable // values of names without =
-	lenient   bool
-	faults    *faults
-	warnings  *[]*fault.Error
-}
-
 // lines splits a file into lines as docker does.
 func lines(content []byte) []string {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
@@ -63,64 +55,61 @@ func blank(line string) bool {
 	return line == "" || line[0] == '#'
 }
 
-func (r *settingsReader) read(file string, content []byte) []setting {
-	return r.settings(file, lines(content))
-}
-
-func (r *settingsReader) settings(file string, all []string) []setting {
+// readSettings reads the lines of an env file as `docker stack deploy` does.
+func (l *loader) readSettings(file string, all []string) []setting {
 	var found []setting
 	for i, line := range all {
 		if blank(line) {
 			continue
 		}
-		if s, ok := r.setting(line, fault.Place{File: file, Line: i + 1, Column: 1}); ok {
+		if s, ok := l.setting(line, fault.Place{File: file, Line: i + 1, Column: 1}); ok {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-func (r *settingsReader) setting(line string, place fault.Place) (setting, bool) {
+func (l *loader) setting(line string, place fault.Place) (setting, bool) {
 	name, value, assigned := strings.Cut(line, "=")
 	switch {
 	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
-		r.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
+		l.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
 	case strings.ContainsRune(line, '\r'):
-		r.faults.add(place, "convert the file to Unix line endings (dos2unix)", "the line contains a carriage return")
+		l.faults.add(place, "convert the file to Unix line endings (dos2unix)", "the line contains a carriage return")
 	case len(line) >= bufio.MaxScanTokenSize:
-		r.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
+		l.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
 	case strings.HasPrefix(strings.TrimSpace(line), "export "):
-		r.faults.add(place, "remove export: containers get these lines unchanged", "export is not allowed in an env file")
+		l.faults.add(place, "remove export: containers get these lines unchanged", "export is not allowed in an env file")
 	case name == "":
-		r.faults.add(place, "write NAME=value", "the name before the = is missing")
+		l.faults.add(place, "write NAME=value", "the name before the = is missing")
 	case strings.TrimLeftFunc(name, unicode.IsSpace) != name:
-		r.faults.add(place, "remove the spaces at the start of the line", "the line starts with spaces")
+		l.faults.add(place, "remove the spaces at the start of the line", "the line starts with spaces")
 	case strings.ContainsFunc(name, unicode.IsSpace):
-		r.faults.add(place, "write NAME=value, without spaces in or after the name", "the name has a space in it")
+		l.faults.add(place, "write NAME=value, without spaces in or after the name", "the name has a space in it")
 	case assigned:
 		return setting{name, value, place}, true
 	default:
-		return r.bare(name, place)
+		return l.bare(name, place)
 	}
 	return setting{}, false
 }
 
 // bare sets a name without = to the value of the interpolation variable. Docker would
 // use the process's environment instead, which the agent must not depend on.
-func (r *settingsReader) bare(name string, place fault.Place) (setting, bool) {
-	if v, ok := r.variables[name]; ok {
+func (l *loader) bare(name string, place fault.Place) (setting, bool) {
+	if v, ok := l.node.Variables[name]; ok {
 		if strings.ContainsAny(v.Value, "\r\n") {
-			r.faults.add(place, fmt.Sprintf("give %s a value on one line, or put it into a secret or a config", name),
+			l.faults.add(place, fmt.Sprintf("give %s a value on one line, or put it into a secret or a config", name),
 				"the value of %s has a line break, which an env file cannot contain", name)
 			return setting{}, false
 		}
-		return r.setting(name+"="+v.Value, place)
+		return l.setting(name+"="+v.Value, place)
 	}
 	hint := fmt.Sprintf("write %s=value, or set %s in node.env", name, name)
-	if r.lenient {
-		*r.warnings = append(*r.warnings, fault.New(place, hint, "%s has no value and is not set in node.env: it is left out", name))
+	if l.node.lenient() {
+		l.warn(place, hint, "%s has no value and is not set in node.env: it is left out", name)
 	} else {
-		r.faults.add(place, hint, "%s has no value and is not set in node.env", name)
+		l.faults.add(place, hint, "%s has no value and is not set in node.env", name)
 	}
 	return setting{}, false
 }
@@ -129,7 +118,7 @@ var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
 // fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
 // templates such as {{.Node.Hostname}} stay unchanged.
-func (r *settingsReader) fill(template []byte, values []setting, valuesFile string) []setting {
+func (l *loader) fill(template []byte, values []setting, valuesFile string) []setting {
 	known := map[string]setting{}
 	for _, s := range values {
 		known[s.name] = s
@@ -159,21 +148,16 @@ func (r *settingsReader) fill(template []byte, values []setting, valuesFile stri
 		})
 	}
 	if len(unfilled) > 0 {
-		r.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))
+		l.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))
 		return nil
 	}
-	r.unused(values, used)
-	return r.settings(templateFile, all)
-}
-
-// unused warns of values that the template does not use.
-func (r *settingsReader) unused(values []setting, used map[string]bool) {
 	for _, s := range merge(values) {
 		if !used[s.name] {
-			*r.warnings = append(*r.warnings, fault.New(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
-				"%s has no effect: %s does not use it", s.name, templateFile))
+			l.warn(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
+				"%s has no effect: %s does not use it", s.name, templateFile)
 		}
 	}
+	return l.readSettings(templateFile, all)
 }
 
 // merge keeps the last setting of each name, at the position of the first, so that
@@ -194,9 +178,9 @@ func merge(layers ...[]setting) []setting {
 	return merged
 }
 
-// derive returns the merged settings file and its extracts.
-func (r *settingsReader) derive(settings []setting) map[string]memfs.File {
-	files := map[string]memfs.File{mergedSettings: {Data: text(settings)}}
+// derive returns the merged settings file and its extracts, and adds what is wrong with them.
+func derive(settings []setting, wrong *faults) fstest.MapFS {
+	files := fstest.MapFS{mergedSettings: derivedFile(settings)}
 	for _, e := range extracts() {
 		var drawn []setting
 		for _, s := range settings {
@@ -204,20 +188,20 @@ func (r *settingsReader) derive(settings []setting) map[string]memfs.File {
 				continue
 			}
 			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
-				r.faults.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
+				wrong.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
 				continue
 			}
 			drawn = append(drawn, s)
 		}
-		files[e.file] = memfs.File{Data: text(drawn)}
+		files[e.file] = derivedFile(drawn)
 	}
 	return files
 }
 
-func text(settings []setting) []byte {
+func derivedFile(settings []setting) *fstest.MapFile {
 	var b bytes.Buffer
 	for _, s := range settings {
 		b.WriteString(s.name + "=" + s.value + "\n")
 	}
-	return b.Bytes()
+	return &fstest.MapFile{Data: b.Bytes(), Mode: 0o444}
 }

@@ -65,12 +65,9 @@ func (r *shellReader) readable(source []byte) bool {
 
 func (r *shellReader) unreadable(err error) {
 	place, text := r.at(0, 0), err.Error()
-	var parse syntax.ParseError
-	var language syntax.LangError
-	switch {
-	case errors.As(err, &parse):
+	if parse, ok := errors.AsType[syntax.ParseError](err); ok {
 		place, text = r.position(parse.Pos), parse.Text
-	case errors.As(err, &language):
+	} else if language, ok := errors.AsType[syntax.LangError](err); ok {
 		place, text = r.position(language.Pos), language.Feature+" is not bash"
 	}
 	r.faults.add(place, onlyAssignments, "the file is not valid shell syntax: %s", text)
@@ -151,7 +148,7 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 	}
 	value := ""
 	if len(r.faults) == before {
-		value = r.value(assign.Value)
+		value = r.value(assign.Value, false)
 	}
 	if assign.Append {
 		before, _ := r.lookup(name)

@@ -101,12 +101,12 @@ func unquotedBrace(word *syntax.Word) syntax.Pos {
 	return syntax.Pos{}
 }
 
-// value returns the value that bash would assign for a word that checkWord accepts.
-func (r *shellReader) value(word *syntax.Word) string {
+// value returns the value of a word that checkWord accepts, as bash would assign it.
+func (r *shellReader) value(word *syntax.Word, quoted bool) string {
 	if word == nil {
 		return ""
 	}
-	return r.parts(word.Parts, false)
+	return r.parts(word.Parts, quoted)
 }
 
 func (r *shellReader) parts(parts []syntax.WordPart, quoted bool) string {
@@ -146,6 +146,9 @@ func unescape(text string, quoted bool) string {
 	return b.String()
 }
 
+// bashEscapes writes the escapes of $'…' that Go does not have as Go writes them.
+var bashEscapes = strings.NewReplacer(`\\`, `\\`, `\'`, `'`, `\"`, `"`, `\?`, `?`, `\e`, `\x1b`, `\E`, `\x1b`)
+
 func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 	if quoted {
 		r.faults.add(r.position(q.Pos()), "remove the single quotes within \"${…}\"", "single quotes have no effect here")
@@ -155,67 +158,45 @@ func (r *shellReader) singleQuoted(q *syntax.SglQuoted, quoted bool) string {
 		return q.Value
 	}
 	var b []byte
-	for rest := q.Value; rest != ""; {
-		char, size, err := escaped(rest)
-		if err != nil {
+	for rest := bashEscapes.Replace(q.Value); rest != ""; {
+		value, multibyte, after, err := strconv.UnquoteChar(rest, 0)
+		if err != nil || value == 0 {
 			r.faults.add(r.position(q.Pos()), `use \\, \', \", \n, \t, \r, \e, \xHH or \uHHHH`, "$'…' has an unknown escape")
 			return ""
 		}
-		b, rest = append(b, char...), rest[size:]
+		if value < utf8.RuneSelf || multibyte {
+			b = utf8.AppendRune(b, value)
+		} else {
+			b = append(b, byte(value))
+		}
+		rest = after
 	}
 	return string(b)
 }
 
-// escaped returns the first character of a text in $'…' and its length there.
-func escaped(text string) (char string, size int, err error) {
-	for _, known := range []struct{ written, meant string }{{`\'`, "'"}, {`\"`, `"`}, {`\?`, "?"}, {`\e`, "\x1b"}, {`\E`, "\x1b"}} {
-		if strings.HasPrefix(text, known.written) {
-			return known.meant, len(known.written), nil
-		}
-	}
-	value, multibyte, rest, err := strconv.UnquoteChar(text, 0)
-	switch size = len(text) - len(rest); {
-	case err != nil || value == 0:
-		return "", 0, strconv.ErrSyntax
-	case value < utf8.RuneSelf || multibyte:
-		return string(value), size, nil
-	}
-	return string([]byte{byte(value)}), size, nil
-}
-
 func (r *shellReader) parameter(p *syntax.ParamExp, quoted bool) string {
-	name := p.Param.Value
-	value, set := r.lookup(name)
+	value, set := r.lookup(p.Param.Value)
 	operator, argument := "", func() string { return "" }
 	if p.Exp != nil {
 		operator = p.Exp.Op.String()
-		if p.Exp.Word != nil {
-			argument = func() string { return r.parts(p.Exp.Word.Parts, quoted) }
-		}
+		argument = func() string { return r.value(p.Exp.Word, quoted) }
 	}
-	if strings.HasPrefix(operator, ":") {
+	operator, orEmpty := strings.CutPrefix(operator, ":")
+	if orEmpty {
 		set = set && value != ""
 	}
-	switch strings.TrimPrefix(operator, ":") {
-	case "+":
-		if set {
-			return argument()
-		}
-		return ""
-	case "-":
-		if !set {
-			return argument()
-		}
-		return value
-	}
 	switch {
-	case !set:
-		r.unset(p, strings.HasSuffix(operator, "?"))
+	case operator == "+" && set, operator == "-" && !set:
+		return argument()
+	case operator == "+":
 		return ""
-	case operator == "" || strings.HasSuffix(operator, "?"):
+	case !set:
+		r.unset(p, operator == "?")
+		return ""
+	case operator == "", operator == "-", operator == "?":
 		return value
 	case len(value) > longestTrimmed:
-		r.faults.add(r.position(p.Pos()), "write the value out", "the value of %s is too long to cut", name)
+		r.faults.add(r.position(p.Pos()), "write the value out", "the value of %s is too long to cut", p.Param.Value)
 		return ""
 	}
 	return trim(value, operator, argument())

@@ -53,13 +53,10 @@ func (c *Config) Others(node string) []string {
 }
 
 func (c *Config) withRole(names []string, role Role) []string {
-	var found []string
-	for _, name := range names {
-		if node, ok := c.Node(name); ok && node.Role == role {
-			found = append(found, name)
-		}
-	}
-	return found
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		node, _ := c.Node(name)
+		return node.Role != role
+	})
 }
 
 // validateStrategy finds a blue-green rollout that lacks a role, and blue-green

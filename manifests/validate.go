@@ -75,12 +75,9 @@ func (v *validator) validateOrder() {
 		return
 	}
 	v.listsNodes("deployment.order", v.config.Deployment.Order)
-	var missing []string
-	for _, name := range v.config.nodeNames() {
-		if name != "" && !slices.Contains(v.config.Deployment.Order, name) {
-			missing = append(missing, name)
-		}
-	}
+	missing := slices.DeleteFunc(v.config.nodeNames(), func(name string) bool {
+		return name == "" || slices.Contains(v.config.Deployment.Order, name)
+	})
 	if len(missing) > 0 {
 		v.add("deployment.order", "add "+strings.Join(missing, ", ")+", or remove order to roll out in the order of nodes",
 			"deployment.order does not list %s", strings.Join(missing, ", "))
@@ -116,11 +113,15 @@ func (v *validator) unique(key string, items []string) {
 	list, field, _ := strings.Cut(key, "[]")
 	first := map[string]string{}
 	for i, item := range items {
-		key := fmt.Sprintf("%s[%d]%s", list, i, field)
-		if before, twice := first[item]; twice && item != "" {
-			v.add(key, "rename or remove one of the two", "%s lists %q twice, first on line %d", list, item, v.config.Place(before).Line)
-			continue
-		}
-		first[item] = key
+		v.once(first, list, fmt.Sprintf("%s[%d]%s", list, i, field), item, "rename or remove one of the two")
 	}
+}
+
+// once finds an item at key that the list has before. first has the keys of the items.
+func (v *validator) once(first map[string]string, list, key, item, hint string) {
+	if before, twice := first[item]; twice && item != "" {
+		v.add(key, hint, "%s lists %q twice, first on line %d", list, item, v.config.Place(before).Line)
+		return
+	}
+	first[item] = key
 }

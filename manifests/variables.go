@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // variables reads node.env, then the plain secrets.override.env over it.
 func (l *loader) variables() {
 	file := path.Join(l.node.Dir, "node.env")
-	if content, found := l.read(file, fault.Place{File: file}); found {
+	if content, found := l.read(file); found {
 		maps.Copy(l.node.Variables, l.shell(file, content))
 	} else if len(l.faults) == 0 {
 		l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so no variables are set")
@@ -30,7 +29,7 @@ func (l *loader) variables() {
 }
 
 func (l *loader) shell(file string, content []byte) map[string]Variable {
-	reader := &shellReader{file: file, lenient: l.lenient(), outer: l.node.Variables}
+	reader := &shellReader{file: file, lenient: l.node.lenient(), outer: l.node.Variables}
 	reader.read(content)
 	l.faults = append(l.faults, reader.faults...)
 	l.node.Warnings = append(l.node.Warnings, reader.warnings...)
@@ -59,7 +58,7 @@ func Assignments(file string, content []byte, outer map[string]Variable) map[str
 // are secrets: they need allow_plaintext_secrets and are not kept.
 func (l *loader) overrides() {
 	file := path.Join(l.node.Dir, "secrets.override.env")
-	content, found := l.read(file, fault.Place{File: file})
+	content, found := l.read(file)
 	if !found {
 		return
 	}
@@ -114,48 +113,38 @@ func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
 	l.node.Warnings = append(l.node.Warnings, fault.New(place, hint, format, args...))
 }
 
-// settings merges the project settings and makes the derived files.
+// settings merges the project settings and makes the derived files. The base of all
+// nodes is common/project.env, or the template filled from it, if there is one.
 func (l *loader) settings(entry NodeConfig, key string) {
-	reader := &settingsReader{
-		variables: l.node.Variables, lenient: l.lenient(), faults: &l.faults, warnings: &l.node.Warnings,
+	file := path.Join("environments", l.node.Environment, "common", "project.env")
+	base, some := l.settingsIn(file)
+	if template, found := l.read(templateFile); found {
+		base, some = l.fill(template, base, file), true
 	}
-	layers := [][]setting{l.baseSettings(reader)}
-	some := layers[0] != nil
+	layers := [][]setting{base}
 	files := []string{path.Join(l.node.Dir, "project.env"), path.Join(l.node.Dir, "project_"+l.node.Name+".env")}
 	if len(entry.ProjectFiles) > 0 {
 		files = l.named(entry.ProjectFiles, key+".project_files")
 	}
 	for _, file := range files {
-		if content, found := l.read(file, fault.Place{File: file}); found {
-			some = true
-			layers = append(layers, reader.read(file, content))
-		}
+		layer, found := l.settingsIn(file)
+		layers, some = append(layers, layer), some || found
 	}
 	if !some {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
-	derived := reader.derive(l.project)
+	l.repository.derived = derive(l.project, &l.faults)
 	for _, name := range l.names {
-		if _, ok := derived[name]; ok {
+		if l.repository.derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
 				"the agent generates the file %s from the project settings", name)
 		}
 	}
-	l.repository.derived = memfs.New(derived)
 }
 
-// baseSettings reads common/project.env and fills the template, if there is one.
-func (l *loader) baseSettings(reader *settingsReader) []setting {
-	file := path.Join("environments", l.node.Environment, "common", "project.env")
-	content, found := l.read(file, fault.Place{File: file})
-	var common []setting
-	if found {
-		common = append([]setting{}, reader.read(file, content)...)
-	}
-	template, found := l.read(templateFile, fault.Place{File: templateFile})
-	if !found {
-		return common
-	}
-	return append([]setting{}, reader.fill(template, common, file)...)
+// settingsIn reads an env file, and reports whether it exists.
+func (l *loader) settingsIn(file string) ([]setting, bool) {
+	content, found := l.read(file)
+	return l.readSettings(file, lines(content)), found
 }

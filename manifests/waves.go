@@ -54,12 +54,7 @@ func (v *validator) validateWaves() {
 			v.add(at, "list the services of the wave, or remove it", "%s is empty", at)
 		}
 		for j, pattern := range wave {
-			key := fmt.Sprintf("%s[%d]", at, j)
-			if before, twice := first[pattern]; twice && pattern != "" {
-				v.add(key, "remove one of the two", "deployment.waves lists %q twice, first on line %d", pattern, v.config.Place(before).Line)
-				continue
-			}
-			first[pattern] = key
+			v.once(first, "deployment.waves", fmt.Sprintf("%s[%d]", at, j), pattern, "remove one of the two")
 		}
 	}
 }

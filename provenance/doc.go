@@ -119,14 +119,3 @@ type Warning struct {
 	At     time.Time `json:"at"`
 	Text   string    `json:"text"`
 }
-
-// Overdue lists the secrets whose rotation is overdue.
-func (r *Report) Overdue() []*Secret {
-	var overdue []*Secret
-	for _, secret := range r.Secrets {
-		if secret.OverdueDays > 0 {
-			overdue = append(overdue, secret)
-		}
-	}
-	return overdue
-}

@@ -1,7 +1,8 @@
 package provenance
 
 import (
-	"errors"
+	"cmp"
+	"crypto/rand"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,30 +13,46 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/worktree"
+	"coin.internal/coin-agent/secrets"
 )
 
 // commit is one commit of the history.
 type commit struct {
 	Commit
-	tree    plumbing.Hash
 	parents []*commit
 	request string  // the merge request that its message names
 	cut     bool    // a shallow clone ends here
 	landed  *commit // the commit of the branch that brought it there
 }
 
-// history is HEAD and its ancestors.
+// history is HEAD and its ancestors. It keeps what was decoded and decrypted of them.
 type history struct {
 	*worktree.Worktree
-	branch string // "" where a commit is checked out
-	head   *commit
-	byHash map[string]*commit
-	all    []*commit // each after its parents; the commits of one merge are next to each other
-	main   []*commit // the branch: the first parents, the oldest first
+	objects *objects
+	branch  string          // "" where a commit is checked out
+	ends    []plumbing.Hash // of a shallow clone
+	head    *commit
+	byHash  map[string]*commit
+	all     []*commit // each after its parents; the commits of one merge are next to each other
+	main    []*commit // the branch: the first parents, the oldest first
+
+	keys    *secrets.Keyring       // nil for none
+	run     []byte                 // the key of the values' prints
+	yaml    map[string]any         // by content
+	secrets map[string]*secretFile // by path and content
+}
+
+// wipe forgets the values.
+func (h *history) wipe() {
+	clear(h.run)
+	for _, one := range h.secrets {
+		one.set.Wipe()
+	}
+	clear(h.secrets)
 }
 
 // readHistory reads the history of the working copy that dir is in.
-func readHistory(dir string) (*history, error) {
+func readHistory(dir string, keys *secrets.Keyring) (*history, error) {
 	tree, err := worktree.Open(dir)
 	if err != nil {
 		return nil, err
@@ -44,64 +61,58 @@ func readHistory(dir string) (*history, error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("read HEAD of %s: %w", dir, err), "check out the branch to audit: git switch BRANCH")
 	}
-	h := &history{Worktree: tree, byHash: map[string]*commit{}}
+	h := &history{
+		Worktree: tree, objects: &objects{EncodedObjectStorer: tree.Repo.Storer}, byHash: map[string]*commit{},
+		keys: keys, run: []byte(rand.Text()), yaml: map[string]any{}, secrets: map[string]*secretFile{},
+	}
 	if head.Name().IsBranch() {
 		h.branch = head.Name().Short()
 	}
-	if err := h.load(head.Hash()); err != nil {
-		return nil, err
+	if h.ends, err = tree.Repo.Storer.Shallow(); err != nil {
+		return nil, fmt.Errorf("read the end of the clone's history: %w", err)
 	}
-	h.head = h.byHash[head.Hash().String()]
-	h.main = []*commit{h.head}
-	for one := h.head; len(one.parents) > 0; {
-		one = one.parents[0]
+	h.head, err = h.visit(head.Hash(), nil)
+	return h, err
+}
+
+// visit reads a commit, after those of its ancestors that are new: the commit by brought
+// them to the branch. It is nil for a commit of the branch, whose first parent is visited
+// before the branches that were merged.
+func (h *history) visit(hash plumbing.Hash, by *commit) (*commit, error) {
+	if known := h.byHash[hash.String()]; known != nil {
+		return known, nil
+	}
+	read, err := object.GetCommit(h.objects, hash)
+	switch {
+	case h.objects.fault != nil:
+		return nil, h.objects.fault
+	case err != nil:
+		return nil, fmt.Errorf("read git's commit %s: %w", hash, err)
+	}
+	one := &commit{cut: slices.Contains(h.ends, hash)}
+	one.fill(read)
+	one.landed = cmp.Or(by, one)
+	h.byHash[one.Hash] = one
+	parents := read.ParentHashes
+	if one.cut {
+		parents = nil
+	}
+	for i, parent := range parents {
+		through := one.landed
+		if i == 0 {
+			through = by
+		}
+		found, err := h.visit(parent, through)
+		if err != nil {
+			return nil, err
+		}
+		one.parents = append(one.parents, found)
+	}
+	h.all = append(h.all, one)
+	if by == nil {
 		h.main = append(h.main, one)
 	}
-	slices.Reverse(h.main)
-	for _, one := range h.main {
-		h.land(one, one)
-	}
-	return h, nil
-}
-
-// load reads all commits from head back to the end of the history.
-func (h *history) load(head plumbing.Hash) error {
-	ends, err := h.Repo.Storer.Shallow()
-	if err != nil {
-		return fmt.Errorf("read the end of the clone's history: %w", err)
-	}
-	var left []plumbing.Hash
-	get := func(hash plumbing.Hash) *commit {
-		if h.byHash[hash.String()] == nil {
-			h.byHash[hash.String()] = &commit{}
-			left = append(left, hash)
-		}
-		return h.byHash[hash.String()]
-	}
-	for get(head); len(left) > 0; {
-		hash := left[len(left)-1]
-		left = left[:len(left)-1]
-		read, err := h.Repo.CommitObject(hash)
-		if err != nil {
-			return unreadable("commit", hash, err)
-		}
-		one := get(hash)
-		one.fill(read)
-		if one.cut = slices.Contains(ends, hash); one.cut {
-			continue
-		}
-		for _, parent := range read.ParentHashes {
-			one.parents = append(one.parents, get(parent))
-		}
-	}
-	return nil
-}
-
-func unreadable(kind string, hash plumbing.Hash, err error) error {
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return fault.New(fault.Place{}, "make a complete clone, without --filter: git clone URL", "git's %s %s is missing from this clone", kind, hash)
-	}
-	return fmt.Errorf("read git's %s %s: %w", kind, hash, err)
+	return one, nil
 }
 
 // mergeRequest is how GitLab ends the message of a merge.
@@ -109,7 +120,7 @@ var mergeRequest = regexp.MustCompile(`(?m)^See merge request (\S+!\d+)[ \t\r]*$
 
 func (c *commit) fill(read *object.Commit) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(read.Message, "\n"), "\n")
-	c.tree, c.Commit = read.TreeHash, Commit{
+	c.Commit = Commit{
 		Hash: read.Hash.String(), Author: read.Author.Name, AuthorEmail: read.Author.Email, Authored: read.Author.When,
 		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: read.Committer.When,
 		Subject: strings.TrimSpace(subject),
@@ -117,17 +128,4 @@ func (c *commit) fill(read *object.Commit) {
 	if found := mergeRequest.FindStringSubmatch(read.Message); found != nil {
 		c.request = found[1]
 	}
-}
-
-// land adds a commit, after those of its ancestors that are new: the commit by brought
-// them to the branch.
-func (h *history) land(one, by *commit) {
-	if one.landed != nil {
-		return
-	}
-	one.landed = by
-	for _, parent := range one.parents {
-		h.land(parent, by)
-	}
-	h.all = append(h.all, one)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/provenance"
 )
 
@@ -164,5 +165,19 @@ func TestHistoryElsewhere(t *testing.T) {
 		"1 added value=yes Ada Engineer 01-01", "1 value value=yes Carl 02-02", "7 version value=no Carl 02-03 *",
 	}, entryLines(secret)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A clone without the contents of earlier commits is refused.
+func TestHistoryPartialClone(t *testing.T) {
+	l := newLab(t)
+	l.by("Bob", date(2, 1), "Rotate", rotated(2, l.edit("canary-2")))
+	clone := filepath.Join(t.TempDir(), "clone")
+	l.Git("config", "uploadpack.allowFilter", "true")
+	l.Git("clone", "--quiet", "--filter=blob:none", "file://"+l.Dir, clone)
+	_, err := provenance.Trace(t.Context(), provenance.Request{Dir: clone, Environment: "sandbox", Now: l.now})
+	if err == nil || !strings.HasPrefix(err.Error(), "git's file ") || !strings.Contains(err.Error(), " is missing from this clone") ||
+		!strings.Contains(fault.Hint(err), "without --filter") {
+		t.Errorf("got %v (%s)", err, fault.Hint(err))
 	}
 }

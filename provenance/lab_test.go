@@ -80,7 +80,7 @@ func (l *lab) edit(value string) string {
 		l.t.Fatal(err)
 	}
 	edited, err := l.keys.Edit(secrets.File{Path: node3 + "secrets.enc", Data: data},
-		secrets.Edits{Values: map[string]secrets.Value{"db_access": secrets.NewValue([]byte(value))}})
+		secrets.Edits{Key: "db_access", Value: secrets.NewValue([]byte(value))})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -9,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -41,13 +41,14 @@ type definition struct {
 // readings gives the secrets of the node in dir, by their key in the compose files; nil
 // where there is no such folder.
 func (f *files) readings(dir string) map[string]*reading {
-	if folder, ok := f.find(dir); !ok || folder.Mode != filemode.Dir {
+	if folder, err := fs.Stat(f.FS, dir); err != nil || !folder.IsDir() {
 		return nil
 	}
 	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}}
 	settings := map[string]manifests.Variable{}
 	for _, name := range []string{"node.env", "secrets.override.env"} {
-		maps.Copy(settings, manifests.Assignments(name, f.read(path.Join(dir, name)), settings))
+		content, _ := f.read(path.Join(dir, name))
+		maps.Copy(settings, manifests.Assignments(name, content, settings))
 	}
 	for name, variable := range settings {
 		n.variables[name] = variable.Value
@@ -242,23 +243,25 @@ func (f *files) secretFiles(dir string, names []string) []*secretFile {
 	var all []*secretFile
 	for _, name := range names {
 		name = path.Join(dir, name)
-		if found, ok := f.find(name); ok && found.Mode.IsFile() && !strings.HasPrefix(path.Base(name), ".git") {
-			id := name + found.Hash.String()
-			if f.secrets[id] == nil {
-				f.secrets[id] = f.open(secrets.File{Path: name, Data: f.blob(found.Hash)})
-			}
-			all = append(all, f.secrets[id])
+		content, ok := f.read(name)
+		if !ok || strings.HasPrefix(path.Base(name), ".git") {
+			continue
 		}
+		id := name + "\x00" + string(content)
+		if f.secrets[id] == nil {
+			f.secrets[id] = f.open(secrets.File{Path: name, Data: content})
+		}
+		all = append(all, f.secrets[id])
 	}
 	return all
 }
 
 // open reads a file, with the keys if they open it. Plaintext counts: it was a value.
-func (r *reader) open(file secrets.File) *secretFile {
+func (h *history) open(file secrets.File) *secretFile {
 	options := secrets.Options{AllowPlaintext: true}
 	if ciphers, err := secrets.Ciphertexts(file); err == nil {
-		if r.keys != nil {
-			if set, err := r.keys.Open([]secrets.File{file}, options); err == nil {
+		if h.keys != nil {
+			if set, err := h.keys.Open([]secrets.File{file}, options); err == nil {
 				return &secretFile{ciphers, set}
 			}
 		}

@@ -2,7 +2,6 @@ package provenance
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"maps"
 	"path"
@@ -10,11 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
-
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -33,16 +28,16 @@ type Request struct {
 
 // Trace reads the history of a working copy, from its last commit back.
 func Trace(ctx context.Context, request Request) (*Report, error) {
-	h, err := readHistory(request.Dir)
+	h, err := readHistory(request.Dir, request.Keys)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{
-		history: h, keys: request.Keys, run: []byte(rand.Text()),
-		folders: map[plumbing.Hash][]object.TreeEntry{}, yaml: map[plumbing.Hash]any{}, secrets: map[string]*secretFile{},
+	defer h.wipe()
+	head, err := h.at(h.head)
+	if err != nil {
+		return nil, err
 	}
-	defer r.wipe()
-	config, err := r.config(request.Environment)
+	config, err := manifests.LoadConfig(head.FS, request.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +56,7 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 		if len(request.Nodes) > 0 && !slices.Contains(request.Nodes, node.Name) {
 			continue
 		}
-		track, err := r.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
+		track, err := h.follow(ctx, node.Name, path.Join("environments", request.Environment, "nodes", node.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -82,30 +77,20 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 	return report, nil
 }
 
-// config reads the environment's config.yml as it is committed.
-func (r *reader) config(environment string) (*manifests.Config, error) {
-	head, configs := r.at(r.head), map[string]memfs.File{}
-	for _, one := range head.list("environments") {
-		name := path.Join("environments", one, "config.yml")
-		if data := head.read(name); data != nil {
-			configs[name] = memfs.File{Data: data}
-		}
-	}
-	return manifests.LoadConfig(memfs.New(configs), environment)
-}
-
 // keys gives the secrets to report: those that the node has now, or those that are
 // called name and that it has or had.
 func (t *track) keys(name string) []string {
+	if name == "" {
+		return slices.Collect(maps.Keys(t.readings[t.head]))
+	}
 	found := map[string]bool{}
-	for commit, readings := range t.readings {
+	for _, readings := range t.readings {
 		for key, one := range readings {
-			version := strings.TrimPrefix(name, versionPrefix)
-			found[key] = found[key] || name == "" && commit == t.head ||
-				name != "" && (name == key || strings.TrimPrefix(one.variable, versionPrefix) == version)
+			if name == key || strings.TrimPrefix(one.variable, versionPrefix) == strings.TrimPrefix(name, versionPrefix) {
+				found[key] = true
+			}
 		}
 	}
-	maps.DeleteFunc(found, func(_ string, wanted bool) bool { return !wanted })
 	return slices.Collect(maps.Keys(found))
 }
 

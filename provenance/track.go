@@ -2,11 +2,11 @@ package provenance
 
 import (
 	"context"
+	"io/fs"
 	"path"
 	"slices"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // track is one node through all commits.
@@ -18,47 +18,55 @@ type track struct {
 }
 
 // follow reads a node's folder in every commit, under the names that it had.
-func (r *reader) follow(ctx context.Context, node, dir string) (*track, error) {
-	t := &track{history: r.history, node: node, dirs: map[*commit]string{r.head: dir}, readings: map[*commit]map[string]*reading{}}
-	last, lastDir := r.at(r.head), "" // what was read last
+func (h *history) follow(ctx context.Context, node, dir string) (*track, error) {
+	t := &track{history: h, node: node, dirs: map[*commit]string{h.head: dir}, readings: map[*commit]map[string]*reading{}}
+	lastDir, inputs := "", gitsync.Inputs{} // of what was read last
 	var readings map[string]*reading
-	for _, one := range slices.Backward(r.all) {
+	for _, one := range slices.Backward(h.all) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		now, dir := r.at(one), t.dirs[one]
-		if dir != lastDir || !now.equals(last) {
-			last, lastDir, readings = now, dir, now.readings(dir)
+		now, err := h.at(one)
+		if err != nil {
+			return nil, err
+		}
+		dir := t.dirs[one]
+		if dir != lastDir || !now.checkout.Same(inputs) {
+			readings = now.readings(dir)
+			lastDir, inputs = dir, now.checkout.Inputs()
 		}
 		t.readings[one] = readings
 		for _, parent := range one.parents {
 			if t.dirs[parent] != "" {
 				continue
 			}
+			before, err := h.at(parent)
+			if err != nil {
+				return nil, err
+			}
 			t.dirs[parent] = dir
-			before := r.at(parent)
-			if _, there := before.find(dir); !there && readings != nil {
+			if readings != nil && !before.has(dir) {
 				t.dirs[parent] = renamed(before, now, dir)
 			}
 		}
 	}
-	return t, r.fault
+	return t, h.objects.fault
 }
 
 // renamed gives the earlier name of a node's folder: that of a node which is gone now
 // and had at least half of its files the same. Without one it gives dir.
 func renamed(before, now *files, dir string) string {
-	mine := now.blobs(dir)
+	mine := now.contents(dir)
 	best, most := dir, 0
 	for _, environment := range before.list("environments") {
 		for _, node := range before.list(path.Join("environments", environment, "nodes")) {
 			other := path.Join("environments", environment, "nodes", node)
-			if _, there := now.find(other); there {
+			if now.has(other) {
 				continue
 			}
-			theirs, shared := before.blobs(other), 0
-			for hash := range theirs {
-				if mine[hash] {
+			theirs, shared := before.contents(other), 0
+			for content := range theirs {
+				if mine[content] {
 					shared++
 				}
 			}
@@ -70,16 +78,15 @@ func renamed(before, now *files, dir string) string {
 	return best
 }
 
-// blobs gives the files in a folder and below it.
-func (f *files) blobs(dir string) map[plumbing.Hash]bool {
-	all := map[plumbing.Hash]bool{}
-	for _, name := range f.list(dir) {
-		found, _ := f.find(path.Join(dir, name))
-		all[found.Hash] = found.Mode != filemode.Dir
-		for hash, file := range f.blobs(path.Join(dir, name)) {
-			all[hash] = file
+// contents gives the files in a folder and below it.
+func (f *files) contents(dir string) map[string]bool {
+	all := map[string]bool{}
+	_ = fs.WalkDir(f.FS, dir, func(name string, _ fs.DirEntry, _ error) error { // what cannot be read is left out
+		if content, ok := f.read(name); ok {
+			all[string(content)] = true
 		}
-	}
+		return nil
+	})
 	return all
 }
 

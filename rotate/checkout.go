@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
+	"github.com/moby/sys/atomicwriter"
 )
 
 // checkout checks out the branch: it writes the files, HEAD and the index. If one of them
@@ -50,9 +51,9 @@ func (w *Worktree) recordMove(branch string) {
 		return
 	}
 	defer log.Close() //nolint:errcheck // see above
-	from := w.Branch()
-	if from == "" {
-		from = w.head.Hash().String()
+	from := w.head.Hash().String()
+	if w.head.Name().IsBranch() {
+		from = w.head.Name().Short()
 	}
 	fmt.Fprintf(log, "%s %s coin-agent <> %d +0000\tcheckout: moving from %s to %s\n", w.head.Hash(), now.Hash(), time.Now().Unix(), from, branch)
 }
@@ -75,26 +76,12 @@ func (w *Worktree) path(name string) string {
 
 // replace writes a file of ciphertext or versions: a temporary file in the same folder,
 // with the same mode, is renamed.
-func (w *Worktree) replace(name string, content []byte) (err error) {
+func (w *Worktree) replace(name string, content []byte) error {
 	path, mode := w.path(name), fs.FileMode(0o644)
 	if info, err := os.Lstat(path); err == nil {
 		mode = info.Mode().Perm()
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".rotate-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary.Name())
-		}
-	}()
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
+	return atomicwriter.WriteFile(path, content, mode)
 }
 
 // prepareIndex writes the index with the files into git's lock file, which becomes the

@@ -137,11 +137,7 @@ func (p *Plan) message(branch string, request Request) string {
 
 // store writes blobs, trees and the commit. No ref points to them yet.
 func (w *Worktree) store(files []File, author object.Signature, message string) (plumbing.Hash, error) {
-	before, err := w.git.Repo.CommitObject(w.head.Hash())
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	tree := before.TreeHash
+	tree := w.commit.TreeHash
 	for _, file := range files {
 		blob := &plumbing.MemoryObject{}
 		blob.SetType(plumbing.BlobObject)

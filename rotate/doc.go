@@ -21,7 +21,7 @@ type Request struct {
 	Branch string // to commit on; "" for rotate/<environment>/<name>-<version>
 	Author string // Name <address>; "" for that of git's configuration
 
-	before *past // the versions in the history; nil: it is not read
+	past past // the versions in the history; nil: it is not read
 }
 
 // Version is a version that is raised.

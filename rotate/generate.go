@@ -3,6 +3,7 @@ package rotate
 import (
 	"crypto/rand"
 	"math"
+	"math/big"
 	"strings"
 	"unicode"
 
@@ -76,18 +77,14 @@ func (g Generate) value() (secrets.Value, error) {
 	if err != nil {
 		return secrets.Value{}, err
 	}
-	limit := 256 - 256%len(set) // with bytes from here on, the first characters would be more likely
 	made := make([]byte, 0, g.Length*len(string(set))/len(set)+g.Length)
-	random := make([]byte, 64)
-	defer clear(random)
-	for count := 0; count < g.Length; {
-		_, _ = rand.Read(random) // never fails
-		for _, b := range random {
-			if int(b) < limit && count < g.Length {
-				made = append(made, string(set[int(b)%len(set)])...)
-				count++
-			}
+	count := big.NewInt(int64(len(set)))
+	for range g.Length {
+		at, err := rand.Int(rand.Reader, count)
+		if err != nil {
+			return secrets.Value{}, err
 		}
+		made = append(made, string(set[at.Int64()])...)
 	}
 	return secrets.NewValue(made), nil
 }

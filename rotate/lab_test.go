@@ -101,7 +101,7 @@ func (l *lab) rotate(request rotate.Request) (*rotate.Result, error) {
 		return nil, err
 	}
 	defer tree.Close()
-	return rotate.Run(tree, l.keys, request)
+	return rotate.Run(l.t.Context(), tree, l.keys, request)
 }
 
 func (l *lab) must(request rotate.Request) *rotate.Result {

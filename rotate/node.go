@@ -21,6 +21,7 @@ type loaded struct {
 
 	found    []compose.Secret // those with the value to rotate; the first is the requested one
 	location secrets.Location
+	group    *group // the nodes with the same value
 }
 
 // load reads, decrypts and renders a node as a sync does.

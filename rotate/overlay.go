@@ -2,15 +2,14 @@ package rotate
 
 import (
 	"io/fs"
-
-	"coin.internal/coin-agent/internal/memfs"
+	"testing/fstest" // the standard library's file system in memory
 )
 
 // overlay is a file system with some files replaced or added: the repository after the
 // rotation.
 type overlay struct {
 	fs.ReadLinkFS
-	files map[string]memfs.File
+	files fstest.MapFS
 }
 
 // Open opens a file.
@@ -22,7 +21,7 @@ func (o overlay) Lstat(name string) (fs.FileInfo, error) { return o.of(name).Lst
 // of gives the file system that has a file.
 func (o overlay) of(name string) fs.ReadLinkFS {
 	if _, ok := o.files[name]; ok {
-		return memfs.New(o.files)
+		return o.files
 	}
 	return o.ReadLinkFS
 }

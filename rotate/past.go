@@ -1,79 +1,57 @@
 package rotate
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"io"
-	"path"
+	"slices"
 	"strconv"
+	"sync"
 
-	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 
-	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/secrets"
 )
 
-// maxCommits is how many commits are searched for versions that were used.
-const maxCommits = 2000
+// past gives the highest number that a node's version had in any ancestor of HEAD. A
+// reverted rotation has lowered it, but Swarm may still have a secret with the higher
+// number and other content. It does not find the older commits of a shallow clone, nor a
+// version in a file that no key opens any more.
+type past func(node, variable string) (uint64, error)
 
-// past gives the highest number that a version had in any ancestor of HEAD. A reverted
-// rotation has lowered it, but Swarm may still have a secret with the higher number and
-// other content.
-type past struct {
-	work *Worktree
-	keys *secrets.Keyring
-}
-
-// highest searches the history of one file. It does not find the older commits of a
-// shallow clone, nor a version in a file that no key opens any more.
-func (p *past) highest(file, variable string) (uint64, error) {
-	if p == nil || file == "" {
-		return 0, nil
-	}
-	commits, err := p.work.git.Repo.Log(&git.LogOptions{From: p.work.head.Hash()})
-	if err != nil {
-		return 0, fmt.Errorf("read the history of %s: %w", file, err)
-	}
-	defer commits.Close()
-	var highest uint64
-	seen, left := map[plumbing.Hash]bool{}, maxCommits
-	err = commits.ForEach(func(commit *object.Commit) error {
-		if left--; left < 0 {
-			return storer.ErrStop
+// pastOf reads the history at the first use. It reads nothing from a clone without the
+// objects of the history.
+func pastOf(ctx context.Context, dir, environment string, keys *secrets.Keyring) past {
+	read := sync.OnceValues(func() (*provenance.Report, error) {
+		request := provenance.Request{Dir: dir, Environment: environment}
+		report, err := provenance.Trace(ctx, request) // most versions are readable without a key
+		if err == nil && slices.ContainsFunc(report.Secrets, isSealed) {
+			request.Keys = keys
+			report, err = provenance.Trace(ctx, request)
 		}
-		found, err := commit.File(p.work.git.Prefix + file)
-		if err != nil || seen[found.Hash] {
-			return nil //nolint:nilerr // the commit does not have the file
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			return &provenance.Report{}, nil
 		}
-		seen[found.Hash] = true
-		if content, err := found.Contents(); err == nil {
-			number, _ := strconv.ParseUint(p.version(file, content, variable), 10, 62)
-			highest = max(highest, number)
-		}
-		return nil
+		return report, err
 	})
-	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, io.EOF) { // the end of a shallow clone
-		return 0, fmt.Errorf("read the history of %s: %w", file, err)
+	return func(node, variable string) (uint64, error) {
+		report, err := read()
+		if err != nil {
+			return 0, err
+		}
+		var highest uint64
+		for _, secret := range report.Secrets {
+			for _, entry := range secret.Entries {
+				if secret.Node == node && secret.Variable == variable {
+					number, _ := strconv.ParseUint(entry.Version, 10, 62)
+					highest = max(highest, number)
+				}
+			}
+		}
+		return highest, nil
 	}
-	return highest, nil
 }
 
-// version gives what a content of the file sets a version to; "" where it is not known.
-func (p *past) version(file, content, variable string) string {
-	if path.Ext(file) == ".env" {
-		return manifests.Assignments(file, []byte(content), nil)[variable].Value
-	}
-	files, options := []secrets.File{{Path: file, Data: []byte(content)}}, secrets.Options{AllowPlaintext: true}
-	set, err := secrets.Seal(files, options) // most versions are readable without a key
-	if err == nil && set.Versions()[variable] == "" && p.keys != nil {
-		set, err = p.keys.Open(files, options)
-	}
-	if err != nil {
-		return ""
-	}
-	defer set.Wipe()
-	return set.Versions()[variable]
+func isSealed(secret *provenance.Secret) bool {
+	return slices.ContainsFunc(secret.Entries, func(entry *provenance.Entry) bool { return entry.Sealed })
 }

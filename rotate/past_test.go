@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,5 +51,23 @@ func TestRotateAfterRevert(t *testing.T) {
 				t.Errorf("%s was followed by %s, and after the revert by %s, want %s", first, second, third, want)
 			}
 		})
+	}
+}
+
+// A clone without the earlier contents has no earlier versions.
+func TestRotateInPartialClone(t *testing.T) {
+	l := newLab(t, nil)
+	l.must(generated("db_access", "node3"))
+	l.Git("commit", "--quiet", "--allow-empty", "--message", "Next")
+	l.Git("config", "uploadpack.allowFilter", "true")
+	clone := filepath.Join(t.TempDir(), "clone")
+	l.Git("clone", "--quiet", "--filter=blob:none", "file://"+l.Dir, clone)
+	l.Dir = clone
+	if missing := l.Git("rev-list", "--objects", "--missing=print", "HEAD"); !strings.Contains(missing, "\n?") {
+		t.Fatalf("the clone is complete: %s", missing)
+	}
+	result := l.must(generated("db_access", "node3"))
+	if version := result.Plan.Nodes[0].Versions[0]; version.New != "5" {
+		t.Errorf("got %+v", version)
 	}
 }

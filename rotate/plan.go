@@ -25,7 +25,7 @@ type planner struct {
 
 	nodes  []*loaded // that change
 	others []*loaded // of the environment, that have the secret and were not named
-	groups []group
+	groups []*group
 	plan   *Plan
 }
 
@@ -122,19 +122,20 @@ func (p *planner) loadNode(name string, asked bool, known map[string]bool) error
 // decideValues gives each group of nodes that share a value a new one.
 func (p *planner) decideValues() error {
 	for _, one := range p.nodes {
-		at := slices.IndexFunc(p.groups, func(g group) bool { return g.old.Equal(one.value()) })
+		at := slices.IndexFunc(p.groups, func(g *group) bool { return g.old.Equal(one.value()) })
 		if at < 0 {
 			at = len(p.groups)
-			p.groups = append(p.groups, group{old: one.value()})
+			p.groups = append(p.groups, &group{old: one.value()})
 		}
-		p.groups[at].nodes = append(p.groups[at].nodes, one.node.Name)
+		one.group = p.groups[at]
+		one.group.nodes = append(one.group.nodes, one.node.Name)
 	}
 	if p.request.Value.Known() && len(p.groups) > 1 && len(p.request.Nodes) == 0 {
 		return fault.New(fault.Place{}, "name the nodes for this value with --node, or use --generate, which makes a value for each",
 			"the nodes have different values now (%s), and one value for all would make them equal", describeGroups(p.groups))
 	}
-	for i := range p.groups {
-		if err := p.decideValue(&p.groups[i]); err != nil {
+	for _, one := range p.groups {
+		if err := p.decideValue(one); err != nil {
 			return err
 		}
 	}
@@ -171,17 +172,12 @@ func (p *planner) decideValue(g *group) error {
 	return nil
 }
 
-func describeGroups(groups []group) string {
+func describeGroups(groups []*group) string {
 	var all []string
 	for _, g := range groups {
 		all = append(all, names(g.nodes))
 	}
 	return strings.Join(all, "; ")
-}
-
-func (p *planner) newValue(one *loaded) secrets.Value {
-	at := slices.IndexFunc(p.groups, func(g group) bool { return slices.Contains(g.nodes, one.node.Name) })
-	return p.groups[at].new
 }
 
 // noted adds a note for the operator.
@@ -198,7 +194,7 @@ func (p *planner) note() {
 		p.noted("the generated value has only %.0f bits, so it can be found by trying", math.Floor(bits))
 	}
 	for _, other := range p.others {
-		if slices.ContainsFunc(p.groups, func(g group) bool { return g.old.Equal(other.value()) }) {
+		if slices.ContainsFunc(p.groups, func(g *group) bool { return g.old.Equal(other.value()) }) {
 			p.noted("%s had the same value and keeps it", other.node.Name)
 		}
 	}

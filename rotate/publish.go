@@ -19,6 +19,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -39,25 +40,21 @@ const (
 
 // Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
 // is open.
-func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (gitlab.OpenMergeRequest, error) {
+func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
 	if p.Target == "" {
-		target, err := p.GitLab.DefaultBranch(ctx)
-		if err != nil {
-			return gitlab.OpenMergeRequest{}, err
+		if p.Target, err = p.GitLab.DefaultBranch(ctx); err != nil {
+			return opened, err
 		}
-		p.Target = target
 	}
 	tip, err := p.GitLab.Tip(ctx, commit.Branch)
-	if err != nil {
-		return gitlab.OpenMergeRequest{}, err
+	if err == nil && tip != commit.Hash {
+		err = p.push(ctx, w, commit)
+		if err == nil {
+			err = p.awaitTip(ctx, commit)
+		}
 	}
-	if tip != commit.Hash {
-		if err := p.push(ctx, w, commit); err != nil {
-			return gitlab.OpenMergeRequest{}, err
-		}
-		if err := p.awaitTip(ctx, commit); err != nil {
-			return gitlab.OpenMergeRequest{}, err
-		}
+	if err != nil {
+		return opened, err
 	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
 		Source: commit.Branch, Target: p.Target, Title: commit.Message,
@@ -105,7 +102,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 		return err
 	}
 	options := &git.PushOptions{
-		RemoteURL: address, Auth: auth,
+		RemoteURL: shown(address), Auth: auth, // the library's errors show the address
 		RefSpecs: []config.RefSpec{config.RefSpec("refs/heads/" + commit.Branch + ":refs/heads/" + commit.Branch)},
 	}
 	if p.Remote.CAFile != "" {
@@ -121,7 +118,7 @@ func (p Publisher) push(ctx context.Context, w *Worktree, commit *Commit) error 
 	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) {
 		hint = "set git_token_file to a token that may push (scope write_repository, role Developer), or " + hint
 	}
-	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), scrub(address, err.Error()))
+	return fault.New(fault.Place{}, hint, "push %s to %s: %s", commit.Branch, shown(address), err)
 }
 
 // auth makes the credentials for an address from the files that are configured.
@@ -132,17 +129,20 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 	}
 	switch endpoint.Protocol {
 	case "http", "https":
-		if p.Remote.TokenFile == "" {
-			return nil, nil //nolint:nilnil // the address may contain credentials, as in CI jobs
+		switch {
+		case p.Remote.TokenFile == "" && endpoint.User == "":
+			return nil, nil //nolint:nilnil // the server decides
+		case p.Remote.TokenFile == "": // the address contains credentials, as in CI jobs
+			return &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}, nil
 		}
 		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
 			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		}
-		token, err := readToken(p.Remote.TokenFile)
+		token, err := privatefile.Read(p.Remote.TokenFile, "the git token", nil)
 		if err != nil {
 			return nil, err
 		}
-		return &githttp.BasicAuth{Username: cmp.Or(p.Remote.Username, "oauth2"), Password: token}, nil
+		return &githttp.BasicAuth{Username: cmp.Or(p.Remote.Username, "oauth2"), Password: strings.TrimSpace(string(token))}, nil
 	case "ssh":
 		return p.sshAuth(endpoint)
 	}
@@ -169,40 +169,10 @@ func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, 
 	return keys, nil
 }
 
-func readToken(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", fault.New(fault.Place{File: file}, "name the file of the token in git_token_file", "read git token: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Place{File: file}, "chmod 600 "+file, "other users than the owner can read the git token (mode %04o)", info.Mode().Perm())
-	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fault.New(fault.Place{File: file}, "make the user of this command its owner: chown USER "+file, "read git token: %w", err)
-	}
-	token := strings.TrimSpace(string(content))
-	if token == "" {
-		return "", fault.New(fault.Place{File: file}, "write the token into it", "the file of the git token is empty")
-	}
-	return token, nil
-}
-
 // shown gives an address without credentials.
 func shown(address string) string {
 	if parsed, err := url.Parse(address); err == nil && parsed.User != nil {
 		return fmt.Sprintf("%s://%s%s", parsed.Scheme, parsed.Host, parsed.Path)
 	}
 	return address
-}
-
-// scrub removes an address' credentials from the text of a library's error.
-func scrub(address, text string) string {
-	text = strings.ReplaceAll(text, address, shown(address))
-	if parsed, err := url.Parse(address); err == nil {
-		if password, ok := parsed.User.Password(); ok && password != "" {
-			text = strings.ReplaceAll(text, password, "[redacted]")
-		}
-	}
-	return text
 }

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,7 +18,7 @@ type Result struct {
 
 // Run rotates a secret in a working copy: plan, files, commit. If an earlier run has
 // committed the rotation and was interrupted, Run finishes that one, with its value.
-func Run(w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
+func Run(ctx context.Context, w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
 	if !request.Value.Known() {
 		if err := request.Generate.Check(); err != nil {
 			return nil, err
@@ -39,7 +40,7 @@ func Run(w *Worktree, keys *secrets.Keyring, request Request) (*Result, error) {
 	if commit != nil {
 		return &Result{Commit: commit}, checkTaken(fsys, keys, request, commit)
 	}
-	request.before = &past{work: w, keys: keys}
+	request.past = pastOf(ctx, w.Dir(), request.Environment, keys)
 	plan, err := MakePlan(fsys, keys, request)
 	if err != nil {
 		return nil, err

@@ -97,9 +97,9 @@ func (w *Worktree) finish(commit *object.Commit, branch plumbing.ReferenceName) 
 
 // changed gives the files of a commit that differ from its parent's.
 func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
-	before, err := w.tree(w.head.Hash())
+	before, err := w.commit.Tree()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read commit %s: %w", w.head.Hash(), err)
 	}
 	after, err := commit.Tree()
 	if err != nil {

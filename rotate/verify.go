@@ -2,18 +2,18 @@ package rotate
 
 import (
 	"fmt"
+	"testing/fstest"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // verify renders the new files as a sync does, and compares: the secret has changed as
 // planned, and nothing else has.
 func (p *planner) verify() error {
-	after := overlay{p.fsys, map[string]memfs.File{}}
+	after := overlay{p.fsys, fstest.MapFS{}}
 	for _, file := range p.plan.Files {
-		after.files[file.Path] = memfs.File{Data: file.After}
+		after.files[file.Path] = &fstest.MapFile{Data: file.After}
 	}
 	for i, one := range p.nodes {
 		again, err := load(after, p.request.Environment, one.node.Name, p.keys)
@@ -47,7 +47,7 @@ func (p *planner) compare(before, after *loaded, node *Node) error {
 		delete(was, secret.Key)
 		want := old.Value
 		if changes[secret.Key] {
-			want = p.newValue(before)
+			want = before.group.new
 		}
 		kept := secret.Spec.Name == old.Spec.Name
 		switch {

@@ -18,7 +18,7 @@ const (
 
 // raise gives the file that sets a version, and the next version: a number that it never
 // had.
-func (l *loaded) raise(variable string, before *past) (Version, error) {
+func (l *loaded) raise(variable string, before past) (Version, error) {
 	version := Version{Variable: variable}
 	set, plain := l.node.Variables[variable]
 	if file, ok := l.set.VersionFile(variable); ok {
@@ -44,11 +44,14 @@ func (l *loaded) raise(variable string, before *past) (Version, error) {
 		return Version{}, fault.New(fault.Place{File: version.File, Line: set.Place.Line}, "set it to a number that the secret never had as a version, and run the command again",
 			"the version %s is not a number, so it cannot be raised", variable)
 	}
-	highest, err := before.highest(version.File, variable)
-	if err != nil {
-		return Version{}, err
+	if before != nil {
+		highest, err := before(l.node.Name, variable)
+		if err != nil {
+			return Version{}, err
+		}
+		number = max(number, highest)
 	}
-	version.New = strconv.FormatUint(max(number, highest)+1, 10)
+	version.New = strconv.FormatUint(number+1, 10)
 	return version, nil
 }
 

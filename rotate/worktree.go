@@ -22,6 +22,7 @@ type Worktree struct {
 	lock   string // git's own lock of the index
 	locked *os.File
 	head   *plumbing.Reference // HEAD, followed to a commit
+	commit *object.Commit      // of HEAD
 	index  *index.Index
 }
 
@@ -75,6 +76,9 @@ func (w *Worktree) read() error {
 	if w.head, err = w.git.Repo.Head(); err != nil {
 		return fault.WithHint(fmt.Errorf("read HEAD of %s: %w", w.git.Root, err), "check out the branch to start from: git switch BRANCH")
 	}
+	if w.commit, err = w.git.Repo.CommitObject(w.head.Hash()); err != nil {
+		return fmt.Errorf("read commit %s: %w", w.head.Hash(), err)
+	}
 	if w.index, err = w.git.Repo.Storer.Index(); err != nil {
 		return fault.WithHint(fmt.Errorf("read the index of %s: %w", w.git.Root, err), "make a new clone: this one uses a feature of git that the agent does not support")
 	}
@@ -83,14 +87,6 @@ func (w *Worktree) read() error {
 
 // Dir is the folder that holds environments/.
 func (w *Worktree) Dir() string { return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix)) }
-
-// Branch is the checked out branch; "" where a commit is checked out.
-func (w *Worktree) Branch() string {
-	if w.head.Name().IsBranch() {
-		return w.head.Name().Short()
-	}
-	return ""
-}
 
 // Outside returns an error for a file of plaintext in the working copy.
 func (w *Worktree) Outside(name string) error {
@@ -110,9 +106,9 @@ func (w *Worktree) Outside(name string) error {
 
 // checkClean returns an error for files with changes that are not committed.
 func (w *Worktree) checkClean(files []File) error {
-	tree, err := w.tree(w.head.Hash())
+	tree, err := w.commit.Tree()
 	if err != nil {
-		return err
+		return fmt.Errorf("read commit %s: %w", w.head.Hash(), err)
 	}
 	var faults []error
 	for _, file := range files {
@@ -139,16 +135,4 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 		return dirty
 	}
 	return nil
-}
-
-func (w *Worktree) tree(commit plumbing.Hash) (*object.Tree, error) {
-	found, err := w.git.Repo.CommitObject(commit)
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", commit, err)
-	}
-	tree, err := found.Tree()
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", commit, err)
-	}
-	return tree, nil
 }

@@ -28,13 +28,9 @@ func (p *planner) write() error {
 
 func (p *planner) writeNode(one *loaded) error {
 	node := Node{Name: one.node.Name, File: one.location.File, Key: one.location.Key}
-	value := secrets.Edits{Content: p.newValue(one)}
-	if one.location.Key != "" {
-		value = secrets.Edits{Values: map[string]secrets.Value{one.location.Key: p.newValue(one)}}
-	}
-	edits := map[string]secrets.Edits{one.location.File: value}
+	edits := map[string]secrets.Edits{one.location.File: {Key: one.location.Key, Value: one.group.new}}
 	for _, variable := range one.variables() {
-		version, err := one.raise(variable, p.request.before)
+		version, err := one.raise(variable, p.request.past)
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,9 @@ type document struct {
 	format format
 	store  sops.Store
 	tree   sops.Tree
+	sealed bool // open had no keys
 	// encrypted has the paths of the values that are encrypted in the file, joined by
-	// colons as SOPS does. decrypt and seal set it.
+	// colons as SOPS does. open sets it.
 	encrypted map[string]bool
 }
 
@@ -66,8 +67,14 @@ func parse(file File) (*document, error) {
 	return doc, nil
 }
 
-// decrypt decrypts the tree and checks the MAC.
-func (d *document) decrypt(ring *Keyring) error {
+// open decrypts the tree and checks the MAC. Without a ring, it checks that all values
+// that should be encrypted are encrypted, and removes them from the tree.
+func (d *document) open(ring *Keyring) error {
+	if ring == nil {
+		d.sealed = true
+		_, err := d.walk(nil, sealer{})
+		return err
+	}
 	key, err := ring.dataKey(d.path, &d.tree.Metadata)
 	if err != nil {
 		return err
@@ -88,13 +95,6 @@ func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
 			"the file was changed after its encryption: its content does not match its MAC")
 	}
 	return nil
-}
-
-// seal checks, without a key, that all values that should be encrypted are encrypted,
-// and removes them from the tree.
-func (d *document) seal() error {
-	_, err := d.walk(nil, sealer{})
-	return err
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {

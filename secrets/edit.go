@@ -20,10 +20,12 @@ import (
 
 // Edits are new contents for one SOPS file.
 type Edits struct {
-	Content  Value             // of a whole file; an unknown value means no change
-	Values   map[string]Value  // by key, of a file of keys; the keys must exist
+	Key      string            // of the new value, in a file of keys; it must exist. "" means the whole file
+	Value    Value             // an unknown value means no change
 	Versions map[string]string // by SV_ name, of a file of keys; changed in their spelling, or added
 }
+
+func (e Edits) whole() bool { return e.Key == "" && e.Value.Known() }
 
 // Edit returns the file with the edits, encrypted with the file's data key. All other
 // lines stay unchanged, except for the MAC and the time of the change. If the file's
@@ -58,7 +60,7 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	if err := after.encrypt(key, cipher); err != nil {
 		return nil, err
 	}
-	if edits.Content.Known() && after.format != formatBinary {
+	if edits.whole() && after.format != formatBinary {
 		before = nil // the new content has different comments
 	}
 	return after.render(before, want, key)
@@ -103,35 +105,28 @@ func (d *document) readsBack(data []byte, want []leaf, key []byte) bool {
 
 // apply makes the edits in the decrypted tree.
 func (d *document) apply(edits Edits) error {
-	if edits.Content.Known() {
-		return d.applyContent(edits.Content)
-	}
-	if d.format == formatBinary {
+	switch {
+	case edits.whole():
+		return d.applyContent(edits.Value)
+	case !utf8.Valid(edits.Value.Reveal()):
+		return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, edits.Key)}, hintBinary,
+			"the new value of %q is not UTF-8 text, which a file of keys requires", oneline.Cut(edits.Key, 80))
+	case d.format == formatBinary:
 		return d.applyText(edits)
-	}
-	if len(d.tree.Branches) != 1 {
+	case len(d.tree.Branches) != 1:
 		return d.severalDocuments()
 	}
-	for _, key := range slices.Sorted(maps.Keys(edits.Values)) {
-		value := edits.Values[key]
-		if !utf8.Valid(value.Reveal()) {
-			return d.notText(key)
-		}
-		items := d.items(func(name string) bool { return name == key })
+	if edits.Value.Known() {
+		items := d.items(func(name string) bool { return name == edits.Key })
 		if len(items) != 1 {
-			return d.noKey(key)
+			return d.noKey(edits.Key)
 		}
-		items[0].Value = string(value.Reveal())
+		items[0].Value = string(edits.Value.Reveal())
 	}
 	for _, name := range slices.Sorted(maps.Keys(edits.Versions)) {
 		d.applyVersion(name, edits.Versions[name])
 	}
 	return nil
-}
-
-func (d *document) notText(key string) error {
-	return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, key)}, hintBinary,
-		"the new value of %q is not UTF-8 text, which a file of keys requires", oneline.Cut(key, 80))
 }
 
 func (d *document) noKey(key string) error {
@@ -157,12 +152,9 @@ func (d *document) applyText(edits Edits) error {
 	}
 	defer clear(content)
 	text := bytes.Clone(content)
-	for _, key := range slices.Sorted(maps.Keys(edits.Values)) {
-		if !utf8.Valid(edits.Values[key].Reveal()) {
-			return d.notText(key)
-		}
-		if text, err = setText(text, key, string(edits.Values[key].Reveal()), false); err != nil {
-			return d.textFault(key, err)
+	if edits.Value.Known() {
+		if text, err = setText(text, edits.Key, string(edits.Value.Reveal()), false); err != nil {
+			return d.textFault(edits.Key, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(edits.Versions)) {
@@ -207,27 +199,14 @@ func (d *document) textFault(key string, err error) error {
 // items returns the items of a file of keys whose key is wanted.
 func (d *document) items(wanted func(key string) bool) []*sops.TreeItem {
 	var found []*sops.TreeItem
-	for _, branch := range d.sections() {
-		for i := range branch {
-			if key, ok := branch[i].Key.(string); ok && wanted(strings.TrimPrefix(key, "export ")) {
-				found = append(found, &branch[i])
+	for _, section := range d.sections() {
+		for i := range section.branch {
+			if key, ok := section.branch[i].Key.(string); ok && wanted(strings.TrimPrefix(key, "export ")) {
+				found = append(found, &section.branch[i])
 			}
 		}
 	}
 	return found
-}
-
-// sections returns the branches with the keys: one, or several in an INI file.
-func (d *document) sections() []sops.TreeBranch {
-	if d.format != formatINI {
-		return d.tree.Branches[:1]
-	}
-	var all []sops.TreeBranch
-	for _, section := range d.tree.Branches[0] {
-		branch, _ := section.Value.(sops.TreeBranch)
-		all = append(all, branch)
-	}
-	return all
 }
 
 // applyVersion sets a version in each existing spelling, or adds it after the last
@@ -245,14 +224,14 @@ func (d *document) applyVersion(name, version string) {
 func (d *document) addVersion(name, version string) {
 	sections := d.sections()
 	chosen, at := max(len(sections)-1, 0), -1
-	for i, branch := range sections {
-		for j, item := range branch {
+	for i, section := range sections {
+		for j, item := range section.branch {
 			if isVersion(item) {
 				chosen, at = i, j
 			}
 		}
 	}
-	branch := sections[chosen]
+	branch := sections[chosen].branch
 	item := sops.TreeItem{Key: name, Value: version}
 	if at < 0 {
 		branch = append(slices.Clone(branch), item)

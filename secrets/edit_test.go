@@ -17,10 +17,11 @@ import (
 
 const newValue = "canary-new \"'$#:,=\\ \n{é}\n"
 
+// edits returns the edits of at most one key, and of versions.
 func edits(values, versions map[string]string) secrets.Edits {
-	all := secrets.Edits{Values: map[string]secrets.Value{}, Versions: versions}
+	all := secrets.Edits{Versions: versions}
 	for key, text := range values {
-		all.Values[key] = secrets.NewValue([]byte(text))
+		all.Key, all.Value = key, secrets.NewValue([]byte(text))
 	}
 	return all
 }
@@ -166,7 +167,7 @@ func TestEditWholeFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := secrets.File{Path: node + "secrets/cert.enc", Data: encrypt(t, c.kind, c.before, toAge()...)}
 			keys := ageKeys(t)
-			file.Data = edit(t, keys, file, secrets.Edits{Content: secrets.NewValue([]byte(c.after))})
+			file.Data = edit(t, keys, file, secrets.Edits{Value: secrets.NewValue([]byte(c.after))})
 			if got := value(open(t, keys, file), "cert", node+"secrets/cert"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -207,7 +208,7 @@ func TestEditFaults(t *testing.T) {
 		"tampered":     {bytes.Replace(yaml, []byte("type:str"), []byte("type:int"), 1), edits(nil, nil), "changed"},
 		"not a key":    {yaml, edits(map[string]string{"other": "x"}, nil), `does not have the key "other"`},
 		"not text":     {yaml, edits(map[string]string{"db_access": "canary\xff"}, nil), "not UTF-8 text"},
-		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Content: secrets.NewValue([]byte("canary"))}, "is SOPS json"},
+		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Value: secrets.NewValue([]byte("canary"))}, "is SOPS json"},
 		"dotenv slash": {encrypt(t, "binary", "db_access=canary-db\n", toAge()...), edits(map[string]string{"db_access": `canary\n`}, nil), "cannot contain"},
 		"others' key":  {encrypt(t, "yaml", "db_access: canary-db\n", "--config", "/dev/null", "--age", lab.otherAge), edits(nil, nil), "no key opens"},
 	}

@@ -32,9 +32,9 @@ const (
 	entryNested                   // a mapping or a list, which is not a value
 )
 
-// entries lists the keys of the document after decrypt or seal. It does not support a
-// sealed binary file, in which the keys are encrypted.
-func (d *document) entries(isSealed bool) ([]entry, error) {
+// entries lists the keys of the open document. It does not support a sealed binary file,
+// in which the keys are encrypted.
+func (d *document) entries() ([]entry, error) {
 	switch len(d.tree.Branches) {
 	case 0:
 		return nil, nil
@@ -42,34 +42,47 @@ func (d *document) entries(isSealed bool) ([]entry, error) {
 	default:
 		return nil, d.severalDocuments()
 	}
-	switch d.format {
-	case formatBinary:
+	if d.format == formatBinary {
 		content, err := d.content()
 		if err != nil {
 			return nil, err
 		}
 		defer clear(content)
 		return plainEntries(d.path, content, entryOpen)
-	case formatINI:
-		var all []entry
-		for _, section := range d.tree.Branches[0] {
-			if branch, ok := section.Value.(sops.TreeBranch); ok {
-				all = append(all, d.branchEntries(branch, fmt.Sprint(section.Key)+":", isSealed)...)
-			}
-		}
-		return all, nil
-	case formatYAML, formatJSON, formatDotenv, formatNone:
 	}
-	return d.branchEntries(d.tree.Branches[0], "", isSealed), nil
+	var all []entry
+	for _, section := range d.sections() {
+		all = append(all, d.branchEntries(section)...)
+	}
+	return all, nil
+}
+
+// section is a part of a file of keys: its keys, and the start of their paths.
+type section struct {
+	prefix string
+	branch sops.TreeBranch
+}
+
+// sections returns the parts of the only document: one, or several in an INI file.
+func (d *document) sections() []section {
+	if d.format != formatINI {
+		return []section{{"", d.tree.Branches[0]}}
+	}
+	var all []section
+	for _, item := range d.tree.Branches[0] {
+		branch, _ := item.Value.(sops.TreeBranch)
+		all = append(all, section{fmt.Sprint(item.Key) + ":", branch})
+	}
+	return all
 }
 
 func (d *document) severalDocuments() error {
 	return fault.New(fault.Place{File: d.path}, "keep one document", "the file of keys has several YAML documents")
 }
 
-func (d *document) branchEntries(branch sops.TreeBranch, prefix string, isSealed bool) []entry {
+func (d *document) branchEntries(part section) []entry {
 	var all []entry
-	for _, item := range branch {
+	for _, item := range part.branch {
 		key, ok := item.Key.(string)
 		if !ok { // a comment
 			continue
@@ -79,9 +92,9 @@ func (d *document) branchEntries(branch sops.TreeBranch, prefix string, isSealed
 		switch {
 		case !scalar:
 			one.state = entryNested
-		case d.encrypted[prefix+key] && isSealed:
+		case d.encrypted[part.prefix+key] && d.sealed:
 			one.state = entrySealed
-		case d.encrypted[prefix+key]:
+		case d.encrypted[part.prefix+key]:
 			one.state, one.content = entryOpen, text
 		default:
 			one.content = text
@@ -105,6 +118,8 @@ func (d *document) content() ([]byte, error) {
 func scalarText(value any) ([]byte, bool) {
 	switch value := value.(type) {
 	case string:
+		return []byte(value), true
+	case json.Number:
 		return []byte(value), true
 	case []byte:
 		return value, true
@@ -179,9 +194,6 @@ func jsonEntries(text []byte, state entryState) ([]entry, bool) {
 	var all []entry
 	for key, value := range top {
 		one := entry{key: key, state: state}
-		if number, ok := value.(json.Number); ok {
-			value = number.String()
-		}
 		if content, ok := scalarText(value); ok {
 			one.content = content
 		} else {

@@ -41,23 +41,17 @@ func newGnuPG(home, passphraseFile string) (*gnupg, error) {
 	if err != nil {
 		return nil, fault.New(place, "run `gpg --homedir "+home+" --list-secret-keys` as the agent's user", "gpg cannot use the GnuPG home")
 	}
-	g.fingerprints = primaryKeys(listing)
+	for _, found := range primaryKey.FindAllSubmatch(listing, -1) {
+		g.fingerprints = append(g.fingerprints, string(found[1]))
+	}
 	if len(g.fingerprints) == 0 {
 		return nil, fault.New(place, "import a secret key: gpg --homedir "+home+" --import", "the GnuPG home has no secret keys")
 	}
 	return g, nil
 }
 
-var colonKey = regexp.MustCompile(`(?m)^sec:.*\nfpr:{9}([0-9A-F]+):`)
-
-// primaryKeys lists the fingerprints of the secret keys that gpg lists.
-func primaryKeys(listing []byte) []string {
-	var all []string
-	for _, found := range colonKey.FindAllSubmatch(listing, -1) {
-		all = append(all, string(found[1]))
-	}
-	return all
-}
+// primaryKey finds the fingerprints of the secret keys that gpg lists.
+var primaryKey = regexp.MustCompile(`(?m)^sec:.*\nfpr:{9}([0-9A-F]+):`)
 
 // open decrypts a data key with gpg.
 func (g *gnupg) open(ctx context.Context, ciphertext []byte) ([]byte, error) {

@@ -12,9 +12,12 @@ import (
 	"filippo.io/age/agessh"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/getsops/sops/v3/hcvault"
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/privatefile"
 )
 
@@ -52,16 +55,20 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 	for _, path := range files.Age {
 		faults = append(faults, ring.addAge(path))
 	}
-	passphrase, err := readPassphrase(files.PGPPassphrase)
-	defer clear(passphrase)
+	var passphrase []byte
+	var err error
+	if files.PGPPassphrase != "" {
+		passphrase, err = privatefile.Read(files.PGPPassphrase, "the passphrase file", nil)
+		defer clear(passphrase)
+	}
 	faults = append(faults, err)
 	if err == nil {
 		for _, path := range files.PGP {
-			faults = append(faults, ring.addPGP(path, passphrase))
+			faults = append(faults, ring.addPGP(path, bytes.TrimRight(passphrase, "\r\n")))
 		}
 		faults = append(faults, ring.addGnuPG(files))
 	}
-	if ring.admits(serviceVault) {
+	if ring.admits(hcvault.KeyTypeIdentifier) {
 		ring.vault, err = newVault(files)
 		faults = append(faults, err)
 	}
@@ -72,20 +79,7 @@ func LoadKeys(files KeyFiles) (*Keyring, error) {
 }
 
 // String returns the number of keys.
-func (k *Keyring) String() string {
-	if len(k.recipients) == 1 {
-		return "1 key"
-	}
-	return fmt.Sprintf("%d keys", len(k.recipients))
-}
-
-func readPassphrase(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := privatefile.Read(path, "the passphrase file", nil)
-	return bytes.TrimRight(data, "\r\n"), err
-}
+func (k *Keyring) String() string { return plural.Count(len(k.recipients), "key") }
 
 func (k *Keyring) addAge(path string) error {
 	data, err := privatefile.Read(path, "the key file", nil)
@@ -157,8 +151,13 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 		if !held {
 			continue
 		}
-		if locked {
-			return lockedFault(place, fingerprint, len(passphrase) > 0)
+		switch {
+		case locked && len(passphrase) > 0:
+			return fault.New(place, "write this key's passphrase into the PGP passphrase file of the agent's key settings",
+				"the passphrase does not unlock the PGP key %s", fingerprint)
+		case locked:
+			return fault.New(place, "set a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
+				"the PGP key %s has a passphrase, but no passphrase file is set", fingerprint)
 		}
 		usable++
 		k.pgps = append(k.pgps, entity)
@@ -180,15 +179,6 @@ func (k *Keyring) addGnuPG(files KeyFiles) error {
 	}
 	k.gnupg, k.recipients = home, append(k.recipients, home.fingerprints...)
 	return nil
-}
-
-func lockedFault(place fault.Place, fingerprint string, tried bool) error {
-	if tried {
-		return fault.New(place, "write this key's passphrase into the PGP passphrase file of the agent's key settings",
-			"the passphrase does not unlock the PGP key %s", fingerprint)
-	}
-	return fault.New(place, "set a PGP passphrase file in the agent's key settings, or export the key without a passphrase",
-		"the PGP key %s has a passphrase, but no passphrase file is set", fingerprint)
 }
 
 // parsePGP reads a binary key ring, or all armored blocks of a file.
@@ -219,13 +209,13 @@ func parsePGP(data []byte) (openpgp.EntityList, error) {
 // locked. It ignores a stub (gnu-dummy), which gpg --export-secret-subkeys writes for
 // the primary key.
 func secretState(entity *openpgp.Entity) (held, locked bool) {
-	look := func(encrypted bool) { held, locked = true, locked || encrypted }
-	if key := entity.PrivateKey; key != nil && !key.Dummy() {
-		look(key.Encrypted)
-	}
+	keys := []*packet.PrivateKey{entity.PrivateKey}
 	for _, subkey := range entity.Subkeys {
-		if key := subkey.PrivateKey; key != nil && !key.Dummy() {
-			look(key.Encrypted)
+		keys = append(keys, subkey.PrivateKey)
+	}
+	for _, key := range keys {
+		if key != nil && !key.Dummy() {
+			held, locked = true, locked || key.Encrypted
 		}
 	}
 	return held, locked

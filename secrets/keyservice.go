@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"filippo.io/age"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/getsops/sops/v3"
 	sopsage "github.com/getsops/sops/v3/age"
+	"github.com/getsops/sops/v3/hcvault"
 	"github.com/getsops/sops/v3/keys"
 	"github.com/getsops/sops/v3/keyservice"
 	"github.com/getsops/sops/v3/kms"
@@ -34,8 +34,9 @@ var errRemote = errors.New("the key service does not open the data key")
 // the keys and services of the ring, and records the errors of gpg and of services on
 // the network.
 type service struct {
-	ring     *Keyring
-	failures map[string]error // by the encrypted data key
+	ring       *Keyring
+	recipients map[string]keys.MasterKey // by the encrypted data key, as failures
+	failures   map[string]error
 }
 
 var _ keyservice.KeyServiceClient = service{}
@@ -44,7 +45,7 @@ var _ keyservice.KeyServiceClient = service{}
 func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest, _ ...grpc.CallOption) (*keyservice.DecryptResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
-	plain, err := s.ring.open(ctx, request)
+	plain, err := s.ring.open(ctx, s.recipients[string(request.Ciphertext)])
 	if err != nil {
 		if errors.Is(err, errRemote) {
 			s.failures[string(request.Ciphertext)] = err
@@ -54,17 +55,26 @@ func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest
 	return &keyservice.DecryptResponse{Plaintext: plain}, nil
 }
 
-// open decrypts a part of a data key with the keys and services that dataKey allows.
-func (k *Keyring) open(ctx context.Context, request *keyservice.DecryptRequest) ([]byte, error) {
-	switch kind := request.Key.KeyType.(type) {
-	case *keyservice.Key_AgeKey:
-		return k.openAge(kind.AgeKey.Recipient, request.Ciphertext)
-	case *keyservice.Key_PgpKey:
-		return k.openPGP(ctx, request.Ciphertext)
-	case *keyservice.Key_VaultKey:
-		return k.vault.open(ctx, kind.VaultKey, request.Ciphertext)
+// open decrypts a part of a data key with the keys and services that dataKey allows. It
+// uses a cloud's key service with the credentials that its SDK finds.
+func (k *Keyring) open(ctx context.Context, recipient keys.MasterKey) ([]byte, error) {
+	switch recipient := recipient.(type) {
+	case *sopsage.MasterKey:
+		return k.openAge(*recipient)
+	case *sopspgp.MasterKey:
+		return k.openPGP(ctx, recipient.EncryptedDataKey())
+	case *hcvault.MasterKey:
+		return k.vault.open(ctx, recipient)
+	case interface {
+		DecryptContext(ctx context.Context) ([]byte, error)
+	}:
+		plain, err := recipient.DecryptContext(ctx)
+		if err != nil {
+			return nil, remoteFailure(err)
+		}
+		return plain, nil
 	}
-	return openCloud(ctx, request)
+	return nil, errKeyRefused
 }
 
 // Encrypt returns an error, because this service only decrypts.
@@ -72,12 +82,11 @@ func (s service) Encrypt(context.Context, *keyservice.EncryptRequest, ...grpc.Ca
 	return nil, errKeyRefused
 }
 
-func (k *Keyring) openAge(recipient string, ciphertext []byte) ([]byte, error) {
+func (k *Keyring) openAge(key sopsage.MasterKey) ([]byte, error) {
 	if len(k.ages) == 0 { // SOPS would look for identities in the environment
 		return nil, errKeyRefused
 	}
-	key := &sopsage.MasterKey{Recipient: recipient, EncryptedKey: string(ciphertext)}
-	sopsage.ParsedIdentities(append([]age.Identity(nil), k.ages...)).ApplyToMasterKey(key)
+	sopsage.ParsedIdentities(slices.Clone(k.ages)).ApplyToMasterKey(&key)
 	plain, err := key.Decrypt()
 	if err != nil {
 		return nil, errKeyRefused
@@ -120,16 +129,17 @@ func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 // are not allowed before it calls SOPS.
 func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) {
 	admitted := sops.Metadata{ShamirThreshold: metadata.ShamirThreshold}
+	asked := service{ring: k, recipients: map[string]keys.MasterKey{}, failures: map[string]error{}}
 	for _, group := range metadata.KeyGroups {
 		var held sops.KeyGroup
 		for _, key := range group {
 			if k.usable(key) {
 				held = append(held, key)
+				asked.recipients[string(key.EncryptedDataKey())] = key
 			}
 		}
 		admitted.KeyGroups = append(admitted.KeyGroups, held)
 	}
-	asked := service{ring: k, failures: map[string]error{}}
 	// age and PGP come first, because they do not need the network.
 	key, err := admitted.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{asked}, []string{sopsage.KeyTypeIdentifier, sopspgp.KeyTypeIdentifier})
 	if err != nil {
@@ -175,34 +185,25 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }
 
-// holds reports whether one of the ring's keys is the recipient.
+// holds reports whether one of the ring's keys is the recipient. The recipient may be an
+// SSH public key with a comment.
 func (k *Keyring) holds(key keys.MasterKey) bool {
-	switch key := key.(type) {
-	case *sopsage.MasterKey:
-		return slices.Contains(k.recipients, withoutComment(key.Recipient))
-	case *sopspgp.MasterKey:
-		return slices.ContainsFunc(k.recipients, func(own string) bool { return strings.EqualFold(own, key.Fingerprint) })
+	if !slices.Contains(DefaultKeyServices(), serviceOf(key)) {
+		return false
 	}
-	return false
-}
-
-// withoutComment removes the comment of an SSH public key.
-func withoutComment(recipient string) string {
-	if fields := strings.Fields(recipient); len(fields) > 2 {
-		return fields[0] + " " + fields[1]
-	}
-	return recipient
+	name := key.ToString()
+	return slices.ContainsFunc(k.recipients, func(own string) bool { return strings.EqualFold(own, name) || strings.HasPrefix(name, own+" ") })
 }
 
 // recipientName returns the kind and public name of a recipient on one short line,
 // because the text is from the file.
 func recipientName(key keys.MasterKey) string {
-	kinds := map[string]string{
-		serviceAge: "age", servicePGP: "PGP", serviceVault: "Vault transit",
-		serviceGCP: "Google Cloud KMS", serviceAzure: "Azure Key Vault", serviceHuawei: "Huawei Cloud KMS",
+	name := ""
+	if amazon, ok := key.(*kms.MasterKey); ok { // its ToString panics on a null in the encryption context
+		name = amazon.Arn
+	} else {
+		name = key.ToString()
 	}
-	if key, ok := key.(*kms.MasterKey); ok { // its ToString panics on a null in the encryption context
-		return "AWS KMS " + oneline.Cut(key.Arn, 120)
-	}
-	return kinds[serviceOf(key)] + " " + oneline.Cut(key.ToString(), 120)
+	at := slices.Index(KeyServices(), serviceOf(key))
+	return keyServices[at].title + " " + oneline.Cut(name, 120)
 }

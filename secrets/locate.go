@@ -4,32 +4,16 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"path"
+	"slices"
 	"unicode/utf8"
 )
-
-// Location is the place of a value: a whole file, or a key in a file of keys.
-type Location struct {
-	File string
-	Key  string // "" for a whole file
-}
 
 // Locate returns the place of a value from Lookup. It returns false for a value of
 // another set, and for an unknown value.
 func (s *Set) Locate(v Value) (Location, bool) {
-	if !v.Known() {
-		return Location{}, false
-	}
-	wanted := v.open()
-	for file, value := range s.whole {
-		if value.Known() && value.open() == wanted {
-			return Location{File: file}, true
-		}
-	}
-	for _, keys := range s.keyed {
-		for key, value := range keys.values {
-			if value.Known() && value.open() == wanted {
-				return Location{File: keys.path, Key: key}, true
-			}
+	for at, value := range s.values {
+		if v.Known() && value.Known() && value.open() == v.open() {
+			return at, true
 		}
 	}
 	return Location{}, false
@@ -38,9 +22,9 @@ func (s *Set) Locate(v Value) (Location, bool) {
 // VersionFile returns the file of keys that sets the version name (such as
 // SV_db_access), or false.
 func (s *Set) VersionFile(name string) (file string, found bool) {
-	for _, keys := range s.keyed {
-		if _, found := keys.versions[name]; found {
-			return keys.path, true
+	for _, file := range s.keyed {
+		if _, found := s.versions[Location{file, name}]; found {
+			return file, true
 		}
 	}
 	return "", false
@@ -49,12 +33,14 @@ func (s *Set) VersionFile(name string) (file string, found bool) {
 // OverrideFile returns the path of the node's secrets.override.enc, or "", and whether
 // it has versions.
 func (s *Set) OverrideFile() (file string, holdsVersions bool) {
-	for _, keys := range s.keyed {
-		if path.Base(keys.path) == baseOverride {
-			return keys.path, len(keys.versions) > 0
-		}
+	at := slices.IndexFunc(s.keyed, func(file string) bool { return path.Base(file) == baseOverride })
+	if at < 0 {
+		return "", false
 	}
-	return "", false
+	for version := range s.versions {
+		holdsVersions = holdsVersions || version.File == s.keyed[at]
+	}
+	return s.keyed[at], holdsVersions
 }
 
 // Equal reports whether two known values have the same content.

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -30,19 +31,13 @@ type Scanned struct {
 	Found []*fault.Error // sorted by file and line; the messages contain no values
 }
 
-// ScanOptions are the options of a Scan.
-type ScanOptions struct {
-	// Plaintext reports whether secrets in a path may be unencrypted
-	// (allow_plaintext_secrets in config.yml).
-	Plaintext func(path string) bool
-}
-
 // Scan searches a repository for unencrypted secrets: values that look like keys,
 // settings with the names of secrets, unencrypted files that are in secrets/, end in
 // .enc or match .sops.yaml, and SOPS files that are partly or fully decrypted. It needs
-// no key. It skips files that .gitignore excludes.
-func Scan(fsys fs.FS, o ScanOptions) (Scanned, error) {
-	s := &scanner{fsys: fsys, options: o}
+// no key. It skips files that .gitignore excludes. plaintext reports whether secrets in a
+// path may be unencrypted (allow_plaintext_secrets in config.yml); nil means never.
+func Scan(fsys fs.FS, plaintext func(path string) bool) (Scanned, error) {
+	s := &scanner{fsys: fsys, plaintext: plaintext}
 	if err := s.readRules(); err != nil {
 		return Scanned{}, err
 	}
@@ -50,21 +45,18 @@ func Scan(fsys fs.FS, o ScanOptions) (Scanned, error) {
 		return Scanned{}, fmt.Errorf("search for plaintext secrets: %w", err)
 	}
 	slices.SortStableFunc(s.found, func(a, b *fault.Error) int {
-		if order := strings.Compare(a.Place.File, b.Place.File); order != 0 {
-			return order
-		}
-		return a.Place.Line - b.Place.Line
+		return cmp.Or(strings.Compare(a.Place.File, b.Place.File), a.Place.Line-b.Place.Line)
 	})
 	return Scanned{Files: s.files, Found: s.found}, nil
 }
 
 type scanner struct {
-	fsys    fs.FS
-	options ScanOptions
-	ignored []gitignore.Pattern
-	rules   []*regexp.Regexp // the path_regex of .sops.yaml
-	files   int
-	found   []*fault.Error
+	fsys      fs.FS
+	plaintext func(path string) bool
+	ignored   []gitignore.Pattern
+	rules     []*regexp.Regexp // the path_regex of .sops.yaml
+	files     int
+	found     []*fault.Error
 }
 
 // readRules reads the path rules of .sops.yaml.
@@ -99,14 +91,14 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
-	if name != "." && gitignore.NewMatcher(s.ignored).Match(strings.Split(name, "/"), entry.IsDir()) {
-		return skipped(entry)
-	}
-	if entry.IsDir() {
-		if entry.Name() == ".git" {
-			return fs.SkipDir
-		}
+	isIgnored := name != "." && gitignore.NewMatcher(s.ignored).Match(strings.Split(name, "/"), entry.IsDir())
+	switch {
+	case entry.IsDir() && (isIgnored || entry.Name() == ".git"):
+		return fs.SkipDir
+	case entry.IsDir():
 		return s.readIgnored(name)
+	case isIgnored:
+		return nil
 	}
 	info, err := entry.Info()
 	if err != nil {
@@ -121,13 +113,6 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	}
 	s.files++
 	s.file(File{Path: name, Data: data})
-	return nil
-}
-
-func skipped(entry fs.DirEntry) error {
-	if entry.IsDir() {
-		return fs.SkipDir
-	}
 	return nil
 }
 
@@ -153,14 +138,14 @@ func (s *scanner) readIgnored(dir string) error {
 func (s *scanner) file(file File) {
 	doc, err := parse(file)
 	if err == nil && doc != nil {
-		err = doc.seal()
+		err = doc.open(nil)
 	}
 	switch {
 	case err != nil:
 		s.add(err)
 	case doc != nil: // encrypted, as it should be
 	case s.encryptedByName(file):
-		if s.options.Plaintext == nil || !s.options.Plaintext(file.Path) {
+		if s.plaintext == nil || !s.plaintext(file.Path) {
 			s.add(notEncrypted(file.Path))
 		}
 	default:

@@ -15,13 +15,13 @@ import (
 )
 
 // scan returns the results of Scan, each as file:line: message.
-func scan(t *testing.T, files map[string]string, o secrets.ScanOptions) []string {
+func scan(t *testing.T, files map[string]string, plaintext func(string) bool) []string {
 	t.Helper()
 	repository := fstest.MapFS{}
 	for name, content := range files {
 		repository[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	scanned, err := secrets.Scan(repository, o)
+	scanned, err := secrets.Scan(repository, plaintext)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ var planted = map[string]struct{ file, line, what, value string }{
 func TestScanFindsSecrets(t *testing.T) {
 	for name, one := range planted {
 		t.Run(name, func(t *testing.T) {
-			found := scan(t, map[string]string{one.file: "first: line\n" + one.line + "\n"}, secrets.ScanOptions{})
+			found := scan(t, map[string]string{one.file: "first: line\n" + one.line + "\n"}, nil)
 			if diff := cmp.Diff([]string{one.file + ":2: " + one.what}, found); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -79,7 +79,7 @@ func TestScanFindsSecrets(t *testing.T) {
 				t.Errorf("%v shows the value", found)
 			}
 			for _, marked := range []string{one.line + " # not-a-secret\n", "# not-a-secret: an example\n" + one.line + "\n"} {
-				if found := scan(t, map[string]string{one.file: marked}, secrets.ScanOptions{}); len(found) > 0 {
+				if found := scan(t, map[string]string{one.file: marked}, nil); len(found) > 0 {
 					t.Errorf("found in spite of the mark: %v", found)
 				}
 			}
@@ -98,12 +98,12 @@ func TestScanPassesOver(t *testing.T) {
 		"TOKEN_SERVICE_TOKEN=https://auth.example.com/v1", "API_KEY= # in secrets.enc", `JWT_SECRET="" # in secrets.enc`, "PASSWORD_MIN_LENGTH=12",
 		"TOKEN_ISSUER=coin", "API_KEY_HEADER=X-Api-Key", "MAX_TOKENS=4000", "CLIENT_SECRET=${CLIENT_SECRET}", "HSM_PIN=$HSM_PIN",
 	} {
-		if found := scan(t, map[string]string{"project.env": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
+		if found := scan(t, map[string]string{"project.env": line + "\n"}, nil); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
 	}
 	for _, line := range []string{`PGPASSWORD="${DB_PASSWORD}" psql \\`, `SECRET_NAME="${key}_v${SECRET_VERSION}"`, "key=$(basename $file)", `TOKEN="Bearer $TOKEN"`} {
-		if found := scan(t, map[string]string{"deploy.sh": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
+		if found := scan(t, map[string]string{"deploy.sh": line + "\n"}, nil); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
 	}
@@ -112,7 +112,7 @@ func TestScanPassesOver(t *testing.T) {
 		"  db_password:", "  db_password: {file: ./secrets/db_password}", "    JWT_SECRET: *jwt", "      - {source: server.key, target: server.key}", "  key: docker-contexts",
 		`    name: api_key.$SV_api_key`, "      api_key: [one, two]", "  webhook_url_variable: SLACK_WEBHOOK_SANDBOX",
 	} {
-		if found := scan(t, map[string]string{"docker-compose.yml": line + "\n"}, secrets.ScanOptions{}); len(found) > 0 {
+		if found := scan(t, map[string]string{"docker-compose.yml": line + "\n"}, nil); len(found) > 0 {
 			t.Errorf("%s: %v", line, found)
 		}
 	}
@@ -151,7 +151,7 @@ func TestScanFiles(t *testing.T) {
 		"stores/shop.jks":                          "\xfe\xed\xfe\xed",
 		"picture.png":                              "\x89PNG\x00\x00AKIA" + "IOSFODNN7EXAMPLE",
 	}
-	found := scan(t, files, secrets.ScanOptions{Plaintext: func(name string) bool { return strings.HasPrefix(name, "environments/free/") }})
+	found := scan(t, files, func(name string) bool { return strings.HasPrefix(name, "environments/free/") })
 	want := []string{
 		"certificates/one.p12: the file is not encrypted",
 		"environments/e/nodes/n/secrets.enc: the file is not encrypted",
@@ -171,7 +171,7 @@ func TestScanFaults(t *testing.T) {
 		"creation_rules: [":                       ".sops.yaml:1: the file is not valid YAML",
 		"creation_rules: [{path_regex: 'a(b'}]\n": ".sops.yaml: creation_rules[0].path_regex: error parsing regexp: missing closing ): `a(b`",
 	} {
-		_, err := secrets.Scan(fstest.MapFS{".sops.yaml": {Data: []byte(content)}}, secrets.ScanOptions{})
+		_, err := secrets.Scan(fstest.MapFS{".sops.yaml": {Data: []byte(content)}}, nil)
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", content, err, want)
 		}
@@ -188,7 +188,7 @@ func FuzzScan(f *testing.F) {
 		if !fs.ValidPath(name) || name == "." {
 			return // MapFS does not support such a name
 		}
-		scanned, err := secrets.Scan(fstest.MapFS{name: {Data: []byte(content)}}, secrets.ScanOptions{})
+		scanned, err := secrets.Scan(fstest.MapFS{name: {Data: []byte(content)}}, nil)
 		if err != nil {
 			return // an invalid .sops.yaml
 		}

@@ -15,7 +15,6 @@ import (
 	"github.com/getsops/sops/v3/hckms"
 	"github.com/getsops/sops/v3/hcvault"
 	"github.com/getsops/sops/v3/keys"
-	"github.com/getsops/sops/v3/keyservice"
 	"github.com/getsops/sops/v3/kms"
 	sopspgp "github.com/getsops/sops/v3/pgp"
 	"google.golang.org/grpc/codes"
@@ -25,28 +24,34 @@ import (
 	"coin.internal/coin-agent/internal/oneline"
 )
 
-// The names of the key services in the agent's settings. Only age and PGP do not need the
-// network.
-const (
-	serviceAge    = "age"
-	servicePGP    = "pgp"
-	serviceVault  = "hc_vault"
-	serviceAWS    = "aws_kms"
-	serviceGCP    = "gcp_kms"
-	serviceAzure  = "azure_kv"
-	serviceHuawei = "hckms"
-)
+// keyServices are the key services of SOPS, with their names in the agent's settings and
+// in texts. Only the first two do not need the network.
+var keyServices = []struct{ name, title string }{
+	{sopsage.KeyTypeIdentifier, "age"},
+	{sopspgp.KeyTypeIdentifier, "PGP"},
+	{hcvault.KeyTypeIdentifier, "Vault transit"},
+	{serviceAWS, "AWS KMS"},
+	{gcpkms.KeyTypeIdentifier, "Google Cloud KMS"},
+	{azkv.KeyTypeIdentifier, "Azure Key Vault"},
+	{hckms.KeyTypeIdentifier, "Huawei Cloud KMS"},
+}
+
+const serviceAWS = "aws_kms" // SOPS calls it kms
 
 // remoteTimeout is the timeout of one request to a key service on the network.
 const remoteTimeout = 15 * time.Second
 
 // KeyServices lists the names allowed in KeyFiles.Services.
 func KeyServices() []string {
-	return []string{serviceAge, servicePGP, serviceVault, serviceAWS, serviceGCP, serviceAzure, serviceHuawei}
+	var names []string
+	for _, service := range keyServices {
+		names = append(names, service.name)
+	}
+	return names
 }
 
 // DefaultKeyServices lists the allowed services when KeyFiles.Services is empty.
-func DefaultKeyServices() []string { return []string{serviceAge, servicePGP} }
+func DefaultKeyServices() []string { return KeyServices()[:2] }
 
 // Empty reports whether f has no key and no service.
 func (f KeyFiles) Empty() bool {
@@ -70,9 +75,9 @@ func (k *Keyring) admit(files KeyFiles) error {
 		service, settings string
 		set               bool
 	}{
-		{serviceAge, "age_key_files is", len(files.Age) > 0},
-		{servicePGP, "pgp_key_files or gnupg_home is", len(files.PGP) > 0 || files.GnuPGHome != ""},
-		{serviceVault, "vault_address or vault_token_file is", files.VaultAddress != "" || files.VaultToken != ""},
+		{sopsage.KeyTypeIdentifier, "age_key_files is", len(files.Age) > 0},
+		{sopspgp.KeyTypeIdentifier, "pgp_key_files or gnupg_home is", len(files.PGP) > 0 || files.GnuPGHome != ""},
+		{hcvault.KeyTypeIdentifier, "vault_address or vault_token_file is", files.VaultAddress != "" || files.VaultToken != ""},
 	} {
 		if needs.set && !k.admits(needs.service) {
 			faults = append(faults, fault.New(fault.Place{}, "add "+needs.service+" to key_services, or remove the setting",
@@ -84,25 +89,12 @@ func (k *Keyring) admit(files KeyFiles) error {
 
 func (k *Keyring) admits(service string) bool { return slices.Contains(k.services, service) }
 
-// serviceOf returns the key service of a recipient, or "" for an unknown one.
+// serviceOf returns the key service of a recipient.
 func serviceOf(key keys.MasterKey) string {
-	switch key.(type) {
-	case *sopsage.MasterKey:
-		return serviceAge
-	case *sopspgp.MasterKey:
-		return servicePGP
-	case *hcvault.MasterKey:
-		return serviceVault
-	case *kms.MasterKey:
-		return serviceAWS
-	case *gcpkms.MasterKey:
-		return serviceGCP
-	case *azkv.MasterKey:
-		return serviceAzure
-	case *hckms.MasterKey:
-		return serviceHuawei
+	if name := key.TypeToIdentifier(); name != kms.KeyTypeIdentifier {
+		return name
 	}
-	return ""
+	return serviceAWS
 }
 
 // usable reports whether a recipient's key service is allowed, and SOPS can read the
@@ -116,50 +108,6 @@ func (k *Keyring) usable(key keys.MasterKey) bool {
 		}
 	}
 	return k.admits(serviceOf(key))
-}
-
-// remoteKey is a recipient of SOPS that uses a service on the network.
-type remoteKey interface {
-	DecryptContext(ctx context.Context) ([]byte, error)
-}
-
-// cloudKey returns the key of SOPS for a request to a cloud.
-func cloudKey(request *keyservice.DecryptRequest) (remoteKey, error) {
-	enc := string(request.Ciphertext)
-	switch kind := request.Key.KeyType.(type) {
-	case *keyservice.Key_KmsKey:
-		key := &kms.MasterKey{Arn: kind.KmsKey.Arn, Role: kind.KmsKey.Role, AwsProfile: kind.KmsKey.AwsProfile, EncryptedKey: enc, EncryptionContext: map[string]*string{}}
-		for name, value := range kind.KmsKey.Context {
-			key.EncryptionContext[name] = &value
-		}
-		return key, nil
-	case *keyservice.Key_GcpKmsKey:
-		return &gcpkms.MasterKey{ResourceID: kind.GcpKmsKey.ResourceId, EncryptedKey: enc}, nil
-	case *keyservice.Key_AzureKeyvaultKey:
-		key := kind.AzureKeyvaultKey
-		return &azkv.MasterKey{VaultURL: key.VaultUrl, Name: key.Name, Version: key.Version, EncryptedKey: enc}, nil
-	case *keyservice.Key_HckmsKey:
-		key, err := hckms.NewMasterKey(kind.HckmsKey.KeyId)
-		if err != nil {
-			return nil, errKeyRefused
-		}
-		key.EncryptedKey = enc
-		return key, nil
-	}
-	return nil, errKeyRefused
-}
-
-// openCloud uses a cloud's key service with the credentials that its SDK finds.
-func openCloud(ctx context.Context, request *keyservice.DecryptRequest) ([]byte, error) {
-	key, err := cloudKey(request)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := key.DecryptContext(ctx)
-	if err != nil {
-		return nil, remoteFailure(err)
-	}
-	return plain, nil
 }
 
 // remoteFailure returns why a key service did not open a key, without the text of its

@@ -26,12 +26,12 @@ package secrets
 
 import (
 	"errors"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 const (
@@ -53,37 +53,52 @@ type Options struct {
 
 // Set has the secrets and versions in the files of one node. The zero Set is empty.
 type Set struct {
-	whole map[string]Value // content of whole files, by path
-	keyed []*keyed         // files of keys; the first takes precedence
+	keyed    []string // files of keys; the first takes precedence
+	opaque   []string // those that are encrypted as a whole, and were read without a key
+	values   map[Location]Value
+	versions map[Location]string  // by SV_ name; "" if encrypted and read without a key
+	refused  map[Location]refusal // the keys that Lookup does not return
+}
+
+// Location is the place of a value: a whole file, or a key in a file of keys.
+type Location struct {
+	File string
+	Key  string // "" for a whole file
+}
+
+// refusal is the place of a key that Lookup does not return, and the reason.
+type refusal struct {
+	place fault.Place
+	why   string
 }
 
 // Open decrypts all files and verifies their MACs. It returns all faults joined, and no
 // Set if there is one.
 func (k *Keyring) Open(files []File, o Options) (*Set, error) {
-	return build(files, func(doc *document) error { return doc.decrypt(k) }, o, false)
+	return build(k, files, o)
 }
 
 // Seal reads the files without keys. The Set has the names and the unencrypted versions.
 // Its Values are unknown. Seal cannot verify MACs.
 func Seal(files []File, o Options) (*Set, error) {
-	return build(files, (*document).seal, o, true)
+	return build(nil, files, o)
 }
 
-func build(files []File, open func(*document) error, o Options, isSealed bool) (*Set, error) {
-	set := &Set{whole: map[string]Value{}}
+func build(ring *Keyring, files []File, o Options) (*Set, error) {
+	set := &Set{values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
 	var faults []error
 	for _, file := range files {
 		file.Path = path.Clean(file.Path)
 		if ignored(file) {
 			continue
 		}
-		faults = append(faults, set.add(file, open, o, isSealed))
+		faults = append(faults, set.add(ring, file, o))
 	}
 	if err := errors.Join(faults...); err != nil {
 		set.Wipe()
 		return nil, err
 	}
-	slices.SortStableFunc(set.keyed, func(a, b *keyed) int { return a.rank() - b.rank() })
+	slices.SortFunc(set.keyed, func(a, b string) int { return strings.Compare(path.Base(b), path.Base(a)) }) // override first
 	return set, nil
 }
 
@@ -103,7 +118,7 @@ func isKeyed(name string) bool {
 	return (base == baseOverride || base == baseSecrets) && path.Base(path.Dir(name)) != "secrets"
 }
 
-func (s *Set) add(file File, open func(*document) error, o Options, isSealed bool) error {
+func (s *Set) add(ring *Keyring, file File, o Options) error {
 	doc, err := parse(file)
 	if err != nil {
 		return err
@@ -111,26 +126,26 @@ func (s *Set) add(file File, open func(*document) error, o Options, isSealed boo
 	if doc == nil {
 		return s.addPlain(file, o)
 	}
-	if err := open(doc); err != nil {
+	if err := doc.open(ring); err != nil {
 		return err
 	}
 	switch {
-	case isKeyed(file.Path) && isSealed && doc.format == formatBinary:
-		s.keyed = append(s.keyed, &keyed{path: file.Path, opaque: true})
+	case isKeyed(file.Path) && doc.sealed && doc.format == formatBinary:
+		s.keyed, s.opaque = append(s.keyed, file.Path), append(s.opaque, file.Path)
 	case isKeyed(file.Path):
-		entries, err := doc.entries(isSealed)
+		entries, err := doc.entries()
 		if err != nil {
 			return err
 		}
-		return s.addKeyed(file, entries, o)
-	case isSealed:
-		s.whole[file.Path] = sealed()
+		return s.addKeys(file, entries, o)
+	case doc.sealed:
+		s.values[Location{File: file.Path}] = sealed()
 	default:
 		content, err := doc.content()
 		if err != nil {
 			return err
 		}
-		s.whole[file.Path] = NewValue(content)
+		s.values[Location{File: file.Path}] = NewValue(content)
 	}
 	return nil
 }
@@ -141,20 +156,45 @@ func (s *Set) addPlain(file File, o Options) error {
 		return notEncrypted(file.Path)
 	}
 	if !isKeyed(file.Path) {
-		s.whole[file.Path] = NewValue(slices.Clone(file.Data))
+		s.values[Location{File: file.Path}] = NewValue(slices.Clone(file.Data))
 		return nil
 	}
 	entries, err := plainEntries(file.Path, file.Data, entryPlain)
 	if err != nil {
 		return err
 	}
-	return s.addKeyed(file, entries, o)
+	return s.addKeys(file, entries, o)
 }
 
-func (s *Set) addKeyed(file File, entries []entry, o Options) error {
-	keys := &keyed{path: file.Path, values: map[string]Value{}, versions: map[string]string{}, refused: map[string]refusal{}}
-	s.keyed = append(s.keyed, keys)
-	return keys.fill(file.Data, entries, o)
+// addKeys sorts the entries of a file of keys into values and versions.
+func (s *Set) addKeys(file File, entries []entry, o Options) error {
+	s.keyed = append(s.keyed, file.Path)
+	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	var faults []error
+	for index, one := range entries {
+		at := Location{file.Path, one.key}
+		place := func() fault.Place { return fault.Place{File: file.Path, Line: keyLine(file.Data, one.key)} }
+		name, isVersion := versionName(one.key)
+		switch {
+		case index > 0 && entries[index-1].key == one.key:
+			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneline.Cut(one.key, 80)))
+		case isVersion:
+			faults = append(faults, s.addVersion(place, Location{file.Path, name}, one))
+		case one.state == entryNested:
+			s.refused[at] = refusal{place(), "has a mapping or a list as its value, not a text"}
+		case one.state != entrySealed && len(one.content) == 0: // SOPS does not encrypt empty values, so any committer can add one
+			s.refused[at] = refusal{place(), "is empty, and Swarm does not accept empty secrets"}
+		case one.state == entryPlain && !o.AllowPlaintext:
+			s.refused[at] = refusal{place(), "is not encrypted in the file"}
+		case one.state == entrySealed:
+			s.values[at] = sealed()
+		default:
+			s.values[at] = NewValue(one.content)
+			continue
+		}
+		clear(one.content)
+	}
+	return errors.Join(faults...)
 }
 
 // Lookup returns the value of a secret. name is its key in the compose file, file the
@@ -162,22 +202,27 @@ func (s *Set) addKeyed(file File, entries []entry, o Options) error {
 // <file>.enc, the whole file <file>, the key name in secrets.override.enc or
 // secrets.enc, the base name of file as a key in these. The Value may be unknown.
 func (s *Set) Lookup(name, file string) (Value, bool) {
+	for _, at := range s.places(name, file) {
+		if value, ok := s.values[at]; ok {
+			return value, true
+		}
+	}
+	return sealed(), len(s.opaque) > 0
+}
+
+// places lists where Lookup looks for a value.
+func (s *Set) places(name, file string) []Location {
+	var all []Location
 	if file != "" {
 		file = path.Clean(file)
-		for _, whole := range []string{file + ".enc", file} {
-			if value, ok := s.whole[whole]; ok {
-				return value, true
-			}
-		}
+		all = append(all, Location{File: file + ".enc"}, Location{File: file})
 	}
 	for _, key := range lookupKeys(name, file) {
 		for _, keys := range s.keyed {
-			if value, ok := keys.values[key]; ok {
-				return value, true
-			}
+			all = append(all, Location{keys, key})
 		}
 	}
-	return sealed(), len(s.Opaque()) > 0
+	return all
 }
 
 func lookupKeys(name, file string) []string {
@@ -190,12 +235,10 @@ func lookupKeys(name, file string) []string {
 
 // Missing returns a fault with the reason why Lookup does not find a value.
 func (s *Set) Missing(name, file string) *fault.Error {
-	for _, key := range lookupKeys(name, file) {
-		for _, keys := range s.keyed {
-			if refused, ok := keys.refused[key]; ok {
-				return fault.New(refused.place, "write it as a text, and check that rules such as encrypted_regex in .sops.yaml include it",
-					"the secret %q has no value: its key %s", name, refused.why)
-			}
+	for _, at := range s.places(name, file) {
+		if refused, ok := s.refused[at]; ok {
+			return fault.New(refused.place, "write it as a text, and check that rules such as encrypted_regex in .sops.yaml include it",
+				"the secret %q has no value: its key %s", name, refused.why)
 		}
 	}
 	var places []string
@@ -212,40 +255,11 @@ func (s *Set) Missing(name, file string) *fault.Error {
 
 // Opaque lists the files that are encrypted as a whole, so that their keys and versions
 // are unknown. It is empty after Open.
-func (s *Set) Opaque() []string {
-	var paths []string
-	for _, keys := range s.keyed {
-		if keys.opaque {
-			paths = append(paths, keys.path)
-		}
-	}
-	return paths
-}
-
-// Names lists the secrets of the set, sorted: the keys of the files of keys, and the
-// names of whole files without .enc.
-func (s *Set) Names() []string {
-	names := map[string]bool{}
-	for whole := range s.whole {
-		names[strings.TrimSuffix(path.Base(whole), ".enc")] = true
-	}
-	for _, keys := range s.keyed {
-		for key := range keys.values {
-			names[key] = true
-		}
-	}
-	delete(names, autoVersionKey)
-	return slices.Sorted(maps.Keys(names))
-}
+func (s *Set) Opaque() []string { return s.opaque }
 
 // Wipe zeroes all values of the set, including their copies.
 func (s *Set) Wipe() {
-	for _, value := range s.whole {
+	for _, value := range s.values {
 		value.Wipe()
-	}
-	for _, keys := range s.keyed {
-		for _, value := range keys.values {
-			value.Wipe()
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,24 +30,25 @@ func setText(text []byte, key, value string, add bool) ([]byte, error) {
 	}
 	_, isDotenv := dotenvEntries(text, entryOpen)
 	isJSON := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
-	var forms []func() ([]byte, bool)
+	var after []byte
+	ok := true
 	switch {
 	case isDotenv:
-		forms = append(forms, func() ([]byte, bool) { return setDotenv(text, key, value), true })
+		after = setDotenv(text, key, value)
 	case held:
-		forms = append(forms, func() ([]byte, bool) { return setLine(text, key, value) })
+		after, ok = setLine(text, key, value)
 	case !isJSON:
-		forms = append(forms, func() ([]byte, bool) { return appendLine(text, key+": "+scalarSource(value)), true })
+		after = appendLine(text, key+": "+scalarSource(value))
 	}
-	if !isDotenv {
-		forms = append(forms, func() ([]byte, bool) { return setNode(text, key, value, isJSON) })
+	done := ok && setAsMeant(before, after, key, value)
+	if !done && !isDotenv {
+		after, ok = setNode(text, key, value, isJSON)
+		done = ok && setAsMeant(before, after, key, value)
 	}
-	for _, form := range forms {
-		if after, ok := form(); ok && setAsMeant(before, after, key, value) {
-			return after, nil
-		}
+	if !done {
+		return nil, errUnfitted
 	}
-	return nil, errUnfitted
+	return after, nil
 }
 
 // setAsMeant reports whether the text has the new value and the other old values.
@@ -62,17 +64,9 @@ func setAsMeant(before []entry, text []byte, key, value string) bool {
 		}
 		return found
 	}
-	want, got := content(before), content(after)
+	want := content(before)
 	want[key] = value
-	if len(want) != len(got) {
-		return false
-	}
-	for name, text := range want {
-		if got[name] != text {
-			return false
-		}
-	}
-	return true
+	return maps.Equal(want, content(after))
 }
 
 func setDotenv(text []byte, key, value string) []byte {

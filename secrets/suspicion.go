@@ -3,6 +3,7 @@ package secrets
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -94,22 +95,18 @@ type settings struct {
 
 // settingsOf returns the settings for a file's name. Other files have no settings.
 func settingsOf(file string) settings {
-	base := path.Base(file)
+	base, kind := path.Base(file), path.Ext(file)
 	switch {
-	case path.Ext(base) == ".env", strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".env.template"):
+	case kind == ".env", strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".env.template"):
 		return settings{forms: []*regexp.Regexp{envSetting}}
-	case strings.HasPrefix(base, "Dockerfile"):
+	case strings.HasPrefix(base, "Dockerfile"), kind == ".sh", kind == ".bash":
 		return settings{forms: []*regexp.Regexp{envSetting}, composable: true}
-	}
-	switch path.Ext(base) {
-	case ".yml", ".yaml":
+	case kind == ".yml", kind == ".yaml":
 		return settings{forms: []*regexp.Regexp{yamlSetting, flowSetting}, yaml: true}
-	case ".json":
+	case kind == ".json":
 		return settings{forms: []*regexp.Regexp{jsonSetting}}
-	case ".ini", ".conf", ".cfg", ".properties", ".toml":
+	case slices.Contains([]string{".ini", ".conf", ".cfg", ".properties", ".toml"}, kind):
 		return settings{forms: []*regexp.Regexp{envSetting}}
-	case ".sh", ".bash":
-		return settings{forms: []*regexp.Regexp{envSetting}, composable: true}
 	}
 	return settings{}
 }

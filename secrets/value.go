@@ -80,23 +80,14 @@ func (v Value) Wipe() {
 	held.content = nil
 }
 
-// String hides the content from printing.
+// String hides the content from conversions to text.
 func (v Value) String() string { return redacted }
-
-// GoString hides the content from printing in Go syntax.
-func (v Value) GoString() string { return redacted }
 
 // LogValue hides the content from logs.
 func (v Value) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON hides the content from JSON.
-func (v Value) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalText hides the content from every text encoding.
+// MarshalText hides the content from every encoding, such as JSON, YAML and XML.
 func (v Value) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// MarshalYAML hides the content from YAML.
-func (v Value) MarshalYAML() (any, error) { return redacted, nil }
 
 // Format hides the content from every verb of fmt.
 func (v Value) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }

@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/getsops/sops/v3/keyservice"
+	"github.com/getsops/sops/v3/hcvault"
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
@@ -68,7 +68,7 @@ func loopback(address *url.URL) bool {
 var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 // path returns the path of a request with the engine and key in the file.
-func (v *vault) path(key *keyservice.VaultKey) (string, error) {
+func (v *vault) path(key *hcvault.MasterKey) (string, error) {
 	if !strings.EqualFold(strings.TrimRight(key.VaultAddress, "/"), v.address) {
 		return "", fmt.Errorf("%w: its address differs from vault_address, %s", errRemote, v.address)
 	}
@@ -81,12 +81,12 @@ func (v *vault) path(key *keyservice.VaultKey) (string, error) {
 }
 
 // open decrypts a data key.
-func (v *vault) open(ctx context.Context, key *keyservice.VaultKey, ciphertext []byte) ([]byte, error) {
+func (v *vault) open(ctx context.Context, key *hcvault.MasterKey) ([]byte, error) {
 	path, err := v.path(key)
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(map[string]string{"ciphertext": string(ciphertext)})
+	body, err := json.Marshal(map[string]string{"ciphertext": key.EncryptedKey})
 	if err != nil {
 		return nil, errKeyRefused
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,58 +23,6 @@ const (
 // ErrSealed is the cause of errors about values that were read without keys.
 var ErrSealed = errors.New("the content is unknown, because it was read without a key")
 
-// keyed is a file of keys: secrets.enc or secrets.override.enc.
-type keyed struct {
-	path     string
-	values   map[string]Value
-	versions map[string]string // by SV_ name; "" if encrypted and read without a key
-	refused  map[string]refusal
-	opaque   bool // encrypted as a whole, and read without a key
-}
-
-// refusal is the place of a key that Lookup does not return, and the reason.
-type refusal struct {
-	place fault.Place
-	why   string
-}
-
-// rank orders files of keys by precedence.
-func (k *keyed) rank() int {
-	if path.Base(k.path) == baseOverride {
-		return 0
-	}
-	return 1
-}
-
-// fill sorts entries into values and versions.
-func (k *keyed) fill(data []byte, entries []entry, o Options) error {
-	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
-	var faults []error
-	for index, one := range entries {
-		place := func() fault.Place { return fault.Place{File: k.path, Line: keyLine(data, one.key)} }
-		name, isVersion := versionName(one.key)
-		switch {
-		case index > 0 && entries[index-1].key == one.key:
-			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneline.Cut(one.key, 80)))
-		case isVersion:
-			faults = append(faults, k.addVersion(place, name, one))
-		case one.state == entryNested:
-			k.refused[one.key] = refusal{place(), "has a mapping or a list as its value, not a text"}
-		case one.state != entrySealed && len(one.content) == 0: // SOPS does not encrypt empty values, so any committer can add one
-			k.refused[one.key] = refusal{place(), "is empty, and Swarm does not accept empty secrets"}
-		case one.state == entryPlain && !o.AllowPlaintext:
-			k.refused[one.key] = refusal{place(), "is not encrypted in the file"}
-		case one.state == entrySealed:
-			k.values[one.key] = sealed()
-		default:
-			k.values[one.key] = NewValue(one.content)
-			continue
-		}
-		clear(one.content)
-	}
-	return errors.Join(faults...)
-}
-
 // versionName returns the SV_ name that a key sets: SV_x, or SV_x for x_VERSION.
 func versionName(key string) (string, bool) {
 	if len(key) > len(versionPrefix) && strings.HasPrefix(key, versionPrefix) {
@@ -91,7 +38,7 @@ var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
 // addVersion adds a version, which becomes part of an object's name. It refuses other
 // texts and does not show them, because they may be secrets under the wrong key.
-func (k *keyed) addVersion(place func() fault.Place, name string, one entry) error {
+func (s *Set) addVersion(place func() fault.Place, at Location, one entry) error {
 	text := ""
 	if one.state != entrySealed {
 		text = string(unquote(one.content))
@@ -99,11 +46,11 @@ func (k *keyed) addVersion(place func() fault.Place, name string, one entry) err
 			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneline.Cut(one.key, 80))
 		}
 	}
-	if earlier, ok := k.versions[name]; ok && earlier != text {
+	if earlier, ok := s.versions[at]; ok && earlier != text {
 		return fault.New(place(), "keep one of the two spellings", "the version %s is set to two different values, as %s and as %s",
-			name, name, strings.TrimPrefix(name, versionPrefix)+versionSuffix)
+			at.Key, at.Key, strings.TrimPrefix(at.Key, versionPrefix)+versionSuffix)
 	}
-	k.versions[name] = text
+	s.versions[at] = text
 	return nil
 }
 
@@ -136,8 +83,12 @@ func (s *Set) SealedVersions() []string {
 
 func (s *Set) allVersions() map[string]string {
 	versions := map[string]string{}
-	for _, keys := range slices.Backward(s.keyed) {
-		maps.Copy(versions, keys.versions)
+	for _, file := range slices.Backward(s.keyed) {
+		for at, version := range s.versions {
+			if at.File == file {
+				versions[at.Key] = version
+			}
+		}
 	}
 	return versions
 }
@@ -161,11 +112,10 @@ func (s *Set) AutoVersion(name string, v Value) (string, error) {
 }
 
 func (s *Set) autoKey() (key Value, held bool, file string) {
-	for _, keys := range s.keyed {
-		if value, ok := keys.values[autoVersionKey]; ok {
-			return value, true, keys.path
+	for _, file = range s.keyed {
+		if value, ok := s.values[Location{file, autoVersionKey}]; ok {
+			return value, true, file
 		}
-		file = keys.path
 	}
-	return Value{}, len(s.Opaque()) > 0, file
+	return Value{}, len(s.opaque) > 0, file
 }

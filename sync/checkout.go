@@ -43,9 +43,13 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 			return nil, fault.New(fault.Place{File: path}, "use paths from the repository's root, without ..", "the path is not in the repository")
 		}
 	}
-	need, err := needOf(rev)
+	commit, err := commitHash(rev.Commit)
 	if err != nil {
 		return nil, err
+	}
+	need := need{wants: []plumbing.Hash{commit}, depth: 1, filter: packp.FilterBlobNone()}
+	if rev.Tag {
+		need.ref = tagPrefix + rev.Ref
 	}
 	store, err := r.src.pull(ctx, need)
 	if err != nil {
@@ -87,18 +91,6 @@ func Read(store storer.EncodedObjectStorer, rev Revision) (*Checkout, error) {
 		when:  rev.Time,
 	}
 	return &Checkout{Revision: rev, FS: all, files: all}, nil
-}
-
-func needOf(rev Revision) (need, error) {
-	commit, err := commitHash(rev.Commit)
-	if err != nil {
-		return need{}, err
-	}
-	asked := need{wants: []plumbing.Hash{commit}, depth: 1, filter: packp.FilterBlobNone()}
-	if rev.Tag {
-		asked.ref = tagPrefix + rev.Ref
-	}
-	return asked, nil
 }
 
 func commitHash(text string) (plumbing.Hash, error) {

@@ -58,8 +58,7 @@ type verdict struct {
 // explain returns the error for a failed exchange. It does not wrap the cause, which may
 // contain credentials that a server echoes.
 func (w *wire) explain(ctx context.Context, doing string, err error) error {
-	var own *fault.Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*fault.Error](err); ok {
 		return fmt.Errorf("%s %s: %w", doing, w.name, own)
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -145,14 +144,12 @@ func (w *wire) judgeWords(text string) verdict {
 }
 
 func judgeTransport(err error) verdict {
-	var unknown x509.UnknownAuthorityError
-	var verify *tls.CertificateVerificationError
 	var netErr net.Error
 	says := oneLine(err.Error())
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return verdict{ErrUnreachable, says, "set ca_file to the certificate of the remote's certificate authority"}
-	case errors.As(err, &verify):
+	case errors.As(err, new(*tls.CertificateVerificationError)):
 		return verdict{ErrUnreachable, says, "check the URL's host name and the remote's certificate"}
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return verdict{ErrUnreachable, "the remote does not answer: " + says, checkNetwork}

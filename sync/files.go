@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -93,45 +94,46 @@ func (f *files) literal(name string) (at node, found bool, err error) {
 	return at, true, nil
 }
 
-// resolve follows links within the repository, and returns the path without links. It
-// records the links in the path and missing files as inputs.
-func (f *files) resolve(op, name string) (where string, at node, err error) {
+// resolve returns the path without links, and what is there. It follows links within the
+// repository, one at the end of the path only if last is set. It records the links in the
+// path and missing files as inputs.
+func (f *files) resolve(op, name string, last bool) (where string, at node, err error) {
 	if !fs.ValidPath(name) {
 		return "", node{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	where, at = ".", f.root
+	where = "."
 	todo := strings.Split(name, "/")
 	for hops := 0; len(todo) > 0; {
-		part := todo[0]
-		todo = todo[1:]
-		switch {
-		case part == "" || part == ".":
-		case part == ".." && where == ".":
+		where, todo = path.Join(where, todo[0]), todo[1:]
+		if where == ".." {
 			return "", node{}, fault.New(fault.Place{File: name}, "use links within the repository", "the path has a symbolic link that leaves the repository")
-		case part == "..":
-			where = path.Dir(where)
-			at, _, err = f.literal(where)
-		default:
-			at, err = f.child(where, part, at)
-			where = path.Join(where, part)
-			if errors.Is(err, fs.ErrNotExist) {
-				return "", node{}, f.missed(op, name, where, todo)
-			}
 		}
-		if err == nil && at.mode == modeLink {
-			var target []string
-			if target, err = f.target(where, at); err == nil {
-				where = path.Dir(where)
-				todo = append(target, todo...)
-				at, _, err = f.literal(where)
-			}
-			if hops++; hops > maxHops {
-				err = fault.New(fault.Place{File: name}, "remove the circular links", "the path has too many symbolic links")
-			}
+		var found bool
+		if at, found, err = f.literal(where); err != nil {
+			return "", node{}, err
 		}
+		if !found {
+			return "", node{}, f.missed(op, name, where, todo)
+		}
+		if at.mode == modeSubmodule {
+			f.note(where, at.input())
+			return "", node{}, fault.New(fault.Place{File: where}, "put the files into the repository", "git submodules are not supported")
+		}
+		if at.mode != modeLink {
+			continue
+		}
+		f.note(where, at.input())
+		if !last && len(todo) == 0 {
+			break
+		}
+		target, err := f.target(where, at)
 		if err != nil {
 			return "", node{}, err
 		}
+		if hops++; hops > maxHops {
+			return "", node{}, fault.New(fault.Place{File: name}, "remove the circular links", "the path has too many symbolic links")
+		}
+		where, todo = path.Dir(where), append(target, todo...)
 	}
 	return where, at, nil
 }
@@ -149,29 +151,6 @@ func (f *files) target(where string, at node) ([]string, error) {
 	return strings.Split(string(target), "/"), nil
 }
 
-// child returns an entry of a folder.
-func (f *files) child(dir, name string, at node) (node, error) {
-	if at.mode != modeFolder {
-		return node{}, fs.ErrNotExist
-	}
-	entries, err := f.folder(at.hash)
-	if err != nil {
-		return node{}, err
-	}
-	next, found := entries[name]
-	if !found {
-		return node{}, fs.ErrNotExist
-	}
-	here := path.Join(dir, name)
-	if next.mode == modeLink || next.mode == modeSubmodule {
-		f.note(here, next.input())
-	}
-	if next.mode == modeSubmodule {
-		return node{}, fault.New(fault.Place{File: here}, "put the files into the repository", "git submodules are not supported")
-	}
-	return next, nil
-}
-
 // missed records a missing path as an input.
 func (f *files) missed(op, name, here string, rest []string) error {
 	if !slices.Contains(rest, "..") {
@@ -183,12 +162,12 @@ func (f *files) missed(op, name, here string, rest []string) error {
 
 // blob returns a file's content, from the remote if necessary.
 func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
-	found, err := f.store.EncodedObject(plumbing.BlobObject, hash)
+	found, err := object.GetBlob(f.store, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		if err := f.more([]plumbing.Hash{hash}); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		found, err = f.store.EncodedObject(plumbing.BlobObject, hash)
+		found, err = object.GetBlob(f.store, hash)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: blob %s: %w", name, hash, err)
@@ -226,24 +205,17 @@ func (f *files) prefetch(paths []string) error {
 	missing := map[plumbing.Hash]bool{}
 	for _, name := range paths {
 		at, found, err := f.literal(name)
+		if err == nil && found {
+			err = f.missing(at, missing)
+		}
 		if err != nil {
-			return err
-		}
-		if !found {
-			continue
-		}
-		if err := f.missing(at, missing); err != nil {
 			return err
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	blobs := make([]plumbing.Hash, 0, len(missing))
-	for hash := range missing {
-		blobs = append(blobs, hash)
-	}
-	slices.SortFunc(blobs, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	blobs := slices.SortedFunc(maps.Keys(missing), func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
 	if err := f.more(blobs); err != nil {
 		return err
 	}

@@ -6,10 +6,11 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"testing/fstest" // the standard library's file system in memory
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
-	"coin.internal/coin-agent/internal/memfs"
+	"coin.internal/coin-agent/internal/dirlist"
 )
 
 var (
@@ -17,138 +18,115 @@ var (
 	errNotFolder = errors.New("not a folder")
 )
 
-// Open opens a file or folder. It follows links within the repository.
-func (f *files) Open(name string) (fs.File, error) {
+// find resolves a path, and returns what read makes of it. It holds the lock meanwhile.
+func find[T any](f *files, op, name string, last bool, read func(where string, at node) (T, error)) (T, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	where, at, err := f.resolve("open", name)
+	where, at, err := f.resolve(op, name, last)
 	if err != nil {
-		return nil, err
+		var none T
+		return none, err
 	}
-	if at.mode == modeFolder {
-		f.note(where, modeOnly(at))
-		// Only a list that is read counts as an input.
-		return memfs.OpenFolder(f.info(name, at, 0), func() ([]fs.DirEntry, error) { return f.ReadDir(name) }), nil
-	}
-	content, err := f.file(where, at)
-	if err != nil {
-		return nil, err
-	}
-	return memfs.OpenFile(f.info(name, at, len(content)), content), nil
+	return read(where, at)
+}
+
+// Open opens a file or folder. It follows links within the repository.
+func (f *files) Open(name string) (fs.File, error) {
+	return find(f, "open", name, true, func(where string, at node) (fs.File, error) {
+		if at.mode == modeFolder {
+			f.note(where, modeOnly(at))
+			// Only a list that is read counts as an input.
+			return dirlist.Open(f.info(name, at, nil), func() ([]fs.DirEntry, error) { return f.ReadDir(name) }), nil
+		}
+		content, err := f.file(where, at)
+		if err != nil {
+			return nil, err
+		}
+		return f.alone(name, at, content).Open(path.Base(name))
+	})
 }
 
 // ReadFile returns a file's content.
 func (f *files) ReadFile(name string) ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where, at, err := f.resolve("read", name)
-	if err != nil {
-		return nil, err
-	}
-	if at.mode == modeFolder {
-		f.note(where, modeOnly(at))
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errIsFolder}
-	}
-	return f.file(where, at)
+	return find(f, "read", name, true, func(where string, at node) ([]byte, error) {
+		if at.mode == modeFolder {
+			f.note(where, modeOnly(at))
+			return nil, &fs.PathError{Op: "read", Path: name, Err: errIsFolder}
+		}
+		return f.file(where, at)
+	})
 }
 
 // ReadDir lists a folder, sorted by name.
 func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where, at, err := f.resolve("readdir", name)
-	if err != nil {
-		return nil, err
-	}
-	f.note(where, at.input())
-	if at.mode != modeFolder {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotFolder}
-	}
-	entries, err := f.folder(at.hash)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]fs.DirEntry, 0, len(entries))
-	for _, child := range slices.Sorted(maps.Keys(entries)) {
-		list = append(list, entry{files: f, at: entries[child], dir: where, name: child})
-	}
-	return list, nil
+	return find(f, "readdir", name, true, func(where string, at node) ([]fs.DirEntry, error) {
+		f.note(where, at.input())
+		if at.mode != modeFolder {
+			return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotFolder}
+		}
+		entries, err := f.folder(at.hash)
+		if err != nil {
+			return nil, err
+		}
+		list := make([]fs.DirEntry, 0, len(entries))
+		for _, child := range slices.Sorted(maps.Keys(entries)) {
+			list = append(list, entry{files: f, at: entries[child], dir: where, name: child})
+		}
+		return list, nil
+	})
 }
 
 // Stat describes a file or folder, and follows links. It may request the file from the
 // remote to get its size.
 func (f *files) Stat(name string) (fs.FileInfo, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where, at, err := f.resolve("stat", name)
-	if err != nil {
-		return nil, err
-	}
-	return f.describe(name, where, at)
+	return find(f, "stat", name, true, func(where string, at node) (fs.FileInfo, error) {
+		return f.describe(name, where, at)
+	})
 }
 
 // Lstat describes a file, folder or link. It does not follow the link at name.
 func (f *files) Lstat(name string) (fs.FileInfo, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where, at, err := f.entry("lstat", name)
-	if err != nil {
-		return nil, err
-	}
-	return f.describe(name, where, at)
+	return find(f, "lstat", name, false, func(where string, at node) (fs.FileInfo, error) {
+		return f.describe(name, where, at)
+	})
 }
 
 // ReadLink returns the target of a link.
 func (f *files) ReadLink(name string) (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where, at, err := f.entry("readlink", name)
-	if err != nil {
-		return "", err
-	}
-	f.note(where, at.input())
-	if at.mode != modeLink {
-		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
-	}
-	target, err := f.blob(where, at.hash)
-	return string(target), err
-}
-
-// entry follows the links to name's folder, but not name itself.
-func (f *files) entry(op, name string) (where string, at node, err error) {
-	if name == "." || !fs.ValidPath(name) {
-		return f.resolve(op, name)
-	}
-	parent, at, err := f.resolve(op, path.Dir(name))
-	if err != nil {
-		return "", node{}, err
-	}
-	where = path.Join(parent, path.Base(name))
-	at, err = f.child(parent, path.Base(name), at)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = f.missed(op, name, where, nil)
-	}
-	return where, at, err
+	return find(f, "readlink", name, false, func(where string, at node) (string, error) {
+		f.note(where, at.input())
+		if at.mode != modeLink {
+			return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+		}
+		target, err := f.blob(where, at.hash)
+		return string(target), err
+	})
 }
 
 // describe describes a node. It does not read the target of a link.
 func (f *files) describe(name, where string, at node) (fs.FileInfo, error) {
 	if at.mode == modeFolder {
 		f.note(where, modeOnly(at))
-		return f.info(name, at, 0), nil
+		return f.info(name, at, nil), nil
 	}
 	if at.mode == modeLink || at.mode == modeSubmodule {
-		return f.info(name, at, 0), nil
+		return f.info(name, at, nil), nil
 	}
 	content, err := f.file(where, at)
 	if err != nil {
 		return nil, err
 	}
-	return f.info(name, at, len(content)), nil
+	return f.info(name, at, content), nil
 }
 
-func (f *files) info(name string, at node, size int) fs.FileInfo {
-	return memfs.Info(path.Base(name), size, fileMode(at.mode), f.when)
+// alone returns a file system that has only this file, under its base name.
+func (f *files) alone(name string, at node, content []byte) fstest.MapFS {
+	return fstest.MapFS{path.Base(name): {Data: content, Mode: fileMode(at.mode), ModTime: f.when}}
+}
+
+func (f *files) info(name string, at node, content []byte) fs.FileInfo {
+	info, _ := f.alone(name, at, content).Lstat(path.Base(name)) // it exists
+	return info
 }
 
 func fileMode(mode filemode.FileMode) fs.FileMode {

@@ -18,7 +18,10 @@ type local struct {
 	dir, name string
 }
 
-func (l *local) open() (*git.Repository, error) {
+func (l *local) open(ctx context.Context, doing string) (*git.Repository, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", doing, l.name, err)
+	}
 	repo, err := git.PlainOpenWithOptions(l.dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return nil, &fault.Error{Message: l.name + " is not a git repository", Hint: "check the path", Err: ErrNotFound}
@@ -29,25 +32,21 @@ func (l *local) open() (*git.Repository, error) {
 	return repo, nil
 }
 
-func (l *local) list(ctx context.Context) (*listing, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
-	}
-	repo, err := l.open()
+func (l *local) list(ctx context.Context) (map[string]plumbing.Hash, error) {
+	repo, err := l.open(ctx, "list refs of")
 	if err != nil {
 		return nil, err
 	}
-	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
+	found := map[string]plumbing.Hash{}
 	refs, err := repo.References()
-	if err != nil {
-		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
+	if err == nil {
+		err = refs.ForEach(func(ref *plumbing.Reference) error {
+			if ref.Type() == plumbing.HashReference {
+				found[ref.Name().String()] = ref.Hash()
+			}
+			return nil
+		})
 	}
-	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference {
-			found.add(ref.Name().String(), ref.Hash())
-		}
-		return nil
-	})
 	if err != nil {
 		return nil, fmt.Errorf("list refs of %s: %w", l.name, err)
 	}
@@ -55,10 +54,7 @@ func (l *local) list(ctx context.Context) (*listing, error) {
 }
 
 func (l *local) pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", l.name, err)
-	}
-	repo, err := l.open()
+	repo, err := l.open(ctx, "read")
 	if err != nil {
 		return nil, err
 	}

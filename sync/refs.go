@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,27 +31,6 @@ type Rule struct {
 	TagPattern string // without implicit ^ and $
 }
 
-// listing has the refs of a remote by short name.
-type listing struct {
-	branches, tags map[string]plumbing.Hash
-}
-
-func newListing(refs *packp.AdvRefs) *listing {
-	found := &listing{branches: map[string]plumbing.Hash{}, tags: map[string]plumbing.Hash{}}
-	for name, hash := range refs.References {
-		found.add(name, hash)
-	}
-	return found
-}
-
-func (l *listing) add(ref string, hash plumbing.Hash) {
-	if name, ok := strings.CutPrefix(ref, branchPrefix); ok {
-		l.branches[name] = hash
-	} else if name, ok := strings.CutPrefix(ref, tagPrefix); ok {
-		l.tags[name] = hash
-	}
-}
-
 // tagged is the target of a tag. A zero commit means that the target is not a commit.
 type tagged struct {
 	commit plumbing.Hash
@@ -72,17 +52,28 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 		return Revision{}, err
 	}
 	if rule.TagPattern != "" {
-		return r.newestTag(ctx, refs.tags, pattern)
+		return r.newestTag(ctx, below(refs, tagPrefix), pattern)
 	}
-	tip, ok := refs.branches[rule.Branch]
+	tip, ok := refs[branchPrefix+rule.Branch]
 	if !ok {
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
-			Hint:    "push the branch, or set another one; " + offers(refs.branches, "branches"),
+			Hint:    "push the branch, or set another one; " + offers(below(refs, branchPrefix), "branches"),
 			Err:     ErrNotFound,
 		}
 	}
 	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
+}
+
+// below returns the refs with a prefix by short name.
+func below(refs map[string]plumbing.Hash, prefix string) map[string]plumbing.Hash {
+	short := map[string]plumbing.Hash{}
+	for ref, hash := range refs {
+		if name, ok := strings.CutPrefix(ref, prefix); ok {
+			short[name] = hash
+		}
+	}
+	return short
 }
 
 // offers lists some refs of the remote.
@@ -100,12 +91,9 @@ func offers(refs map[string]plumbing.Hash, what string) string {
 }
 
 func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Hash, pattern *regexp.Regexp) (Revision, error) {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		if pattern.MatchString(name) {
-			names = append(names, name)
-		}
-	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tags)), func(name string) bool {
+		return !pattern.MatchString(name)
+	})
 	known, err := r.resolveTags(ctx, tags, names)
 	if err != nil {
 		return Revision{}, err
@@ -130,12 +118,7 @@ func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Has
 // resolveTags reads the targets of unknown tags with one request. A remote without
 // filters also sends the contents, so it is asked only once for each tag.
 func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]tagged, error) {
-	r.mu.Lock()
-	known := maps.Clone(r.tags)
-	r.mu.Unlock()
-	if known == nil {
-		known = map[plumbing.Hash]tagged{}
-	}
+	known := *r.tags.Load()
 	var unknown []plumbing.Hash
 	for _, name := range names {
 		if _, ok := known[tags[name]]; !ok {
@@ -149,54 +132,39 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	if err != nil {
 		return nil, err
 	}
+	still := map[plumbing.Hash]tagged{} // without the tags that the remote no longer has
+	for _, hash := range tags {
+		if is, ok := known[hash]; ok {
+			still[hash] = is
+		}
+	}
 	for _, hash := range unknown {
-		if known[hash], err = peel(store, hash); err != nil {
+		if still[hash], err = peel(store, hash); err != nil {
 			return nil, fmt.Errorf("read tags of %s: %w", r.name, err)
 		}
 	}
-	still := map[plumbing.Hash]bool{}
-	for _, hash := range tags {
-		still[hash] = true
-	}
-	maps.DeleteFunc(known, func(hash plumbing.Hash, _ tagged) bool { return !still[hash] })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tags = known
-	return maps.Clone(known), nil
+	r.tags.Store(&still)
+	return still, nil
 }
 
 // peel follows nested tags to a commit. The time of the outermost tag counts.
 func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) {
 	var is tagged
 	for range 10 {
-		found, err := store.EncodedObject(plumbing.AnyObject, hash)
+		found, err := object.GetObject(store, hash)
 		if err != nil && !is.when.IsZero() && errors.Is(err, plumbing.ErrObjectNotFound) {
 			return tagged{}, nil // a tag on a tree or blob, which was not sent
 		}
 		if err != nil {
 			return tagged{}, err
 		}
-		switch found.Type() { //nolint:exhaustive // other objects are not commits
-		case plumbing.TagObject:
-			tag, err := object.DecodeTag(store, found)
-			if err != nil {
-				return tagged{}, err
-			}
-			if is.when.IsZero() {
-				is.when = tag.Tagger.When
-			}
-			hash = tag.Target
-		case plumbing.CommitObject:
-			commit, err := object.DecodeCommit(store, found)
-			if err != nil {
-				return tagged{}, err
-			}
-			if is.when.IsZero() {
-				is.when = commit.Committer.When
-			}
-			is.commit = hash
+		switch found := found.(type) {
+		case *object.Tag:
+			is.when, hash = cmp.Or(is.when, found.Tagger.When), found.Target
+		case *object.Commit:
+			is.when, is.commit = cmp.Or(is.when, found.Committer.When), hash
 			return is, nil
-		default:
+		default: // other objects are not commits
 			return tagged{}, nil
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -46,14 +46,13 @@ type Remote struct {
 type Repository struct {
 	name string // the URL without credentials
 	src  source
-
-	mu   sync.Mutex
-	tags map[plumbing.Hash]tagged // by the hash in the tag's ref
+	tags atomic.Pointer[map[plumbing.Hash]tagged] // by the hash in the tag's ref
 }
 
 // source is one kind of remote: over the network, or a local directory.
 type source interface {
-	list(ctx context.Context) (*listing, error)
+	// list returns the refs by full name.
+	list(ctx context.Context) (map[string]plumbing.Hash, error)
 	// pull returns a store with the needed objects, if the remote has them.
 	pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error)
 	// blobs adds blobs to the store that pull returned for need.
@@ -77,25 +76,26 @@ func Open(remote Remote) (*Repository, error) {
 	if remote.Username == "" {
 		remote.Username = defaultUser
 	}
-	at, err := parse(remote.URL)
+	u, shown, err := parse(remote.URL)
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: at.shown}
-	if at.url.Scheme == "file" {
-		repo.src = &local{dir: at.url.Path, name: at.shown}
+	repo := &Repository{name: shown}
+	repo.tags.Store(&map[plumbing.Hash]tagged{})
+	if u.Scheme == "file" {
+		repo.src = &local{dir: u.Path, name: shown}
 		return repo, nil
 	}
-	over := &wire{name: at.shown, remote: remote}
+	over := &wire{name: shown, remote: remote}
 	repo.src = over
-	switch at.url.Scheme {
+	switch u.Scheme {
 	case "http", "https":
-		over.connect, err = openWeb(remote, at.url)
+		over.connect, err = openWeb(remote, u)
 		over.stateless = true
 	case "ssh":
-		over.connect, err = openSSH(remote, at.url)
+		over.connect, err = openSSH(remote, u)
 	case "git":
-		over.connect = openDaemon(remote, at.url)
+		over.connect = openDaemon(remote, u)
 	}
 	if err != nil {
 		return nil, err
@@ -106,67 +106,62 @@ func Open(remote Remote) (*Repository, error) {
 // String returns the remote's address without credentials.
 func (r *Repository) String() string { return r.name }
 
-type address struct {
-	url   *url.URL
-	shown string
-}
-
-// parse reads an address as git does. Its errors do not quote credentials.
-func parse(raw string) (address, error) {
+// parse reads an address as git does, and returns it also as it may be shown. Its errors
+// do not quote credentials.
+func parse(raw string) (u *url.URL, shown string, err error) {
 	if raw == "" {
-		return address{}, fault.New(fault.Place{}, "set the URL of the repository", "the remote has no URL")
+		return nil, "", fault.New(fault.Place{}, "set the URL of the repository", "the remote has no URL")
 	}
 	if !strings.Contains(raw, "://") {
 		return parseShort(raw)
 	}
-	u, err := url.Parse(raw)
+	u, err = url.Parse(raw)
 	if err != nil { // the error may quote a password
-		return address{}, fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "the remote's URL is not valid")
+		return nil, "", fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "the remote's URL is not valid")
 	}
-	at := address{url: u, shown: u.Redacted()}
 	_, password := u.User.Password()
 	web := u.Scheme == "http" || u.Scheme == "https"
 	switch {
 	case password, web && u.User != nil, u.RawQuery != "", u.Fragment != "":
 		bare := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-		return address{}, fault.New(fault.Place{}, "write the token into a file, set the path of that file, and use the URL "+bare.String(),
+		return nil, "", fault.New(fault.Place{}, "write the token into a file, set the path of that file, and use the URL "+bare.String(),
 			"the remote's URL contains a user, password or query")
 	case u.Scheme == "file" && u.Host == "" && u.Path != "":
-		return at, nil
+		return u, u.Redacted(), nil
 	case !web && u.Scheme != "ssh" && u.Scheme != "git":
-		return address{}, fault.New(fault.Place{}, "use https://, ssh://, git://, file:// or a path", "remote %s: unknown URL scheme", at.shown)
+		return nil, "", fault.New(fault.Place{}, "use https://, ssh://, git://, file:// or a path", "remote %s: unknown URL scheme", u.Redacted())
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
-		return address{}, fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "remote %s: host or path is missing", at.shown)
+		return nil, "", fault.New(fault.Place{}, "write a URL such as https://host/group/project.git", "remote %s: host or path is missing", u.Redacted())
 	}
-	return at, nil
+	return u, u.Redacted(), nil
 }
 
 // parseShort reads user@host:path and paths. As in git, a colon before the first slash
 // marks a host.
-func parseShort(raw string) (address, error) {
+func parseShort(raw string) (u *url.URL, shown string, err error) {
 	host, path, found := strings.Cut(raw, ":")
 	if !found || strings.Contains(host, "/") {
 		dir, err := filepath.Abs(raw)
 		if err != nil {
-			return address{}, fault.New(fault.Place{}, "use an absolute path", "remote %s: %w", raw, err)
+			return nil, "", fault.New(fault.Place{}, "use an absolute path", "remote %s: %w", raw, err)
 		}
-		return address{url: &url.URL{Scheme: "file", Path: dir}, shown: raw}, nil
+		return &url.URL{Scheme: "file", Path: dir}, raw, nil
 	}
 	user, name, withUser := strings.Cut(host, "@")
 	if !withUser {
 		user, name = "", host
 	}
 	if strings.Contains(path, "@") {
-		return address{}, fault.New(fault.Place{}, "write an address such as git@host:group/project.git, without a password", "the remote's address is not valid")
+		return nil, "", fault.New(fault.Place{}, "write an address such as git@host:group/project.git, without a password", "the remote's address is not valid")
 	}
 	if name == "" || path == "" {
-		return address{}, fault.New(fault.Place{}, "write an address such as git@host:group/project.git", "remote %s: host or path is missing", raw)
+		return nil, "", fault.New(fault.Place{}, "write an address such as git@host:group/project.git", "remote %s: host or path is missing", raw)
 	}
-	u := &url.URL{Scheme: "ssh", Host: name, Path: path}
+	u = &url.URL{Scheme: "ssh", Host: name, Path: path}
 	if user != "" {
 		u.User = url.User(user)
 	}
-	return address{url: u, shown: raw}, nil
+	return u, raw, nil
 }
 
 // hostPort returns the address to connect to.

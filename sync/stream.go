@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -23,38 +23,29 @@ import (
 type stream struct {
 	in     io.Writer
 	out    io.Reader
-	words  func() string // returns its error output after the end of out
+	words  func() string // returns its error output after the end of out; nil without one
 	hangUp func()
 	asked  bool // a pack was requested
 }
 
-func (s *stream) refs(context.Context) (*packp.AdvRefs, error) {
-	refs := packp.NewAdvRefs()
-	err := refs.Decode(io.LimitReader(s.out, maxRefs))
-	if errors.Is(err, packp.ErrEmptyInput) {
-		if text := s.words(); text != "" {
-			return nil, saidError(text)
-		}
-		return nil, io.ErrUnexpectedEOF
+func (s *stream) refs(context.Context) (io.ReadCloser, error) { return io.NopCloser(s.out), nil }
+
+func (s *stream) failed(err error) error {
+	if !errors.Is(err, packp.ErrEmptyInput) {
+		return err
 	}
-	return refs, err
+	if s.words != nil {
+		if text := s.words(); text != "" {
+			return saidError(text)
+		}
+	}
+	return io.ErrUnexpectedEOF
 }
 
-func (s *stream) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
-	// One write, because the remote may answer and close before it has read everything.
-	var body bytes.Buffer
-	if err := encode(&body, req, true); err != nil {
-		return nil, nil, err
-	}
+func (s *stream) pack(_ context.Context, request *bytes.Buffer) (io.ReadCloser, error) {
 	s.asked = true
-	if _, err := body.WriteTo(s.in); err != nil {
-		return nil, nil, err
-	}
-	answer := packp.NewUploadPackResponse(req)
-	if err := answer.Decode(io.NopCloser(s.out)); err != nil {
-		return nil, nil, err
-	}
-	return answer, answer, nil
+	_, err := request.WriteTo(s.in)
+	return io.NopCloser(s.out), err
 }
 
 func (s *stream) close() {
@@ -64,21 +55,33 @@ func (s *stream) close() {
 	s.hangUp()
 }
 
+// starter begins a stream on a connection.
+type starter func(net.Conn) (*stream, error)
+
+// dialStream connects to addr, and has start begin the stream.
+func dialStream(ctx context.Context, limit time.Duration, addr string, start starter) (session, error) {
+	conn, err := dialer(limit)(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	hangUp := func() { stop(); _ = conn.Close() }
+	begun, err := start(conn)
+	if err != nil {
+		hangUp()
+		return nil, err
+	}
+	begun.hangUp = hangUp
+	return begun, nil
+}
+
 // openDaemon connects to git daemon.
 func openDaemon(remote Remote, u *url.URL) func(context.Context) (session, error) {
 	return func(ctx context.Context) (session, error) {
-		conn, err := dialer(remote.Timeout)(ctx, "tcp", hostPort(u, "9418"))
-		if err != nil {
-			return nil, err
-		}
-		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-		hello := packp.GitProtoRequest{RequestCommand: uploadPack, Pathname: u.Path, Host: u.Host}
-		if err := hello.Encode(conn); err != nil {
-			stop()
-			_ = conn.Close()
-			return nil, err
-		}
-		return &stream{in: conn, out: conn, words: func() string { return "" }, hangUp: func() { stop(); _ = conn.Close() }}, nil
+		return dialStream(ctx, remote.Timeout, hostPort(u, "9418"), func(conn net.Conn) (*stream, error) {
+			hello := packp.GitProtoRequest{RequestCommand: uploadPack, Pathname: u.Path, Host: u.Host}
+			return &stream{in: conn, out: conn}, hello.Encode(conn)
+		})
 	}
 }
 
@@ -94,19 +97,9 @@ func openSSH(remote Remote, u *url.URL) (func(context.Context) (session, error),
 			return nil, err
 		}
 		addr := hostPort(u, "22")
-		conn, err := dialer(remote.Timeout)(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-		hangUp := func() { stop(); _ = conn.Close() }
-		upload, err := startSSH(conn, addr, config, u.Path)
-		if err != nil {
-			hangUp()
-			return nil, err
-		}
-		upload.hangUp = hangUp
-		return upload, nil
+		return dialStream(ctx, remote.Timeout, addr, func(conn net.Conn) (*stream, error) {
+			return startSSH(conn, addr, config, u.Path)
+		})
 	}, nil
 }
 
@@ -134,7 +127,7 @@ func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, path string)
 	}
 	words := func() string {
 		_ = shell.Wait() // completes the output, which says more than the exit status
-		return said.String()
+		return string(said.kept)
 	}
 	return &stream{in: in, out: out, words: words}, nil
 }
@@ -152,8 +145,7 @@ func sshConfig(remote Remote, u *url.URL) (*ssh.ClientConfig, error) {
 		return nil, err
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
-	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) {
+	if _, locked := errors.AsType[*ssh.PassphraseMissingError](err); locked {
 		return nil, fault.New(fault.Place{}, "create a key for the agent: ssh-keygen -t ed25519 -N ''", "the key file %s has a passphrase", remote.KeyFile)
 	}
 	if err != nil { // the error may quote the key
@@ -178,19 +170,10 @@ func sshConfig(remote Remote, u *url.URL) (*ssh.ClientConfig, error) {
 
 // boundedBuffer keeps the first 4096 bytes of the remote's error output.
 type boundedBuffer struct {
-	mu   sync.Mutex
 	kept []byte
 }
 
 func (b *boundedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.kept = append(b.kept, p[:min(len(p), 4096-len(b.kept))]...)
 	return len(p), nil
-}
-
-func (b *boundedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(b.kept)
 }

@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"coin.internal/coin-agent/internal/authorities"
@@ -30,8 +28,7 @@ type web struct {
 	client *http.Client
 	remote Remote
 
-	mu   sync.Mutex
-	base string // follows redirects of the listing within the host
+	base atomic.Pointer[url.URL] // follows redirects of the listing within the host
 }
 
 func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
@@ -47,7 +44,8 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 	if err != nil {
 		return nil, err
 	}
-	site := &web{remote: remote, base: strings.TrimSuffix(u.String(), "/")}
+	site := &web{remote: remote}
+	site.base.Store(u)
 	site.client = &http.Client{
 		CheckRedirect: stayOnHost,
 		Transport: &http.Transport{
@@ -70,46 +68,28 @@ func stayOnHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func (s *web) refs(ctx context.Context) (*packp.AdvRefs, error) {
+func (s *web) refs(ctx context.Context) (io.ReadCloser, error) {
 	answer, err := s.do(ctx, http.MethodGet, infoRefs+"?service="+uploadPack, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = answer.Body.Close() }() // only read from
-	refs := packp.NewAdvRefs()
-	err = refs.Decode(io.LimitReader(answer.Body, maxRefs))
-	if final := answer.Request.URL; err == nil && strings.HasSuffix(final.Path, infoRefs) {
-		moved := url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)}
-		s.mu.Lock()
-		s.base = moved.String()
-		s.mu.Unlock()
+	if final := answer.Request.URL; strings.HasSuffix(final.Path, infoRefs) {
+		s.base.Store(&url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)})
 	}
-	return refs, err
+	return answer.Body, nil
 }
 
-func (s *web) pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
-	var body bytes.Buffer
-	if err := encode(&body, req, false); err != nil {
-		return nil, nil, err
-	}
-	answer, err := s.do(ctx, http.MethodPost, "/"+uploadPack, &body)
+func (s *web) pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, error) {
+	answer, err := s.do(ctx, http.MethodPost, "/"+uploadPack, request)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	pack := packp.NewUploadPackResponse(req)
-	if err := pack.Decode(answer.Body); err != nil {
-		_ = answer.Body.Close() // only read from
-		return nil, nil, err
-	}
-	return answer.Body, pack, nil
+	return answer.Body, nil
 }
 
 // do sends one request, and refuses answers with another content type.
 func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	s.mu.Lock()
-	base := s.base
-	s.mu.Unlock()
-	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.base.Load().String(), "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -142,15 +122,6 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	return answer, nil
 }
 
-func (s *web) close() {} // connections belong to the client
+func (s *web) failed(err error) error { return err }
 
-// encode writes the request for a pack.
-func encode(to io.Writer, req *packp.UploadPackRequest, flushHaves bool) error {
-	if err := req.UploadRequest.Encode(to); err != nil {
-		return err
-	}
-	if err := req.UploadHaves.Encode(to, flushHaves); err != nil {
-		return err
-	}
-	return pktline.NewEncoder(to).EncodeString("done\n")
-}
+func (s *web) close() {} // connections belong to the client

@@ -1,16 +1,18 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -28,8 +30,12 @@ var errUnknownHave = errors.New("the remote does not know the commit")
 
 // session is one session with the remote's upload-pack.
 type session interface {
-	refs(ctx context.Context) (*packp.AdvRefs, error)
-	pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error)
+	// refs asks for the list of the refs.
+	refs(ctx context.Context) (io.ReadCloser, error)
+	// pack sends a request for a pack.
+	pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, error)
+	// failed returns an error that says more than err, with which the read of refs ended.
+	failed(err error) error
 	close()
 }
 
@@ -40,47 +46,61 @@ type wire struct {
 	connect   func(ctx context.Context) (session, error)
 	stateless bool // a pack can be requested without a list of the refs
 
-	mu    sync.Mutex
-	caps  *capability.List // the last advertised ones
-	whole bool             // the remote refuses single blobs
+	caps  atomic.Pointer[capability.List] // the last advertised ones
+	whole atomic.Bool                     // the remote refuses single blobs
 }
 
-func (w *wire) list(ctx context.Context) (*listing, error) {
+// talk opens a session for an exchange, and explains its error.
+func (w *wire) talk(ctx context.Context, doing string, exchange func(context.Context, session) error) error {
 	limited, cancel := context.WithTimeout(ctx, 10*w.remote.Timeout)
 	defer cancel()
-	talk, err := w.connect(limited)
-	if err != nil {
-		return nil, w.explain(limited, "list refs of", err)
+	with, err := w.connect(limited)
+	if err == nil {
+		defer with.close()
+		err = exchange(limited, with)
 	}
-	defer talk.close()
-	refs, err := w.advertised(limited, talk)
-	if err != nil {
-		return nil, w.explain(limited, "list refs of", err)
+	if err == nil || errors.Is(err, errUnknownHave) {
+		return err
 	}
-	return newListing(refs), nil
+	return w.explain(limited, doing, err)
+}
+
+func (w *wire) list(ctx context.Context) (found map[string]plumbing.Hash, err error) {
+	err = w.talk(ctx, "list refs of", func(ctx context.Context, with session) error {
+		refs, err := w.advertised(ctx, with)
+		if err == nil {
+			found = refs.References
+		}
+		return err
+	})
+	return found, err
 }
 
 // advertised reads the refs and stores the capabilities of the remote.
-func (w *wire) advertised(ctx context.Context, talk session) (*packp.AdvRefs, error) {
-	refs, err := talk.refs(ctx)
+func (w *wire) advertised(ctx context.Context, with session) (*packp.AdvRefs, error) {
+	list, err := with.refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = list.Close() }() // only read from
+	refs := packp.NewAdvRefs()
+	err = refs.Decode(io.LimitReader(list, maxRefs))
 	if errors.Is(err, packp.ErrEmptyAdvRefs) { // a repository without commits
 		refs, err = packp.NewAdvRefs(), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, with.failed(err)
 	}
 	for _, unsupported := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
 		refs.Capabilities.Delete(unsupported)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.caps = refs.Capabilities
+	w.caps.Store(refs.Capabilities)
 	return refs, nil
 }
 
 func (w *wire) pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error) {
 	store := memory.NewStorage()
-	if err := w.exchange(ctx, store, need); err != nil {
+	if err := w.fetch(ctx, store, need); err != nil {
 		return nil, err
 	}
 	return store, nil
@@ -93,60 +113,33 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 	if !ok {
 		return fmt.Errorf("store blobs of %s: not a store of this remote", w.name)
 	}
-	w.mu.Lock()
-	whole := w.whole
-	w.mu.Unlock()
-	if !whole {
-		err := w.exchange(ctx, into, need{wants: blobs})
+	if !w.whole.Load() {
+		err := w.fetch(ctx, into, need{wants: blobs})
 		if !errors.Is(err, errNotOffered) {
 			return err
 		}
-		w.mu.Lock()
-		w.whole = true
-		w.mu.Unlock()
+		w.whole.Store(true)
 	}
-	return w.exchange(ctx, into, of)
+	return w.fetch(ctx, into, of)
 }
 
-func (w *wire) exchange(ctx context.Context, into *memory.Storage, need need) error {
-	limited, cancel := context.WithTimeout(ctx, 10*w.remote.Timeout)
-	defer cancel()
-	err := w.converse(limited, into, need)
-	if err == nil || errors.Is(err, errUnknownHave) {
-		return err
-	}
-	return w.explain(limited, "fetch from", err)
-}
-
-func (w *wire) converse(ctx context.Context, into *memory.Storage, need need) error {
-	talk, err := w.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer talk.close()
-	w.mu.Lock()
-	caps, whole := w.caps, w.whole
-	w.mu.Unlock()
-	var refs *packp.AdvRefs
-	if caps == nil || !w.stateless {
-		if refs, err = w.advertised(ctx, talk); err != nil {
-			return err
+// fetch adds the needed objects to a store.
+func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error {
+	return w.talk(ctx, "fetch from", func(ctx context.Context, with session) (err error) {
+		refs, caps := packp.NewAdvRefs(), w.caps.Load()
+		if caps == nil || !w.stateless {
+			if refs, err = w.advertised(ctx, with); err != nil {
+				return err
+			}
+			caps = refs.Capabilities
 		}
-		caps = refs.Capabilities
-	}
-	req := request(caps, need, whole)
-	if tag, ok := annotated(refs, need); ok && req.Filter == "" {
-		req.Wants = []plumbing.Hash{tag} // a strict server offers the object in a ref, not the commit behind it
-	}
-	body, answer, err := talk.pack(ctx, req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = body.Close() }() // only read from
-	if !need.have.IsZero() && len(answer.ACKs) == 0 {
-		return errUnknownHave
-	}
-	return unpack(into, req.Capabilities, answer)
+		req := request(caps, need, w.whole.Load())
+		if req.Filter == "" && refs.Peeled[need.ref] == need.wants[0] {
+			// A strict server offers the tag's object in the ref, not the commit behind it.
+			req.Wants = []plumbing.Hash{refs.References[need.ref]}
+		}
+		return unpack(ctx, with, req, into)
+	})
 }
 
 // request returns a request for the need with the capabilities of the remote.
@@ -172,25 +165,37 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 	return req
 }
 
-// annotated returns the tag object of the only wanted commit.
-func annotated(refs *packp.AdvRefs, need need) (plumbing.Hash, bool) {
-	if refs == nil || need.ref == "" || refs.Peeled[need.ref] != need.wants[0] {
-		return plumbing.ZeroHash, false
+// unpack requests a pack, and reads it into a store.
+func unpack(ctx context.Context, with session, req *packp.UploadPackRequest, into *memory.Storage) error {
+	// One write, because the remote may answer and close before it has read everything.
+	var body bytes.Buffer
+	if err := errors.Join(req.UploadRequest.Encode(&body), req.UploadHaves.Encode(&body, false)); err != nil {
+		return err
 	}
-	tag, ok := refs.References[need.ref]
-	return tag, ok
-}
-
-// unpack reads a pack into the store.
-func unpack(into *memory.Storage, caps *capability.List, answer io.Reader) error {
-	switch {
+	if err := pktline.NewEncoder(&body).EncodeString("done\n"); err != nil {
+		return err
+	}
+	from, err := with.pack(ctx, &body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }() // only read from
+	response := packp.NewUploadPackResponse(req)
+	if err := response.Decode(from); err != nil {
+		return err
+	}
+	if len(req.Haves) > 0 && len(response.ACKs) == 0 {
+		return errUnknownHave
+	}
+	var answer io.Reader = response
+	switch caps := req.Capabilities; {
 	case caps.Supports(capability.Sideband64k):
 		answer = sideband.NewDemuxer(sideband.Sideband64k, answer)
 	case caps.Supports(capability.Sideband):
 		answer = sideband.NewDemuxer(sideband.Sideband, answer)
 	}
 	bounded := &io.LimitedReader{R: answer, N: maxPack}
-	err := packfile.UpdateObjectStorage(into, bounded)
+	err = packfile.UpdateObjectStorage(into, bounded)
 	switch {
 	case bounded.N <= 0:
 		return saidError("the pack is larger than 1 GiB")

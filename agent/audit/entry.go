@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Action is what was done.
@@ -153,11 +152,7 @@ func bounded(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	cut := limit - len("…")
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "…"
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }
 
 // sum returns the SHA-256 of the entry's canonical form without its hash.

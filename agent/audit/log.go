@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -87,19 +86,18 @@ func (l *Log) Append(entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if l.Around == nil {
-		return l.append(entries)
-	}
-	return l.Around(func() error { return l.append(entries) })
-}
-
-func (l *Log) append(entries []Entry) error {
-	if !l.intact() {
-		if err := l.load(l.head); err != nil {
-			return fault.WithHint(fmt.Errorf("reopen audit log: %w", err), "let the agent's user write to "+l.path)
+	write := func() error {
+		if !l.intact() {
+			if err := l.load(l.head); err != nil {
+				return fault.WithHint(fmt.Errorf("reopen audit log: %w", err), "let the agent's user write to "+l.path)
+			}
 		}
+		return l.write(entries)
 	}
-	return l.write(l.head, entries)
+	if l.Around == nil {
+		return write()
+	}
+	return l.Around(write)
 }
 
 // intact reports whether the file is unchanged since the last write: not replaced,
@@ -142,23 +140,18 @@ func (l *Log) load(known Head) error {
 		return errors.Join(err, file.Close())
 	}
 	l.file = file
-	l.logProblems(chain.end(torn))
-	head, entries := l.resume(chain)
-	l.head = head
-	if len(entries) == 0 {
-		return nil
-	}
-	return l.write(head, entries)
-}
-
-// logProblems logs the first problem and the number of problems.
-func (l *Log) logProblems(report Report) {
+	report := chain.end(torn)
 	if n := len(report.Problems); n > 0 {
 		l.options.Log.Error("the audit log was changed", "file", l.path, "problem", report.Problems[0].String(), "problems", n)
 	}
-	if report.Torn > 0 {
-		l.options.Log.Warn("removed an incomplete line from the audit log", "file", l.path, "bytes", report.Torn)
+	if torn > 0 {
+		l.options.Log.Warn("removed an incomplete line from the audit log", "file", l.path, "bytes", torn)
 	}
+	var entries []Entry
+	if l.head, entries = l.resume(chain); len(entries) == 0 {
+		return nil
+	}
+	return l.write(entries)
 }
 
 // trim removes torn bytes from the end, and access by other users.
@@ -221,10 +214,10 @@ func (l *Log) resume(chain *chain) (Head, []Entry) {
 	return head, entries
 }
 
-// write appends entries after head. If that fails, it removes what it wrote.
-func (l *Log) write(head Head, entries []Entry) error {
+// write appends entries after the head. If that fails, it removes what it wrote.
+func (l *Log) write(entries []Entry) error {
 	var lines bytes.Buffer
-	now := time.Now()
+	head, now := l.head, time.Now()
 	for i := range entries {
 		entry := entries[i]
 		entry.Seq, entry.Time, entry.Prev = head.Seq+1, now, head.Hash
@@ -233,10 +226,7 @@ func (l *Log) write(head Head, entries []Entry) error {
 		lines.Write(entry.canonical())
 		head = entry.head()
 	}
-	n, err := l.file.Write(lines.Bytes())
-	if err == nil && n < lines.Len() {
-		err = io.ErrShortWrite
-	}
+	_, err := l.file.Write(lines.Bytes())
 	if err == nil {
 		err = l.file.Sync()
 	}

@@ -25,7 +25,6 @@ type records interface {
 	Deployed() (*record.GoodState, error)
 	Pause() (*record.Pause, error)
 	Syncs(limit int) ([]record.Sync, error)
-	SaveSync(sync *record.Sync) error
 	SaveOutcome(sync *record.Sync, good *record.GoodState) error
 }
 
@@ -144,17 +143,10 @@ func (b *Board) Recall() error {
 }
 
 // Save records a sync.
-func (b *Board) Save(sync *record.Sync) error {
-	if err := b.Records.SaveSync(sync); err != nil {
-		return fmt.Errorf("save sync: %w", err)
-	}
-	copied := sync.Copy()
-	b.Update(func(v *View) { v.Last = copied })
-	return nil
-}
+func (b *Board) Save(sync *record.Sync) error { return b.save(sync, nil) }
 
-// End records a sync that is over, with the good state that is deployed then.
-func (b *Board) End(sync *record.Sync, good *record.GoodState) error {
+// save records a sync, with the good state that is deployed then unless that is nil.
+func (b *Board) save(sync *record.Sync, good *record.GoodState) error {
 	if err := b.Records.SaveOutcome(sync, good); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
@@ -164,6 +156,14 @@ func (b *Board) End(sync *record.Sync, good *record.GoodState) error {
 			v.Deployed = good
 		}
 	})
+	return nil
+}
+
+// End records a sync that is over, with the good state that is deployed then.
+func (b *Board) End(sync *record.Sync, good *record.GoodState) error {
+	if err := b.save(sync, good); err != nil {
+		return err
+	}
 	b.Metrics.Ended(b.Snapshot().Deployed, sync)
 	b.Metrics.RolledBack(sync)
 	if sync.State == record.Succeeded {

@@ -1,12 +1,16 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -18,22 +22,15 @@ type refusal struct {
 	Survey *inventory.Survey `json:"survey,omitempty"` // of a collection that ended early
 }
 
-// answer writes a value, or why there is none.
+// answer writes a value, or why the request fails, and the remedy.
 func answer(w http.ResponseWriter, value any, err error) {
+	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		deny(w, refusal{}, err)
-		return
+		survey, _ := value.(*inventory.Survey)
+		w.WriteHeader(statusOf(err))
+		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Survey: survey}
 	}
-	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value)
-}
-
-// deny writes why a request fails, and the remedy.
-func deny(w http.ResponseWriter, said refusal, err error) {
-	said.Error, said.Hint = err.Error(), fault.Hint(err)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(err))
-	_ = json.NewEncoder(w).Encode(said)
 }
 
 // statusOf gives the HTTP status of an error.
@@ -55,12 +52,99 @@ func statusOf(err error) int {
 // maxBody bounds the body of a request.
 const maxBody = 16 << 10
 
-// read reads the body of a request.
+// read reads the body of a request. An empty body is a request without details.
 func read[T any](r *http.Request) (asked T, err error) {
 	decoder := json.NewDecoder(io.LimitReader(r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&asked); err != nil {
+	if err := decoder.Decode(&asked); err != nil && !errors.Is(err, io.EOF) {
 		return asked, request.Refuse(request.Invalid, "", "read the request: %w", err)
 	}
 	return asked, nil
+}
+
+// Event is one line of a stream: progress, and at last the outcome.
+type Event struct {
+	Progress string          `json:"progress,omitempty"`
+	Rollout  *report.Rollout `json:"rollout,omitempty"` // with progress, while services are waited for
+	Sync     *record.Sync    `json:"sync,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Hint     string          `json:"hint,omitempty"`
+}
+
+// background is the work that outlives the request that asked for it. It ends when the
+// server's context ends.
+type background struct {
+	// detach gives a context that ends with the server's and not with the request's.
+	detach  func(context.Context) (context.Context, context.CancelFunc)
+	running sync.WaitGroup
+}
+
+func newBackground(server context.Context) *background {
+	return &background{detach: func(asked context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
+		stop := context.AfterFunc(server, cancel)
+		return ctx, func() { stop(); cancel() }
+	}}
+}
+
+// start runs what was granted. When it ends the outcome is on the channel.
+func (b *background) start(asked context.Context, run request.Run, progress func(string)) <-chan Event {
+	ended := make(chan Event, 1)
+	b.running.Go(func() {
+		ctx, cancel := b.detach(asked)
+		defer cancel()
+		done, err := run(ctx, progress)
+		if ctx.Err() != nil {
+			close(ended) // the agent stops: there is no outcome
+			return
+		}
+		last := Event{Sync: done}
+		if err != nil {
+			last.Error, last.Hint = err.Error(), fault.Hint(err)
+		}
+		ended <- last
+	})
+	return ended
+}
+
+// stream runs what was granted, or answers with the error of a refusal. It writes the
+// progress, one JSON object a line. A client that goes away ends the stream, not the sync.
+// With detach it answers at once.
+func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	if r.URL.Query().Has(detach) {
+		h.background.start(r.Context(), run, func(string) {}) // the outcome is in status and history
+		return
+	}
+	events := make(chan Event, 64)
+	ended := h.background.start(r.Context(), run, func(text string) {
+		select {
+		case events <- Event{Progress: text, Rollout: desk.Rollout()}:
+		default: // a slow reader misses progress, not the outcome
+		}
+	})
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	encoder, flusher := json.NewEncoder(w), http.NewResponseController(w)
+	write := func(event Event) bool { return encoder.Encode(event) == nil && flusher.Flush() == nil }
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case event := <-events:
+			if !write(event) {
+				return
+			}
+		case last, is := <-ended:
+			for len(events) > 0 {
+				write(<-events)
+			}
+			if is {
+				write(last)
+			}
+			return
+		}
+	}
 }

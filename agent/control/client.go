@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -51,33 +52,33 @@ func (c *Client) Of(stack record.StackKey) *Client {
 
 // Status asks for the status.
 func (c *Client) Status(ctx context.Context) (report.Status, error) {
-	return get[report.Status](ctx, c, "/v1/status")
+	return ask[report.Status](ctx, c, "GET /v1/status", nil)
 }
 
 // History asks for the last syncs, the newest first.
 func (c *Client) History(ctx context.Context, limit int) ([]record.Sync, error) {
-	return get[[]record.Sync](ctx, c, "/v1/history?limit="+strconv.Itoa(limit))
+	return ask[[]record.Sync](ctx, c, "GET /v1/history?limit="+strconv.Itoa(limit), nil)
 }
 
 // FindSync asks for one sync, by its ID or the latest.
 func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
-	return get[*record.Sync](ctx, c, "/v1/syncs/"+url.PathEscape(which))
+	return ask[*record.Sync](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
 }
 
 // AuditHead asks for the last entry of the audit log.
 func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
-	return get[audit.Head](ctx, c, "/v1/audit/head")
+	return ask[audit.Head](ctx, c, "GET /v1/audit/head", nil)
 }
 
 // Survey asks for the versions of secrets and configs, and why each is kept.
 func (c *Client) Survey(ctx context.Context) (*inventory.Survey, error) {
-	return get[*inventory.Survey](ctx, c, "/v1/secrets")
+	return ask[*inventory.Survey](ctx, c, "GET /v1/secrets", nil)
 }
 
 // Collect asks the agent to remove the versions that are no longer kept. The survey says
 // which were removed, also after an error where there is one.
 func (c *Client) Collect(ctx context.Context) (*inventory.Survey, error) {
-	survey, err := post[*inventory.Survey](ctx, c, "/v1/secrets/collect", nil)
+	survey, err := ask[*inventory.Survey](ctx, c, "POST /v1/secrets/collect", nil)
 	if refused := (refusedError{}); errors.As(err, &refused) {
 		survey = refused.survey
 	}
@@ -86,75 +87,54 @@ func (c *Client) Collect(ctx context.Context) (*inventory.Survey, error) {
 
 // Pause asks the agent to begin no rollouts.
 func (c *Client) Pause(ctx context.Context, asked request.Pause) (*record.Pause, error) {
-	return post[*record.Pause](ctx, c, "/v1/pause", asked)
+	return ask[*record.Pause](ctx, c, "POST /v1/pause", asked)
 }
 
 // Resume ends a pause and what a rollback has pinned.
 func (c *Client) Resume(ctx context.Context, asked request.Resume) (request.Resumed, error) {
-	return post[request.Resumed](ctx, c, "/v1/resume", asked)
+	return ask[request.Resumed](ctx, c, "POST /v1/resume", asked)
 }
 
 // Approve approves the plan that waits for it.
 func (c *Client) Approve(ctx context.Context, asked request.Approve) (*record.Approval, error) {
-	return post[*record.Approval](ctx, c, "/v1/approve", asked)
+	return ask[*record.Approval](ctx, c, "POST /v1/approve", asked)
 }
 
 // PlanRollback asks what going back would do.
 func (c *Client) PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error) {
-	return post[*request.RollbackPlan](ctx, c, "/v1/rollback/plan", asked)
+	return ask[*request.RollbackPlan](ctx, c, "POST /v1/rollback/plan", asked)
 }
 
 // Rollback asks to go back, and follows that to its end.
 func (c *Client) Rollback(ctx context.Context, asked request.Rollback, progress func(Event)) (*record.Sync, error) {
-	return c.follow(ctx, "/v1/rollback", asked, progress)
+	return c.follow(ctx, "POST /v1/rollback", asked, progress)
 }
 
 // Retry has the held revision tried again. With progress it follows that to its end;
 // with nil it does not wait.
 func (c *Client) Retry(ctx context.Context, asked request.Retry, progress func(Event)) (*record.Sync, error) {
-	if progress == nil {
-		return nil, c.start(ctx, "/v1/retry?detach=1", asked)
-	}
-	return c.follow(ctx, "/v1/retry", asked, progress)
+	return c.follow(ctx, "POST /v1/retry", asked, progress)
 }
 
-// Sync asks for a sync and follows it to its end. progress gets each step.
+// Sync asks for a sync. With progress it follows that to its end; with nil it does not wait.
 func (c *Client) Sync(ctx context.Context, asked request.Sync, progress func(Event)) (*record.Sync, error) {
-	return c.follow(ctx, "/v1/sync?"+query(asked).Encode(), nil, progress)
+	return c.follow(ctx, "POST /v1/sync", asked, progress)
 }
 
-// RequestSync asks for a sync and does not wait for its end.
-func (c *Client) RequestSync(ctx context.Context, asked request.Sync) error {
-	values := query(asked)
-	values.Set(detach, "1")
-	return c.start(ctx, "/v1/sync?"+values.Encode(), nil)
-}
-
-// query gives the parameters of a request for a sync.
-func query(asked request.Sync) url.Values {
-	values := url.Values{}
-	if asked.OverrideFreeze {
-		values.Set(overrideFreeze, asked.Reason)
+// follow sends a request that starts a sync, and reads the sync's events to its end. With
+// nil for progress it has the agent answer at once.
+func (c *Client) follow(ctx context.Context, endpoint string, asked any, progress func(Event)) (*record.Sync, error) {
+	if progress == nil {
+		endpoint += "?" + detach + "=1"
 	}
-	return values
-}
-
-// start sends a request that the agent answers at once.
-func (c *Client) start(ctx context.Context, path string, asked any) error {
-	response, err := c.send(ctx, http.MethodPost, path, asked)
-	if err != nil {
-		return err
-	}
-	return response.Body.Close()
-}
-
-// follow sends a request that starts a sync, and reads the sync's events to its end.
-func (c *Client) follow(ctx context.Context, path string, asked any, progress func(Event)) (*record.Sync, error) {
-	response, err := c.send(ctx, http.MethodPost, path, asked)
+	response, err := c.send(ctx, endpoint, asked)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	if progress == nil {
+		return nil, nil
+	}
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var event Event
@@ -172,17 +152,9 @@ func (c *Client) follow(ctx context.Context, path string, asked any, progress fu
 	}
 }
 
-func get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return ask[T](ctx, c, http.MethodGet, path, nil)
-}
-
-func post[T any](ctx context.Context, c *Client, path string, asked any) (T, error) {
-	return ask[T](ctx, c, http.MethodPost, path, asked)
-}
-
 // ask sends a request and reads its answer.
-func ask[T any](ctx context.Context, c *Client, method, path string, asked any) (value T, err error) {
-	response, err := c.send(ctx, method, path, asked)
+func ask[T any](ctx context.Context, c *Client, endpoint string, asked any) (value T, err error) {
+	response, err := c.send(ctx, endpoint, asked)
 	if err != nil {
 		return value, err
 	}
@@ -193,8 +165,9 @@ func ask[T any](ctx context.Context, c *Client, method, path string, asked any) 
 	return value, nil
 }
 
-// send sends a request, with a body unless asked is nil.
-func (c *Client) send(ctx context.Context, method, path string, asked any) (*http.Response, error) {
+// send sends a request to an endpoint such as "GET /v1/status", with a body unless asked is nil.
+func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Response, error) {
+	method, path, _ := strings.Cut(endpoint, " ")
 	var body bytes.Buffer
 	if asked != nil {
 		if err := json.NewEncoder(&body).Encode(asked); err != nil {

@@ -17,10 +17,23 @@ import (
 	"coin.internal/coin-agent/agent/request"
 )
 
-// node is the state of the node.
-type node interface {
+// Desk takes the requests for one stack.
+type Desk interface {
 	Status() report.Status
 	Rollout() *report.Rollout
+
+	// The next three decide on requests that start a sync, and give what then does it.
+	GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error)
+	GrantRetry(actor audit.Actor, asked request.Retry) (request.Run, error)
+	GrantRollback(actor audit.Actor, asked request.Rollback) (request.Run, error)
+	PlanRollback(ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error)
+
+	Pause(actor audit.Actor, asked request.Pause) (*record.Pause, error)
+	Resume(ctx context.Context, actor audit.Actor, asked request.Resume) (request.Resumed, error)
+	Approve(actor audit.Actor, asked request.Approve) (*record.Approval, error)
+
+	Survey(ctx context.Context) (*inventory.Survey, error)
+	Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error)
 }
 
 // history is the recorded syncs.
@@ -29,42 +42,8 @@ type history interface {
 	History(limit int) ([]record.Sync, error)
 }
 
-// granter decides on requests that start a sync, and gives what then does it.
-type granter interface {
-	GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error)
-	GrantRetry(actor audit.Actor, asked request.Retry) (request.Run, error)
-	GrantRollback(actor audit.Actor, asked request.Rollback) (request.Run, error)
-}
-
-// planner plans a rollback.
-type planner interface {
-	PlanRollback(ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error)
-}
-
-// decider takes users' decisions.
-type decider interface {
-	Pause(actor audit.Actor, asked request.Pause) (*record.Pause, error)
-	Resume(ctx context.Context, actor audit.Actor, asked request.Resume) (request.Resumed, error)
-	Approve(actor audit.Actor, asked request.Approve) (*record.Approval, error)
-}
-
-// versions is the inventory of secrets and configs.
-type versions interface {
-	Survey(ctx context.Context) (*inventory.Survey, error)
-	Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error)
-}
-
 // auditor knows the head of the audit log.
 type auditor interface{ Head() audit.Head }
-
-// Desk takes the requests for one stack.
-type Desk interface {
-	node
-	granter
-	planner
-	decider
-	versions
-}
 
 // Server is what the endpoints ask. All fields are required.
 type Server struct {
@@ -81,39 +60,47 @@ type handlers struct {
 
 // Parameters of requests.
 const (
-	ofStack        = "stack"           // the stack that the request is about
-	overrideFreeze = "override_freeze" // why a freeze does not hold
-	detach         = "detach"          // answer at once
+	ofStack = "stack"  // the stack that the request is about
+	detach  = "detach" // answer at once
 )
+
+// nothing is the body of a request that has none.
+type nothing struct{}
 
 // Handler gives the endpoints, to be mounted on a server of any listener; that server's
 // ConnContext should be WithPeer. What they start ends when ctx ends; wait returns then.
 func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()) {
 	h := &handlers{server: s, background: newBackground(ctx)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", h.status)
 	mux.HandleFunc("GET /v1/history", h.history)
 	mux.HandleFunc("GET /v1/syncs/{id}", h.one)
 	mux.HandleFunc("GET /v1/audit/head", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Audit.Head(), nil) })
-	mux.HandleFunc("POST /v1/sync", h.sync)
+	mux.HandleFunc("POST /v1/sync", granting(h, Desk.GrantSync))
 	mux.HandleFunc("POST /v1/retry", granting(h, Desk.GrantRetry))
 	mux.HandleFunc("POST /v1/rollback", granting(h, Desk.GrantRollback))
-	mux.HandleFunc("POST /v1/rollback/plan", deciding(h, func(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
+	mux.HandleFunc("POST /v1/resume", asking(h, Desk.Resume))
+	mux.HandleFunc("POST /v1/rollback/plan", asking(h, func(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
 		plan, err := desk.PlanRollback(ctx, actor, asked)
 		if err != nil {
 			return nil, request.Refused{Kind: request.Conflict, Err: err} // with the reason that the agent has against it
 		}
 		return plan, nil
 	}))
-	mux.HandleFunc("POST /v1/pause", deciding(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
+	mux.HandleFunc("POST /v1/pause", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
 		return desk.Pause(actor, asked)
 	}))
-	mux.HandleFunc("POST /v1/resume", deciding(h, Desk.Resume))
-	mux.HandleFunc("POST /v1/approve", deciding(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
+	mux.HandleFunc("POST /v1/approve", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
 		return desk.Approve(actor, asked)
 	}))
-	mux.HandleFunc("GET /v1/secrets", h.survey)
-	mux.HandleFunc("POST /v1/secrets/collect", h.collect)
+	mux.HandleFunc("GET /v1/status", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (report.Status, error) {
+		return desk.Status(), nil
+	}))
+	mux.HandleFunc("GET /v1/secrets", asking(h, func(desk Desk, ctx context.Context, _ audit.Actor, _ nothing) (*inventory.Survey, error) {
+		return desk.Survey(ctx)
+	}))
+	mux.HandleFunc("POST /v1/secrets/collect", asking(h, func(desk Desk, ctx context.Context, actor audit.Actor, _ nothing) (*inventory.Survey, error) {
+		return desk.Collect(ctx, actor)
+	}))
 	return mux, h.background.running.Wait
 }
 
@@ -126,20 +113,6 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	cancel()
 	wait()
 	return err
-}
-
-// desk gives the desk of the stack that a request is about.
-func (h *handlers) desk(r *http.Request) (Desk, error) {
-	return h.server.Desk(record.StackKey(r.URL.Query().Get(ofStack)))
-}
-
-func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
-	desk, err := h.desk(r)
-	var status report.Status
-	if err == nil {
-		status = desk.Status()
-	}
-	answer(w, status, err)
 }
 
 func (h *handlers) history(w http.ResponseWriter, r *http.Request) {
@@ -160,73 +133,41 @@ func (h *handlers) one(w http.ResponseWriter, r *http.Request) {
 	answer(w, sync, err)
 }
 
-// sync starts a sync.
-func (h *handlers) sync(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	asked := request.Sync{OverrideFreeze: query.Has(overrideFreeze), Reason: query.Get(overrideFreeze)}
-	desk, err := h.desk(r)
-	var run request.Run
-	if err == nil {
-		run, err = desk.GrantSync(Peer(r.Context()), asked)
+// open gives the desk of the stack that a request is about, and the request's body.
+func open[T any](h *handlers, r *http.Request) (desk Desk, asked T, err error) {
+	if desk, err = h.server.Desk(record.StackKey(r.URL.Query().Get(ofStack))); err == nil {
+		asked, err = read[T](r)
 	}
-	h.stream(w, r, desk, run, err)
+	return desk, asked, err
 }
 
 // granting streams what a granted request does.
 func granting[T any](h *handlers, grant func(Desk, audit.Actor, T) (request.Run, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var run request.Run
-		desk, err := h.desk(r)
+		desk, asked, err := open[T](h, r)
 		if err == nil {
-			var asked T
-			if asked, err = read[T](r); err == nil {
-				run, err = grant(desk, Peer(r.Context()), asked)
-			}
+			run, err = grant(desk, Peer(r.Context()), asked)
 		}
 		h.stream(w, r, desk, run, err)
 	}
 }
 
-// deciding answers a request with its result. A client that goes away has asked all the
-// same.
-func deciding[T, R any](h *handlers, decide func(Desk, context.Context, audit.Actor, T) (R, error)) http.HandlerFunc {
+// asking answers a request with its result. A client that goes away has asked all the
+// same, unless the request only reads.
+func asking[T, R any](h *handlers, ask func(Desk, context.Context, audit.Actor, T) (R, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := h.background.detach(r.Context())
-		defer cancel()
+		ctx := r.Context()
+		if r.Method != http.MethodGet {
+			detached, cancel := h.background.detach(ctx)
+			defer cancel()
+			ctx = detached
+		}
 		var result R
-		desk, err := h.desk(r)
+		desk, asked, err := open[T](h, r)
 		if err == nil {
-			var asked T
-			if asked, err = read[T](r); err == nil {
-				result, err = decide(desk, ctx, Peer(r.Context()), asked)
-			}
+			result, err = ask(desk, ctx, Peer(ctx), asked)
 		}
 		answer(w, result, err)
 	}
-}
-
-// survey lists the versions of secrets and configs.
-func (h *handlers) survey(w http.ResponseWriter, r *http.Request) {
-	desk, err := h.desk(r)
-	var survey *inventory.Survey
-	if err == nil {
-		survey, err = desk.Survey(r.Context())
-	}
-	answer(w, survey, err)
-}
-
-// collect removes old versions, and answers with what was removed even when it fails.
-func (h *handlers) collect(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := h.background.detach(r.Context())
-	defer cancel()
-	desk, err := h.desk(r)
-	var survey *inventory.Survey
-	if err == nil {
-		survey, err = desk.Collect(ctx, Peer(r.Context()))
-	}
-	if err != nil {
-		deny(w, refusal{Survey: survey}, err)
-		return
-	}
-	answer(w, survey, nil)
 }

@@ -157,10 +157,10 @@ func TestRefusals(t *testing.T) {
 	for name, ask := range map[string]func() error{
 		"history": func() error { _, err := client.History(ctx, 1); return err },
 		"one":     func() error { _, err := client.FindSync(ctx, "2"); return err },
-		"sync":    func() error { _, err := client.Sync(ctx, request.Sync{}, nil); return err },
-		"detach":  func() error { return client.RequestSync(ctx, request.Sync{}) },
+		"sync":    func() error { _, err := client.Sync(ctx, request.Sync{}, func(control.Event) {}); return err },
+		"detach":  func() error { _, err := client.Sync(ctx, request.Sync{}, nil); return err },
 		"retry":   func() error { _, err := client.Retry(ctx, request.Retry{}, nil); return err },
-		"back":    func() error { _, err := client.Rollback(ctx, request.Rollback{}, nil); return err },
+		"back":    func() error { _, err := client.Rollback(ctx, request.Rollback{}, func(control.Event) {}); return err },
 		"plan":    func() error { _, err := client.PlanRollback(ctx, request.Rollback{}); return err },
 		"pause":   func() error { _, err := client.Pause(ctx, request.Pause{}); return err },
 		"resume":  func() error { _, err := client.Resume(ctx, request.Resume{}); return err },
@@ -198,7 +198,8 @@ func TestServeEndsWhatItStarted(t *testing.T) {
 			asked, leave := context.WithCancel(t.Context())
 			left := make(chan error, 1)
 			if detached {
-				left <- client.RequestSync(asked, request.Sync{})
+				_, err := client.Sync(asked, request.Sync{}, nil)
+				left <- err
 			} else {
 				go func() {
 					_, err := client.Sync(asked, request.Sync{}, func(control.Event) { leave() })

@@ -84,8 +84,7 @@ func problems(err error) []Problem {
 }
 
 func problem(err error) Problem {
-	var f *fault.Error
-	if errors.As(err, &f) && f.Error() == err.Error() {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Error() == err.Error() {
 		return Problem{Place: f.Place, Message: f.Message, Hint: fault.Hint(err)}
 	}
 	return Problem{Message: err.Error(), Hint: fault.Hint(err)}

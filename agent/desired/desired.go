@@ -5,7 +5,6 @@ package desired
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 
 	"coin.internal/coin-agent/compose"
@@ -83,7 +82,7 @@ func (s *State) Decrypt() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkRequired(s.Node, set), checkSecrets(s.Node, set)); err != nil {
+	if err := checkSecrets(s.Node, set); err != nil {
 		set.Wipe()
 		return err
 	}

@@ -13,14 +13,28 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// checkRequired looks for the secrets that config.yml requires of the node: as
-// the whole file secrets/<name>[.enc], or as a key. What cannot be seen without
-// keys counts as there.
-func checkRequired(node *manifests.Node, set *secrets.Set) error {
+// checkSecrets looks for the secrets that config.yml requires of the node, and that its
+// checks and its migration check name: as the whole file secrets/<name>[.enc], or as a
+// key. What cannot be seen without keys counts as there.
+func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 	var faults []error
 	for _, name := range node.Config.RequiredSecrets(node.Name) {
 		if missing := lacks(node, set, name); missing != nil {
 			faults = append(faults, fault.New(requiredPlace(node, name), missing.Hint, "a required secret is missing: %s", missing))
+		}
+	}
+	entries, keys := node.Config.Checks(node.Name)
+	for i, entry := range entries {
+		for _, name := range entry.Secrets() {
+			if missing := lacks(node, set, name); missing != nil {
+				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
+			}
+		}
+	}
+	needed := node.Config.Deployment.MigrationCheck.Secrets()
+	for _, key := range slices.Sorted(maps.Keys(needed)) {
+		if missing := lacks(node, set, needed[key]); missing != nil {
+			faults = append(faults, fault.New(node.Config.Place(key), missing.Hint, "migration_check: %s", missing.Message))
 		}
 	}
 	return errors.Join(faults...)
@@ -58,27 +72,6 @@ func CheckServices(node *manifests.Node, stack *compose.Stack) error {
 		if _, there := stack.Services[stack.Name+"_"+service]; service != "" && !there {
 			faults = append(faults, fault.New(node.Config.Place(keys[i]+".exec.service"), "name a service of the compose files",
 				"check %s: node %s has no service %q", entry.Name, node.Name, service))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// checkSecrets looks for the secrets that checks and the migration check name.
-func checkSecrets(node *manifests.Node, set *secrets.Set) error {
-	entries, keys := node.Config.Checks(node.Name)
-	var faults []error
-	for i, entry := range entries {
-		needed := entry.Secrets()
-		for _, name := range slices.Compact(slices.Sorted(maps.Values(needed))) {
-			if missing := lacks(node, set, name); missing != nil {
-				faults = append(faults, fault.New(node.Config.Place(keys[i]), missing.Hint, "check %s: %s", entry.Name, missing.Message))
-			}
-		}
-	}
-	needed := node.Config.Deployment.MigrationCheck.Secrets()
-	for _, key := range slices.Sorted(maps.Keys(needed)) {
-		if missing := lacks(node, set, needed[key]); missing != nil {
-			faults = append(faults, fault.New(node.Config.Place(key), missing.Hint, "migration_check: %s", missing.Message))
 		}
 	}
 	return errors.Join(faults...)

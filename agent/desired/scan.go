@@ -15,7 +15,7 @@ import (
 // says allow_plaintext_secrets, unencrypted files are passed over.
 func Scan(fsys fs.FS, environment, node string) Checked {
 	checked := Checked{Environment: environment, Node: node}
-	scanned, err := secrets.Scan(fsys, secrets.ScanOptions{Plaintext: plaintextAllowed(fsys)})
+	scanned, err := secrets.Scan(fsys, plaintextAllowed(fsys))
 	if err != nil {
 		checked.Problems = problems(err)
 		return checked

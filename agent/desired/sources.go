@@ -35,11 +35,7 @@ func (s *State) Check(entry manifests.Check) (checks.Check, error) {
 }
 
 func (s *State) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
-	token, err := s.either(entry.TokenSecret, entry.TokenFile)
-	if err != nil {
-		return nil, err
-	}
-	tls, err := s.tls(entry.TLS)
+	token, tls, err := s.access(entry.TokenSecret, entry.TokenFile, entry.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +52,7 @@ func (s *State) http(entry manifests.HTTPCheck) (*checks.HTTP, error) {
 
 // SQL makes a query of config.yml ready, with its login.
 func (s *State) SQL(entry manifests.SQLCheck) (*checks.SQL, error) {
-	password, err := s.either(entry.PasswordSecret, entry.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	tls, err := s.tls(entry.TLS)
+	password, tls, err := s.access(entry.PasswordSecret, entry.PasswordFile, entry.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -72,27 +64,23 @@ func (s *State) SQL(entry manifests.SQLCheck) (*checks.SQL, error) {
 	return &checks.SQL{Database: database, Query: entry.Query, Equals: entry.Equals}, nil
 }
 
-func (s *State) tls(entry manifests.CheckTLS) (checks.TLS, error) {
-	ca, err := s.either(entry.CASecret, entry.CAFile)
+// access gives the token or password of a check, and its TLS.
+func (s *State) access(secret, file string, entry manifests.CheckTLS) (checks.Secret, checks.TLS, error) {
+	login, err := s.either(secret, file)
 	if err != nil {
-		return checks.TLS{}, err
+		return nil, checks.TLS{}, err
 	}
 	tls := checks.TLS{InsecureSkipVerify: entry.InsecureSkipVerify, ServerName: entry.ServerName}
-	if ca != nil {
+	ca, err := s.either(entry.CASecret, entry.CAFile)
+	if err == nil && ca != nil {
 		tls.CA = ca.Reveal()
 	}
-	return tls, nil
-}
-
-// secret gives a secret of the node; that it is there was seen before.
-func (s *State) secret(name string) secrets.Value {
-	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name))
-	return value
+	return login, tls, err
 }
 
 // Known gives a secret of the node whose content can be seen.
 func (s *State) Known(name string) (secrets.Value, error) {
-	value := s.secret(name)
+	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name)) // that it is there was seen before
 	if !value.Known() {
 		return value, fault.New(fault.Place{}, "name a key that opens it in age_key_files or pgp_key_files", "the secret %q cannot be read", name)
 	}

@@ -124,14 +124,6 @@ type doubt struct{ err error }
 func (d doubt) Error() string { return d.err.Error() }
 func (d doubt) Unwrap() error { return d.err }
 
-// doubtful makes an error a doubt; nil stays nil.
-func doubtful(err error) error {
-	if err == nil {
-		return nil
-	}
-	return doubt{err}
-}
-
 func (d *doctor) add(subject, text string, err error) {
 	if err == nil {
 		d.findings = append(d.findings, Finding{Subject: subject, Grade: Good, Text: text})
@@ -217,7 +209,10 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if token.ExpiresAt.IsZero() {
 		return "the token is good and does not expire", nil
 	}
-	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), doubtful(readiness.TokenTrouble(token.ExpiresAt))
+	if err := readiness.TokenTrouble(token.ExpiresAt); err != nil {
+		return "", doubt{err}
+	}
+	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), nil
 }
 
 func (d *doctor) checkManifests(context.Context) (string, error) {
@@ -248,9 +243,6 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, plural.Count(len(d.stack.Services), "service"), plural.Count(len(d.stack.Secrets), "secret")), nil
 }
 
-// images lists the images of the stack's services.
-func (d *doctor) images() []string { return imagesOf(d.stack) }
-
 // imagesOf lists the images of a stack's services, sorted.
 func imagesOf(stack *compose.Stack) []string {
 	images := make([]string, 0, len(stack.Services))
@@ -267,7 +259,7 @@ func (d *doctor) checkRegistries(ctx context.Context) (string, error) {
 	if d.engine == nil || d.stack == nil {
 		return "", errSkipped("the engine and the manifests")
 	}
-	registries, err := d.engine.Registries(ctx, d.images())
+	registries, err := d.engine.Registries(ctx, imagesOf(d.stack))
 	if err != nil {
 		return "", err
 	}
@@ -290,7 +282,7 @@ func (d *doctor) checkImages(ctx context.Context) (string, error) {
 	if d.engine == nil || d.stack == nil {
 		return "", errSkipped("the engine and the manifests")
 	}
-	images := d.images()
+	images := imagesOf(d.stack)
 	missing, err := d.engine.MissingImages(ctx, images)
 	if err != nil {
 		return "", err

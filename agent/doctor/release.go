@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"coin.internal/coin-agent/agent/migrations"
@@ -19,7 +20,7 @@ func (d *doctor) releaseProbes() *readiness.Probes {
 		probes.Engine = d.engine
 	}
 	if d.stack != nil {
-		probes.Images = d.images()
+		probes.Images = imagesOf(d.stack)
 	}
 	return probes
 }
@@ -71,7 +72,7 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	if d.engine != nil {
 		// Ask by digest, as a rollout does; if no registry answers, by tag.
-		if resolved, _, err := d.engine.Resolve(ctx, &deploy.LiveServices{}, d.stack); err == nil {
+		if resolved, _, err := d.engine.Resolve(ctx, nil, d.stack); err == nil {
 			probes.Images = imagesOf(resolved)
 		}
 	}
@@ -115,4 +116,27 @@ func (d *doctor) logins() []checks.Database {
 		guard = nil
 	}
 	return readiness.KnownDatabases(guard, list)
+}
+
+// checkMigrations reads the table that config.yml's migration_check names, as a
+// rollout does.
+func (d *doctor) checkMigrations(ctx context.Context) (string, error) {
+	if d.checkout == nil || d.stack == nil {
+		return "", errSkipped("git and the manifests")
+	}
+	m, err := migrations.Of(d.opened)
+	switch {
+	case err != nil:
+		return "", err
+	case m == nil:
+		return "migration_check is off in config.yml", nil
+	}
+	id, missing, err := m.Highest(ctx)
+	if err != nil {
+		return "", err
+	}
+	if missing {
+		return fmt.Sprintf("%s answers; it has no table %s yet", m.Table.Database, m.Table.Table), nil
+	}
+	return fmt.Sprintf("%s is at migration %d of %s", m.Table.Database, id, m.Table.Table), nil
 }

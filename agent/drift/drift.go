@@ -20,8 +20,8 @@ const movedEvery = 10 * time.Minute
 
 // engine reads services, and asks the registries for the digests of images.
 type engine interface {
-	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
-	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
 }
 
 // Watch compares the services of one stack. Only one goroutine may use it.
@@ -47,7 +47,7 @@ func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("look at the services: %w", err)
 	}
-	services := deploy.Summarise(live)
+	services := deploy.Summarise(stack, live)
 	if good == nil {
 		return services, nil, nil
 	}
@@ -60,7 +60,7 @@ func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) 
 
 // expected gives the stack that the live services are compared with: what was applied,
 // with the digests that its tags had when the registries were last asked.
-func (w *Watch) expected(ctx context.Context, live *deploy.LiveServices, good *record.GoodState) (*compose.Stack, error) {
+func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *record.GoodState) (*compose.Stack, error) {
 	stack, err := Applied(good)
 	if err != nil || stack.Resolve != compose.ResolveAlways {
 		return stack, err

@@ -25,19 +25,16 @@ type Merged struct {
 // hash: first those with Brought, and each part by number. An error is an *Error.
 func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, error) {
 	var found []Merged
-	for page := int64(1); page != 0; {
-		listed, next, err := ask(ctx, c, "find the merge requests of commit "+short(commit), func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
-			return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with, gl.WithOffsetPaginationParameters(page))
-		})
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+		return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with...)
+	}
+	for one, err := range list(ctx, c, "find the merge requests of commit "+short(commit), read) {
 		if err != nil {
 			return nil, err
 		}
-		for _, one := range listed {
-			if one.State == "merged" {
-				found = append(found, merged(one, commit))
-			}
+		if one.State == "merged" {
+			found = append(found, merged(one, commit))
 		}
-		page = next
 	}
 	slices.SortFunc(found, func(a, b Merged) int {
 		if a.Brought != b.Brought {
@@ -65,8 +62,8 @@ func merged(one *gl.BasicMergeRequest, commit string) Merged {
 // the project has no rules. An error is an *Error.
 func (c *Client) Approvals(ctx context.Context, number int64) ([]string, error) {
 	const what = "read the approvals of the merge request"
-	approvals, _, err := ask(ctx, c, what, func(with gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
-		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with)
+	approvals, err := ask(ctx, c, what, func(with ...gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
+		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with...)
 	})
 	if err != nil {
 		return nil, err

@@ -2,15 +2,11 @@ package gitlab
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"iter"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -42,12 +38,6 @@ type Client struct {
 	project   string
 	host      string
 	timeout   time.Duration
-
-	mu   sync.Mutex
-	user struct { // the known user of the token
-		fingerprint [sha256.Size]byte
-		id          int64
-	}
 }
 
 // New checks the options and reads the token once, so that a wrong configuration is
@@ -61,17 +51,18 @@ func New(o Options) (*Client, error) {
 	if o.Project == "" {
 		return nil, fault.New(fault.Place{}, "write group/project, or the number of the project", "the GitLab project is not set")
 	}
-	roots, err := authorities.Load(o.CAFile)
+	transport, err := authorities.Transport(o.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		transport: newTransport(roots),
+		transport: transport,
 		token:     &tokenFile{path: o.TokenFile},
 		project:   o.Project,
 		host:      address.Host,
 		timeout:   o.HTTPTimeout,
 	}
+	c.transport.MaxIdleConns = 2
 	if c.timeout <= 0 {
 		c.timeout = DefaultHTTPTimeout
 	}
@@ -85,10 +76,7 @@ func New(o Options) (*Client, error) {
 	c.api, err = gl.NewAuthSourceClient(c.token,
 		gl.WithURLWarningLogger(slog.New(slog.DiscardHandler)), // before WithBaseURL, which logs
 		gl.WithBaseURL(o.URL),
-		gl.WithHTTPClient(&http.Client{
-			Transport:     answerKeeper{carrier},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}),
+		gl.WithHTTPClient(&http.Client{Transport: answers{client: c, next: carrier}, Timeout: c.timeout}),
 		gl.WithoutRetries(),
 		gl.WithCustomLimiter(unlimited{}),
 		gl.WithUserAgent("coin-agent"),
@@ -105,18 +93,6 @@ type unlimited struct{}
 // Wait does not wait.
 func (unlimited) Wait(ctx context.Context) error { return ctx.Err() }
 
-func newTransport(roots *x509.CertPool) *http.Transport {
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout:     90 * time.Second,
-		MaxIdleConns:        2,
-		ForceAttemptHTTP2:   true,
-	}
-}
-
 // Posted is a status entry in GitLab.
 type Posted struct {
 	ID         int64
@@ -131,18 +107,12 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 		return Posted{}, &Error{Kind: KindPermanent, Err: err}
 	}
 	r = r.clean()
-	options := &gl.SetCommitStatusOptions{State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name}
-	if r.Description != "" {
-		options.Description = &r.Description
+	options := &gl.SetCommitStatusOptions{
+		State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name,
+		Description: optional(r.Description), TargetURL: optional(r.TargetURL), PipelineID: optional(pipeline),
 	}
-	if r.TargetURL != "" {
-		options.TargetURL = &r.TargetURL
-	}
-	if pipeline != 0 {
-		options.PipelineID = &pipeline
-	}
-	status, _, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
-		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with)
+	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
+		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)
 		if err == nil && (status.ID == 0 || status.PipelineID == 0) {
 			err = errors.New("it is not a commit status")
 		}
@@ -169,16 +139,10 @@ type TokenInfo struct {
 
 // Token requests information about the token in use.
 func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
-	fingerprint := c.token.fingerprint()
-	token, _, err := ask(ctx, c, "read the token's information", func(with gl.RequestOptionFunc) (*gl.PersonalAccessToken, *gl.Response, error) {
-		return c.api.PersonalAccessTokens.GetSinglePersonalAccessToken(with)
-	})
+	token, err := ask(ctx, c, "read the token's information", c.api.PersonalAccessTokens.GetSinglePersonalAccessToken)
 	if err != nil {
 		return TokenInfo{}, err
 	}
-	c.mu.Lock()
-	c.user.fingerprint, c.user.id = fingerprint, token.UserID
-	c.mu.Unlock()
 	info := TokenInfo{Name: token.Name, UserID: token.UserID, Scopes: token.Scopes, Active: token.Active && !token.Revoked}
 	if token.ExpiresAt != nil {
 		info.ExpiresAt = time.Time(*token.ExpiresAt)
@@ -188,38 +152,35 @@ func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
 
 // userID returns the user of the token, or 0 if GitLab does not report it.
 func (c *Client) userID(ctx context.Context) (int64, error) {
-	c.mu.Lock()
-	known := c.user
-	c.mu.Unlock()
-	if known.id != 0 && known.fingerprint == c.token.fingerprint() {
-		return known.id, nil
-	}
 	info, err := c.Token(ctx)
-	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusForbidden) {
+	if status := asError(err).Status; status == http.StatusNotFound || status == http.StatusForbidden {
 		return 0, nil
 	}
 	return info.UserID, err
 }
 
-// Version requests the version of GitLab.
-func (c *Client) Version(ctx context.Context) (string, error) {
-	version, _, err := ask(ctx, c, "read the version", func(with gl.RequestOptionFunc) (*gl.Version, *gl.Response, error) {
-		return c.api.Version.GetVersion(with)
-	})
-	if err != nil {
-		return "", err
-	}
-	return version.Version, nil
+// call is a request of the library.
+type call[T any] func(...gl.RequestOptionFunc) (T, *gl.Response, error)
+
+// ask sends one request and returns the answer. An error is an *Error.
+func ask[T any](ctx context.Context, c *Client, what string, call call[T]) (T, error) {
+	answer, resp, err := call(gl.WithContext(ctx))
+	return answer, c.refusal(what, resp != nil, err)
 }
 
-// ask sends one request, and returns the answer and the next page. An error is an *Error.
-func ask[T any](ctx context.Context, c *Client, what string, call func(gl.RequestOptionFunc) (T, *gl.Response, error)) (answer T, next int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	answer, resp, err := call(gl.WithContext(ctx))
-	if err != nil {
-		return answer, 0, c.refusal(what, resp, err)
+// list sends a request for each page of a list, and gives the items. An error is an *Error,
+// and comes last.
+func list[T any](ctx context.Context, c *Client, what string, call call[[]T]) iter.Seq2[T, error] {
+	return gl.Scan2(func(page gl.PaginationOptionFunc) ([]T, *gl.Response, error) {
+		items, resp, err := call(gl.WithContext(ctx), page)
+		return items, resp, c.refusal(what, resp != nil, err)
+	})
+}
+
+// optional gives a field of a request, which GitLab does not get if it is empty.
+func optional[T comparable](value T) *T {
+	if value == *new(T) {
+		return nil
 	}
-	return answer, resp.NextPage, nil
+	return &value
 }

@@ -19,8 +19,6 @@ const (
 // round delivers all due reports. It returns the time until the next round, and the number
 // of reports that are left.
 func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
 	for {
 		entries, err := o.store.Entries()
 		if err != nil {
@@ -59,7 +57,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[commit] = true
-		waiting := max(o.waits[commit].Until.Sub(now), entries[i].arrives().Sub(now))
+		waiting := max(o.waits[commit].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -71,36 +69,36 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	trail, err := o.store.Trail(entry.Report)
 	if err != nil {
-		o.putOff(entry, err)
+		o.putOff(entry, asError(err))
 		return
 	}
 	posted, err := o.send(ctx, &entry, trail)
-	var refused *Error
-	switch {
+	switch refused := asError(err); {
 	case err == nil:
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
 		o.settle(entry, trail, nil)
+	case ctx.Err() != nil && !entry.Attempted: // stopped after a definite refusal
 	case ctx.Err() != nil: // stopped: the entry stays attempted
 		entry.CutOff = time.Now()
 		if err := o.store.Save(&entry); err != nil {
 			o.log.Warn("cannot save that a report was cut off", "revision", entry.Report.Commit, "error", err.Error())
 		}
-	case errors.As(err, &refused) && refused.Kind == KindPermanent:
+	case refused.Kind == KindPermanent:
 		o.settle(entry, trail, refused)
-	case errors.As(err, &refused) && refused.Kind == KindAuth:
+	case refused.Kind == KindAuth:
 		o.halt(err)
-	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:
+	case refused.Status == http.StatusTooManyRequests:
 		o.slowDown(refused)
 	default:
-		o.putOff(entry, err)
+		o.putOff(entry, refused)
 	}
 }
 
 // send posts the report once. If an earlier answer was lost, it first looks for the result.
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
 	if entry.Attempted {
-		posted, there, err := o.find(ctx, entry.Report, trail)
-		if err != nil || there {
+		posted, there, err := o.client.latest(ctx, entry.Report)
+		if err != nil || there && reached(entry.Report.State, posted, trail) {
 			return posted, err
 		}
 	} else {
@@ -112,15 +110,18 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	posted, err := o.client.Post(ctx, entry.Report, trail.PipelineID)
-	var refused *Error
-	if trail.PipelineID != 0 && errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
+	if trail.PipelineID != 0 && asError(err).missing() {
 		posted, err = o.client.Post(ctx, entry.Report, 0) // the pipeline no longer exists
 	}
-	if errors.Is(err, errTransition) && !entry.Report.State.finished() {
-		return o.current(ctx, entry.Report, trail)
+	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
+		found, ok, err := o.client.latest(ctx, entry.Report)
+		if err == nil && !ok {
+			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
+		}
+		return found, err
 	}
-	if errors.As(err, &refused) && refused.definite() {
-		entry.Attempted = false
+	if asError(err).definite() {
+		entry.Attempted, entry.CutOff = false, time.Time{}
 		return posted, errors.Join(err, o.store.Save(entry))
 	}
 	return posted, err
@@ -138,21 +139,6 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	return longer, func() { stop(); cancel() }
 }
 
-// find looks for the status entry of a report whose answer was lost.
-func (o *Outbox) find(ctx context.Context, r Report, trail Trail) (Posted, bool, error) {
-	found, ok, err := o.newest(ctx, r)
-	return found, ok && reached(r.State, found, trail), err
-}
-
-// newest finds the newest entry with the report's name from the agent's user.
-func (o *Outbox) newest(ctx context.Context, r Report) (Posted, bool, error) {
-	user, err := o.client.userID(ctx)
-	if err != nil {
-		return Posted{}, false, err
-	}
-	return o.client.latest(ctx, r, user)
-}
-
 // reached reports whether the newest entry in GitLab shows that a report with the state
 // want has arrived: the entry is newer than the trail, or it is the unfinished entry of
 // the trail; and it has the state, or a later one.
@@ -168,15 +154,6 @@ func reached(want State, newest Posted, trail Trail) bool {
 	return want == Pending || newest.State != Pending
 }
 
-// current returns the entry that already has the posted state, or a later one.
-func (o *Outbox) current(ctx context.Context, r Report, trail Trail) (Posted, error) {
-	found, ok, err := o.newest(ctx, r)
-	if err != nil || ok {
-		return found, err
-	}
-	return Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}, nil
-}
-
 // settle removes an entry that GitLab has accepted or permanently refused.
 func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	commit := entry.Report.Commit
@@ -189,29 +166,27 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	err := o.store.Settle(entry.Seq, entry.Report, trail)
 	o.mu.Unlock()
 	if err != nil {
-		o.putOff(entry, err) // it stays attempted, so that find will find it
+		o.putOff(entry, asError(err)) // it stays attempted, so that its result will be found
 		return
 	}
 	delete(o.waits, commit)
 	o.recovered()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if refused != nil {
 		o.log.Warn("report refused", "revision", commit, "state", entry.Report.State, "error", refused, "hint", fault.Hint(refused))
-		o.trouble(refused)
-		o.mu.Lock()
+		o.health.fail(refused)
 		o.health.Refused = &Refusal{Report: entry.Report, Reason: trail.Refused, Time: now}
-		o.mu.Unlock()
 		return
 	}
 	o.log.Info("report delivered", "revision", commit, "state", entry.Report.State, "pipeline", trail.PipelineID)
-	o.mu.Lock()
 	o.health.LastDelivered = now
-	o.mu.Unlock()
 }
 
 // putOff delays the reports of the entry's commit.
-func (o *Outbox) putOff(entry Entry, err error) {
+func (o *Outbox) putOff(entry Entry, err *Error) {
 	commit := entry.Report.Commit
-	next := o.waits[commit].After(askedWait(err), o.Random)
+	next := o.waits[commit].After(err.RetryAfter, o.Random)
 	o.waits[commit] = next
 	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
 		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
@@ -219,8 +194,8 @@ func (o *Outbox) putOff(entry Entry, err error) {
 }
 
 // slowDown delays all reports, because GitLab counts the requests of all commits.
-func (o *Outbox) slowDown(err error) {
-	o.pause.Wait = o.pause.After(askedWait(err), o.Random)
+func (o *Outbox) slowDown(err *Error) {
+	o.pause.Wait = o.pause.After(err.RetryAfter, o.Random)
 	o.log.Warn("report delivery slowed down", "next", o.pause.Until, "error", err)
 	o.trouble(err)
 }
@@ -236,20 +211,9 @@ func (o *Outbox) halt(err error) {
 	o.trouble(err)
 }
 
-// askedWait returns the wait that GitLab asked for.
-func askedWait(err error) time.Duration {
-	var refused *Error
-	if errors.As(err, &refused) {
-		return refused.RetryAfter
-	}
-	return 0
-}
-
 // watchToken requests the expiry of the token if it is due, and returns the time until the
 // next request.
 func (o *Outbox) watchToken(ctx context.Context) time.Duration {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
 	now := time.Now()
 	if ask := o.askToken.Sub(now); ask > 0 {
 		return ask
@@ -258,19 +222,18 @@ func (o *Outbox) watchToken(ctx context.Context) time.Duration {
 		return tokenRefresh // round returns the end of the pause
 	}
 	info, err := o.client.Token(ctx)
-	var refused *Error
 	again := tokenRefresh
-	switch {
+	switch refused := asError(err); {
 	case err == nil:
 		o.recovered()
 		o.mu.Lock()
 		o.health.TokenExpires = info.ExpiresAt
 		o.mu.Unlock()
 	case ctx.Err() != nil:
-	case errors.As(err, &refused) && refused.Kind == KindAuth && refused.Status != http.StatusForbidden:
+	case refused.Kind == KindAuth && refused.Status != http.StatusForbidden:
 		o.halt(err)
 		return tokenGlance // asks again after the pause
-	case errors.As(err, &refused) && refused.Kind == KindRetry:
+	case refused.Kind == KindRetry:
 		o.log.Debug("token information not read", "error", err)
 		again = max(backoff.Longest, refused.RetryAfter)
 	default: // GitLab has no information about this kind of token

@@ -33,22 +33,19 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 		return found, err
 	}
 	wanted.Title = oneline.Cut(wanted.Title, maxLength)
-	remove := true
 	options := &gl.CreateMergeRequestOptions{
-		Title: &wanted.Title, SourceBranch: &wanted.Source, TargetBranch: &wanted.Target, RemoveSourceBranch: &remove,
+		Title: &wanted.Title, Description: optional(wanted.Description),
+		SourceBranch: &wanted.Source, TargetBranch: &wanted.Target, RemoveSourceBranch: new(true),
 	}
-	if wanted.Description != "" {
-		options.Description = &wanted.Description
-	}
-	opened, _, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
-		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with)
+	opened, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with...)
 		if err == nil && (opened.IID == 0 || opened.WebURL == "") {
 			err = errors.New("it is not a merge request")
 		}
 		return opened, resp, err
 	})
-	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == 0) { // it was opened at the same time, or the answer was lost
+	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) {
+		// It was opened at the same time, or the answer was lost.
 		if found, again := c.findMergeRequest(ctx, wanted); again == nil && found.Existed {
 			return found, nil
 		}
@@ -60,10 +57,11 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 }
 
 func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
-	state := "opened"
-	options := &gl.ListProjectMergeRequestsOptions{State: &state, SourceBranch: &wanted.Source, TargetBranch: &wanted.Target}
-	found, _, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
-		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with)
+	options := &gl.ListProjectMergeRequestsOptions{
+		State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target,
+	}
+	found, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with...)
 	})
 	if err != nil || len(found) == 0 {
 		return OpenMergeRequest{}, err
@@ -73,18 +71,17 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 
 // Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
-	found, _, err := ask(ctx, c, "find branch "+branch, func(with gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
-		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with)
+	found, err := ask(ctx, c, "find branch "+branch, func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with...)
 		if err == nil && found.Commit == nil {
 			err = errors.New("it is not a branch")
 		}
 		return found, resp, err
 	})
-	var refused *Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Kind == KindPermanent {
+	switch {
+	case asError(err).missing():
 		return "", nil
-	}
-	if err != nil {
+	case err != nil:
 		return "", err
 	}
 	return found.Commit.ID, nil
@@ -92,8 +89,8 @@ func (c *Client) Tip(ctx context.Context, branch string) (commit string, err err
 
 // DefaultBranch returns the default target branch of the project's merge requests.
 func (c *Client) DefaultBranch(ctx context.Context) (string, error) {
-	project, _, err := ask(ctx, c, "read the default branch", func(with gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
-		return c.api.Projects.GetProject(c.project, nil, with)
+	project, err := ask(ctx, c, "read the default branch", func(with ...gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
+		return c.api.Projects.GetProject(c.project, nil, with...)
 	})
 	if err != nil {
 		return "", err

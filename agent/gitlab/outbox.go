@@ -44,17 +44,8 @@ type Entry struct {
 }
 
 // arrival is how long a post that was cut off may still arrive: GitLab waits up to 10 s for
-// its lock.
+// its lock. Then its result can be looked up.
 const arrival = 15 * time.Second
-
-// arrives gives the time from which the result of a post that was cut off can be looked
-// up; zero for any other.
-func (e *Entry) arrives() time.Time {
-	if !e.Attempted || e.CutOff.IsZero() {
-		return time.Time{}
-	}
-	return e.CutOff.Add(arrival)
-}
 
 // Trail is the record of the delivered reports of a commit and ref.
 type Trail struct {
@@ -76,6 +67,14 @@ type Health struct {
 	Refused       *Refusal  `json:"refused,omitempty"`      // the last refused report
 }
 
+// fail stores an error.
+func (h *Health) fail(err error) {
+	if h.LastError == "" {
+		h.Since = time.Now()
+	}
+	h.LastError, h.Hint = err.Error(), fault.Hint(err)
+}
+
 // Refusal is a report that GitLab permanently refused, and the reason.
 type Refusal struct {
 	Report Report    `json:"report"`
@@ -93,11 +92,10 @@ type Outbox struct {
 	log    *slog.Logger
 	wake   backoff.Bell
 
-	// delivering allows one delivery at a time, and guards the fields below.
-	delivering sync.Mutex
-	waits      map[string]backoff.Wait // by commit
-	pause      pause                   // of all commits
-	askToken   time.Time               // of the next request for the token's information
+	// Of Run or Flush, which alone delivers:
+	waits    map[string]backoff.Wait // by commit
+	pause    pause                   // of all commits
+	askToken time.Time               // of the next request for the token's information
 
 	// mu guards the health, and makes the read and the write in Enqueue atomic.
 	mu     sync.Mutex
@@ -112,7 +110,7 @@ type pause struct {
 }
 
 // NewOutbox makes an outbox from the entries of the store. Only Run and Flush send
-// reports.
+// reports; one of them at a time.
 func NewOutbox(client *Client, store Store, log *slog.Logger) *Outbox {
 	return &Outbox{
 		client: client,
@@ -182,7 +180,7 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
-		if ctx.Err() != nil || o.halted() {
+		if ctx.Err() != nil || o.pause.auth {
 			health := o.Health()
 			err := fmt.Errorf("deliver reports to GitLab: %d left: %s", left, cmp.Or(health.LastError, "the time was too short"))
 			if ctx.Err() != nil {
@@ -192,13 +190,6 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		}
 		o.wake.Rest(ctx, next)
 	}
-}
-
-// halted reports whether the delivery waits for a new token.
-func (o *Outbox) halted() bool {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
-	return o.pause.auth
 }
 
 // Health returns the state of the delivery.
@@ -218,10 +209,7 @@ func (o *Outbox) Health() Health {
 func (o *Outbox) trouble(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.health.LastError == "" {
-		o.health.Since = time.Now()
-	}
-	o.health.LastError, o.health.Hint = err.Error(), fault.Hint(err)
+	o.health.fail(err)
 }
 
 // recovered removes the error from the health, unless a commit still waits.

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	gl "gitlab.com/gitlab-org/api/client-go/v2"
-
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
@@ -49,6 +47,17 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the fault with its hint.
 func (e *Error) Unwrap() error { return e.Err }
 
+// asError gives the Error in err. Any other failure, such as one of the store, may pass.
+func asError(err error) *Error {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return refused
+	}
+	return &Error{Kind: KindRetry, Err: err}
+}
+
+// missing reports whether GitLab has the project, but not what was asked for.
+func (e *Error) missing() bool { return e.Status == http.StatusNotFound && e.Kind == KindPermanent }
+
 // definite reports whether GitLab itself refused the request, so that it had no effect. A
 // missing answer, or an answer of a proxy, is not definite.
 func (e *Error) definite() bool {
@@ -59,146 +68,123 @@ func (e *Error) definite() bool {
 // allow.
 var errTransition = errors.New("the status has this state or a later one")
 
-// refusal converts the library's error to an Error.
-func (c *Client) refusal(what string, resp *gl.Response, err error) error {
-	if resp == nil || resp.Response == nil {
-		return c.noAnswer(what, err)
+// refusal converts the library's error to an Error; nil if there is none.
+func (c *Client) refusal(what string, answered bool, err error) error {
+	refused, known := errors.AsType[*Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case known:
+	case answered:
+		refused = &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, "check that "+c.host+" is GitLab, and not a proxy",
+			"the answer is not valid: %s", c.token.scrub(err.Error()))}
+	default:
+		refused = c.noAnswer(err)
 	}
-	if resp.StatusCode < 300 {
-		return &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, "check that "+c.host+" is GitLab, and not a proxy",
-			"%s: the answer is not valid: %s", what, c.token.scrub(err.Error()))}
+	refused.Err = fmt.Errorf("%s: %w", what, refused.Err)
+	return refused
+}
+
+// answers makes an Error from each answer that is not a success, because the library drops
+// the text of a 404. So no redirect is followed, which could send the token to another host.
+type answers struct {
+	client *Client
+	next   http.RoundTripper
+}
+
+// RoundTrip sends the request.
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := a.next.RoundTrip(req)
+	if err != nil || resp.StatusCode < 300 {
+		return resp, err
 	}
-	said := c.token.scrub(answerText(resp.Response))
-	e := &Error{
-		Kind:       kindOf(resp.StatusCode, said),
-		Status:     resp.StatusCode,
-		RetryAfter: backoff.RetryAfter(resp.Header),
+	content, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	code := strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)
-	text := what + ": GitLab answers " + code
+	return nil, a.client.refused(resp, content)
+}
+
+func (c *Client) refused(resp *http.Response, content []byte) *Error {
+	said := c.token.scrub(answerText(resp, content))
+	code := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	answer := &fault.Error{Message: "GitLab answers " + code}
 	if said != "" && said != code {
-		text += ": " + said
+		answer.Message += ": " + said
 	}
-	cause := error(nil)
-	if e.Status == http.StatusBadRequest && strings.Contains(said, "Cannot transition status") {
-		cause = errTransition
+	if resp.StatusCode == http.StatusBadRequest && strings.Contains(said, "Cannot transition status") {
+		answer.Err = errTransition
 	}
-	e.Err = &fault.Error{Message: text, Hint: c.hint(e.Status, e.Kind), Err: cause}
+	e := &Error{Status: resp.StatusCode, RetryAfter: backoff.RetryAfter(resp.Header), Err: answer}
+	e.Kind, answer.Hint = c.judge(resp.StatusCode, said)
 	return e
 }
 
-// kindOf returns the kind by the status code. Only for 404 it uses the text, to distinguish
-// a project without access, for which all requests fail, from a missing commit.
-func kindOf(status int, said string) Kind {
+// judge returns the kind of a refusal by the status code, and what the operator can do. Only
+// for 404 it uses the text, to distinguish a project without access, for which all requests
+// fail, from a missing commit.
+func (c *Client) judge(status int, said string) (kind Kind, hint string) {
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
-		return KindAuth
-	case status == http.StatusNotFound && strings.Contains(said, "Project Not Found"):
-		return KindAuth
-	case status < 400: // redirects are not followed, because they could send the token to another host
-		return KindAuth
-	case status == http.StatusConflict, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
-		return KindRetry
-	default:
-		return KindPermanent
-	}
-}
-
-func (c *Client) hint(status int, kind Kind) string {
-	switch {
-	case status == http.StatusUnauthorized:
-		return "write a valid token with the scope api into " + c.token.path + "; the agent uses it at once"
-	case status == http.StatusForbidden:
-		return "grant the token the scope api, and its user the role Developer (Maintainer for a protected branch)"
-	case status == http.StatusNotFound && kind == KindAuth:
-		return fmt.Sprintf("check that the project is %q, and that the token's user is a member of it", c.project)
-	case status == http.StatusNotFound:
-		return fmt.Sprintf("check that the agent follows the repository of project %q", c.project)
 	case status < 400:
-		return "set the GitLab address to the one it redirects to"
+		return KindAuth, "set the GitLab address to the one it redirects to"
+	case status == http.StatusUnauthorized:
+		return KindAuth, "write a valid token with the scope api into " + c.token.path + "; the agent uses it at once"
+	case status == http.StatusForbidden:
+		return KindAuth, "grant the token the scope api, and its user the role Developer (Maintainer for a protected branch)"
+	case status == http.StatusProxyAuthRequired:
+		return KindAuth, ""
+	case status == http.StatusNotFound && strings.Contains(said, "Project Not Found"):
+		return KindAuth, fmt.Sprintf("check that the project is %q, and that the token's user is a member of it", c.project)
+	case status == http.StatusNotFound:
+		return KindPermanent, fmt.Sprintf("check that the agent follows the repository of project %q", c.project)
 	case status == http.StatusUnprocessableEntity:
-		return "remove jobs from the commit's pipeline, which has as many as GitLab allows"
-	default:
-		return ""
+		return KindPermanent, "remove jobs from the commit's pipeline, which has as many as GitLab allows"
+	case status == http.StatusConflict, status == http.StatusTooManyRequests,
+		status == http.StatusRequestTimeout, status >= 500:
+		return KindRetry, ""
 	}
+	return KindPermanent, ""
 }
 
 // noAnswer returns the error for a request without an answer.
-func (c *Client) noAnswer(what string, err error) error {
-	var own *fault.Error
-	if errors.As(err, &own) && errors.Is(own, errToken) {
-		return &Error{Kind: KindAuth, Err: fmt.Errorf("%s: %w", what, own)}
+func (c *Client) noAnswer(err error) *Error {
+	if own, ok := errors.AsType[*fault.Error](err); ok && errors.Is(own, errToken) {
+		return &Error{Kind: KindAuth, Err: own}
 	}
 	hint := "check that this node can connect to " + c.host
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		hint = "set ca_file to the certificate authority of GitLab"
 	}
 	reason := c.token.scrub(err.Error()) // without the cause, which may quote an echo of the server
 	if errors.Is(err, context.DeadlineExceeded) {
 		reason = "no answer within " + c.timeout.String()
 	}
-	return &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, hint, "%s: %s: %s", what, c.host, reason)}
-}
-
-// answerKeeper keeps the texts of refusals, because the library drops that of a 404.
-type answerKeeper struct{ next http.RoundTripper }
-
-type keptBody struct {
-	*bytes.Reader
-	text []byte
-}
-
-func (keptBody) Close() error { return nil }
-
-// RoundTrip sends the request.
-func (k answerKeeper) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := k.next.RoundTrip(req)
-	if err != nil || resp.StatusCode < 300 {
-		return resp, err
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	closeErr := resp.Body.Close()
-	if err := errors.Join(err, closeErr); err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	resp.Body = keptBody{bytes.NewReader(text), text}
-	return resp, nil
+	return &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, hint, "%s: %s", c.host, reason)}
 }
 
 // answerText returns the text of a refusal on one line. Its formats are {"message": …},
 // {"error": …}, plain text, and a proxy's page.
-func answerText(resp *http.Response) string {
+func answerText(resp *http.Response, content []byte) string {
 	if to := resp.Header.Get("Location"); resp.StatusCode < 400 && to != "" {
 		return "it redirects to " + oneline.Cut(to, maxLength)
-	}
-	kept, ok := resp.Body.(keptBody)
-	if !ok {
-		return ""
 	}
 	var answer struct {
 		Message     json.RawMessage `json:"message"`
 		Error       string          `json:"error"`
 		Description string          `json:"error_description"`
 	}
-	if err := json.Unmarshal(kept.text, &answer); err != nil {
-		if bytes.HasPrefix(bytes.TrimSpace(kept.text), []byte("<")) {
+	if err := json.Unmarshal(content, &answer); err != nil {
+		if bytes.HasPrefix(bytes.TrimSpace(content), []byte("<")) {
 			return ""
 		}
-		return oneline.Cut(string(kept.text), maxLength)
+		return oneline.Cut(string(content), maxLength)
 	}
-	var parts []string
 	var message string
-	switch {
-	case json.Unmarshal(answer.Message, &message) == nil:
-		parts = append(parts, message)
-	case len(answer.Message) > 0:
-		parts = append(parts, string(answer.Message))
+	if json.Unmarshal(answer.Message, &message) != nil { // not a text
+		message = string(answer.Message)
 	}
-	parts = append(parts, answer.Error, answer.Description)
-	return oneline.Cut(strings.Join(parts, " "), 2*maxLength)
+	return oneline.Cut(message+" "+answer.Error+" "+answer.Description, 2*maxLength)
 }

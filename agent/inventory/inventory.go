@@ -55,7 +55,6 @@ type Survey struct {
 	Used      []deploy.Version `json:"used,omitempty"` // the engine reports that these are in use after all
 
 	sources Sources
-	applied *record.GoodState
 	keep    deploy.Retention
 	stock   *deploy.Inventory
 }
@@ -81,13 +80,13 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the versions: %w", err)
 	}
-	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, sources: from, applied: applied, stock: stock}
+	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, sources: from, stock: stock}
 	s.keep = deploy.Retention{
 		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
 		Good: goodStates(good), Since: since, Now: now,
 	}
 	s.Versions = stock.Versions(s.keep)
-	s.Secrets = s.listed()
+	s.Secrets = s.listed(applied)
 	if s.Retention.Versions < 1 || len(good) == 0 {
 		s.Uncertain = "the next sync has to record first what it applies"
 	}

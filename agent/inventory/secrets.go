@@ -20,17 +20,16 @@ type Rotation struct {
 // Overdue gives how long the rotation is overdue; 0 when it is not due.
 func (r Rotation) Overdue(now time.Time) time.Duration { return max(now.Sub(r.Due), 0) }
 
-// Rotations lists when each secret of the applied stack is due for rotation. A secret
-// without a rotation period is left out.
+// Rotations lists when each secret of the applied stack is due for rotation, by the name of
+// its live version. A secret without a rotation period is left out.
 func (s *Survey) Rotations() []Rotation {
 	var all []Rotation
-	for _, object := range s.applied.Secrets {
-		at := slices.IndexFunc(s.Versions, func(v deploy.Version) bool { return v.Kind == deploy.Secret && v.Name == object.Name })
-		if object.Rotate > 0 && at >= 0 {
-			created := s.Versions[at].Created
-			all = append(all, Rotation{Secret: object.Key, Name: object.Name, Created: created, Due: created.Add(object.Rotate)})
+	for _, one := range s.Secrets {
+		if !one.Due.IsZero() {
+			all = append(all, Rotation{Secret: one.Secret, Name: one.Live.Name, Created: one.Live.Created, Due: one.Due})
 		}
 	}
+	slices.SortFunc(all, func(a, b Rotation) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -49,14 +48,10 @@ type ListedSecret struct {
 }
 
 // listed gives the secrets by name, the versions of each together.
-func (s *Survey) listed() []ListedSecret {
-	applied := map[string]record.Object{}
-	for _, object := range s.applied.Secrets {
-		applied[object.Name] = object
-	}
-	due := map[string]Rotation{}
-	for _, rotation := range s.Rotations() {
-		due[rotation.Name] = rotation
+func (s *Survey) listed(applied *record.GoodState) []ListedSecret {
+	objects := map[string]record.Object{}
+	for _, object := range applied.Secrets {
+		objects[object.Name] = object
 	}
 	list := []ListedSecret{}
 	byKey := map[string]int{}
@@ -70,7 +65,7 @@ func (s *Survey) listed() []ListedSecret {
 			list = append(list, ListedSecret{Secret: version.Key})
 		}
 		one := &list[at]
-		object, live := applied[version.Name]
+		object, live := objects[version.Name]
 		if !live || one.Live != nil {
 			one.Others = append(one.Others, version)
 			continue
@@ -79,8 +74,9 @@ func (s *Survey) listed() []ListedSecret {
 		if object.Key != "" {
 			one.Secret = object.Key
 		}
-		if rotation, ok := due[version.Name]; ok {
-			one.Due, one.Overdue = rotation.Due, rotation.Overdue(s.At) > 0
+		if object.Rotate > 0 {
+			one.Due = version.Created.Add(object.Rotate)
+			one.Overdue = s.At.After(one.Due)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b ListedSecret) int { return strings.Compare(a.Secret, b.Secret) })

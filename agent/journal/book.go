@@ -11,44 +11,35 @@ import (
 // the same time are saved together, so that they do not wait for the disk one by one.
 type Book struct {
 	journal *Journal
-	uses    map[string][]string
-	entries chan audit.Entry
-	ended   chan struct{}
+	uses    SecretNames
+	writer  sync.WaitGroup
 
-	mu  sync.Mutex
-	err error
+	mu      sync.Mutex
+	entries []audit.Entry // to write
+	writing bool
+	err     error
 }
 
-// Open makes a book for a number of steps, so that Note never waits. uses lists the new
-// secrets of each service.
-func (j *Journal) Open(steps int, uses map[string][]string) *Book {
-	room := steps
-	for _, secrets := range uses {
-		room += len(secrets)
+// Open makes a book. uses lists the new secrets of each service.
+func (j *Journal) Open(uses SecretNames) *Book { return &Book{journal: j, uses: uses} }
+
+// write writes until nothing is left, or an entry could not be written.
+func (b *Book) write() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && len(b.entries) > 0 {
+		together := b.entries
+		b.entries = nil
+		b.mu.Unlock()
+		err := b.journal.write(together...)
+		b.mu.Lock()
+		b.err = err
 	}
-	b := &Book{journal: j, uses: uses, entries: make(chan audit.Entry, room), ended: make(chan struct{})}
-	go b.run()
-	return b
+	b.writing = false
 }
 
-func (b *Book) run() {
-	defer close(b.ended)
-	for entry := range b.entries {
-		together := []audit.Entry{entry}
-		for more := len(b.entries); more > 0; more-- {
-			together = append(together, <-b.entries)
-		}
-		if err := b.journal.write(together...); err != nil {
-			b.mu.Lock()
-			b.err = err
-			b.mu.Unlock()
-			return
-		}
-	}
-}
-
-// Note records a step that has ended. It stops the apply if an earlier entry could not be
-// written.
+// Note records a step that has ended, and does not wait. It stops the apply if an earlier
+// entry could not be written.
 func (b *Book) Note(event deploy.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,16 +51,17 @@ func (b *Book) Note(event deploy.Event) error {
 		entries = entries[:1]
 		entries[0].Outcome, entries[0].Error = audit.Failed, event.Err.Error()
 	}
-	for _, entry := range entries {
-		b.entries <- entry
+	b.entries = append(b.entries, entries...)
+	if !b.writing {
+		b.writing = true
+		b.writer.Go(b.write)
 	}
 	return nil
 }
 
 // Close waits until all is written. The apply's outcome is err.
 func (b *Book) Close(err error) error {
-	close(b.entries)
-	<-b.ended
+	b.writer.Wait()
 	if b.err != nil {
 		return b.err
 	}

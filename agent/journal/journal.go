@@ -67,13 +67,6 @@ func (j *Journal) Note(outcome audit.Outcome, detail, trouble string) error {
 	return j.write(entry)
 }
 
-// Forced notes, before the first write, that a user forces a rollback.
-func (j *Journal) Forced(stack, detail string) error {
-	entry := j.entry(audit.Rollback, audit.Stack, stack)
-	entry.Outcome, entry.Detail = audit.Started, detail
-	return j.write(entry)
-}
-
 // write appends entries. If that fails, nothing may be applied, and the sync is tried
 // again automatically.
 func (j *Journal) write(entries ...audit.Entry) error {
@@ -101,7 +94,7 @@ func keyOf(step deploy.Step) stepKey {
 // Found records the steps that an interrupted attempt took without an entry: it had
 // planned them, the log does not have them, and the plan of what is left does not need
 // them. uses lists the new secrets of each service.
-func (j *Journal) Found(begun, left []deploy.Step, uses map[string][]string) error {
+func (j *Journal) Found(begun, left []deploy.Step, uses SecretNames) error {
 	settled := map[stepKey]bool{}
 	for _, step := range left {
 		settled[keyOf(step)] = true

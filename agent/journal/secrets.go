@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -10,27 +9,27 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// SecretNames are the names of secrets that services refer to, by service.
-type SecretNames map[string]map[string]bool
+// SecretNames are the names of secrets that services refer to, sorted, by service.
+type SecretNames map[string][]string
 
-// add notes the secrets that a service refers to.
-func (n SecretNames) add(service string, spec *swarm.ServiceSpec) {
+// namesIn gives the secrets that a service refers to.
+func namesIn(spec *swarm.ServiceSpec) []string {
 	if spec.TaskTemplate.ContainerSpec == nil {
-		return
+		return nil
 	}
+	var names []string
 	for _, reference := range spec.TaskTemplate.ContainerSpec.Secrets {
-		if n[service] == nil {
-			n[service] = map[string]bool{}
-		}
-		n[service][reference.SecretName] = true
+		names = append(names, reference.SecretName)
 	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // StackSecrets gives the secrets that a stack's services refer to.
 func StackSecrets(stack *compose.Stack) SecretNames {
 	names := SecretNames{}
 	for name, spec := range stack.Services {
-		names.add(name, &spec)
+		names[name] = namesIn(&spec)
 	}
 	return names
 }
@@ -39,21 +38,18 @@ func StackSecrets(stack *compose.Stack) SecretNames {
 func LiveSecrets(live *deploy.Live) SecretNames {
 	names := SecretNames{}
 	for name, service := range live.Services {
-		names.add(name, &service.Spec)
+		names[name] = namesIn(&service.Spec)
 	}
 	return names
 }
 
-// NewUses lists by service, sorted, the secrets that it is to refer to and did not
-// before.
-func NewUses(before SecretNames, want *compose.Stack) map[string][]string {
-	uses := map[string][]string{}
-	for service, secrets := range StackSecrets(want) {
-		for _, secret := range slices.Sorted(maps.Keys(secrets)) {
-			if !before[service][secret] {
-				uses[service] = append(uses[service], secret)
-			}
-		}
+// NewUses gives the secrets that the services are to refer to and did not before.
+func NewUses(before SecretNames, want *compose.Stack) SecretNames {
+	uses := StackSecrets(want)
+	for service, secrets := range uses {
+		uses[service] = slices.DeleteFunc(secrets, func(secret string) bool {
+			return slices.Contains(before[service], secret)
+		})
 	}
 	return uses
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"coin.internal/coin-agent/internal/backoff"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // jobs is an engine that lists the jobs of a stack that have not ended.
@@ -12,12 +15,13 @@ type jobs interface {
 }
 
 // AtWork lists the jobs that have not ended after a short wait: one of them may be about
-// to migrate the database. progress gets what it waits for.
+// to migrate the database. progress gets what it waits for. An error of the engine is
+// transient.
 func AtWork(ctx context.Context, engine jobs, stack string, progress func(string)) ([]string, error) {
 	for attempt := 1; ; attempt++ {
 		busy, err := engine.RunningJobs(ctx, stack)
 		if err != nil {
-			return nil, Unreachable{err}
+			return nil, fault.Transient(err)
 		}
 		if len(busy) == 0 || attempt == attempts {
 			return busy, nil
@@ -31,12 +35,6 @@ func AtWork(ctx context.Context, engine jobs, stack string, progress func(string
 
 // pause waits, and gives the cause if ctx ends before.
 func pause(ctx context.Context, d time.Duration) error {
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-wait.C:
-		return nil
-	}
+	backoff.NewBell().Rest(ctx, d)
+	return context.Cause(ctx)
 }

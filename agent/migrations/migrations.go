@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,13 +27,6 @@ const (
 
 // listed is how many migrations Between names.
 const listed = 20
-
-// Unreachable is an error of the database's server or the engine, not of config.yml. The
-// next read may succeed.
-type Unreachable struct{ err error }
-
-func (e Unreachable) Error() string { return e.err.Error() }
-func (e Unreachable) Unwrap() error { return e.err }
 
 // Check is config.yml's migration check of a node, ready to be asked.
 type Check struct {
@@ -66,7 +60,7 @@ func Of(state *desired.State) (*Check, error) {
 }
 
 // Highest reads the highest ID once. It gives 0 for a table that does not exist yet, and
-// missing says so.
+// missing says so. An error of the database's server, not of config.yml, is transient.
 func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
@@ -75,9 +69,9 @@ func (c *Check) Highest(ctx context.Context) (id int64, missing bool, err error)
 	case errors.Is(err, checks.ErrNoTable):
 		return 0, true, nil
 	case err != nil && limited.Err() != nil && ctx.Err() == nil:
-		return 0, false, Unreachable{c.fault(fmt.Errorf("got no answer within %s", readLimit))}
+		return 0, false, fault.Transient(c.fault(fmt.Errorf("got no answer within %s", readLimit)))
 	case err != nil && unreachable(err):
-		return 0, false, Unreachable{c.fault(err)}
+		return 0, false, fault.Transient(c.fault(err))
 	case err != nil:
 		return 0, false, c.fault(err)
 	}
@@ -93,16 +87,11 @@ func (c *Check) fault(err error) error {
 // unreachable reports whether the server caused the error, not config.yml: it is absent,
 // starting or stopping, out of room, or its table is locked.
 func unreachable(err error) bool {
-	var said *checks.DatabaseError
-	if !errors.As(err, &said) {
-		return false
+	said, ok := errors.AsType[*checks.DatabaseError](err)
+	if !ok || said.State == "" {
+		return ok
 	}
-	for _, class := range []string{"08", "53", "55", "57", "58"} {
-		if strings.HasPrefix(said.State, class) {
-			return true
-		}
-	}
-	return said.State == ""
+	return slices.Contains([]string{"08", "53", "55", "57", "58"}, said.State[:min(2, len(said.State))])
 }
 
 // Patiently reads the highest ID, and tries again while the database cannot be reached.
@@ -110,7 +99,7 @@ func unreachable(err error) bool {
 func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64, missing bool, err error) {
 	for attempt := 1; ; attempt++ {
 		id, missing, err = c.Highest(ctx)
-		if !errors.As(err, new(Unreachable)) || attempt == attempts {
+		if !fault.IsTransient(err) || attempt == attempts {
 			return id, missing, err
 		}
 		progress(fmt.Sprintf("attempt %d of %d: %s", attempt, attempts, err))
@@ -124,16 +113,12 @@ func (c *Check) Patiently(ctx context.Context, progress func(string)) (id int64,
 func (c *Check) Between(ctx context.Context, above, upTo int64) string {
 	limited, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	list, all, err := c.Table.Between(limited, above, upTo, listed)
+	names, all, err := c.Table.Between(limited, above, upTo, listed)
 	if err != nil {
 		return "which they are cannot be read now"
 	}
-	names := make([]string, 0, len(list)+1)
-	for _, one := range list {
-		names = append(names, one.String())
-	}
-	if all > len(list) {
-		names = append(names, fmt.Sprintf("and %d more", all-len(list)))
+	if all > len(names) {
+		names = append(names, fmt.Sprintf("and %d more", all-len(names)))
 	}
 	return strings.Join(names, ", ")
 }

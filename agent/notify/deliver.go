@@ -23,8 +23,6 @@ type parcel struct {
 // round delivers all due messages, and returns the time until the next round. A receiver
 // that does not answer delays the others by one attempt at most.
 func (o *Outbox) round(ctx context.Context) time.Duration {
-	o.delivering.Lock()
-	defer o.delivering.Unlock()
 	for {
 		due, next := o.due(time.Now())
 		if len(due) == 0 || ctx.Err() != nil {
@@ -106,20 +104,19 @@ func (o *Outbox) deliver(ctx context.Context, one parcel) {
 	limited, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
 	err := ErrNoMailServer
-	if sender := o.senders[one.to.Kind]; sender != nil {
+	if sender := o.use.Senders[one.to.Kind]; sender != nil {
 		err = sender.Send(limited, one.to, one.message)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var refused *refusal
-	switch {
+	switch permanent, after := judge(err); {
 	case err == nil:
 		o.settle(one, nil)
-	case errors.As(err, &refused) && refused.permanent:
+	case permanent:
 		o.settle(one, err)
 	case ctx.Err() != nil: // stopped: it is sent again after the next start
 	default:
-		o.putOff(one, err)
+		o.putOff(one, err, after)
 	}
 }
 
@@ -136,45 +133,37 @@ func (o *Outbox) settle(one parcel, refused error) {
 		book.Sent[name] = append(recent(book.Sent[name], now), now)
 	})
 	if err != nil {
-		o.putOff(one, err) // it is sent again
+		o.putOff(one, err, 0) // it is sent again
 		return
 	}
 	delete(o.waits, one.to)
 	delete(o.troubles, one.to)
 	if refused != nil {
-		o.count(one.to.Kind, "dropped")
-		o.log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
+		o.use.Count(one.to.Kind, "dropped")
+		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
 		return
 	}
-	o.count(one.to.Kind, "sent")
-	o.log.Info("notice sent", "receiver", name, "notice", one.message.Title)
+	o.use.Count(one.to.Kind, "sent")
+	o.use.Log.Info("notice sent", "receiver", name, "notice", one.message.Title)
 }
 
-// putOff delays the messages to the receiver. It logs an error once, not at each attempt.
-func (o *Outbox) putOff(one parcel, err error) {
-	next := o.waits[one.to].After(asked(err), o.random)
+// putOff delays the messages to the receiver, at least as long as it asked. It logs an error
+// once, not at each attempt.
+func (o *Outbox) putOff(one parcel, err error, asked time.Duration) {
+	next := o.waits[one.to].After(asked, o.use.Random)
 	o.waits[one.to] = next
 	if errors.Is(err, errUnlearned) && next.Tries <= flushTries {
 		return // after a start, the agent will soon open the node's secrets
 	}
-	o.count(one.to.Kind, "failed")
+	o.use.Count(one.to.Kind, "failed")
 	trouble, known := o.troubles[one.to]
 	if !known {
 		trouble.Since = time.Now()
 	}
 	if trouble.Error != err.Error() {
-		o.log.Warn("notice not sent", "receiver", one.to.String(), "notice", one.message.Title,
+		o.use.Log.Warn("notice not sent", "receiver", one.to.String(), "notice", one.message.Title,
 			"next", next.Until, "error", err.Error(), "hint", fault.Hint(err))
 	}
 	trouble.Error, trouble.Hint = err.Error(), fault.Hint(err)
 	o.troubles[one.to] = trouble
-}
-
-// asked returns the wait that the receiver asked for.
-func asked(err error) time.Duration {
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return refused.after
-	}
-	return 0
 }

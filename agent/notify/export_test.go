@@ -1,14 +1,11 @@
 package notify
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Composed returns the message of notices in its formats.
 func Composed(notices []Notice) (title, text, slack string) {
 	m := compose(notices)
-	return m.Title, m.text(), slackText(&m)
+	return m.Title, m.Text, slackText(&m)
 }
 
 // Compose makes a message from notices.
@@ -25,10 +22,4 @@ func Permanent(err error) error { return permanent(err) }
 func After(err error, wait time.Duration) error { return &refusal{error: err, after: wait} }
 
 // Asks returns how the outbox reacts to an error.
-func Asks(err error) (permanent bool, after time.Duration) {
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return refused.permanent, refused.after
-	}
-	return false, 0
-}
+func Asks(err error) (permanent bool, after time.Duration) { return judge(err) }

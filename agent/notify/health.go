@@ -3,11 +3,10 @@ package notify
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // Trouble is the failure of the delivery to a receiver.
@@ -39,12 +38,8 @@ func (o *Outbox) Health() Health {
 	defer o.mu.Unlock()
 	health := Health{Undelivered: len(o.book.Entries), Dropped: o.book.Dropped}
 	for _, receiver := range o.book.Wants.Receivers {
-		condition := Condition{Receiver: receiver}
-		for _, entry := range o.book.Entries {
-			if slices.Contains(entry.Left, receiver) {
-				condition.Waiting++
-			}
-		}
+		waiting, _ := o.pending(receiver)
+		condition := Condition{Receiver: receiver, Waiting: len(waiting.seqs)}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
 		}
@@ -68,7 +63,7 @@ var ErrNoMailServer = fault.WithHint(errors.New("config.yml has e-mail addresses
 
 // ready returns a missing setting that prevents the delivery.
 func (o *Outbox) ready(kind Kind) error {
-	switch sender := o.senders[kind].(type) {
+	switch sender := o.use.Senders[kind].(type) {
 	case nil:
 		return ErrNoMailServer
 	case interface{ Ready() error }:
@@ -86,9 +81,5 @@ func (h *Health) fault() error {
 			break
 		}
 	}
-	what := fmt.Sprintf("%d notices", h.Undelivered)
-	if h.Undelivered == 1 {
-		what = "1 notice"
-	}
-	return fault.New(fault.Place{}, hint, "%s not delivered: %s", what, reason)
+	return fault.New(fault.Place{}, hint, "%s not delivered: %s", plural.Count(h.Undelivered, "notice"), reason)
 }

@@ -18,38 +18,46 @@ const (
 
 // Message is a message to a receiver about one or several notices.
 type Message struct {
-	ID     string // the same for each attempt
-	Time   time.Time
-	Title  string
-	Blocks []Block
-}
-
-// Block is a part of a message. Lines that start with a space belong to the line above.
-type Block struct {
-	Head  string // may be empty
-	Lines []string
+	ID    string // the same for each attempt
+	Time  time.Time
+	Title string
+	Text  string // paragraphs; a line that starts with a space belongs to the line above
 }
 
 // compose makes one message from notices, the oldest first: the newest one in full, the
 // others with one line each.
 func compose(notices []Notice) Message {
-	last := notices[len(notices)-1]
-	m := Message{Time: last.Time, Title: title(&last), Blocks: blocks(&last)}
-	older := notices[:len(notices)-1]
-	if len(older) == 0 {
-		return m
+	last, older := &notices[len(notices)-1], notices[:len(notices)-1]
+	m := Message{Time: last.Time, Title: title(last)}
+	paragraphs := [][]string{details(last)}
+	if last.Next != "" {
+		paragraphs = append(paragraphs, []string{"Next: " + oneline.Join(last.Next)})
 	}
-	m.Title = oneline.Cut(m.Title, maxTitle-20) + fmt.Sprintf(" (and %d more)", len(older))
-	more := Block{Head: fmt.Sprintf("Earlier notices (%d), delayed to limit the number of messages:", len(older))}
-	if skipped := len(older) - maxListed; skipped > 0 {
-		more.Lines = append(more.Lines, fmt.Sprintf("%d not listed", skipped))
-		older = older[skipped:]
+	paragraphs = append(paragraphs, facts(last))
+	if len(older) > 0 {
+		m.Title = oneline.Cut(m.Title, maxTitle-20) + fmt.Sprintf(" (and %d more)", len(older))
+		paragraphs = append(paragraphs, earlier(older))
 	}
-	for i := range older {
-		more.Lines = append(more.Lines, brief(&older[i]))
+	for _, lines := range paragraphs {
+		if len(lines) > 0 {
+			m.Text += "\n" + strings.Join(lines, "\n") + "\n"
+		}
 	}
-	m.Blocks = append(m.Blocks, more)
+	m.Text = strings.TrimPrefix(m.Text, "\n")
 	return m
+}
+
+// earlier returns the lines with the notices that had to wait.
+func earlier(notices []Notice) []string {
+	lines := []string{fmt.Sprintf("Earlier notices (%d), delayed to limit the number of messages:", len(notices))}
+	if skipped := len(notices) - maxListed; skipped > 0 {
+		lines = append(lines, fmt.Sprintf("%d not listed", skipped))
+		notices = notices[skipped:]
+	}
+	for i := range notices {
+		lines = append(lines, brief(&notices[i]))
+	}
+	return lines
 }
 
 // title returns the node and the event on one line.
@@ -77,26 +85,19 @@ func brief(n *Notice) string {
 	return oneline.Cut(text, 2*maxTitle)
 }
 
-func blocks(n *Notice) []Block {
-	var parts []Block
-	var details Block
+// details returns the lines with the faults, differences or results.
+func details(n *Notice) []string {
+	var lines []string
 	for i, detail := range n.Details {
 		if i == maxDetails {
-			details.Lines = append(details.Lines, fmt.Sprintf("and %d more: see `agent status` on the node", len(n.Details)-i))
-			break
+			return append(lines, fmt.Sprintf("and %d more: see `agent status` on the node", len(n.Details)-i))
 		}
-		details.Lines = append(details.Lines, oneline.Cut(detail.Text, maxDetail))
+		lines = append(lines, oneline.Cut(detail.Text, maxDetail))
 		if detail.Hint != "" {
-			details.Lines = append(details.Lines, "  hint: "+oneline.Cut(detail.Hint, maxDetail))
+			lines = append(lines, "  hint: "+oneline.Cut(detail.Hint, maxDetail))
 		}
 	}
-	if len(details.Lines) > 0 {
-		parts = append(parts, details)
-	}
-	if n.Next != "" {
-		parts = append(parts, Block{Lines: []string{"Next: " + oneline.Join(n.Next)}})
-	}
-	return append(parts, Block{Lines: facts(n)})
+	return lines
 }
 
 // facts returns the lines with node, release, commit and time.
@@ -127,22 +128,5 @@ func facts(n *Notice) []string {
 }
 
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-// text returns the message without its title as plain text.
-func (m *Message) text() string {
-	var b strings.Builder
-	for i, block := range m.Blocks {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		if block.Head != "" {
-			b.WriteString(block.Head + "\n")
-		}
-		for _, one := range block.Lines {
-			b.WriteString(one + "\n")
-		}
-	}
-	return b.String()
-}
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }

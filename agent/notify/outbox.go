@@ -69,14 +69,8 @@ type Refusal struct {
 
 // Outbox accepts notices and delivers them.
 type Outbox struct {
-	senders map[Kind]Sender
-	store   Store
-	log     *slog.Logger
-	count   func(kind Kind, result string)
-	wake    backoff.Bell
-	random  backoff.Random
-
-	delivering sync.Mutex // allows one round at a time
+	use  Options
+	wake backoff.Bell
 
 	mu       sync.Mutex
 	book     Book
@@ -93,7 +87,8 @@ type Options struct {
 	Random  backoff.Random                 // for the jitter of waits; may be nil
 }
 
-// NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages.
+// NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages;
+// one of them at a time.
 func NewOutbox(o Options) (*Outbox, error) {
 	book, err := o.Store.Notices()
 	if err != nil {
@@ -103,8 +98,8 @@ func NewOutbox(o Options) (*Outbox, error) {
 		o.Count = func(Kind, string) {}
 	}
 	return &Outbox{
-		senders: o.Senders, store: o.Store, log: o.Log, count: o.Count, wake: backoff.NewBell(), random: o.Random,
-		book: book, waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
+		use: o, wake: backoff.NewBell(), book: book,
+		waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
 	}, nil
 }
 
@@ -128,13 +123,6 @@ func (o *Outbox) Use(wants Wants) error {
 			}
 		}
 	})
-}
-
-// Variable returns the key of the webhook's URL in secrets.enc, or "".
-func (o *Outbox) Variable() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.book.Wants.Variable
 }
 
 // Tell accepts a notice, which is durable when Tell returns. It skips repeated notices, and
@@ -209,12 +197,10 @@ func (b *Book) setTold(stack string, told Told) {
 		b.Told = told
 		return
 	}
-	stacks := maps.Clone(b.Stacks) // others have the one before
-	if stacks == nil {
-		stacks = map[string]Told{}
+	if b.Stacks == nil {
+		b.Stacks = map[string]Told{}
 	}
-	stacks[stack] = told
-	b.Stacks = stacks
+	b.Stacks[stack] = told
 }
 
 // Nudge ends the waits of the receivers of a kind, because their cause may be gone.
@@ -228,7 +214,8 @@ func (o *Outbox) Nudge(kind Kind) {
 // save changes the book, first in the store.
 func (o *Outbox) save(change func(book *Book)) error {
 	book := o.book
-	book.Entries, book.Sent, book.Refused = slices.Clone(book.Entries), maps.Clone(book.Sent), maps.Clone(book.Refused)
+	book.Entries, book.Stacks = slices.Clone(book.Entries), maps.Clone(book.Stacks)
+	book.Sent, book.Refused = maps.Clone(book.Sent), maps.Clone(book.Refused)
 	if book.Sent == nil {
 		book.Sent = map[string]Sent{}
 	}
@@ -236,7 +223,7 @@ func (o *Outbox) save(change func(book *Book)) error {
 		book.Refused = map[string]Refusal{}
 	}
 	change(&book)
-	if err := o.store.SaveNotices(&book); err != nil {
+	if err := o.use.Store.SaveNotices(&book); err != nil {
 		return fmt.Errorf("save notices: %w", err)
 	}
 	o.book = book
@@ -271,8 +258,8 @@ func (b *Book) trim() []Entry {
 func (o *Outbox) lost(entries []Entry) {
 	for _, entry := range entries {
 		for _, receiver := range entry.Left {
-			o.count(receiver.Kind, "dropped")
-			o.log.Warn("notice dropped", "reason", "too many undelivered notices", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
+			o.use.Count(receiver.Kind, "dropped")
+			o.use.Log.Warn("notice dropped", "reason", "too many undelivered notices", "receiver", receiver.String(), "notice", title(&entry.Notice), "of", entry.Notice.Time)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -47,6 +48,14 @@ type refusal struct {
 func (r *refusal) Unwrap() error { return r.error }
 
 func permanent(err error) error { return &refusal{error: err, permanent: true} }
+
+// judge returns how the outbox reacts to an error.
+func judge(err error) (permanent bool, after time.Duration) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused.permanent, refused.after
+	}
+	return false, 0
+}
 
 const maxSecretFile = 4096
 

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/backoff"
@@ -37,18 +36,11 @@ type Slack struct {
 // if file is empty, uses the URL from Learn. caFile may name certificates that are trusted
 // besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
-	roots, err := authorities.Load(caFile)
+	transport, err := authorities.Transport(caFile)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableKeepAlives:   true, // messages are rare
-		ForceAttemptHTTP2:   true,
-	}
+	transport.DisableKeepAlives = true // messages are rare
 	return &Slack{file: file, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -76,9 +68,8 @@ func (s *Slack) Ready() error {
 
 // Unlearned reports whether the sender waits for Learn.
 func (s *Slack) Unlearned() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.file == "" && !s.learned.Known() && s.why == nil
+	_, err := s.address()
+	return errors.Is(err, errUnlearned)
 }
 
 // errUnlearned means that the agent has not opened the secrets since its start.
@@ -158,8 +149,7 @@ func noAnswer(host string, err error) error {
 		return fmt.Errorf("post to the webhook at %s: no answer in time", host)
 	}
 	hint := "check that this node can connect to " + host
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		hint = "set ca_file to the certificate authority of " + host
 	}
 	return fault.WithHint(fmt.Errorf("post to the webhook at %s: %w", host, err), hint)
@@ -195,16 +185,5 @@ func refused(response *http.Response, address *url.URL, said string) error {
 // mention the channel.
 func slackText(m *Message) string {
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
-	var b strings.Builder
-	b.WriteString("*" + strings.ReplaceAll(escape(m.Title), "*", "") + "*\n")
-	for _, block := range m.Blocks {
-		b.WriteString("\n")
-		if block.Head != "" {
-			b.WriteString(escape(block.Head) + "\n")
-		}
-		for _, one := range block.Lines {
-			b.WriteString(escape(one) + "\n")
-		}
-	}
-	return b.String()
+	return "*" + strings.ReplaceAll(escape(m.Title), "*", "") + "*\n\n" + escape(m.Text)
 }

@@ -183,8 +183,7 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 
 func (s *SMTP) trouble(doing string, err error) error {
 	hint := "check smtp_address and smtp_tls: port 587 usually needs starttls, port 465 tls"
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		hint = "set ca_file to the server's certificate authority, and smtp_address to the name in its certificate"
 	}
 	return fault.WithHint(fmt.Errorf("%s %s: %w", doing, s.options.Address, err), hint)
@@ -199,12 +198,12 @@ func (s *SMTP) login(client *smtp.Client) error {
 	if err != nil {
 		return err
 	}
-	offered, mechanisms := client.Extension("AUTH")
+	_, mechanisms := client.Extension("AUTH")
 	var auth smtp.Auth
 	switch methods := strings.Fields(strings.ToUpper(mechanisms)); {
-	case offered && slices.Contains(methods, "PLAIN"):
+	case slices.Contains(methods, "PLAIN"):
 		auth = smtp.PlainAuth("", s.options.User, password, s.host)
-	case offered && slices.Contains(methods, "LOGIN"):
+	case slices.Contains(methods, "LOGIN"):
 		auth = &loginAuth{user: s.options.User, password: password}
 	default:
 		return fault.New(fault.Place{}, "remove smtp_user for a server without a login, or use a server that offers PLAIN or LOGIN",
@@ -212,8 +211,7 @@ func (s *SMTP) login(client *smtp.Client) error {
 	}
 	if err := client.Auth(auth); err != nil {
 		said := "the connection ended"
-		var reply *textproto.Error
-		if errors.As(err, &reply) {
+		if reply, ok := errors.AsType[*textproto.Error](err); ok {
 			said = fmt.Sprintf("it answers %d", reply.Code)
 		}
 		return fault.New(fault.Place{}, "check smtp_user, and the password in "+s.options.PasswordFile,
@@ -251,8 +249,8 @@ func (a *loginAuth) Next(question []byte, more bool) ([]byte, error) {
 // refusedMail returns the error for a refusal that is not permanent: after a correction of
 // config.yml, the settings or the server, a retry succeeds.
 func (s *SMTP) refusedMail(what string, err error) error {
-	var reply *textproto.Error
-	if !errors.As(err, &reply) {
+	reply, ok := errors.AsType[*textproto.Error](err)
+	if !ok {
 		return fmt.Errorf("send mail through %s: %w", s.options.Address, err)
 	}
 	hint := ""
@@ -269,7 +267,7 @@ func (s *SMTP) refusedMail(what string, err error) error {
 // a code from 500 is permanent.
 func (s *SMTP) refusedMessage(err error) error {
 	refused := s.refusedMail("the message", err)
-	if reply := (*textproto.Error)(nil); errors.As(err, &reply) && reply.Code >= 500 && reply.Code != 521 {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok && reply.Code >= 500 && reply.Code != 521 {
 		return permanent(refused)
 	}
 	return refused
@@ -300,7 +298,7 @@ func (s *SMTP) letter(to *mail.Address, m *Message) []byte {
 	}
 	b.WriteString("\r\n")
 	body := quotedprintable.NewWriter(&b)
-	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.text(), "\n", "\r\n"))) // writes to memory cannot fail
+	_, _ = body.Write([]byte(strings.ReplaceAll(m.Title+"\n\n"+m.Text, "\n", "\r\n"))) // writes to memory cannot fail
 	_ = body.Close()
 	return b.Bytes()
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
+	"slices"
 
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -18,25 +16,6 @@ import (
 type Notices struct {
 	Outbox *notify.Outbox
 	Slack  *notify.Slack // among the outbox's senders
-}
-
-// NoticeParts are what notices work with.
-type NoticeParts struct {
-	Slack   *notify.Slack
-	Mail    *notify.SMTP // nil: e-mail waits until there is a mail server
-	Store   *store.Store
-	Log     *slog.Logger
-	Metrics *metrics.Metrics
-}
-
-// NewNotices makes Notices on the notices in the store.
-func NewNotices(parts NoticeParts) (Notices, error) {
-	senders := map[notify.Kind]notify.Sender{notify.KindSlack: parts.Slack}
-	if parts.Mail != nil {
-		senders[notify.KindEmail] = parts.Mail
-	}
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: parts.Store, Log: parts.Log, Count: parts.Metrics.Notified})
-	return Notices{Outbox: outbox, Slack: parts.Slack}, err
 }
 
 // Use takes the receivers that config.yml names.
@@ -70,10 +49,12 @@ func (n Notices) Learn(state *desired.State) {
 }
 
 // Recall decrypts the node's secrets for the webhook's URL, which is never written to
-// disk, if messages have waited over a restart and no sync is due. An error means that the
-// files could not be fetched, and the next look tries again.
+// disk, if messages have waited over a restart and no sync is due. It looks for the URL once
+// after a start. An error means that the files could not be fetched, and the next look tries
+// again.
 func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS, error), options desired.Options) error {
-	if !n.lacksWebhook() {
+	waits := func(one notify.Condition) bool { return one.Kind == notify.KindSlack && one.Waiting > 0 }
+	if n.Slack == nil || !slices.ContainsFunc(n.Outbox.Health().Receivers, waits) || !n.Slack.Unlearned() {
 		return nil
 	}
 	files, err := fetch(ctx)
@@ -88,20 +69,6 @@ func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS,
 	defer state.Wipe()
 	n.Learn(state)
 	return nil
-}
-
-// lacksWebhook reports whether messages wait for a webhook's URL that the node's secrets
-// may contain, and that the agent has not looked for since its start.
-func (n Notices) lacksWebhook() bool {
-	if n.Slack == nil || !n.Slack.Unlearned() {
-		return false
-	}
-	for _, receiver := range n.Outbox.Health().Receivers {
-		if receiver.Kind == notify.KindSlack && receiver.Waiting > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // Health gives the state of the outbox; nil if no notices are sent.

@@ -43,40 +43,30 @@ func (p *Publisher) Pending(sync *record.Sync) error {
 // Notice queues the notices of a sync's state and nothing for GitLab. The outbox skips a
 // notice that it has sent already.
 func (p *Publisher) Notice(sync *record.Sync) error {
-	if p.Notices.Outbox == nil {
-		return nil
+	if n, has := report.Notice(p.Node, p.Link(sync.Commit), sync); has {
+		return p.queue(n)
 	}
-	n, has := report.Notice(p.Node, p.Link(sync.Commit), sync)
-	if !has {
-		return nil
-	}
-	return p.queue(n)
+	return nil
 }
 
 // Delay queues the notice of a rollback that waits for the engine, the network or a
 // registry.
 func (p *Publisher) Delay(sync *record.Sync, why error) error {
-	if p.Notices.Outbox == nil {
-		return nil
-	}
 	return p.queue(report.DelayNotice(p.Node, p.Link(sync.Commit), sync, why))
 }
 
 // Group queues the notice that this node runs a commit that failed on another node.
 func (p *Publisher) Group(sync *record.Sync, text, hint string) error {
-	if p.Notices.Outbox == nil {
-		return nil
-	}
 	return p.queue(report.GroupNotice(p.Node, p.Link(sync.Commit), sync, text, hint))
 }
 
 // Drift queues one notice that live services differ from the applied specs of the last
 // sync, or ends it.
 func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, drift []deploy.Step) error {
-	if p.Notices.Outbox == nil {
+	switch {
+	case p.Notices.Outbox == nil:
 		return nil
-	}
-	if len(drift) == 0 {
+	case len(drift) == 0:
 		return p.Notices.Outbox.DriftOver(p.Stack)
 	}
 	corrected := deployed.Drift == string(manifests.DriftCorrect)
@@ -84,6 +74,9 @@ func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, drift [
 }
 
 func (p *Publisher) queue(n notify.Notice) error {
+	if p.Notices.Outbox == nil {
+		return nil
+	}
 	n.Key = p.Stack
 	if err := p.Notices.Outbox.Tell(n); err != nil {
 		return fmt.Errorf("queue notice: %w", err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +23,9 @@ const harborAtOnce = 4
 
 // harborAnswer is the answer of a Harbor about an image.
 type harborAnswer struct {
-	image  string
+	name   string
+	image  harbor.Image
+	client *harbor.Client
 	report harbor.Report
 	err    error // there is no answer, or only an incomplete one
 }
@@ -40,19 +41,19 @@ func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests
 	good := 0
 	for _, one := range answers {
 		worse := one.report.Severity.Reaches(level)
-		switch {
-		case worse && blocks: // also if the scan is incomplete
+		if worse && blocks { // also if the scan is incomplete
 			v.Refusals = append(v.Refusals, vulnerable(one, level))
 			continue
-		case worse:
+		}
+		if worse {
 			v.Warn(vulnerable(one, level))
 		}
-		switch {
-		case one.err != nil && blocks && gate.OnNoAnswer == manifests.NoAnswerBlock:
-			v.Troubles = append(v.Troubles, one.err)
-			continue
-		case one.err != nil:
-			v.Warn(one.err)
+		if one.err != nil {
+			if blocks && gate.OnNoAnswer == manifests.NoAnswerBlock {
+				v.Troubles = append(v.Troubles, one.err)
+			} else {
+				v.Warn(one.err)
+			}
 			continue
 		}
 		good++
@@ -75,107 +76,82 @@ func vulnerable(one harborAnswer, level harbor.Severity) error {
 		words += ", scanned " + one.report.Scanned.UTC().Format("2006-01-02")
 	}
 	return fault.New(fault.Place{}, "rebuild the image on a fixed base image and raise TAG; or, if you accept the risk, name the image in deployment.gates.vulnerabilities.except of config.yml: an allowlist in Harbor has no effect here",
-		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.image), level, words)
+		"image %s has vulnerabilities of severity %s or worse (%s)", shortImage(one.name), level, words)
 }
 
-// askHarbors asks about each image that is not excepted, in order. A Harbor that
-// does not answer is not asked for its other images.
+// askHarbors asks about each image that is not excepted, in order. It keeps only the
+// first of several answers with the same error.
 func (p *Probes) askHarbors(ctx context.Context, gate manifests.VulnerabilityGate) []harborAnswer {
-	clients := &harbors{probes: p, gate: gate, known: map[string]*harborClient{}}
-	defer clients.close()
+	harbors := &harbors{probes: p, gate: gate, known: map[string]*harborClient{}}
+	defer harbors.close()
 	var answers []harborAnswer
-	var images []harbor.Image
 	for _, name := range slices.Compact(slices.Clone(p.Images)) { // sorted
 		image, err := harbor.ParseImage(name)
 		if err == nil && gate.Excepts(image.Name()) {
 			continue
 		}
-		answers, images = append(answers, harborAnswer{image: name, err: err}), append(images, image)
+		one := harborAnswer{name: name, image: image, err: err}
+		if err == nil {
+			one.client, one.err = harbors.of(ctx, image)
+		}
+		answers = append(answers, one)
 	}
 	room := make(chan struct{}, harborAtOnce)
 	var group sync.WaitGroup
 	for i := range answers {
-		if answers[i].err != nil {
+		one := &answers[i]
+		if one.err != nil {
 			continue
 		}
 		room <- struct{}{}
 		group.Go(func() {
-			answers[i].report, answers[i].err = clients.ask(ctx, images[i])
+			one.report, one.err = one.client.Report(ctx, one.image)
 			<-room
 		})
 	}
 	group.Wait()
-	return once(answers)
-}
-
-// once keeps only the first of several answers with the same error.
-func once(answers []harborAnswer) []harborAnswer {
 	seen := map[string]bool{}
-	var left []harborAnswer
-	for _, one := range answers {
-		if one.err != nil && seen[one.err.Error()] {
-			continue
-		}
+	return slices.DeleteFunc(answers, func(one harborAnswer) bool {
+		before := one.err != nil && seen[one.err.Error()]
 		if one.err != nil {
 			seen[one.err.Error()] = true
 		}
-		left = append(left, one)
-	}
-	return left
+		return before
+	})
 }
 
 // harbors are the Harbors that one verdict asks, each with its own login.
 type harbors struct {
 	probes *Probes
 	gate   manifests.VulnerabilityGate
-
-	mu    sync.Mutex
-	known map[string]*harborClient // by host
+	known  map[string]*harborClient // by host
 }
 
 type harborClient struct {
-	once     sync.Once
 	client   *harbor.Client
 	password secrets.Value
 	err      error
-
-	mu   sync.Mutex
-	down error // it does not answer
 }
 
-// ask asks the Harbor that has an image.
-func (h *harbors) ask(ctx context.Context, image harbor.Image) (harbor.Report, error) {
+// of gives the client of the Harbor that has an image.
+func (h *harbors) of(ctx context.Context, image harbor.Image) (*harbor.Client, error) {
 	host := strings.TrimSuffix(strings.TrimPrefix(h.gate.Registry, "https://"), "/")
 	switch {
 	case host == "" && image.Host == "docker.io":
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is not in a Harbor registry, so it is not scanned", image)
+		return nil, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml", "image %s is not in a Harbor registry, so it is not scanned", image)
 	case host == "":
 		host = image.Host
 	case host != image.Host && !strings.Contains(image.Reference, ":"):
 		// Another registry may hold a different image under the same tag.
-		return harbor.Report{}, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not in %s, and without a digest it cannot be found there", image, host)
+		return nil, fault.New(fault.Place{}, "name it in deployment.gates.vulnerabilities.except of config.yml, or give it by digest", "image %s is not in %s, and without a digest it cannot be found there", image, host)
 	}
-	h.mu.Lock()
 	one := h.known[host]
 	if one == nil {
 		one = &harborClient{}
+		one.err = h.open(ctx, one, host)
 		h.known[host] = one
 	}
-	h.mu.Unlock()
-	one.once.Do(func() { one.err = h.open(ctx, one, host) })
-	one.mu.Lock()
-	err := errors.Join(one.err, one.down)
-	one.mu.Unlock()
-	if err != nil {
-		return harbor.Report{}, fault.All(err)[0]
-	}
-	report, err := one.client.Report(ctx, image)
-	if errors.Is(err, harbor.ErrUnreachable) {
-		one.mu.Lock()
-		one.down = err
-		one.mu.Unlock()
-	}
-	return report, err
+	return one.client, one.err
 }
 
 // open makes the client of a Harbor, with the login that config.yml names for it, or the
@@ -223,9 +199,7 @@ func (h *harbors) roots() (*x509.CertPool, error) {
 		return nil, err
 	}
 	if pool == nil {
-		if pool, err = x509.SystemCertPool(); err != nil {
-			pool = x509.NewCertPool()
-		}
+		pool = authorities.System()
 	}
 	if !pool.AppendCertsFromPEM(certificates.Reveal()) {
 		return nil, fault.New(fault.Place{}, "put the certificate authority there in PEM form", "the file %s of check_dir holds no certificates", h.gate.CAFile)

@@ -39,8 +39,8 @@ func ChangeLabels(step deploy.Step) string {
 // sides gives the label of the field and both values.
 func sides(c deploy.Change) (label, old, want string) {
 	old, want = valueWords(c.Path, c.Old), valueWords(c.Path, c.New)
-	if kind, target, ok := referenceIn(c.Path); ok {
-		return referenceSides(kind, target, old, want)
+	if match := isReference.FindStringSubmatch(c.Path); match != nil {
+		return referenceSides(strings.ToLower(match[1]), match[2], old, want)
 	}
 	label = pathWords(c.Path)
 	if old == want || old != "" && want != "" {
@@ -53,32 +53,14 @@ func sides(c deploy.Change) (label, old, want string) {
 	return label, old, want
 }
 
-// referenceIn gives kind and target of a path that holds the name of a secret or config.
-func referenceIn(path string) (kind deploy.Kind, target string, ok bool) {
-	for _, one := range []struct {
-		kind         deploy.Kind
-		list, suffix string
-	}{{deploy.Secret, "Secrets[", "].SecretName"}, {deploy.Config, "Configs[", "].ConfigName"}} {
-		rest, found := strings.CutPrefix(path, "TaskTemplate.ContainerSpec."+one.list)
-		if !found {
-			continue
-		}
-		if target, found := strings.CutSuffix(rest, one.suffix); found {
-			return one.kind, target, true
-		}
-		if target, found := strings.CutSuffix(rest, "]"); found {
-			return one.kind, target, true
-		}
-	}
-	return "", "", false
-}
+// isReference matches a path that holds the name of a secret or config.
+var isReference = regexp.MustCompile(`^TaskTemplate\.ContainerSpec\.(Secret|Config)s\[(.*)\](?:\.(?:Secret|Config)Name)?$`)
 
 // referenceSides gives only the versions if both sides are versions of one object. The
 // label contains the place in the container unless it follows from the name.
-func referenceSides(kind deploy.Kind, target, old, want string) (label, from, to string) {
+func referenceSides(kind, target, old, want string) (label, from, to string) {
 	oldKey, oldVersion := versioned(old)
 	newKey, newVersion := versioned(want)
-	label = string(kind)
 	key := newKey
 	if want == "" {
 		key = oldKey
@@ -88,9 +70,9 @@ func referenceSides(kind deploy.Kind, target, old, want string) (label, from, to
 		place = ""
 	}
 	if oldKey == newKey && oldVersion != "" && newVersion != "" {
-		return label + " " + newKey + place, oldVersion, newVersion
+		return kind + " " + newKey + place, oldVersion, newVersion
 	}
-	return label + place, old, want
+	return kind + place, old, want
 }
 
 // versioned splits <key>.<version>. A version starts with a digit or is a digest of the
@@ -179,16 +161,12 @@ func pathWords(path string) string {
 			key, field, _ = strings.Cut(rest, "].")
 			key = strings.TrimSuffix(key, "]")
 		}
-		return one.name + key + spaced(field)
+		if field != "" {
+			field = " " + lower(field)
+		}
+		return one.name + key + field
 	}
 	return lower(path)
-}
-
-func spaced(field string) string {
-	if field == "" {
-		return ""
-	}
-	return " " + lower(field)
 }
 
 // lower turns UpdateConfig.MaxFailureRatio into update_config.max_failure_ratio. It does not

@@ -104,7 +104,7 @@ func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 	}
 	digest := sync.PlanDigest
 	if by := sync.Rollback; by != nil && sync.IsRollback() { // such a sync has only a rollback
-		digest, read.plan, read.services, read.checks = by.PlanDigest, read.backPlan, read.restored, read.asked
+		digest, read.Plan, read.Services, read.Checks = by.PlanDigest, read.BackPlan, read.Restored, read.Asked
 	}
 	deployment := sync.Deployment
 	if deployment == nil {
@@ -116,8 +116,8 @@ func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: string(sync.Trigger), Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Wrote, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: deployment.Agent,
-		PlanDigest: digest, Plan: read.plan, Services: servicesOf(deployment, read),
-		Secrets: orEmpty(deployment.Secrets), Configs: orEmpty(deployment.Configs), Checks: orEmpty(read.checks),
+		PlanDigest: digest, Plan: read.Plan, Services: servicesOf(deployment, read),
+		Secrets: orEmpty(deployment.Secrets), Configs: orEmpty(deployment.Configs), Checks: orEmpty(read.Checks),
 		Gates: orEmpty(sync.Gates), Approval: sync.Approval, Migration: sync.Migration, Rollback: sync.Rollback, Warnings: orEmpty(sync.Warnings),
 	}
 	if sync.Error != "" {
@@ -147,13 +147,13 @@ func deployedBy(sync *record.Sync) string {
 
 // contents holds the JSON parts of a sync's record, decoded.
 type contents struct {
-	plan     *deploy.RecordedPlan
-	services []deploy.ServiceResult
-	checks   []checks.Result
+	Plan     *deploy.RecordedPlan
+	Services []deploy.ServiceResult
+	Checks   []checks.Result
 
-	backPlan *deploy.RecordedPlan // of the rollback
-	restored []deploy.ServiceResult
-	asked    []checks.Result // after the rollback
+	BackPlan *deploy.RecordedPlan // of the rollback
+	Restored []deploy.ServiceResult
+	Asked    []checks.Result // after the rollback
 }
 
 // part is one JSON part of a record.
@@ -165,10 +165,10 @@ type part struct {
 
 func recordOf(sync *record.Sync) (*contents, error) {
 	read := &contents{}
-	parts := []part{{"plan", sync.Plan, &read.plan}, {"services", sync.Services, &read.services}, {"checks", sync.Checks, &read.checks}}
+	parts := []part{{"plan", sync.Plan, &read.Plan}, {"services", sync.Services, &read.Services}, {"checks", sync.Checks, &read.Checks}}
 	if back := sync.Rollback; back != nil {
-		parts = append(parts, part{"rollback's plan", back.Plan, &read.backPlan},
-			part{"rollback's services", back.ServicesOf, &read.restored}, part{"rollback's checks", back.Checks, &read.asked})
+		parts = append(parts, part{"rollback's plan", back.Plan, &read.BackPlan},
+			part{"rollback's services", back.ServicesOf, &read.Restored}, part{"rollback's checks", back.Checks, &read.Asked})
 	}
 	for _, part := range parts {
 		if len(part.data) == 0 {
@@ -207,15 +207,15 @@ func stageTimes(sync *record.Sync) []StageTime {
 
 func servicesOf(deployment *record.Deployment, read *contents) []Service {
 	actions := map[string]deploy.Action{}
-	if read.plan != nil {
-		for _, step := range read.plan.Steps {
+	if read.Plan != nil {
+		for _, step := range read.Plan.Steps {
 			if step.Kind == deploy.Service && step.Action != deploy.ScaleDown {
 				actions[step.Name] = step.Action
 			}
 		}
 	}
 	results := map[string]deploy.ServiceResult{}
-	for _, result := range read.services {
+	for _, result := range read.Services {
 		results[result.Name] = result
 	}
 	list := make([]Service, 0, len(deployment.Services))

@@ -8,71 +8,29 @@ import (
 	"unicode/utf8"
 )
 
-// markdown writes a document. It escapes all texts, because errors, log lines, names and
-// subjects may contain anything.
-type markdown struct{ strings.Builder }
-
-func (m *markdown) heading(level int, text string) {
-	m.gap()
-	fmt.Fprintf(m, "%s %s\n\n", strings.Repeat("#", level), plainText(text))
+// item gives a line of a list of facts; "" if the text is empty.
+func item(name, text any) string {
+	if fmt.Sprint(text) == "" {
+		return ""
+	}
+	return fmt.Sprintf("- **%s**: %s\n", name, escape(text))
 }
 
-// gap adds an empty line unless the document ends with one.
-func (m *markdown) gap() {
-	if text := m.String(); text != "" && !strings.HasSuffix(text, "\n\n") {
-		m.WriteString("\n")
-	}
-}
-
-// item adds a line to a list of facts, unless the text is empty.
-func (m *markdown) item(name, text string) {
-	if text != "" {
-		fmt.Fprintf(m, "- **%s**: %s\n", name, plainText(text))
-	}
-}
-
-func (m *markdown) line(text string) { fmt.Fprintf(m, "%s\n", plainText(text)) }
-
-func (m *markdown) numbered(texts []string) {
-	for i, text := range texts {
-		fmt.Fprintf(m, "%d. %s\n", i+1, plainText(text))
-	}
-}
-
-func (m *markdown) table(header []string, rows [][]string) {
-	if len(rows) == 0 {
-		return
-	}
-	m.gap()
-	m.row(header)
-	m.WriteString(strings.Repeat("|---", len(header)) + "|\n")
-	for _, row := range rows {
-		m.row(row)
-	}
-	m.WriteString("\n")
-}
-
-func (m *markdown) row(cells []string) {
-	for _, cell := range cells {
-		m.WriteString("| " + plainText(cell) + " ")
-	}
-	m.WriteString("|\n")
-}
-
-// code adds lines as a code block, with a fence that none of them can close.
-func (m *markdown) code(lines []string) {
+// code gives lines as a code block, with a fence that none of them can close.
+func code(lines []string) string {
 	fence := "```"
 	for _, line := range lines {
 		for strings.Contains(line, fence) {
 			fence += "`"
 		}
 	}
-	m.gap()
-	m.WriteString(fence + "\n")
+	var b strings.Builder
+	b.WriteString(fence + "\n")
 	for _, line := range lines {
-		m.WriteString(strings.TrimRight(controlFree(line), " ") + "\n")
+		b.WriteString(strings.TrimRight(controlFree(line), " ") + "\n")
 	}
-	m.WriteString(fence + "\n")
+	b.WriteString(fence + "\n")
+	return b.String()
 }
 
 // sentence gives a text with a capital letter at its beginning and a full stop at its end.
@@ -81,10 +39,10 @@ func sentence(text string) string {
 	return strings.TrimRight(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
-// plainText makes one line of a text and escapes links, tags and cell borders.
-func plainText(text string) string {
-	text = strings.Join(strings.FieldsFunc(controlFree(text), unicode.IsSpace), " ")
-	return strings.NewReplacer(`\`, `\\`, "<", `\<`, "[", `\[`, "|", `\|`).Replace(text)
+// escape makes one line of a text and escapes links, tags and cell borders.
+func escape(text any) string {
+	line := strings.Join(strings.FieldsFunc(controlFree(fmt.Sprint(text)), unicode.IsSpace), " ")
+	return strings.NewReplacer(`\`, `\\`, "<", `\<`, "[", `\[`, "|", `\|`).Replace(line)
 }
 
 // controlFree removes control characters and replaces each line break with a space.

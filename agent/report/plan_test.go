@@ -105,7 +105,7 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 // liveOf gives the live state of a stack that was just applied.
 func liveOf(stack *compose.Stack) *deploy.Live {
 	live := &deploy.Live{
-		Stack: stack.Name, Services: map[string]swarm.Service{}, APIVersion: "1.41",
+		Services: map[string]swarm.Service{}, APIVersion: "1.41",
 	}
 	for name, spec := range stack.Services {
 		live.Services[name] = swarm.Service{Spec: spec}

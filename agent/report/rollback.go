@@ -1,9 +1,11 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
+	"text/template"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
@@ -11,6 +13,19 @@ import (
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
+
+//go:embed rollback.md.tmpl
+var rollbackText string
+
+// rollbackTemplate makes the report of a rollbackReport. Its functions item, escape and code
+// escape the texts, because errors, log lines, names and subjects may contain anything.
+var rollbackTemplate = template.Must(template.New("rollback").Funcs(template.FuncMap{
+	"item": item, "escape": escape, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
+	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy, "sentence": sentence,
+	"contains": strings.Contains, "hasPrefix": strings.HasPrefix,
+	"join":     func(texts []string) string { return strings.Join(texts, ", ") },
+	"subtract": func(a, b int) int { return a - b },
+}).Parse(rollbackText))
 
 // Rollback gives the report of a rollback, or of its refusal, in Markdown. Its sections are
 // those of the report that engineers wrote before the agent.
@@ -23,34 +38,27 @@ func Rollback(node Node, sync *record.Sync) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := &rollbackReport{node: node, sync: sync, back: sync.Rollback, read: read}
-	r.out.heading(1, fmt.Sprintf("Rollback report: %s/%s, sync #%d", node.Environment, node.Name, sync.ID))
-	for _, section := range []struct {
-		title string
-		write func()
-	}{
-		{"Incident Summary", r.summary},
-		{"Versions", r.versions},
-		{"Rollback Actions", r.actions},
-		{"Verification", r.verification},
-		{"Impact", r.impact},
-		{"Root Cause", r.cause},
-		{"Next Steps", r.next},
-		{"Timeline", r.timeline},
-	} {
-		r.out.heading(2, section.title)
-		section.write()
+	var text strings.Builder
+	if err := rollbackTemplate.Execute(&text, &rollbackReport{Node: node, Sync: sync, Back: sync.Rollback, Read: read}); err != nil {
+		return "", fmt.Errorf("write the rollback report: %w", err)
 	}
-	return strings.TrimRight(r.out.String(), "\n") + "\n", nil
+	return text.String(), nil
 }
 
-// rollbackReport writes a rollback report.
+// rollbackReport is what the template of a rollback report shows.
 type rollbackReport struct {
-	out  markdown
-	node Node
-	sync *record.Sync
-	back *record.Rollback
-	read *contents
+	Node Node
+	Sync *record.Sync
+	Back *record.Rollback
+	Read *contents
+
+	steps int // so far
+}
+
+// Step gives the number of the next step.
+func (r *rollbackReport) Step() int {
+	r.steps++
+	return r.steps
 }
 
 // Outcome gives the result of a rollback in a few words.
@@ -68,129 +76,18 @@ func Outcome(back *record.Rollback) string {
 	return "succeeded"
 }
 
-// succeeded reports whether the good state was applied and verified.
-func succeeded(back *record.Rollback) bool {
-	return back.Refused == "" && back.Error == "" && !back.Finished.IsZero()
+// unhealthy gives the services that have not converged.
+func unhealthy(services []deploy.ServiceResult) []deploy.ServiceResult {
+	return slices.DeleteFunc(slices.Clone(services), func(one deploy.ServiceResult) bool { return one.State == deploy.Converged })
 }
 
-func short(commit string) string { return commit[:min(len(commit), 10)] }
-
-// goodState names the good state of a rollback.
-func goodState(back *record.Rollback) string {
-	if back.To == 0 {
-		return "none is recorded"
+// planTexts gives the lines of a plan without their tones.
+func planTexts(plan *deploy.RecordedPlan) []string {
+	var texts []string
+	for _, line := range PlanLines(*plan) {
+		texts = append(texts, line.Text)
 	}
-	text := fmt.Sprintf("commit %s, verified by sync #%d", short(back.Commit), back.To)
-	if back.Release != "" {
-		text = "release " + back.Release + ", " + text
-	}
-	return text
-}
-
-func (r *rollbackReport) summary() {
-	r.out.item("Environment", fmt.Sprintf("%s, node %s, stack %s", r.node.Environment, r.node.Name, r.sync.Stack))
-	r.out.item("Date", stamp(r.back.Started))
-	r.out.item("Rollback", Outcome(r.back))
-	if r.back.Auto {
-		r.out.item("Started by", "the agent (`deployment.rollback.automatic`)")
-	} else {
-		r.out.item("Started by", r.sync.Actor.String())
-	}
-	r.out.item("Reason", r.back.Reason)
-	r.out.item("Release by", fmt.Sprintf("%s (%q)", r.sync.Author, r.sync.Subject))
-	if r.sync.Deployment != nil {
-		r.out.item("Pipeline", r.sync.Deployment.PipelineID)
-		r.out.item("Task", r.sync.Deployment.TaskID)
-	}
-	if r.sync.Error != "" {
-		r.out.item("Failed at", string(r.sync.FailedAt())+": "+r.sync.Error)
-	}
-}
-
-func (r *rollbackReport) versions() {
-	failed := fmt.Sprintf("commit %s of %s", short(r.sync.Commit), r.sync.Ref)
-	if r.sync.Release != "" {
-		failed = "release " + r.sync.Release + ", " + failed
-	}
-	name := "Failed version"
-	if !r.back.Auto {
-		name = "Version before the rollback"
-	}
-	r.out.item(name, failed)
-	name = "Rolled back to"
-	if !succeeded(r.back) {
-		name = "Last good version"
-	}
-	r.out.item(name, goodState(r.back))
-	if r.sync.Deployment == nil || !r.back.Auto {
-		return
-	}
-	var rows [][]string
-	for _, image := range r.sync.Deployment.Services {
-		if image.Before != "" {
-			rows = append(rows, []string{image.Service, image.Image, image.Before})
-		}
-	}
-	r.out.table([]string{"Service", "Image of the failed version", "Image before it"}, rows)
-}
-
-func (r *rollbackReport) actions() {
-	if len(r.back.Services) > 0 {
-		r.out.item("Scope", "only these services: "+strings.Join(r.back.Services, ", "))
-	}
-	switch {
-	case r.back.Refused != "":
-		r.out.line("None. The rollback was refused: " + r.back.Refused)
-		return
-	case !r.back.Wrote:
-		r.out.line("None: nothing was written.")
-		return
-	}
-	r.out.item("Result", r.back.Summary)
-	r.out.item("Jobs that were not run again", strings.Join(r.back.Left, ", "))
-	for _, warning := range r.back.Warnings {
-		r.out.item("Warning", warning)
-	}
-	if r.read.backPlan != nil {
-		lines := make([]string, 0, len(r.read.backPlan.Steps))
-		for _, line := range PlanLines(*r.read.backPlan) {
-			lines = append(lines, line.Text)
-		}
-		r.out.code(lines)
-	}
-}
-
-func (r *rollbackReport) verification() {
-	switch {
-	case !r.back.Wrote && !succeeded(r.back):
-		r.out.line("None: nothing was rolled back.")
-		return
-	case len(r.read.restored) == 0:
-		r.out.line("The services were not verified.")
-	default:
-		r.listServices(r.read.restored)
-	}
-	r.listChecks(r.read.asked)
-	if r.back.Error != "" {
-		r.out.gap()
-		r.out.item("Failed", r.back.Error)
-		r.out.item("Hint", r.back.Hint)
-	}
-}
-
-// listServices gives the number of healthy services, and lists the others.
-func (r *rollbackReport) listServices(results []deploy.ServiceResult) {
-	healthy := 0
-	var rows [][]string
-	for _, result := range results {
-		if result.State == deploy.Converged {
-			healthy++
-			continue
-		}
-		rows = append(rows, []string{result.Name, fmt.Sprintf("%d/%d", result.Ready, result.Want), string(result.State), Message(result)})
-	}
-	r.out.item("Healthy services", fmt.Sprintf("%d of %d", healthy, len(results)))
-	r.out.table([]string{"Service", "Ready", "State", "Last error"}, rows)
+	return texts
 }
 
 // Message gives the last task error of a service, and what a rollout waits for.
@@ -201,63 +98,146 @@ func Message(result deploy.ServiceResult) string {
 	return result.Error + result.Message
 }
 
-func (r *rollbackReport) listChecks(results []checks.Result) {
-	if len(results) == 0 {
-		r.out.item("Checks", "none were run")
-		return
+// Succeeded reports whether the good state was applied and verified.
+func (r *rollbackReport) Succeeded() bool {
+	return r.Back.Refused == "" && r.Back.Error == "" && !r.Back.Finished.IsZero()
+}
+
+// GoodState names the good state of the rollback.
+func (r *rollbackReport) GoodState() string {
+	if r.Back.To == 0 {
+		return "none is recorded"
 	}
-	r.out.item("Checks", checks.Summary(results))
-	rows := make([][]string, 0, len(results))
-	for _, result := range results {
-		outcome := "passed"
-		if !result.OK {
-			outcome = "failed: " + result.Error
+	text := fmt.Sprintf("commit %s, verified by sync #%d", record.Short(r.Back.Commit), r.Back.To)
+	if r.Back.Release != "" {
+		text = "release " + r.Back.Release + ", " + text
+	}
+	return text
+}
+
+// Replaced lists the images of the failed version that replaced others.
+func (r *rollbackReport) Replaced() []record.Image {
+	if r.Sync.Deployment == nil || !r.Back.Auto {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Sync.Deployment.Services), func(image record.Image) bool { return image.Before == "" })
+}
+
+// Unready gives the services that had not converged when the rollout failed.
+func (r *rollbackReport) Unready() []deploy.ServiceResult {
+	return deploy.Result{Services: r.Read.Services}.Waiting()
+}
+
+// Downtime gives the upper bound of the downtime. The agent does not measure how long a
+// service did not answer.
+func (r *rollbackReport) Downtime() string {
+	var down []string // the services that had no ready task when the rollout failed
+	for _, result := range r.Read.Services {
+		if result.State != deploy.Converged && result.Ready == 0 && result.Want > 0 {
+			down = append(down, result.Name)
 		}
-		rows = append(rows, []string{result.Name, result.Kind + " " + result.Target, fmt.Sprintf("%.3f s", result.Seconds), outcome})
 	}
-	r.out.table([]string{"Check", "Target", "Time", "Result"}, rows)
+	what := ""
+	if len(down) > 0 {
+		what = "; without a ready task when the rollout failed: " + strings.Join(down, ", ")
+	} else if len(r.Sync.Services) > 0 && r.Back.Auto {
+		what = "; each service had a ready task when the rollout failed"
+	}
+	begun := r.Back.Started
+	if r.Back.Auto && r.Sync.Wrote && !r.Sync.Entered["apply"].IsZero() {
+		begun = r.Sync.Entered["apply"]
+	}
+	switch {
+	case !r.Succeeded():
+		return "not known: it may continue, because no good state is verified" + what
+	case len(r.Restarted()) == 0:
+		return "none caused by the agent: no task was replaced"
+	}
+	took := r.Back.Finished.Sub(begun).Round(time.Second)
+	return fmt.Sprintf("not measured; at most %s, from the first write to the verified good state%s", took, what)
+}
+
+// Restarted lists the services whose tasks the rollout or the rollback replaces.
+func (r *rollbackReport) Restarted() []string {
+	var names []string
+	for _, plan := range []*deploy.RecordedPlan{r.Read.Plan, r.Read.BackPlan} {
+		if plan == nil {
+			continue
+		}
+		for _, step := range plan.Steps {
+			if step.Kind == deploy.Service && step.Restarts {
+				names = append(names, step.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Data says what the rollout did to the database.
+func (r *rollbackReport) Data() string {
+	where := r.Sync.Migration
+	switch {
+	case where == nil || where.Before == nil && where.After == nil:
+		return "not known: the agent does not read the migrations (`deployment.migration_check`)"
+	case where.After == nil:
+		return fmt.Sprintf("the migrations of %s were not read both before and after; before: %d", where.Table, *where.Before)
+	case where.Before == nil:
+		return fmt.Sprintf("the migrations of %s were not read both before and after; after: %d", where.Table, *where.After)
+	case *where.Before == *where.After:
+		return fmt.Sprintf("no migration was added to %s: the last one is %d", where.Table, *where.After)
+	}
+	text := fmt.Sprintf("%s went from migration %d to %d, and a rollback of services does not revert migrations", where.Table, *where.Before, *where.After)
+	if where.Forced {
+		text += "; a user forced the rollback"
+	}
+	return text
+}
+
+// OtherNodes lists the nodes of the environment besides this one.
+func (r *rollbackReport) OtherNodes() []string {
+	if r.Sync.Deployment == nil || len(r.Sync.Deployment.Nodes) < 2 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Sync.Deployment.Nodes), func(name string) bool { return name == r.Node.Name })
 }
 
 // moment is a row of the timeline.
 type moment struct {
-	at   time.Time
-	what string
+	At   time.Time
+	What string
 }
 
-func (r *rollbackReport) timeline() {
+// Timeline lists what happened, the earliest first.
+func (r *rollbackReport) Timeline() []moment {
 	var moments []moment
 	add := func(at time.Time, format string, args ...any) {
 		if !at.IsZero() {
 			moments = append(moments, moment{at, fmt.Sprintf(format, args...)})
 		}
 	}
-	add(r.sync.Started, "Sync #%d started (%s)", r.sync.ID, r.sync.Trigger)
-	if r.sync.Approval != nil {
-		add(r.sync.Approval.At, "Approved by %s", strings.Join(r.sync.Approval.By, ", "))
+	add(r.Sync.Started, "Sync #%d started (%s)", r.Sync.ID, r.Sync.Trigger)
+	if r.Sync.Approval != nil {
+		add(r.Sync.Approval.At, "Approved by %s", strings.Join(r.Sync.Approval.By, ", "))
 	}
-	if r.back.Auto {
-		if r.sync.Wrote {
-			add(r.sync.Entered["apply"], "First write to the engine")
-			add(r.sync.Entered["verify"], "All changes written, verification started")
+	if r.Back.Auto {
+		if r.Sync.Wrote {
+			add(r.Sync.Entered["apply"], "First write to the engine")
+			add(r.Sync.Entered["verify"], "All changes written, verification started")
 		}
-		add(r.back.Started, "Failure detected at %s", r.sync.FailedAt())
+		add(r.Back.Started, "Failure detected at %s", r.Sync.FailedAt())
 	}
 	switch {
-	case r.back.Refused != "":
-		add(r.back.Started, "Rollback refused")
+	case r.Back.Refused != "":
+		add(r.Back.Started, "Rollback refused")
+	case r.Succeeded():
+		add(r.Back.Started, "Rollback started")
+		add(r.Back.Finished, "Rollback completed, services restored")
 	default:
-		add(r.back.Started, "Rollback started")
+		add(r.Back.Started, "Rollback started")
+		add(r.Back.Finished, "Rollback failed")
 	}
-	if succeeded(r.back) {
-		add(r.back.Finished, "Rollback completed, services restored")
-	} else if r.back.Refused == "" {
-		add(r.back.Finished, "Rollback failed")
-	}
-	add(r.sync.Finished, "Sync finished: %s", r.sync.State)
-	slices.SortStableFunc(moments, func(a, b moment) int { return a.at.Compare(b.at) })
-	rows := make([][]string, 0, len(moments))
-	for _, one := range moments {
-		rows = append(rows, []string{stamp(one.at), one.what})
-	}
-	r.out.table([]string{"Time", "Event"}, rows)
+	add(r.Sync.Finished, "Sync finished: %s", r.Sync.State)
+	slices.SortStableFunc(moments, func(a, b moment) int { return a.At.Compare(b.At) })
+	return moments
 }

@@ -17,8 +17,8 @@ import (
 type (
 	// Sync asks for a sync now.
 	Sync struct {
-		OverrideFreeze bool   // a freeze does not hold for it
-		Reason         string // of the override
+		OverrideFreeze bool   `json:"override_freeze,omitempty"` // a freeze does not hold for it
+		Reason         string `json:"reason,omitempty"`          // of the override
 	}
 	// Pause asks that no rollout begins.
 	Pause struct {

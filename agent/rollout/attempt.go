@@ -38,7 +38,7 @@ type attempt struct {
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none
-	uses       map[string][]string // new secrets of a service, by service
+	uses       journal.SecretNames // new secrets of the services
 	questions  *questions          // config.yml's checks; nil for none
 	database   *database
 }
@@ -212,7 +212,7 @@ func (a *attempt) apply(ctx context.Context) error {
 		return err
 	}
 	a.use.Log.Info("applying", "revision", record.Short(a.commit), "stack", a.stack.Name, "steps", len(a.plan.Steps), "plan", a.note.PlanDigest)
-	book := a.journal.Open(2*len(a.plan.Steps)+a.cron.scaledDown(), a.uses) // after a failure cron services are restored
+	book := a.journal.Open(a.uses)
 	err := a.cron.apply(ctx, a.plan, a.stack, deploy.ApplyOptions{
 		Metadata: a.metadata(), Wait: a.goal.await,
 		Progress: func(event deploy.Event) error {

@@ -158,7 +158,7 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	if down.Stack != b.before.Name {
 		down.Services = nil
 	}
-	goal := deploy.RollbackTo(live.LiveServices().ScaledUp(down.Services), b.before, taken.Services)
+	goal := deploy.RollbackTo(live.Services.ScaledUp(down.Services), b.before, taken.Services)
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return deploy.Plan{}, err
 	}

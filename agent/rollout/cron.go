@@ -102,12 +102,3 @@ func (c *cron) clear() error {
 	}
 	return nil
 }
-
-// scaledDown is how many cron services are scaled down.
-func (c *cron) scaledDown() int {
-	down, err := c.records.ScaledDown()
-	if err != nil {
-		return 0
-	}
-	return len(down.Services)
-}

@@ -192,7 +192,7 @@ func (f *forward) render() error {
 func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a := f.a
 	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.LiveServices(), a.stack)
+	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, a.stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
@@ -222,7 +222,7 @@ func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.S
 		}
 		return begun.WithReruns(stack), nil
 	}
-	stack, err := f.a.use.Engine.Rerun(ctx, live.LiveServices(), stack)
+	stack, err := f.a.use.Engine.Rerun(ctx, live.Services, stack)
 	return stack, fault.Transient(err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
@@ -67,7 +68,7 @@ func (d *database) noteForced() error {
 		detail += "; reason: " + reason
 	}
 	a.use.Log.Warn("rolling back across migrations", "revision", record.Short(a.sync.Commit), "stack", a.sync.Stack, "actor", a.sync.Actor.String())
-	return a.journal.Forced(a.sync.Stack, detail)
+	return a.journal.Note(audit.Started, detail, "")
 }
 
 // across says why a rollback to a good state is refused, nil if migrations do
@@ -86,7 +87,7 @@ func (d *database) across(ctx context.Context, to *record.GoodState) error {
 	}
 	busy, err := migrations.AtWork(ctx, a.use.Engine, to.StackName, a.show)
 	if err != nil {
-		return unreachable(err)
+		return err
 	}
 	now, missing, err := d.patiently(ctx)
 	if err != nil {

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"coin.internal/coin-agent/agent/migrations"
@@ -24,19 +23,9 @@ type database struct {
 // reached, unless the sync only returns to a verified state.
 func (d *database) patiently(ctx context.Context) (id int64, missing bool, err error) {
 	if d.a.sync.Trigger == record.OnDrift {
-		id, missing, err = d.check.Highest(ctx)
-	} else {
-		id, missing, err = d.check.Patiently(ctx, d.a.show)
+		return d.check.Highest(ctx)
 	}
-	return id, missing, unreachable(err)
-}
-
-// unreachable marks an error as transient if the database or the engine does not answer.
-func unreachable(err error) error {
-	if errors.As(err, new(migrations.Unreachable)) {
-		return fault.Transient(err)
-	}
-	return err
+	return d.check.Patiently(ctx, d.a.show)
 }
 
 // before reads the database's migration before the first write. It refuses a release that

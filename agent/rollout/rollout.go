@@ -42,13 +42,13 @@ type Engine interface {
 // planner reads what a plan needs.
 type planner interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
-	Resolve(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
-	Rerun(ctx context.Context, live *deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
+	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Rerun(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 }
 
 // looker reads the services of a stack, and nothing else.
 type looker interface {
-	ObserveServices(ctx context.Context, stackName string) (*deploy.LiveServices, error)
+	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
 }
 
 // fingerprinter compares the contents of secrets with the live ones.

@@ -76,11 +76,9 @@ func (f Field) Set(text string) error {
 
 // Fields lists the settings in the order of their declaration.
 func (s *Settings) Fields() []Field {
-	value := reflect.ValueOf(s).Elem()
-	fields := make([]Field, 0, value.NumField())
-	for i := range value.NumField() {
-		tag := value.Type().Field(i).Tag
-		fields = append(fields, Field{Name: tag.Get("name"), Help: tag.Get("help"), value: value.Field(i)})
+	var fields []Field
+	for about, value := range reflect.ValueOf(s).Elem().Fields() {
+		fields = append(fields, Field{Name: about.Tag.Get("name"), Help: about.Tag.Get("help"), value: value})
 	}
 	return fields
 }

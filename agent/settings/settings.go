@@ -94,59 +94,49 @@ func Default() Settings {
 // Validate checks the settings of an agent that follows a remote.
 func (s *Settings) Validate() error {
 	var faults []error
+	refuse := func(hint, format string, args ...any) {
+		faults = append(faults, fault.New(fault.Place{}, hint, format, args...))
+	}
 	require := func(value, name string) {
 		if value == "" {
-			faults = append(faults, fault.New(fault.Place{}, fmt.Sprintf("set %s in agent.yml, --%s or %s%s",
-				name, strings.ReplaceAll(name, "_", "-"), EnvPrefix, strings.ToUpper(name)), "the setting %s is missing", name))
+			flag, env := strings.ReplaceAll(name, "_", "-"), EnvPrefix+strings.ToUpper(name)
+			refuse(fmt.Sprintf("set %s in agent.yml, --%s or %s", name, flag, env), "the setting %s is missing", name)
 		}
 	}
 	require(s.Environment, "environment")
 	require(s.Node, "node")
 	require(s.Repository, "repository")
 	if s.Branch != "" && s.TagPattern != "" {
-		faults = append(faults, fault.New(fault.Place{}, "keep one of them", "branch and tag_pattern are both set"))
+		refuse("keep one of them", "branch and tag_pattern are both set")
 	}
 	if s.Interval < time.Second {
-		faults = append(faults, fault.New(fault.Place{}, "30s is usual", "interval %s is under one second", s.Interval))
+		refuse("30s is usual", "interval %s is under one second", s.Interval)
 	}
 	if s.GitLabURL != "" {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
 		if u, err := url.Parse(s.GitLabURL); err != nil || u.Host == "" {
-			faults = append(faults, fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is not a valid address"))
+			refuse("write it as https://gitlab.example.com", "gitlab_url is not a valid address")
 		}
 	}
-	faults = append(faults, s.checkListen(), s.checkSocket(), s.checkMail())
+	if s.Listen != "" && !onLoopback(s.Listen) {
+		refuse("use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
+	}
+	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
+		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
+	}
+	if mail, err := s.MailServer(); err != nil {
+		faults = append(faults, err)
+	} else if mail.Address != "" {
+		faults = append(faults, mail.Validate())
+	}
 	return errors.Join(faults...)
 }
 
-func (s *Settings) checkListen() error {
-	if s.Listen == "" {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(s.Listen)
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
-	if err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
-		return nil
-	}
-	return fault.New(fault.Place{}, "use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
-}
-
-// checkSocket checks that the unix socket's path has at most 107 bytes.
-func (s *Settings) checkSocket() error {
-	if len(s.Socket) < 108 && filepath.IsAbs(s.Socket) {
-		return nil
-	}
-	return fault.New(fault.Place{}, "choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
-}
-
-// checkMail checks the mail server's settings, with the files that they name.
-func (s *Settings) checkMail() error {
-	options, err := s.MailServer()
-	if err != nil || options.Address == "" {
-		return err
-	}
-	return options.Validate()
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // Owner names the node as the ownership labels do.

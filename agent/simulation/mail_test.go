@@ -53,12 +53,8 @@ func (w *world) accept(message notify.Message) error {
 	if box.ids[message.ID] && !box.unsure {
 		w.wrong = append(w.wrong, fmt.Sprintf("the mail %q was sent twice", message.Title))
 	}
-	text := message.Title
-	for _, block := range message.Blocks {
-		text += "\n" + block.Head + "\n" + strings.Join(block.Lines, "\n")
-	}
 	box.ids[message.ID] = true
-	box.texts = append(box.texts, text)
+	box.texts = append(box.texts, message.Title+"\n"+message.Text)
 	box.unsure = w.plan != nil || w.kills > 0 || w.diskFull // a kill or a full disk may hide the answer
 	if box.lose > 0 {
 		if box.lose--; box.lose == 0 {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -9,9 +8,6 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 )
-
-// askedLife is how long the store remembers that a commit needed approval.
-const askedLife = 90 * 24 * time.Hour
 
 // Asked gives what is remembered of a commit that needs approval. It records plan as the
 // commit's first plan where there is none yet, or none with all digests.
@@ -23,11 +19,7 @@ func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error
 	asked = record.Asked{PlanDigest: plan, Unresolved: unresolved, At: time.Now().UTC(), Given: asked.Given}
 	return asked, s.update(func(_ *bbolt.Tx, stack *bbolt.Bucket) error {
 		b := stack.Bucket(approvalsBucket)
-		old := func(_, data []byte) bool {
-			var one record.Asked
-			return json.Unmarshal(data, &one) == nil && asked.At.Sub(one.At) > askedLife
-		}
-		return errors.Join(drop(b, old), putJSON(b, []byte(commit), asked))
+		return errors.Join(dropOld(b, func(one record.Asked) time.Time { return one.At }), putJSON(b, []byte(commit), asked))
 	})
 }
 
@@ -48,7 +40,7 @@ func (s *Stack) Approve(commit string, approval *record.Approval) error {
 
 func (s *Stack) asked(commit string) (asked record.Asked, known bool, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit, 0), []byte(commit))
+		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit), []byte(commit))
 		return nil
 	})
 	return asked, known, err

@@ -6,15 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"coin.internal/coin-agent/internal/fault"
 )
-
-// accessWrite asks access(2) for the right to write.
-const accessWrite = 2
 
 // Examine reads the state folder of a node without changing it, and says in a line how it
 // is. An error is a folder or file that the agent cannot work with; its hint is the remedy.
@@ -22,7 +19,7 @@ func Examine(dir, owner string) (string, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return "the agent makes " + dir + " when it starts", nil
 	}
-	if err := syscall.Access(dir, accessWrite); err != nil {
+	if err := unix.Access(dir, unix.W_OK); err != nil {
 		return "", fault.New(fault.Place{}, "let the agent's user write "+dir+", and mount its file system for writing", "the agent cannot write %s: %w", dir, err)
 	}
 	if !Exists(dir) {

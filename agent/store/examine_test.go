@@ -37,7 +37,7 @@ func TestExamine(t *testing.T) {
 		"unreadable record": {func(t *testing.T, dir string) {
 			t.Helper()
 			opened := open(t, dir)
-			if err := opened.Stack(record.OnlyStack).SaveSync(&record.Sync{Commit: "a"}); err != nil {
+			if err := opened.Stack(record.OnlyStack).SaveOutcome(&record.Sync{Commit: "a"}, nil); err != nil {
 				t.Fatal(err)
 			}
 			shut(t, opened)

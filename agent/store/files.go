@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"testing/fstest" // the standard library's file system in memory
 
 	"go.etcd.io/bbolt"
 
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/internal/memfs"
 )
 
 // Files gives the files that a good state was made of; nil where they were not recorded.
@@ -19,25 +19,25 @@ func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
 	if len(good.Files) == 0 {
 		return nil, nil
 	}
-	files := map[string]memfs.File{}
+	files := fstest.MapFS{}
 	err := s.view(filesBucket, func(b *bbolt.Bucket) error {
 		for name, file := range good.Files {
 			if file.Link != "" {
-				files[name] = memfs.File{Link: file.Link}
+				files[name] = &fstest.MapFile{Data: []byte(file.Link), Mode: fs.ModeSymlink | 0o777}
 				continue
 			}
 			content, err := unzip(b.Get([]byte(file.Sum)))
 			if err != nil {
 				return fmt.Errorf("read recorded file %s: %w", name, err)
 			}
-			files[name] = memfs.File{Data: content}
+			files[name] = &fstest.MapFile{Data: content}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return memfs.New(files), nil
+	return files, nil
 }
 
 // saveFiles saves contents by their sum, each once.
@@ -69,9 +69,9 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
 		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
-		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey), 0), goodKey)
+		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey)), goodKey)
 		use(deployed)
-		for _, good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
+		for good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
 			use(good)
 		}
 		return nil

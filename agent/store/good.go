@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,23 +15,7 @@ import (
 // applied and verified, if its specs differ from those of the one before. Swarm still has
 // the objects that they refer to: the collection of old versions keeps those.
 func (s *Stack) Good(limit int) ([]record.GoodState, error) {
-	var good []record.GoodState
-	err := s.view(func(stack *bbolt.Bucket) error {
-		good, _ = s.readGood(stack.Bucket(goodBucket), limit)
-		return nil
-	})
-	return good, err
-}
-
-// readGood reads up to limit good states, the newest first, with their keys.
-func (s *Stack) readGood(b *bbolt.Bucket, limit int) (good []record.GoodState, keys [][]byte) {
-	for key, one := range newest[record.GoodState](s, b, "good state") {
-		good, keys = append(good, one), append(keys, bytes.Clone(key))
-		if len(good) >= limit {
-			break
-		}
-	}
-	return good, keys
+	return list[record.GoodState](s, goodBucket, "good state", limit)
 }
 
 // AllGood lists every recorded good state that is still to be kept, the newest first.
@@ -56,16 +39,15 @@ func (s *Stack) Newest() (*record.GoodState, error) {
 // saveGood records a good state, unless it has the objects of the one before: then only
 // the files, migration, retention and fitness of that one are renewed.
 func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
-	before, keys := s.readGood(b, 1)
-	if len(before) == 0 || !before[0].Same(good) {
+	last, _ := first(upTo(1, newest[record.GoodState](s, b, "good state")), nil)
+	if last == nil || !last.Same(good) {
 		return putJSON(b, number(good.SyncID), good)
 	}
-	last := before[0]
 	if last.Retention == good.Retention && last.Unfit == good.Unfit && maps.Equal(last.Files, good.Files) && equal(last.Migration, good.Migration) {
 		return nil
 	}
 	last.Retention, last.Files, last.Migration, last.Unfit = good.Retention, good.Files, good.Migration, good.Unfit
-	return putJSON(b, keys[0], last)
+	return putJSON(b, number(last.SyncID), last)
 }
 
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -83,9 +65,9 @@ func (s *Stack) PruneGood(now time.Time) error {
 }
 
 func (s *Stack) pruneGood(b *bbolt.Bucket, now time.Time) error {
-	good, keys := s.readGood(b, keepSyncs)
-	for _, key := range keys[record.Kept(good, now):] {
-		if err := b.Delete(key); err != nil {
+	good := upTo(keepSyncs, newest[record.GoodState](s, b, "good state"))
+	for _, old := range good[record.Kept(good, now):] {
+		if err := b.Delete(number(old.SyncID)); err != nil {
 			return fmt.Errorf("drop good state: %w", err)
 		}
 	}

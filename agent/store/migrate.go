@@ -19,50 +19,42 @@ func migrate(tx *bbolt.Tx, owner string) error {
 	if found := meta.Get(versionKey); found == nil || numberOf(found) >= version {
 		return nil
 	}
-	stack, err := makeStack(tx, record.OnlyStack)
+	stack, err := tx.Bucket(stacksBucket).CreateBucketIfNotExists([]byte(record.OnlyStack))
 	if err != nil {
 		return err
 	}
 	for from, to := range map[string][]byte{"applied": goodKey, "asleep": scaledDownKey, "pause": pauseKey} {
-		if err := moveKey(meta, []byte(from), stack, to); err != nil {
+		data := bytes.Clone(meta.Get([]byte(from)))
+		if data == nil {
+			continue
+		}
+		if err := errors.Join(stack.Put(to, data), meta.Delete([]byte(from))); err != nil {
 			return err
 		}
 	}
-	for from, to := range map[string][]byte{"syncs": syncsBucket, "good": goodBucket, "approvals": approvalsBucket} {
-		if err := moveBucket(tx, []byte(from), stack.Bucket(to)); err != nil {
-			return err
+	for _, name := range [][]byte{syncsBucket, goodBucket, approvalsBucket} {
+		if err := moveBucket(tx, name, stack); err != nil {
+			return fmt.Errorf("move %s: %w", name, err)
 		}
+	}
+	if _, err := makeStack(tx, record.OnlyStack); err != nil {
+		return err
 	}
 	return nameTrails(tx.Bucket(trailsBucket), owner)
 }
 
-func moveKey(from *bbolt.Bucket, key []byte, to *bbolt.Bucket, as []byte) error {
-	data := bytes.Clone(from.Get(key))
-	if data == nil {
-		return nil
-	}
-	if err := to.Put(as, data); err != nil {
-		return err
-	}
-	return from.Delete(key)
-}
-
-// moveBucket moves all records of an old top-level bucket. The numbers of syncs go on
-// after the last one.
+// moveBucket moves an old top-level bucket. The numbers of syncs go on after the last one,
+// and the count of the stack's syncs begins.
 func moveBucket(tx *bbolt.Tx, name []byte, to *bbolt.Bucket) error {
-	from := tx.Bucket(name)
+	from, stacks := tx.Bucket(name), tx.Bucket(stacksBucket)
 	if from == nil {
 		return nil
 	}
-	if err := from.ForEach(func(key, data []byte) error { return to.Put(bytes.Clone(key), bytes.Clone(data)) }); err != nil {
-		return fmt.Errorf("move %s: %w", name, err)
+	last := max(from.Sequence(), stacks.Sequence())
+	if err := tx.MoveBucket(name, nil, to); err != nil {
+		return err
 	}
-	if stacks := tx.Bucket(stacksBucket); from.Sequence() > stacks.Sequence() {
-		if err := stacks.SetSequence(from.Sequence()); err != nil {
-			return fmt.Errorf("move %s: %w", name, err)
-		}
-	}
-	return tx.DeleteBucket(name)
+	return errors.Join(stacks.SetSequence(last), to.Bucket(name).SetSequence(0))
 }
 
 // nameTrails keys the trails by the status name as well: several stacks report on one

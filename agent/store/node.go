@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -58,18 +59,21 @@ func (s *Store) SaveNotices(book *notify.Book) error {
 // FingerprintKey is this file's own random key for fingerprints of secrets.
 func (s *Store) FingerprintKey() []byte { return s.key }
 
-// Fingerprints gives the fingerprint of each secret's content whose engine ID is known,
-// by ID.
-func (s *Store) Fingerprints() (map[string]string, error) {
-	known := map[string]string{}
-	err := s.view(secretsBucket, func(b *bbolt.Bucket) error {
-		return b.ForEach(func(id, fingerprint []byte) error {
-			known[string(id)] = string(fingerprint)
+// values gives the values of a bucket by key.
+func values(s *Store, bucket []byte) (map[string]string, error) {
+	all := map[string]string{}
+	err := s.view(bucket, func(b *bbolt.Bucket) error {
+		return b.ForEach(func(key, value []byte) error {
+			all[string(key)] = string(value)
 			return nil
 		})
 	})
-	return known, err
+	return all, err
 }
+
+// Fingerprints gives the fingerprint of each secret's content whose engine ID is known,
+// by ID.
+func (s *Store) Fingerprints() (map[string]string, error) { return values(s, secretsBucket) }
 
 // LearnFingerprints adds fingerprints by engine ID.
 func (s *Store) LearnFingerprints(learned map[string]string) error {
@@ -89,15 +93,13 @@ func (s *Store) LearnFingerprints(learned map[string]string) error {
 // Unused gives since when no service is known to use an object of Swarm, by its ID.
 func (s *Store) Unused() (map[string]time.Time, error) {
 	since := map[string]time.Time{}
-	err := s.view(unusedBucket, func(b *bbolt.Bucket) error {
-		return b.ForEach(func(id, data []byte) error {
-			var at time.Time
-			if err := at.UnmarshalText(data); err == nil {
-				since[string(id)] = at
-			}
-			return nil // the time of an unreadable one starts anew
-		})
-	})
+	known, err := values(s, unusedBucket)
+	for id, text := range known {
+		var at time.Time
+		if at.UnmarshalText([]byte(text)) == nil { // else the time of the object starts anew
+			since[id] = at
+		}
+	}
 	return since, err
 }
 
@@ -119,25 +121,16 @@ func (s *Store) SeeUnused(ids []string, now time.Time) (map[string]time.Time, er
 	if maps.EqualFunc(known, since, time.Time.Equal) {
 		return since, nil
 	}
-	return since, s.write(func(tx *bbolt.Tx) error { return putUnused(tx, since) })
-}
-
-func putUnused(tx *bbolt.Tx, since map[string]time.Time) error {
-	if err := tx.DeleteBucket(unusedBucket); err != nil {
-		return fmt.Errorf("forget what is unused: %w", err)
-	}
-	b, err := tx.CreateBucket(unusedBucket)
-	if err != nil {
-		return fmt.Errorf("make bucket: %w", err)
-	}
-	for id, at := range since {
-		text, err := at.MarshalText()
-		if err == nil {
-			err = b.Put([]byte(id), text)
+	return since, s.write(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(unusedBucket)
+		err := drop(b, func(id, _ []byte) bool { _, still := since[string(id)]; return !still })
+		for id, at := range since {
+			text, badTime := at.MarshalText()
+			err = errors.Join(err, badTime, b.Put([]byte(id), text))
 		}
 		if err != nil {
-			return fmt.Errorf("note since when %s is unused: %w", id, err)
+			return fmt.Errorf("note what is unused: %w", err)
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -45,9 +45,11 @@ func Open(dir, owner string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{log: log}
-	return s, s.load(dir, false, func() error {
-		if err := keepCopy(dir, s.db); err != nil {
-			return err
+	return s, s.load(dir, false, func(found uint64) error {
+		if found != 0 && found < version {
+			if err := keepCopy(dir, s.db, found); err != nil {
+				return err
+			}
 		}
 		return s.db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, owner) })
 	})
@@ -59,29 +61,24 @@ func OpenReadOnly(dir string) (*Store, error) {
 		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
 	}
 	s := &Store{}
-	return s, s.load(dir, true, func() error {
-		found, err := schema(s.db)
-		switch {
-		case err != nil:
-			return err
-		case found > version:
-			return newer(found)
-		case found < version:
+	return s, s.load(dir, true, func(found uint64) error {
+		if found < version {
 			return fault.New(fault.Place{}, "start the agent: it migrates the file", "the state file has the schema of an older agent (version %d)", found)
 		}
 		return nil
 	})
 }
 
-// load opens and checks the file, and closes it again if it cannot be used. A nil error of
-// ready means that it can.
-func (s *Store) load(dir string, readOnly bool, ready func() error) error {
+// load opens and checks the file, and closes it again if it cannot be used. ready takes
+// the version of its schema; without an error, the file can be used.
+func (s *Store) load(dir string, readOnly bool, ready func(found uint64) error) error {
 	return safely(dir, func() (err error) {
 		if s.db, err = open(dir, readOnly); err != nil {
 			return err
 		}
-		if err = check(dir, s.db); err == nil {
-			err = ready()
+		found, err := check(dir, s.db)
+		if err == nil {
+			err = ready(found)
 		}
 		if err != nil {
 			return errors.Join(err, s.db.Close())
@@ -172,60 +169,47 @@ func safely(dir string, run func() error) (err error) {
 	return run()
 }
 
-// check has bbolt check the pages of the file.
-func check(dir string, db *bbolt.DB) error {
-	return db.View(func(tx *bbolt.Tx) error {
+// check has bbolt check the pages of the file, and gives the version of its schema: 0 for
+// a new file. A newer one is refused.
+func check(dir string, db *bbolt.DB) (found uint64, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
 		var first error
 		for err := range tx.Check() {
 			if first == nil {
 				first = damaged(dir, err)
 			}
 		}
-		return first
-	})
-}
-
-// schema gives the version of the file's schema; 0 for a new file.
-func schema(db *bbolt.DB) (found uint64, err error) {
-	err = db.View(func(tx *bbolt.Tx) error {
-		if meta := tx.Bucket(metaBucket); meta != nil {
+		if meta := tx.Bucket(metaBucket); first == nil && meta != nil {
 			found = numberOf(meta.Get(versionKey))
 		}
-		return nil
+		return first
 	})
+	if err == nil && found > version {
+		err = fault.New(fault.Place{}, "start the newer agent again, or restore the copy "+FileName+".v"+fmt.Sprint(version)+" that it kept",
+			"the state file has the schema of a newer agent (version %d, this agent knows %d)", found, version)
+	}
 	return found, err
 }
 
-func newer(found uint64) error {
-	return fault.New(fault.Place{}, "start the newer agent again, or restore the copy "+FileName+".v"+fmt.Sprint(version)+" that it kept",
-		"the state file has the schema of a newer agent (version %d, this agent knows %d)", found, version)
-}
-
 // keepCopy copies a file of an older schema before it is migrated.
-func keepCopy(dir string, db *bbolt.DB) error {
-	found, err := schema(db)
-	switch {
-	case err != nil || found == 0 || found == version:
-		return err
-	case found > version:
-		return newer(found)
-	}
+func keepCopy(dir string, db *bbolt.DB, found uint64) error {
 	name := fmt.Sprintf("%s.v%d", path(dir), found)
-	return db.View(func(tx *bbolt.Tx) error {
+	err := db.View(func(tx *bbolt.Tx) error {
 		file, err := os.OpenFile(name+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
-			return fmt.Errorf("keep a copy of the state file: %w", err)
+			return err
 		}
 		_, err = tx.WriteTo(file)
-		if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-			err = os.Rename(name+".part", name)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return damaged(dir, err) // shorter than its pages say
-		case err != nil:
-			return fmt.Errorf("keep a copy of the state file: %w", err)
-		}
-		return nil
+		return errors.Join(err, file.Sync(), file.Close())
 	})
+	if err == nil {
+		err = os.Rename(name+".part", name)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return damaged(dir, err) // shorter than its pages say
+	case err != nil:
+		return fmt.Errorf("keep a copy of the state file: %w", err)
+	}
+	return nil
 }

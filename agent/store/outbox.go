@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,9 +9,6 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 )
-
-// trailLife is how long the store remembers which statuses of a commit GitLab has.
-const trailLife = 90 * 24 * time.Hour
 
 // Outbox is the part of the state file that the outbox of reports needs.
 type Outbox struct{ store *Store }
@@ -56,12 +52,8 @@ func (o Outbox) Save(entry *gitlab.Entry) error {
 func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 	return o.store.write(func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
-		old := func(_, data []byte) bool {
-			var one gitlab.Trail
-			return json.Unmarshal(data, &one) == nil && time.Since(one.Updated) > trailLife
-		}
 		return errors.Join(
-			drop(trails, old),
+			dropOld(trails, func(one gitlab.Trail) time.Time { return one.Updated }),
 			putJSON(trails, trailKey(of), trail),
 			tx.Bucket(reportsBucket).Delete(number(seq)),
 		)

@@ -77,31 +77,58 @@ func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
 }
 
 // name names a record of the stack.
-func (s *Stack) name(kind string, id uint64) string {
-	if id == 0 {
-		return fmt.Sprintf("%s of stack %s", kind, s.key)
-	}
-	return fmt.Sprintf("%s #%d of stack %s", kind, id, s.key)
+func (s *Stack) name(record string) string { return fmt.Sprintf("%s of stack %s", record, s.key) }
+
+// numbered names a record of the stack by its number.
+func (s *Stack) numbered(kind string, id uint64) string {
+	return s.name(fmt.Sprintf("%s #%d", kind, id))
 }
 
-// newest gives the readable records of a bucket of the stack with their keys, the newest
-// first.
-func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq2[[]byte, T] {
-	return func(yield func([]byte, T) bool) {
+// newest gives the readable records of a bucket of the stack, the newest first.
+func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
+	return func(yield func(T) bool) {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(s.name(kind, numberOf(key)), data, &one) && !yield(key, one) {
+			if s.store.decode(s.numbered(kind, numberOf(key)), data, &one) && !yield(one) {
 				return
 			}
 		}
 	}
 }
 
+// upTo takes up to limit records.
+func upTo[T any](limit int, records iter.Seq[T]) []T {
+	all := []T{}
+	for one := range records {
+		if all = append(all, one); len(all) >= limit {
+			break
+		}
+	}
+	return all
+}
+
+// list reads up to limit records of a bucket of the stack, the newest first.
+func list[T any](s *Stack, bucket []byte, kind string, limit int) (all []T, err error) {
+	err = s.view(func(stack *bbolt.Bucket) error {
+		all = upTo(limit, newest[T](s, stack.Bucket(bucket), kind))
+		return nil
+	})
+	return all, err
+}
+
+// first gives the first record of a list, or nil.
+func first[T any](all []T, err error) (*T, error) {
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
 // single reads a record of which the stack has one, or gives nil.
 func single[T any](s *Stack, key []byte) (value *T, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
-		if one, found := find[T](s.store, b, s.name(string(key), 0), key); found {
+		if one, found := find[T](s.store, b, s.name(string(key)), key); found {
 			value = &one
 		}
 		return nil
@@ -143,11 +170,8 @@ func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pa
 // Deployed gives the good state that was deployed last, or nil.
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
-// SaveSync writes a sync; one without an ID gets the next of the node.
-func (s *Stack) SaveSync(sync *record.Sync) error { return s.SaveOutcome(sync, nil) }
-
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
-// one transaction.
+// one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		if err := errors.Join(putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {

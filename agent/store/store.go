@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -69,9 +70,7 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 	}
 	if meta.Get(secretKey) == nil {
 		key := make([]byte, 32)
-		if _, err := rand.Read(key); err != nil {
-			return fmt.Errorf("make fingerprint key: %w", err)
-		}
+		_, _ = rand.Read(key) // never returns an error
 		if err := meta.Put(secretKey, key); err != nil {
 			return fmt.Errorf("save fingerprint key: %w", err)
 		}
@@ -170,4 +169,15 @@ func drop(b *bbolt.Bucket, needless func(key, data []byte) bool) error {
 		err = errors.Join(err, b.Delete(key))
 	}
 	return err
+}
+
+// commitLife is how long the store remembers facts about a commit.
+const commitLife = 90 * 24 * time.Hour
+
+// dropOld deletes the records of a bucket whose time is longer ago than commitLife.
+func dropOld[T any](b *bbolt.Bucket, at func(T) time.Time) error {
+	return drop(b, func(_, data []byte) bool {
+		var one T
+		return json.Unmarshal(data, &one) == nil && time.Since(at(one)) > commitLife
+	})
 }

@@ -131,7 +131,7 @@ func TestHistory(t *testing.T) {
 	store = open(t, dir)
 	for i := range 4 {
 		sync := &record.Sync{Commit: string(rune('a' + i)), State: record.Succeeded}
-		if err := store.Stack(record.OnlyStack).SaveSync(sync); err != nil || sync.ID != uint64(1000+i) {
+		if err := store.Stack(record.OnlyStack).SaveOutcome(sync, nil); err != nil || sync.ID != uint64(1000+i) {
 			t.Fatalf("saved as %d: %v", sync.ID, err)
 		}
 	}
@@ -145,12 +145,12 @@ func TestHistory(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	store := open(t, t.TempDir())
 	other := store.Stack("other")
-	if err := other.SaveSync(&record.Sync{Commit: "of another stack"}); err != nil {
+	if err := other.SaveOutcome(&record.Sync{Commit: "of another stack"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	stack := store.Stack(record.OnlyStack)
 	for range 1002 {
-		if err := stack.SaveSync(&record.Sync{Commit: "c"}); err != nil {
+		if err := stack.SaveOutcome(&record.Sync{Commit: "c"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

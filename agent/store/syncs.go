@@ -35,27 +35,11 @@ func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 
 // Syncs lists up to limit syncs of the stack, the newest first.
 func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
-	syncs := []record.Sync{}
-	err := s.view(func(stack *bbolt.Bucket) error {
-		for _, sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
-			syncs = append(syncs, sync)
-			if len(syncs) >= limit {
-				break
-			}
-		}
-		return nil
-	})
-	return syncs, err
+	return list[record.Sync](s, syncsBucket, "sync", limit)
 }
 
 // LastSync gives the newest sync of the stack, or nil when there is none.
-func (s *Stack) LastSync() (*record.Sync, error) {
-	syncs, err := s.Syncs(1)
-	if err != nil || len(syncs) == 0 {
-		return nil, err
-	}
-	return &syncs[0], nil
-}
+func (s *Stack) LastSync() (*record.Sync, error) { return first(s.Syncs(1)) }
 
 // History lists up to limit syncs of all stacks, the newest first, and marks those whose
 // good state a rollback can return to.
@@ -101,7 +85,7 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 				oldest = n
 			}
 			newest = max(newest, numberOf(last))
-			if one, has := find[record.Sync](s, syncs, stack.name("sync", id), number(id)); has {
+			if one, has := find[record.Sync](s, syncs, stack.numbered("sync", id), number(id)); has {
 				own = append(own, one)
 			}
 			return nil
@@ -135,7 +119,7 @@ func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
 	times, seen := map[string][]float64{}, map[string]bool{commit: true}
 	err := s.view(func(b *bbolt.Bucket) error {
 		read := 0
-		for _, sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
+		for sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
 			if read++; read > searched || len(seen) > compared {
 				break
 			}

@@ -36,7 +36,7 @@ func auditVerifyCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = printAs(a.stdout, *output, report, func(p printer) { printAudit(p, &report) })
+		err = printScreen(a.stdout, *output, "audit", report)
 		return differentIf(len(report.Problems) > 0, err)
 	}
 	return cmd
@@ -64,41 +64,6 @@ func auditHead(ctx context.Context, settings *settings.Settings, stderr io.Write
 	return opened.AuditHead()
 }
 
-// shownProblems is how many problems are listed. The first ones explain the most.
-const shownProblems = 10
-
-func printAudit(p printer, report *audit.Report) {
-	if n := len(report.Problems); n > 0 {
-		p.line("%s", p.paint(red, "broken: the log differs from what the agent wrote"))
-		for _, problem := range report.Problems[:min(n, shownProblems)] {
-			p.line("  %s", problem)
-		}
-		if n > shownProblems {
-			p.line("  and %d more", n-shownProblems)
-		}
-	} else {
-		p.line("%s", p.paint(green, "whole: each entry follows from the one before it"))
-	}
-	p.line("%-8s %d", "entries", report.Entries)
-	if report.Entries > 0 {
-		p.line("%-8s %s", "first", report.First.Local().Format(time.DateTime))
-		p.line("%-8s %s", "last", report.Last.Local().Format(time.DateTime))
-		p.line("%-8s %d %s", "head", report.Head.Seq, report.Head.Hash)
-	}
-	switch {
-	case !report.Known.Known():
-		p.line("%-8s %s", "note", "the state file does not record the head: the check does not find entries that are missing at the end")
-	case report.Head.Seq > report.Known.Seq && len(report.Problems) == 0:
-		p.line("%-8s the state file records the log up to entry %d", "note", report.Known.Seq)
-	}
-	if report.Torn > 0 {
-		p.line("%-8s an unfinished line of %d bytes is at the end; the agent removes it when it starts", "note", report.Torn)
-	}
-	for _, note := range report.Notes {
-		p.line("%-8s %s", "note", note)
-	}
-}
-
 func auditLogCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Show the entries of the audit log, the oldest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
@@ -120,7 +85,7 @@ func auditLogCommand(a *app) *cobra.Command {
 		if foreign > 0 {
 			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
 		}
-		return printAs(a.stdout, *output, entries, func(p printer) { printEntries(p, entries) })
+		return printScreen(a.stdout, *output, "log", entries)
 	}
 	return cmd
 }
@@ -132,19 +97,4 @@ func about(entry *audit.Entry, object string) bool {
 	}
 	dot := strings.LastIndexByte(entry.Name, '.')
 	return dot > 0 && entry.Name[:dot] == object
-}
-
-func printEntries(p printer, entries []audit.Entry) {
-	rows := make([][]string, 0, len(entries))
-	for _, entry := range entries {
-		by := ""
-		if entry.Service != "" {
-			by = "by " + entry.Service
-		}
-		rows = append(rows, []string{
-			number(entry.Seq), entry.Time.Local().Format(time.DateTime), tidy(entry.Actor.String()), string(entry.Action),
-			string(entry.Kind) + " " + entry.Name, orDash(short(entry.Revision)), string(entry.Outcome), tidy(joined("; ", entry.Error, by, entry.Detail)),
-		})
-	}
-	p.table([]string{"NO", "TIME", "WHO", "ACTION", "OBJECT", "COMMIT", "OUTCOME", "WHAT"}, rows)
 }

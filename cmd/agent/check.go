@@ -74,7 +74,11 @@ func check(stdout io.Writer, path string, within scope, output string) error {
 	}
 	scan := desired.Scan(root.FS(), within.environment, within.node).Without(results)
 	all := append(results, scan)
-	err = printAs(stdout, output, all, func(p printer) { printCheck(p, results, scan) })
+	if output == "json" {
+		err = printJSON(stdout, all)
+	} else {
+		err = newPrinter(stdout).screen("check", map[string]any{"Nodes": results, "Scan": scan})
+	}
 	return differentIf(slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }), err)
 }
 
@@ -142,42 +146,4 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		}
 	}
 	return results, nil
-}
-
-func printCheck(p printer, nodes []desired.Checked, scan desired.Checked) {
-	bad := 0
-	for _, node := range nodes {
-		if len(node.Problems) > 0 {
-			bad++
-		}
-		printChecked(p, strings.TrimSuffix(node.Environment+"/"+node.Node, "/"), node,
-			counted(node.Services, "service", "services")+", "+counted(node.Secrets, "secret", "secrets"))
-	}
-	printChecked(p, "no plaintext secrets", scan, counted(scan.Files, "file", "files"))
-	p.line("%s checked, %d with problems", counted(len(nodes), "node", "nodes"), bad)
-}
-
-func printChecked(p printer, name string, checked desired.Checked, size string) {
-	if len(checked.Problems) == 0 {
-		p.line("%-24s %s  %s", name, p.paint(green, "ok"), size)
-	} else {
-		p.line("%-24s %s", name, p.paint(red, counted(len(checked.Problems), "problem", "problems")))
-	}
-	for _, problem := range checked.Problems {
-		printProblem(p, p.paint(red, "error"), problem)
-	}
-	for _, warning := range checked.Warnings {
-		printProblem(p, p.paint(yellow, "warning"), warning)
-	}
-}
-
-func printProblem(p printer, kind string, problem desired.Problem) {
-	text := problem.Message
-	if place := problem.Place.String(); place != "" {
-		text = place + ": " + text
-	}
-	p.line("  %s: %s", kind, text)
-	if problem.Hint != "" {
-		p.line("    hint: %s", problem.Hint)
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -129,5 +128,3 @@ func renderCommand(a *app) *cobra.Command {
 	}
 	return cmd
 }
-
-func number(n uint64) string { return strconv.FormatUint(n, 10) }

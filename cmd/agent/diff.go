@@ -35,11 +35,11 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, live.LiveServices(), stack)
+	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live.LiveServices(), stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.Services, stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
@@ -57,10 +57,6 @@ var toneColours = map[report.Tone]string{
 
 func printPlan(p printer, plan deploy.RecordedPlan) {
 	for _, line := range report.PlanLines(plan) {
-		text := line.Text
-		if colour, ok := toneColours[line.Tone]; ok {
-			text = p.paint(colour, text)
-		}
-		p.line("%s", text)
+		p.line("%s", p.paint(toneColours[line.Tone], line.Text))
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/deploy"
 )
 
 // follower shows the progress of a sync, with a line for each step. On a terminal it
@@ -24,11 +24,18 @@ type follower struct {
 
 	mu      sync.Mutex
 	rollout *report.Rollout
-	shown   map[string]string
+	changes changes
+}
+
+// followed has an agent start a sync, and shows the progress of the sync until it ends.
+func (a *app) followed(start func(progress func(control.Event)) (*record.Sync, error)) (*record.Sync, error) {
+	follower := newFollower(a.stderr)
+	defer follower.close()
+	return start(follower.note)
 }
 
 func newFollower(w io.Writer) *follower {
-	f := &follower{out: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), shown: map[string]string{}}
+	f := &follower{out: newPrinter(w), screen: newScreen(w), stop: make(chan struct{}), changes: changes{w, map[string]string{}}}
 	if f.screen != nil {
 		go f.tick()
 	}
@@ -72,9 +79,7 @@ func (f *follower) note(event control.Event) {
 	case f.screen != nil:
 		f.redraw()
 	default:
-		for _, line := range fresh(f.shown, rolloutLines(f.rollout)) {
-			f.out.line("%s  %s", roughly(time.Since(f.rollout.Started)), line)
-		}
+		_ = f.changes.print(roughly(time.Since(f.rollout.Started))+"  ", rolloutLines(f.rollout))
 	}
 }
 
@@ -83,21 +88,30 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	printRollout(printer{Writer: &text, colour: f.out.colour}, f.rollout)
-	f.screen.draw(text.String())
+	if (printer{Writer: &text, colour: f.out.colour}).screen("rollout", f.rollout) == nil {
+		f.screen.draw(text.String())
+	}
 }
 
-// fresh gives the lines that differ from the shown ones, sorted by key, and adds them
-// to shown.
-func fresh(shown, lines map[string]string) []string {
-	var all []string
+// changes prints lines about things, each when it differs from the last one about its thing.
+type changes struct {
+	out   io.Writer
+	shown map[string]string // the last line, by what it is about
+}
+
+// print prints the lines that have changed, sorted by what they are about.
+func (c changes) print(before string, lines map[string]string) error {
 	for _, about := range slices.Sorted(maps.Keys(lines)) {
-		if line := lines[about]; shown[about] != line {
-			all = append(all, line)
-			shown[about] = line
+		line := lines[about]
+		if c.shown[about] == line {
+			continue
+		}
+		c.shown[about] = line
+		if _, err := fmt.Fprintln(c.out, before+line); err != nil {
+			return fmt.Errorf("print: %w", err)
 		}
 	}
-	return all
+	return nil
 }
 
 // rolloutLines gives the state of each service of a rollout in a line, by service name.
@@ -111,48 +125,4 @@ func rolloutLines(rollout *report.Rollout) map[string]string {
 		lines[service.Name] = line
 	}
 	return lines
-}
-
-// printRollout shows the services that the rollout waits for, and for how long.
-func printRollout(p printer, rollout *report.Rollout) {
-	waiting := rollout.Waiting()
-	p.line("%d of %d services ready after %s", len(rollout.Services)-len(waiting), len(rollout.Services), roughly(time.Since(rollout.Started)))
-	rows := make([][]string, 0, len(waiting))
-	for _, service := range waiting {
-		state, text := string(service.State), printable(report.Message(service))
-		if service.State == deploy.Failed {
-			text = p.paint(red, text)
-		}
-		rows = append(rows, []string{service.Name, fmt.Sprintf("%d/%d", service.Ready, service.Want), state, text})
-	}
-	if len(rows) > 0 {
-		p.table([]string{"SERVICE", "READY", "STATE", "WAITING FOR"}, rows)
-	}
-}
-
-// printDetails shows the health output and the logs of the services that were not
-// ready. It does not show their errors, which are in the faults of the sync.
-func printDetails(p printer, rollout *report.Rollout) {
-	for _, service := range rollout.Waiting() {
-		if len(service.Health)+len(service.Logs) == 0 {
-			continue
-		}
-		at := fmt.Sprintf("%d/%d", service.Ready, service.Want)
-		if service.Node != "" {
-			at += " on " + service.Node
-		}
-		p.line("  %s  %s", service.Name, at)
-		for _, part := range []struct {
-			name  string
-			lines []string
-		}{{"health", service.Health}, {"log", service.Logs}} {
-			for i, line := range part.lines {
-				name := ""
-				if i == 0 {
-					name = part.name
-				}
-				p.line("    %-8s%s", name, printable(line))
-			}
-		}
-	}
 }

@@ -23,7 +23,7 @@ func historyCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(a.stdout, *output, syncs, func(p printer) { printHistory(p, syncs) })
+		return printScreen(a.stdout, *output, "history", syncs)
 	}
 	return cmd
 }
@@ -48,28 +48,17 @@ func fromStateFile[T any](settings *settings.Settings, read func(*store.Store) (
 	return read(opened)
 }
 
-func printHistory(p printer, syncs []record.Sync) {
-	rows := make([][]string, 0, len(syncs))
-	for _, sync := range syncs {
-		took := "-"
-		if !sync.Finished.IsZero() {
-			took = sync.Finished.Sub(sync.Started).Round(100 * time.Millisecond).String()
-		}
-		state := string(sync.State)
-		if sync.Good {
-			state += ", good"
-		}
-		rows = append(rows, []string{
-			number(sync.ID), sync.Started.Local().Format(time.DateTime), short(sync.Commit), sync.Ref,
-			orDash(sync.Release), triggerText(&sync), took, state, tidy(historyText(&sync)),
-		})
+// syncTook says how long a sync took; "-" if it is not over.
+func syncTook(sync record.Sync) string {
+	if sync.Finished.IsZero() {
+		return "-"
 	}
-	p.table([]string{"ID", "STARTED", "COMMIT", "REF", "RELEASE", "TRIGGER", "TOOK", "STATE", "WHAT"}, rows)
+	return sync.Finished.Sub(sync.Started).Round(100 * time.Millisecond).String()
 }
 
 // triggerText gives the trigger of a sync, and the user if a user of the node
 // requested it.
-func triggerText(sync *record.Sync) string {
+func triggerText(sync record.Sync) string {
 	if sync.Actor.By == audit.ByUser {
 		return string(sync.Trigger) + " by " + sync.Actor.String()
 	}
@@ -77,7 +66,7 @@ func triggerText(sync *record.Sync) string {
 }
 
 // historyText gives the result of a sync in a line.
-func historyText(sync *record.Sync) string {
+func historyText(sync record.Sync) string {
 	switch {
 	case sync.Error == "" && sync.State == record.Waiting:
 		return "waiting: " + sync.Waiting

@@ -38,8 +38,9 @@ const (
 	dim    = "2"
 )
 
+// paint gives a text in a colour; "" is the colour of the terminal.
 func (p printer) paint(colour, text string) string {
-	if !p.colour || text == "" {
+	if !p.colour || colour == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
@@ -76,6 +77,15 @@ func printAs(w io.Writer, output string, result any, text func(printer)) error {
 	}
 	text(newPrinter(w))
 	return nil
+}
+
+// printScreen prints a result as JSON if that is the requested output, else as the screen
+// of a name.
+func printScreen(w io.Writer, output, name string, result any) error {
+	if output == "json" {
+		return printJSON(w, result)
+	}
+	return newPrinter(w).screen(name, result)
 }
 
 // differentIf gives the error of printing a result, else errDifferent if the result shows

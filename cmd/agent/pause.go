@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -39,11 +38,7 @@ agent status and the commit that waits show it.`,
 		if err != nil {
 			return err
 		}
-		until := "a user runs `agent resume`"
-		if !pause.Until.IsZero() {
-			until = gates.Clock(pause.Until.Local(), time.Now())
-		}
-		newPrinter(a.stdout).line("paused until %s; a running rollout will finish", until)
+		newPrinter(a.stdout).line("paused until %s; a running rollout will finish", pauseEnd(pause))
 		return nil
 	}
 	return cmd

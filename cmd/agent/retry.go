@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -24,17 +25,16 @@ cause of the failure was outside the revision. It fails if no revision is held.`
 	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := control.NewClient(a.settings.Socket)
-		if !wait {
-			if _, err := client.Retry(cmd.Context(), asked, nil); err != nil {
-				return err
-			}
-			newPrinter(a.stdout).line("retry requested; `agent status` shows the progress")
-			return nil
+		if wait {
+			return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+				return client.Retry(cmd.Context(), asked, progress)
+			}))
 		}
-		follower := newFollower(a.stderr)
-		sync, err := client.Retry(cmd.Context(), asked, follower.note)
-		follower.close()
-		return a.outcome(sync, err)
+		if _, err := client.Retry(cmd.Context(), asked, nil); err != nil {
+			return err
+		}
+		newPrinter(a.stdout).line("retry requested; `agent status` shows the progress")
+		return nil
 	}
 	return cmd
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,9 +76,9 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
-	follower := newFollower(a.stderr)
-	sync, err := client.Rollback(ctx, f.request, follower.note)
-	follower.close()
+	sync, err := a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+		return client.Rollback(ctx, f.request, progress)
+	})
 	if err != nil && sync == nil {
 		if after, planErr := client.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
 			err = errors.Join(err, printRollbackPlan(a.stdout, after, f))
@@ -98,18 +96,9 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 		}
 		return nil
 	}
-	what := "the stack"
-	if len(plan.Services) > 0 {
-		what = strings.Join(plan.Services, ", ")
-	}
 	p := newPrinter(stdout)
-	p.line("%s will roll back to %s (sync #%d), verified at %s", what, cmp.Or(plan.Release, short(plan.Commit)), plan.To, plan.At.Local().Format(time.DateTime))
-	if plan.Plan.Empty() {
-		for _, warning := range plan.Plan.Warnings {
-			p.line("%s", p.paint(yellow, "warning: "+warning))
-		}
-		p.line("no changes: the rollback will only verify the services and pin the node")
-		return nil
+	if err := p.screen("rollback", plan); err != nil || plan.Plan.Empty() {
+		return err
 	}
 	printPlan(p, plan.Plan)
 	return nil

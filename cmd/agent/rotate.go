@@ -100,7 +100,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 		return err
 	}
 	defer value.Wipe()
-	result, err := rotate.Run(tree, keys, rotate.Request{
+	result, err := rotate.Run(ctx, tree, keys, rotate.Request{
 		Name: name, Environment: a.settings.Environment, Nodes: f.nodes, Value: value, Raw: f.raw,
 		Generate: rotate.Generate{Length: f.generate, Charset: f.charset}, Branch: f.branch, Author: f.author,
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,8 @@ func auditSecrets(ctx context.Context, a *app, f secretsAuditFlags) error {
 			fmt.Fprintf(a.stderr, "agent: warning: %s\n", warning)
 		}
 	}
-	return differentIf(len(report.Overdue()) > 0, err)
+	overdue := func(secret *provenance.Secret) bool { return secret.OverdueDays > 0 }
+	return differentIf(slices.ContainsFunc(report.Secrets, overdue), err)
 }
 
 // addApplied adds when nodes applied the versions. A source that it cannot read gives a

@@ -14,7 +14,11 @@ import (
 )
 
 func printSecretsAudit(p printer, report *provenance.Report) {
-	p.line("%s at %s%s, %s since %s", report.Environment, short(report.Commit), onBranch(report.Branch),
+	branch := ""
+	if report.Branch != "" {
+		branch = " (" + printable(report.Branch) + ")"
+	}
+	p.line("%s at %s%s, %s since %s", report.Environment, short(report.Commit), branch,
 		counted(report.Commits, "commit", "commits"), report.Since.Local().Format(time.DateOnly))
 	for _, warning := range report.Warnings {
 		p.line("%s: %s", p.paint(yellow, "warning"), warning)
@@ -27,13 +31,6 @@ func printSecretsAudit(p printer, report *provenance.Report) {
 		p.printSecret(rest[:end])
 		rest = rest[end:]
 	}
-}
-
-func onBranch(branch string) string {
-	if branch == "" {
-		return ""
-	}
-	return " (" + printable(branch) + ")"
 }
 
 // printSecret prints a secret of all its nodes.

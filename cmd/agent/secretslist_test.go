@@ -17,9 +17,12 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	created := time.Now().Add(-100 * day)
 	var text strings.Builder
 	p := newPrinter(&text)
-	printStatus(p, report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
+	err := p.screen("status", report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
 		{Secret: "db_access", Name: "s_db_access.3", Created: created, Due: created.Add(90 * day)},
 	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	printSecrets(p, &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,

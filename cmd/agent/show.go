@@ -73,6 +73,5 @@ func show(stdout io.Writer, node report.Node, sync *record.Sync, output string) 
 	if output == "manifest" {
 		return printJSON(stdout, manifest)
 	}
-	printShown(newPrinter(stdout), sync, manifest)
-	return nil
+	return newPrinter(stdout).screen("show", map[string]any{"Sync": sync, "Manifest": manifest})
 }

@@ -34,7 +34,7 @@ func history(t *testing.T, names ...string) string {
 		if err := json.Unmarshal(data, sync); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Stack(record.OnlyStack).SaveSync(sync); err != nil {
+		if err := store.Stack(record.OnlyStack).SaveOutcome(sync, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"cmp"
+	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
@@ -10,49 +10,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
-	"coin.internal/coin-agent/deploy"
 )
-
-// printShown shows a sync on one screen: its revision, its errors and gates, its
-// writes, its result, and the next step.
-func printShown(p printer, sync *record.Sync, m *report.Manifest) {
-	p.line("%s/%s  stack %s  sync #%d  %s", m.Environment, m.Node, orDash(m.Stack), sync.ID, outcomeText(p, sync))
-	p.fact("commit", "%s %s  %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
-	p.fact("release", "%s", releaseText(m))
-	p.fact("started", "%s", tookText(m))
-	p.fact("by", "%s (%s)", sync.Actor, sync.Trigger)
-	printFaults(p, sync)
-	if sync.Summary != "" {
-		p.fact("summary", "%s", sync.Summary)
-	}
-	printGates(p, sync)
-	printMigration(p, sync.Migration)
-	printChecks(p, "checks", m.Checks)
-	printRollback(p, sync)
-	for _, warning := range sync.Warnings {
-		p.line("  %-9s %s", "warning", p.paint(yellow, tidy(warning)))
-	}
-	if m.Plan != nil && !m.Plan.Empty() {
-		p.line("")
-		for _, line := range report.PlanLines(*m.Plan) {
-			p.line("  %s", p.paint(toneColours[line.Tone], printable(line.Text)))
-		}
-	}
-	printReleased(p, m)
-	if rollout := report.FailedRollout(sync); rollout != nil {
-		p.line("")
-		printDetails(p, rollout)
-	}
-	if next := report.NextStep(sync); next != "" {
-		p.line("")
-		p.line("next: %s", next)
-	}
-}
-
-// fact prints a line with a name before it.
-func (p printer) fact(name, format string, args ...any) {
-	p.line("  %-9s %s", name, tidy(fmt.Sprintf(format, args...)))
-}
 
 // tidy makes one printable line of a text.
 func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
@@ -73,15 +31,16 @@ func outcomeText(p printer, sync *record.Sync) string {
 	return text
 }
 
-func releaseText(m *report.Manifest) string {
-	text := orDash(m.ReleaseTag)
-	if m.TaskID != "" {
-		text += ", task " + m.TaskID
+// shownPlan gives the lines of a sync's plan, in colours; none if it changes nothing.
+func shownPlan(p printer, m *report.Manifest) []string {
+	if m.Plan == nil || m.Plan.Empty() {
+		return nil
 	}
-	if m.PipelineID != "" {
-		text += ", pipeline " + m.PipelineID
+	var lines []string
+	for _, line := range report.PlanLines(*m.Plan) {
+		lines = append(lines, p.paint(toneColours[line.Tone], printable(line.Text)))
 	}
-	return text
+	return lines
 }
 
 // tookText gives the start of a sync, its duration, and the time of each stage.
@@ -102,37 +61,6 @@ func tookText(m *report.Manifest) string {
 	return text
 }
 
-func printFaults(p printer, sync *record.Sync) {
-	for _, one := range sync.All() {
-		p.fact(cmp.Or(string(sync.FailedAt()), "error"), "%s", one.Error)
-		printHint(p, one.Hint)
-	}
-}
-
-// printGates shows the gates that have a text, and who approved.
-func printGates(p printer, sync *record.Sync) {
-	name := "gates"
-	for _, gate := range sync.Gates {
-		text := gateText(gate)
-		if text == "" {
-			continue
-		}
-		p.fact(name, "%s", text)
-		name = ""
-	}
-	if one := sync.Approval; one != nil {
-		text := strings.Join(one.By, ", ") + " (" + one.Source
-		if one.MergeRequest != 0 {
-			text += fmt.Sprintf(", !%d", one.MergeRequest)
-		}
-		text += "), " + one.At.Local().Format(time.DateTime)
-		if one.Reason != "" {
-			text += ": " + one.Reason
-		}
-		p.fact("approved", "%s", text)
-	}
-}
-
 // gateText gives a gate in one line; "" for a gate without a text.
 func gateText(gate record.Gate) string {
 	switch {
@@ -149,12 +77,6 @@ func gateText(gate record.Gate) string {
 		text += ", until " + gate.Until.Local().Format(time.DateTime)
 	}
 	return text
-}
-
-func printMigration(p printer, at *record.Migration) {
-	if text := migrationText(at); text != "" {
-		p.fact("migration", "%s", text)
-	}
 }
 
 // migrationText gives the migrations of the database; "" if the agent did not read them.
@@ -178,65 +100,12 @@ func migrationText(at *record.Migration) string {
 	return text
 }
 
-func printChecks(p printer, name string, results []checks.Result) {
-	if len(results) == 0 {
-		return
+// rollbackTook says how long a rollback took; "" if none was made, or it is under way.
+func rollbackTook(back *record.Rollback) string {
+	if back.Finished.IsZero() || back.Refused != "" {
+		return ""
 	}
-	p.fact(name, "%s", checks.Summary(results))
-	for _, result := range results {
-		if !result.OK {
-			p.fact("", "%s", result.Failure())
-		}
-	}
-}
-
-func printRollback(p printer, sync *record.Sync) {
-	back := sync.Rollback
-	if back == nil {
-		return
-	}
-	how := "automatic"
-	if !back.Auto {
-		how = "manual"
-	}
-	took := ""
-	if !back.Finished.IsZero() && back.Refused == "" {
-		took = ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
-	}
-	p.fact("rollback", "%s, to #%d (%s, release %s): %s%s", how, back.To, short(back.Commit), orDash(back.Release), report.Outcome(back), took)
-	for _, text := range []string{back.Refused, back.Summary} {
-		if text != "" {
-			p.fact("", "%s", text)
-		}
-	}
-	if back.Reason != "" {
-		p.fact("", "reason: %s", back.Reason)
-	}
-	printHint(p, back.Hint)
-	p.fact("", "full report: agent show %d -o report", sync.ID)
-}
-
-// printReleased lists the services of the release and their states.
-func printReleased(p printer, m *report.Manifest) {
-	if len(m.Services) == 0 {
-		return
-	}
-	rows := make([][]string, 0, len(m.Services))
-	for _, service := range m.Services {
-		ready, state := "-", orDash(string(service.State))
-		if service.State != "" {
-			ready = fmt.Sprintf("%d/%d", service.Ready, service.Want)
-		}
-		if service.State == deploy.Failed {
-			state = p.paint(red, state)
-		}
-		rows = append(rows, []string{service.Name, imageText(service), cmp.Or(string(service.Action), "-"), ready, state})
-	}
-	p.line("")
-	if m.Rollback != nil && m.Rollback.Wrote {
-		p.line("after the rollout, before the rollback:")
-	}
-	p.table([]string{"SERVICE", "IMAGE", "PLAN", "READY", "STATE"}, rows)
+	return ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
 }
 
 // imageText gives a service's image, and the tag that it had before if the tag
@@ -259,4 +128,13 @@ func imageText(service report.Service) string {
 		text = name(*before) + " -> " + text
 	}
 	return text
+}
+
+// checksText gives the check results of a sync in one text; "" if it had no checks.
+func checksText(sync *record.Sync) string {
+	var results []checks.Result
+	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {
+		return ""
+	}
+	return checks.Summary(results)
 }

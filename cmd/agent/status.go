@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/settings"
@@ -30,7 +32,7 @@ func statusCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = printAs(a.stdout, *output, status, func(p printer) { printStatus(p, status) })
+		err = printScreen(a.stdout, *output, "status", status)
 		if err == nil && !status.Running {
 			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
 		}
@@ -54,53 +56,6 @@ func readStatus(ctx context.Context, settings *settings.Settings) (report.Status
 	}
 	defer func() { _ = opened.Close() }()
 	return report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
-}
-
-func printStatus(p printer, s report.Status) {
-	p.line("%s/%s  stack %s  %s", s.Environment, s.Node, orDash(s.Stack), verdict(p, s))
-	if s.Desired != nil {
-		p.line("  desired   %s %s  %s", short(s.Desired.Commit), s.Desired.Ref, byWhom(s.Desired.Subject, s.Desired.Author))
-	}
-	if s.Applied != nil {
-		p.line("  applied   %s release %s, %s", short(s.Applied.Commit), orDash(s.Applied.Release), ago(s.Applied.At))
-	}
-	printHeld(p, s)
-	if s.Sync != nil {
-		printSync(p, s.Sync, s.Progress, s.Rollout)
-		printWait(p, s)
-	}
-	if s.Group != "" {
-		p.line("  group     %s", p.paint(yellow, s.Group))
-	}
-	switch {
-	case s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error):
-		p.line("  looking   %s; again in %s", p.paint(red, s.PollError), roughly(time.Until(s.NextPoll)))
-		printHint(p, s.PollHint)
-	case s.Running && s.LastLook.IsZero():
-		p.line("  looking   for the first time since the agent started, %s", ago(s.Started))
-	case s.Running:
-		p.line("  looking   last %s, next in %s", ago(s.LastLook), roughly(time.Until(s.NextPoll)))
-	}
-	printGitLab(p, s)
-	printOverdue(p, s)
-	printNotices(p, s)
-	printServices(p, s)
-	p.line("")
-	p.line("next: %s", s.Next)
-}
-
-// printWait shows the services that the rollout waits for, or the details of the
-// services that failed.
-func printWait(p printer, s report.Status) {
-	switch {
-	case s.Rollout == nil:
-	case s.Sync.State.Final():
-		printDetails(p, s.Rollout)
-	default:
-		p.line("")
-		printRollout(p, s.Rollout)
-		p.line("")
-	}
 }
 
 // verdict gives the state of the node in a few words.
@@ -139,88 +94,7 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-func printSync(p printer, sync *record.Sync, progress string, rollout *report.Rollout) {
-	where := ""
-	if !sync.State.Final() {
-		where = " at " + string(sync.Stage)
-	}
-	p.line("  sync      #%d of %s (%s) %s%s, %s", sync.ID, short(sync.Commit), sync.Trigger, sync.State, where, ago(sync.Started))
-	printSyncResult(p, sync)
-	if text := checksText(sync); text != "" {
-		p.line("            checks: %s", text)
-	}
-	if text := migrationText(sync.Migration); text != "" {
-		p.line("            migrations: %s", text)
-	}
-	printRollbackResult(p, sync)
-	if progress != "" && rollout == nil {
-		p.line("            %s", progress)
-	}
-	for _, warning := range sync.Warnings[:min(mostWarnings, len(sync.Warnings))] {
-		p.line("            %s %s", p.paint(yellow, "warning:"), warning)
-	}
-	if more := len(sync.Warnings) - mostWarnings; more > 0 {
-		p.line("            %s", p.paint(dim, counted(more, "more warning", "more warnings")+": see `agent status -o json`"))
-	}
-}
-
-// mostWarnings is how many warnings of a sync the status shows.
-const mostWarnings = 3
-
-func printHint(p printer, hint string) {
-	if hint != "" {
-		p.line("            hint: %s", hint)
-	}
-}
-
-func printGitLab(p printer, s report.Status) {
-	if s.GitLab == nil {
-		return
-	}
-	health := s.GitLab
-	text := "all statuses delivered"
-	if health.Undelivered > 0 {
-		text = counted(health.Undelivered, "status", "statuses") + " not delivered"
-	}
-	if !health.TokenExpires.IsZero() {
-		text += fmt.Sprintf(", token expires %s", health.TokenExpires.Format(time.DateOnly))
-	}
-	p.line("  gitlab    %s", text)
-	if health.LastError != "" {
-		p.line("            %s", p.paint(red, health.LastError))
-		printHint(p, health.Hint)
-	}
-	if health.Refused != nil {
-		p.line("            %s", p.paint(yellow, fmt.Sprintf("refused: %s of %s: %s", health.Refused.Report.State, short(health.Refused.Report.Commit), health.Refused.Reason)))
-	}
-}
-
-// printNotices shows the notices that are not sent, and why. It prints nothing if
-// there are no receivers.
-func printNotices(p printer, s report.Status) {
-	if s.Notices == nil || len(s.Notices.Receivers) == 0 {
-		return
-	}
-	text := "all notices sent"
-	if n := s.Notices.Undelivered; n > 0 {
-		text = counted(n, "notice", "notices") + " not sent to all receivers"
-	}
-	if n := s.Notices.Dropped; n > 0 {
-		text += fmt.Sprintf(", %d dropped (see the log)", n)
-	}
-	p.line("  notices   %s", text)
-	for _, one := range s.Notices.Receivers {
-		if one.Trouble != nil {
-			p.line("            %s", p.paint(red, one.String()+": "+one.Trouble.Error))
-			printHint(p, one.Trouble.Hint)
-		}
-		if one.Refused != nil {
-			p.line("            %s", p.paint(yellow, fmt.Sprintf("%s: refused %q: %s", one.String(), one.Refused.Title, one.Refused.Reason)))
-			printHint(p, one.Refused.Hint)
-		}
-	}
-}
-
+// printServices lists the services, with their drift. It prints nothing if there are none.
 func printServices(p printer, s report.Status) {
 	if len(s.Services) == 0 {
 		return
@@ -234,7 +108,6 @@ func printServices(p printer, s report.Status) {
 		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drift[service.Name])})
 		delete(drift, service.Name)
 	}
-	p.line("")
 	p.table([]string{"SERVICE", "IMAGE", "TASKS", "STATE"}, rows)
 	for _, step := range s.Drift {
 		if text, missing := drift[step.Name]; missing {
@@ -272,4 +145,34 @@ func driftText(step deploy.Step) string {
 		return "to " + string(step.Action)
 	}
 	return report.ChangeLabels(step)
+}
+
+// pauseEnd says when a pause ends.
+func pauseEnd(pause *record.Pause) string {
+	if pause.Until.IsZero() {
+		return "a user runs `agent resume`"
+	}
+	return gates.Clock(pause.Until.Local(), time.Now())
+}
+
+// waits gives each gate that a sync waits at, since when, and until when.
+func waits(sync *record.Sync) []string {
+	var texts []string
+	for _, gate := range sync.Gates {
+		if gate.Waiting == "" {
+			continue
+		}
+		text := tidy(gate.Waiting)
+		if !gate.Since.IsZero() {
+			text += ", for " + roughly(time.Since(gate.Since))
+		}
+		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
+			text += ", until " + gates.Clock(gate.Until.Local(), time.Now())
+		}
+		texts = append(texts, text)
+	}
+	if len(texts) == 0 {
+		return []string{tidy(sync.Waiting)}
+	}
+	return texts
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
@@ -66,6 +69,29 @@ func TestStatusText(t *testing.T) {
 			s.InSync = false
 			s.Drift = []deploy.Step{{Action: deploy.Remove, Kind: deploy.Service, Name: "s_web"}}
 		},
+		"rolling": func(s *report.Status, now time.Time) {
+			s.InSync, s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = false, record.Running, "verify", time.Time{}, ""
+			s.Rollout = &report.Rollout{Started: now.Add(-12 * time.Second), Services: []deploy.ServiceResult{
+				{Name: "s_web", State: deploy.Pending, Want: 2, Message: "0 of 2 tasks run"}, {Name: "s_worker", State: deploy.Converged, Ready: 1, Want: 1},
+			}}
+		},
+		"trouble": func(s *report.Status, now time.Time) {
+			s.InSync, s.PollError, s.PollHint = false, "no route to host", "look at the network"
+			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Transient = record.Failed, "verify", "the engine does not answer", true
+			s.Sync.Warnings = []string{"one", "two", "three", "four", "five"}
+			s.Rollout = &report.Rollout{Services: []deploy.ServiceResult{
+				{Name: "s_web", State: deploy.Failed, Want: 2, Node: "dkapp3", Health: []string{"exit code 1", "more"}, Logs: []string{"first", "second"}},
+			}}
+			s.GitLab = &gitlab.Health{
+				Undelivered: 2, LastError: "401 Unauthorized", Hint: "renew the token", TokenExpires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
+				Refused: &gitlab.Refusal{Report: gitlab.Report{Commit: "28615bff1c0000", State: "success"}, Reason: "the commit does not exist"},
+			}
+			s.Notices = &notify.Health{Undelivered: 1, Dropped: 3, Receivers: []notify.Condition{{
+				Receiver: notify.Receiver{Kind: "slack", Address: "#ops"},
+				Trouble:  &notify.Trouble{Error: "503", Hint: "wait"}, Refused: &notify.Refusal{Title: "rolled out", Reason: "no channel", Hint: "name another"},
+			}}}
+			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
+		},
 		"down": func(s *report.Status, _ time.Time) { s.InSync, s.Running, s.Services = false, false, nil },
 	}
 	for name, change := range tests {
@@ -75,7 +101,9 @@ func TestStatusText(t *testing.T) {
 				change(&status, time.Now())
 				status.Next = report.NextFor(&status)
 				var text strings.Builder
-				printStatus(printer{Writer: &text}, status)
+				if err := (printer{Writer: &text}).screen("status", status); err != nil {
+					t.Fatal(err)
+				}
 				checkGolden(t, "testdata/status/"+name+".txt", text.String())
 				for _, line := range strings.Split(text.String(), "\n") {
 					if len(line) > 110 {

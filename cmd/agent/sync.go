@@ -42,18 +42,18 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			if err != nil {
 				return err
 			}
+			client := control.NewClient(a.settings.Socket)
 			switch {
 			case dryRun:
 				return diff(cmd.Context(), a, checkoutFlags{}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a)
 			case wait:
-				follower := newFollower(a.stderr)
-				sync, err := control.NewClient(a.settings.Socket).Sync(cmd.Context(), options, follower.note)
-				follower.close()
-				return a.outcome(sync, err)
+				return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+					return client.Sync(cmd.Context(), options, progress)
+				}))
 			}
-			if err := control.NewClient(a.settings.Socket).RequestSync(cmd.Context(), options); err != nil {
+			if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
 				return err
 			}
 			newPrinter(a.stdout).line("sync requested; `agent status` shows the progress")
@@ -97,10 +97,9 @@ func syncOnce(ctx context.Context, a *app) error {
 		return err
 	}
 	defer p.close()
-	follower := newFollower(a.stderr)
-	sync, err := p.agent.Once(ctx, func(text string) { follower.note(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
-	follower.close()
-	err = a.outcome(sync, err)
+	err = a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+		return p.agent.Once(ctx, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
+	}))
 	limited, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
 	if p.outbox != nil {
@@ -123,7 +122,9 @@ func (a *app) outcome(sync *record.Sync, err error) error {
 		return errDifferent
 	}
 	if rollout := report.FailedRollout(sync); rollout != nil {
-		printDetails(newPrinter(a.stderr), rollout)
+		if err := newPrinter(a.stderr).screen("details", rollout); err != nil {
+			return err
+		}
 	}
 	var faults []error
 	for _, one := range sync.All() {

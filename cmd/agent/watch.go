@@ -39,39 +39,33 @@ func watchStatus(ctx context.Context, a *app, output string) error {
 
 // statusShower gives the function that shows each status.
 func statusShower(stdout io.Writer, output string) func(report.Status) error {
-	shown := map[string]string{}
-	lines := func(before string, all map[string]string) error {
-		for _, line := range fresh(shown, all) {
-			if _, err := fmt.Fprintln(stdout, before+line); err != nil {
-				return fmt.Errorf("print: %w", err)
-			}
-		}
-		return nil
-	}
+	changed := changes{stdout, map[string]string{}}
 	if output == "json" {
 		return func(status report.Status) error {
 			data, err := json.Marshal(status)
 			if err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
-			return lines("", map[string]string{"": string(data)})
+			return changed.print("", map[string]string{"": string(data)})
 		}
 	}
 	terminal := newScreen(stdout)
 	if terminal == nil {
 		return func(status report.Status) error {
-			if err := lines("", map[string]string{"": statusLine(status)}); err != nil {
+			if err := changed.print("", map[string]string{"": statusLine(status)}); err != nil {
 				return err
 			}
 			if waiting(status) {
-				return lines(roughly(time.Since(status.Rollout.Started))+"  ", rolloutLines(status.Rollout))
+				return changed.print(roughly(time.Since(status.Rollout.Started))+"  ", rolloutLines(status.Rollout))
 			}
-			return lines("", serviceLines(status))
+			return changed.print("", serviceLines(status))
 		}
 	}
 	return func(status report.Status) error {
 		var text strings.Builder
-		printStatus(printer{Writer: &text, colour: newPrinter(stdout).colour}, status)
+		if err := (printer{Writer: &text, colour: newPrinter(stdout).colour}).screen("status", status); err != nil {
+			return err
+		}
 		terminal.draw(text.String())
 		return nil
 	}

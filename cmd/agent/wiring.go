@@ -73,5 +73,10 @@ func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Met
 	if err != nil {
 		return publish.Notices{}, err
 	}
-	return publish.NewNotices(publish.NoticeParts{Slack: slack, Mail: mail, Store: store, Log: log, Metrics: metrics})
+	senders := map[notify.Kind]notify.Sender{notify.KindSlack: slack}
+	if mail != nil {
+		senders[notify.KindEmail] = mail
+	}
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.Notified})
+	return publish.Notices{Outbox: outbox, Slack: slack}, err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/stores/yaml"
 
-	"coin.internal/coin-agent/internal/sopsfile"
+	"coin.internal/coin-agent/internal/sopsfiletest"
 )
 
 // editSOPS sets one value in a SOPS file, as `sops set` does. All other values keep
@@ -33,11 +33,11 @@ func editSOPS(path, keyFile, name string, value any) error {
 		return fail(err)
 	}
 	cipher := aes.NewCipher() // keeps the ciphertext of unchanged values
-	if err := sopsfile.Decrypt(&tree, dataKey, cipher); err != nil {
+	if err := sopsfiletest.Decrypt(&tree, dataKey, cipher); err != nil {
 		return fail(err)
 	}
 	tree.Branches[0], _ = tree.Branches[0].Set([]any{name}, value)
-	if content, err = sopsfile.Encrypt(store, &tree, dataKey, cipher); err != nil {
+	if content, err = sopsfiletest.Encrypt(store, &tree, dataKey, cipher); err != nil {
 		return fail(err)
 	}
 	return os.WriteFile(path, content, 0o644)

@@ -13,7 +13,7 @@ import (
 	"github.com/getsops/sops/v3/stores/json"
 	"github.com/getsops/sops/v3/stores/yaml"
 
-	"coin.internal/coin-agent/internal/sopsfile"
+	"coin.internal/coin-agent/internal/sopsfiletest"
 )
 
 // unencryptedVersions matches the values in secrets.override.enc that stay readable.
@@ -54,7 +54,7 @@ func (f *sopsFile) read() error {
 	if err != nil {
 		return fmt.Errorf("open %s (restore its key, or delete the file to make a new one): %w", f.path, err)
 	}
-	if err := sopsfile.Decrypt(&tree, dataKey, aes.NewCipher()); err != nil {
+	if err := sopsfiletest.Decrypt(&tree, dataKey, aes.NewCipher()); err != nil {
 		return fmt.Errorf("decrypt %s: %w", f.path, err)
 	}
 	f.branch = tree.Branches[0]
@@ -91,8 +91,8 @@ func (f *sopsFile) write() error {
 	if err != nil {
 		return fmt.Errorf("encrypt the data key of %s: %w", f.path, err)
 	}
-	tree := sopsfile.New(f.branch, master, f.unencrypted)
-	content, err := sopsfile.Encrypt(f.store, tree, dataKey, aes.NewCipher())
+	tree := sopsfiletest.New(f.branch, master, f.unencrypted)
+	content, err := sopsfiletest.Encrypt(f.store, tree, dataKey, aes.NewCipher())
 	if err != nil {
 		return fmt.Errorf("encrypt %s: %w", f.path, err)
 	}

@@ -1,11 +1,16 @@
 // Package authorities makes the pool of trusted certificate authorities from the
-// ca_file of a setting. The system's authorities always stay trusted.
+// ca_file of a setting, and an HTTP transport that trusts them. The system's authorities
+// always stay trusted.
 package authorities
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"net/http"
 	"os"
+	"time"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -21,12 +26,35 @@ func Load(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, hint, "read the certificate authority: %w", errors.Unwrap(err))
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
+	pool := System()
 	if !pool.AppendCertsFromPEM(content) {
 		return nil, fault.New(fault.Place{File: file}, hint, "the file has no certificates")
 	}
 	return pool, nil
+}
+
+// Transport makes a transport for HTTP requests that trusts the authorities of Load, and
+// the proxy of the environment.
+func Transport(file string) (*http.Transport, error) {
+	roots, err := Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		ForceAttemptHTTP2:   true,
+	}, nil
+}
+
+// System returns the system's certificate authorities.
+func System() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return pool
 }

@@ -69,10 +69,8 @@ func (b Bell) Ring() {
 
 // Rest waits for d, for Ring, or for the end of ctx.
 func (b Bell) Rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-b:
 	case <-ctx.Done():
 	}

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-const name = `^\{\{([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\}`
+// slot matches a name in braces, or braces without a name.
+var slot = regexp.MustCompile(`\{\{(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\})?`)
 
 // Names returns the names in a text in order.
 func Names(text string) ([]string, error) {
@@ -22,23 +23,18 @@ func Names(text string) ([]string, error) {
 
 // Fill replaces each {{name}} by value(name).
 func Fill(text string, value func(name string) (string, error)) (string, error) {
-	pattern := regexp.MustCompile(name)
 	var b strings.Builder
-	for {
-		before, rest, found := strings.Cut(text, "{{")
-		b.WriteString(before)
-		if !found {
-			return b.String(), nil
-		}
-		match := pattern.FindStringSubmatch("{{" + rest)
-		if match == nil {
+	end := 0
+	for _, at := range slot.FindAllStringSubmatchIndex(text, -1) {
+		if at[2] < 0 {
 			return "", errors.New("{{ is not followed by a name and }}")
 		}
-		filled, err := value(match[1])
+		filled, err := value(text[at[2]:at[3]])
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(filled)
-		text = ("{{" + rest)[len(match[0]):]
+		b.WriteString(text[end:at[0]] + filled)
+		end = at[1]
 	}
+	return b.String() + text[end:], nil
 }

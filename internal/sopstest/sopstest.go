@@ -14,7 +14,7 @@ import (
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/stores/yaml"
 
-	"coin.internal/coin-agent/internal/sopsfile"
+	"coin.internal/coin-agent/internal/sopsfiletest"
 )
 
 // Key is an age identity and its recipient.
@@ -52,12 +52,12 @@ func encrypt(tb testing.TB, key Key, values map[string]string, unencrypted strin
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tree := sopsfile.New(branch, master, unencrypted)
+	tree := sopsfiletest.New(branch, master, unencrypted)
 	dataKey, errs := tree.GenerateDataKey()
 	if len(errs) > 0 {
 		tb.Fatal(errs)
 	}
-	content, err := sopsfile.Encrypt(yaml.NewStore(&config.YAMLStoreConfig{}), tree, dataKey, aes.NewCipher())
+	content, err := sopsfiletest.Encrypt(yaml.NewStore(&config.YAMLStoreConfig{}), tree, dataKey, aes.NewCipher())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,6 +1,6 @@
-// Package sopsfile encrypts and decrypts SOPS files for the examples and the tests.
+// Package sopsfiletest encrypts and decrypts SOPS files for the examples and the tests.
 // The agent uses package secrets.
-package sopsfile
+package sopsfiletest
 
 import (
 	"errors"
