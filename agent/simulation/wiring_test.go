@@ -63,6 +63,7 @@ func (p *process) assemble() (*parts, error) {
 		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: deploy.New(w.engine.Client(p.hooks())),
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
+		Render: w.renders.render,
 	})
 	if made.desk, err = made.agent.Desk(""); err != nil {
 		return nil, errors.Join(err, made.close())
