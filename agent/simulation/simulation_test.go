@@ -18,8 +18,8 @@ import (
 
 const (
 	perSeed       = 20               // rounds of one seed
-	defaultRounds = 4_000            // rounds without ROUNDS: the same seeds on every machine,
-	patience      = 75 * time.Second // as many of them as fit in this time
+	defaultRounds = 500              // rounds without ROUNDS, as many as fit in patience: the same seeds
+	patience      = 75 * time.Second // on every machine, for the race detector (make test runs more without it)
 	shownSeeds    = 3                // failing seeds that are shown with their trace
 )
 
