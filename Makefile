@@ -22,7 +22,7 @@ test: ## all tests, with the race detector, on a private engine
 	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		go test -race -p 3 -timeout 30m $(LONGEST) ./...; tests=$$?; wait $$simulation && exit $$tests
 
-walk: ## a node led astray at random for ROUNDS rounds (200), by SEED where one is given
+walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc
 	WALK_ROUNDS=$(or $(ROUNDS),200) WALK_SEED=$(SEED) go test -count 1 -timeout 3h -v -run 'TestRandomWalk$$' ./cmd/agent
 
