@@ -5,6 +5,8 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
+LONGEST := ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest
+
 .PHONY: build demo test walk simulate lint check fuzz bench docs
 
 build: ## the static binary, bin/agent
@@ -13,11 +15,14 @@ build: ## the static binary, bin/agent
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
 	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
 
+# Three packages at a time, the longest first: much of it waits for engines. Beside them the
+# simulation runs without the race detector, in which it is slow: ./... has fewer rounds of it.
 test: ## all tests, with the race detector, on a private engine
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
-	go test -race -p 3 -timeout 30m ./... # three packages at a time: much of it waits for engines
+	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
+		go test -race -p 3 -timeout 30m $(LONGEST) ./...; tests=$$?; wait $$simulation && exit $$tests
 
-walk: ## a node led astray at random for ROUNDS rounds (200), by SEED where one is given
+walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc
 	WALK_ROUNDS=$(or $(ROUNDS),200) WALK_SEED=$(SEED) go test -count 1 -timeout 3h -v -run 'TestRandomWalk$$' ./cmd/agent
 

@@ -25,7 +25,9 @@ import (
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -78,6 +80,10 @@ type Parts struct {
 	Notices   publish.Notices  // notices to users; without an outbox none are sent
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log // of Store's folder
+
+	// Render makes the stack of a node's files; nil: compose.Render does. A test that
+	// renders the same files many times gives a function that remembers.
+	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error)
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 }

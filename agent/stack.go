@@ -53,7 +53,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 	s := &stack{
 		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(of.Key),
-		node:    desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir},
+		node:    desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Render: parts.Render},
 	}
 	if len(parts.Stacks) > 1 {
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)

@@ -133,7 +133,7 @@ func locked(t *testing.T, server *postgrestest.Server, database checks.Database)
 	over := make(chan string, 1)
 	go func() { over <- server.Exec(t, "BEGIN; LOCK TABLE schema_migrations; SELECT pg_sleep(2); COMMIT") }()
 	table := checks.Migrations{Database: database, Table: "schema_migrations", Column: "id"}
-	waitfor.NoError(t, 10*time.Second, func() error {
+	waitfor.NoError(t, time.Minute, func() error {
 		if server.Exec(t, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'schema_migrations'::regclass") == "0" {
 			return errors.New("the table is not locked yet")
 		}

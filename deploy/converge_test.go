@@ -31,7 +31,7 @@ func TestAllFailuresAreReported(t *testing.T) {
 	add(stack, "well", replicated(0))
 	began := time.Now()
 	result := verify(t, engine, stack, apply(t, engine, stack))
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > 2*time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	want := []string{
@@ -58,7 +58,7 @@ func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 		s.TaskTemplate.RestartPolicy = soon("none")
-		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "continue", 6*time.Second
+		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "continue", 20*time.Second // a busy engine tells seconds late that a task has ended
 	})
 	rollout(t, engine, stack)
 	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=3s"}
@@ -131,7 +131,7 @@ func TestFailedSwarmRollback(t *testing.T) {
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: folder, Target: "/data"}}
 		s.TaskTemplate.RestartPolicy = soon("any")
-		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "rollback", 3*time.Second
+		s.UpdateConfig.FailureAction, s.UpdateConfig.Monitor = "rollback", 8*time.Second
 		s.RollbackConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 3 * time.Second}
 	})
 	rollout(t, engine, stack)

@@ -40,7 +40,7 @@ func TestRunningJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{stack.Name + "_long", stack.Name + "_migrate"}
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		for _, task := range append(on.Tasks(t, stack.Name+"_short"), on.Tasks(t, stack.Name+"_test_setup")...) {
 			if state := task.Status.State; state != swarm.TaskStateComplete && state != swarm.TaskStateFailed && task.DesiredState != swarm.TaskStateReady {
 				return fmt.Errorf("a task is %s", state)

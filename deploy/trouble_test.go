@@ -174,7 +174,7 @@ func TestSwarmRollbackIsFailure(t *testing.T) {
 	stack := newStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.UpdateConfig.FailureAction = "rollback"
-		s.UpdateConfig.Monitor = 3 * time.Second
+		s.UpdateConfig.Monitor = 8 * time.Second
 		s.TaskTemplate.RestartPolicy = soon("any")
 	})
 	rollout(t, engine, stack)

@@ -59,7 +59,7 @@ func newBench(dir string) (b bench, err error) {
 	if err := os.Mkdir(b.gnupg, 0o700); err != nil {
 		return b, err
 	}
-	build := exec.Command("go", "build", "-o", b.sops, "github.com/getsops/sops/v3/cmd/sops")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", b.sops, "github.com/getsops/sops/v3/cmd/sops")
 	if out, err := build.CombinedOutput(); err != nil {
 		return b, fmt.Errorf("build sops: %w\n%s", err, out)
 	}

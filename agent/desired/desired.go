@@ -19,6 +19,8 @@ type Options struct {
 
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
+
+	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error) // nil: compose.Render
 }
 
 // State is what a node should run, as far as it is known.
@@ -92,7 +94,11 @@ func (s *State) Decrypt() error {
 
 // Render gives the stack of engine specs. Its secrets are readable until Wipe.
 func (s *State) Render() (*compose.Stack, error) {
-	return compose.Render(s.Node, s.Secrets, compose.Options{AllowLive: true})
+	render := s.options.Render
+	if render == nil {
+		render = compose.Render
+	}
+	return render(s.Node, s.Secrets, compose.Options{AllowLive: true})
 }
 
 // Wipe forgets the values of the secrets. A nil State has none.

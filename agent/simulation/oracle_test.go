@@ -1,6 +1,7 @@
 package simulation_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -56,7 +57,7 @@ func (w *world) check() {
 	w.checkStatuses(syncs)
 	w.checkAudit()
 	w.checkPlaintext(state)
-	if now := w.foreignNow(); now != w.foreign {
+	if now := foreignOf(state); now != w.foreign {
 		w.fail("objects of another owner changed:\n%s\nwere\n%s", now, w.foreign)
 	}
 }
@@ -75,11 +76,11 @@ func (w *world) noteTasks(state enginetest.State) {
 
 // records reads the syncs of the state file, the newest first.
 func (w *world) records() (syncs []attempt, err error) {
-	content, err := os.ReadFile(filepath.Join(w.dir, "state.db"))
+	content, err := w.readStateFile()
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(string(content), canary) {
+	if bytes.Contains(content, []byte(canary)) {
 		w.fail("plaintext of a secret in the state file")
 	}
 	copied := filepath.Join(w.dir, "copy.db")
@@ -94,14 +95,29 @@ func (w *world) records() (syncs []attempt, err error) {
 	return syncs, db.View(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket([]byte("stacks")).Bucket([]byte("default")).Bucket([]byte("syncs")).Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
-			var one attempt
-			if err := json.Unmarshal(data, &one); err != nil {
-				return err
+			one, known := w.decoded[string(data)]
+			if !known {
+				if err := json.Unmarshal(data, &one); err != nil {
+					return err
+				}
+				w.decoded[string(data)] = one
 			}
 			syncs = append(syncs, one)
 		}
 		return nil
 	})
+}
+
+// readStateFile reads the state file into the memory that it was read into before.
+func (w *world) readStateFile() ([]byte, error) {
+	file, err := os.Open(filepath.Join(w.dir, "state.db"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	w.stateFile.Reset()
+	_, err = w.stateFile.ReadFrom(file)
+	return w.stateFile.Bytes(), err
 }
 
 // goal gives the commit whose release is to run after the syncs, "" for none. Back says
@@ -277,9 +293,10 @@ func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
 }
 
 // foreignNow gives the objects of other owners as text.
-func (w *world) foreignNow() string {
-	mine := func(labels map[string]string) bool { return labels["coin-agent.owner"] == "sandbox/node9" }
-	state := w.engine.State().Only(mine)
+func (w *world) foreignNow() string { return foreignOf(w.engine.State()) }
+
+func foreignOf(state enginetest.State) string {
+	state = state.Only(func(labels map[string]string) bool { return labels["coin-agent.owner"] == "sandbox/node9" })
 	var all []string
 	for name, one := range state.Services {
 		text, _ := json.Marshal(one.Spec)

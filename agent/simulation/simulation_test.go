@@ -18,8 +18,8 @@ import (
 
 const (
 	perSeed       = 20               // rounds of one seed
-	defaultRounds = 4_000            // rounds without ROUNDS: the same seeds on every machine,
-	patience      = 75 * time.Second // as many of them as fit in this time
+	defaultRounds = 500              // rounds without ROUNDS, as many as fit in patience: the same seeds
+	patience      = 75 * time.Second // on every machine, for the race detector (make test runs more without it)
 	shownSeeds    = 3                // failing seeds that are shown with their trace
 )
 
@@ -28,6 +28,7 @@ type fixture struct {
 	dir       string
 	tokenFile string
 	keys      *secrets.Keyring
+	renders   *renders
 }
 
 // memoryFolder gives a folder whose files cost no disk, where the machine has one.
@@ -53,7 +54,7 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{dir: dir, tokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), keys: keys}
+	return &fixture{dir: dir, tokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), keys: keys, renders: &renders{known: map[[32]byte]rendered{}}}
 }
 
 // number reads a variable of the environment.
@@ -115,7 +116,7 @@ func (r *run) add(w *world, rounds int) string {
 // TestSimulation runs seeds, and shows those that fail. SEED sets the first one; alone, it
 // runs no other. ROUNDS sets how many rounds there are.
 func TestSimulation(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(1200))
 	began, workers := time.Now(), runtime.GOMAXPROCS(0)
 	all := &run{shared: newFixture(t), rounds: int(number(t, "ROUNDS", defaultRounds)), until: began.Add(patience), seed: number(t, "SEED", 1)}
 	switch {
@@ -136,6 +137,9 @@ func TestSimulation(t *testing.T) {
 			})
 		}
 	})
+	if wrong := all.shared.renders.wrong; wrong != "" {
+		t.Error(wrong)
+	}
 	fmt.Printf("simulation: %d rounds, %d kills, %d faults, %d failures in %s\n",
 		all.done, all.kills, all.faults, all.failures, time.Since(began).Round(time.Second))
 }

@@ -72,7 +72,9 @@ func (p *process) assemble() (*parts, error) {
 	made.agent = agent.New(agent.Parts{
 		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine,
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
-		Reports: made.outbox, Notices: publish.Notices{Outbox: made.mail}, GitLab: client, Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
+		Reports: made.outbox, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
+		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
+		Render: w.renders.render,
 	})
 	if made.desk, err = made.agent.Desk(""); err != nil {
 		return nil, errors.Join(err, made.close())

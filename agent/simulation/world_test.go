@@ -32,6 +32,7 @@ type world struct {
 	dir       string     // of the state file and the audit log
 	tokenFile string
 	keys      *secrets.Keyring
+	renders   *renders
 	git       *git
 	engine    *enginetest.Engine
 	gitlab    *gitlabtest.Server
@@ -59,6 +60,8 @@ type world struct {
 	wrong       []string // what watchWrite has found
 	log1        auditLog
 	mailbox     mailbox
+	stateFile   bytes.Buffer       // its content when the oracle read it last
+	decoded     map[string]attempt // the records of the state file that the oracle has read, by their JSON
 	scannedBody int
 }
 
@@ -70,8 +73,9 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys,
+		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys, renders: shared.renders,
 		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
+		decoded: map[string]attempt{},
 	}
 	w.log = slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {

@@ -42,12 +42,12 @@ func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
 
 // saveFiles saves contents by their sum, each once.
 func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
-	b := tx.Bucket(filesBucket)
+	b, writer := tx.Bucket(filesBucket), gzip.NewWriter(nil)
 	for sum, content := range contents {
 		if b.Get([]byte(sum)) != nil {
 			continue
 		}
-		zipped, err := zip(content)
+		zipped, err := zip(writer, content)
 		if err != nil {
 			return fmt.Errorf("record file: %w", err)
 		}
@@ -79,9 +79,10 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 	return errors.Join(err, drop(tx.Bucket(filesBucket), func(sum, _ []byte) bool { return !used[string(sum)] }))
 }
 
-func zip(content []byte) ([]byte, error) {
+// zip compresses a content. It reuses the writer, whose tables take a megabyte.
+func zip(writer *gzip.Writer, content []byte) ([]byte, error) {
 	var zipped bytes.Buffer
-	writer := gzip.NewWriter(&zipped)
+	writer.Reset(&zipped)
 	_, err := writer.Write(content)
 	if err = errors.Join(err, writer.Close()); err != nil {
 		return nil, err

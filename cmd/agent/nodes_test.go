@@ -52,22 +52,6 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		f.inTurn(commit, "node3 running", "node3 success", "node4 running", "node4 success")
 		node4.runs("2")
 	})
-	f.step("failed, then mended by hand", func() {
-		f.release("late")
-		node4.swarm.Image(node4.t, "coin-test/app:late") // node3 does not have it yet
-		delete(f.compose, "node3")
-		commit := f.commit("an image that node3 lacks")
-		node3.await(commit, record.Failed)
-		node4.holds(commit, "stopped: node3 failed with this commit")
-		node4.kill()
-		node4.start()
-		node4.holds(commit, "stopped: node3 failed with this commit")
-		node4.runs("2")
-		node3.swarm.Image(node3.t, "coin-test/app:late")
-		node3.mustRun(exitDone, nil, "sync", "--wait")
-		f.all(commit, record.Succeeded)
-		f.inTurn(commit, "node3 failed", "node3 success", "node4 running", "node4 success")
-	})
 	f.step("failed, then mended by a commit", func() {
 		f.release("nowhere")
 		broken := f.commit("an image that nobody has")
@@ -78,42 +62,6 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 		f.all(fix, record.Succeeded)
 		f.inTurn(broken, "node3 failed", "node4 canceled")
 		f.inTurn(fix, "node3 success", "node4 running", "node4 success")
-	})
-	f.step("of one node alone", func() {
-		f.tags["node4"] = "2"
-		commit := f.commit("node4 alone")
-		f.all(commit, record.Succeeded)
-		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
-		node3.runs("1")
-		node4.runs("2")
-	})
-	f.step("GitLab is away", func() {
-		f.release("late")
-		f.gitlabDown()
-		commit := f.commit("unheard")
-		node3.await(commit, record.Succeeded)
-		node4.holds(commit, "cannot ask GitLab about node3: ")
-		node4.gitlab.Heal()
-		f.all(commit, record.Succeeded)
-		f.inTurn(commit, "node3 success", "node4 running", "node4 success")
-	})
-	f.step("nobody is there", func() {
-		node3.stop()
-		f.release("1")
-		f.deployment = "order: [node3, node4]\n  order_timeout: 3s"
-		commit := f.commit("too late")
-		failed := node4.await(commit, record.Failed)
-		node4.finds("the error", failed.Sync.Error, `^waited 3s for node3, which says nothing yet: no agent has reported this commit for it$`)
-		node4.runs("late")
-		node3.start()
-		node3.await(commit, record.Succeeded)
-		node3.posts(commit, "success")
-		node4.stop()
-		next := f.commit("nothing of theirs")
-		node3.posts(next, "success")
-		node4.start() // it waits anew, though nothing of its own is in it
-		f.all(next, record.Succeeded)
-		node4.runs("1")
 	})
 }
 
@@ -148,28 +96,6 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 		node2.holds(broken, "stopped: node")
 		f.each(func(node *lab) { node.runs("1") })
 		f.inTurn(broken, "node3 success", "node4 failed", "node3 failed")
-	})
-	f.step("mended where it failed", func() {
-		f.tags["node4"] = "2"
-		fix := f.commit("the image that there is")
-		f.all(fix, record.Succeeded)
-		f.each(func(node *lab) { node.runs("2") })
-		f.greensFirst(fix, 2*time.Second)
-	})
-	f.step("the last primary fails", func() {
-		f.release("1")
-		f.tags["node2"] = "nowhere"
-		broken := f.commit("an image that node2 lacks")
-		node3.await(broken, record.Succeeded)
-		node3.posts(broken, "success")
-		node3.kill()
-		node2.await(broken, record.RolledBack)
-		node3.start()
-		f.all(broken, record.RolledBack)
-		f.each(func(node *lab) { node.runs("2") })
-		f.inTurn(broken, "node1 success", "node2 running", "node2 failed", "node1 failed")
-		f.inTurn(broken, "node4 success", "node2 failed", "node4 failed")
-		node3.mustRun(exitDifferent, []string{"node2 failed with this commit"}, "status")
 	})
 }
 

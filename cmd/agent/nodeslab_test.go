@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy/swarmtest"
@@ -162,9 +161,4 @@ func (l *lab) runs(tag string) {
 		}
 		return nil
 	})
-}
-
-// gitlabDown has GitLab answer nobody until it is healed.
-func (f *fleet) gitlabDown() {
-	f.pair[0].gitlab.Inject(gitlabtest.Fault{Status: 503, Times: -1})
 }

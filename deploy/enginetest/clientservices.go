@@ -235,11 +235,10 @@ func (c *Client) TaskList(ctx context.Context, options swarm.TaskListOptions) ([
 		if err != nil {
 			return nil, err
 		}
-		all := []swarm.Task{}
-		for _, t := range sorted(e.tasks) {
-			if fits(t) {
-				all = append(all, t.swarm())
-			}
+		fitting := slices.DeleteFunc(sorted(e.tasks), func(t *task) bool { return !fits(t) })
+		all := make([]swarm.Task, 0, len(fitting))
+		for _, t := range fitting {
+			all = append(all, t.swarm())
 		}
 		return all, nil
 	})

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -112,11 +113,7 @@ func deepenMap(t reflect.Type) func(reflect.Value) {
 			return
 		}
 		if texts, ok := v.Interface().(map[string]string); ok { // most are
-			fresh := make(map[string]string, len(texts))
-			for key, text := range texts {
-				fresh[key] = text
-			}
-			v.Set(reflect.ValueOf(fresh))
+			v.Set(reflect.ValueOf(maps.Clone(texts)))
 			return
 		}
 		fresh := reflect.MakeMapWithSize(t, v.Len())

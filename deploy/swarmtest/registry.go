@@ -196,7 +196,7 @@ func (r *Registry) Start(tb testing.TB) {
 		tb.Fatalf("start a registry: %v", err)
 	}
 	r.process, r.ended = command.Process, ended
-	waitfor.NoError(tb, 20*time.Second, func() error { return r.answers(tb.Context()) })
+	waitfor.NoError(tb, 2*time.Minute, func() error { return r.answers(tb.Context()) })
 }
 
 // answers tells whether the registry accepts connections.

@@ -90,7 +90,7 @@ func (s *Swarm) Stack(tb testing.TB) string {
 	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
 	tb.Cleanup(func() {
 		// The context of the test has ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 5*time.Minute)
 		defer cancel()
 		if tb.Failed() {
 			s.dump(ctx, tb, name)
