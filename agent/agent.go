@@ -129,7 +129,7 @@ func New(parts Parts) *Agent {
 	for _, of := range parts.Stacks {
 		s := newStack(a.parts, of, a.remote, a.pulse)
 		a.stacks = append(a.stacks, s)
-		a.desks = append(a.desks, newDesk(a, s))
+		a.desks = append(a.desks, &Desk{agent: a, stack: s})
 	}
 	parts.Metrics.Reports(func() int {
 		if parts.Reports == nil {

@@ -31,10 +31,6 @@ type Desk struct {
 	users sync.Mutex // admits one user's request at a time
 }
 
-func newDesk(a *Agent, s *stack) *Desk {
-	return &Desk{agent: a, stack: s}
-}
-
 // inLoop has the loop do something for the stack, and waits for its end. If stops is set,
 // it also asks the running rollout to stop.
 func (d *Desk) inLoop(ctx context.Context, do func(context.Context) rollout.Outcome, stops chan<- struct{}) rollout.Outcome {
@@ -331,9 +327,12 @@ func (d *Desk) Rollout() *report.Rollout { return d.stack.board.Snapshot().Rollo
 // Status gives what the running agent knows of the stack.
 func (d *Desk) Status() report.Status {
 	a, v := d.agent, d.stack.board.Snapshot()
-	status := report.NewStatus(d.agent.parts.reportNode(), v.Deployed, v.Last)
+	status := report.NewStatus(d.stack.publish.Node, v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
 	status.Desired, status.Services, status.Drift, status.Progress = v.Desired, v.Services, v.Drift, v.Progress
+	if v.Health.State != "" {
+		status.Health = &v.Health
+	}
 	status.LastLook, status.NextPoll = a.pulse.Looks()
 	status.Pause = v.Paused()
 	status.Overdue = inventory.Overdue(v.Rotations, time.Now())

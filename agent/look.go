@@ -274,6 +274,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout) rollout.Out
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", record.Short(last.Commit), last.Error)
 		}
 	}
+	sync.Degraded = last.Degraded
 	sync.Rollback, sync.Group, sync.DirtySince = last.SharedRollback(), last.NextGroup(sync.Commit), last.Dirty()
 	if err := errors.Join(s.publish.Sync(sync), s.board.End(sync, nil)); err != nil {
 		return rollout.Outcome{Err: err}

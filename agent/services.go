@@ -2,10 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -46,16 +49,45 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 	}
 }
 
-// judge gives the health of the services that a look saw.
+// judge gives the health of the services that a look saw, and publishes its changes after a
+// good rollout. The last sync remembers what is published.
 func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus) error {
-	before := s.board.Snapshot().Health
 	now, err := s.health.Look(ctx, name, services)
 	if err != nil {
 		return err
 	}
 	s.board.Update(func(v *board.View) { v.Health = now })
-	if now.State != before.State && (before.State != "" || now.State != health.Healthy) {
-		s.log.Warn("the health of the services changed", "stack", name, "state", string(now.State), "services", now.Text())
+	last := s.board.Snapshot().Last
+	if last == nil || last.State != record.Succeeded {
+		return nil
+	}
+	well := now.State == health.Healthy
+	if well == (last.Degraded == "") || well && !now.Certain {
+		return nil
+	}
+	sync := last.Copy()
+	sync.Degraded = now.Names()
+	s.log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
+	return errors.Join(s.publish.Health(sync, now), s.board.Save(sync))
+}
+
+// HealthHandler answers /metrics, /healthz and /readyz.
+func (a *Agent) HealthHandler() http.Handler {
+	mux := a.pulse.Probes(a.ready)
+	mux.Handle("GET /metrics", a.parts.Metrics.Handler())
+	return mux
+}
+
+// ready says which of the remote and the engine did not answer at the last look.
+func (a *Agent) ready() error {
+	for _, s := range a.stacks {
+		v := s.board.Snapshot()
+		if v.LookError != nil {
+			return v.LookError
+		}
+		if v.Desired == nil {
+			return errors.New("the remote has not answered yet")
+		}
 	}
 	return nil
 }

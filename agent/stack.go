@@ -22,6 +22,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -62,18 +63,25 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 		InSync:    func() bool { return s.board.Snapshot().InSync() },
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
+		Services: func() ([]deploy.ServiceStatus, health.Verdict) {
+			return s.board.Snapshot().Services, s.board.Snapshot().Health
+		},
 	})
 	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
-		Node: parts.reportNode(), Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
+		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses = parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
-		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.note, Seen: s.surveyed, Log: s.log,
+		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.note, Log: s.log,
+		Seen: func(survey *inventory.Survey) {
+			s.metrics.Surveyed(survey)
+			s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
+		},
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
 	return s
@@ -96,11 +104,6 @@ func (s *stack) rolloutParts() rollout.Parts {
 		made.Token = func() time.Time { return parts.Reports.Health().TokenExpires }
 	}
 	return made
-}
-
-// reportNode names the node in what is written about it.
-func (p *Parts) reportNode() report.Node {
-	return report.Node{Environment: p.Settings.Environment, Name: p.Settings.Node}
 }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it
@@ -146,12 +149,6 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	if err != nil {
 		s.log.Warn("cannot look for the webhook's URL", "revision", record.Short(revision.Commit), "error", err.Error())
 	}
-}
-
-// surveyed notes what a survey has found.
-func (s *stack) surveyed(survey *inventory.Survey) {
-	s.metrics.Surveyed(survey)
-	s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
 }
 
 // collect removes the versions of secrets and configs that may go, for a user. It looks at

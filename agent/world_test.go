@@ -81,6 +81,7 @@ type world struct {
 	unknown     []string                        // secrets that the last wait did not know the values of
 	written     []string                        // that the last wait was told of
 	verify      func(ctx context.Context) error // instead of onVerify, without the lock
+	counts      map[string]*swarm.ServiceStatus // the tasks of services; none are counted without it
 	lost        bool                            // an apply reaches the engine, and the agent is stopped before it hears of that
 	applied     int                             // plans that were applied
 	reported    []gitlab.Report
@@ -328,7 +329,7 @@ func (e engine) ObserveServices(_ context.Context, name string) (deploy.LiveServ
 	live := deploy.LiveServices{}
 	for service, spec := range e.w.live {
 		if strings.HasPrefix(service, name+"_") {
-			live[service] = swarm.Service{ID: service, Spec: spec}
+			live[service] = swarm.Service{ID: service, Spec: spec, ServiceStatus: e.w.counts[service]}
 		}
 	}
 	return live, e.w.engineErr

@@ -73,6 +73,23 @@ type Verdict struct {
 	Since    time.Time `json:"since"`
 	Services []Service `json:"services,omitempty"` // those that are not healthy, the worst first
 	All      int       `json:"all"`                // how many services there are
+
+	// Certain says that looks in a row saw each service as it is shown: it is false at first.
+	Certain bool `json:"-"`
+}
+
+// Names gives the services that are not healthy, with the exit codes of their tasks: the
+// same text as long as the same is wrong. It is "" when all are healthy.
+func (v Verdict) Names() string {
+	var texts []string
+	for _, service := range v.Services {
+		text := service.Name
+		if service.ExitCode != 0 {
+			text += fmt.Sprintf(" (exit %d)", service.ExitCode)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // Text sums the verdict up: the services that are not healthy, and how many are.
@@ -136,7 +153,7 @@ func (w *Watch) Look(ctx context.Context, stack string, services []deploy.Servic
 
 // see judges the services of one look. ended has the tasks that ended, by service.
 func (w *Watch) see(now time.Time, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
-	verdict, since := Verdict{State: Healthy, Since: now, All: len(services)}, w.since
+	verdict, since := Verdict{State: Healthy, Since: now, All: len(services), Certain: true}, w.since
 	if earliest := now.Add(-Window); since.Before(earliest) {
 		since = earliest
 	}
@@ -151,6 +168,7 @@ func (w *Watch) see(now time.Time, services []deploy.ServiceStatus, ended map[st
 			verdict.Services = append(verdict.Services, one)
 			verdict.State = worse(verdict.State, one.State)
 		}
+		verdict.Certain = verdict.Certain && of.times >= looks
 	}
 	slices.SortStableFunc(verdict.Services, func(a, b Service) int { return cmp.Compare(rank(b.State), rank(a.State)) })
 	if verdict.State == w.verdict.State {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
@@ -47,6 +48,7 @@ type Source struct {
 	InSync    func() bool                            // the stack runs what the repository says
 	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
 	Rotations func() []inventory.Rotation            // of the applied stack
+	Services  func() ([]deploy.ServiceStatus, health.Verdict)
 }
 
 // New makes the metrics of one node.
@@ -58,7 +60,7 @@ func New(environment, node, version string) *Metrics {
 	m.ofNode = prometheus.WrapRegistererWith(prometheus.Labels{"environment": environment, "node": node}, m.registry)
 	_, counter := makers(m.ofNode)
 	m.pollErrors = counter("coin_agent_poll_errors_total", "Looks at the remote or the engine that failed.").WithLabelValues()
-	m.notices = counter("coin_agent_notices_total", "Attempts to tell people of rollouts, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
+	m.notices = counter("coin_agent_notices_total", "Attempts to send notices, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
 	return m
 }
 
@@ -84,10 +86,10 @@ func (m *Metrics) Stack(name string, source Source) *Stack {
 			Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.",
 			Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
 		}, []string{"phase"}),
-		rollbacks:    counter("coin_agent_rollbacks_total", "Rollbacks, by what became of them: done, refused (nothing was touched) or failed.", "result"),
+		rollbacks:    counter("coin_agent_rollbacks_total", "Rollbacks by their result: done, refused (nothing was written) or failed.", "result"),
 		removed:      counter("coin_agent_removed_versions_total", "Old versions of secrets and configs that were removed.", "kind"),
 		kept:         gauge("coin_agent_kept_versions", "Versions of secrets and configs that no service uses now and that stay.", "kind"),
-		checkOK:      gauge("coin_agent_check_ok", "1 when the check passed after the last rollout, or after going back from it, 0 when it failed.", "check"),
+		checkOK:      gauge("coin_agent_check_ok", "1 when the check passed after the last rollout or rollback, 0 when it failed.", "check"),
 		checkSeconds: gauge("coin_agent_check_duration_seconds", "Duration of the check's last attempt.", "check"),
 	}
 	for _, result := range []string{"done", "refused", "failed"} {
@@ -120,10 +122,11 @@ func scraped(register prometheus.Registerer, name, help string, value func() flo
 // ask makes the metrics of a stack that are asked at each scrape.
 func ask(register prometheus.Registerer, source Source) {
 	scraped(register, "coin_agent_in_sync", "1 when the node runs what the repository says.", func() float64 { return truth(source.InSync()) })
-	scraped(register, "coin_agent_paused", "1 while a person has paused the agent.", func() float64 {
+	scraped(register, "coin_agent_paused", "1 while a user has paused the agent.", func() float64 {
 		paused, _ := source.Gates()
 		return truth(paused)
 	})
+	register.MustRegister(servicesGauges(source.Services)...)
 	register.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),
 		func(set func(string, float64)) {
@@ -143,7 +146,7 @@ func ask(register prometheus.Registerer, source Source) {
 	})
 }
 
-// scrapedGauge is a gauge with one label whose values are asked at each scrape.
+// scrapedGauge is a gauge with one label, or with none, whose values are asked at each scrape.
 type scrapedGauge struct {
 	desc *prometheus.Desc
 	ask  func(set func(label string, value float64))
@@ -155,7 +158,11 @@ func (g scrapedGauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
 // Collect is part of prometheus.Collector.
 func (g scrapedGauge) Collect(to chan<- prometheus.Metric) {
 	g.ask(func(label string, value float64) {
-		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, label)
+		var labels []string
+		if label != "" {
+			labels = []string{label}
+		}
+		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, labels...)
 	})
 }
 

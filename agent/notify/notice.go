@@ -39,6 +39,7 @@ type Notice struct {
 	Details     []Detail  `json:"details,omitempty"`
 	Next        string    `json:"next,omitempty"` // the next step
 	Time        time.Time `json:"time"`
+	Health      string    `json:"health,omitempty"` // of the services, in a notice about it: healthy, degraded or unhealthy
 	Failed      bool      `json:"failed,omitempty"` // a rollback after a failed rollout, which also counts as a failure
 	Again       bool      `json:"-"`                // transient: a notice that differs only in numbers is not sent
 	Quiet       bool      `json:"-"`                // a success without changes, which is sent only as a recovery
@@ -72,6 +73,7 @@ type Told struct {
 	Commit  string   `json:"commit,omitempty"`
 	Keys    []string `json:"keys,omitempty"` // of the commit's notices
 	Drift   string   `json:"drift,omitempty"`
+	Health  string   `json:"health,omitempty"`  // "" while all services are healthy
 	Failing bool     `json:"failing,omitempty"` // the last outcome was a failure
 }
 
@@ -86,6 +88,15 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		news := t.Drift != key
 		t.Drift = key
 		return Drift, news
+	}
+	if n.Health != "" {
+		now := n.Health
+		if n.Event == Recovery {
+			now = ""
+		}
+		news := t.Health != now
+		t.Health = now
+		return n.Event, news
 	}
 	if t.Commit != n.Commit {
 		t.Commit, t.Keys = n.Commit, nil

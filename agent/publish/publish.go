@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -31,7 +32,7 @@ type Publisher struct {
 
 // Sync publishes a sync's state.
 func (p *Publisher) Sync(sync *record.Sync) error {
-	return errors.Join(p.Notice(sync), p.status(sync, states[sync.State]))
+	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)))
 }
 
 // Pending publishes a sync that cannot begin yet and is tried again: the commit's status
@@ -58,6 +59,20 @@ func (p *Publisher) Delay(sync *record.Sync, why error) error {
 // Group queues the notice that this node runs a commit that failed on another node.
 func (p *Publisher) Group(sync *record.Sync, text, hint string) error {
 	return p.queue(report.GroupNotice(p.Node, p.Link(sync.Commit), sync, text, hint))
+}
+
+// Health publishes that services of a good rollout became degraded or unhealthy, or are
+// healthy again: the commit's status follows the truth.
+func (p *Publisher) Health(sync *record.Sync, now health.Verdict) error {
+	return errors.Join(p.queue(report.HealthNotice(p.Node, p.Link(sync.Commit), sync, now)), p.status(sync, stateOf(sync)))
+}
+
+// stateOf gives the state that GitLab shows of a sync.
+func stateOf(sync *record.Sync) gitlab.State {
+	if sync.Degraded != "" {
+		return gitlab.Failed
+	}
+	return states[sync.State]
 }
 
 // Drift queues one notice that live services differ from the applied specs of the last

@@ -1,9 +1,11 @@
-// Package pulse takes the steps of the loop and says whether it makes progress. It takes
-// the time itself, and changes nothing else.
+// Package pulse takes the steps of the loop and says whether it makes progress, to callers
+// and to probes over HTTP. It changes nothing.
 package pulse
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -66,4 +68,22 @@ func (p *Pulse) Stuck(now time.Time) error {
 		return fmt.Errorf("no look at the remote since %s", p.lastLook.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// Probes answers /healthz and /readyz. ready says what else is missing for readiness.
+func (p *Pulse) Probes(ready func() error) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { respond(w, p.Stuck(time.Now())) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, cmp.Or(p.Stuck(time.Now()), ready()))
+	})
+	return mux
+}
+
+func respond(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
 }

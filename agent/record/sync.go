@@ -55,6 +55,10 @@ type Sync struct {
 
 	Deployment *Deployment `json:"deployment,omitempty"` // what it brings, recorded with the plan
 
+	// Degraded names the services that became degraded or unhealthy after the rollout, as
+	// GitLab and the receivers of notices know it; "" while they are healthy.
+	Degraded string `json:"degraded,omitempty"`
+
 	Good bool `json:"good,omitempty"` // a rollback can return to its state; set in a History only
 
 	Inputs  map[string]string   `json:"inputs,omitempty"`  // what it read: path to git object

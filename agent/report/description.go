@@ -27,6 +27,9 @@ func Description(sync *record.Sync, owner string) string {
 	case record.Failed, record.RolledBack:
 		return failure(sync, owner)
 	case record.Succeeded:
+		if sync.Degraded != "" {
+			return clip("rolled out, and degraded since: "+sync.Degraded+"; see `agent status`", MaxDescription)
+		}
 		if said := overrides(sync); said != "" {
 			return clip(sync.Summary+said, MaxDescription)
 		}

@@ -50,8 +50,8 @@ func NextFor(s *Status) string {
 		return "fix " + s.Sync.Group.Failed + ", which failed with this commit, or run `agent rollback` here, too"
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` restores the applied state"
-	case s.InSync && len(s.Lacking()) > 0:
-		return "`docker service ps --no-trunc " + s.Lacking()[0] + "` says why; or `agent rollback`"
+	case !s.Healthy():
+		return "`docker service ps --no-trunc " + s.Health.Services[0].Name + "` says why; or `agent rollback`"
 	case s.Pause != nil:
 		return "nothing to do; `agent resume` ends the pause"
 	case !s.InSync:

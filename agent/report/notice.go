@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
@@ -62,6 +63,22 @@ func GroupNotice(node Node, link string, sync *record.Sync, text, hint string) n
 	n := notice(node, link, sync)
 	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", hint
 	n.Details = []notify.Detail{{Text: text}}
+	return n
+}
+
+// HealthNotice gives the notice that services of a good rollout became degraded or
+// unhealthy, or that all are healthy again.
+func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict) notify.Notice {
+	n := notice(node, link, sync)
+	n.Health, n.Event, n.Title = string(now.State), notify.Recovery, "all services are healthy again"
+	if now.State == health.Healthy {
+		return n
+	}
+	n.Event, n.Title = notify.Failure, "services are "+string(now.State)+" after the rollout"
+	for _, service := range now.Services {
+		n.Details = append(n.Details, notify.Detail{Text: service.String()})
+	}
+	n.Next = "`agent status` shows the services; `agent rollback` returns to the state before"
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
@@ -29,6 +30,7 @@ type Status struct {
 	Sync    *record.Sync      `json:"sync,omitempty"`    // the current or last sync, without its plan
 	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
 
+	Health   *health.Verdict        `json:"health,omitempty"` // of the services; nil before the first look
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
 	Progress string                 `json:"progress,omitempty"`
@@ -48,16 +50,8 @@ type Status struct {
 	Next string `json:"next"` // what the operator is to do now
 }
 
-// Lacking names the services of which fewer tasks run than should.
-func (s *Status) Lacking() []string {
-	var names []string
-	for _, service := range s.Services {
-		if service.MissesTasks() {
-			names = append(names, service.Name)
-		}
-	}
-	return names
-}
+// Healthy reports whether every service runs what it declares, as far as that is known.
+func (s *Status) Healthy() bool { return s.Health == nil || s.Health.State == health.Healthy }
 
 // AppliedStatus is the deployed revision.
 type AppliedStatus struct {

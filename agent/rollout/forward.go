@@ -81,7 +81,7 @@ func (f *forward) begin(cause Cause) error {
 			return err
 		}
 	}
-	f.known = last != nil && last.Commit == revision.Commit && last.State == record.Succeeded
+	f.known = last != nil && last.Commit == revision.Commit && last.State == record.Succeeded && last.Degraded == ""
 	var err error
 	if a.sync, err = NewSync(revision, cause.Trigger, record.Begin, time.Now()); err != nil {
 		return err

@@ -20,13 +20,13 @@ import (
 
 const checkToken = "canary-check-token-9e1d7740"
 
-// health is what an application answers; it takes only who has the token.
-type health struct {
+// checkedApp is what an application answers; it takes only who has the token.
+type checkedApp struct {
 	status atomic.Int32
 	asked  atomic.Int32
 }
 
-func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *checkedApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.asked.Add(1)
 	if r.Header.Get("Authorization") != "Bearer "+checkToken {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -65,9 +65,9 @@ func TestChecks(t *testing.T) {
 	l := newLab(t)
 	database := postgrestest.New(t)
 	database.Exec(t, "CREATE TABLE schema_migrations (id bigint); INSERT INTO schema_migrations VALUES (565)")
-	application := &health{}
-	application.status.Store(http.StatusServiceUnavailable)
-	server := httptest.NewServer(application)
+	app := &checkedApp{}
+	app.status.Store(http.StatusServiceUnavailable)
+	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
 	l.settings["check_dir"] = l.dir + "/checks"
 	if err := os.Mkdir(l.settings["check_dir"], 0o700); err != nil {
@@ -112,7 +112,7 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 		t.Errorf("metrics: %s", metrics)
 	}
 
-	application.status.Store(http.StatusOK)
+	app.status.Store(http.StatusOK)
 	l.mustRun(exitDone, []string{"nothing to change"}, "sync", "--wait")
 	status = l.await(first, record.Succeeded)
 	l.posts(first, "success")
@@ -138,9 +138,9 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 func TestChecksDue(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	application := &health{}
-	application.status.Store(http.StatusOK)
-	server := httptest.NewServer(application)
+	app := &checkedApp{}
+	app.status.Store(http.StatusOK)
+	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
 	files := l.checkedRepo("  checks:\n    - {name: health, http: {url: '" + server.URL + "', token_secret: api_token}}\n")
 	l.start()
@@ -148,10 +148,10 @@ func TestChecksDue(t *testing.T) {
 	after := func(commit string, more int32, what string) {
 		t.Helper()
 		l.await(commit, record.Succeeded)
-		if want += more; application.asked.Load() != want {
-			t.Errorf("%s: asked %d times, want %d", what, application.asked.Load(), want)
+		if want += more; app.asked.Load() != want {
+			t.Errorf("%s: asked %d times, want %d", what, app.asked.Load(), want)
 		}
-		want = application.asked.Load()
+		want = app.asked.Load()
 	}
 	after(l.commit("first", files), 1, "first rollout")
 	same := l.commit("a comment", map[string]string{node3 + "node.env": files[node3+"node.env"] + "# nothing\n"})

@@ -100,8 +100,8 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	watch()
 	asJSON()
 	l.finds("status --watch", watched(),
-		`^sandbox/node3 in sync; sync #1 of .* succeeded\n`,
-		`(?m)^sandbox/node3 running; sync #2 of .* running at verify$`,
+		`^sandbox/node3 HEALTHY  4 of 4 services run · in sync with \w+; sync #1 of .* succeeded\n`,
+		`(?m)^sandbox/node3 HEALTHY .* is running; sync #2 of .* running at verify$`,
 		`(?m)^\d+s  NAME_ill 0/1 pending: 0 of 1 tasks run$`,
 		`(?m)^\d+s  NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
 	seen := map[string]int{}

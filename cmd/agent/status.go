@@ -36,7 +36,7 @@ func statusCommand(a *app) *cobra.Command {
 		if err == nil && !status.Running {
 			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
 		}
-		return differentIf(!status.InSync, err)
+		return differentIf(!status.InSync || !status.Healthy(), err)
 	}
 	return cmd
 }
@@ -58,33 +58,14 @@ func readStatus(ctx context.Context, settings *settings.Settings) (report.Status
 	return report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
 }
 
-// verdict gives the state of the node in a few words.
+// verdict gives the state of the node in one line.
 func verdict(p printer, s report.Status) string {
-	switch {
-	case !s.Running:
-		return p.paint(red, "the agent does not run")
-	case s.InSync && len(s.Lacking()) > 0:
-		return p.paint(red, "in sync, but not healthy")
-	case s.InSync && s.Pause != nil:
-		return p.paint(green, "in sync") + p.paint(yellow, ", paused")
-	case s.InSync:
-		return p.paint(green, "in sync")
-	case s.Sync != nil && s.Sync.State == record.Failed:
-		return p.paint(red, "failed")
-	case s.Sync != nil && !s.Sync.State.Final():
-		return p.paint(yellow, string(s.Sync.State))
-	case s.Pinned != nil && len(s.Drift) > 0:
-		return p.paint(yellow, "rolled back, drifted")
-	case s.Pinned != nil:
-		return p.paint(yellow, "rolled back")
-	case len(s.Drift) > 0:
-		return p.paint(yellow, "drifted")
-	case s.PollError != "":
-		return p.paint(red, "last look failed")
-	case s.LastLook.IsZero():
-		return p.paint(yellow, "starting")
+	colour := map[report.HeadlineState]string{report.AllWell: green, report.Attention: yellow, report.Alarm: red}[report.StateOf(&s)]
+	word, rest := report.Headline(&s)
+	if rest == "" {
+		return p.paint(colour, word)
 	}
-	return p.paint(yellow, "out of sync")
+	return p.paint(colour, word) + "  " + rest
 }
 
 func byWhom(subject, author string) string {

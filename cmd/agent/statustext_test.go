@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
@@ -60,6 +61,9 @@ func TestStatusText(t *testing.T) {
 				{Name: "s_migrate", Image: "registry.example/app/web:1.5", Desired: 1, OneShot: true},
 				{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 1, Desired: 2},
 			}
+			s.Health = &health.Verdict{State: health.Degraded, All: 2, Services: []health.Service{
+				{Name: "s_web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3, Error: "task: non-zero exit (3)"},
+			}}
 		},
 		"failed": func(s *report.Status, _ time.Time) {
 			s.InSync = false
@@ -92,7 +96,9 @@ func TestStatusText(t *testing.T) {
 			}}}
 			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
 		},
-		"down": func(s *report.Status, _ time.Time) { s.InSync, s.Running, s.Services = false, false, nil },
+		"down": func(s *report.Status, _ time.Time) {
+			s.InSync, s.Running, s.Services, s.Health = false, false, nil, nil
+		},
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +132,7 @@ func wellStatus(now time.Time) report.Status {
 			Started: now.Add(-6 * time.Minute), Finished: now.Add(-5 * time.Minute), Summary: "1 service updated",
 		},
 		Services: []deploy.ServiceStatus{{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 2, Desired: 2}},
+		Health:   &health.Verdict{State: health.Healthy, Since: now.Add(-5 * time.Minute), All: 1},
 		LastLook: now.Add(-10 * time.Second), NextPoll: now.Add(20 * time.Second),
 	}
 }

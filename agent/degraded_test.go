@@ -1,0 +1,140 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	servicehealth "coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+)
+
+// crashing is a stack whose service s_web crashes when it is told to.
+type crashing struct {
+	w *world
+
+	mu    sync.Mutex
+	ended []deploy.EndedTask
+	died  func(stack string)
+}
+
+func (c *crashing) Ended(context.Context, string, []deploy.ServiceStatus) (map[string][]deploy.EndedTask, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return map[string][]deploy.EndedTask{"s_web": slices.Clone(c.ended[max(0, len(c.ended)-5):])}, nil
+}
+
+func (c *crashing) FollowDeaths(ctx context.Context, died func(string)) {
+	c.mu.Lock()
+	c.died = died
+	c.mu.Unlock()
+	<-ctx.Done()
+}
+
+// crash has the task of s_web end, and start again five seconds later.
+func (c *crashing) crash() {
+	c.runs(0)
+	c.mu.Lock()
+	c.ended = append(c.ended, deploy.EndedTask{ID: fmt.Sprint(len(c.ended)), At: time.Now(), ExitCode: 3, Error: "task: non-zero exit (3)"})
+	died := c.died
+	c.mu.Unlock()
+	died("s")
+	c.w.pass(5 * time.Second)
+	c.runs(1)
+}
+
+// runs sets how many tasks of s_web run.
+func (c *crashing) runs(running uint64) {
+	c.w.set(func() {
+		c.w.counts = map[string]*swarm.ServiceStatus{"s_web": {RunningTasks: running, DesiredTasks: 1}}
+	})
+}
+
+// inCrashingWorld has a good rollout, and an address for notices.
+func inCrashingWorld(t *testing.T, test func(w *world, c *crashing, box *mailbox, commit string)) {
+	t.Helper()
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		c := &crashing{w: w}
+		w.change = func(parts *agent.Parts) { parts.Tasks = c }
+		c.runs(1)
+		commit := w.release("1")
+		w.start()
+		w.wantLast(commit, record.Succeeded)
+		test(w, c, box, commit)
+	})
+}
+
+// A crash loop after a good rollout shows within 30 seconds in status, metric, notice and
+// GitLab, once, and until it is over.
+func TestCrashLoopAfterRollout(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, box *mailbox, commit string) {
+		began := time.Now()
+		for range 3 {
+			c.crash()
+			w.pass(3 * time.Second)
+		}
+		if took := time.Since(began); took > 30*time.Second {
+			t.Fatalf("three crashes took %s", took)
+		}
+		status := w.desk.Status()
+		if status.Health.State != servicehealth.Degraded || !status.InSync || !strings.Contains(status.Health.Text(), "s_web 0/1 (exit 3, 3 restarts in 10 min)") {
+			t.Errorf("health is %+v", status.Health)
+		}
+		w.wantMetrics(`coin_agent_healthy{environment="sandbox",node="node3"} 0`,
+			`coin_agent_service_restarts{environment="sandbox",node="node3",service="s_web"} 3`,
+			`coin_agent_service_tasks_desired{environment="sandbox",node="node3",service="s_web"} 1`)
+		box.wants(t, "services are degraded after the rollout, release 1")
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
+		for range 60 { // ten minutes
+			c.crash()
+			w.pass(5 * time.Second)
+			if state := w.desk.Status().Health.State; state != servicehealth.Degraded {
+				t.Fatalf("the state flaps: %s", state)
+			}
+		}
+		box.wants(t)
+		w.halt()
+		w.start() // an agent that starts again knows what was published
+		w.pass(15 * time.Minute)
+		if state := w.desk.Status().Health.State; state != servicehealth.Healthy {
+			t.Errorf("it stays %s", state)
+		}
+		box.wants(t, "recovered: all services are healthy again, release 1")
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed, gitlab.Success)
+		w.wantMetrics(`coin_agent_healthy{environment="sandbox",node="node3"} 1`)
+	})
+}
+
+// One missing task at one look is not a verdict, and a rollout that follows has a verdict
+// of its own.
+func TestTasksAreMissing(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, box *mailbox, commit string) {
+		c.runs(0)
+		w.poll()
+		if state := w.desk.Status().Health.State; state != servicehealth.Healthy {
+			t.Errorf("after one look: %s", state)
+		}
+		w.poll()
+		if state := w.desk.Status().Health.State; state != servicehealth.Unhealthy {
+			t.Errorf("after two looks: %s", state)
+		}
+		box.wants(t, "services are unhealthy after the rollout, release 1")
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
+		c.runs(1)
+		next := w.release("2")
+		w.poll()
+		if status := w.desk.Status(); status.Health.State != servicehealth.Healthy || status.Sync.Degraded != "" {
+			t.Errorf("after the next rollout: %+v", status.Health)
+		}
+		w.told(next, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}

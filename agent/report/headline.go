@@ -1,0 +1,83 @@
+package report
+
+import (
+	"strings"
+
+	"coin.internal/coin-agent/agent/record"
+)
+
+// Headline gives the first line of a node's status, after its name: a word for its state,
+// and what is behind it: the services that are not healthy, how many run, and the commit.
+func Headline(s *Status) (word, rest string) {
+	switch {
+	case !s.Running:
+		return "the agent does not run", ""
+	case s.Health == nil:
+		return headlineSync(s), ""
+	}
+	word = strings.ToUpper(string(s.Health.State))
+	if s.Healthy() && s.Sync != nil && s.Sync.State == record.Failed {
+		if word = "FAILED"; s.Sync.Dirty() == 0 {
+			word = "FAILED, nothing changed"
+		}
+	}
+	return word, s.Health.Text() + " · " + headlineSync(s)
+}
+
+// headlineSync says which commit runs, or what is done about it.
+func headlineSync(s *Status) string {
+	sync, applied := s.Sync, ""
+	if s.Applied != nil {
+		applied = record.Short(s.Applied.Commit)
+	}
+	switch {
+	case sync == nil && s.PollError == "":
+		return "starting"
+	case sync == nil:
+		return "last look failed"
+	case s.InSync && s.Pause != nil:
+		return "in sync with " + applied + ", paused"
+	case s.InSync:
+		return "in sync with " + applied
+	case sync.State == record.Failed && sync.Dirty() == 0 && applied != "":
+		return "still " + applied
+	case sync.State == record.Failed:
+		return record.Short(sync.Commit) + " failed at " + string(sync.FailedAt())
+	case sync.RollingBack():
+		return "rolling back to " + Target(sync.Rollback)
+	case !sync.State.Final():
+		return record.Short(sync.Commit) + " is " + string(sync.State)
+	case s.Pinned != nil && len(s.Drift) > 0:
+		return "rolled back to " + record.Short(s.Pinned.Commit) + ", drifted"
+	case s.Pinned != nil:
+		return "rolled back to " + record.Short(s.Pinned.Commit)
+	case len(s.Drift) > 0:
+		return "drifted from " + applied
+	case s.PollError != "":
+		return "last look failed, still " + applied
+	case s.LastLook.IsZero():
+		return "starting"
+	}
+	return "out of sync, still " + applied
+}
+
+// HeadlineState is what a headline stands for.
+type HeadlineState int
+
+// The states of a headline, for their colours.
+const (
+	AllWell   HeadlineState = iota // healthy, and in sync
+	Attention                      // healthy, and not in sync
+	Alarm                          // not healthy, failed, or the agent does not run
+)
+
+// StateOf gives what the headline of a status stands for.
+func StateOf(s *Status) HeadlineState {
+	switch {
+	case !s.Running, !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":
+		return Alarm
+	case s.InSync && s.Pause == nil:
+		return AllWell
+	}
+	return Attention
+}
