@@ -102,8 +102,9 @@ func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
 	return ""
 }
 
-// lastHealth gives the output of a container's last health check. Only the engine that
-// runs the container has it, so there is none for tasks on other nodes.
+// lastHealth gives the output of a container's last health check that ran: one that came
+// when the container had stopped already says nothing. Only the engine that runs the
+// container has it, so there is none for tasks on other nodes.
 func (d details) lastHealth(ctx context.Context, id string) []string {
 	container, err := d.host.ContainerInspect(ctx, id)
 	if err != nil || container.State == nil || container.State.Health == nil || len(container.State.Health.Log) == 0 {
@@ -111,6 +112,12 @@ func (d details) lastHealth(ctx context.Context, id string) []string {
 	}
 	log := container.State.Health.Log
 	last := log[len(log)-1]
+	for _, check := range slices.Backward(log) {
+		if check.ExitCode >= 0 {
+			last = check
+			break
+		}
+	}
 	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, d.want)...)
 }
 
