@@ -86,7 +86,7 @@ func TestCrashLoopAfterRollout(t *testing.T) {
 			t.Fatalf("three crashes took %s", took)
 		}
 		status := w.desk.Status()
-		if status.Health.State != servicehealth.Degraded || !status.InSync || !strings.Contains(status.Health.Text(), "s_web 0/1 (exit 3, 3 restarts in 10 min)") {
+		if status.Health.State != servicehealth.Degraded || !status.InSync || !strings.Contains(status.Health.Text(), "web 0/1 (exit 3, 3 restarts in 10 min)") {
 			t.Errorf("health is %+v", status.Health)
 		}
 		w.wantMetrics(`coin_agent_healthy{environment="sandbox",node="node3"} 0`,

@@ -39,6 +39,7 @@ const (
 // Service is a service that is not healthy.
 type Service struct {
 	Name     string `json:"name"`
+	Short    string `json:"short"` // without the stack's name
 	State    State  `json:"state"`
 	Running  uint64 `json:"running"`
 	Desired  uint64 `json:"desired"`
@@ -60,7 +61,7 @@ func (s Service) String() string {
 	if s.Restarts > 0 {
 		why = append(why, plural.Count(s.Restarts, "restart")+" in 10 min")
 	}
-	text := fmt.Sprintf("%s %d/%d", s.Name, s.Running, s.Desired)
+	text := fmt.Sprintf("%s %d/%d", s.Short, s.Running, s.Desired)
 	if len(why) == 0 {
 		return text
 	}
@@ -83,7 +84,7 @@ type Verdict struct {
 func (v Verdict) Names() string {
 	var texts []string
 	for _, service := range v.Services {
-		text := service.Name
+		text := service.Short
 		if service.ExitCode != 0 {
 			text += fmt.Sprintf(" (exit %d)", service.ExitCode)
 		}
@@ -141,18 +142,18 @@ func (w *Watch) Pending() bool { return w.died.Load() }
 func (w *Watch) Look(ctx context.Context, stack string, services []deploy.ServiceStatus) (Verdict, error) {
 	suspect := w.died.Swap(false) || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
 	if !suspect || w.Tasks == nil {
-		return w.see(time.Now(), services, nil), nil
+		return w.see(time.Now(), stack, services, nil), nil
 	}
 	ended, err := w.Tasks.Ended(ctx, stack, services)
 	if err != nil {
 		w.died.Store(true)
 		return w.verdict, err
 	}
-	return w.see(time.Now(), services, ended), nil
+	return w.see(time.Now(), stack, services, ended), nil
 }
 
 // see judges the services of one look. ended has the tasks that ended, by service.
-func (w *Watch) see(now time.Time, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
+func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus, ended map[string][]deploy.EndedTask) Verdict {
 	verdict, since := Verdict{State: Healthy, Since: now, All: len(services), Certain: true}, w.since
 	if earliest := now.Add(-Window); since.Before(earliest) {
 		since = earliest
@@ -164,7 +165,8 @@ func (w *Watch) see(now time.Time, services []deploy.ServiceStatus, ended map[st
 			of = &memory{state: Healthy, ended: map[string]deploy.EndedTask{}}
 		}
 		known[service.Name] = of
-		if one := of.see(service, since, ended[service.Name]); one.State != Healthy {
+		one := of.see(service, since, ended[service.Name])
+		if one.Short = strings.TrimPrefix(service.Name, stack+"_"); one.State != Healthy {
 			verdict.Services = append(verdict.Services, one)
 			verdict.State = worse(verdict.State, one.State)
 		}

@@ -74,10 +74,10 @@ func TestOneLookChangesNothing(t *testing.T) {
 		{1, 1, 0, well},
 		{2, 1, 0, well},
 		{1, 1, 0, well},
-		{1, 1, 0, "degraded: s_web 1/2 · 2 of 3 services run"},
-		{2, 1, 0, "degraded: s_web 2/2 · 2 of 3 services run"},
-		{1, 1, 0, "degraded: s_web 1/2 · 2 of 3 services run"},
-		{2, 1, 0, "degraded: s_web 2/2 · 2 of 3 services run"},
+		{1, 1, 0, "degraded: web 1/2 · 2 of 3 services run"},
+		{2, 1, 0, "degraded: web 2/2 · 2 of 3 services run"},
+		{1, 1, 0, "degraded: web 1/2 · 2 of 3 services run"},
+		{2, 1, 0, "degraded: web 2/2 · 2 of 3 services run"},
 		{2, 1, 0, well},
 	})
 }
@@ -86,9 +86,9 @@ func TestOneLookChangesNothing(t *testing.T) {
 func TestNoTask(t *testing.T) {
 	see(t, 30*time.Second, []look{
 		{2, 0, 0, well},
-		{2, 0, 0, "unhealthy: s_worker 0/1 · 2 of 3 services run"},
-		{1, 0, 0, "unhealthy: s_worker 0/1 · 2 of 3 services run"},
-		{1, 0, 0, "unhealthy: s_worker 0/1 · s_web 1/2 · 1 of 3 services run"},
+		{2, 0, 0, "unhealthy: worker 0/1 · 2 of 3 services run"},
+		{1, 0, 0, "unhealthy: worker 0/1 · 2 of 3 services run"},
+		{1, 0, 0, "unhealthy: worker 0/1 · web 1/2 · 1 of 3 services run"},
 	})
 }
 
@@ -98,17 +98,17 @@ func TestCrashLoop(t *testing.T) {
 	looks := []look{
 		{2, 1, 1, well},
 		{1, 1, 2, well},
-		{2, 1, 3, "degraded: s_web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
 	}
 	for n := 4; n <= 20; n++ {
-		looks = append(looks, look{uint64(1 + n%2), 1, n, fmt.Sprintf("degraded: s_web %d/2 (exit 3, %d restarts in 10 min) · 2 of 3 services run", 1+n%2, n)})
+		looks = append(looks, look{uint64(1 + n%2), 1, n, fmt.Sprintf("degraded: web %d/2 (exit 3, %d restarts in 10 min) · 2 of 3 services run", 1+n%2, n)})
 	}
 	see(t, 10*time.Second, looks)
 	see(t, 5*time.Minute, []look{
-		{2, 1, 3, "degraded: s_web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: s_web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: s_web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: s_web 2/2 · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 · 2 of 3 services run"},
 		{2, 1, 3, well},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -62,7 +63,7 @@ func TestStatusText(t *testing.T) {
 				{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 1, Desired: 2},
 			}
 			s.Health = &health.Verdict{State: health.Degraded, All: 2, Services: []health.Service{
-				{Name: "s_web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3, Error: "task: non-zero exit (3)"},
+				{Name: "s_web", Short: "web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3, Error: "task: non-zero exit (3)"},
 			}}
 		},
 		"failed": func(s *report.Status, _ time.Time) {
@@ -112,7 +113,7 @@ func TestStatusText(t *testing.T) {
 				}
 				checkGolden(t, "testdata/status/"+name+".txt", text.String())
 				for _, line := range strings.Split(text.String(), "\n") {
-					if len(line) > 110 {
+					if utf8.RuneCountInString(line) > 120 {
 						t.Errorf("too long for a screen: %s", line)
 					}
 				}
