@@ -74,6 +74,7 @@ type Verdict struct {
 	Since    time.Time `json:"since"`
 	Services []Service `json:"services,omitempty"` // those that are not healthy, the worst first
 	All      int       `json:"all"`                // how many services there are
+	Run      int       `json:"run"`                // how many of them had all their tasks at the last look
 
 	// Certain says that looks in a row saw each service as it is shown: it is false at first.
 	Certain bool `json:"-"`
@@ -99,7 +100,7 @@ func (v Verdict) Text() string {
 	for _, service := range v.Services {
 		texts = append(texts, service.String())
 	}
-	return strings.Join(append(texts, fmt.Sprintf("%d of %s run", v.All-len(v.Services), plural.Count(v.All, "service"))), " · ")
+	return strings.Join(append(texts, fmt.Sprintf("%d of %s run", v.Run, plural.Count(v.All, "service"))), " · ")
 }
 
 // Tasks reads the ended tasks of a stack's services.
@@ -171,6 +172,9 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 			verdict.State = worse(verdict.State, one.State)
 		}
 		verdict.Certain = verdict.Certain && of.times >= looks
+		if !service.MissesTasks() {
+			verdict.Run++
+		}
 	}
 	slices.SortStableFunc(verdict.Services, func(a, b Service) int { return cmp.Compare(rank(b.State), rank(a.State)) })
 	if verdict.State == w.verdict.State {

@@ -71,13 +71,13 @@ const well = "healthy: 3 of 3 services run"
 func TestOneLookChangesNothing(t *testing.T) {
 	see(t, 30*time.Second, []look{
 		{2, 1, 0, well},
-		{1, 1, 0, well},
+		{1, 1, 0, "healthy: 2 of 3 services run"},
 		{2, 1, 0, well},
-		{1, 1, 0, well},
+		{1, 1, 0, "healthy: 2 of 3 services run"},
 		{1, 1, 0, "degraded: web 1/2 · 2 of 3 services run"},
-		{2, 1, 0, "degraded: web 2/2 · 2 of 3 services run"},
+		{2, 1, 0, "degraded: web 2/2 · 3 of 3 services run"},
 		{1, 1, 0, "degraded: web 1/2 · 2 of 3 services run"},
-		{2, 1, 0, "degraded: web 2/2 · 2 of 3 services run"},
+		{2, 1, 0, "degraded: web 2/2 · 3 of 3 services run"},
 		{2, 1, 0, well},
 	})
 }
@@ -85,9 +85,9 @@ func TestOneLookChangesNothing(t *testing.T) {
 // A service without a task, which is not restarted either, makes the stack unhealthy.
 func TestNoTask(t *testing.T) {
 	see(t, 30*time.Second, []look{
-		{2, 0, 0, well},
+		{2, 0, 0, "healthy: 2 of 3 services run"},
 		{2, 0, 0, "unhealthy: worker 0/1 · 2 of 3 services run"},
-		{1, 0, 0, "unhealthy: worker 0/1 · 2 of 3 services run"},
+		{1, 0, 0, "unhealthy: worker 0/1 · 1 of 3 services run"},
 		{1, 0, 0, "unhealthy: worker 0/1 · web 1/2 · 1 of 3 services run"},
 	})
 }
@@ -97,18 +97,18 @@ func TestNoTask(t *testing.T) {
 func TestCrashLoop(t *testing.T) {
 	looks := []look{
 		{2, 1, 1, well},
-		{1, 1, 2, well},
-		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
+		{1, 1, 2, "healthy: 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 3 of 3 services run"},
 	}
 	for n := 4; n <= 20; n++ {
-		looks = append(looks, look{uint64(1 + n%2), 1, n, fmt.Sprintf("degraded: web %d/2 (exit 3, %d restarts in 10 min) · 2 of 3 services run", 1+n%2, n)})
+		looks = append(looks, look{uint64(1 + n%2), 1, n, fmt.Sprintf("degraded: web %d/2 (exit 3, %d restarts in 10 min) · %d of 3 services run", 1+n%2, n, 2+n%2)})
 	}
 	see(t, 10*time.Second, looks)
 	see(t, 5*time.Minute, []look{
-		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 2 of 3 services run"},
-		{2, 1, 3, "degraded: web 2/2 · 2 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 3 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 3 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 (exit 3, 3 restarts in 10 min) · 3 of 3 services run"},
+		{2, 1, 3, "degraded: web 2/2 · 3 of 3 services run"},
 		{2, 1, 3, well},
 	})
 }

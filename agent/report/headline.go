@@ -26,20 +26,20 @@ func Headline(s *Status) (word, rest string) {
 
 // headlineSync says which commit runs, or what is done about it.
 func headlineSync(s *Status) string {
-	sync, applied := s.Sync, ""
+	sync, applied := s.Sync, "nothing"
 	if s.Applied != nil {
 		applied = record.Short(s.Applied.Commit)
 	}
 	switch {
-	case sync == nil && s.PollError == "":
-		return "starting"
-	case sync == nil:
-		return "last look failed"
 	case s.InSync && s.Pause != nil:
 		return "in sync with " + applied + ", paused"
 	case s.InSync:
 		return "in sync with " + applied
-	case sync.State == record.Failed && sync.Dirty() == 0 && applied != "":
+	case sync == nil && s.PollError == "":
+		return "starting"
+	case sync == nil:
+		return "last look failed"
+	case sync.State == record.Failed && sync.Dirty() == 0 && s.Applied != nil:
 		return "still " + applied
 	case sync.State == record.Failed:
 		return record.Short(sync.Commit) + " failed at " + string(sync.FailedAt())

@@ -100,7 +100,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	watch()
 	asJSON()
 	l.finds("status --watch", watched(),
-		`^sandbox/node3 HEALTHY  4 of 4 services run · in sync with \w+; sync #1 of .* succeeded\n`,
+		`^sandbox/node3 HEALTHY  1 of 1 service run · in sync with \w+; sync #1 of .* succeeded\n`,
 		`(?m)^sandbox/node3 HEALTHY .* is running; sync #2 of .* running at verify$`,
 		`(?m)^\d+s  NAME_ill 0/1 pending: 0 of 1 tasks run$`,
 		`(?m)^\d+s  NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
@@ -197,8 +197,8 @@ func TestWatchingInAPipe(t *testing.T) {
 		time.Sleep(time.Second)
 		at(record.Running, deploy.Pending)
 		at(record.RolledBack, deploy.Failed)
-		want := "sandbox/node3 running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
-			"sandbox/node3 out of sync; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
+		want := "sandbox/node3 HEALTHY  1 of 1 service run · 79f141c9f3 is running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
+			"sandbox/node3 HEALTHY  1 of 1 service run · out of sync, still 79f141c9f3; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Error(diff)
 		}

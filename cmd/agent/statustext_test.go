@@ -62,7 +62,7 @@ func TestStatusText(t *testing.T) {
 				{Name: "s_migrate", Image: "registry.example/app/web:1.5", Desired: 1, OneShot: true},
 				{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 1, Desired: 2},
 			}
-			s.Health = &health.Verdict{State: health.Degraded, All: 2, Services: []health.Service{
+			s.Health = &health.Verdict{State: health.Degraded, All: 2, Run: 1, Services: []health.Service{
 				{Name: "s_web", Short: "web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3, Error: "task: non-zero exit (3)"},
 			}}
 		},
@@ -133,7 +133,7 @@ func wellStatus(now time.Time) report.Status {
 			Started: now.Add(-6 * time.Minute), Finished: now.Add(-5 * time.Minute), Summary: "1 service updated",
 		},
 		Services: []deploy.ServiceStatus{{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 2, Desired: 2}},
-		Health:   &health.Verdict{State: health.Healthy, Since: now.Add(-5 * time.Minute), All: 1},
+		Health:   &health.Verdict{State: health.Healthy, Since: now.Add(-5 * time.Minute), All: 1, Run: 1},
 		LastLook: now.Add(-10 * time.Second), NextPoll: now.Add(20 * time.Second),
 	}
 }
