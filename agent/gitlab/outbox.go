@@ -104,7 +104,7 @@ type Outbox struct {
 
 // pause is a wait of all commits. With auth, it also ends when the token file changes.
 type pause struct {
-	backoff.Wait
+	wait  backoff.Wait
 	auth  bool
 	token [sha256.Size]byte
 }

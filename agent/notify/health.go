@@ -25,12 +25,18 @@ type Health struct {
 
 // Condition is the state of the delivery to one receiver.
 type Condition struct {
-	Receiver
+	Kind     Kind      `json:"kind"`
+	Address  string    `json:"address"`
 	Waiting  int       `json:"waiting"`
 	LastSent time.Time `json:"last_sent,omitzero"`
 	Trouble  *Trouble  `json:"trouble,omitempty"` // the current failure
 	Refused  *Refusal  `json:"refused,omitempty"` // the last refused message, if no later one was accepted
 }
+
+// String returns the kind and the address, as Receiver.String does.
+func (c Condition) String() string { return c.receiver().String() }
+
+func (c Condition) receiver() Receiver { return Receiver{Kind: c.Kind, Address: c.Address} }
 
 // Health returns the state of the delivery, with the receivers sorted.
 func (o *Outbox) Health() Health {
@@ -39,7 +45,7 @@ func (o *Outbox) Health() Health {
 	health := Health{Undelivered: len(o.book.Entries), Dropped: o.book.Dropped}
 	for _, receiver := range o.book.Wants.Receivers {
 		waiting, _ := o.pending(receiver)
-		condition := Condition{Receiver: receiver, Waiting: len(waiting.seqs)}
+		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs)}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
 		}

@@ -294,6 +294,6 @@ func (o *Outbox) stuck(health *Health) bool {
 	defer o.mu.Unlock()
 	return !slices.ContainsFunc(health.Receivers, func(c Condition) bool {
 		full := len(recent(o.book.Sent[c.String()], time.Now())) >= mostSent
-		return c.Waiting > 0 && !full && o.waits[c.Receiver].Tries < flushTries
+		return c.Waiting > 0 && !full && o.waits[c.receiver()].Tries < flushTries
 	})
 }
