@@ -23,7 +23,7 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 		entries, err := o.store.Entries()
 		if err != nil {
 			o.log.Error("reports not read", "error", err)
-			o.trouble(err)
+			o.failed(err)
 			return backoff.Longest, 1
 		}
 		if ctx.Err() != nil {
@@ -190,14 +190,14 @@ func (o *Outbox) putOff(entry Entry, err *Error) {
 	o.waits[commit] = next
 	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
 		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
-	o.trouble(err)
+	o.failed(err)
 }
 
 // slowDown delays all reports, because GitLab counts the requests of all commits.
 func (o *Outbox) slowDown(err *Error) {
 	o.pause.wait = o.pause.wait.After(err.RetryAfter, o.Random)
 	o.log.Warn("report delivery slowed down", "next", o.pause.wait.Until, "error", err)
-	o.trouble(err)
+	o.failed(err)
 }
 
 // halt stops all reports until the operator corrects the token.
@@ -208,7 +208,7 @@ func (o *Outbox) halt(err error) {
 		token: o.client.token.fingerprint(),
 	}
 	o.log.Warn("report delivery stopped", "next", o.pause.wait.Until, "error", err, "hint", fault.Hint(err))
-	o.trouble(err)
+	o.failed(err)
 }
 
 // watchToken requests the expiry of the token if it is due, and returns the time until the

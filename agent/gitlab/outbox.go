@@ -205,8 +205,8 @@ func (o *Outbox) Health() Health {
 	return health
 }
 
-// trouble stores an error for the health.
-func (o *Outbox) trouble(err error) {
+// failed stores an error for the health.
+func (o *Outbox) failed(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.health.fail(err)

@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/internal/plural"
 )
 
-// Trouble is the failure of the delivery to a receiver.
-type Trouble struct {
+// Problem is the failure of the delivery to a receiver.
+type Problem struct {
 	Error string    `json:"error"`
 	Hint  string    `json:"hint,omitempty"`
 	Since time.Time `json:"since,omitzero"` // zero before the first attempt
@@ -29,7 +29,7 @@ type Condition struct {
 	Address  string    `json:"address"`
 	Waiting  int       `json:"waiting"`
 	LastSent time.Time `json:"last_sent,omitzero"`
-	Trouble  *Trouble  `json:"trouble,omitempty"` // the current failure
+	Problem  *Problem  `json:"trouble,omitempty"` // the current failure
 	Refused  *Refusal  `json:"refused,omitempty"` // the last refused message, if no later one was accepted
 }
 
@@ -49,10 +49,10 @@ func (o *Outbox) Health() Health {
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
 		}
-		if trouble, ok := o.troubles[receiver]; ok {
-			condition.Trouble = &trouble
+		if problem, ok := o.problems[receiver]; ok {
+			condition.Problem = &problem
 		} else if err := o.ready(receiver.Kind); err != nil {
-			condition.Trouble = &Trouble{Error: err.Error(), Hint: fault.Hint(err)}
+			condition.Problem = &Problem{Error: err.Error(), Hint: fault.Hint(err)}
 		}
 		if refused, ok := o.book.Refused[receiver.String()]; ok {
 			condition.Refused = &refused
@@ -82,8 +82,8 @@ func (o *Outbox) ready(kind Kind) error {
 func (h *Health) fault() error {
 	reason, hint := "the time was too short", "start the agent, which sends them"
 	for _, one := range h.Receivers {
-		if one.Trouble != nil {
-			reason, hint = one.String()+": "+one.Trouble.Error, cmp.Or(one.Trouble.Hint, hint)
+		if one.Problem != nil {
+			reason, hint = one.String()+": "+one.Problem.Error, cmp.Or(one.Problem.Hint, hint)
 			break
 		}
 	}

@@ -88,7 +88,7 @@ func TestStatusText(t *testing.T) {
 			}
 			s.Notices = &notify.Health{Undelivered: 1, Dropped: 3, Receivers: []notify.Condition{{
 				Kind: "slack", Address: "#ops",
-				Trouble: &notify.Trouble{Error: "503", Hint: "wait"}, Refused: &notify.Refusal{Title: "rolled out", Reason: "no channel", Hint: "name another"},
+				Problem: &notify.Problem{Error: "503", Hint: "wait"}, Refused: &notify.Refusal{Title: "rolled out", Reason: "no channel", Hint: "name another"},
 			}}}
 			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
 		},
