@@ -180,7 +180,7 @@ func TestReceiverDownHoldsNothingUp(t *testing.T) {
 		w.poll()
 		w.wantLast(good, record.Succeeded)
 		status := w.desk.Status()
-		if status.Notices == nil || status.Notices.Undelivered != 2 || status.Notices.Receivers[0].Trouble == nil {
+		if status.Notices == nil || status.Notices.Undelivered != 2 || status.Notices.Receivers[0].Problem == nil {
 			t.Errorf("%+v", status.Notices)
 		}
 		box.set(nil)

@@ -131,7 +131,7 @@ func Run(ctx context.Context, list []Check, options Options) []Result {
 
 // run is the state of one call of Run.
 type run struct {
-	Options
+	options Options
 	list    []Check
 	results []Result        // only the check's goroutine writes its result
 	ended   []chan struct{} // closed when the result is final
@@ -144,7 +144,7 @@ type run struct {
 
 func newRun(list []Check, options Options) *run {
 	r := &run{
-		Options: options, list: list, results: make([]Result, len(list)), ended: make([]chan struct{}, len(list)),
+		options: options, list: list, results: make([]Result, len(list)), ended: make([]chan struct{}, len(list)),
 		savedBy: map[string]int{}, saved: map[string]string{}, progress: Progress{All: len(list)},
 	}
 	for i, check := range list {
@@ -243,8 +243,8 @@ func (r *run) show(change func(*Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(&r.progress)
-	if r.Progress != nil {
-		r.Progress(r.progress)
+	if r.options.Progress != nil {
+		r.options.Progress(r.progress)
 	}
 }
 

@@ -21,10 +21,10 @@ func (c *Exec) target(r *run) string {
 }
 
 func (c *Exec) try(ctx context.Context, r *run) error {
-	if r.Execer == nil {
+	if r.options.Execer == nil {
 		return errors.New("no engine is available")
 	}
-	code, output, err := r.Execer.Exec(ctx, c.Service, r.all(c.Command))
+	code, output, err := r.options.Execer.Exec(ctx, c.Service, r.all(c.Command))
 	if err != nil {
 		return err
 	}

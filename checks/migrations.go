@@ -14,9 +14,9 @@ import (
 
 // Migrations is the table with the migrations of a database.
 type Migrations struct {
-	Database
-	Table  string // table or schema.table, spelled as in the database
-	Column string // the column with the IDs: whole numbers, or texts of digits
+	Database Database
+	Table    string // table or schema.table, spelled as in the database
+	Column   string // the column with the IDs: whole numbers, or texts of digits
 }
 
 // ErrNoTable means that the table does not exist, as before the first migration.
@@ -24,7 +24,7 @@ var ErrNoTable = errors.New("the table does not exist")
 
 // Highest returns the highest ID, or 0 for an empty table.
 func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
-	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+	err = m.Database.read(ctx, func(connection *pgconn.PgConn) error {
 		if _, err := m.columns(ctx, connection); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 // the table has a column for it, name. It returns at most limit of them, and the number
 // of all.
 func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (list []string, all int, err error) {
-	err = m.read(ctx, func(connection *pgconn.PgConn) error {
+	err = m.Database.read(ctx, func(connection *pgconn.PgConn) error {
 		columns, err := m.columns(ctx, connection)
 		if err != nil {
 			return err

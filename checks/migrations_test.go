@@ -68,18 +68,18 @@ func highest(t *testing.T, database checks.Database) {
 		"numeric":      {func(m *checks.Migrations) { m.Table = "files" }, 4, ""},
 		"of a schema":  {func(m *checks.Migrations) { m.Table = "app.migrations" }, 7, ""},
 		"as spelt":     {func(m *checks.Migrations) { m.Table, m.Column = "Odd", "Id" }, 1, ""},
-		"only read":    {func(m *checks.Migrations) { m.User = "reader" }, 565, ""},
+		"only read":    {func(m *checks.Migrations) { m.Database.User = "reader" }, 565, ""},
 		"no column":    {func(m *checks.Migrations) { m.Column = "version" }, 0, "the table schema_migrations has no column version; it has applied_at, id"},
 		"timestamp":    {func(m *checks.Migrations) { m.Table = "stamps" }, 0, "the column id of stamps has the type timestamp with time zone, which is neither a number nor a text"},
 		"words":        {func(m *checks.Migrations) { m.Table = "words" }, 0, "the column id of words has IDs that are not whole numbers"},
 		"too large":    {func(m *checks.Migrations) { m.Table = "huge" }, 0, "the column id of huge has IDs that are not whole numbers"},
-		"not allowed":  {func(m *checks.Migrations) { m.Table, m.User = "others", "reader" }, 0, "permission denied for table others (42501)"},
+		"not allowed":  {func(m *checks.Migrations) { m.Table, m.Database.User = "others", "reader" }, 0, "permission denied for table others (42501)"},
 		"injection":    {func(m *checks.Migrations) { m.Table = `empty"; DROP TABLE empty; --` }, 0, checks.ErrNoTable.Error()},
 		"column, too":  {func(m *checks.Migrations) { m.Column = `id"), (DELETE FROM empty` }, 0, "has no column"},
 		"no table":     {func(m *checks.Migrations) { m.Table = "nowhere" }, 0, checks.ErrNoTable.Error()},
 		"no schema":    {func(m *checks.Migrations) { m.Table = "nowhere.migrations" }, 0, checks.ErrNoTable.Error()},
-		"bad password": {func(m *checks.Migrations) { m.Password = value("canary-wrong") }, 0, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
-		"nobody there": {func(m *checks.Migrations) { m.Port = 1 }, 0, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"bad password": {func(m *checks.Migrations) { m.Database.Password = value("canary-wrong") }, 0, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
+		"nobody there": {func(m *checks.Migrations) { m.Database.Port = 1 }, 0, "dial tcp 127.0.0.1:1: connect: connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := checks.Migrations{Database: database, Table: "schema_migrations", Column: "id"}

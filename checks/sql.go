@@ -13,9 +13,9 @@ import (
 
 // SQL runs one query on a PostgreSQL database in a read-only transaction.
 type SQL struct {
-	Database
-	Query  string
-	Equals []string // allowed values of the first column of the first row; empty if the query must only succeed
+	Database Database
+	Query    string
+	Equals   []string // allowed values of the first column of the first row; empty if the query must only succeed
 }
 
 // Database is a PostgreSQL database with its login.
@@ -42,10 +42,10 @@ const (
 
 func (c *SQL) kind() string { return "sql" }
 
-func (c *SQL) target(*run) string { return c.String() }
+func (c *SQL) target(*run) string { return c.Database.String() }
 
 func (c *SQL) try(ctx context.Context, r *run) error {
-	got, rows, err := c.First(ctx, r.public(c.Query))
+	got, rows, err := c.Database.First(ctx, r.public(c.Query))
 	if err != nil {
 		return err
 	}

@@ -43,16 +43,16 @@ func TestSQL(t *testing.T) {
 		"writes":       {func(q *checks.SQL) { q.Query = "DELETE FROM schema_migrations" }, "cannot execute DELETE in a read-only transaction"},
 		"two commands": {func(q *checks.SQL) { q.Query = "COMMIT; DELETE FROM schema_migrations" }, "cannot insert multiple commands"},
 		"slow":         {func(q *checks.SQL) { q.Query = "SELECT pg_sleep(60)" }, "got no answer within 5s"},
-		"bad password": {func(q *checks.SQL) { q.Password = value("canary-wrong") }, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
-		"no database":  {func(q *checks.SQL) { q.Name = "nowhere" }, `database "nowhere" does not exist`},
-		"nobody there": {func(q *checks.SQL) { q.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
-		"without TLS":  {func(q *checks.SQL) { q.SSLMode = checks.SSLDisable }, ""},
-		"with TLS":     {func(q *checks.SQL) { q.SSLMode, q.Query, q.Equals = checks.SSLRequire, usesTLS, []string{"t"} }, ""},
+		"bad password": {func(q *checks.SQL) { q.Database.Password = value("canary-wrong") }, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
+		"no database":  {func(q *checks.SQL) { q.Database.Name = "nowhere" }, `database "nowhere" does not exist`},
+		"nobody there": {func(q *checks.SQL) { q.Database.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"without TLS":  {func(q *checks.SQL) { q.Database.SSLMode = checks.SSLDisable }, ""},
+		"with TLS":     {func(q *checks.SQL) { q.Database.SSLMode, q.Query, q.Equals = checks.SSLRequire, usesTLS, []string{"t"} }, ""},
 		"prefers TLS":  {func(q *checks.SQL) { q.Query, q.Equals = usesTLS, []string{"t"} }, ""},
-		"verified":     {func(q *checks.SQL) { q.SSLMode, q.TLS.CA = checks.SSLVerifyFull, server.CA }, ""},
-		"unknown CA":   {func(q *checks.SQL) { q.SSLMode = checks.SSLVerifyFull }, "certificate signed by unknown authority"},
+		"verified":     {func(q *checks.SQL) { q.Database.SSLMode, q.Database.TLS.CA = checks.SSLVerifyFull, server.CA }, ""},
+		"unknown CA":   {func(q *checks.SQL) { q.Database.SSLMode = checks.SSLVerifyFull }, "certificate signed by unknown authority"},
 		"other name": {func(q *checks.SQL) {
-			q.SSLMode, q.TLS = checks.SSLVerifyFull, checks.TLS{CA: server.CA, ServerName: "db"}
+			q.Database.SSLMode, q.Database.TLS = checks.SSLVerifyFull, checks.TLS{CA: server.CA, ServerName: "db"}
 		}, "wanted to match db"},
 		"quotes itself": {func(q *checks.SQL) { q.Query = "SELECT '" + postgrestest.Password + "'::int" }, `invalid input syntax for type integer: "***"`},
 	} {

@@ -27,11 +27,11 @@ const (
 // fill replaces all names in a text. It escapes saved values and secrets.
 func (r *run) fill(text string, escape func(string) string) (string, error) {
 	return slots.Fill(text, func(name string) (string, error) {
-		if fact, ok := r.Facts[name]; ok {
+		if fact, ok := r.options.Facts[name]; ok {
 			return fact, nil
 		}
 		if secret, ok := strings.CutPrefix(name, secretPrefix); ok {
-			value, known := r.Secrets[secret]
+			value, known := r.options.Secrets[secret]
 			if !known {
 				return "", fmt.Errorf("the secret %q does not exist", secret)
 			}
@@ -50,7 +50,7 @@ func (r *run) fill(text string, escape func(string) string) (string, error) {
 // public replaces only the facts in a text, so that it can be shown.
 func (r *run) public(text string) string {
 	filled, err := slots.Fill(text, func(name string) (string, error) {
-		if fact, ok := r.Facts[name]; ok {
+		if fact, ok := r.options.Facts[name]; ok {
 			return fact, nil
 		}
 		return "{{" + name + "}}", nil
@@ -73,7 +73,7 @@ func (r *run) all(texts []string) []string {
 // carries reports whether a text contains names other than facts.
 func (r *run) carries(texts []string) bool {
 	return slices.ContainsFunc(namesIn(texts), func(name string) bool {
-		_, fact := r.Facts[name]
+		_, fact := r.options.Facts[name]
 		return !fact
 	})
 }
@@ -106,8 +106,8 @@ func reveal(secret Secret) string {
 // mask hides the secrets and saved values, and texts that look like secrets.
 func (r *run) mask(text string) string {
 	text = r.hide(text)
-	if r.Mask != nil {
-		text = r.Mask(text)
+	if r.options.Mask != nil {
+		text = r.options.Mask(text)
 	}
 	return text
 }
@@ -138,7 +138,7 @@ func (r *run) hideable() []string {
 	for _, value := range r.saved {
 		values = append(values, value)
 	}
-	for _, secret := range r.Secrets {
+	for _, secret := range r.options.Secrets {
 		values = append(values, reveal(secret))
 	}
 	for _, check := range r.list {
@@ -146,7 +146,7 @@ func (r *run) hideable() []string {
 			values = append(values, reveal(check.HTTP.Token))
 		}
 		if check.SQL != nil {
-			values = append(values, reveal(check.SQL.Password))
+			values = append(values, reveal(check.SQL.Database.Password))
 		}
 	}
 	return values

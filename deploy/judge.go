@@ -187,7 +187,7 @@ func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose
 		c.stale = c.stale || task.DesiredState == swarm.TaskStateRunning
 	}
 	c.result.job = endsByItself(want.Name, service.Spec)
-	c.rememberTrouble(c.current)
+	c.rememberError(c.current)
 	return c
 }
 
@@ -204,8 +204,8 @@ func ofCurrentSpec(service swarm.Service, task swarm.Task) bool {
 	return reflect.DeepEqual(of, is)
 }
 
-// rememberTrouble keeps the last error of the tasks for the result.
-func (c *oneCase) rememberTrouble(tasks []swarm.Task) {
+// rememberError keeps the last error of the tasks for the result.
+func (c *oneCase) rememberError(tasks []swarm.Task) {
 	for _, task := range tasks {
 		if task.Status.Err == "" || c.memory.old[task.ID] && task.DesiredState != swarm.TaskStateRunning {
 			if c.result.Error == "" {
@@ -293,13 +293,13 @@ func (c *oneCase) updateFailed() bool {
 	case swarm.UpdateStateRollbackStarted, swarm.UpdateStateRollbackCompleted:
 		if c.differs() {
 			what = "Swarm rolled the update back"
-			c.rememberTrouble(c.previous) // the failed spec is not the current one any more
+			c.rememberError(c.previous) // the failed spec is not the current one any more
 		}
 	case swarm.UpdateStateRollbackPaused:
 		if !before || c.differs() {
 			what = "Swarm rolled the update back and paused the rollback: the old spec fails as well"
 			if c.result.Error == "" {
-				c.rememberTrouble(c.previous)
+				c.rememberError(c.previous)
 			}
 		}
 	}

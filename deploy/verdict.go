@@ -12,7 +12,7 @@ import (
 // service, a fault for each pending service with an error of its own, and one fault that
 // names the other pending services.
 func (r Result) Err() error {
-	var failed, troubled []error
+	var failed, pending []error
 	var late []string
 	for _, service := range r.Services {
 		switch {
@@ -20,16 +20,16 @@ func (r Result) Err() error {
 		case service.State == Failed:
 			failed = append(failed, service.fault(""))
 		case service.Error != "", service.unhealthy() != "":
-			troubled = append(troubled, service.fault("not ready when the wait ended: "))
+			pending = append(pending, service.fault("not ready when the wait ended: "))
 		default:
 			late = append(late, fmt.Sprintf("%s %d/%d", service.Name, service.Ready, service.Want))
 		}
 	}
 	if len(late) > 0 {
-		troubled = append(troubled, fault.New(fault.Place{}, "still starting; fix the failed services first",
+		pending = append(pending, fault.New(fault.Place{}, "still starting; fix the failed services first",
 			"not ready when the wait ended: %s", strings.Join(late, ", ")))
 	}
-	return errors.Join(append(failed, troubled...)...)
+	return errors.Join(append(failed, pending...)...)
 }
 
 // fault puts the task's error first, so that a shortened text still shows it.

@@ -86,9 +86,9 @@ func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged ma
 				return
 			}
 			name := "coin-agent/" + path.Base(path.Join(track.dirs[one], "../..")) + "/" + path.Base(track.dirs[one])
-			for _, status := range ask(one.Hash) {
+			for _, status := range ask(one.info.Hash) {
 				if entry.Applied == nil && status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
-					entry.Applied = &Applied{At: status.Finished, Commit: one.Hash, Source: "gitlab"}
+					entry.Applied = &Applied{At: status.Finished, Commit: one.info.Hash, Source: "gitlab"}
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged ma
 
 // carriers lists the commits that a node may have applied an entry with.
 func (t *track) carriers(name string, entry *Entry, tagged map[string]bool) []*commit {
-	along := t.main[slices.Index(t.main, entry.commit.landed):]
+	along := t.history.main[slices.Index(t.history.main, entry.commit.landed):]
 	if entry.Skipped {
 		along = []*commit{entry.commit}
 	}
@@ -107,7 +107,7 @@ func (t *track) carriers(name string, entry *Entry, tagged map[string]bool) []*c
 		if len(found) == maxLater || !t.readings[one][name].same(entry.reading) {
 			break
 		}
-		if tagged == nil || tagged[one.Hash] {
+		if tagged == nil || tagged[one.info.Hash] {
 			found = append(found, one)
 		}
 	}
@@ -116,13 +116,13 @@ func (t *track) carriers(name string, entry *Entry, tagged map[string]bool) []*c
 
 // Tagged gives the commits of the working copy that have a tag whose name matches.
 func (r *Report) Tagged(match func(name string) bool) (map[string]bool, error) {
-	tags, err := r.history.Repo.Tags()
+	tags, err := r.history.tree.Repo.Tags()
 	if err != nil {
 		return nil, fmt.Errorf("read the tags: %w", err)
 	}
 	found := map[string]bool{}
 	err = tags.ForEach(func(tag *plumbing.Reference) error {
-		if at, err := r.history.Repo.ResolveRevision(plumbing.Revision(tag.Name())); err == nil && match(tag.Name().Short()) {
+		if at, err := r.history.tree.Repo.ResolveRevision(plumbing.Revision(tag.Name())); err == nil && match(tag.Name().Short()) {
 			found[at.String()] = true
 		}
 		return nil

@@ -10,16 +10,16 @@ import (
 func (t *track) entries(name string) []*Entry {
 	var entries []*Entry
 	known := map[string]bool{}
-	for _, one := range t.all {
+	for _, one := range t.history.all {
 		now := t.readings[one][name]
 		unchanged := func(parent *commit) bool { return t.readings[parent][name].same(now) }
 		if slices.ContainsFunc(one.parents, unchanged) || now == nil && len(one.parents) == 0 {
 			continue
 		}
-		entry := &Entry{Commit: one.Commit, Change: Gone, NewValue: Unknown, commit: one, reading: now}
+		entry := &Entry{Commit: one.info, Change: Gone, NewValue: Unknown, commit: one, reading: now}
 		entry.Request = cmp.Or(one.landed.request, one.request)
 		if one.landed != one {
-			entry.Merged = &one.landed.Commit
+			entry.Merged = &one.landed.info
 			entry.Skipped = !t.readings[one.landed][name].same(now)
 		}
 		if now != nil {
@@ -101,7 +101,7 @@ func (t *track) warnings(name string, entries []*Entry) []Warning {
 }
 
 func warning(c *commit, text string) Warning {
-	return Warning{Commit: c.Hash, Author: c.Author, At: c.Authored, Text: text}
+	return Warning{Commit: c.info.Hash, Author: c.info.Author, At: c.info.Authored, Text: text}
 }
 
 // doubt says what is wrong with a change on the branch; "" for nothing.

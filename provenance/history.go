@@ -18,7 +18,7 @@ import (
 
 // commit is one commit of the history.
 type commit struct {
-	Commit
+	info    Commit
 	parents []*commit
 	request string  // the merge request that its message names
 	cut     bool    // a shallow clone ends here
@@ -27,7 +27,7 @@ type commit struct {
 
 // history is HEAD and its ancestors. It keeps what was decoded and decrypted of them.
 type history struct {
-	*worktree.Worktree
+	tree    *worktree.Worktree
 	objects *objects
 	branch  string          // "" where a commit is checked out
 	ends    []plumbing.Hash // of a shallow clone
@@ -62,7 +62,7 @@ func readHistory(dir string, keys *secrets.Keyring) (*history, error) {
 		return nil, fault.WithHint(fmt.Errorf("read HEAD of %s: %w", dir, err), "check out the branch to audit: git switch BRANCH")
 	}
 	h := &history{
-		Worktree: tree, objects: &objects{EncodedObjectStorer: tree.Repo.Storer}, byHash: map[string]*commit{},
+		tree: tree, objects: &objects{EncodedObjectStorer: tree.Repo.Storer}, byHash: map[string]*commit{},
 		keys: keys, run: []byte(rand.Text()), yaml: map[string]any{}, secrets: map[string]*secretFile{},
 	}
 	if head.Name().IsBranch() {
@@ -92,7 +92,7 @@ func (h *history) visit(hash plumbing.Hash, by *commit) (*commit, error) {
 	one := &commit{cut: slices.Contains(h.ends, hash)}
 	one.fill(read)
 	one.landed = cmp.Or(by, one)
-	h.byHash[one.Hash] = one
+	h.byHash[one.info.Hash] = one
 	parents := read.ParentHashes
 	if one.cut {
 		parents = nil
@@ -120,7 +120,7 @@ var mergeRequest = regexp.MustCompile(`(?m)^See merge request (\S+!\d+)[ \t\r]*$
 
 func (c *commit) fill(read *object.Commit) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(read.Message, "\n"), "\n")
-	c.Commit = Commit{
+	c.info = Commit{
 		Hash: read.Hash.String(), Author: read.Author.Name, AuthorEmail: read.Author.Email, Authored: read.Author.When,
 		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: read.Committer.When,
 		Subject: strings.TrimSpace(subject),

@@ -128,7 +128,7 @@ func (f *files) define(n *node, name, dir string, depth int) {
 		}
 	}
 	for key, found := range file.Secrets {
-		n.secrets[key] = n.reading(key, found, dir, f.run)
+		n.secrets[key] = n.reading(key, found, dir, f.history.run)
 	}
 }
 
@@ -248,10 +248,10 @@ func (f *files) secretFiles(dir string, names []string) []*secretFile {
 			continue
 		}
 		id := name + "\x00" + string(content)
-		if f.secrets[id] == nil {
-			f.secrets[id] = f.open(secrets.File{Path: name, Data: content})
+		if f.history.secrets[id] == nil {
+			f.history.secrets[id] = f.history.open(secrets.File{Path: name, Data: content})
 		}
-		all = append(all, f.secrets[id])
+		all = append(all, f.history.secrets[id])
 	}
 	return all
 }

@@ -47,8 +47,8 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 		}
 	}
 	report := &Report{
-		Environment: request.Environment, Branch: h.branch, Commit: h.head.Hash, Commits: len(h.all), Secrets: []*Secret{},
-		Since:  slices.MinFunc(h.all, func(a, b *commit) int { return a.Committed.Compare(b.Committed) }).Committed,
+		Environment: request.Environment, Branch: h.branch, Commit: h.head.info.Hash, Commits: len(h.all), Secrets: []*Secret{},
+		Since:  slices.MinFunc(h.all, func(a, b *commit) int { return a.info.Committed.Compare(b.info.Committed) }).info.Committed,
 		tracks: map[string]*track{}, history: h,
 	}
 	present := map[string]bool{}
@@ -81,7 +81,7 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 // called name and that it has or had.
 func (t *track) keys(name string) []string {
 	if name == "" {
-		return slices.Collect(maps.Keys(t.readings[t.head]))
+		return slices.Collect(maps.Keys(t.readings[t.history.head]))
 	}
 	found := map[string]bool{}
 	for _, readings := range t.readings {
@@ -96,7 +96,7 @@ func (t *track) keys(name string) []string {
 
 // secret reports one secret of the node.
 func (t *track) secret(key string, period time.Duration, today time.Time) *Secret {
-	now := t.readings[t.head][key]
+	now := t.readings[t.history.head][key]
 	secret := &Secret{Name: key, Node: t.node, Removed: now == nil, Entries: t.entries(key)}
 	secret.Warnings = t.warnings(key, secret.Entries)
 	if now == nil {
@@ -129,7 +129,7 @@ func (r *Report) note(keys bool) {
 		r.Shallow = true
 		r.Warnings = append(r.Warnings, fmt.Sprintf(
 			"the clone is shallow: its history ends at commit %s of %s, and earlier changes are not known; run: git fetch --unshallow",
-			end.Hash[:10], end.Committed.Format(time.DateOnly)))
+			end.info.Hash[:10], end.info.Committed.Format(time.DateOnly)))
 	}
 	hint := "some versions are encrypted; to see them, name the key files with --age-key-files or --pgp-key-files"
 	if keys {

@@ -11,7 +11,7 @@ import (
 
 // track is one node through all commits.
 type track struct {
-	*history
+	history  *history
 	node     string
 	dirs     map[*commit]string              // its folder, which may have been renamed
 	readings map[*commit]map[string]*reading // its secrets

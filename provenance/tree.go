@@ -40,18 +40,18 @@ func (o *objects) EncodedObject(kind plumbing.ObjectType, hash plumbing.Hash) (p
 // files is the repository as of one commit, with environments/ at its top. Files of the
 // past need not be valid: what cannot be read counts as absent.
 type files struct {
-	*history
+	history *history
 	fs.FS
 	checkout *gitsync.Checkout
 }
 
 // at gives the files of a commit.
 func (h *history) at(c *commit) (*files, error) {
-	checkout, err := gitsync.Read(h.objects, gitsync.Revision{Commit: c.Hash})
+	checkout, err := gitsync.Read(h.objects, gitsync.Revision{Commit: c.info.Hash})
 	if err != nil {
 		return nil, err
 	}
-	top, err := fs.Sub(checkout.FS, path.Join(".", h.Prefix))
+	top, err := fs.Sub(checkout.FS, path.Join(".", h.tree.Prefix))
 	return &files{history: h, FS: top, checkout: checkout}, err
 }
 
@@ -80,11 +80,11 @@ func (f *files) list(dir string) []string {
 // decode gives what T holds of a YAML file. What does not fit is left out.
 func decode[T any](f *files, name string) *T {
 	content, _ := f.read(name)
-	if known, ok := f.yaml[string(content)].(*T); ok {
+	if known, ok := f.history.yaml[string(content)].(*T); ok {
 		return known
 	}
 	made := new(T)
 	_ = yaml.Unmarshal(content, made)
-	f.yaml[string(content)] = made
+	f.history.yaml[string(content)] = made
 	return made
 }

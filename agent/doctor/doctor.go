@@ -209,7 +209,7 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if token.ExpiresAt.IsZero() {
 		return "the token is good and does not expire", nil
 	}
-	if err := readiness.TokenTrouble(token.ExpiresAt); err != nil {
+	if err := readiness.CheckToken(token.ExpiresAt); err != nil {
 		return "", doubt{err}
 	}
 	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), nil

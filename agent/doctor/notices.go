@@ -80,11 +80,11 @@ func (d *doctor) undelivered(ctx context.Context) []error {
 	}
 	var faults []error
 	for _, one := range status.Notices.Receivers {
-		if one.Trouble != nil {
-			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s waits for %s: %s", one.Receiver, plural.Count(one.Waiting, "notice"), one.Trouble.Error), one.Trouble.Hint)})
+		if one.Problem != nil {
+			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s waits for %s: %s", one, plural.Count(one.Waiting, "notice"), one.Problem.Error), one.Problem.Hint)})
 		}
 		if one.Refused != nil {
-			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s did not take a notice: %s", one.Receiver, one.Refused.Reason), one.Refused.Hint)})
+			faults = append(faults, doubt{fault.WithHint(fmt.Errorf("%s did not take a notice: %s", one, one.Refused.Reason), one.Refused.Hint)})
 		}
 	}
 	return faults

@@ -28,7 +28,7 @@ func (d *doctor) releaseProbes() *readiness.Probes {
 // finding gives the doctor's text for a verdict: what stops a rollout is bad, and a
 // warning about this release needs a look.
 func finding(v *readiness.Verdict) (string, error) {
-	faults := v.Troubles
+	faults := v.Transient
 	for _, err := range v.Refusals {
 		faults = append(faults, doubt{err})
 	}
@@ -93,7 +93,7 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 	probes.Databases = d.logins()
 	probes.Database(ctx, v)
 	if !d.node.Config.ReleaseGates().Database {
-		v.Refusals, v.Troubles = v.Troubles, nil
+		v.Refusals, v.Transient = v.Transient, nil
 	}
 	return finding(v)
 }

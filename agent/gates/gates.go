@@ -58,9 +58,9 @@ type Ruling struct {
 	Late  error
 	// Unattended says that the gate opens without a user's action.
 	Unattended bool
-	// Trouble is a transient failure that prevents a ruling: unless another gate waits, the
+	// Transient is a failure that prevents a ruling for now: unless another gate waits, the
 	// sync is tried again.
-	Trouble error
+	Transient error
 
 	Approval *record.Approval // that the plan has; nil for none
 	Group    *record.Group    // that the node takes part in; nil for no change
@@ -68,9 +68,9 @@ type Ruling struct {
 
 // Answer is what all gates say of a plan.
 type Answer struct {
-	Gates   []record.Gate
-	Waiting string // what is waited for; "" when every gate lets the plan pass
-	Trouble error  // why the sync has to be tried again; nil where another gate waits
+	Gates     []record.Gate
+	Waiting   string // what is waited for; "" when every gate lets the plan pass
+	Transient error  // why the sync has to be tried again; nil where another gate waits
 
 	Approval *record.Approval
 	Group    *record.Group
@@ -93,9 +93,9 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 		if said.Group != nil {
 			answer.Group = said.Group
 		}
-		if said.Trouble != nil {
-			transient = append(transient, said.Trouble)
-			said.Waiting, said.Unattended = OneLine(said.Trouble), true
+		if said.Transient != nil {
+			transient = append(transient, said.Transient)
+			said.Waiting, said.Unattended = OneLine(said.Transient), true
 		}
 		one := record.Gate{Name: gate.Name(), Waiting: said.Waiting, Passed: said.Passed, Until: said.Until}
 		if said.Waiting != "" {
@@ -110,7 +110,7 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 	}
 	switch {
 	case len(transient) > 0 && len(waits) == len(transient):
-		answer.Trouble = errors.Join(transient...)
+		answer.Transient = errors.Join(transient...)
 	case len(waits) > 0:
 		answer.Waiting = strings.Join(waits, "; ")
 	}

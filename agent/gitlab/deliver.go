@@ -23,7 +23,7 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 		entries, err := o.store.Entries()
 		if err != nil {
 			o.log.Error("reports not read", "error", err)
-			o.trouble(err)
+			o.failed(err)
 			return backoff.Longest, 1
 		}
 		if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 	if o.pause.auth && o.client.token.fingerprint() != o.pause.token {
 		o.pause, o.askToken = pause{}, time.Time{}
 	}
-	if paused := o.pause.Until.Sub(now); paused > 0 {
+	if paused := o.pause.wait.Until.Sub(now); paused > 0 {
 		if o.pause.auth {
 			paused = min(paused, tokenGlance)
 		}
@@ -190,25 +190,25 @@ func (o *Outbox) putOff(entry Entry, err *Error) {
 	o.waits[commit] = next
 	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
 		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
-	o.trouble(err)
+	o.failed(err)
 }
 
 // slowDown delays all reports, because GitLab counts the requests of all commits.
 func (o *Outbox) slowDown(err *Error) {
-	o.pause.Wait = o.pause.After(err.RetryAfter, o.Random)
-	o.log.Warn("report delivery slowed down", "next", o.pause.Until, "error", err)
-	o.trouble(err)
+	o.pause.wait = o.pause.wait.After(err.RetryAfter, o.Random)
+	o.log.Warn("report delivery slowed down", "next", o.pause.wait.Until, "error", err)
+	o.failed(err)
 }
 
 // halt stops all reports until the operator corrects the token.
 func (o *Outbox) halt(err error) {
 	o.pause = pause{
-		Wait:  backoff.Wait{Until: time.Now().Add(authWait)},
+		wait:  backoff.Wait{Until: time.Now().Add(authWait)},
 		auth:  true,
 		token: o.client.token.fingerprint(),
 	}
-	o.log.Warn("report delivery stopped", "next", o.pause.Until, "error", err, "hint", fault.Hint(err))
-	o.trouble(err)
+	o.log.Warn("report delivery stopped", "next", o.pause.wait.Until, "error", err, "hint", fault.Hint(err))
+	o.failed(err)
 }
 
 // watchToken requests the expiry of the token if it is due, and returns the time until the
@@ -218,7 +218,7 @@ func (o *Outbox) watchToken(ctx context.Context) time.Duration {
 	if ask := o.askToken.Sub(now); ask > 0 {
 		return ask
 	}
-	if o.pause.Until.After(now) {
+	if o.pause.wait.Until.After(now) {
 		return tokenRefresh // round returns the end of the pause
 	}
 	info, err := o.client.Token(ctx)

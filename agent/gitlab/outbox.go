@@ -104,7 +104,7 @@ type Outbox struct {
 
 // pause is a wait of all commits. With auth, it also ends when the token file changes.
 type pause struct {
-	backoff.Wait
+	wait  backoff.Wait
 	auth  bool
 	token [sha256.Size]byte
 }
@@ -205,8 +205,8 @@ func (o *Outbox) Health() Health {
 	return health
 }
 
-// trouble stores an error for the health.
-func (o *Outbox) trouble(err error) {
+// failed stores an error for the health.
+func (o *Outbox) failed(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.health.fail(err)

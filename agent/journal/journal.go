@@ -59,11 +59,11 @@ func (j *Journal) Start(detail string) error {
 	return nil
 }
 
-// Note writes an entry about the whole of the attempt. trouble is the error that it ended
+// Note writes an entry about the whole of the attempt. failure is the error that it ended
 // with; "" for none.
-func (j *Journal) Note(outcome audit.Outcome, detail, trouble string) error {
+func (j *Journal) Note(outcome audit.Outcome, detail, failure string) error {
 	entry := j.about()
-	entry.Outcome, entry.Detail, entry.Error = outcome, detail, trouble
+	entry.Outcome, entry.Detail, entry.Error = outcome, detail, failure
 	return j.write(entry)
 }
 

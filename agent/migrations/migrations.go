@@ -49,10 +49,10 @@ func Of(state *desired.State) (*Check, error) {
 	if err != nil {
 		return nil, fault.New(place, fault.Hint(err), "migration_check: %w", err)
 	}
-	if sql.Password != nil {
-		sql.Password = secrets.NewValue(bytes.Clone(sql.Password.Reveal()))
+	if sql.Database.Password != nil {
+		sql.Database.Password = secrets.NewValue(bytes.Clone(sql.Database.Password.Reveal()))
 	}
-	sql.TLS.CA = bytes.Clone(sql.TLS.CA)
+	sql.Database.TLS.CA = bytes.Clone(sql.Database.TLS.CA)
 	return &Check{
 		Table:    checks.Migrations{Database: sql.Database, Table: check.Table, Column: check.Column},
 		Expected: node.ExpectedMigration, Variable: check.ExpectedVariable, place: place,
@@ -136,5 +136,6 @@ func (c *Check) Absent() string {
 // Same reports whether both mean the same table of the same database.
 func (c *Check) Same(other *Check) bool {
 	one, two := c.Table, other.Table
-	return one.Table == two.Table && one.Column == two.Column && one.Host == two.Host && one.Port == two.Port && one.Name == two.Name
+	return one.Table == two.Table && one.Column == two.Column && one.Database.Host == two.Database.Host &&
+		one.Database.Port == two.Database.Port && one.Database.Name == two.Database.Name
 }

@@ -137,7 +137,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 		return
 	}
 	delete(o.waits, one.to)
-	delete(o.troubles, one.to)
+	delete(o.problems, one.to)
 	if refused != nil {
 		o.use.Count(one.to.Kind, "dropped")
 		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
@@ -156,14 +156,14 @@ func (o *Outbox) putOff(one parcel, err error, asked time.Duration) {
 		return // after a start, the agent will soon open the node's secrets
 	}
 	o.use.Count(one.to.Kind, "failed")
-	trouble, known := o.troubles[one.to]
+	problem, known := o.problems[one.to]
 	if !known {
-		trouble.Since = time.Now()
+		problem.Since = time.Now()
 	}
-	if trouble.Error != err.Error() {
+	if problem.Error != err.Error() {
 		o.use.Log.Warn("notice not sent", "receiver", one.to.String(), "notice", one.message.Title,
 			"next", next.Until, "error", err.Error(), "hint", fault.Hint(err))
 	}
-	trouble.Error, trouble.Hint = err.Error(), fault.Hint(err)
-	o.troubles[one.to] = trouble
+	problem.Error, problem.Hint = err.Error(), fault.Hint(err)
+	o.problems[one.to] = problem
 }

@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/internal/plural"
 )
 
-// Trouble is the failure of the delivery to a receiver.
-type Trouble struct {
+// Problem is the failure of the delivery to a receiver.
+type Problem struct {
 	Error string    `json:"error"`
 	Hint  string    `json:"hint,omitempty"`
 	Since time.Time `json:"since,omitzero"` // zero before the first attempt
@@ -25,12 +25,18 @@ type Health struct {
 
 // Condition is the state of the delivery to one receiver.
 type Condition struct {
-	Receiver
+	Kind     Kind      `json:"kind"`
+	Address  string    `json:"address"`
 	Waiting  int       `json:"waiting"`
 	LastSent time.Time `json:"last_sent,omitzero"`
-	Trouble  *Trouble  `json:"trouble,omitempty"` // the current failure
+	Problem  *Problem  `json:"trouble,omitempty"` // the current failure
 	Refused  *Refusal  `json:"refused,omitempty"` // the last refused message, if no later one was accepted
 }
+
+// String returns the kind and the address, as Receiver.String does.
+func (c Condition) String() string { return c.receiver().String() }
+
+func (c Condition) receiver() Receiver { return Receiver{Kind: c.Kind, Address: c.Address} }
 
 // Health returns the state of the delivery, with the receivers sorted.
 func (o *Outbox) Health() Health {
@@ -39,14 +45,14 @@ func (o *Outbox) Health() Health {
 	health := Health{Undelivered: len(o.book.Entries), Dropped: o.book.Dropped}
 	for _, receiver := range o.book.Wants.Receivers {
 		waiting, _ := o.pending(receiver)
-		condition := Condition{Receiver: receiver, Waiting: len(waiting.seqs)}
+		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs)}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
 		}
-		if trouble, ok := o.troubles[receiver]; ok {
-			condition.Trouble = &trouble
+		if problem, ok := o.problems[receiver]; ok {
+			condition.Problem = &problem
 		} else if err := o.ready(receiver.Kind); err != nil {
-			condition.Trouble = &Trouble{Error: err.Error(), Hint: fault.Hint(err)}
+			condition.Problem = &Problem{Error: err.Error(), Hint: fault.Hint(err)}
 		}
 		if refused, ok := o.book.Refused[receiver.String()]; ok {
 			condition.Refused = &refused
@@ -76,8 +82,8 @@ func (o *Outbox) ready(kind Kind) error {
 func (h *Health) fault() error {
 	reason, hint := "the time was too short", "start the agent, which sends them"
 	for _, one := range h.Receivers {
-		if one.Trouble != nil {
-			reason, hint = one.String()+": "+one.Trouble.Error, cmp.Or(one.Trouble.Hint, hint)
+		if one.Problem != nil {
+			reason, hint = one.String()+": "+one.Problem.Error, cmp.Or(one.Problem.Hint, hint)
 			break
 		}
 	}

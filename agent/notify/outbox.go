@@ -75,7 +75,7 @@ type Outbox struct {
 	mu       sync.Mutex
 	book     Book
 	waits    map[Receiver]backoff.Wait
-	troubles map[Receiver]Trouble
+	problems map[Receiver]Problem
 }
 
 // Options has the dependencies of an outbox.
@@ -99,7 +99,7 @@ func NewOutbox(o Options) (*Outbox, error) {
 	}
 	return &Outbox{
 		use: o, wake: backoff.NewBell(), book: book,
-		waits: map[Receiver]backoff.Wait{}, troubles: map[Receiver]Trouble{},
+		waits: map[Receiver]backoff.Wait{}, problems: map[Receiver]Problem{},
 	}, nil
 }
 
@@ -294,6 +294,6 @@ func (o *Outbox) stuck(health *Health) bool {
 	defer o.mu.Unlock()
 	return !slices.ContainsFunc(health.Receivers, func(c Condition) bool {
 		full := len(recent(o.book.Sent[c.String()], time.Now())) >= mostSent
-		return c.Waiting > 0 && !full && o.waits[c.Receiver].Tries < flushTries
+		return c.Waiting > 0 && !full && o.waits[c.receiver()].Tries < flushTries
 	})
 }

@@ -142,7 +142,7 @@ func TestReceiversApart(t *testing.T) {
 		r.wants("email: bad", "email: bad", "email: bad", "email: bad")
 		var conditions []string
 		for _, one := range r.outbox.Health().Receivers {
-			conditions = append(conditions, fmt.Sprintf("%s: %d waiting, trouble %v, refused %v", one.String(), one.Waiting, one.Trouble != nil, one.Refused != nil))
+			conditions = append(conditions, fmt.Sprintf("%s: %d waiting, trouble %v, refused %v", one.String(), one.Waiting, one.Problem != nil, one.Refused != nil))
 		}
 		if diff := cmp.Diff([]string{
 			"email dev@example.com: 0 waiting, trouble false, refused true",

@@ -159,14 +159,14 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 	}
 	client, err := smtp.NewClient(conn, s.host)
 	if err != nil {
-		return nil, s.trouble("greet the mail server", err)
+		return nil, s.explain("greet the mail server", err)
 	}
 	name, err := os.Hostname()
 	if err != nil || strings.ContainsAny(name, "\r\n ") || name == "" {
 		name = "localhost"
 	}
 	if err := client.Hello(name); err != nil {
-		return nil, s.trouble("greet the mail server", err)
+		return nil, s.explain("greet the mail server", err)
 	}
 	if s.options.TLS != StartTLS {
 		return client, nil
@@ -176,12 +176,12 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 			"the mail server %s does not offer STARTTLS", s.options.Address)
 	}
 	if err := client.StartTLS(config); err != nil {
-		return nil, s.trouble("start TLS with the mail server", err)
+		return nil, s.explain("start TLS with the mail server", err)
 	}
 	return client, nil
 }
 
-func (s *SMTP) trouble(doing string, err error) error {
+func (s *SMTP) explain(doing string, err error) error {
 	hint := "check smtp_address and smtp_tls: port 587 usually needs starttls, port 465 tls"
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		hint = "set ca_file to the server's certificate authority, and smtp_address to the name in its certificate"

@@ -50,7 +50,7 @@ func (p *Probes) Vulnerabilities(ctx context.Context, v *Verdict, gate manifests
 		}
 		if one.err != nil {
 			if blocks && gate.OnNoAnswer == manifests.NoAnswerBlock {
-				v.Troubles = append(v.Troubles, one.err)
+				v.Transient = append(v.Transient, one.err)
 			} else {
 				v.Warn(one.err)
 			}

@@ -48,12 +48,12 @@ func (p *Probes) Pushed(ctx context.Context, v *Verdict) {
 		return
 	}
 	if p.Engine == nil {
-		v.Troubles = append(v.Troubles, errors.New("there is no engine to ask for images"))
+		v.Transient = append(v.Transient, errors.New("there is no engine to ask for images"))
 		return
 	}
 	found, err := p.Engine.Pushed(ctx, p.Images)
 	if err != nil {
-		v.Troubles = append(v.Troubles, err)
+		v.Transient = append(v.Transient, err)
 		return
 	}
 	good := 0
@@ -63,7 +63,7 @@ func (p *Probes) Pushed(ctx context.Context, v *Verdict) {
 		case one.Missing:
 			v.Refusals = append(v.Refusals, err)
 		case one.Problem != "":
-			v.Troubles = append(v.Troubles, err)
+			v.Transient = append(v.Transient, err)
 		default:
 			good++
 		}
@@ -104,10 +104,10 @@ func (p *Probes) Disk(v *Verdict, gate manifests.DiskGate, ready deploy.Info) {
 			v.Warn(err) // an engine's folder need not be visible to the agent
 			continue
 		case err != nil:
-			v.Troubles = append(v.Troubles, fault.WithHint(err, "let deployment.gates.disk.path of config.yml name a folder of this node"))
+			v.Transient = append(v.Transient, fault.WithHint(err, "let deployment.gates.disk.path of config.yml name a folder of this node"))
 			return
 		case free < wanted:
-			v.Troubles = append(v.Troubles, fault.New(fault.Place{}, "free some space: `docker system df` shows what takes it, `docker image prune` removes old images; deployment.gates.disk.min_free of config.yml sets the bound",
+			v.Transient = append(v.Transient, fault.New(fault.Place{}, "free some space: `docker system df` shows what takes it, `docker image prune` removes old images; deployment.gates.disk.min_free of config.yml sets the bound",
 				"%s are free under %s, less than %s", Size(free), folder, gate.MinFree))
 			return
 		}
@@ -158,7 +158,7 @@ func (p *Probes) Database(ctx context.Context, v *Verdict) {
 			continue
 		}
 		if _, _, err := database.First(ctx, "SELECT 1"); err != nil {
-			v.Troubles = append(v.Troubles, p.databaseFault(database.String(), err))
+			v.Transient = append(v.Transient, p.databaseFault(database.String(), err))
 			return
 		}
 		v.Pass("database answers")
@@ -167,7 +167,7 @@ func (p *Probes) Database(ctx context.Context, v *Verdict) {
 	address := net.JoinHostPort(section.Host, strconv.Itoa(port))
 	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		v.Troubles = append(v.Troubles, p.databaseFault(address, err))
+		v.Transient = append(v.Transient, p.databaseFault(address, err))
 		return
 	}
 	_ = connection.Close()

@@ -29,10 +29,10 @@ type Engine interface {
 
 // Verdict is what the probes found about a release.
 type Verdict struct {
-	Passed   []string
-	Warnings []string
-	Refusals []error // what is wrong with the release
-	Troubles []error // transient failures that stop this node for now
+	Passed    []string
+	Warnings  []string
+	Refusals  []error // what is wrong with the release
+	Transient []error // transient failures that stop this node for now
 }
 
 // Pass adds a result that is good.
@@ -85,8 +85,8 @@ func (v *Verdict) judgeTag(gate manifests.TagGate, node *manifests.Node, tag str
 		"%s, which does not match %s", said, gate.Pattern))
 }
 
-// TokenTrouble gives an error for a token that expires within 14 days.
-func TokenTrouble(expires time.Time) error {
+// CheckToken returns an error for a token that expires within 14 days.
+func CheckToken(expires time.Time) error {
 	if expires.IsZero() || time.Until(expires) >= 14*24*time.Hour {
 		return nil
 	}

@@ -48,8 +48,8 @@ func (d *admission) ask(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case answer.Trouble != nil:
-		return fault.Transient(answer.Trouble)
+	case answer.Transient != nil:
+		return fault.Transient(answer.Transient)
 	case answer.Waiting != "":
 		if err := a.sync.Apply(record.Hold, time.Now()); err != nil {
 			return err

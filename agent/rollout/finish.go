@@ -142,12 +142,12 @@ func (a *attempt) noteEnd(err error) error {
 	if !a.journal.Started() && (!a.note.Wrote || Transient(err)) {
 		return err
 	}
-	outcome, detail, trouble := audit.Succeeded, "", ""
+	outcome, detail, failure := audit.Succeeded, "", ""
 	if err != nil {
 		outcome, detail = audit.Failed, "in "+string(a.stage)
-		trouble, _, _ = faults(err)
+		failure, _, _ = faults(err)
 	}
-	if writeErr := a.journal.Note(outcome, detail, trouble); writeErr != nil {
+	if writeErr := a.journal.Note(outcome, detail, failure); writeErr != nil {
 		at := stageError{stage: a.stage}
 		_ = errors.As(err, &at)
 		return stageError{stage: at.stage, err: errors.Join(at.err, writeErr)}

@@ -54,9 +54,9 @@ func (g *releaseGate) ask(ctx context.Context) (gates.Ruling, error) {
 		return gates.Ruling{}, ctx.Err()
 	case len(found.verdict.Refusals) > 0:
 		return gates.Ruling{}, errors.Join(found.verdict.Refusals...)
-	case len(found.verdict.Troubles) > 0 && known == nil:
-		return gates.Ruling{Trouble: errors.Join(found.verdict.Troubles...)}, nil
-	case len(found.verdict.Troubles) > 0:
+	case len(found.verdict.Transient) > 0 && known == nil:
+		return gates.Ruling{Transient: errors.Join(found.verdict.Transient...)}, nil
+	case len(found.verdict.Transient) > 0:
 		kept := *known // while other gates wait, an earlier good verdict is enough
 		kept.at = time.Now()
 		known, found = &kept, &kept
@@ -80,8 +80,8 @@ func (g *releaseGate) confirm(ctx context.Context) error {
 	if err := errors.Join(found.verdict.Refusals...); err != nil {
 		return err
 	}
-	if len(found.verdict.Troubles) > 0 {
-		return fault.Transient(errors.Join(found.verdict.Troubles...))
+	if len(found.verdict.Transient) > 0 {
+		return fault.Transient(errors.Join(found.verdict.Transient...))
 	}
 	*g.memory = found
 	for _, warning := range found.verdict.Warnings {
@@ -138,11 +138,11 @@ func (g *releaseGate) preflight(v *readiness.Verdict, engineErr error) {
 		if engineErr == nil {
 			passed += 2 // engine, swarm
 		} else {
-			v.Troubles = append(v.Troubles, engineErr)
+			v.Transient = append(v.Transient, engineErr)
 		}
 	}
 	if expires := g.a.use.Token; expires != nil {
-		if err := readiness.TokenTrouble(expires()); err != nil {
+		if err := readiness.CheckToken(expires()); err != nil {
 			v.Warn(fmt.Errorf("GitLab: %w", err))
 		} else {
 			passed++

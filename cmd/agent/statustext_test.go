@@ -92,8 +92,8 @@ func TestStatusText(t *testing.T) {
 				Refused: &gitlab.Refusal{Report: gitlab.Report{Commit: "28615bff1c0000", State: "success"}, Reason: "the commit does not exist"},
 			}
 			s.Notices = &notify.Health{Undelivered: 1, Dropped: 3, Receivers: []notify.Condition{{
-				Receiver: notify.Receiver{Kind: "slack", Address: "#ops"},
-				Trouble:  &notify.Trouble{Error: "503", Hint: "wait"}, Refused: &notify.Refusal{Title: "rolled out", Reason: "no channel", Hint: "name another"},
+				Kind: "slack", Address: "#ops",
+				Problem: &notify.Problem{Error: "503", Hint: "wait"}, Refused: &notify.Refusal{Title: "rolled out", Reason: "no channel", Hint: "name another"},
 			}}}
 			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
 		},
