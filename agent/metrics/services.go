@@ -18,21 +18,26 @@ func servicesGauges(ask func() ([]deploy.ServiceStatus, health.Verdict)) []prome
 			}
 		}}
 	}
+	healthy := scrapedGauge{
+		prometheus.NewDesc("coin_agent_healthy", "1 when every service runs what it declares, 0 when the stack is degraded or unhealthy.", nil, nil),
+		func(set func(string, float64)) {
+			if _, verdict := ask(); verdict.State != "" {
+				set("", truth(verdict.State == health.Healthy))
+			}
+		},
+	}
+	restarts := scrapedGauge{
+		prometheus.NewDesc("coin_agent_service_restarts", "Tasks of the service that ended by themselves within ten minutes; only of services that are not healthy.", []string{"service"}, nil),
+		func(set func(string, float64)) {
+			_, verdict := ask()
+			for _, service := range verdict.Services {
+				set(service.Name, float64(service.Restarts))
+			}
+		},
+	}
 	return []prometheus.Collector{
-		scrapedGauge{prometheus.NewDesc("coin_agent_healthy", "1 when every service runs what it declares, 0 when the stack is degraded or unhealthy.", nil, nil),
-			func(set func(string, float64)) {
-				if _, verdict := ask(); verdict.State != "" {
-					set("", truth(verdict.State == health.Healthy))
-				}
-			}},
+		healthy, restarts,
 		ofServices("coin_agent_service_tasks_running", "Tasks of the service that run.", func(s deploy.ServiceStatus) uint64 { return s.Running }),
 		ofServices("coin_agent_service_tasks_desired", "Tasks of the service that are to run.", func(s deploy.ServiceStatus) uint64 { return s.Desired }),
-		scrapedGauge{prometheus.NewDesc("coin_agent_service_restarts", "Tasks of the service that ended by themselves within ten minutes; only of services that are not healthy.", []string{"service"}, nil),
-			func(set func(string, float64)) {
-				_, verdict := ask()
-				for _, service := range verdict.Services {
-					set(service.Name, float64(service.Restarts))
-				}
-			}},
 	}
 }
