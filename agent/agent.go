@@ -99,6 +99,7 @@ type Agent struct {
 	requests chan job
 	nudges   chan struct{} // look at once
 	deaths   chan struct{} // containers have died
+	due      time.Time     // when the next look is; zero until that is known
 	queue    *queue        // looks that users asked for
 	ended    chan struct{} // closed when Run has ended
 }
@@ -223,25 +224,30 @@ func (a *Agent) wait() time.Duration {
 }
 
 // idle waits until the next look is due, a request arrives, or ctx ends, and does what is
-// due.
+// due. Deaths of containers do not put the next look off.
 func (a *Agent) idle(ctx context.Context) {
-	wait := a.wait()
-	a.pulse.Rest(wait)
-	timer := time.NewTimer(wait)
+	if a.due.IsZero() {
+		wait := a.wait()
+		a.due = time.Now().Add(wait)
+		a.pulse.Rest(wait)
+	}
+	timer := time.NewTimer(time.Until(a.due))
 	defer timer.Stop()
 	select {
+	case <-a.deaths:
+		a.lookAtDeaths(ctx)
+		return
 	case <-ctx.Done():
 	case <-timer.C:
 		a.turn(ctx)
 	case <-a.nudges:
 		a.turn(ctx)
-	case <-a.deaths:
-		a.lookAtDeaths(ctx)
 	case asked := <-a.requests:
 		asked.done <- asked.do(ctx)
 	case <-a.queue.asked:
 		a.runJoint(ctx)
 	}
+	a.due = time.Time{}
 }
 
 // runJoint makes the next look that users asked for.
@@ -258,10 +264,13 @@ func (a *Agent) runJoint(ctx context.Context) {
 }
 
 // nudge has the loop look at once, or again when it is busy.
-func (a *Agent) nudge() {
+func (a *Agent) nudge() { signal(a.nudges) }
+
+// signal sends on a channel that holds one signal, unless it has one.
+func signal(to chan<- struct{}) {
 	select {
-	case a.nudges <- struct{}{}:
-	default: // it will look anyway
+	case to <- struct{}{}:
+	default:
 	}
 }
 

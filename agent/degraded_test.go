@@ -114,6 +114,18 @@ func TestCrashLoopAfterRollout(t *testing.T) {
 	})
 }
 
+// A crash loop, whose deaths the agent looks at, does not put off the look at the remote.
+func TestCrashLoopDelaysNoCommit(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, _ *mailbox, _ string) {
+		next := w.release("2")
+		for range 5 {
+			c.crash()
+			w.pass(5 * time.Second)
+		}
+		w.wantLast(next, record.Succeeded)
+	})
+}
+
 // One missing task at one look is not a verdict, and a rollout that follows has a verdict
 // of its own.
 func TestTasksAreMissing(t *testing.T) {

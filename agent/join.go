@@ -78,16 +78,8 @@ func (q *queue) join(s *stack, why rollout.Cause, progress func(string)) (*joint
 	one.users = append(one.users, me)
 	one.mu.Unlock()
 	one.before.Go(func() { q.progressUntil(one, progress) })
-	q.wake()
+	signal(q.asked)
 	return one, me
-}
-
-// wake has the loop take a look from the queue.
-func (q *queue) wake() {
-	select {
-	case q.asked <- struct{}{}:
-	default: // the loop has been asked already
-	}
 }
 
 // leave removes a user from a joint look. A look that has not begun is dropped when no
@@ -113,7 +105,7 @@ func (q *queue) take() *joint {
 	}
 	one := q.joints[0]
 	if q.joints = q.joints[1:]; len(q.joints) > 0 {
-		q.wake()
+		signal(q.asked)
 	}
 	return one
 }

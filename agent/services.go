@@ -27,12 +27,7 @@ func (a *Agent) followDeaths(ctx context.Context) {
 			if s.board.Snapshot().Stack() != name || !s.health.Died() {
 				continue
 			}
-			time.AfterFunc(deathsTogether, func() {
-				select {
-				case a.deaths <- struct{}{}:
-				default: // the loop has been asked already
-				}
-			})
+			time.AfterFunc(deathsTogether, func() { signal(a.deaths) })
 		}
 	})
 }

@@ -32,15 +32,16 @@ func (m postman) Send(_ context.Context, _ notify.Receiver, message notify.Messa
 	if err != nil {
 		return err
 	}
-	err = m.p.w.accept(message)
+	err = m.p.w.accept(message, doomed)
 	if killed := m.p.after("mail "+message.Title, doomed); killed != nil {
 		return killed
 	}
 	return err
 }
 
-// accept takes a mail, or fails as the mail server does.
-func (w *world) accept(message notify.Message) error {
+// accept takes a mail, or fails as the mail server does. doomed says that the agent is
+// killed before it knows.
+func (w *world) accept(message notify.Message, doomed bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	box := &w.mailbox
@@ -55,7 +56,7 @@ func (w *world) accept(message notify.Message) error {
 	}
 	box.ids[message.ID] = true
 	box.texts = append(box.texts, message.Title+"\n"+message.Text)
-	box.unsure = w.plan != nil || w.kills > 0 || w.diskFull // a kill or a full disk may hide the answer
+	box.unsure = doomed || w.plan != nil || w.kills > 0 || w.diskFull // a kill or a full disk may hide the answer
 	if box.lose > 0 {
 		if box.lose--; box.lose == 0 {
 			box.unsure = true
