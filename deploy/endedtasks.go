@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -10,6 +11,7 @@ import (
 // EndedTask is a task that ended by itself.
 type EndedTask struct {
 	ID       string
+	Replica  string // its slot, or its node for a global service
 	At       time.Time
 	ExitCode int
 	Error    string // the engine's words
@@ -43,7 +45,10 @@ func (t Tasks) Ended(ctx context.Context, stack string, services []ServiceStatus
 }
 
 func endedTask(task swarm.Task) EndedTask {
-	ended := EndedTask{ID: task.ID, At: task.Status.Timestamp, Error: task.Status.Err}
+	ended := EndedTask{ID: task.ID, Replica: task.NodeID, At: task.Status.Timestamp, Error: task.Status.Err}
+	if task.Slot != 0 {
+		ended.Replica = strconv.Itoa(task.Slot)
+	}
 	if container := task.Status.ContainerStatus; container != nil {
 		ended.ExitCode = container.ExitCode
 	}

@@ -30,7 +30,8 @@ const (
 const (
 	// Window is how long an ended task counts as a restart.
 	Window = 10 * time.Minute
-	// restarts is how many restarts within the window make a service degraded.
+	// restarts is how many restarts of one replica within the window make a service
+	// degraded: when an engine restarts, each replica ends once.
 	restarts = 3
 	// looks is how many looks in a row must see the same before the state changes.
 	looks = 2
@@ -192,14 +193,25 @@ func (m *memory) see(service deploy.ServiceStatus, since time.Time, ended []depl
 		last := m.remember(since, ended)
 		one.Restarts, one.ExitCode, one.Error = len(m.ended), last.ExitCode, last.Error
 	}
-	if state := judge(service, one.Restarts); state != m.seen {
+	worst := m.worstReplica()
+	if state := judge(service, worst); state != m.seen {
 		m.seen, m.times = state, 0
 	}
-	if m.times++; m.times >= looks || one.Restarts >= restarts {
+	if m.times++; m.times >= looks || worst >= restarts {
 		m.state = m.seen
 	}
 	one.State = m.state
 	return one
+}
+
+// worstReplica gives how many tasks of the replica ended that lost most.
+func (m *memory) worstReplica() int {
+	counts, worst := map[string]int{}, 0
+	for _, task := range m.ended {
+		counts[task.Replica]++
+		worst = max(worst, counts[task.Replica])
+	}
+	return worst
 }
 
 // remember keeps the tasks that ended since a time, and gives the last one.
@@ -216,7 +228,8 @@ func (m *memory) remember(since time.Time, ended []deploy.EndedTask) (last deplo
 	return last
 }
 
-// judge gives the state of a service at one look.
+// judge gives the state of a service at one look. ended counts the ended tasks of one
+// replica.
 func judge(service deploy.ServiceStatus, ended int) State {
 	switch {
 	case ended >= restarts:

@@ -135,6 +135,21 @@ func TestSince(t *testing.T) {
 	})
 }
 
+// An engine that restarts ends a task of each replica: that is no crash loop.
+func TestEngineRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", Replica: "1", At: began}, {ID: "2", Replica: "2", At: began}, {ID: "3", Replica: "3", At: began}}}}
+		watch.Died()
+		for range 3 {
+			verdict, err := watch.Look(t.Context(), "s", []deploy.ServiceStatus{{Name: "s_web", Running: 3, Desired: 3}})
+			if err != nil || verdict.State != health.Healthy {
+				t.Errorf("%+v, %v", verdict, err)
+			}
+		}
+	})
+}
+
 // counted counts the reads of ended tasks.
 type counted struct{ reads int }
 

@@ -30,6 +30,7 @@ type attempt struct {
 	Wrote     bool   `json:"touched"`
 	Unchanged bool   `json:"unchanged"`
 	Upon      uint64 `json:"upon"`
+	Degraded  string `json:"degraded"`
 	Retries   int    `json:"retries"`
 	Rollback  *struct {
 		Commit   string    `json:"commit"`

@@ -163,6 +163,9 @@ func (w *world) checkStatuses(syncs []attempt) {
 			}
 		}
 		one, synced := last[hash]
+		if one.State == "succeeded" && one.Degraded != "" {
+			one.State = "failed" // its services did not stay healthy
+		}
 		switch {
 		case !synced && len(posts) > 0 && states[len(states)-1] != "failed" && !w.sharesOutcome(hash):
 			w.fail("%s was never synced, and GitLab shows %v", hash[:10], states)
