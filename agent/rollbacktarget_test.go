@@ -163,3 +163,26 @@ func TestSupersededByNothing(t *testing.T) {
 		w.runs("2")
 	})
 }
+
+// Likewise, when a newer commit takes its place: GitLab does not show the superseded one as
+// running for ever.
+func TestSupersededByNothingThenByACommit(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1")
+		w.start()
+		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+		second := w.release("2")
+		w.poll()
+		sync := w.wantLast(second, record.Running)
+		sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
+		if err := w.records.SaveOutcome(sync, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.halt()
+		w.onApply = nil
+		third := w.release("3")
+		w.start()
+		w.wantLast(third, record.Succeeded)
+		w.told(second, gitlab.Pending, gitlab.Running, gitlab.Canceled)
+	})
+}

@@ -72,14 +72,8 @@ func (f *forward) begin(cause Cause) error {
 	if last.CarriesOn() && last.Commit == revision.Commit {
 		return f.carryOn(cause)
 	}
-	if last.CarriesOn() {
-		replaced, err := a.supersede("superseded by " + record.Short(revision.Commit))
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(a.use.Publish.Sync(replaced), a.use.Ledger.End(replaced, nil)); err != nil {
-			return err
-		}
+	if err := a.leaveLast(revision.Commit); err != nil {
+		return err
 	}
 	f.known = last != nil && last.Commit == revision.Commit && last.State == record.Succeeded && last.Degraded == ""
 	var err error
@@ -113,6 +107,24 @@ func (f *forward) carryOn(cause Cause) error {
 		a.use.Log.Info("continuing", "revision", record.Short(continued.Commit), "sync", continued.ID, "stage", continued.Stage)
 	}
 	return nil
+}
+
+// leaveLast ends a last sync that is not over, because a commit takes its place. A sync that
+// a rollback superseded, and the agent was killed before that rollback was recorded, is
+// reported now: the rollback would have reported its end.
+func (a *attempt) leaveLast(commit string) error {
+	last := a.base.Last
+	if last != nil && last.State == record.Superseded && last.Commit != commit {
+		return a.use.Publish.Sync(last) // the outbox skips what was reported
+	}
+	if !last.CarriesOn() {
+		return nil
+	}
+	replaced, err := a.supersede("superseded by " + record.Short(commit))
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.use.Publish.Sync(replaced), a.use.Ledger.End(replaced, nil))
 }
 
 // supersede ends the last sync, which another one replaces before it has finished.
