@@ -142,22 +142,30 @@ func TestWaitingUponWhatWasOvertaken(t *testing.T) {
 	})
 }
 
+// supersededByNothing begins to roll out 2, and halts the agent when a rollback has superseded
+// that, and is not recorded yet.
+func (w *world) supersededByNothing() (second string) {
+	w.t.Helper()
+	w.release("1")
+	w.start()
+	w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+	second = w.release("2")
+	w.poll()
+	sync := w.wantLast(second, record.Running)
+	sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
+	if err := w.records.SaveOutcome(sync, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	w.halt()
+	w.onApply = nil
+	return second
+}
+
 // An agent that is killed after it has superseded a rollout, and before it has begun
 // with what took its place, carries on.
 func TestSupersededByNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.release("1")
-		w.start()
-		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
-		second := w.release("2")
-		w.poll()
-		sync := w.wantLast(second, record.Running)
-		sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
-		if err := w.records.SaveOutcome(sync, nil); err != nil {
-			t.Fatal(err)
-		}
-		w.halt()
-		w.onApply = nil
+		second := w.supersededByNothing()
 		w.start()
 		w.wantLast(second, record.Succeeded)
 		w.runs("2")
@@ -168,18 +176,7 @@ func TestSupersededByNothing(t *testing.T) {
 // running for ever.
 func TestSupersededByNothingThenByACommit(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.release("1")
-		w.start()
-		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
-		second := w.release("2")
-		w.poll()
-		sync := w.wantLast(second, record.Running)
-		sync.State, sync.Summary = record.Superseded, "superseded by a rollback to 1 (sync #1)"
-		if err := w.records.SaveOutcome(sync, nil); err != nil {
-			t.Fatal(err)
-		}
-		w.halt()
-		w.onApply = nil
+		second := w.supersededByNothing()
 		third := w.release("3")
 		w.start()
 		w.wantLast(third, record.Succeeded)

@@ -79,7 +79,7 @@ func highest(t *testing.T, database checks.Database) {
 		"no table":     {func(m *checks.Migrations) { m.Table = "nowhere" }, 0, checks.ErrNoTable.Error()},
 		"no schema":    {func(m *checks.Migrations) { m.Table = "nowhere.migrations" }, 0, checks.ErrNoTable.Error()},
 		"bad password": {func(m *checks.Migrations) { m.Database.Password = value("canary-wrong") }, 0, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
-		"nobody there": {func(m *checks.Migrations) { m.Database.Port = 1 }, 0, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"no server":    {func(m *checks.Migrations) { m.Database.Port = 1 }, 0, "dial tcp 127.0.0.1:1: connect: connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := checks.Migrations{Database: database, Table: "schema_migrations", Column: "id"}

@@ -45,7 +45,7 @@ func TestSQL(t *testing.T) {
 		"slow":         {func(q *checks.SQL) { q.Query = "SELECT pg_sleep(60)" }, "got no answer within 5s"},
 		"bad password": {func(q *checks.SQL) { q.Database.Password = value("canary-wrong") }, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
 		"no database":  {func(q *checks.SQL) { q.Database.Name = "nowhere" }, `database "nowhere" does not exist`},
-		"nobody there": {func(q *checks.SQL) { q.Database.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"no server":    {func(q *checks.SQL) { q.Database.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
 		"without TLS":  {func(q *checks.SQL) { q.Database.SSLMode = checks.SSLDisable }, ""},
 		"with TLS":     {func(q *checks.SQL) { q.Database.SSLMode, q.Query, q.Equals = checks.SSLRequire, usesTLS, []string{"t"} }, ""},
 		"prefers TLS":  {func(q *checks.SQL) { q.Query, q.Equals = usesTLS, []string{"t"} }, ""},

@@ -95,7 +95,7 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 		defer cancel()
 		done, err := run(ctx, progress)
 		if ctx.Err() != nil {
-			close(ended) // the agent stops: there is no outcome
+			close(ended) // the agent stops before the outcome is known
 			return
 		}
 		last := Event{Sync: done}

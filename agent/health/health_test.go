@@ -135,7 +135,7 @@ func TestSince(t *testing.T) {
 	})
 }
 
-// An engine that restarts ends a task of each replica: that is no crash loop.
+// An engine that restarts ends a task of each replica: that is not a crash loop.
 func TestEngineRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
