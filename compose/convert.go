@@ -5,12 +5,14 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/compose/convert"
 	composetypes "github.com/docker/cli/cli/compose/types"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -126,10 +128,26 @@ func (c *converter) convertService(service composetypes.ServiceConfig) (swarm.Se
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}
+	if err := distinctTargets(spec.TaskTemplate.ContainerSpec.Mounts); err != nil {
+		return swarm.ServiceSpec{}, err
+	}
 	spec.TaskTemplate.ContainerSpec.Image = image
 	c.warnRestart(service)
 	c.extras.of(service.Name).complete(&spec)
 	return spec, nil
+}
+
+// distinctTargets refuses mounts of several files whose targets differ only in their
+// form. The engine would accept the service and fail its tasks.
+func distinctTargets(mounts []mount.Mount) error {
+	written := map[string]string{}
+	for _, one := range mounts {
+		if other, twice := written[path.Clean(one.Target)]; twice {
+			return fault.New(fault.Place{}, "write the target in the same form in all files", "two mounts have one target, written as %s and %s", other, one.Target)
+		}
+		written[path.Clean(one.Target)] = one.Target
+	}
+	return nil
 }
 
 func (c *converter) secretReferences(uses []composetypes.ServiceSecretConfig) ([]*swarm.SecretReference, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -49,7 +50,51 @@ func loadModel(files []*source) (map[string]any, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
 	}
+	keepTargets(files, mapping(plain))
 	return mapping(plain), nil
+}
+
+// keepTargets gives the mounts the targets that are in the files, as docker does.
+// Compose-go cleans those in short syntax: /data/ becomes /data. Of two mounts that differ
+// only in that, the later one counts.
+func keepTargets(files []*source, model map[string]any) {
+	for name, service := range mapping(model["services"]) {
+		written := map[string]string{}
+		for _, s := range files {
+			s.addTargets(name, written)
+		}
+		at := map[string]int{}
+		var kept []any
+		for _, item := range list(mapping(service)["volumes"]) {
+			volume := mapping(item)
+			target, _ := volume["target"].(string)
+			if text, ok := written[target]; ok {
+				volume["target"] = text
+			}
+			if i, twice := at[path.Clean(target)]; twice {
+				kept[i] = item
+				continue
+			}
+			at[path.Clean(target)] = len(kept)
+			kept = append(kept, item)
+		}
+		if kept != nil {
+			mapping(service)["volumes"] = kept
+		}
+	}
+}
+
+// addTargets adds the targets of a service's mounts, by their clean form. Those of a
+// service in another file that it extends are in the document as they are written.
+func (s *source) addTargets(service string, written map[string]string) {
+	if base := s.bases[service]; base.source == s {
+		s.addTargets(base.service, written)
+	}
+	for _, mount := range itemsOf(s.service(service), "volumes") {
+		if target := s.mountTarget(mount); target != "" {
+			written[path.Clean(target)] = target
+		}
+	}
 }
 
 // loadConfigs loads the configs with compose-go, with the variables of s. A name without a

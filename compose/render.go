@@ -67,15 +67,14 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 type adapter struct {
 	files     *files
 	variables *variables
+	exported  map[string]string // the environment of docker
 	extras    extras
 	warnings  *warnings
 }
 
 func (a *adapter) merge() (*composetypes.Config, error) {
-	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + a.files.node.Dir,
-		Environment: a.variables.environment(a.files.all),
-	}
+	a.exported = a.variables.environment(a.files.all)
+	details := composetypes.ConfigDetails{WorkingDir: "/" + a.files.node.Dir, Environment: a.exported}
 	var models []map[string]any
 	var faults []error
 	for _, s := range a.files.main {
@@ -142,7 +141,7 @@ func (a *adapter) warn(details composetypes.ConfigDetails) {
 		*a.warnings = append(*a.warnings, a.files.unset()...)
 	}
 	for _, source := range a.files.all {
-		source.warnOtherReadings(a.warnings)
+		source.warnOtherReadings(a.warnings, details.Environment)
 		source.warnOtherFields(a.warnings)
 	}
 	c := &comparison{

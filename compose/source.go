@@ -46,6 +46,8 @@ type files struct {
 	node *manifests.Node
 	main []*source // the node's compose files, in merge order
 	all  []*source // these, and all files that they include and extend
+
+	auto map[string]bool // the SV_ variables whose version is auto
 }
 
 // placeOf returns the place of the keys in the last file that sets them, which
@@ -62,7 +64,7 @@ func (f *files) placeOf(keys ...string) fault.Place {
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	f := &files{node: node}
+	f := &files{node: node, auto: map[string]bool{}}
 	var faults []error
 	for _, name := range node.ComposeFiles {
 		s, err := f.read(name, node.Dir, variables)
