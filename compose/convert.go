@@ -47,15 +47,13 @@ func (c *converter) convert(release string) (*Stack, error) {
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
 	}
-	c.convertNetworks(stack)
-	err := errors.Join(
-		c.convertSecrets(stack),
-		c.convertConfigs(stack),
-		c.convertServices(stack),
-		c.files.checkAgentLabels(c.merged),
-	)
-	c.setWaves(stack)
-	return stack, err
+	faults := []error{c.convertSecrets(stack), c.convertConfigs(stack), c.files.checkAgentLabels(c.merged)}
+	if c.files.check.whole() {
+		c.convertNetworks(stack)
+		faults = append(faults, c.convertServices(stack))
+		c.setWaves(stack)
+	}
+	return stack, errors.Join(faults...)
 }
 
 func (c *converter) convertNetworks(stack *Stack) {
@@ -91,6 +89,9 @@ func (c *converter) convertServices(stack *Stack) error {
 			message, hint := advise(plainMessage(err))
 			place := c.files.placeOf("services", service.Name)
 			faults = append(faults, fault.New(place, cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
+			if c.files.check != nil {
+				stack.Services[c.namespace.Scope(service.Name)] = swarm.ServiceSpec{}
+			}
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner

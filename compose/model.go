@@ -26,19 +26,23 @@ func loadModel(files []*source) (map[string]any, error) {
 	var documents []map[string]any
 	for _, s := range files {
 		document, err := s.document()
-		if err != nil {
+		if err := s.check.pass(err); err != nil {
 			return nil, err
 		}
 		documents = append(documents, document)
 		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
 	dict, err := files[0].loadConfigs(configs...)
-	if err != nil {
-		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
+	for err != nil {
+		found := blame(files, documents, err, func(i int, part map[string]any) error {
 			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
 			_, err := files[i].loadConfigs(config)
 			return err
 		})
+		if !files[0].check.leavesOut(found, documents[found.file], files[found.file].plain) {
+			return nil, found.err
+		}
+		dict, err = files[0].loadConfigs(configs...)
 	}
 	delete(dict, "include")
 	for _, s := range files {

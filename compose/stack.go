@@ -71,6 +71,10 @@ type Stack struct {
 	// Warnings describe settings that have no effect, and what happens instead.
 	Warnings []*fault.Error `json:"-"`
 
+	// Mentioned has the variables that the compose files mention; nil if Inspect could not
+	// read all of them.
+	Mentioned map[string]bool `json:"-"`
+
 	merged *composetypes.Config // for YAML
 }
 

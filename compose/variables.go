@@ -30,6 +30,7 @@ type variables struct {
 	values  map[string]string
 	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
+	guess   string // the value of an unset variable
 }
 
 // nodeVariables returns the values that do not depend on the compose files.
@@ -44,7 +45,7 @@ func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
 
 // inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
-	return &variables{values: values, outer: v, missing: map[string]bool{}}
+	return &variables{values: values, outer: v, missing: map[string]bool{}, guess: v.guess}
 }
 
 // versions decides the values of the SV_ variables.
@@ -181,6 +182,7 @@ func (v *variables) substitute(text string, mapping template.Mapping) (string, e
 			for _, name := range variablesIn(part) {
 				if _, ok := mapping(name); !ok {
 					v.missing[name] = true
+					value = v.guess
 				}
 			}
 		}
@@ -243,7 +245,7 @@ func (v *variables) environment(sources []*source) map[string]string {
 // join joins the faults of the files. If variables are unset, it returns only these
 // faults: their empty values may cause the others.
 func (f *files) join(faults []error) error {
-	if unset := f.unset(); len(unset) > 0 && !f.lenient() {
+	if unset := f.unset(); len(unset) > 0 && !f.lenient() && f.check == nil {
 		faults = nil
 		for _, one := range unset {
 			faults = append(faults, one)
