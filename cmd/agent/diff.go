@@ -47,7 +47,11 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	plan.Warnings = append(plan.Warnings, unresolved...)
-	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
+	if output == "json" {
+		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
+	} else {
+		printPlan(newPrinter(a.stdout), plan.Recorded())
+	}
 	return differentIf(!plan.Empty(), err)
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"text/template"
@@ -14,6 +16,8 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/provenance"
 )
 
 // screens are the texts that fill a screen. Each line of them begins with its line break,
@@ -56,14 +60,19 @@ func (p printer) functions() template.FuncMap {
 
 		"add":       func(a, b int) int { return a + b },
 		"after":     after,
+		"age":       func(from, to time.Time) string { return roughly(to.Sub(from)) },
 		"ago":       ago,
+		"backward":  slices.Backward[[]*provenance.Entry],
+		"base":      path.Base,
 		"byWhom":    byWhom,
 		"counted":   counted,
 		"dash":      orDash,
 		"fact":      fact,
 		"joined":    joined,
 		"join":      func(texts []string) string { return strings.Join(texts, ", ") },
+		"day":       func(at time.Time) string { return at.Local().Format(time.DateOnly) },
 		"local":     func(at time.Time) string { return at.Local().Format(time.DateTime) },
+		"minute":    func(at time.Time) string { return at.Local().Format("2006-01-02 15:04") },
 		"printable": printable,
 		"short":     short,
 		"row":       row,
@@ -73,36 +82,36 @@ func (p printer) functions() template.FuncMap {
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
 		"checksText":    checksText,
+		"collectable":   deploy.Collectable,
+		"drift":         driftOf,
 		"failedRollout": report.FailedRollout,
+		"fate":          fateText,
 		"gate":          gateText,
 		"history":       historyText,
 		"image":         imageText,
 		"message":       report.Message,
+		"unlisted":      unlisted,
 		"migration":     migrationText,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,
 		"pauseEnd":      pauseEnd,
 		"rollbackTook":  rollbackTook,
+		"sealed":        func() string { return sealedVersion },
 		"summary":       checks.Summary,
 		"syncTook":      syncTook,
+		"tasks":         tasks,
 		"took":          tookText,
 		"trigger":       triggerText,
+		"users":         usersText,
+		"valueFile":     valueFile,
 		"waits":         waits,
 
 		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
-		"overdue":   func(s report.Status) string { return p.captured(func(p printer) { printOverdue(p, s) }) },
 		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },
-		"services":  func(s report.Status) string { return p.captured(func(p printer) { printServices(p, s) }) },
+		"service":   func(s deploy.ServiceStatus, drift string) string { return serviceState(p, s, drift) },
 		"state":     func(sync *record.Sync) string { return outcomeText(p, sync) },
 		"verdict":   func(s report.Status) string { return verdict(p, s) },
 	}
-}
-
-// captured gives what write writes to a printer, without the line break at its end.
-func (p printer) captured(write func(printer)) string {
-	var text strings.Builder
-	write(printer{Writer: &text, colour: p.colour})
-	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // fact gives a line with a name before its text.
