@@ -3,7 +3,6 @@ package secrets
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,15 +48,12 @@ func newVault(files KeyFiles) (*vault, error) {
 	if bytes.ContainsAny(token, "\r\n") {
 		return nil, fault.New(fault.Place{File: files.VaultToken}, "write only the token into the file", "the file does not contain a Vault token")
 	}
-	roots, err := authorities.Load(files.CAFile)
+	client, err := authorities.Client(files.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
-	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: &http.Client{
-		Transport: transport, Timeout: remoteTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	client.Timeout = remoteTimeout
+	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: client}, nil
 }
 
 var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)

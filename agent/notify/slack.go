@@ -36,15 +36,8 @@ type Slack struct {
 // if file is empty, uses the URL from Learn. caFile may name certificates that are trusted
 // besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
-	transport, err := authorities.Transport(caFile)
-	if err != nil {
-		return nil, err
-	}
-	transport.DisableKeepAlives = true // messages are rare
-	return &Slack{file: file, client: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	client, err := authorities.Client(caFile)
+	return &Slack{file: file, client: client}, err
 }
 
 // Learn sets the URL from the node's secrets, or the reason why they have none. The sender
