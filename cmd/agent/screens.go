@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/doctor"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
@@ -31,11 +32,16 @@ var screens embed.FS
 // the other columns.
 func (p printer) screen(name string, data any) error {
 	all := template.New("").Funcs(p.functions())
-	all.Funcs(template.FuncMap{"table": func(name string, data any) (string, error) {
+	filled := func(name string, data any) (string, error) {
+		var text strings.Builder
+		err := all.ExecuteTemplate(&text, name, data)
+		return text.String(), err
+	}
+	all.Funcs(template.FuncMap{"text": filled, "table": func(name string, data any) (string, error) {
+		rows, err := filled(name, data)
 		var text strings.Builder
 		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-		err := all.ExecuteTemplate(w, name, data)
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, rows)
 		err = errors.Join(err, w.Flush())
 		return strings.TrimSuffix(text.String(), "\n"), err
 	}})
@@ -65,6 +71,8 @@ func (p printer) functions() template.FuncMap {
 		"backward":  slices.Backward[[]*provenance.Entry],
 		"base":      path.Base,
 		"byWhom":    byWhom,
+		"clock":     func(at time.Time) string { return gates.Clock(at.Local(), time.Now()) },
+		"contains":  strings.Contains,
 		"counted":   counted,
 		"dash":      orDash,
 		"fact":      fact,
@@ -79,6 +87,7 @@ func (p printer) functions() template.FuncMap {
 		"since":     func(at time.Time) string { return roughly(time.Since(at)) },
 		"subtract":  func(a, b int) int { return a - b },
 		"tidy":      tidy,
+		"took":      took,
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
 		"checksText":    checksText,
@@ -86,25 +95,17 @@ func (p printer) functions() template.FuncMap {
 		"drift":         driftOf,
 		"failedRollout": report.FailedRollout,
 		"fate":          fateText,
-		"gate":          gateText,
-		"history":       historyText,
 		"image":         imageText,
 		"message":       report.Message,
 		"unlisted":      unlisted,
-		"migration":     migrationText,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,
 		"pauseEnd":      pauseEnd,
-		"rollbackTook":  rollbackTook,
 		"sealed":        func() string { return sealedVersion },
 		"summary":       checks.Summary,
-		"syncTook":      syncTook,
 		"tasks":         tasks,
-		"took":          tookText,
-		"trigger":       triggerText,
 		"users":         usersText,
 		"valueFile":     valueFile,
-		"waits":         waits,
 
 		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
 		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -43,69 +42,12 @@ func shownPlan(p printer, m *report.Manifest) []string {
 	return lines
 }
 
-// tookText gives the start of a sync, its duration, and the time of each stage.
-func tookText(m *report.Manifest) string {
-	text := m.Started.Local().Format(time.DateTime)
-	if m.Finished != nil {
-		text += ", took " + m.Finished.Sub(m.Started).Round(100*time.Millisecond).String()
-	}
-	var parts []string
-	for _, stage := range m.Stages {
-		if stage.Seconds >= 0.05 {
-			parts = append(parts, fmt.Sprintf("%s %.1fs", stage.Stage, stage.Seconds))
-		}
-	}
-	if len(parts) > 0 {
-		text += " (" + strings.Join(parts, ", ") + ")"
-	}
-	return text
-}
-
-// gateText gives a gate in one line; "" for a gate without a text.
-func gateText(gate record.Gate) string {
-	switch {
-	case gate.Waiting == "" && gate.Passed == "":
-		return ""
-	case gate.Waiting == "":
-		return string(gate.Name) + ": " + gate.Passed
-	}
-	text := string(gate.Name) + ": " + gate.Waiting
-	if !gate.Since.IsZero() {
-		text += ", since " + gate.Since.Local().Format(time.DateTime)
-	}
-	if !gate.Until.IsZero() {
-		text += ", until " + gate.Until.Local().Format(time.DateTime)
-	}
-	return text
-}
-
-// migrationText gives the migrations of the database; "" if the agent did not read them.
-func migrationText(at *record.Migration) string {
-	if at == nil {
+// took says how long something took; "" if it is not over.
+func took(from, to time.Time) string {
+	if to.IsZero() {
 		return ""
 	}
-	number := func(id *int64) string {
-		if id == nil {
-			return "?"
-		}
-		return fmt.Sprint(*id)
-	}
-	text := fmt.Sprintf("%s: %s before, %s after", at.Table, number(at.Before), number(at.After))
-	if at.Expected != nil {
-		text += fmt.Sprintf(", the release expects %d", *at.Expected)
-	}
-	if at.Forced {
-		text += "; rollback across migrations forced by a user"
-	}
-	return text
-}
-
-// rollbackTook says how long a rollback took; "" if none was made, or it is under way.
-func rollbackTook(back *record.Rollback) string {
-	if back.Finished.IsZero() || back.Refused != "" {
-		return ""
-	}
-	return ", after " + back.Finished.Sub(back.Started).Round(100*time.Millisecond).String()
+	return to.Sub(from).Round(100 * time.Millisecond).String()
 }
 
 // imageText gives a service's image, and the tag that it had before if the tag

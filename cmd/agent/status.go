@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,26 +123,4 @@ func pauseEnd(pause *record.Pause) string {
 		return "a user runs `agent resume`"
 	}
 	return gates.Clock(pause.Until.Local(), time.Now())
-}
-
-// waits gives each gate that a sync waits at, since when, and until when.
-func waits(sync *record.Sync) []string {
-	var texts []string
-	for _, gate := range sync.Gates {
-		if gate.Waiting == "" {
-			continue
-		}
-		text := tidy(gate.Waiting)
-		if !gate.Since.IsZero() {
-			text += ", for " + roughly(time.Since(gate.Since))
-		}
-		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
-			text += ", until " + gates.Clock(gate.Until.Local(), time.Now())
-		}
-		texts = append(texts, text)
-	}
-	if len(texts) == 0 {
-		return []string{tidy(sync.Waiting)}
-	}
-	return texts
 }
