@@ -26,13 +26,18 @@ func historyCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// readHistory asks the daemon. Without a daemon it reads the state file.
+// readHistory reads up to limit syncs, the newest first.
 func readHistory(ctx context.Context, settings *settings.Settings, limit int) ([]record.Sync, error) {
-	syncs, err := control.NewClient(settings.Socket).History(ctx, limit)
+	asked, err := control.NewClient(settings.Socket).History(ctx, limit)
+	return orStateFile(settings, asked, err, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
+}
+
+// orStateFile gives the daemon's answer. Without a daemon it reads the state file.
+func orStateFile[T any](settings *settings.Settings, answer T, err error, read func(*store.Store) (T, error)) (T, error) {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fromStateFile(settings, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
+		return fromStateFile(settings, read)
 	}
-	return syncs, err
+	return answer, err
 }
 
 // fromStateFile gives what read finds in the state file. Commands use it if no daemon runs.

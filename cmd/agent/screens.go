@@ -2,6 +2,7 @@ package main
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -75,10 +76,10 @@ func (p printer) functions() template.FuncMap {
 		"contains":  strings.Contains,
 		"counted":   counted,
 		"dash":      orDash,
+		"day":       func(at time.Time) string { return at.Local().Format(time.DateOnly) },
 		"fact":      fact,
 		"joined":    joined,
 		"join":      func(texts []string) string { return strings.Join(texts, ", ") },
-		"day":       func(at time.Time) string { return at.Local().Format(time.DateOnly) },
 		"local":     func(at time.Time) string { return at.Local().Format(time.DateTime) },
 		"minute":    func(at time.Time) string { return at.Local().Format("2006-01-02 15:04") },
 		"printable": printable,
@@ -95,23 +96,22 @@ func (p printer) functions() template.FuncMap {
 		"drift":         driftOf,
 		"failedRollout": report.FailedRollout,
 		"fate":          fateText,
-		"image":         imageText,
 		"message":       report.Message,
-		"unlisted":      unlisted,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,
 		"pauseEnd":      pauseEnd,
+		"planLines":     report.PlanLines,
 		"sealed":        func() string { return sealedVersion },
 		"summary":       checks.Summary,
 		"tasks":         tasks,
+		"unlisted":      unlisted,
 		"users":         usersText,
 		"valueFile":     valueFile,
 
-		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
-		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },
-		"service":   func(s deploy.ServiceStatus, drift string) string { return serviceState(p, s, drift) },
-		"state":     func(sync *record.Sync) string { return outcomeText(p, sync) },
-		"verdict":   func(s report.Status) string { return verdict(p, s) },
+		"grade":   func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
+		"service": func(s deploy.ServiceStatus, drift string) string { return serviceState(p, s, drift) },
+		"tone":    func(line report.Line) string { return p.paint(toneColours[line.Tone], printable(line.Text)) },
+		"verdict": func(s report.Status) string { return verdict(p, s) },
 	}
 }
 
@@ -135,4 +135,24 @@ func after(before, text string) string {
 		return ""
 	}
 	return before + text
+}
+
+// tidy makes one printable line of a text.
+func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
+
+// took says how long something took; "" if it is not over.
+func took(from, to time.Time) string {
+	if to.IsZero() {
+		return ""
+	}
+	return to.Sub(from).Round(100 * time.Millisecond).String()
+}
+
+// checksText gives the check results of a sync in one text; "" if it had no checks.
+func checksText(sync *record.Sync) string {
+	var results []checks.Result
+	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {
+		return ""
+	}
+	return checks.Summary(results)
 }

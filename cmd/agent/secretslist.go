@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -38,10 +37,7 @@ func secretsListCommand(a *app) *cobra.Command {
 // survey asks the daemon. Without a daemon it reads the engine and the state file.
 func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 	found, err := control.NewClient(a.settings.Socket).Survey(ctx)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return found, err
-	}
-	return fromStateFile(&a.settings, func(s *store.Store) (*inventory.Survey, error) {
+	return orStateFile(&a.settings, found, err, func(s *store.Store) (*inventory.Survey, error) {
 		engine, err := a.connect()
 		if err != nil {
 			return nil, err
