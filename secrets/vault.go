@@ -37,7 +37,7 @@ func newVault(files KeyFiles) (*vault, error) {
 		return nil, fault.New(fault.Place{}, "set vault_address to the https address of the Vault, and vault_token_file", "key_services lists hc_vault, but vault_address or vault_token_file is not set")
 	}
 	address, err := url.Parse(files.VaultAddress)
-	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && !(address.Scheme == "http" && loopback.Is(address.Hostname())) {
+	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())) {
 		return nil, fault.New(fault.Place{}, "write an address such as https://vault.example.com:8200", "vault_address is not an https address")
 	}
 	token, err := privatefile.Read(files.VaultToken, "the token file of the Vault", nil)
