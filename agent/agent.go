@@ -224,14 +224,19 @@ func (a *Agent) wait() time.Duration {
 }
 
 // idle waits until the next look is due, a request arrives, or ctx ends, and does what is
-// due. Deaths of containers do not put the next look off.
+// due. Deaths of containers, and peeks after failures, do not put the next look off.
 func (a *Agent) idle(ctx context.Context) {
 	if a.due.IsZero() {
 		wait := a.wait()
 		a.due = time.Now().Add(wait)
 		a.pulse.Rest(wait)
 	}
-	timer := time.NewTimer(time.Until(a.due))
+	wait := time.Until(a.due)
+	peeks := wait > a.parts.Settings.Interval*3/2
+	if peeks {
+		wait = a.parts.Settings.Interval
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-a.deaths:
@@ -239,6 +244,10 @@ func (a *Agent) idle(ctx context.Context) {
 		return
 	case <-ctx.Done():
 	case <-timer.C:
+		if peeks {
+			a.peek(ctx)
+			return
+		}
 		a.turn(ctx)
 	case <-a.nudges:
 		a.turn(ctx)

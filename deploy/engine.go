@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// readLimit is the time limit of one call that only reads. An engine that hangs is known
+	// ReadLimit is the time limit of one call that only reads. An engine that hangs is known
 	// after it.
-	readLimit = 10 * time.Second
+	ReadLimit = 10 * time.Second
 	// callLimit is the time limit of a write, which Swarm's managers must agree on, and of
 	// several reads together.
 	callLimit = time.Minute
@@ -95,7 +95,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 
 // timed makes one call that only reads.
 func timed[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	ctx, cancel := context.WithTimeout(ctx, ReadLimit)
 	defer cancel()
 	return read(ctx)
 }

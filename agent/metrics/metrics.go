@@ -48,7 +48,15 @@ type Source struct {
 	InSync    func() bool                            // the stack runs what the repository says
 	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
 	Rotations func() []inventory.Rotation            // of the applied stack
-	Services  func() ([]deploy.ServiceStatus, health.Verdict)
+	Services  func() Services
+}
+
+// Services is what is known of a stack's services.
+type Services struct {
+	Observed time.Time // when they were looked at last; zero before the first look
+	Unknown  string    // why their state is not known now; "" while it is
+	Of       []deploy.ServiceStatus
+	Verdict  health.Verdict
 }
 
 // New makes the metrics of one node.

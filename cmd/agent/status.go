@@ -86,10 +86,10 @@ func printServices(p printer, s report.Status) {
 	}
 	rows := make([][]string, 0, len(s.Services))
 	for _, service := range s.Services {
-		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drift[service.Name])})
+		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), ago(s.Observed), serviceState(p, service, drift[service.Name])})
 		delete(drift, service.Name)
 	}
-	p.table([]string{"SERVICE", "IMAGE", "TASKS", "STATE"}, rows)
+	p.table([]string{"SERVICE", "IMAGE", "TASKS", "SEEN", "STATE"}, rows)
 	for _, step := range s.Drift {
 		if text, missing := drift[step.Name]; missing {
 			p.line("%s: %s", step.Name, p.paint(yellow, text))
