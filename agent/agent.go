@@ -129,6 +129,7 @@ func New(parts Parts) *Agent {
 	}
 	for _, of := range parts.Stacks {
 		s := newStack(a.parts, of, a.remote, a.pulse)
+		s.nudge = a.nudge
 		a.stacks = append(a.stacks, s)
 		a.desks = append(a.desks, &Desk{agent: a, stack: s})
 	}
@@ -173,6 +174,9 @@ func (a *Agent) recall() error {
 	for _, s := range a.stacks {
 		if err := s.board.Recall(); err != nil {
 			return fmt.Errorf("stack %s: %w", s.key, err)
+		}
+		if deployed := s.board.Snapshot().Deployed; deployed != nil {
+			s.health.Deployed(deployed.At)
 		}
 	}
 	return nil

@@ -54,7 +54,7 @@ func (s *stack) known() (decision.Record, error) {
 	frozen, err := frozen(v.Deployed, s.node.Node)
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
-		Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
+		Degraded: leaves(v), Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
 	}, err
 }
 
@@ -86,7 +86,7 @@ func (s *stack) observation(action decision.Action) func(context.Context, *sight
 		return s.askFiles
 	case decision.AskDrift:
 		return s.askDrift
-	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.RefusePinned,
+	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
 		decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 	}
 	return nil
@@ -102,6 +102,8 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 		return s.rollouts.CarryOnBack(ctx, base, progress)
 	case decision.LeaveGroup:
 		return s.leaveGroup(ctx, seen.observed.Group.Failed, progress)
+	case decision.LeaveRelease:
+		return s.leaveRelease(ctx, progress)
 	case decision.RefusePinned:
 		return rollout.Outcome{Err: errPinned(base.Last)}
 	case decision.RefuseRewrite:
@@ -255,7 +257,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	}
 	s.board.Update(func(v *board.View) { v.Services, v.Drift, v.Observed = services, drift, time.Now() })
 	s.metrics.Drift(len(drift))
-	if err := s.judge(ctx, name, services); err != nil {
+	if err := s.judge(ctx, name, services, drift); err != nil {
 		return 0, err
 	}
 	if good != nil {

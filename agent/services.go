@@ -49,12 +49,15 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 
 // judge gives the health of the services that a look saw, and publishes its changes after a
 // good rollout. The last sync remembers what is published.
-func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus) error {
+func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus, drift []deploy.Step) error {
 	now, err := s.health.Look(ctx, name, services)
 	if err != nil {
 		return err
 	}
 	s.board.Update(func(v *board.View) { v.Health = now })
+	if err := s.judgeSoak(now, drift); err != nil {
+		return err
+	}
 	last := s.board.Snapshot().Last
 	if last == nil || last.State != record.Succeeded {
 		return nil

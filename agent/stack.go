@@ -44,6 +44,7 @@ type stack struct {
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
 	stops    chan struct{} // ends the wait of a rollout for a rollback
+	nudge    func()        // has the loop look at once
 	started  time.Time     // when the agent started
 	failures int           // looks in a row that failed
 }
@@ -64,6 +65,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 		Services:  s.measured,
+		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
 	})
 	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks

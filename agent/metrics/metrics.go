@@ -49,6 +49,7 @@ type Source struct {
 	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
 	Rotations func() []inventory.Rotation            // of the applied stack
 	Services  func() Services
+	Soaking   func() bool // the soak time of the deployed good state runs
 }
 
 // Services is what is known of a stack's services.
@@ -134,6 +135,7 @@ func ask(register prometheus.Registerer, source Source) {
 		paused, _ := source.Gates()
 		return truth(paused)
 	})
+	scraped(register, "coin_agent_soaking", "1 while the soak time of the deployed good state runs.", func() float64 { return truth(source.Soaking()) })
 	register.MustRegister(servicesGauges(source.Services)...)
 	register.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),

@@ -63,6 +63,9 @@ type AppliedStatus struct {
 	Commit  string    `json:"commit"`
 	Release string    `json:"release,omitempty"`
 	At      time.Time `json:"at"`
+
+	Soaking time.Time `json:"soaking_until,omitzero"` // until when its services must stay healthy
+	Unfit   string    `json:"unfit,omitempty"`        // why no rollback returns to it
 }
 
 // records are the stack's records as the state file has them.
@@ -97,7 +100,10 @@ func StoredStatus(node Node, stack records, now time.Time) (Status, error) {
 func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
 	status := Status{Environment: node.Environment, Node: node.Name, Stack: StackOf(last, applied)}
 	if applied != nil {
-		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At}
+		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At, Unfit: applied.Unfit}
+		if applied.Soaks(time.Now()) {
+			status.Applied.Soaking = applied.Soak.Until
+		}
 	}
 	if last != nil {
 		brief := *last

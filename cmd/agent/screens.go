@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/doctor"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
@@ -57,6 +58,7 @@ func (p printer) functions() template.FuncMap {
 		"add":       func(a, b int) int { return a + b },
 		"after":     after,
 		"ago":       ago,
+		"clock":     func(at time.Time) string { return gates.Clock(at.Local(), time.Now()) },
 		"byWhom":    byWhom,
 		"counted":   counted,
 		"dash":      orDash,

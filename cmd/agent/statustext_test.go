@@ -97,6 +97,14 @@ func TestStatusText(t *testing.T) {
 			}}}
 			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
 		},
+		"soaking": func(s *report.Status, now time.Time) { s.Applied.Soaking = now.Add(5 * time.Minute) },
+		"unfit": func(s *report.Status, now time.Time) {
+			s.Applied.Unfit, s.Sync.Degraded = "it did not stay healthy: web 1/2 (exit 3, 3 restarts in 10 min)", "web (exit 3)"
+			s.Sync.Rollback = &record.Rollback{To: 10, Auto: true, Finished: now, Refused: "migrations 42, 43 lie between", Hint: "decide what becomes of them"}
+			s.Health = &health.Verdict{State: health.Degraded, All: 1, Services: []health.Service{
+				{Name: "s_web", Short: "web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3},
+			}}
+		},
 		"unknown": func(s *report.Status, now time.Time) {
 			s.InSync, s.Observed, s.LastLook = false, now.Add(-100*time.Second), now.Add(-10*time.Second)
 			s.Unknown = &report.Unknown{Since: s.Observed, Why: string(deploy.NoQuorum)}
