@@ -164,21 +164,21 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 	rolls := end == decision.Sync || end == decision.Share
 	moved := known.Last != nil && known.Last.Commit != world.Remote.Commit
 	for rule, broken := range map[string]bool{
-		"a rollback under way comes first":                 known.Last.RollingBack() != (end == decision.CarryBack),
-		"nothing is asked twice":                           len(slices.Compact(slices.Sorted(slices.Values(asked)))) != len(asked),
-		"a paused or frozen stack is not corrected":        corrects && (known.Paused || known.Frozen || !known.Corrects),
-		"a correction needs drift":                         corrects && world.Drift.Services == 0,
-		"a paused stack does not leave its group":          end == decision.LeaveGroup && known.Paused,
+		"a rollback under way comes first":                  known.Last.RollingBack() != (end == decision.CarryBack),
+		"nothing is asked twice":                            len(slices.Compact(slices.Sorted(slices.Values(asked)))) != len(asked),
+		"a paused or frozen stack is not corrected":         corrects && (known.Paused || known.Frozen || !known.Corrects),
+		"a correction needs drift":                          corrects && world.Drift.Services == 0,
+		"a paused stack does not leave its group":           end == decision.LeaveGroup && known.Paused,
 		"a release is left only if it did not stay healthy": end == decision.LeaveRelease && !known.Degraded,
-		"a paused stack does not leave its release":        end == decision.LeaveRelease && known.Paused,
-		"before a release is left, its services are read":  end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
-		"a newer commit comes before the release is left":  end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
-		"a rewritten branch is not followed":               rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
-		"an older commit is not rolled out by itself":      rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
-		"a remote that is away starts nothing":             world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),
-		"what a user pinned is not rolled out":             end == decision.Sync && known.Last.PinnedByUser() && !moved,
-		"a held commit is not tried again by itself":       end == decision.Sync && known.Last.Held() && !moved && trigger == record.OnCommit,
-		"the engine is not read where a sync will read it": rolls && slices.Contains(asked, decision.AskDrift),
+		"a paused stack does not leave its release":         end == decision.LeaveRelease && known.Paused,
+		"before a release is left, its services are read":   end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
+		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
+		"a rewritten branch is not followed":                rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
+		"an older commit is not rolled out by itself":       rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
+		"a remote that is away starts nothing":              world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),
+		"what a user pinned is not rolled out":              end == decision.Sync && known.Last.PinnedByUser() && !moved,
+		"a held commit is not tried again by itself":        end == decision.Sync && known.Last.Held() && !moved && trigger == record.OnCommit,
+		"the engine is not read where a sync will read it":  rolls && slices.Contains(asked, decision.AskDrift),
 	} {
 		if broken {
 			t.Errorf("%s: ends with %s after %v: %s", name, end, asked, rule)
