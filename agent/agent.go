@@ -129,6 +129,7 @@ func New(parts Parts) *Agent {
 	}
 	for _, of := range parts.Stacks {
 		s := newStack(a.parts, of, a.remote, a.pulse)
+		s.nudge = a.nudge
 		a.stacks = append(a.stacks, s)
 		a.desks = append(a.desks, &Desk{agent: a, stack: s})
 	}
@@ -173,6 +174,9 @@ func (a *Agent) recall() error {
 	for _, s := range a.stacks {
 		if err := s.board.Recall(); err != nil {
 			return fmt.Errorf("stack %s: %w", s.key, err)
+		}
+		if deployed := s.board.Snapshot().Deployed; deployed != nil {
+			s.health.Deployed(deployed.At)
 		}
 	}
 	return nil
@@ -224,14 +228,19 @@ func (a *Agent) wait() time.Duration {
 }
 
 // idle waits until the next look is due, a request arrives, or ctx ends, and does what is
-// due. Deaths of containers do not put the next look off.
+// due. Deaths of containers, and peeks after failures, do not put the next look off.
 func (a *Agent) idle(ctx context.Context) {
 	if a.due.IsZero() {
 		wait := a.wait()
 		a.due = time.Now().Add(wait)
 		a.pulse.Rest(wait)
 	}
-	timer := time.NewTimer(time.Until(a.due))
+	wait := time.Until(a.due)
+	peeks := wait > a.parts.Settings.Interval*3/2
+	if peeks {
+		wait = a.parts.Settings.Interval
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-a.deaths:
@@ -239,6 +248,10 @@ func (a *Agent) idle(ctx context.Context) {
 		return
 	case <-ctx.Done():
 	case <-timer.C:
+		if peeks {
+			a.peek(ctx)
+			return
+		}
 		a.turn(ctx)
 	case <-a.nudges:
 		a.turn(ctx)

@@ -18,9 +18,10 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// crashing is a stack whose service s_web crashes when it is told to.
+// crashing is a stack whose service crashes when it is told to.
 type crashing struct {
-	w *world
+	w       *world
+	service string // s_web
 
 	mu    sync.Mutex
 	ended []deploy.EndedTask
@@ -30,7 +31,7 @@ type crashing struct {
 func (c *crashing) Ended(context.Context, string, []deploy.ServiceStatus) (map[string][]deploy.EndedTask, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return map[string][]deploy.EndedTask{"s_web": slices.Clone(c.ended[max(0, len(c.ended)-5):])}, nil
+	return map[string][]deploy.EndedTask{c.service: slices.Clone(c.ended[max(0, len(c.ended)-5):])}, nil
 }
 
 func (c *crashing) FollowDeaths(ctx context.Context, died func(string)) {
@@ -40,7 +41,7 @@ func (c *crashing) FollowDeaths(ctx context.Context, died func(string)) {
 	<-ctx.Done()
 }
 
-// crash has the task of s_web end, and start again five seconds later.
+// crash has the task of the service end, and start again five seconds later.
 func (c *crashing) crash() {
 	c.runs(0)
 	c.mu.Lock()
@@ -52,18 +53,24 @@ func (c *crashing) crash() {
 	c.runs(1)
 }
 
-// runs sets how many tasks of s_web run.
+// runs sets how many tasks of the service run.
 func (c *crashing) runs(running uint64) {
 	c.w.set(func() {
-		c.w.counts = map[string]*swarm.ServiceStatus{"s_web": {RunningTasks: running, DesiredTasks: 1}}
+		c.w.counts = map[string]*swarm.ServiceStatus{c.service: {RunningTasks: running, DesiredTasks: 1}}
 	})
 }
 
 // inCrashingWorld has a good rollout, and an address for notices.
 func inCrashingWorld(t *testing.T, test func(w *world, c *crashing, box *mailbox, commit string)) {
 	t.Helper()
-	inMailWorld(t, toOps, func(w *world, box *mailbox) {
-		c := &crashing{w: w}
+	inCrashingWorldWith(t, "", test)
+}
+
+// inCrashingWorldWith adds lines to config.yml.
+func inCrashingWorldWith(t *testing.T, config string, test func(w *world, c *crashing, box *mailbox, commit string)) {
+	t.Helper()
+	inMailWorld(t, toOps+config, func(w *world, box *mailbox) {
+		c := &crashing{w: w, service: "s_web"}
 		w.change = func(parts *agent.Parts) { parts.Tasks = c }
 		c.runs(1)
 		commit := w.release("1")

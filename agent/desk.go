@@ -125,7 +125,7 @@ func (d *Desk) GrantRollback(actor audit.Actor, asked request.Rollback) (request
 			}
 		}
 		done := d.inLoop(ctx, func(ctx context.Context) rollout.Outcome {
-			return d.stack.after(ctx, d.stack.rollouts.Back(ctx, d.stack.base(), goal, progress))
+			return d.stack.after(ctx, d.stack.rollouts.Back(ctx, d.stack.base(), goal, progress), nil)
 		}, d.stack.stops)
 		return done.Sync, done.Err
 	}, nil
@@ -333,6 +333,7 @@ func (d *Desk) Status() report.Status {
 	if v.Health.State != "" {
 		status.Health = &v.Health
 	}
+	status.Observed, status.Unknown = v.Observed, d.stack.unknown(v, time.Now())
 	status.LastLook, status.NextPoll = a.pulse.Looks()
 	status.Pause = v.Paused()
 	status.Overdue = inventory.Overdue(v.Rotations, time.Now())
@@ -350,7 +351,7 @@ func (d *Desk) Status() report.Status {
 		status.GitLab = &health
 	}
 	status.Notices = a.parts.Notices.Health()
-	status.InSync = v.InSync()
+	status.InSync = v.InSync() && status.Unknown == nil
 	status.Next = report.NextFor(&status)
 	return status
 }

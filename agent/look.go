@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
@@ -34,7 +35,7 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 			}
 			continue
 		}
-		return s.after(ctx, s.act(ctx, action, seen, why, progress))
+		return s.after(ctx, s.act(ctx, action, seen, why, progress), seen)
 	}
 }
 
@@ -53,7 +54,7 @@ func (s *stack) known() (decision.Record, error) {
 	frozen, err := frozen(v.Deployed, s.node.Node)
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
-		Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
+		Degraded: leaves(v), Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
 	}, err
 }
 
@@ -85,7 +86,7 @@ func (s *stack) observation(action decision.Action) func(context.Context, *sight
 		return s.askFiles
 	case decision.AskDrift:
 		return s.askDrift
-	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.RefusePinned,
+	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
 		decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 	}
 	return nil
@@ -101,6 +102,8 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 		return s.rollouts.CarryOnBack(ctx, base, progress)
 	case decision.LeaveGroup:
 		return s.leaveGroup(ctx, seen.observed.Group.Failed, progress)
+	case decision.LeaveRelease:
+		return s.leaveRelease(ctx, progress)
 	case decision.RefusePinned:
 		return rollout.Outcome{Err: errPinned(base.Last)}
 	case decision.RefuseRewrite:
@@ -132,18 +135,26 @@ func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, 
 	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Cause: why, Progress: progress})
 }
 
-// after looks at the services once more after a sync that is over, and at the versions of
-// secrets and configs.
-func (s *stack) after(ctx context.Context, done rollout.Outcome) rollout.Outcome {
-	if !done.Over {
-		return done
-	}
-	verified := done.Sync.Verified() && !done.Sync.Unchanged
-	if verified {
+// after looks at the services, unless the look has read them and changed nothing since: their
+// state is known after each look, also while a sync waits or the remote is away. After a sync
+// that is verified it looks at the versions of secrets and configs, too. seen is nil if a user
+// asked for the action.
+func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting) rollout.Outcome {
+	verified := done.Over && done.Sync.Verified() && !done.Sync.Unchanged
+	switch {
+	case verified:
 		s.watch.Deployed(s.board.Snapshot().Deployed.At)
 		s.health.Deployed(s.board.Snapshot().Deployed.At)
+	case done.Over:
+	case seen == nil, seen.observed.Drift != nil, ctx.Err() != nil,
+		errors.Is(done.Err, rollout.ErrSuperseded), errors.Is(done.Err, deploy.ErrUnavailable):
+		return done
 	}
-	if _, done.Err = s.observe(ctx); done.Err == nil && verified {
+	_, err := s.observe(ctx)
+	if done.Err == nil {
+		done.Err = err
+	}
+	if err == nil && verified {
 		s.keeper.Now(ctx)
 	}
 	return done
@@ -235,16 +246,18 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	if v.Last.Dirty() != 0 {
 		good = nil
 	}
+	s.board.Update(func(v *board.View) { v.Reading = true })
 	services, drift, err := s.watch.Look(ctx, name, good)
+	s.board.Update(func(v *board.View) { v.Reading, v.Unread = false, err })
 	if err != nil {
 		return 0, err
 	}
 	if len(drift) > 0 && len(v.Drift) == 0 {
 		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(drift))
 	}
-	s.board.Update(func(v *board.View) { v.Services, v.Drift = services, drift })
+	s.board.Update(func(v *board.View) { v.Services, v.Drift, v.Observed = services, drift, time.Now() })
 	s.metrics.Drift(len(drift))
-	if err := s.judge(ctx, name, services); err != nil {
+	if err := s.judge(ctx, name, services, drift); err != nil {
 		return 0, err
 	}
 	if good != nil {

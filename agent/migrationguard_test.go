@@ -3,7 +3,9 @@ package agent_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
@@ -61,6 +63,29 @@ func TestMigrationGuard(t *testing.T) {
 			if m.plans() != applied || m.last().ID != sync.ID {
 				m.t.Error("it does not leave it at that")
 			}
+		},
+		"in the soak time": func(m *migrated) {
+			c := &crashing{w: m.world, service: "s_web"}
+			m.change = func(parts *agent.Parts) { parts.Tasks = c }
+			c.runs(1)
+			m.release("1", configFile, m.config(true))
+			m.start()
+			m.proven(41)
+			m.migrates("2", insert42)
+			commit := m.release("2")
+			m.poll()
+			m.poll()
+			m.wantLast(commit, record.Succeeded)
+			for range 3 {
+				c.crash()
+				m.pass(3 * time.Second)
+			}
+			m.pass(time.Minute)
+			sync := m.wantLast(commit, record.Succeeded)
+			if sync.Rollback == nil || !strings.Contains(sync.Rollback.Refused, "after 1 (sync #1) was verified: 42 (add_wallets)") || sync.Rollback.To != 1 {
+				m.t.Errorf("rollback %+v", sync.Rollback)
+			}
+			m.runs("2")
 		},
 		"forced": func(m *migrated) {
 			m.refused(m.failsAfter(insert42))

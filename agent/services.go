@@ -3,12 +3,15 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -46,12 +49,15 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 
 // judge gives the health of the services that a look saw, and publishes its changes after a
 // good rollout. The last sync remembers what is published.
-func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus) error {
+func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus, drift []deploy.Step) error {
 	now, err := s.health.Look(ctx, name, services)
 	if err != nil {
 		return err
 	}
 	s.board.Update(func(v *board.View) { v.Health = now })
+	if err := s.judgeSoak(now, drift); err != nil {
+		return err
+	}
 	last := s.board.Snapshot().Last
 	if last == nil || last.State != record.Succeeded {
 		return nil
@@ -66,6 +72,56 @@ func (s *stack) judge(ctx context.Context, name string, services []deploy.Servic
 	return errors.Join(s.publish.Health(sync, now), s.board.Save(sync))
 }
 
+// recent is how old a look at the services may be for a verdict: three intervals, or a read
+// that the engine answers at the last moment, which was followed by another one.
+func (s *stack) recent() time.Duration {
+	return max(3*s.parts.Settings.Interval, deploy.ReadLimit+5*time.Second)
+}
+
+// unknown says why the state of the services is not known now; nil if a recent look saw them,
+// or if there are none yet.
+func (s *stack) unknown(v board.View, now time.Time) *report.Unknown {
+	since := v.Observed
+	if since.IsZero() {
+		since = s.started
+	}
+	if v.Stack() == "" || now.Sub(since) <= s.recent() {
+		return nil
+	}
+	unknown := &report.Unknown{Since: since, Why: string(deploy.WhyUnusable(v.Unread)), Working: v.Working()}
+	switch {
+	case unknown.Why != "":
+	case v.Reading:
+		unknown.Why = string(deploy.Hangs)
+	case v.Unread != nil:
+		unknown.Why = "the services cannot be read"
+	default:
+		unknown.Why = "the agent has not looked at the services"
+	}
+	return unknown
+}
+
+// measured gives what the metrics show of the services: nothing that a recent look did not
+// see.
+func (s *stack) measured() metrics.Services {
+	v := s.board.Snapshot()
+	if unknown := s.unknown(v, time.Now()); unknown != nil && !unknown.Working {
+		return metrics.Services{Observed: v.Observed, Unknown: unknown.Why}
+	}
+	return metrics.Services{Observed: v.Observed, Of: v.Services, Verdict: v.Health}
+}
+
+// peek reads the services between two looks that are far apart after failures. Once an engine
+// answers that did not, the next look is due.
+func (a *Agent) peek(ctx context.Context) {
+	for _, s := range a.stacks {
+		before := s.board.Snapshot().Unread
+		if _, err := s.observe(ctx); before != nil && err == nil {
+			a.nudge()
+		}
+	}
+}
+
 // HealthHandler answers /metrics, /healthz and /readyz.
 func (a *Agent) HealthHandler() http.Handler {
 	mux := a.pulse.Probes(a.ready)
@@ -73,12 +129,16 @@ func (a *Agent) HealthHandler() http.Handler {
 	return mux
 }
 
-// ready says which of the remote and the engine did not answer at the last look.
+// ready says which of the remote and the engine did not answer at the last look, or for how
+// long there was none.
 func (a *Agent) ready() error {
 	for _, s := range a.stacks {
 		v := s.board.Snapshot()
 		if v.LookError != nil {
 			return v.LookError
+		}
+		if unknown := s.unknown(v, time.Now()); unknown != nil && !unknown.Working {
+			return fmt.Errorf("the state of the services is unknown since %s: %s", unknown.Since.UTC().Format(time.RFC3339), unknown.Why)
 		}
 		if v.Desired == nil {
 			return errors.New("the remote has not answered yet")

@@ -22,7 +22,6 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -45,6 +44,8 @@ type stack struct {
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
 	stops    chan struct{} // ends the wait of a rollout for a rollback
+	nudge    func()        // has the loop look at once
+	started  time.Time     // when the agent started
 	failures int           // looks in a row that failed
 }
 
@@ -52,7 +53,7 @@ type stack struct {
 func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack {
 	settings := &parts.Settings
 	s := &stack{
-		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}),
+		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}), started: time.Now(),
 		records: parts.Store.Stack(of.Key),
 		node:    desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Render: parts.Render},
 	}
@@ -60,12 +61,11 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
 	}
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
-		InSync:    func() bool { return s.board.Snapshot().InSync() },
+		InSync:    func() bool { return s.board.Snapshot().InSync() && s.unknown(s.board.Snapshot(), time.Now()) == nil },
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
-		Services: func() ([]deploy.ServiceStatus, health.Verdict) {
-			return s.board.Snapshot().Services, s.board.Snapshot().Health
-		},
+		Services:  s.measured,
+		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
 	})
 	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
@@ -132,7 +132,7 @@ func (s *stack) looked(err error) {
 	s.failures++
 	s.parts.Metrics.PollFailed()
 	if previous == nil || previous.Error() != err.Error() {
-		s.log.Warn("cannot look at the repository or the engine", "error", err.Error())
+		s.log.Warn("cannot look at the repository or the engine", "error", err.Error(), "hint", fault.Hint(err))
 	}
 }
 

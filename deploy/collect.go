@@ -23,8 +23,6 @@ type Inventory struct {
 // Inventory reads the inventory, with three calls. It reads the services last, so that it
 // contains every object that they use.
 func (e *Engine) Inventory(ctx context.Context) (*Inventory, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	secrets, err := e.reader.secrets(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, err

@@ -27,8 +27,6 @@ func TasksOf(engine *Engine) Tasks { return Tasks{engine} }
 // full names. It takes one call to the engine. Swarm keeps the last five tasks of each replica, unless it
 // is told otherwise.
 func (t Tasks) Ended(ctx context.Context, stack string, services []ServiceStatus) (map[string][]EndedTask, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	tasks, err := t.engine.reader.tasks(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, err

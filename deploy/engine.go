@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -20,13 +18,14 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// callLimit is the time limit of one call to the engine. An engine that hangs is
-// reported after it.
-const callLimit = time.Minute
-
-// ErrUnavailable is the cause of errors about an engine that does not answer, that the
-// agent is not allowed to use, or that is not a manager. The same call may succeed later.
-var ErrUnavailable = errors.New("the engine cannot be used")
+const (
+	// ReadLimit is the time limit of one call that only reads. An engine that hangs is known
+	// after it.
+	ReadLimit = 10 * time.Second
+	// callLimit is the time limit of a write, which Swarm's managers must agree on, and of
+	// several reads together.
+	callLimit = time.Minute
+)
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
 type Engine struct {
@@ -84,9 +83,7 @@ type Info struct {
 
 // Info asks the engine about itself and its Swarm, with one call.
 func (e *Engine) Info(ctx context.Context) (Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	system, err := e.host.Info(ctx)
+	system, err := timed(ctx, e.host.Info)
 	if err != nil {
 		return Info{}, e.address.explain("ask the engine for its state", err)
 	}
@@ -96,6 +93,13 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	}, nil
 }
 
+// timed makes one call that only reads.
+func timed[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadLimit)
+	defer cancel()
+	return read(ctx)
+}
+
 // Ready gives Info, or a fault with a remedy unless the engine is a manager of a Swarm
 // that works and its API version is supported.
 func (e *Engine) Ready(ctx context.Context) (Info, error) {
@@ -103,58 +107,14 @@ func (e *Engine) Ready(ctx context.Context) (Info, error) {
 	switch {
 	case err != nil:
 		return Info{}, err
-	case info.swarm.LocalNodeState != swarm.LocalNodeStateActive:
-		return Info{}, e.address.notInSwarm(nil)
-	case !info.swarm.ControlAvailable:
-		return Info{}, e.address.notManager(nil)
 	case info.swarm.Error != "": // the managers have lost their quorum, for example
 		return Info{}, e.address.explain("ask the managers for the state of the Swarm", errors.New(info.swarm.Error))
+	case info.swarm.LocalNodeState == swarm.LocalNodeStatePending:
+		return Info{}, e.address.unusable(NoQuorum, nil)
+	case info.swarm.LocalNodeState != swarm.LocalNodeStateActive:
+		return Info{}, e.address.unusable(NoSwarm, nil)
+	case !info.swarm.ControlAvailable:
+		return Info{}, e.address.unusable(NoManager, nil)
 	}
 	return info, tooOld(info.APIVersion)
 }
-
-// address is where the engine is. Errors name it.
-type address string
-
-func (a address) notInSwarm(cause error) error {
-	return unavailable(cause, "run `docker swarm init` on it, or point the agent at a manager",
-		"the engine at %s is not part of a Swarm", a)
-}
-
-func (a address) notManager(cause error) error {
-	return unavailable(cause, "run the agent on a manager (`docker node promote` makes a node a manager), or start the other managers again",
-		"the engine at %s is not a Swarm manager, or its Swarm has lost its quorum", a)
-}
-
-// explain turns an error of the engine's client into a fault with a remedy. For nil it
-// gives nil.
-func (a address) explain(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "This node is not part of a swarm"), strings.Contains(text, `Use "docker swarm init"`):
-		return a.notInSwarm(err)
-	case strings.Contains(text, "not a swarm manager"), strings.Contains(text, "The swarm does not have a leader"):
-		return a.notManager(err)
-	case errors.Is(err, os.ErrPermission) || strings.Contains(text, "permission denied while trying to connect"):
-		return unavailable(err, "run the agent as root or as a member of the group that owns the socket (docker)",
-			"%s: no permission to use the engine at %s", doing, a)
-	case client.IsErrConnectionFailed(err):
-		return unavailable(err, "start the engine (`systemctl start docker`), or correct its address",
-			"%s: the engine at %s does not answer", doing, a)
-	case errors.Is(err, context.DeadlineExceeded), busy.MatchString(text):
-		return unavailable(err, "find out why it is busy: `journalctl -u docker`, `docker node ls`",
-			"%s: the engine at %s did not answer in time, or its managers did not agree", doing, a)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
-func unavailable(cause error, hint, format string, args ...any) error {
-	return &fault.Error{Message: fmt.Sprintf(format, args...), Hint: hint, Err: errors.Join(ErrUnavailable, cause)}
-}
-
-// busy matches the errors of managers that did not process a call. Such an error is not
-// a refusal.
-var busy = regexp.MustCompile(`code = (DeadlineExceeded|Unavailable|Canceled|Aborted)|los(ing|t) leader status|raft: stopped`)

@@ -39,27 +39,42 @@ func TestUnusableEngine(t *testing.T) {
 		t.Cleanup(server.Close)
 		return "unix://" + path
 	}
-	for name, test := range map[string]struct{ host, says, hint string }{
-		"no socket":  {"unix://" + filepath.Join(t.TempDir(), "none"), "does not answer", "systemctl start docker"},
-		"no swarm":   {answering(200, `{"Swarm":{"LocalNodeState":"inactive"}}`), "is not part of a Swarm", "docker swarm init"},
-		"a worker":   {answering(200, `{"Swarm":{"LocalNodeState":"active"}}`), "is not a Swarm manager", "on a manager"},
-		"an error":   {answering(503, `{"message":"This node is not a swarm manager. Worker nodes can't be used"}`), "is not a Swarm manager", "on a manager"},
-		"no quorum":  {answering(500, `{"message":"rpc error: The swarm does not have a leader"}`), "lost its quorum", "start the other managers again"},
-		"no leader":  {answering(200, `{"Swarm":{"LocalNodeState":"active","ControlAvailable":true,"Error":"rpc error: The swarm does not have a leader"}}`), "lost its quorum", "start the other managers again"},
-		"overloaded": {answering(500, `{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}`), "did not answer in time", "journalctl -u docker"},
-		"other text": {answering(500, `{"message":"out of cheese"}`), "ask the engine for its state: Error response from daemon: out of cheese", ""},
+	// The engine's words are those of moby v28.5.2, daemon/cluster/cluster.go and errors.go, and of
+	// swarmkit, manager/state/raft/raft.go.
+	const leaderless = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. " +
+		"Make sure more than half of the managers are online."
+	error503 := func(text string) string { return answering(503, `{"message":"`+text+`"}`) }
+	for name, test := range map[string]struct {
+		host       string
+		why        deploy.Unusable
+		says, hint string
+	}{
+		"no socket":    {"unix://" + filepath.Join(t.TempDir(), "none"), deploy.Down, "does not answer", "systemctl start docker"},
+		"no swarm":     {answering(200, `{"Swarm":{"LocalNodeState":"inactive"}}`), deploy.NoSwarm, "is not part of a Swarm", "docker swarm init"},
+		"a worker":     {answering(200, `{"Swarm":{"LocalNodeState":"active"}}`), deploy.NoManager, "is not a Swarm manager", "docker node promote"},
+		"demoted":      {error503("This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager."), deploy.NoManager, "is not a Swarm manager", "docker node promote"},
+		"no quorum":    {answering(500, `{"message":"`+leaderless+`"}`), deploy.NoQuorum, "lost its quorum", "start the other managers again"},
+		"no leader":    {answering(200, `{"Swarm":{"LocalNodeState":"active","ControlAvailable":true,"Error":"`+leaderless+`"}}`), deploy.NoQuorum, "lost its quorum", "start the other managers again"},
+		"restarted":    {error503("This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."), deploy.NoQuorum, "lost its quorum", "start the other managers again"},
+		"pending":      {answering(200, `{"Swarm":{"LocalNodeState":"pending"}}`), deploy.NoQuorum, "lost its quorum", "start the other managers again"},
+		"locked":       {answering(200, `{"Swarm":{"LocalNodeState":"locked","Error":"Swarm is encrypted and needs to be unlocked before it can be used. Please use \"docker swarm unlock\" to unlock it."}}`), deploy.Locked, "is locked", "docker swarm unlock"},
+		"disagreement": {answering(500, `{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}`), deploy.Disagree, "did not agree in time", "docker node ls"},
+		"other text":   {answering(500, `{"message":"out of cheese"}`), "", "ask the engine for its state: Error response from daemon: out of cheese", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := connect(t, test.host).Ready(t.Context())
 			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(fault.Hint(err), test.hint) {
 				t.Errorf("%v — %s", err, fault.Hint(err))
 			}
+			if why := deploy.WhyUnusable(err); why != test.why || errors.Is(err, deploy.ErrUnavailable) != (test.why != "") {
+				t.Errorf("%v: %q, want %q", err, why, test.why)
+			}
 		})
 	}
 	hanging, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
-	if _, err := connect(t, silent(t)).Ready(hanging); !errors.Is(err, deploy.ErrUnavailable) || !strings.Contains(err.Error(), "did not answer in time") {
-		t.Errorf("one that hangs: %v", err)
+	if _, err := connect(t, silent(t)).Ready(hanging); deploy.WhyUnusable(err) != deploy.Hangs || !strings.Contains(fault.Hint(err), "systemctl restart docker") {
+		t.Errorf("one that hangs: %v — %s", err, fault.Hint(err))
 	}
 	if _, err := deploy.Connect(""); err == nil || fault.Hint(err) == "" {
 		t.Errorf("no address: %v", err)

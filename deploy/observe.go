@@ -31,8 +31,6 @@ type Live struct {
 
 // Observe reads everything that a plan for the stack needs.
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	live := &Live{}
 	secrets, configs := slices.Clone(stack.ExternalSecrets), slices.Clone(stack.ExternalConfigs)
 	for _, secret := range stack.Secrets {
@@ -64,8 +62,6 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 // ObserveServices reads only the services with the stack's label: one call if the names of
 // their networks are known.
 func (e *Engine) ObserveServices(ctx context.Context, stackName string) (LiveServices, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	return e.reader.live(ctx, stackName)
 }
 
@@ -104,8 +100,6 @@ func (r *reader) service(ctx context.Context, name string) (swarm.Service, error
 
 // look reads the services of a stack and their tasks, with two calls.
 func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[string][]swarm.Task, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	live, err := r.live(ctx, stack)
 	if err != nil {
 		return nil, nil, err
@@ -117,14 +111,18 @@ func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[stri
 // services reads services without insertDefaults: a spec with the engine's defaults would
 // restart tasks when it is written back.
 func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
-	list, err := r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
+	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Service, error) {
+		return r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
+	})
 	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), r.engine.explain("list services", err)
 }
 
 // tasks gives tasks by the ID of their service. Networks whose names are known have names,
 // so that the task's spec equals that of its service.
 func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
-	list, err := r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
+	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Task, error) {
+		return r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
+	})
 	if err != nil {
 		return nil, r.engine.explain("list tasks", err)
 	}
@@ -141,18 +139,24 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 }
 
 func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
-	list, err := r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
+	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Secret, error) {
+		return r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
+	})
 	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), r.engine.explain("list secrets", err)
 }
 
 func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
-	list, err := r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
+	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Config, error) {
+		return r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
+	})
 	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), r.engine.explain("list configs", err)
 }
 
 // allNetworks reads the networks and remembers their names.
 func (r *reader) allNetworks(ctx context.Context) (map[string]network.Summary, error) {
-	list, err := r.api.NetworkList(ctx, network.ListOptions{})
+	list, err := timed(ctx, func(ctx context.Context) ([]network.Summary, error) {
+		return r.api.NetworkList(ctx, network.ListOptions{})
+	})
 	if err != nil {
 		return nil, r.engine.explain("list networks", err)
 	}
@@ -193,7 +197,9 @@ func (r *reader) networkName(ctx context.Context, id string) (string, error) {
 	if name, known := r.networks.Load(id); known {
 		return name.(string), nil
 	}
-	found, err := r.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
+	found, err := timed(ctx, func(ctx context.Context) (network.Inspect, error) {
+		return r.api.NetworkInspect(ctx, id, network.InspectOptions{Scope: "swarm"})
+	})
 	if err != nil {
 		return "", err
 	}

@@ -38,8 +38,6 @@ func (e *Engine) Rerun(ctx context.Context, live LiveServices, want *compose.Sta
 	if len(same) == 0 {
 		return want, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	tasks, err := e.reader.tasks(ctx, filter)
 	if err != nil {
 		return nil, err

@@ -69,6 +69,38 @@ func TestCheckThatTheStopKilled(t *testing.T) {
 	})
 }
 
+// TestEngineHangs demands that a read of an engine that hangs ends after ten seconds, and a
+// write after a minute.
+func TestEngineHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := false
+		engine := deploy.New(simulated().Client(enginetest.Hooks{Before: func(ctx context.Context, _ enginetest.Call) error {
+			if hangs {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}}))
+		stack := smallStack("t")
+		plan := planFor(t, engine, stack)
+		hangs = true
+		for what, call := range map[string]struct {
+			limit time.Duration
+			do    func() error
+		}{
+			"look":  {10 * time.Second, func() error { _, err := engine.ObserveServices(t.Context(), "t"); return err }},
+			"plan":  {10 * time.Second, func() error { _, err := engine.Observe(t.Context(), stack); return err }},
+			"tasks": {10 * time.Second, func() error { _, err := deploy.TasksOf(engine).Ended(t.Context(), "t", nil); return err }},
+			"ready": {10 * time.Second, func() error { _, err := engine.Ready(t.Context()); return err }},
+			"apply": {time.Minute, func() error { return engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{}) }},
+		} {
+			began := time.Now()
+			if err := call.do(); deploy.WhyUnusable(err) != deploy.Hangs || time.Since(began) != call.limit {
+				t.Errorf("%s: %v after %s, want %s", what, err, time.Since(began), call.limit)
+			}
+		}
+	})
+}
+
 // TestFlowOnTheSimulatedEngine takes a stack from nothing through an update.
 func TestFlowOnTheSimulatedEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

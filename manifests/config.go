@@ -153,8 +153,9 @@ type HealthCheck struct {
 
 // Rollback is the section `deployment.rollback`.
 type Rollback struct {
-	Enabled   bool `yaml:"enabled" default:"true" doc:"Whether a failed rollout may be rolled back."`
-	Automatic bool `yaml:"automatic" doc:"Whether the agent rolls back by itself. Otherwise a user starts the rollback."`
+	Enabled   bool          `yaml:"enabled" default:"true" doc:"Whether a failed rollout may be rolled back."`
+	Automatic bool          `yaml:"automatic" doc:"Whether the agent rolls back by itself. Otherwise a user starts the rollback."`
+	Soak      time.Duration `yaml:"soak" default:"10m" doc:"How long the services that a rollout changed must stay healthy after it. Rollbacks skip a release that does not; it is rolled back if automatic is true. 1s is practically no soak time."`
 }
 
 // Images is the section `images`.

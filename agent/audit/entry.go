@@ -31,6 +31,7 @@ const (
 	Retry     Action = "retry"
 	Override  Action = "override" // of a freeze
 	Rotate    Action = "rotate"
+	Soak      Action = "soak" // a good state did not stay healthy, or is healthy again
 )
 
 // Actions on the log itself.

@@ -41,6 +41,9 @@ type View struct {
 	Last     *record.Sync
 	Deployed *record.GoodState
 	Services []deploy.ServiceStatus
+	Observed time.Time      // when they were read last
+	Reading  bool           // the engine is being asked for them
+	Unread   error          // why the last reading of them failed
 	Health   health.Verdict // of them
 	Drift    []deploy.Step
 
@@ -68,6 +71,10 @@ func (v View) InSync() bool {
 	return v.LookError == nil && len(v.Drift) == 0 && v.Desired != nil && v.Last != nil &&
 		v.Last.State == record.Succeeded && v.Last.Commit == v.Desired.Commit
 }
+
+// Working reports whether an attempt writes, or waits for services. It looks at services
+// itself.
+func (v View) Working() bool { return v.Progress != "" || v.Rollout != nil }
 
 // Uncertain says why the live services may differ from what the state file records; "" if
 // they do not.

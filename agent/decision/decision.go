@@ -14,6 +14,7 @@ type Record struct {
 	Paused   bool              // a user's pause is in force
 	Frozen   bool              // a freeze of the deployed config.yml is in force
 	Corrects bool              // the deployed config.yml wants drift to be corrected
+	Degraded bool              // the deployed release did not stay healthy, and is to be rolled back
 }
 
 // Observed is what the look has observed so far. A nil part is not observed yet.
@@ -77,6 +78,7 @@ const (
 	Unreachable   Action = "unreachable"    // the remote does not answer: report it and wait
 	CarryBack     Action = "carry-back"     // carry on with a rollback that was interrupted
 	LeaveGroup    Action = "leave-group"    // another node of the group failed: roll back
+	LeaveRelease  Action = "leave-release"  // the deployed release did not stay healthy: roll back
 	RefusePinned  Action = "refuse-pinned"  // a user rolled this commit back
 	RefuseRewrite Action = "refuse-rewrite" // the history of the branch was rewritten
 	Share         Action = "share"          // the commit changes nothing here: record that
@@ -100,7 +102,7 @@ func Next(r Record, o Observed, p Policy) Action {
 		return AskRemote
 	}
 	if o.Remote.Err != nil {
-		return first(watchGroup(r, o, p), Unreachable)
+		return first(watchGroup(r, o, p), watchRelease(r, o), Unreachable)
 	}
 	if o.Trigger == record.OnRequest && r.Last.PinnedByUser() && r.Last.Commit == o.Remote.Commit {
 		return RefusePinned
@@ -149,9 +151,13 @@ func idle(r Record, o Observed, p Policy) Action {
 	if action := watchGroup(r, o, p); action != "" {
 		return action
 	}
-	switch {
-	case o.Drift == nil:
+	if o.Drift == nil {
 		return AskDrift
+	}
+	if action := watchRelease(r, o); action != "" {
+		return action
+	}
+	switch {
 	case o.Drift.Services == 0 || !r.Corrects || r.Paused || r.Frozen:
 		return Wait
 	case o.Lineage != nil && *o.Lineage == Behind:
@@ -170,6 +176,19 @@ func watchGroup(r Record, o Observed, p Policy) Action {
 		return AskGroup
 	case o.Group.Failed != "" && !r.Paused:
 		return LeaveGroup
+	}
+	return ""
+}
+
+// watchRelease leaves a release that did not stay healthy, if that is still so; "" when there
+// is nothing to do.
+func watchRelease(r Record, o Observed) Action {
+	switch {
+	case !r.Degraded || r.Paused:
+	case o.Drift == nil:
+		return AskDrift
+	default:
+		return LeaveRelease
 	}
 	return ""
 }

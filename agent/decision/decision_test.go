@@ -65,7 +65,7 @@ func walk(t *testing.T, r record.Trigger, known decision.Record, world decision.
 		case decision.AskDrift:
 			seen.Drift = world.Drift
 			asked = append(asked, action)
-		case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.RefusePinned,
+		case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
 			decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 			return asked, action
 		}
@@ -129,9 +129,9 @@ func TestInvariants(t *testing.T) {
 			for _, commit := range []string{"a", "b"} {
 				for _, away := range bools {
 					for _, lineage := range []decision.Lineage{decision.Follows, decision.Behind, decision.Diverged} {
-						for flags := range 1 << 7 {
+						for flags := range 1 << 8 {
 							flag := func(bit int) bool { return flags>>bit&1 == 1 }
-							known := decision.Record{Last: last, Paused: flag(0), Frozen: flag(1), Corrects: flag(2)}
+							known := decision.Record{Last: last, Paused: flag(0), Frozen: flag(1), Corrects: flag(2), Degraded: flag(7) && last != nil && last.State == record.Succeeded}
 							world := decision.Observed{
 								Remote: &decision.Remote{Commit: commit, Ref: "master"}, Group: &decision.Group{}, Lineage: &lineage,
 								Files: &decision.Files{Same: flag(3)}, Drift: &decision.Drift{},
@@ -147,7 +147,7 @@ func TestInvariants(t *testing.T) {
 							}
 							policy := decision.Policy{AllowRewrite: flag(6), Group: true}
 							asked, end := walk(t, trigger, known, world, policy)
-							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%07b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
+							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%08b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
 							n++
 						}
 					}
@@ -164,17 +164,21 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 	rolls := end == decision.Sync || end == decision.Share
 	moved := known.Last != nil && known.Last.Commit != world.Remote.Commit
 	for rule, broken := range map[string]bool{
-		"a rollback under way comes first":                 known.Last.RollingBack() != (end == decision.CarryBack),
-		"nothing is asked twice":                           len(slices.Compact(slices.Sorted(slices.Values(asked)))) != len(asked),
-		"a paused or frozen stack is not corrected":        corrects && (known.Paused || known.Frozen || !known.Corrects),
-		"a correction needs drift":                         corrects && world.Drift.Services == 0,
-		"a paused stack does not leave its group":          end == decision.LeaveGroup && known.Paused,
-		"a rewritten branch is not followed":               rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
-		"an older commit is not rolled out by itself":      rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
-		"a remote that is away starts nothing":             world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),
-		"what a user pinned is not rolled out":             end == decision.Sync && known.Last.PinnedByUser() && !moved,
-		"a held commit is not tried again by itself":       end == decision.Sync && known.Last.Held() && !moved && trigger == record.OnCommit,
-		"the engine is not read where a sync will read it": rolls && slices.Contains(asked, decision.AskDrift),
+		"a rollback under way comes first":                  known.Last.RollingBack() != (end == decision.CarryBack),
+		"nothing is asked twice":                            len(slices.Compact(slices.Sorted(slices.Values(asked)))) != len(asked),
+		"a paused or frozen stack is not corrected":         corrects && (known.Paused || known.Frozen || !known.Corrects),
+		"a correction needs drift":                          corrects && world.Drift.Services == 0,
+		"a paused stack does not leave its group":           end == decision.LeaveGroup && known.Paused,
+		"a release is left only if it did not stay healthy": end == decision.LeaveRelease && !known.Degraded,
+		"a paused stack does not leave its release":         end == decision.LeaveRelease && known.Paused,
+		"before a release is left, its services are read":   end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
+		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
+		"a rewritten branch is not followed":                rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
+		"an older commit is not rolled out by itself":       rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
+		"a remote that is away starts nothing":              world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),
+		"what a user pinned is not rolled out":              end == decision.Sync && known.Last.PinnedByUser() && !moved,
+		"a held commit is not tried again by itself":        end == decision.Sync && known.Last.Held() && !moved && trigger == record.OnCommit,
+		"the engine is not read where a sync will read it":  rolls && slices.Contains(asked, decision.AskDrift),
 	} {
 		if broken {
 			t.Errorf("%s: ends with %s after %v: %s", name, end, asked, rule)

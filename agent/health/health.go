@@ -47,6 +47,9 @@ type Service struct {
 	Restarts int    `json:"restarts,omitempty"` // within the window
 	ExitCode int    `json:"exit_code,omitempty"`
 	Error    string `json:"error,omitempty"` // the engine's words about the last ended task
+
+	Since   time.Time `json:"since"`             // when it stopped being healthy
+	Crashes bool      `json:"crashes,omitempty"` // a replica ends again and again: waiting does not help
 }
 
 // String gives the service as the first line of the status shows it, such as
@@ -97,11 +100,20 @@ func (v Verdict) Names() string {
 
 // Text sums the verdict up: the services that are not healthy, and how many are.
 func (v Verdict) Text() string {
+	sum := fmt.Sprintf("%d of %s run", v.Run, plural.Count(v.All, "service"))
+	if len(v.Services) == 0 {
+		return sum
+	}
+	return v.List() + " · " + sum
+}
+
+// List gives the services that are not healthy.
+func (v Verdict) List() string {
 	var texts []string
 	for _, service := range v.Services {
 		texts = append(texts, service.String())
 	}
-	return strings.Join(append(texts, fmt.Sprintf("%d of %s run", v.Run, plural.Count(v.All, "service"))), " · ")
+	return strings.Join(texts, " · ")
 }
 
 // Tasks reads the ended tasks of a stack's services.
@@ -122,9 +134,10 @@ type Watch struct {
 
 // memory is what is remembered of one service.
 type memory struct {
-	state State // as it is shown
-	seen  State // what the last looks saw
-	times int   // how many looks in a row saw it
+	state State     // as it is shown
+	seen  State     // what the last looks saw
+	times int       // how many looks in a row saw it
+	since time.Time // when it stopped being healthy
 	ended map[string]deploy.EndedTask
 }
 
@@ -167,7 +180,7 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 			of = &memory{state: Healthy, ended: map[string]deploy.EndedTask{}}
 		}
 		known[service.Name] = of
-		one := of.see(service, since, ended[service.Name])
+		one := of.see(now, service, since, ended[service.Name])
 		if one.Short = strings.TrimPrefix(service.Name, stack+"_"); one.State != Healthy {
 			verdict.Services = append(verdict.Services, one)
 			verdict.State = worse(verdict.State, one.State)
@@ -187,7 +200,7 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 
 // see takes what a look saw of the service. Its state changes at once where restarts prove
 // it, and else when looks in a row saw the same.
-func (m *memory) see(service deploy.ServiceStatus, since time.Time, ended []deploy.EndedTask) Service {
+func (m *memory) see(now time.Time, service deploy.ServiceStatus, since time.Time, ended []deploy.EndedTask) Service {
 	one := Service{Name: service.Name, Running: service.Running, Desired: service.Desired}
 	if !service.OneShot {
 		last := m.remember(since, ended)
@@ -198,9 +211,12 @@ func (m *memory) see(service deploy.ServiceStatus, since time.Time, ended []depl
 		m.seen, m.times = state, 0
 	}
 	if m.times++; m.times >= looks || worst >= restarts {
+		if m.state == Healthy {
+			m.since = now
+		}
 		m.state = m.seen
 	}
-	one.State = m.state
+	one.State, one.Since, one.Crashes = m.state, m.since, worst >= restarts
 	return one
 }
 

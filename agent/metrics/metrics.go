@@ -48,7 +48,16 @@ type Source struct {
 	InSync    func() bool                            // the stack runs what the repository says
 	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
 	Rotations func() []inventory.Rotation            // of the applied stack
-	Services  func() ([]deploy.ServiceStatus, health.Verdict)
+	Services  func() Services
+	Soaking   func() bool // the soak time of the deployed good state runs
+}
+
+// Services is what is known of a stack's services.
+type Services struct {
+	Observed time.Time // when they were looked at last; zero before the first look
+	Unknown  string    // why their state is not known now; "" while it is
+	Of       []deploy.ServiceStatus
+	Verdict  health.Verdict
 }
 
 // New makes the metrics of one node.
@@ -126,6 +135,7 @@ func ask(register prometheus.Registerer, source Source) {
 		paused, _ := source.Gates()
 		return truth(paused)
 	})
+	scraped(register, "coin_agent_soaking", "1 while the soak time of the deployed good state runs.", func() float64 { return truth(source.Soaking()) })
 	register.MustRegister(servicesGauges(source.Services)...)
 	register.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),

@@ -67,6 +67,11 @@ func (p *Publisher) Health(sync *record.Sync, now health.Verdict) error {
 	return errors.Join(p.queue(report.HealthNotice(p.Node, p.Link(sync.Commit), sync, now)), p.status(sync, stateOf(sync)))
 }
 
+// Refused publishes that a release that did not stay healthy is not rolled back.
+func (p *Publisher) Refused(sync *record.Sync) error {
+	return errors.Join(p.queue(report.RefusedNotice(p.Node, p.Link(sync.Commit), sync)), p.status(sync, stateOf(sync)))
+}
+
 // stateOf gives the state that GitLab shows of a sync.
 func stateOf(sync *record.Sync) gitlab.State {
 	if sync.Degraded != "" {

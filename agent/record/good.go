@@ -41,8 +41,12 @@ type GoodState struct {
 	Contents map[string][]byte `json:"-"`
 
 	// Unfit says why no rollback returns to the state, although it was verified: it is
-	// deployed, and another process changed it. It is "" for every other state.
+	// deployed, and another process changed it, or its services did not stay healthy. It is ""
+	// for every other state.
 	Unfit string `json:"unfit,omitempty"`
+	// Soak is the soak time of the state; nil for one that a rollback returned to, and where
+	// config.yml gives none.
+	Soak *Soak `json:"soak,omitempty"`
 
 	// Of is the first state with these services, when a rollback returned to it; 0 otherwise.
 	Of uint64 `json:"of,omitempty"`

@@ -28,7 +28,11 @@ func Description(sync *record.Sync, owner string) string {
 		return failure(sync, owner)
 	case record.Succeeded:
 		if sync.Degraded != "" {
-			return clip("rolled out, and degraded since: "+sync.Degraded+"; see `agent status`", MaxDescription)
+			text := "rolled out, and degraded since: " + sync.Degraded
+			if refused := RollbackText(sync); refused != "" {
+				text += "; " + refused
+			}
+			return clip(text+"; see `agent status`", MaxDescription)
 		}
 		if said := overrides(sync); said != "" {
 			return clip(sync.Summary+said, MaxDescription)

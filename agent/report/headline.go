@@ -1,7 +1,9 @@
 package report
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"coin.internal/coin-agent/agent/record"
 )
@@ -12,6 +14,10 @@ func Headline(s *Status) (word, rest string) {
 	switch {
 	case !s.Running:
 		return "the agent does not run", ""
+	case s.Unknown != nil && s.Unknown.Working:
+		return "ROLLING OUT", headlineSync(s)
+	case s.Unknown != nil:
+		return fmt.Sprintf("UNKNOWN for %s: %s", s.Unknown.For(time.Now()), s.Unknown.Why), headlineSync(s)
 	case s.Health == nil:
 		return headlineSync(s), ""
 	}
@@ -68,12 +74,14 @@ type HeadlineState int
 const (
 	AllWell   HeadlineState = iota // healthy, and in sync
 	Attention                      // healthy, and not in sync
-	Alarm                          // not healthy, failed, or the agent does not run
+	Alarm                          // not healthy, not known, failed, or the agent does not run
 )
 
 // StateOf gives what the headline of a status stands for.
 func StateOf(s *Status) HeadlineState {
 	switch {
+	case s.Unknown != nil && s.Unknown.Working:
+		return Attention
 	case !s.Running, !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":
 		return Alarm
 	case s.InSync && s.Pause == nil:

@@ -36,6 +36,8 @@ func NextFor(s *Status) string {
 	switch {
 	case !s.Running:
 		return "`systemctl start coin-agent`; `journalctl -u coin-agent` shows why it ended"
+	case s.Unknown != nil && !s.Unknown.Working:
+		return "`agent doctor` shows what does not answer, and the remedy"
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
 	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):
@@ -50,6 +52,8 @@ func NextFor(s *Status) string {
 		return "fix " + s.Sync.Group.Failed + ", which failed with this commit, or run `agent rollback` here, too"
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` restores the applied state"
+	case !s.Healthy() && s.Sync.Rollback != nil && s.Sync.Rollback.Refused != "":
+		return decideRefused(s.Sync)
 	case !s.Healthy():
 		return "`docker service ps --no-trunc " + s.Health.Services[0].Name + "` says why; or `agent rollback`"
 	case s.Pause != nil:
@@ -68,13 +72,18 @@ func nextAfterFailure(sync *record.Sync) string {
 	case sync.Transient:
 		return "nothing: it is tried again automatically; if it keeps failing, run `agent doctor`"
 	case back != nil && back.Refused != "" && back.To != 0:
-		return fmt.Sprintf("decide how to continue: `agent show %d -o report` shows why it was not rolled back", sync.ID)
+		return decideRefused(sync)
 	case back != nil && back.Error != "":
 		return fmt.Sprintf("`agent show %d` shows what is unhealthy; `agent rollback` tries it again", sync.ID)
 	case sync.Dirty() != 0 && (back == nil || back.To != 0):
 		return "fix or revert it by a merge, or `agent rollback`; `agent retry` tries this commit again"
 	}
 	return "fix or revert it by a merge; `agent retry` tries this commit again"
+}
+
+// decideRefused says what a user does when a rollback was refused.
+func decideRefused(sync *record.Sync) string {
+	return fmt.Sprintf("decide how to continue: `agent show %d -o report` shows why it was not rolled back", sync.ID)
 }
 
 // nextAtGates says what opens each gate that a sync waits at.

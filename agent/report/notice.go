@@ -82,6 +82,15 @@ func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict)
 	return n
 }
 
+// RefusedNotice gives the notice that a release that did not stay healthy is not rolled back.
+func RefusedNotice(node Node, link string, sync *record.Sync) notify.Notice {
+	n := notice(node, link, sync)
+	n.Event, n.Title = notify.Failure, "the release did not stay healthy, and is not rolled back"
+	n.Details = []notify.Detail{{Text: sync.Rollback.Reason}, {Text: "not rolled back: " + sync.Rollback.Refused, Hint: sync.Rollback.Hint}}
+	n.Next = decideRefused(sync)
+	return n
+}
+
 // DriftNotice gives the notice that live services differ from the applied specs. corrected
 // says that the agent corrects that.
 func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step, corrected bool) notify.Notice {
@@ -117,7 +126,10 @@ func driftText(step deploy.Step) string {
 // failureNotice adds what failed, and why it was not rolled back if a rollback was tried.
 func failureNotice(n *notify.Notice, sync *record.Sync) {
 	n.Event, n.Title = notify.Failure, "rollout failed at "+string(sync.Stage)
-	if sync.IsRollback() {
+	switch {
+	case sync.IsRollback() && sync.Rollback.Auto:
+		n.Title = "the automatic rollback failed"
+	case sync.IsRollback():
 		n.Title = "rollback by a user failed"
 	}
 	n.Details = faultDetails(sync)
@@ -145,6 +157,8 @@ func rollbackNotice(n *notify.Notice, sync *record.Sync) {
 	switch {
 	case sync.IsRollback() && !back.Auto:
 		n.Title = "rolled back by a user"
+	case sync.IsRollback():
+		n.Title, n.Failed = "rolled back automatically", true
 	case !sync.IsRollback() && sync.Error == "": // a drift from the state of a rollback was corrected
 		n.Event, n.Title = notify.Success, "the good state is restored"
 	default:

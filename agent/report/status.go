@@ -30,7 +30,9 @@ type Status struct {
 	Sync    *record.Sync      `json:"sync,omitempty"`    // the current or last sync, without its plan
 	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
 
-	Health   *health.Verdict        `json:"health,omitempty"` // of the services; nil before the first look
+	Health   *health.Verdict        `json:"health,omitempty"`  // of the services, at the last look at them; nil before the first one
+	Observed time.Time              `json:"observed,omitzero"` // when the services were looked at last
+	Unknown  *Unknown               `json:"unknown,omitempty"` // nil while that look is recent enough for a verdict
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
 	Progress string                 `json:"progress,omitempty"`
@@ -50,14 +52,20 @@ type Status struct {
 	Next string `json:"next"` // what the operator is to do now
 }
 
-// Healthy reports whether every service runs what it declares, as far as that is known.
-func (s *Status) Healthy() bool { return s.Health == nil || s.Health.State == health.Healthy }
+// Healthy reports whether every service runs what it declares. Before the first look that is
+// assumed.
+func (s *Status) Healthy() bool {
+	return s.Unknown == nil && (s.Health == nil || s.Health.State == health.Healthy)
+}
 
 // AppliedStatus is the deployed revision.
 type AppliedStatus struct {
 	Commit  string    `json:"commit"`
 	Release string    `json:"release,omitempty"`
 	At      time.Time `json:"at"`
+
+	Soaking time.Time `json:"soaking_until,omitzero"` // until when its services must stay healthy
+	Unfit   string    `json:"unfit,omitempty"`        // why no rollback returns to it
 }
 
 // records are the stack's records as the state file has them.
@@ -92,7 +100,10 @@ func StoredStatus(node Node, stack records, now time.Time) (Status, error) {
 func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
 	status := Status{Environment: node.Environment, Node: node.Name, Stack: StackOf(last, applied)}
 	if applied != nil {
-		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At}
+		status.Applied = &AppliedStatus{Commit: applied.Commit, Release: applied.Release, At: applied.At, Unfit: applied.Unfit}
+		if applied.Soaks(time.Now()) {
+			status.Applied.Soaking = applied.Soak.Until
+		}
 	}
 	if last != nil {
 		brief := *last

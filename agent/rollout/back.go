@@ -61,6 +61,9 @@ func (r *Rollouts) Back(ctx context.Context, base Base, goal Rollback, progress 
 	if b != nil {
 		defer b.a.wipe()
 	}
+	if err != nil && b != nil {
+		return Outcome{Err: err, To: b.to}
+	}
 	if err != nil {
 		return Outcome{Err: err}
 	}

@@ -84,7 +84,11 @@ func (f *forward) succeed() (*record.GoodState, error) {
 	}
 	f.a.sync.Summary = report.Summary(plan)
 	err = f.a.sync.Apply(record.Succeed, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	good.At = f.a.sync.Finished
+	good.Soak, err = f.soak(good.At)
 	return good, err
 }
 

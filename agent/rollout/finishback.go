@@ -66,7 +66,7 @@ func (b *back) succeed() (*record.GoodState, error) {
 	}
 	applied := *to
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
-	applied.Unfit = b.a.changed
+	applied.Unfit, applied.Soak = b.a.changed, nil // what ran before is not judged by a soak time again
 	applied.Resolve = string(compose.ResolveNever) // the images are those that ran, whatever their tags mean now
 	if noted := whole.Migration; noted != nil && noted.After != nil {
 		applied.Migration = noted.After // it is verified with that now

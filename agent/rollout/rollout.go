@@ -230,6 +230,8 @@ type Outcome struct {
 	Sync *record.Sync // nil when nothing was due
 	Err  error        // the sync is tried again, or its outcome could not be recorded
 	Over bool         // the sync is over, and that is on record
+
+	To *record.GoodState // of a rollback that was refused before anything of it was recorded, if it is known
 }
 
 // RestoreCron restores the cron services that are still scaled down after a look: the

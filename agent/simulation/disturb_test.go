@@ -22,6 +22,7 @@ func disturbances() []disturbance {
 	return []disturbance{
 		{20, (*world).pushGood},
 		{14, (*world).pushBad},
+		{5, (*world).pushSour},
 		{4, (*world).pushUnconcerned},
 		{8, (*world).pushConfig},
 		{4, (*world).pushSecret},
@@ -67,7 +68,21 @@ func (w *world) round() {
 	}
 	w.pass(time.Duration(w.random.IntN(60000)) * time.Millisecond)
 	w.settle()
+	w.soak()
 	w.check()
+}
+
+// soak lets the soak time of a release pass that does not stay healthy.
+func (w *world) soak() {
+	syncs, err := w.records()
+	if len(w.wrong) > 0 || err != nil || len(syncs) == 0 || syncs[0].State != "succeeded" || w.git.commits[syncs[0].Commit].wants.trouble != sours {
+		return
+	}
+	w.note("the soak time passes")
+	for range 11 {
+		w.pass(time.Minute)
+	}
+	w.settle()
 }
 
 // repair takes back what would hold the agent for good.
@@ -94,6 +109,12 @@ func (w *world) pushOn(parent *commit, wants release) {
 	switch wants.trouble {
 	case crashes:
 		traits = append(traits, enginetest.Crashes(3, time.Second))
+	case sours:
+		traits = append(traits, func(b *enginetest.Behaviour, spec *swarm.ContainerSpec) {
+			if len(spec.Args) == 0 { // not the job
+				enginetest.Crashes(3, 45*time.Second)(b, spec)
+			}
+		})
 	case sick:
 		traits = append(traits, enginetest.Unhealthy())
 	case sound, unproved, jobless, missing, malformed, unset:
@@ -127,6 +148,13 @@ func (w *world) pushBad() {
 	wants := w.next("bad")
 	wants.trouble = troubles()[w.random.IntN(len(troubles()))]
 	wants.tag = fmt.Sprintf("%s%d", wants.trouble, w.git.made)
+	w.push(wants)
+}
+
+// pushSour commits a release that does not stay healthy.
+func (w *world) pushSour() {
+	wants := w.next("sour")
+	wants.trouble, wants.tag = sours, fmt.Sprintf("%s%d", sours, w.git.made)
 	w.push(wants)
 }
 

@@ -151,6 +151,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	if wrong := verdict(&last, w.git.commits[last.Commit].wants, w.meddled, w.refused); wrong != "" {
 		w.fail("%s", wrong)
 	}
+	if wrong := soaked(&last, w.git.commits[last.Commit].wants, now, w.meddled); wrong != "" {
+		w.fail("%s", wrong)
+	}
 	commit, back, mixed := goal(syncs)
 	if mixed {
 		w.checkMixture(state)
@@ -178,7 +181,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	}
 	if len(differ) == 0 {
 		w.meddled = false
-		w.checkTasks(state, wants)
+		if commit == "" || w.git.commits[commit].wants.trouble != sours {
+			w.checkTasks(state, wants)
+		}
 		return
 	}
 	applied := w.git.commits[commit].wants
@@ -193,6 +198,8 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 func verdict(last *attempt, wants release, meddled, refused bool) string {
 	excused := meddled || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
 	switch {
+	case last.State == "succeeded" && wants.trouble == sours:
+		return "" // see soaked
 	case last.State == "succeeded" && wants.trouble != sound:
 		return fmt.Sprintf("a release that is %s succeeded", wants.trouble)
 	case last.State == "failed" && last.Error == "":
@@ -203,6 +210,21 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 		return fmt.Sprintf("a sound release failed: %s: %s", last.Stage, last.Error)
 	case last.State == "waiting" && last.Waiting == "":
 		return "a sync waits for nothing"
+	}
+	return ""
+}
+
+// soaked says what is wrong with a release that did not stay healthy, after its soak time; ""
+// for nothing. A user who changed the engine excuses it.
+func soaked(last *attempt, wants release, now seen, meddled bool) string {
+	switch {
+	case last.State != "succeeded" || wants.trouble != sours || meddled:
+	case last.Degraded == "":
+		return "a release that does not stay healthy is not degraded"
+	case now.unfit == "":
+		return "a rollback can return to a release that did not stay healthy"
+	case wants.automatic && !now.paused && last.Rollback == nil:
+		return "a release that did not stay healthy is not rolled back"
 	}
 	return ""
 }

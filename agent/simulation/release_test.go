@@ -30,6 +30,7 @@ const (
 	missing   trouble = "missing"   // no registry has its image
 	crashes   trouble = "crashes"   // its containers end again and again
 	sick      trouble = "sick"      // the health check of web fails
+	sours     trouble = "sours"     // its containers end again and again, but only after its rollout
 	malformed trouble = "malformed" // the compose file is not YAML
 	unset     trouble = "unset"     // a variable is not set
 )
@@ -113,7 +114,7 @@ secrets:
 		text += "networks: [\n"
 	case unset:
 		text = strings.Replace(text, "LEVEL: $LEVEL", "LEVEL: $NOT_SET", 1)
-	case sound, unproved, jobless, missing, crashes, sick:
+	case sound, unproved, jobless, missing, crashes, sours, sick:
 	}
 	return text
 }
@@ -173,7 +174,7 @@ func sealed(version int) string {
 	return seals[version]
 }
 
-// troubles lists the kinds of bad releases.
+// troubles lists the kinds of bad releases that no rollout succeeds with.
 func troubles() []trouble {
 	return slices.Clone([]trouble{unproved, jobless, missing, crashes, sick, malformed, unset})
 }

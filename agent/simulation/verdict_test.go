@@ -7,6 +7,22 @@ import "testing"
 func TestVerdict(t *testing.T) {
 	lost := attempt{State: "failed", Stage: "apply", Error: "list tasks: the engine did not answer in time", Transient: true}
 	held := attempt{State: "failed", Stage: "verify", Error: "service s_web: unhealthy"}
+	sour := release{trouble: sours, automatic: true}
+	good := attempt{State: "succeeded", Degraded: "web (exit 3)"}
+	for want, one := range map[string]struct {
+		last    attempt
+		now     seen
+		meddled bool
+	}{
+		"a release that does not stay healthy is not degraded":         {last: attempt{State: "succeeded"}},
+		"a rollback can return to a release that did not stay healthy": {last: good},
+		"a release that did not stay healthy is not rolled back":       {last: good, now: seen{unfit: "web"}},
+		"": {last: good, now: seen{unfit: "web", paused: true}},
+	} {
+		if got := soaked(&one.last, sour, one.now, one.meddled); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 	for _, test := range []struct {
 		name             string
 		last             attempt

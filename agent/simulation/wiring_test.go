@@ -136,6 +136,7 @@ type seen struct {
 	lastLook               time.Time
 	drift                  []string // services
 	paused                 bool
+	unfit                  string // why no rollback returns to what is deployed
 	text                   string // for people
 }
 
@@ -144,6 +145,9 @@ func (m *parts) look() seen {
 	status := m.desk.Status()
 	s := seen{pollError: status.PollError, lastLook: status.LastLook, undelivered: status.GitLab.Undelivered, busy: status.Progress != "", paused: status.Pause != nil}
 	s.text = status.Next
+	if status.Applied != nil {
+		s.unfit = status.Applied.Unfit
+	}
 	if status.Desired != nil {
 		s.desired = status.Desired.Commit
 	}

@@ -50,6 +50,24 @@ func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
 	return putJSON(b, number(last.SyncID), last)
 }
 
+// SaveFitness writes the deployed good state, the recorded good states that change changes,
+// and a sync unless that is nil, in one transaction.
+func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error {
+	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
+		err := errors.Join(putJSON(b, goodKey, deployed), s.store.putAuditHead(tx))
+		if sync != nil {
+			err = errors.Join(err, putSync(tx, b.Bucket(syncsBucket), sync))
+		}
+		good := b.Bucket(goodBucket)
+		for _, one := range upTo(record.KeepGood, newest[record.GoodState](s, good, "good state")) {
+			if change(&one) {
+				err = errors.Join(err, putJSON(good, number(one.SyncID), &one))
+			}
+		}
+		return err
+	})
+}
+
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // PruneGood drops the good states that are no longer to be kept. If there is none to

@@ -97,6 +97,25 @@ func TestStatusText(t *testing.T) {
 			}}}
 			s.Overdue = []inventory.Rotation{{Secret: "db", Name: "s_db.1", Created: now.Add(-100 * 24 * time.Hour), Due: now.Add(-10 * 24 * time.Hour)}}
 		},
+		"soaking": func(s *report.Status, now time.Time) { s.Applied.Soaking = now.Add(5 * time.Minute) },
+		"unfit": func(s *report.Status, now time.Time) {
+			s.Applied.Unfit, s.Sync.Degraded = "it did not stay healthy: web 1/2 (exit 3, 3 restarts in 10 min)", "web (exit 3)"
+			s.Sync.Rollback = &record.Rollback{To: 10, Auto: true, Finished: now, Refused: "migrations 42, 43 lie between", Hint: "decide what becomes of them"}
+			s.Health = &health.Verdict{State: health.Degraded, All: 1, Services: []health.Service{
+				{Name: "s_web", Short: "web", State: health.Degraded, Running: 1, Desired: 2, Restarts: 6, ExitCode: 3},
+			}}
+		},
+		"unknown": func(s *report.Status, now time.Time) {
+			s.InSync, s.Observed, s.LastLook = false, now.Add(-100*time.Second), now.Add(-10*time.Second)
+			s.Unknown = &report.Unknown{Since: s.Observed, Why: string(deploy.NoQuorum)}
+			s.PollError = "the Swarm of the engine at unix:///s has lost its quorum"
+			s.PollHint = "start the other managers again"
+		},
+		"longrollout": func(s *report.Status, now time.Time) {
+			s.InSync, s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = false, record.Running, "verify", time.Time{}, ""
+			s.Observed = now.Add(-200 * time.Second)
+			s.Unknown = &report.Unknown{Since: s.Observed, Why: "the agent has not looked at the services", Working: true}
+		},
 		"down": func(s *report.Status, _ time.Time) {
 			s.InSync, s.Running, s.Services, s.Health = false, false, nil, nil
 		},
@@ -134,6 +153,6 @@ func wellStatus(now time.Time) report.Status {
 		},
 		Services: []deploy.ServiceStatus{{Name: "s_web", Image: "registry.example/app/web:1.5", Running: 2, Desired: 2}},
 		Health:   &health.Verdict{State: health.Healthy, Since: now.Add(-5 * time.Minute), All: 1, Run: 1},
-		LastLook: now.Add(-10 * time.Second), NextPoll: now.Add(20 * time.Second),
+		Observed: now.Add(-10 * time.Second), LastLook: now.Add(-10 * time.Second), NextPoll: now.Add(20 * time.Second),
 	}
 }
