@@ -217,6 +217,9 @@ func (a *attempt) apply(ctx context.Context) error {
 		Metadata: a.metadata(), Wait: a.goal.await,
 		Progress: func(event deploy.Event) error {
 			a.show(report.EventText(event))
+			if event.Waits != "" {
+				a.use.Log.Info("waiting", "revision", record.Short(a.commit), "service", event.Step.Name, "reason", event.Waits)
+			}
 			return book.Note(event)
 		},
 	})
