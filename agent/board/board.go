@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
@@ -43,6 +44,7 @@ type View struct {
 	Services []deploy.ServiceStatus
 	Health   health.Verdict // of them
 	Drift    []deploy.Step
+	Contests []drift.Contest // of the drift
 
 	Rotations []inventory.Rotation
 	LookError error           // of the last look

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
@@ -33,6 +34,7 @@ type Status struct {
 	Health   *health.Verdict        `json:"health,omitempty"` // of the services; nil before the first look
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
+	Contests []drift.Contest        `json:"contested,omitempty"` // fields that drift again whenever they are put back
 	Progress string                 `json:"progress,omitempty"`
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated

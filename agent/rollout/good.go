@@ -20,7 +20,7 @@ import (
 // to it needs.
 func (f *forward) goodState() (*record.GoodState, error) {
 	a, config := f.a, f.a.config()
-	services, err := json.Marshal(a.stack.Services)
+	services, err := json.Marshal(a.declared.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}

@@ -73,6 +73,7 @@ func (p printer) functions() template.FuncMap {
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
 		"checksText":    checksText,
+		"contest":       report.ContestText,
 		"failedRollout": report.FailedRollout,
 		"gate":          gateText,
 		"history":       historyText,

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -80,18 +82,21 @@ func printServices(p printer, s report.Status) {
 	if len(s.Services) == 0 {
 		return
 	}
-	drift := map[string]string{}
+	drifted := map[string]string{}
 	for _, step := range s.Drift {
-		drift[step.Name] = driftText(step)
+		drifted[step.Name] = driftText(step)
+		if slices.Contains(drift.Contested(s.Contests), step.Name) {
+			drifted[step.Name] += ", contested"
+		}
 	}
 	rows := make([][]string, 0, len(s.Services))
 	for _, service := range s.Services {
-		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drift[service.Name])})
-		delete(drift, service.Name)
+		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drifted[service.Name])})
+		delete(drifted, service.Name)
 	}
 	p.table([]string{"SERVICE", "IMAGE", "TASKS", "STATE"}, rows)
 	for _, step := range s.Drift {
-		if text, missing := drift[step.Name]; missing {
+		if text, missing := drifted[step.Name]; missing {
 			p.line("%s: %s", step.Name, p.paint(yellow, text))
 		}
 	}
