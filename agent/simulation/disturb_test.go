@@ -28,6 +28,7 @@ func disturbances() []disturbance {
 		{4, (*world).forcePush},
 		{14, (*world).command},
 		{14, (*world).drift},
+		{4, (*world).contest},
 		{3, (*world).addIntruder},
 		{6, (*world).restart},
 		{9, (*world).fault},

@@ -32,8 +32,12 @@ type attempt struct {
 	Upon      uint64 `json:"upon"`
 	Degraded  string `json:"degraded"`
 	Retries   int    `json:"retries"`
-	Rollback  *struct {
+
+	Started  time.Time    `json:"started"`
+	Corrects []correction `json:"corrects"`
+	Rollback *struct {
 		Commit   string    `json:"commit"`
+		Wrote    bool      `json:"touched"`
 		Stage    string    `json:"stage"` // of the failure in the same sync
 		Finished time.Time `json:"finished"`
 		Refused  string    `json:"refused"`
@@ -55,6 +59,7 @@ func (w *world) check() {
 	state := w.engine.State()
 	defer w.noteTasks(state)
 	w.checkState(syncs, state)
+	w.checkContests(syncs, w.process.parts.look().contested)
 	w.checkStatuses(syncs)
 	w.checkAudit()
 	w.checkPlaintext(state)
@@ -181,8 +186,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 		w.checkTasks(state, wants)
 		return
 	}
+	maps.DeleteFunc(differ, func(name, _ string) bool { return slices.Contains(now.contested, name) })
 	applied := w.git.commits[commit].wants
-	if applied.correct && !applied.frozen && !now.paused && !w.intruder {
+	if len(differ) > 0 && applied.correct && !applied.frozen && !now.paused && !w.intruder {
 		w.fail("a drift is not corrected: %v", differ)
 	}
 }
