@@ -236,10 +236,11 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	if v.Last.Dirty() != 0 {
 		good = nil
 	}
-	services, steps, err := s.watch.Look(ctx, name, good)
+	seen, err := s.watch.Look(ctx, name, good)
 	if err != nil {
 		return 0, err
 	}
+	steps := seen.Drift
 	if len(steps) > 0 && len(v.Drift) == 0 {
 		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(steps))
 	}
@@ -247,9 +248,11 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	s.board.Update(func(v *board.View) { v.Services, v.Drift, v.Contests = services, steps, contests })
+	s.board.Update(func(v *board.View) {
+		v.Services, v.Drift, v.Contests, v.Ignored = seen.Services, steps, contests, seen.Ignored
+	})
 	s.metrics.Drift(len(steps))
-	if err := s.judge(ctx, name, services); err != nil {
+	if err := s.judge(ctx, name, seen.Services); err != nil {
 		return 0, err
 	}
 	if good != nil {

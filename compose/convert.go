@@ -52,7 +52,7 @@ func (c *converter) convert(release string) (*Stack, error) {
 		c.convertServices(stack),
 		c.files.checkAgentLabels(c.merged),
 	)
-	c.setWaves(stack)
+	c.setRules(stack)
 	return stack, err
 }
 
@@ -200,10 +200,25 @@ func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool,
 	return target, nil
 }
 
-// setWaves sets the waves of the services from config.yml. It warns of entries that
-// match no service, unless they may be for another node.
-func (c *converter) setWaves(stack *Stack) {
+// setRules sets the waves and the ignored fields of the services from config.yml. It warns
+// of entries that match no service, unless they may be for another node.
+func (c *converter) setRules(stack *Stack) {
 	config := c.files.node.Config
+	for _, entry := range config.DriftIgnore {
+		name := stack.Name + "_" + entry.Service
+		if _, has := stack.Services[name]; !has {
+			continue
+		}
+		if stack.Ignored == nil {
+			stack.Ignored = map[string][]Ignored{}
+		}
+		for _, field := range entry.Fields {
+			stack.Ignored[name] = append(stack.Ignored[name], Ignored{Field: field, Until: entry.Until, Reason: entry.Reason})
+		}
+	}
+	if len(config.Nodes) == 1 {
+		*c.warnings = append(*c.warnings, config.Idle(stack.Short())...)
+	}
 	if len(config.Deployment.Waves) == 0 {
 		return
 	}
@@ -212,8 +227,5 @@ func (c *converter) setWaves(stack *Stack) {
 		if wave := config.Wave(strings.TrimPrefix(name, stack.Name+"_")); wave > 0 {
 			stack.Waves[name] = wave
 		}
-	}
-	if len(config.Nodes) == 1 {
-		*c.warnings = append(*c.warnings, config.IdleWaves(stack.Short())...)
 	}
 }

@@ -44,7 +44,8 @@ type View struct {
 	Services []deploy.ServiceStatus
 	Health   health.Verdict // of them
 	Drift    []deploy.Step
-	Contests []drift.Contest // of the drift
+	Contests []drift.Contest  // of the drift
+	Ignored  []deploy.Ignored // fields that another process may change
 
 	Rotations []inventory.Rotation
 	LookError error           // of the last look

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"time"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -19,7 +20,7 @@ type Checked struct {
 	Problems    []Problem `json:"problems,omitempty"`
 	Warnings    []Problem `json:"warnings,omitempty"`
 
-	idleWaves []Problem // entries of deployment.waves that name no service of this node
+	idle []Problem // entries of config.yml that name no service of this node, or are over
 }
 
 // Problem is one fault or warning of a check.
@@ -52,26 +53,32 @@ func Check(fsys fs.FS, environment, name string) Checked {
 		checked.Warnings = append(checked.Warnings, problem(warning))
 	}
 	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
-		for _, warning := range node.Config.IdleWaves(stack.Short()) {
-			checked.idleWaves = append(checked.idleWaves, problem(warning))
+		for _, warning := range node.Config.Idle(stack.Short()) {
+			checked.idle = append(checked.idle, problem(warning))
 		}
+	}
+	for _, warning := range node.Config.OverIgnores(time.Now()) {
+		checked.idle = append(checked.idle, problem(warning))
 	}
 	return checked
 }
 
-// WarnIdleWaves warns, at the first of an environment's nodes, of the entries of
-// deployment.waves that name no service of any of them.
-func WarnIdleWaves(nodes []Checked) {
+// WarnIdle warns, at the first of an environment's nodes, of the entries of config.yml that
+// name no service of any of them, or are over.
+func WarnIdle(nodes []Checked) {
 	for i, node := range nodes {
 		if len(node.Problems) > 0 {
 			return // its services are not known
 		}
 		if i > 0 {
-			nodes[0].idleWaves = slices.DeleteFunc(nodes[0].idleWaves, func(p Problem) bool { return !slices.Contains(node.idleWaves, p) })
+			nodes[0].idle = slices.DeleteFunc(nodes[0].idle, func(p Problem) bool {
+				same := func(other Problem) bool { return other.Place == p.Place && other.Message == p.Message } // hints name services
+				return !slices.ContainsFunc(node.idle, same)
+			})
 		}
 	}
 	if len(nodes) > 0 {
-		nodes[0].Warnings = append(nodes[0].Warnings, nodes[0].idleWaves...)
+		nodes[0].Warnings = append(nodes[0].Warnings, nodes[0].idle...)
 	}
 }
 

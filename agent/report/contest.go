@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -34,6 +35,24 @@ func ContestText(stack string, c drift.Contest) string {
 		return fmt.Sprintf("%s of %s removed %s; another process manages it", label, name, times)
 	}
 	return fmt.Sprintf("%s of %s changed back to %s %s; another process manages it", label, name, to, times)
+}
+
+// IgnoredText gives an ignored field in one line: "replicas of web until 2027-03-01: the
+// autoscaler sets it (7 stays, declared is 4)".
+func IgnoredText(stack string, i deploy.Ignored) string {
+	text := i.Field + " of " + strings.TrimPrefix(i.Service, stack+"_")
+	if i.Until != "" {
+		text += " until " + i.Until
+	}
+	text += ": " + i.Reason
+	switch len(i.Changes) {
+	case 0:
+		return text
+	case 1:
+		_, live, declared := sides(i.Changes[0])
+		return fmt.Sprintf("%s (%s stays, declared is %s)", text, cmp.Or(live, "none"), cmp.Or(declared, "none"))
+	}
+	return fmt.Sprintf("%s (%s stay)", text, ChangeLabels(deploy.Step{Changes: i.Changes}))
 }
 
 // AddContests adds to the notice of a drift that the agent leaves services as they are.

@@ -35,6 +35,7 @@ type Status struct {
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
 	Contests []drift.Contest        `json:"contested,omitempty"` // fields that drift again whenever they are put back
+	Ignored  []deploy.Ignored       `json:"ignored,omitempty"`   // fields that another process may change: drift_ignore
 	Progress string                 `json:"progress,omitempty"`
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated

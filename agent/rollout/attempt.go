@@ -33,9 +33,10 @@ type attempt struct {
 	journal  *journal.Journal
 	progress func(string)
 
-	desired    *desired.State // nil when the files of a good state cannot be read
-	stack      *compose.Stack // that is written: with the live specs of services that are left as they are
-	declared   *compose.Stack // that is recorded
+	desired    *desired.State               // nil when the files of a good state cannot be read
+	stack      *compose.Stack               // that is written: with the live specs of services that are left as they are
+	declared   *compose.Stack               // that is recorded
+	ignored    map[string][]compose.Ignored // all fields that another process may change
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none

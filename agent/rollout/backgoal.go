@@ -47,6 +47,9 @@ func (b *back) load() error {
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
 	}
 	stack, err := drift.Applied(b.to)
+	if err == nil {
+		stack, err = b.a.ignore(stack)
+	}
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,11 @@ func (f *forward) render() error {
 func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a := f.a
 	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, a.stack)
+	stack, err := a.ignore(a.stack)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}

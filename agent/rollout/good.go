@@ -38,6 +38,9 @@ func (f *forward) goodState() (*record.GoodState, error) {
 	if len(config.Freeze) > 0 {
 		good.Freezes, err = json.Marshal(config.Freeze)
 	}
+	if err == nil && len(a.ignored) > 0 {
+		good.Ignored, err = json.Marshal(a.ignored)
+	}
 	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node))
 }
 

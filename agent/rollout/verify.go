@@ -31,7 +31,9 @@ func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
 	if err != nil {
 		return fault.Transient(err)
 	}
-	drifted := slices.DeleteFunc(deploy.Drift(live, applied), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
+	whole := *applied
+	whole.Ignored = a.ignored
+	drifted := slices.DeleteFunc(deploy.Drift(live, &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
 	if len(drifted) == 0 {
 		return nil
 	}

@@ -157,7 +157,7 @@ func (w *world) pushSecret() {
 func (w *world) pushConfig() {
 	wants := w.git.head.wants
 	wants.about = "config.yml"
-	switch w.random.IntN(8) {
+	switch w.random.IntN(9) {
 	case 0:
 		wants.manual = !wants.manual
 	case 1:
@@ -166,6 +166,8 @@ func (w *world) pushConfig() {
 		wants.frozen = !wants.frozen
 	case 3, 4:
 		wants.correct = !wants.correct
+	case 5:
+		wants.ignores = !wants.ignores
 	default:
 		wants.automatic = !wants.automatic
 	}

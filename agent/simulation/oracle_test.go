@@ -249,7 +249,7 @@ func (w *world) difference(spec *swarm.ServiceSpec, want wanted) string {
 		return fmt.Sprintf("image %s, want %s", container.Image, want.image)
 	case !slices.Equal(container.Env, want.env):
 		return fmt.Sprintf("environment %v, want %v", container.Env, want.env)
-	case *spec.Mode.Replicated.Replicas != want.replicas:
+	case *spec.Mode.Replicated.Replicas != want.replicas && !want.scales:
 		return fmt.Sprintf("%d replicas, want %d", *spec.Mode.Replicated.Replicas, want.replicas)
 	case !slices.Equal(secrets, want.secrets):
 		return fmt.Sprintf("secrets %v, want %v", secrets, want.secrets)
@@ -293,8 +293,12 @@ func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
 				running++
 			}
 		}
-		if running != want.replicas {
-			w.fail("%d tasks of %s run, want %d", running, name, want.replicas)
+		count := want.replicas
+		if want.scales {
+			count = *state.Services[name].Spec.Mode.Replicated.Replicas
+		}
+		if running != count {
+			w.fail("%d tasks of %s run, want %d", running, name, count)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 			results = append(results, desired.Check(fsys, environment, node))
 		}
 		if within.node == "" {
-			desired.WarnIdleWaves(results[before:])
+			desired.WarnIdle(results[before:])
 		}
 	}
 	return results, nil

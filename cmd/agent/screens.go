@@ -77,6 +77,7 @@ func (p printer) functions() template.FuncMap {
 		"failedRollout": report.FailedRollout,
 		"gate":          gateText,
 		"history":       historyText,
+		"ignored":       report.IgnoredText,
 		"image":         imageText,
 		"message":       report.Message,
 		"migration":     migrationText,
