@@ -11,7 +11,7 @@ import (
 )
 
 // NextOfContest says what a user does about a contest.
-const NextOfContest = "stop the other process, or list the field in drift_ignore of config.yml; `agent sync` corrects it at once, the agent once an hour"
+const NextOfContest = "stop the other process, or list the field in drift_ignore of config.yml; `agent sync` corrects it now"
 
 // ContestText gives a contest in one line: "replicas of web changed back to 4 three times;
 // another process manages it".
