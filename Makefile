@@ -5,7 +5,10 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
-LONGEST := ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest
+# The agent's own code is concurrent, so its tests run with the race detector. The others
+# wait for engines and other programs, or compute one thing at a time; the longest are first.
+RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
+PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test walk simulate lint check fuzz bench docs
 
@@ -15,12 +18,14 @@ build: ## the static binary, bin/agent
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
 	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
 
-# Three packages at a time, the longest first: much of it waits for engines. Beside them the
-# simulation runs without the race detector, in which it is slow: ./... has fewer rounds of it.
-test: ## all tests, with the race detector, on a private engine
+# Beside the others the simulation runs without the race detector, in which it is slow: RACE has
+# fewer rounds of it.
+test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
 	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
-		go test -race -p 3 -timeout 30m $(LONGEST) ./...; tests=$$?; wait $$simulation && exit $$tests
+		go test -race -p 1 -timeout 30m $(RACE) & race=$$!; \
+		go test -p 3 -timeout 30m $(PLAIN); plain=$$?; \
+		wait $$simulation && wait $$race && exit $$plain
 
 walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc
