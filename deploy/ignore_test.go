@@ -1,9 +1,7 @@
 package deploy_test
 
 import (
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -13,7 +11,6 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/enginetest"
-	"coin.internal/coin-agent/manifests"
 )
 
 // foreignChanges changes each field that drift_ignore can name, as another process does.
@@ -42,8 +39,7 @@ var foreignChanges = map[string]func(*swarm.ServiceSpec){
 // an entry that is a difference. With it, it is none, a write for another reason keeps the live
 // value, and a deployment that declares another value writes it.
 func TestIgnoredFields(t *testing.T) {
-	names, _ := reflect.TypeFor[manifests.DriftIgnore]().FieldByName("Fields")
-	for name := range strings.SplitSeq(names.Tag.Get("enum"), "|") {
+	for _, name := range deploy.Ignorables() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := simulated()

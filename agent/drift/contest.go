@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// Often and Window: a field that was put back so often within that time is contested.
-	Often  = 3
+	// Often is how often a field is put back within Window until it is contested.
+	Often = 3
+	// Window is the time within which these corrections count.
 	Window = 10 * time.Minute
 	// Retry is how long a contested field is left as it is before it is put back again.
 	Retry = time.Hour

@@ -163,7 +163,7 @@ var (
 // prepareKey makes the key that all secrets are encrypted to.
 func prepareKey(t *testing.T) {
 	t.Helper()
-	sealKey, sealT = sopstest.NewKey(t), t
+	sealKey, sealT, seals = sopstest.NewKey(t), t, map[int]string{}
 }
 
 var sealT *testing.T

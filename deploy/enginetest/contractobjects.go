@@ -135,18 +135,18 @@ func usedNetwork(s *scene) {
 // removedNetwork does what `docker stack rm` does, and makes all again at once.
 func removedNetwork(s *scene) {
 	attach := all(replicas(1), func(spec *swarm.ServiceSpec) {
-		spec.TaskTemplate.Networks = []swarm.NetworkAttachmentConfig{{Target: s.name("n")}}
+		spec.TaskTemplate.Networks = []swarm.NetworkAttachmentConfig{{Target: s.name("old")}}
 	})
-	old := s.network("n")
+	old := s.network("old")
 	id := s.create("web", attach)
 	s.untilTasks("web", 1, swarm.TaskStateRunning)
 	ctx := s.t.Context()
 	s.must(s.world.Swarm.ServiceRemove(ctx, id))
 	s.until(func() error { return s.world.Swarm.NetworkRemove(ctx, old) })
 	_, err := s.world.Swarm.ServiceCreate(ctx, s.spec("web", attach), swarm.ServiceCreateOptions{})
-	s.refused(err, errdefs.IsInternal, "network "+s.name("n")+" not found")
+	s.refused(err, errdefs.IsInternal, "network "+s.name("old")+" not found")
 	s.until(func() error {
-		_, err := s.world.Swarm.NetworkCreate(ctx, s.name("n"), network.CreateOptions{Driver: "overlay", Labels: s.labels()})
+		_, err := s.world.Swarm.NetworkCreate(ctx, s.name("old"), network.CreateOptions{Driver: "overlay", Labels: s.labels()})
 		if err != nil {
 			s.refused(err, errdefs.IsConflict, "already exists")
 		}
