@@ -26,8 +26,11 @@ func (w *world) contest() {
 	}
 }
 
-// wrote reports whether a sync wrote to the engine.
-func (a *attempt) wrote() bool { return a.Wrote || a.Rollback != nil && a.Rollback.Wrote }
+// wrote reports whether a sync wrote to the engine. One that shares the outcome of a rollback
+// has a copy of its record.
+func (a *attempt) wrote() bool {
+	return !a.Unchanged && (a.Wrote || a.Rollback != nil && a.Rollback.Wrote)
+}
 
 // checkContests demands that a field is put back no more often than it may: after three times
 // within ten minutes not for an hour, unless another sync wrote in between; and that no other
