@@ -329,7 +329,7 @@ func (d *Desk) Status() report.Status {
 	a, v := d.agent, d.stack.board.Snapshot()
 	status := report.NewStatus(d.stack.publish.Node, v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
-	status.Desired, status.Services, status.Drift, status.Progress = v.Desired, v.Services, v.Drift, v.Progress
+	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
 	if v.Health.State != "" {
 		status.Health = &v.Health
 	}

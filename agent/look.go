@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/decision"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
@@ -54,7 +55,7 @@ func (s *stack) known() (decision.Record, error) {
 	frozen, err := frozen(v.Deployed, s.node.Node)
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
-		Degraded: leaves(v), Corrects: v.Deployed != nil && v.Deployed.Drift == string(manifests.DriftCorrect),
+		Degraded: leaves(v), Corrects: corrects(v.Deployed),
 	}, err
 }
 
@@ -116,9 +117,9 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 		if err := s.askFiles(ctx, seen); err != nil {
 			return rollout.Outcome{Sync: base.Last, Err: err}
 		}
-		return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift}, progress)
+		return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift, Correction: s.correction()}, progress)
 	case decision.CorrectBack:
-		return s.rollouts.Back(ctx, base, rollout.Rollback{State: base.Deployed, Actor: audit.Agent(), Auto: true, Drift: true}, progress)
+		return s.rollouts.Back(ctx, base, rollout.Rollback{State: base.Deployed, Actor: audit.Agent(), Auto: true, Drift: true, Correction: s.correction()}, progress)
 	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
 	}
 	return rollout.Outcome{Sync: base.Last}
@@ -223,14 +224,14 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	if seen.observed.Remote.Err == nil {
 		s.recallWebhook(ctx, seen.revision)
 	}
-	drift, err := s.observe(ctx)
+	drifted, err := s.observe(ctx)
 	if err != nil {
 		return err
 	}
 	if s.board.Snapshot().Deployed != nil {
 		s.keeper.WhenDue(ctx)
 	}
-	seen.observed.Drift = &decision.Drift{Services: drift}
+	seen.observed.Drift = &decision.Drift{Services: drifted, Contested: len(drift.Contested(s.board.Snapshot().Contests))}
 	return nil
 }
 
@@ -247,23 +248,30 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 		good = nil
 	}
 	s.board.Update(func(v *board.View) { v.Reading = true })
-	services, drift, err := s.watch.Look(ctx, name, good)
+	seen, err := s.watch.Look(ctx, name, good)
 	s.board.Update(func(v *board.View) { v.Reading, v.Unread = false, err })
 	if err != nil {
 		return 0, err
 	}
-	if len(drift) > 0 && len(v.Drift) == 0 {
-		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(drift))
+	steps := seen.Drift
+	if len(steps) > 0 && len(v.Drift) == 0 {
+		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(steps))
 	}
-	s.board.Update(func(v *board.View) { v.Services, v.Drift, v.Observed = services, drift, time.Now() })
-	s.metrics.Drift(len(drift))
-	if err := s.judge(ctx, name, services, drift); err != nil {
+	contests, err := s.contests(v, steps)
+	if err != nil {
+		return 0, err
+	}
+	s.board.Update(func(v *board.View) {
+		v.Services, v.Drift, v.Contests, v.Ignored, v.Observed = seen.Services, steps, contests, seen.Ignored, time.Now()
+	})
+	s.metrics.Drift(len(steps))
+	if err := s.judge(ctx, name, seen.Services, steps); err != nil {
 		return 0, err
 	}
 	if good != nil {
-		err = s.publish.Drift(v.Last, good, drift)
+		err = s.publish.Drift(v.Last, good, steps, contests)
 	}
-	return len(drift), err
+	return len(steps), err
 }
 
 // shared is the event by which a commit that changes nothing shares the outcome of the

@@ -46,7 +46,12 @@ type stack struct {
 	stops    chan struct{} // ends the wait of a rollout for a rollback
 	nudge    func()        // has the loop look at once
 	started  time.Time     // when the agent started
-	failures int           // looks in a row that failed
+
+	corrected struct { // the syncs that contests are found in, and the last one when they were read
+		last  *record.Sync
+		syncs []record.Sync
+	}
+	failures int // looks in a row that failed
 }
 
 // newStack makes the state machine of a stack.
@@ -62,6 +67,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 	}
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
 		InSync:    func() bool { return s.board.Snapshot().InSync() && s.unknown(s.board.Snapshot(), time.Now()) == nil },
+		Contested: func() int { return len(drift.Contested(s.board.Snapshot().Contests)) },
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 		Services:  s.measured,

@@ -51,7 +51,7 @@ func (c *converter) convert(release string) (*Stack, error) {
 	if c.files.check.whole() {
 		c.convertNetworks(stack)
 		faults = append(faults, c.convertServices(stack))
-		c.setWaves(stack)
+		c.setRules(stack)
 	}
 	return stack, errors.Join(faults...)
 }
@@ -219,10 +219,25 @@ func fileTarget(kind string, use composetypes.FileReferenceConfig, defined bool,
 	return target, nil
 }
 
-// setWaves sets the waves of the services from config.yml. It warns of entries that
-// match no service, unless they may be for another node.
-func (c *converter) setWaves(stack *Stack) {
+// setRules sets the waves and the ignored fields of the services from config.yml. It warns
+// of entries that match no service, unless they may be for another node.
+func (c *converter) setRules(stack *Stack) {
 	config := c.files.node.Config
+	for _, entry := range config.DriftIgnore {
+		name := stack.Name + "_" + entry.Service
+		if _, has := stack.Services[name]; !has {
+			continue
+		}
+		if stack.Ignored == nil {
+			stack.Ignored = map[string][]Ignored{}
+		}
+		for _, field := range entry.Fields {
+			stack.Ignored[name] = append(stack.Ignored[name], Ignored{Field: field, Until: entry.Until, Reason: entry.Reason})
+		}
+	}
+	if len(config.Nodes) == 1 {
+		*c.warnings = append(*c.warnings, config.Idle(stack.Short())...)
+	}
 	if len(config.Deployment.Waves) == 0 {
 		return
 	}
@@ -231,8 +246,5 @@ func (c *converter) setWaves(stack *Stack) {
 		if wave := config.Wave(strings.TrimPrefix(name, stack.Name+"_")); wave > 0 {
 			stack.Waves[name] = wave
 		}
-	}
-	if len(config.Nodes) == 1 {
-		*c.warnings = append(*c.warnings, config.IdleWaves(stack.Short())...)
 	}
 }

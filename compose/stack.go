@@ -4,12 +4,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	composetypes "github.com/docker/cli/cli/compose/types"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -58,6 +60,10 @@ type Stack struct {
 	// of the services; nil without deployment.waves.
 	Waves map[string]int `json:"-"`
 
+	// Ignored has the fields of services, by full name, whose live values stay: drift_ignore
+	// in config.yml.
+	Ignored map[string][]Ignored `json:"-"`
+
 	Networks map[string]network.CreateOptions
 	Secrets  []Secret // sorted by name
 	Configs  []Config // sorted by name
@@ -77,6 +83,16 @@ type Stack struct {
 
 	merged *composetypes.Config // for YAML
 }
+
+// Ignored is a field of a service that another process manages.
+type Ignored struct {
+	Field  string `json:"field"`
+	Until  string `json:"until,omitempty"` // the day from which on the field counts again; "" for none
+	Reason string `json:"reason"`
+}
+
+// Over reports whether the field counts again.
+func (i Ignored) Over(now time.Time) bool { return manifests.DayOver(i.Until, now) }
 
 // Short lists the stack's services by their names in the compose files, sorted.
 func (s *Stack) Short() []string {

@@ -8,9 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/network"
-
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -22,11 +19,12 @@ const writesAtOnce = 8
 // written to services that are written for another reason.
 type Metadata map[string]string
 
-// Event reports that a step begins or has ended.
+// Event reports that a step begins, waits or has ended.
 type Event struct {
-	Step Step
-	Done bool
-	Err  error // of a step that failed
+	Step  Step
+	Done  bool
+	Err   error  // of a step that failed
+	Waits string // what a step that has begun waits for; "" for nothing
 }
 
 // ApplyOptions are the options of Apply.
@@ -176,8 +174,13 @@ func (a *application) together(ctx context.Context, steps []Step) error {
 		stop = halt != nil
 		return !stop
 	}
+	tell := func(event Event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return a.options.Progress(event)
+	}
 	inParallel(len(steps), writesAtOnce, begin, func(i int) {
-		err := a.take(ctx, steps[i])
+		err := a.take(ctx, steps[i], tell)
 		mu.Lock()
 		defer mu.Unlock()
 		errs[i] = err
@@ -209,36 +212,31 @@ func inParallel(n, limit int, begin func(i int) bool, do func(i int)) {
 	group.Wait()
 }
 
-// take writes one step.
-func (a *application) take(ctx context.Context, step Step) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	var err error
-	switch step.Kind {
-	case Network:
-		err = a.createNetwork(ctx, step.Name)
-	case Secret:
-		err = a.createSecret(ctx, step.Name)
-	case Config:
-		err = a.createConfig(ctx, step.Name)
-	case Service:
-		err = a.takeService(ctx, step)
+// take writes one step. It waits for the networks of a removed stack.
+func (a *application) take(ctx context.Context, step Step, tell func(Event) error) error {
+	err := a.try(ctx, step)
+	if name := a.oldNetwork(err); name != "" {
+		err = a.afterOldNetwork(ctx, step, name, tell)
 	}
 	return a.engine.address.explain(fmt.Sprintf("%s %s %s", step.Action, step.Kind, step.Name), err)
 }
 
-// createNetwork treats the answer that the network exists as success if it belongs to the
-// stack: an earlier attempt may have created it.
-func (a *application) createNetwork(ctx context.Context, name string) error {
-	_, err := a.engine.swarm.NetworkCreate(ctx, name, a.want.Networks[name])
-	if err == nil || !errdefs.IsConflict(err) {
+// try writes one step, once.
+func (a *application) try(ctx context.Context, step Step) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	switch step.Kind {
+	case Network:
+		_, err := a.createNetwork(ctx, step.Name)
 		return err
+	case Secret:
+		return a.createSecret(ctx, step.Name)
+	case Config:
+		return a.createConfig(ctx, step.Name)
+	case Service:
+		return a.takeService(ctx, step)
 	}
-	existing, inspectErr := a.engine.swarm.NetworkInspect(ctx, name, network.InspectOptions{Scope: "swarm"})
-	if inspectErr != nil {
-		return errors.Join(err, inspectErr)
-	}
-	return conflict(object{Network, name}, existing.Labels, a.want)
+	return fmt.Errorf("unknown kind %q", step.Kind)
 }
 
 func (a *application) createSecret(ctx context.Context, name string) error {

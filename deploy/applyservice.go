@@ -75,7 +75,7 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	if err := conflict(object{Service, name}, existing.Spec.Labels, a.want); err != nil {
 		return err
 	}
-	if len(serviceChanges(existing.Spec, a.want.Services[name])) == 0 {
+	if len(serviceChanges(existing.Spec, keep(a.want, name, existing.Spec))) == 0 {
 		return nil
 	}
 	spec, login, err := a.spec(ctx, name, existing.Spec)
@@ -91,7 +91,7 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 // its image. Without a login, the engine keeps the one that it has. The wanted stack is
 // not changed.
 func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
-	spec := settle(a.want.Services[name], live)
+	spec := settle(keep(a.want, name, live), live)
 	for name, value := range a.options.Metadata {
 		if label := compose.LabelPrefix + name; metadataLabel(label) {
 			spec.Labels[label] = value

@@ -84,6 +84,14 @@ func TestNoDifference(t *testing.T) {
 				s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: "bind", Target: "/a"}}
 			},
 		},
+		"options of a cluster volume": {
+			want: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: "volume", Source: "v", Target: "/a", ClusterOptions: &mount.ClusterOptions{}}}
+			},
+			live: func(s *swarm.ServiceSpec) {
+				s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: "volume", Source: "v", Target: "/a"}}
+			},
+		},
 		"job counts": {
 			want: func(s *swarm.ServiceSpec) { s.Mode.ReplicatedJob = &swarm.ReplicatedJob{MaxConcurrent: &two} },
 			live: func(s *swarm.ServiceSpec) {

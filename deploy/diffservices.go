@@ -13,20 +13,21 @@ import (
 // that differ, and removes those that the stack does not want any more.
 func (p *Plan) addServices(live LiveServices, want *compose.Stack) {
 	for _, name := range keys(want.Services) {
-		spec := want.Services[name]
 		existing, ok := live[name]
 		if !ok {
-			p.Steps = append(p.Steps, creation(name, spec))
+			p.Steps = append(p.Steps, creation(name, want.Services[name]))
 			continue
 		}
+		spec, sum := keep(want, name, existing.Spec), sumOf(want.Services[name])
 		if modeName(existing.Spec.Mode) != modeName(spec.Mode) || endsInRollback(want.Name, existing.Spec, spec) {
 			p.Steps = append(p.Steps, Step{
-				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sumOf(spec), phase: phaseServices,
+				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sum, phase: phaseServices,
 				Changes: serviceChanges(existing.Spec, spec),
 			})
 			continue
 		}
 		if step, differs := alteration(existing.Spec, spec); differs {
+			step.Sum = sum // what stays of the live service changes by itself
 			p.Steps = append(p.Steps, step)
 			if existing.Spec.Labels[compose.LabelOwner] == "" {
 				p.Adopted = append(p.Adopted, name)
@@ -186,8 +187,8 @@ func (p *Plan) addCron(live LiveServices, want *compose.Stack) {
 		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
 			return s.Kind == Service && s.Name == name && s.Action == Update
 		})
-		if back, differs := alteration(down, spec); differs {
-			back.phase = phaseCronBack
+		if back, differs := alteration(down, keep(want, name, existing.Spec)); differs {
+			back.phase, back.Sum = phaseCronBack, sumOf(spec)
 			p.Steps = append(p.Steps, back)
 		}
 	}

@@ -18,6 +18,15 @@ var (
 	Settle         = settle
 )
 
+// Ignorables lists the fields that drift_ignore can name.
+func Ignorables() []string {
+	var names []string
+	for _, field := range ignorables() {
+		names = append(names, field.name)
+	}
+	return names
+}
+
 // NewJudge gives the judge of one wait, with a clock of the test.
 func NewJudge(opts VerifyOptions, now func() time.Time) func(LiveServices, map[string][]swarm.Task, *compose.Stack) (Result, time.Duration) {
 	m := newMemory(opts)

@@ -201,11 +201,12 @@ func TestEveryFieldIsCompared(t *testing.T) {
 	coverage(t, func(live, want swarm.ServiceSpec) []string {
 		return paths(deploy.ServiceChanges(live, want))
 	}, map[string]string{
-		container + "Secrets.SecretID":             "an object's ID: the name decides",
-		container + "Configs.ConfigID":             "an object's ID: the name decides",
-		container + "Mounts.Consistency":           "Swarm does not keep it",
-		"EndpointSpec without":                     "the same as an empty one: the live one is carried over",
-		"TaskTemplate.Placement.Platforms without": "comes from the registry: the live ones are carried over",
+		container + "Secrets.SecretID":              "an object's ID: the name decides",
+		container + "Configs.ConfigID":              "an object's ID: the name decides",
+		container + "Mounts.Consistency":            "Swarm does not keep it",
+		container + "Mounts.ClusterOptions without": "it has no fields, and Swarm does not keep it",
+		"EndpointSpec without":                      "the same as an empty one: the live one is carried over",
+		"TaskTemplate.Placement.Platforms without":  "comes from the registry: the live ones are carried over",
 
 		container + "Env reordered":            noOrder,
 		container + "Groups reordered":         noOrder,

@@ -175,7 +175,7 @@ type oneCase struct {
 func newCase(m *memory, service swarm.Service, tasks []swarm.Task, want *compose.Stack) *oneCase {
 	seen, tasks := m.see(service, tasks)
 	c := &oneCase{
-		memory: m, seen: seen, service: service, want: want.Services[service.Spec.Name], stack: want.Name,
+		memory: m, seen: seen, service: service, want: keep(want, service.Spec.Name, service.Spec), stack: want.Name,
 		result: ServiceResult{Name: service.Spec.Name, State: Pending}, again: slowLook,
 	}
 	for _, task := range tasks {

@@ -97,11 +97,11 @@ func canonicalContainer(c *swarm.ContainerSpec) {
 	setIDs(c, func(object) string { return "" })
 }
 
-// canonicalMount leaves out the consistency and empty bind options, which Swarm does not
-// store.
+// canonicalMount leaves out what Swarm does not store: the consistency, empty bind options,
+// and the options of a cluster volume, which have no fields (engines since API 1.42).
 func canonicalMount(m *mount.Mount) {
 	fill(&m.Type, mount.TypeBind)
-	m.Consistency = ""
+	m.Consistency, m.ClusterOptions = "", nil
 	if m.BindOptions != nil && *m.BindOptions != (mount.BindOptions{}) {
 		fill(&m.BindOptions.Propagation, mount.PropagationRPrivate)
 	} else {

@@ -103,6 +103,8 @@ type RecordedPlan struct {
 	Adopted []string `json:"adopted,omitempty"`
 	// Warnings name differences that the plan does not change.
 	Warnings []string `json:"warnings,omitempty"`
+	// Ignored are the fields whose live values the plan keeps: drift_ignore in config.yml.
+	Ignored []Ignored `json:"ignored,omitempty"`
 }
 
 // Plan is what Diff gives and Apply takes: what to write, in the order of application,
@@ -112,6 +114,7 @@ type Plan struct {
 	Steps    []Step
 	Adopted  []string
 	Warnings []string
+	Ignored  []Ignored
 
 	live  *Live          // nil if Diff did not make the plan
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
@@ -119,7 +122,7 @@ type Plan struct {
 
 // Recorded gives what the history keeps of the plan.
 func (p Plan) Recorded() RecordedPlan {
-	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings}
+	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings, Ignored: p.Ignored}
 }
 
 // MarshalJSON gives the JSON of the recorded plan.
@@ -202,6 +205,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.addWaves(services, want)
 	plan.countTasks(services, want)
 	plan.sort()
+	plan.Ignored = IgnoredIn(services, want)
 	return plan, nil
 }
 

@@ -30,7 +30,7 @@ func (e *Engine) Rerun(ctx context.Context, live LiveServices, want *compose.Sta
 		if !there || Idle(existing.Spec) || !slices.Contains(jobs, name) && !stopped(existing) {
 			continue
 		}
-		if len(serviceChanges(existing.Spec, want.Services[name])) == 0 {
+		if len(serviceChanges(existing.Spec, keep(want, name, existing.Spec))) == 0 {
 			same = append(same, name)
 			filter.Add("service", existing.ID)
 		}

@@ -58,6 +58,24 @@ func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollbac
 	return rollback
 }
 
+// Leave gives a stack with the live specs of the named services, so that no plan writes
+// them; one that does not exist is not created.
+func Leave(stack *compose.Stack, live LiveServices, names []string) *compose.Stack {
+	if len(names) == 0 {
+		return stack
+	}
+	left := *stack
+	left.Services = maps.Clone(stack.Services)
+	for _, name := range names {
+		if existing, exists := live[name]; exists {
+			left.Services[name] = existing.Spec
+		} else {
+			delete(left.Services, name)
+		}
+	}
+	return &left
+}
+
 // RollbackChanges tells whether a rollback from one stack to one that ran before it
 // would change a service, or one of those that only names. A job counts if only names
 // it.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
@@ -128,6 +129,23 @@ func TestFlowOnTheSimulatedEngine(t *testing.T) {
 			if one.DesiredState == swarm.TaskStateRunning && one.Spec.ContainerSpec.Image != image2 {
 				t.Errorf("task %+v", one)
 			}
+		}
+	})
+}
+
+// TestClusterVolumeOnTheSimulatedEngine rolls out a mount of type cluster on an engine that
+// knows it: the second plan has nothing to write.
+func TestClusterVolumeOnTheSimulatedEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := enginetest.New(enginetest.Options{EngineVersion: "29.7.0", APIVersion: "1.51"})
+		sim.Image(image1, enginetest.DemoApp())
+		engine, stack := deploy.New(sim.Client(enginetest.Hooks{})), newStack("t")
+		add(stack, "web", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: mount.TypeCluster, Source: "v", Target: "/v", ClusterOptions: &mount.ClusterOptions{}}}
+		})
+		rollout(t, engine, stack)
+		if again := planFor(t, engine, stack); !again.Empty() {
+			t.Errorf("then: %+v", again.Steps)
 		}
 	})
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Secrets               Secrets       `yaml:"secrets" doc:"Rules for secrets: which must exist, when they must be rotated, how long old versions are kept."`
 	AllowPlaintextSecrets bool          `yaml:"allow_plaintext_secrets" doc:"Accept unencrypted secrets in the repository. Refused in production."`
 	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What happens when the live stack has drifted: report only reports it, correct applies the last state again."`
+	DriftIgnore           []DriftIgnore `yaml:"drift_ignore" doc:"Fields of services that another process manages, such as an autoscaler. A difference in them is not drift. A sync keeps their live values, unless the commit changes them."`
 
 	file   string
 	places map[string]fault.Place

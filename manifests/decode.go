@@ -166,9 +166,9 @@ func (d *decoder) scalar(node *yaml.Node, key string, v reflect.Value, tag refle
 	d.mismatchHint(node, key, want.text, hint)
 }
 
-// textTag returns the node's tag. It treats a time as a text if the field is a time.
+// textTag returns the node's tag. It treats a time as a text if the field is a time or a day.
 func textTag(node *yaml.Node, tag reflect.StructTag) string {
-	if kind := node.ShortTag(); kind != "!!timestamp" || tag.Get("format") != "time" {
+	if kind := node.ShortTag(); kind != "!!timestamp" || tag.Get("format") != "time" && tag.Get("format") != "date" {
 		return kind
 	}
 	return "!!str"

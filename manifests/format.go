@@ -40,6 +40,7 @@ var formats = map[string]format{
 	"cron":      {want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: parses(parseSchedule)},
 	"zone":      {want: "a time zone such as Europe/Amsterdam", pattern: `^[A-Za-z][A-Za-z0-9_+/-]*$`, holds: isZone},
 	"time":      {want: "a time such as 2026-12-24T18:00:00+01:00", pattern: `^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}`, holds: isTime},
+	"date":      {want: "a day such as 2027-03-01", pattern: `^\d{4}-\d{2}-\d{2}$`, holds: isDate},
 	"ip":        {want: "an IP address such as 10.95.81.131", pattern: `^[0-9A-Fa-f.:]+$`, holds: isIP},
 	"regexp":    {want: "a regular expression", holds: parses(regexp.Compile)},
 	"https":     {want: "an address such as https://harbor.example.com, without a login", pattern: `^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/?$`},

@@ -37,6 +37,7 @@ func validate(config *Config, environment string) faults {
 	v.validateFreezes()
 	v.validateLogin(migrationKey, config.Deployment.MigrationCheck.SSLMode)
 	v.validateGates()
+	v.validateDriftIgnore()
 	v.unique("secrets.required[]", config.Secrets.Required)
 	if config.AllowPlaintextSecrets && config.Environment.Type == Production {
 		v.add("allow_plaintext_secrets", "remove the key and encrypt the secrets with sops",

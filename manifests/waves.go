@@ -26,9 +26,9 @@ func (c *Config) Wave(service string) int {
 	return matched
 }
 
-// IdleWaves returns a warning for each entry of deployment.waves that matches none
-// of the services.
-func (c *Config) IdleWaves(services []string) []*fault.Error {
+// Idle returns a warning for each entry of deployment.waves and drift_ignore that matches
+// none of the services.
+func (c *Config) Idle(services []string) []*fault.Error {
 	var idle []*fault.Error
 	for i, wave := range c.Deployment.Waves {
 		for j, pattern := range wave {
@@ -40,7 +40,7 @@ func (c *Config) IdleWaves(services []string) []*fault.Error {
 			}
 		}
 	}
-	return idle
+	return append(idle, c.idleIgnores(services)...)
 }
 
 func (v *validator) validateWaves() {

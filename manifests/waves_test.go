@@ -24,7 +24,7 @@ func TestWaveOfService(t *testing.T) {
 		t.Error(diff)
 	}
 	var idle []string
-	for _, warning := range config.IdleWaves([]string{"migrate", "test_setup", "client_api"}) {
+	for _, warning := range config.Idle([]string{"migrate", "test_setup", "client_api"}) {
 		idle = append(idle, warning.Error())
 	}
 	if len(idle) != 1 || !strings.Contains(idle[0], `config.yml:6:`) || !strings.Contains(idle[0], `deployment.waves lists "admin_api", which matches no service of this node`) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/metrics"
@@ -46,6 +47,8 @@ type View struct {
 	Unread   error          // why the last reading of them failed
 	Health   health.Verdict // of them
 	Drift    []deploy.Step
+	Contests []drift.Contest  // of the drift
+	Ignored  []deploy.Ignored // fields that another process may change
 
 	Rotations []inventory.Rotation
 	LookError error           // of the last look

@@ -57,7 +57,8 @@ type Files struct {
 
 // Drift is how the live services differ from the deployed good state.
 type Drift struct {
-	Services int // that differ
+	Services  int // that differ
+	Contested int // of them; the agent leaves those as they are
 }
 
 // Action is what the loop does next.
@@ -158,7 +159,7 @@ func idle(r Record, o Observed, p Policy) Action {
 		return action
 	}
 	switch {
-	case o.Drift.Services == 0 || !r.Corrects || r.Paused || r.Frozen:
+	case o.Drift.Services == o.Drift.Contested || !r.Corrects || r.Paused || r.Frozen:
 		return Wait
 	case o.Lineage != nil && *o.Lineage == Behind:
 		return Wait // a correction needs the last commit, and must not end a sync that is not over

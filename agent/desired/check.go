@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -27,8 +28,8 @@ type Checked struct {
 
 	Elsewhere int `json:"listed_elsewhere,omitempty"` // problems that other results have
 
-	idleWaves []Problem // entries of deployment.waves that name no service of this node
-	partial   bool      // its services are not all known
+	idle    []Problem // entries of config.yml that name no service of this node, or are over
+	partial bool      // its services are not all known
 }
 
 // Problem is one fault or warning of a check.
@@ -101,9 +102,12 @@ func Check(fsys fs.FS, environment, name string) Checked {
 	}
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
 	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
-		for _, warning := range node.Config.IdleWaves(stack.Short()) {
-			checked.idleWaves = append(checked.idleWaves, problem(warning))
+		for _, warning := range node.Config.Idle(stack.Short()) {
+			checked.idle = append(checked.idle, problem(warning))
 		}
+	}
+	for _, warning := range node.Config.OverIgnores(time.Now()) {
+		checked.idle = append(checked.idle, problem(warning))
 	}
 	return checked
 }
@@ -129,19 +133,22 @@ func (c Checked) Sorted() Checked {
 	return c
 }
 
-// WarnIdleWaves warns, at the first of an environment's nodes, of the entries of
-// deployment.waves that name no service of any of them.
-func WarnIdleWaves(nodes []Checked) {
+// WarnIdle warns, at the first of an environment's nodes, of the entries of config.yml that
+// name no service of any of them, or are over.
+func WarnIdle(nodes []Checked) {
 	for i, node := range nodes {
 		if node.partial || node.Services == 0 && len(node.Problems) > 0 {
 			return // its services are not known
 		}
 		if i > 0 {
-			nodes[0].idleWaves = slices.DeleteFunc(nodes[0].idleWaves, func(p Problem) bool { return !slices.Contains(node.idleWaves, p) })
+			nodes[0].idle = slices.DeleteFunc(nodes[0].idle, func(p Problem) bool {
+				same := func(other Problem) bool { return other.Place == p.Place && other.Message == p.Message } // hints name services
+				return !slices.ContainsFunc(node.idle, same)
+			})
 		}
 	}
 	if len(nodes) > 0 {
-		nodes[0].Warnings = append(nodes[0].Warnings, nodes[0].idleWaves...)
+		nodes[0].Warnings = append(nodes[0].Warnings, nodes[0].idle...)
 	}
 }
 

@@ -40,22 +40,30 @@ func New(engine engine, log *slog.Logger) *Watch {
 // Deployed notes that another good state is deployed since a time.
 func (w *Watch) Deployed(at time.Time) { w.asked, w.moved = at, nil }
 
+// Seen is what a look sees.
+type Seen struct {
+	Services []deploy.ServiceStatus
+	Drift    []deploy.Step    // the services that differ from the good state
+	Ignored  []deploy.Ignored // the fields that another process may change
+}
+
 // Look reads the services of a stack and gives those that differ from a good state; no
 // difference is looked for if the good state is nil.
-func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) ([]deploy.ServiceStatus, []deploy.Step, error) {
+func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) (seen Seen, err error) {
 	live, err := w.engine.ObserveServices(ctx, stack)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the services: %w", err)
+		return seen, fmt.Errorf("look at the services: %w", err)
 	}
-	services := deploy.Summarise(stack, live)
+	seen.Services = deploy.Summarise(stack, live)
 	if good == nil {
-		return services, nil, nil
+		return seen, nil
 	}
 	want, err := w.expected(ctx, live, good)
 	if err != nil {
-		return nil, nil, err
+		return seen, err
 	}
-	return services, deploy.Drift(live, want), nil
+	seen.Drift, seen.Ignored = deploy.Drift(live, want), deploy.IgnoredIn(live, want)
+	return seen, nil
 }
 
 // expected gives the stack that the live services are compared with: what was applied,
@@ -88,5 +96,10 @@ func Applied(good *record.GoodState) (*compose.Stack, error) {
 	if err := json.Unmarshal(good.Services, &stack.Services); err != nil {
 		return nil, fmt.Errorf("recall the applied services: %w", err)
 	}
-	return stack, nil
+	if len(good.Ignored) > 0 {
+		if err := json.Unmarshal(good.Ignored, &stack.Ignored); err != nil {
+			return nil, fmt.Errorf("recall the ignored fields: %w", err)
+		}
+	}
+	return deploy.IgnoreAt(stack, time.Now()), nil
 }

@@ -46,6 +46,7 @@ type Stack struct {
 // Source is what is asked about a stack at each scrape. All fields are required.
 type Source struct {
 	InSync    func() bool                            // the stack runs what the repository says
+	Contested func() int                             // drifted services that the agent leaves as they are
 	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
 	Rotations func() []inventory.Rotation            // of the applied stack
 	Services  func() Services
@@ -131,6 +132,7 @@ func scraped(register prometheus.Registerer, name, help string, value func() flo
 // ask makes the metrics of a stack that are asked at each scrape.
 func ask(register prometheus.Registerer, source Source) {
 	scraped(register, "coin_agent_in_sync", "1 when the node runs what the repository says.", func() float64 { return truth(source.InSync()) })
+	scraped(register, "coin_agent_contested_services", "Drifted services that another process changes back whenever the agent corrects them.", func() float64 { return float64(source.Contested()) })
 	scraped(register, "coin_agent_paused", "1 while a user has paused the agent.", func() float64 {
 		paused, _ := source.Gates()
 		return truth(paused)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/notify"
@@ -81,16 +82,20 @@ func stateOf(sync *record.Sync) gitlab.State {
 }
 
 // Drift queues one notice that live services differ from the applied specs of the last
-// sync, or ends it.
-func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, drift []deploy.Step) error {
+// sync, or ends it. The contests are fields that differ again whenever they are put back.
+func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, steps []deploy.Step, contests []drift.Contest) error {
 	switch {
 	case p.Notices.Outbox == nil:
 		return nil
-	case len(drift) == 0:
+	case len(steps) == 0:
 		return p.Notices.Outbox.DriftOver(p.Stack)
 	}
 	corrected := deployed.Drift == string(manifests.DriftCorrect)
-	return p.queue(report.DriftNotice(p.Node, p.Link(last.Commit), last, drift, corrected))
+	n := report.DriftNotice(p.Node, p.Link(last.Commit), last, steps, corrected)
+	if len(contests) > 0 {
+		report.AddContests(&n, contests)
+	}
+	return p.queue(n)
 }
 
 func (p *Publisher) queue(n notify.Notice) error {

@@ -30,6 +30,7 @@ type GoodState struct {
 	Configs   []Object        `json:"configs,omitempty"`
 	Retention Retention       `json:"retention,omitzero"`
 	Freezes   json.RawMessage `json:"freezes,omitempty"` // config.yml's freeze
+	Ignored   json.RawMessage `json:"ignored,omitempty"` // the fields of services that another process may change: drift_ignore
 
 	// Migration is the highest ID of the database's migrations when the state was last
 	// verified; nil when config.yml has no migration_check.

@@ -53,6 +53,11 @@ type Sync struct {
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // the rollback that followed, or that the sync is
 	Group     *Group     `json:"group,omitempty"`     // of a blue-green rollout
 
+	// Corrects are the fields that a correction of drift puts back. Leaves are the drifted
+	// services, by full name, that it leaves as they are, because they are contested.
+	Corrects []Correction `json:"corrects,omitempty"`
+	Leaves   []string     `json:"leaves,omitempty"`
+
 	Deployment *Deployment `json:"deployment,omitempty"` // what it brings, recorded with the plan
 
 	// Degraded names the services that became degraded or unhealthy after the rollout, as

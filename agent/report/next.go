@@ -50,6 +50,8 @@ func NextFor(s *Status) string {
 		return NextStep(s.Sync)
 	case s.Sync.Group != nil && s.Sync.Group.Failed != "":
 		return "fix " + s.Sync.Group.Failed + ", which failed with this commit, or run `agent rollback` here, too"
+	case len(s.Contests) > 0:
+		return NextOfContest
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` restores the applied state"
 	case !s.Healthy() && s.Sync.Rollback != nil && s.Sync.Rollback.Refused != "":

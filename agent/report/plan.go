@@ -39,6 +39,9 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 	for _, warning := range plan.Warnings {
 		add(ToneWarning, "warning: %s", warning)
 	}
+	for _, ignored := range plan.Ignored {
+		add(ToneQuiet, "ignored: %s", IgnoredText(plan.Stack, ignored))
+	}
 	still, restarting := takenOver(plan)
 	if len(still) > 0 {
 		add(TonePlain, "takes over from docker stack deploy without restarting a task: %s", strings.Join(still, ", "))
@@ -87,7 +90,7 @@ func Summary(plan deploy.RecordedPlan) string {
 func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 
 // PlanDocument is a plan for machines, as `agent diff -o json` prints it: the fields of
-// the plan (stack, steps, adopted, warnings), and
+// the plan (stack, steps, adopted, warnings, ignored), and
 //
 //	digest   hexadecimal SHA-256 of what the plan does; equal plans have equal digests
 //	summary  the plan in one line
@@ -98,18 +101,19 @@ func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 // written) and changes. A change has path (in the engine's spec), old and new; "" means
 // not set. What looks secret is ***; if only the masked parts differ, old equals new.
 type PlanDocument struct {
-	Stack    string        `json:"stack"`
-	Steps    []deploy.Step `json:"steps"`
-	Adopted  []string      `json:"adopted,omitempty"`
-	Warnings []string      `json:"warnings,omitempty"`
-	Digest   string        `json:"digest"`
-	Summary  string        `json:"summary"`
+	Stack    string           `json:"stack"`
+	Steps    []deploy.Step    `json:"steps"`
+	Adopted  []string         `json:"adopted,omitempty"`
+	Warnings []string         `json:"warnings,omitempty"`
+	Ignored  []deploy.Ignored `json:"ignored,omitempty"`
+	Digest   string           `json:"digest"`
+	Summary  string           `json:"summary"`
 }
 
 // NewPlanDocument gives the plan for machines.
 func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
 	return PlanDocument{
-		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings,
+		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings, Ignored: plan.Ignored,
 		Digest: plan.Digest(), Summary: PlanIntent(plan),
 	}
 }

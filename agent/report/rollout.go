@@ -46,6 +46,8 @@ func EventText(event deploy.Event) string {
 		return text + ": " + event.Err.Error()
 	case event.Done:
 		return text + ": done"
+	case event.Waits != "":
+		return text + ": waits for " + event.Waits
 	}
 	return text
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
@@ -35,6 +36,8 @@ type Status struct {
 	Unknown  *Unknown               `json:"unknown,omitempty"` // nil while that look is recent enough for a verdict
 	Services []deploy.ServiceStatus `json:"services,omitempty"`
 	Drift    []deploy.Step          `json:"drift,omitempty"`
+	Contests []drift.Contest        `json:"contested,omitempty"` // fields that drift again whenever they are put back
+	Ignored  []deploy.Ignored       `json:"ignored,omitempty"`   // fields that another process may change: drift_ignore
 	Progress string                 `json:"progress,omitempty"`
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated

@@ -102,7 +102,7 @@ func (d *admission) putsBack() (bool, error) {
 	if deployed == nil {
 		return false, nil
 	}
-	services, err := json.Marshal(d.a.stack.Services)
+	services, err := json.Marshal(d.a.declared.Services)
 	if err != nil {
 		return false, fmt.Errorf("compare with what was applied: %w", err)
 	}

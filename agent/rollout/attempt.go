@@ -33,8 +33,10 @@ type attempt struct {
 	journal  *journal.Journal
 	progress func(string)
 
-	desired    *desired.State // nil when the files of a good state cannot be read
-	stack      *compose.Stack
+	desired    *desired.State               // nil when the files of a good state cannot be read
+	stack      *compose.Stack               // that is written: with the live specs of services that are left as they are
+	declared   *compose.Stack               // that is recorded
+	ignored    map[string][]compose.Ignored // all fields that another process may change
 	plan       deploy.Plan
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none
@@ -217,6 +219,9 @@ func (a *attempt) apply(ctx context.Context) error {
 		Metadata: a.metadata(), Wait: a.goal.await,
 		Progress: func(event deploy.Event) error {
 			a.show(report.EventText(event))
+			if event.Waits != "" {
+				a.use.Log.Info("waiting", "revision", record.Short(a.commit), "service", event.Step.Name, "reason", event.Waits)
+			}
 			return book.Note(event)
 		},
 	})

@@ -32,6 +32,8 @@ type Rollback struct {
 	Digest string // of the plan that the user has seen; "" if none was shown
 	Drift  bool   // it corrects a drift
 
+	Correction Correction // of the drift
+
 	Group *record.Group // whose failure is the reason
 }
 
@@ -133,6 +135,7 @@ func backSync(last *record.Sync, to *record.GoodState, goal Rollback) (*record.S
 		return sync, nil
 	}
 	sync.Trigger, sync.Group = record.OnDrift, last.Group
+	sync.Corrects, sync.Leaves = goal.Correction.Fields, goal.Correction.Leaves
 	if before := last.Rollback; before != nil { // keeps who pinned it, why, and what had failed
 		if taken.After = before.After; last.Error != "" {
 			taken.After = &record.Broken{Sync: last.ID, Stage: last.FailedAt(), Error: last.Error}

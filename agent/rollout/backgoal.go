@@ -47,6 +47,9 @@ func (b *back) load() error {
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
 	}
 	stack, err := drift.Applied(b.to)
+	if err == nil {
+		stack, err = b.a.ignore(stack)
+	}
 	if err != nil {
 		return err
 	}
@@ -162,11 +165,12 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return deploy.Plan{}, err
 	}
-	plan, err := deploy.Diff(live, goal.Stack)
+	written := deploy.Leave(goal.Stack, live.Services, a.sync.Leaves)
+	plan, err := deploy.Diff(live, written)
 	if err != nil {
 		return plan, err
 	}
-	a.stack, b.all, b.follow, taken.Left = goal.Stack, goal.Stack, goal.Verify, goal.Left
+	a.stack, b.all, b.follow, taken.Left = written, goal.Stack, goal.Verify, goal.Left
 	for _, name := range goal.Left {
 		plan.Warnings = append(plan.Warnings, name+" is not changed: a rollback does not run jobs again")
 	}

@@ -82,6 +82,7 @@ func (f *forward) begin(cause Cause) error {
 	}
 	a.note = a.sync.Attempt()
 	a.sync.Actor, a.sync.Override = cause.who(revision), cause.Override
+	a.sync.Corrects, a.sync.Leaves = cause.Correction.Fields, cause.Correction.Leaves
 	a.sync.Group, a.sync.DirtySince = last.NextGroup(revision.Commit), last.Dirty()
 	a.use.Log.Info("syncing", "revision", record.Short(revision.Commit), "ref", revision.Ref, "trigger", cause.Trigger)
 	return a.save()
@@ -94,6 +95,7 @@ func (f *forward) carryOn(cause Cause) error {
 	f.waited, a.sync = last.Waiting, &continued
 	if cause.Trigger == record.OnRequest {
 		a.sync.Trigger, a.sync.Actor = cause.Trigger, cause.Actor
+		a.sync.Corrects, a.sync.Leaves = nil, nil // the whole stack is rolled out
 	}
 	if cause.Override != nil {
 		a.sync.Override = cause.Override
@@ -204,13 +206,18 @@ func (f *forward) render() error {
 func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a := f.a
 	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, a.stack)
+	stack, err := a.ignore(a.stack)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
-	if a.stack, err = f.rerun(ctx, live, stack); err != nil {
+	if a.declared, err = f.rerun(ctx, live, stack); err != nil {
 		return deploy.Plan{}, err
 	}
+	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
 	plan, err := deploy.Diff(live, a.stack)
 	if err != nil {
 		return plan, err

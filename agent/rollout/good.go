@@ -20,7 +20,7 @@ import (
 // to it needs.
 func (f *forward) goodState() (*record.GoodState, error) {
 	a, config := f.a, f.a.config()
-	services, err := json.Marshal(a.stack.Services)
+	services, err := json.Marshal(a.declared.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
 	}
@@ -37,6 +37,9 @@ func (f *forward) goodState() (*record.GoodState, error) {
 	good.Secrets, good.Configs = objects(a.stack, config)
 	if len(config.Freeze) > 0 {
 		good.Freezes, err = json.Marshal(config.Freeze)
+	}
+	if err == nil && len(a.ignored) > 0 {
+		good.Ignored, err = json.Marshal(a.ignored)
 	}
 	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node))
 }

@@ -211,6 +211,14 @@ type Cause struct {
 	Trigger  record.Trigger
 	Actor    audit.Actor      // of a user's request
 	Override *record.Override // of a freeze
+
+	Correction Correction // of drift
+}
+
+// Correction is what the correction of a drift is about.
+type Correction struct {
+	Fields []record.Correction // that it puts back
+	Leaves []string            // drifted services, by full name, that it leaves as they are
 }
 
 // who gives the actor of a revision's sync.

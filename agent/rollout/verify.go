@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,7 +31,9 @@ func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
 	if err != nil {
 		return fault.Transient(err)
 	}
-	drifted := deploy.Drift(live, applied)
+	whole := *applied
+	whole.Ignored = a.ignored
+	drifted := slices.DeleteFunc(deploy.Drift(live, &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
 	if len(drifted) == 0 {
 		return nil
 	}
@@ -47,6 +50,9 @@ func (a *attempt) follow(ctx context.Context, stack *compose.Stack, before strin
 	if err != nil {
 		return deploy.Result{}, err
 	}
+	stack = deploy.Only(stack, slices.DeleteFunc(slices.Collect(maps.Keys(stack.Services)), func(name string) bool {
+		return slices.Contains(a.sync.Leaves, name)
+	}))
 	var timeout time.Duration // deploy's default if there is no config.yml
 	if config := a.config(); config != nil {
 		timeout = config.HealthTimeout()

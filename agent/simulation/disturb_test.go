@@ -29,6 +29,7 @@ func disturbances() []disturbance {
 		{4, (*world).forcePush},
 		{14, (*world).command},
 		{14, (*world).drift},
+		{4, (*world).contest},
 		{3, (*world).addIntruder},
 		{6, (*world).restart},
 		{9, (*world).fault},
@@ -184,7 +185,7 @@ func (w *world) pushSecret() {
 func (w *world) pushConfig() {
 	wants := w.git.head.wants
 	wants.about = "config.yml"
-	switch w.random.IntN(8) {
+	switch w.random.IntN(9) {
 	case 0:
 		wants.manual = !wants.manual
 	case 1:
@@ -193,6 +194,8 @@ func (w *world) pushConfig() {
 		wants.frozen = !wants.frozen
 	case 3, 4:
 		wants.correct = !wants.correct
+	case 5:
+		wants.ignores = !wants.ignores
 	default:
 		wants.automatic = !wants.automatic
 	}

@@ -32,8 +32,12 @@ type attempt struct {
 	Upon      uint64 `json:"upon"`
 	Degraded  string `json:"degraded"`
 	Retries   int    `json:"retries"`
-	Rollback  *struct {
+
+	Started  time.Time    `json:"started"`
+	Corrects []correction `json:"corrects"`
+	Rollback *struct {
 		Commit   string    `json:"commit"`
+		Wrote    bool      `json:"touched"`
 		Stage    string    `json:"stage"` // of the failure in the same sync
 		Finished time.Time `json:"finished"`
 		Refused  string    `json:"refused"`
@@ -55,6 +59,7 @@ func (w *world) check() {
 	state := w.engine.State()
 	defer w.noteTasks(state)
 	w.checkState(syncs, state)
+	w.checkContests(syncs, w.process.parts.look().contested)
 	w.checkStatuses(syncs)
 	w.checkAudit()
 	w.checkPlaintext(state)
@@ -186,8 +191,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 		}
 		return
 	}
+	maps.DeleteFunc(differ, func(name, _ string) bool { return slices.Contains(now.contested, name) })
 	applied := w.git.commits[commit].wants
-	if applied.correct && !applied.frozen && !now.paused && !w.intruder {
+	if len(differ) > 0 && applied.correct && !applied.frozen && !now.paused && !w.intruder {
 		w.fail("a drift is not corrected: %v", differ)
 	}
 }
@@ -265,7 +271,7 @@ func (w *world) difference(spec *swarm.ServiceSpec, want wanted) string {
 		return fmt.Sprintf("image %s, want %s", container.Image, want.image)
 	case !slices.Equal(container.Env, want.env):
 		return fmt.Sprintf("environment %v, want %v", container.Env, want.env)
-	case *spec.Mode.Replicated.Replicas != want.replicas:
+	case *spec.Mode.Replicated.Replicas != want.replicas && !want.scales:
 		return fmt.Sprintf("%d replicas, want %d", *spec.Mode.Replicated.Replicas, want.replicas)
 	case !slices.Equal(secrets, want.secrets):
 		return fmt.Sprintf("secrets %v, want %v", secrets, want.secrets)
@@ -309,8 +315,12 @@ func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
 				running++
 			}
 		}
-		if running != want.replicas {
-			w.fail("%d tasks of %s run, want %d", running, name, want.replicas)
+		count := want.replicas
+		if want.scales {
+			count = *state.Services[name].Spec.Mode.Replicated.Replicas
+		}
+		if running != count {
+			w.fail("%d tasks of %s run, want %d", running, name, count)
 		}
 	}
 }

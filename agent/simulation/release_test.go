@@ -46,6 +46,7 @@ type release struct {
 	readme   int    // a file that the node does not read
 
 	automatic, correct, manual, approval, frozen bool // config.yml
+	ignores                                      bool // the replicas of web
 }
 
 // image is what all services run.
@@ -74,6 +75,9 @@ func (r *release) config() string {
 	text += "notifications: {email: [" + mailAddress + "], on: [failure, rollback, recovery, success, waiting, drift]}\n"
 	if r.correct {
 		text += "drift: correct\n"
+	}
+	if r.ignores {
+		text += "drift_ignore: [{service: web, fields: [replicas], until: 2099-01-01, reason: autoscaler}]\n"
 	}
 	if r.frozen {
 		text += "freeze: [{name: always, from: '1999-01-01T00:00:00Z', to: '2099-01-01T00:00:00Z'}]\n"
@@ -133,15 +137,16 @@ type wanted struct {
 	env      []string
 	replicas uint64
 	secrets  []string
+	scales   bool // another process may change the replicas
 }
 
 // services gives how the services of a release are to be.
 func (r *release) services() map[string]wanted {
 	return map[string]wanted{
-		"s_web":          {r.image(), []string{"RELEASE=" + r.tag}, r.replicas, []string{fmt.Sprintf("db.%d", r.secret)}},
-		"s_worker":       {r.image(), []string{fmt.Sprintf("LEVEL=%d", r.level)}, 1, nil},
-		"s_cron_service": {r.image(), nil, 1, nil},
-		oneShot:          {r.image(), []string{"JOB_DELAY=3s", "JOB_FAIL=" + r.jobFails()}, 1, nil},
+		"s_web":          {r.image(), []string{"RELEASE=" + r.tag}, r.replicas, []string{fmt.Sprintf("db.%d", r.secret)}, r.ignores},
+		"s_worker":       {r.image(), []string{fmt.Sprintf("LEVEL=%d", r.level)}, 1, nil, false},
+		"s_cron_service": {r.image(), nil, 1, nil, false},
+		oneShot:          {r.image(), []string{"JOB_DELAY=3s", "JOB_FAIL=" + r.jobFails()}, 1, nil, false},
 	}
 }
 
@@ -159,7 +164,7 @@ var (
 // prepareKey makes the key that all secrets are encrypted to.
 func prepareKey(t *testing.T) {
 	t.Helper()
-	sealKey, sealT = sopstest.NewKey(t), t
+	sealKey, sealT, seals = sopstest.NewKey(t), t, map[int]string{}
 }
 
 var sealT *testing.T

@@ -32,10 +32,10 @@ type rendered struct {
 	text  string
 }
 
-// render gives what compose.Render gives for the same files: config.yml says nothing here
-// that concerns it. Faults are not remembered.
+// render gives what compose.Render gives for the same files. Of config.yml only drift_ignore
+// concerns it here. Faults are not remembered.
 func (r *renders) render(node *manifests.Node, set *secrets.Set, options compose.Options) (*compose.Stack, error) {
-	key, err := sumFiles(node.FS)
+	key, err := sumFiles(node.FS, len(node.Config.DriftIgnore))
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +94,10 @@ func marshal(stack *compose.Stack) string {
 	return string(text)
 }
 
-// sumFiles gives a digest of the files in a node's folder.
-func sumFiles(files fs.FS) (sum [32]byte, err error) {
+// sumFiles gives a digest of the files in a node's folder, and of how many fields are ignored.
+func sumFiles(files fs.FS, ignored int) (sum [32]byte, err error) {
 	var all strings.Builder
+	fmt.Fprintln(&all, ignored)
 	err = fs.WalkDir(files, strings.TrimSuffix(nodeDir, "/"), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -134,7 +134,7 @@ type seen struct {
 	busy                   bool // it is at something, or tries again
 	undelivered            int
 	lastLook               time.Time
-	drift                  []string // services
+	drift, contested       []string // services
 	paused                 bool
 	unfit                  string // why no rollback returns to what is deployed
 	text                   string // for people
@@ -158,6 +158,9 @@ func (m *parts) look() seen {
 	}
 	for _, step := range status.Drift {
 		s.drift = append(s.drift, step.Name)
+	}
+	for _, contest := range status.Contests {
+		s.contested = append(s.contested, contest.Service)
 	}
 	return s
 }

@@ -148,7 +148,7 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		for _, name := range names {
 			results = append(results, desired.Check(fsys, environment, name).Without([]desired.Checked{config}))
 		}
-		desired.WarnIdleWaves(results[before:])
+		desired.WarnIdle(results[before:])
 	}
 	return results, nil
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -35,6 +38,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
+	stack = ignoring(ctx, a, live.Services, deploy.IgnoreAt(stack, time.Now()))
 	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
@@ -53,6 +57,19 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		err = newPrinter(a.stdout).screen("plan", plan.Recorded())
 	}
 	return differentIf(!plan.Empty(), err)
+}
+
+// ignoring gives the stack without the ignored fields that a sync would write, because their
+// declared values differ from those that the running agent has applied.
+func ignoring(ctx context.Context, a *app, live deploy.LiveServices, stack *compose.Stack) *compose.Stack {
+	if len(stack.Ignored) == 0 {
+		return stack
+	}
+	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	if err != nil {
+		return stack // it is not known what was applied
+	}
+	return deploy.IgnoreSame(stack, status.Ignored, deploy.IgnoredIn(live, stack))
 }
 
 var toneColours = map[report.Tone]string{

@@ -93,9 +93,11 @@ func (p printer) functions() template.FuncMap {
 
 		"checksText":    checksText,
 		"collectable":   deploy.Collectable,
+		"contest":       report.ContestText,
 		"drift":         driftOf,
 		"failedRollout": report.FailedRollout,
 		"fate":          fateText,
+		"ignored":       report.IgnoredText,
 		"message":       report.Message,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,

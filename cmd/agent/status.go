@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -77,11 +78,17 @@ func byWhom(subject, author string) string {
 // driftOf gives the drift of a service of the status; "" for none.
 func driftOf(s report.Status, service string) string {
 	for _, step := range s.Drift {
-		if step.Name == service && step.Action == deploy.Update {
-			return report.ChangeLabels(step)
-		} else if step.Name == service {
-			return "to " + string(step.Action)
+		if step.Name != service {
+			continue
 		}
+		text := "to " + string(step.Action)
+		if step.Action == deploy.Update {
+			text = report.ChangeLabels(step)
+		}
+		if slices.Contains(drift.Contested(s.Contests), service) {
+			text += ", contested"
+		}
+		return text
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
@@ -26,6 +27,17 @@ func TestStatusText(t *testing.T) {
 		"insync": func(*report.Status, time.Time) {},
 		"paused": func(s *report.Status, now time.Time) {
 			s.Pause = &record.Pause{Actor: ada, Reason: "the database is\nmoved", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}
+		},
+		"contested": func(s *report.Status, now time.Time) {
+			s.InSync = false
+			s.Drift = []deploy.Step{{Action: deploy.Update, Kind: deploy.Service, Name: "s_web", Changes: []deploy.Change{{Path: "Mode.Replicated.Replicas", Old: "9", New: "4"}}}}
+			s.Contests = []drift.Contest{{Service: "s_web", Field: "Mode.Replicated.Replicas", To: "4", Times: 3, Again: now.Add(time.Hour)}}
+		},
+		"ignored": func(s *report.Status, _ time.Time) {
+			s.Ignored = []deploy.Ignored{
+				{Service: "s_web", Field: "replicas", Until: "2027-03-01", Reason: "the autoscaler sets them", Changes: []deploy.Change{{Path: "Mode.Replicated.Replicas", Old: "7", New: "4"}}},
+				{Service: "s_web", Field: "labels", Reason: "the proxy's\nmark"},
+			}
 		},
 		"group": func(s *report.Status, _ time.Time) { s.Group = "not complete: node1 says pending" },
 		"waiting": func(s *report.Status, now time.Time) {

@@ -20,6 +20,7 @@ func objectTests() []contractTest {
 		{"a config comes back with its content", configComesBack},
 		{"a network comes back as it was made", networkComesBack},
 		{"a network in use is not removed", usedNetwork},
+		{"a removed network keeps its name while containers use it", removedNetwork},
 		{"the network of the host has an ID and no place in lists", hostNetwork},
 	}
 }
@@ -129,6 +130,30 @@ func usedNetwork(s *scene) {
 		s.t.Errorf("attached to %+v, want %s", attached, id)
 	}
 	s.refused(s.world.Swarm.NetworkRemove(s.t.Context(), id), errdefs.IsInvalidArgument, "is in use by service")
+}
+
+// removedNetwork does what `docker stack rm` does, and makes all again at once.
+func removedNetwork(s *scene) {
+	attach := all(replicas(1), func(spec *swarm.ServiceSpec) {
+		spec.TaskTemplate.Networks = []swarm.NetworkAttachmentConfig{{Target: s.name("old")}}
+	})
+	old := s.network("old")
+	id := s.create("web", attach)
+	s.untilTasks("web", 1, swarm.TaskStateRunning)
+	ctx := s.t.Context()
+	s.must(s.world.Swarm.ServiceRemove(ctx, id))
+	s.until(func() error { return s.world.Swarm.NetworkRemove(ctx, old) })
+	_, err := s.world.Swarm.ServiceCreate(ctx, s.spec("web", attach), swarm.ServiceCreateOptions{})
+	s.refused(err, errdefs.IsInternal, "network "+s.name("old")+" not found")
+	s.until(func() error {
+		_, err := s.world.Swarm.NetworkCreate(ctx, s.name("old"), network.CreateOptions{Driver: "overlay", Labels: s.labels()})
+		if err != nil {
+			s.refused(err, errdefs.IsConflict, "already exists")
+		}
+		return err
+	})
+	s.create("web", attach)
+	s.untilTasks("web", 1, swarm.TaskStateRunning)
 }
 
 func hostNetwork(s *scene) {

@@ -149,9 +149,12 @@ func (e *Engine) Start() {
 			return
 		}
 		e.down = false
-		for _, one := range e.networks {
+		for id, one := range e.networks {
 			if one.allocate != nil {
 				one.allocate()
+			}
+			if one.removed {
+				delete(e.networks, id)
 			}
 		}
 		for _, s := range sorted(e.services) {

@@ -66,7 +66,7 @@ func (e *Engine) State() State {
 			slices.SortStableFunc(tasks, func(a, b swarm.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
 		}
 		for _, one := range sorted(e.networks) {
-			if one.summary.Scope == "swarm" && !one.hidden {
+			if one.summary.Scope == "swarm" && !one.hidden && !one.removed {
 				state.Networks[one.summary.Name] = clone(one.summary)
 			}
 		}

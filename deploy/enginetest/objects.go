@@ -17,6 +17,7 @@ import (
 type networkObject struct {
 	summary  network.Summary
 	hidden   bool
+	removed  bool   // Swarm has forgotten it, and the node lists it until its containers have ended
 	allocate func() // gives it what it works with; nil once that is done
 }
 
@@ -123,15 +124,33 @@ func (n *networkObject) give(options network.CreateOptions, number int) {
 	}
 }
 
-// removeNetwork removes a network that nothing uses.
+// removeNetwork removes a network that no service uses. The node lists it, and refuses
+// another one of its name, until the containers of removed services have left it.
 func (e *Engine) removeNetwork(found *networkObject) error {
 	id := found.summary.ID
+	if found.removed {
+		return notFound("network", id)
+	}
 	for _, s := range sorted(e.services) {
 		if slices.ContainsFunc(attachments(s.spec), func(a swarm.NetworkAttachmentConfig) bool { return a.Target == id }) {
 			return precondition("network %s is in use by service %s", id, s.id)
 		}
 	}
-	delete(e.networks, id)
+	users := 0
+	for _, t := range sorted(e.tasks) {
+		if t.stage < stageAssigned || t.stage > stageRunning || !slices.ContainsFunc(t.spec.Networks, func(a swarm.NetworkAttachmentConfig) bool { return a.Target == id }) {
+			continue
+		}
+		users++
+		t.ended = append(t.ended, func() {
+			if users--; users == 0 {
+				e.after(reaps, func() { delete(e.networks, id) })
+			}
+		})
+	}
+	if found.removed = users > 0; !found.removed {
+		delete(e.networks, id)
+	}
 	e.tellObject("network", "remove", id, found.summary.Name)
 	return nil
 }
@@ -152,7 +171,7 @@ func (e *Engine) attach(spec *swarm.ServiceSpec) error {
 		switch {
 		case found == nil && e.findNetwork(networks[i].Target, "local") != nil, found != nil && found.summary.Scope != "swarm":
 			return &answer{kind: errForbidden, text: "The network " + networks[i].Target + " cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver."}
-		case found == nil: // with status 500, unlike other objects that are missing
+		case found == nil || found.removed: // with status 500, unlike other objects that are missing
 			return &answer{text: "network " + networks[i].Target + " not found", kind: errInternal}
 		case found.summary.Ingress:
 			return invalid("Service cannot be explicitly attached to the ingress network %q", found.summary.Name)

@@ -1,0 +1,110 @@
+package drift
+
+import (
+	"slices"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+)
+
+const (
+	// Often is how often a field is put back within Window until it is contested.
+	Often = 3
+	// Window is the time within which these corrections count.
+	Window = 10 * time.Minute
+	// Retry is how long a contested field is left as it is before it is put back again.
+	Retry = time.Hour
+)
+
+// Contest is a drifted field of a service that the agent put back, and that another process
+// changed again each time. The agent leaves the service as it is.
+type Contest struct {
+	Service string    `json:"service"`      // full name
+	Field   string    `json:"field"`        // its path in the spec; the action on a whole service
+	To      string    `json:"to,omitempty"` // the value that was put back
+	Times   int       `json:"times"`        // how often it was put back
+	Again   time.Time `json:"again"`        // when it is put back again
+}
+
+// Fields gives the fields that a step of a drift differs in.
+func Fields(step deploy.Step) []record.Correction {
+	if step.Action != deploy.Update {
+		return []record.Correction{{Service: step.Name, Field: string(step.Action)}}
+	}
+	fields := make([]record.Correction, 0, len(step.Changes))
+	for _, change := range step.Changes {
+		fields = append(fields, record.Correction{Service: step.Name, Field: change.Path, To: change.New})
+	}
+	return fields
+}
+
+// Contests gives the drifted fields that are contested now. The syncs, the newest first, say
+// when the agent put fields back. Any other sync that wrote ends a contest: it brought
+// another value, or a user asked to try again.
+func Contests(syncs []record.Sync, drift []deploy.Step, now time.Time) []Contest {
+	if len(drift) == 0 {
+		return nil
+	}
+	times := corrections(syncs, now)
+	var contests []Contest
+	for _, step := range drift {
+		for _, field := range Fields(step) {
+			if count := contested(times[field]); count > 0 {
+				again := times[field][len(times[field])-1].Add(Retry)
+				if now.Before(again) {
+					contests = append(contests, Contest{Service: field.Service, Field: field.Field, To: field.To, Times: count, Again: again})
+				}
+			}
+		}
+	}
+	return contests
+}
+
+// corrections gives when each field was put back, the oldest time first.
+func corrections(syncs []record.Sync, now time.Time) map[record.Correction][]time.Time {
+	times := map[record.Correction][]time.Time{}
+	for i := range syncs {
+		sync := &syncs[i]
+		wrote := sync.Wrote || sync.Rollback != nil && sync.Rollback.Wrote
+		if wrote && !sync.Unchanged && len(sync.Corrects) == 0 || now.Sub(sync.Started) >= 2*Retry {
+			break
+		}
+		for _, field := range sync.Correct() {
+			times[field] = append(times[field], sync.Started)
+		}
+		if len(sync.Correct()) > 0 {
+			now = sync.Started
+		}
+	}
+	for _, at := range times {
+		slices.Reverse(at)
+	}
+	return times
+}
+
+// contested gives how often a field was put back since it is contested, with the times that
+// made it so; 0 if it is not. It stays contested while each attempt after Retry is undone.
+func contested(times []time.Time) (count int) {
+	for i, at := range times {
+		switch {
+		case count > 0 && at.Sub(times[i-1]) < 2*Retry:
+			count++
+		case i >= Often-1 && at.Sub(times[i-Often+1]) <= Window:
+			count = Often
+		default:
+			count = 0
+		}
+	}
+	return count
+}
+
+// Contested lists the services of contests, sorted.
+func Contested(contests []Contest) []string {
+	names := make([]string, 0, len(contests))
+	for _, contest := range contests {
+		names = append(names, contest.Service)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,61 @@
+package simulation_test
+
+import (
+	"os"
+	"testing"
+	"testing/synctest"
+
+	"github.com/docker/docker/api/types/swarm"
+)
+
+// TestIgnoredReplicas has an autoscaler change the replicas of web, which drift_ignore names:
+// that is not drift, and a sync, a rollback and a correction of other drift keep its value. A
+// commit that declares another number writes it, and the rollback of that commit writes the
+// old one.
+func TestIgnoredReplicas(t *testing.T) {
+	shared := newFixture(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, shared)
+		defer func() { _ = os.RemoveAll(w.dir) }()
+		wants := release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: true, correct: true, ignores: true}
+		roll := func(about string, want uint64, change func()) {
+			t.Helper()
+			wants.about = about
+			change()
+			w.push(wants)
+			w.settle()
+			w.check()
+			if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != want {
+				t.Errorf("%s: %d replicas, want %d", about, got, want)
+			}
+		}
+		scale := func(count uint64) {
+			t.Helper()
+			w.meddle("s_web", "the autoscaler", func(spec *swarm.ServiceSpec) { spec.Mode.Replicated.Replicas = &count })
+			w.settle()
+			w.check()
+			if drift := w.process.parts.look().drift; len(drift) > 0 {
+				t.Errorf("scaled to %d: drift %v", count, drift)
+			}
+		}
+		w.push(wants)
+		w.start()
+		w.settle()
+		scale(3)
+		roll("another field of web", 3, func() { wants.tag = "g1" })
+		w.meddle("s_web", "environment", func(spec *swarm.ServiceSpec) { spec.TaskTemplate.ContainerSpec.Env = nil })
+		w.settle()
+		w.check()
+		scale(4)
+		roll("a release that is rolled back", 4, func() { wants.tag, wants.trouble = "crashes2", crashes })
+		roll("the number", 2, func() { wants.tag, wants.trouble, wants.replicas = "g3", sound, 2 })
+		scale(5)
+		roll("the number, and it is rolled back", 2, func() { wants.tag, wants.trouble, wants.replicas = "crashes4", crashes, 6 })
+		scale(3)
+		roll("without drift_ignore", 2, func() { wants.tag, wants.trouble, wants.replicas, wants.ignores = "g5", sound, 2, false })
+		for _, wrong := range w.wrong {
+			t.Error(wrong)
+		}
+		w.stop()
+	})
+}
