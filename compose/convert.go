@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -44,6 +45,8 @@ func (c *converter) convert(release string) (*Stack, error) {
 		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
+
+		WarnMissing: c.files.node.Config.Images.Missing == manifests.MissingWarn,
 	}
 	c.convertNetworks(stack)
 	err := errors.Join(

@@ -90,11 +90,11 @@ func TestFailuresOnTheSimulatedEngine(t *testing.T) {
 		action string
 		says   string
 	}{
-		"crash loop":        {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks keep failing"},
-		"paused":            {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
-		"rolled back":       {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
-		"missing":           {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image was not found"},
-		"unhealthy":         {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
+		"crash loop":  {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks keep failing"},
+		"paused":      {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
+		"rolled back": {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
+		"missing":     {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image was not found"},
+		"unhealthy":   {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

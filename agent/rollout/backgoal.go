@@ -20,6 +20,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 func (b *back) enter(record.Stage) {} // the sync stays at the stage of its rollback
@@ -146,7 +147,7 @@ func foreignNetworks(stack *compose.Stack) []string {
 
 // plan compares the good state with the live services. Before the first write it refuses
 // the rollback if something that it needs is missing.
-func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
+func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a, taken := b.a, b.a.sync.Rollback
 	if err := b.unknownServices(live, taken.Services); err != nil {
 		return deploy.Plan{}, err
@@ -164,6 +165,12 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	}
 	plan, err := deploy.Diff(live, goal.Stack)
 	if err != nil {
+		return plan, err
+	}
+	if config := a.config(); config != nil {
+		goal.Stack.WarnMissing = config.Images.Missing == manifests.MissingWarn
+	}
+	if err := a.refuseMissing(ctx, &plan, deploy.Resolution{Stack: goal.Stack}, true); err != nil {
 		return plan, err
 	}
 	a.stack, b.all, b.follow, taken.Left = goal.Stack, goal.Stack, goal.Verify, goal.Left

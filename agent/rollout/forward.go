@@ -204,19 +204,22 @@ func (f *forward) render() error {
 func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a := f.a
 	a.sync.Inputs = f.checkout.Inputs() // recorded now, also for a sync that waits, is interrupted or is rolled back
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, a.stack)
+	resolved, err := a.use.Engine.Resolve(ctx, live.Services, a.stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
-	if a.stack, err = f.rerun(ctx, live, stack); err != nil {
+	if a.stack, err = f.rerun(ctx, live, resolved.Stack); err != nil {
 		return deploy.Plan{}, err
 	}
 	plan, err := deploy.Diff(live, a.stack)
 	if err != nil {
 		return plan, err
 	}
-	a.unresolved = len(unresolved) > 0
-	plan.Warnings = append(plan.Warnings, unresolved...)
+	if err := a.refuseMissing(ctx, &plan, resolved, a.sync.Trigger == record.OnDrift); err != nil {
+		return plan, err
+	}
+	a.unresolved = len(resolved.Warnings) > 0
+	plan.Warnings = append(plan.Warnings, resolved.Warnings...)
 	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
 	if !a.note.Wrote {
 		a.sync.Deployment = deployment(a, live)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 func diffCommand(a *app) *cobra.Command {
@@ -35,18 +37,22 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
-	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
+	resolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live.Services, stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.Services, resolved.Stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
 		return err
 	}
-	plan.Warnings = append(plan.Warnings, unresolved...)
+	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
+	for _, one := range fault.All(refused) {
+		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
+	}
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing)
 	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
 	return differentIf(!plan.Empty(), err)
 }
