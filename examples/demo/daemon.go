@@ -159,9 +159,9 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 }
 
 // over reports whether the sync of a commit has ended. The agent retries transient
-// failures, so they do not count.
+// failures, so they do not count, unless the plan has failed: no registry has the image.
 func over(sync *record.Sync, commit string) bool {
-	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Transient
+	return sync != nil && sync.Commit == commit && sync.State.Final() && (!sync.Transient || sync.Stage == record.StagePlan)
 }
 
 // doing describes the agent's current step in one line.
