@@ -5,7 +5,10 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
-LONGEST := ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest
+# The agent's own code is concurrent, so its tests run with the race detector. The others
+# wait for engines and other programs, or compute one thing at a time; the longest are first.
+RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
+PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines walk simulate lint check fuzz bench docs
 
@@ -19,15 +22,16 @@ demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it r
 # images, crash loops, rollbacks, secrets.
 CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|MissingImage|AllFailuresAreReported|MendedCause|SwarmRollbackIsFailure|MismatchedSecrets)$$
 
-# Three packages at a time, the longest first: much of it waits for engines. Beside them run a few
-# tests on a newer engine, and the simulation without the race detector, in which it is slow: ./...
-# has fewer rounds of it.
-test: ## all tests, with the race detector, on a private engine; a few of them on a newer one
+# Beside the others the simulation runs without the race detector, in which it is slow: RACE has
+# fewer rounds of it. A few tests run on a newer engine, too.
+test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
 	scripts/engine 28.5
 	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
-		SWARM_TEST_ENGINE=28.5 nice go test -race -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest & newer=$$!; \
-		go test -race -p 3 -timeout 30m $(LONGEST) ./...; tests=$$?; wait $$simulation && wait $$newer && exit $$tests
+		go test -race -p 1 -timeout 30m $(RACE) & race=$$!; \
+		SWARM_TEST_ENGINE=28.5 nice go test -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest & newer=$$!; \
+		go test -p 3 -timeout 30m $(PLAIN); plain=$$?; \
+		wait $$simulation && wait $$race && wait $$newer && exit $$plain
 
 ENGINES ?= 20.10 26.1 28.5 28.5-containerd
 

@@ -25,13 +25,14 @@ services:
     image: coin/app:1
     environment: {SERVICE_NAME: web}
     deploy:
+      endpoint_mode: dnsrr
       replicas: 2
       update_config: {parallelism: 1, monitor: 300ms}
       placement: {constraints: [node.role == manager]}
   each:
     image: coin/app:1
     environment: {SERVICE_NAME: each}
-    deploy: {mode: global, update_config: {parallelism: 1, monitor: 300ms}}
+    deploy: {mode: global, endpoint_mode: dnsrr, update_config: {parallelism: 1, monitor: 300ms}}
 `
 
 func TestAdoptionRestartsNothing(t *testing.T) {

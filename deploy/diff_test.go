@@ -49,7 +49,7 @@ func TestNoDifference(t *testing.T) {
 			s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &one}
 			s.UpdateConfig.FailureAction, s.UpdateConfig.Order = "pause", "stop-first"
 			s.TaskTemplate.Placement = nil
-		}},
+		}, want: func(s *swarm.ServiceSpec) { s.EndpointSpec.Mode = "" }},
 		"restart policy": {
 			live: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: "any", MaxAttempts: new(uint64)}
@@ -148,7 +148,7 @@ func TestDifferences(t *testing.T) {
 		},
 		"port": {
 			func(s *swarm.ServiceSpec) {
-				s.EndpointSpec = &swarm.EndpointSpec{Ports: []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080}}}
+				s.EndpointSpec.Ports = []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080}}
 			},
 			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "ingress"},
 			true,

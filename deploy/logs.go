@@ -27,6 +27,7 @@ const (
 	// healthCode is the first line of Health; healthOK is that of a check that passed.
 	healthCode = "exit code %d"
 	healthOK   = "exit code 0"
+	killed     = 128 + 9 // SIGKILL
 	logBytes   = 64 << 10
 	logTime    = 2 * time.Second
 	// shortestMasked is the shortest length of a secret that is masked in logs: masking
@@ -102,9 +103,10 @@ func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
 	return ""
 }
 
-// lastHealth gives the output of a container's last health check that ran: one that came
-// when the container had stopped already says nothing. Only the engine that runs the
-// container has it, so there is none for tasks on other nodes.
+// lastHealth gives the output of a container's last health check that ended by itself: one
+// that came when the container had stopped already (exit code -1), or that the stop killed
+// (137), says nothing. Only the engine that runs the container has it, so there is none for
+// tasks on other nodes.
 func (d details) lastHealth(ctx context.Context, id string) []string {
 	container, err := d.host.ContainerInspect(ctx, id)
 	if err != nil || container.State == nil || container.State.Health == nil || len(container.State.Health.Log) == 0 {
@@ -113,7 +115,7 @@ func (d details) lastHealth(ctx context.Context, id string) []string {
 	log := container.State.Health.Log
 	last := log[len(log)-1]
 	for _, check := range slices.Backward(log) {
-		if check.ExitCode >= 0 {
+		if check.ExitCode >= 0 && check.ExitCode != killed {
 			last = check
 			break
 		}

@@ -57,7 +57,8 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 			Resources: &swarm.ResourceRequirements{},
 		},
 		UpdateConfig: &swarm.UpdateConfig{Parallelism: 1, Monitor: 300 * time.Millisecond},
-		EndpointSpec: &swarm.EndpointSpec{},
+		// A virtual IP costs the engine several programs for each container.
+		EndpointSpec: &swarm.EndpointSpec{Mode: swarm.ResolutionModeDNSRR},
 	}
 	if change != nil {
 		change(&spec)

@@ -232,11 +232,11 @@ services:
   api:
     image: IMAGE
     environment: {SERVICE_NAME: api}
-    deploy: {replicas: 2, update_config: {parallelism: 1, monitor: 300ms}}
+    deploy: {replicas: 2, endpoint_mode: dnsrr, update_config: {parallelism: 1, monitor: 300ms}}
   worker:
     image: IMAGE
     environment: {SERVICE_NAME: worker}
-    deploy: {update_config: {parallelism: 1, monitor: 300ms}}
+    deploy: {endpoint_mode: dnsrr, update_config: {parallelism: 1, monitor: 300ms}}
 `
 
 // TestSameResultAsDockerCLI deploys the same stack with both, one after the other.

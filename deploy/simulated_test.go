@@ -51,6 +51,25 @@ func setImage(stack *compose.Stack, short, image string) {
 	stack.Services[stack.Name+"_"+short] = spec
 }
 
+// TestCheckThatTheStopKilled wants the health check that failed, not the one that the engine
+// killed when it stopped the container.
+func TestCheckThatTheStopKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulated()
+		sim.Image(image1, func(b *enginetest.Behaviour, _ *swarm.ContainerSpec) { b.Unhealthy = true })
+		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		stack := newStack("t")
+		add(stack, "web", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
+			s.TaskTemplate.RestartPolicy = soon("none")
+		})
+		one := verify(t, engine, stack, apply(t, engine, stack)).Services[0]
+		if diff := cmp.Diff([]string{"exit code 1", "ask for health: 503"}, one.Health); diff != "" {
+			t.Errorf("health (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestFlowOnTheSimulatedEngine takes a stack from nothing through an update.
 func TestFlowOnTheSimulatedEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

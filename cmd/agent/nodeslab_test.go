@@ -30,12 +30,12 @@ services:
     image: coin-test/app:$TAG
     environment: {APP_RELEASE: $TAG}
     stop_grace_period: 1s
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
-    deploy: {update_config: {monitor: 500ms}}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 2s, timeout: 20s, retries: 3}
+    deploy: {endpoint_mode: dnsrr, update_config: {monitor: 500ms}}
 `
 
 // slowCompose takes some seconds until it is healthy.
-var slowCompose = strings.Replace(fleetCompose, "interval: 1s", "interval: 4s", 1)
+var slowCompose = strings.Replace(fleetCompose, "interval: 2s", "interval: 6s", 1)
 
 // newFleet makes nodes that are on engines by turns. No daemon runs yet.
 func newFleet(t *testing.T, engines []*swarmtest.Swarm, names ...string) *fleet {

@@ -50,6 +50,7 @@ func (l *lab) nodeEnv(tag, more string) string {
 	return fmt.Sprintf("STACK=%s\nexport TAG=%s\n%s\n", l.stack, tag, more)
 }
 
+// smallCompose has no virtual IPs, which cost the engine several programs for each container.
 const smallCompose = `
 x-common: &common
   networks: [inner]
@@ -60,17 +61,19 @@ services:
     <<: *common
     image: coin-test/app:$TAG_WEB
     environment: {SERVICE_NAME: web, APP_RELEASE: $TAG_WEB}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 2s, timeout: 20s, retries: 3}
     secrets: [db_access, web_auth]
     deploy:
+      endpoint_mode: dnsrr
       update_config: {order: stop-first, monitor: 1s}
   worker:
     <<: *common
     image: coin-test/app:$TAG_WORKER
     environment: {SERVICE_NAME: worker, APP_RELEASE: $TAG_WORKER}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 2s, timeout: 20s, retries: 3}
     secrets: [web_auth]
     deploy:
+      endpoint_mode: dnsrr
       update_config: {monitor: 1s}
   migrate:
     <<: *common
@@ -83,7 +86,7 @@ services:
     <<: *common
     image: coin-test/app:$TAG_CRON_SERVICE
     environment: {SERVICE_NAME: cron_service}
-    healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
+    healthcheck: {test: ["CMD", "/app", "health"], interval: 2s, timeout: 20s, retries: 3}
 networks:
   inner: {driver: overlay, attachable: true}
 secrets:

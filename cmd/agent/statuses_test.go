@@ -88,7 +88,7 @@ func TestOvertaken(t *testing.T) {
 		})
 	}
 	l.step("by a commit during its rollout", func() {
-		stuck := with(t, "APP_RELEASE: $TAG_WEB}\n    healthcheck: {test: [\"CMD\", \"/app\", \"health\"], interval: 1s, timeout: 20s, retries: 3}",
+		stuck := with(t, "APP_RELEASE: $TAG_WEB}\n    healthcheck: {test: [\"CMD\", \"/app\", \"health\"], interval: 2s, timeout: 20s, retries: 3}",
 			"APP_RELEASE: $TAG_WEB, HEALTH_FAIL: \"1\"}\n    healthcheck: {test: [\"CMD\", \"/app\", \"health\"], interval: 1s, timeout: 20s, retries: 1000}")
 		second := l.commit("stuck", stuck)
 		waits(second)

@@ -70,13 +70,14 @@ func (e *Engine) healthy(t *task, by *check) {
 	}
 }
 
-// unhealthy has a container stopped whose checks have failed too often.
+// unhealthy has a container stopped whose checks have failed too often. The stop kills the
+// next check, as a real engine may, so the log ends with one that says nothing.
 func (e *Engine) unhealthy(t *task) {
 	c := t.container
 	if c.exited || c.stopping {
 		return
 	}
-	c.health, c.checks = "unhealthy", []health{{e.clock, 1, "ask for health: 503"}}
+	c.health, c.checks = "unhealthy", []health{{e.clock, 1, "ask for health: 503"}, {e.clock, 137, ""}}
 	e.tellContainer("health_status: unhealthy", t)
 	code := e.halt(t)
 	e.after(t.stopTime(), func() { e.exit(t, code, "dockerexec: unhealthy container") })
