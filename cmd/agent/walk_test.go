@@ -94,7 +94,7 @@ func (w *walk) becomesRight() {
 // history calls good. WALK_ROUNDS and WALK_SEED say how long and which way.
 func TestRandomWalk(t *testing.T) {
 	t.Parallel()
-	rounds, seed := numberOf(t, "WALK_ROUNDS", 8), numberOf(t, "WALK_SEED", uint64(time.Now().UnixNano()))
+	rounds, seed := numberOf(t, "WALK_ROUNDS", 4), numberOf(t, "WALK_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("WALK_SEED=%d WALK_ROUNDS=%d", seed, rounds)
 	w := newWalk(t, seed)
 	first := firstRelease(seed%2 == 0, seed%4 < 2)
