@@ -7,9 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // Migrations is the table with the migrations of a database.
@@ -57,7 +58,7 @@ func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (
 		for _, row := range rows {
 			one := row[0]
 			if row[1] != "" {
-				one += " (" + printable(row[1]) + ")"
+				one += " (" + oneline.Join(row[1]) + ")"
 			}
 			if all, err = strconv.Atoi(row[2]); err != nil {
 				return err
@@ -131,14 +132,4 @@ func quoted(name string) string {
 		parts[i] = `"` + strings.ReplaceAll(part, `"`, `""`) + `"`
 	}
 	return strings.Join(parts, ".")
-}
-
-// printable removes control characters.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
 }

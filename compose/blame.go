@@ -24,23 +24,33 @@ func guard(call func() error) (err error) {
 	return call()
 }
 
+// blamed is a fault that a library finds in one of several files.
+type blamed struct {
+	err  *fault.Error
+	file int
+	keys []string // of what causes it in the file; none if that is not known
+}
+
 // blame converts a library's error about files that it merges to a fault with a place.
 // It tries the files alone, in order. try loads the document of file i, or a part of it.
-func blame(files []*source, documents []map[string]any, err error, try func(i int, part map[string]any) error) error {
+func blame(files []*source, documents []map[string]any, err error, try func(i int, part map[string]any) error) blamed {
 	for i, s := range files {
 		if one := try(i, documents[i]); one != nil {
-			return s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
+			found := s.blame(documents[i], one, func(part map[string]any) error { return try(i, part) })
+			found.file = i
+			return found
 		}
 	}
 	message, hint := advise(plainMessage(err))
-	return fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)
+	return blamed{err: fault.New(fault.Place{File: files[len(files)-1].path}, hint, "merge with the earlier files: %s", message)}
 }
 
 // blame converts a library's error about a file to a fault with a place. Most of these
 // errors have no place, and the library reports a random one of several errors. So
 // blame tries the parts of the file alone, in order.
-func (s *source) blame(document map[string]any, err error, try func(map[string]any) error) error {
+func (s *source) blame(document map[string]any, err error, try func(map[string]any) error) blamed {
 	keys, err := bisect(document, err, try)
+	cause := keys
 	message := strings.TrimPrefix(plainMessage(err), s.path+": ")
 	if len(keys) > 1 && keys[0] == "services" { // compose-go uses the name x when it merges a service
 		message = strings.Replace(message, "services.x.", "services."+keys[1]+".", 1)
@@ -55,8 +65,11 @@ func (s *source) blame(document map[string]any, err error, try func(map[string]a
 	if first, _, _ := strings.Cut(message, " "); place.Line == 0 {
 		place = s.place(first)
 	}
+	if match := unknownKey.FindStringSubmatch(message); match != nil {
+		cause = strings.Split(strings.TrimPrefix(match[1]+"."+match[2]+match[3], "."), ".")
+	}
 	message, hint := advise(message)
-	return fault.New(place, hint, "%s", message)
+	return blamed{err: fault.New(place, hint, "%s", message), keys: cause}
 }
 
 // bisect finds the first part of a compose file, such as a service or a network, that

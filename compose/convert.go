@@ -5,12 +5,14 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/compose/convert"
 	composetypes "github.com/docker/cli/cli/compose/types"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -48,15 +50,13 @@ func (c *converter) convert(release string) (*Stack, error) {
 
 		WarnMissing: c.files.node.Config.Images.Missing == manifests.MissingWarn,
 	}
-	c.convertNetworks(stack)
-	err := errors.Join(
-		c.convertSecrets(stack),
-		c.convertConfigs(stack),
-		c.convertServices(stack),
-		c.files.checkAgentLabels(c.merged),
-	)
-	c.setWaves(stack)
-	return stack, err
+	faults := []error{c.convertSecrets(stack), c.convertConfigs(stack), c.files.checkAgentLabels(c.merged)}
+	if c.files.check.whole() {
+		c.convertNetworks(stack)
+		faults = append(faults, c.convertServices(stack))
+		c.setWaves(stack)
+	}
+	return stack, errors.Join(faults...)
 }
 
 func (c *converter) convertNetworks(stack *Stack) {
@@ -92,6 +92,9 @@ func (c *converter) convertServices(stack *Stack) error {
 			message, hint := advise(plainMessage(err))
 			place := c.files.placeOf("services", service.Name)
 			faults = append(faults, fault.New(place, cmp.Or(fault.Hint(err), hint), "service %s: %s", service.Name, message))
+			if c.files.check != nil {
+				stack.Services[c.namespace.Scope(service.Name)] = swarm.ServiceSpec{}
+			}
 			continue
 		}
 		spec.Labels[LabelOwner] = stack.Owner
@@ -129,10 +132,26 @@ func (c *converter) convertService(service composetypes.ServiceConfig) (swarm.Se
 	if err != nil {
 		return swarm.ServiceSpec{}, err
 	}
+	if err := distinctTargets(spec.TaskTemplate.ContainerSpec.Mounts); err != nil {
+		return swarm.ServiceSpec{}, err
+	}
 	spec.TaskTemplate.ContainerSpec.Image = image
 	c.warnRestart(service)
 	c.extras.of(service.Name).complete(&spec)
 	return spec, nil
+}
+
+// distinctTargets refuses mounts of several files whose targets differ only in their
+// form. The engine would accept the service and fail its tasks.
+func distinctTargets(mounts []mount.Mount) error {
+	written := map[string]string{}
+	for _, one := range mounts {
+		if other, twice := written[path.Clean(one.Target)]; twice {
+			return fault.New(fault.Place{}, "write the target in the same form in all files", "two mounts have one target, written as %s and %s", other, one.Target)
+		}
+		written[path.Clean(one.Target)] = one.Target
+	}
+	return nil
 }
 
 func (c *converter) secretReferences(uses []composetypes.ServiceSecretConfig) ([]*swarm.SecretReference, error) {

@@ -92,20 +92,24 @@ func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), a.variables.lookup)
+	exported := func(name string) (string, bool) {
+		value, ok := a.exported[name]
+		return value, ok
+	}
+	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), exported)
 	if err != nil {
-		return nil, a.badLine(resolved, data)
+		return nil, badLine(resolved, data)
 	}
 	return lines, nil
 }
 
 // badLine finds the invalid line of an env_file. The library's error would show its
 // content.
-func (a *adapter) badLine(file string, data []byte) error {
+func badLine(file string, data []byte) error {
 	place := fault.Place{File: file}
 	for line := range strings.Lines(string(data)) {
 		place.Line++
-		if _, err := kvfile.ParseFromReader(strings.NewReader(line), a.variables.lookup); err != nil {
+		if _, err := kvfile.ParseFromReader(strings.NewReader(line), nil); err != nil {
 			break
 		}
 	}

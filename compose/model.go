@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,19 +26,23 @@ func loadModel(files []*source) (map[string]any, error) {
 	var documents []map[string]any
 	for _, s := range files {
 		document, err := s.document()
-		if err != nil {
+		if err := s.check.pass(err); err != nil {
 			return nil, err
 		}
 		documents = append(documents, document)
 		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
 	dict, err := files[0].loadConfigs(configs...)
-	if err != nil {
-		return nil, blame(files, documents, err, func(i int, part map[string]any) error {
+	for err != nil {
+		found := blame(files, documents, err, func(i int, part map[string]any) error {
 			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
 			_, err := files[i].loadConfigs(config)
 			return err
 		})
+		if !files[0].check.leavesOut(found, documents[found.file], files[found.file].plain) {
+			return nil, found.err
+		}
+		dict, err = files[0].loadConfigs(configs...)
 	}
 	delete(dict, "include")
 	for _, s := range files {
@@ -49,7 +54,51 @@ func loadModel(files []*source) (map[string]any, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{File: files[0].path}, "", "read compose file: %w", err)
 	}
+	keepTargets(files, mapping(plain))
 	return mapping(plain), nil
+}
+
+// keepTargets gives the mounts the targets that are in the files, as docker does.
+// Compose-go cleans those in short syntax: /data/ becomes /data. Of two mounts that differ
+// only in that, the later one counts.
+func keepTargets(files []*source, model map[string]any) {
+	for name, service := range mapping(model["services"]) {
+		written := map[string]string{}
+		for _, s := range files {
+			s.addTargets(name, written)
+		}
+		at := map[string]int{}
+		var kept []any
+		for _, item := range list(mapping(service)["volumes"]) {
+			volume := mapping(item)
+			target, _ := volume["target"].(string)
+			if text, ok := written[target]; ok {
+				volume["target"] = text
+			}
+			if i, twice := at[path.Clean(target)]; twice {
+				kept[i] = item
+				continue
+			}
+			at[path.Clean(target)] = len(kept)
+			kept = append(kept, item)
+		}
+		if kept != nil {
+			mapping(service)["volumes"] = kept
+		}
+	}
+}
+
+// addTargets adds the targets of a service's mounts, by their clean form. Those of a
+// service in another file that it extends are in the document as they are written.
+func (s *source) addTargets(service string, written map[string]string) {
+	if base := s.bases[service]; base.source == s {
+		s.addTargets(base.service, written)
+	}
+	for _, mount := range itemsOf(s.service(service), "volumes") {
+		if target := s.mountTarget(mount); target != "" {
+			written[path.Clean(target)] = target
+		}
+	}
 }
 
 // loadConfigs loads the configs with compose-go, with the variables of s. A name without a

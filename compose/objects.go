@@ -22,6 +22,7 @@ var objectNames = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-_.]{0,62}[a-zA-Z0-
 type object struct {
 	key         string // in the compose files
 	variable    string // the SV_ variable in its name, or ""
+	version     string // its value
 	annotations swarm.Annotations
 	place       fault.Place
 	defined     composetypes.FileObjectConfig
@@ -43,9 +44,10 @@ func (c *converter) objects(
 		labels := convert.AddStackLabel(c.namespace, maps.Clone(defined[key].Labels))
 		labels[LabelOwner] = stack.Owner
 		one := object{
-			key: key, variable: c.files.versionVariable(section, key), place: c.files.placeOf(section, key),
+			key: key, place: c.files.placeOf(section, key),
 			annotations: swarm.Annotations{Name: name, Labels: labels}, defined: defined[key],
 		}
+		one.variable, one.version = c.files.versionIn(section, key)
 		if !objectNames.MatchString(name) {
 			faults = append(faults, fault.New(one.place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
 				"Swarm does not accept the %s name %q", strings.TrimSuffix(section, "s"), name))
@@ -77,7 +79,7 @@ func fileObjects[T composetypes.SecretConfig | composetypes.ConfigObjConfig](def
 // deploy reveals a value.
 func (c *converter) convertSecrets(stack *Stack) (err error) {
 	stack.ExternalSecrets, err = c.objects(stack, "secrets", fileObjects(c.merged.Secrets), func(one object) error {
-		secret := Secret{Key: one.key, Variable: one.variable, Spec: swarm.SecretSpec{
+		secret := Secret{Key: one.key, Variable: one.variable, Version: one.version, Spec: swarm.SecretSpec{
 			Annotations: one.annotations,
 			Driver:      driver(one.defined.Driver, one.defined.DriverOpts),
 			Templating:  driver(one.defined.TemplateDriver, nil),
@@ -143,18 +145,19 @@ func driver(name string, options map[string]string) *swarm.Driver {
 	return &swarm.Driver{Name: name, Options: options}
 }
 
-// versionVariable returns the SV_ variable in an object's name, or "".
-func (f *files) versionVariable(section, key string) string {
+// versionIn returns the SV_ variable in an object's name, and its value there, or "".
+func (f *files) versionIn(section, key string) (variable, version string) {
 	for _, s := range slices.Backward(f.main) {
 		_, depth, body := s.find([]string{section, key})
 		if depth < 2 {
 			continue
 		}
-		for _, name := range variablesIn(scalarAt(body, "name")) {
-			if strings.HasPrefix(name, versionPrefix) {
-				return name
+		if variable, version := VersionIn(scalarAt(body, "name"), s.variables.lookup); variable != "" {
+			if f.auto[variable] {
+				version = autoVersion
 			}
+			return variable, version
 		}
 	}
-	return ""
+	return "", ""
 }

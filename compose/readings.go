@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/template"
 	dockertemplate "github.com/docker/cli/cli/compose/template"
 	"go.yaml.in/yaml/v3"
 
@@ -22,13 +21,21 @@ var (
 // warnOtherReadings warns of texts that `docker stack deploy` interpolates differently:
 // it treats the text after an unbraced variable as a default, and does not replace
 // variables in a default. The warnings do not show the texts, which may contain secrets.
-func (s *source) warnOtherReadings(found *warnings) {
+// Exported is docker's environment.
+func (s *source) warnOtherReadings(found *warnings, exported map[string]string) {
+	docker := func(name string) (string, bool) {
+		if value, ok := s.variables.lookup(name); ok {
+			return value, true
+		}
+		value, ok := exported[name]
+		return value, ok
+	}
 	walkScalars(s.root, func(node *yaml.Node) {
-		ours, err := template.SubstituteWithOptions(node.Value, s.variables.lookup, template.WithoutLogging)
+		ours, err := Substitute(node.Value, s.variables.lookup)
 		if err != nil {
 			return
 		}
-		theirs, err := dockertemplate.Substitute(node.Value, s.variables.lookup)
+		theirs, err := dockertemplate.Substitute(node.Value, docker)
 		if err != nil || theirs == ours { // docker refuses the text, or reads it equally
 			return
 		}
@@ -55,8 +62,7 @@ func otherReading(text string) (message, hint string) {
 	return "docker stack deploy reads the variables in this text differently", noDefault
 }
 
-// warnOtherFields warns of modes from variables, which docker reads as decimal numbers,
-// and of mount targets in short syntax, which docker does not clean.
+// warnOtherFields warns of modes from variables, which docker reads as decimal numbers.
 func (s *source) warnOtherFields(found *warnings) {
 	_, services := lookup(s.root, "services")
 	for name, service := range pairs(services) {
@@ -67,13 +73,6 @@ func (s *source) warnOtherFields(found *warnings) {
 					found.add(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable",
 						"service %s: the mode from a variable is octal; docker stack deploy reads it as a decimal number", name)
 				}
-			}
-		}
-		for _, mount := range itemsOf(service, "volumes") {
-			if target := s.mountTarget(mount); deref(mount).Kind == yaml.ScalarNode && strings.HasPrefix(target, "/") && path.Clean(target) != target {
-				found.add(fault.Place{File: s.path, Line: mount.Line}, "write "+path.Clean(target),
-					"service %s: the mount target %s becomes %s; docker stack deploy keeps it, so a service that it created restarts its tasks",
-					name, target, path.Clean(target))
 			}
 		}
 	}
@@ -109,7 +108,7 @@ func (s *source) mountTarget(mount *yaml.Node) string {
 	if mount.Kind == yaml.ScalarNode {
 		text = mount.Value
 	}
-	text, err := template.SubstituteWithOptions(text, s.variables.lookup, template.WithoutLogging)
+	text, err := Substitute(text, s.variables.lookup)
 	if err != nil {
 		return ""
 	}
@@ -120,7 +119,7 @@ func (s *source) mountTarget(mount *yaml.Node) string {
 }
 
 func (s *source) otherMode(text string) bool {
-	value, err := template.SubstituteWithOptions(text, s.variables.lookup, template.WithoutLogging)
+	value, err := Substitute(text, s.variables.lookup)
 	if err != nil || value == text {
 		return false
 	}

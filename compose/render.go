@@ -36,26 +36,33 @@ type Options struct {
 // returns all faults of the files joined, each with its file and line. The stack does
 // not share memory with node.
 func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, error) {
+	return render(node, set, options, nil)
+}
+
+func render(node *manifests.Node, set *secrets.Set, options Options, check *checking) (*Stack, error) {
 	values := nodeVariables(node, set)
-	files, err := readFiles(node, values)
-	if err != nil {
+	files, err := readFiles(node, values, check)
+	if err := check.pass(err); err != nil {
 		return nil, err
 	}
 	versions := versions{files: files, set: set, allowSealed: options.AllowSealed}
-	if err := versions.decide(values); err != nil {
+	if err := check.pass(versions.decide(values)); err != nil {
 		return nil, err
 	}
 	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}}
 	merged, err := a.merge()
-	if err != nil {
+	if err := check.pass(err); err != nil {
 		return nil, err
+	}
+	if merged == nil {
+		merged = &composetypes.Config{}
 	}
 	c := &converter{
 		files: files, extras: a.extras, warnings: a.warnings, merged: merged,
 		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
 	}
 	stack, err := c.convert(values.values["TAG"])
-	if err != nil {
+	if err := check.pass(err); err != nil {
 		return nil, err
 	}
 	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), *a.warnings...))
@@ -67,38 +74,49 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 type adapter struct {
 	files     *files
 	variables *variables
+	exported  map[string]string // the environment of docker
 	extras    extras
 	warnings  *warnings
 }
 
 func (a *adapter) merge() (*composetypes.Config, error) {
-	details := composetypes.ConfigDetails{
-		WorkingDir:  "/" + a.files.node.Dir,
-		Environment: a.variables.environment(a.files.all),
-	}
+	a.exported = a.variables.environment(a.files.all)
+	details := composetypes.ConfigDetails{WorkingDir: "/" + a.files.node.Dir, Environment: a.exported}
+	var sources []*source
 	var models []map[string]any
 	var faults []error
 	for _, s := range a.files.main {
 		model, err := loadModel([]*source{s})
-		faults, models = append(faults, err), append(models, model)
+		if faults = append(faults, err); err == nil {
+			sources, models = append(sources, s), append(models, model)
+		} else if a.files.check != nil {
+			a.files.check.partial = true
+		}
 	}
 	a.leaveOut(models)
-	for i, s := range a.files.main {
+	for i, s := range sources {
 		faults = append(faults, a.adapt(s, models[i]))
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: s.path, Config: models[i]})
 	}
-	if err := a.files.join(faults); err != nil {
+	if err := a.files.check.pass(a.files.join(faults)); err != nil {
 		return nil, err
 	}
-	a.warn(details)
+	if len(sources) == 0 {
+		return nil, nil //nolint:nilnil // Inspect could not read a file
+	}
+	a.warn(sources, details)
 	merged, err := loadMerged(details)
-	if err != nil {
-		return nil, blame(a.files.main, models, err, func(i int, part map[string]any) error {
+	for err != nil {
+		found := blame(sources, models, err, func(i int, part map[string]any) error {
 			alone := details
-			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: a.files.main[i].path, Config: part}}
+			alone.ConfigFiles = []composetypes.ConfigFile{{Filename: sources[i].path, Config: part}}
 			_, err := loadMerged(alone)
 			return err
 		})
+		if !a.files.check.leavesOut(found, models[found.file]) {
+			return nil, found.err
+		}
+		merged, err = loadMerged(details)
 	}
 	slices.SortFunc(merged.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
 	return merged, a.extras.aloneOnHost(merged.Services)
@@ -137,16 +155,16 @@ func (a *adapter) leaveOut(models []map[string]any) {
 }
 
 // warn adds the warnings about what the files mean to docker.
-func (a *adapter) warn(details composetypes.ConfigDetails) {
+func (a *adapter) warn(sources []*source, details composetypes.ConfigDetails) {
 	if a.files.lenient() {
 		*a.warnings = append(*a.warnings, a.files.unset()...)
 	}
 	for _, source := range a.files.all {
-		source.warnOtherReadings(a.warnings)
+		source.warnOtherReadings(a.warnings, details.Environment)
 		source.warnOtherFields(a.warnings)
 	}
 	c := &comparison{
-		sources: a.files.main, files: details.ConfigFiles, environment: details.Environment,
+		sources: sources, files: details.ConfigFiles, environment: details.Environment,
 		warnings: a.warnings,
 	}
 	c.warn()

@@ -93,10 +93,10 @@ func TestSecretLeftToSwarm(t *testing.T) {
 
 func TestAutoVersion(t *testing.T) {
 	keys, key := keyring(t)
-	name := func(value string) string {
+	name := func(settings, version, value string) string {
 		node := load(t, repository(map[string]string{
-			"node.env":           "SV_db=auto\n",
-			"docker-compose.yml": sealedCompose,
+			"node.env":           settings,
+			"docker-compose.yml": strings.Replace(sealedCompose, "$SV_db", version, 1),
 			"secrets.enc":        sopstest.WholeYAML(t, key, map[string]string{"db": value, "auto_version_key": strings.Repeat("k", 32)}),
 		}), "test", "n")
 		stack, err := compose.Render(node, open(t, keys, node), compose.Options{})
@@ -105,7 +105,8 @@ func TestAutoVersion(t *testing.T) {
 		}
 		return stack.Secrets[0].Spec.Name
 	}
-	one, again, other := name("one"), name("one"), name("other")
+	const set = "SV_db=auto\n"
+	one, again, other := name(set, "$SV_db", "one"), name("", "${SV_db:-auto}", "one"), name(set, "$SV_db", "other")
 	if one != again || one == other || !strings.HasPrefix(one, "db.") {
 		t.Errorf("names %s, %s of one content, %s of another", one, again, other)
 	}

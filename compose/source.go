@@ -29,6 +29,7 @@ type source struct {
 
 	dir       string     // base of relative paths
 	variables *variables // values of $NAME
+	check     *checking
 
 	settings map[string]map[string]setting // the environments of its services
 
@@ -46,6 +47,9 @@ type files struct {
 	node *manifests.Node
 	main []*source // the node's compose files, in merge order
 	all  []*source // these, and all files that they include and extend
+
+	auto  map[string]bool // the SV_ variables whose version is auto
+	check *checking
 }
 
 // placeOf returns the place of the keys in the last file that sets them, which
@@ -61,8 +65,8 @@ func (f *files) placeOf(keys ...string) fault.Place {
 
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
-func readFiles(node *manifests.Node, variables *variables) (*files, error) {
-	f := &files{node: node}
+func readFiles(node *manifests.Node, variables *variables, check *checking) (*files, error) {
+	f := &files{node: node, auto: map[string]bool{}, check: check}
 	var faults []error
 	for _, name := range node.ComposeFiles {
 		s, err := f.read(name, node.Dir, variables)
@@ -73,6 +77,7 @@ func readFiles(node *manifests.Node, variables *variables) (*files, error) {
 		f.main = append(f.main, s)
 		faults = append(faults, f.readIncludes(s, []string{name}), f.readBases(s))
 	}
+	check.read(f, errors.Join(faults...) == nil)
 	return f, f.join(faults)
 }
 
@@ -82,7 +87,7 @@ func (f *files) read(name, dir string, variables *variables) (*source, error) {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
 	s := &source{
-		path: name, data: data, dir: dir, variables: variables,
+		path: name, data: data, dir: dir, variables: variables, check: f.check,
 		bases: map[string]base{}, settings: map[string]map[string]setting{},
 	}
 	if err := s.parse(); err != nil {

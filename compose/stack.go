@@ -75,6 +75,10 @@ type Stack struct {
 	// Warnings describe settings that have no effect, and what happens instead.
 	Warnings []*fault.Error `json:"-"`
 
+	// Mentioned has the variables that the compose files mention; nil if Inspect could not
+	// read all of them.
+	Mentioned map[string]bool `json:"-"`
+
 	merged *composetypes.Config // for YAML
 }
 
@@ -94,6 +98,7 @@ type Secret struct {
 	Value    secrets.Value
 	Key      string // the name in the compose file, such as db_access
 	Variable string // the SV_ variable in its name, or ""
+	Version  string // of Variable: its value, also if that is a default in the compose file, or auto
 
 	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`

@@ -24,12 +24,13 @@ const (
 )
 
 // variables holds the values of $NAME in a compose file: from node.env, the SV_
-// overrides, and the env_file of the include. An unset or empty TAG_ variable has the
-// value of TAG, an unset or empty SV_ variable is 0.
+// overrides, and the env_file of the include. An empty TAG_ or SV_ variable counts as
+// unset. Their defaults are in defaults.go.
 type variables struct {
 	values  map[string]string
 	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
+	guess   string // the value of an unset variable
 }
 
 // nodeVariables returns the values that do not depend on the compose files.
@@ -44,7 +45,7 @@ func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
 
 // inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
-	return &variables{values: values, outer: v, missing: map[string]bool{}}
+	return &variables{values: values, outer: v, missing: map[string]bool{}, guess: v.guess}
 }
 
 // versions decides the values of the SV_ variables.
@@ -57,6 +58,7 @@ type versions struct {
 // decide replaces the versions that are sealed or `auto` in the variables of the files.
 func (d versions) decide(v *variables) error {
 	var faults []error
+	d.autoDefaults(v)
 	for _, path := range d.set.Opaque() {
 		if !d.allowSealed {
 			faults = append(faults, fault.New(fault.Place{File: path}, needKeys, "the agent has no key to read the versions in this file"))
@@ -81,12 +83,27 @@ func (d versions) decide(v *variables) error {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			if values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
 				version, err := d.autoVersion(name)
+				d.files.auto[name] = true
 				faults = append(faults, err)
 				values[name] = version
 			}
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// autoDefaults sets the unset versions whose default in a secret's name is `auto`.
+func (d versions) autoDefaults(v *variables) {
+	for _, s := range d.files.all {
+		_, section := lookup(s.root, "secrets")
+		for _, body := range pairs(section) {
+			name := scalarAt(body, "name")
+			variable, version := VersionIn(name, s.variables.lookup)
+			if version == autoVersion {
+				v.values[variable] = autoVersion
+			}
+		}
+	}
 }
 
 // autoVersion derives a version from the content of the secret whose name contains the
@@ -108,7 +125,7 @@ func (d versions) autoVersion(name string) (string, error) {
 
 func (d versions) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {
 	place := s.place("secrets", key)
-	file, err := template.Substitute(fileTemplate, s.variables.lookup)
+	file, err := Substitute(fileTemplate, s.variables.lookup)
 	if err == nil {
 		file, err = manifests.Resolve(s.dir, file, place)
 	}
@@ -129,17 +146,11 @@ func (d versions) autoVersionOf(s *source, name, key, fileTemplate string) (stri
 	return version, nil
 }
 
-// lookup returns a value with the defaults of TAG_ and SV_. It is a template.Mapping.
+// lookup returns a value without the defaults of TAG_ and SV_. It is a template.Mapping.
 func (v *variables) lookup(name string) (string, bool) {
 	value, ok := v.value(name)
-	tag, _ := v.value("TAG")
-	switch {
-	case value != "":
-		return value, true
-	case strings.HasPrefix(name, tagPrefix):
-		return tag, tag != ""
-	case strings.HasPrefix(name, versionPrefix):
-		return "0", true
+	if value == "" && (strings.HasPrefix(name, tagPrefix) || strings.HasPrefix(name, versionPrefix)) {
+		return "", false
 	}
 	return value, ok
 }
@@ -158,21 +169,30 @@ func (v *variables) value(name string) (string, bool) {
 // substitute replaces the variables in a text, and records those that are unset and
 // have no default.
 func (v *variables) substitute(text string, mapping template.Mapping) (string, error) {
-	replace := func(part string, mapping template.Mapping, cfg *template.Config) (string, error) {
+	var replace template.ReplacementFunc
+	replace = func(part string, mapping template.Mapping, cfg *template.Config) (string, error) {
+		part, rest := cutVariable(part)
 		value, applied, err := template.DefaultReplacementAppliedFunc(part, mapping, cfg)
-		if err != nil {
+		switch {
+		case err != nil:
 			return value, err
-		}
-		if applied {
-			return value, v.nested(part, mapping)
-		}
-		for _, name := range variablesIn(part) {
-			if _, ok := mapping(name); !ok {
-				v.missing[name] = true
+		case applied:
+			err = v.nested(part, mapping)
+		default:
+			for _, name := range variablesIn(part) {
+				if _, ok := mapping(name); !ok {
+					v.missing[name] = true
+					value = v.guess
+				}
 			}
 		}
-		return value, nil
+		if err != nil || rest == "" {
+			return value, err
+		}
+		rest, err = template.SubstituteWithOptions(rest, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
+		return value + rest, err
 	}
+	text = withDefaults(text, mapping)
 	return template.SubstituteWithOptions(text, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
 }
 
@@ -205,15 +225,16 @@ func (v *variables) settings() map[string]string {
 	return all
 }
 
-// environment returns the values for names without a value in `environment`. It has
-// the defaults of TAG_ and SV_ for the variables that a file mentions.
+// environment returns the values for names without a value in `environment` and in
+// env_files: what deployment.sh exported for docker. It has the defaults of TAG_ and SV_
+// for the variables that a file mentions without a default of its own.
 func (v *variables) environment(sources []*source) map[string]string {
 	all := maps.Clone(v.values)
 	for _, s := range sources {
 		walkScalars(s.root, func(node *yaml.Node) {
-			for _, name := range variablesIn(node.Value) {
-				if value, ok := v.lookup(name); ok {
-					all[name] = value
+			for _, form := range plainForm.FindAllString(node.Value, -1) {
+				if value, err := Substitute(form, v.lookup); err == nil && value != "" && form != "$$" {
+					all[strings.Trim(form, "${}")] = value
 				}
 			}
 		})
@@ -224,7 +245,7 @@ func (v *variables) environment(sources []*source) map[string]string {
 // join joins the faults of the files. If variables are unset, it returns only these
 // faults: their empty values may cause the others.
 func (f *files) join(faults []error) error {
-	if unset := f.unset(); len(unset) > 0 && !f.lenient() {
+	if unset := f.unset(); len(unset) > 0 && !f.lenient() && f.check == nil {
 		faults = nil
 		for _, one := range unset {
 			faults = append(faults, one)

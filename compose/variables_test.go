@@ -15,8 +15,18 @@ func TestVariables(t *testing.T) {
 		"TAG_ takes TAG":           {"TAG=1.2\n", "$TAG_APP", "1.2"},
 		"TAG_ of its own":          {"TAG=1.2\nTAG_APP=3\n", "$TAG_APP", "3"},
 		"TAG_ set to nothing":      {"TAG=1.2\nTAG_APP=\n", "$TAG_APP", "1.2"},
-		"default after TAG_":       {"TAG=1.2\n", "${TAG_APP:-9}", "1.2"},
-		"default instead of TAG":   {"A=1\n", "${TAG_APP:-9}", "9"},
+		"default before TAG":       {"TAG=1.2\n", "${TAG_APP:-9}", "9"},
+		"default after TAG_":       {"TAG=1.2\nTAG_APP=3\n", "${TAG_APP:-9}", "3"},
+		"default if unset":         {"TAG=1.2\n", "${TAG_APP-9}", "9"},
+		"default if empty":         {"TAG=1.2\nTAG_APP=\n", "${TAG_APP-9}", "9"},
+		"default before 0":         {"TAG=1\n", "${SV_x:-3}", "3"},
+		"TAG as default":           {"TAG=1.2\n", "${TAG_APP:-$TAG_B}", "1.2"},
+		"0 as default":             {"TAG=1\n", "${A:-${SV_x}}", "0"},
+		"default in a default":     {"TAG=1\n", "${A:-${SV_x:-${SV_y:-7}}}", "7"},
+		"two forms in one text":    {"TAG=1.2\n", "${TAG_APP:-9}-${TAG_APP}-$TAG_APP", "9-1.2-1.2"},
+		"alternative of TAG_":      {"TAG=1.2\n", "x${TAG_APP:+y}${SV_x+z}", "x"},
+		"required TAG_":            {"TAG=1\nTAG_APP=3\n", "${TAG_APP:?needed}", "3"},
+		"braces":                   {"TAG=1.2\n", "${TAG_APP}-${SV_x}", "1.2-0"},
 		"SV_ is 0":                 {"TAG=1\n", "$SV_x", "0"},
 		"SV_ of its own":           {"SV_x=5\n", "$SV_x", "5"},
 		"not exported":             {"X=1\n", "$X", "1"},
@@ -39,6 +49,21 @@ func TestVariables(t *testing.T) {
 				t.Errorf("image is %s, want app:%s", got, test.want)
 			}
 		})
+	}
+}
+
+// TestUnsetForms checks that a variable that is not set and has no default is an error:
+// also behind a default, and in a form that asks for it, which TAG and 0 do not answer.
+func TestUnsetForms(t *testing.T) {
+	for text, want := range map[string]string{
+		"${A:-x}-${UNSET}":   "the variable UNSET is not set and has no default",
+		"${SV_x:?set it}":    "required variable SV_x is missing a value: set it",
+		"${TAG_APP?set one}": "required variable TAG_APP is missing a value: set one",
+	} {
+		_, err := renderFiles(t, map[string]string{"docker-compose.yml": "services:\n  app:\n    image: app:" + text + "\n"})
+		if err == nil || !strings.Contains(err.Error(), "docker-compose.yml:3: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
 	}
 }
 
@@ -97,12 +122,12 @@ func TestBareNames(t *testing.T) {
 	t.Setenv("NOWHERE", "of the process")
 	stack, err := renderFiles(t, map[string]string{
 		"node.env":           "TAG=1\nSET=set\n",
-		"docker-compose.yml": "services:\n  app:\n    image: app:$TAG_APP\n    environment: [SET, TAG_APP, NOWHERE]\n",
+		"docker-compose.yml": "services:\n  app:\n    image: app:$TAG_APP\n    environment: [SET, TAG_APP, NOWHERE, TAG_OWN]\n    hostname: x${TAG_OWN:-}\n",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"NOWHERE", "SET=set", "TAG_APP=1"}
+	want := []string{"NOWHERE", "SET=set", "TAG_APP=1", "TAG_OWN"}
 	if got := stack.Services["shop_app"].TaskTemplate.ContainerSpec.Env; !slices.Equal(got, want) {
 		t.Errorf("environment %q, want %q", got, want)
 	}
@@ -118,6 +143,8 @@ func TestVersionOverrides(t *testing.T) {
   b: {file: conf, name: "b.$SV_b"}
   c: {file: conf, name: "c.$SV_c"}
   d: {file: conf, name: "d.$SV_d"}
+  e: {file: conf, name: "e_v${SV_e:-3}"}
+  f: {file: conf, name: "f_v${SV_b:-3}"}
 `,
 	})
 	if err != nil {
@@ -127,7 +154,7 @@ func TestVersionOverrides(t *testing.T) {
 	for _, one := range stack.Configs {
 		got = append(got, one.Spec.Name+" "+one.Variable)
 	}
-	if want := []string{"a.1 SV_a", "b.7 SV_b", "c.8 SV_c", "d.0 SV_d"}; !slices.Equal(got, want) {
+	if want := []string{"a.1 SV_a", "b.7 SV_b", "c.8 SV_c", "d.0 SV_d", "e_v3 SV_e", "f_v7 SV_b"}; !slices.Equal(got, want) {
 		t.Errorf("configs %q, want %q", got, want)
 	}
 }

@@ -74,7 +74,6 @@ func TestWarnings(t *testing.T) {
 				`docker-compose.yml:6: the default of SET contains a variable; docker stack deploy ends the default at the first }, and does not replace the variable`,
 				`docker-compose.yml:7: the default of NONE contains $$, which means $; docker stack deploy keeps $$`,
 				`docker-compose.yml:9: $SET? is the variable and then text; docker stack deploy treats ? as the start of a default, and loses the text`,
-				`docker-compose.yml:11: service app: the mount target /v/ becomes /v; docker stack deploy keeps it, so a service that it created restarts its tasks`,
 				`docker-compose.yml:14: service app: the mode from a variable is octal; docker stack deploy reads it as a decimal number`,
 			},
 		},

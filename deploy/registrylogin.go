@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"sync"
 
@@ -20,14 +19,12 @@ import (
 	"github.com/docker/docker/api/types/registry"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 )
 
 // ErrLogin is the cause of errors about registry credentials that cannot be read. The
 // same call may succeed when the file or its helper is repaired.
 var ErrLogin = errors.New("the registry credentials cannot be read")
-
-// maxLoginFile is the largest credentials file that is read, in bytes.
-const maxLoginFile = 1 << 20
 
 // hubKey is the name under which docker's config.json has the login of docker.io.
 const hubKey = "https://index.docker.io/v1/"
@@ -59,7 +56,7 @@ func (r *registries) readLogins() (*keyring, error) {
 	if r.loginFile == "" {
 		return ring, nil
 	}
-	data, err := readLoginFile(r.loginFile)
+	data, err := privatefile.Read(r.loginFile, "the file with the registry credentials", ErrLogin)
 	if err != nil {
 		return nil, err
 	}
@@ -74,35 +71,6 @@ func (r *registries) readLogins() (*keyring, error) {
 // loginFault is a fault about the credentials file. It never quotes the file.
 func loginFault(path, hint, format string, args ...any) *fault.Error {
 	return &fault.Error{Place: fault.Place{File: path}, Message: fmt.Sprintf(format, args...), Hint: hint, Err: ErrLogin}
-}
-
-// readLoginFile reads a credentials file. It refuses a file that other users than its
-// owner may use.
-func readLoginFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, loginFault(path, "name an existing file in registry_config_file", "read registry credentials: %v", errors.Unwrap(err))
-	}
-	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, loginFault(path, "", "read registry credentials: %v", err)
-	case !info.Mode().IsRegular():
-		return nil, loginFault(path, "name the file itself in registry_config_file", "it is not a regular file")
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, loginFault(path, "chmod 600 "+path, "users other than its owner may read the registry credentials (mode %04o)", info.Mode().Perm())
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxLoginFile+1))
-	switch {
-	case err != nil:
-		return nil, loginFault(path, "", "read registry credentials: %v", err)
-	case len(data) > maxLoginFile:
-		return nil, loginFault(path, "", "it is larger than %d bytes", maxLoginFile)
-	case len(bytes.TrimSpace(data)) == 0:
-		return nil, loginFault(path, "write `{}` into it, or remove registry_config_file", "the file with the registry credentials is empty")
-	}
-	return data, nil
 }
 
 // malformedLogins gives the line and reason of a parser's error. It does not use the

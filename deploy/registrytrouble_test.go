@@ -198,10 +198,10 @@ func TestUnreadableLoginFiles(t *testing.T) {
 	}
 	recorder.Reset()
 	for want, path := range map[string]string{
-		": read registry credentials: no such file":                          t.TempDir() + "/nowhere",
-		": it is not a regular file":                                         t.TempDir(),
-		": users other than its owner may read the registry credentials":     loginFile(t, "{}", 0o644),
-		": the file with the registry credentials is empty":                  loginFile(t, "\n", 0o600),
+		": read the file with the registry credentials: no such file":     t.TempDir() + "/nowhere",
+		": the file with the registry credentials is not a regular file":  t.TempDir(),
+		": other users can access the file with the registry credentials": loginFile(t, "{}", 0o644),
+		": the file with the registry credentials is empty":               loginFile(t, "\n", 0o600),
 		":2: not valid JSON":                                                 loginFile(t, "{\ncanary", 0o600),
 		":1: not valid JSON: it ends too early":                              loginFile(t, `{"auths": {"canary`, 0o600),
 		":3: a value is of the wrong type":                                   loginFile(t, "{\"auths\":\n{\"r\":\n[\"canary\"]}}", 0o600),

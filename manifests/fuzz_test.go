@@ -110,39 +110,47 @@ func FuzzSettings(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(content), nil)
+		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(content), func(string) (string, bool) { return "\x00", true })
 		if err != nil {
 			t.Fatalf("docker refuses the merged settings: %v", err)
 		}
-		if got := strings.Join(append(byDocker, ""), "\n"); got != string(content) {
+		if got := strings.ReplaceAll(strings.Join(append(byDocker, ""), "\n"), "=\x00", ""); got != string(content) {
 			t.Errorf("docker reads %q as %q", content, got)
 		}
 	})
 }
 
-// FuzzRawSettings compares the result for one file with docker's.
+// FuzzRawSettings compares what docker reads from one file with what it reads from the
+// agent's.
 func FuzzRawSettings(f *testing.F) {
 	f.Add([]byte("\ufeffA=\"b\"\r\n # c\nB= $x #y \nA=2\n"))
+	f.Add([]byte("  A=1\nX\nY\n\tX=2\nX\nA\n"))
+	environment := map[string]string{"X": "a\nb", "PROJECT_SETTINGS": ".project.tmp.env"}
+	lookup := func(name string) (string, bool) { value, ok := environment[name]; return value, ok }
+	read := func(t *testing.T, content []byte) (map[string]string, error) {
+		t.Helper()
+		found, err := kvfile.ParseFromReader(bytes.NewReader(content), lookup)
+		all := map[string]string{}
+		for _, line := range found {
+			name, value, _ := strings.Cut(line, "=")
+			all[name] = value
+		}
+		return all, err
+	}
 	f.Fuzz(func(t *testing.T, project []byte) {
-		node := load(t, map[string]string{"project.env": string(project), "node.env": ""})
+		node := load(t, map[string]string{"project.env": string(project), "node.env": "X='a\nb'\n"})
 		if node == nil {
 			return
 		}
-		byDocker, err := kvfile.ParseFromReader(bytes.NewReader(project), nil)
+		want, err := read(t, project)
 		if err != nil {
 			return // because of bytes in a comment: FuzzSettings covers the other lines
 		}
-		want := map[string]string{}
-		for _, line := range byDocker {
-			name, value, _ := strings.Cut(line, "=")
-			want[name] = value
-		}
-		got := map[string]string{}
 		content, err := fs.ReadFile(node.FS, nodeDir+".project.tmp.env")
-		for line := range strings.Lines(string(content)) {
-			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-			got[name] = value
+		if err != nil {
+			t.Fatal(err)
 		}
+		got, err := read(t, content)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v (-docker +read):\n%s", err, diff)
 		}

@@ -15,6 +15,16 @@ import (
 // Load reads a node of an environment. It continues after a fault and returns all
 // faults joined. Each is a *fault.Error.
 func Load(fsys fs.FS, environment, node string) (*Node, error) {
+	loaded, err := Inspect(fsys, environment, node)
+	if err != nil {
+		return nil, err
+	}
+	return loaded, nil
+}
+
+// Inspect reads a node as Load does, and returns it beside its faults as far as it can be
+// read, or nil. It is for finding more faults, never for applying it.
+func Inspect(fsys fs.FS, environment, node string) (*Node, error) {
 	l := &loader{repository: &repository{under: fsys}}
 	config := l.config(environment)
 	if config == nil {
@@ -42,21 +52,25 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 	l.settings(entry, key)
 	l.checks()
 	l.migrations()
-	if len(l.faults) > 0 {
-		return nil, l.faults.err()
-	}
 	l.node.FS = l.repository
-	return l.node, nil
+	return l.node, l.faults.err()
 }
 
 // LoadConfig reads and validates an environment's config.yml.
 func LoadConfig(fsys fs.FS, environment string) (*Config, error) {
-	l := &loader{repository: &repository{under: fsys}}
-	config := l.config(environment)
-	if len(l.faults) > 0 {
-		return nil, l.faults.err()
+	config, err := InspectConfig(fsys, environment)
+	if err != nil {
+		return nil, err
 	}
 	return config, nil
+}
+
+// InspectConfig reads an environment's config.yml as LoadConfig does, and returns it
+// beside its faults as far as it can be read, or nil.
+func InspectConfig(fsys fs.FS, environment string) (*Config, error) {
+	l := &loader{repository: &repository{under: fsys}}
+	config := l.config(environment)
+	return config, l.faults.err()
 }
 
 // Environments lists the environments of a repository, sorted.
@@ -129,7 +143,7 @@ func (l *loader) folder() bool {
 	case errors.Is(err, fs.ErrNotExist):
 		known, _ := l.folders(path.Dir(l.node.Dir))
 		hint := "add it with a docker-compose.yml, or remove the node from config.yml"
-		if near := nearest(l.node.Name, known); near != "" {
+		if near := fault.Nearest(l.node.Name, known); near != "" {
 			hint = fmt.Sprintf("%s (a folder %s exists)", hint, near)
 		}
 		l.faults.add(place, hint, "the node's folder is missing")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing/fstest" // the standard library's file system in memory
 	"unicode"
@@ -36,7 +37,18 @@ func extracts() []extract {
 // setting is one line of an env file. Quotes are part of its value.
 type setting struct {
 	name, value string
+	written     bool // with =; docker takes the value of a bare name from the environment
+	bare        bool // neither written nor known here
+	indented    bool // spaces at the start of the line, which docker removes
 	place       fault.Place
+}
+
+// line returns the line for docker.
+func (s setting) line() string {
+	if s.bare {
+		return s.name
+	}
+	return s.name + "=" + s.value
 }
 
 // lines splits a file into lines as docker does.
@@ -70,7 +82,8 @@ func (l *loader) readSettings(file string, all []string) []setting {
 }
 
 func (l *loader) setting(line string, place fault.Place) (setting, bool) {
-	name, value, assigned := strings.Cut(line, "=")
+	text := strings.TrimLeftFunc(line, unicode.IsSpace)
+	name, value, assigned := strings.Cut(text, "=")
 	switch {
 	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
 		l.faults.add(place, "save the file as UTF-8", "the line is not UTF-8 text")
@@ -78,40 +91,39 @@ func (l *loader) setting(line string, place fault.Place) (setting, bool) {
 		l.faults.add(place, "convert the file to Unix line endings (dos2unix)", "the line contains a carriage return")
 	case len(line) >= bufio.MaxScanTokenSize:
 		l.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
-	case strings.HasPrefix(strings.TrimSpace(line), "export "):
+	case strings.HasPrefix(text, "export "):
 		l.faults.add(place, "remove export: containers get these lines unchanged", "export is not allowed in an env file")
 	case name == "":
 		l.faults.add(place, "write NAME=value", "the name before the = is missing")
-	case strings.TrimLeftFunc(name, unicode.IsSpace) != name:
-		l.faults.add(place, "remove the spaces at the start of the line", "the line starts with spaces")
 	case strings.ContainsFunc(name, unicode.IsSpace):
 		l.faults.add(place, "write NAME=value, without spaces in or after the name", "the name has a space in it")
-	case assigned:
-		return setting{name, value, place}, true
 	default:
-		return l.bare(name, place)
+		s := setting{name: name, value: value, written: assigned, place: place}
+		if !assigned && !l.bare(&s) {
+			return setting{}, false
+		}
+		s.indented = text != line
+		return s, true
 	}
 	return setting{}, false
 }
 
-// bare sets a name without = to the value of the interpolation variable. Docker would
-// use the process's environment instead, which the agent must not depend on.
-func (l *loader) bare(name string, place fault.Place) (setting, bool) {
-	if v, ok := l.node.Variables[name]; ok {
-		if strings.ContainsAny(v.Value, "\r\n") {
-			l.faults.add(place, fmt.Sprintf("give %s a value on one line, or put it into a secret or a config", name),
-				"the value of %s has a line break, which an env file cannot contain", name)
-			return setting{}, false
-		}
-		return l.setting(name+"="+v.Value, place)
+// bare gives a name without = the value of the interpolation variable, and reports false
+// if the line is left out, as docker does without a value. Docker would use the process's
+// environment instead, which the agent must not depend on. A line stays bare if its value
+// has several lines, or if only the compose files decide it.
+func (l *loader) bare(s *setting) bool {
+	v, set := l.node.Variables[s.name]
+	switch {
+	case set && !strings.ContainsAny(v.Value, "\r\n"):
+		s.value = v.Value
+	case set, strings.HasPrefix(s.name, "TAG_"), strings.HasPrefix(s.name, "SV_"):
+		s.bare = true
+	default:
+		l.warn(s.place, fmt.Sprintf("write %s=value, or set %s in node.env", s.name, s.name), "%s has no value and is not set in node.env: it is left out", s.name)
+		return false
 	}
-	hint := fmt.Sprintf("write %s=value, or set %s in node.env", name, name)
-	if l.node.lenient() {
-		l.warn(place, hint, "%s has no value and is not set in node.env: it is left out", name)
-	} else {
-		l.faults.add(place, hint, "%s has no value and is not set in node.env", name)
-	}
-	return setting{}, false
+	return true
 }
 
 var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
@@ -137,7 +149,7 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 				return match
 			}
 			value, ok := known[name]
-			if !ok {
+			if !ok || value.bare {
 				if unfilled = append(unfilled, fmt.Sprintf("{{%s}} (line %d)", name, i+1)); first.File == "" {
 					first = fault.Place{File: templateFile, Line: i + 1, Column: 1 + strings.Index(line, match)}
 				}
@@ -161,25 +173,39 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 }
 
 // merge keeps the last setting of each name, at the position of the first, so that
-// an override does not change the order of lines.
+// an override does not change the order of lines. A name without = keeps the setting
+// before it, which counts if the name has no value.
 func merge(layers ...[]setting) []setting {
 	var merged []setting
-	at := map[string]int{}
-	for _, layer := range layers {
-		for _, s := range layer {
-			if i, ok := at[s.name]; ok {
-				merged[i] = s
-				continue
-			}
-			at[s.name] = len(merged)
+	at := map[string]int{} // by name, behind which an assigned one has =
+	for _, s := range slices.Concat(layers...) {
+		key := s.name
+		if !s.bare {
+			key += "="
+		}
+		i, again := at[key]
+		bare, both := at[s.name]
+		switch {
+		case s.bare || !both:
+		case again:
+			merged[bare].name = ""
+		default:
+			i, again = bare, true
+		}
+		if !s.bare {
+			delete(at, s.name)
+		}
+		if !again {
+			i = len(merged)
 			merged = append(merged, s)
 		}
+		merged[i], at[key] = s, i
 	}
-	return merged
+	return slices.DeleteFunc(merged, func(s setting) bool { return s.name == "" })
 }
 
-// derive returns the merged settings file and its extracts, and adds what is wrong with them.
-func derive(settings []setting, wrong *faults) fstest.MapFS {
+// derive returns the merged settings file and its extracts.
+func (l *loader) derive(settings []setting) fstest.MapFS {
 	files := fstest.MapFS{mergedSettings: derivedFile(settings)}
 	for _, e := range extracts() {
 		var drawn []setting
@@ -187,10 +213,15 @@ func derive(settings []setting, wrong *faults) fstest.MapFS {
 			if !strings.HasPrefix(s.name, e.prefix) {
 				continue
 			}
-			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
-				wrong.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
+			if s.indented { // deployment.sh looked for the prefix at the start of the line
+				l.warn(s.place, "remove the spaces", "%s is not in %s, because its line starts with spaces", s.name, e.file)
 				continue
 			}
+			if s.name = strings.TrimPrefix(s.name, e.cut); s.name == "" {
+				l.faults.add(s.place, "use a longer name", "the name %s becomes empty in %s", e.prefix, e.file)
+				continue
+			}
+			s.bare = !s.written // docker looks for the shorter name
 			drawn = append(drawn, s)
 		}
 		files[e.file] = derivedFile(drawn)
@@ -201,7 +232,7 @@ func derive(settings []setting, wrong *faults) fstest.MapFS {
 func derivedFile(settings []setting) *fstest.MapFile {
 	var b bytes.Buffer
 	for _, s := range settings {
-		b.WriteString(s.name + "=" + s.value + "\n")
+		b.WriteString(s.line() + "\n")
 	}
 	return &fstest.MapFile{Data: b.Bytes(), Mode: 0o444}
 }

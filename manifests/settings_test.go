@@ -43,7 +43,20 @@ func TestSettings(t *testing.T) {
 			"A=common\nB=project\nC=node\nD=project\nE=node\n",
 		},
 		"twice in one file": {map[string]string{"project.env": "A=1\nB=2\nA=3\n"}, "A=3\nB=2\n"},
-		"bare name":         {map[string]string{"node.env": "X='a b'\n", "project.env": "X\n"}, "X=a b\n"},
+		"leading spaces":    {map[string]string{"project.env": "  A=1\n\t B= 2\n \vTAG_C\n"}, "A=1\nB= 2\nTAG_C\n"},
+		"bare names": {
+			map[string]string{"node.env": "X='a b'\nY='a\nb'\n", "project.env": "X\nY\nZ\nTAG_X\n"},
+			"X=a b\nY\nTAG_X\n",
+		},
+		"bare names in layers": {
+			map[string]string{
+				"node.env":    "A='a\nb'\nB='a\nb'\nC='a\nb'\nD='a\nb'\nE='a\nb'\n",
+				commonFile:    "A=1\nB=1\nC\nD\nE=1\nZ=1\n",
+				"project.env": "A\nB\nB=2\nC=2\nD\nE\nE\nF=2\nZ\n",
+			},
+			"A=1\nB=2\nC=2\nD\nE=1\nZ=1\nA\nE\nF=2\n",
+		},
+		"bare in a template": {map[string]string{templateFile: "A={{X}}\n", commonFile: "X\n", "node.env": "X=1\n", "project.env": ""}, "A=1\n"},
 		"template": {
 			map[string]string{templateFile: "# {{NOT}}\nA={{X}}-{{ Y }}\n{{Z}}_B={{X}}\nC={{.Node.Hostname}}{{index .A \"b\"}}\n", commonFile: "X=\"1\"\nY={{X}}\nZ=z\nD=4\n", "project.env": ""},
 			"A=\"1\"-{{X}}\nz_B=\"1\"\nC={{.Node.Hostname}}{{index .A \"b\"}}\n",
@@ -73,12 +86,10 @@ func TestSettingsFaults(t *testing.T) {
 	}{
 		"export":           {map[string]string{"project.env": "A=1\nexport B=2\n"}, "project.env:2:1: export is not allowed in an env file"},
 		"no name":          {map[string]string{"project.env": "=x\n"}, "project.env:1:1: the name before the = is missing"},
-		"leading spaces":   {map[string]string{"project.env": "  A=1\n"}, "project.env:1:1: the line starts with spaces"},
 		"space in a name":  {map[string]string{"project.env": "A B=1\n"}, "project.env:1:1: the name has a space in it"},
 		"space after":      {map[string]string{"project.env": "A =1\n"}, "project.env:1:1: the name has a space in it"},
 		"no text":          {map[string]string{"project.env": "A=\xff\n"}, "project.env:1:1: the line is not UTF-8 text"},
-		"bare name":        {map[string]string{"project.env": "NOBODY\n"}, "project.env:1:1: NOBODY has no value and is not set in node.env"},
-		"line break":       {map[string]string{"node.env": "X='a\nb'\n", "project.env": "X\n"}, "project.env:1:1: the value of X has a line break"},
+		"unfilled by bare": {map[string]string{templateFile: "A={{X}}\n", commonFile: "X\n"}, "templates/project.env.template:1:3: values are missing for {{X}} (line 1)"},
 		"carriage return":  {map[string]string{"project.env": "A=1\r2\n"}, "project.env:1:1: the line contains a carriage return"},
 		"too long":         {map[string]string{"project.env": "A=" + strings.Repeat("x", 70000)}, "project.env:1:1: the line is longer than docker accepts"},
 		"unfilled":         {map[string]string{templateFile: "A={{X}}\nB={{Y-Z}}\n"}, "templates/project.env.template:1:3: values are missing for {{X}} (line 1), {{Y-Z}} (line 2)"},
@@ -124,6 +135,33 @@ func TestWarnings(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// TestSettingsWarnings checks what docker drops silently.
+func TestSettingsWarnings(t *testing.T) {
+	node, err := manifests.Load(repository(map[string]string{
+		"node.env": "SET=1\n", "project.env": "SET\nUNSET\nTAG_X\n  CLIENT_API_A=1\nCLIENT_API_B=2\nCLIENT_API_C\n",
+	}), "sandbox", "node3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, warning := range node.Warnings {
+		got = append(got, strings.TrimPrefix(warning.Error(), nodeDir))
+	}
+	client, err := fs.ReadFile(node.FS, nodeDir+".project.client.tmp.env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"project.env:2:1: UNSET has no value and is not set in node.env: it is left out",
+		"project.env:6:1: CLIENT_API_C has no value and is not set in node.env: it is left out",
+		"project.env:4:1: CLIENT_API_A is not in .project.client.tmp.env, because its line starts with spaces",
+		"API_B=2\n",
+	}
+	if diff := cmp.Diff(want, append(got, string(client))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -134,7 +134,7 @@ func (l *loader) settings(entry NodeConfig, key string) {
 		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
-	l.repository.derived = derive(l.project, &l.faults)
+	l.repository.derived = l.derive(l.project)
 	for _, name := range l.names {
 		if l.repository.derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",

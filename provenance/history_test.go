@@ -176,7 +176,7 @@ func TestHistoryPartialClone(t *testing.T) {
 	l.Git("config", "uploadpack.allowFilter", "true")
 	l.Git("clone", "--quiet", "--filter=blob:none", "file://"+l.Dir, clone)
 	_, err := provenance.Trace(t.Context(), provenance.Request{Dir: clone, Environment: "sandbox", Now: l.now})
-	if err == nil || !strings.HasPrefix(err.Error(), "git's file ") || !strings.Contains(err.Error(), " is missing from this clone") ||
+	if err == nil || !strings.HasPrefix(err.Error(), "read git's blob ") || !strings.HasSuffix(err.Error(), " in this clone: object not found") ||
 		!strings.Contains(fault.Hint(err), "without --filter") {
 		t.Errorf("got %v (%s)", err, fault.Hint(err))
 	}

@@ -5,12 +5,10 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/template"
-
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -132,31 +130,23 @@ func (f *files) define(n *node, name, dir string, depth int) {
 	}
 }
 
-// lookup gives the value of a variable; TAG_ and SV_ variables have defaults.
+// lookup gives the value of a variable. An empty TAG_ or SV_ variable counts as unset.
 func (n *node) lookup(name string) (string, bool) {
 	value, ok := n.variables[name]
-	switch {
-	case value == "" && strings.HasPrefix(name, versionPrefix):
-		return "0", true
-	case value == "" && strings.HasPrefix(name, tagPrefix):
-		return n.variables["TAG"], true
+	if value == "" && (strings.HasPrefix(name, versionPrefix) || strings.HasPrefix(name, tagPrefix)) {
+		return "", false
 	}
 	return value, ok
 }
 
 // replace replaces the variables in a text, unless it is malformed.
 func (n *node) replace(text string) string {
-	if !strings.Contains(text, "$") {
-		return text
-	}
-	replaced, err := template.SubstituteWithOptions(text, n.lookup, template.WithoutLogging)
+	replaced, err := compose.Substitute(text, n.lookup)
 	if err != nil {
 		return text
 	}
 	return replaced
 }
-
-var versionForm = regexp.MustCompile(`\$\{?` + versionPrefix + `\w+`)
 
 // reading is what a node's files say of one secret.
 type reading struct {
@@ -191,14 +181,13 @@ func (n *node) reading(key string, from definition, dir string, run []byte) *rea
 		return made
 	}
 	made.object = n.replace(from.Name)
-	mentioned := versionForm.FindAllString(from.Name, -1)
-	if len(mentioned) == 0 {
+	made.variable, made.version = compose.VersionIn(from.Name, n.lookup)
+	if made.variable == "" {
 		made.version = strings.TrimPrefix(strings.TrimPrefix(made.object, key), ".")
 		return made
 	}
-	made.variable = strings.TrimLeft(slices.Min(mentioned), "${")
-	if made.sealed = n.sealed[made.variable]; made.sealed == "" {
-		made.version, _ = n.lookup(made.variable)
+	if made.sealed = n.sealed[made.variable]; made.sealed != "" {
+		made.version = ""
 	}
 	if made.sealed != "" || made.version == autoVersion {
 		made.object = ""

@@ -122,6 +122,18 @@ func (t *track) secret(key string, period time.Duration, today time.Time) *Secre
 	return secret
 }
 
+// ByName gives the secrets of all nodes for each name.
+func (r *Report) ByName() [][]*Secret {
+	var all [][]*Secret
+	for i, one := range r.Secrets {
+		if i == 0 || one.Name != r.Secrets[i-1].Name {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], one)
+	}
+	return all
+}
+
 // note says why the report is not complete.
 func (r *Report) note(keys bool) {
 	if at := slices.IndexFunc(r.history.all, func(c *commit) bool { return c.cut }); at >= 0 {

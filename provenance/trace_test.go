@@ -170,6 +170,19 @@ func TestTraceAuto(t *testing.T) {
 	}
 }
 
+// A version that is a default in the compose file counts like one that is set.
+func TestTraceDefault(t *testing.T) {
+	l := newLab(t)
+	l.by("Bob", date(2, 1), "Default", map[string]string{
+		node3 + "docker-compose.yml":   strings.Replace(stack, "db_access.$SV_db_access", `"db_access.${SV_db_access:-3}"`, 1),
+		node3 + "secrets.override.env": "",
+	})
+	secret := find(t, l.trace(l.keys), "db_access")
+	if secret.Version != "3" || secret.Object != "db_access.3" {
+		t.Errorf("version %q, object %q", secret.Version, secret.Object)
+	}
+}
+
 func TestTraceFaults(t *testing.T) {
 	l := newLab(t)
 	cases := map[string]struct {

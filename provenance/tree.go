@@ -1,11 +1,8 @@
 package provenance
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
@@ -15,7 +12,7 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// objects are git's objects. It keeps the faults of those that cannot be read.
+// objects are git's objects. It keeps the fault of the first one that cannot be read.
 type objects struct {
 	storer.EncodedObjectStorer
 	fault error
@@ -24,17 +21,10 @@ type objects struct {
 // EncodedObject reads an object.
 func (o *objects) EncodedObject(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	found, err := o.EncodedObjectStorer.EncodedObject(kind, hash)
-	if err == nil || o.fault != nil && strings.Contains(o.fault.Error(), hash.String()) {
-		return found, err
+	if err != nil && o.fault == nil {
+		o.fault = fault.New(fault.Place{}, "make a complete clone, without --filter: git clone URL", "read git's %s %s in this clone: %w", kind, hash, err)
 	}
-	what := map[plumbing.ObjectType]string{plumbing.CommitObject: "commit", plumbing.TreeObject: "folder", plumbing.BlobObject: "file"}[kind]
-	one := fault.New(fault.Place{}, "", "read git's %s %s: %w", what, hash, err)
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		one.Message = fmt.Sprintf("git's %s %s is missing from this clone", what, hash)
-		one.Hint = "make a complete clone, without --filter: git clone URL"
-	}
-	o.fault = errors.Join(o.fault, one)
-	return nil, err
+	return found, err
 }
 
 // files is the repository as of one commit, with environments/ at its top. Files of the

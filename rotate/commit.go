@@ -202,17 +202,16 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
-	settings, err := w.git.Repo.ConfigScoped(config.SystemScope)
-	if err != nil {
-		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "add --author \"Your Name <you@example.com>\"")
-	}
-	signature.Name = cmp.Or(settings.Author.Name, settings.User.Name)
-	signature.Email = cmp.Or(settings.Author.Email, settings.User.Email)
-	if signature.Name == "" || signature.Email == "" {
+	options := git.CommitOptions{}
+	err := options.Validate(w.git.Repo)
+	if errors.Is(err, git.ErrMissingAuthor) {
 		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" && git config user.email you@example.com; or add --author`,
 			"git's configuration does not have a user.name and a user.email")
 	}
-	return signature, nil
+	if err != nil {
+		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "add --author \"Your Name <you@example.com>\"")
+	}
+	return *options.Author, nil
 }
 
 // wantsSignature reports whether git is configured to sign commits here.

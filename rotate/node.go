@@ -26,24 +26,18 @@ type loaded struct {
 
 // load reads, decrypts and renders a node as a sync does.
 func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
-	node, err := manifests.Load(fsys, environment, name)
+	state, err := desired.Open(fsys, desired.Options{
+		Environment: environment, Node: name, Keys: func() (*secrets.Keyring, error) { return keys, nil },
+	})
 	if err != nil {
 		return nil, err
 	}
-	files, err := desired.ReadSecretFiles(node)
+	stack, err := state.Render()
 	if err != nil {
+		state.Wipe()
 		return nil, err
 	}
-	set, err := keys.Open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
-	if err != nil {
-		return nil, err
-	}
-	stack, err := compose.Render(node, set, compose.Options{})
-	if err != nil {
-		set.Wipe()
-		return nil, err
-	}
-	return &loaded{node: node, set: set, stack: stack}, nil
+	return &loaded{node: state.Node, set: state.Secrets, stack: stack}, nil
 }
 
 // find finds a secret by its key, its SV_ variable or the place of its value, and all

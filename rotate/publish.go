@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/privatefile"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -135,7 +135,7 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 		case p.Remote.TokenFile == "": // the address contains credentials, as in CI jobs
 			return &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}, nil
 		}
-		if endpoint.Protocol == "http" && !loopback(endpoint.Host) {
+		if endpoint.Protocol == "http" && !loopback.Is(endpoint.Host) {
 			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		}
 		token, err := privatefile.Read(p.Remote.TokenFile, "the git token", nil)
@@ -147,11 +147,6 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 		return p.sshAuth(endpoint)
 	}
 	return nil, nil //nolint:nilnil // a local path needs none
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (p Publisher) sshAuth(endpoint *transport.Endpoint) (transport.AuthMethod, error) {

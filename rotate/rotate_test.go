@@ -146,6 +146,12 @@ func TestRotateVersionsEverywhere(t *testing.T) {
 			line:   "TAG=1\nSV_server_key=4\nSV_db_access=1\n",
 			object: "db_access.1",
 		},
+		"the compose file's default": {
+			files:  map[string]string{dir + "docker-compose.yml": strings.Replace(stack, "db_access.$SV_db_access", `"db_access.${SV_db_access:-3}"`, 1)},
+			want:   []rotate.Version{{Variable: "SV_db_access", File: dir + "secrets.override.env", Old: "3", New: "4"}},
+			line:   "SV_db_access=4\n",
+			object: "db_access.4",
+		},
 		"the one that counts": {
 			files:    map[string]string{dir + "node.env": "TAG=1\nSV_db_access=1\n", dir + "secrets.override.env": "SV_db_access=2\n"},
 			override: map[string]string{"SV_db_access": "5"},
@@ -182,8 +188,21 @@ func TestRotateVersionsEverywhere(t *testing.T) {
 
 // With auto, the version is derived from the content.
 func TestRotateAuto(t *testing.T) {
+	for how, version := range map[string]string{"set": "auto", "the compose file's default": ""} {
+		t.Run(how, func(t *testing.T) { rotateAuto(t, version) })
+	}
+}
+
+func rotateAuto(t *testing.T, version string) {
+	t.Helper()
 	l := newLab(t, func(key sopstest.Key, files map[string]string) {
-		files[nodes+"node3/secrets.override.enc"] = sopstest.YAML(t, key, map[string]string{"SV_db_access": "auto", "auto_version_key": strings.Repeat("k", 32)})
+		values := map[string]string{"auto_version_key": strings.Repeat("k", 32)}
+		if version != "" {
+			values["SV_db_access"] = version
+		} else {
+			files[nodes+"node3/docker-compose.yml"] = strings.Replace(stack, "db_access.$SV_db_access", `"db_access.${SV_db_access:-auto}"`, 1)
+		}
+		files[nodes+"node3/secrets.override.enc"] = sopstest.YAML(t, key, values)
 	})
 	_, before := l.sees("node3", "db_access")
 	result := l.must(generated("db_access", "node3"))

@@ -32,12 +32,12 @@ func (l *loaded) raise(variable string, before past) (Version, error) {
 		}
 		version.File = file
 	}
+	if version.Old == "" {
+		version.Old = l.defaultVersion(variable)
+	}
 	if version.Old == auto {
 		version.File, version.New = "", auto
 		return version, nil
-	}
-	if version.Old == "" {
-		version.Old = "0" // the default in compose files
 	}
 	number, err := strconv.ParseUint(version.Old, 10, 62)
 	if err != nil {
@@ -53,6 +53,16 @@ func (l *loaded) raise(variable string, before past) (Version, error) {
 	}
 	version.New = strconv.FormatUint(number+1, 10)
 	return version, nil
+}
+
+// defaultVersion gives the version that compose files give a variable that is not set.
+func (l *loaded) defaultVersion(variable string) string {
+	for _, secret := range l.found {
+		if secret.Variable == variable {
+			return secret.Version
+		}
+	}
+	return "0"
 }
 
 // home gives the file for a version that no file sets yet: that of the node's other

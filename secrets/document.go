@@ -44,6 +44,7 @@ type document struct {
 	// encrypted has the paths of the values that are encrypted in the file, joined by
 	// colons as SOPS does. open sets it.
 	encrypted map[string]bool
+	readable  string // the path of a value that should be encrypted; open sets it
 }
 
 // parse reads a SOPS file. It returns nil for any other file.
@@ -95,6 +96,41 @@ func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
 			"the file was changed after its encryption: its content does not match its MAC")
 	}
 	return nil
+}
+
+// covered stands for an encrypted value.
+const covered = "ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]"
+
+// cover replaces the value that open found readable, so that it finds the next one. It
+// reports whether there was one.
+func (d *document) cover() bool {
+	found := false
+	var walk func(path string, value any) any
+	walk = func(path string, value any) any {
+		switch value := value.(type) {
+		case sops.TreeBranch:
+			for i, item := range value {
+				if key, ok := item.Key.(string); ok {
+					value[i].Value = walk(strings.TrimPrefix(path+":"+key, ":"), item.Value)
+				}
+			}
+		case []any:
+			for i, item := range value {
+				value[i] = walk(path, item)
+			}
+		case string:
+			if path == d.readable && value != "" && value != covered {
+				found = true
+				return covered
+			}
+		}
+		return value
+	}
+	for _, branch := range d.tree.Branches {
+		walk("", branch)
+	}
+	d.readable = ""
+	return found
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {
@@ -152,7 +188,7 @@ func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any,
 		t.changed = true
 		t.failure = fault.New(place, hintDamaged, "the value of %q does not decrypt: it was changed or moved after its encryption", name)
 	} else {
-		t.open = true
+		t.open, t.document.readable = true, path
 		t.failure = fault.New(place, hintEncrypt+t.document.path, "the value of %q should be encrypted, but is in plaintext", name)
 	}
 	return nil, t.failure

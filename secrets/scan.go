@@ -3,6 +3,7 @@ package secrets
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -27,64 +28,83 @@ const markHarmless = "not-a-secret"
 
 // Scanned is the result of a Scan.
 type Scanned struct {
-	Files int            // number of files that were read
-	Found []*fault.Error // sorted by file and line; the messages contain no values
+	Files    int            // number of files that were read
+	Found    []*fault.Error // sorted by file and line; the messages contain no values
+	Warnings []*fault.Error // unencrypted files that plaintext accepts, and rules without a file; sorted
 }
 
 // Scan searches a repository for unencrypted secrets: values that look like keys,
 // settings with the names of secrets, unencrypted files that are in secrets/, end in
-// .enc or match .sops.yaml, and SOPS files that are partly or fully decrypted. It needs
-// no key. It skips files that .gitignore excludes. plaintext reports whether secrets in a
+// .enc or match .sops.yaml, SOPS files that are partly or fully decrypted, and readable
+// values in SOPS files that look like secrets. It also finds rules of .sops.yaml that match
+// no file. It needs no key. It skips files that .gitignore excludes. plaintext reports whether secrets in a
 // path may be unencrypted (allow_plaintext_secrets in config.yml); nil means never.
 func Scan(fsys fs.FS, plaintext func(path string) bool) (Scanned, error) {
 	s := &scanner{fsys: fsys, plaintext: plaintext}
-	if err := s.readRules(); err != nil {
-		return Scanned{}, err
-	}
+	wrong := s.readRules()
 	if err := fs.WalkDir(fsys, ".", s.visit); err != nil {
 		return Scanned{}, fmt.Errorf("search for plaintext secrets: %w", err)
 	}
-	slices.SortStableFunc(s.found, func(a, b *fault.Error) int {
+	for _, rule := range s.rules {
+		if !rule.matched {
+			s.warnings = append(s.warnings, fault.New(fault.Place{File: rulesFile, Line: rule.line}, "correct the expression, or remove the rule",
+				"creation_rules[%d].path_regex matches no file: it encrypts nothing", rule.index))
+		}
+	}
+	inOrder := func(a, b *fault.Error) int {
 		return cmp.Or(strings.Compare(a.Place.File, b.Place.File), a.Place.Line-b.Place.Line)
-	})
-	return Scanned{Files: s.files, Found: s.found}, nil
+	}
+	slices.SortStableFunc(s.found, inOrder)
+	slices.SortStableFunc(s.warnings, inOrder)
+	return Scanned{Files: s.files, Found: s.found, Warnings: s.warnings}, wrong
 }
 
 type scanner struct {
 	fsys      fs.FS
 	plaintext func(path string) bool
 	ignored   []gitignore.Pattern
-	rules     []*regexp.Regexp // the path_regex of .sops.yaml
+	rules     []*pathRule
 	files     int
 	found     []*fault.Error
+	warnings  []*fault.Error
 }
+
+// pathRule is a creation rule of .sops.yaml for some paths.
+type pathRule struct {
+	index, line int
+	paths       *regexp.Regexp
+	matched     bool
+}
+
+const rulesFile = ".sops.yaml"
 
 // readRules reads the path rules of .sops.yaml.
 func (s *scanner) readRules() error {
-	const name = ".sops.yaml"
-	data, err := fs.ReadFile(s.fsys, name)
+	data, err := fs.ReadFile(s.fsys, rulesFile)
 	if err != nil {
 		return nil //nolint:nilerr // without the file there are no rules
 	}
 	var file struct {
 		Rules []struct {
-			PathRegex string `yaml:"path_regex"`
+			PathRegex yaml.Node `yaml:"path_regex"`
 		} `yaml:"creation_rules"`
 	}
 	if err := yaml.Unmarshal(data, &file); err != nil {
-		return fault.New(fault.Place{File: name, Line: yamlLine(err)}, "correct the YAML", "the file is not valid YAML")
+		return fault.New(fault.Place{File: rulesFile, Line: yamlLine(err)}, "correct the YAML", "the file is not valid YAML")
 	}
+	var faults []error
 	for i, rule := range file.Rules {
-		if rule.PathRegex == "" {
+		if rule.PathRegex.Value == "" {
 			continue // a default rule does not say which files must be encrypted
 		}
-		pattern, err := regexp.Compile(rule.PathRegex)
+		paths, err := regexp.Compile(rule.PathRegex.Value)
 		if err != nil {
-			return fault.New(fault.Place{File: name}, "correct the expression", "creation_rules[%d].path_regex: %w", i, err)
+			faults = append(faults, fault.New(fault.Place{File: rulesFile}, "correct the expression", "creation_rules[%d].path_regex: %w", i, err))
+			continue
 		}
-		s.rules = append(s.rules, pattern)
+		s.rules = append(s.rules, &pathRule{index: i, line: rule.PathRegex.Line, paths: paths})
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
@@ -99,6 +119,9 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 		return s.readIgnored(name)
 	case isIgnored:
 		return nil
+	}
+	for _, rule := range s.rules {
+		rule.matched = rule.matched || rule.paths.MatchString(name)
 	}
 	info, err := entry.Info()
 	if err != nil {
@@ -137,19 +160,41 @@ func (s *scanner) readIgnored(dir string) error {
 // file checks one file by its name, then by its content.
 func (s *scanner) file(file File) {
 	doc, err := parse(file)
-	if err == nil && doc != nil {
-		err = doc.open(nil)
-	}
 	switch {
 	case err != nil:
 		s.add(err)
-	case doc != nil: // encrypted, as it should be
+	case doc != nil:
+		s.values(doc)
+	case s.encryptedByName(file) && s.plaintext != nil && s.plaintext(file.Path):
+		s.warnings = append(s.warnings, fault.New(fault.Place{File: file.Path}, hintEncrypt+file.Path, "the file is not encrypted: allow_plaintext_secrets accepts it"))
 	case s.encryptedByName(file):
-		if s.plaintext == nil || !s.plaintext(file.Path) {
-			s.add(notEncrypted(file.Path))
-		}
+		s.add(notEncrypted(file.Path))
 	default:
 		s.lines(file)
+	}
+}
+
+// values checks the values of a SOPS file one by one: those that should be encrypted, and
+// those that its rules leave readable.
+func (s *scanner) values(doc *document) {
+	err := doc.open(nil)
+	for err != nil && doc.readable != "" && doc.cover() {
+		s.add(err)
+		err = doc.open(nil)
+	}
+	s.add(err)
+	lines := strings.Split(string(doc.data), "\n")
+	for _, one := range leaves(doc.tree.Branches) { // the encrypted ones are empty now
+		key, text := strings.TrimPrefix(one.key, "export "), fmt.Sprint(one.value)
+		if one.value == nil || encryptedForm.MatchString(text) || versionKey.MatchString(key) {
+			continue
+		}
+		line := keyLine(doc.data, one.key)
+		marked := line > 0 && strings.Contains(lines[line-1]+lines[max(line-2, 0)], markHarmless)
+		if what := suspiciousValue(key, text); what != "" && !marked {
+			s.add(fault.New(fault.Place{File: doc.path, Line: line}, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i "+doc.path+
+				" && sops -e -i "+doc.path+"; then replace the secret, because git keeps the old commits", "%s: the rules of the file do not encrypt it", what))
+		}
 	}
 }
 
@@ -171,7 +216,7 @@ func (s *scanner) encryptedByName(file File) bool {
 		return false
 	}
 	return slices.Contains(sealedNames, path.Ext(file.Path)) || inSecretsFolder(file.Path) ||
-		slices.ContainsFunc(s.rules, func(rule *regexp.Regexp) bool { return rule.MatchString(file.Path) })
+		slices.ContainsFunc(s.rules, func(rule *pathRule) bool { return rule.paths.MatchString(file.Path) })
 }
 
 // inSecretsFolder reports whether a file is in a folder secrets/ of an environment. The

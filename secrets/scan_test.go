@@ -29,6 +29,9 @@ func scan(t *testing.T, files map[string]string, plaintext func(string) bool) []
 	for _, one := range scanned.Found {
 		found = append(found, one.Error())
 	}
+	for _, one := range scanned.Warnings {
+		found = append(found, "warning: "+one.Error())
+	}
 	return found
 }
 
@@ -160,6 +163,7 @@ func TestScanFiles(t *testing.T) {
 		"environments/e/nodes/p/secrets.enc:1: the value of \"API_KEY\" should be encrypted, but is in plaintext",
 		"environments/e/nodes/secrets/secrets/z: the file is not encrypted",
 		"stores/shop.jks: the file is not encrypted",
+		"warning: environments/free/nodes/n/secrets/db: the file is not encrypted: allow_plaintext_secrets accepts it",
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -175,6 +179,36 @@ func TestScanFaults(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", content, err, want)
 		}
+	}
+}
+
+// TestScanValues judges the values of SOPS files one by one, and the rules of .sops.yaml.
+func TestScanValues(t *testing.T) {
+	key := sopstest.NewKey(t)
+	file := sopstest.YAML(t, key, map[string]string{"API_KEY": "hunter2", "TOKEN": "hunter2", "SV_x": "3"})
+	partly := "DATABASE_PASSWORD: hunter2\nDATABASE_HOST: db\n# not-a-secret: of the test bench\nTEST_TOKEN: hunter2\nnote: see glpat-" +
+		"abcdefghijklmnopqrst\nPORT: 5432\n" + strings.Replace(file, "unencrypted_regex: ^SV_", "encrypted_regex: ^(API_KEY|TOKEN)$", 1)
+	var decrypted []string
+	for line := range strings.Lines(file) {
+		if name, _, ok := strings.Cut(line, ":"); ok && (name == "API_KEY" || name == "TOKEN") {
+			line = name + ": hunter2\n"
+		}
+		decrypted = append(decrypted, line)
+	}
+	found := scan(t, map[string]string{
+		".sops.yaml":                         "creation_rules:\n  - path_regex: nodes/n/secrets\\.enc$\n    age: age1x\n  - age: age1x\n    path_regex: nodes/m/\n  - age: age1x\n",
+		"environments/e/nodes/n/secrets.enc": partly,
+		"environments/e/nodes/o/secrets.enc": strings.Join(decrypted, ""),
+	}, nil)
+	want := []string{
+		"environments/e/nodes/n/secrets.enc:1: DATABASE_PASSWORD looks like a secret in plaintext: the rules of the file do not encrypt it",
+		"environments/e/nodes/n/secrets.enc:5: this looks like a GitLab token in plaintext: the rules of the file do not encrypt it",
+		"environments/e/nodes/o/secrets.enc:1: the value of \"API_KEY\" should be encrypted, but is in plaintext",
+		"environments/e/nodes/o/secrets.enc:3: the value of \"TOKEN\" should be encrypted, but is in plaintext",
+		"warning: .sops.yaml:5: creation_rules[1].path_regex matches no file: it encrypts nothing",
+	}
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%s", diff, partly)
 	}
 }
 

@@ -84,7 +84,23 @@ func Seal(files []File, o Options) (*Set, error) {
 	return build(nil, files, o)
 }
 
+// Inspect reads the files without keys as Seal does, and returns the Set beside the
+// faults: the content of a file with a fault counts as unknown.
+func Inspect(files []File, o Options) (*Set, error) {
+	set, faults := read(nil, files, o)
+	return set, errors.Join(faults...)
+}
+
 func build(ring *Keyring, files []File, o Options) (*Set, error) {
+	set, faults := read(ring, files, o)
+	if err := errors.Join(faults...); err != nil {
+		set.Wipe()
+		return nil, err
+	}
+	return set, nil
+}
+
+func read(ring *Keyring, files []File, o Options) (*Set, []error) {
 	set := &Set{values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
 	var faults []error
 	for _, file := range files {
@@ -92,14 +108,13 @@ func build(ring *Keyring, files []File, o Options) (*Set, error) {
 		if ignored(file) {
 			continue
 		}
-		faults = append(faults, set.add(ring, file, o))
-	}
-	if err := errors.Join(faults...); err != nil {
-		set.Wipe()
-		return nil, err
+		if err := set.add(ring, file, o); err != nil {
+			faults = append(faults, err)
+			set.addUnknown(file)
+		}
 	}
 	slices.SortFunc(set.keyed, func(a, b string) int { return strings.Compare(path.Base(b), path.Base(a)) }) // override first
-	return set, nil
+	return set, faults
 }
 
 // ignored reports whether a file in a folder of secrets has no secrets.
@@ -148,6 +163,18 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 		s.values[Location{File: file.Path}] = NewValue(content)
 	}
 	return nil
+}
+
+// addUnknown adds a file that cannot be read.
+func (s *Set) addUnknown(file File) {
+	if !isKeyed(file.Path) {
+		s.values[Location{File: file.Path}] = sealed()
+		return
+	}
+	s.opaque = append(s.opaque, file.Path)
+	if !slices.Contains(s.keyed, file.Path) {
+		s.keyed = append(s.keyed, file.Path)
+	}
 }
 
 // addPlain adds an unencrypted file.

@@ -86,6 +86,14 @@ func suspicion(file, line string) string {
 	return ""
 }
 
+// suspiciousValue is suspicion for a value and its name.
+func suspiciousValue(name, value string) string {
+	if secretName.MatchString(name) && !harmlessName.MatchString(name) && !harmless(name, value) {
+		return name + " looks like a secret in plaintext"
+	}
+	return suspicion("", value)
+}
+
 // settings describes the settings in a kind of file.
 type settings struct {
 	forms      []*regexp.Regexp // of a setting: comment sign, name, value

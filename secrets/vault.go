@@ -3,11 +3,9 @@ package secrets
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,6 +16,7 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/privatefile"
 )
 
@@ -38,7 +37,7 @@ func newVault(files KeyFiles) (*vault, error) {
 		return nil, fault.New(fault.Place{}, "set vault_address to the https address of the Vault, and vault_token_file", "key_services lists hc_vault, but vault_address or vault_token_file is not set")
 	}
 	address, err := url.Parse(files.VaultAddress)
-	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && !loopback(address) {
+	if err != nil || address.Host == "" || address.User != nil || address.RawQuery != "" || address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())) {
 		return nil, fault.New(fault.Place{}, "write an address such as https://vault.example.com:8200", "vault_address is not an https address")
 	}
 	token, err := privatefile.Read(files.VaultToken, "the token file of the Vault", nil)
@@ -49,20 +48,12 @@ func newVault(files KeyFiles) (*vault, error) {
 	if bytes.ContainsAny(token, "\r\n") {
 		return nil, fault.New(fault.Place{File: files.VaultToken}, "write only the token into the file", "the file does not contain a Vault token")
 	}
-	roots, err := authorities.Load(files.CAFile)
+	client, err := authorities.Client(files.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
-	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: &http.Client{
-		Transport: transport, Timeout: remoteTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
-}
-
-func loopback(address *url.URL) bool {
-	ip := net.ParseIP(address.Hostname())
-	return address.Scheme == "http" && ip != nil && ip.IsLoopback()
+	client.Timeout = remoteTimeout
+	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: client}, nil
 }
 
 var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)

@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -170,9 +169,4 @@ func hostPort(u *url.URL, port string) string {
 		port = u.Port()
 	}
 	return net.JoinHostPort(u.Hostname(), port)
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }

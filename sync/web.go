@@ -16,6 +16,7 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 )
 
 const (
@@ -33,7 +34,7 @@ type web struct {
 
 func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
 	if remote.TokenFile != "" {
-		if u.Scheme == "http" && !loopback(u.Hostname()) {
+		if u.Scheme == "http" && !loopback.Is(u.Hostname()) {
 			return nil, fault.New(fault.Place{}, "use https://", "remote %s: a token must not be sent over plain http", u)
 		}
 		if _, err := readToken(remote.TokenFile); err != nil {

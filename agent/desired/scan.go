@@ -16,11 +16,13 @@ import (
 func Scan(fsys fs.FS, environment, node string) Checked {
 	checked := Checked{Environment: environment, Node: node}
 	scanned, err := secrets.Scan(fsys, plaintextAllowed(fsys))
-	if err != nil {
-		checked.Problems = problems(err)
-		return checked
-	}
+	checked.Problems = problems(err)
 	checked.Files = scanned.Files
+	for _, warning := range scanned.Warnings {
+		if within(warning.Place.File, environment, node) {
+			checked.Warnings = append(checked.Warnings, problem(warning))
+		}
+	}
 	for _, found := range scanned.Found {
 		if within(found.Place.File, environment, node) {
 			checked.Problems = append(checked.Problems, problem(found))
@@ -29,11 +31,13 @@ func Scan(fsys fs.FS, environment, node string) Checked {
 	return checked
 }
 
-// Without leaves out the problems that another result has already.
+// Without leaves out the problems that another result has already, and counts them.
 func (c Checked) Without(others []Checked) Checked {
+	before := len(c.Problems)
 	c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool {
 		return slices.ContainsFunc(others, func(other Checked) bool { return slices.ContainsFunc(other.Problems, p.same) })
 	})
+	c.Elsewhere += before - len(c.Problems)
 	return c
 }
 

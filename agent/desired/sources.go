@@ -2,20 +2,15 @@ package desired
 
 import (
 	"cmp"
-	"fmt"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
 
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
-
-// maxCheckFile bounds a file in check_dir.
-const maxCheckFile = 1 << 20
 
 // Check makes one of config.yml's checks ready: with the secrets and files that it names.
 func (s *State) Check(entry manifests.Check) (checks.Check, error) {
@@ -101,24 +96,9 @@ func (s *State) either(secret, file string) (checks.Secret, error) {
 // ReadCheckFile reads a file of check_dir. config.yml can name no other: what it names is
 // sent to servers that it names as well.
 func ReadCheckFile(dir, name string) (checks.Secret, error) {
-	at := filepath.Join(dir, name)
-	file, err := os.Open(at)
+	content, err := privatefile.Read(filepath.Join(dir, name), "the file of check_dir", nil)
 	if err != nil {
-		return nil, fault.New(fault.Place{}, "put the file there, for the agent's user only (mode 600)", "read a file of check_dir: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read a file of check_dir: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fault.New(fault.Place{}, "put a file there", "%s is not a regular file", at)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fault.New(fault.Place{}, "chmod 600 "+at, "others than its owner may use %s (mode %04o)", at, info.Mode().Perm())
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxCheckFile))
-	if err != nil {
-		return nil, fmt.Errorf("read a file of check_dir: %w", err)
+		return nil, err
 	}
 	return secrets.NewValue(content), nil
 }

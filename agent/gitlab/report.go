@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"encoding/hex"
-	"net/url"
 	"slices"
 	"unicode/utf8"
 
@@ -26,7 +25,7 @@ const (
 // next post with its name makes a new entry.
 func (s State) finished() bool { return s != Pending && s != Running }
 
-// maxLength is the maximum number of characters in a description, target URL and name.
+// maxLength is the maximum number of characters in a description and name.
 const maxLength = 255
 
 // Report is one step of a commit on this node.
@@ -36,7 +35,6 @@ type Report struct {
 	Name        string `json:"name"`   // coin-agent/<environment>/<node>
 	State       State  `json:"state"`
 	Description string `json:"description,omitempty"`
-	TargetURL   string `json:"target_url,omitempty"`
 }
 
 // check refuses invalid reports. GitLab's lock and list use the hash as written, so it must
@@ -59,22 +57,10 @@ func (r Report) check() error {
 	return nil
 }
 
-// clean returns r with a short description on one line, and without a target URL that
-// GitLab would refuse.
+// clean returns r with a short description on one line.
 func (r Report) clean() Report {
 	r.Description = oneline.Cut(r.Description, maxLength)
-	if !linkable(r.TargetURL) {
-		r.TargetURL = ""
-	}
 	return r
-}
-
-func linkable(link string) bool {
-	if link == "" || utf8.RuneCountInString(link) > maxLength {
-		return false
-	}
-	parsed, err := url.Parse(link)
-	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "" && parsed.User == nil
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,6 +17,7 @@ import (
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -36,15 +36,8 @@ type Slack struct {
 // if file is empty, uses the URL from Learn. caFile may name certificates that are trusted
 // besides the system's.
 func NewSlack(file, caFile string) (*Slack, error) {
-	transport, err := authorities.Transport(caFile)
-	if err != nil {
-		return nil, err
-	}
-	transport.DisableKeepAlives = true // messages are rare
-	return &Slack{file: file, client: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	client, err := authorities.Client(caFile)
+	return &Slack{file: file, client: client}, err
 }
 
 // Learn sets the URL from the node's secrets, or the reason why they have none. The sender
@@ -101,15 +94,10 @@ func parseWebhook(text, remedy string) (*url.URL, error) {
 	if err != nil || address.Host == "" || address.User != nil || address.Scheme != "https" && address.Scheme != "http" {
 		return nil, fault.New(fault.Place{}, remedy+" as https://hooks.example.com/services/…", "the webhook's URL is not valid")
 	}
-	if address.Scheme == "http" && !loopback(address.Hostname()) {
+	if address.Scheme == "http" && !loopback.Is(address.Hostname()) {
 		return nil, fault.New(fault.Place{}, remedy+" with https://", "the webhook's URL does not use TLS, so that others could read it")
 	}
 	return address, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Send posts the message once.

@@ -20,6 +20,7 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -64,7 +65,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	switch o.TLS {
 	case StartTLS, TLS:
 	case NoTLS:
-		if !loopback(host) {
+		if !loopback.Is(host) {
 			return nil, fault.New(fault.Place{}, "set smtp_tls to starttls or tls", "smtp_tls is none, but %s is not this machine", host)
 		}
 	default:
@@ -226,7 +227,7 @@ type loginAuth struct{ user, password string }
 
 // Start starts the login.
 func (a *loginAuth) Start(server *smtp.ServerInfo) (string, []byte, error) {
-	if !server.TLS && !loopback(server.Name) {
+	if !server.TLS && !loopback.Is(server.Name) {
 		return "", nil, errors.New("the connection does not use TLS")
 	}
 	return "LOGIN", nil, nil

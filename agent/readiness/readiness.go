@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"coin.internal/coin-agent/agent/migrations"
@@ -53,7 +52,7 @@ func (v *Verdict) Warn(err error) {
 // at once. It also gives the engine's error, which is not part of the verdict.
 func (p *Probes) Judge(ctx context.Context, asked manifests.Gates) (*Verdict, error) {
 	v := &Verdict{}
-	v.judgeTag(asked.Tag, p.Node, p.Stack.Release)
+	v.judgeTag(p.Node, asked.Tag.Pattern, p.Stack.Release)
 	if asked.Images {
 		p.Pushed(ctx, v)
 	}
@@ -69,20 +68,12 @@ func (p *Probes) Judge(ctx context.Context, asked manifests.Gates) (*Verdict, er
 }
 
 // judgeTag checks the release's TAG against the pattern of config.yml.
-func (v *Verdict) judgeTag(gate manifests.TagGate, node *manifests.Node, tag string) {
-	if gate.Pattern == "" {
-		return
-	}
-	if regexp.MustCompile(gate.Pattern).MatchString(tag) { // validated
+func (v *Verdict) judgeTag(node *manifests.Node, pattern, tag string) {
+	if wrong := node.CheckTag(tag); wrong != nil {
+		v.Refusals = append(v.Refusals, wrong)
+	} else if pattern != "" {
 		v.Pass("TAG is as it should be")
-		return
 	}
-	said := fmt.Sprintf("TAG is %q", tag)
-	if tag == "" {
-		said = "no TAG is set"
-	}
-	v.Refusals = append(v.Refusals, fault.New(node.Variables["TAG"].Place, "set TAG in node.env to a release, or change deployment.gates.tag.pattern of config.yml",
-		"%s, which does not match %s", said, gate.Pattern))
 }
 
 // CheckToken returns an error for a token that expires within 14 days.

@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -135,8 +136,7 @@ func (s *Settings) Validate() error {
 
 func onLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return err == nil && loopback.Is(host)
 }
 
 // Owner names the node as the ownership labels do.

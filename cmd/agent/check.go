@@ -28,7 +28,7 @@ func checkCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	output := outputFlag(cmd, "text", "json")
+	output := outputFlag(cmd, "text", "json", "junit", "codequality")
 	repo := cmd.Flags().String("repo", "", "the repository's folder, instead of PATH")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		path := "."
@@ -74,9 +74,17 @@ func check(stdout io.Writer, path string, within scope, output string) error {
 	}
 	scan := desired.Scan(root.FS(), within.environment, within.node).Without(results)
 	all := append(results, scan)
-	if output == "json" {
+	for i := range all {
+		all[i] = all[i].Sorted()
+	}
+	switch output {
+	case "json":
 		err = printJSON(stdout, all)
-	} else {
+	case "junit":
+		err = printJUnit(stdout, all)
+	case "codequality":
+		err = printJSON(stdout, codeQuality(all))
+	default:
 		err = newPrinter(stdout).screen("check", map[string]any{"Nodes": results, "Scan": scan})
 	}
 	return differentIf(slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }), err)
@@ -128,22 +136,19 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	}
 	var results []desired.Checked
 	for _, environment := range environments {
-		nodes := []string{within.node}
-		if within.node == "" {
-			all, err := manifests.Nodes(fsys, environment)
-			if err != nil {
-				results = append(results, desired.Unreadable(environment, err))
-				continue
-			}
-			nodes = all
+		if within.node != "" {
+			results = append(results, desired.Check(fsys, environment, within.node))
+			continue
+		}
+		config, names := desired.CheckConfig(fsys, environment)
+		if len(config.Problems) > 0 {
+			results = append(results, config)
 		}
 		before := len(results)
-		for _, node := range nodes {
-			results = append(results, desired.Check(fsys, environment, node))
+		for _, name := range names {
+			results = append(results, desired.Check(fsys, environment, name).Without([]desired.Checked{config}))
 		}
-		if within.node == "" {
-			desired.WarnIdleWaves(results[before:])
-		}
+		desired.WarnIdleWaves(results[before:])
 	}
 	return results, nil
 }

@@ -53,16 +53,14 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
 	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing)
-	err = printAs(a.stdout, output, report.NewPlanDocument(plan.Recorded()), func(p printer) { printPlan(p, plan.Recorded()) })
+	if output == "json" {
+		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
+	} else {
+		err = newPrinter(a.stdout).screen("plan", plan.Recorded())
+	}
 	return differentIf(!plan.Empty(), err)
 }
 
 var toneColours = map[report.Tone]string{
 	report.ToneAdd: green, report.ToneUpdate: yellow, report.ToneRemove: red, report.ToneQuiet: dim, report.ToneWarning: yellow,
-}
-
-func printPlan(p printer, plan deploy.RecordedPlan) {
-	for _, line := range report.PlanLines(plan) {
-		p.line("%s", p.paint(toneColours[line.Tone], line.Text))
-	}
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
@@ -28,13 +26,18 @@ func historyCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// readHistory asks the daemon. Without a daemon it reads the state file.
+// readHistory reads up to limit syncs, the newest first.
 func readHistory(ctx context.Context, settings *settings.Settings, limit int) ([]record.Sync, error) {
-	syncs, err := control.NewClient(settings.Socket).History(ctx, limit)
+	asked, err := control.NewClient(settings.Socket).History(ctx, limit)
+	return orStateFile(settings, asked, err, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
+}
+
+// orStateFile gives the daemon's answer. Without a daemon it reads the state file.
+func orStateFile[T any](settings *settings.Settings, answer T, err error, read func(*store.Store) (T, error)) (T, error) {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fromStateFile(settings, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
+		return fromStateFile(settings, read)
 	}
-	return syncs, err
+	return answer, err
 }
 
 // fromStateFile gives what read finds in the state file. Commands use it if no daemon runs.
@@ -46,38 +49,4 @@ func fromStateFile[T any](settings *settings.Settings, read func(*store.Store) (
 	}
 	defer func() { _ = opened.Close() }()
 	return read(opened)
-}
-
-// syncTook says how long a sync took; "-" if it is not over.
-func syncTook(sync record.Sync) string {
-	if sync.Finished.IsZero() {
-		return "-"
-	}
-	return sync.Finished.Sub(sync.Started).Round(100 * time.Millisecond).String()
-}
-
-// triggerText gives the trigger of a sync, and the user if a user of the node
-// requested it.
-func triggerText(sync record.Sync) string {
-	if sync.Actor.By == audit.ByUser {
-		return string(sync.Trigger) + " by " + sync.Actor.String()
-	}
-	return string(sync.Trigger)
-}
-
-// historyText gives the result of a sync in a line.
-func historyText(sync record.Sync) string {
-	switch {
-	case sync.Error == "" && sync.State == record.Waiting:
-		return "waiting: " + sync.Waiting
-	case sync.Error == "":
-		return sync.Summary
-	case sync.State == record.RolledBack:
-		return sync.Summary + ", after " + string(sync.Stage) + ": " + sync.Error
-	}
-	text := string(sync.Stage) + ": " + sync.Error
-	if back := sync.Rollback; back != nil && back.Refused != "" {
-		text += "; not rolled back: " + back.Refused
-	}
-	return text
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -48,17 +47,6 @@ func (p printer) paint(colour, text string) string {
 
 func (p printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
-// table writes rows in aligned columns. Colour goes into the last column only:
-// its codes would break the alignment of the other columns.
-func (p printer) table(header []string, rows [][]string) {
-	w := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(header, "\t"))
-	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	_ = w.Flush()
-}
-
 // printable removes the characters that control a terminal. Log lines, and names and
 // subjects in git, are not trusted.
 func printable(text string) string {
@@ -68,15 +56,6 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// printAs prints a result as JSON if that is the requested output, else as text.
-func printAs(w io.Writer, output string, result any, text func(printer)) error {
-	if output == "json" {
-		return printJSON(w, result)
-	}
-	text(newPrinter(w))
-	return nil
 }
 
 // printScreen prints a result as JSON if that is the requested output, else as the screen

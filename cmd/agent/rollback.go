@@ -96,12 +96,7 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 		}
 		return nil
 	}
-	p := newPrinter(stdout)
-	if err := p.screen("rollback", plan); err != nil || plan.Plan.Empty() {
-		return err
-	}
-	printPlan(p, plan.Plan)
-	return nil
+	return newPrinter(stdout).screen("rollback", plan)
 }
 
 func confirmed(stdin io.Reader, stdout io.Writer) bool {

@@ -113,7 +113,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
 	}
 	err = publishRotation(ctx, a, tree, f, &shown)
-	return errors.Join(printAs(a.stdout, *f.output, shown, func(p printer) { printRotated(p, shown) }), err)
+	return errors.Join(printScreen(a.stdout, *f.output, "rotated", shown), err)
 }
 
 // readValue reads the new value; without a file it gives an empty value.
@@ -196,47 +196,10 @@ func sameHost(a, b string) bool {
 	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
 }
 
-func printRotated(p printer, shown rotated) {
-	if shown.Commit.Taken {
-		p.line("%s", p.paint(yellow, "resumed: "+shown.Commit.Message))
-		p.line("an earlier run made this commit; no other value was generated or set")
-	} else {
-		p.line("%s", p.paint(green, shown.Commit.Message))
-		var rows [][]string
-		for _, node := range shown.Nodes {
-			rows = append(rows, rotatedRows(node)...)
-		}
-		p.table([]string{"NODE", "SECRET", "VERSION", "VERSION IN", "VALUE IN"}, rows)
+// valueFile names a file of values: secrets.enc, or a file in secrets/.
+func valueFile(name string) string {
+	if strings.Contains(name, "/secrets/") {
+		return "secrets/" + path.Base(name)
 	}
-	for _, note := range shown.Notes {
-		p.line("%s: %s", p.paint(yellow, "note"), note)
-	}
-	p.line("commit %s on branch %s, which is checked out", short(shown.Commit.Hash), shown.Commit.Branch)
-	if shown.MergeRequest != "" {
-		p.line("merge request %s", shown.MergeRequest)
-	}
-	p.line("next:")
-	for _, step := range shown.Next {
-		p.line("  %s", step)
-	}
-}
-
-func rotatedRows(node rotate.Node) [][]string {
-	var rows [][]string
-	for _, object := range node.Secrets {
-		row := []string{node.Name, object.Old + " -> " + object.New, "auto", "-", path.Base(node.File)}
-		if strings.Contains(node.File, "/secrets/") {
-			row[4] = "secrets/" + row[4]
-		}
-		if node.Key != "" {
-			row[4] += ": " + node.Key
-		}
-		for _, version := range node.Versions {
-			if version.Variable == object.Variable && version.File != "" {
-				row[2], row[3] = version.Variable+" "+version.Old+" -> "+version.New, path.Base(version.File)
-			}
-		}
-		rows = append(rows, row)
-	}
-	return rows
+	return path.Base(name)
 }

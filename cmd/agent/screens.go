@@ -2,18 +2,24 @@ package main
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"text/template"
 	"time"
 
 	"coin.internal/coin-agent/agent/doctor"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/provenance"
 )
 
 // screens are the texts that fill a screen. Each line of them begins with its line break,
@@ -27,11 +33,16 @@ var screens embed.FS
 // the other columns.
 func (p printer) screen(name string, data any) error {
 	all := template.New("").Funcs(p.functions())
-	all.Funcs(template.FuncMap{"table": func(name string, data any) (string, error) {
+	filled := func(name string, data any) (string, error) {
+		var text strings.Builder
+		err := all.ExecuteTemplate(&text, name, data)
+		return text.String(), err
+	}
+	all.Funcs(template.FuncMap{"text": filled, "table": func(name string, data any) (string, error) {
+		rows, err := filled(name, data)
 		var text strings.Builder
 		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-		err := all.ExecuteTemplate(w, name, data)
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, rows)
 		err = errors.Join(err, w.Flush())
 		return strings.TrimSuffix(text.String(), "\n"), err
 	}})
@@ -56,53 +67,52 @@ func (p printer) functions() template.FuncMap {
 
 		"add":       func(a, b int) int { return a + b },
 		"after":     after,
+		"age":       func(from, to time.Time) string { return roughly(to.Sub(from)) },
 		"ago":       ago,
+		"backward":  slices.Backward[[]*provenance.Entry],
+		"base":      path.Base,
 		"byWhom":    byWhom,
+		"clock":     func(at time.Time) string { return gates.Clock(at.Local(), time.Now()) },
+		"contains":  strings.Contains,
 		"counted":   counted,
 		"dash":      orDash,
+		"day":       func(at time.Time) string { return at.Local().Format(time.DateOnly) },
 		"fact":      fact,
 		"joined":    joined,
 		"join":      func(texts []string) string { return strings.Join(texts, ", ") },
 		"local":     func(at time.Time) string { return at.Local().Format(time.DateTime) },
+		"minute":    func(at time.Time) string { return at.Local().Format("2006-01-02 15:04") },
 		"printable": printable,
 		"short":     short,
 		"row":       row,
 		"since":     func(at time.Time) string { return roughly(time.Since(at)) },
 		"subtract":  func(a, b int) int { return a - b },
 		"tidy":      tidy,
+		"took":      took,
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
 		"checksText":    checksText,
+		"collectable":   deploy.Collectable,
+		"drift":         driftOf,
 		"failedRollout": report.FailedRollout,
-		"gate":          gateText,
-		"history":       historyText,
-		"image":         imageText,
+		"fate":          fateText,
 		"message":       report.Message,
-		"migration":     migrationText,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,
 		"pauseEnd":      pauseEnd,
-		"rollbackTook":  rollbackTook,
+		"planLines":     report.PlanLines,
+		"sealed":        func() string { return sealedVersion },
 		"summary":       checks.Summary,
-		"syncTook":      syncTook,
-		"took":          tookText,
-		"trigger":       triggerText,
-		"waits":         waits,
+		"tasks":         tasks,
+		"unlisted":      unlisted,
+		"users":         usersText,
+		"valueFile":     valueFile,
 
-		"grade":     func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
-		"overdue":   func(s report.Status) string { return p.captured(func(p printer) { printOverdue(p, s) }) },
-		"planLines": func(m *report.Manifest) []string { return shownPlan(p, m) },
-		"services":  func(s report.Status) string { return p.captured(func(p printer) { printServices(p, s) }) },
-		"state":     func(sync *record.Sync) string { return outcomeText(p, sync) },
-		"verdict":   func(s report.Status) string { return verdict(p, s) },
+		"grade":   func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
+		"service": func(s deploy.ServiceStatus, drift string) string { return serviceState(p, s, drift) },
+		"tone":    func(line report.Line) string { return p.paint(toneColours[line.Tone], printable(line.Text)) },
+		"verdict": func(s report.Status) string { return verdict(p, s) },
 	}
-}
-
-// captured gives what write writes to a printer, without the line break at its end.
-func (p printer) captured(write func(printer)) string {
-	var text strings.Builder
-	write(printer{Writer: &text, colour: p.colour})
-	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // fact gives a line with a name before its text.
@@ -125,4 +135,24 @@ func after(before, text string) string {
 		return ""
 	}
 	return before + text
+}
+
+// tidy makes one printable line of a text.
+func tidy(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
+
+// took says how long something took; "" if it is not over.
+func took(from, to time.Time) string {
+	if to.IsZero() {
+		return ""
+	}
+	return to.Sub(from).Round(100 * time.Millisecond).String()
+}
+
+// checksText gives the check results of a sync in one text; "" if it had no checks.
+func checksText(sync *record.Sync) string {
+	var results []checks.Result
+	if len(sync.Checks) == 0 || json.Unmarshal(sync.Checks, &results) != nil {
+		return ""
+	}
+	return checks.Summary(results)
 }

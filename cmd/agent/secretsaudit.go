@@ -74,7 +74,7 @@ func auditSecrets(ctx context.Context, a *app, f secretsAuditFlags) error {
 	if *f.output == "csv" {
 		err = writeSecretsCSV(a.stdout, report)
 	} else {
-		err = printAs(a.stdout, *f.output, report, func(p printer) { printSecretsAudit(p, report) })
+		err = printScreen(a.stdout, *f.output, "secrets audit", report)
 	}
 	if *f.output != "text" {
 		for _, warning := range report.Warnings {

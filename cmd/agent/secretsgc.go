@@ -9,7 +9,6 @@ import (
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -34,7 +33,10 @@ last sync did not succeed or live services have drifted.`,
 			return err
 		}
 		survey.Secrets = nil // for `list`
-		return errors.Join(printAs(a.stdout, *output, survey, func(p printer) { printCollection(p, survey, dryRun) }), err)
+		if *output == "json" {
+			return errors.Join(printJSON(a.stdout, survey), err)
+		}
+		return errors.Join(newPrinter(a.stdout).screen("secrets gc", map[string]any{"Survey": survey, "DryRun": dryRun}), err)
 	}
 	return cmd
 }
@@ -48,34 +50,4 @@ func collect(ctx context.Context, a *app, dryRun bool) (*inventory.Survey, error
 		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows the versions to remove")
 	}
 	return removed, err
-}
-
-func printCollection(p printer, survey *inventory.Survey, dryRun bool) {
-	var rows [][]string
-	row := func(version deploy.Version, fate string) {
-		rows = append(rows, []string{string(version.Kind), version.Name, roughly(survey.At.Sub(version.Created)), fate})
-	}
-	for _, version := range survey.Removed {
-		row(version, p.paint(yellow, "removed"))
-	}
-	collectable := deploy.Collectable(survey.Versions)
-	due := len(collectable)
-	for _, version := range collectable {
-		row(version, p.paint(yellow, "to remove"))
-	}
-	for _, version := range survey.Versions {
-		if !version.Collectable() {
-			row(version, fateText(version))
-		}
-	}
-	p.table([]string{"KIND", "NAME", "AGE", "WHAT"}, rows)
-	stay := counted(len(survey.Versions)-due, "version stays", "versions stay")
-	switch {
-	case !dryRun:
-		p.line("%s removed, %s", counted(len(survey.Removed), "version", "versions"), stay)
-	case survey.Uncertain != "" && due > 0:
-		p.line("%s to remove, but not now: %s; %s", counted(due, "version", "versions"), survey.Uncertain, stay)
-	default:
-		p.line("%s to remove, %s", counted(due, "version", "versions"), stay)
-	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 )
@@ -29,7 +26,10 @@ func secretsListCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(a.stdout, *output, found.Secrets, func(p printer) { printSecrets(p, found) })
+		if *output == "json" {
+			return printJSON(a.stdout, found.Secrets)
+		}
+		return newPrinter(a.stdout).screen("secrets list", found)
 	}
 	return cmd
 }
@@ -37,10 +37,7 @@ func secretsListCommand(a *app) *cobra.Command {
 // survey asks the daemon. Without a daemon it reads the engine and the state file.
 func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 	found, err := control.NewClient(a.settings.Socket).Survey(ctx)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return found, err
-	}
-	return fromStateFile(&a.settings, func(s *store.Store) (*inventory.Survey, error) {
+	return orStateFile(&a.settings, found, err, func(s *store.Store) (*inventory.Survey, error) {
 		engine, err := a.connect()
 		if err != nil {
 			return nil, err
@@ -50,37 +47,7 @@ func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 	})
 }
 
-func printSecrets(p printer, survey *inventory.Survey) {
-	var rows [][]string
-	for _, secret := range survey.Secrets {
-		name := secret.Secret
-		if live := secret.Live; live != nil {
-			rows = append(rows, append(versionColumns(name, *live, survey.At), rotationText(secret, survey.At), usersText(*live)))
-			name = ""
-		}
-		for _, old := range secret.Others {
-			rows = append(rows, append(versionColumns(name, old, survey.At), "", p.paint(dim, fateText(old))))
-			name = ""
-		}
-	}
-	p.table([]string{"SECRET", "VERSION", "CREATED", "AGE", "ROTATION", "USED BY, OR WHY IT STAYS"}, rows)
-}
-
-func versionColumns(secret string, version deploy.Version, now time.Time) []string {
-	return []string{secret, version.Name, version.Created.Local().Format(time.DateTime), roughly(now.Sub(version.Created))}
-}
-
-func rotationText(secret inventory.ListedSecret, now time.Time) string {
-	switch {
-	case secret.Due.IsZero():
-		return "-"
-	case secret.Overdue:
-		return "overdue by " + roughly(now.Sub(secret.Due))
-	}
-	return "due in " + roughly(secret.Due.Sub(now))
-}
-
-func usersText(version deploy.Version) string {
+func usersText(version *deploy.Version) string {
 	if len(version.Uses) == 0 {
 		return "no service"
 	}
@@ -97,13 +64,4 @@ func fateText(version deploy.Version) string {
 		return "will be removed at the next collection"
 	}
 	return "stays: " + strings.Join(version.Kept, "; ")
-}
-
-func printOverdue(p printer, s report.Status) {
-	now := time.Now()
-	for _, rotation := range s.Overdue {
-		p.line("  rotation  %s", p.paint(yellow, fmt.Sprintf("%s is %s old and should have been rotated %s ago",
-			rotation.Name, roughly(now.Sub(rotation.Created)), roughly(rotation.Overdue(now)))))
-		p.line("            hint: agent secrets rotate %s --environment %s", rotation.Secret, s.Environment)
-	}
 }

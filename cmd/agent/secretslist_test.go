@@ -23,7 +23,7 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	printSecrets(p, &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
+	err = p.screen("secrets list", &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,
 			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"last old version", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},
@@ -31,6 +31,9 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 		{Secret: "next", Live: &deploy.Version{Name: "s_next.1", Created: created, Uses: []deploy.Use{{Service: "s_web", Target: "/run/secrets/next"}}}, Due: created.Add(105 * day)},
 		{Secret: "s_gone", Others: []deploy.Version{{Name: "s_gone.1", Created: created, Kept: []string{"unused for less than 14 days: 3 days left"}}}},
 	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{
 		"in sync", "s_db_access.3 is 100d old and should have been rotated 10d ago", "hint: agent secrets rotate db_access --environment sandbox",
 		"overdue by 10d  no service", "stays: last old version; previous spec of s_web", "will be removed at the next collection",

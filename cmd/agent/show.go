@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -43,13 +42,9 @@ func nodeOf(settings *settings.Settings) report.Node {
 	return report.Node{Environment: settings.Environment, Name: settings.Node}
 }
 
-// findSync asks the daemon. Without a daemon it reads the state file.
 func findSync(ctx context.Context, settings *settings.Settings, which string) (*record.Sync, error) {
 	sync, err := control.NewClient(settings.Socket).FindSync(ctx, which)
-	if errors.Is(err, control.ErrNotRunning) {
-		return fromStateFile(settings, func(s *store.Store) (*record.Sync, error) { return control.FindSync(s, which) })
-	}
-	return sync, err
+	return orStateFile(settings, sync, err, func(s *store.Store) (*record.Sync, error) { return control.FindSync(s, which) })
 }
 
 func show(stdout io.Writer, node report.Node, sync *record.Sync, output string) error {

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,26 +74,23 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, author)
 }
 
-// printServices lists the services, with their drift. It prints nothing if there are none.
-func printServices(p printer, s report.Status) {
-	if len(s.Services) == 0 {
-		return
-	}
-	drift := map[string]string{}
+// driftOf gives the drift of a service of the status; "" for none.
+func driftOf(s report.Status, service string) string {
 	for _, step := range s.Drift {
-		drift[step.Name] = driftText(step)
-	}
-	rows := make([][]string, 0, len(s.Services))
-	for _, service := range s.Services {
-		rows = append(rows, []string{service.Name, path.Base(service.Image), tasks(service), serviceState(p, service, drift[service.Name])})
-		delete(drift, service.Name)
-	}
-	p.table([]string{"SERVICE", "IMAGE", "TASKS", "STATE"}, rows)
-	for _, step := range s.Drift {
-		if text, missing := drift[step.Name]; missing {
-			p.line("%s: %s", step.Name, p.paint(yellow, text))
+		if step.Name == service && step.Action == deploy.Update {
+			return report.ChangeLabels(step)
+		} else if step.Name == service {
+			return "to " + string(step.Action)
 		}
 	}
+	return ""
+}
+
+// unlisted gives the changes of the status that concern no service which runs.
+func unlisted(s report.Status) []deploy.Step {
+	return slices.DeleteFunc(slices.Clone(s.Drift), func(step deploy.Step) bool {
+		return slices.ContainsFunc(s.Services, func(service deploy.ServiceStatus) bool { return service.Name == step.Name })
+	})
 }
 
 func tasks(service deploy.ServiceStatus) string {
@@ -121,39 +117,10 @@ func serviceState(p printer, service deploy.ServiceStatus, drift string) string 
 	return p.paint(green, "running")
 }
 
-func driftText(step deploy.Step) string {
-	if step.Action != deploy.Update {
-		return "to " + string(step.Action)
-	}
-	return report.ChangeLabels(step)
-}
-
 // pauseEnd says when a pause ends.
 func pauseEnd(pause *record.Pause) string {
 	if pause.Until.IsZero() {
 		return "a user runs `agent resume`"
 	}
 	return gates.Clock(pause.Until.Local(), time.Now())
-}
-
-// waits gives each gate that a sync waits at, since when, and until when.
-func waits(sync *record.Sync) []string {
-	var texts []string
-	for _, gate := range sync.Gates {
-		if gate.Waiting == "" {
-			continue
-		}
-		text := tidy(gate.Waiting)
-		if !gate.Since.IsZero() {
-			text += ", for " + roughly(time.Since(gate.Since))
-		}
-		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
-			text += ", until " + gates.Clock(gate.Until.Local(), time.Now())
-		}
-		texts = append(texts, text)
-	}
-	if len(texts) == 0 {
-		return []string{tidy(sync.Waiting)}
-	}
-	return texts
 }

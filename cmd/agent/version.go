@@ -12,7 +12,7 @@ func versionCommand(a *app) *cobra.Command {
 	cmd.RunE = func(*cobra.Command, []string) error {
 		platform := runtime.GOOS + "/" + runtime.GOARCH
 		facts := map[string]string{"version": version, "go": runtime.Version(), "platform": platform}
-		return printAs(a.stdout, *output, facts, func(p printer) { p.line("agent %s (%s, %s)", version, runtime.Version(), platform) })
+		return printScreen(a.stdout, *output, "version", facts)
 	}
 	return cmd
 }

@@ -23,8 +23,7 @@ var intended = map[string][]difference{
 		{"services.app.TaskTemplate.ContainerSpec.Env[2]", `"NESTED=${SET}"`, `"NESTED=value"`},
 		{"services.app.TaskTemplate.ContainerSpec.Env[3]", `"NESTED_SET=value}"`, `"NESTED_SET=value"`},
 		{"services.app.TaskTemplate.ContainerSpec.Image", `"registry.invalid/app:1.27"`, `"registry.invalid/app:1.27-alpine"`},
-		{"services.app.TaskTemplate.ContainerSpec.Mounts[0].Target", `"/nfs/"`, `"/nfs"`},
-		{"services.app.TaskTemplate.ContainerSpec.Mounts[1].TmpfsOptions.Mode", "", `1016`},
+		{"services.app.TaskTemplate.ContainerSpec.Mounts[0].TmpfsOptions.Mode", "", `1016`},
 		{"services.app.TaskTemplate.ContainerSpec.Secrets[0].File.Mode", `440`, `288`},
 	},
 	"network-mode": {

@@ -9,7 +9,7 @@ import (
 // mounts makes a service's volumes with different targets.
 func (g *grammar) mounts() *yaml.Node {
 	node := g.list()
-	for _, target := range g.some("/data", "/srv/logs", "/var/run/docker.sock", "/tmp/a b", "/z") {
+	for _, target := range g.some("/data", "/srv/logs/", "/var/run/docker.sock", "/tmp/a b", "/z") {
 		one := g.mount(target)
 		node.Content = append(node.Content, one)
 		if one.Kind == yaml.MappingNode && one.Style == 0 {

@@ -33,11 +33,7 @@ func layOut(t *testing.T, node *manifests.Node) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, derived := range []string{"", ".client", ".admin", ".i_client", ".renderer"} {
-		if err := write(node, dir, path.Join(node.Dir, ".project"+derived+".tmp.env")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeSettings(t, node, dir)
 	for _, compose := range node.ComposeFiles {
 		for _, file := range secretFiles(t, node.FS, compose) {
 			target := filepath.Join(dir, file)
@@ -53,6 +49,40 @@ func layOut(t *testing.T, node *manifests.Node) string {
 		}
 	}
 	return dir
+}
+
+// writeSettings makes the project settings as deployment.sh did: the files one after the
+// other, and their lines with a prefix. What a user made of a template is the agent's.
+func writeSettings(t *testing.T, node *manifests.Node, dir string) {
+	t.Helper()
+	read := func(name string) string {
+		data, err := fs.ReadFile(node.FS, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	settings := read(path.Join("environments", node.Environment, "common/project.env")) +
+		read(path.Join(node.Dir, "project.env")) + read(path.Join(node.Dir, "project_"+node.Name+".env"))
+	if _, err := fs.Stat(node.FS, "templates/project.env.template"); err == nil {
+		settings = read(path.Join(node.Dir, ".project.tmp.env"))
+	}
+	files := map[string]string{"": settings}
+	for kind, names := range map[string][2]string{
+		".client": {"CLIENT_API", "CLIENT_"}, ".admin": {"ADMIN_API", "ADMIN_"},
+		".i_client": {"I_CLIENT_API", "I_CLIENT_"}, ".renderer": {"REPORT_GENERATOR_", "REPORT_GENERATOR_"},
+	} {
+		for line := range strings.Lines(settings) {
+			if strings.HasPrefix(line, names[0]) {
+				files[kind] += strings.TrimPrefix(line, names[1])
+			}
+		}
+	}
+	for _, kind := range []string{"", ".client", ".admin", ".i_client", ".renderer"} {
+		if err := os.WriteFile(filepath.Join(dir, ".project"+kind+".tmp.env"), []byte(files[kind]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func write(node *manifests.Node, dir, name string) error {

@@ -50,6 +50,18 @@ func Transport(file string) (*http.Transport, error) {
 	}, nil
 }
 
+// Client makes a client for rare requests with a secret to one server: it keeps no
+// connection, and follows no redirect, which could send the secret to another server.
+func Client(file string) (*http.Client, error) {
+	transport, err := Transport(file)
+	if err != nil {
+		return nil, err
+	}
+	transport.DisableKeepAlives = true
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: transport, CheckRedirect: refuse}, nil
+}
+
 // System returns the system's certificate authorities.
 func System() *x509.CertPool {
 	pool, err := x509.SystemCertPool()

@@ -1,0 +1,33 @@
+package fault
+
+// Nearest returns the known word that is similar to got, or "".
+func Nearest(got string, known []string) string {
+	best, bestDistance := "", len(got)/3+2
+	for _, word := range known {
+		if d := Distance(got, word); d < bestDistance {
+			best, bestDistance = word, d
+		}
+	}
+	return best
+}
+
+// Distance counts the letters to insert, remove or replace to change a to b.
+func Distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
