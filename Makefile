@@ -10,7 +10,7 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test walk simulate lint check fuzz bench docs
+.PHONY: build demo test engines walk simulate lint check fuzz bench docs
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -18,14 +18,31 @@ build: ## the static binary, bin/agent
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
 	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
 
+# What has to hold on every engine, in few tests: parity of the example, adoption, drift, missing
+# images, crash loops, rollbacks, secrets.
+CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|MissingImage|AllFailuresAreReported|MendedCause|SwarmRollbackIsFailure|MismatchedSecrets)$$
+
 # Beside the others the simulation runs without the race detector, in which it is slow: RACE has
-# fewer rounds of it.
+# fewer rounds of it. A few tests run on a newer engine, too.
 test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
+	scripts/engine 28.5
 	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		go test -race -p 1 -timeout 30m $(RACE) & race=$$!; \
+		SWARM_TEST_ENGINE=28.5 nice go test -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest & newer=$$!; \
 		go test -p 3 -timeout 30m $(PLAIN); plain=$$?; \
-		wait $$simulation && wait $$race && exit $$plain
+		wait $$simulation && wait $$race && wait $$newer && exit $$plain
+
+ENGINES ?= 20.10 26.1 28.5 28.5-containerd
+
+engines: ## deploy, its engine contract, compose/paritytest and the demo on each of ENGINES; 20.10 is the installed one (Debian 12)
+	scripts/need dockerd docker docker-registry git gcc
+	@for engine in $(ENGINES); do \
+		echo "=== engine $$engine"; export SWARM_TEST_ENGINE=$${engine#20.10}; \
+		{ [ $$engine = 20.10 ] || scripts/engine $${engine%-containerd}; } && \
+		go test -count 1 -p 1 -timeout 30m ./deploy ./deploy/enginetest ./compose/paritytest && \
+		CGO_ENABLED=0 go run ./examples/demo || failed="$$failed $$engine"; \
+	done; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
 walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc

@@ -67,6 +67,7 @@ type world struct {
 	engineErr   error
 	mismatch    error
 	resolve     func(deploy.LiveServices, *compose.Stack) (*compose.Stack, []string, error) // the registries; nil has none
+	lacks       map[string]error                                                            // images that are nowhere, with the refusal
 	result      deploy.Result
 	onApply     func(ctx context.Context) // while a plan is being applied
 	onVerify    func()                    // before services are looked after
@@ -336,14 +337,27 @@ func (e engine) ObserveServices(_ context.Context, name string) (deploy.LiveServ
 }
 
 // Resolve leaves images as they are, unless the world says otherwise.
-func (e engine) Resolve(_ context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e engine) Resolve(_ context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error) {
 	e.w.mu.Lock()
 	resolve := e.w.resolve
 	e.w.mu.Unlock()
 	if resolve == nil {
-		return want, nil, nil
+		return deploy.Resolution{Stack: want}, nil
 	}
-	return resolve(live, want)
+	stack, warnings, err := resolve(live, want)
+	return deploy.Resolution{Stack: stack, Warnings: warnings}, err
+}
+
+// RefuseMissing finds the images that the world lacks.
+func (e engine) RefuseMissing(_ context.Context, plan deploy.Plan, of deploy.Resolution, _ bool) ([]string, error) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	for _, name := range plan.Changed() {
+		if err := e.w.lacks[of.Stack.Services[name].TaskTemplate.ContainerSpec.Image]; err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 func (e engine) Mismatched(context.Context, *deploy.Live, *compose.Stack, map[string]string, []byte) ([]string, map[string]string, error) {

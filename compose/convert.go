@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -46,6 +47,8 @@ func (c *converter) convert(release string) (*Stack, error) {
 		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
+
+		WarnMissing: c.files.node.Config.Images.Missing == manifests.MissingWarn,
 	}
 	faults := []error{c.convertSecrets(stack), c.convertConfigs(stack), c.files.checkAgentLabels(c.merged)}
 	if c.files.check.whole() {

@@ -56,6 +56,10 @@ type Stack struct {
 	// Resolve is images.resolve in config.yml; "" means ResolveChanged.
 	Resolve Resolve `json:"-"`
 
+	// WarnMissing says that config.yml's images.missing is warn: an image that does not
+	// exist does not stop a sync.
+	WarnMissing bool `json:"-"`
+
 	// Waves has the waves from deployment.waves in config.yml, from 1, by the full names
 	// of the services; nil without deployment.waves.
 	Waves map[string]int `json:"-"`

@@ -6,11 +6,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
 )
+
+// Resolution is a stack with the digests of its images.
+type Resolution struct {
+	Stack    *compose.Stack
+	Warnings []string // about images whose digest is not known
+
+	answers map[string]Pushed // of the registries that were asked, by the image in Stack
+}
 
 // Resolve gives the stack with its images as name:tag@digest, so that every node runs the
 // same content. Like `docker stack deploy --resolve-image` it asks the registries for the
@@ -18,8 +25,9 @@ import (
 // changed, or none. An image that it does not ask for, or that cannot be looked up, keeps
 // the running digest. If such an image did not run before, it stays without a digest, and
 // a warning says so. Resolve does not change the stack that is passed.
-func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.Stack) (*compose.Stack, []string, error) {
+func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.Stack) (Resolution, error) {
 	resolved := *want
+	resolution := Resolution{Stack: &resolved, answers: map[string]Pushed{}}
 	resolved.Services = maps.Clone(want.Services)
 	wanted := map[string]bool{}
 	for name, spec := range want.Services {
@@ -29,7 +37,7 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 	}
 	answers, err := e.registries.lookUp(ctx, keys(wanted))
 	if err != nil {
-		return nil, nil, err
+		return Resolution{}, err
 	}
 	kept := map[string]bool{} // images that run and could not be looked up
 	for name, spec := range want.Services {
@@ -46,8 +54,12 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 			spec = withImage(spec, running.TaskTemplate.ContainerSpec.Image)
 		}
 		resolved.Services[name] = spec
+		if asked {
+			resolution.answers[spec.TaskTemplate.ContainerSpec.Image] = answer
+		}
 	}
-	return &resolved, e.registries.unresolved(ctx, answers, kept), nil
+	resolution.Warnings = e.registries.unresolved(ctx, answers, kept)
+	return resolution, nil
 }
 
 // asks tells whether the image of a service is to be looked up.
@@ -90,35 +102,6 @@ func pinned(spec swarm.ServiceSpec, answer Pushed) swarm.ServiceSpec {
 		spec.TaskTemplate.Placement.Platforms = slices.Clone(answer.platforms)
 	}
 	return spec
-}
-
-// MissingImages names the images, sorted, that are neither on this node nor in their
-// registry, as far as the node's logins can read it.
-func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, error) {
-	var elsewhere []string
-	for _, image := range slices.Compact(slices.Sorted(slices.Values(images))) {
-		here, err := e.registries.here(ctx, image)
-		if err != nil {
-			return nil, err
-		}
-		if !here {
-			elsewhere = append(elsewhere, image)
-		}
-	}
-	answers, err := e.registries.lookUp(ctx, elsewhere)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(elsewhere, func(image string) bool { return answers[image].Problem == "" }), nil
-}
-
-// here tells whether this node has the image.
-func (r *registries) here(ctx context.Context, image string) (bool, error) {
-	_, err := r.api.ImageInspect(ctx, image)
-	if errdefs.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil, r.engine.explain("look for image "+image, err)
 }
 
 // Unresolved gives an applied stack with its images as they were written, so that Resolve

@@ -22,6 +22,10 @@ const (
 	// refusals is how many times a node rejects a task before the service has failed:
 	// one rejection may have a cause that is over soon.
 	refusals = 2
+	// stuckFor is how long a node tries again to prepare a task before the service has
+	// failed. Engine 29 tries each second without end when it cannot reach a registry;
+	// earlier engines reject such a task, and the next one follows after five seconds.
+	stuckFor = 10 * time.Second
 	// tooLate begins the message of a service whose timeout is over.
 	tooLate = "not done within "
 )
@@ -34,6 +38,7 @@ type memory struct {
 	began    time.Time            // when the wait began; zero before the first reading
 	old      map[string]bool      // tasks that had failed, and updates that were paused, before the first reading
 	running  map[string]time.Time // since when a task is seen running
+	stuck    map[string]time.Time // since when its node is seen to fail to prepare a task, and to try again
 	services map[string]*watched  // by ID
 }
 
@@ -49,7 +54,7 @@ type watched struct {
 func newMemory(opts VerifyOptions) *memory {
 	return &memory{
 		options: opts, now: time.Now,
-		old: map[string]bool{}, running: map[string]time.Time{}, services: map[string]*watched{},
+		old: map[string]bool{}, running: map[string]time.Time{}, stuck: map[string]time.Time{}, services: map[string]*watched{},
 	}
 }
 
@@ -132,17 +137,23 @@ func (m *memory) see(service swarm.Service, tasks []swarm.Task) (*watched, []swa
 		if over(task) {
 			seen.ended[task.ID] = task
 		}
-		if task.Status.State != swarm.TaskStateRunning {
-			delete(m.running, task.ID)
-		} else if _, ok := m.running[task.ID]; !ok {
-			m.running[task.ID] = m.now()
-		}
+		m.since(m.running, task.ID, task.Status.State == swarm.TaskStateRunning)
+		m.since(m.stuck, task.ID, task.Status.State == swarm.TaskStatePreparing && task.Status.Err != "")
 	}
 	all := slices.AppendSeq(slices.Clone(tasks), maps.Values(deleted))
 	slices.SortFunc(all, func(a, b swarm.Task) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return seen, all
+}
+
+// since notes since when something is seen of a task.
+func (m *memory) since(times map[string]time.Time, task string, seen bool) {
+	if !seen {
+		delete(times, task)
+	} else if _, known := times[task]; !known {
+		times[task] = m.now()
+	}
 }
 
 // paused tells whether Swarm has given up to update a service.
@@ -221,6 +232,7 @@ func (c *oneCase) rememberError(tasks []swarm.Task) {
 // about makes a task the one that the result describes.
 func (c *oneCase) about(task swarm.Task) {
 	c.result.task, c.result.node, c.result.ExitCode, c.result.container = task.ID, task.NodeID, 0, ""
+	c.result.lacksImage = lacksImage(task)
 	if status := task.Status.ContainerStatus; status != nil {
 		c.result.ExitCode, c.result.container = status.ExitCode, status.ContainerID
 	}
@@ -306,8 +318,11 @@ func (c *oneCase) updateFailed() bool {
 	if what == "" {
 		return false
 	}
-	if c.result.Error == "" { // Swarm's message names only a task ID
+	switch {
+	case c.result.Error == "": // Swarm's message names only a task ID
 		what += ": " + status.Message
+	case c.result.lacksImage:
+		what = imageNotFound + "; " + what
 	}
 	c.fail("%s", what)
 	return true

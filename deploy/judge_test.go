@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // scene is a service "a" in a stack "s", as the readings of one wait show it.
@@ -94,7 +95,9 @@ func (s *scene) wants(got deploy.ServiceResult, state deploy.State, says string)
 
 const (
 	nonZero = "task: non-zero exit (1)"
-	noImage = "No such image: coin/app:9"
+	noImage = "No such image: coin/app:1"
+	// noImage29 is in the words of engine 29, with the full name.
+	noImage29 = `failed to resolve reference "docker.io/coin/app:1": docker.io/coin/app:1: not found`
 )
 
 func policy(condition swarm.RestartPolicyCondition, attempts uint64) func(*swarm.ServiceSpec) {
@@ -126,6 +129,8 @@ func TestCrashLoops(t *testing.T) {
 		"on-failure ends well":          {"a", policy("on-failure", 0), []swarm.TaskState{"complete"}, "", deploy.Failed, "its task ended, and its restart policy"},
 		"image once":                    {"a", nil, []swarm.TaskState{"rejected", "ready"}, noImage, deploy.Pending, "0 of 1"},
 		"image twice":                   {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage, deploy.Failed, "its image was not found"},
+		"29 has no tag, twice":          {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, noImage29, deploy.Failed, "its image was not found"},
+		"29 tries again":                {"a", nil, []swarm.TaskState{"preparing"}, noImage29, deploy.Pending, "0 of 1 tasks run"},
 		"refused twice":                 {"a", nil, []swarm.TaskState{"rejected", "rejected", "ready"}, "invalid mount config", deploy.Failed, "its node rejects the task"},
 		"one-shot fails for good":       {"migrate", policy("none", 0), []swarm.TaskState{"failed"}, nonZero, deploy.Failed, "its task failed and is not restarted"},
 		"one-shot is tried again":       {"migrate", policy("on-failure", 0), []swarm.TaskState{"failed", "failed", "running"}, nonZero, deploy.Pending, "0 of 1 tasks have completed"},
@@ -147,6 +152,50 @@ func TestCrashLoops(t *testing.T) {
 			s.wants(got, test.want, test.says)
 			if test.want == deploy.Failed && got.Error != test.err {
 				t.Errorf("error %q", got.Error)
+			}
+		})
+	}
+}
+
+// TestStuckTasks judges a task that its node fails to prepare and tries again, as engine 29
+// does: it fails in seconds, unless it goes on before.
+func TestStuckTasks(t *testing.T) {
+	const away = `failed to resolve reference "docker.io/coin/app:1": failed to do request: dial tcp: lookup registry-1.docker.io: network is unreachable`
+	for name, test := range map[string]struct {
+		service, says string
+		then          swarm.TaskState // after half of the time
+		want          deploy.State
+		message, hint string
+	}{
+		"image":             {"a", away, "preparing", deploy.Failed, "its image was not found", "check the tag"},
+		"image of a job":    {"migrate", away, "preparing", deploy.Failed, "its image was not found", "check the tag"},
+		"something else":    {"a", "network s_default not found", "preparing", deploy.Failed, "its node cannot prepare the task", "docker service ps"},
+		"goes on in time":   {"a", away, "running", deploy.Pending, "1 of 1 tasks run", ""},
+		"has another error": {"a", away, "rejected", deploy.Pending, "0 of 1 tasks run", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, test.service, nil)
+			if test.service == "migrate" {
+				s = newScene(t, test.service, policy("on-failure", 0))
+			}
+			task := s.add(1, "n", swarm.TaskStatePreparing, test.says)
+			if got := s.look(0); got.State != deploy.Pending {
+				t.Errorf("at once: %+v", got)
+			}
+			s.wants(s.look(6*time.Second), deploy.Pending, "")
+			if s.next > 4*time.Second {
+				t.Errorf("it looks again after %s", s.next)
+			}
+			if task.Status.State = test.then; test.then == swarm.TaskStateRunning {
+				task.Status = swarm.TaskStatus{State: test.then, Timestamp: s.now}
+			}
+			got := s.look(4 * time.Second)
+			if got.State == deploy.Converged {
+				got.State, got.Message = deploy.Pending, "1 of 1 tasks run" // its monitor time is over
+			}
+			s.wants(got, test.want, test.message)
+			if hint := fault.Hint(deploy.Result{Services: []deploy.ServiceResult{got}}.Err()); test.want == deploy.Failed && !strings.HasPrefix(hint, test.hint) {
+				t.Errorf("hint %q", hint)
 			}
 		})
 	}

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/swarm"
 )
 
-// noSuchImage begins the engine's error about an image that neither the node nor the
-// registry has.
-const noSuchImage = "No such image"
+// imageNotFound is the message of a service whose image a node neither has nor can pull.
+const imageNotFound = "its image was not found"
 
 // wrongPlatform begins the error of Swarm's scheduler about an image that does not run on
 // a node.
@@ -44,6 +44,7 @@ type slot struct {
 	ended    uint64 // tasks that failed or completed
 	rejected uint64
 	absent   uint64 // tasks rejected because the image was not found
+	stuck    bool   // its node fails to prepare the last task, and tries again
 }
 
 type slotKey struct {
@@ -72,13 +73,42 @@ func (c *oneCase) slots() map[slotKey]slot {
 		}
 		if task.Status.State == swarm.TaskStateRejected && !c.memory.old[task.ID] {
 			one.rejected++
-			if strings.Contains(task.Status.Err, noSuchImage) {
+			if lacksImage(task) {
 				one.absent++
 			}
 		}
+		one.stuck = c.isStuck(task)
 		slots[key] = one
 	}
 	return slots
+}
+
+// isStuck tells whether a node has failed for too long to prepare a task. If not yet, the
+// next reading comes at that time.
+func (c *oneCase) isStuck(task swarm.Task) bool {
+	since, failing := c.memory.stuck[task.ID]
+	if !failing || !alive(task) {
+		return false
+	}
+	left := stuckFor - c.memory.now().Sub(since)
+	c.sooner(left)
+	return left <= 0
+}
+
+// lacksImage tells whether a task does not run because its node has no image for it. Every
+// engine names the image in that error, in words of its own: No such image (20.10 to 28),
+// failed to resolve reference (29).
+func lacksImage(task swarm.Task) bool {
+	state, spec := task.Status.State, task.Spec.ContainerSpec
+	if state != swarm.TaskStateRejected && state != swarm.TaskStatePreparing || spec == nil {
+		return false
+	}
+	named, err := reference.ParseNormalizedNamed(spec.Image)
+	if err != nil {
+		return false
+	}
+	name := reference.FamiliarName(named)
+	return strings.Contains(task.Status.Err, name+":") || strings.Contains(task.Status.Err, name+"@")
 }
 
 // maxAttempts gives how many times the restart policy of a service restarts a task; 0 if
@@ -112,10 +142,12 @@ func (c *oneCase) hopeless(one slot, ended uint64) string {
 		limit = most + 1
 	}
 	switch {
-	case one.absent >= refusals:
-		return "its image was not found"
+	case one.absent >= refusals, one.stuck && lacksImage(one.latest):
+		return imageNotFound
 	case one.rejected >= refusals:
 		return "its node rejects the task"
+	case one.stuck:
+		return "its node cannot prepare the task"
 	case ended >= limit:
 		return fmt.Sprintf("its tasks keep failing (%d times)", ended)
 	}

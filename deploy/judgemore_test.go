@@ -161,7 +161,7 @@ func TestErrNamesAllServices(t *testing.T) {
 	}
 	want := []string{
 		"service c: task: it was killed; its tasks keep failing, exit code 137 (on n1)",
-		"service d: No such image: coin/app:9; its image was not found",
+		"service d: No such image: coin/app:1; its image was not found",
 		"service b: task: non-zero exit (1); not ready when the wait ended: 0 of 1 tasks run",
 		"service g: health check: 503; not ready when the wait ended: 0 of 1 tasks run",
 		"not ready when the wait ended: a 1/2, f 0/1",

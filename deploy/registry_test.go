@@ -56,16 +56,16 @@ func (s *shelf) plan(t *testing.T, resolve compose.Resolve) (*compose.Stack, dep
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, warnings, err := s.engine.Resolve(t.Context(), live.Services, s.stack)
+	resolved, err := s.engine.Resolve(t.Context(), live.Services, s.stack)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := deploy.Diff(live, stack)
+	plan, err := deploy.Diff(live, resolved.Stack)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan.Warnings = append(plan.Warnings, warnings...)
-	return stack, plan
+	plan.Warnings = append(plan.Warnings, resolved.Warnings...)
+	return resolved.Stack, plan
 }
 
 // rollout resolves, applies and waits, and gives the applied stack and its plan.
@@ -139,9 +139,14 @@ func TestTagsBecomeDigests(t *testing.T) {
 	}
 	pinned := s.image + "@" + s.digest
 	s.runs(t, pinned)
+	said, err := s.on.API.DistributionInspect(t.Context(), s.image, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name := range s.stack.Services {
 		spec := applied.Services[name]
-		if len(spec.TaskTemplate.Placement.Platforms) != 1 || spec.Labels[compose.LabelImage] != s.image {
+		// No engine tells the platform of what the containerd image store pushes (OCI manifests).
+		if len(spec.TaskTemplate.Placement.Platforms) != len(said.Platforms) || spec.Labels[compose.LabelImage] != s.image {
 			t.Errorf("%s: platforms %v, label %s", name, spec.TaskTemplate.Placement.Platforms, spec.Labels[compose.LabelImage])
 		}
 		if image := s.stack.Services[name].TaskTemplate.ContainerSpec.Image; image != s.image {

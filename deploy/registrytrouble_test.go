@@ -156,8 +156,7 @@ func TestUpdateWithoutLoginsKeepsThem(t *testing.T) {
 		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "A=1")
 		s.stack.Services[name] = spec
 	}
-	s.on.Forget(t, s.image)
-	s.on.Docker(t, "", "image", "rm", "--force", s.registry.Address+"/coin/core@"+s.digest)
+	s.on.Forget(t, s.image, s.registry.Address+"/coin/core@"+s.digest)
 	_, plan := s.rollout(t, compose.ResolveChanged)
 	if len(plan.Steps) != 2 || len(plan.Warnings) > 0 {
 		t.Errorf("plan: %+v", plan)
@@ -210,7 +209,7 @@ func TestUnreadableLoginFiles(t *testing.T) {
 		": the credential helper docker-credential-nowhere is not installed": loginFile(t, `{"credsStore": "nowhere"}`, 0o600),
 	} {
 		engine.UseLogins(path)
-		_, _, resolveErr := engine.Resolve(t.Context(), live.Services, stack)
+		_, resolveErr := engine.Resolve(t.Context(), live.Services, stack)
 		applyErr := engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{})
 		for _, err := range []error{resolveErr, applyErr} {
 			switch {

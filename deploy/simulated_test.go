@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/enginetest"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // simulated gives a simulated engine that has the demo images, within a bubble.
@@ -158,13 +159,11 @@ func TestFailuresOnTheSimulatedEngine(t *testing.T) {
 		action string
 		says   string
 	}{
-		"crash loop":        {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks keep failing"},
-		"paused":            {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
-		"rolled back":       {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
-		"missing":           {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image was not found"},
-		"unhealthy":         {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
-		"missing on 29":     {"29.7.0", []enginetest.Trait{enginetest.Missing()}, "continue", "coin/bad:1: not found"},
-		"unreachable on 29": {"29.7.0", []enginetest.Trait{enginetest.Unreachable()}, "continue", "network is unreachable"},
+		"crash loop":  {"", []enginetest.Trait{enginetest.Crashes(3, time.Second)}, "continue", "task: non-zero exit (3); its tasks keep failing"},
+		"paused":      {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "pause", "task: non-zero exit (3); Swarm paused the update"},
+		"rolled back": {"", []enginetest.Trait{enginetest.Crashes(3, 100*time.Millisecond)}, "rollback", "task: non-zero exit (3); Swarm rolled the update back"},
+		"missing":     {"", []enginetest.Trait{enginetest.Missing()}, "continue", "No such image: coin/bad:1; its image was not found"},
+		"unhealthy":   {"", []enginetest.Trait{enginetest.Unhealthy()}, "continue", "unhealthy container"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -188,6 +187,46 @@ func TestFailuresOnTheSimulatedEngine(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestImagesThatCannotBePulled rolls out images that nodes cannot get, on each kind of
+// engine: within seconds the cause and the hint are the same.
+func TestImagesThatCannotBePulled(t *testing.T) {
+	for _, version := range []string{"20.10.24", "28.5.2", "29.7.0"} {
+		for _, action := range []string{"continue", "pause"} {
+			for name, trait := range map[string]enginetest.Trait{
+				"no such tag": enginetest.Missing(), "name does not resolve": enginetest.Unreachable(),
+				"connection refused": enginetest.Unpulled(`failed to do request: Head "https://r/v2/": dial tcp 10.0.0.1:443: connect: connection refused`),
+				"login required":     enginetest.Unpulled("pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials"),
+			} {
+				t.Run(version+" "+action+" "+name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						sim := enginetest.New(enginetest.Options{EngineVersion: version})
+						sim.Image(image1, enginetest.DemoApp())
+						sim.Image("coin/bad:1", trait)
+						engine := deploy.New(sim.Client(enginetest.Hooks{}))
+						stack := smallStack("t")
+						spec := stack.Services["t_api"]
+						spec.UpdateConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 5 * time.Second, FailureAction: action}
+						stack.Services["t_api"] = spec
+						rollout(t, engine, stack)
+						setImage(stack, "api", "coin/bad:1")
+						plan, began := apply(t, engine, stack), time.Now()
+						err := verify(t, engine, stack, plan).Err()
+						if took := time.Since(began); took > 20*time.Second {
+							t.Errorf("it took %s", took)
+						}
+						if err == nil || !strings.Contains(err.Error(), "coin/bad:1") || !strings.Contains(err.Error(), "; its image was not found") {
+							t.Fatalf("got %v", err)
+						}
+						if hint := fault.Hint(err); !strings.HasPrefix(hint, "check the tag, or push the image to its registry") {
+							t.Errorf("hint %q", hint)
+						}
+					})
+				})
+			}
+		}
 	}
 }
 

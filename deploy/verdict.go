@@ -73,8 +73,8 @@ func (s ServiceResult) unhealthy() string {
 
 func (s ServiceResult) hint() string {
 	switch {
-	case strings.Contains(s.Error, noSuchImage):
-		return "check the tag, or push the image to its registry"
+	case s.lacksImage:
+		return "check the tag, or push the image to its registry; `agent doctor` checks that this node can reach it and log in"
 	case s.Error == "" && s.State == Failed && strings.HasPrefix(s.Message, tooLate):
 		return "give it more time with the label coin-agent.timeout, or see what it waits for: docker service ps --no-trunc " + s.Name
 	case len(s.Logs) > 0:

@@ -58,10 +58,11 @@ type ServiceResult struct {
 	Logs     []string `json:"logs,omitempty"`      // its last log lines, known secrets masked
 	Seconds  float64  `json:"seconds,omitempty"`   // how long the service took, once it converged or failed
 
-	job       bool   // its tasks end by themselves
-	task      string // the task that Error is about, or the newest
-	node      string // its node's ID
-	container string // its container's ID
+	job        bool   // its tasks end by themselves
+	lacksImage bool   // that task's node has no image for it
+	task       string // the task that Error is about, or the newest
+	node       string // its node's ID
+	container  string // its container's ID
 }
 
 // Result is the state of the services, sorted by name.

@@ -159,9 +159,13 @@ type Rollback struct {
 	Soak      time.Duration `yaml:"soak" default:"10m" doc:"How long the services that a rollout changed must stay healthy after it. Rollbacks skip a release that does not; it is rolled back if automatic is true. 1s is practically no soak time."`
 }
 
+// MissingWarn is the value of images.missing with which a sync continues.
+const MissingWarn = "warn"
+
 // Images is the section `images`.
 type Images struct {
 	Resolve string `yaml:"resolve" enum:"always|changed|never" default:"changed" doc:"When the registry is asked for the digest of a tag, so that all nodes run the same image: at each sync (always, which detects a moved tag), when the image's text has changed (changed), or never."`
+	Missing string `yaml:"missing" enum:"refuse|warn" default:"refuse" doc:"What happens when a sync would start tasks whose image is neither on this node nor in its registry: it stops before the first write (refuse), or continues with a warning (warn)."`
 }
 
 // Secrets is the section `secrets`.

@@ -98,7 +98,7 @@ func TestConfig(t *testing.T) {
 			Slack: manifests.Slack{Channel: "#production-deployments"}, Email: []string{"ops-team@company.com"},
 		},
 		Interpolation: manifests.Strict,
-		Images:        manifests.Images{Resolve: "changed"},
+		Images:        manifests.Images{Resolve: "changed", Missing: "refuse"},
 		Secrets:       manifests.Secrets{Retention: manifests.Retention{Versions: 1}},
 		Drift:         manifests.DriftReport,
 	}

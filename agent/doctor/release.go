@@ -72,8 +72,8 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
 	if d.engine != nil {
 		// Ask by digest, as a rollout does; if no registry answers, by tag.
-		if resolved, _, err := d.engine.Resolve(ctx, nil, d.stack); err == nil {
-			probes.Images = imagesOf(resolved)
+		if resolved, err := d.engine.Resolve(ctx, nil, d.stack); err == nil {
+			probes.Images = imagesOf(resolved.Stack)
 		}
 	}
 	probes.Vulnerabilities(ctx, v, gate)

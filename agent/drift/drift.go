@@ -21,7 +21,7 @@ const movedEvery = 10 * time.Minute
 // engine reads services, and asks the registries for the digests of images.
 type engine interface {
 	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
-	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error)
 }
 
 // Watch compares the services of one stack. Only one goroutine may use it.
@@ -74,15 +74,15 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 		return stack, err
 	}
 	if time.Since(w.asked) >= movedEvery {
-		moved, warnings, err := w.engine.Resolve(ctx, live, deploy.Unresolved(stack))
+		moved, err := w.engine.Resolve(ctx, live, deploy.Unresolved(stack))
 		if err != nil {
 			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
-			moved = w.moved
+			moved.Stack = w.moved
 		}
-		for _, warning := range warnings {
+		for _, warning := range moved.Warnings {
 			w.log.Warn("cannot ask whether a tag moved", "stack", stack.Name, "reason", warning)
 		}
-		w.moved, w.asked = moved, time.Now()
+		w.moved, w.asked = moved.Stack, time.Now()
 	}
 	if w.moved != nil {
 		return w.moved, nil

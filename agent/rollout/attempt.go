@@ -182,6 +182,17 @@ func (a *attempt) makePlan(ctx context.Context) error {
 	return nil
 }
 
+// refuseMissing refuses a plan whose tasks would have no image, and adds warnings to it. An
+// attempt that has written is carried on.
+func (a *attempt) refuseMissing(ctx context.Context, plan *deploy.Plan, of deploy.Resolution, returns bool) error {
+	if a.note.Wrote {
+		return nil
+	}
+	warnings, err := a.use.Engine.RefuseMissing(ctx, *plan, of, returns)
+	plan.Warnings = append(plan.Warnings, warnings...)
+	return err
+}
+
 // begun gives the plan that the attempt began with: after a restart the plan has only the
 // rest of it.
 func (a *attempt) begun() (deploy.RecordedPlan, error) {

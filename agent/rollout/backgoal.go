@@ -20,6 +20,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 func (b *back) enter(record.Stage) {} // the sync stays at the stage of its rollback
@@ -149,7 +150,7 @@ func foreignNetworks(stack *compose.Stack) []string {
 
 // plan compares the good state with the live services. Before the first write it refuses
 // the rollback if something that it needs is missing.
-func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
+func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a, taken := b.a, b.a.sync.Rollback
 	if err := b.unknownServices(live, taken.Services); err != nil {
 		return deploy.Plan{}, err
@@ -165,9 +166,15 @@ func (b *back) plan(_ context.Context, live *deploy.Live) (deploy.Plan, error) {
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return deploy.Plan{}, err
 	}
+	if config := a.config(); config != nil {
+		goal.Stack.WarnMissing = config.Images.Missing == manifests.MissingWarn
+	}
 	written := deploy.Leave(goal.Stack, live.Services, a.sync.Leaves)
 	plan, err := deploy.Diff(live, written)
 	if err != nil {
+		return plan, err
+	}
+	if err := a.refuseMissing(ctx, &plan, deploy.Resolution{Stack: written}, true); err != nil {
 		return plan, err
 	}
 	a.stack, b.all, b.follow, taken.Left = written, goal.Stack, goal.Verify, goal.Left

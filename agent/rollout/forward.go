@@ -210,11 +210,11 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	stack, unresolved, err := a.use.Engine.Resolve(ctx, live.Services, stack)
+	resolved, err := a.use.Engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
-	if a.declared, err = f.rerun(ctx, live, stack); err != nil {
+	if a.declared, err = f.rerun(ctx, live, resolved.Stack); err != nil {
 		return deploy.Plan{}, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
@@ -222,8 +222,11 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	if err != nil {
 		return plan, err
 	}
-	a.unresolved = len(unresolved) > 0
-	plan.Warnings = append(plan.Warnings, unresolved...)
+	if err := a.refuseMissing(ctx, &plan, resolved, a.sync.Trigger == record.OnDrift); err != nil {
+		return plan, err
+	}
+	a.unresolved = len(resolved.Warnings) > 0
+	plan.Warnings = append(plan.Warnings, resolved.Warnings...)
 	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
 	if !a.note.Wrote {
 		a.sync.Deployment = deployment(a, live)

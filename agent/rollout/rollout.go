@@ -42,7 +42,8 @@ type Engine interface {
 // planner reads what a plan needs.
 type planner interface {
 	Observe(ctx context.Context, stack *compose.Stack) (*deploy.Live, error)
-	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, []string, error)
+	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error)
+	RefuseMissing(ctx context.Context, plan deploy.Plan, of deploy.Resolution, returns bool) (warnings []string, err error)
 	Rerun(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error)
 }
 

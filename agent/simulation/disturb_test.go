@@ -121,6 +121,11 @@ func (w *world) pushOn(parent *commit, wants release) {
 	case sound, unproved, jobless, missing, malformed, unset:
 	}
 	if wants.trouble != missing && w.engine.Digest(wants.image()) == "" {
+		if wants.trouble == sound && w.random.IntN(8) == 0 {
+			w.note("fault: the registry of %s is away", wants.image())
+			w.unreachable = append(w.unreachable, wants.image())
+			traits = append(traits, enginetest.Unreachable())
+		}
 		w.engine.Image(wants.image(), traits...)
 	}
 	made := w.git.commit(parent, wants)

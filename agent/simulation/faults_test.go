@@ -116,6 +116,10 @@ func (w *world) heal() {
 	w.gitlab.Heal()
 	w.git.set(func(g *git) { g.away, g.stale = false, nil })
 	w.engine.Start()
+	for _, image := range w.unreachable {
+		w.engine.Alter(image, enginetest.DemoApp())
+	}
+	w.unreachable = nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.plan, w.refuse, w.lose, w.diskFull, w.torn1, w.rival = nil, 0, 0, false, false, false

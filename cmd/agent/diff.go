@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 func diffCommand(a *app) *cobra.Command {
@@ -39,18 +41,22 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	stack = ignoring(ctx, a, live.Services, deploy.IgnoreAt(stack, time.Now()))
-	stack, unresolved, err := engine.Resolve(ctx, live.Services, stack)
+	resolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
 		return err
 	}
-	if stack, err = engine.Rerun(ctx, live.Services, stack); err != nil {
+	if stack, err = engine.Rerun(ctx, live.Services, resolved.Stack); err != nil {
 		return err
 	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
 		return err
 	}
-	plan.Warnings = append(plan.Warnings, unresolved...)
+	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
+	for _, one := range fault.All(refused) {
+		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
+	}
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing)
 	if output == "json" {
 		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
 	} else {

@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -28,6 +31,47 @@ images: {resolve: %s}
 		node3 + "project.env": "A=1\n",
 		composeFile:           "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {SERVICE_NAME: web}}\n",
 	}
+}
+
+// missingImages commits images that the node does not have and that its registry does not
+// have, or that cannot be asked for: nothing is written, and the old task runs on.
+func (l *lab) missingImages(registry *swarmtest.Registry, runs string) {
+	l.t.Helper()
+	next, digest := registry.Push(l.t, "coin/core:next", "3")
+	l.swarm.Forget(l.t, next, registry.Address+"/coin/core@"+digest)
+	before := len(l.recorder.Writes())
+	untouched := func() {
+		l.t.Helper()
+		service := l.service("web")
+		tasks := l.swarm.Tasks(l.t, service.Spec.Name)
+		running := slices.ContainsFunc(tasks, func(task swarm.Task) bool { return task.Status.State == swarm.TaskStateRunning })
+		if writes := l.recorder.Writes()[before:]; len(writes) > 0 || !running || !strings.HasSuffix(service.Spec.TaskTemplate.ContainerSpec.Image, runs) {
+			l.t.Errorf("writes %v, a task runs: %v", writes, running)
+		}
+	}
+	typo := l.commit("typo", map[string]string{node3 + "node.env": l.nodeEnv("typo", "")})
+	sync := l.await(typo, record.Failed).Sync
+	if sync.Transient || sync.Stage != record.StagePlan || !strings.Contains(sync.Error, "does not have the image") || !strings.HasPrefix(sync.Hint, "check the tag, or push") {
+		l.t.Errorf("the tag does not exist: %+v", sync)
+	}
+	untouched()
+	l.mustRun(exitDifferent, []string{"warning: the sync will stop here: image " + registry.Address + "/coin/core:typo of " + l.stack + "_web is not on this node"}, "diff")
+
+	registry.Stop()
+	away := l.commit("next", map[string]string{node3 + "node.env": l.nodeEnv("next", "")})
+	sync = l.await(away, record.Failed).Sync
+	if !sync.Transient || sync.Stage != record.StagePlan || !strings.Contains(sync.Error, "does not answer") {
+		l.t.Errorf("the registry is down: %+v", sync)
+	}
+	untouched()
+	registry.Start(l.t)
+	l.mustRun(exitDone, nil, "sync", "--wait")
+	l.await(away, record.Succeeded)
+	registry.Stop() // and the image is on the node
+	l.await(l.commit("local", map[string]string{composeFile: "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {A: b}}\n"}), record.Succeeded)
+	registry.Start(l.t)
+	back := l.commit("back", map[string]string{node3 + "node.env": l.nodeEnv("1", "")})
+	l.await(back, record.Succeeded)
 }
 
 // TestImagesFromARegistry follows a tag of a registry that requires a login,
@@ -65,6 +109,8 @@ func TestImagesFromARegistry(t *testing.T) {
 	l.mustRun(exitDone, []string{"1 service updated"}, "sync", "--wait")
 	runs(moved)
 	l.mustRun(exitDone, []string{"no difference"}, "diff")
+
+	l.missingImages(registry, moved)
 
 	registry.SetPassword(t, rotatedPassword)
 	before := len(l.recorder.Writes())

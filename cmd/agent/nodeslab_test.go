@@ -65,7 +65,7 @@ func (f *fleet) commit(message string) string {
 		files[dir+"node.env"] = "TAG=" + or(f.tags[name], "1") + "\n"
 		files[dir+"docker-compose.yml"] = or(f.compose[name], fleetCompose)
 	}
-	files["environments/sandbox/config.yml"] = config + "deployment:\n  health_check: {timeout: 2m}\n  " + f.deployment + "\n"
+	files["environments/sandbox/config.yml"] = config + "deployment:\n  health_check: {timeout: 2m}\n  " + f.deployment + "\nimages: {missing: warn}\n"
 	return f.pair[0].commit(message, files)
 }
 

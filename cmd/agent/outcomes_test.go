@@ -108,7 +108,7 @@ func newPayments(t *testing.T) *payments {
 	p.edit(p.base, config, "  checks:\n", fmt.Sprintf("  checks:\n    - {name: answer, retries: 0, http: {url: '%s/{{env.ANSWER}}'}}\n", p.answers.URL))
 	p.edit(p.base, config, "#deployments-sandbox", "#ops")
 	p.base[node3+"node.env"] += "\nANSWER=0\n"
-	p.base[config] += "  email: [ops@example.com]\nimages: {resolve: never}\n"
+	p.base[config] += "  email: [ops@example.com]\nimages: {resolve: never, missing: warn}\n"
 	p.commit("The example", p.base)
 	p.stack = p.rendered() // which the first release's secrets are taken from
 	p.swarm.Image(t, append(imagesOf(p.stack), "harbor.sandbox.coin.example/coin/internet-banking-admin:2025-12-05-ecacdc6c25")...)

@@ -51,6 +51,7 @@ func (l *lab) rollbackRepo(application string, automatic bool) map[string]string
 	files[configFile] += fmt.Sprintf(`  rollback: {automatic: %t}
   checks:
     - {name: health, retries: 0, http: {url: '%s/health?release={{release}}', token_secret: check_token}}
+images: {missing: warn}
 `, automatic, application)
 	return files
 }

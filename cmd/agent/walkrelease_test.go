@@ -270,7 +270,7 @@ func (a *application) files(r release) map[string]string {
 	files := map[string]string{
 		configFile: fmt.Sprintf(`environment: {name: sandbox, type: non-production}
 drift: %s
-images: {resolve: never}
+images: {resolve: never, missing: warn}
 nodes: [{name: node3, context: ctx3, stack: %s}]
 deployment:
   health_check: {timeout: 3m}

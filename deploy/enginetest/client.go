@@ -153,6 +153,8 @@ func (c *Client) DistributionInspect(ctx context.Context, name, _ string) (regis
 		switch {
 		case b.Unreachable:
 			return registry.DistributionInspect{}, &answer{text: "Get https://registry/v2/: dial tcp: lookup registry: network is unreachable", kind: errInternal}
+		case b.Unpulled != "":
+			return registry.DistributionInspect{}, &answer{text: b.Unpulled, kind: errInternal}
 		case b.Missing || b.Local:
 			return registry.DistributionInspect{}, &answer{text: "manifest unknown: manifest unknown", kind: errNotFound}
 		}

@@ -52,7 +52,7 @@ func (e *Engine) prepare(t *task) {
 // make makes the container of a task, once its image is there.
 func (e *Engine) make(t *task, from *image, b Behaviour) {
 	name := t.spec.ContainerSpec.Image
-	if from == nil || b.Missing || b.Unreachable && !from.here {
+	if from == nil || b.Missing || (b.Unreachable || b.Unpulled != "") && !from.here && !b.Local {
 		words, retries := e.absent(name, b)
 		if !retries {
 			e.set(t, stageRejected, "preparing", words)

@@ -28,6 +28,7 @@ type Behaviour struct {
 
 	Missing     bool   // no registry has the image
 	Unreachable bool   // the registry does not answer, nor does its name resolve
+	Unpulled    string // why the registry does not give the image, in its words; "" if it does
 	Local       bool   // the node has it, and no registry
 	Refused     string // the engine's words when it cannot make the container
 	Prints      []string
@@ -51,6 +52,11 @@ func Missing() Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Mis
 
 // Unreachable makes the image's registry unreachable.
 func Unreachable() Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Unreachable = true } }
+
+// Unpulled makes the image's registry refuse every request, for a reason in its words.
+func Unpulled(words string) Trait {
+	return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Unpulled = words }
+}
 
 // Local puts the image on the nodes and in no registry.
 func Local() Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Local = true } }
@@ -188,6 +194,8 @@ func (e *Engine) absent(name string, b Behaviour) (words string, retries bool) {
 		return "No such image: " + name, false
 	case b.Unreachable:
 		return fmt.Sprintf("failed to resolve reference %q: failed to do request: dial tcp: lookup registry: network is unreachable", name), true
+	case b.Unpulled != "":
+		return fmt.Sprintf("failed to resolve reference %q: %s", name, b.Unpulled), false
 	default:
 		return fmt.Sprintf("failed to resolve reference %q: %s: not found", name, name), false
 	}

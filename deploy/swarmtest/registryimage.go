@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
@@ -98,39 +99,42 @@ func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest 
 		tb.Fatalf("push %s: %v", reference, err)
 	}
 	defer func() { _ = answer.Close() }()
-	digest, err = pushed(answer)
-	if err != nil || digest == "" {
-		tb.Fatalf("push %s: digest %q, %v", reference, digest, err)
+	if err := pushed(answer); err != nil {
+		tb.Fatalf("push %s: %v", reference, err)
 	}
-	return reference, digest
+	// With the containerd image store the engine does not tell the digest of what it pushed.
+	found, err := on.API.DistributionInspect(tb.Context(), reference, login)
+	if err != nil {
+		tb.Fatalf("push %s: %v", reference, err)
+	}
+	return reference, found.Descriptor.Digest.String()
 }
 
-// pushed reads the engine's messages about a push.
-func pushed(answer io.Reader) (digest string, err error) {
+// pushed reads the engine's messages about a push to their end.
+func pushed(answer io.Reader) error {
 	for lines := json.NewDecoder(answer); ; {
 		var line struct {
 			Error string `json:"error"`
-			Aux   struct{ Digest string }
 		}
 		err := lines.Decode(&line)
 		switch {
 		case errors.Is(err, io.EOF):
-			return digest, nil
+			return nil
 		case err != nil:
-			return "", err
+			return err
 		case line.Error != "":
-			return "", errors.New(line.Error)
-		case line.Aux.Digest != "":
-			digest = line.Aux.Digest
+			return errors.New(line.Error)
 		}
 	}
 }
 
-// Forget removes an image from the engine, so that it has to be pulled.
+// Forget removes an image from the engine, so that it has to be pulled. The containerd image
+// store keeps the last name of an image that runs.
 func (s *Swarm) Forget(tb testing.TB, references ...string) {
 	tb.Helper()
 	for _, reference := range references {
-		if _, err := s.API.ImageRemove(tb.Context(), reference, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil {
+		_, err := s.API.ImageRemove(tb.Context(), reference, image.RemoveOptions{Force: true, PruneChildren: true})
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
 			tb.Fatal(err)
 		}
 	}

@@ -135,7 +135,7 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 	said, saidAt := "", time.Time{}
 	for {
 		status, err := client.Status(ctx)
-		if err == nil && over(status.Sync, commit) && status.GitLab != nil && status.GitLab.Undelivered == 0 {
+		if err == nil && over(status.Sync, commit) && w.reported(commit) {
 			w.say.progress(started, "done: "+string(status.Sync.State))
 			return status.Sync, nil
 		}
@@ -159,9 +159,15 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 }
 
 // over reports whether the sync of a commit has ended. The agent retries transient
-// failures, so they do not count.
+// failures, so they do not count, unless the plan has failed: no registry has the image.
 func over(sync *record.Sync, commit string) bool {
-	return sync != nil && sync.Commit == commit && sync.State.Final() && !sync.Transient
+	return sync != nil && sync.Commit == commit && sync.State.Final() && (!sync.Transient || sync.Stage == record.StagePlan)
+}
+
+// reported reports whether GitLab has the result of a commit's sync.
+func (w *world) reported(commit string) bool {
+	posts := w.gitlab.Statuses(commit).Posts
+	return len(posts) > 0 && posts[len(posts)-1].State != "running"
 }
 
 // doing describes the agent's current step in one line.

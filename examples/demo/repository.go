@@ -93,18 +93,17 @@ func (r *repository) configure(lines string) error {
 	return os.WriteFile(path, append(content, "\n"+lines...), 0o644)
 }
 
-// withoutDatabase turns the migration check off: the demo has no database.
-func (r *repository) withoutDatabase() error {
-	path := filepath.Join(r.dir, "environments", environment, "config.yml")
+// replace replaces a text in a file.
+func (r *repository) replace(name, before, after string) error {
+	path := filepath.Join(r.dir, name)
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("configure %s: %w", environment, err)
+		return fmt.Errorf("change %s: %w", name, err)
 	}
-	on := []byte("migration_check:\n    enabled: true")
-	if !bytes.Contains(content, on) {
-		return fmt.Errorf("configure %s: migration_check is not enabled", environment)
+	if !bytes.Contains(content, []byte(before)) {
+		return fmt.Errorf("change %s: it does not contain %q", name, before)
 	}
-	return os.WriteFile(path, bytes.Replace(content, on, []byte("migration_check:\n    enabled: false"), 1), 0o644)
+	return os.WriteFile(path, bytes.Replace(content, []byte(before), []byte(after), 1), 0o644)
 }
 
 // raise sets a new value and version of a secret. Secrets in Swarm cannot change, so

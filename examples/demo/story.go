@@ -13,7 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// The releases in the demo. The images of the last one do not exist.
+// The releases in the demo. The image of the last one does not exist.
 const (
 	firstRelease  = "2025-12-15-11eeef9e99"
 	secondRelease = "2026-01-13-0a1b2c3d4e"
@@ -39,7 +39,8 @@ which runs the COIN stack. It takes one to two minutes and cleans up at the end.
 		{"A git repository and a GitLab", w.gitChapter},
 		{"The agent starts: the first rollout", w.firstChapter},
 		{"A merge: a new release of one service, a new version of a secret", w.changeChapter},
-		{"A merge that fails: the image does not exist", w.breakChapter},
+		{"A merge that stops at the plan: the image does not exist", w.stopChapter},
+		{"A merge that fails: the service ends at once", w.breakChapter},
 		{"A rollback without git", w.backChapter},
 		{"The fix", w.fixChapter},
 	} {
@@ -78,7 +79,7 @@ func (w *world) gitChapter(ctx context.Context) error {
 		return errors.Join(
 			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
 			r.configure("images:\n  resolve: never\n"),
-			r.withoutDatabase(),
+			r.replace("environments/"+environment+"/config.yml", "migration_check:\n    enabled: true", "migration_check:\n    enabled: false"), // there is no database
 		)
 	})
 	if err != nil {
@@ -161,12 +162,44 @@ func (w *world) changeChapter(ctx context.Context) error {
 	return w.run(ctx, "history")
 }
 
-func (w *world) breakChapter(ctx context.Context) error {
+func (w *world) stopChapter(ctx context.Context) error {
 	w.say.line("Ada merges TAG_PDF_RENDERER=%s. Its image does not exist.", wrongRelease)
 	if err := w.repo.set("TAG_PDF_RENDERER", wrongRelease); err != nil {
 		return err
 	}
+	before, err := w.containers(ctx)
+	if err != nil {
+		return err
+	}
 	commit, err := w.merge(ctx, "Release pdf-renderer "+wrongRelease, record.Failed)
+	if err != nil {
+		return err
+	}
+	w.showStatuses(commit)
+	if err := errors.Join(w.showMessage(ctx), w.run(ctx, "status")); err != nil {
+		return err
+	}
+	after, err := w.containers(ctx)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(before, after) {
+		return fmt.Errorf("the engine has other containers: %v, before: %v", after, before)
+	}
+	w.say.line(`
+The agent has changed nothing: pdf-renderer and all other services run as before. The
+demo has no registry, so the agent asks for the image again until it can be pulled. Ada
+reverts her merge.`)
+	return w.revert(ctx)
+}
+
+func (w *world) breakChapter(ctx context.Context) error {
+	w.say.line("Ada merges a change with which pdf-renderer ends at once, with exit code 3.")
+	const ports = `LISTEN_PORTS: "5000"`
+	if err := w.repo.replace(nodeDir+"/docker-compose.yml", ports, ports+"\n      CRASH_AFTER: 1ms"); err != nil {
+		return err
+	}
+	commit, err := w.merge(ctx, "Change pdf-renderer", record.Failed)
 	if err != nil {
 		return err
 	}
@@ -204,6 +237,17 @@ func (w *world) backChapter(ctx context.Context) error {
 
 func (w *world) fixChapter(ctx context.Context) error {
 	w.say.line("The node stays pinned to the good state until the next commit. Ada reverts her merge.")
+	if err := w.revert(ctx); err != nil {
+		return err
+	}
+	if err := w.run(ctx, "status"); err != nil {
+		return err
+	}
+	return w.run(ctx, "history", "-n", "6")
+}
+
+// revert takes the newest commit back, and waits until the sync of that has ended.
+func (w *world) revert(ctx context.Context) error {
 	w.say.command("git revert HEAD")
 	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
@@ -213,13 +257,7 @@ func (w *world) fixChapter(ctx context.Context) error {
 		return err
 	}
 	w.showStatuses(commit)
-	if err := w.showMessage(ctx); err != nil {
-		return err
-	}
-	if err := w.run(ctx, "status"); err != nil {
-		return err
-	}
-	return w.run(ctx, "history", "-n", "4")
+	return w.showMessage(ctx)
 }
 
 // merge commits the changes and waits until their sync has ended.

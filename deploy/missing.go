@@ -1,0 +1,123 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// MissingImages names the images, sorted, that are neither on this node nor in their
+// registry, as far as the node's logins can read it.
+func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, error) {
+	missing, err := e.registries.missing(ctx, images, nil)
+	return keys(missing), err
+}
+
+// missing gives the answers about those of the images that are neither on this node nor in
+// their registry. It does not ask again for what is known.
+func (r *registries) missing(ctx context.Context, images []string, known map[string]Pushed) (map[string]Pushed, error) {
+	missing := map[string]Pushed{}
+	var unknown []string
+	for _, image := range slices.Compact(slices.Sorted(slices.Values(images))) {
+		answer, asked := known[image]
+		if asked && answer.Problem == "" {
+			continue
+		}
+		here, err := r.here(ctx, image)
+		switch {
+		case err != nil:
+			return nil, err
+		case here:
+		case asked:
+			missing[image] = answer
+		default:
+			unknown = append(unknown, image)
+		}
+	}
+	answers, err := r.lookUp(ctx, unknown)
+	for image, answer := range answers {
+		if answer.Problem != "" {
+			missing[image] = answer
+		}
+	}
+	return missing, err
+}
+
+// here tells whether this node has the image.
+func (r *registries) here(ctx context.Context, image string) (bool, error) {
+	_, err := r.api.ImageInspect(ctx, image)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, r.engine.explain("look for image "+image, err)
+}
+
+// RefuseMissing refuses a plan, before anything is written, that starts tasks whose images
+// are neither on this node nor in their registry. The failure is transient if a registry
+// could not be asked. Instead of an error it gives warnings
+//   - if config.yml's images.missing is warn,
+//   - in a Swarm of several nodes, for an image that another node may have: because its
+//     registry could not be asked, or because the services run it already,
+//   - there, for a plan that returns to what ran before.
+func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, returns bool) (warnings []string, err error) {
+	users := plan.starts(of.Stack)
+	missing, err := e.registries.missing(ctx, keys(users), of.answers)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	info, err := e.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var refused []error
+	transient := true
+	for _, image := range keys(missing) {
+		answer := missing[image]
+		elsewhere := info.Nodes > 1 && (returns || !answer.Missing || plan.runAlready(users[image], image))
+		if !elsewhere && !of.Stack.WarnMissing {
+			refused = append(refused, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
+				"image %s of %s is not on this node, and %s", image, someOf(users[image]), answer.Problem))
+			transient = transient && !answer.Missing
+			continue
+		}
+		if _, warned := of.answers[image]; !warned {
+			warnings = append(warnings, "image "+image+" of "+someOf(users[image])+" is not on this node, and "+answer.Problem+": "+answer.Remedy)
+		}
+	}
+	if err = errors.Join(refused...); transient {
+		err = fault.Transient(err)
+	}
+	return warnings, err
+}
+
+// starts gives the services of which the plan starts tasks, sorted, by their images.
+func (p Plan) starts(want *compose.Stack) map[string][]string {
+	users := map[string][]string{}
+	for _, step := range p.Steps {
+		spec := want.Services[step.Name]
+		image := containerOf(spec).Image
+		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown && step.Restarts && image != "" && !Idle(spec) &&
+			!slices.Contains(users[image], step.Name) {
+			users[image] = append(users[image], step.Name)
+		}
+	}
+	for _, names := range users {
+		slices.Sort(names)
+	}
+	return users
+}
+
+// runAlready tells whether the live services run the image.
+func (p Plan) runAlready(services []string, image string) bool {
+	return p.live != nil && !slices.ContainsFunc(services, func(name string) bool {
+		running := containerOf(p.live.Services[name].Spec).Image
+		tag, _, _ := strings.Cut(running, "@")
+		return running != image && tag != image
+	})
+}

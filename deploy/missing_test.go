@@ -1,0 +1,119 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/enginetest"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// TestRefuseMissing plans a change of a stack whose image cannot be had, on a Swarm of one
+// node and of two.
+func TestRefuseMissing(t *testing.T) {
+	const denied = "unauthorized: authentication required"
+	missing, away, local, login := enginetest.Missing(), enginetest.Unreachable(), enginetest.Local(), enginetest.Unpulled(denied)
+	image := func(stack *compose.Stack) { setImage(stack, "api", "coin/bad:1") }
+	environment := func(stack *compose.Stack) {
+		stack.Services["t_old"].TaskTemplate.ContainerSpec.Env[0] = "A=1"
+	}
+	labels := func(stack *compose.Stack) { stack.Services["t_old"].Labels["a"] = "1" }
+	idle := func(stack *compose.Stack) {
+		image(stack)
+		spec := stack.Services["t_api"]
+		replicated(0)(&spec)
+		stack.Services["t_api"] = spec
+	}
+	pinned := func(stack *compose.Stack) { setImage(stack, "api", "coin/bad@sha256:"+strings.Repeat("0", 64)) }
+	const gone, unreached, allowed = "does not have the image", "transient: ", "warns: "
+	for name, test := range map[string]struct {
+		bad     []enginetest.Trait // of the image that is new
+		old     []enginetest.Trait // of the image that a service runs
+		change  func(*compose.Stack)
+		resolve compose.Resolve
+		warn    bool
+		returns bool
+		want    [2]string // on one node, on two
+	}{
+		"no such tag":             {bad: []enginetest.Trait{missing}, change: image, want: [2]string{gone, gone}},
+		"no such tag, not asked":  {bad: []enginetest.Trait{missing}, change: image, resolve: compose.ResolveNever, want: [2]string{gone, gone}},
+		"no such digest":          {change: pinned, want: [2]string{gone, gone}},
+		"no registry":             {bad: []enginetest.Trait{away}, change: image, want: [2]string{unreached, allowed}},
+		"no registry, not asked":  {bad: []enginetest.Trait{away}, change: image, resolve: compose.ResolveNever, want: [2]string{unreached, allowed}},
+		"no registry, local":      {bad: []enginetest.Trait{away, local}, change: image, want: [2]string{allowed, allowed}},
+		"no registry, never":      {bad: []enginetest.Trait{away, local}, change: image, resolve: compose.ResolveNever},
+		"no login":                {bad: []enginetest.Trait{login}, change: image, want: [2]string{unreached, allowed}},
+		"not pushed, local":       {bad: []enginetest.Trait{local}, change: image, want: [2]string{allowed, allowed}},
+		"images.missing: warn":    {bad: []enginetest.Trait{missing}, change: image, warn: true, want: [2]string{allowed, allowed}},
+		"warn, not asked":         {bad: []enginetest.Trait{missing}, change: image, warn: true, resolve: compose.ResolveNever, want: [2]string{allowed, allowed}},
+		"a rollback":              {bad: []enginetest.Trait{missing}, change: image, returns: true, want: [2]string{gone, allowed}},
+		"no task":                 {bad: []enginetest.Trait{missing}, change: idle, want: [2]string{allowed, allowed}},
+		"of an unchanged service": {old: []enginetest.Trait{missing}, change: func(stack *compose.Stack) { setImage(stack, "api", image2) }},
+		"its labels change":       {old: []enginetest.Trait{missing}, change: labels},
+		"runs, and changes":       {old: []enginetest.Trait{missing}, change: environment, want: [2]string{gone, allowed}},
+	} {
+		for i, nodes := range [][]string{{"node1"}, {"node1", "node2"}} {
+			t.Run(name+" on "+strings.Join(nodes, ", "), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					sim := enginetest.New(enginetest.Options{Nodes: nodes})
+					sim.Image(image1, enginetest.DemoApp())
+					sim.Image(image2, enginetest.DemoApp())
+					sim.Image("coin/old:1", enginetest.DemoApp())
+					sim.Image("coin/bad:1", test.bad...)
+					engine := deploy.New(sim.Client(enginetest.Hooks{}))
+					stack := newStack("t")
+					add(stack, "api", nil)
+					add(stack, "old", nil)
+					setImage(stack, "old", "coin/old:1")
+					rollout(t, engine, stack)
+					if len(test.old) > 0 { // pruned on this node, collected in the registry
+						sim.Image("coin/old:1", test.old...)
+					}
+					stack.Resolve, stack.WarnMissing = test.resolve, test.warn
+					test.change(stack)
+					checkMissing(t, engine, stack, test.returns, test.want[i])
+				})
+			})
+		}
+	}
+}
+
+// checkMissing plans the stack, and compares what is said of its images with want: a part
+// of the refusal, transient or warnings; "" for nothing.
+func checkMissing(t *testing.T, engine *deploy.Engine, stack *compose.Stack, returns bool, want string) {
+	t.Helper()
+	live, err := engine.Observe(t.Context(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := engine.Resolve(t.Context(), live.Services, stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := deploy.Diff(live, resolved.Stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings, err := engine.RefuseMissing(t.Context(), plan, resolved, returns)
+	got := ""
+	switch warnings = append(warnings, resolved.Warnings...); {
+	case fault.IsTransient(err):
+		got = "transient: "
+	case err != nil:
+		got = err.Error()
+	case len(warnings) > 0:
+		got = "warns: "
+	}
+	if want == "" && got != "" || !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q: %v, %q", got, want, err, warnings)
+	}
+	if err != nil && (!strings.Contains(err.Error(), " is not on this node, and registry ") || !strings.Contains(fault.Hint(err), "images.missing: warn")) {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+	if err == nil && len(warnings) > 1 {
+		t.Errorf("it warns twice: %q", warnings)
+	}
+}
