@@ -25,7 +25,7 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 # Beside the others the simulation runs without the race detector, in which it is slow: RACE has
 # fewer rounds of it. A few tests run on a newer engine, too.
 test: ## all tests, on private engines; with the race detector where the code is concurrent
-	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres
+	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool
 	scripts/engine 28.5
 	ROUNDS=20000 nice go test -timeout 30m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		go test -race -p 1 -timeout 30m $(RACE) & race=$$!; \

@@ -91,7 +91,7 @@ func TestConfig(t *testing.T) {
 				Vulnerabilities: manifests.VulnerabilityGate{Severity: "Critical", OnNoAnswer: manifests.NoAnswerBlock},
 				Disk:            manifests.DiskGate{MinFree: "1GB"}, Preflight: true,
 			},
-			Rollback: manifests.Rollback{Enabled: true, Automatic: true},
+			Rollback: manifests.Rollback{Enabled: true, Automatic: true, Soak: 10 * time.Minute},
 		},
 		Approval: manifests.Approval{Required: true, Approvers: []string{"DevOps Lead"}, Minimum: 1, ChangeAdvisoryBoard: true},
 		Notifications: manifests.Notifications{

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -55,5 +56,13 @@ func TestAlertsAreOfMetrics(t *testing.T) {
 		if !strings.Contains(code, `"`+name+`"`) {
 			t.Errorf("there is no %s", name)
 		}
+	}
+}
+
+// TestAlertsFire has Prometheus' own tool evaluate alerts.yml over time.
+func TestAlertsFire(t *testing.T) {
+	output, err := exec.CommandContext(t.Context(), "promtool", "test", "rules", "testdata/alerts.test.yml").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, output)
 	}
 }

@@ -61,18 +61,18 @@ func strangeKey(l *lab) sopstest.Key { return sopstest.NewKey(l.t) }
 
 var badCommits = []badCommit{
 	{"missing variables", "render", edited("SERVICE_NAME: worker", "SERVICE_NAME: $WORKER_NAME, B: $OTHER_NAME"), []said{
-		{composeFile + ":18: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or add a default: ${OTHER_NAME:-value}"},
-		{composeFile + ":18: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or add a default: ${WORKER_NAME:-value}"},
+		{composeFile + ":19: the variable OTHER_NAME is not set and has no default", "set OTHER_NAME in node.env, or add a default: ${OTHER_NAME:-value}"},
+		{composeFile + ":19: the variable WORKER_NAME is not set and has no default", "set WORKER_NAME in node.env, or add a default: ${WORKER_NAME:-value}"},
 	}, false},
 	{"unknown config keys", "load", configured("deploymnt: {}\ndrift: mend\n"), []said{
 		{sandbox + `config.yml:5:1: unknown key "deploymnt"`, `did you mean "deployment"?`},
 		{sandbox + "config.yml:6:8: drift: want one of report, correct, got \"mend\"", "use one of: report, correct"},
 	}, false},
 	{"unknown compose key", "render", edited("  worker:\n", "  worker:\n    imagee: x\n"), []said{
-		{composeFile + ":16: services.worker.imagee is not a key", "check its spelling"},
+		{composeFile + ":17: services.worker.imagee is not a key", "check its spelling"},
 	}, false},
 	{"missing secret", "plan", edited("  web_auth:\n", "  nobody:\n    file: ./secrets/nobody\n  web_auth:\n"), []said{
-		{composeFile + `:41: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
+		{composeFile + `:43: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
 	}, false},
 	{"wrong SOPS key", "decrypt", sealed(strangeKey, canaries), []said{
 		{node3 + "secrets.enc: no key opens the file; it is encrypted to age age1", "sops updatekeys " + node3 + "secrets.enc"},
@@ -81,7 +81,7 @@ var badCommits = []badCommit{
 		{node3 + "secrets.enc: the file is not encrypted", "encrypt it: sops -e -i " + node3 + "secrets.enc"},
 	}, false},
 	{"malformed compose file", "render", edited("  worker:\n", "  worker: [\n"), []said{
-		{composeFile + ":14: not valid YAML: did not find expected ',' or ']'", "YAML"},
+		{composeFile + ":15: not valid YAML: did not find expected ',' or ']'", "YAML"},
 	}, false},
 	{"malformed config.yml", "load", plain(sandbox+"config.yml", "environment: {name: sandbox\nnodes: ]\n"), []said{
 		{sandbox + "config.yml:1: malformed YAML: did not find expected ',' or '}'", "check the indentation and the quotes around this line"},

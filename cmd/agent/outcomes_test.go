@@ -82,6 +82,7 @@ func TestOutcomes(t *testing.T) {
 				}
 				p.step(string(o.trouble)+": gone back", func() { p.goneBack(o) })
 			}
+			p.step("the engine hangs", p.hangs)
 		})
 	}
 }

@@ -58,7 +58,7 @@ func TestReleaseGates(t *testing.T) {
 	l.start()
 	tests := []struct{ name, tag, disk, want, hint string }{
 		{"tag", "v1", "1MB", `node3/node.env:2:8: TAG is "v1", which does not match`, "set TAG"},
-		{"not pushed", release1, "1MB", "image " + registry.Address + "/coin/core:" + release1 + ": registry " + registry.Address + " does not have the image", "check the tag"},
+		{"not pushed", release1, "1MB", "image " + registry.Address + "/coin/core:" + release1 + " of " + l.stack + "_web is not on this node, and registry " + registry.Address + " does not have the image", "check the tag"},
 		{"critical", release2, "1MB", "has vulnerabilities of severity Critical or worse (3 Critical", "rebuild the image"},
 		{"disk", release3, "999999TB", "are free under ", "docker image prune"},
 	}
