@@ -59,3 +59,56 @@ func TestIgnoredReplicas(t *testing.T) {
 		w.stop()
 	})
 }
+
+// TestIgnoredReplicasOfFailures has a release fail after it wrote the ignored replicas of web:
+// whatever comes between that and the next good state, the declared number is written.
+func TestIgnoredReplicasOfFailures(t *testing.T) {
+	shared := newFixture(t)
+	for name, next := range map[string]func(w *world, wants release){
+		"it is rolled back": func(w *world, _ release) { w.ask("rollback") },
+		"the agent is killed in its rollback": func(w *world, _ release) {
+			w.plan = &kill{after: 1, at: "ServiceUpdate s_web"}
+			w.ask("rollback")
+		},
+		"the revert waits": func(w *world, wants release) {
+			wants.trouble, wants.replicas, wants.tag, wants.approval = sound, 2, "g2", true
+			w.push(wants)
+			w.settle()
+			w.check()
+			w.ask("approve")
+		},
+		"the revert cannot be read": func(w *world, wants release) {
+			wants.trouble, wants.replicas, wants.tag = malformed, 2, "g2"
+			w.push(wants)
+			w.settle()
+			wants.trouble = sound
+			w.push(wants)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, shared)
+				defer func() { _ = os.RemoveAll(w.dir) }()
+				wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+				w.push(wants)
+				w.start()
+				w.settle()
+				wants.tag, wants.trouble, wants.replicas = "unproved1", unproved, 6
+				w.push(wants)
+				w.settle()
+				w.check()
+				next(w, wants)
+				w.pass(interval)
+				w.settle()
+				w.check()
+				if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != 2 {
+					t.Errorf("%d replicas, want 2", got)
+				}
+				for _, wrong := range w.wrong {
+					t.Error(wrong)
+				}
+				w.stop()
+			})
+		})
+	}
+}
