@@ -66,6 +66,9 @@ func (b *back) succeed() (*record.GoodState, error) {
 		return nil, err
 	}
 	applied := *to
+	if applied.Ignored, err = b.a.ignoredFields(); err != nil {
+		return nil, err
+	}
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
 	// What ran before is not judged by a soak time again; what is deployed and drifted still is.
 	applied.Unfit, applied.Soak = b.a.changed, nil

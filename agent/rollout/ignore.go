@@ -45,3 +45,15 @@ func (a *attempt) ignore(stack *compose.Stack) (*compose.Stack, error) {
 	}
 	return deploy.IgnoreUnchanged(stack, before, written), nil
 }
+
+// ignoredFields gives all fields that another process may change as a good state has them.
+func (a *attempt) ignoredFields() (json.RawMessage, error) {
+	if len(a.ignored) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(a.ignored)
+	if err != nil {
+		return nil, fmt.Errorf("record the ignored fields: %w", err)
+	}
+	return text, nil
+}

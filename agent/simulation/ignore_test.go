@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent/request"
 )
 
 // TestIgnoredReplicas has an autoscaler change the replicas of web, which drift_ignore names:
@@ -111,4 +113,40 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestIgnoredReplicasOfOthers rolls back another service than the one that an autoscaler scales:
+// the next commit keeps the autoscaler's number.
+func TestIgnoredReplicasOfOthers(t *testing.T) {
+	shared := newFixture(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, shared)
+		defer func() { _ = os.RemoveAll(w.dir) }()
+		wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+		w.push(wants)
+		w.start()
+		w.settle()
+		wants.level = 1
+		w.push(wants)
+		w.settle()
+		count := uint64(5)
+		w.meddle("s_web", "the autoscaler", func(spec *swarm.ServiceSpec) { spec.Mode.Replicated.Replicas = &count })
+		granted, err := w.process.parts.desk.GrantRollback(ada, request.Rollback{Services: []string{"worker"}, Reason: "simulated"})
+		if err := runGranted(t.Context(), granted, err); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.check()
+		wants.level = 2
+		w.push(wants)
+		w.settle()
+		w.check()
+		if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != count {
+			t.Errorf("%d replicas, want %d", got, count)
+		}
+		for _, wrong := range w.wrong {
+			t.Error(wrong)
+		}
+		w.stop()
+	})
 }
