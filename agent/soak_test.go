@@ -59,7 +59,7 @@ func (s *soaks) wantMark(marked bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if i := slices.IndexFunc(syncs, func(one record.Sync) bool { return one.Commit == s.released }); syncs[i].Good == marked {
+	if i := slices.IndexFunc(syncs, func(one record.Sync) bool { return one.Commit == s.released && one.Trigger != record.OnDrift }); syncs[i].Good == marked {
 		s.t.Errorf("the history says good: %v", syncs[i].Good)
 	}
 	if got := slices.Contains(s.audited(), "agent: soak s failed"); got != marked {
@@ -130,13 +130,7 @@ func TestSoakTime(t *testing.T) {
 			}
 		}, false, "2"},
 		"another process changed the service": {backAutomatically, func(s *soaks) {
-			s.set(func() {
-				spec := s.live["s_web"]
-				container := *spec.TaskTemplate.ContainerSpec
-				container.Env = []string{"BY_HAND=1"}
-				spec.TaskTemplate.ContainerSpec = &container
-				s.live["s_web"] = spec
-			})
+			s.meddles("1", "s_web")
 			s.loops()
 		}, false, "2"},
 		"tasks are missing for a minute": {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(100 * time.Second); s.c.runs(1); s.pass(6 * time.Minute) }, false, "2"},
@@ -208,6 +202,65 @@ func TestSoakTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// meddles has another process change the environment of services.
+func (s *soaks) meddles(value string, services ...string) {
+	s.set(func() {
+		for _, name := range services {
+			spec := s.live[name]
+			container := *spec.TaskTemplate.ContainerSpec
+			container.Env = []string{"BY_HAND=" + value}
+			spec.TaskTemplate.ContainerSpec = &container
+			s.live[name] = spec
+		}
+	})
+	s.poll()
+}
+
+// TestSoakAndDrift corrects a drift within the soak time, after it, and after a failed one: by a
+// sync that leaves a contested service as it is, and by the return to the deployed state. Neither
+// begins nor ends a soak time, nor takes a mark back.
+func TestSoakAndDrift(t *testing.T) {
+	for route, leaves := range map[string]bool{"leaves a service": true, "by the deployed state": false} {
+		for name, test := range map[string]struct {
+			before          func(s *soaks)
+			soaking, marked bool
+		}{
+			"within it":          {func(*soaks) {}, true, false},
+			"after it":           {func(s *soaks) { s.pass(11 * time.Minute) }, false, false},
+			"after a failed one": {(*soaks).loops, false, true},
+		} {
+			t.Run(route+" "+name, func(t *testing.T) {
+				inSoakingWorld(t, "drift: correct\n", func(s *soaks) {
+					if leaves {
+						for _, value := range []string{"1", "2", "3"} {
+							s.meddles(value, "s_web")
+						}
+					} else {
+						s.commit("3", nodeDir+"docker-compose.yml", "services: [\n")
+						s.poll()
+					}
+					before := s.desk.Status().Applied.Soaking
+					test.before(s)
+					s.wantMark(test.marked)
+					if leaves {
+						s.meddles("4", "s_web", "s_db")
+					} else {
+						s.meddles("1", "s_db")
+					}
+					last := s.last()
+					if last.Trigger != record.OnDrift || !last.Verified() || len(last.Correct()) != 1 || slices.Contains(last.Leaves, "s_web") != leaves {
+						t.Fatalf("corrected by %+v", last)
+					}
+					s.wantMark(test.marked)
+					if soaking := s.desk.Status().Applied.Soaking; test.soaking && !soaking.Equal(before) || soaking.After(time.Now()) != test.soaking {
+						t.Errorf("soaks until %s, before until %s", soaking, before)
+					}
+				})
+			})
+		}
 	}
 }
 

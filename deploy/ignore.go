@@ -174,7 +174,7 @@ func IgnoreUnchanged(stack, before *compose.Stack, written []RecordedPlan) *comp
 		field, _ := ignorableOf(rule.Field)
 		for _, plan := range written {
 			for _, step := range plan.Steps {
-				if step.Name == name && step.Action == Update && slices.ContainsFunc(step.Changes, field.has) {
+				if step.Kind == Service && step.Name == name && (step.Action == Create || slices.ContainsFunc(step.Changes, field.has)) {
 					return false
 				}
 			}

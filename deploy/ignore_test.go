@@ -77,9 +77,11 @@ func TestIgnoredFields(t *testing.T) {
 				if kept := deploy.IgnoreUnchanged(stack, stack, nil); len(kept.Ignored) != 1 {
 					t.Error("the same declared value is not ignored")
 				}
-				written := deploy.RecordedPlan{Steps: []deploy.Step{{Action: deploy.Update, Name: "t_web", Changes: plan.Ignored[0].Changes}}}
-				if kept := deploy.IgnoreUnchanged(stack, stack, []deploy.RecordedPlan{written}); len(kept.Ignored) != 0 {
-					t.Error("what an unverified plan wrote is ignored")
+				for _, step := range []deploy.Step{{Action: deploy.Update, Changes: plan.Ignored[0].Changes}, {Action: deploy.Create}} {
+					step.Kind, step.Name = deploy.Service, "t_web"
+					if kept := deploy.IgnoreUnchanged(stack, stack, []deploy.RecordedPlan{{Steps: []deploy.Step{step}}}); len(kept.Ignored) != 0 {
+						t.Errorf("what an unverified plan wrote is ignored: %s", step.Action)
+					}
 				}
 			})
 		})

@@ -15,16 +15,25 @@ type Rollback struct {
 	Stack  *compose.Stack // what to plan and apply
 	Verify *compose.Stack // what has to be healthy afterwards: Stack without its jobs
 	Left   []string       // jobs that differ from the stack before and are left so, sorted
+	Kept   []string       // services and jobs that stay as they are
 }
 
 // RollbackTo gives the rollback to a stack that ran before. A rollback never runs a job
 // again: a job that exists stays as it is, in any version, and a job that does not exist
 // is not created. If only is not empty, the services that it names by full name are
-// rolled back and all others stay as they are.
-func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollback {
-	stack, verify := *before, *before
+// rolled back and all others stay as they are: they declare what the deployed stack does in
+// the fields that it ignores, and their live values in all others.
+func RollbackTo(live LiveServices, before, deployed *compose.Stack, only []string) Rollback {
+	stack, verify, ignored := *before, *before, map[string][]compose.Ignored{}
 	stack.Services, verify.Services = map[string]swarm.ServiceSpec{}, map[string]swarm.ServiceSpec{}
+	maps.Copy(ignored, before.Ignored)
+	stack.Ignored, verify.Ignored = ignored, ignored
 	rollback := Rollback{Stack: &stack, Verify: &verify}
+	stays := func(name string) {
+		now := compose.Stack{Name: before.Name, Services: map[string]swarm.ServiceSpec{name: live[name].Spec}, Ignored: deployed.Ignored}
+		stack.Services[name], ignored[name] = keep(&now, name, deployed.Services[name]), deployed.Ignored[name]
+		rollback.Kept = append(rollback.Kept, name)
+	}
 	included := func(name string) bool { return len(only) == 0 || slices.Contains(only, name) }
 	for _, name := range keys(before.Services) {
 		spec := before.Services[name]
@@ -36,7 +45,7 @@ func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollbac
 		case !exists:
 			rollback.Left = append(rollback.Left, name)
 		default:
-			stack.Services[name] = existing.Spec
+			stays(name)
 			if len(serviceChanges(existing.Spec, spec)) > 0 {
 				rollback.Left = append(rollback.Left, name)
 			}
@@ -45,11 +54,12 @@ func RollbackTo(live LiveServices, before *compose.Stack, only []string) Rollbac
 	if len(only) == 0 {
 		return rollback
 	}
-	for name, existing := range live {
+	for _, name := range keys(live) {
+		existing := live[name]
 		if included(name) || existing.Spec.Labels[compose.LabelStack] != before.Name {
 			continue
 		}
-		stack.Services[name] = existing.Spec
+		stays(name)
 		if !endsByItself(before.Name, existing.Spec) {
 			verify.Services[name] = stack.Services[name]
 		}

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/docker/docker/api/types/network"
@@ -31,7 +32,7 @@ func newer(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Image = image2 }
 func planRollback(t *testing.T, lives, before *compose.Stack, only ...string) (deploy.Rollback, []string) {
 	t.Helper()
 	live := liveOf(lives)
-	rollback := deploy.RollbackTo(live.Services, before, only)
+	rollback := deploy.RollbackTo(live.Services, before, newStack(before.Name), only)
 	plan, err := deploy.Diff(live, rollback.Stack)
 	if err != nil {
 		t.Fatal(err)
@@ -87,5 +88,37 @@ func TestRollbackOfOneService(t *testing.T) {
 	}
 	if len(rollback.Left) > 0 || len(rollback.Verify.Services) != 3 || len(rollback.Stack.ExternalSecrets) > 0 {
 		t.Errorf("left %v, verified %d, secrets %v", rollback.Left, len(rollback.Verify.Services), rollback.Stack.ExternalSecrets)
+	}
+}
+
+// TestRollbackOfOneServiceKeepsIgnored: a service or job that is not rolled back declares in its
+// ignored fields what the deployed stack does, not what another process has set.
+func TestRollbackOfOneServiceKeepsIgnored(t *testing.T) {
+	lives, before, deployed := newStack("s"), newStack("s"), newStack("s")
+	for _, name := range []string{"web", "worker", "migrate"} {
+		kind := func(*swarm.ServiceSpec) {}
+		if name == "migrate" {
+			kind = once(image1)
+		}
+		add(before, name, kind)
+		add(deployed, name, kind)
+		add(lives, name, func(s *swarm.ServiceSpec) { kind(s); newer(s); s.TaskTemplate.ContainerSpec.Env = []string{"LIVE=1"} })
+	}
+	before.Ignored = map[string][]compose.Ignored{"s_web": {{Field: "labels"}}, "s_worker": {{Field: "labels"}}}
+	deployed.Ignored = map[string][]compose.Ignored{"s_worker": {{Field: "image"}}, "s_migrate": {{Field: "image"}}}
+	live := liveOf(lives)
+	rollback := deploy.RollbackTo(live.Services, before, deployed, []string{"s_web"})
+	plan, err := deploy.Diff(live, rollback.Stack)
+	if err != nil || len(plan.Steps) != 1 || plan.Steps[0].Name != "s_web" {
+		t.Errorf("plan %+v, %v", plan.Steps, err)
+	}
+	for name, field := range map[string]string{"s_web": "labels", "s_worker": "image", "s_migrate": "image"} {
+		rules, spec := rollback.Stack.Ignored[name], rollback.Stack.Services[name].TaskTemplate.ContainerSpec
+		if len(rules) != 1 || rules[0].Field != field || spec.Image != image1 || slices.Contains(spec.Env, "LIVE=1") != (name != "s_web") {
+			t.Errorf("%s ignores %+v and declares %s %v", name, rules, spec.Image, spec.Env)
+		}
+	}
+	if diff := cmp.Diff([]string{"s_migrate", "s_worker"}, rollback.Kept); diff != "" {
+		t.Error(diff)
 	}
 }

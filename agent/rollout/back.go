@@ -52,8 +52,11 @@ type back struct {
 	to     *record.GoodState
 	actor  audit.Actor
 	before *compose.Stack // as it was
+	now    *compose.Stack // as it is deployed, with the ignored fields that no unverified sync wrote
 	all    *compose.Stack // as it will be
 	follow *compose.Stack // the part that must become healthy
+
+	ignored map[string][]compose.Ignored // all fields that the deployed state ignores
 }
 
 // Back returns the stack to a good state, in a sync of its own. A refusal is given before

@@ -47,6 +47,14 @@ func (b *back) load() error {
 		return fault.New(fault.Place{}, "roll out a commit that brings it back, or remove the stack by hand",
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
 	}
+	deployed, err := b.deployed()
+	if err == nil {
+		b.ignored = deployed.Ignored
+		b.now, err = b.a.ignore(deployed)
+	}
+	if err != nil {
+		return err
+	}
 	stack, err := drift.Applied(b.to)
 	if err == nil {
 		stack, err = b.a.ignore(stack)
@@ -72,6 +80,14 @@ func (b *back) load() error {
 		b.warnUnchecked(err)
 	}
 	return nil
+}
+
+// deployed gives the stack that is deployed, an empty one if there is none.
+func (b *back) deployed() (*compose.Stack, error) {
+	if b.a.base.Deployed == nil {
+		return &compose.Stack{}, nil
+	}
+	return drift.Applied(b.a.base.Deployed)
 }
 
 func (b *back) decrypt() error {
@@ -162,7 +178,8 @@ func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error)
 	if down.Stack != b.before.Name {
 		down.Services = nil
 	}
-	goal := deploy.RollbackTo(live.Services.ScaledUp(down.Services), b.before, taken.Services)
+	goal := deploy.RollbackTo(live.Services.ScaledUp(down.Services), b.before, b.now, taken.Services)
+	b.keepIgnored(goal.Kept)
 	if err := errors.Join(runAgain(goal.Left, taken.Services), gone(live, goal.Stack)); err != nil {
 		return deploy.Plan{}, err
 	}
@@ -186,6 +203,16 @@ func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error)
 		a.sync.Deployment = deployment(a, live)
 	}
 	return plan, nil
+}
+
+// keepIgnored has the services that stay as they are ignore what the deployed state does.
+func (b *back) keepIgnored(names []string) {
+	for _, name := range names {
+		delete(b.a.ignored, name)
+		if rules := b.ignored[name]; len(rules) > 0 {
+			b.a.ignored[name] = rules
+		}
+	}
 }
 
 // unknownServices refuses names that are neither in the good state nor running.

@@ -88,8 +88,7 @@ func (f *forward) succeed() (*record.GoodState, error) {
 		return nil, err
 	}
 	good.At = f.a.sync.Finished
-	good.Soak, err = f.soak(good.At)
-	return good, err
+	return good, f.soak(good)
 }
 
 // fail is the one place where an error becomes the outcome of a rollout.

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,8 +66,15 @@ func (b *back) succeed() (*record.GoodState, error) {
 		return nil, err
 	}
 	applied := *to
+	if applied.Ignored, err = b.a.ignoredFields(); err != nil {
+		return nil, err
+	}
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
-	applied.Unfit, applied.Soak = b.a.changed, nil // what ran before is not judged by a soak time again
+	// What ran before is not judged by a soak time again; what is deployed and drifted still is.
+	applied.Unfit, applied.Soak = b.a.changed, nil
+	if to.Soak != nil && whole.Trigger == record.OnDrift && !taken.FollowsFailure() {
+		applied.Unfit, applied.Soak = cmp.Or(b.a.changed, to.Soak.Failed), to.Soak
+	}
 	applied.Resolve = string(compose.ResolveNever) // the images are those that ran, whatever their tags mean now
 	if noted := whole.Migration; noted != nil && noted.After != nil {
 		applied.Migration = noted.After // it is verified with that now

@@ -38,8 +38,8 @@ func (f *forward) goodState() (*record.GoodState, error) {
 	if len(config.Freeze) > 0 {
 		good.Freezes, err = json.Marshal(config.Freeze)
 	}
-	if err == nil && len(a.ignored) > 0 {
-		good.Ignored, err = json.Marshal(a.ignored)
+	if err == nil {
+		good.Ignored, err = a.ignoredFields()
 	}
 	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node))
 }

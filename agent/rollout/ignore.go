@@ -2,10 +2,10 @@ package rollout
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"coin.internal/coin-agent/agent/drift"
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -16,19 +16,44 @@ import (
 func (a *attempt) ignore(stack *compose.Stack) (*compose.Stack, error) {
 	stack = deploy.IgnoreAt(stack, time.Now())
 	a.ignored = stack.Ignored
-	if len(stack.Ignored) == 0 || a.base.Deployed == nil {
+	if len(stack.Ignored) == 0 {
 		return stack, nil
 	}
-	before, err := drift.Applied(a.base.Deployed)
+	before := &compose.Stack{}
+	if deployed := a.base.Deployed; deployed != nil {
+		var err error
+		if before, err = drift.Applied(deployed); err != nil {
+			return nil, err
+		}
+	}
+	syncs, err := a.use.Records.Unverified()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("recall what was written: %w", err)
 	}
 	var written []deploy.RecordedPlan
-	for _, sync := range []*record.Sync{a.base.Last, a.sync} {
+	note := func(wrote bool, recorded json.RawMessage) {
 		var plan deploy.RecordedPlan
-		if sync.Dirty() != 0 && sync.Wrote && json.Unmarshal(sync.Plan, &plan) == nil {
+		if wrote && json.Unmarshal(recorded, &plan) == nil {
 			written = append(written, plan)
 		}
 	}
+	for _, sync := range syncs {
+		note(sync.Wrote, sync.Plan)
+		if sync.Rollback != nil {
+			note(sync.Rollback.Wrote, sync.Rollback.Plan)
+		}
+	}
 	return deploy.IgnoreUnchanged(stack, before, written), nil
+}
+
+// ignoredFields gives all fields that another process may change as a good state has them.
+func (a *attempt) ignoredFields() (json.RawMessage, error) {
+	if len(a.ignored) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(a.ignored)
+	if err != nil {
+		return nil, fmt.Errorf("record the ignored fields: %w", err)
+	}
+	return text, nil
 }

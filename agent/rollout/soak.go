@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -11,17 +12,22 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// soak gives the soak time of the state that a rollout leaves at a time. It is about the
-// services whose specs differ from the good state before, and about those of that state whose
-// soak time is not over. A sync that changes neither, such as the correction of a drift,
-// begins no soak time.
-func (f *forward) soak(at time.Time) (*record.Soak, error) {
-	rule, before, now := f.a.config().Deployment.Rollback, f.a.base.Deployed, f.a.stack
+// soak sets the soak time of the state that a rollout leaves. It is about the services whose
+// specs differ from the good state before, and about those of that state whose soak time is not
+// over. A sync that changes neither, such as the correction of a drift, begins no soak time. A
+// sync that leaves a service as it is which did not stay healthy leaves the state unfit.
+func (f *forward) soak(good *record.GoodState) error {
+	rule, before, now, at := f.a.config().Deployment.Rollback, f.a.base.Deployed, f.a.declared, good.At
 	was, until := &compose.Stack{}, time.Time{}
 	if before != nil {
 		var err error
 		if was, err = drift.Applied(before); err != nil {
-			return nil, err
+			return err
+		}
+		failed := func(name string) bool { return before.Watches(name, at) && before.Soak.Failed != "" }
+		if slices.ContainsFunc(f.a.sync.Leaves, failed) {
+			good.Soak, good.Unfit = before.Soak, cmp.Or(good.Unfit, before.Unfit)
+			return nil
 		}
 	}
 	soak := &record.Soak{For: rule.Soak, Patience: f.a.config().HealthTimeout(), Automatic: rule.Enabled && rule.Automatic}
@@ -38,8 +44,8 @@ func (f *forward) soak(at time.Time) (*record.Soak, error) {
 		}
 		soak.Services = append(soak.Services, name)
 	}
-	if soak.Until = until; rule.Soak <= 0 || len(soak.Services) == 0 {
-		return nil, nil
+	if soak.Until = until; rule.Soak > 0 && len(soak.Services) > 0 {
+		good.Soak = soak
 	}
-	return soak, nil
+	return nil
 }

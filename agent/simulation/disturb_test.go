@@ -290,6 +290,9 @@ func (w *world) settle() {
 	looks, last, paused := 0, time.Time{}, false
 	for range 250 {
 		w.pass(interval + interval/6)
+		if len(w.unreachable) > 0 {
+			w.heal() // a commit that came with the end of a process brought a fault
+		}
 		if w.process == nil || w.process.parts == nil {
 			continue
 		}

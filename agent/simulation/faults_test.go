@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -12,10 +13,10 @@ import (
 )
 
 // takeKill gives the planned kill when its side effect has come.
-func (w *world) takeKill() *kill {
+func (w *world) takeKill(what string) *kill {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.plan == nil {
+	if w.plan == nil || !strings.HasPrefix(what, w.plan.at) {
 		return nil
 	}
 	if w.plan.after--; w.plan.after > 0 {

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent/request"
 )
 
 // TestIgnoredReplicas has an autoscaler change the replicas of web, which drift_ignore names:
@@ -53,6 +55,95 @@ func TestIgnoredReplicas(t *testing.T) {
 		roll("the number, and it is rolled back", 2, func() { wants.tag, wants.trouble, wants.replicas = "crashes4", crashes, 6 })
 		scale(3)
 		roll("without drift_ignore", 2, func() { wants.tag, wants.trouble, wants.replicas, wants.ignores = "g5", sound, 2, false })
+		for _, wrong := range w.wrong {
+			t.Error(wrong)
+		}
+		w.stop()
+	})
+}
+
+// TestIgnoredReplicasOfFailures has a release fail after it wrote the ignored replicas of web:
+// whatever comes between that and the next good state, the declared number is written.
+func TestIgnoredReplicasOfFailures(t *testing.T) {
+	shared := newFixture(t)
+	for name, next := range map[string]func(w *world, wants release){
+		"it is rolled back": func(w *world, _ release) { w.ask("rollback") },
+		"the agent is killed in its rollback": func(w *world, _ release) {
+			w.plan = &kill{after: 1, at: "ServiceUpdate s_web"}
+			w.ask("rollback")
+		},
+		"the revert waits": func(w *world, wants release) {
+			wants.trouble, wants.replicas, wants.tag, wants.approval = sound, 2, "g2", true
+			w.push(wants)
+			w.settle()
+			w.check()
+			w.ask("approve")
+		},
+		"the revert cannot be read": func(w *world, wants release) {
+			wants.trouble, wants.replicas, wants.tag = malformed, 2, "g2"
+			w.push(wants)
+			w.settle()
+			wants.trouble = sound
+			w.push(wants)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, shared)
+				defer func() { _ = os.RemoveAll(w.dir) }()
+				wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+				w.push(wants)
+				w.start()
+				w.settle()
+				wants.tag, wants.trouble, wants.replicas = "unproved1", unproved, 6
+				w.push(wants)
+				w.settle()
+				w.check()
+				next(w, wants)
+				w.pass(interval)
+				w.settle()
+				w.check()
+				if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != 2 {
+					t.Errorf("%d replicas, want 2", got)
+				}
+				for _, wrong := range w.wrong {
+					t.Error(wrong)
+				}
+				w.stop()
+			})
+		})
+	}
+}
+
+// TestIgnoredReplicasOfOthers rolls back another service than the one that an autoscaler scales:
+// the next commit keeps the autoscaler's number.
+func TestIgnoredReplicasOfOthers(t *testing.T) {
+	shared := newFixture(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, shared)
+		defer func() { _ = os.RemoveAll(w.dir) }()
+		wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+		w.push(wants)
+		w.start()
+		w.settle()
+		wants.level = 1
+		w.push(wants)
+		w.settle()
+		count := uint64(5)
+		w.meddle("s_web", "the autoscaler", func(spec *swarm.ServiceSpec) { spec.Mode.Replicated.Replicas = &count })
+		granted, err := w.process.parts.desk.GrantRollback(ada, request.Rollback{Services: []string{"worker"}, Reason: "simulated"})
+		if err := runGranted(t.Context(), granted, err); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.check()
+		wants.level = 2
+		w.push(wants)
+		w.settle()
+		w.check()
+		if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != count {
+			t.Errorf("%d replicas, want %d", got, count)
+		}
 		for _, wrong := range w.wrong {
 			t.Error(wrong)
 		}

@@ -35,8 +35,9 @@ type process struct {
 
 // kill is a plan to kill the process at a side effect to come.
 type kill struct {
-	after int  // how many side effects from now
-	lost  bool // the side effect happens, and the process does not learn of it
+	after int    // how many side effects from now
+	at    string // which of them count, by the beginning of their text
+	lost  bool   // the side effect happens, and the process does not learn of it
 }
 
 // isDead reports whether the process was killed.
@@ -55,7 +56,7 @@ func (p *process) before(what string) (doomed bool, err error) {
 		return false, errKilled
 	}
 	p.effects++
-	planned := p.w.takeKill()
+	planned := p.w.takeKill(what)
 	switch {
 	case planned == nil:
 		return false, nil

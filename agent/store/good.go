@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -36,18 +35,16 @@ func (s *Stack) Newest() (*record.GoodState, error) {
 	return nil, err
 }
 
-// saveGood records a good state, unless it has the objects of the one before: then only
-// the files, migration, retention and fitness of that one are renewed.
+// saveGood records a good state, unless it has the objects of the one before: then that one
+// keeps its number, commit, release and time, and all else of it is renewed.
 func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
 	last, _ := first(upTo(1, newest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
 		return putJSON(b, number(good.SyncID), good)
 	}
-	if last.Retention == good.Retention && last.Unfit == good.Unfit && maps.Equal(last.Files, good.Files) && equal(last.Migration, good.Migration) {
-		return nil
-	}
-	last.Retention, last.Files, last.Migration, last.Unfit = good.Retention, good.Files, good.Migration, good.Unfit
-	return putJSON(b, number(last.SyncID), last)
+	renewed := *good
+	renewed.SyncID, renewed.Commit, renewed.Release, renewed.At, renewed.Of = last.SyncID, last.Commit, last.Release, last.At, last.Of
+	return putJSON(b, number(renewed.SyncID), &renewed)
 }
 
 // SaveFitness writes the deployed good state, the recorded good states that change changes,
@@ -67,8 +64,6 @@ func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, chang
 		return err
 	})
 }
-
-func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // PruneGood drops the good states that are no longer to be kept. If there is none to
 // drop, it writes nothing.

@@ -129,6 +129,28 @@ func TestGoodStatesByNames(t *testing.T) {
 	wantGood(t, store, "3", "2", "0")
 }
 
+// A state with the objects of the one before takes its place in all but its name: a rollback to
+// it has the settings of the last commit.
+func TestGoodStatesAreRenewed(t *testing.T) {
+	store := open(t, t.TempDir())
+	for n, state := range []record.GoodState{
+		{Commit: "first", Release: "1", At: began, Drift: "report", Resolve: "always", Ignored: json.RawMessage(`{"s_web":[]}`), Unfit: "why"},
+		{Commit: "second", Release: "2", At: began.Add(day), Drift: "correct", Resolve: "never", Freezes: json.RawMessage(`[]`)},
+		{Commit: "third", Drift: "report", Ignored: json.RawMessage(`{"s_db":[]}`), Retention: record.Retention{After: day}},
+	} {
+		state.Services = json.RawMessage(`{}`)
+		if err := store.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, &state); err != nil {
+			t.Fatal(err)
+		}
+		want := state
+		want.SyncID, want.Commit, want.Release, want.At = 1, "first", "1", began
+		got, err := store.Stack(record.OnlyStack).Good(10)
+		if diff := cmp.Diff([]record.GoodState{want}, got); diff != "" || err != nil {
+			t.Errorf("after %d: %v %s", n+1, err, diff)
+		}
+	}
+}
+
 // The time counts from when nothing used an object first, and anew after it was
 // used again. What does not change is not written.
 func TestUnused(t *testing.T) {

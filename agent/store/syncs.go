@@ -41,6 +41,21 @@ func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
 // LastSync gives the newest sync of the stack, or nil when there is none.
 func (s *Stack) LastSync() (*record.Sync, error) { return first(s.Syncs(1)) }
 
+// Unverified lists the syncs since the last one that left a good state, the newest first: what
+// they wrote may still be deployed.
+func (s *Stack) Unverified() (syncs []record.Sync, err error) {
+	err = s.view(func(stack *bbolt.Bucket) error {
+		for sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
+			if sync.Verified() {
+				break
+			}
+			syncs = append(syncs, sync)
+		}
+		return nil
+	})
+	return syncs, err
+}
+
 // History lists up to limit syncs of all stacks, the newest first, and marks those whose
 // good state a rollback can return to.
 func (s *Store) History(limit int) ([]record.Sync, error) {
