@@ -62,6 +62,8 @@ func (r *registries) here(ctx context.Context, image string) (bool, error) {
 // are neither on this node nor in their registry. The failure is transient if a registry
 // could not be asked. Instead of an error it gives warnings
 //   - if config.yml's images.missing is warn,
+//   - for an image whose registry requires a login, if the agent has none and the services
+//     may have their own,
 //   - in a Swarm of several nodes, for an image that another node may have: because its
 //     registry could not be asked, or because the services run it already,
 //   - there, for a plan that returns to what ran before.
@@ -75,13 +77,14 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 	if err != nil {
 		return nil, err
 	}
-	var refused []error
+	var held []error
 	transient := true
 	for _, image := range keys(missing) {
 		answer := missing[image]
 		elsewhere := info.Nodes > 1 && (returns || !answer.Missing || plan.runAlready(users[image], image))
-		if !elsewhere && !of.Stack.WarnMissing {
-			refused = append(refused, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
+		login := answer.failure == refused && !answer.Login && plan.ownLogins(users[image], answer.Registry)
+		if !elsewhere && !login && !of.Stack.WarnMissing {
+			held = append(held, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
 				"image %s of %s is not on this node, and %s", image, someOf(users[image]), answer.Problem))
 			transient = transient && !answer.Missing
 			continue
@@ -90,7 +93,7 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 			warnings = append(warnings, "image "+image+" of "+someOf(users[image])+" is not on this node, and "+answer.Problem+": "+answer.Remedy)
 		}
 	}
-	if err = errors.Join(refused...); transient {
+	if err = errors.Join(held...); transient {
 		err = fault.Transient(err)
 	}
 	return warnings, err
@@ -119,5 +122,16 @@ func (p Plan) runAlready(services []string, image string) bool {
 		running := containerOf(p.live.Services[name].Spec).Image
 		tag, _, _ := strings.Cut(running, "@")
 		return running != image && tag != image
+	})
+}
+
+// ownLogins tells whether the services may have logins of their own for a registry: they run
+// an image of it, and an update without a login keeps theirs. The engine does not show logins.
+func (p Plan) ownLogins(services []string, registry string) bool {
+	anew := func(step Step) bool {
+		return step.Kind == Service && (step.Action == Create || step.Action == Replace) && slices.Contains(services, step.Name)
+	}
+	return p.live != nil && !slices.ContainsFunc(p.Steps, anew) && !slices.ContainsFunc(services, func(name string) bool {
+		return registryOf(containerOf(p.live.Services[name].Spec).Image) != registry
 	})
 }

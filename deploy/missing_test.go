@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/docker/docker/api/types/swarm"
+
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/enginetest"
@@ -27,7 +29,15 @@ func TestRefuseMissing(t *testing.T) {
 		replicated(0)(&spec)
 		stack.Services["t_api"] = spec
 	}
+	create := func(stack *compose.Stack) { add(stack, "new", nil); setImage(stack, "new", "coin/bad:1") }
+	replace := func(stack *compose.Stack) {
+		image(stack)
+		spec := stack.Services["t_api"]
+		spec.Mode = swarm.ServiceMode{Global: &swarm.GlobalService{}}
+		stack.Services["t_api"] = spec
+	}
 	pinned := func(stack *compose.Stack) { setImage(stack, "api", "coin/bad@sha256:"+strings.Repeat("0", 64)) }
+	elsewhere := func(stack *compose.Stack) { setImage(stack, "api", "other.example.com/bad:1") }
 	const gone, unreached, allowed = "does not have the image", "transient: ", "warns: "
 	for name, test := range map[string]struct {
 		bad     []enginetest.Trait // of the image that is new
@@ -45,7 +55,11 @@ func TestRefuseMissing(t *testing.T) {
 		"no registry, not asked":  {bad: []enginetest.Trait{away}, change: image, resolve: compose.ResolveNever, want: [2]string{unreached, allowed}},
 		"no registry, local":      {bad: []enginetest.Trait{away, local}, change: image, want: [2]string{allowed, allowed}},
 		"no registry, never":      {bad: []enginetest.Trait{away, local}, change: image, resolve: compose.ResolveNever},
-		"no login":                {bad: []enginetest.Trait{login}, change: image, want: [2]string{unreached, allowed}},
+		"no login":                {bad: []enginetest.Trait{login}, change: image, want: [2]string{allowed, allowed}}, // its service may have one
+		"no login, not asked":     {bad: []enginetest.Trait{login}, change: image, resolve: compose.ResolveNever, want: [2]string{allowed, allowed}},
+		"no login, new":           {bad: []enginetest.Trait{login}, change: create, want: [2]string{unreached, allowed}},
+		"no login, replaced":      {bad: []enginetest.Trait{login}, change: replace, want: [2]string{unreached, allowed}},
+		"no login, new registry":  {change: elsewhere, want: [2]string{unreached, allowed}},
 		"not pushed, local":       {bad: []enginetest.Trait{local}, change: image, want: [2]string{allowed, allowed}},
 		"images.missing: warn":    {bad: []enginetest.Trait{missing}, change: image, warn: true, want: [2]string{allowed, allowed}},
 		"warn, not asked":         {bad: []enginetest.Trait{missing}, change: image, warn: true, resolve: compose.ResolveNever, want: [2]string{allowed, allowed}},
@@ -63,6 +77,7 @@ func TestRefuseMissing(t *testing.T) {
 					sim.Image(image2, enginetest.DemoApp())
 					sim.Image("coin/old:1", enginetest.DemoApp())
 					sim.Image("coin/bad:1", test.bad...)
+					sim.Image("other.example.com/bad:1", login)
 					engine := deploy.New(sim.Client(enginetest.Hooks{}))
 					stack := newStack("t")
 					add(stack, "api", nil)
