@@ -99,11 +99,15 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 	return warnings, err
 }
 
-// starts gives the services of which the plan starts tasks, sorted, by their images.
+// starts gives the services of which the plan starts tasks, sorted, by the images that it
+// writes: an update keeps what the stack ignores.
 func (p Plan) starts(want *compose.Stack) map[string][]string {
 	users := map[string][]string{}
 	for _, step := range p.Steps {
 		spec := want.Services[step.Name]
+		if p.live != nil && step.Action == Update {
+			spec = keep(want, step.Name, p.live.Services[step.Name].Spec)
+		}
 		image := containerOf(spec).Image
 		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown && step.Restarts && image != "" && !Idle(spec) &&
 			!slices.Contains(users[image], step.Name) {

@@ -96,6 +96,32 @@ func TestRefuseMissing(t *testing.T) {
 	}
 }
 
+// TestMissingIgnored plans a change of a service whose image or replicas the stack ignores.
+// The image that would run counts: the live one, with live replicas.
+func TestMissingIgnored(t *testing.T) {
+	for field, want := range map[string]string{"image": "", "replicas": "does not have the image"} {
+		t.Run(field, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := simulated()
+				engine, stack := deploy.New(sim.Client(enginetest.Hooks{})), newStack("t")
+				add(stack, "web", nil)
+				rollout(t, engine, stack)
+				if err := sim.UpdateService(t.Context(), "t_web", foreignChanges[field]); err != nil {
+					t.Fatal(err)
+				}
+				stack.Ignored = map[string][]compose.Ignored{"t_web": {{Field: field, Reason: "another process"}}}
+				spec := stack.Services["t_web"]
+				if field == "replicas" {
+					replicated(0)(&spec)
+				}
+				spec.TaskTemplate.ContainerSpec.Image, spec.TaskTemplate.ContainerSpec.Env = "coin/gone:1", []string{"A=1"}
+				stack.Services["t_web"] = spec
+				checkMissing(t, engine, stack, false, want)
+			})
+		})
+	}
+}
+
 // checkMissing plans the stack, and compares what is said of its images with want: a part
 // of the refusal, transient or warnings; "" for nothing.
 func checkMissing(t *testing.T, engine *deploy.Engine, stack *compose.Stack, returns bool, want string) {
