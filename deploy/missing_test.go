@@ -18,6 +18,7 @@ import (
 func TestRefuseMissing(t *testing.T) {
 	const denied = "unauthorized: authentication required"
 	missing, away, local, login := enginetest.Missing(), enginetest.Unreachable(), enginetest.Local(), enginetest.Unpulled(denied)
+	says := func(words string) []enginetest.Trait { return []enginetest.Trait{enginetest.Unpulled(words)} }
 	image := func(stack *compose.Stack) { setImage(stack, "api", "coin/bad:1") }
 	environment := func(stack *compose.Stack) {
 		stack.Services["t_old"].TaskTemplate.ContainerSpec.Env[0] = "A=1"
@@ -55,6 +56,10 @@ func TestRefuseMissing(t *testing.T) {
 		"no registry, not asked":  {bad: []enginetest.Trait{away}, change: image, resolve: compose.ResolveNever, want: [2]string{unreached, allowed}},
 		"no registry, local":      {bad: []enginetest.Trait{away, local}, change: image, want: [2]string{allowed, allowed}},
 		"no registry, never":      {bad: []enginetest.Trait{away, local}, change: image, resolve: compose.ResolveNever},
+		"Harbor has no tag":       {bad: says("unknown: artifact coin/bad:1 not found"), change: image, want: [2]string{gone, gone}},
+		"containerd has no tag":   {bad: says(`failed to resolve reference "coin/bad:1": coin/bad:1: not found`), change: image, want: [2]string{gone, gone}},
+		"a proxy's 404":           {bad: says("unknown: 404 page not found"), change: image, want: [2]string{unreached, allowed}},
+		"a gateway's 404":         {bad: says("unknown: not found"), change: image, want: [2]string{unreached, allowed}},
 		"no login":                {bad: []enginetest.Trait{login}, change: image, want: [2]string{allowed, allowed}}, // its service may have one
 		"no login, not asked":     {bad: []enginetest.Trait{login}, change: image, resolve: compose.ResolveNever, want: [2]string{allowed, allowed}},
 		"no login, new":           {bad: []enginetest.Trait{login}, change: create, want: [2]string{unreached, allowed}},

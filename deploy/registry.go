@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,11 @@ const (
 	refused failure = "refused" // it requires a login, or a different one
 	unknown failure = "unknown" // it does not have the image
 )
+
+// absent matches the words of Harbor ("unknown: artifact a/b:1 not found") and of the
+// containerd image store ("r/a/b:1: not found") for an image that does not exist. What a
+// proxy says ("unknown: 404 page not found") is not about the image.
+var absent = regexp.MustCompile(`((artifact|repository|project) \S+|\S:\S+:) not found\s*$`)
 
 // registries asks registries through the engine, with the node's logins.
 type registries struct {
@@ -133,7 +139,7 @@ func failureOf(err error) failure {
 	case says("no basic auth credentials", "unauthorized", "denied", "401 Unauthorized", "403 Forbidden"),
 		errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
 		return refused
-	case says("manifest unknown", "name unknown", "not found"), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
+	case says("manifest unknown", "name unknown"), absent.MatchString(text), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
 		return unknown
 	}
 	return silent
