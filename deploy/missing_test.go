@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +124,34 @@ func TestMissingIgnored(t *testing.T) {
 				spec.TaskTemplate.ContainerSpec.Image, spec.TaskTemplate.ContainerSpec.Env = "coin/gone:1", []string{"A=1"}
 				stack.Services["t_web"] = spec
 				checkMissing(t, engine, stack, false, want)
+			})
+		})
+	}
+}
+
+// TestAnswersOfOneImage asks a registry for five bad images and a good one. Only a registry
+// that does not answer at all is not asked for the others.
+func TestAnswersOfOneImage(t *testing.T) {
+	for words, down := range map[string]bool{
+		"unknown: current image with 2 vulnerabilities cannot be pulled":                         false, // Harbor's 412
+		"toomanyrequests: slow down":                                                             false,
+		"received unexpected HTTP status: 500 Internal Server Error":                             false,
+		`unknown: Get "https://upstream/v2/": dial tcp 192.0.2.1:443: connect: no route to host`: false,
+		`Get "https://docker.io/v2/": dial tcp 192.0.2.1:443: connect: connection refused`:       true,
+	} {
+		t.Run(words, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := enginetest.New(enginetest.Options{})
+				sim.Image("coin/good:1")
+				images := []string{"coin/good:1"}
+				for i := range 5 {
+					images = append(images, fmt.Sprintf("coin/bad:%d", i))
+					sim.Image(images[i+1], enginetest.Unpulled(words))
+				}
+				missing, err := deploy.New(sim.Client(enginetest.Hooks{})).MissingImages(t.Context(), images)
+				if err != nil || slices.Contains(missing, "coin/good:1") != down || len(missing) < 5 {
+					t.Errorf("missing %q, %v", missing, err)
+				}
 			})
 		})
 	}
