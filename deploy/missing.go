@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -50,17 +51,17 @@ func (r *registries) missing(ctx context.Context, images []string, known map[str
 }
 
 // here tells whether this node has the image.
-func (r *registries) here(ctx context.Context, image string) (bool, error) {
-	_, err := r.api.ImageInspect(ctx, image)
+func (r *registries) here(ctx context.Context, name string) (bool, error) {
+	_, err := timed(ctx, func(ctx context.Context) (image.InspectResponse, error) { return r.api.ImageInspect(ctx, name) })
 	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
-	return err == nil, r.engine.explain("look for image "+image, err)
+	return err == nil, r.engine.explain("look for image "+name, err)
 }
 
 // RefuseMissing refuses a plan, before anything is written, that starts tasks whose images
 // are neither on this node nor in their registry. The failure is transient if a registry
-// could not be asked. Instead of an error it gives warnings
+// or the engine could not be asked. Instead of an error it gives warnings
 //   - if config.yml's images.missing is warn,
 //   - for an image whose registry requires a login, if the agent has none and the services
 //     may have their own,
@@ -71,11 +72,11 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 	users := plan.starts(of.Stack)
 	missing, err := e.registries.missing(ctx, keys(users), of.answers)
 	if err != nil || len(missing) == 0 {
-		return nil, err
+		return nil, fault.Transient(err)
 	}
 	info, err := e.Info(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fault.Transient(err)
 	}
 	var held []error
 	transient := true

@@ -1,11 +1,14 @@
 package deploy_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 
@@ -151,6 +154,31 @@ func TestAnswersOfOneImage(t *testing.T) {
 				missing, err := deploy.New(sim.Client(enginetest.Hooks{})).MissingImages(t.Context(), images)
 				if err != nil || slices.Contains(missing, "coin/good:1") != down || len(missing) < 5 {
 					t.Errorf("missing %q, %v", missing, err)
+				}
+			})
+		})
+	}
+}
+
+// TestMissingUnknown plans with an engine that does not tell whether it has an image.
+func TestMissingUnknown(t *testing.T) {
+	for name, answer := range map[string]func(context.Context) error{
+		"it hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"it fails": func(context.Context) error { return errors.New("layer does not exist") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				engine, stack := deploy.New(simulated().Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+					if call.Method == "ImageInspect" {
+						return answer(ctx)
+					}
+					return nil
+				}})), newStack("t")
+				add(stack, "web", nil)
+				plan, began := planFor(t, engine, stack), time.Now()
+				_, err := engine.RefuseMissing(t.Context(), plan, deploy.Resolution{Stack: stack}, false)
+				if !fault.IsTransient(err) || time.Since(began) > deploy.ReadLimit {
+					t.Errorf("after %s: %v", time.Since(began), err)
 				}
 			})
 		})
