@@ -5,6 +5,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ const (
 	// callLimit is the time limit of a write, which Swarm's managers must agree on, and of
 	// several reads together.
 	callLimit = time.Minute
+	// leaderLimit is the time in which an engine says that its Swarm has no leader.
+	leaderLimit = 2 * time.Second
 )
 
 // Engine is a connection to one Docker Engine. It may be used concurrently.
@@ -81,9 +84,17 @@ type Info struct {
 	swarm swarm.Info
 }
 
-// Info asks the engine about itself and its Swarm, with one call.
+// Info asks the engine about itself and its Swarm. An engine whose Swarm has no leader waits for
+// 20 s before it answers this call (moby, daemon/cluster); asked for services it says so at once.
 func (e *Engine) Info(ctx context.Context) (Info, error) {
 	system, err := timed(ctx, e.host.Info)
+	if errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithTimeout(ctx, leaderLimit)
+		defer cancel()
+		if _, cause := e.swarm.ServiceList(ctx, swarm.ServiceListOptions{}); WhyUnusable(e.address.explain("", cause)) != Hangs {
+			err = cmp.Or(cause, err)
+		}
+	}
 	if err != nil {
 		return Info{}, e.address.explain("ask the engine for its state", err)
 	}

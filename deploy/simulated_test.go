@@ -92,13 +92,30 @@ func TestEngineHangs(t *testing.T) {
 			"look":  {10 * time.Second, func() error { _, err := engine.ObserveServices(t.Context(), "t"); return err }},
 			"plan":  {10 * time.Second, func() error { _, err := engine.Observe(t.Context(), stack); return err }},
 			"tasks": {10 * time.Second, func() error { _, err := deploy.TasksOf(engine).Ended(t.Context(), "t", nil); return err }},
-			"ready": {10 * time.Second, func() error { _, err := engine.Ready(t.Context()); return err }},
+			"ready": {12 * time.Second, func() error { _, err := engine.Ready(t.Context()); return err }},
 			"apply": {time.Minute, func() error { return engine.Apply(t.Context(), plan, stack, deploy.ApplyOptions{}) }},
 		} {
 			began := time.Now()
 			if err := call.do(); deploy.WhyUnusable(err) != deploy.Hangs || time.Since(began) != call.limit {
 				t.Errorf("%s: %v after %s, want %s", what, err, time.Since(began), call.limit)
 			}
+		}
+	})
+}
+
+// TestNoLeader has an engine answer as 20.10.24 does when its Swarm has lost its quorum: it waits
+// when it is asked for its state, and says why when it is asked for services.
+func TestNoLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := deploy.New(simulated().Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+			if call.Method == "Info" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return errors.New("rpc error: code = Unknown desc = The swarm does not have a leader")
+		}}))
+		if _, err := engine.Ready(t.Context()); deploy.WhyUnusable(err) != deploy.NoQuorum {
+			t.Error(err)
 		}
 	})
 }
