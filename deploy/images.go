@@ -24,7 +24,8 @@ type Resolution struct {
 // images that the stack's Resolve selects: all, those of services whose image text
 // changed, or none. An image that it does not ask for, or that cannot be looked up, keeps
 // the running digest. If such an image did not run before, it stays without a digest, and
-// a warning says so. Resolve does not change the stack that is passed.
+// a warning says so, unless the stack ignores the image. Resolve does not change the stack
+// that is passed.
 func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.Stack) (Resolution, error) {
 	resolved := *want
 	resolution := Resolution{Stack: &resolved, answers: map[string]Pushed{}}
@@ -39,7 +40,8 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 	if err != nil {
 		return Resolution{}, err
 	}
-	kept := map[string]bool{} // images that run and could not be looked up
+	kept := map[string]bool{}      // images that run and could not be looked up
+	written := map[string]Pushed{} // answers about images that the stack does not ignore
 	for name, spec := range want.Services {
 		if spec.TaskTemplate.ContainerSpec == nil {
 			continue
@@ -54,11 +56,12 @@ func (e *Engine) Resolve(ctx context.Context, live LiveServices, want *compose.S
 			spec = withImage(spec, running.TaskTemplate.ContainerSpec.Image)
 		}
 		resolved.Services[name] = spec
-		if asked {
+		if asked && containerOf(keep(want, name, running)).Image == answer.Image {
+			written[answer.Image] = answer
 			resolution.answers[spec.TaskTemplate.ContainerSpec.Image] = answer
 		}
 	}
-	resolution.Warnings = e.registries.unresolved(ctx, answers, kept)
+	resolution.Warnings = e.registries.unresolved(ctx, written, kept)
 	return resolution, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -50,18 +51,20 @@ func (r *registries) missing(ctx context.Context, images []string, known map[str
 }
 
 // here tells whether this node has the image.
-func (r *registries) here(ctx context.Context, image string) (bool, error) {
-	_, err := r.api.ImageInspect(ctx, image)
+func (r *registries) here(ctx context.Context, name string) (bool, error) {
+	_, err := timed(ctx, func(ctx context.Context) (image.InspectResponse, error) { return r.api.ImageInspect(ctx, name) })
 	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
-	return err == nil, r.engine.explain("look for image "+image, err)
+	return err == nil, r.engine.explain("look for image "+name, err)
 }
 
 // RefuseMissing refuses a plan, before anything is written, that starts tasks whose images
 // are neither on this node nor in their registry. The failure is transient if a registry
-// could not be asked. Instead of an error it gives warnings
+// or the engine could not be asked. Instead of an error it gives warnings
 //   - if config.yml's images.missing is warn,
+//   - for an image whose registry requires a login, if the agent has none and the services
+//     may have their own,
 //   - in a Swarm of several nodes, for an image that another node may have: because its
 //     registry could not be asked, or because the services run it already,
 //   - there, for a plan that returns to what ran before.
@@ -69,19 +72,20 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 	users := plan.starts(of.Stack)
 	missing, err := e.registries.missing(ctx, keys(users), of.answers)
 	if err != nil || len(missing) == 0 {
-		return nil, err
+		return nil, fault.Transient(err)
 	}
 	info, err := e.Info(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fault.Transient(err)
 	}
-	var refused []error
+	var held []error
 	transient := true
 	for _, image := range keys(missing) {
 		answer := missing[image]
 		elsewhere := info.Nodes > 1 && (returns || !answer.Missing || plan.runAlready(users[image], image))
-		if !elsewhere && !of.Stack.WarnMissing {
-			refused = append(refused, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
+		login := answer.failure == refused && !answer.Login && plan.ownLogins(users[image], answer.Registry)
+		if !elsewhere && !login && !of.Stack.WarnMissing {
+			held = append(held, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
 				"image %s of %s is not on this node, and %s", image, someOf(users[image]), answer.Problem))
 			transient = transient && !answer.Missing
 			continue
@@ -90,17 +94,21 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 			warnings = append(warnings, "image "+image+" of "+someOf(users[image])+" is not on this node, and "+answer.Problem+": "+answer.Remedy)
 		}
 	}
-	if err = errors.Join(refused...); transient {
+	if err = errors.Join(held...); transient {
 		err = fault.Transient(err)
 	}
 	return warnings, err
 }
 
-// starts gives the services of which the plan starts tasks, sorted, by their images.
+// starts gives the services of which the plan starts tasks, sorted, by the images that it
+// writes: an update keeps what the stack ignores.
 func (p Plan) starts(want *compose.Stack) map[string][]string {
 	users := map[string][]string{}
 	for _, step := range p.Steps {
 		spec := want.Services[step.Name]
+		if p.live != nil && step.Action == Update {
+			spec = keep(want, step.Name, p.live.Services[step.Name].Spec)
+		}
 		image := containerOf(spec).Image
 		if step.Kind == Service && step.Action != Remove && step.Action != ScaleDown && step.Restarts && image != "" && !Idle(spec) &&
 			!slices.Contains(users[image], step.Name) {
@@ -119,5 +127,16 @@ func (p Plan) runAlready(services []string, image string) bool {
 		running := containerOf(p.live.Services[name].Spec).Image
 		tag, _, _ := strings.Cut(running, "@")
 		return running != image && tag != image
+	})
+}
+
+// ownLogins tells whether the services may have logins of their own for a registry: they run
+// an image of it, and an update without a login keeps theirs. The engine does not show logins.
+func (p Plan) ownLogins(services []string, registry string) bool {
+	anew := func(step Step) bool {
+		return step.Kind == Service && (step.Action == Create || step.Action == Replace) && slices.Contains(services, step.Name)
+	}
+	return p.live != nil && !slices.ContainsFunc(p.Steps, anew) && !slices.ContainsFunc(services, func(name string) bool {
+		return registryOf(containerOf(p.live.Services[name].Spec).Image) != registry
 	})
 }

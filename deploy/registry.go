@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type Pushed struct {
 	pinned    string // the image with its digest
 	platforms []swarm.Platform
 	failure   failure
+	down      bool // there was no answer at all
 }
 
 // failure is why a lookup failed.
@@ -47,6 +49,11 @@ const (
 	unknown failure = "unknown" // it does not have the image
 )
 
+// absent matches the words of Harbor ("unknown: artifact a/b:1 not found") and of the
+// containerd image store ("r/a/b:1: not found") for an image that does not exist. What a
+// proxy says ("unknown: 404 page not found") is not about the image.
+var absent = regexp.MustCompile(`((artifact|repository|project) \S+|\S:\S+:) not found\s*$`)
+
 // registries asks registries through the engine, with the node's logins.
 type registries struct {
 	api       HostAPI
@@ -55,7 +62,7 @@ type registries struct {
 }
 
 // lookUp asks the registries for images, once for each image. It does not ask a registry
-// again that did not answer.
+// again that does not answer at all; an answer about one image says nothing about others.
 func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pushed, error) {
 	answers := make(map[string]Pushed, len(images))
 	if len(images) == 0 {
@@ -85,7 +92,7 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pu
 		mu.Lock()
 		defer mu.Unlock()
 		errs = append(errs, err)
-		if answer.failure == silent {
+		if answer.down {
 			down[answer.Registry] = answer
 		}
 		answers[images[i]] = answer
@@ -112,10 +119,13 @@ func (r *registries) ask(ctx context.Context, logins *keyring, image string) (Pu
 	case ctx.Err() != nil:
 		return answer, ctx.Err()
 	case limited.Err() != nil:
+		answer.down = true
 		r.explain(&answer, silent, errors.New("it did not answer within "+lookupLimit.String()))
 	case client.IsErrConnectionFailed(err):
 		return answer, r.engine.explain("look up image "+image, err)
 	case err != nil:
+		// A registry that is a proxy may quote its own failed connection: "unknown: … dial tcp …".
+		answer.down = strings.Contains(err.Error(), "dial tcp") && !strings.Contains(err.Error(), "unknown: ")
 		r.explain(&answer, failureOf(err), credentials.withhold(err))
 	default:
 		answer.pinned, answer.platforms = withDigest(image, found), platformsOf(found)
@@ -133,7 +143,7 @@ func failureOf(err error) failure {
 	case says("no basic auth credentials", "unauthorized", "denied", "401 Unauthorized", "403 Forbidden"),
 		errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
 		return refused
-	case says("manifest unknown", "name unknown", "not found"), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
+	case says("manifest unknown", "name unknown"), absent.MatchString(text), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
 		return unknown
 	}
 	return silent

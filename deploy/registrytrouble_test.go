@@ -145,23 +145,24 @@ func TestRegistryLogins(t *testing.T) {
 	}
 }
 
-// TestUpdateWithoutLoginsKeepsThem changes a service with an agent without a login: the
-// nodes can still pull the image.
+// TestUpdateWithoutLoginsKeepsThem changes the image of services with an agent without a
+// login: the nodes can still pull it, so the plan warns and is not refused.
 func TestUpdateWithoutLoginsKeepsThem(t *testing.T) {
 	s := newShelf(t, swarmtest.RegistryOptions{User: "robot", Password: password})
 	s.engine.UseLogins(loginFile(t, s.registry.Login(password), 0o600))
 	s.rollout(t, compose.ResolveChanged)
 	s.engine.UseLogins("")
-	for name, spec := range s.stack.Services {
-		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "A=1")
-		s.stack.Services[name] = spec
+	next, digest := s.registry.Push(t, "coin/core:2", "2")
+	s.on.Forget(t, next, s.registry.Address+"/coin/core@"+digest)
+	s.want(next)
+	resolved, plan := s.plan(t, compose.ResolveNever)
+	warnings, err := s.engine.RefuseMissing(t.Context(), plan, deploy.Resolution{Stack: resolved}, false)
+	if err != nil || len(plan.Steps) != 2 || len(warnings) != 1 || !strings.Contains(warnings[0], "requires a login") {
+		t.Errorf("%+v: %v, %q", plan, err, warnings)
 	}
-	s.on.Forget(t, s.image, s.registry.Address+"/coin/core@"+s.digest)
-	_, plan := s.rollout(t, compose.ResolveChanged)
-	if len(plan.Steps) != 2 || len(plan.Warnings) > 0 {
-		t.Errorf("plan: %+v", plan)
-	}
-	s.runs(t, s.image+"@"+s.digest)
+	_, plan = s.rollout(t, compose.ResolveChanged)
+	warned(t, plan, "requires a login", "is deployed without a digest")
+	s.runs(t, next)
 }
 
 func write(t *testing.T, path, content string) {
