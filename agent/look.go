@@ -265,7 +265,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 		v.Services, v.Drift, v.Contests, v.Ignored, v.Observed = seen.Services, steps, contests, seen.Ignored, time.Now()
 	})
 	s.metrics.Drift(len(steps))
-	if err := s.judge(ctx, name, seen.Services, steps); err != nil {
+	if err := s.judge(ctx, name, seen); err != nil {
 		return 0, err
 	}
 	if good != nil {

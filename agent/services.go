@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
@@ -49,13 +50,13 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 
 // judge gives the health of the services that a look saw, and publishes its changes after a
 // good rollout. The last sync remembers what is published.
-func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus, drift []deploy.Step) error {
-	now, err := s.health.Look(ctx, name, services)
+func (s *stack) judge(ctx context.Context, name string, seen drift.Seen) error {
+	now, err := s.health.Look(ctx, name, seen.Services)
 	if err != nil {
 		return err
 	}
 	s.board.Update(func(v *board.View) { v.Health = now })
-	if err := s.judgeSoak(now, drift); err != nil {
+	if err := s.judgeSoak(now, seen); err != nil {
 		return err
 	}
 	last := s.board.Snapshot().Last
