@@ -161,7 +161,11 @@ func TestSoakTime(t *testing.T) {
 			s.loops()
 		}, false, "2"},
 		"tasks are missing for a minute": {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(100 * time.Second); s.c.runs(1); s.pass(6 * time.Minute) }, false, "2"},
-		"tasks are missing for good":     {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(5 * time.Minute) }, false, "1"},
+		"tasks are missing for a short soak time": {"deployment: {health_check: {timeout: 300s}, rollback: {automatic: true, soak: 5m}}\n", func(s *soaks) {
+			s.c.runs(0)
+			s.pass(5 * time.Minute)
+		}, false, "1"},
+		"tasks are missing for good": {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(5 * time.Minute) }, false, "1"},
 		"the agent restarts": {backAutomatically, func(s *soaks) {
 			s.c.crash()
 			s.halt()
