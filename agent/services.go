@@ -90,6 +90,10 @@ func (s *stack) unknown(v board.View, now time.Time) *report.Unknown {
 		return nil
 	}
 	unknown := &report.Unknown{Since: since, Why: string(deploy.WhyUnusable(v.Unread)), Working: v.Working()}
+	if !unknown.Working {
+		unknown.Other = s.working()
+		unknown.Working = unknown.Other != ""
+	}
 	switch {
 	case unknown.Why != "":
 	case v.Reading:
@@ -102,6 +106,12 @@ func (s *stack) unknown(v board.View, now time.Time) *report.Unknown {
 	return unknown
 }
 
+// inSync reports whether a stack is in sync, as far as a look saw it that may count.
+func (s *stack) inSync(v board.View) bool {
+	unknown := s.unknown(v, time.Now())
+	return v.InSync() && (unknown == nil || unknown.Working)
+}
+
 // measured gives what the metrics show of the services: nothing that a recent look did not
 // see.
 func (s *stack) measured() metrics.Services {
@@ -110,6 +120,30 @@ func (s *stack) measured() metrics.Services {
 		return metrics.Services{Observed: v.Observed, Unknown: unknown.Why}
 	}
 	return metrics.Services{Observed: v.Observed, Of: v.Services, Verdict: v.Health}
+}
+
+// working names the stack that an attempt works at, which keeps the agent from the others; ""
+// for none.
+func (a *Agent) working() string {
+	for _, s := range a.stacks {
+		if s.board.Snapshot().Working() {
+			return string(s.key)
+		}
+	}
+	return ""
+}
+
+// catchUp looks at the services of the stacks that work at another one kept the agent from.
+func (a *Agent) catchUp(ctx context.Context) {
+	for _, s := range a.stacks {
+		v := s.board.Snapshot()
+		if v.Unread != nil || s.unknown(v, time.Now()) == nil {
+			continue
+		}
+		if _, err := s.observe(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("cannot look at the services", "error", err.Error())
+		}
+	}
 }
 
 // peek reads the services between two looks that are far apart after failures. Once an engine
