@@ -129,7 +129,7 @@ func New(parts Parts) *Agent {
 	}
 	for _, of := range parts.Stacks {
 		s := newStack(a.parts, of, a.remote, a.pulse)
-		s.nudge = a.nudge
+		s.nudge, s.working = a.nudge, a.working
 		a.stacks = append(a.stacks, s)
 		a.desks = append(a.desks, &Desk{agent: a, stack: s})
 	}
@@ -200,11 +200,13 @@ func (a *Agent) lookAt(ctx context.Context, s *stack, why rollout.Cause, progres
 	return result
 }
 
-// do does something for a stack, and restores the cron services that it left scaled down.
+// do does something for a stack, restores the cron services that it left scaled down, and looks
+// at the stacks that had to wait for it.
 func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollout.Outcome) rollout.Outcome {
 	a.pulse.Begin("look", rollout.StepLimit)
 	result := do(ctx)
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
+	a.catchUp(ctx)
 	return result
 }
 

@@ -18,28 +18,29 @@ import (
 // hours count, and those of one field are rare.
 const history = 300
 
-// contests gives the drifted fields that another process changes back again and again. It
-// reads the syncs once after each of them.
-func (s *stack) contests(v board.View, drifted []deploy.Step) ([]drift.Contest, error) {
-	if len(drifted) == 0 || !corrects(v.Deployed) {
-		return nil, nil
+// contests gives the contests of the drifted fields, and whether any contest goes on. It reads
+// the syncs once after each of them.
+func (s *stack) contests(v board.View, drifted []deploy.Step) (contests []drift.Contest, goesOn bool, err error) {
+	if !corrects(v.Deployed) {
+		return nil, false, nil
 	}
 	if s.corrected.last != v.Last {
 		syncs, err := s.records.Syncs(history)
 		if err != nil {
-			return nil, fmt.Errorf("recall corrections: %w", err)
+			return nil, false, fmt.Errorf("recall corrections: %w", err)
 		}
 		s.corrected.last, s.corrected.syncs = v.Last, syncs
 	}
-	contests := drift.Contests(s.corrected.syncs, drifted, time.Now())
-	for _, contest := range contests {
+	all := drift.Contests(s.corrected.syncs, time.Now())
+	contests = drift.Of(all, drifted)
+	for _, contest := range drift.Held(contests, time.Now()) {
 		before := func(c drift.Contest) bool { return c.Service == contest.Service && c.Field == contest.Field }
 		if !slices.ContainsFunc(v.Contests, before) {
 			s.log.Warn("another process changes back what the agent corrects", "service", contest.Service,
 				"reason", report.ContestText(v.Stack(), contest), "again", contest.Again.UTC().Format(time.RFC3339))
 		}
 	}
-	return contests, nil
+	return contests, len(all) > 0, nil
 }
 
 // correction gives what the correction of the present drift puts back, and which services it

@@ -26,6 +26,39 @@ func (w *world) scaled(service string) uint64 {
 	return *w.live[service].Mode.Replicated.Replicas
 }
 
+// A contest is told once, however often the agent tries again, over a restart. Once it is over,
+// the next drift is new.
+func TestContestIsToldOnce(t *testing.T) {
+	inMailWorld(t, toOps+"drift: correct\n", func(w *world, box *mailbox) {
+		w.commit("1", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\", deploy: {replicas: 4}}}\n")
+		w.start()
+		scale := func(passes time.Duration) {
+			w.scale("s_web", 11)
+			w.pass(passes)
+		}
+		const drifts = "the live services differ from what was applied, release 1"
+		for range 3 {
+			scale(time.Minute)
+		}
+		scale(time.Minute)
+		box.wants(t, drifts, drifts, drifts, "another process changes back what the agent corrects, release 1")
+		for n := range 8 {
+			for w.scaled("s_web") != 4 {
+				w.pass(time.Minute)
+			}
+			if n == 4 {
+				w.halt()
+				w.start()
+			}
+			scale(time.Duration(n) * time.Minute)
+		}
+		box.wants(t)
+		w.pass(5 * time.Hour)
+		scale(time.Minute)
+		box.wants(t, drifts)
+	})
+}
+
 // TestContest has another process undo each correction, by a sync of the commit and by the
 // return to the deployed state: after three times the agent leaves that service as it is, over
 // a restart, and corrects others, until an hour has passed or a user asks.

@@ -351,7 +351,7 @@ func (d *Desk) Status() report.Status {
 		status.GitLab = &health
 	}
 	status.Notices = a.parts.Notices.Health()
-	status.InSync = v.InSync() && status.Unknown == nil
+	status.InSync = d.stack.inSync(v)
 	status.Next = report.NextFor(&status)
 	return status
 }

@@ -257,18 +257,19 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	if len(steps) > 0 && len(v.Drift) == 0 {
 		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(steps))
 	}
-	contests, err := s.contests(v, steps)
+	contests, contest, err := s.contests(v, steps)
 	if err != nil {
 		return 0, err
 	}
 	s.board.Update(func(v *board.View) {
-		v.Services, v.Drift, v.Contests, v.Ignored, v.Observed = seen.Services, steps, contests, seen.Ignored, time.Now()
+		v.Services, v.Drift, v.Ignored, v.Observed = seen.Services, steps, seen.Ignored, time.Now()
+		v.Contests = drift.Held(contests, v.Observed)
 	})
 	s.metrics.Drift(len(steps))
-	if err := s.judge(ctx, name, seen.Services, steps); err != nil {
+	if err := s.judge(ctx, name, seen); err != nil {
 		return 0, err
 	}
-	if good != nil {
+	if good != nil && (len(steps) > 0 || !contest) { // a contest is one drift, however often it is corrected
 		err = s.publish.Drift(v.Last, good, steps, contests)
 	}
 	return len(steps), err

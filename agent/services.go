@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
@@ -49,13 +50,13 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 
 // judge gives the health of the services that a look saw, and publishes its changes after a
 // good rollout. The last sync remembers what is published.
-func (s *stack) judge(ctx context.Context, name string, services []deploy.ServiceStatus, drift []deploy.Step) error {
-	now, err := s.health.Look(ctx, name, services)
+func (s *stack) judge(ctx context.Context, name string, seen drift.Seen) error {
+	now, err := s.health.Look(ctx, name, seen.Services)
 	if err != nil {
 		return err
 	}
 	s.board.Update(func(v *board.View) { v.Health = now })
-	if err := s.judgeSoak(now, drift); err != nil {
+	if err := s.judgeSoak(now, seen); err != nil {
 		return err
 	}
 	last := s.board.Snapshot().Last
@@ -89,6 +90,10 @@ func (s *stack) unknown(v board.View, now time.Time) *report.Unknown {
 		return nil
 	}
 	unknown := &report.Unknown{Since: since, Why: string(deploy.WhyUnusable(v.Unread)), Working: v.Working()}
+	if !unknown.Working {
+		unknown.Other = s.working()
+		unknown.Working = unknown.Other != ""
+	}
 	switch {
 	case unknown.Why != "":
 	case v.Reading:
@@ -101,6 +106,12 @@ func (s *stack) unknown(v board.View, now time.Time) *report.Unknown {
 	return unknown
 }
 
+// inSync reports whether a stack is in sync, as far as a look saw it that may count.
+func (s *stack) inSync(v board.View) bool {
+	unknown := s.unknown(v, time.Now())
+	return v.InSync() && (unknown == nil || unknown.Working)
+}
+
 // measured gives what the metrics show of the services: nothing that a recent look did not
 // see.
 func (s *stack) measured() metrics.Services {
@@ -109,6 +120,30 @@ func (s *stack) measured() metrics.Services {
 		return metrics.Services{Observed: v.Observed, Unknown: unknown.Why}
 	}
 	return metrics.Services{Observed: v.Observed, Of: v.Services, Verdict: v.Health}
+}
+
+// working names the stack that an attempt works at, which keeps the agent from the others; ""
+// for none.
+func (a *Agent) working() string {
+	for _, s := range a.stacks {
+		if s.board.Snapshot().Working() {
+			return string(s.key)
+		}
+	}
+	return ""
+}
+
+// catchUp looks at the services of the stacks that work at another one kept the agent from.
+func (a *Agent) catchUp(ctx context.Context) {
+	for _, s := range a.stacks {
+		v := s.board.Snapshot()
+		if v.Unread != nil || s.unknown(v, time.Now()) == nil {
+			continue
+		}
+		if _, err := s.observe(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("cannot look at the services", "error", err.Error())
+		}
+	}
 }
 
 // peek reads the services between two looks that are far apart after failures. Once an engine

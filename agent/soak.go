@@ -12,21 +12,24 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/rollout"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // judgeSoak marks the deployed good state if services that its rollout changed did not stay
 // healthy in its soak time, and takes the mark back once they have been healthy for as long.
 // Services that the rollout did not change do not count, nor do those that another process
-// changed since: they say nothing about the release.
-func (s *stack) judgeSoak(now health.Verdict, drift []deploy.Step) error {
+// changed since, even if it undid that: they say nothing about the release.
+func (s *stack) judgeSoak(now health.Verdict, seen drift.Seen) error {
+	good, err := s.excuse(seen)
+	if err != nil {
+		return err
+	}
 	v, at := s.board.Snapshot(), time.Now()
-	good := v.Deployed
 	if good == nil || good.Soak == nil || v.Last.Dirty() != 0 {
 		return nil
 	}
@@ -44,8 +47,7 @@ func (s *stack) judgeSoak(now health.Verdict, drift []deploy.Step) error {
 		return s.remark(good.Recover(), audit.Succeeded, "healthy for "+good.Soak.For.String()+" again", unmark)
 	}
 	failed := slices.DeleteFunc(slices.Clone(now.Services), func(one health.Service) bool {
-		drifted := slices.ContainsFunc(drift, func(step deploy.Step) bool { return step.Name == one.Name })
-		return drifted || !good.Watches(one.Name, at) || !one.Crashes && at.Sub(one.Since) < good.Soak.Patience
+		return !good.Watches(one.Name, at) || !one.Crashes && at.Sub(one.Since) < good.Soak.Patience
 	})
 	if len(failed) == 0 {
 		return nil
@@ -66,6 +68,23 @@ func (s *stack) judgeSoak(now health.Verdict, drift []deploy.Step) error {
 		s.nudge()
 	}
 	return nil
+}
+
+// excuse takes the services that another process has changed out of the soak time of the
+// deployed good state, and gives that state.
+func (s *stack) excuse(seen drift.Seen) (*record.GoodState, error) {
+	good, at := s.board.Snapshot().Deployed, time.Now()
+	changed := slices.DeleteFunc(seen.Changed(), func(name string) bool { return !good.Watches(name, at) })
+	if !good.Soaks(at) || len(changed) == 0 {
+		return good, nil
+	}
+	good = good.Excuse(changed)
+	if err := s.records.SaveFitness(nil, good, func(*record.GoodState) bool { return false }); err != nil {
+		return nil, fmt.Errorf("save good state: %w", err)
+	}
+	s.board.Update(func(v *board.View) { v.Deployed = good })
+	s.log.Warn("another process changed services in their soak time, which no longer counts for them", "revision", record.Short(good.Commit), "services", changed)
+	return good, nil
 }
 
 // servicesOf gives the service specs of a good state as they are recorded.

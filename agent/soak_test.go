@@ -47,6 +47,17 @@ func (s *soaks) loops() {
 	s.pass(time.Second)
 }
 
+// byHand has another process set the environment of web.
+func (s *soaks) byHand(env ...string) {
+	s.set(func() {
+		spec := s.live["s_web"]
+		container := *spec.TaskTemplate.ContainerSpec
+		container.Env = env
+		spec.TaskTemplate.ContainerSpec = &container
+		s.live["s_web"] = spec
+	})
+}
+
 // wantMark wants the state of the last good release marked or not, in status, history and
 // audit log.
 func (s *soaks) wantMark(marked bool) {
@@ -130,11 +141,31 @@ func TestSoakTime(t *testing.T) {
 			}
 		}, false, "2"},
 		"another process changed the service": {backAutomatically, func(s *soaks) {
-			s.meddles("1", "s_web")
+			s.byHand("BAD=1")
+			s.loops()
+		}, false, "2"},
+		"another process changed the service and undid it": {backAutomatically, func(s *soaks) {
+			s.byHand("BAD=1")
+			s.loops()
+			s.byHand()
+			s.halt()
+			s.start()
+			s.c.crash() // the others are within the window
+			if status := s.desk.Status(); len(status.Drift) > 0 || status.Healthy() || !status.Applied.Soaking.IsZero() {
+				s.t.Errorf("%+v, %+v", status.Drift, status.Health)
+			}
+		}, false, "2"},
+		"another process changed an ignored field": {backAutomatically +
+			"drift_ignore: [{service: web, fields: [environment], until: 2099-01-01, reason: an updater}]\n", func(s *soaks) {
+			s.byHand("BAD=1")
 			s.loops()
 		}, false, "2"},
 		"tasks are missing for a minute": {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(100 * time.Second); s.c.runs(1); s.pass(6 * time.Minute) }, false, "2"},
-		"tasks are missing for good":     {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(5 * time.Minute) }, false, "1"},
+		"tasks are missing for a short soak time": {"deployment: {health_check: {timeout: 300s}, rollback: {automatic: true, soak: 5m}}\n", func(s *soaks) {
+			s.c.runs(0)
+			s.pass(5 * time.Minute)
+		}, false, "1"},
+		"tasks are missing for good": {backAutomatically, func(s *soaks) { s.c.runs(0); s.pass(5 * time.Minute) }, false, "1"},
 		"the agent restarts": {backAutomatically, func(s *soaks) {
 			s.c.crash()
 			s.halt()

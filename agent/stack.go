@@ -45,6 +45,7 @@ type stack struct {
 	rollouts *rollout.Rollouts
 	stops    chan struct{} // ends the wait of a rollout for a rollback
 	nudge    func()        // has the loop look at once
+	working  func() string // names the stack that the agent works at now
 	started  time.Time     // when the agent started
 
 	corrected struct { // the syncs that contests are found in, and the last one when they were read
@@ -66,7 +67,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
 	}
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
-		InSync:    func() bool { return s.board.Snapshot().InSync() && s.unknown(s.board.Snapshot(), time.Now()) == nil },
+		InSync:    func() bool { return s.inSync(s.board.Snapshot()) },
 		Contested: func() int { return len(drift.Contested(s.board.Snapshot().Contests)) },
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },

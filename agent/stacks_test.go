@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +156,44 @@ func TestOneOfTwoStacksFails(t *testing.T) {
 			t.Errorf("rolled back to %+v, %v: b_web runs %s, p_db %s", rolled, err, w.image("b_web"), w.image("p_db"))
 		}
 	})
+}
+
+// A rollout that takes longer than three intervals keeps the agent from the other stack, whose
+// state does not count as unknown for that. It looks at that stack at once afterwards.
+func TestRolloutOfOtherStack(t *testing.T) {
+	for key, other := range map[record.StackKey]record.StackKey{"platform": "business", "business": "platform"} {
+		t.Run(string(key), func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				twoStacks(w)
+				done := make(chan struct{})
+				w.set(func() {
+					w.verify = func(context.Context) error {
+						if w.image("p_db") == "db:2" || w.image("b_web") == "app:2" {
+							<-done
+						}
+						return nil
+					}
+				})
+				w.commit("2", "environments/sandbox/nodes/"+string(key)+"/node.env", "TAG=2\n")
+				w.pass(8 * interval)
+				own, status, metrics := w.of(key).Status(), w.of(other).Status(), w.scrape()
+				if own.Unknown == nil || !own.Unknown.Working || own.Unknown.Other != "" {
+					t.Errorf("the stack that is rolled out: %+v", own.Unknown)
+				}
+				if status.Unknown == nil || !status.Unknown.Working || status.Unknown.Other != string(key) || !strings.HasPrefix(status.Next, "wait: ") {
+					t.Errorf("the other stack: %+v, next %s", status.Unknown, status.Next)
+				}
+				if ready := w.probe("/readyz"); ready != http.StatusOK || strings.Contains(metrics, "coin_agent_services_unknown{") {
+					t.Errorf("ready %d, metrics\n%s", ready, metrics)
+				}
+				close(done)
+				w.pass(time.Second)
+				if own, status := w.of(key).Status(), w.of(other).Status(); own.Unknown != nil || status.Unknown != nil {
+					t.Errorf("afterwards: %+v, %+v", own.Unknown, status.Unknown)
+				}
+			})
+		})
+	}
 }
 
 // A pause holds one stack, and an agent that is started again carries each stack on.

@@ -39,26 +39,35 @@ func Fields(step deploy.Step) []record.Correction {
 	return fields
 }
 
-// Contests gives the drifted fields that are contested now. The syncs, the newest first, say
-// when the agent put fields back. Any other sync that wrote ends a contest: it brought
-// another value, or a user asked to try again.
-func Contests(syncs []record.Sync, drift []deploy.Step, now time.Time) []Contest {
-	if len(drift) == 0 {
-		return nil
-	}
-	times := corrections(syncs, now)
-	var contests []Contest
-	for _, step := range drift {
-		for _, field := range Fields(step) {
-			if count := contested(times[field]); count > 0 {
-				again := times[field][len(times[field])-1].Add(Retry)
-				if now.Before(again) {
-					contests = append(contests, Contest{Service: field.Service, Field: field.Field, To: field.To, Times: count, Again: again})
-				}
-			}
+// Contests gives the contests that go on, by field, also those whose field does not differ now.
+// The syncs, the newest first, say when the agent put fields back. Any other sync that wrote
+// ends a contest: it brought another value, or a user asked to try again.
+func Contests(syncs []record.Sync, now time.Time) map[record.Correction]Contest {
+	contests := map[record.Correction]Contest{}
+	for field, times := range corrections(syncs, now) {
+		last := times[len(times)-1]
+		if count := contested(times); count > 0 && now.Sub(last) < 2*Retry {
+			contests[field] = Contest{Service: field.Service, Field: field.Field, To: field.To, Times: count, Again: last.Add(Retry)}
 		}
 	}
 	return contests
+}
+
+// Of gives those of the contests that are about fields of a drift, in its order.
+func Of(contests map[record.Correction]Contest, drift []deploy.Step) (found []Contest) {
+	for _, step := range drift {
+		for _, field := range Fields(step) {
+			if contest, goesOn := contests[field]; goesOn {
+				found = append(found, contest)
+			}
+		}
+	}
+	return found
+}
+
+// Held gives the contests whose fields are left as they are at a time.
+func Held(contests []Contest, now time.Time) []Contest {
+	return slices.DeleteFunc(slices.Clone(contests), func(c Contest) bool { return !now.Before(c.Again) })
 }
 
 // corrections gives when each field was put back, the oldest time first.

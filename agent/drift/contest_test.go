@@ -53,7 +53,7 @@ func TestContests(t *testing.T) {
 				{Action: deploy.Update, Name: "s_web", Changes: []deploy.Change{{Path: "Mode.Replicated.Replicas", Old: "9", New: "4"}}},
 				{Action: deploy.Update, Name: "s_app", Changes: []deploy.Change{{Path: "Mode.Replicated.Replicas", Old: "9", New: "4"}}},
 			}
-			got := drift.Contests(syncs, drifted, minute(test.now))
+			got := drift.Held(drift.Of(drift.Contests(syncs, minute(test.now)), drifted), minute(test.now))
 			switch {
 			case test.times == 0 && len(got) > 0, test.times > 0 && len(got) != 1:
 				t.Errorf("contested: %+v", got)

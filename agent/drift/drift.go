@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
@@ -45,6 +46,22 @@ type Seen struct {
 	Services []deploy.ServiceStatus
 	Drift    []deploy.Step    // the services that differ from the good state
 	Ignored  []deploy.Ignored // the fields that another process may change
+}
+
+// Changed lists the services that another process has changed: they drifted, or an ignored
+// field has another value than declared. The number of tasks, and the labels of a service,
+// change no task.
+func (s Seen) Changed() (names []string) {
+	for _, step := range s.Drift {
+		names = append(names, step.Name)
+	}
+	for _, one := range s.Ignored {
+		if one.Field != "replicas" && one.Field != "labels" && len(one.Changes) > 0 {
+			names = append(names, one.Service)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Look reads the services of a stack and gives those that differ from a good state; no

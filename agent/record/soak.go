@@ -27,6 +27,16 @@ func (g *GoodState) Watches(service string, now time.Time) bool {
 	return g != nil && g.Soak != nil && (g.Soak.Failed != "" || now.Before(g.Soak.Until)) && slices.Contains(g.Soak.Services, service)
 }
 
+// Excuse gives the state without services in its soak time; that ends without any.
+func (g *GoodState) Excuse(services []string) *GoodState {
+	excused, soak := *g, *g.Soak
+	soak.Services = slices.DeleteFunc(slices.Clone(soak.Services), func(name string) bool { return slices.Contains(services, name) })
+	if excused.Soak = &soak; len(soak.Services) == 0 {
+		excused.Soak = nil
+	}
+	return &excused
+}
+
 // Fail gives the state after some of its services did not stay healthy: no rollback returns
 // to it.
 func (g *GoodState) Fail(why string) *GoodState {

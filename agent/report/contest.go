@@ -59,6 +59,7 @@ func IgnoredText(stack string, i deploy.Ignored) string {
 func AddContests(n *notify.Notice, contests []drift.Contest) {
 	n.Title = "another process changes back what the agent corrects"
 	for _, contest := range contests {
+		contest.Times = drift.Often // the same notice as long as the contest goes on
 		n.Details = append(n.Details, notify.Detail{Text: ContestText(n.Stack, contest)})
 	}
 	n.Next = NextOfContest

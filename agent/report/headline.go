@@ -14,6 +14,8 @@ func Headline(s *Status) (word, rest string) {
 	switch {
 	case !s.Running:
 		return "the agent does not run", ""
+	case s.Unknown != nil && s.Unknown.Other != "":
+		return fmt.Sprintf("NOT SEEN for %s: the agent rolls out %s", s.Unknown.For(time.Now()), s.Unknown.Other), headlineSync(s)
 	case s.Unknown != nil && s.Unknown.Working:
 		return "ROLLING OUT", headlineSync(s)
 	case s.Unknown != nil:

@@ -38,6 +38,8 @@ func NextFor(s *Status) string {
 		return "`systemctl start coin-agent`; `journalctl -u coin-agent` shows why it ended"
 	case s.Unknown != nil && !s.Unknown.Working:
 		return "`agent doctor` shows what does not answer, and the remedy"
+	case s.Unknown != nil && s.Unknown.Other != "":
+		return "wait: the agent looks at this stack after the rollout of " + s.Unknown.Other
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
 	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):

@@ -11,6 +11,7 @@ type Unknown struct {
 	Since   time.Time `json:"since"` // the last look
 	Why     string    `json:"why"`
 	Working bool      `json:"working,omitempty"` // a rollout or rollback is running, which looks at the services that it changes
+	Other   string    `json:"other,omitempty"`   // the stack that it is of; "" for this one
 }
 
 // For gives how long the state has not been known, in steps: "40 s", "12 min", "3 h".

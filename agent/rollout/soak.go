@@ -30,7 +30,8 @@ func (f *forward) soak(good *record.GoodState) error {
 			return nil
 		}
 	}
-	soak := &record.Soak{For: rule.Soak, Patience: f.a.config().HealthTimeout(), Automatic: rule.Enabled && rule.Automatic}
+	patience := min(f.a.config().HealthTimeout(), rule.Soak/2) // so that missing tasks show within the soak time
+	soak := &record.Soak{For: rule.Soak, Patience: patience, Automatic: rule.Enabled && rule.Automatic}
 	for _, name := range slices.Sorted(maps.Keys(now.Services)) {
 		switch {
 		case deploy.RollbackChanges(was, now, []string{name}):

@@ -128,6 +128,10 @@ func TestStatusText(t *testing.T) {
 			s.Observed = now.Add(-200 * time.Second)
 			s.Unknown = &report.Unknown{Since: s.Observed, Why: "the agent has not looked at the services", Working: true}
 		},
+		"otherrollout": func(s *report.Status, now time.Time) {
+			s.Observed = now.Add(-200 * time.Second)
+			s.Unknown = &report.Unknown{Since: s.Observed, Why: "the agent has not looked at the services", Working: true, Other: "platform"}
+		},
 		"down": func(s *report.Status, _ time.Time) {
 			s.InSync, s.Running, s.Services, s.Health = false, false, nil, nil
 		},
