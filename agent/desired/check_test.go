@@ -102,6 +102,29 @@ func TestCheckWithoutVariables(t *testing.T) {
 	expect(t, all(checked), "docker-compose.yml:4: services.web.unknown is not a key of Compose", "node.env:1:5: ")
 }
 
+// TestCheckUnmentioned fails only for a version with a typo: it would be 0. A tag has a
+// default, and a name that is short or has another number is another name.
+func TestCheckUnmentioned(t *testing.T) {
+	for set, want := range map[string]struct{ mentioned, finding string }{
+		"SV_db_acess":         {"SV_db_access", "node.env:1:1: nothing mentions SV_db_acess | did you mean SV_db_access?"},
+		"SV_api":              {"SV_app", "warning: node.env:1:1: nothing mentions SV_api | remove it; or did you mean SV_app?"},
+		"SV_key1":             {"SV_key2", "warning: node.env:1:1: nothing mentions SV_key1 | remove it; or did you mean SV_key2?"},
+		"SV_client_api":       {"SV_i_client_web", "warning: node.env:1:1: nothing mentions SV_client_api | remove it"},
+		"TAG_I_CLIENT_API":    {"TAG_CLIENT_API", "warning: node.env:1:1: nothing mentions TAG_I_CLIENT_API | remove it; or did you mean TAG_CLIENT_API?"},
+		"TAG_UI":              {"TAG_DB", "warning: node.env:1:1: nothing mentions TAG_UI | remove it"},
+		"SV_same":             {"TAG_same", "warning: node.env:1:1: nothing mentions SV_same | remove it"},
+		"SV_payment_gateway1": {"SV_payment_gatway1", "node.env:1:1: nothing mentions SV_payment_gateway1 | did you mean SV_payment_gatway1?"},
+	} {
+		fsys := fstest.MapFS{
+			"environments/sandbox/config.yml": file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+			nodeDir + "node.env":              file(set + "=2\nTAG=1\n"),
+			nodeDir + "project.env":           file("A=1\n"),
+			nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    labels: [x=$" + want.mentioned + "]\n"),
+		}
+		expect(t, all(desired.Check(fsys, "sandbox", "node3")), want.finding)
+	}
+}
+
 // TestScanAccepted warns of the unencrypted files that config.yml accepts.
 func TestScanAccepted(t *testing.T) {
 	fsys := fstest.MapFS{

@@ -15,12 +15,9 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// maxTypo is the number of letters by which a name that differs is taken for a typo.
-const maxTypo = 2
-
-// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions. A
-// name that is like one that is mentioned and not set is likely a typo: that one keeps its
-// default. Others are likely left over from a removed service.
+// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions.
+// Those that are likely typos are problems. Others are likely left over from a removed
+// service.
 func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely error) {
 	places := map[string]fault.Place{}
 	for name, variable := range node.Variables {
@@ -31,30 +28,49 @@ func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (
 			places[name] = fault.Place{File: file}
 		}
 	}
-	prefixed := func(name string) bool { return strings.HasPrefix(name, "SV_") || strings.HasPrefix(name, "TAG_") }
-	var open []string
+	open := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(stack.Mentioned)) {
-		if _, isSet := places[name]; prefixed(name) && !isSet {
-			open = append(open, name)
+		if _, isSet := places[name]; !isSet {
+			prefix, rest := prefixed(name)
+			open[prefix] = append(open[prefix], rest)
 		}
 	}
 	settings := settings(node)
 	for _, name := range slices.Sorted(maps.Keys(places)) {
-		if !prefixed(name) || stack.Mentioned[name] || mentions(settings, name) {
+		prefix, rest := prefixed(name)
+		if prefix == "" || stack.Mentioned[name] || mentions(settings, name) {
 			continue
 		}
-		near := fault.Nearest(name, open)
-		if near != "" && fault.Distance(name, near) <= maxTypo {
-			likely = errors.Join(likely, fault.New(places[name], "did you mean "+near+"?", "nothing mentions %s", name))
+		near := fault.Nearest(rest, open[prefix])
+		if prefix == "SV_" && isTypo(rest, near) {
+			likely = errors.Join(likely, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name))
 			continue
 		}
 		hint := "remove it"
 		if near != "" {
-			hint = "remove it; or did you mean " + near + "?"
+			hint = "remove it; or did you mean " + prefix + near + "?"
 		}
 		unlikely = errors.Join(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
 	}
 	return likely, unlikely
+}
+
+// prefixed splits the name of a version or tag after its prefix. Other names have none.
+func prefixed(name string) (prefix, rest string) {
+	for _, prefix := range []string{"SV_", "TAG_"} {
+		if rest, found := strings.CutPrefix(name, prefix); found {
+			return prefix, rest
+		}
+	}
+	return "", name
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// isTypo reports whether a name, without its prefix, is likely a typo of one that is
+// mentioned and not set: at most a quarter of its letters differ, and not only its number.
+func isTypo(name, near string) bool {
+	return near != "" && fault.Distance(name, near) <= len(name)/4 && digits.ReplaceAllString(name, "") != digits.ReplaceAllString(near, "")
 }
 
 // settings gives the text of the files other than compose files that can mention variables.
