@@ -1,6 +1,8 @@
 package desired_test
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +124,39 @@ func TestCheckUnmentioned(t *testing.T) {
 			nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    labels: [x=$" + want.mentioned + "]\n"),
 		}
 		expect(t, all(desired.Check(fsys, "sandbox", "node3")), want.finding)
+	}
+}
+
+// TestCheckIsLinear counts the memory of a check: ten times the names, warnings and
+// problems take about ten times as much.
+func TestCheckIsLinear(t *testing.T) {
+	check := func(names int) uint64 {
+		var env, compose, long strings.Builder
+		compose.WriteString("services:\n  web:\n    image: app:$TAG\n    labels:\n")
+		for i := range names {
+			fmt.Fprintf(&env, "SV_left_over_%d=2\nTAG_LEFT_OVER_%d=2\nA b%d=1\n", i, i, i)
+			fmt.Fprintf(&compose, "      - l%d=$SV_open_%d$TAG_OPEN_%d\n", i, i, i)
+		}
+		for range names {
+			long.WriteString("SV_a")
+		}
+		fsys := fstest.MapFS{
+			"environments/sandbox/config.yml": file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+			nodeDir + "node.env":              file("TAG=1\n" + long.String() + "=1\n" + env.String()),
+			nodeDir + "docker-compose.yml":    file(compose.String() + "      - long=$" + long.String() + "x\n"),
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		checked := desired.Check(fsys, "sandbox", "node3")
+		runtime.ReadMemStats(&after)
+		if len(checked.Warnings) < 2*names || len(checked.Problems) < names {
+			t.Errorf("%d names: %d warnings, %d problems", names, len(checked.Warnings), len(checked.Problems))
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	check(10)
+	if few, many := check(500), check(5000); many > 20*few {
+		t.Errorf("500 names: %d bytes; 5000 names: %d bytes", few, many)
 	}
 }
 

@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"path"
@@ -15,10 +14,13 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
+// maxCompared limits the names that are compared with each other, and their length.
+const maxCompared = 500
+
 // unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions.
 // Those that are likely typos are problems. Others are likely left over from a removed
 // service.
-func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely error) {
+func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely []*fault.Error) {
 	places := map[string]fault.Place{}
 	for name, variable := range node.Variables {
 		places[name] = variable.Place
@@ -30,27 +32,30 @@ func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (
 	}
 	open := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(stack.Mentioned)) {
-		if _, isSet := places[name]; !isSet {
-			prefix, rest := prefixed(name)
+		prefix, rest := prefixed(name)
+		if _, isSet := places[name]; !isSet && len(rest) <= maxCompared && len(open[prefix]) < maxCompared {
 			open[prefix] = append(open[prefix], rest)
 		}
 	}
-	settings := settings(node)
+	settings := mentions(settings(node))
 	for _, name := range slices.Sorted(maps.Keys(places)) {
 		prefix, rest := prefixed(name)
-		if prefix == "" || stack.Mentioned[name] || mentions(settings, name) {
+		if prefix == "" || stack.Mentioned[name] || settings[name] {
 			continue
 		}
-		near := fault.Nearest(rest, open[prefix])
+		near := ""
+		if len(likely)+len(unlikely) < maxCompared {
+			near = fault.Nearest(rest, open[prefix])
+		}
 		if prefix == "SV_" && isTypo(rest, near) {
-			likely = errors.Join(likely, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name))
+			likely = append(likely, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name))
 			continue
 		}
 		hint := "remove it"
 		if near != "" {
 			hint = "remove it; or did you mean " + prefix + near + "?"
 		}
-		unlikely = errors.Join(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
+		unlikely = append(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
 	}
 	return likely, unlikely
 }
@@ -89,8 +94,13 @@ func settings(node *manifests.Node) string {
 	return all.String()
 }
 
-// mentions reports whether a text of settings uses a variable.
-func mentions(text, name string) bool {
-	name = regexp.QuoteMeta(name)
-	return regexp.MustCompile(`(?m)(?:\$\{?|env\.)` + name + `\b|^[ \t]*` + name + `[ \t\r]*$`).MatchString(text)
+var mention = regexp.MustCompile(`(?m)(?:\$\{?|env\.)([A-Za-z_]\w*)|^[ \t]*([A-Za-z_]\w*)[ \t\r]*$`)
+
+// mentions gives the variables that a text of settings uses.
+func mentions(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, found := range mention.FindAllStringSubmatch(text, -1) {
+		all[found[1]+found[2]] = true
+	}
+	return all
 }
