@@ -116,6 +116,12 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	switch {
 	case entry.IsDir() && (isIgnored || entry.Name() == ".git"):
 		return fs.SkipDir
+	case !isIgnored && !fs.ValidPath(name): // no fs.FS opens it
+		s.add(fault.New(fault.Place{File: name}, "rename it", "the name is not UTF-8 text: it is not searched"))
+		if entry.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
 	case entry.IsDir():
 		return s.readIgnored(name)
 	case isIgnored:
