@@ -44,7 +44,10 @@ type document struct {
 	// encrypted has the paths of the values that are encrypted in the file, joined by
 	// colons as SOPS does. open sets it.
 	encrypted map[string]bool
-	readable  string // the path of a value that should be encrypted; open sets it
+	// plain has the paths of the texts that are not encrypted. If it is set, open continues
+	// at those that should be encrypted, and lists them in readable.
+	plain    map[string]bool
+	readable []string
 }
 
 // parse reads a SOPS file. It returns nil for any other file.
@@ -58,6 +61,9 @@ func parse(file File) (*document, error) {
 		return nil, nil //nolint:nilnil // not a SOPS file, which the caller judges
 	}
 	line, err := kind.precheck(file.Data)
+	if errors.Is(err, errKeys) {
+		return nil, fault.New(fault.Place{File: file.Path}, "split the file", "%w", err)
+	}
 	doc := &document{path: file.Path, data: file.Data, format: kind, store: kind.store(), encrypted: map[string]bool{}}
 	if err == nil {
 		doc.tree, err = doc.store.LoadEncryptedFile(file.Data)
@@ -98,39 +104,30 @@ func (d *document) decryptWith(key []byte, cipher aes.Cipher) error {
 	return nil
 }
 
-// covered stands for an encrypted value.
-const covered = "ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]"
-
-// cover replaces the value that open found readable, so that it finds the next one. It
-// reports whether there was one.
-func (d *document) cover() bool {
-	found := false
-	var walk func(path string, value any) any
-	walk = func(path string, value any) any {
+// plaintexts gives the paths, joined as SOPS does, of the texts that are not encrypted.
+func (d *document) plaintexts() map[string]bool {
+	all := map[string]bool{}
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
 		switch value := value.(type) {
 		case sops.TreeBranch:
-			for i, item := range value {
+			for _, item := range value {
 				if key, ok := item.Key.(string); ok {
-					value[i].Value = walk(strings.TrimPrefix(path+":"+key, ":"), item.Value)
+					walk(strings.TrimPrefix(path+":"+key, ":"), item.Value)
 				}
 			}
 		case []any:
-			for i, item := range value {
-				value[i] = walk(path, item)
+			for _, item := range value {
+				walk(path, item)
 			}
 		case string:
-			if path == d.readable && value != "" && value != covered {
-				found = true
-				return covered
-			}
+			all[path] = all[path] || value != "" && !encryptedForm.MatchString(value)
 		}
-		return value
 	}
 	for _, branch := range d.tree.Branches {
 		walk("", branch)
 	}
-	d.readable = ""
-	return found
+	return all
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {
@@ -140,7 +137,7 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 	case err == nil:
 		return mac, tracing.comments()
 	case tracing.failure != nil:
-		return "", tracing.failure
+		return "", tracing.failure()
 	case strings.Contains(err.Error(), "Expected encrypted value as string"):
 		return "", fault.New(fault.Place{File: d.path}, hintEncrypt+d.path, "a value that should be encrypted is in plaintext")
 	default:
@@ -153,7 +150,7 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 type tracer struct {
 	sops.Cipher
 	document      *document
-	failure       error
+	failure       func() error
 	changed, open bool // an encrypted value failed, or an unencrypted one
 }
 
@@ -182,17 +179,26 @@ func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any,
 		}
 	}
 	name, _, _ := strings.Cut(path, ":")
-	name = oneline.Cut(name, 80)
-	place := fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)}
-	if encryptedForm.MatchString(ciphertext) {
+	place := func() fault.Place { return fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)} }
+	switch {
+	case encryptedForm.MatchString(ciphertext):
 		t.changed = true
-		t.failure = fault.New(place, hintDamaged, "the value of %q does not decrypt: it was changed or moved after its encryption", name)
-	} else {
-		t.open, t.document.readable = true, path
-		t.failure = fault.New(place, hintEncrypt+t.document.path, "the value of %q should be encrypted, but is in plaintext", name)
+		t.failure = func() error {
+			return fault.New(place(), hintDamaged, "the value of %q does not decrypt: it was changed or moved after its encryption", oneline.Cut(name, 80))
+		}
+	case t.document.plain[path]:
+		t.document.readable = append(t.document.readable, path)
+		return "", nil
+	default:
+		t.open = true
+		t.failure = func() error {
+			return fault.New(place(), hintEncrypt+t.document.path, plaintextValue, oneline.Cut(name, 80))
+		}
 	}
-	return nil, t.failure
+	return nil, errSealed
 }
+
+const plaintextValue = "the value of %q should be encrypted, but is in plaintext"
 
 // sealer is a cipher without a key. It replaces texts in the form of encrypted values by
 // empty texts, and refuses all others.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"regexp"
@@ -89,10 +90,17 @@ func (f format) store() sops.Store {
 	return sopsjson.NewBinaryStore(&settings.JSONBinary)
 }
 
-var errAlias = errors.New("SOPS does not write YAML anchors")
+var (
+	errAlias = errors.New("SOPS does not write YAML anchors")
+	errKeys  = fmt.Errorf("a mapping has more than %d keys", maxKeys)
+)
+
+// maxKeys is the maximum number of keys of a YAML mapping: yaml.v3 compares each with all
+// others.
+const maxKeys = 10_000
 
 // precheck refuses input that the readers of SOPS would follow without a limit (anchors
-// in a later document, depth in JSON). It returns the line of a syntax error, or 0.
+// in a later document, depth in JSON, many keys). It returns the line of a syntax error, or 0.
 func (f format) precheck(data []byte) (line int, err error) {
 	switch f {
 	case formatYAML:
@@ -102,6 +110,9 @@ func (f format) precheck(data []byte) (line int, err error) {
 		}
 		if slices.ContainsFunc(roots, hasAlias) {
 			return 0, errAlias
+		}
+		if slices.ContainsFunc(roots, hasManyKeys) {
+			return 0, errKeys
 		}
 	case formatJSON, formatBinary:
 		var raw json.RawMessage
@@ -134,6 +145,10 @@ func hasAlias(node *yaml.Node) bool {
 	return node.Kind == yaml.AliasNode || slices.ContainsFunc(node.Content, hasAlias)
 }
 
+func hasManyKeys(node *yaml.Node) bool {
+	return node.Kind == yaml.MappingNode && len(node.Content) > 2*maxKeys || slices.ContainsFunc(node.Content, hasManyKeys)
+}
+
 var yamlLineMark = regexp.MustCompile(`line (\d+)`)
 
 // yamlLine returns the line number in a YAML error. The rest of the error may quote the
@@ -155,14 +170,32 @@ func jsonLine(data []byte, err error) int {
 }
 
 // keyLine finds the line that sets a top-level key, or 0.
-func keyLine(data []byte, key string) int {
-	for number, line := range bytes.Split(data, []byte("\n")) {
+func keyLine(data []byte, key string) int { return keyLines(data, key)[key] }
+
+// maxKey is the maximum length of keys that keyLines finds.
+const maxKey = 256
+
+// keyLines finds the first line that sets each of the top-level keys. Those without one
+// are missing or 0.
+func keyLines(data []byte, keys ...string) map[string]int {
+	lines := map[string]int{}
+	for _, key := range keys {
+		lines[key] = 0
+	}
+	number := 0
+	for line := range bytes.Lines(data) {
+		number++
 		rest, quoted := bytes.CutPrefix(bytes.TrimSpace(line), []byte(`"`))
-		if quoted || len(line) > 0 && line[0] != ' ' && line[0] != '\t' {
-			if rest, ok := bytes.CutPrefix(rest, []byte(key)); ok && len(rest) > 0 && bytes.IndexByte([]byte("\":= \t"), rest[0]) >= 0 {
-				return number + 1
+		if !quoted && (line[0] == ' ' || line[0] == '\t') {
+			continue
+		}
+		for end, letter := range rest[:min(len(rest), maxKey+1)] {
+			if bytes.IndexByte([]byte("\":= \t"), letter) >= 0 {
+				if first, wanted := lines[string(rest[:end])]; wanted && first == 0 {
+					lines[string(rest[:end])] = number
+				}
 			}
 		}
 	}
-	return 0
+	return lines
 }

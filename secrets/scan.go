@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // maxScanned is the maximum size of files that Scan reads. Larger files are not settings.
@@ -115,6 +116,12 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	switch {
 	case entry.IsDir() && (isIgnored || entry.Name() == ".git"):
 		return fs.SkipDir
+	case !isIgnored && !fs.ValidPath(name): // no fs.FS opens it
+		s.add(fault.New(fault.Place{File: name}, "rename it", "the name is not UTF-8 text: it is not searched"))
+		if entry.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
 	case entry.IsDir():
 		return s.readIgnored(name)
 	case isIgnored:
@@ -174,27 +181,49 @@ func (s *scanner) file(file File) {
 	}
 }
 
+// maxListed is the maximum number of values of a SOPS file that Scan lists.
+const maxListed = 100
+
 // values checks the values of a SOPS file one by one: those that should be encrypted, and
 // those that its rules leave readable.
 func (s *scanner) values(doc *document) {
-	err := doc.open(nil)
-	for err != nil && doc.readable != "" && doc.cover() {
-		s.add(err)
-		err = doc.open(nil)
+	doc.plain = doc.plaintexts()
+	s.add(doc.open(nil))
+	type value struct {
+		key, hint, message string
+		markable           bool
 	}
-	s.add(err)
-	lines := strings.Split(string(doc.data), "\n")
+	var values []value
+	var keys []string
+	for _, path := range doc.readable {
+		if key, _, _ := strings.Cut(path, ":"); len(keys) == 0 || keys[len(keys)-1] != key { // once for nested ones
+			keys = append(keys, key)
+			values = append(values, value{key, hintEncrypt + doc.path, fmt.Sprintf(plaintextValue, oneline.Cut(key, 80)), false})
+		}
+	}
 	for _, one := range leaves(doc.tree.Branches) { // the encrypted ones are empty now
 		key, text := strings.TrimPrefix(one.key, "export "), fmt.Sprint(one.value)
 		if one.value == nil || encryptedForm.MatchString(text) || versionKey.MatchString(key) {
 			continue
 		}
-		line := keyLine(doc.data, one.key)
-		marked := line > 0 && strings.Contains(lines[line-1]+lines[max(line-2, 0)], markHarmless)
-		if what := suspiciousValue(key, text); what != "" && !marked {
-			s.add(fault.New(fault.Place{File: doc.path, Line: line}, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i "+doc.path+
-				" && sops -e -i "+doc.path+"; then replace the secret, because git keeps the old commits", "%s: the rules of the file do not encrypt it", what))
+		if what := suspiciousValue(key, text); what != "" {
+			keys = append(keys, one.key)
+			values = append(values, value{one.key, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i " + doc.path +
+				" && sops -e -i " + doc.path + "; then replace the secret, because git keeps the old commits", what + ": the rules of the file do not encrypt it", true})
 		}
+	}
+	at, lines, listed := keyLines(doc.data, keys...), strings.Split(string(doc.data), "\n"), 0
+	for _, one := range values {
+		line := at[one.key]
+		if one.markable && line > 0 && strings.Contains(lines[line-1]+lines[max(line-2, 0)], markHarmless) {
+			continue
+		}
+		if listed++; listed <= maxListed {
+			s.add(fault.New(fault.Place{File: doc.path, Line: line}, one.hint, "%s", one.message))
+		}
+	}
+	if listed > maxListed {
+		s.add(fault.New(fault.Place{File: doc.path}, "encrypt the listed ones first", "%d more values of the file are in plaintext", listed-maxListed))
 	}
 }
 

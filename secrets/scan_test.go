@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -209,6 +210,48 @@ func TestScanValues(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-want +got):\n%s\n%s", diff, partly)
+	}
+}
+
+// TestScanIsLinear counts the memory of a scan, and of a look without keys: ten times the
+// values that are in plaintext take about ten times as much, and 100 of them are listed.
+func TestScanIsLinear(t *testing.T) {
+	key := sopstest.NewKey(t)
+	encrypted := sopstest.YAML(t, key, map[string]string{"API_KEY": "x"})
+	read := func(values int) uint64 {
+		var lines, comments strings.Builder
+		for i := range values {
+			fmt.Fprintf(&lines, "TOKEN%d: hunter2\n", i)
+			fmt.Fprintf(&comments, "# note %d\n", i)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for name, file := range map[string]string{
+			"decrypted": lines.String() + encrypted,
+			"by rule":   lines.String() + strings.Replace(encrypted, "unencrypted_regex: ^SV_", "encrypted_regex: ^API_KEY$", 1),
+			"comments":  comments.String() + encrypted,
+		} {
+			if _, err := secrets.Inspect([]secrets.File{{Path: "secrets.enc", Data: []byte(file)}}, secrets.Options{}); (err != nil) != (name == "decrypted") {
+				t.Error(name, err)
+			}
+			found := scan(t, map[string]string{"secrets.enc": file}, nil)
+			if name == "comments" {
+				continue
+			}
+			if more := fmt.Sprintf("secrets.enc: %d more values of the file are in plaintext", values-100); len(found) != 101 || found[0] != more {
+				t.Errorf("%s: %d found, first %q, want 101 and %q", name, len(found), found[0], more)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	read(101)
+	if few, many := read(900), read(9000); many > 20*few {
+		t.Errorf("900 values: %d bytes; 9000 values: %d bytes", few, many)
+	}
+	found := scan(t, map[string]string{"secrets.enc": strings.Repeat("K: x\n", 10_000) + encrypted}, nil)
+	if diff := cmp.Diff([]string{"secrets.enc: a mapping has more than 10000 keys"}, found); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
@@ -198,9 +199,16 @@ func (s *Set) addKeys(file File, entries []entry, o Options) error {
 	s.keyed = append(s.keyed, file.Path)
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	var faults []error
+	lines := sync.OnceValue(func() map[string]int {
+		var keys []string
+		for _, one := range entries {
+			keys = append(keys, one.key)
+		}
+		return keyLines(file.Data, keys...)
+	})
 	for index, one := range entries {
 		at := Location{file.Path, one.key}
-		place := func() fault.Place { return fault.Place{File: file.Path, Line: keyLine(file.Data, one.key)} }
+		place := func() fault.Place { return fault.Place{File: file.Path, Line: lines()[one.key]} }
 		name, isVersion := versionName(one.key)
 		switch {
 		case index > 0 && entries[index-1].key == one.key:

@@ -70,8 +70,12 @@ func Check(fsys fs.FS, environment, name string) Checked {
 	stages := [][]Problem{problems(err), problems(node.Config.Review())}
 	add := func(err error) { stages = append(stages, problems(err)) }
 	known := !slices.ContainsFunc(stages[0], func(p Problem) bool { return slices.Contains(variableFiles, path.Base(p.Place.File)) })
+	wrong := map[fault.Place]bool{}
+	for _, one := range stages[0] {
+		wrong[fault.Place{File: one.Place.File, Line: one.Place.Line}] = true
+	}
 	maps.DeleteFunc(node.Variables, func(_ string, v manifests.Variable) bool { // their values are not known
-		return slices.ContainsFunc(stages[0], func(p Problem) bool { return p.Place.File == v.Place.File && p.Place.Line == v.Place.Line })
+		return wrong[fault.Place{File: v.Place.File, Line: v.Place.Line}]
 	})
 	files, err := ReadSecretFiles(node)
 	add(err)
@@ -82,24 +86,17 @@ func Check(fsys fs.FS, environment, name string) Checked {
 	node.Stack = cmp.Or(node.Stack, "stack") // without it, each service's name would be a problem
 	stack, err := compose.Inspect(node, set, known)
 	add(err)
-	if wrong := node.CheckTag(node.Variables["TAG"].Value); wrong != nil && known {
-		add(wrong)
+	if err := node.CheckTag(node.Variables["TAG"].Value); err != nil && known {
+		add(err)
 	}
 	checked.Warnings = problems(joined(stack.Warnings))
 	if checked.partial = stack.Mentioned == nil; !checked.partial {
 		add(CheckServices(node, stack))
 		likely, unlikely := unmentioned(node, set, stack)
-		add(likely)
-		checked.Warnings = append(checked.Warnings, problems(unlikely)...)
+		add(joined(likely))
+		checked.Warnings = append(checked.Warnings, problems(joined(unlikely))...)
 	}
-	for _, stage := range stages {
-		before := checked.Problems
-		for _, one := range stage { // an earlier stage has seen more of it
-			if !slices.ContainsFunc(before, func(p Problem) bool { return p.Place == one.Place }) || one.Place.Line > 0 {
-				checked.Problems = append(checked.Problems, one)
-			}
-		}
-	}
+	checked.Problems = merged(stages)
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
 	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
 		for _, warning := range node.Config.Idle(stack.Short()) {
@@ -110,6 +107,24 @@ func Check(fsys fs.FS, environment, name string) Checked {
 		checked.idle = append(checked.idle, problem(warning))
 	}
 	return checked
+}
+
+// merged joins the problems of stages. Of what has no line, the earliest stage has seen most.
+func merged(stages [][]Problem) []Problem {
+	var all []Problem
+	seen := map[fault.Place]bool{}
+	for _, stage := range stages {
+		before := len(all)
+		for _, one := range stage {
+			if !seen[one.Place] || one.Place.Line > 0 {
+				all = append(all, one)
+			}
+		}
+		for _, one := range all[before:] {
+			seen[one.Place] = true
+		}
+	}
+	return all
 }
 
 // variableFiles are the files that set variables.
@@ -141,10 +156,11 @@ func WarnIdle(nodes []Checked) {
 			return // its services are not known
 		}
 		if i > 0 {
-			nodes[0].idle = slices.DeleteFunc(nodes[0].idle, func(p Problem) bool {
-				same := func(other Problem) bool { return other.Place == p.Place && other.Message == p.Message } // hints name services
-				return !slices.ContainsFunc(node.idle, same)
-			})
+			idle := map[Problem]bool{}
+			for _, one := range node.idle {
+				idle[Problem{Place: one.Place, Message: one.Message}] = true // hints name services
+			}
+			nodes[0].idle = slices.DeleteFunc(nodes[0].idle, func(p Problem) bool { return !idle[Problem{Place: p.Place, Message: p.Message}] })
 		}
 	}
 	if len(nodes) > 0 {

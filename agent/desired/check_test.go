@@ -1,6 +1,8 @@
 package desired_test
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +102,62 @@ func TestCheckWithoutVariables(t *testing.T) {
 	}
 	checked := desired.Check(fsys, "sandbox", "node3").Sorted()
 	expect(t, all(checked), "docker-compose.yml:4: services.web.unknown is not a key of Compose", "node.env:1:5: ")
+}
+
+// TestCheckUnmentioned fails only for a version with a typo: it would be 0. A tag has a
+// default, and a name that is short or has another number is another name.
+func TestCheckUnmentioned(t *testing.T) {
+	for set, want := range map[string]struct{ mentioned, finding string }{
+		"SV_db_acess":         {"SV_db_access", "node.env:1:1: nothing mentions SV_db_acess | did you mean SV_db_access?"},
+		"SV_api":              {"SV_app", "warning: node.env:1:1: nothing mentions SV_api | remove it; or did you mean SV_app?"},
+		"SV_key1":             {"SV_key2", "warning: node.env:1:1: nothing mentions SV_key1 | remove it; or did you mean SV_key2?"},
+		"SV_client_api":       {"SV_i_client_web", "warning: node.env:1:1: nothing mentions SV_client_api | remove it"},
+		"TAG_I_CLIENT_API":    {"TAG_CLIENT_API", "warning: node.env:1:1: nothing mentions TAG_I_CLIENT_API | remove it; or did you mean TAG_CLIENT_API?"},
+		"TAG_UI":              {"TAG_DB", "warning: node.env:1:1: nothing mentions TAG_UI | remove it"},
+		"SV_same":             {"TAG_same", "warning: node.env:1:1: nothing mentions SV_same | remove it"},
+		"SV_payment_gateway1": {"SV_payment_gatway1", "node.env:1:1: nothing mentions SV_payment_gateway1 | did you mean SV_payment_gatway1?"},
+	} {
+		fsys := fstest.MapFS{
+			"environments/sandbox/config.yml": file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+			nodeDir + "node.env":              file(set + "=2\nTAG=1\n"),
+			nodeDir + "project.env":           file("A=1\n"),
+			nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    labels: [x=$" + want.mentioned + "]\n"),
+		}
+		expect(t, all(desired.Check(fsys, "sandbox", "node3")), want.finding)
+	}
+}
+
+// TestCheckIsLinear counts the memory of a check: ten times the names, warnings and
+// problems take about ten times as much.
+func TestCheckIsLinear(t *testing.T) {
+	check := func(names int) uint64 {
+		var env, compose, long strings.Builder
+		compose.WriteString("services:\n  web:\n    image: app:$TAG\n    labels:\n")
+		for i := range names {
+			fmt.Fprintf(&env, "SV_left_over_%d=2\nTAG_LEFT_OVER_%d=2\nA b%d=1\n", i, i, i)
+			fmt.Fprintf(&compose, "      - l%d=$SV_open_%d$TAG_OPEN_%d\n", i, i, i)
+		}
+		for range names {
+			long.WriteString("SV_a")
+		}
+		fsys := fstest.MapFS{
+			"environments/sandbox/config.yml": file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+			nodeDir + "node.env":              file("TAG=1\n" + long.String() + "=1\n" + env.String()),
+			nodeDir + "docker-compose.yml":    file(compose.String() + "      - long=$" + long.String() + "x\n"),
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		checked := desired.Check(fsys, "sandbox", "node3")
+		runtime.ReadMemStats(&after)
+		if len(checked.Warnings) < 2*names || len(checked.Problems) < names {
+			t.Errorf("%d names: %d warnings, %d problems", names, len(checked.Warnings), len(checked.Problems))
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	check(10)
+	if few, many := check(500), check(5000); many > 20*few {
+		t.Errorf("500 names: %d bytes; 5000 names: %d bytes", few, many)
+	}
 }
 
 // TestScanAccepted warns of the unencrypted files that config.yml accepts.

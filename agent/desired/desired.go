@@ -5,6 +5,7 @@ package desired
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 
 	"coin.internal/coin-agent/compose"
@@ -108,17 +109,20 @@ func (s *State) Wipe() {
 	}
 }
 
-// ReadSecretFiles reads the node's SOPS files as they stand in git.
+// ReadSecretFiles reads the node's SOPS files as they stand in git. Beside an error it gives
+// those that it could read.
 func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
 	files := make([]secrets.File, 0, len(node.SecretFiles))
+	var faults []error
 	for _, path := range node.SecretFiles {
 		data, err := fs.ReadFile(node.FS, path)
 		if err != nil {
-			return nil, fault.New(fault.Place{File: path}, "", "read secret file: %w", err)
+			faults = append(faults, fault.New(fault.Place{File: path}, "", "read secret file: %w", err))
+			continue
 		}
 		files = append(files, secrets.File{Path: path, Data: data})
 	}
-	return files, nil
+	return files, errors.Join(faults...)
 }
 
 // Webhook gives the URL of the notifications' webhook from the node's secrets. The

@@ -20,6 +20,7 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 	var faults []error
 	for _, name := range node.Config.RequiredSecrets(node.Name) {
 		if missing := lacks(node, set, name); missing != nil {
+			missing.Place.Line = 0 // a fingerprint of the message must not depend on it
 			faults = append(faults, fault.New(requiredPlace(node, name), missing.Hint, "a required secret is missing: %s", missing))
 		}
 	}

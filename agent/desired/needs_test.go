@@ -73,7 +73,7 @@ func TestRequiredSecrets(t *testing.T) {
 		want := []string{
 			configFile + `:11:7: a required secret is missing: ` + nodeDir + `secrets/absent: the secret "absent" has no value: looked for ` +
 				nodeDir + `secrets/absent.enc, ` + nodeDir + `secrets/absent, the key absent in secrets.override.enc and secrets.enc`,
-			configFile + `:6:24: a required secret is missing: ` + nodeDir + `secrets.enc:2: the secret "node_key" has no value: its key is empty, and Swarm does not accept empty secrets`,
+			configFile + `:6:24: a required secret is missing: ` + nodeDir + `secrets.enc: the secret "node_key" has no value: its key is empty, and Swarm does not accept empty secrets`,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", how, diff)

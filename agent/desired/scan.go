@@ -33,16 +33,17 @@ func Scan(fsys fs.FS, environment, node string) Checked {
 
 // Without leaves out the problems that another result has already, and counts them.
 func (c Checked) Without(others []Checked) Checked {
+	type finding struct{ file, message string }
+	known := map[finding]bool{}
+	for _, other := range others {
+		for _, one := range other.Problems {
+			known[finding{one.Place.File, one.Message}] = true
+		}
+	}
 	before := len(c.Problems)
-	c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool {
-		return slices.ContainsFunc(others, func(other Checked) bool { return slices.ContainsFunc(other.Problems, p.same) })
-	})
+	c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool { return known[finding{p.Place.File, p.Message}] })
 	c.Elsewhere += before - len(c.Problems)
 	return c
-}
-
-func (p Problem) same(other Problem) bool {
-	return p.Place.File == other.Place.File && p.Message == other.Message
 }
 
 // plaintextAllowed knows the environments whose config.yml admits plaintext.

@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"path"
@@ -15,13 +14,13 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// maxTypo is the number of letters by which a name that differs is taken for a typo.
-const maxTypo = 2
+// maxCompared limits the names that are compared with each other, and their length.
+const maxCompared = 500
 
-// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions. A
-// name that is like one that is mentioned and not set is likely a typo: that one keeps its
-// default. Others are likely left over from a removed service.
-func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely error) {
+// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions.
+// Those that are likely typos are problems. Others are likely left over from a removed
+// service.
+func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely []*fault.Error) {
 	places := map[string]fault.Place{}
 	for name, variable := range node.Variables {
 		places[name] = variable.Place
@@ -31,30 +30,52 @@ func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (
 			places[name] = fault.Place{File: file}
 		}
 	}
-	prefixed := func(name string) bool { return strings.HasPrefix(name, "SV_") || strings.HasPrefix(name, "TAG_") }
-	var open []string
+	open := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(stack.Mentioned)) {
-		if _, isSet := places[name]; prefixed(name) && !isSet {
-			open = append(open, name)
+		prefix, rest := prefixed(name)
+		if _, isSet := places[name]; !isSet && len(rest) <= maxCompared && len(open[prefix]) < maxCompared {
+			open[prefix] = append(open[prefix], rest)
 		}
 	}
-	settings := settings(node)
+	settings := mentions(settings(node))
 	for _, name := range slices.Sorted(maps.Keys(places)) {
-		if !prefixed(name) || stack.Mentioned[name] || mentions(settings, name) {
+		prefix, rest := prefixed(name)
+		if prefix == "" || stack.Mentioned[name] || settings[name] {
 			continue
 		}
-		near := fault.Nearest(name, open)
-		if near != "" && fault.Distance(name, near) <= maxTypo {
-			likely = errors.Join(likely, fault.New(places[name], "did you mean "+near+"?", "nothing mentions %s", name))
+		near := ""
+		if len(likely)+len(unlikely) < maxCompared {
+			near = fault.Nearest(rest, open[prefix])
+		}
+		if prefix == "SV_" && isTypo(rest, near) {
+			likely = append(likely, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name))
 			continue
 		}
 		hint := "remove it"
 		if near != "" {
-			hint = "remove it; or did you mean " + near + "?"
+			hint = "remove it; or did you mean " + prefix + near + "?"
 		}
-		unlikely = errors.Join(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
+		unlikely = append(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
 	}
 	return likely, unlikely
+}
+
+// prefixed splits the name of a version or tag after its prefix. Other names have none.
+func prefixed(name string) (prefix, rest string) {
+	for _, prefix := range []string{"SV_", "TAG_"} {
+		if rest, found := strings.CutPrefix(name, prefix); found {
+			return prefix, rest
+		}
+	}
+	return "", name
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// isTypo reports whether a name, without its prefix, is likely a typo of one that is
+// mentioned and not set: at most a quarter of its letters differ, and not only its number.
+func isTypo(name, near string) bool {
+	return near != "" && fault.Distance(name, near) <= len(name)/4 && digits.ReplaceAllString(name, "") != digits.ReplaceAllString(near, "")
 }
 
 // settings gives the text of the files other than compose files that can mention variables.
@@ -73,8 +94,13 @@ func settings(node *manifests.Node) string {
 	return all.String()
 }
 
-// mentions reports whether a text of settings uses a variable.
-func mentions(text, name string) bool {
-	name = regexp.QuoteMeta(name)
-	return regexp.MustCompile(`(?m)(?:\$\{?|env\.)` + name + `\b|^[ \t]*` + name + `[ \t\r]*$`).MatchString(text)
+var mention = regexp.MustCompile(`(?m)(?:\$\{?|env\.)([A-Za-z_]\w*)|^[ \t]*([A-Za-z_]\w*)[ \t\r]*$`)
+
+// mentions gives the variables that a text of settings uses.
+func mentions(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, found := range mention.FindAllStringSubmatch(text, -1) {
+		all[found[1]+found[2]] = true
+	}
+	return all
 }

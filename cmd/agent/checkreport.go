@@ -9,7 +9,6 @@ import (
 	"io"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/agent/desired"
@@ -118,11 +117,12 @@ func printJUnit(w io.Writer, results []desired.Checked) error {
 			test.Failure = &testFailure{Message: one.Message, Text: lines(one)}
 			suite.Cases = append(suite.Cases, test)
 		}
-		last := testCase{Class: name, Name: "all files were read"}
+		var warnings strings.Builder
 		for _, one := range result.Warnings {
-			last.Output += "warning: " + lines(printed(one))
+			warnings.WriteString("warning: " + lines(printed(one)))
 		}
-		report.Suites = append(report.Suites, testSuite{suite.Name, suite.Tests, suite.Failures, slices.Concat(suite.Cases, []testCase{last})})
+		suite.Cases = append(suite.Cases, testCase{Class: name, Name: "all files were read", Output: warnings.String()})
+		report.Suites = append(report.Suites, suite)
 	}
 	text, err := xml.MarshalIndent(report, "", "  ")
 	if err == nil {

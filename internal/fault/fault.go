@@ -76,22 +76,19 @@ func Hint(err error) string {
 // All returns the single errors that err joins (errors.Join), in order and without
 // duplicate texts. For an error that joins nothing it returns that error.
 func All(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
 	var all []error
 	seen := map[string]bool{}
-	for _, inner := range joined.Unwrap() {
-		for _, one := range All(inner) {
-			if !seen[one.Error()] {
-				seen[one.Error()] = true
-				all = append(all, one)
+	var walk func(error)
+	walk = func(err error) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, inner := range joined.Unwrap() {
+				walk(inner)
 			}
+		} else if err != nil && !seen[err.Error()] {
+			seen[err.Error()] = true
+			all = append(all, err)
 		}
 	}
+	walk(err)
 	return all
 }

@@ -4,6 +4,9 @@ package fault
 func Nearest(got string, known []string) string {
 	best, bestDistance := "", len(got)/3+2
 	for _, word := range known {
+		if max(len(got)-len(word), len(word)-len(got)) >= bestDistance {
+			continue
+		}
 		if d := Distance(got, word); d < bestDistance {
 			best, bestDistance = word, d
 		}
