@@ -141,7 +141,7 @@ func TestFailedSwarmRollback(t *testing.T) {
 	container := stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec
 	container.Mounts, container.Env = nil, []string{"CRASH_AFTER=1ms"}
 	apply(t, engine, stack)
-	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: time.Minute}) // as after a restart of the agent
+	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: 5 * time.Minute}) // as after a restart of the agent
 	if one := result.Services[0]; err != nil || one.State != deploy.Failed || !strings.HasPrefix(one.Message, "Swarm rolled the update back") || one.Error == "" {
 		t.Fatalf("%+v, %v", one, err)
 	}

@@ -121,7 +121,7 @@ func verify(tb testing.TB, engine *deploy.Engine, stack *compose.Stack, plan dep
 	tb.Helper()
 	began := time.Now()
 	result, err := engine.Verify(tb.Context(), stack, deploy.VerifyOptions{
-		Timeout: time.Minute, Changed: plan.Changed(),
+		Timeout: 5 * time.Minute, Changed: plan.Changed(), // the machine may be busy with other tests
 		Progress: func(r deploy.Result) { tb.Logf("after %s: %+v", time.Since(began).Round(time.Millisecond), r.Services) },
 	})
 	if err != nil {
