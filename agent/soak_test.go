@@ -263,8 +263,14 @@ func TestSoakAndDrift(t *testing.T) {
 			"after it":           {func(s *soaks) { s.pass(11 * time.Minute) }, false, false},
 			"after a failed one": {(*soaks).loops, false, true},
 		} {
+			if leaves && test.marked {
+				continue // the corrections before verify the release again, which takes the mark back
+			}
 			t.Run(route+" "+name, func(t *testing.T) {
 				inSoakingWorld(t, "drift: correct\n", func(s *soaks) {
+					before := s.desk.Status().Applied.Soaking
+					test.before(s)
+					s.wantMark(test.marked)
 					if leaves {
 						for _, value := range []string{"1", "2", "3"} {
 							s.meddles(value, "s_web")
@@ -273,9 +279,6 @@ func TestSoakAndDrift(t *testing.T) {
 						s.commit("3", nodeDir+"docker-compose.yml", "services: [\n")
 						s.poll()
 					}
-					before := s.desk.Status().Applied.Soaking
-					test.before(s)
-					s.wantMark(test.marked)
 					if leaves {
 						s.meddles("4", "s_web", "s_db")
 					} else {
@@ -286,7 +289,8 @@ func TestSoakAndDrift(t *testing.T) {
 						t.Fatalf("corrected by %+v", last)
 					}
 					s.wantMark(test.marked)
-					if soaking := s.desk.Status().Applied.Soaking; test.soaking && !soaking.Equal(before) || soaking.After(time.Now()) != test.soaking {
+					soaks := test.soaking && !leaves // a service that another process changed is not judged any more
+					if soaking := s.desk.Status().Applied.Soaking; soaks && !soaking.Equal(before) || soaking.After(time.Now()) != soaks {
 						t.Errorf("soaks until %s, before until %s", soaking, before)
 					}
 				})
