@@ -40,7 +40,7 @@ func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 // sideBySide is how many of these tests run at a time: they mostly wait, for the
 // engine, for the next look.
-const sideBySide = 6
+const sideBySide = 4
 
 // patience is how long what must come is waited for. It is long: the machine may be
 // busy with other tests.

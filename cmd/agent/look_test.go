@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,7 +117,15 @@ func (l *lab) stateFile() string { return l.settings["state_dir"] + "/state.db" 
 // either stream.
 func (l *lab) mustRun(code int, texts []string, args ...string) string {
 	l.t.Helper()
-	got, out, errs := l.command(args...)
+	var got int
+	var out, errs string
+	waitfor.NoError(l.t, patience, func() error {
+		got, out, errs = l.command(args...)
+		if code == exitDone && strings.Contains(out, "UNKNOWN for ") { // a busy engine answers late
+			return errors.New(out)
+		}
+		return nil
+	})
 	if got != code {
 		l.t.Errorf("agent %s: exit %d, want %d: %s%s", strings.Join(args, " "), got, code, out, errs)
 	}

@@ -162,6 +162,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) || health.Undelivered != 3 {
 		t.Errorf("GitLab's health: %+v", health)
 	}
+	l.until("the services are seen", func(s report.Status) bool { return s.Unknown == nil && s.InSync })
 	code, out, _ := l.command("status")
 	told(t, "status", out, []said{want}, "read the token's information: ", "hint: ")
 	if code != exitDone || !strings.Contains(out, "3 statuses not delivered") {
