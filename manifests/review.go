@@ -40,7 +40,7 @@ func (n *Node) CheckTag(tag string) *fault.Error {
 		"%s, which does not match %s", said, pattern)
 }
 
-// reviewApproval finds approvals that nobody can give.
+// reviewApproval finds approvals that no person can give.
 func (v *validator) reviewApproval() {
 	approval := v.config.Approval
 	users, unknown := v.config.Approvers()

@@ -7,7 +7,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// hangs has the engine take calls and answer none: the last look is no verdict then, and
+// hangs has the engine take calls and answer none: the last look is not a verdict then, and
 // everybody hears why and since when.
 func (p *payments) hangs() {
 	p.t.Helper()
