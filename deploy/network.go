@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -29,7 +30,7 @@ var missingNetwork = regexp.MustCompile(`network (\S+) not found`)
 // it.
 func (a *application) createNetwork(ctx context.Context, name string) (created bool, err error) {
 	_, err = a.engine.swarm.NetworkCreate(ctx, name, a.want.Networks[name])
-	if err == nil || !errdefs.IsConflict(err) {
+	if err == nil || !nameTaken(err) {
 		return err == nil, err
 	}
 	existing, inspectErr := a.engine.swarm.NetworkInspect(ctx, name, network.InspectOptions{Scope: "swarm"})
@@ -37,6 +38,13 @@ func (a *application) createNetwork(ctx context.Context, name string) (created b
 		return false, errors.Join(err, inspectErr)
 	}
 	return false, conflict(object{Network, name}, existing.Labels, a.want)
+}
+
+// nameTaken reports whether a network was not created because of its name. The engine that
+// looks for the name answers 409; the managers, who see two creations at once, name the
+// conflict in a 500 (swarmkit's store.ErrNameConflict).
+func nameTaken(err error) bool {
+	return errdefs.IsConflict(err) || strings.Contains(err.Error(), "name conflicts with an existing object")
 }
 
 // oldNetwork gives the network of the stack that a step failed for, because it is the one of

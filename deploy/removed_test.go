@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -98,4 +100,24 @@ func TestOldNetworkOnTheSimulatedEngine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNetworkCreatedAtOnce applies a stack while another process creates its network, which
+// the managers notice last.
+func TestNetworkCreatedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := enginetest.New(enginetest.Options{})
+		sim.Image(image1, enginetest.DemoApp(), nil)
+		stack := removable("t")
+		client := sim.Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+			if call.Method != "NetworkCreate" {
+				return nil
+			}
+			if _, err := sim.Client(enginetest.Hooks{}).NetworkCreate(ctx, call.Name, stack.Networks[call.Name]); err != nil {
+				t.Error(err)
+			}
+			return errors.New("Error response from daemon: rpc error: code = Unknown desc = name conflicts with an existing object")
+		}})
+		rollout(t, deploy.New(client), stack)
+	})
 }
