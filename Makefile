@@ -28,7 +28,7 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool
 	scripts/engine 28.5
-	ROUNDS=6000 nice go test -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
+	ROUNDS=20000 nice go test -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		(go test -race -p 1 -timeout 30m $(RACE); race=$$?; \
 			SWARM_TEST_ENGINE=28.5 go test -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
 		go test -p 2 -timeout 30m $(PLAIN); plain=$$?; \

@@ -107,7 +107,7 @@ func TestOldNetworkOnTheSimulatedEngine(t *testing.T) {
 func TestNetworkCreatedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := enginetest.New(enginetest.Options{})
-		sim.Image(image1, enginetest.DemoApp(), nil)
+		sim.Image(image1, enginetest.DemoApp())
 		stack := removable("t")
 		client := sim.Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
 			if call.Method != "NetworkCreate" {

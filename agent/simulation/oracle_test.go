@@ -143,6 +143,28 @@ func goal(syncs []attempt) (commit string, back, mixed bool) {
 	return "", false, false
 }
 
+// applied gives a commit's release with the config.yml that is in force when it runs: a commit
+// that changes nothing but config.yml has its good state, and a rollback to it keeps that.
+func (w *world) applied(syncs []attempt, commit string) release {
+	var deployed string
+	inForce := map[string]release{}
+	for _, one := range slices.Backward(syncs) {
+		switch {
+		case one.State == "rolled_back":
+			deployed = one.Rollback.Commit
+		case one.State == "succeeded":
+			now := w.git.commits[one.Commit].wants
+			if before, known := inForce[deployed]; known && before.same(now) {
+				inForce[deployed] = now
+			} else {
+				deployed = one.Commit
+			}
+			inForce[one.Commit] = now
+		}
+	}
+	return inForce[commit]
+}
+
 // checkState compares the engine with what the records promise.
 func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	if len(syncs) == 0 {
@@ -164,9 +186,9 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 		w.checkMixture(state)
 		return
 	}
-	wants := map[string]wanted{}
+	applied, wants := w.applied(syncs, commit), map[string]wanted{}
 	if commit != "" {
-		wants = w.git.commits[commit].wants.services()
+		wants = applied.services()
 	}
 	differ := w.differences(state, wants)
 	if back {
@@ -186,13 +208,12 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	}
 	if len(differ) == 0 {
 		w.meddled = false
-		if commit == "" || w.git.commits[commit].wants.trouble != sours {
+		if applied.trouble != sours {
 			w.checkTasks(state, wants)
 		}
 		return
 	}
 	maps.DeleteFunc(differ, func(name, _ string) bool { return slices.Contains(now.contested, name) })
-	applied := w.git.commits[commit].wants
 	if len(differ) > 0 && applied.correct && !applied.frozen && !now.paused && !w.intruder {
 		w.fail("a drift is not corrected: %v", differ)
 	}

@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +149,12 @@ func (r *release) services() map[string]wanted {
 		"s_cron_service": {r.image(), nil, 1, nil, false},
 		oneShot:          {r.image(), []string{"JOB_DELAY=3s", "JOB_FAIL=" + r.jobFails()}, 1, nil, false},
 	}
+}
+
+// same reports whether the services of both are written alike.
+func (r *release) same(other release) bool {
+	other.ignores = r.ignores
+	return reflect.DeepEqual(r.services(), other.services())
 }
 
 // canary begins the content of each version of the secret: it may be found in Swarm's
