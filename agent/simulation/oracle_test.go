@@ -149,10 +149,10 @@ func (w *world) applied(syncs []attempt, commit string) release {
 	var deployed string
 	inForce := map[string]release{}
 	for _, one := range slices.Backward(syncs) {
-		switch {
-		case one.State == "rolled_back":
+		switch one.State {
+		case "rolled_back":
 			deployed = one.Rollback.Commit
-		case one.State == "succeeded":
+		case "succeeded":
 			now := w.git.commits[one.Commit].wants
 			if before, known := inForce[deployed]; known && before.same(now) {
 				inForce[deployed] = now
