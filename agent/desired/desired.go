@@ -109,7 +109,7 @@ func (s *State) Wipe() {
 	}
 }
 
-// ReadSecretFiles reads the node's SOPS files as they stand in git. Beside an error it gives
+// ReadSecretFiles reads the node's SOPS files as git has them. Beside an error it gives
 // those that it could read.
 func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
 	files := make([]secrets.File, 0, len(node.SecretFiles))

@@ -15,11 +15,8 @@ import (
 // commit that declares another number writes it, and the rollback of that commit writes the
 // old one.
 func TestIgnoredReplicas(t *testing.T) {
-	shared := newFixture(t)
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, shared)
-		defer func() { _ = os.RemoveAll(w.dir) }()
-		wants := release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: true, correct: true, ignores: true}
+	wants := release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: true, correct: true, ignores: true}
+	inWorldOf(t, newFixture(t), wants, func(t *testing.T, w *world) {
 		roll := func(about string, want uint64, change func()) {
 			t.Helper()
 			wants.about = about
@@ -27,7 +24,7 @@ func TestIgnoredReplicas(t *testing.T) {
 			w.push(wants)
 			w.settle()
 			w.check()
-			if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != want {
+			if got := w.replicas(); got != want {
 				t.Errorf("%s: %d replicas, want %d", about, got, want)
 			}
 		}
@@ -40,9 +37,6 @@ func TestIgnoredReplicas(t *testing.T) {
 				t.Errorf("scaled to %d: drift %v", count, drift)
 			}
 		}
-		w.push(wants)
-		w.start()
-		w.settle()
 		scale(3)
 		roll("another field of web", 3, func() { wants.tag = "g1" })
 		w.meddle("s_web", "environment", func(spec *swarm.ServiceSpec) { spec.TaskTemplate.ContainerSpec.Env = nil })
@@ -55,10 +49,6 @@ func TestIgnoredReplicas(t *testing.T) {
 		roll("the number, and it is rolled back", 2, func() { wants.tag, wants.trouble, wants.replicas = "crashes4", crashes, 6 })
 		scale(3)
 		roll("without drift_ignore", 2, func() { wants.tag, wants.trouble, wants.replicas, wants.ignores = "g5", sound, 2, false })
-		for _, wrong := range w.wrong {
-			t.Error(wrong)
-		}
-		w.stop()
 	})
 }
 
@@ -88,13 +78,8 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 1, shared)
-				defer func() { _ = os.RemoveAll(w.dir) }()
-				wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
-				w.push(wants)
-				w.start()
-				w.settle()
+			wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+			inWorldOf(t, shared, wants, func(t *testing.T, w *world) {
 				wants.tag, wants.trouble, wants.replicas = "unproved1", unproved, 6
 				w.push(wants)
 				w.settle()
@@ -103,13 +88,9 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 				w.pass(interval)
 				w.settle()
 				w.check()
-				if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != 2 {
+				if got := w.replicas(); got != 2 {
 					t.Errorf("%d replicas, want 2", got)
 				}
-				for _, wrong := range w.wrong {
-					t.Error(wrong)
-				}
-				w.stop()
 			})
 		})
 	}
@@ -118,14 +99,8 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 // TestIgnoredReplicasOfOthers rolls back another service than the one that an autoscaler scales:
 // the next commit keeps the autoscaler's number.
 func TestIgnoredReplicasOfOthers(t *testing.T) {
-	shared := newFixture(t)
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, shared)
-		defer func() { _ = os.RemoveAll(w.dir) }()
-		wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
-		w.push(wants)
-		w.start()
-		w.settle()
+	wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
+	inWorldOf(t, newFixture(t), wants, func(t *testing.T, w *world) {
 		wants.level = 1
 		w.push(wants)
 		w.settle()
@@ -141,12 +116,31 @@ func TestIgnoredReplicasOfOthers(t *testing.T) {
 		w.push(wants)
 		w.settle()
 		w.check()
-		if got := *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas; got != count {
+		if got := w.replicas(); got != count {
 			t.Errorf("%d replicas, want %d", got, count)
 		}
+	})
+}
+
+// inWorldOf runs a test in a world whose agent has rolled out a release, and reports what is wrong
+// with the world afterwards.
+func inWorldOf(t *testing.T, shared *fixture, first release, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, shared)
+		defer func() { _ = os.RemoveAll(w.dir) }()
+		w.push(first)
+		w.start()
+		w.settle()
+		test(t, w)
 		for _, wrong := range w.wrong {
 			t.Error(wrong)
 		}
 		w.stop()
 	})
+}
+
+// replicas gives the replicas of web.
+func (w *world) replicas() uint64 {
+	return *w.engine.State().Services["s_web"].Spec.Mode.Replicated.Replicas
 }
