@@ -32,7 +32,7 @@ test: ## all tests, on private engines; with the race detector where the code is
 		(go test -race -p 1 -timeout 30m $(RACE); race=$$?; \
 			SWARM_TEST_ENGINE=28.5 go test -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
 		go test -p 2 -timeout 30m $(PLAIN); plain=$$?; \
-		wait $$simulation && wait $$others && exit $$plain
+		wait $$simulation; simulation=$$?; wait $$others && [ $$simulation = 0 ] && exit $$plain
 
 ENGINES ?= 20.10 26.1 28.5 28.5-containerd
 
