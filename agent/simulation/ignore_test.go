@@ -17,6 +17,7 @@ import (
 func TestIgnoredReplicas(t *testing.T) {
 	wants := release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: true, correct: true, ignores: true}
 	inWorldOf(t, newFixture(t), wants, func(t *testing.T, w *world) {
+		t.Helper()
 		roll := func(about string, want uint64, change func()) {
 			t.Helper()
 			wants.about = about
@@ -80,6 +81,7 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
 			inWorldOf(t, shared, wants, func(t *testing.T, w *world) {
+				t.Helper()
 				wants.tag, wants.trouble, wants.replicas = "unproved1", unproved, 6
 				w.push(wants)
 				w.settle()
@@ -101,6 +103,7 @@ func TestIgnoredReplicasOfFailures(t *testing.T) {
 func TestIgnoredReplicasOfOthers(t *testing.T) {
 	wants := release{about: "first", tag: "g0", replicas: 2, secret: 1, ignores: true}
 	inWorldOf(t, newFixture(t), wants, func(t *testing.T, w *world) {
+		t.Helper()
 		wants.level = 1
 		w.push(wants)
 		w.settle()
