@@ -27,17 +27,35 @@ func Listen(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 		return nil, fault.New(fault.Place{}, "choose another path for the socket", "open control socket: %s exists and is not a socket", path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	// It gets its name once it is closed to others, and replaces a stale one by that.
+	unnamed := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	if err := os.Remove(unnamed); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove stale control socket: %w", err)
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: unnamed, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := errors.Join(os.Chmod(unnamed, 0o600), os.Rename(unnamed, path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("protect control socket: %w", err), listener.Close())
 	}
-	return listener, nil
+	listener.SetUnlinkOnClose(false)
+	return &namedListener{UnixListener: listener, path: path}, nil
+}
+
+// A namedListener removes its socket's file when it is closed: net would remove the name
+// that the socket was bound to.
+type namedListener struct {
+	*net.UnixListener
+	path string
+}
+
+func (l *namedListener) Close() error {
+	err := l.UnixListener.Close()
+	if removed := os.Remove(l.path); err == nil && !errors.Is(removed, os.ErrNotExist) {
+		err = removed
+	}
+	return err
 }
 
 // closeWithin bounds how long requests may take to end after the context has ended.
