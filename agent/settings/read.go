@@ -11,6 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
+	"coin.internal/coin-agent/policy"
 )
 
 // Field is one setting, by name.
@@ -78,6 +80,9 @@ func (f Field) Set(text string) error {
 func (s *Settings) Fields() []Field {
 	var fields []Field
 	for about, value := range reflect.ValueOf(s).Elem().Fields() {
+		if about.Tag == "" {
+			continue // a mapping
+		}
 		fields = append(fields, Field{Name: about.Tag.Get("name"), Help: about.Tag.Get("help"), value: value})
 	}
 	return fields
@@ -107,13 +112,26 @@ func (s *Settings) ReadYAML(name string, data []byte) error {
 	var faults []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := root.Content[i]
-		faults = append(faults, readSetting(name, known, key, root.Content[i+1]))
+		faults = append(faults, s.read(name, known, key, root.Content[i+1]))
 		if seen[key.Value] {
 			faults = append(faults, fault.New(fault.Place{File: name, Line: key.Line, Column: key.Column}, "keep one of them", "%s is set twice", key.Value))
 		}
 		seen[key.Value] = true
 	}
 	return errors.Join(faults...)
+}
+
+// read reads one key: a mapping of its own, or a setting.
+func (s *Settings) read(name string, known map[string]Field, key, value *yaml.Node) error {
+	switch key.Value {
+	case "policy":
+		var err error
+		s.Policy, err = policy.Read(name, value)
+		return err
+	case "limits":
+		return limits.Read(name, value, &s.Limits)
+	}
+	return readSetting(name, known, key, value)
 }
 
 func readSetting(name string, known map[string]Field, key, value *yaml.Node) error {

@@ -16,7 +16,9 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -73,6 +75,10 @@ type Settings struct {
 
 	LogLevel  string `name:"log_level" help:"debug, info, warn or error"`
 	LogFormat string `name:"log_format" help:"text or json"`
+
+	// Mappings, which only the YAML file has.
+	Policy *policy.Policy // nil: any commit may do anything
+	Limits limits.Limits
 }
 
 // Default gives the default settings.
@@ -89,6 +95,7 @@ func Default() Settings {
 		LogFormat: "text",
 
 		KeyServices: secrets.DefaultKeyServices(),
+		Limits:      limits.Default(),
 	}
 }
 
