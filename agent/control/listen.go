@@ -14,7 +14,7 @@ import (
 )
 
 // Listen opens the control socket: mode 0600, in a folder of mode 0700 when the folder
-// has to be made. The socket of a running agent is not replaced; one that a killed agent
+// has to be made, and which other users cannot change. The socket of a running agent is not replaced; one that a killed agent
 // left is.
 func Listen(path string) (net.Listener, error) {
 	if conn, err := net.Dial("unix", path); err == nil {
@@ -23,6 +23,9 @@ func Listen(path string) (net.Listener, error) {
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make folder of the control socket: %w", err)
+	}
+	if err := closedFolder(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 		return nil, fault.New(fault.Place{}, "choose another path for the socket", "open control socket: %s exists and is not a socket", path)

@@ -63,3 +63,35 @@ func TestListen(t *testing.T) {
 		t.Errorf("a file that is no socket was removed: %v", err)
 	}
 }
+
+// A folder in which other users can make files, or which belongs to one of them, is refused
+// before there is a socket.
+func TestListenInOpenFolder(t *testing.T) {
+	ways := map[string]func(parent, dir string) error{
+		"writable by all":   func(_, dir string) error { return os.Chmod(dir, 0o777) },               //nolint:gosec // that is what the test is about
+		"sticky":            func(_, dir string) error { return os.Chmod(dir, 0o777|os.ModeSticky) }, //nolint:gosec // likewise
+		"writable by group": func(_, dir string) error { return os.Chmod(dir, 0o770) },               //nolint:gosec // likewise
+		"parent":            func(parent, _ string) error { return os.Chmod(parent, 0o777) },         //nolint:gosec // likewise
+	}
+	if os.Getuid() == 0 { // others cannot give a folder away
+		ways["of another user"] = func(_, dir string) error { return os.Chown(dir, 65534, -1) }
+		ways["parent of another user"] = func(parent, _ string) error { return os.Chown(parent, 65534, -1) }
+	}
+	for name, open := range ways {
+		parent := t.TempDir()
+		dir := filepath.Join(parent, "run")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(parent, dir); err != nil {
+			t.Fatal(err)
+		}
+		_, err := control.Listen(filepath.Join(dir, "s"))
+		if err == nil || fault.Hint(err) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s: there is %v", name, left)
+		}
+	}
+}

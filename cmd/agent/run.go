@@ -58,7 +58,9 @@ func (a *app) daemon(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close())
 		}
 		log.Info("metrics and health", "address", listener.Addr().String())
-		services = append(services, func(ctx context.Context) error { return control.Serve(ctx, listener, d.agent.HealthHandler()) })
+		services = append(services, func(ctx context.Context) error {
+			return control.Serve(ctx, listener, control.LoopbackOnly(d.agent.HealthHandler()))
+		})
 	}
 	if d.outbox != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
