@@ -81,6 +81,9 @@ type service struct {
 func servicesOf(stack *compose.Stack) []service {
 	all := make([]service, 0, len(stack.Services))
 	for _, full := range slices.Sorted(maps.Keys(stack.Services)) {
+		if task := stack.Services[full].TaskTemplate; task.ContainerSpec == nil && task.Runtime == "" {
+			continue // a check could not render it
+		}
 		one := service{name: strings.TrimPrefix(full, stack.Name+"_"), spec: stack.Services[full]}
 		if container := one.spec.TaskTemplate.ContainerSpec; container != nil {
 			one.container = *container
