@@ -14,10 +14,10 @@ import (
 // External are the objects that a stack may use and does not own, by their names in the
 // engine. Nil patterns are not set.
 type External struct {
-	Networks Patterns `json:"networks,omitempty" yaml:"networks,omitempty,flow"`
-	Secrets  Patterns `json:"secrets,omitempty" yaml:"secrets,omitempty,flow"`
-	Configs  Patterns `json:"configs,omitempty" yaml:"configs,omitempty,flow"`
-	Volumes  Patterns `json:"volumes,omitempty" yaml:"volumes,omitempty,flow"`
+	Networks Patterns `json:"networks,omitempty" yaml:"networks,omitempty"`
+	Secrets  Patterns `json:"secrets,omitempty" yaml:"secrets,omitempty"`
+	Configs  Patterns `json:"configs,omitempty" yaml:"configs,omitempty"`
+	Volumes  Patterns `json:"volumes,omitempty" yaml:"volumes,omitempty"`
 }
 
 // IsZero reports whether none of them is set.

@@ -63,7 +63,7 @@ type Count uint64
 
 // UnmarshalText reads a number of agent.yml.
 func (c *Count) UnmarshalText(text []byte) error {
-	number, err := strconv.ParseUint(string(text), 10, 32)
+	number, err := strconv.ParseUint(string(text), 10, 63)
 	if err != nil {
 		return fault.New(fault.Place{}, "write a whole number", "%q is not a number of tasks", text)
 	}
@@ -210,13 +210,17 @@ func suggestLimits(p *Policy, j *judgement) {
 	for _, service := range j.services {
 		used := usageOf(service)
 		most = usage{max(most.tasks, used.tasks), max(most.memory, used.memory), max(most.cpus, used.cpus)}
-		tasks := int64(min(used.tasks, math.MaxInt32)) //nolint:gosec // bounded
-		total = usage{total.tasks + used.tasks, total.memory + used.memory*tasks, total.cpus + used.cpus*tasks}
+		total = usage{total.tasks + used.tasks, more(total.memory, used.memory, used.tasks), more(total.cpus, used.cpus, used.tasks)}
 		limited["memory"], limited["cpus"] = limited["memory"] && used.memory > 0, limited["cpus"] && used.cpus > 0
 	}
 	p.Limits = &Limits{Amounts: most.amounts(limited)}
 	all := total.amounts(limited)
 	p.Limits.Total = &all
+}
+
+// more gives a sum with what tasks use, without overflowing.
+func more(sum, used int64, tasks uint64) int64 {
+	return int64(min(float64(sum)+float64(used)*float64(tasks), math.MaxInt64/2))
 }
 
 func (u usage) amounts(limited map[string]bool) Amounts {

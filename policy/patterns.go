@@ -16,6 +16,21 @@ type Patterns []string
 // IsZero reports whether the rule is not set.
 func (p Patterns) IsZero() bool { return p == nil }
 
+// MarshalYAML writes a short list on one line.
+func (p Patterns) MarshalYAML() (any, error) {
+	var node yaml.Node
+	if err := node.Encode([]string(p)); err != nil {
+		return nil, err
+	}
+	if len(strings.Join(p, ", ")) < shortList {
+		node.Style = yaml.FlowStyle
+	}
+	return &node, nil
+}
+
+// shortList is the length of a list that fits on a line.
+const shortList = 80
+
 // Match reports whether one of the patterns matches the text.
 func (p Patterns) Match(text string) bool {
 	return slices.ContainsFunc(p, func(pattern string) bool { return glob(pattern, text) })
