@@ -19,10 +19,10 @@ import (
 // Checks are the hosts that config.yml may have the agent connect to.
 type Checks struct {
 	// Hosts are patterns of host or host:port. Nil is not set.
-	Hosts Patterns `json:"hosts,omitempty" yaml:"hosts,omitempty"`
+	Hosts Patterns `json:"hosts,omitzero" yaml:"hosts,omitempty"`
 	// Credentials are the hosts that a file of check_dir may be sent to, by the file's name.
 	// Nil is not set.
-	Credentials PerService `json:"credentials,omitempty" yaml:"credentials,omitempty"`
+	Credentials PerService `json:"credentials,omitzero" yaml:"credentials,omitempty"`
 }
 
 func readChecks(p *Policy, file string, value *yaml.Node) error {

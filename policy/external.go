@@ -14,10 +14,10 @@ import (
 // External are the objects that a stack may use and does not own, by their names in the
 // engine. Nil patterns are not set.
 type External struct {
-	Networks Patterns `json:"networks,omitempty" yaml:"networks,omitempty"`
-	Secrets  Patterns `json:"secrets,omitempty" yaml:"secrets,omitempty"`
-	Configs  Patterns `json:"configs,omitempty" yaml:"configs,omitempty"`
-	Volumes  Patterns `json:"volumes,omitempty" yaml:"volumes,omitempty"`
+	Networks Patterns `json:"networks,omitzero" yaml:"networks,omitempty"`
+	Secrets  Patterns `json:"secrets,omitzero" yaml:"secrets,omitempty"`
+	Configs  Patterns `json:"configs,omitzero" yaml:"configs,omitempty"`
+	Volumes  Patterns `json:"volumes,omitzero" yaml:"volumes,omitempty"`
 }
 
 // IsZero reports whether none of them is set.

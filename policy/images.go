@@ -14,7 +14,7 @@ import (
 type Images struct {
 	// Allow are patterns of an image's full name, such as docker.io/library/redis. A pattern
 	// with a tag, such as *:2025-*, also has to match the tag. Nil is not set.
-	Allow Patterns `json:"allow,omitempty" yaml:"allow,omitempty"`
+	Allow Patterns `json:"allow,omitzero" yaml:"allow,omitempty"`
 	// Digest says that the files must name each image by its digest.
 	Digest bool `json:"digest,omitempty" yaml:"-"`
 }

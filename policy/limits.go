@@ -61,13 +61,16 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 // Count is a number of tasks.
 type Count uint64
 
+// countText reads a Count.
+type countText struct{ into *Count }
+
 // UnmarshalText reads a number of agent.yml.
-func (c *Count) UnmarshalText(text []byte) error {
+func (c countText) UnmarshalText(text []byte) error {
 	number, err := strconv.ParseUint(string(text), 10, 63)
 	if err != nil {
 		return fault.New(fault.Place{}, "write a whole number", "%q is not a number of tasks", text)
 	}
-	*c = Count(number)
+	*c.into = Count(number)
 	return nil
 }
 
@@ -100,7 +103,7 @@ func amounts(file string, into *Amounts) map[string]func(*yaml.Node) error {
 	return map[string]func(*yaml.Node) error{
 		"replicas": func(value *yaml.Node) error {
 			into.Replicas = new(Count)
-			return readText(file, value, into.Replicas)
+			return readText(file, value, countText{into.Replicas})
 		},
 		"memory": func(value *yaml.Node) error { into.Memory = new(Bytes); return readText(file, value, into.Memory) },
 		"cpus":   func(value *yaml.Node) error { into.CPUs = new(CPUs); return readText(file, value, into.CPUs) },

@@ -22,24 +22,24 @@ type Policy struct {
 	// allowed. The rules that this concerns are those from BindMounts to Checks.
 	Strict bool `json:"strict,omitempty" yaml:"strict,omitempty"`
 
-	Stacks      Patterns     `json:"stacks,omitempty" yaml:"stacks,omitempty"`
+	Stacks      Patterns     `json:"stacks,omitzero" yaml:"stacks,omitempty"`
 	Environment *Environment `json:"environment,omitempty" yaml:"environment,omitempty,flow"`
 
-	BindMounts     BindMounts `json:"bind_mounts,omitempty" yaml:"bind_mounts,omitempty"`
-	EngineSocket   Patterns   `json:"engine_socket,omitempty" yaml:"engine_socket,omitempty"`
-	Capabilities   PerService `json:"capabilities,omitempty" yaml:"capabilities,omitempty"`
-	Privileges     PerService `json:"privileges,omitempty" yaml:"privileges,omitempty"`
-	HostNetwork    Patterns   `json:"host_network,omitempty" yaml:"host_network,omitempty"`
+	BindMounts     BindMounts `json:"bind_mounts,omitzero" yaml:"bind_mounts,omitempty"`
+	EngineSocket   Patterns   `json:"engine_socket,omitzero" yaml:"engine_socket,omitempty"`
+	Capabilities   PerService `json:"capabilities,omitzero" yaml:"capabilities,omitempty"`
+	Privileges     PerService `json:"privileges,omitzero" yaml:"privileges,omitempty"`
+	HostNetwork    Patterns   `json:"host_network,omitzero" yaml:"host_network,omitempty"`
 	External       External   `json:"external,omitzero" yaml:"external,omitempty"`
-	VolumeDrivers  Patterns   `json:"volume_drivers,omitempty" yaml:"volume_drivers,omitempty"`
-	NetworkDrivers Patterns   `json:"network_drivers,omitempty" yaml:"network_drivers,omitempty"`
-	SecretDrivers  Patterns   `json:"secret_drivers,omitempty" yaml:"secret_drivers,omitempty"`
-	PublishedPorts Ports      `json:"published_ports,omitempty" yaml:"published_ports,omitempty,flow"`
+	VolumeDrivers  Patterns   `json:"volume_drivers,omitzero" yaml:"volume_drivers,omitempty"`
+	NetworkDrivers Patterns   `json:"network_drivers,omitzero" yaml:"network_drivers,omitempty"`
+	SecretDrivers  Patterns   `json:"secret_drivers,omitzero" yaml:"secret_drivers,omitempty"`
+	PublishedPorts Ports      `json:"published_ports,omitzero" yaml:"published_ports,omitempty,flow"`
 	Checks         *Checks    `json:"checks,omitempty" yaml:"checks,omitempty"`
 
-	Registries Patterns   `json:"registries,omitempty" yaml:"registries,omitempty"`
+	Registries Patterns   `json:"registries,omitzero" yaml:"registries,omitempty"`
 	Images     *Images    `json:"images,omitempty" yaml:"images,omitempty"`
-	Placement  PerService `json:"placement,omitempty" yaml:"placement,omitempty"`
+	Placement  PerService `json:"placement,omitzero" yaml:"placement,omitempty"`
 	Limits     *Limits    `json:"limits,omitempty" yaml:"limits,omitempty"`
 }
 

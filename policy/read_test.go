@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -60,6 +61,17 @@ func TestReadAndWrite(t *testing.T) {
 	}
 	if diff := cmp.Diff(everything, text); diff != "" {
 		t.Error(diff)
+	}
+	sent, err := json.Marshal(rules) // as `agent policy show` gets it from the daemon
+	if err != nil {
+		t.Fatal(err)
+	}
+	var received policy.Policy
+	if err := json.Unmarshal(sent, &received); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(rules, &received); diff != "" {
+		t.Errorf("over the socket: %s", diff)
 	}
 	word, err := policy.ReadFile("agent.yml", []byte("policy: strict"))
 	if err != nil || !cmp.Equal(word, &policy.Policy{Strict: true}) {
