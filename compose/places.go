@@ -14,7 +14,7 @@ import (
 // in the last file that sets it, or else its nearest key above. A stack that was not
 // rendered from files has no places.
 func (s *Stack) Place(keys ...string) fault.Place {
-	place, _, _ := s.locate(keys)
+	place, _ := s.locate(keys)
 	return place
 }
 
@@ -81,7 +81,7 @@ func (s *Stack) Key(section, name string) string {
 // Sources gives where the variables are set that the text at a place mentions, sorted by
 // their names.
 func (s *Stack) Sources(keys ...string) (names []string, places []fault.Place) {
-	_, _, value := s.locate(keys)
+	_, value := s.locate(keys)
 	if value = deref(value); value == nil || value.Kind != yaml.ScalarNode {
 		return nil, nil
 	}
@@ -95,10 +95,11 @@ func (s *Stack) Sources(keys ...string) (names []string, places []fault.Place) {
 
 // locate finds the keys in the last file that has most of them, and the value there if it
 // has all.
-func (s *Stack) locate(keys []string) (best fault.Place, depth int, value *yaml.Node) {
+func (s *Stack) locate(keys []string) (best fault.Place, value *yaml.Node) {
 	if s.files == nil {
-		return best, 0, nil
+		return best, nil
 	}
+	depth := 0
 	best.File = s.files.node.Dir
 	for _, file := range slices.Backward(s.files.main) {
 		if place, found, below := file.find(keys); found > depth {
@@ -108,7 +109,7 @@ func (s *Stack) locate(keys []string) (best fault.Place, depth int, value *yaml.
 	if depth < len(keys) {
 		value = nil
 	}
-	return best, depth, value
+	return best, value
 }
 
 // names reports whether an item of a list names one of the texts, after its variables are

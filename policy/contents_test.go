@@ -91,8 +91,12 @@ deployment:
 		file, address string
 		want          bool
 	}{
-		{"front.token", "10.1.2.3:5443", true}, {"front.token", "DB.internal.:5432", true}, {"front.token", "db.internal:5433", false},
-		{"front.token", "evil.example.com:443", false}, {"other.token", "10.1.2.3:5443", false}, {"front.token", "", false},
+		{"front.token", "10.1.2.3:5443", true},
+		{"front.token", "DB.internal.:5432", true},
+		{"front.token", "db.internal:5433", false},
+		{"front.token", "evil.example.com:443", false},
+		{"other.token", "10.1.2.3:5443", false},
+		{"front.token", "", false},
 	} {
 		if got, said := p.MaySend(test.file, test.address); got != test.want || !said {
 			t.Errorf("%s to %s: %t, %t", test.file, test.address, got, said)

@@ -48,43 +48,62 @@ type foreign struct {
 // foreigners lists the objects that the stack uses and does not own, each once.
 func (j *judgement) foreigners() []foreign {
 	var all []foreign
-	add := func(section, service, name string, place fault.Place) {
-		if key := j.Stack.Key(section, name); key != "" {
-			place = j.Stack.Place(section, key)
+	for _, one := range slices.Concat(j.foreignNetworks(), j.foreignVolumes(), j.foreignSecrets(), j.foreignConfigs()) {
+		if key := j.Stack.Key(one.section, one.name); key != "" {
+			one.place = j.Stack.Place(one.section, key)
 		}
-		one := foreign{section, name, service, place}
-		if !slices.ContainsFunc(all, func(f foreign) bool { return f.section == section && f.name == name }) {
+		if !slices.ContainsFunc(all, func(f foreign) bool { return f.section == one.section && f.name == one.name }) {
 			all = append(all, one)
 		}
 	}
+	return all
+}
+
+func (j *judgement) foreignNetworks() (all []foreign) {
 	for _, service := range j.services {
 		for _, name := range networksOf(service) {
 			if _, own := j.Stack.Networks[name]; !own && name != hostNetwork {
-				add("networks", service.name, name, j.item([]string{name}, service.name, "networks"))
-			}
-		}
-		for _, one := range service.container.Mounts {
-			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_")
-			if one.Type == mount.TypeVolume && !own || one.Type == mount.TypeCluster {
-				add("volumes", service.name, one.Source, j.item([]string{one.Target}, service.name, "volumes"))
+				all = append(all, foreign{"networks", name, service.name, j.item([]string{name}, service.name, "networks")})
 			}
 		}
 	}
 	for _, name := range j.Stack.ExternalNetworks {
 		if name != hostNetwork {
-			add("networks", "", name, fault.Place{})
+			all = append(all, foreign{"networks", name, "", fault.Place{}})
 		}
 	}
+	return all
+}
+
+func (j *judgement) foreignVolumes() (all []foreign) {
+	for _, service := range j.services {
+		for _, one := range service.container.Mounts {
+			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_")
+			if one.Type == mount.TypeVolume && !own || one.Type == mount.TypeCluster {
+				all = append(all, foreign{"volumes", one.Source, service.name, j.item([]string{one.Target}, service.name, "volumes")})
+			}
+		}
+	}
+	return all
+}
+
+// foreignSecrets also lists the secrets without a value in the repository: Swarm must have
+// them, so another process made them.
+func (j *judgement) foreignSecrets() (all []foreign) {
 	for _, name := range j.Stack.ExternalSecrets {
-		add("secrets", j.userOf("secrets", name), name, fault.Place{})
+		all = append(all, foreign{"secrets", name, j.userOf("secrets", name), fault.Place{}})
 	}
 	for _, one := range j.Stack.Secrets {
-		if one.Missing != nil { // Swarm must have it: another process made it
-			add("secrets", j.userOf("secrets", one.Spec.Name), one.Spec.Name, one.Missing.Place)
+		if name := one.Spec.Name; one.Missing != nil {
+			all = append(all, foreign{"secrets", name, j.userOf("secrets", name), one.Missing.Place})
 		}
 	}
+	return all
+}
+
+func (j *judgement) foreignConfigs() (all []foreign) {
 	for _, name := range j.Stack.ExternalConfigs {
-		add("configs", j.userOf("configs", name), name, fault.Place{})
+		all = append(all, foreign{"configs", name, j.userOf("configs", name), fault.Place{}})
 	}
 	return all
 }

@@ -20,7 +20,7 @@ type privilege struct {
 // privilegesOf lists what loosens a service's container, apart from what has a rule of its
 // own: kernel parameters, security profiles, devices, shared mounts.
 func (j *judgement) privilegesOf(service service) []privilege {
-	var all []privilege
+	all := j.mountPrivileges(service)
 	add := func(text string, place fault.Place) { all = append(all, privilege{text, place}) }
 	for _, name := range slices.Sorted(maps.Keys(service.container.Sysctls)) {
 		add("sysctl "+name, j.item([]string{name}, service.name, "sysctls"))
@@ -28,26 +28,30 @@ func (j *judgement) privilegesOf(service service) []privilege {
 	for _, text := range profiles(service.container.Privileges) {
 		add(text, j.place(service.name, "security_opt"))
 	}
-	for _, one := range service.container.Mounts {
-		if shared := one.BindOptions; shared != nil && strings.HasSuffix(string(shared.Propagation), "shared") {
-			add("propagation "+string(shared.Propagation), j.item([]string{one.Target}, service.name, "volumes"))
-		}
-		if _, options, ok := boundDevice(one); ok && (slices.Contains(options, "shared") || slices.Contains(options, "rshared")) {
-			add("propagation shared", j.item([]string{one.Target}, service.name, "volumes"))
-		}
-		if one.Type == mount.TypeImage || one.Type == mount.TypeCluster {
-			add("mount "+string(one.Type), j.item([]string{one.Target}, service.name, "volumes"))
-		}
-	}
 	if resources := service.spec.TaskTemplate.Resources; resources != nil && resources.Reservations != nil {
 		for _, one := range resources.Reservations.GenericResources {
-			if kind := resourceKind(one); kind != "" {
-				add("device "+kind, j.place(service.name, "deploy", "resources", "reservations", "generic_resources"))
-			}
+			add("device "+resourceKind(one), j.place(service.name, "deploy", "resources", "reservations", "generic_resources"))
 		}
 	}
 	if runtime := service.spec.TaskTemplate.Runtime; runtime != "" && runtime != swarm.RuntimeContainer {
 		add("runtime "+string(runtime), j.place(service.name))
+	}
+	return all
+}
+
+// mountPrivileges lists mounts that reach the node's other mounts, and unusual ones.
+func (j *judgement) mountPrivileges(service service) (all []privilege) {
+	for _, one := range service.container.Mounts {
+		at := j.item([]string{one.Target}, service.name, "volumes")
+		if shared := one.BindOptions; shared != nil && strings.HasSuffix(string(shared.Propagation), "shared") {
+			all = append(all, privilege{"propagation " + string(shared.Propagation), at})
+		}
+		if _, options, ok := boundDevice(one); ok && (slices.Contains(options, "shared") || slices.Contains(options, "rshared")) {
+			all = append(all, privilege{"propagation shared", at})
+		}
+		if one.Type == mount.TypeImage || one.Type == mount.TypeCluster {
+			all = append(all, privilege{"mount " + string(one.Type), at})
+		}
 	}
 	return all
 }
