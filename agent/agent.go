@@ -28,6 +28,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -79,7 +80,8 @@ type Parts struct {
 	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
 	Notices   publish.Notices  // notices to users; without an outbox none are sent
 	Metrics   *metrics.Metrics
-	Audit     *audit.Log // of Store's folder
+	Audit     *audit.Log      // of Store's folder
+	Policy    *policy.Current // in force; nil: the settings' policy, which stays
 
 	// Render makes the stack of a node's files; nil: compose.Render does. A test that
 	// renders the same files many times gives a function that remembers.
@@ -117,6 +119,9 @@ func New(parts Parts) *Agent {
 	}
 	if parts.GitLab != nil && parts.Approvals == nil {
 		parts.Approvals = parts.GitLab
+	}
+	if parts.Policy == nil {
+		parts.Policy = policy.NewCurrent(parts.Settings.Policy)
 	}
 	if len(parts.Stacks) == 0 {
 		parts.Stacks = []Stack{{record.OnlyStack, parts.Settings.Node}}

@@ -351,6 +351,8 @@ func (d *Desk) Status() report.Status {
 		status.GitLab = &health
 	}
 	status.Notices = a.parts.Notices.Health()
+	policy := a.parts.Policy.State()
+	status.Policy = &policy
 	status.InSync = d.stack.inSync(v)
 	status.Next = report.NextFor(&status)
 	return status

@@ -106,6 +106,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 		},
 		Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Stops: s.stops,
+		Policy: parts.Policy.Policy,
 	}
 	if parts.Reports != nil {
 		made.Token = func() time.Time { return parts.Reports.Health().TokenExpires }

@@ -47,6 +47,7 @@ func (c *converter) convert(release string) (*Stack, error) {
 		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
 		merged:   c.merged,
+		files:    c.files,
 
 		WarnMissing: c.files.node.Config.Images.Missing == manifests.MissingWarn,
 	}

@@ -86,6 +86,7 @@ type Stack struct {
 	Mentioned map[string]bool `json:"-"`
 
 	merged *composetypes.Config // for YAML
+	files  *files               // for Place; nil unless it was rendered from files
 }
 
 // Ignored is a field of a service that another process manages.

@@ -59,8 +59,8 @@ func CheckConfig(fsys fs.FS, environment string) (Checked, []string) {
 
 // Check validates one node without an engine and without keys. It finds the problems and
 // warnings of all stages and files: what a stage cannot know because of an earlier
-// problem, it leaves out.
-func Check(fsys fs.FS, environment, name string) Checked {
+// problem, it leaves out. obeys looks at what a node without problems renders to.
+func Check(fsys fs.FS, environment, name string, obeys ...func(*manifests.Node, *compose.Stack) error) Checked {
 	checked := Checked{Environment: environment, Node: name}
 	node, err := manifests.Inspect(fsys, environment, name)
 	if node == nil {
@@ -97,6 +97,11 @@ func Check(fsys fs.FS, environment, name string) Checked {
 		checked.Warnings = append(checked.Warnings, problems(joined(unlikely))...)
 	}
 	checked.Problems = merged(stages)
+	for _, judge := range obeys {
+		if len(checked.Problems) == 0 {
+			checked.Problems = problems(judge(node, stack))
+		}
+	}
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
 	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
 		for _, warning := range node.Config.Idle(stack.Short()) {

@@ -21,6 +21,8 @@ type Options struct {
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
 
+	Sealed   bool                              // renders without keys, for looking only: encrypted versions count as 0
+
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error) // nil: compose.Render
 }
 
@@ -99,7 +101,7 @@ func (s *State) Render() (*compose.Stack, error) {
 	if render == nil {
 		render = compose.Render
 	}
-	return render(s.Node, s.Secrets, compose.Options{AllowLive: true})
+	return render(s.Node, s.Secrets, compose.Options{AllowLive: true, AllowSealed: s.options.Sealed})
 }
 
 // Wipe forgets the values of the secrets. A nil State has none.

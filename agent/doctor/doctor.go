@@ -76,7 +76,7 @@ type Dependencies struct {
 }
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
-// git remote, GitLab token, manifests, registries, images, the database's migrations, and
+// git remote, GitLab token, manifests, policy, registries, images, the database's migrations, and
 // the receivers of notices. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
@@ -92,6 +92,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"git", d.checkGit},
 		{"gitlab", d.checkGitLab},
 		{"manifests", d.checkManifests},
+		{"policy", d.checkPolicy},
 		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
 		{"disk", d.checkDisk},

@@ -64,9 +64,9 @@ func (s *Sync) CarriesOn() bool {
 
 // Settled reports whether the commit came to an end of its own here, so that a later
 // commit that changes nothing shares the outcome. A superseded commit, a transient
-// failure, and a commit that did not pass its gates are still to be rolled out.
+// failure, and a commit that did not pass its gates or the policy are still to be rolled out.
 func (s *Sync) Settled() bool {
-	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded && (s.State != Failed || s.Stage != StageGate)
+	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded && (s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy)
 }
 
 // InOpenGroup reports whether the stack has rolled out, and the other nodes of its group

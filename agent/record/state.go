@@ -36,6 +36,7 @@ const (
 	StageLoad     Stage = "load"
 	StageDecrypt  Stage = "decrypt"
 	StageRender   Stage = "render"
+	StagePolicy   Stage = "policy"
 	StagePlan     Stage = "plan"
 	StageGate     Stage = "gate"
 	StageGuard    Stage = "guard"

@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -48,6 +49,8 @@ type Status struct {
 	NextPoll  time.Time     `json:"next_poll,omitzero"`
 	PollError string        `json:"poll_error,omitempty"`
 	PollHint  string        `json:"poll_hint,omitempty"`
+
+	Policy *policy.State `json:"policy,omitempty"` // of the node; nil if it is not known
 
 	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
 	Notices *notify.Health `json:"notices,omitempty"`

@@ -17,6 +17,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/policy"
 )
 
 // attempt is one pass through the stages, with what each stage leaves for the next.
@@ -52,6 +53,9 @@ type goal interface {
 	load() error
 	decrypt() error
 	render() error
+	// subject is what the policy judges; refused makes an error of its refusals.
+	subject() policy.Subject
+	refused(refusals []policy.Refusal) error
 	// plan compares the stack with the live services.
 	plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error)
 	// gate is the stage that lets the plan pass, or refuses it.
@@ -83,13 +87,12 @@ type stage struct {
 
 // prepare are the stages before the first write, in order.
 func (a *attempt) prepare() []stage {
-	return []stage{
+	stages := a.policed([]stage{
 		{record.StageLoad, func(context.Context) error { return a.goal.load() }},
 		{record.StageDecrypt, func(context.Context) error { return a.goal.decrypt() }},
 		{record.StageRender, func(context.Context) error { return a.goal.render() }},
-		{record.StagePlan, a.makePlan},
-		a.goal.gate(),
-	}
+	})
+	return append(stages, stage{record.StagePlan, a.makePlan}, a.goal.gate())
 }
 
 // write are the stages that follow.

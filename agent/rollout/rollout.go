@@ -21,6 +21,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -169,10 +170,11 @@ type Parts struct {
 
 	Remote Remote
 	Engine Engine
-	Probe  readiness.Engine // what the release gates ask of the engine; nil: nothing
-	Exec   Execer           // runs the commands of checks; nil: they fail
-	Gates  gates.Parts      // without Release
-	Token  func() time.Time // when GitLab's token expires; nil: there is none
+	Probe  readiness.Engine      // what the release gates ask of the engine; nil: nothing
+	Exec   Execer                // runs the commands of checks; nil: they fail
+	Gates  gates.Parts           // without Release
+	Policy func() *policy.Policy // that is in force; nil: none
+	Token  func() time.Time      // when GitLab's token expires; nil: there is none
 
 	Records      Records
 	Files        Files
@@ -199,6 +201,9 @@ type Rollouts struct {
 // New makes Rollouts.
 func New(parts Parts) *Rollouts {
 	use := &parts
+	if use.Policy == nil {
+		use.Policy = func() *policy.Policy { return nil }
+	}
 	return &Rollouts{use: use, cron: &cron{records: parts.Records, engine: parts.Engine, stack: parts.Stack, audit: parts.Audit}}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/policy"
 )
 
 func checkCommand(a *app) *cobra.Command {
@@ -53,7 +54,7 @@ func checkCommand(a *app) *cobra.Command {
 		if within.node != "" && within.environment == "" {
 			return usageError{errors.New("--node needs --environment")}
 		}
-		return check(a.stdout, root, within, *output)
+		return a.check(root, within, *output)
 	}
 	return cmd
 }
@@ -62,13 +63,13 @@ func checkCommand(a *app) *cobra.Command {
 type scope struct{ environment, node string }
 
 // check validates a part of the repository and prints the problems.
-func check(stdout io.Writer, path string, within scope, output string) error {
+func (a *app) check(path string, within scope, output string) error {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	results, err := checkNodes(root.FS(), within)
+	results, err := a.checkNodes(root.FS(), within)
 	if err != nil {
 		return err
 	}
@@ -79,13 +80,13 @@ func check(stdout io.Writer, path string, within scope, output string) error {
 	}
 	switch output {
 	case "json":
-		err = printJSON(stdout, all)
+		err = printJSON(a.stdout, all)
 	case "junit":
-		err = printJUnit(stdout, all)
+		err = printJUnit(a.stdout, all)
 	case "codequality":
-		err = printJSON(stdout, codeQuality(all))
+		err = printJSON(a.stdout, codeQuality(all))
 	default:
-		err = newPrinter(stdout).screen("check", map[string]any{"Nodes": results, "Scan": scan})
+		err = newPrinter(a.stdout).screen("check", map[string]any{"Nodes": results, "Scan": scan})
 	}
 	return differentIf(slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }), err)
 }
@@ -123,7 +124,7 @@ func scopeOf(path string) scope {
 	return s
 }
 
-func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
+func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	environments := []string{within.environment}
 	if within.environment == "" {
 		all, err := manifests.Environments(fsys)
@@ -137,7 +138,7 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	var results []desired.Checked
 	for _, environment := range environments {
 		if within.node != "" {
-			results = append(results, desired.Check(fsys, environment, within.node))
+			results = append(results, desired.Check(fsys, environment, within.node, a.obeys))
 			continue
 		}
 		config, names := desired.CheckConfig(fsys, environment)
@@ -146,9 +147,17 @@ func checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		}
 		before := len(results)
 		for _, name := range names {
-			results = append(results, desired.Check(fsys, environment, name).Without([]desired.Checked{config}))
+			results = append(results, desired.Check(fsys, environment, name, a.obeys).Without([]desired.Checked{config}))
 		}
 		desired.WarnIdle(results[before:])
 	}
 	return results, nil
+}
+
+// obeys judges the node that the settings name by its policy.
+func (a *app) obeys(node *manifests.Node, stack *compose.Stack) error {
+	if node.Environment != a.settings.Environment || node.Name != a.settings.Node {
+		return nil
+	}
+	return policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: node, Engine: a.settings.Engine}))
 }

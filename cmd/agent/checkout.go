@@ -78,31 +78,41 @@ func selectRevision(ctx context.Context, source *gitsync.Repository, name string
 	return gitsync.Revision{}, err
 }
 
-// rendered gives the stack of the node from the files that the flags name, and
-// prints its warnings.
-func rendered(ctx context.Context, a *app, flags checkoutFlags) (*compose.Stack, error) {
-	if a.settings.Environment == "" || a.settings.Node == "" {
-		return nil, usageError{errors.New("name the node with --environment and --node")}
-	}
+// rendered gives the stack of the node from the files that the flags name, and what else
+// they say, and prints its warnings.
+func rendered(ctx context.Context, a *app, flags checkoutFlags) (*desired.State, *compose.Stack, error) {
 	keys, err := a.keyring() // before anything is fetched
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	files, closer, err := flags.files(ctx, &a.settings)
-	if err != nil {
-		return nil, err
-	}
-	defer closer()
 	options := a.nodeOptions()
 	options.Keys = func() (*secrets.Keyring, error) { return keys, nil }
-	stack, err := desired.Render(files, options)
+	state, stack, err := a.open(ctx, flags, options)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, warning := range stack.Warnings {
 		printFault(a.stderr, "warning", warning)
 	}
-	return stack, nil
+	return state, stack, nil
+}
+
+// open reads and renders the node's files.
+func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Options) (*desired.State, *compose.Stack, error) {
+	if options.Environment == "" || options.Node == "" {
+		return nil, nil, usageError{errors.New("name the node with --environment and --node")}
+	}
+	files, closer, err := flags.files(ctx, &a.settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closer()
+	state, err := desired.Open(files, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	stack, err := state.Render()
+	return state, stack, err
 }
 
 func renderCommand(a *app) *cobra.Command {
@@ -111,7 +121,7 @@ func renderCommand(a *app) *cobra.Command {
 	flags.add(cmd)
 	output := outputFlag(cmd, "yaml", "specs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		stack, err := rendered(cmd.Context(), a, flags)
+		_, stack, err := rendered(cmd.Context(), a, flags)
 		if err != nil {
 			return err
 		}

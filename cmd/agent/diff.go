@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/policy"
 )
 
 func diffCommand(a *app) *cobra.Command {
@@ -27,10 +29,11 @@ func diffCommand(a *app) *cobra.Command {
 
 // diff prints the plan of a sync. It does not change the stack.
 func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error {
-	stack, err := rendered(ctx, a, flags)
+	state, stack, err := rendered(ctx, a, flags)
 	if err != nil {
 		return err
 	}
+	forbidden := policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}))
 	engine, err := a.connect()
 	if err != nil {
 		return err
@@ -53,7 +56,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
-	for _, one := range fault.All(refused) {
+	for _, one := range fault.All(errors.Join(forbidden, refused)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
 	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing)

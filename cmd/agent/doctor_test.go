@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/policy"
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
+var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -49,6 +50,10 @@ func TestDoctor(t *testing.T) {
 		case finding.Subject == "registries": // a private engine reaches none
 			if finding.Grade != "warn" || !strings.Contains(finding.Text, "registry docker.io does not answer") || !strings.Contains(finding.Hint, "can reach it") {
 				t.Errorf("in a world without registries: %+v", finding)
+			}
+		case finding.Subject == "policy": // the node has none
+			if finding.Grade != "warn" || finding.Text != policy.Warning || !strings.Contains(finding.Hint, "agent policy suggest") {
+				t.Errorf("without a policy: %+v", finding)
 			}
 		case finding.Grade != "ok" && finding.Subject != "disk":
 			t.Errorf("in a good world: %+v", finding)
@@ -92,6 +97,10 @@ func TestDoctor(t *testing.T) {
 		{"database", func() {
 			l.commit("migrations", map[string]string{config: good[config] + "  migration_check: {enabled: true}\ndatabase: {host: 127.0.0.1, port: 1, name: coin, user: coin}\n"})
 		}, "migrations", "fail", said{"read the migrations of coin@127.0.0.1:1/coin: got no connection: ", "see that the database is up"}, ""},
+		{"production", func() {
+			l.commit("production", map[string]string{config: strings.Replace(good[config], "non-production", "production", 1), node3 + "node.env": l.nodeEnv("2025-12-15-11eeef9e99", "")})
+		}, "policy", "fail", said{policy.Warning, "agent policy suggest"}, ""},
+		{"policy", func() { l.policy = "policy: {stacks: [other]}\n" }, "policy", "fail", said{config + ":3:", "add " + l.stack + " to policy.stacks"}, ""},
 		{"disk", func() {
 			l.commit("disk", map[string]string{config: good[config] + "  gates: {disk: {min_free: 999999TB}}\n"})
 		}, "disk", "fail", said{"are free under ", "docker image prune"}, ""},
@@ -136,7 +145,7 @@ func (l *lab) mend(good map[string]string) func() {
 		before[name] = value
 	}
 	return func() {
-		l.settings = before
+		l.settings, l.policy = before, ""
 		l.chmod(0o600)
 		l.git.Fail(0)
 		l.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})

@@ -124,7 +124,8 @@ func override(t *testing.T, key sopstest.Key, stack *compose.Stack, more ...map[
 	return sopstest.YAML(t, key, values)
 }
 
-// TestExample rolls out the example's node in full: what an engineer sees first.
+// TestExample rolls out the example's node in full, under the policy that is suggested for
+// it: what an engineer sees first.
 func TestExample(t *testing.T) {
 	t.Parallel()
 	l := newExampleLab(t)
@@ -144,6 +145,7 @@ func TestExample(t *testing.T) {
 
 	stack := l.rendered()
 	l.swarm.Image(t, imagesOf(stack)...)
+	l.policy = l.mustRun(exitDone, []string{"strict: true"}, "policy", "suggest", "--repo", l.repo.Dir)
 	l.running(first)
 	l.step("everything is up", func() {
 		l.mustRun(exitDone, []string{"no difference"}, "diff")

@@ -31,6 +31,8 @@ var settingsOf = map[string][]string{
 		"config", "environment", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "repository", "git-token-file", "ssh-key-file", "known-hosts-file",
 		"gitlab-url", "gitlab-project", "gitlab-token-file",
 	},
+	"suggest": {"config", "environment", "node", "repository", "engine"},
+	"test":    {"config", "environment", "node", "repository", "engine"},
 	"version": {},
 }
 

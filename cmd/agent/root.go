@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.AddCommand(runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), versionCommand(a))
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), policyCommand(a), versionCommand(a))
 	explainSettings(root)
 	return root
 }
@@ -141,14 +142,14 @@ func (a *app) readSettings(cmd *cobra.Command) error {
 	return nil
 }
 
+// configName gives the settings file, and whether the user named it.
+func (a *app) configName() (name string, asked bool) {
+	name = cmp.Or(a.config, os.Getenv(settings.EnvPrefix+"CONFIG"))
+	return cmp.Or(name, defaultConfig), name != ""
+}
+
 func (a *app) readConfig() error {
-	name, asked := a.config, true
-	if name == "" {
-		name = os.Getenv(settings.EnvPrefix + "CONFIG")
-	}
-	if name == "" {
-		name, asked = defaultConfig, false
-	}
+	name, asked := a.configName()
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return nil

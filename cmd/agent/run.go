@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -20,6 +23,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -38,6 +42,9 @@ func (a *app) daemon(ctx context.Context) error {
 	if err := harden(); err != nil {
 		return err
 	}
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGHUP) // at once: without it, the signal ends the process
+	defer signal.Stop(reloads)
 	log, err := a.logger()
 	if err != nil {
 		return err
@@ -51,7 +58,11 @@ func (a *app) daemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	services := []func(context.Context) error{d.agent.Run, func(ctx context.Context) error { return d.control().Serve(ctx, socket) }}
+	services := []func(context.Context) error{
+		d.agent.Run,
+		func(ctx context.Context) error { return d.control().Serve(ctx, socket) },
+		func(ctx context.Context) error { a.reload(ctx, reloads, d.policy, log); return nil },
+	}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)
 		if err != nil {
@@ -115,6 +126,7 @@ type parts struct {
 	audit  *audit.Log
 
 	notices *notify.Outbox
+	policy  *policy.Current
 }
 
 // assemble makes an agent from the settings.
@@ -147,10 +159,11 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store, audit: auditLog}
+	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine, Release: engine, Store: store, Audit: auditLog,
-		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+		Policy: p.policy,
+		Keys:   a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()

@@ -19,6 +19,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/provenance"
 )
 
@@ -74,6 +75,7 @@ func (p printer) functions() template.FuncMap {
 		"byWhom":    byWhom,
 		"clock":     func(at time.Time) string { return gates.Clock(at.Local(), time.Now()) },
 		"contains":  strings.Contains,
+		"noPolicy":  func() string { return policy.Warning },
 		"counted":   counted,
 		"dash":      orDash,
 		"day":       func(at time.Time) string { return at.Local().Format(time.DateOnly) },

@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/policy"
 )
 
 func statusCommand(a *app) *cobra.Command {
@@ -55,7 +56,9 @@ func readStatus(ctx context.Context, settings *settings.Settings) (report.Status
 		return status, err // the daemon does not run, and there is no state file
 	}
 	defer func() { _ = opened.Close() }()
-	return report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
+	status, err = report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
+	status.Policy = &policy.State{Rules: settings.Policy, Read: time.Now()}
+	return status, err
 }
 
 // verdict gives the state of the node in one line.

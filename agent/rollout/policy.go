@@ -1,0 +1,73 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/policy"
+)
+
+// obey is the stage that refuses what the node's policy does not allow, before anything is
+// planned or written. It also refuses a rollback, and an attempt that is carried on: a
+// policy that was changed meanwhile bounds all writes that follow.
+func (a *attempt) obey(context.Context) error {
+	return a.goal.refused(a.use.Policy().Judge(a.goal.subject()))
+}
+
+// policed adds the stage to the stages before it, where there is a policy.
+func (a *attempt) policed(stages []stage) []stage {
+	if a.use.Policy() == nil {
+		return stages
+	}
+	return append(stages, stage{record.StagePolicy, a.obey})
+}
+
+func (f *forward) subject() policy.Subject {
+	return policy.Subject{Stack: f.a.stack, Node: f.a.desired.Node, Engine: f.a.use.Settings.Engine}
+}
+
+func (f *forward) refused(refusals []policy.Refusal) error { return policy.Err(refusals) }
+
+// subject gives what the good state asks of the node: its recorded specs, or those of the
+// services that the rollback is for, with the config.yml that is recorded with them.
+func (b *back) subject() policy.Subject {
+	stack := *b.before
+	if only := b.a.sync.Rollback.Services; len(only) > 0 {
+		stack.Services = maps.Clone(stack.Services)
+		maps.DeleteFunc(stack.Services, func(name string, _ swarm.ServiceSpec) bool { return !slices.Contains(only, name) })
+	}
+	stack.ExternalSecrets, stack.ExternalConfigs = foreignObjects(b.to.Secrets), foreignObjects(b.to.Configs)
+	stack.Secrets, stack.Configs = nil, nil
+	subject := policy.Subject{Stack: &stack, Engine: b.a.use.Settings.Engine}
+	if b.a.desired != nil {
+		subject.Node = b.a.desired.Node
+	}
+	return subject
+}
+
+// foreignObjects gives the names of the objects that a good state used and did not own.
+func foreignObjects(objects []record.Object) (names []string) {
+	for _, object := range objects {
+		if object.Key == "" {
+			names = append(names, object.Name)
+		}
+	}
+	return names
+}
+
+// refused says which good state the policy does not allow: the places are those of the files
+// that it was made of.
+func (b *back) refused(refusals []policy.Refusal) error {
+	for i := range refusals {
+		refusals[i].Place = fault.Place{}
+		refusals[i].Message = fmt.Sprintf("the good state of sync #%d: %s", b.to.SyncID, refusals[i].Message)
+		refusals[i].Hint = "roll back to another state: `agent history` marks the good ones; or have the node's operator change the policy in agent.yml, and run systemctl reload coin-agent"
+	}
+	return policy.Err(refusals)
+}

@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/mount"
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// External are the objects that a stack may use and does not own, by their names in the
+// engine. Nil patterns are not set.
+type External struct {
+	Networks Patterns `json:"networks,omitzero" yaml:"networks,omitempty"`
+	Secrets  Patterns `json:"secrets,omitzero" yaml:"secrets,omitempty"`
+	Configs  Patterns `json:"configs,omitzero" yaml:"configs,omitempty"`
+	Volumes  Patterns `json:"volumes,omitzero" yaml:"volumes,omitempty"`
+}
+
+// IsZero reports whether none of them is set.
+func (e External) IsZero() bool {
+	return e.Networks == nil && e.Secrets == nil && e.Configs == nil && e.Volumes == nil
+}
+
+func readExternal(p *Policy, file string, value *yaml.Node) error {
+	known := map[string]func(*yaml.Node) error{}
+	for key, into := range map[string]*Patterns{
+		"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
+	} {
+		known[key] = func(value *yaml.Node) (err error) {
+			*into, err = readPatterns(file, "external."+key, value)
+			return err
+		}
+	}
+	return eachKnown(file, "external", value, known)
+}
+
+// foreign is an object that the stack uses and does not own.
+type foreign struct {
+	section, name string
+	service       string
+	place         fault.Place
+}
+
+// foreigners lists the objects that the stack uses and does not own, each once.
+func (j *judgement) foreigners() []foreign {
+	var all []foreign
+	for _, one := range slices.Concat(j.foreignNetworks(), j.foreignVolumes(), j.foreignSecrets(), j.foreignConfigs()) {
+		if key := j.Stack.Key(one.section, one.name); key != "" {
+			one.place = j.Stack.Place(one.section, key)
+		}
+		if !slices.ContainsFunc(all, func(f foreign) bool { return f.section == one.section && f.name == one.name }) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func (j *judgement) foreignNetworks() (all []foreign) {
+	for _, service := range j.services {
+		for _, name := range networksOf(service) {
+			if _, own := j.Stack.Networks[name]; !own && name != hostNetwork {
+				all = append(all, foreign{"networks", name, service.name, j.item([]string{name}, service.name, "networks")})
+			}
+		}
+	}
+	for _, name := range j.Stack.ExternalNetworks {
+		if name != hostNetwork {
+			all = append(all, foreign{"networks", name, "", fault.Place{}})
+		}
+	}
+	return all
+}
+
+func (j *judgement) foreignVolumes() (all []foreign) {
+	for _, service := range j.services {
+		for _, one := range service.container.Mounts {
+			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_")
+			if one.Type == mount.TypeVolume && !own || one.Type == mount.TypeCluster {
+				all = append(all, foreign{"volumes", one.Source, service.name, j.item([]string{one.Target}, service.name, "volumes")})
+			}
+		}
+	}
+	return all
+}
+
+// foreignSecrets also lists the secrets without a value in the repository: Swarm must have
+// them, so another process made them.
+func (j *judgement) foreignSecrets() (all []foreign) {
+	for _, name := range j.Stack.ExternalSecrets {
+		all = append(all, foreign{"secrets", name, j.userOf("secrets", name), fault.Place{}})
+	}
+	for _, one := range j.Stack.Secrets {
+		if name := one.Spec.Name; one.Missing != nil {
+			all = append(all, foreign{"secrets", name, j.userOf("secrets", name), one.Missing.Place})
+		}
+	}
+	return all
+}
+
+func (j *judgement) foreignConfigs() (all []foreign) {
+	for _, name := range j.Stack.ExternalConfigs {
+		all = append(all, foreign{"configs", name, j.userOf("configs", name), fault.Place{}})
+	}
+	return all
+}
+
+// userOf gives the first service that has a secret or config; "" for none.
+func (j *judgement) userOf(section, name string) string {
+	for _, service := range j.services {
+		var names []string
+		for _, one := range service.container.Secrets {
+			if section == "secrets" {
+				names = append(names, one.SecretName)
+			}
+		}
+		for _, one := range service.container.Configs {
+			if section == "configs" {
+				names = append(names, one.ConfigName)
+			}
+		}
+		if slices.Contains(names, name) {
+			return service.name
+		}
+	}
+	return ""
+}
+
+// engineID matches what may be the ID of an object: a name that looks like one must be
+// listed as it is, since a pattern cannot know what it stands for.
+var engineID = regexp.MustCompile(`^(?:[0-9a-z]{25}|[0-9a-f]{64})$`)
+
+// judgeExternal refuses objects of others that the rule does not list.
+func judgeExternal(j *judgement) {
+	rules := map[string]Patterns{
+		"networks": j.policy.External.Networks, "secrets": j.policy.External.Secrets, "configs": j.policy.External.Configs, "volumes": j.policy.External.Volumes,
+	}
+	for _, one := range j.foreigners() {
+		rule := rules[one.section]
+		allowed := rule.Match(one.name)
+		if engineID.MatchString(one.name) || templated(one.name) {
+			allowed = slices.Contains(rule, one.name)
+		}
+		if !j.policy.dangerous(rule != nil) || allowed {
+			continue
+		}
+		kind := strings.TrimSuffix(one.section, "s")
+		what := "uses the " + kind + " %s, which is not the stack's own"
+		if one.service == "" {
+			what = "the " + kind + " %s is not the stack's own"
+		}
+		j.refuse("external."+one.section, one.service, one.place, allow("remove it", "external."+one.section, one.name), what, one.name)
+	}
+}
+
+func suggestExternal(p *Policy, j *judgement) {
+	for _, one := range j.foreigners() {
+		into := map[string]*Patterns{
+			"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
+		}[one.section]
+		*into = sorted(append(*into, one.name))
+	}
+}

@@ -1,0 +1,131 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Images are the images that services may run.
+type Images struct {
+	// Allow are patterns of an image's full name, such as docker.io/library/redis. A pattern
+	// with a tag, such as *:2025-*, also has to match the tag. Nil is not set.
+	Allow Patterns `json:"allow,omitzero" yaml:"allow,omitempty"`
+	// Digest says that the files must name each image by its digest.
+	Digest bool `json:"digest,omitempty" yaml:"-"`
+}
+
+// MarshalYAML writes the rule as agent.yml has it.
+func (i Images) MarshalYAML() (any, error) {
+	var node struct {
+		Allow  Patterns `yaml:"allow,omitempty"`
+		Digest string   `yaml:"digest,omitempty"`
+	}
+	if node.Allow = i.Allow; i.Digest {
+		node.Digest = digestRequired
+	}
+	return node, nil
+}
+
+const digestRequired = "required"
+
+// readImages reads a list of patterns, or a mapping.
+func readImages(p *Policy, file string, value *yaml.Node) (err error) {
+	p.Images = &Images{}
+	if value.Kind == yaml.SequenceNode {
+		p.Images.Allow, err = readPatterns(file, "images", value)
+		return err
+	}
+	return eachKnown(file, "images", value, map[string]func(*yaml.Node) error{
+		"allow": func(value *yaml.Node) (err error) {
+			p.Images.Allow, err = readPatterns(file, "images.allow", value)
+			return err
+		},
+		"digest": func(value *yaml.Node) error {
+			if p.Images.Digest = value.Value == digestRequired; !p.Images.Digest {
+				return fault.New(placeIn(file, value), "write required, or leave it out", "policy.images.digest is %q", value.Value)
+			}
+			return nil
+		},
+	})
+}
+
+// image is the reference of a service's image.
+type image struct {
+	name, tag string // the full name; "" for an image that is only an ID
+	digest    bool
+}
+
+func imageOf(service service) image {
+	named, err := reference.ParseNormalizedNamed(service.container.Image)
+	if err != nil {
+		return image{}
+	}
+	one := image{name: named.Name()}
+	if tagged, ok := named.(reference.Tagged); ok {
+		one.tag = tagged.Tag()
+	}
+	_, one.digest = named.(reference.Digested)
+	return one
+}
+
+// match reports whether a pattern allows the image.
+func (i image) match(pattern string) bool {
+	if strings.LastIndex(pattern, ":") > strings.LastIndex(pattern, "/") {
+		return glob(pattern, i.name+":"+i.tag)
+	}
+	return glob(pattern, i.name)
+}
+
+// from reports whether the image is in a registry, or in a project of it.
+func (i image) from(registry string) bool {
+	registry = strings.TrimSuffix(registry, "/")
+	return glob(registry, strings.SplitN(i.name, "/", 2)[0]) || strings.HasPrefix(i.name, registry+"/")
+}
+
+// judgeImages refuses images by their registry, their name and the lack of a digest.
+func judgeImages(j *judgement) {
+	rule := j.policy.Images
+	if rule == nil {
+		rule = &Images{}
+	}
+	for _, service := range j.services {
+		one, text := imageOf(service), service.container.Image
+		if text == "" {
+			continue // Inspect could not render it
+		}
+		at := j.place(service.name, "image")
+		if j.policy.Registries != nil && (one.name == "" || !slices.ContainsFunc(j.policy.Registries, one.from)) {
+			j.refuse("registries", service.name, at, allow("name another image", "registries", strings.SplitN(one.name, "/", 2)[0]), "runs the image %s%s", text, j.setBy(service.name, "image"))
+		}
+		if rule.Allow != nil && (one.name == "" || !slices.ContainsFunc(rule.Allow, one.match)) {
+			j.refuse("images", service.name, at, allow("name another image", "images.allow", one.name), "runs the image %s%s", text, j.setBy(service.name, "image"))
+		}
+		if rule.Digest && !one.digest {
+			j.refuse("images", service.name, at, "write it as NAME:TAG@sha256:DIGEST", "runs the image %s, which has no digest%s", text, j.setBy(service.name, "image"))
+		}
+	}
+}
+
+// suggestImages allows the images by their names, in any version.
+func suggestImages(p *Policy, j *judgement) {
+	all := true
+	for _, service := range j.services {
+		one := imageOf(service)
+		if all = all && one.digest; one.name == "" {
+			continue
+		}
+		if p.Images == nil {
+			p.Images = &Images{}
+		}
+		p.Images.Allow = sorted(append(p.Images.Allow, one.name))
+		p.Registries = sorted(append(p.Registries, strings.SplitN(one.name, "/", 2)[0]))
+	}
+	if p.Images != nil {
+		p.Images.Digest = all
+	}
+}

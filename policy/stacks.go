@@ -1,0 +1,60 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+)
+
+// Environment is what config.yml must say of its environment; "" for anything.
+type Environment struct {
+	Name string                    `json:"name,omitempty" yaml:"name,omitempty"`
+	Type manifests.EnvironmentType `json:"type,omitempty" yaml:"type,omitempty"`
+}
+
+func readEnvironment(p *Policy, file string, value *yaml.Node) error {
+	p.Environment = &Environment{}
+	return eachKnown(file, "environment", value, map[string]func(*yaml.Node) error{
+		"name": func(value *yaml.Node) error { p.Environment.Name = value.Value; return nil },
+		"type": func(value *yaml.Node) error {
+			p.Environment.Type = manifests.EnvironmentType(value.Value)
+			switch p.Environment.Type {
+			case manifests.Production, manifests.NonProduction:
+				return nil
+			}
+			return fault.New(placeIn(file, value), "write production or non-production", "%q is not a type of environment", value.Value)
+		},
+	})
+}
+
+// judgeStack refuses a stack's name that the rule does not list.
+func judgeStack(j *judgement) {
+	if j.policy.Stacks == nil || j.policy.Stacks.Match(j.Stack.Name) {
+		return
+	}
+	var at fault.Place
+	if j.Node != nil {
+		i := slices.IndexFunc(j.Node.Config.Nodes, func(n manifests.NodeConfig) bool { return n.Name == j.Node.Name })
+		at = j.Node.Config.Place(fmt.Sprintf("nodes[%d].stack", i))
+	}
+	j.refuse("stacks", "", at, allow("change it back", "stacks", j.Stack.Name), "the stack's name is %s", j.Stack.Name)
+}
+
+// judgeEnvironment refuses a config.yml of another environment or type.
+func judgeEnvironment(j *judgement) {
+	want := j.policy.Environment
+	if want == nil || j.Node == nil {
+		return
+	}
+	config := j.Node.Config
+	if got := config.Environment.Name; want.Name != "" && got != want.Name {
+		j.refuse("environment", "", config.Place("environment.name"), "set it to "+want.Name, "the environment's name is %s", got)
+	}
+	if got := config.Environment.Type; want.Type != "" && got != want.Type {
+		j.refuse("environment", "", config.Place("environment.type"), "set it to "+string(want.Type), "the environment's type is %s", got)
+	}
+}
