@@ -206,13 +206,18 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	agents, err := client.Agents(ctx)
+	if err != nil {
+		return "", err
+	}
+	counts := "; statuses of " + strings.Join(agents, ", ") + " count"
 	if token.ExpiresAt.IsZero() {
-		return "the token is good and does not expire", nil
+		return "the token is good and does not expire" + counts, nil
 	}
 	if err := readiness.CheckToken(token.ExpiresAt); err != nil {
 		return "", doubt{err}
 	}
-	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), nil
+	return "the token expires " + token.ExpiresAt.Format(time.DateOnly) + counts, nil
 }
 
 func (d *doctor) checkManifests(context.Context) (string, error) {
