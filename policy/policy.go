@@ -19,6 +19,8 @@ type Policy struct {
 	// Strict starts from the refusal of everything dangerous: what is not named is not
 	// allowed.
 	Strict bool
+	// Signers may sign commits and tags; nil: no signature is demanded.
+	Signers *Signers
 }
 
 // A section reads one key of the mapping into the policy. Its errors name the file and the
@@ -27,7 +29,9 @@ type section func(p *Policy, file string, value *yaml.Node) error
 
 // sections are the keys of the mapping.
 func sections() map[string]section {
-	return map[string]section{}
+	return map[string]section{
+		"signers": readSigners,
+	}
 }
 
 // Read reads the value of the key `policy` in agent.yml: a mapping, or the word strict.

@@ -11,7 +11,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "git", "gitlab", "manifests", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
+var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
