@@ -119,7 +119,7 @@ const skew = 5 * time.Minute
 func (r *openPGPRing) verify(o Object, now time.Time) (string, error) {
 	body, signature, err := readSignature(o.Signature)
 	if err != nil {
-		return "", fmt.Errorf("has an OpenPGP signature that cannot be read: %w", err)
+		return "", fmt.Errorf("has an OpenPGP signature that cannot be read: %s", said(err))
 	}
 	switch {
 	case signature.IssuerKeyId == nil:
@@ -138,7 +138,7 @@ func (r *openPGPRing) verify(o Object, now time.Time) (string, error) {
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
 		return "", fmt.Errorf("is signed by the OpenPGP key %016X, which policy.signers does not list", *signature.IssuerKeyId)
 	case signer == nil:
-		return "", fmt.Errorf("has an invalid signature of %s: %w", r.whose(*signature.IssuerKeyId), err)
+		return "", fmt.Errorf("has an invalid signature of %s: %s", r.whose(*signature.IssuerKeyId), said(err))
 	case errors.Is(err, pgperrors.ErrKeyExpired):
 		return "", fmt.Errorf("is signed by %s, whose key has expired, or is of the future", nameOf(signer))
 	case errors.Is(err, pgperrors.ErrSignatureExpired):
@@ -146,7 +146,7 @@ func (r *openPGPRing) verify(o Object, now time.Time) (string, error) {
 	case errors.Is(err, pgperrors.ErrKeyRevoked):
 		return "", fmt.Errorf("is signed by %s, whose key is revoked", nameOf(signer))
 	case err != nil:
-		return "", fmt.Errorf("has an invalid signature of %s: %w", nameOf(signer), err)
+		return "", fmt.Errorf("has an invalid signature of %s: %s", nameOf(signer), said(err))
 	}
 	return nameOf(signer), nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
 )
 
 // Files name the keys of those who may sign.
@@ -143,6 +144,9 @@ func (r *Ring) who() string {
 
 // day writes a time as a date.
 func day(at time.Time) string { return at.UTC().Format(time.DateOnly) }
+
+// said gives the text of an error of a parser, which may quote what the signature has.
+func said(err error) string { return oneline.Cut(err.Error(), 200) }
 
 // blank reports whether a text has no content.
 func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

@@ -175,7 +175,7 @@ func (r *sshRing) verify(o Object, now time.Time) (string, error) {
 	}
 	signature, err := sshsig.ParseSignature(block.Bytes)
 	if err != nil {
-		return "", fmt.Errorf("has an SSH signature that cannot be read: %w", err)
+		return "", fmt.Errorf("has an SSH signature that cannot be read: %s", said(err))
 	}
 	var lines []allowed
 	for _, one := range r.lines {
@@ -190,7 +190,7 @@ func (r *sshRing) verify(o Object, now time.Time) (string, error) {
 		return "", fmt.Errorf("has an SSH signature of %s with the weak algorithm %s", lines[0], format)
 	}
 	if err := sshsig.Verify(bytes.NewReader(o.Payload), signature, lines[0].key, signature.HashAlgorithm, namespace); err != nil {
-		return "", fmt.Errorf("has an invalid signature of %s: %w", lines[0], err)
+		return "", fmt.Errorf("has an invalid signature of %s: %s", lines[0], said(err))
 	}
 	var reasons []string
 	for _, one := range lines {
