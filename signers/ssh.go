@@ -80,7 +80,7 @@ func parseAllowed(line string) (allowed, error) {
 			return one, fault.New(fault.Place{}, "list a key of ssh-keygen -t ed25519", "the RSA key has less than %d bits", least)
 		}
 	}
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == "ssh-dss" {
 		return one, fault.New(fault.Place{}, "list a key of ssh-keygen -t ed25519", "DSA keys are not supported")
 	}
 	for _, option := range options {
@@ -186,8 +186,8 @@ func (r *sshRing) verify(o Object, now time.Time) (string, error) {
 	if len(lines) == 0 {
 		return "", fmt.Errorf("is signed by the SSH key %s, which policy.signers does not list", ssh.FingerprintSHA256(signature.PublicKey))
 	}
-	if format := signature.Signature.Format; format == ssh.KeyAlgoRSA || format == ssh.InsecureKeyAlgoDSA {
-		return "", fmt.Errorf("has an SSH signature of %s with the weak algorithm %s", lines[0], format)
+	if signature.Signature.Format == ssh.KeyAlgoRSA { // which is over SHA-1
+		return "", fmt.Errorf("has an SSH signature of %s with the weak algorithm %s", lines[0], ssh.KeyAlgoRSA)
 	}
 	if err := sshsig.Verify(bytes.NewReader(o.Payload), signature, lines[0].key, signature.HashAlgorithm, namespace); err != nil {
 		return "", fmt.Errorf("has an invalid signature of %s: %s", lines[0], said(err))
@@ -212,7 +212,7 @@ func (a allowed) refuses(o Object, now time.Time) string {
 		return "whose line does not list the namespace git"
 	case !a.from.IsZero() && (now.Before(a.from) || o.Time.Before(a.from)):
 		return "whose key is valid only from " + day(a.from)
-	case !a.to.IsZero() && !(now.Before(a.to) && o.Time.Before(a.to)):
+	case !a.to.IsZero() && (!now.Before(a.to) || !o.Time.Before(a.to)):
 		return "whose key was valid until " + day(a.to)
 	case !matches(a.principals, o.Email):
 		return fmt.Sprintf("but its committer or tagger is %q", o.Email)

@@ -25,8 +25,7 @@ type Key struct {
 // the key signs; zero for now.
 func OpenPGP(tb testing.TB, user, expires string, at time.Time) Key {
 	tb.Helper()
-	// gpg's sockets have short names only.
-	home, err := os.MkdirTemp("", "gpg")
+	home, err := os.MkdirTemp("", "gpg") //nolint:usetesting // the path of a socket of gpg must be short
 	if err != nil {
 		tb.Fatal(err)
 	}
