@@ -24,6 +24,7 @@ import (
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -126,10 +127,12 @@ func New(parts Parts) *Agent {
 	if len(parts.Stacks) == 0 {
 		parts.Stacks = []Stack{{record.OnlyStack, parts.Settings.Node}}
 	}
+	gate := signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
+	parts.Source = signing.NewSource(parts.Source, gate)
 	ended := make(chan struct{})
 	a := &Agent{
 		parts: &parts, started: time.Now(), pulse: &pulse.Pulse{},
-		remote:   &remote{source: parts.Source, rule: parts.Settings.Rule(), paths: parts.Settings.Paths()},
+		remote:   &remote{source: parts.Source, gate: gate, rule: parts.Settings.Rule(), paths: parts.Settings.Paths()},
 		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
 	}
 	for _, of := range parts.Stacks {

@@ -23,15 +23,15 @@ import (
 // merges are the merge requests and their approvals, as GitLab tells them.
 type merges struct {
 	mu       sync.Mutex
-	requests []gitlab.Merged // that brought the present commit
-	users    []string        // who approved the first of them
+	requests []gitlab.MergeRequestOf // that brought the present commit
+	users    []string                // who approved the first of them
 	err      error
 	hangs    bool
 	asked    int
 }
 
 // MergeRequests tells those of a commit.
-func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.Merged, error) {
+func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.MergeRequestOf, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -43,13 +43,24 @@ func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.Merged, 
 }
 
 // Approvals tells who approved one.
-func (m *merges) Approvals(_ context.Context, number int64) ([]string, error) {
+func (m *merges) Approvals(_ context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if number != m.requests[0].Number {
+	if of.Number != m.requests[0].Number {
 		return nil, m.err
 	}
-	return m.users, m.err
+	approvals := make([]gitlab.Approval, 0, len(m.users))
+	for _, user := range m.users {
+		approvals = append(approvals, gitlab.Approval{User: user})
+	}
+	return approvals, m.err
+}
+
+// Protected tells that a branch is protected, except the branch feature.
+func (m *merges) Protected(_ context.Context, branch string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return branch != "feature", m.err
 }
 
 func (m *merges) set(change func()) {
@@ -64,7 +75,7 @@ const approvalConfig = "environment: {name: sandbox, type: non-production}\nnode
 func toApprove(t *testing.T, section string, test func(w *world)) {
 	t.Helper()
 	inWorld(t, func(w *world) {
-		w.merges = &merges{requests: []gitlab.Merged{{Number: 12, Author: "Ada", Target: "master", Brought: true}}}
+		w.merges = &merges{requests: []gitlab.MergeRequestOf{{Number: 12, State: gitlab.Merged, Author: "ada", Target: "master", Brought: true}}}
 		w.commit("1", configFile, approvalConfig+section)
 		test(w)
 	})

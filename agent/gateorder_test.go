@@ -36,11 +36,19 @@ func (n *neighbours) Statuses(ctx context.Context, commit string) ([]gitlab.Comm
 	return n.entries[commit], n.err
 }
 
+// Agents tells the user of the agents.
+func (n *neighbours) Agents(context.Context) ([]string, error) { return []string{"coin-agent"}, nil }
+
 // says posts a node's status.
 func (n *neighbours) says(commit, node string, state gitlab.State) {
+	n.post("coin-agent", commit, node, state)
+}
+
+// post posts a node's status as a user.
+func (n *neighbours) post(user, commit, node string, state gitlab.State) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	one := gitlab.CommitStatus{Name: "coin-agent/sandbox/" + node, State: state}
+	one := gitlab.CommitStatus{Name: "coin-agent/sandbox/" + node, State: state, Author: user}
 	if state != gitlab.Pending && state != gitlab.Running {
 		one.Finished = time.Now()
 	}

@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -46,6 +47,8 @@ type sighting struct {
 	revision gitsync.Revision
 	checkout *gitsync.Checkout
 	fetching time.Duration // of the checkout
+	signer   string        // of the revision
+	refused  error         // why the revision is not read; nil if it may be
 	sync     *record.Sync  // the last one, once the services were read
 }
 
@@ -88,7 +91,7 @@ func (s *stack) observation(action decision.Action) func(context.Context, *sight
 	case decision.AskDrift:
 		return s.askDrift
 	case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
-		decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
+		decision.RefuseRewrite, decision.RefuseSigner, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 	}
 	return nil
 }
@@ -109,15 +112,21 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 		return rollout.Outcome{Err: errPinned(base.Last)}
 	case decision.RefuseRewrite:
 		return rollout.Outcome{Err: s.refuseRewritten(seen.revision)}
+	case decision.RefuseSigner:
+		to := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: why, Progress: progress}
+		return s.rollouts.Refuse(ctx, base, to, seen.refused)
 	case decision.Share:
-		return s.share(base.Last, seen.checkout)
+		return s.share(base.Last, seen.checkout, seen.signer)
 	case decision.Sync:
 		return s.forward(ctx, seen, why, progress)
 	case decision.CorrectSync:
 		if err := s.askFiles(ctx, seen); err != nil {
 			return rollout.Outcome{Sync: base.Last, Err: err}
 		}
-		return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift, Correction: s.correction()}, progress)
+		if seen.refused == nil {
+			return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift, Correction: s.correction()}, progress)
+		}
+		fallthrough // the deployed state was recorded, and needs no signature
 	case decision.CorrectBack:
 		return s.rollouts.Back(ctx, base, rollout.Rollback{State: base.Deployed, Actor: audit.Agent(), Auto: true, Drift: true, Correction: s.correction()}, progress)
 	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
@@ -133,7 +142,7 @@ func (s *stack) base() rollout.Base {
 
 // forward rolls out the fetched commit.
 func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
-	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Cause: why, Progress: progress})
+	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: why, Progress: progress})
 }
 
 // after looks at the services, unless the look has read them and changed nothing since: their
@@ -207,11 +216,15 @@ func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
 // askFiles fetches the selected commit.
 func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 	started, last := time.Now(), s.board.Snapshot().Last
-	checkout, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	checkout, signer, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	if errors.As(err, new(*signing.Refused)) {
+		seen.refused, seen.observed.Files = err, &decision.Files{Refused: true}
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", record.Short(seen.revision.Commit), err)
 	}
-	seen.checkout, seen.fetching = checkout, time.Since(started)
+	seen.checkout, seen.fetching, seen.signer = checkout, time.Since(started), signer
 	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
 	s.board.Update(func(v *board.View) { v.Desired = &checkout.Revision })
 	return nil
@@ -283,12 +296,12 @@ var shared = map[record.State]record.Event{
 
 // share records a commit that changes nothing here: it shares the outcome of the
 // revision before it.
-func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout) rollout.Outcome {
+func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer string) rollout.Outcome {
 	sync, err := rollout.NewSync(checkout.Revision, record.OnCommit, shared[last.State], time.Now())
 	if err != nil {
 		return rollout.Outcome{Err: err}
 	}
-	sync.Stack, sync.Release, sync.Inputs = last.Stack, last.Release, maps.Clone(last.Inputs)
+	sync.Signer, sync.Stack, sync.Release, sync.Inputs = signer, last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != record.Succeeded {
 		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error

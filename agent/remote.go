@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"coin.internal/coin-agent/agent/signing"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -17,6 +18,7 @@ type source interface {
 // the loop uses it.
 type remote struct {
 	source  source
+	gate    *signing.Gate // in front of source
 	rule    gitsync.Rule
 	paths   []string
 	asked   bool // since forget
@@ -38,13 +40,17 @@ func (r *remote) choose(ctx context.Context) (gitsync.Revision, error) {
 	return r.selects, r.err
 }
 
-// fetch loads a revision's files into memory. keep says that files of the same revision may
-// be used again, such as those of a sync that waits.
-func (r *remote) fetch(ctx context.Context, revision gitsync.Revision, keep bool) (*gitsync.Checkout, error) {
-	if (keep || r.fresh) && r.fetched != nil && r.fetched.Revision.Commit == revision.Commit && r.fetched.Revision.Ref == revision.Ref {
-		return r.fetched, nil
+// fetch loads a revision's files into memory, and gives who signed it. keep says that files
+// of the same revision may be used again, such as those of a sync that waits.
+func (r *remote) fetch(ctx context.Context, revision gitsync.Revision, keep bool) (checkout *gitsync.Checkout, signer string, err error) {
+	// The keys may have changed since it was fetched.
+	if signer, err = r.gate.Check(ctx, revision); err != nil {
+		return nil, "", err
 	}
-	checkout, err := r.source.Fetch(ctx, revision, r.paths)
+	if (keep || r.fresh) && r.fetched != nil && r.fetched.Revision.Commit == revision.Commit && r.fetched.Revision.Ref == revision.Ref {
+		return r.fetched, signer, nil
+	}
+	checkout, err = r.source.Fetch(ctx, revision, r.paths)
 	r.fetched, r.fresh = checkout, true
-	return checkout, err
+	return checkout, signer, err
 }

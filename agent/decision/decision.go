@@ -52,7 +52,8 @@ const (
 
 // Files is what the fetch of a commit shows.
 type Files struct {
-	Same bool // no file differs that the last sync read
+	Refused bool // nobody signed it who may: no file was read
+	Same    bool // no file differs that the last sync read
 }
 
 // Drift is how the live services differ from the deployed good state.
@@ -82,6 +83,7 @@ const (
 	LeaveRelease  Action = "leave-release"  // the deployed release did not stay healthy: roll back
 	RefusePinned  Action = "refuse-pinned"  // a user rolled this commit back
 	RefuseRewrite Action = "refuse-rewrite" // the history of the branch was rewritten
+	RefuseSigner  Action = "refuse-signer"  // nobody signed the commit who may
 	Share         Action = "share"          // the commit changes nothing here: record that
 	Sync          Action = "sync"           // start a sync, carry one on, or ask its gates again
 	CorrectSync   Action = "correct-sync"   // correct the drift by a sync of the commit
@@ -134,6 +136,9 @@ func due(r Record, o Observed, p Policy) Action {
 	}
 	if o.Files == nil {
 		return AskFiles
+	}
+	if o.Files.Refused {
+		return RefuseSigner
 	}
 	if moved && o.Files.Same && r.Last.Settled() && shares(r, o) {
 		return Share

@@ -66,7 +66,7 @@ func walk(t *testing.T, r record.Trigger, known decision.Record, world decision.
 			seen.Drift = world.Drift
 			asked = append(asked, action)
 		case decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
-			decision.RefuseRewrite, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
+			decision.RefuseRewrite, decision.RefuseSigner, decision.Share, decision.Sync, decision.CorrectSync, decision.CorrectBack:
 			return asked, action
 		}
 	}
@@ -129,12 +129,12 @@ func TestInvariants(t *testing.T) {
 			for _, commit := range []string{"a", "b"} {
 				for _, away := range bools {
 					for _, lineage := range []decision.Lineage{decision.Follows, decision.Behind, decision.Diverged} {
-						for flags := range 1 << 8 {
+						for flags := range 1 << 9 {
 							flag := func(bit int) bool { return flags>>bit&1 == 1 }
 							known := decision.Record{Last: last, Paused: flag(0), Frozen: flag(1), Corrects: flag(2), Degraded: flag(7) && last != nil && last.State == record.Succeeded}
 							world := decision.Observed{
 								Remote: &decision.Remote{Commit: commit, Ref: "master"}, Group: &decision.Group{}, Lineage: &lineage,
-								Files: &decision.Files{Same: flag(3)}, Drift: &decision.Drift{},
+								Files: &decision.Files{Same: flag(3), Refused: flag(8)}, Drift: &decision.Drift{},
 							}
 							if away {
 								world.Remote.Err = errors.New("away")
@@ -147,7 +147,7 @@ func TestInvariants(t *testing.T) {
 							}
 							policy := decision.Policy{AllowRewrite: flag(6), Group: true}
 							asked, end := walk(t, trigger, known, world, policy)
-							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%08b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
+							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%09b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
 							n++
 						}
 					}
@@ -174,6 +174,8 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 		"before a release is left, its services are read":   end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
 		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
 		"a rewritten branch is not followed":                rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
+		"a commit that nobody signed is not followed":       rolls && world.Files.Refused,
+		"only such a commit is refused for that":            end == decision.RefuseSigner && (!world.Files.Refused || !slices.Contains(asked, decision.AskFiles)),
 		"an older commit is not rolled out by itself":       rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
 		"a remote that is away starts nothing":              world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),
 		"what a user pinned is not rolled out":              end == decision.Sync && known.Last.PinnedByUser() && !moved,

@@ -21,7 +21,7 @@ type Options struct {
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
 
-	Sealed   bool                              // renders without keys, for looking only: encrypted versions count as 0
+	Sealed bool // renders without keys, for looking only: encrypted versions count as 0
 
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error) // nil: compose.Render
 }

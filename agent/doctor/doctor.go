@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -76,7 +77,7 @@ type Dependencies struct {
 }
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
-// git remote, GitLab token, manifests, policy, registries, images, the database's migrations, and
+// who may sign, git remote, GitLab token, manifests, policy, registries, images, the database's migrations, and
 // the receivers of notices. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
@@ -89,6 +90,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"keys", d.checkKeys},
 		{"engine", d.checkEngine},
 		{"swarm", d.checkSwarm},
+		{"signers", d.checkSigners},
 		{"git", d.checkGit},
 		{"gitlab", d.checkGitLab},
 		{"manifests", d.checkManifests},
@@ -190,9 +192,16 @@ func (d *doctor) checkGit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	signer, err := signing.New(d.on.Settings.Policy.Demands, source).Check(ctx, revision)
+	if err != nil {
+		return "", err
+	}
+	if signer != "" {
+		signer = ", signed by " + signer
+	}
 	// Files are read from the checkout in later probes; the connection has limits of its own.
 	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.on.Settings.Paths())
-	return fmt.Sprintf("%s is at %s", revision.Ref, revision.Commit[:min(10, len(revision.Commit))]), err
+	return fmt.Sprintf("%s is at %s%s", revision.Ref, revision.Commit[:min(10, len(revision.Commit))], signer), err
 }
 
 func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
@@ -207,13 +216,18 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	agents, err := client.Agents(ctx)
+	if err != nil {
+		return "", err
+	}
+	counts := "; statuses of " + strings.Join(agents, ", ") + " count"
 	if token.ExpiresAt.IsZero() {
-		return "the token is good and does not expire", nil
+		return "the token is good and does not expire" + counts, nil
 	}
 	if err := readiness.CheckToken(token.ExpiresAt); err != nil {
 		return "", doubt{err}
 	}
-	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), nil
+	return "the token expires " + token.ExpiresAt.Format(time.DateOnly) + counts, nil
 }
 
 func (d *doctor) checkManifests(context.Context) (string, error) {

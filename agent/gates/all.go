@@ -7,16 +7,19 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// Approvals gives the merge requests that brought a commit, and the users who approved
-// them.
+// Approvals gives the merge requests with a commit, and the users who approved them.
 type Approvals interface {
-	MergeRequests(ctx context.Context, commit string) ([]gitlab.Merged, error)
-	Approvals(ctx context.Context, number int64) ([]string, error)
+	MergeRequests(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
+	Approvals(ctx context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error)
+	// Protected reports whether a branch is the default branch, or a protected one.
+	Protected(ctx context.Context, branch string) (bool, error)
 }
 
-// Statuses gives the commit statuses of the other nodes.
+// Statuses gives the commit statuses of the other nodes, and the usernames of their
+// agents.
 type Statuses interface {
 	Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error)
+	Agents(ctx context.Context) ([]string, error)
 }
 
 // Records is what the gates read of the stack's records.

@@ -83,18 +83,18 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	// One look waits for GitLab no longer than one request may take.
 	ctx, cancel := context.WithTimeout(ctx, gitlab.DefaultHTTPTimeout)
 	defer cancel()
-	request, found, err := g.mergeRequest(ctx, plan)
+	request, lacking, err := g.mergeRequest(ctx, plan)
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
-	if !found {
-		return nil, "no merge request brought this commit"
+	if lacking != "" {
+		return nil, lacking
 	}
-	users, err := g.parts.Approvals.Approvals(ctx, request.Number)
+	approvals, err := g.parts.Approvals.Approvals(ctx, request)
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
-	by, lacking := agreed(plan.Config, request, users)
+	by, lacking := agreed(plan.Config, request, approvals)
 	if lacking != "" {
 		return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
 	}
@@ -103,38 +103,56 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	}, ""
 }
 
-// mergeRequest finds the merge request that brought the commit to the followed branch; the
-// newest of several. For a tag, the target branch does not matter, but the merge request
-// must end with the commit: it was approved for its end.
-func (g approval) mergeRequest(ctx context.Context, plan *Plan) (gitlab.Merged, bool, error) {
+// mergeRequest finds the merge request that brought the commit to the followed branch, or
+// says why there is none.
+func (g approval) mergeRequest(ctx context.Context, plan *Plan) (request gitlab.MergeRequestOf, lacking string, err error) {
 	found, err := g.parts.Approvals.MergeRequests(ctx, plan.Sync.Commit)
 	if err != nil {
-		return gitlab.Merged{}, false, err
+		return request, "", err
 	}
-	for _, request := range found {
-		if plan.Tag && request.Brought || !plan.Tag && request.Target == plan.Sync.Ref {
-			return request, true, nil
+	const few = 3
+	lacking = "no merge request brought this commit"
+	for i, request := range found {
+		reason, err := g.unfit(ctx, plan, request)
+		if err != nil || reason == "" {
+			return request, "", err
+		}
+		if i < few {
+			lacking += fmt.Sprintf(", !%d %s", request.Number, reason)
 		}
 	}
-	return gitlab.Merged{}, false, nil
+	return request, lacking, nil
 }
 
-// agreed judges the approvals of a merge request, users in small letters: it gives those
-// that count, or what is lacking. The approval of its author does not count.
-func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by []string, lacking string) {
-	author := strings.ToLower(request.Author)
-	counting := func(wanted []string, all bool) (found []string) {
-		for _, user := range users {
-			if user != author && (all || slices.Contains(wanted, user)) {
-				found = append(found, user)
-			}
-		}
-		return found
+// unfit says why the approvals of a merge request are not about the commit; "" if they are.
+// They are about the head of a merge request, so it must be merged, and end with the
+// commit. Its target is the followed branch. A user can put a tag on any commit: for a
+// tag, the target is a branch into which not every user can merge.
+func (g approval) unfit(ctx context.Context, plan *Plan, request gitlab.MergeRequestOf) (string, error) {
+	switch {
+	case request.State != gitlab.Merged:
+		return "is " + request.State + ", not merged", nil
+	case !request.Brought:
+		return "does not end with it", nil
+	case !plan.Tag && request.Target != plan.Sync.Ref:
+		return "goes into " + request.Target + ", not " + plan.Sync.Ref, nil
+	case !plan.Tag:
+		return "", nil
 	}
+	protected, err := g.parts.Approvals.Protected(ctx, request.Target)
+	if err != nil || protected {
+		return "", err
+	}
+	return "goes into " + request.Target + ", which is not a protected branch", nil
+}
+
+// agreed judges the approvals of a merge request: it gives the users whose approvals count,
+// or what is lacking.
+func agreed(config *manifests.Config, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, lacking string) {
 	approvers, unknown := config.Approvers()
-	by = counting(approvers, len(config.Approval.Approvers) == 0)
+	by, not := counting(request, approvals, approvers, len(config.Approval.Approvers) == 0)
 	if len(by) < config.Approval.Minimum {
-		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), config.Approval.Minimum, ofWhom(approvers, unknown))
+		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), config.Approval.Minimum, ofWhom(approvers, unknown)) + notCounted(not)
 	}
 	if !config.Approval.ChangeAdvisoryBoard {
 		return by, ""
@@ -144,13 +162,41 @@ func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by
 		return append(by, fmt.Sprintf("the advisory board (label %q)", label)), ""
 	}
 	members, unknown := config.BoardMembers()
-	board := counting(members, false)
+	board, not := counting(request, approvals, members, false)
 	if len(board) == 0 {
-		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown)
+		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown) + notCounted(not)
 	}
 	by = append(by, board...)
 	slices.Sort(by)
 	return slices.Compact(by), ""
+}
+
+// counting gives the users whose approvals count, and says why others of them do not. The
+// approval of the author of the merge request never counts, and none that was given before
+// the last push. If config.yml does not name approvers, those who wrote the commits do not
+// count either: a second person has to agree.
+func counting(request gitlab.MergeRequestOf, approvals []gitlab.Approval, wanted []string, anyone bool) (by, not []string) {
+	for _, one := range approvals {
+		switch {
+		case !anyone && !slices.Contains(wanted, one.User):
+		case one.User == request.Author:
+			not = append(not, one.User+" opened it")
+		case one.Outdated:
+			not = append(not, one.User+" did not approve its last commit "+short(request.Head))
+		case anyone && one.Wrote:
+			not = append(not, one.User+" wrote or pushed commits of it")
+		default:
+			by = append(by, one.User)
+		}
+	}
+	return by, not
+}
+
+func notCounted(reasons []string) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "; not counted: " + strings.Join(reasons, ", ")
 }
 
 // ofWhom names the users whose approval counts, and the names without a user.

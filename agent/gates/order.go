@@ -98,7 +98,7 @@ func waitFor(plan *Plan, one Standing) Ruling {
 		limit = 0 // it waits itself, for example for an approval: the group must not roll back for that
 	}
 	return Ruling{
-		Waiting: "waiting for " + one.Node, About: strings.TrimSpace(one.Node + " " + string(one.State)), Unattended: true,
+		Waiting: "waiting for " + one.Node + one.ignored(), About: strings.TrimSpace(one.Node + " " + string(one.State)), Unattended: true,
 		Limit: limit,
 		Late: fault.New(fault.Place{}, fmt.Sprintf("check %s, then `agent retry` on this node; deployment.order_timeout is the time", one.Node),
 			"waited %s for %s, which says %s", brief(limit), one.Node, one.Says()),

@@ -5,26 +5,32 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
-// Merged is a merged merge request that contains a commit.
-type Merged struct {
+// MergeRequestOf is a merge request that contains a commit.
+type MergeRequestOf struct {
 	Number int64
 	URL    string
-	Author string // username
+	State  string // opened, closed, locked or merged
+	Author string // username in lower case
 	Target string // branch
+	Head   string // the last commit of its source branch
 	Labels []string
 	// Brought means that the commit is the result of the merge on the branch: its merge
 	// commit, its squash commit, or its last commit.
 	Brought bool
 }
 
-// MergeRequests lists the merged merge requests that contain a commit, given by its full
-// hash: first those with Brought, and each part by number. An error is an *Error.
-func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, error) {
-	var found []Merged
+// Merged is the state of a merge request that was merged.
+const Merged = "merged"
+
+// MergeRequests lists the merge requests that contain a commit, given by its full hash:
+// first those with Brought, and each part by number. An error is an *Error.
+func (c *Client) MergeRequests(ctx context.Context, commit string) ([]MergeRequestOf, error) {
+	var found []MergeRequestOf
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with...)
 	}
@@ -32,11 +38,9 @@ func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, er
 		if err != nil {
 			return nil, err
 		}
-		if one.State == "merged" {
-			found = append(found, merged(one, commit))
-		}
+		found = append(found, mergeRequestOf(one, commit))
 	}
-	slices.SortFunc(found, func(a, b Merged) int {
+	slices.SortFunc(found, func(a, b MergeRequestOf) int {
 		if a.Brought != b.Brought {
 			if a.Brought {
 				return -1
@@ -48,33 +52,95 @@ func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Merged, er
 	return found, nil
 }
 
-func merged(one *gl.BasicMergeRequest, commit string) Merged {
-	m := Merged{Number: one.IID, URL: one.WebURL, Target: one.TargetBranch, Labels: one.Labels}
+func mergeRequestOf(one *gl.BasicMergeRequest, commit string) MergeRequestOf {
+	m := MergeRequestOf{Number: one.IID, URL: one.WebURL, State: one.State, Target: one.TargetBranch, Head: one.SHA, Labels: one.Labels}
 	if one.Author != nil {
-		m.Author = one.Author.Username
+		m.Author = strings.ToLower(one.Author.Username)
 	}
-	m.Brought = slices.Contains([]string{one.MergeCommitSHA, one.SquashCommitSHA, one.SHA}, commit)
+	m.Brought = one.State == Merged && slices.Contains([]string{one.MergeCommitSHA, one.SquashCommitSHA, one.SHA}, commit)
 	return m
 }
 
-// Approvals lists the users who have approved a merge request, as usernames in lower case,
-// sorted. GitLab's own verdict is not used, because GitLab approves every merge request if
-// the project has no rules. An error is an *Error.
-func (c *Client) Approvals(ctx context.Context, number int64) ([]string, error) {
+// Approval is what a user agreed to.
+type Approval struct {
+	User string // username in lower case
+	// Outdated means that the user approved another head than that of the merge request:
+	// something was pushed later, or it is not known when the user approved.
+	Outdated bool
+	// Wrote means that the user is an author or committer of a commit of the merge request,
+	// or pushed to it.
+	Wrote bool
+}
+
+// Approvals lists the users who have approved a merge request, sorted. GitLab's own verdict
+// is not used, because GitLab approves every merge request if the project has no rules. An
+// error is an *Error.
+func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, error) {
 	const what = "read the approvals of the merge request"
-	approvals, err := ask(ctx, c, what, func(with ...gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
-		return c.api.MergeRequestApprovals.GetConfiguration(c.project, number, with...)
+	answer, err := ask(ctx, c, what, func(with ...gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
+		return c.api.MergeRequestApprovals.GetConfiguration(c.project, of.Number, with...)
 	})
+	if err != nil || len(answer.ApprovedBy) == 0 { // then nothing else needs to be known
+		return nil, err
+	}
+	heads, err := c.heads(ctx, of.Number)
 	if err != nil {
 		return nil, err
 	}
-	users := []string{}
-	for _, one := range approvals.ApprovedBy {
+	notes, err := c.systemNotes(ctx, of.Number)
+	if err != nil {
+		return nil, err
+	}
+	writers, err := c.writers(ctx, of.Number)
+	if err != nil {
+		return nil, err
+	}
+	var approvals []Approval
+	for _, one := range answer.ApprovedBy {
 		if one.User == nil || one.User.Username == "" {
 			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer has an approval without a user")}
 		}
-		users = append(users, strings.ToLower(one.User.Username))
+		user := strings.ToLower(one.User.Username)
+		at := notes.approved[user]
+		if one.ApprovedAt != nil {
+			at = *one.ApprovedAt
+		}
+		approvals = append(approvals, Approval{
+			User: user, Outdated: of.Head == "" || headAt(heads, at) != of.Head,
+			Wrote: notes.pushed[user] || writers.are(one.User),
+		})
 	}
-	slices.Sort(users)
-	return slices.Compact(users), nil
+	slices.SortFunc(approvals, func(a, b Approval) int { return strings.Compare(a.User, b.User) })
+	return slices.CompactFunc(approvals, func(a, b Approval) bool { return a.User == b.User }), nil
+}
+
+// Protected reports whether a branch of the project is its default branch, or a protected
+// one. An error is an *Error.
+func (c *Client) Protected(ctx context.Context, branch string) (bool, error) {
+	found, err := ask(ctx, c, "find branch "+branch, func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+		return c.api.Branches.GetBranch(c.project, branch, with...)
+	})
+	switch {
+	case asError(err).missing():
+		return false, nil // the branch was removed
+	case err != nil:
+		return false, err
+	}
+	return found.Default || found.Protected, nil
+}
+
+// headAt gives the head of the newest version that was there before a time; "" if that is
+// not known: no time, and more than one head.
+func headAt(heads []head, at time.Time) string {
+	var found string
+	for _, one := range heads {
+		switch {
+		case !at.IsZero() && !one.since.Before(at):
+			return found
+		case at.IsZero() && found != "" && found != one.commit:
+			return ""
+		}
+		found = one.commit
+	}
+	return found
 }

@@ -28,7 +28,7 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	d.AddMerge(gitlabtest.Merge{Commit: commit, Squash: true})
 	d.AddMerge(gitlabtest.Merge{Commit: commit, Fast: true})
 	found, err := client.MergeRequests(t.Context(), commit)
-	if err != nil || len(found) != 28 {
+	if err != nil || len(found) != 29 {
 		t.Fatalf("%d found, %v", len(found), err)
 	}
 	var brought []int64
@@ -40,9 +40,9 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	if diff := cmp.Diff([]int64{27, 28, 29}, brought); diff != "" {
 		t.Error(diff)
 	}
-	want := gitlab.Merged{
+	want := gitlab.MergeRequestOf{
 		Number: 27, URL: "https://gitlab.coin.example/coin/coin-gitops/-/merge_requests/27",
-		Author: "Bob", Target: "stable", Labels: []string{"a", "b"}, Brought: true,
+		State: gitlab.Merged, Author: "bob", Target: "stable", Head: strings.Repeat("f", 40), Labels: []string{"a", "b"}, Brought: true,
 	}
 	if diff := cmp.Diff(want, found[0]); diff != "" {
 		t.Error(diff)
@@ -56,19 +56,97 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	}
 }
 
+// Who approved, and whether that was the last push, and somebody else's work.
 func TestApprovals(t *testing.T) {
-	d := gitlabtest.New(t)
-	client := newClient(t, options(d))
-	d.AddMerge(gitlabtest.Merge{Commit: commit})
-	if users, err := client.Approvals(t.Context(), 1); err != nil || len(users) > 0 {
-		t.Errorf("no approvals: %v, %v", users, err)
+	first, last := strings.Repeat("f", 40), strings.Repeat("e", 40)
+	tests := map[string]struct {
+		happens func(d *gitlabtest.Instance)
+		want    []gitlab.Approval
+	}{
+		"no approvals": {func(*gitlabtest.Instance) {}, nil},
+		"sorted, once": {func(d *gitlabtest.Instance) { d.Approve(1, "carol", "Bob", "carol") }, []gitlab.Approval{{User: "bob"}, {User: "carol"}}},
+		"pushed after it": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.Push(1, "ada", last)
+			d.Approve(1, "carol")
+		}, []gitlab.Approval{{User: "bob", Outdated: true}, {User: "carol"}}},
+		"approved again": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.Push(1, "ada", last)
+			d.Unapprove(1, "bob")
+			d.Approve(1, "bob")
+		}, []gitlab.Approval{{User: "bob"}}},
+		"pushed back to what was approved": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.Push(1, "ada", last)
+			d.Push(1, "ada", first)
+		}, []gitlab.Approval{{User: "bob"}}},
+		"without times, from the notes": {func(d *gitlabtest.Instance) {
+			d.HideApprovalTimes()
+			d.Approve(1, "bob")
+			d.Push(1, "ada", last)
+			d.Approve(1, "carol")
+			d.Comment(1, "bob", "approved this merge request") // a user's comment is not GitLab's note
+		}, []gitlab.Approval{{User: "bob", Outdated: true}, {User: "carol"}}},
+		"who pushed": {func(d *gitlabtest.Instance) {
+			d.Push(1, "mallory", last)
+			d.Comment(1, "bob", "added 1 commit")
+			d.Approve(1, "mallory", "bob")
+		}, []gitlab.Approval{{User: "bob"}, {User: "mallory", Wrote: true}}},
+		"who wrote": {func(d *gitlabtest.Instance) {
+			d.Wrote(1, gitlabtest.Writer{Name: "Bob"}, gitlabtest.Writer{Email: "Carol@elsewhere.example"},
+				gitlabtest.Writer{CommitterName: "dan"}, gitlabtest.Writer{CommitterEmail: "17-eve@users.noreply.gitlab.example.com"})
+			d.Approve(1, "bob", "carol", "dan", "eve", "frank")
+		}, []gitlab.Approval{
+			{User: "bob", Wrote: true}, {User: "carol", Wrote: true}, {User: "dan", Wrote: true}, {User: "eve", Wrote: true}, {User: "frank"},
+		}},
+		"more than a page of commits": {func(d *gitlabtest.Instance) {
+			writers := make([]gitlabtest.Writer, 150)
+			writers[0].Name = "bob"
+			d.Wrote(1, writers...)
+			d.Approve(1, "bob")
+		}, []gitlab.Approval{{User: "bob", Wrote: true}}},
 	}
-	d.Approve(1, "carol", "Bob", "carol")
-	users, err := client.Approvals(t.Context(), 1)
-	if diff := cmp.Diff([]string{"bob", "carol"}, users); err != nil || diff != "" {
-		t.Errorf("%v %s", err, diff)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := gitlabtest.New(t)
+			d.AddCommit(commit, "master")
+			d.AddMerge(gitlabtest.Merge{Commit: commit})
+			test.happens(d)
+			client := newClient(t, options(d))
+			requests, err := client.MergeRequests(t.Context(), commit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := client.Approvals(t.Context(), requests[0])
+			if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
+				t.Errorf("%v %s", err, diff)
+			}
+		})
 	}
-	if _, err := client.Approvals(t.Context(), 2); err == nil || strings.Contains(err.Error(), gitlabtest.Secret) {
+}
+
+func TestApprovalsOfNoMergeRequest(t *testing.T) {
+	client := newClient(t, options(gitlabtest.New(t)))
+	_, err := client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 2})
+	if err == nil || strings.Contains(err.Error(), gitlabtest.Secret) {
 		t.Errorf("no such number: %v", err)
+	}
+}
+
+func TestProtectedBranch(t *testing.T) {
+	d := gitlabtest.New(t)
+	d.SetTips(func(branch string) string {
+		if branch == "gone" {
+			return ""
+		}
+		return commit
+	})
+	d.ProtectBranch("release/1")
+	client := newClient(t, options(d))
+	for branch, want := range map[string]bool{"master": true, "release/1": true, "feature": false, "gone": false} {
+		if got, err := client.Protected(t.Context(), branch); err != nil || got != want {
+			t.Errorf("%s: %t, %v", branch, got, err)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type Options struct {
 	TokenFile   string        // contains only the token; read for every request
 	CAFile      string        // PEM certificates that are trusted besides the system's; may be empty
 	HTTPTimeout time.Duration // of one request; 0 means DefaultHTTPTimeout
+	Agents      []string      // usernames of all agents; none: the token's own user
 
 	Transport http.RoundTripper // carries the requests; nil for the network
 }
@@ -38,6 +39,7 @@ type Client struct {
 	project   string
 	host      string
 	timeout   time.Duration
+	agents    agents
 }
 
 // New checks the options and reads the token once, so that a wrong configuration is
@@ -61,6 +63,7 @@ func New(o Options) (*Client, error) {
 		project:   o.Project,
 		host:      address.Host,
 		timeout:   o.HTTPTimeout,
+		agents:    agents{named: lowered(o.Agents)},
 	}
 	c.transport.MaxIdleConns = 2
 	if c.timeout <= 0 {

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"iter"
+	"strings"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -12,6 +13,7 @@ import (
 type CommitStatus struct {
 	Name     string
 	State    State
+	Author   string    // username in lower case
 	Finished time.Time // zero if it has not ended
 }
 
@@ -23,7 +25,7 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 		if err != nil {
 			return nil, err
 		}
-		status := CommitStatus{Name: one.Name, State: State(one.Status)}
+		status := CommitStatus{Name: one.Name, State: State(one.Status), Author: strings.ToLower(one.Author.Username)}
 		if one.FinishedAt != nil {
 			status.Finished = *one.FinishedAt
 		}

@@ -32,6 +32,7 @@ type Stage string
 // takes; Guard is the gate of a rollback.
 const (
 	StageSelect   Stage = "select"
+	StageSigners  Stage = "signers" // of a revision that they did not sign
 	StageFetch    Stage = "fetch"
 	StageLoad     Stage = "load"
 	StageDecrypt  Stage = "decrypt"

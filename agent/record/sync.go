@@ -15,6 +15,7 @@ type Sync struct {
 	Ref      string      `json:"ref"`
 	Author   string      `json:"author,omitempty"`
 	Subject  string      `json:"subject,omitempty"`
+	Signer   string      `json:"signer,omitempty"` // who signed the revision, if the policy demands that
 	Stack    string      `json:"stack,omitempty"`
 	Release  string      `json:"release,omitempty"` // TAG
 	Trigger  Trigger     `json:"trigger"`

@@ -183,7 +183,7 @@ func recordOf(sync *record.Sync) (*contents, error) {
 
 // stageOrder is the order in which a manifest lists the stages.
 var stageOrder = []record.Stage{
-	record.StageSelect, record.StageFetch, record.StageLoad, record.StageDecrypt, record.StageRender,
+	record.StageSelect, record.StageSigners, record.StageFetch, record.StageLoad, record.StageDecrypt, record.StageRender,
 	record.StagePolicy, record.StagePlan, record.StageGate, record.StageApply, record.StageVerify, record.StageRollback, record.StageGuard,
 }
 

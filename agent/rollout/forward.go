@@ -22,6 +22,7 @@ import (
 type Commit struct {
 	Checkout *gitsync.Checkout
 	Fetching time.Duration // how long the fetch took
+	Signer   string        // who signed it; "" if no signature is demanded
 	Cause    Cause
 	Progress func(string)
 }
@@ -40,19 +41,36 @@ type forward struct {
 // Forward brings the stack to the files of a commit, in a new sync, or carries the last
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
+	f := r.newForward(base, to)
+	if err := f.begin(to.Cause); err != nil {
+		return Outcome{Err: err}
+	}
+	a, seconds := f.a, to.Fetching.Seconds()
+	a.sync.Signer = to.Signer
+	a.note.Seconds[record.StageFetch] = seconds
+	r.use.Metrics.Phase(string(record.StageFetch), seconds)
+	defer a.wipe()
+	return f.finish(ctx, a.run(ctx))
+}
+
+// Refuse records that a commit is refused before its files are read, and so holds it. What
+// runs stays.
+func (r *Rollouts) Refuse(ctx context.Context, base Base, to Commit, reason error) Outcome {
+	f := r.newForward(base, to)
+	if err := f.begin(to.Cause); err != nil {
+		return Outcome{Err: err}
+	}
+	f.a.sync.Signer = ""
+	return f.finish(ctx, f.a.enter(ctx, stage{record.StageSigners, func(context.Context) error { return reason }}))
+}
+
+func (r *Rollouts) newForward(base Base, to Commit) *forward {
 	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
 	a.goal, a.database = f, &database{a: a}
 	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
 	a.journal = journal.New(r.use.Audit, f.entry)
-	if err := f.begin(to.Cause); err != nil {
-		return Outcome{Err: err}
-	}
-	seconds := to.Fetching.Seconds()
-	a.note.Seconds[record.StageFetch] = seconds
-	r.use.Metrics.Phase(string(record.StageFetch), seconds)
-	defer a.wipe()
-	return f.finish(ctx, a.run(ctx))
+	return f
 }
 
 // NewSync makes the sync of a revision.

@@ -62,9 +62,10 @@ type Settings struct {
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
-	GitLabURL       string `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
-	GitLabProject   string `name:"gitlab_project" help:"GitLab project: path or number"`
-	GitLabTokenFile string `name:"gitlab_token_file" help:"file with GitLab's API token"`
+	GitLabURL       string   `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
+	GitLabProject   string   `name:"gitlab_project" help:"GitLab project: path or number"`
+	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`
+	GitLabAgents    []string `name:"gitlab_agents" help:"GitLab usernames of all agents, whose statuses the nodes believe; empty for the token's own user"`
 
 	SlackWebhookFile string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
 	SMTPAddress      string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
@@ -159,7 +160,7 @@ func (s *Settings) Remote() gitsync.Remote {
 
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
-	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile}
+	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Agents: s.GitLabAgents}
 }
 
 // CommitLink gives the commit's page in GitLab; empty if the settings do not contain its

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
@@ -48,6 +49,9 @@ func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) 
 	}
 	revision, err := selectRevision(ctx, source, f.revision, settings.Rule())
 	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := signing.New(settings.Policy.Demands, source).Check(ctx, revision); err != nil {
 		return nil, nil, err
 	}
 	checkout, err := source.Fetch(ctx, revision, settings.Paths())

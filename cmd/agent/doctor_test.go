@@ -12,7 +12,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
+var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -100,7 +100,7 @@ func TestDoctor(t *testing.T) {
 		{"production", func() {
 			l.commit("production", map[string]string{config: strings.Replace(good[config], "non-production", "production", 1), node3 + "node.env": l.nodeEnv("2025-12-15-11eeef9e99", "")})
 		}, "policy", "fail", said{policy.Warning, "agent policy suggest"}, ""},
-		{"policy", func() { l.policy = "policy: {stacks: [other]}\n" }, "policy", "fail", said{config + ":3:", "add " + l.stack + " to policy.stacks"}, ""},
+		{"policy", func() { l.mappings = "policy: {stacks: [other]}\n" }, "policy", "fail", said{config + ":3:", "add " + l.stack + " to policy.stacks"}, ""},
 		{"disk", func() {
 			l.commit("disk", map[string]string{config: good[config] + "  gates: {disk: {min_free: 999999TB}}\n"})
 		}, "disk", "fail", said{"are free under ", "docker image prune"}, ""},
@@ -145,7 +145,7 @@ func (l *lab) mend(good map[string]string) func() {
 		before[name] = value
 	}
 	return func() {
-		l.settings, l.policy = before, ""
+		l.settings, l.mappings = before, ""
 		l.chmod(0o600)
 		l.git.Fail(0)
 		l.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})

@@ -145,7 +145,7 @@ func TestExample(t *testing.T) {
 
 	stack := l.rendered()
 	l.swarm.Image(t, imagesOf(stack)...)
-	l.policy = l.mustRun(exitDone, []string{"strict: true"}, "policy", "suggest", "--repo", l.repo.Dir)
+	l.mappings = l.mustRun(exitDone, []string{"strict: true"}, "policy", "suggest", "--repo", l.repo.Dir)
 	l.running(first)
 	l.step("everything is up", func() {
 		l.mustRun(exitDone, []string{"no difference"}, "diff")

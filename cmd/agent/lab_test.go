@@ -89,7 +89,7 @@ type lab struct {
 	key      sopstest.Key
 	dir      string
 	settings map[string]string
-	policy   string // lines of agent.yml
+	mappings string // policy and limits, as lines of agent.yml
 
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -161,8 +161,7 @@ func (l *lab) config() string {
 	for _, name := range names {
 		fmt.Fprintf(&text, "%s: %q\n", name, l.settings[name])
 	}
-	text.WriteString(l.policy)
-	path := l.file("agent.yml.new", text.String())
+	path := l.file("agent.yml.new", text.String()+l.mappings)
 	if err := os.Rename(path, filepath.Join(l.dir, "agent.yml")); err != nil { // others may read it now
 		l.t.Fatal(err)
 	}

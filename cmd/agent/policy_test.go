@@ -22,7 +22,7 @@ func guarded(t *testing.T) (l *lab, files map[string]string) {
 	files = l.tinyRepo()
 	files[configFile] += "  rollback: {soak: 1s}\n"
 	first := l.commit("first", files)
-	l.policy = l.mustRun(exitDone, []string{"policy:\n  strict: true\n  stacks: [" + l.stack + "]\n"}, "policy", "suggest", "--repo", l.repo.Dir)
+	l.mappings = l.mustRun(exitDone, []string{"policy:\n  strict: true\n  stacks: [" + l.stack + "]\n"}, "policy", "suggest", "--repo", l.repo.Dir)
 	l.running(first)
 	return l, files
 }
@@ -86,8 +86,8 @@ func TestPolicyRefuses(t *testing.T) {
 		if all := decode[[]struct{ Rule, Service, Hint string }](l.t, out); len(all) != 1 || all[0].Rule != "external.volumes" || all[0].Service != "web" || all[0].Hint == "" {
 			l.t.Errorf("refusals: %s", out)
 		}
-		if got := l.mustRun(exitDone, nil, "policy", "show"); got != l.policy {
-			l.t.Errorf("the policy in force: %s", cmp.Diff(l.policy, got))
+		if got := l.mustRun(exitDone, nil, "policy", "show"); got != l.mappings {
+			l.t.Errorf("the policy in force: %s", cmp.Diff(l.mappings, got))
 		}
 	})
 	l.step("what ran still runs", func() {
@@ -96,8 +96,8 @@ func TestPolicyRefuses(t *testing.T) {
 		if diff := cmp.Diff(before, l.tasks()); diff != "" {
 			l.t.Errorf("tasks: %s", diff)
 		}
-		if got := l.mustRun(exitDone, nil, "policy", "suggest"); got != l.policy {
-			l.t.Errorf("suggested for what runs, not for the files: %s", cmp.Diff(l.policy, got))
+		if got := l.mustRun(exitDone, nil, "policy", "suggest"); got != l.mappings {
+			l.t.Errorf("suggested for what runs, not for the files: %s", cmp.Diff(l.mappings, got))
 		}
 	})
 }
@@ -107,7 +107,7 @@ func TestPolicyRefuses(t *testing.T) {
 func TestPolicyReload(t *testing.T) {
 	l, files := guarded(t)
 	reload := func(policy, logged string) {
-		l.policy = policy
+		l.mappings = policy
 		l.config()
 		times := strings.Count(l.logText(), logged)
 		if err := l.process.Process.Signal(syscall.SIGHUP); err != nil {
@@ -115,13 +115,13 @@ func TestPolicyReload(t *testing.T) {
 		}
 		l.until("reloaded", func(report.Status) bool { return strings.Count(l.logText(), logged) > times })
 	}
-	narrow := l.policy
+	narrow := l.mappings
 	l.recorder.Reset()
 	held := l.commit("capability", map[string]string{composeFile: files[composeFile] + "    cap_add: [NET_ADMIN]\n"})
 	l.refused(held, "service web adds the capability NET_ADMIN")
 
 	reload("policy: {strict: maybe}\n", "cannot reload the policy")
-	l.policy = narrow // of the commands that follow
+	l.mappings = narrow // of the commands that follow
 	l.mustRun(exitDifferent, []string{"policy    not reloaded: ", "policy.strict is neither true nor false", "write true or false"}, "status")
 	l.mustRun(exitDifferent, nil, "sync", "--wait")
 	l.refused(held, "NET_ADMIN")

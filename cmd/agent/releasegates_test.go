@@ -54,7 +54,7 @@ func TestReleaseGates(t *testing.T) {
 	l.file("harbor.token", harbortest.Password+"\n")
 	l.file("harbor.pem", string(h.CA))
 	l.settings["check_dir"] = l.dir
-	l.policy = "policy: {environment: {type: production}}\n" // the doctor wants one in production
+	l.mappings = "policy: {environment: {type: production}}\n" // the doctor wants one in production
 	l.commit("first", l.gatedRepo(registry, h, "v1", "1MB"))
 	l.start()
 	tests := []struct{ name, tag, disk, want, hint string }{

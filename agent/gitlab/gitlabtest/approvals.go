@@ -21,6 +21,32 @@ type Merge struct {
 	Commit       string
 	Squash, Fast bool
 	Commits      []string // its other commits, by full hash
+	Head         string   // the last commit of its source branch; default its last commit
+}
+
+// Writer is what a commit says of the persons who wrote it.
+type Writer struct {
+	Name, Email                   string // of the author; default the merge request's author
+	CommitterName, CommitterEmail string // default the author
+}
+
+// approval is what a user agreed to.
+type approval struct {
+	user string
+	at   time.Time
+}
+
+// version is a state of a merge request's source branch.
+type version struct {
+	head string
+	at   time.Time
+}
+
+// note is a note on a merge request.
+type note struct {
+	user, body string
+	system     bool
+	at         time.Time
 }
 
 // AddMerge adds a merge request, and returns its number.
@@ -36,8 +62,11 @@ func (s *Server) AddMerge(m Merge) int64 {
 	made := s.addMergeRequest(User{ID: 200, Name: text(m.Author, "ada")}, url.Values{
 		"title": {"Change"}, "source_branch": {"feature"}, "target_branch": {text(m.Target, "master")},
 	})
-	now := time.Now().UTC()
-	made.State, made.MergedAt, made.SHA = text(m.State, "merged"), &now, strings.Repeat("f", 40)
+	now := s.tick()
+	made.State, made.SHA = text(m.State, "merged"), text(m.Head, strings.Repeat("f", 40))
+	if made.State == "merged" {
+		made.MergedAt = &now
+	}
 	made.Labels = append(made.Labels, m.Labels...)
 	switch {
 	case m.Fast:
@@ -48,7 +77,21 @@ func (s *Server) AddMerge(m Merge) int64 {
 		made.MergeCommitSHA = &m.Commit
 	}
 	made.commits = append(slices.Clone(m.Commits), m.Commit)
+	made.versions = []version{{made.SHA, now}}
 	return made.IID
+}
+
+// tick gives a time after all earlier ones.
+func (s *Server) tick() time.Time {
+	s.last = later(time.Now().UTC().Truncate(time.Millisecond), s.last)
+	return s.last
+}
+
+func later(now, last time.Time) time.Time {
+	if now.After(last) {
+		return now
+	}
+	return last.Add(time.Millisecond)
 }
 
 // Approve adds the approvals of users, by their usernames.
@@ -56,7 +99,45 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
-	one.approvedBy = append(one.approvedBy, usernames...)
+	for _, user := range usernames {
+		at := s.tick()
+		one.approvedBy = append(one.approvedBy, approval{user, at})
+		one.notes = append(one.notes, note{user: user, body: "approved this merge request", system: true, at: at})
+	}
+}
+
+// Push adds a version to a merge request, as a user's push to its source branch does. The
+// approvals stay, as in a project that does not remove them.
+func (s *Server) Push(iid int64, user, head string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, at := s.merges[iid-1], s.tick()
+	one.versions = append(one.versions, version{head, at})
+	one.SHA = head
+	one.notes = append(one.notes, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
+}
+
+// Wrote sets what the commits of a merge request say of the persons who wrote them.
+func (s *Server) Wrote(iid int64, writers ...Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.merges[iid-1].writers = writers
+}
+
+// Comment adds a user's note to a merge request.
+func (s *Server) Comment(iid int64, user, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.merges[iid-1]
+	one.notes = append(one.notes, note{user: user, body: body, at: s.tick()})
+}
+
+// HideApprovalTimes makes the double answer like an older GitLab, which does not say when
+// a user approved.
+func (s *Server) HideApprovalTimes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timeless = true
 }
 
 // Unapprove removes the approval of a user.
@@ -64,7 +145,8 @@ func (s *Server) Unapprove(iid int64, username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
-	one.approvedBy = slices.DeleteFunc(one.approvedBy, func(user string) bool { return user == username })
+	one.approvedBy = slices.DeleteFunc(one.approvedBy, func(a approval) bool { return a.user == username })
+	one.notes = append(one.notes, note{user: username, body: "unapproved this merge request", system: true, at: s.tick()})
 }
 
 // SetLabels replaces the labels of a merge request.
@@ -105,22 +187,34 @@ func (s *Server) getApprovals(token Token, project, number string) answer {
 	if refusal := s.admit(token, project, []string{"api", "read_api"}, Reporter); refusal != nil {
 		return *refusal
 	}
-	iid, err := strconv.Atoi(number)
-	if err != nil {
-		return apiError(http.StatusBadRequest, "merge_request_iid is invalid")
+	one, refusal := s.mergeRequest(number)
+	if refusal != nil {
+		return *refusal
 	}
-	if iid < 1 || iid > len(s.merges) {
-		return refuse(http.StatusNotFound, "404 Not found")
-	}
-	one := s.merges[iid-1]
 	approvedBy := []any{}
-	for i, user := range one.approvedBy {
-		approvedBy = append(approvedBy, map[string]any{
-			"user": map[string]any{"id": 300 + i, "username": user, "name": user, "state": "active"},
-		})
+	for i, given := range one.approvedBy {
+		entry := map[string]any{"user": map[string]any{"id": 300 + i, "username": given.user, "name": given.user, "state": "active"}}
+		if !s.timeless {
+			entry["approved_at"] = given.at
+		}
+		approvedBy = append(approvedBy, entry)
 	}
 	return answer{code: http.StatusOK, body: map[string]any{
 		"id": one.ID, "iid": one.IID, "project_id": s.config.ProjectID, "title": one.Title, "state": one.State,
 		"user_has_approved": false, "user_can_approve": false, "approved": true, "approved_by": approvedBy,
 	}}
+}
+
+// mergeRequest finds the merge request with a number.
+func (s *Server) mergeRequest(number string) (*MergeRequest, *answer) {
+	iid, err := strconv.Atoi(number)
+	if err != nil {
+		refusal := apiError(http.StatusBadRequest, "merge_request_iid is invalid")
+		return nil, &refusal
+	}
+	if iid < 1 || iid > len(s.merges) {
+		refusal := refuse(http.StatusNotFound, "404 Not found")
+		return nil, &refusal
+	}
+	return s.merges[iid-1], nil
 }

@@ -16,6 +16,9 @@ func TestApprovals(t *testing.T) {
 	d.AddMerge(gitlabtest.Merge{Commit: sha, Labels: []string{"CAB approved"}})
 	d.AddMerge(gitlabtest.Merge{Commit: other, Commits: []string{sha}, State: "opened", Author: "bob"})
 	d.Approve(1, "bob", "carol")
+	head := strings.Repeat("4", 40)
+	d.Push(1, "ada", head)
+	d.Wrote(1, gitlabtest.Writer{Name: "Bob", Email: "bob@coin.example"})
 	steps := []struct {
 		name, path, params string
 		code               int
@@ -32,6 +35,14 @@ func TestApprovals(t *testing.T) {
 		{"nobody, and approved", merges + "/2/approvals", "", 200, `"approved":true,"approved_by":[]`},
 		{"no such number", merges + "/3/approvals", "", 404, "404 Not found"},
 		{"no number", merges + "/x/approvals", "", 400, "merge_request_iid is invalid"},
+		{"when they approved", merges + "/1/approvals", "", 200, `"approved_at":"`},
+		{"its versions, the newest first", merges + "/1/versions", "", 200, `[{"base_commit_sha":"` + strings.Repeat("b", 40) + `"`},
+		{"one version a page", merges + "/1/versions", "per_page=1", 200, `"head_commit_sha":"` + head + `"`},
+		{"its commits", merges + "/1/commits", "", 200, `"author_email":"bob@coin.example"`},
+		{"its notes, the newest first", merges + "/1/notes", "per_page=1", 200, `added 1 commit`},
+		{"the oldest first", merges + "/1/notes", "per_page=1&sort=asc", 200, `"approved this merge request"`},
+		{"versions of no number", merges + "/9/versions", "", 404, "404 Not found"},
+		{"the token's user", "user", "", 200, `"username":"coin-agent"`},
 	}
 	for _, step := range steps {
 		if got := d.ask(http.MethodGet, step.path, step.params); got.code != step.code || !strings.Contains(got.text, step.want) {
@@ -53,7 +64,7 @@ func TestApprovals(t *testing.T) {
 		t.Errorf("without labels: %s", got.text)
 	}
 	d.SetToken("guest", gitlabtest.Token{User: gitlabtest.User{ID: 4, Access: 10}, Scopes: []string{"read_api"}})
-	for _, path := range []string{brought, merges + "/1/approvals"} {
+	for _, path := range []string{brought, merges + "/1/approvals", merges + "/1/versions", merges + "/1/commits", merges + "/1/notes"} {
 		if got := d.ask(http.MethodGet, path, "", "PRIVATE-TOKEN", "guest"); got.code != 403 {
 			t.Errorf("a guest reads %s: %d", path, got.code)
 		}

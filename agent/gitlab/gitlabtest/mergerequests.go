@@ -31,7 +31,10 @@ type MergeRequest struct {
 	SquashCommitSHA *string    `json:"squash_commit_sha"`
 
 	commits    []string // by full hash
-	approvedBy []string // usernames
+	approvedBy []approval
+	versions   []version // the oldest first
+	writers    []Writer  // of the commits
+	notes      []note    // the oldest first
 }
 
 // SetTips sets the branches of the project: tip returns the commit of a branch, or "" if it
@@ -87,7 +90,7 @@ func (s *Server) getBranch(token Token, project, branch string) answer {
 	if err != nil || at == "" {
 		return refuse(http.StatusNotFound, "404 Branch Not Found")
 	}
-	return answer{code: http.StatusOK, body: map[string]any{"name": name, "protected": s.protected[name], "commit": map[string]any{"id": at}}}
+	return answer{code: http.StatusOK, body: map[string]any{"name": name, "protected": s.protected[name], "default": name == "master", "commit": map[string]any{"id": at}}}
 }
 
 // listMergeRequests is GET /projects/:id/merge_requests.
@@ -160,6 +163,9 @@ func (s *Server) addMergeRequest(user User, params url.Values) *MergeRequest {
 	}
 	if text := params.Get("description"); text != "" {
 		made.Description = &text
+	}
+	if made.SHA != "" {
+		made.versions = []version{{made.SHA, s.tick()}}
 	}
 	s.merges = append(s.merges, made)
 	return made

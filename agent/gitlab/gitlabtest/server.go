@@ -1,9 +1,10 @@
 // Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commit
-// statuses, branches, merge requests and their approvals, the current token, the version.
+// statuses, branches, merge requests with their approvals, versions, commits and notes, the
+// current token and its user, the version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
 //
-// It does not have notes and deployments, and answers them with 404.
+// It does not take notes, has no deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -77,6 +78,8 @@ type Server struct {
 	requests  []*Request
 	tips      func(branch string) string
 	merges    []*MergeRequest // by number
+	last      time.Time       // of the merge requests
+	timeless  bool            // approvals have no time
 }
 
 // NewServer makes a double without tokens and commits.
@@ -206,6 +209,8 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return answer{code: http.StatusOK, body: map[string]any{"version": "18.6.0-ee", "revision": "c3a61b5e1a4"}}
 	case at(http.MethodGet, "personal_access_tokens", "self"):
 		return answer{code: http.StatusOK, body: describe(token)}
+	case at(http.MethodGet, "user"):
+		return currentUser(token)
 	case at(http.MethodPost, "projects", "*", "statuses", "*"):
 		return s.postStatus(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
@@ -214,6 +219,9 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.listCommitMergeRequests(r, token, [2]string{parts[1], parts[4]}, params)
 	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "approvals"):
 		return s.getApprovals(token, parts[1], parts[3])
+	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "versions"), at(http.MethodGet, "projects", "*", "merge_requests", "*", "commits"),
+		at(http.MethodGet, "projects", "*", "merge_requests", "*", "notes"):
+		return s.listOfMergeRequest(r, token, [3]string{parts[1], parts[3], parts[4]}, params)
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):

@@ -1,0 +1,109 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
+)
+
+// head is a version of a merge request: the last commit of its source branch at a time.
+type head struct {
+	commit string
+	since  time.Time
+}
+
+// heads reads the versions of a merge request, the oldest first.
+func (c *Client) heads(ctx context.Context, number int64) ([]head, error) {
+	const what = "read the versions of the merge request"
+	options := &gl.GetMergeRequestDiffVersionsOptions{ListOptions: gl.ListOptions{PerPage: 100}}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.MergeRequestDiffVersion, *gl.Response, error) {
+		return c.api.MergeRequests.GetMergeRequestDiffVersions(c.project, number, options, with...)
+	}
+	var versions []*gl.MergeRequestDiffVersion
+	for one, err := range list(ctx, c, what, read) {
+		if err != nil {
+			return nil, err
+		}
+		if one.CreatedAt == nil || one.HeadCommitSHA == "" {
+			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer has a version without a commit or time")}
+		}
+		versions = append(versions, one)
+	}
+	slices.SortFunc(versions, func(a, b *gl.MergeRequestDiffVersion) int { return int(a.ID - b.ID) })
+	heads := make([]head, 0, len(versions))
+	for _, one := range versions {
+		heads = append(heads, head{one.HeadCommitSHA, *one.CreatedAt})
+	}
+	return heads, nil
+}
+
+// notes are what GitLab itself noted on a merge request.
+type notes struct {
+	approved map[string]time.Time // by user, the last time: an older GitLab has it only here
+	pushed   map[string]bool      // by user
+}
+
+// pushNote is the start of GitLab's note of a push to the source branch.
+var pushNote = regexp.MustCompile(`^added \d+ (new )?commits?\b`) //nolint:gochecknoglobals // a constant
+
+// systemNotes reads the notes that GitLab wrote, which no user can write.
+func (c *Client) systemNotes(ctx context.Context, number int64) (notes, error) {
+	found := notes{approved: map[string]time.Time{}, pushed: map[string]bool{}}
+	options := &gl.ListMergeRequestNotesOptions{ListOptions: gl.ListOptions{PerPage: 100}, OrderBy: new("created_at"), Sort: new("asc")}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
+		return c.api.Notes.ListMergeRequestNotes(c.project, number, options, with...)
+	}
+	for one, err := range list(ctx, c, "read the notes of the merge request", read) {
+		if err != nil {
+			return found, err
+		}
+		user := strings.ToLower(one.Author.Username)
+		switch {
+		case !one.System:
+		case one.Body == "approved this merge request" && one.CreatedAt != nil:
+			found.approved[user] = *one.CreatedAt
+		case pushNote.MatchString(one.Body):
+			found.pushed[user] = true
+		}
+	}
+	return found, nil
+}
+
+// writers are the names and e-mail addresses in the commits of a merge request, in lower
+// case. They are text that the author of a commit chose.
+type writers map[string]bool
+
+func (c *Client) writers(ctx context.Context, number int64) (writers, error) {
+	found := writers{}
+	options := &gl.GetMergeRequestCommitsOptions{ListOptions: gl.ListOptions{PerPage: 100}}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {
+		return c.api.MergeRequests.GetMergeRequestCommits(c.project, number, options, with...)
+	}
+	for one, err := range list(ctx, c, "read the commits of the merge request", read) {
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range []string{one.AuthorName, one.CommitterName} {
+			found[strings.ToLower(strings.TrimSpace(text))] = true
+		}
+		for _, address := range []string{one.AuthorEmail, one.CommitterEmail} {
+			name, _, _ := strings.Cut(strings.ToLower(address), "@")
+			found[strings.TrimLeft(name, "0123456789-")] = true // 17-ada@users.noreply.gitlab.example.com
+			found[name] = true
+		}
+	}
+	return found, nil
+}
+
+// are reports whether a user is one of the writers: by the name, the username, or an
+// e-mail address that starts with the username. GitLab does not show the addresses of
+// users.
+func (w writers) are(user *gl.BasicUser) bool {
+	name := strings.ToLower(strings.TrimSpace(user.Name))
+	return w[strings.ToLower(user.Username)] || name != "" && w[name]
+}
