@@ -55,6 +55,11 @@ func TestImages(t *testing.T) {
 			}
 		})
 	}
+	running := rendered(t, map[string]string{composeFile: "services:\n  web: {image: 'nginx:1'}\n"})
+	running.Stack.Services["app_web"].TaskTemplate.ContainerSpec.Image = "nginx:1" + digest // as a sync resolves it
+	if suggested := policy.Suggest(running); suggested.Images.Digest {
+		t.Error("a digest is demanded that the files do not have")
+	}
 	files := map[string]string{composeFile: "services:\n  web:\n    image: $REGISTRY/web\n", nodeEnv: "A=1\nREGISTRY=evil.example.com\n"}
 	judged(t, "registries: [docker.io]", rendered(t, files), "registries|web|3|runs the image evil.example.com/web:latest (REGISTRY is set in "+nodeEnv+":2:1)")
 }

@@ -1,12 +1,14 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -60,8 +62,8 @@ type image struct {
 	digest    bool
 }
 
-func imageOf(service service) image {
-	named, err := reference.ParseNormalizedNamed(service.container.Image)
+func imageOf(text string) image {
+	named, err := reference.ParseNormalizedNamed(text)
 	if err != nil {
 		return image{}
 	}
@@ -94,7 +96,7 @@ func judgeImages(j *judgement) {
 		rule = &Images{}
 	}
 	for _, service := range j.services {
-		one, text := imageOf(service), service.container.Image
+		one, text := imageOf(service.container.Image), service.container.Image
 		if text == "" {
 			continue // Inspect could not render it
 		}
@@ -111,11 +113,12 @@ func judgeImages(j *judgement) {
 	}
 }
 
-// suggestImages allows the images by their names, in any version.
+// suggestImages allows the images by their names, in any version. Only a digest that the
+// files have counts: a running service has the one that a tag stood for.
 func suggestImages(p *Policy, j *judgement) {
 	all := true
 	for _, service := range j.services {
-		one := imageOf(service)
+		one := imageOf(cmp.Or(service.spec.Labels[compose.LabelImage], service.container.Image))
 		if all = all && one.digest; one.name == "" {
 			continue
 		}

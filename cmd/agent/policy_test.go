@@ -123,7 +123,7 @@ func TestPolicyReload(t *testing.T) {
 	reload("policy: {strict: maybe}\n", "cannot reload the policy")
 	l.mappings = narrow // of the commands that follow
 	l.mustRun(exitDifferent, []string{"policy    not reloaded: ", "policy.strict is neither true nor false", "write true or false"}, "status")
-	l.mustRun(exitDifferent, nil, "sync", "--wait")
+	l.mustRun(exitError, []string{"policy: ", "NET_ADMIN"}, "sync", "--wait")
 	l.refused(held, "NET_ADMIN")
 
 	reload(narrow+"  capabilities: {web: [NET_ADMIN]}\n", `"policy reloaded"`)
