@@ -83,6 +83,25 @@ func (f *Freeze) holds(at time.Time) (until time.Time, holds bool) {
 	return until, holds
 }
 
+// over reports whether a single freeze has ended.
+func (f *Freeze) over(at time.Time) bool {
+	_, to := f.window()
+	return f.Schedule == "" && !to.After(at)
+}
+
+// covers reports whether a freeze holds a node whenever another one does.
+func (f *Freeze) covers(other Freeze, node string) bool {
+	if len(f.Nodes) > 0 && !slices.Contains(f.Nodes, node) || (f.Schedule == "") != (other.Schedule == "") {
+		return false
+	}
+	if f.Schedule != "" {
+		return f.Schedule == other.Schedule && f.TimeZone == other.TimeZone && f.Duration >= other.Duration
+	}
+	from, to := f.window()
+	first, last := other.window()
+	return !from.After(first) && !to.Before(last)
+}
+
 // mostBeginnings limits the search when freezes follow each other without a gap.
 const mostBeginnings = 50_000
 

@@ -41,6 +41,9 @@ type Policy struct {
 	Images     *Images    `json:"images,omitempty" yaml:"images,omitempty"`
 	Placement  PerService `json:"placement,omitzero" yaml:"placement,omitempty"`
 	Limits     *Limits    `json:"limits,omitempty" yaml:"limits,omitempty"`
+
+	// Floor are gates that hold whatever config.yml says; nil for none.
+	Floor *Floor `json:"floor,omitempty" yaml:"floor,omitempty"`
 }
 
 // A section reads one key of the mapping into the policy. Its errors name the file and the
@@ -68,6 +71,7 @@ func sections() map[string]section {
 		"images":          readImages,
 		"placement":       perService("placement", func(p *Policy) *PerService { return &p.Placement }),
 		"limits":          readLimits,
+		"floor":           readFloor,
 	}
 }
 

@@ -20,9 +20,9 @@ func (approval) Name() record.GateName { return record.GateApproval }
 
 func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	switch {
-	case !plan.Config.ApprovalRequired():
+	case len(plan.Config.Approvals()) == 0:
 		return Ruling{}, nil
-	case plan.PutsBack:
+	case plan.PutsBack && len(plan.Config.Loosens) == 0:
 		return Ruling{Passed: "it returns to what was applied and verified last"}, nil
 	}
 	asked, err := g.parts.asked(plan)
@@ -49,7 +49,7 @@ func (approval) Next(sync *record.Sync, _ record.Gate) string {
 	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit))
 }
 
-func (approval) HoldsNewer(config *manifests.Config) bool { return config.ApprovalRequired() }
+func (approval) HoldsNewer(config *manifests.Config) bool { return len(config.Approvals()) > 0 }
 
 // asked gives what is remembered of approvals of the commit.
 func (p Parts) asked(plan *Plan) (record.Asked, error) {
@@ -94,10 +94,16 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
-	by, lacking := agreed(plan.Config, request, users)
-	if lacking != "" {
-		return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
+	var by []string
+	for _, asked := range plan.Config.Approvals() {
+		counted, lacking := agreed(asked, request, users)
+		if lacking != "" {
+			return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
+		}
+		by = append(by, counted...)
 	}
+	slices.Sort(by)
+	by = slices.Compact(by)
 	return &record.Approval{
 		PlanDigest: plan.Digest, Source: record.FromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
 	}, ""
@@ -119,9 +125,10 @@ func (g approval) mergeRequest(ctx context.Context, plan *Plan) (gitlab.Merged, 
 	return gitlab.Merged{}, false, nil
 }
 
-// agreed judges the approvals of a merge request, users in small letters: it gives those
-// that count, or what is lacking. The approval of its author does not count.
-func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by []string, lacking string) {
+// agreed judges the approvals of a merge request, users in small letters, by one of the
+// approvals that are asked for: it gives those that count, or what is lacking. The approval
+// of its author does not count.
+func agreed(asked manifests.Approval, request gitlab.Merged, users []string) (by []string, lacking string) {
 	author := strings.ToLower(request.Author)
 	counting := func(wanted []string, all bool) (found []string) {
 		for _, user := range users {
@@ -131,26 +138,24 @@ func agreed(config *manifests.Config, request gitlab.Merged, users []string) (by
 		}
 		return found
 	}
-	approvers, unknown := config.Approvers()
-	by = counting(approvers, len(config.Approval.Approvers) == 0)
-	if len(by) < config.Approval.Minimum {
-		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), config.Approval.Minimum, ofWhom(approvers, unknown))
+	approvers, unknown := asked.Users()
+	by = counting(approvers, len(asked.Approvers) == 0)
+	if len(by) < asked.Minimum {
+		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), asked.Minimum, ofWhom(approvers, unknown))
 	}
-	if !config.Approval.ChangeAdvisoryBoard {
+	if !asked.ChangeAdvisoryBoard {
 		return by, ""
 	}
-	label := config.BoardLabel()
+	label := asked.BoardLabel()
 	if label != "" && slices.Contains(request.Labels, label) {
 		return append(by, fmt.Sprintf("the advisory board (label %q)", label)), ""
 	}
-	members, unknown := config.BoardMembers()
+	members, unknown := asked.BoardUsers()
 	board := counting(members, false)
 	if len(board) == 0 {
 		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown)
 	}
-	by = append(by, board...)
-	slices.Sort(by)
-	return slices.Compact(by), ""
+	return append(by, board...), ""
 }
 
 // ofWhom names the users whose approval counts, and the names without a user.
