@@ -70,6 +70,7 @@ func (v *validator) floor() {
 		}
 		v.validateWindow(key, freeze)
 	}
+	v.validateGaps()
 	v.unique("deployment.order[]", v.config.Deployment.Order)
 	v.validateScan()
 }

@@ -73,6 +73,7 @@ func TestFloorIsRefused(t *testing.T) {
 		"\napproval: {required: yes please}": "agent.yml:2:22: ",
 		"\napproval: {required: true, minimum: 2, approvers: [ada]}":             "approval.minimum is 2, but there are 1 approvers",
 		"\napproval: {required: true, approvers: [Tech Lead]}":                   `"Tech Lead" is neither a role in approval.roles nor a username`,
+		"\nfreeze: [{name: f, schedule: '0 0 * * *', duration: 24h}]":            "agent.yml:2:53: freeze f never ends",
 		"\nfreeze: [{name: f, schedule: '0 0 * * *', duration: 1h, nodes: [a]}]": "freeze[0] names nodes",
 		"\ndeployment: {strategy: parallel}":                                     `unknown key "strategy" in deployment`,
 		"\ndeployment: {migration_check: {table: t}}":                            `unknown key "table" in deployment.migration_check`,

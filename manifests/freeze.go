@@ -28,6 +28,9 @@ type Frozen struct {
 	Until time.Time // in the freeze's time zone
 }
 
+// longestWindow is the maximum duration of a single freeze.
+const longestWindow = 366 * 24 * time.Hour
+
 // longestFreeze is the maximum duration of a repeated freeze.
 const longestFreeze = 31 * 24 * time.Hour
 
@@ -155,6 +158,7 @@ func (v *validator) validateFreezes() {
 		v.validateWindow(key, freeze)
 	}
 	v.unique("freeze[].name", names)
+	v.validateGaps()
 }
 
 // validateWindow checks that a freeze has either schedule and duration, or from and to.
@@ -169,6 +173,8 @@ func (v *validator) validateWindow(key string, freeze Freeze) {
 		v.add(key, remedy, "%s has only one of the two keys that set its begin and its end", key)
 	case once && isTime(freeze.From) && isTime(freeze.To) && !to.After(from):
 		v.add(key+".to", "write a later time", "%s ends before it begins", key)
+	case once && to.Sub(from) > longestWindow:
+		v.add(key+".to", "write an earlier time; auto_deploy: false stops rollouts for good", "%s lasts longer than 366 days", key)
 	case repeats && freeze.Duration > longestFreeze:
 		v.add(key+".duration", "write at most 744h, or from and to", "%s lasts longer than 31 days", key)
 	case repeats && never(freeze.Schedule):
