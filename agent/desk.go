@@ -250,7 +250,7 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
 	sync := d.stack.board.Snapshot().Last
 	waits := func(gate record.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement)
+		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement || gate.About == gates.AboutLifted)
 	}
 	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for approval")

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,18 +28,39 @@ func TestWaitingPrimaryIsWaitedFor(t *testing.T) {
 	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
 }
 
-// Who is no longer in a group does not go back with it.
+// Who is no longer in a group does not go back with it, from the commit after the one that
+// ends the group.
 func TestGroupThatIsNoMore(t *testing.T) {
 	for _, other := range []string{"TAG=3\n", "TAG=2\n"} { // with and without something to do
 		inGroup(t, func(w *world, _, _ string) {
-			third := w.commit("3", configFile, nodesConfig("strategy: parallel", goesBack), nodeDir+"node.env", other)
+			third := w.commit("3", configFile, nodesConfig("strategy: parallel", goesBack))
+			w.others.says(third, "node1", gitlab.Success)
+			w.others.says(third, "node2", gitlab.Success)
 			w.poll()
 			w.wantLast(third, record.Succeeded)
-			w.others.says(third, "node1", gitlab.Failed)
+			fourth := w.commit("4", nodeDir+"node.env", other)
 			w.poll()
-			w.wantLast(third, record.Succeeded)
+			w.wantLast(fourth, record.Succeeded)
+			w.others.says(fourth, "node1", gitlab.Failed)
+			w.poll()
+			w.wantLast(fourth, record.Succeeded)
 		}, goesBack)
 	}
+}
+
+// A commit that ends its group rolls back with it: no commit leaves the nodes that judge it.
+func TestGroupIsNotLeftBeforehand(t *testing.T) {
+	inGroup(t, func(w *world, _, _ string) {
+		third := w.commit("3", configFile, nodesConfig("strategy: parallel", goesBack), nodeDir+"node.env", "TAG=3\n")
+		w.poll()
+		if sync := w.wantLast(third, record.Succeeded); strings.Join(sync.Loosens, ", ") != "leaves the group of node1, node2" {
+			w.t.Errorf("loosens %q", sync.Loosens)
+		}
+		w.others.says(third, "node1", gitlab.Failed)
+		w.poll()
+		w.wantLast(third, record.RolledBack)
+		w.wantImage("app:1")
+	}, goesBack)
 }
 
 // What keeps a node from beginning for a moment is no failure of the release: nobody
@@ -153,7 +175,7 @@ func TestHeldCommitOvertakesNothing(t *testing.T) {
 	for name, lines := range map[string]string{
 		"approval":    "deployment: {rollback: {automatic: true}}\napproval: {required: true}\n",
 		"auto_deploy": "deployment: {auto_deploy: false, rollback: {automatic: true}}\n",
-		"freeze":      "deployment: {rollback: {automatic: true}}\nfreeze: [{name: f, schedule: \"* * * * *\", duration: 2h}]\n",
+		"freeze":      "deployment: {rollback: {automatic: true}}\nfreeze: [{name: f, schedule: \"* 0-22 * * *\", duration: 30m}]\n",
 		"pause":       "",
 		"order":       "",
 	} {

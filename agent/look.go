@@ -56,6 +56,9 @@ type sighting struct {
 func (s *stack) known() (decision.Record, error) {
 	v := s.board.Snapshot()
 	frozen, err := frozen(v.Deployed, s.node.Node)
+	if floor := s.parts.Policy.Policy().Gates(); floor != nil && !frozen {
+		_, frozen = floor.Frozen(s.node.Node, time.Now())
+	}
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
 		Degraded: leaves(v), Corrects: corrects(v.Deployed),
@@ -63,7 +66,7 @@ func (s *stack) known() (decision.Record, error) {
 }
 
 // frozen reports whether a freeze of the deployed config.yml applies now. A drift is not
-// corrected during a freeze.
+// corrected during a freeze, nor during one of the node's floor.
 func frozen(deployed *record.GoodState, node string) (bool, error) {
 	if deployed == nil || len(deployed.Freezes) == 0 {
 		return false, nil

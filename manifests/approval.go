@@ -26,29 +26,31 @@ type Board struct {
 // boardLabel is the default of approval.board.label.
 const boardLabel = "CAB approved"
 
-// ApprovalRequired reports whether a rollout waits for approval.
-func (c *Config) ApprovalRequired() bool {
-	return c.Approval.Required || c.Deployment.ApprovalRequired
+// Approvals lists the approvals that a rollout waits for; each of them must be given.
+func (c *Config) Approvals() []Approval {
+	switch {
+	case c.Declared != nil:
+		return c.approvals
+	case c.Approval.Required || c.Deployment.ApprovalRequired:
+		return []Approval{c.Approval}
+	}
+	return nil
 }
 
-// Approvers lists who may approve, as usernames in lower case, and the names among
-// the approvers that are neither a username nor a role.
-func (c *Config) Approvers() (users, unknown []string) {
-	return c.Approval.people(c.Approval.Approvers)
-}
+// Users lists who may approve, as usernames in lower case, and the names among the
+// approvers that are neither a username nor a role.
+func (a Approval) Users() (users, unknown []string) { return a.people(a.Approvers) }
 
-// BoardMembers lists who may approve for the change advisory board, as Approvers does.
-func (c *Config) BoardMembers() (users, unknown []string) {
-	return c.Approval.people(c.Approval.Board.Members)
-}
+// BoardUsers lists who may approve for the change advisory board, as Users does.
+func (a Approval) BoardUsers() (users, unknown []string) { return a.people(a.Board.Members) }
 
 // BoardLabel returns the label by which the change advisory board approves, or ""
 // when only its members can approve.
-func (c *Config) BoardLabel() string {
-	if c.Approval.Board.Label == "" && len(c.Approval.Board.Members) == 0 {
+func (a Approval) BoardLabel() string {
+	if a.Board.Label == "" && len(a.Board.Members) == 0 {
 		return boardLabel
 	}
-	return c.Approval.Board.Label
+	return a.Board.Label
 }
 
 var username = regexp.MustCompile(`^@?[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
@@ -88,7 +90,7 @@ func (v *validator) validateApproval() {
 			}
 		}
 	}
-	users, unknown := v.config.Approvers()
+	users, unknown := approval.Users()
 	if len(approval.Approvers) > 0 && len(unknown) == 0 && len(users) < approval.Minimum {
 		v.add("approval.minimum", "lower it, or add approvers", "approval.minimum is %d, but there are %d approvers", approval.Minimum, len(users))
 	}

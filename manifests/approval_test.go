@@ -17,12 +17,12 @@ func TestApprovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, unknown := config.Approvers()
+	users, unknown := config.Approval.Users()
 	if diff := cmp.Diff([][]string{{"ada", "bob", "carol", "cto"}, nil}, [][]string{users, unknown}); diff != "" {
 		t.Error(diff)
 	}
-	if config.BoardLabel() != "CAB approved" {
-		t.Errorf("label %q", config.BoardLabel())
+	if config.Approval.BoardLabel() != "CAB approved" {
+		t.Errorf("label %q", config.Approval.BoardLabel())
 	}
 	_, err = loadConfig("sandbox", twoNodes+`approval:
   required: true
@@ -42,13 +42,13 @@ func TestApprovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, _ = config.BoardMembers()
-	_, unknown = config.Approvers()
+	users, _ = config.Approval.BoardUsers()
+	_, unknown = config.Approval.Users()
 	if diff := cmp.Diff([][]string{{"dan"}, {"DevOps Lead"}}, [][]string{users, unknown}); diff != "" {
 		t.Error(diff)
 	}
-	if config.BoardLabel() != "" {
-		t.Errorf("with members the label %q counts as well", config.BoardLabel())
+	if config.Approval.BoardLabel() != "" {
+		t.Errorf("with members the label %q counts as well", config.Approval.BoardLabel())
 	}
 }
 

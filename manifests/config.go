@@ -37,6 +37,15 @@ type Config struct {
 	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What happens when the live stack has drifted: report only reports it, correct applies the last state again."`
 	DriftIgnore           []DriftIgnore `yaml:"drift_ignore" doc:"Fields of services that another process manages, such as an autoscaler. A difference in them is not drift. A sync keeps their live values, unless the commit changes them."`
 
+	// Of a config in force (Judges.InForce), and of no other.
+	Declared *Config  // the commit's own
+	Loosens  []string // what the commit loosens, in words that follow "this commit"
+	Lifted   []string // nodes that the commit no longer waits for: only an approval on the node lets it pass without them
+
+	approvals []Approval // each of which must be given
+	gates     *Gates
+	after     []string // nodes that the node's own floor has before it
+
 	file   string
 	places map[string]fault.Place
 }

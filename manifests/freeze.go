@@ -28,6 +28,9 @@ type Frozen struct {
 	Until time.Time // in the freeze's time zone
 }
 
+// longestWindow is the maximum duration of a single freeze.
+const longestWindow = 366 * 24 * time.Hour
+
 // longestFreeze is the maximum duration of a repeated freeze.
 const longestFreeze = 31 * 24 * time.Hour
 
@@ -83,6 +86,25 @@ func (f *Freeze) holds(at time.Time) (until time.Time, holds bool) {
 	return until, holds
 }
 
+// over reports whether a single freeze has ended.
+func (f *Freeze) over(at time.Time) bool {
+	_, to := f.window()
+	return f.Schedule == "" && !to.After(at)
+}
+
+// covers reports whether a freeze holds a node whenever another one does.
+func (f *Freeze) covers(other Freeze, node string) bool {
+	if len(f.Nodes) > 0 && !slices.Contains(f.Nodes, node) || (f.Schedule == "") != (other.Schedule == "") {
+		return false
+	}
+	if f.Schedule != "" {
+		return f.Schedule == other.Schedule && f.TimeZone == other.TimeZone && f.Duration >= other.Duration
+	}
+	from, to := f.window()
+	first, last := other.window()
+	return !from.After(first) && !to.Before(last)
+}
+
 // mostBeginnings limits the search when freezes follow each other without a gap.
 const mostBeginnings = 50_000
 
@@ -136,6 +158,7 @@ func (v *validator) validateFreezes() {
 		v.validateWindow(key, freeze)
 	}
 	v.unique("freeze[].name", names)
+	v.validateGaps()
 }
 
 // validateWindow checks that a freeze has either schedule and duration, or from and to.
@@ -150,6 +173,8 @@ func (v *validator) validateWindow(key string, freeze Freeze) {
 		v.add(key, remedy, "%s has only one of the two keys that set its begin and its end", key)
 	case once && isTime(freeze.From) && isTime(freeze.To) && !to.After(from):
 		v.add(key+".to", "write a later time", "%s ends before it begins", key)
+	case once && to.Sub(from) > longestWindow:
+		v.add(key+".to", "write an earlier time; auto_deploy: false stops rollouts for good", "%s lasts longer than 366 days", key)
 	case repeats && freeze.Duration > longestFreeze:
 		v.add(key+".duration", "write at most 744h, or from and to", "%s lasts longer than 31 days", key)
 	case repeats && never(freeze.Schedule):

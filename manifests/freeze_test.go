@@ -47,7 +47,7 @@ func TestFrozen(t *testing.T) {
 			"2026-12-31T23:00:00Z", "Mon 2027-01-04 08:00 CET",
 		},
 		{"once, before", `freeze: [{name: holidays, from: 2026-12-23T18:00:00+01:00, to: 2027-01-04T08:00:00+01:00}]`, "2026-12-23T16:59:59Z", ""},
-		{"of another node", `freeze: [{name: f, schedule: "* * * * *", duration: 1h, nodes: [node4]}]`, "2026-11-21T10:00:00Z", ""},
+		{"of another node", `freeze: [{name: f, schedule: "* 0-22 * * *", duration: 30m, nodes: [node4]}]`, "2026-11-21T10:00:00Z", ""},
 		{
 			"that which ends last", `freeze: [{name: a, schedule: "0 0 * * *", duration: 12h}, {name: b, schedule: "0 1 * * *", duration: 12h}]`,
 			"2026-11-21T10:00:00Z", "Sat 2026-11-21 13:00 UTC",
@@ -83,26 +83,49 @@ func TestFreezeIsRefused(t *testing.T) {
 	for keys, want := range map[string]string{
 		`{name: f}`: "needs either schedule and duration, or from and to",
 		`{name: f, schedule: "0 0 * * *", duration: 1h, from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z}`: "needs either schedule and duration, or from and to",
-		`{name: f, schedule: "0 0 * * *"}`:                                                               "only one of the two keys",
-		`{name: f, from: 2026-01-01T00:00:00Z}`:                                                          "only one of the two keys",
-		`{name: f, from: 2026-01-02T00:00:00Z, to: 2026-01-01T00:00:00Z}`:                                "ends before it begins",
-		`{name: f, from: 2026-01-02, to: 2026-01-03T00:00:00Z}`:                                          "want a time such as",
-		`{name: f, schedule: "@daily", duration: 1h}`:                                                    "want five cron fields",
-		`{name: f, schedule: "0 0 0 * * *", duration: 1h}`:                                               "want five cron fields",
-		`{name: f, schedule: "TZ=UTC 0 * * *", duration: 1h}`:                                            "want five cron fields",
-		`{name: f, schedule: "61 0 * * *", duration: 1h}`:                                                "want five cron fields",
-		`{name: f, schedule: "0 0 30 2 *", duration: 1h}`:                                                "the day does not exist",
-		`{name: f, schedule: "0 0 * * *", duration: 800h}`:                                               "longer than 31 days",
-		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Local}`:                               "want a time zone",
-		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Europe/Amsterdm}`:                     "want a time zone",
-		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node5]}`:                                 `freeze[0].nodes lists "node5", which is not a node`,
-		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node3, node3]}`:                          "twice",
-		`{schedule: "0 0 * * *", duration: 1h}`:                                                          `required key "name"`,
-		`{name: f, schedule: "0 0 * * *", duration: 1h}, {name: f, schedule: "0 1 * * *", duration: 1h}`: `freeze lists "f" twice`,
+		`{name: f, schedule: "0 0 * * *"}`:                                                                                           "only one of the two keys",
+		`{name: f, from: 2026-01-01T00:00:00Z}`:                                                                                      "only one of the two keys",
+		`{name: f, from: 2026-01-02T00:00:00Z, to: 2026-01-01T00:00:00Z}`:                                                            "ends before it begins",
+		`{name: f, from: 2026-01-02, to: 2026-01-03T00:00:00Z}`:                                                                      "want a time such as",
+		`{name: f, schedule: "@daily", duration: 1h}`:                                                                                "want five cron fields",
+		`{name: f, schedule: "0 0 0 * * *", duration: 1h}`:                                                                           "want five cron fields",
+		`{name: f, schedule: "TZ=UTC 0 * * *", duration: 1h}`:                                                                        "want five cron fields",
+		`{name: f, schedule: "61 0 * * *", duration: 1h}`:                                                                            "want five cron fields",
+		`{name: f, schedule: "0 0 30 2 *", duration: 1h}`:                                                                            "the day does not exist",
+		`{name: f, schedule: "0 0 * * *", duration: 800h}`:                                                                           "longer than 31 days",
+		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Local}`:                                                           "want a time zone",
+		`{name: f, schedule: "0 0 * * *", duration: 1h, time_zone: Europe/Amsterdm}`:                                                 "want a time zone",
+		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node5]}`:                                                             `freeze[0].nodes lists "node5", which is not a node`,
+		`{name: f, schedule: "0 0 * * *", duration: 1h, nodes: [node3, node3]}`:                                                      "twice",
+		`{name: f, from: 2026-01-01T00:00:00Z, to: 2999-01-01T00:00:00Z}`:                                                            "lasts longer than 366 days",
+		`{name: f, schedule: "0 0 * * *", duration: 24h}`:                                                                            "freeze f never ends",
+		`{name: f, schedule: "* * * * *", duration: 1m}`:                                                                             "freeze f never ends",
+		`{name: f, schedule: "0 0 1 * *", duration: 744h, time_zone: Europe/Amsterdam}`:                                              "freeze f never ends",
+		`{name: f, schedule: "0 0 * * *", duration: 24h, nodes: [node4]}`:                                                            "freeze f never ends",
+		`{name: a, schedule: "0 0 * * 1", duration: 96h}, {name: b, schedule: "0 0 * * 5", duration: 72h}`:                           "freeze a, b never ends",
+		`{name: a, schedule: "0 0 * * *", duration: 12h}, {name: b, schedule: "0 13 * * *", duration: 12h, time_zone: Africa/Lagos}`: "freeze a, b never ends",
+		`{schedule: "0 0 * * *", duration: 1h}`:                                                                                      `required key "name"`,
+		`{name: f, schedule: "0 0 * * *", duration: 1h}, {name: f, schedule: "0 1 * * *", duration: 1h}`:                             `freeze lists "f" twice`,
 	} {
 		_, err := loadConfig("sandbox", twoNodes+"freeze: ["+keys+"]\n")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "config.yml:3") {
 			t.Errorf("%s: got %v, want %q and the line", keys, err, want)
+		}
+	}
+}
+
+// A freeze that leaves a gap, however rare or short, ends.
+func TestFreezeWithAGap(t *testing.T) {
+	for _, keys := range []string{
+		`{name: f, from: 2026-01-01T00:00:00Z, to: 2027-01-01T00:00:00Z}`,
+		`{name: f, schedule: "0 0 * * *", duration: 23h59m}`,
+		`{name: f, schedule: "0 0 * 1-11 *", duration: 24h}`,
+		`{name: f, schedule: "0 0 29 2 *", duration: 744h}`,
+		`{name: a, schedule: "0 0 * * 1", duration: 96h}, {name: b, schedule: "0 0 * * 5", duration: 71h}`,
+		`{name: a, schedule: "0 0 * * *", duration: 12h, nodes: [node3]}, {name: b, schedule: "0 12 * * *", duration: 12h, nodes: [node4]}`,
+	} {
+		if _, err := loadConfig("sandbox", twoNodes+"freeze: ["+keys+"]\n"); err != nil {
+			t.Errorf("%s: %v", keys, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -20,6 +21,13 @@ type Gates struct {
 // TagGate is the section `deployment.gates.tag`.
 type TagGate struct {
 	Pattern string `yaml:"pattern" format:"regexp" doc:"The regular expression that TAG must match. An empty pattern accepts any TAG. Default: ^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$ in an environment of type production, otherwise empty."`
+
+	Also []string // patterns of the other judges
+}
+
+// all lists the patterns that TAG must match.
+func (g TagGate) all() []string {
+	return slices.DeleteFunc(append([]string{g.Pattern}, g.Also...), func(pattern string) bool { return pattern == "" })
 }
 
 // NoAnswer says what happens when the vulnerabilities of an image are unknown.
@@ -41,7 +49,8 @@ type VulnerabilityGate struct {
 	TokenFile  string   `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the secret of the user."`
 	CAFile     string   `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the CA certificates (PEM) trusted for Harbor. Default: the agent's ca_file and the system's."`
 
-	Asked bool // config.yml has this section
+	Asked bool       // config.yml has this section
+	Only  [][]string // Except of the other judges: only what each of them names is not checked
 }
 
 // DiskGate is the section `deployment.gates.disk`.
@@ -56,6 +65,9 @@ const releaseTag = `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`
 // ReleaseGates returns the section `deployment.gates` with the defaults of the
 // environment's type.
 func (c *Config) ReleaseGates() Gates {
+	if c.gates != nil {
+		return *c.gates
+	}
 	gates, production := c.Deployment.Gates, c.Environment.Type == Production
 	if production && !c.set("deployment.gates.tag.pattern") {
 		gates.Tag.Pattern = releaseTag
@@ -72,12 +84,9 @@ func (c *Config) ReleaseGates() Gates {
 
 // Excepts reports whether an image, named without tag and digest, is not checked.
 func (g VulnerabilityGate) Excepts(image string) bool {
-	for _, pattern := range g.Except {
-		if matched, _ := path.Match(pattern, image); matched { // validated
-			return true
-		}
-	}
-	return false
+	matches := func(pattern string) bool { matched, _ := path.Match(pattern, image); return matched } // validated
+	misses := func(patterns []string) bool { return !slices.ContainsFunc(patterns, matches) }
+	return !misses(g.Except) && !slices.ContainsFunc(g.Only, misses)
 }
 
 const sizePattern = `^([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT]i?)?B$`
@@ -92,9 +101,9 @@ func (g DiskGate) Bytes() uint64 {
 	return uint64(max(bytes, 0)) //nolint:gosec // not negative
 }
 
-func (v *validator) validateGates() {
-	const key = "deployment.gates"
-	at := key + ".vulnerabilities"
+// validateScan finds a login that is not whole, and patterns that match nothing.
+func (v *validator) validateScan() {
+	const at = "deployment.gates.vulnerabilities"
 	if v.config.set(at+".user_file") != v.config.set(at+".token_file") {
 		v.add(at, "set both, or none", "%s has only one of user_file and token_file", at)
 	}
@@ -106,6 +115,12 @@ func (v *validator) validateGates() {
 			v.add(at+".except", "write a pattern such as docker.io/library/*", "%s.except: %q is not a valid pattern", at, pattern)
 		}
 	}
+}
+
+// validateGates finds contradictions in the gates of config.yml.
+func (v *validator) validateGates() {
+	const key = "deployment.gates"
+	v.validateScan()
 	if v.config.Deployment.Gates.Database && v.config.Database.Host == "" && !v.config.set("database.host") {
 		v.add(key+".database", "add database.host, or remove the key", "%s.database is true, but database.host is not set", key)
 	}

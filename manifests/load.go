@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,16 @@ import (
 // Load reads a node of an environment. It continues after a fault and returns all
 // faults joined. Each is a *fault.Error.
 func Load(fsys fs.FS, environment, node string) (*Node, error) {
-	loaded, err := Inspect(fsys, environment, node)
+	return load(fsys, environment, node, nil)
+}
+
+// Load reads the node of the judges by the config.yml that is in force.
+func (j Judges) Load(fsys fs.FS, environment string) (*Node, error) {
+	return load(fsys, environment, j.Node, j.InForce)
+}
+
+func load(fsys fs.FS, environment, node string, judged func(*Config) *Config) (*Node, error) {
+	loaded, err := inspect(fsys, environment, node, judged)
 	if err != nil {
 		return nil, err
 	}
@@ -25,6 +35,10 @@ func Load(fsys fs.FS, environment, node string) (*Node, error) {
 // Inspect reads a node as Load does, and returns it beside its faults as far as it can be
 // read, or nil. It is for finding more faults, never for applying it.
 func Inspect(fsys fs.FS, environment, node string) (*Node, error) {
+	return inspect(fsys, environment, node, nil)
+}
+
+func inspect(fsys fs.FS, environment, node string, judged func(*Config) *Config) (*Node, error) {
 	l := &loader{repository: &repository{under: fsys}}
 	config := l.config(environment)
 	if config == nil {
@@ -36,6 +50,9 @@ func Inspect(fsys fs.FS, environment, node string) (*Node, error) {
 			l.faults.add(config.Place("nodes"), oneOf(node, config.nodeNames()), "environment %s has no node %q", environment, node)
 		}
 		return nil, l.faults.err()
+	}
+	if judged != nil {
+		config = judged(config)
 	}
 	l.node = &Node{
 		Environment: environment, Name: node, Stack: entry.Stack, Config: config,
@@ -61,6 +78,21 @@ func LoadConfig(fsys fs.FS, environment string) (*Config, error) {
 	config, err := InspectConfig(fsys, environment)
 	if err != nil {
 		return nil, err
+	}
+	return config, nil
+}
+
+// ConfigFile returns the path of an environment's config.yml in the repository.
+func ConfigFile(environment string) string {
+	return path.Join("environments", environment, "config.yml")
+}
+
+// RecallConfig reads a config.yml that was valid when it was recorded. What a newer agent
+// refuses in it is no reason to forget the rest: only a file that says nothing is an error.
+func RecallConfig(fsys fs.FS, environment string) (*Config, error) {
+	config, err := InspectConfig(fsys, environment)
+	if config == nil || config.Environment.Name == "" || len(config.Nodes) == 0 {
+		return nil, cmp.Or(err, errors.New("config.yml is empty"))
 	}
 	return config, nil
 }
@@ -110,7 +142,7 @@ var plainName = regexp.MustCompile(namePattern)
 
 // config reads config.yml. It returns nil if the load cannot continue.
 func (l *loader) config(environment string) *Config {
-	file := path.Join("environments", environment, "config.yml")
+	file := ConfigFile(environment)
 	if !plainName.MatchString(environment) {
 		l.faults.add(fault.Place{}, "write the name of a folder in environments/, such as sandbox", "%q is not a valid environment name", environment)
 		return nil

@@ -14,9 +14,9 @@ import (
 type Node struct {
 	Environment string
 	Name        string
-	Stack       string // the Swarm stack's name, from config.yml
-	Config      *Config
-	Dir         string // environments/<env>/nodes/<node>
+	Stack       string  // the Swarm stack's name, from config.yml
+	Config      *Config // that holds: where there are Judges, the one in force
+	Dir         string  // environments/<env>/nodes/<node>
 
 	// FS is the repository. It refuses paths that leave the repository. Dir also has
 	// the derived settings files, such as .project.tmp.env.

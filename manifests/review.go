@@ -24,26 +24,28 @@ func (c *Config) Review() error {
 
 // CheckTag returns a fault if deployment.gates.tag does not accept a TAG, or nil.
 func (n *Node) CheckTag(tag string) *fault.Error {
-	pattern := n.Config.ReleaseGates().Tag.Pattern
-	if pattern == "" || regexp.MustCompile(pattern).MatchString(tag) { // validated
-		return nil
+	for _, pattern := range n.Config.ReleaseGates().Tag.all() {
+		if regexp.MustCompile(pattern).MatchString(tag) { // validated
+			continue
+		}
+		place := n.Variables["TAG"].Place
+		if place.File == "" {
+			place.File = path.Join(n.Dir, "node.env")
+		}
+		said := fmt.Sprintf("TAG is %q", tag)
+		if tag == "" {
+			said = "no TAG is set"
+		}
+		return fault.New(place, "set TAG in node.env to a release, or change deployment.gates.tag.pattern of config.yml",
+			"%s, which does not match %s", said, pattern)
 	}
-	place := n.Variables["TAG"].Place
-	if place.File == "" {
-		place.File = path.Join(n.Dir, "node.env")
-	}
-	said := fmt.Sprintf("TAG is %q", tag)
-	if tag == "" {
-		said = "no TAG is set"
-	}
-	return fault.New(place, "set TAG in node.env to a release, or change deployment.gates.tag.pattern of config.yml",
-		"%s, which does not match %s", said, pattern)
+	return nil
 }
 
 // reviewApproval finds approvals that no person can give.
 func (v *validator) reviewApproval() {
 	approval := v.config.Approval
-	users, unknown := v.config.Approvers()
+	users, unknown := approval.Users()
 	for i, name := range approval.Approvers {
 		if slices.Contains(unknown, name) {
 			v.unknownPerson(fmt.Sprintf("approval.approvers[%d]", i), name)
@@ -52,7 +54,7 @@ func (v *validator) reviewApproval() {
 	if len(unknown) > 0 && len(users) < approval.Minimum {
 		v.add("approval.minimum", "lower it, or add approvers", "approval.minimum is %d, but %d of the approvers are users", approval.Minimum, len(users))
 	}
-	_, unknown = v.config.BoardMembers()
+	_, unknown = approval.BoardUsers()
 	for i, name := range approval.Board.Members {
 		if slices.Contains(unknown, name) {
 			v.unknownPerson(fmt.Sprintf("approval.board.members[%d]", i), name)

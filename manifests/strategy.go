@@ -15,6 +15,12 @@ type BlueGreenRules struct {
 // Before lists the nodes that must succeed with a commit before a node starts with
 // it, in rollout order.
 func (c *Config) Before(node string) []string {
+	ordered := c.ordered(node)
+	return append(slices.DeleteFunc(slices.Clone(c.after), func(one string) bool { return slices.Contains(ordered, one) }), ordered...)
+}
+
+// ordered lists the nodes before a node by strategy and order.
+func (c *Config) ordered(node string) []string {
 	entry, _ := c.Node(node)
 	order := c.Order()
 	at := slices.Index(order, node)
@@ -31,7 +37,7 @@ func (c *Config) Before(node string) []string {
 		return slices.Concat(c.withRole(order, Secondary), c.withRole(order[:at], Primary))
 	case Sequential:
 	}
-	return order[:at:at]
+	return slices.Clone(order[:at])
 }
 
 // Greens lists the nodes that roll out first in a blue-green rollout. Other strategies

@@ -44,6 +44,8 @@ type Policy struct {
 
 	// Signers may sign commits and tags; nil: no signature is demanded.
 	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
+	// Floor are gates that hold whatever config.yml says; nil for none.
+	Floor *Floor `json:"floor,omitempty" yaml:"floor,omitempty"`
 }
 
 // A section reads one key of the mapping into the policy. Its errors name the file and the
@@ -72,6 +74,7 @@ func sections() map[string]section {
 		"placement":       perService("placement", func(p *Policy) *PerService { return &p.Placement }),
 		"limits":          readLimits,
 		"signers":         readSigners,
+		"floor":           readFloor,
 	}
 }
 

@@ -21,7 +21,8 @@ type Options struct {
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
 
-	Sealed bool // renders without keys, for looking only: encrypted versions count as 0
+	Sealed bool              // renders without keys, for looking only: encrypted versions count as 0
+	Judges *manifests.Judges // of the commit that is loaded; nil: its config.yml is not judged
 
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error) // nil: compose.Render
 }
@@ -36,7 +37,11 @@ type State struct {
 
 // Load reads the node's config.yml, settings and list of files.
 func Load(fsys fs.FS, options Options) (*State, error) {
-	node, err := manifests.Load(fsys, options.Environment, options.Node)
+	load := func() (*manifests.Node, error) { return manifests.Load(fsys, options.Environment, options.Node) }
+	if judges := options.Judges; judges != nil {
+		load = func() (*manifests.Node, error) { return judges.Load(fsys, options.Environment) }
+	}
+	node, err := load()
 	if err != nil {
 		return nil, err
 	}

@@ -234,8 +234,10 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
+	on := d.on.Settings
 	state, err := desired.Load(d.checkout.FS, desired.Options{
-		Environment: d.on.Settings.Environment, Node: d.on.Settings.Node, Keys: d.on.Keys, CheckDir: d.on.Settings.CheckDir,
+		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir,
+		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()},
 	})
 	if err == nil {
 		d.node = state.Node

@@ -20,9 +20,9 @@ func (approval) Name() record.GateName { return record.GateApproval }
 
 func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	switch {
-	case !plan.Config.ApprovalRequired():
+	case len(plan.Config.Approvals()) == 0:
 		return Ruling{}, nil
-	case plan.PutsBack:
+	case plan.PutsBack && len(plan.Config.Loosens) == 0:
 		return Ruling{Passed: "it returns to what was applied and verified last"}, nil
 	}
 	asked, err := g.parts.asked(plan)
@@ -49,7 +49,7 @@ func (approval) Next(sync *record.Sync, _ record.Gate) string {
 	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit))
 }
 
-func (approval) HoldsNewer(config *manifests.Config) bool { return config.ApprovalRequired() }
+func (approval) HoldsNewer(config *manifests.Config) bool { return len(config.Approvals()) > 0 }
 
 // asked gives what is remembered of approvals of the commit.
 func (p Parts) asked(plan *Plan) (record.Asked, error) {
@@ -94,10 +94,16 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	if err != nil {
 		return nil, "GitLab does not tell: " + err.Error()
 	}
-	by, lacking := agreed(plan.Config, request, approvals)
-	if lacking != "" {
-		return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
+	var by []string
+	for _, asked := range plan.Config.Approvals() {
+		counted, lacking := agreed(asked, request, approvals)
+		if lacking != "" {
+			return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
+		}
+		by = append(by, counted...)
 	}
+	slices.Sort(by)
+	by = slices.Compact(by)
 	return &record.Approval{
 		PlanDigest: plan.Digest, Source: record.FromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
 	}, ""
@@ -146,29 +152,27 @@ func (g approval) unfit(ctx context.Context, plan *Plan, request gitlab.MergeReq
 	return "goes into " + request.Target + ", which is not a protected branch", nil
 }
 
-// agreed judges the approvals of a merge request: it gives the users whose approvals count,
-// or what is lacking.
-func agreed(config *manifests.Config, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, lacking string) {
-	approvers, unknown := config.Approvers()
-	by, not := counting(request, approvals, approvers, len(config.Approval.Approvers) == 0)
-	if len(by) < config.Approval.Minimum {
-		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), config.Approval.Minimum, ofWhom(approvers, unknown)) + notCounted(not)
+// agreed judges the approvals of a merge request by one of the approvals that are asked for:
+// it gives the users whose approvals count, or what is lacking.
+func agreed(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, lacking string) {
+	approvers, unknown := asked.Users()
+	by, not := counting(request, approvals, approvers, len(asked.Approvers) == 0)
+	if len(by) < asked.Minimum {
+		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), asked.Minimum, ofWhom(approvers, unknown)) + notCounted(not)
 	}
-	if !config.Approval.ChangeAdvisoryBoard {
+	if !asked.ChangeAdvisoryBoard {
 		return by, ""
 	}
-	label := config.BoardLabel()
+	label := asked.BoardLabel()
 	if label != "" && slices.Contains(request.Labels, label) {
 		return append(by, fmt.Sprintf("the advisory board (label %q)", label)), ""
 	}
-	members, unknown := config.BoardMembers()
+	members, unknown := asked.BoardUsers()
 	board, not := counting(request, approvals, members, false)
 	if len(board) == 0 {
 		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown) + notCounted(not)
 	}
-	by = append(by, board...)
-	slices.Sort(by)
-	return slices.Compact(by), ""
+	return append(by, board...), ""
 }
 
 // counting gives the users whose approvals count, and says why others of them do not. The

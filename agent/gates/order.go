@@ -25,6 +25,11 @@ func (g order) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	if len(before)+len(others) == 0 || plan.Verified {
 		return Ruling{}, nil
 	}
+	lifted, err := g.lifted(plan)
+	if err != nil {
+		return Ruling{}, err
+	}
+	before = slices.DeleteFunc(before, func(name string) bool { return slices.Contains(lifted, name) })
 	if slices.ContainsFunc(plan.Answers, func(g record.Gate) bool { return g.Waiting != "" }) {
 		return Ruling{Passed: "not asked while others wait"}, nil
 	}
@@ -60,8 +65,27 @@ func (order) Next(sync *record.Sync, waiting record.Gate) string {
 		return ""
 	case waiting.About == AboutAgreement:
 		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
+	case waiting.About == AboutLifted:
+		return fmt.Sprintf("`agent approve %s --reason …` passes without it", short(sync.Commit))
 	}
 	return "check the node that it waits for"
+}
+
+// AboutLifted is the part of the order that the commit would lift, and that `agent approve`
+// opens.
+const AboutLifted = "lifted"
+
+// lifted lists the nodes that the commit no longer waits for, and that this node need not
+// wait for either: a user has approved this very plan on the node. The nodes may be gone.
+func (g order) lifted(plan *Plan) ([]string, error) {
+	if len(plan.Config.Lifted) == 0 {
+		return nil, nil
+	}
+	asked, err := g.parts.asked(plan)
+	if err != nil || asked.Given == nil || asked.Given.PlanDigest != plan.Digest {
+		return nil, err
+	}
+	return plan.Config.Lifted, nil
 }
 
 func (g order) HoldsNewer(config *manifests.Config) bool {
@@ -78,6 +102,9 @@ func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, 
 		if !slices.Contains(before, one.Node) {
 			also = ", or by `agent sync`"
 		}
+		if slices.Contains(plan.Config.Lifted, one.Node) {
+			return waitForLifted(one), nil
+		}
 		return Ruling{
 			Waiting: fmt.Sprintf("stopped: %s failed with this commit: its status is %s; this node continues once that one has succeeded%s", one.Node, one.State, also),
 			About:   one.Node + " failed",
@@ -93,6 +120,9 @@ func (g order) rank(plan *Plan, standings []Standing, before []string) (Ruling, 
 
 // waitFor waits for a node that has not ended, for a limited time: it may have no agent.
 func waitFor(plan *Plan, one Standing) Ruling {
+	if slices.Contains(plan.Config.Lifted, one.Node) {
+		return waitForLifted(one)
+	}
 	limit := plan.Config.Deployment.OrderTimeout
 	if one.State == gitlab.Pending && len(plan.Config.Greens()) > 0 {
 		limit = 0 // it waits itself, for example for an approval: the group must not roll back for that
@@ -103,6 +133,11 @@ func waitFor(plan *Plan, one Standing) Ruling {
 		Late: fault.New(fault.Place{}, fmt.Sprintf("check %s, then `agent retry` on this node; deployment.order_timeout is the time", one.Node),
 			"waited %s for %s, which says %s", brief(limit), one.Node, one.Says()),
 	}
+}
+
+// waitForLifted waits for a node that the commit takes out of the order, until a user decides.
+func waitForLifted(one Standing) Ruling {
+	return Ruling{Waiting: fmt.Sprintf("waiting for %s, which this commit no longer waits for, and which says %s", one.Node, one.Says()), About: AboutLifted}
 }
 
 // brief writes a duration short: 1h, not 1h0m0s.

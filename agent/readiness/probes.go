@@ -150,6 +150,10 @@ const databaseLimit = 10 * time.Second
 // its port.
 func (p *Probes) Database(ctx context.Context, v *Verdict) {
 	section := p.Node.Config.Database
+	if section.Host == "" { // the node's floor asks for it
+		v.Refusals = append(v.Refusals, fault.New(p.Node.Config.Place("database"), "add database.host to config.yml", "the node's policy.floor asks for a database that answers, but config.yml does not set database.host"))
+		return
+	}
 	port := cmp.Or(section.Port, 5432)
 	ctx, cancel := context.WithTimeout(ctx, databaseLimit)
 	defer cancel()

@@ -41,6 +41,10 @@ type GoodState struct {
 	// Contents are the contents of Files that are still to be saved, by their sum.
 	Contents map[string][]byte `json:"-"`
 
+	// Rules are the sums of each config.yml that the next commit is judged by: that of the
+	// state, and those of the states that a rollback to it has left.
+	Rules []string `json:"rules,omitempty"`
+
 	// Unfit says why no rollback returns to the state, although it was verified: it is
 	// deployed, and another process changed it, or its services did not stay healthy. It is ""
 	// for every other state.
@@ -81,6 +85,16 @@ func (g *GoodState) Keep(name string, content []byte) {
 	file := File{Sum: hex.EncodeToString(sum[:])}
 	g.Contents[file.Sum] = content
 	g.keep(name, file)
+}
+
+// KeepRules adds a config.yml that the next commit is judged by.
+func (g *GoodState) KeepRules(content []byte) {
+	if g.Contents == nil {
+		g.Contents = map[string][]byte{}
+	}
+	sum := sha256.Sum256(content)
+	text := hex.EncodeToString(sum[:])
+	g.Contents[text], g.Rules = content, append(g.Rules, text)
 }
 
 // KeepLink adds a symbolic link.

@@ -48,6 +48,7 @@ type Sync struct {
 	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them
 
 	Gates     []Gate     `json:"gates,omitempty"`
+	Loosens   []string   `json:"loosens,omitempty"`   // gates that the commit loosens, in words that follow "this commit"
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
 	Override  *Override  `json:"override,omitempty"`  // of a freeze
 	Migration *Migration `json:"migration,omitempty"` // where the database stood

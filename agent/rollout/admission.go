@@ -26,11 +26,13 @@ type admission struct {
 func (d *admission) ask(ctx context.Context) error {
 	a := d.a
 	d.regroup()
-	if a.plan.Empty() {
+	loosens := report.Loosens(a.sync)
+	if a.plan.Empty() && loosens == "" {
 		return a.sync.Apply(record.Pass, time.Now())
 	}
 	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
 	if a.note.Wrote {
+		d.warnLoosened(loosens)
 		return nil
 	}
 	putsBack, err := d.putsBack()
@@ -55,13 +57,19 @@ func (d *admission) ask(ctx context.Context) error {
 			return err
 		}
 		a.sync.Waiting = answer.Waiting
+		if loosens != "" {
+			a.sync.Waiting = loosens + "; " + answer.Waiting
+		}
 		return errWaiting
 	}
+	d.warnLoosened(loosens)
 	if err := d.release.confirm(ctx); err != nil {
 		return err
 	}
-	if err := a.database.before(ctx); err != nil {
-		return err
+	if !a.plan.Empty() {
+		if err := a.database.before(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
 		return err
@@ -70,6 +78,13 @@ func (d *admission) ask(ctx context.Context) error {
 		return nil // continued after a restart
 	}
 	return a.use.Publish.Sync(a.sync)
+}
+
+// warnLoosened warns of what a commit loosens that the gates let pass.
+func (d *admission) warnLoosened(loosens string) {
+	if loosens != "" {
+		d.a.warn(loosens + ": this holds from the next commit on")
+	}
 }
 
 // errWaiting ends an attempt that waits.

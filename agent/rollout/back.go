@@ -259,14 +259,14 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 	return b.finish(ctx, b.a.run(ctx)), true
 }
 
-// rule gives the rollback settings of the failed revision's config.yml, or, if that could
-// not be read, those of the newest good state, which may be nil.
+// rule gives the rollback settings that hold for the failed revision, or, if its config.yml
+// could not be read, those of the newest good state, which may be nil.
 func (r *Rollouts) rule(failed *manifests.Config, newest *record.GoodState) manifests.Rollback {
 	if failed != nil {
 		return failed.Deployment.Rollback
 	}
 	if newest != nil {
-		if config := r.configOf(newest); config != nil {
+		if config := r.inForce(newest); config != nil {
 			return config.Deployment.Rollback
 		}
 	}

@@ -128,10 +128,13 @@ func (f *forward) publish() error {
 	return f.a.use.Publish.Sync(sync)
 }
 
-// startDetail adds an approval to what the audit log says before the first write.
+// startDetail adds what the commit loosens, and an approval, to what the audit log says before the first write.
 func (a *attempt) startDetail(detail string) string {
 	if a.note.Wrote {
 		return "continued: " + report.PlanIntent(a.plan.Recorded())
+	}
+	if loosens := report.Loosens(a.sync); loosens != "" {
+		detail += "; " + loosens
 	}
 	if a.sync.Approval != nil {
 		detail += "; " + gates.ApprovalText(a.sync.Approval)

@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/manifests"
 )
 
 // finish decides the outcome of a rollback, records it and publishes it. After a transient
@@ -79,6 +80,7 @@ func (b *back) succeed() (*record.GoodState, error) {
 	if noted := whole.Migration; noted != nil && noted.After != nil {
 		applied.Migration = noted.After // it is verified with that now
 	}
+	applied.Rules = inherit(to, b.a.base.Deployed, manifests.ConfigFile(b.a.use.Node.Environment))
 	if deployed := b.a.base.Deployed; deployed != nil {
 		applied.Retention = deployed.Retention
 		if len(taken.Services) > 0 || len(taken.Left) > 0 {

@@ -181,11 +181,13 @@ func (f *forward) origin() (by, release string, at time.Time) {
 }
 
 func (f *forward) load() error {
-	state, err := desired.Load(f.checkout.FS, f.a.use.Node)
+	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.Node
+	options.Judges = &judges
+	state, err := desired.Load(f.checkout.FS, options)
 	if err != nil {
 		return err
 	}
-	f.a.desired, f.a.sync.Stack = state, state.Node.Stack
+	f.a.desired, f.a.sync.Stack, f.a.sync.Loosens = state, state.Node.Stack, state.Node.Config.Loosens
 	return f.a.use.Receivers.Use(state.Node.Config)
 }
 
@@ -285,7 +287,7 @@ func (f *forward) gate() stage { return stage{record.StageGate, f.admission.ask}
 // ready notes what is about to be written.
 func (f *forward) ready() error {
 	a := f.a
-	if a.plan.Empty() {
+	if a.plan.Empty() && len(a.sync.Loosens) == 0 {
 		return nil
 	}
 	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.Recorded())
@@ -323,5 +325,5 @@ func (f *forward) verify(ctx context.Context) error {
 
 // watch gives what may end a wait of this rollout early.
 func (f *forward) watch() watch {
-	return watch{use: f.a.use, checkout: f.checkout, stack: f.a.stack.Name, gates: f.admission.gates()}
+	return watch{use: f.a.use, checkout: f.checkout, stack: f.a.stack.Name, deployed: f.a.base.Deployed, gates: f.admission.gates()}
 }

@@ -35,13 +35,13 @@ func (f *forward) goodState() (*record.GoodState, error) {
 		Retention: record.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions},
 	}
 	good.Secrets, good.Configs = objects(a.stack, config)
-	if len(config.Freeze) > 0 {
-		good.Freezes, err = json.Marshal(config.Freeze)
+	if freezes := config.Declared.Freeze; len(freezes) > 0 {
+		good.Freezes, err = json.Marshal(freezes)
 	}
 	if err == nil {
 		good.Ignored, err = a.ignoredFields()
 	}
-	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node))
+	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node), noteRules(good, a.desired.Node))
 }
 
 // objects gives the secrets and configs of a stack, sorted by name.

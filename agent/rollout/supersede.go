@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
@@ -25,7 +26,8 @@ type watch struct {
 	use      *Parts
 	checkout *gitsync.Checkout // that is rolled out
 	stack    string
-	gates    []gates.Gate // some of which may hold a newer commit
+	deployed *record.GoodState // that a newer commit is judged by; nil for none
+	gates    []gates.Gate      // some of which may hold a newer commit
 }
 
 // unlessSuperseded waits until the wait ends, a newer commit concerns this node, or a
@@ -95,5 +97,5 @@ func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
 // rolls back what was begun.
 func (w watch) waitsAtGate(checkout *gitsync.Checkout) bool {
 	config, err := manifests.LoadConfig(checkout.FS, w.use.Node.Environment)
-	return err == nil && gates.HoldsNewer(w.gates, config)
+	return err == nil && gates.HoldsNewer(w.gates, w.use.judges(w.deployed).InForce(config))
 }

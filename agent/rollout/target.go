@@ -124,7 +124,7 @@ func (r *Rollouts) refuseDisabled(applied *record.GoodState) error {
 	if applied == nil {
 		return nil
 	}
-	config := r.configOf(applied)
+	config := r.inForce(applied)
 	if config == nil || config.Deployment.Rollback.Enabled {
 		return nil // a config.yml that cannot be read forbids nothing
 	}

@@ -69,6 +69,7 @@ func (w *world) round() {
 	}
 	w.pass(time.Duration(w.random.IntN(60000)) * time.Millisecond)
 	w.settle()
+	w.letPass()
 	w.soak()
 	w.check()
 }
@@ -138,7 +139,7 @@ func (w *world) next(about string) release {
 	wants := w.git.head.wants
 	wants.about = about
 	if w.random.IntN(2) == 0 {
-		wants.manual, wants.approval, wants.frozen = false, false, false
+		wants.manual, wants.approval, wants.frozen = false, false, time.Time{}
 	}
 	return wants
 }
@@ -196,7 +197,10 @@ func (w *world) pushConfig() {
 	case 1:
 		wants.approval = !wants.approval
 	case 2:
-		wants.frozen = !wants.frozen
+		wants.frozen = time.Time{}
+		if w.git.head.wants.frozen.IsZero() {
+			wants.frozen = time.Now().UTC().Truncate(time.Second).Add(time.Duration(5+w.random.IntN(60)) * time.Minute)
+		}
 	case 3, 4:
 		wants.correct = !wants.correct
 	case 5:

@@ -33,8 +33,10 @@ type attempt struct {
 	Degraded  string `json:"degraded"`
 	Retries   int    `json:"retries"`
 
-	Started  time.Time    `json:"started"`
-	Corrects []correction `json:"corrects"`
+	Started  time.Time            `json:"started"`
+	Entered  map[string]time.Time `json:"entered"`
+	Approval *struct{}            `json:"approval"`
+	Corrects []correction         `json:"corrects"`
 	Rollback *struct {
 		Commit   string    `json:"commit"`
 		Wrote    bool      `json:"touched"`
@@ -59,6 +61,7 @@ func (w *world) check() {
 	state := w.engine.State()
 	defer w.noteTasks(state)
 	w.checkState(syncs, state)
+	w.checkGates(syncs)
 	w.checkContests(syncs, w.process.parts.look().contested)
 	w.checkStatuses(syncs)
 	w.checkAudit()
@@ -214,7 +217,7 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 		return
 	}
 	maps.DeleteFunc(differ, func(name, _ string) bool { return slices.Contains(now.contested, name) })
-	if len(differ) > 0 && applied.correct && !applied.frozen && !now.paused && !w.intruder {
+	if len(differ) > 0 && applied.correct && time.Since(applied.frozen) > 2*interval && !now.paused && !w.intruder {
 		w.fail("a drift is not corrected: %v", differ)
 	}
 }

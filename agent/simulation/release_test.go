@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/internal/sopstest"
 )
@@ -46,8 +47,9 @@ type release struct {
 	secret   int    // version of the secret db
 	readme   int    // a file that the node does not read
 
-	automatic, correct, manual, approval, frozen bool // config.yml
-	ignores                                      bool // the replicas of web
+	automatic, correct, manual, approval bool      // config.yml
+	frozen                               time.Time // until when; zero for no freeze
+	ignores                              bool      // the replicas of web
 }
 
 // image is what all services run.
@@ -80,8 +82,8 @@ func (r *release) config() string {
 	if r.ignores {
 		text += "drift_ignore: [{service: web, fields: [replicas], until: 2099-01-01, reason: autoscaler}]\n"
 	}
-	if r.frozen {
-		text += "freeze: [{name: always, from: '1999-01-01T00:00:00Z', to: '2099-01-01T00:00:00Z'}]\n"
+	if !r.frozen.IsZero() {
+		text += "freeze: [{name: works, from: '1999-12-31T00:00:00Z', to: '" + r.frozen.Format(time.RFC3339) + "'}]\n"
 	}
 	return text
 }

@@ -1,6 +1,9 @@
 package simulation_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestVerdict tests the oracle's judgement of a last sync by itself: a wrong judgement
 // would hide a defect, or report one that is none.
@@ -47,5 +50,38 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("verdict is %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestUnjudged tests the oracle's judgement of the gates by itself.
+func TestUnjudged(t *testing.T) {
+	now := time.Date(2000, 1, 1, 12, 0, 0, 0, time.UTC)
+	entered := map[string]time.Time{"apply": now}
+	wrote := attempt{State: "succeeded", Trigger: "commit", Wrote: true, Entered: entered}
+	alone := attempt{State: "succeeded", Trigger: "commit", Entered: entered}
+	approved := wrote
+	approved.Approval = &struct{}{}
+	asked := wrote
+	asked.Trigger = "manual"
+	for name, test := range map[string]struct {
+		one       attempt
+		good, own release
+		want      string
+	}{
+		"no gate":                  {wrote, release{}, release{}, ""},
+		"own approval":             {wrote, release{}, release{approval: true}, "was not approved"},
+		"approval lifted":          {wrote, release{approval: true}, release{}, "was not approved"},
+		"approval lifted, alone":   {alone, release{approval: true}, release{}, "was not approved"},
+		"approved":                 {approved, release{approval: true}, release{}, ""},
+		"manual lifted":            {wrote, release{manual: true}, release{}, "was not asked for by a user"},
+		"asked for":                {asked, release{manual: true}, release{}, ""},
+		"freeze lifted":            {wrote, release{frozen: now.Add(time.Hour)}, release{}, "was applied during a freeze"},
+		"freeze that was over":     {wrote, release{frozen: now.Add(-time.Hour)}, release{}, ""},
+		"tightened alone":          {alone, release{}, release{approval: true, manual: true}, ""},
+		"lifted by a drift's sync": {attempt{State: "succeeded", Trigger: "drift", Wrote: true, Entered: entered}, release{approval: true}, release{}, ""},
+	} {
+		if got := unjudged(&test.one, test.good, test.own, nil); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
 	}
 }

@@ -65,6 +65,9 @@ func (s *Store) dropFiles(tx *bbolt.Tx) error {
 		for _, file := range good.Files {
 			used[file.Sum] = true
 		}
+		for _, sum := range good.Rules {
+			used[sum] = true
+		}
 	}
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {

@@ -80,6 +80,31 @@ func TestFilesOfGoodStates(t *testing.T) {
 	}
 }
 
+// The rules that the next commit is judged by outlive the state that they come from.
+func TestRulesOutliveTheirState(t *testing.T) {
+	store := open(t, t.TempDir())
+	defer shut(t, store)
+	keep(t, store, 0, map[string]string{"a/node.env": "TAG=0"})
+	first := &record.GoodState{}
+	first.KeepRules([]byte("rules"))
+	for on, contents := range []map[string][]byte{first.Contents, nil, nil} {
+		good := &record.GoodState{
+			At: began.Add(time.Duration(10*on) * day), StackName: "s", Services: fmt.Appendf(nil, "%d", on),
+			Rules: first.Rules, Contents: contents, Retention: record.Retention{After: day, Versions: 1},
+		}
+		if err := store.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := store.Files(&record.GoodState{Files: map[string]record.File{"config.yml": {Sum: first.Rules[0]}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err := fs.ReadFile(files, "config.yml"); err != nil || string(content) != "rules" {
+		t.Errorf("got %q, %v", content, err)
+	}
+}
+
 // Fifty states of a large node take little room: what differs is the tag.
 func TestFilesTakeLittleRoom(t *testing.T) {
 	dir := t.TempDir()

@@ -59,7 +59,7 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	for _, one := range fault.All(errors.Join(forbidden, refused)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
-	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing)
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags))
 	if output == "json" {
 		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
 	} else {
@@ -79,6 +79,25 @@ func ignoring(ctx context.Context, a *app, live deploy.LiveServices, stack *comp
 		return stack // it is not known what was applied
 	}
 	return deploy.IgnoreSame(stack, status.Ignored, deploy.IgnoredIn(live, stack))
+}
+
+// loosened warns of the gates that the commit loosens, as the running agent has judged it. A
+// folder, or a commit that the agent is not at, was not judged.
+func loosened(ctx context.Context, a *app, flags checkoutFlags) []string {
+	if flags.repo != "" {
+		return nil
+	}
+	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	if err != nil || status.Sync == nil || status.Desired == nil || status.Desired.Commit != status.Sync.Commit {
+		return nil
+	}
+	if named := flags.revision; named != "" && named != status.Sync.Commit && named != status.Sync.Ref {
+		return nil
+	}
+	if loosens := report.Loosens(status.Sync); loosens != "" {
+		return []string{loosens}
+	}
+	return nil
 }
 
 var toneColours = map[report.Tone]string{

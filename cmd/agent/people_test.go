@@ -95,7 +95,7 @@ func TestPeople(t *testing.T) {
 		l.mustRun(exitError, []string{"no revision is held", "agent: hint: "}, "retry")
 	})
 	l.step("frozen, and overridden", func() {
-		config := l.approvedRepo("2")["environments/sandbox/config.yml"] + "freeze: [{name: always, schedule: \"* * * * *\", duration: 2h}]\n"
+		config := l.approvedRepo("2")["environments/sandbox/config.yml"] + "freeze: [{name: always, " + freezeNow() + "}]\n"
 		frozen := l.commit("fourth", map[string]string{"environments/sandbox/config.yml": config, node3 + "node.env": "TAG=2\n"})
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: frozen, Fast: true}), "bob")
 		l.waitsFor(frozen, "frozen until ")
