@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -56,6 +57,12 @@ type reports interface {
 	Health() gitlab.Health
 }
 
+// anchors takes the head of the audit log to places outside of the node.
+type anchors interface {
+	Moved()
+	Health() []anchor.Health
+}
+
 // Stack is a stack that the agent keeps in sync.
 type Stack struct {
 	Key  record.StackKey // in the state file and in requests
@@ -83,6 +90,7 @@ type Parts struct {
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log      // of Store's folder
 	Policy    *policy.Current // in force; nil: the settings' policy, which stays
+	Anchors   anchors         // of the audit log; nil: there are none
 
 	// Render makes the stack of a node's files; nil: compose.Render does. A test that
 	// renders the same files many times gives a function that remembers.
@@ -111,6 +119,13 @@ type Agent struct {
 type job struct {
 	do   func(ctx context.Context) rollout.Outcome
 	done chan rollout.Outcome
+}
+
+// auditMoved has the head of the audit log anchored, if it is a new one.
+func (p *Parts) auditMoved() {
+	if p.Anchors != nil {
+		p.Anchors.Moved()
+	}
 }
 
 // New makes an agent from its parts. The agent does nothing until Run.
@@ -214,6 +229,7 @@ func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollo
 	a.pulse.Begin("look", rollout.StepLimit)
 	result := do(ctx)
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
+	a.parts.auditMoved()
 	a.catchUp(ctx)
 	return result
 }

@@ -63,7 +63,7 @@ func TestRollbackByHandIsTold(t *testing.T) {
 		w.poll()
 		w.wentBack(request.Rollback{Reason: "orders fail"})
 		w.pass(time.Hour)
-		box.says(t, "rolled back by a user, release 2", "rolled back to 1 (sync #1) by ada: orders fail")
+		box.says(t, "rolled back by a user, release 2", "rolled back to 1 (sync #1) by local:ada: orders fail")
 		w.release("3")
 		w.poll()
 		w.pass(time.Hour)

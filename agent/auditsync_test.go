@@ -49,7 +49,7 @@ func (w *world) audited() (told []string) {
 	if err != nil || head != w.audit.Head() {
 		w.t.Errorf("the state file knows %v, %v; the log ends with %v", head, err, w.audit.Head())
 	}
-	report, err := audit.Verify(w.dir, head)
+	report, err := w.audit.Verify()
 	if err != nil || len(report.Problems)+len(report.Notes) > 0 {
 		w.t.Errorf("%+v, %v", report, err)
 	}
@@ -95,7 +95,7 @@ func (w *world) obstruct() func() {
 	}
 }
 
-const ada = "Ada <ada@coin.example>: "
+const ada = "git:Ada <ada@coin.example>: "
 
 // The log has what was done, who had it done, and which service got which secret;
 // of looks and syncs that change nothing it has nothing.
@@ -119,7 +119,7 @@ func TestAuditOfSyncs(t *testing.T) {
 		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
 			w.t.Fatal(err)
 		}
-		n = w.wantAudit(n, "ada: sync s started", "ada: update s_worker succeeded", "ada: use s_db.1 succeeded by s_worker", "ada: sync s succeeded")
+		n = w.wantAudit(n, "local:ada: sync s started", "local:ada: update s_worker succeeded", "local:ada: use s_db.1 succeeded by s_worker", "local:ada: sync s succeeded")
 		if actor := w.last().Actor; actor != person {
 			w.t.Errorf("the history has %+v", actor)
 		}

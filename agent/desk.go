@@ -350,6 +350,9 @@ func (d *Desk) Status() report.Status {
 		health := a.parts.Reports.Health()
 		status.GitLab = &health
 	}
+	if a.parts.Anchors != nil {
+		status.Anchors = a.parts.Anchors.Health()
+	}
 	status.Notices = a.parts.Notices.Health()
 	policy := a.parts.Policy.State()
 	status.Policy = &policy

@@ -130,7 +130,7 @@ func TestApprovalInGitLab(t *testing.T) {
 		if strings.Contains(w.description, "approved") {
 			w.t.Errorf("described as %q", w.description)
 		}
-		if text := w.wrote(audit.Sync); !strings.Contains(text, "approved in !12 by bob") {
+		if text := w.wrote(audit.Sync); !strings.Contains(text, "approved in !12 by gitlab:bob") {
 			w.t.Errorf("the audit log has %q", text)
 		}
 	})
@@ -249,10 +249,10 @@ func TestApprovalOnTheNode(t *testing.T) {
 			w.t.Errorf("rolled out as %+v", done)
 		}
 		w.states(sync.Commit)
-		if !strings.HasSuffix(w.description, ", approved on the node by ada: agreed by phone") {
+		if !strings.HasSuffix(w.description, ", approved on the node by local:ada: agreed by phone") {
 			w.t.Errorf("described as %q", w.description)
 		}
-		if text := w.wrote(audit.Approve); text != "ada: agreed by phone" {
+		if text := w.wrote(audit.Approve); text != "local:ada: agreed by phone" {
 			w.t.Errorf("the audit log has %q", text)
 		}
 		refuses(w.t, w.approve(""), "no rollout waits for approval")
@@ -292,7 +292,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 		if err := w.approve(second.PlanDigest); err != nil {
 			w.t.Fatal(err)
 		}
-		w.said("paused by ada: wait")
+		w.said("paused by local:ada: wait")
 		w.halt()
 		w.start()
 		if sync := w.said("paused"); strings.Contains(sync.Waiting, "approval") {
@@ -303,7 +303,7 @@ func TestApprovalOfAnotherPlan(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Second)
-		w.said("the plan is no longer the one that ada approved")
+		w.said("the plan is no longer the one that local:ada approved")
 		if err := w.approve(""); err != nil {
 			w.t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestPause(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		w.pause("10m", "the  database\nis moved\x1b[0m")
-		const text = "paused by ada until 00:10 UTC: the database is moved[0m"
+		const text = "paused by local:ada until 00:10 UTC: the database is moved[0m"
 		commit := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
 		sync := w.said(text)
@@ -63,7 +63,7 @@ func TestPause(t *testing.T) {
 		}
 		_, err := w.resume()
 		refuses(w.t, err, "nothing is paused")
-		if wrote := w.wrote(audit.Pause); wrote != "ada: until 2000-01-01T00:10:00Z: the database is moved[0m" {
+		if wrote := w.wrote(audit.Pause); wrote != "local:ada: until 2000-01-01T00:10:00Z: the database is moved[0m" {
 			w.t.Errorf("the audit log has %q", wrote)
 		}
 	})
@@ -83,13 +83,13 @@ func TestResume(t *testing.T) {
 		w.wantLast(first, record.Succeeded)
 		commit := w.commit("3", nodeDir+"node.env", "TAG=3\n")
 		w.pass(10 * time.Minute)
-		w.said("paused by ada: looking into it")
+		w.said("paused by local:ada: looking into it")
 		if ended, err := w.resume(); err != nil || ended.Pause.Reason != "looking into it" {
 			w.t.Errorf("ended %+v, %v", ended, err)
 		}
 		w.pass(2 * time.Minute)
 		w.wantLast(commit, record.Succeeded)
-		if wrote := w.wrote(audit.Resume); wrote != "ada: done" {
+		if wrote := w.wrote(audit.Resume); wrote != "local:ada: done" {
 			w.t.Errorf("the audit log has %q", wrote)
 		}
 	})
@@ -178,10 +178,10 @@ func TestFreeze(t *testing.T) {
 		}
 		done := w.wantLast(urgent, record.Succeeded)
 		w.states(urgent)
-		if want := ", freeze nightly overridden by ada: the fix of an outage"; done.Override == nil || !strings.HasSuffix(w.description, want) {
+		if want := ", freeze nightly overridden by local:ada: the fix of an outage"; done.Override == nil || !strings.HasSuffix(w.description, want) {
 			w.t.Errorf("%+v, described as %q", done.Override, w.description)
 		}
-		if wrote := w.wrote(audit.Override); wrote != "ada: the fix of an outage" {
+		if wrote := w.wrote(audit.Override); wrote != "local:ada: the fix of an outage" {
 			w.t.Errorf("the audit log has %q", wrote)
 		}
 		w.commit("4", nodeDir+"node.env", "TAG=4\n")
@@ -218,7 +218,7 @@ func TestRetry(t *testing.T) {
 		if done := w.wantLast(commit, record.Succeeded); done.ID != failed.ID+1 || done.Actor.Name != "ada" {
 			w.t.Errorf("#%d by %s", done.ID, done.Actor)
 		}
-		if wrote := w.wrote(audit.Retry); wrote != "ada: there is room" {
+		if wrote := w.wrote(audit.Retry); wrote != "local:ada: there is room" {
 			w.t.Errorf("the audit log has %q", wrote)
 		}
 	})

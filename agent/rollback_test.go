@@ -241,7 +241,7 @@ func TestRollbackByHand(t *testing.T) {
 			t.Errorf("its manifest has %+v", brought)
 		}
 		w.told(third.Commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
-		if w.description != "rolled back to 2 (sync #2) by ada: it is slow" {
+		if w.description != "rolled back to 2 (sync #2) by local:ada: it is slow" {
 			t.Errorf("described as %q", w.description)
 		}
 		w.wentBack(request.Rollback{}) // and never to the one that was left

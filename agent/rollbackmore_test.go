@@ -125,7 +125,7 @@ func TestRollbackOfOneService(t *testing.T) {
 		if diff := cmp.Diff(want, w.images()); diff != "" {
 			t.Errorf("of web alone: %s", diff)
 		}
-		if !strings.HasPrefix(sync.Summary, "rolled s_web back to 1 (sync #1) by ada") {
+		if !strings.HasPrefix(sync.Summary, "rolled s_web back to 1 (sync #1) by local:ada") {
 			t.Errorf("told as %q", sync.Summary)
 		}
 		w.poll()

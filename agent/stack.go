@@ -187,5 +187,6 @@ func (s *stack) note(entries ...audit.Entry) error {
 	if err := s.parts.Store.SaveAuditHead(); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
+	s.parts.auditMoved()
 	return nil
 }

@@ -24,9 +24,12 @@ type Report struct {
 	Last     time.Time `json:"last,omitzero"`
 	Head     Head      `json:"head"`               // last entry of the file
 	Known    Head      `json:"known"`              // last entry according to the state file
+	Keyed    uint64    `json:"keyed,omitempty"`    // first entry of those that must have the key's seal
 	Torn     int       `json:"torn,omitempty"`     // bytes of an incomplete last line
 	Notes    []string  `json:"notes,omitempty"`    // events of the log itself that a reader should know
 	Problems []Problem `json:"problems,omitempty"` // in file order
+
+	Anchors *Comparison `json:"anchors,omitempty"` // with what other places have, if that was asked for
 }
 
 // scan calls take with each complete line of a log, or with nil for a line that is
@@ -54,16 +57,22 @@ func scan(r io.Reader, take func(line []byte)) (torn int, err error) {
 // chain checks the entries of a log in order and collects the problems.
 type chain struct {
 	report Report
+	key    []byte // of the node; nil: the seals are not checked
 	lines  int
 	next   uint64 // number of the expected entry
 	prev   string // hash of the previous entry
 	loose  bool   // the previous entry is not readable, so prev is not checked
 	found  bool   // the log has the head of the state file, or the state file has none
+	other  uint64 // the first entry with a seal that is not checked
 	owner  string
 }
 
-func newChain(known Head) *chain {
-	return &chain{report: Report{Known: known}, next: 1, found: !known.Known()}
+func newChain(known Head, key []byte) *chain {
+	c := &chain{report: Report{Known: known}, key: key, next: 1, found: !known.Known()}
+	if len(key) > 0 {
+		c.report.Keyed = known.Keyed
+	}
+	return c
 }
 
 // take adds the next line.
@@ -76,14 +85,35 @@ func (c *chain) take(line []byte) {
 		return
 	}
 	c.follow(&entry)
+	c.checkSeal(&entry)
 	c.note(&entry)
 	if c.report.Entries == 0 {
 		c.report.First = entry.Time
 	}
 	c.report.Entries++
-	c.report.Last, c.report.Head = entry.Time, entry.head()
-	c.found = c.found || entry.head() == c.report.Known
+	c.report.Last, c.report.Head = entry.Time, Head{Seq: entry.Seq, Hash: entry.Hash}
+	c.found = c.found || c.report.Known.is(&entry)
 	c.next, c.prev, c.loose = entry.Seq+1, entry.Hash, false
+}
+
+// checkSeal checks the seal of an entry. The seals begin where the state file says, or with
+// the first entry of the log's own that has one. Earlier entries have none, or one by an
+// earlier key.
+func (c *chain) checkSeal(entry *Entry) {
+	good := len(c.key) > 0 && entry.sealedBy(c.key)
+	if good && c.report.Keyed == 0 && (entry.Action == Keyed || entry.Action == Opened) {
+		c.report.Keyed = entry.Seq
+	}
+	due := c.report.Keyed > 0 && entry.Seq >= c.report.Keyed
+	switch {
+	case good:
+	case due && entry.Seal == "":
+		c.problem("the entry has no seal of the node's key")
+	case due:
+		c.problem("the entry was not sealed with the node's key")
+	case entry.Seal != "" && c.other == 0:
+		c.other = entry.Seq
+	}
 }
 
 // follow checks that an entry is the successor of the previous one.
@@ -106,7 +136,7 @@ func (c *chain) follow(entry *Entry) {
 
 func (c *chain) note(entry *Entry) {
 	switch entry.Action { //nolint:exhaustive // only the log's own
-	case Recovered, Unanchored, Gap:
+	case Recovered, Unanchored, Gap, Keyed:
 		c.report.Notes = append(c.report.Notes, fmt.Sprintf("entry %d, %s: %s", entry.Seq, entry.Time.Format(time.RFC3339), entry.Detail))
 	}
 }
@@ -118,6 +148,12 @@ func (c *chain) problem(what string) {
 // end compares the end of the log with the head of the state file.
 func (c *chain) end(torn int) Report {
 	c.report.Torn = torn
+	switch {
+	case c.other > 0 && len(c.key) == 0:
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("the seals from entry %d on are not checked: the key is in the state file of the node", c.other))
+	case c.other > 0:
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("the seals from entry %d on are of an earlier key, which is lost with its state file", c.other))
+	}
 	known := c.report.Known
 	if c.found {
 		return c.report

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,6 +38,7 @@ const (
 // Actions on the log itself.
 const (
 	Opened     Action = "opened"     // the first entry of a new log
+	Keyed      Action = "keyed"      // entries from this one on are sealed with the node's key
 	Recovered  Action = "recovered"  // an unfinished last line was cut off
 	Gap        Action = "gap"        // written entries are missing
 	Unanchored Action = "unanchored" // the state file did not know the log's head
@@ -67,44 +69,7 @@ const (
 	Superseded Outcome = "superseded" // replaced by a newer revision before it finished
 )
 
-// By is the kind of an actor.
-type By string
-
-// The kinds of actors.
-const (
-	ByAuthor By = "author" // author of the synced commit
-	ByUser   By = "user"   // user of this machine
-	ByAgent  By = "agent"  // the agent itself
-)
-
-// Actor is the one who caused an action.
-type Actor struct {
-	By    By     `json:"by"`
-	Name  string `json:"name,omitempty"`
-	UID   string `json:"uid,omitempty"`   // only for users
-	Login string `json:"login,omitempty"` // the login user, if sudo or su changed it
-}
-
-// Agent returns the actor of automatic actions.
-func Agent() Actor { return Actor{By: ByAgent} }
-
-// Author returns the actor for the author of a commit, "Name <email>".
-func Author(name string) Actor { return Actor{By: ByAuthor, Name: name} }
-
-// String returns the actor's name for display.
-func (a Actor) String() string {
-	switch {
-	case a.By == ByAgent || a.By == "":
-		return "agent"
-	case a.By == ByAuthor:
-		return a.Name
-	case a.Login != "":
-		return a.Name + " (" + a.Login + ")"
-	}
-	return a.Name
-}
-
-// Entry is one action. The log sets Seq, Time, Environment, Node, Prev and Hash.
+// Entry is one action. The log sets Seq, Time, Environment, Node, Prev, Hash and Seal.
 // An entry never contains a secret value.
 type Entry struct {
 	Seq         uint64    `json:"seq"`
@@ -123,8 +88,9 @@ type Entry struct {
 	Outcome     Outcome   `json:"outcome"`
 	Error       string    `json:"error,omitempty"`
 	Detail      string    `json:"detail,omitempty"`
-	Prev        string    `json:"prev"` // hash of the previous entry; empty in the first
-	Hash        string    `json:"hash,omitempty"`
+	Prev        string    `json:"prev"`           // hash of the previous entry; empty in the first
+	Hash        string    `json:"hash,omitempty"` // of all above, so that everybody can compare it with an anchor
+	Seal        string    `json:"seal,omitempty"` // of the same with the node's key; empty in entries of older agents
 }
 
 // The limits of texts in bytes, so that a line fits into the read buffer.
@@ -134,8 +100,8 @@ const (
 	maxLine = 64 << 10 // all texts with every byte escaped fit in
 )
 
-// seal shortens long texts and sets the entry's hash.
-func (e *Entry) seal() {
+// finish shortens long texts and sets the entry's hash, and its seal if there is a key.
+func (e *Entry) finish(key []byte) {
 	e.Time = e.Time.UTC().Round(0)
 	for _, text := range []*string{
 		&e.Actor.Name, &e.Actor.UID, &e.Actor.Login, &e.Name, &e.Service, &e.Environment, &e.Node, &e.Stack, &e.Revision, &e.Plan,
@@ -145,6 +111,9 @@ func (e *Entry) seal() {
 	}
 	e.Error, e.Detail = bounded(e.Error, maxText), bounded(e.Detail, maxText)
 	e.Hash = e.sum()
+	if len(key) > 0 {
+		e.Seal = e.sealBy(key)
+	}
 }
 
 // bounded returns text as valid UTF-8 of at most limit bytes.
@@ -156,12 +125,29 @@ func bounded(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }
 
-// sum returns the SHA-256 of the entry's canonical form without its hash.
+// sum returns the SHA-256 of the entry's canonical form without its hash and seal.
 func (e *Entry) sum() string {
-	bare := *e
-	bare.Hash = ""
-	sum := sha256.Sum256(bare.canonical())
+	sum := sha256.Sum256(e.bare())
 	return hex.EncodeToString(sum[:])
+}
+
+// sealBy returns the HMAC-SHA256 of what sum covers. It covers the hash of the previous
+// entry, and so the whole log before it.
+func (e *Entry) sealBy(key []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(e.bare())
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// sealedBy reports whether the entry was sealed with the key.
+func (e *Entry) sealedBy(key []byte) bool {
+	return hmac.Equal([]byte(e.Seal), []byte(e.sealBy(key)))
+}
+
+func (e *Entry) bare() []byte {
+	bare := *e
+	bare.Hash, bare.Seal = "", ""
+	return bare.canonical()
 }
 
 // canonical returns the entry's line: JSON without spaces, with the fields in the
@@ -194,14 +180,16 @@ func parse(line []byte) (Entry, error) {
 
 // Head identifies the last entry of a log. The zero Head means that no entry exists.
 type Head struct {
-	Seq  uint64 `json:"seq"`
-	Hash string `json:"hash"`
+	Seq   uint64 `json:"seq"`
+	Hash  string `json:"hash"`
+	Keyed uint64 `json:"keyed,omitempty"` // the first entry of those that all have the key's seal; 0 for none
 }
 
 // Known reports whether the head identifies an entry.
 func (h Head) Known() bool { return h.Seq > 0 }
 
-func (e *Entry) head() Head { return Head{Seq: e.Seq, Hash: e.Hash} }
+// is reports whether the head is of an entry.
+func (h Head) is(e *Entry) bool { return h.Seq == e.Seq && h.Hash == e.Hash }
 
 // missing describes a range of missing entries.
 func missing(first, last uint64) string {

@@ -21,6 +21,7 @@ type Options struct {
 	Environment, Node string
 	Version           string       // agent version
 	Known             Head         // the head that the state file stores
+	Key               []byte       // of the node, which seals the entries; nil: they have no seal
 	Log               *slog.Logger // for problems of the file; may be nil
 }
 
@@ -39,7 +40,7 @@ type Log struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64 // bytes of the complete entries
-	head Head
+	head Head  // with the beginning of the seals
 }
 
 // Open opens or creates the log in dir and checks all of it. Problems are not an
@@ -125,7 +126,7 @@ func (l *Log) load(known Head) error {
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
 	}
-	chain := newChain(known)
+	chain := newChain(known, l.options.Key)
 	torn, err := scan(file, chain.take)
 	if err == nil && chain.owner != "" && chain.owner != l.options.owner() {
 		err = fault.New(fault.Place{}, "give each node its own state directory", "the audit log %s belongs to %s, not to %s", l.path, chain.owner, l.options.owner())
@@ -197,11 +198,11 @@ func (l *Log) resume(chain *chain) (Head, []Entry) {
 			Outcome: Succeeded, Detail: fmt.Sprintf(format, args...),
 		})
 	}
-	head, known := Head{Seq: chain.next - 1, Hash: chain.report.Head.Hash}, chain.report.Known
+	head, known := Head{Seq: chain.next - 1, Hash: chain.report.Head.Hash, Keyed: chain.report.Keyed}, chain.report.Known
 	switch {
 	case !chain.found:
 		gap := chain.report.Problems[len(chain.report.Problems)-1]
-		head = Head{Seq: max(head.Seq, known.Seq), Hash: known.Hash}
+		head.Seq, head.Hash = max(head.Seq, known.Seq), known.Hash
 		add(Gap, "%s", gap.What)
 	case chain.lines == 0:
 		add(Opened, "audit log of %s, created by agent %s", l.options.owner(), l.options.Version)
@@ -210,6 +211,12 @@ func (l *Log) resume(chain *chain) (Head, []Entry) {
 	}
 	if chain.report.Torn > 0 {
 		add(Recovered, "removed an incomplete line of %d bytes", chain.report.Torn)
+	}
+	if len(l.options.Key) > 0 && head.Keyed == 0 {
+		if head.Keyed = head.Seq + 1; chain.lines > 0 {
+			head.Keyed += uint64(len(entries))
+			add(Keyed, "entries from this one on have the seal of the node's key")
+		}
 	}
 	return head, entries
 }
@@ -222,9 +229,9 @@ func (l *Log) write(entries []Entry) error {
 		entry := entries[i]
 		entry.Seq, entry.Time, entry.Prev = head.Seq+1, now, head.Hash
 		entry.Environment, entry.Node = l.options.Environment, l.options.Node
-		entry.seal()
+		entry.finish(l.options.Key)
 		lines.Write(entry.canonical())
-		head = entry.head()
+		head.Seq, head.Hash = entry.Seq, entry.Hash
 	}
 	_, err := l.file.Write(lines.Bytes())
 	if err == nil {

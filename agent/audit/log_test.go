@@ -73,7 +73,7 @@ func put(t *testing.T, dir string, data []byte) {
 
 func verify(t *testing.T, dir string, known audit.Head) audit.Report {
 	t.Helper()
-	report, err := audit.Verify(dir, known)
+	report, err := audit.Verify(dir, known, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestConcurrentAppend(t *testing.T) {
 				if err := log.Append(numbered(writer), numbered(100*writer+i)); err != nil {
 					t.Error(err)
 				}
-				if report, err := audit.Verify(dir, head); err != nil || len(report.Problems) > 0 {
+				if report, err := audit.Verify(dir, head, nil); err != nil || len(report.Problems) > 0 {
 					t.Errorf("verified during appends: %+v, %v", report, err)
 				}
 			}
@@ -197,7 +197,7 @@ func TestConcurrentAppend(t *testing.T) {
 }
 
 func TestNoLog(t *testing.T) {
-	if _, err := audit.Verify(t.TempDir(), audit.Head{}); err == nil || fault.Hint(err) == "" {
+	if _, err := audit.Verify(t.TempDir(), audit.Head{}, nil); err == nil || fault.Hint(err) == "" {
 		t.Errorf("got %v", err)
 	}
 	report := verify(t, t.TempDir(), audit.Head{Seq: 9, Hash: "x"})

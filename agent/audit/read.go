@@ -10,10 +10,10 @@ import (
 )
 
 // Verify checks the whole log in dir. known is the head that the state file stores;
-// without it, Verify cannot find missing entries at the end. If the agent is
-// running, get known first.
-func Verify(dir string, known Head) (Report, error) {
-	chain := newChain(known)
+// without it, Verify cannot find missing entries at the end. key is the node's; without
+// it, the seals are not checked. If the agent is running, use Log.Verify.
+func Verify(dir string, known Head, key []byte) (Report, error) {
+	chain := newChain(known, key)
 	torn, err := readLog(dir, chain.take)
 	if errors.Is(err, os.ErrNotExist) && known.Known() {
 		err = nil // all entries are missing
@@ -22,6 +22,11 @@ func Verify(dir string, known Head) (Report, error) {
 		return Report{}, err
 	}
 	return chain.end(torn), nil
+}
+
+// Verify checks the whole log.
+func (l *Log) Verify() (Report, error) {
+	return Verify(filepath.Dir(l.path), l.Head(), l.options.Key)
 }
 
 // Read calls take with each entry of the log in order.

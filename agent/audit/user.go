@@ -10,12 +10,12 @@ import (
 // Self is the user of this process.
 func Self() Actor { return User(os.Getuid(), os.Getpid()) }
 
-// User names the user of a process, by the number where the name is unknown. The login
+// User names the user of a process, by the number where the name is unknown, marked as local. The login
 // is the user who logged in first, where the kernel records that: behind sudo, the user
 // is always root.
 func User(uid, pid int) Actor {
 	actor := Actor{By: ByUser, UID: strconv.Itoa(uid)}
-	actor.Name = userName(actor.UID)
+	actor.Name = LocalName(userName(actor.UID))
 	if text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/loginuid"); err == nil {
 		actor.Login = LoginOf(string(text), actor.UID)
 	}

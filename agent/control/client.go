@@ -65,9 +65,9 @@ func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, erro
 	return ask[*record.Sync](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
 }
 
-// AuditHead asks for the last entry of the audit log.
-func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
-	return ask[audit.Head](ctx, c, "GET /v1/audit/head", nil)
+// VerifyAudit has the agent check its audit log.
+func (c *Client) VerifyAudit(ctx context.Context) (audit.Report, error) {
+	return ask[audit.Report](ctx, c, "GET /v1/audit/verify", nil)
 }
 
 // Survey asks for the versions of secrets and configs, and why each is kept.

@@ -36,5 +36,5 @@ func Peer(ctx context.Context) audit.Actor {
 	if actor, ok := ctx.Value(peerKey{}).(audit.Actor); ok {
 		return actor
 	}
-	return audit.Actor{By: audit.ByUser, Name: "unknown"}
+	return audit.Actor{By: audit.ByUser, Name: audit.LocalName("unknown")}
 }

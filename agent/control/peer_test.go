@@ -54,6 +54,7 @@ func TestPeer(t *testing.T) {
 		if known, err := user.LookupId(name); err == nil {
 			name = known.Username
 		}
+		name = "local:" + name
 		if actor.By != audit.ByUser || actor.UID != strconv.Itoa(uid) || actor.Name != name {
 			t.Errorf("%d asks as %+v", uid, actor)
 		}

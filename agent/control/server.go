@@ -42,8 +42,8 @@ type history interface {
 	History(limit int) ([]record.Sync, error)
 }
 
-// auditor knows the head of the audit log.
-type auditor interface{ Head() audit.Head }
+// auditor checks the audit log with the node's key, which stays in the daemon.
+type auditor interface{ Verify() (audit.Report, error) }
 
 // Server is what the endpoints ask. All fields are required.
 type Server struct {
@@ -74,7 +74,10 @@ func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/history", h.history)
 	mux.HandleFunc("GET /v1/syncs/{id}", h.one)
-	mux.HandleFunc("GET /v1/audit/head", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Audit.Head(), nil) })
+	mux.HandleFunc("GET /v1/audit/verify", func(w http.ResponseWriter, _ *http.Request) {
+		report, err := s.Audit.Verify()
+		answer(w, report, err)
+	})
 	mux.HandleFunc("POST /v1/sync", granting(h, Desk.GrantSync))
 	mux.HandleFunc("POST /v1/retry", granting(h, Desk.GrantRetry))
 	mux.HandleFunc("POST /v1/rollback", granting(h, Desk.GrantRollback))

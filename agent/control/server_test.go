@@ -29,7 +29,7 @@ type double struct {
 
 func (d *double) Status() report.Status              { return report.Status{Node: "node3"} }
 func (d *double) Rollout() *report.Rollout           { return nil }
-func (d *double) Head() audit.Head                   { return audit.Head{} }
+func (d *double) Verify() (audit.Report, error)      { return audit.Report{}, nil }
 func (d *double) History(int) ([]record.Sync, error) { return nil, d.err }
 func (d *double) Survey(context.Context) (*inventory.Survey, error) {
 	return &inventory.Survey{}, d.err

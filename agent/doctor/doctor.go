@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
@@ -73,12 +74,13 @@ type Dependencies struct {
 	Keys       func() (*secrets.Keyring, error) // nil: no keys are set
 	Engine     func() (*deploy.Engine, error)
 	GitLab     func() (*gitlab.Client, error) // nil: no GitLab is set
+	Issue      func() (*anchor.Issue, error)  // nil: no issue for the audit log is set
 	MailServer func() (*notify.SMTP, error)   // nil: no mail server is set
 }
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
-// who may sign, git remote, GitLab token, manifests, policy, registries, images, the database's migrations, and
-// the receivers of notices. It changes nothing.
+// who may sign, git remote, GitLab token, manifests, policy, registries, images, the database's migrations, the
+// receivers of notices, and the places of the audit log's heads. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
 	probes := []struct {
@@ -102,6 +104,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"database", d.checkDatabase},
 		{"migrations", d.checkMigrations},
 		{"notices", d.checkNotices},
+		{"audit", d.checkAnchors},
 	}
 	for _, p := range probes {
 		limited, cancel := context.WithTimeout(ctx, probeLimit)

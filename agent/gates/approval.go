@@ -62,7 +62,7 @@ func (p Parts) asked(plan *Plan) (record.Asked, error) {
 
 // ApprovalText says in a line who has approved, and where.
 func ApprovalText(given *record.Approval) string {
-	who := strings.Join(given.By, ", ")
+	who := strings.Join(given.People(), ", ")
 	if given.Source == record.FromNode {
 		return fmt.Sprintf("approved on the node by %s: %s", who, given.Reason)
 	}

@@ -3,7 +3,6 @@ package gitlab
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"strings"
 	"sync"
 )
@@ -26,15 +25,11 @@ func (c *Client) Agents(ctx context.Context) ([]string, error) {
 	c.agents.mu.Lock()
 	defer c.agents.mu.Unlock()
 	if token := c.token.fingerprint(); token != c.agents.token || c.agents.user == "" {
-		const what = "read the token's user"
-		user, err := ask(ctx, c, what, c.api.Users.CurrentUser)
+		user, err := c.Self(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if user.Username == "" {
-			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer does not name a user")}
-		}
-		c.agents.token, c.agents.user = token, strings.ToLower(user.Username)
+		c.agents.token, c.agents.user = token, strings.ToLower(user.Name)
 	}
 	return []string{c.agents.user}, nil
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -42,6 +43,22 @@ type Approval struct {
 	Reason       string       `json:"reason,omitempty"`
 	Actor        *audit.Actor `json:"actor,omitempty"` // who approved on the node
 	At           time.Time    `json:"at"`
+}
+
+// People names those who approved, marked with who vouches for the name. Records of older
+// agents have names without marks.
+func (a *Approval) People() []string {
+	people := make([]string, 0, len(a.By))
+	for _, name := range a.By {
+		switch {
+		case a.Source == FromNode:
+			name = audit.LocalName(name)
+		case !strings.Contains(name, " "): // not a username: the advisory board
+			name = audit.GitLabName(name)
+		}
+		people = append(people, name)
+	}
+	return people
 }
 
 // Asked is what is remembered of a commit that needs approval.

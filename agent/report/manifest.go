@@ -113,7 +113,7 @@ func NewManifest(node Node, sync *record.Sync) (*Manifest, error) {
 	m := &Manifest{
 		ReleaseTag: sync.Release, Environment: node.Environment, TaskID: deployment.TaskID, DeployedBy: deployedBy(sync),
 		DeployedAt: sync.Deployed().UTC(), PipelineID: deployment.PipelineID, GitCommit: sync.Commit, GitBranch: sync.Ref, Nodes: orEmpty(deployment.Nodes),
-		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: string(sync.Trigger), Actor: sync.Actor, Author: sync.Author, Subject: sync.Subject,
+		Node: node.Name, Stack: sync.Stack, Sync: sync.ID, Trigger: string(sync.Trigger), Actor: sync.Actor, Author: audit.AuthorName(sync.Author), Subject: sync.Subject,
 		Outcome: sync.State, Unchanged: sync.Unchanged, Touched: sync.Wrote, Summary: sync.Summary, Faults: sync.All(),
 		Started: sync.Started.UTC(), Stages: stageTimes(sync), AgentVersion: deployment.Agent,
 		PlanDigest: digest, Plan: read.Plan, Services: servicesOf(deployment, read),
@@ -142,7 +142,7 @@ func deployedBy(sync *record.Sync) string {
 	if sync.IsRollback() || sync.Author == "" {
 		return sync.Actor.String()
 	}
-	return sync.Author
+	return audit.AuthorName(sync.Author)
 }
 
 // contents holds the JSON parts of a sync's record, decoded.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/notify"
@@ -16,7 +17,7 @@ import (
 func notice(node Node, link string, sync *record.Sync) notify.Notice {
 	return notify.Notice{
 		Environment: node.Environment, Node: node.Name, Stack: sync.Stack, Release: sync.Release,
-		Commit: sync.Commit, Ref: sync.Ref, Author: sync.Author, Subject: sync.Subject, Link: link,
+		Commit: sync.Commit, Ref: sync.Ref, Author: audit.AuthorName(sync.Author), Subject: sync.Subject, Link: link,
 	}
 }
 

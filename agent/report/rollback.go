@@ -8,6 +8,7 @@ import (
 	"text/template"
 	"time"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
@@ -20,7 +21,7 @@ var rollbackText string
 // rollbackTemplate makes the report of a rollbackReport. Its functions item, escape and code
 // escape the texts, because errors, log lines, names and subjects may contain anything.
 var rollbackTemplate = template.Must(template.New("rollback").Funcs(template.FuncMap{
-	"item": item, "escape": escape, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
+	"author": audit.AuthorName, "item": item, "escape": escape, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
 	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy, "sentence": sentence,
 	"contains": strings.Contains, "hasPrefix": strings.HasPrefix,
 	"join":     func(texts []string) string { return strings.Join(texts, ", ") },
@@ -218,7 +219,7 @@ func (r *rollbackReport) Timeline() []moment {
 	}
 	add(r.Sync.Started, "Sync #%d started (%s)", r.Sync.ID, r.Sync.Trigger)
 	if r.Sync.Approval != nil {
-		add(r.Sync.Approval.At, "Approved by %s", strings.Join(r.Sync.Approval.By, ", "))
+		add(r.Sync.Approval.At, "Approved by %s", strings.Join(r.Sync.Approval.People(), ", "))
 	}
 	if r.Back.Auto {
 		if r.Sync.Wrote {

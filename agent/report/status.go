@@ -3,6 +3,7 @@ package report
 import (
 	"time"
 
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -52,8 +53,9 @@ type Status struct {
 
 	Policy *policy.State `json:"policy,omitempty"` // of the node; nil if it is not known
 
-	GitLab  *gitlab.Health `json:"gitlab,omitempty"`
-	Notices *notify.Health `json:"notices,omitempty"`
+	GitLab  *gitlab.Health  `json:"gitlab,omitempty"`
+	Anchors []anchor.Health `json:"anchors,omitempty"` // of the audit log, by place
+	Notices *notify.Health  `json:"notices,omitempty"`
 
 	Next string `json:"next"` // what the operator is to do now
 }

@@ -177,7 +177,7 @@ func (f *forward) entry() audit.Entry {
 }
 
 func (f *forward) origin() (by, release string, at time.Time) {
-	return f.a.sync.Author, f.a.sync.Release, f.a.sync.Deployed()
+	return audit.AuthorName(f.a.sync.Author), f.a.sync.Release, f.a.sync.Deployed()
 }
 
 func (f *forward) load() error {

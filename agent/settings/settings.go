@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
@@ -66,6 +67,9 @@ type Settings struct {
 	GitLabProject   string   `name:"gitlab_project" help:"GitLab project: path or number"`
 	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`
 	GitLabAgents    []string `name:"gitlab_agents" help:"GitLab usernames of all agents, whose statuses the nodes believe; empty for the token's own user"`
+
+	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
+	AuditSyslog string `name:"audit_syslog" help:"syslog that gets the heads too: udp://host:514 or unix:///dev/log; empty for none"`
 
 	SlackWebhookFile string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
 	SMTPAddress      string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
@@ -128,6 +132,13 @@ func (s *Settings) Validate() error {
 			refuse("write it as https://gitlab.example.com", "gitlab_url is not a valid address")
 		}
 	}
+	if _, err := s.AuditIssueNumber(); err != nil {
+		faults = append(faults, err)
+	}
+	if s.AuditSyslog != "" {
+		_, err := anchor.ParseSyslog(s.AuditSyslog)
+		faults = append(faults, err)
+	}
 	if s.Listen != "" && !onLoopback(s.Listen) {
 		refuse("use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
 	}
@@ -161,6 +172,22 @@ func (s *Settings) Remote() gitsync.Remote {
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
 	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Agents: s.GitLabAgents}
+}
+
+// AuditIssueNumber gives the number of the issue that gets the heads of the audit log; 0
+// for none.
+func (s *Settings) AuditIssueNumber() (int64, error) {
+	if s.AuditIssue == "" {
+		return 0, nil
+	}
+	number, err := strconv.ParseInt(s.AuditIssue, 10, 64)
+	switch {
+	case err != nil || number <= 0:
+		return 0, fault.New(fault.Place{}, "write the number of an issue, such as 17", "audit_issue %q is not the number of an issue", s.AuditIssue)
+	case s.GitLabURL == "":
+		return 0, fault.New(fault.Place{}, "set gitlab_url, gitlab_project and gitlab_token_file, or leave out audit_issue", "audit_issue is set, and gitlab_url is not")
+	}
+	return number, nil
 }
 
 // CommitLink gives the commit's page in GitLab; empty if the settings do not contain its

@@ -68,13 +68,17 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, spoil := range map[string]func(s *settings.Settings){
-		"the setting node is missing":              func(s *settings.Settings) { s.Node = "" },
-		"branch and tag_pattern are both set":      func(s *settings.Settings) { s.Branch, s.TagPattern = "a", "b" },
-		"interval 10ms is under one second":        func(s *settings.Settings) { s.Interval = 10 * time.Millisecond },
-		"the setting gitlab_token_file is missing": func(s *settings.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
-		"gitlab_url is not a valid address":        func(s *settings.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
-		`listen ":9180" is not a loopback address`: func(s *settings.Settings) { s.Listen = ":9180" },
-		`socket "a.sock" cannot be used`:           func(s *settings.Settings) { s.Socket = "a.sock" },
+		"the setting node is missing":                     func(s *settings.Settings) { s.Node = "" },
+		"branch and tag_pattern are both set":             func(s *settings.Settings) { s.Branch, s.TagPattern = "a", "b" },
+		"interval 10ms is under one second":               func(s *settings.Settings) { s.Interval = 10 * time.Millisecond },
+		"the setting gitlab_token_file is missing":        func(s *settings.Settings) { s.GitLabURL, s.GitLabProject = "https://a", "b" },
+		"gitlab_url is not a valid address":               func(s *settings.Settings) { s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "a", "b", "c" },
+		`audit_issue "#17" is not the number of an issue`: func(s *settings.Settings) { s.AuditIssue = "#17" },
+		`audit_issue "-1" is not the number of an issue`:  func(s *settings.Settings) { s.AuditIssue = "-1" },
+		"audit_issue is set, and gitlab_url is not":       func(s *settings.Settings) { s.AuditIssue = "17" },
+		`"tcp://log:514" is not the address of a syslog`:  func(s *settings.Settings) { s.AuditSyslog = "tcp://log:514" },
+		`listen ":9180" is not a loopback address`:        func(s *settings.Settings) { s.Listen = ":9180" },
+		`socket "a.sock" cannot be used`:                  func(s *settings.Settings) { s.Socket = "a.sock" },
 	} {
 		spoiled := valid
 		spoil(&spoiled)

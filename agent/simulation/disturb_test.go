@@ -322,7 +322,7 @@ func (w *world) unsettled(now seen) string {
 	w.refused = !w.rewrites && now.commit != "" && !w.git.head.descends(now.commit)
 	switch {
 	case now.undelivered > 0:
-		return "statuses are not delivered"
+		return "statuses or anchors are not delivered"
 	case w.refused:
 		if now.desired != head || !strings.Contains(now.pollError, "rewritten") {
 			return "the rewritten branch is not refused yet"

@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -31,6 +32,8 @@ type auditLog struct {
 	offset  int64
 	seq     uint64
 	hash    string
+	hashes  map[uint64]string // of all entries
+	key     []byte            // of the state file
 	started map[uint64]bool   // syncs whose start is in the log
 	removal map[string]string // the last outcome of each removal, by kind and name
 }
@@ -70,9 +73,10 @@ func (l *auditLog) take(line []byte) error {
 		return fmt.Errorf("entry after %d: %w", l.seq, err)
 	}
 	bare, rest, found := strings.Cut(string(line), `,"hash":"`)
-	sum := sha256.Sum256([]byte(bare + "}\n"))
-	if !found || hex.EncodeToString(sum[:]) != one.Hash || rest != one.Hash+`"}` {
-		return fmt.Errorf("entry %d: its hash is not that of its line", one.Seq)
+	sum, mac := sha256.Sum256([]byte(bare+"}\n")), hmac.New(sha256.New, l.key)
+	mac.Write([]byte(bare + "}\n"))
+	if !found || hex.EncodeToString(sum[:]) != one.Hash || rest != one.Hash+`","seal":"`+hex.EncodeToString(mac.Sum(nil))+`"}` {
+		return fmt.Errorf("entry %d: its hash or its seal is not that of its line", one.Seq)
 	}
 	if one.Seq != l.seq+1 || one.Prev != l.hash {
 		return fmt.Errorf("entry %d does not follow entry %d", one.Seq, l.seq)
@@ -82,8 +86,9 @@ func (l *auditLog) take(line []byte) error {
 	}
 	l.seq, l.hash = one.Seq, one.Hash
 	if l.started == nil {
-		l.started, l.removal = map[uint64]bool{}, map[string]string{}
+		l.started, l.removal, l.hashes = map[uint64]bool{}, map[string]string{}, map[uint64]string{}
 	}
+	l.hashes[one.Seq] = one.Hash
 	if one.Outcome == "started" && one.Kind == "stack" {
 		l.started[one.Sync] = true
 	}
@@ -98,9 +103,39 @@ func (w *world) checkAudit() {
 	if err := w.log1.read(w.dir); err != nil {
 		w.fail("audit log: %v", err)
 	}
+	w.checkAnchors()
 	content, err := os.ReadFile(filepath.Join(w.dir, "audit.log"))
 	if err != nil || bytes.Contains(content, []byte(canary)) {
 		w.fail("plaintext of a secret in the audit log, %v", err)
+	}
+}
+
+// checkAnchors demands that GitLab has the head of the log, each anchor once, and each as
+// the log has it.
+func (w *world) checkAnchors() {
+	var last, after uint64
+	var hash string
+	for _, note := range w.gitlab.Notes(auditIssue) {
+		text, more := note.Body, ""
+		if at := strings.Index(text, ", after "); at > 0 {
+			text, more = text[:at], text[at:]
+		}
+		before := last
+		_, err := fmt.Sscanf(strings.ReplaceAll(text, "`", ""), "Audit log of sandbox/node3: entry %d, hash %s", &last, &hash)
+		if err == nil && more != "" {
+			_, err = fmt.Sscanf(more, ", after the anchor of entry %d", &after)
+		}
+		switch {
+		case err != nil:
+			w.fail("GitLab has the note %q, which is not an anchor: %v", note.Body, err)
+		case last <= before || after != before:
+			w.fail("GitLab has an anchor of entry %d after the one of entry %d: %q", last, before, note.Body)
+		case w.log1.hashes[last] != hash:
+			w.fail("GitLab has another hash of entry %d than the log: %q", last, note.Body)
+		}
+	}
+	if last != w.log1.seq {
+		w.fail("GitLab has the log up to entry %d, and it has %d", last, w.log1.seq)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/publish"
@@ -29,7 +31,12 @@ type parts struct {
 	audit  *audit.Log
 	outbox *gitlab.Outbox
 	mail   *notify.Outbox
+
+	anchors *anchor.Outbox
 }
+
+// auditIssue gets the heads of the audit log.
+const auditIssue = 17
 
 // ada is the user who asks.
 var ada = audit.Actor{By: audit.ByUser, Name: "ada", UID: "1000"}
@@ -43,15 +50,12 @@ func (p *process) assemble() (*parts, error) {
 		return nil, err
 	}
 	made.store.Around = p.around("state file")
-	known, err := made.store.AuditHead()
-	if err == nil {
-		made.audit, err = audit.Open(w.dir, audit.Options{Environment: "sandbox", Node: "node3", Version: "simulated", Known: known, Log: w.log})
-	}
+	made.audit, err = journal.Open(w.dir, made.store, audit.Options{Environment: "sandbox", Node: "node3", Version: "simulated", Log: w.log})
 	if err != nil {
 		return nil, errors.Join(err, made.store.Close())
 	}
 	made.audit.Around = p.around("audit log")
-	if err = made.store.FollowAudit(made.audit.Head); err != nil {
+	if w.log1.key, err = made.store.AuditKey(); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
 	client, err := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: w.tokenFile, Transport: p})
@@ -59,6 +63,12 @@ func (p *process) assemble() (*parts, error) {
 		return nil, errors.Join(err, made.close())
 	}
 	made.outbox = gitlab.NewOutbox(client, made.store.Outbox(), w.log)
+	made.anchors, err = anchor.NewOutbox(anchor.Options{
+		Node: owner, Places: []anchor.Place{anchor.Issue{Notes: client, Number: auditIssue}}, Store: made.store, Head: made.audit.Head, Log: w.log, Random: w.jitter,
+	})
+	if err != nil {
+		return nil, errors.Join(err, made.close())
+	}
 	made.mail, err = notify.NewOutbox(notify.Options{
 		Senders: map[notify.Kind]notify.Sender{notify.KindEmail: postman{p}}, Store: made.store, Log: w.log, Random: w.jitter,
 	})
@@ -72,7 +82,7 @@ func (p *process) assemble() (*parts, error) {
 	made.agent = agent.New(agent.Parts{
 		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine,
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
-		Reports: made.outbox, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
+		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
 		Render: w.renders.render,
 	})
@@ -86,7 +96,7 @@ func (m *parts) close() error { return errors.Join(m.audit.Close(), m.store.Clos
 
 // services are what runs in an agent's process until its context ends.
 func (m *parts) services() []func(context.Context) error {
-	return []func(context.Context) error{m.agent.Run, m.outbox.Run, m.mail.Run}
+	return []func(context.Context) error{m.agent.Run, m.outbox.Run, m.anchors.Run, m.mail.Run}
 }
 
 // runGranted does what was granted.
@@ -132,7 +142,7 @@ type seen struct {
 	desired, commit, state string
 	pollError              string
 	busy                   bool // it is at something, or tries again
-	undelivered            int
+	undelivered            int  // statuses, and entries of the audit log without an anchor
 	lastLook               time.Time
 	drift, contested       []string // services
 	paused                 bool
@@ -144,6 +154,9 @@ type seen struct {
 func (m *parts) look() seen {
 	status := m.desk.Status()
 	s := seen{pollError: status.PollError, lastLook: status.LastLook, undelivered: status.GitLab.Undelivered, busy: status.Progress != "", paused: status.Pause != nil}
+	for _, place := range status.Anchors {
+		s.undelivered += place.Left
+	}
 	s.text = status.Next
 	if status.Applied != nil {
 		s.unfit = status.Applied.Unfit

@@ -87,6 +87,7 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 	}}))
 	w.rewrites = w.random.IntN(2) == 0
 	w.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
+	w.gitlab.AddIssue(auditIssue)
 	w.addForeign()
 	return w
 }

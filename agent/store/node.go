@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/notify"
 )
@@ -39,6 +41,32 @@ func (s *Store) putAuditHead(tx *bbolt.Tx) error {
 // when there is none.
 func (s *Store) AuditHead() (audit.Head, error) {
 	return get[audit.Head](s, metaBucket, "head of the audit log", auditKey)
+}
+
+// AuditKey gives the key that seals the entries of the audit log; nil if the file has none
+// yet. It is here, and not in a file beside the log: a copy of the log has it only if the
+// state file is copied too.
+func (s *Store) AuditKey() (key []byte, err error) {
+	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
+		key = bytes.Clone(b.Get(sealKey))
+		return nil
+	})
+	return key, err
+}
+
+// anchorsKey holds what is known of the places that have heads of the audit log.
+var anchorsKey = []byte("audit-anchors")
+
+var _ anchor.Store = (*Store)(nil)
+
+// Anchors gives the book of anchors; an empty one before the first anchor.
+func (s *Store) Anchors() (anchor.Book, error) {
+	return get[anchor.Book](s, metaBucket, "book of anchors", anchorsKey)
+}
+
+// SaveAnchors writes the book of anchors.
+func (s *Store) SaveAnchors(book anchor.Book) error {
+	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), anchorsKey, book) })
 }
 
 // noticesKey holds the book of notices: small, and written as a whole.

@@ -33,12 +33,13 @@ var (
 	secretKey  = []byte("fingerprint-key")
 	ownerKey   = []byte("owner")
 	auditKey   = []byte("audit-head")
+	sealKey    = []byte("audit-key")
 )
 
 // Store is the open state file. Its methods may be called from many goroutines.
 type Store struct {
 	db    *bbolt.DB
-	key   []byte
+	key   []byte            // of fingerprints
 	audit func() audit.Head // the audit log's head, written with each outcome; nil without a log
 
 	// Around, where set, is called with each write, which it makes or refuses: a test
@@ -68,11 +69,14 @@ func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
 	if err := migrate(tx, owner); err != nil {
 		return fmt.Errorf("migrate the state file: %w", err)
 	}
-	if meta.Get(secretKey) == nil {
+	for _, name := range [][]byte{secretKey, sealKey} {
+		if meta.Get(name) != nil {
+			continue
+		}
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // never returns an error
-		if err := meta.Put(secretKey, key); err != nil {
-			return fmt.Errorf("save fingerprint key: %w", err)
+		if err := meta.Put(name, key); err != nil {
+			return fmt.Errorf("save %s: %w", name, err)
 		}
 	}
 	s.key = bytes.Clone(meta.Get(secretKey))

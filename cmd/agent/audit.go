@@ -25,43 +25,107 @@ func auditCommand(a *app) *cobra.Command {
 }
 
 func auditVerifyCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "verify", Short: "Check that the audit log is complete and unchanged", Args: noArgs}
+	var anchored bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check that the audit log is complete and unchanged",
+		Long: `Check that the audit log is complete and unchanged.
+
+With --anchor the log is also compared with the notes on the issue audit_issue. The check
+then finds a log that was cut, replaced or rewritten together with the state file. Only
+notes by the user of the agent's own token count. The exit code is 3 if the log differs,
+or if GitLab has no anchor of this node.`,
+		Example: "  agent audit verify --anchor",
+		Args:    noArgs,
+	}
+	cmd.Flags().BoolVar(&anchored, "anchor", false, "compare the log with its anchors in GitLab")
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		known, err := auditHead(cmd.Context(), &a.settings, a.stderr)
+		var found *audit.Evidence
+		var err error
+		if anchored { // first, so that the log has what they are of
+			if found, err = a.evidence(cmd.Context()); err != nil {
+				return err
+			}
+		}
+		report, err := verifyAudit(cmd.Context(), &a.settings, a.stderr)
 		if err != nil {
 			return err
 		}
-		report, err := audit.Verify(a.settings.StateDir, known)
-		if err != nil {
-			return err
+		if anchored {
+			if report.Anchors, err = audit.Compare(a.settings.StateDir, *found); err != nil {
+				return err
+			}
 		}
 		err = printScreen(a.stdout, *output, "audit", report)
-		return differentIf(len(report.Problems) > 0, err)
+		return differentIf(len(report.Problems) > 0 || anchored && !report.Anchors.Proves(), err)
 	}
 	return cmd
 }
 
-// auditHead asks the daemon for the last entry of the log. Without a daemon it reads the
-// state file. Without a state file it gives the zero head.
-func auditHead(ctx context.Context, settings *settings.Settings, stderr io.Writer) (audit.Head, error) {
-	head, err := control.NewClient(settings.Socket).AuditHead(ctx)
+// evidence reads the anchors in GitLab, and what the agent remembers of them.
+func (a *app) evidence(ctx context.Context) (*audit.Evidence, error) {
+	if a.settings.Environment == "" || a.settings.Node == "" {
+		return nil, usageError{fault.New(fault.Place{}, "set environment and node in agent.yml, or --environment and --node", "--anchor needs the name of the node")}
+	}
+	issue, err := a.issue()
+	if err != nil {
+		return nil, err
+	}
+	if issue == nil {
+		return nil, usageError{fault.New(fault.Place{}, "set audit_issue in agent.yml to the number of an issue", "--anchor needs the issue with the anchors")}
+	}
+	e := &audit.Evidence{Place: issue.String()}
+	if e.Found, e.Others, err = issue.Anchors(ctx, a.settings.Owner()); err != nil {
+		return nil, err
+	}
+	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	if err == nil {
+		for _, one := range status.Anchors {
+			if one.Place == e.Place {
+				e.Delivered = one.Entry
+			}
+		}
+		return e, nil
+	}
+	if opened, err := store.OpenReadOnly(a.settings.StateDir); err == nil {
+		defer func() { _ = opened.Close() }()
+		if book, err := opened.Anchors(); err == nil {
+			e.Delivered = book.Kept[e.Place].Seq
+		}
+	}
+	return e, nil
+}
+
+// verifyAudit has the daemon check the log, which has the key open. Without a daemon it
+// takes head and key from the state file. Without a state file it checks neither the end of
+// the log nor the seals.
+func verifyAudit(ctx context.Context, settings *settings.Settings, stderr io.Writer) (audit.Report, error) {
+	report, err := control.NewClient(settings.Socket).VerifyAudit(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
-		return head, err
+		return report, err
 	}
 	if !store.Exists(settings.StateDir) {
-		return audit.Head{}, nil
+		return audit.Verify(settings.StateDir, audit.Head{}, nil)
 	}
 	opened, err := store.OpenReadOnly(settings.StateDir)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		fmt.Fprintf(stderr, "agent: warning: the audit log is checked without the state file: %v\n", err)
-		return audit.Head{}, nil
+		return audit.Verify(settings.StateDir, audit.Head{}, nil)
 	case err != nil:
-		return audit.Head{}, err
+		return audit.Report{}, err
 	}
 	defer func() { _ = opened.Close() }()
-	return opened.AuditHead()
+	head, err := opened.AuditHead()
+	if err != nil {
+		return audit.Report{}, err
+	}
+	key, err := opened.AuditKey()
+	if err != nil {
+		return audit.Report{}, err
+	}
+	return audit.Verify(settings.StateDir, head, key)
 }
 
 func auditLogCommand(a *app) *cobra.Command {

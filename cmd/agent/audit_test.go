@@ -77,6 +77,7 @@ func TestAuditLog(t *testing.T) {
 	if me, err := user.Current(); err == nil {
 		name = me.Username
 	}
+	name = "local:" + name
 	var told []string
 	var head string
 	secret := l.stack + "_db_access.2"

@@ -183,7 +183,7 @@ func (w witness) everything(l *lab, when string) {
 	w.files(l, when)
 	w[when+": log"] = l.logText()
 	client := &http.Client{Transport: dialling(l.settings["socket"])}
-	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/syncs/latest", "/v1/secrets", "/v1/audit/head", "/v1/nowhere"} {
+	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/syncs/latest", "/v1/secrets", "/v1/audit/verify", "/v1/nowhere"} {
 		response, err := client.Get("http://agent" + path)
 		if err != nil {
 			l.t.Fatal(err)

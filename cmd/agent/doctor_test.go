@@ -12,7 +12,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices"}
+var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices", "audit"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -110,6 +110,8 @@ func TestDoctor(t *testing.T) {
 		{"database", func() {
 			l.commit("database", map[string]string{config: good[config] + "database: {host: 127.0.0.1, port: 1}\n"})
 		}, "database", "warn", said{"the database 127.0.0.1:1 does not answer", "see that it is up"}, ""},
+		{"no issue", set("audit_issue", "9"), "audit", "warn", said{"404 Issue Not Found", "set audit_issue to an open issue"}, ""},
+		{"no syslog", set("audit_syslog", "unix:///nowhere/log"), "audit", "warn", said{"send to syslog: ", "check that a syslog listens at /nowhere/log"}, ""},
 		{"needed database", func() {
 			l.commit("needed", map[string]string{config: good[config] + "  gates: {database: true}\ndatabase: {host: 127.0.0.1, port: 1}\n"})
 		}, "database", "fail", said{"the database 127.0.0.1:1 does not answer", "see that it is up"}, ""},

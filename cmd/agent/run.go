@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -76,6 +77,9 @@ func (a *app) daemon(ctx context.Context) error {
 	if d.outbox != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
 	}
+	if d.anchors != nil {
+		services = append(services, func(ctx context.Context) error { _ = d.anchors.Run(ctx); return nil })
+	}
 	services = append(services, func(ctx context.Context) error { _ = d.notices.Run(ctx); return nil })
 	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
 	err = together(ctx, services)
@@ -127,6 +131,7 @@ type parts struct {
 
 	notices *notify.Outbox
 	policy  *policy.Current
+	anchors *anchor.Outbox
 }
 
 // assemble makes an agent from the settings.
@@ -170,6 +175,13 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	p.notices = made.Notices.Outbox
+	if p.anchors, err = a.anchors(store, auditLog, log); err != nil {
+		p.close()
+		return nil, err
+	}
+	if p.anchors != nil {
+		made.Anchors = p.anchors
+	}
 	if client != nil {
 		made.GitLab = client
 		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)

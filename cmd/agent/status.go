@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
@@ -75,7 +76,7 @@ func byWhom(subject, author string) string {
 	if author == "" {
 		return subject
 	}
-	return fmt.Sprintf("%q by %s", subject, author)
+	return fmt.Sprintf("%q by %s", subject, audit.AuthorName(author))
 }
 
 // driftOf gives the drift of a service of the status; "" for none.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -104,6 +105,11 @@ func syncOnce(ctx context.Context, a *app) error {
 	defer cancel()
 	if p.outbox != nil {
 		err = errors.Join(err, p.outbox.Flush(limited))
+	}
+	if p.anchors != nil {
+		if late := p.anchors.Flush(limited); late != nil { // the next sync anchors this one too
+			fmt.Fprintf(a.stderr, "agent: warning: %v\n", late)
+		}
 	}
 	return errors.Join(err, p.notices.Flush(limited))
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"coin.internal/coin-agent/agent/anchor"
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/metrics"
@@ -50,6 +52,42 @@ func (a *app) gitLab() (*gitlab.Client, error) {
 		return nil, nil
 	}
 	return gitlab.New(options)
+}
+
+// issue makes the issue that gets the heads of the audit log; nil if the settings name none.
+func (a *app) issue() (*anchor.Issue, error) {
+	number, err := a.settings.AuditIssueNumber()
+	if err != nil || number == 0 {
+		return nil, err
+	}
+	client, err := a.gitLab()
+	if err != nil {
+		return nil, err
+	}
+	return &anchor.Issue{Notes: client, Number: number}, nil
+}
+
+// anchors makes the outbox of the audit log's heads; nil if the settings name no place.
+func (a *app) anchors(store *store.Store, auditLog *audit.Log, log *slog.Logger) (*anchor.Outbox, error) {
+	var places []anchor.Place
+	issue, err := a.issue()
+	if err != nil {
+		return nil, err
+	}
+	if issue != nil {
+		places = append(places, issue)
+	}
+	if a.settings.AuditSyslog != "" {
+		syslog, err := anchor.ParseSyslog(a.settings.AuditSyslog)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, syslog)
+	}
+	if len(places) == 0 {
+		return nil, nil
+	}
+	return anchor.NewOutbox(anchor.Options{Node: a.settings.Owner(), Places: places, Store: store, Head: auditLog.Head, Log: log})
 }
 
 // mailServer makes the client of the mail server that the settings name; nil if they

@@ -1,10 +1,10 @@
 // Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commit
-// statuses, branches, merge requests with their approvals, versions, commits and notes, the
-// current token and its user, the version.
+// statuses, branches, merge requests with their approvals, versions, commits and notes, notes
+// on issues, the current token and its user, the version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
 //
-// It does not take notes, has no deployments, and answers them with 404.
+// It does not take notes on merge requests, has no deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -77,9 +77,11 @@ type Server struct {
 	faults    []*Fault
 	requests  []*Request
 	tips      func(branch string) string
-	merges    []*MergeRequest // by number
-	last      time.Time       // of the merge requests
-	timeless  bool            // approvals have no time
+	merges    []*MergeRequest   // by number
+	last      time.Time         // of the merge requests
+	timeless  bool              // approvals have no time
+	notes     map[int64][]*Note // by issue
+	lastNote  int64
 }
 
 // NewServer makes a double without tokens and commits.
@@ -211,6 +213,10 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return answer{code: http.StatusOK, body: describe(token)}
 	case at(http.MethodGet, "user"):
 		return currentUser(token)
+	case at(http.MethodGet, "projects", "*", "issues", "*", "notes"):
+		return s.listNotes(r, token, [2]string{parts[1], parts[3]}, params)
+	case at(http.MethodPost, "projects", "*", "issues", "*", "notes"):
+		return s.postNote(token, parts[1], parts[3], params)
 	case at(http.MethodPost, "projects", "*", "statuses", "*"):
 		return s.postStatus(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
