@@ -66,6 +66,7 @@ const (
 	GateAutoDeploy GateName = "auto_deploy"
 	GateRelease    GateName = "release"
 	GateApproval   GateName = "approval"
+	GateAdoption   GateName = "adoption"
 	GateOrder      GateName = "order"
 )
 

@@ -19,6 +19,8 @@ type admission struct {
 	a       *attempt
 	tag     bool // the revision was selected by a tag
 	release *releaseGate
+
+	adoption *adoption
 }
 
 // ask lets the plan pass, or makes the sync wait. A gate never stops a rollout that has
@@ -26,12 +28,12 @@ type admission struct {
 func (d *admission) ask(ctx context.Context) error {
 	a := d.a
 	d.regroup()
-	if a.plan.Empty() {
-		return a.sync.Apply(record.Pass, time.Now())
+	if a.plan.Empty() && a.sync.Takes == nil {
+		return errors.Join(d.adoption.keep(), a.sync.Apply(record.Pass, time.Now()))
 	}
 	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
 	if a.note.Wrote {
-		return nil
+		return d.adoption.keep()
 	}
 	putsBack, err := d.putsBack()
 	if err != nil {
@@ -63,7 +65,7 @@ func (d *admission) ask(ctx context.Context) error {
 	if err := a.database.before(ctx); err != nil {
 		return err
 	}
-	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
+	if err := errors.Join(d.adoption.keep(), a.sync.Apply(record.Pass, time.Now())); err != nil {
 		return err
 	}
 	if a.sync.State == record.Running {
