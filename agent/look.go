@@ -24,7 +24,7 @@ import (
 
 // look observes, decides and acts, until nothing is left to do before the next look.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
-	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}}
+	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
 	for {
 		known, err := s.known()
 		if err != nil {
@@ -50,6 +50,8 @@ type sighting struct {
 	signer   string        // of the revision
 	refused  error         // why the revision is not read; nil if it may be
 	sync     *record.Sync  // the last one, once the services were read
+	to       string        // the tag that a user asked for; "" for the one that is followed
+	over     string        // the tag that is followed in place of it
 }
 
 // known gives what is recorded of the stack.
@@ -145,6 +147,9 @@ func (s *stack) base() rollout.Base {
 
 // forward rolls out the fetched commit.
 func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
+	if seen.to != "" && why.Trigger == record.OnRequest {
+		why.Chosen = &record.Chosen{Actor: why.Actor, At: time.Now().UTC(), Over: seen.over}
+	}
 	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: why, Progress: progress})
 }
 
@@ -175,7 +180,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting)
 
 // askRemote asks which revision is selected.
 func (s *stack) askRemote(ctx context.Context, seen *sighting) error {
-	revision, err := s.remote.choose(ctx)
+	revision, err := s.chosen(ctx, seen)
 	if err == nil {
 		s.board.Update(func(v *board.View) { v.Desired = selected(v.Desired, v.Last, revision) })
 	}
@@ -247,17 +252,17 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	if s.board.Snapshot().Deployed != nil {
 		s.keeper.WhenDue(ctx)
 	}
-	seen.observed.Drift = &decision.Drift{Services: drifted, Contested: len(drift.Contested(s.board.Snapshot().Contests))}
+	seen.observed.Drift = &drifted
 	return nil
 }
 
 // observe reads the live services, and gives how many differ from the deployed good state.
 // While unverified changes are deployed, no drift is noted: the failed sync reports them.
-func (s *stack) observe(ctx context.Context) (drifted int, err error) {
+func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error) {
 	v := s.board.Snapshot()
 	name := v.Stack()
 	if name == "" {
-		return 0, nil
+		return drifted, nil
 	}
 	good := v.Deployed
 	if v.Last.Dirty() != 0 {
@@ -267,7 +272,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	seen, err := s.watch.Look(ctx, name, good)
 	s.board.Update(func(v *board.View) { v.Reading, v.Unread = false, err })
 	if err != nil {
-		return 0, err
+		return drifted, err
 	}
 	steps := seen.Drift
 	if len(steps) > 0 && len(v.Drift) == 0 {
@@ -275,7 +280,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	}
 	contests, contest, err := s.contests(v, steps)
 	if err != nil {
-		return 0, err
+		return drifted, err
 	}
 	s.board.Update(func(v *board.View) {
 		v.Services, v.Drift, v.Ignored, v.Observed = seen.Services, steps, seen.Ignored, time.Now()
@@ -283,12 +288,12 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	})
 	s.metrics.Drift(len(steps))
 	if err := s.judge(ctx, name, seen); err != nil {
-		return 0, err
+		return drifted, err
 	}
 	if good != nil && (len(steps) > 0 || !contest) { // a contest is one drift, however often it is corrected
 		err = s.publish.Drift(v.Last, good, steps, contests)
 	}
-	return len(steps), err
+	return decision.Drift{Services: len(steps), Contested: len(drift.Contested(s.board.Snapshot().Contests)), Unowned: seen.Unowned}, err
 }
 
 // shared is the event by which a commit that changes nothing shares the outcome of the

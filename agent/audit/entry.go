@@ -27,10 +27,12 @@ const (
 	Use       Action = "use" // a service got a new secret version
 	Rollback  Action = "rollback"
 	Approve   Action = "approve"
+	Adopt     Action = "adopt" // of a stack or objects that this agent did not make
 	Pause     Action = "pause"
 	Resume    Action = "resume"
 	Retry     Action = "retry"
 	Override  Action = "override" // of a freeze
+	Select    Action = "select"   // of a tag that need not be the newest
 	Rotate    Action = "rotate"
 	Soak      Action = "soak" // a good state did not stay healthy, or is healthy again
 )

@@ -47,10 +47,12 @@ type Sync struct {
 	Checks       json.RawMessage `json:"checks,omitempty"`        // what config.yml's checks came to; none where they were not asked
 	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them
 
+	Takes     *Takeover  `json:"takes,omitempty"` // what its plan would take over, and a user has to adopt
 	Gates     []Gate     `json:"gates,omitempty"`
 	Loosens   []string   `json:"loosens,omitempty"`   // gates that the commit loosens, in words that follow "this commit"
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
 	Override  *Override  `json:"override,omitempty"`  // of a freeze
+	Chosen    *Chosen    `json:"chosen,omitempty"`    // a user asked for the tag
 	Migration *Migration `json:"migration,omitempty"` // where the database stood
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // the rollback that followed, or that the sync is
 	Group     *Group     `json:"group,omitempty"`     // of a blue-green rollout

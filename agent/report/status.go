@@ -44,6 +44,7 @@ type Status struct {
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
+	Tags      []string      `json:"tags,omitempty"`  // tags that are not followed, or were deleted or moved
 	Group     string        `json:"group,omitempty"` // what a blue-green rollout still waits for from the other nodes; "" for nothing
 	Pause     *record.Pause `json:"pause,omitempty"` // while it holds
 	LastLook  time.Time     `json:"last_look,omitzero"`
@@ -127,11 +128,11 @@ func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
 	return status
 }
 
-// StackOf names the stack of the last sync, or, where that sync did not read it, the
-// stack that was applied last.
+// StackOf names the stack whose services run: that of the last sync if it has written, or
+// if nothing was applied before; otherwise the stack that was applied last.
 func StackOf(last *record.Sync, applied *record.GoodState) string {
 	switch {
-	case last != nil && last.Stack != "":
+	case last != nil && last.Stack != "" && (applied == nil || last.Wrote):
 		return last.Stack
 	case applied != nil:
 		return applied.StackName

@@ -36,6 +36,7 @@ type forward struct {
 	waited   string // what the sync waited for when its gates were asked last
 
 	admission *admission
+	adoption  *adoption
 }
 
 // Forward brings the stack to the files of a commit, in a new sync, or carries the last
@@ -68,7 +69,8 @@ func (r *Rollouts) newForward(base Base, to Commit) *forward {
 	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
 	a.goal, a.database = f, &database{a: a}
-	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
+	f.adoption = &adoption{a: a, all: to.Cause.Adopt, user: to.Cause.Actor}
+	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}, adoption: f.adoption}
 	a.journal = journal.New(r.use.Audit, f.entry)
 	return f
 }
@@ -99,7 +101,7 @@ func (f *forward) begin(cause Cause) error {
 		return err
 	}
 	a.note = a.sync.Attempt()
-	a.sync.Actor, a.sync.Override = cause.who(revision), cause.Override
+	a.sync.Actor, a.sync.Override, a.sync.Chosen = cause.who(revision), cause.Override, cause.chosen(last, revision)
 	a.sync.Corrects, a.sync.Leaves = cause.Correction.Fields, cause.Correction.Leaves
 	a.sync.Group, a.sync.DirtySince = last.NextGroup(revision.Commit), last.Dirty()
 	a.use.Log.Info("syncing", "revision", record.Short(revision.Commit), "ref", revision.Ref, "trigger", cause.Trigger)
@@ -118,6 +120,7 @@ func (f *forward) carryOn(cause Cause) error {
 	if cause.Override != nil {
 		a.sync.Override = cause.Override
 	}
+	a.sync.Chosen = cause.chosen(last, f.checkout.Revision)
 	a.sync.Seconds, a.sync.Entered = map[record.Stage]float64{}, maps.Clone(last.Entered)
 	a.note = a.sync.Attempt()
 	if err := a.sync.Apply(record.CarryOn, time.Now()); err != nil {
@@ -238,11 +241,17 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 		return deploy.Plan{}, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
+	if a.sync.Trigger == record.OnDrift {
+		live = ownServices(live, a.stack)
+	}
 	plan, err := deploy.Diff(live, a.stack)
 	if err != nil {
 		return plan, err
 	}
 	if err := a.refuseMissing(ctx, &plan, resolved, a.sync.Trigger == record.OnDrift); err != nil {
+		return plan, err
+	}
+	if err := f.adoption.ask(live, plan); err != nil {
 		return plan, err
 	}
 	a.unresolved = len(resolved.Warnings) > 0

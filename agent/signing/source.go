@@ -9,6 +9,7 @@ import (
 // Repository is the followed repository.
 type Repository interface {
 	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
+	Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error)
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 	Descends(ctx context.Context, old, revision string) (bool, error)
 }
@@ -25,6 +26,11 @@ func NewSource(repository Repository, gate *Gate) Source { return Source{reposit
 // Select gives the selected revision, which may be one that Fetch refuses.
 func (s Source) Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error) {
 	return s.repository.Select(ctx, rule)
+}
+
+// Tags gives the tags that match; Fetch may refuse them.
+func (s Source) Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error) {
+	return s.repository.Tags(ctx, pattern)
 }
 
 // Fetch gives the files of a revision that was signed by who may.
