@@ -44,6 +44,7 @@ func TestAuditAnchored(t *testing.T) {
 	before := l.stateFiles()
 
 	l.start()
+	l.until("there", func(report.Status) bool { return true })
 	l.mustRun(exitDone, nil, "pause", "--reason", "to be hidden")
 	l.anchored()
 	l.stop()
