@@ -104,7 +104,7 @@ func TestGatesAreNotLiftedBeforehand(t *testing.T) {
 				w.agrees("", "eve", "mallory", "bob", "carol")
 				w.wantLast(w.revision.Commit, record.Succeeded)
 				w.runs("2")
-				if text := w.wrote(audit.Sync); !strings.Contains(text, "; this commit "+test.loosens+"; approved in !12 by bob, carol") {
+				if text := w.wrote(audit.Sync); !strings.Contains(text, "; this commit "+test.loosens+"; approved in !12 by gitlab:bob, gitlab:carol") {
 					w.t.Errorf("the audit log has %q", text)
 				}
 			})
@@ -329,7 +329,7 @@ func TestLiftedGatesAreAudited(t *testing.T) {
 		if sync := w.wantLast(w.revision.Commit, record.Succeeded); sync.Wrote {
 			w.t.Error("it wrote something")
 		}
-		want := "commit: nothing to change; this commit lowers approvals from 2 to 0; approved in !12 by bob, carol"
+		want := "commit: nothing to change; this commit lowers approvals from 2 to 0; approved in !12 by gitlab:bob, gitlab:carol"
 		if text := w.wrote(audit.Sync); !strings.Contains(text, want) {
 			w.t.Errorf("the audit log has %q, want %q in it", text, want)
 		}

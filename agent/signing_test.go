@@ -237,9 +237,9 @@ func TestUnsignedCommitDuringARollout(t *testing.T) {
 			return ctx.Err()
 		}
 		w.start()
-		w.pass(4 * interval)
+		w.pass(5 * interval)
 		w.wantImage("app:1")
-		if syncs, err := w.records.Syncs(0); err != nil || len(syncs) < 2 || syncs[len(syncs)-1].Commit != first || syncs[len(syncs)-1].State != record.Succeeded {
+		if syncs, err := w.records.Syncs(10); err != nil || len(syncs) < 2 || syncs[len(syncs)-1].Commit != first || syncs[len(syncs)-1].State != record.Succeeded {
 			w.t.Errorf("%+v, %v", syncs, err)
 		}
 		w.held(unsigned, "is not signed", "app:1")
