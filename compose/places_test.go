@@ -69,7 +69,7 @@ volumes:
 	if len(names)+len(places) != 0 {
 		t.Errorf("a list mentions %v", names)
 	}
-	names, places = (mustRender(t, "services: {web: {image: \"app:$TAG\"}}")).Sources("services", "web", "image")
+	names, places = mustRender(t, "services: {web: {image: \"app:$TAG\"}}").Sources("services", "web", "image")
 	if diff := cmp.Diff([]string{"TAG"}, names); diff != "" || len(places) != 1 || places[0].Line != 1 {
 		t.Errorf("%s, at %v", diff, places)
 	}
