@@ -253,8 +253,10 @@ func (c *Config) CredentialHosts() map[string]string {
 	}
 	base, _, _ := strings.Cut(c.Base.Registry, "/")
 	add((&url.URL{Host: base}).Hostname(), "base.registry")
-	if address, err := url.Parse(c.Deployment.Gates.Vulnerabilities.Registry); err == nil {
-		add(address.Hostname(), "deployment.gates.vulnerabilities.registry")
+	for _, gates := range []Gates{c.Deployment.Gates, c.ReleaseGates()} { // as written, and as they hold
+		if address, err := url.Parse(gates.Vulnerabilities.Registry); err == nil {
+			add(address.Hostname(), "deployment.gates.vulnerabilities.registry")
+		}
 	}
 	add(c.Database.Host, "database.host")
 	return hosts

@@ -114,7 +114,7 @@ func TestCommitCollectsNoCredential(t *testing.T) {
 	}
 
 	l.stop()
-	l.policy = "policy: {checks: {credentials: {harbor.token: [localhost]}}}\n"
+	l.mappings = "policy: {checks: {credentials: {harbor.token: [localhost]}}}\n"
 	l.start()
 	files[configFile] = strings.Replace(files[configFile], "database:", token+"database:", 1)
 	l.await(l.commit("bound", files), record.Succeeded)
