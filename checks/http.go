@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"coin.internal/coin-agent/internal/loopback"
 )
 
 // longestBody is the maximum number of bytes that is read of a response.
@@ -109,6 +111,9 @@ func (h *HTTP) request(ctx context.Context, r *run) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", cause(err))
 	}
+	if request.URL.Scheme != "https" && !loopback.Is(request.URL.Hostname()) && (h.Token != nil || h.sendsSecret()) {
+		return nil, errUnencrypted
+	}
 	request.Header.Set("User-Agent", "coin-agent")
 	for name, text := range h.Headers {
 		value, err := r.fill(text, asIs)
@@ -125,6 +130,14 @@ func (h *HTTP) request(ctx context.Context, r *run) (*http.Request, error) {
 		request.Header.Set("Authorization", "Bearer "+reveal(h.Token))
 	}
 	return request, nil
+}
+
+// errUnencrypted refuses a connection that others could read a credential from.
+var errUnencrypted = errors.New("not sent: a credential may go without TLS to this machine only")
+
+// sendsSecret reports whether a text of the request has a secret of the node.
+func (h *HTTP) sendsSecret() bool {
+	return slices.ContainsFunc(namesIn(h.needs()), func(name string) bool { return strings.HasPrefix(name, secretPrefix) })
 }
 
 func (t TLS) config() (*tls.Config, error) {

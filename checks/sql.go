@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"coin.internal/coin-agent/internal/loopback"
 )
 
 // SQL runs one query on a PostgreSQL database in a read-only transaction.
@@ -32,7 +34,8 @@ type Database struct {
 // SSLMode is the TLS mode, with the meaning that it has in libpq.
 type SSLMode string
 
-// The modes.
+// The modes. With a password, SSLPrefer never does without TLS, except to this machine, and
+// SSLDisable is refused for other machines.
 const (
 	SSLDisable    SSLMode = "disable"
 	SSLPrefer     SSLMode = "prefer"
@@ -133,7 +136,11 @@ func (d Database) config() (*pgconn.Config, error) {
 	config.Password = reveal(d.Password)
 	config.RuntimeParams = map[string]string{"application_name": "coin-agent"}
 	config.TLSConfig, config.Fallbacks = nil, nil
+	exposed := config.Password != "" && !loopback.Is(d.Host) // without TLS, others could read it
 	if d.SSLMode == SSLDisable {
+		if exposed {
+			return nil, errUnencrypted
+		}
 		return config, nil
 	}
 	secured, err := d.TLS.config()
@@ -146,7 +153,7 @@ func (d Database) config() (*pgconn.Config, error) {
 	secured.InsecureSkipVerify = d.SSLMode != SSLVerifyFull //nolint:gosec // the modes of libpq
 	secured.MinVersion = tls.VersionTLS12
 	config.TLSConfig = secured
-	if d.SSLMode == SSLPrefer {
+	if d.SSLMode == SSLPrefer && !exposed {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: d.Host, Port: config.Port}}
 	}
 	return config, nil

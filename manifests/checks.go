@@ -31,7 +31,7 @@ type HTTPCheck struct {
 	Headers      map[string]string `yaml:"headers" doc:"Headers to send. May also contain {{secret.NAME}}."`
 	Body         string            `yaml:"body" doc:"The body to send. May also contain {{secret.NAME}}."`
 	TokenSecret  string            `yaml:"token_secret" doc:"The secret of the node that is sent as Authorization: Bearer."`
-	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the token instead."`
+	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the token instead. It is sent only where the node's policy or the last good revision allows."`
 	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" doc:"The expected status, or a list of expected statuses. Default: 200."`
 	Header       map[string]string `yaml:"header" doc:"Headers that the response must have, with their values."`
 	BodyContains string            `yaml:"body_contains" doc:"A text that the response must contain."`
@@ -64,7 +64,7 @@ type SQLCheck struct {
 	User           string   `yaml:"user" doc:"The user. Default: database.user."`
 	PasswordSecret string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
 	PasswordFile   string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
-	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql."`
+	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql. A password is sent to another machine only with TLS: there prefer requires TLS, and disable is refused."`
 	TLS            CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }
 

@@ -14,7 +14,7 @@ type MigrationCheck struct {
 	User             string   `yaml:"user" doc:"The user. Default: database.user."`
 	PasswordSecret   string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
 	PasswordFile     string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
-	SSLMode          string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql."`
+	SSLMode          string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql. A password is sent to another machine only with TLS: there prefer requires TLS, and disable is refused."`
 	TLS              CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }
 

@@ -79,6 +79,7 @@ deployment:
 		"checks||config.yml:6:33|the check front connects to 10.1.2.3:5443", "checks||config.yml:7:35|the check port connects to [2001:db8::1]:443",
 		"checks||config.yml:8:50|the check query connects to Other.Internal:5432",
 	}
+	sent := []string{"checks||config.yml:6:82|the check front sends the file front.token of check_dir to 10.1.2.3:5443"}
 	for rules, want := range map[string][]string{
 		"stacks: [app]":                     nil,
 		"strict: true":                      at,
@@ -87,7 +88,11 @@ deployment:
 		"checks: {hosts: ['10.1.2.3:443']}": at,
 		"checks: {hosts: ['*']}":            nil,
 		"checks: {hosts: ['10.*:5443', '2001:db8::1', '*.internal:5432']}": nil,
-		"checks: {credentials: {front.token: []}}":                         nil,
+		"checks: {hosts: [10.1.0.0/16, '2001:db8::/32', other.internal]}":  nil,
+		"checks: {hosts: [10.2.0.0/16, '2001:db8::/32', other.internal]}":  at[:1],
+		"checks: {credentials: {other.token: []}}":                         sent,
+		"checks: {credentials: {front.token: ['10.1.2.3:443']}}":           sent,
+		"checks: {credentials: {front.token: [10.1.2.3]}}":                 nil,
 	} {
 		judged(t, rules, rendered(t, files), want...)
 	}
@@ -105,6 +110,11 @@ deployment:
 	} {
 		if got, said := p.MaySend(test.file, test.address); got != test.want || !said {
 			t.Errorf("%s to %s: %t, %t", test.file, test.address, got, said)
+		}
+	}
+	for _, key := range []string{"secret.front", "saved.front"} {
+		if _, said := p.MaySend(key, "10.1.2.3:1"); said {
+			t.Errorf("a rule for a file says something of %s", key)
 		}
 	}
 	if _, said := read(t, "stacks: []").MaySend("front.token", "10.1.2.3:1"); said {

@@ -132,11 +132,10 @@ func (p Publisher) auth(address string) (transport.AuthMethod, error) {
 		switch {
 		case p.Remote.TokenFile == "" && endpoint.User == "":
 			return nil, nil //nolint:nilnil // the server decides
+		case endpoint.Protocol == "http" && !loopback.Is(endpoint.Host):
+			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		case p.Remote.TokenFile == "": // the address contains credentials, as in CI jobs
 			return &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}, nil
-		}
-		if endpoint.Protocol == "http" && !loopback.Is(endpoint.Host) {
-			return nil, fault.New(fault.Place{}, "use https://", "a token is not sent over plain http to %s", endpoint.Host)
 		}
 		token, err := privatefile.Read(p.Remote.TokenFile, "the git token", nil)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -59,8 +60,9 @@ func CheckConfig(fsys fs.FS, environment string) (Checked, []string) {
 
 // Check validates one node without an engine and without keys. It finds the problems and
 // warnings of all stages and files: what a stage cannot know because of an earlier
-// problem, it leaves out. obeys looks at what a node without problems renders to.
-func Check(fsys fs.FS, environment, name string, obeys ...func(*manifests.Node, *compose.Stack) error) Checked {
+// problem, it leaves out. rules say where the node's credentials may go; obeys looks at what
+// a node without problems renders to.
+func Check(fsys fs.FS, environment, name string, rules *policy.Policy, obeys ...func(*manifests.Node, *compose.Stack) error) Checked {
 	checked := Checked{Environment: environment, Node: name}
 	node, err := manifests.Inspect(fsys, environment, name)
 	if node == nil {
@@ -83,6 +85,7 @@ func Check(fsys fs.FS, environment, name string, obeys ...func(*manifests.Node, 
 	add(err)
 	defer set.Wipe()
 	add(checkSecrets(node, set))
+	add(Bounds{Policy: rules}.judge(node, true))
 	node.Stack = cmp.Or(node.Stack, "stack") // without it, each service's name would be a problem
 	stack, err := compose.Inspect(node, set, known)
 	add(err)

@@ -65,13 +65,14 @@ secrets:
 		nodeDir + "secrets/plain": file("hunter2"),
 		nodeDir + "secrets.enc":   file(sopstest.YAML(t, key, map[string]string{"db": "x"})),
 	}
-	checked := desired.Check(fsys, "sandbox", "node3").Sorted()
+	checked := desired.Check(fsys, "sandbox", "node3", nil).Sorted()
 	expect(t, all(checked),
 		`config.yml:3:22: a required secret is missing: secrets/absent: the secret "absent" has no value`,
 		`config.yml:4:40: "Tech Lead" is neither a role in approval.roles nor a username | add approval.roles`,
 		`config.yml:4:66: approval.minimum is 2, but 1 of the approvers are users`,
 		`config.yml:5:1: unknown key "deploymnt"`,
 		`config.yml:8:51: deployment.checks[0].http has a body, or expects one, which HEAD excludes`,
+		`config.yml:8:90: check up: the secret db must not go to x: where the node's policy says nothing`,
 		`config.yml:8:119: deployment.checks[0].http has both a token and the header authorization`,
 		`config.yml:9:34: check in: node node3 has no service "nobody"`,
 		`docker-compose.yml:5: the variable NOBODY is not set`,
@@ -100,7 +101,7 @@ func TestCheckWithoutVariables(t *testing.T) {
 		nodeDir + "project.env":           file("A=1\n"),
 		nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    unknown: x\n"),
 	}
-	checked := desired.Check(fsys, "sandbox", "node3").Sorted()
+	checked := desired.Check(fsys, "sandbox", "node3", nil).Sorted()
 	expect(t, all(checked), "docker-compose.yml:4: services.web.unknown is not a key of Compose", "node.env:1:5: ")
 }
 
@@ -123,7 +124,7 @@ func TestCheckUnmentioned(t *testing.T) {
 			nodeDir + "project.env":           file("A=1\n"),
 			nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    labels: [x=$" + want.mentioned + "]\n"),
 		}
-		expect(t, all(desired.Check(fsys, "sandbox", "node3")), want.finding)
+		expect(t, all(desired.Check(fsys, "sandbox", "node3", nil)), want.finding)
 	}
 }
 
@@ -147,7 +148,7 @@ func TestCheckIsLinear(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		checked := desired.Check(fsys, "sandbox", "node3")
+		checked := desired.Check(fsys, "sandbox", "node3", nil)
 		runtime.ReadMemStats(&after)
 		if len(checked.Warnings) < 2*names || len(checked.Problems) < names {
 			t.Errorf("%d names: %d warnings, %d problems", names, len(checked.Warnings), len(checked.Problems))

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"sync"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -20,6 +21,7 @@ type Options struct {
 
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
+	Bounds   Bounds                           // where these files and the secrets may be sent
 
 	Sealed bool              // renders without keys, for looking only: encrypted versions count as 0
 	Judges *manifests.Judges // of the commit that is loaded; nil: its config.yml is not judged
@@ -33,6 +35,7 @@ type State struct {
 	Secrets *secrets.Set // nil until Decrypt
 
 	options Options
+	bounded func() error // what Bounds refuses, judged once
 }
 
 // Load reads the node's config.yml, settings and list of files.
@@ -45,8 +48,13 @@ func Load(fsys fs.FS, options Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &State{Node: node, options: options}, nil
+	judge := func() error { return options.Bounds.judge(node, false) }
+	return &State{Node: node, options: options, bounded: sync.OnceValue(judge)}, nil
 }
+
+// Bounded refuses what config.yml asks of the node and the node does not allow: a connection
+// to a host, or a credential that a host must not get. No credential is read before.
+func (s *State) Bounded() error { return s.bounded() }
 
 // Open loads a node and decrypts its secrets. Wipe must be called after their use.
 func Open(fsys fs.FS, options Options) (*State, error) {

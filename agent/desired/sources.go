@@ -61,6 +61,9 @@ func (s *State) SQL(entry manifests.SQLCheck) (*checks.SQL, error) {
 
 // access gives the token or password of a check, and its TLS.
 func (s *State) access(secret, file string, entry manifests.CheckTLS) (checks.Secret, checks.TLS, error) {
+	if err := s.Bounded(); err != nil {
+		return nil, checks.TLS{}, err
+	}
 	login, err := s.either(secret, file)
 	if err != nil {
 		return nil, checks.TLS{}, err
@@ -88,15 +91,18 @@ func (s *State) either(secret, file string) (checks.Secret, error) {
 	case secret != "":
 		return s.Known(secret)
 	case file != "":
-		return ReadCheckFile(s.options.CheckDir, file)
+		return s.CheckFile(file)
 	}
 	return nil, nil
 }
 
-// ReadCheckFile reads a file of check_dir. config.yml can name no other: what it names is
-// sent to servers that it names as well.
-func ReadCheckFile(dir, name string) (checks.Secret, error) {
-	content, err := privatefile.Read(filepath.Join(dir, name), "the file of check_dir", nil)
+// CheckFile reads a file of check_dir. config.yml can name no other, and it is read only if
+// all that config.yml sends goes where the node allows it.
+func (s *State) CheckFile(name string) (checks.Secret, error) {
+	if err := s.Bounded(); err != nil {
+		return nil, err
+	}
+	content, err := privatefile.Read(filepath.Join(s.options.CheckDir, name), "the file of check_dir", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -61,8 +62,9 @@ type doctor struct {
 
 	engine   *deploy.Engine
 	checkout *gitsync.Checkout
-	node     *manifests.Node // nil if it cannot be read
-	opened   *desired.State  // nil if the node's secrets cannot be decrypted; closed says why
+	node     *manifests.Node                          // nil if it cannot be read
+	files    func(name string) (checks.Secret, error) // of check_dir, for that node
+	opened   *desired.State                           // nil if the node's secrets cannot be decrypted; closed says why
 	closed   error
 	stack    *compose.Stack
 }
@@ -245,11 +247,11 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	}
 	on := d.on.Settings
 	state, err := desired.Load(d.checkout.FS, desired.Options{
-		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir,
+		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy},
 		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()},
 	})
 	if err == nil {
-		d.node = state.Node
+		d.node, d.files = state.Node, state.CheckFile
 	}
 	if _, keysErr := d.on.Keys(); keysErr != nil {
 		d.closed = errSkipped("keys")
@@ -264,6 +266,9 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	}
 	d.opened = state
 	if d.stack, err = state.Render(); err != nil {
+		return "", err
+	}
+	if err := state.Bounded(); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, plural.Count(len(d.stack.Services), "service"), plural.Count(len(d.stack.Secrets), "secret")), nil

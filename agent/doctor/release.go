@@ -15,7 +15,7 @@ import (
 
 // releaseProbes gives the probes of the release gates, for all services of the stack.
 func (d *doctor) releaseProbes() *readiness.Probes {
-	probes := &readiness.Probes{Settings: d.on.Settings, Node: d.node, Stack: d.stack}
+	probes := &readiness.Probes{Settings: d.on.Settings, Node: d.node, Files: d.files, Stack: d.stack}
 	if d.engine != nil {
 		probes.Engine = d.engine
 	}

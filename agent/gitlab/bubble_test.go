@@ -74,7 +74,7 @@ func (w *world) restart() {
 		w.stop()
 		w.client.CloseIdle()
 	}
-	w.client = newClient(w.t, gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: w.tokenFile})
+	w.client = newClient(w.t, gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: w.tokenFile})
 	w.client.DialThrough(w.listener.dial)
 	w.outbox = gitlab.NewOutbox(w.client, w.store, w.log)
 	w.stop = func() {}

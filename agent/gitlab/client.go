@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
 )
 
 // Options has the GitLab project and the login.
@@ -45,10 +46,9 @@ type Client struct {
 // New checks the options and reads the token once, so that a wrong configuration is
 // reported at the start. It does not send a request.
 func New(o Options) (*Client, error) {
-	address, err := url.Parse(o.URL)
-	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" || address.User != nil {
-		return nil, fault.New(fault.Place{}, "write an address such as https://gitlab.example.com, and the token into a file",
-			"the GitLab address is not an http or https address, or it contains a login")
+	address, err := parseAddress(o.URL)
+	if err != nil {
+		return nil, err
 	}
 	if o.Project == "" {
 		return nil, fault.New(fault.Place{}, "write group/project, or the number of the project", "the GitLab project is not set")
@@ -88,6 +88,20 @@ func New(o Options) (*Client, error) {
 		return nil, fault.WithHint(err, "write a GitLab address such as https://gitlab.example.com")
 	}
 	return c, nil
+}
+
+// parseAddress accepts https, and http only for this machine, because each request has the
+// token.
+func parseAddress(text string) (*url.URL, error) {
+	address, err := url.Parse(text)
+	switch {
+	case err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" || address.User != nil:
+		return nil, fault.New(fault.Place{}, "write an address such as https://gitlab.example.com, and the token into a file",
+			"the GitLab address is not an http or https address, or it contains a login")
+	case address.Scheme == "http" && !loopback.Is(address.Hostname()):
+		return nil, fault.New(fault.Place{}, "write https://"+address.Host, "the GitLab address does not use TLS, so that others could read the token")
+	}
+	return address, nil
 }
 
 // unlimited replaces the library's rate limiter, which would delay requests.

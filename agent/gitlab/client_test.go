@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -227,6 +228,8 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	for what, change := range map[string]func(*gitlab.Options){
 		"no address":           func(o *gitlab.Options) { o.URL = "" },
 		"address of ssh":       func(o *gitlab.Options) { o.URL = "ssh://git@host" },
+		"plain http":           func(o *gitlab.Options) { o.URL = "http://gitlab.example.com" },
+		"http to any address":  func(o *gitlab.Options) { o.URL = "http://0.0.0.0:80" },
 		"credentials in it":    func(o *gitlab.Options) { o.URL = "https://user:" + gitlabtest.Secret + "@host" },
 		"no project":           func(o *gitlab.Options) { o.Project = "" },
 		"no token file":        func(o *gitlab.Options) { o.TokenFile = "/nowhere" },
@@ -238,6 +241,22 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		change(&o)
 		if _, err := gitlab.New(o); fault.Hint(err) == "" || strings.Contains(err.Error(), gitlabtest.Secret) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestRedirectGetsNoToken has a GitLab redirect to another server.
+func TestRedirectGetsNoToken(t *testing.T) {
+	d := gitlabtest.New(t)
+	client := newClient(t, options(d))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the redirect was followed, with %q", r.Header)
+	}))
+	defer elsewhere.Close()
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		d.Inject(gitlabtest.Fault{Status: status, Location: elsewhere.URL})
+		if _, err := client.Version(t.Context()); err == nil || !strings.Contains(err.Error(), "redirects to "+elsewhere.URL) {
+			t.Errorf("HTTP %d: %v", status, err)
 		}
 	}
 }

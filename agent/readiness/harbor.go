@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/harbor"
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
@@ -177,11 +176,11 @@ func (h *harbors) open(ctx context.Context, one *harborClient, host string) erro
 
 // fileLogin reads the login from check_dir.
 func (h *harbors) fileLogin() (user string, password secrets.Value, err error) {
-	name, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.UserFile)
+	name, err := h.probes.Files(h.gate.UserFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
-	token, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.TokenFile)
+	token, err := h.probes.Files(h.gate.TokenFile)
 	if err != nil {
 		return "", secrets.Value{}, err
 	}
@@ -194,7 +193,7 @@ func (h *harbors) roots() (*x509.CertPool, error) {
 	if err != nil || h.gate.CAFile == "" {
 		return pool, err
 	}
-	certificates, err := desired.ReadCheckFile(h.probes.Settings.CheckDir, h.gate.CAFile)
+	certificates, err := h.probes.Files(h.gate.CAFile)
 	if err != nil {
 		return nil, err
 	}

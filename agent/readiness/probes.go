@@ -28,6 +28,7 @@ type Probes struct {
 	Settings  *settings.Settings
 	Engine    Engine // nil: no engine is asked
 	Node      *manifests.Node
+	Files     func(name string) (checks.Secret, error) // of check_dir
 	Stack     *compose.Stack
 	Images    []string
 	Databases []checks.Database // with a login

@@ -74,7 +74,7 @@ func (b *back) load() error {
 		err = errors.New("an earlier version of the agent recorded it without its files")
 	}
 	if err == nil {
-		b.a.desired, err = desired.Load(files, b.a.use.Node)
+		b.a.desired, err = desired.Load(files, b.a.use.options())
 	}
 	if err != nil {
 		b.warnUnchecked(err)

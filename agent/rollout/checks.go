@@ -26,9 +26,13 @@ type questions struct {
 	digest  string // of what config.yml says of them
 }
 
-// readyChecks finds everything that the checks need, before the first write.
+// readyChecks finds everything that the checks need, before the first write. It refuses a
+// check that would send a credential to a host that the node does not allow.
 func readyChecks(a *attempt) error {
 	node := a.desired.Node
+	if err := a.desired.Bounded(); err != nil {
+		return err
+	}
 	if err := desired.CheckServices(node, a.stack); err != nil {
 		return err
 	}

@@ -184,8 +184,8 @@ func (f *forward) origin() (by, release string, at time.Time) {
 }
 
 func (f *forward) load() error {
-	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.Node
-	options.Judges = &judges
+	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.options()
+	options.Judges, options.Bounds.Good = &judges, f.rollouts.nodeOf(f.a.base.Deployed)
 	state, err := desired.Load(f.checkout.FS, options)
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ func (d *database) loginOf(good *record.GoodState) *migrations.Check {
 	if err != nil || files == nil {
 		return nil
 	}
-	state, err := desired.Load(files, d.a.use.Node)
+	state, err := desired.Load(files, d.a.use.options())
 	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt() != nil {
 		return nil
 	}

@@ -200,6 +200,13 @@ type Parts struct {
 	Stops <-chan struct{} // ends the wait of a rollout for a rollback
 }
 
+// options says whose files an attempt reads, and what the node's policy says of them now.
+func (p *Parts) options() desired.Options {
+	options := p.Node
+	options.Bounds.Policy = p.Policy()
+	return options
+}
+
 // Rollouts makes the attempts at one stack, one at a time.
 type Rollouts struct {
 	use      *Parts

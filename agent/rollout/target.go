@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -130,6 +131,23 @@ func (r *Rollouts) refuseDisabled(applied *record.GoodState) error {
 	}
 	return fault.New(config.Place("deployment.rollback.enabled"), "set deployment.rollback.enabled to true in config.yml and merge that, or merge a fix",
 		"config.yml disables rollbacks: deployment.rollback.enabled is false")
+}
+
+// nodeOf reads the node as the files of a good state have it; nil before the first one.
+func (r *Rollouts) nodeOf(good *record.GoodState) func() (*manifests.Node, error) {
+	if good == nil {
+		return nil
+	}
+	return func() (*manifests.Node, error) {
+		files, err := r.use.Files.Files(good)
+		if err == nil && files == nil {
+			err = errors.New("an earlier version of the agent recorded it without its files")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return manifests.Load(files, r.use.Node.Environment, r.use.Node.Node)
+	}
 }
 
 // configOf gives the config.yml of a good state, nil if it cannot be read.

@@ -128,8 +128,11 @@ func (s *Settings) Validate() error {
 	if s.GitLabURL != "" {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
-		if u, err := url.Parse(s.GitLabURL); err != nil || u.Host == "" {
+		switch u, err := url.Parse(s.GitLabURL); {
+		case err != nil || u.Host == "":
 			refuse("write it as https://gitlab.example.com", "gitlab_url is not a valid address")
+		case u.Scheme != "https" && !loopback.Is(u.Hostname()):
+			refuse("write it as https://"+u.Host, "gitlab_url does not use TLS, so that others could read the token")
 		}
 	}
 	if _, err := s.AuditIssueNumber(); err != nil {

@@ -80,12 +80,22 @@ func TestValidate(t *testing.T) {
 		`"tcp://log:514" is not the address of a syslog`:  func(s *settings.Settings) { s.AuditSyslog = "tcp://log:514" },
 		`listen ":9180" is not a loopback address`:        func(s *settings.Settings) { s.Listen = ":9180" },
 		`socket "a.sock" cannot be used`:                  func(s *settings.Settings) { s.Socket = "a.sock" },
+		"gitlab_url does not use TLS, so that others could read the token": func(s *settings.Settings) {
+			s.GitLabURL, s.GitLabProject, s.GitLabTokenFile = "http://gitlab.example.com", "b", "c"
+		},
 	} {
 		spoiled := valid
 		spoil(&spoiled)
 		err := spoiled.Validate()
 		if all := fault.All(err); len(all) != 1 || all[0].Error() != want || fault.Hint(all[0]) == "" {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	for _, address := range []string{"http://127.0.0.1:80", "http://localhost:80", "http://[::1]", "https://gitlab.example.com"} {
+		with := valid
+		with.GitLabURL, with.GitLabProject, with.GitLabTokenFile = address, "b", "c"
+		if err := with.Validate(); err != nil {
+			t.Errorf("gitlab_url %s: %v", address, err)
 		}
 	}
 	for _, listen := range []string{"", "localhost:1", "127.0.0.2:1", "[::1]:1"} {

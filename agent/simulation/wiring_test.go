@@ -58,7 +58,7 @@ func (p *process) assemble() (*parts, error) {
 	if w.log1.key, err = made.store.AuditKey(); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
-	client, err := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: w.tokenFile, Transport: p})
+	client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: w.tokenFile, Transport: p})
 	if err != nil {
 		return nil, errors.Join(err, made.close())
 	}

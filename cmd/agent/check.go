@@ -138,7 +138,7 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	var results []desired.Checked
 	for _, environment := range environments {
 		if within.node != "" {
-			results = append(results, desired.Check(fsys, environment, within.node, a.obeys))
+			results = append(results, desired.Check(fsys, environment, within.node, a.rulesOf(environment, within.node), a.obeys))
 			continue
 		}
 		config, names := desired.CheckConfig(fsys, environment)
@@ -147,7 +147,7 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		}
 		before := len(results)
 		for _, name := range names {
-			results = append(results, desired.Check(fsys, environment, name, a.obeys).Without([]desired.Checked{config}))
+			results = append(results, desired.Check(fsys, environment, name, a.rulesOf(environment, name), a.obeys).Without([]desired.Checked{config}))
 		}
 		desired.WarnIdle(results[before:])
 	}
@@ -160,4 +160,13 @@ func (a *app) obeys(node *manifests.Node, stack *compose.Stack) error {
 		return nil
 	}
 	return policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: node, Engine: a.settings.Engine}))
+}
+
+// rulesOf gives the policy for a node, if it is known: settings that name another node have
+// that node's.
+func (a *app) rulesOf(environment, node string) *policy.Policy {
+	if a.settings.Node != "" && (node != a.settings.Node || environment != a.settings.Environment) {
+		return nil
+	}
+	return a.settings.Policy
 }

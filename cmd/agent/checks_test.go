@@ -74,6 +74,7 @@ func TestChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.file("checks/token", checkToken+"\n")
+	l.mappings = "policy: {checks: {credentials: {token: [127.0.0.1]}}}\n"
 	files := l.checkedRepo(fmt.Sprintf(`  checks:
     - {name: health, retries: 1, interval: 50ms, http: {url: '%[1]s/health?node={{node}}', token_secret: api_token, json_path: status, json_equals: ok}}
     - {name: by file, retries: 0, http: {url: '%[1]s/health', token_file: token, status: [200, 503]}}

@@ -37,6 +37,9 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		return err
 	}
 	forbidden := policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}))
+	if forbidden == nil {
+		forbidden = state.Bounded()
+	}
 	engine, err := a.connect()
 	if err != nil {
 		return err
