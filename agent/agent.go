@@ -313,15 +313,16 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// Once makes one sync of each stack without a loop, for the user of this process. It gives
-// the last one, or the first one that failed.
-func (a *Agent) Once(ctx context.Context, progress func(string)) (*record.Sync, error) {
+// Once makes one sync of each stack without a loop, for the user of this process. With adopt
+// the user adopts what the first sync of a stack takes over. It gives the last sync, or the
+// first one that failed.
+func (a *Agent) Once(ctx context.Context, adopt bool, progress func(string)) (*record.Sync, error) {
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
 	var result rollout.Outcome
 	for _, s := range a.stacks {
-		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self()}
+		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: adopt}
 		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
 		if result.Err != nil || result.Sync != nil && result.Sync.State != record.Succeeded {
 			break

@@ -247,17 +247,17 @@ func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	if s.board.Snapshot().Deployed != nil {
 		s.keeper.WhenDue(ctx)
 	}
-	seen.observed.Drift = &decision.Drift{Services: drifted, Contested: len(drift.Contested(s.board.Snapshot().Contests))}
+	seen.observed.Drift = &drifted
 	return nil
 }
 
 // observe reads the live services, and gives how many differ from the deployed good state.
 // While unverified changes are deployed, no drift is noted: the failed sync reports them.
-func (s *stack) observe(ctx context.Context) (drifted int, err error) {
+func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error) {
 	v := s.board.Snapshot()
 	name := v.Stack()
 	if name == "" {
-		return 0, nil
+		return drifted, nil
 	}
 	good := v.Deployed
 	if v.Last.Dirty() != 0 {
@@ -267,7 +267,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	seen, err := s.watch.Look(ctx, name, good)
 	s.board.Update(func(v *board.View) { v.Reading, v.Unread = false, err })
 	if err != nil {
-		return 0, err
+		return drifted, err
 	}
 	steps := seen.Drift
 	if len(steps) > 0 && len(v.Drift) == 0 {
@@ -275,7 +275,7 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	}
 	contests, contest, err := s.contests(v, steps)
 	if err != nil {
-		return 0, err
+		return drifted, err
 	}
 	s.board.Update(func(v *board.View) {
 		v.Services, v.Drift, v.Ignored, v.Observed = seen.Services, steps, seen.Ignored, time.Now()
@@ -283,12 +283,12 @@ func (s *stack) observe(ctx context.Context) (drifted int, err error) {
 	})
 	s.metrics.Drift(len(steps))
 	if err := s.judge(ctx, name, seen); err != nil {
-		return 0, err
+		return drifted, err
 	}
 	if good != nil && (len(steps) > 0 || !contest) { // a contest is one drift, however often it is corrected
 		err = s.publish.Drift(v.Last, good, steps, contests)
 	}
-	return len(steps), err
+	return decision.Drift{Services: len(steps), Contested: len(drift.Contested(s.board.Snapshot().Contests)), Unowned: seen.Unowned}, err
 }
 
 // shared is the event by which a commit that changes nothing shares the outcome of the

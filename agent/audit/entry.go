@@ -27,6 +27,7 @@ const (
 	Use       Action = "use" // a service got a new secret version
 	Rollback  Action = "rollback"
 	Approve   Action = "approve"
+	Adopt     Action = "adopt" // of a stack or objects that this agent did not make
 	Pause     Action = "pause"
 	Resume    Action = "resume"
 	Retry     Action = "retry"

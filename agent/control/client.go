@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -98,6 +99,21 @@ func (c *Client) Resume(ctx context.Context, asked request.Resume) (request.Resu
 // Approve approves the plan that waits for it.
 func (c *Client) Approve(ctx context.Context, asked request.Approve) (*record.Approval, error) {
 	return ask[*record.Approval](ctx, c, "POST /v1/approve", asked)
+}
+
+// Adopted asks what is on record of the stack that the node keeps.
+func (c *Client) Adopted(ctx context.Context) (consent.Record, error) {
+	return ask[consent.Record](ctx, c, "GET /v1/adopted", nil)
+}
+
+// PlanAdoption asks what the sync that waits for adoption would take over.
+func (c *Client) PlanAdoption(ctx context.Context) (*request.AdoptionPlan, error) {
+	return ask[*request.AdoptionPlan](ctx, c, "GET /v1/adopt", nil)
+}
+
+// Adopt adopts what the sync that waits for adoption would take over.
+func (c *Client) Adopt(ctx context.Context, asked request.Adopt) (*record.Consent, error) {
+	return ask[*record.Consent](ctx, c, "POST /v1/adopt", asked)
 }
 
 // PlanRollback asks what going back would do.

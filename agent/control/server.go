@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -31,6 +32,9 @@ type Desk interface {
 	Pause(actor audit.Actor, asked request.Pause) (*record.Pause, error)
 	Resume(ctx context.Context, actor audit.Actor, asked request.Resume) (request.Resumed, error)
 	Approve(actor audit.Actor, asked request.Approve) (*record.Approval, error)
+	Adopted() (consent.Record, error)
+	PlanAdoption() (*request.AdoptionPlan, error)
+	Adopt(actor audit.Actor, asked request.Adopt) (*record.Consent, error)
 
 	Survey(ctx context.Context) (*inventory.Survey, error)
 	Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error)
@@ -94,6 +98,15 @@ func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()
 	}))
 	mux.HandleFunc("POST /v1/approve", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
 		return desk.Approve(actor, asked)
+	}))
+	mux.HandleFunc("GET /v1/adopted", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (consent.Record, error) {
+		return desk.Adopted()
+	}))
+	mux.HandleFunc("GET /v1/adopt", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (*request.AdoptionPlan, error) {
+		return desk.PlanAdoption()
+	}))
+	mux.HandleFunc("POST /v1/adopt", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Adopt) (*record.Consent, error) {
+		return desk.Adopt(actor, asked)
 	}))
 	mux.HandleFunc("GET /v1/status", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (report.Status, error) {
 		return desk.Status(), nil

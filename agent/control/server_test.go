@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
@@ -66,6 +67,16 @@ func (d *double) Resume(context.Context, audit.Actor, request.Resume) (request.R
 
 func (d *double) Approve(audit.Actor, request.Approve) (*record.Approval, error) {
 	return &record.Approval{}, d.err
+}
+
+func (d *double) Adopted() (consent.Record, error) { return consent.Record{}, d.err }
+
+func (d *double) PlanAdoption() (*request.AdoptionPlan, error) {
+	return &request.AdoptionPlan{}, d.err
+}
+
+func (d *double) Adopt(audit.Actor, request.Adopt) (*record.Consent, error) {
+	return &record.Consent{}, d.err
 }
 
 func (d *double) Collect(context.Context, audit.Actor) (*inventory.Survey, error) {

@@ -60,6 +60,7 @@ type Files struct {
 type Drift struct {
 	Services  int // that differ
 	Contested int // of them; the agent leaves those as they are
+	Unowned   int // of them; no agent made them, and only a rollout may remove them
 }
 
 // Action is what the loop does next.
@@ -164,7 +165,7 @@ func idle(r Record, o Observed, p Policy) Action {
 		return action
 	}
 	switch {
-	case o.Drift.Services == o.Drift.Contested || !r.Corrects || r.Paused || r.Frozen:
+	case o.Drift.Services == o.Drift.Contested+o.Drift.Unowned || !r.Corrects || r.Paused || r.Frozen:
 		return Wait
 	case o.Lineage != nil && *o.Lineage == Behind:
 		return Wait // a correction needs the last commit, and must not end a sync that is not over

@@ -46,6 +46,7 @@ type Seen struct {
 	Services []deploy.ServiceStatus
 	Drift    []deploy.Step    // the services that differ from the good state
 	Ignored  []deploy.Ignored // the fields that another process may change
+	Unowned  int              // of Drift: services that no agent made, and the good state does not have
 }
 
 // Changed lists the services that another process has changed: they drifted, or an ignored
@@ -80,6 +81,7 @@ func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) 
 		return seen, err
 	}
 	seen.Drift, seen.Ignored = deploy.Drift(live, want), deploy.IgnoredIn(live, want)
+	seen.Unowned = len(deploy.UnownedServices(live, want))
 	return seen, nil
 }
 

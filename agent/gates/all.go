@@ -26,6 +26,8 @@ type Statuses interface {
 type Records interface {
 	Asked(commit, plan string, unresolved bool) (record.Asked, error)
 	Newest() (*record.GoodState, error)
+	Consent() (*record.Consent, error)
+	Adoption() (*record.Adoption, error)
 }
 
 // Parts are what the gates work with.
@@ -47,6 +49,7 @@ func All(p Parts) []Gate {
 		autoDeploy{},
 		release{p},
 		approval{p},
+		adoption{p},
 		order{p},
 	}
 }

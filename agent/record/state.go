@@ -67,6 +67,7 @@ const (
 	GateAutoDeploy GateName = "auto_deploy"
 	GateRelease    GateName = "release"
 	GateApproval   GateName = "approval"
+	GateAdoption   GateName = "adoption"
 	GateOrder      GateName = "order"
 )
 

@@ -47,6 +47,7 @@ type Sync struct {
 	Checks       json.RawMessage `json:"checks,omitempty"`        // what config.yml's checks came to; none where they were not asked
 	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them
 
+	Takes     *Takeover  `json:"takes,omitempty"` // what its plan would take over, and a user has to adopt
 	Gates     []Gate     `json:"gates,omitempty"`
 	Loosens   []string   `json:"loosens,omitempty"`   // gates that the commit loosens, in words that follow "this commit"
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan

@@ -127,11 +127,11 @@ func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
 	return status
 }
 
-// StackOf names the stack of the last sync, or, where that sync did not read it, the
-// stack that was applied last.
+// StackOf names the stack whose services run: that of the last sync if it has written, or
+// if nothing was applied before; otherwise the stack that was applied last.
 func StackOf(last *record.Sync, applied *record.GoodState) string {
 	switch {
-	case last != nil && last.Stack != "":
+	case last != nil && last.Stack != "" && (applied == nil || last.Wrote):
 		return last.Stack
 	case applied != nil:
 		return applied.StackName

@@ -39,6 +39,11 @@ type (
 		Plan   string `json:"plan,omitempty"` // the plan's digest, or how it begins; empty for the present one
 		Reason string `json:"reason"`
 	}
+	// Adopt adopts what the sync that waits for adoption would take over.
+	Adopt struct {
+		Plan   string `json:"plan"` // the digest of the plan that the user has seen, or how it begins
+		Reason string `json:"reason,omitempty"`
+	}
 	// Rollback asks for a rollback to a good state.
 	Rollback struct {
 		To       uint64   `json:"to,omitempty"`       // its sync; 0 for the default one
@@ -65,6 +70,15 @@ type RollbackPlan struct {
 	Leaves   string              `json:"leaves"` // the commit that is deployed now
 	Digest   string              `json:"digest"`
 	Plan     deploy.RecordedPlan `json:"plan"`
+}
+
+// AdoptionPlan is what a sync that waits for adoption would take over, and its plan.
+type AdoptionPlan struct {
+	Commit  string              `json:"commit"`
+	Release string              `json:"release,omitempty"`
+	Takes   *record.Takeover    `json:"takes"`
+	Digest  string              `json:"digest"`
+	Plan    deploy.RecordedPlan `json:"plan"`
 }
 
 // Run does what was granted, and gives its outcome. progress gets each step.

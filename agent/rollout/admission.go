@@ -19,6 +19,8 @@ type admission struct {
 	a       *attempt
 	tag     bool // the revision was selected by a tag
 	release *releaseGate
+
+	adoption *adoption
 }
 
 // ask lets the plan pass, or makes the sync wait. A gate never stops a rollout that has
@@ -27,13 +29,13 @@ func (d *admission) ask(ctx context.Context) error {
 	a := d.a
 	d.regroup()
 	loosens := report.Loosens(a.sync)
-	if a.plan.Empty() && loosens == "" {
-		return a.sync.Apply(record.Pass, time.Now())
+	if a.plan.Empty() && loosens == "" && a.sync.Takes == nil {
+		return errors.Join(d.adoption.keep(), a.sync.Apply(record.Pass, time.Now()))
 	}
 	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
 	if a.note.Wrote {
 		d.warnLoosened(loosens)
-		return nil
+		return d.adoption.keep()
 	}
 	putsBack, err := d.putsBack()
 	if err != nil {
@@ -71,7 +73,7 @@ func (d *admission) ask(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.sync.Apply(record.Pass, time.Now()); err != nil {
+	if err := errors.Join(d.adoption.keep(), a.sync.Apply(record.Pass, time.Now())); err != nil {
 		return err
 	}
 	if a.sync.State == record.Running {

@@ -104,7 +104,7 @@ func (r *Rollouts) prepareBack(ctx context.Context, base Base, goal Rollback, pr
 	if err != nil {
 		return nil, err
 	}
-	sync, err := backSync(base.Last, to, goal)
+	sync, err := backSync(base, to, goal)
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +118,14 @@ func (r *Rollouts) prepareBack(ctx context.Context, base Base, goal Rollback, pr
 }
 
 // backSync makes the sync of a rollback.
-func backSync(last *record.Sync, to *record.GoodState, goal Rollback) (*record.Sync, error) {
-	now := time.Now()
+func backSync(base Base, to *record.GoodState, goal Rollback) (*record.Sync, error) {
+	last, now := base.Last, time.Now()
 	revision := gitsync.Revision{Commit: last.Commit, Ref: last.Ref, Author: last.Author, Subject: last.Subject}
 	sync, err := NewSync(revision, record.OnRollback, record.Begin, now)
 	if err != nil {
 		return nil, err
 	}
-	sync.Stack, sync.Release, sync.Inputs, sync.Actor = last.Stack, last.Release, maps.Clone(last.Inputs), goal.Actor
+	sync.Stack, sync.Release, sync.Inputs, sync.Actor = report.StackOf(last, base.Deployed), last.Release, maps.Clone(last.Inputs), goal.Actor
 	taken := &record.Rollback{
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, goal.Services),
 		Auto: goal.Auto, Reason: goal.Reason, Force: goal.Force, Started: now, By: goal.Actor,

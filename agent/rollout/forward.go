@@ -36,6 +36,7 @@ type forward struct {
 	waited   string // what the sync waited for when its gates were asked last
 
 	admission *admission
+	adoption  *adoption
 }
 
 // Forward brings the stack to the files of a commit, in a new sync, or carries the last
@@ -68,7 +69,8 @@ func (r *Rollouts) newForward(base Base, to Commit) *forward {
 	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
 	a.goal, a.database = f, &database{a: a}
-	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
+	f.adoption = &adoption{a: a, all: to.Cause.Adopt, user: to.Cause.Actor}
+	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}, adoption: f.adoption}
 	a.journal = journal.New(r.use.Audit, f.entry)
 	return f
 }
@@ -238,11 +240,17 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 		return deploy.Plan{}, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
+	if a.sync.Trigger == record.OnDrift {
+		live = ownServices(live, a.stack)
+	}
 	plan, err := deploy.Diff(live, a.stack)
 	if err != nil {
 		return plan, err
 	}
 	if err := a.refuseMissing(ctx, &plan, resolved, a.sync.Trigger == record.OnDrift); err != nil {
+		return plan, err
+	}
+	if err := f.adoption.ask(live, plan); err != nil {
 		return plan, err
 	}
 	a.unresolved = len(resolved.Warnings) > 0

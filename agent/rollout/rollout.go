@@ -81,6 +81,7 @@ type Records interface {
 	history
 	goodStates
 	cronRecords
+	adoptions
 }
 
 // history is the syncs before this one.
@@ -101,6 +102,14 @@ type goodStates interface {
 type cronRecords interface {
 	ScaledDown() (record.ScaledDown, error)
 	SaveScaledDown(down record.ScaledDown) error
+}
+
+// adoptions keep which stack the node keeps, and users' consent to it.
+type adoptions interface {
+	Adoption() (*record.Adoption, error)
+	Consent() (*record.Consent, error)
+	SaveConsent(given *record.Consent) error
+	SaveAdoption(adopted *record.Adoption) error
 }
 
 // Files gives the files that a good state was made of.
@@ -218,6 +227,7 @@ type Cause struct {
 	Trigger  record.Trigger
 	Actor    audit.Actor      // of a user's request
 	Override *record.Override // of a freeze
+	Adopt    bool             // the user adopts whatever the first rollout takes over
 
 	Correction Correction // of drift
 }

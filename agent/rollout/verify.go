@@ -33,7 +33,7 @@ func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
 	}
 	whole := *applied
 	whole.Ignored = a.ignored
-	drifted := slices.DeleteFunc(deploy.Drift(live, &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
+	drifted := slices.DeleteFunc(deploy.Drift(deploy.WithoutUnowned(live, &whole), &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
 	if len(drifted) == 0 {
 		return nil
 	}

@@ -19,6 +19,8 @@ var (
 	goodKey       = []byte("deployed")
 	scaledDownKey = []byte("scaled-down")
 	pauseKey      = []byte("pause")
+	adoptionKey   = []byte("adoption")
+	consentKey    = []byte("consent")
 )
 
 // Stack is what the state file has of one stack.

@@ -8,8 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -55,6 +58,9 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	if err != nil {
 		return err
 	}
+	if asked := consent.Needed(live, stack, plan, adopted(ctx, a, stack.Owner)); asked != nil {
+		plan.Warnings = append(plan.Warnings, "the sync will wait for `agent adopt` on the node: "+consent.Text(asked))
+	}
 	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
 	for _, one := range fault.All(errors.Join(forbidden, refused)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
@@ -66,6 +72,35 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 		err = newPrinter(a.stdout).screen("plan", plan.Recorded())
 	}
 	return differentIf(!plan.Empty(), err)
+}
+
+// adopted gives what is on record of the stack of a node: what the running agent says, or
+// its state file. It is empty if neither is of the node.
+func adopted(ctx context.Context, a *app, owner string) consent.Record {
+	on, err := control.NewClient(a.settings.Socket).Adopted(ctx)
+	if errors.Is(err, control.ErrNotRunning) {
+		on, err = storedAdoption(a)
+	}
+	if err != nil || on.Owner != owner {
+		return consent.Record{}
+	}
+	return on
+}
+
+// storedAdoption reads what the state file has of the stack that the node keeps.
+func storedAdoption(a *app) (consent.Record, error) {
+	opened, err := store.OpenReadOnly(a.settings.StateDir)
+	if err != nil {
+		return consent.Record{}, err
+	}
+	defer func() { _ = opened.Close() }()
+	stack := opened.Stack(record.OnlyStack)
+	kept, keptErr := stack.Adoption()
+	good, goodErr := stack.Deployed()
+	if err := errors.Join(keptErr, goodErr); err != nil {
+		return consent.Record{}, err
+	}
+	return consent.NewRecord(a.settings.Owner(), kept, good)
 }
 
 // ignoring gives the stack without the ignored fields that a sync would write, because their

@@ -72,7 +72,7 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 	if err := printRollbackPlan(a.stdout, plan, f); err != nil || f.dryRun {
 		return err
 	}
-	if asking && !confirmed(stdin, a.stdout) {
+	if asking && !confirmed(stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
@@ -99,8 +99,9 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 	return newPrinter(stdout).screen("rollback", plan)
 }
 
-func confirmed(stdin io.Reader, stdout io.Writer) bool {
-	_, _ = fmt.Fprint(stdout, "roll back? [y/N] ")
+// confirmed asks a user a question.
+func confirmed(stdin io.Reader, stdout io.Writer, question string) bool {
+	_, _ = fmt.Fprint(stdout, question+" [y/N] ")
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"

@@ -21,7 +21,7 @@ import (
 const reportLimit = 30 * time.Second
 
 func syncCommand(a *app) *cobra.Command {
-	var once, dryRun, wait, overrideFreeze bool
+	var once, dryRun, wait, adopt, overrideFreeze bool
 	var why string
 	cmd := &cobra.Command{
 		Use:   "sync",
@@ -31,6 +31,10 @@ func syncCommand(a *app) *cobra.Command {
 If auto_deploy is off, this command starts the waiting rollout. It does not replace an
 approval, and it does not end a pause or a freeze. With --override-freeze and a reason,
 which is recorded, the rollout does not wait for the end of a freeze.
+
+With --once --adopt, the first sync of a node adopts the stack that another tool has
+deployed, without showing the plan; the audit log records the user. It has no effect
+once a stack is on record: agent adopt adopts another one.
 
 With --wait the exit code is 3 if the rollout waits at a gate.`,
 		Example: "  agent sync --wait\n  agent sync --override-freeze --reason \"the fix for the outage\"",
@@ -43,12 +47,15 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			if err != nil {
 				return err
 			}
+			if adopt && !once {
+				return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
+			}
 			client := control.NewClient(a.settings.Socket)
 			switch {
 			case dryRun:
 				return diff(cmd.Context(), a, checkoutFlags{}, "text")
 			case once:
-				return syncOnce(cmd.Context(), a)
+				return syncOnce(cmd.Context(), a, adopt)
 			case wait:
 				return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
 					return client.Sync(cmd.Context(), options, progress)
@@ -62,6 +69,7 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "run one sync in this process, without the daemon")
+	cmd.Flags().BoolVar(&adopt, "adopt", false, "with --once: adopt what the first sync takes over from another tool")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
 	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
@@ -86,7 +94,7 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 
 // syncOnce runs one sync in this process. Only one agent at a time can open the state
 // file, so it never runs while the daemon runs.
-func syncOnce(ctx context.Context, a *app) error {
+func syncOnce(ctx context.Context, a *app, adopt bool) error {
 	if err := forbidCoreDumps(); err != nil {
 		return err
 	}
@@ -99,7 +107,7 @@ func syncOnce(ctx context.Context, a *app) error {
 	}
 	defer p.close()
 	err = a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
-		return p.agent.Once(ctx, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
+		return p.agent.Once(ctx, adopt, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
 	}))
 	limited, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
