@@ -392,7 +392,10 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 		return err
 	}
 	others := maps.Clone(e.w.live)
-	maps.DeleteFunc(others, func(service string, _ swarm.ServiceSpec) bool { return strings.HasPrefix(service, want.Name+"_") })
+	maps.DeleteFunc(others, func(service string, _ swarm.ServiceSpec) bool {
+		_, wanted := want.Services[service]
+		return wanted || slices.ContainsFunc(plan.Steps, func(s deploy.Step) bool { return s.Action == deploy.Remove && s.Name == service })
+	})
 	e.w.live = maps.Clone(want.Services)
 	maps.Copy(e.w.live, others)
 	e.w.instantly()
