@@ -24,6 +24,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
@@ -147,7 +148,7 @@ func New(parts Parts) *Agent {
 	ended := make(chan struct{})
 	a := &Agent{
 		parts: &parts, started: time.Now(), pulse: &pulse.Pulse{},
-		remote:   &remote{source: parts.Source, gate: gate, rule: parts.Settings.Rule(), paths: parts.Settings.Paths()},
+		remote:   &remote{source: parts.Source, gate: gate, selects: selection.NewRemote(parts.Source, parts.Settings.Rule()), paths: parts.Settings.Paths()},
 		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
 	}
 	for _, of := range parts.Stacks {
@@ -313,16 +314,24 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// Once makes one sync of each stack without a loop, for the user of this process. With adopt
-// the user adopts what the first sync of a stack takes over. It gives the last sync, or the
-// first one that failed.
-func (a *Agent) Once(ctx context.Context, adopt bool, progress func(string)) (*record.Sync, error) {
+// Asked is what the user of a process asks for who makes one sync of each stack.
+type Asked struct {
+	Adopt bool   // the user adopts what the first sync of a stack takes over
+	To    string // a tag; "" for the one that is followed
+}
+
+// Once makes one sync of each stack without a loop, for the user of this process. It gives
+// the last sync, or the first one that failed.
+func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*record.Sync, error) {
 	if err := a.recall(); err != nil {
 		return nil, err
 	}
 	var result rollout.Outcome
-	for _, s := range a.stacks {
-		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: adopt}
+	for i, s := range a.stacks {
+		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
+		if err := a.desks[i].noteTag(why.Actor, asked.To); err != nil {
+			return nil, err
+		}
 		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
 		if result.Err != nil || result.Sync != nil && result.Sync.State != record.Succeeded {
 			break

@@ -66,7 +66,10 @@ func (d *Desk) runFor(why rollout.Cause) request.Run {
 // GrantSync allows a sync for an actor. It records who overrides a freeze, and why. A held
 // revision is tried again.
 func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error) {
-	why := rollout.Cause{Trigger: record.OnRequest, Actor: actor}
+	why := rollout.Cause{Trigger: record.OnRequest, Actor: actor, To: asked.To}
+	if err := d.noteTag(actor, asked.To); err != nil {
+		return nil, err
+	}
 	if asked.OverrideFreeze {
 		reason, err := request.Reason(asked.Reason, true)
 		if err != nil {
@@ -335,7 +338,7 @@ func (d *Desk) Status() report.Status {
 	}
 	status.Observed, status.Unknown = v.Observed, d.stack.unknown(v, time.Now())
 	status.LastLook, status.NextPoll = a.pulse.Looks()
-	status.Pause = v.Paused()
+	status.Pause, status.Tags = v.Paused(), v.Tags
 	status.Overdue = inventory.Overdue(v.Rotations, time.Now())
 	if v.Rollout != nil {
 		status.Rollout = v.Rollout

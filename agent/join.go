@@ -61,12 +61,13 @@ func (q *queue) look(ctx context.Context, s *stack, why rollout.Cause, progress 
 }
 
 // join adds a user to the next look at a stack, or asks for one. A look that overrides a
-// freeze is not shared.
+// freeze, or is for a tag, is not shared.
 func (q *queue) join(s *stack, why rollout.Cause, progress func(string)) (*joint, *listener) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var one *joint
-	shared := func(j *joint) bool { return j.stack == s && why.Override == nil && j.why.Override == nil }
+	alone := func(one rollout.Cause) bool { return one.Override != nil || one.To != "" }
+	shared := func(j *joint) bool { return j.stack == s && !alone(why) && !alone(j.why) }
 	if i := slices.IndexFunc(q.joints, shared); i >= 0 {
 		one = q.joints[i]
 	} else {

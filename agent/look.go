@@ -24,7 +24,7 @@ import (
 
 // look observes, decides and acts, until nothing is left to do before the next look.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
-	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}}
+	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
 	for {
 		known, err := s.known()
 		if err != nil {
@@ -50,6 +50,8 @@ type sighting struct {
 	signer   string        // of the revision
 	refused  error         // why the revision is not read; nil if it may be
 	sync     *record.Sync  // the last one, once the services were read
+	to       string        // the tag that a user asked for; "" for the one that is followed
+	over     string        // the tag that is followed in place of it
 }
 
 // known gives what is recorded of the stack.
@@ -145,6 +147,9 @@ func (s *stack) base() rollout.Base {
 
 // forward rolls out the fetched commit.
 func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
+	if seen.to != "" && why.Trigger == record.OnRequest {
+		why.Chosen = &record.Chosen{Actor: why.Actor, At: time.Now().UTC(), Over: seen.over}
+	}
 	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: why, Progress: progress})
 }
 
@@ -175,7 +180,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting)
 
 // askRemote asks which revision is selected.
 func (s *stack) askRemote(ctx context.Context, seen *sighting) error {
-	revision, err := s.remote.choose(ctx)
+	revision, err := s.chosen(ctx, seen)
 	if err == nil {
 		s.board.Update(func(v *board.View) { v.Desired = selected(v.Desired, v.Last, revision) })
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -10,6 +11,7 @@ import (
 // source is the followed repository.
 type source interface {
 	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
+	Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error)
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 	Descends(ctx context.Context, old, revision string) (bool, error)
 }
@@ -19,10 +21,10 @@ type source interface {
 type remote struct {
 	source  source
 	gate    *signing.Gate // in front of source
-	rule    gitsync.Rule
+	selects *selection.Remote
 	paths   []string
 	asked   bool // since forget
-	selects gitsync.Revision
+	refs    selection.Refs
 	err     error
 	fetched *gitsync.Checkout
 	fresh   bool // it was fetched since forget
@@ -31,13 +33,23 @@ type remote struct {
 // forget has the next look ask again.
 func (r *remote) forget() { r.asked, r.fresh = false, false }
 
-// choose gives the selected revision.
-func (r *remote) choose(ctx context.Context) (gitsync.Revision, error) {
+// list gives what the remote offers.
+func (r *remote) list(ctx context.Context) (selection.Refs, error) {
 	if !r.asked {
-		r.selects, r.err = r.source.Select(ctx, r.rule)
+		r.refs, r.err = r.selects.List(ctx)
 		r.asked = true
 	}
-	return r.selects, r.err
+	return r.refs, r.err
+}
+
+// choose gives the revision that a stack follows, and what a user has to know about other
+// tags.
+func (r *remote) choose(ctx context.Context, on selection.Record) (gitsync.Revision, []string, error) {
+	refs, err := r.list(ctx)
+	if err != nil {
+		return gitsync.Revision{}, nil, err
+	}
+	return r.selects.Choose(ctx, refs, on)
 }
 
 // fetch loads a revision's files into memory, and gives who signed it. keep says that files

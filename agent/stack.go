@@ -99,7 +99,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 	parts := s.parts
 	made := rollout.Parts{
 		Settings: &parts.Settings, Node: s.node, Stack: s.name, Version: parts.Version, Log: s.log,
-		Remote: parts.Source, Engine: parts.Engine, Probe: parts.Release, Exec: parts.Exec,
+		Remote: parts.Source, Select: s.selects, Engine: parts.Engine, Probe: parts.Release, Exec: parts.Exec,
 		Gates: gates.Parts{
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
@@ -128,7 +128,7 @@ func (s *stack) lookOn(ctx context.Context, why rollout.Cause, progress func(str
 
 // looked counts failed looks in a row and logs the first of its kind.
 func (s *stack) looked(err error) {
-	if errors.As(err, new(pinnedError)) || errors.Is(err, rollout.ErrStopped) {
+	if errors.As(err, new(pinnedError)) || errors.As(err, new(askedError)) || errors.Is(err, rollout.ErrStopped) {
 		err = nil // the look succeeded
 	}
 	previous := s.board.Snapshot().LookError

@@ -267,6 +267,11 @@ func (w *world) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) 
 	return w.revision, w.selectErr
 }
 
+// Tags has none.
+func (w *world) Tags(context.Context, string) ([]gitsync.Tag, error) {
+	return nil, gitsync.ErrNotFound
+}
+
 // Fetch is the remote's files.
 func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*gitsync.Checkout, error) {
 	w.mu.Lock()

@@ -87,18 +87,21 @@ func TestSelectRefuses(t *testing.T) {
 	}
 	repo := open(t, gitsync.Remote{URL: made.Dir})
 	for name, c := range map[string]struct {
-		rule       gitsync.Rule
+		branch     string
+		pattern    string
 		kind       error
 		says, hint string
 	}{
-		"neither":     {gitsync.Rule{}, nil, "exactly one of branch and tag pattern", "exactly one"},
-		"both":        {gitsync.Rule{Branch: "a", TagPattern: "b"}, nil, "exactly one of branch and tag pattern", "exactly one"},
-		"bad pattern": {gitsync.Rule{TagPattern: "("}, nil, "tag pattern", `^\d`},
-		"no branch":   {gitsync.Rule{Branch: "main"}, gitsync.ErrNotFound, `no branch "main"`, "branches a, b, c, d, e and 1 more"},
-		"no tag":      {gitsync.Rule{TagPattern: "^v"}, gitsync.ErrNotFound, "matches ^v", "no tags"},
+		"neither":     {"", "", nil, "the rule has no branch", "set a branch"},
+		"bad pattern": {"", "(", nil, "tag pattern", `^\d`},
+		"no branch":   {"main", "", gitsync.ErrNotFound, `no branch "main"`, "branches a, b, c, d, e and 1 more"},
+		"no tag":      {"", "^v", gitsync.ErrNotFound, "matches ^v", "no tags"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := repo.Select(t.Context(), c.rule)
+			_, err := repo.Select(t.Context(), gitsync.Rule{Branch: c.branch})
+			if c.pattern != "" {
+				_, err = repo.Tags(t.Context(), c.pattern)
+			}
 			expect(t, err, c.kind, c.says, c.hint)
 		})
 	}

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -24,35 +22,31 @@ const (
 	tagPrefix    = "refs/tags/"
 )
 
-// Rule selects a revision: the tip of a branch, or the newest tag whose name matches a
+// Rule says what a node follows: the tip of a branch, or the tags whose names match a
 // regular expression. Exactly one field is set.
 type Rule struct {
 	Branch     string
 	TagPattern string // without implicit ^ and $
 }
 
-// tagged is the target of a tag. A zero commit means that the target is not a commit.
-type tagged struct {
-	commit plumbing.Hash
-	when   time.Time // of an annotated tag, or of the commit of a lightweight tag
+// Tag is a tag on a commit.
+type Tag struct {
+	Name   string
+	Commit string // full hash; that of an annotated tag's target
 }
 
-// Select requests the refs of the remote, and returns the commit and ref of the selected
-// revision. Fetch returns the other fields. New tags need a second request.
+// Revision gives the revision that the tag selects.
+func (t Tag) Revision() Revision { return Revision{Commit: t.Commit, Ref: t.Name, Tag: true} }
+
+// Select requests the refs of the remote, and returns the commit of the rule's branch. Fetch
+// returns the other fields of the revision.
 func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
-	if (rule.Branch == "") == (rule.TagPattern == "") {
-		return Revision{}, fault.New(fault.Place{}, "set exactly one of branch and tag pattern", "select a revision of %s: exactly one of branch and tag pattern must be set", r.name)
-	}
-	pattern, err := regexp.Compile(rule.TagPattern)
-	if err != nil {
-		return Revision{}, fault.New(fault.Place{}, `write a regular expression such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
+	if rule.Branch == "" {
+		return Revision{}, fault.New(fault.Place{}, "set a branch", "select a revision of %s: the rule has no branch", r.name)
 	}
 	refs, err := r.src.list(ctx)
 	if err != nil {
 		return Revision{}, err
-	}
-	if rule.TagPattern != "" {
-		return r.newestTag(ctx, below(refs, tagPrefix), pattern)
 	}
 	tip, ok := refs[branchPrefix+rule.Branch]
 	if !ok {
@@ -63,6 +57,39 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 		}
 	}
 	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
+}
+
+// Tags requests the refs of the remote, and returns the tags on commits whose names match a
+// regular expression, sorted by name. New tags need a second request.
+func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
+	match, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, `write a regular expression such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
+	}
+	refs, err := r.src.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := below(refs, tagPrefix)
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return !match.MatchString(name) })
+	commits, err := r.resolveTags(ctx, all, names)
+	if err != nil {
+		return nil, err
+	}
+	var tags []Tag
+	for _, name := range names {
+		if commit := commits[all[name]]; !commit.IsZero() {
+			tags = append(tags, Tag{name, commit.String()})
+		}
+	}
+	if len(tags) == 0 {
+		return nil, &fault.Error{
+			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, match),
+			Hint:    "push a tag, or change the pattern; " + offers(all, "tags"),
+			Err:     ErrNotFound,
+		}
+	}
+	return tags, nil
 }
 
 // below returns the refs with a prefix by short name.
@@ -90,34 +117,9 @@ func offers(refs map[string]plumbing.Hash, what string) string {
 	}
 }
 
-func (r *Repository) newestTag(ctx context.Context, tags map[string]plumbing.Hash, pattern *regexp.Regexp) (Revision, error) {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(tags)), func(name string) bool {
-		return !pattern.MatchString(name)
-	})
-	known, err := r.resolveTags(ctx, tags, names)
-	if err != nil {
-		return Revision{}, err
-	}
-	var newest string
-	for _, name := range names { // sorted, so that the later of two names with the same time counts
-		is := known[tags[name]]
-		if !is.commit.IsZero() && (newest == "" || !is.when.Before(known[tags[newest]].when)) {
-			newest = name
-		}
-	}
-	if newest == "" {
-		return Revision{}, &fault.Error{
-			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, pattern),
-			Hint:    "push a tag, or change the pattern; " + offers(tags, "tags"),
-			Err:     ErrNotFound,
-		}
-	}
-	return Revision{Commit: known[tags[newest]].commit.String(), Ref: newest, Tag: true}, nil
-}
-
 // resolveTags reads the targets of unknown tags with one request. A remote without
 // filters also sends the contents, so it is asked only once for each tag.
-func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]tagged, error) {
+func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.Hash, names []string) (map[plumbing.Hash]plumbing.Hash, error) {
 	known := *r.tags.Load()
 	var unknown []plumbing.Hash
 	for _, name := range names {
@@ -132,7 +134,7 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	if err != nil {
 		return nil, err
 	}
-	still := map[plumbing.Hash]tagged{} // without the tags that the remote no longer has
+	still := map[plumbing.Hash]plumbing.Hash{} // without the tags that the remote no longer has
 	for _, hash := range tags {
 		if is, ok := known[hash]; ok {
 			still[hash] = is
@@ -147,26 +149,24 @@ func (r *Repository) resolveTags(ctx context.Context, tags map[string]plumbing.H
 	return still, nil
 }
 
-// peel follows nested tags to a commit. The time of the outermost tag counts.
-func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (tagged, error) {
-	var is tagged
+// peel follows nested tags to a commit; the hash is zero if they end at another object.
+func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (plumbing.Hash, error) {
 	for range 10 {
 		found, err := object.GetObject(store, hash)
-		if err != nil && !is.when.IsZero() && errors.Is(err, plumbing.ErrObjectNotFound) {
-			return tagged{}, nil // a tag on a tree or blob, which was not sent
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			return plumbing.ZeroHash, nil // a tree or blob, which was not sent; commits are
 		}
 		if err != nil {
-			return tagged{}, err
+			return plumbing.ZeroHash, err
 		}
 		switch found := found.(type) {
 		case *object.Tag:
-			is.when, hash = cmp.Or(is.when, found.Tagger.When), found.Target
+			hash = found.Target
 		case *object.Commit:
-			is.when, is.commit = cmp.Or(is.when, found.Committer.When), hash
-			return is, nil
+			return hash, nil
 		default: // other objects are not commits
-			return tagged{}, nil
+			return plumbing.ZeroHash, nil
 		}
 	}
-	return tagged{}, nil
+	return plumbing.ZeroHash, nil
 }

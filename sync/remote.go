@@ -45,7 +45,7 @@ type Remote struct {
 type Repository struct {
 	name string // the URL without credentials
 	src  source
-	tags atomic.Pointer[map[plumbing.Hash]tagged] // by the hash in the tag's ref
+	tags atomic.Pointer[map[plumbing.Hash]plumbing.Hash] // commits by the hash in the tag's ref; zero for none
 }
 
 // source is one kind of remote: over the network, or a local directory.
@@ -80,7 +80,7 @@ func Open(remote Remote) (*Repository, error) {
 		return nil, err
 	}
 	repo := &Repository{name: shown}
-	repo.tags.Store(&map[plumbing.Hash]tagged{})
+	repo.tags.Store(&map[plumbing.Hash]plumbing.Hash{})
 	if u.Scheme == "file" {
 		repo.src = &local{dir: u.Path, name: shown}
 		return repo, nil

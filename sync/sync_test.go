@@ -185,44 +185,38 @@ func TestForcePush(t *testing.T) {
 	})
 }
 
-func TestNewestTag(t *testing.T) {
+// TestTags lists the tags on commits, whatever their kind; tags on other objects and those
+// with other names are left out.
+func TestTags(t *testing.T) {
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
 		t.Helper()
 		made := example(t)
 		repo := open(t, remote(t, kind, made.Root(), options))
-		newest := func(want string) {
-			t.Helper()
-			rev, err := repo.Select(t.Context(), gitsync.Rule{TagPattern: `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if commit := made.Git("rev-parse", want+"^{commit}"); rev.Ref != want || rev.Commit != commit || !rev.Tag {
-				t.Errorf("got %+v, want %s at %s", rev, want, commit)
-			}
-			checkout, err := repo.Fetch(t.Context(), rev, []string{nodeDir})
-			if err != nil {
-				t.Fatal(err)
-			}
-			read(t, checkout, nodeDir+"/node.env")
-		}
 		first := made.Head()
 		made.Annotate("2025-01-01-aaaaaaaaaa")
-		newest("2025-01-01-aaaaaaaaaa")
-		made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
-		made.Tag("2024-01-01-bbbbbbbbbb") // lightweight: its commit is newer than the tag above
-		made.Tag("v9")                    // does not match
-		newest("2024-01-01-bbbbbbbbbb")
-		made.Tag("2024-01-01-cccccccccc") // the same time: the later name counts
-		newest("2024-01-01-cccccccccc")
-		made.Git("checkout", "--quiet", first)
-		made.Annotate("2023-01-01-dddddddddd") // the newest tag, on an older commit, before the next commit
-		made.Git("checkout", "--quiet", "master")
-		made.Commit("Third", map[string]string{nodeDir + "/node.env": "TAG=3\n"})
-		newest("2023-01-01-dddddddddd")
+		second := made.Commit("Second", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
+		made.Tag("2024-01-01-bbbbbbbbbb")
+		made.Tag("v9") // does not match
 		made.Git("tag", "--annotate", "--message", "tag of a tag", "2020-01-01-eeeeeeeeee", "2025-01-01-aaaaaaaaaa")
-		newest("2020-01-01-eeeeeeeeee")
 		made.Git("tag", "2026-01-01-ffffffffff", "HEAD^{tree}") // not on a commit
-		newest("2020-01-01-eeeeeeeeee")
+		want := []gitsync.Tag{{Name: "2020-01-01-eeeeeeeeee", Commit: first}, {Name: "2024-01-01-bbbbbbbbbb", Commit: second}, {Name: "2025-01-01-aaaaaaaaaa", Commit: first}}
+		wantTags := func() {
+			t.Helper()
+			tags, err := repo.Tags(t.Context(), `^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`)
+			if diff := cmp.Diff(want, tags); diff != "" || err != nil {
+				t.Errorf("%v:\n%s", err, diff)
+			}
+		}
+		wantTags()
+		made.Git("tag", "--delete", "2020-01-01-eeeeeeeeee")
+		made.Git("tag", "--force", "2025-01-01-aaaaaaaaaa", second)
+		want = []gitsync.Tag{want[1], {Name: "2025-01-01-aaaaaaaaaa", Commit: second}}
+		wantTags()
+		checkout, err := repo.Fetch(t.Context(), want[1].Revision(), []string{nodeDir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, checkout, nodeDir+"/node.env")
 	})
 }
 
@@ -266,7 +260,7 @@ func TestRequests(t *testing.T) {
 			checkout.Same(checkout.Inputs())
 			asked("comparison", nil)
 			for i, want := range [][]string{{refs, pack}, {refs}} {
-				if _, err := repo.Select(t.Context(), gitsync.Rule{TagPattern: "^v"}); err != nil {
+				if _, err := repo.Tags(t.Context(), "^v"); err != nil {
 					t.Fatal(err)
 				}
 				asked([]string{"first look at a tag", "second"}[i], want)

@@ -32,6 +32,7 @@ const (
 	Resume    Action = "resume"
 	Retry     Action = "retry"
 	Override  Action = "override" // of a freeze
+	Select    Action = "select"   // of a tag that need not be the newest
 	Rotate    Action = "rotate"
 	Soak      Action = "soak" // a good state did not stay healthy, or is healthy again
 )

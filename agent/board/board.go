@@ -52,6 +52,7 @@ type View struct {
 
 	Rotations []inventory.Rotation
 	LookError error           // of the last look
+	Tags      []string        // what a user has to know about tags that are not followed
 	Pause     *record.Pause   // the last one, which may be over
 	Progress  string          // of the attempt
 	Rollout   *report.Rollout // while an attempt waits for services

@@ -76,6 +76,9 @@ type Dependencies struct {
 	GitLab     func() (*gitlab.Client, error) // nil: no GitLab is set
 	Issue      func() (*anchor.Issue, error)  // nil: no issue for the audit log is set
 	MailServer func() (*notify.SMTP, error)   // nil: no mail server is set
+
+	// Follows gives the revision that the node follows now.
+	Follows func(ctx context.Context, source *gitsync.Repository) (gitsync.Revision, error)
 }
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
@@ -97,6 +100,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"gitlab", d.checkGitLab},
 		{"manifests", d.checkManifests},
 		{"policy", d.checkPolicy},
+		{"releases", d.checkReleases},
 		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
 		{"disk", d.checkDisk},
@@ -110,7 +114,9 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		limited, cancel := context.WithTimeout(ctx, probeLimit)
 		text, err := p.probe(limited)
 		cancel()
-		d.add(p.subject, text, err)
+		if text != "" || err != nil {
+			d.add(p.subject, text, err)
+		}
 	}
 	d.opened.Wipe()
 	if d.engine != nil {
@@ -191,7 +197,7 @@ func (d *doctor) checkGit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	revision, err := source.Select(ctx, d.on.Settings.Rule())
+	revision, err := d.on.Follows(ctx, source)
 	if err != nil {
 		return "", err
 	}
@@ -261,6 +267,17 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, plural.Count(len(d.stack.Services), "service"), plural.Count(len(d.stack.Secrets), "secret")), nil
+}
+
+// checkReleases doubts a production node that follows a branch: each merge is a rollout. It
+// has nothing to say of other nodes.
+func (d *doctor) checkReleases(context.Context) (string, error) {
+	rule := d.on.Settings.Rule()
+	if d.node == nil || d.node.Config.Environment.Type != manifests.Production || rule.TagPattern != "" {
+		return "", nil
+	}
+	return "", doubt{fault.New(fault.Place{}, `set tag_pattern, such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`,
+		"this production node follows the branch %s: each merge is rolled out", rule.Branch)}
 }
 
 // imagesOf lists the images of a stack's services, sorted.

@@ -62,6 +62,11 @@ func (p *Publisher) Group(sync *record.Sync, text, hint string) error {
 	return p.queue(report.GroupNotice(p.Node, p.Link(sync.Commit), sync, text, hint))
 }
 
+// Tags queues the notice that tags are not followed, or were deleted or moved.
+func (p *Publisher) Tags(last *record.Sync, told []string) error {
+	return p.queue(report.TagsNotice(p.Node, p.Link(last.Commit), last, told))
+}
+
 // Health publishes that services of a good rollout became degraded or unhealthy, or are
 // healthy again: the commit's status follows the truth.
 func (p *Publisher) Health(sync *record.Sync, now health.Verdict) error {

@@ -78,6 +78,13 @@ type Override struct {
 	At     time.Time   `json:"at"`
 }
 
+// Chosen is a user's request for a tag, which need not be the newest one.
+type Chosen struct {
+	Actor audit.Actor `json:"actor"`
+	At    time.Time   `json:"at"`
+	Over  string      `json:"over,omitempty"` // the tag that was followed at that time: only newer ones replace the chosen one
+}
+
 // Pause keeps an agent from starting rollouts.
 type Pause struct {
 	Actor  audit.Actor `json:"actor"`

@@ -52,6 +52,7 @@ type Sync struct {
 	Loosens   []string   `json:"loosens,omitempty"`   // gates that the commit loosens, in words that follow "this commit"
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
 	Override  *Override  `json:"override,omitempty"`  // of a freeze
+	Chosen    *Chosen    `json:"chosen,omitempty"`    // a user asked for the tag
 	Migration *Migration `json:"migration,omitempty"` // where the database stood
 	Rollback  *Rollback  `json:"rollback,omitempty"`  // the rollback that followed, or that the sync is
 	Group     *Group     `json:"group,omitempty"`     // of a blue-green rollout

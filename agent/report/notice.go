@@ -67,6 +67,16 @@ func GroupNotice(node Node, link string, sync *record.Sync, text, hint string) n
 	return n
 }
 
+// TagsNotice gives the notice that tags are not followed, or were deleted or moved.
+func TagsNotice(node Node, link string, last *record.Sync, told []string) notify.Notice {
+	n := notice(node, link, last)
+	n.Event, n.Title, n.Next = notify.Waiting, "tags are not followed", "`agent status` shows the tags and what runs"
+	for _, text := range told {
+		n.Details = append(n.Details, notify.Detail{Text: text})
+	}
+	return n
+}
+
 // HealthNotice gives the notice that services of a good rollout became degraded or
 // unhealthy, or that all are healthy again.
 func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict) notify.Notice {

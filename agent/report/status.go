@@ -44,6 +44,7 @@ type Status struct {
 	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
 	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
+	Tags      []string      `json:"tags,omitempty"`  // tags that are not followed, or were deleted or moved
 	Group     string        `json:"group,omitempty"` // what a blue-green rollout still waits for from the other nodes; "" for nothing
 	Pause     *record.Pause `json:"pause,omitempty"` // while it holds
 	LastLook  time.Time     `json:"last_look,omitzero"`

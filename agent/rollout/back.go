@@ -130,7 +130,7 @@ func backSync(base Base, to *record.GoodState, goal Rollback) (*record.Sync, err
 		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, goal.Services),
 		Auto: goal.Auto, Reason: goal.Reason, Force: goal.Force, Started: now, By: goal.Actor,
 	}
-	sync.Rollback, sync.Group, sync.DirtySince = taken, goal.Group, last.Dirty()
+	sync.Rollback, sync.Group, sync.DirtySince, sync.Chosen = taken, goal.Group, last.Dirty(), last.Chosen
 	if last.State == record.Failed {
 		taken.After = &record.Broken{Sync: last.ID, Stage: last.Stage, Error: last.Error}
 	}

@@ -101,7 +101,7 @@ func (f *forward) begin(cause Cause) error {
 		return err
 	}
 	a.note = a.sync.Attempt()
-	a.sync.Actor, a.sync.Override = cause.who(revision), cause.Override
+	a.sync.Actor, a.sync.Override, a.sync.Chosen = cause.who(revision), cause.Override, cause.chosen(last, revision)
 	a.sync.Corrects, a.sync.Leaves = cause.Correction.Fields, cause.Correction.Leaves
 	a.sync.Group, a.sync.DirtySince = last.NextGroup(revision.Commit), last.Dirty()
 	a.use.Log.Info("syncing", "revision", record.Short(revision.Commit), "ref", revision.Ref, "trigger", cause.Trigger)
@@ -120,6 +120,7 @@ func (f *forward) carryOn(cause Cause) error {
 	if cause.Override != nil {
 		a.sync.Override = cause.Override
 	}
+	a.sync.Chosen = cause.chosen(last, f.checkout.Revision)
 	a.sync.Seconds, a.sync.Entered = map[record.Stage]float64{}, maps.Clone(last.Entered)
 	a.note = a.sync.Attempt()
 	if err := a.sync.Apply(record.CarryOn, time.Now()); err != nil {

@@ -27,7 +27,6 @@ import (
 
 // Remote is the followed repository.
 type Remote interface {
-	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 }
 
@@ -178,6 +177,7 @@ type Parts struct {
 	Log      *slog.Logger
 
 	Remote Remote
+	Select func(ctx context.Context) (gitsync.Revision, error) // gives the revision that the stack follows now
 	Engine Engine
 	Probe  readiness.Engine      // what the release gates ask of the engine; nil: nothing
 	Exec   Execer                // runs the commands of checks; nil: they fail
@@ -227,6 +227,8 @@ type Cause struct {
 	Trigger  record.Trigger
 	Actor    audit.Actor      // of a user's request
 	Override *record.Override // of a freeze
+	To       string           // the tag that the user asks for; "" for the one that is followed
+	Chosen   *record.Chosen   // that request, once the tag is found
 	Adopt    bool             // the user adopts whatever the first rollout takes over
 
 	Correction Correction // of drift
@@ -248,6 +250,15 @@ func (c Cause) who(revision gitsync.Revision) audit.Actor {
 	case record.OnDrift, record.OnRollback:
 	}
 	return audit.Agent()
+}
+
+// chosen gives the request for a tag that a sync of a revision goes back to. The syncs after
+// it of the same tag keep it.
+func (c Cause) chosen(last *record.Sync, revision gitsync.Revision) *record.Chosen {
+	if c.Chosen == nil && last != nil && last.Commit == revision.Commit && last.Ref == revision.Ref {
+		return last.Chosen
+	}
+	return c.Chosen
 }
 
 // Outcome is the result of an attempt.

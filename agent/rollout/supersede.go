@@ -70,7 +70,7 @@ func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		revision, err := use.Remote.Select(ctx, use.Settings.Rule())
+		revision, err := use.Select(ctx)
 		if err != nil || revision.Commit == seen {
 			continue // the next look reports a remote that does not answer
 		}

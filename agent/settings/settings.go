@@ -37,7 +37,7 @@ type Settings struct {
 
 	Repository     string `name:"repository" help:"git remote: https, ssh, git, or a local path"`
 	Branch         string `name:"branch" help:"branch to follow (default master, unless tag_pattern is set)"`
-	TagPattern     string `name:"tag_pattern" help:"follow the newest tag that matches this regular expression"`
+	TagPattern     string `name:"tag_pattern" help:"follow the newest tag that matches this regular expression, by the date or version in its name"`
 	GitUser        string `name:"git_user" help:"user for https (default oauth2)"`
 	GitTokenFile   string `name:"git_token_file" help:"file with the https token"`
 	SSHKeyFile     string `name:"ssh_key_file" help:"file with the ssh key"`

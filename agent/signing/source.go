@@ -11,6 +11,7 @@ type Repository interface {
 	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 	Descends(ctx context.Context, old, revision string) (bool, error)
+	Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error)
 }
 
 // Source is a repository behind a gate.
@@ -33,6 +34,11 @@ func (s Source) Fetch(ctx context.Context, revision gitsync.Revision, prefetch [
 		return nil, err
 	}
 	return s.repository.Fetch(ctx, revision, prefetch)
+}
+
+// Tags lists the tags, some of which may be on revisions that Fetch refuses.
+func (s Source) Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error) {
+	return s.repository.Tags(ctx, pattern)
 }
 
 // Descends reports whether a commit is an ancestor of another one. It reads commits, no

@@ -139,6 +139,11 @@ func (g *git) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) {
 	return gitsync.Revision{Commit: served.hash, Ref: branch}, nil
 }
 
+// Tags has none.
+func (g *git) Tags(context.Context, string) ([]gitsync.Tag, error) {
+	return nil, gitsync.ErrNotFound
+}
+
 // Fetch gives the files of a commit.
 func (g *git) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*gitsync.Checkout, error) {
 	g.mu.Lock()

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/secrets"
@@ -32,7 +33,7 @@ func (f *checkoutFlags) add(cmd *cobra.Command) {
 }
 
 // files opens the tree of files. The caller must call closer after their use.
-func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) (fsys fs.FS, closer func(), err error) {
+func (f *checkoutFlags) files(ctx context.Context, a *app) (fsys fs.FS, closer func(), err error) {
 	if f.repo != "" {
 		root, err := os.OpenRoot(f.repo)
 		if err != nil {
@@ -40,6 +41,7 @@ func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) 
 		}
 		return root.FS(), func() { _ = root.Close() }, nil
 	}
+	settings := &a.settings
 	if settings.Repository == "" {
 		return nil, nil, usageError{errors.New("name a folder with --repo, or a remote with --repository")}
 	}
@@ -47,7 +49,7 @@ func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) 
 	if err != nil {
 		return nil, nil, err
 	}
-	revision, err := selectRevision(ctx, source, f.revision, settings.Rule())
+	revision, err := selectRevision(ctx, a, source, f.revision)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,11 +66,11 @@ func (f *checkoutFlags) files(ctx context.Context, settings *settings.Settings) 
 var fullHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // selectRevision finds the revision that the user named: a commit, a branch or a
-// tag. Without a name it selects the revision of followed.
-func selectRevision(ctx context.Context, source *gitsync.Repository, name string, followed gitsync.Rule) (gitsync.Revision, error) {
+// tag. Without a name it selects the one that the node follows now.
+func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, name string) (gitsync.Revision, error) {
 	switch {
 	case name == "":
-		return source.Select(ctx, followed)
+		return a.follows(ctx, source)
 	case fullHash.MatchString(name):
 		return gitsync.Revision{Commit: name, Ref: name}, nil
 	}
@@ -76,10 +78,34 @@ func selectRevision(ctx context.Context, source *gitsync.Repository, name string
 	if err == nil {
 		return revision, nil
 	}
-	if tag, tagErr := source.Select(ctx, gitsync.Rule{TagPattern: "^" + regexp.QuoteMeta(name) + "$"}); tagErr == nil {
-		return tag, nil
+	if tags, tagErr := source.Tags(ctx, "^"+regexp.QuoteMeta(name)+"$"); tagErr == nil {
+		return tags[0].Revision(), nil
 	}
 	return gitsync.Revision{}, err
+}
+
+// follows gives the revision that the node follows now, as its agent selects it, and prints
+// what a user has to know about other tags.
+func (a *app) follows(ctx context.Context, source *gitsync.Repository) (gitsync.Revision, error) {
+	revision, told, err := selection.NewRemote(source, a.settings.Rule()).Now(ctx, a.onRecord(ctx))
+	for _, text := range told {
+		printFault(a.stderr, "warning", errors.New(text))
+	}
+	return revision, err
+}
+
+// onRecord gives what the agent, or its state file, has on record of the node; nothing if
+// there is neither, or they are of another node.
+func (a *app) onRecord(ctx context.Context) selection.Record {
+	status, err := readStatus(ctx, &a.settings)
+	if err != nil || status.Environment != a.settings.Environment || status.Node != a.settings.Node {
+		return selection.Record{}
+	}
+	var deployed *record.GoodState
+	if status.Applied != nil {
+		deployed = &record.GoodState{Commit: status.Applied.Commit}
+	}
+	return selection.NewRecord(status.Sync, deployed)
 }
 
 // rendered gives the stack of the node from the files that the flags name, and what else
@@ -106,7 +132,7 @@ func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Opt
 	if options.Environment == "" || options.Node == "" {
 		return nil, nil, usageError{errors.New("name the node with --environment and --node")}
 	}
-	files, closer, err := flags.files(ctx, &a.settings)
+	files, closer, err := flags.files(ctx, a)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,5 +161,28 @@ func (l *lab) chmod(mode os.FileMode) {
 	l.t.Helper()
 	if err := os.Chmod(l.dir+"/age.key", mode); err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// TestBranchInProduction has the doctor doubt a production node that follows a branch.
+func TestBranchInProduction(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	files := l.tinyRepo()
+	const config = "environments/sandbox/config.yml"
+	files[config] = strings.Replace(files[config], "non-production", "production", 1)
+	l.commit("first", files)
+	releases := func() []finding {
+		_, out, _ := l.command("doctor", "-o", "json")
+		return slices.DeleteFunc(decode[[]finding](t, out), func(f finding) bool { return f.Subject != "releases" })
+	}
+	found := releases()
+	if len(found) != 1 || found[0].Grade != "warn" || !strings.Contains(found[0].Text, "follows the branch master") || !strings.Contains(found[0].Hint, "tag_pattern") {
+		t.Errorf("following a branch: %+v", found)
+	}
+	l.repo.Tag("2025-12-15-11eeef9e99")
+	l.settings["tag_pattern"] = `^\d{4}-\d{2}-\d{2}`
+	if found := releases(); len(found) != 0 {
+		t.Errorf("following tags: %+v", found)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -21,8 +22,9 @@ import (
 const reportLimit = 30 * time.Second
 
 func syncCommand(a *app) *cobra.Command {
-	var once, dryRun, wait, adopt, overrideFreeze bool
+	var once, dryRun, wait, overrideFreeze bool
 	var why string
+	var asked agent.Asked
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Sync now; a held or waiting revision is tried again",
@@ -31,6 +33,9 @@ func syncCommand(a *app) *cobra.Command {
 If auto_deploy is off, this command starts the waiting rollout. It does not replace an
 approval, and it does not end a pause or a freeze. With --override-freeze and a reason,
 which is recorded, the rollout does not wait for the end of a freeze.
+
+With --to, the sync rolls out a tag that the agent does not follow by itself, such as an
+older one. The node stays at it until a newer tag is pushed than the one it followed.
 
 With --once --adopt, the first sync of a node adopts the stack that another tool has
 deployed, without showing the plan; the audit log records the user. It has no effect
@@ -47,15 +52,16 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			if err != nil {
 				return err
 			}
-			if adopt && !once {
+			options.To = asked.To
+			if asked.Adopt && !once {
 				return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
 			}
 			client := control.NewClient(a.settings.Socket)
 			switch {
 			case dryRun:
-				return diff(cmd.Context(), a, checkoutFlags{}, "text")
+				return diff(cmd.Context(), a, checkoutFlags{revision: asked.To}, "text")
 			case once:
-				return syncOnce(cmd.Context(), a, adopt)
+				return syncOnce(cmd.Context(), a, asked)
 			case wait:
 				return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
 					return client.Sync(cmd.Context(), options, progress)
@@ -69,7 +75,8 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "run one sync in this process, without the daemon")
-	cmd.Flags().BoolVar(&adopt, "adopt", false, "with --once: adopt what the first sync takes over from another tool")
+	cmd.Flags().StringVar(&asked.To, "to", "", "roll out this tag, which need not be the newest; it is recorded")
+	cmd.Flags().BoolVar(&asked.Adopt, "adopt", false, "with --once: adopt what the first sync takes over from another tool")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
 	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
@@ -94,7 +101,7 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 
 // syncOnce runs one sync in this process. Only one agent at a time can open the state
 // file, so it never runs while the daemon runs.
-func syncOnce(ctx context.Context, a *app, adopt bool) error {
+func syncOnce(ctx context.Context, a *app, asked agent.Asked) error {
 	if err := forbidCoreDumps(); err != nil {
 		return err
 	}
@@ -107,7 +114,7 @@ func syncOnce(ctx context.Context, a *app, adopt bool) error {
 	}
 	defer p.close()
 	err = a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
-		return p.agent.Once(ctx, adopt, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
+		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
 	}))
 	limited, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()

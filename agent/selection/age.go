@@ -1,0 +1,86 @@
+package selection
+
+import (
+	"cmp"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+var (
+	leadingDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}`)
+	version     = regexp.MustCompile(`\d+(?:\.\d+)*`)
+	number      = regexp.MustCompile(`\d+`)
+)
+
+// agesOf gives the function that reads the age of a tag from its name: the numbers in the
+// pattern's first groups, as far as those match numbers only. Without such a group they are
+// those of a leading date, or of the first version number.
+func agesOf(pattern *regexp.Regexp) func(name string) []string {
+	groups := numericGroups(pattern.String())
+	return func(name string) []string {
+		text := leadingDate.FindString(name)
+		if match := pattern.FindStringSubmatch(name); groups > 0 && match != nil {
+			text = strings.Join(match[1:groups+1], " ")
+		} else if text == "" {
+			text = version.FindString(name)
+		}
+		return number.FindAllString(text, -1)
+	}
+}
+
+// compareAges compares numbers one by one; missing ones come first.
+func compareAges(a, b []string) int {
+	return slices.CompareFunc(a, b, func(a, b string) int {
+		a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+}
+
+// numericGroups counts the groups at the beginning of a pattern that match no letters: the
+// hash of a commit is no age.
+func numericGroups(pattern string) (count int) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	var groups []*syntax.Regexp
+	var find func(*syntax.Regexp)
+	find = func(one *syntax.Regexp) {
+		if one.Op == syntax.OpCapture {
+			groups = append(groups, one)
+		}
+		for _, sub := range one.Sub {
+			find(sub)
+		}
+	}
+	find(parsed)
+	slices.SortStableFunc(groups, func(a, b *syntax.Regexp) int { return cmp.Compare(a.Cap, b.Cap) })
+	for _, group := range groups {
+		if matchesLetters(group) {
+			break
+		}
+		count++
+	}
+	return count
+}
+
+// matchesLetters reports whether an expression can match a letter.
+func matchesLetters(one *syntax.Regexp) bool {
+	switch one.Op {
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return true
+	case syntax.OpLiteral:
+		return slices.ContainsFunc(one.Rune, unicode.IsLetter)
+	case syntax.OpCharClass:
+		for i := 0; i+1 < len(one.Rune); i += 2 {
+			if one.Rune[i] <= 'z' && one.Rune[i+1] >= 'A' || one.Rune[i+1] > unicode.MaxASCII {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.ContainsFunc(one.Sub, matchesLetters)
+}

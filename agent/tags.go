@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/selection"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// chosen gives the revision that the stack follows, or the tag that a user asked for. What a
+// user has to know about other tags is shown, logged, and sent to the receivers of notices
+// once.
+func (s *stack) chosen(ctx context.Context, seen *sighting) (gitsync.Revision, error) {
+	v := s.board.Snapshot()
+	revision, told, err := s.remote.choose(ctx, selection.NewRecord(v.Last, v.Deployed))
+	if seen.to != "" {
+		refs, listErr := s.remote.list(ctx)
+		if listErr != nil {
+			return gitsync.Revision{}, listErr
+		}
+		seen.over = revision.Ref // "" if nothing is followed
+		if revision, err = s.remote.selects.Named(refs, seen.to); err != nil {
+			return revision, askedError{err}
+		}
+		return revision, nil
+	}
+	if err == nil && !slices.Equal(told, v.Tags) {
+		s.board.Update(func(v *board.View) { v.Tags = told })
+		for _, text := range told {
+			s.log.Warn("tag is not followed", "reason", text)
+		}
+		if v.Last != nil && len(told) > 0 {
+			err = s.publish.Tags(v.Last, told)
+		}
+	}
+	return revision, err
+}
+
+// askedError refuses a tag that a user asks for. The look succeeded.
+type askedError struct{ error }
+
+func (e askedError) Unwrap() error { return e.error }
+
+// selects gives the revision that the stack would follow now. It may be called while the loop
+// is busy.
+func (s *stack) selects(ctx context.Context) (gitsync.Revision, error) {
+	v := s.board.Snapshot()
+	revision, _, err := s.remote.selects.Now(ctx, selection.NewRecord(v.Last, v.Deployed))
+	return revision, err
+}
+
+// noteTag notes in the audit log that a user asks for a tag; "" for none.
+func (d *Desk) noteTag(actor audit.Actor, tag string) error {
+	if tag == "" {
+		return nil
+	}
+	text := fmt.Sprintf("asked for tag %.100q", tag)
+	if last := d.stack.board.Snapshot().Last; last != nil {
+		text += ", from " + last.Ref
+	}
+	return d.stack.note(d.userEntry(actor, audit.Select, text))
+}
