@@ -293,3 +293,19 @@ func TestServicesOfOthersInTheStack(t *testing.T) {
 		w.wantServices("s_web app:3")
 	})
 }
+
+// TestRollbackSparesServicesOfOthers has another tool make a service under a name that an
+// older good state has.
+func TestRollbackSparesServicesOfOthers(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\"}, old: {image: \"app:$TAG\"}}\n")
+		w.start()
+		w.release("2", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\"}}\n")
+		w.poll()
+		w.wantServices("s_web app:2")
+		w.deployed("s", "old")
+		_, err := w.goBack(request.Rollback{})
+		refuses(t, err, "would overwrite services that this agent did not make: s_old")
+		w.wantServices("s_old app:0", "s_web app:2")
+	})
+}

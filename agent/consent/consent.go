@@ -87,6 +87,16 @@ func Needed(live *deploy.Live, want *compose.Stack, plan deploy.Plan, on Record)
 	return asked
 }
 
+// Overwritten names the services of others that a rollback to a good state would overwrite.
+func Overwritten(live *deploy.Live, want *compose.Stack, on Record) (names []string) {
+	for _, one := range deploy.UnownedOf(live, want) {
+		if one.Kind == deploy.Service && one.Wanted && !on.Adoption.Has(string(one.Kind), one.Name, one.ID) && !on.deploys(want.Name, one) {
+			names = append(names, one.Name)
+		}
+	}
+	return names
+}
+
 // accepted reports whether an object of the own stack needs no user. The agent never writes
 // networks, secrets and configs that it did not make, so those that the stack does not have
 // do no harm. Those of a stack without a record were adopted before the record was lost, or

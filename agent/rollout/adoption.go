@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // adoption finds out what the rollout of a commit takes over, and records which stack the
@@ -73,6 +74,23 @@ func (d *adoption) keep() error {
 	}
 	if given != nil {
 		d.a.use.Log.Info("adopted", "revision", record.Short(d.a.sync.Commit), "stack", adopted.Stack, "objects", len(given.To.Objects), "by", gates.ConsentText(given))
+	}
+	return nil
+}
+
+// refuseOthers refuses a rollback that would overwrite a service which neither this agent made
+// nor a user adopted.
+func (b *back) refuseOthers(live *deploy.Live) error {
+	kept, err := b.a.use.Records.Adoption()
+	if err != nil {
+		return fmt.Errorf("recall the adopted stack: %w", err)
+	}
+	on, err := consent.NewRecord(b.before.Owner, kept, b.a.base.Deployed)
+	if err != nil || b.a.note.Wrote {
+		return err
+	}
+	if names := consent.Overwritten(live, b.before, on); len(names) > 0 {
+		return fault.New(fault.Place{}, "remove the services, or roll back to a state without them", "the rollback would overwrite services that this agent did not make: %s", listed(names))
 	}
 	return nil
 }

@@ -168,6 +168,9 @@ func foreignNetworks(stack *compose.Stack) []string {
 // the rollback if something that it needs is missing.
 func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error) {
 	a, taken := b.a, b.a.sync.Rollback
+	if err := b.refuseOthers(live); err != nil {
+		return deploy.Plan{}, err
+	}
 	live = ownServices(live, b.before)
 	if err := b.unknownServices(live, taken.Services); err != nil {
 		return deploy.Plan{}, err

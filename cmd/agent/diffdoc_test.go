@@ -147,8 +147,8 @@ its digest, which is also in the log and in the history of the sync.
 	diffAdopt = `
 ## After docker deployed the same files
 
-` + "`docker stack deploy`" + ` deployed the stack, as deployment.sh ran it. The agent takes it
-over: it adds its label to each service, and no task restarts.
+` + "`docker stack deploy`" + ` deployed the stack, as deployment.sh ran it. After
+` + "`agent adopt`" + ` the agent takes it over: it adds its label to each service, and no task restarts.
 
 `
 	diffCommit = `
