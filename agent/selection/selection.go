@@ -102,7 +102,7 @@ func (c *chooser) stay(pattern *regexp.Regexp, tags []gitsync.Tag) {
 	case i < 0:
 		c.tell("tag %s was deleted; commit %s stays", last.Name, record.Short(c.on.Runs))
 	case tags[i].Commit != last.Commit:
-		c.tell("tag %s was moved from %s to %s; commit %s stays; `agent sync --to %s` follows it", last.Name, record.Short(last.Commit), record.Short(tags[i].Commit), record.Short(c.on.Runs), last.Name)
+		c.tell("tag %s was moved from %s to %s; commit %s stays; `agent sync --to %s` follows it", last.Name, record.Short(last.Commit), record.Short(tags[i].Commit), record.Short(c.on.Runs), pasted(last.Name))
 	default:
 		return
 	}
@@ -133,6 +133,18 @@ func (c *chooser) tell(format string, args ...any) {
 	}
 }
 
+// plain matches names that a shell takes as they are.
+var plain = regexp.MustCompile(`^[A-Za-z0-9._/+-]+$`)
+
+// pasted gives a tag's name for a command that a user pastes. A tag can be named so that a
+// shell would run a part of the name.
+func pasted(name string) string {
+	if plain.MatchString(name) {
+		return name
+	}
+	return "TAG"
+}
+
 // consider takes a tag that is newer than the best one so far.
 func (c *chooser) consider(tag gitsync.Tag) error {
 	on, age := c.on, 1
@@ -150,7 +162,7 @@ func (c *chooser) consider(tag gitsync.Tag) error {
 		if !follows {
 			if age > 0 {
 				c.tell("tag %s is not followed: its commit %s does not descend from %s, which runs; `agent sync --to %s` follows it all the same",
-					tag.Name, record.Short(tag.Commit), record.Short(on.Runs), tag.Name)
+					tag.Name, record.Short(tag.Commit), record.Short(on.Runs), pasted(tag.Name))
 			}
 			return nil
 		}

@@ -52,6 +52,7 @@ func TestChoose(t *testing.T) {
 		"asked for an older one":          {dated, all, selection.Record{Last: tag(january, "a"), Kept: true, Runs: "a", Over: february}, march, nil},
 		"asked, nothing newer":            {dated, all[:2], selection.Record{Last: tag(january, "a"), Kept: true, Runs: "a", Over: february}, january, nil},
 		"asked, on the same day":          {dated, append(all[:2:2], tag("2026-02-10-dddddddddd", "abd")), selection.Record{Last: tag(january, "a"), Kept: true, Runs: "a", Over: february}, "2026-02-10-dddddddddd", nil},
+		"a name for shells":               {`^v`, []gitsync.Tag{tag("v9$(reboot)", "x"), tag("v1", "a")}, runs("v1", "a"), "v1", []string{"from a, which runs; `agent sync --to TAG`"}},
 		"followed a branch before":        {dated, all, runs("master", "ab"), march, nil},
 		"ahead of all tags":               {dated, all, runs("master", "abcd"), "master", []string{march, february, january}},
 		"versions":                        {`^v`, []gitsync.Tag{tag("v1.9.0", "a"), tag("v1.10.0", "ab"), tag("v1.10", "abx")}, selection.Record{}, "v1.10.0", nil},
