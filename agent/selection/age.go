@@ -69,18 +69,13 @@ func numericGroups(pattern string) (count int) {
 
 // matchesLetters reports whether an expression can match a letter.
 func matchesLetters(one *syntax.Regexp) bool {
-	switch one.Op {
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+	if one.Op == syntax.OpAnyChar || one.Op == syntax.OpAnyCharNotNL || one.Op == syntax.OpLiteral && slices.ContainsFunc(one.Rune, unicode.IsLetter) {
 		return true
-	case syntax.OpLiteral:
-		return slices.ContainsFunc(one.Rune, unicode.IsLetter)
-	case syntax.OpCharClass:
-		for i := 0; i+1 < len(one.Rune); i += 2 {
-			if one.Rune[i] <= 'z' && one.Rune[i+1] >= 'A' || one.Rune[i+1] > unicode.MaxASCII {
-				return true
-			}
+	}
+	for i := 0; one.Op == syntax.OpCharClass && i+1 < len(one.Rune); i += 2 { // ranges of runes
+		if one.Rune[i] <= 'z' && one.Rune[i+1] >= 'A' || one.Rune[i+1] > unicode.MaxASCII {
+			return true
 		}
-		return false
 	}
 	return slices.ContainsFunc(one.Sub, matchesLetters)
 }

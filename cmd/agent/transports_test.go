@@ -67,7 +67,7 @@ func TestTags(t *testing.T) {
 	l.mustRun(exitDone, []string{"2025-12-16-0123456789", "nothing to change"}, "sync", "--once")
 	l.mustRun(exitDone, []string{refused, "no difference"}, "diff")
 	l.wantWorker(imageB)
-	l.commit("third", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER=2\nX=3")})
+	l.commit("third", map[string]string{node3 + "node.env": l.nodeEnv("2", "X=3")})
 	third := l.repo.Head()
 	l.repo.Tag("2025-12-17-0123456789")
 	l.mustRun(exitDone, []string{"2025-12-17-0123456789 " + third[:10]}, "sync", "--once")
