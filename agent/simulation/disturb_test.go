@@ -268,10 +268,14 @@ func (w *world) drift() {
 	}
 }
 
-// addIntruder puts a service of another node into the stack, and commits a release.
+// addIntruder puts a service of another node, or of another tool, into the stack, and commits
+// a release. The agent refuses to deploy beside the first, and waits for adoption of the second.
 func (w *world) addIntruder() {
 	if !w.intruder {
-		labels := map[string]string{"com.docker.stack.namespace": stack, "coin-agent.owner": "sandbox/node9"}
+		labels := map[string]string{"com.docker.stack.namespace": stack}
+		if w.random.IntN(2) == 0 {
+			labels["coin-agent.owner"] = "sandbox/node9"
+		}
 		_, err := w.engine.Client(enginetest.Hooks{}).ServiceCreate(context.Background(), foreignService(intruder, labels), swarm.ServiceCreateOptions{})
 		w.note("an intruder comes: %v", err)
 		w.intruder = err == nil

@@ -349,11 +349,15 @@ func (w *world) checkTasks(state enginetest.State, wants map[string]wanted) {
 	}
 }
 
-// foreignNow gives the objects of other owners as text.
+// foreignNow gives the objects of other owners as text, and those in the stack that no agent
+// made: no user of this world adopts them.
 func (w *world) foreignNow() string { return foreignOf(w.engine.State()) }
 
 func foreignOf(state enginetest.State) string {
-	state = state.Only(func(labels map[string]string) bool { return labels["coin-agent.owner"] == "sandbox/node9" })
+	state = state.Only(func(labels map[string]string) bool {
+		by := labels["coin-agent.owner"]
+		return by == "sandbox/node9" || by == "" && labels["com.docker.stack.namespace"] == stack
+	})
 	var all []string
 	for name, one := range state.Services {
 		text, _ := json.Marshal(one.Spec)

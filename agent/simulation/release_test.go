@@ -15,7 +15,7 @@ import (
 const (
 	stack     = "s"
 	owner     = "sandbox/node3"
-	intruder  = "s_intruder" // a service of another node in the stack
+	intruder  = "s_intruder" // a service of another node, or of another tool, in the stack
 	configDir = "environments/sandbox/"
 	nodeDir   = configDir + "nodes/node3/"
 	oneShot   = "s_migrate"

@@ -41,7 +41,7 @@ type world struct {
 	process   *process
 
 	refused  bool   // the agent does not follow the branch, whose history was rewritten
-	intruder bool   // another node's service is in the stack
+	intruder bool   // a service that is not the agent's is in the stack
 	meddled  bool   // a user changed the engine since the world was last as recorded
 	foreign  string // the other stack, as it was made
 
