@@ -45,7 +45,7 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			client := control.NewClient(a.settings.Socket)
 			switch {
 			case dryRun:
-				return diff(cmd.Context(), a, checkoutFlags{}, "text")
+				return diff(cmd.Context(), a, diffFlags{}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a)
 			case wait:
