@@ -12,6 +12,8 @@ import (
 var (
 	// engineSockets are those by which a container controls an engine.
 	engineSockets = []string{"/run/docker.sock", "/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock", "/run/podman/podman.sock"}
+	// socketNames are the names of such sockets, wherever they are mounted from or to.
+	socketNames = []string{"docker.sock", "containerd.sock", "podman.sock"}
 	// systemPaths are the files with which a container becomes root on the node if it can
 	// write them, and in which it finds keys and secrets if it can read them.
 	systemPaths = []string{
@@ -27,7 +29,7 @@ var (
 func (g *grants) readMount(one mount.Mount) {
 	switch one.Type {
 	case mount.TypeBind, "":
-		g.readBind("mount "+one.Source+" at "+one.Target, one.Source, one.ReadOnly)
+		g.readBind("mount "+one.Source+" at "+one.Target, one.Source, one)
 		if one.BindOptions != nil && strings.HasSuffix(string(one.BindOptions.Propagation), "shared") {
 			g.add("mount "+one.Source+" with propagation "+string(one.BindOptions.Propagation), "its mounts appear on the node")
 		}
@@ -45,7 +47,8 @@ func (g *grants) readMount(one mount.Mount) {
 
 // readBind judges a path of the node, by the path as it is written: links on the node are
 // not known here.
-func (g *grants) readBind(what, source string, readOnly bool) {
+func (g *grants) readBind(what, source string, one mount.Mount) {
+	readOnly := one.ReadOnly
 	if readOnly {
 		what += " (read-only)"
 	}
@@ -58,8 +61,10 @@ func (g *grants) readBind(what, source string, readOnly bool) {
 	switch {
 	case strings.Contains(source, "{{"):
 		g.add(what, "Swarm completes the path on the node: it may be any")
-	case leadsToSocket(file):
+	case leadsToSocket(file), slices.Contains(socketNames, path.Base(file)), slices.Contains(socketNames, path.Base(one.Target)):
 		g.add(what, "controls the engine, also if it is read-only: "+rootOnNode)
+	case strings.HasSuffix(file, ".sock"):
+		g.add(what, "talks to a process of the node")
 	case within(file, "/dev"):
 		g.add(what, "uses a device of the node")
 	case system && !readOnly:
@@ -111,7 +116,8 @@ func (g *grants) readLocal(one mount.Mount, driver map[string]string) {
 	options := strings.Split(driver["o"], ",")
 	switch {
 	case slices.Contains(options, "bind"), slices.Contains(options, "rbind"):
-		g.readBind("volume "+one.Source+" of "+device+" at "+one.Target, device, one.ReadOnly || slices.Contains(options, "ro"))
+		one.ReadOnly = one.ReadOnly || slices.Contains(options, "ro")
+		g.readBind("volume "+one.Source+" of "+device+" at "+one.Target, device, one)
 	case device == "" && kind == "", kind == "tmpfs":
 	case strings.HasPrefix(kind, "nfs"), kind == "cifs", kind == "smb3":
 		g.add("volume "+one.Source+" of "+kind+" "+device, "reads and writes files of another machine")

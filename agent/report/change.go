@@ -50,8 +50,8 @@ func sides(c deploy.Change) (label, old, want string) {
 	if old == want || old != "" && want != "" {
 		return label, old, want
 	}
-	// The key of the element equals its value: "+ constraint: node.role==manager".
-	if one := old + want; strings.HasSuffix(label, " "+one) {
+	// The key of the element is its value, or begins it: "+ constraint: node.role==manager".
+	if one, _, _ := strings.Cut(old+want, " ("); strings.HasSuffix(label, " "+one) {
 		label = strings.TrimSuffix(label, " "+one)
 	}
 	return label, old, want
