@@ -165,8 +165,14 @@ func TestFilesCannotControlATerminal(t *testing.T) {
 func TestErrorsCannotControlATerminal(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{hostile}, {"audit", "log", "--since", hostile}, {"check", hostile}, {"diff", "-o", hostile}, {"render", "--repo", hostile, "--environment", "e", "--node", "n"},
-		{"history", "--config", hostile}, {"run", "--log-level", hostile}, {"doctor", "--repository", hostile, "--engine", "tcp://" + hostile},
+		{hostile},
+		{"audit", "log", "--since", hostile},
+		{"check", hostile},
+		{"diff", "-o", hostile},
+		{"render", "--repo", hostile, "--environment", "e", "--node", "n"},
+		{"history", "--config", hostile},
+		{"run", "--log-level", hostile},
+		{"doctor", "--repository", hostile, "--engine", "tcp://" + hostile},
 	} {
 		stdout, stderr := execute(t, args...)
 		shows(t, strings.Join(args[:1], " "), stdout+stderr)

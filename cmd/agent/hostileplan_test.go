@@ -91,10 +91,13 @@ func (l *lab) agent(args ...string) string {
 func TestDaemonCannotBeMadeToLie(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.repo.Git("config", "user.name", "Ada \x1b[2A\u202e")
 	files := l.smallRepo()
 	files[node3+"docker-compose-evil.yml"] = "services:\n  web:\n    labels: {note: \"x\\e[2A\\e[2K\\u202e\"}\n    deploy: {labels: {note: \"x\\e[2A\\e[2K\\u202e\"}}\n"
-	first := l.commit("Start "+hostile, files)
+	l.repo.Write(files)
+	l.repo.Git("add", "--all")
+	l.repo.Git("commit", "--quiet", "--message", "Start "+hostile, "--author", "Ada \x1b[2A\u202e <ada@coin.example>")
+	first := l.repo.Head()
+	l.gitlab.AddCommit(first, "master")
 	l.start()
 	l.await(first, record.Succeeded)
 	for _, args := range []string{
@@ -107,8 +110,8 @@ func TestDaemonCannotBeMadeToLie(t *testing.T) {
 	shows(t, "status", l.agent("status"))
 	shows(t, "show latest", l.agent("show", "latest"))
 	shows(t, "audit log", l.agent("audit", "log"))
-	shows(t, "pause", l.agent("pause", "--reason", hostile)+l.agent("status")+l.agent("status", "-o", "json"))
-	shows(t, "resume", l.agent("resume"))
+	noRaw(t, "pause", l.agent("pause", "--reason", hostile)+l.agent("status")+l.agent("status", "-o", "json"))
+	noRaw(t, "resume", l.agent("resume"))
 	noRaw(t, "log", l.logText())
 	for _, post := range l.gitlab.Statuses(first).Posts {
 		noRaw(t, "GitLab", post.Description)
