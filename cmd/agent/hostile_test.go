@@ -135,15 +135,21 @@ func TestFilesCannotControlATerminal(t *testing.T) {
 		node3 + "node.env":                "TAG=1\n",
 		node3 + "secrets.override.env":    "SV_own=2\n",
 		node3 + "docker-compose.yml": "services:\n  web:\n    image: app:$TAG\n    labels: {" + quoted + ": " + quoted + "}\n    command: [" + quoted + "]\n" +
-			"    restart: always\n    container_name: " + quoted + "\n    volumes: [{type: bind, source: /srv, target: " + quoted + "}]\n    secrets: [own]\n" +
+			"    restart: always\n    container_name: " + quoted + "\n    volumes: [{type: bind, source: \"/srv/x\\e[2A\\u202e\", target: " + quoted + "}]\n    secrets: [own]\n" +
 			"secrets: {own: {external: true, name: own.$SV_own}}\n",
 	}
 	repo.Write(files)
 	repo.Git("add", "--all")
 	repo.Git("commit", "--quiet", "--message", "Start "+hostile, "--author", "Ada \x1b[2A\u202e <ada@coin.example>")
+	strict := filepath.Join(t.TempDir(), "policy.yml")
+	if err := os.WriteFile(strict, []byte("policy: {strict: true}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	node := []string{"--environment", "sandbox", "--node", "node3", "--repo", repo.Dir}
 	for _, args := range [][]string{
 		append([]string{"render"}, node...), append([]string{"render", "-o", "specs"}, node...),
+		append([]string{"policy", "suggest"}, node...), append([]string{"policy", "test", "--policy", strict}, node...),
+		append([]string{"policy", "test", "-o", "json", "--policy", strict}, node...),
 	} {
 		stdout, stderr := execute(t, args...)
 		shows(t, strings.Join(args, " "), stdout+stderr)
@@ -195,7 +201,7 @@ func execute(t *testing.T, args ...string) (stdout, stderr string) {
 // that print only what their caller knows. A new command belongs into one of the lists.
 func TestEveryCommandIsWalked(t *testing.T) {
 	walked := []string{
-		"audit log", "audit verify", "check", "diff", "doctor", "history", "render", "run", "secrets audit", "secrets gc", "secrets list",
+		"audit log", "audit verify", "check", "diff", "doctor", "history", "policy show", "policy suggest", "policy test", "render", "run", "secrets audit", "secrets gc", "secrets list",
 		"show", "status", "sync", "pause", "resume", "rollback",
 	}
 	own := []string{"approve", "retry", "secrets rotate", "version"}

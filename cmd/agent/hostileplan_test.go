@@ -102,7 +102,7 @@ func TestDaemonCannotBeMadeToLie(t *testing.T) {
 	l.await(first, record.Succeeded)
 	for _, args := range []string{
 		"status", "status -o json", "history", "history -o json", "show latest", "show latest -o json", "show latest -o manifest",
-		"audit log", "audit log -o json", "audit verify", "secrets list", "secrets list -o json", "secrets gc --dry-run", "doctor", "doctor -o json",
+		"audit log", "audit log -o json", "audit verify", "secrets list", "secrets list -o json", "secrets gc --dry-run", "policy show", "policy suggest", "doctor", "doctor -o json",
 		"diff --grants", "diff -o json", "sync --dry-run", "sync --wait",
 	} {
 		noRaw(t, args, l.agent(strings.Fields(args)...))
