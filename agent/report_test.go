@@ -54,7 +54,7 @@ func TestReportsOfARollout(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, text := range []string{
-			"- **Rollback**: succeeded\n", "- **Rolled back to**: release 1, commit " + w.short("1") + ", verified by sync #1\n",
+			"- **Rollback**: succeeded\n", "- **Rolled back to**: release 1, commit " + w.short("1") + ", verified by sync \\#1\n",
 			"| s_web | app:2 | app:1 |", "- **Task error**: it is broken\n", "at most 0s, from the first write", "Rollback completed, services restored",
 		} {
 			if !strings.Contains(told, text) {

@@ -109,7 +109,7 @@ func between(t *testing.T, database checks.Database) {
 		"without names": {"schema_migrations", "id", 563, 565, []string{"564", "565"}, 2},
 		"by number":     {"texts", "version", 9, 20251215103000, []string{"10", "20251215103000"}, 2},
 		"named":         {"many", "id", 28, 30, []string{"29 (m29)", "30 (m30)"}, 2},
-		"files":         {"files", "id", 0, 3, []string{"1 (a.sql)", "2", "3 (c [2Jc)"}, 3},
+		"files":         {"files", "id", 0, 3, []string{"1 (a.sql)", "2", `3 (c\x1b[2Jc)`}, 3},
 		"long":          {"files", "id", 3, 4, []string{"4 (" + strings.Repeat("x", 120) + ")"}, 1},
 		"many":          {"many", "id", 0, 30, []string{"1 (m1)", "2 (m2)", "3 (m3)"}, 30},
 		"none":          {"many", "id", 30, 30, nil, 0},

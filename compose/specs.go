@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/docker/docker/api/types/swarm"
 	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // objectSpec is a secret or config in the output of `agent render -o specs`.
@@ -60,11 +63,45 @@ func sortedJSON(value any) ([]byte, error) {
 // YAML returns the merged and interpolated compose files as one file. It contains no
 // secret values.
 func (s *Stack) YAML() ([]byte, error) {
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(s.merged); err != nil {
+	text, err := yamlOf(s.merged)
+	if err != nil || visibleLines(text) == text {
+		return []byte(text), err
+	}
+	// A double-quoted scalar has the escapes that make its characters visible.
+	var root yaml.Node
+	if err := root.Encode(s.merged); err != nil {
 		return nil, fmt.Errorf("marshal compose file: %w", err)
 	}
-	return out.Bytes(), nil
+	quoteHidden(&root)
+	text, err = yamlOf(&root)
+	return []byte(visibleLines(text)), err
+}
+
+func yamlOf(value any) (string, error) {
+	var out strings.Builder
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(value); err != nil {
+		return "", fmt.Errorf("marshal compose file: %w", err)
+	}
+	return out.String(), nil
+}
+
+// quoteHidden puts the scalars into double quotes that have characters to make visible.
+func quoteHidden(node *yaml.Node) {
+	if node.Kind == yaml.ScalarNode && visibleLines(node.Value) != node.Value {
+		node.Style = yaml.DoubleQuotedStyle
+	}
+	for _, child := range node.Content {
+		quoteHidden(child)
+	}
+}
+
+// visibleLines makes each line of a text visible.
+func visibleLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = visible.Line(line)
+	}
+	return strings.Join(lines, "\n")
 }

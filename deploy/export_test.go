@@ -13,6 +13,7 @@ var (
 	ServiceChanges = serviceChanges
 	Masked         = masked
 	MaskedList     = maskedList
+	ShownValue     = shownValue
 	NetworkChanges = networkChanges
 	Withhold       = withhold
 	Settle         = settle

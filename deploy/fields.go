@@ -13,7 +13,8 @@ import (
 
 // Change is one field that differs, by its path in the spec, such as
 // TaskTemplate.ContainerSpec.Env[LOG_LEVEL]. Old or New is empty if the field is not set.
-// What looks secret is masked.
+// What looks secret is masked; in a plan, the value of an environment variable also if it
+// looks random.
 type Change struct {
 	Path string `json:"path"`
 	Old  string `json:"old"`
@@ -208,12 +209,12 @@ func list(path string, v reflect.Value) string {
 	for i := range v.Len() {
 		element := scalar(v.Index(i))
 		if name, _, assigns := strings.Cut(element, "="); assigns && hides(name, element[len(name)+1:]) {
-			element = name + "=" + hidden
+			element = name + "=" + Hidden
 		}
 		elements = append(elements, element)
 	}
 	if hides(settingName(path), "") {
-		return hidden
+		return Hidden
 	}
 	return cut(shortly(maskedList(elements)))
 }

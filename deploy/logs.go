@@ -180,7 +180,7 @@ func maskSecrets(text string, want *compose.Stack) string {
 	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
 	for _, value := range values {
 		if len(value) >= shortestMasked {
-			text = strings.ReplaceAll(text, value, hidden)
+			text = strings.ReplaceAll(text, value, Hidden)
 		}
 	}
 	return text

@@ -7,8 +7,8 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
-// hidden replaces a value that must not be shown.
-const hidden = "***"
+// Hidden replaces a value that is not shown.
+const Hidden = "***"
 
 // longest is how many bytes of one value a change shows.
 const longest = 300
@@ -28,13 +28,13 @@ var (
 	pathName = regexp.MustCompile(`(?i)_(file|path|dir)$`)
 	// secretShapes are the forms of texts that are secret under any name.
 	secretShapes = []shape{
-		{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), hidden},
-		{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + hidden + "@"},
-		{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + hidden + "@"},
-		{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), hidden},
-		{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), hidden},
-		{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + hidden},
-		{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + hidden},
+		{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), Hidden},
+		{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + Hidden + "@"},
+		{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + Hidden + "@"},
+		{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), Hidden},
+		{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), Hidden},
+		{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + Hidden},
+		{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + Hidden},
 	}
 )
 
@@ -51,7 +51,7 @@ func masked(path, text string) string {
 		return text
 	}
 	if hides(settingName(path), text) {
-		return hidden
+		return Hidden
 	}
 	return cut(clean(text))
 }
@@ -123,7 +123,7 @@ func clean(text string) string {
 			continue
 		}
 		b.WriteString(text[:at[1]])
-		b.WriteString(hidden)
+		b.WriteString(Hidden)
 		text = found.rest[found.valueLength():]
 	}
 }

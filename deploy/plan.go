@@ -82,6 +82,9 @@ type Step struct {
 	// masked and cut.
 	Sum string `json:"sum,omitempty"`
 
+	// Has is what a created service has, for people. It is not part of the digest.
+	Has []Change `json:"has,omitempty"`
+
 	phase phase
 }
 
@@ -105,6 +108,11 @@ type RecordedPlan struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Ignored are the fields whose live values the plan keeps: drift_ignore in config.yml.
 	Ignored []Ignored `json:"ignored,omitempty"`
+	// Grants are what lets the containers of created and changed services act on the node or
+	// on others.
+	Grants []compose.Grant `json:"grants,omitempty"`
+	// Sum is the digest, made before values were hidden; "" in the records of older agents.
+	Sum string `json:"digest,omitempty"`
 }
 
 // Plan is what Diff gives and Apply takes: what to write, in the order of application,
@@ -115,6 +123,8 @@ type Plan struct {
 	Adopted  []string
 	Warnings []string
 	Ignored  []Ignored
+	Grants   []compose.Grant
+	Sum      string
 
 	live  *Live          // nil if Diff did not make the plan
 	waves map[string]int // the wave of each wanted service; nil if there is one wave
@@ -122,7 +132,9 @@ type Plan struct {
 
 // Recorded gives what the history keeps of the plan.
 func (p Plan) Recorded() RecordedPlan {
-	return RecordedPlan{Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings, Ignored: p.Ignored}
+	return RecordedPlan{
+		Stack: p.Stack, Steps: p.Steps, Adopted: p.Adopted, Warnings: p.Warnings, Ignored: p.Ignored, Grants: p.Grants, Sum: p.Sum,
+	}
 }
 
 // MarshalJSON gives the JSON of the recorded plan.
@@ -158,11 +170,14 @@ func (p RecordedPlan) Changed() []string {
 }
 
 // Digest identifies what the plan does: the same wanted stack and the same live state
-// give the same digest.
+// give the same digest. It does not depend on what is shown of the plan.
 func (p RecordedPlan) Digest() string {
+	if p.Sum != "" {
+		return p.Sum
+	}
 	steps := slices.Clone(p.Steps)
 	for i := range steps {
-		steps[i].Tasks = 0
+		steps[i].Tasks, steps[i].Has = 0, nil
 	}
 	return sumOf(struct {
 		Stack string
@@ -206,6 +221,8 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.countTasks(services, want)
 	plan.sort()
 	plan.Ignored = IgnoredIn(services, want)
+	plan.Sum = plan.Digest()
+	plan.show(want)
 	return plan, nil
 }
 
@@ -218,6 +235,7 @@ func Drift(live LiveServices, applied *compose.Stack) []Step {
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
 	plan.sort()
+	plan.hideValues()
 	return plan.Steps
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -37,12 +38,20 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
 	if lacking != "" {
-		return Ruling{Waiting: fmt.Sprintf("approval is required: %s; on the node: agent approve %s", lacking, short(plan.Sync.Commit))}, nil
+		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: agent approve %s", granting(plan), lacking, short(plan.Sync.Commit))}, nil
 	}
 	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) {
 		given = before // with the time when it was seen first
 	}
 	return Ruling{Passed: ApprovalText(given), Approval: given}, nil
+}
+
+// granting says whether the plan gives its services rights over the node or others.
+func granting(plan *Plan) string {
+	if plan.Grants == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (the plan has %s: agent show latest)", plural.Count(uint64(plan.Grants), "grant")) //nolint:gosec // not negative
 }
 
 func (approval) Next(sync *record.Sync, _ record.Gate) string {

@@ -41,6 +41,7 @@ type Plan struct {
 	Tag        bool          // the revision was selected by a tag
 	PutsBack   bool          // the plan returns to the deployed good state
 	Verified   bool          // this node has verified the commit before
+	Grants     int           // how many ways the plan's services have to act on the node or on others
 	Before     []record.Gate // the answers of the round before
 	Answers    []record.Gate // the answers of this round, so far
 }

@@ -128,11 +128,11 @@ func TestDescriptionFits(t *testing.T) {
 	d.AddCommit(commit, "master")
 	client := newClient(t, options(d))
 	tests := []struct{ description, want string }{
-		{"  one\n\ttwo \x00 three ", "one two three"},
+		{"  one\n\ttwo \x00 three ", `one two \x00 three`},
 		{strings.Repeat("ж", 255), strings.Repeat("ж", 255)},
 		{strings.Repeat("ж", 256), strings.Repeat("ж", 254) + "…"},
 		{strings.Repeat("x", 253) + " yyyy", strings.Repeat("x", 253) + "…"},
-		{"bad \xff byte", "bad \uFFFD byte"},
+		{"bad \xff byte", `bad \xff byte`},
 		{"", ""},
 	}
 	for _, test := range tests {

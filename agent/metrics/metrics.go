@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // Metrics are the Prometheus metrics of one node.
@@ -230,7 +231,7 @@ func truth(is bool) float64 {
 func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 	if applied != nil {
 		s.version.Reset()
-		s.version.WithLabelValues(applied.Release).Set(1)
+		s.version.WithLabelValues(visible.Line(applied.Release)).Set(1)
 		s.lastSuccess.Set(float64(applied.At.Unix()))
 	}
 	if last != nil && last.State.Final() {
@@ -265,9 +266,10 @@ func (s *Stack) Checked(results []checks.Result) {
 	s.checkOK.Reset()
 	s.checkSeconds.Reset()
 	for _, result := range results {
-		s.checkOK.WithLabelValues(result.Name).Set(truth(result.OK))
+		name := visible.Line(result.Name)
+		s.checkOK.WithLabelValues(name).Set(truth(result.OK))
 		if result.Attempts > 0 {
-			s.checkSeconds.WithLabelValues(result.Name).Set(result.Seconds)
+			s.checkSeconds.WithLabelValues(name).Set(result.Seconds)
 		}
 	}
 }

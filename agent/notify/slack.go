@@ -169,9 +169,9 @@ func refused(response *http.Response, address *url.URL, said string) error {
 	return fault.New(fault.Place{}, "create a new webhook and replace the URL; check the channel's name in config.yml", "%s", text)
 }
 
-// slackText returns the message in Slack's markup. Texts of users can neither make links nor
-// mention the channel.
+// slackText returns the message in Slack's markup. Texts of users can neither make links (as
+// Mattermost makes them of Markdown) nor mention the channel.
 func slackText(m *Message) string {
-	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
+	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b", "](", "]\u200b(", "][", "]\u200b[").Replace
 	return "*" + strings.ReplaceAll(escape(m.Title), "*", "") + "*\n\n" + escape(m.Text)
 }

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // ChangeText gives a change in the words of a compose file, such as
@@ -14,11 +15,14 @@ import (
 // "secret db_access: 1 -> 2".
 func ChangeText(c deploy.Change) string {
 	label, old, want := sides(c)
+	label, old, want = visible.Line(label), visible.Line(old), visible.Line(want)
 	switch {
 	case old == "":
 		return strings.TrimSuffix("+ "+label+": "+want, ": ")
 	case want == "":
 		return strings.TrimSuffix("- "+label+": "+old, ": ")
+	case old == want && old == deploy.Hidden:
+		return "~ " + label + ": changed"
 	case old == want: // the difference is masked or cut
 		return "~ " + label + ": " + old + " -> " + want + " (differs)"
 	}
@@ -31,7 +35,7 @@ func ChangeLabels(step deploy.Step) string {
 	labels := make([]string, 0, len(step.Changes))
 	for _, change := range step.Changes {
 		label, _, _ := sides(change)
-		labels = append(labels, label)
+		labels = append(labels, visible.Line(label))
 	}
 	return strings.Join(labels, ", ")
 }
@@ -46,8 +50,8 @@ func sides(c deploy.Change) (label, old, want string) {
 	if old == want || old != "" && want != "" {
 		return label, old, want
 	}
-	// The key of the element equals its value: "+ constraint: node.role==manager".
-	if one := old + want; strings.HasSuffix(label, " "+one) {
+	// The key of the element is its value, or begins it: "+ constraint: node.role==manager".
+	if one, _, _ := strings.Cut(old+want, " ("); strings.HasSuffix(label, " "+one) {
 		label = strings.TrimSuffix(label, " "+one)
 	}
 	return label, old, want

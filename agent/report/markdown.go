@@ -2,10 +2,14 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"coin.internal/coin-agent/internal/oneline"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // item gives a line of a list of facts; "" if the text is empty.
@@ -27,7 +31,7 @@ func code(lines []string) string {
 	var b strings.Builder
 	b.WriteString(fence + "\n")
 	for _, line := range lines {
-		b.WriteString(strings.TrimRight(controlFree(line), " ") + "\n")
+		b.WriteString(strings.TrimRight(visible.Lines(line, "    "), " ") + "\n")
 	}
 	b.WriteString(fence + "\n")
 	return b.String()
@@ -39,23 +43,45 @@ func sentence(text string) string {
 	return strings.TrimRight(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
-// escape makes one line of a text and escapes links, tags and cell borders.
+// What Markdown makes of a text: escapes, tags, links, cell borders, emphasis and GitLab's
+// references (#12, !12, ~label, %milestone, $12); and at its beginning headings and lists.
+var (
+	special = regexp.MustCompile(`[\\<\[|&*~]|[#!%$^][\pL\pN"{]`)
+	opening = regexp.MustCompile(`^([#>+=-])|^([0-9]+)([.)] )`)
+	// address matches mentions and addresses: no escape keeps GitLab from linking them.
+	address = regexp.MustCompile(`(?i)@|://|www\.|\b(mailto|xmpp):`)
+)
+
+// escape makes one line of a text in which nothing is live: no tag, link, mention, reference
+// or cell border. Backticks stay, because hints quote commands with them.
 func escape(text any) string {
-	line := strings.Join(strings.FieldsFunc(controlFree(fmt.Sprint(text)), unicode.IsSpace), " ")
-	return strings.NewReplacer(`\`, `\\`, "<", `\<`, "[", `\[`, "|", `\|`).Replace(line)
+	line := oneline.Join(fmt.Sprint(text))
+	if address.MatchString(line) {
+		return span(line)
+	}
+	line = special.ReplaceAllString(line, `\$0`)
+	return opening.ReplaceAllString(line, `$2\$1$3`)
 }
 
-// controlFree removes control characters and replaces each line break with a space.
-func controlFree(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t' || r == '\u2028' || r == '\u2029':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, text)
+// cell is escape for a cell of a table. A code span in it cannot escape a border.
+func cell(text any) string {
+	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {
+		return span(strings.ReplaceAll(line, "|", `\x7c`))
+	}
+	return escape(text)
+}
+
+// span gives one line as code, between fences that it cannot close.
+func span(text any) string {
+	line := oneline.Join(fmt.Sprint(text))
+	fence := "`"
+	for strings.Contains(line, fence) {
+		fence += "`"
+	}
+	if len(fence) > 1 {
+		line = " " + line + " "
+	}
+	return fence + line + fence
 }
 
 // stamp formats a time for reports.

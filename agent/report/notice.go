@@ -36,7 +36,7 @@ func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, has boo
 		rollbackNotice(&n, sync)
 	case record.Waiting:
 		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
-		n.Details = []notify.Detail{{Text: sync.Summary}}
+		n.Details = append([]notify.Detail{{Text: sync.Summary}}, grantDetails(sync)...)
 	case record.Succeeded:
 		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
 		n.Details = []notify.Detail{{Text: sync.Summary}}
@@ -176,6 +176,19 @@ func rollbackNotice(n *notify.Notice, sync *record.Sync) {
 		n.Title, n.Failed = "rollout failed at "+string(sync.Stage)+" and was rolled back", true
 	}
 	n.Next += fmt.Sprintf("; the report: `agent show %d -o report` on the node", sync.ID)
+}
+
+// grantDetails lists what the plan of a sync grants to its services.
+func grantDetails(sync *record.Sync) []notify.Detail {
+	read, err := recordOf(sync)
+	if err != nil || read.Plan == nil {
+		return nil
+	}
+	var details []notify.Detail
+	for _, grant := range read.Plan.Grants {
+		details = append(details, notify.Detail{Text: "grant: " + GrantText(grant)})
+	}
+	return details
 }
 
 func faultDetails(sync *record.Sync) []notify.Detail {

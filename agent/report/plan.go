@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/plural"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // Tone is the kind of a Line, for an output with colours.
@@ -34,7 +35,7 @@ type Line struct {
 func PlanLines(plan deploy.RecordedPlan) []Line {
 	var lines []Line
 	add := func(tone Tone, format string, args ...any) {
-		lines = append(lines, Line{tone, fmt.Sprintf(format, args...)})
+		lines = append(lines, Line{tone, visible.Line(fmt.Sprintf(format, args...))})
 	}
 	for _, warning := range plan.Warnings {
 		add(ToneWarning, "warning: %s", warning)
@@ -51,7 +52,7 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 	}
 	if plan.Empty() {
 		add(TonePlain, "no difference: the stack %s is in sync", plan.Stack)
-		return lines
+		return append(lines, grantLines(plan.Grants)...)
 	}
 	first, last := waves(plan)
 	wave := 0
@@ -73,8 +74,27 @@ func PlanLines(plan deploy.RecordedPlan) []Line {
 			add(changeTone(text), "             %s", text)
 		}
 	}
+	lines = append(lines, grantLines(plan.Grants)...)
 	add(TonePlain, "%s; plan %.10s…", PlanIntent(plan), plan.Digest())
 	return lines
+}
+
+// grantLines gives the section of a plan that says what lets containers act on the node or
+// on others.
+func grantLines(grants []compose.Grant) []Line {
+	if len(grants) == 0 {
+		return nil
+	}
+	lines := []Line{{TonePlain, "Grants: what lets containers act on the node or on others"}}
+	for _, grant := range grants {
+		lines = append(lines, Line{ToneWarning, "  " + GrantText(grant)})
+	}
+	return lines
+}
+
+// GrantText gives a grant in one line.
+func GrantText(grant compose.Grant) string {
+	return visible.Line(fmt.Sprintf("%s: %s: %s", grant.Service, grant.What, grant.Why))
 }
 
 // Summary sums up an applied plan in one line: "1 service, 2 secrets created; 3 services
@@ -98,14 +118,16 @@ func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 // A step has action (create, update, replace, scale-down, remove), kind (network, secret,
 // config, service), name, wave (of a service, counted from 1; 0 if the stack has one
 // wave), restarts, tasks (how many are restarted, started or stopped), sum (of what is
-// written) and changes. A change has path (in the engine's spec), old and new; "" means
-// not set. What looks secret is ***; if only the masked parts differ, old equals new.
+// written), changes, and has (what a created service has). A change has path (in the engine's spec), old and new; "" means
+// not set. What looks secret is ***; if only the masked parts differ, old equals new. A
+// grant has service, what, and why: what the service's containers can do by it.
 type PlanDocument struct {
 	Stack    string           `json:"stack"`
 	Steps    []deploy.Step    `json:"steps"`
 	Adopted  []string         `json:"adopted,omitempty"`
 	Warnings []string         `json:"warnings,omitempty"`
 	Ignored  []deploy.Ignored `json:"ignored,omitempty"`
+	Grants   []compose.Grant  `json:"grants,omitempty"`
 	Digest   string           `json:"digest"`
 	Summary  string           `json:"summary"`
 }
@@ -113,7 +135,7 @@ type PlanDocument struct {
 // NewPlanDocument gives the plan for machines.
 func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
 	return PlanDocument{
-		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings, Ignored: plan.Ignored,
+		Stack: plan.Stack, Steps: plan.Steps, Adopted: plan.Adopted, Warnings: plan.Warnings, Ignored: plan.Ignored, Grants: plan.Grants,
 		Digest: plan.Digest(), Summary: PlanIntent(plan),
 	}
 }
@@ -310,13 +332,17 @@ func isPlacement(c deploy.Change) bool {
 	return strings.HasPrefix(c.Path, "TaskTemplate.Placement.Constraints")
 }
 
-// details gives the changes of an update, which its first line does not contain.
+// details gives what the first line of a step does not contain: the changes of an update,
+// and what a created service has.
 func details(step deploy.Step) []string {
+	var texts []string
+	for _, change := range step.Has {
+		texts = append(texts, ChangeText(change))
+	}
 	if step.Action != deploy.Update && step.Action != deploy.Replace || step.RunsAgain() {
-		return nil
+		return texts
 	}
 	image := slices.ContainsFunc(step.Changes, func(c deploy.Change) bool { return c.Path == "TaskTemplate.ContainerSpec.Image" })
-	var texts []string
 	for _, change := range step.Changes {
 		if image && change.Path == "Labels["+compose.LabelImage+"]" {
 			continue // it repeats the image

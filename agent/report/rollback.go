@@ -18,10 +18,10 @@ import (
 //go:embed rollback.md.tmpl
 var rollbackText string
 
-// rollbackTemplate makes the report of a rollbackReport. Its functions item, escape and code
-// escape the texts, because errors, log lines, names and subjects may contain anything.
+// rollbackTemplate makes the report of a rollbackReport. Its functions item, escape, cell, span
+// and code escape the texts, because errors, log lines, names and subjects may contain anything.
 var rollbackTemplate = template.Must(template.New("rollback").Funcs(template.FuncMap{
-	"author": audit.AuthorName, "item": item, "escape": escape, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
+	"author": audit.AuthorName, "item": item, "escape": escape, "cell": cell, "span": span, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
 	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy, "sentence": sentence,
 	"contains": strings.Contains, "hasPrefix": strings.HasPrefix,
 	"join":     func(texts []string) string { return strings.Join(texts, ", ") },

@@ -43,7 +43,7 @@ func (d *admission) ask(ctx context.Context) error {
 	}
 	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
 		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: d.tag,
-		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates,
+		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: len(a.plan.Grants),
 	})
 	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
 	if answer.Group != nil {

@@ -111,7 +111,7 @@ func verifyAudit(ctx context.Context, settings *settings.Settings, stderr io.Wri
 	opened, err := store.OpenReadOnly(settings.StateDir)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		fmt.Fprintf(stderr, "agent: warning: the audit log is checked without the state file: %v\n", err)
+		printFault(stderr, "warning", fmt.Errorf("the audit log is checked without the state file: %w", err))
 		return audit.Verify(settings.StateDir, audit.Head{}, nil)
 	case err != nil:
 		return audit.Report{}, err

@@ -155,11 +155,15 @@ func renderCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		form := stack.YAML
 		if *output == "specs" {
-			form = stack.Specs
+			data, err := stack.Specs()
+			if err != nil {
+				return err
+			}
+			_, err = jsonWriter{a.stdout}.Write(data)
+			return err
 		}
-		data, err := form()
+		data, err := stack.YAML()
 		if err != nil {
 			return err
 		}

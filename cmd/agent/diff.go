@@ -20,9 +20,10 @@ import (
 )
 
 func diffCommand(a *app) *cobra.Command {
-	var flags checkoutFlags
+	var flags diffFlags
 	cmd := &cobra.Command{Use: "diff", Short: "Show the plan: what a sync would change, in order; exit code 3 if there are changes", Args: noArgs}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&flags.grants, "grants", false, "list also what unchanged services may do to the node or to others")
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return diff(cmd.Context(), a, flags, *output)
@@ -30,9 +31,15 @@ func diffCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// diffFlags select the files of a plan, and what is shown of it.
+type diffFlags struct {
+	checkoutFlags
+	grants bool
+}
+
 // diff prints the plan of a sync. It does not change the stack.
-func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error {
-	state, stack, err := rendered(ctx, a, flags)
+func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
+	state, stack, err := rendered(ctx, a, flags.checkoutFlags)
 	if err != nil {
 		return err
 	}
@@ -68,7 +75,10 @@ func diff(ctx context.Context, a *app, flags checkoutFlags, output string) error
 	for _, one := range fault.All(errors.Join(forbidden, refused)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
-	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags))
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.checkoutFlags))
+	if flags.grants {
+		plan.Grants = deploy.Grants(stack)
+	}
 	if output == "json" {
 		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
 	} else {

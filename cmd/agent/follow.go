@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // follower shows the progress of a sync, with a line for each step. On a terminal it
@@ -107,7 +108,7 @@ func (c changes) print(before string, lines map[string]string) error {
 			continue
 		}
 		c.shown[about] = line
-		if _, err := fmt.Fprintln(c.out, before+line); err != nil {
+		if _, err := fmt.Fprintln(c.out, before+visible.Line(line)); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,9 +9,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/mattn/go-isatty"
+
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // printer writes text for users: with colour on a terminal, plain in a pipe.
@@ -38,25 +40,21 @@ const (
 )
 
 // paint gives a text in a colour; "" is the colour of the terminal.
-func (p printer) paint(colour, text string) string {
+func (p printer) paint(colour, text string) markup {
+	safe := shown(text)
 	if !p.colour || colour == "" || text == "" {
-		return text
+		return safe
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	return "\x1b[" + markup(colour) + "m" + safe + "\x1b[0m"
 }
 
-func (p printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
-
-// printable removes the characters that control a terminal. Log lines, and names and
-// subjects in git, are not trusted.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, text)
+func (p printer) line(format string, args ...any) {
+	fmt.Fprintln(p, visible.Line(fmt.Sprintf(format, args...)))
 }
+
+// printable makes visible what controls a terminal, and blanks of tabs. Log lines, and names
+// and subjects in git, are not trusted.
+func printable(text string) string { return visible.Line(strings.ReplaceAll(text, "\t", "    ")) }
 
 // printScreen prints a result as JSON if that is the requested output, else as the screen
 // of a name.
@@ -77,13 +75,29 @@ func differentIf(different bool, err error) error {
 }
 
 func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	err := encoder.Encode(value)
+	if err == nil {
+		_, err = jsonWriter{w}.Write(text.Bytes())
+	}
+	if err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
+}
+
+// jsonWriter writes whole JSON texts, in which what controls a terminal is escaped: Go's
+// encoder leaves marks of writing direction and the controls from U+007F on as they are.
+type jsonWriter struct{ io.Writer }
+
+func (w jsonWriter) Write(text []byte) (int, error) {
+	if _, err := w.Writer.Write(visible.JSON(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // ago gives the approximate time since t.

@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/plural"
+	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
 )
 
@@ -61,7 +62,7 @@ func (a *app) showPolicy(state policy.State) error {
 func (a *app) printPolicy(rules *policy.Policy) error {
 	text, err := rules.YAML()
 	if err == nil {
-		_, err = fmt.Fprint(a.stdout, text)
+		_, err = fmt.Fprint(a.stdout, visible.Lines(text, ""))
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // The exit codes (design, Commands).
@@ -78,9 +79,9 @@ func (a *app) exit(err error) int {
 
 // printFault prints an error or a warning, with its hint.
 func printFault(w io.Writer, kind string, err error) {
-	fmt.Fprintf(w, "agent: %s: %v\n", kind, err)
+	fmt.Fprintf(w, "agent: %s: %s\n", kind, visible.Lines(err.Error(), "  "))
 	if hint := fault.Hint(err); hint != "" {
-		fmt.Fprintf(w, "agent: hint: %s\n", hint)
+		fmt.Fprintf(w, "agent: hint: %s\n", visible.Lines(hint, "  "))
 	}
 }
 

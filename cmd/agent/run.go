@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -24,6 +25,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -112,11 +114,25 @@ func (a *app) logger() (*slog.Logger, error) {
 	}
 	switch a.settings.LogFormat {
 	case "json":
-		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: level})), nil
 	case "text":
-		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !newPrinter(a.stderr).colour})), nil
+		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !newPrinter(a.stderr).colour, ReplaceAttr: visibleAttr})), nil
 	}
 	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
+}
+
+// visibleAttr makes the text of an attribute visible. On a terminal the handler turns even a
+// written-out \x1b into an escape, which \u001b avoids.
+func visibleAttr(_ []string, attr slog.Attr) slog.Attr {
+	kind := attr.Value.Kind()
+	if kind != slog.KindString && kind != slog.KindAny || attr.Key == slog.LevelKey {
+		return attr
+	}
+	text := attr.Value.String()
+	if safe := strings.ReplaceAll(visible.Line(text), `\x1b`, `\u001b`); safe != text {
+		return slog.String(attr.Key, safe)
+	}
+	return attr
 }
 
 // parts are an agent and what it uses.

@@ -39,16 +39,16 @@ func (p printer) screen(name string, data any) error {
 		err := all.ExecuteTemplate(&text, name, data)
 		return text.String(), err
 	}
-	all.Funcs(template.FuncMap{"text": filled, "table": func(name string, data any) (string, error) {
+	all.Funcs(template.FuncMap{"text": filled, "table": func(name string, data any) (markup, error) {
 		rows, err := filled(name, data)
 		var text strings.Builder
 		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, rows)
 		err = errors.Join(err, w.Flush())
-		return strings.TrimSuffix(text.String(), "\n"), err
+		return markup(strings.TrimSuffix(text.String(), "\n")), err
 	}})
 	var text strings.Builder
-	err := template.Must(all.ParseFS(screens, "screens/*")).ExecuteTemplate(&text, name, data)
+	err := guard(template.Must(all.ParseFS(screens, "screens/*"))).ExecuteTemplate(&text, name, data)
 	if err == nil && text.Len() > 0 {
 		_, err = io.WriteString(p, strings.TrimPrefix(text.String(), "\n")+"\n")
 	}
@@ -61,10 +61,11 @@ func (p printer) screen(name string, data any) error {
 // functions are what the screens call.
 func (p printer) functions() template.FuncMap {
 	return template.FuncMap{
-		"red":    func(text string) string { return p.paint(red, text) },
-		"green":  func(text string) string { return p.paint(green, text) },
-		"yellow": func(text string) string { return p.paint(yellow, text) },
-		"dim":    func(text string) string { return p.paint(dim, text) },
+		"shown":  shown,
+		"red":    func(text string) markup { return p.paint(red, text) },
+		"green":  func(text string) markup { return p.paint(green, text) },
+		"yellow": func(text string) markup { return p.paint(yellow, text) },
+		"dim":    func(text string) markup { return p.paint(dim, text) },
 
 		"add":       func(a, b int) int { return a + b },
 		"after":     after,
@@ -112,25 +113,25 @@ func (p printer) functions() template.FuncMap {
 		"users":         usersText,
 		"valueFile":     valueFile,
 
-		"grade":   func(f doctor.Finding) string { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
-		"service": func(s deploy.ServiceStatus, drift string) string { return serviceState(p, s, drift) },
-		"tone":    func(line report.Line) string { return p.paint(toneColours[line.Tone], printable(line.Text)) },
-		"verdict": func(s report.Status) string { return verdict(p, s) },
+		"grade":   func(f doctor.Finding) markup { return p.paint(gradeColours[f.Grade], string(f.Grade)) },
+		"service": func(s deploy.ServiceStatus, drift string) markup { return serviceState(p, s, drift) },
+		"tone":    func(line report.Line) markup { return p.paint(toneColours[line.Tone], line.Text) },
+		"verdict": func(s report.Status) markup { return verdict(p, s) },
 	}
 }
 
 // fact gives a line with a name before its text.
-func fact(name any, format string, args ...any) string {
-	return fmt.Sprintf("\n  %-9s %s", name, tidy(fmt.Sprintf(format, args...)))
+func fact(name any, format string, args ...any) markup {
+	return markup(fmt.Sprintf("\n  %-9s %s", shown(name), tidy(fmt.Sprintf(format, args...))))
 }
 
 // row gives a line of a table.
-func row(cells ...any) string {
+func row(cells ...any) markup {
 	texts := make([]string, 0, len(cells))
 	for _, cell := range cells {
-		texts = append(texts, fmt.Sprint(cell))
+		texts = append(texts, string(shown(cell)))
 	}
-	return "\n" + strings.Join(texts, "\t")
+	return markup("\n" + strings.Join(texts, "\t"))
 }
 
 // after gives a text with another before it; "" if the text is empty.

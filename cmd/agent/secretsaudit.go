@@ -78,7 +78,7 @@ func auditSecrets(ctx context.Context, a *app, f secretsAuditFlags) error {
 	}
 	if *f.output != "text" {
 		for _, warning := range report.Warnings {
-			fmt.Fprintf(a.stderr, "agent: warning: %s\n", warning)
+			newPrinter(a.stderr).line("agent: warning: %s", warning)
 		}
 	}
 	overdue := func(secret *provenance.Secret) bool { return secret.OverdueDays > 0 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/provenance"
 )
 
@@ -77,10 +78,11 @@ func csvTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// csvCell quotes a text that a spreadsheet would run as a formula.
+// csvCell quotes a text that a spreadsheet would run as a formula, and makes visible what
+// controls a terminal.
 func csvCell(text string) string {
 	if text != "" && strings.ContainsAny(text[:1], "=+-@\t\r\n") {
-		return "'" + text
+		text = "'" + text
 	}
-	return text
+	return visible.Line(text)
 }

@@ -63,13 +63,13 @@ func readStatus(ctx context.Context, settings *settings.Settings) (report.Status
 }
 
 // verdict gives the state of the node in one line.
-func verdict(p printer, s report.Status) string {
+func verdict(p printer, s report.Status) markup {
 	colour := map[report.HeadlineState]string{report.AllWell: green, report.Attention: yellow, report.Alarm: red}[report.StateOf(&s)]
 	word, rest := report.Headline(&s)
 	if rest == "" {
 		return p.paint(colour, word)
 	}
-	return p.paint(colour, word) + "  " + rest
+	return p.paint(colour, word) + "  " + shown(rest)
 }
 
 func byWhom(subject, author string) string {
@@ -108,7 +108,7 @@ func tasks(service deploy.ServiceStatus) string {
 	return fmt.Sprintf("%d/%d", service.Running, service.Desired)
 }
 
-func serviceState(p printer, service deploy.ServiceStatus, drift string) string {
+func serviceState(p printer, service deploy.ServiceStatus, drift string) markup {
 	switch {
 	case drift != "":
 		return p.paint(yellow, "drifted: "+drift)

@@ -59,7 +59,7 @@ With --wait the exit code is 3 if the rollout waits at a gate.`,
 			client := control.NewClient(a.settings.Socket)
 			switch {
 			case dryRun:
-				return diff(cmd.Context(), a, checkoutFlags{revision: asked.To}, "text")
+				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To}}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a, asked)
 			case wait:

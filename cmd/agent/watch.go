@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // watchStatus shows the status until ctx ends. On a terminal it redraws the status in
@@ -46,7 +47,7 @@ func statusShower(stdout io.Writer, output string) func(report.Status) error {
 			if err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
-			return changed.print("", map[string]string{"": string(data)})
+			return changed.print("", map[string]string{"": string(visible.JSON(data))})
 		}
 	}
 	terminal := newScreen(stdout)

@@ -5,15 +5,15 @@ package oneline
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"coin.internal/coin-agent/internal/visible"
 )
 
-// Join replaces white space and control characters by single spaces, and invalid UTF-8 by
-// the replacement character.
+// Join replaces white space by single spaces, and makes other characters visible that would
+// not be printed as themselves.
 func Join(text string) string {
-	words := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
-	return strings.Join(words, " ")
+	return visible.Line(strings.Join(strings.Fields(text), " "))
 }
 
 // Cut joins a text and cuts it to at most limit characters. The last character of a cut
