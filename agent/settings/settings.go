@@ -154,12 +154,13 @@ func (s *Settings) Remote() gitsync.Remote {
 	return gitsync.Remote{
 		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
+		Limits: s.Limits,
 	}
 }
 
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
-	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile}
+	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Limits: s.Limits}
 }
 
 // CommitLink gives the commit's page in GitLab; empty if the settings do not contain its
@@ -178,7 +179,7 @@ func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	}
 	return notify.SMTPOptions{
 		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
-		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
+		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile, Limits: s.Limits,
 	}, nil
 }
 
@@ -187,6 +188,7 @@ func (s *Settings) KeyFiles() secrets.KeyFiles {
 	return secrets.KeyFiles{
 		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
 		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
+		Limits: s.Limits,
 	}
 }
 
