@@ -216,12 +216,12 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	return "the token expires " + token.ExpiresAt.Format(time.DateOnly), nil
 }
 
-func (d *doctor) checkManifests(context.Context) (string, error) {
+func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
-	state, err := desired.Load(d.checkout.FS, desired.Options{
-		Environment: d.on.Settings.Environment, Node: d.on.Settings.Node, Keys: d.on.Keys, CheckDir: d.on.Settings.CheckDir,
+	state, err := desired.Load(ctx, d.checkout.FS, desired.Options{
+		Environment: d.on.Settings.Environment, Node: d.on.Settings.Node, Keys: d.on.Keys, CheckDir: d.on.Settings.CheckDir, Limits: d.on.Settings.Limits,
 	})
 	if err == nil {
 		d.node = state.Node
@@ -234,11 +234,11 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := state.Decrypt(); err != nil {
+	if err := state.Decrypt(ctx); err != nil {
 		return "", err
 	}
 	d.opened = state
-	if d.stack, err = state.Render(); err != nil {
+	if d.stack, err = state.Render(ctx); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("stack %s: %s, %s", d.stack.Name, plural.Count(len(d.stack.Services), "service"), plural.Count(len(d.stack.Secrets), "secret")), nil

@@ -40,11 +40,8 @@ type forward struct {
 // Forward brings the stack to the files of a commit, in a new sync, or carries the last
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
-	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
-	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
-	a.goal, a.database = f, &database{a: a}
-	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
-	a.journal = journal.New(r.use.Audit, f.entry)
+	f := r.newForward(base, to)
+	a := f.a
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
 	}
@@ -52,7 +49,32 @@ func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	a.note.Seconds[record.StageFetch] = seconds
 	r.use.Metrics.Phase(string(record.StageFetch), seconds)
 	defer a.wipe()
-	return f.finish(ctx, a.run(ctx))
+	err := a.run(ctx)
+	if endErr := r.use.Reading.End(); endErr != nil {
+		return Outcome{Sync: a.sync, Err: fmt.Errorf("save state: %w", endErr)}
+	}
+	return f.finish(ctx, err)
+}
+
+// Refuse ends a commit whose files cannot be fetched because of what they are. It is held
+// with that reason.
+func (r *Rollouts) Refuse(ctx context.Context, base Base, to Commit, why error) Outcome {
+	f := r.newForward(base, to)
+	if err := f.begin(to.Cause); err != nil {
+		return Outcome{Err: err}
+	}
+	f.a.stage = record.StageFetch
+	f.enter(record.StageFetch)
+	return f.finish(ctx, stageError{stage: record.StageFetch, err: why})
+}
+
+func (r *Rollouts) newForward(base Base, to Commit) *forward {
+	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
+	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
+	a.goal, a.database = f, &database{a: a}
+	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}}
+	a.journal = journal.New(r.use.Audit, f.entry)
+	return f
 }
 
 // NewSync makes the sync of a revision.
@@ -162,8 +184,11 @@ func (f *forward) origin() (by, release string, at time.Time) {
 	return f.a.sync.Author, f.a.sync.Release, f.a.sync.Deployed()
 }
 
-func (f *forward) load() error {
-	state, err := desired.Load(f.checkout.FS, f.a.use.Node)
+func (f *forward) load(ctx context.Context) error {
+	if err := f.a.use.Reading.Begin(f.a.commit); err != nil {
+		return err
+	}
+	state, err := desired.Load(ctx, f.checkout.FS, f.a.use.Node)
 	if err != nil {
 		return err
 	}
@@ -171,17 +196,17 @@ func (f *forward) load() error {
 	return f.a.use.Receivers.Use(state.Node.Config)
 }
 
-func (f *forward) decrypt() error {
-	if err := f.a.desired.Decrypt(); err != nil {
+func (f *forward) decrypt(ctx context.Context) error {
+	if err := f.a.desired.Decrypt(ctx); err != nil {
 		return err
 	}
 	f.a.use.Receivers.Learn(f.a.desired)
 	return nil
 }
 
-func (f *forward) render() error {
+func (f *forward) render(ctx context.Context) error {
 	a := f.a
-	stack, err := a.desired.Render()
+	stack, err := a.desired.Render(ctx)
 	if err != nil {
 		return err
 	}
@@ -262,7 +287,15 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	return err
 }
 
-func (f *forward) gate() stage { return stage{record.StageGate, f.admission.ask} }
+// gate asks the gates. From here on nothing of the revision is parsed.
+func (f *forward) gate() stage {
+	return stage{record.StageGate, func(ctx context.Context) error {
+		if err := f.a.use.Reading.End(); err != nil {
+			return fmt.Errorf("save state: %w", err)
+		}
+		return f.admission.ask(ctx)
+	}}
+}
 
 // ready notes what is about to be written.
 func (f *forward) ready() error {

@@ -29,7 +29,7 @@ func (a *app) keyring() (*secrets.Keyring, error) {
 
 // nodeOptions gives the node that the settings name, and the keys for its secrets.
 func (a *app) nodeOptions() desired.Options {
-	return desired.Options{Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring, CheckDir: a.settings.CheckDir}
+	return desired.Options{Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring, CheckDir: a.settings.CheckDir, Limits: a.settings.Limits}
 }
 
 // connect prepares a connection to the engine that the settings name, with the
