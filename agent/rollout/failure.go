@@ -7,8 +7,19 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 )
+
+// ErrUnreadable is the cause of the refusal of a revision that ended the agent while it was
+// read.
+var ErrUnreadable = errors.New("the revision cannot be read")
+
+// Unreadable reports whether a fetch failed because of the revision, so that no later fetch
+// of it succeeds.
+func Unreadable(err error) bool {
+	return errors.Is(err, ErrUnreadable) || errors.Is(err, limits.ErrExceeded)
+}
 
 // Transient reports whether the engine, the network or a registry caused a failure, so that
 // the same revision may succeed later.
@@ -16,6 +27,9 @@ func Transient(err error) bool {
 	return fault.IsTransient(err) || errors.Is(err, deploy.ErrUnavailable) || errors.Is(err, deploy.ErrLogin) ||
 		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
 }
+
+// maxListed is how many faults are recorded of a revision.
+const maxListed = 1000
 
 // faults gives the first of the faults that err joins, with the number of the
 // others, and the list of all when there are several.
@@ -27,5 +41,5 @@ func faults(err error) (text, hint string, all []record.Fault) {
 	if len(all) == 1 {
 		return text, hint, nil
 	}
-	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all
+	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all[:min(len(all), maxListed)]
 }
