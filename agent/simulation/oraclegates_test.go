@@ -29,6 +29,7 @@ func (w *world) checkGates(syncs []attempt) {
 	}
 	last := syncs[0]
 	gated := strings.Contains(last.Waiting, "paused by") // which may have ended since the last look
+	gated = gated || w.intruder && strings.Contains(last.Waiting, "adoption is required")
 	for _, one := range syncs {
 		wants := w.git.commits[one.Commit].wants
 		gated = gated || wants.manual || wants.approval || !wants.frozen.IsZero()

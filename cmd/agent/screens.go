@@ -101,6 +101,7 @@ func (p printer) functions() template.FuncMap {
 		"failedRollout": report.FailedRollout,
 		"fate":          fateText,
 		"ignored":       report.IgnoredText,
+		"loosens":       report.Loosens,
 		"message":       report.Message,
 		"nextStep":      report.NextStep,
 		"outcome":       report.Outcome,

@@ -49,6 +49,7 @@ func TestStatusText(t *testing.T) {
 				{Name: "approval", Waiting: "approval of !17 by one of ada, bob", Since: now.Add(-3 * time.Hour)},
 				{Name: "order", Passed: "node1 has it"},
 			}
+			s.Sync.Loosens = []string{"lowers approvals from 2 to 0", "removes the freeze weekend"}
 		},
 		"pinned": func(s *report.Status, now time.Time) {
 			s.InSync = false
