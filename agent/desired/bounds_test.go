@@ -180,7 +180,7 @@ func TestBoundsBefore(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 	}
-	state, err := desired.Load(bound(goodDatabase+http("url: 'https://evil.example', token_file: t")), desired.Options{Environment: "sandbox", Node: "node3"})
+	state, err := desired.Load(t.Context(), bound(goodDatabase+http("url: 'https://evil.example', token_file: t")), desired.Options{Environment: "sandbox", Node: "node3"})
 	if err != nil {
 		t.Fatal(err)
 	}

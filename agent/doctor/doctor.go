@@ -278,8 +278,13 @@ func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 // has nothing to say of other nodes.
 func (d *doctor) checkReleases(context.Context) (string, error) {
 	rule := d.on.Settings.Rule()
-	if d.node == nil || d.node.Config.Environment.Type != manifests.Production || rule.TagPattern != "" {
-		return "", nil
+	switch {
+	case d.node == nil:
+		return "", errSkipped("git")
+	case rule.TagPattern != "":
+		return "follows the tags that match " + rule.TagPattern, nil
+	case d.node.Config.Environment.Type != manifests.Production:
+		return "follows the branch " + rule.Branch, nil
 	}
 	return "", doubt{fault.New(fault.Place{}, `set tag_pattern, such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`,
 		"this production node follows the branch %s: each merge is rolled out", rule.Branch)}

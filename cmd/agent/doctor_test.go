@@ -13,7 +13,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "policy", "registries", "images", "disk", "harbor", "database", "migrations", "notices", "audit"}
+var doctorSubjects = []string{"settings", "state", "keys", "engine", "swarm", "signers", "git", "gitlab", "manifests", "policy", "releases", "registries", "images", "disk", "harbor", "database", "migrations", "notices", "audit"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }
@@ -78,8 +78,8 @@ func TestDoctor(t *testing.T) {
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no keys are set", "set age_key_files"}, ""},
 		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"the engine at unix:///nowhere/docker.sock does not answer", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
-		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests registries images harbor database migrations notices"},
-		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests registries images harbor database migrations notices"},
+		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests releases registries images harbor database migrations notices"},
+		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests releases registries images harbor database migrations notices"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
 		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
@@ -182,7 +182,7 @@ func TestBranchInProduction(t *testing.T) {
 	}
 	l.repo.Tag("2025-12-15-11eeef9e99")
 	l.settings["tag_pattern"] = `^\d{4}-\d{2}-\d{2}`
-	if found := releases(); len(found) != 0 {
+	if found := releases(); len(found) != 1 || found[0].Grade != "ok" || !strings.Contains(found[0].Text, "follows the tags") {
 		t.Errorf("following tags: %+v", found)
 	}
 }
