@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing/fstest"
 
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/dirlist"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 var errLeaves = errors.New("the path leaves the repository")
@@ -44,6 +46,27 @@ type repository struct {
 	under   fs.FS
 	dir     string       // folder of the derived files, without links
 	derived fstest.MapFS // the derived files by base name, or nil
+}
+
+// Limits gives the limits for what is read of the repository.
+func (r *repository) Limits() limits.Limits { return limits.Of(r.under) }
+
+// ReadFile reads a file of the repository that is not larger than a file may be.
+func (r *repository) ReadFile(name string) ([]byte, error) {
+	file, err := r.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // only read from
+	most := r.Limits().FileBytes
+	if path.Dir(name) == r.dir && r.derived[path.Base(name)] != nil {
+		most = r.Limits().StackBytes
+	}
+	content, err := bounded.ReadAll(file, most)
+	if errors.Is(err, bounded.ErrTooLong) {
+		return nil, limits.Over(fault.Place{File: name}, "file_bytes", "the file has", most)
+	}
+	return content, err
 }
 
 // Open opens a file of the repository.

@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // Revision is a commit of the remote, and the ref that selected it.
@@ -55,7 +56,7 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 	if err != nil {
 		return nil, err
 	}
-	checkout, err := Read(store, rev)
+	checkout, err := r.read(store, rev)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, &fault.Error{
 			Message: fmt.Sprintf("%s does not have commit %s", r.name, rev.Commit),
@@ -73,8 +74,12 @@ func (r *Repository) Fetch(ctx context.Context, rev Revision, prefetch []string)
 	return checkout, nil
 }
 
-// Read gives the checkout of a revision whose objects are in a store.
+// Read gives the checkout of a revision whose objects are in a store, with the default limits.
 func Read(store storer.EncodedObjectStorer, rev Revision) (*Checkout, error) {
+	return (&Repository{limits: limits.Default()}).read(store, rev)
+}
+
+func (r *Repository) read(store storer.EncodedObjectStorer, rev Revision) (*Checkout, error) {
 	commit, err := object.GetCommit(store, plumbing.NewHash(rev.Commit))
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", rev.Commit, err)
@@ -83,7 +88,8 @@ func Read(store storer.EncodedObjectStorer, rev Revision) (*Checkout, error) {
 	rev.Subject, _, _ = strings.Cut(strings.TrimSpace(commit.Message), "\n")
 	rev.Time = commit.Committer.When.UTC()
 	all := &files{
-		store: store,
+		limits: r.limits,
+		store:  store,
 		more:  func([]plumbing.Hash) error { return nil },
 		root:  node{mode: modeFolder, hash: commit.TreeHash},
 		trees: map[plumbing.Hash]folder{},

@@ -19,6 +19,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 const (
@@ -26,7 +27,8 @@ const (
 	modeLink      = filemode.Symlink
 	modeSubmodule = filemode.Submodule
 
-	maxHops = 40 // symbolic links in one path, the limit of Linux
+	maxHops = 40      // symbolic links in one path, the limit of Linux
+	maxLink = 4 << 10 // bytes of a symbolic link's target, the same
 )
 
 // files is a commit's tree as a file system.
@@ -34,11 +36,15 @@ type files struct {
 	root node
 	when time.Time // of every file, so that it does not depend on the time of the fetch
 
+	limits limits.Limits
+
 	mu    sync.Mutex // guards all fields below; the stores of go-git are not safe for concurrent use
 	store storer.EncodedObjectStorer
 	more  func(blobs []plumbing.Hash) error
 	trees map[plumbing.Hash]folder
 	read  Inputs
+
+	entries int // of all trees
 }
 
 // node is an entry of a git tree.
@@ -49,6 +55,9 @@ type node struct {
 
 type folder map[string]node
 
+// Limits gives the limits for what is read of the files.
+func (f *files) Limits() limits.Limits { return f.limits }
+
 // folder returns the entries of a tree.
 func (f *files) folder(hash plumbing.Hash) (folder, error) {
 	if known, ok := f.trees[hash]; ok {
@@ -57,6 +66,10 @@ func (f *files) folder(hash plumbing.Hash) (folder, error) {
 	tree, err := object.GetTree(f.store, hash)
 	if err != nil {
 		return nil, fmt.Errorf("read tree %s: %w", hash, err)
+	}
+	f.entries += len(tree.Entries)
+	if err := limits.Within(fault.Place{}, "objects", "the number of files and folders is", f.entries, f.limits.Objects); err != nil {
+		return nil, err
 	}
 	entries := make(folder, len(tree.Entries))
 	for _, e := range tree.Entries {
@@ -144,6 +157,9 @@ func (f *files) target(where string, at node) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(target) > maxLink {
+		return nil, fault.New(fault.Place{File: where}, "use a shorter link", "the target of the symbolic link has more than %d bytes", maxLink)
+	}
 	if path.IsAbs(string(target)) {
 		return nil, fault.New(fault.Place{File: where}, "use a relative link within the repository",
 			"the symbolic link leaves the repository: %s", target)
@@ -162,13 +178,20 @@ func (f *files) missed(op, name, here string, rest []string) error {
 
 // blob returns a file's content, from the remote if necessary.
 func (f *files) blob(name string, hash plumbing.Hash) ([]byte, error) {
-	found, err := object.GetBlob(f.store, hash)
+	size, err := f.store.EncodedObjectSize(hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		if err := f.more([]plumbing.Hash{hash}); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		found, err = object.GetBlob(f.store, hash)
+		size, err = f.store.EncodedObjectSize(hash)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: blob %s: %w", name, hash, err)
+	}
+	if err := limits.Within(fault.Place{File: name}, "file_bytes", "the file has", limits.Bytes(size), f.limits.FileBytes); err != nil {
+		return nil, err
+	}
+	found, err := object.GetBlob(f.store, hash)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: blob %s: %w", name, hash, err)
 	}
@@ -202,11 +225,11 @@ func (f *files) file(where string, at node) ([]byte, error) {
 func (f *files) prefetch(paths []string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	missing := map[plumbing.Hash]bool{}
+	missing, seen := map[plumbing.Hash]bool{}, map[plumbing.Hash]bool{}
 	for _, name := range paths {
 		at, found, err := f.literal(name)
 		if err == nil && found {
-			err = f.missing(at, missing)
+			err = f.missing(at, missing, seen)
 		}
 		if err != nil {
 			return err
@@ -227,10 +250,13 @@ func (f *files) prefetch(paths []string) error {
 	return nil
 }
 
-func (f *files) missing(at node, into map[plumbing.Hash]bool) error {
-	if at.mode == modeSubmodule {
+// missing adds the missing blobs of a node. It reads each folder once, however often it
+// appears: a few trees that contain each other twice stand for any number of folders.
+func (f *files) missing(at node, into, seen map[plumbing.Hash]bool) error {
+	if at.mode == modeSubmodule || seen[at.hash] {
 		return nil
 	}
+	seen[at.hash] = true
 	if at.mode != modeFolder {
 		if f.store.HasEncodedObject(at.hash) != nil {
 			into[at.hash] = true
@@ -242,7 +268,7 @@ func (f *files) missing(at node, into map[plumbing.Hash]bool) error {
 		return err
 	}
 	for _, child := range entries {
-		if err := f.missing(child, into); err != nil {
+		if err := f.missing(child, into, seen); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 const (
@@ -35,17 +36,20 @@ type Remote struct {
 
 	CAFile string // for https: PEM certificates trusted besides the system's
 
+	Limits limits.Limits // zero means the default ones
+
 	// Timeout ends a connection without traffic; zero means 30 s. An exchange ends after
-	// ten times Timeout.
+	// Limits.FetchTime.
 	Timeout time.Duration
 }
 
 // Repository is an opened Remote. It keeps no connection and no content, only facts about
 // the server. It is safe for concurrent use.
 type Repository struct {
-	name string // the URL without credentials
-	src  source
-	tags atomic.Pointer[map[plumbing.Hash]plumbing.Hash] // commits by the hash in the tag's ref; zero for none
+	name   string // the URL without credentials
+	limits limits.Limits
+	src    source
+	tags   atomic.Pointer[map[plumbing.Hash]plumbing.Hash] // commits by the hash in the tag's ref; zero for none
 }
 
 // source is one kind of remote: over the network, or a local directory.
@@ -75,11 +79,12 @@ func Open(remote Remote) (*Repository, error) {
 	if remote.Username == "" {
 		remote.Username = defaultUser
 	}
+	remote.Limits = remote.Limits.OrDefault()
 	u, shown, err := parse(remote.URL)
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: shown}
+	repo := &Repository{name: shown, limits: remote.Limits}
 	repo.tags.Store(&map[plumbing.Hash]plumbing.Hash{})
 	if u.Scheme == "file" {
 		repo.src = &local{dir: u.Path, name: shown}

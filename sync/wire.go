@@ -11,18 +11,16 @@ import (
 	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/memory"
-)
 
-const (
-	maxRefs = 64 << 20 // bytes of a list of refs
-	maxPack = 1 << 30  // bytes of a pack
+	"coin.internal/coin-agent/internal/bounded"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // errUnknownHave means that the remote does not have the commit in need.have.
@@ -52,7 +50,7 @@ type wire struct {
 
 // talk opens a session for an exchange, and explains its error.
 func (w *wire) talk(ctx context.Context, doing string, exchange func(context.Context, session) error) error {
-	limited, cancel := context.WithTimeout(ctx, 10*w.remote.Timeout)
+	limited, cancel := context.WithTimeout(ctx, w.remote.Limits.FetchTime)
 	defer cancel()
 	with, err := w.connect(limited)
 	if err == nil {
@@ -84,7 +82,8 @@ func (w *wire) advertised(ctx context.Context, with session) (*packp.AdvRefs, er
 	}
 	defer func() { _ = list.Close() }() // only read from
 	refs := packp.NewAdvRefs()
-	err = refs.Decode(io.LimitReader(list, maxRefs))
+	most := w.remote.Limits.RefsBytes
+	err = refs.Decode(bounded.NewBudget(most, limits.Over(fault.Place{}, "refs_bytes", "the list of the refs has", most)).Reader(list))
 	if errors.Is(err, packp.ErrEmptyAdvRefs) { // a repository without commits
 		refs, err = packp.NewAdvRefs(), nil
 	}
@@ -138,7 +137,7 @@ func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error
 			// A strict server offers the tag's object in the ref, not the commit behind it.
 			req.Wants = []plumbing.Hash{refs.References[need.ref]}
 		}
-		return unpack(ctx, with, req, into)
+		return w.unpack(ctx, with, req, into)
 	})
 }
 
@@ -166,7 +165,7 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 }
 
 // unpack requests a pack, and reads it into a store.
-func unpack(ctx context.Context, with session, req *packp.UploadPackRequest, into *memory.Storage) error {
+func (w *wire) unpack(ctx context.Context, with session, req *packp.UploadPackRequest, into *memory.Storage) error {
 	// One write, because the remote may answer and close before it has read everything.
 	var body bytes.Buffer
 	if err := errors.Join(req.UploadRequest.Encode(&body), req.UploadHaves.Encode(&body, false)); err != nil {
@@ -194,16 +193,7 @@ func unpack(ctx context.Context, with session, req *packp.UploadPackRequest, int
 	case caps.Supports(capability.Sideband):
 		answer = sideband.NewDemuxer(sideband.Sideband, answer)
 	}
-	bounded := &io.LimitedReader{R: answer, N: maxPack}
-	err = packfile.UpdateObjectStorage(into, bounded)
-	switch {
-	case bounded.N <= 0:
-		return saidError("the pack is larger than 1 GiB")
-	case errors.Is(err, packfile.ErrEmptyPackfile): // the store already has all objects
-		return nil
-	default:
-		return err
-	}
+	return w.store(ctx, answer, into)
 }
 
 // scrub removes the token from a text of the remote.
