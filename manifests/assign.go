@@ -10,6 +10,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
@@ -18,6 +19,9 @@ var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 // name (such as SV_db_access) set to version. It keeps the form of an existing
 // assignment and all other lines; without an assignment it adds a line.
 func SetVersion(file string, content []byte, name, version string) ([]byte, error) {
+	if err := limits.Default().Shell(fault.Place{File: file}, content); err != nil {
+		return nil, err
+	}
 	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(content), "")
 	if err != nil {
 		return nil, fault.New(fault.Place{File: file}, onlyAssignments, "the file is not shell syntax")

@@ -15,11 +15,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // decoder fills a Config from YAML, strictly, and records the place of each key.
 type decoder struct {
 	file   string
+	limits limits.Limits
 	faults faults
 	places map[string]fault.Place
 	merged map[*yaml.Node][]pair // mappings with resolved merge keys
@@ -28,8 +30,8 @@ type decoder struct {
 // pair is one key of a mapping and its value.
 type pair struct{ key, value *yaml.Node }
 
-func decodeConfig(file string, data []byte) (*Config, faults) {
-	d := &decoder{file: file, places: map[string]fault.Place{}, merged: map[*yaml.Node][]pair{}}
+func decodeConfig(file string, data []byte, limits limits.Limits) (*Config, faults) {
+	d := &decoder{file: file, limits: limits, places: map[string]fault.Place{}, merged: map[*yaml.Node][]pair{}}
 	config := &Config{file: file, places: d.places}
 	v := reflect.ValueOf(config).Elem()
 	setDefaults(v)
@@ -41,6 +43,10 @@ func decodeConfig(file string, data []byte) (*Config, faults) {
 
 // parse returns the root of the only document in data. It returns nil after a fault.
 func (d *decoder) parse(data []byte) *yaml.Node {
+	if err := d.limits.YAML(d.file, data); err != nil {
+		d.faults = append(d.faults, err)
+		return nil
+	}
 	reader := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	switch err := reader.Decode(&document); {
@@ -58,6 +64,10 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 		d.syntax(err)
 	}
 	if len(document.Content) == 0 {
+		return nil
+	}
+	if err := d.limits.Config(d.file, document.Content[0]); err != nil {
+		d.faults = append(d.faults, err)
 		return nil
 	}
 	return document.Content[0]

@@ -11,8 +11,17 @@ import (
 // faults collects faults, so that one load reports all of them.
 type faults []error
 
+// maxFaults is how many faults, and how many warnings, of the files are listed. A file of
+// nothing but faults has millions.
+const maxFaults = 1000
+
 func (f *faults) add(place fault.Place, hint, format string, args ...any) {
-	*f = append(*f, fault.New(place, hint, format, args...))
+	switch {
+	case len(*f) < maxFaults:
+		*f = append(*f, fault.New(place, hint, format, args...))
+	case len(*f) == maxFaults:
+		*f = append(*f, fault.New(fault.Place{File: place.File}, "correct these first", "there are more than %d faults", maxFaults))
+	}
 }
 
 func (f faults) err() error { return errors.Join(f...) }

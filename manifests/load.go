@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // Load reads a node of an environment. It continues after a fault and returns all
@@ -161,7 +162,7 @@ func (l *loader) config(environment string) *Config {
 		}
 		return nil
 	}
-	config, decoded := decodeConfig(file, content)
+	config, decoded := decodeConfig(file, content, l.repository.Limits())
 	l.faults = append(l.faults, decoded...)
 	l.faults = append(l.faults, validate(config, environment)...)
 	return config
@@ -250,6 +251,8 @@ func (l *loader) read(file string) ([]byte, bool) {
 func (l *loader) unreadable(file string, place fault.Place, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, limits.ErrExceeded):
+		l.faults = append(l.faults, cause(err))
 	case errors.Is(err, errLeaves):
 		l.faults.add(place, "put the file itself into the repository", "the path %s has a symbolic link that leaves the repository", file)
 	default:

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // Names of the project settings.
@@ -128,6 +129,9 @@ func (l *loader) bare(s *setting) bool {
 
 var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
+// maxUnfilled is how many placeholders without a value are listed.
+const maxUnfilled = 50
+
 // fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
 // templates such as {{.Node.Hostname}} stay unchanged.
 func (l *loader) fill(template []byte, values []setting, valuesFile string) []setting {
@@ -136,7 +140,9 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 		known[s.name] = s
 	}
 	used := map[string]bool{}
+	most, filled := l.repository.Limits().StackBytes, limits.Bytes(len(template))
 	var unfilled []string
+	more := 0
 	var first fault.Place
 	all := lines(template)
 	for i, line := range all {
@@ -150,14 +156,29 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 			}
 			value, ok := known[name]
 			if !ok || value.bare {
-				if unfilled = append(unfilled, fmt.Sprintf("{{%s}} (line %d)", name, i+1)); first.File == "" {
+				if first.File == "" {
 					first = fault.Place{File: templateFile, Line: i + 1, Column: 1 + strings.Index(line, match)}
 				}
+				if len(unfilled) == maxUnfilled {
+					more++
+					return ""
+				}
+				unfilled = append(unfilled, fmt.Sprintf("{{%s}} (line %d)", name, i+1))
 				return ""
 			}
 			used[name] = true
+			if filled += limits.Bytes(len(value.value)); filled > most {
+				return ""
+			}
 			return value.value
 		})
+		if filled > most {
+			l.faults = append(l.faults, limits.Over(fault.Place{File: templateFile, Line: i + 1}, "stack_bytes", "the filled template has", most))
+			return nil
+		}
+	}
+	if more > 0 {
+		unfilled = append(unfilled, fmt.Sprintf("and %d more", more))
 	}
 	if len(unfilled) > 0 {
 		l.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))

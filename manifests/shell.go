@@ -11,6 +11,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // onlyAssignments is the hint for everything but assignments.
@@ -20,15 +21,22 @@ const onlyAssignments = "write NAME=value or export NAME=value: the agent reads 
 // environment. It does not run anything, and its faults do not quote values.
 type shellReader struct {
 	file     string
+	limits   limits.Limits
 	lenient  bool
 	outer    map[string]Variable // set by earlier files
 	assigned map[string]Variable // set by this file
+	bytes    limits.Bytes        // of all values that were assigned
 	faults   faults
 	warnings []*fault.Error
 }
 
 func (r *shellReader) read(source []byte) {
 	r.assigned = map[string]Variable{}
+	r.limits = r.limits.OrDefault()
+	if err := r.limits.Shell(r.at(0, 0), source); err != nil { // the parser recurses
+		r.faults = append(r.faults, err)
+		return
+	}
 	if !r.readable(source) {
 		return
 	}
@@ -38,6 +46,10 @@ func (r *shellReader) read(source []byte) {
 		return
 	}
 	for _, statement := range script.Stmts {
+		if r.bytes > r.limits.StackBytes { // each line can repeat the values before it
+			r.faults = append(r.faults, limits.Over(r.at(0, 0), "stack_bytes", "the values have", r.limits.StackBytes))
+			return
+		}
 		r.statement(statement)
 	}
 }
@@ -157,6 +169,7 @@ func (r *shellReader) assign(assign *syntax.Assign) {
 	if !utf8.ValidString(value) {
 		r.faults.add(place, "write UTF-8 text", "the value of %s is not UTF-8 text", name)
 	}
+	r.bytes += limits.Bytes(len(value))
 	r.assigned[name] = Variable{Value: value, Place: place} // also after a fault, which prevents follow-up faults
 }
 

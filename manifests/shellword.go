@@ -212,6 +212,9 @@ func (r *shellReader) unset(p *syntax.ParamExp, demanded bool) {
 	}
 	hint := fmt.Sprintf("set %s in an earlier line, or write ${%s:-} if it may be empty", name, name)
 	if r.lenient {
+		if len(r.warnings) == maxFaults {
+			return
+		}
 		r.warnings = append(r.warnings, fault.New(place, hint, "the variable %s is not set: it is treated as empty", name))
 		return
 	}

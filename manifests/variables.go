@@ -29,7 +29,7 @@ func (l *loader) variables() {
 }
 
 func (l *loader) shell(file string, content []byte) map[string]Variable {
-	reader := &shellReader{file: file, lenient: l.node.lenient(), outer: l.node.Variables}
+	reader := &shellReader{file: file, limits: l.repository.Limits(), lenient: l.node.lenient(), outer: l.node.Variables}
 	reader.read(content)
 	l.faults = append(l.faults, reader.faults...)
 	l.node.Warnings = append(l.node.Warnings, reader.warnings...)
@@ -110,7 +110,9 @@ func versionVariable(key string) string {
 }
 
 func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
-	l.node.Warnings = append(l.node.Warnings, fault.New(place, hint, format, args...))
+	if len(l.node.Warnings) < maxFaults {
+		l.node.Warnings = append(l.node.Warnings, fault.New(place, hint, format, args...))
+	}
 }
 
 // settings merges the project settings and makes the derived files. The base of all

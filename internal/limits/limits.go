@@ -21,12 +21,12 @@ type Limits struct {
 	YAMLBytes      Bytes `name:"yaml_bytes" default:"2MiB" help:"config.yml, or one compose file"`
 	VariablesBytes Bytes `name:"variables_bytes" default:"256KiB" help:"node.env, or another file with variables for the compose files"`
 	YAMLDepth      int   `name:"yaml_depth" default:"50" help:"mappings and lists within each other"`
-	YAMLValues     int   `name:"yaml_values" default:"250000" help:"keys, values and variables of config.yml, or of all compose files together, with what aliases and extends repeat"`
+	YAMLValues     int   `name:"yaml_values" default:"250000" help:"keys, values and variables of all compose files together, with what aliases and extends repeat"`
+	ConfigValues   int   `name:"config_values" default:"20000" help:"keys and values of config.yml, with what aliases repeat"`
 	Includes       int   `name:"includes" default:"500" help:"files that compose files include and extend"`
 	Nesting        int   `name:"nesting" default:"20" help:"variables within the defaults of variables: ${A:-${B:-c}} has 2"`
 	Brackets       int   `name:"brackets" default:"200" help:"brackets within each other in node.env, also in its comments"`
 	Variables      int   `name:"variables" default:"500" help:"variables in one value"`
-	Faults         int   `name:"faults" default:"1000" help:"faults that are listed of the files of a node"`
 
 	// The rendered stack.
 	ValueBytes Bytes `name:"value_bytes" default:"1MiB" help:"one value after its variables are replaced"`

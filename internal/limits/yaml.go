@@ -53,6 +53,15 @@ func (l Limits) YAML(file string, data []byte) error {
 	return Within(fault.Place{File: file}, "yaml_bytes", "the file has", Bytes(len(data)), l.YAMLBytes)
 }
 
+// Config gives the error about a config.yml that is too large or too deep to read.
+func (l Limits) Config(file string, root *yaml.Node) error {
+	shape, err := l.Document(file, root)
+	if err != nil {
+		return err
+	}
+	return Within(fault.Place{File: file}, "config_values", "the number of keys and values, with what aliases repeat, is", shape.Values, l.ConfigValues)
+}
+
 // Document measures a parsed YAML document, and gives the error about one that is too large
 // or too deep to read.
 func (l Limits) Document(file string, root *yaml.Node) (Shape, error) {
