@@ -12,6 +12,7 @@ import (
 	"github.com/docker/cli/pkg/kvfile"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -44,6 +45,12 @@ func (a *adapter) addFiles(m *serviceModel, files, into string) (map[string]any,
 	all := map[string]any{}
 	for _, item := range items {
 		lines, err := a.envFile(m.place(files), files, item)
+		if err == nil {
+			err = a.files.budget.more(m.place(files), len(lines))
+		}
+		if errors.Is(err, limits.ErrExceeded) {
+			return nil, err
+		}
 		faults = append(faults, err)
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, "=")
@@ -85,7 +92,7 @@ func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	data, err := readNamed(a.files.node, place, key, resolved)
+	data, err := a.files.readNamed(place, key, resolved)
 	if required, ok := mapping(item)["required"].(bool); ok && !required && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -117,11 +124,20 @@ func badLine(file string, data []byte) error {
 }
 
 // readNamed reads a file that a compose file names at place. what names it in errors.
-func readNamed(node *manifests.Node, place fault.Place, what, file string) ([]byte, error) {
-	if err := notSecret(node, place, file); err != nil {
+func (f *files) readNamed(place fault.Place, what, file string) ([]byte, error) {
+	if err := notSecret(f.node, place, file); err != nil {
 		return nil, err
 	}
-	data, err := fs.ReadFile(node.FS, file)
+	if f.budget.exceeded != nil {
+		return nil, f.budget.exceeded
+	}
+	data, err := fs.ReadFile(f.node.FS, file)
+	if err == nil {
+		err = f.budget.copied(place, limits.Bytes(len(data)))
+	}
+	if errors.Is(err, limits.ErrExceeded) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fault.New(place, cmp.Or(fault.Hint(err), "add the file, or correct its path"), "read %s: %w", what, err)
 	}

@@ -17,6 +17,7 @@ import (
 	composetypes "github.com/compose-spec/compose-go/v2/types"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -122,8 +123,11 @@ func (f *files) otherFile(s *source, text string, place fault.Place) (string, er
 
 // readOther reads a file that another file names at place.
 func (f *files) readOther(file, dir string, variables *variables, place fault.Place) (*source, error) {
-	if len(f.all) >= maxFiles+len(f.node.ComposeFiles) {
-		return nil, fault.New(place, "include fewer files", "more than %d files are included and extended", maxFiles)
+	if err := f.budget.exceeded; err != nil {
+		return nil, err
+	}
+	if most := f.budget.limits.Includes; len(f.all) >= most+len(f.node.ComposeFiles) {
+		return nil, f.budget.refuse(limits.Over(place, "includes", "the number of included and extended files is", most))
 	}
 	s, err := f.read(file, dir, variables)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -161,8 +165,11 @@ func (f *files) includedVariables(s *source, entry includeEntry, dir string) (*v
 
 // includedSettings reads one env_file of an include, in the format of Compose.
 func (f *files) includedSettings(into *variables, file string, place fault.Place) error {
-	data, err := readNamed(f.node, place, "env_file", file)
+	data, err := f.readNamed(place, "env_file", file)
 	if err != nil {
+		return err
+	}
+	if err := f.budget.settings(file, string(data), into.value); err != nil {
 		return err
 	}
 	values, err := dotenv.ParseWithLookup(bytes.NewReader(data), into.value)

@@ -339,7 +339,7 @@ func TestManyIncludes(t *testing.T) {
 	}
 	files["20.yml"] = "services: {}\n"
 	_, err := renderFiles(t, files)
-	if got := describe(t, err); len(got) == 0 || !strings.HasSuffix(got[0], ".yml:1: more than 500 files are included and extended") {
+	if got := describe(t, err); len(got) == 0 || !strings.HasSuffix(got[0], ".yml:1: the number of included and extended files is more than 500: limits.includes allows 500") {
 		t.Errorf("got %q", got)
 	}
 }

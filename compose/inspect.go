@@ -36,8 +36,8 @@ type checking struct {
 func Inspect(node *manifests.Node, set *secrets.Set, known bool) (*Stack, error) {
 	check := &checking{keys: map[*fault.Error]bool{}}
 	stack, err := render(node, set, Options{AllowSealed: true}, check)
-	if err != nil { // pass has let nothing through
-		return nil, err
+	if err != nil { // a limit: pass has let nothing else through
+		return &Stack{}, err
 	}
 	if check.whole() {
 		stack.Mentioned = check.mentioned()

@@ -32,9 +32,15 @@ func loadModel(files []*source) (map[string]any, error) {
 		documents = append(documents, document)
 		configs = append(configs, composetypes.ConfigFile{Filename: s.path, Config: document})
 	}
+	bounds := files[0].budget
+	before := *bounds
 	dict, err := files[0].loadConfigs(configs...)
 	for err != nil {
+		if bounds.exceeded != nil {
+			return nil, bounds.in(files[0])
+		}
 		found := blame(files, documents, err, func(i int, part map[string]any) error {
+			*bounds = before // the parts were counted with the whole
 			config := composetypes.ConfigFile{Filename: files[i].path, Config: withBases(documents[i], part)}
 			_, err := files[i].loadConfigs(config)
 			return err
@@ -42,7 +48,11 @@ func loadModel(files []*source) (map[string]any, error) {
 		if !files[0].check.leavesOut(found, documents[found.file], files[found.file].plain) {
 			return nil, found.err
 		}
+		*bounds = before
 		dict, err = files[0].loadConfigs(configs...)
+	}
+	if err := bounds.model(files[0].path, dict); err != nil {
+		return nil, err
 	}
 	delete(dict, "include")
 	for _, s := range files {
@@ -114,7 +124,7 @@ func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[strin
 		o.SkipInclude = true // an include would read from the disk
 		o.ResolvePaths = false
 		o.Interpolate.LookupValue = s.variables.lookup
-		o.Interpolate.Substitute = s.variables.substitute
+		o.Interpolate.Substitute = s.variables.interpolate
 		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
 		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})

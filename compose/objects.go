@@ -130,7 +130,7 @@ func (c *converter) configData(one object) ([]byte, error) {
 		delete(one.defined.Extras, inlineContent) // which are the merged file's
 		return []byte(content), nil
 	}
-	return readNamed(c.files.node, one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))
+	return c.files.readNamed(one.place, "config "+one.key, strings.TrimPrefix(one.defined.File, "/"))
 }
 
 // objectName returns a secret's or config's name in the engine.

@@ -42,6 +42,9 @@ func Render(node *manifests.Node, set *secrets.Set, options Options) (*Stack, er
 func render(node *manifests.Node, set *secrets.Set, options Options, check *checking) (*Stack, error) {
 	values := nodeVariables(node, set)
 	files, err := readFiles(node, values, check)
+	if values.budget.exceeded != nil {
+		return nil, err
+	}
 	if err := check.pass(err); err != nil {
 		return nil, err
 	}
@@ -51,6 +54,9 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 	}
 	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}}
 	merged, err := a.merge()
+	if values.budget.exceeded != nil {
+		return nil, values.budget.exceeded
+	}
 	if err := check.pass(err); err != nil {
 		return nil, err
 	}
@@ -62,6 +68,9 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 		set: set, allowLive: options.AllowLive, namespace: convert.NewNamespace(node.Stack),
 	}
 	stack, err := c.convert(values.values["TAG"])
+	if values.budget.exceeded != nil {
+		return nil, values.budget.exceeded
+	}
 	if err := check.pass(err); err != nil {
 		return nil, err
 	}
@@ -94,9 +103,21 @@ func (a *adapter) merge() (*composetypes.Config, error) {
 		}
 	}
 	a.leaveOut(models)
+	names := map[string]bool{}
+	for _, model := range models {
+		for name := range mapping(model["services"]) {
+			names[name] = true
+		}
+	}
+	if err := a.files.budget.services(fault.Place{File: a.files.node.Dir}, len(names)); err != nil {
+		return nil, err
+	}
 	for i, s := range sources {
 		faults = append(faults, a.adapt(s, models[i]))
 		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: s.path, Config: models[i]})
+	}
+	if a.files.budget.exceeded != nil {
+		return nil, a.files.budget.exceeded
 	}
 	if err := a.files.check.pass(a.files.join(faults)); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type source struct {
 	dir       string     // base of relative paths
 	variables *variables // values of $NAME
 	check     *checking
+	budget    *budget
 
 	settings map[string]map[string]setting // the environments of its services
 
@@ -39,7 +40,7 @@ type source struct {
 	loaded   map[string]any  // the model of an extended file
 }
 
-// maxFiles is the maximum number of included and extended files of a node.
+// maxFiles is the longest chain of services that extend each other.
 const maxFiles = 500
 
 // files are the compose files of a node.
@@ -48,8 +49,9 @@ type files struct {
 	main []*source // the node's compose files, in merge order
 	all  []*source // these, and all files that they include and extend
 
-	auto  map[string]bool // the SV_ variables whose version is auto
-	check *checking
+	auto   map[string]bool // the SV_ variables whose version is auto
+	check  *checking
+	budget *budget
 }
 
 // placeOf returns the place of the keys in the last file that sets them, which
@@ -66,7 +68,7 @@ func (f *files) placeOf(keys ...string) fault.Place {
 // readFiles reads and parses all compose files of the node, and the files that they
 // include and extend.
 func readFiles(node *manifests.Node, variables *variables, check *checking) (*files, error) {
-	f := &files{node: node, auto: map[string]bool{}, check: check}
+	f := &files{node: node, auto: map[string]bool{}, check: check, budget: variables.budget}
 	var faults []error
 	for _, name := range node.ComposeFiles {
 		s, err := f.read(name, node.Dir, variables)
@@ -77,7 +79,13 @@ func readFiles(node *manifests.Node, variables *variables, check *checking) (*fi
 		f.main = append(f.main, s)
 		faults = append(faults, f.readIncludes(s, []string{name}), f.readBases(s))
 	}
+	if f.budget.exceeded == nil {
+		faults = append(faults, f.budget.extended(f.all))
+	}
 	check.read(f, errors.Join(faults...) == nil)
+	if f.budget.exceeded != nil {
+		return f, f.budget.exceeded // also for a check: nothing more can be read
+	}
 	return f, f.join(faults)
 }
 
@@ -87,7 +95,7 @@ func (f *files) read(name, dir string, variables *variables) (*source, error) {
 		return nil, fault.New(fault.Place{File: name}, fault.Hint(err), "read compose file: %w", err)
 	}
 	s := &source{
-		path: name, data: data, dir: dir, variables: variables, check: f.check,
+		path: name, data: data, dir: dir, variables: variables, check: f.check, budget: f.budget,
 		bases: map[string]base{}, settings: map[string]map[string]setting{},
 	}
 	if err := s.parse(); err != nil {
@@ -99,6 +107,9 @@ func (f *files) read(name, dir string, variables *variables) (*source, error) {
 
 // parse sets the nodes and plain values of the file.
 func (s *source) parse() error {
+	if err := s.budget.limits.YAML(s.path, s.data); err != nil {
+		return s.budget.refuse(err)
+	}
 	var document, next yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
@@ -114,11 +125,17 @@ func (s *source) parse() error {
 	} else if !errors.Is(err, io.EOF) {
 		return s.invalid(err)
 	}
+	s.root = document.Content[0]
+	if err := s.budget.document(s); err != nil {
+		return err
+	}
 	// Finds duplicate keys, and anchors that contain themselves.
 	if err := document.Decode(&s.plain); err != nil {
 		return s.invalid(err)
 	}
-	s.root = document.Content[0]
+	if err := s.budget.services(s.place("services"), len(mapping(s.plain["services"]))); err != nil {
+		return err
+	}
 	return s.resets(s.root)
 }
 

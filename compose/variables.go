@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -31,11 +32,12 @@ type variables struct {
 	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
 	guess   string // the value of an unset variable
+	budget  *budget
 }
 
 // nodeVariables returns the values that do not depend on the compose files.
 func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
-	v := &variables{values: map[string]string{}, missing: map[string]bool{}}
+	v := &variables{values: map[string]string{}, missing: map[string]bool{}, budget: &budget{limits: limits.Of(node.FS)}}
 	for name, variable := range node.Variables {
 		v.values[name] = variable.Value
 	}
@@ -45,7 +47,7 @@ func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
 
 // inner returns the variables of an included or extended file.
 func (v *variables) inner(values map[string]string) *variables {
-	return &variables{values: values, outer: v, missing: map[string]bool{}, guess: v.guess}
+	return &variables{values: values, outer: v, missing: map[string]bool{}, guess: v.guess, budget: v.budget}
 }
 
 // versions decides the values of the SV_ variables.
@@ -164,6 +166,18 @@ func (v *variables) value(name string) (string, bool) {
 	}
 	value, ok := v.values[name]
 	return value, ok
+}
+
+// interpolate is substitute for the model of a file, within the budget.
+func (v *variables) interpolate(text string, mapping template.Mapping) (string, error) {
+	if v.budget.exceeded != nil {
+		return "", v.budget.exceeded
+	}
+	value, err := v.substitute(text, mapping)
+	if err == nil {
+		err = v.budget.replaced(text, value)
+	}
+	return value, err
 }
 
 // substitute replaces the variables in a text, and records those that are unset and

@@ -21,7 +21,7 @@ type Limits struct {
 	YAMLBytes      Bytes `name:"yaml_bytes" default:"2MiB" help:"config.yml, or one compose file"`
 	VariablesBytes Bytes `name:"variables_bytes" default:"256KiB" help:"node.env, or another file with variables for the compose files"`
 	YAMLDepth      int   `name:"yaml_depth" default:"50" help:"mappings and lists within each other"`
-	YAMLValues     int   `name:"yaml_values" default:"250000" help:"keys, values and variables of all compose files together, with what aliases and extends repeat"`
+	YAMLValues     int   `name:"yaml_values" default:"500000" help:"keys, values and variables of all compose files together, with what aliases, extends and env_files repeat"`
 	ConfigValues   int   `name:"config_values" default:"20000" help:"keys and values of config.yml, with what aliases repeat"`
 	Includes       int   `name:"includes" default:"500" help:"files that compose files include and extend"`
 	Nesting        int   `name:"nesting" default:"20" help:"variables within the defaults of variables: ${A:-${B:-c}} has 2"`
@@ -31,6 +31,7 @@ type Limits struct {
 	// The rendered stack.
 	ValueBytes Bytes `name:"value_bytes" default:"1MiB" help:"one value after its variables are replaced"`
 	StackBytes Bytes `name:"stack_bytes" default:"32MiB" help:"all values of a stack, or of its settings"`
+	Ports      int   `name:"ports" default:"20000" help:"ports in the ranges of ports of a stack"`
 	Services   int   `name:"services" default:"1000" help:"services of a stack"`
 
 	// SOPS.

@@ -81,9 +81,6 @@ func (l Limits) Interpolation(place fault.Place, text string) error {
 	if !strings.Contains(text, "$") {
 		return nil
 	}
-	if err := Within(place, "variables", "the number of variables in the value is", strings.Count(text, "$"), l.Variables); err != nil {
-		return err
-	}
 	depth := depthOf(text, func(at int) int {
 		switch {
 		case text[at] == '}':
@@ -93,7 +90,10 @@ func (l Limits) Interpolation(place fault.Place, text string) error {
 		}
 		return 0
 	})
-	return Within(place, "nesting", "the number of variables within each other is", depth, l.Nesting)
+	if err := Within(place, "nesting", "the number of variables within each other is", depth, l.Nesting); err != nil {
+		return err
+	}
+	return Within(place, "variables", "the number of variables in the value is", strings.Count(text, "$"), l.Variables)
 }
 
 // Shell gives the error about a file of shell assignments that is too large, or has too
