@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -18,9 +21,10 @@ import (
 type gnupg struct {
 	home, passphraseFile string
 	fingerprints         []string
+	limits               limits.Limits
 }
 
-func newGnuPG(home, passphraseFile string) (*gnupg, error) {
+func newGnuPG(home, passphraseFile string, bounds limits.Limits) (*gnupg, error) {
 	place := fault.Place{File: home}
 	info, err := os.Stat(home)
 	switch {
@@ -31,7 +35,7 @@ func newGnuPG(home, passphraseFile string) (*gnupg, error) {
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fault.New(place, "chmod 700 "+home, "other users can access the GnuPG home (mode %04o)", info.Mode().Perm())
 	}
-	g := &gnupg{home: home, passphraseFile: passphraseFile}
+	g := &gnupg{home: home, passphraseFile: passphraseFile, limits: bounds}
 	ctx, cancel := context.WithTimeout(context.Background(), remoteTimeout) //nolint:forbidigo // loading keys is local, and has a timeout
 	defer cancel()
 	listing, _, err := g.run(ctx, nil, "--with-colons", "--list-secret-keys")
@@ -55,7 +59,11 @@ var primaryKey = regexp.MustCompile(`(?m)^sec:.*\nfpr:{9}([0-9A-F]+):`)
 
 // open decrypts a data key with gpg.
 func (g *gnupg) open(ctx context.Context, ciphertext []byte) ([]byte, error) {
-	plain, statuses, err := g.run(ctx, ciphertext, "--status-fd", "2", "--decrypt")
+	plain, statuses, err := g.run(ctx, ciphertext, "--max-output", strconv.FormatInt(int64(g.limits.PGPBytes)+1, 10), "--status-fd", "2", "--decrypt")
+	if limits.Bytes(len(plain)) > g.limits.PGPBytes || err != nil && bytes.Contains(statuses, []byte("Provided object is too large")) {
+		clear(plain)
+		return nil, limits.Over(fault.Place{}, "pgp_bytes", "the decrypted PGP message has", g.limits.PGPBytes)
+	}
 	if err != nil || len(plain) == 0 || !bytes.Contains(statuses, []byte("[GNUPG:] DECRYPTION_OKAY")) { // gpg also reads unencrypted messages
 		clear(plain)
 		return nil, fmt.Errorf("%w: %s", errRemote, lastWords(statuses))
@@ -81,7 +89,7 @@ func (g *gnupg) run(ctx context.Context, input []byte, args ...string) (out, pro
 	}
 	command := exec.CommandContext(ctx, "gpg", append(options, args...)...) //nolint:gosec // from the operator's settings
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
-	var stdout, stderr bytes.Buffer
+	stdout, stderr := bounded.Buffer{Most: maxAnswer}, bounded.Buffer{Most: maxAnswer}
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
 	err = command.Run()
 	return stdout.Bytes(), stderr.Bytes(), err

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/privatefile"
 )
@@ -33,6 +34,8 @@ type KeyFiles struct {
 	VaultAddress string   // address of the only allowed Vault
 	VaultToken   string   // file with its token
 	CAFile       string   // certificates that are trusted for the Vault, besides the system's
+
+	Limits limits.Limits // zero means the default ones
 }
 
 // Keyring holds the keys that open the repository's files. It does not use environment
@@ -45,12 +48,13 @@ type Keyring struct {
 	vault      *vault
 	services   []string
 	recipients []string
+	limits     limits.Limits
 }
 
 // LoadKeys reads the key files. It refuses invalid files, and files that other users can
 // access. It returns all faults joined.
 func LoadKeys(files KeyFiles) (*Keyring, error) {
-	ring := &Keyring{}
+	ring := &Keyring{limits: files.Limits.OrDefault()}
 	faults := []error{ring.admit(files)}
 	for _, path := range files.Age {
 		faults = append(faults, ring.addAge(path))
@@ -173,7 +177,7 @@ func (k *Keyring) addGnuPG(files KeyFiles) error {
 	if files.GnuPGHome == "" {
 		return nil
 	}
-	home, err := newGnuPG(files.GnuPGHome, files.PGPPassphrase)
+	home, err := newGnuPG(files.GnuPGHome, files.PGPPassphrase, k.limits)
 	if err != nil {
 		return err
 	}

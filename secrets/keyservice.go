@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -20,7 +19,9 @@ import (
 	sopspgp "github.com/getsops/sops/v3/pgp"
 	"google.golang.org/grpc"
 
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -47,7 +48,7 @@ func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest
 	defer cancel()
 	plain, err := s.ring.open(ctx, s.recipients[string(request.Ciphertext)])
 	if err != nil {
-		if errors.Is(err, errRemote) {
+		if errors.Is(err, errRemote) || errors.Is(err, limits.ErrExceeded) {
 			s.failures[string(request.Ciphertext)] = err
 		}
 		return nil, err
@@ -117,9 +118,11 @@ func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 	if err != nil || message.DecryptedWith.PublicKey == nil { // the library also reads unencrypted messages
 		return nil, errKeyRefused
 	}
-	plain, err := io.ReadAll(message.UnverifiedBody)
+	plain, err := bounded.ReadAll(message.UnverifiedBody, k.limits.PGPBytes) // a message can be compressed
+	if errors.Is(err, bounded.ErrTooLong) {
+		return nil, limits.Over(fault.Place{}, "pgp_bytes", "the decrypted PGP message has", k.limits.PGPBytes)
+	}
 	if err != nil { // the integrity check is at the end
-		clear(plain)
 		return nil, errKeyRefused
 	}
 	return plain, nil
@@ -130,6 +133,13 @@ func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) {
 	admitted := sops.Metadata{ShamirThreshold: metadata.ShamirThreshold}
 	asked := service{ring: k, recipients: map[string]keys.MasterKey{}, failures: map[string]error{}}
+	recipients := len(metadata.KeyGroups)
+	for _, group := range metadata.KeyGroups {
+		recipients += len(group)
+	}
+	if err := limits.Within(fault.Place{File: path}, "recipients", "the number of recipients and their groups is", recipients, k.limits.Recipients); err != nil {
+		return nil, err
+	}
 	for _, group := range metadata.KeyGroups {
 		var held sops.KeyGroup
 		for _, key := range group {
@@ -178,6 +188,11 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 		tried = strings.Join(k.recipients, ", ")
 	}
 	place := fault.Place{File: path}
+	for _, failure := range failures {
+		if errors.Is(failure, limits.ErrExceeded) {
+			return fault.New(place, fault.Hint(failure), "%w", failure)
+		}
+	}
 	if len(own) > 0 && len(groups) == 1 && len(failures) == 0 {
 		return fault.New(place, "restore the file from an earlier commit, or encrypt it again",
 			"the data key for %s does not decrypt: the file is damaged or was manipulated", strings.Join(own, ", "))

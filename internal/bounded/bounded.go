@@ -31,6 +31,25 @@ func ReadAll(from io.Reader, most limits.Bytes) ([]byte, error) {
 	return content, nil
 }
 
+// Buffer keeps what is written to it, and refuses more than it may keep.
+type Buffer struct {
+	Most int
+	kept []byte
+}
+
+// Write keeps the bytes that fit, and gives ErrTooLong if some do not.
+func (b *Buffer) Write(p []byte) (int, error) {
+	n := min(len(p), b.Most-len(b.kept))
+	b.kept = append(b.kept, p[:n]...)
+	if n < len(p) {
+		return n, ErrTooLong
+	}
+	return n, nil
+}
+
+// Bytes gives what was kept.
+func (b *Buffer) Bytes() []byte { return b.kept }
+
 // A Budget is how many bytes the answers to one question may have together.
 type Budget struct {
 	left   atomic.Int64
