@@ -29,7 +29,7 @@ func (m Migrations) Highest(ctx context.Context) (id int64, err error) {
 		if _, err := m.columns(ctx, connection); err != nil {
 			return err
 		}
-		rows, err := rowsOf(ctx, connection, "SELECT coalesce(max("+quoted(m.Column)+"::bigint), 0) FROM "+quoted(m.Table))
+		rows, err := m.Database.rowsOf(ctx, connection, "SELECT coalesce(max("+quoted(m.Column)+"::bigint), 0) FROM "+quoted(m.Table))
 		if err != nil {
 			return m.explained(err)
 		}
@@ -49,7 +49,7 @@ func (m Migrations) Between(ctx context.Context, above, upTo int64, limit int) (
 			return err
 		}
 		id := quoted(m.Column) + "::bigint"
-		rows, err := rowsOf(ctx, connection, fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
+		rows, err := m.Database.rowsOf(ctx, connection, fmt.Sprintf("SELECT %s, %s, count(*) OVER () FROM %s WHERE %s > $1::bigint AND %s <= $2::bigint ORDER BY 1 LIMIT $3::bigint",
 			id, m.name(columns), quoted(m.Table), id, id),
 			strconv.FormatInt(above, 10), strconv.FormatInt(upTo, 10), strconv.Itoa(limit))
 		if err != nil {
@@ -85,7 +85,7 @@ func (m Migrations) columns(ctx context.Context, connection *pgconn.PgConn) ([]s
 	if err := connection.Exec(ctx, "SET LOCAL statement_timeout = '10s'").Close(); err != nil {
 		return nil, databaseError("query", err)
 	}
-	rows, err := rowsOf(ctx, connection, "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
+	rows, err := m.Database.rowsOf(ctx, connection, "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "+
 		"WHERE attrelid = to_regclass($1)::oid AND attnum > 0 AND NOT attisdropped ORDER BY attname", quoted(m.Table))
 	if err != nil {
 		return nil, err

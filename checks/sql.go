@@ -1,15 +1,20 @@
 package checks
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
 )
 
@@ -29,6 +34,8 @@ type Database struct {
 	Password Secret
 	SSLMode  SSLMode
 	TLS      TLS
+
+	Most limits.Bytes // that the server may answer; 0 means the default
 }
 
 // SSLMode is the TLS mode, with the meaning that it has in libpq.
@@ -63,6 +70,8 @@ func (c *SQL) try(ctx context.Context, r *run) error {
 	}
 	return nil
 }
+
+func (d Database) most() limits.Bytes { return cmp.Or(d.Most, limits.Default().AnswerBytes) }
 
 // String returns the database's address without the password.
 func (d Database) String() string { return fmt.Sprintf("%s@%s:%d/%s", d.User, d.Host, d.Port, d.Name) }
@@ -104,22 +113,27 @@ func (d Database) read(ctx context.Context, ask func(*pgconn.PgConn) error) erro
 }
 
 // rowsOf returns the rows of a query, each value as a text. Null is "".
-func rowsOf(ctx context.Context, connection *pgconn.PgConn, query string, args ...string) ([][]string, error) {
+func (d Database) rowsOf(ctx context.Context, connection *pgconn.PgConn, query string, args ...string) ([][]string, error) {
 	values := make([][]byte, 0, len(args))
 	for _, arg := range args {
 		values = append(values, []byte(arg))
 	}
-	result := connection.ExecParams(ctx, query, values, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, databaseError("query", result.Err)
-	}
-	rows := make([][]string, 0, len(result.Rows))
-	for _, found := range result.Rows {
+	result := connection.ExecParams(ctx, query, values, nil, nil, nil)
+	var rows [][]string
+	var size limits.Bytes
+	for result.NextRow() && size <= d.most() {
+		found := result.Values()
 		row := make([]string, 0, len(found))
 		for _, value := range found {
-			row = append(row, string(value))
+			row, size = append(row, string(value)), size+limits.Bytes(len(value))
 		}
 		rows = append(rows, row)
+	}
+	if _, err := result.Close(); err != nil {
+		return nil, databaseError("query", err)
+	}
+	if size > d.most() {
+		return nil, limits.Over(fault.Place{}, "answer_bytes", "the answer of "+d.Host+" has", d.most())
 	}
 	return rows, nil
 }
@@ -137,6 +151,11 @@ func (d Database) config() (*pgconn.Config, error) {
 	config.RuntimeParams = map[string]string{"application_name": "coin-agent"}
 	config.TLSConfig, config.Fallbacks = nil, nil
 	exposed := config.Password != "" && !loopback.Is(d.Host) // without TLS, others could read it
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		frontend := pgproto3.NewFrontend(r, w)
+		frontend.SetMaxBodyLen(int(d.most())) // of one row; only the first one is kept
+		return frontend
+	}
 	if d.SSLMode == SSLDisable {
 		if exposed {
 			return nil, errUnencrypted

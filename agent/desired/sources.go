@@ -7,6 +7,7 @@ import (
 
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/privatefile"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -55,6 +56,7 @@ func (s *State) SQL(entry manifests.SQLCheck) (*checks.SQL, error) {
 	database := checks.Database{
 		Host: cmp.Or(entry.Host, shared.Host), Port: cmp.Or(entry.Port, shared.Port, 5432), Name: cmp.Or(entry.Name, shared.Name),
 		User: cmp.Or(entry.User, shared.User), Password: password, SSLMode: checks.SSLMode(entry.SSLMode), TLS: tls,
+		Most: limits.Of(s.Node.FS).AnswerBytes,
 	}
 	return &checks.SQL{Database: database, Query: entry.Query, Equals: entry.Equals}, nil
 }

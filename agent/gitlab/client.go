@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
 	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
 )
 
@@ -24,6 +27,7 @@ type Options struct {
 	CAFile      string        // PEM certificates that are trusted besides the system's; may be empty
 	HTTPTimeout time.Duration // of one request; 0 means DefaultHTTPTimeout
 	Agents      []string      // usernames of all agents; none: the token's own user
+	Limits      limits.Limits // zero means the default ones
 
 	Transport http.RoundTripper // carries the requests; nil for the network
 }
@@ -41,6 +45,7 @@ type Client struct {
 	host      string
 	timeout   time.Duration
 	agents    agents
+	most      limits.Bytes // of the answers to one question
 }
 
 // New checks the options and reads the token once, so that a wrong configuration is
@@ -64,6 +69,7 @@ func New(o Options) (*Client, error) {
 		host:      address.Host,
 		timeout:   o.HTTPTimeout,
 		agents:    agents{named: lowered(o.Agents)},
+		most:      o.Limits.OrDefault().AnswerBytes,
 	}
 	c.transport.MaxIdleConns = 2
 	if c.timeout <= 0 {
@@ -179,16 +185,32 @@ func (c *Client) userID(ctx context.Context) (int64, error) {
 // call is a request of the library.
 type call[T any] func(...gl.RequestOptionFunc) (T, *gl.Response, error)
 
+// maxPages bounds a list whose every page names another one.
+const maxPages = 1000
+
+// budgetKey is the key of the budget in the context of a question.
+type budgetKey struct{}
+
+// budget gives a context for one question: the bytes of all answers to it count together.
+func (c *Client) budget(ctx context.Context) context.Context {
+	return context.WithValue(ctx, budgetKey{}, bounded.Answers(c.host, c.most))
+}
+
 // ask sends one request and returns the answer. An error is an *Error.
 func ask[T any](ctx context.Context, c *Client, what string, call call[T]) (T, error) {
-	answer, resp, err := call(gl.WithContext(ctx))
+	answer, resp, err := call(gl.WithContext(c.budget(ctx)))
 	return answer, c.refusal(what, resp != nil, err)
 }
 
 // list sends a request for each page of a list, and gives the items. An error is an *Error,
 // and comes last.
 func list[T any](ctx context.Context, c *Client, what string, call call[[]T]) iter.Seq2[T, error] {
+	ctx = c.budget(ctx)
+	pages := 0
 	return gl.Scan2(func(page gl.PaginationOptionFunc) ([]T, *gl.Response, error) {
+		if pages++; pages > maxPages {
+			return nil, nil, &Error{Kind: KindRetry, Err: fmt.Errorf("%s: the list has more than %d pages", what, maxPages)}
+		}
 		items, resp, err := call(gl.WithContext(ctx), page)
 		return items, resp, c.refusal(what, resp != nil, err)
 	})

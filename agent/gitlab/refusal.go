@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/backoff"
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -75,6 +77,8 @@ func (c *Client) refusal(what string, answered bool, err error) error {
 	case err == nil:
 		return nil
 	case known:
+	case errors.Is(err, limits.ErrExceeded):
+		refused = &Error{Kind: KindRetry, Err: fault.WithHint(err, fault.Hint(err))}
 	case answered:
 		refused = &Error{Kind: KindRetry, Err: fault.New(fault.Place{}, "check that "+c.host+" is GitLab, and not a proxy",
 			"the answer is not valid: %s", c.token.scrub(err.Error()))}
@@ -95,8 +99,14 @@ type answers struct {
 // RoundTrip sends the request.
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := a.next.RoundTrip(req)
-	if err != nil || resp.StatusCode < 300 {
-		return resp, err
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		if budget, ok := req.Context().Value(budgetKey{}).(*bounded.Budget); ok {
+			resp.Body = budget.Body(resp.Body) // counts after decompression
+		}
+		return resp, nil
 	}
 	content, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {

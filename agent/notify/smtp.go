@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/oneline"
 )
@@ -41,7 +43,8 @@ type SMTPOptions struct {
 	PasswordFile string // read for each message
 	From         string
 	TLS          TLSMode
-	CAFile       string // certificates that are trusted besides the system's; may be empty
+	CAFile       string        // certificates that are trusted besides the system's; may be empty
+	Limits       limits.Limits // zero means the default ones
 }
 
 // SMTP sends mail through one server.
@@ -138,7 +141,7 @@ func (s *SMTP) session(ctx context.Context, talk func(*smtp.Client) error) error
 			return fmt.Errorf("set the deadline of the connection to the mail server: %w", err)
 		}
 	}
-	client, err := s.greet(conn)
+	client, err := s.greet(bounded.Answers(s.options.Address, s.options.Limits.OrDefault().AnswerBytes).Conn(conn))
 	if err != nil {
 		return err
 	}

@@ -169,12 +169,13 @@ func (s *Settings) Remote() gitsync.Remote {
 	return gitsync.Remote{
 		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
+		Limits: s.Limits,
 	}
 }
 
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
-	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Agents: s.GitLabAgents}
+	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Agents: s.GitLabAgents, Limits: s.Limits}
 }
 
 // AuditIssueNumber gives the number of the issue that gets the heads of the audit log; 0
@@ -209,7 +210,7 @@ func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	}
 	return notify.SMTPOptions{
 		Address: s.SMTPAddress, User: s.SMTPUser, PasswordFile: s.SMTPPasswordFile, From: s.SMTPFrom,
-		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile,
+		TLS: notify.TLSMode(s.SMTPTLS), CAFile: s.CAFile, Limits: s.Limits,
 	}, nil
 }
 
@@ -218,6 +219,7 @@ func (s *Settings) KeyFiles() secrets.KeyFiles {
 	return secrets.KeyFiles{
 		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
 		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
+		Limits: s.Limits,
 	}
 }
 

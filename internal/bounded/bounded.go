@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"sync/atomic"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -104,19 +103,3 @@ type conn struct {
 }
 
 func (c conn) Read(p []byte) (int, error) { return c.reader.Read(p) }
-
-// Transport carries requests, and gives each answer a budget of its own. The bytes count
-// after decompression.
-type Transport struct {
-	Next http.RoundTripper
-	Most limits.Bytes
-}
-
-// RoundTrip sends the request.
-func (t Transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := t.Next.RoundTrip(request)
-	if err == nil {
-		response.Body = Answers(request.URL.Host, t.Most).Body(response.Body)
-	}
-	return response, err
-}

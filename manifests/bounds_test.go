@@ -1,0 +1,69 @@
+package manifests_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/internal/apart"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
+	"coin.internal/coin-agent/manifests"
+)
+
+// TestBombs loads files that cost much more than they have. Each is refused at once, with the
+// limit and how to raise it.
+func TestBombs(t *testing.T) {
+	aliases := "environment: sandbox\nx0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 9 {
+		aliases += fmt.Sprintf("x%d: &a%[1]d [%s]\n", i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+	}
+	lines := "A0=" + strings.Repeat("x", 100<<10) + "\n"
+	for i := range 1000 {
+		lines += fmt.Sprintf("A%d=$A0\n", i+1)
+	}
+	for name, bomb := range map[string]struct {
+		limit string
+		files map[string]string
+	}{
+		"config.yml of aliases":            {"yaml_values", map[string]string{"environments/sandbox/config.yml": aliases}},
+		"config.yml of 300 KB of aliases":  {"config_values", map[string]string{"environments/sandbox/config.yml": "a: &a [1, 1]\nb: [" + strings.Repeat("*a, ", 75_000) + "1]\n"}},
+		"config.yml of depth":              {"yaml_depth", map[string]string{"environments/sandbox/config.yml": "a: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000)}},
+		"config.yml":                       {"yaml_bytes", map[string]string{"environments/sandbox/config.yml": strings.Repeat("# comment\n", 300_000)}},
+		"node.env of 12 KB of defaults":    {"brackets", map[string]string{"node.env": "A=" + strings.Repeat("${A:-", 2000) + strings.Repeat("}", 2000) + "\n"}},
+		"node.env of 200 KB of arithmetic": {"brackets", map[string]string{"node.env": strings.Repeat("((-\n", 50_000)}},
+		"node.env of 1.8 MB of defaults":   {"variables_bytes", map[string]string{"node.env": "A=" + strings.Repeat("${A:-", 300_000)}},
+		"node.env that repeats a value":    {"stack_bytes", map[string]string{"node.env": lines}},
+		"secrets.override.env of defaults": {"brackets", map[string]string{"secrets.override.env": "SV_a=" + strings.Repeat("${A:-", 300) + "\n"}},
+		"a template of 1.4 MB": {"stack_bytes", map[string]string{
+			"templates/project.env.template": strings.Repeat("A={{A}}{{A}}\n", 100_000), "environments/sandbox/common/project.env": "A=" + strings.Repeat("x", 60<<10) + "\n",
+		}},
+		"project.env": {"file_bytes", map[string]string{"project.env": strings.Repeat("A=1\n", 2<<20)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			_, err := apart.Do(ctx, func() (*manifests.Node, error) { return manifests.Load(repository(bomb.files), "sandbox", "node3") }, nil)
+			if !errors.Is(err, limits.ErrExceeded) || !strings.Contains(err.Error(), "limits."+bomb.limit+" allows") || !strings.Contains(fault.Hint(err), "agent.yml") {
+				t.Errorf("got %v (hint %q), want the limit %s", err, fault.Hint(err), bomb.limit)
+			}
+		})
+	}
+}
+
+// TestManyFaults lists a bounded number of faults of a file that has nothing else.
+func TestManyFaults(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"config.yml":  {"environments/sandbox/config.yml": "environment: sandbox\nnodes: [{" + strings.Repeat("x: 1, ", 3000) + "}]\n"},
+		"project.env": {"project.env": strings.Repeat("a b\n", 900_000)},
+		"template":    {"templates/project.env.template": strings.Repeat("{{A}}\n", 100_000)},
+	} {
+		_, err := manifests.Load(repository(files), "sandbox", "node3")
+		if all := len(fault.All(err)); err == nil || all > 1010 || len(err.Error()) > 1<<20 {
+			t.Errorf("%s: %d faults of %d bytes", name, all, len(err.Error()))
+		}
+	}
+}
