@@ -111,6 +111,7 @@ type Agent struct {
 	requests chan job
 	nudges   chan struct{} // look at once
 	deaths   chan struct{} // containers have died
+	readings *readings
 	due      time.Time     // when the next look is; zero until that is known
 	queue    *queue        // looks that users asked for
 	ended    chan struct{} // closed when Run has ended
@@ -143,16 +144,17 @@ func New(parts Parts) *Agent {
 	if len(parts.Stacks) == 0 {
 		parts.Stacks = []Stack{{record.OnlyStack, parts.Settings.Node}}
 	}
+	read := &readings{store: parts.Store, log: parts.Log}
 	gate := signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
-	parts.Source = signing.NewSource(parts.Source, gate)
+	parts.Source = signing.NewSource(watched{parts.Source, read}, gate)
 	ended := make(chan struct{})
 	a := &Agent{
-		parts: &parts, started: time.Now(), pulse: &pulse.Pulse{},
+		parts: &parts, readings: read, started: time.Now(), pulse: &pulse.Pulse{},
 		remote:   &remote{source: parts.Source, gate: gate, selects: selection.NewRemote(parts.Source, parts.Settings.Rule()), paths: parts.Settings.Paths()},
 		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
 	}
 	for _, of := range parts.Stacks {
-		s := newStack(a.parts, of, a.remote, a.pulse)
+		s := newStack(a.parts, of, a.remote, a.pulse, read)
 		s.nudge, s.working = a.nudge, a.working
 		a.stacks = append(a.stacks, s)
 		a.desks = append(a.desks, &Desk{agent: a, stack: s})
@@ -195,6 +197,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // recall fills the boards from the state file.
 func (a *Agent) recall() error {
+	if err := a.readings.recall(); err != nil {
+		return fmt.Errorf("recall the revision that was read: %w", err)
+	}
 	for _, s := range a.stacks {
 		if err := s.board.Recall(); err != nil {
 			return fmt.Errorf("stack %s: %w", s.key, err)

@@ -24,6 +24,9 @@ import (
 
 // look observes, decides and acts, until nothing is left to do before the next look.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
+	if why.Trigger == record.OnRequest {
+		s.readings.forgive()
+	}
 	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
 	for {
 		known, err := s.known()
@@ -33,6 +36,10 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		action := decision.Next(known, seen.observed, decision.Policy{AllowRewrite: s.parts.Settings.AllowRewrite, Group: s.parts.Statuses != nil})
 		if ask := s.observation(action); ask != nil {
 			if err := ask(ctx, seen); err != nil {
+				if rollout.Unreadable(err) {
+					refused := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: why, Progress: progress}
+					return s.after(ctx, s.rollouts.Refuse(ctx, s.base(), refused, record.StageFetch, err), seen)
+				}
 				return rollout.Outcome{Sync: seen.sync, Err: err}
 			}
 			continue
@@ -119,7 +126,7 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 		return rollout.Outcome{Err: s.refuseRewritten(seen.revision)}
 	case decision.RefuseSigner:
 		to := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: why, Progress: progress}
-		return s.rollouts.Refuse(ctx, base, to, seen.refused)
+		return s.rollouts.Refuse(ctx, base, to, record.StageSigners, seen.refused)
 	case decision.Share:
 		return s.share(base.Last, seen.checkout, seen.signer)
 	case decision.Sync:

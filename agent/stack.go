@@ -36,6 +36,7 @@ type stack struct {
 	log      *slog.Logger
 	remote   *remote
 	records  *store.Stack
+	readings *readings
 	board    *board.Board
 	metrics  *metrics.Stack
 	publish  *publish.Publisher
@@ -56,12 +57,12 @@ type stack struct {
 }
 
 // newStack makes the state machine of a stack.
-func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse) *stack {
+func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse, readings *readings) *stack {
 	settings := &parts.Settings
 	s := &stack{
 		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}), started: time.Now(),
-		records: parts.Store.Stack(of.Key),
-		node:    desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Render: parts.Render},
+		records: parts.Store.Stack(of.Key), readings: readings,
+		node: desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Limits: settings.Limits, Render: parts.Render},
 	}
 	if len(parts.Stacks) > 1 {
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
@@ -104,7 +105,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
+		Reading: s.readings, Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Stops: s.stops,
 		Policy: parts.Policy.Policy,
 	}

@@ -35,11 +35,11 @@ func exampleRepo(t *testing.T) fstest.MapFS {
 // subject renders a node of the example, without keys.
 func subject(t *testing.T, files fs.FS, environment, node string) policy.Subject {
 	t.Helper()
-	state, err := desired.Open(files, desired.Options{Environment: environment, Node: node, Sealed: true})
+	state, err := desired.Open(t.Context(), files, desired.Options{Environment: environment, Node: node, Sealed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, err := state.Render()
+	stack, err := state.Render(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

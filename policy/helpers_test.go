@@ -45,11 +45,11 @@ func rendered(t *testing.T, files map[string]string) policy.Subject {
 	for name, content := range all {
 		repository[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	state, err := desired.Open(repository, desired.Options{Environment: "sandbox", Node: "node3", Sealed: true})
+	state, err := desired.Open(t.Context(), repository, desired.Options{Environment: "sandbox", Node: "node3", Sealed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, err := state.Render()
+	stack, err := state.Render(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestCommitIsAtomic(t *testing.T) {
 	}
 	defer root.Close() //nolint:errcheck // only read from
 	fsys, _ := root.FS().(fs.ReadLinkFS)
-	plan, err := rotate.MakePlan(fsys, l.keys, generated("db_access"))
+	plan, err := rotate.MakePlan(t.Context(), fsys, l.keys, generated("db_access"))
 	if err != nil {
 		t.Fatal(err)
 	}

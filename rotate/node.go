@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"io/fs"
 	"path"
 	"slices"
@@ -25,14 +26,14 @@ type loaded struct {
 }
 
 // load reads, decrypts and renders a node as a sync does.
-func load(fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
-	state, err := desired.Open(fsys, desired.Options{
+func load(ctx context.Context, fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
+	state, err := desired.Open(ctx, fsys, desired.Options{
 		Environment: environment, Node: name, Keys: func() (*secrets.Keyring, error) { return keys, nil },
 	})
 	if err != nil {
 		return nil, err
 	}
-	stack, err := state.Render()
+	stack, err := state.Render(ctx)
 	if err != nil {
 		state.Wipe()
 		return nil, err

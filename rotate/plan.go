@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,10 +38,10 @@ type group struct {
 
 // MakePlan decides what a rotation writes into the files of a working copy, and verifies
 // it. It writes nothing.
-func MakePlan(fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
+func MakePlan(ctx context.Context, fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
 	p := &planner{fsys: fsys, keys: keys, request: request, plan: &Plan{Environment: request.Environment}}
 	defer p.wipe()
-	for _, step := range []func() error{p.load, p.decideValues, p.write, p.verify} {
+	for _, step := range []func() error{func() error { return p.load(ctx) }, p.decideValues, p.write, func() error { return p.verify(ctx) }} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -59,7 +60,7 @@ func (p *planner) wipe() {
 }
 
 // load reads the nodes and finds their secrets of the requested name.
-func (p *planner) load() error {
+func (p *planner) load(ctx context.Context) error {
 	if p.keys == nil {
 		return fault.New(fault.Place{}, "name key files with --age-key-files or --pgp-key-files (or in the settings)", "the SOPS files cannot be edited without a key")
 	}
@@ -76,7 +77,7 @@ func (p *planner) load() error {
 	known := map[string]bool{}
 	for _, name := range all {
 		asked := len(p.request.Nodes) == 0 || slices.Contains(p.request.Nodes, name)
-		faults = append(faults, p.loadNode(name, asked, known))
+		faults = append(faults, p.loadNode(ctx, name, asked, known))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err
@@ -89,8 +90,8 @@ func (p *planner) load() error {
 	return nil
 }
 
-func (p *planner) loadNode(name string, asked bool, known map[string]bool) error {
-	one, err := load(p.fsys, p.request.Environment, name, p.keys)
+func (p *planner) loadNode(ctx context.Context, name string, asked bool, known map[string]bool) error {
+	one, err := load(ctx, p.fsys, p.request.Environment, name, p.keys)
 	if err != nil && !asked {
 		p.noted("%s cannot be read, so it is not known whether it has the same value", name)
 		return nil

@@ -38,10 +38,10 @@ func Run(ctx context.Context, w *Worktree, keys *secrets.Keyring, request Reques
 		return nil, err
 	}
 	if commit != nil {
-		return &Result{Commit: commit}, checkTaken(fsys, keys, request, commit)
+		return &Result{Commit: commit}, checkTaken(ctx, fsys, keys, request, commit)
 	}
 	request.past = pastOf(ctx, w.Dir(), request.Environment, keys)
-	plan, err := MakePlan(fsys, keys, request)
+	plan, err := MakePlan(ctx, fsys, keys, request)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -136,12 +137,12 @@ func (w *Worktree) changed(commit *object.Commit) ([]File, error) {
 }
 
 // checkTaken returns an error if the requested value is not that of the rotation.
-func checkTaken(fsys fs.FS, keys *secrets.Keyring, request Request, commit *Commit) error {
+func checkTaken(ctx context.Context, fsys fs.FS, keys *secrets.Keyring, request Request, commit *Commit) error {
 	if !request.Value.Known() {
 		return nil
 	}
 	for _, name := range commit.nodes {
-		one, err := load(fsys, request.Environment, name, keys)
+		one, err := load(ctx, fsys, request.Environment, name, keys)
 		if err != nil {
 			return err
 		}

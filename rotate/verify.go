@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"fmt"
 	"testing/fstest"
 
@@ -10,13 +11,13 @@ import (
 
 // verify renders the new files as a sync does, and compares: the secret has changed as
 // planned, and nothing else has.
-func (p *planner) verify() error {
+func (p *planner) verify(ctx context.Context) error {
 	after := overlay{p.fsys, fstest.MapFS{}}
 	for _, file := range p.plan.Files {
 		after.files[file.Path] = &fstest.MapFile{Data: file.After}
 	}
 	for i, one := range p.nodes {
-		again, err := load(after, p.request.Environment, one.node.Name, p.keys)
+		again, err := load(ctx, after, p.request.Environment, one.node.Name, p.keys)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ func TestBounds(t *testing.T) {
 				config := commit["environments/sandbox/config.yml"]
 				config.Data = []byte("environment: {name: sandbox, type: non-production}\n" + test.commit)
 			}
-			state, err := desired.Load(commit, desired.Options{Environment: "sandbox", Node: "node3", CheckDir: dir, Bounds: desired.Bounds{
+			state, err := desired.Load(t.Context(), commit, desired.Options{Environment: "sandbox", Node: "node3", CheckDir: dir, Bounds: desired.Bounds{
 				Policy: rules(t, test.policy), Good: func() (*manifests.Node, error) { return manifests.Load(bound(goodLines), "sandbox", "node3") },
 			}})
 			if err != nil {
@@ -172,7 +172,7 @@ func TestBoundsBefore(t *testing.T) {
 		"the first revision": {nil, ""},
 		"unreadable":         {func() (*manifests.Node, error) { return nil, errors.New("no files") }, "of the last good revision, whose files cannot be read: no files"},
 	} {
-		state, err := desired.Load(commit, desired.Options{Environment: "sandbox", Node: "node3", Bounds: desired.Bounds{Good: test.good}})
+		state, err := desired.Load(t.Context(), commit, desired.Options{Environment: "sandbox", Node: "node3", Bounds: desired.Bounds{Good: test.good}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestBoundsBefore(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 	}
-	state, err := desired.Load(bound(goodDatabase+http("url: 'https://evil.example', token_file: t")), desired.Options{Environment: "sandbox", Node: "node3"})
+	state, err := desired.Load(t.Context(), bound(goodDatabase+http("url: 'https://evil.example', token_file: t")), desired.Options{Environment: "sandbox", Node: "node3"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,15 @@ package desired
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"sync"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/apart"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -25,6 +28,7 @@ type Options struct {
 
 	Sealed bool              // renders without keys, for looking only: encrypted versions count as 0
 	Judges *manifests.Judges // of the commit that is loaded; nil: its config.yml is not judged
+	Limits limits.Limits     // zero: those that the tree of files carries
 
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error) // nil: compose.Render
 }
@@ -39,12 +43,16 @@ type State struct {
 }
 
 // Load reads the node's config.yml, settings and list of files.
-func Load(fsys fs.FS, options Options) (*State, error) {
-	load := func() (*manifests.Node, error) { return manifests.Load(fsys, options.Environment, options.Node) }
-	if judges := options.Judges; judges != nil {
-		load = func() (*manifests.Node, error) { return judges.Load(fsys, options.Environment) }
+func Load(ctx context.Context, fsys fs.FS, options Options) (*State, error) {
+	if options.Limits != (limits.Limits{}) {
+		fsys = limits.On(fsys, options.Limits)
 	}
-	node, err := load()
+	node, err := apart.Do(ctx, func() (*manifests.Node, error) {
+		if judges := options.Judges; judges != nil {
+			return judges.Load(fsys, options.Environment)
+		}
+		return manifests.Load(fsys, options.Environment, options.Node)
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +65,12 @@ func Load(fsys fs.FS, options Options) (*State, error) {
 func (s *State) Bounded() error { return s.bounded() }
 
 // Open loads a node and decrypts its secrets. Wipe must be called after their use.
-func Open(fsys fs.FS, options Options) (*State, error) {
-	state, err := Load(fsys, options)
+func Open(ctx context.Context, fsys fs.FS, options Options) (*State, error) {
+	state, err := Load(ctx, fsys, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := state.Decrypt(); err != nil {
+	if err := state.Decrypt(ctx); err != nil {
 		return nil, err
 	}
 	return state, nil
@@ -70,51 +78,61 @@ func Open(fsys fs.FS, options Options) (*State, error) {
 
 // Render gives the stack of engine specs of a node, from a tree of files: the way of
 // those who need nothing else of its State.
-func Render(fsys fs.FS, options Options) (*compose.Stack, error) {
-	state, err := Open(fsys, options)
+func Render(ctx context.Context, fsys fs.FS, options Options) (*compose.Stack, error) {
+	state, err := Open(ctx, fsys, options)
 	if err != nil {
 		return nil, err
 	}
-	return state.Render()
+	return state.Render(ctx)
 }
 
 // Decrypt opens the node's SOPS files in memory. Without a keyring it reads only what
 // they say without one. A required secret that is missing is an error.
-func (s *State) Decrypt() error {
-	var keys *secrets.Keyring
-	if s.options.Keys != nil {
-		var err error
-		if keys, err = s.options.Keys(); err != nil {
-			return err
-		}
-	}
-	files, err := ReadSecretFiles(s.Node)
+func (s *State) Decrypt(ctx context.Context) error {
+	node, options := s.Node, s.options
+	set, err := apart.Do(ctx, func() (*secrets.Set, error) { return decrypt(node, options) }, (*secrets.Set).Wipe)
 	if err != nil {
-		return err
-	}
-	open := secrets.Seal
-	if keys != nil {
-		open = keys.Open
-	}
-	set, err := open(files, secrets.Options{AllowPlaintext: s.Node.Config.AllowPlaintextSecrets})
-	if err != nil {
-		return err
-	}
-	if err := checkSecrets(s.Node, set); err != nil {
-		set.Wipe()
 		return err
 	}
 	s.Secrets = set
 	return nil
 }
 
+func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
+	var keys *secrets.Keyring
+	if options.Keys != nil {
+		var err error
+		if keys, err = options.Keys(); err != nil {
+			return nil, err
+		}
+	}
+	files, err := ReadSecretFiles(node)
+	if err != nil {
+		return nil, err
+	}
+	open := secrets.Seal
+	if keys != nil {
+		open = keys.Open
+	}
+	set, err := open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSecrets(node, set); err != nil {
+		set.Wipe()
+		return nil, err
+	}
+	return set, nil
+}
+
 // Render gives the stack of engine specs. Its secrets are readable until Wipe.
-func (s *State) Render() (*compose.Stack, error) {
-	render := s.options.Render
+func (s *State) Render(ctx context.Context) (*compose.Stack, error) {
+	render, node, set := s.options.Render, s.Node, s.Secrets
 	if render == nil {
 		render = compose.Render
 	}
-	return render(s.Node, s.Secrets, compose.Options{AllowLive: true, AllowSealed: s.options.Sealed})
+	options := compose.Options{AllowLive: true, AllowSealed: s.options.Sealed}
+	return apart.Do(ctx, func() (*compose.Stack, error) { return render(node, set, options) }, nil)
 }
 
 // Wipe forgets the values of the secrets. A nil State has none.

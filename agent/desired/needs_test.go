@@ -60,7 +60,7 @@ func TestRequiredSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for how, keys := range map[string]*secrets.Keyring{"with keys": ring, "without": nil} {
-		_, err := desired.Open(fsys, desired.Options{
+		_, err := desired.Open(t.Context(), fsys, desired.Options{
 			Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) { return keys, nil },
 		})
 		var got []string

@@ -241,13 +241,13 @@ func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
 	return "the token expires " + token.ExpiresAt.Format(time.DateOnly) + counts, nil
 }
 
-func (d *doctor) checkManifests(context.Context) (string, error) {
+func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 	if d.checkout == nil {
 		return "", errSkipped("git")
 	}
 	on := d.on.Settings
-	state, err := desired.Load(d.checkout.FS, desired.Options{
-		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy},
+	state, err := desired.Load(ctx, d.checkout.FS, desired.Options{
+		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy}, Limits: on.Limits,
 		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()},
 	})
 	if err == nil {
@@ -261,11 +261,11 @@ func (d *doctor) checkManifests(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := state.Decrypt(); err != nil {
+	if err := state.Decrypt(ctx); err != nil {
 		return "", err
 	}
 	d.opened = state
-	if d.stack, err = state.Render(); err != nil {
+	if d.stack, err = state.Render(ctx); err != nil {
 		return "", err
 	}
 	if err := state.Bounded(); err != nil {

@@ -97,7 +97,7 @@ func FuzzAnswer(f *testing.F) {
 		commit := strings.Repeat("a", 40)
 		_, one := client.Token(t.Context())
 		_, two := client.Statuses(t.Context(), commit)
-		_, three := client.Approvals(t.Context(), 1)
+		_, three := client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 1})
 		_, four := client.MergeRequests(t.Context(), commit)
 		for _, err := range []error{one, two, three, four} {
 			if err != nil && strings.Contains(err.Error(), "secret-token") {

@@ -61,7 +61,7 @@ func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS,
 	if err != nil {
 		return err
 	}
-	state, err := desired.Open(files, options)
+	state, err := desired.Open(ctx, files, options)
 	if err != nil {
 		n.Slack.Learn(secrets.Value{}, fmt.Errorf("look for the webhook's URL: %w", err))
 		return nil

@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 )
@@ -50,9 +51,9 @@ type attempt struct {
 // good state (back.go). The stages ask it for everything in which the two differ.
 type goal interface {
 	// load, decrypt and render make the stack.
-	load() error
-	decrypt() error
-	render() error
+	load(ctx context.Context) error
+	decrypt(ctx context.Context) error
+	render(ctx context.Context) error
 	// subject is what the policy judges; refused makes an error of its refusals.
 	subject() policy.Subject
 	refused(refusals []policy.Refusal) error
@@ -88,9 +89,9 @@ type stage struct {
 // prepare are the stages before the first write, in order.
 func (a *attempt) prepare() []stage {
 	stages := a.policed([]stage{
-		{record.StageLoad, func(context.Context) error { return a.goal.load() }},
-		{record.StageDecrypt, func(context.Context) error { return a.goal.decrypt() }},
-		{record.StageRender, func(context.Context) error { return a.goal.render() }},
+		{record.StageLoad, a.goal.load},
+		{record.StageDecrypt, a.goal.decrypt},
+		{record.StageRender, a.goal.render},
 	})
 	return append(stages, stage{record.StagePlan, a.makePlan}, a.goal.gate())
 }
@@ -124,7 +125,7 @@ func (a *attempt) enter(ctx context.Context, stage stage) error {
 		return err
 	}
 	started := time.Now()
-	err := stage.run(ctx)
+	err := a.inTime(ctx, stage)
 	seconds := time.Since(started).Seconds()
 	a.note.Seconds[stage.name] += seconds
 	a.use.Metrics.Phase(string(stage.name), seconds)
@@ -133,6 +134,43 @@ func (a *attempt) enter(ctx context.Context, stage stage) error {
 		return nil
 	}
 	return stageError{stage: stage.name, err: err}
+}
+
+// inTime takes a stage, which ends with an error after the time that the node allows it.
+func (a *attempt) inTime(ctx context.Context, stage stage) error {
+	name, most := a.timeOf(stage.name)
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err := stage.run(limited)
+	if err == nil || limited.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	late := limits.Over(fault.Place{}, name, "the stage "+string(stage.name)+" takes", most)
+	if stage.name == record.StagePlan || stage.name == record.StageGate || stage.name == record.StageGuard {
+		return fault.Transient(late) // other machines were asked
+	}
+	return late
+}
+
+// timeOf gives the limit of a stage, with its name.
+func (a *attempt) timeOf(name record.Stage) (string, time.Duration) {
+	most := a.use.Settings.Limits.OrDefault()
+	switch name {
+	case record.StageDecrypt:
+		return "decrypt_time", most.DecryptTime
+	case record.StageRender:
+		return "render_time", most.RenderTime
+	case record.StagePlan:
+		return "plan_time", most.PlanTime
+	case record.StageGate, record.StageGuard:
+		return "gate_time", most.GateTime
+	case record.StageApply:
+		return "apply_time", most.ApplyTime
+	case record.StageVerify:
+		return "verify_time", most.VerifyTime
+	case record.StageSelect, record.StageFetch, record.StageLoad, record.StagePolicy, record.StageRollback:
+	}
+	return "load_time", most.LoadTime
 }
 
 // StepLimit is how long a step may take without progress before the loop counts as stuck.

@@ -42,7 +42,7 @@ func (b *back) origin() (by, release string, at time.Time) {
 // load reads the good state: the services that it had, and its files, which have
 // config.yml, the checks and the values of secrets. If the files cannot be read, the
 // rollback is verified by its services only, and a warning says so.
-func (b *back) load() error {
+func (b *back) load(ctx context.Context) error {
 	if running := b.a.sync.Stack; running != "" && running != b.to.StackName {
 		return fault.New(fault.Place{}, "roll out a commit that brings it back, or remove the stack by hand",
 			"the good state of sync #%d is of the stack %s, and the node's stack is %s now", b.to.SyncID, b.to.StackName, running)
@@ -74,7 +74,7 @@ func (b *back) load() error {
 		err = errors.New("an earlier version of the agent recorded it without its files")
 	}
 	if err == nil {
-		b.a.desired, err = desired.Load(files, b.a.use.options())
+		b.a.desired, err = desired.Load(ctx, files, b.a.use.options())
 	}
 	if err != nil {
 		b.warnUnchecked(err)
@@ -90,11 +90,11 @@ func (b *back) deployed() (*compose.Stack, error) {
 	return drift.Applied(b.a.base.Deployed)
 }
 
-func (b *back) decrypt() error {
+func (b *back) decrypt(ctx context.Context) error {
 	if b.a.desired == nil {
 		return nil
 	}
-	if err := b.a.desired.Decrypt(); err != nil {
+	if err := b.a.desired.Decrypt(ctx); err != nil {
 		b.a.wipe()
 		b.a.desired = nil
 		b.warnUnchecked(err)
@@ -104,10 +104,10 @@ func (b *back) decrypt() error {
 
 // render renders the files for the contents of secrets and configs, and prepares the
 // checks. The rest of the rendered stack is not used: the services are those on record.
-func (b *back) render() error {
+func (b *back) render(ctx context.Context) error {
 	rendered := &compose.Stack{}
 	if state := b.a.desired; state != nil {
-		if stack, err := state.Render(); err != nil {
+		if stack, err := state.Render(ctx); err != nil {
 			b.a.use.Log.Debug("cannot render a good state", "sync", b.to.SyncID, "error", err.Error())
 		} else {
 			rendered = stack

@@ -7,8 +7,19 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 )
+
+// ErrUnreadable is the cause of the refusal of a revision that ended the agent while it was
+// read.
+var ErrUnreadable = errors.New("the revision cannot be read")
+
+// Unreadable reports whether a fetch failed because of the revision, so that no later fetch
+// of it succeeds.
+func Unreadable(err error) bool {
+	return errors.Is(err, ErrUnreadable) || errors.Is(err, limits.ErrExceeded)
+}
 
 // Transient reports whether the engine, the network or a registry caused a failure, so that
 // the same revision may succeed later.

@@ -43,6 +43,7 @@ type forward struct {
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	f := r.newForward(base, to)
+	a := f.a
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
 	}
@@ -51,18 +52,22 @@ func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	a.note.Seconds[record.StageFetch] = seconds
 	r.use.Metrics.Phase(string(record.StageFetch), seconds)
 	defer a.wipe()
-	return f.finish(ctx, a.run(ctx))
+	err := a.run(ctx)
+	if endErr := r.use.Reading.End(); endErr != nil {
+		return Outcome{Sync: a.sync, Err: fmt.Errorf("save state: %w", endErr)}
+	}
+	return f.finish(ctx, err)
 }
 
 // Refuse records that a commit is refused before its files are read, and so holds it. What
 // runs stays.
-func (r *Rollouts) Refuse(ctx context.Context, base Base, to Commit, reason error) Outcome {
+func (r *Rollouts) Refuse(ctx context.Context, base Base, to Commit, at record.Stage, reason error) Outcome {
 	f := r.newForward(base, to)
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
 	}
 	f.a.sync.Signer = ""
-	return f.finish(ctx, f.a.enter(ctx, stage{record.StageSigners, func(context.Context) error { return reason }}))
+	return f.finish(ctx, f.a.enter(ctx, stage{at, func(context.Context) error { return reason }}))
 }
 
 func (r *Rollouts) newForward(base Base, to Commit) *forward {
@@ -183,10 +188,13 @@ func (f *forward) origin() (by, release string, at time.Time) {
 	return audit.AuthorName(f.a.sync.Author), f.a.sync.Release, f.a.sync.Deployed()
 }
 
-func (f *forward) load() error {
+func (f *forward) load(ctx context.Context) error {
+	if err := f.a.use.Reading.Begin(f.a.commit); err != nil {
+		return err
+	}
 	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.options()
 	options.Judges, options.Bounds.Good = &judges, f.rollouts.nodeOf(f.a.base.Deployed)
-	state, err := desired.Load(f.checkout.FS, options)
+	state, err := desired.Load(ctx, f.checkout.FS, options)
 	if err != nil {
 		return err
 	}
@@ -194,17 +202,17 @@ func (f *forward) load() error {
 	return f.a.use.Receivers.Use(state.Node.Config)
 }
 
-func (f *forward) decrypt() error {
-	if err := f.a.desired.Decrypt(); err != nil {
+func (f *forward) decrypt(ctx context.Context) error {
+	if err := f.a.desired.Decrypt(ctx); err != nil {
 		return err
 	}
 	f.a.use.Receivers.Learn(f.a.desired)
 	return nil
 }
 
-func (f *forward) render() error {
+func (f *forward) render(ctx context.Context) error {
 	a := f.a
-	stack, err := a.desired.Render()
+	stack, err := a.desired.Render(ctx)
 	if err != nil {
 		return err
 	}
@@ -291,7 +299,15 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	return err
 }
 
-func (f *forward) gate() stage { return stage{record.StageGate, f.admission.ask} }
+// gate asks the gates. From here on nothing of the revision is parsed.
+func (f *forward) gate() stage {
+	return stage{record.StageGate, func(ctx context.Context) error {
+		if err := f.a.use.Reading.End(); err != nil {
+			return fmt.Errorf("save state: %w", err)
+		}
+		return f.admission.ask(ctx)
+	}}
+}
 
 // ready notes what is about to be written.
 func (f *forward) ready() error {

@@ -25,7 +25,7 @@ func (d *database) guard(ctx context.Context, to *record.GoodState) (err error) 
 	if a.sync.Rollback.Wrote || a.sync.Trigger == record.OnDrift { // it restores what ran
 		return nil
 	}
-	if d.check, err = d.currentLogin(to); err != nil {
+	if d.check, err = d.currentLogin(ctx, to); err != nil {
 		return err
 	}
 	refused := d.across(ctx, to)
@@ -118,7 +118,7 @@ func (d *database) across(ctx context.Context, to *record.GoodState) error {
 // currentLogin gives the newest known login for the database: a password may have changed
 // since a good state was recorded. It is the login of the revision that is replaced, or
 // else of the newest good state, or else of the goal, as long as all mean the same table.
-func (d *database) currentLogin(to *record.GoodState) (*migrations.Check, error) {
+func (d *database) currentLogin(ctx context.Context, to *record.GoodState) (*migrations.Check, error) {
 	own, left := d.check, d.left
 	if left == nil {
 		newest, err := d.a.use.Records.Newest()
@@ -126,7 +126,7 @@ func (d *database) currentLogin(to *record.GoodState) (*migrations.Check, error)
 			return nil, fmt.Errorf("recall good states: %w", err)
 		}
 		if newest != nil && newest.SyncID != to.SyncID {
-			left = d.loginOf(newest)
+			left = d.loginOf(ctx, newest)
 		}
 	}
 	if left == nil || own != nil && !own.Same(left) {
@@ -136,13 +136,13 @@ func (d *database) currentLogin(to *record.GoodState) (*migrations.Check, error)
 }
 
 // loginOf gives the migration check of a good state; nil if it cannot be read.
-func (d *database) loginOf(good *record.GoodState) *migrations.Check {
+func (d *database) loginOf(ctx context.Context, good *record.GoodState) *migrations.Check {
 	files, err := d.a.use.Files.Files(good)
 	if err != nil || files == nil {
 		return nil
 	}
-	state, err := desired.Load(files, d.a.use.options())
-	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt() != nil {
+	state, err := desired.Load(ctx, files, d.a.use.options())
+	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt(ctx) != nil {
 		return nil
 	}
 	defer state.Wipe()

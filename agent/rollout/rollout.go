@@ -136,6 +136,13 @@ type Ledger interface {
 	End(sync *record.Sync, good *record.GoodState) error // the sync is over; good may be nil
 }
 
+// Reading notes, durably, that a revision is read, so that one that ends the agent again and
+// again is held.
+type Reading interface {
+	Begin(commit string) error // an error that wraps ErrUnreadable refuses the revision
+	End() error
+}
+
 // Screen shows how far an attempt is.
 type Screen interface {
 	Step(name string, limit time.Duration) // a step begins that may take so long without progress
@@ -185,6 +192,7 @@ type Parts struct {
 	Policy func() *policy.Policy // that is in force; nil: none
 	Token  func() time.Time      // when GitLab's token expires; nil: there is none
 
+	Reading      Reading
 	Records      Records
 	Files        Files
 	Fingerprints Fingerprints

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,9 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/apart"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 )
@@ -54,7 +57,7 @@ func checkCommand(a *app) *cobra.Command {
 		if within.node != "" && within.environment == "" {
 			return usageError{errors.New("--node needs --environment")}
 		}
-		return a.check(root, within, *output)
+		return a.check(cmd.Context(), root, within, *output)
 	}
 	return cmd
 }
@@ -63,17 +66,23 @@ func checkCommand(a *app) *cobra.Command {
 type scope struct{ environment, node string }
 
 // check validates a part of the repository and prints the problems.
-func (a *app) check(path string, within scope, output string) error {
+func (a *app) check(ctx context.Context, path string, within scope, output string) error {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	results, err := a.checkNodes(root.FS(), within)
+	fsys := limits.On(root.FS(), a.settings.Limits)
+	results, err := apart.Do(ctx, func() ([]desired.Checked, error) { return a.checkNodes(fsys, within) }, nil)
 	if err != nil {
 		return err
 	}
-	scan := desired.Scan(root.FS(), within.environment, within.node).Without(results)
+	scan, err := apart.Do(ctx, func() (desired.Checked, error) {
+		return desired.Scan(fsys, within.environment, within.node).Without(results), nil
+	}, nil)
+	if err != nil {
+		return err
+	}
 	all := append(results, scan)
 	for i := range all {
 		all[i] = all[i].Sorted()

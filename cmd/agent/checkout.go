@@ -137,11 +137,11 @@ func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Opt
 		return nil, nil, err
 	}
 	defer closer()
-	state, err := desired.Open(files, options)
+	state, err := desired.Open(ctx, files, options)
 	if err != nil {
 		return nil, nil, err
 	}
-	stack, err := state.Render()
+	stack, err := state.Render(ctx)
 	return state, stack, err
 }
 

@@ -87,7 +87,7 @@ func (l *lab) rendered() *compose.Stack {
 	l.t.Helper()
 	wanted := &app{settings: settings.Default()}
 	wanted.settings.Environment, wanted.settings.Node, wanted.settings.AgeKeyFiles = "sandbox", "node3", []string{l.settings["age_key_files"]}
-	stack, err := desired.Render(os.DirFS(l.repo.Dir), wanted.nodeOptions())
+	stack, err := desired.Render(l.t.Context(), os.DirFS(l.repo.Dir), wanted.nodeOptions())
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -48,6 +49,9 @@ func (a *app) daemon(ctx context.Context) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // at once: without it, the signal ends the process
 	defer signal.Stop(reloads)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes)) // the garbage collector works harder near it
+	}
 	log, err := a.logger()
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (a *app) keyring() (*secrets.Keyring, error) {
 func (a *app) nodeOptions() desired.Options {
 	return desired.Options{
 		Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring,
-		CheckDir: a.settings.CheckDir, Bounds: desired.Bounds{Policy: a.settings.Policy},
+		CheckDir: a.settings.CheckDir, Bounds: desired.Bounds{Policy: a.settings.Policy}, Limits: a.settings.Limits,
 	}
 }
 
