@@ -13,7 +13,7 @@ type faults []error
 
 // maxFaults is how many faults, and how many warnings, of the files are listed. A file of
 // nothing but faults has millions.
-const maxFaults = 1000
+const maxFaults = 10_000
 
 func (f *faults) add(place fault.Place, hint, format string, args ...any) {
 	switch {

@@ -28,6 +28,9 @@ func Transient(err error) bool {
 		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)
 }
 
+// maxListed is how many faults are recorded of a revision.
+const maxListed = 1000
+
 // faults gives the first of the faults that err joins, with the number of the
 // others, and the list of all when there are several.
 func faults(err error) (text, hint string, all []record.Fault) {
@@ -38,5 +41,5 @@ func faults(err error) (text, hint string, all []record.Fault) {
 	if len(all) == 1 {
 		return text, hint, nil
 	}
-	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all
+	return fmt.Sprintf("%s (and %d more)", text, len(all)-1), hint, all[:min(len(all), maxListed)]
 }

@@ -19,7 +19,7 @@ type Limits struct {
 	// The files of a node.
 	FileBytes      Bytes `name:"file_bytes" default:"4MiB" help:"one file of the repository"`
 	YAMLBytes      Bytes `name:"yaml_bytes" default:"2MiB" help:"config.yml, or one compose file"`
-	VariablesBytes Bytes `name:"variables_bytes" default:"256KiB" help:"node.env, or another file with variables for the compose files"`
+	VariablesBytes Bytes `name:"variables_bytes" default:"384KiB" help:"node.env, or another file with variables for the compose files"`
 	YAMLDepth      int   `name:"yaml_depth" default:"50" help:"mappings and lists within each other"`
 	YAMLValues     int   `name:"yaml_values" default:"500000" help:"keys, values and variables of all compose files together, with what aliases, extends and env_files repeat"`
 	ConfigValues   int   `name:"config_values" default:"20000" help:"keys and values of config.yml, with what aliases repeat"`
