@@ -46,7 +46,10 @@ func (p *process) assemble() (*parts, error) {
 	w := p.w
 	made := &parts{}
 	var err error
-	if made.store, err = store.Open(w.dir, owner, w.log); err != nil {
+	if made.store, err = store.Open(w.dir, owner, w.log); err == nil {
+		err = made.store.SaveReading(record.Reading{}) // no kill of this world is the revision's doing
+	}
+	if err != nil {
 		return nil, err
 	}
 	made.store.Around = p.around("state file")
