@@ -39,7 +39,7 @@ type Limits struct {
 	PGPBytes   Bytes `name:"pgp_bytes" default:"64KiB" help:"a decrypted PGP message, which has only a data key"`
 
 	// Other servers.
-	AnswerBytes Bytes `name:"answer_bytes" default:"16MiB" help:"the decompressed answer of GitLab to one question, or of a database, Harbor, Vault or mail server"`
+	AnswerBytes Bytes `name:"answer_bytes" default:"16MiB" help:"the decompressed answer of GitLab to one question, one row of a database, or what a mail server says"`
 
 	// The process.
 	MemoryBytes Bytes `name:"memory_bytes" default:"800MiB" help:"memory that the daemon tries to stay below; the unit's MemoryMax is above it"`
