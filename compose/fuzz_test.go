@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/fuzzed"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -63,7 +64,9 @@ func FuzzRender(f *testing.F) {
 		}
 		one := *node
 		one.FS = repository(files)
-		stack, err := compose.Render(&one, &secrets.Set{}, compose.Options{AllowSealed: true})
+		var stack *compose.Stack
+		var err error
+		fuzzed.Bounded(t, func() { stack, err = compose.Render(&one, &secrets.Set{}, compose.Options{AllowSealed: true}) })
 		if (stack == nil) == (err == nil) {
 			t.Fatalf("a stack %t and the error %v", stack != nil, err)
 		}

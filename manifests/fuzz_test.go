@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/fuzzed"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -38,7 +39,9 @@ func seeds(f *testing.F, name string) {
 // load checks the properties of every outcome, and returns the node if there is one.
 func load(t *testing.T, files map[string]string) *manifests.Node {
 	t.Helper()
-	node, err := manifests.Load(repository(files), "sandbox", "node3")
+	var node *manifests.Node
+	var err error
+	fuzzed.Bounded(t, func() { node, err = manifests.Load(repository(files), "sandbox", "node3") })
 	if (node == nil) == (err == nil) {
 		t.Fatalf("got %v and %v", node, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"coin.internal/coin-agent/internal/fuzzed"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -85,9 +86,11 @@ func FuzzSeal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, path := range []string{"n/secrets.override.enc", "n/secrets/x"} {
 			for _, options := range []secrets.Options{{}, {AllowPlaintext: true}} {
-				if set, err := secrets.Seal([]secrets.File{{Path: path, Data: data}}, options); err == nil {
-					checkSet(t, set)
-				}
+				fuzzed.Bounded(t, func() {
+					if set, err := secrets.Seal([]secrets.File{{Path: path, Data: data}}, options); err == nil {
+						checkSet(t, set)
+					}
+				})
 			}
 		}
 	})
@@ -121,8 +124,10 @@ func FuzzOpen(f *testing.F) {
 	keys := testKeys(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files := []secrets.File{{Path: "n/secrets.enc", Data: data}, {Path: "n/secrets/x.enc", Data: data}}
-		if set, err := keys.Open(files, secrets.Options{AllowPlaintext: true}); err == nil {
-			checkSet(t, set)
-		}
+		fuzzed.Bounded(t, func() {
+			if set, err := keys.Open(files, secrets.Options{AllowPlaintext: true}); err == nil {
+				checkSet(t, set)
+			}
+		})
 	})
 }

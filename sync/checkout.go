@@ -90,11 +90,11 @@ func (r *Repository) read(store storer.EncodedObjectStorer, rev Revision) (*Chec
 	all := &files{
 		limits: r.limits,
 		store:  store,
-		more:  func([]plumbing.Hash) error { return nil },
-		root:  node{mode: modeFolder, hash: commit.TreeHash},
-		trees: map[plumbing.Hash]folder{},
-		read:  Inputs{},
-		when:  rev.Time,
+		more:   func([]plumbing.Hash) error { return nil },
+		root:   node{mode: modeFolder, hash: commit.TreeHash},
+		trees:  map[plumbing.Hash]folder{},
+		read:   Inputs{},
+		when:   rev.Time,
 	}
 	return &Checkout{Revision: rev, FS: all, files: all}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/fuzzed"
 	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
@@ -154,8 +155,10 @@ func FuzzPack(f *testing.F) {
 	bounds := limits.Default()
 	bounds.FetchBytes, bounds.Objects = 1<<20, 1000
 	f.Fuzz(func(t *testing.T, pack []byte) {
-		if bytes, objects, err := gitsync.ReadPack(pack, bounds); err == nil && (bytes > bounds.FetchBytes || objects > bounds.Objects) {
-			t.Errorf("%d objects of %s", objects, bytes)
-		}
+		fuzzed.Bounded(t, func() {
+			if bytes, objects, err := gitsync.ReadPack(pack, bounds); err == nil && (bytes > bounds.FetchBytes || objects > bounds.Objects) {
+				t.Errorf("%d objects of %s", objects, bytes)
+			}
+		})
 	})
 }

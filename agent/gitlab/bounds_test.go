@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/fuzzed"
 	"coin.internal/coin-agent/internal/limits"
 )
 
@@ -94,12 +95,14 @@ func FuzzAnswer(f *testing.F) {
 			}
 			_, _ = w.Write(body)
 		})
-		commit := strings.Repeat("a", 40)
-		_, one := client.Token(t.Context())
-		_, two := client.Statuses(t.Context(), commit)
-		_, three := client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 1})
-		_, four := client.MergeRequests(t.Context(), commit)
-		for _, err := range []error{one, two, three, four} {
+		commit, all := strings.Repeat("a", 40), make([]error, 4)
+		fuzzed.Bounded(t, func() {
+			_, all[0] = client.Token(t.Context())
+			_, all[1] = client.Statuses(t.Context(), commit)
+			_, all[2] = client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 1})
+			_, all[3] = client.MergeRequests(t.Context(), commit)
+		})
+		for _, err := range all {
 			if err != nil && strings.Contains(err.Error(), "secret-token") {
 				t.Errorf("the error contains the token: %v", err)
 			}
