@@ -19,8 +19,8 @@ import (
 // fetchFails makes each fetch from now on fail.
 func (w *world) fetchFails(err error) { w.set(func() { w.fetchErr = err }) }
 
-// TestUnreadable holds a revision that is too large to fetch, and follows the next one.
-func TestUnreadable(t *testing.T) {
+// TestTooLargeToFetch holds a revision that is too large to fetch, and follows the next one.
+func TestTooLargeToFetch(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		w.poll()
