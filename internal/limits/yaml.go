@@ -26,11 +26,13 @@ func measure(node *yaml.Node, known map[*yaml.Node]Shape) Shape {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		return measure(node.Alias, known)
 	}
-	if shape, ok := known[node]; ok {
-		return shape
+	if node.Anchor != "" {
+		if shape, ok := known[node]; ok {
+			return shape
+		}
 	}
 	shape := Shape{Values: 1 + strings.Count(node.Value, "$"), Bytes: Bytes(len(node.Value))}
-	if len(node.Content) > 0 {
+	if node.Anchor != "" { // only these appear more than once
 		known[node] = shape // ends the recursion
 	}
 	for _, child := range node.Content {
@@ -42,7 +44,7 @@ func measure(node *yaml.Node, known map[*yaml.Node]Shape) Shape {
 	if node.Kind == yaml.MappingNode || node.Kind == yaml.SequenceNode {
 		shape.Depth++
 	}
-	if len(node.Content) > 0 {
+	if node.Anchor != "" {
 		known[node] = shape
 	}
 	return shape
