@@ -50,7 +50,7 @@ func (h *hub) as(user gitlabtest.User) *gitlab.Client {
 	h.w.t.Helper()
 	h.SetToken("glpat-"+user.Name, gitlabtest.Token{User: user, Scopes: []string{"api"}})
 	client, err := gitlab.New(gitlab.Options{
-		URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(h.w.t, "glpat-"+user.Name), Transport: h,
+		URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(h.w.t, "glpat-"+user.Name), Transport: h,
 	})
 	if err != nil {
 		h.w.t.Fatal(err)

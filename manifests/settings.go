@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"testing/fstest" // the standard library's file system in memory
@@ -12,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/limits"
 )
 
 // Names of the project settings.
@@ -125,72 +123,6 @@ func (l *loader) bare(s *setting) bool {
 		return false
 	}
 	return true
-}
-
-var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
-
-// maxUnfilled is how many placeholders without a value are listed.
-const maxUnfilled = 50
-
-// fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
-// templates such as {{.Node.Hostname}} stay unchanged.
-func (l *loader) fill(template []byte, values []setting, valuesFile string) []setting {
-	known := map[string]setting{}
-	for _, s := range values {
-		known[s.name] = s
-	}
-	used := map[string]bool{}
-	most, filled := l.repository.Limits().StackBytes, limits.Bytes(len(template))
-	var unfilled []string
-	more := 0
-	var first fault.Place
-	all := lines(template)
-	for i, line := range all {
-		if blank(line) {
-			continue
-		}
-		all[i] = placeholder.ReplaceAllStringFunc(line, func(match string) string {
-			name := strings.TrimSpace(match[2 : len(match)-2])
-			if strings.ContainsAny(name, ". \t\"") {
-				return match
-			}
-			value, ok := known[name]
-			if !ok || value.bare {
-				if first.File == "" {
-					first = fault.Place{File: templateFile, Line: i + 1, Column: 1 + strings.Index(line, match)}
-				}
-				if len(unfilled) == maxUnfilled {
-					more++
-					return ""
-				}
-				unfilled = append(unfilled, fmt.Sprintf("{{%s}} (line %d)", name, i+1))
-				return ""
-			}
-			used[name] = true
-			if filled += limits.Bytes(len(value.value)); filled > most {
-				return ""
-			}
-			return value.value
-		})
-		if filled > most {
-			l.faults = append(l.faults, limits.Over(fault.Place{File: templateFile, Line: i + 1}, "stack_bytes", "the filled template has", most))
-			return nil
-		}
-	}
-	if more > 0 {
-		unfilled = append(unfilled, fmt.Sprintf("and %d more", more))
-	}
-	if len(unfilled) > 0 {
-		l.faults.add(first, "set them in "+valuesFile, "values are missing for %s", strings.Join(unfilled, ", "))
-		return nil
-	}
-	for _, s := range merge(values) {
-		if !used[s.name] {
-			l.warn(s.place, fmt.Sprintf("add a line with {{%s}} to the template, or remove %s here", s.name, s.name),
-				"%s has no effect: %s does not use it", s.name, templateFile)
-		}
-	}
-	return l.readSettings(templateFile, all)
 }
 
 // merge keeps the last setting of each name, at the position of the first, so that

@@ -152,24 +152,33 @@ func (o *Outbox) round(ctx context.Context) time.Duration {
 	return next
 }
 
-// put puts the head of the log into a place that does not have it.
+// put puts the head of the log into a place that does not have it. What the place may have
+// without an answer is settled first, because the next anchor names the one before it.
 func (o *Outbox) put(ctx context.Context, place Place) error {
-	name, mark := place.String(), markOf(o.use.Head())
-	kept, tried := o.book.Kept[name], o.book.Tried[name]
-	if mark == kept || mark.Seq == 0 {
-		return nil
-	}
-	if tried != mark {
-		if err := o.save(func(book Book) { book.Tried[name] = mark }); err != nil {
+	name := place.String()
+	if tried, doubtful := o.book.Tried[name]; doubtful {
+		if err := o.keep(ctx, place, tried, true); err != nil {
 			return err
 		}
 	}
-	anchor := Anchor{Node: o.use.Node, Seq: mark.Seq, Hash: mark.Hash, After: kept.Seq}
-	if err := place.Put(ctx, anchor, tried == mark); err != nil {
+	mark := markOf(o.use.Head())
+	if mark == o.book.Kept[name] || mark.Seq == 0 {
+		return nil
+	}
+	if err := o.save(func(book Book) { book.Tried[name] = mark }); err != nil {
 		return err
 	}
-	err := o.save(func(book Book) { book.Kept[name] = mark; delete(book.Tried, name) })
-	if err != nil {
+	return o.keep(ctx, place, mark, false)
+}
+
+// keep puts one anchor, and notes that the place has it.
+func (o *Outbox) keep(ctx context.Context, place Place, mark Mark, again bool) error {
+	name := place.String()
+	anchor := Anchor{Node: o.use.Node, Seq: mark.Seq, Hash: mark.Hash, After: o.book.Kept[name].Seq}
+	if err := place.Put(ctx, anchor, again); err != nil {
+		return err
+	}
+	if err := o.save(func(book Book) { book.Kept[name] = mark; delete(book.Tried, name) }); err != nil {
 		return err
 	}
 	delete(o.waits, name)

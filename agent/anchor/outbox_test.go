@@ -86,7 +86,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		w.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
 		w.AddIssue(17)
 		var err error
-		if w.client, err = gitlab.New(gitlab.Options{URL: "http://gitlab.test", Project: "coin/coin-gitops", TokenFile: token, Transport: carrier{w.Server}}); err != nil {
+		if w.client, err = gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: token, Transport: carrier{w.Server}}); err != nil {
 			t.Fatal(err)
 		}
 		w.places = []anchor.Place{anchor.Issue{Notes: w.client, Number: 17}}
@@ -221,7 +221,7 @@ func TestTroubleWithGitLab(t *testing.T) {
 	}
 }
 
-// Of the heads of a long outage the last one is enough, and it is not asked for often.
+// Of the heads of a long outage the last one is enough beside the first, and it is not asked for often.
 func TestLongOutage(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.move(1)
@@ -235,7 +235,7 @@ func TestLongOutage(t *testing.T) {
 		}
 		w.Heal()
 		w.pass(6 * time.Minute)
-		w.wantNotes(1, 200)
+		w.wantNotes(1, 2, 200) // GitLab may have had that of entry 2 when the outage began
 	})
 }
 

@@ -168,7 +168,7 @@ func (a *attempt) timeOf(name record.Stage) (string, time.Duration) {
 		return "apply_time", most.ApplyTime
 	case record.StageVerify:
 		return "verify_time", most.VerifyTime
-	case record.StageSelect, record.StageFetch, record.StageLoad, record.StagePolicy, record.StageRollback:
+	case record.StageSelect, record.StageSigners, record.StageFetch, record.StageLoad, record.StagePolicy, record.StageRollback:
 	}
 	return "load_time", most.LoadTime
 }

@@ -29,7 +29,8 @@ func (w *world) checkGates(syncs []attempt) {
 	}
 	last := syncs[0]
 	gated := strings.Contains(last.Waiting, "paused by") // which may have ended since the last look
-	gated = gated || w.intruder && strings.Contains(last.Waiting, "adoption is required")
+	// A commit that is not the head may wait for the adoption of an intruder that has gone since.
+	gated = gated || (w.intruder || last.Commit != w.git.head.hash) && strings.Contains(last.Waiting, "adoption is required")
 	for _, one := range syncs {
 		wants := w.git.commits[one.Commit].wants
 		gated = gated || wants.manual || wants.approval || !wants.frozen.IsZero()
