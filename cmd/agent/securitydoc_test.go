@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestSecurityDocument demands that each test that docs/security.md names is there: a defence
+// without its test is a promise.
+func TestSecurityDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllSubmatch(text, -1)
+	if len(named) < 50 {
+		t.Fatalf("the document names %d tests", len(named))
+	}
+	var tests bytes.Buffer
+	err = fs.WalkDir(os.DirFS("../.."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != "." {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		content, err := os.ReadFile("../../" + path)
+		tests.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range named {
+		if !bytes.Contains(tests.Bytes(), append(append([]byte("\nfunc "), name[1]...), '(')) {
+			t.Errorf("docs/security.md names %s, which is not a test", name[1])
+		}
+	}
+}
