@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,13 +37,13 @@ type world struct {
 // memory keeps the book, as the state file does.
 type memory struct {
 	book anchor.Book
-	full bool
+	full atomic.Bool
 }
 
 func (m *memory) Anchors() (anchor.Book, error) { return copied(m.book), nil }
 
 func (m *memory) SaveAnchors(book anchor.Book) error {
-	if m.full {
+	if m.full.Load() {
 		return errors.New("no space left on device")
 	}
 	m.book = copied(book)
@@ -261,16 +262,16 @@ func TestIssueThatIsNotThere(t *testing.T) {
 // A full disk delays an anchor, and doubles none.
 func TestFullDisk(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.store.full = true
+		w.store.full.Store(true)
 		w.move(3)
 		w.wantNotes()
-		w.store.full = false
+		w.store.full.Store(false)
 		w.pass(2 * time.Second)
 		w.wantNotes(3)
-		w.places = append(w.places, broken{func() { w.store.full = true }})
+		w.places = append(w.places, broken{func() { w.store.full.Store(true) }})
 		w.start()
 		w.move(4) // the book cannot be saved once the note is there
-		w.store.full = false
+		w.store.full.Store(false)
 		w.start()
 		w.pass(5 * time.Second)
 		w.wantNotes(3, 4)
