@@ -116,7 +116,10 @@ func (g *grants) readLocal(one mount.Mount, driver map[string]string) {
 	options := strings.Split(driver["o"], ",")
 	switch {
 	case slices.Contains(options, "bind"), slices.Contains(options, "rbind"):
-		one.ReadOnly = one.ReadOnly || slices.Contains(options, "ro")
+		if device != path.Clean(device) && device != path.Clean(device)+"/" && !strings.Contains(device, "{{") {
+			g.add("volume "+one.Source+" of "+device, "a link on the node can lead its path anywhere: "+rootOnNode)
+			return
+		}
 		g.readBind("volume "+one.Source+" of "+device+" at "+one.Target, device, one)
 	case device == "" && kind == "", kind == "tmpfs":
 	case strings.HasPrefix(kind, "nfs"), kind == "cifs", kind == "smb3":

@@ -49,6 +49,9 @@ func (g *grants) read(spec swarm.ServiceSpec) {
 	for _, network := range slices.Concat(spec.TaskTemplate.Networks, spec.Networks) { //nolint:staticcheck // older specs have the second
 		g.readNetwork(network.Target)
 	}
+	if log := spec.TaskTemplate.LogDriver; log != nil && !slices.Contains([]string{"", "json-file", "local", "none"}, log.Name) {
+		g.add("log driver "+log.Name, "the engine connects to where its options say, in the node's own network")
+	}
 	if resources := spec.TaskTemplate.Resources; resources != nil && resources.Reservations != nil {
 		for _, one := range resources.Reservations.GenericResources {
 			g.add("generic resource "+resourceKind(one), "uses a device of the node")

@@ -63,7 +63,7 @@ volumes:
 		{"shop_evil", "mount / at /host", "controls the engine, also if it is read-only: can become root on the node"},
 		{"shop_evil", "network host", "uses the node's network interfaces and reaches its local services"},
 		{"shop_evil", "volume monitoring_data", "shares its data with others"},
-		{"shop_evil", "volume shop_hidden of /etc/../root at /hidden", "writes files of the system: can become root on the node"},
+		{"shop_evil", "volume shop_hidden of /etc/../root", "a link on the node can lead its path anywhere: can become root on the node"},
 		{"shop_evil", "volume their_data", "shares its data with others"},
 	}
 	if diff := cmp.Diff(want, compose.Grants(stack)); diff != "" {
@@ -112,7 +112,7 @@ func TestGrantsOfMounts(t *testing.T) {
 		{"name like a system path", bind("/etcetera", false), writes},
 		{"template", bind("/srv/{{.Node.Hostname}}", readOnly), "Swarm completes the path on the node: it may be any"},
 		{"pipe", mount.Mount{Type: mount.TypeNamedPipe, Source: `\\.\pipe\docker_engine`}, "talks to a process of the node, such as the engine"},
-		{"local bind", local(map[string]string{"type": "none", "o": "rbind,ro", "device": "/root"}), reads},
+		{"local bind", local(map[string]string{"type": "none", "o": "rbind,ro", "device": "/root"}), "writes files of the system: can become root on the node"},
 		{"disk", local(map[string]string{"type": "ext4", "device": "/dev/sda1"}), "the node mounts it as root: can become root on the node"},
 		{"overlay", local(map[string]string{"type": "overlay", "device": "overlay", "o": "lowerdir=/etc"}), "the node mounts it as root: can become root on the node"},
 		{"nfs", local(map[string]string{"type": "nfs4", "device": ":/export", "o": "addr=10.0.0.1"}), "reads and writes files of another machine"},

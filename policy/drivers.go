@@ -34,6 +34,11 @@ func (j *judgement) drivers() []driver {
 			all = append(all, driver{"volume_drivers", name, service.name, at})
 		}
 	}
+	for _, service := range j.services {
+		if log := service.spec.TaskTemplate.LogDriver; log != nil && !slices.Contains(plainLogDrivers, log.Name) {
+			all = append(all, driver{"log_drivers", log.Name, service.name, j.Stack.Place("services", service.name, "logging")})
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(j.Stack.Networks)) {
 		if kind := j.Stack.Networks[name].Driver; kind != "" && kind != "overlay" {
 			all = append(all, driver{"network_drivers", kind, "", j.Stack.Place("networks", j.Stack.Key("networks", name), "driver")})
@@ -47,6 +52,10 @@ func (j *judgement) drivers() []driver {
 	return all
 }
 
+// plainLogDrivers keep a service's output on the node. The engine connects for others, as root
+// and in the node's own network, to where their options say.
+var plainLogDrivers = []string{"", "json-file", "local", "none"} //nolint:gochecknoglobals // a constant
+
 // volumeDriver names the driver of a mount; "" for a plain local volume, for one that
 // bind_mounts judges, and for other mounts.
 func volumeDriver(one mount.Mount) string {
@@ -57,7 +66,7 @@ func volumeDriver(one mount.Mount) string {
 	if name := one.VolumeOptions.DriverConfig.Name; name != "" && name != "local" {
 		return name
 	}
-	if _, _, bind := boundDevice(one); bind {
+	if _, bind := boundDevice(one); bind {
 		return ""
 	}
 	switch kind, flags := options["type"], options["o"]; {
@@ -73,6 +82,7 @@ func volumeDriver(one mount.Mount) string {
 func judgeDrivers(j *judgement) {
 	rules := map[string]Patterns{
 		"volume_drivers": j.policy.VolumeDrivers, "network_drivers": j.policy.NetworkDrivers, "secret_drivers": j.policy.SecretDrivers,
+		"log_drivers": j.policy.LogDrivers,
 	}
 	for _, one := range j.drivers() {
 		if rule := rules[one.rule]; j.policy.dangerous(rule != nil) && !rule.Match(one.name) {
@@ -89,6 +99,7 @@ func suggestDrivers(p *Policy, j *judgement) {
 	for _, one := range j.drivers() {
 		into := map[string]*Patterns{
 			"volume_drivers": &p.VolumeDrivers, "network_drivers": &p.NetworkDrivers, "secret_drivers": &p.SecretDrivers,
+			"log_drivers": &p.LogDrivers,
 		}[one.rule]
 		*into = sorted(append(*into, one.name))
 	}

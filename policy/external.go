@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -78,7 +79,8 @@ func (j *judgement) foreignNetworks() (all []foreign) {
 func (j *judgement) foreignVolumes() (all []foreign) {
 	for _, service := range j.services {
 		for _, one := range service.container.Mounts {
-			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_")
+			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_") &&
+				one.VolumeOptions != nil && one.VolumeOptions.Labels[compose.LabelStack] == j.Stack.Name
 			if one.Type == mount.TypeVolume && !own || one.Type == mount.TypeCluster {
 				all = append(all, foreign{"volumes", one.Source, service.name, j.item([]string{one.Target}, service.name, "volumes")})
 			}

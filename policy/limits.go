@@ -110,7 +110,8 @@ func amounts(file string, into *Amounts) map[string]func(*yaml.Node) error {
 	}
 }
 
-// usage is what a service may use: the memory and CPUs of each task, 0 without a limit. A
+// usage is what a service may use, or keep from others by a reservation: the memory and CPUs of
+// each task, 0 without a limit. A
 // global service counts as one task: the number of nodes is not known.
 type usage struct {
 	tasks  uint64
@@ -128,6 +129,12 @@ func usageOf(service service) usage {
 	}
 	if resources := service.spec.TaskTemplate.Resources; resources != nil && resources.Limits != nil {
 		one.memory, one.cpus = resources.Limits.MemoryBytes, resources.Limits.NanoCPUs
+		if reserved := resources.Reservations; reserved != nil && one.memory > 0 {
+			one.memory = max(one.memory, reserved.MemoryBytes)
+		}
+		if reserved := resources.Reservations; reserved != nil && one.cpus > 0 {
+			one.cpus = max(one.cpus, reserved.NanoCPUs)
+		}
 	}
 	return one
 }

@@ -93,6 +93,7 @@ func readBindMounts(p *Policy, file string, value *yaml.Node) error {
 type bound struct {
 	service  string
 	source   string // in its plain form
+	twisted  string // the path as it is written, if it is not in its plain form
 	readOnly bool
 	place    fault.Place
 }
@@ -103,16 +104,18 @@ func (j *judgement) binds() []bound {
 	for _, service := range j.services {
 		for _, one := range service.container.Mounts {
 			source, at := one.Source, j.item([]string{one.Target}, service.name, "volumes")
-			readOnly := one.ReadOnly
-			if device, options, ok := boundDevice(one); ok {
-				source, readOnly = device, readOnly || slices.Contains(options, "ro")
+			twisted := ""
+			if device, ok := boundDevice(one); ok {
+				if source = device; !templated(device) && path.Clean(device) != strings.TrimSuffix(device, "/") && device != "/" {
+					twisted = device
+				}
 				if key := j.Stack.Key("volumes", one.Source); key != "" {
 					at = j.Stack.Place("volumes", key, "driver_opts", "device")
 				}
 			} else if one.Type != mount.TypeBind && one.Type != mount.TypeNamedPipe {
 				continue
 			}
-			all = append(all, bound{service: service.name, source: plain(source), readOnly: readOnly, place: at})
+			all = append(all, bound{service: service.name, source: plain(source), twisted: twisted, readOnly: one.ReadOnly, place: at})
 		}
 	}
 	return all
@@ -130,14 +133,15 @@ func plain(source string) string {
 	return source
 }
 
-// boundDevice gives the path that a volume of the local driver binds, and its mount options.
-func boundDevice(one mount.Mount) (device string, options []string, ok bool) {
+// boundDevice gives the path that a volume of the local driver binds. Its options do not make
+// it read-only: a later rw takes ro back, and an rbind has other mounts below it.
+func boundDevice(one mount.Mount) (device string, ok bool) {
 	driver := localDriver(one)
 	if driver == nil {
-		return "", nil, false
+		return "", false
 	}
-	options = strings.Split(driver["o"], ",")
-	return driver["device"], options, slices.Contains(options, "bind") || slices.Contains(options, "rbind")
+	options := strings.Split(driver["o"], ",")
+	return driver["device"], slices.Contains(options, "bind") || slices.Contains(options, "rbind")
 }
 
 // localDriver gives the options of a volume of the local driver; nil for any other mount.
@@ -156,6 +160,12 @@ func localDriver(one mount.Mount) map[string]string {
 func judgeMounts(j *judgement) {
 	p := j.policy
 	for _, one := range j.binds() {
+		// The engine cleans the source of a bind mount, and not the device of a volume: the kernel
+		// follows a link before it goes up.
+		if one.twisted != "" && (p.dangerous(p.BindMounts != nil) || p.dangerous(p.EngineSocket != nil)) {
+			j.refuse("bind_mounts", one.service, one.place, "write it from /, without ., .. and double slashes", "mounts the device %s, which is not in its plain form", one.twisted)
+			continue
+		}
 		socket := j.isSocket(one.source)
 		if socket && p.dangerous(p.EngineSocket != nil) && !p.EngineSocket.Match(one.service) && !p.BindMounts.names(one.source) {
 			j.refuse("engine_socket", one.service, one.place, allow("remove the mount", "engine_socket", one.service),

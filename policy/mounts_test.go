@@ -1,6 +1,12 @@
 package policy_test
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/policy"
+)
 
 const noMounts = "bind_mounts: []"
 
@@ -9,6 +15,11 @@ func TestBindMounts(t *testing.T) {
 	volume := func(options string) map[string]string {
 		files := bind("data:/data")
 		files[composeFile] += "volumes:\n  data:\n    driver_opts:\n      " + options + "\n"
+		return files
+	}
+	readOnly := func(options string) map[string]string {
+		files := volume(options)
+		files[composeFile] = strings.Replace(files[composeFile], "data:/data", "data:/data:ro", 1)
 		return files
 	}
 	tests := []struct {
@@ -31,8 +42,9 @@ func TestBindMounts(t *testing.T) {
 		{"part may be written", `bind_mounts: ["/srv:ro", /srv/coin]`, bind("/srv/coin:/a"), nil},
 		{"other name of /run", "bind_mounts: [/var/run/coin]", bind("/run/coin:/a, /var/run/coin:/b"), nil},
 		{"volume", noMounts, volume("{type: none, o: bind, device: /etc}"), []string{"bind_mounts|web|7|mounts /etc of the node"}},
-		{"volume, many options", noMounts, volume("{type: ext4, o: 'rw,rbind', device: /etc/../}"), []string{"bind_mounts|web|7|mounts / of the node"}},
-		{"volume, read-only", `bind_mounts: ["/etc:ro"]`, volume("{type: none, o: 'bind,ro', device: /etc}"), nil},
+		{"volume, many options", noMounts, volume("{type: ext4, o: 'rw,rbind', device: /etc/}"), []string{"bind_mounts|web|7|mounts /etc of the node"}},
+		{"volume, read-only", `bind_mounts: ["/etc:ro"]`, readOnly("{type: none, o: bind, device: /etc}"), nil},
+		{"volume, ro taken back", `bind_mounts: ["/etc:ro"]`, volume("{type: none, o: 'bind,ro,rw', device: /etc}"), []string{"bind_mounts|web|7|mounts /etc of the node and may write to it"}},
 		{"template", "bind_mounts: [/srv]", bind(`'/srv/{{printf "%c%c" 46 46}}/etc:/a'`), []string{`bind_mounts|web|3|mounts /srv/{{printf "%c%c" 46 46}}/etc of the node`}},
 		{"template by its text", "bind_mounts: ['/srv/{{.Node.Hostname}}']", bind("'/srv/{{.Node.Hostname}}:/a'"), nil},
 		{"plain volume", "strict: true", volume("{}"), nil},
@@ -41,6 +53,23 @@ func TestBindMounts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			judged(t, test.rules, rendered(t, test.files), test.want...)
 		})
+	}
+}
+
+// TestVolumeBehindALink refuses a device that leads through a link which a container can make in
+// a folder that the policy allows.
+func TestVolumeBehindALink(t *testing.T) {
+	files := service("    volumes: [data:/data]")
+	files[composeFile] += "volumes:\n  data: {driver_opts: {type: none, o: bind, device: /srv/up/x/..}}\n"
+	const refused = "bind_mounts|web|5|mounts the device /srv/up/x/.., which is not in its plain form"
+	for _, rules := range []string{`bind_mounts: ["/srv/up:only"]`, "engine_socket: []", "strict: true"} {
+		p, err := policy.ReadFile("agent.yml", []byte("policy: {"+strings.Trim(rules, "{}")+"}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := verdicts(p.Judge(rendered(t, files))); !slices.Contains(got, refused) {
+			t.Errorf("%s: %q", rules, got)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type Policy struct {
 	VolumeDrivers  Patterns   `json:"volume_drivers,omitzero" yaml:"volume_drivers,omitempty"`
 	NetworkDrivers Patterns   `json:"network_drivers,omitzero" yaml:"network_drivers,omitempty"`
 	SecretDrivers  Patterns   `json:"secret_drivers,omitzero" yaml:"secret_drivers,omitempty"`
+	LogDrivers     Patterns   `json:"log_drivers,omitzero" yaml:"log_drivers,omitempty"`
 	PublishedPorts Ports      `json:"published_ports,omitzero" yaml:"published_ports,omitempty,flow"`
 	Checks         *Checks    `json:"checks,omitempty" yaml:"checks,omitempty"`
 
@@ -67,6 +68,7 @@ func sections() map[string]section {
 		"volume_drivers":  patterns("volume_drivers", func(p *Policy) *Patterns { return &p.VolumeDrivers }),
 		"network_drivers": patterns("network_drivers", func(p *Policy) *Patterns { return &p.NetworkDrivers }),
 		"secret_drivers":  patterns("secret_drivers", func(p *Policy) *Patterns { return &p.SecretDrivers }),
+		"log_drivers":     patterns("log_drivers", func(p *Policy) *Patterns { return &p.LogDrivers }),
 		"published_ports": readPorts,
 		"checks":          readChecks,
 		"registries":      patterns("registries", func(p *Policy) *Patterns { return &p.Registries }),

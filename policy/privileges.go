@@ -46,7 +46,7 @@ func (j *judgement) mountPrivileges(service service) (all []privilege) {
 		if shared := one.BindOptions; shared != nil && strings.HasSuffix(string(shared.Propagation), "shared") {
 			all = append(all, privilege{"propagation " + string(shared.Propagation), at})
 		}
-		if _, options, ok := boundDevice(one); ok && (slices.Contains(options, "shared") || slices.Contains(options, "rshared")) {
+		if options := strings.Split(localDriver(one)["o"], ","); slices.Contains(options, "shared") || slices.Contains(options, "rshared") {
 			all = append(all, privilege{"propagation shared", at})
 		}
 		if one.Type == mount.TypeImage || one.Type == mount.TypeCluster {

@@ -74,6 +74,11 @@ func TestServices(t *testing.T) {
 		{"network driver", "strict: true", with(joins, macvlan), []string{`network_drivers||6|a network uses the driver "macvlan"`}},
 		{"secret driver", "strict: true", with("    secrets: [key]", driver), []string{`secret_drivers|web|5|uses the driver "vault"`}},
 
+		{"log driver", "strict: true", service("    logging: {driver: syslog, options: {syslog-address: 'tcp://127.0.0.1:6379'}}"), []string{`log_drivers|web|3|uses the driver "syslog"`}},
+		{"log driver, listed", "log_drivers: [syslog]", service("    logging: {driver: syslog}"), nil},
+		{"log driver of the node", "strict: true", service("    logging: {driver: json-file, options: {max-size: 10m}}"), nil},
+		{"volume of a stack with a longer name", "strict: true", with(data, "volumes: {data: {external: true, name: app_other_db}}"), []string{"external.volumes|web|4|uses the volume app_other_db" + notOwn}},
+
 		{"port", "published_ports: []", service("    ports: [\n    '443:8443']"), []string{"published_ports|web|4|publishes port 443 (tcp, mode ingress)"}},
 		{"port in a range", "{strict: true, published_ports: [8000-8010]}", service("    ports: ['8000-8001:80-81', '8010:1']"), nil},
 		{"port beside a range", "published_ports: [8000-8010]", service("    ports: ['8011:80']"), []string{"published_ports|web|3|publishes port 8011 (tcp, mode ingress)"}},
