@@ -21,10 +21,20 @@ type objects struct {
 // EncodedObject reads an object.
 func (o *objects) EncodedObject(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	found, err := o.EncodedObjectStorer.EncodedObject(kind, hash)
+	return found, o.keep(kind, hash, err)
+}
+
+// EncodedObjectSize gives the size of a blob, which is asked before its content.
+func (o *objects) EncodedObjectSize(hash plumbing.Hash) (int64, error) {
+	size, err := o.EncodedObjectStorer.EncodedObjectSize(hash)
+	return size, o.keep(plumbing.BlobObject, hash, err)
+}
+
+func (o *objects) keep(kind plumbing.ObjectType, hash plumbing.Hash, err error) error {
 	if err != nil && o.fault == nil {
 		o.fault = fault.New(fault.Place{}, "make a complete clone, without --filter: git clone URL", "read git's %s %s in this clone: %w", kind, hash, err)
 	}
-	return found, err
+	return err
 }
 
 // files is the repository as of one commit, with environments/ at its top. Files of the

@@ -172,7 +172,7 @@ func TestLinesForWhatChanges(t *testing.T) {
 	at(b, a)
 	f.close()
 	want := "create service s_a: done\n" +
-		"0s  s_a 0/1 pending: 0 of 1 tasks run\n0s  s_b 0/2 pending: bad[2J; wait\n" +
+		"0s  s_a 0/1 pending: 0 of 1 tasks run\n0s  s_b 0/2 pending: bad\\x1b[2J; wait\n" +
 		"0s  s_a 1/1 converged\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)

@@ -173,6 +173,7 @@ func TestErrorsCannotControlATerminal(t *testing.T) {
 	for _, args := range [][]string{
 		{hostile},
 		{"audit", "log", "--since", hostile},
+		{"adopt", hostile},
 		{"check", hostile},
 		{"diff", "-o", hostile},
 		{"render", "--repo", hostile, "--environment", "e", "--node", "n"},
@@ -201,7 +202,7 @@ func execute(t *testing.T, args ...string) (stdout, stderr string) {
 // that print only what their caller knows. A new command belongs into one of the lists.
 func TestEveryCommandIsWalked(t *testing.T) {
 	walked := []string{
-		"audit log", "audit verify", "check", "diff", "doctor", "history", "policy show", "policy suggest", "policy test", "render", "run", "secrets audit", "secrets gc", "secrets list",
+		"adopt", "audit log", "audit verify", "check", "diff", "doctor", "history", "policy show", "policy suggest", "policy test", "render", "run", "secrets audit", "secrets gc", "secrets list",
 		"show", "status", "sync", "pause", "resume", "rollback",
 	}
 	own := []string{"approve", "retry", "secrets rotate", "version"}

@@ -115,7 +115,7 @@ func (l *lab) reported(o outcome, to uint64) {
 			l.t.Errorf("the report has no section %s:\n%s", section, report)
 		}
 	}
-	if !strings.Contains(report, o.says) || !strings.Contains(report, fmt.Sprintf("verified by sync #%d", to)) {
+	if !strings.Contains(report, o.says) || !strings.Contains(report, fmt.Sprintf(`verified by sync \#%d`, to)) {
 		l.t.Errorf("the report lacks what failed or where it went:\n%s", report)
 	}
 }
