@@ -37,7 +37,7 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		if ask := s.observation(action); ask != nil {
 			if err := ask(ctx, seen); err != nil {
 				if rollout.Unreadable(err) {
-					refused := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: why, Progress: progress}
+					refused := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: seen.cause(why), Progress: progress}
 					return s.after(ctx, s.rollouts.Refuse(ctx, s.base(), refused, record.StageFetch, err), seen)
 				}
 				return rollout.Outcome{Sync: seen.sync, Err: err}
@@ -125,20 +125,22 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 	case decision.RefuseRewrite:
 		return rollout.Outcome{Err: s.refuseRewritten(seen.revision)}
 	case decision.RefuseSigner:
-		to := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: why, Progress: progress}
+		to := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: seen.cause(why), Progress: progress}
 		return s.rollouts.Refuse(ctx, base, to, record.StageSigners, seen.refused)
 	case decision.Share:
 		return s.share(base.Last, seen.checkout, seen.signer)
 	case decision.Sync:
 		return s.forward(ctx, seen, why, progress)
 	case decision.CorrectSync:
-		if err := s.askFiles(ctx, seen); err != nil {
+		err := s.askFiles(ctx, seen)
+		switch {
+		case errors.Is(err, gitsync.ErrNotFound): // the tag was removed
+		case err != nil:
 			return rollout.Outcome{Sync: base.Last, Err: err}
-		}
-		if seen.refused == nil {
+		case seen.refused == nil:
 			return s.forward(ctx, seen, rollout.Cause{Trigger: record.OnDrift, Correction: s.correction()}, progress)
 		}
-		fallthrough // the deployed state was recorded, and needs no signature
+		fallthrough // the deployed state was recorded, and needs neither the tag nor a signature
 	case decision.CorrectBack:
 		return s.rollouts.Back(ctx, base, rollout.Rollback{State: base.Deployed, Actor: audit.Agent(), Auto: true, Drift: true, Correction: s.correction()}, progress)
 	case decision.Wait, decision.AskRemote, decision.AskGroup, decision.AskLineage, decision.AskFiles, decision.AskDrift:
@@ -154,10 +156,17 @@ func (s *stack) base() rollout.Base {
 
 // forward rolls out the fetched commit.
 func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
+	to := rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: seen.cause(why), Progress: progress}
+	return s.rollouts.Forward(ctx, s.base(), to)
+}
+
+// cause adds the tag that a user asked for. It is on record also if the tag is refused, so that
+// the node does not follow the tag that the user left.
+func (seen *sighting) cause(why rollout.Cause) rollout.Cause {
 	if seen.to != "" && why.Trigger == record.OnRequest {
 		why.Chosen = &record.Chosen{Actor: why.Actor, At: time.Now().UTC(), Over: seen.over}
 	}
-	return s.rollouts.Forward(ctx, s.base(), rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: why, Progress: progress})
+	return why
 }
 
 // after looks at the services, unless the look has read them and changed nothing since: their

@@ -23,6 +23,7 @@ import (
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -105,7 +106,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Reading: s.readings, Records: s.records, Files: parts.Store, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
+		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Stops: s.stops,
 		Policy: parts.Policy.Policy,
 	}
@@ -190,4 +191,18 @@ func (s *stack) note(entries ...audit.Entry) error {
 	}
 	s.parts.auditMoved()
 	return nil
+}
+
+// recorded gives the files of good states, with the node's limits: they were read with those.
+type recorded struct {
+	store  *store.Store
+	limits limits.Limits
+}
+
+func (r recorded) Files(good *record.GoodState) (fs.FS, error) {
+	files, err := r.store.Files(good)
+	if err != nil || files == nil {
+		return nil, err
+	}
+	return limits.On(files, r.limits.OrDefault()), nil
 }

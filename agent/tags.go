@@ -23,6 +23,9 @@ func (s *stack) chosen(ctx context.Context, seen *sighting) (gitsync.Revision, e
 			return gitsync.Revision{}, listErr
 		}
 		seen.over = revision.Ref // "" if nothing is followed
+		if last := v.Last; last != nil && last.Chosen != nil && revision.Ref == last.Ref {
+			seen.over = last.Chosen.Over // the user leaves a tag that was asked for, too
+		}
 		if revision, err = s.remote.selects.Named(refs, seen.to); err != nil {
 			return revision, askedError{err}
 		}

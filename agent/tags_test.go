@@ -189,6 +189,11 @@ func TestUserAsksForATag(t *testing.T) {
 			t.Fatalf("%v: %+v", err, sync)
 		}
 		r.runs("1")
+		// The request repeated: the tag that the user left stays the one to be newer than.
+		granted, err = r.desk.GrantSync(person, request.Sync{To: "2026-01-10"})
+		if sync, err = run(r.t.Context(), func(string) {}, granted, err); err != nil || sync.Chosen == nil || sync.Chosen.Over != "2026-02-10" {
+			t.Errorf("%v: %+v", err, sync.Chosen)
+		}
 		if text := r.wrote(audit.Select); !strings.Contains(text, "ada") || !strings.Contains(text, `"2026-01-10", from 2026-02-10`) {
 			t.Errorf("the audit log has %q", text)
 		}

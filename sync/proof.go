@@ -83,7 +83,13 @@ func (r *Repository) signedTag(store storer.EncodedObjectStorer, hash plumbing.H
 	if err != nil {
 		return nil, fmt.Errorf("read tag %s: %w", rev.Ref, err)
 	}
-	if tag.TargetType != plumbing.CommitObject || tag.Target.String() != rev.Commit {
+	if tag.TargetType != plumbing.CommitObject {
+		return nil, &fault.Error{
+			Message: fmt.Sprintf("the tag %s is on another tag, not on a commit", rev.Ref),
+			Hint:    "make the tag again on the commit, with git tag -s", Err: ErrRenamed,
+		}
+	}
+	if tag.Target.String() != rev.Commit {
 		return nil, r.moved(rev)
 	}
 	payload, err := unsigned(tag.EncodeWithoutSignature)
@@ -99,7 +105,7 @@ func (r *Repository) signedTag(store storer.EncodedObjectStorer, hash plumbing.H
 	return &Signed{Payload: payload, Signature: tag.PGPSignature, Email: tag.Tagger.Email, Time: tag.Tagger.When}, nil
 }
 
-// ErrRenamed means that a tag's ref names the object of another tag.
+// ErrRenamed means that a tag's ref names the object of another tag, or a tag on a tag.
 var ErrRenamed = errors.New("renamed tag")
 
 // moved says that a ref has another target than the revision has.

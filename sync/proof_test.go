@@ -75,7 +75,7 @@ func TestProofOfAnotherTag(t *testing.T) {
 		{gitsync.Revision{Commit: first, Ref: "2099-01-01-aaaaaaaaaa", Tag: true}, gitsync.ErrRenamed},
 		{gitsync.Revision{Commit: made.Head(), Ref: "2025-01-01-aaaaaaaaaa", Tag: true}, gitsync.ErrNotFound},
 		{gitsync.Revision{Commit: first, Ref: "light", Tag: true}, gitsync.ErrNotFound},
-		{gitsync.Revision{Commit: first, Ref: "nested", Tag: true}, gitsync.ErrNotFound},
+		{gitsync.Revision{Commit: first, Ref: "nested", Tag: true}, gitsync.ErrRenamed},
 		{gitsync.Revision{Commit: first, Ref: "gone", Tag: true}, gitsync.ErrNotFound},
 		{gitsync.Revision{Commit: strings.Repeat("1", 40), Ref: "master"}, gitsync.ErrNotFound},
 	} {

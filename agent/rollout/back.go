@@ -110,7 +110,7 @@ func (r *Rollouts) prepareBack(ctx context.Context, base Base, goal Rollback, pr
 	}
 	b := r.newBack(base, sync, to, progress)
 	for _, stage := range b.a.prepare() { // nothing is on record yet
-		if err := stage.run(ctx); err != nil {
+		if err := b.a.inTime(ctx, stage); err != nil {
 			return b, err
 		}
 	}

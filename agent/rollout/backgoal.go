@@ -74,7 +74,7 @@ func (b *back) load(ctx context.Context) error {
 		err = errors.New("an earlier version of the agent recorded it without its files")
 	}
 	if err == nil {
-		b.a.desired, err = desired.Load(ctx, files, b.a.use.options())
+		b.a.desired, err = desired.Load(ctx, files, b.a.use.recorded())
 	}
 	if err != nil {
 		b.warnUnchecked(err)

@@ -141,7 +141,7 @@ func (d *database) loginOf(ctx context.Context, good *record.GoodState) *migrati
 	if err != nil || files == nil {
 		return nil
 	}
-	state, err := desired.Load(ctx, files, d.a.use.options())
+	state, err := desired.Load(ctx, files, d.a.use.recorded())
 	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt(ctx) != nil {
 		return nil
 	}

@@ -215,6 +215,16 @@ func (p *Parts) options() desired.Options {
 	return options
 }
 
+// recorded gives the options for the files of a recorded state: the node's floor holds for a
+// rollback, too.
+func (p *Parts) recorded() desired.Options {
+	options := p.options()
+	if floor := p.Policy().Gates(); floor != nil {
+		options.Judges = &manifests.Judges{Floor: floor, Node: p.Node.Node, At: time.Now()}
+	}
+	return options
+}
+
 // Rollouts makes the attempts at one stack, one at a time.
 type Rollouts struct {
 	use      *Parts

@@ -37,6 +37,9 @@ type attempt struct {
 	Entered  map[string]time.Time `json:"entered"`
 	Approval *struct{}            `json:"approval"`
 	Corrects []correction         `json:"corrects"`
+	Plan     struct {
+		Steps []struct{} `json:"steps"`
+	} `json:"plan"`
 	Rollback *struct {
 		Commit   string    `json:"commit"`
 		Wrote    bool      `json:"touched"`
@@ -150,22 +153,20 @@ func goal(syncs []attempt) (commit string, back, mixed bool) {
 // that changes nothing but config.yml has its good state, and a rollback to it keeps that.
 func (w *world) applied(syncs []attempt, commit string) release {
 	var deployed string
-	inForce := map[string]release{}
+	inForce, made := map[string]release{}, map[string]string{} // by the commit that made a good state; that commit
 	for _, one := range slices.Backward(syncs) {
 		switch one.State {
 		case "rolled_back":
-			deployed = one.Rollback.Commit
+			deployed = made[one.Rollback.Commit]
 		case "succeeded":
 			now := w.git.commits[one.Commit].wants
-			if before, known := inForce[deployed]; known && before.same(now) {
-				inForce[deployed] = now
-			} else {
+			if before, known := inForce[deployed]; !known || !before.same(now) {
 				deployed = one.Commit
 			}
-			inForce[one.Commit] = now
+			inForce[deployed], made[one.Commit] = now, deployed
 		}
 	}
-	return inForce[commit]
+	return inForce[made[commit]]
 }
 
 // checkState compares the engine with what the records promise.

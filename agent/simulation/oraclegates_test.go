@@ -48,7 +48,8 @@ func unjudged(one *attempt, good, own release, deployed *release) string {
 	}
 	at := one.Entered["apply"]
 	loosens := good.manual && !own.manual || good.approval && !own.approval || good.frozen.After(own.frozen) && good.frozen.After(at)
-	if at.IsZero() || !one.Wrote && (one.State != "succeeded" || !loosens) {
+	wrote := one.Wrote && len(one.Plan.Steps) > 0 // and not only its rollback did
+	if at.IsZero() || !wrote && (one.State != "succeeded" || !loosens) {
 		return "" // nothing was written, or only by the rollback of an earlier sync
 	}
 	putsBack := deployed != nil && deployed.same(own) && !loosens

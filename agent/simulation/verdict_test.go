@@ -58,6 +58,8 @@ func TestUnjudged(t *testing.T) {
 	now := time.Date(2000, 1, 1, 12, 0, 0, 0, time.UTC)
 	entered := map[string]time.Time{"apply": now}
 	wrote := attempt{State: "succeeded", Trigger: "commit", Wrote: true, Entered: entered}
+	wrote.Plan.Steps = []struct{}{{}}
+	back := attempt{State: "rolled_back", Trigger: "commit", Wrote: true, Entered: entered}
 	alone := attempt{State: "succeeded", Trigger: "commit", Entered: entered}
 	approved := wrote
 	approved.Approval = &struct{}{}
@@ -69,6 +71,7 @@ func TestUnjudged(t *testing.T) {
 		want      string
 	}{
 		"no gate":                  {wrote, release{}, release{}, ""},
+		"only rolled back":         {back, release{}, release{approval: true}, ""},
 		"own approval":             {wrote, release{}, release{approval: true}, "was not approved"},
 		"approval lifted":          {wrote, release{approval: true}, release{}, "was not approved"},
 		"approval lifted, alone":   {alone, release{approval: true}, release{}, "was not approved"},
