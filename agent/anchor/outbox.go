@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -189,14 +190,16 @@ func (o *Outbox) keep(ctx context.Context, place Place, mark Mark, again bool) e
 	return nil
 }
 
-// save changes the book.
+// save changes the book, on disk first: nothing is sent that a restart would not know of.
 func (o *Outbox) save(change func(Book)) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	change(o.book)
-	if err := o.use.Store.SaveAnchors(o.book); err != nil {
+	changed := Book{Kept: maps.Clone(o.book.Kept), Tried: maps.Clone(o.book.Tried)}
+	change(changed)
+	if err := o.use.Store.SaveAnchors(changed); err != nil {
 		return fmt.Errorf("save anchors of the audit log: %w", err)
 	}
+	o.book = changed
 	return nil
 }
 
