@@ -23,7 +23,7 @@ func TestWaitingPrimaryIsWaitedFor(t *testing.T) {
 		w.pass(20 * time.Minute)
 		w.waits("waiting for node1")
 		w.others.says(commit, "node1", gitlab.Running)
-		w.pass(6 * time.Minute)
+		w.pass(7 * time.Minute) // a look sees the state, and one after five minutes that the time is over
 		w.wantLast(commit, record.Failed)
 	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
 }
