@@ -50,7 +50,7 @@ func (p *Plan) hideValues() {
 
 // contentPaths are the paths of what a plan lists of a created service, besides its image.
 var contentPaths = []string{
-	"TaskTemplate.Runtime", "TaskTemplate.LogDriver", "TaskTemplate.Networks", "TaskTemplate.Resources.Reservations.GenericResources", "Networks", "EndpointSpec.Ports",
+	"TaskTemplate.Runtime", "TaskTemplate.Networks", "TaskTemplate.Resources.Reservations.GenericResources", "Networks", "EndpointSpec.Ports",
 	"TaskTemplate.ContainerSpec.Command", "TaskTemplate.ContainerSpec.Args", "TaskTemplate.ContainerSpec.User", "TaskTemplate.ContainerSpec.Groups",
 	"TaskTemplate.ContainerSpec.Privileges", "TaskTemplate.ContainerSpec.Mounts", "TaskTemplate.ContainerSpec.Secrets", "TaskTemplate.ContainerSpec.Configs",
 	"TaskTemplate.ContainerSpec.Sysctls", "TaskTemplate.ContainerSpec.Capability",
