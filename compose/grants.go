@@ -49,8 +49,8 @@ func (g *grants) read(spec swarm.ServiceSpec) {
 	for _, network := range slices.Concat(spec.TaskTemplate.Networks, spec.Networks) { //nolint:staticcheck // older specs have the second
 		g.readNetwork(network.Target)
 	}
-	if log := spec.TaskTemplate.LogDriver; log != nil && !slices.Contains([]string{"", "json-file", "local", "none"}, log.Name) {
-		g.add("log driver "+log.Name, "the engine connects to where its options say, in the node's own network")
+	if log := RemoteLog(spec); log != "" {
+		g.add("log driver "+log, "the engine connects to where its options say, in the node's own network")
 	}
 	if resources := spec.TaskTemplate.Resources; resources != nil && resources.Reservations != nil {
 		for _, one := range resources.Reservations.GenericResources {
@@ -78,6 +78,16 @@ func (g *grants) read(spec swarm.ServiceSpec) {
 			g.add("external config "+one.ConfigName, "reads a config that the stack does not own")
 		}
 	}
+}
+
+// RemoteLog names the driver of a service's logs if the engine connects to where its options
+// say, as root and in the node's own network; "" if the logs stay on the node.
+func RemoteLog(spec swarm.ServiceSpec) string {
+	log := spec.TaskTemplate.LogDriver
+	if log == nil || slices.Contains([]string{"json-file", "local", "none"}, log.Name) {
+		return ""
+	}
+	return log.Name
 }
 
 func (g *grants) readNetwork(name string) {

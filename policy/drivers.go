@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/docker/api/types/mount"
 
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -35,8 +36,8 @@ func (j *judgement) drivers() []driver {
 		}
 	}
 	for _, service := range j.services {
-		if log := service.spec.TaskTemplate.LogDriver; log != nil && !slices.Contains(plainLogDrivers, log.Name) {
-			all = append(all, driver{"log_drivers", log.Name, service.name, j.Stack.Place("services", service.name, "logging")})
+		if log := compose.RemoteLog(service.spec); log != "" {
+			all = append(all, driver{"log_drivers", log, service.name, j.Stack.Place("services", service.name, "logging")})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Stack.Networks)) {
@@ -51,10 +52,6 @@ func (j *judgement) drivers() []driver {
 	}
 	return all
 }
-
-// plainLogDrivers keep a service's output on the node. The engine connects for others, as root
-// and in the node's own network, to where their options say.
-var plainLogDrivers = []string{"", "json-file", "local", "none"} //nolint:gochecknoglobals // a constant
 
 // volumeDriver names the driver of a mount; "" for a plain local volume, for one that
 // bind_mounts judges, and for other mounts.
