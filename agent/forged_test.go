@@ -96,7 +96,7 @@ func TestForgedSuccess(t *testing.T) {
 	})
 }
 
-// A failure that another user posts rolls nobody back, and stops nobody.
+// A failure that another user posts does not roll back a node, and does not stop one.
 func TestForgedFailure(t *testing.T) {
 	inWorld(t, func(w *world) {
 		h := w.withHub()

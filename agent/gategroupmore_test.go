@@ -28,7 +28,7 @@ func TestWaitingPrimaryIsWaitedFor(t *testing.T) {
 	}, "strategy: blue-green", "order_timeout: 5m", "blue_green: {soak: 15m}")
 }
 
-// Who is no longer in a group does not go back with it, from the commit after the one that
+// A node that has left a group does not roll back with it, from the commit after the one that
 // ends the group.
 func TestGroupThatIsNoMore(t *testing.T) {
 	for _, other := range []string{"TAG=3\n", "TAG=2\n"} { // with and without something to do

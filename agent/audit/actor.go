@@ -16,7 +16,7 @@ const (
 // what the commit says: a commit by "root" is not by this machine's root.
 const (
 	localMark  = "local:"  // the kernel, for a user of this machine
-	gitMark    = "git:"    // nobody: it is a text of the commit
+	gitMark    = "git:"    // the author of the commit, who is not checked
 	gitLabMark = "gitlab:" // GitLab, for one of its users
 )
 

@@ -116,8 +116,8 @@ func rechained(t *testing.T, data []byte, from int, change func(*audit.Entry)) (
 	return written, head
 }
 
-// Whoever rewrites the log and the head in the state file, and does not have the key, is
-// found at the first entry that changed.
+// A log that was rewritten without the key, with its head in the state file, differs from the
+// first changed entry on.
 func TestRewrittenWithoutTheKey(t *testing.T) {
 	blame := func(e *audit.Entry) { e.Actor.Name = "git:Mallory" }
 	bare := func(e *audit.Entry) { e.Actor.Name, e.Seal = "git:Mallory", "" }

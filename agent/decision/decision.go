@@ -52,7 +52,7 @@ const (
 
 // Files is what the fetch of a commit shows.
 type Files struct {
-	Refused bool // nobody signed it who may: no file was read
+	Refused bool // no listed signer signed it: no file was read
 	Same    bool // no file differs that the last sync read
 }
 
@@ -84,7 +84,7 @@ const (
 	LeaveRelease  Action = "leave-release"  // the deployed release did not stay healthy: roll back
 	RefusePinned  Action = "refuse-pinned"  // a user rolled this commit back
 	RefuseRewrite Action = "refuse-rewrite" // the history of the branch was rewritten
-	RefuseSigner  Action = "refuse-signer"  // nobody signed the commit who may
+	RefuseSigner  Action = "refuse-signer"  // no listed signer signed the commit
 	Share         Action = "share"          // the commit changes nothing here: record that
 	Sync          Action = "sync"           // start a sync, carry one on, or ask its gates again
 	CorrectSync   Action = "correct-sync"   // correct the drift by a sync of the commit

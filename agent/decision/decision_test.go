@@ -174,7 +174,7 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 		"before a release is left, its services are read":   end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
 		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
 		"a rewritten branch is not followed":                rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
-		"a commit that nobody signed is not followed":       rolls && world.Files.Refused,
+		"an unsigned commit is not followed":                rolls && world.Files.Refused,
 		"only such a commit is refused for that":            end == decision.RefuseSigner && (!world.Files.Refused || !slices.Contains(asked, decision.AskFiles)),
 		"an older commit is not rolled out by itself":       rolls && moved && *world.Lineage == decision.Behind && trigger != record.OnRequest,
 		"a remote that is away starts nothing":              world.Remote.Err != nil && (rolls || corrects || end == decision.RefuseRewrite),

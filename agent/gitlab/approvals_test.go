@@ -56,7 +56,7 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	}
 }
 
-// Who approved, and whether that was the last push, and somebody else's work.
+// The users who approved, whether they approved the last push, and whether they wrote it.
 func TestApprovals(t *testing.T) {
 	first, last := strings.Repeat("f", 40), strings.Repeat("e", 40)
 	tests := map[string]struct {

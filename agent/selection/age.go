@@ -40,7 +40,7 @@ func compareAges(a, b []string) int {
 }
 
 // numericGroups counts the groups at the beginning of a pattern that match no letters: the
-// hash of a commit is no age.
+// hash of a commit is not an age.
 func numericGroups(pattern string) (count int) {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {

@@ -21,14 +21,7 @@ import (
 // reportLimit is how long `sync --once` tries to deliver its reports to GitLab.
 const reportLimit = 30 * time.Second
 
-func syncCommand(a *app) *cobra.Command {
-	var once, dryRun, wait, overrideFreeze bool
-	var why string
-	var asked agent.Asked
-	cmd := &cobra.Command{
-		Use:   "sync",
-		Short: "Sync now; a held or waiting revision is tried again",
-		Long: `Sync now; a held or waiting revision is tried again.
+const syncHelp = `Sync now; a held or waiting revision is tried again.
 
 If auto_deploy is off, this command starts the waiting rollout. It does not replace an
 approval, and it does not end a pause or a freeze. With --override-freeze and a reason,
@@ -41,7 +34,16 @@ With --once --adopt, the first sync of a node adopts the stack that another tool
 deployed, without showing the plan; the audit log records the user. It has no effect
 once a stack is on record: agent adopt adopts another one.
 
-With --wait the exit code is 3 if the rollout waits at a gate.`,
+With --wait the exit code is 3 if the rollout waits at a gate.`
+
+func syncCommand(a *app) *cobra.Command {
+	var once, dryRun, wait, overrideFreeze bool
+	var why string
+	var asked agent.Asked
+	cmd := &cobra.Command{
+		Use:     "sync",
+		Short:   "Sync now; a held or waiting revision is tried again",
+		Long:    syncHelp,
 		Example: "  agent sync --wait\n  agent sync --override-freeze --reason \"the fix for the outage\"",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
