@@ -25,6 +25,9 @@ type Change struct {
 // that it covers fields that a newer engine adds. An empty list or map equals nil. A
 // pointer to an empty struct differs from nil, as it does for Swarm.
 func fieldChanges(old, want any) []Change {
+	if reflect.DeepEqual(old, want) {
+		return nil // at most looks, and without a path for each field
+	}
 	var w walker
 	w.walk("", reflect.ValueOf(old), reflect.ValueOf(want))
 	return w.changes

@@ -76,7 +76,9 @@ func takeOrder(path string, want, live reflect.Value) {
 		}
 	case reflect.Struct:
 		for i := range want.NumField() {
-			takeOrder(fieldPath(path, want.Type().Field(i)), want.Field(i), live.Field(i))
+			if field := want.Field(i); mayHaveList(field) {
+				takeOrder(fieldPath(path, want.Type().Field(i)), field, live.Field(i))
+			}
 		}
 	case reflect.Slice:
 		key := listKey(path)
@@ -86,6 +88,18 @@ func takeOrder(path string, want, live reflect.Value) {
 		if key != nil {
 			takeOrderOfList(path, want, live, key)
 		}
+	}
+}
+
+// mayHaveList reports whether a list can be in a value. The path of no other one is needed.
+func mayHaveList(v reflect.Value) bool {
+	switch v.Kind() { //nolint:exhaustive // the kinds that hold others
+	case reflect.Pointer:
+		return !v.IsNil()
+	case reflect.Slice:
+		return v.Len() > 0
+	default:
+		return v.Kind() == reflect.Struct
 	}
 }
 
