@@ -14,10 +14,6 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// history is how many syncs are read to find out what was put back. Corrections of the last
-// hours count, and those of one field are rare.
-const history = 300
-
 // contests gives the contests of the drifted fields, and whether any contest goes on. It reads
 // the syncs once after each of them.
 func (s *stack) contests(v board.View, drifted []deploy.Step) (contests []drift.Contest, goesOn bool, err error) {
@@ -25,7 +21,7 @@ func (s *stack) contests(v board.View, drifted []deploy.Step) (contests []drift.
 		return nil, false, nil
 	}
 	if s.corrected.last != v.Last {
-		syncs, err := s.records.Syncs(history)
+		syncs, err := s.records.SyncsUntil(drift.Enough(time.Now()))
 		if err != nil {
 			return nil, false, fmt.Errorf("recall corrections: %w", err)
 		}

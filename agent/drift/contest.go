@@ -72,24 +72,34 @@ func Held(contests []Contest, now time.Time) []Contest {
 
 // corrections gives when each field was put back, the oldest time first.
 func corrections(syncs []record.Sync, now time.Time) map[record.Correction][]time.Time {
-	times := map[record.Correction][]time.Time{}
+	times, enough := map[record.Correction][]time.Time{}, Enough(now)
 	for i := range syncs {
-		sync := &syncs[i]
-		wrote := sync.Wrote || sync.Rollback != nil && sync.Rollback.Wrote
-		if wrote && !sync.Unchanged && len(sync.Corrects) == 0 || now.Sub(sync.Started) >= 2*Retry {
+		if enough(&syncs[i]) {
 			break
 		}
-		for _, field := range sync.Correct() {
-			times[field] = append(times[field], sync.Started)
-		}
-		if len(sync.Correct()) > 0 {
-			now = sync.Started
+		for _, field := range syncs[i].Correct() {
+			times[field] = append(times[field], syncs[i].Started)
 		}
 	}
 	for _, at := range times {
 		slices.Reverse(at)
 	}
 	return times
+}
+
+// Enough gives a function that is asked of one sync after the other, the newest first. It
+// reports whether no contest needs this sync, nor an older one.
+func Enough(now time.Time) func(*record.Sync) bool {
+	return func(sync *record.Sync) bool {
+		wrote := sync.Wrote || sync.Rollback != nil && sync.Rollback.Wrote
+		if wrote && !sync.Unchanged && len(sync.Corrects) == 0 || now.Sub(sync.Started) >= 2*Retry {
+			return true
+		}
+		if len(sync.Correct()) > 0 {
+			now = sync.Started
+		}
+		return false
+	}
 }
 
 // contested gives how often a field was put back since it is contested, with the times that

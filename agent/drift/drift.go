@@ -31,6 +31,9 @@ type Watch struct {
 	log    *slog.Logger
 	asked  time.Time      // when the registries were asked last
 	moved  *compose.Stack // what was applied, with the digests at that time; nil before
+
+	good  *record.GoodState // that was looked at last
+	stack *compose.Stack    // what it says was applied; read only
 }
 
 // New makes a Watch.
@@ -88,9 +91,16 @@ func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) 
 // expected gives the stack that the live services are compared with: what was applied,
 // with the digests that its tags had when the registries were last asked.
 func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *record.GoodState) (*compose.Stack, error) {
-	stack, err := Applied(good)
-	if err != nil || stack.Resolve != compose.ResolveAlways {
-		return stack, err
+	if good != w.good {
+		recalled, err := recall(good)
+		if err != nil {
+			return nil, err
+		}
+		w.good, w.stack = good, recalled
+	}
+	stack := deploy.IgnoreAt(w.stack, time.Now())
+	if stack.Resolve != compose.ResolveAlways {
+		return stack, nil
 	}
 	if time.Since(w.asked) >= movedEvery {
 		moved, err := w.engine.Resolve(ctx, live, deploy.Unresolved(stack))
@@ -111,6 +121,15 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 
 // Applied gives the part of an applied stack that drift is compared with.
 func Applied(good *record.GoodState) (*compose.Stack, error) {
+	stack, err := recall(good)
+	if err != nil {
+		return nil, err
+	}
+	return deploy.IgnoreAt(stack, time.Now()), nil
+}
+
+// recall gives the same with the fields that were ignored when it was applied.
+func recall(good *record.GoodState) (*compose.Stack, error) {
 	stack := &compose.Stack{Name: good.StackName, Owner: good.Owner, Resolve: compose.Resolve(good.Resolve)}
 	if err := json.Unmarshal(good.Services, &stack.Services); err != nil {
 		return nil, fmt.Errorf("recall the applied services: %w", err)
@@ -120,5 +139,5 @@ func Applied(good *record.GoodState) (*compose.Stack, error) {
 			return nil, fmt.Errorf("recall the ignored fields: %w", err)
 		}
 	}
-	return deploy.IgnoreAt(stack, time.Now()), nil
+	return stack, nil
 }

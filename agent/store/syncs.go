@@ -43,10 +43,13 @@ func (s *Stack) LastSync() (*record.Sync, error) { return first(s.Syncs(1)) }
 
 // Unverified lists the syncs since the last one that left a good state, the newest first: what
 // they wrote may still be deployed.
-func (s *Stack) Unverified() (syncs []record.Sync, err error) {
+func (s *Stack) Unverified() ([]record.Sync, error) { return s.SyncsUntil((*record.Sync).Verified) }
+
+// SyncsUntil lists the syncs since the last one for which enough is true, the newest first.
+func (s *Stack) SyncsUntil(enough func(*record.Sync) bool) (syncs []record.Sync, err error) {
 	err = s.view(func(stack *bbolt.Bucket) error {
 		for sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
-			if sync.Verified() {
+			if enough(&sync) {
 				break
 			}
 			syncs = append(syncs, sync)
