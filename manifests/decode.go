@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -32,9 +33,9 @@ type pair struct{ key, value *yaml.Node }
 
 func decodeConfig(file string, data []byte, limits limits.Limits) (*Config, faults) {
 	d := &decoder{file: file, limits: limits, places: map[string]fault.Place{}, merged: map[*yaml.Node][]pair{}}
-	config := &Config{file: file, places: d.places}
+	config := new(defaultConfig())
+	config.file, config.places = file, d.places
 	v := reflect.ValueOf(config).Elem()
-	setDefaults(v)
 	if root := d.parse(data); root != nil {
 		d.mapping(root, "", v)
 	}
@@ -241,6 +242,12 @@ func wanted(t reflect.Type, tag reflect.StructTag) want {
 	rule := formats[tag.Get("format")]
 	return want{rule.want, "!!str", func(text string) (any, bool) { return text, rule.matches(text) }}
 }
+
+// defaultConfig gives a config that sets no key.
+var defaultConfig = sync.OnceValue(func() (config Config) {
+	setDefaults(reflect.ValueOf(&config).Elem())
+	return config
+})
 
 // setDefaults sets the defaults of a struct and of its nested structs.
 func setDefaults(v reflect.Value) {
