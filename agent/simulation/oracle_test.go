@@ -92,9 +92,13 @@ func (w *world) records() (syncs []attempt, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.Equal(content, w.checked) {
+		return w.syncs, nil
+	}
 	if bytes.Contains(content, []byte(canary)) {
 		w.fail("plaintext of a secret in the state file")
 	}
+	defer func() { w.syncs, w.checked = syncs, append(w.checked[:0], content...) }()
 	copied := filepath.Join(w.dir, "copy.db")
 	if err := os.WriteFile(copied, content, 0o600); err != nil {
 		return nil, err
