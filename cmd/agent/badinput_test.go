@@ -72,7 +72,7 @@ var badCommits = []badCommit{
 		{composeFile + ":17: services.worker.imagee is not a key", "check its spelling"},
 	}, false},
 	{"missing secret", "plan", edited("  web_auth:\n", "  nobody:\n    file: ./secrets/nobody\n  web_auth:\n"), []said{
-		{composeFile + `:43: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
+		{composeFile + `:42: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
 	}, false},
 	{"wrong SOPS key", "decrypt", sealed(strangeKey, canaries), []said{
 		{node3 + "secrets.enc: no key opens the file; it is encrypted to age age1", "sops updatekeys " + node3 + "secrets.enc"},
