@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/waitfor"
 )
 
 // TestDrift changes the stack behind the agent's back.
@@ -21,9 +22,12 @@ func TestDrift(t *testing.T) {
 
 	l.step("metrics and health", func() {
 		for _, path := range []string{"/healthz", "/readyz"} {
-			if code, body := l.get(path); code != http.StatusOK {
-				l.t.Errorf("%s answers %d: %s", path, code, body)
-			}
+			waitfor.NoError(l.t, patience, func() error { // a busy engine answers late
+				if code, body := l.get(path); code != http.StatusOK {
+					return fmt.Errorf("%s answers %d: %s", path, code, body)
+				}
+				return nil
+			})
 		}
 		for _, line := range []string{
 			"deployment_status" + labels + " 1",
