@@ -5,15 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,10 +35,6 @@ var binary string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
-// sideBySide is how many of these tests run at a time: they mostly wait, for the
-// engine, for the next look.
-const sideBySide = 4
-
 // patience is how long what must come is waited for. It is long: the machine may be
 // busy with other tests.
 const patience = 5 * time.Minute
@@ -53,13 +46,6 @@ func testMain(m *testing.M) int {
 	if err := os.Setenv("TZ", "UTC"); err != nil { // what is shown is the same wherever the tests run
 		fmt.Fprintln(os.Stderr, err)
 		return 1
-	}
-	flag.Parse()
-	if n := flag.Lookup("test.parallel"); n != nil && n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		if err := n.Value.Set(strconv.Itoa(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
 	}
 	dir, err := os.MkdirTemp("", "agent-test-")
 	if err != nil {

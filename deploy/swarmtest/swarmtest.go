@@ -2,9 +2,12 @@ package swarmtest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,9 +30,20 @@ var (
 	importing sync.Mutex // the image is built once, not by each parallel test
 )
 
+// sideBySide is how many parallel tests of a package run at a time: they mostly wait for the
+// engine.
+const sideBySide = 4
+
 // Main runs a package's tests and stops the engine that they started, if any. A TestMain
 // calls only os.Exit(swarmtest.Main(m)).
 func Main(m *testing.M) int {
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		if err := n.Value.Set(strconv.Itoa(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code := m.Run()
 	if ours.private == nil {
 		return code
