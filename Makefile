@@ -24,14 +24,14 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 
 # Beside the others the simulation runs without the race detector, in which it is slow: RACE has
 # fewer rounds of it. A few tests run on a newer engine, too. The load stays low enough for
-# engines to answer in time on two cores.
+# engines to answer in time on two cores. The linter, not each test, runs vet.
 test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool
 	scripts/engine 28.5
-	ROUNDS=20000 nice go test -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
-		(go test -race -p 1 -timeout 30m $(RACE); race=$$?; \
-			SWARM_TEST_ENGINE=28.5 go test -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
-		go test -p 2 -timeout 30m $(PLAIN); plain=$$?; \
+	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
+		(go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
+			SWARM_TEST_ENGINE=28.5 go test -vet=off -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
+		go test -vet=off -p 2 -timeout 30m $(PLAIN); plain=$$?; \
 		wait $$simulation; simulation=$$?; wait $$others && [ $$simulation = 0 ] && exit $$plain
 
 ENGINES ?= 20.10 26.1 28.5 28.5-containerd
