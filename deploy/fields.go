@@ -45,7 +45,9 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 		w.walkPointer(path, a, b)
 	case reflect.Struct:
 		for i := range a.NumField() {
-			w.walk(fieldPath(path, a.Type().Field(i)), a.Field(i), b.Field(i))
+			if !plainlySame(a.Field(i), b.Field(i)) {
+				w.walk(fieldPath(path, a.Type().Field(i)), a.Field(i), b.Field(i))
+			}
 		}
 	case reflect.Map:
 		w.walkKeyed(path, entries(a), entries(b))
@@ -55,6 +57,20 @@ func (w *walker) walk(path string, a, b reflect.Value) {
 		if !a.Equal(b) {
 			w.add(path, scalar(a), scalar(b))
 		}
+	}
+}
+
+// plainlySame reports whether two values have no difference, without a look at what they hold.
+func plainlySame(a, b reflect.Value) bool {
+	switch a.Kind() { //nolint:exhaustive // the kinds that hold others
+	case reflect.Struct:
+		return false
+	case reflect.Pointer:
+		return a.IsNil() && b.IsNil()
+	case reflect.Map, reflect.Slice:
+		return a.Len()+b.Len() == 0
+	default:
+		return a.Equal(b)
 	}
 }
 
