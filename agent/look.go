@@ -258,9 +258,7 @@ func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 // those of a survey.
 func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	seen.sync = s.board.Snapshot().Last
-	if seen.observed.Remote.Err == nil {
-		s.recallWebhook(ctx, seen.revision)
-	}
+	s.recallWebhook(ctx, seen.revision)
 	drifted, err := s.observe(ctx)
 	if err != nil {
 		return err
