@@ -333,6 +333,9 @@ func (d *Desk) Status() report.Status {
 	status := report.NewStatus(d.stack.publish.Node, v.Deployed, v.Last)
 	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
 	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
+	for _, one := range fault.All(v.Forbidden) {
+		status.Forbidden = append(status.Forbidden, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+	}
 	if v.Health.State != "" {
 		status.Health = &v.Health
 	}

@@ -17,7 +17,7 @@ func TestApprovalCountsGrants(t *testing.T) {
 		sync := w.said("approval is required (the plan has 1 grant: agent show latest): !12 has 0 of 1 approvals")
 		const grant = "s_web: mount /var/run/docker.sock at /s: controls the engine"
 		notice, has := report.Notice(reported, "", sync)
-		if !has || len(notice.Details) != 2 || !strings.HasPrefix(notice.Details[1].Text, "grant: "+grant) {
+		if !has || len(notice.Details) != 2 || !strings.HasPrefix(notice.Details[1].Text, "new grant: "+grant) {
 			w.t.Errorf("the notice has %+v", notice.Details)
 		}
 		manifest, err := report.NewManifest(reported, sync)

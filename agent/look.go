@@ -70,7 +70,7 @@ func (s *stack) known() (decision.Record, error) {
 	}
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
-		Degraded: leaves(v), Corrects: corrects(v.Deployed),
+		Degraded: leaves(v), Corrects: corrects(v.Deployed), Rules: rollout.RulesOf(s.parts.Policy.Policy(), s.parts.Settings.Limits),
 	}, err
 }
 
@@ -258,9 +258,7 @@ func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 // those of a survey.
 func (s *stack) askDrift(ctx context.Context, seen *sighting) error {
 	seen.sync = s.board.Snapshot().Last
-	if seen.observed.Remote.Err == nil {
-		s.recallWebhook(ctx, seen.revision)
-	}
+	s.recallWebhook(ctx, seen.revision)
 	drifted, err := s.observe(ctx)
 	if err != nil {
 		return err
@@ -298,9 +296,10 @@ func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error)
 	if err != nil {
 		return drifted, err
 	}
+	forbidden := s.forbidden(ctx, v, steps)
 	s.board.Update(func(v *board.View) {
 		v.Services, v.Drift, v.Ignored, v.Observed = seen.Services, steps, seen.Ignored, time.Now()
-		v.Contests = drift.Held(contests, v.Observed)
+		v.Contests, v.Forbidden = drift.Held(contests, v.Observed), forbidden
 	})
 	s.metrics.Drift(len(steps))
 	if err := s.judge(ctx, name, seen); err != nil {
@@ -309,7 +308,20 @@ func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error)
 	if good != nil && (len(steps) > 0 || !contest) { // a contest is one drift, however often it is corrected
 		err = s.publish.Drift(v.Last, good, steps, contests)
 	}
-	return decision.Drift{Services: len(steps), Contested: len(drift.Contested(s.board.Snapshot().Contests)), Unowned: seen.Unowned}, err
+	return decision.Drift{Services: len(steps), Contested: len(drift.Contested(s.board.Snapshot().Contests)), Unowned: seen.Unowned, Refused: forbidden != nil}, err
+}
+
+// forbidden says why a drift that is to be corrected is not: the node's policy refuses the
+// deployed good state. It is told once.
+func (s *stack) forbidden(ctx context.Context, v board.View, drifted []deploy.Step) error {
+	if len(drifted) == 0 || !corrects(v.Deployed) {
+		return nil
+	}
+	err := s.rollouts.Forbidden(ctx, rollout.Base{Last: v.Last, Deployed: v.Deployed})
+	if err != nil && (v.Forbidden == nil || v.Forbidden.Error() != err.Error()) {
+		s.log.Warn("drift is not corrected: the node's policy refuses the deployed good state", "error", err.Error(), "hint", fault.Hint(err))
+	}
+	return err
 }
 
 // shared is the event by which a commit that changes nothing shares the outcome of the

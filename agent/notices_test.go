@@ -24,13 +24,14 @@ type mailbox struct {
 	mu    sync.Mutex
 	down  error
 	mails []notify.Message
+	to    []string // whom each was sent to
 }
 
-func (m *mailbox) Send(_ context.Context, _ notify.Receiver, message notify.Message) error {
+func (m *mailbox) Send(_ context.Context, to notify.Receiver, message notify.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down == nil {
-		m.mails = append(m.mails, message)
+		m.mails, m.to = append(m.mails, message), append(m.to, to.Address)
 	}
 	return m.down
 }
@@ -186,5 +187,43 @@ func TestReceiverDownHoldsNothingUp(t *testing.T) {
 		box.set(nil)
 		w.pass(10 * time.Minute)
 		box.wants(t, "rollout failed at render", "recovered: rolled out, release 3")
+	})
+}
+
+// TestReceiversOfACommitThatDoesNotPass has commits name another receiver: one that the policy
+// refuses, and one that waits. Those of the last good revision are told. Once a commit has
+// passed, its own receivers are.
+func TestReceiversOfACommitThatDoesNotPass(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		told := func(want string) {
+			t.Helper()
+			w.pass(time.Hour)
+			box.mu.Lock()
+			defer box.mu.Unlock()
+			if diff := cmp.Diff([]string{want}, box.to); diff != "" {
+				t.Errorf("told: %s", diff)
+			}
+			box.to = nil
+		}
+		toOthers := strings.Replace(string(w.files[configFile].Data), "ops@", "others@", 1)
+		w.under(strict)
+		w.start()
+		w.poll()
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		refused := w.release("2", configFile, toOthers, nodeDir+"docker-compose.yml", capableWeb)
+		w.poll()
+		w.wantLast(refused, record.Failed)
+		told("ops@example.com")
+		waits := w.release("3", configFile, toOthers+"approval: {required: true}\n", nodeDir+"docker-compose.yml", plainWeb)
+		w.poll()
+		w.wantLast(waits, record.Waiting)
+		w.halt()
+		w.start()
+		told("ops@example.com")
+		w.breaks("4")
+		passes := w.release("4", configFile, toOthers)
+		w.poll()
+		w.wantLast(passes, record.Failed)
+		told("others@example.com")
 	})
 }

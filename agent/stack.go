@@ -147,17 +147,27 @@ func (s *stack) looked(err error) {
 }
 
 // recallWebhook looks for the webhook's URL in the node's secrets, if messages have waited
-// for it over a restart and no sync is due.
+// for it over a restart and no sync is due. They are those of the deployed good state: a
+// commit that is refused or waits names no receiver. Before the first good state they are
+// those of the selected revision, if the remote has answered.
 func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
-	err := s.parts.Notices.Recall(ctx, func(ctx context.Context) (fs.FS, error) {
-		checkout, err := s.parts.Source.Fetch(ctx, revision, s.parts.Settings.Paths())
-		if err != nil {
-			return nil, err
+	good, options := s.board.Snapshot().Deployed, s.node
+	options.Bounds.Policy = s.parts.Policy.Policy()
+	read := func() (fs.FS, error) { return recorded{s.parts.Store, s.parts.Settings.Limits}.Files(good) }
+	if good == nil {
+		if revision.Commit == "" {
+			return
 		}
-		return checkout.FS, nil
-	}, s.node)
-	if err != nil {
-		s.log.Warn("cannot look for the webhook's URL", "revision", record.Short(revision.Commit), "error", err.Error())
+		read = func() (fs.FS, error) {
+			checkout, err := s.parts.Source.Fetch(ctx, revision, s.parts.Settings.Paths())
+			if err != nil {
+				return nil, err
+			}
+			return checkout.FS, nil
+		}
+	}
+	if err := s.parts.Notices.Recall(ctx, read, options); err != nil {
+		s.log.Warn("cannot look for the webhook's URL", "error", err.Error())
 	}
 }
 

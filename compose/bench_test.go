@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,6 +32,52 @@ func BenchmarkRender(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkLimits renders stacks and measures the same files for the limits, in turns. Bytes
+// and allocations do not depend on what else runs on the machine, so it gives those: of the
+// limits, and their share of Render's.
+func BenchmarkLimits(b *testing.B) {
+	for _, services := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
+			node := load(b, repository(generated(services)), "test", "n")
+			set, err := secrets.Seal(secretFiles(b, node), secrets.Options{AllowPlaintext: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			measure, err := compose.Measures(node)
+			if err != nil {
+				b.Fatal(err)
+			}
+			render := func() error { _, err := compose.Render(node, set, compose.Options{}); return err }
+			var rendered, limits cost
+			for b.Loop() {
+				rendered.add(b, render)
+				limits.add(b, measure)
+			}
+			b.ReportMetric(limits.bytes/float64(b.N), "limits-B/op")
+			b.ReportMetric(limits.allocs/float64(b.N), "limits-allocs/op")
+			b.ReportMetric(100*limits.bytes/rendered.bytes, "%-of-B")
+			b.ReportMetric(100*limits.allocs/rendered.allocs, "%-of-allocs")
+		})
+	}
+}
+
+// cost is what was allocated.
+type cost struct{ bytes, allocs float64 }
+
+// add adds what one call allocates.
+func (c *cost) add(b *testing.B, call func() error) {
+	b.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := call()
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.bytes += float64(after.TotalAlloc - before.TotalAlloc)
+	c.allocs += float64(after.Mallocs - before.Mallocs)
 }
 
 // generated returns a node with this number of services, each with a secret.

@@ -2,11 +2,12 @@ package compose
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/mount"
+
+	"coin.internal/coin-agent/internal/hostpath"
 )
 
 var (
@@ -22,8 +23,6 @@ var (
 	}
 	// harmlessFiles are system files that containers often read.
 	harmlessFiles = []string{"/etc/localtime", "/etc/timezone", "/etc/ssl/certs", "/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates", "/usr/share/zoneinfo"}
-	// processLink matches the links of a process, which lead to any file of the node.
-	processLink = regexp.MustCompile(`^/proc/(?:.*/)?(?:root|cwd|exe|fd|map_files)(?:/|$)`)
 )
 
 func (g *grants) readMount(one mount.Mount) {
@@ -52,20 +51,17 @@ func (g *grants) readBind(what, source string, one mount.Mount) {
 	if readOnly {
 		what += " (read-only)"
 	}
-	file := path.Clean(source)
-	if within(file, "/var/run") {
-		file = strings.TrimPrefix(file, "/var")
-	}
-	system := slices.ContainsFunc(systemPaths, func(p string) bool { return within(file, p) || within(p, file) })
-	harmless := slices.ContainsFunc(harmlessFiles, func(p string) bool { return within(file, p) })
+	file := hostpath.Plain(source)
+	system := slices.ContainsFunc(systemPaths, func(p string) bool { return hostpath.Within(file, p) || hostpath.Within(p, file) })
+	harmless := slices.ContainsFunc(harmlessFiles, func(p string) bool { return hostpath.Within(file, p) })
 	switch {
-	case strings.Contains(source, "{{"):
+	case hostpath.Templated(source):
 		g.add(what, "Swarm completes the path on the node: it may be any")
 	case leadsToSocket(file), slices.Contains(socketNames, path.Base(file)), slices.Contains(socketNames, path.Base(one.Target)):
 		g.add(what, "controls the engine, also if it is read-only: "+rootOnNode)
 	case strings.HasSuffix(file, ".sock"):
 		g.add(what, "talks to a process of the node")
-	case within(file, "/dev"):
+	case hostpath.Within(file, "/dev"):
 		g.add(what, "uses a device of the node")
 	case system && !readOnly:
 		g.add(what, "writes files of the system: "+rootOnNode)
@@ -81,13 +77,8 @@ func (g *grants) readBind(what, source string, one mount.Mount) {
 // leadsToSocket reports whether a path is the socket of an engine, a folder above it, or a
 // link to any path. /var holds /var/run, which is a link to /run.
 func leadsToSocket(file string) bool {
-	return file == "/var" || processLink.MatchString(file) ||
-		slices.ContainsFunc(engineSockets, func(socket string) bool { return within(socket, file) })
-}
-
-// within reports whether a path is a folder or is below it. Both are clean.
-func within(file, folder string) bool {
-	return file == folder || strings.HasPrefix(file, strings.TrimSuffix(folder, "/")+"/")
+	return file == "/var" || hostpath.ProcessLink(file) ||
+		slices.ContainsFunc(engineSockets, func(socket string) bool { return hostpath.Within(socket, file) })
 }
 
 // readVolume judges a volume. Its own ones have the stack's name as their prefix and, unless
@@ -116,7 +107,7 @@ func (g *grants) readLocal(one mount.Mount, driver map[string]string) {
 	options := strings.Split(driver["o"], ",")
 	switch {
 	case slices.Contains(options, "bind"), slices.Contains(options, "rbind"):
-		if device != path.Clean(device) && device != path.Clean(device)+"/" && !strings.Contains(device, "{{") {
+		if hostpath.Twisted(device) {
 			g.add("volume "+one.Source+" of "+device, "a link on the node can lead its path anywhere: "+rootOnNode)
 			return
 		}

@@ -14,6 +14,8 @@ type Grant struct {
 	Service string `json:"service"` // its full name
 	What    string `json:"what"`
 	Why     string `json:"why"` // what the containers can do by it
+	// Kept says that the live service has it already. Grants does not know that.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // Grants lists what lets containers of the stack act on the node or on others, sorted by
@@ -47,11 +49,9 @@ func (g *grants) read(spec swarm.ServiceSpec) {
 		g.add("runtime "+string(runtime), "does not run as a container")
 	}
 	for _, network := range slices.Concat(spec.TaskTemplate.Networks, spec.Networks) { //nolint:staticcheck // older specs have the second
-		g.readNetwork(network.Target)
+		g.readNetwork(network)
 	}
-	if log := RemoteLog(spec); log != "" {
-		g.add("log driver "+log, "the engine connects to where its options say, in the node's own network")
-	}
+	g.readLog(spec)
 	if resources := spec.TaskTemplate.Resources; resources != nil && resources.Reservations != nil {
 		for _, one := range resources.Reservations.GenericResources {
 			g.add("generic resource "+resourceKind(one), "uses a device of the node")
@@ -77,28 +77,6 @@ func (g *grants) read(spec swarm.ServiceSpec) {
 		if slices.Contains(g.stack.ExternalConfigs, one.ConfigName) {
 			g.add("external config "+one.ConfigName, "reads a config that the stack does not own")
 		}
-	}
-}
-
-// RemoteLog names the driver of a service's logs if the engine connects to where its options
-// say, as root and in the node's own network; "" if the logs stay on the node.
-func RemoteLog(spec swarm.ServiceSpec) string {
-	log := spec.TaskTemplate.LogDriver
-	if log == nil || slices.Contains([]string{"json-file", "local", "none"}, log.Name) {
-		return ""
-	}
-	return log.Name
-}
-
-func (g *grants) readNetwork(name string) {
-	own, ok := g.stack.Networks[name]
-	switch {
-	case !ok && name == "host":
-		g.add("network host", "uses the node's network interfaces and reaches its local services")
-	case !ok:
-		g.add("external network "+name, "reaches containers of others on it")
-	case own.Driver != "" && own.Driver != "overlay":
-		g.add("network "+name+" with driver "+own.Driver, "may use the node's network interfaces")
 	}
 }
 

@@ -23,7 +23,7 @@ services:
   evil:
     image: coin/evil:1
     cap_add: [ALL, CHOWN]
-    networks: [host, traefik]
+    networks: {host: {}, traefik: {aliases: [db]}}
     secrets: [theirs, own]
     configs: [shared]
     volumes:
@@ -54,17 +54,19 @@ volumes:
   hidden: {driver_opts: {type: none, o: "bind", device: /etc/../root}}
 `)
 	want := []compose.Grant{
-		{"shop_cron", "mount /var/run/docker.sock at /var/run/docker.sock (read-only)", "controls the engine, also if it is read-only: can become root on the node"},
-		{"shop_evil", "capability ALL", "can become root on the node"},
-		{"shop_evil", "external config shared", "reads a config that the stack does not own"},
-		{"shop_evil", "external network traefik", "reaches containers of others on it"},
-		{"shop_evil", "external secret their_own.2", "reads a secret that the stack does not own"},
-		{"shop_evil", "external secret theirs", "reads a secret that the stack does not own"},
-		{"shop_evil", "mount / at /host", "controls the engine, also if it is read-only: can become root on the node"},
-		{"shop_evil", "network host", "uses the node's network interfaces and reaches its local services"},
-		{"shop_evil", "volume monitoring_data", "shares its data with others"},
-		{"shop_evil", "volume shop_hidden of /etc/../root", "a link on the node can lead its path anywhere: can become root on the node"},
-		{"shop_evil", "volume their_data", "shares its data with others"},
+		{Service: "shop_cron", What: "mount /var/run/docker.sock at /var/run/docker.sock (read-only)", Why: "controls the engine, also if it is read-only: can become root on the node"},
+		{Service: "shop_evil", What: "capability ALL", Why: "can become root on the node"},
+		{Service: "shop_evil", What: "external config shared", Why: "reads a config that the stack does not own"},
+		{Service: "shop_evil", What: "external network traefik", Why: "reaches containers of others on it"},
+		{Service: "shop_evil", What: "external secret their_own.2", Why: "reads a secret that the stack does not own"},
+		{Service: "shop_evil", What: "external secret theirs", Why: "reads a secret that the stack does not own"},
+		{Service: "shop_evil", What: "mount / at /host", Why: "controls the engine, also if it is read-only: can become root on the node"},
+		{Service: "shop_evil", What: "name db on network traefik", Why: "receives what containers of others send to that name on it"},
+		{Service: "shop_evil", What: "name evil on network traefik", Why: "receives what containers of others send to that name on it"},
+		{Service: "shop_evil", What: "network host", Why: "uses the node's network interfaces and reaches its local services"},
+		{Service: "shop_evil", What: "volume monitoring_data", Why: "shares its data with others"},
+		{Service: "shop_evil", What: "volume shop_hidden of /etc/../root", Why: "a link on the node can lead its path anywhere: can become root on the node"},
+		{Service: "shop_evil", What: "volume their_data", Why: "shares its data with others"},
 	}
 	if diff := cmp.Diff(want, compose.Grants(stack)); diff != "" {
 		t.Error(diff)
@@ -145,18 +147,23 @@ func TestGrantsOfPrivileges(t *testing.T) {
 	}})
 	spec := stack.Services["s_a"]
 	spec.TaskTemplate.Runtime = swarm.RuntimePlugin
+	spec.TaskTemplate.LogDriver = &swarm.Driver{Name: "splunk", Options: map[string]string{
+		"splunk-url": "https://user:p4ss@logs.example.com:8088/x?token=t0ken", "splunk-token": "s3cret", "splunk-capath": "/etc/ca.pem", "tag": "x",
+	}}
 	spec.TaskTemplate.Networks = []swarm.NetworkAttachmentConfig{{Target: "s_lan"}, {Target: "s_default"}}
 	spec.TaskTemplate.Resources = &swarm.ResourceRequirements{Reservations: &swarm.Resources{GenericResources: []swarm.GenericResource{
 		{DiscreteResourceSpec: &swarm.DiscreteGenericResource{Kind: "gpu", Value: 1}},
 	}}}
 	stack.Services["s_a"] = spec
-	stack.Networks = map[string]network.CreateOptions{"s_lan": {Driver: "macvlan"}, "s_default": {Driver: "overlay"}}
+	stack.Networks = map[string]network.CreateOptions{"s_lan": {Driver: "macvlan", Options: map[string]string{"parent": "eth0", "com.docker.network.driver.mtu": "1400"}}, "s_default": {Driver: "overlay"}}
 	var got []string
 	for _, grant := range compose.Grants(stack) {
 		got = append(got, grant.What)
 	}
 	want := []string{
-		"apparmor disabled", "capability NET_ADMIN", "capability SYS_ADMIN", "credential_spec", "generic resource gpu", "network s_lan with driver macvlan",
+		"apparmor disabled", "capability NET_ADMIN", "capability SYS_ADMIN", "credential_spec", "generic resource gpu", "log driver splunk",
+		"log driver splunk with splunk-capath=/etc/ca.pem", "log driver splunk with splunk-token", "log driver splunk with splunk-url=https://logs.example.com:8088/x",
+		"network s_lan with driver macvlan", "network s_lan with parent=eth0",
 		"runtime plugin", "seccomp unconfined", "selinux disabled",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

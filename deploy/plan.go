@@ -222,7 +222,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.sort()
 	plan.Ignored = IgnoredIn(services, want)
 	plan.Sum = plan.Digest()
-	plan.show(want)
+	plan.show(live, want)
 	return plan, nil
 }
 

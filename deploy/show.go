@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
@@ -12,7 +13,7 @@ import (
 // show adds to a plan what people read and its digest does not contain: what created
 // services have, and what created and changed services grant their containers. It hides the
 // values of environment variables that look random.
-func (p *Plan) show(want *compose.Stack) {
+func (p *Plan) show(live *Live, want *compose.Stack) {
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if spec, wanted := want.Services[step.Name]; wanted && step.Kind == Service && step.Action == Create {
@@ -20,18 +21,49 @@ func (p *Plan) show(want *compose.Stack) {
 		}
 	}
 	changed := p.Changed()
-	p.Grants = slices.DeleteFunc(Grants(want), func(g compose.Grant) bool { return !slices.Contains(changed, g.Service) })
+	p.Grants = slices.DeleteFunc(Grants(live, want), func(g compose.Grant) bool { return !slices.Contains(changed, g.Service) })
 	p.hideValues()
 }
 
 // Grants lists what lets containers of the stack act on the node or on others, with secrets
-// in it masked.
-func Grants(want *compose.Stack) []compose.Grant {
-	grants := compose.Grants(want)
+// in it masked. What the live services have already is marked.
+func Grants(live *Live, want *compose.Stack) []compose.Grant {
+	before, grants := compose.Grants(running(live, want)), compose.Grants(want)
 	for i := range grants {
+		grants[i].Kept = slices.Contains(before, grants[i])
 		grants[i].What = cut(clean(grants[i].What))
 	}
 	return grants
+}
+
+// running gives the live services as a stack, with what decides whether an object is its own.
+func running(live *Live, want *compose.Stack) *compose.Stack {
+	stack := &compose.Stack{Name: want.Name, Services: map[string]swarm.ServiceSpec{}, Networks: map[string]network.CreateOptions{}}
+	for name, service := range live.Services {
+		stack.Services[name] = service.Spec
+	}
+	for name, one := range live.Networks {
+		if one.Labels[compose.LabelStack] != want.Name {
+			continue
+		}
+		// The engine shows driver and options only when a node uses the network.
+		shown := network.CreateOptions{Driver: one.Driver, Options: ownOptions(one, want.Networks[name].Options)}
+		if one.Driver == "" {
+			shown = want.Networks[name]
+		}
+		stack.Networks[name] = shown
+	}
+	for name, secret := range live.Secrets {
+		if secret.Spec.Labels[compose.LabelStack] != want.Name {
+			stack.ExternalSecrets = append(stack.ExternalSecrets, name)
+		}
+	}
+	for name, config := range live.Configs {
+		if config.Spec.Labels[compose.LabelStack] != want.Name {
+			stack.ExternalConfigs = append(stack.ExternalConfigs, name)
+		}
+	}
+	return stack
 }
 
 // hideValues hides the values of environment variables that must not be shown.

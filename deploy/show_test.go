@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
@@ -71,12 +72,53 @@ func TestGrantsOfChangedServices(t *testing.T) {
 			})
 		}
 	}
+	want.Services["s_changed"].TaskTemplate.ContainerSpec.CapabilityAdd = []string{"SYS_ADMIN"}
 	plan, err := deploy.Diff(liveOf(live), want)
-	if err != nil || len(plan.Grants) != 1 || plan.Grants[0].Service != "s_changed" {
-		t.Errorf("%+v, %v", plan.Grants, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if all := deploy.Grants(want); len(all) != 2 {
-		t.Errorf("of all services: %+v", all)
+	if diff := cmp.Diff([]string{"+ s_changed capability SYS_ADMIN", "= s_changed mount /var/run/docker.sock at /s"}, marked(plan.Grants)); diff != "" {
+		t.Error(diff)
+	}
+	all := []string{"+ s_changed capability SYS_ADMIN", "= s_changed mount /var/run/docker.sock at /s", "= s_same mount /var/run/docker.sock at /s"}
+	if diff := cmp.Diff(all, marked(deploy.Grants(liveOf(live), want))); diff != "" {
+		t.Errorf("of all services: %s", diff)
+	}
+}
+
+func marked(grants []compose.Grant) (texts []string) {
+	for _, one := range grants {
+		mark := "+ "
+		if one.Kept {
+			mark = "= "
+		}
+		texts = append(texts, mark+one.Service+" "+one.What)
+	}
+	return texts
+}
+
+// TestGrantsOfObjects has a service whose network and secret become others.
+func TestGrantsOfObjects(t *testing.T) {
+	live, want := newStack("s"), newStack("s")
+	for _, stack := range []*compose.Stack{live, want} {
+		stack.ExternalSecrets, stack.ExternalNetworks = []string{"theirs"}, []string{"proxy"}
+		stack.Networks["s_lan"] = network.CreateOptions{Driver: "macvlan", Labels: map[string]string{compose.LabelStack: "s"}, Options: map[string]string{"parent": "eth0"}}
+		add(stack, "a", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{{SecretName: "theirs"}}
+			s.TaskTemplate.Networks = []swarm.NetworkAttachmentConfig{{Target: "s_lan"}, {Target: "proxy", Aliases: []string{"a"}}}
+		})
+	}
+	want.Services["s_a"].TaskTemplate.Networks[1].Aliases = []string{"a", "db"}
+	now := liveOf(live)
+	now.Secrets["theirs"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "theirs"}}}
+	lan := now.Networks["s_lan"]
+	lan.Options = map[string]string{"parent": "eth1"}
+	now.Networks["s_lan"] = lan
+	if diff := cmp.Diff([]string{
+		"= s_a external network proxy", "= s_a external secret theirs", "= s_a name a on network proxy", "+ s_a name db on network proxy",
+		"= s_a network s_lan with driver macvlan", "+ s_a network s_lan with parent=eth0",
+	}, marked(deploy.Grants(now, want))); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -44,6 +44,19 @@ func (j Judges) InForce(commit *Config) *Config {
 	return &c
 }
 
+// Below says where the config.yml of a commit is looser than the node's floor, which holds
+// all the same, in words that follow "config.yml".
+func (j Judges) Below(commit *Config) []string {
+	if j.Floor == nil {
+		return nil
+	}
+	c, gates := *commit, commit.ReleaseGates()
+	c.approvals, c.gates = commit.Approvals(), &gates
+	f := &fold{node: j.Node, at: j.At, into: &c, own: commit, judge: j.Floor, floor: true}
+	f.all()
+	return f.loosens
+}
+
 // fold makes a config in force stricter by one judge after the other.
 type fold struct {
 	node      string

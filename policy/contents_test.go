@@ -42,6 +42,11 @@ func TestImages(t *testing.T) {
 		{"name, listed", "images: [docker.io/library/*]", "nginx:1", ""},
 		{"tag", "images: ['docker.io/library/nginx:2025-*']", "nginx:1", "images|web|2|runs the image nginx:1"},
 		{"tag, listed", "images: ['*:2025-*']", "nginx:2025-12-15", ""},
+		{"tag beside a digest", "images: ['*:2025-*']", "nginx:2025-1" + digest, "images|web|2|runs the image nginx:2025-1" + digest},
+		{"tag and digest, listed", "images: ['*/nginx:2025-*@sha256:0123*']", "nginx:2025-1" + digest, ""},
+		{"other digest", "images: ['*/nginx:2025-*@sha256:4567*']", "nginx:2025-1" + digest, "images|web|2|runs the image nginx:2025-1" + digest},
+		{"tag where a digest is listed", "images: ['*/nginx:2025-*@*']", "nginx:2025-1", "images|web|2|runs the image nginx:2025-1"},
+		{"digest of a name", "images: ['*/nginx']", "nginx:2025-1" + digest, ""},
 		{"digest", "images: {digest: required}", "nginx:1", "images|web|2|runs the image nginx:1, which has no digest"},
 		{"digest, given", "images: {digest: required, allow: ['*/nginx']}", "nginx:1" + digest, ""},
 	}
@@ -57,6 +62,9 @@ func TestImages(t *testing.T) {
 	}
 	running := rendered(t, map[string]string{composeFile: "services:\n  web: {image: 'nginx:1'}\n"})
 	running.Stack.Services["app_web"].TaskTemplate.ContainerSpec.Image = "nginx:1" + digest // as a sync resolves it
+	if refused := read(t, "images: ['*/nginx:1']").Judge(running); len(refused) > 0 {
+		t.Errorf("the digest that the agent put in the place of the tag: %v", verdicts(refused))
+	}
 	if suggested := policy.Suggest(running); suggested.Images.Digest {
 		t.Error("a digest is demanded that the files do not have")
 	}
@@ -147,6 +155,10 @@ func TestLimits(t *testing.T) {
 		{"memory without a limit", "limits: {memory: 1G}", limited("1", "cpus: '1'"), []string{"limits|web|4|has no limit for memory"}},
 		{"memory without anything", "limits: {total: {memory: 1G}}", service("    command: x"), []string{"limits|web|2|has no limit for memory"}},
 		{"all memory", "limits: {total: {memory: 1G}}", limited("3", "memory: 512M"), []string{"limits|||the services may use 1536M memory together, and the limit is 1G"}},
+		{"processes", "limits: {pids: 100}", limited("1", "pids: 101"), []string{"limits|web|4|may use 101 pids"}},
+		{"processes, at it", "limits: {pids: 100}", limited("1", "pids: 100"), nil},
+		{"processes without a limit", "limits: {pids: 100}", limited("1", "cpus: '1'"), []string{"limits|web|4|has no limit for pids"}},
+		{"all processes", "limits: {total: {pids: 100}}", limited("3", "pids: 50"), []string{"limits|||the services may use 150 pids together, and the limit is 100"}},
 		{"CPUs", "limits: {cpus: 0.5}", limited("1", "cpus: '0.75'"), []string{"limits|web|4|may use 0.75 cpus"}},
 		{"all CPUs", "limits: {total: {cpus: 1.5}}", limited("2", "cpus: '0.75'"), nil},
 		{"global", "limits: {replicas: 1}", service("    deploy: {mode: global}"), nil},

@@ -1,13 +1,16 @@
 package policy
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/mount"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/hostpath"
 )
 
 // driver is a plugin of the engine, or a kind of the engine's own driver, that the stack uses.
@@ -19,8 +22,20 @@ type driver struct {
 
 // drivers lists what the stack uses apart from plain local volumes, overlay networks and
 // Swarm's own secrets. A local volume that mounts something is named by its type, such as
-// "local type=nfs": it may be any file system of the node.
+// "local type=nfs": it may be any file system of the node. An option that acts on the node is
+// an entry of its own, such as "macvlan parent=eth0": who allows a driver does not allow each
+// interface and each server.
 func (j *judgement) drivers() []driver {
+	all := slices.Concat(j.volumeDrivers(), j.logDrivers(), j.networkDrivers())
+	for _, secret := range j.Stack.Secrets {
+		if kind := secret.Spec.Driver; kind != nil {
+			all = append(all, driver{"secret_drivers", kind.Name, j.userOf("secrets", secret.Spec.Name), j.Stack.Place("secrets", secret.Key, "driver")})
+		}
+	}
+	return all
+}
+
+func (j *judgement) volumeDrivers() []driver {
 	var all []driver
 	for _, service := range j.services {
 		for _, one := range service.container.Mounts {
@@ -35,23 +50,51 @@ func (j *judgement) drivers() []driver {
 			all = append(all, driver{"volume_drivers", name, service.name, at})
 		}
 	}
+	return all
+}
+
+func (j *judgement) logDrivers() []driver {
+	var all []driver
 	for _, service := range j.services {
-		if log := compose.RemoteLog(service.spec); log != "" {
-			all = append(all, driver{"log_drivers", log, service.name, j.Stack.Place("services", service.name, "logging")})
+		log := compose.RemoteLog(service.spec)
+		if log == "" {
+			continue
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(j.Stack.Networks)) {
-		if kind := j.Stack.Networks[name].Driver; kind != "" && kind != "overlay" {
-			all = append(all, driver{"network_drivers", kind, "", j.Stack.Place("networks", j.Stack.Key("networks", name), "driver")})
-		}
-	}
-	for _, secret := range j.Stack.Secrets {
-		if kind := secret.Spec.Driver; kind != nil {
-			all = append(all, driver{"secret_drivers", kind.Name, j.userOf("secrets", secret.Spec.Name), j.Stack.Place("secrets", secret.Key, "driver")})
+		all = append(all, driver{"log_drivers", log, service.name, j.place(service.name, "logging")})
+		for _, option := range compose.LogOptions(service.spec) {
+			name, _, _ := strings.Cut(option, "=")
+			all = append(all, driver{"log_drivers", log + " " + option, service.name, j.place(service.name, "logging", "options", name)})
 		}
 	}
 	return all
 }
+
+func (j *judgement) networkDrivers() []driver {
+	var all []driver
+	for _, name := range slices.Sorted(maps.Keys(j.Stack.Networks)) {
+		kind, keys := cmp.Or(j.Stack.Networks[name].Driver, plainNetwork), []string{"networks", j.Stack.Key("networks", name)}
+		if kind != plainNetwork {
+			all = append(all, driver{"network_drivers", kind, "", j.Stack.Place(append(keys, "driver")...)})
+		}
+		for _, option := range compose.NetworkOptions(kind, j.Stack.Networks[name].Options) {
+			key, _, _ := strings.Cut(option, "=")
+			all = append(all, driver{"network_drivers", kind + " " + option, "", j.Stack.Place(append(keys, "driver_opts", key)...)})
+		}
+	}
+	for _, service := range j.services {
+		for _, part := range service.spec.TaskTemplate.Networks {
+			kind := cmp.Or(j.Stack.Networks[part.Target].Driver, plainNetwork)
+			for _, option := range compose.NetworkOptions(kind, part.DriverOpts) {
+				at := j.place(service.name, "networks", j.Stack.Key("networks", part.Target), "driver_opts")
+				all = append(all, driver{"network_drivers", kind + " " + option, service.name, at})
+			}
+		}
+	}
+	return all
+}
+
+// plainNetwork is the driver of a network that says nothing of it.
+const plainNetwork = "overlay"
 
 // volumeDriver names the driver of a mount; "" for a plain local volume, for one that
 // bind_mounts judges, and for other mounts.
@@ -67,7 +110,7 @@ func volumeDriver(one mount.Mount) string {
 		return ""
 	}
 	switch kind, flags := options["type"], options["o"]; {
-	case templated(flags):
+	case hostpath.Templated(flags):
 		return "local o=" + flags
 	case kind == "tmpfs" || kind == "" && flags == "" && options["device"] == "":
 		return ""

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/hostpath"
 )
 
 // External are the objects that a stack may use and does not own, by their names in the
@@ -19,17 +20,21 @@ type External struct {
 	Secrets  Patterns `json:"secrets,omitzero" yaml:"secrets,omitempty"`
 	Configs  Patterns `json:"configs,omitzero" yaml:"configs,omitempty"`
 	Volumes  Patterns `json:"volumes,omitzero" yaml:"volumes,omitempty"`
+	// Aliases are the names that services may have on networks that are not the stack's own,
+	// also their own names: who has the name of another service receives what is sent to it.
+	Aliases Patterns `json:"aliases,omitzero" yaml:"aliases,omitempty"`
 }
 
 // IsZero reports whether none of them is set.
 func (e External) IsZero() bool {
-	return e.Networks == nil && e.Secrets == nil && e.Configs == nil && e.Volumes == nil
+	return e.Networks == nil && e.Secrets == nil && e.Configs == nil && e.Volumes == nil && e.Aliases == nil
 }
 
 func readExternal(p *Policy, file string, value *yaml.Node) error {
 	known := map[string]func(*yaml.Node) error{}
 	for key, into := range map[string]*Patterns{
 		"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
+		"aliases": &p.External.Aliases,
 	} {
 		known[key] = func(value *yaml.Node) (err error) {
 			*into, err = readPatterns(file, "external."+key, value)
@@ -74,6 +79,35 @@ func (j *judgement) foreignNetworks() (all []foreign) {
 		}
 	}
 	return all
+}
+
+// alias is a name that a service has on a network that is not the stack's own.
+type alias struct{ name, network, service string }
+
+func (j *judgement) aliases() (all []alias) {
+	for _, service := range j.services {
+		for _, part := range slices.Concat(service.spec.TaskTemplate.Networks, service.spec.Networks) { //nolint:staticcheck // old specs have the second
+			if _, own := j.Stack.Networks[part.Target]; own || part.Target == hostNetwork {
+				continue
+			}
+			for _, name := range sorted(part.Aliases) {
+				all = append(all, alias{name, part.Target, service.name})
+			}
+		}
+	}
+	return all
+}
+
+// judgeAliases refuses names on networks of others that the rule does not list.
+func judgeAliases(j *judgement) {
+	rule := j.policy.External.Aliases
+	for _, one := range j.aliases() {
+		if j.policy.dangerous(rule != nil) && !rule.Match(one.name) {
+			at := j.place(one.service, "networks", j.Stack.Key("networks", one.network), "aliases")
+			j.refuse("external.aliases", one.service, at, allow("leave the network, or take another name on it", "external.aliases", one.name),
+				"has the name %s on the network %s, which is not the stack's own", one.name, one.network)
+		}
+	}
 }
 
 func (j *judgement) foreignVolumes() (all []foreign) {
@@ -143,7 +177,7 @@ func judgeExternal(j *judgement) {
 	for _, one := range j.foreigners() {
 		rule := rules[one.section]
 		allowed := rule.Match(one.name)
-		if engineID.MatchString(one.name) || templated(one.name) {
+		if engineID.MatchString(one.name) || hostpath.Templated(one.name) {
 			allowed = slices.Contains(rule, one.name)
 		}
 		if !j.policy.dangerous(rule != nil) || allowed {
@@ -164,5 +198,8 @@ func suggestExternal(p *Policy, j *judgement) {
 			"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
 		}[one.section]
 		*into = sorted(append(*into, one.name))
+	}
+	for _, one := range j.aliases() {
+		p.External.Aliases = sorted(append(p.External.Aliases, one.name))
 	}
 }

@@ -15,7 +15,9 @@ import (
 // Images are the images that services may run.
 type Images struct {
 	// Allow are patterns of an image's full name, such as docker.io/library/redis. A pattern
-	// with a tag, such as *:2025-*, also has to match the tag. Nil is not set.
+	// with a tag, such as *:2025-*, also has to match the tag, and allows no image that the
+	// files name by its digest: the digest says what runs, whatever the tag says. A pattern
+	// with @, such as *:2025-*@*, has to match name, tag and digest. Nil is not set.
 	Allow Patterns `json:"allow,omitzero" yaml:"allow,omitempty"`
 	// Digest says that the files must name each image by its digest.
 	Digest bool `json:"digest,omitempty" yaml:"-"`
@@ -58,8 +60,8 @@ func readImages(p *Policy, file string, value *yaml.Node) (err error) {
 
 // image is the reference of a service's image.
 type image struct {
-	name, tag string // the full name; "" for an image that is only an ID
-	digest    bool
+	name, tag, digest string // the full name; "" for an image that is only an ID
+	pinned            bool   // the files name the digest; otherwise a sync put it in the place of the tag
 }
 
 func imageOf(text string) image {
@@ -71,16 +73,49 @@ func imageOf(text string) image {
 	if tagged, ok := named.(reference.Tagged); ok {
 		one.tag = tagged.Tag()
 	}
-	_, one.digest = named.(reference.Digested)
+	if digested, ok := named.(reference.Digested); ok {
+		one.digest, one.pinned = digested.Digest().String(), true
+	}
+	return one
+}
+
+// imageIn gives the image of a service. The label has the image as the files name it.
+func imageIn(service service) image {
+	one := imageOf(service.container.Image)
+	if written := service.spec.Labels[compose.LabelImage]; written != "" {
+		one.pinned = imageOf(written).pinned
+	}
 	return one
 }
 
 // match reports whether a pattern allows the image.
 func (i image) match(pattern string) bool {
-	if strings.LastIndex(pattern, ":") > strings.LastIndex(pattern, "/") {
-		return glob(pattern, i.name+":"+i.tag)
+	switch {
+	case strings.Contains(pattern, "@"):
+		return i.pinned && glob(pattern, i.full())
+	case strings.LastIndex(pattern, ":") > strings.LastIndex(pattern, "/"):
+		return !i.pinned && glob(pattern, i.name+":"+i.tag)
 	}
 	return glob(pattern, i.name)
+}
+
+// full gives name, tag and digest.
+func (i image) full() string {
+	text := i.name
+	if i.tag != "" {
+		text += ":" + i.tag
+	}
+	return text + "@" + i.digest
+}
+
+// entry gives what allows the image in images.allow: its name, or its digest where that is
+// what a pattern on tags does not allow.
+func (i image) entry(rule *Images) string {
+	unpinned := i
+	if unpinned.pinned = false; i.pinned && slices.ContainsFunc(rule.Allow, unpinned.match) {
+		return i.full()
+	}
+	return i.name
 }
 
 // from reports whether the image is in a registry, or in a project of it.
@@ -96,7 +131,7 @@ func judgeImages(j *judgement) {
 		rule = &Images{}
 	}
 	for _, service := range j.services {
-		one, text := imageOf(service.container.Image), service.container.Image
+		one, text := imageIn(service), service.container.Image
 		if text == "" {
 			continue // Inspect could not render it
 		}
@@ -105,9 +140,9 @@ func judgeImages(j *judgement) {
 			j.refuse("registries", service.name, at, allow("name another image", "registries", strings.SplitN(one.name, "/", 2)[0]), "runs the image %s%s", text, j.setBy(service.name, "image"))
 		}
 		if rule.Allow != nil && (one.name == "" || !slices.ContainsFunc(rule.Allow, one.match)) {
-			j.refuse("images", service.name, at, allow("name another image", "images.allow", one.name), "runs the image %s%s", text, j.setBy(service.name, "image"))
+			j.refuse("images", service.name, at, allow("name another image", "images.allow", one.entry(rule)), "runs the image %s%s", text, j.setBy(service.name, "image"))
 		}
-		if rule.Digest && !one.digest {
+		if rule.Digest && one.digest == "" {
 			j.refuse("images", service.name, at, "write it as NAME:TAG@sha256:DIGEST", "runs the image %s, which has no digest%s", text, j.setBy(service.name, "image"))
 		}
 	}
@@ -119,7 +154,7 @@ func suggestImages(p *Policy, j *judgement) {
 	all := true
 	for _, service := range j.services {
 		one := imageOf(cmp.Or(service.spec.Labels[compose.LabelImage], service.container.Image))
-		if all = all && one.digest; one.name == "" {
+		if all = all && one.pinned; one.name == "" {
 			continue
 		}
 		if p.Images == nil {

@@ -61,16 +61,19 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 // Count is a number of tasks.
 type Count uint64
 
-// countText reads a Count.
-type countText struct{ into *Count }
+// Pids is a number of processes and threads.
+type Pids int64
+
+// whole reads a whole number.
+type whole[N Count | Pids] struct{ into *N }
 
 // UnmarshalText reads a number of agent.yml.
-func (c countText) UnmarshalText(text []byte) error {
+func (w whole[N]) UnmarshalText(text []byte) error {
 	number, err := strconv.ParseUint(string(text), 10, 63)
 	if err != nil {
-		return fault.New(fault.Place{}, "write a whole number", "%q is not a number of tasks", text)
+		return fault.New(fault.Place{}, "write a whole number", "%q is not a whole number", text)
 	}
-	*c.into = Count(number)
+	*w.into = N(number)
 	return nil
 }
 
@@ -79,10 +82,11 @@ type Amounts struct {
 	Replicas *Count `json:"replicas,omitempty" yaml:"replicas,omitempty"`
 	Memory   *Bytes `json:"memory,omitempty" yaml:"memory,omitempty"`
 	CPUs     *CPUs  `json:"cpus,omitempty" yaml:"cpus,omitempty"`
+	Pids     *Pids  `json:"pids,omitempty" yaml:"pids,omitempty"`
 }
 
-// Limits are the limits of each service, memory and CPUs of each of its tasks, and of the
-// whole stack.
+// Limits are the limits of each service, memory, CPUs and processes of each of its tasks, and
+// of the whole stack.
 type Limits struct {
 	Amounts `yaml:",inline"`
 
@@ -103,20 +107,25 @@ func amounts(file string, into *Amounts) map[string]func(*yaml.Node) error {
 	return map[string]func(*yaml.Node) error{
 		"replicas": func(value *yaml.Node) error {
 			into.Replicas = new(Count)
-			return readText(file, value, countText{into.Replicas})
+			return readText(file, value, whole[Count]{into.Replicas})
+		},
+		"pids": func(value *yaml.Node) error {
+			into.Pids = new(Pids)
+			return readText(file, value, whole[Pids]{into.Pids})
 		},
 		"memory": func(value *yaml.Node) error { into.Memory = new(Bytes); return readText(file, value, into.Memory) },
 		"cpus":   func(value *yaml.Node) error { into.CPUs = new(CPUs); return readText(file, value, into.CPUs) },
 	}
 }
 
-// usage is what a service may use, or keep from others by a reservation: the memory and CPUs of
-// each task, 0 without a limit. A
-// global service counts as one task: the number of nodes is not known.
+// usage is what a service may use, or keep from others by a reservation: the memory, CPUs and
+// processes of each task, 0 without a limit. A global service counts as one task: the number
+// of nodes is not known.
 type usage struct {
 	tasks  uint64
 	memory int64
 	cpus   int64
+	pids   int64
 }
 
 func usageOf(service service) usage {
@@ -128,7 +137,7 @@ func usageOf(service service) usage {
 		one.tasks = *mode.ReplicatedJob.MaxConcurrent
 	}
 	if resources := service.spec.TaskTemplate.Resources; resources != nil && resources.Limits != nil {
-		one.memory, one.cpus = resources.Limits.MemoryBytes, resources.Limits.NanoCPUs
+		one.memory, one.cpus, one.pids = resources.Limits.MemoryBytes, resources.Limits.NanoCPUs, resources.Limits.Pids
 		if reserved := resources.Reservations; reserved != nil && one.memory > 0 {
 			one.memory = max(one.memory, reserved.MemoryBytes)
 		}
@@ -139,7 +148,7 @@ func usageOf(service service) usage {
 	return one
 }
 
-// measure is memory or CPUs, with the limits of each task and of the stack; nil for none.
+// measure is memory, CPUs or processes, with the limits of each task and of the stack; nil for none.
 type measure struct {
 	key         string
 	of          func(usage) int64
@@ -152,6 +161,7 @@ func (l *Limits) measures() []measure {
 	return []measure{
 		{"memory", func(u usage) int64 { return u.memory }, (*int64)(l.Memory), (*int64)(total.Memory), func(n int64) string { return plainText(Bytes(n)) }},
 		{"cpus", func(u usage) int64 { return u.cpus }, (*int64)(l.CPUs), (*int64)(total.CPUs), func(n int64) string { return plainText(CPUs(n)) }},
+		{"pids", func(u usage) int64 { return u.pids }, (*int64)(l.Pids), (*int64)(total.Pids), func(n int64) string { return strconv.FormatInt(n, 10) }},
 	}
 }
 
@@ -192,7 +202,7 @@ func (j *judgement) judgeReplicas(most, total *Count) {
 	}
 }
 
-// judgeMeasure refuses services, and a stack, that may use too much memory or CPUs.
+// judgeMeasure refuses services, and a stack, that may use too much of a measure.
 func (j *judgement) judgeMeasure(m measure) {
 	all, keys := 0.0, []string{"deploy", "resources", "limits", m.key}
 	for _, service := range j.services {
@@ -213,15 +223,20 @@ func (j *judgement) judgeMeasure(m measure) {
 }
 
 // suggestLimits limits what each service and the stack use now. Where a service has no limit
-// for memory or CPUs, there is none.
+// for a measure, there is none.
 func suggestLimits(p *Policy, j *judgement) {
+	p.Limits = &Limits{}
 	var most, total usage
-	limited := map[string]bool{"memory": true, "cpus": true}
+	limited := map[string]bool{"memory": true, "cpus": true, "pids": true}
 	for _, service := range j.services {
 		used := usageOf(service)
-		most = usage{max(most.tasks, used.tasks), max(most.memory, used.memory), max(most.cpus, used.cpus)}
-		total = usage{total.tasks + used.tasks, more(total.memory, used.memory, used.tasks), more(total.cpus, used.cpus, used.tasks)}
-		limited["memory"], limited["cpus"] = limited["memory"] && used.memory > 0, limited["cpus"] && used.cpus > 0
+		most = usage{max(most.tasks, used.tasks), max(most.memory, used.memory), max(most.cpus, used.cpus), max(most.pids, used.pids)}
+		total = usage{
+			total.tasks + used.tasks, more(total.memory, used.memory, used.tasks), more(total.cpus, used.cpus, used.tasks), more(total.pids, used.pids, used.tasks),
+		}
+		for _, measure := range p.Limits.measures() {
+			limited[measure.key] = limited[measure.key] && measure.of(used) > 0
+		}
 	}
 	p.Limits = &Limits{Amounts: most.amounts(limited)}
 	all := total.amounts(limited)
@@ -234,13 +249,16 @@ func more(sum, used int64, tasks uint64) int64 {
 }
 
 func (u usage) amounts(limited map[string]bool) Amounts {
-	replicas, memory, cpus := Count(u.tasks), Bytes(u.memory), CPUs(u.cpus)
+	replicas, memory, cpus, pids := Count(u.tasks), Bytes(u.memory), CPUs(u.cpus), Pids(u.pids)
 	all := Amounts{Replicas: &replicas}
 	if limited["memory"] {
 		all.Memory = &memory
 	}
 	if limited["cpus"] {
 		all.CPUs = &cpus
+	}
+	if limited["pids"] {
+		all.Pids = &pids
 	}
 	return all
 }

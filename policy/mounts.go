@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/hostpath"
 )
 
 // BindMount is a path of the node that services may mount: itself and everything below it.
@@ -43,10 +44,10 @@ func (b BindMount) MarshalText() ([]byte, error) {
 func (b *BindMount) UnmarshalText(text []byte) error {
 	file, options, has := strings.Cut(string(text), ":")
 	*b = BindMount{Path: file}
-	if !path.IsAbs(file) || !templated(file) && path.Clean(file) != strings.TrimSuffix(file, "/") && file != "/" {
+	if !path.IsAbs(file) || hostpath.Twisted(file) {
 		return fault.New(fault.Place{}, "write it from /, without ., .. and double slashes", "%q is not an absolute path in its plain form", file)
 	}
-	if !templated(file) {
+	if !hostpath.Templated(file) {
 		b.Path = path.Clean(file)
 	}
 	for option := range strings.SplitSeq(options, ",") {
@@ -64,20 +65,11 @@ func (b *BindMount) UnmarshalText(text []byte) error {
 
 // covers reports whether the rule is about a path.
 func (b BindMount) covers(source string) bool {
-	if templated(source) || b.Only {
+	if hostpath.Templated(source) || b.Only {
 		return b.Path == source
 	}
-	return within(source, b.Path)
+	return hostpath.Within(source, b.Path)
 }
-
-// within reports whether a path is a folder or is below it. Both are in their plain form.
-func within(name, folder string) bool {
-	return name == folder || strings.HasPrefix(name, strings.TrimSuffix(folder, "/")+"/")
-}
-
-// templated reports whether Swarm replaces parts of a text on the node: what it becomes is not
-// known before.
-func templated(text string) bool { return strings.Contains(text, "{{") }
 
 func readBindMounts(p *Policy, file string, value *yaml.Node) error {
 	p.BindMounts = BindMounts{}
@@ -106,7 +98,7 @@ func (j *judgement) binds() []bound {
 			source, at := one.Source, j.item([]string{one.Target}, service.name, "volumes")
 			twisted := ""
 			if device, ok := boundDevice(one); ok {
-				if source = device; !templated(device) && path.Clean(device) != strings.TrimSuffix(device, "/") && device != "/" {
+				if source = device; hostpath.Twisted(device) {
 					twisted = device
 				}
 				if key := j.Stack.Key("volumes", one.Source); key != "" {
@@ -115,22 +107,10 @@ func (j *judgement) binds() []bound {
 			} else if one.Type != mount.TypeBind && one.Type != mount.TypeNamedPipe {
 				continue
 			}
-			all = append(all, bound{service: service.name, source: plain(source), twisted: twisted, readOnly: one.ReadOnly, place: at})
+			all = append(all, bound{service: service.name, source: hostpath.Plain(source), twisted: twisted, readOnly: one.ReadOnly, place: at})
 		}
 	}
 	return all
-}
-
-// plain gives a path as rules compare it: /var/run is a link to /run.
-func plain(source string) string {
-	if templated(source) {
-		return source
-	}
-	source = path.Clean(source)
-	if within(source, "/var/run") {
-		source = strings.TrimPrefix(source, "/var")
-	}
-	return source
 }
 
 // boundDevice gives the path that a volume of the local driver binds. Its options do not make
@@ -175,7 +155,7 @@ func judgeMounts(j *judgement) {
 		if socket && p.EngineSocket.Match(one.service) && slices.Contains(j.sockets(), one.source) || !p.dangerous(p.BindMounts != nil) {
 			continue
 		}
-		covering := slices.DeleteFunc(slices.Clone(p.BindMounts), func(b BindMount) bool { return !b.covers(one.source) && !b.covers(alias(one.source)) })
+		covering := slices.DeleteFunc(slices.Clone(p.BindMounts), func(b BindMount) bool { return !b.covers(one.source) && !b.covers(hostpath.Alias(one.source)) })
 		switch {
 		case len(covering) == 0:
 			j.refuse("bind_mounts", one.service, one.place, allow("remove the mount", "bind_mounts", one.source+":only"), "mounts %s of the node", one.source)
@@ -187,15 +167,7 @@ func judgeMounts(j *judgement) {
 
 // names reports whether a rule names a templated path: its text, which Swarm completes.
 func (b BindMounts) names(source string) bool {
-	return templated(source) && slices.ContainsFunc(b, func(one BindMount) bool { return one.Path == source })
-}
-
-// alias gives the other name of a path in /run.
-func alias(source string) string {
-	if within(source, "/run") {
-		return "/var" + source
-	}
-	return source
+	return hostpath.Templated(source) && slices.ContainsFunc(b, func(one BindMount) bool { return one.Path == source })
 }
 
 func suggestMounts(p *Policy, j *judgement) {

@@ -38,10 +38,22 @@ func constraints(service service) []string {
 	return all
 }
 
+// suggestPlacement demands of all services, also of new ones, the constraints that all have
+// now.
 func suggestPlacement(p *Policy, j *judgement) {
+	count := map[string]int{}
+	for _, service := range j.services {
+		for _, text := range sorted(constraints(service)) {
+			count[text]++
+		}
+	}
 	for _, service := range j.services {
 		for _, text := range constraints(service) {
-			p.Placement = p.Placement.add(service.name, text)
+			if count[text] == len(j.services) {
+				p.Placement = p.Placement.add("*", text)
+			} else {
+				p.Placement = p.Placement.add(service.name, text)
+			}
 		}
 	}
 }

@@ -43,6 +43,8 @@ type Policy struct {
 	Placement  PerService `json:"placement,omitzero" yaml:"placement,omitempty"`
 	Limits     *Limits    `json:"limits,omitempty" yaml:"limits,omitempty"`
 
+	// Notifications bind the webhook that a commit chooses; nil: it may be on any other machine.
+	Notifications *Notifications `json:"notifications,omitempty" yaml:"notifications,omitempty"`
 	// Signers may sign commits and tags; nil: no signature is demanded.
 	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
 	// Floor are gates that hold whatever config.yml says; nil for none.
@@ -75,6 +77,7 @@ func sections() map[string]section {
 		"images":          readImages,
 		"placement":       perService("placement", func(p *Policy) *PerService { return &p.Placement }),
 		"limits":          readLimits,
+		"notifications":   readNotifications,
 		"signers":         readSigners,
 		"floor":           readFloor,
 	}

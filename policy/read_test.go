@@ -109,7 +109,7 @@ func TestReadFaults(t *testing.T) {
 		{"policy:\n  limits: {memory: much}", `p.yml:2:20: "much" is not an amount of memory`},
 		{"policy:\n  limits: {cpus: -1}", `p.yml:2:18: "-1" is not a number of CPUs`},
 		{"policy:\n  limits: {cpus: NaN}", `p.yml:2:18: "NaN" is not a number of CPUs`},
-		{"policy:\n  limits: {replicas: 1.5}", `p.yml:2:22: "1.5" is not a number of tasks`},
+		{"policy:\n  limits: {replicas: 1.5}", `p.yml:2:22: "1.5" is not a whole number`},
 		{"policy:\n  limits: {disk: 1}", "p.yml:2:18: unknown key policy.limits.disk"},
 	}
 	for _, test := range tests {

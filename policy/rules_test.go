@@ -1,6 +1,12 @@
 package policy_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/policy"
+)
 
 // with adds top-level keys to a compose file with one service.
 func with(keys, top string) map[string]string {
@@ -57,8 +63,16 @@ func TestServices(t *testing.T) {
 		{"volume of others, renamed", "strict: true", with(data, renamed), []string{"external.volumes|web|5|uses the volume billing_db" + notOwn}},
 		{"volume, listed", "{strict: true, external: {volumes: [billing_*]}}", with(data, other), nil},
 		{"network", "external: {networks: [proxy]}", with(joins, shared), []string{"external.networks|web|5|uses the network shared_net" + notOwn}},
+		{"name on it, strict", "{strict: true, external: {networks: [shared_net]}}", with(joins, shared), []string{
+			"external.aliases|web|3|has the name web on the network shared_net" + notOwn,
+		}},
+		{"another name on it", "external: {aliases: [web]}", with("    networks: {other: {\n    aliases: [web, db]}}", shared), []string{
+			"external.aliases|web|4|has the name db on the network shared_net" + notOwn,
+		}},
+		{"name, listed", "{strict: true, external: {networks: [shared_net], aliases: [web, shop_*]}}", with("    networks: {other: {aliases: [shop_web]}}", shared), nil},
+		{"name on an own network", "external: {aliases: []}", with("    networks: {other: {aliases: [db]}}", "networks: {other: {}}"), nil},
 		{"network by its ID", "external: {networks: ['*']}", with(joins, id), []string{"external.networks|web|5|uses the network abcdefghijklmnopqrstuvwxy" + notOwn}},
-		{"network, listed", "{strict: true, external: {networks: [shared_net]}}", with(joins, shared), nil},
+		{"network, listed", "{strict: true, external: {networks: [shared_net], aliases: [web]}}", with(joins, shared), nil},
 		{"network, other rule only", "external: {secrets: []}", with(joins, shared), nil},
 		{"secret", "strict: true", with("    secrets: [key]", secret), []string{"external.secrets|web|5|uses the secret other_key" + notOwn}},
 		{"secret without a value here", "strict: true", with("    secrets: [key]", missing), []string{"external.secrets|web|5|uses the secret other_key" + notOwn}},
@@ -72,9 +86,25 @@ func TestServices(t *testing.T) {
 		{"overlay of the node's root", "volume_drivers: [local]", with(data, overlay), []string{`volume_drivers|web|5|uses the driver "local type=overlay"`}},
 		{"bind behind a template", "strict: true", with(data, hidden), []string{`volume_drivers|web|5|uses the driver "local o={{\"bind\"}}"`}},
 		{"network driver", "strict: true", with(joins, macvlan), []string{`network_drivers||6|a network uses the driver "macvlan"`}},
+		{"interface of the node", "network_drivers: [macvlan]", with(joins, macvlan+"    driver_opts:\n      parent: eth0\n"), []string{
+			`network_drivers||8|a network uses the driver "macvlan parent=eth0"`,
+		}},
+		{"interface, listed", "network_drivers: [macvlan, macvlan parent=eth0.*]", with(joins, macvlan+"    driver_opts:\n      parent: eth0.10\n"), nil},
+		{"option of an overlay", "strict: true", with(joins, "networks:\n  other:\n    driver_opts: {encrypted: 'true', scope: swarm, com.docker.network.driver.overlay.vxlanid_list: '4096'}\n"), []string{
+			`network_drivers||6|a network uses the driver "overlay com.docker.network.driver.overlay.vxlanid_list=4096"`,
+		}},
+		{"option of a service's part", "strict: true", with("    networks: {other: {\n    driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.conf.IFNAME.forwarding=1}}}", "networks: {other: {}}"), []string{
+			`network_drivers|web|4|uses the driver "overlay com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.forwarding=1"`,
+		}},
 		{"secret driver", "strict: true", with("    secrets: [key]", driver), []string{`secret_drivers|web|5|uses the driver "vault"`}},
 
-		{"log driver", "strict: true", service("    logging: {driver: syslog, options: {syslog-address: 'tcp://127.0.0.1:6379'}}"), []string{`log_drivers|web|3|uses the driver "syslog"`}},
+		{"log driver", "strict: true", service("    logging: {driver: syslog, options: {\n    syslog-address: 'tcp://127.0.0.1:6379', tag: x}}"), []string{
+			`log_drivers|web|3|uses the driver "syslog"`, `log_drivers|web|4|uses the driver "syslog syslog-address=tcp://127.0.0.1:6379"`,
+		}},
+		{"server of a log driver", "log_drivers: [fluentd, 'fluentd fluentd-address=logs.internal:24224']", service("    logging: {driver: fluentd, options: {fluentd-address: 'evil.example.com:24224'}}"), []string{
+			`log_drivers|web|3|uses the driver "fluentd fluentd-address=evil.example.com:24224"`,
+		}},
+		{"server, listed", "log_drivers: [fluentd, 'fluentd fluentd-address=logs.internal:*']", service("    logging: {driver: fluentd, options: {fluentd-address: 'logs.internal:24224', tag: x}}"), nil},
 		{"log driver, listed", "log_drivers: [syslog]", service("    logging: {driver: syslog}"), nil},
 		{"log driver of the node", "strict: true", service("    logging: {driver: json-file, options: {max-size: 10m}}"), nil},
 		{"volume of a stack with a longer name", "strict: true", with(data, "volumes: {data: {external: true, name: app_other_db}}"), []string{"external.volumes|web|4|uses the volume app_other_db" + notOwn}},
@@ -94,5 +124,18 @@ func TestServices(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { judged(t, test.rules, rendered(t, test.files), test.want...) })
+	}
+}
+
+// TestSuggestedPlacement demands of all services what all have, and of one what only it has.
+func TestSuggestedPlacement(t *testing.T) {
+	files := map[string]string{composeFile: `services:
+  web: {image: nginx, deploy: {placement: {constraints: [node.role == manager, node.labels.zone == a]}}}
+  db: {image: nginx, deploy: {placement: {constraints: [node.labels.zone==a]}}}
+`}
+	got := policy.Suggest(rendered(t, files)).Placement
+	want := policy.PerService{"*": {"node.labels.zone==a"}, "web": {"node.role==manager"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

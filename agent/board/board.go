@@ -50,6 +50,7 @@ type View struct {
 	Contests []drift.Contest  // of the drift
 	Ignored  []deploy.Ignored // fields that another process may change
 
+	Forbidden error // why the drift is not corrected; nil if it is, or need not be
 	Rotations []inventory.Rotation
 	LookError error           // of the last look
 	Tags      []string        // what a user has to know about tags that are not followed

@@ -15,6 +15,7 @@ type Record struct {
 	Frozen   bool              // a freeze of the deployed config.yml is in force
 	Corrects bool              // the deployed config.yml wants drift to be corrected
 	Degraded bool              // the deployed release did not stay healthy, and is to be rolled back
+	Rules    string            // digest of the node's policy and limits
 }
 
 // Observed is what the look has observed so far. A nil part is not observed yet.
@@ -58,9 +59,10 @@ type Files struct {
 
 // Drift is how the live services differ from the deployed good state.
 type Drift struct {
-	Services  int // that differ
-	Contested int // of them; the agent leaves those as they are
-	Unowned   int // of them; no agent made them, and only a rollout may remove them
+	Services  int  // that differ
+	Contested int  // of them; the agent leaves those as they are
+	Unowned   int  // of them; no agent made them, and only a rollout may remove them
+	Refused   bool // the node's policy refuses the deployed good state: nothing is put back
 }
 
 // Action is what the loop does next.
@@ -111,7 +113,7 @@ func Next(r Record, o Observed, p Policy) Action {
 	if o.Trigger == record.OnRequest && r.Last.PinnedByUser() && r.Last.Commit == o.Remote.Commit {
 		return RefusePinned
 	}
-	if r.Last.DueFor(o.Remote.Commit, o.Trigger) {
+	if r.Last.DueFor(o.Remote.Commit, o.Trigger) || r.Last.RefusedByOther(r.Rules) {
 		return due(r, o, p)
 	}
 	return idle(r, o, p)
@@ -165,7 +167,7 @@ func idle(r Record, o Observed, p Policy) Action {
 		return action
 	}
 	switch {
-	case o.Drift.Services == o.Drift.Contested+o.Drift.Unowned || !r.Corrects || r.Paused || r.Frozen:
+	case o.Drift.Services == o.Drift.Contested+o.Drift.Unowned || !r.Corrects || r.Paused || r.Frozen || o.Drift.Refused:
 		return Wait
 	case o.Lineage != nil && *o.Lineage == Behind:
 		return Wait // a correction needs the last commit, and must not end a sync that is not over

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -148,9 +150,41 @@ func (j *judgement) readGood() {
 	}
 }
 
-func (j *judgement) fault(c manifests.Connection, key, hint, format string, args ...any) error {
-	return fault.New(j.node.Config.Place(key), hint, "%s: %w", c.Name, fmt.Errorf(format, args...))
+// webhook judges the URL of the webhook that the repository's secrets have. Only its host
+// is in errors. A host of this machine is a service that others cannot reach: only the node
+// opens it to commits.
+func (b Bounds) webhook(text string, place fault.Place) error {
+	address, err := url.Parse(strings.TrimSpace(text))
+	if err != nil || address.Hostname() == "" {
+		return nil //nolint:nilerr // the sender says what is wrong with it
+	}
+	port := address.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
+	}
+	at, host := net.JoinHostPort(address.Hostname(), port), strings.ToLower(strings.TrimSuffix(address.Hostname(), "."))
+	hint := fmt.Sprintf("if that is right, have the node's operator add %q to policy.notifications.hosts in agent.yml, or set slack_webhook_file there", at)
+	switch allowed, said := b.Policy.MayNotify(at); {
+	case allowed:
+	case said:
+		return fault.New(place, hint, "the webhook's URL is not used: policy.notifications.hosts of the node does not allow %s", at)
+	case loopback.Is(host), strings.HasSuffix(host, ".localhost"), net.ParseIP(host).IsUnspecified():
+		return fault.New(place, hint, "the webhook's URL is not used: it names this machine, %s, which a commit must not choose", at)
+	}
+	return nil
 }
+
+func (j *judgement) fault(c manifests.Connection, key, hint, format string, args ...any) error {
+	return fault.New(j.node.Config.Place(key), hint, "%s: %w", c.Name, bounded{fmt.Errorf(format, args...)})
+}
+
+// ErrBounded is the cause of each refusal of a connection or of a credential.
+var ErrBounded = errors.New("the node does not allow the connection, or the credential on it")
+
+// bounded is a refusal.
+type bounded struct{ error }
+
+func (b bounded) Is(target error) bool { return target == ErrBounded }
 
 // lineFor gives the hint that allows a host by a rule of policy.checks.
 func lineFor(rule, host string, there bool) string {
@@ -165,7 +199,7 @@ func lineFor(rule, host string, there bool) string {
 	if there {
 		line = fmt.Sprintf("%s to the list policy.checks.%s", host, rule)
 	}
-	return "if that is right, add to agent.yml on the node: " + line + "; then systemctl reload coin-agent, and `agent retry`"
+	return "if that is right, add to agent.yml on the node: " + line + "; after systemctl reload coin-agent the next look judges the commit again"
 }
 
 // keyOf gives the key in config.yml that names a host; "" if none does.

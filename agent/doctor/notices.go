@@ -49,7 +49,7 @@ func (d *doctor) checkWebhook() error {
 	if err != nil {
 		return err
 	}
-	if d.on.Settings.SlackWebhookFile == "" {
+	if d.on.Settings.SlackWebhookFile == "" { // Webhook judges where it is
 		if d.opened == nil {
 			return d.closed
 		}

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -50,16 +51,20 @@ func (n Notices) Learn(state *desired.State) {
 
 // Recall decrypts the node's secrets for the webhook's URL, which is never written to
 // disk, if messages have waited over a restart and no sync is due. It looks for the URL once
-// after a start. An error means that the files could not be fetched, and the next look tries
+// after a start. An error means that the files could not be read, and the next look tries
 // again.
-func (n Notices) Recall(ctx context.Context, fetch func(context.Context) (fs.FS, error), options desired.Options) error {
+func (n Notices) Recall(ctx context.Context, read func() (fs.FS, error), options desired.Options) error {
 	waits := func(one notify.Condition) bool { return one.Kind == notify.KindSlack && one.Waiting > 0 }
 	if n.Slack == nil || !slices.ContainsFunc(n.Outbox.Health().Receivers, waits) || !n.Slack.Unlearned() {
 		return nil
 	}
-	files, err := fetch(ctx)
+	files, err := read()
 	if err != nil {
 		return err
+	}
+	if files == nil {
+		n.Slack.Learn(secrets.Value{}, errors.New("the webhook's URL is unknown until the next rollout: the deployed state is on record without its files"))
+		return nil
 	}
 	state, err := desired.Open(ctx, files, options)
 	if err != nil {

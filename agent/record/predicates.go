@@ -64,9 +64,17 @@ func (s *Sync) CarriesOn() bool {
 
 // Settled reports whether the commit came to an end of its own here, so that a later
 // commit that changes nothing shares the outcome. A superseded commit, a transient
-// failure, and a commit that did not pass its gates or the policy are still to be rolled out.
+// failure, and a commit that did not pass its gates, or the policy and the limits of the node,
+// are still to be rolled out.
 func (s *Sync) Settled() bool {
-	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded && (s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy)
+	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded &&
+		(s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy && s.Rules == "")
+}
+
+// RefusedByOther reports whether the node's policy or limits refused the commit, and have
+// changed since: their digest is rules now.
+func (s *Sync) RefusedByOther(rules string) bool {
+	return s != nil && s.State == Failed && !s.Transient && s.Rules != "" && s.Rules != rules
 }
 
 // InOpenGroup reports whether the stack has rolled out, and the other nodes of its group

@@ -49,6 +49,7 @@ type Sync struct {
 
 	Takes     *Takeover  `json:"takes,omitempty"` // what its plan would take over, and a user has to adopt
 	Gates     []Gate     `json:"gates,omitempty"`
+	Rules     string     `json:"rules,omitempty"`     // digest of the node's policy and limits, where those refused the commit
 	Loosens   []string   `json:"loosens,omitempty"`   // gates that the commit loosens, in words that follow "this commit"
 	Approval  *Approval  `json:"approval,omitempty"`  // of the plan
 	Override  *Override  `json:"override,omitempty"`  // of a freeze

@@ -54,6 +54,8 @@ func NextFor(s *Status) string {
 		return "fix " + s.Sync.Group.Failed + ", which failed with this commit, or run `agent rollback` here, too"
 	case len(s.Contests) > 0:
 		return NextOfContest
+	case len(s.Forbidden) > 0:
+		return "have the node's operator change the policy in agent.yml and reload it, or commit what it allows"
 	case len(s.Drift) > 0:
 		return "`agent diff` shows what was changed by hand, `agent sync` restores the applied state"
 	case !s.Healthy() && s.Sync.Rollback != nil && s.Sync.Rollback.Refused != "":

@@ -186,7 +186,11 @@ func grantDetails(sync *record.Sync) []notify.Detail {
 	}
 	var details []notify.Detail
 	for _, grant := range read.Plan.Grants {
-		details = append(details, notify.Detail{Text: "grant: " + GrantText(grant)})
+		what := "new grant: "
+		if grant.Kept {
+			what = "grant as before: "
+		}
+		details = append(details, notify.Detail{Text: what + GrantText(grant)})
 	}
 	return details
 }

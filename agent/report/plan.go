@@ -85,9 +85,13 @@ func grantLines(grants []compose.Grant) []Line {
 	if len(grants) == 0 {
 		return nil
 	}
-	lines := []Line{{TonePlain, "Grants: what lets containers act on the node or on others"}}
+	lines := []Line{{TonePlain, "Grants: what lets containers act on the node or on others (+ new, = as before)"}}
 	for _, grant := range grants {
-		lines = append(lines, Line{ToneWarning, "  " + GrantText(grant)})
+		tone, mark := ToneWarning, "+ "
+		if grant.Kept {
+			tone, mark = TonePlain, "= "
+		}
+		lines = append(lines, Line{tone, "  " + mark + GrantText(grant)})
 	}
 	return lines
 }
@@ -120,7 +124,8 @@ func PlanIntent(plan deploy.RecordedPlan) string { return summary(plan, true) }
 // wave), restarts, tasks (how many are restarted, started or stopped), sum (of what is
 // written), changes, and has (what a created service has). A change has path (in the engine's spec), old and new; "" means
 // not set. What looks secret is ***; if only the masked parts differ, old equals new. A
-// grant has service, what, and why: what the service's containers can do by it.
+// grant has service, what, why (what the service's containers can do by it), and kept: the live
+// service has it already.
 type PlanDocument struct {
 	Stack    string           `json:"stack"`
 	Steps    []deploy.Step    `json:"steps"`

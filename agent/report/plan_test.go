@@ -167,7 +167,7 @@ func TestPlanLines(t *testing.T) {
 		"~ image: coin/app:1 -> coin/app:2", "+ mount /d: volume d (read-only)", "~ replicas: 4 -> 3",
 		"update service s_cron_service (scales up again)",
 		"remove service s_gone (stops 2 tasks)",
-		"Grants: what lets containers act on the node or on others", "s_web: volume d: shares its data with others",
+		"Grants: what lets containers act on the node or on others (+ new, = as before)", "+ s_web: volume d: shares its data with others",
 		"2 services, 1 secret to create; 5 services to update (3 tasks of 1 service restart, 1 label-only); " +
 			"1 service to replace (1 task of 1 service restarts); 1 service to remove; 1 cron service to pause during the rollout",
 	}, texts(plan.Recorded())); diff != "" {

@@ -33,16 +33,17 @@ type Status struct {
 	Sync    *record.Sync      `json:"sync,omitempty"`    // the current or last sync, without its plan
 	Pinned  *Pinned           `json:"pinned,omitempty"`  // where it stays after a rollback; nil where it follows the remote
 
-	Health   *health.Verdict        `json:"health,omitempty"`  // of the services, at the last look at them; nil before the first one
-	Observed time.Time              `json:"observed,omitzero"` // when the services were looked at last
-	Unknown  *Unknown               `json:"unknown,omitempty"` // nil while that look is recent enough for a verdict
-	Services []deploy.ServiceStatus `json:"services,omitempty"`
-	Drift    []deploy.Step          `json:"drift,omitempty"`
-	Contests []drift.Contest        `json:"contested,omitempty"` // fields that drift again whenever they are put back
-	Ignored  []deploy.Ignored       `json:"ignored,omitempty"`   // fields that another process may change: drift_ignore
-	Progress string                 `json:"progress,omitempty"`
-	Rollout  *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
-	Overdue  []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
+	Health    *health.Verdict        `json:"health,omitempty"`  // of the services, at the last look at them; nil before the first one
+	Observed  time.Time              `json:"observed,omitzero"` // when the services were looked at last
+	Unknown   *Unknown               `json:"unknown,omitempty"` // nil while that look is recent enough for a verdict
+	Services  []deploy.ServiceStatus `json:"services,omitempty"`
+	Drift     []deploy.Step          `json:"drift,omitempty"`
+	Contests  []drift.Contest        `json:"contested,omitempty"`     // fields that drift again whenever they are put back
+	Forbidden []record.Fault         `json:"not_corrected,omitempty"` // why the drift is not corrected: what the policy refuses of the good state
+	Ignored   []deploy.Ignored       `json:"ignored,omitempty"`       // fields that another process may change: drift_ignore
+	Progress  string                 `json:"progress,omitempty"`
+	Rollout   *Rollout               `json:"rollout,omitempty"`         // services that are waited for, or over which the last sync failed
+	Overdue   []inventory.Rotation   `json:"overdue_secrets,omitempty"` // secrets that should have been rotated
 
 	Tags      []string      `json:"tags,omitempty"`  // tags that are not followed, or were deleted or moved
 	Group     string        `json:"group,omitempty"` // what a blue-green rollout still waits for from the other nodes; "" for nothing

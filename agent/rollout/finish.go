@@ -97,7 +97,10 @@ func (f *forward) fail(err error) error {
 	if applyErr := sync.Apply(record.Fail, time.Now()); applyErr != nil {
 		return applyErr
 	}
-	sync.Transient = Transient(err)
+	sync.Transient, sync.Rules = Transient(err), ""
+	if !sync.Wrote && byRules(err) {
+		sync.Rules = a.use.rules()
+	}
 	if sync.Transient {
 		sync.Retries++
 	}

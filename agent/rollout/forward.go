@@ -198,15 +198,18 @@ func (f *forward) load(ctx context.Context) error {
 		return err
 	}
 	f.a.desired, f.a.sync.Stack, f.a.sync.Loosens = state, state.Node.Stack, state.Node.Config.Loosens
-	return f.a.use.Receivers.Use(state.Node.Config)
+	if f.a.base.Deployed == nil {
+		return f.a.use.Receivers.Use(state.Node.Config) // there are no others who could be told
+	}
+	return nil
 }
 
 func (f *forward) decrypt(ctx context.Context) error {
-	if err := f.a.desired.Decrypt(ctx); err != nil {
-		return err
+	err := f.a.desired.Decrypt(ctx)
+	if err == nil && f.a.base.Deployed == nil {
+		f.a.use.Receivers.Learn(f.a.desired)
 	}
-	f.a.use.Receivers.Learn(f.a.desired)
-	return nil
+	return err
 }
 
 func (f *forward) render(ctx context.Context) error {
@@ -298,13 +301,19 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	return err
 }
 
-// gate asks the gates. From here on nothing of the revision is parsed.
+// gate asks the gates. From here on nothing of the revision is parsed. The receivers of
+// notices that the commit names count from here on: before, those of the last good revision
+// are told that it is refused, or what it waits for.
 func (f *forward) gate() stage {
 	return stage{record.StageGate, func(ctx context.Context) error {
 		if err := f.a.use.Reading.End(); err != nil {
 			return fmt.Errorf("save state: %w", err)
 		}
-		return f.admission.ask(ctx)
+		if err := f.admission.ask(ctx); err != nil {
+			return err
+		}
+		f.a.use.Receivers.Learn(f.a.desired)
+		return f.a.use.Receivers.Use(f.a.desired.Node.Config)
 	}}
 }
 

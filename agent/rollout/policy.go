@@ -2,14 +2,19 @@ package rollout
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/docker/docker/api/types/swarm"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/policy"
 )
 
@@ -18,6 +23,42 @@ import (
 // policy that was changed meanwhile bounds all writes that follow.
 func (a *attempt) obey(context.Context) error {
 	return a.goal.refused(a.use.Policy().Judge(a.goal.subject()))
+}
+
+// Forbidden says what the node's policy refuses of the deployed good state; nil if it allows
+// it. It changes nothing.
+func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
+	if r.use.Policy() == nil || base.Deployed == nil || base.Last == nil {
+		return nil
+	}
+	sync, err := backSync(base, base.Deployed, Rollback{Drift: true})
+	if err != nil {
+		return err
+	}
+	b := r.newBack(base, sync, base.Deployed, func(string) {})
+	if err := b.load(ctx); err != nil {
+		return nil //nolint:nilerr // a correction reports it
+	}
+	return b.a.obey(ctx)
+}
+
+// rules gives a digest of what the node's own configuration refuses commits by.
+func (p *Parts) rules() string { return RulesOf(p.Policy(), p.Settings.Limits) }
+
+// RulesOf gives a digest of a policy and limits.
+func RulesOf(of *policy.Policy, most limits.Limits) string {
+	text, _ := json.Marshal(struct {
+		Policy *policy.Policy
+		Limits limits.Limits
+	}{of, most.OrDefault()}) // both have been read from YAML: there is nothing in them that JSON lacks
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}
+
+// byRules reports whether an error is a refusal by the node's policy, limits or bounds of
+// credentials, which may be others after a reload or a restart.
+func byRules(err error) bool {
+	var at stageError
+	return errors.As(err, &at) && at.stage == record.StagePolicy || errors.Is(err, limits.ErrExceeded) || errors.Is(err, desired.ErrBounded)
 }
 
 // policed adds the stage to the stages before it, where there is a policy.

@@ -164,3 +164,44 @@ func TestPipelineAdopts(t *testing.T) {
 		t.Errorf("a later --adopt: exit %d: %s%s", code, out, errs)
 	}
 }
+
+// TestAdoptWithoutTheDaemon shows and adopts in one process what docker deployed. While the
+// daemon runs, it has the state file.
+func TestAdoptWithoutTheDaemon(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.swarm.Image(t, imageA)
+	l.swarm.Docker(t, monitoring, "stack", "deploy", "--resolve-image=never", "-c", "-", l.stack)
+	before := l.indexes(l.stack)
+	first := l.commit("first", map[string]string{
+		"environments/sandbox/config.yml": fmt.Sprintf("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: ctx3, stack: %s}]\n", l.stack),
+		node3 + "node.env":                "TAG=1\n", node3 + "docker-compose.yml": takeover,
+	})
+	code, out, errs := l.command("adopt", "--once")
+	digest := regexp.MustCompile(`--plan ([0-9a-f]{10})`).FindStringSubmatch(errs)
+	if code != exitUsage || !strings.Contains(out, "prometheus  (will be removed)") || digest == nil {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := l.command("adopt", "--once", "--yes", "--plan", "0123456789"); code != exitError || !strings.Contains(errs, "the plan is ") {
+		t.Errorf("another plan: exit %d: %s%s", code, out, errs)
+	}
+	if diff := cmp.Diff(before, l.indexes(l.stack)); diff != "" {
+		t.Errorf("written before the consent:\n%s", diff)
+	}
+	code, out, errs = l.command("adopt", "--once", "--yes", "--plan", digest[1], "--reason", "the move")
+	if code != exitDone || !strings.Contains(out, "adopted: stack "+l.stack) {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	if names := slices.Sorted(maps.Keys(l.indexes(l.stack))); !slices.Equal(names, []string{l.stack + "_grafana"}) {
+		t.Errorf("the adopted stack has %v", names)
+	}
+	l.wantAdoption("the move")
+	if code, out, errs := l.command("adopt", "--once"); code != exitError || !strings.Contains(errs, "no rollout waits for adoption") {
+		t.Errorf("nothing waits: exit %d: %s%s", code, out, errs)
+	}
+	l.start()
+	l.await(first, record.Succeeded)
+	if code, out, errs := l.command("adopt", "--once"); code != exitError || !strings.Contains(errs, "without --once") {
+		t.Errorf("beside the daemon: exit %d: %s%s", code, out, errs)
+	}
+}

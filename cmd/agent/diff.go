@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 )
 
@@ -75,9 +77,9 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 	for _, one := range fault.All(errors.Join(forbidden, refused)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
-	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.checkoutFlags))
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.checkoutFlags, state.Node.Config))
 	if flags.grants {
-		plan.Grants = deploy.Grants(stack)
+		plan.Grants = deploy.Grants(live, stack)
 	}
 	if output == "json" {
 		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
@@ -130,10 +132,11 @@ func ignoring(ctx context.Context, a *app, live deploy.LiveServices, stack *comp
 }
 
 // loosened warns of the gates that the commit loosens, as the running agent has judged it. A
-// folder, or a commit that the agent is not at, was not judged.
-func loosened(ctx context.Context, a *app, flags checkoutFlags) []string {
+// commit that the agent is not at was not judged. A folder is compared with the node's floor.
+func loosened(ctx context.Context, a *app, flags checkoutFlags, config *manifests.Config) []string {
 	if flags.repo != "" {
-		return nil
+		return append(belowFloor(a.settings.Policy, a.settings.Node, config),
+			"a folder is not compared with the last good revision: which of its gates the files loosen is not known; `agent diff` without --repo names them")
 	}
 	status, err := control.NewClient(a.settings.Socket).Status(ctx)
 	if err != nil || status.Sync == nil || status.Desired == nil || status.Desired.Commit != status.Sync.Commit {
@@ -146,6 +149,15 @@ func loosened(ctx context.Context, a *app, flags checkoutFlags) []string {
 		return []string{loosens}
 	}
 	return nil
+}
+
+// belowFloor warns of the gates for which a policy's floor is stricter than config.yml.
+func belowFloor(rules *policy.Policy, node string, config *manifests.Config) []string {
+	below := manifests.Judges{Floor: rules.Gates(), Node: node, At: time.Now()}.Below(config)
+	if len(below) == 0 {
+		return nil
+	}
+	return []string{"the node's policy.floor is stricter and holds: config.yml " + strings.Join(below, ", ")}
 }
 
 var toneColours = map[report.Tone]string{

@@ -141,8 +141,9 @@ marks a changed value, ` + "`+`" + ` an added one and ` + "`-`" + ` a removed on
 The parentheses say what a step does to tasks. Below a created service are its command, user,
 mounts, secrets, configs, networks, ports and capabilities. Grants names what lets containers
 act on the node or on others: of the services that are created or changed, and with --grants
-of all. Control characters in values are written as escapes. The last line is the summary of
-the plan with its digest, which is also in the log and in the history of the sync.
+of all; ` + "`+`" + ` marks what is new, ` + "`=`" + ` what the live service has already. Control
+characters in values are written as escapes. The last line is the summary of the plan with its
+digest, which is also in the log and in the history of the sync.
 
 ## Before the first sync
 

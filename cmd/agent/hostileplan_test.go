@@ -47,8 +47,8 @@ services:
 	want := []string{
 		"+ mount /host: bind /", `+ label note: harmless\x1b[3A\x1b[0J\u202e`, "create     service " + l.stack + "_spy",
 		`+ command: ["listen","--password","***"]`, "+ user: 0:0", "+ cap_add: CAP_SYS_ADMIN", "+ port 8443:443/tcp: ingress",
-		"Grants: ", l.stack + "_spy: capability SYS_ADMIN: can become root on the node",
-		l.stack + "_web: mount / at /host: controls the engine, also if it is read-only: can become root on the node",
+		"Grants: ", "+ " + l.stack + "_spy: capability SYS_ADMIN: can become root on the node",
+		"+ " + l.stack + "_web: mount / at /host: controls the engine, also if it is read-only: can become root on the node",
 	}
 	for _, line := range want {
 		if !strings.Contains(out, line) {
@@ -69,7 +69,7 @@ services:
 	if out := l.agent("diff"); strings.Contains(out, "Grants") || !strings.Contains(out, "no difference") {
 		t.Error(out)
 	}
-	if out := l.agent("diff", "--grants"); !strings.Contains(out, want[8]) || !strings.Contains(out, want[9]) {
+	if out := l.agent("diff", "--grants"); !strings.Contains(out, "="+want[8][1:]) || !strings.Contains(out, "="+want[9][1:]) {
 		t.Error(out)
 	}
 }

@@ -100,6 +100,7 @@ func (b *inbox) has(wants ...string) error {
 func TestMigrationGuard(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
+	l.mappings = hooksHere
 	database := postgrestest.New(t)
 	database.Exec(t, "CREATE TABLE schema_migrations (id bigint PRIMARY KEY, name text)")
 	application, told := &refuser{}, &inbox{}

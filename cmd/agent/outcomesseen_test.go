@@ -33,6 +33,7 @@ func (l *lab) tells(people receivers) {
 	l.t.Helper()
 	l.settings["smtp_address"], l.settings["smtp_from"], l.settings["smtp_user"] = people.mail.Addr, "agent@example.com", "agent"
 	l.settings["smtp_password_file"], l.settings["ca_file"] = l.file("smtp.password", "of-the-mail\n"), people.mail.CAFile
+	l.mappings = hooksHere
 }
 
 // run waits until each service has the tasks that it is to have, except for one.

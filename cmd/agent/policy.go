@@ -148,6 +148,9 @@ Each refusal names rule, service, file and line. The exit code is 3 if there are
 		if err != nil {
 			return err
 		}
+		for _, text := range belowFloor(rules, a.settings.Node, state.Node.Config) {
+			printFault(a.stderr, "warning", fault.New(fault.Place{}, "", "%s", text))
+		}
 		return a.printRefusals(rules.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}), *output)
 	}
 	return cmd

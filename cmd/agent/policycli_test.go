@@ -50,6 +50,11 @@ func TestPolicyCommands(t *testing.T) {
 	if out := command(exitDifferent, test...); out != refusal {
 		t.Errorf("said of an attack: %s", out)
 	}
+	write(shop, string(text))
+	write(file, "policy:\n  floor: {approval: {required: true, minimum: 3}, deployment: {auto_deploy: false}}\n")
+	if out := command(exitDone, test...); !strings.Contains(out, "policy.floor is stricter and holds: config.yml lowers approvals from 3 to 0, turns auto_deploy on") {
+		t.Errorf("said of a floor: %s", out)
+	}
 	if out := command(exitError, append(test, "--policy", empty)...); !strings.Contains(out, "the key policy is missing") {
 		t.Errorf("with a file that has no policy: %s", out)
 	}

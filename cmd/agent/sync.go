@@ -101,23 +101,34 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 	return request.Sync{OverrideFreeze: true, Reason: why}, wantReason(why)
 }
 
-// syncOnce runs one sync in this process. Only one agent at a time can open the state
-// file, so it never runs while the daemon runs.
+// syncOnce runs one sync in this process.
 func syncOnce(ctx context.Context, a *app, asked agent.Asked) error {
+	return a.alone(ctx, "use `agent sync` without --once", func(p *parts) error { return a.outcome(a.once(ctx, p, asked)) })
+}
+
+// once runs one sync in this process, and shows its progress.
+func (a *app) once(ctx context.Context, p *parts, asked agent.Asked) (*record.Sync, error) {
+	return a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
+	})
+}
+
+// alone does something with an agent in this process, and delivers its reports. Only one
+// agent at a time can open the state file, so it never runs while the daemon runs: the hint
+// says what to do then.
+func (a *app) alone(ctx context.Context, hint string, do func(*parts) error) error {
 	if err := forbidCoreDumps(); err != nil {
 		return err
 	}
 	p, err := a.assemble(slog.New(slog.DiscardHandler))
 	if errors.Is(err, store.ErrLocked) {
-		return fault.WithHint(err, "use `agent sync` without --once")
+		return fault.WithHint(err, hint)
 	}
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	err = a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
-		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
-	}))
+	err = do(p)
 	limited, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
 	if p.outbox != nil {

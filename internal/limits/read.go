@@ -118,7 +118,7 @@ func exceeded(place fault.Place, name, measured string, allowed any) error {
 	return &fault.Error{
 		Place:   place,
 		Message: fmt.Sprintf("%s: limits.%s allows %v", measured, name, allowed),
-		Hint:    fmt.Sprintf("make it smaller, or raise %s below `limits:` in the node's agent.yml, restart the agent, and then `agent retry`", name),
+		Hint:    fmt.Sprintf("make it smaller, or raise %s below `limits:` in the node's agent.yml, and restart the agent, which then judges it again", name),
 		Err:     ErrExceeded,
 	}
 }

@@ -1,0 +1,43 @@
+package agent_test
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Select is the remote's listing.
+func (w *world) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looks = append(w.looks, time.Now())
+	return w.revision, w.selectErr
+}
+
+// Tags has none.
+func (w *world) Tags(context.Context, string) ([]gitsync.Tag, error) {
+	return nil, gitsync.ErrNotFound
+}
+
+// Fetch is the remote's files.
+func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*gitsync.Checkout, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fetchErr != nil {
+		return nil, w.fetchErr
+	}
+	var files fs.FS = w.files
+	return &gitsync.Checkout{Revision: revision, FS: files}, nil
+}
+
+// Descends is the remote's history.
+func (w *world) Descends(_ context.Context, old, revision string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.older != nil {
+		return w.older(old, revision), nil
+	}
+	return w.descends, nil
+}
