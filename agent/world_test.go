@@ -57,6 +57,8 @@ type world struct {
 
 	mu          sync.Mutex
 	revision    gitsync.Revision
+	history     []gitsync.Commit // the newest first
+	historyErr  error
 	files       fstest.MapFS
 	looks       []time.Time
 	selectErr   error
@@ -130,6 +132,9 @@ func (w *world) commit(name string, changes ...string) string {
 	}
 	w.files = files
 	w.revision = gitsync.Revision{Commit: fmt.Sprintf("%040s", name), Ref: "master", Author: "Ada <ada@coin.example>"}
+	if len(w.history) == 0 || w.history[0].Hash != w.revision.Commit {
+		w.history = append([]gitsync.Commit{{Hash: w.revision.Commit, Subject: "Change " + name, Changes: true}}, w.history...)
+	}
 	return w.revision.Commit
 }
 
@@ -291,6 +296,18 @@ func (w *world) Descends(_ context.Context, old, revision string) (bool, error) 
 		return w.older(old, revision), nil
 	}
 	return w.descends, nil
+}
+
+// Between is the remote's history, in which each commit changes something here.
+func (w *world) Between(_ context.Context, older, newer string, _ gitsync.Inputs) ([]gitsync.Commit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from := slices.IndexFunc(w.history, func(c gitsync.Commit) bool { return c.Hash == newer })
+	to := slices.IndexFunc(w.history, func(c gitsync.Commit) bool { return c.Hash == older })
+	if from < 0 || to < 0 {
+		return nil, gitsync.ErrNotFound
+	}
+	return slices.Clone(w.history[from:max(from, to)]), w.historyErr
 }
 
 // Enqueue takes reports as the outbox does: each news once.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -24,13 +22,14 @@ const maxLine = 1000
 type Commit struct {
 	Hash    string
 	Subject string
+	Changes bool // results of the reads that Between is about
 }
 
 // Between lists the commits after older up to newer, the newest first: newer, its first
-// parent, the first parent of that, and so on, up to older or an ancestor of it. It leaves
-// out a commit that changes no result of the reads in, and one whose changes of them were
-// taken back before newer. The oldest commit is compared with older, also if that is not its
-// parent, so that the listed commits are all that newer differs by. It needs no files.
+// parent, the first parent of that, and so on, up to older or an ancestor of it. Changes is
+// set of those by which the results of the reads in differ between older and newer: not of a
+// commit that changes none of them, or whose changes were taken back. The oldest commit is
+// compared with older, also if that is not its parent. Between needs no files.
 func (r *Repository) Between(ctx context.Context, older, newer string, in Inputs) ([]Commit, error) {
 	from, err := commitHash(older)
 	if err != nil {
@@ -52,6 +51,9 @@ func (r *Repository) Between(ctx context.Context, older, newer string, in Inputs
 		return nil, fmt.Errorf("read history of %s: %w", r.name, err)
 	}
 	if len(line) < 2 || len(in) == 0 {
+		for i := range line {
+			line[i].Changes = true
+		}
 		return line, nil
 	}
 	folders := need{wants: []plumbing.Hash{tip}, depth: len(line) + 1, filter: packp.FilterBlobNone()}
@@ -61,7 +63,7 @@ func (r *Repository) Between(ctx context.Context, older, newer string, in Inputs
 	if store, err = r.src.pull(ctx, folders); err != nil {
 		return nil, err
 	}
-	return apart.Do(ctx, func() ([]Commit, error) { return r.changing(ctx, store, older, line, in) }, nil)
+	return apart.Do(ctx, func() ([]Commit, error) { return r.compare(ctx, store, older, line, in) }, nil)
 }
 
 // follow lists the first parents of tip, up to a commit of the history of from. joins means
@@ -116,9 +118,8 @@ func history(store storer.EncodedObjectStorer, from plumbing.Hash) (map[plumbing
 	return found, nil
 }
 
-// changing gives the commits of a line, which has the newest first, that change a result of
-// reads in comparison with older.
-func (r *Repository) changing(ctx context.Context, store storer.EncodedObjectStorer, older string, line []Commit, in Inputs) ([]Commit, error) {
+// compare sets Changes of the commits of a line, which has the newest first.
+func (r *Repository) compare(ctx context.Context, store storer.EncodedObjectStorer, older string, line []Commit, in Inputs) ([]Commit, error) {
 	base, err := r.results(store, older, in)
 	if err != nil {
 		return nil, err
@@ -143,17 +144,12 @@ func (r *Repository) changing(ctx context.Context, store storer.EncodedObjectSto
 		}
 		before = now
 	}
-	indexes := map[int]bool{}
 	for _, of := range changed {
 		for _, i := range of {
-			indexes[i] = true
+			line[i].Changes = true
 		}
 	}
-	var found []Commit
-	for _, i := range slices.Sorted(maps.Keys(indexes)) {
-		found = append(found, line[i])
-	}
-	return found, nil
+	return line, nil
 }
 
 // results gives what the reads in would give in a commit.
