@@ -151,7 +151,7 @@ func New(parts Parts) *Agent {
 	parts.Source = watched{parts.Source, read}
 	a := &Agent{
 		parts: &parts, readings: read, started: time.Now(), pulse: &pulse.Pulse{},
-		remote:   &remote{source: parts.Source, gate: gate, selects: selection.NewRemote(parts.Source, parts.Settings.Rule()), paths: parts.Settings.Paths()},
+		remote:   &remote{source: parts.Source, gate: gate, readings: read, selects: selection.NewRemote(parts.Source, parts.Settings.Rule()), paths: parts.Settings.Paths()},
 		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
 	}
 	for _, of := range parts.Stacks {

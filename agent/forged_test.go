@@ -164,7 +164,31 @@ func TestForgedApproval(t *testing.T) {
 			h.Push(1, "eve", last)
 			h.Approve(1, "eve", "bob")
 		}, "!1 has 1 of 2 approvals; not counted: eve wrote"},
-		"named in config.yml":           {"approval: {required: true, approvers: [bob]}\n", gitlabtest.Merge{}, false, func(h *hub) { h.Push(1, "bob", last); h.Approve(1, "bob") }, ""},
+		"named in config.yml, and pushed": {"approval: {required: true, approvers: [bob]}\n", gitlabtest.Merge{}, false, func(h *hub) {
+			h.Push(1, "bob", last)
+			h.Approve(1, "bob")
+		}, "(of bob); not counted: bob wrote or pushed commits of it"},
+		"named in config.yml, and wrote": {"approval: {required: true, approvers: [bob, carol]}\n", gitlabtest.Merge{}, false, func(h *hub) {
+			h.Wrote(1, gitlabtest.Writer{Name: "Bob"})
+			h.Approve(1, "bob")
+		}, "(of bob, carol); not counted: bob wrote or pushed commits of it"},
+		"the other one who is named": {"approval: {required: true, approvers: [bob, carol]}\n", gitlabtest.Merge{}, false, func(h *hub) {
+			h.Wrote(1, gitlabtest.Writer{Name: "Bob"})
+			h.Approve(1, "bob", "carol")
+		}, ""},
+		"a board's member who wrote": {"approval: {required: true, approvers: [carol], change_advisory_board: true, board: {members: [bob]}}\n", gitlabtest.Merge{}, false, func(h *hub) {
+			h.Wrote(1, gitlabtest.Writer{Name: "Bob"})
+			h.Approve(1, "bob", "carol")
+		}, "it takes an approval (of bob); not counted: bob wrote"},
+		"for another target": {anyone, gitlabtest.Merge{Target: "feature"}, false, func(h *hub) {
+			h.Approve(1, "bob")
+			h.Retarget(1, "ada", "master", "")
+		}, "not counted: bob approved it before its target branch was changed to master"},
+		"for another target, again": {anyone, gitlabtest.Merge{Target: "feature"}, false, func(h *hub) {
+			h.Approve(1, "bob")
+			h.Retarget(1, "ada", "master", strings.Repeat("c", 40))
+			h.Approve(1, "carol")
+		}, ""},
 		"not merged":                    {anyone, gitlabtest.Merge{State: "opened"}, false, func(h *hub) { h.Approve(1, "bob") }, "no merge request brought this commit, !1 is opened, not merged"},
 		"into another branch":           {anyone, gitlabtest.Merge{Target: "feature"}, false, func(h *hub) { h.Approve(1, "bob") }, "!1 goes into feature, not master"},
 		"a tag, into any branch":        {anyone, gitlabtest.Merge{Target: "feature"}, true, func(h *hub) { h.Approve(1, "bob") }, "!1 goes into feature, which is not a protected branch"},

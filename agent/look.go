@@ -241,6 +241,9 @@ func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
 func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 	started, last := time.Now(), s.board.Snapshot().Last
 	checkout, signer, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	if last.CarriesOn() && last.Commit == seen.revision.Commit && errors.Is(err, gitsync.ErrMoved) {
+		err = refuseUnproven(seen.revision)
+	}
 	if errors.As(err, new(*signing.Refused)) {
 		seen.refused, seen.observed.Files = err, &decision.Files{Refused: true}
 		return nil

@@ -53,6 +53,8 @@ type world struct {
 
 	mu          sync.Mutex
 	revision    gitsync.Revision
+	history     []gitsync.Commit // the newest first
+	historyErr  error
 	files       fstest.MapFS
 	looks       []time.Time
 	selectErr   error
@@ -126,6 +128,9 @@ func (w *world) commit(name string, changes ...string) string {
 	}
 	w.files = files
 	w.revision = gitsync.Revision{Commit: fmt.Sprintf("%040s", name), Ref: "master", Author: "Ada <ada@coin.example>"}
+	if len(w.history) == 0 || w.history[0].Hash != w.revision.Commit {
+		w.history = append([]gitsync.Commit{{Hash: w.revision.Commit, Subject: "Change " + name, Changes: true}}, w.history...)
+	}
 	return w.revision.Commit
 }
 

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"io/fs"
+	"slices"
 	"time"
 
 	gitsync "coin.internal/coin-agent/sync"
@@ -40,4 +41,16 @@ func (w *world) Descends(_ context.Context, old, revision string) (bool, error) 
 		return w.older(old, revision), nil
 	}
 	return w.descends, nil
+}
+
+// Between is the remote's history, in which each commit changes something here.
+func (w *world) Between(_ context.Context, older, newer string, _ gitsync.Inputs) ([]gitsync.Commit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from := slices.IndexFunc(w.history, func(c gitsync.Commit) bool { return c.Hash == newer })
+	to := slices.IndexFunc(w.history, func(c gitsync.Commit) bool { return c.Hash == older })
+	if from < 0 || to < 0 {
+		return nil, gitsync.ErrNotFound
+	}
+	return slices.Clone(w.history[from:max(from, to)]), w.historyErr
 }

@@ -60,15 +60,17 @@ func (r *Report) each(visit func(*Secret, *Entry)) {
 
 // statusReader is what the report needs of GitLab.
 type statusReader interface {
+	Agents(ctx context.Context) ([]string, error)
 	Statuses(ctx context.Context, commit string) ([]gitlab.CommitStatus, error)
 }
 
 // AddStatuses adds when nodes applied what is not known yet: the first success that
 // the node's agent reported for the entry's commit on the branch, or for a later one
-// with the same version. tagged, unless nil, has the commits that nodes follow.
+// with the same version. Only statuses of the agents' users count: each member of the project
+// can post one of any name. tagged, unless nil, has the commits that nodes follow.
 func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged map[string]bool) error {
 	known := map[string][]gitlab.CommitStatus{}
-	var failed error
+	agents, failed := reader.Agents(ctx)
 	ask := func(commit string) []gitlab.CommitStatus {
 		if _, asked := known[commit]; !asked && failed == nil {
 			known[commit], failed = reader.Statuses(ctx, commit)
@@ -87,7 +89,7 @@ func (r *Report) AddStatuses(ctx context.Context, reader statusReader, tagged ma
 			}
 			name := "coin-agent/" + path.Base(path.Join(track.dirs[one], "../..")) + "/" + path.Base(track.dirs[one])
 			for _, status := range ask(one.info.Hash) {
-				if entry.Applied == nil && status.Name == name && status.State == gitlab.Success && !status.Finished.IsZero() {
+				if entry.Applied == nil && status.Name == name && slices.Contains(agents, status.Author) && status.State == gitlab.Success && !status.Finished.IsZero() {
 					entry.Applied = &Applied{At: status.Finished, Commit: one.info.Hash, Source: "gitlab"}
 				}
 			}

@@ -3,6 +3,7 @@ package provenance_test
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ func TestAppliedStatuses(t *testing.T) {
 	}
 	asked := 0
 	for _, request := range hub.Requests() {
-		if request.Method == "GET" {
+		if request.Method == "GET" && strings.Contains(request.Path, "/commits/") {
 			asked++
 		}
 	}
@@ -120,6 +121,21 @@ func TestAppliedStatuses(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"unknown", "gitlab " + later[:8], "unknown"}, applied(find(t, tagged, "db_access"))); diff != "" {
 		t.Errorf("by tags (-want +got):\n%s", diff)
+	}
+	hub.SetToken("glpat-eve", gitlabtest.Token{User: gitlabtest.User{ID: 8, Name: "eve", Access: gitlabtest.Maintainer}, Scopes: []string{"api"}})
+	eve, err := gitlab.New(gitlab.Options{URL: hub.URL, Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, "glpat-eve"), Agents: []string{"Coin-Agent"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eve.Post(t.Context(), gitlab.Report{Commit: second, Ref: "master", Name: "coin-agent/sandbox/node3", State: gitlab.Success}, 0); err != nil {
+		t.Fatal(err)
+	}
+	forged := l.trace(nil)
+	if err := forged.AddStatuses(t.Context(), eve, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"gitlab " + first[:8], "gitlab " + later[:8], "unknown"}, applied(find(t, forged, "db_access"))); diff != "" {
+		t.Errorf("with a status of another user (-want +got):\n%s", diff)
 	}
 	hub.Inject(gitlabtest.Fault{Status: 502, Times: -1})
 	if err := l.trace(nil).AddStatuses(t.Context(), client, nil); err == nil {

@@ -30,7 +30,8 @@ type Proof struct {
 }
 
 // Proof reads the commit of a revision, and its tag, without the folders and files of the
-// commit. It fails with ErrNotFound when the tag names another commit by now.
+// commit. It fails with ErrMoved when the tag is gone, or
+// names another commit by now.
 func (r *Repository) Proof(ctx context.Context, rev Revision) (Proof, error) {
 	commit, err := commitHash(rev.Commit)
 	if err != nil {
@@ -108,12 +109,15 @@ func (r *Repository) signedTag(store storer.EncodedObjectStorer, hash plumbing.H
 // ErrRenamed means that a tag's ref names the object of another tag, or a tag on a tag.
 var ErrRenamed = errors.New("renamed tag")
 
+// ErrMoved means that a ref was removed, or has another target by now.
+var ErrMoved = fmt.Errorf("%w: the ref has moved", ErrNotFound)
+
 // moved says that a ref has another target than the revision has.
 func (r *Repository) moved(rev Revision) error {
 	return &fault.Error{
 		Message: fmt.Sprintf("%s does not have commit %s at %s", r.name, rev.Commit, rev.Ref),
 		Hint:    fmt.Sprintf("wait for the next sync: %s may have moved", rev.Ref),
-		Err:     ErrNotFound,
+		Err:     ErrMoved,
 	}
 }
 

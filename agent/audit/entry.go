@@ -34,7 +34,8 @@ const (
 	Override  Action = "override" // of a freeze
 	Select    Action = "select"   // of a tag that need not be the newest
 	Rotate    Action = "rotate"
-	Soak      Action = "soak" // a good state did not stay healthy, or is healthy again
+	Soak      Action = "soak"   // a good state did not stay healthy, or is healthy again
+	Reload    Action = "reload" // of the policy in agent.yml
 )
 
 // Actions on the log itself.
@@ -56,7 +57,8 @@ const (
 	Secret  Kind = "secret"
 	Config  Kind = "config"
 	Network Kind = "network"
-	Journal Kind = "log" // this log
+	Policy  Kind = "policy" // the rules of the node
+	Journal Kind = "log"    // this log
 )
 
 // Outcome is the result of the action.

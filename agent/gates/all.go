@@ -36,6 +36,7 @@ type Parts struct {
 	Node        string
 	Records     Records
 	Approvals   Approvals                                 // nil: no GitLab is configured
+	Merged      *Merged                                   // what was asked about earlier commits; nil: it is asked again
 	Statuses    Statuses                                  // nil: no GitLab is configured
 	Paused      func() *record.Pause                      // the current pause, or nil
 	Release     func(ctx context.Context) (Ruling, error) // judges what the release needs

@@ -13,7 +13,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// approval waits for the approval of this very plan: that of the merge request in GitLab,
+// approval waits for the approval of this very plan: that of the merge requests in GitLab,
 // for the first plan of its commit, or one that was given on the node.
 type approval struct{ parts Parts }
 
@@ -40,7 +40,7 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	if lacking != "" {
 		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: agent approve %s", granting(plan), lacking, short(plan.Sync.Commit))}, nil
 	}
-	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) {
+	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) && slices.Equal(before.Earlier, given.Earlier) {
 		given = before // with the time when it was seen first
 	}
 	return Ruling{Passed: ApprovalText(given), Approval: given}, nil
@@ -75,7 +75,15 @@ func ApprovalText(given *record.Approval) string {
 	if given.Source == record.FromNode {
 		return fmt.Sprintf("approved on the node by %s: %s", who, given.Reason)
 	}
-	return fmt.Sprintf("approved in !%d by %s", given.MergeRequest, who)
+	in := fmt.Sprintf("!%d", given.MergeRequest)
+	for i, number := range given.Earlier {
+		if i == few {
+			in += fmt.Sprintf(" and %d more", len(given.Earlier)-few)
+			break
+		}
+		in += fmt.Sprintf(", !%d", number)
+	}
+	return fmt.Sprintf("approved in %s by %s", in, who)
 }
 
 // approved asks GitLab for the approval of the commit's merge request; without one it says
@@ -92,73 +100,13 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 	// One look waits for GitLab no longer than one request may take.
 	ctx, cancel := context.WithTimeout(ctx, gitlab.DefaultHTTPTimeout)
 	defer cancel()
-	request, lacking, err := g.mergeRequest(ctx, plan)
-	if err != nil {
-		return nil, "GitLab does not tell: " + err.Error()
-	}
+	by, numbers, lacking := g.landed(ctx, plan)
 	if lacking != "" {
 		return nil, lacking
 	}
-	approvals, err := g.parts.Approvals.Approvals(ctx, request)
-	if err != nil {
-		return nil, "GitLab does not tell: " + err.Error()
-	}
-	var by []string
-	for _, asked := range plan.Config.Approvals() {
-		counted, lacking := agreed(asked, request, approvals)
-		if lacking != "" {
-			return nil, fmt.Sprintf("!%d %s", request.Number, lacking)
-		}
-		by = append(by, counted...)
-	}
-	slices.Sort(by)
-	by = slices.Compact(by)
 	return &record.Approval{
-		PlanDigest: plan.Digest, Source: record.FromGitLab, By: by, MergeRequest: request.Number, At: time.Now().UTC(),
+		PlanDigest: plan.Digest, Source: record.FromGitLab, By: by, MergeRequest: numbers[0], Earlier: numbers[1:], At: time.Now().UTC(),
 	}, ""
-}
-
-// mergeRequest finds the merge request that brought the commit to the followed branch, or
-// says why there is none.
-func (g approval) mergeRequest(ctx context.Context, plan *Plan) (request gitlab.MergeRequestOf, lacking string, err error) {
-	found, err := g.parts.Approvals.MergeRequests(ctx, plan.Sync.Commit)
-	if err != nil {
-		return request, "", err
-	}
-	const few = 3
-	lacking = "no merge request brought this commit"
-	for i, request := range found {
-		reason, err := g.unfit(ctx, plan, request)
-		if err != nil || reason == "" {
-			return request, "", err
-		}
-		if i < few {
-			lacking += fmt.Sprintf(", !%d %s", request.Number, reason)
-		}
-	}
-	return request, lacking, nil
-}
-
-// unfit says why the approvals of a merge request are not about the commit; "" if they are.
-// They are about the head of a merge request, so it must be merged, and end with the
-// commit. Its target is the followed branch. A user can put a tag on any commit: for a
-// tag, the target is a branch into which not every user can merge.
-func (g approval) unfit(ctx context.Context, plan *Plan, request gitlab.MergeRequestOf) (string, error) {
-	switch {
-	case request.State != gitlab.Merged:
-		return "is " + request.State + ", not merged", nil
-	case !request.Brought:
-		return "does not end with it", nil
-	case !plan.Tag && request.Target != plan.Sync.Ref:
-		return "goes into " + request.Target + ", not " + plan.Sync.Ref, nil
-	case !plan.Tag:
-		return "", nil
-	}
-	protected, err := g.parts.Approvals.Protected(ctx, request.Target)
-	if err != nil || protected {
-		return "", err
-	}
-	return "goes into " + request.Target + ", which is not a protected branch", nil
 }
 
 // agreed judges the approvals of a merge request by one of the approvals that are asked for:
@@ -185,18 +133,20 @@ func agreed(asked manifests.Approval, request gitlab.MergeRequestOf, approvals [
 }
 
 // counting gives the users whose approvals count, and says why others of them do not. The
-// approval of the author of the merge request never counts, and none that was given before
-// the last push. If config.yml does not name approvers, those who wrote the commits do not
-// count either: a second person has to agree.
+// approval of the author of the merge request never counts, that of a user who wrote or
+// pushed commits of it does not, also if config.yml names the user, and none that was given
+// before the last push, or for another target branch: a second person has to agree.
 func counting(request gitlab.MergeRequestOf, approvals []gitlab.Approval, wanted []string, anyone bool) (by, not []string) {
 	for _, one := range approvals {
 		switch {
 		case !anyone && !slices.Contains(wanted, one.User):
 		case one.User == request.Author:
 			not = append(not, one.User+" opened it")
+		case one.Retargeted:
+			not = append(not, one.User+" approved it before its target branch was changed to "+request.Target)
 		case one.Outdated:
 			not = append(not, one.User+" did not approve its last commit "+short(request.Head))
-		case anyone && one.Wrote:
+		case one.Wrote:
 			not = append(not, one.User+" wrote or pushed commits of it")
 		default:
 			by = append(by, one.User)

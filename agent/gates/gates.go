@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // Gate is one condition.
@@ -36,14 +37,23 @@ type Gate interface {
 type Plan struct {
 	Sync       *record.Sync
 	Config     *manifests.Config
-	Digest     string        // of the plan
-	Unresolved bool          // the digest of an image is not known
-	Tag        bool          // the revision was selected by a tag
-	PutsBack   bool          // the plan returns to the deployed good state
-	Verified   bool          // this node has verified the commit before
-	Grants     int           // how many ways the plan's services have to act on the node or on others
+	Digest     string // of the plan
+	Unresolved bool   // the digest of an image is not known
+	Tag        bool   // the revision was selected by a tag
+	PutsBack   bool   // the plan returns to the deployed good state
+	Verified   bool   // this node has verified the commit before
+	Grants     int    // how many ways the plan's services have to act on the node or on others
+	Since      Since
 	Before     []record.Gate // the answers of the round before
 	Answers    []record.Gate // the answers of this round, so far
+}
+
+// Since is what came after the deployed good state, or after the last commit before that which
+// was approved.
+type Since struct {
+	Deployed string           // that commit; "" for none
+	Commits  []gitsync.Commit // up to the plan's commit, the newest first
+	Err      error            // why they are not known
 }
 
 // Ruling is what a gate says of a plan.

@@ -64,9 +64,11 @@ func mergeRequestOf(one *gl.BasicMergeRequest, commit string) MergeRequestOf {
 // Approval is what a user agreed to.
 type Approval struct {
 	User string // username in lower case
-	// Outdated means that the user approved another head than that of the merge request:
+	// Outdated means that the user approved another diff than that of the merge request:
 	// something was pushed later, or it is not known when the user approved.
 	Outdated bool
+	// Retargeted means that the target branch was changed after the user approved.
+	Retargeted bool
 	// Wrote means that the user is an author or committer of a commit of the merge request,
 	// or pushed to it.
 	Wrote bool
@@ -83,7 +85,7 @@ func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, 
 	if err != nil || len(answer.ApprovedBy) == 0 { // then nothing else needs to be known
 		return nil, err
 	}
-	heads, err := c.heads(ctx, of.Number)
+	versions, err := c.versions(ctx, of.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +108,9 @@ func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, 
 			at = *one.ApprovedAt
 		}
 		approvals = append(approvals, Approval{
-			User: user, Outdated: of.Head == "" || headAt(heads, at) != of.Head,
-			Wrote: notes.pushed[user] || writers.are(one.User),
+			User: user, Outdated: outdated(of, versions, at),
+			Retargeted: !notes.retargeted.IsZero() && !notes.retargeted.Before(at),
+			Wrote:      notes.pushed[user] || writers.are(one.User),
 		})
 	}
 	slices.SortFunc(approvals, func(a, b Approval) int { return strings.Compare(a.User, b.User) })
@@ -129,18 +132,9 @@ func (c *Client) Protected(ctx context.Context, branch string) (bool, error) {
 	return found.Default || found.Protected, nil
 }
 
-// headAt gives the head of the newest version that was there before a time; "" if that is
-// not known: no time, and more than one head.
-func headAt(heads []head, at time.Time) string {
-	var found string
-	for _, one := range heads {
-		switch {
-		case !at.IsZero() && !one.since.Before(at):
-			return found
-		case at.IsZero() && found != "" && found != one.commit:
-			return ""
-		}
-		found = one.commit
-	}
-	return found
+// outdated reports whether another diff was approved at a time than the last one of a merge
+// request.
+func outdated(of MergeRequestOf, versions []version, at time.Time) bool {
+	approved := diffAt(versions, at)
+	return of.Head == "" || approved.head != of.Head || approved != versions[len(versions)-1].diff
 }

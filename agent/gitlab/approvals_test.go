@@ -81,6 +81,28 @@ func TestApprovals(t *testing.T) {
 			d.Push(1, "ada", last)
 			d.Push(1, "ada", first)
 		}, []gitlab.Approval{{User: "bob"}}},
+		"for another target": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.Retarget(1, "ada", "production", strings.Repeat("c", 40))
+			d.Approve(1, "carol")
+		}, []gitlab.Approval{{User: "bob", Outdated: true, Retargeted: true}, {User: "carol"}}},
+		"for another target with the same base": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.Retarget(1, "ada", "production", "")
+			d.Comment(1, "bob", "changed target branch from `production` to `master`")
+			d.Approve(1, "carol")
+		}, []gitlab.Approval{{User: "bob", Retargeted: true}, {User: "carol"}}},
+		"for a target that was removed": {func(d *gitlabtest.Instance) {
+			d.Approve(1, "bob")
+			d.RemoveTarget(1, "ada", "production", "")
+			d.Approve(1, "carol")
+		}, []gitlab.Approval{{User: "bob", Retargeted: true}, {User: "carol"}}},
+		"for another target, without times": {func(d *gitlabtest.Instance) {
+			d.HideApprovalTimes()
+			d.Approve(1, "bob")
+			d.Retarget(1, "ada", "production", "")
+			d.Approve(1, "carol")
+		}, []gitlab.Approval{{User: "bob", Retargeted: true}, {User: "carol"}}},
 		"without times, from the notes": {func(d *gitlabtest.Instance) {
 			d.HideApprovalTimes()
 			d.Approve(1, "bob")

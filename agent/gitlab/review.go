@@ -11,20 +11,27 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
-// head is a version of a merge request: the last commit of its source branch at a time.
-type head struct {
-	commit string
-	since  time.Time
+// version is a state of the diff of a merge request. GitLab makes one of each push, and when
+// the target branch is changed.
+type version struct {
+	diff  diff
+	since time.Time
 }
 
-// heads reads the versions of a merge request, the oldest first.
-func (c *Client) heads(ctx context.Context, number int64) ([]head, error) {
+// diff is what a user sees who reviews a merge request.
+type diff struct {
+	head string // the last commit of the source branch
+	base string // the commit of the target branch that it is compared with
+}
+
+// versions reads the versions of a merge request, the oldest first.
+func (c *Client) versions(ctx context.Context, number int64) ([]version, error) {
 	const what = "read the versions of the merge request"
 	options := &gl.GetMergeRequestDiffVersionsOptions{ListOptions: gl.ListOptions{PerPage: 100}}
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.MergeRequestDiffVersion, *gl.Response, error) {
 		return c.api.MergeRequests.GetMergeRequestDiffVersions(c.project, number, options, with...)
 	}
-	var versions []*gl.MergeRequestDiffVersion
+	var found []*gl.MergeRequestDiffVersion
 	for one, err := range list(ctx, c, what, read) {
 		if err != nil {
 			return nil, err
@@ -32,24 +39,45 @@ func (c *Client) heads(ctx context.Context, number int64) ([]head, error) {
 		if one.CreatedAt == nil || one.HeadCommitSHA == "" {
 			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer has a version without a commit or time")}
 		}
-		versions = append(versions, one)
+		found = append(found, one)
 	}
-	slices.SortFunc(versions, func(a, b *gl.MergeRequestDiffVersion) int { return int(a.ID - b.ID) })
-	heads := make([]head, 0, len(versions))
+	slices.SortFunc(found, func(a, b *gl.MergeRequestDiffVersion) int { return int(a.ID - b.ID) })
+	versions := make([]version, 0, len(found))
+	for _, one := range found {
+		versions = append(versions, version{diff{one.HeadCommitSHA, one.BaseCommitSHA}, *one.CreatedAt})
+	}
+	return versions, nil
+}
+
+// diffAt gives the diff that was there before a time; the zero diff if that is not known: no
+// time, and more than one diff.
+func diffAt(versions []version, at time.Time) diff {
+	var found diff
 	for _, one := range versions {
-		heads = append(heads, head{one.HeadCommitSHA, *one.CreatedAt})
+		switch {
+		case !at.IsZero() && !one.since.Before(at):
+			return found
+		case at.IsZero() && found != (diff{}) && found != one.diff:
+			return diff{}
+		}
+		found = one.diff
 	}
-	return heads, nil
+	return found
 }
 
 // notes are what GitLab itself noted on a merge request.
 type notes struct {
-	approved map[string]time.Time // by user, the last time: an older GitLab has it only here
-	pushed   map[string]bool      // by user
+	approved   map[string]time.Time // by user, the last time: an older GitLab has it only here
+	pushed     map[string]bool      // by user
+	retargeted time.Time            // when the target branch was changed last; zero: never
 }
 
 // pushNote is the start of GitLab's note of a push to the source branch.
 var pushNote = regexp.MustCompile(`^added \d+ (new )?commits?\b`) //nolint:gochecknoglobals // a constant
+
+// targetNote is the start of GitLab's notes of another target branch: a user chose it, or the
+// earlier one was removed. The name of the earlier one can have any character.
+var targetNote = regexp.MustCompile("^(changed target branch from `|deleted the `.*` branch\\. This merge request now targets the `)") //nolint:gochecknoglobals // a constant
 
 // systemNotes reads the notes that GitLab wrote, which no user can write.
 func (c *Client) systemNotes(ctx context.Context, number int64) (notes, error) {
@@ -69,6 +97,8 @@ func (c *Client) systemNotes(ctx context.Context, number int64) (notes, error) {
 			found.approved[user] = *one.CreatedAt
 		case pushNote.MatchString(one.Body):
 			found.pushed[user] = true
+		case targetNote.MatchString(one.Body) && one.CreatedAt != nil:
+			found.retargeted = *one.CreatedAt
 		}
 	}
 	return found, nil

@@ -39,7 +39,8 @@ type Approval struct {
 	PlanDigest   string       `json:"plan_digest"`
 	Source       string       `json:"source"` // FromGitLab or FromNode
 	By           []string     `json:"by"`
-	MergeRequest int64        `json:"merge_request,omitempty"`
+	MergeRequest int64        `json:"merge_request,omitempty"` // of the newest commit
+	Earlier      []int64      `json:"earlier,omitempty"`       // the merge requests of the commits below it
 	Reason       string       `json:"reason,omitempty"`
 	Actor        *audit.Actor `json:"actor,omitempty"` // who approved on the node
 	At           time.Time    `json:"at"`

@@ -45,6 +45,10 @@ type GoodState struct {
 	// state, and those of the states that a rollback to it has left.
 	Rules []string `json:"rules,omitempty"`
 
+	// Approved is the newest commit up to which all commits had their approvals, where it is
+	// not Commit: a later one changed nothing in Swarm, and passed without an approval.
+	Approved string `json:"approved,omitempty"`
+
 	// Unfit says why no rollback returns to the state, although it was verified: it is
 	// deployed, and another process changed it, or its services did not stay healthy. It is ""
 	// for every other state.
@@ -55,6 +59,14 @@ type GoodState struct {
 
 	// Of is the first state with these services, when a rollback returned to it; 0 otherwise.
 	Of uint64 `json:"of,omitempty"`
+}
+
+// ApprovedCommit gives the commit since which each one needs an approval.
+func (g *GoodState) ApprovedCommit() string {
+	if g.Approved != "" {
+		return g.Approved
+	}
+	return g.Commit
 }
 
 // Retention is config.yml's `secrets.retention`: how long unused objects stay.

@@ -7,4 +7,6 @@ type Reading struct {
 	Commit string `json:"commit"`
 	Open   bool   `json:"open,omitempty"`   // it is read now
 	Deaths int    `json:"deaths,omitempty"` // how often the process ended while it was read
+
+	Others map[string]int `json:"others,omitempty"` // the same of revisions before it, by commit
 }

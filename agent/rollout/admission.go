@@ -21,6 +21,9 @@ type admission struct {
 	release *releaseGate
 
 	adoption *adoption
+
+	traced **traced // of the attempt before
+	since  gates.Since
 }
 
 // ask lets the plan pass, or makes the sync wait. A gate never stops a rollout that has
@@ -43,7 +46,7 @@ func (d *admission) ask(ctx context.Context) error {
 	}
 	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
 		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: d.tag,
-		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: len(a.plan.Grants),
+		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: len(a.plan.Grants), Since: d.since,
 	})
 	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
 	if answer.Group != nil {

@@ -74,7 +74,7 @@ func (r *Rollouts) newForward(base Base, to Commit) *forward {
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
 	a.goal, a.database = f, &database{a: a}
 	f.adoption = &adoption{a: a, all: to.Cause.Adopt, user: to.Cause.Actor}
-	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}, adoption: f.adoption}
+	f.admission = &admission{a: a, tag: to.Checkout.Revision.Tag, release: &releaseGate{a: a, memory: &r.released}, adoption: f.adoption, traced: &r.traced}
 	a.journal = journal.New(r.use.Audit, f.entry)
 	return f
 }
@@ -306,7 +306,8 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 // are told that it is refused, or what it waits for.
 func (f *forward) gate() stage {
 	return stage{record.StageGate, func(ctx context.Context) error {
-		if err := f.a.use.Reading.End(); err != nil {
+		f.admission.trace(ctx)
+		if err := f.a.use.Reading.Passed(); err != nil {
 			return fmt.Errorf("save state: %w", err)
 		}
 		if err := f.admission.ask(ctx); err != nil {

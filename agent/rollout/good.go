@@ -34,6 +34,9 @@ func (f *forward) goodState() (*record.GoodState, error) {
 		Drift: string(config.Drift), Resolve: string(a.stack.Resolve), Migration: a.database.verified(), Unfit: a.changed,
 		Retention: record.Retention{After: config.SecretRetention(), Versions: config.Secrets.Retention.Versions},
 	}
+	if deployed := a.base.Deployed; deployed != nil && len(config.Approvals()) > 0 && a.sync.Approval == nil {
+		good.Approved = deployed.ApprovedCommit()
+	}
 	good.Secrets, good.Configs = objects(a.stack, config)
 	if freezes := config.Declared.Freeze; len(freezes) > 0 {
 		good.Freezes, err = json.Marshal(freezes)

@@ -28,6 +28,7 @@ import (
 // Remote is the followed repository.
 type Remote interface {
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
+	Between(ctx context.Context, older, newer string, in gitsync.Inputs) ([]gitsync.Commit, error)
 }
 
 // Engine is the engine that the stack runs on.
@@ -141,6 +142,7 @@ type Ledger interface {
 type Reading interface {
 	Begin(commit string) error // an error that wraps ErrUnreadable refuses the revision
 	End() error
+	Passed() error // its files made a plan: what ended the agent before was not the revision
 }
 
 // Screen shows how far an attempt is.
@@ -188,7 +190,7 @@ type Parts struct {
 	Engine Engine
 	Probe  readiness.Engine      // what the release gates ask of the engine; nil: nothing
 	Exec   Execer                // runs the commands of checks; nil: they fail
-	Gates  gates.Parts           // without Release
+	Gates  gates.Parts           // without Release and Merged
 	Policy func() *policy.Policy // that is in force; nil: none
 	Token  func() time.Time      // when GitLab's token expires; nil: there is none
 
@@ -230,6 +232,7 @@ type Rollouts struct {
 	use      *Parts
 	cron     *cron
 	released *released // of the release that passed its gates last
+	traced   *traced   // what was found out about the history last
 }
 
 // New makes Rollouts.
@@ -238,6 +241,7 @@ func New(parts Parts) *Rollouts {
 	if use.Policy == nil {
 		use.Policy = func() *policy.Policy { return nil }
 	}
+	use.Gates.Merged = &gates.Merged{}
 	return &Rollouts{use: use, cron: &cron{records: parts.Records, engine: parts.Engine, stack: parts.Stack, audit: parts.Audit}}
 }
 

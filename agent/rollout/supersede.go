@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/apart"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
@@ -82,7 +83,7 @@ func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
 			seen = revision.Commit
 			continue
 		}
-		if w.waitsAtGate(checkout) {
+		if w.waitsAtGate(ctx, checkout) {
 			continue
 		}
 		if jobs, err := use.Engine.RunningJobs(ctx, w.stack); err == nil && len(jobs) == 0 {
@@ -93,9 +94,22 @@ func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
 }
 
 // waitsAtGate reports whether a gate would hold a newer revision, as far as that is known
-// without a plan. It gives false for a revision that cannot be read: its sync fails, and
-// rolls back what was begun.
-func (w watch) waitsAtGate(checkout *gitsync.Checkout) bool {
-	config, err := manifests.LoadConfig(checkout.FS, w.use.Node.Environment)
-	return err == nil && gates.HoldsNewer(w.gates, w.use.judges(w.deployed).InForce(config))
+// without a plan. It gives false for a revision that cannot be read in the time of the stage
+// load: its sync fails, and rolls back what was begun.
+func (w watch) waitsAtGate(ctx context.Context, checkout *gitsync.Checkout) bool {
+	use := w.use
+	limited, cancel := context.WithTimeout(ctx, use.Settings.Limits.OrDefault().LoadTime)
+	defer cancel()
+	if use.Reading.Begin(checkout.Revision.Commit) != nil {
+		return false
+	}
+	judges, fsys := use.judges(w.deployed), checkout.FS
+	holds, err := apart.Do(limited, func() (bool, error) {
+		config, err := manifests.LoadConfig(fsys, use.Node.Environment)
+		return err == nil && gates.HoldsNewer(w.gates, judges.InForce(config)), err
+	}, nil)
+	if endErr := use.Reading.End(); endErr != nil {
+		use.Log.Error("cannot save state", "error", endErr.Error())
+	}
+	return err == nil && holds
 }

@@ -20,6 +20,9 @@ import (
 // user changes its tag, or the keys of those who may sign.
 type Refused struct{ err error }
 
+// Refuse makes a Refused of a reason.
+func Refuse(reason error) *Refused { return &Refused{reason} }
+
 func (r *Refused) Error() string { return r.err.Error() }
 func (r *Refused) Unwrap() error { return r.err }
 
@@ -43,6 +46,9 @@ type Gate struct {
 func New(demand func() *policy.Signers, repository any) *Gate {
 	return &Gate{demand: demand, from: repository}
 }
+
+// Demands reports whether signatures are demanded.
+func (g *Gate) Demands() bool { return g.demand() != nil }
 
 // Check gives who signed a revision; "" if no signature is demanded. A *Refused is about the
 // revision. Another error is about the keys, or the remote, and may pass.

@@ -12,6 +12,7 @@ type Repository interface {
 	Tags(ctx context.Context, pattern string) ([]gitsync.Tag, error)
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 	Descends(ctx context.Context, old, revision string) (bool, error)
+	Between(ctx context.Context, older, newer string, in gitsync.Inputs) ([]gitsync.Commit, error)
 }
 
 // Source is a repository behind a gate.
@@ -45,4 +46,9 @@ func (s Source) Fetch(ctx context.Context, revision gitsync.Revision, prefetch [
 // files.
 func (s Source) Descends(ctx context.Context, old, revision string) (bool, error) {
 	return s.repository.Descends(ctx, old, revision)
+}
+
+// Between lists the commits between two. It reads commits and folders, no files.
+func (s Source) Between(ctx context.Context, older, newer string, in gitsync.Inputs) ([]gitsync.Commit, error) {
+	return s.repository.Between(ctx, older, newer, in)
 }

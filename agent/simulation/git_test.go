@@ -168,3 +168,16 @@ func (g *git) Descends(_ context.Context, older, newer string) (bool, error) {
 	found := g.commits[newer]
 	return found != nil && found.descends(older), nil
 }
+
+// Between lists the commits between two.
+func (g *git) Between(_ context.Context, older, newer string, _ gitsync.Inputs) (line []gitsync.Commit, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.answer(); err != nil {
+		return nil, err
+	}
+	for at := g.commits[newer]; at != nil && at.hash != older; at = at.parent {
+		line = append(line, gitsync.Commit{Hash: at.hash, Changes: true})
+	}
+	return line, nil
+}

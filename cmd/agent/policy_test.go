@@ -136,6 +136,12 @@ func TestPolicyReload(t *testing.T) {
 	l.await(l.commit("without it", files), record.Succeeded)
 
 	reload(narrow, `"policy reloaded"`)
+	logged := l.mustRun(exitDone, nil, "audit", "log")
+	for _, want := range []string{"policy.strict is neither true nor false", "reloaded by SIGHUP: policy ", "changed: capabilities"} {
+		if !strings.Contains(logged, want) {
+			t.Errorf("the audit log lacks %q:\n%s", want, logged)
+		}
+	}
 	l.recorder.Reset()
 	l.mustRun(exitError, []string{fmt.Sprintf("the good state of sync #%d: service web adds the capability NET_ADMIN", state.Sync.ID), "roll back to another state"},
 		"rollback", "--to", fmt.Sprint(state.Sync.ID), "--yes")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/policy"
@@ -13,7 +14,7 @@ import (
 
 // reload reads the policy again at each signal, until ctx ends. Other settings are read at
 // the start only. A policy that cannot be read changes nothing.
-func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current *policy.Current, log *slog.Logger) {
+func (a *app) reload(ctx context.Context, signals <-chan os.Signal, daemon *agent.Agent, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -21,8 +22,7 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current *pol
 		case <-signals:
 		}
 		read, err := a.readPolicy()
-		current.Reload(read, err)
-		switch {
+		switch err = daemon.ReloadPolicy(read, err); {
 		case err != nil:
 			log.Error("cannot reload the policy: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
 		case read == nil:

@@ -68,7 +68,7 @@ func (a *app) daemon(ctx context.Context) error {
 	services := []func(context.Context) error{
 		d.agent.Run,
 		func(ctx context.Context) error { return d.control().Serve(ctx, socket) },
-		func(ctx context.Context) error { a.reload(ctx, reloads, d.policy, log); return nil },
+		func(ctx context.Context) error { a.reload(ctx, reloads, d.agent, log); return nil },
 	}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)

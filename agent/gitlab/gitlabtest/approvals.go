@@ -36,11 +36,14 @@ type approval struct {
 	at   time.Time
 }
 
-// version is a state of a merge request's source branch.
+// version is a state of a merge request's diff.
 type version struct {
-	head string
-	at   time.Time
+	head, base string
+	at         time.Time
 }
+
+// firstBase is the base of a merge request's first diff.
+var firstBase = strings.Repeat("b", 40) //nolint:gochecknoglobals // a constant
 
 // note is a note on a merge request.
 type note struct {
@@ -77,7 +80,7 @@ func (s *Server) AddMerge(m Merge) int64 {
 		made.MergeCommitSHA = &m.Commit
 	}
 	made.commits = append(slices.Clone(m.Commits), m.Commit)
-	made.versions = []version{{made.SHA, now}}
+	made.versions = []version{{made.SHA, firstBase, now}}
 	return made.IID
 }
 
@@ -112,9 +115,38 @@ func (s *Server) Push(iid int64, user, head string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, at := s.merges[iid-1], s.tick()
-	one.versions = append(one.versions, version{head, at})
+	one.versions = append(one.versions, version{head, one.versions[len(one.versions)-1].base, at})
 	one.SHA = head
 	one.notes = append(one.notes, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
+}
+
+// Retarget gives a merge request another target branch, with the same head, as a user does
+// who edits it. The double makes a version with this base; "" for the same one. The Community
+// Edition keeps the approvals.
+func (s *Server) Retarget(iid int64, user, target, base string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.merges[iid-1]
+	s.retarget(one, target, base, note{user: user, body: "changed target branch from `" + one.TargetBranch + "` to `" + target + "`"})
+}
+
+// RemoveTarget gives a merge request another target branch because its own was merged and
+// removed, as GitLab does by itself.
+func (s *Server) RemoveTarget(iid int64, user, target, base string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.merges[iid-1]
+	s.retarget(one, target, base, note{user: user, body: "deleted the `" + one.TargetBranch + "` branch. This merge request now targets the `" + target + "` branch"})
+}
+
+func (s *Server) retarget(one *MergeRequest, target, base string, about note) {
+	if base == "" {
+		base = one.versions[len(one.versions)-1].base
+	}
+	about.system, about.at = true, s.tick()
+	one.TargetBranch = target
+	one.notes = append(one.notes, about)
+	one.versions = append(one.versions, version{one.SHA, base, s.tick()})
 }
 
 // Wrote sets what the commits of a merge request say of the persons who wrote them.

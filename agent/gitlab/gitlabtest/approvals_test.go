@@ -57,6 +57,14 @@ func TestApprovals(t *testing.T) {
 	}
 	d.Unapprove(1, "bob")
 	d.SetLabels(1)
+	d.Retarget(1, "ada", "stable", strings.Repeat("c", 40))
+	for path, want := range map[string]string{
+		merges + "/1/versions": `[{"base_commit_sha":"` + strings.Repeat("c", 40) + `"`, merges + "/1/notes": "changed target branch from `master` to `stable`", brought: `"target_branch":"stable"`,
+	} {
+		if got := d.ask(http.MethodGet, path, ""); !strings.Contains(got.text, want) {
+			t.Errorf("after another target, %s: %s", path, got.text)
+		}
+	}
 	if got := d.ask(http.MethodGet, merges+"/1/approvals", ""); strings.Contains(got.text, "bob") || !strings.Contains(got.text, "carol") {
 		t.Errorf("after one took it back: %s", got.text)
 	}

@@ -165,7 +165,7 @@ func (s *Server) addMergeRequest(user User, params url.Values) *MergeRequest {
 		made.Description = &text
 	}
 	if made.SHA != "" {
-		made.versions = []version{{made.SHA, s.tick()}}
+		made.versions = []version{{made.SHA, firstBase, s.tick()}}
 	}
 	s.merges = append(s.merges, made)
 	return made

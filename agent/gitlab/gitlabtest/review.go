@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // currentUser is GET /user, for which the scopes api, read_api and read_user are enough.
@@ -59,7 +58,7 @@ func (m *MergeRequest) listVersions() []any {
 	for i, one := range m.versions {
 		found = append(found, map[string]any{
 			"id": 100*m.ID + int64(i), "merge_request_id": m.ID, "head_commit_sha": one.head, "created_at": one.at, "state": "collected",
-			"base_commit_sha": strings.Repeat("b", 40), "start_commit_sha": strings.Repeat("b", 40), "real_size": "1",
+			"base_commit_sha": one.base, "start_commit_sha": one.base, "real_size": "1",
 		})
 	}
 	return found
