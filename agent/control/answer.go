@@ -44,6 +44,10 @@ func statusOf(err error) int {
 			return http.StatusConflict
 		case request.NotFound:
 			return http.StatusNotFound
+		case request.Forbidden:
+			return http.StatusForbidden
+		case request.Busy:
+			return http.StatusServiceUnavailable
 		}
 	}
 	return http.StatusInternalServerError
@@ -107,10 +111,10 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 	return ended
 }
 
-// stream runs what was granted, or answers with the error of a refusal. It writes the
+// progress runs what was granted, or answers with the error of a refusal. It writes the
 // progress, one JSON object a line. A client that goes away ends the stream, not the sync.
 // With detach it answers at once.
-func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
+func (h *handlers) progress(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
 	if err != nil {
 		answer(w, nil, err)
 		return

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -56,14 +55,25 @@ func (c *Client) Status(ctx context.Context) (report.Status, error) {
 	return ask[report.Status](ctx, c, "GET /v1/status", nil)
 }
 
-// History asks for the last syncs, the newest first.
-func (c *Client) History(ctx context.Context, limit int) ([]record.Sync, error) {
-	return ask[[]record.Sync](ctx, c, "GET /v1/history?limit="+strconv.Itoa(limit), nil)
+// Page asks for a part of the history.
+func (c *Client) Page(ctx context.Context, query record.Query) (record.Page, error) {
+	return ask[record.Page](ctx, c, "GET /v1/syncs?"+Values(query).Encode(), nil)
+}
+
+// Detail asks for one sync in full, by its ID or the latest.
+func (c *Client) Detail(ctx context.Context, which string) (Detail, error) {
+	return ask[Detail](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
 }
 
 // FindSync asks for one sync, by its ID or the latest.
 func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
-	return ask[*record.Sync](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
+	detail, err := c.Detail(ctx, which)
+	return detail.Sync, err
+}
+
+// Plan asks for the present plan, or what has drifted.
+func (c *Client) Plan(ctx context.Context) (Plan, error) {
+	return ask[Plan](ctx, c, "GET /v1/plan", nil)
 }
 
 // VerifyAudit has the agent check its audit log.

@@ -93,6 +93,9 @@ const (
 	Invalid  Kind = "invalid"   // the request itself is wrong
 	Conflict Kind = "conflict"  // the state of the node does not allow it
 	NotFound Kind = "not found" // what it names does not exist
+
+	Forbidden Kind = "forbidden" // the caller may not ask for it
+	Busy      Kind = "busy"      // too many ask for it at the same time
 )
 
 // Refused is the error of a request that is not granted.

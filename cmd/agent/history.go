@@ -17,7 +17,7 @@ func historyCommand(a *app) *cobra.Command {
 	output := outputFlag(cmd, "text", "json")
 	limit := cmd.Flags().IntP("limit", "n", 20, "number of syncs to list")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		syncs, err := readHistory(cmd.Context(), &a.settings, *limit)
+		syncs, err := readHistory(cmd.Context(), &a.settings, record.Query{Limit: *limit})
 		if err != nil {
 			return err
 		}
@@ -26,11 +26,32 @@ func historyCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// readHistory reads up to limit syncs, the newest first.
-func readHistory(ctx context.Context, settings *settings.Settings, limit int) ([]record.Sync, error) {
-	asked, err := control.NewClient(settings.Socket).History(ctx, limit)
-	return orStateFile(settings, asked, err, func(s *store.Store) ([]record.Sync, error) { return s.History(limit) })
+// readHistory reads the syncs that a query selects, the newest first.
+func readHistory(ctx context.Context, settings *settings.Settings, query record.Query) ([]record.Sync, error) {
+	client := control.NewClient(settings.Socket)
+	syncs, err := pages(query, func(query record.Query) (record.Page, error) { return client.Page(ctx, query) })
+	return orStateFile(settings, syncs, err, func(s *store.Store) ([]record.Sync, error) { return pages(query, s.Page) })
 }
+
+// pages reads pages of the history until they have as many syncs as a query asks for.
+func pages(query record.Query, page func(record.Query) (record.Page, error)) ([]record.Sync, error) {
+	syncs, limit := []record.Sync{}, query.Limit
+	for len(syncs) < limit {
+		query.Limit = min(limit-len(syncs), pageSize)
+		part, err := page(query)
+		if err != nil {
+			return nil, err
+		}
+		syncs = append(syncs, part.Syncs...)
+		if query.Before = part.Next; query.Before == 0 {
+			break
+		}
+	}
+	return syncs, nil
+}
+
+// pageSize is how many syncs are asked for at once.
+const pageSize = 200
 
 // orStateFile gives the daemon's answer. Without a daemon it reads the state file.
 func orStateFile[T any](settings *settings.Settings, answer T, err error, read func(*store.Store) (T, error)) (T, error) {

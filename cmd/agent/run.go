@@ -19,11 +19,13 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/visible"
@@ -152,6 +154,8 @@ type parts struct {
 	notices *notify.Outbox
 	policy  *policy.Current
 	anchors *anchor.Outbox
+	events  *events.Ring
+	node    report.Node
 }
 
 // assemble makes an agent from the settings.
@@ -184,11 +188,11 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy)}
+	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine, Release: engine, Store: store, Audit: auditLog,
-		Policy: p.policy,
-		Keys:   a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+		Policy: p.policy, Events: p.events,
+		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()
@@ -205,6 +209,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if client != nil {
 		made.GitLab = client
 		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
+		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
 	}
 	p.agent = agent.New(made)
@@ -219,8 +224,16 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 func (p *parts) control() *control.Server {
 	return &control.Server{
 		Desk:    func(stack record.StackKey) (control.Desk, error) { return p.agent.Desk(stack) },
-		History: p.store, Audit: p.audit,
+		History: p.store, Audit: p.audit, Events: p.events, Node: p.node,
 	}
+}
+
+// delivered publishes that GitLab has a status.
+func (p *parts) delivered(sent gitlab.Report) {
+	p.events.Publish(events.Event{
+		Kind: events.Delivered, Commit: sent.Commit, State: string(sent.State),
+		Text: fmt.Sprintf("GitLab has the status %s of %s: %s", sent.State, short(sent.Commit), sent.Description),
+	})
 }
 
 func (p *parts) close() {

@@ -109,7 +109,7 @@ const allSyncs = 1 << 20
 
 // recordedSyncs gives the syncs of the agent's history.
 func recordedSyncs(ctx context.Context, settings *settings.Settings) ([]provenance.Sync, error) {
-	history, err := readHistory(ctx, settings, allSyncs)
+	history, err := readHistory(ctx, settings, record.Query{Limit: allSyncs})
 	var syncs []provenance.Sync
 	for _, sync := range history {
 		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
