@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,10 +26,15 @@ import (
 // ErrNotRunning says that no agent answers on the control socket.
 var ErrNotRunning = errors.New("no agent answers on the control socket")
 
-// Client talks to a running agent over its control socket.
+// ErrNoAnswer says that the agent of another node does not answer.
+var ErrNoAnswer = errors.New("ask the agent")
+
+// Client talks to a running agent: over its control socket, or over another node's API.
 type Client struct {
 	http   *http.Client
-	socket string
+	base   string          // of the addresses
+	token  string          // "" for the socket
+	socket string          // "" for another node's API
 	stack  record.StackKey // that the requests are about; "" for the only one
 }
 
@@ -40,7 +46,7 @@ func NewClient(socket string) *Client {
 		},
 		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
 	}
-	return &Client{http: &http.Client{Transport: transport}, socket: socket}
+	return &Client{http: &http.Client{Transport: transport}, base: "http://agent", socket: socket}
 }
 
 // Of gives a client whose requests are about one of the node's stacks.
@@ -185,7 +191,7 @@ func ask[T any](ctx context.Context, c *Client, endpoint string, asked any) (val
 		return value, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
 		return value, fmt.Errorf("read the agent's answer: %w", err)
 	}
 	return value, nil
@@ -200,9 +206,12 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 			return nil, err
 		}
 	}
-	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
+	sent, err := http.NewRequestWithContext(ctx, method, c.base+path, &body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if c.token != "" {
+		sent.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if c.stack != "" {
 		query := sent.URL.Query()
@@ -211,6 +220,8 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 	}
 	response, err := c.http.Do(sent)
 	switch {
+	case c.socket == "" && err != nil:
+		return nil, fault.WithHint(fmt.Errorf("%w: %w", ErrNoAnswer, err), "check --host, and --ca-file for a certificate that this machine does not trust")
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fault.WithHint(fmt.Errorf("%w %s", ErrNotRunning, c.socket), "start it: systemctl start coin-agent")
 	case errors.Is(err, os.ErrPermission):
@@ -235,7 +246,7 @@ func (e refusedError) Unwrap() error { return e.error }
 // readRefusal reads why a request failed.
 func readRefusal(response *http.Response) error {
 	var said refusal
-	if json.NewDecoder(response.Body).Decode(&said) != nil || said.Error == "" {
+	if json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&said) != nil || said.Error == "" {
 		return fmt.Errorf("ask the agent: it answered %s", response.Status)
 	}
 	return refusedError{fault.New(fault.Place{}, said.Hint, "%s", said.Error), said.Survey}

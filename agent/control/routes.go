@@ -34,7 +34,9 @@ func (h *handlers) reads() []route {
 		read("GET /v1/secrets", asking(h, func(desk Desk, ctx context.Context, _ audit.Actor, _ nothing) (*inventory.Survey, error) {
 			return desk.Survey(ctx)
 		})),
+		read("GET /v1/services/{name}/logs", h.logLines),
 		read("GET /v1/events", h.events),
+		read("GET /v1/openapi.json", document),
 		read("GET /v1/adopted", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (consent.Record, error) {
 			return desk.Adopted()
 		})),

@@ -57,7 +57,8 @@ type Server struct {
 	History history
 	Audit   auditor
 	Events  feed
-	Node    report.Node // whose syncs the history has
+	Logs    func(stack record.StackKey) (Logs, error) // "" for the only stack
+	Node    report.Node                               // whose syncs the history has
 }
 
 // handlers are the endpoints of a server, and the work that they started.

@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -39,6 +40,13 @@ func (d *double) Page(query record.Query) (record.Page, error) {
 }
 func (d *double) Survey(context.Context) (*inventory.Survey, error) {
 	return &inventory.Survey{}, d.err
+}
+
+func (d *double) Read(_ context.Context, _ request.Logs, each func(deploy.LogLine) error) error {
+	if d.err != nil {
+		return d.err
+	}
+	return each(deploy.LogLine{Stream: "stdout", Text: "hello"})
 }
 
 func (d *double) Sync(id uint64) (*record.Sync, uint64, uint64, error) {
@@ -125,7 +133,7 @@ func server(d *double) *control.Server {
 			return nil, request.Refuse(request.NotFound, "", "no stack %q", stack)
 		}
 		return d, nil
-	}, History: d, Audit: d, Events: (*events.Ring)(nil), Node: report.Node{Environment: "sandbox", Name: "node3"}}
+	}, History: d, Audit: d, Events: events.New(), Logs: func(record.StackKey) (control.Logs, error) { return d, nil }, Node: report.Node{Environment: "sandbox", Name: "node3"}}
 }
 
 // A stream has all progress and the outcome, and the agent learns who asked.

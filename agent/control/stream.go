@@ -24,6 +24,7 @@ const (
 // Names of the messages of a stream that are no events.
 const (
 	missedMessage = "missed" // events are lost: what the reader knows is old
+	lineMessage   = "line"   // of a log
 	errorMessage  = "error"  // the stream ends with it
 )
 

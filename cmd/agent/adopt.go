@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -44,7 +43,7 @@ records the user. Objects with the label of another stack or node are never adop
 // adopt shows what the waiting rollout takes over, asks for confirmation, and adopts exactly
 // that.
 func adopt(ctx context.Context, a *app, asked request.Adopt, yes bool, stdin io.Reader) error {
-	client := control.NewClient(a.settings.Socket)
+	client := a.client()
 	plan, err := client.PlanAdoption(ctx)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
@@ -63,19 +64,23 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	socket, err := control.Listen(a.settings.Socket)
+	api, err := a.openAPI(log)
 	if err != nil {
 		return err
 	}
+	socket, err := control.Listen(a.settings.Socket)
+	if err != nil {
+		return errors.Join(err, api.close())
+	}
 	services := []func(context.Context) error{
 		d.agent.Run,
-		func(ctx context.Context) error { return d.control().Serve(ctx, socket) },
-		func(ctx context.Context) error { a.reload(ctx, reloads, d.policy, log); return nil },
+		func(ctx context.Context) error { return d.serve(ctx, socket, api) },
+		func(ctx context.Context) error { a.reload(ctx, reloads, reloaded{d.policy, api}, log); return nil },
 	}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)
 		if err != nil {
-			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close())
+			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close(), api.close())
 		}
 		log.Info("metrics and health", "address", listener.Addr().String())
 		services = append(services, func(ctx context.Context) error {
@@ -155,6 +160,7 @@ type parts struct {
 	policy  *policy.Current
 	anchors *anchor.Outbox
 	events  *events.Ring
+	logs    *logs.Reader // of the only stack
 	node    report.Node
 }
 
@@ -194,6 +200,9 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Policy: p.policy, Events: p.events,
 		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
+	p.logs = &logs.Reader{
+		Engine: engine, Records: store.Stack(record.OnlyStack), Files: store, Source: source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
+	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()
 		return nil, err
@@ -225,7 +234,32 @@ func (p *parts) control() *control.Server {
 	return &control.Server{
 		Desk:    func(stack record.StackKey) (control.Desk, error) { return p.agent.Desk(stack) },
 		History: p.store, Audit: p.audit, Events: p.events, Node: p.node,
+		Logs: func(stack record.StackKey) (control.Logs, error) {
+			if _, err := p.agent.Desk(stack); err != nil {
+				return nil, err
+			}
+			return p.logs, nil
+		},
 	}
+}
+
+// serve answers on the control socket, and at the API's address if there is one.
+func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error {
+	asked, cancel := context.WithCancel(ctx)
+	defer cancel()
+	handler, wait := p.control().Handler(asked)
+	services := []func(context.Context) error{
+		func(ctx context.Context) error { return control.Serve(ctx, socket, handler) },
+	}
+	if api != nil {
+		services = append(services, func(ctx context.Context) error {
+			return control.Serve(ctx, api.listener, api.guard.Protect(handler))
+		})
+	}
+	err := together(ctx, services)
+	cancel()
+	wait()
+	return err
 }
 
 // delivered publishes that GitLab has a status.
