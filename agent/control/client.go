@@ -210,6 +210,9 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
+	if asked != nil {
+		sent.Header.Set("Content-Type", "application/json")
+	}
 	if c.token != "" {
 		sent.Header.Set("Authorization", "Bearer "+c.token)
 	}

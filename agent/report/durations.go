@@ -25,7 +25,7 @@ func Waited(sync *record.Sync) time.Duration {
 	if sync.Wrote {
 		end = sync.Deployed()
 	}
-	if end.IsZero() {
+	if end.IsZero() || len(sync.Gates) == 0 && sync.Retries == 0 {
 		return 0
 	}
 	waited := end.Sub(sync.Started) - stages(sync)
