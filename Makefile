@@ -82,4 +82,4 @@ bench: ## time and memory; docs/benchmarks.md says what they mean
 	go test -run '^$$' -bench . -benchmem ./compose/... ./deploy/... ./manifests/... ./secrets/... ./sync/...
 
 docs: ## the generated documents: the schema of config.yml and the command reference
-	go test ./manifests ./cmd/agent ./agent/record -run 'TestSchema|TestReference|TestStatesDocument' -update
+	go test ./manifests ./cmd/agent ./agent/record ./agent/control -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update

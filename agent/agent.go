@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
@@ -92,6 +93,7 @@ type Parts struct {
 	Audit     *audit.Log      // of Store's folder
 	Policy    *policy.Current // in force; nil: the settings' policy, which stays
 	Anchors   anchors         // of the audit log; nil: there are none
+	Events    *events.Ring    // takes what happens; nil: nobody reads it
 
 	// Render makes the stack of a node's files; nil: compose.Render does. A test that
 	// renders the same files many times gives a function that remembers.

@@ -76,7 +76,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse, readin
 		Services:  s.measured,
 		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
 	})
-	s.board = &board.Board{Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse}
+	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse, Events: parts.Events}
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
 		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
@@ -107,7 +107,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
 		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
-		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Stops: s.stops,
+		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy,
 	}
 	if parts.Reports != nil {
@@ -135,6 +135,7 @@ func (s *stack) looked(err error) {
 	}
 	previous := s.board.Snapshot().LookError
 	s.board.Update(func(v *board.View) { v.LookError = err })
+	s.parts.Events.Publish(lookEvent(s.name, s.board.Snapshot()))
 	if err == nil {
 		s.failures = 0
 		return

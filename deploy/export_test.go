@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -33,4 +34,14 @@ func NewJudge(opts VerifyOptions, now func() time.Time) func(LiveServices, map[s
 	m := newMemory(opts)
 	m.now = now
 	return m.judge
+}
+
+// ShownLines gives the lines that are shown of what a task prints.
+func ShownLines(masks *Masks, text string) (lines []string) {
+	w := &lineWriter{masks: masks, each: func(line LogLine) { lines = append(lines, line.Text) }}
+	for part := range strings.SplitAfterSeq(text, "o") { // as it may arrive
+		_, _ = w.Write([]byte(part))
+	}
+	w.end()
+	return lines
 }

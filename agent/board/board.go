@@ -109,10 +109,12 @@ func (v View) Gates() (paused bool, waiting []string) {
 
 // Board holds what is known of one stack.
 type Board struct {
+	Name    string // of the stack; "" for the only one of the node
 	Records records
 	Metrics *metrics.Stack
 	Log     *slog.Logger
 	Pulse   pulse
+	Events  publisher // nil: nobody reads events
 
 	mu   sync.Mutex
 	view View
@@ -121,8 +123,11 @@ type Board struct {
 // Update changes what is known.
 func (b *Board) Update(change func(*View)) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	before := b.view
 	change(&b.view)
+	after := b.view
+	b.mu.Unlock()
+	b.tell(before, after)
 }
 
 // Snapshot gives what is known now.

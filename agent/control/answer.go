@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // refusal is the answer of every endpoint when it fails.
@@ -22,15 +25,28 @@ type refusal struct {
 	Survey *inventory.Survey `json:"survey,omitempty"` // of a collection that ended early
 }
 
+// maxAnswer bounds an answer; what it lists is bounded so that it stays far below.
+const maxAnswer = 32 << 20
+
 // answer writes a value, or why the request fails, and the remedy.
 func answer(w http.ResponseWriter, value any, err error) {
-	w.Header().Set("Content-Type", "application/json")
+	status := http.StatusOK
 	if err != nil {
 		survey, _ := value.(*inventory.Survey)
-		w.WriteHeader(statusOf(err))
+		status = statusOf(err)
 		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Survey: survey}
 	}
-	_ = json.NewEncoder(w).Encode(value)
+	data, err := json.Marshal(value)
+	if err == nil && len(data) > maxAnswer {
+		err = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
+	}
+	if err != nil {
+		status = http.StatusInternalServerError
+		data, _ = json.Marshal(refusal{Error: err.Error()}) // a text has no error
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(visible.JSON(data), '\n'))
 }
 
 // statusOf gives the HTTP status of an error.
@@ -44,6 +60,10 @@ func statusOf(err error) int {
 			return http.StatusConflict
 		case request.NotFound:
 			return http.StatusNotFound
+		case request.Forbidden:
+			return http.StatusForbidden
+		case request.Busy:
+			return http.StatusServiceUnavailable
 		}
 	}
 	return http.StatusInternalServerError
@@ -107,10 +127,10 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 	return ended
 }
 
-// stream runs what was granted, or answers with the error of a refusal. It writes the
+// progress runs what was granted, or answers with the error of a refusal. It writes the
 // progress, one JSON object a line. A client that goes away ends the stream, not the sync.
 // With detach it answers at once.
-func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
+func (h *handlers) progress(w http.ResponseWriter, r *http.Request, desk Desk, run request.Run, err error) {
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -128,7 +148,10 @@ func (h *handlers) stream(w http.ResponseWriter, r *http.Request, desk Desk, run
 	})
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	encoder, flusher := json.NewEncoder(w), http.NewResponseController(w)
-	write := func(event Event) bool { return encoder.Encode(event) == nil && flusher.Flush() == nil }
+	write := func(event Event) bool {
+		_ = flusher.SetWriteDeadline(time.Now().Add(writeLimit)) // a test's writer has none
+		return encoder.Encode(event) == nil && flusher.Flush() == nil
+	}
 	for {
 		select {
 		case <-r.Context().Done():

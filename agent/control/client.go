@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,10 +26,15 @@ import (
 // ErrNotRunning says that no agent answers on the control socket.
 var ErrNotRunning = errors.New("no agent answers on the control socket")
 
-// Client talks to a running agent over its control socket.
+// ErrNoAnswer says that the agent of another node does not answer.
+var ErrNoAnswer = errors.New("ask the agent")
+
+// Client talks to a running agent: over its control socket, or over another node's API.
 type Client struct {
 	http   *http.Client
-	socket string
+	base   string          // of the addresses
+	token  string          // "" for the socket
+	socket string          // "" for another node's API
 	stack  record.StackKey // that the requests are about; "" for the only one
 }
 
@@ -41,7 +46,7 @@ func NewClient(socket string) *Client {
 		},
 		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
 	}
-	return &Client{http: &http.Client{Transport: transport}, socket: socket}
+	return &Client{http: &http.Client{Transport: transport}, base: "http://agent", socket: socket}
 }
 
 // Of gives a client whose requests are about one of the node's stacks.
@@ -56,14 +61,25 @@ func (c *Client) Status(ctx context.Context) (report.Status, error) {
 	return ask[report.Status](ctx, c, "GET /v1/status", nil)
 }
 
-// History asks for the last syncs, the newest first.
-func (c *Client) History(ctx context.Context, limit int) ([]record.Sync, error) {
-	return ask[[]record.Sync](ctx, c, "GET /v1/history?limit="+strconv.Itoa(limit), nil)
+// Page asks for a part of the history.
+func (c *Client) Page(ctx context.Context, query record.Query) (record.Page, error) {
+	return ask[record.Page](ctx, c, "GET /v1/syncs?"+Values(query).Encode(), nil)
+}
+
+// Detail asks for one sync in full, by its ID or the latest.
+func (c *Client) Detail(ctx context.Context, which string) (Detail, error) {
+	return ask[Detail](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
 }
 
 // FindSync asks for one sync, by its ID or the latest.
 func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
-	return ask[*record.Sync](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
+	detail, err := c.Detail(ctx, which)
+	return detail.Sync, err
+}
+
+// Plan asks for the present plan, or what has drifted.
+func (c *Client) Plan(ctx context.Context) (Plan, error) {
+	return ask[Plan](ctx, c, "GET /v1/plan", nil)
 }
 
 // VerifyAudit has the agent check its audit log.
@@ -175,7 +191,7 @@ func ask[T any](ctx context.Context, c *Client, endpoint string, asked any) (val
 		return value, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
 		return value, fmt.Errorf("read the agent's answer: %w", err)
 	}
 	return value, nil
@@ -190,9 +206,15 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 			return nil, err
 		}
 	}
-	sent, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
+	sent, err := http.NewRequestWithContext(ctx, method, c.base+path, &body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if asked != nil {
+		sent.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		sent.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if c.stack != "" {
 		query := sent.URL.Query()
@@ -201,6 +223,8 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 	}
 	response, err := c.http.Do(sent)
 	switch {
+	case c.socket == "" && err != nil:
+		return nil, fault.WithHint(fmt.Errorf("%w: %w", ErrNoAnswer, err), "check --host, and --ca-file for a certificate that this machine does not trust")
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fault.WithHint(fmt.Errorf("%w %s", ErrNotRunning, c.socket), "start it: systemctl start coin-agent")
 	case errors.Is(err, os.ErrPermission):
@@ -225,7 +249,7 @@ func (e refusedError) Unwrap() error { return e.error }
 // readRefusal reads why a request failed.
 func readRefusal(response *http.Response) error {
 	var said refusal
-	if json.NewDecoder(response.Body).Decode(&said) != nil || said.Error == "" {
+	if json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&said) != nil || said.Error == "" {
 		return fmt.Errorf("ask the agent: it answered %s", response.Status)
 	}
 	return refusedError{fault.New(fault.Place{}, said.Hint, "%s", said.Error), said.Survey}

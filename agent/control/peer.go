@@ -8,11 +8,9 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 )
 
-// peerKey is the key of the actor in a connection's context.
-type peerKey struct{}
-
 // WithPeer is an http.Server's ConnContext: it notes which user is at the other end of a
-// unix socket, as the kernel reports it. It leaves other connections as they are.
+// unix socket, as the kernel reports it. Who may open the socket may do everything. It leaves
+// other connections as they are.
 func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -28,13 +26,5 @@ func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	}); controlErr != nil || err != nil {
 		return ctx
 	}
-	return context.WithValue(ctx, peerKey{}, audit.User(int(peer.Uid), int(peer.Pid)))
-}
-
-// Peer gives the actor of a request.
-func Peer(ctx context.Context) audit.Actor {
-	if actor, ok := ctx.Value(peerKey{}).(audit.Actor); ok {
-		return actor
-	}
-	return audit.Actor{By: audit.ByUser, Name: audit.LocalName("unknown")}
+	return WithCaller(ctx, Caller{audit.User(int(peer.Uid), int(peer.Pid)), ScopeOperate})
 }

@@ -5,13 +5,12 @@ package control
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
-	"strconv"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/consent"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -43,23 +42,30 @@ type Desk interface {
 // history is the recorded syncs.
 type history interface {
 	Sync(id uint64) (found *record.Sync, oldest, newest uint64, err error)
-	History(limit int) ([]record.Sync, error)
+	Page(query record.Query) (record.Page, error)
 }
 
 // auditor checks the audit log with the node's key, which stays in the daemon.
 type auditor interface{ Verify() (audit.Report, error) }
+
+// feed has the last events.
+type feed interface{ Since(id string) events.Batch }
 
 // Server is what the endpoints ask. All fields are required.
 type Server struct {
 	Desk    func(stack record.StackKey) (Desk, error) // "" for the only stack
 	History history
 	Audit   auditor
+	Events  feed
+	Logs    func(stack record.StackKey) (Logs, error) // "" for the only stack
+	Node    report.Node                               // whose syncs the history has
 }
 
 // handlers are the endpoints of a server, and the work that they started.
 type handlers struct {
 	server     *Server
 	background *background
+	streams    chan struct{} // has one for each stream that is open
 }
 
 // Parameters of requests.
@@ -71,52 +77,14 @@ const (
 // nothing is the body of a request that has none.
 type nothing struct{}
 
-// Handler gives the endpoints, to be mounted on a server of any listener; that server's
-// ConnContext should be WithPeer. What they start ends when ctx ends; wait returns then.
+// Handler gives the endpoints, to be mounted on a server of any listener, which says by
+// WithPeer or WithCaller who asks. What they start ends when ctx ends; wait returns then.
 func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()) {
-	h := &handlers{server: s, background: newBackground(ctx)}
+	h := &handlers{server: s, background: newBackground(ctx), streams: make(chan struct{}, maxStreams)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/history", h.history)
-	mux.HandleFunc("GET /v1/syncs/{id}", h.one)
-	mux.HandleFunc("GET /v1/audit/verify", func(w http.ResponseWriter, _ *http.Request) {
-		report, err := s.Audit.Verify()
-		answer(w, report, err)
-	})
-	mux.HandleFunc("POST /v1/sync", granting(h, Desk.GrantSync))
-	mux.HandleFunc("POST /v1/retry", granting(h, Desk.GrantRetry))
-	mux.HandleFunc("POST /v1/rollback", granting(h, Desk.GrantRollback))
-	mux.HandleFunc("POST /v1/resume", asking(h, Desk.Resume))
-	mux.HandleFunc("POST /v1/rollback/plan", asking(h, func(desk Desk, ctx context.Context, actor audit.Actor, asked request.Rollback) (*request.RollbackPlan, error) {
-		plan, err := desk.PlanRollback(ctx, actor, asked)
-		if err != nil {
-			return nil, request.Refused{Kind: request.Conflict, Err: err} // with the reason that the agent has against it
-		}
-		return plan, nil
-	}))
-	mux.HandleFunc("POST /v1/pause", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Pause) (*record.Pause, error) {
-		return desk.Pause(actor, asked)
-	}))
-	mux.HandleFunc("POST /v1/approve", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Approve) (*record.Approval, error) {
-		return desk.Approve(actor, asked)
-	}))
-	mux.HandleFunc("GET /v1/adopted", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (consent.Record, error) {
-		return desk.Adopted()
-	}))
-	mux.HandleFunc("GET /v1/adopt", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (*request.AdoptionPlan, error) {
-		return desk.PlanAdoption()
-	}))
-	mux.HandleFunc("POST /v1/adopt", asking(h, func(desk Desk, _ context.Context, actor audit.Actor, asked request.Adopt) (*record.Consent, error) {
-		return desk.Adopt(actor, asked)
-	}))
-	mux.HandleFunc("GET /v1/status", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (report.Status, error) {
-		return desk.Status(), nil
-	}))
-	mux.HandleFunc("GET /v1/secrets", asking(h, func(desk Desk, ctx context.Context, _ audit.Actor, _ nothing) (*inventory.Survey, error) {
-		return desk.Survey(ctx)
-	}))
-	mux.HandleFunc("POST /v1/secrets/collect", asking(h, func(desk Desk, ctx context.Context, actor audit.Actor, _ nothing) (*inventory.Survey, error) {
-		return desk.Collect(ctx, actor)
-	}))
+	for _, route := range append(h.reads(), h.acts()...) {
+		mux.HandleFunc(route.pattern, within(route.scope, route.handler))
+	}
 	return mux, h.background.running.Wait
 }
 
@@ -129,24 +97,6 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	cancel()
 	wait()
 	return err
-}
-
-func (h *handlers) history(w http.ResponseWriter, r *http.Request) {
-	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil {
-		limit = 20
-	}
-	syncs, err := h.server.History.History(limit)
-	answer(w, syncs, err)
-}
-
-// one answers with one sync.
-func (h *handlers) one(w http.ResponseWriter, r *http.Request) {
-	sync, err := FindSync(h.server.History, r.PathValue("id"))
-	if errors.Is(err, ErrNoSync) {
-		err = request.Refused{Kind: request.NotFound, Err: err}
-	}
-	answer(w, sync, err)
 }
 
 // open gives the desk of the stack that a request is about, and the request's body.
@@ -165,7 +115,7 @@ func granting[T any](h *handlers, grant func(Desk, audit.Actor, T) (request.Run,
 		if err == nil {
 			run, err = grant(desk, Peer(r.Context()), asked)
 		}
-		h.stream(w, r, desk, run, err)
+		h.progress(w, r, desk, run, err)
 	}
 }
 

@@ -13,10 +13,12 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -26,14 +28,25 @@ type double struct {
 	err   error // of every request
 	actor audit.Actor
 	over  request.Sync
+	query record.Query
 }
 
-func (d *double) Status() report.Status              { return report.Status{Node: "node3"} }
-func (d *double) Rollout() *report.Rollout           { return nil }
-func (d *double) Verify() (audit.Report, error)      { return audit.Report{}, nil }
-func (d *double) History(int) ([]record.Sync, error) { return nil, d.err }
+func (d *double) Status() report.Status         { return report.Status{Node: "node3"} }
+func (d *double) Rollout() *report.Rollout      { return nil }
+func (d *double) Verify() (audit.Report, error) { return audit.Report{}, nil }
+func (d *double) Page(query record.Query) (record.Page, error) {
+	d.query = query
+	return record.Page{}, d.err
+}
 func (d *double) Survey(context.Context) (*inventory.Survey, error) {
 	return &inventory.Survey{}, d.err
+}
+
+func (d *double) Read(_ context.Context, _ request.Logs, each func(deploy.LogLine) error) error {
+	if d.err != nil {
+		return d.err
+	}
+	return each(deploy.LogLine{Stream: "stdout", Text: "hello"})
 }
 
 func (d *double) Sync(id uint64) (*record.Sync, uint64, uint64, error) {
@@ -120,7 +133,7 @@ func server(d *double) *control.Server {
 			return nil, request.Refuse(request.NotFound, "", "no stack %q", stack)
 		}
 		return d, nil
-	}, History: d, Audit: d}
+	}, History: d, Audit: d, Events: events.New(), Logs: func(record.StackKey) (control.Logs, error) { return d, nil }, Node: report.Node{Environment: "sandbox", Name: "node3"}}
 }
 
 // A stream has all progress and the outcome, and the agent learns who asked.
@@ -166,7 +179,7 @@ func TestRefusals(t *testing.T) {
 	client, _ := serving(t, &double{err: refusal})
 	ctx := t.Context()
 	for name, ask := range map[string]func() error{
-		"history": func() error { _, err := client.History(ctx, 1); return err },
+		"history": func() error { _, err := client.Page(ctx, record.Query{}); return err },
 		"one":     func() error { _, err := client.FindSync(ctx, "2"); return err },
 		"sync":    func() error { _, err := client.Sync(ctx, request.Sync{}, func(control.Event) {}); return err },
 		"detach":  func() error { _, err := client.Sync(ctx, request.Sync{}, nil); return err },
@@ -257,6 +270,13 @@ func TestServeEndsStreams(t *testing.T) {
 	}
 }
 
+// as has a caller send what a handler gets.
+func as(caller control.Caller, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(control.WithCaller(r.Context(), caller)))
+	})
+}
+
 // The endpoints are served on other listeners, too.
 func TestHandler(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -266,7 +286,7 @@ func TestHandler(t *testing.T) {
 		close(run)
 		return nil, ctx.Err()
 	}}).Handler(ctx)
-	over := httptest.NewServer(handler)
+	over := httptest.NewServer(as(control.Caller{Scope: control.ScopeOperate}, handler))
 	defer over.Close()
 	response, err := http.Post(over.URL+"/v1/sync?detach=1", "", nil)
 	if err != nil || response.StatusCode != http.StatusOK {

@@ -181,6 +181,9 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	}
 	o.log.Info("report delivered", "revision", commit, "state", entry.Report.State, "pipeline", trail.PipelineID)
 	o.health.LastDelivered = now
+	if o.Delivered != nil {
+		o.Delivered(entry.Report)
+	}
 }
 
 // putOff delays the reports of the entry's commit.

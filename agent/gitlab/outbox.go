@@ -86,6 +86,8 @@ type Refusal struct {
 type Outbox struct {
 	// Random, where set before Run, gives the jitter of waits: a simulation repeats with it.
 	Random backoff.Random
+	// Delivered, where set before Run, is called with each report that GitLab has accepted.
+	Delivered func(Report)
 
 	client *Client
 	store  Store

@@ -24,6 +24,15 @@ func (s State) Final() bool {
 	return false
 }
 
+// Known reports whether there is such a state.
+func (s State) Known() bool {
+	switch s {
+	case Pending, Waiting, Running, Succeeded, Failed, RolledBack, Superseded:
+		return true
+	}
+	return false
+}
+
 // Stage is a step of an attempt, by the name that status, metrics, log and commit
 // status use.
 type Stage string

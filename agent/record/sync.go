@@ -118,6 +118,18 @@ func (s *Sync) Enter(stage Stage, now time.Time) {
 	}
 }
 
+// Brief gives the sync for a list: without what grows with the number of services.
+func (s *Sync) Brief() *Sync {
+	brief := *s
+	brief.Plan, brief.Services, brief.Inputs, brief.Deployment = nil, nil, nil, nil
+	if s.Rollback != nil {
+		taken := *s.Rollback
+		taken.Plan, taken.ServicesOf = nil, nil
+		brief.Rollback = &taken
+	}
+	return &brief
+}
+
 // Copy gives a copy that other goroutines can read while the sync goes on.
 func (s *Sync) Copy() *Sync {
 	copied := *s

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 )
@@ -125,7 +124,7 @@ func RollbackText(sync *record.Sync) string {
 	if len(taken.Services) > 0 {
 		text = "rolled " + strings.Join(taken.Services, ", ") + " back to " + Target(taken)
 	}
-	if taken.By.By == audit.ByUser {
+	if taken.By.Person() {
 		text += " by " + taken.By.String()
 	}
 	return text + Because(taken)

@@ -116,15 +116,8 @@ func NewStatus(node Node, applied *record.GoodState, last *record.Sync) Status {
 		}
 	}
 	if last != nil {
-		brief := *last
-		brief.Plan, brief.Services, brief.Inputs, brief.Deployment = nil, nil, nil, nil
-		if brief.Rollback != nil {
-			taken := *brief.Rollback
-			taken.Plan, taken.ServicesOf = nil, nil
-			brief.Rollback = &taken
-		}
 		status.Pinned = PinnedAt(last)
-		status.Sync, status.Rollout = &brief, FailedRollout(last)
+		status.Sync, status.Rollout = last.Brief(), FailedRollout(last)
 	}
 	return status
 }

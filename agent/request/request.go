@@ -45,6 +45,13 @@ type (
 		Plan   string `json:"plan"` // the digest of the plan that the user has seen, or how it begins
 		Reason string `json:"reason,omitempty"`
 	}
+	// Logs asks for the log lines of a service.
+	Logs struct {
+		Service string `json:"service"`          // its name, with or without the stack's
+		Lines   int    `json:"lines,omitempty"`  // the last ones; 0 for 100
+		Follow  bool   `json:"follow,omitempty"` // and those that come
+		Failed  bool   `json:"failed,omitempty"` // only of tasks that have failed
+	}
 	// Rollback asks for a rollback to a good state.
 	Rollback struct {
 		To       uint64   `json:"to,omitempty"`       // its sync; 0 for the default one
@@ -93,6 +100,9 @@ const (
 	Invalid  Kind = "invalid"   // the request itself is wrong
 	Conflict Kind = "conflict"  // the state of the node does not allow it
 	NotFound Kind = "not found" // what it names does not exist
+
+	Forbidden Kind = "forbidden" // the caller may not ask for it
+	Busy      Kind = "busy"      // too many ask for it at the same time
 )
 
 // Refused is the error of a request that is not granted.

@@ -10,6 +10,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/drift"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -271,6 +272,7 @@ func (a *attempt) apply(ctx context.Context) error {
 		Metadata: a.metadata(), Wait: a.goal.await,
 		Progress: func(event deploy.Event) error {
 			a.show(report.EventText(event))
+			a.tell(event)
 			if event.Waits != "" {
 				a.use.Log.Info("waiting", "revision", record.Short(a.commit), "service", event.Step.Name, "reason", event.Waits)
 			}
@@ -357,6 +359,15 @@ func (a *attempt) show(text string) {
 	}
 	a.progress(text)
 	a.use.Log.Debug("progress", "revision", record.Short(a.sync.Commit), "stage", a.stage, "progress", text)
+}
+
+// tell publishes a write to those who watch the node.
+func (a *attempt) tell(event deploy.Event) {
+	told := events.Event{Kind: events.Write, Stack: a.use.Stack, Sync: a.sync.ID, Commit: a.commit, State: string(event.Step.Action), Text: report.EventText(event)}
+	if event.Step.Kind == deploy.Service {
+		told.Service = event.Step.Name
+	}
+	a.use.Events.Publish(told)
 }
 
 // warn notes a warning once.

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
@@ -177,6 +178,9 @@ type Measures interface {
 	Checked(results []checks.Result)
 }
 
+// Events takes what an attempt does, for whoever watches it.
+type Events interface{ Publish(event events.Event) }
+
 // Parts are what the attempts at one stack work with.
 type Parts struct {
 	Settings *settings.Settings
@@ -206,6 +210,7 @@ type Parts struct {
 	Receivers Receivers
 	Delays    Delays
 	Metrics   Measures
+	Events    Events
 
 	Stops <-chan struct{} // ends the wait of a rollout for a rollback
 }

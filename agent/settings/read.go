@@ -128,6 +128,10 @@ func (s *Settings) read(name string, known map[string]Field, key, value *yaml.No
 		var err error
 		s.Policy, err = policy.Read(name, value)
 		return err
+	case "api_tokens":
+		var err error
+		s.APITokens, err = readTokens(name, value)
+		return err
 	case "limits":
 		return limits.Read(name, value, &s.Limits)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
@@ -63,6 +64,10 @@ type Settings struct {
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
+	APIListen   string `name:"api_listen" help:"address of the API for other machines, such as 0.0.0.0:9181; empty for none"`
+	APICertFile string `name:"api_cert_file" help:"file with the API's certificate and those of its issuers; needed off loopback"`
+	APIKeyFile  string `name:"api_key_file" help:"file with the key of the API's certificate"`
+
 	GitLabURL       string   `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
 	GitLabProject   string   `name:"gitlab_project" help:"GitLab project: path or number"`
 	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`
@@ -84,6 +89,8 @@ type Settings struct {
 	// Mappings, which only the YAML file has.
 	Policy *policy.Policy // nil: any commit may do anything
 	Limits limits.Limits
+	// APITokens are the tokens that the API accepts.
+	APITokens []access.Token
 }
 
 // Default gives the default settings.
@@ -145,6 +152,7 @@ func (s *Settings) Validate() error {
 	if s.Listen != "" && !onLoopback(s.Listen) {
 		refuse("use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
 	}
+	faults = append(faults, s.validateAPI())
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}

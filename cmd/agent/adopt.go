@@ -10,7 +10,6 @@ import (
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
@@ -44,7 +43,7 @@ adoption, shows the plan, asks, and rolls out what was adopted.`,
 			return usageError{fault.New(fault.Place{}, "`agent adopt` without --yes shows the plan and its digest", "--yes needs --plan")}
 		}
 		if !once {
-			if err := adopt(cmd.Context(), a, control.NewClient(a.settings.Socket), asked, terminal{cmd.InOrStdin(), yes}); err != nil {
+			if err := adopt(cmd.Context(), a, a.client(), asked, terminal{cmd.InOrStdin(), yes}); err != nil {
 				return err
 			}
 			newPrinter(a.stdout).line("`agent status` shows the progress")

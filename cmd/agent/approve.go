@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -34,7 +33,7 @@ GitLab show the user and the reason. agent diff shows the plan.`,
 			return err
 		}
 		asked.Commit = args[0]
-		approval, err := control.NewClient(a.settings.Socket).Approve(cmd.Context(), asked)
+		approval, err := a.client().Approve(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,6 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -48,7 +47,7 @@ or if GitLab has no anchor of this node.`,
 				return err
 			}
 		}
-		report, err := verifyAudit(cmd.Context(), &a.settings, a.stderr)
+		report, err := verifyAudit(cmd.Context(), a, a.stderr)
 		if err != nil {
 			return err
 		}
@@ -79,7 +78,7 @@ func (a *app) evidence(ctx context.Context) (*audit.Evidence, error) {
 	if e.Found, e.Others, err = issue.Anchors(ctx, a.settings.Owner()); err != nil {
 		return nil, err
 	}
-	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	status, err := a.client().Status(ctx)
 	if err == nil {
 		for _, one := range status.Anchors {
 			if one.Place == e.Place {
@@ -100,8 +99,9 @@ func (a *app) evidence(ctx context.Context) (*audit.Evidence, error) {
 // verifyAudit has the daemon check the log, which has the key open. Without a daemon it
 // takes head and key from the state file. Without a state file it checks neither the end of
 // the log nor the seals.
-func verifyAudit(ctx context.Context, settings *settings.Settings, stderr io.Writer) (audit.Report, error) {
-	report, err := control.NewClient(settings.Socket).VerifyAudit(ctx)
+func verifyAudit(ctx context.Context, a *app, stderr io.Writer) (audit.Report, error) {
+	settings := &a.settings
+	report, err := a.client().VerifyAudit(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return report, err
 	}

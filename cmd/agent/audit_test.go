@@ -44,7 +44,7 @@ func (l *lab) audited(commit string) {
 		var want []string
 		for _, step := range decode[struct {
 			Steps []struct{ Action, Name string } `json:"steps"`
-		}](l.t, string(sync.Plan)).Steps {
+		}](l.t, string(l.show(sync.ID).Plan)).Steps {
 			want = append(want, step.Action+" "+step.Name)
 		}
 		slices.Sort(done)
@@ -175,4 +175,10 @@ func (l *lab) status1(commit string) record.Sync {
 		}
 	}
 	return first
+}
+
+// show gives a sync in full.
+func (l *lab) show(id uint64) record.Sync {
+	l.t.Helper()
+	return decode[record.Sync](l.t, l.mustRun(exitDone, nil, "show", strconv.FormatUint(id, 10), "-o", "json"))
 }

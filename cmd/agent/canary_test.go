@@ -179,11 +179,11 @@ func (w witness) files(l *lab, when string) {
 // everything notes what a running agent shows of itself.
 func (w witness) everything(l *lab, when string) {
 	w.commands(l, when, "status", "status -o json", "history", "history -o json", "show latest", "show latest -o json", "show latest -o manifest", "show latest -o report", "diff", "diff -o json",
-		"render -o yaml", "render -o specs", "sync --dry-run", "doctor", "secrets list", "secrets list -o json", "secrets gc --dry-run", "secrets gc -o json", "audit log", "audit log -o json", "audit verify")
+		"render -o yaml", "render -o specs", "sync --dry-run", "doctor", "secrets list", "secrets list -o json", "secrets gc --dry-run", "secrets gc -o json", "audit log", "audit log -o json", "audit verify", "events", "events -o json", "logs web", "logs worker -o json")
 	w.files(l, when)
 	w[when+": log"] = l.logText()
 	client := &http.Client{Transport: dialling(l.settings["socket"])}
-	for _, path := range []string{"/v1/status", "/v1/history?limit=100", "/v1/syncs/latest", "/v1/secrets", "/v1/audit/verify", "/v1/nowhere"} {
+	for _, path := range []string{"/v1/status", "/v1/plan", "/v1/syncs?limit=100", "/v1/events?follow=false", "/v1/services/web/logs", "/v1/syncs/latest", "/v1/secrets", "/v1/audit/verify", "/v1/nowhere"} {
 		response, err := client.Get("http://agent" + path)
 		if err != nil {
 			l.t.Fatal(err)

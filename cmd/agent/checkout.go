@@ -97,7 +97,7 @@ func (a *app) follows(ctx context.Context, source *gitsync.Repository) (gitsync.
 // onRecord gives what the agent, or its state file, has on record of the node; nothing if
 // there is neither, or they are of another node.
 func (a *app) onRecord(ctx context.Context) selection.Record {
-	status, err := readStatus(ctx, &a.settings)
+	status, err := readStatus(ctx, a)
 	if err != nil || status.Environment != a.settings.Environment || status.Node != a.settings.Node {
 		return selection.Record{}
 	}

@@ -28,6 +28,9 @@ func diffCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&flags.grants, "grants", false, "list also what unchanged services may do to the node or to others")
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if a.remote != nil {
+			return remotePlan(cmd.Context(), a, flags, *output)
+		}
 		return diff(cmd.Context(), a, flags, *output)
 	}
 	return cmd
@@ -92,7 +95,7 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 // adopted gives what is on record of the stack of a node: what the running agent says, or
 // its state file. It is empty if neither is of the node.
 func adopted(ctx context.Context, a *app, owner string) consent.Record {
-	on, err := control.NewClient(a.settings.Socket).Adopted(ctx)
+	on, err := a.client().Adopted(ctx)
 	if errors.Is(err, control.ErrNotRunning) {
 		on, err = storedAdoption(a)
 	}
@@ -124,7 +127,7 @@ func ignoring(ctx context.Context, a *app, live deploy.LiveServices, stack *comp
 	if len(stack.Ignored) == 0 {
 		return stack
 	}
-	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	status, err := a.client().Status(ctx)
 	if err != nil {
 		return stack // it is not known what was applied
 	}
@@ -138,7 +141,7 @@ func loosened(ctx context.Context, a *app, flags checkoutFlags, config *manifest
 		return append(belowFloor(a.settings.Policy, a.settings.Node, config),
 			"a folder is not compared with the last good revision: which of its gates the files loosen is not known; `agent diff` without --repo names them")
 	}
-	status, err := control.NewClient(a.settings.Socket).Status(ctx)
+	status, err := a.client().Status(ctx)
 	if err != nil || status.Sync == nil || status.Desired == nil || status.Desired.Commit != status.Sync.Commit {
 		return nil
 	}

@@ -99,7 +99,7 @@ func (l *lab) carriedOn(commit string, round int) {
 	}
 	if len(syncs) != 1 || syncs[0].State != record.Succeeded {
 		l.t.Errorf("the history has %+v", syncs)
-	} else if len(syncs[0].Plan) == 0 || string(syncs[0].Plan) == "null" {
+	} else if whole := l.show(syncs[0].ID); len(whole.Plan) == 0 || string(whole.Plan) == "null" {
 		l.t.Error("the history has lost the plan")
 	}
 	if n := strings.Count(l.logText(), `"msg":"continuing"`); n != round {

@@ -100,6 +100,9 @@ func (w jsonWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// zoned gives a time in this machine's zone, which is written out.
+func zoned(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
+
 // ago gives the approximate time since t.
 func ago(t time.Time) string {
 	if t.IsZero() {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -34,7 +33,7 @@ agent status and the commit that waits show it.`,
 				return usageError{fmt.Errorf("--for %q is not a valid duration: write it as 2h or 30m", asked.For)}
 			}
 		}
-		pause, err := control.NewClient(a.settings.Socket).Pause(cmd.Context(), asked)
+		pause, err := a.client().Pause(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}
@@ -58,7 +57,7 @@ rollout that is due then starts at once, unless another gate waits.`,
 	}
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ended, err := control.NewClient(a.settings.Socket).Resume(cmd.Context(), asked)
+		ended, err := a.client().Resume(cmd.Context(), asked)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func policyShowCommand(a *app) *cobra.Command {
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		state := policy.State{Rules: a.settings.Policy, Read: time.Now()}
-		status, err := control.NewClient(a.settings.Socket).Status(cmd.Context())
+		status, err := a.client().Status(cmd.Context())
 		if err != nil && !errors.Is(err, control.ErrNotRunning) {
 			return err
 		}

@@ -12,37 +12,50 @@ import (
 	"coin.internal/coin-agent/policy"
 )
 
-// reload reads the policy again at each signal, until ctx ends. Other settings are read at
-// the start only. A policy that cannot be read changes nothing.
-func (a *app) reload(ctx context.Context, signals <-chan os.Signal, daemon *agent.Agent, log *slog.Logger) {
+// reloaded is what a signal has read again.
+type reloaded struct {
+	daemon *agent.Agent
+	api    *api // nil: there is none
+}
+
+// reload reads the policy and the API's tokens and certificate again at each signal, until ctx
+// ends. Other settings are read at the start only. What cannot be read changes nothing.
+func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current reloaded, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-signals:
 		}
-		read, err := a.readPolicy()
-		switch err = daemon.ReloadPolicy(read, err); {
+		fresh, err := a.readAgain()
+		err = current.daemon.ReloadPolicy(fresh.Policy, err)
+		switch {
 		case err != nil:
 			log.Error("cannot reload the policy: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
-		case read == nil:
+			continue
+		case fresh.Policy == nil:
 			log.Warn("policy reloaded", "warning", policy.Warning)
 		default:
-			log.Info("policy reloaded", "strict", read.Strict)
+			log.Info("policy reloaded", "strict", fresh.Policy.Strict)
 		}
+		if current.api == nil {
+			continue
+		}
+		if err := current.api.guard.Reload(fresh.APITokens); err != nil {
+			log.Error("cannot reload the API's tokens: those before stay", "error", err.Error(), "hint", fault.Hint(err))
+			continue
+		}
+		log.Info("API tokens reloaded", "tokens", len(fresh.APITokens))
 	}
 }
 
-// readPolicy reads the policy of the settings file, which must be valid as a whole.
-func (a *app) readPolicy() (*policy.Policy, error) {
+// readAgain reads the settings file, which must be valid as a whole.
+func (a *app) readAgain() (settings.Settings, error) {
+	fresh := settings.Default()
 	name, _ := a.configName()
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("read settings: %w", err), "restore the file, and run systemctl reload coin-agent")
+		return fresh, fault.WithHint(fmt.Errorf("read settings: %w", err), "restore the file, and run systemctl reload coin-agent")
 	}
-	fresh := settings.Default()
-	if err := fresh.ReadYAML(name, data); err != nil {
-		return nil, err
-	}
-	return fresh.Policy, nil
+	return fresh, fresh.ReadYAML(name, data)
 }

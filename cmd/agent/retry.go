@@ -24,7 +24,7 @@ cause of the failure was outside the revision. It fails if no revision is held.`
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded")
 	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client := control.NewClient(a.settings.Socket)
+		client := a.client()
 		if wait {
 			return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
 				return client.Retry(cmd.Context(), asked, progress)

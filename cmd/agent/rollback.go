@@ -64,7 +64,7 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 	if asking && !isTerminal(stdin) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
 	}
-	client := control.NewClient(a.settings.Socket)
+	client := a.client()
 	plan, err := client.PlanRollback(ctx, f.request)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
@@ -43,6 +44,8 @@ type app struct {
 	stdout, stderr io.Writer
 	settings       settings.Settings
 	config         string
+	host           remoteFlags
+	remote         *control.Client // of another node; nil: the agent of this machine is asked
 }
 
 // run runs one command line and gives its exit code.
@@ -97,6 +100,9 @@ func (a *app) root() *cobra.Command {
 					return err
 				}
 			}
+			if err := a.useHost(cmd); err != nil {
+				return err
+			}
 			return checkOutput(cmd)
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -107,8 +113,9 @@ func (a *app) root() *cobra.Command {
 	for _, field := range a.settings.Fields() {
 		addSetting(flags, field)
 	}
+	a.host.add(root)
 	root.AddCommand(runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
-		diffCommand(a), historyCommand(a), showCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
+		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
 		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), versionCommand(a))
 	explainSettings(root)
 	return root

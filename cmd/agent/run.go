@@ -19,11 +19,14 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/visible"
@@ -61,19 +64,23 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	socket, err := control.Listen(a.settings.Socket)
+	api, err := a.openAPI(log)
 	if err != nil {
 		return err
 	}
+	socket, err := control.Listen(a.settings.Socket)
+	if err != nil {
+		return errors.Join(err, api.close())
+	}
 	services := []func(context.Context) error{
 		d.agent.Run,
-		func(ctx context.Context) error { return d.control().Serve(ctx, socket) },
-		func(ctx context.Context) error { a.reload(ctx, reloads, d.agent, log); return nil },
+		func(ctx context.Context) error { return d.serve(ctx, socket, api) },
+		func(ctx context.Context) error { a.reload(ctx, reloads, reloaded{d.agent, api}, log); return nil },
 	}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)
 		if err != nil {
-			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close())
+			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close(), api.close())
 		}
 		log.Info("metrics and health", "address", listener.Addr().String())
 		services = append(services, func(ctx context.Context) error {
@@ -152,6 +159,9 @@ type parts struct {
 	notices *notify.Outbox
 	policy  *policy.Current
 	anchors *anchor.Outbox
+	events  *events.Ring
+	logs    *logs.Reader // of the only stack
+	node    report.Node
 }
 
 // assemble makes an agent from the settings.
@@ -184,11 +194,14 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy)}
+	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine, Release: engine, Store: store, Audit: auditLog,
-		Policy: p.policy,
-		Keys:   a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+		Policy: p.policy, Events: p.events,
+		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+	}
+	p.logs = &logs.Reader{
+		Engine: engine, Records: store.Stack(record.OnlyStack), Files: store, Source: source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
 	}
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()
@@ -205,6 +218,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if client != nil {
 		made.GitLab = client
 		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
+		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
 	}
 	p.agent = agent.New(made)
@@ -219,8 +233,41 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 func (p *parts) control() *control.Server {
 	return &control.Server{
 		Desk:    func(stack record.StackKey) (control.Desk, error) { return p.agent.Desk(stack) },
-		History: p.store, Audit: p.audit,
+		History: p.store, Audit: p.audit, Events: p.events, Node: p.node,
+		Logs: func(stack record.StackKey) (control.Logs, error) {
+			if _, err := p.agent.Desk(stack); err != nil {
+				return nil, err
+			}
+			return p.logs, nil
+		},
 	}
+}
+
+// serve answers on the control socket, and at the API's address if there is one.
+func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error {
+	asked, cancel := context.WithCancel(ctx)
+	defer cancel()
+	handler, wait := p.control().Handler(asked)
+	services := []func(context.Context) error{
+		func(ctx context.Context) error { return control.Serve(ctx, socket, handler) },
+	}
+	if api != nil {
+		services = append(services, func(ctx context.Context) error {
+			return control.Serve(ctx, api.listener, api.guard.Protect(handler))
+		})
+	}
+	err := together(ctx, services)
+	cancel()
+	wait()
+	return err
+}
+
+// delivered publishes that GitLab has a status.
+func (p *parts) delivered(sent gitlab.Report) {
+	p.events.Publish(events.Event{
+		Kind: events.Delivered, Commit: sent.Commit, State: string(sent.State),
+		Text: fmt.Sprintf("GitLab has the status %s of %s: %s", sent.State, short(sent.Commit), sent.Description),
+	})
 }
 
 func (p *parts) close() {

@@ -13,12 +13,14 @@ import (
 	"text/template"
 	"time"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/doctor"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/provenance"
 )
@@ -92,6 +94,11 @@ func (p printer) functions() template.FuncMap {
 		"subtract":  func(a, b int) int { return a - b },
 		"tidy":      tidy,
 		"took":      took,
+		"authored":  audit.AuthorName,
+		"cut":       func(most int, text string) string { return oneline.Cut(text, most) },
+		"waited":    func(sync record.Sync) string { return lasted(report.Waited(&sync)) },
+		"worked":    func(sync record.Sync) string { return lasted(report.Worked(&sync)) },
+		"zoned":     zoned,
 		"until":     func(at time.Time) string { return roughly(time.Until(at)) },
 
 		"checksText":    checksText,
@@ -152,6 +159,14 @@ func took(from, to time.Time) string {
 		return ""
 	}
 	return to.Sub(from).Round(100 * time.Millisecond).String()
+}
+
+// lasted gives a length of time; "" for none.
+func lasted(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.Round(100 * time.Millisecond).String()
 }
 
 // checksText gives the check results of a sync in one text; "" if it had no checks.

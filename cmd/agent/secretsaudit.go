@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/provenance"
@@ -93,8 +91,8 @@ func addApplied(ctx context.Context, a *app, report *provenance.Report) {
 			report.Warnings = append(report.Warnings, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
-	if environment, node, ok := strings.Cut(localNode(ctx, &a.settings), "/"); ok && environment == report.Environment {
-		syncs, err := recordedSyncs(ctx, &a.settings)
+	if environment, node, ok := strings.Cut(localNode(ctx, a), "/"); ok && environment == report.Environment {
+		syncs, err := recordedSyncs(ctx, a)
 		warn("cannot read the history of the agent on this machine", err)
 		report.AddSyncs(node, syncs)
 		syncs, err = loggedSyncs(a.settings.StateDir)
@@ -108,8 +106,8 @@ func addApplied(ctx context.Context, a *app, report *provenance.Report) {
 const allSyncs = 1 << 20
 
 // recordedSyncs gives the syncs of the agent's history.
-func recordedSyncs(ctx context.Context, settings *settings.Settings) ([]provenance.Sync, error) {
-	history, err := readHistory(ctx, settings, allSyncs)
+func recordedSyncs(ctx context.Context, a *app) ([]provenance.Sync, error) {
+	history, err := readHistory(ctx, a, record.Query{Limit: allSyncs})
 	var syncs []provenance.Sync
 	for _, sync := range history {
 		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
@@ -138,12 +136,12 @@ func loggedSyncs(stateDir string) ([]provenance.Sync, error) {
 
 // localNode gives the owner, <environment>/<node>, whose agent runs or has run on this
 // machine; "" for none.
-func localNode(ctx context.Context, settings *settings.Settings) string {
-	status, err := control.NewClient(settings.Socket).Status(ctx)
+func localNode(ctx context.Context, a *app) string {
+	status, err := a.client().Status(ctx)
 	if err == nil {
 		return status.Environment + "/" + status.Node
 	}
-	applied, err := fromStateFile(settings, func(s *store.Store) (*record.GoodState, error) { return s.Stack(record.OnlyStack).Deployed() })
+	applied, err := fromStateFile(&a.settings, func(s *store.Store) (*record.GoodState, error) { return s.Stack(record.OnlyStack).Deployed() })
 	if err != nil || applied == nil {
 		return ""
 	}

@@ -45,7 +45,7 @@ func collect(ctx context.Context, a *app, dryRun bool) (*inventory.Survey, error
 	if dryRun {
 		return survey(ctx, a)
 	}
-	removed, err := control.NewClient(a.settings.Socket).Collect(ctx)
+	removed, err := a.client().Collect(ctx)
 	if errors.Is(err, control.ErrNotRunning) {
 		err = fault.WithHint(err, cmp.Or(fault.Hint(err), "start the agent")+"; with --dry-run this command shows the versions to remove")
 	}

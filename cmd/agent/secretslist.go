@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
@@ -36,7 +35,7 @@ func secretsListCommand(a *app) *cobra.Command {
 
 // survey asks the daemon. Without a daemon it reads the engine and the state file.
 func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
-	found, err := control.NewClient(a.settings.Socket).Survey(ctx)
+	found, err := a.client().Survey(ctx)
 	return orStateFile(&a.settings, found, err, func(s *store.Store) (*inventory.Survey, error) {
 		engine, err := a.connect()
 		if err != nil {

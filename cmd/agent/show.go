@@ -28,11 +28,11 @@ func showCommand(a *app) *cobra.Command {
 	output := outputFlag(cmd, "text", "json", "manifest", "report")
 	cmd.Flags().Lookup("output").Usage = "output: text, json (the whole record), manifest (JSON) or report (of its rollback, Markdown)"
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		sync, err := findSync(cmd.Context(), &a.settings, args[0])
+		node, sync, err := findSync(cmd.Context(), a, args[0])
 		if err != nil {
 			return err
 		}
-		return show(a.stdout, nodeOf(&a.settings), sync, *output)
+		return show(a.stdout, node, sync, *output)
 	}
 	return cmd
 }
@@ -42,9 +42,15 @@ func nodeOf(settings *settings.Settings) report.Node {
 	return report.Node{Environment: settings.Environment, Name: settings.Node}
 }
 
-func findSync(ctx context.Context, settings *settings.Settings, which string) (*record.Sync, error) {
-	sync, err := control.NewClient(settings.Socket).FindSync(ctx, which)
-	return orStateFile(settings, sync, err, func(s *store.Store) (*record.Sync, error) { return control.FindSync(s, which) })
+// findSync gives a sync, and the node that made it.
+func findSync(ctx context.Context, a *app, which string) (report.Node, *record.Sync, error) {
+	node := nodeOf(&a.settings)
+	detail, err := a.client().Detail(ctx, which)
+	if err == nil && detail.Manifest != nil {
+		node = report.Node{Environment: detail.Manifest.Environment, Name: detail.Manifest.Node}
+	}
+	sync, err := orStateFile(&a.settings, detail.Sync, err, func(s *store.Store) (*record.Sync, error) { return control.FindSync(s, which) })
+	return node, sync, err
 }
 
 func show(stdout io.Writer, node report.Node, sync *record.Sync, output string) error {

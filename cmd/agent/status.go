@@ -15,7 +15,6 @@ import (
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
@@ -30,7 +29,7 @@ func statusCommand(a *app) *cobra.Command {
 		if *watch {
 			return watchStatus(cmd.Context(), a, *output)
 		}
-		status, err := readStatus(cmd.Context(), &a.settings)
+		status, err := readStatus(cmd.Context(), a)
 		if err != nil {
 			return err
 		}
@@ -44,11 +43,12 @@ func statusCommand(a *app) *cobra.Command {
 }
 
 // readStatus asks the daemon. Without a daemon it reads the state file.
-func readStatus(ctx context.Context, settings *settings.Settings) (report.Status, error) {
-	status, err := control.NewClient(settings.Socket).Status(ctx)
+func readStatus(ctx context.Context, a *app) (report.Status, error) {
+	status, err := a.client().Status(ctx)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return status, err
 	}
+	settings := &a.settings
 	opened, storeErr := store.OpenReadOnly(settings.StateDir)
 	switch {
 	case errors.Is(storeErr, store.ErrDamaged):

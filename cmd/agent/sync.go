@@ -58,7 +58,12 @@ func syncCommand(a *app) *cobra.Command {
 			if asked.Adopt && !once {
 				return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
 			}
-			client := control.NewClient(a.settings.Socket)
+			if once || dryRun {
+				if err := a.here("sync --once or --dry-run"); err != nil {
+					return err
+				}
+			}
+			client := a.client()
 			switch {
 			case dryRun:
 				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To}}, "text")

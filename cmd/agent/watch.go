@@ -20,7 +20,7 @@ func watchStatus(ctx context.Context, a *app, output string) error {
 	defer tick.Stop()
 	show := statusShower(a.stdout, output)
 	for {
-		status, err := readStatus(ctx, &a.settings)
+		status, err := readStatus(ctx, a)
 		if ctx.Err() != nil {
 			return nil
 		}

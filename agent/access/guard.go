@@ -1,0 +1,197 @@
+package access
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
+)
+
+const (
+	// bodyLimit and bodyTime bound the body of a request.
+	bodyLimit = 16 << 10
+	bodyTime  = 10 * time.Second
+	// answerTime bounds how long an answer takes. A stream sets its own limits.
+	answerTime = 2 * time.Minute
+)
+
+// Options are the options of a guard.
+type Options struct {
+	Listen string // the address that the API is served on
+	Tokens []Token
+	Cert   *Certificate // nil: without TLS, on loopback
+	Log    *slog.Logger
+}
+
+// Guard lets requests with a valid token pass.
+type Guard struct {
+	options  Options
+	logins   atomic.Pointer[[]login]
+	failures failures
+}
+
+// New makes a guard, and reads the tokens.
+func New(options Options) (*Guard, error) {
+	g := &Guard{options: options}
+	return g, g.Reload(options.Tokens)
+}
+
+// Reload reads the tokens, and the certificate, again. An error changes nothing.
+func (g *Guard) Reload(tokens []Token) error {
+	logins, err := readTokens(tokens)
+	if err != nil {
+		return err
+	}
+	if g.options.Cert != nil {
+		if err := g.options.Cert.Reload(); err != nil {
+			return err
+		}
+	}
+	g.logins.Store(&logins)
+	return nil
+}
+
+// Protect gives requests that pass to a handler.
+func (g *Guard) Protect(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.harden(w.Header())
+		if status, why := g.foreign(r); status != 0 {
+			refuse(w, status, why, "")
+			return
+		}
+		caller, ok := g.login(w, r)
+		if !ok || !readBody(w, r) {
+			return
+		}
+		handler.ServeHTTP(w, r.WithContext(control.WithCaller(r.Context(), caller)))
+	})
+}
+
+// harden sets the headers that tell a browser to do nothing with an answer but show it.
+func (g *Guard) harden(header http.Header) {
+	for name, value := range map[string]string{
+		"Cache-Control":                "no-store",
+		"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Referrer-Policy":              "no-referrer",
+		"X-Content-Type-Options":       "nosniff",
+		"X-Frame-Options":              "DENY",
+	} {
+		header.Set(name, value)
+	}
+	if g.options.Cert != nil {
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// foreign refuses requests to another host, which a name that resolves to this one may
+// bring here, and those that the page of another site sends.
+func (g *Guard) foreign(r *http.Request) (status int, why string) {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if host = strings.Trim(host, "[]"); !g.serves(host) {
+		return http.StatusMisdirectedRequest, "this address does not answer requests to that host"
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+			return http.StatusForbidden, "requests of other sites' pages are refused"
+		}
+		return 0, ""
+	}
+	scheme := "http"
+	if g.options.Cert != nil {
+		scheme = "https"
+	}
+	if from, err := url.Parse(origin); err != nil || from.Scheme != scheme || !strings.EqualFold(from.Host, r.Host) {
+		return http.StatusForbidden, "requests of other sites' pages are refused"
+	}
+	return 0, ""
+}
+
+// serves reports whether a host is a name of this one: of loopback, of the listener, or of
+// the certificate.
+func (g *Guard) serves(host string) bool {
+	listened, _, _ := net.SplitHostPort(g.options.Listen)
+	return loopback.Is(host) || host != "" && host == listened || g.options.Cert != nil && g.options.Cert.names(host)
+}
+
+// login finds out who sent a request, or answers why that is not known.
+func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
+	from, now := place(r.RemoteAddr), time.Now()
+	if wait := g.failures.wait(from, now); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute")
+		return control.Caller{}, false
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") && token != "" {
+		if caller, found := find(*g.logins.Load(), strings.TrimSpace(token)); found {
+			return caller, true
+		}
+	}
+	if token != "" && g.failures.add(from, now) {
+		g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
+	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
+	return control.Caller{}, false
+}
+
+// readBody reads the body of a request within its limits, or answers why not.
+func readBody(w http.ResponseWriter, r *http.Request) bool {
+	flow := http.NewResponseController(w)
+	_ = flow.SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+	_ = flow.SetReadDeadline(time.Time{})
+	_ = flow.SetWriteDeadline(time.Now().Add(answerTime))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		refuse(w, http.StatusRequestEntityTooLarge, "the request is larger than 16 KiB", "")
+	case err != nil:
+		refuse(w, http.StatusBadRequest, "the request cannot be read", "")
+	case len(body) > 0 && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
+		refuse(w, http.StatusUnsupportedMediaType, "the request is not JSON", "send it with Content-Type: application/json") // no form of a page can send that
+	default:
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return true
+	}
+	return false
+}
+
+// refuse answers as the handlers do.
+func refuse(w http.ResponseWriter, status int, why, hint string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Error string `json:"error"`
+		Hint  string `json:"hint,omitempty"`
+	}{why, hint})
+}
+
+// RefuseOpen refuses an address that is not on loopback without a certificate.
+func RefuseOpen(listen string, tls bool) error {
+	host, _, err := net.SplitHostPort(listen)
+	switch {
+	case err != nil:
+		return fault.New(fault.Place{}, "write it as 127.0.0.1:9181 or 0.0.0.0:9181", "api_listen %q is not an address with a port", listen)
+	case !tls && !loopback.Is(host):
+		return fault.New(fault.Place{}, "set api_cert_file and api_key_file, or listen on 127.0.0.1", "api_listen %q is not a loopback address, and there is no TLS: others could read the tokens", listen)
+	}
+	return nil
+}

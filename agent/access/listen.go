@@ -1,0 +1,108 @@
+package access
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/privatefile"
+)
+
+// Certificate is the API's certificate and its key, which can be replaced at run time.
+type Certificate struct {
+	certFile, keyFile string
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// ReadCertificate reads a certificate, with those of its issuers, and its key.
+func ReadCertificate(certFile, keyFile string) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	return c, c.Reload()
+}
+
+// Reload reads the files again. An error changes nothing.
+func (c *Certificate) Reload() error {
+	key, err := privatefile.Read(c.keyFile, "the API's key", nil)
+	if err != nil {
+		return err
+	}
+	cert, err := os.ReadFile(c.certFile)
+	if err != nil {
+		return fault.New(fault.Place{File: c.certFile}, "correct api_cert_file", "read the API's certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fault.New(fault.Place{File: c.certFile}, "write both in PEM form, the certificate before those of its issuers", "the API's certificate and key do not fit: %w", err)
+	}
+	if pair.Leaf == nil {
+		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+			return fmt.Errorf("read the API's certificate: %w", err)
+		}
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// names reports whether the certificate is for a host.
+func (c *Certificate) names(host string) bool {
+	return host != "" && c.current.Load().Leaf.VerifyHostname(host) == nil
+}
+
+// connections bounds those that are open at the same time.
+const connections = 256
+
+// Listen opens the API's address, with TLS if there is a certificate.
+func Listen(address string, cert *Certificate) (net.Listener, error) {
+	if err := RefuseOpen(address, cert != nil); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("listen for the API: %w", err), "correct api_listen, or end what listens there")
+	}
+	listener = &bounded{Listener: listener, open: make(chan struct{}, connections)}
+	if cert == nil {
+		return listener, nil
+	}
+	return tls.NewListener(listener, &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.current.Load(), nil },
+	}), nil
+}
+
+// bounded is a listener that accepts no more connections than open has room for.
+type bounded struct {
+	net.Listener
+	open chan struct{}
+}
+
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		conn, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case b.open <- struct{}{}:
+			return &counted{Conn: conn, end: sync.OnceFunc(func() { <-b.open })}, nil
+		default:
+			_ = conn.Close() // those that are open go on
+		}
+	}
+}
+
+// counted is a connection that frees its place when it is closed.
+type counted struct {
+	net.Conn
+	end func()
+}
+
+func (c *counted) Close() error {
+	defer c.end()
+	return c.Conn.Close()
+}

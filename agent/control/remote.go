@@ -1,0 +1,78 @@
+package control
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/internal/privatefile"
+)
+
+// Remote is the API of an agent on another node.
+type Remote struct {
+	URL       string
+	TokenFile string
+	CAFile    string // extra certificates to trust; "" for none
+}
+
+// NewRemote makes a client of it; nothing is sent yet. The token is sent over TLS only, but
+// to this machine.
+func NewRemote(to Remote) (*Client, error) {
+	address, err := url.Parse(to.URL)
+	switch {
+	case err != nil || address.Host == "" || address.Path != "" && address.Path != "/" || address.User != nil || address.RawQuery != "":
+		return nil, fault.New(fault.Place{}, "write it as https://node3.example.com:9181", "the agent's address %q is not valid", to.URL)
+	case address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())):
+		return nil, fault.New(fault.Place{}, "write it as https://"+address.Host, "the agent's address does not use TLS, so that others could read the token")
+	case to.TokenFile == "":
+		return nil, fault.New(fault.Place{}, "name the file with a token of that agent's api_tokens by --token-file", "no token is given for %s", to.URL)
+	}
+	token, err := privatefile.Read(to.TokenFile, "the token file", nil)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := trusted(to.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DisableKeepAlives:   true,
+	}
+	return &Client{
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // nobody else gets the token
+		},
+		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)),
+	}, nil
+}
+
+// trusted gives the certificates of the system and those of a file; nil for the system's
+// alone.
+func trusted(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: file}, "correct --ca-file", "read certificates: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fault.New(fault.Place{File: file}, "write certificates in PEM form into it", "the file has no certificate")
+	}
+	return pool, nil
+}

@@ -1,0 +1,50 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/secrets"
+)
+
+// masked gives the lines that are shown of a text.
+func masked(t *testing.T, text string) []string {
+	t.Helper()
+	stack := &compose.Stack{Secrets: []compose.Secret{{
+		Spec:  swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_db.1"}},
+		Value: secrets.NewValue([]byte("first \"line\" of it\nsecond/line+of it\n")),
+	}}}
+	return deploy.ShownLines(deploy.NewMasks(stack), text)
+}
+
+// What a container prints is masked, visible, and bounded.
+func TestShownLines(t *testing.T) {
+	const stamp = "2026-01-31T08:00:00.000000001Z "
+	long := strings.Repeat("x", 1<<20)
+	for name, test := range map[string]struct{ text, want string }{
+		"plain":           {stamp + "hello\n" + stamp + "again\n", "hello|again"},
+		"no end":          {stamp + "hello", "hello"},
+		"empty":           {stamp + "\n", ""},
+		"a line of it":    {stamp + `got first "line" of it!`, "got ***!"},
+		"another":         {stamp + "second/line+of it", "***"},
+		"in JSON":         {stamp + `{"v":"first \"line\" of it"}`, `{"v":"***"}`},
+		"in an address":   {stamp + "https://h/?q=second%2Fline%2Bof+it", "https://h/?q=***"},
+		"looks secret":    {stamp + "DB_PASSWORD=hunter2 user=anna", "DB_PASSWORD=*** user=anna"},
+		"a private key":   {stamp + "-----BEGIN RSA PRIVATE KEY-----\n" + stamp + "MIIabc\n" + stamp + "-----END RSA PRIVATE KEY-----\n" + stamp + "after", "***|***|***|after"},
+		"escapes":         {stamp + "\x1b[2Jgone\u202e\r\n", `\x1b[2Jgone\u202e`},
+		"forged lines":    {stamp + "a\rb\x00\v", `a\rb\x00\v`},
+		"broken text":     {stamp + "\xff\xfe", `\xff\xfe`},
+		"1 MB":            {stamp + long + "\n" + stamp + "after", strings.Repeat("x", 4096) + "…|after"},
+		"1 MB, then it":   {stamp + long + "second/line+of it\n", strings.Repeat("x", 4096) + "…"},
+		"cut in a secret": {stamp + strings.Repeat("x", 4090) + "second/line+of it", strings.Repeat("x", 4090) + "***"},
+		"no time":         {"hello there", "hello there"},
+	} {
+		if got := strings.Join(masked(t, test.text), "|"); got != strings.ReplaceAll(test.want, `\v`, `\x0b`) {
+			t.Errorf("%s: got %.200q, want %.200q", name, got, test.want)
+		}
+	}
+}
