@@ -41,7 +41,9 @@ func TestHeads(t *testing.T) {
 				{"a merge request", func() { repo.Git("update-ref", "refs/merge-requests/4/head", head) }, true},
 				{"another merge request with this commit", func() { repo.Git("update-ref", "refs/merge-requests/5/head", head) }, true},
 				{"a branch", func() { repo.Git("branch", "feature") }, true},
-				{"a push to it", func() { repo.Git("update-ref", "refs/heads/feature", repo.Git("commit-tree", "-m", "x", head+"^{tree}")) }, true},
+				{"a push to it", func() {
+					repo.Git("update-ref", "refs/heads/feature", repo.Git("commit-tree", "-m", "x", head+"^{tree}"))
+				}, true},
 				{"its end", func() { repo.Git("branch", "-D", "feature") }, true},
 			} {
 				step.do()

@@ -42,13 +42,6 @@ type version struct {
 	at   time.Time
 }
 
-// note is a note on a merge request.
-type note struct {
-	user, body string
-	system     bool
-	at         time.Time
-}
-
 // AddMerge adds a merge request, and returns its number.
 func (s *Server) AddMerge(m Merge) int64 {
 	s.mu.Lock()
@@ -102,7 +95,7 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 	for _, user := range usernames {
 		at := s.tick()
 		one.approvedBy = append(one.approvedBy, approval{user, at})
-		one.notes = append(one.notes, note{user: user, body: "approved this merge request", system: true, at: at})
+		s.say(one, note{user: user, body: "approved this merge request", system: true, at: at})
 	}
 }
 
@@ -114,7 +107,7 @@ func (s *Server) Push(iid int64, user, head string) {
 	one, at := s.merges[iid-1], s.tick()
 	one.versions = append(one.versions, version{head, at})
 	one.SHA = head
-	one.notes = append(one.notes, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
+	s.say(one, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
 }
 
 // Wrote sets what the commits of a merge request say of the persons who wrote them.
@@ -129,7 +122,7 @@ func (s *Server) Comment(iid int64, user, body string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
-	one.notes = append(one.notes, note{user: user, body: body, at: s.tick()})
+	s.say(one, note{user: user, body: body, at: s.tick()})
 }
 
 // HideApprovalTimes makes the double answer like an older GitLab, which does not say when
@@ -146,7 +139,7 @@ func (s *Server) Unapprove(iid int64, username string) {
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
 	one.approvedBy = slices.DeleteFunc(one.approvedBy, func(a approval) bool { return a.user == username })
-	one.notes = append(one.notes, note{user: username, body: "unapproved this merge request", system: true, at: s.tick()})
+	s.say(one, note{user: username, body: "unapproved this merge request", system: true, at: s.tick()})
 }
 
 // SetLabels replaces the labels of a merge request.
