@@ -86,6 +86,7 @@ type Parts struct {
 	GitLab    *gitlab.Client   // nil: GitLab is not asked
 	Statuses  gates.Statuses   // of the other nodes; nil: those from GitLab
 	Approvals gates.Approvals  // of merge requests; nil: those from GitLab
+	Previews  *Previews        // the plans of merge requests; nil: none are shown
 	Exec      rollout.Execer   // runs the commands of checks; nil: they fail
 	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
 	Notices   publish.Notices  // notices to users; without an outbox none are sent
@@ -100,6 +101,8 @@ type Parts struct {
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error)
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
+
+	signed source // Source behind the demand for signatures; what is read through it is not on record
 }
 
 // Agent keeps the stacks of one node in sync with the repository.
@@ -148,6 +151,7 @@ func New(parts Parts) *Agent {
 	}
 	gate := signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
 	parts.Source = signing.NewSource(parts.Source, gate)
+	parts.signed = parts.Source
 	ended := make(chan struct{})
 	read := &readings{store: parts.Store, log: parts.Log}
 	parts.Source = watched{parts.Source, read}
@@ -190,6 +194,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	var followers sync.WaitGroup
 	followers.Go(func() { a.followDeaths(ctx) })
+	for _, s := range a.stacks {
+		followers.Go(func() { s.showPlans(ctx) })
+	}
 	defer followers.Wait()
 	a.turn(ctx)
 	for ctx.Err() == nil {
@@ -239,6 +246,7 @@ func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollo
 	result := do(ctx)
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
 	a.parts.auditMoved()
+	s.plans.Look()
 	a.catchUp(ctx)
 	return result
 }
@@ -291,7 +299,9 @@ func (a *Agent) idle(ctx context.Context) {
 	case <-a.nudges:
 		a.turn(ctx)
 	case asked := <-a.requests:
+		release := a.holdPlans()
 		asked.done <- asked.do(ctx)
+		release()
 	case <-a.queue.asked:
 		a.runJoint(ctx)
 	}

@@ -28,12 +28,18 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		s.readings.forgive()
 	}
 	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
+	release := func() {}
+	defer func() { release() }()
 	for {
 		known, err := s.known()
 		if err != nil {
 			return rollout.Outcome{Err: err}
 		}
 		action := decision.Next(known, seen.observed, decision.Policy{AllowRewrite: s.parts.Settings.AllowRewrite, Group: s.parts.Statuses != nil})
+		if works(action) { // a rollout comes before the plans of merge requests
+			release()
+			release = s.plans.Hold()
+		}
 		if ask := s.observation(action); ask != nil {
 			if err := ask(ctx, seen); err != nil {
 				if rollout.Unreadable(err) {

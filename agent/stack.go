@@ -45,6 +45,7 @@ type stack struct {
 	health   health.Watch
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
+	plans    plans         // of merge requests
 	stops    chan struct{} // ends the wait of a rollout for a rollback
 	nudge    func()        // has the loop look at once
 	working  func() string // names the stack that the agent works at now
@@ -93,6 +94,7 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse, readin
 		},
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
+	s.plans = s.newPlans()
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"regexp"
 	"slices"
@@ -20,6 +21,8 @@ import (
 const (
 	branchPrefix = "refs/heads/"
 	tagPrefix    = "refs/tags/"
+
+	requestPrefix, requestSuffix = "refs/merge-requests/", "/head" // GitLab's
 )
 
 // Rule says what a node follows: the tip of a branch, or the tags whose names match a
@@ -44,7 +47,7 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 	if rule.Branch == "" {
 		return Revision{}, fault.New(fault.Place{}, "set a branch", "select a revision of %s: the rule has no branch", r.name)
 	}
-	refs, err := r.src.list(ctx)
+	refs, err := r.list(ctx)
 	if err != nil {
 		return Revision{}, err
 	}
@@ -66,7 +69,7 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{}, `write a regular expression such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
 	}
-	refs, err := r.src.list(ctx)
+	refs, err := r.list(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +94,27 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 	}
 	return tags, nil
 }
+
+// list requests the refs, and remembers the heads of branches and merge requests.
+func (r *Repository) list(ctx context.Context) (map[string]plumbing.Hash, error) {
+	refs, err := r.src.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sum := uint64(1) // 0 means that there was no list
+	for name, hash := range refs {
+		request := strings.HasPrefix(name, requestPrefix) && strings.HasSuffix(name, requestSuffix)
+		if request || strings.HasPrefix(name, branchPrefix) {
+			sum += maphash.String(r.seed, name+" "+string(hash[:])) // in any order
+		}
+	}
+	r.heads.Store(sum)
+	return refs, nil
+}
+
+// Heads gives a number that changes when a branch or a merge request has moved between two
+// lists of the refs. It requests nothing: it is that of the last Select or Tags, 0 before.
+func (r *Repository) Heads() uint64 { return r.heads.Load() }
 
 // below returns the refs with a prefix by short name.
 func below(refs map[string]plumbing.Hash, prefix string) map[string]plumbing.Hash {

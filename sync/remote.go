@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"hash/maphash"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -50,6 +51,8 @@ type Repository struct {
 	limits limits.Limits
 	src    source
 	tags   atomic.Pointer[map[plumbing.Hash]plumbing.Hash] // commits by the hash in the tag's ref; zero for none
+	seed   maphash.Seed
+	heads  atomic.Uint64 // see Heads
 }
 
 // source is one kind of remote: over the network, or a local directory.
@@ -84,7 +87,7 @@ func Open(remote Remote) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: shown, limits: remote.Limits}
+	repo := &Repository{name: shown, limits: remote.Limits, seed: maphash.MakeSeed()}
 	repo.tags.Store(&map[plumbing.Hash]plumbing.Hash{})
 	if u.Scheme == "file" {
 		repo.src = &local{dir: u.Path, name: shown}

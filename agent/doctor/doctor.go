@@ -100,6 +100,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"signers", d.checkSigners},
 		{"git", d.checkGit},
 		{"gitlab", d.checkGitLab},
+		{"plans", d.checkPlans},
 		{"manifests", d.checkManifests},
 		{"policy", d.checkPolicy},
 		{"releases", d.checkReleases},

@@ -132,7 +132,7 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 	r = r.clean()
 	options := &gl.SetCommitStatusOptions{
 		State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name,
-		Description: optional(r.Description), PipelineID: optional(pipeline),
+		Description: optional(r.Description), TargetURL: optional(r.Target), PipelineID: optional(pipeline),
 	}
 	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
 		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)

@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"encoding/hex"
+	"net/url"
 	"slices"
 	"unicode/utf8"
 
@@ -35,6 +36,7 @@ type Report struct {
 	Name        string `json:"name"`   // coin-agent/<environment>/<node>
 	State       State  `json:"state"`
 	Description string `json:"description,omitempty"`
+	Target      string `json:"target,omitempty"` // the page that GitLab links to; "" for none
 }
 
 // check refuses invalid reports. GitLab's lock and list use the hash as written, so it must
@@ -57,9 +59,13 @@ func (r Report) check() error {
 	return nil
 }
 
-// clean returns r with a short description on one line.
+// clean returns r with a short description on one line, and without a link that GitLab
+// refuses.
 func (r Report) clean() Report {
 	r.Description = oneline.Cut(r.Description, maxLength)
+	if target, err := url.Parse(r.Target); err != nil || target.Scheme != "https" && target.Scheme != "http" || len(r.Target) > maxLength {
+		r.Target = ""
+	}
 	return r
 }
 

@@ -73,6 +73,8 @@ type Settings struct {
 	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`
 	GitLabAgents    []string `name:"gitlab_agents" help:"GitLab usernames of all agents, whose statuses the nodes believe; empty for the token's own user"`
 
+	MergeRequestPlans bool `name:"merge_request_plans" help:"show the plan of open merge requests into the branch in a note on each; needs gitlab_url"`
+
 	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
 	AuditSyslog string `name:"audit_syslog" help:"syslog that gets the heads too: udp://host:514 or unix:///dev/log; empty for none"`
 
@@ -105,6 +107,8 @@ func Default() Settings {
 		SMTPTLS:   string(notify.StartTLS),
 		LogLevel:  "info",
 		LogFormat: "text",
+
+		MergeRequestPlans: true,
 
 		KeyServices: secrets.DefaultKeyServices(),
 		Limits:      limits.Default(),
@@ -184,6 +188,15 @@ func (s *Settings) Remote() gitsync.Remote {
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.
 func (s *Settings) GitLab() gitlab.Options {
 	return gitlab.Options{URL: s.GitLabURL, Project: s.GitLabProject, TokenFile: s.GitLabTokenFile, CAFile: s.CAFile, Agents: s.GitLabAgents, Limits: s.Limits}
+}
+
+// PlansBranch gives the branch into which merge requests get plans; "" if none get any: the
+// setting says so, there is no GitLab, or the node follows tags, which no merge moves.
+func (s *Settings) PlansBranch() string {
+	if !s.MergeRequestPlans || s.GitLabURL == "" {
+		return ""
+	}
+	return s.Rule().Branch
 }
 
 // AuditIssueNumber gives the number of the issue that gets the heads of the audit log; 0

@@ -220,6 +220,10 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
 		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
+		if branch := a.settings.PlansBranch(); branch != "" {
+			requests := gitlab.NewRequests(client)
+			made.Previews = &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Notes: requests}
+		}
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {

@@ -45,13 +45,6 @@ type version struct {
 // firstBase is the base of a merge request's first diff.
 var firstBase = strings.Repeat("b", 40) //nolint:gochecknoglobals // a constant
 
-// note is a note on a merge request.
-type note struct {
-	user, body string
-	system     bool
-	at         time.Time
-}
-
 // AddMerge adds a merge request, and returns its number.
 func (s *Server) AddMerge(m Merge) int64 {
 	s.mu.Lock()
@@ -105,7 +98,7 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 	for _, user := range usernames {
 		at := s.tick()
 		one.approvedBy = append(one.approvedBy, approval{user, at})
-		one.notes = append(one.notes, note{user: user, body: "approved this merge request", system: true, at: at})
+		s.say(one, note{user: user, body: "approved this merge request", system: true, at: at})
 	}
 }
 
@@ -117,7 +110,7 @@ func (s *Server) Push(iid int64, user, head string) {
 	one, at := s.merges[iid-1], s.tick()
 	one.versions = append(one.versions, version{head, one.versions[len(one.versions)-1].base, at})
 	one.SHA = head
-	one.notes = append(one.notes, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
+	s.say(one, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
 }
 
 // Retarget gives a merge request another target branch, with the same head, as a user does
@@ -145,7 +138,7 @@ func (s *Server) retarget(one *MergeRequest, target, base string, about note) {
 	}
 	about.system, about.at = true, s.tick()
 	one.TargetBranch = target
-	one.notes = append(one.notes, about)
+	s.say(one, about)
 	one.versions = append(one.versions, version{one.SHA, base, s.tick()})
 }
 
@@ -161,7 +154,7 @@ func (s *Server) Comment(iid int64, user, body string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
-	one.notes = append(one.notes, note{user: user, body: body, at: s.tick()})
+	s.say(one, note{user: user, body: body, at: s.tick()})
 }
 
 // HideApprovalTimes makes the double answer like an older GitLab, which does not say when
@@ -178,7 +171,7 @@ func (s *Server) Unapprove(iid int64, username string) {
 	defer s.mu.Unlock()
 	one := s.merges[iid-1]
 	one.approvedBy = slices.DeleteFunc(one.approvedBy, func(a approval) bool { return a.user == username })
-	one.notes = append(one.notes, note{user: username, body: "unapproved this merge request", system: true, at: s.tick()})
+	s.say(one, note{user: username, body: "unapproved this merge request", system: true, at: s.tick()})
 }
 
 // SetLabels replaces the labels of a merge request.

@@ -62,7 +62,7 @@ func (d double) ask(method, path, params string, header ...string) reply {
 	d.t.Helper()
 	address := d.URL + "/api/v4/" + path
 	body := io.Reader(http.NoBody)
-	if method == http.MethodPost {
+	if method == http.MethodPost || method == http.MethodPut {
 		body = strings.NewReader(params)
 	} else if params != "" {
 		address += "?" + params

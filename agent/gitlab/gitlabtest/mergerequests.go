@@ -21,6 +21,10 @@ type MergeRequest struct {
 	SHA                string    `json:"sha"`
 	WebURL             string    `json:"web_url"`
 	CreatedAt          time.Time `json:"created_at"`
+	UpdatedAt          time.Time `json:"updated_at"`
+	ProjectID          int64     `json:"project_id"`
+	SourceProjectID    int64     `json:"source_project_id"` // of a fork: another one
+	TargetProjectID    int64     `json:"target_project_id"`
 	Author             Author    `json:"author"`
 	ForceRemoveSource  bool      `json:"force_remove_source_branch"`
 	ShouldRemoveSource *bool     `json:"should_remove_source_branch"`
@@ -34,7 +38,8 @@ type MergeRequest struct {
 	approvedBy []approval
 	versions   []version // the oldest first
 	writers    []Writer  // of the commits
-	notes      []note    // the oldest first
+	notes      []*note   // the oldest first
+	base       string    // the commit that the source branch began at; "" while GitLab prepares the diff
 }
 
 // SetTips sets the branches of the project: tip returns the commit of a branch, or "" if it
@@ -93,27 +98,6 @@ func (s *Server) getBranch(token Token, project, branch string) answer {
 	return answer{code: http.StatusOK, body: map[string]any{"name": name, "protected": s.protected[name], "default": name == "master", "commit": map[string]any{"id": at}}}
 }
 
-// listMergeRequests is GET /projects/:id/merge_requests.
-func (s *Server) listMergeRequests(token Token, project string, params url.Values) answer {
-	state, refusal := oneOf(params, "state", "all", "opened", "closed", "locked", "merged", "all")
-	if refusal != nil {
-		return *refusal
-	}
-	if refusal := s.admit(token, project, []string{"api", "read_api"}, Reporter); refusal != nil {
-		return *refusal
-	}
-	found := []MergeRequest{}
-	for i := len(s.merges) - 1; i >= 0; i-- { // the newest first, as in GitLab
-		one := s.merges[i]
-		if (state == "all" || one.State == state) &&
-			(params.Get("source_branch") == "" || one.SourceBranch == params.Get("source_branch")) &&
-			(params.Get("target_branch") == "" || one.TargetBranch == params.Get("target_branch")) {
-			found = append(found, *one)
-		}
-	}
-	return answer{code: http.StatusOK, body: found}
-}
-
 // postMergeRequest is POST /projects/:id/merge_requests.
 func (s *Server) postMergeRequest(token Token, project string, params url.Values) answer {
 	var missing []string
@@ -158,7 +142,8 @@ func (s *Server) addMergeRequest(user User, params url.Values) *MergeRequest {
 		ID: 9000 + iid, IID: iid, Title: params.Get("title"), State: "opened",
 		SourceBranch: params.Get("source_branch"), TargetBranch: params.Get("target_branch"), SHA: s.tip(params.Get("source_branch")),
 		WebURL:    "https://gitlab.coin.example/" + s.config.Project + "/-/merge_requests/" + strconv.FormatInt(iid, 10),
-		CreatedAt: time.Now().UTC(), Author: Author{ID: user.ID, Username: user.Name, Name: user.Name, State: "active"},
+		CreatedAt: time.Now().UTC(), UpdatedAt: s.tick(), ProjectID: s.config.ProjectID, SourceProjectID: s.config.ProjectID, TargetProjectID: s.config.ProjectID,
+		Author:            Author{ID: user.ID, Username: user.Name, Name: user.Name, State: "active"},
 		ForceRemoveSource: params.Get("remove_source_branch") == "true", Labels: []string{},
 	}
 	if text := params.Get("description"); text != "" {

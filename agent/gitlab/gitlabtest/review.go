@@ -75,14 +75,3 @@ func (m *MergeRequest) listCommits() []any {
 	}
 	return found
 }
-
-func (m *MergeRequest) listNotes() []any {
-	found := []any{}
-	for i, one := range m.notes {
-		found = append(found, map[string]any{
-			"id": 1000*m.ID + int64(i), "body": one.body, "system": one.system, "created_at": one.at,
-			"author": map[string]any{"id": 300 + i, "username": one.user, "name": one.user, "state": "active"},
-		})
-	}
-	return found
-}

@@ -4,7 +4,7 @@
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
 //
-// It does not take notes on merge requests, has no deployments, and answers them with 404.
+// It has no deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -82,6 +82,7 @@ type Server struct {
 	timeless  bool              // approvals have no time
 	notes     map[int64][]*Note // by issue
 	lastNote  int64
+	commands  []string // quick actions in notes that were carried out
 }
 
 // NewServer makes a double without tokens and commits.
@@ -232,8 +233,14 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
 		return s.getBranch(token, parts[1], parts[4])
+	case at(http.MethodPost, "projects", "*", "merge_requests", "*", "notes"):
+		return s.postRequestNote(token, parts[1], parts[3], params)
+	case at(http.MethodPut, "projects", "*", "merge_requests", "*", "notes", "*"), at(http.MethodDelete, "projects", "*", "merge_requests", "*", "notes", "*"):
+		return s.changeRequestNote(r.Method, token, [3]string{parts[1], parts[3], parts[5]}, params)
+	case at(http.MethodGet, "projects", "*", "merge_requests", "*"):
+		return s.getMergeRequest(token, parts[1], parts[3])
 	case at(http.MethodGet, "projects", "*", "merge_requests"):
-		return s.listMergeRequests(token, parts[1], params)
+		return s.listMergeRequests(r, token, parts[1], params)
 	case at(http.MethodPost, "projects", "*", "merge_requests"):
 		return s.postMergeRequest(token, parts[1], params)
 	default:

@@ -1,0 +1,176 @@
+package gitlab
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"sync"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
+)
+
+// Requests are the merge requests of the project, with their notes, for plans before the
+// merge.
+type Requests struct {
+	client *Client
+
+	mu    sync.Mutex
+	token [sha256.Size]byte // of self
+	self  Account           // the user of the token; without an ID before it is known
+}
+
+// NewRequests makes Requests.
+func NewRequests(client *Client) *Requests { return &Requests{client: client} }
+
+// Opened is the state of a merge request that can be merged.
+const Opened = "opened"
+
+// Request is a merge request.
+type Request struct {
+	Number         int64
+	State          string // opened, closed, locked or merged
+	Source, Target string // branches
+	Fork           bool   // the two branches are in different projects
+	Head           string // the last commit of the source branch
+	Base           string // the commit that the source branch began at; "" if GitLab does not say
+	URL            string
+}
+
+// MostOpen bounds how many open merge requests are read.
+const MostOpen = 200
+
+// Open lists the merge requests into a branch that are open, the one that changed last
+// first, at most MostOpen. The requests have no Base. An error is an *Error.
+func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
+	options := &gl.ListProjectMergeRequestsOptions{
+		ListOptions: gl.ListOptions{PerPage: 100}, State: new(Opened), TargetBranch: &target, OrderBy: new("updated_at"), Sort: new("desc"),
+	}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+		return r.client.api.MergeRequests.ListProjectMergeRequests(r.client.project, options, with...)
+	}
+	var open []Request
+	for one, err := range list(ctx, r.client, "read the open merge requests into "+target, read) {
+		if err != nil {
+			return nil, err
+		}
+		if open = append(open, requestOf(one)); len(open) == MostOpen {
+			break
+		}
+	}
+	return open, nil
+}
+
+// Find reads a merge request. An error is an *Error.
+func (r *Requests) Find(ctx context.Context, number int64) (Request, error) {
+	found, err := ask(ctx, r.client, fmt.Sprintf("read merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+		found, resp, err := r.client.api.MergeRequests.GetMergeRequest(r.client.project, number, nil, with...)
+		if err == nil && found.IID != number {
+			err = errors.New("it is not the merge request")
+		}
+		return found, resp, err
+	})
+	if err != nil {
+		return Request{}, err
+	}
+	request := requestOf(&found.BasicMergeRequest)
+	request.Base = found.DiffRefs.BaseSha
+	return request, nil
+}
+
+func requestOf(one *gl.BasicMergeRequest) Request {
+	return Request{
+		Number: one.IID, State: one.State, Source: one.SourceBranch, Target: one.TargetBranch,
+		Fork: one.SourceProjectID == 0 || one.SourceProjectID != one.TargetProjectID, Head: one.SHA, URL: one.WebURL,
+	}
+}
+
+// Brought lists the merge requests that brought a commit, given by its full hash, to a
+// branch. An error is an *Error.
+func (r *Requests) Brought(ctx context.Context, commit string) ([]MergeRequestOf, error) {
+	all, err := r.client.MergeRequests(ctx, commit)
+	for i, one := range all {
+		if !one.Brought {
+			return all[:i], err // the others follow
+		}
+	}
+	return all, err
+}
+
+// Self gives the user of the token, whom it asks for once for each token. An error is an
+// *Error.
+func (r *Requests) Self(ctx context.Context) (Account, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	token := r.client.token.fingerprint()
+	if token != r.token || r.self.ID == 0 {
+		self, err := r.client.Self(ctx)
+		if err != nil {
+			return Account{}, err
+		}
+		r.token, r.self = token, self
+	}
+	return r.self, nil
+}
+
+// Notes requests the notes on a merge request that users wrote, the oldest first. It
+// requests a page when it is needed. An error is an *Error, and comes last.
+func (r *Requests) Notes(ctx context.Context, number int64) iter.Seq2[Note, error] {
+	options := &gl.ListMergeRequestNotesOptions{
+		ListOptions: gl.ListOptions{PerPage: 100}, OrderBy: new("created_at"), Sort: new("asc"),
+	}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
+		return r.client.api.Notes.ListMergeRequestNotes(r.client.project, number, options, with...)
+	}
+	return func(yield func(Note, error) bool) {
+		for one, err := range list(ctx, r.client, fmt.Sprintf("read the notes on merge request !%d", number), read) {
+			switch {
+			case err != nil:
+				yield(Note{}, err)
+				return
+			case one.System:
+			case !yield(noteOf(one), nil):
+				return
+			}
+		}
+	}
+}
+
+// Write writes a note on a merge request. An error is an *Error.
+func (r *Requests) Write(ctx context.Context, number int64, text string) (Note, error) {
+	options := &gl.CreateMergeRequestNoteOptions{Body: &text}
+	note, err := ask(ctx, r.client, fmt.Sprintf("write a note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
+		note, resp, err := r.client.api.Notes.CreateMergeRequestNote(r.client.project, number, options, with...)
+		if err == nil && note.ID == 0 {
+			err = errors.New("it is not the note")
+		}
+		return note, resp, err
+	})
+	if err != nil {
+		return Note{}, err
+	}
+	return noteOf(note), nil
+}
+
+// Change replaces the text of a note on a merge request. An error is an *Error.
+func (r *Requests) Change(ctx context.Context, number, id int64, text string) error {
+	options := &gl.UpdateMergeRequestNoteOptions{Body: &text}
+	_, err := ask(ctx, r.client, fmt.Sprintf("change the note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
+		return r.client.api.Notes.UpdateMergeRequestNote(r.client.project, number, id, options, with...)
+	})
+	return err
+}
+
+// Remove removes a note on a merge request, unless it is gone. An error is an *Error.
+func (r *Requests) Remove(ctx context.Context, number, id int64) error {
+	_, err := ask(ctx, r.client, fmt.Sprintf("remove the note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (struct{}, *gl.Response, error) {
+		resp, err := r.client.api.Notes.DeleteMergeRequestNote(r.client.project, number, id, with...)
+		return struct{}{}, resp, err
+	})
+	if refused := asError(err); err != nil && refused.Status == http.StatusNotFound && refused.missing() {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+package preview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/agent/signing"
+	"coin.internal/coin-agent/internal/fault"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// plan makes the plan of the first merge request in the queue, and shows it. It is not done
+// if the loop wants to work.
+func (w *Worker) plan(ctx context.Context) (done bool, err error) {
+	of := w.queue[0]
+	var made *sight
+	done = w.turns.take(ctx, func(ctx context.Context) { made, err = w.look(ctx, of) })
+	if !done {
+		return false, nil
+	}
+	w.queue = w.queue[1:]
+	if err != nil {
+		w.queue = append(w.queue, of) // after the others
+		return true, errors.Join(err, w.stale(of, err))
+	}
+	if made.moved != nil {
+		w.queue = append([]gitlab.Request{*made.moved}, w.queue...)
+		return true, nil
+	}
+	err = w.settle(ctx, made)
+	if one := w.shown[of.Number]; one == nil || one.Head != made.of.Head {
+		w.queue = append(w.queue, of) // that is not on record
+	}
+	return true, err
+}
+
+// sight is what a look at a merge request has found.
+type sight struct {
+	of    gitlab.Request
+	moved *gitlab.Request // its branch has moved meanwhile; nil if not
+	over  bool            // it is not to be looked at: closed, of a fork, or its commit is gone
+	page  *report.Preview // nil if it does not concern the node
+}
+
+// look reads a merge request's commit and makes its plan. An error may pass.
+func (w *Worker) look(ctx context.Context, of gitlab.Request) (*sight, error) {
+	made := &sight{of: of}
+	revision := gitsync.Revision{Commit: of.Head, Ref: of.Source}
+	if err := w.begin(of); err != nil {
+		return nil, err
+	}
+	err := w.read(ctx, made, revision, w.use.Last())
+	return made, errors.Join(err, w.end())
+}
+
+// read does the part of look over which the process may die.
+func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revision, last *record.Sync) error {
+	checkout, err := w.use.Source.Fetch(ctx, revision, w.use.Paths)
+	switch {
+	case errors.As(err, new(*signing.Refused)), rollout.Unreadable(err):
+		if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
+			return err
+		}
+		made.page = w.page(made.of, last)
+		refuse(made.page, "not read", err)
+		return nil
+	case errors.Is(err, gitsync.ErrNotFound):
+		made.over = true // the branch has moved, or was removed
+		return nil
+	case err != nil:
+		return fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)
+	}
+	if last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs) {
+		return nil
+	}
+	if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
+		return err
+	}
+	plan, err := w.use.Planner.Preview(ctx, checkout, func() (bool, error) { return w.concerned(ctx, made.of, checkout) })
+	switch {
+	case err != nil && (ctx.Err() != nil || rollout.Transient(err)):
+		return err
+	case err != nil:
+		made.page = w.page(made.of, last)
+		refuse(made.page, refusal(rollout.StageOf(err)), err)
+	case plan != nil:
+		made.page = w.page(made.of, last)
+		made.page.Plan, made.page.Release, made.page.Loosens, made.page.Waits = &plan.Plan, plan.Release, plan.Loosens, plan.Waits
+	default:
+		return nil
+	}
+	if last != nil && last.Ref == made.of.Target {
+		follows, err := w.use.Source.Descends(ctx, last.Commit, made.of.Head)
+		if err != nil {
+			return fmt.Errorf("look at the history of %s: %w", made.of.Source, err)
+		}
+		made.page.Behind = !follows
+	}
+	return nil
+}
+
+// find asks GitLab for the merge request: it may have moved, or be closed, since the list.
+func (w *Worker) find(ctx context.Context, made *sight) error {
+	now, err := w.use.Requests.Find(ctx, made.of.Number)
+	switch {
+	case gone(err):
+		made.over = true
+		return nil
+	case err != nil:
+		return err
+	}
+	switch {
+	case now.State != gitlab.Opened, now.Fork, now.Target != w.use.Branch:
+		made.over = true
+	case now.Head != made.of.Head:
+		made.moved = &now
+	}
+	made.of = now
+	return nil
+}
+
+// concerned reports whether the merge request changes anything that its plan has read.
+func (w *Worker) concerned(ctx context.Context, of gitlab.Request, checkout *gitsync.Checkout) (bool, error) {
+	if of.Base == "" {
+		return true, nil
+	}
+	base, err := w.use.Source.Fetch(ctx, gitsync.Revision{Commit: of.Base, Ref: of.Target}, nil)
+	switch {
+	case errors.Is(err, gitsync.ErrNotFound), errors.As(err, new(*signing.Refused)), rollout.Unreadable(err):
+		return true, nil // it is not known what the branch began with
+	case err != nil:
+		return false, fmt.Errorf("fetch %s: %w", record.Short(of.Base), err)
+	}
+	return !base.Same(checkout.Inputs()), nil
+}
+
+// page begins what is said of a merge request.
+func (w *Worker) page(of gitlab.Request, last *record.Sync) *report.Preview {
+	page := &report.Preview{Node: w.use.Node, Branch: of.Source, Head: of.Head, Target: of.Target, At: time.Now()}
+	if last != nil {
+		page.Runs = last.Commit
+	}
+	return page
+}
+
+// refusal says what an error in a stage means.
+func refusal(at record.Stage) string {
+	if at == record.StagePolicy {
+		return "refused by the policy"
+	}
+	if at == record.StagePlan {
+		return "cannot be applied"
+	}
+	return "cannot be rendered"
+}
+
+func refuse(page *report.Preview, what string, err error) {
+	page.Refused = what
+	for _, one := range fault.All(err) {
+		page.Faults = append(page.Faults, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+	}
+}
+
+// settle records what a look has found, and shows it.
+func (w *Worker) settle(ctx context.Context, made *sight) error {
+	before := w.shown[made.of.Number]
+	one := Shown{Number: made.of.Number, Head: made.of.Head}
+	if before != nil {
+		one.Making, one.Told = before.Making, before.Told
+	}
+	page := made.page
+	if page == nil && (made.over || !one.Told) {
+		if before == nil {
+			return w.save(one, nil)
+		}
+		kept := *before // what was shown stays
+		kept.Head = made.of.Head
+		return w.save(kept, nil)
+	}
+	if page == nil {
+		page = w.page(made.of, w.use.Last())
+		page.None = true
+	}
+	text := &Text{Page: page.Page()}
+	one.Of, one.Phase, one.Due, one.Left = made.of.Head, Write, time.Now(), 2
+	state := gitlab.Success
+	switch {
+	case page.Plan != nil:
+		one.Plan, text.Lines = page.Plan.Digest(), report.PlanTexts(*page.Plan)
+	case !page.None:
+		state = gitlab.Failed
+	}
+	one.Report = &gitlab.Report{
+		Commit: made.of.Head, Ref: made.of.Source, Name: w.use.Status, State: state, Description: page.Description(), Target: made.of.URL,
+	}
+	if err := w.save(one, text); err != nil {
+		return err
+	}
+	return w.show(ctx, w.shown[one.Number], &made.of)
+}
+
+// stale notes that what is shown is about a commit that the branch no longer ends with, and
+// whose successor has no plan yet.
+func (w *Worker) stale(of gitlab.Request, why error) error {
+	before := w.shown[of.Number]
+	if before == nil || !before.Told || before.Of == "" || before.Of == of.Head || before.After || before.Stale != "" {
+		return nil
+	}
+	text, err := w.use.Store.PreviewText(of.Number)
+	if err != nil {
+		return err
+	}
+	one := *before
+	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, of.Head
+	text.Page = report.StalePage(text.Page, of.Head, fault.All(why)[0].Error())
+	return w.save(one, &text)
+}
+
+// refuseDeath records that a merge request ended the process, so that it is not read again.
+func (w *Worker) refuseDeath(died Mark) error {
+	one := Shown{Number: died.Number, Head: died.Head}
+	if before := w.shown[died.Number]; before != nil {
+		one = *before
+		one.Head = died.Head
+	}
+	if !one.Told {
+		return w.save(one, nil)
+	}
+	text, err := w.use.Store.PreviewText(died.Number)
+	if err != nil {
+		return err
+	}
+	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, died.Head
+	text.Page = report.StalePage(text.Page, died.Head, "the agent ended while it read that commit, and does not read it again")
+	return w.save(one, &text)
+}
