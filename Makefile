@@ -64,8 +64,9 @@ $(LINT):
 	GOBIN=$(CURDIR)/.cache go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv .cache/golangci-lint $(LINT)
 
-check: lint ## what CI runs: the linter with staticcheck, known vulnerabilities, go.mod tidy, the tests
+check: lint ## what CI runs: the linter with staticcheck, known vulnerabilities, the binary's size, go.mod tidy, the tests
 	scripts/vulnerabilities
+	scripts/binary
 	go mod tidy -diff
 	$(MAKE) test
 
