@@ -3,6 +3,11 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
+
+# Without grpc's trace, whose page is a template, the linker can leave out what is not called;
+# see docs/adr/0007-dead-code-elimination.md. All go commands share the tag, and so their cache.
+export GOFLAGS := -tags=grpcnotrace $(GOFLAGS)
+
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
@@ -59,13 +64,14 @@ $(LINT):
 	GOBIN=$(CURDIR)/.cache go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv .cache/golangci-lint $(LINT)
 
-check: lint ## what CI runs: the linter with staticcheck, known vulnerabilities, go.mod tidy, the tests
+check: lint ## what CI runs: the linter with staticcheck, known vulnerabilities, the binary's size, go.mod tidy, the tests
 	scripts/vulnerabilities
+	scripts/binary
 	go mod tidy -diff
 	$(MAKE) test
 
-# Go would instrument all dependencies, the cloud SDKs among them: minutes to build, and
-# counters that make each execution slow. These are what parses.
+# Go would instrument all dependencies: minutes to build, and counters that make each execution
+# slow. These are what parses.
 FUZZED := coin.internal/coin-agent/... github.com/getsops/sops/v3/... github.com/compose-spec/compose-go/v2/... \
 	mvdan.cc/sh/v3/... go.yaml.in/yaml/v3 gopkg.in/ini.v1
 

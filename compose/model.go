@@ -7,11 +7,10 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/interpolation"
 	composego "github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/tree"
+	"github.com/compose-spec/compose-go/v2/template"
 	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
@@ -114,7 +113,7 @@ func (s *source) addTargets(service string, written map[string]string) {
 // loadConfigs loads the configs with compose-go, with the variables of s. A name without a
 // value in `environment` gets its value from the env_files of includes.
 func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
-	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: configs, Environment: s.variables.settings()}
+	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: slices.Clone(configs), Environment: s.variables.settings()}
 	options := func(o *composego.Options) {
 		o.SetProjectName("stack", true) // Compose may refuse the stack's name
 		o.SkipNormalization = true
@@ -123,24 +122,24 @@ func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[strin
 		o.SkipResolveEnvironment = true
 		o.SkipInclude = true // an include would read from the disk
 		o.ResolvePaths = false
-		o.Interpolate.LookupValue = s.variables.lookup
-		o.Interpolate.Substitute = s.variables.interpolate
-		o.Interpolate.TypeCastMapping = maps.Clone(o.Interpolate.TypeCastMapping)
-		maps.DeleteFunc(o.Interpolate.TypeCastMapping, refusedPlace)
+		o.Interpolate = &interpolation.Options{Substitute: asWritten} // the documents are interpolated
 		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 	}
 	err = guard(func() error {
+		for i := range details.ConfigFiles {
+			one := &details.ConfigFiles[i]
+			if one.Config, err = s.interpolate(one.Config); err != nil {
+				return err
+			}
+		}
 		dict, err = composego.LoadModelWithContext(context.TODO(), details, options) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
 		return err
 	})
 	return dict, err
 }
 
-// refusedPlace reports whether a place is in a refused part of Compose. Fewer places
-// make the type casts faster.
-func refusedPlace(place tree.Path, _ interpolation.Cast) bool {
-	return strings.HasPrefix(string(place), "jobs.") || strings.Contains(string(place), ".pre_start.")
-}
+// asWritten substitutes nothing.
+func asWritten(text string, _ template.Mapping) (string, error) { return text, nil }
 
 // noFiles prevents compose-go from reading files.
 type noFiles struct{}

@@ -39,8 +39,8 @@ type KeyFiles struct {
 }
 
 // Keyring holds the keys that open the repository's files. It does not use environment
-// variables, home directories, key agents or programs, unless KeyFiles names a GnuPG
-// home or the key service of a cloud. It is safe for concurrent use.
+// variables, home directories, key agents or programs, unless KeyFiles names a GnuPG home. It
+// is safe for concurrent use.
 type Keyring struct {
 	ages       []age.Identity
 	pgps       openpgp.EntityList

@@ -97,7 +97,8 @@ func TestKeyServicesFaults(t *testing.T) {
 		files         secrets.KeyFiles
 		message, hint string
 	}{
-		"unknown":       {secrets.KeyFiles{Services: []string{"vault"}}, `unknown key service "vault"`, "age, pgp, hc_vault, aws_kms, gcp_kms, azure_kv, hckms"},
+		"unknown":       {secrets.KeyFiles{Services: []string{"vault"}}, `unknown key service "vault"`, "use age, pgp, hc_vault"},
+		"cloud":         {secrets.KeyFiles{Services: []string{"age", "aws_kms"}}, "AWS KMS (aws_kms) is not built into the agent", "remove aws_kms from key_services"},
 		"age off":       {secrets.KeyFiles{Services: []string{"pgp"}, Age: []string{lab.path("age.key")}}, "does not list age", "add age to key_services"},
 		"pgp off":       {secrets.KeyFiles{Services: []string{"age"}, PGP: []string{lab.path("rsa.asc")}}, "does not list pgp", "add pgp to key_services"},
 		"gnupg off":     {secrets.KeyFiles{Services: []string{"age"}, GnuPGHome: lab.home}, "does not list pgp", "add pgp to key_services"},

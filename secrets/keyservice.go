@@ -56,8 +56,7 @@ func (s service) Decrypt(ctx context.Context, request *keyservice.DecryptRequest
 	return &keyservice.DecryptResponse{Plaintext: plain}, nil
 }
 
-// open decrypts a part of a data key with the keys and services that dataKey allows. It
-// uses a cloud's key service with the credentials that its SDK finds.
+// open decrypts a part of a data key with the keys and services that dataKey allows.
 func (k *Keyring) open(ctx context.Context, recipient keys.MasterKey) ([]byte, error) {
 	switch recipient := recipient.(type) {
 	case *sopsage.MasterKey:
@@ -66,14 +65,6 @@ func (k *Keyring) open(ctx context.Context, recipient keys.MasterKey) ([]byte, e
 		return k.openPGP(ctx, recipient.EncryptedDataKey())
 	case *hcvault.MasterKey:
 		return k.vault.open(ctx, recipient)
-	case interface {
-		DecryptContext(ctx context.Context) ([]byte, error)
-	}:
-		plain, err := recipient.DecryptContext(ctx)
-		if err != nil {
-			return nil, remoteFailure(err)
-		}
-		return plain, nil
 	}
 	return nil, errKeyRefused
 }
@@ -143,7 +134,7 @@ func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) 
 	for _, group := range metadata.KeyGroups {
 		var held sops.KeyGroup
 		for _, key := range group {
-			if k.usable(key) {
+			if k.admits(serviceOf(key)) {
 				held = append(held, key)
 				asked.recipients[string(key.EncryptedDataKey())] = key
 			}
@@ -171,6 +162,8 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 			}
 			if failure := failures[string(key.EncryptedDataKey())]; failure != nil {
 				name += " (" + failure.Error() + ")"
+			} else if absentTitle(service) != "" {
+				name += " (not built into the agent)"
 			} else if !k.admits(service) {
 				name += " (needs " + service + ")"
 				remedy = "add " + service + " to key_services, " + remedy
@@ -219,6 +212,5 @@ func recipientName(key keys.MasterKey) string {
 	} else {
 		name = key.ToString()
 	}
-	at := slices.Index(KeyServices(), serviceOf(key))
-	return keyServices[at].title + " " + oneline.Cut(name, 120)
+	return titleOf(serviceOf(key)) + " " + oneline.Cut(name, 120)
 }

@@ -17,8 +17,6 @@ import (
 	"github.com/getsops/sops/v3/keys"
 	"github.com/getsops/sops/v3/kms"
 	sopspgp "github.com/getsops/sops/v3/pgp"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
@@ -30,6 +28,11 @@ var keyServices = []struct{ name, title string }{
 	{sopsage.KeyTypeIdentifier, "age"},
 	{sopspgp.KeyTypeIdentifier, "PGP"},
 	{hcvault.KeyTypeIdentifier, "Vault transit"},
+}
+
+// absentServices are those that are not built in: the SDKs of the clouds would be most of the
+// binary. They are named where a file or the settings need one.
+var absentServices = []struct{ name, title string }{
 	{serviceAWS, "AWS KMS"},
 	{gcpkms.KeyTypeIdentifier, "Google Cloud KMS"},
 	{azkv.KeyTypeIdentifier, "Azure Key Vault"},
@@ -67,7 +70,10 @@ func (k *Keyring) admit(files KeyFiles) error {
 	}
 	var faults []error
 	for _, name := range k.services {
-		if !slices.Contains(KeyServices(), name) {
+		if title := absentTitle(name); title != "" {
+			faults = append(faults, fault.New(fault.Place{}, "remove "+name+" from key_services, and encrypt the files for an age, PGP or Vault key, too: sops rotate --in-place --add-age RECIPIENT FILE",
+				"key_services: %s (%s) is not built into the agent", title, name))
+		} else if !slices.Contains(KeyServices(), name) {
 			faults = append(faults, fault.New(fault.Place{}, "use "+strings.Join(KeyServices(), ", "), "key_services: unknown key service %q", oneline.Cut(name, 40)))
 		}
 	}
@@ -97,33 +103,35 @@ func serviceOf(key keys.MasterKey) string {
 	return serviceAWS
 }
 
-// usable reports whether a recipient's key service is allowed, and SOPS can read the
-// recipient without a panic.
-func (k *Keyring) usable(key keys.MasterKey) bool {
-	if amazon, ok := key.(*kms.MasterKey); ok {
-		for _, value := range amazon.EncryptionContext {
-			if value == nil { // SOPS would panic
-				return false
-			}
+// absentTitle gives the name of a key service in texts if it is not built in, or "".
+func absentTitle(service string) string {
+	for _, absent := range absentServices {
+		if absent.name == service {
+			return absent.title
 		}
 	}
-	return k.admits(serviceOf(key))
+	return ""
+}
+
+// titleOf gives the name of a key service in texts.
+func titleOf(service string) string {
+	for _, one := range keyServices {
+		if one.name == service {
+			return one.title
+		}
+	}
+	return absentTitle(service)
 }
 
 // remoteFailure returns why a key service did not open a key, without the text of its
 // answer, which may quote the request.
 func remoteFailure(err error) error {
-	var coded interface{ ErrorCode() string }
 	var network net.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: no answer within %s", errRemote, remoteTimeout)
-	case errors.As(err, &coded):
-		return fmt.Errorf("%w: it answered %s", errRemote, oneline.Cut(coded.ErrorCode(), 60))
 	case errors.As(err, &network):
 		return fmt.Errorf("%w: the connection failed", errRemote)
-	case status.Code(err) != codes.Unknown && status.Code(err) != codes.OK:
-		return fmt.Errorf("%w: it answered %s", errRemote, status.Code(err))
 	}
-	return fmt.Errorf("%w: the request was refused, or no credentials were found", errRemote)
+	return fmt.Errorf("%w: the request was refused", errRemote)
 }

@@ -1,32 +1,15 @@
 package report
 
 import (
-	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
-	"text/template"
 	"time"
 
-	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
-
-//go:embed rollback.md.tmpl
-var rollbackText string
-
-// rollbackTemplate makes the report of a rollbackReport. Its functions item, escape, cell, span
-// and code escape the texts, because errors, log lines, names and subjects may contain anything.
-var rollbackTemplate = template.Must(template.New("rollback").Funcs(template.FuncMap{
-	"author": audit.AuthorName, "item": item, "escape": escape, "cell": cell, "span": span, "code": code, "stamp": stamp, "short": record.Short, "outcome": Outcome, "message": Message,
-	"summary": checks.Summary, "planTexts": planTexts, "unhealthy": unhealthy, "sentence": sentence,
-	"contains": strings.Contains, "hasPrefix": strings.HasPrefix,
-	"join":     func(texts []string) string { return strings.Join(texts, ", ") },
-	"subtract": func(a, b int) int { return a - b },
-}).Parse(rollbackText))
 
 // Rollback gives the report of a rollback, or of its refusal, in Markdown. Its sections are
 // those of the report that engineers wrote before the agent.
@@ -39,27 +22,18 @@ func Rollback(node Node, sync *record.Sync) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var text strings.Builder
-	if err := rollbackTemplate.Execute(&text, &rollbackReport{Node: node, Sync: sync, Back: sync.Rollback, Read: read}); err != nil {
-		return "", fmt.Errorf("write the rollback report: %w", err)
-	}
-	return text.String(), nil
+	return (&rollbackReport{Node: node, Sync: sync, Back: sync.Rollback, Read: read}).text(), nil
 }
 
-// rollbackReport is what the template of a rollback report shows.
+// rollbackReport is the report of a rollback, as far as it is written.
 type rollbackReport struct {
 	Node Node
 	Sync *record.Sync
 	Back *record.Rollback
 	Read *contents
 
+	out   strings.Builder
 	steps int // so far
-}
-
-// Step gives the number of the next step.
-func (r *rollbackReport) Step() int {
-	r.steps++
-	return r.steps
 }
 
 // Outcome gives the result of a rollback in a few words.
@@ -99,13 +73,13 @@ func Message(result deploy.ServiceResult) string {
 	return result.Error + result.Message
 }
 
-// Succeeded reports whether the good state was applied and verified.
-func (r *rollbackReport) Succeeded() bool {
+// succeeded reports whether the good state was applied and verified.
+func (r *rollbackReport) succeeded() bool {
 	return r.Back.Refused == "" && r.Back.Error == "" && !r.Back.Finished.IsZero()
 }
 
-// GoodState names the good state of the rollback.
-func (r *rollbackReport) GoodState() string {
+// goodState names the good state of the rollback.
+func (r *rollbackReport) goodState() string {
 	if r.Back.To == 0 {
 		return "none is recorded"
 	}
@@ -116,22 +90,22 @@ func (r *rollbackReport) GoodState() string {
 	return text
 }
 
-// Replaced lists the images of the failed version that replaced others.
-func (r *rollbackReport) Replaced() []record.Image {
+// replaced lists the images of the failed version that replaced others.
+func (r *rollbackReport) replaced() []record.Image {
 	if r.Sync.Deployment == nil || !r.Back.Auto {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(r.Sync.Deployment.Services), func(image record.Image) bool { return image.Before == "" })
 }
 
-// Unready gives the services that had not converged when the rollout failed.
-func (r *rollbackReport) Unready() []deploy.ServiceResult {
+// unready gives the services that had not converged when the rollout failed.
+func (r *rollbackReport) unready() []deploy.ServiceResult {
 	return deploy.Result{Services: r.Read.Services}.Waiting()
 }
 
-// Downtime gives the upper bound of the downtime. The agent does not measure how long a
+// downtime gives the upper bound of the downtime. The agent does not measure how long a
 // service did not answer.
-func (r *rollbackReport) Downtime() string {
+func (r *rollbackReport) downtime() string {
 	var down []string // the services that had no ready task when the rollout failed
 	for _, result := range r.Read.Services {
 		if result.State != deploy.Converged && result.Ready == 0 && result.Want > 0 {
@@ -149,17 +123,17 @@ func (r *rollbackReport) Downtime() string {
 		begun = r.Sync.Entered["apply"]
 	}
 	switch {
-	case !r.Succeeded():
+	case !r.succeeded():
 		return "not known: it may continue, because no good state is verified" + what
-	case len(r.Restarted()) == 0:
+	case len(r.restarted()) == 0:
 		return "none caused by the agent: no task was replaced"
 	}
 	took := r.Back.Finished.Sub(begun).Round(time.Second)
 	return fmt.Sprintf("not measured; at most %s, from the first write to the verified good state%s", took, what)
 }
 
-// Restarted lists the services whose tasks the rollout or the rollback replaces.
-func (r *rollbackReport) Restarted() []string {
+// restarted lists the services whose tasks the rollout or the rollback replaces.
+func (r *rollbackReport) restarted() []string {
 	var names []string
 	for _, plan := range []*deploy.RecordedPlan{r.Read.Plan, r.Read.BackPlan} {
 		if plan == nil {
@@ -175,8 +149,8 @@ func (r *rollbackReport) Restarted() []string {
 	return slices.Compact(names)
 }
 
-// Data says what the rollout did to the database.
-func (r *rollbackReport) Data() string {
+// data says what the rollout did to the database.
+func (r *rollbackReport) data() string {
 	where := r.Sync.Migration
 	switch {
 	case where == nil || where.Before == nil && where.After == nil:
@@ -195,8 +169,8 @@ func (r *rollbackReport) Data() string {
 	return text
 }
 
-// OtherNodes lists the nodes of the environment besides this one.
-func (r *rollbackReport) OtherNodes() []string {
+// otherNodes lists the nodes of the environment besides this one.
+func (r *rollbackReport) otherNodes() []string {
 	if r.Sync.Deployment == nil || len(r.Sync.Deployment.Nodes) < 2 {
 		return nil
 	}
@@ -209,8 +183,8 @@ type moment struct {
 	What string
 }
 
-// Timeline lists what happened, the earliest first.
-func (r *rollbackReport) Timeline() []moment {
+// timeline lists what happened, the earliest first.
+func (r *rollbackReport) timeline() []moment {
 	var moments []moment
 	add := func(at time.Time, format string, args ...any) {
 		if !at.IsZero() {
@@ -231,7 +205,7 @@ func (r *rollbackReport) Timeline() []moment {
 	switch {
 	case r.Back.Refused != "":
 		add(r.Back.Started, "Rollback refused")
-	case r.Succeeded():
+	case r.succeeded():
 		add(r.Back.Started, "Rollback started")
 		add(r.Back.Finished, "Rollback completed, services restored")
 	default:

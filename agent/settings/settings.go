@@ -50,7 +50,7 @@ type Settings struct {
 	PGPKeyFiles       []string `name:"pgp_key_files" help:"files with PGP secret keys"`
 	PGPPassphraseFile string   `name:"pgp_passphrase_file" help:"file with the passphrase of the PGP keys"`
 	GnuPGHome         string   `name:"gnupg_home" help:"GnuPG home whose keys gpg uses; empty for none"`
-	KeyServices       []string `name:"key_services" help:"what may open SOPS files: age, pgp, hc_vault, aws_kms, gcp_kms, azure_kv, hckms"`
+	KeyServices       []string `name:"key_services" help:"what may open SOPS files: age, pgp, hc_vault"`
 	VaultAddress      string   `name:"vault_address" help:"the one Vault that hc_vault asks"`
 	VaultTokenFile    string   `name:"vault_token_file" help:"file with the Vault token"`
 

@@ -99,7 +99,7 @@ func adopt(ctx context.Context, a *app, by adopter, asked request.Adopt, at term
 	if err != nil {
 		return err
 	}
-	if err := newPrinter(a.stdout).screen("adoption", plan); err != nil {
+	if err := printPage(newPrinter(a.stdout), adoptionScreen, plan); err != nil {
 		return err
 	}
 	switch {

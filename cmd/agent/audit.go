@@ -56,7 +56,7 @@ or if GitLab has no anchor of this node.`,
 				return err
 			}
 		}
-		err = printScreen(a.stdout, *output, "audit", report)
+		err = printScreen(a.stdout, *output, auditScreen, report)
 		return differentIf(len(report.Problems) > 0 || anchored && !report.Anchors.Proves(), err)
 	}
 	return cmd
@@ -149,7 +149,7 @@ func auditLogCommand(a *app) *cobra.Command {
 		if foreign > 0 {
 			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
 		}
-		return printScreen(a.stdout, *output, "log", entries)
+		return printScreen(a.stdout, *output, logScreen, entries)
 	}
 	return cmd
 }

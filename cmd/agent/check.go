@@ -95,7 +95,7 @@ func (a *app) check(ctx context.Context, path string, within scope, output strin
 	case "codequality":
 		err = printJSON(a.stdout, codeQuality(all))
 	default:
-		err = newPrinter(a.stdout).screen("check", map[string]any{"Nodes": results, "Scan": scan})
+		err = printPage(newPrinter(a.stdout), checkScreen, checkedNodes{results, scan})
 	}
 	return differentIf(slices.ContainsFunc(all, func(c desired.Checked) bool { return len(c.Problems) > 0 }), err)
 }

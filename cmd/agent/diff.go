@@ -87,7 +87,7 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 	if output == "json" {
 		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
 	} else {
-		err = newPrinter(a.stdout).screen("plan", plan.Recorded())
+		err = printPage(newPrinter(a.stdout), planScreen, plan.Recorded())
 	}
 	return differentIf(!plan.Empty(), err)
 }

@@ -15,7 +15,7 @@ func doctorCommand(a *app) *cobra.Command {
 		findings := doctor.Examine(cmd.Context(), doctor.Dependencies{
 			Settings: &a.settings, Keys: a.keyring, Engine: a.connect, GitLab: a.gitLab, Issue: a.issue, MailServer: a.mailServer, Follows: a.follows,
 		})
-		err := printScreen(a.stdout, *output, "doctor", findings)
+		err := printScreen(a.stdout, *output, doctorScreen, findings)
 		return differentIf(slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Grade == doctor.Bad }), err)
 	}
 	return cmd

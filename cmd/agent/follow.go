@@ -89,7 +89,7 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	if (printer{Writer: &text, colour: f.out.colour}).screen("rollout", f.rollout) == nil {
+	if printPage(printer{Writer: &text, colour: f.out.colour}, rolloutScreen, f.rollout) == nil {
 		f.screen.draw(text.String())
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -57,15 +58,11 @@ func flagText(flag *pflag.Flag) string {
 }
 
 // explainSettings makes each command's help show its own flags first, then the
-// settings that it uses, and then how to list the others.
+// settings that it uses, and then how to list the others. It sets a function and not cobra's
+// template: cobra fills templates with text/template, and the linker then keeps every
+// exported method of every library.
 func explainSettings(root *cobra.Command) {
-	template := strings.NewReplacer(
-		"Global Flags:", "Settings:",
-		`Use "{{.CommandPath}} [command] --help" for more information about a command.`,
-		"Flags override "+settings.EnvPrefix+"* variables, which override the settings file; `agent run --help` lists all settings.\n"+
-			`Exit codes: `+exitCodes+"\n\n"+`Use "{{.CommandPath}} [command] --help" for more about a command.`,
-	).Replace(root.UsageTemplate())
-	root.SetUsageTemplate(template)
+	root.SetUsageFunc(printUsage)
 	show := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		if shown, some := settingsOf[cmd.Name()]; some {
@@ -76,6 +73,41 @@ func explainSettings(root *cobra.Command) {
 		}
 		show(cmd, args)
 	})
+}
+
+// printUsage prints how a command is used.
+func printUsage(cmd *cobra.Command) error {
+	var text strings.Builder
+	text.WriteString("Usage:")
+	if cmd.Runnable() {
+		fmt.Fprintf(&text, "\n  %s", cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&text, "\n  %s [command]", cmd.CommandPath())
+	}
+	if cmd.HasExample() {
+		fmt.Fprintf(&text, "\n\nExamples:\n%s", cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		text.WriteString("\n\nAvailable Commands:")
+		for _, one := range cmd.Commands() {
+			if one.IsAvailableCommand() || one.Name() == "help" {
+				fmt.Fprintf(&text, "\n  %-*s %s", one.NamePadding(), one.Name(), one.Short)
+			}
+		}
+	}
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(&text, "\n\nFlags:\n%s", strings.TrimRight(cmd.LocalFlags().FlagUsages(), " \n"))
+	}
+	if cmd.HasAvailableInheritedFlags() {
+		fmt.Fprintf(&text, "\n\nSettings:\n%s", strings.TrimRight(cmd.InheritedFlags().FlagUsages(), " \n"))
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&text, "\n\nFlags override %s* variables, which override the settings file; `agent run --help` lists all settings.\n"+
+			"Exit codes: %s\n\nUse \"%s [command] --help\" for more about a command.", settings.EnvPrefix, exitCodes, cmd.CommandPath())
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStderr(), text.String())
+	return err
 }
 
 var exitCodes = strconv.Itoa(exitDone) + " done or in sync, " + strconv.Itoa(exitError) + " error, " +

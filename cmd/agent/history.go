@@ -42,7 +42,7 @@ func historyCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printScreen(a.stdout, *output, "history", syncs)
+		return printScreen(a.stdout, *output, historyScreen, syncs)
 	}
 	return cmd
 }

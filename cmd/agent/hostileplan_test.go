@@ -141,10 +141,10 @@ func TestColoursAreTheAgentsOwn(t *testing.T) {
 		{Action: deploy.Update, Kind: deploy.Service, Name: hostile, Changes: []deploy.Change{{Path: "Labels[" + hostile + "]", New: hostile}}},
 		{Action: deploy.Remove, Kind: deploy.Service, Name: "\x1b[31mred\x1b[0m"},
 	}}
-	if err := colourful.screen("plan", plan); err != nil {
+	if err := printPage(colourful, planScreen, plan); err != nil {
 		t.Fatal(err)
 	}
-	if err := colourful.screen("status", report.Status{Environment: hostile, PollError: hostile, Running: true, Next: hostile}); err != nil {
+	if err := printPage(colourful, statusScreen, report.Status{Environment: hostile, PollError: hostile, Running: true, Next: hostile}); err != nil {
 		t.Fatal(err)
 	}
 	colours := regexp.MustCompile(`\x1b\[(?:0|2|31|32|33)m`)

@@ -56,13 +56,12 @@ func (p printer) line(format string, args ...any) {
 // and subjects in git, are not trusted.
 func printable(text string) string { return visible.Line(strings.ReplaceAll(text, "\t", "    ")) }
 
-// printScreen prints a result as JSON if that is the requested output, else as the screen
-// of a name.
-func printScreen(w io.Writer, output, name string, result any) error {
+// printScreen prints a result as JSON if that is the requested output, else as its screen.
+func printScreen[T any](w io.Writer, output string, screen func(*page, T), result T) error {
 	if output == "json" {
 		return printJSON(w, result)
 	}
-	return newPrinter(w).screen(name, result)
+	return printPage(newPrinter(w), screen, result)
 }
 
 // differentIf gives the error of printing a result, else errDifferent if the result shows

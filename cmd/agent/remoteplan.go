@@ -30,7 +30,7 @@ func remotePlan(ctx context.Context, a *app, flags diffFlags, output string) err
 	case control.PlanOfNone:
 	}
 	document := plan.Document
-	err = out.screen("plan", deploy.RecordedPlan{
+	err = printPage(out, planScreen, deploy.RecordedPlan{
 		Stack: document.Stack, Steps: document.Steps, Adopted: document.Adopted, Warnings: document.Warnings, Ignored: document.Ignored,
 		Grants: document.Grants, Sum: document.Digest,
 	})

@@ -96,7 +96,7 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 		}
 		return nil
 	}
-	return newPrinter(stdout).screen("rollback", plan)
+	return printPage(newPrinter(stdout), rollbackScreen, plan)
 }
 
 // confirmed asks a user a question.

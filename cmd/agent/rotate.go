@@ -113,7 +113,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
 	}
 	err = publishRotation(ctx, a, tree, f, &shown)
-	return errors.Join(printScreen(a.stdout, *f.output, "rotated", shown), err)
+	return errors.Join(printScreen(a.stdout, *f.output, rotatedScreen, shown), err)
 }
 
 // readValue reads the new value; without a file it gives an empty value.

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"reflect"
-	"text/template"
-	"text/template/parse"
 
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -29,37 +27,11 @@ func shown(value any) markup {
 	return markup(visible.Line(fmt.Sprint(value)))
 }
 
-// guard makes each action of the templates print its value through shown, as html/template
-// does it with its escapers: no line of a screen can forget it.
-func guard(all *template.Template) *template.Template {
-	for _, one := range all.Templates() {
-		if one.Tree != nil {
-			guardList(one.Root)
-		}
+// joinShown gives values as a screen prints them, one after the other.
+func joinShown(values ...any) markup {
+	var text markup
+	for _, value := range values {
+		text += shown(value)
 	}
-	return all
-}
-
-func guardList(list *parse.ListNode) {
-	if list == nil {
-		return
-	}
-	for _, node := range list.Nodes {
-		switch n := node.(type) {
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 { // an assignment prints nothing
-				name := parse.NewIdentifier("shown").SetPos(n.Pos)
-				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Pos: n.Pos, Args: []parse.Node{name}})
-			}
-		case *parse.IfNode:
-			guardList(n.List)
-			guardList(n.ElseList)
-		case *parse.RangeNode:
-			guardList(n.List)
-			guardList(n.ElseList)
-		case *parse.WithNode:
-			guardList(n.List)
-			guardList(n.ElseList)
-		}
-	}
+	return text
 }

@@ -72,7 +72,7 @@ func auditSecrets(ctx context.Context, a *app, f secretsAuditFlags) error {
 	if *f.output == "csv" {
 		err = writeSecretsCSV(a.stdout, report)
 	} else {
-		err = printScreen(a.stdout, *f.output, "secrets audit", report)
+		err = printScreen(a.stdout, *f.output, secretsAuditScreen, report)
 	}
 	if *f.output != "text" {
 		for _, warning := range report.Warnings {

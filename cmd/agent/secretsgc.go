@@ -36,7 +36,7 @@ last sync did not succeed or live services have drifted.`,
 		if *output == "json" {
 			return errors.Join(printJSON(a.stdout, survey), err)
 		}
-		return errors.Join(newPrinter(a.stdout).screen("secrets gc", map[string]any{"Survey": survey, "DryRun": dryRun}), err)
+		return errors.Join(printPage(newPrinter(a.stdout), secretsGCScreen, collection{survey, dryRun}), err)
 	}
 	return cmd
 }

@@ -28,7 +28,7 @@ func secretsListCommand(a *app) *cobra.Command {
 		if *output == "json" {
 			return printJSON(a.stdout, found.Secrets)
 		}
-		return newPrinter(a.stdout).screen("secrets list", found)
+		return printPage(newPrinter(a.stdout), secretsListScreen, found)
 	}
 	return cmd
 }

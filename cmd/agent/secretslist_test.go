@@ -17,13 +17,13 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	created := time.Now().Add(-100 * day)
 	var text strings.Builder
 	p := newPrinter(&text)
-	err := p.screen("status", report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
+	err := printPage(p, statusScreen, report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
 		{Secret: "db_access", Name: "s_db_access.3", Created: created, Due: created.Add(90 * day)},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.screen("secrets list", &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
+	err = printPage(p, secretsListScreen, &inventory.Survey{At: created.Add(100 * day), Secrets: []inventory.ListedSecret{
 		{
 			Secret: "db_access", Live: &deploy.Version{Name: "s_db_access.3", Created: created}, Due: created.Add(90 * day), Overdue: true,
 			Others: []deploy.Version{{Name: "s_db_access.2", Created: created, Kept: []string{"last old version", "previous spec of s_web"}}, {Name: "s_db_access.1", Created: created}},

@@ -74,5 +74,5 @@ func show(stdout io.Writer, node report.Node, sync *record.Sync, output string) 
 	if output == "manifest" {
 		return printJSON(stdout, manifest)
 	}
-	return newPrinter(stdout).screen("show", map[string]any{"Sync": sync, "Manifest": manifest})
+	return printPage(newPrinter(stdout), showScreen, shownSync{sync, manifest})
 }

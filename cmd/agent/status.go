@@ -33,7 +33,7 @@ func statusCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = printScreen(a.stdout, *output, "status", status)
+		err = printScreen(a.stdout, *output, statusScreen, status)
 		if err == nil && !status.Running {
 			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
 		}

@@ -161,7 +161,7 @@ func (a *app) outcome(sync *record.Sync, err error) error {
 		return errDifferent
 	}
 	if rollout := report.FailedRollout(sync); rollout != nil {
-		if err := newPrinter(a.stderr).screen("details", rollout); err != nil {
+		if err := printPage(newPrinter(a.stderr), detailsScreen, rollout); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ func versionCommand(a *app) *cobra.Command {
 	cmd.RunE = func(*cobra.Command, []string) error {
 		platform := runtime.GOOS + "/" + runtime.GOARCH
 		facts := map[string]string{"version": version, "go": runtime.Version(), "platform": platform}
-		return printScreen(a.stdout, *output, "version", facts)
+		return printScreen(a.stdout, *output, versionScreen, facts)
 	}
 	return cmd
 }

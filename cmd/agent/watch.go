@@ -64,7 +64,7 @@ func statusShower(stdout io.Writer, output string) func(report.Status) error {
 	}
 	return func(status report.Status) error {
 		var text strings.Builder
-		if err := (printer{Writer: &text, colour: newPrinter(stdout).colour}).screen("status", status); err != nil {
+		if err := printPage(printer{Writer: &text, colour: newPrinter(stdout).colour}, statusScreen, status); err != nil {
 			return err
 		}
 		terminal.draw(text.String())

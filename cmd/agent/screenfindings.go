@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/doctor"
+)
+
+// doctorScreen shows findings.
+func doctorScreen(s *page, findings []doctor.Finding) {
+	for _, one := range findings {
+		s.line(s.p.paint(gradeColours[one.Grade], string(one.Grade)), "  ", fmt.Sprintf("%-12s", one.Subject), " ", one.Text)
+		if one.Hint != "" {
+			s.line("      hint: ", one.Hint)
+		}
+	}
+}
+
+// checkedNodes is the result of `agent check`.
+type checkedNodes struct {
+	nodes []desired.Checked
+	scan  desired.Checked // for secrets in the clear
+}
+
+// checkScreen shows what is wrong with nodes.
+func checkScreen(s *page, checked checkedNodes) {
+	bad, nodes := 0, 0
+	for _, one := range checked.nodes {
+		clean := len(one.Problems) == 0
+		if !clean {
+			bad++
+		}
+		if one.Node != "" || clean {
+			nodes++
+		}
+		s.line(fmt.Sprintf("%-24s", one.Environment+after("/", one.Node)), " ", s.checked(one))
+		if one.Node != "" && clean && one.Elsewhere == 0 {
+			s.put("  ", counted(one.Services, "service", "services"), ", ", counted(one.Secrets, "secret", "secrets"))
+		}
+		s.problems(one)
+	}
+	scan := checked.scan
+	s.line(fmt.Sprintf("%-24s", "no plaintext secrets"), " ", s.checked(scan))
+	if len(scan.Problems) == 0 && scan.Elsewhere == 0 {
+		s.put("  ", counted(scan.Files, "file", "files"))
+	}
+	s.problems(scan)
+	s.line(counted(nodes, "node", "nodes"), " checked, ", bad, " with problems")
+}
+
+// checked gives the verdict of a check.
+func (s *page) checked(one desired.Checked) markup {
+	switch {
+	case len(one.Problems) > 0:
+		return s.red(counted(len(one.Problems)+one.Elsewhere, "problem", "problems"))
+	case one.Elsewhere != 0:
+		return s.red(counted(one.Elsewhere, "problem", "problems")) + ", listed above"
+	case len(one.Warnings) > 0 && one.Node == "" && one.Files != 0:
+		return s.yellow(counted(len(one.Warnings), "warning", "warnings"))
+	}
+	return s.green("ok")
+}
+
+// problems adds problems and warnings.
+func (s *page) problems(of desired.Checked) {
+	list := func(kind markup, problems []desired.Problem) {
+		for _, one := range problems {
+			s.line("  ", kind, ": ")
+			if place := one.Place.String(); place != "" {
+				s.put(printable(place), ": ")
+			}
+			s.put(printable(one.Message))
+			if one.Hint != "" {
+				s.line("    hint: ", printable(one.Hint))
+			}
+		}
+	}
+	list(s.red("error"), of.Problems)
+	list(s.yellow("warning"), of.Warnings)
+}
+
+// auditScreen shows whether the audit log is whole.
+func auditScreen(s *page, report audit.Report) {
+	if len(report.Problems) > 0 {
+		s.put(s.red("broken: the log differs from what the agent wrote"))
+		const most = 10 // the first ones explain the most
+		for i, problem := range report.Problems {
+			if i < most {
+				s.line("  ", problem)
+			}
+		}
+		if more := len(report.Problems) - most; more > 0 {
+			s.line("  and ", more, " more")
+		}
+	} else {
+		s.put(s.green("whole: each entry follows from the one before it"))
+	}
+	s.line("entries  ", report.Entries)
+	if report.Entries != 0 {
+		s.line("first    ", local(report.First))
+		s.line("last     ", local(report.Last))
+		s.line("head     ", report.Head.Seq, " ", report.Head.Hash)
+	}
+	if report.Keyed != 0 {
+		s.line("keyed    sealed with the node's key from entry ", report.Keyed, " on")
+	}
+	if report.Anchors != nil {
+		s.compared(report.Anchors)
+	}
+	if !report.Known.Known() {
+		s.line("note     the state file does not record the head: the check does not find entries that are missing at the end")
+	} else if report.Head.Seq > report.Known.Seq && len(report.Problems) == 0 {
+		s.line("note     the state file records the log up to entry ", report.Known.Seq)
+	}
+	if report.Torn != 0 {
+		s.line("note     an unfinished line of ", report.Torn, " bytes is at the end; the agent removes it when it starts")
+	}
+	for _, note := range report.Notes {
+		s.line("note     ", note)
+	}
+}
+
+// compared adds what the anchors say of the log.
+func (s *page) compared(with *audit.Comparison) {
+	switch {
+	case with.Differs != nil:
+		s.line("anchors  ", s.red(fmt.Sprintf("the log differs from entry %d on: %s (note %d)", with.Differs.From, with.Differs.What, with.Differs.Note)))
+	case with.Anchors != 0:
+		s.line("anchors  ", s.green(fmt.Sprintf("%s agrees with the log up to entry %d", with.Place, with.Agrees)), " (", counted(with.Anchors, "anchor", "anchors"), ")")
+	default:
+		s.line("anchors  ", s.red(with.Place+" has no anchor of this node: nothing was compared"))
+	}
+	if with.Anchors != 0 && with.Left != 0 {
+		s.line("note     no anchor covers the last ", counted(with.Left, "entry", "entries"), " of the log")
+	}
+	for _, note := range with.Notes {
+		s.line("note     ", s.yellow(note))
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/provenance"
+)
+
+// secretsAuditScreen shows who committed each version of a secret, and when nodes applied it.
+func secretsAuditScreen(s *page, report *provenance.Report) {
+	s.put(report.Environment, " at ", short(report.Commit))
+	if report.Branch != "" {
+		s.put(" (", printable(report.Branch), ")")
+	}
+	s.put(", ", counted(report.Commits, "commit", "commits"), " since ", day(report.Since))
+	for _, warning := range report.Warnings {
+		s.line(s.yellow("warning"), ": ", warning)
+	}
+	for _, secrets := range report.ByName() {
+		s.line()
+		s.line(printable(secrets[0].Name))
+		for _, one := range secrets {
+			s.line("  ", one.Node, ": ")
+			s.rotation(one)
+			for _, warning := range one.Warnings {
+				s.line("    ", s.yellow("warning"), ": ", short(warning.Commit), ": ", printable(warning.Author), ", ", warning.Text)
+			}
+		}
+		s.line()
+		s.versions(secrets)
+	}
+}
+
+// rotation adds the age of a secret's value, and by how much its rotation is overdue.
+func (s *page) rotation(secret *provenance.Secret) {
+	switch {
+	case secret.Removed:
+		s.put("removed")
+		return
+	case secret.Version != "":
+		s.put("version ", printable(secret.Version))
+	case secret.Object != "":
+		s.put("no version (", printable(secret.Object), ")")
+	default:
+		s.put("version ", sealedVersion)
+	}
+	if secret.External {
+		s.put(", external")
+	}
+	switch rotated := secret.Rotated; {
+	case rotated == nil:
+		s.put(", its value is not in git")
+	case rotated.AtLeast:
+		s.put(", rotated ", day(rotated.At), " or before (at least ", counted(rotated.AgeDays, "day", "days"), " ago)")
+	default:
+		s.put(", rotated ", day(rotated.At), " (", counted(rotated.AgeDays, "day", "days"), " ago) by ", printable(rotated.By))
+	}
+	if secret.RotationDays != 0 {
+		s.put(", due every ", counted(secret.RotationDays, "day", "days"))
+	}
+	if secret.OverdueDays != 0 {
+		s.put(": ", s.red("overdue by "+counted(secret.OverdueDays, "day", "days")))
+	}
+}
+
+// versions adds the versions of a secret, the newest first.
+func (s *page) versions(secrets []*provenance.Secret) {
+	s.table("  NODE\tVERSION\tCOMMITTED\tBY\tCOMMIT\tCHANGE\tMERGED\tAPPLIED", func(row func(...any)) {
+		for _, secret := range secrets {
+			for _, entry := range slices.Backward(secret.Entries) {
+				merged := ""
+				if entry.Merged != nil {
+					merged = "by " + printable(entry.Merged.Author)
+				}
+				row("  "+secret.Node, versionText(entry), minute(entry.Commit.Authored), printable(entry.Commit.Author), short(entry.Commit.Hash), entry.Change,
+					orDash(joined(" ", printable(entry.Request), merged)), appliedText(entry))
+			}
+		}
+	})
+}
+
+func versionText(entry *provenance.Entry) string {
+	version := orDash(printable(entry.Version))
+	if entry.Sealed {
+		version = sealedVersion
+	} else if entry.Object != "" && entry.Version == "auto" {
+		version = printable(entry.Object)
+	}
+	if entry.Current {
+		version += " *"
+	}
+	return version
+}
+
+func appliedText(entry *provenance.Entry) string {
+	switch {
+	case entry.Applied != nil:
+		return minute(entry.Applied.At)
+	case !entry.Created.IsZero():
+		return "created " + minute(entry.Created)
+	case entry.Skipped:
+		return "replaced before merge"
+	case entry.Change == provenance.Gone:
+		return "-"
+	}
+	return "unknown"
+}
+
+// secretsListScreen lists the secrets in Swarm.
+func secretsListScreen(s *page, survey *inventory.Survey) {
+	s.table("SECRET\tVERSION\tCREATED\tAGE\tROTATION\tUSED BY, OR WHY IT STAYS", func(row func(...any)) {
+		for _, secret := range survey.Secrets {
+			name, due := secret.Secret, "-"
+			if secret.Overdue {
+				due = "overdue by " + between(secret.Due, survey.At)
+			} else if !secret.Due.IsZero() {
+				due = "due in " + between(survey.At, secret.Due)
+			}
+			if live := secret.Live; live != nil {
+				row(name, live.Name, local(live.Created), between(live.Created, survey.At), due, usersText(live))
+				name = ""
+			}
+			for _, other := range secret.Others {
+				row(name, other.Name, local(other.Created), between(other.Created, survey.At), "", s.dim(fateText(other)))
+				name = ""
+			}
+		}
+	})
+}
+
+// collection is a survey, and whether its versions were removed.
+type collection struct {
+	survey *inventory.Survey
+	dryRun bool
+}
+
+// secretsGCScreen shows the versions that a collection removes, and why the others stay.
+func secretsGCScreen(s *page, of collection) {
+	survey := of.survey
+	due := deploy.Collectable(survey.Versions)
+	s.table("KIND\tNAME\tAGE\tWHAT", func(row func(...any)) {
+		for _, one := range survey.Removed {
+			row(one.Kind, one.Name, between(one.Created, survey.At), s.yellow("removed"))
+		}
+		for _, one := range due {
+			row(one.Kind, one.Name, between(one.Created, survey.At), s.yellow("to remove"))
+		}
+		for _, one := range survey.Versions {
+			if !one.Collectable() {
+				row(one.Kind, one.Name, between(one.Created, survey.At), fateText(one))
+			}
+		}
+	})
+	stay := counted(len(survey.Versions)-len(due), "version stays", "versions stay")
+	if !of.dryRun {
+		s.line(counted(len(survey.Removed), "version", "versions"), " removed, ", stay)
+		return
+	}
+	s.line(counted(len(due), "version", "versions"), " to remove, ")
+	if len(due) > 0 && survey.Uncertain != "" {
+		s.put("but not now: ", survey.Uncertain, "; ")
+	}
+	s.put(stay)
+}
+
+// rotatedScreen shows what a rotation committed.
+func rotatedScreen(s *page, of rotated) {
+	if of.Commit.Taken {
+		s.put(s.yellow("resumed: " + of.Commit.Message))
+		s.line("an earlier run made this commit; no other value was generated or set")
+	} else {
+		s.put(s.green(of.Commit.Message))
+		s.line()
+		s.rotatedSecrets(of)
+	}
+	for _, note := range of.Notes {
+		s.line(s.yellow("note"), ": ", note)
+	}
+	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch, ", which is checked out")
+	if of.MergeRequest != "" {
+		s.line("merge request ", of.MergeRequest)
+	}
+	s.line("next:")
+	for _, one := range of.Next {
+		s.line("  ", one)
+	}
+}
+
+func (s *page) rotatedSecrets(of rotated) {
+	s.table("NODE\tSECRET\tVERSION\tVERSION IN\tVALUE IN", func(row func(...any)) {
+		for _, node := range of.Nodes {
+			for _, secret := range node.Secrets {
+				version, in := "auto", "-"
+				for _, one := range node.Versions {
+					if one.File != "" && one.Variable == secret.Variable {
+						version, in = fmt.Sprint(one.Variable, " ", one.Old, " -> ", one.New), path.Base(one.File)
+					}
+				}
+				row(node.Name, fmt.Sprint(secret.Old, " -> ", secret.New), version, in, valueFile(node.File)+after(": ", node.Key))
+			}
+		}
+	})
+}

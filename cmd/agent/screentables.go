@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/oneline"
+)
+
+// versionScreen shows what program this is.
+func versionScreen(s *page, facts map[string]string) {
+	s.put("agent ", facts["version"], " (", facts["go"], ", ", facts["platform"], ")")
+}
+
+// historyScreen lists syncs.
+func historyScreen(s *page, syncs []record.Sync) {
+	s.table("ID\tSTARTED\tCOMMIT\tREF\tRELEASE\tTRIGGER\tWAITED\tTOOK\tSTATE\tAUTHOR\tSUBJECT\tWHAT", func(row func(...any)) {
+		for i := range syncs {
+			sync := &syncs[i]
+			state := string(sync.State)
+			if sync.Good {
+				state += ", good"
+			}
+			trigger := joinShown(sync.Trigger)
+			if sync.Actor.Person() {
+				trigger += joinShown(" by ", sync.Actor)
+			}
+			row(sync.ID, zoned(sync.Started), short(sync.Commit), sync.Ref, orDash(sync.Release), trigger,
+				orDash(lasted(report.Waited(sync))), orDash(lasted(report.Worked(sync))), state,
+				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(string(whatText(sync))))
+		}
+	})
+}
+
+// whatText gives the result of a sync.
+func whatText(sync *record.Sync) markup {
+	switch {
+	case sync.Error == "" && sync.State == record.Waiting:
+		return joinShown("waiting: ", sync.Waiting)
+	case sync.Error == "":
+		return shown(sync.Summary)
+	case sync.State == record.RolledBack:
+		return joinShown(sync.Summary, ", after ", sync.Stage, ": ", sync.Error)
+	}
+	text := joinShown(sync.Stage, ": ", sync.Error)
+	if sync.Rollback != nil && sync.Rollback.Refused != "" {
+		text += joinShown("; not rolled back: ", sync.Rollback.Refused)
+	}
+	return text
+}
+
+// logScreen lists entries of the audit log.
+func logScreen(s *page, entries []audit.Entry) {
+	s.table("NO\tTIME\tWHO\tACTION\tOBJECT\tCOMMIT\tOUTCOME\tWHAT", func(row func(...any)) {
+		for _, one := range entries {
+			row(one.Seq, local(one.Time), tidy(one.Actor.String()), one.Action, fmt.Sprint(one.Kind, " ", one.Name), orDash(short(one.Revision)), one.Outcome,
+				tidy(joined("; ", one.Error, after("by ", one.Service), one.Detail)))
+		}
+	})
+}
+
+// lasted gives a length of time; "" for none.
+func lasted(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
