@@ -42,13 +42,19 @@ type world struct {
 	delay func() time.Duration // of each request; nil for none
 }
 
+// below gives a number below n.
+func (w *world) below(n int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.random.Int64N(n)
+}
+
 const folder = "environments/sandbox/nodes/"
 
 func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
 	repo := gittest.New(t)
 	token := gitlabtest.TokenFile(t, gitlabtest.Secret)
-	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		w := &world{t: t, gitlab: gitlabtest.NewServer(gitlabtest.Config{
@@ -56,7 +62,6 @@ func inWorld(t *testing.T, test func(w *world)) {
 		}), repo: repo, token: token, random: rand.New(rand.NewPCG(1, 2)), heads: 1}
 		w.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
 		repo.Commit("first", map[string]string{folder + "node3/plan": "one", folder + "node4/plan": "one"})
-		_ = dir
 		test(w)
 		if said := w.gitlab.Commands(); len(said) > 0 {
 			t.Errorf("quick actions were carried out: %q", said)
@@ -148,6 +153,8 @@ func (n *node) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (n *node) die(what string) (before, after bool) {
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
 	if n.cut == nil || what == http.MethodGet {
 		return false, false
 	}
@@ -187,7 +194,7 @@ func (n *node) start() {
 		Environment: "sandbox", Node: n.name, Status: "coin-agent/sandbox/" + n.name + "/plan", Branch: "master", Paths: []string{folder + n.name},
 		Heads:    func() uint64 { n.w.mu.Lock(); defer n.w.mu.Unlock(); return n.w.heads },
 		Requests: requests, Notes: requests, Source: source, Planner: n, Last: func() *record.Sync { return n.last }, Syncs: n,
-		Reports: n.outbox, Store: n.store.Previews("default"), Log: log, Random: func(most int64) int64 { return n.w.random.Int64N(most) },
+		Reports: n.outbox, Store: n.store.Previews("default"), Log: log, Random: n.w.below,
 	})
 	ctx, cancel := context.WithCancel(n.w.t.Context())
 	var running sync.WaitGroup
