@@ -30,6 +30,7 @@ import (
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/cosign"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
@@ -100,6 +101,8 @@ type Parts struct {
 	// renders the same files many times gives a function that remembers.
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error)
 
+	images *signing.Images // which the policy demands signatures of; New makes it
+
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 
 	signed source // Source behind the demand for signatures; what is read through it is not on record
@@ -135,6 +138,14 @@ func (p *Parts) auditMoved() {
 	}
 }
 
+// login gives the node's logins for registries; nil without an engine.
+func (p *Parts) login() signing.Login {
+	if p.Release == nil {
+		return nil
+	}
+	return p.Release.Login
+}
+
 // New makes an agent from its parts. The agent does nothing until Run.
 func New(parts Parts) *Agent {
 	if parts.GitLab != nil && parts.Statuses == nil {
@@ -152,6 +163,7 @@ func New(parts Parts) *Agent {
 	gate := signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
 	parts.Source = signing.NewSource(parts.Source, gate)
 	parts.signed = parts.Source
+	parts.images = signing.NewImages(cosign.Options{CAFile: parts.Settings.CAFile, Bytes: parts.Settings.Limits.OrDefault().AnswerBytes}, parts.login())
 	ended := make(chan struct{})
 	read := &readings{store: parts.Store, log: parts.Log}
 	parts.Source = watched{parts.Source, read}

@@ -110,7 +110,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 		},
 		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
-		Policy: parts.Policy.Policy,
+		Policy: parts.Policy.Policy, Images: parts.images,
 	}
 	if parts.Reports != nil {
 		made.Token = func() time.Time { return parts.Reports.Health().TokenExpires }

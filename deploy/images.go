@@ -121,3 +121,15 @@ func Unresolved(applied *compose.Stack) *compose.Stack {
 	}
 	return &written
 }
+
+// Images gives the image that each service of a stack will run, by the service's full name. A
+// service whose image another process may change keeps the live one.
+func Images(stack *compose.Stack, live LiveServices) map[string]string {
+	images := make(map[string]string, len(stack.Services))
+	for name := range stack.Services {
+		if image := containerOf(keep(stack, name, live[name].Spec)).Image; image != "" {
+			images[name] = image
+		}
+	}
+	return images
+}

@@ -21,14 +21,18 @@ type Images struct {
 	Allow Patterns `json:"allow,omitzero" yaml:"allow,omitempty"`
 	// Digest says that the files must name each image by its digest.
 	Digest bool `json:"digest,omitempty" yaml:"-"`
+	// Signatures are demanded of images; nil for none.
+	Signatures []ImageSignature `json:"signatures,omitempty" yaml:"-"`
 }
 
 // MarshalYAML writes the rule as agent.yml has it.
 func (i Images) MarshalYAML() (any, error) {
 	var node struct {
-		Allow  Patterns `yaml:"allow,omitempty"`
-		Digest string   `yaml:"digest,omitempty"`
+		Allow      Patterns         `yaml:"allow,omitempty"`
+		Digest     string           `yaml:"digest,omitempty"`
+		Signatures []ImageSignature `yaml:"signatures,omitempty"`
 	}
+	node.Signatures = i.Signatures
 	if node.Allow = i.Allow; i.Digest {
 		node.Digest = digestRequired
 	}
@@ -55,6 +59,7 @@ func readImages(p *Policy, file string, value *yaml.Node) (err error) {
 			}
 			return nil
 		},
+		"signatures": func(value *yaml.Node) error { return readSignatures(p, file, value) },
 	})
 }
 

@@ -6,12 +6,11 @@ package signers
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/keyfile"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -43,9 +42,6 @@ type Ring struct {
 	ssh     sshRing
 }
 
-// maxFile bounds a file of keys.
-const maxFile = 4 << 20
-
 // maxObject bounds a signed object and its signature. git's own are much smaller.
 const maxObject = 1 << 20
 
@@ -76,27 +72,7 @@ func Load(files Files) (*Ring, error) {
 
 // read gives the content of a file that only its owner can change.
 func read(name string) ([]byte, error) {
-	place := fault.Place{File: name}
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, fault.New(place, "write the public keys into the file, or correct its path in policy.signers", "read the keys of signers: %w", err)
-	}
-	owner, known := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, fault.New(place, "set the path of a regular file in policy.signers", "the keys of signers are not in a regular file")
-	case info.Mode().Perm()&0o022 != 0:
-		return nil, fault.New(place, "chmod go-w "+name, "other users can change the keys of signers (mode %04o)", info.Mode().Perm())
-	case known && owner.Uid != 0 && int(owner.Uid) != os.Getuid():
-		return nil, fault.New(place, "chown root "+name, "another user owns the keys of signers (user ID %d)", owner.Uid)
-	case info.Size() > maxFile:
-		return nil, fault.New(place, "list only the keys of those who may sign", "the keys of signers are larger than %d bytes", maxFile)
-	}
-	content, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fault.New(place, "see that the agent's user may read the file", "read the keys of signers: %w", err)
-	}
-	return content, nil
+	return keyfile.Read(name, keyfile.Of{Keys: "the keys of signers", Setting: "policy.signers"})
 }
 
 // Keys lists the keys in the order of the files.

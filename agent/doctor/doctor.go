@@ -84,7 +84,7 @@ type Dependencies struct {
 }
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
-// who may sign, git remote, GitLab token, manifests, policy, registries, images, the database's migrations, the
+// who may sign, git remote, GitLab token, manifests, policy, registries, images and their signatures, the database's migrations, the
 // receivers of notices, and the places of the audit log's heads. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
@@ -106,6 +106,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"releases", d.checkReleases},
 		{"registries", d.checkRegistries},
 		{"images", d.checkImages},
+		{"signatures", d.checkSignatures},
 		{"disk", d.checkDisk},
 		{"harbor", d.checkHarbor},
 		{"database", d.checkDatabase},

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"time"
 
+	"coin.internal/coin-agent/agent/signing"
+	"coin.internal/coin-agent/cosign"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/plural"
+	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/signers"
 )
 
@@ -38,4 +42,39 @@ func (d *doctor) checkSigners(context.Context) (string, error) {
 		}
 	}
 	return plural.Count(len(ring.Keys()), "key") + " may sign", errors.Join(doubts...)
+}
+
+// checkSignatures reads the keys of those who may sign images, and looks for the signatures of
+// the stack's images, as a rollout does.
+func (d *doctor) checkSignatures(ctx context.Context) (string, error) {
+	rules := d.on.Settings.Policy
+	var keys int
+	for _, rule := range rules.Signatures() {
+		read, err := cosign.Load(rule.Keys)
+		if err != nil {
+			return "", err
+		}
+		keys += len(read)
+	}
+	switch {
+	case keys == 0:
+		return "not set: no signature of an image is demanded", nil
+	case d.engine == nil || d.stack == nil:
+		return "", errSkipped("the engine and the manifests")
+	}
+	live, err := d.engine.ObserveServices(ctx, d.stack.Name)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := d.engine.Resolve(ctx, live, d.stack)
+	if err != nil {
+		return "", err
+	}
+	images := signing.NewImages(cosign.Options{CAFile: d.on.Settings.CAFile, Bytes: d.on.Settings.Limits.OrDefault().AnswerBytes}, d.engine.Login)
+	verdict, err := images.Judge(ctx, rules, resolved.Stack, deploy.Images(resolved.Stack, live))
+	faults := []error{policy.Err(verdict.Refusals), err}
+	for _, text := range verdict.Warnings {
+		faults = append(faults, doubt{errors.New(text)})
+	}
+	return plural.Count(verdict.Signed, "image") + " signed; " + plural.Count(keys, "key") + " may sign", errors.Join(faults...)
 }

@@ -213,6 +213,9 @@ func (a *attempt) makePlan(ctx context.Context) error {
 	if a.plan, err = a.goal.plan(ctx, live); err != nil {
 		return err
 	}
+	if err := a.demandSignatures(ctx, live); err != nil {
+		return err
+	}
 	a.uses = journal.NewUses(journal.LiveSecrets(live), a.stack)
 	if a.note.Wrote {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/policy"
@@ -59,6 +60,31 @@ func RulesOf(of *policy.Policy, most limits.Limits) string {
 func byRules(err error) bool {
 	var at stageError
 	return errors.As(err, &at) && at.stage == record.StagePolicy || errors.Is(err, limits.ErrExceeded) || errors.Is(err, desired.ErrBounded)
+}
+
+// demandSignatures refuses images without the signatures that the policy demands. It asks when
+// the digests are known that will run: those of all services that the policy judges.
+func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error {
+	if len(a.use.Policy().Signatures()) == 0 {
+		return nil
+	}
+	stack := a.goal.subject().Stack
+	images := deploy.Images(stack, live.Services)
+	for _, name := range a.sync.Leaves {
+		delete(images, name)
+	}
+	a.show("looking for the signatures of images")
+	defer a.use.Screen.Progress("")
+	verdict, err := a.use.Images.Judge(ctx, a.use.Policy(), stack, images)
+	if err := errors.Join(a.goal.refused(verdict.Refusals), err); err != nil {
+		return err
+	}
+	for _, text := range verdict.Warnings {
+		a.warn(text)
+		a.plan.Warnings = append(a.plan.Warnings, text)
+	}
+	a.use.Log.Info("images are signed", "revision", record.Short(a.commit), "images", verdict.Signed)
+	return nil
 }
 
 // policed adds the stage to the stages before it, where there is a policy.

@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -138,6 +139,11 @@ type Ledger interface {
 	End(sync *record.Sync, good *record.GoodState) error // the sync is over; good may be nil
 }
 
+// imageSigners say whether the images of a stack have the signatures that a policy demands.
+type imageSigners interface {
+	Judge(ctx context.Context, rules *policy.Policy, stack *compose.Stack, images map[string]string) (signing.Verdict, error)
+}
+
 // Reading notes, durably, that a revision is read, so that one that ends the agent again and
 // again is held.
 type Reading interface {
@@ -196,6 +202,7 @@ type Parts struct {
 	Exec   Execer                // runs the commands of checks; nil: they fail
 	Gates  gates.Parts           // without Release and Merged
 	Policy func() *policy.Policy // that is in force; nil: none
+	Images imageSigners          // asked where the policy demands signatures of images
 	Token  func() time.Time      // when GitLab's token expires; nil: there is none
 
 	Reading      Reading

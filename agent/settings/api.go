@@ -13,7 +13,7 @@ import (
 
 // validateAPI checks what is set of the API.
 func (s *Settings) validateAPI() error {
-	refuse := func(hint, format string) error { return fault.New(fault.Place{}, hint, format) }
+	refuse := func(hint, text string) error { return fault.New(fault.Place{}, hint, "%s", text) }
 	tls := s.APICertFile != "" && s.APIKeyFile != ""
 	switch {
 	case !tls && (s.APICertFile != "" || s.APIKeyFile != ""):

@@ -13,8 +13,10 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/cosign"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -77,7 +79,9 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 		plan.Warnings = append(plan.Warnings, "the sync will wait for `agent adopt` on the node: "+consent.Text(asked))
 	}
 	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
-	for _, one := range fault.All(errors.Join(forbidden, refused)) {
+	unsigned, unsignedErr := a.unsigned(ctx, engine, stack, live)
+	missing = append(missing, unsigned...)
+	for _, one := range fault.All(errors.Join(forbidden, refused, unsignedErr)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
 	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.checkoutFlags, state.Node.Config))
@@ -90,6 +94,21 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 		err = printPage(newPrinter(a.stdout), planScreen, plan.Recorded())
 	}
 	return differentIf(!plan.Empty(), err)
+}
+
+// unsigned says which images lack a signature that the policy demands: warnings, and the
+// refusals and failures that would stop a sync.
+func (a *app) unsigned(ctx context.Context, engine *deploy.Engine, stack *compose.Stack, live *deploy.Live) ([]string, error) {
+	if len(a.settings.Policy.Signatures()) == 0 {
+		return nil, nil
+	}
+	verdict, err := a.imageSigners(engine).Judge(ctx, a.settings.Policy, stack, deploy.Images(stack, live.Services))
+	return verdict.Warnings, errors.Join(policy.Err(verdict.Refusals), err)
+}
+
+// imageSigners looks for the signatures of images with the engine's logins.
+func (a *app) imageSigners(engine *deploy.Engine) *signing.Images {
+	return signing.NewImages(cosign.Options{CAFile: a.settings.CAFile, Bytes: a.settings.Limits.OrDefault().AnswerBytes}, engine.Login)
 }
 
 // adopted gives what is on record of the stack of a node: what the running agent says, or

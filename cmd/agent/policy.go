@@ -151,6 +151,9 @@ Each refusal names rule, service, file and line. The exit code is 3 if there are
 		for _, text := range belowFloor(rules, a.settings.Node, state.Node.Config) {
 			printFault(a.stderr, "warning", fault.New(fault.Place{}, "", "%s", text))
 		}
+		if len(rules.Signatures()) > 0 && *output == "text" {
+			printFault(a.stderr, "note", errors.New("the signatures of images are not looked at: the node verifies them when the digests are known"))
+		}
 		return a.printRefusals(rules.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}), *output)
 	}
 	return cmd
