@@ -33,26 +33,24 @@ func (s schemas) of(t reflect.Type) map[string]any {
 	case t.Implements(textType):
 		return map[string]any{"type": "string"}
 	}
-	switch t.Kind() {
-	case reflect.Bool:
+	switch kind := t.Kind(); {
+	case kind == reflect.Bool:
 		return map[string]any{"type": "boolean"}
-	case reflect.Float32, reflect.Float64:
+	case kind == reflect.Float32, kind == reflect.Float64:
 		return map[string]any{"type": "number"}
-	case reflect.String:
+	case kind == reflect.String:
 		return map[string]any{"type": "string"}
-	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return map[string]any{"type": "string", "contentEncoding": "base64"}
-		}
+	case kind == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		return map[string]any{"type": "string", "contentEncoding": "base64"}
+	case kind == reflect.Slice:
 		return map[string]any{"type": "array", "items": s.of(t.Elem())}
-	case reflect.Map:
+	case kind == reflect.Map:
 		return map[string]any{"type": "object", "additionalProperties": s.of(t.Elem())}
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		return s.named(t)
-	case reflect.Interface:
+	case kind == reflect.Interface:
 		return map[string]any{}
-	}
-	if strings.HasPrefix(t.Kind().String(), "uint") {
+	case strings.HasPrefix(kind.String(), "uint"):
 		return map[string]any{"type": "integer", "minimum": 0}
 	}
 	return map[string]any{"type": "integer"}
@@ -85,8 +83,7 @@ func (s schemas) object(t reflect.Type) map[string]any {
 		schema := s.of(field.Type)
 		if optional := strings.Contains(options, "omit"); !optional {
 			required = append(required, name)
-			switch field.Type.Kind() {
-			case reflect.Pointer, reflect.Slice, reflect.Map:
+			if kind := field.Type.Kind(); kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.Map {
 				schema = map[string]any{"anyOf": []any{schema, map[string]any{"type": "null"}}}
 			}
 		}

@@ -38,6 +38,7 @@ func (d *double) Page(query record.Query) (record.Page, error) {
 	d.query = query
 	return record.Page{}, d.err
 }
+
 func (d *double) Survey(context.Context) (*inventory.Survey, error) {
 	return &inventory.Survey{}, d.err
 }

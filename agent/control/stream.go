@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -63,6 +64,21 @@ func (s *stream) send(id, name string, value any) error {
 	return s.write(text)
 }
 
+// batch writes events, and before them that others are lost.
+func (s *stream) batch(batch events.Batch) error {
+	if batch.Missed {
+		if err := s.send("", missedMessage, nothing{}); err != nil {
+			return err
+		}
+	}
+	for _, event := range batch.Events {
+		if err := s.send(event.ID, string(event.Kind), event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // beat says that the stream is alive.
 func (s *stream) beat() error { return s.write(": still here\n\n") }
 
@@ -101,16 +117,11 @@ func (h *handlers) followEvents(ctx context.Context, out *stream, last string) e
 	defer idle.Stop()
 	for {
 		batch := h.server.Events.Since(last)
-		if batch.Missed {
-			if err := out.send("", missedMessage, nothing{}); err != nil {
-				return err
-			}
+		if err := out.batch(batch); err != nil {
+			return err
 		}
-		for _, event := range batch.Events {
-			if err := out.send(event.ID, string(event.Kind), event); err != nil {
-				return err
-			}
-			last = event.ID
+		if n := len(batch.Events); n > 0 {
+			last = batch.Events[n-1].ID
 		}
 		for waiting := true; waiting; {
 			select {

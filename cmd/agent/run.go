@@ -200,9 +200,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Policy: p.policy, Events: p.events,
 		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
-	p.logs = &logs.Reader{
-		Engine: engine, Records: store.Stack(record.OnlyStack), Files: store, Source: source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
-	}
+	p.logs = a.logReader(p)
 	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
 		p.close()
 		return nil, err
@@ -244,6 +242,13 @@ func (p *parts) control() *control.Server {
 			}
 			return p.logs, nil
 		},
+	}
+}
+
+// logReader makes the reader of the services' logs.
+func (a *app) logReader(p *parts) *logs.Reader {
+	return &logs.Reader{
+		Engine: p.engine, Records: p.store.Stack(record.OnlyStack), Files: p.store, Source: p.source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
 	}
 }
 
