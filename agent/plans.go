@@ -44,7 +44,7 @@ func (s *stack) newPlans() plans {
 type planner struct{ s *stack }
 
 func (p planner) Preview(ctx context.Context, checkout *gitsync.Checkout, concerned func() (bool, error)) (*rollout.Preview, error) {
-	return p.s.rollouts.Preview(ctx, p.s.base(), checkout, concerned)
+	return p.s.rollouts.Preview(ctx, p.s.board.Snapshot().Base(), checkout, concerned)
 }
 
 // showPlans works until ctx ends.

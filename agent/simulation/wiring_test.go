@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
@@ -26,7 +27,7 @@ import (
 // parts is one agent and what it is made of.
 type parts struct {
 	agent  *agent.Agent
-	desk   *agent.Desk
+	desk   *desk.Desk
 	store  *store.Store
 	audit  *audit.Log
 	outbox *gitlab.Outbox

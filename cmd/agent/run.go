@@ -19,6 +19,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
@@ -149,7 +150,7 @@ func visibleAttr(_ []string, attr slog.Attr) slog.Attr {
 // parts are an agent and what it uses.
 type parts struct {
 	agent  *agent.Agent
-	desk   *agent.Desk
+	desk   *desk.Desk
 	source *gitsync.Repository
 	engine *deploy.Engine
 	store  *store.Store
