@@ -188,7 +188,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var followers sync.WaitGroup
 	followers.Go(func() { a.followDeaths(ctx) })
 	for _, s := range a.stacks {
-		followers.Go(func() { s.showPlans(ctx) })
+		followers.Go(func() { s.plans.Run(ctx) })
 	}
 	defer followers.Wait()
 	a.turn(ctx)

@@ -357,7 +357,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer stri
 		}
 	}
 	sync.Degraded = last.Degraded
-	sync.Rollback, sync.Group, sync.DirtySince = last.SharedRollback(), last.NextGroup(sync.Commit), last.Dirty()
+	sync.Rollback, sync.Group, sync.DirtySince = last.Rollback.Shared(last.State), last.NextGroup(sync.Commit), last.Dirty()
 	if err := errors.Join(s.publish.Sync(sync), s.board.End(sync, nil)); err != nil {
 		return rollout.Outcome{Err: err}
 	}

@@ -91,7 +91,7 @@ func newStack(a *Agent, of Stack) *stack {
 		s.publish.Statuses = parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
-		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
+		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects()},
 		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.notes.Add, Log: s.log,
 		Seen: func(survey *inventory.Survey) {
 			s.metrics.Surveyed(survey)
@@ -104,7 +104,7 @@ func newStack(a *Agent, of Stack) *stack {
 		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
 	}
 	s.group = &group.Watch{Environment: settings.Environment, Statuses: parts.Statuses, Board: s.board, Rollouts: s.rollouts, Publish: s.publish, Log: s.log}
-	s.plans = s.newPlans()
+	s.plans = newPlans(s)
 	return s
 }
 
@@ -118,7 +118,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
+		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy,
 	}

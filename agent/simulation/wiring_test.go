@@ -84,7 +84,7 @@ func (p *process) assemble() (*parts, error) {
 	chosen.Environment, chosen.Node, chosen.Branch, chosen.Interval = "sandbox", "node3", branch, interval
 	chosen.StateDir, chosen.CheckDir, chosen.AllowRewrite = w.dir, w.dir, w.rewrites
 	made.agent = agent.New(agent.Parts{
-		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine,
+		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine),
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
