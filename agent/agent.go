@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -22,6 +23,7 @@ import (
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/readiness"
+	"coin.internal/coin-agent/agent/reading"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
@@ -78,7 +80,7 @@ type Parts struct {
 	Stacks    []Stack // in the order in which they are looked at; none: the stack of the settings' node
 	Version   string
 	Log       *slog.Logger
-	Source    source
+	Source    signing.Repository
 	Engine    engine
 	Tasks     tasks                            // nil: health is judged by the numbers of tasks
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
@@ -105,30 +107,23 @@ type Parts struct {
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 
-	signed source // Source behind the demand for signatures; what is read through it is not on record
+	signed signing.Repository // Source behind the demand for signatures; what is read through it is not on record
 }
 
 // Agent keeps the stacks of one node in sync with the repository.
 type Agent struct {
 	parts    *Parts
 	stacks   []*stack
-	desks    []*Desk // of the stacks
-	remote   *remote
+	desks    []*desk.Desk // of the stacks
+	remote   *selection.Shared
 	pulse    *pulse.Pulse
 	started  time.Time
-	requests chan job
 	nudges   chan struct{} // look at once
 	deaths   chan struct{} // containers have died
-	readings *readings
+	readings *reading.Counter
 	due      time.Time     // when the next look is; zero until that is known
-	queue    *queue        // looks that users asked for
+	queue    *desk.Queue   // what users asked for
 	ended    chan struct{} // closed when Run has ended
-}
-
-// job asks the loop to do something for a stack between two of its own looks.
-type job struct {
-	do   func(ctx context.Context) rollout.Outcome
-	done chan rollout.Outcome
 }
 
 // auditMoved has the head of the audit log anchored, if it is a new one.
@@ -165,19 +160,17 @@ func New(parts Parts) *Agent {
 	parts.signed = parts.Source
 	parts.images = signing.NewImages(cosign.Options{CAFile: parts.Settings.CAFile, Bytes: parts.Settings.Limits.OrDefault().AnswerBytes}, parts.login())
 	ended := make(chan struct{})
-	read := &readings{store: parts.Store, log: parts.Log}
-	parts.Source = watched{parts.Source, read}
+	read := reading.New(parts.Store, parts.Log)
+	parts.Source = reading.NewSource(parts.Source, read)
 	a := &Agent{
 		parts: &parts, readings: read, started: time.Now(), pulse: &pulse.Pulse{},
-		remote:   &remote{source: parts.Source, gate: gate, readings: read, selects: selection.NewRemote(parts.Source, parts.Settings.Rule()), paths: parts.Settings.Paths()},
-		requests: make(chan job), nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: &queue{asked: make(chan struct{}, 1), ended: ended}, ended: ended,
+		remote: &selection.Shared{Remote: selection.NewRemote(parts.Source, parts.Settings.Rule()), Files: parts.Source, Gate: reading.NewGate(gate, read), Paths: parts.Settings.Paths()},
+		nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: desk.NewQueue(ended), ended: ended,
 	}
 	for _, of := range parts.Stacks {
-		s := newStack(a.parts, of, a.remote, a.pulse, read)
-		s.nudge, s.working = a.nudge, a.working
-		a.stacks = append(a.stacks, s)
-		a.desks = append(a.desks, &Desk{agent: a, stack: s})
+		a.stacks = append(a.stacks, newStack(a, of))
 	}
+	a.desks = a.newDesks()
 	parts.Metrics.Reports(func() int {
 		if parts.Reports == nil {
 			return 0
@@ -188,10 +181,10 @@ func New(parts Parts) *Agent {
 }
 
 // Desk takes users' requests for a stack; "" for the only one.
-func (a *Agent) Desk(key record.StackKey) (*Desk, error) {
-	for _, desk := range a.desks {
-		if desk.stack.key == key || key == "" && len(a.desks) == 1 {
-			return desk, nil
+func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
+	for i, s := range a.stacks {
+		if s.key == key || key == "" && len(a.stacks) == 1 {
+			return a.desks[i], nil
 		}
 	}
 	return nil, request.Refuse(request.NotFound, "`agent status` lists the node's stacks", "this node has no stack %q", key)
@@ -207,7 +200,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var followers sync.WaitGroup
 	followers.Go(func() { a.followDeaths(ctx) })
 	for _, s := range a.stacks {
-		followers.Go(func() { s.showPlans(ctx) })
+		followers.Go(func() { s.plans.Run(ctx) })
 	}
 	defer followers.Wait()
 	a.turn(ctx)
@@ -219,7 +212,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // recall fills the boards from the state file.
 func (a *Agent) recall() error {
-	if err := a.readings.recall(); err != nil {
+	if err := a.readings.Recall(); err != nil {
 		return fmt.Errorf("recall the revision that was read: %w", err)
 	}
 	for _, s := range a.stacks {
@@ -235,7 +228,7 @@ func (a *Agent) recall() error {
 
 // turn looks at each stack once.
 func (a *Agent) turn(ctx context.Context) {
-	a.remote.forget()
+	a.remote.Forget()
 	for _, s := range a.stacks {
 		a.lookAt(ctx, s, rollout.Cause{Trigger: record.OnCommit}, func(string) {})
 	}
@@ -310,27 +303,16 @@ func (a *Agent) idle(ctx context.Context) {
 		a.turn(ctx)
 	case <-a.nudges:
 		a.turn(ctx)
-	case asked := <-a.requests:
+	case job := <-a.queue.Jobs():
 		release := a.holdPlans()
-		asked.done <- asked.do(ctx)
+		job.Run(ctx)
 		release()
-	case <-a.queue.asked:
-		a.runJoint(ctx)
+	case <-a.queue.Asked():
+		if look := a.queue.Take(); look != nil {
+			look.Run(ctx)
+		}
 	}
 	a.due = time.Time{}
-}
-
-// runJoint makes the next look that users asked for.
-func (a *Agent) runJoint(ctx context.Context) {
-	one := a.queue.take()
-	if one == nil {
-		return
-	}
-	close(one.begun)
-	one.before.Wait()
-	a.remote.forget()
-	one.result = a.lookAt(ctx, one.stack, one.why, one.showProgress)
-	close(one.done)
 }
 
 // nudge has the loop look at once, or again when it is busy.
@@ -359,7 +341,7 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	var result rollout.Outcome
 	for i, s := range a.stacks {
 		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
-		if err := a.desks[i].noteTag(why.Actor, asked.To); err != nil {
+		if err := a.desks[i].NoteTag(why.Actor, asked.To); err != nil {
 			return nil, err
 		}
 		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
@@ -14,42 +12,26 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// contests gives the contests of the drifted fields, and whether any contest goes on. It reads
-// the syncs once after each of them.
-func (s *stack) contests(v board.View, drifted []deploy.Step) (contests []drift.Contest, goesOn bool, err error) {
+// contested gives the contests of the drifted fields, and whether any contest goes on. It
+// logs those that begin.
+func (s *stack) contested(v board.View, drifted []deploy.Step) (contests []drift.Contest, goesOn bool, err error) {
 	if !corrects(v.Deployed) {
 		return nil, false, nil
 	}
-	if s.corrected.last != v.Last {
-		syncs, err := s.records.SyncsUntil(drift.Enough(time.Now()))
-		if err != nil {
-			return nil, false, fmt.Errorf("recall corrections: %w", err)
-		}
-		s.corrected.last, s.corrected.syncs = v.Last, syncs
+	contests, goesOn, err = s.contests.Contests(v.Last, drifted)
+	for _, contest := range drift.Begun(drift.Held(contests, time.Now()), v.Contests) {
+		s.log.Warn("another process changes back what the agent corrects", "service", contest.Service,
+			"reason", report.ContestText(v.Stack(), contest), "again", contest.Again.UTC().Format(time.RFC3339))
 	}
-	all := drift.Contests(s.corrected.syncs, time.Now())
-	contests = drift.Of(all, drifted)
-	for _, contest := range drift.Held(contests, time.Now()) {
-		before := func(c drift.Contest) bool { return c.Service == contest.Service && c.Field == contest.Field }
-		if !slices.ContainsFunc(v.Contests, before) {
-			s.log.Warn("another process changes back what the agent corrects", "service", contest.Service,
-				"reason", report.ContestText(v.Stack(), contest), "again", contest.Again.UTC().Format(time.RFC3339))
-		}
-	}
-	return contests, len(all) > 0, nil
+	return contests, goesOn, err
 }
 
 // correction gives what the correction of the present drift puts back, and which services it
 // leaves as they are.
-func (s *stack) correction() rollout.Correction {
+func (s *stack) correction() (made rollout.Correction) {
 	v := s.board.Snapshot()
-	correction := rollout.Correction{Leaves: drift.Contested(v.Contests)}
-	for _, step := range v.Drift {
-		if !slices.Contains(correction.Leaves, step.Name) {
-			correction.Fields = append(correction.Fields, drift.Fields(step)...)
-		}
-	}
-	return correction
+	made.Fields, made.Leaves = drift.PutBack(v.Drift, v.Contests)
+	return made
 }
 
 // corrects reports whether the deployed config.yml wants drift to be corrected.

@@ -306,7 +306,7 @@ func TestNodeTakenOutOfTheOrder(t *testing.T) {
 		second := w.release("2", configFile, strings.Replace(nodesConfig("order_timeout: 5m"), "  - {name: node1, context: c1, stack: s, role: primary}\n", "", 1))
 		w.others.says(second, "node2", gitlab.Success)
 		w.pass(20 * time.Minute)
-		if sync := w.said("this commit no longer waits for node1", "waiting for node1, which this commit no longer waits for, and which says nothing yet"); sync.Unattended() {
+		if sync := w.said("this commit no longer waits for node1", "waiting for node1, which this commit no longer waits for, and which says nothing yet"); record.Unattended(sync) {
 			w.t.Error("waits without a user")
 		}
 		w.others.says(second, "node1", gitlab.Failed)

@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/signing"
+	"coin.internal/coin-agent/agent/soak"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -25,7 +26,7 @@ import (
 // look observes, decides and acts, until nothing is left to do before the next look.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
 	if why.Trigger == record.OnRequest {
-		s.readings.forgive()
+		s.readings.Forgive()
 	}
 	seen := &sighting{observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
 	release := func() {}
@@ -44,7 +45,7 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 			if err := ask(ctx, seen); err != nil {
 				if rollout.Unreadable(err) {
 					refused := rollout.Commit{Checkout: &gitsync.Checkout{Revision: seen.revision}, Cause: seen.cause(why), Progress: progress}
-					return s.after(ctx, s.rollouts.Refuse(ctx, s.base(), refused, record.StageFetch, err), seen)
+					return s.after(ctx, s.rollouts.Refuse(ctx, s.board.Snapshot().Base(), refused, record.StageFetch, err), seen)
 				}
 				return rollout.Outcome{Sync: seen.sync, Err: err}
 			}
@@ -76,7 +77,7 @@ func (s *stack) known() (decision.Record, error) {
 	}
 	return decision.Record{
 		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
-		Degraded: leaves(v), Corrects: corrects(v.Deployed), Rules: rollout.RulesOf(s.parts.Policy.Policy(), s.parts.Settings.Limits),
+		Degraded: soak.Leaves(v), Corrects: corrects(v.Deployed), Rules: rollout.RulesOf(s.parts.Policy.Policy(), s.parts.Settings.Limits),
 	}, err
 }
 
@@ -116,16 +117,16 @@ func (s *stack) observation(action decision.Action) func(context.Context, *sight
 
 // act carries out an action.
 func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
-	base := s.base()
+	base := s.board.Snapshot().Base()
 	switch action {
 	case decision.Unreachable:
 		return rollout.Outcome{Err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}
 	case decision.CarryBack:
 		return s.rollouts.CarryOnBack(ctx, base, progress)
 	case decision.LeaveGroup:
-		return s.leaveGroup(ctx, seen.observed.Group.Failed, progress)
+		return s.group.Leave(ctx, seen.observed.Group.Failed, progress)
 	case decision.LeaveRelease:
-		return s.leaveRelease(ctx, progress)
+		return s.soak.Leave(ctx, progress)
 	case decision.RefusePinned:
 		return rollout.Outcome{Err: errPinned(base.Last)}
 	case decision.RefuseRewrite:
@@ -154,16 +155,10 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 	return rollout.Outcome{Sync: base.Last}
 }
 
-// base gives what is on record when an attempt begins.
-func (s *stack) base() rollout.Base {
-	v := s.board.Snapshot()
-	return rollout.Base{Last: v.Last, Deployed: v.Deployed}
-}
-
 // forward rolls out the fetched commit.
 func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
 	to := rollout.Commit{Checkout: seen.checkout, Fetching: seen.fetching, Signer: seen.signer, Cause: seen.cause(why), Progress: progress}
-	return s.rollouts.Forward(ctx, s.base(), to)
+	return s.rollouts.Forward(ctx, s.board.Snapshot().Base(), to)
 }
 
 // cause adds the tag that a user asked for. It is on record also if the tag is refused, so that
@@ -223,13 +218,20 @@ func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Rev
 	return &revision
 }
 
+// askGroup asks for the statuses of the other nodes of the last sync's group.
+func (s *stack) askGroup(ctx context.Context, seen *sighting) error {
+	failed, err := s.group.Ask(ctx)
+	seen.observed.Group = &decision.Group{Failed: failed}
+	return err
+}
+
 // askLineage asks how the selected commit relates to the last one.
 func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
 	last, lineage := s.board.Snapshot().Last, decision.Follows
-	descends, err := s.remote.source.Descends(ctx, last.Commit, seen.revision.Commit)
+	descends, err := s.parts.Source.Descends(ctx, last.Commit, seen.revision.Commit)
 	if err == nil && !descends {
 		lineage = decision.Diverged
-		if descends, err = s.remote.source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
+		if descends, err = s.parts.Source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
 			lineage = decision.Behind
 		}
 	}
@@ -246,9 +248,9 @@ func (s *stack) askLineage(ctx context.Context, seen *sighting) error {
 // askFiles fetches the selected commit.
 func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 	started, last := time.Now(), s.board.Snapshot().Last
-	checkout, signer, err := s.remote.fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	checkout, signer, err := s.remote.Fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
 	if last.CarriesOn() && last.Commit == seen.revision.Commit && errors.Is(err, gitsync.ErrMoved) {
-		err = refuseUnproven(seen.revision)
+		err = signing.RefuseUnproven(seen.revision)
 	}
 	if errors.As(err, new(*signing.Refused)) {
 		seen.refused, seen.observed.Files = err, &decision.Files{Refused: true}
@@ -301,7 +303,7 @@ func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error)
 	if len(steps) > 0 && len(v.Drift) == 0 {
 		s.log.Warn("live services drifted", "stack", name, "services", board.StepNames(steps))
 	}
-	contests, contest, err := s.contests(v, steps)
+	contests, contest, err := s.contested(v, steps)
 	if err != nil {
 		return drifted, err
 	}
@@ -311,7 +313,7 @@ func (s *stack) observe(ctx context.Context) (drifted decision.Drift, err error)
 		v.Contests, v.Forbidden = drift.Held(contests, v.Observed), forbidden
 	})
 	s.metrics.Drift(len(steps))
-	if err := s.judge(ctx, name, seen); err != nil {
+	if err := s.soak.Look(ctx, name, seen); err != nil {
 		return drifted, err
 	}
 	if good != nil && (len(steps) > 0 || !contest) { // a contest is one drift, however often it is corrected
@@ -326,7 +328,7 @@ func (s *stack) forbidden(ctx context.Context, v board.View, drifted []deploy.St
 	if len(drifted) == 0 || !corrects(v.Deployed) {
 		return nil
 	}
-	err := s.rollouts.Forbidden(ctx, rollout.Base{Last: v.Last, Deployed: v.Deployed})
+	err := s.rollouts.Forbidden(ctx, v.Base())
 	if err != nil && (v.Forbidden == nil || v.Forbidden.Error() != err.Error()) {
 		s.log.Warn("drift is not corrected: the node's policy refuses the deployed good state", "error", err.Error(), "hint", fault.Hint(err))
 	}
@@ -355,7 +357,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer stri
 		}
 	}
 	sync.Degraded = last.Degraded
-	sync.Rollback, sync.Group, sync.DirtySince = last.SharedRollback(), last.NextGroup(sync.Commit), last.Dirty()
+	sync.Rollback, sync.Group, sync.DirtySince = last.Rollback.Shared(last.State), last.NextGroup(sync.Commit), last.Dirty()
 	if err := errors.Join(s.publish.Sync(sync), s.board.End(sync, nil)); err != nil {
 		return rollout.Outcome{Err: err}
 	}

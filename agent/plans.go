@@ -22,7 +22,7 @@ type Previews struct {
 type plans struct{ worker *preview.Worker }
 
 // newPlans makes what shows the plans of merge requests for a stack.
-func (s *stack) newPlans() plans {
+func newPlans(s *stack) plans {
 	parts := s.parts
 	if parts.Previews == nil || parts.Reports == nil {
 		return plans{}
@@ -44,13 +44,13 @@ func (s *stack) newPlans() plans {
 type planner struct{ s *stack }
 
 func (p planner) Preview(ctx context.Context, checkout *gitsync.Checkout, concerned func() (bool, error)) (*rollout.Preview, error) {
-	return p.s.rollouts.Preview(ctx, p.s.base(), checkout, concerned)
+	return p.s.rollouts.Preview(ctx, p.s.board.Snapshot().Base(), checkout, concerned)
 }
 
-// showPlans works until ctx ends.
-func (s *stack) showPlans(ctx context.Context) {
-	if s.plans.worker != nil {
-		_ = s.plans.worker.Run(ctx)
+// Run shows plans until ctx ends.
+func (p plans) Run(ctx context.Context) {
+	if p.worker != nil {
+		_ = p.worker.Run(ctx)
 	}
 }
 

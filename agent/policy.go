@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/policy"
 )
@@ -21,7 +22,8 @@ func (a *Agent) ReloadPolicy(read *policy.Policy, failed error) error {
 	} else {
 		entry.Detail = reloadDetail(before, read)
 	}
-	if err := a.note(entry); err != nil && failed == nil {
+	notes := journal.Notes{Log: a.parts.Audit, Heads: a.parts.Store, Moved: a.parts.auditMoved}
+	if err := notes.Add(entry); err != nil && failed == nil {
 		failed = fault.WithHint(fmt.Errorf("note the policy in the audit log: %w", err), "make the audit log writable, and run systemctl reload coin-agent")
 	}
 	current.Reload(read, failed)
@@ -35,17 +37,4 @@ func reloadDetail(before, after *policy.Policy) string {
 		return "reloaded by SIGHUP: policy " + before.Digest() + ", unchanged"
 	}
 	return fmt.Sprintf("reloaded by SIGHUP: policy %s -> %s, changed: %s", before.Digest(), after.Digest(), strings.Join(changed, ", "))
-}
-
-// note appends an entry that belongs to no stack to the audit log, and has the state file
-// remember it.
-func (a *Agent) note(entry audit.Entry) error {
-	if err := a.parts.Audit.Append(entry); err != nil {
-		return err
-	}
-	if err := a.parts.Store.SaveAuditHead(); err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
-	a.parts.auditMoved()
-	return nil
 }

@@ -285,7 +285,7 @@ func TestSoakAndDrift(t *testing.T) {
 						s.meddles("1", "s_db")
 					}
 					last := s.last()
-					if last.Trigger != record.OnDrift || !last.Verified() || len(last.Correct()) != 1 || slices.Contains(last.Leaves, "s_web") != leaves {
+					if last.Trigger != record.OnDrift || !last.Verified() || len(record.Corrected(last)) != 1 || slices.Contains(last.Leaves, "s_web") != leaves {
 						t.Fatalf("corrected by %+v", last)
 					}
 					s.wantMark(test.marked)

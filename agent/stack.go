@@ -13,14 +13,18 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/group"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/publish"
-	"coin.internal/coin-agent/agent/pulse"
+	"coin.internal/coin-agent/agent/reading"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/agent/selection"
+	"coin.internal/coin-agent/agent/soak"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
@@ -35,49 +39,50 @@ type stack struct {
 	name     string          // the key; "" for the only stack
 	node     desired.Options // whose files the stack is made of
 	log      *slog.Logger
-	remote   *remote
+	remote   *selection.Shared
 	records  *store.Stack
-	readings *readings
+	readings *reading.Counter
+	notes    *journal.Notes
 	board    *board.Board
+	sight    *board.Sight
 	metrics  *metrics.Stack
 	publish  *publish.Publisher
 	watch    *drift.Watch
+	contests drift.Corrections
 	health   health.Watch
+	soak     *soak.Judge
+	group    *group.Watch
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
 	plans    plans         // of merge requests
 	stops    chan struct{} // ends the wait of a rollout for a rollback
-	nudge    func()        // has the loop look at once
-	working  func() string // names the stack that the agent works at now
-	started  time.Time     // when the agent started
-
-	corrected struct { // the syncs that contests are found in, and the last one when they were read
-		last  *record.Sync
-		syncs []record.Sync
-	}
-	failures int // looks in a row that failed
+	failures int           // looks in a row that failed
 }
 
 // newStack makes the state machine of a stack.
-func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse, readings *readings) *stack {
+func newStack(a *Agent, of Stack) *stack {
+	parts := a.parts
 	settings := &parts.Settings
 	s := &stack{
-		parts: parts, key: of.Key, log: parts.Log, remote: remote, stops: make(chan struct{}), started: time.Now(),
-		records: parts.Store.Stack(of.Key), readings: readings,
+		parts: parts, key: of.Key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
+		records: parts.Store.Stack(of.Key), readings: a.readings,
 		node: desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Limits: settings.Limits, Render: parts.Render},
 	}
 	if len(parts.Stacks) > 1 {
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
 	}
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
-		InSync:    func() bool { return s.inSync(s.board.Snapshot()) },
+		InSync:    func() bool { return s.sight.InSync(s.board.Snapshot()) },
 		Contested: func() int { return len(drift.Contested(s.board.Snapshot().Contests)) },
 		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
-		Services:  s.measured,
+		Services:  func() metrics.Services { return s.sight.Services() },
 		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
 	})
-	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: pulse, Events: parts.Events}
+	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: a.pulse, Events: parts.Events}
+	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.working}
+	s.notes = &journal.Notes{Stack: s.name, Log: parts.Audit, Heads: parts.Store, Moved: parts.auditMoved}
+	s.contests.Records = s.records
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
 		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
@@ -86,15 +91,20 @@ func newStack(parts *Parts, of Stack, remote *remote, pulse *pulse.Pulse, readin
 		s.publish.Statuses = parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
-		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store},
-		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.note, Log: s.log,
+		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects()},
+		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.notes.Add, Log: s.log,
 		Seen: func(survey *inventory.Survey) {
 			s.metrics.Surveyed(survey)
 			s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
 		},
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
-	s.plans = s.newPlans()
+	s.soak = &soak.Judge{
+		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish, Metrics: s.metrics,
+		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
+	}
+	s.group = &group.Watch{Environment: settings.Environment, Statuses: parts.Statuses, Board: s.board, Rollouts: s.rollouts, Publish: s.publish, Log: s.log}
+	s.plans = newPlans(s)
 	return s
 }
 
@@ -108,7 +118,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store, Audit: parts.Audit, Ledger: s.board,
+		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
@@ -126,7 +136,7 @@ func (s *stack) lookOn(ctx context.Context, why rollout.Cause, progress func(str
 		if !errors.Is(result.Err, rollout.ErrSuperseded) || ctx.Err() != nil {
 			return result
 		}
-		s.remote.forget()
+		s.remote.Forget()
 	}
 }
 
@@ -137,7 +147,7 @@ func (s *stack) looked(err error) {
 	}
 	previous := s.board.Snapshot().LookError
 	s.board.Update(func(v *board.View) { v.LookError = err })
-	s.parts.Events.Publish(lookEvent(s.name, s.board.Snapshot()))
+	s.parts.Events.Publish(board.LookEvent(s.name, s.board.Snapshot()))
 	if err == nil {
 		s.failures = 0
 		return
@@ -174,9 +184,9 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	}
 }
 
-// collect removes the versions of secrets and configs that may go, for a user. It looks at
+// Collect removes the versions of secrets and configs that may go, for a user. It looks at
 // the services first, as each look does.
-func (s *stack) collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
+func (s *stack) Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	if err := s.board.Snapshot().LookError; err != nil {
 		return nil, fault.WithHint(fmt.Errorf("nothing was removed: the last look failed: %w", err), fault.Hint(err))
 	}
@@ -188,22 +198,6 @@ func (s *stack) collect(ctx context.Context, actor audit.Actor) (*inventory.Surv
 		err = fault.New(fault.Place{}, "see `agent status`", "nothing was removed: %s", survey.Uncertain)
 	}
 	return survey, err
-}
-
-// note appends entries that belong to no running attempt to the audit log, and has the
-// state file remember them.
-func (s *stack) note(entries ...audit.Entry) error {
-	for i := range entries {
-		entries[i].Stack = s.name
-	}
-	if err := s.parts.Audit.Append(entries...); err != nil {
-		return err
-	}
-	if err := s.parts.Store.SaveAuditHead(); err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
-	s.parts.auditMoved()
-	return nil
 }
 
 // recorded gives the files of good states, with the node's limits: they were read with those.

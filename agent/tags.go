@@ -2,10 +2,8 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
-	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/selection"
 	gitsync "coin.internal/coin-agent/sync"
@@ -16,9 +14,9 @@ import (
 // once.
 func (s *stack) chosen(ctx context.Context, seen *sighting) (gitsync.Revision, error) {
 	v := s.board.Snapshot()
-	revision, told, err := s.remote.choose(ctx, selection.NewRecord(v.Last, v.Deployed))
+	revision, told, err := s.remote.Choose(ctx, selection.NewRecord(v.Last, v.Deployed))
 	if seen.to != "" {
-		refs, listErr := s.remote.list(ctx)
+		refs, listErr := s.remote.List(ctx)
 		if listErr != nil {
 			return gitsync.Revision{}, listErr
 		}
@@ -26,7 +24,7 @@ func (s *stack) chosen(ctx context.Context, seen *sighting) (gitsync.Revision, e
 		if last := v.Last; last != nil && last.Chosen != nil && revision.Ref == last.Ref {
 			seen.over = last.Chosen.Over // the user leaves a tag that was asked for, too
 		}
-		if revision, err = s.remote.selects.Named(refs, seen.to); err != nil {
+		if revision, err = s.remote.Remote.Named(refs, seen.to); err != nil {
 			return revision, askedError{err}
 		}
 		return revision, nil
@@ -52,18 +50,6 @@ func (e askedError) Unwrap() error { return e.error }
 // is busy.
 func (s *stack) selects(ctx context.Context) (gitsync.Revision, error) {
 	v := s.board.Snapshot()
-	revision, _, err := s.remote.selects.Now(ctx, selection.NewRecord(v.Last, v.Deployed))
+	revision, _, err := s.remote.Remote.Now(ctx, selection.NewRecord(v.Last, v.Deployed))
 	return revision, err
-}
-
-// noteTag notes in the audit log that a user asks for a tag; "" for none.
-func (d *Desk) noteTag(actor audit.Actor, tag string) error {
-	if tag == "" {
-		return nil
-	}
-	text := fmt.Sprintf("asked for tag %.100q", tag)
-	if last := d.stack.board.Snapshot().Last; last != nil {
-		text += ", from " + last.Ref
-	}
-	return d.stack.note(d.userEntry(actor, audit.Select, text))
 }

@@ -3,14 +3,14 @@ package agent_test
 import (
 	"context"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 )
 
 // users ask as the control socket does: a request is granted first, and run then.
-type users struct{ *agent.Desk }
+type users struct{ *desk.Desk }
 
 func run(ctx context.Context, progress func(string), granted request.Run, err error) (*record.Sync, error) {
 	if err != nil {

@@ -64,7 +64,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 		opts.Progress = func(Event) error { return nil }
 	}
 	if opts.Wait == nil {
-		opts.Wait = e.await(plan)
+		opts.Wait = verifyBefore(e, plan)
 	}
 	scaledDown := plan.ScaledDown()
 	maps.Copy(scaledDown, opts.ScaledDown)

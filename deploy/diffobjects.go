@@ -17,7 +17,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
+func (p *draft) addNetworks(live *Live, want *compose.Stack) {
 	for _, name := range keys(want.Networks) {
 		options := want.Networks[name]
 		existing, ok := live.Networks[name]
@@ -36,7 +36,7 @@ func (p *Plan) addNetworks(live *Live, want *compose.Stack) {
 	}
 }
 
-func (p *Plan) addObjects(live *Live, want *compose.Stack) {
+func (p *draft) addObjects(live *Live, want *compose.Stack) {
 	for _, secret := range want.Secrets {
 		name := secret.Spec.Name
 		if existing, ok := live.Secrets[name]; ok {
@@ -57,7 +57,7 @@ func (p *Plan) addObjects(live *Live, want *compose.Stack) {
 
 // warnOfLabels warns if the labels of an existing secret or config differ from the wanted
 // ones: they are not changed. Labels that the stack does not want are not a difference.
-func (p *Plan) warnOfLabels(kind Kind, name string, live, want map[string]string, variable string) {
+func (p *draft) warnOfLabels(kind Kind, name string, live, want map[string]string, variable string) {
 	want = unmarked(want)
 	if differing := mapChanges("Labels", among(live, want), want); len(differing) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s exists with different labels (%s) and is not changed: %s",

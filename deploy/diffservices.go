@@ -11,7 +11,7 @@ import (
 
 // addServices plans the services of the stack: it creates missing ones, updates those
 // that differ, and removes those that the stack does not want any more.
-func (p *Plan) addServices(live LiveServices, want *compose.Stack) {
+func (p *draft) addServices(live LiveServices, want *compose.Stack) {
 	for _, name := range keys(want.Services) {
 		existing, ok := live[name]
 		if !ok {
@@ -116,7 +116,7 @@ func modeName(mode swarm.ServiceMode) string {
 
 // releasePorts moves the services to an earlier phase that give up a port of the routing
 // mesh for another service: the engine refuses two services on one port.
-func (p *Plan) releasePorts(live LiveServices, want *compose.Stack) {
+func (p *draft) releasePorts(live LiveServices, want *compose.Stack) {
 	p.takeovers(live, want, func(step *Step, _, _ string) {
 		if step.phase == phaseServices || step.phase == phaseRemove {
 			step.phase = phaseRelease
@@ -126,7 +126,7 @@ func (p *Plan) releasePorts(live LiveServices, want *compose.Stack) {
 
 // takeovers calls do for each step of a service from which another service, the taker,
 // takes over a port of the routing mesh.
-func (p *Plan) takeovers(live LiveServices, want *compose.Stack, do func(step *Step, port, taker string)) {
+func (p *draft) takeovers(live LiveServices, want *compose.Stack, do func(step *Step, port, taker string)) {
 	takers := map[string]string{}
 	for _, name := range keys(want.Services) {
 		for _, port := range meshPorts(want.Services[name]) {
@@ -159,7 +159,7 @@ func meshPorts(spec swarm.ServiceSpec) []string {
 // addCron scales cron services down before other services of the stack change, and scales
 // them up again after all other services. If only labels change, cron services keep
 // running.
-func (p *Plan) addCron(live LiveServices, want *compose.Stack) {
+func (p *draft) addCron(live LiveServices, want *compose.Stack) {
 	disturbs := p.disturbs()
 	for i := range p.Steps {
 		step := &p.Steps[i]
@@ -195,7 +195,7 @@ func (p *Plan) addCron(live LiveServices, want *compose.Stack) {
 }
 
 // disturbs tells whether the plan changes more than labels of services.
-func (p *Plan) disturbs() bool {
+func (p *draft) disturbs() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.LabelsOnly() })
 }
 

@@ -16,21 +16,34 @@ import (
 // execBytes is how many bytes of a command's output are kept.
 const execBytes = 64 << 10
 
+// Containers are the containers of services on the engine's node. They may be used
+// concurrently.
+type Containers struct {
+	swarm   SwarmAPI
+	host    HostAPI
+	address address
+}
+
+// ContainersOf gives the containers on an engine's node.
+func ContainersOf(engine *Engine) *Containers {
+	return &Containers{swarm: engine.swarm, host: engine.host, address: engine.address}
+}
+
 // Exec runs a command in a running container of a service on this node, and gives its
 // exit code and its output of both streams. If ctx ends before the command, the command
 // continues in the container: the engine cannot stop it.
-func (e *Engine) Exec(ctx context.Context, service string, command []string) (code int, output string, err error) {
-	running, err := e.runningHere(ctx, service)
+func (c *Containers) Exec(ctx context.Context, service string, command []string) (code int, output string, err error) {
+	running, err := c.runningHere(ctx, service)
 	if err != nil {
 		return 0, "", err
 	}
-	created, err := e.host.ContainerExecCreate(ctx, running, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	created, err := c.host.ContainerExecCreate(ctx, running, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		return 0, "", e.address.explain("run a command in service "+service, err)
+		return 0, "", c.address.explain("run a command in service "+service, err)
 	}
-	stream, err := e.host.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	stream, err := c.host.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
 	if err != nil {
-		return 0, "", e.address.explain("run a command in service "+service, err)
+		return 0, "", c.address.explain("run a command in service "+service, err)
 	}
 	defer stream.Close()
 	stop := context.AfterFunc(ctx, stream.Close) // reading does not observe the context
@@ -42,24 +55,24 @@ func (e *Engine) Exec(ctx context.Context, service string, command []string) (co
 	if ctx.Err() != nil {
 		return 0, "", fmt.Errorf("run a command in service %s: %w", service, ctx.Err())
 	}
-	ended, err := e.host.ContainerExecInspect(ctx, created.ID)
+	ended, err := c.host.ContainerExecInspect(ctx, created.ID)
 	if err != nil {
-		return 0, "", e.address.explain("read the exit code of a command in service "+service, err)
+		return 0, "", c.address.explain("read the exit code of a command in service "+service, err)
 	}
 	return ended.ExitCode, kept.String(), nil
 }
 
 // runningHere finds the container of a service's newest running task on this node.
-func (e *Engine) runningHere(ctx context.Context, service string) (string, error) {
-	info, err := e.host.Info(ctx)
+func (c *Containers) runningHere(ctx context.Context, service string) (string, error) {
+	info, err := c.host.Info(ctx)
 	if err != nil {
-		return "", e.address.explain("read the ID of this node", err)
+		return "", c.address.explain("read the ID of this node", err)
 	}
-	tasks, err := e.swarm.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
+	tasks, err := c.swarm.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(
 		filters.Arg("service", service), filters.Arg("node", info.Swarm.NodeID), filters.Arg("desired-state", "running"),
 	)})
 	if err != nil {
-		return "", e.address.explain("list the tasks of service "+service, err)
+		return "", c.address.explain("list the tasks of service "+service, err)
 	}
 	var newest swarm.Task
 	for _, task := range tasks {

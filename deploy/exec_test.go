@@ -38,14 +38,14 @@ func TestExec(t *testing.T) {
 		{name: "no such program", command: []string{"/nowhere"}, code: 126, output: "no such file or directory"}, // newer engines: 127
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			code, output, err := engine.Exec(t.Context(), web, test.command)
+			code, output, err := deploy.ContainersOf(engine).Exec(t.Context(), web, test.command)
 			if err != nil || min(code, 126) != test.code || !strings.Contains(output, test.output) {
 				t.Errorf("got %d, %q, %v; want %d, %q", code, output, err, test.code, test.output)
 			}
 		})
 	}
 	t.Run("no task", func(t *testing.T) {
-		_, _, err := engine.Exec(t.Context(), stack.Name+"_nobody", []string{"/app"})
+		_, _, err := deploy.ContainersOf(engine).Exec(t.Context(), stack.Name+"_nobody", []string{"/app"})
 		if err == nil || !strings.Contains(err.Error(), stack.Name+"_nobody") {
 			t.Errorf("got %v", err)
 		}
@@ -53,7 +53,7 @@ func TestExec(t *testing.T) {
 	t.Run("too slow", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		if _, _, err := engine.Exec(ctx, web, []string{"/app", "/job.sh", "migrate"}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := deploy.ContainersOf(engine).Exec(ctx, web, []string{"/app", "/job.sh", "migrate"}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -195,6 +195,9 @@ func sumOf(value any) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// draft is a plan in the making.
+type draft Plan
+
 // Diff plans how the live state becomes the wanted one. It refuses a stack that must not
 // or cannot be applied, with all reasons at once: objects of other owners, missing
 // external objects, missing secrets without a value, secrets and configs that exist with
@@ -211,7 +214,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	if len(refused) > 0 {
 		return Plan{}, errors.Join(refused...)
 	}
-	plan := Plan{Stack: want.Name, Steps: []Step{}, live: live}
+	plan := draft{Stack: want.Name, Steps: []Step{}, live: live}
 	services := live.Services
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
@@ -221,9 +224,9 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.countTasks(services, want)
 	plan.sort()
 	plan.Ignored = IgnoredIn(services, want)
-	plan.Sum = plan.Digest()
+	plan.Sum = Plan(plan).Digest()
 	plan.show(live, want)
-	return plan, nil
+	return Plan(plan), nil
 }
 
 // Drift gives the steps that would make the live services equal to the applied ones;
@@ -231,7 +234,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 // secret values. The steps are for showing: a plan to apply would scale cron services
 // down first, which is not a difference.
 func Drift(live LiveServices, applied *compose.Stack) []Step {
-	plan := Plan{Stack: applied.Name}
+	plan := draft{Stack: applied.Name}
 	plan.addServices(live, applied)
 	plan.countTasks(live, applied)
 	plan.sort()
@@ -240,7 +243,7 @@ func Drift(live LiveServices, applied *compose.Stack) []Step {
 }
 
 // countTasks notes how many tasks each step replaces, starts or stops.
-func (p *Plan) countTasks(live LiveServices, want *compose.Stack) {
+func (p *draft) countTasks(live LiveServices, want *compose.Stack) {
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if step.Kind != Service || !step.Restarts {
@@ -276,7 +279,7 @@ func desired(spec swarm.ServiceSpec, status *swarm.ServiceStatus) uint64 {
 	return replicas(spec)
 }
 
-func (p *Plan) sort() {
+func (p *draft) sort() {
 	slices.SortStableFunc(p.Steps, func(a, b Step) int {
 		return cmp.Or(
 			int(a.phase.stretch()-b.phase.stretch()),

@@ -43,7 +43,7 @@ type LogOptions struct {
 }
 
 const (
-	loggedTasks = 20 // the newest tasks, whose lines are read
+	newestTasks = 20 // the newest tasks, whose lines are read
 	taskEvery   = time.Second
 )
 
@@ -53,7 +53,7 @@ const (
 func (e *Engine) ServiceLogs(ctx context.Context, service string, options LogOptions, each func(LogLine) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tasks, err := e.loggedTasks(ctx, service, options.Failed)
+	tasks, err := loggedTasks(ctx, e, service, options.Failed)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (e *Engine) ServiceLogs(ctx context.Context, service string, options LogOpt
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
-	all.Go(func() { e.followTasks(ctx, service, logs, lines) })
+	all.Go(func() { followTasks(ctx, e, service, logs, lines) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,7 +84,7 @@ func (e *Engine) ServiceLogs(ctx context.Context, service string, options LogOpt
 }
 
 // loggedTasks gives the newest tasks of a service that have a container, the oldest first.
-func (e *Engine) loggedTasks(ctx context.Context, service string, failed bool) ([]swarm.Task, error) {
+func loggedTasks(ctx context.Context, e *Engine, service string, failed bool) ([]swarm.Task, error) {
 	tasks, err := e.reader.tasks(ctx, filters.NewArgs(filters.Arg("service", service)))
 	if err != nil {
 		return nil, err
@@ -101,16 +101,16 @@ func (e *Engine) loggedTasks(ctx context.Context, service string, failed bool) (
 	slices.SortFunc(logged, func(a, b swarm.Task) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return logged[max(0, len(logged)-loggedTasks):], nil
+	return logged[max(0, len(logged)-newestTasks):], nil
 }
 
 // followTasks follows the present tasks of a service and those that come, until ctx ends.
-func (e *Engine) followTasks(ctx context.Context, service string, logs *logReader, lines chan<- LogLine) {
+func followTasks(ctx context.Context, e *Engine, service string, logs *logReader, lines chan<- LogLine) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	followed := map[string]bool{}
 	for {
-		tasks, err := e.loggedTasks(ctx, service, logs.options.Failed) // an engine that is away comes back
+		tasks, err := loggedTasks(ctx, e, service, logs.options.Failed) // an engine that is away comes back
 		for _, task := range tasks {
 			if err != nil || followed[task.ID] {
 				continue

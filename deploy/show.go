@@ -13,14 +13,14 @@ import (
 // show adds to a plan what people read and its digest does not contain: what created
 // services have, and what created and changed services grant their containers. It hides the
 // values of environment variables that look random.
-func (p *Plan) show(live *Live, want *compose.Stack) {
+func (p *draft) show(live *Live, want *compose.Stack) {
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if spec, wanted := want.Services[step.Name]; wanted && step.Kind == Service && step.Action == Create {
 			step.Has = contents(spec)
 		}
 	}
-	changed := p.Changed()
+	changed := Plan(*p).Changed()
 	p.Grants = slices.DeleteFunc(Grants(live, want), func(g compose.Grant) bool { return !slices.Contains(changed, g.Service) })
 	p.hideValues()
 }
@@ -67,7 +67,7 @@ func running(live *Live, want *compose.Stack) *compose.Stack {
 }
 
 // hideValues hides the values of environment variables that must not be shown.
-func (p *Plan) hideValues() {
+func (p *draft) hideValues() {
 	for i := range p.Steps {
 		p.Steps[i].Changes = slices.Clone(p.Steps[i].Changes)
 		for j := range p.Steps[i].Changes {

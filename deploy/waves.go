@@ -88,7 +88,7 @@ func wavesOf(want *compose.Stack) (waves map[string]int, last int) {
 
 // addWaves sets the waves of the steps of services, if there is more than one wave and
 // more than labels changes.
-func (p *Plan) addWaves(live LiveServices, want *compose.Stack) {
+func (p *draft) addWaves(live LiveServices, want *compose.Stack) {
 	if !p.disturbs() {
 		return
 	}
@@ -120,7 +120,7 @@ func (p *Plan) addWaves(live LiveServices, want *compose.Stack) {
 
 // waitForPorts moves a service to the wave of the service from which it takes over a
 // published port, if that wave is later: the engine refuses two services on one port.
-func (p *Plan) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
+func (p *draft) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
 	for moved := true; moved; {
 		moved = false
 		p.takeovers(live, want, func(step *Step, port, taker string) {
@@ -135,7 +135,7 @@ func (p *Plan) waitForPorts(live LiveServices, want *compose.Stack, waves map[st
 
 // releaseInWaves moves the removal of a service to the wave of the service that takes
 // over its published port.
-func (p *Plan) releaseInWaves(live LiveServices, want *compose.Stack) {
+func (p *draft) releaseInWaves(live LiveServices, want *compose.Stack) {
 	p.takeovers(live, want, func(step *Step, _, taker string) {
 		if step.phase == phaseRelease && step.Action == Remove {
 			step.Wave = min(step.Wave, p.waves[taker])
@@ -144,7 +144,7 @@ func (p *Plan) releaseInWaves(live LiveServices, want *compose.Stack) {
 }
 
 // warnOfLateJobs warns about jobs that deployment.waves does not name.
-func (p *Plan) warnOfLateJobs(want *compose.Stack) {
+func (p *draft) warnOfLateJobs(want *compose.Stack) {
 	if want.Waves == nil {
 		return
 	}
@@ -192,8 +192,8 @@ func (p Plan) later(i int) []string {
 	return slices.Compact(names)
 }
 
-// await gives the wait before a wave for an Apply without a Wait of its own.
-func (e *Engine) await(plan Plan) func(context.Context, Wave) error {
+// verifyBefore gives the wait before a wave for an Apply without a Wait of its own.
+func verifyBefore(e *Engine, plan Plan) func(context.Context, Wave) error {
 	return func(ctx context.Context, wave Wave) error {
 		result, err := e.Verify(ctx, wave.Stack, VerifyOptions{Changed: plan.Changed()})
 		if err != nil {

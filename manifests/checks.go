@@ -194,49 +194,53 @@ func factHint(name, node string) string {
 // validateChecks finds contradictions in `deployment.checks`.
 func (v *validator) validateChecks() {
 	var names []string
+	checks := checkValidator{v}
 	for i, check := range v.config.Deployment.Checks {
 		key := fmt.Sprintf("deployment.checks[%d]", i)
 		names = append(names, check.Name)
 		v.listsNodes(key+".nodes", check.Nodes)
-		v.validateKind(key, check)
-		v.validateTexts(key, check, v.config.Deployment.Checks[:i])
+		checks.validateKind(key, check)
+		checks.validateTexts(key, check, v.config.Deployment.Checks[:i])
 	}
 	v.unique("deployment.checks[].name", names)
 }
 
-func (v *validator) validateKind(key string, check Check) {
+// checkValidator validates one check.
+type checkValidator struct{ v *validator }
+
+func (c checkValidator) validateKind(key string, check Check) {
 	var kinds []string
 	for _, kind := range []string{"http", "tcp", "sql", "exec"} {
-		if v.config.set(key + "." + kind) {
+		if c.v.config.set(key + "." + kind) {
 			kinds = append(kinds, kind)
 		}
 	}
 	if len(kinds) != 1 {
-		v.add(key, "write exactly one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
+		c.v.add(key, "write exactly one of http, tcp, sql, exec", "the check %q has %s", check.Name, strings.Join(append(kinds, "no kind")[:max(1, len(kinds))], " and "))
 		return
 	}
 	at := key + "." + kinds[0]
 	switch kinds[0] {
 	case "http":
-		v.validateHTTP(at, check)
+		c.validateHTTP(at, check)
 	case "sql":
-		v.validateSQL(at, check)
+		c.validateSQL(at, check)
 	case "exec":
-		if len(check.Exec.Command) == 0 && v.config.set(at+".command") {
-			v.add(at+".command", "write the program and its arguments", "%s.command is empty", at)
+		if len(check.Exec.Command) == 0 && c.v.config.set(at+".command") {
+			c.v.add(at+".command", "write the program and its arguments", "%s.command is empty", at)
 		}
 	}
 }
 
-func (v *validator) validateHTTP(key string, check Check) {
+func (c checkValidator) validateHTTP(key string, check Check) {
 	h := check.HTTP
-	v.either(key, "token_secret", "token_file")
-	v.validateTLS(key)
+	c.v.either(key, "token_secret", "token_file")
+	c.v.validateTLS(key)
 	if h.JSONPath == "" && (len(h.JSONEquals) > 0 || h.SaveAs != "") {
-		v.add(key, "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
+		c.v.add(key, "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
 	}
 	if slices.Contains(factNames(), h.SaveAs) {
-		v.add(key+".save_as", "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
+		c.v.add(key+".save_as", "choose another name", "%s.save_as: {{%s}} is a fact of the node", key, h.SaveAs)
 	}
 	for _, section := range []struct {
 		key     string
@@ -244,22 +248,22 @@ func (v *validator) validateHTTP(key string, check Check) {
 	}{{".headers", h.Headers}, {".header", h.Header}} {
 		for name := range section.headers {
 			if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(name) {
-				v.add(key+section.key, "write a name such as Content-Type", "%s%s: %q is not a valid header name", key, section.key, name)
+				c.v.add(key+section.key, "write a name such as Content-Type", "%s%s: %q is not a valid header name", key, section.key, name)
 			}
 		}
 	}
-	if strings.HasPrefix(h.URL, "http:") && v.config.set(key+".tls") {
-		v.add(key+".tls", "write https://, or remove tls", "%s has tls, but its url is not https", key)
+	if strings.HasPrefix(h.URL, "http:") && c.v.config.set(key+".tls") {
+		c.v.add(key+".tls", "write https://, or remove tls", "%s has tls, but its url is not https", key)
 	}
 }
 
-func (v *validator) validateSQL(key string, check Check) {
-	v.validateLogin(key, check.SQL.SSLMode)
+func (c checkValidator) validateSQL(key string, check Check) {
+	c.v.validateLogin(key, check.SQL.SSLMode)
 	for _, need := range []struct{ name, own, shared string }{
-		{"host", check.SQL.Host, v.config.Database.Host}, {"name", check.SQL.Name, v.config.Database.Name}, {"user", check.SQL.User, v.config.Database.User},
+		{"host", check.SQL.Host, c.v.config.Database.Host}, {"name", check.SQL.Name, c.v.config.Database.Name}, {"user", check.SQL.User, c.v.config.Database.User},
 	} {
-		if need.own == "" && need.shared == "" && !v.config.set(key+"."+need.name) && !v.config.set("database."+need.name) {
-			v.add(key, fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s does not set the database's %s", key, need.name)
+		if need.own == "" && need.shared == "" && !c.v.config.set(key+"."+need.name) && !c.v.config.set("database."+need.name) {
+			c.v.add(key, fmt.Sprintf("add %s here, or database.%s", need.name, need.name), "%s does not set the database's %s", key, need.name)
 		}
 	}
 }
@@ -291,29 +295,29 @@ func (v *validator) either(key, a, b string) {
 
 // validateTexts validates the names in a check's texts. The check may use values that
 // the earlier checks save.
-func (v *validator) validateTexts(key string, check Check, earlier []Check) {
+func (c checkValidator) validateTexts(key string, check Check, earlier []Check) {
 	var saved []string
 	for _, one := range earlier {
 		if one.HTTP.SaveAs != "" && covers(one.Nodes, check.Nodes) {
 			saved = append(saved, one.HTTP.SaveAs)
 		}
 		if one.HTTP.SaveAs != "" && one.HTTP.SaveAs == check.HTTP.SaveAs {
-			v.add(key+".http.save_as", "choose another name", "the checks %q and %q both save {{%s}}", one.Name, check.Name, one.HTTP.SaveAs)
+			c.v.add(key+".http.save_as", "choose another name", "the checks %q and %q both save {{%s}}", one.Name, check.Name, one.HTTP.SaveAs)
 		}
 	}
 	for _, text := range check.texts() {
 		names, err := slots.Names(text.text)
 		if err != nil {
-			v.add(key+"."+text.key, "write {{name}}, without spaces", "%s.%s: %w", key, text.key, err)
+			c.v.add(key+"."+text.key, "write {{name}}, without spaces", "%s.%s: %w", key, text.key, err)
 			continue
 		}
 		for _, name := range names {
-			v.validateName(key+"."+text.key, name, text, saved)
+			c.validateName(key+"."+text.key, name, text, saved)
 		}
 	}
 }
 
-func (v *validator) validateName(key, name string, text checkText, saved []string) {
+func (c checkValidator) validateName(key, name string, text checkText, saved []string) {
 	known := append(factNames(), "env.NAME of node.env")
 	if text.saved {
 		known = append(known, saved...)
@@ -322,11 +326,11 @@ func (v *validator) validateName(key, name string, text checkText, saved []strin
 	case slices.Contains(known, name), strings.HasPrefix(name, variableFact):
 	case strings.HasPrefix(name, secretFact) && text.secrets:
 	case strings.HasPrefix(name, secretFact):
-		v.add(key, "send it in http.headers or http.body: other texts can appear in logs", "{{%s}}: a secret is not allowed in %s", name, text.key)
+		c.v.add(key, "send it in http.headers or http.body: other texts can appear in logs", "{{%s}}: a secret is not allowed in %s", name, text.key)
 	case slices.Contains(saved, name):
-		v.add(key, "use it in the url, headers or body of an http check", "{{%s}}: a saved value is not allowed in %s", name, text.key)
+		c.v.add(key, "use it in the url, headers or body of an http check", "{{%s}}: a saved value is not allowed in %s", name, text.key)
 	default:
-		v.add(key, oneOf(name, known), "{{%s}} is not defined", name)
+		c.v.add(key, oneOf(name, known), "{{%s}} is not defined", name)
 	}
 }
 

@@ -101,11 +101,11 @@ func (n *Node) Connections() []Connection {
 		one.overSQL(check.SQL(), n.Config.Database)
 		all = append(all, one)
 	}
-	return append(all, n.Config.gateConnections()...)
+	return append(all, gateConnections(n.Config)...)
 }
 
 // gateConnections lists what the gates connect to, as far as config.yml names it.
-func (c *Config) gateConnections() []Connection {
+func gateConnections(c *Config) []Connection {
 	var all []Connection
 	gates := c.ReleaseGates()
 	if gate := gates.Vulnerabilities; gate.Asked && gate.Registry != "" {

@@ -43,7 +43,7 @@ func (c *Config) OverIgnores(now time.Time) []*fault.Error {
 
 // idleIgnores returns a warning for each entry of drift_ignore that names none of the
 // services.
-func (c *Config) idleIgnores(services []string) []*fault.Error {
+func idleIgnores(c *Config, services []string) []*fault.Error {
 	var idle []*fault.Error
 	for i, entry := range c.DriftIgnore {
 		if !slices.Contains(services, entry.Service) {

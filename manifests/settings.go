@@ -98,7 +98,7 @@ func (l *loader) setting(line string, place fault.Place) (setting, bool) {
 		l.faults.add(place, "write NAME=value, without spaces in or after the name", "the name has a space in it")
 	default:
 		s := setting{name: name, value: value, written: assigned, place: place}
-		if !assigned && !l.bare(&s) {
+		if !assigned && !bare(l, &s) {
 			return setting{}, false
 		}
 		s.indented = text != line
@@ -111,7 +111,7 @@ func (l *loader) setting(line string, place fault.Place) (setting, bool) {
 // if the line is left out, as docker does without a value. Docker would use the process's
 // environment instead, which the agent must not depend on. A line stays bare if its value
 // has several lines, or if only the compose files decide it.
-func (l *loader) bare(s *setting) bool {
+func bare(l *loader, s *setting) bool {
 	v, set := l.node.Variables[s.name]
 	switch {
 	case set && !strings.ContainsAny(v.Value, "\r\n"):

@@ -34,7 +34,7 @@ func (c *Config) ordered(node string) []string {
 		if entry.Role == Secondary {
 			return nil
 		}
-		return slices.Concat(c.withRole(order, Secondary), c.withRole(order[:at], Primary))
+		return slices.Concat(withRole(c, order, Secondary), withRole(c, order[:at], Primary))
 	case Sequential:
 	}
 	return slices.Clone(order[:at])
@@ -46,7 +46,7 @@ func (c *Config) Greens() []string {
 	if c.Deployment.Strategy != BlueGreen {
 		return nil
 	}
-	return c.withRole(c.Order(), Secondary)
+	return withRole(c, c.Order(), Secondary)
 }
 
 // Others lists the other nodes of a node's group in a blue-green rollout. Other
@@ -58,7 +58,7 @@ func (c *Config) Others(node string) []string {
 	return slices.DeleteFunc(slices.Clone(c.Order()), func(name string) bool { return name == node })
 }
 
-func (c *Config) withRole(names []string, role Role) []string {
+func withRole(c *Config, names []string, role Role) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		node, _ := c.Node(name)
 		return node.Role != role

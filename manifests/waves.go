@@ -40,7 +40,7 @@ func (c *Config) Idle(services []string) []*fault.Error {
 			}
 		}
 	}
-	return append(idle, c.idleIgnores(services)...)
+	return append(idle, idleIgnores(c, services)...)
 }
 
 func (v *validator) validateWaves() {

@@ -17,6 +17,7 @@ import (
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -62,6 +63,9 @@ type View struct {
 
 // Stack gives the name of the stack in the engine; "" before it is known.
 func (v View) Stack() string { return report.StackOf(v.Last, v.Deployed) }
+
+// Base gives what an attempt begins from.
+func (v View) Base() rollout.Base { return rollout.Base{Last: v.Last, Deployed: v.Deployed} }
 
 // Paused gives the pause that holds now, or nil.
 func (v View) Paused() *record.Pause {

@@ -74,7 +74,7 @@ func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs
 			}
 		})
 	}()
-	defer func() { cancel(); _ = <-ended }()
+	defer func() { cancel(); <-ended }()
 	idle := time.NewTicker(beat)
 	defer idle.Stop()
 	for {

@@ -40,11 +40,11 @@ func (d *doctor) checkAnchors(ctx context.Context) (string, error) {
 	if len(good)+len(faults) == 0 {
 		return "not set: the heads of the audit log stay on this node (audit_issue, audit_syslog)", nil
 	}
-	return strings.Join(good, "; "), errors.Join(append(faults, d.unanchored(ctx)...)...)
+	return strings.Join(good, "; "), errors.Join(append(faults, unanchored(ctx, d)...)...)
 }
 
 // unanchored asks the running agent for the heads that it could not anchor.
-func (d *doctor) unanchored(ctx context.Context) (faults []error) {
+func unanchored(ctx context.Context, d *doctor) (faults []error) {
 	status, err := control.NewClient(d.on.Settings.Socket).Status(ctx)
 	if err != nil {
 		return nil

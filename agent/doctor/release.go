@@ -90,7 +90,7 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 		return "config.yml names none", nil
 	}
 	probes, v := d.releaseProbes(), &readiness.Verdict{}
-	probes.Databases = d.logins()
+	probes.Databases = logins(d)
 	probes.Database(ctx, v)
 	if !d.node.Config.ReleaseGates().Database {
 		v.Refusals, v.Transient = v.Transient, nil
@@ -100,7 +100,7 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 
 // logins lists the databases that the node has a login for. Without the keys the list is
 // empty.
-func (d *doctor) logins() []checks.Database {
+func logins(d *doctor) []checks.Database {
 	if d.opened == nil {
 		return nil
 	}

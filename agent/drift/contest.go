@@ -77,7 +77,7 @@ func corrections(syncs []record.Sync, now time.Time) map[record.Correction][]tim
 		if enough(&syncs[i]) {
 			break
 		}
-		for _, field := range syncs[i].Correct() {
+		for _, field := range record.Corrected(&syncs[i]) {
 			times[field] = append(times[field], syncs[i].Started)
 		}
 	}
@@ -95,7 +95,7 @@ func Enough(now time.Time) func(*record.Sync) bool {
 		if wrote && !sync.Unchanged && len(sync.Corrects) == 0 || now.Sub(sync.Started) >= 2*Retry {
 			return true
 		}
-		if len(sync.Correct()) > 0 {
+		if len(record.Corrected(sync)) > 0 {
 			now = sync.Started
 		}
 		return false

@@ -55,7 +55,7 @@ func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 		if one == nil || one.Of != request.Head || one.Plan == "" || !one.Told || one.After || request.Target != w.use.Branch {
 			continue
 		}
-		if err := w.tell(*one, sync); err != nil {
+		if err := tell(w, *one, sync); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 }
 
 // tell says on the merge request that the applied plan is not the one that was shown.
-func (w *Worker) tell(one Shown, sync *record.Sync) error {
+func tell(w *Worker, one Shown, sync *record.Sync) error {
 	shown := one.Plan
 	one.After, one.Plan, one.Report, one.Phase = true, "", nil, ""
 	if sync.PlanDigest == shown {

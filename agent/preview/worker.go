@@ -80,7 +80,7 @@ func (w *Worker) step(ctx context.Context) time.Duration {
 	case ctx.Err() != nil:
 		return 0
 	case err != nil:
-		w.failed(err)
+		failed(w, err)
 		return time.Until(w.wait.Until)
 	}
 	if rest == 0 {
@@ -90,7 +90,7 @@ func (w *Worker) step(ctx context.Context) time.Duration {
 }
 
 // failed puts all work off.
-func (w *Worker) failed(err error) {
+func failed(w *Worker, err error) {
 	var asked time.Duration
 	if refused, ok := errors.AsType[*gitlab.Error](err); ok {
 		asked = refused.RetryAfter
@@ -118,7 +118,7 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 	if more, err := w.compare(ctx); more || err != nil {
 		return 0, err
 	}
-	first := w.firstDue()
+	first := firstDue(w)
 	if first != nil && !first.Due.After(time.Now()) {
 		return 0, w.show(ctx, first, nil)
 	}
@@ -196,7 +196,7 @@ func (w *Worker) save(one Shown, text *Text) error {
 }
 
 // firstDue gives what is due first; nil if nothing is.
-func (w *Worker) firstDue() *Shown {
+func firstDue(w *Worker) *Shown {
 	var first *Shown
 	for _, number := range slices.Sorted(maps.Keys(w.shown)) {
 		if one := w.shown[number]; one.Phase != "" && (first == nil || one.Due.Before(first.Due)) {
@@ -224,12 +224,12 @@ func (w *Worker) list(ctx context.Context, heads uint64) error {
 	if len(open) == gitlab.MostOpen {
 		return nil // there may be others
 	}
-	return w.forget(numbers)
+	return forget(w, numbers)
 }
 
 // forget drops what is on record of merge requests that are no longer open and that nothing
 // is to be compared with.
-func (w *Worker) forget(open map[int64]bool) error {
+func forget(w *Worker, open map[int64]bool) error {
 	var closed []*Shown
 	for _, one := range w.shown {
 		if !open[one.Number] {

@@ -7,9 +7,9 @@ type Correction struct {
 	To      string `json:"to,omitempty"` // the value that is put back; masked if it looks secret
 }
 
-// Correct gives the fields that a sync has put back in the engine; none unless it is the
+// Corrected gives the fields that a sync has put back in the engine; none unless it is the
 // correction of a drift.
-func (s *Sync) Correct() []Correction {
+func Corrected(s *Sync) []Correction {
 	if s.Wrote || s.Rollback != nil && s.Rollback.Wrote {
 		return s.Corrects
 	}

@@ -22,7 +22,7 @@ type Gate struct {
 
 // Unattended reports whether a sync waits only for gates that open without a user's
 // action, such as the node before this one.
-func (s *Sync) Unattended() bool {
+func Unattended(s *Sync) bool {
 	unattended := func(g Gate) bool { return g.Unattended }
 	needed := func(g Gate) bool { return g.Waiting != "" && !g.Unattended }
 	return s.State == Waiting && slices.ContainsFunc(s.Gates, unattended) && !slices.ContainsFunc(s.Gates, needed)

@@ -90,7 +90,7 @@ func (s *Sync) Apply(event Event, at time.Time) error {
 	for _, row := range transitions() {
 		if row.from == s.State && row.event == event && row.allowed(s) {
 			s.State = row.to
-			s.stamp(event, at)
+			stamp(s, event, at)
 			return nil
 		}
 	}
@@ -109,7 +109,7 @@ func (t transition) allowed(s *Sync) bool {
 }
 
 // stamp keeps the fields that follow from the state in step with it.
-func (s *Sync) stamp(event Event, at time.Time) {
+func stamp(s *Sync, event Event, at time.Time) {
 	switch event {
 	case Begin:
 		s.Started = at

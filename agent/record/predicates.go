@@ -109,13 +109,13 @@ func (s *Sync) NextGroup(commit string) *Group {
 	return &Group{Nodes: s.Group.Nodes, Back: s.Group.Back, Base: s.Group.Base}
 }
 
-// SharedRollback gives the rollback whose outcome a later commit shares that changes
-// nothing here; nil when there is none.
-func (s *Sync) SharedRollback() *Rollback {
-	if s.Rollback == nil || s.State != RolledBack {
+// Shared gives the rollback of a sync as a later commit shares it that changes nothing here;
+// nil unless the sync ended in it.
+func (b *Rollback) Shared(of State) *Rollback {
+	if b == nil || of != RolledBack {
 		return nil
 	}
-	taken := *s.Rollback
+	taken := *b
 	taken.Plan, taken.ServicesOf, taken.Checks, taken.Seconds = nil, nil, nil, nil
 	return &taken
 }

@@ -66,7 +66,7 @@ func (s *Sync) Changes(service string) bool {
 }
 
 // Row gives the sync for a page of the history.
-func (s *Sync) Row() Sync {
+func Row(s *Sync) Sync {
 	row := *s.Brief()
 	row.Faults, row.Corrects, row.Takes = nil, nil, nil
 	return row

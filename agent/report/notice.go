@@ -24,7 +24,7 @@ func notice(node Node, link string, sync *record.Sync) notify.Notice {
 // Notice gives the notice of a sync's state. A commit that changes nothing here has none,
 // nor has a sync that waits for something that comes without a user.
 func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, has bool) {
-	if sync.Unchanged || sync.Unattended() {
+	if sync.Unchanged || record.Unattended(sync) {
 		return n, false
 	}
 	n = notice(node, link, sync)

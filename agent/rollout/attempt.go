@@ -9,7 +9,6 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
@@ -250,7 +249,7 @@ func (a *attempt) begun() (deploy.RecordedPlan, error) {
 
 // apply writes the plan and nothing else.
 func (a *attempt) apply(ctx context.Context) error {
-	if err := a.noteFound(); err != nil {
+	if err := (entries{a}).found(); err != nil {
 		return err
 	}
 	if err := a.goal.ready(); err != nil {
@@ -286,30 +285,6 @@ func (a *attempt) apply(ctx context.Context) error {
 		return err
 	}
 	return a.learnSecrets(ctx)
-}
-
-// noteFound notes the steps that an interrupted attempt took without an entry.
-func (a *attempt) noteFound() error {
-	if !a.note.Wrote {
-		return nil
-	}
-	begun, err := a.begun()
-	if err != nil {
-		return err
-	}
-	return a.journal.Found(begun.Steps, a.plan.Steps, journal.NewUses(a.deployedSecrets(), a.stack))
-}
-
-// deployedSecrets are what the services of the last good state refer to.
-func (a *attempt) deployedSecrets() journal.SecretNames {
-	if a.base.Deployed == nil {
-		return nil
-	}
-	stack, err := drift.Applied(a.base.Deployed)
-	if err != nil {
-		return nil // all are new then
-	}
-	return journal.StackSecrets(stack)
 }
 
 // learnSecrets remembers the fingerprints of the secrets that were just created, so that

@@ -217,10 +217,9 @@ func (r *Rollouts) CarryOnBack(ctx context.Context, base Base, progress func(str
 	return b.finish(ctx, b.a.run(ctx))
 }
 
-// rollBack rolls back after a failed sync, if it or one that it superseded has written,
+// backAfter rolls back after a failed sync, if it or one that it superseded has written,
 // config.yml allows it and there is a good state. It gives false if the sync stays failed.
-func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
-	a := f.a
+func (r *Rollouts) backAfter(ctx context.Context, a *attempt) (Outcome, bool) {
 	if a.sync.Dirty() == 0 || a.sync.Transient {
 		return Outcome{}, false
 	}
@@ -228,7 +227,7 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 	if err != nil {
 		return Outcome{Sync: a.sync, Err: fmt.Errorf("recall good states: %w", err)}, true
 	}
-	rule := f.rollouts.rule(a.config(), newest)
+	rule := r.rule(a.config(), newest)
 	if !rule.Enabled {
 		return Outcome{}, false
 	}
@@ -245,12 +244,12 @@ func (f *forward) rollBack(ctx context.Context) (Outcome, bool) {
 		taken.Finished, taken.Refused = now, "no good state is recorded yet"
 		return Outcome{}, false
 	}
-	to, err := f.rollouts.baseOf(a.base, a.sync.Group, newest)
+	to, err := r.baseOf(a.base, a.sync.Group, newest)
 	if err != nil {
 		return Outcome{Sync: a.sync, Err: err}, true
 	}
 	taken.To, taken.Commit, taken.Release = to.SyncID, to.Commit, to.Release
-	b := f.rollouts.newBack(a.base, a.sync, to, a.progress)
+	b := r.newBack(a.base, a.sync, to, a.progress)
 	b.a.database.left = a.database.check
 	defer b.a.wipe()
 	if err := b.begin(); err != nil {

@@ -281,7 +281,7 @@ func (b *back) ready() error {
 		return nil
 	}
 	detail := "to " + report.Target(a.sync.Rollback) + ": " + report.PlanIntent(a.plan.Recorded()) + report.Because(a.sync.Rollback)
-	return a.journal.Start(a.startDetail(detail))
+	return a.journal.Start(entries{a}.startDetail(detail))
 }
 
 func (b *back) wrote() error { return nil } // it is published at its end, with the outcome of the sync
@@ -296,7 +296,7 @@ func (b *back) verify(ctx context.Context) error {
 	a, follow := b.a, *b.follow
 	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, b.to))
 	a.stack = &follow
-	if err := a.converge(ctx); err != nil {
+	if err := (follower{a}).converge(ctx); err != nil {
 		return err
 	}
 	if a.questions != nil {
@@ -305,7 +305,7 @@ func (b *back) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.compare(ctx, b.all)
+	return follower{a}.compare(ctx, b.all)
 }
 
 // unknownSecrets gives the secrets of the services whose values the good state does not

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 )
@@ -29,7 +27,7 @@ func (f *forward) finish(ctx context.Context, err error) Outcome {
 	if err != nil && !Transient(err) {
 		a.database.failed(ctx)
 	}
-	err = a.noteEnd(err)
+	err = entries{a}.end(err)
 	var good *record.GoodState
 	if err == nil {
 		good, err = f.succeed()
@@ -38,7 +36,7 @@ func (f *forward) finish(ctx context.Context, err error) Outcome {
 		if failErr := f.fail(err); failErr != nil {
 			return Outcome{Sync: a.sync, Err: failErr}
 		}
-		if done, went := f.rollBack(ctx); went {
+		if done, went := f.rollouts.backAfter(ctx, a); went {
 			return done
 		}
 	}
@@ -78,7 +76,8 @@ func (f *forward) succeed() (*record.GoodState, error) {
 	if err != nil {
 		return nil, err
 	}
-	good, err := f.goodState()
+	maker := goodMaker{f.a, f.checkout}
+	good, err := maker.state()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +87,7 @@ func (f *forward) succeed() (*record.GoodState, error) {
 		return nil, err
 	}
 	good.At = f.a.sync.Finished
-	return good, f.soak(good)
+	return good, maker.soak(good)
 }
 
 // fail is the one place where an error becomes the outcome of a rollout.
@@ -129,39 +128,4 @@ func (f *forward) publish() error {
 		return f.a.use.Publish.Pending(sync)
 	}
 	return f.a.use.Publish.Sync(sync)
-}
-
-// startDetail adds what the commit loosens, and an approval, to what the audit log says before the first write.
-func (a *attempt) startDetail(detail string) string {
-	if a.note.Wrote {
-		return "continued: " + report.PlanIntent(a.plan.Recorded())
-	}
-	if loosens := report.Loosens(a.sync); loosens != "" {
-		detail += "; " + loosens
-	}
-	if a.sync.Approval != nil {
-		detail += "; " + gates.ApprovalText(a.sync.Approval)
-	}
-	return detail
-}
-
-// noteEnd notes once how an apply ended, with what verify has seen. err is the outcome.
-// The result also contains the errors of the log itself.
-func (a *attempt) noteEnd(err error) error {
-	if !a.journal.Started() && (!a.note.Wrote || Transient(err)) {
-		return err
-	}
-	outcome, detail, failure := audit.Succeeded, "", ""
-	if err != nil {
-		outcome, detail = audit.Failed, "in "+string(a.stage)
-		failure, _, _ = faults(err)
-	}
-	if writeErr := a.journal.Note(outcome, detail, failure); writeErr != nil {
-		at := stageError{stage: a.stage}
-		_ = errors.As(err, &at)
-		return stageError{stage: at.stage, err: errors.Join(at.err, writeErr)}
-	}
-	head := a.use.Audit.Head()
-	a.use.Log.Info("audit log", "entries", head.Seq, "head", head.Hash, "revision", record.Short(a.commit))
-	return err
 }

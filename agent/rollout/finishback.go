@@ -26,7 +26,7 @@ func (b *back) finish(ctx context.Context, err error) Outcome {
 		return Outcome{Sync: whole, Err: err} // the agent is stopping: the next start continues
 	}
 	a.clearScreen()
-	if err = a.noteEnd(err); Transient(err) {
+	if err = (entries{a}).end(err); Transient(err) {
 		return Outcome{Sync: whole, Err: errors.Join(err, a.use.Delays.Delay(whole, err))}
 	}
 	b.keep()
@@ -67,7 +67,7 @@ func (b *back) succeed() (*record.GoodState, error) {
 		return nil, err
 	}
 	applied := *to
-	if applied.Ignored, err = b.a.ignoredFields(); err != nil {
+	if applied.Ignored, err = ignoredFields(b.a); err != nil {
 		return nil, err
 	}
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
@@ -166,7 +166,7 @@ func (b *back) fail(err error) error {
 	}
 	a.use.Log.Error("cannot roll back", "revision", record.Short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
 	if !refused {
-		return nil // noteEnd has recorded it
+		return nil // the end of the attempt has recorded it
 	}
 	return a.journal.Note(audit.Failed, "refused: to "+report.Target(taken), text)
 }

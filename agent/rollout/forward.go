@@ -325,7 +325,7 @@ func (f *forward) ready() error {
 		return nil
 	}
 	detail := string(a.sync.Trigger) + ": " + report.PlanIntent(a.plan.Recorded())
-	return a.journal.Start(a.startDetail(detail))
+	return a.journal.Start(entries{a}.startDetail(detail))
 }
 
 func (f *forward) wrote() error { return f.a.use.Publish.Sync(f.a.sync) }
@@ -333,7 +333,7 @@ func (f *forward) wrote() error { return f.a.use.Publish.Sync(f.a.sync) }
 // await waits until the services in the waves before a wave are what they declare.
 func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
-		result, err := f.a.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
+		result, err := follower{f.a}.follow(ctx, wave.Stack, fmt.Sprintf("before wave %d: ", wave.Number))
 		if err != nil {
 			return err
 		}
@@ -346,14 +346,14 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 // checks, and compares the services with what was applied.
 func (f *forward) verify(ctx context.Context) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
-		if err := f.a.converge(ctx); err != nil {
+		if err := (follower{f.a}).converge(ctx); err != nil {
 			return err
 		}
 		f.a.sync.ChecksDigest = f.a.questions.digest
 		if err := f.a.questions.askDue(ctx); err != nil {
 			return err
 		}
-		return f.a.compare(ctx, f.a.stack)
+		return follower{f.a}.compare(ctx, f.a.stack)
 	})
 }
 

@@ -16,10 +16,16 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// goodState gives the state that a successful sync leaves, with everything that a rollback
+// goodMaker makes the good state that a successful sync leaves.
+type goodMaker struct {
+	a        *attempt
+	checkout *gitsync.Checkout
+}
+
+// state gives the state that a successful sync leaves, with everything that a rollback
 // to it needs.
-func (f *forward) goodState() (*record.GoodState, error) {
-	a, config := f.a, f.a.config()
+func (m goodMaker) state() (*record.GoodState, error) {
+	a, config := m.a, m.a.config()
 	services, err := json.Marshal(a.declared.Services)
 	if err != nil {
 		return nil, fmt.Errorf("record what was applied: %w", err)
@@ -42,9 +48,9 @@ func (f *forward) goodState() (*record.GoodState, error) {
 		good.Freezes, err = json.Marshal(freezes)
 	}
 	if err == nil {
-		good.Ignored, err = a.ignoredFields()
+		good.Ignored, err = ignoredFields(a)
 	}
-	return good, errors.Join(err, noteFiles(good, f.checkout, a.desired.Node), noteRules(good, a.desired.Node))
+	return good, errors.Join(err, noteFiles(good, m.checkout, a.desired.Node), noteRules(good, a.desired.Node))
 }
 
 // objects gives the secrets and configs of a stack, sorted by name.

@@ -47,7 +47,7 @@ func (a *attempt) ignore(stack *compose.Stack) (*compose.Stack, error) {
 }
 
 // ignoredFields gives all fields that another process may change as a good state has them.
-func (a *attempt) ignoredFields() (json.RawMessage, error) {
+func ignoredFields(a *attempt) (json.RawMessage, error) {
 	if len(a.ignored) == 0 {
 		return nil, nil
 	}

@@ -16,8 +16,8 @@ import (
 // specs differ from the good state before, and about those of that state whose soak time is not
 // over. A sync that changes neither, such as the correction of a drift, begins no soak time. A
 // sync that leaves a service as it is which did not stay healthy leaves the state unfit.
-func (f *forward) soak(good *record.GoodState) error {
-	rule, before, now, at := f.a.config().Deployment.Rollback, f.a.base.Deployed, f.a.declared, good.At
+func (m goodMaker) soak(good *record.GoodState) error {
+	rule, before, now, at := m.a.config().Deployment.Rollback, m.a.base.Deployed, m.a.declared, good.At
 	was, until := &compose.Stack{}, time.Time{}
 	if before != nil {
 		var err error
@@ -25,12 +25,12 @@ func (f *forward) soak(good *record.GoodState) error {
 			return err
 		}
 		failed := func(name string) bool { return before.Watches(name, at) && before.Soak.Failed != "" }
-		if slices.ContainsFunc(f.a.sync.Leaves, failed) {
+		if slices.ContainsFunc(m.a.sync.Leaves, failed) {
 			good.Soak, good.Unfit = before.Soak, cmp.Or(good.Unfit, before.Unfit)
 			return nil
 		}
 	}
-	patience := min(f.a.config().HealthTimeout(), rule.Soak/2) // so that missing tasks show within the soak time
+	patience := min(m.a.config().HealthTimeout(), rule.Soak/2) // so that missing tasks show within the soak time
 	soak := &record.Soak{For: rule.Soak, Patience: patience, Automatic: rule.Enabled && rule.Automatic}
 	for _, name := range slices.Sorted(maps.Keys(now.Services)) {
 		switch {

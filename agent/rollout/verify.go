@@ -14,9 +14,12 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
+// follower follows the services of an attempt after its writes.
+type follower struct{ a *attempt }
+
 // converge waits for the services of the whole stack.
-func (a *attempt) converge(ctx context.Context) error {
-	result, err := a.follow(ctx, a.stack, "")
+func (f follower) converge(ctx context.Context) error {
+	result, err := f.follow(ctx, f.a.stack, "")
 	if err != nil {
 		return err
 	}
@@ -26,7 +29,8 @@ func (a *attempt) converge(ctx context.Context) error {
 // compare reads the services once more at the end of an attempt, and notes those that do
 // not run what was applied: another process changed them during the attempt. Such a state
 // is deployed and drifted, but no rollback returns to it.
-func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
+func (f follower) compare(ctx context.Context, applied *compose.Stack) error {
+	a := f.a
 	live, err := a.use.Engine.ObserveServices(ctx, applied.Name)
 	if err != nil {
 		return fault.Transient(err)
@@ -45,7 +49,8 @@ func (a *attempt) compare(ctx context.Context, applied *compose.Stack) error {
 
 // follow waits for the services of a stack. If config.yml disables the health check, it
 // still waits for jobs: their exit code is not a health check.
-func (a *attempt) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
+func (f follower) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
+	a := f.a
 	begun, err := a.begun() // includes what was written before an interruption
 	if err != nil {
 		return deploy.Result{}, err

@@ -20,8 +20,12 @@ import (
 // user changes its tag, or the keys of those who may sign.
 type Refused struct{ err error }
 
-// Refuse makes a Refused of a reason.
-func Refuse(reason error) *Refused { return &Refused{reason} }
+// RefuseUnproven ends a sync that was interrupted, and whose tag is gone: its signature is not
+// kept, and no later look can read it.
+func RefuseUnproven(revision gitsync.Revision) *Refused {
+	return &Refused{fault.New(fault.Place{}, "push the signed tag again, then run `agent retry`; or roll back: `agent rollback`",
+		"tag %s was deleted or moved before its rollout ended, so its signature cannot be verified again", revision.Ref)}
+}
 
 func (r *Refused) Error() string { return r.err.Error() }
 func (r *Refused) Unwrap() error { return r.err }

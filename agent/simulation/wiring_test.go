@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
@@ -26,7 +27,7 @@ import (
 // parts is one agent and what it is made of.
 type parts struct {
 	agent  *agent.Agent
-	desk   *agent.Desk
+	desk   *desk.Desk
 	store  *store.Store
 	audit  *audit.Log
 	outbox *gitlab.Outbox
@@ -83,7 +84,7 @@ func (p *process) assemble() (*parts, error) {
 	chosen.Environment, chosen.Node, chosen.Branch, chosen.Interval = "sandbox", "node3", branch, interval
 	chosen.StateDir, chosen.CheckDir, chosen.AllowRewrite = w.dir, w.dir, w.rewrites
 	made.agent = agent.New(agent.Parts{
-		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine,
+		Settings: chosen, Version: "simulated", Log: w.log, Source: w.git, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine),
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,

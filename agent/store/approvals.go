@@ -12,7 +12,7 @@ import (
 // Asked gives what is remembered of a commit that needs approval. It records plan as the
 // commit's first plan where there is none yet, or none with all digests.
 func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error) {
-	asked, known, err := s.asked(commit)
+	asked, known, err := askedOf(s, commit)
 	if err != nil || known && (!asked.Unresolved || unresolved) {
 		return asked, err
 	}
@@ -25,7 +25,7 @@ func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error
 
 // Approve records an approval, on this node, of a plan for a commit.
 func (s *Stack) Approve(commit string, approval *record.Approval) error {
-	asked, known, err := s.asked(commit)
+	asked, known, err := askedOf(s, commit)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (s *Stack) Approve(commit string, approval *record.Approval) error {
 	})
 }
 
-func (s *Stack) asked(commit string) (asked record.Asked, known bool, err error) {
+func askedOf(s *Stack, commit string) (asked record.Asked, known bool, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
 		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit), []byte(commit))
 		return nil

@@ -14,7 +14,7 @@ func TestAuditKey(t *testing.T) {
 	dir := t.TempDir()
 	store := open(t, dir)
 	key, err := store.AuditKey()
-	if err != nil || len(key) != 32 || bytes.Equal(key, store.FingerprintKey()) {
+	if err != nil || len(key) != 32 || bytes.Equal(key, store.Objects().FingerprintKey()) {
 		t.Fatalf("a key of %d bytes, %v", len(key), err)
 	}
 	head := audit.Head{Seq: 9, Hash: "x", Keyed: 4}

@@ -59,7 +59,7 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 }
 
 // dropFiles drops the contents that no good state of any stack has any more.
-func (s *Store) dropFiles(tx *bbolt.Tx) error {
+func dropFiles(s *Store, tx *bbolt.Tx) error {
 	used := map[string]bool{}
 	use := func(good record.GoodState) {
 		for _, file := range good.Files {

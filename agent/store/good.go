@@ -37,7 +37,7 @@ func (s *Stack) Newest() (*record.GoodState, error) {
 
 // saveGood records a good state, unless it has the objects of the one before: then that one
 // keeps its number, commit, release and time, and all else of it is renewed.
-func (s *Stack) saveGood(b *bbolt.Bucket, good *record.GoodState) error {
+func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) error {
 	last, _ := first(upTo(1, newest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
 		return putJSON(b, number(good.SyncID), good)
@@ -73,11 +73,11 @@ func (s *Stack) PruneGood(now time.Time) error {
 		return err
 	}
 	return s.update(func(tx *bbolt.Tx, stack *bbolt.Bucket) error {
-		return errors.Join(s.pruneGood(stack.Bucket(goodBucket), now), s.store.dropFiles(tx))
+		return errors.Join(pruneGood(s, stack.Bucket(goodBucket), now), dropFiles(s.store, tx))
 	})
 }
 
-func (s *Stack) pruneGood(b *bbolt.Bucket, now time.Time) error {
+func pruneGood(s *Stack, b *bbolt.Bucket, now time.Time) error {
 	good := upTo(keepSyncs, newest[record.GoodState](s, b, "good state"))
 	for _, old := range good[record.Kept(good, now):] {
 		if err := b.Delete(number(old.SyncID)); err != nil {

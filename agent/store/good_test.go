@@ -167,7 +167,7 @@ func TestUnused(t *testing.T) {
 		{3, []string{"a", "b", "c"}, map[string]int{"a": 3, "b": 0, "c": 1}},
 		{4, nil, map[string]int{}},
 	} {
-		got, err := store.SeeUnused(step.ids, began.Add(time.Duration(step.on)*day))
+		got, err := store.Objects().SeeUnused(step.ids, began.Add(time.Duration(step.on)*day))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestUnused(t *testing.T) {
 		}
 		shut(t, store)
 		store = open(t, dir)
-		if kept, err := store.Unused(); err != nil || !cmp.Equal(want, kept) {
+		if kept, err := store.Objects().Unused(); err != nil || !cmp.Equal(want, kept) {
 			t.Errorf("day %d: then %v, %v", step.on, kept, err)
 		}
 	}

@@ -45,13 +45,13 @@ func Open(dir, owner string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{log: log}
-	return s, s.load(dir, false, func(found uint64) error {
+	return s, load(s, dir, false, func(found uint64) error {
 		if found != 0 && found < version {
 			if err := keepCopy(dir, s.db, found); err != nil {
 				return err
 			}
 		}
-		return s.db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, owner) })
+		return s.db.Update(func(tx *bbolt.Tx) error { return prepare(s, tx, owner) })
 	})
 }
 
@@ -61,7 +61,7 @@ func OpenReadOnly(dir string) (*Store, error) {
 		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
 	}
 	s := &Store{}
-	return s, s.load(dir, true, func(found uint64) error {
+	return s, load(s, dir, true, func(found uint64) error {
 		if found < version {
 			return fault.New(fault.Place{}, "start the agent: it migrates the file", "the state file has the schema of an older agent (version %d)", found)
 		}
@@ -71,7 +71,7 @@ func OpenReadOnly(dir string) (*Store, error) {
 
 // load opens and checks the file, and closes it again if it cannot be used. ready takes
 // the version of its schema; without an error, the file can be used.
-func (s *Store) load(dir string, readOnly bool, ready func(found uint64) error) error {
+func load(s *Store, dir string, readOnly bool, ready func(found uint64) error) error {
 	return safely(dir, func() (err error) {
 		if s.db, err = open(dir, readOnly); err != nil {
 			return err

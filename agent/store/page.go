@@ -22,9 +22,9 @@ func (s *Store) Page(query record.Query) (record.Page, error) {
 			continue
 		}
 		stack := s.Stack(key)
-		part, err := stack.page(query)
+		part, err := pageOf(stack, query)
 		if err == nil {
-			err = stack.markGood(part.Syncs)
+			err = markGood(stack, part.Syncs)
 		}
 		if err != nil {
 			return page, err
@@ -40,8 +40,8 @@ func (s *Store) Page(query record.Query) (record.Page, error) {
 	return page, nil
 }
 
-// page gives the syncs of the stack that a query selects.
-func (s *Stack) page(query record.Query) (page record.Page, err error) {
+// pageOf gives the syncs of the stack that a query selects.
+func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
 		cursor, read := b.Bucket(syncsBucket).Cursor(), 0
 		for key, data := before(cursor, query.Before); key != nil; key, data = cursor.Prev() {
@@ -49,8 +49,8 @@ func (s *Stack) page(query record.Query) (page record.Page, err error) {
 				return nil
 			}
 			var sync record.Sync
-			if s.store.decode(s.numbered("sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
-				page.Syncs = append(page.Syncs, sync.Row())
+			if s.store.decode(numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
+				page.Syncs = append(page.Syncs, record.Row(&sync))
 			}
 			page.Next = numberOf(key)
 		}

@@ -82,7 +82,7 @@ func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
 func (s *Stack) name(record string) string { return fmt.Sprintf("%s of stack %s", record, s.key) }
 
 // numbered names a record of the stack by its number.
-func (s *Stack) numbered(kind string, id uint64) string {
+func numbered(s *Stack, kind string, id uint64) string {
 	return s.name(fmt.Sprintf("%s #%d", kind, id))
 }
 
@@ -92,7 +92,7 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(s.numbered(kind, numberOf(key)), data, &one) && !yield(one) {
+			if s.store.decode(numbered(s, kind, numberOf(key)), data, &one) && !yield(one) {
 				return
 			}
 		}
@@ -180,7 +180,7 @@ func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 			return err
 		}
 		good.SyncID = sync.ID
-		return errors.Join(putJSON(b, goodKey, good), s.saveGood(b.Bucket(goodBucket), good), s.pruneGood(b.Bucket(goodBucket), good.At),
-			saveFiles(tx, good.Contents), s.store.dropFiles(tx))
+		return errors.Join(putJSON(b, goodKey, good), saveGood(s, b.Bucket(goodBucket), good), pruneGood(s, b.Bucket(goodBucket), good.At),
+			saveFiles(tx, good.Contents), dropFiles(s.store, tx))
 	})
 }

@@ -56,7 +56,7 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // prepare makes the buckets, migrates an older file, and checks to which node the file
 // belongs.
-func (s *Store) prepare(tx *bbolt.Tx, owner string) error {
+func prepare(s *Store, tx *bbolt.Tx, owner string) error {
 	for _, name := range [][]byte{metaBucket, stacksBucket, reportsBucket, trailsBucket, secretsBucket, unusedBucket, filesBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make bucket: %w", err)

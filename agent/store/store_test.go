@@ -172,8 +172,8 @@ func TestSurvivesRestart(t *testing.T) {
 	store := open(t, dir)
 	sync := &record.Sync{Commit: "c", State: record.Succeeded, Started: time.Now().UTC(), Seconds: map[record.Stage]float64{"plan": 1}}
 	applied := &record.GoodState{Commit: "c", StackName: "s", Owner: owner, Services: []byte(`{}`)}
-	key := store.FingerprintKey()
-	if err := errors.Join(store.Stack(record.OnlyStack).SaveOutcome(sync, applied), store.LearnFingerprints(map[string]string{"id": "print"}), store.LearnFingerprints(nil)); err != nil {
+	key := store.Objects().FingerprintKey()
+	if err := errors.Join(store.Stack(record.OnlyStack).SaveOutcome(sync, applied), store.Objects().LearnFingerprints(map[string]string{"id": "print"}), store.Objects().LearnFingerprints(nil)); err != nil {
 		t.Fatal(err)
 	}
 	shut(t, store)
@@ -191,11 +191,11 @@ func TestSurvivesRestart(t *testing.T) {
 	if diff := cmp.Diff(applied, got); diff != "" || err != nil || got.SyncID != sync.ID {
 		t.Error(diff, err)
 	}
-	prints, err := store.Fingerprints()
+	prints, err := store.Objects().Fingerprints()
 	if diff := cmp.Diff(map[string]string{"id": "print"}, prints); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if string(key) != string(store.FingerprintKey()) || len(key) != 32 {
+	if string(key) != string(store.Objects().FingerprintKey()) || len(key) != 32 {
 		t.Errorf("the key of %d bytes changed", len(key))
 	}
 }

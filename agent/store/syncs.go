@@ -69,7 +69,7 @@ func (s *Store) History(limit int) ([]record.Sync, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := stack.markGood(syncs); err != nil {
+		if err := markGood(stack, syncs); err != nil {
 			return nil, err
 		}
 		all = append(all, syncs...)
@@ -78,7 +78,7 @@ func (s *Store) History(limit int) ([]record.Sync, error) {
 	return all[:min(limit, len(all))], nil
 }
 
-func (s *Stack) markGood(syncs []record.Sync) error {
+func markGood(s *Stack, syncs []record.Sync) error {
 	good, err := s.AllGood(time.Now())
 	for i := range syncs {
 		syncs[i].Good = slices.ContainsFunc(good, func(one record.GoodState) bool { return one.SyncID == syncs[i].ID && one.Unfit == "" })
@@ -103,13 +103,13 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 				oldest = n
 			}
 			newest = max(newest, numberOf(last))
-			if one, has := find[record.Sync](s, syncs, stack.numbered("sync", id), number(id)); has {
+			if one, has := find[record.Sync](s, syncs, numbered(stack, "sync", id), number(id)); has {
 				own = append(own, one)
 			}
 			return nil
 		})
 		if err == nil && len(own) > 0 {
-			found, err = &own[0], stack.markGood(own)
+			found, err = &own[0], markGood(stack, own)
 		}
 		if err != nil {
 			return nil, 0, 0, err

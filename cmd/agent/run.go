@@ -19,6 +19,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
@@ -149,7 +150,7 @@ func visibleAttr(_ []string, attr slog.Attr) slog.Attr {
 // parts are an agent and what it uses.
 type parts struct {
 	agent  *agent.Agent
-	desk   *agent.Desk
+	desk   *desk.Desk
 	source *gitsync.Repository
 	engine *deploy.Engine
 	store  *store.Store
@@ -196,7 +197,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	}
 	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
-		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: engine, Release: engine, Store: store, Audit: auditLog,
+		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
 		Policy: p.policy, Events: p.events,
 		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
@@ -218,10 +219,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
 		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
-		if branch := a.settings.PlansBranch(); branch != "" {
-			requests := gitlab.NewRequests(client)
-			made.Previews = &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Notes: requests}
-		}
+		made.Previews = a.previews(client, source)
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
@@ -229,6 +227,16 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// previews gives what shows the plans of merge requests; nil if they are not shown.
+func (a *app) previews(client *gitlab.Client, source *gitsync.Repository) *agent.Previews {
+	branch := a.settings.PlansBranch()
+	if branch == "" {
+		return nil
+	}
+	requests := gitlab.NewRequests(client)
+	return &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Notes: requests}
 }
 
 // control gives the server of the control socket.

@@ -42,7 +42,7 @@ func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 			return nil, err
 		}
 		defer func() { _ = engine.Close() }()
-		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(record.OnlyStack), Usage: s}, time.Now())
+		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(record.OnlyStack), Usage: s.Objects()}, time.Now())
 	})
 }
 

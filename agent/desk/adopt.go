@@ -1,4 +1,4 @@
-package agent
+package desk
 
 import (
 	"encoding/json"
@@ -16,11 +16,11 @@ import (
 
 // Adopted gives what is on record of the stack that the node keeps.
 func (d *Desk) Adopted() (consent.Record, error) {
-	kept, err := d.stack.records.Adoption()
+	kept, err := d.parts.Records.Adoption()
 	if err != nil {
 		return consent.Record{}, fmt.Errorf("recall the adopted stack: %w", err)
 	}
-	return consent.NewRecord(d.stack.parts.Settings.Owner(), kept, d.stack.board.Snapshot().Deployed)
+	return consent.NewRecord(d.parts.Daemon.Owner, kept, d.parts.Board.Snapshot().Deployed)
 }
 
 // PlanAdoption says what the sync that waits for adoption would take over. It changes
@@ -64,20 +64,20 @@ func (d *Desk) Adopt(actor audit.Actor, asked request.Adopt) (*record.Consent, e
 	if why != "" {
 		entry.Detail += ": " + why
 	}
-	if err := d.stack.note(entry); err != nil {
+	if err := d.parts.Note(entry); err != nil {
 		return nil, err
 	}
-	if err := d.stack.records.SaveConsent(given); err != nil {
+	if err := d.parts.Records.SaveConsent(given); err != nil {
 		return nil, fmt.Errorf("save the consent to adopt: %w", err)
 	}
-	d.stack.log.Info("consent to adopt", "actor", actor.String(), "revision", record.Short(sync.Commit), "stack", given.To.Stack, "plan", given.Plan, "reason", why)
-	d.agent.nudge()
+	d.parts.Log.Info("consent to adopt", "actor", actor.String(), "revision", record.Short(sync.Commit), "stack", given.To.Stack, "plan", given.Plan, "reason", why)
+	d.parts.Loop.Nudge()
 	return given, nil
 }
 
 // adoptable gives the sync that waits for adoption.
 func (d *Desk) adoptable() (*record.Sync, error) {
-	sync := d.stack.board.Snapshot().Last
+	sync := d.parts.Board.Snapshot().Last
 	waits := func(gate record.Gate) bool { return gate.Waiting != "" && gate.Name == record.GateAdoption }
 	if sync == nil || sync.State != record.Waiting || sync.Takes == nil || !slices.ContainsFunc(sync.Gates, waits) {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for adoption")

@@ -1,9 +1,12 @@
-package agent
+// Package desk takes users' requests for one stack, and gives each a refusal or what was
+// done. It guarantees that a request is in the audit log before it takes effect, and that
+// the loop alone changes the stack.
+package desk
 
 import (
 	"context"
 	"fmt"
-	"os"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -18,47 +21,84 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 // longestPause is a year: a longer pause is a typing error.
 const longestPause = 366 * 24 * time.Hour
 
+// loop is the loop of the agent, for one stack.
+type loop interface {
+	// Look looks at the stack, and Do does something for it. Both run in the loop.
+	Look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome
+	Do(ctx context.Context, do func(context.Context) rollout.Outcome) rollout.Outcome
+	// Nudge has the loop look at once, or again when it is busy.
+	Nudge()
+}
+
+// stack acts on the stack. Both methods run in the loop.
+type stack interface {
+	Back(ctx context.Context, goal rollout.Rollback, progress func(string)) rollout.Outcome
+	Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error)
+}
+
+// records keep what users decide.
+type records interface {
+	SavePause(pause *record.Pause) error
+	Approve(commit string, approval *record.Approval) error
+	consents
+}
+
+// consents keep users' consent to an adoption.
+type consents interface {
+	Adoption() (*record.Adoption, error)
+	SaveConsent(given *record.Consent) error
+}
+
+// planner says what a rollback would do.
+type planner interface {
+	PlanBack(ctx context.Context, base rollout.Base, goal rollout.Rollback) (*rollout.RollbackPlan, error)
+}
+
+// surveyor lists the versions of secrets and configs.
+type surveyor interface {
+	Look(ctx context.Context) (*inventory.Survey, error)
+}
+
+// Parts are what a desk works with. All are required.
+type Parts struct {
+	Daemon   *Daemon // that the stack is one of
+	Queue    *Queue  // of the loop
+	Loop     loop
+	Stack    stack
+	Board    *board.Board
+	Sight    *board.Sight
+	Records  records
+	Plans    planner
+	Versions surveyor
+	Stops    chan<- struct{}            // ends the wait of a rollout for a rollback
+	Note     func(...audit.Entry) error // writes to the audit log
+	Log      *slog.Logger
+}
+
 // Desk takes users' requests for one stack.
 type Desk struct {
-	agent *Agent
-	stack *stack
+	parts Parts
 	users sync.Mutex // admits one user's request at a time
 }
+
+// New makes a desk.
+func New(parts Parts) *Desk { return &Desk{parts: parts} }
 
 // inLoop has the loop do something for the stack, and waits for its end. If stops is set,
 // it also asks the running rollout to stop.
 func (d *Desk) inLoop(ctx context.Context, do func(context.Context) rollout.Outcome, stops chan<- struct{}) rollout.Outcome {
-	a := d.agent
-	asked := job{done: make(chan rollout.Outcome, 1), do: func(ctx context.Context) rollout.Outcome { return a.do(ctx, d.stack, do) }}
-	for taken := false; !taken; {
-		select {
-		case <-ctx.Done():
-			return rollout.Outcome{Err: ctx.Err()}
-		case <-a.ended:
-			return rollout.Outcome{Err: context.Canceled}
-		case stops <- struct{}{}:
-		case a.requests <- asked:
-			taken = true
-		}
-	}
-	select {
-	case <-ctx.Done():
-		return rollout.Outcome{Err: ctx.Err()}
-	case result := <-asked.done:
-		return result
-	}
+	return d.parts.Queue.do(ctx, func(ctx context.Context) rollout.Outcome { return d.parts.Loop.Do(ctx, do) }, stops)
 }
 
 // runFor gives the function that makes the loop look for a user.
 func (d *Desk) runFor(why rollout.Cause) request.Run {
 	return func(ctx context.Context, progress func(string)) (*record.Sync, error) {
-		done := d.agent.queue.look(ctx, d.stack, why, progress)
+		done := d.parts.Queue.look(ctx, d, why, progress)
 		return done.Sync, done.Err
 	}
 }
@@ -67,7 +107,7 @@ func (d *Desk) runFor(why rollout.Cause) request.Run {
 // revision is tried again.
 func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error) {
 	why := rollout.Cause{Trigger: record.OnRequest, Actor: actor, To: asked.To}
-	if err := d.noteTag(actor, asked.To); err != nil {
+	if err := d.NoteTag(actor, asked.To); err != nil {
 		return nil, err
 	}
 	if asked.OverrideFreeze {
@@ -75,12 +115,24 @@ func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, er
 		if err != nil {
 			return nil, err
 		}
-		if err := d.stack.note(d.userEntry(actor, audit.Override, reason)); err != nil {
+		if err := d.parts.Note(d.userEntry(actor, audit.Override, reason)); err != nil {
 			return nil, err
 		}
 		why.Override = &record.Override{Actor: actor, Reason: reason, At: time.Now().UTC()}
 	}
 	return d.runFor(why), nil
+}
+
+// NoteTag notes in the audit log that a user asks for a tag; "" for none.
+func (d *Desk) NoteTag(actor audit.Actor, tag string) error {
+	if tag == "" {
+		return nil
+	}
+	text := fmt.Sprintf("asked for tag %.100q", tag)
+	if last := d.parts.Board.Snapshot().Last; last != nil {
+		text += ", from " + last.Ref
+	}
+	return d.parts.Note(d.userEntry(actor, audit.Select, text))
 }
 
 // GrantRetry allows another attempt at the held revision, and records it.
@@ -103,7 +155,7 @@ func (d *Desk) PlanRollback(ctx context.Context, actor audit.Actor, asked reques
 	if err != nil {
 		return nil, err
 	}
-	plan, err := d.stack.rollouts.PlanBack(ctx, d.stack.base(), goal)
+	plan, err := d.parts.Plans.PlanBack(ctx, d.parts.Board.Snapshot().Base(), goal)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +180,8 @@ func (d *Desk) GrantRollback(actor audit.Actor, asked request.Rollback) (request
 			}
 		}
 		done := d.inLoop(ctx, func(ctx context.Context) rollout.Outcome {
-			return d.stack.after(ctx, d.stack.rollouts.Back(ctx, d.stack.base(), goal, progress), nil)
-		}, d.stack.stops)
+			return d.parts.Stack.Back(ctx, goal, progress)
+		}, d.parts.Stops)
 		return done.Sync, done.Err
 	}, nil
 }
@@ -153,15 +205,15 @@ func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, err
 	}
 	d.users.Lock()
 	defer d.users.Unlock()
-	if err := d.stack.note(d.userEntry(actor, audit.Pause, detail)); err != nil {
+	if err := d.parts.Note(d.userEntry(actor, audit.Pause, detail)); err != nil {
 		return nil, err
 	}
-	if err := d.stack.records.SavePause(pause); err != nil {
+	if err := d.parts.Records.SavePause(pause); err != nil {
 		return nil, fmt.Errorf("save pause: %w", err)
 	}
-	d.stack.board.Update(func(v *board.View) { v.Pause = pause })
-	d.stack.log.Info("paused", "actor", actor.String(), "until", pause.Until, "reason", why)
-	d.agent.nudge()
+	d.parts.Board.Update(func(v *board.View) { v.Pause = pause })
+	d.parts.Log.Info("paused", "actor", actor.String(), "until", pause.Until, "reason", why)
+	d.parts.Loop.Nudge()
 	return pause, nil
 }
 
@@ -180,8 +232,8 @@ func (d *Desk) Resume(ctx context.Context, actor audit.Actor, asked request.Resu
 			return ended, done.Err
 		}
 	}
-	d.stack.log.Info("resumed", "actor", actor.String(), "reason", why)
-	d.agent.nudge()
+	d.parts.Log.Info("resumed", "actor", actor.String(), "reason", why)
+	d.parts.Loop.Nudge()
 	return ended, nil
 }
 
@@ -189,26 +241,26 @@ func (d *Desk) Resume(ctx context.Context, actor audit.Actor, asked request.Resu
 func (d *Desk) endPause(actor audit.Actor, why string) (request.Resumed, error) {
 	d.users.Lock()
 	defer d.users.Unlock()
-	ended := request.Resumed{Pause: d.stack.board.Snapshot().Paused()}
-	if last := d.stack.board.Snapshot().Last; last.Pinned() {
+	ended := request.Resumed{Pause: d.parts.Board.Snapshot().Paused()}
+	if last := d.parts.Board.Snapshot().Last; last.Pinned() {
 		ended.Pin = last.Rollback.Commit
 	}
 	if ended.Pause == nil && ended.Pin == "" {
 		return ended, request.Refuse(request.Conflict, "`agent status` shows what the agent does; a revision that failed is tried again by `agent retry`", "nothing is paused, and no rollback holds a revision back")
 	}
-	if err := d.stack.note(d.userEntry(actor, audit.Resume, why)); err != nil {
+	if err := d.parts.Note(d.userEntry(actor, audit.Resume, why)); err != nil {
 		return ended, err
 	}
-	if err := d.stack.records.SavePause(nil); err != nil {
+	if err := d.parts.Records.SavePause(nil); err != nil {
 		return ended, fmt.Errorf("save pause: %w", err)
 	}
-	d.stack.board.Update(func(v *board.View) { v.Pause = nil })
+	d.parts.Board.Update(func(v *board.View) { v.Pause = nil })
 	return ended, nil
 }
 
 // unpin ends the pinning. It runs in the loop, which owns the syncs.
 func (d *Desk) unpin(context.Context) rollout.Outcome {
-	last := d.stack.board.Snapshot().Last
+	last := d.parts.Board.Snapshot().Last
 	if !last.Pinned() {
 		return rollout.Outcome{} // a newer commit has ended it meanwhile
 	}
@@ -216,7 +268,7 @@ func (d *Desk) unpin(context.Context) rollout.Outcome {
 	if err := resumed.Apply(record.Unpin, time.Now().UTC()); err != nil {
 		return rollout.Outcome{Err: err}
 	}
-	return rollout.Outcome{Sync: resumed, Err: d.stack.board.Save(resumed)}
+	return rollout.Outcome{Sync: resumed, Err: d.parts.Board.Save(resumed)}
 }
 
 // Approve records a user's approval of the plan of the sync that waits for approval, and
@@ -237,21 +289,21 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	}
 	entry := journal.SyncEntry(sync)
 	entry.Actor, entry.Action, entry.Detail = actor, audit.Approve, why
-	if err := d.stack.note(entry); err != nil {
+	if err := d.parts.Note(entry); err != nil {
 		return nil, err
 	}
-	if err := d.stack.records.Approve(sync.Commit, approval); err != nil {
+	if err := d.parts.Records.Approve(sync.Commit, approval); err != nil {
 		return nil, fmt.Errorf("save approval: %w", err)
 	}
-	d.stack.log.Info("approved", "actor", actor.String(), "revision", record.Short(sync.Commit), "plan", sync.PlanDigest, "reason", why)
-	d.agent.nudge()
+	d.parts.Log.Info("approved", "actor", actor.String(), "revision", record.Short(sync.Commit), "plan", sync.PlanDigest, "reason", why)
+	d.parts.Loop.Nudge()
 	return approval, nil
 }
 
 // approvable gives the sync that waits for approval, if it is the one that the request
 // names.
 func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
-	sync := d.stack.board.Snapshot().Last
+	sync := d.parts.Board.Snapshot().Last
 	waits := func(gate record.Gate) bool {
 		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement || gate.About == gates.AboutLifted)
 	}
@@ -279,7 +331,7 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	}
 	d.users.Lock()
 	defer d.users.Unlock()
-	v := d.stack.board.Snapshot()
+	v := d.parts.Board.Snapshot()
 	held := v.Last
 	if held.Pinned() && !held.Rollback.Auto {
 		return request.Refuse(request.Conflict, "`agent resume` ends that, and rolls out what is selected", "no revision is held: a rollback by hand keeps the node at %s", record.Short(held.Rollback.Commit))
@@ -289,16 +341,16 @@ func (d *Desk) allowRetry(actor audit.Actor, asked request.Retry) error {
 	}
 	entry := journal.SyncEntry(held)
 	entry.Actor, entry.Action, entry.Plan, entry.Detail = actor, audit.Retry, "", why
-	if err := d.stack.note(entry); err != nil {
+	if err := d.parts.Note(entry); err != nil {
 		return err
 	}
-	d.stack.log.Info("retrying", "actor", actor.String(), "revision", record.Short(held.Commit), "reason", why)
+	d.parts.Log.Info("retrying", "actor", actor.String(), "revision", record.Short(held.Commit), "reason", why)
 	return nil
 }
 
 // userEntry gives the audit entry of a user's request that concerns the whole node.
 func (d *Desk) userEntry(actor audit.Actor, action audit.Action, detail string) audit.Entry {
-	v := d.stack.board.Snapshot()
+	v := d.parts.Board.Snapshot()
 	return audit.Entry{
 		Actor: actor, Action: action, Kind: audit.Stack, Name: report.StackOf(v.Last, v.Deployed), Outcome: audit.Succeeded, Detail: detail,
 	}
@@ -306,7 +358,7 @@ func (d *Desk) userEntry(actor audit.Actor, action audit.Action, detail string) 
 
 // Survey lists the versions of secrets and configs. It changes nothing.
 func (d *Desk) Survey(ctx context.Context) (*inventory.Survey, error) {
-	return d.stack.keeper.Look(ctx)
+	return d.parts.Versions.Look(ctx)
 }
 
 // Collect asks the running loop to remove the versions that may go now, for an actor, and
@@ -314,7 +366,7 @@ func (d *Desk) Survey(ctx context.Context) (*inventory.Survey, error) {
 func (d *Desk) Collect(ctx context.Context, actor audit.Actor) (*inventory.Survey, error) {
 	var survey *inventory.Survey
 	result := d.inLoop(ctx, func(ctx context.Context) (done rollout.Outcome) {
-		survey, done.Err = d.stack.collect(ctx, actor)
+		survey, done.Err = d.parts.Stack.Collect(ctx, actor)
 		return done
 	}, nil)
 	if ctx.Err() != nil {
@@ -325,44 +377,4 @@ func (d *Desk) Collect(ctx context.Context, actor audit.Actor) (*inventory.Surve
 
 // Rollout gives the state of the services that the agent waits for now; nil if it waits
 // for none.
-func (d *Desk) Rollout() *report.Rollout { return d.stack.board.Snapshot().Rollout }
-
-// Status gives what the running agent knows of the stack.
-func (d *Desk) Status() report.Status {
-	a, v := d.agent, d.stack.board.Snapshot()
-	status := report.NewStatus(d.stack.publish.Node, v.Deployed, v.Last)
-	status.Version, status.Running, status.PID, status.Started = a.parts.Version, true, os.Getpid(), a.started
-	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
-	for _, one := range fault.All(v.Forbidden) {
-		status.Forbidden = append(status.Forbidden, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
-	}
-	if v.Health.State != "" {
-		status.Health = &v.Health
-	}
-	status.Observed, status.Unknown = v.Observed, d.stack.unknown(v, time.Now())
-	status.LastLook, status.NextPoll = a.pulse.Looks()
-	status.Pause, status.Tags = v.Paused(), v.Tags
-	status.Overdue = inventory.Overdue(v.Rotations, time.Now())
-	if v.Rollout != nil {
-		status.Rollout = v.Rollout
-	}
-	if v.Last.InOpenGroup() && a.parts.Statuses != nil {
-		status.Group = v.Group
-	}
-	if v.LookError != nil {
-		status.PollError, status.PollHint = v.LookError.Error(), fault.Hint(v.LookError)
-	}
-	if a.parts.Reports != nil {
-		health := a.parts.Reports.Health()
-		status.GitLab = &health
-	}
-	if a.parts.Anchors != nil {
-		status.Anchors = a.parts.Anchors.Health()
-	}
-	status.Notices = a.parts.Notices.Health()
-	policy := a.parts.Policy.State()
-	status.Policy = &policy
-	status.InSync = d.stack.inSync(v)
-	status.Next = report.NextFor(&status)
-	return status
-}
+func (d *Desk) Rollout() *report.Rollout { return d.parts.Board.Snapshot().Rollout }

@@ -1,0 +1,163 @@
+// Package soak takes what the looks see of a stack's services after their rollout, and gives
+// whether the release that is deployed stays healthy. What it finds is in the audit log and
+// the state file before users see it.
+package soak
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/drift"
+	"coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/agent/journal"
+	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/rollout"
+)
+
+// publisher says how a release is after its rollout.
+type publisher interface {
+	Health(sync *record.Sync, now health.Verdict) error
+	Refused(sync *record.Sync) error
+}
+
+// records keep which good states stayed healthy.
+type records interface {
+	SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error
+}
+
+// Judge judges the deployed release of one stack. Only the loop uses it.
+type Judge struct {
+	Services *health.Watch
+	Board    *board.Board
+	Records  records
+	Rollouts *rollout.Rollouts
+	Publish  publisher
+	Metrics  *metrics.Stack
+	Note     func(...audit.Entry) error // writes to the audit log
+	Nudge    func()                     // has the loop look at once
+	Log      *slog.Logger
+}
+
+// Look judges the services that a look saw, and publishes changes of their health after a
+// good rollout. The last sync remembers what is published.
+func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
+	now, err := j.Services.Look(ctx, name, seen.Services)
+	if err != nil {
+		return err
+	}
+	j.Board.Update(func(v *board.View) { v.Health = now })
+	if err := j.judge(now, seen); err != nil {
+		return err
+	}
+	last := j.Board.Snapshot().Last
+	if last == nil || last.State != record.Succeeded {
+		return nil
+	}
+	well := now.State == health.Healthy
+	if well == (last.Degraded == "") || well && !now.Certain {
+		return nil
+	}
+	sync := last.Copy()
+	sync.Degraded = now.Names()
+	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
+	return errors.Join(j.Publish.Health(sync, now), j.Board.Save(sync))
+}
+
+// judge marks the deployed good state if services that its rollout changed did not stay
+// healthy in its soak time, and takes the mark back once they have been healthy for as long.
+// Services that the rollout did not change do not count, nor do those that another process
+// changed since, even if it undid that: they say nothing about the release.
+func (j *Judge) judge(now health.Verdict, seen drift.Seen) error {
+	good, err := j.excuse(seen)
+	if err != nil {
+		return err
+	}
+	v, at := j.Board.Snapshot(), time.Now()
+	if good == nil || good.Soak == nil || v.Last.Dirty() != 0 {
+		return nil
+	}
+	if good.Soak.Failed != "" {
+		if now.State != health.Healthy || !now.Certain || at.Sub(now.Since) < good.Soak.For {
+			return nil
+		}
+		unmark := func(one *record.GoodState) bool {
+			marked := one.Unfit == good.Soak.Failed
+			if marked {
+				one.Unfit = ""
+			}
+			return marked
+		}
+		return j.remark(good.Recover(), audit.Succeeded, "healthy for "+good.Soak.For.String()+" again", unmark)
+	}
+	failed := slices.DeleteFunc(slices.Clone(now.Services), func(one health.Service) bool {
+		return !good.Watches(one.Name, at) || !one.Crashes && at.Sub(one.Since) < good.Soak.Patience
+	})
+	if len(failed) == 0 {
+		return nil
+	}
+	why, own := "it did not stay healthy: "+health.Verdict{Services: failed}.List(), servicesOf(good)
+	mark := func(one *record.GoodState) bool {
+		theirs := servicesOf(one)
+		has := one.Unfit == "" && slices.ContainsFunc(failed, func(f health.Service) bool { return bytes.Equal(own[f.Name], theirs[f.Name]) })
+		if has {
+			one.Unfit = why
+		}
+		return has
+	}
+	if err := j.remark(good.Fail(why), audit.Failed, why, mark); err != nil {
+		return err
+	}
+	if good.Soak.Automatic {
+		j.Nudge()
+	}
+	return nil
+}
+
+// excuse takes the services that another process has changed out of the soak time of the
+// deployed good state, and gives that state.
+func (j *Judge) excuse(seen drift.Seen) (*record.GoodState, error) {
+	good, at := j.Board.Snapshot().Deployed, time.Now()
+	changed := slices.DeleteFunc(seen.Changed(), func(name string) bool { return !good.Watches(name, at) })
+	if !good.Soaks(at) || len(changed) == 0 {
+		return good, nil
+	}
+	good = good.Excuse(changed)
+	if err := j.Records.SaveFitness(nil, good, func(*record.GoodState) bool { return false }); err != nil {
+		return nil, fmt.Errorf("save good state: %w", err)
+	}
+	j.Board.Update(func(v *board.View) { v.Deployed = good })
+	j.Log.Warn("another process changed services in their soak time, which no longer counts for them", "revision", record.Short(good.Commit), "services", changed)
+	return good, nil
+}
+
+// servicesOf gives the service specs of a good state as they are recorded.
+func servicesOf(good *record.GoodState) (specs map[string]json.RawMessage) {
+	_ = json.Unmarshal(good.Services, &specs) // none match then
+	return specs
+}
+
+// remark records whether the deployed state stayed healthy, in the audit log first. change
+// says it of the recorded good states.
+func (j *Judge) remark(good *record.GoodState, outcome audit.Outcome, why string, change func(*record.GoodState) bool) error {
+	entry := journal.SyncEntry(j.Board.Snapshot().Last)
+	entry.Actor, entry.Action, entry.Plan = audit.Agent(), audit.Soak, ""
+	entry.Sync, entry.Revision, entry.Outcome, entry.Detail = good.SyncID, good.Commit, outcome, why
+	if err := j.Note(entry); err != nil {
+		return err
+	}
+	if err := j.Records.SaveFitness(nil, good, change); err != nil {
+		return fmt.Errorf("save good state: %w", err)
+	}
+	j.Board.Update(func(v *board.View) { v.Deployed = good })
+	j.Log.Warn("the good state was judged by its soak time", "revision", record.Short(good.Commit), "sync", good.SyncID, "outcome", string(outcome), "reason", why)
+	return nil
+}
