@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/policy"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 const twoApprove = "approval: {required: true, minimum: 2, approvers: [bob, carol]}\n"
@@ -92,7 +93,10 @@ func TestGatesAreNotLiftedBeforehand(t *testing.T) {
 				for _, tag := range []string{"1", "2"} {
 					w.release(tag, configFile, approvalConfig+test.commit)
 					if tag == "1" {
-						w.set(func() { w.revision.Commit = strings.Repeat("e", 40) })
+						w.set(func() {
+							w.revision.Commit = strings.Repeat("e", 40)
+							w.history = append([]gitsync.Commit{{Hash: w.revision.Commit, Changes: true}}, w.history...)
+						})
 					}
 					w.agrees("", "eve", "mallory")
 					w.said("this commit "+test.loosens, "of 2 approvals (of bob, carol)")
