@@ -38,6 +38,7 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 	running := l.versions()
 	l.recorder.Reset()
 
+	waited := []string{frozen} // whose changes come along with the last one
 	const loosens = "this commit lowers approvals from 2 to 0, removes the approval of the change advisory board, removes the freeze audit"
 	unwritten := func(what string) {
 		l.t.Helper()
@@ -50,6 +51,7 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: alone, Author: "eve"}), "mallory")
 		l.waitsFor(alone, loosens)
 		attack := l.commit("release", map[string]string{node3 + "node.env": "TAG=2\n"})
+		waited = append(waited, alone, attack)
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: attack, Author: "eve"}), "mallory")
 		l.waitsFor(attack, "has 0 of 2 approvals (of bob, carol)")
 		if text := l.described(attack); !strings.HasPrefix(text, "waiting: "+loosens) {
@@ -67,12 +69,17 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 	l.step("the approvers are replaced", func() {
 		swapped := l.commit("new team", config(strings.Replace(gated, "bob, carol", "eve, mallory", 1)))
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: swapped, Author: "oscar", Labels: []string{"CAB approved"}}), "eve", "mallory")
+		waited = append(waited, swapped)
 		l.waitsFor(swapped, "this commit lets eve, mallory approve, removes the freeze audit; ")
 		unwritten("other approvers")
 	})
 	l.step("it is approved, and the next commit is judged by the new rules", func() {
 		agreed := l.commit("agreed", config(bare))
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: agreed, Author: "ada", Labels: []string{"CAB approved"}}), "bob", "carol")
+		l.waitsFor(agreed, `"release" came without an approved merge request`)
+		for _, below := range waited {
+			l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: below, Author: "ada", Labels: []string{"CAB approved"}}), "bob", "carol")
+		}
 		l.waitsFor(agreed, "frozen until ")
 		l.mustRun(exitDone, nil, "sync", "--wait", "--override-freeze", "--reason", "the audit is over")
 		done := l.await(agreed, record.Succeeded).Sync
