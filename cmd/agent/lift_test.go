@@ -52,9 +52,7 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 		attack := l.commit("release", map[string]string{node3 + "node.env": "TAG=2\n"})
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: attack, Author: "eve"}), "mallory")
 		l.waitsFor(attack, "has 0 of 2 approvals (of bob, carol)")
-		if text := l.described(attack); !strings.HasPrefix(text, "waiting: "+loosens) {
-			l.t.Errorf("described as %q", text)
-		}
+		l.describedAs(attack, "waiting: "+loosens)
 		l.mustRun(exitDifferent, []string{loosens}, "sync", "--wait")
 		l.mustRun(exitDifferent, []string{loosens}, "status")
 		l.mustRun(exitDifferent, []string{loosens}, "diff")
