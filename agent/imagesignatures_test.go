@@ -20,7 +20,7 @@ import (
 )
 
 // imageWorld is a world whose images are in a real registry that counts requests. Ada signed
-// the image with tag 1, and eve the one with tag 2.
+// the image with tag 1, eve the one with tag 2, and no one that with tag 3.
 type imageWorld struct {
 	*world
 	image    string // without a tag
@@ -41,7 +41,7 @@ func inImageWorld(t *testing.T, required bool, test func(w *imageWorld)) {
 	}))
 	t.Cleanup(counting.Close)
 	in := cosigntest.Open(t, strings.TrimPrefix(counting.URL, "http://")+"/coin/app", auth.Credential{})
-	s.image, s.digests = in.Name, map[string]digest.Digest{"1": in.Image("1", "one"), "2": in.Image("2", "two")}
+	s.image, s.digests = in.Name, map[string]digest.Digest{"1": in.Image("1", "one"), "2": in.Image("2", "two"), "3": in.Image("3", "three")}
 	s.ada.Sign(in, s.digests["1"])
 	s.eve.Sign(in, s.digests["2"])
 	inWorld(t, func(w *world) {
