@@ -9,12 +9,12 @@ import (
 )
 
 // TestApprovalCountsGrants has a commit that mounts the engine's socket wait for approval: the
-// wait says so, and the notice and the manifest name it.
+// wait, the notice and the manifest name it. The wait of the next commit names nothing new.
 func TestApprovalCountsGrants(t *testing.T) {
 	toApprove(t, "approval: {required: true, approvers: [ada, bob]}\n", func(w *world) {
 		w.commit("2", nodeDir+"docker-compose.yml", "services:\n  web:\n    image: app:$TAG\n    volumes: [\"/var/run/docker.sock:/s\"]\n")
 		w.start()
-		sync := w.said("approval is required (the plan has 1 grant: agent show latest): !12 has 0 of 1 approvals")
+		sync := w.said("approval is required (the plan has 1 new grant: s_web: mount /var/run/docker.sock at /s): !12 has 0 of 1 approvals")
 		const grant = "s_web: mount /var/run/docker.sock at /s: controls the engine"
 		notice, has := report.Notice(reported, "", sync)
 		if !has || len(notice.Details) != 2 || !strings.HasPrefix(notice.Details[1].Text, "new grant: "+grant) {
@@ -27,5 +27,9 @@ func TestApprovalCountsGrants(t *testing.T) {
 		w.merges.set(func() { w.merges.users = []string{"bob"} })
 		w.poll()
 		w.wantLast(w.revision.Commit, record.Succeeded)
+		w.merges.set(func() { w.merges.users = nil })
+		w.release("3") // keeps the grant
+		w.poll()
+		w.said("approval is required: !12 has 0 of 1 approvals")
 	})
 }

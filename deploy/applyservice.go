@@ -110,7 +110,7 @@ func (a *application) spec(ctx context.Context, name string, live swarm.ServiceS
 			return spec, login{}, fmt.Errorf("%s %s does not exist", one.kind, one.name)
 		}
 	}
-	pulls, err := a.logins.of(ctx, registryOf(container.Image))
+	pulls, err := a.logins.of(ctx, RegistryOf(container.Image))
 	return spec, pulls, err
 }
 

@@ -137,6 +137,6 @@ func (p Plan) ownLogins(services []string, registry string) bool {
 		return step.Kind == Service && (step.Action == Create || step.Action == Replace) && slices.Contains(services, step.Name)
 	}
 	return p.live != nil && !slices.ContainsFunc(p.Steps, anew) && !slices.ContainsFunc(services, func(name string) bool {
-		return registryOf(containerOf(p.live.Services[name].Spec).Image) != registry
+		return RegistryOf(containerOf(p.live.Services[name].Spec).Image) != registry
 	})
 }

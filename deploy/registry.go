@@ -80,7 +80,7 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pu
 	begin := func(i int) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		answer, isDown := down[registryOf(images[i])]
+		answer, isDown := down[RegistryOf(images[i])]
 		if isDown {
 			answer.Image = images[i]
 			answers[images[i]] = answer
@@ -106,7 +106,7 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pu
 // ask asks one registry for one image. The error is about the engine or the
 // credentials; an error of the registry is in the answer.
 func (r *registries) ask(ctx context.Context, logins *keyring, image string) (Pushed, error) {
-	answer := Pushed{Image: image, Registry: registryOf(image)}
+	answer := Pushed{Image: image, Registry: RegistryOf(image)}
 	credentials, err := logins.of(ctx, answer.Registry)
 	if err != nil {
 		return answer, err

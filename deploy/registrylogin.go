@@ -92,8 +92,8 @@ func malformedLogins(path string, data []byte, err error) error {
 	return found
 }
 
-// registryOf gives the host of an image's registry; "" if the image name is not valid.
-func registryOf(image string) string {
+// RegistryOf gives the host of an image's registry; "" if the image name is not valid.
+func RegistryOf(image string) string {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return ""

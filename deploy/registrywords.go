@@ -83,7 +83,7 @@ func someOf(names []string) string {
 func (e *Engine) Registries(ctx context.Context, images []string) ([]Pushed, error) {
 	one := map[string]string{}
 	for _, image := range slices.Sorted(slices.Values(images)) {
-		host := registryOf(image)
+		host := RegistryOf(image)
 		one[host] = cmp.Or(one[host], image)
 	}
 	answers, err := e.Pushed(ctx, slices.Collect(maps.Values(one)))

@@ -54,6 +54,39 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestBrackets reads a node.env whose defaults are within each other: by default as deep as 200,
+// and as deep as limits.brackets says. limits.nesting is for compose files.
+func TestBrackets(t *testing.T) {
+	for name, test := range map[string]struct {
+		depth, most int
+		refused     bool
+	}{
+		"default":          {depth: 200, most: limits.Default().Brackets},
+		"over the default": {depth: 201, most: limits.Default().Brackets, refused: true},
+		"raised":           {depth: 201, most: 201},
+		"lowered":          {depth: 3, most: 2, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			most := limits.Default()
+			most.Brackets = test.most
+			deep := "B=x\nA=" + strings.Repeat("${A:-$B", test.depth) + strings.Repeat("}", test.depth) + "\n"
+			node, err := manifests.Load(limits.On(repository(map[string]string{"node.env": deep}), most), "sandbox", "node3")
+			if test.refused {
+				if want := fmt.Sprintf("is %d: limits.brackets allows %d", test.depth, test.most); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want %q", err, want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := node.Variables["A"].Value; got != strings.Repeat("x", test.depth) {
+				t.Errorf("A is %q", got)
+			}
+		})
+	}
+}
+
 // TestManyFaults lists a bounded number of faults of a file that has nothing else.
 func TestManyFaults(t *testing.T) {
 	for name, files := range map[string]map[string]string{

@@ -25,6 +25,12 @@ type Images struct {
 	Signatures []ImageSignature `json:"signatures,omitempty" yaml:"-"`
 }
 
+// NamesImages reports whether the policy says which images, or images of which registries,
+// services may run.
+func (p *Policy) NamesImages() bool {
+	return p != nil && (p.Registries != nil || p.Images != nil && p.Images.Allow != nil)
+}
+
 // MarshalYAML writes the rule as agent.yml has it.
 func (i Images) MarshalYAML() (any, error) {
 	var node struct {

@@ -31,8 +31,13 @@ type Refusal struct {
 	Hint    string      `json:"hint"`
 }
 
-// Fault gives the refusal as an error.
-func (r Refusal) Fault() *fault.Error { return fault.New(r.Place, r.Hint, "%s", r.Message) }
+// ErrRefused is in the tree of each refusal's error.
+var ErrRefused = errors.New("the policy does not allow it")
+
+// Fault gives the refusal as an error, which wraps ErrRefused.
+func (r Refusal) Fault() *fault.Error {
+	return &fault.Error{Place: r.Place, Message: r.Message, Hint: r.Hint, Err: ErrRefused}
+}
 
 // Err joins refusals; nil for none.
 func Err(refusals []Refusal) error {

@@ -96,7 +96,7 @@ func (s ImageSignature) Refuse(service, image string, place fault.Place, why str
 	return Refusal{
 		Rule: ruleSignatures, Service: service, Place: place,
 		Message: "service " + service + " runs the image " + image + ", which " + why + ": policy." + ruleSignatures + " does not allow it",
-		Hint:    "sign it with the key of " + strings.Join(s.Keys, " or ") + ": cosign sign --key KEY " + signable(image) + "; then agent retry",
+		Hint:    "sign it with the key of " + strings.Join(s.Keys, " or ") + ": cosign sign --key KEY " + signable(image) + "; then agent retry; or have the node's operator change policy." + ruleSignatures + " or its keys, and run systemctl reload coin-agent",
 	}
 }
 

@@ -46,12 +46,20 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 	return Ruling{Passed: ApprovalText(given), Approval: given}, nil
 }
 
-// granting says whether the plan gives its services rights over the node or others.
+// mostGrants bounds the grants that the text names.
+const mostGrants = 3
+
+// granting names what the plan newly grants to its services over the node or others.
 func granting(plan *Plan) string {
-	if plan.Grants == 0 {
+	count := len(plan.Grants)
+	if count == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (the plan has %s: agent show latest)", plural.Count(uint64(plan.Grants), "grant")) //nolint:gosec // not negative
+	names := strings.Join(plan.Grants[:min(count, mostGrants)], ", ")
+	if count > mostGrants {
+		names += fmt.Sprintf(" and %d more: agent show latest", count-mostGrants)
+	}
+	return fmt.Sprintf(" (the plan has %s: %s)", plural.Count(count, "new grant"), names)
 }
 
 func (approval) Next(sync *record.Sync, _ record.Gate) string {

@@ -37,12 +37,12 @@ type Gate interface {
 type Plan struct {
 	Sync       *record.Sync
 	Config     *manifests.Config
-	Digest     string // of the plan
-	Unresolved bool   // the digest of an image is not known
-	Tag        bool   // the revision was selected by a tag
-	PutsBack   bool   // the plan returns to the deployed good state
-	Verified   bool   // this node has verified the commit before
-	Grants     int    // how many ways the plan's services have to act on the node or on others
+	Digest     string   // of the plan
+	Unresolved bool     // the digest of an image is not known
+	Tag        bool     // the revision was selected by a tag
+	PutsBack   bool     // the plan returns to the deployed good state
+	Verified   bool     // this node has verified the commit before
+	Grants     []string // what the plan newly lets services do on the node or to others
 	Since      Since
 	Before     []record.Gate // the answers of the round before
 	Answers    []record.Gate // the answers of this round, so far

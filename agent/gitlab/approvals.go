@@ -99,7 +99,7 @@ func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, 
 	}
 	var approvals []Approval
 	for _, one := range answer.ApprovedBy {
-		if one.User == nil || one.User.Username == "" {
+		if one == nil || one.User == nil || one.User.Username == "" {
 			return nil, &Error{Kind: KindRetry, Err: errors.New(what + ": the answer has an approval without a user")}
 		}
 		user := strings.ToLower(one.User.Username)

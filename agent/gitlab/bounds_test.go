@@ -3,8 +3,10 @@ package gitlab_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -82,27 +84,92 @@ func TestEndlessList(t *testing.T) {
 	}
 }
 
-// FuzzAnswer gives any bytes as GitLab's answers.
-func FuzzAnswer(f *testing.F) {
-	for _, seed := range []string{`[]`, `{}`, `[{"id": 1, "status": "success", "author": null}]`, `{"message": {"base": ["x"]}}`, `{"expires_at": "2026-01-01"}`, `[{"iid": -1}]`, "<html>"} {
-		f.Add([]byte(seed), 200)
-		f.Add([]byte(seed), 404)
+// answering answers requests without a network.
+type answering func(w http.ResponseWriter)
+
+func (a answering) RoundTrip(asked *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	a(recorder)
+	answer := recorder.Result()
+	answer.Request = asked
+	return answer, nil
+}
+
+// questions lists all requests of a client, each by an error; nil if it has none.
+func questions(ctx context.Context, client *gitlab.Client) []func() error {
+	commit, requests := strings.Repeat("a", 40), gitlab.NewRequests(client)
+	merged := gitlab.MergeRequestOf{Number: 1, State: gitlab.Merged, Head: commit, Brought: true}
+	return []func() error{
+		func() error { return lastOf(client.Token(ctx)) },
+		func() error { return lastOf(client.Statuses(ctx, commit)) },
+		func() error { return lastOf(client.Approvals(ctx, merged)) },
+		func() error { return lastOf(client.MergeRequests(ctx, commit)) },
+		func() error { return lastOf(client.Protected(ctx, "main")) },
+		func() error { return lastOf(client.Agents(ctx)) },
+		func() error { return lastOf(client.Tip(ctx, "main")) },
+		func() error { return lastOf(client.DefaultBranch(ctx)) },
+		func() error {
+			return lastOf(client.OpenMergeRequest(ctx, gitlab.MergeRequest{Source: "a", Target: "b"}))
+		},
+		func() error { return lastOf(client.WriteNote(ctx, 1, "text")) },
+		func() error {
+			return lastOf(client.Post(ctx, gitlab.Report{Commit: commit, Ref: "main", Name: "coin/a", State: gitlab.Success}, 0))
+		},
+		func() error { return lastItem(client.Notes(ctx, 1)) },
+		func() error { return lastOf(requests.Open(ctx, "main")) },
+		func() error { return lastOf(requests.Find(ctx, 1)) },
+		func() error { return lastOf(requests.Brought(ctx, commit)) },
+		func() error { return lastOf(requests.Self(ctx)) },
+		func() error { return lastOf(requests.Write(ctx, 1, "text")) },
+		func() error { return requests.Change(ctx, 1, 1, "text") },
+		func() error { return requests.Remove(ctx, 1, 1) },
+		func() error { return lastItem(requests.Notes(ctx, 1)) },
 	}
-	f.Fuzz(func(t *testing.T, body []byte, status int) {
-		client := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-			if status >= 200 && status < 600 {
-				w.WriteHeader(status)
-			}
-			_, _ = w.Write(body)
+}
+
+func lastOf[T any](_ T, err error) error { return err }
+
+func lastItem[T any](items iter.Seq2[T, error]) (last error) {
+	for _, last = range items { //nolint:revive // the error comes last
+	}
+	return last
+}
+
+// FuzzAnswer gives any bytes as GitLab's answers: to the first request of each question, and to
+// those that follow.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, `{}`, `[{"id": 1, "status": "success", "author": null}]`, `{"message": {"base": ["x"]}}`, `{"expires_at": "2026-01-01"}`, `[{"iid": -1}]`, "<html>",
+		`null`, `[null]`, `{"author":null}`, `{"approved_by":[null]}`, `{"approved_by":[{"user":null}]}`, `{"iid":1,"diff_refs":null,"author":null,"labels":[null]}`,
+		`{"id":1,"username":"ada","commit":null,"body":"text"}`,
+	} {
+		f.Add([]byte(seed), []byte(seed), 200)
+		f.Add([]byte(seed), []byte(`[null]`), 200)
+		f.Add([]byte(seed), []byte(seed), 404)
+	}
+	f.Add([]byte(`{"approved_by":[{"user":{"username":"ada"}}]}`), []byte(`[{"id":1,"head_commit_sha":"a","created_at":"2026-01-01T00:00:00Z","author":null}]`), 200)
+	token := filepath.Join(f.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("secret-token"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body, more []byte, status int) {
+		next := body
+		client, err := gitlab.New(gitlab.Options{
+			URL: "https://gitlab.example.com", Project: "coin/gitops", TokenFile: token,
+			Transport: answering(func(w http.ResponseWriter) {
+				if status >= 200 && status < 600 {
+					w.WriteHeader(status)
+				}
+				_, _ = w.Write(next)
+				next = more
+			}),
 		})
-		commit, all := strings.Repeat("a", 40), make([]error, 4)
-		fuzzed.Bounded(t, func() {
-			_, all[0] = client.Token(t.Context())
-			_, all[1] = client.Statuses(t.Context(), commit)
-			_, all[2] = client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 1, State: gitlab.Merged, Brought: true})
-			_, all[3] = client.MergeRequests(t.Context(), commit)
-		})
-		for _, err := range all {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ask := range questions(t.Context(), client) {
+			next = body
+			fuzzed.Bounded(t, func() { err = ask() })
 			if err != nil && strings.Contains(err.Error(), "secret-token") {
 				t.Errorf("the error contains the token: %v", err)
 			}

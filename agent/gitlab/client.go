@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -136,7 +137,7 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 	}
 	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
 		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)
-		if err == nil && (status.ID == 0 || status.PipelineID == 0) {
+		if err == nil && (status == nil || status.ID == 0 || status.PipelineID == 0) {
 			err = errors.New("it is not a commit status")
 		}
 		return status, resp, err
@@ -196,22 +197,32 @@ func (c *Client) budget(ctx context.Context) context.Context {
 	return context.WithValue(ctx, budgetKey{}, bounded.Answers(c.host, c.most))
 }
 
-// ask sends one request and returns the answer. An error is an *Error.
-func ask[T any](ctx context.Context, c *Client, what string, call call[T]) (T, error) {
+// errNull is what an answer is not: null, or a list with null in it.
+var errNull = errors.New("it has null instead of an object")
+
+// ask sends one request and returns the answer, which is not nil without an error. An error is
+// an *Error.
+func ask[T any](ctx context.Context, c *Client, what string, call call[*T]) (*T, error) {
 	answer, resp, err := call(gl.WithContext(c.budget(ctx)))
+	if err == nil && answer == nil {
+		err = errNull
+	}
 	return answer, c.refusal(what, resp != nil, err)
 }
 
-// list sends a request for each page of a list, and gives the items. An error is an *Error,
-// and comes last.
-func list[T any](ctx context.Context, c *Client, what string, call call[[]T]) iter.Seq2[T, error] {
+// list sends a request for each page of a list, and gives the items, none of them nil. An error
+// is an *Error, and comes last.
+func list[T any](ctx context.Context, c *Client, what string, call call[[]*T]) iter.Seq2[*T, error] {
 	ctx = c.budget(ctx)
 	pages := 0
-	return gl.Scan2(func(page gl.PaginationOptionFunc) ([]T, *gl.Response, error) {
+	return gl.Scan2(func(page gl.PaginationOptionFunc) ([]*T, *gl.Response, error) {
 		if pages++; pages > maxPages {
 			return nil, nil, &Error{Kind: KindRetry, Err: fmt.Errorf("%s: the list has more than %d pages", what, maxPages)}
 		}
 		items, resp, err := call(gl.WithContext(ctx), page)
+		if err == nil && slices.Contains(items, nil) {
+			items, err = nil, errNull
+		}
 		return items, resp, c.refusal(what, resp != nil, err)
 	})
 }

@@ -39,7 +39,7 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	}
 	opened, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
 		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with...)
-		if err == nil && (opened.IID == 0 || opened.WebURL == "") {
+		if err == nil && (opened == nil || opened.IID == 0 || opened.WebURL == "") {
 			err = errors.New("it is not a merge request")
 		}
 		return opened, resp, err
@@ -60,20 +60,20 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	options := &gl.ListProjectMergeRequestsOptions{
 		State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target,
 	}
-	found, err := ask(ctx, c, "find a merge request of "+wanted.Source, func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
-		return c.api.MergeRequests.ListProjectMergeRequests(c.project, options, with...)
-	})
-	if err != nil || len(found) == 0 {
-		return OpenMergeRequest{}, err
+	for found, err := range list(ctx, c, "find a merge request of "+wanted.Source, c.mergeRequests(options)) {
+		if err != nil {
+			return OpenMergeRequest{}, err
+		}
+		return OpenMergeRequest{Number: found.IID, URL: found.WebURL, Existed: true}, nil
 	}
-	return OpenMergeRequest{Number: found[0].IID, URL: found[0].WebURL, Existed: true}, nil
+	return OpenMergeRequest{}, nil
 }
 
 // Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
 	found, err := ask(ctx, c, "find branch "+branch, func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
 		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with...)
-		if err == nil && found.Commit == nil {
+		if err == nil && (found == nil || found.Commit == nil) {
 			err = errors.New("it is not a branch")
 		}
 		return found, resp, err

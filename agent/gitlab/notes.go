@@ -20,7 +20,7 @@ type Account struct {
 func (c *Client) Self(ctx context.Context) (Account, error) {
 	user, err := ask(ctx, c, "read the token's user", func(with ...gl.RequestOptionFunc) (*gl.User, *gl.Response, error) {
 		user, resp, err := c.api.Users.CurrentUser(with...)
-		if err == nil && (user.ID == 0 || user.Username == "") {
+		if err == nil && (user == nil || user.ID == 0 || user.Username == "") {
 			err = errors.New("it is not a user")
 		}
 		return user, resp, err
@@ -68,7 +68,7 @@ func (c *Client) WriteNote(ctx context.Context, issue int64, text string) (Note,
 	options := &gl.CreateIssueNoteOptions{Body: &text}
 	note, err := ask(ctx, c, fmt.Sprintf("write a note on issue #%d", issue), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
 		note, resp, err := c.api.Notes.CreateIssueNote(c.project, issue, options, with...)
-		if err == nil && (note.ID == 0 || note.Body != text) {
+		if err == nil && (note == nil || note.ID == 0 || note.Body != text) {
 			err = errors.New("it is not the note")
 		}
 		return note, resp, err

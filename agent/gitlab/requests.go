@@ -48,11 +48,8 @@ func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
 	options := &gl.ListProjectMergeRequestsOptions{
 		ListOptions: gl.ListOptions{PerPage: 100}, State: new(Opened), TargetBranch: &target, OrderBy: new("updated_at"), Sort: new("desc"),
 	}
-	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
-		return r.client.api.MergeRequests.ListProjectMergeRequests(r.client.project, options, with...)
-	}
 	var open []Request
-	for one, err := range list(ctx, r.client, "read the open merge requests into "+target, read) {
+	for one, err := range list(ctx, r.client, "read the open merge requests into "+target, r.client.mergeRequests(options)) {
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +60,24 @@ func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
 	return open, nil
 }
 
+// mergeRequests gives the request for the merge requests of the project. The library's own
+// function panics when one of them is null.
+func (c *Client) mergeRequests(options *gl.ListProjectMergeRequestsOptions) call[[]*gl.BasicMergeRequest] {
+	return func(with ...gl.RequestOptionFunc) (found []*gl.BasicMergeRequest, _ *gl.Response, err error) {
+		request, err := c.api.NewRequest(http.MethodGet, "projects/"+gl.PathEscape(c.project)+"/merge_requests", options, with)
+		if err != nil {
+			return nil, nil, err
+		}
+		resp, err := c.api.Do(request, &found)
+		return found, resp, err
+	}
+}
+
 // Find reads a merge request. An error is an *Error.
 func (r *Requests) Find(ctx context.Context, number int64) (Request, error) {
 	found, err := ask(ctx, r.client, fmt.Sprintf("read merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
 		found, resp, err := r.client.api.MergeRequests.GetMergeRequest(r.client.project, number, nil, with...)
-		if err == nil && found.IID != number {
+		if err == nil && (found == nil || found.IID != number) {
 			err = errors.New("it is not the merge request")
 		}
 		return found, resp, err
@@ -143,7 +153,7 @@ func (r *Requests) Write(ctx context.Context, number int64, text string) (Note, 
 	options := &gl.CreateMergeRequestNoteOptions{Body: &text}
 	note, err := ask(ctx, r.client, fmt.Sprintf("write a note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
 		note, resp, err := r.client.api.Notes.CreateMergeRequestNote(r.client.project, number, options, with...)
-		if err == nil && note.ID == 0 {
+		if err == nil && (note == nil || note.ID == 0) {
 			err = errors.New("it is not the note")
 		}
 		return note, resp, err
@@ -165,9 +175,9 @@ func (r *Requests) Change(ctx context.Context, number, id int64, text string) er
 
 // Remove removes a note on a merge request, unless it is gone. An error is an *Error.
 func (r *Requests) Remove(ctx context.Context, number, id int64) error {
-	_, err := ask(ctx, r.client, fmt.Sprintf("remove the note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (struct{}, *gl.Response, error) {
+	_, err := ask(ctx, r.client, fmt.Sprintf("remove the note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (*struct{}, *gl.Response, error) {
 		resp, err := r.client.api.Notes.DeleteMergeRequestNote(r.client.project, number, id, with...)
-		return struct{}{}, resp, err
+		return &struct{}{}, resp, err
 	})
 	if refused := asError(err); err != nil && refused.Status == http.StatusNotFound && refused.missing() {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -88,7 +89,7 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 		return err
 	case err != nil:
 		made.page = w.page(made.of, last)
-		refuse(made.page, refusal(rollout.StageOf(err)), err)
+		refuse(made.page, refusal(err), err)
 	case plan != nil:
 		made.page = w.page(made.of, last)
 		made.page.Plan, made.page.Release, made.page.Loosens, made.page.Waits = &plan.Plan, plan.Release, plan.Loosens, plan.Waits
@@ -149,12 +150,12 @@ func (w *Worker) page(of gitlab.Request, last *record.Sync) *report.Preview {
 	return page
 }
 
-// refusal says what an error in a stage means.
-func refusal(at record.Stage) string {
-	if at == record.StagePolicy {
+// refusal says what an error of a plan means.
+func refusal(err error) string {
+	if errors.Is(err, policy.ErrRefused) {
 		return "refused by the policy"
 	}
-	if at == record.StagePlan {
+	if rollout.StageOf(err) == record.StagePlan {
 		return "cannot be applied"
 	}
 	return "cannot be rendered"

@@ -71,7 +71,7 @@ func (s *Sync) Settled() bool {
 		(s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy && s.Rules == "")
 }
 
-// RefusedByOther reports whether the node's policy or limits refused the commit, and have
+// RefusedByOther reports whether the node's policy, its keys or limits refused the commit, and have
 // changed since: their digest is rules now.
 func (s *Sync) RefusedByOther(rules string) bool {
 	return s != nil && s.State == Failed && !s.Transient && s.Rules != "" && s.Rules != rules

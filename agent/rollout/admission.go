@@ -11,7 +11,9 @@ import (
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // admission is the stage of a rollout that asks the gates about its plan.
@@ -46,7 +48,7 @@ func (d *admission) ask(ctx context.Context) error {
 	}
 	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
 		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: d.tag,
-		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: len(a.plan.Grants), Since: d.since,
+		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: newGrants(a.plan.Grants), Since: d.since,
 	})
 	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
 	if answer.Group != nil {
@@ -133,4 +135,14 @@ func (d *admission) putsBack() (bool, error) {
 func (d *admission) verified() bool {
 	deployed := d.a.base.Deployed
 	return d.a.sync.Trigger == record.OnDrift || deployed != nil && deployed.Commit == d.a.sync.Commit
+}
+
+// newGrants names the grants that no live service has, in the order of the plan.
+func newGrants(all []compose.Grant) (names []string) {
+	for _, grant := range all {
+		if !grant.Kept {
+			names = append(names, visible.Line(grant.Service+": "+grant.What))
+		}
+	}
+	return names
 }

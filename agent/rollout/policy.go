@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
@@ -46,20 +47,20 @@ func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 // rules gives a digest of what the node's own configuration refuses commits by.
 func (p *Parts) rules() string { return RulesOf(p.Policy(), p.Settings.Limits) }
 
-// RulesOf gives a digest of a policy and limits.
+// RulesOf gives a digest of a policy, the keys in the files that it names for images, and limits.
 func RulesOf(of *policy.Policy, most limits.Limits) string {
 	text, _ := json.Marshal(struct {
 		Policy *policy.Policy
 		Limits limits.Limits
-	}{of, most.OrDefault()}) // both have been read from YAML: there is nothing in them that JSON lacks
+		Keys   []string `json:",omitempty"`
+	}{of, most.OrDefault(), signing.KeysOf(of)}) // both have been read from YAML: there is nothing in them that JSON lacks
 	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // byRules reports whether an error is a refusal by the node's policy, limits or bounds of
 // credentials, which may be others after a reload or a restart.
 func byRules(err error) bool {
-	var at stageError
-	return errors.As(err, &at) && at.stage == record.StagePolicy || errors.Is(err, limits.ErrExceeded) || errors.Is(err, desired.ErrBounded)
+	return errors.Is(err, policy.ErrRefused) || errors.Is(err, limits.ErrExceeded) || errors.Is(err, desired.ErrBounded)
 }
 
 // demandSignatures refuses images without the signatures that the policy demands. It asks when

@@ -72,7 +72,9 @@ func (p *Parts) looking() *Parts {
 	quiet := *p
 	quiet.Reading, quiet.Ledger, quiet.Publish = noReading{}, noLedger{}, nobody{}
 	quiet.Screen, quiet.Receivers, quiet.Delays, quiet.Metrics = nobody{}, nobody{}, nil, nobody{}
-	quiet.Engine, quiet.Exec, quiet.Probe, quiet.Audit, quiet.Files = lookingEngine{p.Engine}, nil, nil, nil, p.Files
+	may := &registries{all: p.Policy().NamesImages(), used: map[string]bool{}}
+	quiet.Engine, quiet.Images = lookingEngine{p.Engine, may}, lookingSigners{p.Images, may}
+	quiet.Exec, quiet.Probe, quiet.Audit = nil, nil, nil
 	return &quiet
 }
 
@@ -106,8 +108,11 @@ func (nobody) Services(*report.Rollout)   {}
 func (nobody) Phase(string, float64)   {}
 func (nobody) Checked([]checks.Result) {}
 
-// lookingEngine reads the engine and writes nothing.
-type lookingEngine struct{ engine Engine }
+// lookingEngine reads the engine and writes nothing. It asks only some registries.
+type lookingEngine struct {
+	engine     Engine
+	registries *registries
+}
 
 var errLooks = errors.New("a preview does not change the engine")
 
@@ -117,14 +122,6 @@ func (e lookingEngine) Observe(ctx context.Context, stack *compose.Stack) (*depl
 
 func (e lookingEngine) ObserveServices(ctx context.Context, name string) (deploy.LiveServices, error) {
 	return e.engine.ObserveServices(ctx, name)
-}
-
-func (e lookingEngine) Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error) {
-	return e.engine.Resolve(ctx, live, want)
-}
-
-func (e lookingEngine) RefuseMissing(ctx context.Context, plan deploy.Plan, of deploy.Resolution, returns bool) ([]string, error) {
-	return e.engine.RefuseMissing(ctx, plan, of, returns)
 }
 
 func (e lookingEngine) Rerun(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error) {

@@ -141,6 +141,21 @@ func questionsOf(rules *policy.Policy, stack *compose.Stack, images map[string]s
 	return all
 }
 
+// KeysOf gives the fingerprints of the keys that may sign images by a policy, rule by rule. In
+// the place of those that cannot be read it gives why.
+func KeysOf(rules *policy.Policy) (all []string) {
+	for _, rule := range rules.Signatures() {
+		keys, err := cosign.Load(rule.Keys)
+		if err != nil {
+			all = append(all, err.Error())
+		}
+		for _, key := range keys {
+			all = append(all, key.Fingerprint)
+		}
+	}
+	return all
+}
+
 // ask answers questions. A registry that does not answer is not asked about other images.
 func (i *Images) ask(ctx context.Context, questions []*question) {
 	var group sync.WaitGroup

@@ -110,6 +110,19 @@ func (l *lab) described(commit string) string {
 	return posts[len(posts)-1].Description
 }
 
+// describedAs waits until GitLab has a description of a commit with the prefix: the outbox
+// delivers it after the state is recorded.
+func (l *lab) describedAs(commit, prefix string) {
+	l.t.Helper()
+	waitfor.NoError(l.t, patience, func() error {
+		posts := l.gitlab.Statuses(commit).Posts
+		if len(posts) == 0 || !strings.HasPrefix(posts[len(posts)-1].Description, prefix) {
+			return fmt.Errorf("GitLab has %+v of %s, and not %q", posts, commit, prefix)
+		}
+		return nil
+	})
+}
+
 // stateFile is the agent's state as it lies on disk.
 func (l *lab) stateFile() string { return l.settings["state_dir"] + "/state.db" }
 

@@ -99,7 +99,7 @@ func (l Limits) Interpolation(place fault.Place, text string) error {
 }
 
 // Shell gives the error about a file of shell assignments that is too large, or has too
-// many brackets within each other.// Unlike a parser it does not recurse.
+// many brackets within each other. Unlike a parser it does not recurse.
 func (l Limits) Shell(place fault.Place, text []byte) error {
 	if err := Within(place, "variables_bytes", "the file has", Bytes(len(text)), l.VariablesBytes); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (l Limits) Shell(place fault.Place, text []byte) error {
 		}
 		return 0
 	})
-	return Within(place, "brackets", "the number of brackets within each other is", depth, l.Nesting)
+	return Within(place, "brackets", "the number of brackets within each other is", depth, l.Brackets)
 }
 
 // depthOf gives the greatest sum of the steps that are given for each byte of a text.
