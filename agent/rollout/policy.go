@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
@@ -26,8 +27,9 @@ func (a *attempt) obey(context.Context) error {
 	return a.goal.refused(a.use.Policy().Judge(a.goal.subject()))
 }
 
-// Forbidden says what the node's policy refuses of the deployed good state; nil if it allows
-// it. It changes nothing.
+// Forbidden says what the node's policy refuses of the deployed good state, also of the
+// signatures of its images; nil if it allows it, or if a registry or the engine could not be
+// asked, which a correction reports. It changes nothing.
 func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 	if r.use.Policy() == nil || base.Deployed == nil || base.Last == nil {
 		return nil
@@ -40,7 +42,20 @@ func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 	if err := b.load(ctx); err != nil {
 		return nil //nolint:nilerr // a correction reports it
 	}
-	return b.a.obey(ctx)
+	if err := b.a.obey(ctx); err != nil {
+		return err
+	}
+	var unsigned error
+	_ = b.a.inTime(ctx, stage{record.StagePlan, func(ctx context.Context) error { // ends late if a registry does not answer
+		live, err := b.a.use.Engine.Observe(ctx, b.a.stack)
+		if err == nil {
+			var verdict signing.Verdict
+			verdict, err = b.a.judgeSignatures(ctx, live)
+			unsigned = b.a.goal.refused(verdict.Refusals)
+		}
+		return err
+	}})
+	return unsigned
 }
 
 // rules gives a digest of what the node's own configuration refuses commits by.
@@ -68,14 +83,9 @@ func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error
 	if len(a.use.Policy().Signatures()) == 0 {
 		return nil
 	}
-	stack := a.goal.subject().Stack
-	images := deploy.Images(stack, live.Services)
-	for _, name := range a.sync.Leaves {
-		delete(images, name)
-	}
 	a.show("looking for the signatures of images")
 	defer a.use.Screen.Progress("")
-	verdict, err := a.use.Images.Judge(ctx, a.use.Policy(), stack, images)
+	verdict, err := a.judgeSignatures(ctx, live)
 	if err := errors.Join(a.goal.refused(verdict.Refusals), err); err != nil {
 		return err
 	}
@@ -85,6 +95,21 @@ func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error
 	}
 	a.use.Log.Info("images are signed", "revision", record.Short(a.commit), "images", verdict.Signed)
 	return nil
+}
+
+// judgeSignatures asks for the signatures of the images that will run; of none if the policy
+// demands none.
+func (a *attempt) judgeSignatures(ctx context.Context, live *deploy.Live) (signing.Verdict, error) {
+	rules := a.use.Policy()
+	if len(rules.Signatures()) == 0 {
+		return signing.Verdict{}, nil
+	}
+	stack := a.goal.subject().Stack
+	images := deploy.Images(stack, live.Services)
+	for _, name := range a.sync.Leaves {
+		delete(images, name)
+	}
+	return a.use.Images.Judge(ctx, rules, stack, images)
 }
 
 // policed adds the stage to the stages before it, where there is a policy.
