@@ -28,8 +28,12 @@ type Refused struct{ why string }
 
 func (r *Refused) Error() string { return r.why }
 
+// ErrUndigested is the answer about an image that its registry has, and whose digest the caller
+// does not know: the digest that runs would not be the one that was verified.
+var ErrUndigested = errors.New("has no digest: its tag may stand for another image by the time it is pulled")
+
 // Verify gives the key, of those listed, that signed an image. A *Refused is about the image;
-// another error is about the registry or the login, and may pass.
+// another error is about the registry, the login or an unknown digest, and may pass.
 func (o Options) Verify(ctx context.Context, image Image, keys []Key) (Key, error) {
 	if image.Name == "" {
 		return Key{}, &Refused{"is an image ID, and only an image in a registry can be signed"}
@@ -64,7 +68,7 @@ func (c *client) undigested(ctx context.Context, image Image) error {
 	_, err := c.Resolve(ctx, image.Tag)
 	switch {
 	case err == nil:
-		return &Refused{"has no digest: its tag may stand for another image by the time it is pulled"}
+		return ErrUndigested
 	case errors.Is(err, errdef.ErrNotFound):
 		return &Refused{"is not in its registry, and only an image in a registry can be signed"}
 	}
