@@ -24,7 +24,15 @@ import (
 // planned or written. It also refuses a rollback, and an attempt that is carried on: a
 // policy that was changed meanwhile bounds all writes that follow.
 func (a *attempt) obey(context.Context) error {
-	return a.goal.refused(a.use.Policy().Judge(a.goal.subject()))
+	return a.goal.refused(a.policy().Judge(a.goal.subject()))
+}
+
+// policy gives the policy that is in force now, and notes it with the limits: what refuses next
+// is judged by these, also if the policy is replaced meanwhile.
+func (a *attempt) policy() *policy.Policy {
+	now := a.use.Policy()
+	a.rules = RulesOf(now, a.use.Settings.Limits)
+	return now
 }
 
 // Forbidden says what the node's policy refuses of the deployed good state, also of the
@@ -57,9 +65,6 @@ func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 	}})
 	return unsigned
 }
-
-// rules gives a digest of what the node's own configuration refuses commits by.
-func (p *Parts) rules() string { return RulesOf(p.Policy(), p.Settings.Limits) }
 
 // RulesOf gives a digest of a policy and limits.
 func RulesOf(of *policy.Policy, most limits.Limits) string {
@@ -100,7 +105,7 @@ func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error
 // judgeSignatures asks for the signatures of the images that will run; of none if the policy
 // demands none.
 func (a *attempt) judgeSignatures(ctx context.Context, live *deploy.Live) (signing.Verdict, error) {
-	rules := a.use.Policy()
+	rules := a.policy()
 	if len(rules.Signatures()) == 0 {
 		return signing.Verdict{}, nil
 	}
