@@ -14,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gates"
@@ -34,6 +35,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/cosign"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 	"coin.internal/coin-agent/secrets"
@@ -159,6 +161,9 @@ func New(parts Parts) *Agent {
 	parts.Source = signing.NewSource(parts.Source, gate)
 	parts.signed = parts.Source
 	parts.images = signing.NewImages(cosign.Options{CAFile: parts.Settings.CAFile, Bytes: parts.Settings.Limits.OrDefault().AnswerBytes}, parts.login())
+	parts.Notices.Bind(func(address string) error {
+		return desired.Bounds{Policy: parts.Policy.Policy()}.Webhook(address, fault.Place{})
+	})
 	ended := make(chan struct{})
 	read := reading.New(parts.Store, parts.Log)
 	parts.Source = reading.NewSource(parts.Source, read)

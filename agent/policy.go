@@ -27,6 +27,9 @@ func (a *Agent) ReloadPolicy(read *policy.Policy, failed error) error {
 		failed = fault.WithHint(fmt.Errorf("note the policy in the audit log: %w", err), "make the audit log writable, and run systemctl reload coin-agent")
 	}
 	current.Reload(read, failed)
+	if failed == nil {
+		a.parts.Notices.Forget()
+	}
 	return failed
 }
 

@@ -58,12 +58,31 @@ func addressOf(name, value string) string {
 		}
 	}
 	for _, suffix := range []string{"-address", "-url", "-endpoint", "-host"} {
-		if address, err := url.Parse(value); err == nil && strings.HasSuffix(name, suffix) {
-			address.User, address.RawQuery, address.Fragment = nil, "", ""
-			return "=" + address.String()
+		if strings.HasSuffix(name, suffix) {
+			return "=" + withoutLogin(value)
 		}
 	}
 	return ""
+}
+
+// withoutLogin gives an address without login, query and fragment. One without a scheme is a
+// host and port, or a path. What is not an address is shown as it is, so that a policy can name
+// it, unless it may have a login.
+func withoutLogin(value string) string {
+	text, scheme := value, ""
+	if !strings.Contains(value, "://") {
+		scheme = "tcp://"
+		text = scheme + value
+	}
+	address, err := url.Parse(text)
+	switch {
+	case err == nil:
+		address.User, address.RawQuery, address.ForceQuery, address.Fragment = nil, "", false, ""
+		return strings.TrimPrefix(address.String(), scheme)
+	case strings.ContainsAny(value, "@?#"):
+		return "(not a valid address)"
+	}
+	return value
 }
 
 // NetworkOptions gives the options of a network's driver, or of a service's part in it, that

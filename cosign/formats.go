@@ -27,7 +27,17 @@ const (
 	// signPredicate says that a statement is a signature. Other statements are about what is in
 	// the image, such as a list of its packages, and do not vouch for it.
 	signPredicate = "https://sigstore.dev/cosign/sign/v1"
+
+	// predicateAnnotation is what a bundle's manifest has the type of its statement in.
+	predicateAnnotation = "dev.sigstore.bundle.predicateType"
 )
+
+// attests reports whether an artifact says of itself that it has a statement other than a
+// signature. It is neither read nor counted.
+func attests(annotations map[string]string) bool {
+	predicate := annotations[predicateAnnotation]
+	return predicate != "" && predicate != signPredicate
+}
 
 // signs reports whether an artifact of a type may have signatures.
 func signs(artifact string) bool { return artifact == signatureType || isBundle(artifact) }

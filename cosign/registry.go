@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -86,10 +88,7 @@ func (o Options) open(ctx context.Context, image Image) (*client, error) {
 	}
 	host := repository.Reference.Host()
 	repository.Client = &auth.Client{
-		Client: &http.Client{
-			Transport:     guard{transport, host, bounded.Answers(c.host, most)},
-			CheckRedirect: checkRedirect,
-		},
+		Client:     guarded(transport, host, bounded.Answers(c.host, most)),
 		Header:     http.Header{"User-Agent": {"coin-agent"}},
 		Credential: auth.StaticCredential(host, login),
 		Cache:      auth.NewCache(),
@@ -131,8 +130,14 @@ func add(pool *x509.CertPool, file string) error {
 	return nil
 }
 
+// guarded makes a client of a registry that sends its requests through a guard.
+func guarded(next http.RoundTripper, host string, budget *bounded.Budget) *http.Client {
+	return &http.Client{Transport: guard{next, host, budget}, CheckRedirect: checkRedirect}
+}
+
 // guard is the way of all requests: it bounds the answers, sends nothing without TLS to another
-// machine, and lets no server but the registry ask for a login.
+// machine, nothing to what only this machine reaches, and lets no server but the registry ask for
+// a login.
 type guard struct {
 	next   http.RoundTripper
 	host   string
@@ -142,8 +147,14 @@ type guard struct {
 // errPlain refuses a request without TLS.
 var errPlain = errors.New("it asks for a request without TLS, which the agent sends to this machine only")
 
+// errInside refuses a request to another service of this machine or its link.
+var errInside = errors.New("it asks for a request to an address that only this machine reaches")
+
 func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" && !loopback.Is(request.URL.Hostname()) {
+	switch to := request.URL; {
+	case to.Host != g.host && inside(to.Hostname()) && !loopback.Is(hostname(g.host)):
+		return nil, errInside
+	case to.Scheme != "https" && !loopback.Is(to.Hostname()):
 		return nil, errPlain
 	}
 	response, err := g.next.RoundTrip(request)
@@ -155,6 +166,18 @@ func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		response.Header.Del("Www-Authenticate")
 	}
 	return response, nil
+}
+
+// inside reports whether a host is this machine, or an address of its link only, such as that of
+// a cloud's metadata. A name that is looked up there needs TLS with a certificate.
+func inside(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	address = address.Unmap()
+	return err == nil && (address.IsLoopback() || address.IsUnspecified() || address.IsLinkLocalUnicast() || address.IsMulticast())
 }
 
 // errElsewhere refuses a redirect.

@@ -42,7 +42,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 			"the registry %s refuses to show signatures %s (HTTP %d)", c.host, c.as(), code)
 	case code != 0:
 		return fault.New(fault.Place{}, "check the state of the registry"+retried, "the registry %s answers with HTTP %d", c.host, code)
-	case errors.Is(err, errElsewhere), errors.Is(err, errPlain):
+	case errors.Is(err, errElsewhere), errors.Is(err, errPlain), errors.Is(err, errInside):
 		return fault.New(fault.Place{}, "name the image by the address that the registry itself has", "the registry %s is not asked for signatures: %s", c.host, c.said(err))
 	case untrusted:
 		return &fault.Error{

@@ -19,6 +19,7 @@ const (
 	maxManifest   = 4 << 20
 	maxPayload    = 1 << 20 // a signature or bundle
 	maxSignatures = 100     // of one image
+	maxReferring  = 500     // artifacts that refer to it and are read
 	maxPages      = 10      // of the list of what refers to an image
 )
 
@@ -28,8 +29,12 @@ type Refused struct{ why string }
 
 func (r *Refused) Error() string { return r.why }
 
+// ErrUndigested is the answer about an image that its registry has, and whose digest the caller
+// does not know: the digest that runs would not be the one that was verified.
+var ErrUndigested = errors.New("has no digest: its tag may stand for another image by the time it is pulled")
+
 // Verify gives the key, of those listed, that signed an image. A *Refused is about the image;
-// another error is about the registry or the login, and may pass.
+// another error is about the registry, the login or an unknown digest, and may pass.
 func (o Options) Verify(ctx context.Context, image Image, keys []Key) (Key, error) {
 	if image.Name == "" {
 		return Key{}, &Refused{"is an image ID, and only an image in a registry can be signed"}
@@ -64,7 +69,7 @@ func (c *client) undigested(ctx context.Context, image Image) error {
 	_, err := c.Resolve(ctx, image.Tag)
 	switch {
 	case err == nil:
-		return &Refused{"has no digest: its tag may stand for another image by the time it is pulled"}
+		return ErrUndigested
 	case errors.Is(err, errdef.ErrNotFound):
 		return &Refused{"is not in its registry, and only an image in a registry can be signed"}
 	}
@@ -82,10 +87,11 @@ const (
 
 // search looks for a signature that counts.
 type search struct {
-	from  *client
-	image Image
-	keys  []Key
-	seen  int // signatures
+	from      *client
+	image     Image
+	keys      []Key
+	seen      int // signatures
+	referring int // artifacts that refer to the image, and were read
 
 	found *Key
 	why   string
@@ -105,6 +111,18 @@ func (s *search) another() bool {
 		s.note(unreadable, "has more than %d signatures", maxSignatures)
 	}
 	return s.found == nil && s.seen <= maxSignatures
+}
+
+// oneMore counts the artifacts that refer to the image and are read; false means that there are
+// too many, or that no more is needed.
+func (s *search) oneMore() bool {
+	if s.found != nil || s.seen > maxSignatures {
+		return false
+	}
+	if s.referring++; s.referring > maxReferring {
+		s.note(unreadable, "has more than %d artifacts that may be signatures", maxReferring)
+	}
+	return s.referring <= maxReferring
 }
 
 // tagged looks at the signatures under the tag that cosign makes of the digest.
@@ -127,7 +145,8 @@ func (s *search) referred(ctx context.Context) error {
 	err := s.from.Referrers(ctx, ocispec.Descriptor{Digest: s.image.Digest, MediaType: ocispec.MediaTypeImageManifest}, "", func(all []ocispec.Descriptor) error {
 		for _, one := range all {
 			// An old registry's list may lack the type.
-			if !signs(one.ArtifactType) && one.ArtifactType != "" && one.ArtifactType != ocispec.MediaTypeEmptyJSON || !s.another() {
+			other := !signs(one.ArtifactType) && one.ArtifactType != "" && one.ArtifactType != ocispec.MediaTypeEmptyJSON
+			if other || attests(one.Annotations) || !s.oneMore() {
 				continue
 			}
 			body, err := s.from.Manifests().Fetch(ctx, one)
@@ -156,6 +175,9 @@ func (s *search) manifest(ctx context.Context, described ocispec.Descriptor, bod
 	manifest, ok := decode[ocispec.Manifest](text)
 	if !ok {
 		s.note(unreadable, "has a signature that is not a manifest")
+		return nil
+	}
+	if attests(manifest.Annotations) {
 		return nil
 	}
 	for _, layer := range manifest.Layers {

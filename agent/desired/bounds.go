@@ -150,10 +150,10 @@ func (j *judgement) readGood() {
 	}
 }
 
-// webhook judges the URL of the webhook that the repository's secrets have. Only its host
+// Webhook judges the URL of the webhook that the repository's secrets have. Only its host
 // is in errors. A host of this machine is a service that others cannot reach: only the node
 // opens it to commits.
-func (b Bounds) webhook(text string, place fault.Place) error {
+func (b Bounds) Webhook(text string, place fault.Place) error {
 	address, err := url.Parse(strings.TrimSpace(text))
 	if err != nil || address.Hostname() == "" {
 		return nil //nolint:nilerr // the sender says what is wrong with it

@@ -169,7 +169,7 @@ func (s *State) Webhook() (secrets.Value, error) {
 	}
 	value, found := set.Lookup(name, "")
 	if found && value.Known() {
-		if err := s.options.Bounds.webhook(string(value.Reveal()), node.Config.Place("notifications.slack")); err != nil {
+		if err := s.options.Bounds.Webhook(string(value.Reveal()), node.Config.Place("notifications.slack")); err != nil {
 			return secrets.Value{}, err
 		}
 		return secrets.NewValue(bytes.Clone(value.Reveal())), nil

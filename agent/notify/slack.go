@@ -28,8 +28,9 @@ type Slack struct {
 	client *http.Client
 
 	mu      sync.Mutex
-	learned secrets.Value // from the node's secrets
-	why     error         // the reason if there is none
+	learned secrets.Value           // from the node's secrets
+	why     error                   // the reason if there is none
+	may     func(text string) error // judges it before each use; nil: each is allowed
 }
 
 // NewSlack makes a sender that reads the webhook's URL from a file for each message, or,
@@ -49,6 +50,21 @@ func (s *Slack) Learn(address secrets.Value, why error) (news bool) {
 	s.learned.Wipe()
 	s.learned, s.why = address, why
 	return news
+}
+
+// Bind has a URL of the node's secrets judged before each use.
+func (s *Slack) Bind(may func(address string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.may = may
+}
+
+// Forget makes the sender wait for Learn again.
+func (s *Slack) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.learned.Wipe()
+	s.learned, s.why = secrets.Value{}, nil
 }
 
 // Ready returns an error if there is no URL, unless Learn was not called yet.
@@ -80,7 +96,13 @@ func (s *Slack) address() (*url.URL, error) {
 	defer s.mu.Unlock()
 	switch {
 	case s.learned.Known():
-		return parseWebhook(string(bytes.TrimSpace(s.learned.Reveal())), "write it into secrets.enc")
+		text := string(bytes.TrimSpace(s.learned.Reveal()))
+		if s.may != nil {
+			if err := s.may(text); err != nil {
+				return nil, err
+			}
+		}
+		return parseWebhook(text, "write it into secrets.enc")
 	case s.why != nil:
 		return nil, s.why
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -213,5 +214,35 @@ func TestSlackLearns(t *testing.T) {
 	sender.Learn(secrets.Value{}, io.ErrUnexpectedEOF)
 	if err := sender.Ready(); err == nil || sender.Unlearned() {
 		t.Errorf("ready %v, unlearned %v", err, sender.Unlearned())
+	}
+}
+
+// TestSlackIsBound refuses a URL that may not be used any more when a message is sent.
+func TestSlackIsBound(t *testing.T) {
+	posts := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { posts++ }))
+	defer server.Close()
+	sender, err := notify.NewSlack("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refusal error
+	sender.Bind(func(address string) error {
+		if address != server.URL+"/x" {
+			t.Errorf("asked about %s", address)
+		}
+		return refusal
+	})
+	sender.Learn(secrets.NewValue([]byte(server.URL+"/x\n")), nil)
+	if err := sender.Send(t.Context(), channel, notify.Compose(failed())); err != nil || posts != 1 {
+		t.Fatalf("%d posts, %v", posts, err)
+	}
+	refusal = io.ErrClosedPipe
+	if err := sender.Send(t.Context(), channel, notify.Compose(failed())); !errors.Is(err, refusal) || posts != 1 {
+		t.Errorf("%d posts, %v", posts, err)
+	}
+	sender.Forget()
+	if !sender.Unlearned() || sender.Ready() != nil {
+		t.Errorf("it does not forget: %v", sender.Ready())
 	}
 }

@@ -38,6 +38,21 @@ func (n Notices) Use(config *manifests.Config) error {
 	return n.Outbox.Use(wants)
 }
 
+// Bind has the webhook's URL of the node's secrets judged before each use.
+func (n Notices) Bind(may func(address string) error) {
+	if n.Slack != nil {
+		n.Slack.Bind(may)
+	}
+}
+
+// Forget drops the webhook's URL, or why there is none, because what may be used has changed:
+// Recall looks for it again.
+func (n Notices) Forget() {
+	if n.Slack != nil {
+		n.Slack.Forget()
+	}
+}
+
 // Learn keeps the webhook's URL of the node's secrets in memory, or why there is none,
 // until the next sync decrypts them.
 func (n Notices) Learn(state *desired.State) {
@@ -51,7 +66,7 @@ func (n Notices) Learn(state *desired.State) {
 
 // Recall decrypts the node's secrets for the webhook's URL, which is never written to
 // disk, if messages have waited over a restart and no sync is due. It looks for the URL once
-// after a start. An error means that the files could not be read, and the next look tries
+// after a start or a reload of the policy. An error means that the files could not be read, and the next look tries
 // again.
 func (n Notices) Recall(ctx context.Context, read func() (fs.FS, error), options desired.Options) error {
 	waits := func(one notify.Condition) bool { return one.Kind == notify.KindSlack && one.Waiting > 0 }

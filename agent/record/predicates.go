@@ -68,13 +68,14 @@ func (s *Sync) CarriesOn() bool {
 // are still to be rolled out.
 func (s *Sync) Settled() bool {
 	return s != nil && s.State.Final() && !s.Transient && s.State != Superseded &&
-		(s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy && s.Rules == "")
+		(s.State == Succeeded || s.Rules == "" && (s.State != Failed || s.Stage != StageGate && s.Stage != StagePolicy))
 }
 
-// RefusedByOther reports whether the node's policy, its keys or limits refused the commit, and have
-// changed since: their digest is rules now.
+// RefusedByOther reports whether the node's policy, its keys or limits refused the commit, and
+// have changed since: their digest is rules now. The agent may have rolled back after the
+// refusal, if a sync before it had written.
 func (s *Sync) RefusedByOther(rules string) bool {
-	return s != nil && s.State == Failed && !s.Transient && s.Rules != "" && s.Rules != rules
+	return s.Held() && s.Rules != "" && s.Rules != rules
 }
 
 // InOpenGroup reports whether the stack has rolled out, and the other nodes of its group

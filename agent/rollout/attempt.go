@@ -32,6 +32,7 @@ type attempt struct {
 	note     *record.Attempt // what the attempt leaves on record
 	commit   string          // that it deploys
 	stage    record.Stage    // the current one
+	rules    string          // digest of the policy and limits that it was judged by last
 	journal  *journal.Journal
 	progress func(string)
 

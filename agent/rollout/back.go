@@ -139,6 +139,9 @@ func backSync(base Base, to *record.GoodState, goal Rollback) (*record.Sync, err
 	}
 	sync.Trigger, sync.Group = record.OnDrift, last.Group
 	sync.Corrects, sync.Leaves = goal.Correction.Fields, goal.Correction.Leaves
+	if last.Held() {
+		sync.Rules = last.Rules // other rules judge the commit again
+	}
 	if before := last.Rollback; before != nil { // keeps who pinned it, why, and what had failed
 		if taken.After = before.After; last.Error != "" {
 			taken.After = &record.Broken{Sync: last.ID, Stage: last.FailedAt(), Error: last.Error}

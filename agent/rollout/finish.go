@@ -98,7 +98,7 @@ func (f *forward) fail(err error) error {
 	}
 	sync.Transient, sync.Rules = Transient(err), ""
 	if !sync.Wrote && byRules(err) {
-		sync.Rules = a.use.rules()
+		sync.Rules = a.rules
 	}
 	if sync.Transient {
 		sync.Retries++

@@ -71,6 +71,7 @@ func (r *Rollouts) Refuse(ctx context.Context, base Base, to Commit, at record.S
 
 func (r *Rollouts) newForward(base Base, to Commit) *forward {
 	a := &attempt{use: r.use, cron: r.cron, base: base, commit: to.Checkout.Revision.Commit, progress: to.Progress}
+	_ = a.policy() // for a refusal before its load
 	f := &forward{a: a, rollouts: r, checkout: to.Checkout}
 	a.goal, a.database = f, &database{a: a}
 	f.adoption = &adoption{a: a, all: to.Cause.Adopt, user: to.Cause.Actor}
@@ -192,7 +193,7 @@ func (f *forward) load(ctx context.Context) error {
 		return err
 	}
 	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.options()
-	options.Judges, options.Bounds.Good = &judges, f.rollouts.nodeOf(f.a.base.Deployed)
+	options.Judges, options.Bounds.Good, options.Bounds.Policy = &judges, f.rollouts.nodeOf(f.a.base.Deployed), f.a.policy()
 	state, err := desired.Load(ctx, f.checkout.FS, options)
 	if err != nil {
 		return err

@@ -24,11 +24,20 @@ import (
 // planned or written. It also refuses a rollback, and an attempt that is carried on: a
 // policy that was changed meanwhile bounds all writes that follow.
 func (a *attempt) obey(context.Context) error {
-	return a.goal.refused(a.use.Policy().Judge(a.goal.subject()))
+	return a.goal.refused(a.policy().Judge(a.goal.subject()))
 }
 
-// Forbidden says what the node's policy refuses of the deployed good state; nil if it allows
-// it. It changes nothing.
+// policy gives the policy that is in force now, and notes it with the limits: what refuses next
+// is judged by these, also if the policy is replaced meanwhile.
+func (a *attempt) policy() *policy.Policy {
+	now := a.use.Policy()
+	a.rules = RulesOf(now, a.use.Settings.Limits)
+	return now
+}
+
+// Forbidden says what the node's policy refuses of the deployed good state, also of the
+// signatures of its images; nil if it allows it, or if a registry or the engine could not be
+// asked, which a correction reports. It changes nothing.
 func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 	if r.use.Policy() == nil || base.Deployed == nil || base.Last == nil {
 		return nil
@@ -41,11 +50,21 @@ func (r *Rollouts) Forbidden(ctx context.Context, base Base) error {
 	if err := b.load(ctx); err != nil {
 		return nil //nolint:nilerr // a correction reports it
 	}
-	return b.a.obey(ctx)
+	if err := b.a.obey(ctx); err != nil {
+		return err
+	}
+	var unsigned error
+	_ = b.a.inTime(ctx, stage{record.StagePlan, func(ctx context.Context) error { // ends late if a registry does not answer
+		live, err := b.a.use.Engine.Observe(ctx, b.a.stack)
+		if err == nil {
+			var verdict signing.Verdict
+			verdict, err = b.a.judgeSignatures(ctx, live)
+			unsigned = b.a.goal.refused(verdict.Refusals)
+		}
+		return err
+	}})
+	return unsigned
 }
-
-// rules gives a digest of what the node's own configuration refuses commits by.
-func (p *Parts) rules() string { return RulesOf(p.Policy(), p.Settings.Limits) }
 
 // RulesOf gives a digest of a policy, the keys in the files that it names for images, and limits.
 func RulesOf(of *policy.Policy, most limits.Limits) string {
@@ -69,14 +88,9 @@ func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error
 	if len(a.use.Policy().Signatures()) == 0 {
 		return nil
 	}
-	stack := a.goal.subject().Stack
-	images := deploy.Images(stack, live.Services)
-	for _, name := range a.sync.Leaves {
-		delete(images, name)
-	}
 	a.show("looking for the signatures of images")
 	defer a.use.Screen.Progress("")
-	verdict, err := a.use.Images.Judge(ctx, a.use.Policy(), stack, images)
+	verdict, err := a.judgeSignatures(ctx, live)
 	if err := errors.Join(a.goal.refused(verdict.Refusals), err); err != nil {
 		return err
 	}
@@ -86,6 +100,21 @@ func (a *attempt) demandSignatures(ctx context.Context, live *deploy.Live) error
 	}
 	a.use.Log.Info("images are signed", "revision", record.Short(a.commit), "images", verdict.Signed)
 	return nil
+}
+
+// judgeSignatures asks for the signatures of the images that will run; of none if the policy
+// demands none.
+func (a *attempt) judgeSignatures(ctx context.Context, live *deploy.Live) (signing.Verdict, error) {
+	rules := a.policy()
+	if len(rules.Signatures()) == 0 {
+		return signing.Verdict{}, nil
+	}
+	stack := a.goal.subject().Stack
+	images := deploy.Images(stack, live.Services)
+	for _, name := range a.sync.Leaves {
+		delete(images, name)
+	}
+	return a.use.Images.Judge(ctx, rules, stack, images)
 }
 
 // policed adds the stage to the stages before it, where there is a policy.

@@ -33,6 +33,9 @@ type Images struct {
 	known map[signature]bool
 }
 
+// undigested is the hint about an image whose digest the engine could not find out.
+const undigested = "make sure that the engine of this node can reach the registry, so that it finds out the digest; the agent asks again; images.resolve: always in config.yml asks also for an image that runs without one"
+
 // signature is one that was verified.
 type signature struct{ image, key string }
 
@@ -80,7 +83,12 @@ func (i *Images) Judge(ctx context.Context, rules *policy.Policy, stack *compose
 	}
 	unsigned, told := map[string]bool{}, map[string]bool{}
 	for _, one := range questions {
-		refused, isRefusal := errors.AsType[*cosign.Refused](one.err)
+		_, isRefusal := errors.AsType[*cosign.Refused](one.err)
+		if errors.Is(one.err, cosign.ErrUndigested) {
+			if isRefusal = stack.Resolve == compose.ResolveNever; !isRefusal {
+				one.err = fault.WithHint(one.err, undigested)
+			}
+		}
 		switch {
 		case one.err == nil:
 			continue
@@ -88,7 +96,7 @@ func (i *Images) Judge(ctx context.Context, rules *policy.Policy, stack *compose
 			verdict.Warnings = append(verdict.Warnings, "image "+one.text+" of "+strings.Join(one.services, ", ")+": "+words(one.err))
 		case isRefusal:
 			for _, service := range one.services {
-				verdict.Refusals = append(verdict.Refusals, one.rule.Refuse(service, one.text, stack.Place("services", service, "image"), refused.Error()))
+				verdict.Refusals = append(verdict.Refusals, one.rule.Refuse(service, one.text, stack.Place("services", service, "image"), one.err.Error()))
 			}
 		case !told[one.err.Error()]: // once for all images
 			told[one.err.Error()] = true

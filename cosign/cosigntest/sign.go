@@ -157,12 +157,22 @@ func (k *Key) Bundle(statement []byte) []byte {
 // Refer pushes a bundle that refers to an image.
 func (r *Repository) Refer(to digest.Digest, bundle []byte) {
 	r.tb.Helper()
+	r.ReferAs(to, "", bundle)
+}
+
+// ReferAs pushes bundles that refer to an image, and says of which type their statements are.
+func (r *Repository) ReferAs(to digest.Digest, predicate string, bundles ...[]byte) {
+	r.tb.Helper()
 	described, err := r.remote.Resolve(r.tb.Context(), to.String())
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	r.Manifest("", ocispec.Manifest{
-		ArtifactType: bundleType, Config: r.Blob(ocispec.MediaTypeEmptyJSON, []byte("{}")),
-		Layers: []ocispec.Descriptor{r.Blob(bundleType, bundle)}, Subject: &described,
-	})
+	manifest := ocispec.Manifest{ArtifactType: bundleType, Config: r.Blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Subject: &described}
+	for _, bundle := range bundles {
+		manifest.Layers = append(manifest.Layers, r.Blob(bundleType, bundle))
+	}
+	if predicate != "" {
+		manifest.Annotations = map[string]string{"dev.sigstore.bundle.predicateType": predicate}
+	}
+	r.Manifest("", manifest)
 }
