@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,7 +39,7 @@ type Options struct {
 
 // Guard lets requests with a valid token pass.
 type Guard struct {
-	options  Options
+	options  Options // with the tokens that were listed last
 	logins   atomic.Pointer[[]login]
 	failures failures
 }
@@ -49,19 +50,32 @@ func New(options Options) (*Guard, error) {
 	return g, g.Reload(options.Tokens)
 }
 
-// Reload reads the tokens, and the certificate, again. An error changes nothing.
+// Reload takes another list of tokens, and reads their files again. Those that are not in
+// the list, or cannot be read, are refused from then on; the error is about the latter.
 func (g *Guard) Reload(tokens []Token) error {
 	logins, err := readTokens(tokens)
-	if err != nil {
-		return err
-	}
-	if g.options.Cert != nil {
-		if err := g.options.Cert.Reload(); err != nil {
-			return err
-		}
-	}
+	g.options.Tokens = tokens
 	g.logins.Store(&logins)
-	return nil
+	return err
+}
+
+// Shrink is Reload with a list that may be incomplete or wrong: it adds no token, and takes
+// those away that a list with any tokens lacks.
+func (g *Guard) Shrink(tokens []Token) error {
+	return g.Reload(slices.DeleteFunc(slices.Clone(g.options.Tokens), func(known Token) bool {
+		return len(tokens) > 0 && !slices.Contains(tokens, known)
+	}))
+}
+
+// Tokens is the number of tokens that are accepted.
+func (g *Guard) Tokens() int { return len(*g.logins.Load()) }
+
+// ReloadCertificate reads the certificate again. An error changes nothing.
+func (g *Guard) ReloadCertificate() error {
+	if g.options.Cert == nil {
+		return nil
+	}
+	return g.options.Cert.Reload()
 }
 
 // Protect gives requests that pass to a handler.
