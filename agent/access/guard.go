@@ -25,8 +25,8 @@ const (
 	// bodyLimit and bodyTime bound the body of a request.
 	bodyLimit = 16 << 10
 	bodyTime  = 10 * time.Second
-	// answerTime bounds how long an answer takes. A stream sets its own limits.
-	answerTime = 2 * time.Minute
+	// refusedTime bounds the wait for the rest of a request that is refused.
+	refusedTime = time.Second
 )
 
 // Options are the options of a guard.
@@ -82,6 +82,7 @@ func (g *Guard) ReloadCertificate() error {
 func (g *Guard) Protect(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.harden(w.Header())
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
 		if status, why := g.foreign(r); status != 0 {
 			refuse(w, status, why, "")
 			return
@@ -169,11 +170,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 
 // readBody reads the body of a request within its limits, or answers why not.
 func readBody(w http.ResponseWriter, r *http.Request) bool {
-	flow := http.NewResponseController(w)
-	_ = flow.SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
-	_ = flow.SetReadDeadline(time.Time{})
-	_ = flow.SetWriteDeadline(time.Now().Add(answerTime))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		refuse(w, http.StatusRequestEntityTooLarge, "the request is larger than 16 KiB", "")
@@ -182,14 +179,18 @@ func readBody(w http.ResponseWriter, r *http.Request) bool {
 	case len(body) > 0 && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		refuse(w, http.StatusUnsupportedMediaType, "the request is not JSON", "send it with Content-Type: application/json") // no form of a page can send that
 	default:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return true
 	}
 	return false
 }
 
-// refuse answers as the handlers do.
+// refuse answers as the handlers do, and ends the connection: a sender who is refused keeps no
+// place of the listener, and the rest of the request is not waited for.
 func refuse(w http.ResponseWriter, status int, why, hint string) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
+	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
