@@ -146,22 +146,26 @@ func (g *Guard) serves(host string) bool {
 	return loopback.Is(host) || host != "" && host == listened || g.options.Cert != nil && g.options.Cert.names(host)
 }
 
-// login finds out who sent a request, or answers why that is not known.
+// login finds out who sent a request, or answers why that is not known. A valid token passes
+// however many others from its address have failed: it has too many bits to be guessed.
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
-	from, now := place(r.RemoteAddr), time.Now()
-	if wait := g.failures.wait(from, now); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute")
-		return control.Caller{}, false
-	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		if caller, found := find(*g.logins.Load(), strings.TrimSpace(token)); found {
 			return caller, true
 		}
 	}
-	if token != "" && g.failures.add(from, now) {
-		g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+	if token != "" {
+		from := place(r.RemoteAddr)
+		wait, last := g.failures.add(from, time.Now())
+		if last {
+			g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+		}
+		if wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute, or send a valid token")
+			return control.Caller{}, false
+		}
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")

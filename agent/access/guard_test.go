@@ -143,7 +143,7 @@ func TestProtect(t *testing.T) {
 }
 
 // Failed logins are counted by address, and end to count after a minute. Requests without a
-// token do not count.
+// token do not count, and those with a valid one pass.
 func TestFailedLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, handler := guarded(t, access.Options{Listen: "127.0.0.1:9181"})
@@ -168,9 +168,9 @@ func TestFailedLogins(t *testing.T) {
 			want           int
 		}{
 			{"192.0.2.1:99", "wrong", 429},
-			{"192.0.2.1:99", readToken, 429},
-			{"[::ffff:192.0.2.1]:99", readToken, 429},
-			{"192.0.2.2:99", readToken, 200},
+			{"[::ffff:192.0.2.1]:99", "wrong", 429},
+			{"192.0.2.1:99", readToken, 200},
+			{"192.0.2.2:99", "wrong", 401},
 			{"[2001:db8::1]:99", "wrong", 401},
 		} {
 			if got := from(test.address, test.token); got != test.want {
@@ -178,8 +178,14 @@ func TestFailedLogins(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if code := from("192.0.2.1:99", readToken); code != 200 {
+		if code := from("192.0.2.1:99", "wrong"); code != 401 {
 			t.Errorf("after a minute: %d", code)
+		}
+		for i := range 10_100 { // more than are remembered
+			from(fmt.Sprintf("10.%d.%d.1:1", i/256, i%256), "wrong")
+		}
+		if valid, wrong := from("192.0.2.3:99", readToken), from("192.0.2.3:99", "wrong"); valid != 200 || wrong != 401 {
+			t.Errorf("after failures of very many: %d, %d", valid, wrong)
 		}
 	})
 }
