@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/privatefile"
@@ -48,6 +49,9 @@ func (c *Certificate) Reload() error {
 	c.current.Store(&pair)
 	return nil
 }
+
+// Expires gives the end of the certificate's time.
+func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter.UTC() }
 
 // names reports whether the certificate is for a host.
 func (c *Certificate) names(host string) bool {

@@ -63,6 +63,12 @@ func readTokens(tokens []Token) ([]login, error) {
 	return logins, errors.Join(faults...)
 }
 
+// CheckTokens says which tokens cannot be read.
+func CheckTokens(tokens []Token) error {
+	_, err := readTokens(tokens)
+	return err
+}
+
 // find gives the caller who has a token. It takes the same time for each token.
 func find(logins []login, token string) (caller control.Caller, found bool) {
 	sum := sha256.Sum256([]byte(token))
