@@ -2,8 +2,8 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,11 +44,12 @@ func NewMasks(stacks ...*compose.Stack) *Masks {
 		if len(value) < shortestMasked {
 			continue
 		}
-		quoted, _ := json.Marshal(value) // a string has no error
-		forms = append(forms, value, string(quoted[1:len(quoted)-1]), url.QueryEscape(value), url.PathEscape(value),
+		forms = append(forms, value, url.QueryEscape(value), url.PathEscape(value),
 			base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)))
+		forms = append(forms, quotedForms(value)...)
 	}
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // one may contain another
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }) // one may contain another
+	forms = slices.Compact(forms)
 	pairs := make([]string, 0, 2*len(forms))
 	for _, form := range forms {
 		pairs = append(pairs, form, Hidden)

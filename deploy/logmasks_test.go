@@ -16,7 +16,7 @@ func masked(t *testing.T, text string) []string {
 	t.Helper()
 	stack := &compose.Stack{Secrets: []compose.Secret{{
 		Spec:  swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_db.1"}},
-		Value: secrets.NewValue([]byte("first \"line\" of it\nsecond/line+of it\n")),
+		Value: secrets.NewValue([]byte("first \"line\" of it\nsecond/line+of it\n<a&b>\"c/ä😀\n")),
 	}}}
 	return deploy.ShownLines(deploy.NewMasks(stack), text)
 }
@@ -33,6 +33,12 @@ func TestShownLines(t *testing.T) {
 		"another":         {stamp + "second/line+of it", "***"},
 		"in JSON":         {stamp + `{"v":"first \"line\" of it"}`, `{"v":"***"}`},
 		"in an address":   {stamp + "https://h/?q=second%2Fline%2Bof+it", "https://h/?q=***"},
+		"JSON of Go":      {stamp + `{"v":"\u003ca\u0026b\u003e\"c/ä😀"}`, `{"v":"***"}`},
+		"of JavaScript":   {stamp + `{"v":"<a&b>\"c/ä😀"}`, `{"v":"***"}`},
+		"of PHP":          {stamp + `{"v":"<a&b>\"c\/\u00e4\ud83d\ude00"}`, `{"v":"***"}`},
+		"of Python":       {stamp + `{"v":"<a&b>\"c/\u00e4\ud83d\ude00"}`, `{"v":"***"}`},
+		"of Java":         {stamp + `{"v":"<a&b>\"c/\u00E4\uD83D\uDE00"}`, `{"v":"***"}`},
+		"quoted by Go":    {stamp + `v="<a&b>\"c/ä😀"`, `v="***"`},
 		"looks secret":    {stamp + "DB_PASSWORD=hunter2 user=anna", "DB_PASSWORD=*** user=anna"},
 		"a private key":   {stamp + "-----BEGIN RSA PRIVATE KEY-----\n" + stamp + "MIIabc\n" + stamp + "-----END RSA PRIVATE KEY-----\n" + stamp + "after", "***|***|***|after"},
 		"escapes":         {stamp + "\x1b[2Jgone\u202e\r\n", `\x1b[2Jgone\u202e`},

@@ -57,7 +57,7 @@ func (e *Engine) ServiceLogs(ctx context.Context, service string, options LogOpt
 	if err != nil {
 		return err
 	}
-	logs := &logReader{host: e.host, options: options}
+	logs := &logReader{host: e.host, options: options, seen: map[string]time.Time{}, told: map[string]string{}}
 	for _, line := range logs.last(ctx, tasks) {
 		if err := each(line); err != nil {
 			return err
@@ -104,33 +104,6 @@ func loggedTasks(ctx context.Context, e *Engine, service string, failed bool) ([
 	return logged[max(0, len(logged)-newestTasks):], nil
 }
 
-// followTasks follows the present tasks of a service and those that come, until ctx ends.
-func followTasks(ctx context.Context, e *Engine, service string, logs *logReader, lines chan<- LogLine) {
-	var all sync.WaitGroup
-	defer all.Wait()
-	followed := map[string]bool{}
-	for {
-		tasks, err := loggedTasks(ctx, e, service, logs.options.Failed) // an engine that is away comes back
-		for _, task := range tasks {
-			if err != nil || followed[task.ID] {
-				continue
-			}
-			followed[task.ID] = true
-			all.Go(func() {
-				_ = logs.read(ctx, task, true, func(line LogLine) {
-					select {
-					case lines <- line:
-					case <-ctx.Done():
-					}
-				})
-			})
-		}
-		if !pause(ctx, taskEvery) {
-			return
-		}
-	}
-}
-
 // logReader reads the logs of tasks.
 type logReader struct {
 	host    HostAPI
@@ -138,34 +111,75 @@ type logReader struct {
 
 	mu   sync.Mutex
 	seen map[string]time.Time // the last line that was read of each task
+	told map[string]string    // why the lines of a task were not read, as it was noted last
+}
+
+// tail keeps the last lines of a task, as many as there is room for.
+type tail struct {
+	lines []LogLine
+	most  int  // lines
+	room  int  // bytes that are left
+	cut   bool // lines are left out because they are long
+}
+
+func (t *tail) add(line LogLine) {
+	t.lines, t.room = append(t.lines, line), t.room-len(line.Text)
+	for len(t.lines) > t.most || t.room < 0 {
+		t.cut = t.cut || len(t.lines) <= t.most
+		t.room += len(t.lines[0].Text)
+		t.lines[0] = LogLine{}
+		t.lines = t.lines[1:]
+	}
 }
 
 // last gives the last lines of tasks, in order of time.
 func (l *logReader) last(ctx context.Context, tasks []swarm.Task) []LogLine {
 	ctx, cancel := context.WithTimeout(ctx, 2*logTime)
 	defer cancel()
-	l.seen = map[string]time.Time{}
 	var lines []LogLine
 	var all sync.WaitGroup
 	for _, task := range tasks {
 		all.Go(func() {
-			limited, cancel := context.WithTimeout(ctx, logTime) // the engine may wait for a node that does not answer
-			defer cancel()
-			err := l.read(limited, task, false, func(line LogLine) {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				lines, l.seen[task.ID] = append(lines, line), line.At
-			})
-			if err != nil {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				lines = append(lines, note(task, "its lines cannot be read: "+err.Error()))
-			}
+			found := l.lastOf(ctx, task)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			lines = append(lines, found...)
 		})
 	}
 	all.Wait()
 	slices.SortStableFunc(lines, func(a, b LogLine) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Task, b.Task)) })
 	return lines[max(0, len(lines)-l.options.Lines):]
+}
+
+// lastOf gives the last lines of a task, and notes what is missing. The engine sends the oldest
+// first, so they are read to the end.
+func (l *logReader) lastOf(ctx context.Context, task swarm.Task) []LogLine {
+	ctx, cancel := context.WithTimeout(ctx, logTime) // the engine may wait for a node that does not answer
+	defer cancel()
+	last := &tail{most: l.options.Lines, room: l.options.Lines*lineBytes + logBytes}
+	err := l.read(ctx, task, false, func(line LogLine) {
+		last.add(line)
+		l.saw(task, line)
+	})
+	lines := last.lines
+	switch {
+	case ctx.Err() != nil:
+		lines = append(lines, note(task, fmt.Sprintf("lines are missing: the engine did not send all within %s", logTime)))
+	case err != nil:
+		lines = append(lines, note(task, "its lines cannot be read: "+err.Error()))
+	case last.cut:
+		lines = append(lines, note(task, "earlier lines are left out, because they are long: ask for fewer, or docker service logs"))
+	}
+	return lines
+}
+
+// saw notes that a line was read.
+func (l *logReader) saw(task swarm.Task, line LogLine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, known := l.seen[task.ID]; !known || line.At.After(last) {
+		l.seen[task.ID] = line.At
+	}
 }
 
 // note is a line of the agent itself about a task.
@@ -213,18 +227,14 @@ func (l *logReader) read(ctx context.Context, task swarm.Task, follow bool, each
 	}
 	out := &lineWriter{masks: l.options.Masks, line: LogLine{Task: taskName(task), Stream: stdout}, each: emit}
 	errors := &lineWriter{masks: l.options.Masks, line: LogLine{Task: taskName(task), Stream: stderr}, each: emit}
-	var from io.Reader = stream
-	if !follow {
-		from = io.LimitReader(stream, int64(l.options.Lines)*lineBytes+logBytes)
-	}
 	if task.Spec.ContainerSpec != nil && task.Spec.ContainerSpec.TTY {
-		_, err = io.Copy(out, from)
+		_, err = io.Copy(out, stream)
 	} else {
-		_, err = stdcopy.StdCopy(out, errors, from)
+		_, err = stdcopy.StdCopy(out, errors, stream)
 	}
 	out.end()
 	errors.end()
-	if err != nil && ctx.Err() == nil && follow {
+	if err != nil && ctx.Err() == nil {
 		return fault.WithHint(fmt.Errorf("read the logs of task %s: %w", task.ID, err), "")
 	}
 	return nil

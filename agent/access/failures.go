@@ -36,24 +36,21 @@ func place(remote string) netip.Prefix {
 	return prefix
 }
 
-// wait gives how long an address has to wait before it may try again; 0 for not at all.
-func (f *failures) wait(from netip.Prefix, now time.Time) time.Duration {
+// add notes a failure. It gives how long the address should wait before it tries again, 0 for
+// not at all, and whether this is the last one that is allowed. Addresses beyond those that
+// are remembered need not wait.
+func (f *failures) add(from netip.Prefix, now time.Time) (wait time.Duration, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn(now)
-	if f.count[from] < failuresAllowed && len(f.count) < watched {
-		return 0
+	count, known := f.count[from]
+	switch {
+	case count >= failuresAllowed:
+		return f.began.Add(window).Sub(now), false
+	case known || len(f.count) < watched:
+		f.count[from] = count + 1
 	}
-	return f.began.Add(window).Sub(now)
-}
-
-// add notes a failure, and reports whether it is the last one that is allowed.
-func (f *failures) add(from netip.Prefix, now time.Time) (last bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.turn(now)
-	f.count[from]++
-	return f.count[from] == failuresAllowed
+	return 0, count+1 == failuresAllowed
 }
 
 // turn begins a new window when the last one is over.

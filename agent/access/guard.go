@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,8 +25,8 @@ const (
 	// bodyLimit and bodyTime bound the body of a request.
 	bodyLimit = 16 << 10
 	bodyTime  = 10 * time.Second
-	// answerTime bounds how long an answer takes. A stream sets its own limits.
-	answerTime = 2 * time.Minute
+	// refusedTime bounds the wait for the rest of a request that is refused.
+	refusedTime = time.Second
 )
 
 // Options are the options of a guard.
@@ -38,7 +39,7 @@ type Options struct {
 
 // Guard lets requests with a valid token pass.
 type Guard struct {
-	options  Options
+	options  Options // with the tokens that were listed last
 	logins   atomic.Pointer[[]login]
 	failures failures
 }
@@ -49,25 +50,39 @@ func New(options Options) (*Guard, error) {
 	return g, g.Reload(options.Tokens)
 }
 
-// Reload reads the tokens, and the certificate, again. An error changes nothing.
+// Reload takes another list of tokens, and reads their files again. Those that are not in
+// the list, or cannot be read, are refused from then on; the error is about the latter.
 func (g *Guard) Reload(tokens []Token) error {
 	logins, err := readTokens(tokens)
-	if err != nil {
-		return err
-	}
-	if g.options.Cert != nil {
-		if err := g.options.Cert.Reload(); err != nil {
-			return err
-		}
-	}
+	g.options.Tokens = tokens
 	g.logins.Store(&logins)
-	return nil
+	return err
+}
+
+// Shrink is Reload with a list that may be incomplete or wrong: it adds no token, and takes
+// those away that a list with any tokens lacks.
+func (g *Guard) Shrink(tokens []Token) error {
+	return g.Reload(slices.DeleteFunc(slices.Clone(g.options.Tokens), func(known Token) bool {
+		return len(tokens) > 0 && !slices.Contains(tokens, known)
+	}))
+}
+
+// Tokens is the number of tokens that are accepted.
+func (g *Guard) Tokens() int { return len(*g.logins.Load()) }
+
+// ReloadCertificate reads the certificate again. An error changes nothing.
+func (g *Guard) ReloadCertificate() error {
+	if g.options.Cert == nil {
+		return nil
+	}
+	return g.options.Cert.Reload()
 }
 
 // Protect gives requests that pass to a handler.
 func (g *Guard) Protect(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.harden(w.Header())
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
 		if status, why := g.foreign(r); status != 0 {
 			refuse(w, status, why, "")
 			return
@@ -131,22 +146,26 @@ func (g *Guard) serves(host string) bool {
 	return loopback.Is(host) || host != "" && host == listened || g.options.Cert != nil && g.options.Cert.names(host)
 }
 
-// login finds out who sent a request, or answers why that is not known.
+// login finds out who sent a request, or answers why that is not known. A valid token passes
+// however many others from its address have failed: it has too many bits to be guessed.
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
-	from, now := place(r.RemoteAddr), time.Now()
-	if wait := g.failures.wait(from, now); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute")
-		return control.Caller{}, false
-	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		if caller, found := find(*g.logins.Load(), strings.TrimSpace(token)); found {
 			return caller, true
 		}
 	}
-	if token != "" && g.failures.add(from, now) {
-		g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+	if token != "" {
+		from := place(r.RemoteAddr)
+		wait, last := g.failures.add(from, time.Now())
+		if last {
+			g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+		}
+		if wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute, or send a valid token")
+			return control.Caller{}, false
+		}
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
@@ -155,11 +174,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 
 // readBody reads the body of a request within its limits, or answers why not.
 func readBody(w http.ResponseWriter, r *http.Request) bool {
-	flow := http.NewResponseController(w)
-	_ = flow.SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
-	_ = flow.SetReadDeadline(time.Time{})
-	_ = flow.SetWriteDeadline(time.Now().Add(answerTime))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		refuse(w, http.StatusRequestEntityTooLarge, "the request is larger than 16 KiB", "")
@@ -168,14 +183,18 @@ func readBody(w http.ResponseWriter, r *http.Request) bool {
 	case len(body) > 0 && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		refuse(w, http.StatusUnsupportedMediaType, "the request is not JSON", "send it with Content-Type: application/json") // no form of a page can send that
 	default:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return true
 	}
 	return false
 }
 
-// refuse answers as the handlers do.
+// refuse answers as the handlers do, and ends the connection: a sender who is refused keeps no
+// place of the listener, and the rest of the request is not waited for.
 func refuse(w http.ResponseWriter, status int, why, hint string) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
+	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {

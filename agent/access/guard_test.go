@@ -143,7 +143,7 @@ func TestProtect(t *testing.T) {
 }
 
 // Failed logins are counted by address, and end to count after a minute. Requests without a
-// token do not count.
+// token do not count, and those with a valid one pass.
 func TestFailedLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, handler := guarded(t, access.Options{Listen: "127.0.0.1:9181"})
@@ -168,9 +168,9 @@ func TestFailedLogins(t *testing.T) {
 			want           int
 		}{
 			{"192.0.2.1:99", "wrong", 429},
-			{"192.0.2.1:99", readToken, 429},
-			{"[::ffff:192.0.2.1]:99", readToken, 429},
-			{"192.0.2.2:99", readToken, 200},
+			{"[::ffff:192.0.2.1]:99", "wrong", 429},
+			{"192.0.2.1:99", readToken, 200},
+			{"192.0.2.2:99", "wrong", 401},
 			{"[2001:db8::1]:99", "wrong", 401},
 		} {
 			if got := from(test.address, test.token); got != test.want {
@@ -178,13 +178,25 @@ func TestFailedLogins(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if code := from("192.0.2.1:99", readToken); code != 200 {
+		if code := from("192.0.2.1:99", "wrong"); code != 401 {
 			t.Errorf("after a minute: %d", code)
+		}
+		for i := range 10_100 { // more than are remembered
+			from(fmt.Sprintf("10.%d.%d.1:1", i/256, i%256), "wrong")
+		}
+		if valid, wrong := from("192.0.2.3:99", readToken), from("192.0.2.3:99", "wrong"); valid != 200 || wrong != 401 {
+			t.Errorf("after failures of very many: %d, %d", valid, wrong)
 		}
 	})
 }
 
-// Token files are refused unless they are safe, and a refused reload changes nothing.
+// accepted asks with each token, and gives the codes.
+func accepted(t *testing.T, handler http.Handler) (read, operate int) {
+	t.Helper()
+	return ask(t, handler, func(*http.Request) {}).Code, ask(t, handler, header("Authorization", "Bearer "+operateToken)).Code
+}
+
+// Token files are refused unless they are safe. A refused one keeps no other from being taken.
 func TestTokenFiles(t *testing.T) {
 	good := tokens(t)
 	guard, handler := guarded(t, access.Options{Listen: "127.0.0.1:9181", Tokens: good})
@@ -202,15 +214,56 @@ func TestTokenFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), readToken) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	if w := ask(t, handler, func(*http.Request) {}); w.Code != 200 {
-		t.Errorf("the tokens before do not hold: %d", w.Code)
+		if read, operate := accepted(t, handler); read != 200 || operate != 200 || guard.Tokens() != 2 {
+			t.Errorf("%s: the other tokens get %d and %d", name, read, operate)
+		}
+		if w := ask(t, handler, header("Authorization", "Bearer secret")); w.Code != 401 {
+			t.Errorf("%s: a short token is accepted: %d", name, w.Code)
+		}
 	}
 	if err := guard.Reload(good[1:]); err != nil {
 		t.Fatal(err)
 	}
-	if w := ask(t, handler, func(*http.Request) {}); w.Code != 401 {
-		t.Errorf("a token that was taken off the list is accepted: %d", w.Code)
+	if read, operate := accepted(t, handler); read != 401 || operate != 200 {
+		t.Errorf("after ci was taken off the list: %d, %d", read, operate)
+	}
+}
+
+// A token whose file is removed is refused from the next reload on, whatever else is wrong.
+func TestTokensAreTakenAway(t *testing.T) {
+	good := tokens(t)
+	ci, ops := good[0], good[1]
+	remove := func(file string) func() {
+		return func() {
+			if err := os.Rename(file, file+".away"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	widened := ops
+	widened.Name = "new"
+	for name, test := range map[string]struct {
+		before        func()
+		list          []access.Token // nil: the settings cannot be read
+		read, operate int
+	}{
+		"settings that cannot be read":     {func() {}, nil, 200, 200},
+		"its file, and they cannot":        {remove(ops.File), nil, 200, 401},
+		"off the list of invalid settings": {func() {}, []access.Token{ci}, 200, 401},
+		"another scope in invalid ones":    {func() {}, []access.Token{{Name: "ci", File: ci.File, Scope: control.ScopeOperate}, ops}, 401, 200},
+		"invalid settings add none":        {func() {}, []access.Token{ci, widened}, 200, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			guard, handler := guarded(t, access.Options{Listen: "127.0.0.1:9181", Tokens: good})
+			test.before()
+			_ = guard.Shrink(test.list)
+			if read, operate := accepted(t, handler); read != test.read || operate != test.operate {
+				t.Errorf("the tokens get %d and %d", read, operate)
+			}
+			if err := os.Rename(ops.File+".away", ops.File); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

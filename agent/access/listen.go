@@ -5,9 +5,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/privatefile"
@@ -48,13 +50,19 @@ func (c *Certificate) Reload() error {
 	return nil
 }
 
+// Expires gives the end of the certificate's time.
+func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter.UTC() }
+
 // names reports whether the certificate is for a host.
 func (c *Certificate) names(host string) bool {
 	return host != "" && c.current.Load().Leaf.VerifyHostname(host) == nil
 }
 
-// connections bounds those that are open at the same time.
-const connections = 256
+const (
+	// connections bounds those that are open at the same time; fromOne those of one address.
+	connections = 256
+	fromOne     = 64
+)
 
 // Listen opens the API's address, with TLS if there is a certificate.
 func Listen(address string, cert *Certificate) (net.Listener, error) {
@@ -65,7 +73,7 @@ func Listen(address string, cert *Certificate) (net.Listener, error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("listen for the API: %w", err), "correct api_listen, or end what listens there")
 	}
-	listener = &bounded{Listener: listener, open: make(chan struct{}, connections)}
+	listener = &bounded{Listener: listener, open: map[netip.Prefix]int{}}
 	if cert == nil {
 		return listener, nil
 	}
@@ -75,10 +83,14 @@ func Listen(address string, cert *Certificate) (net.Listener, error) {
 	}), nil
 }
 
-// bounded is a listener that accepts no more connections than open has room for.
+// bounded is a listener that keeps no more connections open than it may, so that no sender
+// takes the places of all others.
 type bounded struct {
 	net.Listener
-	open chan struct{}
+
+	mu   sync.Mutex
+	all  int
+	open map[netip.Prefix]int // by the address that they come from
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
@@ -87,13 +99,26 @@ func (b *bounded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case b.open <- struct{}{}:
-			return &counted{Conn: conn, end: sync.OnceFunc(func() { <-b.open })}, nil
-		default:
-			_ = conn.Close() // those that are open go on
+		from := place(conn.RemoteAddr().String())
+		if b.count(from, 1) {
+			return &counted{Conn: conn, end: sync.OnceFunc(func() { b.count(from, -1) })}, nil
 		}
+		_ = conn.Close() // those that are open go on
 	}
+}
+
+// count notes that connections are opened or closed, unless there are too many.
+func (b *bounded) count(from netip.Prefix, more int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if more > 0 && (b.all >= connections || b.open[from] >= fromOne) {
+		return false
+	}
+	b.all += more
+	if b.open[from] += more; b.open[from] == 0 {
+		delete(b.open, from)
+	}
+	return true
 }
 
 // counted is a connection that frees its place when it is closed.

@@ -32,8 +32,8 @@ type login struct {
 	caller control.Caller
 }
 
-// readTokens reads the files of tokens. Each is to differ from the others, so that an actor
-// is known by it.
+// readTokens gives the tokens whose files can be read, and why others cannot. Each is to
+// differ from the others, so that an actor is known by it.
 func readTokens(tokens []Token) ([]login, error) {
 	var faults []error
 	logins := make([]login, 0, len(tokens))
@@ -48,19 +48,25 @@ func readTokens(tokens []Token) ([]login, error) {
 		refuse := func(format string, args ...any) {
 			faults = append(faults, fault.New(fault.Place{File: token.File}, "write a random one: openssl rand -hex 32 > "+token.File, format, args...))
 		}
-		sum := sha256.Sum256(value)
-		switch {
+		switch sum := sha256.Sum256(value); {
 		case len(value) < shortest:
 			refuse("the API token %s has under %d characters", token.Name, shortest)
 		case bytes.ContainsAny(value, " \t\r\n") || bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }):
 			refuse("the API token %s has other characters than printable ASCII", token.Name)
 		case names[sum] != "":
 			refuse("the API tokens %s and %s are the same", names[sum], token.Name)
+		default:
+			names[sum] = token.Name
+			logins = append(logins, login{sum, control.Caller{Actor: audit.Token(token.Name), Scope: token.Scope}})
 		}
-		names[sum] = token.Name
-		logins = append(logins, login{sum, control.Caller{Actor: audit.Token(token.Name), Scope: token.Scope}})
 	}
 	return logins, errors.Join(faults...)
+}
+
+// CheckTokens says which tokens cannot be read.
+func CheckTokens(tokens []Token) error {
+	_, err := readTokens(tokens)
+	return err
 }
 
 // find gives the caller who has a token. It takes the same time for each token.

@@ -141,7 +141,7 @@ func (b *Board) Snapshot() View {
 	return b.view
 }
 
-// Recall fills the board from the state file.
+// Recall fills the board from the state file, which is no news to readers of events.
 func (b *Board) Recall() error {
 	deployed, err := b.Records.Deployed()
 	if err != nil {
@@ -155,10 +155,14 @@ func (b *Board) Recall() error {
 	if err != nil {
 		return fmt.Errorf("recall the last syncs: %w", err)
 	}
-	b.Update(func(v *View) { v.Deployed, v.Pause = deployed, pause })
 	for i := range slices.Backward(syncs) { // the last one may not be over
-		b.Update(func(v *View) { v.Last = &syncs[i] })
 		b.Metrics.Ended(deployed, &syncs[i])
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.view.Deployed, b.view.Pause = deployed, pause
+	if len(syncs) > 0 {
+		b.view.Last = &syncs[0]
 	}
 	return nil
 }

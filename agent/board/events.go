@@ -14,17 +14,12 @@ import (
 // publisher takes events for whoever reads them.
 type publisher interface{ Publish(event events.Event) }
 
-// tell publishes what a change of the view means to readers. Recalling the view from the
-// state file is no news.
+// tell publishes what a change of the view means to readers.
 func (b *Board) tell(before, after View) {
 	if b.Events == nil {
 		return
 	}
-	var news []events.Event
-	if before.Last != nil || after.Last != nil && !after.Last.State.Final() {
-		news = syncNews(before.Last, after.Last)
-	}
-	news = append(news, rolloutNews(before.Rollout, after.Rollout)...)
+	news := append(syncNews(before.Last, after.Last), rolloutNews(before.Rollout, after.Rollout)...)
 	if now := after.Health; now.State != before.Health.State && now.State != "" {
 		text := "the services are " + string(now.State)
 		var names []string

@@ -44,6 +44,7 @@ func answer(w http.ResponseWriter, value any, err error) {
 		status = http.StatusInternalServerError
 		data, _ = json.Marshal(refusal{Error: err.Error()}) // a text has no error
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // a request may have waited for the loop
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(visible.JSON(data), '\n'))

@@ -64,10 +64,14 @@ func (l *namedListener) Close() error {
 // closeWithin bounds how long requests may take to end after the context has ended.
 const closeWithin = 5 * time.Second
 
+// answerTime bounds how long an answer takes. Streams, and handlers that wait, set their own
+// limits when they write.
+const answerTime = 2 * time.Minute
+
 // Serve runs an HTTP server until ctx ends, which ends the contexts of its requests.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ConnContext: WithPeer,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ConnContext: WithPeer,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	closed := make(chan struct{})

@@ -74,7 +74,7 @@ func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs
 			}
 		})
 	}()
-	defer func() { cancel(); <-ended }()
+	defer func() { cancel(); _ = <-ended }()
 	idle := time.NewTicker(beat)
 	defer idle.Stop()
 	for {

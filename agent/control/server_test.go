@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/consent"
@@ -29,6 +30,7 @@ type double struct {
 	actor audit.Actor
 	over  request.Sync
 	query record.Query
+	takes time.Duration // how long the loop takes to collect
 }
 
 func (d *double) Status() report.Status         { return report.Status{Node: "node3"} }
@@ -94,6 +96,7 @@ func (d *double) Adopt(audit.Actor, request.Adopt) (*record.Consent, error) {
 }
 
 func (d *double) Collect(context.Context, audit.Actor) (*inventory.Survey, error) {
+	time.Sleep(d.takes)
 	return &inventory.Survey{Stack: "s"}, d.err
 }
 

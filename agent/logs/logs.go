@@ -6,6 +6,7 @@ package logs
 import (
 	"context"
 	"io/fs"
+	"sync"
 	"time"
 
 	"coin.internal/coin-agent/agent/desired"
@@ -47,6 +48,7 @@ type Reader struct {
 	Source  source
 	Node    desired.Options // whose files the stack is made of
 	Paths   []string        // of the repository that it reads
+	Turns   chan struct{}   // has one for each question that is being answered, as many as it has room for
 }
 
 const (
@@ -54,6 +56,7 @@ const (
 	defaultLines = 100
 	mostLines    = 1000
 	masksTime    = time.Minute // to read and decrypt what the masks are made of
+	turnTime     = 30 * time.Second
 )
 
 // Read gives the lines that a user asks for to each, whose error ends it.
@@ -64,13 +67,37 @@ func (r *Reader) Read(ctx context.Context, asked request.Logs, each func(deploy.
 	case asked.Lines < 0 || asked.Lines > mostLines:
 		return request.Refuse(request.Invalid, "write a number from 1 to 1000", "lines cannot be %d", asked.Lines)
 	}
+	end, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	service, live, err := r.service(ctx, asked.Service)
 	if err != nil {
 		return err
 	}
+	masks := r.masks(ctx, live, service)
+	if asked.Follow {
+		end() // those who wait for lines keep no one else waiting
+	}
 	return r.Engine.ServiceLogs(ctx, service, deploy.LogOptions{
-		Lines: asked.Lines, Follow: asked.Follow, Failed: asked.Failed, Masks: r.masks(ctx, live, service),
+		Lines: asked.Lines, Follow: asked.Follow, Failed: asked.Failed, Masks: masks,
 	}, each)
+}
+
+// turn waits until few enough other questions are being answered: each decrypts files, and
+// holds lines in memory.
+func (r *Reader) turn(ctx context.Context) (end func(), err error) {
+	late := time.NewTimer(turnTime)
+	defer late.Stop()
+	select {
+	case r.Turns <- struct{}{}:
+		return sync.OnceFunc(func() { <-r.Turns }), nil
+	case <-late.C:
+		return nil, request.Refuse(request.Busy, "try again in a minute", "the logs of other services are being read")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // service finds a service of the stack by its name, with or without the stack's.

@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"coin.internal/coin-agent/agent/access"
+	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // api is the API for other machines.
@@ -35,6 +37,22 @@ func (a *app) openAPI(log *slog.Logger) (*api, error) {
 	}
 	log.Info("API", "address", listener.Addr().String(), "tls", cert != nil, "tokens", len(a.settings.APITokens))
 	return &api{listener, guard}, nil
+}
+
+// reload takes the tokens of the settings, and reads their files and the certificate again.
+// Of settings that cannot be read as a whole no new token is taken.
+func (a *api) reload(fresh settings.Settings, unread error, log *slog.Logger) {
+	take := a.guard.Reload
+	if unread != nil {
+		take = a.guard.Shrink
+	}
+	if err := take(fresh.APITokens); err != nil {
+		log.Error("API tokens that cannot be read are refused", "error", err.Error(), "hint", fault.Hint(err))
+	}
+	if err := a.guard.ReloadCertificate(); err != nil {
+		log.Error("cannot reload the API's certificate: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
+	}
+	log.Info("API reloaded", "tokens", a.guard.Tokens())
 }
 
 func (a *api) close() error {

@@ -273,7 +273,10 @@ func (l *lab) remoteCommands(read, operate []string) {
 		l.t.Errorf("another site's page gets %d: %s", code, body)
 	}
 
-	l.file("api-read", strings.Repeat("y", 40)) // a rotated token holds from the signal on
+	valid := l.mappings
+	l.mappings += "policy: {strict: maybe}\n"
+	l.config()
+	l.file("api-read", strings.Repeat("y", 40)) // a rotated token holds from the signal on, whatever else is wrong
 	if err := l.process.Process.Signal(syscall.SIGHUP); err != nil {
 		l.t.Fatal(err)
 	}
@@ -286,6 +289,8 @@ func (l *lab) remoteCommands(read, operate []string) {
 	if code, _ := l.api(http.MethodGet, "/v1/status", readToken); code != http.StatusUnauthorized {
 		l.t.Errorf("the old token gets %d", code)
 	}
+	l.mappings = valid
+	l.config()
 	l.file("api-read", readToken)
 	if err := l.process.Process.Signal(syscall.SIGHUP); err != nil {
 		l.t.Fatal(err)

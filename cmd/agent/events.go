@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
@@ -54,33 +51,15 @@ type eventPrinter struct {
 	last   string // the ID of the last event
 }
 
-const (
-	shortestRetry = time.Second
-	longestRetry  = 10 * time.Second
-)
-
-// follow prints events until ctx ends. It connects again when the agent goes away.
+// follow prints events until ctx ends.
 func (p *eventPrinter) follow(ctx context.Context) error {
-	wait, connected := shortestRetry, false
-	for {
-		err := p.app.client().FollowEvents(ctx, p.last, func(event events.Event, missed bool) error {
-			wait, connected = shortestRetry, true
+	return p.app.reconnecting(ctx, func() (got bool, err error) {
+		err = p.app.client().FollowEvents(ctx, p.last, func(event events.Event, missed bool) error {
+			got = true
 			return p.print(event, missed)
 		})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case !connected, !errors.Is(err, control.ErrStreamEnded) && !errors.Is(err, control.ErrNotRunning) && !errors.Is(err, control.ErrNoAnswer):
-			return err
-		}
-		fmt.Fprintf(p.app.stderr, "agent: warning: %s; reconnecting\n", visible.Lines(err.Error(), "  "))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-			wait = min(2*wait, longestRetry)
-		}
-	}
+		return got, err
+	})
 }
 
 func (p *eventPrinter) print(event events.Event, missed bool) error {

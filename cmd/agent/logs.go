@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +20,10 @@ func logsCommand(a *app) *cobra.Command {
 		Use: "logs SERVICE", Short: "Show the log lines of a service's tasks, with secrets masked",
 		Long: `Show the last log lines of a service's tasks, in order of time. The values of the
 stack's secrets, and what looks like a secret, are masked. Lines of a task with a secret
-whose value the agent does not know are not shown.`,
+whose value the agent does not know are not shown.
+
+With -f the command waits for more until it is interrupted, and connects again when the
+agent restarts.`,
 		Example: "  agent logs api -f\n  agent logs migrate --failed -n 50",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
@@ -33,13 +39,44 @@ whose value the agent does not know are not shown.`,
 	flags.IntVarP(&asked.Lines, "lines", "n", 100, "number of lines, up to 1000")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		asked.Service = args[0]
-		err := a.client().Logs(cmd.Context(), asked, func(line deploy.LogLine) error { return a.printLine(line, *output) })
-		if asked.Follow && cmd.Context().Err() != nil {
-			return nil
+		show := func(line deploy.LogLine) error { return a.printLine(line, *output) }
+		if asked.Follow {
+			return a.followLogs(cmd.Context(), asked, show)
 		}
-		return err
+		return a.client().Logs(cmd.Context(), asked, show)
 	}
 	return cmd
+}
+
+// mostLines is how many lines the agent gives of those before it was asked.
+const mostLines = 1000
+
+// followLogs gives lines until ctx ends, each once. After a break it asks for as many as there
+// are, and leaves out those that came before.
+func (a *app) followLogs(ctx context.Context, asked request.Logs, each func(deploy.LogLine) error) error {
+	last := map[string]time.Time{} // the last line of each stream of a task
+	return a.reconnecting(ctx, func() (got bool, err error) {
+		shown, newest := maps.Clone(last), time.Time{}
+		for _, at := range shown {
+			if asked.Lines = mostLines; at.After(newest) {
+				newest = at
+			}
+		}
+		err = a.client().Logs(ctx, asked, func(line deploy.LogLine) error {
+			got = true
+			stream := line.Task + " " + line.Stream
+			before, known := shown[stream]
+			if !known {
+				before = newest
+			}
+			if len(shown) > 0 && !line.At.After(before) {
+				return nil
+			}
+			last[stream] = line.At
+			return each(line)
+		})
+		return got, err
+	})
 }
 
 // printLine prints a log line.

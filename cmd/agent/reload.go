@@ -19,7 +19,8 @@ type reloaded struct {
 }
 
 // reload reads the policy and the API's tokens and certificate again at each signal, until ctx
-// ends. Other settings are read at the start only. What cannot be read changes nothing.
+// ends. Other settings are read at the start only. Tokens come first, and what fails keeps
+// none of the others from being reloaded: a token that is taken away must not stay.
 func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current reloaded, log *slog.Logger) {
 	for {
 		select {
@@ -27,25 +28,19 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 			return
 		case <-signals:
 		}
-		fresh, err := a.readAgain()
-		err = current.daemon.ReloadPolicy(fresh.Policy, err)
+		fresh, unread := a.readAgain()
+		if current.api != nil {
+			current.api.reload(fresh, unread, log)
+		}
+		err := current.daemon.ReloadPolicy(fresh.Policy, unread)
 		switch {
 		case err != nil:
 			log.Error("cannot reload the policy: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
-			continue
 		case fresh.Policy == nil:
 			log.Warn("policy reloaded", "warning", policy.Warning)
 		default:
 			log.Info("policy reloaded", "strict", fresh.Policy.Strict)
 		}
-		if current.api == nil {
-			continue
-		}
-		if err := current.api.guard.Reload(fresh.APITokens); err != nil {
-			log.Error("cannot reload the API's tokens: those before stay", "error", err.Error(), "hint", fault.Hint(err))
-			continue
-		}
-		log.Info("API tokens reloaded", "tokens", len(fresh.APITokens))
 	}
 }
 

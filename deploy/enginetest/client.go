@@ -38,6 +38,9 @@ type Hooks struct {
 	// After is called when the engine has done what it was asked, or has refused it. An
 	// error of it stands for the lost answer.
 	After func(ctx context.Context, call Call) error
+	// Logs gives what a task has printed, as the engine sends it; nil for what its container
+	// printed when it started, without times.
+	Logs func(task string, options container.LogsOptions) (io.ReadCloser, error)
 }
 
 // Client is docker's client of a simulated engine, as far as package deploy uses it.
@@ -198,11 +201,14 @@ func (c *Client) ContainerInspect(ctx context.Context, id string) (container.Ins
 }
 
 // TaskLogs gives what the container of a task has printed.
-func (c *Client) TaskLogs(ctx context.Context, id string, _ container.LogsOptions) (io.ReadCloser, error) {
+func (c *Client) TaskLogs(ctx context.Context, id string, options container.LogsOptions) (io.ReadCloser, error) {
 	return ask(ctx, c, Call{Method: "TaskLogs", Kind: "task", Name: id}, func() (io.ReadCloser, error) {
 		t := c.engine.tasks[id]
 		if t == nil {
 			return nil, notFound("task", id)
+		}
+		if c.hooks.Logs != nil {
+			return c.hooks.Logs(id, options)
 		}
 		var text bytes.Buffer
 		if t.container != nil && !t.container.started.IsZero() {

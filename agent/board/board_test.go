@@ -1,0 +1,57 @@
+package board_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/events"
+	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/record"
+)
+
+// recorded are the records of a stack with some syncs.
+type recorded []record.Sync
+
+func (recorded) Deployed() (*record.GoodState, error)              { return nil, nil }
+func (recorded) Pause() (*record.Pause, error)                     { return nil, nil }
+func (r recorded) Syncs(int) ([]record.Sync, error)                { return r, nil }
+func (recorded) SaveOutcome(*record.Sync, *record.GoodState) error { return nil }
+
+// heard are the kinds of the events that were published.
+type heard []events.Kind
+
+func (h *heard) Publish(event events.Event) { *h = append(*h, event.Kind) }
+
+// A restart is no news: the outcome of an old sync is not published again, that of a new one is.
+func TestRecall(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	second := record.Sync{ID: 2, Commit: commit, State: record.Failed}
+	for name, syncs := range map[string]recorded{
+		"two":     {second, {ID: 1, Commit: commit, State: record.Succeeded}},
+		"waiting": {{ID: 2, Commit: commit, State: record.Waiting, Waiting: "for approval"}, {ID: 1, Commit: commit, State: record.Failed}},
+		"none":    nil,
+	} {
+		told := heard{}
+		b := &board.Board{
+			Records: syncs, Metrics: metrics.New("sandbox", "node3", "1").Stack("", metrics.Source{}), Log: slog.New(slog.DiscardHandler), Events: &told,
+		}
+		if err := b.Recall(); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) > 0 {
+			t.Errorf("%s: a restart publishes %v", name, told)
+		}
+		if last := b.Snapshot().Last; len(syncs) > 0 && (last == nil || last.ID != 2 || last.State != syncs[0].State) {
+			t.Errorf("%s: recalled %+v", name, last)
+		}
+		if err := b.Save(&record.Sync{ID: 3, Commit: commit, State: record.Succeeded}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(heard{events.Outcome}, told); diff != "" {
+			t.Errorf("%s: a new sync (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// certified writes a certificate that ends at a time, and its key.
+func certified(t *testing.T, end time.Time) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"node3.example.com"}, NotAfter: end}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	save := func(name, kind string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return save("api.crt", "CERTIFICATE", der), save("api.key", "PRIVATE KEY", private)
+}
+
+// The doctor reads the API's tokens and its certificate, and says what is wrong with them.
+func TestDoctorAPI(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "api-ci")
+	if err := os.WriteFile(token, []byte(readToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secured := func(file string, end time.Duration) string {
+		cert, key := certified(t, time.Now().Add(end))
+		return fmt.Sprintf("api_listen: 0.0.0.0:9181\napi_cert_file: %q\napi_key_file: %q\napi_tokens: [{name: ci, file: %q}]\n", cert, key, file)
+	}
+	for name, test := range map[string]struct{ settings, grade, text, hint string }{
+		"none":        {"", "ok", "not set", ""},
+		"on loopback": {fmt.Sprintf("api_listen: 127.0.0.1:9181\napi_tokens: [{name: ci, file: %q}]\n", token), "ok", "127.0.0.1:9181 without TLS, 1 token", ""},
+		"with TLS":    {secured(token, 1000*time.Hour), "ok", "0.0.0.0:9181 with TLS until 20", ""},
+		"no token":    {secured(token+".away", 1000*time.Hour), "fail", "api-ci.away", "create the file"},
+		"soon over":   {secured(token, 72*time.Hour), "warn", "the API's certificate expires ", "renew it"},
+		"over":        {secured(token, -time.Hour), "fail", "the API's certificate expired ", "renew it"},
+		"no TLS":      {fmt.Sprintf("api_listen: 0.0.0.0:9181\napi_tokens: [{name: ci, file: %q}]\n", token), "fail", "is not a loopback address", "set api_cert_file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := filepath.Join(t.TempDir(), "agent.yml")
+			base := fmt.Sprintf("environment: sandbox\nnode: node3\nrepository: %q\nengine: unix:///nowhere/docker.sock\nstate_dir: %q\n", dir, t.TempDir())
+			if err := os.WriteFile(config, []byte(base+test.settings), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, errs bytes.Buffer
+			run(t.Context(), []string{"doctor", "-o", "json", "--config", config}, &out, &errs)
+			var findings []finding
+			if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
+				t.Fatalf("%v: %s%s", err, out.String(), errs.String())
+			}
+			got := findings[len(findings)-1]
+			if got.Subject != "api" || got.Grade != test.grade || !strings.Contains(got.Text, test.text) || !strings.Contains(got.Hint, test.hint) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
