@@ -30,6 +30,9 @@ type Options struct {
 	// AllowLive accepts secrets without a value in the repository. deploy.Diff checks
 	// that Swarm has them.
 	AllowLive bool
+	// Auto gives the version of a secret with SV_x=auto, from the text before and after the
+	// version in its name, in place of one that is derived from the content. nil: it is derived.
+	Auto func(before, after string) string
 }
 
 // Render makes the stack of node, with the secret values and versions in set. It
@@ -48,7 +51,7 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 	if err := check.pass(err); err != nil {
 		return nil, err
 	}
-	versions := versions{files: files, set: set, allowSealed: options.AllowSealed}
+	versions := versions{files: files, set: set, allowSealed: options.AllowSealed, auto: options.Auto}
 	if err := check.pass(versions.decide(values)); err != nil {
 		return nil, err
 	}

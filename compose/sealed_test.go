@@ -112,6 +112,27 @@ func TestAutoVersion(t *testing.T) {
 	}
 }
 
+// TestGivenVersion wants a version that is given in place of a derived one, without a look at
+// the content.
+func TestGivenVersion(t *testing.T) {
+	keys, key := keyring(t)
+	for settings, version := range map[string]string{"SV_db=auto\nX=a\n": "$X.$SV_db.z", "X=a\n": "$X.${SV_db:-auto}.z"} {
+		node := load(t, repository(map[string]string{
+			"node.env":           settings,
+			"docker-compose.yml": strings.Replace(sealedCompose, "$SV_db", version, 1),
+			"secrets.enc":        sopstest.WholeYAML(t, key, map[string]string{"db": "x"}), // without a key to derive it with
+		}), "test", "n")
+		asked := ""
+		stack, err := compose.Render(node, open(t, keys, node), compose.Options{Auto: func(before, after string) string {
+			asked = before + " " + after
+			return "given"
+		}})
+		if err != nil || stack.Secrets[0].Spec.Name != "db.a.given.z" || asked != "db.a. .z" {
+			t.Errorf("asked for %q: %+v, %v", asked, stack, err)
+		}
+	}
+}
+
 // TestNoSecretIsShown looks for a decrypted value in every output of a stack.
 func TestNoSecretIsShown(t *testing.T) {
 	keys, key := keyring(t)

@@ -55,6 +55,7 @@ type versions struct {
 	files       *files
 	set         *secrets.Set
 	allowSealed bool
+	auto        func(before, after string) string // Options.Auto
 }
 
 // decide replaces the versions that are sealed or `auto` in the variables of the files.
@@ -117,12 +118,33 @@ func (d versions) autoVersion(name string) (string, error) {
 		}
 		_, section := lookup(s.root, "secrets")
 		for key, body := range pairs(section) {
-			if slices.Contains(variablesIn(scalarAt(body, "name")), name) {
+			template := scalarAt(body, "name")
+			if !slices.Contains(variablesIn(template), name) {
+				continue
+			}
+			if d.auto == nil {
 				return d.autoVersionOf(s, name, key, scalarAt(body, "file"))
 			}
+			return d.givenVersion(s, name, template), nil
 		}
 	}
 	return "0", nil
+}
+
+// givenVersion gives the version by Options.Auto: no content of a secret is asked for.
+func (d versions) givenVersion(s *source, name, template string) string {
+	const version = "\x00"
+	text, err := Substitute(template, func(variable string) (string, bool) {
+		if variable == name {
+			return version, true
+		}
+		return s.variables.lookup(variable)
+	})
+	before, after, found := strings.Cut(text, version)
+	if err != nil || !found {
+		return autoVersion // a malformed name is refused elsewhere
+	}
+	return d.auto(before, after)
 }
 
 func (d versions) autoVersionOf(s *source, name, key, fileTemplate string) (string, error) {

@@ -95,11 +95,17 @@ func (s *Set) allVersions() map[string]string {
 
 // AutoVersion derives the version of a secret from its content, for SV_x=auto. A changed
 // content gives another version. The version reveals nothing about the content without
-// the key auto_version_key in the node's files. If the content is unknown, the error
-// wraps ErrSealed.
+// the key auto_version_key in the node's files, which one of them may have: a file that is
+// added does not replace the key of another. If the content is unknown, the error wraps
+// ErrSealed.
 func (s *Set) AutoVersion(name string, v Value) (string, error) {
 	key, held, file := s.autoKey()
 	place := fault.Place{File: file}
+	for _, other := range s.keyed {
+		if _, twice := s.values[Location{other, autoVersionKey}]; twice && other != file {
+			return "", fault.New(place, "keep the one in "+other, "the key %s is in this file and in %s", autoVersionKey, other)
+		}
+	}
 	if !v.Known() || held && !key.Known() {
 		return "", fault.New(place, "set the agent's keys", "the version of the secret %q depends on its content: %w", name, ErrSealed)
 	}

@@ -98,3 +98,15 @@ func TestAutoVersionNeedsAKey(t *testing.T) {
 		}
 	}
 }
+
+// TestAutoVersionKeyTwice wants a file that is added not to replace the key of another one.
+func TestAutoVersionKeyTwice(t *testing.T) {
+	file := func(name, key string) secrets.File {
+		return secrets.File{Path: "n/" + name, Data: encrypt(t, "yaml", "auto_version_key: "+key+"\n", toAge()...)}
+	}
+	set := open(t, ageKeys(t), file("secrets.enc", strings.Repeat("k", 32)), file("secrets.override.enc", strings.Repeat("x", 32)))
+	version, err := set.AutoVersion("db", secrets.NewValue([]byte(canary)))
+	if err == nil || err.Error() != "n/secrets.override.enc: the key auto_version_key is in this file and in n/secrets.enc" {
+		t.Errorf("got %q, %v", version, err)
+	}
+}

@@ -40,6 +40,7 @@ type State struct {
 
 	options Options
 	bounded func() error // what Bounds refuses, judged once
+	readers readers      // of Secrets
 }
 
 // Load reads the node's config.yml, settings and list of files.
@@ -132,14 +133,51 @@ func (s *State) Render(ctx context.Context) (*compose.Stack, error) {
 		render = compose.Render
 	}
 	options := compose.Options{AllowLive: true, AllowSealed: s.options.Sealed}
-	return apart.Do(ctx, func() (*compose.Stack, error) { return render(node, set, options) }, nil)
+	s.readers.begin()
+	return apart.Do(ctx, func() (*compose.Stack, error) {
+		defer s.readers.end()
+		return render(node, set, options)
+	}, nil)
 }
 
-// Wipe forgets the values of the secrets. A nil State has none.
+// Wipe forgets the values of the secrets, once a Render that was abandoned has ended: it does
+// not wait for that. A nil State has none.
 func (s *State) Wipe() {
 	if s != nil && s.Secrets != nil {
-		s.Secrets.Wipe()
+		s.readers.last(s.Secrets.Wipe)
 	}
+}
+
+// readers counts who reads the secrets.
+type readers struct {
+	mu    sync.Mutex
+	count int
+	then  func() // after the last one has ended; nil for nothing
+}
+
+func (r *readers) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+}
+
+func (r *readers) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count--; r.count == 0 && r.then != nil {
+		r.then()
+	}
+}
+
+// last calls a function now if nobody reads, else after the last reader.
+func (r *readers) last(then func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count > 0 {
+		r.then = then
+		return
+	}
+	then()
 }
 
 // ReadSecretFiles reads the node's SOPS files as git has them. Beside an error it gives

@@ -45,11 +45,16 @@ const MostOpen = 200
 // Open lists the merge requests into a branch that are open, the one that changed last
 // first, at most MostOpen. The requests have no Base. An error is an *Error.
 func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
-	options := &gl.ListProjectMergeRequestsOptions{
-		ListOptions: gl.ListOptions{PerPage: 100}, State: new(Opened), TargetBranch: &target, OrderBy: new("updated_at"), Sort: new("desc"),
+	options := gl.ListProjectMergeRequestsOptions{
+		State: new(Opened), TargetBranch: &target, OrderBy: new("updated_at"), Sort: new("desc"),
+	}
+	read := func(page gl.ListOptions, with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
+		asked := options
+		asked.ListOptions = page
+		return r.client.mergeRequests(&asked)(with)
 	}
 	var open []Request
-	for one, err := range list(ctx, r.client, "read the open merge requests into "+target, r.client.mergeRequests(options)) {
+	for one, err := range pages(ctx, r.client, "read the open merge requests into "+target, read) {
 		if err != nil {
 			return nil, err
 		}
@@ -128,14 +133,12 @@ func (r *Requests) Self(ctx context.Context) (Account, error) {
 // Notes requests the notes on a merge request that users wrote, the oldest first. It
 // requests a page when it is needed. An error is an *Error, and comes last.
 func (r *Requests) Notes(ctx context.Context, number int64) iter.Seq2[Note, error] {
-	options := &gl.ListMergeRequestNotesOptions{
-		ListOptions: gl.ListOptions{PerPage: 100}, OrderBy: new("created_at"), Sort: new("asc"),
-	}
-	read := func(with ...gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
-		return r.client.api.Notes.ListMergeRequestNotes(r.client.project, number, options, with...)
+	read := func(page gl.ListOptions, with gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
+		options := &gl.ListMergeRequestNotesOptions{ListOptions: page, OrderBy: new("created_at"), Sort: new("asc")}
+		return r.client.api.Notes.ListMergeRequestNotes(r.client.project, number, options, with)
 	}
 	return func(yield func(Note, error) bool) {
-		for one, err := range list(ctx, r.client, fmt.Sprintf("read the notes on merge request !%d", number), read) {
+		for one, err := range pages(ctx, r.client, fmt.Sprintf("read the notes on merge request !%d", number), read) {
 			switch {
 			case err != nil:
 				yield(Note{}, err)

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 func TestRequests(t *testing.T) {
@@ -149,5 +150,44 @@ func TestTarget(t *testing.T) {
 		if got != want {
 			t.Errorf("%q is %q", target, got)
 		}
+	}
+}
+
+// TestLongTexts reads many texts that are longer together than the answer to one question
+// may be.
+func TestLongTexts(t *testing.T) {
+	d := gitlabtest.New(t)
+	o := options(d)
+	o.Limits = limits.Default()
+	o.Limits.AnswerBytes = 64 << 10
+	requests := gitlab.NewRequests(newClient(t, o))
+	long := strings.Repeat("x", 20<<10)
+	for i := range 17 {
+		d.AddOpen(gitlabtest.Open{Source: fmt.Sprint(i), Head: strings.Repeat("1", 40), Description: long})
+		d.AddRequestNote(1, gitlabtest.User{ID: 7, Name: "eve"}, long)
+	}
+	d.AddRequestNote(1, gitlabtest.User{ID: 7, Name: "eve"}, "last")
+	open, err := requests.Open(t.Context(), "master")
+	if err != nil || len(open) != 17 {
+		t.Errorf("%d requests, %v", len(open), err)
+	}
+	count, last := 0, ""
+	for one, err := range requests.Notes(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, last = count+1, one.Text
+	}
+	if count != 18 || last != "last" {
+		t.Errorf("%d notes, the last is %q", count, last)
+	}
+	d.AddRequestNote(1, gitlabtest.User{ID: 7, Name: "eve"}, strings.Repeat(long, 4))
+	for _, err = range requests.Notes(t.Context(), 1) {
+		if err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, limits.ErrExceeded) {
+		t.Errorf("a note over the limit: %v", err)
 	}
 }

@@ -102,6 +102,7 @@ type Shown struct {
 	Left   int            `json:"left,omitempty"`  // how often the note is still verified
 	Due    time.Time      `json:"due,omitzero"`    // when the next step is
 	Tries  int            `json:"tries,omitempty"` // texts that other nodes have overwritten
+	Fails  int            `json:"fails,omitempty"` // steps that failed for this merge request alone
 	// Making is set before a note is written for the first time: until it was looked for, it
 	// is not known whether GitLab has it, or has it twice.
 	Making  bool      `json:"making,omitempty"`

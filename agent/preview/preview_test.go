@@ -137,6 +137,9 @@ func TestCompared(t *testing.T) {
 			}
 			n.syncs = []record.Sync{{ID: 7, Commit: w.repo.Head(), Ref: "master", State: record.Succeeded, Trigger: record.OnCommit, PlanDigest: plan.Digest(), Plan: text}}
 			n.last = &n.syncs[0]
+			w.gitlab.Inject(gitlabtest.Fault{Method: http.MethodGet, Path: "merge_requests/1/notes", Status: http.StatusBadGateway, Times: 1})
+			n.look(500 * time.Millisecond)
+			w.moved() // a branch, before the text is written
 			n.look(10 * time.Minute)
 			if applied == "two" {
 				if w.note(number) != before {

@@ -2,6 +2,7 @@ package preview
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/backoff"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // noteTime bounds a read and the write after it: firstCheck and lastCheck rely on it.
@@ -31,11 +34,39 @@ func (w *Worker) show(ctx context.Context, one *Shown, fresh *gitlab.Request) er
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return err
+		return w.putOff(one.Number, err)
 	case at.closed:
 		return w.rest(one)
 	}
 	return w.after(one, at, there)
+}
+
+// putOff moves the next step of a text behind those of other merge requests, after an error.
+// An error of this merge request alone, such as notes that are too long, stops nothing else.
+func (w *Worker) putOff(number int64, err error) error {
+	one := *w.shown[number] // make may have recorded more
+	if !alone(err) {
+		one.Due = time.Now().Add(lastCheck)
+		return errors.Join(err, w.save(one, nil))
+	}
+	if one.Fails++; one.Fails >= mostFails {
+		w.use.Log.Warn("the plan cannot be shown on the merge request", "number", number, "error", err.Error(), "hint", fault.Hint(err))
+		return w.rest(&one)
+	}
+	wait := backoff.Wait{Tries: one.Fails}.After(0, w.use.Random)
+	if one.Fails > mostTries {
+		wait.Until = time.Now().Add(longestRest)
+	}
+	one.Due = wait.Until
+	w.use.Log.Info("cannot show the plan on a merge request", "number", number, "next", one.Due, "error", err.Error())
+	return w.save(one, nil)
+}
+
+// alone reports whether an error may be of one merge request, and not of GitLab or of this
+// node.
+func alone(err error) bool {
+	refused, ok := errors.AsType[*gitlab.Error](err)
+	return errors.Is(err, limits.ErrExceeded) || errors.Is(err, context.DeadlineExceeded) || ok && refused.Kind == gitlab.KindPermanent
 }
 
 // rest records that nothing is left to do.
@@ -48,7 +79,7 @@ func (w *Worker) rest(one *Shown) error {
 // after records what the note has now, and when to look at it next.
 func (w *Worker) after(one *Shown, at *board, there bool) error {
 	next := *one
-	next.Told, next.Making = true, false
+	next.Told, next.Making, next.Fails = true, false, 0
 	switch {
 	case next.Phase == Write:
 		next.Phase, next.Due = Verify, time.Now().Add(firstCheck+jitter(w.use.Random, firstCheck))

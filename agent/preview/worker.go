@@ -22,6 +22,7 @@ const (
 	lastCheck  = time.Minute
 	maxDeaths  = 2  // over a merge request, before it is not read again
 	mostTries  = 10 // texts that are overwritten, before the node gives up
+	mostFails  = 48 // steps of one merge request, before the node gives up: some minutes, then hours
 	// kept is how long what was shown on a merge request that is no longer open is kept for
 	// the comparison, and mostKept for how many.
 	kept     = 30 * 24 * time.Hour
@@ -227,8 +228,8 @@ func (w *Worker) list(ctx context.Context, heads uint64) error {
 	return forget(w, numbers)
 }
 
-// forget drops what is on record of merge requests that are no longer open and that nothing
-// is to be compared with.
+// forget drops what is on record of merge requests that are no longer open, that nothing
+// is to be compared with, and on which nothing is to be written.
 func forget(w *Worker, open map[int64]bool) error {
 	var closed []*Shown
 	for _, one := range w.shown {
@@ -238,6 +239,9 @@ func forget(w *Worker, open map[int64]bool) error {
 	}
 	slices.SortFunc(closed, func(a, b *Shown) int { return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.Number, b.Number)) })
 	for i, one := range closed {
+		if one.Phase != "" {
+			continue // a text is still to be written, such as the comparison
+		}
 		if i < mostKept && one.Plan != "" && time.Since(one.Updated) < kept {
 			continue
 		}

@@ -26,10 +26,11 @@ type Preview struct {
 
 // Preview makes the plan of a commit that is not on the followed branch, by the stages of a
 // rollout up to the plan. Nothing of it is recorded, written, checked or told to receivers,
-// and no content of a secret is compared with the engine's. It is nil if concerned, which is
+// and nothing of it depends on the content of a secret. It is nil if concerned, which is
 // asked once the commit's files are read, says that the commit does not concern this node.
 func (r *Rollouts) Preview(ctx context.Context, base Base, checkout *gitsync.Checkout, concerned func() (bool, error)) (*Preview, error) {
 	looking := &Rollouts{use: r.use.looking(), cron: r.cron}
+	looking.use.Node.Render = running{base.Deployed}.render(r.use.Node.Render)
 	f := looking.newForward(base, Commit{Checkout: checkout, Progress: func(string) {}})
 	a := f.a
 	var err error

@@ -14,6 +14,7 @@ type Open struct {
 	Head           string // the last commit of the source branch
 	Base           string // the commit that it began at; "" while GitLab prepares the diff
 	Fork           bool   // the source branch is in another project
+	Description    string
 }
 
 // AddOpen adds an open merge request, and returns its number.
@@ -22,6 +23,7 @@ func (s *Server) AddOpen(m Open) int64 {
 	defer s.mu.Unlock()
 	made := s.addMergeRequest(User{ID: 200, Name: "ada"}, url.Values{
 		"title": {"Change"}, "source_branch": {cmp.Or(m.Source, "feature")}, "target_branch": {cmp.Or(m.Target, "master")},
+		"description": {m.Description},
 	})
 	made.SHA, made.base, made.versions = m.Head, m.Base, []version{{m.Head, firstBase, s.tick()}}
 	if m.Fork {
