@@ -18,7 +18,7 @@ const MaxDescription = 255
 func Description(sync *record.Sync, owner string) string {
 	switch sync.State {
 	case record.Waiting:
-		return clip("waiting: "+sync.Waiting, MaxDescription)
+		return clip(waitingAt(sync)+": "+sync.Waiting, MaxDescription)
 	case record.Pending:
 		return sync.Summary
 	case record.Running:
