@@ -35,6 +35,7 @@ var settingsOf = map[string][]string{
 	"suggest": {"config", "environment", "node", "repository", "engine"},
 	"test":    {"config", "environment", "node", "repository", "engine"},
 	"wait":    {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
+	"fleet":   {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
 	"version": {},
 }
 
