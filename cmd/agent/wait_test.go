@@ -15,8 +15,6 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -197,37 +195,4 @@ func TestWaitInPipeline(t *testing.T) {
 			p.want(p.start(script)(), exitUsage, words)
 		}
 	})
-}
-
-// TestWaitForRealAgents waits for four agents on an engine: all succeed, then one fails, then
-// all wait for a user.
-func TestWaitForRealAgents(t *testing.T) {
-	t.Parallel()
-	engine := swarmtest.Engine(t)
-	engine.Image(t, "coin-test/app:1", "coin-test/app:2")
-	f := newFleet(t, []*swarmtest.Swarm{engine}, fourNodes...)
-	f.deployment = "strategy: parallel"
-	commit := f.commit("first")
-	f.each(func(node *lab) { node.start() })
-	p := newPipeline(t)
-	p.gitlab = f.pair[0].gitlab
-	p.env = append(p.env, "CI_SERVER_URL="+p.gitlab.URL, "COIN_AGENT_GITLAB_TOKEN_FILE="+p.gitlab.TokenFile)
-	known := func(commit string) {
-		p.commit = commit
-		p.gitlab.SetFile(commit, "environments/sandbox/config.yml", f.pair[0].repo.Git("show", commit+":environments/sandbox/config.yml"))
-		p.env = append(p.env, "CI_COMMIT_SHA="+commit)
-	}
-	known(commit)
-	p.want(p.start(waitScript+"5m")(), 0, "node4: succeeded: ")
-	f.tags["node2"] = "nowhere"
-	known(f.commit("a tag that is nowhere"))
-	p.want(p.start(waitScript+"5m")(), exitError, "agent: error: node2: failed: ", "nowhere", "node1: succeeded: ")
-	f.release("1")
-	f.deployment += "\n  auto_deploy: false"
-	f.tags["node2"] = "2"
-	f.tags["node3"] = "2"
-	held := f.commit("not by itself")
-	known(held)
-	p.want(p.start(waitScript+"5m")(), exitDifferent, "node3: waiting for a user (auto_deploy): auto_deploy is off; `agent sync` on the node rolls it out")
-	f.node("node2").await(held, record.Waiting)
 }
