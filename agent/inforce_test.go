@@ -52,7 +52,7 @@ func TestNoCommitLiftsItsGates(t *testing.T) {
 		w.poll()
 		const loosens = "this commit lowers approvals from 2 to 0, removes the approval of the change advisory board"
 		w.said(loosens+", removes the freeze holidays; ", "frozen until 10:00 UTC: holidays", "approval is required: !12 has 0 of 2 approvals (of bob, carol)")
-		if w.states(second); !strings.HasPrefix(w.description, "waiting: "+loosens) {
+		if w.states(second); !strings.HasPrefix(w.description, "waiting for a user (approval): "+loosens) {
 			w.t.Errorf("GitLab says %q", w.description)
 		}
 		w.halt()

@@ -132,7 +132,7 @@ func TestGate(t *testing.T) {
 		w.start()
 		sync := w.wantLast(commit, record.Waiting)
 		w.told(commit, gitlab.Pending)
-		if sync.Waiting != reason || w.description != "waiting: "+reason {
+		if sync.Waiting != reason || w.description != "waiting for a user (auto_deploy): "+reason {
 			w.t.Errorf("waits for %q, described as %q", sync.Waiting, w.description)
 		}
 		w.poll()

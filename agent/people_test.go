@@ -37,7 +37,7 @@ func TestPause(t *testing.T) {
 		w.poll()
 		sync := w.said(text)
 		w.states(commit)
-		if w.description != "waiting: "+text {
+		if w.description != "waiting (pause): "+text {
 			w.t.Errorf("described as %q", w.description)
 		}
 		if sync, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil || sync.State != record.Waiting {

@@ -11,10 +11,12 @@ import (
 
 // CommitStatus is a status entry of a commit in GitLab.
 type CommitStatus struct {
-	Name     string
-	State    State
-	Author   string    // username in lower case
-	Finished time.Time // zero if it has not ended
+	Name        string
+	State       State
+	Author      string // username in lower case
+	Description string
+	Created     time.Time
+	Finished    time.Time // zero if it has not ended
 }
 
 // Statuses reads all statuses of a commit, given by its full hash, including those of CI
@@ -25,7 +27,10 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 		if err != nil {
 			return nil, err
 		}
-		status := CommitStatus{Name: one.Name, State: State(one.Status), Author: strings.ToLower(one.Author.Username)}
+		status := CommitStatus{Name: one.Name, State: State(one.Status), Author: strings.ToLower(one.Author.Username), Description: one.Description}
+		if one.CreatedAt != nil {
+			status.Created = *one.CreatedAt
+		}
 		if one.FinishedAt != nil {
 			status.Finished = *one.FinishedAt
 		}

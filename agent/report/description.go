@@ -13,12 +13,15 @@ import (
 // MaxDescription is what GitLab allows for the description of a status.
 const MaxDescription = 255
 
+// DegradedSince begins the description of a good rollout whose services became unhealthy.
+const DegradedSince = "rolled out, and degraded since"
+
 // Description gives a sync in one line, as the commit status in GitLab shows it. owner is
 // the node as environment/node.
 func Description(sync *record.Sync, owner string) string {
 	switch sync.State {
 	case record.Waiting:
-		return clip("waiting: "+sync.Waiting, MaxDescription)
+		return clip(waitingAt(sync)+": "+sync.Waiting, MaxDescription)
 	case record.Pending:
 		return sync.Summary
 	case record.Running:
@@ -27,7 +30,7 @@ func Description(sync *record.Sync, owner string) string {
 		return failure(sync, owner)
 	case record.Succeeded:
 		if sync.Degraded != "" {
-			text := "rolled out, and degraded since: " + sync.Degraded
+			text := DegradedSince + ": " + sync.Degraded
 			if refused := RollbackText(sync); refused != "" {
 				text += "; " + refused
 			}

@@ -34,6 +34,8 @@ var settingsOf = map[string][]string{
 	},
 	"suggest": {"config", "environment", "node", "repository", "engine"},
 	"test":    {"config", "environment", "node", "repository", "engine"},
+	"wait":    {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
+	"fleet":   {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
 	"version": {},
 }
 
@@ -111,4 +113,4 @@ func printUsage(cmd *cobra.Command) error {
 }
 
 var exitCodes = strconv.Itoa(exitDone) + " done or in sync, " + strconv.Itoa(exitError) + " error, " +
-	strconv.Itoa(exitUsage) + " wrong usage, " + strconv.Itoa(exitDifferent) + " differences or problems found."
+	strconv.Itoa(exitUsage) + " wrong usage, " + strconv.Itoa(exitDifferent) + " differences or problems found, or a wait for a user, " + strconv.Itoa(exitTimeout) + " the time is over."

@@ -101,7 +101,7 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 
 // greensFirst checks that the greens rolled before the primaries, the soak time
 // before, and the primaries one after the other.
-func (f *fleet) greensFirst(commit string, soak time.Duration) {
+func (f *nodeLabs) greensFirst(commit string, soak time.Duration) {
 	f.t.Helper()
 	f.inTurn(commit, "node3 success", "node1 running", "node1 success", "node2 running", "node2 success")
 	f.inTurn(commit, "node4 success", "node1 running")

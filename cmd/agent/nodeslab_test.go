@@ -12,9 +12,9 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// fleet is the nodes of an environment, each with an agent and a stack of its own,
+// nodeLabs are the nodes of an environment, each with an agent and a stack of its own,
 // with one repository and one GitLab.
-type fleet struct {
+type nodeLabs struct {
 	pair
 	t          *testing.T
 	deployment string            // lines of config.yml's deployment
@@ -38,9 +38,9 @@ services:
 var slowCompose = strings.Replace(fleetCompose, "interval: 2s", "interval: 6s", 1)
 
 // newFleet makes nodes that are on engines by turns. No daemon runs yet.
-func newFleet(t *testing.T, engines []*swarmtest.Swarm, names ...string) *fleet {
+func newFleet(t *testing.T, engines []*swarmtest.Swarm, names ...string) *nodeLabs {
 	t.Helper()
-	f := &fleet{t: t, roles: map[string]string{}, tags: map[string]string{}, compose: map[string]string{}}
+	f := &nodeLabs{t: t, roles: map[string]string{}, tags: map[string]string{}, compose: map[string]string{}}
 	for i, name := range names {
 		node := newLabOn(t, engines[i%len(engines)])
 		if i == 0 {
@@ -54,7 +54,7 @@ func newFleet(t *testing.T, engines []*swarmtest.Swarm, names ...string) *fleet 
 }
 
 // commit commits what the fleet's fields say.
-func (f *fleet) commit(message string) string {
+func (f *nodeLabs) commit(message string) string {
 	f.t.Helper()
 	config := "environment: {name: sandbox, type: non-production}\nnodes:\n"
 	files := map[string]string{"README.md": message + "\n"}
@@ -77,25 +77,25 @@ func or(text, standard string) string {
 }
 
 // each tag of the nodes from now on.
-func (f *fleet) release(tag string) {
+func (f *nodeLabs) release(tag string) {
 	for _, node := range f.pair {
 		f.tags[node.settings["node"]] = tag
 	}
 }
 
 // node gives the lab of a node.
-func (f *fleet) node(name string) *lab {
+func (f *nodeLabs) node(name string) *lab {
 	return f.pair[slices.IndexFunc(f.pair, func(l *lab) bool { return l.settings["node"] == name })]
 }
 
 // all waits until each node has come to the same outcome.
-func (f *fleet) all(commit string, want record.State) {
+func (f *nodeLabs) all(commit string, want record.State) {
 	f.t.Helper()
 	f.each(func(node *lab) { node.await(commit, want) })
 }
 
 // step is a subtest in which the fleet's own checks fail, too.
-func (f *fleet) step(name string, act func()) {
+func (f *nodeLabs) step(name string, act func()) {
 	whole := f.t
 	f.pair.step(name, func() {
 		f.t = f.pair[0].t
@@ -105,7 +105,7 @@ func (f *fleet) step(name string, act func()) {
 }
 
 // timeline lists what GitLab took for a commit: "node3 running", "node3 success" …
-func (f *fleet) timeline(commit string) []string {
+func (f *nodeLabs) timeline(commit string) []string {
 	var took []string
 	for _, post := range f.pair[0].gitlab.Statuses(commit).Posts {
 		took = append(took, strings.TrimPrefix(post.Name, "coin-agent/sandbox/")+" "+post.State)
@@ -115,7 +115,7 @@ func (f *fleet) timeline(commit string) []string {
 
 // inTurn checks that in the timeline of a commit each event comes after the one
 // before it.
-func (f *fleet) inTurn(commit string, events ...string) {
+func (f *nodeLabs) inTurn(commit string, events ...string) {
 	f.t.Helper()
 	var took []string
 	waitfor.NoError(f.t, patience, func() error {

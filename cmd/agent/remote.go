@@ -30,7 +30,7 @@ func (f *remoteFlags) add(root *cobra.Command) {
 // useHost has a command ask another node's agent, if the flags name one.
 func (a *app) useHost(cmd *cobra.Command) error {
 	if a.host.host == "" {
-		if a.host.token != "" {
+		if a.host.token != "" && cmd.Name() != "fleet" { // which names agents by --api
 			return usageError{fault.New(fault.Place{}, "add --host", "--token-file needs --host")}
 		}
 		return nil

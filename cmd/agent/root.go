@@ -26,12 +26,22 @@ const (
 	exitError     = 1
 	exitUsage     = 2
 	exitDifferent = 3
+	exitTimeout   = 4
 )
 
 const defaultConfig = "/etc/coin-agent/agent.yml"
 
 // errDifferent reports a difference that is already printed.
 var errDifferent = errors.New("different")
+
+// codeError is an error with an exit code of its own.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e codeError) Error() string { return e.err.Error() }
+func (e codeError) Unwrap() error { return e.err }
 
 // usageError is an error in the command line.
 type usageError struct{ err error }
@@ -62,6 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // exit prints an error and gives the exit code.
 func (a *app) exit(err error) int {
 	var usage usageError
+	failed := exitError
+	if own := (codeError{}); errors.As(err, &own) {
+		failed, err = own.code, own.err
+	}
 	switch {
 	case err == nil:
 		return exitDone
@@ -77,7 +91,7 @@ func (a *app) exit(err error) int {
 		}
 		return exitUsage
 	}
-	return exitError
+	return failed
 }
 
 // printFault prints an error or a warning, with its hint.
@@ -115,8 +129,8 @@ func (a *app) root() *cobra.Command {
 	}
 	a.host.add(root)
 	root.AddCommand(runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
-		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), versionCommand(a))
+		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), waitCommand(a), versionCommand(a))
 	explainSettings(root)
 	return root
 }

@@ -1,5 +1,5 @@
-// Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commit
-// statuses, branches, merge requests with their approvals, versions, commits and notes, notes
+// Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commits,
+// their statuses and files, branches, merge requests with their approvals, versions, commits and notes, notes
 // on issues, the current token and its user, the version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
@@ -82,7 +82,9 @@ type Server struct {
 	timeless  bool              // approvals have no time
 	notes     map[int64][]*Note // by issue
 	lastNote  int64
-	commands  []string // quick actions in notes that were carried out
+	commands  []string             // quick actions in notes that were carried out
+	history   []string             // commits that AddCommit added, in order
+	files     map[[2]string]string // by commit and path
 }
 
 // NewServer makes a double without tokens and commits.
@@ -98,6 +100,7 @@ func NewServer(config Config) *Server {
 		tokens:    map[string]Token{},
 		commits:   map[string][]string{},
 		protected: map[string]bool{},
+		files:     map[[2]string]string{},
 	}
 }
 
@@ -113,6 +116,7 @@ func (s *Server) AddCommit(sha string, branches ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits[sha] = branches
+	s.history = append(s.history, sha)
 }
 
 // ProtectBranch restricts the pipelines of a branch to Maintainers.
@@ -220,6 +224,12 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.postNote(token, parts[1], parts[3], params)
 	case at(http.MethodPost, "projects", "*", "statuses", "*"):
 		return s.postStatus(token, parts[1], parts[3], params)
+	case at(http.MethodGet, "projects", "*", "repository", "commits"):
+		return s.listCommits(r, token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "repository", "commits", "*"):
+		return s.getCommit(token, parts[1], parts[4])
+	case at(http.MethodGet, "projects", "*", "repository", "files", "*", "raw"):
+		return s.getFile(token, [2]string{parts[1], parts[4]}, params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):
 		return s.listStatuses(r, token, parts[1], parts[4], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "merge_requests"):

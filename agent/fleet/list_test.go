@@ -1,0 +1,96 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+)
+
+// agentOf is the API of an agent that answers with a status, or with an error.
+type agentOf struct {
+	status report.Status
+	err    error
+}
+
+func (a agentOf) Status(context.Context) (report.Status, error) { return a.status, a.err }
+
+const newer = "abcdef7890abcdef1234567890abcdef12345678"
+
+const sixNodes = `environment: {name: sandbox, type: non-production}
+nodes:
+  - {name: node1, context: c1, stack: s1}
+  - {name: node2, context: c2, stack: s2}
+  - {name: node3, context: c3, stack: s3}
+  - {name: node4, context: c4, stack: s4}
+  - {name: node5, context: c5, stack: s5}
+  - {name: node6, context: c6, stack: s6}
+`
+
+// TestList lists the nodes by GitLab and by their agents, those in trouble first.
+func TestList(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.post("node1", gitlab.Success, "1 service updated")
+		w.post("node2", gitlab.Failed, report.DegradedSince+": web 1/2; see `agent status`")
+		w.post("node3", gitlab.Pending, "waiting for a user (approval): approve")
+		w.post("node4", gitlab.Running, "rolling out")
+		w.AddCommit(newer, "master")
+		w.SetFile(newer, "environments/sandbox/config.yml", sixNodes)
+		_, err := w.client.Commit(w.t.Context(), newer[:10])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.as("glpat-test-double-Secret1").Post(w.t.Context(), gitlab.Report{
+			Commit: newer, Ref: "master", Name: "coin-agent/sandbox/node5", State: gitlab.Success, Description: "unchanged",
+		}, 0); err != nil {
+			t.Fatal(err)
+		}
+		list := fleet.List{GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Branch: "master"}
+		want := func(want ...string) {
+			t.Helper()
+			members, err := list.Read(w.t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, m := range members {
+				got = append(got, fmt.Sprintf("%s %.4s %s %v %s", m.Name, m.Commit, m.Verdict, m.Health, m.Source))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got\n%q\nwant\n%q", got, want)
+			}
+		}
+		want("node2 1234 degraded degraded gitlab", "node3 1234 waiting for a user  gitlab", "node6  no status  gitlab",
+			"node4 1234 rolling out  gitlab", "node1 1234 behind  gitlab", "node5 abcd in sync  gitlab")
+
+		healthy := &health.Verdict{State: health.Healthy}
+		applied := &report.AppliedStatus{Commit: newer, Release: "r7", At: time.Now()}
+		list.Agents = map[string]fleet.Agent{
+			"node1": agentOf{err: errors.New("no answer")},
+			"node2": agentOf{status: report.Status{Running: true, InSync: true, Health: healthy, Applied: applied}},
+			"node4": agentOf{status: report.Status{Running: true, Health: healthy, Applied: applied, Sync: &record.Sync{
+				Commit: newer, State: record.Waiting, Waiting: "frozen", Gates: []record.Gate{{Name: record.GateFreeze, Waiting: "frozen", Unattended: true}},
+			}}},
+		}
+		members, err := list.Read(w.t.Context())
+		if err != nil || members[0].State != fleet.Held {
+			t.Errorf("%+v, %v", members, err)
+		}
+		for _, m := range members {
+			switch {
+			case m.Name == "node1" && (m.Error != "no answer" || m.Verdict != "behind" || !m.Troubled()),
+				m.Name == "node2" && (m.State != fleet.Done || m.Troubled() || m.Release != "r7" || m.Source != "api"),
+				m.Name == "node4" && (m.State != fleet.Held || m.Line() != "waiting for a user (freeze): frozen"):
+				t.Errorf("%+v", m)
+			}
+		}
+	})
+}

@@ -1,0 +1,173 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/internal/backoff"
+)
+
+// Source is GitLab, as far as Wait asks it.
+type Source interface {
+	statuses
+	repository
+}
+
+// Wait waits for what the nodes of an environment do with a commit.
+type Wait struct {
+	GitLab      Source
+	Environment Environment
+	Commit      string   // its hash, a branch or a tag
+	Nodes       []string // none: those of config.yml at that commit
+
+	Every time.Duration // between two reads of the statuses
+	// Settle is how long the picture has to stay the same before Run ends because of nodes
+	// that wait for a user. A node that comes after another one notices its success only at
+	// its next look, and GitLab shows until then what it waited for first.
+	Settle time.Duration
+
+	Changed func(Node)  // called with each node whose state or words changed
+	Away    func(error) // called when GitLab does not answer, once for each outage; nil for back again
+}
+
+// Outcome is how a Wait ended.
+type Outcome string
+
+// The outcomes.
+const (
+	AllDone   Outcome = "succeeded" // unchanged nodes, too
+	SomeFail  Outcome = "failed"
+	NeedsUser Outcome = "waiting for a user"
+	TooLate   Outcome = "timeout"
+)
+
+// Result is the outcome with the last state of each node.
+type Result struct {
+	Outcome Outcome
+	Nodes   []Node
+	Away    error // why GitLab did not answer last; nil if it did
+}
+
+// In lists the nodes that are in one of some states.
+func (r Result) In(states ...State) []Node {
+	return slices.DeleteFunc(slices.Clone(r.Nodes), func(n Node) bool { return !slices.Contains(states, n.State) })
+}
+
+// patience bounds the wait after a failed request, unless GitLab asks for more: a user waits.
+const patience = 4 // doublings of a second
+
+// Run waits until all nodes have succeeded; or one has failed or waits for a user, and none
+// is rolling out or has yet to report; or until the deadline of ctx. An error is one that no
+// retry would change.
+func (w *Wait) Run(ctx context.Context) (Result, error) {
+	result := Result{Outcome: TooLate}
+	var wait backoff.Wait
+	commit, names := "", w.Nodes
+	last := time.Now()
+	for {
+		nodes, err := w.look(ctx, &commit, &names)
+		var refused *gitlab.Error
+		switch {
+		case ctx.Err() != nil:
+			return w.end(ctx, result)
+		case err == nil:
+			if w.compare(result.Nodes, nodes) {
+				last = time.Now()
+			}
+			w.away(&result, nil)
+			result.Nodes, wait = nodes, backoff.Wait{Until: time.Now().Add(w.Every)}
+			if outcome := judge(nodes, time.Since(last) >= w.Settle); outcome != "" {
+				result.Outcome = outcome
+				return result, nil
+			}
+		case !errors.As(err, &refused) || refused.Kind != gitlab.KindRetry:
+			return result, err
+		default:
+			w.away(&result, err)
+			wait.Tries = min(wait.Tries, patience)
+			wait = wait.After(refused.RetryAfter, nil)
+		}
+		select {
+		case <-ctx.Done():
+			return w.end(ctx, result)
+		case <-time.After(time.Until(wait.Until)):
+		}
+	}
+}
+
+// end gives the result at the end of ctx. A failure is one also where others had no time to
+// end.
+func (w *Wait) end(ctx context.Context, result Result) (Result, error) {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return result, ctx.Err() // interrupted
+	}
+	if len(result.In(Failed)) > 0 {
+		result.Outcome = SomeFail
+	}
+	return result, nil
+}
+
+// look reads what the nodes do, and before that, once, which commit and which nodes are meant.
+func (w *Wait) look(ctx context.Context, commit *string, names *[]string) (nodes []Node, err error) {
+	if *commit == "" {
+		if *commit, err = w.GitLab.Commit(ctx, w.Commit); err != nil {
+			return nil, err
+		}
+	}
+	if len(*names) == 0 {
+		if *names, err = w.Environment.Nodes(ctx, w.GitLab, *commit); err != nil {
+			return nil, err
+		}
+	}
+	return w.Environment.read(ctx, w.GitLab, *commit, *names)
+}
+
+// compare shows the nodes that changed, and reports whether one did.
+func (w *Wait) compare(before, now []Node) (changed bool) {
+	for i, node := range now {
+		if len(before) == 0 || before[i].Line() != node.Line() {
+			w.Changed(node)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// away shows that GitLab does not answer, or does so again.
+func (w *Wait) away(result *Result, err error) {
+	if (err == nil) != (result.Away == nil) {
+		w.Away(err)
+	}
+	result.Away = err
+}
+
+// judge gives the outcome; "" while there is none.
+func judge(nodes []Node, settled bool) Outcome {
+	has := func(states ...State) bool {
+		return slices.ContainsFunc(nodes, func(n Node) bool { return slices.Contains(states, n.State) })
+	}
+	switch {
+	case !has(Failed, Held, Silent, Rolling, Waiting):
+		return AllDone
+	case has(Silent, Rolling):
+		return ""
+	case has(Failed):
+		return SomeFail
+	case has(Held) && settled:
+		return NeedsUser
+	}
+	return ""
+}
+
+// Names gives the names of nodes in one text.
+func Names(nodes []Node) string {
+	names := make([]string, 0, len(nodes))
+	for _, node := range nodes {
+		names = append(names, node.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,61 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Commit gives the full hash of a commit, given by its hash, a branch or a tag. An error is
+// an *Error.
+func (c *Client) Commit(ctx context.Context, revision string) (string, error) {
+	found, err := ask(ctx, c, "read commit "+revision, func(with ...gl.RequestOptionFunc) (*gl.Commit, *gl.Response, error) {
+		found, resp, err := c.api.Commits.GetCommit(c.project, revision, nil, with...)
+		if err == nil && found.ID == "" {
+			err = errors.New("it is not a commit")
+		}
+		return found, resp, err
+	})
+	if asError(err).missing() {
+		err = &Error{Kind: KindPermanent, Status: http.StatusNotFound, Err: fault.New(fault.Place{}, "name a commit that is pushed to project "+c.project, "GitLab has no commit %s", revision)}
+	}
+	if err != nil {
+		return "", err
+	}
+	return found.ID, nil
+}
+
+// Commits lists the hashes of the newest commits of a branch, the newest first. An error is
+// an *Error.
+func (c *Client) Commits(ctx context.Context, branch string, most int64) ([]string, error) {
+	options := &gl.ListCommitsOptions{ListOptions: gl.ListOptions{PerPage: most}, RefName: &branch}
+	found, err := ask(ctx, c, "read the commits of "+branch, func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {
+		return c.api.Commits.ListCommits(c.project, options, with...)
+	})
+	hashes := make([]string, 0, len(found))
+	for _, one := range found {
+		hashes = append(hashes, one.ID)
+	}
+	return hashes, err
+}
+
+// File reads a file of a commit, given by its full hash. A file that the commit does not have
+// is nil. An error is an *Error.
+func (c *Client) File(ctx context.Context, commit, path string) ([]byte, error) {
+	content, err := ask(ctx, c, "read "+path+" of commit "+short(commit), func(with ...gl.RequestOptionFunc) ([]byte, *gl.Response, error) {
+		return c.api.RepositoryFiles.GetRawFile(c.project, path, &gl.GetRawFileOptions{Ref: &commit}, with...)
+	})
+	switch {
+	case asError(err).missing():
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case content == nil:
+		content = []byte{} // an empty file
+	}
+	return content, nil
+}

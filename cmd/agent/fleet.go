@@ -1,0 +1,148 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
+)
+
+func fleetCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fleet --environment E",
+		Short: "Show all nodes of an environment, those in trouble first; needs GitLab only, and no node",
+		Long: `Show all nodes of an environment: what each does with the newest commit of the branch that
+it has posted a status on. Nodes in trouble come first. The nodes are those of config.yml.
+
+GitLab's statuses do not say health and release. With --api the node's agent itself is
+asked; --token-file names a token of its api_tokens.
+
+Exit code 3 means that a node is in trouble: failed, unhealthy, waiting for a user, or
+without a status.`,
+		Example: "  agent fleet --environment sandbox --api node3=https://node3.example.com:9181 --token-file ~/api-token",
+		Args:    noArgs,
+	}
+	output := outputFlag(cmd, "text", "json")
+	apis := cmd.Flags().StringArray("api", nil, "ask this node's agent, too: node=URL; may be given several times")
+	watch := cmd.Flags().Bool("watch", false, "show the nodes again after each change")
+	poll := cmd.Flags().Duration("poll", 10*time.Second, "time between two reads, with --watch")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if a.settings.Environment == "" {
+			return usageError{errors.New("name the environment with --environment")}
+		}
+		if *poll < time.Second {
+			return usageError{errors.New("--poll must be at least 1s")}
+		}
+		list, err := a.fleetList(cmd.Context(), *apis)
+		if err != nil {
+			return err
+		}
+		if *watch {
+			return a.watchFleet(cmd.Context(), list, *output, *poll)
+		}
+		members, err := list.Read(cmd.Context())
+		if err != nil {
+			return err
+		}
+		err = printScreen(a.stdout, *output, fleetScreen, members)
+		return differentIf(slices.ContainsFunc(members, fleet.Member.Troubled), err)
+	}
+	return cmd
+}
+
+// fleetList gives the list with the clients that it asks.
+func (a *app) fleetList(ctx context.Context, apis []string) (list fleet.List, err error) {
+	agents := map[string]fleet.Agent{}
+	for _, one := range apis {
+		node, address, found := strings.Cut(one, "=")
+		if !found || node == "" {
+			return list, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
+		}
+		if agents[node], err = control.NewRemote(control.Remote{URL: address, TokenFile: a.host.token, CAFile: a.settings.CAFile}); err != nil {
+			return list, err
+		}
+	}
+	client, err := a.pipelineGitLab()
+	if err != nil {
+		return list, err
+	}
+	environment, err := a.environment(ctx, client)
+	return fleet.List{GitLab: client, Environment: environment, Branch: cmp.Or(a.settings.Branch, "master"), Agents: agents}, err
+}
+
+// watchFleet shows the nodes until ctx ends: on a terminal in one place, in a pipe a line for
+// each change, and as JSON a list a line.
+func (a *app) watchFleet(ctx context.Context, list fleet.List, output string, poll time.Duration) error {
+	terminal, changed := newScreen(a.stdout), changes{a.stdout, map[string]string{}}
+	for {
+		members, err := list.Read(ctx)
+		var refused *gitlab.Error
+		wait := poll
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &refused) && refused.Kind == gitlab.KindRetry:
+			printFault(a.stderr, "warning", err)
+			wait = max(poll, refused.RetryAfter)
+		case err != nil:
+			return err
+		case output == "json":
+			data, marshalErr := json.Marshal(members)
+			if marshalErr != nil {
+				return fmt.Errorf("print: %w", marshalErr)
+			}
+			err = changed.print("", map[string]string{"": string(visible.JSON(data))})
+		case terminal != nil:
+			var text strings.Builder
+			err = printPage(printer{Writer: &text, colour: newPrinter(a.stdout).colour}, fleetScreen, members)
+			terminal.draw(text.String())
+		default:
+			lines := map[string]string{}
+			for _, m := range members {
+				lines[m.Name] = fmt.Sprintf("%s %s %s: %s", m.Name, short(m.Commit), m.Verdict, m.Line())
+			}
+			err = changed.print(zoned(time.Now())+"  ", lines)
+		}
+		if err != nil && refused == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// fleetScreen lists the nodes of an environment.
+func fleetScreen(s *page, members []fleet.Member) {
+	s.table("NODE\tHEALTH\tCOMMIT\tRELEASE\tSINCE\tVERDICT\tWAITING FOR", func(row func(...any)) {
+		for _, m := range members {
+			said := m.Text
+			if m.State == fleet.Done || m.State == fleet.Silent {
+				said = ""
+			}
+			if len(m.Gates) > 0 {
+				said = m.Line()
+			}
+			said = joined("; ", said, after("its agent does not answer: ", m.Error), m.Ignored)
+			since := "-"
+			if !m.Since.IsZero() {
+				since = zoned(m.Since)
+			}
+			row(m.Name, orDash(string(m.Health)), orDash(short(m.Commit)), orDash(m.Release), since, m.Verdict, orDash(tidy(said)))
+		}
+	})
+}

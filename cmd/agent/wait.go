@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
+)
+
+// waitFlags are the flags of the command.
+type waitFlags struct {
+	commit                 string
+	nodes                  []string
+	timeout, poll, settled time.Duration
+}
+
+func waitCommand(a *app) *cobra.Command {
+	var f waitFlags
+	cmd := &cobra.Command{
+		Use:   "wait --environment E [--commit SHA] [--node N] [--timeout 15m]",
+		Short: "Wait until the nodes of an environment have rolled out a commit; needs GitLab only, and no node",
+		Long: `Wait until the nodes of an environment have rolled out a commit, by the statuses that
+their agents post on it in GitLab. The command runs on any machine with a GitLab token
+(scope read_api), such as the runner of a pipeline. Each change of a node is a line.
+
+The nodes are those of config.yml at that commit. A node that the commit leaves unchanged
+has succeeded. In a pipeline the commit, the address and the project are those of the
+pipeline (CI_COMMIT_SHA, CI_SERVER_URL, CI_PROJECT_PATH).
+
+Exit codes: 0 all nodes succeeded, 1 a node failed, or an error, 2 wrong usage, 3 a node
+waits for a user (approval, adoption, pause, freeze, or a rollout that a user starts),
+4 the time is over. It goes on while a node is rolling out, or has no status yet.`,
+		Example: "  agent wait --environment sandbox --timeout 20m",
+		Args:    noArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.commit, "commit", "", "the commit: a hash, a branch or a tag (default $CI_COMMIT_SHA)")
+	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
+	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "how long to wait")
+	flags.DurationVar(&f.poll, "poll", 5*time.Second, "time between two reads of the statuses")
+	flags.DurationVar(&f.settled, "settle", 45*time.Second, "how long a wait for a user must last before the command ends with exit code 3; longer than the agents' interval")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f.commit = cmp.Or(f.commit, os.Getenv("CI_COMMIT_SHA"))
+		switch {
+		case a.settings.Environment == "":
+			return usageError{errors.New("name the environment with --environment")}
+		case f.commit == "":
+			return usageError{errors.New("name the commit with --commit")}
+		case f.timeout <= 0 || f.poll < time.Second:
+			return usageError{errors.New("--timeout must be positive, and --poll at least 1s")}
+		}
+		client, err := a.pipelineGitLab()
+		if err != nil {
+			return err
+		}
+		return a.wait(cmd.Context(), client, f)
+	}
+	return cmd
+}
+
+// pipelineGitLab makes the client of the GitLab that the settings name, or else the pipeline
+// in which the command runs.
+func (a *app) pipelineGitLab() (*gitlab.Client, error) {
+	s := &a.settings
+	s.GitLabURL = cmp.Or(s.GitLabURL, os.Getenv("CI_SERVER_URL"))
+	s.GitLabProject = cmp.Or(s.GitLabProject, os.Getenv("CI_PROJECT_PATH"))
+	for _, missing := range []struct{ value, flag string }{
+		{s.GitLabURL, "gitlab-url"}, {s.GitLabProject, "gitlab-project"}, {s.GitLabTokenFile, "gitlab-token-file"},
+	} {
+		if missing.value == "" {
+			return nil, usageError{fmt.Errorf("set --%s", missing.flag)}
+		}
+	}
+	return a.gitLab()
+}
+
+// environment gives the environment of the settings, in which only statuses of the agents
+// count, if the settings name their users.
+func (a *app) environment(ctx context.Context, client *gitlab.Client) (of fleet.Environment, err error) {
+	of.Name = a.settings.Environment
+	if len(a.settings.GitLabAgents) > 0 {
+		of.Agents, err = client.Agents(ctx)
+	}
+	return of, err
+}
+
+func (a *app) wait(ctx context.Context, client *gitlab.Client, f waitFlags) error {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	environment, err := a.environment(ctx, client)
+	if err != nil {
+		return err
+	}
+	wait := fleet.Wait{
+		GitLab: client, Environment: environment, Commit: f.commit, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
+		Changed: func(node fleet.Node) {
+			fmt.Fprintln(a.stdout, visible.Line(fmt.Sprintf("%s  %s: %s", zoned(time.Now()), node.Name, node.Line())))
+		},
+		Away: func(err error) {
+			if err == nil {
+				fmt.Fprintln(a.stdout, zoned(time.Now())+"  GitLab answers again")
+				return
+			}
+			printFault(a.stderr, "warning", fmt.Errorf("%w; asking again until the time is over", err))
+		},
+	}
+	result, err := wait.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return waited(result, f)
+}
+
+// waited gives the error of a result, with its exit code; nil if all nodes succeeded.
+func waited(result fleet.Result, f waitFlags) error {
+	var errs []error
+	add := func(hint string, states ...fleet.State) {
+		for _, node := range result.In(states...) {
+			errs = append(errs, fault.New(fault.Place{}, hint, "%s: %s", node.Name, node.Line()))
+		}
+	}
+	code := exitError
+	switch result.Outcome {
+	case fleet.AllDone:
+		return nil
+	case fleet.SomeFail:
+		add("", fleet.Failed)
+	case fleet.NeedsUser:
+		code = exitDifferent
+		add("run the job again after that", fleet.Held)
+	case fleet.TooLate:
+		code = exitTimeout
+		errs = append(errs, fault.New(fault.Place{}, "", "the nodes did not end within %s", f.timeout))
+		add("", fleet.Held, fleet.Rolling, fleet.Waiting)
+		add("check that its agent runs and follows this commit: `agent doctor` on the node", fleet.Silent)
+		if result.Away != nil {
+			errs = append(errs, result.Away)
+		}
+	}
+	return codeError{code, errors.Join(errs...)}
+}
