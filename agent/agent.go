@@ -56,9 +56,10 @@ type tasks interface {
 	FollowDeaths(ctx context.Context, died func(stack string))
 }
 
-// reports takes the commit statuses for GitLab.
+// reports takes the commit statuses and deployments for GitLab.
 type reports interface {
 	Enqueue(report gitlab.Report) error
+	Deploy(step gitlab.Deployment) error
 	Health() gitlab.Health
 }
 

@@ -24,16 +24,18 @@ type statuses interface {
 
 // Publisher publishes the syncs of one stack.
 type Publisher struct {
-	Node     report.Node
-	Stack    string                     // "" for the only one of the node
-	Link     func(commit string) string // gives the commit's page in GitLab; "" for none
-	Statuses statuses                   // nil: no statuses are sent to GitLab
-	Notices  Notices
+	Node        report.Node
+	Stack       string                     // "" for the only one of the node
+	Link        func(commit string) string // gives the commit's page in GitLab; "" for none
+	Statuses    statuses                   // nil: no statuses are sent to GitLab
+	Deployments deployments                // nil: no deployments are sent to GitLab
+	ByTags      bool                       // the node follows tags
+	Notices     Notices
 }
 
 // Sync publishes a sync's state.
 func (p *Publisher) Sync(sync *record.Sync) error {
-	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)))
+	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
 }
 
 // Pending publishes a sync that cannot begin yet and is tried again: the commit's status

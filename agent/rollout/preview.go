@@ -71,6 +71,7 @@ func StageOf(err error) record.Stage {
 func (p *Parts) looking() *Parts {
 	quiet := *p
 	quiet.Reading, quiet.Ledger, quiet.Publish = noReading{}, noLedger{}, nobody{}
+	quiet.Deploys = nobody{}
 	quiet.Screen, quiet.Receivers, quiet.Delays, quiet.Metrics = nobody{}, nobody{}, nil, nobody{}
 	quiet.Engine, quiet.Exec, quiet.Probe, quiet.Audit, quiet.Files = lookingEngine{p.Engine}, nil, nil, nil, p.Files
 	return &quiet
@@ -95,6 +96,7 @@ type nobody struct{}
 func (nobody) Sync(*record.Sync) error    { return nil }
 func (nobody) Pending(*record.Sync) error { return nil }
 func (nobody) Notice(*record.Sync) error  { return nil }
+func (nobody) Deploy(*record.Sync) error  { return nil }
 
 func (nobody) Use(*manifests.Config) error { return nil }
 func (nobody) Learn(*desired.State)        {}

@@ -279,8 +279,11 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error 
 	return err
 }
 
-// delivered publishes that GitLab has a status.
+// delivered publishes that GitLab has a status. Of deployments the stages tell more.
 func (p *parts) delivered(sent gitlab.Report) {
+	if sent.Deployment {
+		return
+	}
 	p.events.Publish(events.Event{
 		Kind: events.Delivered, Commit: sent.Commit, State: string(sent.State),
 		Text: fmt.Sprintf("GitLab has the status %s of %s: %s", sent.State, short(sent.Commit), sent.Description),

@@ -1,10 +1,8 @@
 // Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commit
-// statuses, branches, merge requests with their approvals, versions, commits and notes, notes
-// on issues, the current token and its user, the version.
+// statuses, deployments and environments, branches, merge requests with their approvals,
+// versions, commits and notes, notes on issues, the current token and its user, the version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
-//
-// It has no deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -83,6 +81,11 @@ type Server struct {
 	notes     map[int64][]*Note // by issue
 	lastNote  int64
 	commands  []string // quick actions in notes that were carried out
+
+	deployments    []*Deployment // by ID
+	lastDeployment int64
+	environments   []*Environment  // by ID
+	closed         map[string]bool // environments
 }
 
 // NewServer makes a double without tokens and commits.
@@ -98,6 +101,7 @@ func NewServer(config Config) *Server {
 		tokens:    map[string]Token{},
 		commits:   map[string][]string{},
 		protected: map[string]bool{},
+		closed:    map[string]bool{},
 	}
 }
 
@@ -229,6 +233,14 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "versions"), at(http.MethodGet, "projects", "*", "merge_requests", "*", "commits"),
 		at(http.MethodGet, "projects", "*", "merge_requests", "*", "notes"):
 		return s.listOfMergeRequest(r, token, [3]string{parts[1], parts[3], parts[4]}, params)
+	case at(http.MethodPost, "projects", "*", "deployments"):
+		return s.postDeployment(token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments"):
+		return s.listDeployments(r, token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments", "*"), at(http.MethodPut, "projects", "*", "deployments", "*"):
+		return s.oneDeployment(r.Method, token, [2]string{parts[1], parts[3]}, params)
+	case at(http.MethodPut, "projects", "*", "environments", "*"):
+		return s.putEnvironment(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
