@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -131,6 +132,9 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 func (o *Outbox) post(ctx context.Context, r Report, trail Trail) (Posted, error) {
 	if r.Deployment {
 		return o.client.deploy(ctx, r, trail.running())
+	}
+	if o.Link != nil {
+		r.Target = cmp.Or(o.Link(ctx, r), r.Target)
 	}
 	posted, err := o.client.Post(ctx, r, trail.PipelineID)
 	if trail.PipelineID != 0 && asError(err).missing() {

@@ -88,6 +88,8 @@ type Outbox struct {
 	Random backoff.Random
 	// Delivered, where set before Run, is called with each report that GitLab has accepted.
 	Delivered func(Report)
+	// Link, where set before Run, gives the page that a status links to; "" leaves it.
+	Link func(context.Context, Report) string
 
 	client *Client
 	store  Store

@@ -26,6 +26,7 @@ import (
 	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
@@ -220,6 +221,10 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
 		made.Previews = a.previews(client, source)
+		if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
+			links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
+			p.outbox.Link = links.Of
+		}
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
