@@ -316,6 +316,9 @@ func (a *Agent) idle(ctx context.Context) {
 	a.due = time.Time{}
 }
 
+// Look has the loop look at the remote at once, or again when it is busy. It does not wait.
+func (a *Agent) Look() { a.nudge() }
+
 // nudge has the loop look at once, or again when it is busy.
 func (a *Agent) nudge() { signal(a.nudges) }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -80,6 +81,35 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 	})
 }
 
+// Hook lets a handler answer requests that have a secret of their own. It reports whether the
+// sender is known; an address whose senders are not has to wait as after failed logins.
+func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.harden(w.Header())
+		if status, why := g.foreign(r); status != 0 {
+			refuse(w, status, why, "")
+			return
+		}
+		from, now := place(r.RemoteAddr), time.Now()
+		if g.mustWait(w, from, now) {
+			return
+		}
+		if !handle(w, r) && g.failures.add(from, now) {
+			g.options.Log.Warn("too many hooks without a valid token", "from", cmp.Or(from.String(), "unknown"))
+		}
+	})
+}
+
+// mustWait refuses an address with too many failed logins.
+func (g *Guard) mustWait(w http.ResponseWriter, from netip.Prefix, now time.Time) bool {
+	wait := g.failures.wait(from, now)
+	if wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute")
+	}
+	return wait > 0
+}
+
 // harden sets the headers that tell a browser to do nothing with an answer but show it.
 func (g *Guard) harden(header http.Header) {
 	for name, value := range map[string]string{
@@ -134,9 +164,7 @@ func (g *Guard) serves(host string) bool {
 // login finds out who sent a request, or answers why that is not known.
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
 	from, now := place(r.RemoteAddr), time.Now()
-	if wait := g.failures.wait(from, now); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute")
+	if g.mustWait(w, from, now) {
 		return control.Caller{}, false
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")

@@ -68,6 +68,8 @@ type Settings struct {
 	APICertFile string `name:"api_cert_file" help:"file with the API's certificate and those of its issuers; needed off loopback"`
 	APIKeyFile  string `name:"api_key_file" help:"file with the key of the API's certificate"`
 
+	WebhookTokenFile string `name:"webhook_token_file" help:"file with the secret token, or the signing token, of GitLab's webhook to /hooks/gitlab at api_listen; empty for no webhook"`
+
 	GitLabURL       string   `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
 	GitLabProject   string   `name:"gitlab_project" help:"GitLab project: path or number"`
 	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`

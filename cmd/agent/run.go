@@ -66,7 +66,7 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	api, err := a.openAPI(log)
+	api, err := a.openAPI(d.agent.Look, log)
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error 
 	}
 	if api != nil {
 		services = append(services, func(ctx context.Context) error {
-			return control.Serve(ctx, api.listener, api.guard.Protect(handler))
+			return control.Serve(ctx, api.listener, api.handler(handler))
 		})
 	}
 	err := together(ctx, services)
