@@ -58,9 +58,10 @@ type tasks interface {
 	FollowDeaths(ctx context.Context, died func(stack string))
 }
 
-// reports takes the commit statuses for GitLab.
+// reports takes the commit statuses and deployments for GitLab.
 type reports interface {
 	Enqueue(report gitlab.Report) error
+	Deploy(step gitlab.Deployment) error
 	Health() gitlab.Health
 }
 
@@ -319,6 +320,9 @@ func (a *Agent) idle(ctx context.Context) {
 	}
 	a.due = time.Time{}
 }
+
+// Look has the loop look at the remote at once, or again when it is busy. It does not wait.
+func (a *Agent) Look() { a.nudge() }
 
 // nudge has the loop look at once, or again when it is busy.
 func (a *Agent) nudge() { signal(a.nudges) }

@@ -85,10 +85,11 @@ func newStack(a *Agent, of Stack) *stack {
 	s.contests.Records = s.records
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
-		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Notices: parts.Notices,
+		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, Notices: parts.Notices,
+		ByTags: settings.TagPattern != "",
 	}
 	if parts.Reports != nil {
-		s.publish.Statuses = parts.Reports
+		s.publish.Statuses, s.publish.Deployments = parts.Reports, parts.Reports
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects()},
@@ -119,7 +120,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
 		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
-		Screen: s.board, Publish: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
+		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
 	if parts.Reports != nil {

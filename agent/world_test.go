@@ -84,6 +84,7 @@ type world struct {
 	lost        bool                            // an apply reaches the engine, and the agent is stopped before it hears of that
 	applied     int                             // plans that were applied
 	reported    []gitlab.Report
+	deployments []string // that GitLab was told of
 	description string
 	notices     func(*store.Store) publish.Notices // who is told; nil for nobody
 	after       func()                             // ends what notices started

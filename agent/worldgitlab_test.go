@@ -1,6 +1,9 @@
 package agent_test
 
 import (
+	"fmt"
+	"strings"
+
 	"coin.internal/coin-agent/agent/gitlab"
 )
 
@@ -24,6 +27,24 @@ func (w *world) Enqueue(report gitlab.Report) error {
 	w.instantly()
 	if n := len(w.reported); n == 0 || w.reported[n-1] != report {
 		w.reported = append(w.reported, report)
+	}
+	return nil
+}
+
+// Deploy takes deployments as the outbox does: each news once.
+func (w *world) Deploy(step gitlab.Deployment) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.instantly()
+	text := fmt.Sprintf("%s %s", step.Commit, step.State)
+	last := ""
+	for _, one := range w.deployments {
+		if strings.HasPrefix(one, step.Commit) {
+			last = one
+		}
+	}
+	if last != text && (step.State != gitlab.Canceled || strings.HasSuffix(last, " running")) {
+		w.deployments = append(w.deployments, text)
 	}
 	return nil
 }

@@ -108,6 +108,7 @@ type NodeConfig struct {
 	Stack           string   `yaml:"stack" required:"true" format:"stack" doc:"The name of the node's Swarm stack."`
 	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
 	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
+	URL             string   `yaml:"url" format:"page" doc:"The address that users open what the node runs at. GitLab shows it at the environment <environment>/<node>."`
 	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
 	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
 	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`

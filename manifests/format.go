@@ -29,6 +29,7 @@ var formats = map[string]format{
 	"column":    {want: "a column such as id", pattern: `^[A-Za-z_][A-Za-z0-9_]*$`},
 	"host":      {want: "a host name or address, without a port", pattern: `^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$`},
 	"url":       {want: "a URL such as https://{{public_ip}}:5443/health, without a login", pattern: `^https?://[^\s/@?#]+([/?#]\S*)?$`},
+	"page":      {want: "a URL such as https://node3.example.com, without a login", pattern: `^https?://[^\s/@?#{}]+([/?#][^\s{}]*)?$`},
 	"address":   {want: "an address with a port such as {{public_ip}}:5443", pattern: `^[^\s/@]+:([0-9]+|\{\{\S+\}\})$`},
 	"plainfile": {want: "the name of a file in the agent's check_dir", pattern: `^[A-Za-z0-9_][A-Za-z0-9._-]*$`},
 	"jsonpath":  {want: "a path such as data.items[0].id", pattern: `^(\$\.?|\.)?([A-Za-z0-9_-]+|\[[0-9]+\])((\.[A-Za-z0-9_-]+)|\[[0-9]+\])*$`},

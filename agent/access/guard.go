@@ -95,6 +95,36 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 	})
 }
 
+// Hook lets a handler answer requests that have a secret of their own. It reports whether the
+// sender is known; an address whose senders are not has to wait as after failed logins.
+func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.harden(w.Header())
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
+		if status, why := g.foreign(r); status != 0 {
+			refuse(w, status, why, "")
+			return
+		}
+		from := place(r.RemoteAddr)
+		if wait := g.failures.wait(from, time.Now()); wait > 0 {
+			g.refuseGuesses(w, wait, "wait a minute")
+			return
+		}
+		if handle(w, r) {
+			return
+		}
+		if _, last := g.failures.add(from, time.Now()); last {
+			g.options.Log.Warn("too many hooks without a valid token", "from", cmp.Or(from.String(), "unknown"))
+		}
+	})
+}
+
+// refuseGuesses tells a sender with too many failed logins to wait.
+func (g *Guard) refuseGuesses(w http.ResponseWriter, wait time.Duration, hint string) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+	refuse(w, http.StatusTooManyRequests, "too many failed logins", hint)
+}
+
 // harden sets the headers that tell a browser to do nothing with an answer but show it.
 func (g *Guard) harden(header http.Header) {
 	for name, value := range map[string]string{
@@ -162,8 +192,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 			g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
 		}
 		if wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-			refuse(w, http.StatusTooManyRequests, "too many failed logins", "wait a minute, or send a valid token")
+			g.refuseGuesses(w, wait, "wait a minute, or send a valid token")
 			return control.Caller{}, false
 		}
 	}

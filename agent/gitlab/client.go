@@ -117,11 +117,14 @@ type unlimited struct{}
 // Wait does not wait.
 func (unlimited) Wait(ctx context.Context) error { return ctx.Err() }
 
-// Posted is a status entry in GitLab.
+// Posted is a status entry, or a deployment, in GitLab.
 type Posted struct {
 	ID         int64
 	PipelineID int64
 	State      State
+
+	environment int64  // of a deployment
+	url         string // of the environment
 }
 
 // Post sends the report once. With pipeline 0, GitLab chooses the pipeline. An error is an

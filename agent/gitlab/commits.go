@@ -15,7 +15,7 @@ import (
 func (c *Client) Commit(ctx context.Context, revision string) (string, error) {
 	found, err := ask(ctx, c, "read commit "+revision, func(with ...gl.RequestOptionFunc) (*gl.Commit, *gl.Response, error) {
 		found, resp, err := c.api.Commits.GetCommit(c.project, revision, nil, with...)
-		if err == nil && found.ID == "" {
+		if err == nil && (found == nil || found.ID == "") {
 			err = errors.New("it is not a commit")
 		}
 		return found, resp, err
@@ -33,22 +33,26 @@ func (c *Client) Commit(ctx context.Context, revision string) (string, error) {
 // an *Error.
 func (c *Client) Commits(ctx context.Context, branch string, most int64) ([]string, error) {
 	options := &gl.ListCommitsOptions{ListOptions: gl.ListOptions{PerPage: most}, RefName: &branch}
-	found, err := ask(ctx, c, "read the commits of "+branch, func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {
 		return c.api.Commits.ListCommits(c.project, options, with...)
-	})
-	hashes := make([]string, 0, len(found))
-	for _, one := range found {
-		hashes = append(hashes, one.ID)
 	}
-	return hashes, err
+	hashes := make([]string, 0, most)
+	for one, err := range list(ctx, c, "read the commits of "+branch, read) {
+		if err != nil {
+			return nil, err
+		}
+		if hashes = append(hashes, one.ID); int64(len(hashes)) >= most { // they fit in one page
+			break
+		}
+	}
+	return hashes, nil
 }
 
 // File reads a file of a commit, given by its full hash. A file that the commit does not have
 // is nil. An error is an *Error.
 func (c *Client) File(ctx context.Context, commit, path string) ([]byte, error) {
-	content, err := ask(ctx, c, "read "+path+" of commit "+short(commit), func(with ...gl.RequestOptionFunc) ([]byte, *gl.Response, error) {
-		return c.api.RepositoryFiles.GetRawFile(c.project, path, &gl.GetRawFileOptions{Ref: &commit}, with...)
-	})
+	content, resp, err := c.api.RepositoryFiles.GetRawFile(c.project, path, &gl.GetRawFileOptions{Ref: &commit}, gl.WithContext(c.budget(ctx)))
+	err = c.refusal("read "+path+" of commit "+short(commit), resp != nil, err)
 	switch {
 	case asError(err).missing():
 		return nil, nil

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -37,8 +38,8 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 	}
 }
 
-// due returns the first report that can be sent now: the oldest report of a commit without
-// a wait. If there is none, it returns the time until the next one.
+// due returns the first report that can be sent now: the oldest report of a lane without a
+// wait. If there is none, it returns the time until the next one.
 func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 	if o.pause.auth && o.client.token.fingerprint() != o.pause.token {
 		o.pause, o.askToken = pause{}, time.Time{}
@@ -52,12 +53,12 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 	next := tokenRefresh
 	seen := map[string]bool{}
 	for i := range entries {
-		commit := entries[i].Report.Commit
-		if seen[commit] {
+		lane := entries[i].Report.lane()
+		if seen[lane] {
 			continue
 		}
-		seen[commit] = true
-		waiting := max(o.waits[commit].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
+		seen[lane] = true
+		waiting := max(o.waits[lane].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -73,6 +74,9 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 		return
 	}
 	posted, err := o.send(ctx, &entry, trail)
+	if err == nil {
+		err = o.linkEnvironment(ctx, entry.Report, posted)
+	}
 	switch refused := asError(err); {
 	case err == nil:
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
@@ -83,7 +87,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 		if err := o.store.Save(&entry); err != nil {
 			o.log.Warn("cannot save that a report was cut off", "revision", entry.Report.Commit, "error", err.Error())
 		}
-	case refused.Kind == KindPermanent:
+	case refused.final(entry.Report):
 		o.settle(entry, trail, refused)
 	case refused.Kind == KindAuth:
 		o.halt(err)
@@ -109,10 +113,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	posted, err := o.client.Post(ctx, entry.Report, trail.PipelineID)
-	if trail.PipelineID != 0 && asError(err).missing() {
-		posted, err = o.client.Post(ctx, entry.Report, 0) // the pipeline no longer exists
-	}
+	posted, err := o.post(ctx, entry.Report, trail)
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
 		found, ok, err := o.client.latest(ctx, entry.Report)
 		if err == nil && !ok {
@@ -123,6 +124,21 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	if asError(err).definite() {
 		entry.Attempted, entry.CutOff = false, time.Time{}
 		return posted, errors.Join(err, o.store.Save(entry))
+	}
+	return posted, err
+}
+
+// post sends a report to where the trail leads.
+func (o *Outbox) post(ctx context.Context, r Report, trail Trail) (Posted, error) {
+	if r.Deployment {
+		return o.client.deploy(ctx, r, trail.running())
+	}
+	if o.Link != nil {
+		r.Target = cmp.Or(o.Link(ctx, r), r.Target)
+	}
+	posted, err := o.client.Post(ctx, r, trail.PipelineID)
+	if trail.PipelineID != 0 && asError(err).missing() {
+		posted, err = o.client.Post(ctx, r, 0) // the pipeline no longer exists
 	}
 	return posted, err
 }
@@ -144,7 +160,7 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 // the trail; and it has the state, or a later one.
 func reached(want State, newest Posted, trail Trail) bool {
 	fresh := newest.ID > trail.StatusID
-	open := newest.ID == trail.StatusID && !trail.Last.State.finished()
+	open := newest.ID == trail.StatusID && !trail.Last.State.finished() && trail.Refused == ""
 	if !fresh && !open {
 		return false
 	}
@@ -169,7 +185,7 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 		o.putOff(entry, asError(err)) // it stays attempted, so that its result will be found
 		return
 	}
-	delete(o.waits, commit)
+	delete(o.waits, entry.Report.lane())
 	o.recovered()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -186,12 +202,12 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 	}
 }
 
-// putOff delays the reports of the entry's commit.
+// putOff delays the reports of the entry's lane.
 func (o *Outbox) putOff(entry Entry, err *Error) {
-	commit := entry.Report.Commit
-	next := o.waits[commit].After(err.RetryAfter, o.Random)
-	o.waits[commit] = next
-	o.log.Warn("report not delivered", "revision", commit, "state", entry.Report.State,
+	lane := entry.Report.lane()
+	next := o.waits[lane].After(err.RetryAfter, o.Random)
+	o.waits[lane] = next
+	o.log.Warn("report not delivered", "revision", entry.Report.Commit, "state", entry.Report.State,
 		"attempt", next.Tries, "next", next.Until, "error", err, "hint", fault.Hint(err))
 	o.failed(err)
 }

@@ -88,6 +88,8 @@ type Outbox struct {
 	Random backoff.Random
 	// Delivered, where set before Run, is called with each report that GitLab has accepted.
 	Delivered func(Report)
+	// Link, where set before Run, gives the page that a status links to; "" leaves it.
+	Link func(context.Context, Report) string
 
 	client *Client
 	store  Store
@@ -95,8 +97,8 @@ type Outbox struct {
 	wake   backoff.Bell
 
 	// Of Run or Flush, which alone delivers:
-	waits    map[string]backoff.Wait // by commit
-	pause    pause                   // of all commits
+	waits    map[string]backoff.Wait // by lane
+	pause    pause                   // of all reports
 	askToken time.Time               // of the next request for the token's information
 
 	// mu guards the health, and makes the read and the write in Enqueue atomic.
@@ -104,7 +106,7 @@ type Outbox struct {
 	health Health
 }
 
-// pause is a wait of all commits. With auth, it also ends when the token file changes.
+// pause is a wait of all reports. With auth, it also ends when the token file changes.
 type pause struct {
 	wait  backoff.Wait
 	auth  bool
@@ -139,6 +141,9 @@ func (o *Outbox) Enqueue(r Report) error {
 	}
 	if r.Ref == last.Ref && r.Name == last.Name && r.State == last.State && (!r.State.finished() || r.Description == last.Description) {
 		return nil
+	}
+	if r.Deployment && r.State == Canceled && (last.State != Running || last.Ref != r.Ref) {
+		return nil // nothing runs
 	}
 	if err := o.store.Save(&Entry{Report: r, Enqueued: time.Now()}); err != nil {
 		return fmt.Errorf("save report on commit %s: %w", short(r.Commit), err)

@@ -37,6 +37,18 @@ type Report struct {
 	State       State  `json:"state"`
 	Description string `json:"description,omitempty"`
 	Target      string `json:"target,omitempty"` // the page that GitLab links to; "" for none
+
+	Deployment bool `json:"deployment,omitempty"` // a step of a deployment to the environment Name, whose URL is Target
+	Tag        bool `json:"tag,omitempty"`        // of a deployment: Ref is a tag
+}
+
+// lane names the reports that are delivered in order: the statuses of a commit, or the
+// deployments to an environment.
+func (r Report) lane() string {
+	if r.Deployment {
+		return "deployments to " + r.Name
+	}
+	return r.Commit
 }
 
 // check refuses invalid reports. GitLab's lock and list use the hash as written, so it must
@@ -56,6 +68,10 @@ func (r Report) check() error {
 		return fault.New(fault.Place{}, "use pending, running, success, failed or canceled",
 			"report on commit %s: unknown state %q", short(r.Commit), r.State)
 	}
+	if r.Deployment && r.State == Pending {
+		return fault.New(fault.Place{}, "use running, success, failed or canceled",
+			"deployment of commit %s: unknown state %q", short(r.Commit), r.State)
+	}
 	return nil
 }
 
@@ -63,7 +79,7 @@ func (r Report) check() error {
 // refuses.
 func (r Report) clean() Report {
 	r.Description = oneline.Cut(r.Description, maxLength)
-	if target, err := url.Parse(r.Target); err != nil || target.Scheme != "https" && target.Scheme != "http" || len(r.Target) > maxLength {
+	if target, err := url.Parse(r.Target); err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http" || len(r.Target) > maxLength {
 		r.Target = ""
 	}
 	return r

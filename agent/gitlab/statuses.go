@@ -43,6 +43,9 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 // reports that. It searches all pipelines of the commit, because an unanswered post may have
 // gone to another pipeline than the known one.
 func (c *Client) latest(ctx context.Context, r Report) (newest Posted, found bool, err error) {
+	if r.Deployment {
+		return c.latestDeployment(ctx, r)
+	}
 	user, err := c.userID(ctx)
 	if err != nil {
 		return Posted{}, false, err

@@ -107,6 +107,7 @@ type Shown struct {
 	// is not known whether GitLab has it, or has it twice.
 	Making  bool      `json:"making,omitempty"`
 	Told    bool      `json:"told,omitempty"` // the note has had a text of this node
+	Link    string    `json:"link,omitempty"` // the note's page in GitLab
 	Updated time.Time `json:"updated"`
 }
 

@@ -87,6 +87,7 @@ func (w *Worker) after(one *Shown, at *board, there bool) error {
 			status := *next.Report
 			if status.Target != "" {
 				status.Target += fmt.Sprintf("#note_%d", at.id)
+				next.Link = status.Target
 			}
 			if err := w.use.Reports.Enqueue(status); err != nil {
 				return err

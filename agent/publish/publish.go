@@ -24,16 +24,19 @@ type statuses interface {
 
 // Publisher publishes the syncs of one stack.
 type Publisher struct {
-	Node     report.Node
-	Stack    string                     // "" for the only one of the node
-	Link     func(commit string) string // gives the commit's page in GitLab; "" for none
-	Statuses statuses                   // nil: no statuses are sent to GitLab
-	Notices  Notices
+	Node        report.Node
+	Stack       string                     // "" for the only one of the node
+	Link        func(commit string) string // gives the commit's page in GitLab; "" for none
+	Page        func(sync uint64) string   // gives what the status of a sync links to; nil or "" for nothing
+	Statuses    statuses                   // nil: no statuses are sent to GitLab
+	Deployments deployments                // nil: no deployments are sent to GitLab
+	ByTags      bool                       // the node follows tags
+	Notices     Notices
 }
 
 // Sync publishes a sync's state.
 func (p *Publisher) Sync(sync *record.Sync) error {
-	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)))
+	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
 }
 
 // Pending publishes a sync that cannot begin yet and is tried again: the commit's status
@@ -125,12 +128,19 @@ func (p *Publisher) status(sync *record.Sync, as gitlab.State) error {
 	}
 	err := p.Statuses.Enqueue(gitlab.Report{
 		Commit: sync.Commit, Ref: sync.Ref, Name: name,
-		State: as, Description: report.Description(sync, p.Node.String()),
+		State: as, Description: report.Description(sync, p.Node.String()), Target: p.page(sync.ID),
 	})
 	if err != nil {
 		return fmt.Errorf("queue report: %w", err)
 	}
 	return nil
+}
+
+func (p *Publisher) page(sync uint64) string {
+	if p.Page == nil {
+		return ""
+	}
+	return p.Page(sync)
 }
 
 // states are the states that GitLab shows (design, "One reconcile").

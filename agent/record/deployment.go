@@ -7,6 +7,7 @@ type Deployment struct {
 	TaskID     string    `json:"task_id,omitempty"`
 	PipelineID string    `json:"pipeline_id,omitempty"`
 	Nodes      []string  `json:"nodes,omitempty"`    // of the environment, in the order of config.yml
+	URL        string    `json:"url,omitempty"`      // of the node, as config.yml has it
 	Services   []Image   `json:"services,omitempty"` // sorted by service
 	Secrets    []Version `json:"secrets,omitempty"`  // sorted by name
 	Configs    []Version `json:"configs,omitempty"`

@@ -284,7 +284,9 @@ func (b *back) ready() error {
 	return a.journal.Start(entries{a}.startDetail(detail))
 }
 
-func (b *back) wrote() error { return nil } // it is published at its end, with the outcome of the sync
+// wrote tells that the good state is being deployed. The rest is published at the end, with
+// the outcome of the sync.
+func (b *back) wrote() error { return b.a.use.Deploys.Deploy(b.a.sync) }
 
 // await lets every wave begin: a rollback runs no job, and a failed service must not delay
 // it.

@@ -19,6 +19,8 @@ func deployment(a *attempt, live *deploy.Live) *record.Deployment {
 		node := a.desired.Node
 		d.TaskID, d.PipelineID = node.Variables["TASK_ID"].Value, node.Variables["PIPELINE_ID"].Value
 		d.Nodes = slices.Clone(node.Config.Order())
+		entry, _ := node.Config.Node(a.use.Node.Node)
+		d.URL = entry.URL
 	}
 	secrets, configs := map[string]*record.Version{}, map[string]*record.Version{}
 	for _, secret := range a.stack.Secrets {

@@ -72,6 +72,7 @@ func StageOf(err error) record.Stage {
 func (p *Parts) looking() *Parts {
 	quiet := *p
 	quiet.Reading, quiet.Ledger, quiet.Publish = noReading{}, noLedger{}, nobody{}
+	quiet.Deploys = nobody{}
 	quiet.Screen, quiet.Receivers, quiet.Delays, quiet.Metrics = nobody{}, nobody{}, nil, nobody{}
 	may := &registries{all: p.Policy().NamesImages(), used: map[string]bool{}}
 	quiet.Engine, quiet.Images = lookingEngine{p.Engine, may}, lookingSigners{p.Images, may}
@@ -98,6 +99,7 @@ type nobody struct{}
 func (nobody) Sync(*record.Sync) error    { return nil }
 func (nobody) Pending(*record.Sync) error { return nil }
 func (nobody) Notice(*record.Sync) error  { return nil }
+func (nobody) Deploy(*record.Sync) error  { return nil }
 
 func (nobody) Use(*manifests.Config) error { return nil }
 func (nobody) Learn(*desired.State)        {}

@@ -166,6 +166,9 @@ type Publisher interface {
 	Notice(sync *record.Sync) error
 }
 
+// Deploys tells GitLab which commit is being deployed, where Publisher does not.
+type Deploys interface{ Deploy(sync *record.Sync) error }
+
 // Receivers are those who get notices.
 type Receivers interface {
 	Use(config *manifests.Config) error
@@ -214,6 +217,7 @@ type Parts struct {
 
 	Screen    Screen
 	Publish   Publisher
+	Deploys   Deploys
 	Receivers Receivers
 	Delays    Delays
 	Metrics   Measures

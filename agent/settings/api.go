@@ -20,9 +20,13 @@ func (s *Settings) validateAPI() error {
 		return refuse("set both, or neither", "api_cert_file and api_key_file belong together")
 	case s.APIListen == "" && (tls || len(s.APITokens) > 0):
 		return refuse("set api_listen, or leave out the other api_ settings", "the setting api_listen is missing")
+	case s.APIListen == "" && s.WebhookTokenFile != "":
+		return refuse("set api_listen, which takes the hooks", "webhook_token_file is set, and api_listen is not")
+	case s.WebhookTokenFile != "" && s.GitLabProject == "":
+		return refuse("set gitlab_project to the project of the webhook", "webhook_token_file is set, and gitlab_project is not")
 	case s.APIListen == "":
 		return nil
-	case len(s.APITokens) == 0:
+	case len(s.APITokens) == 0 && s.WebhookTokenFile == "":
 		return refuse("name one in agent.yml: api_tokens: [{name: ci, file: /etc/coin-agent/api-ci, scope: read}]", "api_listen is set, and nobody has a token")
 	}
 	return access.RefuseOpen(s.APIListen, tls)

@@ -68,10 +68,14 @@ type Settings struct {
 	APICertFile string `name:"api_cert_file" help:"file with the API's certificate and those of its issuers; needed off loopback"`
 	APIKeyFile  string `name:"api_key_file" help:"file with the key of the API's certificate"`
 
+	WebhookTokenFile string `name:"webhook_token_file" help:"file with the secret token, or the signing token, of GitLab's webhook to /hooks/gitlab at api_listen; empty for no webhook"`
+
 	GitLabURL       string   `name:"gitlab_url" help:"GitLab's address, for commit statuses; empty for none"`
 	GitLabProject   string   `name:"gitlab_project" help:"GitLab project: path or number"`
 	GitLabTokenFile string   `name:"gitlab_token_file" help:"file with GitLab's API token"`
 	GitLabAgents    []string `name:"gitlab_agents" help:"GitLab usernames of all agents, whose statuses the nodes believe; empty for the token's own user"`
+
+	PageURL string `name:"page_url" help:"address of the agent's page for users, such as https://node3.example.com:9443, which statuses link to; empty for none"`
 
 	MergeRequestPlans bool `name:"merge_request_plans" help:"show the plan of open merge requests into the branch in a note on each; needs gitlab_url"`
 
@@ -145,6 +149,11 @@ func (s *Settings) Validate() error {
 		case u.Scheme != "https" && !loopback.Is(u.Hostname()):
 			refuse("write it as https://"+u.Host, "gitlab_url does not use TLS, so that others could read the token")
 		}
+	}
+	if page, err := url.Parse(s.PageURL); err != nil || s.PageURL != "" && (page.Host == "" || page.Scheme != "https" && page.Scheme != "http" || page.User != nil || page.RawQuery != "" || page.Fragment != "") {
+		refuse("write it as https://node3.example.com:9443", "page_url is not an http or https address")
+	} else if len(s.PageURL) > longestPageURL {
+		refuse("use a shorter one: GitLab takes links of 255 characters", "page_url is longer than %d characters", longestPageURL)
 	}
 	if _, err := s.AuditIssueNumber(); err != nil {
 		faults = append(faults, err)
@@ -222,6 +231,31 @@ func (s *Settings) CommitLink(commit string) string {
 		return ""
 	}
 	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/commit/" + commit
+}
+
+// longestPageURL leaves room for the number of a sync in the 255 characters of a link.
+const longestPageURL = 220
+
+// StatusLink gives what the commit status of a sync links to: the agent's page of the sync,
+// else the node's environment in GitLab; "" if the settings have neither address.
+func (s *Settings) StatusLink(sync uint64) string {
+	switch page := strings.TrimSuffix(s.PageURL, "/"); {
+	case page == "":
+		return s.EnvironmentLink()
+	case sync == 0:
+		return page + "/"
+	default:
+		return page + "/syncs/" + strconv.FormatUint(sync, 10)
+	}
+}
+
+// EnvironmentLink gives the page in GitLab with the deployments of the environment's nodes;
+// "" if the settings do not contain its address.
+func (s *Settings) EnvironmentLink() string {
+	if _, err := strconv.Atoi(s.GitLabProject); err == nil || s.GitLabURL == "" || s.GitLabProject == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/environments/folders/" + url.PathEscape(s.Environment)
 }
 
 // MailServer gives the mail server; without an address there is none.

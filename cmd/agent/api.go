@@ -1,11 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"regexp"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/webhook"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -13,10 +17,44 @@ import (
 type api struct {
 	listener net.Listener
 	guard    *access.Guard
+	hooks    *webhook.Receiver // nil: there is no webhook
 }
 
-// openAPI opens the API's address; nil if the settings name none.
-func (a *app) openAPI(log *slog.Logger) (*api, error) {
+// handler gives what the API's address serves: the API, and the webhook if there is one.
+func (a *api) handler(endpoints http.Handler) http.Handler {
+	protected := a.guard.Protect(endpoints)
+	if a.hooks == nil {
+		return protected
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", protected)
+	mux.Handle("POST /hooks/gitlab", a.guard.Hook(a.hooks.Handle))
+	return mux
+}
+
+// webhook makes the receiver of GitLab's hooks; nil if the settings name no token.
+func (a *app) webhook(look func(), log *slog.Logger) (*webhook.Receiver, error) {
+	if a.settings.WebhookTokenFile == "" {
+		return nil, nil
+	}
+	rule := a.settings.Rule()
+	tags, err := regexp.Compile(rule.TagPattern)
+	if err != nil {
+		return nil, fmt.Errorf("tag_pattern: %w", err)
+	}
+	return webhook.New(webhook.Options{
+		TokenFile: a.settings.WebhookTokenFile, Project: a.settings.GitLabProject, Target: a.settings.PlansBranch(), Look: look, Log: log,
+		Follows: func(ref string, tag bool) bool {
+			if tag {
+				return rule.TagPattern != "" && tags.MatchString(ref)
+			}
+			return rule.Branch == ref
+		},
+	})
+}
+
+// openAPI opens the API's address, where look has the agent look; nil if the settings name none.
+func (a *app) openAPI(look func(), log *slog.Logger) (*api, error) {
 	if a.settings.APIListen == "" {
 		return nil, nil
 	}
@@ -27,6 +65,10 @@ func (a *app) openAPI(log *slog.Logger) (*api, error) {
 			return nil, err
 		}
 	}
+	hooks, err := a.webhook(look, log)
+	if err != nil {
+		return nil, err
+	}
 	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Log: log})
 	if err != nil {
 		return nil, err
@@ -36,7 +78,7 @@ func (a *app) openAPI(log *slog.Logger) (*api, error) {
 		return nil, err
 	}
 	log.Info("API", "address", listener.Addr().String(), "tls", cert != nil, "tokens", len(a.settings.APITokens))
-	return &api{listener, guard}, nil
+	return &api{listener, guard, hooks}, nil
 }
 
 // reload takes the tokens of the settings, and reads their files and the certificate again.

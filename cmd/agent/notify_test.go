@@ -23,8 +23,8 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// webhook is a Slack-compatible webhook that can fail.
-type webhook struct {
+// slackHook is a Slack-compatible webhook that can fail.
+type slackHook struct {
 	*httptest.Server
 	path string
 
@@ -37,9 +37,9 @@ type webhook struct {
 // hooksHere allows commits to name the webhooks of these tests, which are on this machine.
 const hooksHere = "policy: {notifications: {hosts: [\"127.0.0.1:*\"]}}\n"
 
-func newWebhook(t *testing.T) *webhook {
+func newWebhook(t *testing.T) *slackHook {
 	t.Helper()
-	h := &webhook{path: "/services/T0/B0/canary-webhook-8d1fe2", status: http.StatusOK}
+	h := &slackHook{path: "/services/T0/B0/canary-webhook-8d1fe2", status: http.StatusOK}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -58,13 +58,13 @@ func newWebhook(t *testing.T) *webhook {
 	return h
 }
 
-func (h *webhook) set(status int) {
+func (h *slackHook) set(status int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.status = status
 }
 
-func (h *webhook) seen() (texts []string, tries int) {
+func (h *slackHook) seen() (texts []string, tries int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]string(nil), h.texts...), h.tries
@@ -138,7 +138,7 @@ notifications:
 }
 
 // told waits until both receivers have what is wanted, and demands no more.
-func (l *lab) told(hook *webhook, mail *smtptest.Server, want ...string) {
+func (l *lab) told(hook *slackHook, mail *smtptest.Server, want ...string) {
 	l.t.Helper()
 	waitfor.NoError(l.t, patience, func() error {
 		var slack, mails []string

@@ -19,7 +19,7 @@ import (
 
 // receivers is where people hear of rollouts in a test.
 type receivers struct {
-	hook *webhook
+	hook *slackHook
 	mail *smtptest.Server
 }
 

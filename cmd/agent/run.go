@@ -26,6 +26,7 @@ import (
 	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
@@ -65,7 +66,7 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	api, err := a.openAPI(log)
+	api, err := a.openAPI(d.agent.Look, log)
 	if err != nil {
 		return err
 	}
@@ -220,6 +221,10 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		p.outbox.Delivered = p.delivered
 		made.Reports = p.outbox
 		made.Previews = a.previews(client, source)
+		if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
+			links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
+			p.outbox.Link = links.Of
+		}
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
@@ -274,7 +279,7 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error 
 	}
 	if api != nil {
 		services = append(services, func(ctx context.Context) error {
-			return control.Serve(ctx, api.listener, api.guard.Protect(handler))
+			return control.Serve(ctx, api.listener, api.handler(handler))
 		})
 	}
 	err := together(ctx, services)
@@ -283,8 +288,11 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error 
 	return err
 }
 
-// delivered publishes that GitLab has a status.
+// delivered publishes that GitLab has a status. Of deployments the stages tell more.
 func (p *parts) delivered(sent gitlab.Report) {
+	if sent.Deployment {
+		return
+	}
 	p.events.Publish(events.Event{
 		Kind: events.Delivered, Commit: sent.Commit, State: string(sent.State),
 		Text: fmt.Sprintf("GitLab has the status %s of %s: %s", sent.State, short(sent.Commit), sent.Description),

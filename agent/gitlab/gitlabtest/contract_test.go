@@ -116,7 +116,7 @@ func TestAnswersToSinglePosts(t *testing.T) {
 		{"unknown pipeline", post, `{"state":"success","pipeline_id":12}`, 404, `{"message":"404 Pipeline for pipeline_id, sha and ref Not Found"}`},
 		{"pipeline that is no number", post, `{"state":"success","pipeline_id":"x"}`, 400, `{"error":"pipeline_id is invalid"}`},
 		{"body that is no JSON", post, `{`, 400, `{"error":"The request body is not valid: unexpected EOF"}`},
-		{"other endpoints", "projects/7/deployments", `{}`, 404, `{"error":"404 Not Found"}`},
+		{"other endpoints", "projects/7/releases", `{}`, 404, `{"error":"404 Not Found"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

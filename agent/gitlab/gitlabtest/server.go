@@ -1,10 +1,9 @@
 // Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commits,
-// their statuses and files, branches, merge requests with their approvals, versions, commits and notes, notes
-// on issues, the current token and its user, the version.
+// their statuses and files, deployments and environments, branches, merge requests with their
+// approvals, versions, commits and notes, notes on issues, the current token and its user, the
+// version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
 // requests. It guarantees to be at least as strict as GitLab.
-//
-// It has no deployments, and answers them with 404.
 package gitlabtest
 
 import (
@@ -85,6 +84,11 @@ type Server struct {
 	commands  []string             // quick actions in notes that were carried out
 	history   []string             // commits that AddCommit added, in order
 	files     map[[2]string]string // by commit and path
+
+	deployments    []*Deployment // by ID
+	lastDeployment int64
+	environments   []*Environment  // by ID
+	closed         map[string]bool // environments
 }
 
 // NewServer makes a double without tokens and commits.
@@ -101,6 +105,7 @@ func NewServer(config Config) *Server {
 		commits:   map[string][]string{},
 		protected: map[string]bool{},
 		files:     map[[2]string]string{},
+		closed:    map[string]bool{},
 	}
 }
 
@@ -239,6 +244,14 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "versions"), at(http.MethodGet, "projects", "*", "merge_requests", "*", "commits"),
 		at(http.MethodGet, "projects", "*", "merge_requests", "*", "notes"):
 		return s.listOfMergeRequest(r, token, [3]string{parts[1], parts[3], parts[4]}, params)
+	case at(http.MethodPost, "projects", "*", "deployments"):
+		return s.postDeployment(token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments"):
+		return s.listDeployments(r, token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments", "*"), at(http.MethodPut, "projects", "*", "deployments", "*"):
+		return s.oneDeployment(r.Method, token, [2]string{parts[1], parts[3]}, params)
+	case at(http.MethodPut, "projects", "*", "environments", "*"):
+		return s.putEnvironment(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):

@@ -1,0 +1,61 @@
+package preview
+
+import (
+	"context"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab"
+)
+
+// linkTime bounds the question which merge request brought a commit.
+const linkTime = 10 * time.Second
+
+// Links finds the note on the merge request that brought a commit. The outbox of reports
+// alone uses it, which sends one report after the other.
+type Links struct {
+	Fallback string // what a status without a page of its own links to
+	Notes    interface{ Previews() (Book, error) }
+	Requests interface {
+		Brought(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
+	}
+
+	commit, link string // the last answer
+}
+
+// Of gives the note's page for a status that links to the fallback; "" for others, and where
+// no note is known. It asks GitLab once for each commit, and only if a note is on record.
+func (l *Links) Of(ctx context.Context, r gitlab.Report) string {
+	if r.Target != l.Fallback {
+		return ""
+	}
+	if r.Commit == l.commit {
+		return l.link
+	}
+	book, err := l.Notes.Previews()
+	if err != nil {
+		return ""
+	}
+	notes := map[int64]string{}
+	for _, one := range book.Shown {
+		if one.Link != "" {
+			notes[one.Number] = one.Link
+		}
+	}
+	if len(notes) == 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, linkTime)
+	defer cancel()
+	brought, err := l.Requests.Brought(ctx, r.Commit)
+	if err != nil {
+		return "" // the next status of the commit asks again
+	}
+	l.commit, l.link = r.Commit, ""
+	for _, request := range brought {
+		if link := notes[request.Number]; link != "" {
+			l.link = link
+			break
+		}
+	}
+	return l.link
+}

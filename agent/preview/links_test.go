@@ -1,0 +1,53 @@
+package preview_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/preview"
+)
+
+type linked struct {
+	asked int
+	err   error
+}
+
+func (l *linked) Previews() (preview.Book, error) {
+	return preview.Book{Shown: []preview.Shown{{Number: 4, Link: "https://gitlab/4#note_9"}, {Number: 5}}}, nil
+}
+
+func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.MergeRequestOf, error) {
+	l.asked++
+	if commit == "other" {
+		return []gitlab.MergeRequestOf{{Number: 5}}, l.err
+	}
+	return []gitlab.MergeRequestOf{{Number: 3}, {Number: 4}}, l.err
+}
+
+func TestLinks(t *testing.T) {
+	known := &linked{err: errors.New("GitLab is down")}
+	links := &preview.Links{Fallback: "https://gitlab/environments", Notes: known, Requests: known}
+	of := func(commit, target string) string {
+		return links.Of(t.Context(), gitlab.Report{Commit: commit, Target: target})
+	}
+	if got := of("merged", links.Fallback); got != "" {
+		t.Errorf("without an answer: %q", got)
+	}
+	known.err = nil
+	for range 3 {
+		if got := of("merged", links.Fallback); got != "https://gitlab/4#note_9" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if got := of("merged", "https://gitlab/4"); got != "" {
+		t.Errorf("the status of a plan links to %q", got)
+	}
+	if got := of("other", links.Fallback); got != "" {
+		t.Errorf("a commit without a note links to %q", got)
+	}
+	if known.asked != 3 {
+		t.Errorf("asked %d times", known.asked)
+	}
+}

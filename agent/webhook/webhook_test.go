@@ -1,0 +1,133 @@
+package webhook_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"coin.internal/coin-agent/agent/webhook"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+type receiver struct {
+	*webhook.Receiver
+	looks int
+}
+
+func open(t *testing.T, token string) *receiver {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{}
+	var err error
+	r.Receiver, err = webhook.New(webhook.Options{
+		TokenFile: file, Project: "coin/coin-gitops", Target: "master", Look: func() { r.looks++ }, Log: slog.New(slog.DiscardHandler),
+		Follows: func(ref string, tag bool) bool { return !tag && ref == "master" || tag && strings.HasPrefix(ref, "v") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *receiver) post(body string, headers ...string) (status int, known bool) {
+	request := httptest.NewRequest(http.MethodPost, "/hooks/gitlab", strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	known = r.Handle(recorder, request)
+	return recorder.Code, known
+}
+
+func hook(kind, ref string) string {
+	return `{"object_kind":"` + kind + `","ref":"` + ref + `","project":{"id":7,"path_with_namespace":"coin/coin-gitops"},"object_attributes":{"target_branch":"` + ref + `"}}`
+}
+
+func TestHooks(t *testing.T) {
+	for name, test := range map[string]struct {
+		body, token string
+		status      int
+		looks       int
+	}{
+		"push":                  {hook("push", "refs/heads/master"), secret, 202, 1},
+		"push to another":       {hook("push", "refs/heads/other"), secret, 202, 0},
+		"a tag named master":    {hook("push", "refs/tags/master"), secret, 202, 0},
+		"tag":                   {hook("tag_push", "refs/tags/v1"), secret, 202, 1},
+		"another tag":           {hook("tag_push", "refs/tags/w1"), secret, 202, 0},
+		"merge request":         {hook("merge_request", "master"), secret, 202, 1},
+		"merge request of them": {hook("merge_request", "other"), secret, 202, 0},
+		"pipeline":              {hook("pipeline", "master"), secret, 202, 0},
+		"another project":       {strings.Replace(hook("push", "refs/heads/master"), "coin-gitops", "other", 1), secret, 403, 0},
+		"wrong token":           {hook("push", "refs/heads/master"), secret + "0", 401, 0},
+		"no token":              {hook("push", "refs/heads/master"), "", 401, 0},
+		"not JSON":              {"{", secret, 400, 0},
+		"too large":             {strings.Repeat(" ", 1<<20+1), secret, 413, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, secret)
+			status, known := r.post(test.body, "X-Gitlab-Token", test.token)
+			if status != test.status || r.looks != test.looks || known != (status != 401) {
+				t.Errorf("%d, %d looks, known %t", status, r.looks, known)
+			}
+		})
+	}
+}
+
+func TestSignedHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := []byte("0123456789abcdef01234567")
+		r := open(t, "whsec_"+base64.StdEncoding.EncodeToString(key))
+		body := hook("push", "refs/heads/master")
+		send := func(id string, age time.Duration, body, signed string) int {
+			stamp := strconv.FormatInt(time.Now().Add(-age).Unix(), 10)
+			mac := hmac.New(sha256.New, key)
+			mac.Write([]byte(id + "." + stamp + "." + signed))
+			status, _ := r.post(body, "webhook-id", id, "webhook-timestamp", stamp, "X-Gitlab-Token", secret,
+				"webhook-signature", "v1,AAAA v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+			return status
+		}
+		for i, test := range []struct {
+			status int
+			got    int
+		}{
+			{202, send("a", 0, body, body)},
+			{409, send("a", 0, body, body)},
+			{202, send("b", 4*time.Minute, body, body)},
+			{401, send("c", 6*time.Minute, body, body)},
+			{401, send("d", -6*time.Minute, body, body)},
+			{401, send("e", 0, body, body+" ")},
+			{401, send("", 0, body, body)},
+		} {
+			if test.got != test.status {
+				t.Errorf("%d: %d, want %d", i, test.got, test.status)
+			}
+		}
+		if status, known := r.post(body, "X-Gitlab-Token", secret); status != 401 || known {
+			t.Errorf("without a signature: %d", status)
+		}
+		for range 130 {
+			send(strconv.Itoa(r.looks), 0, body, body)
+		}
+		if status := send("last", 0, body, body); status != 429 {
+			t.Errorf("after many: %d", status)
+		}
+		time.Sleep(time.Minute)
+		if status := send("later", 0, body, body); status != 202 {
+			t.Errorf("a minute later: %d", status)
+		}
+	})
+}
