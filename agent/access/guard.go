@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ type Options struct {
 	Listen string // the address that the API is served on
 	Tokens []Token
 	Cert   *Certificate // nil: without TLS, on loopback
+	Door   Door         // of the page; nil: the API alone
 	Log    *slog.Logger
 }
 
@@ -72,6 +74,9 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 			refuse(w, status, why, "")
 			return
 		}
+		if g.atDoor(w, r) {
+			return
+		}
 		caller, ok := g.login(w, r)
 		if !ok || !readBody(w, r) {
 			return
@@ -109,7 +114,7 @@ func (g *Guard) foreign(r *http.Request) (status int, why string) {
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !g.visits(r) {
 			return http.StatusForbidden, "requests of other sites' pages are refused"
 		}
 		return 0, ""
@@ -133,6 +138,9 @@ func (g *Guard) serves(host string) bool {
 
 // login finds out who sent a request, or answers why that is not known.
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
+	if caller, found := g.session(r); found && r.Header.Get("Authorization") == "" {
+		return caller, true
+	}
 	from, now := place(r.RemoteAddr), time.Now()
 	if wait := g.failures.wait(from, now); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
@@ -145,12 +153,23 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 			return caller, true
 		}
 	}
-	if token != "" && g.failures.add(from, now) {
-		g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+	if token != "" {
+		g.failed(from, now)
+	}
+	if g.options.Door != nil && !strings.HasPrefix(r.URL.Path, apiPath) {
+		g.options.Door.Form(w, r, http.StatusUnauthorized, "")
+		return control.Caller{}, false
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
 	return control.Caller{}, false
+}
+
+// failed counts a failed login.
+func (g *Guard) failed(from netip.Prefix, now time.Time) {
+	if g.failures.add(from, now) {
+		g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
+	}
 }
 
 // readBody reads the body of a request within its limits, or answers why not.

@@ -13,8 +13,9 @@ type api struct {
 	guard    *access.Guard
 }
 
-// openAPI opens the API's address; nil if the settings name none.
-func (a *app) openAPI(log *slog.Logger) (*api, error) {
+// openAPI opens the API's address; nil if the settings name none. People without a session
+// stand at the door.
+func (a *app) openAPI(log *slog.Logger, door access.Door) (*api, error) {
 	if a.settings.APIListen == "" {
 		return nil, nil
 	}
@@ -25,7 +26,7 @@ func (a *app) openAPI(log *slog.Logger) (*api, error) {
 			return nil, err
 		}
 	}
-	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Log: log})
+	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Door: door, Log: log})
 	if err != nil {
 		return nil, err
 	}
