@@ -15,6 +15,7 @@ let got = Date.now(); // when it came
 let lost = ""; // why nothing newer came; "" while it comes
 let events = null;
 let last = document.body.dataset.event;
+let refused = 0; // when the agent last refused to stream events
 let planned = 0;
 let asking = false;
 let again = false;
@@ -98,7 +99,7 @@ async function ask() {
       last = next.body.dataset.event || last;
       got = Date.now();
       lost = "";
-      if (!events) listen();
+      if (!events && Date.now() - refused > every / 2) listen();
     }
   } catch (_) {
     lost = "Reconnecting";
@@ -124,7 +125,12 @@ function listen() {
   }
   events.onopen = () => { if (lost) soon(); };
   events.onerror = () => {
-    if (events && events.readyState === EventSource.CLOSED) { events.close(); events = null; }
+    if (events && events.readyState === EventSource.CLOSED) {
+      // Refused, such as when too many streams are open: the page asks every 15 seconds.
+      quiet();
+      refused = Date.now();
+      return;
+    }
     lost = lost || "Reconnecting";
     show();
     soon();
