@@ -87,5 +87,6 @@ fuzz: ## every fuzz target for FUZZ: a time (30s) or executions (5000000x); FUZZ
 bench: ## time and memory; docs/benchmarks.md says what they mean
 	go test -run '^$$' -bench . -benchmem ./compose/... ./deploy/... ./manifests/... ./secrets/... ./sync/...
 
-docs: ## the generated documents: the schema of config.yml and the command reference
+docs: ## what is generated: the schema of config.yml, the command reference, the page's templates as Go
+	cd agent/page && go tool templ generate
 	go test ./manifests ./cmd/agent ./agent/record ./agent/control -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update

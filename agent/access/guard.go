@@ -34,6 +34,7 @@ type Options struct {
 	Listen string // the address that the API is served on
 	Tokens []Token
 	Cert   *Certificate // nil: without TLS, on loopback
+	Door   Door         // of the page; nil: the API alone
 	Log    *slog.Logger
 }
 
@@ -87,6 +88,9 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 			refuse(w, status, why, "")
 			return
 		}
+		if g.atDoor(w, r) {
+			return
+		}
 		caller, ok := g.login(w, r)
 		if !ok || !readBody(w, r) {
 			return
@@ -113,9 +117,8 @@ func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.
 		if handle(w, r) {
 			return
 		}
-		if _, last := g.failures.add(from, time.Now()); last {
-			g.options.Log.Warn("too many hooks without a valid token", "from", cmp.Or(from.String(), "unknown"))
-		}
+		_, last := g.failures.add(from, time.Now())
+		g.warnOf(r, last)
 	})
 }
 
@@ -154,7 +157,7 @@ func (g *Guard) foreign(r *http.Request) (status int, why string) {
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !g.visits(r) {
 			return http.StatusForbidden, "requests of other sites' pages are refused"
 		}
 		return 0, ""
@@ -179,6 +182,9 @@ func (g *Guard) serves(host string) bool {
 // login finds out who sent a request, or answers why that is not known. A valid token passes
 // however many others from its address have failed: it has too many bits to be guessed.
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
+	if caller, found := g.session(r); found && r.Header.Get("Authorization") == "" {
+		return caller, true
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		if caller, found := find(*g.logins.Load(), strings.TrimSpace(token)); found {
@@ -186,19 +192,27 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 		}
 	}
 	if token != "" {
-		from := place(r.RemoteAddr)
-		wait, last := g.failures.add(from, time.Now())
-		if last {
-			g.options.Log.Warn("too many failed logins at the API", "from", cmp.Or(from.String(), "unknown"))
-		}
+		wait, last := g.failures.add(place(r.RemoteAddr), time.Now())
+		g.warnOf(r, last)
 		if wait > 0 {
 			g.refuseGuesses(w, wait, "wait a minute, or send a valid token")
 			return control.Caller{}, false
 		}
 	}
+	if g.options.Door != nil && !strings.HasPrefix(r.URL.Path, apiPath) {
+		g.options.Door.Form(w, r, http.StatusUnauthorized, "")
+		return control.Caller{}, false
+	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
 	return control.Caller{}, false
+}
+
+// warnOf logs that the sender of a request has failed for the last time that is allowed.
+func (g *Guard) warnOf(r *http.Request, last bool) {
+	if last {
+		g.options.Log.Warn("too many failed logins", "from", cmp.Or(place(r.RemoteAddr).String(), "unknown"))
+	}
 }
 
 // readBody reads the body of a request within its limits, or answers why not.

@@ -33,7 +33,7 @@ func answer(w http.ResponseWriter, value any, err error) {
 	status := http.StatusOK
 	if err != nil {
 		survey, _ := value.(*inventory.Survey)
-		status = statusOf(err)
+		status = StatusOf(err)
 		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Survey: survey}
 	}
 	data, err := json.Marshal(value)
@@ -50,8 +50,8 @@ func answer(w http.ResponseWriter, value any, err error) {
 	_, _ = w.Write(append(visible.JSON(data), '\n'))
 }
 
-// statusOf gives the HTTP status of an error.
-func statusOf(err error) int {
+// StatusOf gives the HTTP status of an error.
+func StatusOf(err error) int {
 	refused := request.Refused{}
 	if errors.As(err, &refused) {
 		switch refused.Kind {

@@ -44,11 +44,16 @@ func Peer(ctx context.Context) audit.Actor {
 	return audit.Actor{By: audit.ByUser, Name: audit.LocalName("unknown")}
 }
 
+// CallerOf gives the caller of a request; one without a scope if none is known.
+func CallerOf(ctx context.Context) Caller {
+	caller, _ := ctx.Value(callerKey{}).(Caller)
+	return caller
+}
+
 // within lets a handler answer callers whose scope allows it.
 func within(needed Scope, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		caller, _ := r.Context().Value(callerKey{}).(Caller)
-		if !caller.Scope.Allows(needed) {
+		if !CallerOf(r.Context()).Scope.Allows(needed) {
 			answer(w, nil, request.Refuse(request.Forbidden, "use a token with the scope "+string(needed)+", or run the command on the node",
 				"%s may not do this: it needs the scope %s", Peer(r.Context()), needed))
 			return

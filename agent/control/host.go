@@ -3,6 +3,7 @@ package control
 import (
 	"net"
 	"net/http"
+	"strings"
 
 	"coin.internal/coin-agent/internal/loopback"
 )
@@ -11,17 +12,37 @@ import (
 // page on another host whose name is made to resolve to 127.0.0.1 gets no answer.
 func LoopbackOnly(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if len(host) > 2 && host[0] == '[' {
-			host = host[1 : len(host)-1]
-		}
-		if !loopback.Is(host) {
+		if !loopback.Is(hostOf(r)) {
 			http.Error(w, "this address answers requests to localhost or 127.0.0.1 only", http.StatusMisdirectedRequest)
 			return
 		}
 		handler.ServeHTTP(w, r)
+	})
+}
+
+// hostOf gives the name of the host that a request is for.
+func hostOf(r *http.Request) string {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.Trim(host, "[]")
+}
+
+// NoOtherSites answers on a socket, which a user may have forwarded to a browser: it refuses
+// the requests of other sites' pages, and those to the name of a host, which such a page
+// can make resolve to the forwarded port.
+func NoOtherSites(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, origin := hostOf(r), r.Header.Get("Origin")
+		site := r.Header.Get("Sec-Fetch-Site")
+		switch {
+		case strings.Contains(host, ".") && !loopback.Is(host):
+			http.Error(w, "the socket does not answer requests to that host", http.StatusMisdirectedRequest)
+		case origin != "" && origin != "http://"+r.Host, site != "" && site != "same-origin" && site != "none":
+			http.Error(w, "requests of other sites' pages are refused", http.StatusForbidden)
+		default:
+			handler.ServeHTTP(w, r)
+		}
 	})
 }

@@ -23,3 +23,32 @@ func TestLoopbackOnly(t *testing.T) {
 		}
 	}
 }
+
+// A socket that is forwarded to a browser answers that browser's own requests alone.
+func TestNoOtherSites(t *testing.T) {
+	handler := control.NoOtherSites(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	for _, test := range []struct {
+		host, name, value string
+		want              int
+	}{
+		{"agent", "", "", 200},
+		{"localhost:8080", "Origin", "http://localhost:8080", 200},
+		{"127.0.0.1:8080", "Sec-Fetch-Site", "same-origin", 200},
+		{"localhost:8080", "Sec-Fetch-Site", "none", 200},
+		{"rebound.example:8080", "", "", 421},
+		{"localhost:8080", "Origin", "http://evil.example", 403},
+		{"localhost:8080", "Origin", "null", 403},
+		{"localhost:8080", "Sec-Fetch-Site", "cross-site", 403},
+	} {
+		request := httptest.NewRequest(http.MethodPost, "/v1/sync", nil)
+		request.Host = test.host
+		if test.name != "" {
+			request.Header.Set(test.name, test.value)
+		}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		if answer.Code != test.want {
+			t.Errorf("%+v: got %d", test, answer.Code)
+		}
+	}
+}

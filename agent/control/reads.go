@@ -144,8 +144,8 @@ type Plan struct {
 	Cut      int                 `json:"cut,omitempty"` // so many steps at the end are listed without their changes
 }
 
-// plan gives the present plan of a stack.
-func (h *handlers) plan(desk Desk) (Plan, error) {
+// PlanFor gives the present plan of a stack.
+func (s *Server) PlanFor(desk Desk) (Plan, error) {
 	status := desk.Status()
 	plan := Plan{Of: PlanOfNone, Stack: status.Stack}
 	recorded := deploy.RecordedPlan{Stack: status.Stack}
@@ -153,7 +153,7 @@ func (h *handlers) plan(desk Desk) (Plan, error) {
 	case sync != nil && !sync.State.Final():
 		plan.Of, plan.Sync, plan.Commit, plan.Release, plan.State = PlanOfSync, sync.ID, sync.Commit, sync.Release, sync.State
 		plan.Waiting, plan.Gates, plan.Loosens = sync.Waiting, sync.Gates, sync.Loosens
-		whole, _, _, err := h.server.History.Sync(sync.ID)
+		whole, _, _, err := s.History.Sync(sync.ID)
 		if err != nil || whole == nil {
 			return plan, err
 		}

@@ -27,7 +27,7 @@ func (h *handlers) reads() []route {
 			return desk.Status(), nil
 		})),
 		read("GET /v1/plan", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (Plan, error) {
-			return h.plan(desk)
+			return h.server.PlanFor(desk)
 		})),
 		read("GET /v1/syncs", h.syncs),
 		read("GET /v1/syncs/{id}", h.one),

@@ -54,7 +54,8 @@ func (a *app) webhook(look func(), log *slog.Logger) (*webhook.Receiver, error) 
 }
 
 // openAPI opens the API's address, where look has the agent look; nil if the settings name none.
-func (a *app) openAPI(look func(), log *slog.Logger) (*api, error) {
+// People without a session get the form of door.
+func (a *app) openAPI(look func(), door access.Door, log *slog.Logger) (*api, error) {
 	if a.settings.APIListen == "" {
 		return nil, nil
 	}
@@ -69,7 +70,7 @@ func (a *app) openAPI(look func(), log *slog.Logger) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Log: log})
+	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Door: door, Log: log})
 	if err != nil {
 		return nil, err
 	}

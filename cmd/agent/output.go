@@ -12,6 +12,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/visible"
 )
 
@@ -110,19 +111,7 @@ func ago(t time.Time) string {
 	return roughly(time.Since(t)) + " ago"
 }
 
-func roughly(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0s"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
+func roughly(d time.Duration) string { return report.Roughly(d) }
 
 func short(commit string) string {
 	if len(commit) > 10 {

@@ -26,6 +26,7 @@ import (
 	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	agentpage "coin.internal/coin-agent/agent/page"
 	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -66,7 +67,8 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	api, err := a.openAPI(d.agent.Look, log)
+	pages := &agentpage.Pages{API: d.control(), Version: version}
+	api, err := a.openAPI(d.agent.Look, pages, log)
 	if err != nil {
 		return err
 	}
@@ -76,7 +78,7 @@ func (a *app) daemon(ctx context.Context) error {
 	}
 	services := []func(context.Context) error{
 		d.agent.Run,
-		func(ctx context.Context) error { return d.serve(ctx, socket, api) },
+		func(ctx context.Context) error { return d.serve(ctx, socket, served{api, pages}) },
 		func(ctx context.Context) error { a.reload(ctx, reloads, reloaded{d.agent, api}, log); return nil },
 	}
 	if a.settings.Listen != "" {
@@ -269,17 +271,24 @@ func (a *app) logReader(p *parts) *logs.Reader {
 	}
 }
 
+// served is what an agent serves besides its control socket.
+type served struct {
+	api   *api // nil for none
+	pages *agentpage.Pages
+}
+
 // serve answers on the control socket, and at the API's address if there is one.
-func (p *parts) serve(ctx context.Context, socket net.Listener, api *api) error {
+func (p *parts) serve(ctx context.Context, socket net.Listener, of served) error {
 	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
-	handler, wait := p.control().Handler(asked)
+	api, wait := of.pages.API.Handler(asked)
+	handler := of.pages.Handler(api)
 	services := []func(context.Context) error{
-		func(ctx context.Context) error { return control.Serve(ctx, socket, handler) },
+		func(ctx context.Context) error { return control.Serve(ctx, socket, control.NoOtherSites(handler)) },
 	}
-	if api != nil {
+	if of.api != nil {
 		services = append(services, func(ctx context.Context) error {
-			return control.Serve(ctx, api.listener, api.handler(handler))
+			return control.Serve(ctx, of.api.listener, of.api.handler(handler))
 		})
 	}
 	err := together(ctx, services)

@@ -209,11 +209,11 @@ func (s *page) services(status report.Status) {
 	s.line()
 	s.table("SERVICE\tIMAGE\tTASKS\tSEEN\tSTATE", func(row func(...any)) {
 		for _, one := range status.Services {
-			row(one.Name, path.Base(one.Image), tasks(one), ago(status.Observed), serviceState(s.p, one, driftOf(status, one.Name)))
+			row(one.Name, path.Base(one.Image), tasks(one), ago(status.Observed), serviceState(s.p, one, report.DriftOf(&status, one.Name)))
 		}
 	})
-	for _, step := range unlisted(status) {
-		s.line(step.Name, ": ", s.yellow(driftOf(status, step.Name)))
+	for _, step := range report.Unlisted(&status) {
+		s.line(step.Name, ": ", s.yellow(report.DriftOf(&status, step.Name)))
 	}
 }
 

@@ -30,26 +30,9 @@ func historyScreen(s *page, syncs []record.Sync) {
 			}
 			row(sync.ID, zoned(sync.Started), short(sync.Commit), sync.Ref, orDash(sync.Release), trigger,
 				orDash(lasted(report.Waited(sync))), orDash(lasted(report.Worked(sync))), state,
-				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(string(whatText(sync))))
+				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(report.What(sync)))
 		}
 	})
-}
-
-// whatText gives the result of a sync.
-func whatText(sync *record.Sync) markup {
-	switch {
-	case sync.Error == "" && sync.State == record.Waiting:
-		return joinShown("waiting: ", sync.Waiting)
-	case sync.Error == "":
-		return shown(sync.Summary)
-	case sync.State == record.RolledBack:
-		return joinShown(sync.Summary, ", after ", sync.Stage, ": ", sync.Error)
-	}
-	text := joinShown(sync.Stage, ": ", sync.Error)
-	if sync.Rollback != nil && sync.Rollback.Refused != "" {
-		text += joinShown("; not rolled back: ", sync.Rollback.Refused)
-	}
-	return text
 }
 
 // logScreen lists entries of the audit log.

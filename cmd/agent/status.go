@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -64,7 +62,7 @@ func readStatus(ctx context.Context, a *app) (report.Status, error) {
 
 // verdict gives the state of the node in one line.
 func verdict(p printer, s report.Status) markup {
-	colour := map[report.HeadlineState]string{report.AllWell: green, report.Attention: yellow, report.Alarm: red}[report.StateOf(&s)]
+	colour := headlineColours[report.StateOf(&s)]
 	word, rest := report.Headline(&s)
 	if rest == "" {
 		return p.paint(colour, word)
@@ -79,53 +77,20 @@ func byWhom(subject, author string) string {
 	return fmt.Sprintf("%q by %s", subject, audit.AuthorName(author))
 }
 
-// driftOf gives the drift of a service of the status; "" for none.
-func driftOf(s report.Status, service string) string {
-	for _, step := range s.Drift {
-		if step.Name != service {
-			continue
-		}
-		text := "to " + string(step.Action)
-		if step.Action == deploy.Update {
-			text = report.ChangeLabels(step)
-		}
-		if slices.Contains(drift.Contested(s.Contests), service) {
-			text += ", contested"
-		}
-		return text
-	}
-	return ""
-}
-
-// unlisted gives the changes of the status that concern no service which runs.
-func unlisted(s report.Status) []deploy.Step {
-	return slices.DeleteFunc(slices.Clone(s.Drift), func(step deploy.Step) bool {
-		return slices.ContainsFunc(s.Services, func(service deploy.ServiceStatus) bool { return service.Name == step.Name })
-	})
-}
-
 func tasks(service deploy.ServiceStatus) string {
 	return fmt.Sprintf("%d/%d", service.Running, service.Desired)
 }
 
+// headlineColours are the colours of what a headline, or the state of a service, stands for.
+var headlineColours = map[report.HeadlineState]string{report.AllWell: green, report.Attention: yellow, report.Alarm: red}
+
+// serviceState gives the state of a service in its colour.
 func serviceState(p printer, service deploy.ServiceStatus, drift string) markup {
-	switch {
-	case drift != "":
-		return p.paint(yellow, "drifted: "+drift)
-	case service.OneShot && service.Running == 0:
-		return "done"
-	case service.Message != "":
-		return p.paint(red, service.UpdateState+": "+service.Message)
-	case service.UpdateState == "updating":
-		return p.paint(yellow, "updating")
-	case service.Running == 0 && (service.OneShot || service.Completed > 0):
-		return "ended"
-	case service.Desired == 0:
-		return "stopped"
-	case service.MissesTasks():
-		return p.paint(red, "not running")
+	text, state := report.ServiceState(service, drift)
+	if state == report.AllWell && text != "running" {
+		return shown(text)
 	}
-	return p.paint(green, "running")
+	return p.paint(headlineColours[state], text)
 }
 
 // pauseEnd says when a pause ends.

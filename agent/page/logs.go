@@ -1,0 +1,60 @@
+package page
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
+)
+
+// logLine is a line of a log.
+type logLine struct {
+	At                 time.Time
+	Task, Stream, Text string
+}
+
+const (
+	mostLog = 200
+	logRoom = room(200_000)
+)
+
+// logsOf gives the address of a service's log.
+func logsOf(service string) templ.SafeURL {
+	return templ.SafeURL("/services/" + url.PathEscape(service) + "/logs")
+}
+
+func (p *Pages) logs(r *http.Request, at frame) (templ.Component, error) {
+	values := r.URL.Query()
+	from, err := p.API.Logs(record.StackKey(values.Get("stack")))
+	if err != nil {
+		return nil, err
+	}
+	name, failed := r.PathValue("name"), values.Get("failed") == "true"
+	var lines []deploy.LogLine
+	err = from.Read(r.Context(), request.Logs{Service: name, Lines: mostLog, Failed: failed}, func(line deploy.LogLine) error {
+		lines = append(lines, line)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var shown []logLine
+	left := logRoom
+	for _, one := range slices.Backward(lines) { // the newest first: when there is no more room, the old ones are missing
+		next := logLine{one.At, say(one.Task, shortText), say(one.Stream, shortText), say(strings.TrimRight(one.Text, "\n"), longText)}
+		if left -= 200; !left.has(next.Text, next.Task) {
+			break
+		}
+		shown = append(shown, next)
+	}
+	slices.Reverse(shown)
+	at.Title, at.Nav = "Log of "+say(name, shortText), "/"
+	return logsPage(at, say(name, shortText), shown, failed, len(lines)-len(shown)), nil
+}

@@ -1,0 +1,86 @@
+package page
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
+)
+
+// version is one version of a secret.
+type version struct {
+	Secret, Name, Due, Why, Tone string // Secret is empty for further versions of the one before
+	Created                      time.Time
+	Live                         bool
+}
+
+const mostVersions = 150
+
+func (p *Pages) secrets(r *http.Request, at frame) (templ.Component, error) {
+	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+	if err != nil {
+		return nil, err
+	}
+	survey, err := desk.Survey(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := versionsOf(survey)
+	hidden := max(0, len(list)-mostVersions)
+	at.Title, at.Nav = "Secrets", "/secrets"
+	return secretsPage(at, list[:len(list)-hidden], hidden), nil
+}
+
+// versionsOf lists the versions, the overdue secrets first.
+func versionsOf(survey *inventory.Survey) []version {
+	var overdue, others []version
+	for _, secret := range survey.Secrets {
+		var list []version
+		add := func(of deploy.Version, live bool) {
+			one := version{Name: say(of.Name, shortText), Created: of.Created, Live: live, Tone: "quiet", Why: say(strings.Join(of.Kept, ", "), midText)}
+			if live {
+				one.Why, one.Tone = say(usersOf(of), midText), "well"
+				switch {
+				case secret.Overdue:
+					one.Due, one.Tone = "overdue by "+age(secret.Due, survey.At), "alarm"
+				case !secret.Due.IsZero():
+					one.Due = "due in " + age(survey.At, secret.Due)
+				}
+			}
+			if len(list) == 0 {
+				one.Secret = say(secret.Secret, shortText)
+			}
+			list = append(list, one)
+		}
+		if secret.Live != nil {
+			add(*secret.Live, true)
+		}
+		for _, other := range secret.Others {
+			add(other, false)
+		}
+		if secret.Overdue {
+			overdue = append(overdue, list...)
+		} else {
+			others = append(others, list...)
+		}
+	}
+	return append(overdue, others...)
+}
+
+func usersOf(of deploy.Version) string {
+	var names []string
+	for i, use := range of.Uses {
+		if i == 5 {
+			names = append(names, strconv.Itoa(len(of.Uses)-5)+" more")
+			break
+		}
+		names = append(names, use.Service)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,104 @@
+package page
+
+import (
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/oneline"
+)
+
+// How many characters of a text are shown.
+const (
+	shortText = 80
+	midText   = 200
+	longText  = 1000
+)
+
+// say gives a text as it is shown: on one line, visible, and cut.
+func say(text string, limit int) string {
+	if most := 8 * limit; len(text) > most {
+		text = text[:most]
+	}
+	return oneline.Cut(text, limit)
+}
+
+// piece is a part of a text: words, or a command.
+type piece struct {
+	Text    string
+	Command bool
+}
+
+// pieces divides a text with commands in backquotes.
+func pieces(text string) []piece {
+	var list []piece
+	for i, part := range strings.Split(say(text, longText), "`") {
+		if part != "" {
+			list = append(list, piece{part, i%2 == 1})
+		}
+	}
+	return list
+}
+
+// tone is the class of what a headline, or the state of a service, stands for.
+func tone(state report.HeadlineState) string {
+	switch state {
+	case report.AllWell:
+		return "well"
+	case report.Attention:
+		return "attention"
+	case report.Alarm:
+	}
+	return "alarm"
+}
+
+// toneOf is the class of a sync's state.
+func toneOf(state record.State) string {
+	switch state {
+	case record.Succeeded:
+		return "well"
+	case record.Failed:
+		return "alarm"
+	case record.RolledBack, record.Pending, record.Waiting, record.Running:
+		return "attention"
+	case record.Superseded:
+	}
+	return "quiet"
+}
+
+// signs are the shapes that stand beside words, so that no state is its colour alone.
+var signs = map[string]string{"well": "✓", "attention": "!", "alarm": "✕", "quiet": "–"}
+
+// stamp gives a time in full.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// machine gives a time for the attribute of an element.
+func machine(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// age gives the time from then to now.
+func age(then, now time.Time) string { return report.Roughly(now.Sub(then)) }
+
+// lasted gives a length of time; "" for none.
+func lasted(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return ""
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// room is the space for lists in a page, in bytes of escaped text.
+type room int
+
+// has takes the space of texts, and reports whether there was enough.
+func (r *room) has(texts ...string) bool {
+	for _, text := range texts {
+		*r -= room(len(templ.EscapeString(text)))
+	}
+	return *r >= 0
+}
