@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
@@ -64,7 +65,8 @@ func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	lines, ended := make(chan deploy.LogLine), make(chan error, 1)
-	go func() {
+	var reading sync.WaitGroup
+	reading.Go(func() {
 		ended <- from.Read(ctx, asked, func(line deploy.LogLine) error {
 			select {
 			case lines <- line:
@@ -73,8 +75,8 @@ func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs
 				return ctx.Err()
 			}
 		})
-	}()
-	defer func() { cancel(); _ = <-ended }()
+	})
+	defer func() { cancel(); reading.Wait() }()
 	idle := time.NewTicker(beat)
 	defer idle.Stop()
 	for {
@@ -88,7 +90,6 @@ func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs
 			if err != nil && ctx.Err() == nil {
 				_ = out.send("", errorMessage, refusal{Error: err.Error(), Hint: fault.Hint(err)})
 			}
-			ended <- nil
 			return
 		}
 		if err != nil {

@@ -31,20 +31,25 @@ func pages[T any](ctx context.Context, c *Client, what string, read func(gl.List
 			if err == nil && slices.Contains(items, nil) {
 				err = errNull
 			}
-			if err := c.refusal(what, resp != nil, err); err != nil {
+			if err = c.refusal(what, resp != nil, err); err != nil {
 				yield(nil, err)
 				return
 			}
-			for _, one := range items {
-				if !yield(one, nil) {
-					return
-				}
-			}
-			if resp.NextPage == 0 {
+			if !each(items, yield) || resp.NextPage == 0 {
 				return
 			}
 			at += size
 		}
 		yield(nil, &Error{Kind: KindRetry, Err: fmt.Errorf("%s: the list has more than %d pages", what, maxPages)})
 	}
+}
+
+// each gives items, and reports whether all were wanted.
+func each[T any](items []*T, yield func(*T, error) bool) bool {
+	for _, one := range items {
+		if !yield(one, nil) {
+			return false
+		}
+	}
+	return true
 }

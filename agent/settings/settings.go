@@ -143,18 +143,9 @@ func (s *Settings) Validate() error {
 	if s.GitLabURL != "" {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
-		switch u, err := url.Parse(s.GitLabURL); {
-		case err != nil || u.Host == "":
-			refuse("write it as https://gitlab.example.com", "gitlab_url is not a valid address")
-		case u.Scheme != "https" && !loopback.Is(u.Hostname()):
-			refuse("write it as https://"+u.Host, "gitlab_url does not use TLS, so that others could read the token")
-		}
+		faults = append(faults, s.validateGitLabURL())
 	}
-	if page, err := url.Parse(s.PageURL); err != nil || s.PageURL != "" && (page.Host == "" || page.Scheme != "https" && page.Scheme != "http" || page.User != nil || page.RawQuery != "" || page.Fragment != "") {
-		refuse("write it as https://node3.example.com:9443", "page_url is not an http or https address")
-	} else if len(s.PageURL) > longestPageURL {
-		refuse("use a shorter one: GitLab takes links of 255 characters", "page_url is longer than %d characters", longestPageURL)
-	}
+	faults = append(faults, s.validatePageURL())
 	if _, err := s.AuditIssueNumber(); err != nil {
 		faults = append(faults, err)
 	}
@@ -175,6 +166,30 @@ func (s *Settings) Validate() error {
 		faults = append(faults, mail.Validate())
 	}
 	return errors.Join(faults...)
+}
+
+func (s *Settings) validateGitLabURL() error {
+	switch u, err := url.Parse(s.GitLabURL); {
+	case err != nil || u.Host == "":
+		return fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is not a valid address")
+	case u.Scheme != "https" && !loopback.Is(u.Hostname()):
+		return fault.New(fault.Place{}, "write it as https://"+u.Host, "gitlab_url does not use TLS, so that others could read the token")
+	}
+	return nil
+}
+
+func (s *Settings) validatePageURL() error {
+	if s.PageURL == "" {
+		return nil
+	}
+	page, err := url.Parse(s.PageURL)
+	switch {
+	case err != nil || page.Host == "" || page.Scheme != "https" && page.Scheme != "http" || page.User != nil || page.RawQuery != "" || page.Fragment != "":
+		return fault.New(fault.Place{}, "write it as https://node3.example.com:9443", "page_url is not an http or https address")
+	case len(s.PageURL) > longestPageURL:
+		return fault.New(fault.Place{}, "use a shorter one: GitLab takes links of 255 characters", "page_url is longer than %d characters", longestPageURL)
+	}
+	return nil
 }
 
 func onLoopback(address string) bool {

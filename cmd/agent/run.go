@@ -218,15 +218,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		made.Anchors = p.anchors
 	}
 	if client != nil {
-		made.GitLab = client
-		p.outbox = gitlab.NewOutbox(client, store.Outbox(), log)
-		p.outbox.Delivered = p.delivered
-		made.Reports = p.outbox
-		made.Previews = a.previews(client, source)
-		if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
-			links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
-			p.outbox.Link = links.Of
-		}
+		a.reports(p, &made, client)
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
@@ -234,6 +226,17 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// reports has the agent report to GitLab.
+func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) {
+	p.outbox = gitlab.NewOutbox(client, p.store.Outbox(), made.Log)
+	p.outbox.Delivered = p.delivered
+	made.GitLab, made.Reports, made.Previews = client, p.outbox, a.previews(client, p.source)
+	if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
+		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
+		p.outbox.Link = links.Of
+	}
 }
 
 // previews gives what shows the plans of merge requests; nil if they are not shown.

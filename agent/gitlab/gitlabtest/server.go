@@ -213,9 +213,7 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	if refusal != nil {
 		return *refusal
 	}
-	at := func(method string, pattern ...string) bool {
-		return r.Method == method && slices.EqualFunc(parts, pattern, func(part, want string) bool { return want == "*" || part == want })
-	}
+	at := func(method string, pattern ...string) bool { return routes(r, parts, method, pattern...) }
 	switch {
 	case at(http.MethodGet, "version"):
 		return answer{code: http.StatusOK, body: map[string]any{"version": "18.6.0-ee", "revision": "c3a61b5e1a4"}}
@@ -244,14 +242,6 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "versions"), at(http.MethodGet, "projects", "*", "merge_requests", "*", "commits"),
 		at(http.MethodGet, "projects", "*", "merge_requests", "*", "notes"):
 		return s.listOfMergeRequest(r, token, [3]string{parts[1], parts[3], parts[4]}, params)
-	case at(http.MethodPost, "projects", "*", "deployments"):
-		return s.postDeployment(token, parts[1], params)
-	case at(http.MethodGet, "projects", "*", "deployments"):
-		return s.listDeployments(r, token, parts[1], params)
-	case at(http.MethodGet, "projects", "*", "deployments", "*"), at(http.MethodPut, "projects", "*", "deployments", "*"):
-		return s.oneDeployment(r.Method, token, [2]string{parts[1], parts[3]}, params)
-	case at(http.MethodPut, "projects", "*", "environments", "*"):
-		return s.putEnvironment(token, parts[1], parts[3], params)
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
@@ -266,6 +256,27 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.listMergeRequests(r, token, parts[1], params)
 	case at(http.MethodPost, "projects", "*", "merge_requests"):
 		return s.postMergeRequest(token, parts[1], params)
+	default:
+		return s.routeDeployments(r, token, parts, params)
+	}
+}
+
+// routes reports whether a request is one of a method and a pattern, in which * is any part.
+func routes(r *http.Request, parts []string, method string, pattern ...string) bool {
+	return r.Method == method && slices.EqualFunc(parts, pattern, func(part, want string) bool { return want == "*" || part == want })
+}
+
+func (s *Server) routeDeployments(r *http.Request, token Token, parts []string, params url.Values) answer {
+	at := func(method string, pattern ...string) bool { return routes(r, parts, method, pattern...) }
+	switch {
+	case at(http.MethodPost, "projects", "*", "deployments"):
+		return s.postDeployment(token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments"):
+		return s.listDeployments(r, token, parts[1], params)
+	case at(http.MethodGet, "projects", "*", "deployments", "*"), at(http.MethodPut, "projects", "*", "deployments", "*"):
+		return s.oneDeployment(r.Method, token, [2]string{parts[1], parts[3]}, params)
+	case at(http.MethodPut, "projects", "*", "environments", "*"):
+		return s.putEnvironment(token, parts[1], parts[3], params)
 	default:
 		return apiError(http.StatusNotFound, "404 Not Found")
 	}
