@@ -100,7 +100,7 @@ type Parts struct {
 	Audit     *audit.Log      // of Store's folder
 	Policy    *policy.Current // in force; nil: the settings' policy, which stays
 	Anchors   anchors         // of the audit log; nil: there are none
-	Events    *events.Ring    // takes what happens; nil: nobody reads it
+	Events    *events.Ring    // takes what happens; nil: it is not published
 
 	// Render makes the stack of a node's files; nil: compose.Render does. A test that
 	// renders the same files many times gives a function that remembers.

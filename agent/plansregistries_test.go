@@ -63,7 +63,7 @@ func (p *previewed) plan(compose string) string {
 	return notes[0].Body
 }
 
-// TestPlansAskKnownRegistries makes plans of branches that nobody reviewed: a registry is asked
+// TestPlansAskKnownRegistries makes plans of branches without a review: a registry is asked
 // only if what runs uses it, or if the policy says which images a commit may name.
 func TestPlansAskKnownRegistries(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -21,7 +21,7 @@ import (
 	"coin.internal/coin-agent/internal/keyfile"
 )
 
-// Key is the public key of somebody who may sign images.
+// Key is the public key of a person or pipeline that may sign images.
 type Key struct {
 	File        string
 	Fingerprint string // of the key itself

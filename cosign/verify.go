@@ -64,7 +64,7 @@ func (o Options) Verify(ctx context.Context, image Image, keys []Key) (Key, erro
 	return Key{}, &Refused{s.why}
 }
 
-// undigested says why nobody can have signed an image whose digest is not known.
+// undigested says why an image without a known digest cannot have a signature.
 func (c *client) undigested(ctx context.Context, image Image) error {
 	_, err := c.Resolve(ctx, image.Tag)
 	switch {

@@ -118,7 +118,7 @@ type Board struct {
 	Metrics *metrics.Stack
 	Log     *slog.Logger
 	Pulse   pulse
-	Events  publisher // nil: nobody reads events
+	Events  publisher // nil: there are no readers
 
 	mu   sync.Mutex
 	view View
@@ -141,7 +141,7 @@ func (b *Board) Snapshot() View {
 	return b.view
 }
 
-// Recall fills the board from the state file, which is no news to readers of events.
+// Recall fills the board from the state file, which readers of events are not told.
 func (b *Board) Recall() error {
 	deployed, err := b.Records.Deployed()
 	if err != nil {

@@ -25,7 +25,7 @@ type heard []events.Kind
 
 func (h *heard) Publish(event events.Event) { *h = append(*h, event.Kind) }
 
-// A restart is no news: the outcome of an old sync is not published again, that of a new one is.
+// A restart does not publish the outcome of an old sync again; a new outcome is published.
 func TestRecall(t *testing.T) {
 	const commit = "0123456789abcdef0123456789abcdef01234567"
 	second := record.Sync{ID: 2, Commit: commit, State: record.Failed}

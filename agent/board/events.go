@@ -11,7 +11,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// publisher takes events for whoever reads them.
+// publisher takes events for their readers.
 type publisher interface{ Publish(event events.Event) }
 
 // tell publishes what a change of the view means to readers.

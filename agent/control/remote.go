@@ -51,7 +51,7 @@ func NewRemote(to Remote) (*Client, error) {
 	return &Client{
 		http: &http.Client{
 			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // nobody else gets the token
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no other server gets the token
 		},
 		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)),
 	}, nil

@@ -169,7 +169,7 @@ func (r *readers) end() {
 	}
 }
 
-// last calls a function now if nobody reads, else after the last reader.
+// last calls a function now if there are no readers, else after the last one.
 func (r *readers) last(then func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

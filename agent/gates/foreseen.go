@@ -7,8 +7,8 @@ import (
 )
 
 // Foreseen lists what a rollout of a plan will wait for, as far as config.yml and the node
-// show before its commit is on the followed branch. It asks nobody, and remembers nothing:
-// whoever has approved a merge request is on its own page.
+// show before its commit is on the followed branch. It asks no server and records
+// nothing: the merge request's own page has its approvals.
 func Foreseen(ctx context.Context, parts Parts, plan *Plan) (waits []string, err error) {
 	for _, gate := range []Gate{pause{parts}, freeze{parts}, autoDeploy{}} {
 		said, err := gate.Ask(ctx, plan)

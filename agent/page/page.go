@@ -29,7 +29,7 @@ type frame struct {
 	Nav     string    // the link of the navigation that is current
 	At      time.Time // when the page was made
 	Event   string    // the ID of the last event before that
-	Actor   string    // who has a session; "" for nobody
+	Actor   string    // who has a session; "" without a session
 	Version string
 }
 

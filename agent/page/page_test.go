@@ -67,7 +67,7 @@ func (w *world) Read(_ context.Context, asked request.Logs, each func(deploy.Log
 	return nil
 }
 
-// handler serves the pages of a world; what is no page answers "api".
+// handler serves the pages of a world; what is not a page answers "api".
 func (w *world) handler() http.Handler {
 	ring := events.New()
 	ring.Publish(events.Event{Kind: events.Outcome, Text: "sync #1 " + hostile})

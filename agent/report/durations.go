@@ -19,7 +19,7 @@ func Worked(sync *record.Sync) time.Duration {
 }
 
 // Waited gives how long a sync waited before it wrote, or ended: at gates, or to be tried
-// again. Less than a second is no wait.
+// again. Less than a second does not count.
 func Waited(sync *record.Sync) time.Duration {
 	end := sync.Finished
 	if sync.Wrote {

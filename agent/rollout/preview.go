@@ -71,9 +71,9 @@ func StageOf(err error) record.Stage {
 // looking gives the parts of an attempt that only looks.
 func (p *Parts) looking() *Parts {
 	quiet := *p
-	quiet.Reading, quiet.Ledger, quiet.Publish = noReading{}, noLedger{}, nobody{}
-	quiet.Deploys = nobody{}
-	quiet.Screen, quiet.Receivers, quiet.Delays, quiet.Metrics = nobody{}, nobody{}, nil, nobody{}
+	quiet.Reading, quiet.Ledger, quiet.Publish = noReading{}, noLedger{}, silent{}
+	quiet.Deploys = silent{}
+	quiet.Screen, quiet.Receivers, quiet.Delays, quiet.Metrics = silent{}, silent{}, nil, silent{}
 	may := &registries{all: p.Policy().NamesImages(), used: map[string]bool{}}
 	quiet.Engine, quiet.Images = lookingEngine{p.Engine, may}, lookingSigners{p.Images, may}
 	quiet.Exec, quiet.Probe, quiet.Audit = nil, nil, nil
@@ -93,23 +93,23 @@ type noLedger struct{}
 func (noLedger) Save(*record.Sync) error                   { return nil }
 func (noLedger) End(*record.Sync, *record.GoodState) error { return nil }
 
-// nobody is told and shown nothing.
-type nobody struct{}
+// silent takes what an attempt tells and shows, and drops it.
+type silent struct{}
 
-func (nobody) Sync(*record.Sync) error    { return nil }
-func (nobody) Pending(*record.Sync) error { return nil }
-func (nobody) Notice(*record.Sync) error  { return nil }
-func (nobody) Deploy(*record.Sync) error  { return nil }
+func (silent) Sync(*record.Sync) error    { return nil }
+func (silent) Pending(*record.Sync) error { return nil }
+func (silent) Notice(*record.Sync) error  { return nil }
+func (silent) Deploy(*record.Sync) error  { return nil }
 
-func (nobody) Use(*manifests.Config) error { return nil }
-func (nobody) Learn(*desired.State)        {}
+func (silent) Use(*manifests.Config) error { return nil }
+func (silent) Learn(*desired.State)        {}
 
-func (nobody) Step(string, time.Duration) {}
-func (nobody) Progress(string)            {}
-func (nobody) Services(*report.Rollout)   {}
+func (silent) Step(string, time.Duration) {}
+func (silent) Progress(string)            {}
+func (silent) Services(*report.Rollout)   {}
 
-func (nobody) Phase(string, float64)   {}
-func (nobody) Checked([]checks.Result) {}
+func (silent) Phase(string, float64)   {}
+func (silent) Checked([]checks.Result) {}
 
 // lookingEngine reads the engine and writes nothing. It asks only some registries.
 type lookingEngine struct {

@@ -14,7 +14,7 @@ import (
 )
 
 // registries are those that a preview may ask about images: those of what runs, and all of them
-// where the policy says which images commits may name. A branch that nobody reviewed makes the
+// where the policy says which images commits may name. A branch without a review makes the
 // node connect to no other machine.
 type registries struct {
 	all  bool

@@ -187,7 +187,7 @@ type Measures interface {
 	Checked(results []checks.Result)
 }
 
-// Events takes what an attempt does, for whoever watches it.
+// Events takes what an attempt does, for those who watch it.
 type Events interface{ Publish(event events.Event) }
 
 // Parts are what the attempts at one stack work with.

@@ -27,7 +27,7 @@ func (s *Settings) validateAPI() error {
 	case s.APIListen == "":
 		return nil
 	case len(s.APITokens) == 0 && s.WebhookTokenFile == "":
-		return refuse("name one in agent.yml: api_tokens: [{name: ci, file: /etc/coin-agent/api-ci, scope: read}]", "api_listen is set, and nobody has a token")
+		return refuse("name one in agent.yml: api_tokens: [{name: ci, file: /etc/coin-agent/api-ci, scope: read}]", "api_listen is set, but api_tokens lists no token")
 	}
 	return access.RefuseOpen(s.APIListen, tls)
 }

@@ -19,7 +19,7 @@ func TestAPISettings(t *testing.T) {
 		"without TLS":        {"api_listen: 0.0.0.0:9181\n" + token, "is not a loopback address"},
 		"no port":            {"api_listen: localhost\n" + token, "is not an address with a port"},
 		"half a certificate": {"api_listen: 127.0.0.1:9181\napi_cert_file: /c\n" + token, "belong together"},
-		"no token":           {"api_listen: 127.0.0.1:9181\n", "nobody has a token"},
+		"no token":           {"api_listen: 127.0.0.1:9181\n", "api_tokens lists no token"},
 		"no address":         {token, "the setting api_listen is missing"},
 		"no list":            {"api_tokens: /t\n", "agent.yml:4:13: api_tokens is not a list"},
 		"no mapping":         {"api_tokens: [/t]\n", "an entry of api_tokens is not a mapping"},

@@ -64,7 +64,7 @@ type world struct {
 	mailbox     mailbox
 	stateFile   bytes.Buffer       // its content when the oracle read it last
 	checked     []byte             // the content that syncs are the records of
-	syncs       []attempt          // the newest first; nobody changes them
+	syncs       []attempt          // the newest first; they are not changed
 	decoded     map[string]attempt // the records of the state file that the oracle has read, by their JSON
 	scannedBody int
 }

@@ -30,7 +30,7 @@ const (
 	operateToken = "0123456789abcdef0123456789abcdef-operate"
 )
 
-// freeAddress gives a loopback address that nobody listens on.
+// freeAddress gives a loopback address without a listener.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
