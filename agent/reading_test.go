@@ -183,13 +183,13 @@ func TestSignedTagDeletedDuringARollout(t *testing.T) {
 		second := w.push(&w.ada, "2")
 		w.ada.Use(w.git.Git)
 		w.git.Annotate("v2")
-		w.verify = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		w.set(func() { w.verify = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } })
 		w.poll()
 		w.wantLast(second, record.Running)
 		w.halt()
 		object := w.git.Git("rev-parse", "v2")
 		w.git.Git("tag", "--delete", "v2")
-		w.verify = nil
+		w.set(func() { w.verify = nil })
 		w.start()
 		w.poll()
 		held := w.wantLast(second, record.Failed)
