@@ -20,7 +20,7 @@ func TestDelivery(t *testing.T) {
 	tag := func(tag string) map[string]string {
 		return map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER="+tag)}
 	}
-	undelivered := func(s report.Status) bool { return s.GitLab.Undelivered == 3 && s.GitLab.LastError != "" }
+	undelivered := func(s report.Status) bool { return s.GitLab.Undelivered == 5 && s.GitLab.LastError != "" }
 	delivered := func(commit string) {
 		l.t.Helper()
 		if states := strings.Join(l.posts(commit, "success"), " "); states != "pending running success" {
@@ -40,8 +40,8 @@ func TestDelivery(t *testing.T) {
 		commit := l.commit("while GitLab is down", tag("2"))
 		l.await(commit, record.Succeeded)
 		l.until("undelivered", undelivered)
-		l.mustRun(exitDone, []string{"3 statuses not delivered", "503"}, "status")
-		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 3`)
+		l.mustRun(exitDone, []string{"5 reports not delivered", "503"}, "status")
+		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 5`)
 		l.kill()
 		l.start()
 		l.until("still undelivered", undelivered)
@@ -56,7 +56,7 @@ func TestDelivery(t *testing.T) {
 		if took := time.Since(started); took > 25*time.Second {
 			l.t.Errorf("the rollout took %s", took)
 		}
-		l.until("undelivered", func(s report.Status) bool { return s.GitLab.Undelivered == 3 })
+		l.until("undelivered", func(s report.Status) bool { return s.GitLab.Undelivered == 5 })
 		l.stop() // which must not wait for GitLab
 		l.gitlab.Heal()
 		l.start()
@@ -68,7 +68,7 @@ func TestDelivery(t *testing.T) {
 		commit := l.commit("with an expired token", tag("2"))
 		l.await(commit, record.Succeeded)
 		l.until("undelivered", undelivered)
-		l.mustRun(exitDone, []string{"3 statuses not delivered", "401", "Token is expired", "hint: write a valid token", l.gitlab.TokenFile}, "status")
+		l.mustRun(exitDone, []string{"5 reports not delivered", "401", "Token is expired", "hint: write a valid token", l.gitlab.TokenFile}, "status")
 		const renewed = "glpat-test-double-Secret2"
 		token.Expires = time.Now().Add(30 * 24 * time.Hour)
 		l.gitlab.SetToken(renewed, token)

@@ -38,7 +38,7 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 	running := l.versions()
 	l.recorder.Reset()
 
-	waited := []string{frozen} // whose changes come along with the last one
+	var requests []int64 // of the commits that wait, whose changes come along with the last one
 	const loosens = "this commit lowers approvals from 2 to 0, removes the approval of the change advisory board, removes the freeze audit"
 	unwritten := func(what string) {
 		l.t.Helper()
@@ -48,13 +48,14 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 	}
 	l.step("the gates are deleted, alone and with a release", func() {
 		alone := l.commit("tidy up", config(bare))
-		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: alone, Author: "eve"}), "mallory")
+		requests = append(requests, l.gitlab.AddMerge(gitlabtest.Merge{Commit: alone, Author: "eve"}))
+		l.gitlab.Approve(requests[0], "mallory")
 		l.waitsFor(alone, loosens)
 		attack := l.commit("release", map[string]string{node3 + "node.env": "TAG=2\n"})
-		waited = append(waited, alone, attack)
-		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: attack, Author: "eve"}), "mallory")
+		requests = append(requests, l.gitlab.AddMerge(gitlabtest.Merge{Commit: attack, Author: "eve"}))
+		l.gitlab.Approve(requests[1], "mallory")
 		l.waitsFor(attack, "has 0 of 2 approvals (of bob, carol)")
-		l.describedAs(attack, "waiting: "+loosens)
+		l.describedAs(attack, "waiting for a user (", "): "+loosens)
 		l.mustRun(exitDifferent, []string{loosens}, "sync", "--wait")
 		l.mustRun(exitDifferent, []string{loosens}, "status")
 		l.mustRun(exitDifferent, []string{loosens}, "diff")
@@ -66,8 +67,8 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 	})
 	l.step("the approvers are replaced", func() {
 		swapped := l.commit("new team", config(strings.Replace(gated, "bob, carol", "eve, mallory", 1)))
-		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: swapped, Author: "oscar", Labels: []string{"CAB approved"}}), "eve", "mallory")
-		waited = append(waited, swapped)
+		requests = append(requests, l.gitlab.AddMerge(gitlabtest.Merge{Commit: swapped, Author: "oscar", Labels: []string{"CAB approved"}}))
+		l.gitlab.Approve(requests[2], "eve", "mallory")
 		l.waitsFor(swapped, "this commit lets eve, mallory approve, removes the freeze audit; ")
 		unwritten("other approvers")
 	})
@@ -75,8 +76,9 @@ func TestNoCommitLiftsAGate(t *testing.T) {
 		agreed := l.commit("agreed", config(bare))
 		l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: agreed, Author: "ada", Labels: []string{"CAB approved"}}), "bob", "carol")
 		l.waitsFor(agreed, `"release" came without an approved merge request`)
-		for _, below := range waited {
-			l.gitlab.Approve(l.gitlab.AddMerge(gitlabtest.Merge{Commit: below, Author: "ada", Labels: []string{"CAB approved"}}), "bob", "carol")
+		for _, request := range append(requests, l.gitlab.AddMerge(gitlabtest.Merge{Commit: frozen, Author: "ada"})) {
+			l.gitlab.SetLabels(request, "CAB approved")
+			l.gitlab.Approve(request, "bob", "carol")
 		}
 		l.waitsFor(agreed, "frozen until ")
 		l.mustRun(exitDone, nil, "sync", "--wait", "--override-freeze", "--reason", "the audit is over")

@@ -110,14 +110,16 @@ func (l *lab) described(commit string) string {
 	return posts[len(posts)-1].Description
 }
 
-// describedAs waits until GitLab has a description of a commit with the prefix: the outbox
+// describedAs waits until GitLab has a description of a commit with the texts: the outbox
 // delivers it after the state is recorded.
-func (l *lab) describedAs(commit, prefix string) {
+func (l *lab) describedAs(commit string, texts ...string) {
 	l.t.Helper()
 	waitfor.NoError(l.t, patience, func() error {
 		posts := l.gitlab.Statuses(commit).Posts
-		if len(posts) == 0 || !strings.HasPrefix(posts[len(posts)-1].Description, prefix) {
-			return fmt.Errorf("GitLab has %+v of %s, and not %q", posts, commit, prefix)
+		for _, text := range texts {
+			if len(posts) == 0 || !strings.Contains(posts[len(posts)-1].Description, text) {
+				return fmt.Errorf("GitLab has %+v of %s, and not %q", posts, commit, text)
+			}
 		}
 		return nil
 	})

@@ -144,7 +144,7 @@ func (s *page) policy(state *policy.State) {
 func (s *page) gitlab(health *gitlab.Health) {
 	delivered := "all statuses delivered"
 	if health.Undelivered != 0 {
-		delivered = counted(health.Undelivered, "status", "statuses") + " not delivered"
+		delivered = counted(health.Undelivered, "report", "reports") + " not delivered"
 	}
 	s.line("  gitlab    ", delivered)
 	if !health.TokenExpires.IsZero() {

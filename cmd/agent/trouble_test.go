@@ -159,13 +159,13 @@ func TestGitLabTokenExpired(t *testing.T) {
 		return err
 	})
 	want := said{"Token is expired", "write a valid token with the scope api into " + l.settings["gitlab_token_file"]}
-	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) || health.Undelivered != 3 {
+	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) || health.Undelivered != 5 {
 		t.Errorf("GitLab's health: %+v", health)
 	}
 	l.until("the services are seen", func(s report.Status) bool { return s.Unknown == nil && s.InSync })
 	code, out, _ := l.command("status")
 	told(t, "status", out, []said{want}, "read the token's information: ", "hint: ")
-	if code != exitDone || !strings.Contains(out, "3 statuses not delivered") {
+	if code != exitDone || !strings.Contains(out, "5 reports not delivered") {
 		t.Errorf("status: exit %d: %s", code, out)
 	}
 	l.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
