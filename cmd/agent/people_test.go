@@ -85,7 +85,7 @@ func TestPeople(t *testing.T) {
 		if writes := l.recorder.Writes(); len(writes) > 0 {
 			l.t.Errorf("it did not wait: %v", writes)
 		}
-		l.describedAs(held, "waiting for a user (pause", "): paused by ")
+		l.describedAs(held, "waiting (pause): paused by ")
 		l.mustRun(exitDifferent, []string{"waiting: paused by "}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"resumed: the pause by "}, "resume")
 		l.await(held, record.Succeeded)
