@@ -62,9 +62,13 @@ func TestExec(t *testing.T) {
 func TestMaskText(t *testing.T) {
 	t.Parallel()
 	stack := newStack("s")
-	addSecret(stack, "db", "1", "canary-value")
-	got := deploy.MaskText("it says canary-value and password=hunter2 of x", stack)
-	if got != "it says *** and password=*** of x" {
-		t.Errorf("got %q", got)
+	addSecret(stack, "db", "1", "canary/value")
+	for text, want := range map[string]string{
+		"it says canary/value and password=hunter2 of x":     "it says *** and password=*** of x",
+		"a query ?q=canary%2Fvalue, base64 Y2FuYXJ5L3ZhbHVl": "a query ?q=***, base64 ***",
+	} {
+		if got := deploy.MaskText(text, stack); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -160,28 +160,6 @@ func lastLines(text string, want *compose.Stack) []string {
 	return lines
 }
 
-// MaskText masks the secrets of a stack in a text, and what looks like a secret.
-func MaskText(text string, stack *compose.Stack) string {
-	return clean(maskSecrets(text, stack))
-}
-
-// maskSecrets masks the stack's secret values in a text. The longest value comes first,
-// so that no part of it remains if it contains another. Each line of a value with several
-// lines is masked, because logs are split into lines.
-func maskSecrets(text string, want *compose.Stack) string {
-	var values []string
-	for _, secret := range want.Secrets {
-		whole := strings.TrimSpace(string(secret.Value.Reveal()))
-		values = append(values, whole)
-		for line := range strings.Lines(whole) {
-			values = append(values, strings.TrimSpace(line))
-		}
-	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
-	for _, value := range values {
-		if len(value) >= shortestMasked {
-			text = strings.ReplaceAll(text, value, Hidden)
-		}
-	}
-	return text
-}
+// MaskText masks the secrets of a stack in a text, in the forms in which programs print them,
+// and what looks like a secret.
+func MaskText(text string, stack *compose.Stack) string { return NewMasks(stack).Text(text) }

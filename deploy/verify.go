@@ -115,7 +115,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 	// Every call sets the API version, but the stream of events reads it without a lock.
 	e.negotiated.Do(func() { e.host.NegotiateAPIVersion(ctx) })
 	changed := follow(following, e.host, want.Name)
-	memory, calls := newMemory(opts), &budget{left: burst, at: time.Now()}
+	memory, calls, masks := newMemory(opts), &budget{left: burst, at: time.Now()}, NewMasks(want)
 	var last Result
 	for {
 		if !pause(ctx, calls.take(time.Now())) {
@@ -127,7 +127,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		}
 		result, next := memory.judge(live, tasks, want)
 		for i := range result.Services {
-			result.Services[i].Error = maskSecrets(result.Services[i].Error, want)
+			result.Services[i].Error = masks.replace.Replace(result.Services[i].Error)
 		}
 		if opts.Progress != nil && !reflect.DeepEqual(result, last) {
 			opts.Progress(Result{Services: slices.Clone(result.Services)})

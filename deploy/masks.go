@@ -1,18 +1,15 @@
 package deploy
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
-	"coin.internal/coin-agent/internal/visible"
 )
 
 // Masks hide the secrets of stacks in lines of logs.
@@ -58,6 +55,9 @@ func NewMasks(stacks ...*compose.Stack) *Masks {
 	return m
 }
 
+// Text masks a text: the secrets in it, and what looks like one.
+func (m *Masks) Text(text string) string { return clean(m.replace.Replace(text)) }
+
 // Unknown reports whether a service has a secret that the masks do not know.
 func (m *Masks) Unknown(spec swarm.ServiceSpec) bool { return m.unknown(spec.TaskTemplate) != "" }
 
@@ -72,82 +72,4 @@ func (m *Masks) unknown(spec swarm.TaskSpec) string {
 		}
 	}
 	return ""
-}
-
-const (
-	// readBytes is how much of a line is read: masked first, so that no secret is cut, and
-	// cut then.
-	readBytes = 64 << 10
-	// shownBytes is how much of a line is shown.
-	shownBytes = 4 << 10
-	// keyLines bounds the lines of a private key.
-	keyLines = 200
-)
-
-// lineWriter makes lines of what a task prints to one stream.
-type lineWriter struct {
-	masks *Masks
-	line  LogLine // what the lines share
-	each  func(LogLine)
-
-	text []byte // of the line that has begun
-	key  int    // how many lines of a private key may follow
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	for rest := p; len(rest) > 0; {
-		part, after, ended := bytes.Cut(rest, []byte("\n"))
-		w.text = append(w.text, part[:min(len(part), readBytes-len(w.text))]...)
-		if ended {
-			w.flush()
-		}
-		rest = after
-	}
-	return len(p), nil
-}
-
-// end gives the rest as a line.
-func (w *lineWriter) end() {
-	if len(w.text) > 0 {
-		w.flush()
-	}
-}
-
-func (w *lineWriter) flush() {
-	stamp, text, _ := strings.Cut(string(w.text), " ")
-	at, err := time.Parse(time.RFC3339Nano, stamp)
-	if err != nil {
-		text = string(w.text)
-	}
-	w.text = w.text[:0]
-	line := w.line
-	line.At, line.Text = at, shownLine(w.mask(strings.TrimSuffix(text, "\r")))
-	w.each(line)
-}
-
-// mask hides the secrets in a line, and what looks like one. The lines of a private key are
-// hidden to its end.
-func (w *lineWriter) mask(text string) string {
-	begins := strings.Contains(text, "-----BEGIN ") && strings.Contains(text, "PRIVATE KEY")
-	ends := strings.Contains(text, "-----END ")
-	if !begins && w.key > 0 {
-		w.key--
-		if ends {
-			w.key = 0
-		}
-		return Hidden
-	}
-	if begins && !ends {
-		w.key = keyLines
-	}
-	return clean(w.masks.replace.Replace(text))
-}
-
-// shownLine makes a text one visible line of bounded length.
-func shownLine(text string) string {
-	text = visible.Line(strings.ReplaceAll(text, "\t", "    "))
-	if len(text) <= shownBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:shownBytes], "") + "…"
 }
