@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -22,8 +23,7 @@ func (a *Agent) ReloadPolicy(read *policy.Policy, failed error) error {
 	} else {
 		entry.Detail = reloadDetail(before, read)
 	}
-	notes := journal.Notes{Log: a.parts.Audit, Heads: a.parts.Store, Moved: a.parts.auditMoved}
-	if err := notes.Add(entry); err != nil && failed == nil {
+	if err := a.note(entry); err != nil && failed == nil {
 		failed = fault.WithHint(fmt.Errorf("note the policy in the audit log: %w", err), "make the audit log writable, and run systemctl reload coin-agent")
 	}
 	current.Reload(read, failed)
@@ -31,6 +31,23 @@ func (a *Agent) ReloadPolicy(read *policy.Policy, failed error) error {
 		a.parts.Notices.Forget()
 	}
 	return failed
+}
+
+// NoteTokens notes in the audit log which tokens of the API are accepted since SIGHUP, and why
+// others are not.
+func (a *Agent) NoteTokens(accepted []string, failed error) error {
+	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Tokens, Name: "api_tokens", Outcome: audit.Succeeded,
+		Detail: "accepted since SIGHUP: " + cmp.Or(strings.Join(accepted, ", "), "none")}
+	if failed != nil {
+		entry.Outcome, entry.Error = audit.Failed, failed.Error()
+	}
+	return a.note(entry)
+}
+
+// note adds an entry that belongs to no sync to the audit log.
+func (a *Agent) note(entry audit.Entry) error {
+	notes := journal.Notes{Log: a.parts.Audit, Heads: a.parts.Store, Moved: a.parts.auditMoved}
+	return notes.Add(entry)
 }
 
 // reloadDetail says which policy replaces which, and in what they differ.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -68,8 +69,15 @@ func (g *Guard) Shrink(tokens []Token) error {
 	}))
 }
 
-// Tokens is the number of tokens that are accepted.
-func (g *Guard) Tokens() int { return len(*g.logins.Load()) }
+// Tokens names the tokens that are accepted, each with its scope, sorted.
+func (g *Guard) Tokens() []string {
+	var names []string
+	for _, one := range *g.logins.Load() {
+		names = append(names, fmt.Sprintf("%s (%s)", one.caller.Actor.Name, one.caller.Scope))
+	}
+	slices.Sort(names)
+	return names
+}
 
 // ReloadCertificate reads the certificate again. An error changes nothing.
 func (g *Guard) ReloadCertificate() error {

@@ -214,7 +214,7 @@ func TestTokenFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), readToken) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if read, operate := accepted(t, handler); read != 200 || operate != 200 || guard.Tokens() != 2 {
+		if read, operate := accepted(t, handler); read != 200 || operate != 200 || len(guard.Tokens()) != 2 {
 			t.Errorf("%s: the other tokens get %d and %d", name, read, operate)
 		}
 		if w := ask(t, handler, header("Authorization", "Bearer secret")); w.Code != 401 {

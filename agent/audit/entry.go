@@ -35,7 +35,7 @@ const (
 	Select    Action = "select"   // of a tag that need not be the newest
 	Rotate    Action = "rotate"
 	Soak      Action = "soak"   // a good state did not stay healthy, or is healthy again
-	Reload    Action = "reload" // of the policy in agent.yml
+	Reload    Action = "reload" // of the policy in agent.yml, or of the API's tokens
 )
 
 // Actions on the log itself.
@@ -58,6 +58,7 @@ const (
 	Config  Kind = "config"
 	Network Kind = "network"
 	Policy  Kind = "policy" // the rules of the node
+	Tokens  Kind = "tokens" // who may use the API
 	Journal Kind = "log"    // this log
 )
 

@@ -83,19 +83,20 @@ func (a *app) openAPI(look func(), door access.Door, log *slog.Logger) (*api, er
 }
 
 // reload takes the tokens of the settings, and reads their files and the certificate again.
-// Of settings that cannot be read as a whole no new token is taken.
-func (a *api) reload(fresh settings.Settings, unread error, log *slog.Logger) {
+// Of settings that cannot be read as a whole no new token is taken. It gives why tokens are refused.
+func (a *api) reload(fresh settings.Settings, unread error, log *slog.Logger) (refused error) {
 	take := a.guard.Reload
 	if unread != nil {
 		take = a.guard.Shrink
 	}
-	if err := take(fresh.APITokens); err != nil {
-		log.Error("API tokens that cannot be read are refused", "error", err.Error(), "hint", fault.Hint(err))
+	if refused = take(fresh.APITokens); refused != nil {
+		log.Error("API tokens that cannot be read are refused", "error", refused.Error(), "hint", fault.Hint(refused))
 	}
 	if err := a.guard.ReloadCertificate(); err != nil {
 		log.Error("cannot reload the API's certificate: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
 	}
 	log.Info("API reloaded", "tokens", a.guard.Tokens())
+	return refused
 }
 
 func (a *api) close() error {

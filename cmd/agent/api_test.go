@@ -301,6 +301,13 @@ func (l *lab) remoteCommands(read, operate []string) {
 		}
 		return nil
 	})
+	waitfor.NoError(l.t, patience, func() error { // the entry follows the reload
+		logged := l.mustRun(exitDone, nil, "audit", "log")
+		if got := strings.Count(logged, "accepted since SIGHUP: "); got != 2 || strings.Contains(logged, readToken) {
+			return fmt.Errorf("the audit log has %d reloads of the tokens:\n%s", got, logged)
+		}
+		return nil
+	})
 }
 
 // Answers about 1,000 services stay small.

@@ -30,7 +30,10 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 		}
 		fresh, unread := a.readAgain()
 		if current.api != nil {
-			current.api.reload(fresh, unread, log)
+			refused := current.api.reload(fresh, unread, log)
+			if err := current.daemon.NoteTokens(current.api.guard.Tokens(), refused); err != nil {
+				log.Error("the audit log lacks the reload of the API's tokens", "error", err.Error(), "hint", fault.Hint(err))
+			}
 		}
 		err := current.daemon.ReloadPolicy(fresh.Policy, unread)
 		switch {
