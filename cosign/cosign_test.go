@@ -61,6 +61,24 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestIndex looks for the signature of an image for several platforms: it is that of the index,
+// whose digest the engine gives for the tag, and a platform's image alone has none.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	key := cosigntest.NewKey(t, "ecdsa")
+	in := cosigntest.Open(t, cosigntest.Registry(t)+"/coin/both", auth.Credential{})
+	index, platforms := in.Index("1", "both")
+	for name, sign := range map[string]func(*cosigntest.Repository, digest.Digest){"simple": key.Sign, "bundle": key.SignBundle} {
+		verify(t, in, index, "is not signed", key.File)
+		sign(in, index)
+		verify(t, in, index, key.File, key.File)
+		for _, one := range platforms {
+			verify(t, in, one, "is not signed", key.File)
+		}
+		index, platforms = in.Index("2", "another, after the "+name)
+	}
+}
+
 // TestForgeries shows an image signatures that do not count.
 func TestForgeries(t *testing.T) {
 	t.Parallel()

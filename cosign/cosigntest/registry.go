@@ -106,11 +106,32 @@ func (r *Repository) Blob(mediaType string, text []byte) ocispec.Descriptor {
 func (r *Repository) Manifest(tag string, manifest ocispec.Manifest) digest.Digest {
 	r.tb.Helper()
 	manifest.Versioned, manifest.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageManifest
-	text, err := json.Marshal(manifest)
+	return r.push(tag, manifest.MediaType, manifest).Digest
+}
+
+// Index pushes an image for two platforms, and gives its digest and those of the platforms'.
+func (r *Repository) Index(tag, content string) (index digest.Digest, platforms []digest.Digest) {
+	r.tb.Helper()
+	listed := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+	for _, architecture := range []string{"amd64", "arm64"} {
+		config := r.Blob(ocispec.MediaTypeImageConfig, []byte(`{"architecture": "`+architecture+`", "os": "linux", "author": "`+content+`"}`))
+		manifest := ocispec.Manifest{Config: config, Layers: []ocispec.Descriptor{}}
+		manifest.Versioned, manifest.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageManifest
+		one := r.push("", manifest.MediaType, manifest)
+		one.Platform = &ocispec.Platform{Architecture: architecture, OS: "linux"}
+		listed.Manifests, platforms = append(listed.Manifests, one), append(platforms, one.Digest)
+	}
+	return r.push(tag, listed.MediaType, listed).Digest, platforms
+}
+
+// push pushes a manifest or an index.
+func (r *Repository) push(tag, mediaType string, object any) ocispec.Descriptor {
+	r.tb.Helper()
+	text, err := json.Marshal(object)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	described := content.NewDescriptorFromBytes(manifest.MediaType, text)
+	described := content.NewDescriptorFromBytes(mediaType, text)
 	push := func(ctx context.Context) error {
 		if tag == "" {
 			return r.remote.Push(ctx, described, bytesOf(text))
@@ -120,5 +141,5 @@ func (r *Repository) Manifest(tag string, manifest ocispec.Manifest) digest.Dige
 	if err := push(r.tb.Context()); err != nil {
 		r.tb.Fatalf("push a manifest: %v", err)
 	}
-	return described.Digest
+	return described
 }
