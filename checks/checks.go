@@ -39,10 +39,11 @@ type Check struct {
 // Options has the inputs of the checks.
 type Options struct {
 	Facts    map[string]string
-	Secrets  map[string]Secret        // by the name in {{secret.name}}
-	Execer   execer                   // runs commands in containers
-	Mask     func(text string) string // hides more than the secrets above; may be nil
-	Progress func(Progress)           // is called for each change; may be nil
+	Secrets  map[string]Secret           // by the name in {{secret.name}}
+	Execer   execer                      // runs commands in containers
+	Mask     func(text string) string    // hides more than the secrets above; may be nil
+	Unknown  func(service string) string // names a secret of a service that Mask does not know, or ""; may be nil
+	Progress func(Progress)              // is called for each change; may be nil
 }
 
 // execer runs a command in a container of a service, and returns its exit code and output.

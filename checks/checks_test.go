@@ -70,6 +70,10 @@ func TestExec(t *testing.T) {
 			})[0], test.want)
 		})
 	}
+	check := checks.Check{Name: "command", Timeout: time.Second, Exec: &checks.Exec{Service: "web", Command: []string{"cat"}}}
+	judge(t, checks.Run(t.Context(), []checks.Check{check}, checks.Options{
+		Execer: says(1, "canary-x", nil), Unknown: func(service string) string { return service + "_key" },
+	})[0], "got exit code 1 (not shown, because the value of the secret web_key is unknown and cannot be masked), want 0")
 }
 
 // TestTarget checks that targets hide secrets in plaintext from config.yml or a variable,

@@ -29,7 +29,11 @@ func (c *Exec) try(ctx context.Context, r *run) error {
 		return err
 	}
 	said := ""
-	if text := strings.TrimSpace(output); text != "" {
+	switch text, secret := strings.TrimSpace(output), r.unknown(c.Service); {
+	case text == "":
+	case secret != "":
+		said = " (not shown, because the value of the secret " + secret + " is unknown and cannot be masked)"
+	default:
 		lines := strings.Split(text, "\n")
 		said = " (" + r.excerpt(lines[len(lines)-1]) + ")"
 	}
@@ -40,4 +44,13 @@ func (c *Exec) try(ctx context.Context, r *run) error {
 		return fmt.Errorf("got output without %q%s", want, said)
 	}
 	return nil
+}
+
+// unknown names a secret of a service that the service's output may have and that cannot be
+// masked; "" for none.
+func (r *run) unknown(service string) string {
+	if r.options.Unknown == nil {
+		return ""
+	}
+	return r.options.Unknown(service)
 }

@@ -14,7 +14,7 @@ type EndedTask struct {
 	Replica  string // its slot, or its node for a global service
 	At       time.Time
 	ExitCode int
-	Error    string // the engine's words
+	Error    string // the engine's words, with what looks secret masked
 }
 
 // Tasks reads the tasks of a Swarm, and follows the ends of containers on this node.
@@ -43,7 +43,7 @@ func (t Tasks) Ended(ctx context.Context, stack string, services []ServiceStatus
 }
 
 func endedTask(task swarm.Task) EndedTask {
-	ended := EndedTask{ID: task.ID, Replica: task.NodeID, At: task.Status.Timestamp, Error: task.Status.Err}
+	ended := EndedTask{ID: task.ID, Replica: task.NodeID, At: task.Status.Timestamp, Error: clean(task.Status.Err)}
 	if task.Slot != 0 {
 		ended.Replica = strconv.Itoa(task.Slot)
 	}

@@ -59,7 +59,7 @@ func TestExec(t *testing.T) {
 	})
 }
 
-func TestMaskText(t *testing.T) {
+func TestMasksOfText(t *testing.T) {
 	t.Parallel()
 	stack := newStack("s")
 	addSecret(stack, "db", "1", "canary/value")
@@ -67,7 +67,7 @@ func TestMaskText(t *testing.T) {
 		"it says canary/value and password=hunter2 of x":     "it says *** and password=*** of x",
 		"a query ?q=canary%2Fvalue, base64 Y2FuYXJ5L3ZhbHVl": "a query ?q=***, base64 ***",
 	} {
-		if got := deploy.MaskText(text, stack); got != want {
+		if got := deploy.NewMasks(stack).Text(text); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

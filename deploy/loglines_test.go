@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,17 +15,29 @@ import (
 // masked gives the lines that are shown of a text.
 func masked(t *testing.T, text string) []string {
 	t.Helper()
-	stack := &compose.Stack{Secrets: []compose.Secret{{
-		Spec:  swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_db.1"}},
-		Value: secrets.NewValue([]byte("first \"line\" of it\nsecond/line+of it\n<a&b>\"c/ä😀\n")),
-	}}}
+	stack := &compose.Stack{}
+	for name, value := range map[string]string{"db": "first \"line\" of it\nsecond/line+of it\n<a&b>\"c/ä😀\n", "keystore": hugeSecret()} {
+		stack.Secrets = append(stack.Secrets, compose.Secret{
+			Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "s_" + name + ".1"}}, Value: secrets.NewValue([]byte(value)),
+		})
+	}
 	return deploy.ShownLines(deploy.NewMasks(stack), text)
+}
+
+// hugeSecret is a value of one line that the engine sends in parts.
+func hugeSecret() string {
+	var value strings.Builder
+	for i := range 4000 {
+		fmt.Fprintf(&value, "%x.", i*i)
+	}
+	return value.String()
 }
 
 // What a container prints is masked, visible, and bounded.
 func TestShownLines(t *testing.T) {
 	const stamp = "2026-01-31T08:00:00.000000001Z "
 	long := strings.Repeat("x", 1<<20)
+	huge := hugeSecret()
 	for name, test := range map[string]struct{ text, want string }{
 		"plain":           {stamp + "hello\n" + stamp + "again\n", "hello|again"},
 		"no end":          {stamp + "hello", "hello"},
@@ -47,6 +60,10 @@ func TestShownLines(t *testing.T) {
 		"1 MB":            {stamp + long + "\n" + stamp + "after", strings.Repeat("x", 4096) + "…|after"},
 		"1 MB, then it":   {stamp + long + "second/line+of it\n", strings.Repeat("x", 4096) + "…"},
 		"cut in a secret": {stamp + strings.Repeat("x", 4090) + "second/line+of it", strings.Repeat("x", 4090) + "***"},
+		"in parts":        {stamp + strings.Repeat("x", 16<<10-6) + "second" + stamp + "/line+of it|after\n", strings.Repeat("x", 4096) + "…"},
+		"parts of it":     {stamp + huge[:16<<10] + stamp + huge[16<<10:] + " after", "*** after"},
+		"its end":         {stamp + "line+of it and more\n" + stamp + "line+of it", "*** and more|line+of it"},
+		"its middle":      {stamp + huge[100:200] + "\n" + stamp + "after", "***|after"},
 		"no time":         {"hello there", "hello there"},
 	} {
 		if got := strings.Join(masked(t, test.text), "|"); got != strings.ReplaceAll(test.want, `\v`, `\x0b`) {

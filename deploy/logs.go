@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"coin.internal/coin-agent/compose"
@@ -37,8 +36,9 @@ const (
 
 // details reads why services of a stack have not converged.
 type details struct {
-	host HostAPI
-	want *compose.Stack
+	host  HostAPI
+	want  *compose.Stack
+	masks *Masks // of want
 }
 
 // add adds the details of services that have not converged, in parallel: the node's name,
@@ -80,7 +80,7 @@ func (d details) addTo(ctx context.Context, service *ServiceResult) {
 		}
 	}
 	spec := d.want.Services[service.Name]
-	if secret := unmaskable(d.want, spec); secret != "" {
+	if secret := d.masks.Unknown(spec); secret != "" {
 		service.Logs = []string{fmt.Sprintf("not shown, because the value of secret %s is unknown and cannot be masked: docker service logs %s", secret, service.Name)}
 		return
 	}
@@ -88,19 +88,6 @@ func (d details) addTo(ctx context.Context, service *ServiceResult) {
 		service.Health = d.lastHealth(ctx, service.container)
 	}
 	service.Logs = d.taskLogs(ctx, service.task, containerOf(spec).TTY)
-}
-
-// unmaskable names a secret of the stack that a service has and whose value is not known:
-// the service's output may contain it. It gives "" if there is no such secret.
-func unmaskable(want *compose.Stack, spec swarm.ServiceSpec) string {
-	for _, one := range references(spec) {
-		if slices.ContainsFunc(want.Secrets, func(s compose.Secret) bool {
-			return one.kind == Secret && one.name == s.Spec.Name && !s.Value.Known()
-		}) {
-			return one.name
-		}
-	}
-	return ""
 }
 
 // lastHealth gives the output of a container's last health check that ended by itself: one
@@ -120,7 +107,7 @@ func (d details) lastHealth(ctx context.Context, id string) []string {
 			break
 		}
 	}
-	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, d.want)...)
+	return append([]string{fmt.Sprintf(healthCode, last.ExitCode)}, lastLines(last.Output, d.masks)...)
 }
 
 // taskLogs gives the last log lines of a task. The engine may wait for a node that does
@@ -140,13 +127,13 @@ func (d details) taskLogs(ctx context.Context, task string, terminal bool) []str
 	} else {
 		_, _ = stdcopy.StdCopy(&text, &text, limited)
 	}
-	return lastLines(text.String(), d.want)
+	return lastLines(text.String(), d.masks)
 }
 
 // lastLines gives the last lines of a text. The stack's secrets and what looks like a
 // secret are masked, because a container may print any of its settings.
-func lastLines(text string, want *compose.Stack) []string {
-	whole := strings.TrimSpace(MaskText(strings.ToValidUTF8(text, "?"), want))
+func lastLines(text string, masks *Masks) []string {
+	whole := strings.TrimSpace(masks.Part(strings.ToValidUTF8(text, "?"), true, true))
 	if whole == "" {
 		return nil
 	}
@@ -159,7 +146,3 @@ func lastLines(text string, want *compose.Stack) []string {
 	}
 	return lines
 }
-
-// MaskText masks the secrets of a stack in a text, in the forms in which programs print them,
-// and what looks like a secret.
-func MaskText(text string, stack *compose.Stack) string { return NewMasks(stack).Text(text) }

@@ -134,7 +134,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		}
 		last = result
 		if result.finished() {
-			details := details{host: e.host, want: want}
+			details := details{host: e.host, want: want, masks: masks}
 			return details.add(ctx, result), nil
 		}
 		select {

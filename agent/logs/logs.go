@@ -160,7 +160,7 @@ func (r *Reader) masks(ctx context.Context, live deploy.LiveServices, service st
 			continue
 		}
 		stacks = append(stacks, stack)
-		if masks = deploy.NewMasks(stacks...); !masks.Unknown(live[service].Spec) {
+		if masks = deploy.NewMasks(stacks...); masks.Unknown(live[service].Spec) == "" {
 			break
 		}
 	}

@@ -42,9 +42,11 @@ func readyChecks(a *attempt) error {
 		return err
 	}
 	q := &questions{a: a, keys: keys, digest: digest}
+	masks := deploy.NewMasks(a.stack)
 	q.options = checks.Options{
 		Facts: node.Facts(), Secrets: map[string]checks.Secret{}, Execer: a.use.Exec,
-		Mask: func(text string) string { return deploy.MaskText(text, a.stack) },
+		Mask:    masks.Text,
+		Unknown: func(service string) string { return masks.Unknown(a.stack.Services[a.stack.Name+"_"+service]) },
 		Progress: func(p checks.Progress) {
 			text := fmt.Sprintf("%d of %d checks passed", p.Passed, p.All)
 			if p.Last != "" {
