@@ -1,6 +1,7 @@
 package page
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/deploy"
 )
 
 // view is the overview: what a person needs to know first.
@@ -214,6 +216,24 @@ func gatesOf(recorded []record.Gate) []gate {
 	return list
 }
 
+// outputOf gives the newest of what a service printed, the output of its health check first,
+// which begins with its exit code.
+func outputOf(of deploy.ServiceResult) (lines []string) {
+	health, logs := of.Health, of.Logs[max(0, len(of.Logs)-mostOutput/2):]
+	left := len(of.Logs) - len(logs)
+	if room := mostOutput - len(logs); len(health) > room {
+		left += len(health) - room
+		health = append(slices.Clone(health[:1]), health[len(health)-room+1:]...)
+	}
+	for _, text := range append(slices.Clone(health), logs...) {
+		lines = append(lines, say(text, midText))
+	}
+	if left > 0 {
+		lines = append(lines, fmt.Sprintf("(%d earlier lines are left out: agent show latest)", left))
+	}
+	return lines
+}
+
 func rolloutOf(r *report.Rollout) *rollout {
 	if r == nil {
 		return nil
@@ -228,11 +248,7 @@ func rolloutOf(r *report.Rollout) *rollout {
 		if line.State == "failed" {
 			line.Tone = "alarm"
 		}
-		for _, text := range append(slices.Clone(one.Health), one.Logs...) {
-			if len(line.Output) < mostOutput {
-				line.Output = append(line.Output, say(text, midText))
-			}
-		}
+		line.Output = outputOf(one)
 		shown.Waiting = append(shown.Waiting, line)
 	}
 	return shown
