@@ -40,6 +40,7 @@ type LogOptions struct {
 	Follow bool // and those that come, until ctx ends
 	Failed bool // only of tasks that have failed
 	Masks  *Masks
+	Begun  func() // is called once the last lines are there, before they are given; may be nil
 }
 
 const (
@@ -58,7 +59,11 @@ func (e *Engine) ServiceLogs(ctx context.Context, service string, options LogOpt
 		return err
 	}
 	logs := &logReader{host: e.host, options: options, seen: map[string]time.Time{}, told: map[string]string{}}
-	for _, line := range logs.last(ctx, tasks) {
+	last := logs.last(ctx, tasks)
+	if options.Begun != nil {
+		options.Begun()
+	}
+	for _, line := range last {
 		if err := each(line); err != nil {
 			return err
 		}
@@ -148,7 +153,7 @@ func (l *logReader) last(ctx context.Context, tasks []swarm.Task) []LogLine {
 	}
 	all.Wait()
 	slices.SortStableFunc(lines, func(a, b LogLine) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Task, b.Task)) })
-	return lines[max(0, len(lines)-l.options.Lines):]
+	return slices.Clone(lines[max(0, len(lines)-l.options.Lines):]) // the others are not held in memory
 }
 
 // lastOf gives the last lines of a task, and notes what is missing. The engine sends the oldest

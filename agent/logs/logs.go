@@ -49,6 +49,7 @@ type Reader struct {
 	Node    desired.Options // whose files the stack is made of
 	Paths   []string        // of the repository that it reads
 	Turns   chan struct{}   // has one for each question that is being answered, as many as it has room for
+	Follows chan struct{}   // has one for each follower, as many as it has room for
 }
 
 const (
@@ -77,12 +78,17 @@ func (r *Reader) Read(ctx context.Context, asked request.Logs, each func(deploy.
 		return err
 	}
 	masks := r.masks(ctx, live, service)
+	options := deploy.LogOptions{Lines: asked.Lines, Follow: asked.Follow, Failed: asked.Failed, Masks: masks}
 	if asked.Follow {
-		end() // those who wait for lines keep no one else waiting
+		select {
+		case r.Follows <- struct{}{}:
+			defer func() { <-r.Follows }()
+		default:
+			return request.Refuse(request.Busy, "end one of them, or read without following", "%d readers follow logs already", cap(r.Follows))
+		}
+		options.Begun = end // those who wait for lines keep no one else waiting
 	}
-	return r.Engine.ServiceLogs(ctx, service, deploy.LogOptions{
-		Lines: asked.Lines, Follow: asked.Follow, Failed: asked.Failed, Masks: masks,
-	}, each)
+	return r.Engine.ServiceLogs(ctx, service, options, each)
 }
 
 // turn waits until few enough other questions are being answered: each decrypts files, and

@@ -25,7 +25,10 @@ func (e *engine) ObserveServices(context.Context, string) (deploy.LiveServices, 
 	return deploy.LiveServices{"s_web": {}}, nil
 }
 
-func (e *engine) ServiceLogs(context.Context, string, deploy.LogOptions, func(deploy.LogLine) error) error {
+func (e *engine) ServiceLogs(_ context.Context, _ string, options deploy.LogOptions, _ func(deploy.LogLine) error) error {
+	if options.Begun != nil {
+		options.Begun()
+	}
 	e.reading.Add(1)
 	defer e.reading.Add(-1)
 	<-e.end
@@ -43,7 +46,7 @@ func (records) AllGood(time.Time) ([]record.GoodState, error) {
 func (records) Files(*record.GoodState) (fs.FS, error) { return nil, fs.ErrNotExist }
 
 // Few questions are answered at the same time. Others wait for their turn, and not for ever;
-// those who follow a log keep no one waiting.
+// those who follow a log keep no one waiting, and are few, too.
 func TestTurns(t *testing.T) {
 	for name, test := range map[string]struct {
 		follow  bool
@@ -51,12 +54,12 @@ func TestTurns(t *testing.T) {
 		refused int
 	}{
 		"last lines": {false, 2, 3},
-		"followed":   {true, 5, 0},
+		"followed":   {true, 4, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				live := &engine{end: make(chan struct{})}
-				reader := &logs.Reader{Engine: live, Records: records{}, Files: records{}, Turns: make(chan struct{}, 2)}
+				reader := &logs.Reader{Engine: live, Records: records{}, Files: records{}, Turns: make(chan struct{}, 2), Follows: make(chan struct{}, 4)}
 				ended := make(chan error, 5)
 				for range 5 {
 					go func() {
@@ -85,7 +88,7 @@ func TestTurns(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if got := live.reading.Load(); got != 0 || len(reader.Turns) != 0 {
+				if got := live.reading.Load(); got != 0 || len(reader.Turns) != 0 || len(reader.Follows) != 0 {
 					t.Errorf("%d are read at the end, and %d turns are held", got, len(reader.Turns))
 				}
 			})

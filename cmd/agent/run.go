@@ -266,11 +266,14 @@ func (p *parts) control() *control.Server {
 // logTurns is how many questions for log lines are answered at the same time.
 const logTurns = 3
 
+// logFollows is how many readers follow logs at the same time.
+const logFollows = 16
+
 // logReader makes the reader of the services' logs.
 func (a *app) logReader(p *parts) *logs.Reader {
 	return &logs.Reader{
 		Engine: p.engine, Records: p.store.Stack(record.OnlyStack), Files: p.store, Source: p.source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
-		Turns: make(chan struct{}, logTurns),
+		Turns: make(chan struct{}, logTurns), Follows: make(chan struct{}, logFollows),
 	}
 }
 
