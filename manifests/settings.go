@@ -92,6 +92,8 @@ func (l *loader) setting(line string, place fault.Place) (setting, bool) {
 		l.faults.add(place, "put long values into a secret or a config", "the line is longer than docker accepts (%d bytes)", bufio.MaxScanTokenSize-1)
 	case strings.HasPrefix(text, "export "):
 		l.faults.add(place, "remove export: containers get these lines unchanged", "export is not allowed in an env file")
+	case strings.HasPrefix(name, "\ufeff"): // docker removes it where it comes to the start of a file
+		l.faults.add(place, "remove the invisible character U+FEFF before the name", "a byte order mark is before the name")
 	case name == "":
 		l.faults.add(place, "write NAME=value", "the name before the = is missing")
 	case strings.ContainsFunc(name, unicode.IsSpace):

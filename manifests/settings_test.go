@@ -88,6 +88,7 @@ func TestSettingsFaults(t *testing.T) {
 		"no name":          {map[string]string{"project.env": "=x\n"}, "project.env:1:1: the name before the = is missing"},
 		"space in a name":  {map[string]string{"project.env": "A B=1\n"}, "project.env:1:1: the name has a space in it"},
 		"space after":      {map[string]string{"project.env": "A =1\n"}, "project.env:1:1: the name has a space in it"},
+		"two marks":        {map[string]string{"project.env": "\ufeff\ufeffA=1\n"}, "project.env:1:1: a byte order mark is before the name"},
 		"no text":          {map[string]string{"project.env": "A=\xff\n"}, "project.env:1:1: the line is not UTF-8 text"},
 		"unfilled by bare": {map[string]string{templateFile: "A={{X}}\n", commonFile: "X\n"}, "templates/project.env.template:1:3: values are missing for {{X}} (line 1)"},
 		"carriage return":  {map[string]string{"project.env": "A=1\r2\n"}, "project.env:1:1: the line contains a carriage return"},
