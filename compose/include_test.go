@@ -230,6 +230,13 @@ func TestIncludeVariables(t *testing.T) {
 			},
 			[]string{"app nginx:1", "web web:node"},
 		},
+		"config.yml last": {
+			map[string]string{
+				"docker-compose.yml": "services:\n  app:\n    image: app:$NODE_NAME\n    environment: [NODE_NAME, STACK_NAME]\ninclude:\n  - {path: parts/web.yml, env_file: a.env}\n",
+				"a.env":              "NODE_NAME=a\n", "parts/web.yml": "services:\n  web:\n    image: web:$NODE_NAME.$ENVIRONMENT\n",
+			},
+			[]string{"app app:n NODE_NAME=n STACK_NAME=shop", "web web:a.test"},
+		},
 		".env beside it": {
 			map[string]string{"docker-compose.yml": app + "include: [parts/web.yml]\n", "parts/.env": "V=beside\n", ".env": "V=no\n", "parts/web.yml": web},
 			[]string{"app nginx:1", "web web:beside"},

@@ -29,6 +29,7 @@ const (
 // unset. Their defaults are in defaults.go.
 type variables struct {
 	values  map[string]string
+	given   map[string]string // by config.yml, for names that nothing sets; those of the node's own files have them
 	outer   *variables // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
 	guess   string // the value of an unset variable
@@ -37,9 +38,13 @@ type variables struct {
 
 // nodeVariables returns the values that do not depend on the compose files.
 func nodeVariables(node *manifests.Node, set *secrets.Set) *variables {
-	v := &variables{values: map[string]string{}, missing: map[string]bool{}, budget: &budget{limits: limits.Of(node.FS)}}
+	v := &variables{values: map[string]string{}, given: map[string]string{}, missing: map[string]bool{}, budget: &budget{limits: limits.Of(node.FS)}}
 	for name, variable := range node.Variables {
-		v.values[name] = variable.Value
+		if variable.Given {
+			v.given[name] = variable.Value
+		} else {
+			v.values[name] = variable.Value
+		}
 	}
 	maps.Copy(v.values, set.Versions())
 	return v
@@ -179,14 +184,16 @@ func (v *variables) lookup(name string) (string, bool) {
 	return value, ok
 }
 
-// value returns the value that a variable is set to.
-func (v *variables) value(name string) (string, bool) {
-	if v.outer != nil {
-		if value, ok := v.outer.value(name); ok {
-			return value, true
+// value returns the value that a variable is set to, or that config.yml gives.
+func (v *variables) value(name string) (value string, ok bool) {
+	for one := v; one != nil; one = one.outer { // the outermost has precedence
+		if set, found := one.values[name]; found {
+			value, ok = set, true
 		}
 	}
-	value, ok := v.values[name]
+	for one := v; one != nil && !ok; one = one.outer {
+		value, ok = one.given[name]
+	}
 	return value, ok
 }
 
@@ -265,7 +272,8 @@ func (v *variables) settings() map[string]string {
 // env_files: what deployment.sh exported for docker. It has the defaults of TAG_ and SV_
 // for the variables that a file mentions without a default of its own.
 func (v *variables) environment(sources []*source) map[string]string {
-	all := maps.Clone(v.values)
+	all := maps.Clone(v.given)
+	maps.Copy(all, v.values)
 	for _, s := range sources {
 		walkScalars(s.root, func(node *yaml.Node) {
 			for _, form := range plainForm.FindAllString(node.Value, -1) {

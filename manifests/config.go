@@ -87,7 +87,7 @@ type Environment struct {
 // Base is the section `base`.
 type Base struct {
 	Directory string `yaml:"directory" format:"absolute" doc:"The directory on the nodes that holds the environment's files."`
-	Registry  string `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme."`
+	Registry  string `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme. It is the variable DOCKER_REGISTRY, unless node.env sets that."`
 	BindRoot  string `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes that relative bind mounts (./data:/data) are resolved in. Without it they are refused."`
 }
 
@@ -103,14 +103,15 @@ const (
 // NodeConfig is one entry of `nodes`.
 type NodeConfig struct {
 	Name            string   `yaml:"name" required:"true" format:"name" doc:"The node's name. It must equal the name of its folder in nodes/."`
-	Context         string   `yaml:"context" required:"true" doc:"The Docker context that users and scripts reach the node by."`
+	Context         string   `yaml:"context" doc:"The Docker context that users and scripts reach the node by. If the node's folder has a file <context>.env, its variables come before node.env."`
 	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"The address of the node's engine."`
-	Stack           string   `yaml:"stack" required:"true" format:"stack" doc:"The name of the node's Swarm stack."`
+	Stack           string   `yaml:"stack" format:"stack" doc:"The name of the node's Swarm stack. Default: the node's name."`
 	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
 	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
 	URL             string   `yaml:"url" format:"page" doc:"The address that users open what the node runs at. GitLab shows it at the environment <environment>/<node>."`
 	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
 	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
+	NodeFiles       []string `yaml:"node_files" format:"file" doc:"The files that set the node's variables, relative to its folder. A later file overrides an earlier one. Default: node.env."`
 	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
 }
 
@@ -140,10 +141,10 @@ type Deployment struct {
 	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for an earlier node that makes no progress."`
 	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"When the primaries follow the secondaries in a blue-green rollout."`
 	Waves              [][]string      `yaml:"waves" format:"services" doc:"The services in rollout order, in waves. The services of one wave must be healthy before the next wave starts. Entries are service names of the compose files, or patterns such as *_api. Services that match no entry form the last wave. The label coin-agent.wave of a service overrides this list. Default: migrate, test_setup and jobs, then all others."`
-	Replicas           int             `yaml:"replicas" min:"1" doc:"The number of tasks of a service in this environment."`
-	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool."`
-	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level."`
-	FeatureFlags       map[string]bool `yaml:"feature_flags" doc:"The application's feature flags."`
+	Replicas           int             `yaml:"replicas" min:"1" doc:"The number of tasks of a service in this environment. It is the variable REPLICAS, unless node.env sets that."`
+	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool. It is the variable DB_POOL_SIZE, unless node.env sets that."`
+	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level. It is the variable LOG_LEVEL, unless node.env sets that."`
+	FeatureFlags       map[string]bool `yaml:"feature_flags" doc:"The application's feature flags. new_checkout is the variable FEATURE_NEW_CHECKOUT, unless node.env sets that. all stands for the other flags that the template of the project settings mentions."`
 	HealthCheckTimeout time.Duration   `yaml:"health_check_timeout" doc:"The short form of health_check.timeout."`
 	AutoDeploy         bool            `yaml:"auto_deploy" default:"true" doc:"Whether a merged commit rolls out by itself. Otherwise a user starts it."`
 	ApprovalRequired   bool            `yaml:"approval_required" doc:"The short form of approval.required."`

@@ -66,7 +66,7 @@ func inspect(fsys fs.FS, environment, node string, judged func(*Config) *Config)
 	key := fmt.Sprintf("nodes[%d]", index)
 	l.composeFiles(entry, key)
 	l.secretFiles()
-	l.variables()
+	l.variables(entry, key)
 	l.settings(entry, key)
 	l.checks()
 	l.migrations()
@@ -134,8 +134,9 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 type loader struct {
 	repository *repository
 	node       *Node
-	names      []string  // regular files in the node's folder, sorted
-	project    []setting // merged project settings
+	names      []string            // regular files in the node's folder, sorted
+	project    []setting           // merged project settings
+	provided   map[string]Variable // that config.yml gives
 	faults     faults
 }
 

@@ -29,8 +29,11 @@ type Node struct {
 	// reader of a file must check whether it is encrypted.
 	SecretFiles []string
 
-	// Variables are the interpolation variables from node.env and the plain
-	// secrets.override.env, and PROJECT_SETTINGS. The TAG_ and SV_ defaults are not
+	// VariableFiles are the repository paths of node.env, or of what stands for it, in order.
+	VariableFiles []string
+
+	// Variables are the interpolation variables that config.yml gives, those from
+	// VariableFiles and the plain secrets.override.env, and PROJECT_SETTINGS. The TAG_ and SV_ defaults are not
 	// included, because they depend on the compose files.
 	Variables map[string]Variable
 
@@ -46,4 +49,5 @@ type Node struct {
 type Variable struct {
 	Value string
 	Place fault.Place
+	Given bool // by config.yml: whatever else sets the variable takes precedence
 }

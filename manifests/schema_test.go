@@ -61,7 +61,9 @@ func TestSchemaAgrees(t *testing.T) {
 		plainConfig + "database: {port: 0}\n":                         "port",
 		plainConfig + "notifications: {email: [ops]}\n":               "email",
 		plainConfig + "drift: correct\ninterpolation: lenient\n":      "",
-		strings.Replace(plainConfig, "stack:", "stak:", 1):            "stack",
+		strings.Replace(plainConfig, "stack:", "stak:", 1):            "stak",
+		strings.Replace(plainConfig, "stack: sbxapp3", "", 1):         "",
+		plainConfig + "deployment: {feature_flags: {a: 1}}\n":         "a",
 	}
 	for config, want := range tests {
 		_, decoding := loadConfig(strings.Fields(config)[2], config)

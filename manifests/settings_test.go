@@ -131,7 +131,7 @@ func TestWarnings(t *testing.T) {
 		got = append(got, warning.Error())
 	}
 	want := []string{
-		"environments/sandbox/nodes/node3/node.env: the node has no node.env, so no variables are set",
+		"environments/sandbox/nodes/node3/node.env: the node has no node.env, so it sets no variables",
 		"environments/sandbox/nodes/node3: the node has no project settings",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -177,7 +177,9 @@ func TestOverrides(t *testing.T) {
 	}
 	got := map[string]string{}
 	for name, v := range node.Variables {
-		got[name] = v.Value
+		if !v.Given {
+			got[name] = v.Value
+		}
 	}
 	want := map[string]string{
 		"SV_a": "1", "SV_b": "2", "SV_c": "auto", "SV_d": "7", "SV_e": "4", "SV_webhook": "3",

@@ -55,7 +55,7 @@ func shell(source string) (map[string]string, error) {
 	}
 	set := map[string]string{}
 	for name, v := range node.Variables {
-		if name != "PROJECT_SETTINGS" {
+		if name != "PROJECT_SETTINGS" && !v.Given {
 			set[name] = v.Value
 		}
 	}

@@ -14,7 +14,7 @@ var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 // fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
 // templates such as {{.Node.Hostname}} stay unchanged.
 func (l *loader) fill(template []byte, values []setting, valuesFile string) []setting {
-	f := filling{values: map[string]setting{}, used: map[string]bool{}, size: limits.Bytes(len(template))}
+	f := filling{values: map[string]setting{}, used: map[string]bool{}, given: l.giveSetting, size: limits.Bytes(len(template))}
 	for _, s := range values {
 		f.values[s.name] = s
 	}
@@ -47,7 +47,8 @@ func (l *loader) fill(template []byte, values []setting, valuesFile string) []se
 type filling struct {
 	values map[string]setting
 	used   map[string]bool
-	size   limits.Bytes // of the template and the values in it
+	given  func(name string) (setting, bool) // what config.yml gives
+	size   limits.Bytes                      // of the template and the values in it
 
 	first   fault.Place // of a placeholder without a value
 	missing []string    // the placeholders without a value, as far as they are listed
@@ -62,6 +63,9 @@ func (f *filling) line(number int, line string, most limits.Bytes) string {
 			return match
 		}
 		value, ok := f.values[name]
+		if !ok {
+			value, ok = f.given(name)
+		}
 		if !ok || value.bare {
 			f.miss(name, fault.Place{File: templateFile, Line: number, Column: 1 + strings.Index(line, match)})
 			return ""

@@ -17,7 +17,8 @@ func (v *validator) add(key, hint, format string, args ...any) {
 	v.faults.add(v.config.Place(key), hint, format, args...)
 }
 
-// validate finds contradictions in the config.yml in the folder of environment.
+// validate finds contradictions in the config.yml in the folder of environment, and names the
+// stacks of nodes that name none.
 func validate(config *Config, environment string) faults {
 	v := &validator{config: config}
 	if name := config.Environment.Name; name != "" && name != environment {
@@ -25,7 +26,7 @@ func validate(config *Config, environment string) faults {
 			"environment.name is %q, but the folder is environments/%s", name, environment)
 	}
 	if config.set("nodes") && len(config.Nodes) == 0 {
-		v.add("nodes", "list at least one node with name, context and stack", "nodes is empty")
+		v.add("nodes", "list at least one node with its name", "nodes is empty")
 	}
 	v.validateNodes()
 	v.validateOrder()
@@ -37,6 +38,7 @@ func validate(config *Config, environment string) faults {
 	v.validateFreezes()
 	v.validateLogin(migrationKey, config.Deployment.MigrationCheck.SSLMode)
 	v.validateGates()
+	v.validateFeatures()
 	v.validateDriftIgnore()
 	v.unique("secrets.required[]", config.Secrets.Required)
 	if config.AllowPlaintextSecrets && config.Environment.Type == Production {
@@ -56,7 +58,10 @@ func (v *validator) validateNodes() {
 			continue
 		}
 		names[node.Name] = i
-		if node.Stack != "" && node.Context != "" {
+		if node.Stack == "" && node.Name != "" && !v.config.set(key+".stack") {
+			v.nameStack(i, key)
+		}
+		if node = v.config.Nodes[i]; node.Stack != "" && node.Context != "" {
 			at := node.Context + "\x00" + node.Stack
 			if before, twice := stacks[at]; twice {
 				v.add(key+".stack", "set a different stack for each node",
@@ -67,8 +72,19 @@ func (v *validator) validateNodes() {
 		}
 		v.unique(key+".compose_files[]", node.ComposeFiles)
 		v.unique(key+".project_files[]", node.ProjectFiles)
+		v.unique(key+".node_files[]", node.NodeFiles)
 		v.unique(key+".required_secrets[]", node.RequiredSecrets)
 	}
+}
+
+// nameStack gives a node without a stack one of the node's name.
+func (v *validator) nameStack(i int, key string) {
+	node := &v.config.Nodes[i]
+	if !formats["stack"].matches(node.Name) {
+		v.add(key+".name", "add stack with a name of letters, digits, '_' and '-'", "node %s has no stack, and its name is no name of a stack", node.Name)
+		return
+	}
+	node.Stack = node.Name
 }
 
 func (v *validator) validateOrder() {

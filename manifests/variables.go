@@ -9,13 +9,18 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// variables reads node.env, then the plain secrets.override.env over it.
-func (l *loader) variables() {
-	file := path.Join(l.node.Dir, "node.env")
-	if content, found := l.read(file); found {
-		maps.Copy(l.node.Variables, l.shell(file, content))
-	} else if len(l.faults) == 0 {
-		l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so no variables are set")
+// variables reads node.env, or the files that config.yml names, over what config.yml gives,
+// then the plain secrets.override.env over it.
+func (l *loader) variables(entry NodeConfig, key string) {
+	l.given(entry, key)
+	l.provided = maps.Clone(l.node.Variables)
+	l.node.VariableFiles = l.nodeFiles(entry, key)
+	for _, file := range l.node.VariableFiles {
+		if content, found := l.read(file); found {
+			maps.Copy(l.node.Variables, l.shell(file, content))
+		} else if len(l.faults) == 0 {
+			l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so it sets no variables")
+		}
 	}
 	set, ok := l.node.Variables[settingsVariable]
 	if ok && path.Clean(set.Value) != mergedSettings {

@@ -1,6 +1,7 @@
 package provenance
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -44,7 +45,8 @@ func (f *files) readings(dir string) map[string]*reading {
 	}
 	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}}
 	settings := map[string]manifests.Variable{}
-	for _, name := range []string{"node.env", "secrets.override.env"} {
+	entry := f.entry(dir)
+	for _, name := range append(entry.variableFiles(), "secrets.override.env") {
 		content, _ := f.read(path.Join(dir, name))
 		maps.Copy(settings, manifests.Assignments(name, content, settings))
 	}
@@ -63,28 +65,44 @@ func (f *files) readings(dir string) map[string]*reading {
 		}
 	}
 	n.whole = f.secretFiles(path.Join(dir, "secrets"), f.list(path.Join(dir, "secrets")))
-	for _, name := range f.composeFiles(dir, n) {
+	n.stack = cmp.Or(entry.Stack, path.Base(dir))
+	for _, name := range f.composeFiles(dir, entry) {
 		f.define(n, path.Join(dir, name), dir, 0)
 	}
 	return n.secrets
 }
 
-// composeFiles lists the node's compose files in their order.
-func (f *files) composeFiles(dir string, n *node) []string {
-	config := decode[struct {
-		Nodes []struct {
-			Name, Stack string
-			Files       []string `yaml:"compose_files"`
-		}
-	}](f, path.Join(dir, "../../config.yml"))
-	var names []string
+// entry is what config.yml says of a node.
+type entry struct {
+	Name, Stack, Context string
+	Files                []string `yaml:"compose_files"`
+	NodeFiles            []string `yaml:"node_files"`
+}
+
+// entry gives that of the node in dir; without one the defaults hold.
+func (f *files) entry(dir string) entry {
+	config := decode[struct{ Nodes []entry }](f, path.Join(dir, "../../config.yml"))
 	for _, one := range config.Nodes {
 		if one.Name == path.Base(dir) {
-			n.stack, names = one.Stack, one.Files
+			return one
 		}
 	}
-	if len(names) > 0 {
-		return names
+	return entry{}
+}
+
+// variableFiles lists the files that set the node's variables, in order.
+func (e entry) variableFiles() []string {
+	files := []string{e.Context + ".env"}
+	if len(e.NodeFiles) > 0 {
+		return append(files, e.NodeFiles...)
+	}
+	return append(files, "node.env")
+}
+
+// composeFiles lists the node's compose files in their order.
+func (f *files) composeFiles(dir string, of entry) (names []string) {
+	if len(of.Files) > 0 {
+		return of.Files
 	}
 	for _, pattern := range []string{"docker-compose.yml", "custom.secrets.yml", "docker-compose-*.y*ml"} {
 		for _, name := range f.list(dir) {

@@ -3,7 +3,9 @@ package rotate
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +15,6 @@ import (
 const (
 	auto         = "auto"
 	overrideFile = "secrets.override.env"
-	settingsFile = "node.env"
 )
 
 // raise gives the file that sets a version, and the next version: a number that it never
@@ -76,9 +77,10 @@ func (l *loaded) home() (string, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return file, err
 	}
-	for name, variable := range l.node.Variables {
-		if strings.HasPrefix(name, "SV_") && path.Base(variable.Place.File) == settingsFile {
-			return path.Join(l.node.Dir, settingsFile), nil
+	for _, name := range slices.Sorted(maps.Keys(l.node.Variables)) {
+		variable := l.node.Variables[name]
+		if strings.HasPrefix(name, "SV_") && slices.Contains(l.node.VariableFiles, variable.Place.File) {
+			return variable.Place.File, nil
 		}
 	}
 	return file, nil

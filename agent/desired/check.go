@@ -71,7 +71,9 @@ func Check(fsys fs.FS, environment, name string, rules *policy.Policy, obeys ...
 	}
 	stages := [][]Problem{problems(err), problems(node.Config.Review())}
 	add := func(err error) { stages = append(stages, problems(err)) }
-	known := !slices.ContainsFunc(stages[0], func(p Problem) bool { return slices.Contains(variableFiles, path.Base(p.Place.File)) })
+	known := !slices.ContainsFunc(stages[0], func(p Problem) bool {
+		return path.Base(p.Place.File) == overrideFile || slices.Contains(node.VariableFiles, p.Place.File)
+	})
 	wrong := map[fault.Place]bool{}
 	for _, one := range stages[0] {
 		wrong[fault.Place{File: one.Place.File, Line: one.Place.Line}] = true
@@ -135,8 +137,8 @@ func merged(stages [][]Problem) []Problem {
 	return all
 }
 
-// variableFiles are the files that set variables.
-var variableFiles = []string{"node.env", "secrets.override.env"}
+// overrideFile sets variables over those of the node's VariableFiles.
+const overrideFile = "secrets.override.env"
 
 func joined(all []*fault.Error) error {
 	var errs []error

@@ -83,7 +83,8 @@ func settings(node *manifests.Node) string {
 	entry, _ := node.Config.Node(node.Name)
 	environment := path.Join("environments", node.Environment)
 	files := []string{path.Join(environment, "config.yml"), path.Join(environment, "common", "project.env"), "templates/project.env.template"}
-	for _, name := range slices.Concat([]string{"node.env", "secrets.override.env", "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
+	files = append(files, node.VariableFiles...)
+	for _, name := range slices.Concat([]string{overrideFile, "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
 		files = append(files, path.Join(node.Dir, name))
 	}
 	var all strings.Builder
