@@ -22,8 +22,8 @@ type row struct {
 	Started                                      time.Time
 }
 
-// link is the address of the sync's page.
-func (r row) link() templ.SafeURL { return templ.SafeURL("/syncs/" + strconv.FormatUint(r.ID, 10)) }
+// path is the path of the sync's page.
+func (r row) path() string { return "/syncs/" + strconv.FormatUint(r.ID, 10) }
 
 // filter is what a history is filtered by, and the link to its next page.
 type filter struct {
@@ -37,6 +37,7 @@ const pageSyncs = 25
 func (p *Pages) history(r *http.Request, at frame) (templ.Component, error) {
 	values := r.URL.Query()
 	values.Set("limit", strconv.Itoa(pageSyncs))
+	values.Set(stackParameter, string(at.Stack))
 	query, err := control.ReadQuery(values)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/a-h/templ"
 
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
@@ -25,14 +24,12 @@ const (
 	logRoom = room(200_000)
 )
 
-// logsOf gives the address of a service's log.
-func logsOf(service string) templ.SafeURL {
-	return templ.SafeURL("/services/" + url.PathEscape(service) + "/logs")
-}
+// logsOf gives the path of a service's log.
+func logsOf(service string) string { return "/services/" + url.PathEscape(service) + "/logs" }
 
 func (p *Pages) logs(r *http.Request, at frame) (templ.Component, error) {
 	values := r.URL.Query()
-	from, err := p.API.Logs(record.StackKey(values.Get("stack")))
+	from, err := p.API.Logs(at.Stack)
 	if err != nil {
 		return nil, err
 	}

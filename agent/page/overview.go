@@ -77,17 +77,17 @@ const (
 )
 
 func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
-	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+	desk, err := p.desk(at)
 	if err != nil {
 		return nil, err
 	}
 	status := desk.Status()
 	v := view{Tone: tone(report.StateOf(&status)), Next: pieces(status.Next), Facts: factsOf(&status), Errors: errorsOf(&status)}
-	v.Word, v.Rest = report.Headline(&status)
-	v.Word, v.Rest = say(v.Word, midText), say(v.Rest, midText)
-	if sync := status.Sync; sync != nil {
-		now := rowOf(sync)
-		v.Sync, v.Waiting, v.Gates = &now, sync.State == record.Waiting, gatesOf(sync.Gates)
+	word, sync := report.Verdict(&status)
+	v.Word, v.Rest = say(joined(word, sync), midText), say(report.Counts(&status), midText)
+	if last := status.Sync; last != nil {
+		now := rowOf(last)
+		v.Sync, v.Waiting, v.Gates = &now, last.State == record.Waiting, gatesOf(last.Gates)
 	}
 	v.Rollout = rolloutOf(status.Rollout)
 	plan, err := p.API.PlanFor(desk)
@@ -100,11 +100,9 @@ func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
 	}
 	status.Drift = trimmed(status.Drift)
 	from, _ := strconv.Atoi(r.URL.Query().Get("from")) // anything else is the beginning
-	v.Services = servicesOf(&status, from)
-	v.Events = p.API.Events.Since("").Events
-	slices.Reverse(v.Events)
-	v.Events = v.Events[:min(len(v.Events), lastEvents)]
-	page, err := p.API.History.Page(record.Query{Limit: lastSyncs})
+	v.Services = servicesOf(&status, at, from)
+	v.Events = at.lastOf(p.API.Events.Since("").Events, lastEvents)
+	page, err := p.API.History.Page(record.Query{Stack: at.Stack, Limit: lastSyncs})
 	if err != nil {
 		return nil, err
 	}

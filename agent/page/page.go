@@ -13,13 +13,15 @@ import (
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // Pages are the pages about one node. API is required.
 type Pages struct {
 	API     *control.Server
-	Version string // of the agent
+	Stacks  func() []record.StackKey // of the node, in their order; nil for the only one
+	Version string                   // of the agent
 }
 
 // frame is what each page has around its content.
@@ -31,6 +33,8 @@ type frame struct {
 	Event   string    // the ID of the last event before that
 	Actor   string    // who has a session; "" without a session
 	Version string
+	Stack   record.StackKey // that the page is about; "" for the only one of the node
+	Stacks  []choice        // of a node with several
 }
 
 // Handler answers requests for pages, and gives all others to the API.
@@ -52,6 +56,9 @@ func (p *Pages) Handler(api http.Handler) http.Handler {
 			status := http.StatusOK
 			if err != nil {
 				status, at.Title = control.StatusOf(err), "Not shown"
+				if _, unknown := p.desk(at); unknown != nil {
+					at.Stack = "" // so that the links of this page lead to one that is shown
+				}
 				shown = refused(at, say(err.Error(), longText), pieces(fault.Hint(err)))
 			}
 			answer(w, r, status, shown)
@@ -69,6 +76,7 @@ func (p *Pages) frame(r *http.Request) frame {
 	if actor := control.Peer(r.Context()); actor.By == audit.ByToken {
 		at.Actor = actor.String()
 	}
+	p.choose(r, &at)
 	return at
 }
 

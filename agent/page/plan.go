@@ -18,7 +18,7 @@ import (
 type diff struct {
 	Heading string
 	About   string // of which sync, or why
-	Link    string // to the whole
+	Whole   bool   // there is a page with all of it
 	Lines   []line
 	More    int // lines that are not shown
 }
@@ -34,8 +34,8 @@ const (
 	planRoom  = room(180_000)
 )
 
-func (p *Pages) plan(r *http.Request, at frame) (templ.Component, error) {
-	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+func (p *Pages) plan(_ *http.Request, at frame) (templ.Component, error) {
+	desk, err := p.desk(at)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (p *Pages) plan(r *http.Request, at frame) (templ.Component, error) {
 	}
 	at.Title, at.Nav = "Plan", "/plan"
 	shown := diffOf(now, planLines)
-	shown.Link = ""
+	shown.Whole = false
 	var gates []gate
 	if status := desk.Status(); status.Sync != nil && now.Of == control.PlanOfSync {
 		gates = gatesOf(now.Gates)
@@ -61,7 +61,7 @@ func diffOf(plan control.Plan, most int) diff {
 	recorded := deploy.RecordedPlan{
 		Stack: document.Stack, Steps: document.Steps, Adopted: document.Adopted, Warnings: document.Warnings, Ignored: document.Ignored, Grants: document.Grants,
 	}
-	d := diff{Link: "/plan"}
+	d := diff{Whole: true}
 	switch plan.Of {
 	case control.PlanOfSync:
 		d.Heading = "Plan of sync #" + strconv.FormatUint(plan.Sync, 10)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/report"
 )
@@ -22,7 +24,7 @@ type services struct {
 	All      int
 	From     int // the first one, counted from 1
 	To       int
-	Back, On string // the links to the pages before and after
+	Back, On templ.SafeURL // the links to the pages before and after
 }
 
 // service is a row of the services.
@@ -32,7 +34,7 @@ type service struct {
 	Since                                  time.Time // when it stopped being healthy
 }
 
-func servicesOf(s *report.Status, from int) services {
+func servicesOf(s *report.Status, at frame, from int) services {
 	troubled := map[string]health.Service{}
 	if s.Health != nil {
 		for _, one := range s.Health.Services {
@@ -73,10 +75,10 @@ func servicesOf(s *report.Status, from int) services {
 	}
 	shown := services{List: all[from:to], All: len(all), From: from + 1, To: to}
 	if from > 0 {
-		shown.Back = "/?from=" + strconv.Itoa(max(0, from-pageServices)) + "#services"
+		shown.Back = at.to("/", "from", strconv.Itoa(max(0, from-pageServices))) + "#services"
 	}
 	if to < len(all) {
-		shown.On = "/?from=" + strconv.Itoa(to) + "#services"
+		shown.On = at.to("/", "from", strconv.Itoa(to)) + "#services"
 	}
 	return shown
 }

@@ -69,6 +69,7 @@ func (p *Pages) sync(r *http.Request, at frame) (templ.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	at.Stack = p.owner(at, recorded)
 	manifest, err := report.NewManifest(p.API.Node, recorded)
 	if err != nil {
 		return nil, err

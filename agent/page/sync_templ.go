@@ -331,7 +331,7 @@ func syncPage(at frame, d detail) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = diffPart(d.Plan).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = diffPart(d.Plan, at).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -26,6 +26,14 @@ func say(text string, limit int) string {
 	return oneline.Cut(text, limit)
 }
 
+// joined puts the word for the services and the one for the commit together.
+func joined(word, sync string) string {
+	if sync == "" {
+		return word
+	}
+	return word + " · " + sync
+}
+
 // piece is a part of a text: words, or a command.
 type piece struct {
 	Text    string

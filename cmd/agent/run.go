@@ -67,7 +67,7 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	pages := &agentpage.Pages{API: d.control(), Version: version}
+	pages := &agentpage.Pages{API: d.control(), Stacks: d.agent.Stacks, Version: version}
 	api, err := a.openAPI(d.agent.Look, pages, log)
 	if err != nil {
 		return err
