@@ -59,6 +59,11 @@ func (p *Pages) history(r *http.Request, at frame) (templ.Component, error) {
 	return historyPage(at, rows, by), nil
 }
 
+// texts are those that a row needs room for.
+func (r row) texts() []string {
+	return []string{r.Subject, r.Author, r.Ref, r.Release, r.What, r.Trigger}
+}
+
 func rowOf(sync *record.Sync) row {
 	trigger := string(sync.Trigger)
 	if sync.Actor.Person() {

@@ -35,6 +35,8 @@ type frame struct {
 	Version string
 	Stack   record.StackKey // that the page is about; "" for the only one of the node
 	Stacks  []choice        // of a node with several
+	Follow  bool            // it shows what events are about
+	room    *room           // for its lists
 }
 
 // Handler answers requests for pages, and gives all others to the API.
@@ -69,7 +71,8 @@ func (p *Pages) Handler(api http.Handler) http.Handler {
 
 // frame gives what surrounds the answer to a request.
 func (p *Pages) frame(r *http.Request) frame {
-	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version}
+	space := pageRoom
+	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version, room: &space}
 	if events := p.API.Events.Since("").Events; len(events) > 0 {
 		at.Event = events[len(events)-1].ID
 	}

@@ -83,7 +83,8 @@ func servicesOf(s *report.Status, at frame, from int) services {
 	if from < 0 || from >= len(all) {
 		from = 0
 	}
-	to, left := from, servicesRoom
+	to, left := from, at.room.take(servicesRoom)
+	defer at.room.back(&left)
 	for to < min(from+pageServices, len(all)) && left.has(all[to].Name, all[to].Name, all[to].Name, all[to].Image, all[to].State, all[to].Error) {
 		left -= 900
 		to++

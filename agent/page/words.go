@@ -103,6 +103,19 @@ func lasted(d time.Duration) string {
 // room is the space for lists in a page, in bytes of escaped text.
 type room int
 
+// pageRoom is the space of one page, in which its lists share. What is around them fits beside.
+const pageRoom = room(230_000)
+
+// take gives a part of the space to a list.
+func (r *room) take(most room) room {
+	part := max(0, min(most, *r))
+	*r -= part
+	return part
+}
+
+// back takes what a list has left over.
+func (r *room) back(left *room) { *r += max(0, *left) }
+
 // has takes the space of texts, and reports whether there was enough.
 func (r *room) has(texts ...string) bool {
 	for _, text := range texts {
