@@ -69,7 +69,9 @@ func TestWhatIsWrong(t *testing.T) {
 // broken is a world whose history cannot be read.
 type broken struct{ *world }
 
-func (broken) Page(record.Query) (record.Page, error) { return record.Page{}, errors.New("sync #3: bad") }
+func (broken) Page(record.Query) (record.Page, error) {
+	return record.Page{}, errors.New("sync #3: bad")
+}
 
 // What cannot be read of the records hides neither the verdict nor the services.
 func TestUnreadableRecords(t *testing.T) {
