@@ -24,6 +24,8 @@ import (
 // view is the overview: what a person needs to know first.
 type view struct {
 	Tone, Word, Rest string
+	Done             string // what the form did that led here
+	Acts             []act
 	Next             []piece
 	Facts            []fact
 	Errors, Warnings []trouble
@@ -87,6 +89,7 @@ func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
 	}
 	status := desk.Status()
 	v := view{Tone: tone(report.StateOf(&status)), Next: pieces(status.Next), Facts: factsOf(&status)}
+	v.Done, v.Acts = p.sent.text(r.URL.Query().Get("done")), at.offered(&status)
 	v.Errors = troubles(report.Wrong(&status), at.room)
 	v.Warnings = troubles(report.Warnings(&status), at.room)
 	word, sync := report.Verdict(&status)

@@ -22,6 +22,8 @@ type Pages struct {
 	API     *control.Server
 	Stacks  func() []record.StackKey // of the node, in their order; nil for the only one
 	Version string                   // of the agent
+
+	sent sent
 }
 
 // frame is what each page has around its content.
@@ -36,6 +38,8 @@ type frame struct {
 	Stack   record.StackKey // that the page is about; "" for the only one of the node
 	Stacks  []choice        // of a node with several
 	Follow  bool            // it shows what events are about
+	Still   bool            // it stays as it is: a user fills in a form
+	Form    string          // the code of the forms of a session that may act; "" for one that only reads
 	room    *room           // for its lists
 }
 
@@ -51,22 +55,29 @@ func (p *Pages) Handler(api http.Handler) http.Handler {
 		"GET /syncs/{id}":           p.sync,
 		"GET /secrets":              p.secrets,
 		"GET /services/{name}/logs": p.logs,
+		"GET /act/{act}":            p.ask,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			at := p.frame(r)
 			shown, err := show(r, at)
-			status := http.StatusOK
 			if err != nil {
-				status, at.Title = control.StatusOf(err), "Not shown"
-				if _, unknown := p.desk(at); unknown != nil {
-					at.Stack = "" // so that the links of this page lead to one that is shown
-				}
-				shown = refused(at, say(err.Error(), longText), pieces(fault.Hint(err)))
+				p.refuse(w, r, at, err)
+				return
 			}
-			answer(w, r, status, shown)
+			answer(w, r, http.StatusOK, shown)
 		})
 	}
+	mux.HandleFunc("POST /act/{act}", p.do(api))
 	return mux
+}
+
+// refuse answers with a page that says why there is no other one.
+func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, at frame, err error) {
+	at.Title = "Not shown"
+	if _, unknown := p.desk(at); unknown != nil {
+		at.Stack = "" // so that the links of this page lead to one that is shown
+	}
+	answer(w, r, control.StatusOf(err), refused(at, say(err.Error(), longText), pieces(fault.Hint(err))))
 }
 
 // frame gives what surrounds the answer to a request.
@@ -78,6 +89,9 @@ func (p *Pages) frame(r *http.Request) frame {
 	}
 	if actor := control.Peer(r.Context()); actor.By == audit.ByToken {
 		at.Actor = actor.String()
+	}
+	if control.CallerOf(r.Context()).Scope.Allows(control.ScopeOperate) {
+		at.Form = access.FormOf(r.Context())
 	}
 	p.choose(r, &at)
 	return at
