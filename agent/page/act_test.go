@@ -238,7 +238,9 @@ func TestRefusedActs(t *testing.T) {
 			o.refuse = request.Refuse(request.Conflict, "`agent status` shows it", "not now <b>")
 		}, 409, []string{"not now &lt;b&gt;", "<code>agent status</code>", `value="the fair"`}, 1},
 		"refused when it runs": {"/act/rollback", func(o *operated, _ url.Values) {
-			o.run = func() error { return request.Refuse(request.Conflict, "`agent rollback --dry-run`", "the plan is another one now") }
+			o.run = func() error {
+				return request.Refuse(request.Conflict, "`agent rollback --dry-run`", "the plan is another one now")
+			}
 		}, 409, []string{"the plan is another one now", "agent rollback --dry-run"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
