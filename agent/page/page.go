@@ -21,9 +21,11 @@ import (
 type Pages struct {
 	API     *control.Server
 	Stacks  func() []record.StackKey // of the node, in their order; nil for the only one
+	Fleet   Nodes                    // of the environment; nil where they are not known
 	Version string                   // of the agent
 
-	sent sent
+	sent  sent
+	nodes nodes
 }
 
 // frame is what each page has around its content.
@@ -38,6 +40,7 @@ type frame struct {
 	Stack   record.StackKey // that the page is about; "" for the only one of the node
 	Stacks  []choice        // of a node with several
 	Follow  bool            // it shows what events are about
+	Fleet   bool            // there is a page of the nodes
 	Still   bool            // it stays as it is: a user fills in a form
 	Form    string          // the code of the forms of a session that may act; "" for one that only reads
 	room    *room           // for its lists
@@ -56,6 +59,7 @@ func (p *Pages) Handler(api http.Handler) http.Handler {
 		"GET /secrets":              p.secrets,
 		"GET /services/{name}/logs": p.logs,
 		"GET /act/{act}":            p.ask,
+		"GET /fleet":                p.fleet,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			at := p.frame(r)
@@ -83,7 +87,7 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, at frame, err err
 // frame gives what surrounds the answer to a request.
 func (p *Pages) frame(r *http.Request) frame {
 	space := pageRoom
-	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version, room: &space}
+	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version, Fleet: p.Fleet != nil, room: &space}
 	if events := p.API.Events.Since("").Events; len(events) > 0 {
 		at.Event = events[len(events)-1].ID
 	}
