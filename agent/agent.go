@@ -196,6 +196,15 @@ func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
 	return nil, request.Refuse(request.NotFound, "`agent status` lists the node's stacks", "this node has no stack %q", key)
 }
 
+// Stacks gives the keys of the stacks, in the order in which they are looked at.
+func (a *Agent) Stacks() []record.StackKey {
+	keys := make([]record.StackKey, 0, len(a.stacks))
+	for _, s := range a.stacks {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
 // Run looks at the remote and the engine until ctx ends: at once, then every
 // interval with a tenth of jitter, later after errors. One sync runs at a time.
 func (a *Agent) Run(ctx context.Context) error {

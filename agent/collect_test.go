@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
@@ -253,7 +254,7 @@ func TestSurveyOfNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(func() { w.selectErr = errors.New("no network") })
 		w.start()
-		if _, err := w.desk.Survey(w.t.Context()); err == nil || !strings.Contains(err.Error(), "no revision is applied") {
+		if _, err := w.desk.Survey(w.t.Context()); control.StatusOf(err) != http.StatusConflict || !strings.Contains(err.Error(), "no revision is applied") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 )
@@ -18,6 +19,8 @@ type ServiceStatus struct {
 	OneShot     bool   `json:"one_shot,omitempty"`  // its tasks end by themselves
 	UpdateState string `json:"update_state,omitempty"`
 	Message     string `json:"message,omitempty"` // the engine's message about a paused or rolled back update
+
+	Changed time.Time `json:"changed,omitzero"` // when the engine began or ended the last update, or made the service
 }
 
 // MissesTasks tells whether fewer tasks run than desired. Tasks that end by themselves
@@ -38,6 +41,7 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 		if counts := service.ServiceStatus; counts != nil {
 			status.Running, status.Desired, status.Completed = counts.RunningTasks, counts.DesiredTasks, counts.CompletedTasks
 		}
+		status.Changed = changedAt(service)
 		if update := service.UpdateStatus; update != nil {
 			status.UpdateState = string(update.State)
 			if update.State != swarm.UpdateStateCompleted {
@@ -47,4 +51,16 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 		statuses = append(statuses, status)
 	}
 	return statuses
+}
+
+// changedAt gives when the engine began or ended the last update of a service, or made it.
+func changedAt(service swarm.Service) time.Time {
+	if update := service.UpdateStatus; update != nil {
+		for _, at := range []*time.Time{update.CompletedAt, update.StartedAt} {
+			if at != nil && !at.IsZero() {
+				return at.UTC()
+			}
+		}
+	}
+	return service.CreatedAt.UTC()
 }

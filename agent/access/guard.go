@@ -32,6 +32,7 @@ const (
 
 // Options are the options of a guard.
 type Options struct {
+	Name   string // of the agent, which is part of the name of its cookie
 	Listen string // the address that the API is served on
 	Tokens []Token
 	Cert   *Certificate // nil: without TLS, on loopback
@@ -44,6 +45,7 @@ type Guard struct {
 	options  Options // with the tokens that were listed last
 	logins   atomic.Pointer[[]login]
 	failures failures
+	admitted admitted
 }
 
 // New makes a guard, and reads the tokens.
@@ -53,11 +55,13 @@ func New(options Options) (*Guard, error) {
 }
 
 // Reload takes another list of tokens, and reads their files again. Those that are not in
-// the list, or cannot be read, are refused from then on; the error is about the latter.
+// the list, or cannot be read, are refused from then on, and what is being answered for them
+// ends. The error is about those that cannot be read.
 func (g *Guard) Reload(tokens []Token) error {
 	logins, err := readTokens(tokens)
 	g.options.Tokens = tokens
 	g.logins.Store(&logins)
+	g.admitted.keep(logins)
 	return err
 }
 
@@ -99,11 +103,21 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 		if g.atDoor(w, r) {
 			return
 		}
-		caller, ok := g.login(w, r)
-		if !ok || !readBody(w, r) {
+		pass, ok := g.login(w, r)
+		switch {
+		case !ok:
+			return
+		case pass.form != "" && isForm(r):
+			ok = g.readForm(w, r, pass.form)
+		default:
+			ok = readBody(w, r)
+		}
+		if !ok {
 			return
 		}
-		handler.ServeHTTP(w, r.WithContext(control.WithCaller(r.Context(), caller)))
+		ctx, done := g.admitted.add(r.Context(), pass.login.sum)
+		defer done()
+		handler.ServeHTTP(w, r.WithContext(withForm(control.WithCaller(ctx, pass.login.caller), pass.form)))
 	})
 }
 
@@ -189,14 +203,14 @@ func (g *Guard) serves(host string) bool {
 
 // login finds out who sent a request, or answers why that is not known. A valid token passes
 // however many others from its address have failed: it has too many bits to be guessed.
-func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, bool) {
-	if caller, found := g.session(r); found && r.Header.Get("Authorization") == "" {
-		return caller, true
+func (g *Guard) login(w http.ResponseWriter, r *http.Request) (pass, bool) {
+	if found, valid := g.session(r); valid && r.Header.Get("Authorization") == "" {
+		return found, true
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
-		if caller, found := find(*g.logins.Load(), strings.TrimSpace(token)); found {
-			return caller, true
+		if found, known := find(*g.logins.Load(), strings.TrimSpace(token)); known {
+			return pass{login: found}, true
 		}
 	}
 	if token != "" {
@@ -204,16 +218,20 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 		g.warnOf(r, last)
 		if wait > 0 {
 			g.refuseGuesses(w, wait, "wait a minute, or send a valid token")
-			return control.Caller{}, false
+			return pass{}, false
 		}
 	}
 	if g.options.Door != nil && !strings.HasPrefix(r.URL.Path, apiPath) {
-		g.options.Door.Form(w, r, http.StatusUnauthorized, "")
-		return control.Caller{}, false
+		why := ""
+		if r.Method == http.MethodPost {
+			why = "Your session has ended. Nothing was done. Log in, and fill in the form again."
+		}
+		g.form(w, r, http.StatusUnauthorized, why)
+		return pass{}, false
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
-	return control.Caller{}, false
+	return pass{}, false
 }
 
 // warnOf logs that the sender of a request has failed for the last time that is allowed.
@@ -244,14 +262,19 @@ func readBody(w http.ResponseWriter, r *http.Request) bool {
 // refuse answers as the handlers do, and ends the connection: a sender who is refused keeps no
 // place of the listener, and the rest of the request is not waited for.
 func refuse(w http.ResponseWriter, status int, why, hint string) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
-	w.Header().Set("Connection", "close")
+	closeAfter(w)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
 		Error string `json:"error"`
 		Hint  string `json:"hint,omitempty"`
 	}{why, hint})
+}
+
+// closeAfter has the connection end with the answer.
+func closeAfter(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
+	w.Header().Set("Connection", "close")
 }
 
 // RefuseOpen refuses an address that is not on loopback without a certificate.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -37,17 +38,27 @@ const (
 	formLimit = 4 << 10
 )
 
-// A session is a cookie: the time at which it ends, and a code of that time by the token. So
-// the cookie does not have the token, the agent keeps no list of sessions, and a session ends
-// with its token. It can ask, and not have the agent act.
+// A session is a cookie: its end, a random text, and a code of both, and of the address that it
+// began from, by the token. So the cookie does not have the token, the agent keeps no list of
+// sessions, a session ends with its token, and another service of the host, to which a browser
+// sends the cookie as well, has no use for it. At the API it can ask, and not have the agent act:
+// that takes a form of the page.
+
+// pass is a login, and the code that the forms of its session have; "" without a session.
+type pass struct {
+	login login
+	form  string
+}
 
 // cookieName is the name of the cookie. Browsers take one with this prefix only over TLS,
-// from this host, and for all paths.
+// from this host, and for all paths; they send it to all ports, where other agents may be.
 func (g *Guard) cookieName() string {
+	sum := sha256.Sum256([]byte(g.options.Name))
+	name := "coin-agent-" + hex.EncodeToString(sum[:4])
 	if g.options.Cert != nil {
-		return "__Host-coin-agent"
+		return "__Host-" + name
 	}
-	return "coin-agent"
+	return name
 }
 
 func (g *Guard) cookie(value string, age int) *http.Cookie {
@@ -57,30 +68,40 @@ func (g *Guard) cookie(value string, age int) *http.Cookie {
 	}
 }
 
-// seal gives the code of a time by a token.
-func (l login) seal(ends string) string {
+// seal gives the code of a text by a token.
+func (l login) seal(what, text string) string {
 	mac := hmac.New(sha256.New, l.sum[:])
-	_, _ = mac.Write([]byte("coin-agent session until " + ends)) // never returns an error
+	_, _ = mac.Write([]byte("coin-agent " + what + " " + text)) // never returns an error
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// session gives the caller of a request with a valid session.
-func (g *Guard) session(r *http.Request) (caller control.Caller, found bool) {
+// cookieOf gives the value of the cookie of a new session.
+func (l login) cookieOf(now time.Time, from string) string {
+	text := strconv.FormatInt(now.Add(sessionTime).Unix(), 10) + "-" + rand.Text()
+	return text + "." + l.seal("session", text+" from "+from)
+}
+
+// session gives the pass of a request with a valid session.
+func (g *Guard) session(r *http.Request) (found pass, valid bool) {
 	cookie, err := r.Cookie(g.cookieName())
 	if g.options.Door == nil || err != nil {
-		return caller, false
+		return found, false
 	}
-	ends, seal, _ := strings.Cut(cookie.Value, ".")
+	text, seal, _ := strings.Cut(cookie.Value, ".")
+	ends, _, _ := strings.Cut(text, "-")
 	at, err := strconv.ParseInt(ends, 10, 64)
 	if err != nil || !time.Now().Before(time.Unix(at, 0)) {
-		return caller, false
+		return found, false
 	}
 	for _, one := range *g.logins.Load() {
-		if subtle.ConstantTimeCompare([]byte(one.seal(ends)), []byte(seal)) == 1 {
-			caller, found = control.Caller{Actor: one.caller.Actor, Scope: control.ScopeRead}, true
+		if subtle.ConstantTimeCompare([]byte(one.seal("session", text+" from "+place(r.RemoteAddr).String())), []byte(seal)) == 1 {
+			found, valid = pass{one, one.seal("form", cookie.Value)}, true
 		}
 	}
-	return caller, found
+	if strings.HasPrefix(r.URL.Path, apiPath) {
+		found.login.caller.Scope = control.ScopeRead
+	}
+	return found, valid
 }
 
 // atDoor answers requests that need no token, and reports whether it did.
@@ -92,9 +113,12 @@ func (g *Guard) atDoor(w http.ResponseWriter, r *http.Request) bool {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case get && strings.HasPrefix(r.URL.Path, AssetPath):
+		if _, valid := g.session(r); !valid {
+			closeAfter(w)
+		}
 		door.Assets(w, r)
 	case get && r.URL.Path == LoginPath:
-		door.Form(w, r, http.StatusOK, "")
+		g.form(w, r, http.StatusOK, "")
 	case r.Method == http.MethodPost && r.URL.Path == LoginPath:
 		g.begin(w, r)
 	case r.Method == http.MethodPost && r.URL.Path == LogoutPath:
@@ -112,16 +136,12 @@ func (g *Guard) begin(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(now.Add(bodyTime)) // a test's writer has none
 	r.Body = http.MaxBytesReader(w, r.Body, formLimit)
 	if err := r.ParseForm(); err != nil {
-		g.options.Door.Form(w, r, http.StatusBadRequest, "The form cannot be read.")
+		g.form(w, r, http.StatusBadRequest, "The form cannot be read.")
 		return
 	}
 	token := strings.TrimSpace(r.PostForm.Get("token"))
-	for _, one := range *g.logins.Load() {
-		if _, found := find([]login{one}, token); !found {
-			continue
-		}
-		ends := strconv.FormatInt(now.Add(sessionTime).Unix(), 10)
-		http.SetCookie(w, g.cookie(ends+"."+one.seal(ends), int(sessionTime/time.Second)))
+	if found, known := find(*g.logins.Load(), token); known {
+		http.SetCookie(w, g.cookie(found.cookieOf(now, place(r.RemoteAddr).String()), int(sessionTime/time.Second)))
 		http.Redirect(w, r, Local(r.PostForm.Get("next")), http.StatusSeeOther)
 		return
 	}
@@ -130,11 +150,11 @@ func (g *Guard) begin(w http.ResponseWriter, r *http.Request) {
 		g.warnOf(r, last)
 		if wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-			g.options.Door.Form(w, r, http.StatusTooManyRequests, "This token is not valid here. Wait a minute before you try again.")
+			g.form(w, r, http.StatusTooManyRequests, "This token is not valid here. Wait a minute before you try again.")
 			return
 		}
 	}
-	g.options.Door.Form(w, r, http.StatusUnauthorized, "This token is not valid here.")
+	g.form(w, r, http.StatusUnauthorized, "This token is not valid here.")
 }
 
 // Local gives an address within this host; / for any other text.

@@ -69,13 +69,13 @@ func CheckTokens(tokens []Token) error {
 	return err
 }
 
-// find gives the caller who has a token. It takes the same time for each token.
-func find(logins []login, token string) (caller control.Caller, found bool) {
+// find gives the login of a token. It takes the same time for each token.
+func find(logins []login, token string) (of login, found bool) {
 	sum := sha256.Sum256([]byte(token))
 	for _, one := range logins {
 		if subtle.ConstantTimeCompare(one.sum[:], sum[:]) == 1 {
-			caller, found = one.caller, true
+			of, found = one, true
 		}
 	}
-	return caller, found
+	return of, found
 }

@@ -31,6 +31,7 @@ const (
 	Pause     Action = "pause"
 	Resume    Action = "resume"
 	Retry     Action = "retry"
+	Ask       Action = "ask"      // for a sync, with a reason
 	Override  Action = "override" // of a freeze
 	Select    Action = "select"   // of a tag that need not be the newest
 	Rotate    Action = "rotate"

@@ -46,7 +46,7 @@ func NewClient(socket string) *Client {
 		},
 		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
 	}
-	return &Client{http: &http.Client{Transport: transport}, base: "http://agent", socket: socket}
+	return &Client{http: &http.Client{Transport: transport}, base: "http://" + agentHost, socket: socket}
 }
 
 // Of gives a client whose requests are about one of the node's stacks.

@@ -26,7 +26,8 @@ func TestLoopbackOnly(t *testing.T) {
 
 // A socket that is forwarded to a browser answers that browser's own requests alone.
 func TestNoOtherSites(t *testing.T) {
-	handler := control.NoOtherSites(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	var scope control.Scope
+	handler := control.NoOtherSites(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { scope = control.CallerOf(r.Context()).Scope }))
 	for _, test := range []struct {
 		host, name, value string
 		want              int
@@ -35,7 +36,14 @@ func TestNoOtherSites(t *testing.T) {
 		{"localhost:8080", "Origin", "http://localhost:8080", 200},
 		{"127.0.0.1:8080", "Sec-Fetch-Site", "same-origin", 200},
 		{"localhost:8080", "Sec-Fetch-Site", "none", 200},
+		{"localhost:8080", "Accept-Language", "en", 200},
 		{"rebound.example:8080", "", "", 421},
+		{"evil:8080", "", "", 421},
+		{"evil", "", "", 421},
+		{"", "", "", 421},
+		{"agent:8080", "Origin", "http://agent:8080", 421},
+		{"agent:8080", "Sec-Fetch-Site", "same-origin", 421},
+		{"agent:8080", "Accept-Language", "en", 421},
 		{"localhost:8080", "Origin", "http://evil.example", 403},
 		{"localhost:8080", "Origin", "null", 403},
 		{"localhost:8080", "Sec-Fetch-Site", "cross-site", 403},
@@ -45,10 +53,13 @@ func TestNoOtherSites(t *testing.T) {
 		if test.name != "" {
 			request.Header.Set(test.name, test.value)
 		}
+		request = request.WithContext(control.WithCaller(t.Context(), control.Caller{Scope: control.ScopeOperate}))
 		answer := httptest.NewRecorder()
+		scope = ""
 		handler.ServeHTTP(answer, request)
-		if answer.Code != test.want {
-			t.Errorf("%+v: got %d", test, answer.Code)
+		want := map[bool]control.Scope{true: control.ScopeRead, false: control.ScopeOperate}[test.name != ""] // a browser only asks
+		if answer.Code != test.want || answer.Code == http.StatusOK && scope != want {
+			t.Errorf("%+v: got %d with the scope %q", test, answer.Code, scope)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Lines struct {
 // logLines answers with log lines, or with follow=true streams them.
 func (h *handlers) logLines(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
-	asked := request.Logs{Service: r.PathValue("name"), Follow: isSet(values, "follow"), Failed: isSet(values, "failed")}
+	asked := request.Logs{Service: r.PathValue("name"), Follow: IsSet(values, "follow"), Failed: IsSet(values, "failed")}
 	var err error
 	if text := values.Get("lines"); text != "" {
 		if asked.Lines, err = strconv.Atoi(text); err != nil {

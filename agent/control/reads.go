@@ -23,6 +23,9 @@ const (
 // history answers with a page of the history.
 func (h *handlers) syncs(w http.ResponseWriter, r *http.Request) {
 	query, err := ReadQuery(r.URL.Query())
+	if err == nil && query.Stack != "" {
+		_, err = h.server.Desk(query.Stack)
+	}
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -34,7 +37,7 @@ func (h *handlers) syncs(w http.ResponseWriter, r *http.Request) {
 // ReadQuery reads what a request asks of the history.
 func ReadQuery(values url.Values) (query record.Query, err error) {
 	query = record.Query{
-		Stack: record.StackKey(values.Get(ofStack)), State: record.State(values.Get("state")), Failed: isSet(values, "failed"),
+		Stack: record.StackKey(values.Get(ofStack)), State: record.State(values.Get("state")), Failed: IsSet(values, "failed"),
 		Service: values.Get("service"), Author: values.Get("author"), Limit: defaultPage,
 	}
 	refuse := func(name, hint string) error {
@@ -88,8 +91,8 @@ func Values(query record.Query) url.Values {
 	return values
 }
 
-// isSet reports whether a parameter is given and not "false" or "0".
-func isSet(values url.Values, name string) bool {
+// IsSet reports whether a parameter is given and not "false" or "0".
+func IsSet(values url.Values, name string) bool {
 	on, err := strconv.ParseBool(values.Get(name))
 	return values.Has(name) && (on || err != nil)
 }

@@ -97,7 +97,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request) {
 	if last == "" {
 		last = r.URL.Query().Get("after")
 	}
-	if r.URL.Query().Has("follow") && !isSet(r.URL.Query(), "follow") {
+	if r.URL.Query().Has("follow") && !IsSet(r.URL.Query(), "follow") {
 		answer(w, h.server.Events.Since(last), nil)
 		return
 	}

@@ -103,18 +103,22 @@ func (d *Desk) runFor(why rollout.Cause) request.Run {
 	}
 }
 
-// GrantSync allows a sync for an actor. It records who overrides a freeze, and why. A held
-// revision is tried again.
+// GrantSync allows a sync for an actor. It records who overrides a freeze, and the reason that is
+// given. A held revision is tried again.
 func (d *Desk) GrantSync(actor audit.Actor, asked request.Sync) (request.Run, error) {
 	why := rollout.Cause{Trigger: record.OnRequest, Actor: actor, To: asked.To}
 	if err := d.NoteTag(actor, asked.To); err != nil {
 		return nil, err
 	}
-	if asked.OverrideFreeze {
-		reason, err := request.Reason(asked.Reason, true)
-		if err != nil {
+	reason, err := request.Reason(asked.Reason, asked.OverrideFreeze)
+	switch {
+	case err != nil:
+		return nil, err
+	case reason != "" && !asked.OverrideFreeze:
+		if err := d.parts.Note(d.userEntry(actor, audit.Ask, reason)); err != nil {
 			return nil, err
 		}
+	case asked.OverrideFreeze:
 		if err := d.parts.Note(d.userEntry(actor, audit.Override, reason)); err != nil {
 			return nil, err
 		}
@@ -304,10 +308,7 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 // names.
 func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
 	sync := d.parts.Board.Snapshot().Last
-	waits := func(gate record.Gate) bool {
-		return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == gates.AboutAgreement || gate.About == gates.AboutLifted)
-	}
-	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, waits) {
+	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, gates.TakesApproval) {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for approval")
 	}
 	const shortest = 7

@@ -152,6 +152,11 @@ func Next(all []Gate, sync *record.Sync) string {
 	return strings.Join(steps, "; ")
 }
 
+// TakesApproval reports whether a gate waits for what `agent approve` gives.
+func TakesApproval(gate record.Gate) bool {
+	return gate.Waiting != "" && (gate.Name == record.GateApproval || gate.About == AboutAgreement || gate.About == AboutLifted)
+}
+
 // HoldsNewer reports whether a gate would hold a newer commit with this config.yml.
 func HoldsNewer(all []Gate, config *manifests.Config) bool {
 	return slices.ContainsFunc(all, func(g Gate) bool { return g.HoldsNewer(config) })

@@ -37,7 +37,7 @@ const (
 	looks = 2
 )
 
-// Service is a service that is not healthy.
+// Service is a service that is not healthy, or whose tasks ended within the window.
 type Service struct {
 	Name     string `json:"name"`
 	Short    string `json:"short"` // without the stack's name
@@ -48,7 +48,7 @@ type Service struct {
 	ExitCode int    `json:"exit_code,omitempty"`
 	Error    string `json:"error,omitempty"` // the engine's words about the last ended task
 
-	Since   time.Time `json:"since"`             // when it stopped being healthy
+	Since   time.Time `json:"since"`             // when it stopped being healthy; of a healthy one, when its last task ended
 	Crashes bool      `json:"crashes,omitempty"` // a replica ends again and again: waiting does not help
 }
 
@@ -77,6 +77,7 @@ type Verdict struct {
 	State    State     `json:"state"`
 	Since    time.Time `json:"since"`
 	Services []Service `json:"services,omitempty"` // those that are not healthy, the worst first
+	Restored []Service `json:"restored,omitempty"` // healthy ones of which tasks ended within the window and were replaced, by name
 	All      int       `json:"all"`                // how many services there are
 	Run      int       `json:"run"`                // how many of them had all their tasks at the last look
 
@@ -184,6 +185,9 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 		if one.Short = strings.TrimPrefix(service.Name, stack+"_"); one.State != Healthy {
 			verdict.Services = append(verdict.Services, one)
 			verdict.State = worse(verdict.State, one.State)
+		} else if one.Restarts > 0 {
+			one.Since = of.last().At
+			verdict.Restored = append(verdict.Restored, one)
 		}
 		verdict.Certain = verdict.Certain && of.times >= looks
 		if !service.MissesTasks() {
@@ -231,11 +235,16 @@ func (m *memory) worstReplica() int {
 }
 
 // remember keeps the tasks that ended since a time, and gives the last one.
-func (m *memory) remember(since time.Time, ended []deploy.EndedTask) (last deploy.EndedTask) {
+func (m *memory) remember(since time.Time, ended []deploy.EndedTask) deploy.EndedTask {
 	for _, task := range ended {
 		m.ended[task.ID] = task
 	}
 	maps.DeleteFunc(m.ended, func(_ string, task deploy.EndedTask) bool { return task.At.Before(since) })
+	return m.last()
+}
+
+// last gives the task that ended last.
+func (m *memory) last() (last deploy.EndedTask) {
 	for _, task := range m.ended {
 		if task.At.After(last.At) || task.At.Equal(last.At) && task.ID > last.ID {
 			last = task

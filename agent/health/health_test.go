@@ -150,6 +150,24 @@ func TestEngineRestarts(t *testing.T) {
 	})
 }
 
+// A healthy service whose task was replaced is listed with that, until the window is over.
+func TestRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", Replica: "1", At: began}, {ID: "2", Replica: "2", At: began.Add(time.Second)}}}}
+		watch.Died()
+		services := []deploy.ServiceStatus{{Name: "s_web", Running: 2, Desired: 2}, {Name: "s_db", Running: 1, Desired: 1}}
+		want := []health.Service{{Name: "s_web", Short: "web", State: health.Healthy, Running: 2, Desired: 2, Restarts: 2, Since: began.Add(time.Second)}}
+		for _, want := range [][]health.Service{want, want, nil} {
+			verdict, err := watch.Look(t.Context(), "s", services)
+			if diff := cmp.Diff(want, verdict.Restored); diff != "" || err != nil || verdict.State != health.Healthy {
+				t.Errorf("%s, %v: %s", verdict.State, err, diff)
+			}
+			time.Sleep(6 * time.Minute)
+		}
+	})
+}
+
 // counted counts the reads of ended tasks.
 type counted struct{ reads int }
 

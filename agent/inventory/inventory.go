@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 // engine is the Swarm that holds the versions.
@@ -66,7 +66,7 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 		return nil, fmt.Errorf("read what is deployed: %w", err)
 	}
 	if applied == nil {
-		return nil, fault.New(fault.Place{}, "`agent status` shows the progress of the first sync", "no revision is applied and verified yet")
+		return nil, request.Refuse(request.Conflict, "`agent status` shows the progress of the first sync", "no revision is applied and verified yet")
 	}
 	good, err := from.Records.AllGood(now)
 	if err != nil {

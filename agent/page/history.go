@@ -22,8 +22,8 @@ type row struct {
 	Started                                      time.Time
 }
 
-// link is the address of the sync's page.
-func (r row) link() templ.SafeURL { return templ.SafeURL("/syncs/" + strconv.FormatUint(r.ID, 10)) }
+// path is the path of the sync's page.
+func (r row) path() string { return "/syncs/" + strconv.FormatUint(r.ID, 10) }
 
 // filter is what a history is filtered by, and the link to its next page.
 type filter struct {
@@ -37,6 +37,7 @@ const pageSyncs = 25
 func (p *Pages) history(r *http.Request, at frame) (templ.Component, error) {
 	values := r.URL.Query()
 	values.Set("limit", strconv.Itoa(pageSyncs))
+	values.Set(stackParameter, string(at.Stack))
 	query, err := control.ReadQuery(values)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,11 @@ func (p *Pages) history(r *http.Request, at frame) (templ.Component, error) {
 	}
 	at.Title, at.Nav = "History", "/syncs"
 	return historyPage(at, rows, by), nil
+}
+
+// texts are those that a row needs room for.
+func (r row) texts() []string {
+	return []string{r.Subject, r.Author, r.Ref, r.Release, r.What, r.Trigger}
 }
 
 func rowOf(sync *record.Sync) row {

@@ -9,9 +9,10 @@ import (
 
 	"github.com/a-h/templ"
 
-	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // logLine is a line of a log.
@@ -25,18 +26,27 @@ const (
 	logRoom = room(200_000)
 )
 
-// logsOf gives the address of a service's log.
-func logsOf(service string) templ.SafeURL {
-	return templ.SafeURL("/services/" + url.PathEscape(service) + "/logs")
+// logsOf gives the path of a service's log.
+func logsOf(service string) string { return "/services/" + url.PathEscape(service) + "/logs" }
+
+// printed gives a line as a program has printed it, with its spaces, visible and cut.
+func printed(line string) string {
+	const most = 8 * longText
+	line = strings.ReplaceAll(strings.TrimRight(line[:min(len(line), most)], "\r\n"), "\t", "    ")
+	line = visible.Line(line)
+	if runes := []rune(line); len(runes) > longText {
+		line = string(runes[:longText-1]) + "…"
+	}
+	return line
 }
 
 func (p *Pages) logs(r *http.Request, at frame) (templ.Component, error) {
 	values := r.URL.Query()
-	from, err := p.API.Logs(record.StackKey(values.Get("stack")))
+	from, err := p.API.Logs(at.Stack)
 	if err != nil {
 		return nil, err
 	}
-	name, failed := r.PathValue("name"), values.Get("failed") == "true"
+	name, failed := r.PathValue("name"), control.IsSet(values, "failed")
 	var lines []deploy.LogLine
 	err = from.Read(r.Context(), request.Logs{Service: name, Lines: mostLog, Failed: failed}, func(line deploy.LogLine) error {
 		lines = append(lines, line)
@@ -46,9 +56,9 @@ func (p *Pages) logs(r *http.Request, at frame) (templ.Component, error) {
 		return nil, err
 	}
 	var shown []logLine
-	left := logRoom
+	left := at.room.take(logRoom)
 	for _, one := range slices.Backward(lines) { // the newest first: when there is no more room, the old ones are missing
-		next := logLine{one.At, say(one.Task, shortText), say(one.Stream, shortText), say(strings.TrimRight(one.Text, "\n"), longText)}
+		next := logLine{one.At, say(one.Task, shortText), say(one.Stream, shortText), printed(one.Text)}
 		if left -= 200; !left.has(next.Text, next.Task) {
 			break
 		}

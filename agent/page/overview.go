@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,18 +17,22 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // view is the overview: what a person needs to know first.
 type view struct {
 	Tone, Word, Rest string
+	Done             string // what the form did that led here
+	Acts             []act
 	Next             []piece
 	Facts            []fact
-	Errors           []trouble
+	Errors, Warnings []trouble
 	Gates            []gate
 	Sync             *row
-	Waiting          bool // the sync waits at a gate
-	Rollout          *rollout
+	Waiting          bool     // the sync waits at a gate
+	Rollout, Failed  *rollout // that runs; that the last sync failed over
 	Plan             *diff
 	Services         services
 	Events           []events.Event
@@ -48,10 +53,8 @@ type trouble struct {
 
 // gate is what one gate of a sync answered.
 type gate struct {
-	Name, Text string
-	Waits      bool
-	Since      time.Time
-	Until      time.Time
+	Name, Text, Tone string
+	Since, Until     time.Time // of the wait
 }
 
 // rollout is the wait for services.
@@ -73,46 +76,59 @@ const (
 	lastEvents   = 8  // on the overview
 	lastSyncs    = 5  // on the overview
 	mostWaited   = 20 // services that a rollout waits for
+	mostTroubles = 10
 	mostOutput   = 10 // lines of a service that failed
+	rolloutRoom  = room(60_000)
+	troubleRoom  = room(40_000)
 )
 
 func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
-	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+	desk, err := p.desk(at)
 	if err != nil {
 		return nil, err
 	}
 	status := desk.Status()
-	v := view{Tone: tone(report.StateOf(&status)), Next: pieces(status.Next), Facts: factsOf(&status), Errors: errorsOf(&status)}
-	v.Word, v.Rest = report.Headline(&status)
-	v.Word, v.Rest = say(v.Word, midText), say(v.Rest, midText)
-	if sync := status.Sync; sync != nil {
-		now := rowOf(sync)
-		v.Sync, v.Waiting, v.Gates = &now, sync.State == record.Waiting, gatesOf(sync.Gates)
+	v := view{Tone: tone(report.StateOf(&status)), Next: pieces(status.Next), Facts: factsOf(&status)}
+	v.Done, v.Acts = p.sent.text(r.URL.Query().Get("done")), at.offered(&status)
+	v.Errors = troubles(report.Wrong(&status), at.room)
+	v.Warnings = troubles(report.Warnings(&status), at.room)
+	word, sync := report.Verdict(&status)
+	v.Word, v.Rest = say(joined(word, sync), midText), say(report.Counts(&status), midText)
+	if last := status.Sync; last != nil {
+		now := rowOf(last)
+		v.Sync, v.Waiting, v.Gates = &now, last.State == record.Waiting, gatesOf(last)
 	}
-	v.Rollout = rolloutOf(status.Rollout)
+	if status.Sync != nil && status.Sync.State.Final() {
+		v.Failed = rolloutOf(status.Rollout, at.room)
+	} else {
+		v.Rollout = rolloutOf(status.Rollout, at.room)
+	}
+	// What cannot be read hides nothing of the rest.
 	plan, err := p.API.PlanFor(desk)
-	if err != nil {
-		return nil, err
-	}
-	if plan.Of != control.PlanOfNone && len(plan.Document.Steps) > 0 {
-		shown := diffOf(plan, previewLines)
+	v.unread("the plan", err)
+	if err == nil && plan.Of != control.PlanOfNone && len(plan.Document.Steps) > 0 {
+		shown := diffOf(plan, previewLines, at.room)
 		v.Plan = &shown
 	}
-	status.Drift = trimmed(status.Drift)
-	from, _ := strconv.Atoi(r.URL.Query().Get("from")) // anything else is the beginning
-	v.Services = servicesOf(&status, from)
-	v.Events = p.API.Events.Since("").Events
-	slices.Reverse(v.Events)
-	v.Events = v.Events[:min(len(v.Events), lastEvents)]
-	page, err := p.API.History.Page(record.Query{Limit: lastSyncs})
-	if err != nil {
-		return nil, err
-	}
+	page, err := p.API.History.Page(record.Query{Stack: at.Stack, Limit: lastSyncs})
+	v.unread("the history", err)
 	for i := range page.Syncs {
 		v.Syncs = append(v.Syncs, rowOf(&page.Syncs[i]))
+		_ = at.room.has(v.Syncs[i].texts()...)
 	}
-	at.Title, at.Nav = v.Word, "/"
+	v.Events = at.lastOf(p.API.Events.Since("").Events, lastEvents)
+	status.Drift = trimmed(status.Drift)
+	from, _ := strconv.Atoi(r.URL.Query().Get("from")) // anything else is the beginning
+	v.Services = servicesOf(&status, at, from)
+	at.Title, at.Nav, at.Follow = v.Word, "/", true
 	return overview(at, v), nil
+}
+
+// unread notes that a part of the overview cannot be shown, and why.
+func (v *view) unread(what string, err error) {
+	if err != nil {
+		v.Errors = append(v.Errors, trouble{say(what+" cannot be shown: "+err.Error(), longText), pieces(fault.Hint(err))})
+	}
 }
 
 // factsOf says which commit is wanted and which one runs, and what keeps the node there.
@@ -121,6 +137,9 @@ func factsOf(s *report.Status) []fact {
 	add := func(name, text string, at time.Time) { facts = append(facts, fact{name, say(text, midText), at}) }
 	if s.Stack != "" {
 		add("Stack", s.Stack, time.Time{})
+	}
+	if !s.Observed.IsZero() {
+		add("Services seen", "", s.Observed)
 	}
 	if d := s.Desired; d != nil {
 		add("Git selects", strings.Join([]string{record.Short(d.Commit), d.Ref}, " · "), time.Time{})
@@ -170,48 +189,33 @@ func byWhom(subject, author string) string {
 	return say(subject, shortText) + " · " + say(audit.AuthorName(author), shortText)
 }
 
-// errorsOf lists what is wrong beside the services, with the remedy.
-func errorsOf(s *report.Status) []trouble {
+// troubles lists faults, as far as there is room.
+func troubles(faults []record.Fault, space *room) []trouble {
 	var list []trouble
-	add := func(text, hint string) { list = append(list, trouble{say(text, longText), pieces(hint)}) }
-	if s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error) {
-		add(s.PollError, s.PollHint)
-	}
-	if s.Sync != nil && s.Sync.State != record.Succeeded {
-		list = append(list, troubles(s.Sync.All())...)
-	}
-	list = append(list, troubles(s.Forbidden)...)
-	for _, one := range s.Contests {
-		add(report.ContestText(s.Stack, one), "")
-	}
-	if s.GitLab != nil && s.GitLab.LastError != "" {
-		add("GitLab: "+s.GitLab.LastError, s.GitLab.Hint)
-	}
-	if s.Policy != nil && s.Policy.Error != "" {
-		add("The policy was not reloaded: "+s.Policy.Error, s.Policy.Hint)
-	}
-	return list[:min(len(list), 10)]
-}
-
-func troubles(faults []record.Fault) []trouble {
-	var list []trouble
-	for _, one := range faults[:min(len(faults), 10)] {
-		list = append(list, trouble{say(one.Error, longText), pieces(one.Hint)})
+	left := space.take(troubleRoom)
+	defer space.back(&left)
+	for i, one := range faults {
+		next := trouble{say(one.Error, longText), pieces(one.Hint)}
+		if left -= 200; i == mostTroubles || !left.has(next.Text, one.Hint) {
+			return append(list, trouble{Text: plural.Count(len(faults)-i, "more message"), Hint: pieces("`agent status` shows them")})
+		}
+		list = append(list, next)
 	}
 	return list
 }
 
-func gatesOf(recorded []record.Gate) []gate {
+// gatesOf gives what the gates of a sync answered. A sync that is over waits for nothing.
+func gatesOf(sync *record.Sync) []gate {
 	var list []gate
-	for _, one := range recorded {
-		text := one.Waiting
-		if text == "" {
-			text = one.Passed
+	for _, one := range sync.Gates {
+		next := gate{Name: say(string(one.Name), shortText), Tone: "well", Text: say(cmp.Or(one.Passed, "passed"), midText)}
+		switch {
+		case one.Waiting != "" && sync.State == record.Waiting:
+			next.Tone, next.Text, next.Since, next.Until = "attention", say(one.Waiting, midText), one.Since, one.Until
+		case one.Waiting != "":
+			next.Tone, next.Text = "quiet", say("waited: "+one.Waiting, midText)
 		}
-		if text == "" {
-			text = "passed"
-		}
-		list = append(list, gate{say(string(one.Name), shortText), say(text, midText), one.Waiting != "", one.Since, one.Until})
+		list = append(list, next)
 	}
 	return list
 }
@@ -234,10 +238,12 @@ func outputOf(of deploy.ServiceResult) (lines []string) {
 	return lines
 }
 
-func rolloutOf(r *report.Rollout) *rollout {
+func rolloutOf(r *report.Rollout, space *room) *rollout {
 	if r == nil {
 		return nil
 	}
+	left := space.take(rolloutRoom)
+	defer space.back(&left)
 	waiting := r.Waiting()
 	shown := &rollout{Ready: len(r.Services) - len(waiting), All: len(r.Services), Since: r.Started, More: max(0, len(waiting)-mostWaited)}
 	for _, one := range waiting[:min(len(waiting), mostWaited)] {
@@ -249,6 +255,11 @@ func rolloutOf(r *report.Rollout) *rollout {
 			line.Tone = "alarm"
 		}
 		line.Output = outputOf(one)
+		if left -= 500; !left.has(append(line.Output, line.Name, line.Why)...) {
+			shown.More = len(waiting) - len(shown.Waiting)
+			break
+		}
+		left -= room(20 * len(line.Output))
 		shown.Waiting = append(shown.Waiting, line)
 	}
 	return shown

@@ -13,13 +13,19 @@ import (
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
 // Pages are the pages about one node. API is required.
 type Pages struct {
 	API     *control.Server
-	Version string // of the agent
+	Stacks  func() []record.StackKey // of the node, in their order; nil for the only one
+	Fleet   Nodes                    // of the environment; nil where they are not known
+	Version string                   // of the agent
+
+	sent  sent
+	nodes nodes
 }
 
 // frame is what each page has around its content.
@@ -31,6 +37,13 @@ type frame struct {
 	Event   string    // the ID of the last event before that
 	Actor   string    // who has a session; "" without a session
 	Version string
+	Stack   record.StackKey // that the page is about; "" for the only one of the node
+	Stacks  []choice        // of a node with several
+	Follow  bool            // it shows what events are about
+	Fleet   bool            // there is a page of the nodes
+	Still   bool            // it stays as it is: a user fills in a form
+	Form    string          // the code of the forms of a session that may act; "" for one that only reads
+	room    *room           // for its lists
 }
 
 // Handler answers requests for pages, and gives all others to the API.
@@ -45,30 +58,46 @@ func (p *Pages) Handler(api http.Handler) http.Handler {
 		"GET /syncs/{id}":           p.sync,
 		"GET /secrets":              p.secrets,
 		"GET /services/{name}/logs": p.logs,
+		"GET /act/{act}":            p.ask,
+		"GET /fleet":                p.fleet,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			at := p.frame(r)
 			shown, err := show(r, at)
-			status := http.StatusOK
 			if err != nil {
-				status, at.Title = control.StatusOf(err), "Not shown"
-				shown = refused(at, say(err.Error(), longText), pieces(fault.Hint(err)))
+				p.refuse(w, r, at, err)
+				return
 			}
-			answer(w, r, status, shown)
+			answer(w, r, http.StatusOK, shown)
 		})
 	}
+	mux.HandleFunc("POST /act/{act}", p.do(api))
 	return mux
+}
+
+// refuse answers with a page that says why there is no other one.
+func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, at frame, err error) {
+	at.Title = "Not shown"
+	if _, unknown := p.desk(at); unknown != nil {
+		at.Stack = "" // so that the links of this page lead to one that is shown
+	}
+	answer(w, r, control.StatusOf(err), refused(at, say(err.Error(), longText), pieces(fault.Hint(err))))
 }
 
 // frame gives what surrounds the answer to a request.
 func (p *Pages) frame(r *http.Request) frame {
-	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version}
+	space := pageRoom
+	at := frame{Node: say(p.API.Node.String(), shortText), At: time.Now().UTC(), Version: p.Version, Fleet: p.Fleet != nil, room: &space}
 	if events := p.API.Events.Since("").Events; len(events) > 0 {
 		at.Event = events[len(events)-1].ID
 	}
 	if actor := control.Peer(r.Context()); actor.By == audit.ByToken {
 		at.Actor = actor.String()
 	}
+	if control.CallerOf(r.Context()).Scope.Allows(control.ScopeOperate) {
+		at.Form = access.FormOf(r.Context())
+	}
+	p.choose(r, &at)
 	return at
 }
 

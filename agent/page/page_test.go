@@ -28,6 +28,22 @@ type world struct {
 	syncs  []record.Sync // the oldest first
 	lines  []deploy.LogLine
 	survey inventory.Survey
+
+	history history // nil for the syncs
+}
+
+// history is what a world has of the past.
+type history interface {
+	Sync(id uint64) (*record.Sync, uint64, uint64, error)
+	Page(query record.Query) (record.Page, error)
+}
+
+// past gives the history.
+func (w *world) past() history {
+	if w.history != nil {
+		return w.history
+	}
+	return w
 }
 
 func (w *world) Status() report.Status                             { return w.status }
@@ -74,7 +90,7 @@ func (w *world) handler() http.Handler {
 	pages := &page.Pages{Version: "test", API: &control.Server{
 		Desk:    func(record.StackKey) (control.Desk, error) { return w, nil },
 		Logs:    func(record.StackKey) (control.Logs, error) { return w, nil },
-		History: w, Events: ring, Node: report.Node{Environment: "sandbox", Name: "node3"},
+		History: w.past(), Events: ring, Node: report.Node{Environment: "sandbox", Name: "node3"},
 	}}
 	return pages.Handler(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { fmt.Fprint(out, "api") }))
 }
@@ -97,16 +113,18 @@ func hostileWorld(t *testing.T) *world {
 	return madeWorld(t, hostile, 3, 3)
 }
 
+func encoded(t *testing.T, value any) json.RawMessage {
+	t.Helper()
+	data, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 // madeWorld is a world in which every text is the given one.
 func madeWorld(t *testing.T, text string, services, syncs int) *world {
 	t.Helper()
-	encode := func(value any) json.RawMessage {
-		data, err := json.Marshal(value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
 	w := &world{status: report.Status{
 		Environment: "sandbox", Node: "node3", Stack: "coin", Running: true, Observed: at, LastLook: at,
 		PollError: text, PollHint: text, Tags: []string{text}, Group: text, Next: "`" + text + "`",
@@ -132,7 +150,7 @@ func madeWorld(t *testing.T, text string, services, syncs int) *world {
 		})
 	}
 	last := &w.syncs[len(w.syncs)-1]
-	last.Plan, last.Services = encode(plan), encode(results)
+	last.Plan, last.Services = encoded(t, plan), encoded(t, results)
 	w.status.Sync, w.status.Drift, w.status.Rollout = last.Brief(), plan.Steps, &report.Rollout{Started: at, Services: results}
 	for range 200 {
 		w.lines = append(w.lines, deploy.LogLine{At: at, Task: text, Stream: "stderr", Text: text})

@@ -18,7 +18,7 @@ import (
 type diff struct {
 	Heading string
 	About   string // of which sync, or why
-	Link    string // to the whole
+	Whole   bool   // there is a page with all of it
 	Lines   []line
 	More    int // lines that are not shown
 }
@@ -34,8 +34,8 @@ const (
 	planRoom  = room(180_000)
 )
 
-func (p *Pages) plan(r *http.Request, at frame) (templ.Component, error) {
-	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+func (p *Pages) plan(_ *http.Request, at frame) (templ.Component, error) {
+	desk, err := p.desk(at)
 	if err != nil {
 		return nil, err
 	}
@@ -43,12 +43,12 @@ func (p *Pages) plan(r *http.Request, at frame) (templ.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	at.Title, at.Nav = "Plan", "/plan"
-	shown := diffOf(now, planLines)
-	shown.Link = ""
+	at.Title, at.Nav, at.Follow = "Plan", "/plan", true
+	shown := diffOf(now, planLines, at.room)
+	shown.Whole = false
 	var gates []gate
 	if status := desk.Status(); status.Sync != nil && now.Of == control.PlanOfSync {
-		gates = gatesOf(now.Gates)
+		gates = gatesOf(&record.Sync{State: now.State, Gates: now.Gates})
 		return planPage(at, shown, gates, pieces(report.NextStep(status.Sync))), nil
 	}
 	status := desk.Status()
@@ -56,12 +56,12 @@ func (p *Pages) plan(r *http.Request, at frame) (templ.Component, error) {
 }
 
 // diffOf gives the present plan, up to a number of lines.
-func diffOf(plan control.Plan, most int) diff {
+func diffOf(plan control.Plan, most int, space *room) diff {
 	document := plan.Document
 	recorded := deploy.RecordedPlan{
 		Stack: document.Stack, Steps: document.Steps, Adopted: document.Adopted, Warnings: document.Warnings, Ignored: document.Ignored, Grants: document.Grants,
 	}
-	d := diff{Link: "/plan"}
+	d := diff{Whole: true}
 	switch plan.Of {
 	case control.PlanOfSync:
 		d.Heading = "Plan of sync #" + strconv.FormatUint(plan.Sync, 10)
@@ -78,12 +78,12 @@ func diffOf(plan control.Plan, most int) diff {
 		return d
 	}
 	d.About += " " + say(document.Summary, midText)
-	d.Lines, d.More = linesOf(recorded, most)
+	d.Lines, d.More = linesOf(recorded, most, space)
 	return d
 }
 
 // linesOf gives the lines of a plan, as far as there is room.
-func linesOf(plan deploy.RecordedPlan, most int) (list []line, more int) {
+func linesOf(plan deploy.RecordedPlan, most int, space *room) (list []line, more int) {
 	beyond := max(0, len(plan.Steps)-most) // each step has a line at least
 	plan.Steps = trimmed(plan.Steps[:len(plan.Steps)-beyond])
 	plan.Warnings = plan.Warnings[:min(len(plan.Warnings), most)]
@@ -91,7 +91,8 @@ func linesOf(plan deploy.RecordedPlan, most int) (list []line, more int) {
 	if beyond > 0 {
 		all = all[:len(all)-1] // it sums up a part of the plan
 	}
-	left := planRoom
+	left := space.take(planRoom)
+	defer space.back(&left)
 	for i, one := range all {
 		text := one.Text[:min(len(one.Text), 8*longText)]
 		short := strings.TrimLeft(text, " ")

@@ -9,7 +9,6 @@ import (
 	"github.com/a-h/templ"
 
 	"coin.internal/coin-agent/agent/inventory"
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -23,7 +22,7 @@ type version struct {
 const mostVersions = 150
 
 func (p *Pages) secrets(r *http.Request, at frame) (templ.Component, error) {
-	desk, err := p.API.Desk(record.StackKey(r.URL.Query().Get("stack")))
+	desk, err := p.desk(at)
 	if err != nil {
 		return nil, err
 	}

@@ -69,30 +69,35 @@ func (p *Pages) sync(r *http.Request, at frame) (templ.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	at.Stack = p.owner(at, recorded)
 	manifest, err := report.NewManifest(p.API.Node, recorded)
 	if err != nil {
 		return nil, err
 	}
 	d := detail{
-		Row: rowOf(recorded), Next: pieces(report.NextStep(recorded)), Facts: syncFacts(recorded, manifest), Errors: troubles(recorded.All()),
-		Stages: stagesOf(manifest), Gates: gatesOf(manifest.Gates), Checks: checksOf(manifest.Checks),
-		Failed: rolloutOf(report.FailedRollout(recorded)),
+		Row: rowOf(recorded), Next: pieces(report.NextStep(recorded)), Facts: syncFacts(recorded, manifest), Errors: troubles(recorded.All(), at.room),
+		Stages: stagesOf(manifest), Gates: gatesOf(recorded), Checks: checksOf(manifest.Checks),
+		Failed: rolloutOf(report.FailedRollout(recorded), at.room),
 	}
 	for _, one := range manifest.Warnings[:min(len(manifest.Warnings), mostWaited)] {
 		d.Warnings = append(d.Warnings, say(one, midText))
 	}
-	if manifest.Plan != nil && !manifest.Plan.Empty() {
-		d.Plan.Lines, d.Plan.More = linesOf(*manifest.Plan, planLines)
-		d.Plan.About = say(report.PlanIntent(*manifest.Plan), midText)
+	if text, err := report.Rollback(p.API.Node, recorded); err == nil { // an error says that there was none
+		d.Report, d.Cut = reportOf(text, at.room)
 	}
 	for _, one := range manifest.Services[:min(len(manifest.Services), mostRelease)] {
-		d.Services = append(d.Services, releasedOf(one))
+		next := releasedOf(one)
+		if *at.room -= 450; !at.room.has(next.Name, next.Image) {
+			break
+		}
+		d.Services = append(d.Services, next)
+	}
+	if manifest.Plan != nil && !manifest.Plan.Empty() {
+		d.Plan.Lines, d.Plan.More = linesOf(*manifest.Plan, planLines, at.room)
+		d.Plan.About = say(report.PlanIntent(*manifest.Plan), midText)
 	}
 	d.Hidden = len(manifest.Services) - len(d.Services)
-	if text, err := report.Rollback(p.API.Node, recorded); err == nil { // an error says that there was none
-		d.Report, d.Cut = reportOf(text)
-	}
-	at.Title, at.Nav = fmt.Sprintf("Sync #%d", recorded.ID), "/syncs"
+	at.Title, at.Nav, at.Follow = fmt.Sprintf("Sync #%d", recorded.ID), "/syncs", true
 	return syncPage(at, d), nil
 }
 
@@ -191,9 +196,10 @@ func releasedOf(one report.Service) released {
 }
 
 // reportOf gives the lines of a report, as far as there is room.
-func reportOf(text string) (list []string, cut int) {
+func reportOf(text string, space *room) (list []string, cut int) {
 	all := strings.Split(strings.TrimSpace(text), "\n")
-	left := reportRoom
+	left := space.take(reportRoom)
+	defer space.back(&left)
 	for i, one := range all {
 		indent := one[:len(one)-len(strings.TrimLeft(one, " "))]
 		one = indent[:min(len(indent), 20)] + say(one, longText)

@@ -26,6 +26,14 @@ func say(text string, limit int) string {
 	return oneline.Cut(text, limit)
 }
 
+// joined puts the word for the services and the one for the commit together.
+func joined(word, sync string) string {
+	if sync == "" {
+		return word
+	}
+	return word + " · " + sync
+}
+
 // piece is a part of a text: words, or a command.
 type piece struct {
 	Text    string
@@ -94,6 +102,19 @@ func lasted(d time.Duration) string {
 
 // room is the space for lists in a page, in bytes of escaped text.
 type room int
+
+// pageRoom is the space of one page, in which its lists share. What is around them fits beside.
+const pageRoom = room(230_000)
+
+// take gives a part of the space to a list.
+func (r *room) take(most room) room {
+	part := max(0, min(most, *r))
+	*r -= part
+	return part
+}
+
+// back takes what a list has left over.
+func (r *room) back(left *room) { *r += max(0, *left) }
 
 // has takes the space of texts, and reports whether there was enough.
 func (r *room) has(texts ...string) bool {

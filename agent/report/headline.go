@@ -11,6 +11,23 @@ import (
 // Headline gives the first line of a node's status, after its name: a word for its state,
 // and what is behind it: the services that are not healthy, how many run, and the commit.
 func Headline(s *Status) (word, rest string) {
+	word, rest = Verdict(s)
+	if counts := Counts(s); counts != "" {
+		rest = counts + " · " + rest
+	}
+	return word, rest
+}
+
+// Counts gives the part of the headline about the services; "" while their state is not known.
+func Counts(s *Status) string {
+	if !s.Running || s.Unknown != nil || s.Health == nil {
+		return ""
+	}
+	return s.Health.Text()
+}
+
+// Verdict gives the word of the headline, and its part about the commit.
+func Verdict(s *Status) (word, commit string) {
 	switch {
 	case !s.Running:
 		return "the agent does not run", ""
@@ -29,7 +46,7 @@ func Headline(s *Status) (word, rest string) {
 			word = "FAILED, nothing changed"
 		}
 	}
-	return word, s.Health.Text() + " · " + headlineSync(s)
+	return word, headlineSync(s)
 }
 
 // headlineSync says which commit runs, or what is done about it.

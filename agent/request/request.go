@@ -18,7 +18,7 @@ type (
 	// Sync asks for a sync now.
 	Sync struct {
 		OverrideFreeze bool   `json:"override_freeze,omitempty"` // a freeze does not hold for it
-		Reason         string `json:"reason,omitempty"`          // of the override
+		Reason         string `json:"reason,omitempty"`          // required for the override
 		To             string `json:"to,omitempty"`              // a tag; "" for the one that is followed
 	}
 	// Pause asks that no rollout begins.

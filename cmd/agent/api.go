@@ -70,7 +70,7 @@ func (a *app) openAPI(look func(), door access.Door, log *slog.Logger) (*api, er
 	if err != nil {
 		return nil, err
 	}
-	guard, err := access.New(access.Options{Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Door: door, Log: log})
+	guard, err := access.New(access.Options{Name: a.settings.Owner(), Listen: a.settings.APIListen, Tokens: a.settings.APITokens, Cert: cert, Door: door, Log: log})
 	if err != nil {
 		return nil, err
 	}

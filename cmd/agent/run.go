@@ -67,7 +67,10 @@ func (a *app) daemon(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	pages := &agentpage.Pages{API: d.control(), Version: version}
+	pages := &agentpage.Pages{API: d.control(), Stacks: d.agent.Stacks, Version: version}
+	if d.gitlab != nil {
+		pages.Fleet = &neighbours{a, d}
+	}
 	api, err := a.openAPI(d.agent.Look, pages, log)
 	if err != nil {
 		return err
@@ -158,6 +161,7 @@ type parts struct {
 	engine *deploy.Engine
 	store  *store.Store
 	outbox *gitlab.Outbox
+	gitlab *gitlab.Client // nil: GitLab is not asked
 	audit  *audit.Log
 
 	notices *notify.Outbox
@@ -198,7 +202,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
+	p := &parts{source: source, engine: engine, store: store, gitlab: client, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
 		Policy: p.policy, Events: p.events,

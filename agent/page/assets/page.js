@@ -1,15 +1,18 @@
 // Keeps a page as new as what the agent knows. Each event of the agent, and each 15 seconds,
-// have the page asked for again, and the sections that differ are put in. When the agent does
-// not answer, the page says so, and turns grey: what is old is never shown as new.
+// have the page asked for again, and the sections that differ are put in. A page that events say
+// little about, such as a log, is asked for each 30 seconds. When the agent does not answer, the
+// page says so, and turns grey: what is old is never shown as new.
 "use strict";
 
-const every = 15000; // between two questions without an event
+const follows = "follow" in document.body.dataset; // the page shows what events are about
+const every = follows ? 15000 : 30000; // between two questions without an event
 const gather = 400; // events within this time cause one question
-const patience = 10000; // for an answer
-const old = 35000; // from this age on, what is shown is old
+const patience = follows ? 10000 : 100000; // for an answer: the agent may be reading other logs
+const old = 2 * every + 5000; // from this age on, what is shown is old
 
 const link = document.getElementById("link");
 const age = document.getElementById("age");
+const news = document.getElementById("news"); // for screen readers
 let made = document.body.dataset.at; // when the agent made what is shown
 let got = Date.now(); // when it came
 let lost = ""; // why nothing newer came; "" while it comes
@@ -43,7 +46,8 @@ function show() {
   }
 }
 
-// put replaces the sections that differ. Focus, open parts and places of scrolling stay.
+// put replaces the sections that differ. Focus, open parts and places of scrolling stay, and so
+// does a section in which a person fills in a form.
 function put(next) {
   const main = document.getElementById("content");
   const focused = document.activeElement;
@@ -54,7 +58,7 @@ function put(next) {
   const before = headline(document);
   fresh.forEach((part, i) => {
     const had = kept.get(part.id);
-    const now = had && had.isEqualNode(part) ? had : document.importNode(part, true);
+    const now = had && (had.isEqualNode(part) || edited(had)) ? had : document.importNode(part, true);
     if (had && now !== had) {
       had.querySelectorAll(".scroll").forEach((box, n) => {
         const same = now.querySelectorAll(".scroll")[n];
@@ -72,12 +76,13 @@ function put(next) {
   }
   document.title = next.title;
   const after = headline(document);
-  if (before !== after) say(after.trim().replace(/\s+/g, " "));
+  if (before !== after) news.textContent = after.trim().replace(/\s+/g, " ");
 }
 
-// editing reports whether a person is filling in a form, which is then left alone.
-function editing() {
-  return document.activeElement && ["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName);
+// edited reports whether a person is filling in a form of a section.
+function edited(part) {
+  const at = document.activeElement;
+  return at !== null && part.contains(at) && ["INPUT", "SELECT", "TEXTAREA"].includes(at.tagName);
 }
 
 async function ask() {
@@ -88,13 +93,15 @@ async function ask() {
   try {
     const answer = await fetch(location.href, { signal: stop.signal, cache: "no-store", credentials: "same-origin" });
     const text = await answer.text();
+    const next = new DOMParser().parseFromString(text, "text/html");
     if (answer.status === 401) {
       lost = "Your session has ended. Reload the page to log in";
-    } else if (!answer.ok) {
+    } else if (!next.body.dataset.at) { // not a page of the agent; its refusals are
       lost = "The agent answers with an error (" + answer.status + ")";
+    } else if (next.body.dataset.version !== document.body.dataset.version) {
+      location.reload(); // this script and the style are those of another version
     } else {
-      const next = new DOMParser().parseFromString(text, "text/html");
-      if (!editing()) put(next);
+      put(next);
       made = next.body.dataset.at;
       last = next.body.dataset.event || last;
       got = Date.now();
@@ -118,7 +125,7 @@ function soon() {
 // listen follows the agent's events. The browser connects again by itself, unless the agent
 // refuses; then the next question that succeeds listens again.
 function listen() {
-  if (document.hidden) return;
+  if (document.hidden || !follows) return;
   events = new EventSource("/v1/events?after=" + encodeURIComponent(last || ""));
   for (const kind of ["look", "stage", "gate", "write", "progress", "task_failure", "outcome", "verdict", "delivered", "restarted", "missed"]) {
     events.addEventListener(kind, soon);

@@ -1,0 +1,105 @@
+package report
+
+import (
+	"fmt"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/plural"
+	"coin.internal/coin-agent/policy"
+)
+
+// Wrong lists what is wrong with a node beside its services, with the remedies: errors of the
+// look and of the last sync, and those of GitLab, the receivers of notices and the places of
+// anchors.
+func Wrong(s *Status) []record.Fault {
+	var list []record.Fault
+	add := func(hint, format string, args ...any) {
+		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error) {
+		add(s.PollHint, "%s", s.PollError)
+	}
+	if s.Sync != nil {
+		list = append(list, wrongWithSync(s.Sync)...)
+	}
+	list = append(list, s.Forbidden...)
+	for _, one := range s.Contests {
+		add("", "%s", ContestText(s.Stack, one))
+	}
+	if p := s.Policy; p != nil {
+		if p.Error != "" {
+			add(p.Hint, "The policy was not reloaded: %s", p.Error)
+		}
+	}
+	return append(list, notTaken(s)...)
+}
+
+// Warnings lists what a user should know of a node, and that stops nothing: what the last sync
+// warns of, a policy that is not set, and what GitLab and receivers of notices have refused.
+func Warnings(s *Status) []record.Fault {
+	var list []record.Fault
+	add := func(hint, format string, args ...any) {
+		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if s.Sync != nil {
+		const most = 3
+		for _, one := range s.Sync.Warnings[:min(len(s.Sync.Warnings), most)] {
+			add("", "%s", one)
+		}
+		if more := len(s.Sync.Warnings) - most; more > 0 {
+			add(fmt.Sprintf("`agent show %d` lists them", s.Sync.ID), "%s", plural.Count(more, "more warning"))
+		}
+	}
+	if s.Policy != nil && s.Policy.Rules == nil {
+		add("`agent policy suggest` prints one for agent.yml", "%s", policy.Warning)
+	}
+	if s.GitLab != nil && s.GitLab.Refused != nil {
+		r := s.GitLab.Refused
+		add("", "GitLab refused the status %s of %s: %s", r.Report.State, record.Short(r.Report.Commit), r.Reason)
+	}
+	if s.Notices != nil {
+		for _, receiver := range s.Notices.Receivers {
+			if refused := receiver.Refused; refused != nil {
+				add(refused.Hint, "%s: refused %q: %s", receiver.String(), refused.Title, refused.Reason)
+			}
+		}
+	}
+	return list
+}
+
+// wrongWithSync lists the errors of the last sync, unless it has succeeded, and why it was not
+// rolled back.
+func wrongWithSync(sync *record.Sync) (list []record.Fault) {
+	if sync.State != record.Succeeded {
+		list = append(list, sync.All()...)
+	}
+	if back := sync.Rollback; back != nil && !sync.Unchanged && sync.State != record.RolledBack && back.Refused != "" {
+		list = append(list, record.Fault{Error: "not rolled back: " + back.Refused, Hint: back.Hint})
+	}
+	return list
+}
+
+// notTaken lists what others do not take from the agent.
+func notTaken(s *Status) []record.Fault {
+	var list []record.Fault
+	add := func(hint, format string, args ...any) {
+		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if g := s.GitLab; g != nil && g.LastError != "" {
+		add(g.Hint, "GitLab: %s; %s not delivered", g.LastError, plural.Count(g.Undelivered, "report"))
+	}
+	for _, place := range s.Anchors {
+		if place.Error != "" {
+			add(place.Hint, "%s: %d entries of the audit log not anchored: %s", place.Place, place.Left, place.Error)
+		}
+	}
+	if s.Notices == nil {
+		return list
+	}
+	for _, receiver := range s.Notices.Receivers {
+		if problem := receiver.Problem; problem != nil {
+			add(problem.Hint, "%s: %s", receiver.String(), problem.Error)
+		}
+	}
+	return list
+}
