@@ -98,12 +98,12 @@ func hostileWorld(t *testing.T) *world {
 }
 
 // madeWorld is a world in which every text is the given one.
-func madeWorld(t *testing.T, text string, services, syncs int) *world {
-	t.Helper()
+func madeWorld(tb testing.TB, text string, services, syncs int) *world {
+	tb.Helper()
 	encode := func(value any) json.RawMessage {
 		data, err := json.Marshal(value)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return data
 	}
