@@ -88,12 +88,12 @@ async function ask() {
   try {
     const answer = await fetch(location.href, { signal: stop.signal, cache: "no-store", credentials: "same-origin" });
     const text = await answer.text();
+    const next = new DOMParser().parseFromString(text, "text/html");
     if (answer.status === 401) {
       lost = "Your session has ended. Reload the page to log in";
-    } else if (!answer.ok) {
+    } else if (!next.body.dataset.at) { // a page that says why something is not shown is one of the agent's, too
       lost = "The agent answers with an error (" + answer.status + ")";
     } else {
-      const next = new DOMParser().parseFromString(text, "text/html");
       if (!editing()) put(next);
       made = next.body.dataset.at;
       last = next.body.dataset.event || last;
