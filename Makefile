@@ -15,7 +15,7 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines walk simulate lint check fuzz bench docs
+.PHONY: build demo test engines walk simulate lint check fuzz bench screenshots docs
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -31,7 +31,8 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 # fewer rounds of it. A few tests run on a newer engine, too. The load stays low enough for
 # engines to answer in time on two cores. The linter, not each test, runs vet.
 test: ## all tests, on private engines; with the race detector where the code is concurrent
-	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool
+	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool chromium
+	scripts/axe
 	scripts/engine 28.5
 	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		(go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
@@ -85,7 +86,16 @@ fuzz: ## every fuzz target for FUZZ: a time (30s) or executions (5000000x); FUZZ
 	done
 
 bench: ## time and memory; docs/benchmarks.md says what they mean
-	go test -run '^$$' -bench . -benchmem ./compose/... ./deploy/... ./manifests/... ./secrets/... ./sync/...
+	go test -run '^$$' -bench . -benchmem ./compose/... ./agent/page ./deploy/... ./manifests/... ./secrets/... ./sync/...
+
+PICTURES ?= $(CURDIR)/.cache/pictures
+
+screenshots: ## the page in each of its states, seen in a browser, in PICTURES; those of the documents, in docs
+	scripts/need dockerd docker git gcc chromium
+	scripts/axe
+	mkdir -p $(PICTURES)
+	PAGE_PICTURES=$(abspath $(PICTURES)) go test -vet=off -count 1 -timeout 30m -run 'TestPage$$' ./cmd/agent
+	cp $(PICTURES)/page-in-sync.png $(PICTURES)/page-failed.png $(PICTURES)/page-drifted.png docs/
 
 docs: ## what is generated: the schema of config.yml, the command reference, the page's templates as Go
 	cd agent/page && go tool templ generate

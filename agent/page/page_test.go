@@ -113,7 +113,7 @@ func hostileWorld(t *testing.T) *world {
 	return madeWorld(t, hostile, 3, 3)
 }
 
-func encoded(t *testing.T, value any) json.RawMessage {
+func encoded(t testing.TB, value any) json.RawMessage {
 	t.Helper()
 	data, err := json.Marshal(value)
 	if err != nil {
@@ -123,8 +123,8 @@ func encoded(t *testing.T, value any) json.RawMessage {
 }
 
 // madeWorld is a world in which every text is the given one.
-func madeWorld(t *testing.T, text string, services, syncs int) *world {
-	t.Helper()
+func madeWorld(tb testing.TB, text string, services, syncs int) *world {
+	tb.Helper()
 	w := &world{status: report.Status{
 		Environment: "sandbox", Node: "node3", Stack: "coin", Running: true, Observed: at, LastLook: at,
 		PollError: text, PollHint: text, Tags: []string{text}, Group: text, Next: "`" + text + "`",
@@ -150,7 +150,7 @@ func madeWorld(t *testing.T, text string, services, syncs int) *world {
 		})
 	}
 	last := &w.syncs[len(w.syncs)-1]
-	last.Plan, last.Services = encoded(t, plan), encoded(t, results)
+	last.Plan, last.Services = encoded(tb, plan), encoded(tb, results)
 	w.status.Sync, w.status.Drift, w.status.Rollout = last.Brief(), plan.Steps, &report.Rollout{Started: at, Services: results}
 	for range 200 {
 		w.lines = append(w.lines, deploy.LogLine{At: at, Task: text, Stream: "stderr", Text: text})

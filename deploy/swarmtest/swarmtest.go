@@ -101,7 +101,12 @@ func (s *Swarm) Image(tb testing.TB, refs ...string) {
 // test failed, it shows the tasks and their logs.
 func (s *Swarm) Stack(tb testing.TB) string {
 	tb.Helper()
-	name := fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1))
+	return s.Named(tb, fmt.Sprintf("t%d-%d", os.Getpid()%100000, stacks.Add(1)))
+}
+
+// Named is Stack with a name that no other test has.
+func (s *Swarm) Named(tb testing.TB, name string) string {
+	tb.Helper()
 	tb.Cleanup(func() {
 		// The context of the test has ended.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 5*time.Minute)
