@@ -83,8 +83,18 @@ type Environment struct {
 	Agents []string // usernames whose statuses count; none: those of all users
 }
 
-// Nodes lists the nodes of the environment, as config.yml of a commit names them.
+// Nodes lists the names of the environment's nodes, as config.yml of a commit has them.
 func (e Environment) Nodes(ctx context.Context, from repository, commit string) ([]string, error) {
+	nodes, err := e.entries(ctx, from, commit)
+	names := make([]string, 0, len(nodes))
+	for _, node := range nodes {
+		names = append(names, node.Name)
+	}
+	return names, err
+}
+
+// entries reads the list of nodes in config.yml of a commit.
+func (e Environment) entries(ctx context.Context, from repository, commit string) ([]manifests.NodeConfig, error) {
 	file := manifests.ConfigFile(e.Name)
 	content, err := from.File(ctx, commit, file)
 	if err != nil {
@@ -99,11 +109,7 @@ func (e Environment) Nodes(ctx context.Context, from repository, commit string) 
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(config.Nodes))
-	for _, node := range config.Nodes {
-		names = append(names, node.Name)
-	}
-	return names, nil
+	return config.Nodes, nil
 }
 
 // read gives what nodes do with a commit.
