@@ -63,8 +63,7 @@ type Health struct {
 	Hint          string    `json:"hint,omitempty"`
 	Since         time.Time `json:"since,omitzero"` // the start of the failure
 	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	TokenExpires  time.Time `json:"token_expires,omitzero"` // zero if the token does not expire, or the expiry is unknown
-	Refused       *Refusal  `json:"refused,omitempty"`      // the last refused report
+	Refused       *Refusal  `json:"refused,omitempty"` // the last refused report
 }
 
 // fail stores an error.
@@ -97,9 +96,8 @@ type Outbox struct {
 	wake   backoff.Bell
 
 	// Of Run or Flush, which alone delivers:
-	waits    map[string]backoff.Wait // by lane
-	pause    pause                   // of all reports
-	askToken time.Time               // of the next request for the token's information
+	waits map[string]backoff.Wait // by lane
+	pause pause                   // of all reports
 
 	// mu guards the health, and makes the read and the write in Enqueue atomic.
 	mu     sync.Mutex
@@ -174,7 +172,7 @@ func (o *Outbox) last(r Report) (Report, error) {
 func (o *Outbox) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		next, _ := o.round(ctx)
-		o.wake.Rest(ctx, min(next, o.watchToken(ctx)))
+		o.wake.Rest(ctx, next)
 	}
 	return ctx.Err()
 }

@@ -185,6 +185,11 @@ func errorsOf(s *report.Status) []trouble {
 	if s.GitLab != nil && s.GitLab.LastError != "" {
 		add("GitLab: "+s.GitLab.LastError, s.GitLab.Hint)
 	}
+	for _, token := range s.Tokens {
+		for _, one := range token.Problems {
+			add("GitLab token "+token.Setting+": "+one.Text, one.Hint)
+		}
+	}
 	if s.Policy != nil && s.Policy.Error != "" {
 		add("The policy was not reloaded: "+s.Policy.Error, s.Policy.Hint)
 	}
