@@ -77,6 +77,11 @@ type repository interface {
 	File(ctx context.Context, commit, path string) ([]byte, error)
 }
 
+// branches lists the newest commits of a branch, the newest first.
+type branches interface {
+	Commits(ctx context.Context, branch string, most int64) ([]string, error)
+}
+
 // Environment is an environment of the repository.
 type Environment struct {
 	Name   string

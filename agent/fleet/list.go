@@ -48,10 +48,9 @@ func (m Member) Troubled() bool {
 	return m.State == Failed || m.State == Held || m.State == Silent || m.named && m.Error != "" || m.Health != "" && m.Health != health.Healthy
 }
 
-// lister lists the commits of a branch and the tags, beside what Source does.
+// lister lists the tags, beside what Source does.
 type lister interface {
 	Source
-	Commits(ctx context.Context, branch string, most int64) ([]string, error)
 	Tags(ctx context.Context, most int64) ([]gitlab.Tag, error)
 }
 

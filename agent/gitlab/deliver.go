@@ -58,7 +58,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[lane] = true
-		waiting := max(o.waits[lane].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
+		waiting := max(o.waits[lane].Until.Sub(now), o.cutOff(&entries[i]).Add(arrival).Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -100,8 +100,9 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 
 // send posts the report once. If an earlier answer was lost, it first looks for the result.
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
+	o.sent[entry.Seq] = true
 	if entry.Attempted {
-		posted, there, err := o.client.latest(ctx, entry.Report)
+		posted, there, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
 		if err != nil || there && reached(entry.Report.State, posted, trail) {
 			return posted, err
 		}
@@ -115,7 +116,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	defer cancel()
 	posted, err := o.post(ctx, entry.Report, trail)
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
-		found, ok, err := o.client.latest(ctx, entry.Report)
+		found, ok, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
 		if err == nil && !ok {
 			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
 		}
@@ -186,6 +187,7 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 		return
 	}
 	delete(o.waits, entry.Report.lane())
+	delete(o.sent, entry.Seq)
 	o.recovered()
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 
 // waitFlags are the flags of the command.
 type waitFlags struct {
-	commit                 string
+	commit, branch         string // the branch is that of a pipeline, or of the settings
 	nodes                  []string
 	timeout, poll, settled time.Duration
 }
@@ -38,7 +38,9 @@ pipeline (CI_COMMIT_SHA, CI_SERVER_URL, CI_PROJECT_PATH).
 
 Exit codes: 0 all nodes succeeded, 1 a node failed, or an error, 2 wrong usage, 3 a node
 waits for a user (approval, adoption, pause, freeze, or a rollout that a user starts),
-4 the time is over. It goes on while a node is rolling out, or has no status yet.`,
+4 the time is over. It goes on while a node is rolling out, or has no status yet. In the
+pipeline of a branch, or with --branch, a node without a status that has one on a newer
+commit has failed: it took that one instead.`,
 		Example: "  agent wait --environment sandbox --timeout 20m",
 		Args:    noArgs,
 	}
@@ -50,6 +52,9 @@ waits for a user (approval, adoption, pause, freeze, or a rollout that a user st
 	flags.DurationVar(&f.settled, "settle", 45*time.Second, "how long a wait for a user must last before the command ends with exit code 3; longer than the agents' interval")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f.commit = cmp.Or(f.commit, os.Getenv("CI_COMMIT_SHA"))
+		if a.settings.TagPattern == "" && os.Getenv("CI_COMMIT_TAG") == "" {
+			f.branch = cmp.Or(a.settings.Branch, os.Getenv("CI_COMMIT_BRANCH"))
+		}
 		switch {
 		case a.settings.Environment == "":
 			return usageError{errors.New("name the environment with --environment")}
@@ -101,7 +106,7 @@ func (a *app) wait(ctx context.Context, client *gitlab.Client, f waitFlags) erro
 		return err
 	}
 	wait := fleet.Wait{
-		GitLab: client, Environment: environment, Commit: f.commit, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
+		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
 		Changed: func(node fleet.Node) {
 			fmt.Fprintln(a.stdout, visible.Line(fmt.Sprintf("%s  %s: %s", zoned(time.Now()), node.Name, node.Line())))
 		},
