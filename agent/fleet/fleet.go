@@ -30,11 +30,12 @@ const (
 	Silent  State = "no status"
 	Rolling State = "rolling out"
 	Waiting State = "waiting" // at a gate that opens by itself
+	Planned State = "planned" // the plan of a merge request, which no node has begun
 	Done    State = "succeeded"
 )
 
 // order is the order of the states in lists: nodes in trouble first.
-var order = []State{Failed, Held, Silent, Rolling, Waiting, Done} //nolint:gochecknoglobals // a constant list
+var order = []State{Failed, Held, Silent, Rolling, Waiting, Planned, Done} //nolint:gochecknoglobals // a constant list
 
 // Node is what a node does with a commit.
 type Node struct {
@@ -86,6 +87,7 @@ type branches interface {
 type Environment struct {
 	Name   string
 	Agents []string // usernames whose statuses count; none: those of all users
+	Plans  bool     // the statuses of the plans of merge requests count, instead of those of rollouts
 }
 
 // Nodes lists the names of the environment's nodes, as config.yml of a commit has them.
@@ -133,12 +135,17 @@ func (e Environment) read(ctx context.Context, from statuses, commit string, nam
 // node judges the newest status of a node that counts. Its plans before a merge have statuses
 // of another name.
 func (e Environment) node(name string, entries []gitlab.CommitStatus) Node {
-	node := Node{Name: name, State: Silent}
+	node, status := Node{Name: name, State: Silent}, gates.StatusName(e.Name, name)
+	if e.Plans {
+		status += "/plan"
+	}
 	for _, entry := range slices.Backward(entries) {
 		switch {
-		case entry.Name != gates.StatusName(e.Name, name):
+		case entry.Name != status:
 		case len(e.Agents) == 0 || slices.Contains(e.Agents, entry.Author):
-			node.judge(entry)
+			if node.judge(entry); e.Plans && node.State == Done {
+				node.State = Planned
+			}
 			return node
 		case node.Ignored == "":
 			node.Ignored = fmt.Sprintf("the status %s of %s does not count: gitlab_agents does not name this user", entry.State, entry.Author)

@@ -42,7 +42,7 @@ type Outcome string
 
 // The outcomes.
 const (
-	AllDone   Outcome = "succeeded" // unchanged nodes, too
+	AllDone   Outcome = "succeeded" // unchanged nodes, too; for plans, those that the merge request does not concern
 	SomeFail  Outcome = "failed"
 	NeedsUser Outcome = "waiting for a user"
 	TooLate   Outcome = "timeout"
@@ -83,7 +83,7 @@ func (w *Wait) Run(ctx context.Context) (Result, error) {
 			}
 			w.away(&result, nil)
 			result.Nodes, wait = nodes, backoff.Wait{Until: time.Now().Add(w.Every)}
-			if outcome := judge(nodes, time.Since(last) >= w.Settle); outcome != "" {
+			if outcome := w.judge(nodes, time.Since(last) >= w.Settle); outcome != "" {
 				result.Outcome = outcome
 				return result, nil
 			}
@@ -205,12 +205,18 @@ func (w *Wait) away(result *Result, err error) {
 	result.Away = err
 }
 
-// judge gives the outcome; "" while there is none.
-func judge(nodes []Node, settled bool) Outcome {
+// judge gives the outcome; "" while there is none. Nodes that a merge request does not concern
+// make no plan: the others are enough once the picture has settled.
+func (w *Wait) judge(nodes []Node, settled bool) Outcome {
 	has := func(states ...State) bool {
 		return slices.ContainsFunc(nodes, func(n Node) bool { return slices.Contains(states, n.State) })
 	}
 	switch {
+	case w.Environment.Plans && settled && has(Planned) && !has(Failed, Rolling), w.Environment.Plans && settled && has(Failed) && !has(Rolling):
+		if has(Failed) {
+			return SomeFail
+		}
+		return AllDone
 	case !has(Failed, Held, Silent, Rolling, Waiting):
 		return AllDone
 	case has(Silent, Rolling):

@@ -18,6 +18,7 @@ import (
 
 // waitFlags are the flags of the command.
 type waitFlags struct {
+	plans                  bool
 	commit, branch         string // the branch is that of a pipeline, or of the settings
 	nodes                  []string
 	timeout, poll, settled time.Duration
@@ -46,6 +47,7 @@ commit has failed: it took that one instead.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.commit, "commit", "", "the commit: a hash, a branch or a tag (default $CI_COMMIT_SHA)")
+	flags.BoolVar(&f.plans, "plans", false, "wait for the plans of a merge request's commit instead; nodes that it does not concern make none")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "how long to wait")
 	flags.DurationVar(&f.poll, "poll", 5*time.Second, "time between two reads of the statuses")
@@ -104,6 +106,12 @@ func (a *app) wait(ctx context.Context, client *gitlab.Client, f waitFlags) erro
 	environment, err := a.environment(ctx, client)
 	if err != nil {
 		return err
+	}
+	if environment.Plans = f.plans; f.plans {
+		f.branch = "" // a plan is of the newest commit of the merge request
+	}
+	if len(environment.Agents) == 0 {
+		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
 	}
 	wait := fleet.Wait{
 		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
