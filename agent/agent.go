@@ -32,6 +32,7 @@ import (
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/cosign"
 	"coin.internal/coin-agent/deploy"
@@ -88,14 +89,15 @@ type Parts struct {
 	Tasks     tasks                            // nil: health is judged by the numbers of tasks
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
 	Store     *store.Store
-	Reports   reports          // nil: no statuses are sent to GitLab
-	GitLab    *gitlab.Client   // nil: GitLab is not asked
-	Statuses  gates.Statuses   // of the other nodes; nil: those from GitLab
-	Approvals gates.Approvals  // of merge requests; nil: those from GitLab
-	Previews  *Previews        // the plans of merge requests; nil: none are shown
-	Exec      rollout.Execer   // runs the commands of checks; nil: they fail
-	Release   readiness.Engine // what the release gates ask of the engine; nil: nothing
-	Notices   publish.Notices  // notices to users; without an outbox none are sent
+	Reports   reports               // nil: no statuses are sent to GitLab
+	Tokens    func() []tokens.State // gives the state of each GitLab token; nil: there are none
+	GitLab    *gitlab.Client        // nil: GitLab is not asked
+	Statuses  gates.Statuses        // of the other nodes; nil: those from GitLab
+	Approvals gates.Approvals       // of merge requests; nil: those from GitLab
+	Previews  *Previews             // the plans of merge requests; nil: none are shown
+	Exec      rollout.Execer        // runs the commands of checks; nil: they fail
+	Release   readiness.Engine      // what the release gates ask of the engine; nil: nothing
+	Notices   publish.Notices       // notices to users; without an outbox none are sent
 	Metrics   *metrics.Metrics
 	Audit     *audit.Log      // of Store's folder
 	Policy    *policy.Current // in force; nil: the settings' policy, which stays
@@ -134,6 +136,28 @@ func (p *Parts) auditMoved() {
 	if p.Anchors != nil {
 		p.Anchors.Moved()
 	}
+}
+
+// expiries gives when the GitLab tokens expire that do so.
+func (p *Parts) expiries() map[string]time.Time {
+	at := map[string]time.Time{}
+	if p.Tokens == nil {
+		return at
+	}
+	for _, token := range p.Tokens() {
+		if !token.Expires.IsZero() {
+			at[token.Setting] = token.Expires
+		}
+	}
+	return at
+}
+
+// tokenErrors gives the problems of the GitLab tokens.
+func (p *Parts) tokenErrors() (faults []error) {
+	for _, token := range p.Tokens() {
+		faults = append(faults, token.Errors()...)
+	}
+	return faults
 }
 
 // login gives the node's logins for registries; nil without an engine.
@@ -183,6 +207,7 @@ func New(parts Parts) *Agent {
 		}
 		return parts.Reports.Health().Undelivered
 	})
+	parts.Metrics.Tokens(parts.expiries)
 	return a
 }
 

@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 )
 
 // deployedTo compares the deployments that GitLab was told of since the last call: each a
@@ -64,5 +66,25 @@ func TestPartialRollbackIsNoDeployment(t *testing.T) {
 		w.wentBack(request.Rollback{Services: []string{"web"}})
 		w.runs("1")
 		w.deployedTo()
+	})
+}
+
+// A rollback that finds nothing to write ends the deployment of the rollout that it replaces.
+func TestRollbackWithoutWritesEndsTheDeployment(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("1")
+		w.start()
+		w.set(func() {
+			w.deployments, w.onApply = nil, func(ctx context.Context) { <-ctx.Done() }
+		})
+		bad := w.release("2")
+		w.poll()
+		w.wantLast(bad, record.Running)
+		w.halt()
+		w.onApply, w.engineErr = nil, deploy.ErrUnavailable
+		w.start()
+		w.set(func() { w.engineErr = nil })
+		w.wentBack(request.Rollback{Reason: "it hangs"})
+		w.deployedTo(bad+" running", bad+" canceled")
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -160,7 +161,7 @@ func TestReleasePasses(t *testing.T) {
 		w.start()
 		w.wantLast(commit, record.Succeeded)
 		want := "TAG is as it should be; 2 images in the registry; "
-		if got := w.releaseGate(); !strings.HasPrefix(got.Passed, want) || !strings.Contains(got.Passed, " GB free under /") || !strings.HasSuffix(got.Passed, "; 4 probes of the doctor passed") {
+		if got := w.releaseGate(); !strings.HasPrefix(got.Passed, want) || !strings.Contains(got.Passed, " GB free under /") || !strings.HasSuffix(got.Passed, "; 3 probes of the doctor passed") {
 			w.t.Errorf("passed with %q", got.Passed)
 		}
 		commit = w.commit("3", nodeDir+"project.env", "A=1\n")
@@ -329,21 +330,18 @@ func TestDriftIsCorrectedWithoutGates(t *testing.T) {
 // TestTokenOfGitLabEnds warns, and goes on.
 func TestTokenOfGitLabEnds(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.change = func(p *agent.Parts) { p.Reports = ending{w} }
+		w.change = func(p *agent.Parts) {
+			p.Tokens = func() []tokens.State {
+				return []tokens.State{{Setting: "gitlab_token_file", Problems: []tokens.Problem{{Text: "the token expires 2000-01-08", Hint: "replace it", Soon: true}}}}
+			}
+		}
 		commit := w.commit("2")
 		w.start()
 		sync := w.wantLast(commit, record.Succeeded)
-		if text := strings.Join(sync.Warnings, "\n"); !strings.Contains(text, "GitLab: the token expires 2000-01-") || !strings.Contains(text, "rotate it soon") {
+		if text := strings.Join(sync.Warnings, "\n"); !strings.Contains(text, "GitLab: gitlab_token_file: the token expires 2000-01-08") || !strings.Contains(text, "replace it") {
 			w.t.Errorf("warnings: %s", text)
 		}
 	})
-}
-
-// ending is a GitLab whose token ends in a week.
-type ending struct{ *world }
-
-func (ending) Health() gitlab.Health {
-	return gitlab.Health{TokenExpires: time.Now().Add(7 * 24 * time.Hour)}
 }
 
 // TestSizes rounds nothing up: what is less than a bound of 5GB is not shown as 5 GB.

@@ -14,7 +14,7 @@ func (a *Agent) newDesks() (desks []*desk.Desk) {
 	daemon := &desk.Daemon{
 		Node:  report.Node{Environment: parts.Settings.Environment, Name: parts.Settings.Node},
 		Owner: parts.Settings.Owner(), Version: parts.Version, Started: a.started, Groups: parts.Statuses != nil,
-		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices,
+		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens,
 	}
 	if parts.Reports != nil {
 		daemon.Reports = parts.Reports

@@ -123,8 +123,8 @@ func (s *stack) rolloutParts() rollout.Parts {
 		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
-	if parts.Reports != nil {
-		made.Token = func() time.Time { return parts.Reports.Health().TokenExpires }
+	if parts.Tokens != nil {
+		made.Tokens = parts.tokenErrors
 	}
 	return made
 }

@@ -53,17 +53,6 @@ func (f *failures) add(from netip.Prefix, now time.Time) (wait time.Duration, la
 	return 0, count+1 == failuresAllowed
 }
 
-// wait gives how long an address has to wait because of its failures, 0 for not at all.
-func (f *failures) wait(from netip.Prefix, now time.Time) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.turn(now)
-	if f.count[from] < failuresAllowed {
-		return 0
-	}
-	return f.began.Add(window).Sub(now)
-}
-
 // turn begins a new window when the last one is over.
 func (f *failures) turn(now time.Time) {
 	if f.count == nil || now.Sub(f.began) >= window {

@@ -121,8 +121,9 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 	})
 }
 
-// Hook lets a handler answer requests that have a secret of their own. It reports whether the
-// sender is known; an address whose senders are not has to wait as after failed logins.
+// Hook lets a handler answer requests that have a secret of their own. It gives false, and
+// answers nothing, if the secret is not valid: then Hook refuses, and an address that has sent
+// many of those has to wait. A valid secret passes however many others failed.
 func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.harden(w.Header())
@@ -131,16 +132,16 @@ func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.
 			refuse(w, status, why, "")
 			return
 		}
-		from := place(r.RemoteAddr)
-		if wait := g.failures.wait(from, time.Now()); wait > 0 {
-			g.refuseGuesses(w, wait, "wait a minute")
-			return
-		}
 		if handle(w, r) {
 			return
 		}
-		_, last := g.failures.add(from, time.Now())
+		wait, last := g.failures.add(place(r.RemoteAddr), time.Now())
 		g.warnOf(r, last)
+		if wait > 0 {
+			g.refuseGuesses(w, wait, "wait a minute, or send a valid token")
+			return
+		}
+		refuse(w, http.StatusUnauthorized, "the hook's token or signature is not valid", "")
 	})
 }
 

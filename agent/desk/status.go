@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/policy"
 )
@@ -31,8 +32,9 @@ type Daemon struct {
 	Pulse   *pulse.Pulse
 	Policy  *policy.Current
 	Notices publish.Notices
-	Reports reports // nil: no statuses are sent to GitLab
-	Anchors anchors // nil: there are none
+	Reports reports               // nil: no statuses are sent to GitLab
+	Anchors anchors               // nil: there are none
+	Tokens  func() []tokens.State // of GitLab; nil: there are none
 }
 
 // Status gives what the running agent knows of the stack.
@@ -66,6 +68,9 @@ func (d *Desk) Status() report.Status {
 	}
 	if daemon.Anchors != nil {
 		status.Anchors = daemon.Anchors.Health()
+	}
+	if daemon.Tokens != nil {
+		status.Tokens = daemon.Tokens()
 	}
 	status.Notices = daemon.Notices.Health()
 	policy := daemon.Policy.State()

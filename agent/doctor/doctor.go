@@ -14,10 +14,10 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
-	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
@@ -76,8 +76,9 @@ type Dependencies struct {
 	Keys       func() (*secrets.Keyring, error) // nil: no keys are set
 	Engine     func() (*deploy.Engine, error)
 	GitLab     func() (*gitlab.Client, error) // nil: no GitLab is set
-	Issue      func() (*anchor.Issue, error)  // nil: no issue for the audit log is set
-	MailServer func() (*notify.SMTP, error)   // nil: no mail server is set
+	Tokens     func(*gitlab.Client) ([]tokens.Use, error)
+	Issue      func() (*anchor.Issue, error) // nil: no issue for the audit log is set
+	MailServer func() (*notify.SMTP, error)  // nil: no mail server is set
 
 	// Follows gives the revision that the node follows now.
 	Follows func(ctx context.Context, source *gitsync.Repository) (gitsync.Revision, error)
@@ -216,32 +217,6 @@ func (d *doctor) checkGit(ctx context.Context) (string, error) {
 	// Files are read from the checkout in later probes; the connection has limits of its own.
 	d.checkout, err = source.Fetch(context.WithoutCancel(ctx), revision, d.on.Settings.Paths())
 	return fmt.Sprintf("%s is at %s%s", revision.Ref, revision.Commit[:min(10, len(revision.Commit))], signer), err
-}
-
-func (d *doctor) checkGitLab(ctx context.Context) (string, error) {
-	client, err := d.on.GitLab()
-	if err != nil {
-		return "", err
-	}
-	if client == nil {
-		return "not set: no commit statuses are sent", nil
-	}
-	token, err := client.Token(ctx)
-	if err != nil {
-		return "", err
-	}
-	agents, err := client.Agents(ctx)
-	if err != nil {
-		return "", err
-	}
-	counts := "; statuses of " + strings.Join(agents, ", ") + " count"
-	if token.ExpiresAt.IsZero() {
-		return "the token is good and does not expire" + counts, nil
-	}
-	if err := readiness.CheckToken(token.ExpiresAt); err != nil {
-		return "", doubt{err}
-	}
-	return "the token expires " + token.ExpiresAt.Format(time.DateOnly) + counts, nil
 }
 
 func (d *doctor) checkManifests(ctx context.Context) (string, error) {

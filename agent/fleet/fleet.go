@@ -30,11 +30,12 @@ const (
 	Silent  State = "no status"
 	Rolling State = "rolling out"
 	Waiting State = "waiting" // at a gate that opens by itself
+	Planned State = "planned" // the plan of a merge request, which no node has begun
 	Done    State = "succeeded"
 )
 
 // order is the order of the states in lists: nodes in trouble first.
-var order = []State{Failed, Held, Silent, Rolling, Waiting, Done} //nolint:gochecknoglobals // a constant list
+var order = []State{Failed, Held, Silent, Rolling, Waiting, Planned, Done} //nolint:gochecknoglobals // a constant list
 
 // Node is what a node does with a commit.
 type Node struct {
@@ -77,14 +78,30 @@ type repository interface {
 	File(ctx context.Context, commit, path string) ([]byte, error)
 }
 
+// branches lists the newest commits of a branch, the newest first.
+type branches interface {
+	Commits(ctx context.Context, branch string, most int64) ([]string, error)
+}
+
 // Environment is an environment of the repository.
 type Environment struct {
 	Name   string
 	Agents []string // usernames whose statuses count; none: those of all users
+	Plans  bool     // the statuses of the plans of merge requests count, instead of those of rollouts
 }
 
-// Nodes lists the nodes of the environment, as config.yml of a commit names them.
+// Nodes lists the names of the environment's nodes, as config.yml of a commit has them.
 func (e Environment) Nodes(ctx context.Context, from repository, commit string) ([]string, error) {
+	nodes, err := e.entries(ctx, from, commit)
+	names := make([]string, 0, len(nodes))
+	for _, node := range nodes {
+		names = append(names, node.Name)
+	}
+	return names, err
+}
+
+// entries reads the list of nodes in config.yml of a commit.
+func (e Environment) entries(ctx context.Context, from repository, commit string) ([]manifests.NodeConfig, error) {
 	file := manifests.ConfigFile(e.Name)
 	content, err := from.File(ctx, commit, file)
 	if err != nil {
@@ -99,11 +116,7 @@ func (e Environment) Nodes(ctx context.Context, from repository, commit string) 
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(config.Nodes))
-	for _, node := range config.Nodes {
-		names = append(names, node.Name)
-	}
-	return names, nil
+	return config.Nodes, nil
 }
 
 // read gives what nodes do with a commit.
@@ -122,12 +135,17 @@ func (e Environment) read(ctx context.Context, from statuses, commit string, nam
 // node judges the newest status of a node that counts. Its plans before a merge have statuses
 // of another name.
 func (e Environment) node(name string, entries []gitlab.CommitStatus) Node {
-	node := Node{Name: name, State: Silent}
+	node, status := Node{Name: name, State: Silent}, gates.StatusName(e.Name, name)
+	if e.Plans {
+		status += "/plan"
+	}
 	for _, entry := range slices.Backward(entries) {
 		switch {
-		case entry.Name != gates.StatusName(e.Name, name):
+		case entry.Name != status:
 		case len(e.Agents) == 0 || slices.Contains(e.Agents, entry.Author):
-			node.judge(entry)
+			if node.judge(entry); e.Plans && node.State == Done {
+				node.State = Planned
+			}
 			return node
 		case node.Ignored == "":
 			node.Ignored = fmt.Sprintf("the status %s of %s does not count: gitlab_agents does not name this user", entry.State, entry.Author)

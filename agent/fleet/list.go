@@ -3,14 +3,18 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/selection"
 )
 
 // Member is a node of an environment, with the commit that it is at.
@@ -23,10 +27,14 @@ type Member struct {
 	Ignored string            `json:"ignored,omitempty"`
 	Verdict string            `json:"verdict"`
 	Health  health.State      `json:"health,omitempty"` // "" if it is not known: statuses do not say it
+	URL     string            `json:"url,omitempty"`    // nodes[].url of config.yml
 	Commit  string            `json:"commit,omitempty"` // that the state is about
+	Tag     string            `json:"tag,omitempty"`    // of the commit, where tags are followed
 	Release string            `json:"release,omitempty"`
 	Source  string            `json:"source"`          // gitlab, or api for the agent itself
 	Error   string            `json:"error,omitempty"` // why the agent itself did not answer
+
+	named bool // a user named the agent's address
 }
 
 // Line gives the state in words, without the node's name.
@@ -34,15 +42,16 @@ func (m Member) Line() string {
 	return Node{m.Name, m.State, m.Gates, m.Text, m.Since, m.Ignored}.Line()
 }
 
-// Troubled reports whether a user has to look after the node.
+// Troubled reports whether a user has to look after the node. At the url of config.yml there
+// may be no agent's API: without an answer from there the statuses count.
 func (m Member) Troubled() bool {
-	return m.State == Failed || m.State == Held || m.State == Silent || m.Error != "" || m.Health != "" && m.Health != health.Healthy
+	return m.State == Failed || m.State == Held || m.State == Silent || m.named && m.Error != "" || m.Health != "" && m.Health != health.Healthy
 }
 
-// lister lists the commits of a branch, beside what Source does.
+// lister lists the tags, beside what Source does.
 type lister interface {
 	Source
-	Commits(ctx context.Context, branch string, most int64) ([]string, error)
+	Tags(ctx context.Context, most int64) ([]gitlab.Tag, error)
 }
 
 // Agent is the API of a node's agent.
@@ -55,36 +64,37 @@ type List struct {
 	GitLab      lister
 	Environment Environment
 	Branch      string
-	Agents      map[string]Agent // by node, where its API is known
+	Tags        *regexp.Regexp // the nodes follow the tags that match; nil: they follow Branch
+
+	Agents map[string]Agent                // by node, where a user named the address of its API
+	Dial   func(url string) (Agent, error) // gives the API at nodes[].url of config.yml; nil: it is not asked
 }
 
 const (
 	depth    = 20               // commits that are searched for a status of each node
+	mostTags = 300              // that are read, those of the newest commits
 	answerIn = 10 * time.Second // how long an agent is asked
 )
 
-// Read gives the nodes of config.yml at the newest commit of the branch, those in trouble
-// first. An error is one of GitLab: an agent that does not answer is in its row.
+// Read gives the nodes of config.yml at the newest commit of the branch, or at the newest tag,
+// those in trouble first. An error is one of GitLab: an agent that does not answer is in its row.
 func (l List) Read(ctx context.Context) ([]Member, error) {
-	commits, err := l.GitLab.Commits(ctx, l.Branch, depth)
+	commits, err := l.commits(ctx)
 	if err != nil || len(commits) == 0 {
 		return []Member{}, err
 	}
-	names, err := l.Environment.Nodes(ctx, l.GitLab, commits[0])
+	entries, err := l.Environment.entries(ctx, l.GitLab, commits[0].Commit)
 	if err != nil {
 		return nil, err
 	}
-	members, err := l.fromStatuses(ctx, commits, names)
-	if err != nil {
+	members := make([]Member, len(entries))
+	for i, entry := range entries {
+		members[i] = Member{Name: entry.Name, URL: entry.URL, State: Silent, Verdict: string(Silent), Source: "gitlab"}
+	}
+	if err := l.fromStatuses(ctx, commits, members); err != nil {
 		return nil, err
 	}
-	var asking sync.WaitGroup
-	for i := range members {
-		if agent := l.Agents[members[i].Name]; agent != nil {
-			asking.Go(func() { members[i].ask(ctx, agent) })
-		}
-	}
-	asking.Wait()
+	l.askAgents(ctx, members)
 	slices.SortStableFunc(members, func(a, b Member) int {
 		return cmp.Or(rank(a.Troubled())-rank(b.Troubled()), slices.Index(order, a.State)-slices.Index(order, b.State))
 	})
@@ -98,40 +108,78 @@ func rank(troubled bool) int {
 	return 1
 }
 
-// fromStatuses takes each node's status of the newest commit that has one.
-func (l List) fromStatuses(ctx context.Context, commits, names []string) ([]Member, error) {
-	members := make([]Member, len(names))
-	for i, name := range names {
-		members[i] = Member{Name: name, State: Silent, Verdict: string(Silent), Source: "gitlab"}
+// commits gives what the nodes may be at, the newest first: the commits of the branch, or the
+// tags in the order in which a node follows them.
+func (l List) commits(ctx context.Context) (commits []gitlab.Tag, err error) {
+	if l.Tags == nil {
+		hashes, err := l.GitLab.Commits(ctx, l.Branch, depth)
+		for _, hash := range hashes {
+			commits = append(commits, gitlab.Tag{Commit: hash})
+		}
+		return commits, err
 	}
-	for n, commit := range commits {
-		var missing []string
-		for _, one := range members {
-			if one.Commit == "" {
-				missing = append(missing, one.Name)
+	tags, err := l.GitLab.Tags(ctx, mostTags)
+	if err != nil {
+		return nil, err
+	}
+	byName, names := map[string]gitlab.Tag{}, make([]string, 0, len(tags))
+	for _, tag := range tags {
+		byName[tag.Name], names = tag, append(names, tag.Name)
+	}
+	for _, name := range selection.Newest(l.Tags, names) {
+		commits = append(commits, byName[name])
+	}
+	return commits[:min(len(commits), depth)], nil
+}
+
+// fromStatuses takes each node's status of the newest commit that has one.
+func (l List) fromStatuses(ctx context.Context, commits []gitlab.Tag, members []Member) error {
+	for n, at := range commits {
+		missing := map[string]*Member{}
+		for i := range members {
+			if members[i].Commit == "" {
+				missing[members[i].Name] = &members[i]
 			}
 		}
 		if len(missing) == 0 {
 			break
 		}
-		nodes, err := l.Environment.read(ctx, l.GitLab, commit, missing)
+		nodes, err := l.Environment.read(ctx, l.GitLab, at.Commit, slices.Sorted(maps.Keys(missing)))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, node := range nodes {
-			i := slices.Index(names, node.Name)
-			if node.State != Silent {
-				members[i] = Member{
-					Name: node.Name, State: node.State, Gates: node.Gates, Text: node.Text, Since: node.Since, Ignored: node.Ignored,
-					Commit: commit, Source: "gitlab",
-				}
-				members[i].judge(n > 0)
-			} else {
-				members[i].Ignored = cmp.Or(members[i].Ignored, node.Ignored)
+			member := missing[node.Name]
+			if node.State == Silent {
+				member.Ignored = cmp.Or(member.Ignored, node.Ignored)
+				continue
 			}
+			member.State, member.Gates, member.Text, member.Since, member.Ignored = node.State, node.Gates, node.Text, node.Since, node.Ignored
+			member.Commit, member.Tag = at.Commit, at.Name
+			member.judge(n > 0)
 		}
 	}
-	return members, nil
+	return nil
+}
+
+// askAgents asks the agents whose address is known, all at the same time.
+func (l List) askAgents(ctx context.Context, members []Member) {
+	var asking sync.WaitGroup
+	for i := range members {
+		member, agent := &members[i], l.Agents[members[i].Name]
+		member.named = agent != nil
+		if agent == nil && l.Dial != nil && member.URL != "" {
+			var err error
+			if agent, err = l.Dial(member.URL); err != nil {
+				member.Error = err.Error()
+				continue
+			}
+		}
+		if agent != nil {
+			asking.Go(func() { member.ask(ctx, agent) })
+		}
+	}
+	asking.Wait()
 }
 
 // judge gives the verdict of a status; behind says that a newer commit has none of the node.
@@ -161,6 +209,9 @@ func (m *Member) ask(ctx context.Context, agent Agent) {
 		m.Health = status.Health.State
 	}
 	if applied := status.Applied; applied != nil {
+		if m.Commit != applied.Commit {
+			m.Tag = ""
+		}
 		m.Commit, m.Release, m.Since = applied.Commit, applied.Release, applied.At
 	}
 	word, rest := report.Headline(&status)

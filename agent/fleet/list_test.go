@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -91,6 +92,87 @@ func TestList(t *testing.T) {
 				m.Name == "node4" && (m.State != fleet.Held || m.Line() != "waiting for a user (freeze): frozen"):
 				t.Errorf("%+v", m)
 			}
+		}
+	})
+}
+
+// TestListByAddress asks the agents at nodes[].url of config.yml. Where no agent answers, what
+// GitLab says counts, and the node is not in trouble for that.
+func TestListByAddress(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.SetFile(commit, "environments/sandbox/config.yml", `environment: {name: sandbox, type: non-production}
+nodes:
+  - {name: node1, context: c1, stack: s1, url: "https://node1.example.com:9443"}
+  - {name: node2, context: c2, stack: s2, url: "https://www.example.com"}
+  - {name: node3, context: c3, stack: s3, url: "https://node3.example.com/path"}
+  - {name: node4, context: c4, stack: s4}
+`)
+		for _, node := range []string{"node1", "node2", "node3", "node4"} {
+			w.post(node, gitlab.Success, "1 service updated")
+		}
+		var dialed []string
+		list := fleet.List{
+			GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Branch: "master",
+			Dial: func(url string) (fleet.Agent, error) {
+				dialed = append(dialed, url)
+				switch url {
+				case "https://node1.example.com:9443":
+					return agentOf{status: report.Status{Running: true, InSync: true, Health: &health.Verdict{State: health.Healthy}}}, nil
+				case "https://www.example.com":
+					return agentOf{err: errors.New("it is not the API of an agent")}, nil
+				}
+				return nil, errors.New("the address is not valid")
+			},
+		}
+		members, err := list.Read(w.t.Context())
+		if err != nil || len(dialed) != 3 {
+			t.Fatalf("%v, dialed %q", err, dialed)
+		}
+		var got []string
+		for _, m := range members {
+			got = append(got, fmt.Sprintf("%s %s %s %t %s %s", m.Name, m.State, m.Source, m.Troubled(), m.URL, m.Error))
+		}
+		want := []string{
+			"node1 succeeded api false https://node1.example.com:9443 ",
+			"node2 succeeded gitlab false https://www.example.com it is not the API of an agent",
+			"node3 succeeded gitlab false https://node3.example.com/path the address is not valid",
+			"node4 succeeded gitlab false  ",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%q\nwant\n%q", got, want)
+		}
+	})
+}
+
+// TestListOfTags lists nodes that follow tags: the newest tag is the one by the date in its
+// name, and others do not count.
+func TestListOfTags(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.SetFile(newer, "environments/sandbox/config.yml", config)
+		w.AddCommit(newer)
+		w.SetTag("2026-03-02-abcdef7890", newer)
+		w.SetTag("2026-02-27-1234567890", commit)
+		w.SetTag("nightly", "1111111111111111111111111111111111111111")
+		w.post("node1", gitlab.Success, "1 service updated")
+		w.post("node2", gitlab.Success, "1 service updated")
+		if _, err := w.as("glpat-test-double-Secret1").Post(w.t.Context(), gitlab.Report{
+			Commit: newer, Ref: "2026-03-02-abcdef7890", Name: "coin-agent/sandbox/node2", State: gitlab.Pending, Description: "waiting for a user (approval): approve",
+		}, 0); err != nil {
+			t.Fatal(err)
+		}
+		list := fleet.List{GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Tags: regexp.MustCompile(`^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`)}
+		members, err := list.Read(w.t.Context())
+		if err != nil || len(members) != 2 {
+			t.Fatalf("%+v, %v", members, err)
+		}
+		for i, want := range []string{"node2 2026-03-02-abcdef7890 waiting for a user", "node1 2026-02-27-1234567890 behind"} {
+			if got := members[i].Name + " " + members[i].Tag + " " + members[i].Verdict; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+		list.Tags = regexp.MustCompile("^v")
+		if members, err = list.Read(w.t.Context()); err != nil || len(members) != 0 {
+			t.Errorf("without a tag: %+v, %v", members, err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/backoff"
 )
 
@@ -15,6 +16,7 @@ import (
 type Source interface {
 	statuses
 	repository
+	branches
 }
 
 // Wait waits for what the nodes of an environment do with a commit.
@@ -22,6 +24,7 @@ type Wait struct {
 	GitLab      Source
 	Environment Environment
 	Commit      string   // its hash, a branch or a tag
+	Branch      string   // that the nodes follow, where it is known: a node may take a newer commit of it
 	Nodes       []string // none: those of config.yml at that commit
 
 	Every time.Duration // between two reads of the statuses
@@ -39,7 +42,7 @@ type Outcome string
 
 // The outcomes.
 const (
-	AllDone   Outcome = "succeeded" // unchanged nodes, too
+	AllDone   Outcome = "succeeded" // unchanged nodes, too; for plans, those that the merge request does not concern
 	SomeFail  Outcome = "failed"
 	NeedsUser Outcome = "waiting for a user"
 	TooLate   Outcome = "timeout"
@@ -66,21 +69,21 @@ const patience = 4 // doublings of a second
 func (w *Wait) Run(ctx context.Context) (Result, error) {
 	result := Result{Outcome: TooLate}
 	var wait backoff.Wait
-	commit, names := "", w.Nodes
+	watched := &watched{names: w.Nodes, passed: map[string]string{}}
 	last := time.Now()
 	for {
-		nodes, err := w.look(ctx, &commit, &names)
+		nodes, err := w.look(ctx, watched)
 		var refused *gitlab.Error
 		switch {
 		case ctx.Err() != nil:
 			return w.end(ctx, result)
 		case err == nil:
-			if w.compare(result.Nodes, nodes) {
+			if w.compare(result.Nodes, nodes) || result.Away != nil { // the agents did not reach GitLab either
 				last = time.Now()
 			}
 			w.away(&result, nil)
 			result.Nodes, wait = nodes, backoff.Wait{Until: time.Now().Add(w.Every)}
-			if outcome := judge(nodes, time.Since(last) >= w.Settle); outcome != "" {
+			if outcome := w.judge(nodes, time.Since(last) >= w.Settle); outcome != "" {
 				result.Outcome = outcome
 				return result, nil
 			}
@@ -111,19 +114,76 @@ func (w *Wait) end(ctx context.Context, result Result) (Result, error) {
 	return result, nil
 }
 
+// watched is what a Wait knows of what it waits for.
+type watched struct {
+	commit string
+	names  []string
+	passed map[string]string // the newer commit that a node took instead, by node
+	looks  int
+}
+
 // look reads what the nodes do, and before that, once, which commit and which nodes are meant.
-func (w *Wait) look(ctx context.Context, commit *string, names *[]string) (nodes []Node, err error) {
-	if *commit == "" {
-		if *commit, err = w.GitLab.Commit(ctx, w.Commit); err != nil {
+func (w *Wait) look(ctx context.Context, of *watched) (nodes []Node, err error) {
+	if of.commit == "" {
+		if of.commit, err = w.GitLab.Commit(ctx, w.Commit); err != nil {
 			return nil, err
 		}
 	}
-	if len(*names) == 0 {
-		if *names, err = w.Environment.Nodes(ctx, w.GitLab, *commit); err != nil {
+	if len(of.names) == 0 {
+		if of.names, err = w.Environment.Nodes(ctx, w.GitLab, of.commit); err != nil {
 			return nil, err
 		}
 	}
-	return w.Environment.read(ctx, w.GitLab, *commit, *names)
+	nodes, err = w.Environment.read(ctx, w.GitLab, of.commit, of.names)
+	if err != nil {
+		return nil, err
+	}
+	if of.looks++; w.Branch != "" && of.looks%rarely == 0 {
+		if err := w.findPassed(ctx, of, nodes); err != nil {
+			return nil, err
+		}
+	}
+	for i := range nodes {
+		if newer := of.passed[nodes[i].Name]; newer != "" && nodes[i].State == Silent {
+			nodes[i].State, nodes[i].Text = Failed, "took the newer commit "+record.Short(newer)+" instead"
+		}
+	}
+	return nodes, nil
+}
+
+const (
+	rarely    = 6 // looks between two searches for newer commits
+	mostNewer = 5 // commits whose statuses are read in a search
+)
+
+// findPassed finds the nodes without a status that have one on a newer commit of the branch: a
+// node takes the newest, and says nothing of those in between.
+func (w *Wait) findPassed(ctx context.Context, of *watched, nodes []Node) error {
+	var silent []string
+	for _, node := range nodes {
+		if node.State == Silent && of.passed[node.Name] == "" {
+			silent = append(silent, node.Name)
+		}
+	}
+	if len(silent) == 0 {
+		return nil
+	}
+	commits, err := w.GitLab.Commits(ctx, w.Branch, depth)
+	if err != nil {
+		return err
+	}
+	for _, newer := range commits[:min(max(slices.Index(commits, of.commit), 0), mostNewer)] {
+		there, err := w.Environment.read(ctx, w.GitLab, newer, silent)
+		if err != nil {
+			return err
+		}
+		for _, node := range there {
+			if node.State != Silent && of.passed[node.Name] == "" {
+				of.passed[node.Name] = newer
+			}
+		}
+	}
+	return nil
 }
 
 // compare shows the nodes that changed, and reports whether one did.
@@ -145,12 +205,18 @@ func (w *Wait) away(result *Result, err error) {
 	result.Away = err
 }
 
-// judge gives the outcome; "" while there is none.
-func judge(nodes []Node, settled bool) Outcome {
+// judge gives the outcome; "" while there is none. Nodes that a merge request does not concern
+// make no plan: the others are enough once the picture has settled.
+func (w *Wait) judge(nodes []Node, settled bool) Outcome {
 	has := func(states ...State) bool {
 		return slices.ContainsFunc(nodes, func(n Node) bool { return slices.Contains(states, n.State) })
 	}
 	switch {
+	case w.Environment.Plans && settled && has(Planned) && !has(Failed, Rolling), w.Environment.Plans && settled && has(Failed) && !has(Rolling):
+		if has(Failed) {
+			return SomeFail
+		}
+		return AllDone
 	case !has(Failed, Held, Silent, Rolling, Waiting):
 		return AllDone
 	case has(Silent, Rolling):

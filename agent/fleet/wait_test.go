@@ -186,3 +186,49 @@ func TestWaitForgedStatus(t *testing.T) {
 		w.wantLines("node1: no status"+ignored, "node1: rolling out", "node1: rolling out"+ignored, "node1: failed: verify: no"+ignored)
 	})
 }
+
+// TestWaitSkippedCommit ends for nodes that took a newer commit of the branch, and had no status
+// on this one.
+func TestWaitSkippedCommit(t *testing.T) {
+	for branch, want := range map[string]fleet.Outcome{"master": fleet.SomeFail, "": fleet.TooLate, "other": fleet.TooLate} {
+		t.Run("branch "+branch, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.wait.Branch, w.wait.Commit = branch, commit
+				w.post("node1", gitlab.Success, "1 service updated")
+				w.later(time.Minute, func() {
+					w.AddCommit(newer, "master")
+					_, err := w.as(gitlabtest.Secret).Post(w.t.Context(), gitlab.Report{
+						Commit: newer, Ref: "master", Name: "coin-agent/sandbox/node2", State: gitlab.Running,
+					}, 0)
+					if err != nil {
+						t.Error(err)
+					}
+				})
+				result, took := w.run(10 * time.Minute)
+				if result.Outcome != want || want == fleet.SomeFail && took > 2*time.Minute {
+					t.Errorf("%s after %s: %+v", result.Outcome, took, result.Nodes)
+				}
+				if last := w.lines[len(w.lines)-1]; want == fleet.SomeFail && last != "node2: failed: took the newer commit abcdef7890 instead" {
+					t.Errorf("lines %q", w.lines)
+				}
+			})
+		})
+	}
+}
+
+// TestWaitSettlesAfterAnOutage does not end with an approval that was given while GitLab was
+// away for a minute: the node could not tell of it either.
+func TestWaitSettlesAfterAnOutage(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.wait.Nodes = []string{"node1"}
+		w.post("node1", gitlab.Pending, "waiting for a user (approval): approve")
+		w.later(2*time.Second, func() { w.Inject(gitlabtest.Fault{Status: http.StatusBadGateway, Times: -1}) })
+		w.later(time.Minute, w.Heal)
+		w.later(80*time.Second, func() { w.post("node1", gitlab.Running, "rolling out") })
+		w.later(2*time.Minute, func() { w.post("node1", gitlab.Success, "1 service updated") })
+		if result, took := w.run(10 * time.Minute); result.Outcome != fleet.AllDone {
+			t.Errorf("%s after %s", result.Outcome, took)
+		}
+		w.wantLines("node1: waiting for a user (approval): approve", "away", "back", "node1: rolling out", "node1: succeeded: 1 service updated")
+	})
+}

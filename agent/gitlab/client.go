@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type Options struct {
 	HTTPTimeout time.Duration // of one request; 0 means DefaultHTTPTimeout
 	Agents      []string      // usernames of all agents; none: the token's own user
 	Limits      limits.Limits // zero means the default ones
+
+	TokenSetting string // names TokenFile in hints; default gitlab_token_file
+	TokenScope   string // that the token needs, in hints; default api
 
 	Transport http.RoundTripper // carries the requests; nil for the network
 }
@@ -65,7 +69,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		transport: transport,
-		token:     &tokenFile{path: o.TokenFile},
+		token:     &tokenFile{path: o.TokenFile, setting: cmp.Or(o.TokenSetting, "gitlab_token_file"), scope: cmp.Or(o.TokenScope, "api")},
 		project:   o.Project,
 		host:      address.Host,
 		timeout:   o.HTTPTimeout,
@@ -153,28 +157,6 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 
 func posted(status *gl.CommitStatus) Posted {
 	return Posted{ID: status.ID, PipelineID: status.PipelineID, State: State(status.Status)}
-}
-
-// TokenInfo describes the token in use.
-type TokenInfo struct {
-	Name      string
-	UserID    int64
-	Scopes    []string
-	Active    bool
-	ExpiresAt time.Time // the day of its end, or zero
-}
-
-// Token requests information about the token in use.
-func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
-	token, err := ask(ctx, c, "read the token's information", c.api.PersonalAccessTokens.GetSinglePersonalAccessToken)
-	if err != nil {
-		return TokenInfo{}, err
-	}
-	info := TokenInfo{Name: token.Name, UserID: token.UserID, Scopes: token.Scopes, Active: token.Active && !token.Revoked}
-	if token.ExpiresAt != nil {
-		info.ExpiresAt = time.Time(*token.ExpiresAt)
-	}
-	return info, nil
 }
 
 // userID returns the user of the token, or 0 if GitLab does not report it.

@@ -48,6 +48,30 @@ func (c *Client) Commits(ctx context.Context, branch string, most int64) ([]stri
 	return hashes, nil
 }
 
+// Tag is a tag in GitLab.
+type Tag struct{ Name, Commit string }
+
+// Tags lists the tags of the newest commits, at most some of them. An error is an *Error.
+func (c *Client) Tags(ctx context.Context, most int64) ([]Tag, error) {
+	options := &gl.ListTagsOptions{ListOptions: gl.ListOptions{PerPage: 100}, OrderBy: new("updated"), Sort: new("desc")}
+	read := func(with ...gl.RequestOptionFunc) ([]*gl.Tag, *gl.Response, error) {
+		return c.api.Tags.ListTags(c.project, options, with...)
+	}
+	var tags []Tag
+	for one, err := range list(ctx, c, "read the tags", read) {
+		if err != nil {
+			return nil, err
+		}
+		if one.Commit != nil { // else it is of a file or folder
+			tags = append(tags, Tag{one.Name, one.Commit.ID})
+		}
+		if int64(len(tags)) >= most {
+			break
+		}
+	}
+	return tags, nil
+}
+
 // File reads a file of a commit, given by its full hash. A file that the commit does not have
 // is nil. An error is an *Error.
 func (c *Client) File(ctx context.Context, commit, path string) ([]byte, error) {

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	authWait     = time.Minute
-	tokenGlance  = 2 * time.Second // the interval of checks for a new token file
-	tokenRefresh = 12 * time.Hour  // the maximum age of the known expiry
+	authWait    = time.Minute
+	tokenGlance = 2 * time.Second // the interval of checks for a new token file
+	longestRest = 12 * time.Hour  // without a report
 )
 
 // round delivers all due reports. It returns the time until the next round, and the number
@@ -42,7 +42,7 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, left int) {
 // wait. If there is none, it returns the time until the next one.
 func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 	if o.pause.auth && o.client.token.fingerprint() != o.pause.token {
-		o.pause, o.askToken = pause{}, time.Time{}
+		o.pause = pause{}
 	}
 	if paused := o.pause.wait.Until.Sub(now); paused > 0 {
 		if o.pause.auth {
@@ -50,7 +50,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 		}
 		return nil, paused
 	}
-	next := tokenRefresh
+	next := longestRest
 	seen := map[string]bool{}
 	for i := range entries {
 		lane := entries[i].Report.lane()
@@ -58,7 +58,7 @@ func (o *Outbox) due(entries []Entry, now time.Time) (*Entry, time.Duration) {
 			continue
 		}
 		seen[lane] = true
-		waiting := max(o.waits[lane].Until.Sub(now), entries[i].CutOff.Add(arrival).Sub(now))
+		waiting := max(o.waits[lane].Until.Sub(now), o.cutOff(&entries[i]).Add(arrival).Sub(now))
 		if waiting <= 0 {
 			return &entries[i], 0
 		}
@@ -100,8 +100,9 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 
 // send posts the report once. If an earlier answer was lost, it first looks for the result.
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
+	o.sent[entry.Seq] = true
 	if entry.Attempted {
-		posted, there, err := o.client.latest(ctx, entry.Report)
+		posted, there, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
 		if err != nil || there && reached(entry.Report.State, posted, trail) {
 			return posted, err
 		}
@@ -115,7 +116,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	defer cancel()
 	posted, err := o.post(ctx, entry.Report, trail)
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
-		found, ok, err := o.client.latest(ctx, entry.Report)
+		found, ok, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
 		if err == nil && !ok {
 			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
 		}
@@ -186,6 +187,7 @@ func (o *Outbox) settle(entry Entry, trail Trail, refused *Error) {
 		return
 	}
 	delete(o.waits, entry.Report.lane())
+	delete(o.sent, entry.Seq)
 	o.recovered()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -228,35 +230,4 @@ func (o *Outbox) halt(err error) {
 	}
 	o.log.Warn("report delivery stopped", "next", o.pause.wait.Until, "error", err, "hint", fault.Hint(err))
 	o.failed(err)
-}
-
-// watchToken requests the expiry of the token if it is due, and returns the time until the
-// next request.
-func (o *Outbox) watchToken(ctx context.Context) time.Duration {
-	now := time.Now()
-	if ask := o.askToken.Sub(now); ask > 0 {
-		return ask
-	}
-	if o.pause.wait.Until.After(now) {
-		return tokenRefresh // round returns the end of the pause
-	}
-	info, err := o.client.Token(ctx)
-	again := tokenRefresh
-	switch refused := asError(err); {
-	case err == nil:
-		o.recovered()
-		o.mu.Lock()
-		o.health.TokenExpires = info.ExpiresAt
-		o.mu.Unlock()
-	case ctx.Err() != nil:
-	case refused.Kind == KindAuth && refused.Status != http.StatusForbidden:
-		o.halt(err)
-		return tokenGlance // asks again after the pause
-	case refused.Kind == KindRetry:
-		o.log.Debug("token information not read", "error", err)
-		again = max(backoff.Longest, refused.RetryAfter)
-	default: // GitLab has no information about this kind of token
-	}
-	o.askToken = now.Add(again)
-	return again
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
@@ -97,9 +98,13 @@ func deployed(d *gl.Deployment) Posted {
 	return posted
 }
 
+// clockSkew is how far the clocks of GitLab and of the node may differ.
+const clockSkew = time.Hour
+
 // latestDeployment finds the newest deployment of the step's commit and ref in its
-// environment, by the token's user where GitLab reports that.
-func (c *Client) latestDeployment(ctx context.Context, r Report) (newest Posted, found bool, err error) {
+// environment, by the token's user where GitLab reports that. It reads no older ones than since,
+// however many there are.
+func (c *Client) latestDeployment(ctx context.Context, r Report, since time.Time) (newest Posted, found bool, err error) {
 	user, err := c.userID(ctx)
 	if err != nil {
 		return Posted{}, false, err
@@ -113,6 +118,9 @@ func (c *Client) latestDeployment(ctx context.Context, r Report) (newest Posted,
 	for one, err := range all {
 		if err != nil {
 			return Posted{}, false, err
+		}
+		if one.CreatedAt != nil && one.CreatedAt.Before(since.Add(-clockSkew)) {
+			break
 		}
 		if one.SHA == r.Commit && one.Ref == r.Ref && (user == 0 || one.User != nil && one.User.ID == user) {
 			return deployed(one), true, nil

@@ -219,3 +219,46 @@ func TestDeploymentChangedByHand(t *testing.T) {
 		})
 	}
 }
+
+// An agent that was killed while GitLab still made the deployment finds it, and makes no second
+// one.
+func TestDeploymentArrivesAfterAKill(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.run()
+		w.Inject(gitlabtest.Fault{Method: http.MethodPost, Path: "deployments", Late: 8 * time.Second})
+		w.deploy(step(gitlab.Running))
+		synctest.Wait()
+		w.store.fail = func(string) error { return errors.New("killed") }
+		w.restart()
+		w.store.fail = nil
+		w.run()
+		time.Sleep(20 * time.Second)
+		w.deploy(step(gitlab.Success))
+		w.settled(time.Minute)
+		w.wantDeployments("11 success")
+	})
+}
+
+// The search for a lost deployment does not read the history of the environment.
+func TestLostDeploymentOfALongHistory(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.run()
+		for i := range 350 {
+			older := step(gitlab.Success)
+			older.Commit = fmt.Sprintf("%040x", i+1)
+			w.AddCommit(older.Commit, "master")
+			w.deploy(older)
+			if i%50 == 0 {
+				w.settled(time.Minute)
+			}
+		}
+		w.settled(2 * time.Hour)
+		before := len(w.Requests())
+		w.Inject(gitlabtest.Fault{Method: http.MethodPost, Path: "deployments", Cut: true})
+		w.deploy(step(gitlab.Success))
+		w.settled(time.Minute)
+		if asked := w.Requests()[before:]; len(asked) != 4 { // the post, who the user is, one page, and the post
+			t.Errorf("%d requests: %+v", len(asked), asked)
+		}
+	})
+}

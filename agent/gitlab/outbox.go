@@ -47,6 +47,16 @@ type Entry struct {
 // its lock. Then its result can be looked up.
 const arrival = 15 * time.Second
 
+// cutOff gives when a post of the entry was cut off; zero if none was. A process that was killed
+// had no time to record it: it has ended before this one began. That counts for deployments:
+// of a status, GitLab refuses the repetition that overtakes the first post.
+func (o *Outbox) cutOff(entry *Entry) time.Time {
+	if entry.Report.Deployment && entry.Attempted && entry.CutOff.IsZero() && !o.sent[entry.Seq] {
+		return o.began
+	}
+	return entry.CutOff
+}
+
 // Trail is the record of the delivered reports of a commit and ref.
 type Trail struct {
 	PipelineID int64     `json:"pipeline_id,omitempty"` // in GitLab's first answer; sent with every later report
@@ -63,8 +73,7 @@ type Health struct {
 	Hint          string    `json:"hint,omitempty"`
 	Since         time.Time `json:"since,omitzero"` // the start of the failure
 	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	TokenExpires  time.Time `json:"token_expires,omitzero"` // zero if the token does not expire, or the expiry is unknown
-	Refused       *Refusal  `json:"refused,omitempty"`      // the last refused report
+	Refused       *Refusal  `json:"refused,omitempty"` // the last refused report
 }
 
 // fail stores an error.
@@ -97,9 +106,10 @@ type Outbox struct {
 	wake   backoff.Bell
 
 	// Of Run or Flush, which alone delivers:
-	waits    map[string]backoff.Wait // by lane
-	pause    pause                   // of all reports
-	askToken time.Time               // of the next request for the token's information
+	waits map[string]backoff.Wait // by lane
+	pause pause                   // of all reports
+	began time.Time
+	sent  map[uint64]bool // entries that this process has sent, by Seq
 
 	// mu guards the health, and makes the read and the write in Enqueue atomic.
 	mu     sync.Mutex
@@ -122,6 +132,8 @@ func NewOutbox(client *Client, store Store, log *slog.Logger) *Outbox {
 		log:    log,
 		wake:   backoff.NewBell(),
 		waits:  map[string]backoff.Wait{},
+		began:  time.Now(),
+		sent:   map[uint64]bool{},
 	}
 }
 
@@ -174,7 +186,7 @@ func (o *Outbox) last(r Report) (Report, error) {
 func (o *Outbox) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		next, _ := o.round(ctx)
-		o.wake.Rest(ctx, min(next, o.watchToken(ctx)))
+		o.wake.Rest(ctx, next)
 	}
 	return ctx.Err()
 }

@@ -236,8 +236,7 @@ func TestTokenIsReplaced(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				expires := time.Date(2000, 3, 1, 0, 0, 0, 0, time.UTC)
-				w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: expires})
+				w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
 				spoil(w)
 				w.run()
 				w.enqueue(rollout()...)
@@ -257,35 +256,12 @@ func TestTokenIsReplaced(t *testing.T) {
 				w.settled(2 * time.Second)
 				w.wantStates("success")
 				health = w.outbox.Health()
-				if health.LastError != "" || !health.TokenExpires.Equal(expires) {
+				if health.LastError != "" {
 					w.t.Errorf("health %+v", health)
 				}
 			})
 		})
 	}
-}
-
-func TestExpiredTokenIsSeenWithNothingToReport(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.SetToken(gitlabtest.Secret, gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(24 * time.Hour)})
-		w.run()
-		synctest.Wait()
-		if health := w.outbox.Health(); health.LastError != "" || health.TokenExpires.IsZero() {
-			w.t.Errorf("health %+v", health)
-		}
-		time.Sleep(36 * time.Hour)
-		synctest.Wait()
-		if health := w.outbox.Health(); !strings.Contains(health.LastError, "Token is expired") {
-			w.t.Errorf("health %+v", health)
-		}
-		w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
-		w.writeToken("glpat-new")
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if health := w.outbox.Health(); health.LastError != "" || !health.TokenExpires.IsZero() {
-			w.t.Errorf("health %+v", health)
-		}
-	})
 }
 
 func TestPermanentRefusalBlocksNoOther(t *testing.T) {

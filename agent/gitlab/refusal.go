@@ -138,9 +138,9 @@ func (c *Client) judge(status int, said string) (kind Kind, hint string) {
 	case status < 400:
 		return KindAuth, "set the GitLab address to the one it redirects to"
 	case status == http.StatusUnauthorized:
-		return KindAuth, "write a valid token with the scope api into " + c.token.path + "; the agent uses it at once"
+		return KindAuth, "write a valid token with the scope " + c.token.scope + " into " + c.token.String() + "; the agent uses it at once"
 	case status == http.StatusForbidden:
-		return KindAuth, "grant the token the scope api, and its user the role Developer (Maintainer for a protected branch)"
+		return KindAuth, "grant the token of " + c.token.setting + " the scope " + c.token.scope + ", and its user the role Developer (Maintainer for a protected branch)"
 	case status == http.StatusProxyAuthRequired:
 		return KindAuth, ""
 	case status == http.StatusNotFound && strings.Contains(said, "Project Not Found"):

@@ -41,10 +41,11 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 
 // latest finds the newest entry with the report's name, from the token's user where GitLab
 // reports that. It searches all pipelines of the commit, because an unanswered post may have
-// gone to another pipeline than the known one.
-func (c *Client) latest(ctx context.Context, r Report) (newest Posted, found bool, err error) {
+// gone to another pipeline than the known one. A deployment is searched for among those since a
+// time.
+func (c *Client) latest(ctx context.Context, r Report, since time.Time) (newest Posted, found bool, err error) {
 	if r.Deployment {
-		return c.latestDeployment(ctx, r)
+		return c.latestDeployment(ctx, r, since)
 	}
 	user, err := c.userID(ctx)
 	if err != nil {

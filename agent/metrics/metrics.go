@@ -80,6 +80,18 @@ func (m *Metrics) Reports(undelivered func() int) {
 	scraped(m.ofNode, "coin_agent_undelivered_reports", "Commit statuses that GitLab has not taken yet.", func() float64 { return float64(undelivered()) })
 }
 
+// Tokens has each scrape ask when each GitLab token that expires does so, by its setting.
+func (m *Metrics) Tokens(expire func() map[string]time.Time) {
+	m.ofNode.MustRegister(scrapedGauge{
+		prometheus.NewDesc("coin_agent_token_expires_timestamp_seconds", "When a GitLab token expires.", []string{"token"}, nil),
+		func(set func(string, float64)) {
+			for setting, at := range expire() {
+				set(setting, float64(at.Unix()))
+			}
+		},
+	})
+}
+
 // Stack makes the metrics of a stack. They have its name as a label; the only stack of a
 // node has no name.
 func (m *Metrics) Stack(name string, source Source) *Stack {

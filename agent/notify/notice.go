@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,6 +41,7 @@ type Notice struct {
 	Details     []Detail  `json:"details,omitempty"`
 	Next        string    `json:"next,omitempty"` // the next step
 	Time        time.Time `json:"time"`
+	Token       string    `json:"token,omitempty"`  // tells the GitLab token that the notice is about from others
 	Health      string    `json:"health,omitempty"` // of the services, in a notice about it: healthy, degraded or unhealthy
 	Failed      bool      `json:"failed,omitempty"` // a rollback after a failed rollout, which also counts as a failure
 	Again       bool      `json:"-"`                // transient: a notice that differs only in numbers is not sent
@@ -75,6 +78,8 @@ type Told struct {
 	Drift   string   `json:"drift,omitempty"`
 	Health  string   `json:"health,omitempty"`  // "" while all services are healthy
 	Failing bool     `json:"failing,omitempty"` // the last outcome was a failure
+
+	Tokens map[string]string `json:"tokens,omitempty"` // the last notice of each GitLab token
 }
 
 // mostKeys is the maximum number of recorded notices of one commit.
@@ -88,6 +93,17 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		news := t.Drift != key
 		t.Drift = key
 		return Drift, news
+	}
+	if n.Token != "" {
+		setting, _, _ := strings.Cut(n.Token, " ")
+		key += n.Token
+		news := t.Tokens[setting] != key
+		t.Tokens = maps.Clone(t.Tokens)
+		if t.Tokens == nil {
+			t.Tokens = map[string]string{}
+		}
+		t.Tokens[setting] = key
+		return n.Event, news
 	}
 	if n.Health != "" {
 		now := n.Health

@@ -71,6 +71,35 @@ func TestDriftIsToldOnce(t *testing.T) {
 	})
 }
 
+// TestTokenIsToldOnce tells the problems of a token once, also after a restart. They do not
+// count as the failure of a rollout, and those of a new token are new.
+func TestTokenIsToldOnce(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		r.run(0)
+		r.tell(plainNotice(notify.Failure, "1", "bad"))
+		token := notify.Notice{Event: notify.Failure, Environment: "sandbox", Node: "node3", Token: "gitlab_token_file 1", Title: "token"}
+		git := token
+		git.Token, git.Title = "git_token_file 1", "git"
+		for _, n := range []notify.Notice{token, git, token} {
+			r.tell(n)
+			r.pass(time.Hour)
+		}
+		r.open()
+		r.run(0)
+		r.tell(token, git, plainNotice(notify.Failure, "1", "bad"))
+		r.pass(time.Hour)
+		r.wants("slack: bad", "slack: git", "slack: token")
+		token.Token = "gitlab_token_file 2"
+		r.tell(token)
+		r.pass(time.Hour)
+		r.wants("slack: token")
+		r.tell(plainNotice(notify.Success, "1", "good"), plainNotice(notify.Success, "1", "good"))
+		r.pass(time.Hour)
+		r.wants("slack: recovered: good")
+	})
+}
+
 func TestOnlyWhatIsWanted(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.run(0)

@@ -29,7 +29,7 @@ func (p *Publisher) Deploy(sync *record.Sync) error {
 			return err
 		}
 		url = "" // the good state may have had another one
-	case !own && taken.Wrote: // a user rolls back: a rollout that still ran has ended
+	case !own && (taken.Wrote || taken.Over()): // a user rolls back: a rollout that still ran has ended
 		if err := p.deploy(sync, sync.Commit, gitlab.Canceled, ""); err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -89,6 +91,14 @@ func (n Notices) Recall(ctx context.Context, read func() (fs.FS, error), options
 	defer state.Wipe()
 	n.Learn(state)
 	return nil
+}
+
+// Token queues the notice that a GitLab token expires soon, or cannot be used.
+func (n Notices) Token(node report.Node, token tokens.State) error {
+	if n.Outbox == nil {
+		return nil
+	}
+	return n.Outbox.Tell(report.TokenNotice(node, token))
 }
 
 // Health gives the state of the outbox; nil if no notices are sent.

@@ -6,9 +6,7 @@ package readiness
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/checks"
@@ -74,14 +72,6 @@ func (v *Verdict) judgeTag(node *manifests.Node, pattern, tag string) {
 	} else if pattern != "" {
 		v.Pass("TAG is as it should be")
 	}
-}
-
-// CheckToken returns an error for a token that expires within 14 days.
-func CheckToken(expires time.Time) error {
-	if expires.IsZero() || time.Until(expires) >= 14*24*time.Hour {
-		return nil
-	}
-	return fault.WithHint(errors.New("the token expires "+expires.Format(time.DateOnly)), "rotate it soon")
 }
 
 // KnownDatabases lists the databases that the agent has a login for, that of the

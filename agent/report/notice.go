@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -99,6 +100,22 @@ func RefusedNotice(node Node, link string, sync *record.Sync) notify.Notice {
 	n.Event, n.Title = notify.Failure, "the release did not stay healthy, and is not rolled back"
 	n.Details = []notify.Detail{{Text: sync.Rollback.Reason}, {Text: "not rolled back: " + sync.Rollback.Refused, Hint: sync.Rollback.Hint}}
 	n.Next = decideRefused(sync)
+	return n
+}
+
+// TokenNotice gives the notice that a GitLab token expires soon, or cannot be used.
+func TokenNotice(node Node, token tokens.State) notify.Notice {
+	n := notify.Notice{
+		Environment: node.Environment, Node: node.Name, Token: token.ID(),
+		Event: notify.Failure, Title: "the GitLab token of " + token.Setting + " needs to be replaced",
+	}
+	if token.Soon() {
+		n.Event, n.Title = notify.Waiting, "the GitLab token of "+token.Setting+" expires soon"
+	}
+	for _, one := range token.Problems {
+		n.Details = append(n.Details, notify.Detail{Text: one.Text, Hint: one.Hint})
+	}
+	n.Next = "`agent status` on the node shows the tokens"
 	return n
 }
 

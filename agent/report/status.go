@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -56,6 +57,7 @@ type Status struct {
 	Policy *policy.State `json:"policy,omitempty"` // of the node; nil if it is not known
 
 	GitLab  *gitlab.Health  `json:"gitlab,omitempty"`
+	Tokens  []tokens.State  `json:"tokens,omitempty"`  // of GitLab
 	Anchors []anchor.Health `json:"anchors,omitempty"` // of the audit log, by place
 	Notices *notify.Health  `json:"notices,omitempty"`
 

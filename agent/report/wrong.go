@@ -88,6 +88,11 @@ func notTaken(s *Status) []record.Fault {
 	if g := s.GitLab; g != nil && g.LastError != "" {
 		add(g.Hint, "GitLab: %s; %s not delivered", g.LastError, plural.Count(g.Undelivered, "report"))
 	}
+	for _, token := range s.Tokens {
+		for _, one := range token.Problems {
+			add(one.Hint, "GitLab token %s: %s", token.Setting, one.Text)
+		}
+	}
 	for _, place := range s.Anchors {
 		if place.Error != "" {
 			add(place.Hint, "%s: %d entries of the audit log not anchored: %s", place.Place, place.Left, place.Error)

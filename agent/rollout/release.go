@@ -141,10 +141,12 @@ func (g *releaseGate) preflight(v *readiness.Verdict, engineErr error) {
 			v.Transient = append(v.Transient, engineErr)
 		}
 	}
-	if expires := g.a.use.Token; expires != nil {
-		if err := readiness.CheckToken(expires()); err != nil {
+	if tokens := g.a.use.Tokens; tokens != nil {
+		faults := tokens()
+		for _, err := range faults {
 			v.Warn(fmt.Errorf("GitLab: %w", err))
-		} else {
+		}
+		if len(faults) == 0 {
 			passed++
 		}
 	}

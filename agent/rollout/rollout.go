@@ -206,7 +206,7 @@ type Parts struct {
 	Gates  gates.Parts           // without Release and Merged
 	Policy func() *policy.Policy // that is in force; nil: none
 	Images imageSigners          // asked where the policy demands signatures of images
-	Token  func() time.Time      // when GitLab's token expires; nil: there is none
+	Tokens func() []error        // gives the problems of GitLab's tokens; nil: there are none
 
 	Reading      Reading
 	Records      Records

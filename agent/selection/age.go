@@ -31,6 +31,15 @@ func agesOf(pattern *regexp.Regexp) func(name string) []string {
 	}
 }
 
+// Newest gives the names that match a pattern, the newest by their age first. Names of the same
+// age keep their order.
+func Newest(pattern *regexp.Regexp, names []string) []string {
+	age := agesOf(pattern)
+	matching := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !pattern.MatchString(name) })
+	slices.SortStableFunc(matching, func(a, b string) int { return compareAges(age(b), age(a)) })
+	return matching
+}
+
 // compareAges compares numbers one by one; missing ones come first.
 func compareAges(a, b []string) int {
 	return slices.CompareFunc(a, b, func(a, b string) int {

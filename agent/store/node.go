@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/tokens"
 )
 
 // What the state file has of the node as a whole: the head of the audit log, and the book
@@ -64,6 +65,21 @@ func (s *Store) Anchors() (anchor.Book, error) {
 // SaveAnchors writes the book of anchors.
 func (s *Store) SaveAnchors(book anchor.Book) error {
 	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), anchorsKey, book) })
+}
+
+// tokensKey holds what GitLab said of the tokens.
+var tokensKey = []byte("gitlab-tokens")
+
+var _ tokens.Store = (*Store)(nil)
+
+// Tokens gives what GitLab said of each token, by its setting.
+func (s *Store) Tokens() (map[string]tokens.Known, error) {
+	return get[map[string]tokens.Known](s, metaBucket, "what GitLab said of the tokens", tokensKey)
+}
+
+// SaveTokens writes what GitLab said of the tokens.
+func (s *Store) SaveTokens(known map[string]tokens.Known) error {
+	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), tokensKey, known) })
 }
 
 // noticesKey holds the book of notices: small, and written as a whole.

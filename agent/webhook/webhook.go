@@ -82,7 +82,9 @@ func (h *Receiver) secret() (token, key []byte, err error) {
 	return token, nil, nil
 }
 
-// Handle answers a hook. It reports false if the sender is not the GitLab that has the token.
+// Handle answers a hook. It gives false, and answers nothing, if the sender is not the GitLab
+// that has the token. What is not of interest is answered like all else: GitLab disables a hook
+// after a few refusals.
 func (h *Receiver) Handle(w http.ResponseWriter, r *http.Request) (known bool) {
 	token, key, err := h.secret()
 	if err != nil {
@@ -90,14 +92,17 @@ func (h *Receiver) Handle(w http.ResponseWriter, r *http.Request) (known bool) {
 		answer(w, http.StatusInternalServerError, "the agent cannot read its webhook token")
 		return true
 	}
-	if key == nil && !same(token, r.Header.Get("X-Gitlab-Token")) {
-		answer(w, http.StatusUnauthorized, "the secret token is not the agent's")
+	if key == nil && !same(token, r.Header.Get("X-Gitlab-Token")) || key != nil && r.Header.Get("Webhook-Signature") == "" {
 		return false
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody))
 	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
+	case errors.As(err, new(*http.MaxBytesError)) && key == nil: // a push of very many files
+		h.use.Look()
+		answer(w, http.StatusAccepted, "the hook is larger than 1 MiB: the agent looks")
+		return true
+	case errors.As(err, new(*http.MaxBytesError)): // the signature cannot be verified
 		answer(w, http.StatusRequestEntityTooLarge, "the hook is larger than 1 MiB")
 		return true
 	case err != nil:
@@ -106,15 +111,14 @@ func (h *Receiver) Handle(w http.ResponseWriter, r *http.Request) (known bool) {
 	}
 	now := time.Now()
 	if key != nil && !signed(key, r.Header, body, now) {
-		answer(w, http.StatusUnauthorized, "the signature is not valid, or the hook is old")
 		return false
 	}
 	switch status := h.admit(r.Header.Get("Webhook-Id"), key != nil, now); status {
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "60")
 		answer(w, status, "too many hooks")
-	case http.StatusConflict:
-		answer(w, status, "the hook has come before")
+	case http.StatusAlreadyReported:
+		answer(w, http.StatusAccepted, "the hook has come before")
 	default:
 		h.take(w, body)
 	}
@@ -128,8 +132,8 @@ func (h *Receiver) take(w http.ResponseWriter, body []byte) {
 		answer(w, http.StatusBadRequest, "the hook is not JSON of GitLab")
 		return
 	}
-	if hook.Project.Path != h.use.Project && strconv.FormatInt(hook.Project.ID, 10) != h.use.Project {
-		answer(w, http.StatusForbidden, "the hook is of another project than gitlab_project")
+	if !strings.EqualFold(hook.Project.Path, h.use.Project) && strconv.FormatInt(hook.Project.ID, 10) != h.use.Project {
+		answer(w, http.StatusAccepted, "the hook is of another project than gitlab_project")
 		return
 	}
 	if !hook.concerns(&h.use) {
@@ -185,7 +189,7 @@ func (h *Receiver) admit(id string, signed bool, now time.Time) int {
 	}
 	if signed {
 		if _, known := h.ids[id]; known {
-			return http.StatusConflict
+			return http.StatusAlreadyReported
 		}
 		h.ids[id] = now
 	}

@@ -57,25 +57,47 @@ func readJob(t *testing.T, name string) job {
 	return found
 }
 
+// variables gives the variables of a job as a runner sets them.
+func (j job) variables() (env []string) {
+	for name, value := range j.Variables {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
 func (j job) script() string { return strings.Join(j.Script, "\n") }
 
 // TestCIWait runs the script of ci/wait.yml, whose token file other users can read.
 func TestCIWait(t *testing.T) {
 	t.Parallel()
 	wait := readJob(t, "wait")
-	if first := wait.Rules[0].If; !strings.Contains(first, `/^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$/`) || wait.Rules[1].When != "never" {
-		t.Errorf("rules %+v", wait.Rules)
+	var rules []string
+	for _, rule := range wait.Rules {
+		rules = append(rules, strings.TrimSpace(rule.When+" "+rule.If))
+	}
+	want := []string{ // the first that holds decides
+		`$CI_COMMIT_TAG =~ /^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$/ && $AGENT_ENVIRONMENT == "production"`,
+		`never $AGENT_ENVIRONMENT == "production"`,
+		`$CI_COMMIT_TAG && $AGENT_ENVIRONMENT == "testing"`,
+		`never $AGENT_ENVIRONMENT == "testing"`,
+		`$CI_COMMIT_BRANCH && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CI_PIPELINE_SOURCE != "schedule" && $AGENT_ENVIRONMENT`,
+	}
+	if !slices.Equal(rules, want) {
+		t.Errorf("rules %q", rules)
 	}
 	p := newPipeline(t)
 	token := filepath.Join(p.dir, "token")
 	if err := os.WriteFile(token, []byte("glpat-ci\n"), 0o644); err != nil { //nolint:gosec // as a runner does
 		t.Fatal(err)
 	}
-	p.env = append(p.env, "COIN_AGENT_GITLAB_TOKEN_FILE=", "AGENT_GITLAB_TOKEN="+token, "AGENT_ENVIRONMENT=sandbox", "AGENT_TIMEOUT="+wait.Variables["AGENT_TIMEOUT"])
+	p.env = append(p.env, "COIN_AGENT_GITLAB_TOKEN_FILE=", "AGENT_GITLAB_TOKEN="+token, "AGENT_ENVIRONMENT=sandbox")
+	p.env = append(p.env, wait.variables()...)
 	for _, node := range fourNodes {
 		p.post(node, gitlab.Success, "1 service updated")
 	}
-	p.want(p.start(wait.script())(), 0, "node4: succeeded: 1 service updated")
+	p.want(p.start(wait.script())(), 0, "node4: succeeded: 1 service updated", "warning: the statuses of all users count")
+	const forged = "AGENT_USERS=agent-node1,agent-node2,agent-node3; AGENT_TIMEOUT=1s\n" // node4's agent is none of them
+	p.want(p.start(forged+wait.script())(), exitTimeout, "the status success of agent-node4 does not count")
 	if left, err := filepath.Glob(filepath.Join(p.dir, "tmp.*")); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
@@ -134,5 +156,18 @@ func TestCIRollback(t *testing.T) {
 	}
 	if content := repo.Git("show", "revert-"+bad[:10]+":a"); strings.TrimSpace(content) != "1" {
 		t.Errorf("a is %q", content)
+	}
+
+	long := repo.Commit(strings.Repeat("é", 300), map[string]string{"b": "1\n"})
+	p.env = append(p.env, "CI_COMMIT_SHA="+long)
+	repo.Git("-C", clone, "fetch", "--quiet", served.URL+"/repo", "master")
+	p.want(p.start(rollback.script())(), 0, "opened a merge request of revert-"+long[:10])
+	forged := repo.Commit("forged", map[string]string{"c": "1\n"})
+	repo.Git("branch", "revert-"+forged[:10], "HEAD")
+	p.env = append(p.env, "CI_COMMIT_SHA="+forged)
+	repo.Git("-C", clone, "fetch", "--quiet", served.URL+"/repo", "master")
+	p.want(p.start(rollback.script())(), 1, "error: the branch revert-"+forged[:10]+" exists with other content")
+	if merges := p.gitlab.MergeRequests(); len(merges) != 2 {
+		t.Errorf("%+v", merges)
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +78,12 @@ func TestDelivery(t *testing.T) {
 			l.t.Fatal(err)
 		}
 		delivered(commit)
-		l.mustRun(exitDone, []string{"token expires " + token.Expires.UTC().Format(time.DateOnly)}, "status")
+		l.until("the new token's end", func(s report.Status) bool {
+			return len(s.Tokens) == 1 && s.Tokens[0].Expires.Equal(token.Expires.UTC().Truncate(24*time.Hour))
+		})
+		l.mustRun(exitDone, []string{"tokens    gitlab_token_file: expires " + token.Expires.UTC().Format(time.DateOnly)}, "status")
+		l.metric(fmt.Sprintf(`coin_agent_token_expires_timestamp_seconds{environment="sandbox",node="node3",token="gitlab_token_file"} %s`,
+			strconv.FormatFloat(float64(token.Expires.UTC().Truncate(24*time.Hour).Unix()), 'g', -1, 64)))
 		if strings.Contains(l.logText(), renewed) || strings.Contains(l.logText(), gitlabtest.Secret) {
 			l.t.Error("the log shows a token")
 		}

@@ -62,6 +62,7 @@ func TestDoctor(t *testing.T) {
 	}
 	expired := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(-time.Hour)}
 	soon := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}, Expires: time.Now().Add(72 * time.Hour)}
+	readOnly := gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"read_api"}}
 	set := func(name, value string) func() { return func() { l.settings[name] = value } }
 	const config = "environments/sandbox/config.yml"
 	tests := []struct {
@@ -81,7 +82,8 @@ func TestDoctor(t *testing.T) {
 		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests releases registries images harbor database migrations notices"},
 		{"branch", set("branch", "nope"), "git", "fail", said{"nope", " "}, "manifests releases registries images harbor database migrations notices"},
 		{"gitlab", func() { l.gitlab.SetToken(gitlabtest.Secret, expired) }, "gitlab", "fail", said{"Token is expired", "write a valid token"}, ""},
-		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"the token expires ", "rotate it soon"}, ""},
+		{"gitlab soon", func() { l.gitlab.SetToken(gitlabtest.Secret, soon) }, "gitlab", "warn", said{"gitlab_token_file: the token expires ", "create a token with the scope api and the role Developer"}, ""},
+		{"gitlab scope", func() { l.gitlab.SetToken(gitlabtest.Secret, readOnly) }, "gitlab", "fail", said{"gitlab_token_file: the token lacks the scope api; it has read_api", "create a token"}, ""},
 		{"no gitlab", set("gitlab_url", ""), "gitlab", "ok", said{"not set", ""}, ""},
 		{"no mail server", func() {
 			l.commit("mail", map[string]string{config: good[config] + "notifications: {email: [ops@example.com]}\n"})

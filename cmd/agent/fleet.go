@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,14 +25,16 @@ func fleetCommand(a *app) *cobra.Command {
 		Use:   "fleet --environment E",
 		Short: "Show all nodes of an environment, those in trouble first; needs GitLab only, and no node",
 		Long: `Show all nodes of an environment: what each does with the newest commit of the branch that
-it has posted a status on. Nodes in trouble come first. The nodes are those of config.yml.
+it has posted a status on, or with the newest tag that matches --tag-pattern. Nodes in
+trouble come first. The nodes are those of config.yml.
 
-GitLab's statuses do not say health and release. With --api the node's agent itself is
-asked; --token-file names a token of its api_tokens.
+GitLab's statuses do not say health and release. With --token-file, which names a token of
+the agents' api_tokens, each node's agent itself is asked, at the address of --api or at
+nodes[].url of config.yml. Use a token of the scope read: it goes to those addresses.
 
 Exit code 3 means that a node is in trouble: failed, unhealthy, waiting for a user, or
 without a status.`,
-		Example: "  agent fleet --environment sandbox --api node3=https://node3.example.com:9181 --token-file ~/api-token",
+		Example: "  agent fleet --environment sandbox --token-file ~/api-token --api node3=https://node3.example.com:9181",
 		Args:    noArgs,
 	}
 	output := outputFlag(cmd, "text", "json")
@@ -65,21 +68,33 @@ without a status.`,
 // fleetList gives the list with the clients that it asks.
 func (a *app) fleetList(ctx context.Context, apis []string) (list fleet.List, err error) {
 	agents := map[string]fleet.Agent{}
+	dial := func(url string) (fleet.Agent, error) {
+		return control.NewRemote(control.Remote{URL: url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
+	}
 	for _, one := range apis {
 		node, address, found := strings.Cut(one, "=")
 		if !found || node == "" {
 			return list, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
 		}
-		if agents[node], err = control.NewRemote(control.Remote{URL: address, TokenFile: a.host.token, CAFile: a.settings.CAFile}); err != nil {
+		if agents[node], err = dial(address); err != nil {
 			return list, err
+		}
+	}
+	if a.host.token != "" {
+		list.Dial = dial
+	}
+	if pattern := a.settings.TagPattern; pattern != "" {
+		if list.Tags, err = regexp.Compile(pattern); err != nil {
+			return list, usageError{fmt.Errorf("--tag-pattern: %w", err)}
 		}
 	}
 	client, err := a.pipelineGitLab()
 	if err != nil {
 		return list, err
 	}
-	environment, err := a.environment(ctx, client)
-	return fleet.List{GitLab: client, Environment: environment, Branch: cmp.Or(a.settings.Branch, "master"), Agents: agents}, err
+	list.GitLab, list.Branch, list.Agents = client, cmp.Or(a.settings.Branch, "master"), agents
+	list.Environment, err = a.environment(ctx, client)
+	return list, err
 }
 
 // watchFleet shows the nodes until ctx ends: on a terminal in one place, in a pipe a line for
@@ -142,7 +157,7 @@ func fleetScreen(s *page, members []fleet.Member) {
 			if !m.Since.IsZero() {
 				since = zoned(m.Since)
 			}
-			row(m.Name, orDash(string(m.Health)), orDash(short(m.Commit)), orDash(m.Release), since, m.Verdict, orDash(tidy(said)))
+			row(m.Name, orDash(string(m.Health)), orDash(short(m.Commit)), orDash(cmp.Or(m.Release, m.Tag)), since, m.Verdict, orDash(tidy(said)))
 		}
 	})
 }

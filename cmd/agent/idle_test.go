@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/report"
 )
 
 // snapshot is a file at a moment.
@@ -29,11 +31,22 @@ func snapshotOf(t *testing.T, path string) snapshot {
 }
 
 // TestIdle holds a look that finds nothing new to its price: one ref listing,
-// a few reads of the engine, nothing written anywhere, nothing told to GitLab.
+// a few reads of the engine, nothing written anywhere, nothing told to GitLab. GitLab is asked
+// about the token once a day: by one request, and one for the role of its user.
 func TestIdle(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.settings["interval"] = "2s" // long enough to count between two looks
 	l.running(first)
+	l.until("the token is known", func(s report.Status) bool { return len(s.Tokens) == 1 && !s.Tokens[0].Asked.IsZero() })
+	asks := 0
+	for _, request := range l.gitlab.Requests() {
+		if request.Path == "/api/v4/personal_access_tokens/self" || request.Path == "/api/v4/projects/coin%2Fcoin-gitops" {
+			asks++
+		}
+	}
+	if asks != 2 {
+		t.Errorf("%d requests about the token: %+v", asks, l.gitlab.Requests())
+	}
 	l.looks(1)
 	l.recorder.Reset()
 	l.git.Requests()

@@ -25,12 +25,13 @@ type rotateFlags struct {
 	output                   *string
 	generate                 int
 	raw, noMergeRequest      bool
+	overdue                  bool
 }
 
 func rotateCommand(a *app) *cobra.Command {
 	var f rotateFlags
 	cmd := &cobra.Command{
-		Use:   "rotate NAME --environment E {--value-file F | --generate N}",
+		Use:   "rotate {NAME | --overdue [NAME...]} --environment E {--value-file F | --generate N}",
 		Short: "Give a secret a new value and version in a working copy: a commit, and a merge request",
 		Long: `Give a secret a new value and version in a working copy of the repository.
 
@@ -41,8 +42,16 @@ file, its SV_ name, or its key in the SOPS file.
 
 If a GitLab project and a token are configured, the command pushes the branch
 and opens a merge request. If an earlier run was interrupted, the command
-finishes it. Swarm does not change before the sync of the merged commit.`,
+finishes it. Swarm does not change before the sync of the merged commit.
+
+With --overdue the command rotates all secrets whose rotation is overdue, as
+` + "`agent secrets audit`" + ` shows them: a commit each, and one merge request for the
+environment. While its branch is in GitLab, the command does nothing more.
+Values that are whole files are not generated.`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if f.overdue {
+				return nil
+			}
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
 				return usageError{fault.WithHint(fmt.Errorf("name one secret: %w", err), "agent secrets rotate db_access --environment sandbox --generate 32")}
 			}
@@ -54,6 +63,7 @@ finishes it. Swarm does not change before the sync of the merged commit.`,
 	flags.StringSliceVar(&f.nodes, "node", nil, "change only this node; may be given several times")
 	flags.StringVar(&f.valueFile, "value-file", "", "file with the new value, outside the repository; - for standard input")
 	flags.BoolVar(&f.raw, "raw", false, "a line break at the end of the file is part of the value")
+	flags.BoolVar(&f.overdue, "overdue", false, "rotate the secrets whose rotation is overdue; with names, only these")
 	flags.IntVar(&f.generate, "generate", 0, "generate a value with this many characters")
 	flags.StringVar(&f.charset, "charset", "alnum", "characters to generate from: alnum, hex, base64, ascii, or the characters themselves")
 	flags.StringVar(&f.branch, "branch", "", "branch to commit on (default rotate/<environment>/<name>-<version>)")
@@ -64,6 +74,12 @@ finishes it. Swarm does not change before the sync of the merged commit.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkRotate(cmd, a.settings.Environment, f.raw); err != nil {
 			return err
+		}
+		if f.overdue {
+			if cmd.Flags().Changed("value-file") || cmd.Flags().Changed("node") || cmd.Flags().Changed("branch") {
+				return usageError{errors.New("--overdue generates values for all nodes, on a branch of its own: leave out --value-file, --node and --branch")}
+			}
+			return rotateOverdue(cmd.Context(), a, args, f)
 		}
 		return rotateSecret(cmd.Context(), a, args[0], f, cmd.InOrStdin())
 	}
@@ -171,15 +187,8 @@ func publishRotation(ctx context.Context, a *app, tree *rotate.Worktree, f rotat
 		shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
 		return nil
 	}
-	client, err := a.gitLab()
+	publisher, err := a.publisher(tree, f)
 	if err == nil {
-		publisher := rotate.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
-		if publisher.Target == "" && a.settings.TagPattern == "" {
-			publisher.Target = a.settings.Branch
-		}
-		if publisher.Remote.TokenFile == "" && sameHost(publisher.Address(tree), a.settings.GitLabURL) {
-			publisher.Remote.TokenFile = a.settings.GitLabTokenFile
-		}
 		opened, failed := publisher.Publish(ctx, tree, shown.Commit)
 		if shown.MergeRequest, err = opened.URL, failed; err == nil {
 			shown.Next = []string{"have it reviewed and merged; `agent status` on each node shows when the new version is in use"}
@@ -188,6 +197,19 @@ func publishRotation(ctx context.Context, a *app, tree *rotate.Worktree, f rotat
 	}
 	shown.Next = append([]string{again + "; or by hand:"}, byHand...)
 	return fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
+}
+
+// publisher gives what pushes a branch of a working copy and opens its merge request.
+func (a *app) publisher(tree *rotate.Worktree, f rotateFlags) (rotate.Publisher, error) {
+	client, err := a.gitLab()
+	publisher := rotate.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
+	if publisher.Target == "" && a.settings.TagPattern == "" {
+		publisher.Target = a.settings.Branch
+	}
+	if publisher.Remote.TokenFile == "" && sameHost(publisher.Address(tree), a.settings.GitLabURL) {
+		publisher.Remote.TokenFile = a.settings.GitLabTokenFile
+	}
+	return publisher, err
 }
 
 func sameHost(a, b string) bool {

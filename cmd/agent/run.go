@@ -31,6 +31,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
@@ -100,6 +101,9 @@ func (a *app) daemon(ctx context.Context) error {
 	if d.anchors != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.anchors.Run(ctx); return nil })
 	}
+	if d.tokens != nil {
+		services = append(services, func(ctx context.Context) error { _ = d.tokens.Run(ctx); return nil })
+	}
 	services = append(services, func(ctx context.Context) error { _ = d.notices.Run(ctx); return nil })
 	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
 	err = together(ctx, services)
@@ -167,6 +171,7 @@ type parts struct {
 	notices *notify.Outbox
 	policy  *policy.Current
 	anchors *anchor.Outbox
+	tokens  *tokens.Watch
 	events  *events.Ring
 	logs    *logs.Reader // of the only stack
 	node    report.Node
@@ -209,20 +214,9 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	p.logs = a.logReader(p)
-	if made.Notices, err = a.notices(store, log, made.Metrics); err != nil {
+	if err := a.outboxes(p, &made, client); err != nil {
 		p.close()
 		return nil, err
-	}
-	p.notices = made.Notices.Outbox
-	if p.anchors, err = a.anchors(store, auditLog, log); err != nil {
-		p.close()
-		return nil, err
-	}
-	if p.anchors != nil {
-		made.Anchors = p.anchors
-	}
-	if client != nil {
-		a.reports(p, &made, client)
 	}
 	p.agent = agent.New(made)
 	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
@@ -232,8 +226,26 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	return p, nil
 }
 
+// outboxes makes what takes notices, the heads of the audit log, and reports to GitLab.
+func (a *app) outboxes(p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
+	if made.Notices, err = a.notices(p.store, made.Log, made.Metrics); err != nil {
+		return err
+	}
+	p.notices = made.Notices.Outbox
+	if p.anchors, err = a.anchors(p.store, p.audit, made.Log); err != nil {
+		return err
+	}
+	if p.anchors != nil {
+		made.Anchors = p.anchors
+	}
+	if client == nil {
+		return nil
+	}
+	return a.reports(p, made, client)
+}
+
 // reports has the agent report to GitLab.
-func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) {
+func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
 	p.outbox = gitlab.NewOutbox(client, p.store.Outbox(), made.Log)
 	p.outbox.Delivered = p.delivered
 	made.GitLab, made.Reports, made.Previews = client, p.outbox, a.previews(client, p.source)
@@ -241,6 +253,10 @@ func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) {
 		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
 		p.outbox.Link = links.Of
 	}
+	if p.tokens, err = a.watchTokens(client, p.store, made.Notices, made.Log); err == nil {
+		made.Tokens = p.tokens.States
+	}
+	return err
 }
 
 // previews gives what shows the plans of merge requests; nil if they are not shown.

@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/policy"
 )
@@ -46,6 +47,7 @@ func statusScreen(s *page, status report.Status) {
 	if status.GitLab != nil {
 		s.gitlab(status.GitLab)
 	}
+	s.tokens(status.Tokens)
 	for i, place := range status.Anchors {
 		s.anchor(i, place)
 	}
@@ -147,15 +149,34 @@ func (s *page) gitlab(health *gitlab.Health) {
 		delivered = counted(health.Undelivered, "report", "reports") + " not delivered"
 	}
 	s.line("  gitlab    ", delivered)
-	if !health.TokenExpires.IsZero() {
-		s.put(", token expires ", health.TokenExpires.Format("2006-01-02"))
-	}
 	if health.LastError != "" {
 		s.indented(s.red(health.LastError))
 		s.hint(health.Hint)
 	}
 	if r := health.Refused; r != nil {
 		s.indented(s.yellow(fmt.Sprintf("refused: %s of %s: %s", r.Report.State, short(r.Report.Commit), r.Reason)))
+	}
+}
+
+// tokens adds the GitLab tokens, with their problems.
+func (s *page) tokens(states []tokens.State) {
+	for i, token := range states {
+		name := "tokens    "
+		if i > 0 {
+			name = "          "
+		}
+		s.line("  ", name, token.Setting, ": ")
+		if len(token.Problems) > 0 {
+			s.put(s.yellow(tidy(token.Line())))
+		} else {
+			s.put(tidy(token.Line()))
+		}
+		for _, one := range token.Problems {
+			if !one.Soon { // else the line says it
+				s.indented(s.red(tidy(one.Text)))
+			}
+			s.hint(one.Hint)
+		}
 	}
 }
 

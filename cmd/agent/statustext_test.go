@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -101,8 +102,14 @@ func TestStatusText(t *testing.T) {
 				{Name: "s_web", State: deploy.Failed, Want: 2, Node: "dkapp3", Health: []string{"exit code 1", "more"}, Logs: []string{"first", "second"}},
 			}}
 			s.GitLab = &gitlab.Health{
-				Undelivered: 2, LastError: "401 Unauthorized", Hint: "renew the token", TokenExpires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
+				Undelivered: 2, LastError: "401 Unauthorized", Hint: "renew the token",
 				Refused: &gitlab.Refusal{Report: gitlab.Report{Commit: "28615bff1c0000", State: "success"}, Reason: "the commit does not exist"},
+			}
+			s.Tokens = []tokens.State{
+				{Setting: "gitlab_token_file", Asked: now, Scopes: []string{"read_api"}, Expires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), Problems: []tokens.Problem{
+					{Text: "the token expires 2026-12-01", Hint: "create a token", Soon: true}, {Text: "the token lacks the scope api; it has read_api", Hint: "create a token"},
+				}},
+				{Setting: "git_token_file", Asked: now, Unread: "GitLab's API does not know it, as it does not know deploy tokens"},
 			}
 			s.Notices = &notify.Health{Undelivered: 1, Dropped: 3, Receivers: []notify.Condition{{
 				Kind: "slack", Address: "#ops",

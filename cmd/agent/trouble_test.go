@@ -158,7 +158,7 @@ func TestGitLabTokenExpired(t *testing.T) {
 		}
 		return err
 	})
-	want := said{"Token is expired", "write a valid token with the scope api into " + l.settings["gitlab_token_file"]}
+	want := said{"Token is expired", "write a valid token with the scope api into gitlab_token_file (" + l.settings["gitlab_token_file"] + ")"}
 	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) || health.Undelivered != 5 {
 		t.Errorf("GitLab's health: %+v", health)
 	}

@@ -18,7 +18,8 @@ import (
 
 // waitFlags are the flags of the command.
 type waitFlags struct {
-	commit                 string
+	plans                  bool
+	commit, branch         string // the branch is that of a pipeline, or of the settings
 	nodes                  []string
 	timeout, poll, settled time.Duration
 }
@@ -38,18 +39,24 @@ pipeline (CI_COMMIT_SHA, CI_SERVER_URL, CI_PROJECT_PATH).
 
 Exit codes: 0 all nodes succeeded, 1 a node failed, or an error, 2 wrong usage, 3 a node
 waits for a user (approval, adoption, pause, freeze, or a rollout that a user starts),
-4 the time is over. It goes on while a node is rolling out, or has no status yet.`,
+4 the time is over. It goes on while a node is rolling out, or has no status yet. In the
+pipeline of a branch, or with --branch, a node without a status that has one on a newer
+commit has failed: it took that one instead.`,
 		Example: "  agent wait --environment sandbox --timeout 20m",
 		Args:    noArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.commit, "commit", "", "the commit: a hash, a branch or a tag (default $CI_COMMIT_SHA)")
+	flags.BoolVar(&f.plans, "plans", false, "wait for the plans of a merge request's commit instead; nodes that it does not concern make none")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "how long to wait")
 	flags.DurationVar(&f.poll, "poll", 5*time.Second, "time between two reads of the statuses")
 	flags.DurationVar(&f.settled, "settle", 45*time.Second, "how long a wait for a user must last before the command ends with exit code 3; longer than the agents' interval")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f.commit = cmp.Or(f.commit, os.Getenv("CI_COMMIT_SHA"))
+		if a.settings.TagPattern == "" && os.Getenv("CI_COMMIT_TAG") == "" {
+			f.branch = cmp.Or(a.settings.Branch, os.Getenv("CI_COMMIT_BRANCH"))
+		}
 		switch {
 		case a.settings.Environment == "":
 			return usageError{errors.New("name the environment with --environment")}
@@ -100,8 +107,14 @@ func (a *app) wait(ctx context.Context, client *gitlab.Client, f waitFlags) erro
 	if err != nil {
 		return err
 	}
+	if environment.Plans = f.plans; f.plans {
+		f.branch = "" // a plan is of the newest commit of the merge request
+	}
+	if len(environment.Agents) == 0 {
+		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
+	}
 	wait := fleet.Wait{
-		GitLab: client, Environment: environment, Commit: f.commit, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
+		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
 		Changed: func(node fleet.Node) {
 			fmt.Fprintln(a.stdout, visible.Line(fmt.Sprintf("%s  %s: %s", zoned(time.Now()), node.Name, node.Line())))
 		},

@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
 )
@@ -55,6 +56,36 @@ func (a *app) gitLab() (*gitlab.Client, error) {
 		return nil, nil
 	}
 	return gitlab.New(options)
+}
+
+// gitLabTokens lists the GitLab tokens that the settings name. The token of git is one where
+// the repository is in that GitLab: no other server may see it.
+func (a *app) gitLabTokens(client *gitlab.Client) ([]tokens.Use, error) {
+	s := &a.settings
+	uses := []tokens.Use{{
+		Setting: "gitlab_token_file", File: s.GitLabTokenFile, GitLab: client, Scopes: []string{"api"}, Role: gitlab.Developer,
+	}}
+	if s.GitTokenFile == "" || !sameHost(s.Repository, s.GitLabURL) {
+		return uses, nil
+	}
+	options := s.GitLab()
+	options.TokenFile, options.TokenSetting, options.TokenScope = s.GitTokenFile, "git_token_file", "read_repository"
+	git, err := gitlab.New(options)
+	return append(uses, tokens.Use{
+		Setting: options.TokenSetting, File: s.GitTokenFile, GitLab: git, Scopes: []string{"read_repository", "write_repository", "api"}, Deploy: true,
+	}), err
+}
+
+// watchTokens makes the watch of the GitLab tokens.
+func (a *app) watchTokens(client *gitlab.Client, store *store.Store, notices publish.Notices, log *slog.Logger) (*tokens.Watch, error) {
+	uses, err := a.gitLabTokens(client)
+	if err != nil {
+		return nil, err
+	}
+	return tokens.New(tokens.Options{
+		Uses: uses, Store: store, Key: store.Objects().FingerprintKey(), Log: log,
+		Tell: func(token tokens.State) error { return notices.Token(nodeOf(&a.settings), token) },
+	})
 }
 
 // issue makes the issue that gets the heads of the audit log; nil if the settings name none.

@@ -82,6 +82,9 @@ func (s *Server) getProject(token Token, project string) answer {
 	}
 	return answer{code: http.StatusOK, body: map[string]any{
 		"id": s.config.ProjectID, "path_with_namespace": s.config.Project, "default_branch": "master",
+		"permissions": map[string]any{
+			"project_access": map[string]any{"access_level": token.User.Access, "notification_level": 3}, "group_access": nil,
+		},
 	}}
 }
 

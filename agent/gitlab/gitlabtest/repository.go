@@ -1,6 +1,7 @@
 package gitlabtest
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,6 +51,50 @@ func (s *Server) listCommits(r *http.Request, token Token, project string, param
 	all := []commitInfo{}
 	for _, sha := range s.on(firstOf(params.Get("ref_name"), "master")) {
 		all = append(all, commitInfo{ID: sha, ShortID: sha[:8]})
+	}
+	return cut(page, r, all)
+}
+
+// SetTag sets a tag on a commit, given by its full hash.
+func (s *Server) SetTag(name, sha string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tags[name] = sha
+}
+
+// tagInfo is a tag as GitLab lists it.
+type tagInfo struct {
+	Name   string     `json:"name"`
+	Target string     `json:"target"`
+	Commit commitInfo `json:"commit"`
+}
+
+// listTags is GET /projects/:id/repository/tags, by the time of the commits unless it is asked
+// for by name or version.
+func (s *Server) listTags(r *http.Request, token Token, project string, params url.Values) answer {
+	page, refusal := readPage(params)
+	if refusal != nil {
+		return *refusal
+	}
+	if refusal := s.admit(token, project, []string{"api", "read_api"}, Reporter); refusal != nil {
+		return *refusal
+	}
+	all := []tagInfo{}
+	for _, name := range slices.Sorted(maps.Keys(s.tags)) {
+		sha := s.tags[name]
+		all = append(all, tagInfo{name, sha, commitInfo{ID: sha, ShortID: sha[:8]}})
+	}
+	switch order := firstOf(params.Get("order_by"), "updated"); order {
+	case "updated":
+		slices.SortStableFunc(all, func(a, b tagInfo) int {
+			return slices.Index(s.history, a.Target) - slices.Index(s.history, b.Target)
+		})
+	case "name":
+	default:
+		return apiError(http.StatusBadRequest, "order_by does not have a valid value")
+	}
+	if firstOf(params.Get("sort"), "desc") == "desc" {
+		slices.Reverse(all)
 	}
 	return cut(page, r, all)
 }

@@ -1,5 +1,5 @@
 // Package gitlabtest is a strict double of the parts of GitLab that the agent uses: commits,
-// their statuses and files, deployments and environments, branches, merge requests with their
+// tags, their statuses and files, deployments and environments, branches, merge requests with their
 // approvals, versions, commits and notes, notes on issues, the current token and its user, the
 // version.
 // From requests and injected faults it makes GitLab's answers, its state, and a log of the
@@ -84,6 +84,7 @@ type Server struct {
 	commands  []string             // quick actions in notes that were carried out
 	history   []string             // commits that AddCommit added, in order
 	files     map[[2]string]string // by commit and path
+	tags      map[string]string    // commits by name
 
 	deployments    []*Deployment // by ID
 	lastDeployment int64
@@ -105,6 +106,7 @@ func NewServer(config Config) *Server {
 		commits:   map[string][]string{},
 		protected: map[string]bool{},
 		files:     map[[2]string]string{},
+		tags:      map[string]string{},
 		closed:    map[string]bool{},
 	}
 }
@@ -231,6 +233,8 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 		return s.listCommits(r, token, parts[1], params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*"):
 		return s.getCommit(token, parts[1], parts[4])
+	case at(http.MethodGet, "projects", "*", "repository", "tags"):
+		return s.listTags(r, token, parts[1], params)
 	case at(http.MethodGet, "projects", "*", "repository", "files", "*", "raw"):
 		return s.getFile(token, [2]string{parts[1], parts[4]}, params)
 	case at(http.MethodGet, "projects", "*", "repository", "commits", "*", "statuses"):

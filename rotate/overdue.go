@@ -1,0 +1,175 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/provenance"
+	"coin.internal/coin-agent/secrets"
+)
+
+// Overdue says which overdue secrets to rotate: those of an environment, with generated values.
+type Overdue struct {
+	Environment string
+	Names       []string // the only ones; none: all
+	Generate    Generate
+	Author      string // as in a Request
+	Now         time.Time
+}
+
+// Batch is the rotation of several secrets: a commit each, on one branch, which is checked out.
+type Batch struct {
+	Secrets []string // that this run rotated
+	Skipped []string // secrets with the reason
+	Commit  *Commit  // the last one; nil if there is nothing to publish
+}
+
+// Branch gives the branch of an environment's overdue secrets. It is the same for each run, so
+// that there is one merge request.
+func (o Overdue) Branch() string { return "rotate/" + o.Environment + "/overdue" }
+
+// Run rotates the secrets that are overdue by the history of the working copy. An interrupted
+// run is finished by the next one, which finds fewer secrets overdue. A secret that cannot be
+// rotated is skipped.
+func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*Batch, error) {
+	if err := o.Generate.Check(); err != nil {
+		return nil, err
+	}
+	if err := o.free(dir); err != nil {
+		return nil, err
+	}
+	report, err := provenance.Trace(ctx, provenance.Request{Dir: dir, Environment: o.Environment, Keys: keys, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	batch := &Batch{Secrets: []string{}}
+	for _, same := range report.ByName() {
+		name := same[0].Name
+		late := slices.ContainsFunc(same, func(s *provenance.Secret) bool { return s.OverdueDays > 0 && !s.External })
+		if !late || len(o.Names) > 0 && !slices.Contains(o.Names, name) {
+			continue
+		}
+		err := o.one(ctx, dir, keys, name)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			batch.Skipped = append(batch.Skipped, fmt.Sprintf("%s: %v", name, err))
+		default:
+			batch.Secrets = append(batch.Secrets, name)
+		}
+	}
+	batch.Commit, err = o.gather(dir, batch)
+	return batch, err
+}
+
+// free checks that the batch's branch does not exist, or is checked out.
+func (o Overdue) free(dir string) error {
+	w, err := OpenWorktree(dir)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	name := plumbing.NewBranchReferenceName(o.Branch())
+	if _, err := w.git.Repo.Reference(name, false); err == nil && w.head.Name() != name {
+		return fault.New(fault.Place{}, "publish it (git switch "+o.Branch()+", and run the command again), or delete it: git branch -D "+o.Branch(),
+			"the branch %s has an earlier rotation of overdue secrets", o.Branch())
+	}
+	return nil
+}
+
+// errWholeFile is why a secret is not given a generated value: it has a form, such as that of a
+// certificate.
+var errWholeFile = errors.New("its value is a whole file, which is not generated; rotate it by hand with --value-file")
+
+// one rotates a secret by a commit on the branch of the last one.
+func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, name string) error {
+	w, err := OpenWorktree(dir)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	request := Request{
+		Name: name, Environment: o.Environment, Generate: o.Generate, Author: o.Author,
+		past: pastOf(ctx, w.Dir(), o.Environment, keys),
+	}
+	fsys, err := w.files()
+	if err != nil {
+		return err
+	}
+	plan, err := MakePlan(ctx, fsys, keys, request)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(plan.Nodes, func(n Node) bool { return n.Key == "" }) {
+		return errWholeFile
+	}
+	// A branch of that name may be left of another rotation.
+	request.Branch = fmt.Sprintf("%s-%s-%.8s", o.Branch(), strings.TrimPrefix(plan.branch(), "rotate/"+o.Environment+"/"), w.head.Hash())
+	_, err = w.Commit(plan, request)
+	return err
+}
+
+// gather gives the commits that the runs have made one branch. There is nothing to gather where
+// none has made one.
+func (o Overdue) gather(dir string, batch *Batch) (*Commit, error) {
+	w, err := OpenWorktree(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	name := plumbing.NewBranchReferenceName(o.Branch())
+	head := w.head.Name()
+	step := strings.HasPrefix(head.Short(), o.Branch()+"-")
+	if !step && head != name {
+		return nil, nil
+	}
+	if step {
+		if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, w.head.Hash())); err != nil {
+			return nil, fmt.Errorf("make the branch %s: %w", o.Branch(), err)
+		}
+		if err := w.checkout(nil, name); err != nil {
+			return nil, err
+		}
+		if err := o.removeSteps(w); err != nil {
+			return nil, err
+		}
+	}
+	commit := w.describe(w.head.Hash(), o.Branch(), w.commit.Message, len(batch.Secrets) == 0, w.commit.PGPSignature)
+	commit.Message = "security: rotate overdue secrets of " + o.Environment
+	commit.body = "The values are generated. Whoever else uses one of these secrets needs the new value, too.\n\nEach commit rotates one secret."
+	return commit, nil
+}
+
+// removeSteps removes the branches on which single secrets were rotated.
+func (o Overdue) removeSteps(w *Worktree) error {
+	refs, err := w.git.Repo.Branches()
+	if err != nil {
+		return fmt.Errorf("list the branches: %w", err)
+	}
+	defer refs.Close()
+	return refs.ForEach(func(ref *plumbing.Reference) error {
+		if !strings.HasPrefix(ref.Name().Short(), o.Branch()+"-") {
+			return nil
+		}
+		return w.git.Repo.Storer.RemoveReference(ref.Name())
+	})
+}
+
+// files gives the files of the working copy.
+func (w *Worktree) files() (fs.ReadLinkFS, error) {
+	fsys, ok := os.DirFS(w.Dir()).(fs.ReadLinkFS)
+	if !ok {
+		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the symbolic links of the folder cannot be read")
+	}
+	return fsys, nil
+}

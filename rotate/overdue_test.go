@@ -1,0 +1,79 @@
+package rotate_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/rotate"
+)
+
+// overdueLab has two overdue secrets on two nodes.
+func overdueLab(t *testing.T) *lab {
+	t.Helper()
+	return newLab(t, func(_ sopstest.Key, files map[string]string) {
+		files["environments/sandbox/config.yml"] = config + "secrets: {rotation_days: 90}\n"
+	})
+}
+
+func overdue(names ...string) rotate.Overdue {
+	return rotate.Overdue{Environment: "sandbox", Names: names, Generate: rotate.Generate{Length: 24, Charset: "hex"}, Now: time.Now()}
+}
+
+func (l *lab) branches() string {
+	return strings.Join(strings.Fields(l.Git("for-each-ref", "--format=%(refname:short)", "refs/heads")), " ")
+}
+
+// TestOverdue rotates what is overdue by a commit each on one branch, also when a run was
+// interrupted. A second run changes nothing.
+func TestOverdue(t *testing.T) {
+	for name, interrupted := range map[string]bool{"at once": false, "interrupted": true} {
+		t.Run(name, func(t *testing.T) {
+			l := overdueLab(t)
+			want := []string{"db_access", "server.key"}
+			if interrupted {
+				if _, err := overdue("db_access").Run(t.Context(), l.Dir, l.keys); err != nil {
+					t.Fatal(err)
+				}
+				want = want[1:]
+			}
+			batch, err := overdue().Run(t.Context(), l.Dir, l.keys)
+			if err != nil || !slices.Equal(batch.Secrets, want) || batch.Commit == nil || batch.Commit.Branch != "rotate/sandbox/overdue" {
+				t.Fatalf("%+v, %v", batch, err)
+			}
+			if len(batch.Skipped) > 0 {
+				t.Errorf("skipped %q", batch.Skipped)
+			}
+			if got := l.branches(); got != "master rotate/sandbox/overdue" {
+				t.Errorf("branches %s", got)
+			}
+			if subjects := l.Git("log", "--format=%s", "master..HEAD"); strings.Count(subjects, "security: rotate ") != 2 || l.Git("status", "--porcelain") != "" {
+				t.Errorf("commits:\n%s", subjects)
+			}
+			for _, node := range []string{"node3", "node4"} {
+				if value, object := l.sees(node, "db_access"); object != "db_access.4" || len(value) != 24 {
+					t.Errorf("%s has %s with %d characters", node, object, len(value))
+				}
+			}
+			head := l.Head()
+			if again, err := overdue().Run(t.Context(), l.Dir, l.keys); err != nil || len(again.Secrets) > 0 || again.Commit.Hash != head {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+			l.Git("switch", "--quiet", "master")
+			if _, err := overdue().Run(t.Context(), l.Dir, l.keys); err == nil || !strings.Contains(err.Error(), "rotate/sandbox/overdue has an earlier rotation") || l.branches() != "master rotate/sandbox/overdue" {
+				t.Errorf("on master: %v, %s", err, l.branches())
+			}
+		})
+	}
+}
+
+// TestNothingOverdue makes no commit and no branch.
+func TestNothingOverdue(t *testing.T) {
+	l := newLab(t, nil)
+	batch, err := overdue().Run(t.Context(), l.Dir, l.keys)
+	if err != nil || batch.Commit != nil || len(batch.Secrets)+len(batch.Skipped) > 0 || l.branches() != "master" {
+		t.Errorf("%+v, %v, %s", batch, err, l.branches())
+	}
+}
