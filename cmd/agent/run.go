@@ -68,7 +68,7 @@ func (a *app) daemon(ctx context.Context) error {
 	}
 	defer d.close()
 	pages := &agentpage.Pages{API: d.control(), Version: version}
-	api, err := a.openAPI(d.agent.Look, pages, log)
+	api, err := a.openAPI(d.agent, pages, log)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) {
 	p.outbox.Delivered = p.delivered
 	made.GitLab, made.Reports, made.Previews = client, p.outbox, a.previews(client, p.source)
 	if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
-		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
+		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: made.Previews.Requests}
 		p.outbox.Link = links.Of
 	}
 }
