@@ -34,7 +34,7 @@ func newPlans(s *stack) plans {
 	return plans{preview.New(preview.Options{
 		Environment: s.node.Environment, Node: node, Status: "coin-agent/" + s.node.Environment + "/" + node + "/plan",
 		Branch: parts.Previews.Branch, Paths: parts.Settings.Paths(), Heads: parts.Previews.Heads,
-		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Planner: planner{s},
+		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Signer: parts.gate.Check, Planner: planner{s},
 		Last: func() *record.Sync { return s.board.Snapshot().Last }, Syncs: s.records,
 		Reports: parts.Reports, Store: parts.Store.Previews(s.key), Log: s.log, Random: parts.Random,
 	})}
@@ -67,6 +67,15 @@ func (p plans) Hold() (release func()) {
 		return func() {}
 	}
 	return p.worker.Hold()
+}
+
+// Relist has the open merge requests listed, although no branch has moved.
+func (a *Agent) Relist() {
+	for _, s := range a.stacks {
+		if s.plans.worker != nil {
+			s.plans.worker.Relist()
+		}
+	}
 }
 
 // holdPlans holds those of all stacks.

@@ -47,7 +47,11 @@ func (w *Worker) compare(ctx context.Context) (bool, error) {
 // compareWith looks for the merge requests that brought the commit of a sync.
 func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 	brought, err := w.use.Requests.Brought(ctx, sync.Commit)
-	if err != nil && !gone(err) {
+	if err != nil && alone(err) {
+		w.use.Log.Warn("cannot compare the applied plan with the one of the merge request", "revision", record.Short(sync.Commit), "error", err.Error())
+		return nil // the others do not wait for it
+	}
+	if err != nil {
 		return err
 	}
 	for _, request := range brought {
@@ -66,7 +70,7 @@ func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 func tell(w *Worker, one Shown, sync *record.Sync) error {
 	shown := one.Plan
 	one.After, one.Plan, one.Report, one.Phase = true, "", nil, ""
-	if sync.PlanDigest == shown {
+	if sync.PlanDigest == shown || sync.Announced == shown {
 		return w.save(one, nil)
 	}
 	text, err := w.use.Store.PreviewText(one.Number)

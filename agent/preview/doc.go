@@ -96,6 +96,9 @@ type Shown struct {
 	Plan   string `json:"plan,omitempty"`  // its digest; "" without a plan
 	After  bool   `json:"after,omitempty"` // the text is about the sync after the merge
 	Stale  string `json:"stale,omitempty"` // the commit that has no plan yet, if the text says so
+	// Again is when the plan of Head is tried again, if the text says that there is none for a
+	// reason that may pass.
+	Again time.Time `json:"again,omitzero"`
 
 	Report *gitlab.Report `json:"report,omitempty"` // the status that is sent once the note has the text
 	Phase  Phase          `json:"phase,omitempty"`
@@ -103,8 +106,8 @@ type Shown struct {
 	Due    time.Time      `json:"due,omitzero"`    // when the next step is
 	Tries  int            `json:"tries,omitempty"` // texts that other nodes have overwritten
 	Fails  int            `json:"fails,omitempty"` // steps that failed for this merge request alone
-	// Making is set before a note is written for the first time: until it was looked for, it
-	// is not known whether GitLab has it, or has it twice.
+	// Making is set before a note is written for the first time, until the text was verified: a
+	// process that died while it wrote may have written one that GitLab shows later.
 	Making  bool      `json:"making,omitempty"`
 	Told    bool      `json:"told,omitempty"` // the note has had a text of this node
 	Link    string    `json:"link,omitempty"` // the note's page in GitLab
@@ -139,6 +142,7 @@ type Options struct {
 	Requests Requests
 	Notes    Notes
 	Source   Source
+	Signer   func(ctx context.Context, revision gitsync.Revision) (string, error) // who signed it; "" if none is demanded
 	Planner  Planner
 	Last     func() *record.Sync // the last sync; nil before the first one
 	Syncs    Syncs
