@@ -9,12 +9,15 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/anchor"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
@@ -59,8 +62,11 @@ type Settings struct {
 
 	CheckDir string `name:"check_dir" help:"folder with the files of tokens, passwords and certificates that config.yml may name"`
 
-	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
-	Socket   string        `name:"socket" help:"unix socket of the running agent"`
+	StateDir    string   `name:"state_dir" help:"folder of the agent's state file"`
+	Socket      string   `name:"socket" help:"unix socket of the running agent"`
+	SocketGroup string   `name:"socket_group" help:"group of this machine whose members may ask over the socket; empty for root alone"`
+	Operators   []string `name:"operators" help:"users in socket_group who may also have the agent act"`
+
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
@@ -134,6 +140,7 @@ func (s *Settings) Validate() error {
 	require(s.Environment, "environment")
 	require(s.Node, "node")
 	require(s.Repository, "repository")
+	faults = append(faults, s.validateWords())
 	if s.Branch != "" && s.TagPattern != "" {
 		refuse("keep one of them", "branch and tag_pattern are both set")
 	}
@@ -160,10 +167,33 @@ func (s *Settings) Validate() error {
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
+	if len(s.Operators) > 0 && s.SocketGroup == "" {
+		refuse("set socket_group to a group that they are in", "operators is set, and socket_group is not")
+	}
 	if mail, err := s.MailServer(); err != nil {
 		faults = append(faults, err)
 	} else if mail.Address != "" {
 		faults = append(faults, mail.Validate())
+	}
+	return errors.Join(faults...)
+}
+
+// validateWords checks the settings that take one of a few words, and the pattern of tags.
+func (s *Settings) validateWords() error {
+	var faults []error
+	for _, of := range []struct {
+		name, value string
+		words       []string
+	}{
+		{"log_level", s.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"log_format", s.LogFormat, []string{"text", "json"}},
+	} {
+		if !slices.Contains(of.words, strings.ToLower(of.value)) {
+			faults = append(faults, fault.New(fault.Place{}, "write one of "+strings.Join(of.words, ", "), "unknown %s %q", strings.ReplaceAll(of.name, "_", " "), of.value))
+		}
+	}
+	if _, err := regexp.Compile(s.TagPattern); err != nil {
+		faults = append(faults, fault.New(fault.Place{}, `write a regular expression, such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "tag_pattern: %w", err))
 	}
 	return errors.Join(faults...)
 }
@@ -207,6 +237,11 @@ func (s *Settings) Remote() gitsync.Remote {
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
 		Limits: s.Limits,
 	}
+}
+
+// ControlSocket gives the socket of the running agent, and who may use it.
+func (s *Settings) ControlSocket() control.Socket {
+	return control.Socket{Path: s.Socket, Group: s.SocketGroup, Operators: s.Operators}
 }
 
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ type codeError struct {
 func (e codeError) Error() string { return e.err.Error() }
 func (e codeError) Unwrap() error { return e.err }
 
-// usageError is an error in the command line.
+// usageError is an error in the command line or in the settings: a restart does not help.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -54,6 +55,8 @@ type app struct {
 	stdout, stderr io.Writer
 	settings       settings.Settings
 	config         string
+	level          slog.LevelVar   // the least level that the daemon logs
+	overridden     map[string]bool // settings that a flag or a variable gives
 	host           remoteFlags
 	remote         *control.Client // of another node; nil: the agent of this machine is asked
 }
@@ -61,7 +64,7 @@ type app struct {
 // run runs one command line and gives its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logrus.SetOutput(io.Discard) // libraries log there; they also return these texts as errors and warnings
-	a := &app{stdout: stdout, stderr: stderr, settings: settings.Default()}
+	a := &app{stdout: stdout, stderr: stderr, settings: settings.Default(), overridden: map[string]bool{}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -136,32 +139,39 @@ func (a *app) root() *cobra.Command {
 }
 
 // readSettings reads the settings. Flags override COIN_AGENT_* variables, which
-// override the settings file.
+// override the settings file. The error lists all that is wrong.
 func (a *app) readSettings(cmd *cobra.Command) error {
-	if err := a.readConfig(); err != nil {
-		return err
-	}
+	faults := []error{a.readConfig()}
 	known := map[string]bool{}
+	set := func(field settings.Field, from, text string) {
+		a.overridden[field.Name] = true
+		if err := field.Set(text); err != nil {
+			faults = append(faults, fault.New(fault.Place{}, fault.Hint(err), "%s: %w", from, err))
+		}
+	}
 	for _, field := range a.settings.Fields() {
 		known[field.Env()] = true
 		if text, ok := os.LookupEnv(field.Env()); ok {
-			if err := field.Set(text); err != nil {
-				return usageError{fmt.Errorf("%s: %w", field.Env(), err)}
-			}
+			set(field, field.Env(), text)
 		}
 		if flag := cmd.Flags().Lookup(field.Flag()); flag != nil && flag.Changed {
-			if err := field.Set(flagText(flag)); err != nil {
-				return usageError{fmt.Errorf("--%s: %w", field.Flag(), err)}
-			}
+			set(field, "--"+field.Flag(), flagText(flag))
 		}
 	}
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if strings.HasPrefix(name, settings.EnvPrefix) && !known[name] && name != settings.EnvPrefix+"CONFIG" {
-			return usageError{fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name)}
+			faults = append(faults, fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name))
 		}
 	}
-	return nil
+	err := errors.Join(faults...)
+	if err == nil {
+		return nil
+	}
+	if cmd.Name() == "run" {
+		err = errors.Join(err, a.settings.Validate()) // what else is wrong
+	}
+	return usageError{err}
 }
 
 // configName gives the settings file, and whether the user named it.
