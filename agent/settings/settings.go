@@ -38,6 +38,7 @@ const EnvPrefix = "COIN_AGENT_"
 type Settings struct {
 	Environment string `name:"environment" help:"environment of the repository, such as sandbox"`
 	Node        string `name:"node" help:"node of the environment, such as node3"`
+	Mode        string `name:"mode" help:"sync, or observe: plan and report, and change nothing on the engine"`
 
 	Repository     string `name:"repository" help:"git remote: https, ssh, git, or a local path"`
 	Branch         string `name:"branch" help:"branch to follow (default master, unless tag_pattern is set)"`
@@ -105,9 +106,19 @@ type Settings struct {
 	APITokens []access.Token
 }
 
+// The modes.
+const (
+	ModeSync    = "sync"
+	ModeObserve = "observe"
+)
+
+// Observes reports whether the agent only plans and reports, and changes nothing on the engine.
+func (s *Settings) Observes() bool { return s.Mode == ModeObserve }
+
 // Default gives the default settings.
 func Default() Settings {
 	return Settings{
+		Mode:      ModeSync,
 		Engine:    "unix:///var/run/docker.sock",
 		CheckDir:  "/etc/coin-agent/checks",
 		StateDir:  "/var/lib/coin-agent",
@@ -185,6 +196,7 @@ func (s *Settings) validateWords() error {
 		name, value string
 		words       []string
 	}{
+		{"mode", s.Mode, []string{ModeSync, ModeObserve}},
 		{"log_level", s.LogLevel, []string{"debug", "info", "warn", "error"}},
 		{"log_format", s.LogFormat, []string{"text", "json"}},
 	} {
