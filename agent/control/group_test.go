@@ -77,7 +77,12 @@ func TestSocketGroup(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 			ended := make(chan error, 1)
 			go func() { ended <- control.Serve(ctx, listener, test.set.Operate(handler)) }()
-			t.Cleanup(func() { cancel(); <-ended })
+			t.Cleanup(func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
 			by := dialer{test.uid, test.gid, test.set.Path}
 			reads, _ := askSocket(t, by, http.MethodGet, "/v1/status", "")
 			acts, said := askSocket(t, by, http.MethodPost, "/v1/pause", `{"reason":"x"}`)

@@ -63,9 +63,7 @@ func (a *app) daemon(ctx context.Context) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // at once: without it, the signal ends the process
 	defer signal.Stop(reloads)
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes)) // the garbage collector works harder near it
-	}
+	a.limitMemory()
 	log, err := a.logger()
 	if err != nil {
 		return err
@@ -116,6 +114,13 @@ func (a *app) daemon(ctx context.Context) error {
 	err = together(ctx, services)
 	log.Info("agent stopped")
 	return err
+}
+
+// limitMemory has the garbage collector work harder near the limit of agent.yml.
+func (a *app) limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes))
+	}
 }
 
 // together runs services until ctx ends or one of them fails, and waits for all.
