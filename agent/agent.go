@@ -288,7 +288,7 @@ func (a *Agent) lookAt(ctx context.Context, s *stack, why rollout.Cause, progres
 // do does something for a stack, restores the cron services that it left scaled down, and looks
 // at the stacks that had to wait for it.
 func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollout.Outcome) rollout.Outcome {
-	a.pulse.Begin("look", rollout.StepLimit)
+	a.pulse.Begin(pulse.Look, rollout.StepLimit)
 	result := do(ctx)
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
 	a.parts.auditMoved()

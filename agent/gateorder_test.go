@@ -149,7 +149,7 @@ func TestOrderIsKept(t *testing.T) {
 // A node that failed stops those behind it, until it has been mended or there is a
 // newer commit.
 func TestFailedNeighbourStops(t *testing.T) {
-	for _, bad := range []gitlab.State{gitlab.Failed, gitlab.Canceled, "skipped"} {
+	for _, bad := range []gitlab.State{gitlab.Failed, gitlab.Canceled, "manual"} {
 		inOrder(t, func(w *world) {
 			first := w.revision.Commit
 			w.others.says(first, "node2", gitlab.Running)

@@ -76,7 +76,7 @@ func (s *stack) known() (decision.Record, error) {
 		_, frozen = floor.Frozen(s.node.Node, time.Now())
 	}
 	return decision.Record{
-		Last: v.Last, Deployed: v.Deployed, Paused: v.Paused() != nil, Frozen: frozen,
+		Last: v.Last, Deployed: v.Deployed, Observes: s.parts.Settings.Observes(), Paused: v.Paused() != nil || s.parts.Settings.Observes(), Frozen: frozen,
 		Degraded: soak.Leaves(v), Corrects: corrects(v.Deployed), Rules: rollout.RulesOf(s.parts.Policy.Policy(), s.parts.Settings.Limits),
 	}, err
 }

@@ -160,7 +160,7 @@ func TestFreeze(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		sync := w.said("frozen until")
-		if !record.Unattended(sync) || sync.Gates[1].Until.UTC().Minute() != 10 {
+		if !record.Unattended(sync) || sync.Gates[2].Until.UTC().Minute() != 10 {
 			w.t.Errorf("gates %+v", sync.Gates)
 		}
 		w.pass(9 * time.Minute)

@@ -16,6 +16,9 @@ func (a *Agent) newDesks() (desks []*desk.Desk) {
 		Owner: parts.Settings.Owner(), Version: parts.Version, Started: a.started, Groups: parts.Statuses != nil,
 		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens,
 	}
+	if parts.Settings.Observes() {
+		daemon.Mode = parts.Settings.Mode
+	}
 	if parts.Reports != nil {
 		daemon.Reports = parts.Reports
 	}

@@ -78,6 +78,7 @@ func newStack(a *Agent, of Stack) *stack {
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 		Services:  func() metrics.Services { return s.sight.Services() },
 		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
+		Observes:  settings.Observes(),
 	})
 	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: a.pulse, Events: parts.Events}
 	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.working}
@@ -93,7 +94,7 @@ func newStack(a *Agent, of Stack) *stack {
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects()},
-		Uncertain: func() string { return s.board.Snapshot().Uncertain() }, Note: s.notes.Add, Log: s.log,
+		Uncertain: s.uncertain, Note: s.notes.Add, Log: s.log,
 		Seen: func(survey *inventory.Survey) {
 			s.metrics.Surveyed(survey)
 			s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
@@ -116,7 +117,7 @@ func (s *stack) rolloutParts() rollout.Parts {
 		Settings: &parts.Settings, Node: s.node, Stack: s.name, Version: parts.Version, Log: s.log,
 		Remote: parts.Source, Select: s.selects, Engine: parts.Engine, Probe: parts.Release, Exec: parts.Exec,
 		Gates: gates.Parts{
-			Environment: s.node.Environment, Node: s.node.Node, Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
+			Environment: s.node.Environment, Node: s.node.Node, Observe: parts.Settings.Observes(), Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
 		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
@@ -127,6 +128,14 @@ func (s *stack) rolloutParts() rollout.Parts {
 		made.Tokens = parts.tokenErrors
 	}
 	return made
+}
+
+// uncertain says why no version of a secret or config may be removed now; "" if it may.
+func (s *stack) uncertain() string {
+	if s.parts.Settings.Observes() {
+		return "the agent only observes (mode: observe)"
+	}
+	return s.board.Snapshot().Uncertain()
 }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it

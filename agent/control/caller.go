@@ -54,8 +54,11 @@ func CallerOf(ctx context.Context) Caller {
 func within(needed Scope, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !CallerOf(r.Context()).Scope.Allows(needed) {
-			answer(w, nil, request.Refuse(request.Forbidden, "use a token with the scope "+string(needed)+", or run the command on the node",
-				"%s may not do this: it needs the scope %s", Peer(r.Context()), needed))
+			hint := "use a token with the scope " + string(needed) + ", or run the command on the node"
+			if CallerOf(r.Context()).Actor.By == audit.ByUser {
+				hint = "run it as root, or have root add the user to `operators` in agent.yml and restart the agent"
+			}
+			answer(w, nil, request.Refuse(request.Forbidden, hint, "%s may not do this: it needs the scope %s", Peer(r.Context()), needed))
 			return
 		}
 		handler(w, r)

@@ -228,7 +228,7 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fault.WithHint(fmt.Errorf("%w %s", ErrNotRunning, c.socket), "start it: systemctl start coin-agent")
 	case errors.Is(err, os.ErrPermission):
-		return nil, fault.WithHint(fmt.Errorf("ask the agent: no permission to use %s", c.socket), "run the command as the agent's user, root as a rule")
+		return nil, fault.WithHint(fmt.Errorf("ask the agent: no permission to use %s", c.socket), "run the command as root; or have root set `socket_group` in agent.yml to a group of yours, and restart the agent")
 	case err != nil:
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	case response.StatusCode != http.StatusOK:

@@ -13,18 +13,25 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// Listen opens the control socket: mode 0600, in a folder of mode 0700 when the folder
-// has to be made, and which other users cannot change. The socket of a running agent is not replaced; one that a killed agent
+// Listen opens the control socket: mode 0600, or 0660 for a group, in a folder of mode 0700, or
+// 0711, when the folder has to be made, and which other users cannot change. The socket of a running agent is not replaced; one that a killed agent
 // left is.
-func Listen(path string) (net.Listener, error) {
+func (s Socket) Listen() (net.Listener, error) {
+	path, folder := s.Path, os.FileMode(0o700)
+	if s.Group != "" {
+		folder = 0o711
+	}
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()
 		return nil, fault.New(fault.Place{}, "stop the other agent, or give this one its own socket", "an agent already answers on %s", path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
 		return nil, fmt.Errorf("make folder of the control socket: %w", err)
 	}
 	if err := closedFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
@@ -39,11 +46,19 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	if err := errors.Join(os.Chmod(unnamed, 0o600), os.Rename(unnamed, path)); err != nil {
+	if err := s.publish(unnamed); err != nil {
 		return nil, errors.Join(fmt.Errorf("protect control socket: %w", err), listener.Close())
 	}
 	listener.SetUnlinkOnClose(false)
 	return &namedListener{UnixListener: listener, path: path}, nil
+}
+
+// publish opens a socket to its group, and gives it its name.
+func (s Socket) publish(unnamed string) error {
+	if err := s.admit(unnamed); err != nil {
+		return err
+	}
+	return os.Rename(unnamed, s.Path)
 }
 
 // A namedListener removes its socket's file when it is closed: net would remove the name

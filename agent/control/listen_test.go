@@ -17,7 +17,7 @@ func TestListen(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "run", "agent.sock")
-	listener, err := control.Listen(path)
+	listener, err := control.Socket{Path: path}.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestListen(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	if _, err := control.Listen(path); err == nil || fault.Hint(err) == "" {
+	if _, err := (control.Socket{Path: path}).Listen(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a living agent's socket was taken: %v", err)
 	}
 	_ = listener.Close()
@@ -51,7 +51,7 @@ func TestListen(t *testing.T) {
 		killed.SetUnlinkOnClose(false)
 		_ = killed.Close()
 	}
-	second, err := control.Listen(path)
+	second, err := control.Socket{Path: path}.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestListen(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(path); err == nil || fault.Hint(err) == "" {
+	if _, err := (control.Socket{Path: path}).Listen(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a file that is no socket was removed: %v", err)
 	}
 }
@@ -86,7 +86,7 @@ func TestListenInOpenFolder(t *testing.T) {
 		if err := open(parent, dir); err != nil {
 			t.Fatal(err)
 		}
-		_, err := control.Listen(filepath.Join(dir, "s"))
+		_, err := control.Socket{Path: filepath.Join(dir, "s")}.Listen()
 		if err == nil || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}

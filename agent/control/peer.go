@@ -3,14 +3,15 @@ package control
 import (
 	"context"
 	"net"
+	"os"
 	"syscall"
 
 	"coin.internal/coin-agent/agent/audit"
 )
 
 // WithPeer is an http.Server's ConnContext: it notes which user is at the other end of a
-// unix socket, as the kernel reports it. Who may open the socket may do everything. It leaves
-// other connections as they are.
+// unix socket, as the kernel reports it. Root and the agent's user may do everything, other users
+// may ask; Socket.Operate lets operators do more. It leaves other connections as they are.
 func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -26,5 +27,9 @@ func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	}); controlErr != nil || err != nil {
 		return ctx
 	}
-	return WithCaller(ctx, Caller{audit.User(int(peer.Uid), int(peer.Pid)), ScopeOperate})
+	scope := ScopeRead
+	if peer.Uid == 0 || int(peer.Uid) == os.Geteuid() {
+		scope = ScopeOperate
+	}
+	return WithCaller(ctx, Caller{audit.User(int(peer.Uid), int(peer.Pid)), scope})
 }

@@ -108,7 +108,7 @@ func serving(t *testing.T, d *double) (client *control.Client, stop func()) {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	listener, err := control.Listen(socket)
+	listener, err := control.Socket{Path: socket}.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}

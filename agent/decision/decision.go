@@ -11,6 +11,7 @@ import (
 type Record struct {
 	Last     *record.Sync      // nil before the first sync
 	Deployed *record.GoodState // nil before the first good state
+	Observes bool              // the agent changes nothing; it is paused as well
 	Paused   bool              // a user's pause is in force
 	Frozen   bool              // a freeze of the deployed config.yml is in force
 	Corrects bool              // the deployed config.yml wants drift to be corrected
@@ -101,7 +102,7 @@ type Policy struct {
 
 // Next gives the next action.
 func Next(r Record, o Observed, p Policy) Action {
-	if r.Last.RollingBack() {
+	if r.Last.RollingBack() && !r.Observes {
 		return CarryBack
 	}
 	if o.Remote == nil {
@@ -113,10 +114,18 @@ func Next(r Record, o Observed, p Policy) Action {
 	if o.Trigger == record.OnRequest && r.Last.PinnedByUser() && r.Last.Commit == o.Remote.Commit {
 		return RefusePinned
 	}
+	if r.Observes && begun(r.Last, o.Remote.Commit) {
+		return idle(r, o, p)
+	}
 	if r.Last.DueFor(o.Remote.Commit, o.Trigger) || r.Last.RefusedByOther(r.Rules) {
 		return due(r, o, p)
 	}
 	return idle(r, o, p)
+}
+
+// begun reports whether a sync has begun to write, and would write when it is carried on.
+func begun(last *record.Sync, commit string) bool {
+	return last.RollingBack() || last.CarriesOn() && last.Wrote && last.Commit == commit
 }
 
 // due decides about a commit that needs a sync.

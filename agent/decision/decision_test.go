@@ -129,9 +129,9 @@ func TestInvariants(t *testing.T) {
 			for _, commit := range []string{"a", "b"} {
 				for _, away := range bools {
 					for _, lineage := range []decision.Lineage{decision.Follows, decision.Behind, decision.Diverged} {
-						for flags := range 1 << 9 {
+						for flags := range 1 << 10 {
 							flag := func(bit int) bool { return flags>>bit&1 == 1 }
-							known := decision.Record{Last: last, Paused: flag(0), Frozen: flag(1), Corrects: flag(2), Degraded: flag(7) && last != nil && last.State == record.Succeeded}
+							known := decision.Record{Last: last, Observes: flag(9), Paused: flag(0) || flag(9), Frozen: flag(1), Corrects: flag(2), Degraded: flag(7) && last != nil && last.State == record.Succeeded}
 							world := decision.Observed{
 								Remote: &decision.Remote{Commit: commit, Ref: "master"}, Group: &decision.Group{}, Lineage: &lineage,
 								Files: &decision.Files{Same: flag(3), Refused: flag(8)}, Drift: &decision.Drift{},
@@ -147,7 +147,7 @@ func TestInvariants(t *testing.T) {
 							}
 							policy := decision.Policy{AllowRewrite: flag(6), Group: true}
 							asked, end := walk(t, trigger, known, world, policy)
-							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%09b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
+							check(t, fmt.Sprintf("%s %s %s away=%t %s flags=%010b", name, trigger, commit, away, lineage, flags), trigger, known, world, policy, asked, end)
 							n++
 						}
 					}
@@ -164,7 +164,9 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 	rolls := end == decision.Sync || end == decision.Share
 	moved := known.Last != nil && known.Last.Commit != world.Remote.Commit
 	for rule, broken := range map[string]bool{
-		"a rollback under way comes first":                  known.Last.RollingBack() != (end == decision.CarryBack),
+		"a rollback under way comes first":                  !known.Observes && known.Last.RollingBack() != (end == decision.CarryBack),
+		"an agent that observes rolls nothing back":         known.Observes && (end == decision.CarryBack || end == decision.LeaveGroup || end == decision.LeaveRelease || end == decision.CorrectBack),
+		"an agent that observes carries no write on":        known.Observes && rolls && (known.Last.RollingBack() || known.Last.CarriesOn() && known.Last.Wrote && !moved),
 		"nothing is asked twice":                            len(slices.Compact(slices.Sorted(slices.Values(asked)))) != len(asked),
 		"a paused or frozen stack is not corrected":         corrects && (known.Paused || known.Frozen || !known.Corrects),
 		"a correction needs drift":                          corrects && world.Drift.Services == 0,

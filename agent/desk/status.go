@@ -28,7 +28,8 @@ type Daemon struct {
 	Owner   string // <environment>/<node>
 	Version string
 	Started time.Time
-	Groups  bool // other nodes' statuses are asked for
+	Mode    string // "observe", or "" for an agent that changes the engine
+	Groups  bool   // other nodes' statuses are asked for
 	Pulse   *pulse.Pulse
 	Policy  *policy.Current
 	Notices publish.Notices
@@ -41,6 +42,7 @@ type Daemon struct {
 func (d *Desk) Status() report.Status {
 	daemon, v := d.parts.Daemon, d.parts.Board.Snapshot()
 	status := report.NewStatus(daemon.Node, v.Deployed, v.Last)
+	status.Mode = daemon.Mode
 	status.Version, status.Running, status.PID, status.Started = daemon.Version, true, os.Getpid(), daemon.Started
 	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
 	for _, one := range fault.All(v.Forbidden) {

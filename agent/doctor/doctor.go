@@ -95,6 +95,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 	}{
 		{"settings", d.checkSettings},
 		{"state", d.checkState},
+		{"socket", d.checkSocket},
 		{"keys", d.checkKeys},
 		{"engine", d.checkEngine},
 		{"swarm", d.checkSwarm},

@@ -173,6 +173,8 @@ func (n *Node) judge(status gitlab.CommitStatus) {
 				n.State = Held
 			}
 		}
+	case gitlab.Skipped: // a user has decided that it only observes
+		n.State, n.Gates = Held, []record.GateName{record.GateObserve}
 	case gitlab.Failed, gitlab.Canceled:
 		n.State = Failed
 	default:

@@ -34,6 +34,7 @@ type Records interface {
 type Parts struct {
 	Environment string
 	Node        string
+	Observe     bool // the agent changes nothing
 	Records     Records
 	Approvals   Approvals                                 // nil: no GitLab is configured
 	Merged      *Merged                                   // what was asked about earlier commits; nil: it is asked again
@@ -45,6 +46,7 @@ type Parts struct {
 // All gives the gates in the order in which they are asked.
 func All(p Parts) []Gate {
 	return []Gate{
+		observe{p},
 		pause{p},
 		freeze{p},
 		autoDeploy{},

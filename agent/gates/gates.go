@@ -38,6 +38,7 @@ type Plan struct {
 	Sync       *record.Sync
 	Config     *manifests.Config
 	Digest     string   // of the plan
+	Intent     string   // what it would change, in words
 	Unresolved bool     // the digest of an image is not known
 	Tag        bool     // the revision was selected by a tag
 	PutsBack   bool     // the plan returns to the deployed good state

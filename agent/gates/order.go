@@ -127,8 +127,12 @@ func waitFor(plan *Plan, one Standing) Ruling {
 	if one.State == gitlab.Pending && len(plan.Config.Greens()) > 0 {
 		limit = 0 // it waits itself, for example for an approval: the group must not roll back for that
 	}
+	words := "waiting for " + one.Node
+	if one.State == gitlab.Skipped {
+		limit, words = 0, words+", which only observes" // until a user ends that
+	}
 	return Ruling{
-		Waiting: "waiting for " + one.Node + one.ignored(), About: strings.TrimSpace(one.Node + " " + string(one.State)), Unattended: true,
+		Waiting: words + one.ignored(), About: strings.TrimSpace(one.Node + " " + string(one.State)), Unattended: one.State != gitlab.Skipped,
 		Limit: limit,
 		Late: fault.New(fault.Place{}, fmt.Sprintf("check %s, then `agent retry` on this node; deployment.order_timeout is the time", one.Node),
 			"waited %s for %s, which says %s", brief(limit), one.Node, one.Says()),

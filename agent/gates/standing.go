@@ -22,7 +22,7 @@ type Standing struct {
 // Failed reports whether the node has failed with the commit.
 func (s Standing) Failed() bool {
 	switch s.State {
-	case "", gitlab.Pending, gitlab.Running, gitlab.Success:
+	case "", gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Skipped:
 		return false
 	case gitlab.Failed, gitlab.Canceled:
 	}

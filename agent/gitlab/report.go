@@ -20,6 +20,7 @@ const (
 	Success  State = "success"
 	Failed   State = "failed"
 	Canceled State = "canceled"
+	Skipped  State = "skipped" // the agent only observes
 )
 
 // finished reports whether GitLab accepts no more changes of such a status, so that the
@@ -64,11 +65,11 @@ func (r Report) check() error {
 		return fault.New(fault.Place{}, "use coin-agent/<environment>/<node>",
 			"report on commit %s: status name %q is empty or longer than %d characters", short(r.Commit), r.Name, maxLength)
 	}
-	if !slices.Contains([]State{Pending, Running, Success, Failed, Canceled}, r.State) {
-		return fault.New(fault.Place{}, "use pending, running, success, failed or canceled",
+	if !slices.Contains([]State{Pending, Running, Success, Failed, Canceled, Skipped}, r.State) {
+		return fault.New(fault.Place{}, "use pending, running, success, failed, canceled or skipped",
 			"report on commit %s: unknown state %q", short(r.Commit), r.State)
 	}
-	if r.Deployment && r.State == Pending {
+	if r.Deployment && (r.State == Pending || r.State == Skipped) {
 		return fault.New(fault.Place{}, "use running, success, failed or canceled",
 			"deployment of commit %s: unknown state %q", short(r.Commit), r.State)
 	}

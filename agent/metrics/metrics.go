@@ -44,7 +44,7 @@ type Stack struct {
 	checkSeconds *prometheus.GaugeVec
 }
 
-// Source is what is asked about a stack at each scrape. All fields are required.
+// Source is what is asked about a stack at each scrape. All functions are required.
 type Source struct {
 	InSync    func() bool                            // the stack runs what the repository says
 	Contested func() int                             // drifted services that the agent leaves as they are
@@ -52,6 +52,7 @@ type Source struct {
 	Rotations func() []inventory.Rotation            // of the applied stack
 	Services  func() Services
 	Soaking   func() bool // the soak time of the deployed good state runs
+	Observes  bool        // the agent changes nothing on the engine
 }
 
 // Services is what is known of a stack's services.
@@ -150,6 +151,7 @@ func ask(register prometheus.Registerer, source Source) {
 		paused, _ := source.Gates()
 		return truth(paused)
 	})
+	scraped(register, "coin_agent_observing", "1 for an agent that plans and reports, and changes nothing (mode: observe).", func() float64 { return truth(source.Observes) })
 	scraped(register, "coin_agent_soaking", "1 while the soak time of the deployed good state runs.", func() float64 { return truth(source.Soaking()) })
 	register.MustRegister(servicesGauges(source.Services)...)
 	register.MustRegister(scrapedGauge{

@@ -161,6 +161,9 @@ func factsOf(s *report.Status) []fact {
 	if pin := s.Pinned; pin != nil {
 		add("Pinned", "at "+record.Short(pin.Commit)+" by "+pin.By.String()+": "+pin.Reason, pin.Since)
 	}
+	if s.Mode != "" {
+		add("Mode", s.Mode+": the agent plans and reports, and changes nothing", time.Time{})
+	}
 	if pause := s.Pause; pause != nil {
 		add("Paused", "by "+pause.Actor.String()+": "+pause.Reason, pause.Since)
 		if !pause.Until.IsZero() {

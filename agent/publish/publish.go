@@ -83,8 +83,11 @@ func (p *Publisher) Refused(sync *record.Sync) error {
 
 // stateOf gives the state that GitLab shows of a sync.
 func stateOf(sync *record.Sync) gitlab.State {
-	if sync.Degraded != "" {
+	switch {
+	case sync.Degraded != "":
 		return gitlab.Failed
+	case record.Observed(sync):
+		return gitlab.Skipped // a pipeline with it can end, and it does not count as success
 	}
 	return states[sync.State]
 }

@@ -19,6 +19,8 @@ type Pulse struct {
 	limit    time.Duration
 	lastLook time.Time
 	nextLook time.Time
+	first    chan struct{} // closed once the first look has ended, or has begun a rollout; nil until it is asked for
+	begun    bool
 }
 
 // Begin notes that the loop begins a step that may take so long without progress.
@@ -26,6 +28,33 @@ func (p *Pulse) Begin(name string, limit time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.since, p.limit = name, time.Now(), limit
+	if name != Look {
+		p.begin()
+	}
+}
+
+// Look is the step of the loop that observes and decides; what a rollout does are others.
+const Look = "look"
+
+// begin notes that the first look has ended, or has begun a rollout.
+func (p *Pulse) begin() {
+	if !p.begun && p.first != nil {
+		close(p.first)
+	}
+	p.begun = true
+}
+
+// underway gives a channel that is closed once the first look has ended, or has begun a rollout.
+func (p *Pulse) underway() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first == nil {
+		p.first = make(chan struct{})
+		if p.begun {
+			close(p.first)
+		}
+	}
+	return p.first
 }
 
 // Beat notes that the step makes progress.
@@ -40,6 +69,7 @@ func (p *Pulse) Looked() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastLook = time.Now()
+	p.begin()
 }
 
 // Rest notes that the loop waits for its next look.

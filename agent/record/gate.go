@@ -28,6 +28,13 @@ func Unattended(s *Sync) bool {
 	return s.State == Waiting && slices.ContainsFunc(s.Gates, unattended) && !slices.ContainsFunc(s.Gates, needed)
 }
 
+// Observed reports whether a sync waits because the agent only observes, or did so until
+// another one took its place: its plan was made and reported, and not applied.
+func Observed(s *Sync) bool {
+	observes := func(g Gate) bool { return g.Waiting != "" && g.Name == GateObserve }
+	return (s.State == Waiting || s.State == Superseded && !s.Wrote) && slices.ContainsFunc(s.Gates, observes)
+}
+
 // The sources of an approval.
 const (
 	FromGitLab = "gitlab" // approvals of the merge request

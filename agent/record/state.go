@@ -71,6 +71,7 @@ type GateName string
 
 // The gates, in the order in which they are asked.
 const (
+	GateObserve    GateName = "observe"
 	GatePause      GateName = "pause"
 	GateFreeze     GateName = "freeze"
 	GateAutoDeploy GateName = "auto_deploy"

@@ -19,6 +19,9 @@ const DegradedSince = "rolled out, and degraded since"
 // Description gives a sync in one line, as the commit status in GitLab shows it. owner is
 // the node as environment/node.
 func Description(sync *record.Sync, owner string) string {
+	if record.Observed(sync) {
+		return clip(observed(sync), MaxDescription)
+	}
 	switch sync.State {
 	case record.Waiting:
 		return clip(waitingAt(sync)+": "+sync.Waiting, MaxDescription)
@@ -42,6 +45,17 @@ func Description(sync *record.Sync, owner string) string {
 	case record.New, record.Superseded:
 	}
 	return sync.Summary
+}
+
+// observed says what an agent that only observes would change, and what that would wait for.
+func observed(sync *record.Sync) string {
+	var waits []string
+	for _, gate := range sync.Gates {
+		if gate.Waiting != "" {
+			waits = append(waits, gate.Waiting)
+		}
+	}
+	return strings.Join(waits, "; ")
 }
 
 // overrides gives the user decisions that a rollout relied on: an approval on the node

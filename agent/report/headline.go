@@ -56,6 +56,10 @@ func headlineSync(s *Status) string {
 		applied = record.Short(s.Applied.Commit)
 	}
 	switch {
+	case s.Mode != "" && sync != nil && record.Observed(sync):
+		return "observing " + record.Short(sync.Commit)
+	case s.Mode != "" && s.InSync:
+		return "in sync with " + applied + ", observing"
 	case s.InSync && s.Pause != nil:
 		return "in sync with " + applied + ", paused"
 	case s.InSync:
@@ -103,7 +107,7 @@ func StateOf(s *Status) HeadlineState {
 		return Attention
 	case !s.Running, !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":
 		return Alarm
-	case s.InSync && s.Pause == nil:
+	case s.InSync && s.Pause == nil && s.Mode == "":
 		return AllWell
 	}
 	return Attention

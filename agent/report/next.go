@@ -40,6 +40,8 @@ func NextFor(s *Status) string {
 		return "`agent doctor` shows what does not answer, and the remedy"
 	case s.Unknown != nil && s.Unknown.Other != "":
 		return "wait: the agent looks at this stack after the rollout of " + s.Unknown.Other
+	case s.Mode != "" && s.Sync != nil && s.Sync.Wrote && s.Sync.CarriesOn():
+		return fmt.Sprintf("sync #%d was interrupted; to have it continued, remove `mode: observe` from agent.yml and run `systemctl restart coin-agent`", s.Sync.ID)
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
 	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):

@@ -23,6 +23,7 @@ type Status struct {
 	Node        string `json:"node"`
 	Stack       string `json:"stack,omitempty"`
 
+	Mode    string    `json:"mode,omitempty"` // "observe" while the agent changes nothing on the engine
 	Version string    `json:"version,omitempty"`
 	Running bool      `json:"running"` // the daemon runs
 	PID     int       `json:"pid,omitempty"`

@@ -34,10 +34,11 @@ func (d *admission) ask(ctx context.Context) error {
 	a := d.a
 	d.regroup()
 	loosens := report.Loosens(a.sync)
-	if a.plan.Empty() && a.sync.Takes == nil && loosens == "" {
+	if a.plan.Empty() && a.sync.Takes == nil && loosens == "" && !a.use.Gates.Observe {
 		return errors.Join(d.adoption.keep(), a.sync.Apply(record.Pass, time.Now()))
 	}
-	a.sync.Summary = "about to apply: " + report.PlanIntent(a.plan.Recorded())
+	intent := report.PlanIntent(a.plan.Recorded())
+	a.sync.Summary = "about to apply: " + intent
 	if a.note.Wrote {
 		d.warnLoosened(loosens)
 		return d.adoption.keep()
@@ -47,7 +48,7 @@ func (d *admission) ask(ctx context.Context) error {
 		return err
 	}
 	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
-		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Unresolved: a.unresolved, Tag: d.tag,
+		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Intent: intent, Unresolved: a.unresolved, Tag: d.tag,
 		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: newGrants(a.plan.Grants), Since: d.since,
 	})
 	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval

@@ -250,6 +250,9 @@ func (a *attempt) begun() (deploy.RecordedPlan, error) {
 
 // apply writes the plan and nothing else.
 func (a *attempt) apply(ctx context.Context) error {
+	if a.use.Gates.Observe {
+		return errObserves // the gate holds each plan before
+	}
 	if err := (entries{a}).found(); err != nil {
 		return err
 	}

@@ -62,6 +62,9 @@ type back struct {
 // Back returns the stack to a good state, in a sync of its own. A refusal is given before
 // anything is recorded.
 func (r *Rollouts) Back(ctx context.Context, base Base, goal Rollback, progress func(string)) Outcome {
+	if r.use.Gates.Observe {
+		return Outcome{Err: errObserves}
+	}
 	b, err := r.prepareBack(ctx, base, goal, progress)
 	if b != nil {
 		defer b.a.wipe()
@@ -80,6 +83,10 @@ func (r *Rollouts) Back(ctx context.Context, base Base, goal Rollback, progress 
 	}
 	return b.finish(ctx, b.a.take(ctx, b.a.write()))
 }
+
+// errObserves refuses what an agent that only observes does not do.
+var errObserves = fault.New(fault.Place{}, "remove `mode: observe` from agent.yml, and run `systemctl restart coin-agent`",
+	"nothing was changed: the agent only observes (mode: observe)")
 
 // errPlanChanged refuses a plan that is not the one that the user has seen.
 var errPlanChanged = fault.New(fault.Place{}, "look at the new plan: run `agent rollback` again",
@@ -223,7 +230,7 @@ func (r *Rollouts) CarryOnBack(ctx context.Context, base Base, progress func(str
 // backAfter rolls back after a failed sync, if it or one that it superseded has written,
 // config.yml allows it and there is a good state. It gives false if the sync stays failed.
 func (r *Rollouts) backAfter(ctx context.Context, a *attempt) (Outcome, bool) {
-	if a.sync.Dirty() == 0 || a.sync.Transient {
+	if a.sync.Dirty() == 0 || a.sync.Transient || a.use.Gates.Observe {
 		return Outcome{}, false
 	}
 	newest, err := a.use.Records.Newest()

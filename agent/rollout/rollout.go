@@ -319,6 +319,9 @@ type Outcome struct {
 // rollout was interrupted and another sync is due now, or nothing can be done, or the
 // engine did not answer. What fails is tried again by the next look.
 func (r *Rollouts) RestoreCron(ctx context.Context, last *record.Sync) {
+	if r.use.Gates.Observe {
+		return
+	}
 	if stack, err := r.cron.restore(ctx, last); err != nil {
 		r.use.Log.Warn("cannot restore cron services", "stack", stack, "error", err.Error())
 	}

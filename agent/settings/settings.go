@@ -9,12 +9,15 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/anchor"
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/internal/fault"
@@ -35,6 +38,7 @@ const EnvPrefix = "COIN_AGENT_"
 type Settings struct {
 	Environment string `name:"environment" help:"environment of the repository, such as sandbox"`
 	Node        string `name:"node" help:"node of the environment, such as node3"`
+	Mode        string `name:"mode" help:"sync, or observe: plan and report, and change nothing on the engine"`
 
 	Repository     string `name:"repository" help:"git remote: https, ssh, git, or a local path"`
 	Branch         string `name:"branch" help:"branch to follow (default master, unless tag_pattern is set)"`
@@ -59,8 +63,11 @@ type Settings struct {
 
 	CheckDir string `name:"check_dir" help:"folder with the files of tokens, passwords and certificates that config.yml may name"`
 
-	StateDir string        `name:"state_dir" help:"folder of the agent's state file"`
-	Socket   string        `name:"socket" help:"unix socket of the running agent"`
+	StateDir    string   `name:"state_dir" help:"folder of the agent's state file"`
+	Socket      string   `name:"socket" help:"unix socket of the running agent"`
+	SocketGroup string   `name:"socket_group" help:"group of this machine whose members may ask over the socket; empty for root alone"`
+	Operators   []string `name:"operators" help:"users in socket_group who may also have the agent act"`
+
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
@@ -99,9 +106,19 @@ type Settings struct {
 	APITokens []access.Token
 }
 
+// The modes.
+const (
+	ModeSync    = "sync"
+	ModeObserve = "observe"
+)
+
+// Observes reports whether the agent only plans and reports, and changes nothing on the engine.
+func (s *Settings) Observes() bool { return s.Mode == ModeObserve }
+
 // Default gives the default settings.
 func Default() Settings {
 	return Settings{
+		Mode:      ModeSync,
 		Engine:    "unix:///var/run/docker.sock",
 		CheckDir:  "/etc/coin-agent/checks",
 		StateDir:  "/var/lib/coin-agent",
@@ -134,6 +151,7 @@ func (s *Settings) Validate() error {
 	require(s.Environment, "environment")
 	require(s.Node, "node")
 	require(s.Repository, "repository")
+	faults = append(faults, s.validateWords())
 	if s.Branch != "" && s.TagPattern != "" {
 		refuse("keep one of them", "branch and tag_pattern are both set")
 	}
@@ -160,10 +178,34 @@ func (s *Settings) Validate() error {
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
+	if len(s.Operators) > 0 && s.SocketGroup == "" {
+		refuse("set socket_group to a group that they are in", "operators is set, and socket_group is not")
+	}
 	if mail, err := s.MailServer(); err != nil {
 		faults = append(faults, err)
 	} else if mail.Address != "" {
 		faults = append(faults, mail.Validate())
+	}
+	return errors.Join(faults...)
+}
+
+// validateWords checks the settings that take one of a few words, and the pattern of tags.
+func (s *Settings) validateWords() error {
+	var faults []error
+	for _, of := range []struct {
+		name, value string
+		words       []string
+	}{
+		{"mode", s.Mode, []string{ModeSync, ModeObserve}},
+		{"log_level", s.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"log_format", s.LogFormat, []string{"text", "json"}},
+	} {
+		if !slices.Contains(of.words, strings.ToLower(of.value)) {
+			faults = append(faults, fault.New(fault.Place{}, "write one of "+strings.Join(of.words, ", "), "unknown %s %q", strings.ReplaceAll(of.name, "_", " "), of.value))
+		}
+	}
+	if _, err := regexp.Compile(s.TagPattern); err != nil {
+		faults = append(faults, fault.New(fault.Place{}, `write a regular expression, such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "tag_pattern: %w", err))
 	}
 	return errors.Join(faults...)
 }
@@ -207,6 +249,11 @@ func (s *Settings) Remote() gitsync.Remote {
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
 		Limits: s.Limits,
 	}
+}
+
+// ControlSocket gives the socket of the running agent, and who may use it.
+func (s *Settings) ControlSocket() control.Socket {
+	return control.Socket{Path: s.Socket, Group: s.SocketGroup, Operators: s.Operators}
 }
 
 // GitLab gives GitLab's API and project; without a URL no GitLab is asked.

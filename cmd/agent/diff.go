@@ -75,6 +75,9 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 	if err != nil {
 		return err
 	}
+	if a.settings.Observes() {
+		plan.Warnings = append(plan.Warnings, "the agent only observes (mode: observe): the sync will not apply this")
+	}
 	if asked := consent.Needed(live, stack, plan, adopted(ctx, a, stack.Owner)); asked != nil {
 		plan.Warnings = append(plan.Warnings, "the sync will wait for `agent adopt` on the node: "+consent.Text(asked))
 	}

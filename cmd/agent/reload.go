@@ -18,8 +18,8 @@ type reloaded struct {
 	api    *api // nil: there is none
 }
 
-// reload reads the policy and the API's tokens and certificate again at each signal, until ctx
-// ends. Other settings are read at the start only. Tokens come first, and what fails keeps
+// reload reads the policy, the API's tokens and certificate, and the log level again at each
+// signal, until ctx ends. Other settings are read at the start only. Tokens come first, and what fails keeps
 // none of the others from being reloaded: a token that is taken away must not stay.
 func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current reloaded, log *slog.Logger) {
 	for {
@@ -33,6 +33,11 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 			refused := current.api.reload(fresh, unread, log)
 			if err := current.daemon.NoteTokens(current.api.guard.Tokens(), refused); err != nil {
 				log.Error("the audit log lacks the reload of the API's tokens", "error", err.Error(), "hint", fault.Hint(err))
+			}
+		}
+		if unread == nil && !a.overridden["log_level"] {
+			if err := a.setLevel(fresh.LogLevel); err != nil {
+				log.Error("cannot reload the log level", "error", err.Error())
 			}
 		}
 		err := current.daemon.ReloadPolicy(fresh.Policy, unread)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ type codeError struct {
 func (e codeError) Error() string { return e.err.Error() }
 func (e codeError) Unwrap() error { return e.err }
 
-// usageError is an error in the command line.
+// usageError is an error in the command line or in the settings: a restart does not help.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -51,9 +52,13 @@ func (e usageError) Unwrap() error { return e.err }
 
 // app holds what the commands share.
 type app struct {
+	stdin          *os.File
 	stdout, stderr io.Writer
 	settings       settings.Settings
 	config         string
+	unreadable     string          // the settings file, if this user may not read it
+	level          slog.LevelVar   // the least level that the daemon logs
+	overridden     map[string]bool // settings that a flag or a variable gives
 	host           remoteFlags
 	remote         *control.Client // of another node; nil: the agent of this machine is asked
 }
@@ -61,7 +66,7 @@ type app struct {
 // run runs one command line and gives its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logrus.SetOutput(io.Discard) // libraries log there; they also return these texts as errors and warnings
-	a := &app{stdout: stdout, stderr: stderr, settings: settings.Default()}
+	a := &app{stdin: os.Stdin, stdout: stdout, stderr: stderr, settings: settings.Default(), overridden: map[string]bool{}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -84,6 +89,9 @@ func (a *app) exit(err error) int {
 	}
 	for _, one := range fault.All(err) {
 		printFault(a.stderr, "error", one)
+	}
+	if a.unreadable != "" {
+		fmt.Fprintf(a.stderr, "agent: hint: this user may not read %s; if the command needs the settings, run it as root\n", a.unreadable)
 	}
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		if fault.Hint(err) == "" {
@@ -128,7 +136,7 @@ func (a *app) root() *cobra.Command {
 		addSetting(flags, field)
 	}
 	a.host.add(root)
-	root.AddCommand(runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
+	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
 		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), waitCommand(a), versionCommand(a))
 	explainSettings(root)
@@ -136,32 +144,39 @@ func (a *app) root() *cobra.Command {
 }
 
 // readSettings reads the settings. Flags override COIN_AGENT_* variables, which
-// override the settings file.
+// override the settings file. The error lists all that is wrong.
 func (a *app) readSettings(cmd *cobra.Command) error {
-	if err := a.readConfig(); err != nil {
-		return err
-	}
+	faults := []error{a.readConfig(cmd.Name() == "init")}
 	known := map[string]bool{}
+	set := func(field settings.Field, from, text string) {
+		a.overridden[field.Name] = true
+		if err := field.Set(text); err != nil {
+			faults = append(faults, fault.New(fault.Place{}, fault.Hint(err), "%s: %w", from, err))
+		}
+	}
 	for _, field := range a.settings.Fields() {
 		known[field.Env()] = true
 		if text, ok := os.LookupEnv(field.Env()); ok {
-			if err := field.Set(text); err != nil {
-				return usageError{fmt.Errorf("%s: %w", field.Env(), err)}
-			}
+			set(field, field.Env(), text)
 		}
 		if flag := cmd.Flags().Lookup(field.Flag()); flag != nil && flag.Changed {
-			if err := field.Set(flagText(flag)); err != nil {
-				return usageError{fmt.Errorf("--%s: %w", field.Flag(), err)}
-			}
+			set(field, "--"+field.Flag(), flagText(flag))
 		}
 	}
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if strings.HasPrefix(name, settings.EnvPrefix) && !known[name] && name != settings.EnvPrefix+"CONFIG" {
-			return usageError{fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name)}
+			faults = append(faults, fault.New(fault.Place{}, "`agent run --help` lists the settings", "unknown setting: the environment variable %s", name))
 		}
 	}
-	return nil
+	err := errors.Join(faults...)
+	if err == nil {
+		return nil
+	}
+	if cmd.Name() == "run" {
+		err = errors.Join(err, a.settings.Validate()) // what else is wrong
+	}
+	return usageError{err}
 }
 
 // configName gives the settings file, and whether the user named it.
@@ -170,10 +185,20 @@ func (a *app) configName() (name string, asked bool) {
 	return cmp.Or(name, defaultConfig), name != ""
 }
 
-func (a *app) readConfig() error {
+// readConfig reads the settings file. It need not exist if it is made now: then the answers that
+// an interrupted setup has kept count.
+func (a *app) readConfig(made bool) error {
 	name, asked := a.configName()
 	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) && !asked {
+	if errors.Is(err, fs.ErrNotExist) && made {
+		name = draft(name)
+		data, err = os.ReadFile(name)
+	}
+	if errors.Is(err, fs.ErrNotExist) && (made || !asked) {
+		return nil
+	}
+	if errors.Is(err, fs.ErrPermission) && !asked { // a member of socket_group, who only asks the agent
+		a.unreadable = name
 		return nil
 	}
 	if err != nil {

@@ -33,6 +33,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/sdnotify"
 	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -53,12 +54,17 @@ func (a *app) daemon(ctx context.Context) error {
 	if err := harden(); err != nil {
 		return err
 	}
+	supervisor, err := sdnotify.Take()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(a.settings.Validate(), a.settings.ControlSocket().Check()); err != nil {
+		return usageError{err}
+	}
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // at once: without it, the signal ends the process
 	defer signal.Stop(reloads)
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes)) // the garbage collector works harder near it
-	}
+	a.limitMemory()
 	log, err := a.logger()
 	if err != nil {
 		return err
@@ -76,14 +82,17 @@ func (a *app) daemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	socket, err := control.Listen(a.settings.Socket)
+	socket, err := a.settings.ControlSocket().Listen()
 	if err != nil {
 		return errors.Join(err, api.close())
 	}
 	services := []func(context.Context) error{
 		d.agent.Run,
-		func(ctx context.Context) error { return d.serve(ctx, socket, served{api, pages}) },
+		func(ctx context.Context) error {
+			return d.serve(ctx, socket, served{a.settings.ControlSocket(), api, pages})
+		},
 		func(ctx context.Context) error { a.reload(ctx, reloads, reloaded{d.agent, api}, log); return nil },
+		func(ctx context.Context) error { d.agent.Supervise(ctx, supervisor); return nil },
 	}
 	if a.settings.Listen != "" {
 		listener, err := net.Listen("tcp", a.settings.Listen)
@@ -111,6 +120,13 @@ func (a *app) daemon(ctx context.Context) error {
 	return err
 }
 
+// limitMemory has the garbage collector work harder near the limit of agent.yml.
+func (a *app) limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes))
+	}
+}
+
 // together runs services until ctx ends or one of them fails, and waits for all.
 func together(ctx context.Context, services []func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -130,17 +146,26 @@ func together(ctx context.Context, services []func(context.Context) error) error
 }
 
 func (a *app) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.settings.LogLevel)); err != nil {
-		return nil, usageError{fmt.Errorf("unknown log level %q: use debug, info, warn or error", a.settings.LogLevel)}
+	if err := a.setLevel(a.settings.LogLevel); err != nil {
+		return nil, err
 	}
 	switch a.settings.LogFormat {
 	case "json":
-		return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: &a.level})), nil
 	case "text":
-		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: level, NoColor: !newPrinter(a.stderr).colour, ReplaceAttr: visibleAttr})), nil
+		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: &a.level, NoColor: !newPrinter(a.stderr).colour, ReplaceAttr: visibleAttr})), nil
 	}
 	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
+}
+
+// setLevel sets the least level that is logged.
+func (a *app) setLevel(text string) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return usageError{fmt.Errorf("unknown log level %q: use debug, info, warn or error", text)}
+	}
+	a.level.Set(level)
+	return nil
 }
 
 // visibleAttr makes the text of an attribute visible. On a terminal the handler turns even a
@@ -180,7 +205,7 @@ type parts struct {
 // assemble makes an agent from the settings.
 func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err := a.settings.Validate(); err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	if _, err := a.keyring(); err != nil {
 		return nil, err
@@ -299,8 +324,9 @@ func (a *app) logReader(p *parts) *logs.Reader {
 
 // served is what an agent serves besides its control socket.
 type served struct {
-	api   *api // nil for none
-	pages *agentpage.Pages
+	socket control.Socket
+	api    *api // nil for none
+	pages  *agentpage.Pages
 }
 
 // serve answers on the control socket, and at the API's address if there is one.
@@ -310,7 +336,9 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, of served) error
 	api, wait := of.pages.API.Handler(asked)
 	handler := of.pages.Handler(api)
 	services := []func(context.Context) error{
-		func(ctx context.Context) error { return control.Serve(ctx, socket, control.NoOtherSites(handler)) },
+		func(ctx context.Context) error {
+			return control.Serve(ctx, socket, control.NoOtherSites(of.socket.Operate(handler)))
+		},
 	}
 	if of.api != nil {
 		services = append(services, func(ctx context.Context) error {

@@ -20,6 +20,9 @@ import (
 // statusScreen shows the status of a node.
 func statusScreen(s *page, status report.Status) {
 	s.put(status.Environment, "/", status.Node, "  ", verdict(s.p, status))
+	if status.Mode != "" {
+		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
+	}
 	s.line("  stack     ", orDash(status.Stack))
 	s.followed(&status)
 	if status.Sync != nil {

@@ -77,6 +77,10 @@ func syncCommand(a *app) *cobra.Command {
 			if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
 				return err
 			}
+			if status, err := client.Status(cmd.Context()); err == nil && status.Mode != "" {
+				newPrinter(a.stdout).line("sync requested; the agent only observes (mode: observe): `agent status` shows what it would change")
+				return nil
+			}
 			newPrinter(a.stdout).line("sync requested; `agent status` shows the progress")
 			return nil
 		},

@@ -41,7 +41,11 @@ func (a *app) nodeOptions() desired.Options {
 // connect prepares a connection to the engine that the settings name, with the
 // registry logins that they name.
 func (a *app) connect() (*deploy.Engine, error) {
-	engine, err := deploy.Connect(a.settings.Engine)
+	connect := deploy.Connect
+	if a.settings.Observes() {
+		connect = deploy.ConnectToRead
+	}
+	engine, err := connect(a.settings.Engine)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/setup"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
+	"coin.internal/coin-agent/internal/visible"
+	"coin.internal/coin-agent/policy"
+)
+
+const initHelp = `Set up this node, or the files of a first node.
+
+On a terminal it asks for the repository, the node, the key of the secrets and GitLab; flags
+and an existing agent.yml answer before. Without a terminal, flags have to answer. Each
+answer is tried out. It makes the age key if there is none, prints the recipient for
+.sops.yaml, and suggests the policy that allows what runs now.
+
+It writes agent.yml with mode: observe: the agent shows what it would do, and changes
+nothing on the engine. Files that exist stay as they are. After an interruption, run the
+command again: it continues with the answers so far.
+
+With --repository and a folder that is not a bare repository, it writes the smallest
+repository with a node instead, which agent check accepts.`
+
+func initCommand(a *app) *cobra.Command {
+	var force, noInput bool
+	cmd := &cobra.Command{
+		Use: "init", Short: "Set up this node in observe mode, or write the files of a first node", Long: initHelp, Args: noArgs,
+		Example: "  agent init\n" +
+			"  agent init --repository https://gitlab.example.com/coin/coin-gitops.git --git-token-file /etc/coin-agent/git.token --environment sandbox --node node3\n" +
+			"  agent init --repository ./coin-gitops --environment sandbox --node node1",
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace agent.yml; the one before it is kept as agent.yml.old")
+	cmd.Flags().BoolVar(&noInput, "no-input", false, "ask nothing: flags and agent.yml have all answers")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.here("init"); err != nil {
+			return err
+		}
+		if setup.Working(a.settings.Repository) {
+			return a.initRepository()
+		}
+		return a.initNode(cmd.Context(), noInput, force)
+	}
+	return cmd
+}
+
+// initRepository writes the files of a first node.
+func (a *app) initRepository() error {
+	environment, node := a.settings.Environment, a.settings.Node
+	if environment == "" {
+		environment = "sandbox"
+	}
+	if node == "" {
+		node = "node1"
+	}
+	wrote, err := setup.Skeleton(a.settings.Repository, environment, node)
+	p := newPrinter(a.stdout)
+	for _, name := range wrote {
+		p.line("wrote %s", name)
+	}
+	if err != nil {
+		return err
+	}
+	if len(wrote) == 0 {
+		p.line("all files of %s/%s exist", environment, node)
+	}
+	p.line("next: agent check %s, then commit and push it", a.settings.Repository)
+	return nil
+}
+
+// draft is where the answers of an interrupted setup are kept.
+func draft(config string) string { return config + ".draft" }
+
+// initNode sets up this node.
+func (a *app) initNode(ctx context.Context, noInput, force bool) error {
+	config, _ := a.configName()
+	config, err := filepath.Abs(config)
+	if err != nil {
+		return err
+	}
+	keeps, err := a.keepsSettings(config, force)
+	if err != nil {
+		return err
+	}
+	a.settings.Mode = settings.ModeObserve
+	p := newPrinter(a.stdout)
+	on := &setup.Setup{
+		Settings: &a.settings, Folder: filepath.Dir(config), Person: a.person(noInput), On: a.setupDependencies(),
+		Say: func(format string, args ...any) {
+			for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+				p.line("%s", strings.TrimSuffix(line, "\n"))
+			}
+		},
+		Warn: func(err error) { printFault(a.stderr, "warning", err) },
+		Keep: func() error { return nil },
+	}
+	if !keeps {
+		on.Keep = func() error { return a.keepAnswers(config) }
+	}
+	if err := on.Run(ctx); err != nil {
+		return err
+	}
+	if err := a.settings.Validate(); err != nil {
+		return err
+	}
+	if keeps {
+		p.line("%s exists and stays as it is", config)
+	} else if err := a.writeSettings(config, force); err != nil {
+		return err
+	} else {
+		p.line("wrote %s, with mode: observe", config)
+	}
+	p.line("next: agent doctor; then systemctl enable --now coin-agent, and agent status shows what the agent would change")
+	return nil
+}
+
+// keepsSettings reports whether there are settings that stay. It refuses answers that differ
+// from them, and to replace what init does not write.
+func (a *app) keepsSettings(config string, force bool) (bool, error) {
+	if _, err := os.Lstat(config); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if force {
+		_, err := a.settings.YAML()
+		return false, fault.WithHint(err, "edit "+config+" by hand")
+	}
+	kept := settings.Default()
+	data, err := os.ReadFile(config)
+	if err == nil {
+		err = kept.ReadYAML(config, data)
+	}
+	if err != nil {
+		return false, err
+	}
+	before := kept.Fields()
+	for i, field := range a.settings.Fields() {
+		if field.Default() != before[i].Default() {
+			return false, usageError{fault.New(fault.Place{File: config}, "edit it by hand, or replace it with --force", "it exists, and its %s is not the one of the command line", field.Name)}
+		}
+	}
+	return true, nil
+}
+
+// settingsHeader begins the settings that init writes.
+const settingsHeader = `# Written by agent init. packaging/agent.yml lists every setting; docs/install.md is about the
+# first day. In mode: observe the agent changes nothing on the engine: to have it deploy, remove
+# that line, and restart the agent.
+`
+
+// keepAnswers keeps the answers so far.
+func (a *app) keepAnswers(config string) error {
+	text, err := a.settings.YAML()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(draft(config)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = setup.Write(draft(config), []byte(text), 0o600)
+	return err
+}
+
+// writeSettings writes the settings, and removes the draft of them.
+func (a *app) writeSettings(config string, force bool) error {
+	text, err := a.settings.YAML()
+	if err != nil {
+		return err
+	}
+	content := []byte(settingsHeader + text)
+	wrote := true
+	if force {
+		err = setup.Replace(config, content, 0o600)
+	} else {
+		wrote, err = setup.Write(config, content, 0o600)
+	}
+	if err == nil && !wrote {
+		err = fault.New(fault.Place{File: config}, "run the command again", "another process wrote it meanwhile")
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(draft(config)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// setupDependencies gives what a setup tries out besides git.
+func (a *app) setupDependencies() setup.Dependencies {
+	return setup.Dependencies{
+		Engine: func(ctx context.Context) (string, error) {
+			engine, err := a.connect()
+			if err != nil {
+				return "", err
+			}
+			defer func() { _ = engine.Close() }()
+			info, err := engine.Ready(ctx)
+			return fmt.Sprintf("Docker %s at %s, a manager of a Swarm of %s", info.EngineVersion, a.settings.Engine, plural.Count(info.Nodes, "node")), err
+		},
+		Secrets: func(ctx context.Context) error {
+			files, closer, err := (&checkoutFlags{}).files(ctx, a)
+			if err != nil {
+				return err
+			}
+			defer closer()
+			state, err := desired.Load(ctx, files, a.nodeOptions())
+			if err != nil {
+				return nil // what is wrong with the files, `agent doctor` says
+			}
+			defer state.Wipe()
+			return state.Decrypt(ctx)
+		},
+		GitLab: a.probeGitLab,
+		Policy: a.suggestPolicy,
+	}
+}
+
+// probeGitLab says whose token it is, and until when.
+func (a *app) probeGitLab(ctx context.Context) (string, error) {
+	if err := a.settings.Validate(); err != nil {
+		return "", err
+	}
+	client, err := a.gitLab()
+	if err != nil {
+		return "", err
+	}
+	token, err := client.Token(ctx)
+	if err != nil {
+		return "", err
+	}
+	agents, err := client.Agents(ctx)
+	if err != nil {
+		return "", err
+	}
+	until := "does not expire"
+	if !token.ExpiresAt.IsZero() {
+		until = "expires " + token.ExpiresAt.Format("2006-01-02")
+	}
+	return fmt.Sprintf("GitLab accepts the token of %s, which %s", visible.Line(fmt.Sprint(agents)), until), nil
+}
+
+// suggestPolicy gives the least policy that allows what runs now, or what the files ask for where
+// nothing runs.
+func (a *app) suggestPolicy(ctx context.Context) (*policy.Policy, string, error) {
+	state, stack, err := a.sealed(ctx, checkoutFlags{})
+	if err != nil {
+		return nil, "", err
+	}
+	source := "what the repository asks for: nothing of the stack " + stack.Name + " runs"
+	if live, err := a.running(ctx, stack); err == nil {
+		stack, source = live, "what runs of the stack "+stack.Name
+	}
+	return policy.Suggest(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}), source, nil
+}
