@@ -34,6 +34,9 @@ const (
 type Options struct {
 	Listen string // the address that the API is served on
 	Tokens []Token
+	Names  []string     // by which others reach the address, besides its host and those of the certificate
+	AnyIP  bool         // requests may name the host by any IP address, which no page of another site can do
+	Source string       // the setting with the tokens, for hints; "" for api_tokens
 	Cert   *Certificate // nil: without TLS, on loopback
 	Door   Door         // of the page; nil: the API alone
 	Log    *slog.Logger
@@ -184,7 +187,7 @@ func (g *Guard) foreign(r *http.Request) (status int, why string) {
 // the certificate.
 func (g *Guard) serves(host string) bool {
 	listened, _, _ := net.SplitHostPort(g.options.Listen)
-	return loopback.Is(host) || host != "" && host == listened || g.options.Cert != nil && g.options.Cert.names(host)
+	return loopback.Is(host) || host != "" && (host == listened || slices.Contains(g.options.Names, host)) || g.options.AnyIP && net.ParseIP(host) != nil || g.options.Cert != nil && g.options.Cert.names(host)
 }
 
 // login finds out who sent a request, or answers why that is not known. A valid token passes
@@ -212,7 +215,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (control.Caller, b
 		return control.Caller{}, false
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
-	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
+	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; "+cmp.Or(g.options.Source, "api_tokens")+" in agent.yml names the files")
 	return control.Caller{}, false
 }
 

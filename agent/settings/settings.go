@@ -64,6 +64,13 @@ type Settings struct {
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
+	MetricsListen    string   `name:"metrics_listen" help:"address of metrics and health for other machines, such as 0.0.0.0:9182; empty for none"`
+	MetricsCertFile  string   `name:"metrics_cert_file" help:"file with the certificate of metrics_listen and those of its issuers; needed off loopback"`
+	MetricsKeyFile   string   `name:"metrics_key_file" help:"file with the key of that certificate"`
+	MetricsTokenFile string   `name:"metrics_token_file" help:"file with the token that Prometheus sends to metrics_listen; needed off loopback"`
+	MetricsHosts     []string `name:"metrics_hosts" help:"further names by which Prometheus reaches metrics_listen; its host, IP addresses and the certificate's names need not be listed"`
+	MetricsOpen      bool     `name:"metrics_open" help:"allow metrics_listen off loopback without a certificate or a token: everyone who reaches it reads the metrics"`
+
 	APIListen   string `name:"api_listen" help:"address of the API for other machines, such as 0.0.0.0:9181; empty for none"`
 	APICertFile string `name:"api_cert_file" help:"file with the API's certificate and those of its issuers; needed off loopback"`
 	APIKeyFile  string `name:"api_key_file" help:"file with the key of the API's certificate"`
@@ -154,9 +161,9 @@ func (s *Settings) Validate() error {
 		faults = append(faults, err)
 	}
 	if s.Listen != "" && !onLoopback(s.Listen) {
-		refuse("use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
+		refuse("use 127.0.0.1:9180 or leave it empty; metrics_listen takes other addresses", "listen %q is not a loopback address", s.Listen)
 	}
-	faults = append(faults, s.validateAPI())
+	faults = append(faults, s.Metrics().Validate(), s.validateAPI())
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
@@ -271,6 +278,14 @@ func (s *Settings) EnvironmentLink() string {
 		return ""
 	}
 	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/environments/folders/" + url.PathEscape(s.Environment)
+}
+
+// Metrics gives how metrics and health are served to other machines.
+func (s *Settings) Metrics() access.Metrics {
+	return access.Metrics{
+		Listen: s.MetricsListen, CertFile: s.MetricsCertFile, KeyFile: s.MetricsKeyFile, TokenFile: s.MetricsTokenFile,
+		Hosts: s.MetricsHosts, Open: s.MetricsOpen,
+	}
 }
 
 // MailServer gives the mail server; without an address there is none.
