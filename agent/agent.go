@@ -177,12 +177,7 @@ func New(parts Parts) *Agent {
 		a.stacks = append(a.stacks, newStack(a, of))
 	}
 	a.desks = a.newDesks()
-	parts.Metrics.Reports(func() int {
-		if parts.Reports == nil {
-			return 0
-		}
-		return parts.Reports.Health().Undelivered
-	})
+	a.parts.measure()
 	return a
 }
 

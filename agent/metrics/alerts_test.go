@@ -12,7 +12,7 @@ import (
 
 // metricsIn finds the names of the agent's own metrics in a text.
 func metricsIn(text string) []string {
-	names := regexp.MustCompile(`\b(coin_agent|deployment)_(\w+_)*(status|version|info|total|sync|services|seconds|reports|ok|waiting|paused|versions)\b`).FindAllString(text, -1)
+	names := regexp.MustCompile(`\b(coin_agent|deployment)_(\w+_)*(status|version|info|total|sync|services|seconds|reports|ok|waiting|paused|versions|working|entries|healthy|soaking|unknown|running|desired|restarts)\b`).FindAllString(text, -1)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
