@@ -94,7 +94,7 @@ func newStack(a *Agent, of Stack) *stack {
 	s.contests.Records = s.records
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
-		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, Notices: parts.Notices,
+		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, SyncPage: settings.SyncPage, Notices: parts.Notices,
 		ByTags: settings.TagPattern != "",
 	}
 	if parts.Reports != nil {

@@ -48,8 +48,12 @@ func measures(r *Report) []Measure {
 			func(p *Period) (float64, int) { return p.Rollbacks.P95, p.Rollbacks.Count }),
 	}
 	for i, limit := range []func(now float64, before *float64) *bool{
-		func(now float64, before *float64) *bool { return compared(before, func(b float64) bool { return now >= 2*b }) },
-		func(now float64, before *float64) *bool { return compared(before, func(b float64) bool { return now <= b/2 }) },
+		func(now float64, before *float64) *bool {
+			return compared(before, func(b float64) bool { return now >= 2*b })
+		},
+		func(now float64, before *float64) *bool {
+			return compared(before, func(b float64) bool { return now <= b/2 })
+		},
 		under(5), func(now float64, _ *float64) *bool { return new(now > 95) },
 		under((30 * time.Minute).Seconds()), under((2 * time.Hour).Seconds()), under((15 * time.Minute).Seconds()), under((5 * time.Minute).Seconds()),
 	} {

@@ -89,12 +89,18 @@ type Settings struct {
 	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
 	AuditSyslog string `name:"audit_syslog" help:"syslog that gets the heads too: udp://host:514 or unix:///dev/log; empty for none"`
 
-	SlackWebhookFile string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
-	SMTPAddress      string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
-	SMTPUser         string `name:"smtp_user" help:"user of the mail server; empty for no login"`
-	SMTPPasswordFile string `name:"smtp_password_file" help:"file with that user's password"`
-	SMTPFrom         string `name:"smtp_from" help:"e-mail address that notifications come from"`
-	SMTPTLS          string `name:"smtp_tls" help:"how the mail server is spoken to: starttls, tls, or none on this machine"`
+	SlackWebhookFile   string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
+	PagerDutyKeyFile   string `name:"pagerduty_key_file" help:"file with the key of a PagerDuty integration (Events API v2)"`
+	PagerDutyURL       string `name:"pagerduty_url" help:"where PagerDuty takes events; https://events.eu.pagerduty.com/v2/enqueue in the EU's region"`
+	TeamsWebhookFile   string `name:"teams_webhook_file" help:"file with the URL of a webhook that Microsoft Teams' Workflows made"`
+	NotifyURLFile      string `name:"notify_url_file" help:"file with the URL that gets notices as JSON"`
+	NotifyTokenFile    string `name:"notify_token_file" help:"file with the bearer token for that URL; empty for none"`
+	NotifyTemplateFile string `name:"notify_template_file" help:"file with a JSON document whose strings name fields of a notice, such as {{title}}; empty for all fields"`
+	SMTPAddress        string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
+	SMTPUser           string `name:"smtp_user" help:"user of the mail server; empty for no login"`
+	SMTPPasswordFile   string `name:"smtp_password_file" help:"file with that user's password"`
+	SMTPFrom           string `name:"smtp_from" help:"e-mail address that notifications come from"`
+	SMTPTLS            string `name:"smtp_tls" help:"how the mail server is spoken to: starttls, tls, or none on this machine"`
 
 	LogLevel  string `name:"log_level" help:"debug, info, warn or error"`
 	LogFormat string `name:"log_format" help:"text or json"`
@@ -109,13 +115,16 @@ type Settings struct {
 // Default gives the default settings.
 func Default() Settings {
 	return Settings{
-		Engine:    "unix:///var/run/docker.sock",
-		CheckDir:  "/etc/coin-agent/checks",
-		StateDir:  "/var/lib/coin-agent",
-		Socket:    "/run/coin-agent/agent.sock",
-		Listen:    "127.0.0.1:9180",
-		Interval:  30 * time.Second,
-		SMTPTLS:   string(notify.StartTLS),
+		Engine:   "unix:///var/run/docker.sock",
+		CheckDir: "/etc/coin-agent/checks",
+		StateDir: "/var/lib/coin-agent",
+		Socket:   "/run/coin-agent/agent.sock",
+		Listen:   "127.0.0.1:9180",
+		Interval: 30 * time.Second,
+		SMTPTLS:  string(notify.StartTLS),
+
+		PagerDutyURL: notify.PagerDutyURL,
+
 		LogLevel:  "info",
 		LogFormat: "text",
 
@@ -162,6 +171,9 @@ func (s *Settings) Validate() error {
 	}
 	if s.Listen != "" && !onLoopback(s.Listen) {
 		refuse("use 127.0.0.1:9180 or leave it empty; metrics_listen takes other addresses", "listen %q is not a loopback address", s.Listen)
+	}
+	if s.NotifyURLFile == "" && (s.NotifyTokenFile != "" || s.NotifyTemplateFile != "") {
+		refuse("set it, or leave out notify_token_file and notify_template_file", "the setting notify_url_file is missing")
 	}
 	faults = append(faults, s.Metrics().Validate(), s.validateAPI())
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
@@ -269,6 +281,14 @@ func (s *Settings) StatusLink(sync uint64) string {
 	default:
 		return page + "/syncs/" + strconv.FormatUint(sync, 10)
 	}
+}
+
+// SyncPage gives the agent's page of a sync; "" if the settings do not have its address.
+func (s *Settings) SyncPage(sync uint64) string {
+	if s.PageURL == "" || sync == 0 {
+		return ""
+	}
+	return s.StatusLink(sync)
 }
 
 // EnvironmentLink gives the page in GitLab with the deployments of the environment's nodes;
