@@ -202,13 +202,7 @@ func New(parts Parts) *Agent {
 		a.stacks = append(a.stacks, newStack(a, of))
 	}
 	a.desks = a.newDesks()
-	parts.Metrics.Reports(func() int {
-		if parts.Reports == nil {
-			return 0
-		}
-		return parts.Reports.Health().Undelivered
-	})
-	parts.Metrics.Tokens(parts.expiries)
+	a.parts.measure()
 	return a
 }
 

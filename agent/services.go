@@ -75,6 +75,28 @@ func (a *Agent) peek(ctx context.Context) {
 	}
 }
 
+// measure has the node's metrics ask the parts at each scrape.
+func (p *Parts) measure() {
+	p.Metrics.Reports(func() int {
+		if p.Reports == nil {
+			return 0
+		}
+		return p.Reports.Health().Undelivered
+	})
+	p.Metrics.Tokens(p.expiries)
+	if p.Audit != nil {
+		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
+			left := map[string]int{}
+			if p.Anchors != nil {
+				for _, place := range p.Anchors.Health() {
+					left[place.Place] = place.Left
+				}
+			}
+			return left
+		})
+	}
+}
+
 // HealthHandler answers /metrics, /healthz and /readyz.
 func (a *Agent) HealthHandler() http.Handler {
 	mux := a.pulse.Probes(a.ready)

@@ -74,11 +74,20 @@ func newStack(a *Agent, of Stack) *stack {
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
 		InSync:    func() bool { return s.sight.InSync(s.board.Snapshot()) },
 		Contested: func() int { return len(drift.Contested(s.board.Snapshot().Contests)) },
-		Gates:     func() (bool, []string) { return s.board.Snapshot().Gates() },
+		Gates:     func() (bool, []record.Gate) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
-		Services:  func() metrics.Services { return s.sight.Services() },
-		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
-		Observes:  settings.Observes(),
+		Ages:      func() []inventory.Age { return s.board.Snapshot().Ages },
+		Totals:    s.records.Totals,
+		Started: func() (last time.Time, working bool) {
+			v := s.board.Snapshot()
+			if v.Last != nil {
+				last = v.Last.Started
+			}
+			return last, v.Working()
+		},
+		Services: func() metrics.Services { return s.sight.Services() },
+		Soaking:  func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
+		Observes: settings.Observes(),
 	})
 	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: a.pulse, Events: parts.Events}
 	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.working}
@@ -86,7 +95,7 @@ func newStack(a *Agent, of Stack) *stack {
 	s.contests.Records = s.records
 	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
-		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, Notices: parts.Notices,
+		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, SyncPage: settings.SyncPage, Notices: parts.Notices,
 		ByTags: settings.TagPattern != "",
 	}
 	if parts.Reports != nil {
@@ -97,12 +106,12 @@ func newStack(a *Agent, of Stack) *stack {
 		Uncertain: s.uncertain, Note: s.notes.Add, Log: s.log,
 		Seen: func(survey *inventory.Survey) {
 			s.metrics.Surveyed(survey)
-			s.board.Update(func(v *board.View) { v.Rotations = survey.Rotations() })
+			s.board.Update(func(v *board.View) { v.Rotations, v.Ages = survey.Rotations(), survey.Ages() })
 		},
 	}
 	s.rollouts = rollout.New(s.rolloutParts())
 	s.soak = &soak.Judge{
-		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish, Metrics: s.metrics,
+		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish,
 		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
 	}
 	s.group = &group.Watch{Environment: settings.Environment, Statuses: parts.Statuses, Board: s.board, Rollouts: s.rollouts, Publish: s.publish, Log: s.log}

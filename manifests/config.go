@@ -198,6 +198,7 @@ type Retention struct {
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
 	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
+	Via   []string `yaml:"via" enum:"pagerduty|teams|webhook" doc:"Receivers whose addresses and keys the agent's settings have."`
 	On    []string `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	Name   string // of the agent, which is part of the name of its cookie
 	Listen string // the address that the API is served on
 	Tokens []Token
+	Names  []string     // by which others reach the address, besides its host and those of the certificate
+	AnyIP  bool         // requests may name the host by any IP address, which no page of another site can do
+	Source string       // the setting with the tokens, for hints; "" for api_tokens
 	Cert   *Certificate // nil: without TLS, on loopback
 	Door   Door         // of the page; nil: the API alone
 	Log    *slog.Logger
@@ -199,7 +202,7 @@ func (g *Guard) foreign(r *http.Request) (status int, why string) {
 // the certificate.
 func (g *Guard) serves(host string) bool {
 	listened, _, _ := net.SplitHostPort(g.options.Listen)
-	return loopback.Is(host) || host != "" && host == listened || g.options.Cert != nil && g.options.Cert.names(host)
+	return loopback.Is(host) || host != "" && (host == listened || slices.Contains(g.options.Names, host)) || g.options.AnyIP && net.ParseIP(host) != nil || g.options.Cert != nil && g.options.Cert.names(host)
 }
 
 // login finds out who sent a request, or answers why that is not known. A valid token passes
@@ -231,7 +234,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (pass, bool) {
 		return pass{}, false
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
-	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; api_tokens in agent.yml names the files")
+	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; "+cmp.Or(g.options.Source, "api_tokens")+" in agent.yml names the files")
 	return pass{}, false
 }
 

@@ -15,7 +15,7 @@ import (
 	"coin.internal/coin-agent/internal/privatefile"
 )
 
-// Certificate is the API's certificate and its key, which can be replaced at run time.
+// Certificate is the certificate of an address and its key, which can be replaced at run time.
 type Certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
@@ -29,21 +29,21 @@ func ReadCertificate(certFile, keyFile string) (*Certificate, error) {
 
 // Reload reads the files again. An error changes nothing.
 func (c *Certificate) Reload() error {
-	key, err := privatefile.Read(c.keyFile, "the API's key", nil)
+	key, err := privatefile.Read(c.keyFile, "the key of the certificate", nil)
 	if err != nil {
 		return err
 	}
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
-		return fault.New(fault.Place{File: c.certFile}, "correct api_cert_file", "read the API's certificate: %w", err)
+		return fault.New(fault.Place{File: c.certFile}, "correct the name of the file in agent.yml", "read the certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return fault.New(fault.Place{File: c.certFile}, "write both in PEM form, the certificate before those of its issuers", "the API's certificate and key do not fit: %w", err)
+		return fault.New(fault.Place{File: c.certFile}, "write both in PEM form, the certificate before those of its issuers", "the certificate and its key do not fit: %w", err)
 	}
 	if pair.Leaf == nil {
 		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-			return fmt.Errorf("read the API's certificate: %w", err)
+			return fmt.Errorf("read the certificate: %w", err)
 		}
 	}
 	c.current.Store(&pair)
@@ -69,9 +69,18 @@ func Listen(address string, cert *Certificate) (net.Listener, error) {
 	if err := RefuseOpen(address, cert != nil); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := open(address, cert)
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("listen for the API: %w", err), "correct api_listen, or end what listens there")
+	}
+	return listener, nil
+}
+
+// open opens an address with bounded connections, with TLS if there is a certificate.
+func open(address string, cert *Certificate) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
 	}
 	listener = &bounded{Listener: listener, open: map[netip.Prefix]int{}}
 	if cert == nil {

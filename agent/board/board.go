@@ -53,6 +53,7 @@ type View struct {
 
 	Forbidden error // why the drift is not corrected; nil if it is, or need not be
 	Rotations []inventory.Rotation
+	Ages      []inventory.Age // of the stack's secrets
 	LookError error           // of the last look
 	Tags      []string        // what a user has to know about tags that are not followed
 	Pause     *record.Pause   // the last one, which may be over
@@ -99,12 +100,12 @@ func (v View) Uncertain() string {
 	return ""
 }
 
-// Gates says whether the stack is paused, and which gates a rollout waits for.
-func (v View) Gates() (paused bool, waiting []string) {
+// Gates says whether the stack is paused, and which gates a rollout waits for, since when.
+func (v View) Gates() (paused bool, waiting []record.Gate) {
 	if v.Last != nil && v.Last.State == record.Waiting {
 		for _, gate := range v.Last.Gates {
 			if gate.Waiting != "" {
-				waiting = append(waiting, string(gate.Name))
+				waiting = append(waiting, gate)
 			}
 		}
 	}
@@ -190,7 +191,6 @@ func (b *Board) End(sync *record.Sync, good *record.GoodState) error {
 		return err
 	}
 	b.Metrics.Ended(b.Snapshot().Deployed, sync)
-	b.Metrics.RolledBack(sync)
 	if sync.State == record.Succeeded {
 		b.Log.Info("sync succeeded", "revision", record.Short(sync.Commit), "release", sync.Release, "summary", sync.Summary)
 	}

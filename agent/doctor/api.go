@@ -25,7 +25,7 @@ func (d *doctor) checkAPI(context.Context) (string, error) {
 		cert, err := access.ReadCertificate(set.APICertFile, set.APIKeyFile)
 		if err == nil {
 			text = fmt.Sprintf("%s with TLS until %s", set.APIListen, cert.Expires().Format(time.DateOnly))
-			err = expiry(set.APICertFile, cert.Expires(), time.Now())
+			err = expiry("the API's certificate", set.APICertFile, cert.Expires(), time.Now())
 		}
 		faults = append(faults, err)
 	}
@@ -34,13 +34,13 @@ func (d *doctor) checkAPI(context.Context) (string, error) {
 }
 
 // expiry refuses a certificate that has expired, and doubts one that soon will.
-func expiry(file string, at, now time.Time) error {
+func expiry(what, file string, at, now time.Time) error {
 	place, renew := fault.Place{File: file}, "renew it, and run systemctl reload coin-agent"
 	switch left := at.Sub(now); {
 	case left <= 0:
-		return fault.New(place, renew, "the API's certificate expired %s", at.Format(time.RFC3339))
+		return fault.New(place, renew, "%s expired %s", what, at.Format(time.RFC3339))
 	case left < expiresSoon:
-		return doubt{fault.New(place, renew, "the API's certificate expires %s", at.Format(time.RFC3339))}
+		return doubt{fault.New(place, renew, "%s expires %s", what, at.Format(time.RFC3339))}
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ type Dependencies struct {
 
 // Examine probes every dependency of the agent: settings, keys, disk, engine, Swarm role,
 // who may sign, git remote, GitLab token, manifests, policy, registries, images and their signatures, the database's migrations, the
-// receivers of notices, the places of the audit log's heads, and the API. It changes nothing.
+// receivers of notices, the places of the audit log's heads, who may read the metrics, and the API. It changes nothing.
 func Examine(ctx context.Context, on Dependencies) []Finding {
 	d := &doctor{on: on}
 	probes := []struct {
@@ -115,6 +115,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"migrations", d.checkMigrations},
 		{"notices", d.checkNotices},
 		{"audit", d.checkAnchors},
+		{"metrics", d.checkMetrics},
 		{"api", d.checkAPI},
 	}
 	for _, p := range probes {

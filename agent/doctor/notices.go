@@ -38,7 +38,10 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 	if len(wanted.Email) > 0 {
 		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
 	}
-	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 {
+	for _, kind := range wanted.Via {
+		note(kind+" "+notify.OfNode+": it is set", d.checkSender(notify.Kind(kind)))
+	}
+	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 && len(wanted.Via) == 0 {
 		return "config.yml names no receivers of notices", nil
 	}
 	return strings.Join(good, "; "), errors.Join(append(faults, d.undelivered(ctx)...)...)
@@ -58,6 +61,15 @@ func (d *doctor) checkWebhook() error {
 		slack.Learn(value, why)
 	}
 	return slack.Ready()
+}
+
+// checkSender checks a receiver that the settings have.
+func (d *doctor) checkSender(kind notify.Kind) error {
+	senders, err := d.on.Settings.Senders()
+	if err != nil {
+		return err
+	}
+	return notify.Ready(kind, senders[kind])
 }
 
 func (d *doctor) checkMail(ctx context.Context) error {

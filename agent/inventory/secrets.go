@@ -33,6 +33,24 @@ func (s *Survey) Rotations() []Rotation {
 	return all
 }
 
+// Age is when the live version of a secret was made.
+type Age struct {
+	Secret  string // its name in the compose file
+	Created time.Time
+}
+
+// Ages lists the secrets of the applied stack that the agent made, sorted by name.
+func (s *Survey) Ages() []Age {
+	var all []Age
+	for _, one := range s.Secrets {
+		if one.Live != nil && !one.Live.Created.IsZero() {
+			all = append(all, Age{one.Secret, one.Live.Created})
+		}
+	}
+	slices.SortFunc(all, func(a, b Age) int { return strings.Compare(a.Secret, b.Secret) })
+	return slices.CompactFunc(all, func(a, b Age) bool { return a.Secret == b.Secret })
+}
+
 // Overdue gives the rotations that are due.
 func Overdue(rotations []Rotation, now time.Time) []Rotation {
 	return slices.DeleteFunc(slices.Clone(rotations), func(r Rotation) bool { return r.Overdue(now) == 0 })

@@ -37,7 +37,6 @@ type Stack struct {
 	drifted      prometheus.Gauge
 	lastSuccess  prometheus.Gauge
 	phases       *prometheus.HistogramVec
-	rollbacks    *prometheus.CounterVec
 	removed      *prometheus.CounterVec // versions of secrets and configs
 	kept         *prometheus.GaugeVec
 	checkOK      *prometheus.GaugeVec
@@ -46,10 +45,13 @@ type Stack struct {
 
 // Source is what is asked about a stack at each scrape. All functions are required.
 type Source struct {
-	InSync    func() bool                            // the stack runs what the repository says
-	Contested func() int                             // drifted services that the agent leaves as they are
-	Gates     func() (paused bool, waiting []string) // waiting: the gates that a rollout waits for
-	Rotations func() []inventory.Rotation            // of the applied stack
+	InSync    func() bool                                 // the stack runs what the repository says
+	Contested func() int                                  // drifted services that the agent leaves as they are
+	Gates     func() (paused bool, waiting []record.Gate) // waiting: the gates that a rollout waits for
+	Ages      func() []inventory.Age                      // of the secrets of the applied stack
+	Totals    func() (record.Totals, error)
+	Started   func() (last time.Time, working bool) // when the last sync began; zero before the first
+	Rotations func() []inventory.Rotation           // of the applied stack
 	Services  func() Services
 	Soaking   func() bool // the soak time of the deployed good state runs
 	Observes  bool        // the agent changes nothing on the engine
@@ -110,14 +112,10 @@ func (m *Metrics) Stack(name string, source Source) *Stack {
 			Name: "coin_agent_phase_duration_seconds", Help: "Duration of a sync's stages.",
 			Buckets: []float64{.005, .02, .1, .5, 2, 10, 60, 300},
 		}, []string{"phase"}),
-		rollbacks:    counter("coin_agent_rollbacks_total", "Rollbacks by their result: done, refused (nothing was written) or failed.", "result"),
 		removed:      counter("coin_agent_removed_versions_total", "Old versions of secrets and configs that were removed.", "kind"),
 		kept:         gauge("coin_agent_kept_versions", "Versions of secrets and configs that no service uses now and that stay.", "kind"),
 		checkOK:      gauge("coin_agent_check_ok", "1 when the check passed after the last rollout or rollback, 0 when it failed.", "check"),
 		checkSeconds: gauge("coin_agent_check_duration_seconds", "Duration of the check's last attempt.", "check"),
-	}
-	for _, result := range []string{"done", "refused", "failed"} {
-		s.rollbacks.WithLabelValues(result)
 	}
 	for _, kind := range []deploy.Kind{deploy.Secret, deploy.Config} {
 		s.removed.WithLabelValues(string(kind))
@@ -154,12 +152,14 @@ func ask(register prometheus.Registerer, source Source) {
 	scraped(register, "coin_agent_observing", "1 for an agent that plans and reports, and changes nothing (mode: observe).", func() float64 { return truth(source.Observes) })
 	scraped(register, "coin_agent_soaking", "1 while the soak time of the deployed good state runs.", func() float64 { return truth(source.Soaking()) })
 	register.MustRegister(servicesGauges(source.Services)...)
+	register.MustRegister(times(source)...)
+	register.MustRegister(newTotals(source.Totals))
 	register.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_waiting", "1 for each gate that a rollout waits for.", []string{"gate"}, nil),
 		func(set func(string, float64)) {
 			_, waiting := source.Gates()
 			for _, gate := range waiting {
-				set(gate, 1)
+				set(string(gate.Name), 1)
 			}
 		},
 	}, scrapedGauge{
@@ -201,20 +201,6 @@ func (s *Stack) Phase(name string, seconds float64) {
 // Notified counts an attempt to send a notice to a kind of receiver.
 func (m *Metrics) Notified(kind notify.Kind, result string) {
 	m.notices.WithLabelValues(string(kind), result).Inc()
-}
-
-// RolledBack counts the outcome of a sync's rollback, if it had one of its own.
-func (s *Stack) RolledBack(sync *record.Sync) {
-	back := sync.Rollback
-	switch {
-	case back == nil || sync.Unchanged || !back.Over() || !back.Resumed.IsZero():
-	case back.Refused != "":
-		s.rollbacks.WithLabelValues("refused").Inc()
-	case back.Error != "":
-		s.rollbacks.WithLabelValues("failed").Inc()
-	default:
-		s.rollbacks.WithLabelValues("done").Inc()
-	}
 }
 
 // PollFailed counts a look at the remote or the engine that failed.

@@ -103,7 +103,7 @@ func messageID(to Receiver, seqs []uint64, newest *Notice) string {
 func (o *Outbox) deliver(ctx context.Context, one parcel) {
 	limited, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
-	err := ErrNoMailServer
+	err := missing(one.to.Kind)
 	if sender := o.use.Senders[one.to.Kind]; sender != nil {
 		err = sender.Send(limited, one.to, one.message)
 	}

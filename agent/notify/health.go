@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -67,11 +68,23 @@ func (o *Outbox) Health() Health {
 var ErrNoMailServer = fault.WithHint(errors.New("config.yml has e-mail addresses, but no mail server is set"),
 	"set smtp_address and smtp_from in the agent's settings")
 
-// ready returns a missing setting that prevents the delivery.
-func (o *Outbox) ready(kind Kind) error {
-	switch sender := o.use.Senders[kind].(type) {
-	case nil:
+// missing returns the error that the settings do not say how receivers of a kind are reached.
+func missing(kind Kind) error {
+	setting, known := map[Kind]string{KindPagerDuty: "pagerduty_key_file", KindTeams: "teams_webhook_file", KindWebhook: "notify_url_file"}[kind]
+	if !known {
 		return ErrNoMailServer
+	}
+	return fault.WithHint(fmt.Errorf("config.yml names %s, but no address of it is set", kind), "set "+setting+" in the agent's settings")
+}
+
+// ready returns a missing setting that prevents the delivery.
+func (o *Outbox) ready(kind Kind) error { return Ready(kind, o.use.Senders[kind]) }
+
+// Ready returns what prevents the delivery by a sender, which is nil if the settings have none.
+func Ready(kind Kind, sender Sender) error {
+	switch sender := sender.(type) {
+	case nil:
+		return missing(kind)
 	case interface{ Ready() error }:
 		return sender.Ready()
 	}

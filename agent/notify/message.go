@@ -22,13 +22,15 @@ type Message struct {
 	Time  time.Time
 	Title string
 	Text  string // paragraphs; a line that starts with a space belongs to the line above
+
+	Newest Notice // of those that the message is about
 }
 
 // compose makes one message from notices, the oldest first: the newest one in full, the
 // others with one line each.
 func compose(notices []Notice) Message {
 	last, older := &notices[len(notices)-1], notices[:len(notices)-1]
-	m := Message{Time: last.Time, Title: title(last)}
+	m := Message{Time: last.Time, Title: title(last), Newest: *last}
 	paragraphs := [][]string{details(last)}
 	if last.Next != "" {
 		paragraphs = append(paragraphs, []string{"Next: " + oneline.Join(last.Next)})
@@ -123,6 +125,7 @@ func facts(n *Notice) []string {
 	add("release", n.Release)
 	add("commit", commit)
 	add("link", n.Link)
+	add("sync", n.Page)
 	add("time", stamp(n.Time))
 	return lines
 }

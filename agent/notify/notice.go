@@ -37,6 +37,7 @@ type Notice struct {
 	Author      string    `json:"author,omitempty"`
 	Subject     string    `json:"subject,omitempty"` // of the commit
 	Link        string    `json:"link,omitempty"`    // to the commit
+	Page        string    `json:"page,omitempty"`    // of the sync, with its report
 	Title       string    `json:"title"`             // what happened, such as "rollout failed at verify"
 	Details     []Detail  `json:"details,omitempty"`
 	Next        string    `json:"next,omitempty"` // the next step

@@ -144,8 +144,12 @@ func (o *Outbox) Tell(n Notice) error {
 		if n.Event = event; !book.Wants.want(&n) {
 			return
 		}
+		left := slices.DeleteFunc(slices.Clone(book.Wants.Receivers), func(r Receiver) bool { return !r.Kind.hears(n.Event) })
+		if len(left) == 0 {
+			return
+		}
 		book.Last++
-		book.Entries = append(book.Entries, Entry{Seq: book.Last, Notice: n, Left: slices.Clone(book.Wants.Receivers)})
+		book.Entries = append(book.Entries, Entry{Seq: book.Last, Notice: n, Left: left})
 		surplus = book.trim()
 	})
 	if err != nil {

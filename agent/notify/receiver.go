@@ -17,9 +17,21 @@ type Kind string
 
 // The kinds of receiver.
 const (
-	KindSlack Kind = "slack"
-	KindEmail Kind = "email"
+	KindSlack     Kind = "slack"
+	KindEmail     Kind = "email"
+	KindPagerDuty Kind = "pagerduty"
+	KindTeams     Kind = "teams"
+	KindWebhook   Kind = "webhook"
 )
+
+// OfNode is the address of receivers that the node's settings alone know.
+const OfNode = "of the node"
+
+// hears reports whether receivers of the kind are sent an event: PagerDuty wakes people for
+// what is broken, and hears when that is over.
+func (k Kind) hears(event Event) bool {
+	return k != KindPagerDuty || event == Failure || event == Rollback || event == Recovery || event == Success
+}
 
 // Receiver is a receiver of messages: a channel, or an e-mail address.
 type Receiver struct {

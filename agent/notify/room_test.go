@@ -56,7 +56,7 @@ func (r *room) open() {
 	r.stop()
 	r.stop = func() {}
 	outbox, err := notify.NewOutbox(notify.Options{
-		Senders: map[notify.Kind]notify.Sender{notify.KindSlack: r, notify.KindEmail: r}, Store: r,
+		Senders: map[notify.Kind]notify.Sender{notify.KindSlack: r, notify.KindEmail: r, notify.KindPagerDuty: r}, Store: r,
 		Log: slog.New(slog.NewTextHandler(&r.logs, nil)), Count: r.count,
 	})
 	if err != nil {

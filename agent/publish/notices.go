@@ -34,6 +34,9 @@ func (n Notices) Use(config *manifests.Config) error {
 	for _, address := range config.Notifications.Email {
 		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.KindEmail, Address: address})
 	}
+	for _, kind := range config.Notifications.Via {
+		wants.Receivers = append(wants.Receivers, notify.Receiver{Kind: notify.Kind(kind), Address: notify.OfNode})
+	}
 	for _, event := range config.Events() {
 		wants.Events = append(wants.Events, notify.Event(event))
 	}

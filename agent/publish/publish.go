@@ -28,6 +28,7 @@ type Publisher struct {
 	Stack       string                     // "" for the only one of the node
 	Link        func(commit string) string // gives the commit's page in GitLab; "" for none
 	Page        func(sync uint64) string   // gives what the status of a sync links to; nil or "" for nothing
+	SyncPage    func(sync uint64) string   // gives the page of a sync with its report; nil or "" for none
 	Statuses    statuses                   // nil: no statuses are sent to GitLab
 	Deployments deployments                // nil: no deployments are sent to GitLab
 	ByTags      bool                       // the node follows tags
@@ -49,6 +50,9 @@ func (p *Publisher) Pending(sync *record.Sync) error {
 // notice that it has sent already.
 func (p *Publisher) Notice(sync *record.Sync) error {
 	if n, has := report.Notice(p.Node, p.Link(sync.Commit), sync); has {
+		if p.SyncPage != nil {
+			n.Page = p.SyncPage(sync.ID)
+		}
 		return p.queue(n)
 	}
 	return nil

@@ -10,20 +10,21 @@ import (
 
 // Sync is one attempt to bring a stack to a revision.
 type Sync struct {
-	ID       uint64      `json:"id"`
-	Commit   string      `json:"commit"`
-	Ref      string      `json:"ref"`
-	Author   string      `json:"author,omitempty"`
-	Subject  string      `json:"subject,omitempty"`
-	Signer   string      `json:"signer,omitempty"` // who signed the revision, if the policy demands that
-	Stack    string      `json:"stack,omitempty"`
-	Release  string      `json:"release,omitempty"` // TAG
-	Trigger  Trigger     `json:"trigger"`
-	State    State       `json:"state"`
-	Actor    audit.Actor `json:"actor,omitzero"`  // who had it done
-	Stage    Stage       `json:"stage,omitempty"` // the last stage that was entered
-	Started  time.Time   `json:"started"`
-	Finished time.Time   `json:"finished,omitzero"`
+	ID        uint64      `json:"id"`
+	Commit    string      `json:"commit"`
+	Ref       string      `json:"ref"`
+	Author    string      `json:"author,omitempty"`
+	Subject   string      `json:"subject,omitempty"`
+	Committed time.Time   `json:"committed,omitzero"` // the committer's time: of a merge commit, that of the merge
+	Signer    string      `json:"signer,omitempty"`   // who signed the revision, if the policy demands that
+	Stack     string      `json:"stack,omitempty"`
+	Release   string      `json:"release,omitempty"` // TAG
+	Trigger   Trigger     `json:"trigger"`
+	State     State       `json:"state"`
+	Actor     audit.Actor `json:"actor,omitzero"`  // who had it done
+	Stage     Stage       `json:"stage,omitempty"` // the last stage that was entered
+	Started   time.Time   `json:"started"`
+	Finished  time.Time   `json:"finished,omitzero"`
 
 	// DirtySince is the ID of the earlier sync whose unverified changes were still
 	// deployed when this one began; 0 when a good state was deployed.

@@ -83,7 +83,7 @@ func (r *Rollouts) newForward(base Base, to Commit) *forward {
 // NewSync makes the sync of a revision.
 func NewSync(revision gitsync.Revision, trigger record.Trigger, event record.Event, now time.Time) (*record.Sync, error) {
 	sync := &record.Sync{
-		Commit: revision.Commit, Ref: revision.Ref, Author: revision.Author, Subject: revision.Subject,
+		Commit: revision.Commit, Ref: revision.Ref, Author: revision.Author, Subject: revision.Subject, Committed: revision.Time,
 		Trigger: trigger, Seconds: map[record.Stage]float64{},
 	}
 	return sync, sync.Apply(event, now)

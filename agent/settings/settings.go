@@ -71,6 +71,13 @@ type Settings struct {
 	Listen   string        `name:"listen" help:"loopback address for metrics and health; empty for none"`
 	Interval time.Duration `name:"interval" help:"time between two looks at the remote"`
 
+	MetricsListen    string   `name:"metrics_listen" help:"address of metrics and health for other machines, such as 0.0.0.0:9182; empty for none"`
+	MetricsCertFile  string   `name:"metrics_cert_file" help:"file with the certificate of metrics_listen and those of its issuers; needed off loopback"`
+	MetricsKeyFile   string   `name:"metrics_key_file" help:"file with the key of that certificate"`
+	MetricsTokenFile string   `name:"metrics_token_file" help:"file with the token that Prometheus sends to metrics_listen; needed off loopback"`
+	MetricsHosts     []string `name:"metrics_hosts" help:"further names by which Prometheus reaches metrics_listen; its host, IP addresses and the certificate's names need not be listed"`
+	MetricsOpen      bool     `name:"metrics_open" help:"allow metrics_listen off loopback without a certificate or a token: everyone who reaches it reads the metrics"`
+
 	APIListen   string `name:"api_listen" help:"address of the API for other machines, such as 0.0.0.0:9181; empty for none"`
 	APICertFile string `name:"api_cert_file" help:"file with the API's certificate and those of its issuers; needed off loopback"`
 	APIKeyFile  string `name:"api_key_file" help:"file with the key of the API's certificate"`
@@ -89,12 +96,18 @@ type Settings struct {
 	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
 	AuditSyslog string `name:"audit_syslog" help:"syslog that gets the heads too: udp://host:514 or unix:///dev/log; empty for none"`
 
-	SlackWebhookFile string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
-	SMTPAddress      string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
-	SMTPUser         string `name:"smtp_user" help:"user of the mail server; empty for no login"`
-	SMTPPasswordFile string `name:"smtp_password_file" help:"file with that user's password"`
-	SMTPFrom         string `name:"smtp_from" help:"e-mail address that notifications come from"`
-	SMTPTLS          string `name:"smtp_tls" help:"how the mail server is spoken to: starttls, tls, or none on this machine"`
+	SlackWebhookFile   string `name:"slack_webhook_file" help:"file with the URL of the Slack-compatible webhook; empty for the node's secrets"`
+	PagerDutyKeyFile   string `name:"pagerduty_key_file" help:"file with the key of a PagerDuty integration (Events API v2)"`
+	PagerDutyURL       string `name:"pagerduty_url" help:"where PagerDuty takes events; https://events.eu.pagerduty.com/v2/enqueue in the EU's region"`
+	TeamsWebhookFile   string `name:"teams_webhook_file" help:"file with the URL of a webhook that Microsoft Teams' Workflows made"`
+	NotifyURLFile      string `name:"notify_url_file" help:"file with the URL that gets notices as JSON"`
+	NotifyTokenFile    string `name:"notify_token_file" help:"file with the bearer token for that URL; empty for none"`
+	NotifyTemplateFile string `name:"notify_template_file" help:"file with a JSON document whose strings name fields of a notice, such as {{title}}; empty for all fields"`
+	SMTPAddress        string `name:"smtp_address" help:"mail server for notifications, as host:port; empty for none"`
+	SMTPUser           string `name:"smtp_user" help:"user of the mail server; empty for no login"`
+	SMTPPasswordFile   string `name:"smtp_password_file" help:"file with that user's password"`
+	SMTPFrom           string `name:"smtp_from" help:"e-mail address that notifications come from"`
+	SMTPTLS            string `name:"smtp_tls" help:"how the mail server is spoken to: starttls, tls, or none on this machine"`
 
 	LogLevel  string `name:"log_level" help:"debug, info, warn or error"`
 	LogFormat string `name:"log_format" help:"text or json"`
@@ -118,14 +131,17 @@ func (s *Settings) Observes() bool { return s.Mode == ModeObserve }
 // Default gives the default settings.
 func Default() Settings {
 	return Settings{
-		Mode:      ModeSync,
-		Engine:    "unix:///var/run/docker.sock",
-		CheckDir:  "/etc/coin-agent/checks",
-		StateDir:  "/var/lib/coin-agent",
-		Socket:    "/run/coin-agent/agent.sock",
-		Listen:    "127.0.0.1:9180",
-		Interval:  30 * time.Second,
-		SMTPTLS:   string(notify.StartTLS),
+		Mode:     ModeSync,
+		Engine:   "unix:///var/run/docker.sock",
+		CheckDir: "/etc/coin-agent/checks",
+		StateDir: "/var/lib/coin-agent",
+		Socket:   "/run/coin-agent/agent.sock",
+		Listen:   "127.0.0.1:9180",
+		Interval: 30 * time.Second,
+		SMTPTLS:  string(notify.StartTLS),
+
+		PagerDutyURL: notify.PagerDutyURL,
+
 		LogLevel:  "info",
 		LogFormat: "text",
 
@@ -172,9 +188,12 @@ func (s *Settings) Validate() error {
 		faults = append(faults, err)
 	}
 	if s.Listen != "" && !onLoopback(s.Listen) {
-		refuse("use 127.0.0.1:9180, or leave it empty", "listen %q is not a loopback address", s.Listen)
+		refuse("use 127.0.0.1:9180 or leave it empty; metrics_listen takes other addresses", "listen %q is not a loopback address", s.Listen)
 	}
-	faults = append(faults, s.validateAPI())
+	if s.NotifyURLFile == "" && (s.NotifyTokenFile != "" || s.NotifyTemplateFile != "") {
+		refuse("set it, or leave out notify_token_file and notify_template_file", "the setting notify_url_file is missing")
+	}
+	faults = append(faults, s.Metrics().Validate(), s.validateAPI())
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
@@ -311,6 +330,14 @@ func (s *Settings) StatusLink(sync uint64) string {
 	}
 }
 
+// SyncPage gives the agent's page of a sync; "" if the settings do not have its address.
+func (s *Settings) SyncPage(sync uint64) string {
+	if s.PageURL == "" || sync == 0 {
+		return ""
+	}
+	return s.StatusLink(sync)
+}
+
 // EnvironmentLink gives the page in GitLab with the deployments of the environment's nodes;
 // "" if the settings do not contain its address.
 func (s *Settings) EnvironmentLink() string {
@@ -318,6 +345,14 @@ func (s *Settings) EnvironmentLink() string {
 		return ""
 	}
 	return strings.TrimSuffix(s.GitLabURL, "/") + "/" + s.GitLabProject + "/-/environments/folders/" + url.PathEscape(s.Environment)
+}
+
+// Metrics gives how metrics and health are served to other machines.
+func (s *Settings) Metrics() access.Metrics {
+	return access.Metrics{
+		Listen: s.MetricsListen, CertFile: s.MetricsCertFile, KeyFile: s.MetricsKeyFile, TokenFile: s.MetricsTokenFile,
+		Hosts: s.MetricsHosts, Open: s.MetricsOpen,
+	}
 }
 
 // MailServer gives the mail server; without an address there is none.

@@ -58,7 +58,6 @@ func (j *Judge) Leave(ctx context.Context, progress func(string)) rollout.Outcom
 		return rollout.Outcome{Err: err}
 	}
 	j.Board.Update(func(v *board.View) { v.Last, v.Deployed = sync, &good })
-	j.Metrics.RolledBack(sync)
 	j.Log.Error("cannot roll back", "revision", record.Short(sync.Commit), "error", sync.Rollback.Refused, "hint", sync.Rollback.Hint)
 	return rollout.Outcome{Sync: sync}
 }

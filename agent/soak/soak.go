@@ -18,7 +18,6 @@ import (
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/journal"
-	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/rollout"
 )
@@ -41,7 +40,6 @@ type Judge struct {
 	Records  records
 	Rollouts *rollout.Rollouts
 	Publish  publisher
-	Metrics  *metrics.Stack
 	Note     func(...audit.Entry) error // writes to the audit log
 	Nudge    func()                     // has the loop look at once
 	Log      *slog.Logger

@@ -21,6 +21,7 @@ var (
 	pauseKey      = []byte("pause")
 	adoptionKey   = []byte("adoption")
 	consentKey    = []byte("consent")
+	totalsKey     = []byte("totals")
 )
 
 // Stack is what the state file has of one stack.
@@ -176,7 +177,7 @@ func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.Goo
 // one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		if err := errors.Join(putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
+		if err := errors.Join(countSync(s, b, sync), putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
 			return err
 		}
 		good.SyncID = sync.ID

@@ -83,3 +83,37 @@ func TestDoctorAPI(t *testing.T) {
 		})
 	}
 }
+
+// The doctor reads the token and the certificate of the metrics for other machines, and doubts
+// metrics that are open to everyone.
+func TestDoctorMetrics(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "metrics-token")
+	if err := os.WriteFile(token, []byte(readToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cert, key := certified(t, time.Now().Add(72*time.Hour))
+	const listen = "metrics_listen: 0.0.0.0:9182\n"
+	for name, test := range map[string]struct{ settings, grade, text, hint string }{
+		"none":      {"", "ok", "on this machine only", ""},
+		"soon over": {fmt.Sprintf("%smetrics_cert_file: %q\nmetrics_key_file: %q\nmetrics_token_file: %q\n", listen, cert, key, token), "warn", "the certificate of metrics_listen expires ", "renew it"},
+		"no token":  {fmt.Sprintf("%smetrics_open: true\nmetrics_token_file: %q\n", listen, token+".away"), "fail", "metrics-token.away", "create the file"},
+		"open":      {listen + "metrics_open: true\n", "warn", "everyone who reaches 0.0.0.0:9182 reads the metrics", "firewall"},
+	} {
+		config := filepath.Join(t.TempDir(), "agent.yml")
+		base := fmt.Sprintf("environment: sandbox\nnode: node3\nrepository: %q\nengine: unix:///nowhere/docker.sock\nstate_dir: %q\n", dir, t.TempDir())
+		if err := os.WriteFile(config, []byte(base+test.settings), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		run(t.Context(), []string{"doctor", "-o", "json", "--config", config}, &out, &errs)
+		var findings []finding
+		if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
+			t.Fatalf("%v: %s%s", err, out.String(), errs.String())
+		}
+		got := findings[len(findings)-2]
+		if got.Subject != "metrics" || got.Grade != test.grade || !strings.Contains(got.Text, test.text) || !strings.Contains(got.Hint, test.hint) {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}

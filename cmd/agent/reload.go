@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/policy"
@@ -16,6 +17,8 @@ import (
 type reloaded struct {
 	daemon *agent.Agent
 	api    *api // nil: there is none
+
+	metrics *access.Exposition // for other machines; nil: there is none
 }
 
 // reload reads the policy, the API's tokens and certificate, and the log level again at each
@@ -38,6 +41,11 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 		if unread == nil && !a.overridden["log_level"] {
 			if err := a.setLevel(fresh.LogLevel); err != nil {
 				log.Error("cannot reload the log level", "error", err.Error())
+			}
+		}
+		if current.metrics != nil {
+			if err := current.metrics.Reload(); err != nil {
+				log.Error("cannot reload the token or the certificate of metrics_listen", "error", err.Error(), "hint", fault.Hint(err))
 			}
 		}
 		err := current.daemon.ReloadPolicy(fresh.Policy, unread)

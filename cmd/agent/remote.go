@@ -16,7 +16,7 @@ type remoteFlags struct{ host, token string }
 // remoteCommands are the commands that ask an agent, and so can ask another node's. The others
 // work with files, keys or the engine of this machine.
 var remoteCommands = []string{
-	"adopt", "approve", "audit verify", "diff", "events", "history", "logs", "pause", "policy show", "resume", "retry",
+	"adopt", "approve", "audit verify", "diff", "events", "history", "logs", "pause", "policy show", "report dora", "resume", "retry",
 	"rollback", "secrets gc", "secrets list", "show", "status", "sync",
 }
 
@@ -30,7 +30,7 @@ func (f *remoteFlags) add(root *cobra.Command) {
 // useHost has a command ask another node's agent, if the flags name one.
 func (a *app) useHost(cmd *cobra.Command) error {
 	if a.host.host == "" {
-		if a.host.token != "" && cmd.Name() != "fleet" { // which names agents by --api
+		if a.host.token != "" && cmd.Name() != "fleet" && cmd.Name() != "dora" { // which name agents by --api
 			return usageError{fault.New(fault.Place{}, "add --host", "--token-file needs --host")}
 		}
 		return nil

@@ -86,24 +86,21 @@ func (a *app) daemon(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, api.close())
 	}
-	services := []func(context.Context) error{
+	exposed, metricServices, err := a.serveMetrics(d.agent.HealthHandler(), log)
+	if err != nil {
+		return errors.Join(err, socket.Close(), api.close())
+	}
+	services := append(metricServices,
 		d.agent.Run,
 		func(ctx context.Context) error {
 			return d.serve(ctx, socket, served{a.settings.ControlSocket(), api, pages})
 		},
-		func(ctx context.Context) error { a.reload(ctx, reloads, reloaded{d.agent, api}, log); return nil },
+		func(ctx context.Context) error {
+			a.reload(ctx, reloads, reloaded{d.agent, api, exposed}, log)
+			return nil
+		},
 		func(ctx context.Context) error { d.agent.Supervise(ctx, supervisor); return nil },
-	}
-	if a.settings.Listen != "" {
-		listener, err := net.Listen("tcp", a.settings.Listen)
-		if err != nil {
-			return errors.Join(fmt.Errorf("listen for metrics: %w", err), socket.Close(), api.close())
-		}
-		log.Info("metrics and health", "address", listener.Addr().String())
-		services = append(services, func(ctx context.Context) error {
-			return control.Serve(ctx, listener, control.LoopbackOnly(d.agent.HealthHandler()))
-		})
-	}
+	)
 	if d.outbox != nil {
 		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
 	}

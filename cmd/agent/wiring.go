@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
@@ -153,6 +154,11 @@ func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Met
 	if mail != nil {
 		senders[notify.KindEmail] = mail
 	}
+	more, err := a.settings.Senders()
+	if err != nil {
+		return publish.Notices{}, err
+	}
+	maps.Copy(senders, more)
 	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.Notified})
 	return publish.Notices{Outbox: outbox, Slack: slack}, err
 }
