@@ -27,7 +27,7 @@ func TestLoopbackOnly(t *testing.T) {
 // A socket that is forwarded to a browser answers that browser's own requests alone.
 func TestNoOtherSites(t *testing.T) {
 	var scope control.Scope
-	handler := control.NoOtherSites(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { scope = control.CallerOf(r.Context()).Scope }))
+	handler := control.NoOtherSites(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { scope = control.CallerOf(r.Context()).Scope }))
 	for _, test := range []struct {
 		host, name, value string
 		want              int

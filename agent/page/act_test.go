@@ -232,8 +232,9 @@ func TestRefusedActs(t *testing.T) {
 		"a long reason":    {"/act/pause", func(_ *operated, f url.Values) { f.Set("reason", strings.Repeat("x", 201)) }, 400, []string{"longer than 200"}, 0},
 		"a part of a form": {"/act/sync", func(_ *operated, f url.Values) { f.Del("sync") }, 400, []string{"not whole", "Nothing was done"}, 0},
 		"no mark":          {"/act/sync", func(_ *operated, f url.Values) { f.Set("mark", "x") }, 400, []string{"not whole"}, 0},
-		"an old form": {"/act/sync", func(o *operated, _ url.Values) { o.status.Sync.ID = 8 }, 409,
-			[]string{"sync #8 has begun since the form was made", "Nothing was done", `value="the fair"`, `name="sync" value="8"`}, 0},
+		"an old form": {"/act/sync", func(o *operated, _ url.Values) { o.status.Sync.ID = 8 }, 409, []string{
+			"sync #8 has begun since the form was made", "Nothing was done", `value="the fair"`, `name="sync" value="8"`,
+		}, 0},
 		"refused": {"/act/pause", func(o *operated, _ url.Values) {
 			o.refuse = request.Refuse(request.Conflict, "`agent status` shows it", "not now <b>")
 		}, 409, []string{"not now &lt;b&gt;", "<code>agent status</code>", `value="the fair"`}, 1},

@@ -57,10 +57,12 @@ func TestHeadline(t *testing.T) {
 			s.Health = &health.Verdict{State: health.Degraded, All: 3, Run: 2, Services: []health.Service{{Name: "coin_web", Short: "web", Running: 0, Desired: 1}}}
 		}, "✕ DEGRADED · in sync with 1111111111 web 0/1 · 2 of 3 services run Next: docker service ps --no-trunc coin_web says why"},
 		"failed": {sync(other, record.Failed, nil), "✕ FAILED, nothing changed · still 1111111111 3 of 3 services run Next: fix or revert it"},
-		"rolled back": {sync(other, record.RolledBack, func(s *record.Sync) {
-			s.Rollback = &record.Rollback{To: 6, Commit: commit, Finished: at}
-		}),
-			"! HEALTHY · rolled back to 1111111111 3 of 3 services run Next:"},
+		"rolled back": {
+			sync(other, record.RolledBack, func(s *record.Sync) {
+				s.Rollback = &record.Rollback{To: 6, Commit: commit, Finished: at}
+			}),
+			"! HEALTHY · rolled back to 1111111111 3 of 3 services run Next:",
+		},
 		"the remote does not answer": {func(s *report.Status) {
 			sync(commit, record.Succeeded, nil)(s)
 			s.InSync, s.PollError = false, "ask the remote: no route to host"

@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/deploy"
 )
 
 const (
@@ -37,7 +38,8 @@ type service struct {
 	stands                                 report.HeadlineState
 }
 
-func servicesOf(s *report.Status, at frame, from int) services {
+// allServices gives a row for each service, and for what has drifted and is none.
+func allServices(s *report.Status) []service {
 	troubled, restored := map[string]health.Service{}, map[string]health.Service{}
 	if s.Health != nil {
 		for _, one := range s.Health.Services {
@@ -48,18 +50,14 @@ func servicesOf(s *report.Status, at frame, from int) services {
 		}
 	}
 	all := make([]service, 0, len(s.Services))
-	unseen := s.Unknown != nil && !s.Unknown.Working
-	add := func(one service, state report.HeadlineState) {
-		if one.Tone, one.stands = tone(state), state; unseen {
-			one.Tone, one.State = "quiet", "last seen "+one.State
-		}
-		all = append(all, one)
-	}
 	for _, live := range s.Services {
-		text, state := report.ServiceState(live, report.DriftOf(s, live.Name))
-		one := service{
-			Name: say(strings.TrimPrefix(live.Name, s.Stack+"_"), shortText), Image: say(path.Base(live.Image), shortText), State: say(text, midText),
-			Tasks: strconv.FormatUint(live.Running, 10) + "/" + strconv.FormatUint(live.Desired, 10), Since: live.Changed,
+		one := serviceOf(s, live)
+		if bad, found := troubled[live.Name]; found {
+			one.Restarts, one.Error, one.Since = bad.Restarts, say(bad.Error, midText), bad.Since
+			if one.stands == report.AllWell {
+				one.State = string(bad.State)
+			}
+			one.stands = report.Alarm
 		}
 		if back, found := restored[live.Name]; found {
 			one.Restarts = back.Restarts
@@ -67,17 +65,33 @@ func servicesOf(s *report.Status, at frame, from int) services {
 				one.Since = back.Since
 			}
 		}
-		if bad, found := troubled[live.Name]; found {
-			one.Restarts, one.Error, one.Since = bad.Restarts, say(bad.Error, midText), bad.Since
-			if state == report.AllWell {
-				one.State = string(bad.State)
-			}
-			state = report.Alarm
-		}
-		add(one, state)
+		all = append(all, one)
 	}
 	for _, step := range report.Unlisted(s) {
-		add(service{Name: say(strings.TrimPrefix(step.Name, s.Stack+"_"), shortText), State: say("drifted: "+report.DriftOf(s, step.Name), midText)}, report.Attention)
+		all = append(all, service{
+			Name: say(strings.TrimPrefix(step.Name, s.Stack+"_"), shortText), State: say("drifted: "+report.DriftOf(s, step.Name), midText), stands: report.Attention,
+		})
+	}
+	return all
+}
+
+// serviceOf gives the row of a live service by what the engine says of it.
+func serviceOf(s *report.Status, live deploy.ServiceStatus) service {
+	text, state := report.ServiceState(live, report.DriftOf(s, live.Name))
+	return service{
+		Name: say(strings.TrimPrefix(live.Name, s.Stack+"_"), shortText), Image: say(path.Base(live.Image), shortText), State: say(text, midText),
+		Tasks: strconv.FormatUint(live.Running, 10) + "/" + strconv.FormatUint(live.Desired, 10), Since: live.Changed, stands: state,
+	}
+}
+
+func servicesOf(s *report.Status, at frame, from int) services {
+	all, unseen := allServices(s), s.Unknown != nil && !s.Unknown.Working
+	for i := range all {
+		if one := &all[i]; unseen {
+			one.Tone, one.State = "quiet", "last seen "+one.State
+		} else {
+			one.Tone = tone(one.stands)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b service) int { return int(b.stands - a.stands) }) // alarms first
 	if from < 0 || from >= len(all) {
