@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/webhook"
 )
 
@@ -160,4 +161,40 @@ func TestSignedHooks(t *testing.T) {
 			t.Errorf("a minute later: %d", status)
 		}
 	})
+}
+
+// TestHooksOfGitLab takes what GitLab sends, with its headers.
+func TestHooksOfGitLab(t *testing.T) {
+	key := []byte("0123456789abcdef01234567")
+	for token, hook := range map[string]gitlabtest.Hook{
+		secret: {Token: secret},
+		"whsec_" + base64.StdEncoding.EncodeToString(key): {Key: key, Token: "another"},
+	} {
+		r := open(t, token)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if !r.Handle(w, request) {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}))
+		t.Cleanup(server.Close)
+		hook.URL = server.URL
+		double, commit := gitlabtest.NewServer(gitlabtest.Config{}), strings.Repeat("1", 40)
+		forged := hook
+		forged.Token, forged.Key = "forged", nil
+		merge := gitlabtest.MergeRequest{IID: 3, TargetBranch: "master", SourceBranch: "topic", SHA: commit}
+		for name, send := range map[string]func() (int, error){
+			"push":          func() (int, error) { return double.SendPush(t.Context(), hook, "master", commit, commit) },
+			"tag":           func() (int, error) { return double.SendTagPush(t.Context(), hook, "v1", commit) },
+			"merge request": func() (int, error) { return double.SendMergeRequest(t.Context(), hook, merge, "open") },
+		} {
+			before := r.looks
+			if code, err := send(); code != http.StatusAccepted || err != nil || r.looks != before+1 {
+				t.Errorf("%s: %d, %v, %d looks", name, code, err, r.looks-before)
+			}
+		}
+		before := r.looks
+		if code, err := double.SendPush(t.Context(), forged, "master", commit, commit); code != http.StatusUnauthorized || err != nil || r.looks != before {
+			t.Errorf("forged: %d, %v", code, err)
+		}
+	}
 }

@@ -66,7 +66,7 @@ func sequential(t *testing.T, engines []*swarmtest.Swarm) {
 }
 
 // blueGreen is two greens, node3 and node4, and two primaries that follow them; all go
-// back when one fails.
+// back when one fails. A pipeline waits for them by ci/wait.yml.
 func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 	t.Helper()
 	f := newFleet(t, engines, "node1", "node2", "node3", "node4")
@@ -74,8 +74,7 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 	f.deployment = "strategy: blue-green\n  blue_green: {soak: 2s}\n  rollback: {automatic: true}"
 	first := f.commit("first")
 	node2, node3, node4 := f.node("node2"), f.node("node3"), f.node("node4")
-	f.each(func(node *lab) { node.start() })
-	f.all(first, record.Succeeded)
+	f.waitsForFour(t, first)
 	f.greensFirst(first, 2*time.Second)
 
 	f.step("a green fails", func() {
@@ -96,7 +95,10 @@ func blueGreen(t *testing.T, engines []*swarmtest.Swarm) {
 		node2.holds(broken, "stopped: node")
 		f.each(func(node *lab) { node.runs("1") })
 		f.inTurn(broken, "node3 success", "node4 failed", "node3 failed")
+		p, script := f.job(broken, "5m")
+		p.want(p.start(script)(), exitError, "error: node4: failed: ", "coin-test/app:nowhere", "error: node3: failed: ")
 	})
+	f.step("a commit that needs an approval", f.waitsForApproval)
 }
 
 // greensFirst checks that the greens rolled before the primaries, the soak time

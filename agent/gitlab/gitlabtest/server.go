@@ -85,6 +85,7 @@ type Server struct {
 	history   []string             // commits that AddCommit added, in order
 	files     map[[2]string]string // by commit and path
 	tags      map[string]string    // commits by name
+	hooks     int                  // that were sent
 
 	deployments    []*Deployment // by ID
 	lastDeployment int64
