@@ -115,8 +115,14 @@ func (s Socket) admit(path string) error {
 	return os.Chmod(path, 0o660)
 }
 
-// Operate lets operators have the agent act. It wraps the handler of the socket.
-func (s Socket) Operate(handler http.Handler) http.Handler {
+// Handler gives what the socket serves: operators may have the agent act, and a browser may only
+// ask, also that of an operator.
+func (s Socket) Handler(handler http.Handler) http.Handler {
+	return s.operate(NoOtherSites(handler))
+}
+
+// operate lets operators have the agent act.
+func (s Socket) operate(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller := CallerOf(r.Context())
 		if caller.Scope == ScopeRead && caller.Actor.By == audit.ByUser && s.operates(caller.Actor) {

@@ -76,18 +76,22 @@ func TestSocketGroup(t *testing.T) {
 			handler, _ := server(d).Handler(t.Context())
 			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 			ended := make(chan error, 1)
-			go func() { ended <- control.Serve(ctx, listener, test.set.Operate(handler)) }()
+			go func() { ended <- control.Serve(ctx, listener, test.set.Handler(handler)) }()
 			t.Cleanup(func() {
 				cancel()
 				if err := <-ended; err != nil {
 					t.Error(err)
 				}
 			})
-			by := dialer{test.uid, test.gid, test.set.Path}
+			by := dialer{uid: test.uid, gid: test.gid, socket: test.set.Path}
 			reads, _ := askSocket(t, by, http.MethodGet, "/v1/status", "")
 			acts, said := askSocket(t, by, http.MethodPost, "/v1/pause", `{"reason":"x"}`)
 			if reads != test.reads || acts != test.acts {
 				t.Errorf("reads %d, acts %d; want %d, %d: %s", reads, acts, test.reads, test.acts, said)
+			}
+			by.browser = true
+			if acts, said := askSocket(t, by, http.MethodPost, "/v1/pause", `{"reason":"x"}`); acts != 0 && acts != http.StatusForbidden {
+				t.Errorf("a browser acts: %d %s", acts, said)
 			}
 			if acts == http.StatusForbidden && (!strings.Contains(said, "`operators`") || !strings.Contains(said, "local:nobody may not do this")) {
 				t.Errorf("refused with %s", said)
@@ -114,6 +118,10 @@ func askSocket(t *testing.T, test dialer, method, path, body string) (status int
 		t.Fatal(err)
 	}
 	asked.Header.Set("Content-Type", "application/json")
+	if test.browser {
+		asked.Host = "127.0.0.1"
+		asked.Header.Set("Accept-Language", "en")
+	}
 	answer, err := (&http.Client{Transport: transport}).Do(asked)
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +138,7 @@ func askSocket(t *testing.T, test dialer, method, path, body string) (status int
 type dialer struct {
 	uid, gid int
 	socket   string
+	browser  bool
 }
 
 // A group, an operator or a folder that cannot work is refused before there is a socket.

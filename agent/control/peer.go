@@ -11,7 +11,7 @@ import (
 
 // WithPeer is an http.Server's ConnContext: it notes which user is at the other end of a
 // unix socket, as the kernel reports it. Root and the agent's user may do everything, other users
-// may ask; Socket.Operate lets operators do more. It leaves other connections as they are.
+// may ask; Socket.Handler lets operators do more. It leaves other connections as they are.
 func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {

@@ -90,7 +90,7 @@ func (a *app) daemon(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, socket.Close(), api.close())
 	}
-	services := append(metricServices,
+	services := append(append(d.senders(), metricServices...),
 		d.agent.Run,
 		func(ctx context.Context) error {
 			return d.serve(ctx, socket, served{a.settings.ControlSocket(), api, pages})
@@ -101,20 +101,22 @@ func (a *app) daemon(ctx context.Context) error {
 		},
 		func(ctx context.Context) error { d.agent.Supervise(ctx, supervisor); return nil },
 	)
-	if d.outbox != nil {
-		services = append(services, func(ctx context.Context) error { _ = d.outbox.Run(ctx); return nil })
-	}
-	if d.anchors != nil {
-		services = append(services, func(ctx context.Context) error { _ = d.anchors.Run(ctx); return nil })
-	}
-	if d.tokens != nil {
-		services = append(services, func(ctx context.Context) error { _ = d.tokens.Run(ctx); return nil })
-	}
-	services = append(services, func(ctx context.Context) error { _ = d.notices.Run(ctx); return nil })
 	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
 	err = together(ctx, services)
 	log.Info("agent stopped")
 	return err
+}
+
+// senders are what delivers reports, heads of the audit log and notices.
+func (p *parts) senders() []func(context.Context) error {
+	all := []func(context.Context) error{func(ctx context.Context) error { _ = p.notices.Run(ctx); return nil }}
+	if p.outbox != nil {
+		all = append(all, func(ctx context.Context) error { _ = p.outbox.Run(ctx); return nil })
+	}
+	if p.anchors != nil {
+		all = append(all, func(ctx context.Context) error { _ = p.anchors.Run(ctx); return nil })
+	}
+	return all
 }
 
 // limitMemory has the garbage collector work harder near the limit of agent.yml.
@@ -334,7 +336,7 @@ func (p *parts) serve(ctx context.Context, socket net.Listener, of served) error
 	handler := of.pages.Handler(api)
 	services := []func(context.Context) error{
 		func(ctx context.Context) error {
-			return control.Serve(ctx, socket, control.NoOtherSites(of.socket.Operate(handler)))
+			return control.Serve(ctx, socket, of.socket.Handler(handler))
 		},
 	}
 	if of.api != nil {
