@@ -96,6 +96,9 @@ type Shown struct {
 	Plan   string `json:"plan,omitempty"`  // its digest; "" without a plan
 	After  bool   `json:"after,omitempty"` // the text is about the sync after the merge
 	Stale  string `json:"stale,omitempty"` // the commit that has no plan yet, if the text says so
+	// Again is when the plan of Head is tried again, if the text says that there is none for a
+	// reason that may pass.
+	Again time.Time `json:"again,omitzero"`
 
 	Report *gitlab.Report `json:"report,omitempty"` // the status that is sent once the note has the text
 	Phase  Phase          `json:"phase,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -16,52 +17,33 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// plan makes the plan of the first merge request in the queue, and shows it. It is not done
-// if the loop wants to work.
-func (w *Worker) plan(ctx context.Context) (done bool, err error) {
-	of := w.queue[0]
-	var made *sight
-	done = w.turns.take(ctx, func(ctx context.Context) { made, err = w.look(ctx, of) })
-	if !done {
-		return false, nil
-	}
-	w.queue = w.queue[1:]
-	if err != nil {
-		w.queue = append(w.queue, of) // after the others
-		return true, errors.Join(err, w.stale(of, err))
-	}
-	if made.moved != nil {
-		w.queue = append([]gitlab.Request{*made.moved}, w.queue...)
-		return true, nil
-	}
-	err = w.settle(ctx, made)
-	if one := w.shown[of.Number]; one == nil || one.Head != made.of.Head {
-		w.queue = append(w.queue, of) // that is not on record
-	}
-	return true, err
-}
-
 // sight is what a look at a merge request has found.
 type sight struct {
 	of    gitlab.Request
+	asked bool            // GitLab was asked for it just now
 	moved *gitlab.Request // its branch has moved meanwhile; nil if not
 	over  bool            // it is not to be looked at: closed, of a fork, or its commit is gone
 	page  *report.Preview // nil if it does not concern the node
+	wrong error           // why its plan alone cannot be made now; nil if it can
+	again time.Time       // when it is looked at again, although page is shown; zero for never
 }
 
-// look reads a merge request's commit and makes its plan. An error may pass.
-func (w *Worker) look(ctx context.Context, of gitlab.Request) (*sight, error) {
-	made := &sight{of: of}
-	revision := gitsync.Revision{Commit: of.Head, Ref: of.Source}
-	if err := w.begin(of); err != nil {
+// look reads a merge request's commit and makes its plan. An error is one of git, of GitLab or
+// of the state file, which concerns all merge requests.
+func (w *Worker) look(ctx context.Context, one wanted) (*sight, error) {
+	made := &sight{of: one.of}
+	revision := gitsync.Revision{Commit: one.of.Head, Ref: one.of.Source}
+	if err := w.begin(one.of); err != nil {
 		return nil, err
 	}
-	err := w.read(ctx, made, revision, w.use.Last())
+	err := w.read(ctx, made, revision, one.found)
 	return made, errors.Join(err, w.end())
 }
 
 // read does the part of look over which the process may die.
-func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revision, last *record.Sync) error {
+// known says that GitLab was asked for the merge request before.
+func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revision, known bool) error {
+	last := w.use.Last()
 	checkout, err := w.use.Source.Fetch(ctx, revision, w.use.Paths)
 	switch {
 	case errors.As(err, new(*signing.Refused)), rollout.Unreadable(err):
@@ -80,13 +62,25 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 	if last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs) {
 		return nil
 	}
-	if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
-		return err
+	if !known {
+		if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
+			return err
+		}
 	}
-	plan, err := w.use.Planner.Preview(ctx, checkout, func() (bool, error) { return w.concerned(ctx, made.of, checkout) })
+	var asked error
+	plan, err := w.use.Planner.Preview(ctx, checkout, func() (is bool, err error) {
+		is, asked = w.concerned(ctx, made.of, checkout)
+		return is, asked
+	})
 	switch {
-	case err != nil && (ctx.Err() != nil || rollout.Transient(err)):
+	case err != nil && (ctx.Err() != nil || asked != nil):
 		return err
+	case err != nil && rollout.Transient(err):
+		if errors.As(err, new(*gitlab.Error)) {
+			return err
+		}
+		made.wrong = err
+		return nil
 	case err != nil:
 		made.page = w.page(made.of, last)
 		refuse(made.page, refusal(err), err)
@@ -122,7 +116,7 @@ func (w *Worker) find(ctx context.Context, made *sight) error {
 	case now.Head != made.of.Head:
 		made.moved = &now
 	}
-	made.of = now
+	made.of, made.asked = now, true
 	return nil
 }
 
@@ -181,7 +175,7 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 			return w.save(one, nil)
 		}
 		kept := *before // what was shown stays
-		kept.Head = made.of.Head
+		kept.Head, kept.Again = made.of.Head, time.Time{}
 		return w.save(kept, nil)
 	}
 	if page == nil {
@@ -189,6 +183,10 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 		page.None = true
 	}
 	text := &Text{Page: page.Page()}
+	if same, err := w.same(before, made, text); err != nil || same {
+		return err
+	}
+	one.Again = made.again
 	one.Of, one.Phase, one.Due, one.Left = made.of.Head, Write, time.Now(), 2
 	state := gitlab.Success
 	switch {
@@ -203,7 +201,30 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 	if err := w.save(one, text); err != nil {
 		return err
 	}
-	return w.show(ctx, w.shown[one.Number], &made.of)
+	return w.show(ctx, w.shown[one.Number], made.fresh())
+}
+
+// fresh gives the merge request if GitLab was just asked for it; else nil.
+func (s *sight) fresh() *gitlab.Request {
+	if !s.asked {
+		return nil
+	}
+	return &s.of
+}
+
+// same reports whether a merge request without a plan still has none for the reason that its
+// note has. Only the time of the next look is recorded then.
+func (w *Worker) same(before *Shown, made *sight, text *Text) (bool, error) {
+	if made.again.IsZero() || before == nil || before.Of != made.of.Head || before.Again.IsZero() {
+		return false, nil
+	}
+	shown, err := w.use.Store.PreviewText(before.Number)
+	if err != nil || !slices.Equal(shown.Page.Cells, text.Page.Cells) {
+		return false, err
+	}
+	kept := *before
+	kept.Again = made.again
+	return true, w.save(kept, nil)
 }
 
 // stale notes that what is shown is about a commit that the branch no longer ends with, and
@@ -228,7 +249,7 @@ func (w *Worker) refuseDeath(died Mark) error {
 	one := Shown{Number: died.Number, Head: died.Head}
 	if before := w.shown[died.Number]; before != nil {
 		one = *before
-		one.Head = died.Head
+		one.Head, one.Again = died.Head, time.Time{}
 	}
 	if !one.Told {
 		return w.save(one, nil)

@@ -21,6 +21,7 @@ const (
 	firstCheck = 4 * time.Second
 	lastCheck  = time.Minute
 	maxDeaths  = 2  // over a merge request, before it is not read again
+	mostPlans  = 5  // plans of a commit that fail, before the note says that there is none
 	mostTries  = 10 // texts that are overwritten, before the node gives up
 	mostFails  = 48 // steps of one merge request, before the node gives up: some minutes, then hours
 	// kept is how long what was shown on a merge request that is no longer open is kept for
@@ -38,9 +39,9 @@ type Worker struct {
 	// Only Run uses these.
 	shown    map[int64]*Shown
 	mark     Mark
-	queue    []gitlab.Request // heads without a plan, the newest first
-	listed   uint64           // the heads when the merge requests were listed last
-	wait     backoff.Wait     // of GitLab, git or the engine
+	queue    []wanted     // heads without a plan, the newest first
+	listed   uint64       // the heads when the merge requests were listed last
+	wait     backoff.Wait // of GitLab, git or the engine
 	recalled bool
 	failing  string // the last error that was logged
 }
@@ -123,17 +124,18 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 	if first != nil && !first.Due.After(time.Now()) {
 		return 0, w.show(ctx, first, nil)
 	}
-	if len(w.queue) > 0 {
-		done, err := w.plan(ctx)
+	at, rest := w.ready()
+	if at >= 0 {
+		done, err := w.plan(ctx, at)
 		if done || err != nil {
 			return 0, err
 		}
 		return longestRest, nil // the loop works, and rings when it has ended
 	}
 	if first != nil {
-		return time.Until(first.Due), nil
+		rest = min(rest, time.Until(first.Due))
 	}
-	return longestRest, nil
+	return rest, nil
 }
 
 // recall reads what is on record. A merge request that the process died over is not read again.
@@ -213,17 +215,14 @@ func (w *Worker) list(ctx context.Context, heads uint64) error {
 	if err != nil {
 		return err
 	}
-	w.queue = nil
-	numbers := map[int64]bool{}
-	for _, one := range open {
-		numbers[one.Number] = true
-		if before := w.shown[one.Number]; !one.Fork && one.Head != "" && (before == nil || before.Head != one.Head) {
-			w.queue = append(w.queue, one)
-		}
-	}
+	w.enqueue(open)
 	w.listed = heads
 	if len(open) == gitlab.MostOpen {
 		return nil // there may be others
+	}
+	numbers := map[int64]bool{}
+	for _, one := range open {
+		numbers[one.Number] = true
 	}
 	return forget(w, numbers)
 }

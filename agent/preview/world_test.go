@@ -102,6 +102,8 @@ type node struct {
 	last  *record.Sync
 	syncs []record.Sync
 	wrong string // why plans cannot be made now; "" if they can
+	away  bool   // the registry of the plan "away" does not answer
+	plans int    // that were asked for
 
 	worker   *preview.Worker
 	store    *store.Store
@@ -229,7 +231,10 @@ func (n *node) Preview(ctx context.Context, checkout *gitsync.Checkout, concerne
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	n.plans++
 	switch {
+	case n.away && string(content) == "away":
+		return nil, fault.Transient(errors.New("the registry does not answer"))
 	case n.wrong != "":
 		return nil, fault.Transient(errors.New(n.wrong))
 	case string(content) == "bad":
