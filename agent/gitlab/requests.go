@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"sync"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -20,6 +21,9 @@ type Requests struct {
 	mu    sync.Mutex
 	token [sha256.Size]byte // of self
 	self  Account           // the user of the token; without an ID before it is known
+
+	commit  string           // that Brought was asked for last
+	brought []MergeRequestOf // what brought it
 }
 
 // NewRequests makes Requests.
@@ -103,15 +107,27 @@ func requestOf(one *gl.BasicMergeRequest) Request {
 }
 
 // Brought lists the merge requests that brought a commit, given by its full hash, to a
-// branch. An error is an *Error.
+// branch. Once there is one, it is not asked for the same commit again. An error is an *Error.
 func (r *Requests) Brought(ctx context.Context, commit string) ([]MergeRequestOf, error) {
-	all, err := r.client.MergeRequests(ctx, commit)
-	for i, one := range all {
-		if !one.Brought {
-			return all[:i], err // the others follow
-		}
+	r.mu.Lock()
+	known, brought := r.commit, r.brought
+	r.mu.Unlock()
+	if commit == known {
+		return brought, nil
 	}
-	return all, err
+	all, err := r.client.MergeRequests(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, func(one MergeRequestOf) bool { return !one.Brought }); i >= 0 {
+		all = all[:i:i] // the others follow
+	}
+	if len(all) > 0 {
+		r.mu.Lock()
+		r.commit, r.brought = commit, all
+		r.mu.Unlock()
+	}
+	return all, nil
 }
 
 // Self gives the user of the token, whom it asks for once for each token. An error is an

@@ -48,6 +48,10 @@ func TestRequests(t *testing.T) {
 	if brought, err := requests.Brought(t.Context(), merged); err != nil || len(brought) != 1 || brought[0].Number != 1 {
 		t.Errorf("%+v, %v", brought, err)
 	}
+	asked := len(d.Requests())
+	if brought, err := requests.Brought(t.Context(), merged); err != nil || len(brought) != 1 || len(d.Requests()) > asked {
+		t.Errorf("asked again: %+v, %v", brought, err)
+	}
 	if one, err := requests.Find(t.Context(), 1); err != nil || one.State != gitlab.Merged {
 		t.Errorf("%+v, %v", one, err)
 	}
