@@ -69,6 +69,15 @@ func (p plans) Hold() (release func()) {
 	return p.worker.Hold()
 }
 
+// Relist has the open merge requests listed, although no branch has moved.
+func (a *Agent) Relist() {
+	for _, s := range a.stacks {
+		if s.plans.worker != nil {
+			s.plans.worker.Relist()
+		}
+	}
+}
+
 // holdPlans holds those of all stacks.
 func (a *Agent) holdPlans() (release func()) {
 	var all []func()

@@ -47,7 +47,11 @@ func (w *Worker) compare(ctx context.Context) (bool, error) {
 // compareWith looks for the merge requests that brought the commit of a sync.
 func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 	brought, err := w.use.Requests.Brought(ctx, sync.Commit)
-	if err != nil && !gone(err) {
+	if err != nil && alone(err) {
+		w.use.Log.Warn("cannot compare the applied plan with the one of the merge request", "revision", record.Short(sync.Commit), "error", err.Error())
+		return nil // the others do not wait for it
+	}
+	if err != nil {
 		return err
 	}
 	for _, request := range brought {

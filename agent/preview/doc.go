@@ -106,8 +106,8 @@ type Shown struct {
 	Due    time.Time      `json:"due,omitzero"`    // when the next step is
 	Tries  int            `json:"tries,omitempty"` // texts that other nodes have overwritten
 	Fails  int            `json:"fails,omitempty"` // steps that failed for this merge request alone
-	// Making is set before a note is written for the first time: until it was looked for, it
-	// is not known whether GitLab has it, or has it twice.
+	// Making is set before a note is written for the first time, until the text was verified: a
+	// process that died while it wrote may have written one that GitLab shows later.
 	Making  bool      `json:"making,omitempty"`
 	Told    bool      `json:"told,omitempty"` // the note has had a text of this node
 	Link    string    `json:"link,omitempty"` // the note's page in GitLab

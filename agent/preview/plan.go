@@ -22,7 +22,8 @@ type sight struct {
 	of    gitlab.Request
 	asked bool            // GitLab was asked for it just now
 	moved *gitlab.Request // its branch has moved meanwhile; nil if not
-	over  bool            // it is not to be looked at: closed, of a fork, or its commit is gone
+	over  bool            // it is not to be looked at: closed, of a fork, or into another branch
+	lost  bool            // its commit is not there
 	page  *report.Preview // nil if it does not concern the node
 	wrong error           // why its plan alone cannot be made now; nil if it can
 	again time.Time       // when it is looked at again, although page is shown; zero for never
@@ -54,7 +55,7 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 		refuse(made.page, "not read", err)
 		return nil
 	case errors.Is(err, gitsync.ErrNotFound):
-		made.over = true // the branch has moved, or was removed
+		made.lost = true // the branch has moved or was removed, or not all of git's replicas have it
 		return nil
 	case err != nil:
 		return fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)
@@ -170,7 +171,7 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 		one.Making, one.Told = before.Making, before.Told
 	}
 	page := made.page
-	if page == nil && (made.over || !one.Told) {
+	if page == nil && (made.lost || !one.Told) {
 		if before == nil {
 			return w.save(one, nil)
 		}

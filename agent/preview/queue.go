@@ -19,6 +19,9 @@ type wanted struct {
 	wait  backoff.Wait // after plans of it that failed
 }
 
+// failures counts the plans that failed.
+func (o *wanted) failures() int { return o.wait.Tries - firstTries }
+
 // firstTries has the first waits of a head be 4, 8, 16 and 32 s.
 const firstTries = 2
 
@@ -77,6 +80,12 @@ func (w *Worker) plan(ctx context.Context, at int) (done bool, err error) {
 	case made.moved != nil:
 		w.queue = slices.Insert(w.queue, 0, wanted{of: *made.moved, found: true, wait: backoff.Wait{Tries: firstTries}})
 		return true, nil
+	case made.over:
+		return true, nil // if it is open in a later list, it is looked at
+	case made.lost && of.failures() < mostPlans:
+		of.wait = of.wait.After(0, w.use.Random)
+		w.queue = append(w.queue, of)
+		return true, nil
 	case made.wrong != nil:
 		return true, w.delay(ctx, of, made)
 	}
@@ -92,7 +101,7 @@ func (w *Worker) plan(ctx context.Context, at int) (done bool, err error) {
 // once an hour.
 func (w *Worker) delay(ctx context.Context, of wanted, made *sight) error {
 	of.of, of.found, of.wait = made.of, true, of.wait.After(0, w.use.Random)
-	if failures := of.wait.Tries - firstTries; failures < mostPlans {
+	if of.failures() < mostPlans {
 		w.use.Log.Info("cannot make the plan of a merge request", "number", made.of.Number, "revision", record.Short(made.of.Head),
 			"next", of.wait.Until, "error", made.wrong.Error())
 		w.queue = append(w.queue, of)

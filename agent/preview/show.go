@@ -79,7 +79,7 @@ func (w *Worker) rest(one *Shown) error {
 // after records what the note has now, and when to look at it next.
 func (w *Worker) after(one *Shown, at *board, there bool) error {
 	next := *one
-	next.Told, next.Making, next.Fails = true, false, 0
+	next.Told, next.Making, next.Fails = true, at.of.Making, 0
 	switch {
 	case next.Phase == Write:
 		next.Phase, next.Due = Verify, time.Now().Add(firstCheck+jitter(w.use.Random, firstCheck))
@@ -103,6 +103,7 @@ func (w *Worker) after(one *Shown, at *board, there bool) error {
 			w.use.Log.Warn("the plan does not stay in the note on the merge request", "number", one.Number)
 			return w.rest(&next)
 		}
+		next.Left = 2 // a node that read the note before may overwrite it again
 		next.Due = backoff.Wait{Tries: next.Tries + 1}.After(0, w.use.Random).Until
 	}
 	return w.save(next, nil)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -36,6 +37,8 @@ type Worker struct {
 	turns turns
 	wake  backoff.Bell
 
+	relist atomic.Bool // the merge requests are to be listed
+
 	// Only Run uses these.
 	shown    map[int64]*Shown
 	mark     Mark
@@ -53,6 +56,13 @@ func New(o Options) *Worker {
 
 // Look says that branches may have moved, or that a sync may be over. It does not wait.
 func (w *Worker) Look() { w.wake.Ring() }
+
+// Relist says that a merge request was opened again, or goes into another branch: no branch has
+// moved. It does not wait.
+func (w *Worker) Relist() {
+	w.relist.Store(true)
+	w.wake.Ring()
+}
 
 // Hold ends the plan that is being made, until release is called: a rollout comes first.
 func (w *Worker) Hold() (release func()) {
@@ -114,8 +124,13 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	if heads := w.use.Heads(); heads != w.listed {
-		return 0, w.list(ctx, heads)
+	heads := w.use.Heads()
+	if relist := w.relist.Swap(false); relist || heads != w.listed {
+		err := w.list(ctx, heads)
+		if err != nil {
+			w.relist.Store(true)
+		}
+		return 0, err
 	}
 	if more, err := w.compare(ctx); more || err != nil {
 		return 0, err

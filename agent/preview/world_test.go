@@ -104,6 +104,7 @@ type node struct {
 	wrong string // why plans cannot be made now; "" if they can
 	away  bool   // the registry of the plan "away" does not answer
 	plans int    // that were asked for
+	lacks string // the commit that git does not have; "" for none
 
 	worker   *preview.Worker
 	store    *store.Store
@@ -129,15 +130,14 @@ func (n *node) RoundTrip(req *http.Request) (*http.Response, error) {
 	if before || req.Context().Err() != nil {
 		return nil, errKilled
 	}
-	answer := httptest.NewRecorder()
-	lost := false
-	func() {
+	answer, lost := httptest.NewRecorder(), make(chan bool, 1)
+	go func() {
 		defer func() {
-			if reason := recover(); reason == http.ErrAbortHandler { //nolint:errorlint // as net/http does
-				lost = true
-			} else if reason != nil {
+			reason := recover()
+			if reason != nil && reason != http.ErrAbortHandler { //nolint:errorlint // as net/http does
 				panic(reason)
 			}
+			lost <- reason != nil
 		}()
 		served := req.Clone(context.WithoutCancel(req.Context()))
 		if served.Body == nil {
@@ -145,8 +145,13 @@ func (n *node) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		n.w.gitlab.ServeHTTP(answer, served)
 	}()
-	if after || lost {
-		return nil, errKilled
+	select {
+	case cut := <-lost:
+		if cut || after {
+			return nil, errKilled
+		}
+	case <-req.Context().Done(): // what was sent arrives nevertheless
+		return nil, req.Context().Err()
 	}
 	if delay := n.w.delay; delay != nil {
 		time.Sleep(delay())
@@ -195,7 +200,7 @@ func (n *node) start() {
 	n.worker = preview.New(preview.Options{
 		Environment: "sandbox", Node: n.name, Status: "coin-agent/sandbox/" + n.name + "/plan", Branch: "master", Paths: []string{folder + n.name},
 		Heads:    func() uint64 { n.w.mu.Lock(); defer n.w.mu.Unlock(); return n.w.heads },
-		Requests: requests, Notes: requests, Source: source, Planner: n, Last: func() *record.Sync { return n.last }, Syncs: n,
+		Requests: requests, Notes: requests, Source: replica{source, n}, Planner: n, Last: func() *record.Sync { return n.last }, Syncs: n,
 		Reports: n.outbox, Store: n.store.Previews("default"), Log: log, Random: n.w.below,
 	})
 	ctx, cancel := context.WithCancel(n.w.t.Context())
@@ -209,6 +214,19 @@ func (n *node) start() {
 			n.w.t.Error(err)
 		}
 	}
+}
+
+// replica is the repository, which may lack a commit.
+type replica struct {
+	*gitsync.Repository
+	n *node
+}
+
+func (r replica) Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error) {
+	if revision.Commit == r.n.lacks {
+		return nil, gitsync.ErrNotFound
+	}
+	return r.Repository.Fetch(ctx, revision, prefetch)
 }
 
 // Syncs are the node's syncs.

@@ -39,6 +39,7 @@ type Options struct {
 	Follows   func(ref string, tag bool) bool // whether a push to a branch or tag is of interest
 	Target    string                          // the branch of merge requests that are of interest; "" for none
 	Look      func()                          // has the agent look at the remote; does not wait
+	Relist    func()                          // has the agent list the merge requests; does not wait
 	Log       *slog.Logger
 }
 
@@ -140,6 +141,9 @@ func (h *Receiver) take(w http.ResponseWriter, body []byte) {
 		answer(w, http.StatusAccepted, "nothing that the agent follows")
 		return
 	}
+	if hook.moved() {
+		h.use.Relist()
+	}
 	h.use.Look()
 	h.use.Log.Debug("webhook", "event", hook.Kind)
 	answer(w, http.StatusAccepted, "the agent looks")
@@ -155,7 +159,17 @@ type event struct {
 	} `json:"project"`
 	Attributes struct {
 		Target string `json:"target_branch"`
+		Action string `json:"action"`
 	} `json:"object_attributes"`
+	Changes struct {
+		Target json.RawMessage `json:"target_branch"`
+	} `json:"changes"`
+}
+
+// moved reports whether a merge request was opened again or has another target branch. No ref
+// moves then.
+func (e *event) moved() bool {
+	return e.Kind == "merge_request" && (e.Attributes.Action == "reopen" || e.Changes.Target != nil)
 }
 
 func (e *event) concerns(use *Options) bool {

@@ -23,6 +23,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 type receiver struct {
 	*webhook.Receiver
 	looks int
+	lists int
 }
 
 func open(t *testing.T, token string) *receiver {
@@ -34,7 +35,7 @@ func open(t *testing.T, token string) *receiver {
 	r := &receiver{}
 	var err error
 	r.Receiver, err = webhook.New(webhook.Options{
-		TokenFile: file, Project: "coin/coin-gitops", Target: "master", Look: func() { r.looks++ }, Log: slog.New(slog.DiscardHandler),
+		TokenFile: file, Project: "coin/coin-gitops", Target: "master", Look: func() { r.looks++ }, Relist: func() { r.lists++ }, Log: slog.New(slog.DiscardHandler),
 		Follows: func(ref string, tag bool) bool { return !tag && ref == "master" || tag && strings.HasPrefix(ref, "v") },
 	})
 	if err != nil {
@@ -86,6 +87,28 @@ func TestHooks(t *testing.T) {
 			status, known := r.post(test.body, "X-Gitlab-Token", test.token)
 			if status != test.status || r.looks != test.looks || known != (status != 401) {
 				t.Errorf("%d, %d looks, known %t", status, r.looks, known)
+			}
+		})
+	}
+}
+
+// TestHooksWithoutPush has the merge requests listed where no ref has moved.
+func TestHooksWithoutPush(t *testing.T) {
+	for name, test := range map[string]struct {
+		more  string
+		lists int
+	}{
+		"opened":           {`"action":"open"`, 0},
+		"opened again":     {`"action":"reopen"`, 1},
+		"another target":   {`"action":"update"},"changes":{"target_branch":{"previous":"other","current":"master"}`, 1},
+		"another title":    {`"action":"update"},"changes":{"title":{"previous":"a","current":"b"}`, 0},
+		"changes are null": {`"action":"update"},"changes":null,"a":{"b":1`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, secret)
+			body := strings.Replace(hook("merge_request", "master"), `"target_branch":"master"}}`, `"target_branch":"master",`+test.more+`}}`, 1)
+			if status, _ := r.post(body, "X-Gitlab-Token", secret); status != 202 || r.looks != 1 || r.lists != test.lists {
+				t.Errorf("%d, %d looks, %d lists", status, r.looks, r.lists)
 			}
 		})
 	}

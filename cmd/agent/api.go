@@ -32,8 +32,14 @@ func (a *api) handler(endpoints http.Handler) http.Handler {
 	return mux
 }
 
+// looker is what a hook has look.
+type looker interface {
+	Look()
+	Relist()
+}
+
 // webhook makes the receiver of GitLab's hooks; nil if the settings name no token.
-func (a *app) webhook(look func(), log *slog.Logger) (*webhook.Receiver, error) {
+func (a *app) webhook(node looker, log *slog.Logger) (*webhook.Receiver, error) {
 	if a.settings.WebhookTokenFile == "" {
 		return nil, nil
 	}
@@ -43,7 +49,7 @@ func (a *app) webhook(look func(), log *slog.Logger) (*webhook.Receiver, error) 
 		return nil, fmt.Errorf("tag_pattern: %w", err)
 	}
 	return webhook.New(webhook.Options{
-		TokenFile: a.settings.WebhookTokenFile, Project: a.settings.GitLabProject, Target: a.settings.PlansBranch(), Look: look, Log: log,
+		TokenFile: a.settings.WebhookTokenFile, Project: a.settings.GitLabProject, Target: a.settings.PlansBranch(), Look: node.Look, Relist: node.Relist, Log: log,
 		Follows: func(ref string, tag bool) bool {
 			if tag {
 				return rule.TagPattern != "" && tags.MatchString(ref)
@@ -53,9 +59,9 @@ func (a *app) webhook(look func(), log *slog.Logger) (*webhook.Receiver, error) 
 	})
 }
 
-// openAPI opens the API's address, where look has the agent look; nil if the settings name none.
+// openAPI opens the API's address, where hooks have the node look; nil if the settings name none.
 // People without a session get the form of door.
-func (a *app) openAPI(look func(), door access.Door, log *slog.Logger) (*api, error) {
+func (a *app) openAPI(node looker, door access.Door, log *slog.Logger) (*api, error) {
 	if a.settings.APIListen == "" {
 		return nil, nil
 	}
@@ -66,7 +72,7 @@ func (a *app) openAPI(look func(), door access.Door, log *slog.Logger) (*api, er
 			return nil, err
 		}
 	}
-	hooks, err := a.webhook(look, log)
+	hooks, err := a.webhook(node, log)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (a *app) daemon(ctx context.Context) error {
 	if d.gitlab != nil {
 		pages.Fleet = &neighbours{a, d}
 	}
-	api, err := a.openAPI(d.agent.Look, pages, log)
+	api, err := a.openAPI(d.agent, pages, log)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) (err e
 	p.outbox.Delivered = p.delivered
 	made.GitLab, made.Reports, made.Previews = client, p.outbox, a.previews(client, p.source)
 	if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
-		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: gitlab.NewRequests(client)}
+		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: made.Previews.Requests}
 		p.outbox.Link = links.Of
 	}
 	if p.tokens, err = a.watchTokens(client, p.store, made.Notices, made.Log); err == nil {

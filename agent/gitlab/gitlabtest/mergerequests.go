@@ -68,6 +68,13 @@ func (s *Server) CloseMergeRequest(iid int64) {
 	s.merges[iid-1].State = "closed"
 }
 
+// Reopen opens a closed merge request again, as a user does.
+func (s *Server) Reopen(iid int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.merges[iid-1].State = "opened"
+}
+
 func (s *Server) tip(branch string) string {
 	if s.tips == nil {
 		return ""
