@@ -113,6 +113,7 @@ type Parts struct {
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 
 	signed signing.Repository // Source behind the demand for signatures; what is read through it is not on record
+	gate   *signing.Gate      // that demand
 }
 
 // Agent keeps the stacks of one node in sync with the repository.
@@ -182,8 +183,8 @@ func New(parts Parts) *Agent {
 	if len(parts.Stacks) == 0 {
 		parts.Stacks = []Stack{{record.OnlyStack, parts.Settings.Node}}
 	}
-	gate := signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
-	parts.Source = signing.NewSource(parts.Source, gate)
+	parts.gate = signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
+	parts.Source = signing.NewSource(parts.Source, parts.gate)
 	parts.signed = parts.Source
 	parts.images = signing.NewImages(cosign.Options{CAFile: parts.Settings.CAFile, Bytes: parts.Settings.Limits.OrDefault().AnswerBytes}, parts.login())
 	parts.Notices.Bind(func(address string) error {
@@ -194,7 +195,7 @@ func New(parts Parts) *Agent {
 	parts.Source = reading.NewSource(parts.Source, read)
 	a := &Agent{
 		parts: &parts, readings: read, started: time.Now(), pulse: &pulse.Pulse{},
-		remote: &selection.Shared{Remote: selection.NewRemote(parts.Source, parts.Settings.Rule()), Files: parts.Source, Gate: reading.NewGate(gate, read), Paths: parts.Settings.Paths()},
+		remote: &selection.Shared{Remote: selection.NewRemote(parts.Source, parts.Settings.Rule()), Files: parts.Source, Gate: reading.NewGate(parts.gate, read), Paths: parts.Settings.Paths()},
 		nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: desk.NewQueue(ended), ended: ended,
 	}
 	for _, of := range parts.Stacks {

@@ -34,7 +34,7 @@ func newPlans(s *stack) plans {
 	return plans{preview.New(preview.Options{
 		Environment: s.node.Environment, Node: node, Status: "coin-agent/" + s.node.Environment + "/" + node + "/plan",
 		Branch: parts.Previews.Branch, Paths: parts.Settings.Paths(), Heads: parts.Previews.Heads,
-		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Planner: planner{s},
+		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Signer: parts.gate.Check, Planner: planner{s},
 		Last: func() *record.Sync { return s.board.Snapshot().Last }, Syncs: s.records,
 		Reports: parts.Reports, Store: parts.Store.Previews(s.key), Log: s.log, Random: parts.Random,
 	})}

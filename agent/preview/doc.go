@@ -142,6 +142,7 @@ type Options struct {
 	Requests Requests
 	Notes    Notes
 	Source   Source
+	Signer   func(ctx context.Context, revision gitsync.Revision) (string, error) // who signed it; "" if none is demanded
 	Planner  Planner
 	Last     func() *record.Sync // the last sync; nil before the first one
 	Syncs    Syncs

@@ -87,6 +87,9 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 		refuse(made.page, refusal(err), err)
 	case plan != nil:
 		made.page = w.page(made.of, last)
+		if made.page.Signer, err = w.use.Signer(ctx, revision); err != nil {
+			return err // it was signed when it was fetched: the keys or the remote
+		}
 		made.page.Plan, made.page.Release, made.page.Loosens, made.page.Waits = &plan.Plan, plan.Release, plan.Loosens, plan.Waits
 	default:
 		return nil

@@ -200,7 +200,7 @@ func (n *node) start() {
 	n.worker = preview.New(preview.Options{
 		Environment: "sandbox", Node: n.name, Status: "coin-agent/sandbox/" + n.name + "/plan", Branch: "master", Paths: []string{folder + n.name},
 		Heads:    func() uint64 { n.w.mu.Lock(); defer n.w.mu.Unlock(); return n.w.heads },
-		Requests: requests, Notes: requests, Source: replica{source, n}, Planner: n, Last: func() *record.Sync { return n.last }, Syncs: n,
+		Requests: requests, Notes: requests, Source: replica{source, n}, Planner: n, Signer: func(context.Context, gitsync.Revision) (string, error) { return "", nil }, Last: func() *record.Sync { return n.last }, Syncs: n,
 		Reports: n.outbox, Store: n.store.Previews("default"), Log: log, Random: n.w.below,
 	})
 	ctx, cancel := context.WithCancel(n.w.t.Context())
