@@ -23,6 +23,7 @@ type object struct {
 	key         string // in the compose files
 	variable    string // the SV_ variable in its name, or ""
 	version     string // its value
+	derived     string // the version in place of auto
 	annotations swarm.Annotations
 	place       fault.Place
 	defined     composetypes.FileObjectConfig
@@ -47,7 +48,7 @@ func (c *converter) objects(
 			key: key, place: c.files.placeOf(section, key),
 			annotations: swarm.Annotations{Name: name, Labels: labels}, defined: defined[key],
 		}
-		one.variable, one.version = c.files.versionIn(section, key)
+		one.variable, one.version, one.derived = c.files.versionIn(section, key)
 		if !objectNames.MatchString(name) {
 			faults = append(faults, fault.New(one.place, "use at most 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
 				"Swarm does not accept the %s name %q", strings.TrimSuffix(section, "s"), name))
@@ -79,7 +80,7 @@ func fileObjects[T composetypes.SecretConfig | composetypes.ConfigObjConfig](def
 // deploy reveals a value.
 func (c *converter) convertSecrets(stack *Stack) (err error) {
 	stack.ExternalSecrets, err = c.objects(stack, "secrets", fileObjects(c.merged.Secrets), func(one object) error {
-		secret := Secret{Key: one.key, Variable: one.variable, Version: one.version, Spec: swarm.SecretSpec{
+		secret := Secret{Key: one.key, Variable: one.variable, Version: one.version, Derived: one.derived, Spec: swarm.SecretSpec{
 			Annotations: one.annotations,
 			Driver:      driver(one.defined.Driver, one.defined.DriverOpts),
 			Templating:  driver(one.defined.TemplateDriver, nil),
@@ -145,8 +146,9 @@ func driver(name string, options map[string]string) *swarm.Driver {
 	return &swarm.Driver{Name: name, Options: options}
 }
 
-// versionIn returns the SV_ variable in an object's name, and its value there, or "".
-func (f *files) versionIn(section, key string) (variable, version string) {
+// versionIn returns the SV_ variable in an object's name, and its value there, or "". If that is
+// auto, derived is the version in its place.
+func (f *files) versionIn(section, key string) (variable, version, derived string) {
 	for _, s := range slices.Backward(f.main) {
 		_, depth, body := s.find([]string{section, key})
 		if depth < 2 {
@@ -154,10 +156,10 @@ func (f *files) versionIn(section, key string) (variable, version string) {
 		}
 		if variable, version := VersionIn(scalarAt(body, "name"), s.variables.lookup); variable != "" {
 			if f.auto[variable] {
-				version = autoVersion
+				return variable, autoVersion, version
 			}
-			return variable, version
+			return variable, version, ""
 		}
 	}
-	return "", ""
+	return "", "", ""
 }

@@ -116,6 +116,7 @@ type Secret struct {
 	Key      string // the name in the compose file, such as db_access
 	Variable string // the SV_ variable in its name, or ""
 	Version  string // of Variable: its value, also if that is a default in the compose file, or auto
+	Derived  string `json:"-"` // the version in the name where Version is auto
 
 	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`

@@ -70,7 +70,7 @@ func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 func tell(w *Worker, one Shown, sync *record.Sync) error {
 	shown := one.Plan
 	one.After, one.Plan, one.Report, one.Phase = true, "", nil, ""
-	if sync.PlanDigest == shown {
+	if sync.PlanDigest == shown || sync.Announced == shown {
 		return w.save(one, nil)
 	}
 	text, err := w.use.Store.PreviewText(one.Number)

@@ -195,7 +195,7 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 	state := gitlab.Success
 	switch {
 	case page.Plan != nil:
-		one.Plan, text.Lines = page.Plan.Digest(), report.PlanTexts(*page.Plan)
+		one.Plan, text.Lines = page.Plan.Digest(), report.PlanSteps(*page.Plan)
 	case !page.None:
 		state = gitlab.Failed
 	}

@@ -8,6 +8,7 @@ type Attempt struct {
 	Wrote      bool // the engine was written to
 	Plan       json.RawMessage
 	PlanDigest string
+	Announced  string          // see Sync.Announced
 	Services   json.RawMessage // what verify saw of each service
 	Checks     json.RawMessage
 	Seconds    map[Stage]float64
@@ -17,7 +18,7 @@ type Attempt struct {
 // Attempt gives what the rollout of a sync has left on record.
 func (s *Sync) Attempt() *Attempt {
 	return &Attempt{
-		Wrote: s.Wrote, Plan: s.Plan, PlanDigest: s.PlanDigest, Services: s.Services,
+		Wrote: s.Wrote, Plan: s.Plan, PlanDigest: s.PlanDigest, Announced: s.Announced, Services: s.Services,
 		Checks: s.Checks, Seconds: s.Seconds, Warnings: s.Warnings,
 	}
 }
@@ -25,7 +26,7 @@ func (s *Sync) Attempt() *Attempt {
 // Note records what the rollout of a sync has done so far.
 func (s *Sync) Note(a *Attempt) {
 	s.Wrote, s.Plan, s.PlanDigest, s.Services = s.Wrote || a.Wrote, a.Plan, a.PlanDigest, a.Services
-	s.Checks, s.Seconds, s.Warnings = a.Checks, a.Seconds, a.Warnings
+	s.Checks, s.Seconds, s.Warnings, s.Announced = a.Checks, a.Seconds, a.Warnings, a.Announced
 }
 
 // Attempt gives what a rollback has left on record that it is carried on with.

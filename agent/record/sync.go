@@ -42,7 +42,10 @@ type Sync struct {
 
 	Plan       json.RawMessage `json:"plan,omitempty"`
 	PlanDigest string          `json:"plan_digest,omitempty"`
-	Services   json.RawMessage `json:"services,omitempty"` // what verify saw of each service
+	// Announced is the digest that the plan has before the merge, where the new versions of
+	// secrets with SV_x=auto are not known; "" if it is that of the plan.
+	Announced string          `json:"announced,omitempty"`
+	Services  json.RawMessage `json:"services,omitempty"` // what verify saw of each service
 
 	Checks       json.RawMessage `json:"checks,omitempty"`        // what config.yml's checks came to; none where they were not asked
 	ChecksDigest string          `json:"checks_digest,omitempty"` // of what config.yml says of them

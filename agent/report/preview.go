@@ -152,6 +152,12 @@ func PlanTexts(plan deploy.RecordedPlan) []string {
 	return texts
 }
 
+// PlanSteps gives the lines of a plan as text, without its warnings, which are of the moment.
+func PlanSteps(plan deploy.RecordedPlan) []string {
+	plan.Warnings = nil
+	return PlanTexts(plan)
+}
+
 // secretMoves says which secrets services get in another version: "webhook.auth 1→2".
 func secretMoves(plan deploy.RecordedPlan) []string {
 	moves := map[string]bool{}
@@ -196,7 +202,7 @@ func StalePage(page PlanPage, head, why string) PlanPage {
 // shown.
 func AppliedPage(node string, shown []string, sync *record.Sync, applied deploy.RecordedPlan) PlanPage {
 	headline := fmt.Sprintf("not as shown: the plan of sync #%d is another one: %s", sync.ID, Summary(applied))
-	lines := differing(shown, PlanTexts(applied))
+	lines := differing(shown, PlanSteps(applied))
 	var b strings.Builder
 	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", html.EscapeString(fmt.Sprintf("%s: sync #%d, not as shown before the merge", node, sync.ID)))
 	b.WriteString(item("Commit", record.Short(sync.Commit)))

@@ -270,6 +270,9 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
 	if !a.note.Wrote {
 		a.sync.Deployment = deployment(a, live)
+		if a.note.Announced, err = (running{a.base.Deployed}).announced(a.desired.Node, live, a.stack); err != nil {
+			return plan, err
+		}
 	}
 	return plan, f.compareSecrets(ctx, live)
 }

@@ -3,12 +3,18 @@ package rollout
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -75,4 +81,50 @@ func (r running) version(before, after string) string {
 		return unknownAuto
 	}
 	return found
+}
+
+// announced gives the digest that the plan of a stack has in a preview, where the version of a
+// secret that the engine does not have yet is unknownAuto; "" if there is no such secret.
+func (r running) announced(node *manifests.Node, live *deploy.Live, stack *compose.Stack) (string, error) {
+	var derived []string
+	for _, secret := range stack.Secrets {
+		if _, there := live.Secrets[secret.Spec.Name]; !there && derivedForm.MatchString(secret.Derived) {
+			derived = append(derived, secret.Derived, unknownAuto)
+		}
+	}
+	if len(derived) == 0 || r.same(node) {
+		return "", nil
+	}
+	unknown := strings.NewReplacer(derived...)
+	shown := *stack
+	shown.Services, shown.Secrets = map[string]swarm.ServiceSpec{}, slices.Clone(stack.Secrets)
+	for i := range shown.Secrets {
+		if err := reread(&shown.Secrets[i].Spec, unknown); err != nil {
+			return "", err
+		}
+	}
+	for name, spec := range stack.Services {
+		if err := reread(&spec, unknown); err != nil {
+			return "", err
+		}
+		if container := spec.TaskTemplate.ContainerSpec; container != nil {
+			slices.SortStableFunc(container.Secrets, func(a, b *swarm.SecretReference) int { return strings.Compare(a.SecretName, b.SecretName) }) // as in a rendered one
+		}
+		shown.Services[name] = spec
+	}
+	plan, err := deploy.Diff(live, &shown)
+	return plan.Digest(), err
+}
+
+// reread replaces texts in a spec, which then shares no memory with the one before.
+func reread[T any](spec *T, replace *strings.Replacer) error {
+	text, err := json.Marshal(spec)
+	if err == nil {
+		*spec = *new(T)
+		err = json.Unmarshal([]byte(replace.Replace(string(text))), spec)
+	}
+	if err != nil {
+		return fmt.Errorf("copy a spec: %w", err)
+	}
+	return nil
 }
