@@ -86,7 +86,7 @@ fuzz: ## every fuzz target for FUZZ: a time (30s) or executions (5000000x); FUZZ
 	done
 
 bench: ## time and memory; docs/benchmarks.md says what they mean
-	go test -run '^$$' -bench . -benchmem ./compose/... ./agent/page ./deploy/... ./manifests/... ./secrets/... ./sync/...
+	go test -run '^$$' -bench . -benchmem ./compose/... ./agent/page ./agent/preview ./deploy/... ./manifests/... ./secrets/... ./sync/...
 
 PICTURES ?= $(CURDIR)/.cache/pictures
 
