@@ -116,6 +116,9 @@ func (p *parts) senders() []func(context.Context) error {
 	if p.anchors != nil {
 		all = append(all, func(ctx context.Context) error { _ = p.anchors.Run(ctx); return nil })
 	}
+	if p.tokens != nil {
+		all = append(all, func(ctx context.Context) error { _ = p.tokens.Run(ctx); return nil })
+	}
 	return all
 }
 
