@@ -84,23 +84,12 @@ func count(nodes []Node, since, until time.Time) Period {
 	commits := map[string]bool{}
 	for _, node := range nodes {
 		for _, stack := range stacks(node.Syncs) {
-			left := leftLater(stack)
-			for i := range stack {
-				sync := &stack[i]
-				if sync.Finished.Before(since) || !sync.Finished.Before(until) || sync.CarriesOn() {
-					continue
-				}
-				all.take(sync)
-				if !Deploys(sync) {
-					continue
-				}
-				p.Deployments++
-				if Fails(sync) || left[sync.ID] {
-					p.Failed++
-				}
-				if sync.State == record.Succeeded {
-					commits[sync.Commit] = true
-				}
+			ended := slices.DeleteFunc(slices.Clone(stack), func(s record.Sync) bool {
+				return s.CarriesOn() || s.Finished.Before(since) || !s.Finished.Before(until)
+			})
+			p.add(ended, leftLater(stack), commits)
+			for i := range ended {
+				all.take(&ended[i])
 			}
 			recovered, open := recoveries(stack, since, until)
 			all.recovery = append(all.recovery, recovered...)
@@ -111,6 +100,24 @@ func count(nodes []Node, since, until time.Time) Period {
 	p.PerWeek = float64(p.Releases) / (until.Sub(since).Hours() / (7 * 24))
 	p.Lead, p.Recovery, p.Approval, p.Rollout, p.Rollbacks = sum(all.lead), sum(all.recovery), sum(all.approval), sum(all.rollout), sum(all.rollback)
 	return p
+}
+
+// add counts the deployments among the syncs of a stack that ended within the period; left are
+// those that a rollback left later.
+func (p *Period) add(ended []record.Sync, left map[uint64]bool, commits map[string]bool) {
+	for i := range ended {
+		sync := &ended[i]
+		if !Deploys(sync) {
+			continue
+		}
+		p.Deployments++
+		if Fails(sync) || left[sync.ID] {
+			p.Failed++
+		}
+		if sync.State == record.Succeeded {
+			commits[sync.Commit] = true
+		}
+	}
 }
 
 // Deploys reports whether a sync counts as a deployment: a commit or a user brought it, it

@@ -67,13 +67,19 @@ func TestReport(t *testing.T) {
 		"approved before the merge": {[]record.Sync{at(1, 10, record.Succeeded, func(s *record.Sync) {
 			s.Approval = &record.Approval{At: s.Started.Add(-time.Hour)}
 		})}, dora.Period{Deployments: 1, Releases: 1, PerWeek: .5, Approval: one(0), Rollout: one(10)}},
-		"rolled back at once": {[]record.Sync{at(1, 10, record.RolledBack, func(s *record.Sync) { back(s, 4) })},
-			dora.Period{Deployments: 1, Failed: 1, Recovery: one(10), Rollbacks: one(4)}},
-		"failed, then repaired": {[]record.Sync{at(1, 10, record.Failed, nil), at(2, 10, record.Failed, nil), at(3, 10, record.Succeeded, nil)},
-			dora.Period{Deployments: 3, Failed: 2, Releases: 1, PerWeek: .5, Recovery: one(130), Rollout: one(10)}},
+		"rolled back at once": {
+			[]record.Sync{at(1, 10, record.RolledBack, func(s *record.Sync) { back(s, 4) })},
+			dora.Period{Deployments: 1, Failed: 1, Recovery: one(10), Rollbacks: one(4)},
+		},
+		"failed, then repaired": {
+			[]record.Sync{at(1, 10, record.Failed, nil), at(2, 10, record.Failed, nil), at(3, 10, record.Succeeded, nil)},
+			dora.Period{Deployments: 3, Failed: 2, Releases: 1, PerWeek: .5, Recovery: one(130), Rollout: one(10)},
+		},
 		"still failed": {[]record.Sync{at(1, 10, record.Failed, nil)}, dora.Period{Deployments: 1, Failed: 1, Open: 1}},
-		"left later": {[]record.Sync{at(1, 10, record.Succeeded, nil), at(9, 10, record.RolledBack, asRollback)},
-			dora.Period{Deployments: 1, Failed: 1, Releases: 1, PerWeek: .5, Recovery: one(4), Rollout: one(10), Rollbacks: one(4)}},
+		"left later": {
+			[]record.Sync{at(1, 10, record.Succeeded, nil), at(9, 10, record.RolledBack, asRollback)},
+			dora.Period{Deployments: 1, Failed: 1, Releases: 1, PerWeek: .5, Recovery: one(4), Rollout: one(10), Rollbacks: one(4)},
+		},
 		"another node of the group failed": {[]record.Sync{at(1, 10, record.RolledBack, func(s *record.Sync) {
 			back(s, 4)
 			s.Group = &record.Group{Failed: "node4"}
