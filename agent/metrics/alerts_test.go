@@ -14,7 +14,6 @@ func metricsIn(text string) []string {
 	for i, name := range names { // of a histogram
 		names[i] = strings.TrimSuffix(name, "_bucket")
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return name == "coin_agent_token_expires_timestamp_seconds" }) // GitLab's side makes it
 	slices.Sort(names)
 	return slices.Compact(names)
 }
