@@ -31,7 +31,7 @@ func TestDelivery(t *testing.T) {
 			l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
 		}
 		l.looks(1) // it may just have been started
-		l.mustRun(exitDone, []string{"all statuses delivered"}, "status")
+		l.mustRun(exitDone, []string{"all statuses delivered"}, "status", "--all")
 		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 0`)
 	}
 
@@ -76,7 +76,7 @@ func TestDelivery(t *testing.T) {
 			l.t.Fatal(err)
 		}
 		delivered(commit)
-		l.mustRun(exitDone, []string{"token expires " + token.Expires.UTC().Format(time.DateOnly)}, "status")
+		l.mustRun(exitDone, []string{"token expires " + token.Expires.UTC().Format(time.DateOnly)}, "status", "--all")
 		if strings.Contains(l.logText(), renewed) || strings.Contains(l.logText(), gitlabtest.Secret) {
 			l.t.Error("the log shows a token")
 		}
